@@ -66,8 +66,8 @@ class TestTable:
     def test_sources_agree_once_file_names_are_translated(self):
         """learnable-triangulation counts sub-actions, MHFormer#92 names files; both mean the same trials."""
         by_number = {"Greeting_2", "SittingDown_2", "Waiting_1"}
-        files = names.match_files("S9", ["Greeting", "SittingDown 1", "Waiting 1"])
-        assert set(files.trials) == by_number
+        files, _ = names.match_files("S9", ["Greeting", "SittingDown 1", "Waiting 1"])
+        assert set(files) == by_number
         assert {fault.trial for fault in faults.known_faults_of("S9")} == by_number
         assert all(faults.is_unusable(faults.known_faults_of("S9", trial)) for trial in by_number)
 
@@ -100,7 +100,7 @@ class TestTable:
     ],
 )
 def test_numbers_of_rows(positions, videos, expected):
-    found = faults.length_faults("S1", "Walking_1", positions, videos)
+    found = list(faults.length_faults("S1", "Walking_1", positions, videos))
     assert [(fault.camera, fault.spoils) for fault in found] == expected
     assert all(fault.sources == ("found in the files",) for fault in found)
 

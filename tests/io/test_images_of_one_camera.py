@@ -4,7 +4,8 @@ import pytest
 from small_videos import write_video
 
 from simspine.core.errors import InputError
-from simspine.io.image_streams import Photographs, VideoShots, open_camera
+from simspine.io.image_streams import Photographs, camera_images, open_camera
+from simspine.io.video import Video
 
 
 def write_image(path, value=80, size=(40, 30)):
@@ -25,9 +26,9 @@ def test_an_image_a_folder_of_any_sizes_and_a_video(tmp_path):
         ("a10", 10, (30, 40, 3)),
     ]
     video = open_camera(str(write_video(tmp_path / "v.mp4", frames=12, rate=25.0)))
-    assert isinstance(video, VideoShots)
+    assert isinstance(video, Video)
     assert (video.frames, video.rate) == (12, 25.0)
-    shots = list(video)
+    shots = list(camera_images(video))
     assert [shot.name for shot in shots][:2] == ["frame_00000", "frame_00001"]
     assert [shot.time for shot in shots] == pytest.approx(np.arange(12) / 25)
 

@@ -145,7 +145,7 @@ class TestRefused:
         self.refused("do not go with it", *folders, *given, "--lenses-only", "--floor", 3, out=tmp_path / "x.toml")
         self.refused("have 0 to 20", *folders, *given, "--floor", 21, out=tmp_path / "x.toml")
         self.refused("two have the same: cam1, cam1", folders[0], folders[0], *given, out=tmp_path / "x.toml")
-        self.refused("write columns x rows", *folders, "--squares", "7", "--size-mm", 30, out=tmp_path / "x.toml")
+        self.refused("999, such as 7x5", *folders, "--squares", "7", "--size-mm", 30, out=tmp_path / "x.toml")
 
 
 def test_a_board_is_written_by_its_command(tmp_path):

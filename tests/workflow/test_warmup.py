@@ -6,6 +6,7 @@ from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.recipes import build_body
 from simspine.core.geometry import markers_in_frame
 from simspine.core.types import Motion
+from simspine.synthesis.virtual_trial import virtual_rig
 from simspine.vision.triangulation import triangulate
 from simspine.workflow import setup
 
@@ -16,8 +17,9 @@ def test_the_cameras_see_the_person_who_stands():
     c = body.coordinates
     still = Motion(c.names, setup.WARMUP_RATE_HZ, np.tile(c.default, (3, 1)), c.rotational)
     markers = forward_kinematics(body, still)
-    seen = setup._keypoints_of_markers(markers)
+    cameras = virtual_rig(seed=1, subject="S1")
+    seen = setup.keypoints_of_markers(markers, cameras)
     assert (seen.xy > 0).all()
     assert (seen.xy < 1000).all()
-    found = triangulate(seen, setup.WARMUP_CAMERAS)
+    found = triangulate(seen, cameras)
     np.testing.assert_allclose(found.xyz, markers_in_frame(markers, "z_up").xyz, atol=1e-6)

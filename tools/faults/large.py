@@ -22,7 +22,7 @@ from tools.fuzz_readers.__main__ import peak
 
 from simspine.dataset.recordings import open_dataset
 from simspine.evaluation.tables import aligned_markdown
-from simspine.io.image_streams import open_images_in_any_order
+from simspine.io.image_streams import ImagesInAnyOrder
 from simspine.io.video import open_video
 
 MARKERS, WRITTEN, LENGTH = 200, 500, 9
@@ -86,7 +86,7 @@ def read_numbered_video(path: Path) -> list[tuple[str, ...]]:
         if (number + 1) % (video.frames // 4) == 0:
             rows.append((f"video, to frame {number + 1}", f"{time.monotonic() - begun:.0f}", f"{peak() / 2**20:.0f}"))
     assert number + 1 == video.frames
-    images, begun = open_images_in_any_order(video), time.monotonic()
+    images, begun = ImagesInAnyOrder(video), time.monotonic()
     for number in range(video.frames - 1, 0, -(video.frames // 50)):
         assert number_shown(images.at(number)) == number
     return [*rows, ("video, 50 frames backwards", f"{time.monotonic() - begun:.0f}", f"{peak() / 2**20:.0f}")]

@@ -113,9 +113,10 @@ def clinical_measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) 
     vertical axis where S1 has no rear corner.
     """
     found = []
+    endplate = vertebrae["S1"].superior if "S1" in vertebrae else None
     for name, one in SPINAL_DEFINITIONS.items():
         there = set(one.vertebrae) <= set(vertebrae)
-        if there and (name != SVA_PARAMETER or _has_corner(vertebrae["S1"])):
+        if there and (name != SVA_PARAMETER or (endplate is not None and endplate.rear is not None)):
             carriers = dict.fromkeys(vertebrae[level].body for level in one.vertebrae)
             of = partial(_spine_angle_alone, getattr(alignment, name), vertebrae)
             found.append(ClinicalMeasure((name,), (*carriers, *one.bodies), of, one.grounded))
@@ -136,10 +137,6 @@ def clinical_parameters(some: Sequence[ClinicalMeasure], poses: Mapping[str, np.
     units = tuple(CLINICAL_DEFINITIONS[name].unit for name in names)
     frames = len(next(iter(poses.values()))) if poses else 0
     return ClinicalParameters(names, units, np.concatenate([np.empty((frames, 0)), *(m.of(poses) for m in some)], 1))
-
-
-def _has_corner(sacrum: Vertebra) -> bool:
-    return sacrum.superior is not None and sacrum.superior.rear is not None
 
 
 def _body_of_level(name: str, side: str, vertebrae: Mapping[str, Vertebra]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError, naming_content, require_known
 from simspine.core.settings import models_folder, read_mapping
 
 MOTION_PLANES = ("flexion", "lateral bending", "axial rotation")
@@ -197,13 +197,9 @@ def parse_point(values: Iterable[float]) -> PointTuple:
 def read_endplates(path: str | Path | None = None) -> VertebraeOfBody:
     """Vertebrae from a YAML file as `tools.measure_endplates` writes it (default: the one shipped), head to sacrum."""
     path = Path(path or models_folder() / "endplates.yaml")
-    try:
+    with naming_content(path, "a file of endplates"):
         entries = read_mapping(path)["vertebrae"]
         return {level: _from_yaml(level, entry) for level, entry in entries.items()}
-    except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path}: not a file of endplates ({type(error).__name__}: {error}).") from error
 
 
 def _from_yaml(level: str, entry: Mapping) -> Vertebra:
@@ -223,7 +219,6 @@ def _from_yaml(level: str, entry: Mapping) -> Vertebra:
     )
 
 
-COBB_PLANES = {"sagittal": 2, "frontal": 0}  # the body axis that is perpendicular to the plane
 LLA_LEVELS = (("L1", "superior"), ("S1", "superior"))
 TKA_LEVELS = (("T3", "superior"), ("T12", "inferior"))
 SVA_PARAMETER = "sagittal_vertical_axis"  # counts from the rear corner of S1
@@ -237,25 +232,14 @@ COBB_REFERENCES = {  # endplates whose tilt is in a figure
 }
 
 
-def cobb_angle(
-    poses: Mapping[str, np.ndarray],
-    upper: Endplate,
-    lower: Endplate,
-    plane: str = "sagittal",
-    reference: str | None = None,
-) -> np.ndarray:
-    """Signed Cobb angle (frames,) rad: how far the upper endplate is turned against the lower one, seen in a plane.
+def cobb_angle(poses: Mapping[str, np.ndarray], upper: Endplate, lower: Endplate) -> np.ndarray:
+    """Signed Cobb angle (frames,) rad: how far the upper endplate leans back against the lower one (lordosis positive).
 
-    poses: {body: (frames, 4, 4)} in ground. plane: 'sagittal' (positive = lordosis: the upper one leans back) or
-    'frontal' (positive = the upper one leans to the right). reference: the body whose plane it is; by default the
-    plane midway between those of both endplates' bodies, which favours neither end: naming them the other way round
-    only changes the sign. In a motion without bending and twisting all choices agree. NaN where a pose is, or where
-    an endplate is seen edge-on. Cobb 1948, with the endplate normals in place of lines drawn on a radiograph.
+    poses: {body: (frames, 4, 4)} in ground. It is seen in the sagittal plane midway between those of both endplates'
+    bodies, which favours neither end: naming them the other way round only changes the sign. NaN where a pose is, or
+    where an endplate is seen edge-on. Cobb 1948, with the endplate normals in place of lines drawn on a radiograph.
     """
-    require_known("plane", (plane,), COBB_PLANES)
-    axis = COBB_PLANES[plane]
-    bodies = (upper.body, lower.body) if reference is None else (reference,)
-    across = np.sum([pose_of(poses, body)[:, :3, axis] for body in bodies], axis=0)
+    across = np.sum([pose_of(poses, plate.body)[:, :3, 2] for plate in (upper, lower)], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         across = across / np.linalg.norm(across, axis=-1, keepdims=True)
     n_upper, n_lower = (pose_of(poses, plate.body)[:, :3, :3] @ np.array(plate.normal) for plate in (upper, lower))
@@ -293,16 +277,16 @@ def pose_of(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
     return np.asarray(poses[body], float)
 
 
-def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:
+def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra]) -> np.ndarray:
     """LLA (frames,) rad: Cobb angle from the superior endplate of S1 to that of L1, lordosis positive."""
     upper, lower = (endplate_of(vertebrae, *which) for which in LLA_LEVELS)
-    return cobb_angle(poses, upper, lower, **options)
+    return cobb_angle(poses, upper, lower)
 
 
-def thoracic_kyphosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:
+def thoracic_kyphosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra]) -> np.ndarray:
     """TKA (frames,) rad: Cobb angle from the inferior endplate of T12 to the superior one of T3, kyphosis positive."""
     upper, lower = (endplate_of(vertebrae, *which) for which in TKA_LEVELS)
-    return -cobb_angle(poses, upper, lower, **options)
+    return -cobb_angle(poses, upper, lower)
 
 
 def curvature_sd_of_people(figure: str, sacral: float) -> float:

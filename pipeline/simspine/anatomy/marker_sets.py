@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.curvature import PointTuple, parse_point
-from simspine.core.errors import InputError, nearest_name, unknown_name
+from simspine.core.errors import InputError, naming_content, nearest_name, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.settings import models_folder, read_mapping, recipe_path
 from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, is_tape_dot, levels_of_tape_dot, skin_landmark
@@ -172,7 +172,7 @@ def read_marker_set(name: str) -> MarkerSet:
     """A marker set by its name ('blazepose'), by a skeleton it serves ('blazepose33') or by its YAML file's path."""
     path = marker_set_path(name)
     data = read_mapping(path)
-    try:
+    with naming_content(path, "a marker set; compare blazepose.yaml"):
         base = read_marker_set(data["from"]) if "from" in data else MarkerSet("", (), {})
         places = {
             key: place_of(entry)
@@ -191,14 +191,6 @@ def read_marker_set(name: str) -> MarkerSet:
             own=(*_names_of(base), *names, *places, *unused) if names else tuple({**base.places, **places}),
             places_of=data["name"] if places else base.places_of,
         )
-    except RecursionError:
-        raise InputError(f"{path}: its `from` leads back to itself; name another set, or none.") from None
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        if isinstance(error, InputError) and str(path) in str(error):
-            raise
-        raise InputError(
-            f"{path}: not a marker set ({type(error).__name__}: {error}); compare blazepose.yaml."
-        ) from error
 
 
 def _names_of(base: MarkerSet) -> tuple[str, ...]:
@@ -288,10 +280,7 @@ class SkinTable:
 
     def of(self, names: Iterable[str]) -> dict[str, SkinPlace]:
         """{marker: place}. Raises `InputError` for a landmark that the table lacks."""
-        found = {}
-        for name in names:
-            found[skin_landmark(name) + SKIN_SUFFIX] = self._place(skin_landmark(name))
-        return found
+        return {landmark + SKIN_SUFFIX: self._place(landmark) for landmark in map(skin_landmark, names)}
 
     def of_single_markers(self, names: Sequence[str]) -> dict[str, SkinPlace]:
         """{marker: place} of those on the skin; dots of a tape, which err alike with their neighbours, left out."""
@@ -347,7 +336,7 @@ def read_skin_table() -> SkinTable:
     """The table that comes with simspine."""
     path: Path = models_folder() / "skin.yaml"
     data = read_mapping(path)
-    try:
+    with naming_content(path, "a table of markers on the skin"):
         places = {name: _skin_place(entry) for name, entry in data["markers"].items()}
         origins = {body: parse_point(origin) for body, origin in data["origins"].items()}
         noise, correlation, depth_sd = (
@@ -362,8 +351,6 @@ def read_skin_table() -> SkinTable:
             person_depth_sd=depth_sd,
             pelvis_sd=(forward, up, right),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: not a table of markers on the skin ({type(error).__name__}: {error}).") from error
 
 
 def _skin_place(entry: Mapping) -> SkinPlace:

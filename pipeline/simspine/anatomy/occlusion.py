@@ -9,7 +9,9 @@ has learnt to look through it. What hides a point is flesh beyond that:
 - in between, of a point up to half a radius above a part's skin, the radius counts the less the farther it is.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numba import njit
@@ -19,11 +21,10 @@ from simspine.anatomy.recipes import virtual_spine_markers
 from simspine.core.geometry import change_frame
 from simspine.core.types import Camera, Markers, Motion
 
-# Radius of each part, m, of a person of 1.7 m with a body-mass index of 23.
-BODY_PART_RADII = {
-    "pelvis": 0.100, "belly": 0.105, "chest": 0.105, "shoulders": 0.058, "neck": 0.055, "head": 0.085,
-    "flank": 0.095, "upper_arm": 0.047, "forearm": 0.037, "hand": 0.028, "thigh": 0.078, "shank": 0.050, "foot": 0.036,
-}  # fmt: skip
+# Parts of a person of 1.7 m with a body-mass index of 23: radii, m, and the places whose mean each end is. Bodies
+# stand for their origins; {s} is a side.
+_PARTS = json.loads(Path(__file__).with_name("body_parts.json").read_text(encoding="utf-8"))
+BODY_PART_RADII: dict[str, float] = _PARTS["radii_m"]
 
 
 def flesh_in_front(centres: np.ndarray, points: np.ndarray, capsules: np.ndarray, radii: np.ndarray) -> np.ndarray:
@@ -118,24 +119,6 @@ HIDDEN_FROM_M = 0.03  # m of flesh in front of a point, beyond what always cover
 REFERENCE_THIGH_M = 0.41  # m, hip to knee of a person of 1.7 m, for whom the radii are
 OCCLUSION_LANDMARKS = ("Spine_05", "Neck", "Neck_03", "Head", "Nose", "LClavicle", "RClavicle")
 
-# Part: places at its two ends (their mean; bodies stand for their origins).
-_MIDLINE_BONE_CAPSULES = {
-    "pelvis": (("femur_r",), ("femur_l",)),
-    "belly": (("femur_r", "femur_l"), ("lumbar1",)),
-    "chest": (("lumbar1", "RClavicle", "LClavicle"), ("Spine_05", "RClavicle", "LClavicle")),
-    "shoulders": (("humerus_r",), ("humerus_l",)),
-    "neck": (("Neck",), ("Neck_03",)),
-    "head": (("Neck_03", "Nose"), ("Head",)),
-}
-_SIDED_BONE_CAPSULES = {
-    "flank": (("femur_{s}", "lumbar3"), ("humerus_{s}", "Spine_05", "Spine_05")),
-    "upper_arm": (("humerus_{s}",), ("ulna_{s}",)),
-    "forearm": (("ulna_{s}",), ("hand_{s}",)),
-    "thigh": (("femur_{s}",), ("tibia_{s}",)),
-    "shank": (("tibia_{s}",), ("talus_{s}",)),
-    "foot": (("calcn_{s}", "talus_{s}"), ("toes_{s}",)),
-}
-
 
 def bone_capsules(places: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(ends of the axes (frames, parts, 2, 3) m, radii (parts,) m). places: {body or landmark: (frames, 3) m}.
@@ -143,13 +126,11 @@ def bone_capsules(places: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndar
     Parts of which a place is unknown are left out; radii grow with the length of the thighs.
     """
     sided = [
-        (name, [[p.format(s=s) for p in end] for end in ends])
-        for s in "rl"
-        for name, ends in _SIDED_BONE_CAPSULES.items()
+        (name, [[p.format(s=s) for p in end] for end in ends]) for s in "rl" for name, ends in _PARTS["sided"].items()
     ]
     known = [
         part
-        for part in (*_MIDLINE_BONE_CAPSULES.items(), *sided)
+        for part in (*_PARTS["midline"].items(), *sided)
         if all(place in places for end in part[1] for place in end)
     ]
     axes = [np.stack([np.mean([places[p] for p in end], axis=0) for end in ends], 1) for _, ends in known]

@@ -35,7 +35,7 @@ from simspine.anatomy.priors import (
 )
 from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
 from simspine.anatomy.split_torso import Articulation, Partition, articulation_from, carried_vertebrae, neck_from
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError, naming_content, require_known
 from simspine.core.settings import models_folder, packaged_file, pose2sim_folder, read_mapping, recipe_path
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name
 from simspine.core.types import Markers
@@ -85,7 +85,7 @@ class Recipe:
 def read_recipe(name: str = "coupled") -> Recipe:
     """The recipe of this name or path; raises `InputError` naming what is missing or not understood."""
     path = recipe_path(name)
-    try:
+    with naming_content(path, "a body recipe; compare coupled.yaml"):
         data = _with_base(path)
         require_known("key", data, RECIPE_KEYS, str(path))
         split, neck = None, None
@@ -124,12 +124,6 @@ def read_recipe(name: str = "coupled") -> Recipe:
             freed=_freed_regions(**data["free"]) if "free" in data else (),
             neck=neck,
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
-        if isinstance(error, InputError):
-            raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-        raise InputError(
-            f"{path}: not a body recipe ({type(error).__name__}: {error}); compare coupled.yaml."
-        ) from error
 
 
 def measured_by(recipe: Recipe, marker_set: str, names: Collection[str]) -> Recipe:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import naming_content, require_known
 from simspine.core.settings import packaged_file
 from simspine.io.text_tables import read_bytes
 
@@ -143,7 +143,7 @@ def packaged_shape_model() -> ShapeModel:
 
 def read_shape_model(path: str | Path) -> ShapeModel:
     """A `ShapeModel` from a file written by `tools.learn_spine_shape`."""
-    try:
+    with naming_content(path, "a file of spine shape statistics as `python -m tools.learn_spine_shape CSV OUT` makes"):
         data = json.loads(read_bytes(path))
         if data["format"] != "simspine-spine-shape" or data["version"] != 1 or data["levels"] != list(CHAIN_LEVELS):
             raise ValueError("another format, version or set of levels")
@@ -152,11 +152,6 @@ def read_shape_model(path: str | Path) -> ShapeModel:
         cov[: 2 * n, : 2 * n], cov[2 * n :, 2 * n :] = data["covariance_sagittal"], data["covariance_frontal"]
         mean = np.concatenate([data["mean_log_length"], data["mean_pitch"], np.zeros(n)])
         counts, provenance = data["scans_per_vector"], data["provenance"]
-    except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InputError(
-            f"{path}: not a file of spine shape statistics ({type(error).__name__}: {error}). "
-            "Make one with python -m tools.learn_spine_shape CSV OUT."
-        ) from error
     for array in (mean, cov):
         array.setflags(write=False)
     return ShapeModel(mean, cov, counts, provenance)

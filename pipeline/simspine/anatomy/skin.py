@@ -16,6 +16,7 @@ from simspine.anatomy.body import Body, body_poses, follow_couplers
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.errors import InputError, require_known
 from simspine.core.settings import packaged_file
+from simspine.core.skeletons import axes_after_least_rotation
 from simspine.core.types import Motion
 
 # The segments of a body that carry its skin.
@@ -275,9 +276,7 @@ def _stretched_map(
     a, b = end - start, new_end - new_start
     length, new_length = np.linalg.norm(a), np.linalg.norm(b)
     u, v = a / length, b / new_length
-    axis, cosine = np.cross(u, v), float(u @ v)
-    skew = np.cross(np.eye(3), axis)
-    R = np.eye(3) + skew + skew @ skew / (1 + cosine)
+    R = axes_after_least_rotation(np.eye(3)[None], u[None], v[None])[0]
     stretch = across * np.eye(3) + (new_length / length - across) * np.outer(u, u)
     return _map_about_point(R @ stretch, start, new_start)
 

@@ -1,6 +1,6 @@
 """Spine kinematics of a trial: angles per level, curvature, spine markers. Signs and sequences: docs/spine.md."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,17 +49,18 @@ def forced_by_model(
     """
     by_name = {coupler.dependent: coupler for coupler in couplers}
     locked = set(locked)
-    found = {level.name: _of_joint(level, by_name, locked) for level in levels}
+    found = {level.name: tuple(_of_joint(level, by_name, locked)) for level in levels}
     joints = [level for level in levels if level.coordinates]
     for level in levels:
         if level.parent and not level.coordinates:
-            found[level.name] = _of_span(_joints_between(joints, level.parent, level.child), by_name)
+            found[level.name] = tuple(_of_span(_joints_between(joints, level.parent, level.child), by_name))
     for name, ends in (("lla", LLA_LEVELS), ("tka", TKA_LEVELS)):
         upper, lower = (endplate_of(vertebrae, *end) for end in ends)
         if upper.body == lower.body:
             found[name] = (Forced(KIND_RIGID, MOTION_PLANES, spans=(ends[0][0], ends[1][0]), body=upper.body),)
         else:
-            found[name] = _of_span(_joints_between(joints, lower.body, upper.body), by_name, planes=MOTION_PLANES[:1])
+            between = _joints_between(joints, lower.body, upper.body)
+            found[name] = tuple(_of_span(between, by_name, planes=MOTION_PLANES[:1]))
     return found
 
 
@@ -70,7 +71,8 @@ def forced_between(
     of joints joins them. levels: of the body, with their coordinates.
     """
     by_name = {coupler.dependent: coupler for coupler in couplers}
-    facts = _of_span(_joints_between([level for level in levels if level.coordinates], lower, upper), by_name)
+    joints = _joints_between([level for level in levels if level.coordinates], lower, upper)
+    facts = tuple(_of_span(joints, by_name))
     return {plane: tuple(fact for fact in facts if plane in fact.planes) for plane in MOTION_PLANES}
 
 
@@ -92,15 +94,13 @@ def _forced_in_words(fact: Forced) -> str:
     return f"{planes} of all {len(fact.spans)} levels from the one coordinate {fact.driver}{total}"
 
 
-def _of_joint(level: Level, couplers: Mapping[str, Coupler], locked: set[str]) -> tuple[Forced, ...]:
-    facts = []
+def _of_joint(level: Level, couplers: Mapping[str, Coupler], locked: set[str]) -> Iterator[Forced]:
     for plane, coordinate in zip(MOTION_PLANES, level.coordinates, strict=False):
         if coordinate in locked:
-            facts.append(Forced(KIND_LOCKED, (plane,)))
+            yield Forced(KIND_LOCKED, (plane,))
         elif coordinate in couplers:
             coupler = couplers[coordinate]
-            facts.append(Forced(KIND_COUPLED, (plane,), coupler.independent, coupler.slope))
-    return tuple(facts)
+            yield Forced(KIND_COUPLED, (plane,), coupler.independent, coupler.slope)
 
 
 def _joints_between(joints: Sequence[Level], lower: str, upper: str) -> list[Level]:
@@ -117,8 +117,7 @@ def _joints_between(joints: Sequence[Level], lower: str, upper: str) -> list[Lev
 
 def _of_span(
     joints: Sequence[Level], couplers: Mapping[str, Coupler], planes: Sequence[str] = MOTION_PLANES
-) -> tuple[Forced, ...]:
-    facts = []
+) -> Iterator[Forced]:
     for k, plane in enumerate(planes):
         names = [joint.coordinates[k] for joint in joints]
         drivers = {couplers[name].independent if name in couplers else name for name in names}
@@ -127,8 +126,7 @@ def _of_span(
             known = [slope for slope in slopes if slope is not None]
             total = sum(known) if len(known) == len(slopes) else None
             spans = tuple(joint.name for joint in joints)
-            facts.append(Forced(KIND_SUM, planes=(plane,), driver=drivers.pop(), ratio=total, spans=spans))
-    return tuple(facts)
+            yield Forced(KIND_SUM, planes=(plane,), driver=drivers.pop(), ratio=total, spans=spans)
 
 
 @dataclass(frozen=True, eq=False)

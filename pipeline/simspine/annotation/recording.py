@@ -18,7 +18,7 @@ from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import IMAGE_SUFFIXES as IMAGE_ENDINGS
-from simspine.io.image_streams import Stills, encode_jpeg, open_images_in_any_order, open_recording
+from simspine.io.image_streams import ImagesInAnyOrder, Stills, encode_jpeg, open_recording
 from simspine.io.keypoint_json import read_keypoints
 from simspine.io.video import (
     CALIBRATION_ENDINGS,
@@ -309,7 +309,7 @@ class Images:
 
     def __init__(self, recording: RecordedViews):
         self._recording = recording
-        self._decoders = [open_images_in_any_order(source) for source in recording.sources]
+        self._decoders = [ImagesInAnyOrder(source) for source in recording.sources]
         self._locks = [threading.Lock() for _ in recording.sources]
         self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._size = 0

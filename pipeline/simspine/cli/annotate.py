@@ -1,5 +1,6 @@
 """simspine annotate, simspine annotations: place and correct points in images, and what is made of them."""
 
+from functools import wraps
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ _target_choice = with_options([
 def target_options(command):
     """Which recording is meant; handed to the command as `target`."""
 
+    @wraps(command)
     def of(source, config_path, subject, trial, home, skin, **rest):
         from simspine.annotation.recording import Target
 
@@ -39,8 +41,6 @@ def target_options(command):
             target=Target(path=source, config=config_path, subject=subject, trial=trial, home=home, skin=levels), **rest
         )
 
-    of.__name__, of.__doc__ = command.__name__, command.__doc__
-    of.__click_params__ = getattr(command, "__click_params__", [])  # options that stand below this one
     return _target_choice(of)
 
 

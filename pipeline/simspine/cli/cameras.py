@@ -1,12 +1,12 @@
 """simspine cameras: where are they, do they agree with what they saw, and what makes them agree?"""
 
 import os
-import re
 
 import click
 
 from simspine.cli.options import (
     FILE_PATH,
+    PairOfNumbers,
     config_option,
     first_trial_options,
     joint_trial_options,
@@ -15,19 +15,13 @@ from simspine.cli.options import (
     with_options,
 )
 
-
-def parse_squares(context, parameter, text: str) -> tuple[int, int]:
-    """Columns and rows of '7x5'."""
-    match = re.fullmatch(r"(\d{1,3})[x×](\d{1,3})", text.strip().lower())
-    if match is None:
-        raise click.BadParameter(f"{text!r}; write columns x rows, such as 7x5.")
-    return int(match[1]), int(match[2])
-
-
 board_options = with_options(
     [
         click.option(
-            "--squares", required=True, callback=parse_squares, help="Columns x rows of squares, such as 7x5."
+            "--squares",
+            required=True,
+            type=PairOfNumbers(1, 999, "7x5"),
+            help="Columns x rows of squares, such as 7x5.",
         ),
         click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
         click.option("--pattern", type=click.Choice(["charuco", "checkerboard"]), default="charuco", show_default=True),

@@ -56,7 +56,7 @@ one_camera_options = with_options([
     click.option("--camera-field-of-view", type=Within(5, 170), help="Lifting: along its diagonal, in place of --fov."),
     click.option("--calibration", type=FILE_PATH,
                  help="Lifting: calibration file with the camera, in place of --fov."),
-    click.option("--camera", "camera_name",
+    click.option("--camera",
                  help="--calibration: which of its cameras.  [default: the one named as INPUT, or the only one]"),
     click.option("--primary-subject-height", type=float,
                  help="World: height of the first person, m.  [default: unknown; intervals are wider]"),
@@ -69,11 +69,8 @@ one_camera_options = with_options([
                  help="SpinePose's network on a GPU where onnxruntime has one, or never."),
     click.option("-V", "--version", is_flag=True, help="Show the version and exit."),
 ])  # fmt: skip
-FOR_LIFTING = {"fov": "--fov", "camera_field_of_view": "--camera-field-of-view", "calibration": "--calibration",
-               "camera_name": "--camera"}  # fmt: skip
-FOR_WORLD = {"primary_subject_height": "--primary-subject-height", "no_metric_scale": "--no-metric-scale",
-             "no_camera_pose": "--no-camera-pose", "no_ground_plane": "--no-ground-plane",
-             "warmup_frames": "--warmup-frames"}  # fmt: skip
+FOR_LIFTING = ("fov", "camera_field_of_view", "calibration", "camera")
+FOR_WORLD = ("primary_subject_height", "no_metric_scale", "no_camera_pose", "no_ground_plane", "warmup_frames")
 PEOPLE_FINDERS = ("rfdetr", "yolox")
 
 
@@ -176,26 +173,25 @@ def _lifting_of_options(chosen: dict, source: str):
     from simspine.workflow.one_camera import LiftingTask
 
     lifts, in_world = chosen["lift"] is not None or chosen["enable_lifting"], chosen["enable_lifting"]
+    given = {name: f"--{name.replace('_', '-')}" for name, value in chosen.items() if value not in (None, False)}
     for options, there, wanted in (
         (FOR_LIFTING, lifts, "--lift; name a lifter"), (FOR_WORLD, in_world, "--enable-lifting; add that"),
     ):  # fmt: skip
-        given = [option for name, option in options.items() if chosen[name] not in (None, False)]
-        if given and not there:
-            raise InputError(f"{given[0]} is for {wanted}, or leave it out.")
+        named = [given[name] for name in options if name in given]
+        if named and not there:
+            raise InputError(f"{named[0]} is for {wanted}, or leave it out.")
     if not lifts:
         return None
     if chosen["points"] is None:
         raise InputError(f"{'--enable-lifting' if in_world else '--lift'} gives points in space; name where they go "
                          "(--save-path).")  # fmt: skip
-    lenses = [option for name, option in FOR_LIFTING.items() if chosen[name] is not None and name != "camera_name"]
+    lenses = [given[name] for name in FOR_LIFTING if name in given and name != "camera"]
     if len(lenses) > 1:
         raise InputError(f"{' and '.join(lenses)} were both given; each states the field of view. Leave one out.")
-    if chosen["camera_name"] is not None and chosen["calibration"] is None:
+    if chosen["camera"] is not None and chosen["calibration"] is None:
         raise InputError("--camera is of the cameras in --calibration; name that file.")
     camera = (
-        None
-        if chosen["calibration"] is None
-        else _calibrated_camera(chosen["calibration"], chosen["camera_name"], source)
+        None if chosen["calibration"] is None else _calibrated_camera(chosen["calibration"], chosen["camera"], source)
     )
     world = WorldChoices(
         chosen["primary_subject_height"],

@@ -32,6 +32,22 @@ def with_options(options: Sequence[Callable]) -> Callable:
     return decorated
 
 
+class PairOfNumbers(click.ParamType):
+    """Two whole numbers with an x between them, each within limits."""
+
+    name = "pair"
+
+    def __init__(self, least: int, most: int, example: str):
+        self.least, self.most, self.example = least, most, example
+
+    def convert(self, value, param, ctx):
+        parts = str(value).strip().lower().replace("×", "x").split("x")
+        if len(parts) != 2 or not all(part.isdecimal() and self.least <= int(part) <= self.most for part in parts):
+            span = f"{self.least} to {self.most}"
+            self.fail(f"{value!r}; expected two numbers from {span}, such as {self.example}.", param, ctx)
+        return int(parts[0]), int(parts[1])
+
+
 class Within(click.FloatRange):
     """A number between two others; click takes NaN for one."""
 

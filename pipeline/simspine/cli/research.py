@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, config_option, quiet_option
+from simspine.cli.options import FILE_PATH, PairOfNumbers, config_option, quiet_option
 
 
 @click.group("capture")
@@ -58,7 +58,13 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
 @click.option("--people", type=click.IntRange(1), help="How many different people.  [default: 16]")
 @click.option("--fixed-cameras", type=click.IntRange(1), help="So many cameras.  [default: another for each picture]")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
-@click.option("--size", default="192x256", show_default=True, help="Width x height of the pictures, px.")
+@click.option(
+    "--size",
+    type=PairOfNumbers(32, 4096, "192x256"),
+    default="192x256",
+    show_default=True,
+    help="Width x height of the pictures, px.",
+)
 @click.option(
     "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
 )
@@ -81,20 +87,10 @@ def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet,
     require_known("action", actions, ACTION_NAMES)
     chosen = {name: value for name, value in (counts | {"actions": actions}).items() if value}
     base = RenderSettings() if preset is None else SPINETRACK_COUNTS
-    settings = replace(base, seed=seed, size=_picture_size(size), backgrounds=behind, **chosen)
+    settings = replace(base, seed=seed, size=size, backgrounds=behind, **chosen)
     with progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)
     click.echo(f"{out}: {written} pictures")
-
-
-def _picture_size(text: str) -> tuple[int, int]:
-    """Width and height out of '192x256'."""
-    from simspine.core.errors import InputError
-
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and 32 <= int(part) <= 4096 for part in parts):
-        raise InputError(f"--size is {text!r}, expected width x height in px, each from 32 to 4096, such as 192x256.")
-    return int(parts[0]), int(parts[1])
 
 
 @click.group("train")

@@ -89,6 +89,18 @@ def naming_table(path: object) -> Iterator[None]:
         raise InputError(f"{path}: no readable table of cells ({error}). Save it anew as CSV.") from None
 
 
+@contextmanager
+def naming_content(path: object, expected: str) -> Iterator[None]:
+    """A block that reads a file's content; what is wrong with it is an `InputError` with the path and what was
+    expected."""
+    try:
+        yield
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path}: not {expected} ({reason_of(error)}).") from None
+
+
 # What HDF5's library says of a file, and what that means.
 _HDF5_REASONS = {"signature not found": "it does not begin as an HDF5 file does", "truncated file": "it is cut short"}
 
@@ -99,6 +111,8 @@ def reason_of(error: Exception) -> str:
         return f"line {error.lineno}, column {error.colno}: {error.msg}"
     if isinstance(error, KeyError):
         return f"{error.args[0]!r} is missing" if error.args else "an entry is missing"
+    if isinstance(error, RecursionError):
+        return "it leads back to itself, or is nested without end"
     if isinstance(error, TypeError | AttributeError):
         return "an entry is of another kind than expected"
     text = str(error)

@@ -275,11 +275,6 @@ class Section(BaseModel):
         with _in_own_words(cls):
             return super().model_validate(obj, **how)
 
-    @classmethod
-    def model_validate_json(cls, json_data: str | bytes | bytearray, **how: Any) -> Self:
-        with _in_own_words(cls):
-            return super().model_validate_json(json_data, **how)
-
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         require_known("key", update or {}, type(self).model_fields, type(self).__name__)
         return super().model_copy(update=update, deep=deep)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, index_of_name, naming_table, require_known, require_path, unknown_name
+from simspine.core.errors import InputError, index_of_name, naming_table, require_known, require_path
 from simspine.core.types import Keypoints, Markers, Origin
 
 # How a marker's name shows that it was inferred.
@@ -328,25 +328,18 @@ def correspondence_names() -> tuple[str, ...]:
     return table_names_in("correspondences")
 
 
-def _require_table(name: str) -> None:
-    """`InputError` where `name` is neither a table of ours nor a CSV file that there is."""
+def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
+    """The pairs of a table: the name of one of ours, or the path of a CSV file. `InputError` names the faulty line."""
     if name.lower().endswith(".csv"):
         require_path(name)
         if not isfile(name):
             raise InputError(f"table of correspondences {name} does not exist.")
-    elif name not in correspondence_names():
-        raise unknown_name("table of correspondences", name, correspondence_names())
-
-
-def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
-    """The pairs of a table: the name of one of ours, or the path of a CSV file. `InputError` names the faulty line."""
-    _require_table(name)
-    if name.lower().endswith(".csv"):
         try:
             text = Path(name).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"table of correspondences {name} cannot be read: {error}") from None
     else:
+        require_known("table of correspondences", (name,), correspondence_names())
         text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
     with naming_table(name):
         rows = csv.DictReader(text.splitlines())

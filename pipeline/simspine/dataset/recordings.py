@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, reason_of, require_file_name, require_known
+from simspine.core.errors import InputError, naming_content, require_file_name, require_known
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.types import Camera
 from simspine.io.atomic import check_version, write_text
@@ -72,13 +72,13 @@ def write_dataset_manifest(folder: Path, files: Mapping[str, ManifestEntry], hea
 
     header: name, configuration_hash, versions, notice, … as the caller has them.
     """
-    described = {}
-    for name, entry in sorted(files.items()):
-        path = folder / name
-        described[name] = {
-            "kind": entry.kind, "size": path.stat().st_size, "sha256": sha256_of_file(path), "rows": entry.rows,
-            "units": dict(entry.units), "trials": dict(entry.trials),
-        }  # fmt: skip
+    described = {
+        name: {
+            "kind": entry.kind, "size": (folder / name).stat().st_size, "sha256": sha256_of_file(folder / name),
+            "rows": entry.rows, "units": dict(entry.units), "trials": dict(entry.trials),
+        }
+        for name, entry in sorted(files.items())
+    }  # fmt: skip
     content = {"manifest": MANIFEST_SCHEMA, **header, "files": described}
     path = folder / MANIFEST_FILE
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -91,15 +91,13 @@ def read_dataset_manifest(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise InputError(f"{file} does not exist; expected a folder of results, or one that `simspine export` wrote.")
     text = read_bytes(file)
-    try:
+    with naming_content(file, "the manifest of an export, or damaged; export again"):
         content = json.loads(text)
         schema = content["manifest"]
         for entry in content["files"].values():
             _ = entry["sha256"], entry["size"], entry["kind"], entry["trials"]
         for name in content["files"]:
             _ = [require_file_name(part) for part in name.split("/")]
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{file} is damaged: not the JSON of a manifest ({reason_of(error)}). Export again.") from None
     check_version(schema, MANIFEST_SCHEMA, file)
     return content
 

@@ -48,7 +48,7 @@ def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
     if not path.exists():
         raise InputError(f"{path} does not exist.")
     if path.is_file() and path.suffix in HDF5_SUFFIXES:
-        return verify_hdf5(path, path.name, None) or (_kinematics_faults(path, path.name) if kinematics else [])
+        return verify_hdf5(path, path.name, None) or list(_kinematics_faults(path, path.name) if kinematics else ())
     if path.is_file() and path.suffix != ".json":
         raise InputError(f"{path}: expected a folder of results, its manifest.json, or a data set's .h5.")
     manifest = read_dataset_manifest(path)
@@ -66,23 +66,21 @@ PLAUSIBLE_EXTENTS_M = (0.15, 3.5)
 LENGTH_UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3}
 
 
-def clock_faults(time: np.ndarray, rate: float | None) -> list[tuple[str, str]]:
+def clock_faults(time: np.ndarray, rate: float | None) -> Iterator[tuple[str, str]]:
     """(frames, what) where the times (frames,) s do not go on by 1/rate; rate: taken from the median step if None."""
     if len(time) < 2:
-        return []
+        return
     steps = np.diff(time)
     step = 1 / rate if rate else float(np.median(steps))
-    found = []
     still = np.flatnonzero(~(steps > CLOCK_TOLERANCE * step)) + 1
     if still.size:
-        found.append((frame_ranges(still), "time stands still or goes back: frames are repeated or out of order"))
+        yield frame_ranges(still), "time stands still or goes back: frames are repeated or out of order"
     gaps = np.flatnonzero(steps > (1 + CLOCK_TOLERANCE) * step) + 1
     if gaps.size:
-        found.append((frame_ranges(gaps), f"time jumps by more than 1/{1 / step:g} s before them: frames are missing"))
+        yield frame_ranges(gaps), f"time jumps by more than 1/{1 / step:g} s before them: frames are missing"
     fast = np.flatnonzero((steps > CLOCK_TOLERANCE * step) & (steps < (1 - CLOCK_TOLERANCE) * step)) + 1
     if fast.size and not gaps.size:
-        found.append((frame_ranges(fast), f"time goes on by less than 1/{1 / step:g} s before them"))
-    return found
+        yield frame_ranges(fast), f"time goes on by less than 1/{1 / step:g} s before them"
 
 
 def unit_doubt(xyz: np.ndarray) -> str:
@@ -110,7 +108,7 @@ def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None, numbers
     """
     try:
         with h5py.File(path, "r") as file:
-            damaged, there = list(unreadable_arrays(file)), _trial_names(file)
+            damaged, there = list(unreadable_arrays(file)), list(_trial_names(file))
             found = [_array_fault(name, place) for place in damaged]
             wanted = dict.fromkeys(there) if trials is None else trials
             found += [Fault(name, "the trial is not in the manifest", trial) for trial in there if trial not in wanted]
@@ -126,13 +124,11 @@ def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None, numbers
         return [Fault(name, f"cannot be read as HDF5 ({reason_of(error)})")]
 
 
-def _trial_names(file: h5py.File) -> list[str]:
+def _trial_names(file: h5py.File) -> Iterator[str]:
     """Names of the trials, '<subject>/<trial>', of every subject that can be opened."""
-    found = []
     for subject in (name for name in file if name != "metadata"):
         with suppress(*_READ_ERRORS):
-            found += [f"{subject}/{trial}" for trial in file[subject] if trial != "calibration"]
-    return found
+            yield from (f"{subject}/{trial}" for trial in file[subject] if trial != "calibration")
 
 
 def unreadable_arrays(file: h5py.File) -> Iterator[str]:
@@ -213,7 +209,7 @@ def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bo
         found.append(Fault(name, "differs from its checksum in the manifest", trial))
     if entry["kind"] == "hdf5":
         inside = verify_hdf5(path, name, trials, numbers=not found)
-        return found + (inside or (_kinematics_faults(path, name) if kinematics else []))
+        return found + (inside or list(_kinematics_faults(path, name) if kinematics else ()))
     if entry["kind"] in ("trc", "mot"):
         return found + _table_faults(path, name, entry["kind"], trial=trial, frames=trials.get(trial))
     return found
@@ -238,14 +234,13 @@ def _without_path(message: str, path: Path) -> str:
     return message.removeprefix(f"{path}: ").removeprefix(f"{path}, ").replace(str(path), path.name)
 
 
-def _kinematics_faults(path: Path, name: str) -> list[Fault]:
+def _kinematics_faults(path: Path, name: str) -> Iterator[Fault]:
     """Trials whose points are not the forward kinematics of their angles and the model in the file."""
-    found = []
     with DatasetFile(path) as data:
         for subject in data.subjects:
             model = data.model(subject)
             if not model:
-                found.append(Fault(name, "no model in the file to check the points with", subject))
+                yield Fault(name, "no model in the file to check the points with", subject)
                 continue
             body = Body.from_text(model, f"{name}: model of {subject}")
             for trial in data.trials(subject):
@@ -256,5 +251,4 @@ def _kinematics_faults(path: Path, name: str) -> list[Fault]:
                     check_forward_kinematics(body, content, f"{subject}/{trial}")
                 except InputError as error:
                     what = str(error).partition(": ")[2].partition(" Nothing is")[0]
-                    found.append(Fault(name, what, f"{subject}/{trial}"))
-    return found
+                    yield Fault(name, what, f"{subject}/{trial}")

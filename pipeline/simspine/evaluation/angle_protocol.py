@@ -20,7 +20,6 @@ from simspine.core.geometry import wrap_angles
 from simspine.dataset.recordings import open_dataset
 from simspine.evaluation.metrics import MIN_MOVEMENT_RANGE, angle_figures, bootstrap_mean, finite_values, rms_or_nan
 from simspine.evaluation.pairs import (
-    INTERVAL_NOTE,
     INTERVAL_ROW,
     PointPair,
     interval_remark,
@@ -31,7 +30,7 @@ from simspine.evaluation.point_sources import (
     kind_of_source,
     sequences_of_table,
 )
-from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow
+from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, noted_table
 from simspine.io.hdf5 import read_store
 
 CURVATURE_NAMES = ("LLA", "TKA")
@@ -99,7 +98,7 @@ def read_angles(path: str | os.PathLike) -> tuple[AngleSequence, ...]:
     if kind == "trc":
         raise InputError(f"{path}: TRC files hold no angles. Give a table of angles, a data set or a virtual capture.")
     if kind == "table":
-        found = sequences_of_table(path, "angle", (), needed=(), make=AngleSequence)
+        found = tuple(sequences_of_table(path, "angle", (), needed=(), make=AngleSequence))
     else:
         found = tuple(_of_dataset(path) if kind == "dataset" else _of_capture(path))
     if not found:
@@ -173,12 +172,9 @@ def check_radians(method: str, pairs: Sequence[PointPair]) -> None:
         )
 
 
-def unknown_angles(
-    predictions: Mapping[str, Sequence[AngleSequence]], truth: Sequence[AngleSequence]
-) -> tuple[str, ...]:
+def unknown_angles(predictions: Mapping[str, Sequence[AngleSequence]], truth: Sequence[AngleSequence]) -> Iterator[str]:
     """A note for each method with angles that the truth does not hold, with the nearest one that it does."""
     known = list(dict.fromkeys(name for true in truth for name in true.names))
-    notes = []
     for method, own in predictions.items():
         names = dict.fromkeys(name for sequence in own for name in sequence.names if name not in known)
         if names:
@@ -186,8 +182,7 @@ def unknown_angles(
             said = ", ".join(
                 f"{name!r}" + (f" (did you mean {near!r}?)" if near else "") for name, near in meant.items()
             )
-            notes.append(f"{method}: no angles of the truth, and left out: {said}.")
-    return tuple(notes)
+            yield f"{method}: no angles of the truth, and left out: {said}."
 
 
 # Figure of `angle_figures`: heading, factor, unit, digits.
@@ -202,15 +197,6 @@ _ANGLE_FIGURE_FORMATS = {
 }
 _BY_LEVEL = ("rmse", "change_rmse", "coverage")
 MEAN_CONTROL, CONSTANT_CONTROL = "control: mean of the training people", "control: each trial's own true mean"
-_ANGLE_TABLE_NOTES = (
-    "bias-free: standard deviation of the error over all frames. change: root mean square error of what differs from "
-    "the trial's mean. r: mean correlation over the trials whose true range is "
-    f"{np.degrees(MIN_MOVEMENT_RANGE):g}° or more. coverage: share of errors inside the 90 % interval. found: share of "
-    "the true values that were predicted; what is not counts nowhere else.",
-    "Controls know no frame: the mean of other people is what an estimate must beat, a trial's own true mean has no "
-    "error but that of motion.",
-    INTERVAL_NOTE.replace("mean over frames", "root mean square error"),
-)
 
 
 def evaluate_angles(
@@ -229,7 +215,7 @@ def evaluate_angles(
     for name, pairs in methods.items():
         check_radians(name, pairs)
     methods |= pair_methods_with_truth(angle_controls(truth, training), truth, names)
-    notes = (*unknown_angles(predictions, truth), *_ANGLE_TABLE_NOTES)
+    notes = tuple(unknown_angles(predictions, truth))
     return _curvature_table_of(methods, names, notes), _level_table(methods, names, notes)
 
 
@@ -294,8 +280,7 @@ def _curvature_table_of(
             cells: list[TableCell] = [factor * figures[key] for key, (_, factor, _, _) in _ANGLE_FIGURE_FORMATS.items()]
             remark = _why_empty(pairs, name, figures)
             rows.append(TableRow(method, name, (*cells, _rmse_interval(pairs, name)), remark=remark))
-    title = "Lumbar lordosis (LLA) and thoracic kyphosis (TKA)"
-    return EvaluationTable("angles_curves", title, tuple(columns), rows=tuple(rows), notes=notes)
+    return noted_table("angles_curves", columns, rows, notes, movement=np.degrees(MIN_MOVEMENT_RANGE))
 
 
 def _level_table(
@@ -315,7 +300,7 @@ def _level_table(
             found = [angle_figures_of(pairs, name) for name in own]
             cells = tuple(_ANGLE_FIGURE_FORMATS[key][1] * figures[key] for figures in found for key in _BY_LEVEL)
             rows.append(TableRow(method, level, cells, remark=_without_deviations(pairs, own)))
-    return EvaluationTable("angles_levels", "Rotation of each level", columns, rows=tuple(rows), notes=notes)
+    return noted_table("angles_levels", columns, rows, notes, movement=np.degrees(MIN_MOVEMENT_RANGE))
 
 
 def _why_empty(pairs: Sequence[PointPair], name: str, figures: Mapping[str, float]) -> str:

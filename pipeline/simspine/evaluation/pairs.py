@@ -224,10 +224,6 @@ MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS = "mean over frames", "mean over actions"
 
 
 INTERVAL_ROW = "95 % by subject"
-INTERVAL_NOTE = (
-    "95 %: interval of the mean over frames, whole people drawn anew 2000 times; of two people it spans from one's "
-    "mean to the other's."
-)
 
 
 def distance_rows(

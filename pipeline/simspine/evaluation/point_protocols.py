@@ -21,7 +21,6 @@ from simspine.evaluation.metrics import (
     pck_auc,
 )
 from simspine.evaluation.pairs import (
-    INTERVAL_NOTE,
     INTERVAL_ROW,
     MEAN_OVER_ACTIONS,
     MEAN_OVER_FRAMES,
@@ -46,6 +45,7 @@ from simspine.evaluation.tables import (
     TableColumn,
     TableRow,
     in_row_order,
+    noted_table,
     published_rows,
 )
 from simspine.io.coco import in_spinetrack_order, read_coco, read_coco_results
@@ -57,12 +57,6 @@ from simspine.io.text_tables import read_bytes
 
 ALL_POINTS_COLUMN = "all"
 ERROR_MEASURES = {"P-MPJPE": "aligned", "MPJPE": "rooted", "N-MPJPE": "scaled"}
-_LIFTING_NOTES = (
-    f"Points relative to {ROOT_POINT}. P-MPJPE: after a similarity per frame, fitted to each column's own points. "
-    "N-MPJPE: after a scale per frame.",
-    "The root is put back with zero error and counts in lumbar and spine, as in the paper; 'no root' leaves it out.",
-    INTERVAL_NOTE,
-)
 
 
 def evaluate_lifting(
@@ -80,7 +74,7 @@ def evaluate_lifting(
     )
     found = found_points_notes(pairs, PROTOCOL_SPINE_POINTS)
     used = f"Every {step}th frame of the truth is used." if step > 1 else "Every frame of the truth is used."
-    notes = (*_LIFTING_NOTES, used, *found)
+    notes = (used, *found)
     return _by_region(pairs, notes), _by_action(pairs, notes)
 
 
@@ -110,9 +104,7 @@ def _by_region(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
         for row in distance_rows(method, own, errors)[:3]:
             rows.append(replace(row, label=ALL_POINTS_COLUMN if row.label == MEAN_OVER_FRAMES else row.label))
     rows += published_rows("lifting_regions", columns)
-    return EvaluationTable(
-        "lifting_regions", "Lifting: errors by region", columns=tuple(columns), rows=tuple(rows), notes=notes
-    )
+    return noted_table("lifting_regions", columns, rows, notes, root=ROOT_POINT)
 
 
 def _by_action(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:
@@ -131,19 +123,10 @@ def _by_action(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
         empty: tuple[None, ...] = (None,) * len(actions)
         rows.append(TableRow(method, INTERVAL_ROW, (*empty, interval, None), remark=interval_remark_of_pairs(own)))
     rows += published_rows("lifting_actions", columns)
-    title = "Lifting: P-MPJPE of the spine by action"
-    return EvaluationTable("lifting_actions", title, columns, rows=tuple(rows), notes=notes)
+    return noted_table("lifting_actions", columns, rows, notes, root=ROOT_POINT)
 
 
 # Points in the world from several views, by the SIMSPINE paper's protocol: distances in mm by region and action.
-
-
-MULTIVIEW_TITLES = {"multiview_mpjpe": "World MPJPE by region", "multiview_p_mpjpe": "P-MPJPE by region"}
-_COLUMN_SIZES_TEXT = ", ".join(f"{name} {len(points)}" for name, points in POINT_COLUMNS.items())
-_MULTIVIEW_NOTES = {
-    "multiview_mpjpe": (f"Mean distance in the world. Points of each column: {_COLUMN_SIZES_TEXT}.", INTERVAL_NOTE),
-    "multiview_p_mpjpe": ("After a similarity per frame, fitted to each column's own points.", INTERVAL_NOTE),
-}
 
 
 def evaluate_multiview(
@@ -155,14 +138,15 @@ def evaluate_multiview(
     """
     pairs = pair_methods_with_truth(predictions, truth)
     columns = tuple(TableColumn(name) for name in POINT_COLUMNS)
+    found = found_points_notes(pairs, truth[0].names)
+    sizes = ", ".join(f"{name} {len(points)}" for name, points in POINT_COLUMNS.items())
     tables = []
-    for (name, title), measure in zip(MULTIVIEW_TITLES.items(), ("world", "aligned"), strict=True):
+    for name, measure in (("multiview_mpjpe", "world"), ("multiview_p_mpjpe", "aligned")):
         rows: list[TableRow] = []
         for method, own in pairs.items():
             rows += distance_rows(method, own, column_errors(own, POINT_COLUMNS, measure))
         rows += published_rows(name, columns)
-        notes = (*_MULTIVIEW_NOTES[name], *found_points_notes(pairs, truth[0].names))
-        tables.append(EvaluationTable(name, title, columns, rows=tuple(rows), notes=notes))
+        tables.append(noted_table(name, columns, rows, found, sizes=sizes))
     return (*tables, motion_table(pairs))
 
 
@@ -186,8 +170,7 @@ def motion_table(pairs: Mapping[str, Sequence[PointPair]]) -> EvaluationTable:
         if all(pair.rate is None for pair in own):
             remark = "no velocities: the truth has no rate"
         rows.append(TableRow(method, "mean over frames", tuple(cells), remark=remark))
-    notes = ("Mean length of the difference between estimated and true velocities and accelerations, by differences.",)
-    return EvaluationTable("multiview_motion", "Errors of motion by region", columns, rows=tuple(rows), notes=notes)
+    return noted_table("multiview_motion", columns, rows)
 
 
 def _motion_errors(order: int, pair: PointPair, names: Sequence[str]) -> np.ndarray:
@@ -206,17 +189,9 @@ POINT_SETS = {
 }
 OTHER_LABELS = {"COCO": 17, "Halpe26": 26}  # sets whose points are the first of SpineTrack's
 ALL_SUBSETS, PUBLISHED_AUC_COLUMN = "all", "AUC"
-_AP_NOTES = (
-    "Over OKS 0.50 to 0.95, by pycocotools, with SpineTrack's sigmas; medium 32² to 96² px, large above. Subsets: "
-    + ", ".join(f"{name} {len(points)} points" for name, points in SPINETRACK_REGIONS.items())
-    + ". Points that are not labelled count nowhere; people without a labelled point of the subset are left out.",
-)
-_AUC_NOTES = (
-    "Area under the curve of PCK: mean over thresholds of the mean over points of the share of labels with a point "
-    "found nearer than the threshold times the shorter side of the box. Thresholds: "
-    + "; ".join(f"{name}: {values[0]:g}, {values[1]:g}, …, {values[-1]:g}" for name, values in PCK_THRESHOLDS.items())
-    + ". The paper says neither its thresholds nor its points.",
-    "Each labelled person is compared with the one found most like it, nobody twice; where nobody is left it is wrong.",
+_SUBSETS_TEXT = ", ".join(f"{name} {len(points)} points" for name, points in SPINETRACK_REGIONS.items())
+_THRESHOLDS_TEXT = "; ".join(
+    f"{name}: {values[0]:g}, {values[1]:g}, …, {values[-1]:g}" for name, values in PCK_THRESHOLDS.items()
 )
 
 
@@ -289,8 +264,7 @@ def _precision_summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -
         for method, own in found.items()
     ]
     rows += published_rows("images_ap", columns)
-    title = "Average precision and recall by subset"
-    return EvaluationTable("images_ap", title, columns, rows=tuple(rows), notes=_AP_NOTES)
+    return noted_table("images_ap", columns, rows, subsets=_SUBSETS_TEXT)
 
 
 def _precision_details(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
@@ -300,7 +274,7 @@ def _precision_details(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -
         for method, own in found.items()
         for name, figures in own.items()
     )
-    return EvaluationTable("images_details", "All figures of average precision", columns, rows=rows, notes=_AP_NOTES)
+    return noted_table("images_details", columns, rows, subsets=_SUBSETS_TEXT)
 
 
 def _auc_table(
@@ -320,7 +294,7 @@ def _auc_table(
             cells += [pck_auc(places[:, own], exact, size, thresholds) for thresholds in PCK_THRESHOLDS.values()]
         rows.append(TableRow(method, ALL_SUBSETS, (*cells, None)))
     rows += published_rows("images_auc", columns) if point_sets is POINT_SETS else ()
-    return EvaluationTable("images_auc", "Area under the curve of PCK", columns, rows=tuple(rows), notes=_AUC_NOTES)
+    return noted_table("images_auc", columns, rows, thresholds=_THRESHOLDS_TEXT)
 
 
 def match_people(found: ImagePeople, labels: ImagePeople) -> np.ndarray:

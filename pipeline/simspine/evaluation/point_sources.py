@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 def sequences_of_table(
     path: str | os.PathLike, value: str, shape: tuple[int, ...], needed: Sequence[str], make: Callable[..., T]
-) -> tuple[T, ...]:
+) -> Iterator[T]:
     """Sequences in the order of their first rows, frames sorted. value: the column of `(rows, names, *shape)` numbers;
     `deviation` has its shape. needed: of further columns, texts that `make` takes.
 
@@ -58,16 +58,14 @@ def sequences_of_table(
         rate = float(np.ravel(columns["rate"])[0]) if "rate" in columns else None
     except (IndexError, ValueError, TypeError):
         raise InputError(f"{path}: rate is no number of frames per second.") from None
-    found = []
     for (subject, trial, camera), own in rows.groupby(KEY_COLUMNS, sort=False):
         own = own.sort_values("frame", kind="stable")
         about = {"action": own["action"].iloc[0], "rate": rate} | texts | ({"camera": camera} if camera else {})
         about |= {name: array[own.index] for name, array in arrays.items()}
         try:
-            found.append(make(subject, trial, own["frame"].to_numpy(), names, **about))
+            yield make(subject, trial, own["frame"].to_numpy(), names, **about)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
-    return tuple(found)
 
 
 def _key_rows(path: str | os.PathLike, columns: Mapping[str, Any]) -> pd.DataFrame:
@@ -210,7 +208,7 @@ def write_point_sequences(path: str | os.PathLike, sequences: Iterable[PointSequ
 
 def read_point_sequences(path: str | os.PathLike) -> tuple[PointSequence, ...]:
     """What `write_point_sequences` or another program wrote."""
-    return sequences_of_table(path, "xyz", (3,), needed=("axes",), make=PointSequence)
+    return tuple(sequences_of_table(path, "xyz", (3,), needed=("axes",), make=PointSequence))
 
 
 ALL_SUBJECTS = "all"
@@ -325,9 +323,8 @@ def cameras_of(path: str | os.PathLike) -> dict[str, tuple[Camera, ...]]:
 
 def points_in_views(
     sequences: Iterable[PointSequence], cameras: dict[str, tuple[Camera, ...]]
-) -> tuple[PointSequence, ...]:
+) -> Iterator[PointSequence]:
     """Points of the world as each camera has them: m, in its own axes. `InputError` for a subject without cameras."""
-    found = []
     for sequence in sequences:
         if sequence.axes == "camera":
             raise InputError(f"{'/'.join(filter(None, sequence.key))} is in a camera's axes already.")
@@ -339,8 +336,7 @@ def points_in_views(
         world = change_frame(sequence.xyz, sequence.axes, "z_up")
         for camera in cameras[sequence.subject]:
             xyz = world @ camera.R.T + camera.t
-            found.append(replace(sequence, xyz=xyz, axes="camera", camera=camera.name, deviation=None))
-    return tuple(found)
+            yield replace(sequence, xyz=xyz, axes="camera", camera=camera.name, deviation=None)
 
 
 def truth_for(
@@ -353,5 +349,5 @@ def truth_for(
     truth = sequences_of_subjects(read_points(path, step), subjects)
     seen = any(sequence.axes == "camera" for sequence in predictions)
     if seen and all(sequence.axes != "camera" for sequence in truth):
-        return points_in_views(truth, cameras_of(path))
+        return tuple(points_in_views(truth, cameras_of(path)))
     return truth

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.settings import read_mapping
 from simspine.core.skeletons import POINTS_BY_REGION, SIMSPINE_SKELETON, SPINE_REGIONS, load_skeleton
 from simspine.io.human36m.names import HUMAN36M_ACTIONS, canonical_action
 
@@ -83,6 +85,20 @@ class EvaluationTable:
             if (row.method, row.label) == (method, label):
                 return row.cells[names.index(column)]
         raise unknown_name("row", f"{method}: {label}", [f"{r.method}: {r.label}" for r in self.rows], self.name)
+
+
+def table_words(name: str, **values: object) -> tuple[str, tuple[str, ...]]:
+    """Title and notes of a table in `notes.yaml`. values: what stands there in braces."""
+    words = read_mapping(Path(__file__).with_name("notes.yaml"))[name]
+    return words["title"], tuple(note.format(**values) for note in words["notes"])
+
+
+def noted_table(
+    name: str, columns: Sequence[TableColumn], rows: Sequence[TableRow], more: Sequence[str] = (), **values: object
+) -> EvaluationTable:
+    """A table with its title and notes, as of `table_words`, and more of them."""
+    title, notes = table_words(name, **values)
+    return EvaluationTable(name, title, tuple(columns), rows=tuple(rows), notes=(*notes, *more))
 
 
 def evaluation_text(table: EvaluationTable) -> str:

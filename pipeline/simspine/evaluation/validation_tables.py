@@ -15,7 +15,7 @@ from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import forced_sentence
 from simspine.core.errors import require_known
 from simspine.evaluation.metrics import finite_values, mean_or_nan
-from simspine.evaluation.tables import aligned_markdown
+from simspine.evaluation.tables import aligned_markdown, table_words
 from simspine.evaluation.validation_records import (
     LUMBAR_LEVEL_NAMES,
     NECK_LEVEL_NAMES,
@@ -245,29 +245,12 @@ def _known_share(some: Sequence[TrialRecord], level: str, plane: int, sd: float)
     return share_by_deviation(float(np.radians(sd)), float((high - low) / np.sqrt(12)))  # of a uniform distribution
 
 
-VALIDATION_TITLES = {
-    "lla_tka": "Lumbar lordosis (LLA, L1–S1) and thoracic kyphosis (TKA, T3–T12) by action and subject",
-    "lumbar_rom": "Range of motion of the lumbar levels",
-    "neck_rom": "Range of motion of the neck by action",
-}
-_ROM_NOTE = (
-    f"Range: percentile {RANGE_PERCENTILES[0]:g} to {RANGE_PERCENTILES[1]:g} of a person's kept frames, mean and "
-    "standard deviation over people. ± 95 %: of the angle in one frame. Published: total ranges of people who bend as "
-    "far as they can."
-)
+_VALIDATION_NAMES = ("lla_tka", "lumbar_rom", "neck_rom")
+_WORDS = {name: table_words(name, low=RANGE_PERCENTILES[0], high=RANGE_PERCENTILES[1]) for name in _VALIDATION_NAMES}
+VALIDATION_TITLES = {name: title for name, (title, _) in _WORDS.items()}
+VALIDATION_NOTES = {name: " ".join(notes) for name, (_, notes) in _WORDS.items()}
 SPREAD_NOTE = ", mean (sd over frames)"
 _NORMAL_95 = 1.96  # standard deviations to either side
-_SHARE_NOTE = (
-    "Data: share of the angle that the data decided; an angle 'set by the model', 'assumed' or 'very uncertain' is no "
-    "finding."
-)
-VALIDATION_NOTES = {
-    "lla_tka": "Degrees. The standard deviation over the kept frames is motion and people, no uncertainty. Paper: "
-    "SimSpine (CVPR 2026), Table B2, a model's output as well. ± 95 %: of the angle in one frame. Rejected frames are "
-    f"left out. {_SHARE_NOTE}",
-    "lumbar_rom": f"{_ROM_NOTE} {_SHARE_NOTE}",
-    "neck_rom": f"{_ROM_NOTE} {_SHARE_NOTE}",
-}
 
 
 def validation_tables_of(dataset) -> dict[str, pd.DataFrame]:

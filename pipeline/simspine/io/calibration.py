@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
         For an unknown format, missing or malformed entries, and units that cannot be metres. Cameras that stand
         unusually close or far apart, and images that a program turned, are reported as warnings.
     """
-    cameras = cameras_as_written(path, subject)
+    cameras = list(cameras_as_written(path, subject))
     if not cameras:
         raise InputError(f"{path}: no camera in the file.")
     if repeated := text_tables.repeated_names(camera.name for camera in cameras):
@@ -71,7 +71,7 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
     return cameras
 
 
-def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
+def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> Iterable[Camera]:
     """As `read_calibration`, in the file's own unit of length, whatever that is."""
     suffix = Path(path).suffix.lower()
     if suffix in (".pickle", ".pkl"):
@@ -136,22 +136,22 @@ def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
     if not names or len(set(names)) < len(names) or _NOT_CAMERAS & set(names):
         taken = ", ".join(sorted(_NOT_CAMERAS))
         raise InputError(f"{path}: camera names must be unique, at least one, and none of {taken}; got {names}.")
-    tables = {}
-    for camera in cameras:
-        distortion = camera.distortion.tolist()
-        tables[camera.name] = {
+    tables = {
+        camera.name: {
             "name": camera.name,
             "size": [float(v) for v in camera.size],
             "matrix": camera.K.tolist(),
-            "distortions": distortion if any(distortion[4:]) else distortion[:4],
+            "distortions": camera.distortion[: None if camera.distortion[4:].any() else 4].tolist(),
             "rotation": scipy.spatial.transform.Rotation.from_matrix(camera.R).as_rotvec().tolist(),
             "translation": camera.t.tolist(),
             "fisheye": camera.lens == "fisheye",
         }
+        for camera in cameras
+    }
     write_text(path, tomli_w.dumps(tables | {"metadata": {"adjusted": False, "error": 0.0}}))
 
 
-def _cameras_of_toml(text: str, path) -> list[Camera]:
+def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
     content = text_tables.parse_content(tomllib.loads, text, "valid TOML", path)
     inner = content.get("cameras")
     if isinstance(inner, dict) and "matrix" not in inner:  # Caliscope's own file; some of its cameras are left out
@@ -160,7 +160,6 @@ def _cameras_of_toml(text: str, path) -> list[Camera]:
     names = [str(table.get("name", key)) for key, table in tables.items()]
     if len(set(names)) < len(names):
         names = list(tables)
-    cameras = []
     turns = [text_tables.parse_number(str(table.get("rotation_count", 0)), str(path)) for table in tables.values()]
     _warn_turned({name: 90 * turn for name, turn in zip(names, turns, strict=True)}, path)
     for name, (key, table) in zip(names, tables.items(), strict=True):
@@ -174,11 +173,10 @@ def _cameras_of_toml(text: str, path) -> list[Camera]:
         R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
         size, K, distortion, t = (_required_entry(table, entry, where) for entry in _TOML_ENTRIES)
         lens = _lens_model(table, where)
-        cameras.append(_calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens))
-    return cameras
+        yield _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens)
 
 
-def _cameras_of_json(text: str, path, subject: str | None) -> list[Camera]:
+def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
     """JSON: {subject: {camera: {size, K, dist, R_world_to_cam, t_m}}}, or one rig without subject.
 
     dist may be called dist_k1k2p1p2k3; fisheye: true where it is one.
@@ -193,7 +191,6 @@ def _cameras_of_json(text: str, path, subject: str | None) -> list[Camera]:
         if subject not in content:
             raise unknown_name("subject", subject, content, str(path))
         content = content[subject]
-    cameras = []
     for name, entry in content.items():
         where = f"{path}, camera {name!r}"
         if not isinstance(entry, dict):
@@ -201,8 +198,7 @@ def _cameras_of_json(text: str, path, subject: str | None) -> list[Camera]:
         keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
         size, K, distortion, t, R = (_required_entry(entry, key, where) for key in keys)
         lens = _lens_model(entry, where)
-        cameras.append(_calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens))
-    return cameras
+        yield _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens)
 
 
 def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
@@ -326,11 +322,10 @@ def _opencv_lens_of_vicon(
     return lens
 
 
-def _cameras_of_opencap(path: Path) -> list[Camera]:
+def _cameras_of_opencap(path: Path) -> Iterator[Camera]:
     """OpenCap: a pickle per camera, `Cam0/cameraIntrinsicsExtrinsics.pickle`, `Cam1/…`; image size as height, width;
     mm; the world is an upright board, turned here so that z is up."""
     files = sorted(path.parent.parent.glob(f"Cam*/{path.name}")) if path.parent.name.startswith("Cam") else []
-    cameras = []
     for file in files or [path]:
         found, where = pickled_arrays(file), f"{file} (read as OpenCap's calibration)"
         keys = ("intrinsicMat", "distortion", "imageSize", "rotation", "translation")
@@ -338,11 +333,10 @@ def _cameras_of_opencap(path: Path) -> list[Camera]:
         if K.shape != (3, 3) or R.shape != (3, 3) or t.shape != (3,) or size.shape != (2,):
             raise InputError(f"{where}: shapes of {', '.join(keys)} are not those that OpenCap writes.")
         name, about = file.absolute().parent.name, {"t": t / 1000, "R": R @ _OPENCAP_WORLD.T, "where": where}
-        cameras.append(_calibrated_camera(name, size[::-1], K, distortion=distortion, **about))
-    return cameras
+        yield _calibrated_camera(name, size[::-1], K, distortion=distortion, **about)
 
 
-def _cameras_of_easymocap(path: Path) -> list[Camera]:
+def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:
     """EasyMocap: `K_…`, `dist_…` and perhaps `H_…`, `W_…` of each name in intri.yml, `Rot_…`, `T_…` in extri.yml."""
     import cv2
 
@@ -355,7 +349,7 @@ def _cameras_of_easymocap(path: Path) -> list[Camera]:
         except (cv2.error, SystemError):
             raise InputError(f"{file}: not YAML as EasyMocap and OpenCV write it.") from None
     inside, outside = stores
-    listed, cameras = inside.getNode("names"), []
+    listed = inside.getNode("names")
     for name in (listed.at(i).string() for i in range(listed.size())):
         where = f"{path.parent}, EasyMocap's camera {name!r}"
         nodes = {"K": inside, "dist": inside, "Rot": outside, "R": outside, "T": outside}
@@ -368,8 +362,7 @@ def _cameras_of_easymocap(path: Path) -> list[Camera]:
         if min(size) <= 0:
             size = [round(2 * K[0, 2]), round(2 * K[1, 2])]
             text_tables.warn_assumed(f"{where}: no image size (W_{name}, H_{name}); {size[0]}×{size[1]} px assumed.")
-        cameras.append(_calibrated_camera(name, size, K, distortion=distortion.ravel(), t=t.ravel(), R=R, where=where))
-    return cameras
+        yield _calibrated_camera(name, size, K, distortion=distortion.ravel(), t=t.ravel(), R=R, where=where)
 
 
 def _warn_turned(degrees: dict[str, float], path) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, reason_of, unknown_name
+from simspine.core.errors import InputError, naming_content, unknown_name
 from simspine.core.skeletons import load_skeleton, skeleton_of_size
 from simspine.core.types import read_only_array
 from simspine.io.atomic import atomic_path, write_text
@@ -110,7 +109,7 @@ def _coco_records(takes: ExportTrials, every: int) -> Iterator[tuple[dict, dict]
                         "file_name": image_name(stem, int(frame)),
                     }  # fmt: skip
                     places = {name: keypoint_list(points[frame]) for name, points in more.items()}
-                    yield image, _coco_annotation(keypoints[frame], labelled) | places
+                    yield image, _coco_annotation(keypoints[frame]) | places
 
 
 def _view_keypoints(take: ExportTrial, view: ExportView) -> np.ndarray:
@@ -131,17 +130,18 @@ def _points_seen(view: ExportView) -> np.ndarray:
     return np.concatenate([np.where(view.inside[..., None], view.px, 0.0), v[..., None]], -1)
 
 
-def keypoint_list(keypoints: np.ndarray) -> list[float]:
+def keypoint_list(keypoints: np.ndarray, digits: int = 2) -> list[float]:
     """x, y, v of all points in one list, as COCO has them."""
-    return [v for x, y, seen in keypoints for v in (round(float(x), 2), round(float(y), 2), int(seen))]
+    return [v for x, y, seen in keypoints.tolist() for v in (round(x, digits), round(y, digits), int(seen))]
 
 
-def _coco_annotation(keypoints: np.ndarray, labelled: np.ndarray) -> dict[str, Any]:
-    low, high = keypoints[labelled, :2].min(0), keypoints[labelled, :2].max(0)
-    box = [round(float(v), 2) for v in (*low, *(high - low))]
+def _coco_annotation(keypoints: np.ndarray, digits: int = 2) -> dict[str, Any]:
+    """A person's entries that follow from the points (points, 3) x, y, v; one at least is labelled."""
+    labelled = keypoints[keypoints[:, 2] > 0, :2]
+    box = [round(float(v), digits) for v in (*labelled.min(0), *np.ptp(labelled, axis=0))]
     return {
-        "category_id": 1, "keypoints": keypoint_list(keypoints), "num_keypoints": int(labelled.sum()), "bbox": box,
-        "area": round(box[2] * box[3], 2), "iscrowd": 0,
+        "category_id": 1, "keypoints": keypoint_list(keypoints, digits), "num_keypoints": len(labelled), "bbox": box,
+        "area": round(box[2] * box[3], digits), "iscrowd": 0,
     }  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
     points, or 35: without the latissimus) or of the skeleton with so many points.
     """
     text = read_bytes(path)
-    with _naming_file(path, "COCO keypoints"):
+    with naming_content(path, "COCO keypoints"):
         content = json.loads(text)
         images = {image["id"]: image for image in content["images"]}
         rows = content["annotations"]
@@ -176,17 +176,6 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
         }
 
 
-@contextmanager
-def _naming_file(path: str | os.PathLike, expected: str) -> Iterator[None]:
-    """A block whose faults are an `InputError` that names the file and what was expected in it."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: not {expected} ({reason_of(error)}).") from None
-
-
 def _category_names(categories: Sequence[Mapping[str, Any]], points: int) -> tuple[str, ...]:
     """The first category's names; SpineTrack's released files have none."""
     named = tuple(str(name) for name in categories[0].get("keypoints") or ())
@@ -205,7 +194,7 @@ def read_coco_results(path: Path) -> dict[str, np.ndarray]:
     image_id: (people,) texts; keypoints: (people, points, 3); score: (people,). Raises `InputError` for anything else.
     """
     text = read_bytes(path)
-    with _naming_file(path, "a list of COCO keypoint results"):
+    with naming_content(path, "a list of COCO keypoint results"):
         rows = json.loads(text)
         points = len(rows[0]["keypoints"]) // 3
         return {
@@ -311,21 +300,12 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
     found = to_spinetrack(images)
     rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for i, name in enumerate(found.file_names):
-        seen = found.points[i, :, 2] > 0
-        if not seen.any():
+        if not (found.points[i, :, 2] > 0).any():
             continue
         number, (width, height) = len(rows) + 1, found.sizes[i].tolist()
-        low, high = found.points[i, seen, :2].min(0), found.points[i, seen, :2].max(0)
-        box = [round(float(v), DIGITS) for v in (*low, *(high - low))]
-        keypoints = [
-            v for x, y, see in found.points[i].tolist() for v in (round(x, DIGITS), round(y, DIGITS), int(see))
-        ]
-        annotation: dict[str, Any] = {
-            "id": number, "image_id": number, "category_id": 1, "keypoints": keypoints,
-            "num_keypoints": int(seen.sum()), "bbox": box, "area": round(box[2] * box[3], DIGITS), "iscrowd": 0,
-            "status": [POINT_STATUSES[k] for k in found.status[i]],
-        }  # fmt: skip
-        rows.append(({"id": number, "width": width, "height": height, "file_name": name}, annotation))
+        person = {"id": number, "image_id": number} | _coco_annotation(found.points[i], DIGITS)
+        person["status"] = [POINT_STATUSES[k] for k in found.status[i]]
+        rows.append(({"id": number, "width": width, "height": height, "file_name": name}, person))
     placed = "simspine: points placed by people, SpineTrack's 37"
     write_coco_people(path, [image for image, _ in rows], [person for _, person in rows], "", description=placed)
 
@@ -353,7 +333,7 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
                 f"{', '.join(POINT_STATUSES)}."
             )
         status[i] = [POINT_STATUSES.index(word) for word in words]
-    with _naming_file(path, "points of people in images"):
+    with naming_content(path, "points of people in images"):
         return LabelledImages(
             names=names,
             file_names=tuple(found["file_name"].tolist()),

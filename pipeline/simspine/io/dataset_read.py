@@ -265,7 +265,7 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         filled=part("marker_filled"), start=start + frames.start / rate,
     )  # fmt: skip
     sd = part("kinematics_sd")
-    said = partial(checked_attribute, ours) if OWN_GROUP in group else _default_if_absent
+    said = partial(checked_attribute, ours) if OWN_GROUP in group else lambda _, default=None: default
     motion_rate = float(said("kinematics_rate", rate))
     motion = Motion(
         names=dataset.coordinate_names, rate=motion_rate, values=group["kinematics"][frames] * dataset._to_si,
@@ -299,10 +299,6 @@ def _read_centres(ours: Any, markers: Markers, frames: slice) -> Markers | None:
         tuple(str(checked_attribute(data, "names")).split(",")), markers.rate, data[frames], "y_up",
         covariance=covariance, origin=origin, start=markers.start,
     )  # fmt: skip
-
-
-def _default_if_absent(name: str, default: Any = None) -> Any:
-    return default
 
 
 def _rate_and_start(timestamps: h5py.Dataset, ours: h5py.Group | None) -> tuple[float, float]:

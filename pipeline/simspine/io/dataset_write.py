@@ -238,8 +238,6 @@ def forced_from_json(data: Any, where: str) -> dict[str, tuple[Forced, ...]]:
 DATASET_SCHEMA = 4  # 2: cameras with five coefficients of distortion; 3: no origin `estimated`
 OWN_GROUP = "simspine"  # the name of every group that the release does not have
 POINT_ORDERS = ("simspine37", "simspine15", "spinetrack37")
-_NameTable = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[bool, ...]]
-_NAMED_ARRAYS = ("markers", "coordinates", "centroids")  # and which coordinates are rotational
 
 
 def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
@@ -260,13 +258,17 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
         if dataset.provenance.get("notice"):
             file.attrs["notice"] = str(dataset.provenance["notice"])
         meta = file.create_group("metadata")
-        first: tuple[str, _NameTable] | None = None
+        first: tuple[str, dict[str, tuple[str, ...]]] | None = None
         for subject, content in dataset.subjects.items():
             group = file.create_group(subject, track_order=True)
             _write_calibration(group, content)
             for name, trial in content.trials.items():
-                centres = () if trial.centres is None else trial.centres.names
-                names = trial.markers.names, trial.motion.names, centres, tuple(trial.motion.rotational)
+                names = {
+                    "markers": trial.markers.names,
+                    "coordinates": trial.motion.names,
+                    "rotations": tuple(np.array(trial.motion.names)[trial.motion.rotational].tolist()),
+                    "centroids": () if trial.centres is None else trial.centres.names,
+                }
                 if first is None:
                     first = f"{subject}/{name}", names
                     _write_names(meta, trial)
@@ -285,13 +287,13 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
                 data.attrs["sha256"] = hashlib.sha256(content.model.encode()).hexdigest()
 
 
-def _check_same_names(name: str, names: _NameTable, where: str, first: _NameTable) -> None:
-    for kind, found, wanted in zip(_NAMED_ARRAYS, names[:3], first[:3], strict=True):
-        if found != wanted:
-            odd = sorted(set(found) ^ set(wanted)) or "their order"
+def _check_same_names(
+    name: str, names: dict[str, tuple[str, ...]], where: str, first: dict[str, tuple[str, ...]]
+) -> None:
+    for kind, found in names.items():
+        if found != first[kind]:
+            odd = sorted(set(found) ^ set(first[kind])) or "their order"
             raise InputError(f"{name} and {where} differ in their {kind}: {odd}. A data set has one list for all.")
-    if names[-1] != first[-1]:
-        raise InputError(f"{name} and {where} differ in which coordinates are rotational.")
 
 
 def _write_names(meta: h5py.Group, trial: TrialData) -> None:

@@ -360,16 +360,10 @@ def _write_array(parent: h5py.Group, name: str, array: np.ndarray, where: str) -
 def _json_or_none(item: Any) -> str | None:
     """The item as JSON, None if it is more than JSON can say."""
     try:
-        text = json.dumps(item, default=_to_plain)
+        text = json.dumps(item, default=np.generic.item)
     except (TypeError, ValueError):
         return None
     return text if _text_keys(item) else None
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError
 
 
 def _text_keys(item: Any) -> bool:
@@ -383,7 +377,7 @@ def _read_item(node: h5py.Group | h5py.Dataset, skipped: Collection[str] = ()) -
     tag = checked_attribute(node, "type")
     if tag in _TYPES_BY_NAME:
         kind = _TYPES_BY_NAME[tag]
-        found = {key: _read_attribute(checked_attribute(node, key)) for key in _ATTRIBUTES_OF_TYPE[kind]}
+        found = {key: np.asarray(checked_attribute(node, key)).tolist() for key in _ATTRIBUTES_OF_TYPE[kind]}
         fields = {key: value for key, value in found.items() if value is not None or key != "lens"}  # schema 2 has none
         arrays = {key: _read_array(node[key]) for key in _ARRAYS_OF_TYPE[kind] if key in node}
         for array in arrays.values():
@@ -405,7 +399,3 @@ def _read_array(dataset: h5py.Dataset) -> np.ndarray:
     if h5py.check_string_dtype(dataset.dtype):
         return np.char.decode(np.asarray(checked_values(dataset), dtype=f"S{dataset.dtype.itemsize}"), "utf-8")
     return np.asarray(checked_values(dataset))
-
-
-def _read_attribute(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -132,35 +132,19 @@ JPEG_QUALITY = 92  # of a JPEG: edges of clothes and markers stay sharp
 MAX_FRAMES_DECODED_FORWARD = 120  # frames that are faster decoded one by one than sought
 
 
-def open_images_in_any_order(source: Video | Stills) -> "StillImages | VideoImages":
-    """What gives its images in any order; for one thread at a time."""
-    return StillImages(source) if isinstance(source, Stills) else VideoImages(source)
+class ImagesInAnyOrder:
+    """Images of a video or of photographs in any order, for one thread at a time. In a video a position that the
+    decoder does not confirm is reached from the start."""
 
-
-class StillImages:
-    """Photographs."""
-
-    def __init__(self, source: Stills):
-        self._source = source
-
-    def at(self, row: int) -> np.ndarray:
-        """One of them, (h, w, 3) uint8 BGR."""
-        return next(self._source.at([row]))
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class VideoImages:
-    """Frames of a video in any order. A position that the decoder does not confirm is reached from the start."""
-
-    def __init__(self, source: Video):
+    def __init__(self, source: Video | Stills):
         self._source = source
         self._capture: Any = None
         self._next = 0
 
     def at(self, row: int) -> np.ndarray:
-        """A frame, (h, w, 3) uint8 BGR; `InputError` where it cannot be decoded."""
+        """An image, (h, w, 3) uint8 BGR; `InputError` where it cannot be decoded."""
+        if isinstance(self._source, Stills):
+            return read_image(self._source.files[row])
         if self._capture is None or not self._next <= row <= self._next + MAX_FRAMES_DECODED_FORWARD:
             self._go_to(row)
         while self._next < row and self._capture.grab():
@@ -252,30 +236,16 @@ class Webcam:
         raise InputError(f"webcam {self.number} gives no images any more. Is it still plugged in?")
 
 
-@dataclass(frozen=True)
-class VideoShots:
-    """A video."""
-
-    video: Video
-
-    @property
-    def name(self) -> str:
-        return self.video.name
-
-    @property
-    def rate(self) -> float:
-        return self.video.rate
-
-    @property
-    def frames(self) -> int:
-        return self.video.frames
-
-    def __iter__(self) -> Iterator[CameraImage]:
-        for i, image in enumerate(self.video):
-            yield CameraImage(image, i / self.video.rate, i, frame_name(i))
+OneCameraSource = Photographs | Video | Webcam
 
 
-OneCameraSource = Photographs | VideoShots | Webcam
+def camera_images(camera: OneCameraSource) -> Iterator[CameraImage]:
+    """The images with their times."""
+    if not isinstance(camera, Video):
+        yield from camera
+        return
+    for i, image in enumerate(camera):
+        yield CameraImage(image, i / camera.rate, i, frame_name(i))
 
 
 def frame_name(number: int) -> str:
@@ -301,7 +271,7 @@ def open_camera(source: str) -> OneCameraSource:
     video = open_video(path)
     if uneven := describe_unevenness(video):
         warnings.warn(f"{uneven}; frames are taken as evenly spaced.", stacklevel=2)
-    return VideoShots(video)
+    return video
 
 
 def _of_different_names(files: tuple[Path, ...]) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ A table is one file per camera: DeepLabCut's CSV (scorer, bodyparts, coords), SL
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from simspine.core import skeletons
 from simspine.core.arrays import median_of_known
-from simspine.core.errors import InputError, reason_of, require_distinct_files, safe_file_name
+from simspine.core.errors import InputError, naming_content, require_distinct_files, safe_file_name
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
@@ -232,27 +232,22 @@ def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
         text_tables.warn_assumed(
             f"{empty[0]}: empty, as are {len(empty) - 1} more files of the folder; taken as frames without detection."
         )
-    people = {number: _people_in_file(content, view[number]) for number, content in contents.items() if content.strip()}
-    return {number: [] for number in view} | people
+    return {n: list(_people_in_file(content, view[n])) if content.strip() else [] for n, content in contents.items()}
 
 
-def _people_in_file(content: bytes, path: Path) -> list[np.ndarray]:
+def _people_in_file(content: bytes, path: Path) -> Iterator[np.ndarray]:
     """The people of one file, each (points, 3); a point without score is NaN. Those without a pose are left out."""
-    try:
+    with naming_content(path, "a keypoint file as OpenPose writes them"):
         people = json.loads(content)["people"]
         poses = [next((person[key] for key in _POSE_KEYS if person.get(key)), ()) for person in people or ()]
         arrays = [np.array(pose, float) for pose in poses]
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: not a keypoint file as OpenPose writes them ({reason_of(error)}).") from None
-    out = []
     for person in arrays:
         if person.ndim != 1 or person.size % 3:
             raise InputError(f"{path}: {_POSE_KEYS[0]} has {person.size} numbers, expected x y score for each point.")
         if person.size:
             person = person.reshape(-1, 3)
             seen = np.isfinite(person).all(-1) & (person[:, 2] > 0)
-            out.append(np.where(seen[:, None], person, np.nan))
-    return out
+            yield np.where(seen[:, None], person, np.nan)
 
 
 def _openpose_order(people: Sequence[np.ndarray], where) -> str:

@@ -19,7 +19,7 @@ from simspine.evaluation.point_protocols import evaluate_images
 from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, evaluation_json
 from simspine.io.atomic import write_text
 from simspine.io.coco import read_coco_labels
-from simspine.io.image_streams import open_images_in_any_order
+from simspine.io.image_streams import ImagesInAnyOrder
 from simspine.io.keypoint_json import write_people_json
 from simspine.io.video import Video
 from simspine.learning.lifters import LifterSay
@@ -301,7 +301,7 @@ def detect_in_recording(recording: RecordedViews, detector: SpinePose, out: Path
     """Write a detector's points of every image as `<view>_json/<view>_000012.json`, and close it.
 
     The person is looked for in `person_boxes`, or by BlazePose where there are none."""
-    decoders = [open_images_in_any_order(source) for source in recording.sources]
+    decoders = [ImagesInAnyOrder(source) for source in recording.sources]
     boxes = person_boxes(recording)
     try:
         for frame, numbers in enumerate(recording.rows):

@@ -46,7 +46,6 @@ WHICH_CAMERA_OPEN_HINT = (
     "Which of the cameras is off remains open: several of those that judge disagree with one another."
 )
 CAMERA_LATE_CODE = "camera_late"
-SYNC_HINT = "Set `delays: find` in the trial, or paste there what `simspine cameras sync` prints."
 
 
 def check_camera_images(checks: Sequence[CameraCheck], mixed: Sequence[MixUp]) -> Iterator[Finding]:
@@ -96,12 +95,11 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
             f"{check.camera}: left and right are exchanged in {100 * check.swapped:.0f} % of what it saw, compared "
             f"with {others}; undone for the triangulation."
         )
-        cure = "Look at its points: is its video mirrored, or do its names of points mean the other side?"
-        yield warning("camera_sides", text, cure, where=check.camera)
+        yield warning("camera_sides", text, where=check.camera)
     late, doubt = check.value["late"], check.deviation["late"]
     if abs(late) > THRESHOLDS["camera_late"].value and abs(late) > SURE_DISAGREEMENT_SD * doubt:
         text = f"{check.camera}: {late:+.1f} ± {doubt:.1f} frames later than the first camera."
-        yield warning(CAMERA_LATE_CODE, text, SYNC_HINT, where=check.camera)
+        yield warning(CAMERA_LATE_CODE, text, where=check.camera)
 
 
 def check_delays(timing: Timing) -> Finding:
@@ -110,7 +108,7 @@ def check_delays(timing: Timing) -> Finding:
     drifts = [f" and {drift:+.2f} in {DRIFT_UNIT_FRAMES}" if drift else "" for drift in timing.drift]
     if timing.native and not timing.delays_frames.any():
         text = f"the videos were resampled by their time stamps; {timing.frames} frames are shared by all views."
-        return Finding("camera_resampled", Severity.INFO, text, "Nothing to do (`detection.resample`).")
+        return Finding("camera_resampled", Severity.INFO, text)
     rows = list(zip(timing.views, timing.delays_frames, doubts, drifts, strict=True))[1:]
     said = ", ".join(f"{view} {late:+.2f}{doubt}{drift}" for view, late, doubt, drift in rows)
     text = (
@@ -125,11 +123,7 @@ def check_delays(timing: Timing) -> Finding:
 def check_person_seen(camera: str, points: int) -> Finding:
     """That a camera saw next to nothing of the person, while others did."""
     text = f"{camera}: saw {points} points of the person whom the others saw, too few to compare it with them."
-    cure = (
-        "If the person is in its images, look whether the video is upside down (`ffmpeg -i IN -vf hflip,vflip OUT`), "
-        "mirrored (`-vf hflip`), another camera's, or shows somebody else. Else use a recording in which it sees them."
-    )
-    return warning(CAMERA_UNJUDGED_CODE, text, cure, where=camera)
+    return warning(CAMERA_UNJUDGED_CODE, text, where=camera)
 
 
 def _direction_text(value: float, deviation: float, ahead: str, behind: str) -> str:
@@ -154,8 +148,7 @@ def _mix_up_finding(mix: MixUp) -> Finding:
         text = f"{names_text(mix.views)}: {image} to be {how}; {gain}"
         cure = f"Use the video as it was calibrated (a front camera's may be mirrored): `ffmpeg -i IN -vf {back} OUT`."
     else:
-        text = f"{mix.views[0]} and {mix.views[1]} seem to be exchanged; {gain}"
-        cure = "Exchange the names of the two videos, or of the two cameras in the calibration."
+        text, cure = f"{mix.views[0]} and {mix.views[1]} seem to be exchanged; {gain}", ""
     return Finding(f"camera_{mix.kind}", Severity.ERROR, text, cure, where=", ".join(mix.views))
 
 
@@ -180,7 +173,6 @@ def check_view_fits(fits: Sequence[ViewFit]) -> Iterator[Finding]:
         yield warning(
             "two_cameras",
             f"{names_text([fit.name for fit in fits])} alone: no third camera shows an error of their points.",
-            "Place a third camera; two should look at right angles, not from opposite sides.",
         )
     share, used, off = (THRESHOLDS[name] for name in ("view_contributed", "view_used", "view_distance"))
     for fit in fits:
@@ -188,8 +180,6 @@ def check_view_fits(fits: Sequence[ViewFit]) -> Iterator[Finding]:
             yield warning(
                 "view_absent",
                 f"{fit.name}: gives {100 * fit.contributed:.0f} % of the points, expected {share.value:g} % or more.",
-                "Is the person in its images? Then the detector missed them, or followed somebody else "
-                "(`detection.people`, `detection.person`).",
                 where=fit.name,
             )
         if fit.used < used.value_si:
@@ -197,8 +187,6 @@ def check_view_fits(fits: Sequence[ViewFit]) -> Iterator[Finding]:
                 "view_unused",
                 f"{fit.name}: {100 * fit.used:.0f} % of the points detected in its images were used, expected "
                 f"{used.value:g} % or more; the others do not fit the other cameras.",
-                "Does it show the same person? Is its calibration its own, its video in time with the others? Look at "
-                "`simspine overlay`; the trial may be better without it.",
                 where=fit.name,
             )
         if fit.distance_px > off.value:
@@ -206,8 +194,6 @@ def check_view_fits(fits: Sequence[ViewFit]) -> Iterator[Finding]:
                 "view_off",
                 f"{fit.name}: the body's limbs lie {fit.distance_px:.0f} px (median) from the points detected in its "
                 f"images, expected at most {off.value:g} px.",
-                "Look at `simspine overlay`: if the body stands beside the person, calibration or timing of the camera "
-                "is off, or the detector followed somebody else.",
                 where=fit.name,
             )
 
@@ -384,8 +370,6 @@ def _body_findings(sized: SizedBody) -> Iterator[Finding]:
             "person_fit",
             "the fit of the body to the person's trials ran out of steps before its minimum: results may be off by "
             f"up to {left**0.5:.1g} of their standard deviations.",
-            "Look for a trial whose markers are far off or exchanged and leave it out of the subject's trials; without "
-            "the fit (`scaling.anatomy: false`) the body is sized by the limbs alone.",
         )
 
 

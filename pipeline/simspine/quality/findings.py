@@ -1,6 +1,7 @@
 """What quality control says (findings, a verdict on each frame), and the limits that it goes by.
 
-Findings and verdicts are plain data that write themselves as JSON. `tables/thresholds.csv` gives each limit its unit,
+Findings and verdicts are plain data that write themselves as JSON. `tables/advice.yaml` says what to do about each
+finding. `tables/thresholds.csv` gives each limit its unit,
 reason and source: a publication, or 'chosen' with what it was derived from. `tables/ranges_of_motion.csv` holds
 published ranges of motion, degrees.
 """
@@ -11,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
 from simspine.core.arrays import frame_ranges, runs_of_frames
-from simspine.core.errors import InputError
-from simspine.core.settings import Section
+from simspine.core.errors import InputError, require_known
+from simspine.core.settings import Section, read_yaml
 
 
 class QualityOptions(Section):
@@ -44,6 +46,8 @@ class Status(StrEnum):
     INFERRED = "inferred"  # rejected, and what it holds was filled in from the frames around: no observation
 
 
+# {code of a finding: what to do about it}.
+ADVICE: Mapping[str, str] = read_yaml(Path(__file__).parent / "tables" / "advice.yaml")
 REJECTED_FILLED_CODE = "rejected_filled"  # code of the finding whose rejected frames were filled in
 
 
@@ -60,7 +64,7 @@ class Finding:
     message : str
         What was found and what is expected, with numbers.
     suggestion : str
-        What to do.
+        What to do; by default as `tables/advice.yaml` says of the code.
     frames : tuple of int, or (frames,) array of bool
         () where it concerns the trial as a whole.
     where : str
@@ -72,7 +76,7 @@ class Finding:
     code: str
     severity: Severity
     message: str
-    suggestion: str
+    suggestion: str = ""
     frames: Sequence[int] | np.ndarray = ()
     where: str = ""
     subject: str = ""
@@ -80,6 +84,9 @@ class Finding:
 
     def __post_init__(self):
         object.__setattr__(self, "severity", Severity(self.severity))
+        if not self.suggestion:
+            require_known("finding", (self.code,), ADVICE)
+            object.__setattr__(self, "suggestion", ADVICE[self.code])
         is_mask = isinstance(self.frames, np.ndarray) and self.frames.dtype == bool
         numbers = where_true(self.frames) if is_mask else self.frames
         object.__setattr__(self, "frames", tuple(sorted({int(k) for k in numbers})))
@@ -109,7 +116,7 @@ class Finding:
 
 
 def warning(
-    code: str, message: str, suggestion: str, frames: Sequence[int] | np.ndarray = (), where: str = ""
+    code: str, message: str, suggestion: str = "", frames: Sequence[int] | np.ndarray = (), where: str = ""
 ) -> Finding:
     """A finding of severity `WARNING`. frames: indices, or a (frames,) bool array."""
     return Finding(code, Severity.WARNING, message, suggestion, frames=frames, where=where)
@@ -214,15 +221,14 @@ def sum_up_findings(frames: int, findings: Iterable[Finding]) -> Verdict:
     """
     findings = tuple(findings)
     filled = {k for finding in findings if finding.code == REJECTED_FILLED_CODE for k in finding.frames}
-    codes: dict[Severity, list[list[str]]] = {severity: [[] for _ in range(frames)] for severity in Severity}
+    codes: dict[Severity, list[dict[str, None]]] = {severity: [{} for _ in range(frames)] for severity in Severity}
     for finding in findings:
         if finding.frames and not 0 <= finding.frames[0] <= finding.frames[-1] < frames:
             raise InputError(
                 f"finding {finding.code!r} names frame {finding.frames[-1]} of a trial of {frames} frames."
             )
         for k in finding.frames:
-            if finding.code not in codes[finding.severity][k]:
-                codes[finding.severity][k].append(finding.code)
+            codes[finding.severity][k][finding.code] = None
     status, reasons = [], []
     for k, (error, info) in enumerate(zip(codes[Severity.ERROR], codes[Severity.INFO], strict=True)):
         bad = Status.INFERRED if k in filled else Status.REJECTED

@@ -28,30 +28,20 @@ LEVEL_HIPS = 0.5  # share of the hips' distance that must be horizontal for 'for
 def check_sides(measured: Markers) -> Iterator[Finding]:
     """Frames in which left and right seem to be exchanged somewhere, or the person is upside down: warnings. Points not
     there are not checked."""
-    for code, angle, limit, message, suggestion in (
+    for code, angle, name, message in (
+        ("trunk_twist", trunk_twist_angle, "trunk_twist", "shoulders are turned against the hips by up to"),
+        ("feet_backwards", feet_turn_angle, "feet_back", "both feet point away from where the pelvis faces by up to"),
         (
-            "trunk_twist", trunk_twist_angle(measured), THRESHOLDS["trunk_twist"],
-            "shoulders are turned against the hips by up to",
-            "Left and right are probably exchanged at the shoulders or at the hips: look at each camera's points.",
-        ),
-        (
-            "feet_backwards", feet_turn_angle(measured), THRESHOLDS["feet_back"],
-            "both feet point away from where the pelvis faces by up to",
-            "Left and right of the hips, or heels and toes, are probably exchanged.",
-        ),
-        (
-            "upside_down", body_axis_tilt(measured), THRESHOLDS["upside_down"],
+            "upside_down", body_axis_tilt, "upside_down",
             "the person is upside down, the line from ankles to shoulders leans from the vertical by up to",
-            "Unless it is a handstand: the vertical axis of the points points down. Check the calibration's or the "
-            "file's frame.",
         ),
     ):  # fmt: skip
-        odd = angle > limit.value_si
+        values, limit = angle(measured), THRESHOLDS[name]
+        odd = values > limit.value_si
         if odd.any():
-            text = (
-                f"{message} {np.degrees(angle[odd].max()):.0f}° in {odd.sum()} frames, expected below {limit.value:g}°."
-            )
-            yield warning(code, text, suggestion, frames=odd)
+            most = np.degrees(values[odd].max())
+            text = f"{message} {most:.0f}° in {odd.sum()} frames, expected below {limit.value:g}°."
+            yield warning(code, text, frames=odd)
 
 
 def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterator[Finding]:
@@ -71,8 +61,6 @@ def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterato
             "lying",
             f"the line from {line} is {np.degrees(least):.0f}° to {np.degrees(most):.0f}° from the "
             "vertical in all frames.",
-            "Unless the person lies: the vertical axis of the file or the calibration is another one. Angles of pelvis "
-            "and trunk against the vertical are wrong then. Turn the points, or name their frame ('z_up', 'y_up').",
         )
 
 
@@ -153,7 +141,6 @@ def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
                 SKIN_LOST_CODE,
                 f"the marker over {skin_landmark(name)} is missing in {(~seen).sum()} of {seen.size} frames, expected "
                 f"in at most {100 - limit.value:g} %.",
-                "Click it in more frames, in two views (`skin_markers` of the configuration), or take the ± as it is.",
                 frames=~seen,
                 where=skin_landmark(name),
             )
@@ -197,8 +184,6 @@ def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
                 f"the markers named {first}, {second} and {third} do not lie along the back in that order "
                 f"({first}–{second} {1000 * apart[i, j]:.0f} mm, {second}–{third} {1000 * apart[j, k]:.0f} mm, "
                 f"{first}–{third} {1000 * apart[i, k]:.0f} mm).",
-                "One of them has another vertebra's name, or was clicked on another marker; until that is corrected "
-                "the spine's angles are wrong.",
                 where=f"{first}, {second}, {third}",
             )
             return
@@ -224,8 +209,7 @@ def check_solver(converged: np.ndarray, reason: Sequence[str] = ()) -> Iterator[
     why = sorted({text for text, odd in zip(reason, failed, strict=False) if text and odd})
     text = f"inverse kinematics did not solve {failed.sum()} of {failed.size} frames"
     text += f": {names_text(why, 3)}." if why else "."
-    advice = "See which markers are missing or far off in these frames."
-    yield Finding("not_solved", Severity.ERROR, text, advice, frames=failed)
+    yield Finding("not_solved", Severity.ERROR, text, frames=failed)
 
 
 def check_unknown_names(names: Sequence[str], fitted: Sequence[str]) -> Iterator[Finding]:
@@ -264,21 +248,15 @@ def check_marker_distance(names: Sequence[str], error: np.ndarray) -> Iterator[F
             f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} frames, "
             f"expected below {flagged.value:g} cm."
         )
-        advice = "Look for swapped sides or another person in these frames."
-        yield Finding("frame_rmse", Severity.ERROR, text, advice, frames=far)
+        yield Finding("frame_rmse", Severity.ERROR, text, frames=far)
     for name, rmse, column in zip(names, rms_of_known(error, axis=0), error.T, strict=True):
         if not rmse > expected.value_si:
             continue
-        code, limit, advice = (
-            "marker_far",
-            f"2 to {expected.value:g} cm",
-            "Check its place on the model and the scaling of its segment.",
-        )
+        code, limit = "marker_far", f"2 to {expected.value:g} cm"
         if rmse > flagged.value_si:
             code, limit = "marker_flagged", f"below {flagged.value:g} cm"
-            advice = "Detect this point anew, check its place on the model, or give it no weight."
         text = f"{name} is {100 * rmse:.1f} cm (RMS over the trial) from the model, expected {limit}."
-        yield warning(code, text, advice, frames=column > flagged.value_si, where=name)
+        yield warning(code, text, frames=column > flagged.value_si, where=name)
 
 
 def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Finding]:
@@ -294,14 +272,12 @@ def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Find
             "reprojection",
             f"the median point is up to {np.nanmax(median):.0f} px from its images in {far.sum()} frames, expected "
             f"below {limit.value:g} px.",
-            "Check synchronisation and calibration, and whether all cameras see the same person.",
             frames=far,
         )
     points = [name for name, value in zip(names, median_of_known(error.T), strict=True) if value > limit.value_si]
     if points:
         text = f"{names_text(points)} lie more than {limit.value:g} px from their images in the median over the trial."
-        advice = "The detector places these points differently in each view: give them less weight."
-        yield warning("reprojection_point", text, advice, where=names_text(points))
+        yield warning("reprojection_point", text, where=names_text(points))
 
 
 def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
@@ -320,8 +296,6 @@ def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
                 Severity.INFO,
                 f"{camera}: of these points less than {limit.value:g} % of the detections fit the other cameras: "
                 f"{names_text(texts)}. The rest were left out.",
-                "Nothing to do where the body hides them from this camera, and two others see them. Else look at "
-                "`simspine overlay`: the detector mistakes them there; correct them (`simspine annotate`).",
                 where=camera,
             )
 
@@ -333,9 +307,8 @@ def check_presence(measured: Markers) -> Iterator[Finding]:
     skin = is_skin_marker(measured.names)  # those have a check of their own
     never = [name for name, seen in zip(measured.names, ever, strict=True) if not seen and name not in skin]
     if never:
-        advice = "Check that the detector and the marker set name these points alike."
         text = f"never seen: {names_text(never)}."
-        yield warning("marker_never_seen", text, advice, where=names_text(never))
+        yield warning("marker_never_seen", text, where=names_text(never))
     missing = 1 - present[:, ever].mean(1) if ever.any() else np.ones(measured.frames)
     limit = THRESHOLDS["missing"]
     many = missing > limit.value_si
@@ -344,14 +317,12 @@ def check_presence(measured: Markers) -> Iterator[Finding]:
             "markers_missing",
             f"up to {100 * missing.max():.0f} % of the markers are missing in {many.sum()} frames, expected below "
             f"{limit.value:g} %.",
-            "The pose of these frames hangs on few points; its angles are less sure.",
             frames=many,
         )
     if measured.filled is not None and measured.filled.any():
         frames = np.any(measured.filled, axis=1)
         text = f"{measured.filled.sum()} missing positions in {frames.sum()} frames were interpolated."
-        advice = "Shorten the horizon of the filter if these gaps should stay open."
-        yield Finding("gap_filled", Severity.INFO, text, advice, frames=frames)
+        yield Finding("gap_filled", Severity.INFO, text, frames=frames)
 
 
 _LIMB_JOINTS = ("hip_flexion", "knee_angle", "elbow_flex")  # not the shoulder's, which trade off near a gimbal lock
@@ -377,7 +348,6 @@ def check_limbs_seen(motion: Motion) -> Iterator[Finding]:
             "limb_unseen",
             f"{names_text(said, 8)}: not known in {unseen.any(1).sum()} of {len(unseen)} frames (± up to "
             f"{np.degrees(spread[unseen].max()):.0f}°, expected below {limit.value:g}°); there they are assumed.",
-            "Do not read these angles: the limb is out of view, or the person is not there.",
             frames=np.any(unseen, axis=1),
             where=names_text(said, 8),
         )
@@ -397,8 +367,7 @@ def check_inferred(measured: Markers) -> Iterator[Finding]:
         if any(count > limit.value_si * of for count, of in counts.values()):
             parts = [f"{count} of {group} {of} points" for group, (count, of) in counts.items() if of]
             text = f"{', '.join(parts)} are {words}; expected at most {limit.value:g} %."
-            advice = "They add no evidence: where the spine itself is the question, use a detector that sees it."
-            yield warning(f"{origin}_points", text, advice, where=names_text(names))
+            yield warning(f"{origin}_points", text, where=names_text(names))
 
 
 def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
@@ -426,9 +395,6 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
                 f"{segment} ({'–'.join(ends)}): median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one "
                 f"frame up to {100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
                 f"{deviation_limit.value:g} %.",
-                "Bones do not stretch. Look at both points in these frames (`simspine overlay`), and correct the wrong "
-                "one (`simspine annotate`; markers: in the program that wrote the file). Else do not use this limb "
-                "there.",
                 frames=odd,
                 where=segment,
             )
@@ -444,7 +410,6 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
                 "asymmetry",
                 f"{name}: right {100 * right:.1f} cm, left {100 * left:.1f} cm, {100 * difference:.0f} % apart, "
                 f"expected within {limit.value:g} %.",
-                "Check for a camera that sees one side badly, and for swapped sides.",
                 where=name,
             )
 
@@ -468,7 +433,6 @@ def check_marker_jumps(measured: Markers) -> Iterator[Finding]:
             "marker_jump",
             f"{who} at up to {max(found[name][1] for name in names):.0f} m/s from one frame to the next in "
             f"{frames.sum()} frames, expected below {limit.value:g} m/s.",
-            "Look for another person, or a wrong point, in these frames.",
             frames=frames,
             where=names_text(names),
         )

@@ -47,8 +47,7 @@ def check_curvature_bounds(spine: SpineKinematics) -> Iterator[Finding]:
                 f"{words} is {_range_text(values[outside])}° in {outside.sum()} frames, expected {low.value:g} to "
                 f"{high.value:g}°."
             )
-            advice = "Look at the pelvis and thorax points in these frames: one of them is probably wrong."
-            yield Finding(f"{name}_implausible", Severity.ERROR, text, advice, frames=outside, where=name)
+            yield Finding(f"{name}_implausible", Severity.ERROR, text, frames=outside, where=name)
 
 
 def check_curvature_speed(spine: SpineKinematics) -> Iterator[Finding]:
@@ -63,7 +62,6 @@ def check_curvature_speed(spine: SpineKinematics) -> Iterator[Finding]:
                 f"{name}_fast",
                 f"{words} changes by up to {np.degrees(speed[fast].max()):.0f} °/s, expected below "
                 f"{limit.value:g} °/s.",
-                "If the motion was slow, lower the cut-off of the filter.",
                 frames=(*frames, *(frames + 1)),
                 where=name,
             )
@@ -100,8 +98,7 @@ def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
             f"{what} jumps by up to {times * limit.value:.0f} {unit} from one frame to the next, expected below "
             f"{limit.value:g} {unit}" + (f"; with it {names_text(others)}." if others else ".")
         )
-        advice = "Look for swapped or wrong points in these frames."
-        yield Finding("jump", Severity.ERROR, text, advice, frames=frames, where=what)
+        yield Finding("jump", Severity.ERROR, text, frames=frames, where=what)
 
 
 def jump_frames(values: np.ndarray, rate: float, limit: float, spike: int = 3) -> tuple[np.ndarray, float]:
@@ -142,8 +139,7 @@ def check_wraps(spine: SpineKinematics) -> Iterator[Finding]:
     for level, repaired in zip(spine.levels, spine.repaired.T, strict=True):
         if level not in _GROUND_SEGMENTS and repaired.any():
             text = f"the angles of {level} wrapped around in {repaired.sum()} frames; made continuous."
-            advice = "No joint of the spine turns that far: check the pose in these frames."
-            yield Finding("wrap_repaired", Severity.INFO, text, advice, frames=repaired, where=level)
+            yield Finding("wrap_repaired", Severity.INFO, text, frames=repaired, where=level)
 
 
 def _published_ranges(spine: SpineKinematics) -> Iterator[tuple[Envelope, int, int]]:
@@ -202,7 +198,6 @@ def level_extents(spine: SpineKinematics, shares: np.ndarray | None = None) -> I
                 "level_extent",
                 f"{MOTION_PLANES[axis]} of {envelope.level} travels {np.degrees(travel):.1f}° over the trial, people "
                 f"at most {np.degrees(most):.1f}° ({envelope.source}), expected below {factor.value:g} times that.",
-                "Check the points above and below this level, and how smooth the motion is.",
                 where=envelope.level,
             )
 
@@ -235,7 +230,6 @@ def check_coordinate_ranges(
                 "coordinate_range",
                 f"{name} is {_range_text(values[beyond])}° in {beyond.sum()} frames, the model's range is "
                 f"{np.degrees(low):.1f} to {np.degrees(high):.1f}°.",
-                "A range of the model is a modeller's choice; look whether the pose is right.",
                 frames=beyond,
                 where=name,
             )
@@ -317,7 +311,6 @@ def _odd_shape_findings(
             code,
             f"{what} is up to {found.whole.max():.0f} standard deviations from real spines in {far.sum()} of "
             f"{len(frames)} frames looked at, expected below {limit.value:g}.",
-            "Look at its points from the side in these frames: order, distances, a point of another person.",
             frames=tuple(frames[far]),
         )
     for k, level in enumerate(found.levels):
@@ -329,7 +322,6 @@ def _odd_shape_findings(
                 f"{level} of {what} lies {100 * np.linalg.norm(found.apart[at, k]):.1f} cm from where the others "
                 f"put it, {found.each[at, k]:.0f} standard deviations, in {odd.sum()} of {len(frames)} frames "
                 f"looked at; expected below {limit.value:g}.",
-                "Check this vertebra's point; if its neighbours are flagged too, the one farthest off is to blame.",
                 frames=tuple(frames[odd]),
                 where=level,
             )

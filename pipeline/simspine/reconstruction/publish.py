@@ -218,13 +218,8 @@ def tidy_table(trials: Iterable[tuple[str, str, TrialData]]) -> "pandas.DataFram
     """`trial_table` of all trials in one, with columns subject, trial and frame. trials: (subject, trial, data)."""
     import pandas
 
-    tables = []
-    for subject, name, trial in trials:
-        table = trial_table(trial).reset_index()
-        table.insert(0, "trial", name)
-        table.insert(0, "subject", subject)
-        tables.append(table)
-    return pandas.concat(tables, ignore_index=True)
+    tables = {(subject, name): trial_table(trial) for subject, name, trial in trials}
+    return pandas.concat(tables, names=["subject", "trial"]).reset_index()
 
 
 def _curvature(found: SpineKinematics | TrialData) -> dict[str, np.ndarray]:

@@ -122,8 +122,7 @@ def spine_from_back(
     if not heading_seen:
         source = "is assumed to be along x" if heading is None else "was given"
         text = f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured."
-        cure = "Give the PSIS, or where the person faces (`heading`)."
-        known["findings"] = (warning("heading_not_seen", text, cure),)
+        known["findings"] = (warning("heading_not_seen", text),)
     stages = (IK, VERTEBRAE, QUALITY)
     return as_reconstructions(run_stages({TRIAL_NAME: UNSEEN | known}, Options(), stages))[TRIAL_NAME]
 

@@ -126,7 +126,6 @@ def _verdict_after_filling(judged: Verdict, rejected: np.ndarray, short: np.ndar
         f"the trunk, {options.ik.acceleration_sd:g} in pelvis and neck, {options.ik.limb_acceleration_sd:g} in limbs, "
         "one standard deviation each)"
         f"{rest}.",
-        suggestion="They are inferred, not seen: leave them out of figures, or read their ±.",
         frames=where_true(short),
         subject=whose.subject,
         trial=whose.trial,
@@ -159,25 +158,19 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
         count = len(markers.names)
         used = count - len(known.unknown_markers(markers.names))
         text = f"the markers are those of the marker set {known.name!r}: it knows {used} of {count} names."
-        cure = "Name another set (`body.markers`) if they were placed by another protocol."
-        findings.append(Finding(MARKER_SET_CODE, Severity.INFO, text, cure))
+        findings.append(Finding(MARKER_SET_CODE, Severity.INFO, text))
     if unknown := known.unknown_markers(markers.names):
         near = ", ".join(f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items())
         text = f"{len(unknown)} markers are not of the marker set {known.name!r} and were not used: {near}."
-        cure = "Rename those that are misspelt, or name the set that has them (`body.markers`)."
         gravity = Severity.WARNING if any(unknown.values()) else Severity.INFO
-        findings.append(Finding(UNKNOWN_MARKERS_CODE, gravity, text, cure))
+        findings.append(Finding(UNKNOWN_MARKERS_CODE, gravity, text))
     given, skeleton = known.renamed(markers_in_frame(markers, "y_up")), known.places_of or known.name
     if not _shows_pelvis(given.names, read_marker_set(skeleton)):
         text = (
             "no pair of markers shows the left and right side of the pelvis, so its pose is inferred from trunk "
             "and thighs."
         )
-        cure = (
-            "Are LASI and RASI, LPSI and RPSI or the hip joint centres missing, or called otherwise? Angles of "
-            "pelvis, hips and lumbar spine are uncertain without them."
-        )
-        findings.append(warning(PELVIS_UNSEEN_CODE, text, cure))
+        findings.append(warning(PELVIS_UNSEEN_CODE, text))
     return {"markers": given, "skeleton": skeleton, "findings": tuple(findings)}
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, open_camera, read_image, require_image
+from simspine.io.image_streams import (
+    CameraImage,
+    OneCameraSource,
+    Photographs,
+    camera_images,
+    open_camera,
+    read_image,
+    require_image,
+)
 from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings, options_for_camera
 from simspine.vision.options import BLAZEPOSE_MODELS, DetectionOptions
 from simspine.vision.points import IMAGE_DETECTORS
@@ -130,7 +138,7 @@ def watch_camera(
     camera: OneCameraSource, watcher: PeopleWatcher
 ) -> Iterator[tuple[CameraImage, tuple[DetectedPerson, ...]]]:
     """Each image with its people."""
-    for shot in camera:
+    for shot in camera_images(camera):
         if isinstance(camera, Photographs):  # they are separate
             watcher.reset_identities()
         yield shot, watcher.watch_image(shot.image, shot.time)

@@ -1,7 +1,7 @@
 """`simspine cameras check`, `refine`, `sync` and `calibrate person`: what recordings say about their cameras."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
@@ -128,17 +128,15 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
     write_figures(figures, {"trials": seen.trials, "cameras": table} | errors)
 
 
-def _refinement_rows(refined: Refined, table: Sequence[Mapping]) -> list[tuple[str, ...]]:
+def _refinement_rows(refined: Refined, table: Sequence[Mapping]) -> Iterator[tuple[str, ...]]:
     """Of each value that changed: the change, in deviations of the prior, and the share that the recording decided."""
     prior_sd = dict(zip(CAMERA_PARAMETER_NAMES, refined.prior.deviations(), strict=True))
-    rows: list[tuple[str, ...]] = []
     for camera, changes in zip(refined.cameras, table, strict=True):
         for name in (name for name in REFINEMENT_FORMATS if name in changes):
             (change, sd), (unit, factor, digits) = changes[name], REFINEMENT_FORMATS[name]
             text = f"{factor * change:+.{digits}f} ± {factor * sd:.{digits}f} {unit}"
             decided = f"{100 * (1 - (sd / prior_sd[name]) ** 2):.0f}"
-            rows.append((camera.name, name.replace("_", " "), text, f"{abs(change) / prior_sd[name]:.1f}", decided))
-    return rows
+            yield camera.name, name.replace("_", " "), text, f"{abs(change) / prior_sd[name]:.1f}", decided
 
 
 def print_delays(config: Config, subject: str | None, trial: str | None, out: Path | None) -> None:
@@ -193,7 +191,7 @@ def _what_is_compared(seen: RecordedKeypoints) -> str:
     return seen.trials[0] if len(seen.trials) == 1 else f"{len(seen.trials)} trials, {seen.keypoints.frames} frames"
 
 
-def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on the terminal, as wide as it is."""
     from rich.console import Console
     from rich.measure import Measurement

@@ -5,16 +5,44 @@ from itertools import combinations
 from math import hypot
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, field_validator, model_validator
+from pydantic import Field, FiniteFloat, StringConstraints
+from pydantic.functional_validators import AfterValidator, BeforeValidator, field_validator, model_validator
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
-from simspine.core.errors import InputError, require_file_name, require_known, unknown_name
+from simspine.core.errors import InputError, require_file_name, require_known
 from simspine.core.settings import Section, SettingsError, value_text
 from simspine.core.types import MAX_FRAME_RATE_HZ
+from simspine.io.text_tables import repeated_names
 
-SkinClick = tuple[int, float | None, float | None]
 MAX_CLICK_PX = 1e7  # beyond any image
-CLICK_ROW_HINT = "write [frame, x, y], or [frame, null, null] from where it is hidden"
+
+
+def _require_click(row):
+    """`ValueError` unless the row is a frame and a place, or a frame from which the marker is hidden."""
+    frame, *place = row if isinstance(row, list | tuple) and len(row) == 3 else (None,)
+    seen = [type(value) in (int, float) and abs(value) < MAX_CLICK_PX for value in place if value is not None]
+    if type(frame) is not int or frame < 0 or len(seen) == 1 or not all(seen):
+        raise ValueError(
+            f"{value_text(row)} is no click; write [frame, x, y] with frames from 0, or [frame, null, null] from where "
+            "it is hidden"
+        )
+    return row
+
+
+SkinClick = Annotated[tuple[int, float | None, float | None], BeforeValidator(_require_click)]
+
+
+def _require_visible(rows: list[SkinClick]) -> list[SkinClick]:
+    """`ValueError` where a frame is clicked twice, or the marker is hidden in all of them."""
+    frames = [frame for frame, _, _ in rows]
+    if twice := repeated_names(map(str, frames)):
+        raise ValueError(f"frame {twice} is clicked more than once")
+    if all(x is None for _, x, _ in rows):
+        raise ValueError("the marker is hidden in all of them; leave the view out")
+    return rows
+
+
+ClicksByView = dict[str, Annotated[list[SkinClick], Field(min_length=1), AfterValidator(_require_visible)]]
 
 
 class SkinTape(Section):
@@ -28,29 +56,18 @@ class SkinTape(Section):
     """Level over which the first dot is: C7, T1 … L5, S1."""
     last: str
     """Level over which the last dot is."""
-    clicks: dict[int, dict[str, list[SkinClick]]]
+    clicks: dict[Annotated[int, Field(ge=1)], ClicksByView] = Field(min_length=1)
     """{number of a dot, from 1 at the top: {view: [[frame, x, y], …]}}; two dots or more in a frame that has any."""
     radius_px: float = Field(4.0, ge=2, le=60)
     """Of a dot in the images, px."""
 
-    @field_validator("clicks", mode="before")
-    @classmethod
-    def _understood(cls, clicks):
-        if not isinstance(clicks, Mapping) or not clicks:
-            raise ValueError("clicks of the tape: expected {number of a dot: {view: [[frame, x, y], …]}}")
-        for number, views in clicks.items():
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-                raise ValueError(f"clicks of the tape: {number!r} is no dot's number; they count from 1 at the top")
-            _check_views(f"dot {number}", views)
-        found = list(dict.fromkeys(str(view) for views in clicks.values() for view in views))
-        if len(found) < 2:
-            raise ValueError(
-                f"the tape is clicked in {', '.join(found) or 'no view'}: two views must see it to be placed in space"
-            )
-        return clicks
-
     @model_validator(mode="after")
     def _on_a_spine(self):
+        views = list(dict.fromkeys(view for views in self.clicks.values() for view in views))
+        if len(views) < 2:
+            raise ValueError(
+                f"the tape is clicked in {', '.join(views) or 'no view'}: two views must see it to be placed in space"
+            )
         above = [number for number in self.clicks if number > self.dots]
         if above:
             raise ValueError(f"clicks of the tape: dot {above[0]} is clicked, but it has {self.dots} (`dots`)")
@@ -71,7 +88,7 @@ class SkinTape(Section):
 class SkinMarkers(Section):
     """Markers on the skin, clicked in a few images and followed from there (docs/how-to/skin-markers.md)."""
 
-    clicks: dict[str, dict[str, list[SkinClick]]] = Field(default_factory=dict)
+    clicks: dict[str, ClicksByView] = Field(default_factory=dict, min_length=1)
     """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … S1, LPSIS, RPSIS; frames from 0; px; null: hidden from there."""
     radius_px: float = Field(6.0, ge=2, le=60)
     """Of a marker in the images, px."""
@@ -85,25 +102,15 @@ class SkinMarkers(Section):
             raise ValueError("clicks: required, but missing (or a `tape`)")
         return data
 
-    @field_validator("clicks", mode="before")
-    @classmethod
-    def _understood(cls, clicks):
-        if not isinstance(clicks, Mapping) or not clicks:
-            raise ValueError("clicks: expected {landmark: {view: [[frame, x, y], …]}}, with one landmark at least")
-        known = read_skin_table().places
-        for landmark, views in clicks.items():
-            if landmark not in known:
-                raise ValueError(str(unknown_name("marker on the skin", str(landmark), known)))
-            _check_views(landmark, views)
-            if len(views) < 2:
-                raise ValueError(
-                    f"{landmark} is clicked in {', '.join(map(str, views)) or 'no view'}: two views must see a marker "
-                    "for it to be placed in space; click it in another one, or leave it out"
-                )
-        return clicks
-
     @model_validator(mode="after")
     def _on_different_markers(self):
+        require_known("marker on the skin", self.clicks, read_skin_table().places)
+        for landmark, views in self.clicks.items():
+            if len(views) < 2:
+                raise ValueError(
+                    f"{landmark} is clicked in {', '.join(views) or 'no view'}: two views must see a marker for it to "
+                    "be placed in space; click it in another one, or leave it out"
+                )
         _check_apart(self.clicks, self.radius_px)
         return self
 
@@ -134,14 +141,6 @@ def skin_markers_from(value) -> "SkinMarkers | str | None":
         return SkinMarkers.model_validate(value)
     except SettingsError as wrong:
         raise ValueError("; ".join(line.rstrip(".") for line in wrong.faults)) from None
-
-
-def _check_views(name, views) -> None:
-    """`ValueError` unless these are clicks of one marker by view."""
-    if not isinstance(views, Mapping):
-        raise ValueError(f"clicks of {name}: expected {{view: [[frame, x, y], …]}}, found {value_text(views)}")
-    for view, rows in views.items():
-        _check_rows(f"clicks of {name} in {view}", rows)
 
 
 def _check_apart(clicks: Mapping[str, Mapping[str, list[SkinClick]]], radius: float) -> None:
@@ -183,28 +182,6 @@ def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> 
                     f"clicks of the tape: in frame {frame} of {view}, dots {', '.join(map(str, numbers))} do not "
                     f"follow one another by number; dot {numbers[k]} is not beyond dot {numbers[k - 1]}"
                 )
-
-
-def _check_rows(where: str, rows) -> None:
-    """`ValueError` unless these are clicks of one marker in one view."""
-    if not isinstance(rows, list | tuple) or not rows:
-        raise ValueError(f"{where}: found {value_text(rows)}; expected a list of clicks: {CLICK_ROW_HINT}")
-    frames = []
-    for row in rows:
-        if not isinstance(row, list | tuple) or len(row) != 3:
-            raise ValueError(f"{where}: {value_text(row)} is no click; {CLICK_ROW_HINT}")
-        frame, x, y = row
-        if isinstance(frame, bool) or not isinstance(frame, int) or frame < 0:
-            raise ValueError(f"{where}: frame {value_text(frame)}; frames are whole numbers from 0")
-        places = [value for value in (x, y) if value is not None]
-        if len(places) == 1 or any(type(v) not in (int, float) or not abs(v) < MAX_CLICK_PX for v in places):
-            raise ValueError(f"{where}: {value_text(list(row))} is no click; {CLICK_ROW_HINT}")
-        frames.append(frame)
-    twice = sorted({frame for frame in frames if frames.count(frame) > 1})
-    if twice:
-        raise ValueError(f"{where}: frame {twice[0]} is clicked more than once")
-    if all(row[1] is None for row in rows):
-        raise ValueError(f"{where}: the marker is hidden in all of them; leave the view out")
 
 
 def clicks_in_file(data, path) -> SkinMarkers:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -129,24 +129,20 @@ def print_summary(config: Config) -> None:
         console.print(f"{what + ':':19}{path}", highlight=False, soft_wrap=True)
 
 
-def curvature_lines(config: Config) -> list[str]:
+def curvature_lines(config: Config) -> Iterator[str]:
     """For each trial a line of what was found of lordosis and kyphosis, degrees: mean, range, intervals of 95 %."""
-    lines = []
     for subject in config.subjects:
         for trial in config.trials(subject):
             found = read_trial(RunPaths(Path(config.results), subject), trial)
             kept, spine = ~found.rejected, found.spine
             for text, name in (("thoracic kyphosis", "tka"), ("lumbar lordosis", "lla")):
                 values = np.degrees(getattr(spine, name)[kept])
-                half = [1.96 * float(np.degrees(np.mean(getattr(spine, f"{name}{kind}")[kept]))) for kind in _SD_KINDS]
-                lines.append(
+                deviations = (getattr(spine, f"{name}{kind}")[kept] for kind in ("_sd", "_change_sd"))
+                half = [1.96 * float(np.degrees(deviation.mean())) for deviation in deviations]
+                yield (
                     f"{trial}: {text} {values.mean():.1f} ± {half[0]:.1f}°, from {values.min():.1f} to "
                     f"{values.max():.1f}°; its changes are known to ± {half[1]:.1f}° (95 %)"
                 )
-    return lines
-
-
-_SD_KINDS = ("_sd", "_change_sd")
 
 
 def export_dataset(config: Config, subjects: Sequence[str]) -> Path:

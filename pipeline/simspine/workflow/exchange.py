@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -244,11 +244,22 @@ def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 def _export_c3d(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     from simspine.io.c3d import write_c3d
 
+    return _export_trials(folder, source, "c3d", write_c3d, {"points": "mm"})
+
+
+def _export_nwb(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
+    return _export_trials(folder, source, "nwb", write_nwb, {"points": "m", "angles": "rad"})
+
+
+def _export_trials(
+    folder: Path, source: _Source, kind: str, write: Callable[..., None], units: dict[str, str]
+) -> dict[str, ManifestEntry]:
+    """A file for each trial."""
     files = {}
     for take in source.takes(source.file.subjects):
-        path, count = f"{take.file_stem}.c3d", take.trial.markers.frames
-        write_c3d(folder / path, take, notice=source.notice)
-        files[path] = ManifestEntry("c3d", count, {"points": "mm"}, {take.path: count})
+        path, count = f"{take.file_stem}.{kind}", take.trial.markers.frames
+        write(folder / path, take, notice=source.notice)
+        files[path] = ManifestEntry(kind, count, units, {take.path: count})
     return files
 
 
@@ -258,15 +269,6 @@ def _export_csv(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     found.round(TABLE_DECIMALS).to_csv(folder / "frames.csv", index=False)
     units = {"columns ending in _deg": "deg", "in _mm": "mm", "in _s": "s"}
     return {"frames.csv": ManifestEntry("csv", len(found), units, dict(source.frames))}
-
-
-def _export_nwb(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-    files = {}
-    for take in source.takes(source.file.subjects):
-        path, count = f"{take.file_stem}.nwb", take.trial.markers.frames
-        write_nwb(folder / path, take, notice=source.notice)
-        files[path] = ManifestEntry("nwb", count, {"points": "m", "angles": "rad"}, {take.path: count})
-    return files
 
 
 def _export_bids(folder: Path, source: _Source) -> dict[str, ManifestEntry]:

@@ -16,8 +16,9 @@ import numpy as np
 from simspine.core.errors import InputError
 from simspine.core.types import Origin
 from simspine.io.atomic import atomic_folder
-from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, VideoShots, Webcam, write_picture
+from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, Webcam, write_picture
 from simspine.io.keypoint_json import write_people_json
+from simspine.io.video import Video
 from simspine.report import canvas
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
 from simspine.report.people_pictures import LiveWindow, draw, with_legend
@@ -228,10 +229,8 @@ def watch_source(
 def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     """`InputError` for files that cannot be what is wanted of them: before anything is looked at."""
     single = _is_single(camera)
-    given = {camera.path} if isinstance(camera, Photographs) else set()
-    given = {camera.video.path} if isinstance(camera, VideoShots) else given
     for path in filter(None, (wanted.picture, wanted.points)):
-        if path.resolve() in {one.resolve() for one in given}:
+        if not isinstance(camera, Webcam) and path.resolve() == camera.path.resolve():
             raise InputError(f"{path}: {WOULD_REPLACE_INPUT_TEXT}")
         check_writable(path.parent)
     picture, points = wanted.picture, wanted.points
@@ -352,7 +351,7 @@ def _pictures_sink(camera: Photographs, path: Path) -> Iterator[ImageSink]:
 
 
 @contextmanager
-def _video_sink(camera: VideoShots | Webcam, path: Path) -> Iterator[ImageSink]:
+def _video_sink(camera: Video | Webcam, path: Path) -> Iterator[ImageSink]:
     """Each image of a video once; those of a webcam as often as keeps the video in time."""
     with video_writer(path, camera.rate) as video:
 

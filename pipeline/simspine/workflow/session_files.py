@@ -19,7 +19,7 @@ import pandas as pd
 import tomli_w
 from scipy.spatial.transform import Rotation
 
-from simspine.core.errors import InputError, reason_of, safe_file_name
+from simspine.core.errors import InputError, naming_content, safe_file_name
 from simspine.core.geometry import project_points
 from simspine.core.settings import read_mapping
 from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
@@ -286,12 +286,8 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
     for place in sorted((*folder.glob("keypoints3d"), *folder.glob("output*/**/keypoints3d"))):
         files = sorted(place.glob("*.json"))
         frames = [parse_content(json.loads, read_text(path), "valid JSON", path) for path in files]
-        try:
+        with naming_content(place, "files of people with id and keypoints3d"):
             people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{place}: expected people with id and keypoints3d in each file ({reason_of(error)})."
-            ) from None
         numbers = sorted({key for frame in people for key in frame})
         for number in numbers:
             shapes = {frame[number].shape for frame in people if number in frame}
@@ -398,7 +394,7 @@ def _person(
     kept = [i for i, name in enumerate(names) if name in skeleton.to_simspine]
     own = tuple(skeleton.to_simspine[names[i]] for i in kept)
     require_points(Markers(own, rate, xyz[:, kept], "z_up"), str(path))
-    given = next((cameras_as_written(file) for file in calibrations if file.is_file()), [])
+    given = next((list(cameras_as_written(file)) for file in calibrations if file.is_file()), [])
     turn = metres_per_unit(xyz, unit, path) * _upright_turn(own, xyz[:, kept], given, path)
     markers = Markers(own, rate, xyz[:, kept] @ turn.T, "z_up")
     return SessionTrial(path.stem, markers, (), marker_set=skeleton.name, turn=turn)

@@ -30,6 +30,7 @@ from simspine.quality.findings import Severity, names_text
 from simspine.reconstruction.detection import Delays, given_timing
 from simspine.reconstruction.reconstruct import fit_trials
 from simspine.reconstruction.stages import given_markers
+from simspine.synthesis.virtual_trial import virtual_rig
 from simspine.vision.spinepose import check_weights
 from simspine.vision.triangulation import triangulate
 from simspine.workflow.config import Config, check_config
@@ -401,18 +402,6 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
 
 WARMUP_RECIPES = ("articulated", "coupled", "paper")
 WARMUP_FRAMES, WARMUP_RATE_HZ = 30, 60.0
-_FRONT_ROTATION, _SIDE_ROTATION = [[1, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
-WARMUP_CAMERAS = tuple(
-    Camera(
-        name=name,
-        size=(1000, 1000),
-        K=np.array([[800.0, 0, 500], [0, 800, 500], [0, 0, 1]]),
-        distortion=np.zeros(5),
-        R=np.array(R, float),
-        t=np.array([0.0, 1, 4]),  # 4 m away, 1 m high
-    )
-    for name, R in (("front", _FRONT_ROTATION), ("side", _SIDE_ROTATION))
-)
 
 
 def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
@@ -421,7 +410,7 @@ def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
     Numba keeps compiled code in the package's folder, or in the user's cache where that may not be written
     (`NUMBA_CACHE_DIR` overrides), for this kind of processor.
     """
-    start = time.perf_counter()
+    start, cameras = time.perf_counter(), virtual_rig(seed=1, subject="S1")
     for recipe in WARMUP_RECIPES:
         body = build_body(recipe, "centres")
         c = body.coordinates
@@ -429,12 +418,12 @@ def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
         markers = forward_kinematics(body, still)
         inverse_kinematics(body, markers)
         fit_trials({"standing": markers}, recipe)
-        triangulate(_keypoints_of_markers(markers), WARMUP_CAMERAS)
+        triangulate(keypoints_of_markers(markers, cameras), cameras)
         say(f"{recipe}: ready after {time.perf_counter() - start:.0f} s")
     return time.perf_counter() - start
 
 
-def _keypoints_of_markers(markers: Markers) -> Keypoints:
-    """The markers as both cameras see them."""
-    xy = np.moveaxis(project_points(WARMUP_CAMERAS, markers_in_frame(markers, "z_up").xyz), 0, 1)
+def keypoints_of_markers(markers: Markers, cameras: Sequence[Camera]) -> Keypoints:
+    """The markers as the cameras see them."""
+    xy = np.moveaxis(project_points(cameras, markers_in_frame(markers, "z_up").xyz), 0, 1)
     return Keypoints(markers.names, WARMUP_RATE_HZ, xy, np.ones(xy.shape[:3]))

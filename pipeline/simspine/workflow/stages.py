@@ -43,7 +43,6 @@ from simspine.workflow.results import (
 from simspine.workflow.up_to_date import RunPaths, StageTask
 
 MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
-MOCAP_FILE_ADVICE = "What the file says contradicts what it holds, or the cameras: check how it was exported."
 IK_ERRORS_SUFFIX = "_ik_marker_errors.sto"
 # Of export/: the points at the released places, those along the spine at their vertebrae's centroids, all centroids.
 TRC_FOLDERS = ("markers", "markers_vertebral", "centres")
@@ -216,7 +215,7 @@ def _mocap_findings(
             text = str(warning.message)
             for path in files:
                 text = text.replace(str(path), path.name)
-            found.append(Finding(MOCAP_FILE_CODE, Severity.WARNING, text, MOCAP_FILE_ADVICE).to_dict())
+            found.append(Finding(MOCAP_FILE_CODE, Severity.WARNING, text).to_dict())
     return {"findings": json.dumps(found)} if found and files else {}
 
 

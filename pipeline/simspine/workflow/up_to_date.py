@@ -286,10 +286,9 @@ def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bo
 def read_task_manifest(path: Path) -> dict:
     """What a task left; empty if there is no readable manifest (then the work is simply done again)."""
     try:
-        require_path(path)
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         return found if {"fingerprint", "outputs", "seconds", "notes"} <= set(found) else {}
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (InputError, TypeError):
         return {}
 
 

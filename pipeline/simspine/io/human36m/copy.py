@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Markers, Origin
 from simspine.io.atomic import atomic_path
@@ -76,7 +76,8 @@ class Copy:
 
     def positions(self, subject: str, trial: str, skeleton: str = "human36m32") -> Markers:
         """Motion capture of one trial: metres, world with z up, 50 frames/s, 32 or 17 joints."""
-        joints, where = _joint_names(skeleton), f"{self.root}, {subject} {trial}"
+        require_known("skeleton of Human3.6M", (skeleton,), HUMAN36M_SKELETONS)
+        where = f"{self.root}, {subject} {trial}"
         file = self.motion_capture_file(subject, trial)
         if file is None:
             raise InputError(f"{where}: no motion capture ({WORLD_FOLDER}), only other files.")
@@ -86,7 +87,7 @@ class Copy:
         every = load_skeleton("human36m32").names
         markers = Markers(every, names.HUMAN36M_RATE_HZ, poses / 1000, "z_up", origin=(Origin.GIVEN,) * len(every))
         check_joint_unit(markers, where)
-        return markers.select(joints)
+        return markers.select(load_skeleton(skeleton).names)
 
     def cameras(self, subject: str) -> list[Camera]:
         """The subject's cameras: metres, x_camera = R X + t, OpenCV's model of the lens of their images."""
@@ -140,12 +141,6 @@ class Copy:
 
     def _files(self, subject: str, trial: str, kind: str) -> dict[str, Path]:
         return self._listings[subject][kind].trials.get(trial, {})
-
-
-def _joint_names(skeleton: str) -> tuple[str, ...]:
-    if skeleton not in HUMAN36M_SKELETONS:
-        raise unknown_name("skeleton of Human3.6M", skeleton, HUMAN36M_SKELETONS)
-    return load_skeleton(skeleton).names
 
 
 def open_copy(root: str | Path, cameras: str | Path | None = None, lens: str | None = None) -> Copy:
@@ -215,8 +210,8 @@ def _list_kind(subject: str, folder: Path, kind: str) -> _Listing:
             continue
         name, _, camera = path.stem.partition(".") if kind != WORLD_FOLDER else (path.stem, "", "")
         files.setdefault(name, {})[camera] = path
-    matched = names.match_files(subject, files)
-    return _Listing({trial: files[name] for trial, name in matched.trials.items()}, matched.strays)
+    matched, strays = names.match_files(subject, files)
+    return _Listing({trial: files[name] for trial, name in matched.items()}, strays)
 
 
 # The data set's pose files: NASA CDF with one variable, `Pose`, (1, frames, 96) in mm or (1, frames, 64) in px.

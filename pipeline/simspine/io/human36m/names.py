@@ -9,11 +9,11 @@ count sub-actions or name files; translated, they agree.
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 from simspine.core.errors import InputError, unknown_name
 
@@ -35,18 +35,6 @@ _ACTION_SPELLINGS = {action.lower(): action for action in HUMAN36M_ACTIONS} | {
     "photo": "TakingPhoto", "walkdog": "WalkingDog", "walkingtogether": "WalkTogether",
 }  # fmt: skip
 _WHOLE_SESSION_FILE = "all"  # files `_ALL` hold the whole session and are no trial
-
-
-@dataclass(frozen=True)
-class FileNames:
-    """File names of one subject, sorted out.
-
-    trials: canonical trial → the name (without ending) it has on disk, in canonical order. strays: names that are no
-    trial of this subject (an `_ALL` session is left out silently).
-    """
-
-    trials: dict[str, str]
-    strays: tuple[str, ...]
 
 
 def canonical_trials() -> list[str]:
@@ -94,10 +82,11 @@ def official_name(subject: str, trial: str) -> str:
     return f"{action} 1" if number == 1 else action
 
 
-def match_files(subject: str, names: Iterable[str]) -> FileNames:
-    """Which trial each file of a subject holds. names: without ending and camera, in any order and spelling.
+def match_files(subject: str, names: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """{trial: the name that its file has}, in canonical order, and names that are no trial of this subject.
 
-    Spaces, underscores, capitals and the spellings of actions do not matter; numbers do.
+    names: without ending and camera, in any order and spelling. Spaces, underscores, capitals and the spellings of
+    actions do not matter; numbers do. A file of the whole session (`_ALL`) is left out silently.
     """
     wanted = {_spelling_key(official_name(subject, trial)): trial for trial in canonical_trials()}
     found: dict[str, str] = {}
@@ -113,7 +102,7 @@ def match_files(subject: str, names: Iterable[str]) -> FileNames:
             )
         else:
             found[trial] = name
-    return FileNames({trial: found[trial] for trial in canonical_trials() if trial in found}, tuple(strays))
+    return {trial: found[trial] for trial in canonical_trials() if trial in found}, tuple(strays)
 
 
 def subject_order(subjects: Iterable[str]) -> list[str]:
@@ -184,28 +173,17 @@ def spoilt_videos(faults: Sequence[TrialFault]) -> set[str]:
 def known_faults() -> tuple[TrialFault, ...]:
     """The table, ordered by subject."""
     text = files(__package__).joinpath("faults.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(text.splitlines())
-    spoils: dict[str, SpoiltPart] = {"trial": "trial", "video": "video"}
-    faults = [
-        TrialFault(
-            subject=row["subject"],
-            trial=row["trial"],
-            camera=row["camera"] or None,
-            spoils=spoils[row["spoils"]],
-            reason=row["reason"],
-            sources=tuple(row["sources"].split("; ")),
-        )
-        for row in rows
-    ]
+    rows: Iterable[dict[str, Any]] = csv.DictReader(text.splitlines())
+    parsed = (row | {"camera": row["camera"] or None, "sources": tuple(row["sources"].split("; "))} for row in rows)
+    faults = [TrialFault(**row) for row in parsed]
     return tuple(sorted(faults, key=lambda fault: HUMAN36M_SUBJECT_NAMES.index(fault.subject)))
 
 
-def length_faults(subject: str, trial: str, positions: int, videos: dict[str, int]) -> list[TrialFault]:
+def length_faults(subject: str, trial: str, positions: int, videos: dict[str, int]) -> Iterator[TrialFault]:
     """Videos, by camera, whose number of frames does not fit that of the motion capture.
 
     A video may be longer by 2 % (the common case, the surplus at its end is left out), not shorter.
     """
-    found = []
     for camera, frames in videos.items():
         text = ""
         if frames < positions:
@@ -213,5 +191,4 @@ def length_faults(subject: str, trial: str, positions: int, videos: dict[str, in
         elif frames > positions * (1 + LONGER_IS_NORMAL) + 2:
             text = f"the video has {frames} frames, the motion capture only {positions}: they may not start together"
         if text:
-            found.append(TrialFault(subject, trial, camera, "video", reason=text, sources=("found in the files",)))
-    return found
+            yield TrialFault(subject, trial, camera, "video", reason=text, sources=("found in the files",))
