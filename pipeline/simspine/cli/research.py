@@ -178,7 +178,7 @@ def train_spine_command(config, out, teacher, seed, **training):
 
     changes = {f"training.{key}": value for key, value in training.items()} | {"seed": seed}
     options = spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
-    tables = train_detector(options, out, say_progress).tables[:1]
+    tables = train_detector(options, out, say_progress)[:1]
     if tables:
         click.echo(join_tables("text", tables))
     click.echo(out)
