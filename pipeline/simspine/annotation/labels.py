@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.core.arrays import median_of_known
 from simspine.core.errors import InputError, reason_of, safe_file_name, unknown_name
-from simspine.core.geometry import project_points
 from simspine.core.types import Camera, Keypoints, Origin, read_only_array
 from simspine.io.atomic import write_text
 from simspine.io.text_tables import read_bytes
-from simspine.vision.triangulation import triangulate
+from simspine.vision.triangulation import triangulate_with_report
 
 
 class Visibility(IntEnum):
@@ -317,7 +317,8 @@ class Ranking:
 def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = None) -> Ranking:
     """How much each frame needs a person. What was decided already counts as sure; cameras: one per view, or None."""
     xy = np.where(labels.labelled[..., None], labels.xy, np.nan)
-    size = _median_size_px(person_size(xy))
+    boxes = person_size(xy)
+    size = np.nan_to_num(median_of_known(np.where(boxes > 0, boxes, np.nan).T), nan=1.0)  # 1 where nothing is labelled
     unsure = np.where(labels.visibility > Visibility.ABSENT, 1.0 - labels.confidence, np.nan)
     unsure = np.where(labels.decided, 0.0, unsure)
     apart = np.full(xy.shape[:3], np.nan)
@@ -339,8 +340,8 @@ def disagreement_px(labels: Labels, rate: float, cameras: Sequence[Camera]) -> n
     sure = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * seen
     keypoints = Keypoints(labels.names, rate, np.where(seen[..., None], labels.xy, np.nan), sure)
     largest = float(max(max(camera.size) for camera in cameras))
-    placed = triangulate(keypoints, cameras, min_confidence=0.0, max_error_px=largest, fix_swaps=False)
-    return np.linalg.norm(np.moveaxis(project_points(cameras, placed.xyz), 0, 1) - keypoints.xy, axis=-1)
+    how = {"min_confidence": 0.0, "max_error_px": largest, "fix_swaps": False}
+    return triangulate_with_report(keypoints, cameras, **how)[1].error_px
 
 
 def person_size(xy: np.ndarray) -> np.ndarray:
@@ -373,12 +374,6 @@ def finished_frames(labels: Labels) -> np.ndarray:
     """(frames,) bool: frames with a decision about each detected point."""
     open_points = labels.labelled & ~labels.decided & ~labels.guessed
     return labels.decided.any((1, 2)) & ~open_points.any((1, 2))
-
-
-def _median_size_px(size: np.ndarray) -> np.ndarray:
-    """(views,) px: median over the frames; 1 where nothing is labelled."""
-    known = np.isfinite(size) & (size > 0)
-    return np.array([np.median(size[known[:, v], v]) if known[:, v].any() else 1.0 for v in range(size.shape[1])])
 
 
 def _of_frames(values: np.ndarray) -> np.ndarray:

@@ -67,16 +67,9 @@ class LiftingSamples:
 
     def usable(self) -> "LiftingSamples":
         """Samples to learn from: some point is seen, and all are known in space."""
-        return self.rows(self.good)
-
-    @property
-    def good(self) -> np.ndarray:
-        """(samples,) bool: those that `usable` keeps."""
-        return np.isfinite(self.seen[:, self.seen.shape[1] // 2]).any((1, 2)) & np.isfinite(self.xyz).all((1, 2))
-
-    def rows(self, chosen: np.ndarray) -> "LiftingSamples":
-        """Only these samples, by mask or index."""
-        return LiftingSamples(self.names, self.seen[chosen], self.xyz[chosen])
+        seen = np.isfinite(self.seen[:, self.seen.shape[1] // 2]).any((1, 2))
+        good = seen & np.isfinite(self.xyz).all((1, 2))
+        return LiftingSamples(self.names, self.seen[good], self.xyz[good])
 
     def __len__(self) -> int:
         return len(self.xyz)

@@ -18,10 +18,8 @@ foreshortening, occlusion and noise, not on offsets, biases and exchanged sides.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
 
 import numpy as np
-import yaml
 from pydantic import Field, field_validator
 
 from simspine.anatomy.occlusion import BODY_PART_RADII, flesh_in_front
@@ -31,7 +29,14 @@ from simspine.core.settings import Section, SettingsError, read_yaml
 from simspine.core.skeletons import POINTS_BY_REGION, load_skeleton, point_axes
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.synthesis.population import Stream, SyntheticSubject
-from simspine.synthesis.signals import correlated_drift, random_stream, rare_spells, read_sided_table, uniform_per_spell
+from simspine.synthesis.signals import (
+    correlated_drift,
+    random_stream,
+    rare_spells,
+    read_sided_table,
+    read_table,
+    uniform_per_spell,
+)
 from simspine.vision.side_swaps import exchange_sides
 
 # The body as capsules, for what hides what: a segment with a radius for each part.
@@ -155,7 +160,7 @@ class Preset(Section):
 
 def preset_names() -> tuple[str, ...]:
     """Names of the presets there are."""
-    return (EXACT_PRESET, *_preset_table())
+    return (EXACT_PRESET, *read_table("presets.yaml"))
 
 
 def read_preset(name: str) -> Preset:
@@ -171,7 +176,7 @@ def read_preset(name: str) -> Preset:
             raise InputError(f"preset {name}: expected one name with its figures below it, as in presets.yaml.")
         [(own, row)] = table.items()
         return parse_preset(str(own), row, str(name))
-    table = _preset_table()
+    table = read_table("presets.yaml")
     if name not in table:
         raise unknown_name("preset of detections", str(name), preset_names())
     return parse_preset(name, table[name], "presets.yaml")
@@ -184,10 +189,6 @@ def parse_preset(name: str, row: Mapping, where: str) -> Preset:
     except SettingsError as wrong:
         faults = "\n".join(f"  - {fault}" for fault in wrong.faults)
         raise InputError(f"{where}: preset {name!r} cannot be used:\n{faults}") from None
-
-
-def _preset_table() -> dict:
-    return yaml.safe_load(files(__package__).joinpath("presets.yaml").read_text(encoding="utf-8"))
 
 
 # Shares of the noise's variance, each with its correlation time (s).

@@ -60,10 +60,9 @@ def image_coverage(views: BoardViews, index: int) -> float:
     """Share of the cells of a camera's image in which a corner was seen."""
     width, height = views.sizes[index]
     columns, rows = COVERAGE_GRID if width >= height else COVERAGE_GRID[::-1]
-    points = views.xy[:, index].reshape(-1, 2)
-    points = points[np.isfinite(points).all(-1)]
-    cell = np.clip(points / [width, height] * [columns, rows], 0, [columns - 1e-9, rows - 1e-9]).astype(int)
-    return len(np.unique(cell, axis=0)) / (columns * rows)
+    points = np.clip(views.xy[:, index].reshape(-1, 2), 0, [width, height])
+    seen = np.histogram2d(*points.T, bins=(columns, rows), range=((0, width), (0, height)))[0] > 0
+    return float(seen.mean())
 
 
 POSE_PARAMETERS = 6  # of a camera's parameters: rotation (rad) and translation (m) along its own axes

@@ -287,10 +287,7 @@ class PeopleLifter:
         unknown = seen.inferred | (seen.scores < self._least_score)
         xy = np.where(unknown[:, None], np.nan, seen.points)[self._columns]
         xy[np.array(self._columns) < 0] = np.nan
-        there = np.isfinite(xy).all(1)
-        out = np.full(xy.shape, np.nan)
-        out[there] = undistort_pixels(camera, xy[there])
-        return out
+        return undistort_pixels(camera, xy)
 
 
 def check_lifter_points(lifter: Lifter, given: Sequence[str], detector: str) -> None:
