@@ -403,18 +403,15 @@ def annotator_agreement(labels: Mapping[str, Labels]) -> list[PointAgreement]:
     """Of each point. labels: {annotator: decisions about the same recording}, two or more.
 
     Only points that both placed by hand or accepted are compared: those that a curve or the other views moved say
-    nothing about a person. Raises `InputError` for fewer than two annotators, or different recordings.
+    nothing about a person. Raises `InputError` for fewer than two annotators.
     """
     if len(labels) < 2:
         raise InputError(
             f"agreement needs two annotators; there is {', '.join(labels) or 'none'}. Let another person annotate the "
             "same frames with --annotator NAME."
         )
-    everyone = list(labels.values())
-    first = everyone[0]
-    if any(other.names != first.names or other.xy.shape != first.xy.shape for other in everyone):
-        raise InputError(f"{', '.join(labels)} have annotated different recordings or points; they cannot be compared.")
-    pairs = [_pair_distances(a, b) for a, b in combinations(everyone, 2)]
+    first = next(iter(labels.values()))
+    pairs = [_pair_distances(a, b) for a, b in combinations(labels.values(), 2)]
     distance, share, same = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     return [_of_point(name, distance[..., i], share[..., i], same[..., i]) for i, name in enumerate(first.names)]
 

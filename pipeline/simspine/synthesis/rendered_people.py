@@ -228,18 +228,13 @@ def draw_appearance(rng: np.random.Generator, female: bool) -> Appearance:
     low, share = int(place), place % 1
     tone = (1 - share) * np.array(SKIN_TONES[low]) + share * np.array(SKIN_TONES[low + 1])
     hair = linear_rgb(np.clip(np.array(HAIR_COLOURS[rng.integers(len(HAIR_COLOURS))]) * rng.uniform(0.8, 1.2), 0, 255))
-    garments = [
-        (
-            GarmentCut(
-                "bottom", _draw_trouser_length(rng), float(rng.uniform(0.008, 0.016)), int(rng.integers(20, 45))
-            ),
-            _draw_cloth(rng, dark=True),
-        ),
-        (
-            GarmentCut("top", _draw_sleeve_length(rng), float(rng.uniform(0.009, 0.017)), int(rng.integers(18, 40))),
-            _draw_cloth(rng),
-        ),
-    ]
+    # shorts, to the calf, or to the ankle; no sleeves, short or long ones
+    legs = rng.choice([rng.uniform(0.35, 0.8), rng.uniform(1.4, 1.7), rng.uniform(1.9, 2.0)], p=[0.4, 0.15, 0.45])
+    trousers = GarmentCut("bottom", float(legs), float(rng.uniform(0.008, 0.016)), int(rng.integers(20, 45)))
+    garments = [(trousers, _draw_cloth(rng, dark=True))]
+    sleeves = rng.choice([0.05, rng.uniform(0.35, 0.75), rng.uniform(1.6, 1.95)], p=[0.25, 0.45, 0.3])
+    shirt = GarmentCut("top", float(sleeves), float(rng.uniform(0.009, 0.017)), int(rng.integers(18, 40)))
+    garments.append((shirt, _draw_cloth(rng)))
     if rng.random() < 0.8:
         garments.append((GarmentCut("shoes", float(rng.uniform(-0.01, 0.05)), 0.010, 90), _draw_shoe(rng)))
     if female or rng.random() < 0.88:
@@ -263,18 +258,6 @@ def recolour_clothes(appearance: Appearance, rng: np.random.Generator) -> Appear
             material = _draw_shoe(rng)
         garments.append((cut, material))
     return replace(appearance, garments=tuple(garments))
-
-
-def _draw_trouser_length(rng: np.random.Generator) -> float:
-    """Shorts, to the calf, or to the ankle."""
-    return float(
-        rng.choice([rng.uniform(0.35, 0.8), rng.uniform(1.4, 1.7), rng.uniform(1.9, 2.0)], p=[0.4, 0.15, 0.45])
-    )
-
-
-def _draw_sleeve_length(rng: np.random.Generator) -> float:
-    """None, short, or long."""
-    return float(rng.choice([0.05, rng.uniform(0.35, 0.75), rng.uniform(1.6, 1.95)], p=[0.25, 0.45, 0.3]))
 
 
 def _draw_cloth(rng: np.random.Generator, dark: bool = False) -> Material:

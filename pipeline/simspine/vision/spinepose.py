@@ -218,8 +218,6 @@ class SpinePose:
     ) -> list[np.ndarray]:
         """See `Detector.detect`."""
         given = [None] * len(images) if boxes is None else list(boxes)
-        if len(given) != len(images):
-            raise InputError(f"{len(images)} images, but boxes for {len(given)}.")
         found: Sequence[np.ndarray | None] = self._boxes(images) if any(box is None for box in given) else given
         chosen = [_checked_boxes(f if b is None else b)[: self.people] for b, f in zip(given, found, strict=True)]
         crops = [
