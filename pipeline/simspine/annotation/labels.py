@@ -57,7 +57,7 @@ class Labels:
 
     names: of the points. xy: (frames, views, points, 2) px, NaN = none. visibility, status: (frames, views, points) of
     the numbers of `Visibility` and `PointStatus`. confidence: (frames, views, points) 0…1 of the pseudo-labels.
-    inferred: (frames, views, points) bool, places that no detector saw; None where all were seen.
+    inferred: (frames, views, points) bool, places that no detector saw; by default all were seen.
     """
 
     names: tuple[str, ...]
@@ -65,7 +65,7 @@ class Labels:
     visibility: np.ndarray
     status: np.ndarray
     confidence: np.ndarray
-    inferred: np.ndarray | None = None
+    inferred: np.ndarray = field(default_factory=lambda: np.zeros((1, 1, 1), bool))
 
     def __post_init__(self):
         xy = read_only_array("Labels", "xy", self.xy, (None, None, len(self.names), 2))
@@ -73,6 +73,7 @@ class Labels:
         for name, dtype in (("visibility", np.int8), ("status", np.int8), ("confidence", float)):
             array = read_only_array("Labels", name, getattr(self, name), shape=xy.shape[:3], dtype=dtype)
             object.__setattr__(self, name, array)
+        object.__setattr__(self, "inferred", np.broadcast_to(self.inferred, xy.shape[:3]))
 
     @property
     def frames(self) -> int:
@@ -91,7 +92,7 @@ class Labels:
     @property
     def guessed(self) -> np.ndarray:
         """(frames, views, points) bool: inferred points without a decision."""
-        return ~self.decided & (self.inferred if self.inferred is not None else np.False_)
+        return ~self.decided & self.inferred
 
     @property
     def confirmed(self) -> np.ndarray:
@@ -121,20 +122,18 @@ def apply_edits(labels: Labels, edits: Iterable[Edit]) -> Labels:
     edits = list(edits)
     for edit in edits:
         check_edit(labels, edit)
-    xy, visibility, status = labels.xy.copy(), labels.visibility.copy(), labels.status.copy()
-    write_edits(edits, labels.names, xy=xy, visibility=visibility, status=status)
-    return replace(labels, xy=xy, visibility=visibility, status=status)
+    arrays = {name: getattr(labels, name).copy() for name in ("xy", "visibility", "status")}
+    write_edits(edits, labels.names, arrays)
+    return replace(labels, **arrays)
 
 
-def write_edits(
-    edits: Iterable[Edit], names: Sequence[str], *, xy: np.ndarray, visibility: np.ndarray, status: np.ndarray
-) -> None:
-    """Put decisions into the arrays of `Labels`, in place."""
+def write_edits(edits: Iterable[Edit], names: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Put decisions into `xy`, `visibility` and `status` of `Labels`, in place."""
     index = {name: i for i, name in enumerate(names)}
     for edit in edits:
         at = edit.frame, edit.view, index[edit.point]
-        xy[at] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
-        visibility[at], status[at] = edit.visibility, edit.status
+        arrays["xy"][at] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
+        arrays["visibility"][at], arrays["status"][at] = edit.visibility, edit.status
 
 
 def check_edit(labels: Labels, edit: Edit) -> None:

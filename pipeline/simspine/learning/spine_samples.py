@@ -37,16 +37,6 @@ class LabelledPeople:
     def __len__(self) -> int:
         return len(self.files)
 
-    def rows(self, chosen: np.ndarray) -> "LabelledPeople":
-        """Only these people, by index."""
-        return replace(
-            self,
-            files=tuple(self.files[i] for i in chosen),
-            keypoints=self.keypoints[chosen],
-            box=self.box[chosen],
-            area=self.area[chosen],
-        )
-
     @property
     def digest(self) -> str:
         """sha256 of labels and names of images; the images themselves are not read."""
@@ -63,21 +53,20 @@ def read_labelled_set(where: LabelledSet, names: tuple[str, ...], seed: int) -> 
     cannot be read, for a set without people, and naming the first image that is missing.
     """
     labels, images = _label_and_image_paths(where)
-    found = _people_of_coco(labels, images)
-    columns = [load_skeleton(DETECTOR_SKELETON).index(name) for name in names]
-    every = replace(found, names=names, keypoints=found.keypoints[:, columns])
-    good = (every.keypoints[..., 2] > 0).any(1) & (every.box[:, 2:] - every.box[:, :2] >= 1).all(1)
-    kept = np.flatnonzero(good)
+    found = read_labelled_people(labels)
+    keypoints = found.keypoints[:, [load_skeleton(DETECTOR_SKELETON).index(name) for name in names]]
+    kept = np.flatnonzero(~found.crowd & (keypoints[..., 2] > 0).any(1) & (found.box[:, 2:] >= 1).all(1))
     if where.fraction < 1:
         count = max(round(where.fraction * len(kept)), 1)
         kept = np.sort(random_stream(seed, "fraction", labels.name).permutation(kept)[:count])
     if not len(kept):
         raise InputError(f"{labels}: nobody in it has a labelled point of the {len(names)} that are asked for.")
-    chosen = every.rows(kept)
-    missing = next((file for file in chosen.files if not file.is_file()), None)
+    files = tuple(images / found.image[i] for i in kept)
+    missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise InputError(f"{labels} names the image {missing}, which does not exist. Name the folder of the images.")
-    return chosen
+    box = np.concatenate([found.box[kept, :2], found.box[kept, :2] + found.box[kept, 2:]], 1)
+    return LabelledPeople(files, names, keypoints=keypoints[kept], box=box, area=found.area[kept])
 
 
 def _label_and_image_paths(where: LabelledSet) -> tuple[Path, Path]:
@@ -91,20 +80,6 @@ def _label_and_image_paths(where: LabelledSet) -> tuple[Path, Path]:
         said = f"splits there: {', '.join(there)}" if there else "expected a folder of `simspine capture render`"
         raise InputError(f"{labels} does not exist; {said}, or name a file of labels (`labels`).")
     return labels, folder / "images" / where.split
-
-
-def _people_of_coco(labels: Path, images: Path) -> LabelledPeople:
-    found = read_labelled_people(labels)
-    own = np.flatnonzero(~found.crowd)
-    files = tuple(images / found.image[i] for i in own)
-    corners = np.concatenate([found.box[own, :2], found.box[own, :2] + found.box[own, 2:]], 1)
-    return LabelledPeople(
-        files=files,
-        names=load_skeleton(DETECTOR_SKELETON).names,
-        keypoints=found.keypoints[own],
-        box=corners,
-        area=found.area[own],
-    )
 
 
 # Crops of people: where they are cut out, turned, mirrored, and what is done to their colours. All by a
