@@ -261,17 +261,14 @@ def simulate_detections(
             draw("confidence", subject, trial), preset, harder, noise=noise, outlier=outlier, rate=rate
         )
         swapped = _limb_swaps(draw("swaps", subject, trial), exact, size, preset=preset, rate=rate)
-        exchanged = np.zeros(hidden.shape, bool)
-        for k, limb in enumerate(SWAPPED_LIMB_PAIRS):
-            exchanged[:, :, points.indices(side + part for side in "LR" for part in limb)] = swapped[..., k, None]
-        found = exchange_sides(Keypoints(points.names, rate, xy, confidence), exchanged)
+        found = exchange_sides(Keypoints(points.names, rate, xy, confidence), _swapped_points(points, swapped))
         missing = ~_inside_image(exact, cameras) | ~_inside_image(found.xy, cameras)
         missing |= rare_spells(
             draw("dropouts", subject, trial), 1 + 3 * hidden, preset.dropouts, rate=rate, duration=DROPOUT_DURATION_S
         )
     xy = np.where(missing[..., None], np.nan, found.xy)
     return Detected(
-        keypoints=found.with_(xy=xy, confidence=np.where(missing, 0.0, found.confidence)),
+        keypoints=found.with_(xy=xy),
         exact=exact,
         size=size,
         hidden=hidden,
@@ -307,6 +304,14 @@ def _places_with_noise(
         draw("bias", subject), 1, len(cameras), rate=points.rate, correlation_time=0.0
     )
     return meant + (sd * size[..., None])[..., None] * (bias + noise)
+
+
+def _swapped_points(points: Markers, swapped: np.ndarray) -> np.ndarray:
+    """(frames, views, points) bool: those of the pairs of limbs that are swapped."""
+    found = np.zeros((*swapped.shape[:2], len(points.names)), bool)
+    for k, limb in enumerate(SWAPPED_LIMB_PAIRS):
+        found[:, :, points.indices(side + part for side in "LR" for part in limb)] = swapped[..., k, None]
+    return found
 
 
 _REGION_OF = {name: region for region, members in POINTS_BY_REGION.items() for name in members}
