@@ -18,7 +18,7 @@ from simspine.core.errors import InputError
 from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, evaluation_json, join_tables
 from simspine.io.atomic import write_text
 from simspine.learning.options import CurriculumStage, SpineDetectorOptions, spine_options
-from simspine.learning.spine_runs import SIDES_EXCHANGED_LABEL, TRAINED_LABEL, TrainedDetector, train_detector
+from simspine.learning.spine_runs import SIDES_EXCHANGED_LABEL, TRAINED_LABEL, train_detector
 from simspine.report.figure_style import BLUE, VERMILLION, new_figure
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def run_ablations(
     if options.data.test is None or not options.data.train:
         raise InputError("to compare settings data.train and data.test are needed; name sets of labelled images.")
     variants = {what: ABLATION_VARIANTS[what](options) for what in which}
-    trained: dict[str, TrainedDetector] = {}
+    trained: dict[str, tuple[EvaluationTable, ...]] = {}
     tables = []
     for what, rows in variants.items():
         made = []
@@ -143,8 +143,8 @@ def _ablation_table(what: str, rows: tuple[TableRow, ...]) -> EvaluationTable:
     )
 
 
-def _ablation_cells(trained: TrainedDetector) -> tuple[TableCell, ...]:
-    own, precision, *_ = trained.tables
+def _ablation_cells(tables: Sequence[EvaluationTable]) -> tuple[TableCell, ...]:
+    own, precision, *_ = tables
     errors: list[TableCell] = [
         own.value(TRAINED_LABEL, part, name) for part, name in (*_ABLATION_FIGURES, ("all", SIDES_EXCHANGED_LABEL))
     ]

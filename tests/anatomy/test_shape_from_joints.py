@@ -22,7 +22,7 @@ from simspine.anatomy.spine_from_joints import EAR_POINTS, REQUIRED_JOINTS, infe
 from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers, Origin
-from simspine.synthesis.bodies import face_landmarks
+from simspine.synthesis.bodies import body_landmarks
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_trial import make_trial, true_points, true_vertebra_centres
 
@@ -35,7 +35,7 @@ def neutral():
     atlas = survey()
     body = build_body("coupled", "centres")
     joints = dict(zip(body.marker_names, neutral_markers(body), strict=True))
-    ears = {ear: atlas.point(*face_landmarks()[ear]) for ear in EAR_POINTS}
+    ears = {ear: atlas.point(*body_landmarks()[ear]) for ear in EAR_POINTS}
     return np.array([atlas.centroid(level) for level in CHAIN_LEVELS]), joints | ears
 
 

@@ -16,7 +16,7 @@ from simspine.core.geometry import change_frame
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Motion
 from simspine.reconstruction.publish import body_points, check_points_follow_angles
-from simspine.synthesis.bodies import face_landmarks
+from simspine.synthesis.bodies import body_landmarks
 
 NAMES = load_skeleton("simspine37").names
 FACE = ("LEye", "REye", "LEar", "REar")
@@ -56,7 +56,7 @@ def test_eyes_and_ears_are_points_of_the_head(body, motion):
     for name, place in at.items():
         local = np.einsum("fji,fj->fi", head[:, :3, :3], place - head[:, :3, 3])
         np.testing.assert_allclose(local[1], local[0], atol=1e-12)  # rigid with the head
-        np.testing.assert_allclose(local[0], face_landmarks()[name][1], atol=1e-12)
+        np.testing.assert_allclose(local[0], body_landmarks()[name][1], atol=1e-12)
     for pair, apart in ((("LEye", "REye"), 0.062), (("LEar", "REar"), 0.145)):
         np.testing.assert_allclose(np.linalg.norm(at[pair[0]] - at[pair[1]], axis=-1), apart, atol=1e-3)
     blazepose = build_body("coupled", "blazepose")  # has its own markers there, and fits them

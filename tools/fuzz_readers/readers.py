@@ -121,7 +121,7 @@ def _read_endplates(path: Path):
 def _preset(path: Path) -> None:
     import simspine.synthesis.virtual_detector as presets
 
-    table = yaml.safe_load(Path(presets.__file__).with_name("presets.yaml").read_text())
+    table = yaml.safe_load((Path(presets.__file__).with_name("tables") / "presets.yaml").read_text())
     name = next(iter(table))
     path.write_text(yaml.safe_dump({name: table[name]}))
 

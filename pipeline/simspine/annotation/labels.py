@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.core.arrays import median_of_known
 from simspine.core.errors import InputError, reason_of, safe_file_name, unknown_name
-from simspine.core.geometry import project_points
 from simspine.core.types import Camera, Keypoints, Origin, read_only_array
 from simspine.io.atomic import write_text
 from simspine.io.text_tables import read_bytes
-from simspine.vision.triangulation import triangulate
+from simspine.vision.triangulation import triangulate_with_report
 
 
 class Visibility(IntEnum):
@@ -57,7 +57,7 @@ class Labels:
 
     names: of the points. xy: (frames, views, points, 2) px, NaN = none. visibility, status: (frames, views, points) of
     the numbers of `Visibility` and `PointStatus`. confidence: (frames, views, points) 0…1 of the pseudo-labels.
-    inferred: (frames, views, points) bool, places that no detector saw; None where all were seen.
+    inferred: (frames, views, points) bool, places that no detector saw; by default all were seen.
     """
 
     names: tuple[str, ...]
@@ -65,7 +65,7 @@ class Labels:
     visibility: np.ndarray
     status: np.ndarray
     confidence: np.ndarray
-    inferred: np.ndarray | None = None
+    inferred: np.ndarray = field(default_factory=lambda: np.zeros((1, 1, 1), bool))
 
     def __post_init__(self):
         xy = read_only_array("Labels", "xy", self.xy, (None, None, len(self.names), 2))
@@ -73,6 +73,7 @@ class Labels:
         for name, dtype in (("visibility", np.int8), ("status", np.int8), ("confidence", float)):
             array = read_only_array("Labels", name, getattr(self, name), shape=xy.shape[:3], dtype=dtype)
             object.__setattr__(self, name, array)
+        object.__setattr__(self, "inferred", np.broadcast_to(self.inferred, xy.shape[:3]))
 
     @property
     def frames(self) -> int:
@@ -91,7 +92,7 @@ class Labels:
     @property
     def guessed(self) -> np.ndarray:
         """(frames, views, points) bool: inferred points without a decision."""
-        return ~self.decided & (self.inferred if self.inferred is not None else np.False_)
+        return ~self.decided & self.inferred
 
     @property
     def confirmed(self) -> np.ndarray:
@@ -121,20 +122,18 @@ def apply_edits(labels: Labels, edits: Iterable[Edit]) -> Labels:
     edits = list(edits)
     for edit in edits:
         check_edit(labels, edit)
-    xy, visibility, status = labels.xy.copy(), labels.visibility.copy(), labels.status.copy()
-    write_edits(edits, labels.names, xy=xy, visibility=visibility, status=status)
-    return replace(labels, xy=xy, visibility=visibility, status=status)
+    arrays = {name: getattr(labels, name).copy() for name in ("xy", "visibility", "status")}
+    write_edits(edits, labels.names, arrays)
+    return replace(labels, **arrays)
 
 
-def write_edits(
-    edits: Iterable[Edit], names: Sequence[str], *, xy: np.ndarray, visibility: np.ndarray, status: np.ndarray
-) -> None:
-    """Put decisions into the arrays of `Labels`, in place."""
+def write_edits(edits: Iterable[Edit], names: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Put decisions into `xy`, `visibility` and `status` of `Labels`, in place."""
     index = {name: i for i, name in enumerate(names)}
     for edit in edits:
         at = edit.frame, edit.view, index[edit.point]
-        xy[at] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
-        visibility[at], status[at] = edit.visibility, edit.status
+        arrays["xy"][at] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
+        arrays["visibility"][at], arrays["status"][at] = edit.visibility, edit.status
 
 
 def check_edit(labels: Labels, edit: Edit) -> None:
@@ -317,7 +316,8 @@ class Ranking:
 def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = None) -> Ranking:
     """How much each frame needs a person. What was decided already counts as sure; cameras: one per view, or None."""
     xy = np.where(labels.labelled[..., None], labels.xy, np.nan)
-    size = _median_size_px(person_size(xy))
+    boxes = person_size(xy)
+    size = np.nan_to_num(median_of_known(np.where(boxes > 0, boxes, np.nan).T), nan=1.0)  # 1 where nothing is labelled
     unsure = np.where(labels.visibility > Visibility.ABSENT, 1.0 - labels.confidence, np.nan)
     unsure = np.where(labels.decided, 0.0, unsure)
     apart = np.full(xy.shape[:3], np.nan)
@@ -339,8 +339,8 @@ def disagreement_px(labels: Labels, rate: float, cameras: Sequence[Camera]) -> n
     sure = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * seen
     keypoints = Keypoints(labels.names, rate, np.where(seen[..., None], labels.xy, np.nan), sure)
     largest = float(max(max(camera.size) for camera in cameras))
-    placed = triangulate(keypoints, cameras, min_confidence=0.0, max_error_px=largest, fix_swaps=False)
-    return np.linalg.norm(np.moveaxis(project_points(cameras, placed.xyz), 0, 1) - keypoints.xy, axis=-1)
+    how = {"min_confidence": 0.0, "max_error_px": largest, "fix_swaps": False}
+    return triangulate_with_report(keypoints, cameras, **how)[1].error_px
 
 
 def person_size(xy: np.ndarray) -> np.ndarray:
@@ -375,12 +375,6 @@ def finished_frames(labels: Labels) -> np.ndarray:
     return labels.decided.any((1, 2)) & ~open_points.any((1, 2))
 
 
-def _median_size_px(size: np.ndarray) -> np.ndarray:
-    """(views,) px: median over the frames; 1 where nothing is labelled."""
-    known = np.isfinite(size) & (size > 0)
-    return np.array([np.median(size[known[:, v], v]) if known[:, v].any() else 1.0 for v in range(size.shape[1])])
-
-
 def _of_frames(values: np.ndarray) -> np.ndarray:
     """(frames,): mean of the `WORST_POINTS_COUNTED` points, each as in its worst view; 0 where nothing is known."""
     known = np.where(np.isfinite(values), values, 0.0).max(1, initial=0.0)
@@ -408,18 +402,15 @@ def annotator_agreement(labels: Mapping[str, Labels]) -> list[PointAgreement]:
     """Of each point. labels: {annotator: decisions about the same recording}, two or more.
 
     Only points that both placed by hand or accepted are compared: those that a curve or the other views moved say
-    nothing about a person. Raises `InputError` for fewer than two annotators, or different recordings.
+    nothing about a person. Raises `InputError` for fewer than two annotators.
     """
     if len(labels) < 2:
         raise InputError(
             f"agreement needs two annotators; there is {', '.join(labels) or 'none'}. Let another person annotate the "
             "same frames with --annotator NAME."
         )
-    everyone = list(labels.values())
-    first = everyone[0]
-    if any(other.names != first.names or other.xy.shape != first.xy.shape for other in everyone):
-        raise InputError(f"{', '.join(labels)} have annotated different recordings or points; they cannot be compared.")
-    pairs = [_pair_distances(a, b) for a, b in combinations(everyone, 2)]
+    first = next(iter(labels.values()))
+    pairs = [_pair_distances(a, b) for a, b in combinations(labels.values(), 2)]
     distance, share, same = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     return [_of_point(name, distance[..., i], share[..., i], same[..., i]) for i, name in enumerate(first.names)]
 

@@ -63,6 +63,11 @@ class RecordedViews:
         return len(self.rows)
 
     @property
+    def first_guess(self) -> Keypoints:
+        """The pseudo-labels as points."""
+        return Keypoints(self.start.names, self.rate, self.start.xy, self.start.confidence)
+
+    @property
     def photographs(self) -> bool:
         """Whether every view is a folder of photographs, which have no times."""
         return all(isinstance(source, Stills) for source in self.sources)
@@ -109,9 +114,8 @@ def open_target(target: Target) -> RecordedViews:
         return found
     shape = (*found.start.xy.shape[:2], len(more))
     nowhere = Keypoints(tuple(more), found.rate, np.full((*shape, 2), np.nan), np.zeros(shape))
-    start = Keypoints(found.start.names, found.rate, found.start.xy, found.start.confidence)
     guessed = np.concatenate([found.start.guessed, np.zeros(shape, bool)], 2)
-    return replace(found, start=pseudo_labels(skeletons.with_points_added(start, nowhere), guessed))
+    return replace(found, start=pseudo_labels(skeletons.with_points_added(found.first_guess, nowhere), guessed))
 
 
 def _recording_of_target(target: Target) -> RecordedViews:
@@ -194,13 +198,18 @@ def with_spine(
     """
     markers = markers if centres is None else points_at_vertebrae(markers, centres)
     seen = np.moveaxis(project_points(cameras, markers_in_frame(markers, "z_up").xyz), 0, 1)
-    xy, confidence = keypoints.xy.copy(), keypoints.confidence.copy()
-    for i, point in enumerate(keypoints.names):
-        if point in markers.names:
-            guess = seen[:, :, markers.index(point)]
-            missing = ~np.isfinite(xy[:, :, i]).all(-1) & np.isfinite(guess).all(-1)
-            xy[:, :, i][missing], confidence[:, :, i][missing] = guess[missing], INFERRED_POINT_CONFIDENCE
-    return Keypoints(keypoints.names, keypoints.rate, xy, confidence, origin=keypoints.origin)
+    guess = Keypoints(markers.names, keypoints.rate, seen, np.full(seen.shape[:3], INFERRED_POINT_CONFIDENCE))
+    return laid_over(laid_over(keypoints, guess), keypoints)
+
+
+def laid_over(below: Keypoints, above: Keypoints) -> Keypoints:
+    """Points with others of the same names over them, where these have a place."""
+    xy, confidence = below.xy.copy(), below.confidence.copy()
+    for k, name in enumerate(above.names):
+        if name in below.names:
+            i, here = below.names.index(name), np.isfinite(above.xy[:, :, k]).all(-1)
+            xy[:, :, i][here], confidence[:, :, i][here] = above.xy[:, :, k][here], above.confidence[:, :, k][here]
+    return below.with_(xy=xy, confidence=confidence)
 
 
 def _rows_of_views(frames: int, views: int, timing: Timing | None) -> np.ndarray:

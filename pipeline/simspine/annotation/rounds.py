@@ -32,7 +32,7 @@ from simspine.annotation.labels import (
     rank_frames,
     read_journal,
 )
-from simspine.annotation.recording import RecordedViews, at_images, keypoints_of_files
+from simspine.annotation.recording import RecordedViews, at_images, keypoints_of_files, laid_over
 from simspine.annotation.server import labels_of
 from simspine.core.errors import InputError, require_known
 from simspine.core.types import Keypoints
@@ -148,9 +148,7 @@ def advance_round(
     """
     rounds = read_rounds(recording)
     if not rounds:
-        start = recording.start
-        first_guess = Keypoints(start.names, recording.rate, start.xy, start.confidence)
-        write_store(_proposals_file(recording, 1), keypoints=first_guess)
+        write_store(_proposals_file(recording, 1), keypoints=recording.first_guess)
         return _with_next_batch(recording, rounds, annotator, size=size, say=say)
     number, last = len(rounds), rounds[-1]
     files = _files_of_round(replace(recording, start=labels_of(recording, annotator)), number)
@@ -175,7 +173,7 @@ def advance_round(
         how = hook(files)
         proposed = _read_proposed(current, files)
         count = int(np.isfinite(proposed.xy).any((1, 2, 3)).sum())
-        write_store(_proposals_file(recording, number + 1), keypoints=_laid_over(current, proposed))
+        write_store(_proposals_file(recording, number + 1), keypoints=laid_over(current.first_guess, proposed))
         rounds = _keep_rounds(recording, (*rounds[:-1], replace(last, hook=how)))
         say(f"round {number}: the detector has proposed points for {count} of {recording.frames} frames")
     return _with_next_batch(recording, rounds, annotator, size=size, say=say)
@@ -236,21 +234,9 @@ def _starting_from(recording: RecordedViews, number: int) -> RecordedViews:
             f"{path}: frames and views are {proposed.xy.shape[:2]}; this recording has {recording.start.xy.shape[:2]}. "
             "Choose another folder with --out."
         )
-    points = _laid_over(recording, proposed)
+    points = laid_over(recording.first_guess, proposed)
     unmoved = np.isclose(points.xy, recording.start.xy, rtol=0.0, atol=MOVED_PX).all(-1)
     return replace(recording, start=pseudo_labels(points, recording.start.guessed & unmoved))
-
-
-def _laid_over(recording: RecordedViews, points: Keypoints) -> Keypoints:
-    """The recording's first guess with other points over it, where these have a place."""
-    start = recording.start
-    xy, confidence = start.xy.copy(), start.confidence.copy()
-    for k, name in enumerate(points.names):
-        if name in start.names:
-            i = start.names.index(name)
-            here = np.isfinite(points.xy[:, :, k]).all(-1)
-            xy[:, :, i][here], confidence[:, :, i][here] = points.xy[:, :, k][here], points.confidence[:, :, k][here]
-    return Keypoints(start.names, recording.rate, xy, confidence)
 
 
 def _keep_rounds(recording: RecordedViews, rounds: tuple[Round, ...]) -> tuple[Round, ...]:

@@ -95,8 +95,8 @@ class Session:
 
     def _own(self, labels: Labels) -> None:
         """Arrays that decisions are written into: copying all frames for each click would be slow."""
-        self._names, self._confidence, self._inferred = labels.names, labels.confidence, labels.inferred
-        self._xy, self._visibility, self._status = labels.xy.copy(), labels.visibility.copy(), labels.status.copy()
+        kept = ("xy", "visibility", "status", "confidence", "inferred")
+        self._names, self._arrays = labels.names, {name: getattr(labels, name).copy() for name in kept}
         self._counts = np.zeros((labels.frames, len(PointStatus)), int)
         self._done, self._begun = np.zeros((2, labels.frames), bool)
         self._tally(np.arange(labels.frames))
@@ -111,14 +111,7 @@ class Session:
         self._begun[frames] = labels.confirmed.any((1, 2)) & ~self._done[frames]
 
     def _labels_of_frames(self, frames: np.ndarray | slice) -> Labels:
-        return Labels(
-            names=self._names,
-            xy=self._xy[frames],
-            visibility=self._visibility[frames],
-            status=self._status[frames],
-            confidence=self._confidence[frames],
-            inferred=None if self._inferred is None else self._inferred[frames],
-        )
+        return Labels(self._names, **{name: array[frames] for name, array in self._arrays.items()})
 
     def labels(self) -> Labels:
         """As they stand."""
@@ -153,9 +146,9 @@ class Session:
         if not 0 <= frame < self.recording.frames:
             raise InputError(f"no frame {frame}: there are {self.recording.frames}, counted from 0.")
         with self._lock:
-            xy = self._xy[frame].round(3)
-            inferred = np.zeros(xy.shape[:2], bool) if self._inferred is None else self._inferred[frame]
-            flags = self._visibility[frame], self._status[frame], self._confidence[frame].round(3), inferred
+            now = {name: array[frame] for name, array in self._arrays.items()}
+            xy = now["xy"].round(3)
+            flags = now["visibility"], now["status"], now["confidence"].round(3), now["inferred"]
             parts = zip(xy.reshape(-1, 2).tolist(), *(values.ravel().tolist() for values in flags), strict=True)
             flat = [[*(None if np.isnan(v) else v for v in place), *more] for place, *more in parts]
         points = len(self._names)
@@ -169,7 +162,7 @@ class Session:
             check_edit(self.recording.start, edit)
         with self._lock:
             append_edits(self._path, edits)
-            write_edits(edits, self._names, xy=self._xy, visibility=self._visibility, status=self._status)
+            write_edits(edits, self._names, self._arrays)
             self._tally(np.unique([edit.frame for edit in edits]).astype(int))
         return self.progress()
 

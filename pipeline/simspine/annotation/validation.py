@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.core.arrays import rms_of_known
 from simspine.core.errors import InputError, reason_of
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, is_skin_marker
 from simspine.estimation.result import Result
@@ -150,8 +151,7 @@ def validate_against_body(
 def _frames_beyond_limit(along: np.ndarray, found: Validation) -> tuple[int, ...]:
     """Frames in which the spine's points (points, frames) m are further off than the limit, the worst first; without
     those that are to be annotated again anyway."""
-    known = np.isfinite(along)
-    rms = np.sqrt((np.where(known, along, 0.0) ** 2).sum(0) / np.maximum(known.sum(0), 1))
+    rms = np.nan_to_num(rms_of_known(along, 0))
     order = np.argsort(-rms, kind="stable")
     return tuple(int(frame) for frame in order if rms[frame] > found.limit_m and int(frame) not in found.again)
 
@@ -235,8 +235,7 @@ def _observed_errors(result: Result) -> dict[str, np.ndarray]:
 
 
 def _rms(error: np.ndarray) -> float:
-    known = np.asarray(error)[np.isfinite(error)]
-    return float(np.sqrt((known**2).mean())) if known.size else float("nan")
+    return float(rms_of_known(np.ravel(error), 0))
 
 
 def _centimetres_text(metres: float) -> str:

@@ -68,7 +68,11 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
 @click.option(
     "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
 )
-@click.option("--backgrounds", type=FILE_PATH, help="Folder of images to put people before, in addition to the rooms.")
+@click.option(
+    "--backgrounds",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of images to put people before, in addition to the rooms.",
+)
 @quiet_option
 def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet, **counts):
     """Render pictures of people whose spines are known, with exact labels, in SpineTrack's layout.
@@ -79,11 +83,12 @@ def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet,
     from dataclasses import replace
 
     from simspine.core.errors import require_known
+    from simspine.io.image_streams import images_in
     from simspine.synthesis.actions import ACTION_NAMES
-    from simspine.synthesis.rendered_crops import SPINETRACK_COUNTS, RenderSettings, background_files, write_pictures
+    from simspine.synthesis.rendered_crops import SPINETRACK_COUNTS, RenderSettings, write_pictures
     from simspine.workflow.inputs import progress_bar
 
-    behind = () if backgrounds is None else background_files(backgrounds)
+    behind = () if backgrounds is None else images_in(backgrounds)
     require_known("action", actions, ACTION_NAMES)
     chosen = {name: value for name, value in (counts | {"actions": actions}).items() if value}
     base = RenderSettings() if preset is None else SPINETRACK_COUNTS
@@ -174,7 +179,7 @@ def train_spine_command(config, out, teacher, seed, **training):
 
     changes = {f"training.{key}": value for key, value in training.items()} | {"seed": seed}
     options = spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
-    tables = train_detector(options, out, say_progress).tables[:1]
+    tables = train_detector(options, out, say_progress)[:1]
     if tables:
         click.echo(join_tables("text", tables))
     click.echo(out)

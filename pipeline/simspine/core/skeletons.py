@@ -319,8 +319,8 @@ class PointCorrespondence(NamedTuple):
 
     marker: str
     point: str
-    weight: float
-    sd: float
+    weight: float = 1.0
+    sd: float = 0.006
 
 
 def correspondence_names() -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path, write_text
-from simspine.learning.options import DescentSettings
+from simspine.learning.options import DescentSettings, SayLine
 
 # Learning rate and moving average: what depends on how far training has come.
 
@@ -131,7 +131,6 @@ def _flat_options(options: Mapping[str, Any], before: str = "") -> dict[str, Any
 
 CHECKPOINT_FILE = "checkpoint.pt"
 TOTAL_LOSS = "total"
-SayLine = Callable[[str], None]
 _SAID_EVERY = 20.0  # s, between lines within an epoch
 
 

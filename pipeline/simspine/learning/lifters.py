@@ -10,7 +10,14 @@ import numpy as np
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.evaluation.point_sources import PointSequence
-from simspine.learning.options import CONTROL_METHODS, LiftingOptions, LiftingSource, chosen_device, require_torch
+from simspine.learning.options import (
+    CONTROL_METHODS,
+    LiftingOptions,
+    LiftingSource,
+    SayLine,
+    chosen_device,
+    require_torch,
+)
 from simspine.learning.samples import (
     LIFTED_SPINE_POINTS,
     Encoding,
@@ -39,7 +46,6 @@ QUERY_BLOCK_SIZE = 2000  # queries compared with all of the training data at onc
 
 # Features (samples, inputs) → targets (samples, outputs); of networks features are (samples, frames, inputs).
 ApplyLifter = Callable[[np.ndarray], np.ndarray]
-LifterSay = Callable[[str], None]
 
 
 def fit_mean_pose(features: np.ndarray, targets: np.ndarray) -> ApplyLifter:
@@ -164,7 +170,7 @@ def sample_length(options: LiftingOptions) -> int:
 
 
 def fit_lifter(
-    options: LiftingOptions, views: Sequence[LiftingView], folder: str | Path, say: LifterSay = lambda line: None
+    options: LiftingOptions, views: Sequence[LiftingView], folder: str | Path, say: SayLine = lambda line: None
 ) -> FittedLifter:
     """A lifter fitted to the views of the training subjects; those of others are watched while a network learns.
 
@@ -225,12 +231,10 @@ def _learning_data(data: LiftingSamples, encoding: Encoding, watched: LiftingSam
 
     spine = [data.names.index(name) for name in LIFTED_SPINE_POINTS]
 
-    def error_mm(targets: np.ndarray) -> float:
-        return 1e3 * float(
-            np.nanmean(np.linalg.norm(encoding.points(targets)[:, spine] - watched.xyz[:, spine], axis=-1))
-        )
+    def error_mm(apply: ApplyLifter) -> float:
+        if not len(watched):
+            return float("nan")
+        found = encoding.points(apply(encoding.features(watched)))[:, spine]
+        return 1e3 * float(np.nanmean(np.linalg.norm(found - watched.xyz[:, spine], axis=-1)))
 
-    features = encoding.features(data)
-    if not len(watched):
-        return LearningData(features, encoding.targets(data))
-    return LearningData(features, encoding.targets(data), encoding.features(watched), error_mm)
+    return LearningData(encoding.features(data), encoding.targets(data), error_mm)

@@ -4,6 +4,7 @@ All take features (batch, frames, inputs) and give (batch, outputs)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,10 +15,12 @@ from simspine.learning.descent import TOTAL_LOSS, Descent, DescentHistory, Desce
 from simspine.learning.options import DescentSettings, LiftingNetwork, LiftingTraining
 
 
-class ResidualTrunk(nn.Module):
-    """Linear layer, then residual blocks of two, each with batch norm, ReLU and dropout (Martinez 2017)."""
+class SimpleBaseline(nn.Module):
+    """SimpleBaseline3D (Martinez 2017): one frame in, one pose out.
 
-    def __init__(self, inputs: int, size: LiftingNetwork):
+    Linear layer, residual blocks of two, each with batch norm, ReLU and dropout, and a linear layer."""
+
+    def __init__(self, inputs: int, outputs: int, size: LiftingNetwork):
         super().__init__()
 
         def layer(before: int) -> nn.Sequential:
@@ -27,24 +30,13 @@ class ResidualTrunk(nn.Module):
 
         self.first = layer(inputs)
         self.blocks = nn.ModuleList(nn.Sequential(layer(size.width), layer(size.width)) for _ in range(size.blocks))
-
-    def forward(self, features: Tensor) -> Tensor:
-        hidden = self.first(features)
-        for block in self.blocks:
-            hidden = hidden + block(hidden)
-        return hidden
-
-
-class SimpleBaseline(nn.Module):
-    """SimpleBaseline3D: one frame in, one pose out."""
-
-    def __init__(self, inputs: int, outputs: int, size: LiftingNetwork):
-        super().__init__()
-        self.trunk = ResidualTrunk(inputs, size)
         self.last = nn.Linear(size.width, outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.last(self.trunk(features[:, features.shape[1] // 2]))
+        hidden = self.first(features[:, features.shape[1] // 2])
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        return self.last(hidden)
 
 
 class TemporalLifter(nn.Module):
@@ -84,13 +76,12 @@ PREDICTED_AT_ONCE = 4096
 
 @dataclass(frozen=True, eq=False)
 class LearningData:
-    """Standardised arrays. features: (samples, frames, inputs). targets: (samples, outputs). watched: features of other
-    people, or None. error_mm: from predicted targets of the watched to a figure worth watching."""
+    """Standardised arrays. features: (samples, frames, inputs). targets: (samples, outputs). error_mm: of a function
+    from features to targets, on other people; a figure that is shown."""
 
     features: np.ndarray
     targets: np.ndarray
-    watched: np.ndarray | None = None
-    error_mm: Callable[[np.ndarray], float] | None = None
+    error_mm: Callable[[Callable[[np.ndarray], np.ndarray]], float] = lambda apply: float("nan")
 
 
 def fit_network(
@@ -119,7 +110,7 @@ def fit_network(
         settings=DescentSettings(
             epochs=settings.epochs, batch=settings.batch, rate=settings.rate, decay=settings.decay, average=0, clip=None
         ),
-        watch=lambda network: _watched_loss(network, data),
+        watch=lambda network: data.error_mm(partial(apply_network, network)),
         shown="watched {:.1f} mm",
         rate=lambda epoch: settings.rate * settings.step_factor ** (epoch // settings.step_epochs),
         groups=lambda network, decay: [{"params": list(network.parameters()), "weight_decay": decay}],
@@ -138,9 +129,3 @@ def apply_network(network: nn.Module, features: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         parts = torch.as_tensor(features, dtype=torch.float32).split(PREDICTED_AT_ONCE)
         return np.concatenate([network(part.to(device)).double().cpu().numpy() for part in parts])
-
-
-def _watched_loss(network: nn.Module, data: LearningData) -> float:
-    if data.watched is None or data.error_mm is None:
-        return float("nan")
-    return data.error_mm(apply_network(network, data.watched))

@@ -140,20 +140,12 @@ def export_lifter(path: Path, lifter: FittedLifter) -> float:
         points=lifter.names,
         seen=given,
         frames=frames,
-        interval_s=_interval_s(lifter) if frames > 1 else 0.0,
+        interval_s=options.source.context / lifter.rate if frames > 1 and lifter.rate else 0.0,
         trained_on=_options_text(options),
         data=lifter.data,
     )
     layout = OnnxLayout(("image",), ("xyz",), len(lifter.names), {CARD_KEY: card.model_dump_json()})
     return write_onnx(path, _FromImage(lifter, given).cpu(), (_example_inputs(lifter.encoding, frames),), layout)
-
-
-def _interval_s(lifter: FittedLifter) -> float:
-    if lifter.rate is None:
-        raise InputError(
-            "frames/s of the training data are not known, so neither is how far apart a lifter's frames are."
-        )
-    return lifter.options.source.context / lifter.rate
 
 
 def _example_inputs(encoding: Encoding, frames: int) -> Tensor:

@@ -1,11 +1,12 @@
 """Settings of training: what lifters and detectors of the spine learn from and how, and the presets of the commands."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+import yaml
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import Section, SettingsError, read_yaml
@@ -38,8 +39,12 @@ def chosen_device(wanted: str) -> str:
 
 
 Options = TypeVar("Options", bound=Section)
+SayLine = Callable[[str], None]
 PresetTable = Mapping[str, Mapping[str, Any]]
 DEFAULT_PRESET = "paper"
+_PRESETS = yaml.safe_load(Path(__file__).with_name("presets.yaml").read_text(encoding="utf-8"))
+LIFTING_PRESETS: PresetTable = _PRESETS["lifting"]
+SPINE_PRESETS: PresetTable = _PRESETS["spine"]
 
 
 def options_from(kind: type[Options], presets: PresetTable, source: str | Path, changes: Mapping[str, Any]) -> Options:
@@ -121,14 +126,8 @@ class LiftingNetwork(Section):
     """Residual blocks of the frame-wise lifters."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of units left out while training."""
-    receptive: int = Field(9, ge=3)
+    receptive: Literal[3, 9, 27, 81, 243] = 9
     """Temporal lifter: frames it sees, a power of three; `context` says how far apart they are."""
-
-    @model_validator(mode="after")
-    def _receptive_is_a_power(self) -> Self:
-        if self.receptive not in (3, 9, 27, 81, 243):
-            raise ValueError(f"receptive is {self.receptive}, expected a power of three: 3, 9, 27, 81 or 243.")
-        return self
 
 
 class LiftingTraining(Section):
@@ -214,22 +213,6 @@ class LiftingOptions(Section):
         return self
 
 
-LIFTING_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "paper": {"training": {"batch": 2048}},
-    "cpu": {
-        "network": {"width": 256, "channels": 256, "dropout": 0.25},
-        "training": {"epochs": 8, "step_epochs": 3, "step_factor": 0.2},
-    },
-    "tiny": {
-        "source": {"actions": ["Greeting_1", "Sitting_1", "Walking_1"], "frames": 500, "context": 25},
-        "train": ["S1", "S5"],
-        "test": ["S6"],
-        "network": {"width": 64, "channels": 64, "dropout": 0.1, "receptive": 3},
-        "training": {"epochs": 3, "batch": 32, "step_epochs": 2, "device": "cpu"},
-    },
-}
-
-
 def lifting_options(source: str | Path, **changes: Any) -> LiftingOptions:
     """Of a preset or a file, see `options_from`."""
     return options_from(LiftingOptions, LIFTING_PRESETS, source, changes)
@@ -293,20 +276,13 @@ class SpineNetworkSize(Section):
 
     width: int = Field(128, ge=16, multiple_of=8)
     """Channels at 1/16 of the crop; the other levels have shares of it."""
-    blocks: tuple[int, int, int, int] = (2, 3, 4, 3)
+    blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 3, 4, 3)
     """Blocks at 1/4, 1/8, 1/16 and 1/32 of the crop."""
     hidden: int = Field(256, ge=8)
     """Numbers of a point between map and output."""
     start: str | None = None
     """A network of another program to start from (.pt2, by `python -m tools.start_network`), in place of those sizes.
     """
-
-    @field_validator("blocks")
-    @classmethod
-    def _blocks_are_there(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
-        if min(blocks) < 1:
-            raise ValueError("each level needs at least one block.")
-        return blocks
 
 
 class SpineLosses(Section):
@@ -405,25 +381,6 @@ class SpineDetectorOptions(Section):
         if self.network.start is not None and self.teacher is not None and not self.teacher.endswith(".onnx"):
             raise ValueError("network.start and a teacher's weights.pt both give weights; name a teacher in ONNX.")
         return self
-
-
-SPINE_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "paper": {"training": {"batch": 256, "accumulate": 4, "mixed": True}},
-    "cpu": {
-        "network": {"width": 64, "blocks": [1, 2, 3, 2], "hidden": 192},
-        "training": {"epochs": 12, "batch": 32, "rate": 2e-3, "warm_up": 60, "average": 2e-3, "average_steps": 100},
-        "curriculum": [
-            {"share": 0.4, "half_body": 0.1, "shift": 0.1, "scale": [0.75, 1.25], "rotation_deg": 40, "colour": True,
-             "blur": 0.1, "hole": 0.5},
-            {"share": 0.4, "scale": [0.8, 1.2], "rotation_deg": 30, "colour": True, "blur": 0.1, "hole": 0.3},
-            {"share": 0.2, "scale": [0.9, 1.1], "rotation_deg": 10},
-        ],
-    },
-    "tiny": {
-        "network": {"width": 32, "blocks": [1, 1, 1, 1], "hidden": 32},
-        "training": {"epochs": 3, "batch": 8, "warm_up": 5, "average_steps": 10, "device": "cpu", "threads": 1},
-    },
-}  # fmt: skip
 
 
 def spine_options(source: str | Path, **changes: Any) -> SpineDetectorOptions:

@@ -10,13 +10,13 @@ from simspine.evaluation.point_protocols import evaluate_lifting
 from simspine.evaluation.point_sources import write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.io.atomic import write_text
-from simspine.learning.lifters import LifterSay, fit_lifter, source_views, views_of_subjects
-from simspine.learning.options import NETWORK_METHODS, LiftingOptions, require_torch
+from simspine.learning.lifters import fit_lifter, source_views, views_of_subjects
+from simspine.learning.options import NETWORK_METHODS, LiftingOptions, SayLine, require_torch
 from simspine.learning.samples import LIFTED_SPINE_POINTS
 
 
 def train_lifting(
-    options: LiftingOptions, folder: str | Path, say: LifterSay = lambda line: None
+    options: LiftingOptions, folder: str | Path, say: SayLine = lambda line: None
 ) -> tuple[EvaluationTable, ...]:
     """Fit one lifter and predict the test subjects; the tables of the protocol.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.core.arrays import mean_of_known, rms_of_known
 from simspine.core.errors import InputError, require_known, safe_file_name
 from simspine.core.geometry import change_frame, undistort_pixels
 from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, load_skeleton
@@ -66,16 +67,9 @@ class LiftingSamples:
 
     def usable(self) -> "LiftingSamples":
         """Samples to learn from: some point is seen, and all are known in space."""
-        return self.rows(self.good)
-
-    @property
-    def good(self) -> np.ndarray:
-        """(samples,) bool: those that `usable` keeps."""
-        return np.isfinite(self.seen[:, self.seen.shape[1] // 2]).any((1, 2)) & np.isfinite(self.xyz).all((1, 2))
-
-    def rows(self, chosen: np.ndarray) -> "LiftingSamples":
-        """Only these samples, by mask or index."""
-        return LiftingSamples(self.names, self.seen[chosen], self.xyz[chosen])
+        seen = np.isfinite(self.seen[:, self.seen.shape[1] // 2]).any((1, 2))
+        good = seen & np.isfinite(self.xyz).all((1, 2))
+        return LiftingSamples(self.names, self.seen[good], self.xyz[good])
 
     def __len__(self) -> int:
         return len(self.xyz)
@@ -160,10 +154,8 @@ class Encoding:
     def of(cls, data: LiftingSamples) -> "Encoding":
         """From samples to learn from; each sample's own frame counts once."""
         image = relative_to_root(data.names, data.seen[:, data.seen.shape[1] // 2])
-        present = np.isfinite(image)
-        count = np.maximum(present.sum(0), 1)
-        mean = np.where(present, image, 0).sum(0) / count
-        sd = np.sqrt((np.where(present, image - mean, 0) ** 2).sum(0) / count)
+        mean = np.nan_to_num(mean_of_known(image, 0))
+        sd = np.nan_to_num(rms_of_known(image - mean, 0))
         space = data.xyz[:, 1:]
         return cls(
             names=data.names,
@@ -198,7 +190,7 @@ def _filled_root(names: tuple[str, ...], image: np.ndarray) -> np.ndarray:
     """(…, 2) where the root is, or what stands for it; NaN where no point is seen."""
     place = image[..., 0, :]
     for others in (image[..., neighbours_of_root(names), :], image[..., 1:, :]):
-        place = np.where(np.isfinite(place), place, _mean_of_known_points(others))
+        place = np.where(np.isfinite(place), place, mean_of_known(others, -2))
     return place
 
 
@@ -207,13 +199,6 @@ def neighbours_of_root(names: tuple[str, ...]) -> list[int]:
     skeleton = load_skeleton(SIMSPINE_SKELETON)
     root = skeleton.index(names[0])
     return [i for i, name in enumerate(names) if skeleton.parents[skeleton.index(name)] == root]
-
-
-def _mean_of_known_points(points: np.ndarray) -> np.ndarray:
-    """Mean over the points (…, points, 2) that are there; NaN for none."""
-    present = np.isfinite(points)
-    count = present.sum(-2)
-    return np.where(present, points, 0).sum(-2) / np.where(count > 0, count, np.nan)
 
 
 # Synthetic subjects as cameras and a detector see them, in memory: no bodies are fitted, so an hour takes seconds.
@@ -251,8 +236,7 @@ def lifting_views_of_trial(
     seen = virtual_trial.detect_trial(thin, cameras, preset).keypoints
     world = PointSequence(person.name, trial, frames, points.names, xyz=points.xyz, rate=whole.motion.rate)
     return [
-        lifting_view(source, world, camera, normalised_image_points(camera, seen.xy[:, v]))
-        for v, camera in enumerate(cameras)
+        lifting_view(source, world, camera, undistort_pixels(camera, seen.xy[:, v])) for v, camera in enumerate(cameras)
     ]
 
 
@@ -261,14 +245,6 @@ def lifting_view(source: LiftingSource, world: PointSequence, camera: Camera, se
     xyz = world.xyz @ camera.R.T + camera.t
     truth = replace(world, xyz=xyz, axes="camera", camera=camera.name)
     return LiftingView(truth, seen, world.frames % source.every == 0)
-
-
-def normalised_image_points(camera: Camera, xy: np.ndarray) -> np.ndarray:
-    """Pixels (frames, points, 2) as ideal normalised coordinates; NaN stays."""
-    out = np.full(xy.shape, np.nan)
-    there = np.isfinite(xy).all(-1)
-    out[there] = undistort_pixels(camera, xy[there])
-    return out
 
 
 # Trials of a data set as its cameras see them.
@@ -304,7 +280,7 @@ def _recording_views(source: LiftingSource, recording: Recording) -> list[Liftin
     for camera in recording.cameras:
         seen = np.full((*xyz.shape[:2], 2), np.nan)
         if pixels is not None:
-            seen = normalised_image_points(camera, pixels[camera.name][frames])
+            seen = undistort_pixels(camera, pixels[camera.name][frames])
         made.append(lifting_view(source, world, camera, seen))
     return made
 

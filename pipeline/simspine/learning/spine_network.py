@@ -37,14 +37,14 @@ class SimccMaps(NamedTuple):
         return SimccMaps(self.x[:, points], self.y[:, points])
 
 
-def wanted_maps(xy: Tensor, size: tuple[int, int], sigma: tuple[float, float]) -> SimccMaps:
-    """Gaussians of height 1 around labels. xy: (crops, points, 2) px; size: (height, width) px; sigma: bins, x and y.
+def wanted_maps(xy: Tensor, size: tuple[int, int] = CROP_SIZE_PX) -> SimccMaps:
+    """Gaussians of height 1 around labels. xy: (crops, points, 2) px; size: (height, width) px of the crops.
 
     Centres lie between bins where labels do: they are not rounded."""
     made = []
     for axis, side in ((0, size[1]), (1, size[0])):
         bins = torch.arange(round(side * BINS_PER_PX), dtype=xy.dtype, device=xy.device)
-        made.append(torch.exp(-((bins - BINS_PER_PX * xy[..., axis, None]) ** 2) / (2 * sigma[axis] ** 2)))
+        made.append(torch.exp(-((bins - BINS_PER_PX * xy[..., axis, None]) ** 2) / (2 * SIMCC_SIGMAS_BINS[axis] ** 2)))
     return SimccMaps(*made)
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +21,11 @@ from simspine.io.coco import read_coco_labels
 from simspine.io.image_streams import ImagesInAnyOrder
 from simspine.io.keypoint_json import write_people_json
 from simspine.io.video import Video
-from simspine.learning.lifters import LifterSay
 from simspine.learning.options import (
     DETECTOR_SKELETON,
     SPINE_PRESETS,
     LabelledSet,
+    SayLine,
     SpineDetectorOptions,
     chosen_device,
     require_torch,
@@ -50,20 +49,10 @@ NOMINAL_ELLIPSE_COVERAGE = 0.9  # share of labels that ellipses should hold
 DETECTOR_ONNX_FILE = "detector.onnx"
 
 
-@dataclass(frozen=True, eq=False)
-class TrainedDetector:
-    """folder: of weights.pt and detector.onnx. tables: of the test set; none without one. onnx_difference: largest one
-    of the exported network's outputs from the trained one's."""
-
-    folder: Path
-    tables: tuple[EvaluationTable, ...]
-    onnx_difference: float
-
-
 def train_detector(
-    options: SpineDetectorOptions, folder: str | Path, say: LifterSay = lambda line: None
-) -> TrainedDetector:
-    """Train one detector, export it, and judge it on the test set, if there is one.
+    options: SpineDetectorOptions, folder: str | Path, say: SayLine = lambda line: None
+) -> tuple[EvaluationTable, ...]:
+    """Train one detector, export it, and judge it: tables of the test set, if there is one.
 
     Writes to the folder: options.json, checkpoint.pt, losses.csv, weights.pt (averaged), detector.onnx, tables.json. A
     killed run goes on after its last epoch. Raises `InputError` where there is nothing to learn from, people of the
@@ -88,14 +77,14 @@ def train_detector(
     state, start = _fit_networks(options, reader, judged, folder=folder, say=say)
     weights = NetworkWeights(options.network, data.names, state)
     save_weights(folder / WEIGHTS_FILE, weights)
-    difference = export_onnx(folder / DETECTOR_ONNX_FILE, weights)
+    export_onnx(folder / DETECTOR_ONNX_FILE, weights)
     write_text(folder / "options.json", json.dumps(options.model_dump(mode="json"), indent=1) + "\n")
     if judged is None:
-        return TrainedDetector(folder, (), difference)
+        return ()
     say("judging")
     tables = judged_tables({UNTRAINED_LABEL: start, TRAINED_LABEL: build_network(weights)}, judged, sets[0])
     write_text(folder / "tables.json", evaluation_json(tables))
-    return TrainedDetector(folder, tables, difference)
+    return tables
 
 
 def crops_per_epoch(where: LabelledSet, people: LabelledPeople) -> int:
@@ -108,7 +97,7 @@ def _fit_networks(
     reader: CropReader,
     judged: CropReader | None,
     folder: Path,
-    say: LifterSay,
+    say: SayLine,
 ) -> tuple[dict[str, "Tensor"], "SpineNetwork | StartedNetwork"]:
     """Averaged weights, and the network as it was before training."""
     from simspine.learning.descent import DescentRun, TrainingIdentity, with_seed, write_losses

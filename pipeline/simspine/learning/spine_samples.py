@@ -14,8 +14,9 @@ from simspine.core.skeletons import load_skeleton
 from simspine.evaluation.point_protocols import read_labelled_people
 from simspine.io.image_streams import read_image
 from simspine.learning.options import CROP_SIZE_PX, DETECTOR_SKELETON, CurriculumStage, LabelledSet
+from simspine.synthesis.population import truncated_normal
 from simspine.synthesis.signals import random_stream
-from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD, frame_box
+from simspine.vision.spinepose import frame_box, normalised_crop
 
 # Labelled people in images: rendered ones, SpineTrack's, MMPose-style sets, as one type. Pixels.
 
@@ -36,16 +37,6 @@ class LabelledPeople:
     def __len__(self) -> int:
         return len(self.files)
 
-    def rows(self, chosen: np.ndarray) -> "LabelledPeople":
-        """Only these people, by index."""
-        return replace(
-            self,
-            files=tuple(self.files[i] for i in chosen),
-            keypoints=self.keypoints[chosen],
-            box=self.box[chosen],
-            area=self.area[chosen],
-        )
-
     @property
     def digest(self) -> str:
         """sha256 of labels and names of images; the images themselves are not read."""
@@ -62,21 +53,20 @@ def read_labelled_set(where: LabelledSet, names: tuple[str, ...], seed: int) -> 
     cannot be read, for a set without people, and naming the first image that is missing.
     """
     labels, images = _label_and_image_paths(where)
-    found = _people_of_coco(labels, images)
-    columns = [load_skeleton(DETECTOR_SKELETON).index(name) for name in names]
-    every = replace(found, names=names, keypoints=found.keypoints[:, columns])
-    good = (every.keypoints[..., 2] > 0).any(1) & (every.box[:, 2:] - every.box[:, :2] >= 1).all(1)
-    kept = np.flatnonzero(good)
+    found = read_labelled_people(labels)
+    keypoints = found.keypoints[:, [load_skeleton(DETECTOR_SKELETON).index(name) for name in names]]
+    kept = np.flatnonzero(~found.crowd & (keypoints[..., 2] > 0).any(1) & (found.box[:, 2:] >= 1).all(1))
     if where.fraction < 1:
         count = max(round(where.fraction * len(kept)), 1)
         kept = np.sort(random_stream(seed, "fraction", labels.name).permutation(kept)[:count])
     if not len(kept):
         raise InputError(f"{labels}: nobody in it has a labelled point of the {len(names)} that are asked for.")
-    chosen = every.rows(kept)
-    missing = next((file for file in chosen.files if not file.is_file()), None)
+    files = tuple(images / found.image[i] for i in kept)
+    missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise InputError(f"{labels} names the image {missing}, which does not exist. Name the folder of the images.")
-    return chosen
+    box = np.concatenate([found.box[kept, :2], found.box[kept, :2] + found.box[kept, 2:]], 1)
+    return LabelledPeople(files, names, keypoints=keypoints[kept], box=box, area=found.area[kept])
 
 
 def _label_and_image_paths(where: LabelledSet) -> tuple[Path, Path]:
@@ -90,20 +80,6 @@ def _label_and_image_paths(where: LabelledSet) -> tuple[Path, Path]:
         said = f"splits there: {', '.join(there)}" if there else "expected a folder of `simspine capture render`"
         raise InputError(f"{labels} does not exist; {said}, or name a file of labels (`labels`).")
     return labels, folder / "images" / where.split
-
-
-def _people_of_coco(labels: Path, images: Path) -> LabelledPeople:
-    found = read_labelled_people(labels)
-    own = np.flatnonzero(~found.crowd)
-    files = tuple(images / found.image[i] for i in own)
-    corners = np.concatenate([found.box[own, :2], found.box[own, :2] + found.box[own, 2:]], 1)
-    return LabelledPeople(
-        files=files,
-        names=load_skeleton(DETECTOR_SKELETON).names,
-        keypoints=found.keypoints[own],
-        box=corners,
-        area=found.area[own],
-    )
 
 
 # Crops of people: where they are cut out, turned, mirrored, and what is done to their colours. All by a
@@ -156,17 +132,24 @@ def drawn_view(
     rng: np.random.Generator,
 ) -> CropView:
     """A crop with the augmentation of a stage. keypoints: (points, 3) px of the image."""
+
+    def normal() -> float:
+        return float(truncated_normal(rng, 0.0, 1.0, limit=1.0))
+
     if rng.random() < stage.half_body:
         box = _half_body_box(box, keypoints, names, rng)
     view = plain_view(box)
     if rng.random() < _SHIFT_PROBABILITY:
         height = view.width * CROP_SIZE_PX[0] / CROP_SIZE_PX[1]
-        moved = stage.shift * _truncated_normal(rng), stage.shift * _truncated_normal(rng)
+        moved = (
+            stage.shift * normal(),
+            stage.shift * normal(),
+        )
         view = replace(view, centre=(view.centre[0] + moved[0] * view.width, view.centre[1] + moved[1] * height))
     low, high = stage.scale
-    view = replace(view, width=view.width * ((low + high) / 2 + (high - low) / 2 * _truncated_normal(rng)))
+    view = replace(view, width=view.width * ((low + high) / 2 + (high - low) / 2 * normal()))
     if rng.random() < _ROTATION_PROBABILITY:
-        view = replace(view, turn=np.deg2rad(stage.rotation_deg) * _truncated_normal(rng))
+        view = replace(view, turn=np.deg2rad(stage.rotation_deg) * normal())
     return replace(view, mirrored=bool(rng.random() < stage.flip))
 
 
@@ -182,14 +165,6 @@ def _half_body_box(
     low, high = keypoints[chosen, :2].min(0), keypoints[chosen, :2].max(0)
     grown = np.maximum((high - low) * (_HALF_PADDING - 1) / 2, 1.0)
     return np.concatenate([low - grown, high + grown])
-
-
-def _truncated_normal(rng: np.random.Generator) -> float:
-    """Standard normal within −1 and 1."""
-    while True:
-        value = float(rng.standard_normal())
-        if abs(value) <= 1:
-            return value
 
 
 def cut_out(image: np.ndarray, view: CropView) -> np.ndarray:
@@ -330,31 +305,38 @@ def epoch_rows(
     smaller is gone through again, in another order each time. shown: sizes that decide how many batches there are, in
     place of the sets' own; people come again until these are filled. Raises `InputError` where no batch can be filled.
     """
-    count, made = batches_in(shown or sizes, batch), []
-    if count == 0:
-        raise InputError(f"{' and '.join(map(str, sizes))} people fill no batch of {batch}; lower training.batch.")
-    for which, (size, share) in enumerate(zip(sizes, _batch_shares(shown or sizes, batch), strict=True)):
-        rounds = -(-count * share // size)
-        rows = np.concatenate([rng.permutation(size) for _ in range(rounds)])[: count * share]
-        made.append(np.column_stack([np.full(len(rows), which), rows]).reshape(count, share, 2))
-    rows = np.concatenate(made, 1)
-    places = np.arange(count * batch).reshape(count, batch, 1)
-    return list(np.concatenate([rows, places], 2))
+    count, shares = batches_in(shown or sizes, batch), _batch_shares(shown or sizes, batch)
+    drawn = _drawn_people(sizes, [count * share for share in shares], rng)
+    return _numbered_batches(
+        np.concatenate([rows.reshape(count, share, 2) for rows, share in zip(drawn, shares, strict=True)], 1),
+        sizes,
+        batch,
+    )
 
 
 def shuffled_rows(
     sizes: Sequence[int], batch: int, rng: np.random.Generator, shown: Sequence[int] = ()
 ) -> list[np.ndarray]:
     """As `epoch_rows`, of all sets in one random order: batches have what comes of each, in proportion to the sizes."""
-    made, shown = [], shown or sizes
-    for which, (size, wanted) in enumerate(zip(sizes, shown, strict=True)):
-        rows = np.concatenate([rng.permutation(size) for _ in range(-(-wanted // size))])[:wanted]
-        made.append(np.column_stack([np.full(wanted, which), rows]))
-    count = sum(shown) // batch
-    if count == 0:
+    count = sum(shown or sizes) // batch
+    rows = rng.permutation(np.concatenate(_drawn_people(sizes, shown or sizes, rng)))
+    return _numbered_batches(rows[: count * batch].reshape(count, batch, 2), sizes, batch)
+
+
+def _drawn_people(sizes: Sequence[int], wanted: Sequence[int], rng: np.random.Generator) -> list[np.ndarray]:
+    """Of each set (wanted, 2): its number and people in random order, gone through again until there are enough."""
+    made = []
+    for which, (size, count) in enumerate(zip(sizes, wanted, strict=True)):
+        rows = np.concatenate([np.empty(0, int), *(rng.permutation(size) for _ in range(-(-count // size)))])[:count]
+        made.append(np.column_stack([np.full(count, which), rows]))
+    return made
+
+
+def _numbered_batches(rows: np.ndarray, sizes: Sequence[int], batch: int) -> list[np.ndarray]:
+    """Batches (count, batch, 2) with the place in the epoch in a third column."""
+    if not len(rows):
         raise InputError(f"{' and '.join(map(str, sizes))} people fill no batch of {batch}; lower training.batch.")
-    rows = rng.permutation(np.concatenate(made))[: count * batch]
-    return list(np.column_stack([rows, np.arange(count * batch)]).reshape(count, batch, 3))
+    return list(np.dstack([rows, np.arange(rows[..., 0].size).reshape(rows.shape[:2])]))
 
 
 def batches_in(sizes: Sequence[int], batch: int) -> int:
@@ -368,11 +350,6 @@ def _batch_shares(sizes: Sequence[int], batch: int) -> tuple[int, ...]:
         return (batch,)
     most, least = batch - batch // 2, batch // 2
     return (least, most) if sizes[1] > sizes[0] else (most, least)
-
-
-def normalised_crop(crop: np.ndarray) -> np.ndarray:
-    """(height, width, 3) uint8 BGR → (3, height, width) float32 RGB, less ImageNet's mean, over its deviation."""
-    return ((crop[..., ::-1].astype(np.float32) - IMAGENET_MEAN) / IMAGENET_SD).transpose(2, 0, 1)
 
 
 def point_weights(names: tuple[str, ...]) -> np.ndarray:

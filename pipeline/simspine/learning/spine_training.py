@@ -21,7 +21,6 @@ from simspine.learning.options import (
 )
 from simspine.learning.spine_network import (
     BINS_PER_PX,
-    SIMCC_SIGMAS_BINS,
     NetworkOutputs,
     NetworkWeights,
     PointGraph,
@@ -180,7 +179,7 @@ def _wanted_outputs(batch: CropBatch, names: tuple[str, ...], teacher: Teacher |
     places, weight = (
         torch.as_tensor(part, dtype=torch.float32, device=device) for part in (batch.places, batch.weight)
     )
-    wanted = WantedOutputs(places, weight, wanted_maps(places, CROP_SIZE_PX, SIMCC_SIGMAS_BINS))
+    wanted = WantedOutputs(places, weight, wanted_maps(places))
     if teacher is None:
         return wanted
     taught = tuple(names.index(name) for name in teacher.names)

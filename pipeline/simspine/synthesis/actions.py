@@ -25,14 +25,6 @@ from simspine.synthesis.postures import (
     walk_round,
 )
 
-# Frames of a trial at 50 Hz, typical; the lengths of trials vary about them. 15 actions, 2 trials, 7 subjects: 535,000.
-FRAMES_PER_ACTION = {
-    "Directions": 1870, "Discussion": 3560, "Eating": 2470, "Greeting": 1690, "Phoning": 3130, "Photo": 1860,
-    "Posing": 1890, "Purchases": 1560, "Sitting": 3200, "SittingDown": 3050, "Smoking": 3390, "Waiting": 2810,
-    "WalkDog": 2100, "WalkTogether": 2220, "Walking": 3300,
-}  # fmt: skip
-ACTION_NAMES = tuple(FRAMES_PER_ACTION)
-
 
 def play_action(
     subject: SyntheticSubject, truth: TruthBody, action: str, repeat: int, frames: int, rng: np.random.Generator
@@ -42,7 +34,7 @@ def play_action(
     for name in ("x", "z", "heading"):
         score.add(name, 0.0)
     add_breathing(score)
-    _ACTION_FUNCTIONS[action](score, repeat)
+    _ACTIONS[action][0](score, repeat)
     return score.channels
 
 
@@ -286,20 +278,24 @@ def act_seated(score: Score, chair: bool, stands_up: bool = True) -> None:
     sit_on_chair(score, down)
 
 
-_ACTION_FUNCTIONS: dict[str, Callable[[Score, int], None]] = {
-    "Directions": act_directions,
-    "Discussion": act_discussion,
-    "Eating": act_eating,
-    "Greeting": act_greeting,
-    "Phoning": act_phoning,
-    "Photo": act_photo,
-    "Posing": act_posing,
-    "Purchases": act_purchases,
-    "Sitting": act_sitting,
-    "SittingDown": act_sitting_down,
-    "Smoking": act_smoking,
-    "Waiting": act_waiting,
-    "WalkDog": act_walk_dog,
-    "WalkTogether": act_walk_together,
-    "Walking": act_walking,
+# What is done, and frames of a trial at 50 Hz, typical; the lengths of trials vary about them. 15 actions, 2 trials,
+# 7 subjects: 535,000.
+_ACTIONS: dict[str, tuple[Callable[[Score, int], None], int]] = {
+    "Directions": (act_directions, 1870),
+    "Discussion": (act_discussion, 3560),
+    "Eating": (act_eating, 2470),
+    "Greeting": (act_greeting, 1690),
+    "Phoning": (act_phoning, 3130),
+    "Photo": (act_photo, 1860),
+    "Posing": (act_posing, 1890),
+    "Purchases": (act_purchases, 1560),
+    "Sitting": (act_sitting, 3200),
+    "SittingDown": (act_sitting_down, 3050),
+    "Smoking": (act_smoking, 3390),
+    "Waiting": (act_waiting, 2810),
+    "WalkDog": (act_walk_dog, 2100),
+    "WalkTogether": (act_walk_together, 2220),
+    "Walking": (act_walking, 3300),
 }
+FRAMES_PER_ACTION = {name: frames for name, (_, frames) in _ACTIONS.items()}
+ACTION_NAMES = tuple(_ACTIONS)

@@ -21,6 +21,7 @@ from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, build_body, read_re
 from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, carried_vertebrae, girdle_angle
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.synthesis.population import LEVEL_COORDINATES, SHIFT_DIRECTIONS, SyntheticSubject, population_articulation
+from simspine.synthesis.signals import read_sided_table
 from simspine.synthesis.standing_posture import (
     BodySizes,
     Generic,
@@ -30,58 +31,15 @@ from simspine.synthesis.standing_posture import (
     with_leg_lengths,
 )
 
-# Places on the body besides the 37 points: joint centres, what touches the floor, what Human3.6M's skeleton needs.
-# Offsets in m on the unscaled model: body, (forward, up, right). Joint centres are origins of bodies. Soles: the
-# mesh's lowest points, to a few mm.
 
-
-_RIGHT_LANDMARKS = {
-    "joint_hip": ("femur", (0.0, 0.0, 0.0)),
-    "joint_knee": ("tibia", (0.0, 0.0, 0.0)),
-    "joint_ankle": ("talus", (0.0, 0.0, 0.0)),
-    "joint_toes": ("toes", (0.0, 0.0, 0.0)),
-    "joint_shoulder": ("humerus", (0.0, 0.0, 0.0)),
-    "joint_elbow": ("ulna", (0.0, 0.0, 0.0)),
-    "joint_wrist": ("hand", (0.0, 0.0, 0.0)),
-    "tip_toes": ("toes", (0.065, 0.008, -0.010)),
-    "tip_thumb": ("hand", (0.040, -0.075, -0.030)),
-    "knuckles": ("hand", (0.0, -0.085, 0.0)),
-    "tip_hand": ("hand", (0.0, -0.170, 0.0)),
-    "sole_heel": ("calcn", (0.010, 0.0, 0.0)),
-    "sole_inner": ("calcn", (0.180, -0.006, -0.030)),
-    "sole_outer": ("calcn", (0.140, -0.006, 0.040)),
-    "sole_toes": ("toes", (0.060, -0.004, 0.0)),
-    "seat": ("pelvis", (-0.085, -0.170, 0.060)),  # below the ischium, with what one sits on
-    "kneecap": ("femur", (0.045, -0.400, 0.0)),
-}
-_MIDLINE_LANDMARKS = {
-    "head_front": ("head", (0.085, 0.025, 0.0)),  # Human3.6M's Neck/Nose joint, behind the face
-    "vertex": ("head", (0.0159224, 0.164131, 0.0)),
-}
-# right: front of the eyeball; entrance of the ear canal, bitragion breadth 145 mm, to about 1 cm
-_RIGHT_FACE_LANDMARKS = {
-    "Eye": ("head", (0.0781497, 0.0467611, 0.0311069)),
-    "Ear": ("head", (0.005, 0.025, 0.0725)),
-}
-BODIES_WITH_BOTH_SIDES = ("pelvis",)  # bodies that carry both sides
-
-
-def face_landmarks() -> dict[str, tuple[str, tuple[float, float, float]]]:
-    """{'LEye': (body, offset), …}: eyes and ears where they are, not where a detector sees them."""
-    sides = (("R", 1.0), ("L", -1.0))
-    return {
-        side + name: (body, (x, y, sign * z))
-        for name, (body, (x, y, z)) in _RIGHT_FACE_LANDMARKS.items()
-        for side, sign in sides
-    }
-
-
+@cache
 def body_landmarks() -> dict[str, tuple[str, tuple[float, float, float]]]:
-    """{name: (body, offset)}; the name of a sided one ends in `_r` or `_l`."""
-    found = dict(_MIDLINE_LANDMARKS)
-    for name, (body, (x, y, z)) in _RIGHT_LANDMARKS.items():
-        for side, sign in (("r", 1.0), ("l", -1.0)):
-            found[f"{name}_{side}"] = (body if body in BODIES_WITH_BOTH_SIDES else f"{body}_{side}", (x, y, sign * z))
+    """{name: (body, offset)}; the name of a sided one ends in `_r` or `_l`, or begins with R or L (eyes and ears where
+    they are, not where a detector sees them)."""
+    found = {}
+    for name, (body, forward, up, right) in read_sided_table("landmarks.yaml").items():
+        sign = -1.0 if name.endswith("_l") or name.startswith("L") else 1.0
+        found[name] = (body, (forward, up, sign * right))
     return found
 
 
@@ -239,13 +197,12 @@ def _marker_places(recipe: Recipe, sizes: BodySizes, vertebrae: VertebraeOfBody)
         ribs = place.body == plan.split and body in plan.chain
         return Place(body, _scaled_point(sizes.thorax if ribs else sizes.factors[body], offset))
 
-    ears_and_eyes = {name: Place(body, offset) for name, (body, offset) in face_landmarks().items()}
-    points = {name: grown(name, p) for name, p in {**read_marker_set("vertebral").places, **ears_and_eyes}.items()}
+    landmarks = {name: grown(name, Place(body, offset)) for name, (body, offset) in body_landmarks().items()}
+    points = {name: grown(name, place) for name, place in read_marker_set("vertebral").places.items()}
     centres = {level: Place(v.body, v.centroid) for level, v in vertebrae.items()}
     points |= {name: centres[level] for name, level in VERTEBRA_OF.items()}
     released = {name + VIRTUAL_SUFFIX: grown(name, place) for name, place in recipe.virtual.items()}
-    others = {name: grown(name, Place(body, offset)) for name, (body, offset) in body_landmarks().items()}
-    return points | centres | released | others
+    return points | centres | released | landmarks
 
 
 def _marker_element(name: str, place: Place) -> ET.Element:

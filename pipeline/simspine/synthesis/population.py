@@ -1,13 +1,12 @@
 """Synthetic subjects: size, proportions and spine, sampled from published distributions."""
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.resources import files
 
 import numpy as np
-import yaml
+import pandas as pd
 
 from simspine.anatomy.curvature import NEUTRAL_LLA
 from simspine.anatomy.recipes import read_recipe
@@ -22,7 +21,7 @@ from simspine.anatomy.shape_model import (
 )
 from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, Articulation, girdle_angle
 from simspine.core.errors import InputError, require_known
-from simspine.synthesis.signals import random_stream
+from simspine.synthesis.signals import random_stream, read_table
 
 # The population that synthetic subjects are drawn from: the tables of this room, in SI units.
 
@@ -62,25 +61,22 @@ class Levels:
 @cache
 def read_population() -> dict:
     """`tables/population.yaml` as it is: units in the keys, angles in degrees."""
-    return yaml.safe_load(_table_text("population.yaml"))
+    return read_table("population.yaml")
 
 
 @cache
 def read_levels() -> Levels:
     """`tables/levels.csv`."""
-    rows = list(csv.DictReader(_table_text("levels.csv").splitlines()))
-
-    def column(name: str) -> np.ndarray:
-        return np.array([float(row[name] or "nan") for row in rows])
-
+    with files(__package__).joinpath("tables/levels.csv").open() as file:
+        table = pd.read_csv(file)
     kinds = ("flexion", "bending", "rotation")
     return Levels(
-        names=tuple(row["level"] for row in rows),
-        region=tuple(row["region"] for row in rows),
-        spacing=column("spacing_mm") / 1e3,
-        spacing_sd=column("spacing_sd_mm") / 1e3,
-        motion=np.radians(np.column_stack([column(f"{kind}_deg") for kind in kinds])),
-        motion_cv=np.column_stack([column(f"{kind}_cv") for kind in kinds]),
+        names=tuple(table["level"]),
+        region=tuple(table["region"]),
+        spacing=table["spacing_mm"].to_numpy() / 1e3,
+        spacing_sd=table["spacing_sd_mm"].to_numpy() / 1e3,
+        motion=np.radians(table[[f"{kind}_deg" for kind in kinds]].to_numpy()),
+        motion_cv=table[[f"{kind}_cv" for kind in kinds]].to_numpy(),
     )
 
 
@@ -101,10 +97,6 @@ def truncated_normal(
     while np.any(far := np.abs(z) > limit):
         z = np.where(far, rng.standard_normal(shape), z)
     return np.asarray(mean) + np.asarray(sd) * z
-
-
-def _table_text(name: str) -> str:
-    return files(__package__).joinpath("tables", name).read_text(encoding="utf-8")
 
 
 # Spacing and standing curve of a person, drawn from the statistics of CT scans (`simspine.anatomy.shape_model`).

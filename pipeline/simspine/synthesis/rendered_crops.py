@@ -13,7 +13,6 @@ from simspine import __version__
 from simspine.anatomy.body import body_poses, forward_kinematics
 from simspine.anatomy.occlusion import BODY_PART_RADII
 from simspine.anatomy.skin import posed_points
-from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame, project_one
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Markers, Motion
@@ -25,7 +24,7 @@ from simspine.synthesis.bodies import truth_body
 from simspine.synthesis.capture_files import claim_folder
 from simspine.synthesis.population import SyntheticSubject, make_subject
 from simspine.synthesis.raster import NO_TRIANGLE, Light, join_meshes
-from simspine.synthesis.rendered_people import RenderedPerson, make_person, person_mesh, recolour_clothes
+from simspine.synthesis.rendered_people import RenderedPerson, linear_light, make_person, person_mesh, recolour_clothes
 from simspine.synthesis.rendered_scenes import (
     RenderedPicture,
     Sensor,
@@ -252,8 +251,7 @@ def _part_of_image(path: Path, size: tuple[int, int], rng: np.random.Generator) 
     if rng.random() < 0.5:
         part = part[:, ::-1]
     shown = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR)
-    srgb = shown[..., ::-1].astype(np.float32) / 255
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return linear_light(shown[..., ::-1].astype(np.float32) / 255).astype(np.float32)
 
 
 # Pictures on disk, in SpineTrack's layout.
@@ -321,16 +319,6 @@ def begin_pictures(folder: Path, stated: dict) -> None:
 def _write_record(folder: Path, stated: dict, *, complete: bool) -> None:
     record = {"rendered": True, "complete": complete, "settings": stated}
     write_text(folder / RENDER_RECORD_FILE, json.dumps(record, indent=1) + "\n")
-
-
-def background_files(folder: Path) -> tuple[Path, ...]:
-    """Images in a folder, by name. Raises `InputError` where there are none."""
-    if not folder.is_dir():
-        raise InputError(f"the folder of backgrounds {folder} does not exist.")
-    found = tuple(p for p in sorted(folder.iterdir()) if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".webp"))
-    if not found:
-        raise InputError(f"{folder} holds no images (.jpg, .png, .bmp, .webp) to put people before.")
-    return found
 
 
 def _image_row(number: int, name: str, sample: Sample) -> dict:

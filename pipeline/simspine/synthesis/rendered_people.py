@@ -101,7 +101,7 @@ def garment_field(rest: RestSurface, cut: GarmentCut) -> np.ndarray:
         return np.where(arm, _limb_field(v, at, ("shoulder", "elbow", "wrist"), cut.end), np.minimum(hem, collar))
     if cut.kind == "bottom":
         waist = at["lumbar4"][1] + 0.01 - v[:, 1]
-        low = _height_below_hip(at["hip_r"][1], at["knee_r"][1], at["ankle_r"][1], cut.end)
+        low = np.interp(cut.end, [0, 1, 2], [at[f"{joint}_r"][1] for joint in ("hip", "knee", "ankle")])
         return np.where(arm, -_FIELD_LIMIT_M, np.minimum(waist, v[:, 1] - low))
     if cut.kind == "shoes":
         return np.where(share["foot"] > 0.1, at["ankle_r"][1] + cut.end - v[:, 1], -_FIELD_LIMIT_M)
@@ -121,10 +121,6 @@ def _hair_field(v: np.ndarray, at, end: float) -> np.ndarray:
     ears = np.hypot(v[:, 0] - ear[0] - 0.004, v[:, 1] - ear[1] + 0.004) - 0.036
     ears = np.where(np.abs(v[:, 2]) > 0.055, ears, _FIELD_LIMIT_M)
     return np.minimum(np.minimum(line, nape), ears)
-
-
-def _height_below_hip(hip: float, knee: float, ankle: float, end: float) -> float:
-    return hip + min(end, 1.0) * (knee - hip) + max(end - 1.0, 0.0) * (ankle - knee)
 
 
 def _limb_field(v: np.ndarray, at, joints: tuple[str, str, str], end: float) -> np.ndarray:
@@ -217,9 +213,13 @@ class Appearance:
 
 def linear_rgb(srgb: tuple[float, float, float] | np.ndarray) -> tuple[float, float, float]:
     """Linear RGB 0…1 of sRGB 0…255."""
-    value = np.asarray(srgb, float) / 255
-    r, g, b = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return float(r), float(g), float(b)
+    r, g, b = linear_light(np.asarray(srgb, float) / 255).tolist()
+    return r, g, b
+
+
+def linear_light(srgb: np.ndarray) -> np.ndarray:
+    """Linear values 0…1 of sRGB 0…1."""
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def draw_appearance(rng: np.random.Generator, female: bool) -> Appearance:
@@ -228,18 +228,13 @@ def draw_appearance(rng: np.random.Generator, female: bool) -> Appearance:
     low, share = int(place), place % 1
     tone = (1 - share) * np.array(SKIN_TONES[low]) + share * np.array(SKIN_TONES[low + 1])
     hair = linear_rgb(np.clip(np.array(HAIR_COLOURS[rng.integers(len(HAIR_COLOURS))]) * rng.uniform(0.8, 1.2), 0, 255))
-    garments = [
-        (
-            GarmentCut(
-                "bottom", _draw_trouser_length(rng), float(rng.uniform(0.008, 0.016)), int(rng.integers(20, 45))
-            ),
-            _draw_cloth(rng, dark=True),
-        ),
-        (
-            GarmentCut("top", _draw_sleeve_length(rng), float(rng.uniform(0.009, 0.017)), int(rng.integers(18, 40))),
-            _draw_cloth(rng),
-        ),
-    ]
+    # shorts, to the calf, or to the ankle; no sleeves, short or long ones
+    legs = rng.choice([rng.uniform(0.35, 0.8), rng.uniform(1.4, 1.7), rng.uniform(1.9, 2.0)], p=[0.4, 0.15, 0.45])
+    trousers = GarmentCut("bottom", float(legs), float(rng.uniform(0.008, 0.016)), int(rng.integers(20, 45)))
+    garments = [(trousers, _draw_cloth(rng, dark=True))]
+    sleeves = rng.choice([0.05, rng.uniform(0.35, 0.75), rng.uniform(1.6, 1.95)], p=[0.25, 0.45, 0.3])
+    shirt = GarmentCut("top", float(sleeves), float(rng.uniform(0.009, 0.017)), int(rng.integers(18, 40)))
+    garments.append((shirt, _draw_cloth(rng)))
     if rng.random() < 0.8:
         garments.append((GarmentCut("shoes", float(rng.uniform(-0.01, 0.05)), 0.010, 90), _draw_shoe(rng)))
     if female or rng.random() < 0.88:
@@ -263,22 +258,6 @@ def recolour_clothes(appearance: Appearance, rng: np.random.Generator) -> Appear
             material = _draw_shoe(rng)
         garments.append((cut, material))
     return replace(appearance, garments=tuple(garments))
-
-
-def skin_material(appearance: Appearance) -> Material:
-    return Material(appearance.skin, mottle=0.08, gloss=0.06)
-
-
-def _draw_trouser_length(rng: np.random.Generator) -> float:
-    """Shorts, to the calf, or to the ankle."""
-    return float(
-        rng.choice([rng.uniform(0.35, 0.8), rng.uniform(1.4, 1.7), rng.uniform(1.9, 2.0)], p=[0.4, 0.15, 0.45])
-    )
-
-
-def _draw_sleeve_length(rng: np.random.Generator) -> float:
-    """None, short, or long."""
-    return float(rng.choice([0.05, rng.uniform(0.35, 0.75), rng.uniform(1.6, 1.95)], p=[0.25, 0.45, 0.3]))
 
 
 def _draw_cloth(rng: np.random.Generator, dark: bool = False) -> Material:
@@ -439,7 +418,7 @@ def person_mesh(person: RenderedPerson, maps: np.ndarray, breath: float = 0.0) -
     worn = person.worn
     points = blend_points(worn.rest + breath * worn.breathing, worn.carriers, worn.weights, np.ascontiguousarray(maps))
     materials = (
-        skin_material(person.appearance),
+        Material(person.appearance.skin, mottle=0.08, gloss=0.06),
         _EYE_MATERIAL,
         *(material for _, material in person.appearance.garments),
     )

@@ -1,16 +1,36 @@
 """Curves in time of which motions are made: transitions, pulses, band-limited noise, the cycle of walking, paths.
 
-All are twice continuously differentiable, so that speeds and accelerations at 50 Hz are those of a body, not of
-corners. Pure functions; times in s, angles in rad.
+All curves are twice continuously differentiable, so that speeds and accelerations at 50 Hz are those of a body, not of
+corners. Pure functions; times in s, angles in rad. The room's tables are read here as well.
 """
 
 import hashlib
 from collections.abc import Sequence
 from functools import cache
+from importlib.resources import files
+from typing import Any
 
 import numpy as np
+import yaml
 
 from simspine.core.geometry import distances_along
+
+
+def read_table(name: str) -> dict[str, Any]:
+    """A YAML file of this room's `tables/`, as it is."""
+    return yaml.safe_load(_table_text(name))
+
+
+def read_sided_table(name: str) -> dict[str, Any]:
+    """A table with each row for the right and for the left side: `{s}` and `{S}` stand for r and R, or l and L."""
+    text = _table_text(name)
+    right, left = (yaml.safe_load(text.replace("{s}", side).replace("{S}", side.upper())) for side in "rl")
+    return {key: value for row in zip(right.items(), left.items(), strict=True) for key, value in row}
+
+
+def _table_text(name: str) -> str:
+    return files(__package__).joinpath("tables", name).read_text(encoding="utf-8")
+
 
 # An independent stream of random numbers for each quantity, and correlated sequences: drift, runs of events.
 
@@ -99,30 +119,20 @@ def minimum_jerk_course(
     return out
 
 
-# Joint angles over a stride from heel strike (degrees), thigh from the vertical: level walking (Winter 2009, ch. 4; C),
-# moved by up to 14° (ankle at push-off), else 5°, so that a model leg's lowest point stays within 5 mm of a floor that
-# the hips rise and sink over by ± 18 mm, and the standing foot lies flat and glides by 2 cm at most.
-_GAIT_HARMONICS = {
-    "hip_flexion": ((0, 22.2), (0.12, 19.9), (0.3, -0.1), (0.5, -17.2), (0.62, -12.3), (0.78, 20.5), (0.9, 23.5)),
-    "knee_angle": (
-        (0, 10.1), (0.14, 18.4), (0.38, 6.2), (0.52, 13.1), (0.62, 36.5), (0.73, 63.6), (0.86, 35.5), (0.95, 6.2),
-    ),
-    "ankle_angle": ((0, -3.9), (0.07, -2.6), (0.25, 8.0), (0.46, 13.2), (0.62, -3.6), (0.75, -1.4), (0.88, 7.6)),
-    "mtp_angle": ((0, 0.4), (0.2, -1.8), (0.42, -1.9), (0.57, 28.2), (0.7, 3.9), (0.85, 2.7)),
-}  # fmt: skip
-
-
 @cache
-def _gait_table(name: str):
+def _gait_curves() -> dict[str, Any]:
     from scipy.interpolate import CubicSpline
 
-    at, degrees = np.array([*_GAIT_HARMONICS[name], (1.0, _GAIT_HARMONICS[name][0][1])]).T
-    return CubicSpline(at, np.radians(degrees), bc_type="periodic")
+    curves = {}
+    for name, points in read_table("gait.yaml").items():
+        at, degrees = np.array([*points, (1.0, points[0][1])]).T
+        curves[name] = CubicSpline(at, np.radians(degrees), bc_type="periodic")
+    return curves
 
 
 def gait_cycle(phase: np.ndarray) -> dict[str, np.ndarray]:
     """Coordinates of walking legs, without side, at phases of the stride from heel strike (one stride = 1)."""
-    return {name: _gait_table(name)(np.mod(phase, 1.0)) for name in _GAIT_HARMONICS}
+    return {name: curve(np.mod(phase, 1.0)) for name, curve in _gait_curves().items()}
 
 
 def closed_path(rng: np.random.Generator, reach: tuple[float, float]) -> np.ndarray:

@@ -18,10 +18,8 @@ foreshortening, occlusion and noise, not on offsets, biases and exchanged sides.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
 
 import numpy as np
-import yaml
 from pydantic import Field, field_validator
 
 from simspine.anatomy.occlusion import BODY_PART_RADII, flesh_in_front
@@ -31,28 +29,17 @@ from simspine.core.settings import Section, SettingsError, read_yaml
 from simspine.core.skeletons import POINTS_BY_REGION, load_skeleton, point_axes
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.synthesis.population import Stream, SyntheticSubject
-from simspine.synthesis.signals import correlated_drift, random_stream, rare_spells, uniform_per_spell
+from simspine.synthesis.signals import (
+    correlated_drift,
+    random_stream,
+    rare_spells,
+    read_sided_table,
+    read_table,
+    uniform_per_spell,
+)
+from simspine.vision.side_swaps import exchange_sides
 
 # The body as capsules, for what hides what: a segment with a radius for each part.
-
-# Part: ends (means of markers), how far its radius grows with the body-mass index.
-_SIDED_CAPSULES = {
-    "flank": (("joint_hip_{s}", "L3"), ("joint_shoulder_{s}", "T4", "T4"), 1.0),
-    "upper_arm": (("joint_shoulder_{s}",), ("joint_elbow_{s}",), 0.7),
-    "forearm": (("joint_elbow_{s}",), ("joint_wrist_{s}",), 0.4),
-    "hand": (("joint_wrist_{s}",), ("tip_hand_{s}",), 0.0),
-    "thigh": (("joint_hip_{s}",), ("joint_knee_{s}",), 0.8),
-    "shank": (("joint_knee_{s}",), ("joint_ankle_{s}",), 0.5),
-    "foot": (("sole_heel_{s}", "joint_ankle_{s}"), ("joint_toes_{s}",), 0.0),
-}
-_MIDLINE_CAPSULES = {
-    "pelvis": (("joint_hip_r",), ("joint_hip_l",), 0.8),
-    "belly": (("joint_hip_r", "joint_hip_l"), ("T12",), 1.2),
-    "chest": (("T12", "RClavicle", "LClavicle"), ("T4", "RClavicle", "LClavicle"), 0.7),
-    "shoulders": (("joint_shoulder_r",), ("joint_shoulder_l",), 0.5),
-    "neck": (("C7",), ("C2",), 0.4),
-    "head": (("C1", "head_front"), ("vertex",), 0.0),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +53,14 @@ class Capsules:
 
 def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
     """markers: all of the truth body's, in any frame."""
-    parts = {name: (a, b, BODY_PART_RADII[name], g) for name, (a, b, g) in _MIDLINE_CAPSULES.items()}
-    for name, (a, b, g) in _SIDED_CAPSULES.items():
-        for s in "rl":
-            start, end = (tuple(m.format(s=s) for m in ends) for ends in (a, b))
-            parts[f"{name}_{s}"] = (start, end, BODY_PART_RADII[name], g)
+    parts = read_sided_table("capsules.yaml")
     size = subject.stature / 1.7
     stout = subject.mass / subject.stature**2 / 23.0
     ends = np.stack(
         [np.stack([markers.xyz[:, markers.indices(m)].mean(1) for m in part[:2]], 1) for part in parts.values()], 1
     )
-    radii = np.array([r * size * stout ** (0.5 * g) for _, _, r, g in parts.values()])
+    radius = {name: BODY_PART_RADII[name.removesuffix("_r").removesuffix("_l")] for name in parts}
+    radii = np.array([radius[name] * size * stout ** (0.5 * growth) for name, (_, _, growth) in parts.items()])
     return Capsules(tuple(parts), ends, radii)
 
 
@@ -176,7 +160,7 @@ class Preset(Section):
 
 def preset_names() -> tuple[str, ...]:
     """Names of the presets there are."""
-    return (EXACT_PRESET, *_preset_table())
+    return (EXACT_PRESET, *read_table("presets.yaml"))
 
 
 def read_preset(name: str) -> Preset:
@@ -192,7 +176,7 @@ def read_preset(name: str) -> Preset:
             raise InputError(f"preset {name}: expected one name with its figures below it, as in presets.yaml.")
         [(own, row)] = table.items()
         return parse_preset(str(own), row, str(name))
-    table = _preset_table()
+    table = read_table("presets.yaml")
     if name not in table:
         raise unknown_name("preset of detections", str(name), preset_names())
     return parse_preset(name, table[name], "presets.yaml")
@@ -205,10 +189,6 @@ def parse_preset(name: str, row: Mapping, where: str) -> Preset:
     except SettingsError as wrong:
         faults = "\n".join(f"  - {fault}" for fault in wrong.faults)
         raise InputError(f"{where}: preset {name!r} cannot be used:\n{faults}") from None
-
-
-def _preset_table() -> dict:
-    return yaml.safe_load(files(__package__).joinpath("presets.yaml").read_text(encoding="utf-8"))
 
 
 # Shares of the noise's variance, each with its correlation time (s).
@@ -266,7 +246,7 @@ def simulate_detections(
     hidden = occlusion_of_points(points, cameras, capsules)
     size, rate = person_size_in_image(exact), points.rate
     if preset.exact:
-        xy, confidence, outlier = exact.copy(), np.ones(hidden.shape), np.zeros(hidden.shape, bool)
+        found, outlier = Keypoints(points.names, rate, exact, np.ones(hidden.shape)), np.zeros(hidden.shape, bool)
         swapped, missing = outlier[..., : len(SWAPPED_LIMB_PAIRS)], ~_inside_image(exact, cameras)
     else:
         draw = partial(random_stream, seed, "detections", preset.name)
@@ -281,14 +261,14 @@ def simulate_detections(
             draw("confidence", subject, trial), preset, harder, noise=noise, outlier=outlier, rate=rate
         )
         swapped = _limb_swaps(draw("swaps", subject, trial), exact, size, preset=preset, rate=rate)
-        _exchange_sides(swapped, xy, confidence)
-        missing = ~_inside_image(exact, cameras) | ~_inside_image(xy, cameras)
+        found = exchange_sides(Keypoints(points.names, rate, xy, confidence), _swapped_points(points, swapped))
+        missing = ~_inside_image(exact, cameras) | ~_inside_image(found.xy, cameras)
         missing |= rare_spells(
             draw("dropouts", subject, trial), 1 + 3 * hidden, preset.dropouts, rate=rate, duration=DROPOUT_DURATION_S
         )
-    xy[missing] = np.nan
+    xy = np.where(missing[..., None], np.nan, found.xy)
     return Detected(
-        keypoints=Keypoints(points.names, rate, xy, np.where(missing, 0.0, confidence)),
+        keypoints=found.with_(xy=xy),
         exact=exact,
         size=size,
         hidden=hidden,
@@ -326,15 +306,12 @@ def _places_with_noise(
     return meant + (sd * size[..., None])[..., None] * (bias + noise)
 
 
-def _exchange_sides(swapped: np.ndarray, xy: np.ndarray, confidence: np.ndarray) -> None:
-    """Exchange left and right points in place where a pair of limbs is swapped."""
-    names = load_skeleton("simspine37").names
+def _swapped_points(points: Markers, swapped: np.ndarray) -> np.ndarray:
+    """(frames, views, points) bool: those of the pairs of limbs that are swapped."""
+    found = np.zeros((*swapped.shape[:2], len(points.names)), bool)
     for k, limb in enumerate(SWAPPED_LIMB_PAIRS):
-        left, right = ([names.index(side + part) for part in limb] for side in "LR")
-        frame, view = np.nonzero(swapped[..., k])
-        at = frame[:, None], view[:, None]
-        for array in (xy, confidence):
-            array[*at, left], array[*at, right] = array[*at, right], array[*at, left]
+        found[:, :, points.indices(side + part for side in "LR" for part in limb)] = swapped[..., k, None]
+    return found
 
 
 _REGION_OF = {name: region for region, members in POINTS_BY_REGION.items() for name in members}

@@ -23,32 +23,10 @@ from simspine.synthesis.actions import FRAMES_PER_ACTION, play_action
 from simspine.synthesis.bodies import TruthBody, truth_body
 from simspine.synthesis.population import SyntheticSubject, population_articulation
 from simspine.synthesis.postures import perform_motion
-from simspine.synthesis.signals import correlated_drift, random_stream
+from simspine.synthesis.signals import correlated_drift, random_stream, read_sided_table, read_table
 from simspine.synthesis.virtual_detector import Capsules, Detected, Preset, capsules_of, simulate_detections
 
 # Virtual cameras: a rig of the size and layout of Human3.6M's, with values of its own, or any calibration file's.
-
-
-# Name and image size as in the data set, whose readers look for them; azimuth (degrees) about where its cameras stand:
-# two pairs on the long sides of a hall, so that depth across the hall is the worst seen direction.
-RIG_LAYOUT = (
-    ("54138969", (1000, 1002), 68.0),
-    ("55011271", (1000, 1000), -69.0),
-    ("58860488", (1000, 1000), 108.0),
-    ("60457274", (1000, 1002), -113.0),
-)
-RIG_DISTANCES_M = (5.0, 5.8)  # m from the middle of the hall, on the floor
-RIG_HEIGHTS_M = (1.42, 1.68)  # m
-# Means and deviations of the order of the real cameras'; the values drawn are nobody's.
-FOCAL_LENGTH_PX, FOCAL_ASPECT = (1147.0, 2.5), (0.9990, 0.0006)  # px; fy / fx
-PRINCIPAL_POINT_PX = ((513.0, 4.0), (507.0, 5.0))  # px
-DISTORTION_COEFFICIENTS = (
-    (-0.202, 0.006),
-    (0.242, 0.015),
-    (-0.0014, 0.0008),
-    (-0.0004, 0.0012),
-    (0.0, 0.006),
-)  # k1 k2 p1 p2 k3
 
 
 def virtual_rig(seed: int, subject: str, calibration: str | os.PathLike | None = None) -> list[Camera]:
@@ -64,25 +42,25 @@ def virtual_rig(seed: int, subject: str, calibration: str | os.PathLike | None =
 
         return read_calibration(calibration, subject)
     hall, own = random_stream(seed, "rig"), random_stream(seed, "rig", subject)
-    return [_virtual_camera(hall, own, *row) for row in RIG_LAYOUT]
+    rig = read_table("rig.yaml")
+    return [_virtual_camera(hall, own, rig, camera) for camera in rig["cameras"]]
 
 
-def _virtual_camera(
-    hall: np.random.Generator, own: np.random.Generator, name: str, size: tuple[int, int], azimuth: float
-):
-    focal, aspect = hall.normal(*FOCAL_LENGTH_PX), hall.normal(*FOCAL_ASPECT)
-    cx, cy = (hall.normal(*axis) for axis in PRINCIPAL_POINT_PX)
-    distortion = [hall.normal(*coefficient) for coefficient in DISTORTION_COEFFICIENTS]
-    distance, height = hall.uniform(*RIG_DISTANCES_M), hall.uniform(*RIG_HEIGHTS_M)
+def _virtual_camera(hall: np.random.Generator, own: np.random.Generator, rig: dict, camera: dict) -> Camera:
+    focal, aspect = hall.normal(*rig["focal_length"]), hall.normal(*rig["focal_aspect"])
+    cx, cy = (hall.normal(*axis) for axis in rig["principal_point"])
+    distortion = [hall.normal(*coefficient) for coefficient in rig["distortion"]]
+    distance, height = hall.uniform(*rig["distance"]), hall.uniform(*rig["height"])
     # Put up anew for each subject: a few centimetres, a degree or two.
     distance += own.normal(0, 0.05)
     height = np.clip(height + own.normal(0, 0.02), 1.4, 1.7)
-    turn = np.radians(azimuth + own.normal(0, 1.5))
+    turn = np.radians(camera["azimuth"] + own.normal(0, 1.5))
     centre = np.array([distance * np.cos(turn), distance * np.sin(turn), height])
     aim = np.array([own.normal(0, 0.15), own.normal(0, 0.1), 0.55 + own.normal(0, 0.04)])
     R = look_at_rotation(centre, aim, np.radians(own.normal(0, 2.0)))
     K = np.array([[focal, 0, cx], [0, focal * aspect, cy], [0, 0, 1]])
-    return Camera(name=name, size=size, K=K, distortion=np.array(distortion), R=R, t=-R @ centre)
+    size = tuple(camera["size"])
+    return Camera(name=camera["name"], size=size, K=K, distortion=np.array(distortion), R=R, t=-R @ centre)
 
 
 def look_at_rotation(centre: np.ndarray, aim: np.ndarray, roll: float = 0.0) -> np.ndarray:
@@ -172,22 +150,6 @@ def _axes_and_bend(names: tuple[str, ...], joints: np.ndarray) -> tuple[np.ndarr
     return np.stack([axes[n] for n in names], 1), np.stack([bent[n] for n in names], 1)
 
 
-# Where the joints of Human3.6M's skeleton are on the body; several are duplicates, as in the data set.
-_HUMAN36M_JOINT_PLACES = {
-    "Hip": ("joint_hip_r", "joint_hip_l"), "SpineBase": ("joint_hip_r", "joint_hip_l"), "Spine": ("L1",),
-    "Thorax": ("C7",), "LCollar": ("C7",), "RCollar": ("C7",), "NeckNose": ("head_front",), "Head": ("vertex",),
-}  # fmt: skip
-_HUMAN36M_JOINT_PLACES |= {
-    f"{side}{joint}": (f"{marker}_{side.lower()}",)
-    for side in "RL"
-    for joint, marker in (
-        ("Hip", "joint_hip"), ("Knee", "joint_knee"), ("Ankle", "joint_ankle"), ("ToeBase", "joint_toes"),
-        ("ToeTip", "tip_toes"), ("Shoulder", "joint_shoulder"), ("Elbow", "joint_elbow"), ("Wrist", "joint_wrist"),
-        ("Thumb", "joint_wrist"), ("ThumbTip", "tip_thumb"), ("Hand", "tip_hand"), ("HandTip", "tip_hand"),
-    )
-}  # fmt: skip
-
-
 @dataclass(frozen=True, eq=False)
 class TruthTrial:
     """A subject's trial ('Walking_1'). truth: the body with its vertebrae. motion: all coordinates, 50 Hz, y_up."""
@@ -250,10 +212,8 @@ def true_vertebra_centres(trial: TruthTrial) -> Markers:
 
 def true_human36m_joints(trial: TruthTrial) -> np.ndarray:
     """(frames, 32, 3) m, z_up: Human3.6M's joints, in its order, at joint centres."""
-    found = true_markers(trial)
-    at = [
-        found.xyz[:, found.indices(_HUMAN36M_JOINT_PLACES[name])].mean(1) for name in load_skeleton("human36m32").names
-    ]
+    found, places = true_markers(trial), read_sided_table("human36m_joints.yaml")
+    at = [found.xyz[:, found.indices(places[name])].mean(1) for name in load_skeleton("human36m32").names]
     return np.stack(at, 1)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 
 from simspine.core import geometry
-from simspine.core.arrays import median_of_known
+from simspine.core.arrays import mean_of_known, median_of_known
 from simspine.core.errors import InputError
 from simspine.core.skeletons import Skeleton, load_skeleton
 from simspine.core.types import Camera
@@ -157,12 +157,10 @@ def _detection_landmarks(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:
 
 def _landmark_directions(landmarks: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
     """(frames, views, people, landmarks, 3): unit vectors in the world from each camera; NaN where there is nothing."""
-    direction = np.full((*landmarks.shape[:-1], 3), np.nan)
+    direction = np.empty((*landmarks.shape[:-1], 3))
     for v, camera in enumerate(cameras):
-        seen = np.isfinite(landmarks[:, v]).all(-1)
-        normal = geometry.undistort_pixels(camera, landmarks[:, v][seen])
-        local = np.concatenate([normal, np.ones((len(normal), 1))], -1)
-        direction[:, v][seen] = local @ camera.R  # R.T applied to row vectors
+        normal = geometry.undistort_pixels(camera, landmarks[:, v])
+        direction[:, v] = np.concatenate([normal, np.ones_like(normal[..., :1])], -1) @ camera.R  # R.T of rows
     return direction / np.linalg.norm(direction, axis=-1, keepdims=True)
 
 
@@ -264,11 +262,15 @@ def _share_out(frame: _Frame, positions: np.ndarray) -> list[tuple[np.ndarray, n
     members: list[list[int]] = [[] for _ in positions]
     for v in np.unique(frame.view):
         mine = np.flatnonzero(frame.view == v)
-        cost = np.where(miss[:, mine] < MAX_RAY_MISS_M, miss[:, mine], 1e3)
-        for i, j in zip(*scipy.optimize.linear_sum_assignment(cost), strict=True):
-            if cost[i, j] < MAX_RAY_MISS_M:
-                members[i].append(mine[j])
+        for i, j in _matched_pairs(miss[:, mine], MAX_RAY_MISS_M):
+            members[i].append(mine[j])
     return [(_nearest_to_rays(frame.centre[m], frame.direction[m]), np.array(m)) for m in members if len(m) >= 2]
+
+
+def _matched_pairs(cost: np.ndarray, limit: float) -> list[tuple[int, int]]:
+    """Rows and columns of least summed cost, each once, where it is below the limit (Hungarian method)."""
+    rows, columns = scipy.optimize.linear_sum_assignment(np.where(cost < limit, cost, IMPOSSIBLE_COST))
+    return [(i, j) for i, j in zip(rows.tolist(), columns.tolist(), strict=True) if cost[i, j] < limit]
 
 
 def _nearest_per_view(frame: _Frame, miss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -290,10 +292,7 @@ def _link_tracks(frames: Sequence[_Frame], people: Sequence[list], rate: float) 
                 apart = np.linalg.norm(position - track.positions[-1], axis=-1)
                 apart = np.median(apart[np.isfinite(apart)]) if np.isfinite(apart).any() else np.inf
                 cost[i, j] = apart if apart < reach else np.inf
-        linked = {}
-        if cost.size:
-            rows, columns = scipy.optimize.linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e6))
-            linked = {j: alive[i] for i, j in zip(rows, columns, strict=True) if np.isfinite(cost[i, j])}
+        linked = {j: alive[i] for i, j in _matched_pairs(cost, np.inf)}
         for j, (position, members) in enumerate(found):
             if j not in linked:
                 linked[j] = _Track()
@@ -402,11 +401,9 @@ class Identities:
         people = [swap_invariant_points(person, self._swaps) for person in people]
         if people and self._tracks:
             cost = np.array([[relative_distance(t.expected(time), p) for t in self._tracks] for p in people])
-            cost = np.where(cost < MAX_MATCH_DISTANCE, cost, IMPOSSIBLE_COST)
-            for i, j in zip(*scipy.optimize.linear_sum_assignment(cost), strict=True):
-                if cost[i, j] < IMPOSSIBLE_COST:
-                    self._tracks[j].see(people[i], time)
-                    numbers[i] = self._tracks[j].number
+            for i, j in _matched_pairs(cost, MAX_MATCH_DISTANCE):
+                self._tracks[j].see(people[i], time)
+                numbers[i] = self._tracks[j].number
         for i, person in enumerate(people):
             if not numbers[i]:
                 numbers[i] = self._next
@@ -428,10 +425,7 @@ class Identities:
 def swap_invariant_points(person: np.ndarray, swaps: Sequence[int]) -> np.ndarray:
     """(points, 2) px: the middle of each point and its mirrored one; that which there is where one is missing."""
     xy = np.asarray(person, float)[:, :2]
-    pair = np.stack([xy, xy[list(swaps)]])
-    there = np.isfinite(pair)
-    count = there.sum(0)
-    return np.where(count > 0, np.where(there, pair, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+    return mean_of_known(np.stack([xy, xy[list(swaps)]]), 0)
 
 
 def drop_doubles(people: Sequence[np.ndarray], swaps: Sequence[int]) -> list[int]:

@@ -13,7 +13,6 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera, read_only_array
 from simspine.vision.board import LEAST_CORNERS, Board
@@ -38,8 +37,6 @@ class BoardViews(Unchanging):
     def __post_init__(self):
         shape = (len(self.xy), len(self.names), len(self.board.corners), 2)
         object.__setattr__(self, "xy", read_only_array("BoardViews", "xy", self.xy, shape))
-        if len(self.sizes) != len(self.names):
-            raise InputError(f"{len(self.names)} cameras but {len(self.sizes)} image sizes.")
 
     @property
     def seen(self) -> np.ndarray:
@@ -60,10 +57,9 @@ def image_coverage(views: BoardViews, index: int) -> float:
     """Share of the cells of a camera's image in which a corner was seen."""
     width, height = views.sizes[index]
     columns, rows = COVERAGE_GRID if width >= height else COVERAGE_GRID[::-1]
-    points = views.xy[:, index].reshape(-1, 2)
-    points = points[np.isfinite(points).all(-1)]
-    cell = np.clip(points / [width, height] * [columns, rows], 0, [columns - 1e-9, rows - 1e-9]).astype(int)
-    return len(np.unique(cell, axis=0)) / (columns * rows)
+    x, y = np.clip(views.xy[:, index].reshape(-1, 2), 0, [width, height]).T
+    counts = np.histogram2d(x, y, [columns, rows], [[0, width], [0, height]])[0]
+    return float((counts > 0).mean())
 
 
 POSE_PARAMETERS = 6  # of a camera's parameters: rotation (rad) and translation (m) along its own axes

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
@@ -68,14 +69,10 @@ def _corner_orders(xy: np.ndarray, board: Board) -> list[np.ndarray]:
 
 
 def _unconnected_error(views: BoardViews, shared: np.ndarray) -> InputError:
-    groups: list[set[int]] = []
-    for v in range(len(shared)):
-        mates = {v, *np.flatnonzero(shared[v]).tolist()}
-        mates |= {w for group in groups if group & mates for w in group}
-        groups = [group for group in groups if not group & mates] + [mates]
-    groups.sort(key=lambda group: (-len(group), min(group)))
-    listed = " | ".join(", ".join(views.names[v] for v in sorted(group)) for group in groups)
-    odd = ", ".join(repr(views.names[v]) for group in groups[1:] for v in sorted(group))
+    count, label = connected_components(shared > 0, directed=False)
+    groups = sorted((np.flatnonzero(label == k).tolist() for k in range(count)), key=lambda group: -len(group))
+    listed = " | ".join(", ".join(views.names[v] for v in group) for group in groups)
+    odd = ", ".join(repr(views.names[v]) for group in groups[1:] for v in group)
     return InputError(
         f"no frame shows the board to {odd} and another camera at once, so it remains open where they stand. Cameras "
         f"that share views: {listed}. Hold the board where both sides see it; a camera that does not see it at all may "

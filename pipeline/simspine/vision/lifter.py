@@ -126,12 +126,9 @@ class Lifter:
 
         Both as the card says. NaN where no point is seen in the sample's own frame: of such nothing is known.
         """
-        wanted = (self.card.frames, len(self.card.points), 2)
-        if image.ndim != 4 or image.shape[1:] != wanted:
-            raise InputError(f"{self.path}: image points of shape {image.shape}; expected {(len(image), *wanted)}.")
         looked_at = np.isin(self.card.points, self.card.seen)
         blind = ~np.isfinite(image[:, self.card.frames // 2, looked_at]).any((1, 2))
-        outputs = [[np.empty((0, wanted[1], 3))]] * (1 + self.card.sd)
+        outputs = [[np.empty((0, len(self.card.points), 3))]] * (1 + self.card.sd)
         for start in range(0, len(image), _AT_ONCE):
             part = self._run(image[start : start + _AT_ONCE].astype(np.float32))
             outputs = [[*before, own.astype(float)] for before, own in zip(outputs, part, strict=True)]
@@ -287,10 +284,7 @@ class PeopleLifter:
         unknown = seen.inferred | (seen.scores < self._least_score)
         xy = np.where(unknown[:, None], np.nan, seen.points)[self._columns]
         xy[np.array(self._columns) < 0] = np.nan
-        there = np.isfinite(xy).all(1)
-        out = np.full(xy.shape, np.nan)
-        out[there] = undistort_pixels(camera, xy[there])
-        return out
+        return undistort_pixels(camera, xy)
 
 
 def check_lifter_points(lifter: Lifter, given: Sequence[str], detector: str) -> None:

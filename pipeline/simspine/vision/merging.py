@@ -252,9 +252,6 @@ def _rms_of_vectors(vectors: np.ndarray) -> float:
     return float(np.sqrt((vectors**2).sum(-1).mean()))
 
 
-DEFAULT_MOCAP_WEIGHT, DEFAULT_MOCAP_SD_M = 1.0, 0.006  # of a marker where no table says otherwise; m per axis
-
-
 class MergeReport(NamedTuple):
     """shift: of the clock of the motion capture, as found. corrected: whether it was undone.
 
@@ -397,9 +394,7 @@ def _marker_pairs(
 ) -> list[PointCorrespondence]:
     """Which marker replaces which point."""
     if not isinstance(correspondence, Mapping):
-        table = correspondence or [
-            PointCorrespondence(name, name, DEFAULT_MOCAP_WEIGHT, DEFAULT_MOCAP_SD_M) for name in mocap.names
-        ]
+        table = correspondence or [PointCorrespondence(name, name) for name in mocap.names]
         pairs = [pair for pair in table if pair.marker in mocap.names and pair.point in points.names]
         if not pairs:
             raise InputError(
@@ -414,7 +409,4 @@ def _marker_pairs(
     twice = sorted({p for p in correspondence.values() if list(correspondence.values()).count(p) > 1})
     if twice or not correspondence:
         raise InputError(f"the correspondence must name each point once; found {', '.join(twice) or 'none at all'}.")
-    return [
-        PointCorrespondence(marker, point, DEFAULT_MOCAP_WEIGHT, DEFAULT_MOCAP_SD_M)
-        for marker, point in correspondence.items()
-    ]
+    return [PointCorrespondence(marker, point) for marker, point in correspondence.items()]

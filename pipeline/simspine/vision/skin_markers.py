@@ -146,13 +146,19 @@ def track_markers(
         for frame, xy in at.items():
             if not 0 <= frame < len(crops):
                 raise InputError(f"marker {marker!r} is clicked at frame {frame}; the video has {len(crops)} frames.")
-            if xy is not None and not crops.inside(frame, np.asarray(xy)):
-                raise InputError(
-                    f"marker {marker!r} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame}, which is not on the "
-                    "trunk of the person followed. Clicks are x right, y down in the image, frames from 0."
-                )
+            if xy is not None:
+                require_on_trunk(crops, f"marker {marker!r}", frame, xy)
     ways = [_one_way(crops, clicks, trunk, radius=radius, rate=rate, step=step) for step in (1, -1)]
     return {marker: join_both_ways(ways[0][marker], ways[1][marker], clicks[marker], radius) for marker in clicks}
+
+
+def require_on_trunk(crops: Crops, what: str, frame: int, xy: tuple[float, float]) -> None:
+    """`InputError` for a click beyond the part of the image that is kept."""
+    if not crops.inside(frame, np.asarray(xy)):
+        raise InputError(
+            f"{what} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame}, which is not on the trunk of the person "
+            "followed. Clicks are x right, y down in the image, frames from 0."
+        )
 
 
 def _one_way(

@@ -218,8 +218,6 @@ class SpinePose:
     ) -> list[np.ndarray]:
         """See `Detector.detect`."""
         given = [None] * len(images) if boxes is None else list(boxes)
-        if len(given) != len(images):
-            raise InputError(f"{len(images)} images, but boxes for {len(given)}.")
         found: Sequence[np.ndarray | None] = self._boxes(images) if any(box is None for box in given) else given
         chosen = [_checked_boxes(f if b is None else b)[: self.people] for b, f in zip(given, found, strict=True)]
         crops = [
@@ -255,8 +253,7 @@ class SpinePose:
         height, width = self._size
         x0, y0, w, h = frame
         matrix = np.array([[width / w, 0, -x0 * width / w], [0, height / h, -y0 * height / h]])
-        crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)[..., ::-1]
-        return ((crop.astype(np.float32) - IMAGENET_MEAN) / IMAGENET_SD).transpose(2, 0, 1)
+        return normalised_crop(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR))
 
     def forget(self) -> None:
         """See `Detector.forget`: nobody is followed here, but the source of boxes may."""
@@ -278,6 +275,11 @@ def frame_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     aspect = size[1] / size[0]
     width = max(extent[0], extent[1] * aspect)
     return np.r_[centre - [width / 2, width / aspect / 2], width, width / aspect]
+
+
+def normalised_crop(crop: np.ndarray) -> np.ndarray:
+    """(height, width, 3) uint8 BGR → (3, height, width) float32 RGB, less ImageNet's mean, over its deviation."""
+    return ((crop[..., ::-1].astype(np.float32) - IMAGENET_MEAN) / IMAGENET_SD).transpose(2, 0, 1)
 
 
 def decode_simcc(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

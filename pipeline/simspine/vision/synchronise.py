@@ -208,8 +208,7 @@ def _interpolated_keypoints(keypoints: Keypoints, own: np.ndarray, places: np.nd
         share = ((at[inside] - known[before]) / np.maximum(known[after] - known[before], 1))[:, None, None]
         early, late = row[before], row[after]
         xy[inside, view] = (1 - share) * keypoints.xy[early, view] + share * keypoints.xy[late, view]
-        both = np.minimum(keypoints.confidence[early, view], keypoints.confidence[late, view])
-        confidence[inside, view] = np.where(np.isfinite(xy[inside, view]).all(-1), both, 0.0)
+        confidence[inside, view] = np.minimum(keypoints.confidence[early, view], keypoints.confidence[late, view])
     return keypoints.with_(xy=xy, confidence=confidence)
 
 

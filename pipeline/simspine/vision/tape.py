@@ -18,6 +18,7 @@ from simspine.vision.skin_markers import (
     find_centre,
     follow_by_flow,
     join_both_ways,
+    require_on_trunk,
     within_distance,
 )
 
@@ -208,11 +209,7 @@ def _by_frame(crops: Crops, clicks: TapeClicks) -> dict[int, dict[int, tuple[flo
     found: dict[int, dict[int, tuple[float, float]]] = {}
     for number, at in clicks.items():
         for frame, xy in at.items():
-            if not crops.inside(frame, np.asarray(xy)):
-                raise InputError(
-                    f"dot {number} of the tape is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame}, which is not on "
-                    "the trunk of the person followed. Clicks are x right, y down in the image, frames from 0."
-                )
+            require_on_trunk(crops, f"dot {number} of the tape", frame, xy)
             found.setdefault(frame, {})[number] = xy
     for frame, row in found.items():
         if len(row) < 2:

@@ -12,12 +12,11 @@ from simspine.learning.spine_samples import (
     CropReader,
     batches_in,
     epoch_rows,
-    normalised_crop,
     point_weights,
     read_labelled_set,
 )
 from simspine.synthesis.signals import random_stream
-from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD
+from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD, normalised_crop
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import torch
 
 from simspine.learning.spine_network import (
     SIMCC_SHARPNESS,
-    SIMCC_SIGMAS_BINS,
     SimccMaps,
     best_places,
     expected_places,
@@ -15,7 +14,6 @@ from simspine.learning.spine_network import (
 )
 
 pytestmark = pytest.mark.learn
-SIZE = (256, 192)
 PLACES = torch.tensor([[[96.0, 128.0], [40.3, 200.75], [0.0, 255.0]]], dtype=torch.float64)
 
 
@@ -25,7 +23,7 @@ def softmax(values):
 
 
 def test_wanted_maps_are_gaussians_of_two_bins_a_pixel():
-    maps = wanted_maps(PLACES, SIZE, SIMCC_SIGMAS_BINS)
+    maps = wanted_maps(PLACES)
     assert (maps.x.shape, maps.y.shape) == ((1, 3, 384), (1, 3, 512))
     bins = np.arange(384)
     np.testing.assert_allclose(maps.x[0, 1], np.exp(-((bins - 80.6) ** 2) / (2 * 4.9**2)), atol=1e-12)
@@ -45,7 +43,7 @@ def test_divergence_is_that_of_the_formula():
 
 
 def test_places_are_read_back_between_bins():
-    maps = wanted_maps(PLACES, SIZE, SIMCC_SIGMAS_BINS)
+    maps = wanted_maps(PLACES)
     np.testing.assert_allclose(best_places(maps)[0, :2], PLACES[0, :2], atol=0.01)
     np.testing.assert_allclose(best_places(maps)[0, 2], [0, 255], atol=0.5)
     assert (expected_places(maps)[0, :2] - PLACES[0, :2]).abs().max() < 0.6  # the tails of the distribution pull

@@ -147,7 +147,7 @@ def test_the_sum_has_the_published_weights():
     weight = torch.ones(4, 13, dtype=torch.float64)
     found = NetworkOutputs(maps(13), torch.zeros(4, 13, 3, dtype=torch.float64))
     taught = tuple(range(5))
-    wanted = WantedOutputs(places, weight, wanted_maps(places, (20, 16), (2.0, 2.0)), maps(5, seed=6), taught)
+    wanted = WantedOutputs(places, weight, wanted_maps(places, (20, 16)), maps(5, seed=6), taught)
     losses = all_losses(found, wanted, PointGraph.of(names), SpineLosses())
     parts = {name: float(loss) for name, loss in losses.items()}
     published = {"position": 5, "distill": 2.5, "structure": 0.1, "spine": 0.5, "spread": 0.1}

@@ -57,7 +57,7 @@ def test_what_nobody_asks_for_leaves_the_file_as_it_is(tmp_path):
     ("training: {epoch: 3}", "unknown key 'epoch' in training. Did you mean 'epochs'?"),
     ("data: {train: [{folder: a}, {folder: b}, {folder: c}]}", "data.train: Tuple should have at most 2"),
     ("data: {train: [{folder: a, fraction: 0}]}", "fraction: Input should be greater than 0"),
-    ("network: {blocks: [1, 1, 0, 1]}", "each level needs at least one block"),
+    ("network: {blocks: [1, 1, 0, 1]}", "blocks.2: Input should be greater than 0"),
     ("curriculum: [{scale: [1.2, 0.8]}]", "two positive numbers in rising order"),
 ])  # fmt: skip
 def test_faults_are_named_with_the_file(tmp_path, text, said):

