@@ -237,7 +237,7 @@ class TestCorrectedWithAWarning:
         points[frames, 1] = np.nan
         np.testing.assert_allclose(markers.xyz, points, atol=1e-12)
 
-    @pytest.mark.parametrize("place", [(9999.99,) * 3, (-9999.0,) * 3, (1e6,) * 3, (-3.697314e28,) * 3, (0.0, 0.0, 1e30)])
+    @pytest.mark.parametrize("place", [(9999.99,) * 3, (-9999.0,) * 3, (1e6,) * 3, (-3.7e28,) * 3, (0.0, 0.0, 1e30)])
     @pytest.mark.parametrize("frames", [slice(0, 1), slice(None)])
     def test_other_places_of_hidden_markers(self, tmp_path, place, frames):
         """Numbers that Optotrak, Cortex and others write for a marker that they do not see."""
