@@ -6,6 +6,7 @@ factors are solved together: the scaled body, in the measuring pose, has exactly
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -91,8 +92,8 @@ class ScaleFactors:
 def check_stature(height: float | None) -> None:
     """`InputError` for a height (m) that no person has; None is not known."""
     shortest, tallest = PLAUSIBLE_STATURES_M
-    if height is not None and not shortest <= height <= tallest:
-        raise InputError(f"height is {height:g} m, expected {shortest} to {tallest} m. Is the unit right?")
+    if height is not None and not (isinstance(height, Real) and shortest <= height <= tallest):
+        raise InputError(f"height is {height!s:.9} m, expected {shortest} to {tallest} m. Is the unit right?")
 
 
 def measure_factors(
@@ -147,7 +148,7 @@ def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, rec
     state = model.initSystem()
     if mass is None:
         mass = model.getTotalMass(state) * factors.stature_factor**3
-    elif not MASS_LIMITS_KG[0] < mass < MASS_LIMITS_KG[1]:
+    elif not (isinstance(mass, Real) and MASS_LIMITS_KG[0] < mass < MASS_LIMITS_KG[1]):
         raise InputError(f"mass is {mass} kg, expected one between {MASS_LIMITS_KG[0]:g} and {MASS_LIMITS_KG[1]:g} kg.")
     if not _opensim.scale_opensim_model(model, factors.by_body, mass):
         raise InputError(f"OpenSim could not scale body {body.name!r} with factors {factors.by_segment}.")
