@@ -350,5 +350,5 @@ def test_cameras_in_other_units_are_refused(rig, unit):
     cameras = rig.ring(3)
     seen = rig.see(cameras, rig.person(2))
     wrong = [camera.with_(t=unit * camera.t) for camera in cameras]
-    with pytest.raises(InputError, match="seems to be in millimetres or centimetres. Divide all by 1000 or 100"):
+    with pytest.raises(InputError, match=r"seems to be in millimetres or centimetres. Divide all by 1000 or 100"):
         triangulate(seen, wrong)
