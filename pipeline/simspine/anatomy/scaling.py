@@ -4,6 +4,7 @@ A distance between two markers often spans several segments (shoulder to hip: th
 factors are solved together: the scaled body, in the measuring pose, has exactly the measured distances.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Real
@@ -89,6 +90,10 @@ class ScaleFactors:
         return asdict(self)
 
 
+_UPRIGHT_SEGMENTS = {"torso", "thigh", "shank"}  # that make up most of the stature
+_HEIGHT_TOLERANCE_SHARE = 0.1  # of the height that is given, by which the measured stature may differ without a warning
+
+
 def check_stature(height: float | None) -> None:
     """`InputError` for a height (m) that no person has; None is not known."""
     shortest, tallest = PLAUSIBLE_STATURES_M
@@ -134,6 +139,12 @@ def measure_factors(
     for factor in factors:
         _check_segment_factor(factor, limits)
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
+    if height and measured.keys() >= _UPRIGHT_SEGMENTS and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
+        warnings.warn(
+            f"the points make the person {stature:.2f} m tall, and the height given is {height:g} m: is the height "
+            "right, and the length of the calibration board's squares, or the unit of the markers?",
+            stacklevel=2,
+        )
     return ScaleFactors(factors, stature, stature / unscaled, height)
 
 
