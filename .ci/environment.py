@@ -1,6 +1,6 @@
 """Write environment.yml from requirements.lock, so that conda users get the versions that were tested.
 
-conda-forge provides the compiled scientific packages; pip then installs the rest of the lock, hashes checked.
+conda-forge provides the compiled scientific packages; pip, which conda calls, the rest of the lock and simspine itself.
 """
 
 import re
@@ -30,8 +30,7 @@ def environment(lock: str) -> str:
     lines = [
         "# Made from requirements.lock by `make lock`; do not edit. For conda and mamba users:",
         "#   conda env create -f environment.yml && conda activate simspine",
-        "#   pip install --no-deps --require-hashes -r requirements.lock && pip install --no-deps -e .",
-        "# The second line adds what conda-forge does not carry (OpenSim, LiteRT, …), at tested versions.",
+        "# pip adds what conda-forge does not carry (OpenSim, LiteRT, …), at tested versions.",
         "name: simspine",
         "channels:",
         "  - conda-forge",
@@ -41,6 +40,9 @@ def environment(lock: str) -> str:
         "  - pip",
         "  - make",
         *(f"  - {CONDA_NAME.get(name, name)}={versions[name]}" for name in FROM_CONDA_FORGE),
+        "  - pip:",
+        *(f"    - {name}=={version}" for name, version in versions.items() if name not in FROM_CONDA_FORGE),
+        "    - -e .",
     ]
     return "\n".join(lines) + "\n"
 

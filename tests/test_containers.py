@@ -97,7 +97,7 @@ def test_commands_of_the_recipes_exist():
 
 def test_the_conda_recipe_has_the_dependencies_of_the_project():
     """Names as conda-forge, bioconda and opensim-org have them; one package comes as a wheel, as the recipe says."""
-    recipe = yaml.safe_load((ROOT / "containers/conda/meta.yaml").read_text())
+    recipe = yaml.safe_load((ROOT / "containers/conda/recipe.yaml").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     conda_names = {
         "matplotlib": "matplotlib-base",
@@ -109,12 +109,12 @@ def test_the_conda_recipe_has_the_dependencies_of_the_project():
         requirement = Requirement(text)
         wanted[conda_names.get(requirement.name, requirement.name)] = requirement.specifier
     listed = dict(entry.split(maxsplit=1) for entry in recipe["requirements"]["run"])
-    (wheels,) = [re.findall(r"'([^']+)'", line) for line in recipe["build"]["script"] if "'" in line]
+    (wheels,) = [re.findall(r'"([^"]+)"', line) for line in recipe["build"]["script"] if '"' in line]
     found = {name: SpecifierSet(bounds) for name, bounds in listed.items()}
     found |= {Requirement(text).name: Requirement(text).specifier for text in wheels}
     assert found == wanted
     assert recipe["package"] == {"name": project["project"]["name"], "version": project["project"]["version"]}
     entry = [" = ".join(item) for item in project["project"]["scripts"].items()]
-    assert recipe["build"]["entry_points"] == entry
+    assert recipe["build"]["python"]["entry_points"] == entry
     assert (ROOT / "containers/conda" / recipe["source"]["path"]).resolve() == ROOT
     assert (ROOT / recipe["about"]["license_file"]).is_file()

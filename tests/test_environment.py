@@ -38,13 +38,17 @@ def test_environment_yml_is_what_the_lock_makes(maker):
 
 def test_conda_and_pip_users_get_the_same_versions(maker):
     """Read independently of the script that wrote the file."""
-    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    *listed, pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     pinned = dict(entry.split("=") for entry in listed if "=" in entry)
     assert pinned.pop("python") == "3.11"
     assert len(pinned) > 10
     locked = maker.locked(LOCK)
     for name, version in pinned.items():
         assert locked[name.removesuffix("-base")] == version, name
+    *others, itself = pip["pip"]
+    assert itself == "-e ."
+    by_pip = dict(entry.split("==") for entry in others)
+    assert by_pip | {name.removesuffix("-base"): version for name, version in pinned.items()} == locked
 
 
 def test_every_direct_dependency_is_locked_within_its_bounds(maker):

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -140,6 +141,24 @@ def test_segments_that_cannot_be_measured_are_marked(release, known):
     neutral = found.stature / found.stature_factor
     assert with_height.by_segment["foot"] == pytest.approx(1.85 / neutral)
     assert with_height.height == 1.85
+
+
+@pytest.mark.parametrize("share", [0.8, 1.25])
+def test_a_height_that_the_points_contradict_is_named(release, known, share):
+    """A board whose squares are 25 % larger than was said makes the whole person so much larger."""
+    markers = standing(known)
+    stature = measure_factors(release, markers).stature
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        measure_factors(release, markers, height=1.05 * stature)
+    with pytest.warns(UserWarning, match=r"make the person 1\.\d\d m tall, and the height given is .*squares"):
+        measure_factors(release, markers, height=share * stature)
+
+
+@pytest.mark.parametrize("height", ["1.8", 180, np.nan])
+def test_a_height_that_is_none(release, known, height):
+    with pytest.raises(InputError, match="height is"):
+        measure_factors(release, standing(known), height=height)
 
 
 def test_report_goes_into_json(release, known):

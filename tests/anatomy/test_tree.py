@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from simspine.anatomy import osim as _opensim
-from simspine.anatomy.body import Body
+from simspine.anatomy.body import Body, body_poses
 from simspine.anatomy.tree import all_coordinates, all_poses, markers_and_jacobian
 from simspine.core.errors import InputError
 from simspine.core.settings import pose2sim_folder
+from simspine.core.types import Motion
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +182,8 @@ def test_couplers_are_followed(osim):
     assert named["knee_angle_r_beta"] == pytest.approx(0.1)
 
 
-def test_a_loop_is_refused_by_name(osim):
+def test_a_loop_is_named_and_left_out(osim):
+    """Poses of given coordinates are OpenSim's all the same."""
     model = osim.Model()
     for name in ("a", "b"):
         body = osim.Body(name, 1.0, osim.Vec3(0), osim.Inertia(1, 1, 1))
@@ -191,8 +193,17 @@ def test_a_loop_is_refused_by_name(osim):
     tie.setName("tie")
     model.addConstraint(tie)
     model.finalizeConnections()
-    with pytest.raises(InputError, match=r"'tie' is a PointConstraint.*loop"):
-        Body.from_text(_opensim.opensim_model_xml(model))
+    with pytest.warns(UserWarning, match=r"'tie' is a PointConstraint.*loop; it is left out"):
+        body = Body.from_text(_opensim.opensim_model_xml(model))
+    values = np.linspace(-0.5, 0.6, len(body.coordinates.names))
+    motion = Motion(body.coordinates.names, 1.0, [values], body.coordinates.rotational)
+    state = model.initSystem()
+    for name, value in zip(body.coordinates.names, values, strict=True):
+        model.getCoordinateSet().get(name).setValue(state, float(value), False)
+    model.realizePosition(state)
+    for name, pose in body_poses(body, motion).items():
+        there = model.getBodySet().get(name).getPositionInGround(state)
+        np.testing.assert_allclose(pose[0, :3, 3], [there.get(k) for k in range(3)], atol=1e-12)
 
 
 def test_an_unknown_joint_is_refused_by_name(osim):

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -534,11 +535,34 @@ class TestVicon:
         assert [c.name for c in found] == ["51433951", "51433950"]
 
 
-def test_an_unknown_format_names_those_that_are_read(tmp_path):
-    path = tmp_path / "cameras.yaml"
-    path.write_text("camera_matrix: [900, 0, 640]\n")
-    with pytest.raises(InputError, match=r"unknown calibration format.*Anipose.*OpenCap.*Qualisys"):
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cameras.yaml", "camera_matrix: [900, 0, 640]\n"),
+        ("stereo.xml", "<?xml version='1.0'?><opencv_storage><K1/></opencv_storage>"),
+        ("project.toml", "[project]\nname = 'x'\n"),
+        ("rig.json", '{"cameras": [{"name": "a"}]}'),
+    ],
+)
+def test_an_unknown_format_names_those_that_are_read(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"Anipose.*OpenCap.*Qualisys.*export or convert"):
         read_calibration(path)
+
+
+@pytest.mark.parametrize(("size", "named"), [((1080, 1920), True), ((1920, 1080), False), ((1440, 1080), False)])
+def test_a_size_that_was_turned_without_the_principal_point(tmp_path, size, named):
+    """A phone held upright, its lens calibrated across; an image that was cut at both sides is no such case."""
+    about = Camera(
+        "one", size, [[1400.0, 0, size[0] / 2], [0, 1400, 540], [0, 0, 1]], np.zeros(5), np.eye(3), [0, 0, 3]
+    )
+    about = about.with_(K=[[1400.0, 0, 960], [0, 1400, 540], [0, 0, 1]]) if named else about
+    write_calibration(tmp_path / "c.toml", [about])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read_calibration(tmp_path / "c.toml")
+    assert any("is the middle of an image turned by 90°" in str(one.message) for one in said) is named
 
 
 @pytest.mark.parametrize("focal", [4.2, 5e4])

@@ -216,6 +216,12 @@ def storage(path, title, columns, rows=6):
         ("x", ["soleus_r.tendon_force", "soleus_r_activation", "soleus_r_norm_fiber_length", "torso_Y"]),
         ("Static Optimization", ["soleus_r", "glut_med1_r"]),
         ("ModelControls", ["soleus_r", "FX"]),
+        ("plates.mot", ["Fx_R", "FZ_L", "Fz_1", "My_2", "FP1.Copx", "insole_pressure"]),
+        ("Length", ["soleus_r", "bflh_r"]),
+        ("NormalizedFiberLength", ["soleus_r", "bflh_r"]),
+        ("FiberVelocity", ["soleus_r", "bflh_r"]),
+        ("TendonForce", ["soleus_r", "bflh_r"]),
+        ("Joint Powers", ["hip_flexion_r", "knee_angle_r"]),
     ],
 )
 def test_what_is_no_angle_keeps_its_unit(tmp_path, title, columns):
@@ -237,6 +243,16 @@ def test_angles_beside_forces_are_converted(tmp_path):
         angle = [True, False, True, False, True, False]
         np.testing.assert_array_equal(motion.rotational, angle)
         np.testing.assert_allclose(motion.values, np.where(angle, np.radians(values), values), atol=1e-6)
+
+
+def test_a_column_that_may_be_no_angle_is_named(tmp_path):
+    """Muscles and sensors under a header that says degrees; what the caller says is not said again."""
+    storage(tmp_path / "x.mot", "walk", ["knee_angle_r", "TA", "soleus_r"])
+    with pytest.warns(UserWarning, match="TA, soleus_r are read as angles, which their names do not say"):
+        read_mot(tmp_path / "x.mot")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_mot(tmp_path / "x.mot", rotational={"TA": True, "soleus_r": False}, rate=20)
 
 
 def test_the_caller_decides(tmp_path):

@@ -202,6 +202,22 @@ class TestCorrectedWithAWarning:
             markers = read_trc(put(tmp_path, text(POINTS * 4, "m")))
         np.testing.assert_allclose(markers.xyz, POINTS * 4, atol=1e-9)
 
+    @pytest.mark.parametrize(("said", "true"), [("ft", 1.0), ("cm", 0.0254)])
+    def test_a_stated_unit_that_makes_a_small_body(self, tmp_path, said, true):
+        """Metres called feet, inches called centimetres: a child of half a metre, or a grown person in another unit."""
+        names = tuple("ABCDEFGH")
+        body = np.concatenate([POINTS, POINTS + 0.01, POINTS[:, :2] + 0.02], 1)
+        body *= 1.75 / np.linalg.norm(np.ptp(body[0], axis=0))
+        with pytest.warns(UserWarning, match=f"says {said}, which makes the markers 0.*in the unit that the header"):
+            read_trc(put(tmp_path, text(body / true, said, names=names, count=8)))
+
+    @pytest.mark.parametrize(("said", "metres"), [("yd", 0.9144), ("Yards", 0.9144), ("um", 1e-6), ("km", 1e3)])
+    def test_rare_units_are_read_where_they_are_named(self, tmp_path, said, metres):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            markers = read_trc(put(tmp_path, text(POINTS / metres, said)))
+        np.testing.assert_allclose(markers.xyz, POINTS, atol=1e-6)
+
     def test_missing_unit(self, tmp_path):
         with pytest.warns(UserWarning, match="unit is 'furlong'; read as mm"):
             markers = read_trc(put(tmp_path, text(POINTS * 1000, "furlong")))
@@ -220,6 +236,17 @@ class TestCorrectedWithAWarning:
             markers = read_trc(put(tmp_path, text(points)))
         points[frames, 1] = np.nan
         np.testing.assert_allclose(markers.xyz, points, atol=1e-12)
+
+    @pytest.mark.parametrize("place", [(9999.99,) * 3, (-9999.0,) * 3, (1e6,) * 3, (-3.7e28,) * 3, (0.0, 0.0, 1e30)])
+    @pytest.mark.parametrize("frames", [slice(0, 1), slice(None)])
+    def test_other_places_of_hidden_markers(self, tmp_path, place, frames):
+        """Numbers that Optotrak, Cortex and others write for a marker that they do not see."""
+        points = POINTS.copy() * 1000
+        points[frames, 1] = place
+        with pytest.warns(UserWarning, match=r"times a point is at .* \(1 of 3 points\).*taken as missing"):
+            markers = read_trc(put(tmp_path, text(points, "mm")))
+        points[frames, 1] = np.nan
+        np.testing.assert_allclose(markers.xyz, points / 1000, atol=1e-9)
 
     @pytest.mark.parametrize(("change", "message"), [({"frames": 7}, "NumFrames 7"), ({"count": 5}, "NumMarkers 5")])
     def test_wrong_counts(self, tmp_path, change, message):

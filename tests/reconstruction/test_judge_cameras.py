@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_project import ring
 
 from simspine.core.errors import InputError
+from simspine.core.types import Keypoints
 from simspine.quality.findings import Severity
-from simspine.reconstruction.cameras import compare_cameras, judge_cameras
-from simspine.vision.options import CameraOptions
+from simspine.reconstruction.cameras import choose_cameras, compare_cameras, judge_cameras
+from simspine.vision.options import CameraOptions, TriangulationOptions
 
 sys.path.append(str(Path(__file__).parents[1] / "vision"))
 from rigs import one, undone, walk
@@ -59,3 +61,17 @@ def test_auto_refines_where_the_check_names_a_camera(off, refined):
     judged = judge_cameras({"t": (keypoints, given)}, CameraOptions(refine="auto"), 0.3)["t"]
     assert ("camera_refined" in {finding.code for finding in judged.findings}) == refined
     assert (judged.cameras != given) == refined
+
+
+@pytest.mark.parametrize("views", [0, 1])
+def test_a_person_who_is_seen_by_fewer_than_two_cameras(views):
+    """Before anything is computed, with what each camera saw."""
+    cameras = ring(3)
+    confidence = np.zeros((30, 3, 2))
+    confidence[5:, :views] = 0.9
+    confidence[:5, 2] = 0.9
+    seen = Keypoints(("LHip", "RHip"), 30.0, np.full((30, 3, 2, 2), 400.0), confidence)
+    known = {"walk": {"keypoints": seen, "cameras": cameras, "timing": None}}
+    said = f"two cameras at once: of 30 frames cam01 in {25 * views}, cam02 in 0, cam03 in 5"
+    with pytest.raises(InputError, match=said):
+        choose_cameras(CameraOptions(), TriangulationOptions(), trials=known)

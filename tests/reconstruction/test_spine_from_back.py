@@ -167,7 +167,7 @@ def test_what_is_no_back_is_refused(body, change, said):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"height": 168.0}, "height is 168 m"), ({"heading": 0.0}, "Leave one of them out")]
+    ("options", "said"), [({"height": 168.0}, "height is 168.0 m"), ({"heading": 0.0}, "Leave one of them out")]
 )
 def test_arguments_without_effect_or_sense_are_refused(body, options, said):
     line, psis, _, _ = seen_on(body, posture(body))

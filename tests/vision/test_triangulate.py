@@ -345,10 +345,10 @@ def test_the_variance_grows_as_far_as_residuals_exceed_what_the_noise_explains()
     np.testing.assert_allclose(variance_inflation([[3.0, 0.5, 7.0]] * explained, views, noise), [[3.0, 1.0, 7.0]])
 
 
-def test_cameras_in_millimetres_are_refused(rig):
-    """A hundred times as far away, which is centimetres at 3 m, is still a hall."""
+@pytest.mark.parametrize("unit", [100, 1000])
+def test_cameras_in_other_units_are_refused(rig, unit):
     cameras = rig.ring(3)
     seen = rig.see(cameras, rig.person(2))
-    wrong = [camera.with_(t=1000 * camera.t) for camera in cameras]
-    with pytest.raises(InputError, match="seems to be in millimetres"):
+    wrong = [camera.with_(t=unit * camera.t) for camera in cameras]
+    with pytest.raises(InputError, match=r"seems to be in millimetres or centimetres. Divide all by 1000 or 100"):
         triangulate(seen, wrong)

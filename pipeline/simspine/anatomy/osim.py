@@ -4,6 +4,7 @@ The one module that imports `opensim`. It goes through OpenSim's API, so that ev
 """
 
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -107,7 +108,7 @@ def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offs
     coordinates: `simspine.anatomy.body.Coordinates` of the model. marker_bodies: body that carries each marker;
     marker_offsets: (markers, 3) m. Raises `InputError` naming whatever the tree cannot represent.
     """
-    _refuse_constraints(model)
+    _warn_of_loops(model)
     table = _FunctionTable()
     names, free = coordinates.names, np.flatnonzero(coordinates.free)
     bodies = {"ground": 0} | {body.getName(): i + 1 for i, body in enumerate(model.getBodySet())}
@@ -167,13 +168,15 @@ def _drives_rotations_only(
     return periodic
 
 
-def _refuse_constraints(model) -> None:
+def _warn_of_loops(model) -> None:
+    """A warning for each constraint that a tree of joints cannot hold."""
     for constraint in model.getConstraintSet():
         kind = constraint.getConcreteClassName()
         if kind != "CoordinateCouplerConstraint" and constraint.get_isEnforced():
-            raise InputError(
-                f"the model's constraint {constraint.getName()!r} is a {kind}, which ties bodies in a loop; only "
-                "CoordinateCouplerConstraint can be represented. Remove it from the model, or disable it."
+            warnings.warn(
+                f"the model's constraint {constraint.getName()!r} is a {kind}, which ties bodies in a loop; it is left "
+                "out, so that a solved pose may break it.",
+                stacklevel=2,
             )
 
 

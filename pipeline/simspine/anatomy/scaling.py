@@ -4,8 +4,10 @@ A distance between two markers often spans several segments (shoulder to hip: th
 factors are solved together: the scaled body, in the measuring pose, has exactly the measured distances.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -88,11 +90,15 @@ class ScaleFactors:
         return asdict(self)
 
 
+_UPRIGHT_SEGMENTS = {"torso", "thigh", "shank"}  # that make up most of the stature
+_HEIGHT_TOLERANCE_SHARE = 0.1  # of the height that is given, by which the measured stature may differ without a warning
+
+
 def check_stature(height: float | None) -> None:
     """`InputError` for a height (m) that no person has; None is not known."""
     shortest, tallest = PLAUSIBLE_STATURES_M
-    if height is not None and not shortest <= height <= tallest:
-        raise InputError(f"height is {height:g} m, expected {shortest} to {tallest} m. Is the unit right?")
+    if height is not None and not (isinstance(height, Real) and shortest <= height <= tallest):
+        raise InputError(f"height is {height!s:.9} m, expected {shortest} to {tallest} m. Is the unit right?")
 
 
 def measure_factors(
@@ -133,6 +139,12 @@ def measure_factors(
     for factor in factors:
         _check_segment_factor(factor, limits)
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
+    if height and measured.keys() >= _UPRIGHT_SEGMENTS and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
+        warnings.warn(
+            f"the points make the person {stature:.2f} m tall, and the height given is {height:g} m: is the height "
+            "right, and the length of the calibration board's squares, or the unit of the markers?",
+            stacklevel=2,
+        )
     return ScaleFactors(factors, stature, stature / unscaled, height)
 
 
@@ -147,7 +159,7 @@ def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, rec
     state = model.initSystem()
     if mass is None:
         mass = model.getTotalMass(state) * factors.stature_factor**3
-    elif not MASS_LIMITS_KG[0] < mass < MASS_LIMITS_KG[1]:
+    elif not (isinstance(mass, Real) and MASS_LIMITS_KG[0] < mass < MASS_LIMITS_KG[1]):
         raise InputError(f"mass is {mass} kg, expected one between {MASS_LIMITS_KG[0]:g} and {MASS_LIMITS_KG[1]:g} kg.")
     if not _opensim.scale_opensim_model(model, factors.by_body, mass):
         raise InputError(f"OpenSim could not scale body {body.name!r} with factors {factors.by_segment}.")

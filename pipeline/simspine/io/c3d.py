@@ -16,7 +16,7 @@ from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, points_at_other_places
 from simspine.io.guarded import c3d_parts
 from simspine.io.text_tables import decode_text, list_names, named_columns, warn_left_out
-from simspine.io.trc import metres_per_unit, read_trc, without_points_at_zero
+from simspine.io.trc import metres_per_unit, read_trc, without_placeholders
 
 _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
@@ -85,7 +85,7 @@ def _markers_of_c3d(
     names, xyz = named_columns([labels[i] for i in kept], xyz, "point", str(path))
     if not names:
         raise InputError(f"{path}: no point has a label (POINT:LABELS).")
-    xyz = without_points_at_zero(xyz, path)
+    xyz = without_placeholders(xyz, path)
     xyz = xyz * metres_per_unit(xyz, "".join(_parameter_texts(point, "UNITS")[:1]), path)
     reach = np.nanmedian(np.nanmax(xyz, 1, initial=-np.inf) - np.nanmin(xyz, 1, initial=np.inf), 0)
     likely = "z_up" if reach[2] > _UPRIGHT_RATIO * reach[1] else "y_up"

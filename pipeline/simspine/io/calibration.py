@@ -30,10 +30,12 @@ _ORIGIN = "the world's origin"
 _LEAST_CAMERA_DISTANCE_M = 1e-3  # between two cameras of which one was calibrated
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
 _LEAST_FOCAL_WIDTHS = 0.03  # of the longer image side: no lens has a shorter focal length, nor the inverse a longer
+_TURNED_CENTRE_SHARE = 0.1  # of the longer image side: a principal point nearer to the middle is of that image
 _FOREIGN_UNITS = {"cm": 0.01, "mm": 0.001, "in": 0.0254}
 _READABLE_FORMATS = (
     "Calibrations are read of Pose2Sim, Anipose, FreeMoCap and Caliscope (.toml), OpenCap (.pickle), EasyMocap "
-    "(intri.yml with extri.yml beside it), Qualisys (.qca.txt) and Vicon (.xcp), and JSON rigs"
+    "(intri.yml with extri.yml beside it), Qualisys (.qca.txt) and Vicon (.xcp), and JSON rigs; export or convert it "
+    "to one of them."
 )
 _VICON_LENS_SAMPLES = 25  # along each side of the image, at which Vicon's lens model and OpenCV's are compared
 _MOST_VICON_SLOPE = 1000.0  # of lines of sight to the middle one; a lens that is read this way sees less
@@ -80,7 +82,7 @@ def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> I
     try:
         text = text_tables.decode_text(content, path)[0].strip()
     except InputError:
-        raise InputError(f"{path}: no text. {_READABLE_FORMATS}; export or convert it to one of them.") from None
+        raise InputError(f"{path}: no text. {_READABLE_FORMATS}") from None
     if not text:
         raise InputError(f"{path}: the file is empty.")
     if text.startswith("<"):
@@ -92,7 +94,7 @@ def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> I
         return _cameras_of_easymocap(Path(path))
     if suffix == ".toml" or re.search(r"^\s*matrix\s*=", text, re.MULTILINE):
         return _cameras_of_toml(text, path)
-    raise InputError(f"{path}: unknown calibration format. {_READABLE_FORMATS}; export or convert it to one of them.")
+    raise InputError(f"{path}: unknown calibration format. {_READABLE_FORMATS}")
 
 
 def _check_distances(cameras: Sequence[Camera], path) -> None:
@@ -157,6 +159,9 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
     if isinstance(inner, dict) and "matrix" not in inner:  # Caliscope's own file; some of its cameras are left out
         content = {key: table for key, table in inner.items() if not (isinstance(table, dict) and table.get("ignore"))}
     tables = {key: table for key, table in content.items() if isinstance(table, dict) and key not in _NOT_CAMERAS}
+    is_camera = [key.startswith("cam") or table.keys() & {"rotation", *_TOML_ENTRIES} for key, table in tables.items()]
+    if tables and not any(is_camera):
+        raise InputError(f"{path}: no table of it, {', '.join(tables)}, is of a camera. {_READABLE_FORMATS}")
     names = [str(table.get("name", key)) for key, table in tables.items()]
     if len(set(names)) < len(names):
         names = list(tables)
@@ -183,7 +188,7 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
     """
     content = text_tables.parse_content(json.loads, text, "valid JSON", path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
-        raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras.")
+        raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras. {_READABLE_FORMATS}")
     if content and not any("K" in entry for entry in content.values()):
         if subject is None and len(content) != 1:
             raise InputError(f"{path}: holds several rigs; say which (subject=…). Available: {', '.join(content)}.")
@@ -211,7 +216,7 @@ def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
     """
     entries = list(root.iter("camera"))
     if not entries:
-        raise InputError(f"{path}: XML without <camera>; a calibration of Qualisys (.qca.txt) or Vicon was expected.")
+        raise InputError(f"{path}: XML without <camera>. {_READABLE_FORMATS}")
     # marker cameras take no video; a file made by hand has no model ("none")
     video = [e for e in entries if re.search("video|none", e.get("model", "none").lower())] or entries
     turns = {e.get("serial", ""): text_tables.parse_number(e.get("viewrotation", "0"), str(path)) for e in video}
@@ -405,5 +410,12 @@ def _calibrated_camera(name, size, K, distortion, t, R, where: str, lens: str = 
     if not _LEAST_FOCAL_WIDTHS < widths < 1 / _LEAST_FOCAL_WIDTHS:
         raise InputError(
             f"{where}: the focal length is {focal:g} px in an image of {max(camera.size)} px. Is it in mm?"
+        )
+    middle, turned = np.array(camera.size) / 2, np.array(camera.size)[::-1] / 2
+    off, off_turned = (np.abs(camera.K[:2, 2] - place).max() / max(camera.size) for place in (middle, turned))
+    if off_turned < _TURNED_CENTRE_SHARE < off:
+        text_tables.warn_assumed(
+            f"{where}: the principal point {camera.K[:2, 2].round().tolist()} is the middle of an image turned by 90°, "
+            f"not of {camera.size[0]}×{camera.size[1]} px. Was only the size turned?"
         )
     return camera

@@ -145,13 +145,19 @@ _TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123]|_[XYZ])$")
 # What OpenSim's other storage files hold, whatever their header says of degrees: by a column's name, or their title.
 _NO_ANGLE_NAME = re.compile(
     r"force|torque|moment|activation|excitation|control|fiber|tendon|length|power|reserve|residual|actuator|grf|emg"
-    r"|error|muscle|grm|(^|_)cop(_|\d|[xyz]|$)|(_[pvfm]|^[fmpt]p?\d?)[xyz]\d?$",
+    r"|error|muscle|grm|pressure|(^|[_.])cop(_|\d|[xyz]|$)|([_.][pvfm]|^[fmpt]p?\d?)[xyz](_?\d|_[rl])?$",
+    re.IGNORECASE,
+)
+# Parts of the names that models give to angles; a column of any other name is read as one with a warning.
+_ANGLE_NAME = re.compile(
+    r"flex|ext|bend|rot|tilt|list|angle|add|abd|ele?v|tract|dev|pro|sup|inver|beta|lat_|yaw|pitch|roll|_r\d|_o[xyz]$",
     re.IGNORECASE,
 )
 _COUPLED_KNEE_NAME = re.compile(r"^knee_angle_[rl]_beta$")
 _NO_ANGLES_TITLE = re.compile(
     r"inverse ?dynamics.*|.*(generalized ?|joint ?reaction ?|^model ?|^)forces?|.*(activation|excitation|control)s"
-    r"|static ?optimi[sz]ation.*|moment ?arm.*|.*marker errors.*",
+    r"|static ?optimi[sz]ation.*|moment ?arm.*|.*marker errors.*|.*activation|length|(norm\w*|active|passive)?fiber\w+"
+    r"|tendon\w+|(muscle|actuator|actuation|joint)[ _]?(length|velocit|speed|power)\w*",
     re.IGNORECASE,
 )
 # OpenSim 4's names of states and outputs: /jointset/hip_r/hip_flexion_r/value, /forceset/soleus_r/activation.
@@ -217,6 +223,13 @@ def read_mot(
         text_tables.warn_left_out(
             f"{path}: {text_tables.list_names(others, 3)} are no coordinates, by their names or the file's title; kept "
             "in the file's units."
+        )
+    angles = [name for name, angle in zip(table.names, turning, strict=True) if angle and name not in known]
+    guessed = [name for name in angles if not _ANGLE_NAME.search(name)]
+    if guessed and not states:
+        text_tables.warn_assumed(
+            f"{path}: {text_tables.list_names(guessed, 3)} are read as angles, which their names do not say "
+            "(rotational=…)."
         )
     degrees = True if table.in_degrees is None and table.header.keys() & SIMM_KEYS else table.in_degrees
     if degrees is None:

@@ -19,14 +19,17 @@ from simspine.io.atomic import write_lines
 from simspine.io.text_tables import StatedRate, uniform_rows
 
 TRC_UNITS = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "dm": 0.1, "in": 0.0254, "ft": 0.3048}
-_UNIT_SPELLINGS = {"inch": "in", "inche": "in", '"': "in", "foot": "ft", "feet": "ft", "'": "ft"}
+_RARE_UNITS = {"um": 1e-6, "µm": 1e-6, "km": 1e3, "yd": 0.9144}  # read where a file names them, never guessed
+_UNIT_SPELLINGS = {"inch": "in", "inche": "in", '"': "in", "foot": "ft", "feet": "ft", "'": "ft", "yard": "yd"}
 _UNIT_SPELLINGS |= {
     prefix + metre: short
-    for prefix, short in (("", "m"), ("milli", "mm"), ("centi", "cm"), ("deci", "dm"))
+    for prefix, short in (("", "m"), ("milli", "mm"), ("centi", "cm"), ("deci", "dm"), ("micro", "um"), ("kilo", "km"))
     for metre in ("meter", "metre")
 }
 PLAUSIBLE_TRC_EXTENTS_M = (0.05, 10.0)  # m, extent of a person in a frame: outside, the unit is wrong
-_USUAL_EXTENTS_M = (0.25, 4.0)  # m, of six markers and more: outside, a warning
+_USUAL_EXTENTS_M = (0.25, 3.0)  # m, of six markers and more: outside, a warning
+_SMALL_EXTENT_M = 0.75  # m, of six markers and more: a warning where another unit makes it a standing person
+_LEAST_PLACEHOLDER, _FARTHEST = 900.0, 1e9  # in a file's unit: x = y = z from here on, any coordinate beyond
 _MANY_MARKERS = 6
 _EXPECTED_COLUMNS_TEXT = (
     " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing in its header?"
@@ -178,15 +181,22 @@ def _whole_points(xyz: np.ndarray, path) -> np.ndarray:
     incomplete = int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum())
     if incomplete:
         text_tables.warn_assumed(f"{path}: {incomplete} points lack one or two of their coordinates; taken as missing.")
-    return without_points_at_zero(np.where(missing, np.nan, xyz), path)
+    return without_placeholders(np.where(missing, np.nan, xyz), path)
 
 
-def without_points_at_zero(xyz: np.ndarray, path) -> np.ndarray:
-    """Points (frames, points, 3) at exactly 0 0 0, where many programs put hidden markers, as missing: a warning."""
-    hidden = (xyz == 0).all(-1)
+def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
+    """Points (frames, points, 3) where many programs put hidden markers, as missing: a warning.
+
+    These are 0 0 0, 9999 9999 9999 and the like, and numbers beyond all lengths (Optotrak's −3.7e28).
+    """
+    with np.errstate(invalid="ignore"):
+        size = np.abs(xyz)
+        equal = (xyz == xyz[..., :1]).all(-1)
+        hidden = equal & ((size[..., 0] == 0) | (size[..., 0] > _LEAST_PLACEHOLDER)) | (size > _FARTHEST).any(-1)
     if hidden.any():
+        place = " ".join(f"{value:g}" for value in xyz[hidden][0])
         text_tables.warn_assumed(
-            f"{path}: {hidden.sum()} times a point is at 0 0 0 ({hidden.any(0).sum()} of {hidden.shape[1]} points), "
+            f"{path}: {hidden.sum()} times a point is at {place} ({hidden.any(0).sum()} of {hidden.shape[1]} points), "
             "where programs put markers that they do not see; taken as missing."
         )
     return np.where(hidden[..., None], np.nan, xyz)
@@ -200,13 +210,16 @@ def metres_per_unit(xyz: np.ndarray, said: str, path: str | os.PathLike) -> floa
     unit = said.strip().strip(".").lower()
     unit = _UNIT_SPELLINGS.get(unit.removesuffix("s"), unit.removesuffix("s") or unit)
     extent = extent_of_points(xyz)
+    if unit in _RARE_UNITS:
+        return _RARE_UNITS[unit]
     if unit in TRC_UNITS:
         others = [u for u in TRC_UNITS if u != unit]
         size = extent * TRC_UNITS[unit]
         few = np.isfinite(xyz).all(-1).any(0).sum() < _MANY_MARKERS
         lowest = PLAUSIBLE_TRC_EXTENTS_M[0] if few else _USUAL_EXTENTS_M[0]
         if np.isnan(extent) or lowest <= size <= PLAUSIBLE_TRC_EXTENTS_M[1]:
-            if size > _USUAL_EXTENTS_M[1]:
+            standing = any(_is_within(extent * TRC_UNITS[u], STANDING_EXTENTS_M) for u in others)
+            if size > _USUAL_EXTENTS_M[1] or (size < _SMALL_EXTENT_M and standing and not few):
                 text_tables.warn_assumed(
                     f"{path}: the header says {said}, which makes the markers {size:.3g} m across in a frame. Is that "
                     "one person, in the unit that the header says?"

@@ -203,12 +203,25 @@ def choose_cameras(
         Of each trial: cameras (z_up, m), findings.
     """
     recordings = {trial: (known["keypoints"], known["cameras"]) for trial, known in trials.items()}
+    for keypoints, cameras in recordings.values():
+        _require_two_views(keypoints, cameras)
     found = {}
     for trial, judged in judge_cameras(recordings, options, triangulation.min_confidence).items():
         timing = trials[trial]["timing"]
         delays = () if timing is None else (assess.check_delays(timing),)
         found[trial] = {"cameras": judged.cameras, "findings": (*delays, *judged.findings)}
     return found
+
+
+def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
+    """Raise `InputError` where no frame shows anything of the person to two cameras."""
+    seen = (keypoints.confidence > 0).any(2)
+    if len(cameras) > 1 and not (seen.sum(1) > 1).any():
+        counts = ", ".join(f"{camera.name} in {count}" for camera, count in zip(cameras, seen.sum(0), strict=False))
+        raise InputError(
+            f"no frame shows the person to two cameras at once: of {keypoints.frames} frames {counts}. Look at the "
+            "images: is it the right recording, and is the person large and whole enough in them?"
+        )
 
 
 CAMERAS = Stage("cameras", choose_cameras, gives=("cameras", "findings"), takes=("keypoints", "cameras", "timing"))

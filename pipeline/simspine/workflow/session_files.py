@@ -30,7 +30,7 @@ from simspine.io.calibration import cameras_as_written, read_calibration
 from simspine.io.exchange import OWN_SOFTWARE, read_poses, write_poses
 from simspine.io.keypoint_json import names_of_skeleton, parse_cells, read_keypoints
 from simspine.io.text_tables import parse_content, read_lines, read_text, warn_assumed, warn_left_out
-from simspine.io.trc import metres_per_unit, without_points_at_zero
+from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import VIDEO_ENDINGS, find_calibration, match_cameras_to_views, open_video
 from simspine.vision.person_frame import Z_AXIS, vertical_of_world
 
@@ -390,7 +390,7 @@ def _person(
     xyz: (frames, points, 3) in the unit. calibrations: files that may say where the cameras were; the first counts.
     said: the points' skeleton; by default their names tell it.
     """
-    xyz, skeleton = without_points_at_zero(xyz, path), load_skeleton(said) if said else skeleton_of_names(names)
+    xyz, skeleton = without_placeholders(xyz, path), load_skeleton(said) if said else skeleton_of_names(names)
     kept = [i for i, name in enumerate(names) if name in skeleton.to_simspine]
     own = tuple(skeleton.to_simspine[names[i]] for i in kept)
     require_points(Markers(own, rate, xyz[:, kept], "z_up"), str(path))
