@@ -47,11 +47,11 @@ def bomb(levels: int, entry: str = "[*a{0}, *a{0}]") -> str:
 )
 def test_what_is_refused(tmp_path, text, words):
     path = written(tmp_path, text)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match=words) as caught:
         read_config(path)
     assert "mine.yaml" in str(caught.value)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_folder_and_bytes_that_are_no_text(tmp_path):

@@ -7,17 +7,20 @@ import sys
 import pytest
 
 from simspine.core.errors import InputError
+from simspine.workflow import up_to_date
 from simspine.workflow.up_to_date import hold_lock, is_lock_held, remove_stale_locks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no flock there")
 HOLDER = (
-    "import sys, time; from pathlib import Path; from simspine.workflow.up_to_date import hold_lock\n"
-    "with hold_lock(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(float(sys.argv[2]))"
+    "import sys; from pathlib import Path; from simspine.workflow.up_to_date import hold_lock\n"
+    "with hold_lock(Path(sys.argv[1]), 'x'): print('held', flush=True); sys.stdin.read()"
 )
 
 
-def holder(path, seconds):
-    run = subprocess.Popen([sys.executable, "-c", HOLDER, str(path), str(seconds)], stdout=subprocess.PIPE, text=True)
+def holder(path):
+    """A process that holds the lock until its input ends."""
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    run = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert run.stdout.readline() == "held\n"
     return run
 
@@ -30,21 +33,22 @@ def test_a_lock_goes_with_its_block(tmp_path):
     assert not is_lock_held(path)
 
 
-def test_another_process_waits_or_gives_up(tmp_path, capsys):
+def test_another_process_waits_or_gives_up(tmp_path, capsys, monkeypatch):
     path = tmp_path / "x.lock"
-    run = holder(path, 0.7)
+    run = holder(path)
     with pytest.raises(InputError, match="somebody is at work"), hold_lock(path, "somebody is at work", 0.1):
         pass
     assert is_lock_held(path)
+    monkeypatch.setattr(up_to_date.time, "sleep", lambda _: run.communicate())  # the holder ends while this one waits
     with hold_lock(path, "somebody is at work"):
-        run.wait()
+        assert run.returncode == 0
     assert capsys.readouterr().err == "somebody is at work; waiting for it.\n"
     assert not path.exists()
 
 
 def test_the_lock_of_a_killed_process_holds_nobody_off(tmp_path):
     path = tmp_path / "x.lock"
-    run = holder(path, 60)
+    run = holder(path)
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert path.exists()

@@ -65,7 +65,7 @@ def run_workflow(
     results = Path(settings.results)
     check_writable(results)
     words = ["--snakefile", str(data_folder("configs").parent / "Snakefile"), "--configfile", str(config)]
-    words += ["--cores", str(cores), "--rerun-incomplete"]
+    words += ["--cores", str(cores), "--rerun-incomplete", "--workflow-profile", "none"]  # none of a stranger's folder
     if dry_run:
         with TemporaryDirectory() as folder:
             subprocess.run([*_snakemake(Path(folder)), *words, "--dry-run", *options], check=False)
@@ -120,8 +120,8 @@ def _unfinished(config: Config, partly: bool) -> list[StageState]:
 
 
 def _snakemake(state: Path) -> list[str]:
-    """Our Snakemake, with a folder for its records."""
-    return [sys.executable, "-m", "simspine.workflow.launch", "--state", str(state)]
+    """Our Snakemake, with a folder for its records. No module of the working directory is imported (-P)."""
+    return [sys.executable, "-P", "-m", "simspine.workflow.launch", "--state", str(state)]
 
 
 def _failure_error(failed: Sequence[str], log: Path) -> str:
@@ -143,7 +143,8 @@ def _follow_output(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
 
-    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
+    commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | {"PATH": commands, "PYTHONSAFEPATH": "1"}
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeLeft()
     console, failed = Console(soft_wrap=True, highlight=False), []
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
