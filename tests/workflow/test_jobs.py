@@ -1,5 +1,6 @@
 """Jobs of several stages, the marks of those that are done, and what `simspine status` says."""
 
+import json
 import re
 import shutil
 
@@ -73,6 +74,16 @@ def test_a_job_of_a_trial_plans_no_other(copied):
 
 
 AFTER = ["detect", "cameras", "markers", "scale", "motion"]
+OTHER_KINDS = (
+    {"outputs": []}, {"outputs": None}, {"outputs": {"a": [1]}}, {"seconds": "1"}, {"seconds": float("nan")},
+    {"fingerprint": 7}, {"fingerprint": {"inputs": [1, 2]}}, {"fingerprint": {}}, {"notes": 1},
+)  # fmt: skip
+
+
+def spoil_manifest(project, **entries) -> None:
+    """Entries of another kind, as somebody else's program leaves them."""
+    path = project.results / "S01/manifests/scale.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
 
 
 @pytest.mark.parametrize(
@@ -86,6 +97,7 @@ AFTER = ["detect", "cameras", "markers", "scale", "motion"]
         (lambda p: p.change(body={"recipe": "coupled"}), AFTER[:3]),
         (lambda p: p.change(ik={"weights": {"LKnee": 0.5}}), AFTER[:4]),
         (lambda p: (p.results / "S01/manifests/scale.json").write_text("{"), AFTER[:3]),
+        *((lambda p, kind=kind: spoil_manifest(p, **kind), AFTER[:3]) for kind in OTHER_KINDS),
         (lambda p: (p.folder / "cameras.toml").unlink(), []),
     ],
 )

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pydantic import BaseModel, FiniteFloat
+
 from simspine import __version__
 from simspine.core.errors import InputError, reason_of, require_path
 from simspine.io.atomic import make_folder, write_text
@@ -283,14 +285,28 @@ def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bo
         return True
 
 
+class _Fingerprint(BaseModel):
+    inputs: list[tuple[str, str]]
+    settings: str
+    version: str
+    code: str
+
+
+class _Manifest(BaseModel):
+    fingerprint: _Fingerprint
+    outputs: dict[str, str]
+    seconds: FiniteFloat
+    notes: dict
+
+
 def read_task_manifest(path: Path) -> dict:
     """What a task left; empty if there is no readable manifest (then the work is simply done again)."""
-    try:
+    with suppress(InputError, OSError, ValueError):
         require_path(path)
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return found if {"fingerprint", "outputs", "seconds", "notes"} <= set(found) else {}
-    except (OSError, ValueError, TypeError, RecursionError):
-        return {}
+        content = path.read_bytes()
+        _Manifest.model_validate_json(content, strict=True)
+        return json.loads(content)
+    return {}
 
 
 def reason_not_done(path: Path, task: StageTask, stage: str, of: Callable[[Path], str] = file_checksum) -> str | None:
@@ -308,9 +324,9 @@ def manifest_difference(
     entry: dict, fingerprint: dict, outputs: tuple[Path, ...], of: Callable[[Path], str] = file_checksum
 ) -> str | None:
     """What of a task is not as its manifest says; None if all is. entry: the manifest, or {}."""
-    old = entry.get("fingerprint")
-    if not isinstance(old, dict):
+    if not entry:
         return "not made yet"
+    old = entry["fingerprint"]
     if old != fingerprint:
         return _changed_text(old, fingerprint)
     missing = [path.name for path in outputs if not path.exists()]
@@ -326,11 +342,10 @@ def manifest_difference(
 def _changed_text(old: dict, new: dict) -> str:
     """Which part of a fingerprint differs."""
     for part, said in (("version", "made by another version"), ("settings", "settings changed")):
-        if old.get(part) != new[part]:
+        if old[part] != new[part]:
             return said
-    if old.get("inputs") != new["inputs"]:
-        before = [tuple(entry) for entry in old.get("inputs", ())]
-        names = [name for name, value in new["inputs"] if (name, value) not in before]
+    if old["inputs"] != new["inputs"]:
+        names = [entry[0] for entry in new["inputs"] if entry not in old["inputs"]]
         return f"{names[0]} changed" if names else "there are fewer inputs"
     return "made by other code"
 
