@@ -32,6 +32,7 @@ def bomb(levels: int, entry: str = "[*a{0}, *a{0}]") -> str:
         (bomb(40), f"aliases stand for more than {MAX_YAML_ENTRIES}"),
         (bomb(40, "{{<<: [*a{0}, *a{0}]}}"), f"aliases stand for more than {MAX_YAML_ENTRIES}"),
         ("a: &a [*a]", "a piece that holds itself"),
+        ("a: [1" + ",1" * 200_000 + "]", f"more than {MAX_YAML_ENTRIES} entries"),
         ("[" * 60 + "]" * 60, "levels of nesting"),
         ("[" * 30_000, "levels of nesting"),
         ("a: " + "- " * 2000, "cannot be read as YAML"),

@@ -13,6 +13,7 @@ from simspine.core.errors import InputError
 from simspine.workflow import jobs, stages, up_to_date
 from simspine.workflow.jobs import (
     all_jobs,
+    check_results,
     mark_done,
     mark_of,
     marks_of,
@@ -105,6 +106,21 @@ def test_a_job_is_marked_if_it_and_all_before_it_are_done(copied, spoil, left):
     assert marked(copied) == set(AFTER)
     spoil(copied)
     assert marked(copied) == set(left)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "report.html", "logs/app.log"])
+def test_files_of_others_are_not_replaced(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine: 1\n")
+    with pytest.raises(InputError, match=f"{path.name} is not of simspine, and a run would replace it"):
+        check_results(tmp_path)
+    for made in (tmp_path / "S01/manifests", tmp_path / "manifests", tmp_path / ".lock"):
+        made.mkdir(parents=True)
+        check_results(tmp_path)
+        made.rmdir()
+    (tmp_path / "config.yaml").write_text("name: a\nresults: b\n")  # of a run that was killed soon
+    check_results(tmp_path)
 
 
 def test_no_mark_is_taken_for_a_result(copied):

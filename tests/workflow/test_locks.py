@@ -68,6 +68,25 @@ def test_locks_of_killed_processes_are_removed_and_held_ones_stay(tmp_path):
     assert not left.exists()
 
 
+def test_locks_of_others_stay(tmp_path):
+    """Cargo.lock and Chart.lock are data; and links lead to the folders of others."""
+    outside, results = tmp_path / "project", tmp_path / "results"
+    kept = [outside / "ik/bow.lock", outside / "scale.lock", results / "deploy/manifests/chart/Chart.lock"]
+    kept += [results / "x/manifests/ik/full.lock", results / "x/y/manifests/ik/bow.lock", results / "S1/ik/bow.lock"]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("data" if path.stem == "full" else "")
+    for name in ("S1/manifests", "S2"):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).symlink_to(outside)
+    (results / "manifests").symlink_to(outside)
+    (outside / "manifests").mkdir()
+    kept.append(outside / "manifests/scale.lock")
+    kept[-1].touch()
+    remove_stale_locks(results)
+    assert [path for path in kept if not path.exists()] == []
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_link_in_the_place_of_a_lock_leads_nowhere(tmp_path, there):
     outside, path = tmp_path / "outside", tmp_path / "results/x.lock"

@@ -121,10 +121,14 @@ def hold_lock(
 
 
 def remove_stale_locks(results: Path) -> None:
-    """Remove the lock files of tasks whose process was killed; those that are held stay."""
-    for path in results.rglob("manifests/**/*.lock"):
-        with suppress(InputError), hold_lock(path, "held by another process", patience_s=0.0):
-            pass
+    """Remove the lock files of tasks whose process was killed; those that are held stay, and files of others."""
+    stages = {*CODE_OF, *STAGE_NAMES}
+    for pattern in ("manifests/*.lock", "*/manifests/*.lock", "*/manifests/*/*.lock"):
+        for path in results.glob(pattern):
+            inside = path.resolve() == results.resolve() / path.relative_to(results)  # no link on the way
+            if inside and not stages.isdisjoint((path.stem, path.parent.name)) and path.stat().st_size == 0:
+                with suppress(InputError), hold_lock(path, "held by another process", patience_s=0.0):
+                    pass
 
 
 def is_lock_held(path: Path) -> bool:
