@@ -1,5 +1,6 @@
 """Locks that end with their process."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -31,6 +32,17 @@ def test_a_lock_goes_with_its_block(tmp_path):
         assert is_lock_held(path)
     assert not path.exists()
     assert not is_lock_held(path)
+
+
+def test_a_lock_file_that_cannot_be_removed_spoils_no_work(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch, hold_lock(tmp_path / "x.lock", "x"):
+        patch.setattr(type(tmp_path), "unlink", fails)
+    with hold_lock(tmp_path / "x.lock", "x", 0.1):
+        pass
+    assert not (tmp_path / "x.lock").exists()
 
 
 def test_another_process_waits_or_gives_up(tmp_path, capsys, monkeypatch):

@@ -115,7 +115,8 @@ def hold_lock(
     try:
         yield () if descriptor < 0 else (descriptor,)
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a lock file that stays holds nobody off, and the next run removes it
+            path.unlink()
         if descriptor >= 0:
             os.close(descriptor)
 
