@@ -19,11 +19,19 @@ GENERIC = "Sandybridge"  # with it Numba compiles for any x86-64
 
 
 def variables(name: str) -> dict[str, str] | None:
-    """Environment variables of a set, whichever is in force; None where this processor cannot run it."""
+    """Environment variables of a set, whichever is in force; None where this processor cannot run it.
+
+    OpenBLAS 0.3.34, of NumPy 2.5, crashes with Haswell's kernels where there is AVX-512 (OpenMathLib/OpenBLAS#6013).
+    """
     from llvmlite.binding import get_host_cpu_features
     from numpy._core._multiarray_umath import __cpu_dispatch__ as loops  # NumPy lists them nowhere else
+    from threadpoolctl import threadpool_info
 
-    if not get_host_cpu_features().get("avx512bw" if name == "SkylakeX" else "avx2", False):
+    able = get_host_cpu_features()
+    if not able.get("avx512bw" if name == "SkylakeX" else "avx2", False):
+        return None
+    versions = {library["version"] for library in threadpool_info() if library["internal_api"] == "openblas"}
+    if name == "Haswell" and able.get("avx512bw", False) and any(text.startswith("0.3.34") for text in versions):
         return None
     unlike = [loop for loop in loops if loop.startswith(SETS[name] or "-")]
     chosen = {"OPENBLAS_CORETYPE": name, "NPY_DISABLE_CPU_FEATURES": " ".join(unlike)}
@@ -37,7 +45,7 @@ def command(name: str, words: list[str]) -> int:
     """Exit code of `python WORD…` with a set; 0 where this processor cannot run it."""
     chosen = variables(name)
     if chosen is None:
-        print(f"kernels {name}: skipped, this processor has not the instructions for them", flush=True)
+        print(f"kernels {name}: skipped, they do not run on this processor", flush=True)
         return 0
     print(f"kernels {name}:", *(f"{key}={value!r}" for key, value in chosen.items()), flush=True)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_C")}  # another set's

@@ -515,7 +515,13 @@ def test_a_trial_is_not_called_calibration():
         check_config(FULL | {"subjects": {"S01": {"trials": trials}}})
 
 
-@pytest.mark.parametrize("results", ["", "  ", "-rf", "a{b}", "a\nb", "a\x00"])
+@pytest.mark.parametrize("results", ["./out", "out/", ".//out/."])
+def test_a_folder_for_results_is_written_in_one_way(results):
+    """Snakemake compares names of files as texts."""
+    assert check_config(FULL | {"results": results}).results == "out"
+
+
+@pytest.mark.parametrize("results", ["", "  ", "-rf", "a{b}", "a\nb", "a\x00", ".", "./"])
 def test_names_that_are_no_folder_for_results(results):
     with pytest.raises(InputError, match=r"results"):
         check_config(FULL | {"results": results})

@@ -60,7 +60,7 @@ def test_a_set_is_in_force(name):
     """Asked of the libraries themselves, in a process with that set."""
     said = python(name, "-c", FEATURES).splitlines()
     if variables(name) is None:
-        assert said == [f"kernels {name}: skipped, this processor has not the instructions for them"]
+        assert said == [f"kernels {name}: skipped, they do not run on this processor"]
         return
     kernels, avx512, avx2, numba = json.loads(said[1])
     assert kernels == [name]

@@ -21,7 +21,7 @@ def test_results_come_in_the_order_of_the_items(threads):
 
 
 def test_two_threads_work_at_once_and_one_stays_where_it_is():
-    both = threading.Barrier(2, timeout=10)  # only passed by two at a time
+    both = threading.Barrier(2, timeout=120)  # only passed by two at a time
     assert sorted(map_on_threads(lambda _: both.wait(), range(2), 2)) == [0, 1]
     assert set(map_on_threads(lambda _: threading.get_ident(), range(3))) == {threading.get_ident()}
 

@@ -52,6 +52,13 @@ FAULTS = [
     (Keypoints, KEYPOINTS, {"origin": ["detected", "guessed"]}, "guessed"),
     (Markers, MARKERS, {"names": ["a", "b", "b"]}, "repeated: b"),
     (Markers, MARKERS, {"rate": -1}, "rate is -1"),
+    (Markers, MARKERS, {"rate": 1j}, "rate is 1j, expected a finite number"),
+    (Markers, MARKERS, {"start": np.nan}, "start is nan, expected a finite number"),
+    (Markers, MARKERS, {"names": "ab"}, "names is 'ab', expected texts"),
+    (Markers, MARKERS, {"names": ["a", "b\n"]}, "expected texts in one line"),
+    (Markers, MARKERS, {"xyz": MARKERS["xyz"] + 1j}, "xyz is not made of numbers .found complex128"),
+    (Markers, MARKERS, {"xyz": MARKERS["xyz"].astype(str)}, "xyz is not made of numbers"),
+    (Markers, MARKERS, {"filled": np.ma.masked_all((3, 2), bool)}, "filled is not made of numbers .masked values"),
     (Markers, MARKERS, {"frame": "up"}, "frame is 'up', expected one of z_up, y_up"),
     (Markers, MARKERS, {"xyz": np.ones((3, 4, 3))}, r"xyz has shape \(3, 4, 3\), expected \(any, 2, 3\)"),
     (Markers, MARKERS, {"xyz": np.full((3, 2, 3), np.inf)}, "infinite values; mark missing points with NaN"),
@@ -67,6 +74,18 @@ FAULTS = [
     (Motion, MOTION, {"names": ["a", "a"]}, "repeated: a"),
     (Motion, MOTION, {"rate": "inf"}, "rate is inf"),
 ]
+
+
+def test_masked_values_are_missing():
+    """Not what lies below the mask."""
+    xyz = np.ma.array(MARKERS["xyz"], mask=np.arange(18).reshape(3, 2, 3) % 7 == 0)
+    found = Markers(**MARKERS | {"xyz": xyz}).xyz
+    np.testing.assert_array_equal(np.isnan(found), xyz.mask)
+    np.testing.assert_array_equal(found[~xyz.mask], xyz.compressed())
+    confidence = np.ma.array(KEYPOINTS["confidence"], mask=False)
+    confidence[1, 0, 1] = np.ma.masked
+    seen = Keypoints(**KEYPOINTS | {"confidence": confidence}).confidence
+    np.testing.assert_array_equal(seen, np.where(confidence.mask, 0.0, 1.0))
 
 
 @pytest.mark.parametrize(("kind", "good", "fault", "message"), FAULTS)

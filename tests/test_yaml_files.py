@@ -32,6 +32,7 @@ def bomb(levels: int, entry: str = "[*a{0}, *a{0}]") -> str:
         (bomb(40), f"aliases stand for more than {MAX_YAML_ENTRIES}"),
         (bomb(40, "{{<<: [*a{0}, *a{0}]}}"), f"aliases stand for more than {MAX_YAML_ENTRIES}"),
         ("a: &a [*a]", "a piece that holds itself"),
+        ("a: [1" + ",1" * 200_000 + "]", f"more than {MAX_YAML_ENTRIES} entries"),
         ("[" * 60 + "]" * 60, "levels of nesting"),
         ("[" * 30_000, "levels of nesting"),
         ("a: " + "- " * 2000, "cannot be read as YAML"),
@@ -47,11 +48,11 @@ def bomb(levels: int, entry: str = "[*a{0}, *a{0}]") -> str:
 )
 def test_what_is_refused(tmp_path, text, words):
     path = written(tmp_path, text)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match=words) as caught:
         read_config(path)
     assert "mine.yaml" in str(caught.value)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_folder_and_bytes_that_are_no_text(tmp_path):

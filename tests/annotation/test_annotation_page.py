@@ -82,6 +82,10 @@ class Page:
         self.page.wait_for_function("() => !window.annotate.labels.unsaved.length && !window.annotate.labels.saving")
         return read_journal(self.served.session._path)
 
+    def wait_until_drawn(self):
+        """What was asked for is drawn before the next frame of the screen."""
+        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def picture(self, view):
         from PIL import Image
 
@@ -351,7 +355,7 @@ def test_inferred_points_look_inferred(browser, with_guesses):
         for name in ("Spine_03", "Spine_02"):
             page.do("a.shown = {}; a.points[1].forEach((p, i) => (p.see = i === argument ? 2 : 0)); a.redraw()",
                     page.index(name))  # fmt: skip
-            page.page.wait_for_timeout(100)
+            page.wait_until_drawn()
             at = page.point(1, name)
             u, v = page.do("return a.views[1].toScreen(argument[0], argument[1])", [at["x"], at["y"]])
             red, green, blue = np.moveaxis(page.picture(1).astype(int), 2, 0)
@@ -479,10 +483,10 @@ def test_the_magnifier_shows_while_a_point_is_dragged(opened):
     opened.page.mouse.move(x, y)
     opened.page.mouse.down()
     opened.page.mouse.move(x + 3, y + 3, steps=2)
-    opened.page.wait_for_timeout(100)
+    opened.wait_until_drawn()
     with_loupe = opened.picture(1)
     opened.page.mouse.up()
-    opened.page.wait_for_timeout(100)
+    opened.wait_until_drawn()
     changed = np.abs(with_loupe - opened.picture(1)).sum(-1) > 60
     rows, columns = np.nonzero(changed)
     assert np.ptp(rows) > 130  # a disc of 148 px beside the pointer

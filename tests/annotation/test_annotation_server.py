@@ -19,7 +19,7 @@ EDIT = {"f": 2, "v": 1, "p": "Spine_03", "x": 100.5, "y": 200.25, "see": 2, "how
 def ask(served, path, method="GET", body=None, token=None, **headers):
     """(status, headers, body) of a request whose headers are our own."""
     server = served.server
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
     connection.putrequest(method, f"/{server.token if token is None else token}/{path}", skip_host=True)
     headers = {"Host": f"127.0.0.1:{server.server_port}"} | {k.replace("_", "-"): v for k, v in headers.items()}
     if body is not None:
@@ -180,11 +180,11 @@ def test_the_command_prints_the_address_serves_and_ends_with_ctrl_c(drawn, tmp_p
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background processes ignore it
     ) as process:
         address = process.stdout.readline().strip()
-        with urllib.request.urlopen(address, timeout=20) as page:
+        with urllib.request.urlopen(address, timeout=60) as page:
             assert b"<h1>" in page.read()
         process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=120) == 0
         finally:
             process.kill()
         said = process.stderr.read()
@@ -221,7 +221,7 @@ def test_what_a_browser_is_started_with_works_once(served):
     """Other users can read the arguments of a program; they come too late, and do not learn the token."""
     server, address = served.server, served.server.address_for_once
     assert server.token not in address
-    with urllib.request.urlopen(address, timeout=20) as page:  # follows the redirection
+    with urllib.request.urlopen(address, timeout=60) as page:  # follows the redirection
         assert page.url == server.address
         assert b"<h1>" in page.read()
     status, headers, body = ask(served, "", token=address.rstrip("/").rpartition("/")[2])

@@ -218,6 +218,23 @@ class TestToml:
 RIG = '{"a": {"size": %s, "K": 0, "dist_k1k2p1p2k3": [], "t_m": [], "R_world_to_cam": []}}'
 
 
+@pytest.mark.parametrize("part", ["a", '"a.b"', "'a!b' ", "a-ä"])
+def test_toml_keys_that_take_the_square_of_their_length(tmp_path, part):
+    """40 kB of them cost 1.5 GB and half a minute."""
+    path = tmp_path / "a.toml"
+    path.write_text(".".join([part] * 20_000) + " = 1\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.toml: larger than 1 MiB, or with a key of more than 16 parts"):
+        read_calibration(path)
+
+
+def test_a_name_that_json_has_twice(tmp_path):
+    """Python's reader keeps the last."""
+    path = tmp_path / "a.json"
+    path.write_text('{"a": {"t_m": [0, 0, 1], "t_m": [0, 0, 5]}}')
+    with pytest.raises(InputError, match=r"a\.json: not valid JSON \(an object has t_m twice\)"):
+        read_calibration(path)
+
+
 class TestRig:
     def entry(self, c):
         return {
@@ -413,6 +430,29 @@ class TestEasyMocap:
         text = (tmp_path / "extri.yml").read_text()
         (tmp_path / "extri.yml").write_text(text.replace("T_1", "S_1"))
         with pytest.raises(InputError, match=r"camera '1': 'T' is missing"):
+            read_calibration(tmp_path / "intri.yml")
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            (r"rows: 3", "rows: 4"),
+            (r"rows: 3\n   cols: 3", "rows: -1\n   cols: -9"),
+            (r"rows: 3\n   cols: 3", "rows: 2147483647\n   cols: 2147483647"),
+            (r"cols: 3", "dols: 3"),
+            (r"data: \[", "data: [ x, "),
+            (r"data: \[[^]]*\]", "data: {}"),
+            (r"names:", "names: a\nother:"),
+            (r"---", "--- []\n#"),
+            (r"---", "---\n" + 50_000 * "a: {"),
+        ],
+    )
+    def test_damaged_matrices(self, tmp_path, before, after):
+        """OpenCV's own reader ends the process, asks for 80 GB or raises errors of its own."""
+        self.write(tmp_path, [camera("1")])
+        text = (tmp_path / "intri.yml").read_text()
+        (tmp_path / "intri.yml").write_text(re.sub(before, lambda _: after, text, count=1))
+        assert (tmp_path / "intri.yml").read_text() != text
+        with pytest.raises(InputError, match=re.escape(str(tmp_path))):
             read_calibration(tmp_path / "intri.yml")
 
 

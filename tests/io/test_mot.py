@@ -92,6 +92,11 @@ def test_header_without_unit(tmp_path):
         np.testing.assert_allclose(read_mot(path).values[:, 0], [np.pi / 2, np.pi])
 
 
+def test_a_header_that_contradicts_itself(tmp_path):
+    with pytest.raises(InputError, match="inDegrees is yes in one line of the header and no in another"):
+        read_mot(put(tmp_path, {"pelvis_tilt": [1.0, 2.0]}, extra=["inDegrees=no"]))
+
+
 def test_kind_can_be_said(tmp_path):
     path = put(tmp_path, {"slide": [1, 2], "turn": [90, 180]})
     motion = read_mot(path, rotational={"slide": False})

@@ -224,6 +224,12 @@ def test_videos_without_content_and_cameras_of_another_recording(tmp_path):
         open_video(path)
 
 
+@pytest.mark.parametrize("axes", [["Y1", "X1", "Z1"], ["x", "z", "y"]])
+def test_axes_in_another_order_are_refused(tmp_path, axes):
+    with pytest.raises(InputError, match=f"line 5: the axes are {' '.join(axes)} …, expected X Y Z"):
+        read_trc(write_marker_file(tmp_path / "a.trc", axes=axes * len(NAMES)))
+
+
 # Calibrations.
 
 

@@ -1,5 +1,6 @@
 """Jobs of several stages, the marks of those that are done, and what `simspine status` says."""
 
+import json
 import re
 import shutil
 
@@ -12,6 +13,7 @@ from simspine.core.errors import InputError
 from simspine.workflow import jobs, stages, up_to_date
 from simspine.workflow.jobs import (
     all_jobs,
+    check_results,
     mark_done,
     mark_of,
     marks_of,
@@ -73,6 +75,16 @@ def test_a_job_of_a_trial_plans_no_other(copied):
 
 
 AFTER = ["detect", "cameras", "markers", "scale", "motion"]
+OTHER_KINDS = (
+    {"outputs": []}, {"outputs": None}, {"outputs": {"a": [1]}}, {"seconds": "1"}, {"seconds": float("nan")},
+    {"fingerprint": 7}, {"fingerprint": {"inputs": [1, 2]}}, {"fingerprint": {}}, {"notes": 1},
+)  # fmt: skip
+
+
+def spoil_manifest(project, **entries) -> None:
+    """Entries of another kind, as somebody else's program leaves them."""
+    path = project.results / "S01/manifests/scale.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
 
 
 @pytest.mark.parametrize(
@@ -86,6 +98,7 @@ AFTER = ["detect", "cameras", "markers", "scale", "motion"]
         (lambda p: p.change(body={"recipe": "coupled"}), AFTER[:3]),
         (lambda p: p.change(ik={"weights": {"LKnee": 0.5}}), AFTER[:4]),
         (lambda p: (p.results / "S01/manifests/scale.json").write_text("{"), AFTER[:3]),
+        *((lambda p, kind=kind: spoil_manifest(p, **kind), AFTER[:3]) for kind in OTHER_KINDS),
         (lambda p: (p.folder / "cameras.toml").unlink(), []),
     ],
 )
@@ -93,6 +106,21 @@ def test_a_job_is_marked_if_it_and_all_before_it_are_done(copied, spoil, left):
     assert marked(copied) == set(AFTER)
     spoil(copied)
     assert marked(copied) == set(left)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "report.html", "logs/app.log"])
+def test_files_of_others_are_not_replaced(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine: 1\n")
+    with pytest.raises(InputError, match=f"{path.name} is not of simspine, and a run would replace it"):
+        check_results(tmp_path)
+    for made in (tmp_path / "S01/manifests", tmp_path / "manifests", tmp_path / ".lock"):
+        made.mkdir(parents=True)
+        check_results(tmp_path)
+        made.rmdir()
+    (tmp_path / "config.yaml").write_text("name: a\nresults: b\n")  # of a run that was killed soon
+    check_results(tmp_path)
 
 
 def test_no_mark_is_taken_for_a_result(copied):

@@ -141,6 +141,21 @@ def test_a_changed_configuration_is_honoured_wherever_the_results_are(done, tmp_
     assert outside.read_text() == "kept"
 
 
+def test_a_folder_of_a_stranger_runs_nothing(project):
+    """Its modules are not imported, and Snakemake does not take what it holds for a profile."""
+    trap = "open('trapped', 'w').write('x')"
+    for module in ("yaml", "numpy", "snakemake", "simspine"):
+        (project / f"{module}.py").write_text(trap)
+    for folder in ("default", "profiles/default"):
+        (project / folder).mkdir(parents=True)
+        resources = "default-resources:\n  - \"mem_mb=__import__('pathlib').Path('trapped').touch() or 100\"\n"
+        (project / folder / "config.yaml").write_text(resources)
+    planned = simspine("run", "mine.yaml", "--dry-run", folder=project)
+    assert planned.returncode == 0, planned.stderr
+    assert "rule motion" in planned.stdout
+    assert not (project / "trapped").exists()
+
+
 def test_links_are_not_followed_out_of_the_results(tmp_path):
     outside, results = tmp_path / "outside", tmp_path / "results"
     for folder in (outside, results / "benchmarks/S01"):

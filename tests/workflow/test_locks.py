@@ -1,5 +1,6 @@
 """Locks that end with their process."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -7,17 +8,20 @@ import sys
 import pytest
 
 from simspine.core.errors import InputError
+from simspine.workflow import up_to_date
 from simspine.workflow.up_to_date import hold_lock, is_lock_held, remove_stale_locks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no flock there")
 HOLDER = (
-    "import sys, time; from pathlib import Path; from simspine.workflow.up_to_date import hold_lock\n"
-    "with hold_lock(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(float(sys.argv[2]))"
+    "import sys; from pathlib import Path; from simspine.workflow.up_to_date import hold_lock\n"
+    "with hold_lock(Path(sys.argv[1]), 'x'): print('held', flush=True); sys.stdin.read()"
 )
 
 
-def holder(path, seconds):
-    run = subprocess.Popen([sys.executable, "-c", HOLDER, str(path), str(seconds)], stdout=subprocess.PIPE, text=True)
+def holder(path):
+    """A process that holds the lock until its input ends."""
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    run = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert run.stdout.readline() == "held\n"
     return run
 
@@ -30,21 +34,33 @@ def test_a_lock_goes_with_its_block(tmp_path):
     assert not is_lock_held(path)
 
 
-def test_another_process_waits_or_gives_up(tmp_path, capsys):
+def test_a_lock_file_that_cannot_be_removed_spoils_no_work(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch, hold_lock(tmp_path / "x.lock", "x"):
+        patch.setattr(type(tmp_path), "unlink", fails)
+    with hold_lock(tmp_path / "x.lock", "x", 0.1):
+        pass
+    assert not (tmp_path / "x.lock").exists()
+
+
+def test_another_process_waits_or_gives_up(tmp_path, capsys, monkeypatch):
     path = tmp_path / "x.lock"
-    run = holder(path, 0.7)
+    run = holder(path)
     with pytest.raises(InputError, match="somebody is at work"), hold_lock(path, "somebody is at work", 0.1):
         pass
     assert is_lock_held(path)
+    monkeypatch.setattr(up_to_date.time, "sleep", lambda _: run.communicate())  # the holder ends while this one waits
     with hold_lock(path, "somebody is at work"):
-        run.wait()
+        assert run.returncode == 0
     assert capsys.readouterr().err == "somebody is at work; waiting for it.\n"
     assert not path.exists()
 
 
 def test_the_lock_of_a_killed_process_holds_nobody_off(tmp_path):
     path = tmp_path / "x.lock"
-    run = holder(path, 60)
+    run = holder(path)
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert path.exists()
@@ -62,6 +78,25 @@ def test_locks_of_killed_processes_are_removed_and_held_ones_stay(tmp_path):
         remove_stale_locks(tmp_path)
         assert held.exists()
     assert not left.exists()
+
+
+def test_locks_of_others_stay(tmp_path):
+    """Cargo.lock and Chart.lock are data; and links lead to the folders of others."""
+    outside, results = tmp_path / "project", tmp_path / "results"
+    kept = [outside / "ik/bow.lock", outside / "scale.lock", results / "deploy/manifests/chart/Chart.lock"]
+    kept += [results / "x/manifests/ik/full.lock", results / "x/y/manifests/ik/bow.lock", results / "S1/ik/bow.lock"]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("data" if path.stem == "full" else "")
+    for name in ("S1/manifests", "S2"):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).symlink_to(outside)
+    (results / "manifests").symlink_to(outside)
+    (outside / "manifests").mkdir()
+    kept.append(outside / "manifests/scale.lock")
+    kept[-1].touch()
+    remove_stale_locks(results)
+    assert [path for path in kept if not path.exists()] == []
 
 
 @pytest.mark.parametrize("there", [True, False])

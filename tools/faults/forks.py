@@ -66,8 +66,8 @@ def _answer(asking: socket.socket, program: Callable[[Sequence[str]], object]) -
     os.environ.update(environment)
     sys.argv = words
     try:
-        if words[1:3] == ["-m", run_snakemake.__module__]:
-            return run_snakemake(words[3:])
+        if words[1:4] == ["-P", "-m", run_snakemake.__module__]:
+            return run_snakemake(words[4:])
         program(words[1:])
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -6,7 +6,6 @@ triangulated and where the body has it. Current detectors of body points reach 2
 again until the spine is no worse than the reference detector's points.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from simspine.core.arrays import rms_of_known
 from simspine.core.errors import InputError, reason_of
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, is_skin_marker
 from simspine.estimation.result import Result
-from simspine.io.text_tables import parse_content, read_bytes
+from simspine.io.text_tables import load_json, parse_content, read_bytes
 from simspine.workflow.results import load_result
 from simspine.workflow.views import find_results
 
@@ -215,7 +214,7 @@ def body_validation_json(found: Validation) -> dict:
 
 def frames_to_annotate(path: Path) -> tuple[int, ...]:
     """Frames that the JSON of a validation names: those to annotate again, then those in which the spine is worse."""
-    content = parse_content(json.loads, read_bytes(path), "valid JSON", path)
+    content = parse_content(load_json, read_bytes(path), "valid JSON", path)
     try:
         frames = [*content["frames_again"], *content["frames_worse"]]
         if any(type(frame) is not int for frame in frames):

@@ -12,9 +12,24 @@ from numpy.typing import ArrayLike, DTypeLike
 from simspine.core.errors import InputError
 
 
+def number_array(value: ArrayLike, dtype: DTypeLike = float) -> np.ndarray:
+    """`value` as a plain array. Masked values become NaN, which marks what is missing.
+
+    Raises `ValueError` or `TypeError` for what is not made of numbers: texts, dates, complex numbers.
+    """
+    given = np.asanyarray(value)
+    if given.dtype.kind not in "biufO":
+        raise ValueError(f"found {given.dtype}")
+    if isinstance(given, np.ma.MaskedArray) and given.mask.any():
+        if dtype is not float:
+            raise ValueError("masked values have no meaning there")
+        given = given.astype(float).filled(np.nan)
+    return np.asarray(given, dtype)
+
+
 def require_shape(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike = float) -> np.ndarray:
     """`value` as an array of exactly `shape`, or an error that names both shapes."""
-    array = np.asarray(value, dtype)
+    array = number_array(value, dtype)
     if array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
     return array

@@ -41,29 +41,33 @@ def read_yaml(path: str | Path) -> Any:
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_YAML_BYTES + 1)
-        if len(content) > MAX_YAML_BYTES:
-            raise InputError(f"{path}: larger than {MAX_YAML_BYTES >> 20} MiB, which no configuration or recipe is.")
-        text = content.decode("utf-8-sig")
-        return _checked_node(text, str(path))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
-    except InputError:
-        raise
-    except RecursionError:
-        raise InputError(f"{path}: more than {MAX_YAML_DEPTH} levels of nesting; write it without.") from None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as YAML: {error}") from None
+    return parse_yaml(content, str(path))
 
 
-def _checked_node(text: str, where: str) -> Any:
-    """What `yaml.safe_load` gives, its tree checked before anything is made of it, and parsed once for both."""
-    loader = yaml.SafeLoader(text)
+def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
+    """As `read_yaml`, of a file's content. The tree is checked before anything is made of it.
+
+    numbers: without, all scalars are texts. where: names the file in messages.
+    """
+    if len(content) > MAX_YAML_BYTES:
+        raise InputError(f"{where}: larger than {MAX_YAML_BYTES >> 20} MiB, which no configuration or recipe is.")
+    if len(re.findall(rb"[,\n]", content)) > MAX_YAML_ENTRIES:  # building that many takes long
+        raise InputError(f"{where}: more than {MAX_YAML_ENTRIES} entries, which no configuration or recipe has.")
     try:
+        loader = (yaml.SafeLoader if numbers else yaml.BaseLoader)(content.decode("utf-8-sig"))
         root = loader.get_single_node()
         _check_nodes(root, where)
         return None if root is None else loader.construct_document(root)
-    finally:
-        loader.dispose()
+    except InputError:
+        raise
+    except RecursionError:
+        raise InputError(f"{where}: more than {MAX_YAML_DEPTH} levels of nesting; write it without.") from None
+    except (ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise InputError(f"{where} cannot be read as YAML: {error}") from None
 
 
 def _check_nodes(root: yaml.Node | None, where: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from simspine.core.arrays import Unchanging
+from simspine.core.arrays import Unchanging, number_array
 from simspine.core.errors import InputError, index_of_name
 
 MAX_CAMERA_DISTANCE_M = 200.0  # cameras farther apart, or from the origin, were not given in metres
@@ -95,6 +95,16 @@ def _is_unchanging(value) -> bool:
     return False
 
 
+def _finite_number(name: str, value) -> float:
+    try:
+        number = float(value)
+        if np.isfinite(number):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"{name} is {value!s:.80}, expected a finite number.")
+
+
 def _equal_values(a: Any, b: Any) -> bool:
     """Equal content of fields; NaN equals NaN."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
@@ -112,7 +122,8 @@ def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...]
     An array that nobody can write to is kept; else it is copied: those of a long trial are most of the memory.
     """
     try:
-        array = value if _is_unchanging(value) and value.dtype == dtype else np.array(value, dtype=dtype)
+        kept = _is_unchanging(value) and value.dtype == dtype
+        array = value if kept else np.array(number_array(value, dtype))
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{owner}.{field} is not made of numbers ({error}).") from None
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
@@ -148,11 +159,14 @@ class _Named(Frozen):
     rate: float
 
     def __post_init__(self):
-        owner, names, rate = type(self).__name__, tuple(str(name) for name in self.names), float(self.rate)
+        owner, names = type(self).__name__, tuple(str(name) for name in self.names)
+        rate = _finite_number(f"{owner}.rate", self.rate)
+        if isinstance(self.names, str) or any(not name or min(name) < " " for name in names):
+            raise InputError(f"{owner}.names is {self.names!r:.80}, expected texts in one line, none of them empty.")
         repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         if repeated:
             raise InputError(f"{owner}.names must be unique; repeated: {', '.join(repeated)}.")
-        if not (np.isfinite(rate) and rate > 0):
+        if rate <= 0:
             raise InputError(f"{owner}.rate is {rate}, expected a positive number of frames per second.")
         self._set(names=names, rate=rate)
 
@@ -370,7 +384,7 @@ class Markers(_PointSet):
         xyz = self._array("xyz", (None, len(self.names), 3))
         if np.isinf(xyz).any():
             raise InputError("Markers.xyz holds infinite values; mark missing points with NaN.")
-        self._set(start=float(self.start))
+        self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
         if self.weight is not None:
             weight = self._array("weight", xyz.shape[:2])
             if not np.isfinite(weight).all() or (weight < 0).any():
@@ -441,7 +455,7 @@ class Motion(_Named):
         super().__post_init__()
         values = self._array("values", (None, len(self.names)))
         self._array("rotational", (len(self.names),), bool)
-        self._set(start=float(self.start))
+        self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
         if self.deviation is not None:
             self._array("deviation", values.shape)
 

@@ -1,10 +1,8 @@
 """Camera calibrations: Pose2Sim's TOML (read, written); those of Anipose, FreeMoCap, Caliscope, OpenCap, EasyMocap,
 Qualisys and Vicon, and JSON (read)."""
 
-import json
 import os
 import re
-import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
@@ -14,7 +12,8 @@ import numpy as np
 import scipy
 import tomli_w
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, reason_of, unknown_name
+from simspine.core.settings import parse_yaml
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
@@ -154,7 +153,7 @@ def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
 
 
 def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
-    content = text_tables.parse_content(tomllib.loads, text, "valid TOML", path)
+    content = text_tables.parse_toml(text, path)
     inner = content.get("cameras")
     if isinstance(inner, dict) and "matrix" not in inner:  # Caliscope's own file; some of its cameras are left out
         content = {key: table for key, table in inner.items() if not (isinstance(table, dict) and table.get("ignore"))}
@@ -186,7 +185,7 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
 
     dist may be called dist_k1k2p1p2k3; fisheye: true where it is one.
     """
-    content = text_tables.parse_content(json.loads, text, "valid JSON", path)
+    content = text_tables.parse_content(text_tables.load_json, text, "valid JSON", path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras. {_READABLE_FORMATS}")
     if content and not any("K" in entry for entry in content.values()):
@@ -343,31 +342,41 @@ def _cameras_of_opencap(path: Path) -> Iterator[Camera]:
 
 def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:
     """EasyMocap: `K_…`, `dist_…` and perhaps `H_…`, `W_…` of each name in intri.yml, `Rot_…`, `T_…` in extri.yml."""
-    import cv2
-
     stores = []
     for file in (path.with_name("intri.yml"), path.with_name("extri.yml")):
         if not file.is_file():
             raise InputError(f"{path}: EasyMocap's calibration is intri.yml and extri.yml; {file} is missing.")
-        try:
-            stores.append(cv2.FileStorage(text_tables.read_text(file), cv2.FILE_STORAGE_MEMORY))
-        except (cv2.error, SystemError):
-            raise InputError(f"{file}: not YAML as EasyMocap and OpenCV write it.") from None
+        # OpenCV's own reader ends the process where brackets are nested. Without these two its files are plain YAML.
+        text = re.sub(r"^%YAML:.*\n", "", text_tables.read_text(file)).replace("!!opencv-matrix", "")
+        stores.append(parse_yaml(text.encode(), str(file), numbers=False))
     inside, outside = stores
-    listed = inside.getNode("names")
-    for name in (listed.at(i).string() for i in range(listed.size())):
+    names = inside.get("names", []) if isinstance(inside, dict) and isinstance(outside, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path.parent}: intri.yml and extri.yml are not as EasyMocap and OpenCV write them.")
+    for name in names:
         where = f"{path.parent}, EasyMocap's camera {name!r}"
         nodes = {"K": inside, "dist": inside, "Rot": outside, "R": outside, "T": outside}
-        found = {key: store.getNode(f"{key}_{name}").mat() for key, store in nodes.items()}
-        there = {key: matrix for key, matrix in found.items() if matrix is not None}
+        found = {key: store.get(f"{key}_{name}") for key, store in nodes.items()}
+        there = {key: _opencv_matrix(entry, f"{where}: {key}_{name}") for key, entry in found.items() if entry}
         if "Rot" not in there and "R" in there and there["R"].size == 3:  # the rotation vector alone
             there["Rot"] = scipy.spatial.transform.Rotation.from_rotvec(np.ravel(there["R"])).as_matrix()
         K, distortion, R, t = (_required_entry(there, key, where) for key in ("K", "dist", "Rot", "T"))
-        size = [inside.getNode(f"{key}_{name}").real() for key in "WH"]
+        size = [text_tables.parse_number(str(inside.get(f"{key}_{name}", 0)), where) for key in "WH"]
         if min(size) <= 0:
             size = [round(2 * K[0, 2]), round(2 * K[1, 2])]
             text_tables.warn_assumed(f"{where}: no image size (W_{name}, H_{name}); {size[0]}×{size[1]} px assumed.")
         yield _calibrated_camera(name, size, K, distortion=distortion.ravel(), t=t.ravel(), R=R, where=where)
+
+
+def _opencv_matrix(entry, where: str) -> np.ndarray:
+    """A matrix as OpenCV writes it: rows, cols, and data row by row."""
+    try:
+        shape, values = (int(entry["rows"]), int(entry["cols"])), np.array(entry["data"], float)
+        if min(shape) < 1 or values.size != shape[0] * shape[1]:
+            raise ValueError(f"{values.size} numbers for {shape[0]}×{shape[1]}")
+        return values.reshape(shape)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{where} is no matrix of OpenCV ({reason_of(error)}).") from None
 
 
 def _warn_turned(degrees: dict[str, float], path) -> None:

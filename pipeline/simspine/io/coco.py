@@ -16,7 +16,7 @@ from simspine.core.skeletons import load_skeleton, skeleton_of_size
 from simspine.core.types import read_only_array
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
-from simspine.io.text_tables import read_bytes, repeated_names
+from simspine.io.text_tables import load_json, read_bytes, repeated_names
 
 WITHOUT_LATISSIMUS = 35  # SpineTrack's points as its paper lists them
 COCO_HIDDEN, COCO_VISIBLE = 1, 2  # COCO's v; 0: not labelled
@@ -155,7 +155,7 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
     """
     text = read_bytes(path)
     with naming_content(path, "COCO keypoints"):
-        content = json.loads(text)
+        content = load_json(text)
         images = {image["id"]: image for image in content["images"]}
         rows = content["annotations"]
         of = [images[row["image_id"]] for row in rows]
@@ -195,7 +195,7 @@ def read_coco_results(path: Path) -> dict[str, np.ndarray]:
     """
     text = read_bytes(path)
     with naming_content(path, "a list of COCO keypoint results"):
-        rows = json.loads(text)
+        rows = load_json(text)
         points = len(rows[0]["keypoints"]) // 3
         return {
             "image_id": np.array([str(row["image_id"]) for row in rows]),
@@ -323,7 +323,7 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
     points = np.where(found["keypoints"][..., 2:] > 0, found["keypoints"], 0.0)
     status = np.where(points[..., 2] > 0, POINT_STATUSES.index("corrected"), 0)
     count = status.shape[1]
-    rows = json.loads(read_bytes(path))["annotations"]
+    rows = load_json(read_bytes(path))["annotations"]
     for i, words in enumerate(row.get("status") for row in rows):
         if words is None:
             continue

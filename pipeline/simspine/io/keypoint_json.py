@@ -18,7 +18,7 @@ from simspine.core.errors import InputError, naming_content, require_distinct_fi
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
-from simspine.io.text_tables import ASSUMED_RATE
+from simspine.io.text_tables import ASSUMED_RATE, load_json
 
 _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
 TABLE_ENDINGS = (".csv", ".h5", ".hdf5")
@@ -238,7 +238,7 @@ def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
 def _people_in_file(content: bytes, path: Path) -> Iterator[np.ndarray]:
     """The people of one file, each (points, 3); a point without score is NaN. Those without a pose are left out."""
     with naming_content(path, "a keypoint file as OpenPose writes them"):
-        people = json.loads(content)["people"]
+        people = load_json(content)["people"]
         poses = [next((person[key] for key in _POSE_KEYS if person.get(key)), ()) for person in people or ()]
         arrays = [np.array(pose, float) for pose in poses]
     for person in arrays:

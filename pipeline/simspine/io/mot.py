@@ -56,6 +56,8 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
     for _, line in lines[:end]:
         key, equals, value = line.strip(_PADDING_CHARACTERS).partition("=" if "=" in line else " ")
         if equals and (" " not in key.strip() if "=" in line else key in SIMM_KEYS):
+            if key.strip() == "inDegrees" and header.get("inDegrees", value.strip()).lower() != value.strip().lower():
+                raise InputError(f"{path}: inDegrees is yes in one line of the header and no in another; keep one.")
             header[key.strip()] = value.strip()
     if len(lines) == end + 1:
         raise InputError(f"{path}: nothing after 'endheader'; expected a row of labels.")

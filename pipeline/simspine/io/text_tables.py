@@ -1,13 +1,15 @@
 """What text formats share: tolerant lines in, numbers out, names of columns, the frame rate behind printed times."""
 
+import json
 import os
 import re
+import tomllib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +23,9 @@ _MISSING_NUMBER = re.compile(r"|[+-]?(nan(\(\w*\))?|1\.#(qnan|snan|ind|nan)\d*)|
 _INFINITE_NUMBER = re.compile(r"[+-]?1\.#inf\d*")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS_SEPARATED = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_MOST_TOML_BYTES = 1 << 20
+# A dotted key of more than 16 parts: tomllib keeps each of its beginnings, in all the square of its length.
+_LONG_TOML_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"(?:\\.|[^"\\\n])*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){16}""")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +79,25 @@ def parse_content(loads: Callable[[C], T], content: C, kind: str, path: str | os
         return loads(content)
     except (ValueError, SyntaxError, LookupError, RecursionError) as error:
         raise InputError(f"{path}: not {kind} ({reason_of(error)}).") from None
+
+
+def parse_toml(text: str, path: str | os.PathLike) -> dict[str, Any]:
+    """Content of a TOML file. Raises `InputError` also for one that takes very long."""
+    if len(text) > _MOST_TOML_BYTES or _LONG_TOML_KEY.search(text):
+        raise InputError(f"{path}: larger than 1 MiB, or with a key of more than 16 parts; not written by a program.")
+    return parse_content(tomllib.loads, text, "valid TOML", path)
+
+
+def load_json(content: str | bytes) -> Any:
+    """As `json.loads`; `ValueError` for a name that an object has twice, of which that keeps the last."""
+    return json.loads(content, object_pairs_hook=_unique_names)
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"an object has {repeated_names(name for name, _ in pairs)} twice")
+    return found
 
 
 def read_lines(path: str | os.PathLike) -> list[tuple[int, str]]:

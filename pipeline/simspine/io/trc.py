@@ -89,7 +89,14 @@ def read_trc(
     mark = text_tables.cell_separator(lines[1][1]) or "\t"
     header = dict(zip(*(text_tables.split_cells(line, mark) for _, line in lines[1:3]), strict=False))
     names = _marker_names(*lines[3], path)
-    rows = lines[5:] if len(lines) > 4 and _is_row_of_axes(lines[4][1]) else lines[4:]
+    rows = lines[4:]
+    if len(lines) > 4 and _is_row_of_axes(lines[4][1]):
+        rows = lines[5:]
+        axes = re.findall(r"\b[XYZ]\d*\b", lines[4][1], re.IGNORECASE)
+        if any(axis[0].upper() != "XYZ"[place % 3] for place, axis in enumerate(axes)):
+            raise InputError(
+                f"{path}, line {lines[4][0]}: the axes are {' '.join(axes[:3])} …, expected X Y Z. Reorder the columns."
+            )
     if not rows:
         raise InputError(f"{path}: a header without data; no row after line {lines[-1][0]}.")
     found = text_tables.parse_table(

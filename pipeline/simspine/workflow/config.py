@@ -84,12 +84,17 @@ class Config(Options):
     @field_validator("results")
     @classmethod
     def _no_pattern(cls, results: str) -> str:
-        """Snakemake would read braces as wildcards, programs a hyphen as an option; logs show no control character."""
+        """Snakemake would read braces as wildcards, programs a hyphen as an option; logs show no control character.
+
+        A path as Snakemake and `pathlib` both write it: without `./`, `//` and a slash at its end.
+        """
         if not results.strip() or results.startswith("-"):
             raise ValueError(f"{results!r} cannot be a folder for results; name one that does not begin with a hyphen")
         if found := [c for c in results if c in "{}" or not c.isprintable()]:
             raise ValueError(f"{results!r} holds {found[0]!r}; name a folder without braces and control characters")
-        return results
+        if (plain := Path(results).as_posix()) == ".":
+            raise ValueError(f"{results!r} is the working directory; name a folder of their own")
+        return plain
 
     @model_validator(mode="after")
     def _all_subjects(self):

@@ -1,6 +1,5 @@
 """Which files a trial starts from, and what every stage is given: configuration, subject, files, progress."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +15,7 @@ from simspine.core.settings import data_folder, read_yaml
 from simspine.core.types import Camera, Markers
 from simspine.io.band_table import read_bands
 from simspine.io.keypoint_json import TABLE_ENDINGS
-from simspine.io.text_tables import read_bytes
+from simspine.io.text_tables import load_json, read_bytes
 from simspine.io.video import demo_folder, find_project
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
@@ -176,7 +175,7 @@ def open_copy_once(root: str, cameras: str | None, lens: str | None) -> "HumanCo
 def _copy_rigs(path: Path) -> list[str]:
     """Names of what a JSON calibration holds; none if it is damaged, which its reader says better."""
     try:
-        content = json.loads(read_bytes(path))
+        content = load_json(read_bytes(path))
     except (OSError, ValueError, RecursionError):
         return []
     return list(content) if isinstance(content, dict) else []

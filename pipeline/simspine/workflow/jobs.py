@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from simspine.core.errors import InputError
+from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import SharedSubject
@@ -26,6 +27,11 @@ from simspine.workflow.up_to_date import (
 )
 
 CAPTURE_JOB = "capture"  # a job where the data set is made first
+REPLACED_BY_A_RUN = (
+    "config.yaml", "report.html", "manifest.json", "provenance.json", "summary.json", "timings.json", "clinical.csv",
+    "quality.csv", "quality.json", "logs/*", "benchmarks/*",
+)  # fmt: skip
+MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log")
 STATE = ".workflow"  # in the results: working state of Snakemake; may be removed whenever no run is at work
 
 
@@ -118,6 +124,17 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"results cannot be written to {folder}: {there} is a file. Change `results`.")
     if not os.access(there, os.W_OK):
         raise InputError(f"results cannot be written to {folder}: no permission to write in {there}. Change `results`.")
+
+
+def check_results(folder: Path) -> None:
+    """`check_writable`, and `InputError` where a run would replace files in a folder that simspine did not make."""
+    check_writable(folder)
+    there = [path for name in REPLACED_BY_A_RUN for path in folder.glob(name)]
+    if there and not any(path for name in MADE_BY_A_RUN for path in folder.glob(name)):
+        with suppress(InputError, TypeError):
+            if {"name", "results"} <= set(read_yaml(folder / "config.yaml")):  # the copy of a run that was killed
+                return
+        raise InputError(f"{there[0]} is not of simspine, and a run would replace it. Change `results`.")
 
 
 # Jobs: manifests alone say what is done (`workflow/up_to_date.py`). A job finds out by itself which of its stages are.

@@ -32,7 +32,7 @@ from simspine.workflow.jobs import (
     STATE_WAITING,
     StageState,
     all_jobs,
-    check_writable,
+    check_results,
     prepare_results,
     run_job,
     stage_states,
@@ -63,12 +63,13 @@ def run_workflow(
     settings = read_config(config)
     check_inputs(settings)
     results = Path(settings.results)
-    check_writable(results)
+    check_results(results)
     words = ["--snakefile", str(data_folder("configs").parent / "Snakefile"), "--configfile", str(config)]
-    words += ["--cores", str(cores), "--rerun-incomplete"]
+    words += ["--cores", str(cores), "--rerun-incomplete", "--workflow-profile", "none"]  # none of a stranger's folder
     if dry_run:
         with TemporaryDirectory() as folder:
-            subprocess.run([*_snakemake(Path(folder)), *words, "--dry-run", *options], check=False)
+            if subprocess.run([*_snakemake(Path(folder)), *words, "--dry-run", *options], check=False).returncode:
+                raise InputError("the workflow cannot be planned; Snakemake says above why.")
         return
     command = [*_snakemake(results / STATE), *words, *options]
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S) as lock:
@@ -96,7 +97,7 @@ def run_here(config: Path) -> None:
     settings = read_config(config)
     check_inputs(settings)
     results = Path(settings.results)
-    check_writable(results)
+    check_results(results)
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S):
         prepare_results(results, config)
         for job, subject, trial in all_jobs(settings):
@@ -120,8 +121,8 @@ def _unfinished(config: Config, partly: bool) -> list[StageState]:
 
 
 def _snakemake(state: Path) -> list[str]:
-    """Our Snakemake, with a folder for its records."""
-    return [sys.executable, "-m", "simspine.workflow.launch", "--state", str(state)]
+    """Our Snakemake, with a folder for its records. No module of the working directory is imported (-P)."""
+    return [sys.executable, "-P", "-m", "simspine.workflow.launch", "--state", str(state)]
 
 
 def _failure_error(failed: Sequence[str], log: Path) -> str:
@@ -143,7 +144,8 @@ def _follow_output(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
 
-    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
+    commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | {"PATH": commands, "PYTHONSAFEPATH": "1"}
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeLeft()
     console, failed = Console(soft_wrap=True, highlight=False), []
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:

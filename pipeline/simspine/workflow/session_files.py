@@ -6,7 +6,6 @@ space (FreeMoCap, Caliscope, Anipose, EasyMocap, movement), or files of markers 
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,7 +28,15 @@ from simspine.io.c3d import read_markers
 from simspine.io.calibration import cameras_as_written, read_calibration
 from simspine.io.exchange import OWN_SOFTWARE, read_poses, write_poses
 from simspine.io.keypoint_json import names_of_skeleton, parse_cells, read_keypoints
-from simspine.io.text_tables import parse_content, read_lines, read_text, warn_assumed, warn_left_out
+from simspine.io.text_tables import (
+    load_json,
+    parse_content,
+    parse_toml,
+    read_lines,
+    read_text,
+    warn_assumed,
+    warn_left_out,
+)
 from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import VIDEO_ENDINGS, find_calibration, match_cameras_to_views, open_video
 from simspine.vision.person_frame import Z_AXIS, vertical_of_world
@@ -109,7 +116,7 @@ def _write_anipose(own: pd.DataFrame, config: Path, path: Path, names: Sequence[
 
 def _toml_of(path: Path) -> dict[str, Any]:
     """{} where there is no such file."""
-    return parse_content(tomllib.loads, read_text(path), "valid TOML", path) if path.is_file() else {}
+    return parse_toml(read_text(path), path) if path.is_file() else {}
 
 
 def _write_caliscope(frames: pd.DataFrame, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
@@ -285,7 +292,7 @@ def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
 def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
     for place in sorted((*folder.glob("keypoints3d"), *folder.glob("output*/**/keypoints3d"))):
         files = sorted(place.glob("*.json"))
-        frames = [parse_content(json.loads, read_text(path), "valid JSON", path) for path in files]
+        frames = [parse_content(load_json, read_text(path), "valid JSON", path) for path in files]
         with naming_content(place, "files of people with id and keypoints3d"):
             people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
         numbers = sorted({key for frame in people for key in frame})

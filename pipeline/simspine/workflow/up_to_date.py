@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pydantic import BaseModel, FiniteFloat
+
 from simspine import __version__
 from simspine.core.errors import InputError, reason_of, require_path
 from simspine.io.atomic import make_folder, write_text
@@ -113,16 +115,21 @@ def hold_lock(
     try:
         yield () if descriptor < 0 else (descriptor,)
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a lock file that stays holds nobody off, and the next run removes it
+            path.unlink()
         if descriptor >= 0:
             os.close(descriptor)
 
 
 def remove_stale_locks(results: Path) -> None:
-    """Remove the lock files of tasks whose process was killed; those that are held stay."""
-    for path in results.rglob("manifests/**/*.lock"):
-        with suppress(InputError), hold_lock(path, "held by another process", patience_s=0.0):
-            pass
+    """Remove the lock files of tasks whose process was killed; those that are held stay, and files of others."""
+    stages = {*CODE_OF, *STAGE_NAMES}
+    for pattern in ("manifests/*.lock", "*/manifests/*.lock", "*/manifests/*/*.lock"):
+        for path in results.glob(pattern):
+            inside = path.resolve() == results.resolve() / path.relative_to(results)  # no link on the way
+            if inside and not stages.isdisjoint((path.stem, path.parent.name)) and path.stat().st_size == 0:
+                with suppress(InputError), hold_lock(path, "held by another process", patience_s=0.0):
+                    pass
 
 
 def is_lock_held(path: Path) -> bool:
@@ -283,13 +290,28 @@ def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bo
         return True
 
 
+class _Fingerprint(BaseModel):
+    inputs: list[tuple[str, str]]
+    settings: str
+    version: str
+    code: str
+
+
+class _Manifest(BaseModel):
+    fingerprint: _Fingerprint
+    outputs: dict[str, str]
+    seconds: FiniteFloat
+    notes: dict
+
+
 def read_task_manifest(path: Path) -> dict:
     """What a task left; empty if there is no readable manifest (then the work is simply done again)."""
-    try:
-        found = read_json(path)
-        return found if {"fingerprint", "outputs", "seconds", "notes"} <= set(found) else {}
-    except (InputError, TypeError):
-        return {}
+    with suppress(InputError, OSError, ValueError):
+        require_path(path)
+        content = path.read_bytes()
+        _Manifest.model_validate_json(content, strict=True)
+        return json.loads(content)
+    return {}
 
 
 def reason_not_done(path: Path, task: StageTask, stage: str, of: Callable[[Path], str] = file_checksum) -> str | None:
@@ -307,9 +329,9 @@ def manifest_difference(
     entry: dict, fingerprint: dict, outputs: tuple[Path, ...], of: Callable[[Path], str] = file_checksum
 ) -> str | None:
     """What of a task is not as its manifest says; None if all is. entry: the manifest, or {}."""
-    old = entry.get("fingerprint")
-    if not isinstance(old, dict):
+    if not entry:
         return "not made yet"
+    old = entry["fingerprint"]
     if old != fingerprint:
         return _changed_text(old, fingerprint)
     missing = [path.name for path in outputs if not path.exists()]
@@ -325,11 +347,10 @@ def manifest_difference(
 def _changed_text(old: dict, new: dict) -> str:
     """Which part of a fingerprint differs."""
     for part, said in (("version", "made by another version"), ("settings", "settings changed")):
-        if old.get(part) != new[part]:
+        if old[part] != new[part]:
             return said
-    if old.get("inputs") != new["inputs"]:
-        before = [tuple(entry) for entry in old.get("inputs", ())]
-        names = [name for name, value in new["inputs"] if (name, value) not in before]
+    if old["inputs"] != new["inputs"]:
+        names = [entry[0] for entry in new["inputs"] if entry not in old["inputs"]]
         return f"{names[0]} changed" if names else "there are fewer inputs"
     return "made by other code"
 
