@@ -32,7 +32,6 @@ settings = read_config(CONFIG)
 RESULTS = settings.results
 DONE = f"{RESULTS}/{STATE}/done"
 LOGS = f"{RESULTS}/logs/{{subject}}"
-TIMES = f"{RESULTS}/benchmarks/{{subject}}"
 
 if workflow.is_main_process:
     check_inputs(settings)
@@ -63,8 +62,6 @@ rule capture:
         touch(f"{DONE}/{{subject}}/capture.done"),
     log:
         f"{LOGS}/capture.log",
-    benchmark:
-        f"{TIMES}/capture.tsv"
     conda:
         "environment.yml"
     params:
@@ -81,8 +78,6 @@ rule detect:
         touch(f"{DONE}/{{subject}}/detect/{{trial}}.done"),
     log:
         f"{LOGS}/{{trial}}_detect.log",
-    benchmark:
-        f"{TIMES}/{{trial}}_detect.tsv"
     conda:
         "environment.yml"
     threads: 1 if settings.detection.detector == "import" else 2
@@ -101,8 +96,6 @@ rule cameras:
         touch(f"{DONE}/{{subject}}/cameras.done"),
     log:
         f"{LOGS}/cameras.log",
-    benchmark:
-        f"{TIMES}/cameras.tsv"
     conda:
         "environment.yml"
     params:
@@ -121,8 +114,6 @@ rule markers:
         touch(f"{DONE}/{{subject}}/markers/{{trial}}.done"),
     log:
         f"{LOGS}/{{trial}}_markers.log",
-    benchmark:
-        f"{TIMES}/{{trial}}_markers.tsv"
     conda:
         "environment.yml"
     params:
@@ -140,8 +131,6 @@ rule scale:
         touch(f"{DONE}/{{subject}}/scale.done"),
     log:
         f"{LOGS}/scale.log",
-    benchmark:
-        f"{TIMES}/scale.tsv"
     conda:
         "environment.yml"
     params:
@@ -160,8 +149,6 @@ rule motion:
         touch(f"{DONE}/{{subject}}/motion/{{trial}}.done"),
     log:
         f"{LOGS}/{{trial}}_motion.log",
-    benchmark:
-        f"{TIMES}/{{trial}}_motion.tsv"
     conda:
         "environment.yml"
     params:
@@ -178,8 +165,6 @@ rule dataset:
         touch(f"{DONE}/dataset.done"),
     log:
         f"{RESULTS}/logs/dataset.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/dataset.tsv"
     conda:
         "environment.yml"
     params:
@@ -195,8 +180,6 @@ rule page:
         touch(f"{DONE}/page.done"),
     log:
         f"{RESULTS}/logs/page.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/page.tsv"
     conda:
         "environment.yml"
     params:

@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
@@ -11,79 +12,20 @@ from figure_text import texts
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
 from simspine.report import canvas
-from simspine.report.figure_style import BLUE, FORCED_LABEL, ORANGE, fill_band
+from simspine.report.figure_style import BLUE, ORANGE
 from simspine.report.level_figures import (
     POINT_STATES_DRAWN,
     availability_figure,
     marker_error_figure,
     point_states,
     range_profile,
-    reprojection_by_point_figure,
+    reprojection_by_point_svg,
     reprojection_figure,
 )
-from simspine.report.scene import Curve
-from simspine.report.spine_figures import curves_figure, posture_figure
+from simspine.report.spine_figures import posture_figure
 
 TIME = 2.0 + np.arange(40) / 20
 STATUS = ["rejected" if f in (5, 6, 7, 20) else "kept" for f in range(40)]
-
-
-def curves(axes, length=40):
-    return [line for line in axes.get_lines() if len(line.get_xdata()) == length]
-
-
-def curve(label, values, sd=None, **more):
-    return Curve(label, label, np.broadcast_to(np.asarray(values, float), 40), sd, **more)
-
-
-def test_curves_have_units_intervals_and_rejected_frames():
-    rising = np.linspace(40, 50, 40)
-    figure = curves_figure(
-        TIME, [curve("Lumbar lordosis", rising, np.full(40, 2.0)), curve("Plumb", 30, unit=" mm")], STATUS
-    )
-    for wanted in ("Lumbar lordosis (°)", "Plumb (mm)", "time (s)", "rejected frames (4 of 40)"):
-        assert wanted in texts(figure), wanted
-    lumbar, _ = figure.axes
-    np.testing.assert_allclose(curves(lumbar)[0].get_ydata(), rising)
-    edge = lumbar.collections[0].get_paths()[0].vertices[:, 1]
-    assert (edge.min(), edge.max()) == pytest.approx((40 - 1.96 * 2, 50 + 1.96 * 2))
-
-
-def test_assumed_and_forced_curves_are_dashed_and_a_left_side_is_not():
-    """Dashes mean one thing on the page; a side is known by its dots."""
-    free = [Curve(side, f"Knee, {side}", np.full(40, 5.0), panel="Knee") for side in ("right", "left")]
-    held = curve("Lordosis", 40, note="set by the model", forced=True)
-    doubted = curve("Flexion", 20, note="very uncertain", assumed=True)
-    guessed, partly = curve("Tilt", 9, note="assumed", assumed=True), curve("Kyphosis", 40, note="partly measured")
-    figure = curves_figure(TIME, [*free, held, doubted, guessed, partly])
-    knee, lordosis, flexion, tilt, kyphosis = figure.axes[:5]
-    assert [(line.is_dashed(), line.get_marker()) for line in curves(knee)] == [(False, "None"), (False, "o")]
-    assert [line.is_dashed() for axes in (lordosis, flexion, tilt) for line in curves(axes)] == [True, True, True]
-    looks = {(line.get_linestyle(), tuple(line._dash_pattern[1] or ()), line.get_alpha()) for axes in
-             (knee, flexion, tilt, kyphosis) for line in curves(axes)[:1]}  # fmt: skip
-    assert len(looks) == 4, "measured, very uncertain, assumed and partly measured can be told apart"
-    wanted = {FORCED_LABEL, "assumed", "very uncertain", "partly measured: pale", "left (dots)"}
-    assert wanted <= set(texts(figure).split(" | "))
-    assert "Flexion (°, very uncertain)" in texts(figure)
-    assert FORCED_LABEL not in texts(curves_figure(TIME, free))
-
-
-def test_the_band_of_what_is_never_negative_ends_at_0():
-    figure = curves_figure(TIME, [curve("Cobb", 3, np.full(40, 2.0), least=0.0)])
-    edge = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
-    assert (edge.min(), edge.max()) == pytest.approx((0.0, 3 + 1.96 * 2))
-
-
-def test_long_titles_take_two_lines_that_fit_above_their_panel():
-    """Measured: a line must not be wider than its panel and the gap to the next."""
-    long = [curve(f"Sideways bend of a spine, T1–L5 (largest Cobb angle {side})", 3, note="assumed") for side in "ab"]
-    figure = curves_figure(TIME, long)
-    figure.draw_without_rendering()
-    left, right = (axes.get_window_extent() for axes in figure.axes)
-    title = figure.axes[0].title.get_window_extent()
-    assert title.x1 < right.x0
-    assert figure.axes[0].get_title(loc="left").count("\n") == 1
-    assert left.width > 0
 
 
 def test_the_spine_of_one_frame_is_seen_in_both_planes_on_one_scale():
@@ -125,14 +67,20 @@ def test_reprojection_by_point_marks_inferred():
     errors = np.random.default_rng(1).uniform(1, 20, (10, 2, 3))
     kept = np.ones_like(errors, bool)
     kept[:, 0, 1] = False
-    figure = reprojection_by_point_figure(
-        errors, kept, ["Nose", "LHip", "Spine_01"], ["a", "b"], ["detected", "detected", "inferred"]
+    names = ["Nose", "<b>LHip", "Spine_01"]
+    root = ElementTree.fromstring(
+        reprojection_by_point_svg(errors, kept, names, ["a", "b"], ["detected", "detected", "inferred"])
     )
-    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["Nose", "LHip", "Spine_01 ○"]
-    cells = [t.get_text() for t in figure.axes[1].texts]
-    assert cells == ["100", "100", "0", "100", "100", "100"]
-    assert [t.get_text() for t in figure.axes[0].texts][2] == "–"  # no kept observation: no median
-    assert "(px)" in texts(figure)
+    said = ["".join(text.itertext()) for text in root.iter("text")]
+    assert said[:3] == ["Nose", "<b>LHip", "Spine_01 ○"]
+    first, second = (np.median(errors[:, v], axis=0).round().astype(int).astype(str).tolist() for v in (0, 1))
+    assert said[3:12] == [said[3], "a", first[0], "–", first[2], "b", *second]  # none was used: no median
+    assert "(px)" in said[3]
+    assert said[13:21] == ["a", "100", "0", "100", "b", "100", "100", "100"]
+    dark = [float(cell.get("fill-opacity")) for cell in root.iter("rect")]
+    medians = [float(np.median(errors[:, v, p])) for v, p in ((0, 0), (0, 2), (1, 0), (1, 1), (1, 2))]
+    assert dark.index(max(dark[:5])) == medians.index(max(medians))
+    assert dark[5:] == [0, 0.6, 0, 0, 0, 0]  # not one of them was used
 
 
 def test_marker_errors_are_millimetres_and_flagged():
@@ -178,45 +126,18 @@ def test_states_and_availability():
         assert wanted in said, wanted
 
 
-def test_a_band_of_many_frames_holds_all_of_them():
-    """Of 5,003 frames: at most 800 columns, none lower or higher than the frames it stands for; gaps stay."""
-    from matplotlib.figure import Figure
-
-    time = np.arange(5003) / 50
-    low = np.sin(time) - 0.1 - 0.05 * np.random.default_rng(3).random(5003)
-    low[2000:2400] = np.nan
-    axes = Figure().subplots()
-    fill_band(axes, time, low, low + 0.3)
-    drawn = [path.vertices for path in axes.collections[0].get_paths()]
-    assert len(drawn) == 2  # before the gap and after it
-    corners = np.concatenate(drawn)
-    assert len(np.unique(corners[:, 0])) <= 800
-    known = np.isfinite(low)
-    np.testing.assert_allclose([corners[:, 1].min(), corners[:, 1].max()], [low[known].min(), low[known].max() + 0.3])
-    gap = time[~known][7:-7]  # a column is of seven frames
-    assert not ((corners[:, 0] > gap[0]) & (corners[:, 0] < gap[-1])).any()
-
-
-def test_wrong_shapes_are_named():
-    with pytest.raises(InputError, match=r"LLA has shape \(39,\), expected \(40,\)"):
-        curves_figure(TIME, [Curve("LLA", "LLA", np.zeros(39))])
-    with pytest.raises(InputError, match="status has 3 entries"):
-        curves_figure(TIME, [curve("LLA", 0)], status=["kept"] * 3)
-
-
 def test_everything_missing_still_draws():
-    nothing = np.full(40, np.nan)
     nothing_seen, none = np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool)
     figures = [
-        curves_figure(TIME, [curve("LLA", nothing)], ["rejected"] * 40),
         range_profile(["L5-S1"], np.full((40, 1, 3), np.nan), None, np.full((1, 3), np.nan)),
         reprojection_figure(nothing_seen, none, ["a", "b"], none),
-        reprojection_by_point_figure(nothing_seen, none, ["x", "y", "z"], ["a", "b"], ["detected"] * 3),
         marker_error_figure(["x"], np.full((4, 1), np.nan), ["given"]),
         availability_figure(TIME[:4], ["x"], np.zeros((4, 1), int)),
     ]
     for figure in figures:
         assert canvas.figure_svg(figure, "empty").startswith("<svg")
+    by_point = reprojection_by_point_svg(nothing_seen, none, ["x", "y", "z"], ["a", "b"], ["detected"] * 3)
+    assert by_point.count("–") == 12
 
 
 class Collector(HTMLParser):
@@ -262,7 +183,7 @@ def test_svg_for_the_page():
 
 def test_matplotlib_stays_as_it_was():
     before = dict(mpl.rcParams)
-    canvas.figure_svg(curves_figure(TIME, [curve("LLA", 0)]), "x")
+    canvas.figure_svg(marker_error_figure(["x"], np.zeros((4, 1)), ["given"]), "x")
     assert dict(mpl.rcParams) == before
     import sys
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -299,7 +300,17 @@ def status_command(config, quiet):
     sys.exit(1 if open_ else 0)
 
 
-@main.command("job", hidden=True)
+class _Job(click.Command):
+    """A command that the run's server does, where there is one: before anything is loaded here."""
+
+    def parse_args(self, ctx, args):
+        from simspine.workflow.job_server import ask_job_server
+
+        ask_job_server(args)
+        return super().parse_args(ctx, args)
+
+
+@main.command("job", hidden=True, cls=_Job)
 @click.argument("name")
 @config_option(argument=False)
 @click.option("--subject", help="Whose job it is; none for dataset and page.")
@@ -310,10 +321,10 @@ def job_command(name, config, subject, trial):
     NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet.
     """
     from simspine.core.errors import require_known
-    from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job
+    from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job, write_job_cost
     from simspine.workflow.up_to_date import hold_lock, run_task
 
-    names = (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
+    begun, names = time.monotonic(), (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
     require_known("job", (name,), names)
     if name == CAPTURE_JOB:
         from simspine.cli.research import write_configured
@@ -325,6 +336,7 @@ def job_command(name, config, subject, trial):
         run_task(step.manifest, step.task, step.stage)
     else:
         run_job(config, name, subject, trial)
+    write_job_cost(config, name, subject, trial, time.monotonic() - begun)
 
 
 @main.group("model")

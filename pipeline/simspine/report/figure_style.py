@@ -39,9 +39,7 @@ COLOUR_CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY)
 INK_COLOUR = "#1b1f24"
 
 FORCED_LABEL = "set by the model's couplers"
-FORCED_STYLE: ArtistStyle = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.2}
 ASSUMED_DASHES = (0, (5, 2))
-VERY_UNCERTAIN_DASHES = (0, (1, 1.5))
 PALE = 0.5  # opacity of what is partly measured
 MEASURED_STYLE: ArtistStyle = {"linestyle": "-", "linewidth": 1.5}
 
@@ -82,9 +80,6 @@ def to_bgr(colour: str) -> tuple[int, int, int]:
 # What the figures share: an empty figure, shading of rejected frames, legends, labels that do not overlap.
 
 
-_BAND_COLUMNS = 800  # of a band: a panel is some 400 points wide
-
-
 def new_figure(height: float, width: float = PAGE_WIDTH_IN) -> "Figure":
     """An empty figure of `width` x `height` inches that lays itself out; no window, no global state."""
     from matplotlib.figure import Figure
@@ -97,9 +92,7 @@ def time_step(time: np.ndarray) -> float:
     return float(np.median(np.diff(time))) if len(time) > 1 else 1.0
 
 
-def shade_rejected(
-    axes: "Axes", time: np.ndarray, status: Sequence[str] | None, labelled: bool = True, zorder: float = 0
-) -> None:
+def shade_rejected(axes: "Axes", time: np.ndarray, status: Sequence[str] | None) -> None:
     """Rejected frames as hatched stretches, half a frame to either side, with one legend entry; those that were filled
     in with dots in place of the hatch, and an entry of their own."""
     if status is None:
@@ -109,12 +102,12 @@ def shade_rejected(
     half = time_step(time) / 2
     for kind, hatch, text in (("rejected", "////", "rejected frames"), ("inferred", "..", "inferred, not seen")):
         of_kind = np.array([str(s) == kind for s in status], bool)
-        label = f"{text} ({of_kind.sum()} of {of_kind.size})" if labelled else None
+        label: str | None = f"{text} ({of_kind.sum()} of {of_kind.size})"
         for a, b in runs_of_frames(np.flatnonzero(of_kind)):
             left, right = time[a] - half, time[b - 1] + half
             # Two patches: SVG gives a hatch the opacity of the face it lies on.
-            axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=zorder)
-            axes.axvspan(left, right, facecolor="none", edgecolor=VERMILLION, hatch=hatch, linewidth=0, zorder=zorder,
+            axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=0)
+            axes.axvspan(left, right, facecolor="none", edgecolor=VERMILLION, hatch=hatch, linewidth=0, zorder=0,
                          label=label)  # fmt: skip
             label = None
 
@@ -126,27 +119,12 @@ def line_segments(xy: np.ndarray, pairs: "Sequence[tuple[int, int]] | np.ndarray
     return ends[..., 0].ravel(), ends[..., 1].ravel()
 
 
-def fill_band(axes: "Axes", time: np.ndarray, low: np.ndarray, high: np.ndarray, **style: Any) -> None:
-    """A band from low to high (frames,) over time, NaN = not known.
-
-    Of more frames than `_BAND_COLUMNS`, neighbours share a column from their lowest to their highest: half a point of
-    the page wide, so that the band looks the same and a page of a long trial stays light.
-    """
-    each = -(-len(time) // _BAND_COLUMNS) if len(time) > _BAND_COLUMNS else 1
-    if each > 1:
-        room = np.full(-len(time) % each, np.nan)
-        time, low, high = (np.concatenate([values, room]).reshape(-1, each) for values in (time, low, high))
-        time, low, high = np.nanmean(time, 1), np.fmin.reduce(low, 1), np.fmax.reduce(high, 1)
-    axes.fill_between(time, low, high, linewidth=0, **style)
-
-
-def time_axis(axes: "Axes", time: np.ndarray, labelled: bool = True) -> None:
+def time_axis(axes: "Axes", time: np.ndarray) -> None:
     """Limits to the trial and name the axis with its unit."""
     half = time_step(time) / 2
     if len(time):
         axes.set_xlim(time[0] - half, time[-1] + half)
-    if labelled:
-        axes.set_xlabel("time (s)")
+    axes.set_xlabel("time (s)")
 
 
 def line_key(label: str, **style: Any) -> "Artist":

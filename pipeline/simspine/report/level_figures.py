@@ -1,6 +1,7 @@
 """Figures of all levels or all points at once: ranges of angles, where points came from, how well they fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -283,15 +284,34 @@ def _kept_bars(
     axes.grid(False)
 
 
-def reprojection_by_point_figure(
+def reprojection_by_point_svg(
     errors: np.ndarray, kept: np.ndarray, names: Sequence[str], cameras: Sequence[str], origin: Sequence[str]
-) -> "Figure":
-    """Median error of used detections, and share used, for each point in each camera.
+) -> str:
+    """Median error of used detections, and share used, for each point in each camera, as an `<svg>` element.
 
     errors, kept: (frames, views, points), px and bool. origin: per point; inferred and estimated ones get a sign.
     """
+    median, share = _errors_by_point(errors, kept)
+    top = np.nanmax(median, initial=1e-9, where=np.isfinite(median))
+    middle, bottom = (_TABLE_LEFT + _TABLE_RIGHT) / 2, _TABLE_TOP + _ROW * (len(names) + 2)
+    parts = [f'<svg viewBox="0 0 {_TABLE_RIGHT} {bottom}" font-size="8.5" fill="currentColor">']
+    seen = np.isfinite(errors).any(1).mean(0)
+    for row, (name, kind, part) in enumerate(zip(names, origin, seen, strict=True)):
+        label = f"{name} {_UNSEEN_SIGNS[kind][0]}" if kind in _UNSEEN_SIGNS else name + _rarely_seen(part)
+        parts.append(_svg_text(_TABLE_LEFT - 6, row, label, anchor="end"))
+    title = "Median error of used detections (px)"
+    parts += _svg_table((_TABLE_LEFT, middle - 5), title, cameras, median / top, shown=median)
+    title = "Used, of the detections there were (%)"
+    parts += _svg_table((middle + 5, _TABLE_RIGHT), title, cameras, 1 - share, shown=100 * share)
+    said = [f"{sign} {kind} point: {why}" for kind, (sign, why) in _UNSEEN_SIGNS.items() if kind in origin]
+    parts.append(_svg_text(_TABLE_RIGHT, len(names) + 1, "; ".join(said), anchor="end"))
+    return "".join([*parts, "</svg>"])
+
+
+def _errors_by_point(errors: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(points, views): median error of used detections, px, and share of detections used; NaN = none."""
     observed = np.isfinite(errors)
-    median = np.full((len(names), len(cameras)), np.nan)
+    median = np.full(errors.shape[:0:-1], np.nan)
     share = np.full_like(median, np.nan)
     for p, v in np.ndindex(median.shape):
         use = observed[:, v, p] & kept[:, v, p]
@@ -299,25 +319,7 @@ def reprojection_by_point_figure(
             median[p, v] = np.median(errors[use, v, p])
         if observed[:, v, p].any():
             share[p, v] = use.sum() / observed[:, v, p].sum()
-    seen = observed.any(1).mean(0)
-    labels = [
-        f"{name} {_UNSEEN_SIGNS[kind][0]}" if kind in _UNSEEN_SIGNS else name + _rarely_seen(part)
-        for name, kind, part in zip(names, origin, seen, strict=True)
-    ]
-    with matplotlib_style():
-        figure = new_figure(1.0 + 0.19 * len(names))
-        left, right = figure.subplots(1, 2, sharey=True)
-        top = np.nanmax(median) if np.isfinite(median).any() else 1.0
-        _draw_number_table(left, median, "viridis_r", top)
-        _draw_number_table(right, 100 * share, "viridis", 100)
-        left.set_yticks(range(len(names)), labels, fontsize=8.5)
-        for axes in (left, right):
-            axes.set_xticks(range(len(cameras)), cameras)
-        said = [f"{sign} {kind} point: {why}" for kind, (sign, why) in _UNSEEN_SIGNS.items() if kind in origin]
-        note = f"   ({'; '.join(said)})" if said else ""
-        left.set(title="Median error of used detections (px)", xlabel="camera")
-        right.set(title="Used, of the detections there were (%)", xlabel=f"camera{note}")
-    return figure
+    return median, share
 
 
 def _rarely_seen(share: float) -> str:
@@ -325,24 +327,37 @@ def _rarely_seen(share: float) -> str:
     return f" (in {100 * share:.0f} % of frames)" if 0 < share < 0.5 else ""
 
 
-def _draw_number_table(axes: "Axes", values: np.ndarray, colours: str, high: float) -> None:
-    """Whole numbers in cells whose colours run from 0 to `high`."""
-    import matplotlib as mpl
-    from matplotlib.colors import Normalize
+# Of the table of points, in points (1/72 inch): its sides, and the height of a row. Cells at most so opaque that ink is
+# read on them, on light and on dark pages.
+_TABLE_LEFT, _TABLE_RIGHT, _TABLE_TOP, _ROW, _MOST_OPAQUE = 150, 619, 18, 13, 0.6
 
-    scale, ramp = Normalize(0, high), mpl.colormaps[colours]
-    rows, columns = values.shape
-    axes.pcolormesh(np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5, values, cmap=ramp, norm=scale)
-    for (i, j), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            red, green, blue, _ = ramp(scale(value))
-            bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # relative luminance, ITU-R BT.709
-            axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=8.5,
-                      color="black" if bright > 0.45 else "white")  # fmt: skip
-        else:
-            axes.text(j, i, "–", ha="center", va="center", fontsize=8.5, color=GREY)
-    axes.set_ylim(len(values) - 0.5, -0.5)
-    axes.grid(False)
+
+def _svg_text(x: float, row: float, text: str, anchor: str = "middle") -> str:
+    """Text in a row of the table; the last before it: -1."""
+    y = _TABLE_TOP + _ROW * (row + 0.72)
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg_table(
+    sides: tuple[float, float], title: str, cameras: Sequence[str], bad: np.ndarray, *, shown: np.ndarray
+) -> Iterator[str]:
+    """Whole numbers in cells, between a title and the cameras' names. sides: left and right.
+
+    bad: from 0 (pale) to 1 (dark); shown: the numbers; both (rows, cameras), NaN = not known.
+    """
+    yield _svg_text(sum(sides) / 2, -1, title)
+    width = (sides[1] - sides[0]) / max(1, len(cameras))
+    for column, camera in enumerate(cameras):
+        x = sides[0] + column * width
+        yield _svg_text(x + width / 2, len(shown), camera)
+        for row, value in enumerate(shown[:, column]):
+            known = np.isfinite(value)
+            if known:
+                yield (
+                    f'<rect x="{x:.1f}" y="{_TABLE_TOP + _ROW * row}" width="{width:.1f}" height="{_ROW}" '
+                    f'style="fill: var(--blue)" fill-opacity="{_MOST_OPAQUE * bad[row, column]:.2f}"/>'
+                )
+            yield _svg_text(x + width / 2, row, f"{value:.0f}" if known else "–")
 
 
 def marker_error_figure(names: Sequence[str], errors: np.ndarray, origin: Sequence[str]) -> "Figure":

@@ -155,6 +155,7 @@ class PageFinding:
 class Picture:
     """A figure: `svg` markup out of `canvas.figure_svg`, or `data`, the bytes of an image out of `encode_jpeg`.
 
+    curves: in place of these, which of the player's curves the page's script draws: 'spinal' or 'limbs'.
     alt: what it shows, for those who cannot see it. caption: how to read it.
     """
 
@@ -163,6 +164,7 @@ class Picture:
     caption: str = ""
     svg: str = ""
     data: bytes = b""
+    curves: str = ""
 
     @property
     def address(self) -> str:
@@ -170,10 +172,10 @@ class Picture:
         return f"data:image/jpeg;base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
-def named_picture(key: str, more: str = "", *, svg: str = "", data: bytes = b"") -> Picture:
+def named_picture(key: str, more: str = "", *, svg: str = "", data: bytes = b"", curves: str = "") -> Picture:
     """A picture with its title, alternative text and caption out of `words.yaml`. more: after the caption."""
     title, alt, caption = page_words("figures")[key]
-    return Picture(title, alt, caption + more, svg=svg, data=data)
+    return Picture(title, alt, caption + more, svg=svg, data=data, curves=curves)
 
 
 def named_notes(*keys: str) -> tuple[Statement, ...]:

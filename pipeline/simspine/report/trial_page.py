@@ -76,7 +76,8 @@ from simspine.report.tables import (
 )
 from simspine.report.trial_sections import (
     check_figures,
-    curve_figures,
+    curve_pictures,
+    level_figures,
     most_moved,
     page_finding,
     panel_of,
@@ -394,7 +395,7 @@ def trial_section_of(
         name=trial.name,
         findings=tuple(map(page_finding, trial.findings)),
         overlays=_overlay_sheet(trial, samples),
-        figures=section_pictures(curve_figures(trial), prefix),
+        figures=(*curve_pictures(trial, scene.curves), *section_pictures(level_figures(trial), prefix)),
         tables=trial_tables(trial),
         rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
         player=pack_scene(scene, most),

@@ -25,12 +25,11 @@ from simspine.report.level_figures import (
     marker_error_figure,
     point_states,
     range_profile,
-    reprojection_by_point_figure,
+    reprojection_by_point_svg,
     reprojection_figure,
 )
 from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
-from simspine.report.spine_figures import curves_figure
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
 from simspine.report.tables import (
     CONSTANT_RANGE,
@@ -146,15 +145,16 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 
 # Sections of figures and tables.
 
-# A figure of a trial, its key in `words.yaml`, and what follows the caption.
-DrawnFigure = tuple["Figure", str, str]
+# A figure of a trial or its `<svg>` element, its key in `words.yaml`, and what follows the caption.
+DrawnFigure = tuple["Figure | str", str, str]
 
 
 def section_pictures(drawn: Iterable[DrawnFigure], prefix: str) -> tuple[page.Picture, ...]:
     """Figures as pictures of a page. prefix: an id, different for each trial of the page ('t1')."""
     found = []
     for figure, key, more in drawn:
-        found.append(page.named_picture(key, more, svg=canvas.figure_svg(figure, f"{prefix}-{key}")))
+        svg = figure if isinstance(figure, str) else canvas.figure_svg(figure, f"{prefix}-{key}")
+        found.append(page.named_picture(key, more, svg=svg))
         # One after another, and none kept: of long trials each figure takes a hundred megabytes. Its parts name
         # one another, so that it goes with a look for cycles among new objects only.
         del figure
@@ -176,16 +176,20 @@ def _status(trial: SolvedTrial) -> list[str] | None:
     return None if trial.verdict is None else [str(status) for status in trial.verdict.status]
 
 
-def curve_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
-    """All angles over time; of a single frame the levels alone."""
-    spine, status = trial.spine, _status(trial)
-    curves = curves_of_trial(spine, (*trial.curvature_figures, *trial.clinical_figures))
+def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page.Picture]:
+    """All angles over time, which the page's script draws out of the player's data; nothing of a single frame."""
     estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * trial.spine_estimated
+    shaded = " Shaded in red: rejected frames." * bool(trial.rejected.any())
     for key, sided, more in (("spinal", False, estimated), ("limbs", True, "")):
         if shown := [curve for curve in curves if bool(curve.panel) is sided]:
             assumed = _ASSUMED_CURVES * any(curve.assumed for curve in shown)
             forced = _FORCED_CURVES * any(curve.forced for curve in shown)
-            yield curves_figure(spine.time, shown, status), key, assumed + forced + more
+            yield page.named_picture(key, assumed + forced + more + shaded, curves=key)
+
+
+def level_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
+    """Ranges of the levels, or their angles in a single frame."""
+    spine, status = trial.spine, _status(trial)
     joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
     at = [spine.levels.index(level) for level in joints]
@@ -205,9 +209,7 @@ def check_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
         seen = detected_points(report, markers)
         yield reprojection_figure(seen.error_px, seen.used, seen.views, seen.swapped), "reprojection", _exchanged(seen)
         origins = [origin.get(name, str(Origin.DETECTED)) for name in report.names]
-        by_point = reprojection_by_point_figure(
-            report.error_px, report.used, report.names, report.views, origin=origins
-        )
+        by_point = reprojection_by_point_svg(report.error_px, report.used, report.names, report.views, origin=origins)
         yield by_point, "points", ""
     fitted, errors = fitted_markers(trial)
     origins = [origin.get(name, str(Origin.DETECTED)) for name in fitted]

@@ -1,6 +1,7 @@
 """Stages of the workflow in order: which are done, and how the others are run, one by one or as jobs of Snakemake."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -260,6 +261,18 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
             write_text(failed, f"{error}\n")
         raise
     failed.unlink(missing_ok=True)
+
+
+def write_job_cost(config: Config, job: str, subject: str | None, trial: str | None, seconds: float) -> None:
+    """A table of what a job took, for readers of the results: seconds, processor time, MiB at most."""
+    costs = {"s": seconds, "cpu_time": sum(os.times()[:4])}
+    with suppress(ImportError):  # Windows
+        from resource import RUSAGE_SELF, getrusage
+
+        costs["max_rss"] = getrusage(RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    place = Path(config.results, "benchmarks", subject or "", "_".join(filter(None, (trial, job))) + ".tsv")
+    with suppress(OSError):  # a full disk: the table is missing then, and nothing else
+        write_text(place, "\t".join(costs) + "\n" + "\t".join(f"{cost:.2f}" for cost in costs.values()) + "\n")
 
 
 def failure_of(config: Config, job: str, subject: str | None = None, trial: str | None = None) -> Path:

@@ -25,6 +25,7 @@ from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import check_inputs
+from simspine.workflow.job_server import job_server
 from simspine.workflow.jobs import (
     STATE,
     STATE_DONE,
@@ -215,9 +216,11 @@ def run_snakemake(words: Sequence[str]) -> int:
         limit = args.max_jobs_per_timespan
         if limit is not None and (limit.max_jobs, limit.timespan) == SNAKEMAKE_RATE_LIMIT:
             args.max_jobs_per_timespan = None
-        if state is not None and args.executor in (None, "local") and not args.software_deployment_method:
-            _keep_state_in(state.absolute())
-        return 0 if cli.args_to_api(args, parser) else 1
+        if state is None or args.executor not in (None, "local") or args.software_deployment_method:
+            return 0 if cli.args_to_api(args, parser) else 1
+        _keep_state_in(state.absolute())
+        with job_server(partial(_end_with_parent, os.getpid())):
+            return 0 if cli.args_to_api(args, parser) else 1
     except Exception as error:
         print_exception(error)
         return 1

@@ -14,13 +14,15 @@ function svgElement(parent, name, attributes, text) {
 }
 
 class Plot {
-  constructor(element, data, seek) {
+  // own: the only panel, of a plot that stands alone; else the user chooses.
+  constructor(element, data, seek, own) {
     this.element = element;
     this.data = data;
     this.seek = seek;
     this.frame = 0;
-    this.all = panelsOf(data.header.curves);
-    this.chosen = new Set(this.all.filter((panel) => panel.chosen).map((panel) => panel.key));
+    this.alone = Boolean(own);
+    this.all = own ? [own] : panelsOf(data.header.curves);
+    this.chosen = new Set(this.all.filter((panel) => own || panel.chosen).map((panel) => panel.key));
     element.addEventListener("pointerdown", (event) => {
       element.setPointerCapture(event.pointerId);
       this.dragging = true;
@@ -55,15 +57,15 @@ class Plot {
   }
 
   layout() {
-    const width = this.paper ? PAPER_WIDTH : this.element.clientWidth;
+    const width = this.paper ? PAPER_WIDTH / (this.alone ? 2.1 : 1) : this.element.clientWidth;
     if (!width) return;
     const narrow = width < 520;
     const gap = narrow ? 46 : 30; // on a telephone the reading stands below the title
     const panels = this.all.filter((panel) => this.chosen.has(panel.key));
     // Beside the 3D view the panels share its height.
-    const beside = !this.paper && matchMedia(WIDE).matches;
+    const beside = !this.paper && !this.alone && matchMedia(WIDE).matches;
     const room = beside ? (this.element.clientHeight - 18) / Math.max(1, panels.length) - gap : 0;
-    const height = Math.max(room, this.paper ? 46 : beside ? 56 : narrow ? 84 : 104);
+    const height = Math.max(room, this.paper ? (this.alone ? 64 : 46) : beside ? 56 : narrow ? 84 : 104);
     this.left = 40;
     this.right = width - (narrow ? 10 : 18);
     const total = panels.length * (height + gap) + 18;
@@ -228,6 +230,29 @@ class Plot {
       });
       reading.replaceChildren(...texts.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
     }
+  }
+}
+
+// All angles over time in a figure, a plot for each panel. element: says which, those with two sides or the others.
+class Curves {
+  constructor(element, data, seek) {
+    const sided = element.dataset.curves === "limbs";
+    const panels = panelsOf(data.header.curves).filter((panel) => Boolean(panel.curves[0][0].panel) === sided);
+    this.plots = panels.map((panel, i) => {
+      const place = document.createElement("div");
+      place.className = "p-plot";
+      place.id = `${element.id}-${i}`;
+      element.append(place);
+      return new Plot(place, data, seek, panel);
+    });
+  }
+
+  print(on) {
+    for (const plot of this.plots) plot.print(on);
+  }
+
+  show(frame) {
+    for (const plot of this.plots) plot.show(frame);
   }
 }
 

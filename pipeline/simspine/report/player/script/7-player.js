@@ -12,6 +12,8 @@ class Player {
     this.speed = 1;
     this.playing = false;
     this.plot = new Plot(part("plot"), this.data, (frame) => this.seek(frame));
+    const figures = document.querySelectorAll(`[data-of="${root.id}"]`);
+    root.curves = [...figures].map((figure) => new Curves(figure, this.data, (frame) => this.seek(frame)));
     this.pick(part("pick"));
     this.film = this.data.header.films.length ? new Film(root, this.data) : undefined;
     this.stage = new Stage(part("stage"), this.data);
@@ -200,6 +202,7 @@ class Player {
     badge.textContent = status === "kept" ? "" : `${status}${reason && reason !== status ? `: ${reason.replaceAll("_", " ")}` : ""}`;
     this.root.dataset.status = status;
     this.plot.show(frame);
+    for (const curves of this.root.curves) curves.show(frame);
     this.film?.show(frame, this.playing);
     this.stage.show(frame);
   }
@@ -233,10 +236,14 @@ addEventListener("beforeprint", () => {
     start(root);
     root.player?.stage.still();
     root.player?.plot.print(true);
+    for (const curves of root.curves ?? []) curves.print(true);
   }
 });
 addEventListener("afterprint", () => {
-  for (const root of document.querySelectorAll(".player")) root.player?.plot.print(false);
+  for (const root of document.querySelectorAll(".player")) {
+    root.player?.plot.print(false);
+    for (const curves of root.curves ?? []) curves.print(false);
+  }
 });
 
 const watcher = new IntersectionObserver((entries) => {
@@ -244,7 +251,7 @@ const watcher = new IntersectionObserver((entries) => {
     if (!entry.isIntersecting) continue;
     watcher.unobserve(entry.target);
     // After the page's first picture.
-    requestAnimationFrame(() => setTimeout(() => start(entry.target)));
+    requestAnimationFrame(() => setTimeout(() => start(document.getElementById(entry.target.dataset.of) ?? entry.target)));
   }
 }, { rootMargin: "150px" });
-for (const root of document.querySelectorAll(".player")) watcher.observe(root);
+for (const root of document.querySelectorAll(".player, [data-of]")) watcher.observe(root);

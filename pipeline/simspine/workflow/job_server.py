@@ -1,0 +1,174 @@
+"""A process that forks for each job of a run: libraries and kernels are loaded once, not once a job. Linux only.
+
+`simspine job` asks it over a socket without a file. Where nobody answers, the job is done in the process that asked.
+"""
+
+import gc
+import importlib
+import json
+import os
+import pickle
+import runpy
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+SERVER_VARIABLE = "SIMSPINE_JOB_SERVER"
+PRELOADED = (
+    "simspine.cli.main", "simspine.workflow.detect_stage", "simspine.workflow.stages", "simspine.workflow.dataset",
+)  # fmt: skip
+STARTED = b"+"  # said by a fork before it begins
+MOST_BYTES = 1 << 18  # of a message
+
+
+@contextmanager
+def job_server(end_with_parent: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, forks of one process do the jobs. end_with_parent: called in that process as it starts."""
+    if sys.platform != "linux":
+        yield
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind("")  # a name that the kernel chooses
+        listener.listen(socket.SOMAXCONN)
+        os.environ[SERVER_VARIABLE] = listener.getsockname().hex()
+        with subprocess.Popen(
+            [sys.executable, "-m", __name__, str(listener.fileno())], stdin=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()], preexec_fn=end_with_parent, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        ) as server:  # fmt: skip
+            try:
+                yield
+            finally:
+                del os.environ[SERVER_VARIABLE]
+                listener.shutdown(socket.SHUT_RDWR)  # of the server's as well, which ends
+                server.wait()
+
+
+def ask_job_server(words: Sequence[str]) -> None:
+    """Have `simspine job WORDS` done by a fork, and end as it ends. Returns where no server of this user answers."""
+    name = os.environ.pop(SERVER_VARIABLE, "")
+    if not name:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        try:
+            server.connect(bytes.fromhex(name))
+            if not _has_same_user(server):
+                return
+            message = json.dumps([words, os.getcwd(), dict(os.environ)]).encode()
+            socket.send_fds(server, [message], [0, 1, 2])
+            started = server.recv(1)
+        except (OSError, ValueError):
+            return
+        if started:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches the fork as well, which ends in order
+            code = server.recv(MOST_BYTES)
+            if not code:  # killed, perhaps because memory ran out
+                os.kill(os.getpid(), signal.SIGKILL)
+            sys.exit(int(code))
+
+
+def _has_same_user(other: socket.socket) -> bool:
+    """Whether the process at the other end is of this user."""
+    size = struct.calcsize("3i")
+    _, user, _ = struct.unpack("3i", other.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return user == os.getuid()
+
+
+def _serve_jobs(listener: socket.socket) -> None:
+    """Fork for each job until the run ends; load what the forks had to load."""
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in PRELOADED:
+        importlib.import_module(name)
+    learned, teach = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    while True:
+        if learned in select.select([learned, listener], [], [])[0]:
+            _load(*pickle.loads(learned.recv(MOST_BYTES)))
+            continue
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        try:
+            asking, _ = listener.accept()
+        except OSError:  # shut down: the run has ended
+            break
+        gc.freeze()  # pages that no collection touches stay shared
+        if _has_same_user(asking) and os.fork() == 0:
+            listener.close()
+            signal.signal(signal.SIGINT, interrupt)
+            _do_job(asking, teach)
+        asking.close()
+    with suppress(ChildProcessError):  # so that their processor time counts as the run's
+        while os.wait():
+            pass
+
+
+def _do_job(asking: socket.socket, teach: socket.socket) -> None:
+    """In a fork: do the job as a process of its own would, tell the server what was loaded, and end."""
+    from threadpoolctl import threadpool_limits
+
+    modules, kernels, code = set(sys.modules), _loaded_kernels(), 1
+    try:
+        message, files, _, _ = socket.recv_fds(asking, MOST_BYTES, 3)
+        words, folder, environment = json.loads(message)
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv = ["simspine", "job", *words]
+        threading.Thread(target=_end_with, args=(asking,), daemon=True).start()
+        asking.send(STARTED)
+        with threadpool_limits(int(environment.get("OPENBLAS_NUM_THREADS", 1)), "blas"):
+            runpy.run_module("simspine", run_name="__main__")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    with suppress(Exception):  # what is not taught is loaded again
+        new = [name for name in sys.modules if name not in modules and name != "__main__"]
+        teach.send(pickle.dumps((new, list(_loaded_kernels() - kernels))))
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        asking.send(str(code).encode())
+    os._exit(code)
+
+
+def _end_with(asking: socket.socket) -> None:
+    """End this process when the one that asked has ended."""
+    with suppress(OSError):
+        asking.recv(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _loaded_kernels() -> set[tuple[str, str, Any]]:
+    """(module, name, types) of the package's compiled functions in this process."""
+    return {
+        (name, kernel, types)
+        for name, module in list(sys.modules.items())
+        if name.startswith("simspine.")
+        for kernel, value in list(vars(module).items())
+        if getattr(getattr(value, "py_func", None), "__module__", None) == name
+        for types in value.signatures
+    }
+
+
+def _load(modules: Sequence[str], kernels: Sequence[tuple[str, str, Any]]) -> None:
+    """Modules and kernels that a fork has loaded, for the forks to come."""
+    with suppress(Exception):  # what cannot be loaded here is loaded by the forks
+        for name in modules:
+            importlib.import_module(name)
+        for name, kernel, types in kernels:
+            getattr(sys.modules[name], kernel).compile(types)
+
+
+if __name__ == "__main__":
+    _serve_jobs(socket.socket(fileno=int(sys.argv[1])))
