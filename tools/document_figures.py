@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FAMILIES = {"foreign": "other anatomy", "published": "own, published curves", "scans": "own, CT curves"}
+FAMILIES = {"foreign": "other anatomy", "published": "own anatomy, published curves", "scans": "own anatomy, CT curves"}
 POINTS = {"white": "5 mm of noise", "detector": "detector"}
 BASELINES = ("curve", "tangents", "mean", "hips_line", "standing_curve_mean")
 NO_MOTION = (*BASELINES, "constant")
@@ -71,7 +71,7 @@ def typical_rows() -> dict[str, list[str]]:
     """Rows of synthetic people in the table of typical errors."""
     figures = (*ANGLES, *CHANGES, PLACES)
     rows = {}
-    for people, families in {"another anatomy": ["foreign"], "own kind": ["published", "scans"]}.items():
+    for people, families in {"other anatomy": ["foreign"], "own anatomy": ["published", "scans"]}.items():
         for points, seen in {"detector": "spine by a detector", "white": "spine points with 5 mm of noise"}.items():
             label = f"{people}: limbs by motion capture, {seen}"
             rows[label] = [ours_and_best(families, points, figure) for figure in figures]
@@ -85,7 +85,7 @@ def typical_rows() -> dict[str, list[str]]:
                 brackets = f"**{brackets}**"
             cells.append(f"{span(values)} ({brackets})")
         cells.append(span(of_cameras(title, "vertebrae"), 0))
-        rows[f"own kind: 2–8 cameras, {seen} by a detector, little motion"] = cells
+        rows[f"own anatomy: 2–8 cameras, {seen} by a detector, little motion"] = cells
     return rows
 
 
@@ -211,7 +211,7 @@ def typical_rows_of_people() -> dict[str, list[str]]:
         cells.append(f"{own:.1f} ({f'**{bracket}**' if float(bracket) < round(own, 1) else bracket})")
     ours, best = (span([gait[method][f"{level} median"] for level in GAIT_LEVELS]) for method in list(GAIT_ROWS)[:2])
     return {
-        "real: [line on the back](how-to/back.md), 192 people standing":
+        "real: [line on the back](how-to/back.md), 192 people standing; angles between tangents, not endplates":
             [*cells[:2], "–", "–", f"{cells[2]}, fore and aft"],
         "real: markers on the back in gait, one left out": ["–"] * 4 + [f"{ours} (**{best}**), on the skin"],
     }  # fmt: skip
