@@ -153,7 +153,8 @@ def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
                 SKIN_LOST_CODE,
                 f"the marker over {skin_landmark(name)} is missing in {(~seen).sum()} of {seen.size} frames, expected "
                 f"in at most {100 - limit.value:g} %.",
-                "Click it in more frames, in two views (`skin_markers` of the configuration), or take the ± as it is.",
+                "If two views show it there, click it in more frames (`skin_markers` of the configuration). If not, "
+                "take the ± as it is.",
                 frames=~seen,
                 where=skin_landmark(name),
             )
@@ -427,7 +428,7 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
                 f"frame up to {100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
                 f"{deviation_limit.value:g} %.",
                 "Bones do not stretch. Look at both points in these frames (`simspine overlay`), and correct the wrong "
-                "one (`simspine annotate`; markers: in the program that wrote the file). Else do not use this limb "
+                "one (`simspine annotate`, or the program that wrote a marker file). Else do not use this limb "
                 "there.",
                 frames=odd,
                 where=segment,

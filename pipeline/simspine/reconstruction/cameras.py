@@ -156,7 +156,10 @@ def _judged_as_given(
         f"cameras were refined by what they saw: reprojection error {before:.1f} → {after:.1f} px (median), "
         f"{p90_before:.1f} → {p90_after:.1f} px (90th percentile)."
     )
-    cure = "The calibration file was not changed; this run used refined cameras. Calibrate anew for the next."
+    cure = (
+        "The results rest on the refined cameras: no need to worry. The calibration file was not changed, so calibrate "
+        "anew before the next recording."
+    )
     refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO, text, cure)
     return JudgedCameras(tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left)))
 

@@ -41,7 +41,6 @@ INK_COLOUR = "#1b1f24"
 FORCED_LABEL = "set by the model's couplers"
 FORCED_STYLE: ArtistStyle = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.2}
 ASSUMED_DASHES = (0, (5, 2))
-VERY_UNCERTAIN_DASHES = (0, (1, 1.5))
 PALE = 0.5  # opacity of what is partly measured
 MEASURED_STYLE: ArtistStyle = {"linestyle": "-", "linewidth": 1.5}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.core.arrays import require_shape
-from simspine.quality.observability import VERY_UNCERTAIN, Observability
+from simspine.quality.observability import Observability
 from simspine.report import figure_style
 from simspine.report.figure_style import (
     ASSUMED_DASHES,
@@ -17,7 +17,6 @@ from simspine.report.figure_style import (
     ORANGE,
     PALE,
     VERMILLION,
-    VERY_UNCERTAIN_DASHES,
     ArtistStyle,
     figure_legend,
     fill_band,
@@ -79,8 +78,7 @@ def curve_style(curve: Curve) -> ArtistStyle:
     if curve.forced:
         return dict(figure_style.FORCED_STYLE)
     if curve.assumed:
-        dashes = VERY_UNCERTAIN_DASHES if curve.note == VERY_UNCERTAIN else ASSUMED_DASHES
-        return {"color": ORANGE, "linestyle": dashes, "linewidth": 1.5}
+        return {"color": ORANGE, "linestyle": ASSUMED_DASHES, "linewidth": 1.5}
     colour = {"right": BLUE, "left": VERMILLION}.get(curve.name, INK_COLOUR)
     return {"color": colour, "linestyle": "-", "linewidth": 1.5, "alpha": PALE if curve.note in PARTLY else 1.0}
 
@@ -102,11 +100,7 @@ def _curve_keys(curves: Sequence[Curve]) -> list:
         ("right" in sides, line_key("right", color=BLUE)),
         ("left" in sides, line_key("left (dots)", color=VERMILLION, marker="o", markersize=3)),
         (notes & {*PARTLY}, line_key("partly measured: pale", color=INK_COLOUR, alpha=PALE)),
-        (
-            any(curve.assumed and curve.note != VERY_UNCERTAIN for curve in curves),
-            line_key("assumed", color=ORANGE, linestyle=ASSUMED_DASHES),
-        ),
-        (VERY_UNCERTAIN in notes, line_key(VERY_UNCERTAIN, color=ORANGE, linestyle=VERY_UNCERTAIN_DASHES)),
+        (any(curve.assumed for curve in curves), line_key("assumed", color=ORANGE, linestyle=ASSUMED_DASHES)),
         (any(curve.forced for curve in curves), line_key(figure_style.FORCED_LABEL, **figure_style.FORCED_STYLE)),
     )
     return [key for there, key in entries if there]

@@ -31,8 +31,7 @@ from simspine.evaluation.validation_tables import (
 )
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
-    ASSUMED_VERDICTS,
-    SEVERAL_ANGLES,
+    NO_VERDICT,
     ClinicalFigure,
     Observability,
     angle_statistics,
@@ -41,6 +40,7 @@ from simspine.quality.observability import (
     observed_share_text,
     rhythm_verdict,
     spread_of_adults,
+    with_shares_of_sums,
 )
 from simspine.report.page import (
     NORMAL_95,
@@ -85,11 +85,11 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
-    notes = ["underline"] + ["mean", "range", "not_measured"] * moves + ["curvature", "bend"]
+    notes = ["brackets"] + ["mean", "range"] * moves + ["curvature", "bend"]
     notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    adults = Statement("Adults who stand differ by", f"{', '.join(spreads)}: 95 %, for the verdicts. No norm.")
+    adults = Statement("Adults who stand differ by", f"{', '.join(spreads)} (95 %; for the verdicts alone).")
     tables = (
         PageTable(columns, tuple(alignment), title, notes=(*named_notes(*notes), *[adults] * bool(spreads))),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
@@ -126,19 +126,44 @@ def _moves(figure: ClinicalFigure) -> bool:
 
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
-    span = interval_text(range_of(figure), figure.range_sd, figure.unit) if _moves(figure) else "–"
-    within = figure.range_sd is not None and range_of(figure) <= NORMAL_95 * figure.range_sd
-    if _moves(figure) and (figure.is_assumed or within):
-        span += f", {figure.decided_by if figure.is_assumed else 'within its ±'}: not shown by this recording"
+    shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
+    span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
+    ends = _range_text(figure) if shown or not _moves(figure) else "–"
     verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
-    return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm_text(figure) or "–", verdict)
+    cells = (mean_cell(figure), ends, span if _moves(figure) else "–", norm_text(figure) or "–")
+    return (label_with_sign(figure), *cells, verdict)
+
+
+NOT_SHOWN = "not shown"  # a range that the recording did not show
+
+
+def bracketed(text: str, decided: bool) -> str:
+    """A value, in brackets where the recording did not decide it."""
+    return text if decided or text == "–" else f"({text})"
+
+
+def mean_cell(figure: ClinicalFigure) -> str:
+    """Mean with its interval; in brackets where it is assumed, or set by the model."""
+    return bracketed(interval_text(figure.mean, figure.sd, figure.unit), figure.is_decided)
+
+
+def is_range_shown(decided: bool, span: float, sd: float | None) -> bool:
+    """Whether the recording showed that a quantity changed: it decided it, and the range is larger than its ±."""
+    return decided and (sd is None or span > NORMAL_95 * sd)
+
+
+def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> str:
+    """A range with its interval, where the recording showed it."""
+    return interval_text(span, sd, unit) if is_range_shown(decided, span, sd) else NOT_SHOWN
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
     """The parameter's name, and what a positive value means where that is not in the name."""
     positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else "always"
     plain = positive.partition(" (")[0]
-    named = plain in figure.label.lower() or plain in ("always", "never negative", "bending forward")
+    if plain == "never negative":
+        return f"{figure.label}, never negative"
+    named = plain in figure.label.lower() or plain in ("always", "bending forward")
     return figure.label if named else f"{figure.label} (+ {plain})"
 
 
@@ -176,10 +201,10 @@ def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     if rhythm.ratio is None:
         return (label, "–", "–", "–", "–", f"not given: {rhythm.reason}")
     frames = f"; frames {_few_frames(rhythm.straight)} to frames {_few_frames(rhythm.bent)}" * bool(rhythm.bent)
-    if verdict not in ASSUMED_VERDICTS:
-        label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)}{frames})"
-    why = f"{verdict}, as lumbar flexion and pelvic tilt" if verdict else "no ± is known"
-    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", why)
+    if verdict == Observability.ASSUMED:
+        return (label, NOT_SHOWN, "–", "–", "–", verdict)
+    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)}{frames})"
+    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", verdict or NO_VERDICT)
 
 
 def _few_frames(frames: Sequence[int]) -> str:
@@ -195,7 +220,7 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
         if not any(sides):
             continue
         cells = [
-            text for side in sides for text in (("–", "–") if side is None else (_mean_text(side), _reach_text(side)))
+            text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
         words = list(dict.fromkeys(side.decided_by for side in sides if side is not None))
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
@@ -214,10 +239,6 @@ def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) ->
     return "●\u00a0" * beyond + interval_text(by, sd, right.unit, signed=True)
 
 
-def _mean_text(figure: ClinicalFigure) -> str:
-    return interval_text(figure.mean, figure.sd, figure.unit)
-
-
 def _range_text(figure: ClinicalFigure) -> str:
     if figure.minimum is None or figure.maximum is None:
         return "–"
@@ -230,7 +251,8 @@ def _reach_text(figure: ClinicalFigure) -> str:
     """Range with its interval, and its ends."""
     if not _moves(figure):
         return _range_text(figure)
-    return f"{interval_text(range_of(figure), figure.range_sd, figure.unit)} ({_range_text(figure)})"
+    span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
+    return span if span == NOT_SHOWN else f"{span} ({_range_text(figure)})"
 
 
 def _clinical_degrees(angle: float | None) -> str:
@@ -256,8 +278,6 @@ def validation_text_tables(dataset) -> tuple[PageTable, ...]:
 INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
-# Sums that are, apart from a constant, a parameter of the table above: they have its verdict.
-VERDICT_OF_SUM = {("lumbar", MOTION_PLANES[0]): "as lumbar lordosis", ("pelvis", MOTION_PLANES[0]): "as pelvic tilt"}
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")
 
 
@@ -274,18 +294,20 @@ def angle_table(
     estimated: points of the spine were.
     """
     kept = np.ones(spine.frames, bool) if kept is None else kept
+    shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows = []
     for i, level in enumerate(spine.levels):
         for k, plane in enumerate(MOTION_PLANES):
             forced = words[i][k] is Observability.FORCED
+            decided = not forced and words[i][k] is not Observability.ASSUMED
             sd = None if forced or spine.angles_sd is None else np.degrees(spine.angles_sd[:, i, k])
             found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
-            span = None if found.maximum is None or found.minimum is None else found.maximum - found.minimum
-            means = (interval_text(found.mean, found.sd, "deg"), interval_text(span, found.range_sd, "deg"))
+            mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
+            span = (found.maximum or 0.0) - (found.minimum or 0.0)
+            reach = range_cell(decided, span, found.range_sd, unit="deg")
             share = "–" if forced else observed_share_text(shares[i, k])
-            verdict = str(words[i][k]) or VERDICT_OF_SUM.get((level, plane), SEVERAL_ANGLES)
-            rows.append((level, plane, *means, share, verdict))
+            rows.append((level, plane, mean, reach, share, str(words[i][k]) or NO_VERDICT))
     as_sums = any(word is Observability.SUM for line in words for word in line)
     folded = f"All {len(rows)} angles of the levels: mean, range, verdict"
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), _angle_table_caption(estimated, as_sums), folded)
@@ -303,8 +325,8 @@ def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
 class Caveats:
     """What was not measured in one trial. inferred, estimated: points that a rule, or a network, placed.
 
-    shares: (levels, 3) that the data decided; NaN where not known, or forced. figures: {label: verdict} of pelvis and
-    spine that the recording did not decide.
+    shares: (levels, 3) that the data decided; NaN where not known, or forced. figures: {label: verdict} of what
+    the recording did not decide.
     """
 
     inferred: tuple[str, ...]
@@ -339,8 +361,8 @@ def not_measured(trials: Sequence[Caveats], rule: str = INFERRED_BY) -> NotMeasu
     placed = ((estimated, ESTIMATED_BY), (inferred, rule))
     return {
         "inferred": tuple(Statement(", ".join(names), by) for names, by in placed if names),
-        "forced": _forced_statements(trials),
-        "assumed": _assumed_statements(trials),
+        "forced": (*_forced_statements(trials), *_figure_statements(trials, forced=True)),
+        "assumed": (*_figure_statements(trials, forced=False), *_assumed_statements(trials)),
     }
 
 
@@ -354,12 +376,18 @@ def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
     return tuple(Statement(", ".join(dict.fromkeys(names)), reason) for reason, names in reasons.items())
 
 
-def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
-    """Figures of pelvis and spine, then runs of levels for each plane, of which means over the trials count."""
+def _figure_statements(trials: Sequence[Caveats], *, forced: bool) -> list[Statement]:
+    """Figures that the model sets, or those that are assumed, by their verdicts."""
     labels: dict[str, dict[str, None]] = defaultdict(dict)
     for label, verdict in (item for trial in trials for item in trial.figures.items()):
-        labels[verdict][label] = None
-    statements = [Statement("; ".join(names), verdict) for verdict, names in labels.items()]
+        if (verdict == Observability.FORCED) == forced:
+            labels[verdict][label] = None
+    return [Statement("; ".join(names), verdict) for verdict, names in labels.items()]
+
+
+def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
+    """Runs of levels for each plane, of which means over the trials count."""
+    statements: list[Statement] = []
     by_levels: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
     for trial in trials:
         by_levels[trial.levels].append(trial.shares)
