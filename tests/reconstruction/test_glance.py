@@ -36,7 +36,7 @@ def test_a_wide_interval_says_little(found):
     """24 of 25 parts of the variance of adults' lordosis, 11° (spread_of_adults), and a hundredth of it."""
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)), tka_sd=None)
     _, sure, *_ = said(replace(found, spine=wide))
-    assert "\u00a0±\u00a024° says little of this person" in sure
+    assert "\u00a0±\u00a024°) as a measurement" in sure
     assert "Thoracic kyphosis" in sure
     narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
     _, sure, *_ = said(replace(found, spine=narrow))
@@ -82,12 +82,12 @@ def figure(name, sd, decided):
 def test_joints_are_told_apart_by_precision():
     figures = [figure(f"{joint}_flexion_{side}", 2.0, "measured") for joint in ("hip", "knee") for side in "rl"]
     figures += [
-        figure("ankle_dorsiflexion_r", 6.0, "measured, but imprecise"),
+        figure("ankle_dorsiflexion_r", 6.0, "imprecise"),
         figure("ankle_dorsiflexion_l", 4.0, "measured"),
     ]
     figures += [figure("hip_rotation_r", 3.0, "measured"), figure("hip_rotation_l", 3.0, "assumed")]
     assert _limb_angle_groups(figures) == (
-        "Measured to ± 4°: hip and knee flexion. Imprecise to ± 8–12°: ankle dorsiflexion."
+        "Limbs, measured to ± 4° on both sides: hip and knee flexion. Other angles of the limbs: see Numbers."
     )
     assert _limb_angle_groups(()) == "No angle of the limbs was measured on both sides."
 

@@ -53,18 +53,17 @@ def test_assumed_and_forced_curves_are_dashed_and_a_left_side_is_not():
     """Dashes mean one thing on the page; a side is known by its dots."""
     free = [Curve(side, f"Knee, {side}", np.full(40, 5.0), panel="Knee") for side in ("right", "left")]
     held = curve("Lordosis", 40, note="set by the model", forced=True)
-    doubted = curve("Flexion", 20, note="very uncertain", assumed=True)
     guessed, partly = curve("Tilt", 9, note="assumed", assumed=True), curve("Kyphosis", 40, note="partly measured")
-    figure = curves_figure(TIME, [*free, held, doubted, guessed, partly])
-    knee, lordosis, flexion, tilt, kyphosis = figure.axes[:5]
+    figure = curves_figure(TIME, [*free, held, guessed, partly])
+    knee, lordosis, tilt, kyphosis = figure.axes[:4]
     assert [(line.is_dashed(), line.get_marker()) for line in curves(knee)] == [(False, "None"), (False, "o")]
-    assert [line.is_dashed() for axes in (lordosis, flexion, tilt) for line in curves(axes)] == [True, True, True]
+    assert [line.is_dashed() for axes in (lordosis, tilt) for line in curves(axes)] == [True, True]
     looks = {(line.get_linestyle(), tuple(line._dash_pattern[1] or ()), line.get_alpha()) for axes in
-             (knee, flexion, tilt, kyphosis) for line in curves(axes)[:1]}  # fmt: skip
-    assert len(looks) == 4, "measured, very uncertain, assumed and partly measured can be told apart"
-    wanted = {FORCED_LABEL, "assumed", "very uncertain", "partly measured: pale", "left (dots)"}
+             (knee, tilt, kyphosis) for line in curves(axes)[:1]}  # fmt: skip
+    assert len(looks) == 3, "measured, assumed and partly measured can be told apart"
+    wanted = {FORCED_LABEL, "assumed", "partly measured: pale", "left (dots)"}
     assert wanted <= set(texts(figure).split(" | "))
-    assert "Flexion (°, very uncertain)" in texts(figure)
+    assert "Tilt (°, assumed)" in texts(figure)
     assert FORCED_LABEL not in texts(curves_figure(TIME, free))
 
 

@@ -127,7 +127,7 @@ def _figure_cell(figure: ClinicalFigure | None) -> str:
     if figure is None or figure.mean is None:
         return "–"
     shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
-    span = f" ({number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)})"
+    span = f", {number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}"
     return mean_cell(figure) + unbreakable(span) * shown
 
 

@@ -252,7 +252,7 @@ def _reach_text(figure: ClinicalFigure) -> str:
     if not _moves(figure):
         return _range_text(figure)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    return span if span == NOT_SHOWN else f"{span} ({_range_text(figure)})"
+    return span if span == NOT_SHOWN else f"{span}, {_range_text(figure)}"
 
 
 def _clinical_degrees(angle: float | None) -> str:
@@ -305,7 +305,8 @@ def angle_table(
             found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
             mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
             span = (found.maximum or 0.0) - (found.minimum or 0.0)
-            reach = range_cell(decided, span, found.range_sd, unit="deg")
+            unknown = words[i][k] is Observability.UNKNOWN and sd is not None
+            reach = "–" if unknown else range_cell(decided, span, found.range_sd, unit="deg")
             share = "–" if forced else observed_share_text(shares[i, k])
             rows.append((level, plane, mean, reach, share, str(words[i][k]) or NO_VERDICT))
     as_sums = any(word is Observability.SUM for line in words for word in line)
