@@ -19,7 +19,6 @@ from simspine.anatomy.clinical import (
 )
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
-from simspine.core.arrays import frame_ranges, runs_of_frames
 from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_tables import (
@@ -200,17 +199,10 @@ def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     label = "Lumbopelvic rhythm, lumbar over pelvic motion"
     if rhythm.ratio is None:
         return (label, "–", "–", "–", "–", f"not given: {rhythm.reason}")
-    frames = f"; frames {_few_frames(rhythm.straight)} to frames {_few_frames(rhythm.bent)}" * bool(rhythm.bent)
     if verdict == Observability.ASSUMED:
         return (label, NOT_SHOWN, "–", "–", "–", verdict)
-    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)}{frames})"
+    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)})"
     return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", verdict or NO_VERDICT)
-
-
-def _few_frames(frames: Sequence[int]) -> str:
-    """The frames, of many stretches only the first and the last frame."""
-    text = frame_ranges(frames)
-    return text if text.count(",") < 2 else f"among {min(frames)}–{max(frames)}"
 
 
 def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:
@@ -363,7 +355,7 @@ def not_measured(trials: Sequence[Caveats], rule: str = INFERRED_BY) -> NotMeasu
     return {
         "inferred": tuple(Statement(", ".join(names), by) for names, by in placed if names),
         "forced": (*_forced_statements(trials), *_figure_statements(trials, forced=True)),
-        "assumed": (*_figure_statements(trials, forced=False), *_assumed_statements(trials)),
+        "assumed": (*_figure_statements(trials, forced=False), *_level_statements(trials)),
     }
 
 
@@ -386,33 +378,20 @@ def _figure_statements(trials: Sequence[Caveats], *, forced: bool) -> list[State
     return [Statement("; ".join(names), verdict) for verdict, names in labels.items()]
 
 
-def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
-    """Runs of levels for each plane, of which means over the trials count."""
-    statements: list[Statement] = []
+def _level_statements(trials: Sequence[Caveats]) -> list[Statement]:
+    """The levels of each model that are assumed; means over its trials count."""
     by_levels: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
     for trial in trials:
         by_levels[trial.levels].append(trial.shares)
-    for levels, some in by_levels.items():
-        statements += _level_runs(levels, np.mean(some, axis=0))
-    return tuple(statements)
+    texts = dict.fromkeys(assumed_levels(np.mean(some, axis=0)) for some in by_levels.values())
+    return [Statement("Single vertebrae", f"assumed: {text}") for text in texts if text]
 
 
-def _level_runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
-    limit = THRESHOLDS["assumed"].value_si
-    statements = []
-    for k, plane in enumerate(MOTION_PLANES):
-        parts, total, below = [], int(np.isfinite(shares[:, k]).sum()), 0
-        for first, end in runs_of_frames(np.flatnonzero(shares[:, k] < limit)):
-            values = shares[first:end, k]
-            low, high = observed_share_text(values.min()), observed_share_text(values.max())
-            ends = [level.replace("-", "\u2011") for level in levels[first:end]]  # a hyphen that does not break
-            name = ends[0] if len(ends) == 1 else f"{ends[0]} … {ends[-1]}"
-            parts.append(f"{name}: {low if low == high else f'{low} to {high}'}")
-            below += len(ends)
-        if parts:
-            name = f"{plane.capitalize()} of {below} of {total} levels"
-            statements.append(Statement(name, f"decided by the recording: {'; '.join(parts)}"))
-    return statements
+def assumed_levels(shares: np.ndarray) -> str:
+    """'flexion of 17 of 25 levels, …': how many the recording did not decide. shares: (levels, 3), NaN = not known."""
+    known, assumed = np.isfinite(shares).sum(0), (shares < THRESHOLDS["assumed"].value_si).sum(0)
+    counts = zip(MOTION_PLANES, assumed, known, strict=True)
+    return ", ".join(f"{plane} of {count} of {total} levels" for plane, count, total in counts if count)
 
 
 # Markers on the skin: which there were, where each was seen, and how far the body is from it.

@@ -11,19 +11,16 @@ import numpy as np
 
 from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import (
-    JOINT_DEFINITIONS,
     PUBLISHED_ADULTS,
-    SIDE_WORDS,
     SPINAL_DEFINITIONS,
     published_bands,
 )
-from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
-from simspine.quality.findings import THRESHOLDS, Finding, Severity
+from simspine.quality.findings import Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
     ClinicalFigure,
@@ -40,7 +37,6 @@ from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.canvas import figure_svg
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
-    NORMAL_95,
     PageFinding,
     Picture,
     Provenance,
@@ -70,6 +66,7 @@ from simspine.report.tables import (
     INFERRED_BY,
     Caveats,
     NotMeasured,
+    assumed_levels,
     caveats_of_trial,
     not_measured,
     range_of,
@@ -156,10 +153,8 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
     why = "no marker is on a lumbar vertebra, and " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
-    limbs = without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))
-    of_limbs = _limb_angle_groups(trial.clinical_figures) if limbs else ""
     trunk = _trunk_sentence(trial.clinical_figures, moves=trial.spine.frames > 1)
-    return " ".join(filter(None, [*curvature, trunk, of_limbs]))
+    return " ".join(filter(None, [*curvature, trunk]))
 
 
 def _trunk_sentence(figures: Sequence[ClinicalFigure], moves: bool) -> str:
@@ -171,23 +166,6 @@ def _trunk_sentence(figures: Sequence[ClinicalFigure], moves: bool) -> str:
     of_motion = " (means of the movement, no standing posture)" * moves
     heads = (f"The trunk as a whole was measured{of_motion}", "Partly measured, too")
     return " ".join(f"{head}: {'; '.join(some)}." for head, some in zip(heads, found.values(), strict=True) if some)
-
-
-def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
-    """The angles of the limbs that were measured on both sides to less than 10°, with the reach of their intervals."""
-    by_name, joints_of, deviations = {figure.name: figure for figure in figures}, dict[str, list[str]](), list[float]()
-    for joint, angle in ((joint, angle) for joint, (_, angles) in JOINT_DEFINITIONS.items() for angle, _ in angles):
-        sides = [by_name.get(f"{joint}_{angle}_{key}") for key in SIDE_WORDS]
-        known = [side for side in sides if side is not None and side.decided_by == Observability.MEASURED]
-        if len(known) == len(SIDE_WORDS):
-            joints_of.setdefault(angle, []).append(joint)
-            deviations += [side.sd for side in known if side.sd is not None]
-    if not joints_of:
-        return "No angle of the limbs was measured on both sides."
-    names = ", ".join(f"{' and '.join(joints)} {angle}" for angle, joints in joints_of.items())
-    ends = dict.fromkeys(f"{NORMAL_95 * end(deviations):.0f}" for end in (min, max) if deviations)
-    reach = f" to ± {'–'.join(ends)}°" * bool(ends)
-    return f"Limbs, measured{reach} on both sides: {names}. Other angles of the limbs: see Numbers."
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
@@ -228,10 +206,8 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
     what = "Neither values nor changes of these" if trial.spine.frames > 1 else "None of these values"
     parts += [f"{what} were measured.", *unmeasured] if unmeasured else []
-    shares = trial.observed_shares[np.isfinite(trial.observed_shares).any(1)]
-    counts = (shares < THRESHOLDS["assumed"].value_si).sum(0)
-    levels = [f"{plane} of {n} of {len(shares)} levels" for plane, n in zip(MOTION_PLANES, counts, strict=True) if n]
-    parts += [f"Single vertebrae, assumed: {', '.join(levels)}."] if levels else []
+    levels = assumed_levels(trial.observed_shares)
+    parts += [f"Single vertebrae, assumed: {levels}."] if levels else []
     return " ".join(parts) or "Nothing: all was measured."
 
 
