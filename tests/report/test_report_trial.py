@@ -132,7 +132,7 @@ def test_summary_rows():
         "Detected points placed in space": ("98.4 %", "good"),
         "Marker RMS": ("24 mm", "good"),
         "Fitted body to detected limb points, median": ("13.4 px", "check"),  # one camera is beyond the limit
-        "Lumbar lordosis, L1–S1": ("41\u00a0±\u00a033°", "check"),
+        "Lumbar lordosis, L1–S1": ("(41\u00a0±\u00a033°)", "check"),
         "Thoracic kyphosis, T3–T12": ("–", ""),
         "Femur length": ("0.410 / 0.610 m", "check"),
     }

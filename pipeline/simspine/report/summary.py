@@ -74,6 +74,7 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
             if not given:
                 text = interval_text(summary[key], sd, "deg")
             note, light = _curvature_note(quantity, sd if text != "–" else None, given=given, estimated=estimated)
+            text = f"({text})" if light else text
         elif key == "detections_used":
             note = f"of {summary['detections']} that there were; skin markers left out"
         else:
