@@ -291,19 +291,26 @@ def angle_table(
     rows = []
     for i, level in enumerate(spine.levels):
         for k, plane in enumerate(MOTION_PLANES):
-            forced = words[i][k] is Observability.FORCED
-            decided = not forced and words[i][k] is not Observability.ASSUMED
-            sd = None if forced or spine.angles_sd is None else np.degrees(spine.angles_sd[:, i, k])
-            found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
-            mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
-            span = (found.maximum or 0.0) - (found.minimum or 0.0)
-            unknown = words[i][k] is Observability.UNKNOWN and sd is not None
-            reach = "–" if unknown else range_cell(decided, span, found.range_sd, unit="deg")
-            share = "–" if forced else observed_share_text(shares[i, k])
-            rows.append((level, plane, mean, reach, share, str(words[i][k]) or NO_VERDICT))
+            word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
+            share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
+            cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
+            rows.append((level, plane, *cells, share, str(word) or NO_VERDICT))
     as_sums = any(word is Observability.SUM for line in words for word in line)
     folded = f"All {len(rows)} angles of the levels: mean, range, verdict"
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), _angle_table_caption(estimated, as_sums), folded)
+
+
+def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability) -> tuple[str, str]:
+    """Mean and range of one level in one plane (frames,), rad; no range is claimed without a verdict."""
+    free = None if sd is None or word is Observability.FORCED else np.degrees(sd)
+    found, decided = angle_statistics(np.degrees(angle), free, kept), word not in UNDECIDED
+    mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
+    if word is Observability.UNKNOWN and sd is not None:
+        return mean, "–"
+    return mean, range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
+
+
+UNDECIDED = (Observability.ASSUMED, Observability.FORCED)
 
 
 def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
@@ -347,8 +354,9 @@ def caveats_of_trial(measured: Markers, spine: SpineKinematics, shares: np.ndarr
     return Caveats(inferred=names, forced=spine.forced, levels=spine.levels, shares=free, estimated=estimated)
 
 
-def not_measured(trials: Sequence[Caveats], rule: str = INFERRED_BY) -> NotMeasured:
-    """Statements for the box 'What is not measured', over all trials. rule: that placed the inferred points."""
+def not_measured(trials: Sequence[Caveats], fitted: bool = True) -> NotMeasured:
+    """Statements for the box 'What is not measured'. fitted: inferred points had a weight in the fit."""
+    rule = INFERRED_BY + "; not fitted, only drawn" * (not fitted)
     inferred = dict.fromkeys(name for trial in trials for name in trial.inferred)
     estimated = dict.fromkeys(name for trial in trials for name in trial.estimated)
     placed = ((estimated, ESTIMATED_BY), (inferred, rule))

@@ -63,9 +63,7 @@ from simspine.report.summary import (
 )
 from simspine.report.tables import (
     ESTIMATED_BY,
-    INFERRED_BY,
     Caveats,
-    NotMeasured,
     assumed_levels,
     caveats_of_trial,
     not_measured,
@@ -206,7 +204,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
     what = "Neither values nor changes of these" if trial.spine.frames > 1 else "None of these values"
     parts += [f"{what} were measured.", *unmeasured] if unmeasured else []
-    levels = assumed_levels(trial.observed_shares)
+    levels = assumed_levels(trial_caveats(trial).shares)
     parts += [f"Single vertebrae, assumed: {levels}."] if levels else []
     return " ".join(parts) or "Nothing: all was measured."
 
@@ -428,11 +426,6 @@ def trial_caveats(trial: SolvedTrial) -> Caveats:
     return replace(caveats, figures=_undecided(trial))
 
 
-def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
-    """Statements for the box 'What is not measured'. fitted: inferred points had a weight in the fit."""
-    return not_measured(trials, INFERRED_BY if fitted else f"{INFERRED_BY}; not fitted, only drawn")
-
-
 def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
     """A page about one trial alone."""
     count = trial.spine.frames
@@ -443,7 +436,7 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
         provenance=Provenance(versions=dict(package_versions())),
         licences=page_words("licences"),
         notice=REPORT_NOTICE,
-        **angles_not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
+        **not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
     )
     write_report(path, content)
     return Path(path)

@@ -34,6 +34,7 @@ from simspine.report.spine_figures import curves_figure
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
 from simspine.report.tables import (
     CONSTANT_RANGE,
+    CURVATURE_KEYS,
     ESTIMATED_BY,
     angle_table,
     clinical_tables,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 # A reconstruction as the 3D player shows it.
 
 
-CURVATURE_KEYS = ("lla", "tka")
 MANY_EXCHANGED = 0.1  # share of a view's detections
 SETTLED_CODE = "camera_settled"  # of what refined cameras no longer have: one line of the page
 _ASSUMED_CURVES = " A dashed orange curve is assumed, a pale one partly measured."
