@@ -34,7 +34,7 @@ from simspine.evaluation.validation_tables import (
 )
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
-from simspine.quality.observability import curvature_verdict, share_by_deviation, share_of_curvature
+from simspine.quality.observability import observability_word, share_by_deviation, share_of_curvature
 
 SD = np.linspace(-1, 1, 101).std()  # of the wave each trial follows
 
@@ -100,7 +100,7 @@ def test_range_by_level_is_that_of_the_percentiles(small_dataset):
 
 def test_a_range_within_its_error_is_not_called_measured(small_dataset):
     """The angle's deviation of 2° beside a range of 3.9°, and of 6°."""
-    for factor, decided in ((1.0, "measured as a sum"), (3.0, "very uncertain")):
+    for factor, decided in ((1.0, "measured as a sum"), (3.0, "assumed")):
         some = [replace(record, angles_sd=factor * record.angles_sd) for record in trial_records(small_dataset)]
         row = next(row for row in lumbar_rom(some).itertuples() if (row.level, row.plane) == ("L5-S1", "flexion"))
         assert row.decided == decided
@@ -239,10 +239,11 @@ def test_records_do_not_hold_what_tables_do_not_need(small_dataset):
 
 def test_one_verdict_on_curvature():
     """Adults differ by 11.25 degrees in LLA, by 10 in TKA."""
-    said = [curvature_verdict(share_of_curvature(name, sd)) for name, sd in (("lla", 12.8), ("tka", 9.06))]
-    assert said == ["very uncertain", "assumed"]
-    assert curvature_verdict(share_of_curvature("tka", None)) == ""
-    assert curvature_verdict(0.0, forced=True) == "set by the model"
+    known = (("lla", 12.8), ("tka", 9.06), ("tka", 6.5))
+    said = [observability_word(share_of_curvature(name, sd), forced=False) for name, sd in known]
+    assert said == ["assumed", "assumed", "partly measured"]
+    assert observability_word(share_of_curvature("tka", None), forced=False) == ""
+    assert observability_word(0.0, forced=True) == "set by the model"
 
 
 def test_the_spread_over_frames_is_named_as_such(small_dataset):

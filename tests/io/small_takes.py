@@ -14,7 +14,7 @@ AXES = ("pelvis_tilt", "pelvis_tx", "L5_S1_Flex_Ext")
 PARAMETERS = ("pelvic_tilt", "sagittal_vertical_axis")
 DECIDED = {  # by trial
     "Walking_1": ("partly measured", "measured"),
-    "Sitting": ("very uncertain: adults differ by ± 7°", "not known"),
+    "Sitting": ("assumed: adults differ by ± 7°", "not known"),
 }
 UNSOLVED, REJECTED, FILLED = 3, 5, 6  # frames; the last was rejected and filled in
 

@@ -24,7 +24,7 @@ def test_rejected_frames_do_not_count():
 def test_a_sharp_angle_is_measured_a_wide_one_uncertain_and_the_models_own_has_no_deviation():
     """Adults differ by some 11°: 2° leave 3 % of that variance, 30° more than all."""
     assert figures()[0].decided_by == "measured"
-    assert figures(np.full(4, np.radians(30.0)))[0].decided_by == "very uncertain"
+    assert figures(np.full(4, np.radians(30.0)))[0].decided_by == "assumed"
     forced = figures(lla=True)[0]
     assert (forced.sd, forced.decided_by != "measured") == (None, True)
 

@@ -15,7 +15,8 @@ from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person import point_places_of
 from simspine.io.hdf5 import read_store, write_store
 from simspine.report.summary import summary_metrics, summary_rows
-from simspine.report.trial_page import angles_not_measured, summary_statements, trial_caveats
+from simspine.report.tables import not_measured
+from simspine.report.trial_page import summary_statements, trial_caveats
 from simspine.vision import points as stage
 from simspine.vision.blazepose_spine import SPINE_POINTS
 from simspine.vision.detector import Detections
@@ -135,7 +136,7 @@ def test_headline_page_and_summary_name_them(guessed):
     (row,) = [row for row in summary_rows(figures) if row.label == "Spine seen by"]
     assert "estimated" in row.value
     assert row.light == "check"
-    box = angles_not_measured([trial_caveats(guessed)], fitted=True)
+    box = not_measured([trial_caveats(guessed)])
     assert any("estimated by a network" in statement.reason for statement in box["inferred"])
     measured = summary_statements(guessed)[0].reason
     assert "estimated by a network" in measured

@@ -7,9 +7,9 @@ import pytest
 
 from simspine.core.types import Origin
 from simspine.quality.findings import Finding
-from simspine.quality.observability import ClinicalFigure, Observability
+from simspine.quality.observability import Observability
 from simspine.report.body_video import films_of_trial, shown_in
-from simspine.report.trial_page import _limb_angle_groups, methods_text, summary_statements
+from simspine.report.trial_page import methods_text, summary_statements
 from simspine.report.trial_sections import scene_of_trial
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
@@ -36,11 +36,20 @@ def test_a_wide_interval_says_little(found):
     """24 of 25 parts of the variance of adults' lordosis, 11° (spread_of_adults), and a hundredth of it."""
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)), tka_sd=None)
     _, sure, *_ = said(replace(found, spine=wide))
-    assert "\u00a0±\u00a024° says little of this person" in sure
+    assert "\u00a0±\u00a024°) as a measurement" in sure
     assert "Thoracic kyphosis" in sure
     narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
     _, sure, *_ = said(replace(found, spine=narrow))
     assert "\u00a0±\u00a02.0° was measured." in sure
+
+
+def test_single_vertebrae_are_counted_in_all_planes(found):
+    """The counts against the shares themselves."""
+    excluded = said(found)[2]
+    for plane, shares in zip(("flexion", "lateral bending", "axial rotation"), found.observed_shares.T, strict=True):
+        known = shares[np.isfinite(shares)]
+        count = int((known < 0.2).sum())
+        assert (f"{plane} of {count} of {known.size} levels" in excluded) == (count > 0)
 
 
 def test_causes_are_named_once(found):
@@ -73,23 +82,6 @@ def test_the_methods_text_has_model_solver_and_sources_and_counts_fitted_markers
     assert "Marker RMS, from points in space to the fitted body: 5 mm." in text
     for wanted in ("Pagnon", "simspine's own solver", "White & Panjabi 1978"):
         assert wanted in text
-
-
-def figure(name, sd, decided):
-    return ClinicalFigure(name, name, "deg", 10.0, sd, 0.0, 20.0, 1.0, decided)
-
-
-def test_joints_are_told_apart_by_precision():
-    figures = [figure(f"{joint}_flexion_{side}", 2.0, "measured") for joint in ("hip", "knee") for side in "rl"]
-    figures += [
-        figure("ankle_dorsiflexion_r", 6.0, "measured, but imprecise"),
-        figure("ankle_dorsiflexion_l", 4.0, "measured"),
-    ]
-    figures += [figure("hip_rotation_r", 3.0, "measured"), figure("hip_rotation_l", 3.0, "assumed")]
-    assert _limb_angle_groups(figures) == (
-        "Measured to ± 4°: hip and knee flexion. Imprecise to ± 8–12°: ankle dorsiflexion."
-    )
-    assert _limb_angle_groups(()) == "No angle of the limbs was measured on both sides."
 
 
 @pytest.mark.parametrize("frames", [slice(5, 6), slice(None, None, 3)])

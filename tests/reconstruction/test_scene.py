@@ -20,7 +20,8 @@ def test_a_note_says_why_a_curve_says_little():
     angles = {key: (np.full(5, 0.8), np.full(5, np.radians(sd))) for key, sd in (("lla", 2.0), ("tka", 25.0))}
     lumbar, thoracic = curves(angles)
     assert (lumbar.note, lumbar.assumed, lumbar.forced) == ("", False, False)
-    assert (thoracic.note, thoracic.assumed, thoracic.forced) == ("very uncertain", True, False)
+    assert (thoracic.note, thoracic.assumed, thoracic.forced) == ("assumed", True, False)
+    assert thoracic.mean == "", "no mean of what is no finding"
     np.testing.assert_allclose(lumbar.sd, 2.0)
     assert lumbar.mean == f"{np.degrees(0.8):.1f}\u00a0±\u00a03.9°"  # 1.96 × 2°
     _, held = curves(angles, tka=True)

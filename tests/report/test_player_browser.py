@@ -314,12 +314,11 @@ def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
 
 
 def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, scene, tmp_path):
-    plain, other = scene.curves[0], replace(scene.curves[0], note="very uncertain", assumed=True)
+    plain, other = scene.curves[0], replace(scene.curves[0], note="assumed", assumed=True)
     some = replace(
         scene,
         curves=(
             plain,
-            replace(other, note="assumed"),
             other,
             replace(other, sd=None, note="set by the model", assumed=False, forced=True),
         ),
@@ -332,16 +331,15 @@ def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, 
             ".map((look) => [look.stroke, look.strokeDasharray])"
         )
         rgb = [f"rgb({red}, {green}, {blue})" for blue, green, red in map(to_bgr, (BLUE, ORANGE, GREY))]
-        assert [stroke for stroke, _ in looks] == [rgb[0], rgb[1], rgb[1], rgb[2]]
-        assert len({dashes for _, dashes in looks}) == 4, "solid, assumed, very uncertain, set by the model"
+        assert [stroke for stroke, _ in looks] == rgb
+        assert len({dashes for _, dashes in looks}) == 3, "solid, assumed, set by the model"
         readings = window.root.locator(".p-reading").all_inner_texts()
         assert [reading.partition(", ")[2] for reading in readings] == [
             "",
             "assumed",
-            "very uncertain",
             "set by the model",
         ]
-        assert window.root.locator(".p-note").all_text_contents() == ["assumed", "very uncertain", "set by the model"]
+        assert window.root.locator(".p-note").all_text_contents() == ["assumed", "set by the model"]
 
 
 def test_a_script_that_fails_is_said_in_the_box(browser, address):

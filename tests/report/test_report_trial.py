@@ -11,7 +11,6 @@ from simspine.core.skeletons import add_inferred_suffix
 from simspine.core.types import Camera, Forced, Keypoints, Markers, Origin
 from simspine.quality.findings import Finding, Severity, sum_up_findings
 from simspine.reconstruction.solved_trial import model_reprojection
-from simspine.report import page as content
 from simspine.report.overlay import add_inferred_points, frame_layer, sample_frames
 from simspine.report.summary import detected_points, lost_markers_text, summary_rows
 from simspine.report.tables import caveats_of_trial, not_measured
@@ -89,8 +88,9 @@ def test_points_inferred_by_a_rule_do_not_count_for_the_cameras():
 
 def test_not_measured_says_what_and_why(measured, spine):
     trial = caveats_of_trial(measured, spine, np.full((3, 3), np.nan))
-    found = not_measured([trial, trial], "a rule")
-    assert found["inferred"] == (content.Statement("Spine_01", "a rule"),)
+    found = not_measured([trial, trial], fitted=False)
+    (unseen,) = found["inferred"]
+    assert (unseen.name, unseen.reason.endswith("; not fitted, only drawn")) == ("Spine_01", True)
     forced = found["forced"]
     assert [statement.name for statement in forced] == ["L4-L5", "TKA", "LLA"]
     assert forced[0].reason == "flexion = 1.857 × L5_S1_Flex_Ext"
@@ -132,15 +132,15 @@ def test_summary_rows():
         "Detected points placed in space": ("98.4 %", "good"),
         "Marker RMS": ("24 mm", "good"),
         "Fitted body to detected limb points, median": ("13.4 px", "check"),  # one camera is beyond the limit
-        "Lumbar lordosis, L1–S1": ("41\u00a0±\u00a033°", "check"),
+        "Lumbar lordosis, L1–S1": ("(41\u00a0±\u00a033°)", "check"),
         "Thoracic kyphosis, T3–T12": ("–", ""),
         "Femur length": ("0.410 / 0.610 m", "check"),
     }
     notes = {row.label: row.note for row in rows}
-    assert notes["Marker RMS"] == "limbs 24, spine –; from points in space to the fitted body; at most 40 wanted"
-    assert notes["Fitted body to detected limb points, median"].endswith("at most 30 wanted")
+    assert notes["Marker RMS"].startswith("limbs 24, spine –; from points in space to the fitted body")
+    assert notes["Fitted body to detected limb points, median"].endswith("more than 30 would be a warning")
     assert notes["Lumbar lordosis, L1–S1"] == (
-        "very uncertain: the data decided 0 %; adults who stand differ by ± 22° (Yukawa 2019)"
+        "assumed: the data decided 0 %; adults who stand differ by ± 22° (Yukawa 2019)"
     )
     assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
     assert summary_rows({}) == ()

@@ -7,7 +7,7 @@ from figure_text import texts
 from simspine.anatomy.curvature import MOTION_PLANES, SPINE_MARKERS, Level
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.types import Forced, Markers
-from simspine.quality.observability import Observability
+from simspine.quality.observability import Observability, observability_of, with_shares_of_sums
 from simspine.report import page as content
 from simspine.report.figure_style import BLUE, GREY, ORANGE
 from simspine.report.level_figures import PALE, ends_of_span, range_profile, spine_region
@@ -46,9 +46,9 @@ def spine(lla_sd=2.0, tka_sd=20.0, forced=None, sd=True):
     )  # fmt: skip
 
 
-def test_very_uncertain_is_a_spread_as_wide_as_among_adults():
+def test_a_spread_as_wide_as_among_adults_is_assumed():
     words = [verdict_on("lla", sd) for sd in (None, float("nan"), 2.0, 7.0, 11.1, 11.3)]
-    assert [str(word) for word in words] == ["", "", "measured", "partly measured", "assumed", "very uncertain"]
+    assert [str(word) for word in words] == ["", "", "measured", "partly measured", "assumed", "assumed"]
     assert verdict_on("lla", 20.0, forced=True) is Observability.FORCED
 
 
@@ -89,10 +89,10 @@ def test_table_of_angles():
     table = angle_table(spine(forced=forced), shares, TABLE)
     assert len(table.rows) == 27
     rows = {row[:2]: row[2:] for row in table.rows}
-    assert rows["L4-L5", "flexion"] == ("1.0°", "4.0°", "–", "set by the model")
+    assert rows["L4-L5", "flexion"] == ("(1.0°)", "not shown", "–", "set by the model")
     assert rows["L4-L5", "axial rotation"] == (
-        "0.0\u00a0±\u00a02.0°",
-        "0.0°",
+        "(0.0\u00a0±\u00a02.0°)",
+        "not shown",
         "10 %",
         "assumed",
     )
@@ -102,7 +102,21 @@ def test_table_of_angles():
     assert rows["L5-S1", "flexion"][-1] == "measured as a sum"
     assert rows["L5-S1", "lateral bending"][-1] == "measured"
     unknown = angle_table(spine(), np.full((9, 3), np.nan), TABLE)
-    assert {row[-1] for row in unknown.rows} == {"several angles: read the ±"}
+    assert {row[-1] for row in unknown.rows} == {"no verdict"}
+
+
+def test_a_sum_has_the_mean_share_of_its_levels_and_a_segment_in_space_no_verdict():
+    bodies = ("sacrum", "five", "four", "three")
+    chain = [Level(NAMES[i], bodies[i], bodies[i + 1], TABLE[i].coordinates) for i in range(3)]
+    names = (*NAMES[:3], "sum", "thorax")
+    table = (*chain, Level("sum", "five", "three"), Level("thorax", None, "three"))
+    shares = np.array([[0.9] * 3, [0.1, 0.1, 0.9], [0.2, 0.5, 0.9], [np.nan] * 3, [np.nan] * 3])
+    found = with_shares_of_sums(names, table, shares)
+    np.testing.assert_allclose(found[3], [0.15, 0.3, 0.9])
+    assert np.isnan(found[4]).all()
+    words = observability_of(names, found, table=table)
+    assert list(map(str, words[3])) == ["assumed", "partly measured", "measured"]
+    assert set(words[4]) == {Observability.UNKNOWN}
 
 
 def assumed(spines, shares):
@@ -111,14 +125,11 @@ def assumed(spines, shares):
     ]
 
 
-def test_assumed_statements_sum_up_runs_of_levels():
-    statements = assumed([spine()], [SHARES])
-    assert [s.name for s in statements] == [
-        "Flexion of 8 of 9 levels", "Lateral bending of 9 of 9 levels", "Axial rotation of 8 of 9 levels",
-    ]  # fmt: skip
-    said = [s.reason.replace("\N{NON-BREAKING HYPHEN}", "-") for s in statements]
-    assert said[0] == "decided by the recording: L5-S1 … L4-L5: 10 %; T11-T12 … skull-C1: 10 %"
-    assert said[2] == "decided by the recording: L5-S1 … C2-C3: 10 %; skull-C1: 10 %"
+def test_assumed_levels_are_counted_in_each_plane():
+    (statement,) = assumed([spine()], [SHARES])
+    assert statement.name == "Single vertebrae"
+    counts = "flexion of 8 of 9 levels, lateral bending of 9 of 9 levels, axial rotation of 8 of 9 levels"
+    assert statement.reason == f"assumed: {counts}"
     # Two trials: what counts is their mean.
     assert assumed([spine()] * 2, [SHARES, np.full((9, 3), 0.5)]) == ()
     assert assumed([spine(sd=False)], [np.full((9, 3), np.nan)]) == ()
@@ -129,7 +140,7 @@ def test_what_is_assumed_stands_before_the_findings():
     table = angle_table(spine(), SHARES, TABLE)
     section = content.TrialSection("walk", tables=(table,))
     page = render_page(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))
-    assert "Assumed, or very uncertain" in page
+    assert "</svg>Assumed</h3>" in page
     assert page.index("sd 17°") < page.index('<section id="quality"')
     assert page.count("<details") == page.count("</details>") == 3  # curves, the folded table in it, provenance
 

@@ -234,7 +234,7 @@ class LumbopelvicRhythm:
     """Lumbar over pelvic motion between the straightest and the most bent posture of a trial.
 
     ratio, sd: None where the trial does not say, for `reason`. lumbar, pelvis: rad of each, None where not
-    known. sd is an upper bound, see `lumbopelvic_rhythm`. straight, bent: frames of both postures.
+    known. sd is an upper bound, see `lumbopelvic_rhythm`.
     """
 
     ratio: float | None
@@ -242,8 +242,6 @@ class LumbopelvicRhythm:
     lumbar: float | None
     pelvis: float | None
     reason: str = ""
-    straight: tuple[int, ...] = ()
-    bent: tuple[int, ...] = ()
 
 
 def lumbopelvic_rhythm(
@@ -267,10 +265,7 @@ def lumbopelvic_rhythm(
     near = END_RANGE_SHARE * (high - low)
     straight, bent = known & (trunk <= low + near), known & (trunk >= high - near)
     by_lumbar, by_pelvis = (float(part[bent].mean() - part[straight].mean()) for part in (lumbar, pelvis))
-    unknown = LumbopelvicRhythm(
-        ratio=None, sd=None, lumbar=by_lumbar, pelvis=by_pelvis,
-        straight=tuple(np.flatnonzero(straight).tolist()), bent=tuple(np.flatnonzero(bent).tolist()),
-    )  # fmt: skip
+    unknown = LumbopelvicRhythm(ratio=None, sd=None, lumbar=by_lumbar, pelvis=by_pelvis)
     if high - low < MIN_RHYTHM_RANGE:
         return replace(unknown, reason=f"the trunk bends by {_too_little(high - low, MIN_RHYTHM_RANGE)}")
     if by_pelvis < MIN_PELVIS_RANGE:

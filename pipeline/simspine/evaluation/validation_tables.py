@@ -27,7 +27,6 @@ from simspine.evaluation.validation_records import (
 from simspine.quality.findings import LEVEL_ENVELOPES
 from simspine.quality.observability import (
     Observability,
-    curvature_verdict,
     driving_coordinates,
     forced_mask,
     observability_word,
@@ -124,7 +123,7 @@ def _curvature_row(group: str, name: str, some: Sequence[TrialRecord]) -> dict[s
             sd = _median_deg(deviation[record.kept] for record, deviation in known if deviation is not None)
             share = share_of_curvature(quantity, sd)
         spread = float(values.std()) if values.size else math.nan
-        decided = curvature_verdict(share, forced, any(record.estimated for record in some))
+        decided = observability_word(share, forced, estimated=any(record.estimated for record in some))
         row |= _quantity_columns(quantity, (mean_or_nan(values), spread, sd, share), decided)
     return row
 
@@ -144,9 +143,8 @@ def _mean_of(group: str, lines: pd.DataFrame) -> dict[str, Any]:
         means = lines[[f"{quantity}_{column}" for column in _FIGURE_COLUMNS]].mean().tolist()
         words = set(lines[f"{quantity}_decided"])
         estimated = bool(words & {Observability.ESTIMATED, Observability.PARTLY_ESTIMATED})
-        row |= _quantity_columns(
-            quantity, means, curvature_verdict(means[-1], Observability.FORCED in words, estimated)
-        )
+        decided = observability_word(means[-1], Observability.FORCED in words, estimated=estimated)
+        row |= _quantity_columns(quantity, means, decided)
     return row
 
 
@@ -155,7 +153,7 @@ def _mean_of(group: str, lines: pd.DataFrame) -> dict[str, Any]:
 
 # Of all kept frames of a person, so that a hundredth of them at either end cannot make a range.
 RANGE_PERCENTILES = (1.0, 99.0)
-_NO_FINDING = {Observability.ASSUMED, Observability.VERY_UNCERTAIN, Observability.FORCED, Observability.UNKNOWN}
+_NO_FINDING = {Observability.ASSUMED, Observability.FORCED, Observability.UNKNOWN}
 
 
 def lumbar_rom(dataset) -> pd.DataFrame:
@@ -190,7 +188,7 @@ def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int)
     rom_mean_deg, rom_sd_deg: mean and standard deviation (NaN for one) over the subjects of each one's range,
     percentile 1 to 99 of that subject's kept frames; low_deg, high_deg: the percentiles, means over subjects.
     uncertainty_deg: typical standard deviation of the angle. share: of the angle that the data decided; for a sum over
-    levels, compared with an angle that may be anywhere in the published range. decided: by whom; very uncertain where
+    levels, compared with an angle that may be anywhere in the published range. decided: by whom; assumed where
     the angle's deviation is as large as its whole range. published: smallest and largest total range in `source`.
     forced: why the model sets the angle, '' if it does not.
     """
@@ -207,7 +205,7 @@ def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int)
     estimated = any(record.estimated for record in some)
     decided = observability_word(share, forced, _drives_others(some, level, plane), estimated=estimated)
     if decided not in _NO_FINDING and sd >= span:
-        decided = Observability.VERY_UNCERTAIN
+        decided = Observability.ASSUMED
     published = published_range(level, MOTION_PLANES[plane])
     return {
         "action": action,

@@ -28,10 +28,9 @@ class Observability(StrEnum):
     PARTLY = "partly measured"
     ESTIMATED = "estimated"
     PARTLY_ESTIMATED = "partly estimated"
-    ASSUMED = "assumed"
+    ASSUMED = "assumed"  # from what is published on other people; also where the ± is as wide as these differ
     SUM = "measured as a sum"
     FORCED = "set by the model"
-    VERY_UNCERTAIN = "very uncertain"  # its standard deviation is as large as people differ, or as the range it is of
     UNKNOWN = ""
 
 
@@ -87,6 +86,19 @@ def level_shares(
         if level.name in levels and level.coordinates:
             shares[levels.index(level.name)] = [of.get(name, np.nan) for name in level.coordinates]
     return shares
+
+
+def with_shares_of_sums(levels: Sequence[str], table: Sequence[Level], shares: np.ndarray) -> np.ndarray:
+    """`level_shares` in which a sum over levels has the mean share of these; segments in space keep NaN."""
+    found, joints = shares.copy(), {level.child: level for level in table if level.coordinates}
+    for level in (one for one in table if one.name in levels and one.parent and not one.coordinates):
+        parts, body = list[int](), level.child
+        while body != level.parent and body in joints:
+            parts.append(levels.index(joints[body].name))
+            body = joints[body].parent or ""
+        if parts:
+            found[levels.index(level.name)] = shares[parts].mean(0)
+    return found
 
 
 def observability_of(
@@ -154,14 +166,11 @@ def observed_share_text(share: float) -> str:
 GIVEN_BY_MODEL = "given by the model"
 SET_BY_OTHER_ANGLES = "set by the model from the joint's other angles"
 ONE_COORDINATE_FOR_LEVELS = "one coordinate for all levels"
-VERY_UNCERTAIN = str(Observability.VERY_UNCERTAIN)
-MEASURED_IMPRECISELY = "measured, but imprecise"
-ESTIMATED_IMPRECISE = "estimated, and imprecise"
+IMPRECISE = "imprecise"  # the recording decided it
 NO_LARGER = "no larger than its error"
 ARM_HANGS = "not known: the arm hangs"
 NOT_KNOWN = "not known"
-SEVERAL_ANGLES = "several angles: read the ±"
-NO_DEVIATION = "several angles; the engine gives no ±"
+NO_VERDICT = "no verdict"  # the share that the data decided is not known
 _IMPRECISE_DEG = THRESHOLDS["imprecise"].value  # degrees
 WRITTEN_UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
 
@@ -197,25 +206,28 @@ class ClinicalFigure:
     @property
     def is_assumed(self) -> bool:
         """Whether the recording did not decide it: it is drawn dashed and has no norm."""
-        return self.verdict in ASSUMED_VERDICTS or self.decided_by == NO_LARGER
+        return self.verdict is Observability.ASSUMED or self.decided_by == NO_LARGER
 
     @property
     def is_of_person(self) -> bool:
         """Whether it is known and says something of the person, not of the model alone."""
         return self.mean is not None and self.verdict is not Observability.FORCED
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is known, and neither assumed nor set by the model."""
+        return self.is_of_person and not self.is_assumed
 
-# Verdicts on what the recording did not decide.
-ASSUMED_VERDICTS = (Observability.VERY_UNCERTAIN, Observability.ASSUMED)
+
 _VERDICT_OF_WORDS = {
     **{str(word): word for word in sorted(filter(None, Observability), key=len, reverse=True)},
     GIVEN_BY_MODEL: Observability.FORCED,
+    IMPRECISE: Observability.MEASURED,
     ONE_COORDINATE_FOR_LEVELS: Observability.SUM,
 }
 _FROM_WEAKEST = (
-    Observability.FORCED, Observability.VERY_UNCERTAIN, Observability.ASSUMED, Observability.UNKNOWN,
-    Observability.PARTLY_ESTIMATED, Observability.PARTLY, Observability.SUM, Observability.ESTIMATED,
-    Observability.MEASURED,
+    Observability.FORCED, Observability.ASSUMED, Observability.UNKNOWN, Observability.PARTLY_ESTIMATED,
+    Observability.PARTLY, Observability.SUM, Observability.ESTIMATED, Observability.MEASURED,
 )  # fmt: skip
 
 
@@ -335,17 +347,13 @@ def _in_words(name: str, mean: float | None, sd: float | None, share: float, est
     if mean is None:
         return ARM_HANGS if name.startswith(("shoulder_plane", "shoulder_rotation")) else NOT_KNOWN
     adults = PUBLISHED_ADULTS.get(name)
-    if sd is not None and adults is not None:
-        if sd >= adults.sd:
-            return VERY_UNCERTAIN
-        share = share if np.isfinite(share) else 1 - (sd / adults.sd) ** 2
+    if sd is not None and adults is not None and (sd >= adults.sd or not np.isfinite(share)):
+        share = share_by_deviation(sd, adults.sd)
     if name == "coronal_cobb" and sd is not None and mean < 2 * sd:
         return NO_LARGER
-    decided = curvature_verdict(share, estimated=estimated)
-    if sd is not None and CLINICAL_DEFINITIONS[name].unit == "rad" and sd > _IMPRECISE_DEG:
-        worse = {Observability.MEASURED: MEASURED_IMPRECISELY, Observability.ESTIMATED: ESTIMATED_IMPRECISE}
-        return worse.get(decided) or str(decided) or SEVERAL_ANGLES
-    return str(decided) or (NO_DEVIATION if sd is None else SEVERAL_ANGLES)
+    decided = observability_word(share, forced=False, estimated=estimated)
+    is_wide = sd is not None and CLINICAL_DEFINITIONS[name].unit == "rad" and sd > _IMPRECISE_DEG
+    return IMPRECISE if is_wide and decided is Observability.MEASURED else str(decided) or NO_VERDICT
 
 
 LABELS = {"lla": "Lumbar lordosis, L1–S1", "tka": "Thoracic kyphosis, T3–T12"}
@@ -369,7 +377,8 @@ def curvature_figures(
         known = None if deviation is None or forced[name] else np.degrees(deviation)
         of_endplates = float(np.degrees(curvature_sd_of_people(name, sacral_tilt_sd)))
         found = angle_statistics(np.degrees(values), known, kept, constant_sd=of_endplates)
-        decided_by = str(curvature_verdict(share_of_curvature(name, found.sd), forced[name], estimated))
+        share = share_of_curvature(name, found.sd)
+        decided_by = str(observability_word(share, forced[name], estimated=estimated))
         figures.append(
             ClinicalFigure(name=name, label=LABELS[name], unit="deg", decided_by=decided_by, **found._asdict())
         )
@@ -394,16 +403,3 @@ def spread_of_adults(quantity: str) -> float:
 def share_of_curvature(quantity: str, sd: float | None) -> float:
     """`share_by_deviation` of 'lla' or 'tka' given the spread among standing adults. sd: degrees; NaN of None."""
     return share_by_deviation(float("nan") if sd is None else sd, spread_of_adults(quantity))
-
-
-def curvature_verdict(share: float, forced: bool = False, estimated: bool = False) -> Observability:
-    """What decided LLA, TKA or a clinical parameter: the one verdict of summary, figures, player and tables.
-
-    share: that the data decided, NaN where not known; where nothing is left of it the angle is very uncertain. forced:
-    the model sets it. estimated: points of the spine were.
-    """
-    return (
-        Observability.VERY_UNCERTAIN
-        if share <= 0 and not forced
-        else observability_word(share, forced, estimated=estimated)
-    )

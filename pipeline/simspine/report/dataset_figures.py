@@ -28,7 +28,7 @@ from simspine.report.figure_style import (
     patch_key,
 )
 from simspine.report.page import NORMAL_95, PageTable, interval_text, named_notes, number_text, unbreakable
-from simspine.report.tables import label_with_sign, range_of
+from simspine.report.tables import NOT_SHOWN, is_range_shown, label_with_sign, mean_cell, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +115,7 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
         cells = [
             text
             for by, sd in ((change.mean, change.mean_sd), (change.range, change.range_sd))
-            for text in (interval_text(by, sd, change.unit, signed=True), change.verdict(by, sd))
+            for text in (_difference_cell(change, by, sd), change.verdict(by, sd))
         ]
         rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *cells))
     columns = ("Angle", *trials, "Difference of means", "Means", "Difference of ranges", "Ranges")
@@ -126,8 +126,13 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
 def _figure_cell(figure: ClinicalFigure | None) -> str:
     if figure is None or figure.mean is None:
         return "–"
-    span = f" ({number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)})"
-    return interval_text(figure.mean, figure.sd, figure.unit) + unbreakable(span)
+    shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
+    span = f", {number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}"
+    return mean_cell(figure) + unbreakable(span) * shown
+
+
+def _difference_cell(change: Change, by: float, sd: float | None) -> str:
+    return NOT_SHOWN if change.assumed else interval_text(by, sd, change.unit, signed=True)
 
 
 def changes_figure(changes: Sequence[Change], which: str, of_ranges: bool = False) -> "Figure":
@@ -148,7 +153,7 @@ def changes_figure(changes: Sequence[Change], which: str, of_ranges: bool = Fals
                 ends = [by - NORMAL_95 * sd, by + NORMAL_95 * sd]
                 axes.plot(ends, [height] * 2, color=colour, linestyle=ASSUMED_DASHES if assumed else "-")
             axes.plot(by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
-            text = interval_text(by, sd, change.unit, signed=True)
+            text = _difference_cell(change, by, sd)
             axes.text(1.01, height, text, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
         axes.axvline(0, color=INK_COLOUR, linewidth=0.8)
         axes.set_yticks(range(len(shown)), [change.label for change in shown], fontsize=8.5)

@@ -235,7 +235,7 @@ def reprojection_figure(errors: np.ndarray, kept: np.ndarray, cameras: Sequence[
     with matplotlib_style():
         figure = new_figure(3.5)
         left, right = figure.subplots(1, 2, width_ratios=[1.55, 1])
-        _draw_cumulative(left, errors[observed], label="all cameras, unused ones too", color=GREY, linestyle="--")
+        _draw_cumulative(left, errors[observed], label="all detections, unused ones too", color=GREY, linestyle="--")
         for v, camera in enumerate(cameras):
             own = errors[:, v][observed[:, v] & kept[:, v]]
             _draw_cumulative(left, own, label=camera, color=COLOUR_CYCLE[v % len(COLOUR_CYCLE)], **MEASURED_STYLE)

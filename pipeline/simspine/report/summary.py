@@ -21,12 +21,11 @@ from simspine.quality.assess import CAMERA_UNJUDGED_CODE, which_camera_remains_o
 from simspine.quality.findings import THRESHOLDS, Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE, SKIN_ORDER_CODE
 from simspine.quality.observability import (
-    ASSUMED_VERDICTS,
     ClinicalFigure,
     Observability,
-    curvature_verdict,
     estimated_of_spine,
     forced_mask,
+    observability_word,
     observed_share_text,
     share_of_curvature,
     spread_of_adults,
@@ -49,7 +48,7 @@ def median_or_none(values: np.ndarray | None) -> float | None:
 def verdict_on(quantity: str, sd: float | None, forced: bool = False, estimated: bool = False) -> Observability:
     """What decided 'lla' or 'tka'. sd: typical standard deviation, degrees. forced: the model sets it. estimated:
     points of the spine were."""
-    return curvature_verdict(share_of_curvature(quantity, sd), forced, estimated)
+    return observability_word(share_of_curvature(quantity, sd), forced, estimated=estimated)
 
 
 def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> tuple[Row, ...]:
@@ -75,6 +74,7 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
             if not given:
                 text = interval_text(summary[key], sd, "deg")
             note, light = _curvature_note(quantity, sd if text != "–" else None, given=given, estimated=estimated)
+            text = f"({text})" if light else text
         elif key == "detections_used":
             note = f"of {summary['detections']} that there were; skin markers left out"
         else:
@@ -105,7 +105,8 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
     if as_used := _disagreement_text(summary, "_as_used"):
         note, light = f"{'After refinement: ' * bool(refined)}{as_used} See the findings.", "check"
     elif given := _disagreement_text(summary, ""):
-        note = "settled: the refined cameras agree" if refined else f"As given: {given} See the findings."
+        settled = "the refined cameras agree; refined from these images, so errors below are no independent check"
+        note = settled if refined else f"As given: {given} See the findings."
         light = "" if refined else "check"
     elif unjudged:
         which = "the cameras" if "all" in unjudged else ", ".join(unjudged)
@@ -164,7 +165,7 @@ def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: boo
     by = "the data, estimated points among them, decided" if estimated else "the data decided"
     share = f"{by} {observed_share_text(share_of_curvature(quantity, sd))}"
     spread = f"adults who stand differ by ± {NORMAL_95 * spread_of_adults(quantity):.0f}° ({source})"
-    return f"{verdict}: {share}; {spread}", "check" if verdict in ASSUMED_VERDICTS else ""
+    return f"{verdict}: {share}; {spread}", "check" if verdict is Observability.ASSUMED else ""
 
 
 def _parts_text(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:

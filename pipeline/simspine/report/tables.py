@@ -19,7 +19,6 @@ from simspine.anatomy.clinical import (
 )
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
-from simspine.core.arrays import frame_ranges, runs_of_frames
 from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_tables import (
@@ -31,8 +30,7 @@ from simspine.evaluation.validation_tables import (
 )
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
-    ASSUMED_VERDICTS,
-    SEVERAL_ANGLES,
+    NO_VERDICT,
     ClinicalFigure,
     Observability,
     angle_statistics,
@@ -41,6 +39,7 @@ from simspine.quality.observability import (
     observed_share_text,
     rhythm_verdict,
     spread_of_adults,
+    with_shares_of_sums,
 )
 from simspine.report.page import (
     NORMAL_95,
@@ -85,11 +84,11 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
-    notes = ["underline"] + ["mean", "range", "not_measured"] * moves + ["curvature", "bend"]
+    notes = ["brackets"] + ["mean", "range"] * moves + ["curvature", "bend"]
     notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    adults = Statement("Adults who stand differ by", f"{', '.join(spreads)}: 95 %, for the verdicts. No norm.")
+    adults = Statement("Adults who stand differ by", f"{', '.join(spreads)} (95 %; for the verdicts alone).")
     tables = (
         PageTable(columns, tuple(alignment), title, notes=(*named_notes(*notes), *[adults] * bool(spreads))),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
@@ -126,19 +125,44 @@ def _moves(figure: ClinicalFigure) -> bool:
 
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
-    span = interval_text(range_of(figure), figure.range_sd, figure.unit) if _moves(figure) else "–"
-    within = figure.range_sd is not None and range_of(figure) <= NORMAL_95 * figure.range_sd
-    if _moves(figure) and (figure.is_assumed or within):
-        span += f", {figure.decided_by if figure.is_assumed else 'within its ±'}: not shown by this recording"
+    shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
+    span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
+    ends = _range_text(figure) if shown or not _moves(figure) else "–"
     verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
-    return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm_text(figure) or "–", verdict)
+    cells = (mean_cell(figure), ends, span if _moves(figure) else "–", norm_text(figure) or "–")
+    return (label_with_sign(figure), *cells, verdict)
+
+
+NOT_SHOWN = "not shown"  # a range that the recording did not show
+
+
+def bracketed(text: str, decided: bool) -> str:
+    """A value, in brackets where the recording did not decide it."""
+    return text if decided or text == "–" else f"({text})"
+
+
+def mean_cell(figure: ClinicalFigure) -> str:
+    """Mean with its interval; in brackets where it is assumed, or set by the model."""
+    return bracketed(interval_text(figure.mean, figure.sd, figure.unit), figure.is_decided)
+
+
+def is_range_shown(decided: bool, span: float, sd: float | None) -> bool:
+    """Whether the recording showed that a quantity changed: it decided it, and the range is larger than its ±."""
+    return decided and (sd is None or span > NORMAL_95 * sd)
+
+
+def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> str:
+    """A range with its interval, where the recording showed it."""
+    return interval_text(span, sd, unit) if is_range_shown(decided, span, sd) else NOT_SHOWN
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
     """The parameter's name, and what a positive value means where that is not in the name."""
     positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else "always"
     plain = positive.partition(" (")[0]
-    named = plain in figure.label.lower() or plain in ("always", "never negative", "bending forward")
+    if plain == "never negative":
+        return f"{figure.label}, never negative"
+    named = plain in figure.label.lower() or plain in ("always", "bending forward")
     return figure.label if named else f"{figure.label} (+ {plain})"
 
 
@@ -175,17 +199,10 @@ def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     label = "Lumbopelvic rhythm, lumbar over pelvic motion"
     if rhythm.ratio is None:
         return (label, "–", "–", "–", "–", f"not given: {rhythm.reason}")
-    frames = f"; frames {_few_frames(rhythm.straight)} to frames {_few_frames(rhythm.bent)}" * bool(rhythm.bent)
-    if verdict not in ASSUMED_VERDICTS:
-        label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)}{frames})"
-    why = f"{verdict}, as lumbar flexion and pelvic tilt" if verdict else "no ± is known"
-    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", why)
-
-
-def _few_frames(frames: Sequence[int]) -> str:
-    """The frames, of many stretches only the first and the last frame."""
-    text = frame_ranges(frames)
-    return text if text.count(",") < 2 else f"among {min(frames)}–{max(frames)}"
+    if verdict == Observability.ASSUMED:
+        return (label, NOT_SHOWN, "–", "–", "–", verdict)
+    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)})"
+    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", verdict or NO_VERDICT)
 
 
 def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:
@@ -195,7 +212,7 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
         if not any(sides):
             continue
         cells = [
-            text for side in sides for text in (("–", "–") if side is None else (_mean_text(side), _reach_text(side)))
+            text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
         words = list(dict.fromkeys(side.decided_by for side in sides if side is not None))
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
@@ -214,10 +231,6 @@ def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) ->
     return "●\u00a0" * beyond + interval_text(by, sd, right.unit, signed=True)
 
 
-def _mean_text(figure: ClinicalFigure) -> str:
-    return interval_text(figure.mean, figure.sd, figure.unit)
-
-
 def _range_text(figure: ClinicalFigure) -> str:
     if figure.minimum is None or figure.maximum is None:
         return "–"
@@ -230,7 +243,8 @@ def _reach_text(figure: ClinicalFigure) -> str:
     """Range with its interval, and its ends."""
     if not _moves(figure):
         return _range_text(figure)
-    return f"{interval_text(range_of(figure), figure.range_sd, figure.unit)} ({_range_text(figure)})"
+    span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
+    return span if span == NOT_SHOWN else f"{span}, {_range_text(figure)}"
 
 
 def _clinical_degrees(angle: float | None) -> str:
@@ -256,8 +270,6 @@ def validation_text_tables(dataset) -> tuple[PageTable, ...]:
 INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
-# Sums that are, apart from a constant, a parameter of the table above: they have its verdict.
-VERDICT_OF_SUM = {("lumbar", MOTION_PLANES[0]): "as lumbar lordosis", ("pelvis", MOTION_PLANES[0]): "as pelvic tilt"}
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")
 
 
@@ -274,21 +286,31 @@ def angle_table(
     estimated: points of the spine were.
     """
     kept = np.ones(spine.frames, bool) if kept is None else kept
+    shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows = []
     for i, level in enumerate(spine.levels):
         for k, plane in enumerate(MOTION_PLANES):
-            forced = words[i][k] is Observability.FORCED
-            sd = None if forced or spine.angles_sd is None else np.degrees(spine.angles_sd[:, i, k])
-            found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
-            span = None if found.maximum is None or found.minimum is None else found.maximum - found.minimum
-            means = (interval_text(found.mean, found.sd, "deg"), interval_text(span, found.range_sd, "deg"))
-            share = "–" if forced else observed_share_text(shares[i, k])
-            verdict = str(words[i][k]) or VERDICT_OF_SUM.get((level, plane), SEVERAL_ANGLES)
-            rows.append((level, plane, *means, share, verdict))
+            word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
+            share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
+            cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
+            rows.append((level, plane, *cells, share, str(word) or NO_VERDICT))
     as_sums = any(word is Observability.SUM for line in words for word in line)
     folded = f"All {len(rows)} angles of the levels: mean, range, verdict"
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), _angle_table_caption(estimated, as_sums), folded)
+
+
+def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability) -> tuple[str, str]:
+    """Mean and range of one level in one plane (frames,), rad; no range is claimed without a verdict."""
+    free = None if sd is None or word is Observability.FORCED else np.degrees(sd)
+    found, decided = angle_statistics(np.degrees(angle), free, kept), word not in UNDECIDED
+    mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
+    if word is Observability.UNKNOWN and sd is not None:
+        return mean, "–"
+    return mean, range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
+
+
+UNDECIDED = (Observability.ASSUMED, Observability.FORCED)
 
 
 def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
@@ -303,8 +325,8 @@ def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
 class Caveats:
     """What was not measured in one trial. inferred, estimated: points that a rule, or a network, placed.
 
-    shares: (levels, 3) that the data decided; NaN where not known, or forced. figures: {label: verdict} of pelvis and
-    spine that the recording did not decide.
+    shares: (levels, 3) that the data decided; NaN where not known, or forced. figures: {label: verdict} of what
+    the recording did not decide.
     """
 
     inferred: tuple[str, ...]
@@ -332,15 +354,16 @@ def caveats_of_trial(measured: Markers, spine: SpineKinematics, shares: np.ndarr
     return Caveats(inferred=names, forced=spine.forced, levels=spine.levels, shares=free, estimated=estimated)
 
 
-def not_measured(trials: Sequence[Caveats], rule: str = INFERRED_BY) -> NotMeasured:
-    """Statements for the box 'What is not measured', over all trials. rule: that placed the inferred points."""
+def not_measured(trials: Sequence[Caveats], fitted: bool = True) -> NotMeasured:
+    """Statements for the box 'What is not measured'. fitted: inferred points had a weight in the fit."""
+    rule = INFERRED_BY + "; not fitted, only drawn" * (not fitted)
     inferred = dict.fromkeys(name for trial in trials for name in trial.inferred)
     estimated = dict.fromkeys(name for trial in trials for name in trial.estimated)
     placed = ((estimated, ESTIMATED_BY), (inferred, rule))
     return {
         "inferred": tuple(Statement(", ".join(names), by) for names, by in placed if names),
-        "forced": _forced_statements(trials),
-        "assumed": _assumed_statements(trials),
+        "forced": (*_forced_statements(trials), *_figure_statements(trials, forced=True)),
+        "assumed": (*_figure_statements(trials, forced=False), *_level_statements(trials)),
     }
 
 
@@ -354,36 +377,29 @@ def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
     return tuple(Statement(", ".join(dict.fromkeys(names)), reason) for reason, names in reasons.items())
 
 
-def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
-    """Figures of pelvis and spine, then runs of levels for each plane, of which means over the trials count."""
+def _figure_statements(trials: Sequence[Caveats], *, forced: bool) -> list[Statement]:
+    """Figures that the model sets, or those that are assumed, by their verdicts."""
     labels: dict[str, dict[str, None]] = defaultdict(dict)
     for label, verdict in (item for trial in trials for item in trial.figures.items()):
-        labels[verdict][label] = None
-    statements = [Statement("; ".join(names), verdict) for verdict, names in labels.items()]
+        if (verdict == Observability.FORCED) == forced:
+            labels[verdict][label] = None
+    return [Statement("; ".join(names), verdict) for verdict, names in labels.items()]
+
+
+def _level_statements(trials: Sequence[Caveats]) -> list[Statement]:
+    """The levels of each model that are assumed; means over its trials count."""
     by_levels: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
     for trial in trials:
         by_levels[trial.levels].append(trial.shares)
-    for levels, some in by_levels.items():
-        statements += _level_runs(levels, np.mean(some, axis=0))
-    return tuple(statements)
+    texts = dict.fromkeys(assumed_levels(np.mean(some, axis=0)) for some in by_levels.values())
+    return [Statement("Single vertebrae", f"assumed: {text}") for text in texts if text]
 
 
-def _level_runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
-    limit = THRESHOLDS["assumed"].value_si
-    statements = []
-    for k, plane in enumerate(MOTION_PLANES):
-        parts, total, below = [], int(np.isfinite(shares[:, k]).sum()), 0
-        for first, end in runs_of_frames(np.flatnonzero(shares[:, k] < limit)):
-            values = shares[first:end, k]
-            low, high = observed_share_text(values.min()), observed_share_text(values.max())
-            ends = [level.replace("-", "\u2011") for level in levels[first:end]]  # a hyphen that does not break
-            name = ends[0] if len(ends) == 1 else f"{ends[0]} … {ends[-1]}"
-            parts.append(f"{name}: {low if low == high else f'{low} to {high}'}")
-            below += len(ends)
-        if parts:
-            name = f"{plane.capitalize()} of {below} of {total} levels"
-            statements.append(Statement(name, f"decided by the recording: {'; '.join(parts)}"))
-    return statements
+def assumed_levels(shares: np.ndarray) -> str:
+    """'flexion of 17 of 25 levels, …': how many the recording did not decide. shares: (levels, 3), NaN = not known."""
+    known, assumed = np.isfinite(shares).sum(0), (shares < THRESHOLDS["assumed"].value_si).sum(0)
+    counts = zip(MOTION_PLANES, assumed, known, strict=True)
+    return ", ".join(f"{plane} of {count} of {total} levels" for plane, count, total in counts if count)
 
 
 # Markers on the skin: which there were, where each was seen, and how far the body is from it.

@@ -11,9 +11,7 @@ import numpy as np
 
 from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import (
-    JOINT_DEFINITIONS,
     PUBLISHED_ADULTS,
-    SIDE_WORDS,
     SPINAL_DEFINITIONS,
     published_bands,
 )
@@ -22,11 +20,9 @@ from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
-from simspine.quality.findings import THRESHOLDS, Finding, Severity
+from simspine.quality.findings import Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
-    ASSUMED_VERDICTS,
-    MEASURED_IMPRECISELY,
     ClinicalFigure,
     Observability,
     estimated_of_spine,
@@ -41,7 +37,7 @@ from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.canvas import figure_svg
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
-    NORMAL_95,
+    PageFinding,
     Picture,
     Provenance,
     ReportContent,
@@ -67,9 +63,8 @@ from simspine.report.summary import (
 )
 from simspine.report.tables import (
     ESTIMATED_BY,
-    INFERRED_BY,
     Caveats,
-    NotMeasured,
+    assumed_levels,
     caveats_of_trial,
     not_measured,
     range_of,
@@ -157,10 +152,8 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
     why = "no marker is on a lumbar vertebra, and " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
-    limbs = without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))
-    of_limbs = _limb_angle_groups(trial.clinical_figures) if limbs else ""
     trunk = _trunk_sentence(trial.clinical_figures, moves=trial.spine.frames > 1)
-    return " ".join(filter(None, [*curvature, trunk, of_limbs]))
+    return " ".join(filter(None, [*curvature, trunk]))
 
 
 def _trunk_sentence(figures: Sequence[ClinicalFigure], moves: bool) -> str:
@@ -174,39 +167,17 @@ def _trunk_sentence(figures: Sequence[ClinicalFigure], moves: bool) -> str:
     return " ".join(f"{head}: {'; '.join(some)}." for head, some in zip(heads, found.values(), strict=True) if some)
 
 
-def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
-    """The angles of the limbs that were measured on both sides, with their intervals: precise ones, and others."""
-    by_name = {figure.name: figure for figure in figures}
-    groups: dict[str, dict[str, list[str]]] = {"Measured": {}, "Imprecise": {}, "Partly measured": {}}
-    deviations: dict[str, list[float]] = {group: [] for group in groups}
-    partly = str(Observability.PARTLY)
-    pairs = [(joint, angle) for joint, (_, angles) in JOINT_DEFINITIONS.items() for angle, _ in angles]
-    for joint, angle in pairs:
-        sides = [by_name.get(f"{joint}_{angle}_{key}") for key in SIDE_WORDS]
-        words = {"" if side is None else side.decided_by for side in sides}
-        if words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY, partly}:
-            group = "Imprecise" if MEASURED_IMPRECISELY in words else "Measured"
-            group = "Partly measured" if partly in words else group
-            groups[group].setdefault(angle, []).append(joint)
-            deviations[group].extend(side.sd for side in sides if side is not None and side.sd is not None)
-    parts = []
-    for group, joints_of in groups.items():
-        names = ", ".join(f"{' and '.join(joints)} {angle}" for angle, joints in joints_of.items())
-        ends = dict.fromkeys(f"{NORMAL_95 * end(deviations[group]):.0f}" for end in (min, max) if deviations[group])
-        if names:
-            parts.append(f"{group}{' to ± ' * bool(ends)}{'–'.join(ends)}{'°' * bool(ends)}: {names}.")
-    return " ".join(parts) or "No angle of the limbs was measured on both sides."
-
-
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
     """A sentence on a curvature. by: source of the information."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
-    value = f"{name} {interval_text(figure.mean, figure.sd, figure.unit)}"
+    value_text = interval_text(figure.mean, figure.sd, figure.unit)
+    value = f"{name} {value_text}"
     if figure.is_assumed:
         share = observed_share_text(share_of_curvature(figure.name, figure.sd))
-        return f"{value} says little of this person: {by} decided {share} of it. Do not record it as a measurement."
+        why = f"{by} decided {share} of it"
+        return f"{name} is assumed: {why}. Do not record its value ({value_text}) as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
@@ -215,23 +186,27 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
 
+def _undecided(trial: SolvedTrial) -> dict[str, str]:
+    """{quantity: verdict} of what the recording did not decide: assumed first, then what the model sets."""
+    figures = (*trial.curvature_figures, *trial.clinical_figures)
+    found = {panel_of(one): one.decided_by for one in figures if one.is_assumed}
+    if trial.spine.frames > 1 and (verdict := rhythm_verdict(figures)) is Observability.ASSUMED:
+        found[_RHYTHM] = str(verdict)
+    return found | {panel_of(one): str(one.verdict) for one in figures if one.verdict is Observability.FORCED}
+
+
 def _exclusion_sentence(trial: SolvedTrial) -> str:
     """Frames that were rejected, and angles that the recording did not decide."""
     frames = frame_ranges(np.flatnonzero(trial.rejected))
     parts = [f"Rejected frames: {frames}."] if frames else []
-    figures = (*trial.curvature_figures, *trial.clinical_figures)
-    order = (Observability.ASSUMED, Observability.VERY_UNCERTAIN, Observability.FORCED)
-    of_verdict: dict[str, dict[str, None]] = {str(word): {} for word in order}
-    for figure in (one for one in figures if one.is_assumed or one.verdict is Observability.FORCED):
-        of_verdict.setdefault(str(figure.verdict) or figure.decided_by, {})[panel_of(figure).partition(",")[0]] = None
-    if trial.spine.frames > 1 and (verdict := rhythm_verdict(figures)) in ASSUMED_VERDICTS:
-        of_verdict[str(verdict)][_RHYTHM] = None
-    unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items() if names]
+    of_verdict: dict[str, list[str]] = {}
+    for label, verdict in _undecided(trial).items():
+        of_verdict.setdefault(verdict, []).append(label.partition(",")[0])
+    unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
     what = "Neither values nor changes of these" if trial.spine.frames > 1 else "None of these values"
     parts += [f"{what} were measured.", *unmeasured] if unmeasured else []
-    known = trial.observed_shares[:, 0][np.isfinite(trial.observed_shares[:, 0])]
-    if count := int((known < THRESHOLDS["assumed"].value_si).sum()):
-        parts.append(f"Single vertebrae: flexion of {count} of {known.size} levels follows published knowledge.")
+    levels = assumed_levels(trial_caveats(trial).shares)
+    parts += [f"Single vertebrae, assumed: {levels}."] if levels else []
     return " ".join(parts) or "Nothing: all was measured."
 
 
@@ -239,11 +214,19 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     lost = [finding.where for finding in warned if finding.code == SKIN_LOST_CODE]
     lost_text = lost_markers_text(spine_points_by_source(trial.markers), lost)
-    causes = ["no marker is on a lumbar vertebra"] * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
+    causes = [cause_of_finding("lumbar_unseen")] * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     causes += dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned)
     more = len(causes) - _MAX_CAUSES
     rest = f"; and {more} more" if more > 0 else ""
     return f"The worst first: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out."
+
+
+def _findings_of(trial: SolvedTrial) -> tuple[PageFinding, ...]:
+    """Those of quality control; before them that no marker shows the lumbar spine."""
+    lacking = _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
+    words = page_words("unseen")
+    own = PageFinding("lumbar_unseen", str(Severity.WARNING), words["message"], words["advice"])
+    return (*[own] * lacking, *map(page_finding, trial.findings))
 
 
 def _cause_and_place(finding: Finding) -> str:
@@ -264,7 +247,6 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         "calibration": CAMERA_REFINED_CODE in codes,
         "tape": assumed and DOTS_OF_TAPE not in ways,
         "radiograph": assumed and DOTS_OF_TAPE in ways,
-        "detector": bool(codes & {"bone_length", "marker_jump", "markers_missing"}),
     }
     advice = [text.format(lost=", ".join(lost)) for name, text in page_words("advice").items() if lacks[name]]
     return " ".join(["Most important first:"] * (len(advice) > 1) + advice) or "Nothing: record it the same way."
@@ -278,11 +260,12 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
     ways = spine_points_by_source(trial.markers)
     skin = [name for way in (SKIN_MARKER_GROUP, DOTS_OF_TAPE) for name in ways.get(way, ())]
+    decided = [figure for figure in trial.curvature_figures if figure.is_decided]
     values = [
         f"{figure.label} {interval_text(figure.mean, figure.sd, figure.unit)} ({figure.decided_by or 'no interval'})"
-        for figure in trial.curvature_figures
-        if figure.mean is not None
+        for figure in decided
     ]
+    assumed = [figure.label for figure in trial.curvature_figures if figure.is_assumed]
     words = page_words("methods")
     parts = (
         f"Posture and movement were recorded with {source}, {frames}, and reconstructed with simspine "
@@ -297,6 +280,7 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"Marker RMS, from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
         f"Means over the trial, with 95 % intervals: {'; '.join(values)}." if values else "",
+        f"Assumed, so not given: {'; '.join(assumed)}." if assumed else "",
         words["intervals"],
         words["adults"].format(cited="; ".join(sorted(_sources_of_adults(trial)))),
     )
@@ -393,7 +377,7 @@ def trial_section_of(
     methods = methods_text(trial, how)
     return TrialSection(
         name=trial.name,
-        findings=tuple(map(page_finding, trial.findings)),
+        findings=_findings_of(trial),
         overlays=_overlay_sheet(trial, samples),
         figures=(*curve_pictures(trial, scene.curves), *section_pictures(level_figures(trial), prefix)),
         tables=trial_tables(trial),
@@ -439,14 +423,8 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
 
 def trial_caveats(trial: SolvedTrial) -> Caveats:
     """What was not measured in one trial."""
-    spinal = (*trial.curvature_figures, *(f for f in trial.clinical_figures if f.name in SPINAL_DEFINITIONS))
-    figures = {figure.label: figure.decided_by for figure in spinal if figure.is_assumed}
-    return replace(caveats_of_trial(trial.markers, trial.spine, trial.observed_shares), figures=figures)
-
-
-def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
-    """Statements for the box 'What is not measured'. fitted: inferred points had a weight in the fit."""
-    return not_measured(trials, INFERRED_BY if fitted else f"{INFERRED_BY}; not fitted, only drawn")
+    caveats = caveats_of_trial(trial.markers, trial.spine, trial.observed_shares)
+    return replace(caveats, figures=_undecided(trial))
 
 
 def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
@@ -459,7 +437,7 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
         provenance=Provenance(versions=dict(package_versions())),
         licences=page_words("licences"),
         notice=REPORT_NOTICE,
-        **angles_not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
+        **not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
     )
     write_report(path, content)
     return Path(path)

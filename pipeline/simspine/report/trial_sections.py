@@ -33,6 +33,7 @@ from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
 from simspine.report.tables import (
     CONSTANT_RANGE,
+    CURVATURE_KEYS,
     ESTIMATED_BY,
     angle_table,
     clinical_tables,
@@ -50,10 +51,9 @@ if TYPE_CHECKING:
 # A reconstruction as the 3D player shows it.
 
 
-CURVATURE_KEYS = ("lla", "tka")
 MANY_EXCHANGED = 0.1  # share of a view's detections
 SETTLED_CODE = "camera_settled"  # of what refined cameras no longer have: one line of the page
-_ASSUMED_CURVES = " A dashed orange curve is assumed, a dotted one very uncertain, a pale one partly measured."
+_ASSUMED_CURVES = " A dashed orange curve is assumed, a pale one partly measured."
 _FORCED_CURVES = " A dashed grey curve is set by the model."
 MOST_MOVED = 2  # curves shown from the start, with lordosis and kyphosis: those that moved most for their error
 # {parameter: (values, sd)}, (frames,) rad or m
@@ -138,7 +138,7 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
         chosen=figure.name in CURVATURE_KEYS or panel in chosen,
         unit=UNIT_SIGNS[figure.unit],
         assumed=figure.is_assumed,
-        mean=interval_text(figure.mean, figure.sd, figure.unit),
+        mean=interval_text(figure.mean, figure.sd, figure.unit) if figure.is_decided else "",
         least=0.0 if positive.startswith("never negative") else None,
     )
 
@@ -213,7 +213,9 @@ def check_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
         yield by_point, "points", ""
     fitted, errors = fitted_markers(trial)
     origins = [origin.get(name, str(Origin.DETECTED)) for name in fitted]
-    yield marker_error_figure(fitted, errors, origins), "markers", ""
+    unseen = " Hollow points were inferred or estimated: there body and inference agree, no more."
+    hollow = {str(Origin.INFERRED), str(Origin.ESTIMATED)} & set(origins)
+    yield marker_error_figure(fitted, errors, origins), "markers", unseen * bool(hollow)
     if markers.frames > 1:
         states = availability_figure(markers.time, markers.names, point_states(markers), _status(trial))
         yield states, "presence", ""

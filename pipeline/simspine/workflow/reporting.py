@@ -28,8 +28,8 @@ from simspine.report.page import (
 )
 from simspine.report.scene import MOST_FRAMES
 from simspine.report.summary import INFERRED_SPINE_GROUP, verdict_on
-from simspine.report.tables import Caveats, validation_text_tables
-from simspine.report.trial_page import FILM_BYTES, REPORT_NOTICE, angles_not_measured, trial_caveats, trial_section_of
+from simspine.report.tables import Caveats, not_measured, validation_text_tables
+from simspine.report.trial_page import FILM_BYTES, REPORT_NOTICE, trial_caveats, trial_section_of
 from simspine.report.trial_sections import page_finding
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import (
@@ -182,7 +182,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     sections, links = [part.section for part in parts], [part.link for part in parts if part.link]
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
     origin = provenance_of_results(config)
-    box = angles_not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory")
+    box = not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory")
     image_settings = {"detector": _detector(config), "filter": _low_pass(config)}
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     unused = tuple({"blazepose", "spinepose"} - {config.detection.detector.partition("_")[0]})
@@ -223,9 +223,9 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
     unjudged = {"camera_late", "camera_unjudged"} & {f.code for section in sections for f in section.findings}
-    found = "see the findings" if unjudged else "no camera was found to be late"
+    found = "see the findings" if unjudged else "the movement, compared between the cameras, shows no delay"
     meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {found}"
-    clocks = Row("Cameras' clocks", "delays undone" if delays else "taken as given", meaning)
+    clocks = Row("Cameras' clocks", "delays undone" if delays else "not shifted", meaning)
     return (*rows, clocks) if summary["views"] else rows
 
 

@@ -139,8 +139,7 @@ class Plot {
       svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${String(+mark.toFixed(1)).replace("-", "−")}${unit === "°" ? unit : ""}`);
     }
     curves.forEach((curve, i) => {
-      const doubt = curve.note === "very uncertain" ? " p-noted p-doubted" : " p-noted";
-      const look = curve.forced ? " p-forced" : curve.assumed ? doubt : curve.note.startsWith("partly") ? " p-partly" : "";
+      const look = curve.forced ? " p-forced" : curve.assumed ? " p-noted" : curve.note.startsWith("partly") ? " p-partly" : "";
       curve.look = `${look}${i ? " p-second" : ""}`;
       if (curve.sd) this.ribbon(inside, curve, y);
       svgElement(inside, "path", { class: `p-curve${curve.look}`, d: this.path(curve.values, y) });

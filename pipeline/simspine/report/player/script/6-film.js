@@ -35,6 +35,7 @@ class Film {
 
   // As many dots as the screen shows, no more: each costs time.
   resize() {
+    if (matchMedia("print").matches) return; // a picture of another size would come too late for the paper
     const { clientWidth, clientHeight } = this.screen.parentElement;
     const [width, height] = this.film.size;
     const fit = Math.min(clientWidth / width, clientHeight / height) || 1;
