@@ -40,7 +40,7 @@ def job_server(end_with_parent: Callable[[], None]) -> Iterator[None]:
         listener.listen(socket.SOMAXCONN)
         os.environ[SERVER_VARIABLE] = listener.getsockname().hex()
         with subprocess.Popen(
-            [sys.executable, "-m", __name__, str(listener.fileno())], stdin=subprocess.DEVNULL,
+            [sys.executable, "-P", "-m", __name__, str(listener.fileno())], stdin=subprocess.DEVNULL,
             pass_fds=[listener.fileno()], preexec_fn=end_with_parent, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         ) as server:  # fmt: skip
             try:
