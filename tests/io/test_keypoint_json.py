@@ -204,6 +204,8 @@ def test_numbers_that_do_not_count_the_same_frames(tmp_path, numbers, message):
         ([range(20), range(12)], "begin or end apart.*cam1_json: 0 to 11, 12 files"),
         ([range(0, 20, 2)] * 2, "9 frames have a file in no folder"),
         ([[0, 1, 2, 3, 9, 10]] * 2, "5 frames have a file in no folder"),
+        ([range(20), range(0, 20, 2)], "Did it take fewer frames a second"),
+        ([range(1, 61), range(1, 61), range(1, 61, 3)], "Did it take fewer frames a second"),
     ],
 )
 def test_numbers_that_may_be_meant_are_reported(tmp_path, numbers, message):

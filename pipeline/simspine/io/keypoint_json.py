@@ -27,6 +27,7 @@ _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
 _OPENPOSE_POINTS = 25
 _MAX_OPENPOSE_SHARE = 0.8  # of the length that the bones have in the other order of points
 _MIN_FILES_JUDGED = 4  # in a folder, for its numbers to be looked at
+_LEAST_SHARE_OF_FILES = 0.75  # of the frames between a folder's first and last, for which it has a file
 _MAX_LATE_END = 2  # frames by which folders may end apart without a warning
 _MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts milliseconds, not frames
 
@@ -218,6 +219,12 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
         )
     numbers = {number for view in views for number in view}
     absent = max(numbers) - min(numbers) + 1 - len(numbers)
+    spans = [sum(min(view) <= number <= max(view) for number in numbers) for view in views]
+    if any(len(view) < _LEAST_SHARE_OF_FILES * span for view, span in zip(views, spans, strict=True)):
+        text_tables.warn_assumed(
+            "a folder of keypoint files has none for many frames of the others, taken as frames in which its camera "
+            f"saw nobody: {said}. Did it take fewer frames a second?"
+        )
     if absent:
         text_tables.warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {said}.")
 
