@@ -141,7 +141,9 @@ def test_a_folder_of_a_packaged_name_is_no_configuration(tmp_path, monkeypatch):
     assert packaged_config(Path("demo")) == data_folder("configs") / "demo.yaml"
 
 
-@pytest.mark.parametrize("text", ["{}", "[]"])
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", '{"rejected_because": null}', '{"rejected_because": {}, "frames_rejected": "x"}']
+)
 def test_a_summary_of_other_content_is_damaged(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text((data_folder("configs") / "demo.yaml").read_text())
@@ -222,7 +224,10 @@ def test_a_marker_file_is_run_with_a_configuration_of_its_own(tmp_path, monkeypa
     ran = []
     monkeypatch.setattr("simspine.workflow.launch.run_workflow", lambda path, *_, **__: ran.append(path))
     for _ in range(2):  # the second time it is there
-        assert CliRunner().invoke(main, ["run", "walk.c3d", "--dry-run"]).exit_code == 0
+        done = CliRunner().invoke(main, ["run", "walk.c3d", "--dry-run"])
+        assert done.exit_code == 0
+        said = " ".join(done.output.split())
+    assert "configs/walk.yaml is there, and is run as it stands; results: results/walk" in said
     assert ran == [Path("configs/walk.yaml")] * 2
     config = read_config(ran[0])
     assert (config.name, config.subjects["S01"].trials["walk"].markers) == ("walk", "walk.c3d")

@@ -76,6 +76,8 @@ class _Commands(click.Group):
     """
 
     def invoke(self, ctx):
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="replace")  # where the terminal cannot show a character
         warnings.showwarning = lambda message, *_: click.secho(f"warning: {_printable(message)}", fg="yellow", err=True)
         try:
             gc.set_threshold(_COLLECTED_AFTER)
@@ -160,8 +162,11 @@ def _config_of_markers(file: Path) -> Path:
     path = Path(f"configs/{name}.yaml")
     if not path.exists():
         click.echo(write_new_config(GivenFiles([file]), path, name=name, subject="S01").split("Next:")[0].rstrip())
-    elif json.dumps(str(file)) not in json.dumps(read_mapping(path), default=str):  # as a whole, not the end of another
+        return path
+    there = read_mapping(path)
+    if json.dumps(str(file)) not in json.dumps(there, default=str):  # as a whole, not the end of another
         raise InputError(f"{path} is of other files than {file}. Name the configuration, or move it away.")
+    click.echo(f"{path} is there, and is run as it stands; results: {_printable(there.get('results'))}")
     return path
 
 
