@@ -2,7 +2,10 @@
 
 import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -252,3 +255,16 @@ def test_a_marker_file_is_not_taken_for_another_of_the_same_name(tmp_path, monke
     refused = CliRunner().invoke(main, ["run", other.name, "--dry-run"])
     assert refused.exit_code == 2
     assert "configs/Walk_01.yaml is of other files than Walk 01.c3d" in refused.output
+
+
+def test_numbas_settings_of_a_strangers_folder_are_not_taken(tmp_path, monkeypatch):
+    """Its cache holds pickles and machine code."""
+    (tmp_path / ".numba_config.yaml").write_text("cache_dir: ./.c\n")
+    code = "import simspine; from numba.core import config; config.reload_config(); print(repr(config.CACHE_DIR))"
+    kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=kept, capture_output=True, text=True)
+    assert done.stdout == "''\n", done.stderr
+    monkeypatch.chdir(tmp_path)
+    refused = call("model", "list")
+    assert refused.exit_code == 2
+    assert ".numba_config.yaml in this folder changes how simspine computes" in refused.stderr

@@ -69,6 +69,17 @@ def _printable(text: object) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
+def _refuse_settings_of_numba() -> None:
+    """Numba takes settings from a file in the working directory, which may be a stranger's."""
+    from simspine.core.errors import InputError
+
+    if os.path.lexists(".numba_config.yaml"):
+        raise InputError(
+            ".numba_config.yaml in this folder changes how simspine computes. Remove it, or work in another folder; "
+            "settings of your own can be environment variables (NUMBA_…)."
+        )
+
+
 class _Commands(click.Group):
     """A command group that turns bad input into one clear message and exit code 2, and warnings into a line each.
 
@@ -80,6 +91,7 @@ class _Commands(click.Group):
             stream.reconfigure(errors="replace")  # where the terminal cannot show a character
         warnings.showwarning = lambda message, *_: click.secho(f"warning: {_printable(message)}", fg="yellow", err=True)
         try:
+            _refuse_settings_of_numba()
             gc.set_threshold(_COLLECTED_AFTER)
             return super().invoke(ctx)
         except KeyboardInterrupt:
