@@ -2,7 +2,10 @@
 
 import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -141,7 +144,9 @@ def test_a_folder_of_a_packaged_name_is_no_configuration(tmp_path, monkeypatch):
     assert packaged_config(Path("demo")) == data_folder("configs") / "demo.yaml"
 
 
-@pytest.mark.parametrize("text", ["{}", "[]"])
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", '{"rejected_because": null}', '{"rejected_because": {}, "frames_rejected": "x"}']
+)
 def test_a_summary_of_other_content_is_damaged(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text((data_folder("configs") / "demo.yaml").read_text())
@@ -222,7 +227,10 @@ def test_a_marker_file_is_run_with_a_configuration_of_its_own(tmp_path, monkeypa
     ran = []
     monkeypatch.setattr("simspine.workflow.launch.run_workflow", lambda path, *_, **__: ran.append(path))
     for _ in range(2):  # the second time it is there
-        assert CliRunner().invoke(main, ["run", "walk.c3d", "--dry-run"]).exit_code == 0
+        done = CliRunner().invoke(main, ["run", "walk.c3d", "--dry-run"])
+        assert done.exit_code == 0
+        said = " ".join(done.output.split())
+    assert "configs/walk.yaml is there, and is run as it stands; results: results/walk" in said
     assert ran == [Path("configs/walk.yaml")] * 2
     config = read_config(ran[0])
     assert (config.name, config.subjects["S01"].trials["walk"].markers) == ("walk", "walk.c3d")
@@ -247,3 +255,16 @@ def test_a_marker_file_is_not_taken_for_another_of_the_same_name(tmp_path, monke
     refused = CliRunner().invoke(main, ["run", other.name, "--dry-run"])
     assert refused.exit_code == 2
     assert "configs/Walk_01.yaml is of other files than Walk 01.c3d" in refused.output
+
+
+def test_numbas_settings_of_a_strangers_folder_are_not_taken(tmp_path, monkeypatch):
+    """Its cache holds pickles and machine code."""
+    (tmp_path / ".numba_config.yaml").write_text("cache_dir: ./.c\n")
+    code = "import simspine; from numba.core import config; config.reload_config(); print(repr(config.CACHE_DIR))"
+    kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=kept, capture_output=True, text=True)
+    assert done.stdout == "''\n", done.stderr
+    monkeypatch.chdir(tmp_path)
+    refused = call("model", "list")
+    assert refused.exit_code == 2
+    assert ".numba_config.yaml in this folder changes how simspine computes" in refused.stderr

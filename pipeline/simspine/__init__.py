@@ -4,7 +4,11 @@ The library surface; see `__init__.pyi` for where each name lives. Names are loa
 the package (and `simspine --help`) costs nothing.
 """
 
+import os
+
 import lazy_loader
 
+# Else Numba would load compiled code from wherever a .numba_config.yaml in the working directory says.
+os.environ.setdefault("NUMBA_CACHE_DIR", "")
 __version__ = "0.2.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

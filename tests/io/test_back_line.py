@@ -140,6 +140,17 @@ def test_points_that_are_left_out_are_said(tmp_path):
         read_back_line(path)
 
 
+def test_infinite_coordinates_are_missing_and_landmarks_stand_once(tmp_path):
+    points = LINE.copy()
+    points[5, 1] = np.inf
+    with pytest.warns(UserWarning, match=r"1 of 40 points lack a coordinate \(line 7\)"):
+        found = read_back_line(write_csv(tmp_path / "a.csv", points))
+    assert not np.isinf(found.points).any()
+    twice = write_csv(tmp_path / "b.csv", LINE, "name,x,y,z", ["C7", "C7", *[""] * 38])
+    with pytest.raises(InputError, match="several points are C7"):
+        read_back_line(twice)
+
+
 def test_decimal_commas_of_a_spreadsheet(tmp_path):
     path = write_csv(tmp_path / "a.csv", LINE)
     path.write_text(path.read_text().replace(",", ";").replace(".", ","))

@@ -197,6 +197,21 @@ def test_other_peoples_files_are_not_touched(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("path", ["../precious.txt", "S1/link/precious.txt", "absolute"])
+def test_a_record_removes_nothing_outside_its_folder(tmp_path, path):
+    folder, precious = tmp_path / "capture", tmp_path / "precious.txt"
+    precious.write_text("mine")
+    (folder / "truth/S1").mkdir(parents=True)
+    (folder / "S1").mkdir()
+    (folder / "S1/link").symlink_to(tmp_path)
+    (folder / "capture.json").write_text('{"virtual": true}')
+    path = str(precious) if path == "absolute" else path
+    (folder / "truth/S1/files.json").write_text(json.dumps({"settings": "x", "files": {path: "0"}}))
+    with pytest.raises(InputError, match=r"files\.json: .* is no file of this capture"):
+        write_capture(folder, EXACT)
+    assert precious.read_text() == "mine"
+
+
 def test_a_run_that_was_killed_at_its_first_file_is_continued(tmp_path):
     """Half of the record, under its temporary name, is all that is in the folder."""
     (tmp_path / "capture").mkdir()

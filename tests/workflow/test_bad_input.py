@@ -388,8 +388,17 @@ def test_damaged_results(copied, refused, file, stage, words):
     assert words in message
 
 
-def test_damaged_verdict_stops_the_data_set(copied):
-    (copied.results / "S01/quality/bow.json").write_text("x")
+FINDING = '{"code": "x", "severity": "error", "message": "", "suggestion": "", "frames": [[0, 1000000000000]]}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x", "[]", '{"frames": 16, "findings": "abc"}', '{"frames": 16, "findings": [null]}', '{"frames": "1"}',
+     '{"frames": 1000000000000, "findings": []}', '{"frames": 16, "findings": [' + FINDING + "]}",
+     '{"frames": 16, "findings": [' + FINDING.replace("[0, 1000000000000]", "[0, 1]").replace("error", "fatal") + "]}"],
+)  # fmt: skip
+def test_damaged_verdict_stops_the_data_set(copied, text):
+    (copied.results / "S01/quality/bow.json").write_text(text)
     old = (copied.results / "synthetic.h5").read_bytes()
     done = CliRunner().invoke(main, ["export", "--config", str(copied.file)])
     assert done.exit_code == 2

@@ -70,6 +70,17 @@ def _printable(text: object) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
+def _refuse_settings_of_numba() -> None:
+    """Numba takes settings from a file in the working directory, which may be a stranger's."""
+    from simspine.core.errors import InputError
+
+    if os.path.lexists(".numba_config.yaml"):
+        raise InputError(
+            ".numba_config.yaml in this folder changes how simspine computes. Remove it, or work in another folder; "
+            "settings of your own can be environment variables (NUMBA_…)."
+        )
+
+
 class _Commands(click.Group):
     """A command group that turns bad input into one clear message and exit code 2, and warnings into a line each.
 
@@ -77,8 +88,11 @@ class _Commands(click.Group):
     """
 
     def invoke(self, ctx):
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="replace")  # where the terminal cannot show a character
         warnings.showwarning = lambda message, *_: click.secho(f"warning: {_printable(message)}", fg="yellow", err=True)
         try:
+            _refuse_settings_of_numba()
             gc.set_threshold(_COLLECTED_AFTER)
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -161,8 +175,11 @@ def _config_of_markers(file: Path) -> Path:
     path = Path(f"configs/{name}.yaml")
     if not path.exists():
         click.echo(write_new_config(GivenFiles([file]), path, name=name, subject="S01").split("Next:")[0].rstrip())
-    elif json.dumps(str(file)) not in json.dumps(read_mapping(path), default=str):  # as a whole, not the end of another
+        return path
+    there = read_mapping(path)
+    if json.dumps(str(file)) not in json.dumps(there, default=str):  # as a whole, not the end of another
         raise InputError(f"{path} is of other files than {file}. Name the configuration, or move it away.")
+    click.echo(f"{path} is there, and is run as it stands; results: {_printable(there.get('results'))}")
     return path
 
 

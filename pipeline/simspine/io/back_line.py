@@ -99,6 +99,7 @@ def _line_of_csv(path: Path, unit: str | None) -> BackLine:
     xyz = np.array(points, float)
     if missing := [str(number) for number, known in enumerate(np.isfinite(xyz).all(1), 2) if not known]:
         warn_left_out(f"{path}: {len(missing)} of {len(xyz)} points lack a coordinate (line {', '.join(missing[:8])}).")
+        xyz[~np.isfinite(xyz)] = np.nan
     return _in_metres(path, xyz[None], names, unit or stated)
 
 
@@ -187,6 +188,8 @@ def _landmark(name: str) -> str:
 def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | None) -> BackLine:
     """xyz: (frames, points, 3) in the file's unit, which its length shows where it is not known."""
     labels = [_landmark(name) for name in names]
+    if repeated := [label for label in LANDMARKS if labels.count(label) > 1]:
+        raise InputError(f"{path}: several points are {repeated[0]}; keep one.")
     on_line = [i for i, label in enumerate(labels) if label not in LANDMARKS[1:]]
     length, step = _line_length(xyz[:, on_line])
     if np.isnan(length):

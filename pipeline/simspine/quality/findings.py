@@ -49,6 +49,7 @@ class Status(StrEnum):
 # {code of a finding: what to do about it}.
 ADVICE: Mapping[str, str] = read_yaml(Path(__file__).parent / "tables" / "advice.yaml")
 REJECTED_FILLED_CODE = "rejected_filled"  # code of the finding whose rejected frames were filled in
+MOST_FRAMES = 10_000_000  # of a stored verdict
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,11 @@ class Verdict:
     @classmethod
     def from_dict(cls, stored: Mapping) -> "Verdict":
         """The verdict that `to_dict` stored; status and reasons follow from its findings."""
-        return sum_up_findings(stored["frames"], [Finding.from_dict(entry) for entry in stored["findings"]])
+        frames, findings = stored["frames"], stored["findings"]
+        runs = [run for entry in findings for run in entry["frames"]]
+        if not 0 <= frames <= MOST_FRAMES or any(not 0 <= first <= end <= frames for first, end in runs):
+            raise InputError(f"it names frames that no trial of {frames} frames has")
+        return sum_up_findings(frames, [Finding.from_dict(entry) for entry in findings])
 
 
 def sum_up_findings(frames: int, findings: Iterable[Finding]) -> Verdict:

@@ -232,6 +232,9 @@ class _SubjectRecord:
         self.files: dict[str, str] = {}
         found, wanted = _read_record(self.path), {path for paths in self.parts.values() for path in paths}
         for path, checksum in found.get("files", {}).items():
+            place = Path(path)
+            if place.is_absolute() or (folder / place).resolve() != folder.resolve() / place:
+                raise InputError(f"{self.path}: {path!r} is no file of this capture. Name another folder.")
             there = (folder / path).is_file() and sha256_of_file(folder / path) == checksum
             if there and path in wanted and found.get("settings") == self.settings:
                 self.files[path] = checksum
@@ -252,7 +255,7 @@ def _read_record(path: Path) -> dict:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return content if isinstance(content, dict) and isinstance(content.get("files", {}), dict) else {}
 
 
 def _json_text(content) -> str:

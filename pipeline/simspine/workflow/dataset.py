@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, reason_of
 from simspine.dataset.recordings import (
     HDF5_UNITS,
     MANIFEST_FILE,
@@ -117,7 +117,14 @@ def print_summary(config: Config) -> None:
 
     console, results = Console(), Path(config.results)
     table = Table(title=f"simspine · {config.name}", title_justify="left", show_header=False)
-    for row in summary_table_rows(read_summary(config) | computing_times(config)):
+    summary = read_summary(config) | computing_times(config)
+    try:
+        rows = summary_table_rows(summary)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{results / 'summary.json'} is damaged ({reason_of(error)}). Run `simspine run` again."
+        ) from None
+    for row in rows:
         table.add_row(row.label, row.value, row.note, style=LIGHT_STYLES.get(row.light))
     console.print(table)
     for what, path in (

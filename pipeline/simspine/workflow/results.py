@@ -14,7 +14,7 @@ from simspine import __version__
 from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, reason_of
 from simspine.dataset.recordings import open_dataset, sha256_of_file
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
@@ -37,6 +37,15 @@ SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.I
 EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 
 
+def read_verdict(path: Path) -> Verdict:
+    """Of a trial, from the stage quality's file. Raises `InputError` where it is damaged."""
+    stored = read_json(path)
+    try:
+        return Verdict.from_dict(stored)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({reason_of(error)}). Run `simspine quality` again.") from None
+
+
 def read_verdicts(config: Config) -> dict[tuple[str, str], Verdict]:
     """{(subject, trial): verdict} of the stage quality. Raises `InputError` where it has not run."""
     verdicts = {}
@@ -46,7 +55,7 @@ def read_verdicts(config: Config) -> dict[tuple[str, str], Verdict]:
             file = paths.quality(trial)
             if not file.exists():
                 raise InputError(f"{file}: not there yet; run the stage quality of {subject}/{trial} first.")
-            verdicts[subject, trial] = Verdict.from_dict(read_json(file))
+            verdicts[subject, trial] = read_verdict(file)
     return verdicts
 
 
@@ -258,7 +267,7 @@ def read_trial(
     what was derived from the posterior, which the spine has by itself. Always left out, for the memory of long trials,
     are the points before they were merged.
     """
-    verdict = Verdict.from_dict(read_json(paths.quality(name))) if judged and paths.quality(name).is_file() else None
+    verdict = read_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
     kinematics, vertebrae = paths.kinematics(name), paths.vertebrae(name)
     if verdict is not None and verdict.filled:
         kinematics, vertebrae = paths.filled_files(name)
