@@ -16,8 +16,8 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from simspine.report import canvas
-from simspine.report.figure_style import matplotlib_style
-from simspine.report.spine_figures import curves_figure
+from simspine.report.figure_style import ASSUMED_DASHES, BLUE, ORANGE, matplotlib_style, new_figure, time_axis
+from simspine.report.page import NORMAL_95
 from simspine.report.trial_page import overlay_picture
 from simspine.report.trial_sections import curves_of_trial
 from simspine.workflow.config import read_config
@@ -49,10 +49,17 @@ def demonstration_picture(trial: SolvedTrial) -> np.ndarray:
     width = views.shape[1]
     curves = curves_of_trial(trial.spine, (*trial.curvature_figures, *trial.clinical_figures))[:2]
     with matplotlib_style():
-        figure = curves_figure(trial.spine.time, curves)
-        figure.set_facecolor("white")
-        figure.set_size_inches(*CURVES_INCHES)
-        buffer = BytesIO()
+        figure, buffer = new_figure(CURVES_INCHES[1], CURVES_INCHES[0]), BytesIO()
+        for axes, curve in zip(figure.subplots(1, 2), curves, strict=True):
+            colour, dashes = (ORANGE, ASSUMED_DASHES) if curve.assumed else (BLUE, "-")
+            if curve.sd is not None:
+                reach = NORMAL_95 * curve.sd
+                axes.fill_between(
+                    trial.spine.time, curve.values - reach, curve.values + reach, color=colour, alpha=0.16
+                )
+            axes.plot(trial.spine.time, curve.values, color=colour, linestyle=dashes)
+            axes.set_title(f"{curve.label} ({', '.join(filter(None, (curve.unit, curve.note)))})", fontsize=9.0)
+            time_axis(axes, trial.spine.time)
         figure.savefig(buffer, format="png", dpi=width / CURVES_INCHES[0], facecolor="white")
     below = cv2.imdecode(np.frombuffer(buffer.getvalue(), np.uint8), cv2.IMREAD_COLOR)
     below = cv2.resize(below, (width, round(below.shape[0] * width / below.shape[1])))

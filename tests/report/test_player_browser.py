@@ -451,3 +451,43 @@ def test_on_paper_the_curves_are_not_cut(window):
     assert window.do("return Number(p.plot.svg.getAttribute('width'))") == window.do(
         "return p.plot.element.clientWidth"
     )
+
+
+@pytest.mark.parametrize("webgl", [True, False])
+def test_figures_of_curves_are_the_curves_of_the_player(browser, scene, tmp_path, webgl):
+    """Also where the 3D view cannot be drawn; each in its figure, and on paper two of them side by side."""
+    plain = scene.curves[0]
+    sides = [replace(plain, name=side, label=f"Knee, {side}", panel="Knee") for side in ("right", "left")]
+    some = replace(scene, curves=(*scene.curves, *sides))
+    pictures = tuple(content.named_picture(key, curves=key) for key in ("spinal", "limbs"))
+    trials = (content.TrialSection("walk", player=pack_scene(some), figures=pictures),)
+    write_report(tmp_path / "figures.html", content.ReportContent("walk", trials=trials, alone=True))
+    with browser.new_context(viewport={"width": 1100, "height": 900}) as context:
+        page = context.new_page()
+        if not webgl:
+            page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+        page.goto(f"{(tmp_path / 'figures.html').as_uri()}#curves-1")  # the link opens the part
+        spinal, limbs = (page.locator(f'[data-curves="{key}"]') for key in ("spinal", "limbs"))
+        spinal.scroll_into_view_if_needed()
+        page.wait_for_selector('[data-curves="limbs"] .p-curve')
+        assert [spinal.locator("svg").count(), limbs.locator("svg").count()] == [2, 1]
+        assert limbs.locator(".p-curve").count() == 2
+        assert limbs.locator(".p-marker").count() > 10  # dots along the left side
+        drawn = spinal.locator(".p-curve").first.get_attribute("d")
+        heights = [float(point.split(" ")[1]) for point in re.split("[ML]", drawn)[1:]]
+        slope, foot = np.polyfit(plain.values, heights, 1)
+        assert slope < 0
+        np.testing.assert_allclose(np.polyval([slope, foot], plain.values), heights, atol=0.11)
+        band = spinal.locator(".p-ribbon").first.get_attribute("d")
+        edge = [float(point.split(" ")[1]) for point in re.split("[ML]", band.rstrip("Z"))[1:]]
+        assert edge[0] - heights[0] == pytest.approx(slope * 1.96 * 3, abs=0.2)
+        if webgl:
+            box = spinal.locator(".p-panel").first.bounding_box()
+            page.mouse.click(box["x"] + box["width"] * 26 / 39, box["y"] + 20)
+            assert page.evaluate("document.querySelector('.player').player.frame") == 26
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        first, second = (spinal.locator("svg").nth(i).bounding_box() for i in (0, 1))
+        assert first["width"] == pytest.approx(660 / 2.1, abs=1)
+        assert second["y"] == first["y"]
+        assert second["x"] >= first["x"] + first["width"]

@@ -13,7 +13,7 @@ class Player {
     this.playing = false;
     this.plot = new Plot(part("plot"), this.data, (frame) => this.seek(frame));
     const figures = document.querySelectorAll(`[data-of="${root.id}"]`);
-    root.curves = [...figures].map((figure) => new Curves(figure, this.data, (frame) => this.seek(frame)));
+    root.curves = [...figures].map((figure) => new Curves(figure, this.data, (frame) => root.player?.seek(frame)));
     this.pick(part("pick"));
     this.film = this.data.header.films.length ? new Film(root, this.data) : undefined;
     this.stage = new Stage(part("stage"), this.data);
