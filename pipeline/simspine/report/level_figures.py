@@ -123,8 +123,10 @@ def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.
         spans, style = [(low, least, at), (greatest, high, at)], {"linestyle": look.get("linestyle", "-")}
         _draw_intervals(axes, spans, color=look["edgecolor"], **style)
         axes.barh(at, greatest - least, 0.56, least, linewidth=1.1, **look)
-    for level in np.flatnonzero(known).tolist():
-        text, place = f"{ends[2, level] - ends[1, level]:.1f}°", axes.get_yaxis_transform()
+    span = ends[2] - ends[1]
+    decided = known & ~forced & ~(shares < ASSUMED_BELOW)
+    for level in np.flatnonzero(decided & (span > np.hypot(ends[1] - ends[0], ends[3] - ends[2]))).tolist():
+        text, place = f"{span[level]:.1f}°", axes.get_yaxis_transform()
         axes.text(1.0, level, text, transform=place, fontsize=8.5, ha="right", va="center")
 
 

@@ -208,7 +208,7 @@ class PackedScene:
     """header: JSON text that stays inside a <script> element. block: base64 text. summary: for screen readers.
 
     cameras: names of those whose pictures come along; films: the pictures of each, one after another, base64 text.
-    curves: how many there are next to the 3D view.
+    curves: how many there are next to the 3D view. still: the body as an SVG path in cm, for where WebGL is missing.
     """
 
     header: str
@@ -220,6 +220,7 @@ class PackedScene:
     cameras: tuple[str, ...] = ()
     films: tuple[str, ...] = ()
     curves: int = 0
+    still: str = ""
 
 
 def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
@@ -285,7 +286,18 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
         cameras=tuple(film.name for film in scene.films),
         films=tuple(base64.b64encode(b"".join(film.pictures)).decode("ascii") for film in scene.films),
         curves=len(scene.curves),
+        still=_still_path(scene),
     )
+
+
+def _still_path(scene: Scene) -> str:
+    """The body's segments and its spine at the first frame, seen obliquely; without what is not known there."""
+    across = np.array([1.0, 0.0, -1.0]) / np.sqrt(2)
+    pairs = [pair for pair in scene.segments if set(pair) <= set(scene.poses)]
+    lines = [np.stack([scene.poses[name][0, :3, 3] for name in pair]) for pair in pairs] + [scene.spine.xyz[0]]
+    flat = [100 * np.column_stack([line @ across, -line[:, 1]]) for line in lines if np.isfinite(line).all()]
+    corner = np.vstack(flat).min(0) if flat else 0.0
+    return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line - corner) for line in flat)
 
 
 def _film_header(film: Film, number: int, step: int, block: Block) -> dict[str, object]:
