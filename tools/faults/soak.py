@@ -112,7 +112,7 @@ def _server(folder: Path, annotator: str) -> Iterator[tuple[int, str]]:
 def soak_run(folder: Path, seconds: float, subjects: int) -> list[SoakOutcome]:
     """One `simspine run` over 30 small trials of each subject, to its end, or stopped after some seconds."""
     place = RunFolder(folder, subjects, list(HUMAN36M_ACTIONS), frames=20)
-    found: dict[str, list[Use]] = {"the command": [], "Snakemake": []}
+    found: dict[str, list[Use]] = {"the command": [], "Snakemake": [], "the server of jobs": []}
     end, ended = time.monotonic() + seconds, 0
     with open(folder / "said.txt", "w") as said, place.start(cores=1, said=said) as run:
         while run.poll() is None and time.monotonic() < end:
@@ -142,12 +142,11 @@ def _ended_jobs(place: RunFolder) -> list[Path]:
 
 
 def _run_processes(run: int) -> Iterator[int]:
-    """The command and its Snakemake."""
+    """The command, its Snakemake, and the server of its jobs, whose forks are younger."""
     yield run
-    for number, session, words in running_processes():
-        if session == run and "simspine.workflow.launch" in words:
-            yield number
-            return
+    own = [(number, words) for number, session, words in running_processes() if session == run]
+    for module in ("simspine.workflow.launch", "simspine.workflow.job_server"):
+        yield from sorted(number for number, words in own if module in words)[:1]
 
 
 def soak_table(found: Sequence[SoakOutcome]) -> str:
