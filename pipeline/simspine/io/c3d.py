@@ -295,8 +295,8 @@ def read_markers(path: str | os.PathLike, frame: str | None = None, resample: fl
 
 
 def _without_prefix(markers: Markers, path: str | os.PathLike) -> Markers:
-    found = re.match(r".*[:_]", os.path.commonprefix(markers.names))
-    prefix = found[0] if found else ""
+    found = re.fullmatch(r"(.*[:_]).*(\n\1.*)*", "\n".join(markers.names))
+    prefix = found[1] if found else ""
     short = [name.removeprefix(prefix) for name in markers.names]
     may_be_part_of_names = prefix[-1:] == "_" and (len(short) < _LEAST_PREFIXED or prefix.strip("_").lower() in _SIDES)
     if not prefix.strip(":_") or may_be_part_of_names or "" in short:
