@@ -11,7 +11,8 @@ from small_c3d import write_small_c3d
 from small_takes import FILLED, UNSOLVED, make_take
 
 from simspine.core.errors import InputError
-from simspine.io.c3d import read_c3d, write_c3d
+from simspine.core.types import Markers
+from simspine.io.c3d import read_c3d, read_markers, write_c3d
 from simspine.io.trc import read_trc, write_trc
 
 
@@ -215,3 +216,27 @@ def test_a_file_that_does_not_say_which_axis_points_up(tmp_path, axis, frame):
     with pytest.warns(UserWarning, match=f"does not say which axis points up; {axis.upper()} taken"):
         found = read_c3d(file)
     assert found.frame == frame
+
+
+NAMES = ("LASI", "RASI", "LPSI", "RPSI", "C7", "T10", "LKNE")
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ([f"Patient 1:{name}" for name in NAMES], NAMES),
+        ([f"P01_{name}" for name in NAMES], NAMES),
+        ([f"lab_P_01_{name}" for name in NAMES], NAMES),
+        (["L_ASI", "L_PSI"], ["L_ASI", "L_PSI"]),
+        ([f"L_{name}" for name in NAMES], [f"L_{name}" for name in NAMES]),
+        (["Ada:LASI", *NAMES[1:]], ["Ada:LASI", *NAMES[1:]]),
+        (["Ada:LASI", "Bob:RASI"], ["Ada:LASI", "Bob:RASI"]),
+        (["foot_1", "foot_2"], ["foot_1", "foot_2"]),
+    ],
+)
+def test_names_of_a_subject_before_all_labels(tmp_path, names, found):
+    xyz = np.random.default_rng(3).uniform(0, 1.7, (4, len(names), 3))
+    write_trc(tmp_path / "x.trc", Markers(names, 50.0, xyz, "y_up"))
+    markers = read_markers(tmp_path / "x.trc")
+    assert markers.names == tuple(found)
+    np.testing.assert_allclose(markers.xyz, xyz, atol=1e-7)

@@ -75,3 +75,16 @@ def test_a_person_who_is_seen_by_fewer_than_two_cameras(views):
     said = f"two cameras at once: of 30 frames cam01 in {25 * views}, cam02 in 0, cam03 in 5"
     with pytest.raises(InputError, match=said):
         choose_cameras(CameraOptions(), TriangulationOptions(), trials=known)
+
+
+@pytest.mark.parametrize(
+    ("largest", "apart", "said"), [(1.0, 1.0, "Multiply x by the width"), (900.0, 0.0, "all cameras are in one place")]
+)
+def test_shares_of_images_and_lenses_without_places(largest, apart, said):
+    """MediaPipe counts in shares of the image; a file of lenses has every camera at the origin."""
+    cameras = [camera.with_(t=apart * camera.t) for camera in ring(3)]
+    xy = np.random.default_rng(4).uniform(0, largest, (30, 3, 2, 2))
+    seen = Keypoints(("LHip", "RHip"), 30.0, xy, np.full((30, 3, 2), 0.9))
+    known = {"walk": {"keypoints": seen, "cameras": cameras, "timing": None}}
+    with pytest.raises(InputError, match=said):
+        choose_cameras(CameraOptions(), TriangulationOptions(), trials=known)

@@ -209,5 +209,5 @@ def test_a_body_that_fits_nobody_names_the_cameras(truth):
     """All images were turned by a quarter after the calibration."""
     seen, height = truth.keypoints, truth.cameras[0].size[1]
     turned = seen.with_(xy=np.stack([height - 1 - seen.xy[..., 1], seen.xy[..., 0]], -1))
-    with pytest.raises(ss.InputError, match=r"About the cameras: .*turned to the right by a quarter"):
+    with pytest.raises(ss.InputError, match=r"Noticed before: .*turned to the right by a quarter"):
         ss.reconstruct(turned, truth.cameras)

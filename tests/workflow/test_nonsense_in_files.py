@@ -126,7 +126,7 @@ class TestPointsInImages:
         [
             ((1 / 1920, 1 / 1080), "the detections' rays miss each other"),  # shares of the image
             ((2, 2), "the detections' rays miss each other"),  # of images twice as large
-            ((0.5, 0.5), "About the cameras: "),  # half as large: rays meet, far from the person's size
+            ((0.5, 0.5), "Noticed before: "),  # half as large: rays meet, far from the person's size
         ],
     )
     def test_pixels_of_other_images(self, copied, truth, factor, words):

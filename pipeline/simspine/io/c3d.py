@@ -21,6 +21,8 @@ from simspine.io.trc import metres_per_unit, read_trc, without_placeholders
 _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
 _MOST_IN_HEADER = 0xFFFF  # frames, all that the header's words can count
+_LEAST_PREFIXED = 6  # names, from which an underscore ends a subject's name; a few may all be of the left foot
+_SIDES = ("l", "r", "left", "right")
 _INTEL, _MIPS = 84, 86  # kinds of processor in the parameters; the first one's order of bytes is the usual one
 _UPRIGHT_RATIO = 1.2  # reach along Z to that along Y, from which Z is taken to point up where a file says nothing
 
@@ -277,7 +279,7 @@ MARKER_FILES = (".trc", ".c3d")
 def read_markers(path: str | os.PathLike, frame: str | None = None, resample: float | None = None) -> Markers:
     """Marker trajectories, m, of a TRC or C3D file, by its ending.
 
-    A name that all labels have before a colon, as a subject's, is left out with a remark.
+    What all labels have before a colon or an underscore, as a subject's name, is left out with a remark.
 
     frame: of the coordinates, 'y_up' or 'z_up'; None for what a C3D file says itself, and for TRC's usual 'y_up'.
     resample: see `read_trc`.
@@ -293,8 +295,11 @@ def read_markers(path: str | os.PathLike, frame: str | None = None, resample: fl
 
 
 def _without_prefix(markers: Markers, path: str | os.PathLike) -> Markers:
-    prefixes, short = zip(*(name.rpartition(":")[::2] for name in markers.names), strict=True)
-    if len(set(prefixes)) > 1 or not prefixes[0] or len(set(short)) < len(short) or "" in short:
+    found = re.fullmatch(r"(.*[:_]).*(\n\1.*)*", "\n".join(markers.names))
+    prefix = found[1] if found else ""
+    short = [name.removeprefix(prefix) for name in markers.names]
+    may_be_part_of_names = prefix[-1:] == "_" and (len(short) < _LEAST_PREFIXED or prefix.strip("_").lower() in _SIDES)
+    if not prefix.strip(":_") or may_be_part_of_names or "" in short:
         return markers
-    warn_left_out(f"{path}: all names begin with {prefixes[0]!r}, which was left out.")
+    warn_left_out(f"{path}: all names begin with {prefix!r}, which was left out.")
     return markers.with_(names=short)

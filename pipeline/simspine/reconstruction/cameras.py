@@ -24,6 +24,8 @@ from simspine.vision.synchronise import Timing
 
 CAMERA_REFINED_CODE = "camera_refined"  # code of the finding that says so
 REFINEMENT_REMOVED_IT = "Refinement removed it."
+_MOST_NORMALISED = 1.5  # of coordinates of 2D points that are shares of the image, not px
+_ONE_PLACE_M = 1e-3
 WORLD_VERTICAL_CODE = "world_vertical"
 NOT_REPAIRED_TEXT = (
     "It is further off than section `cameras` says a calibration may be: calibrate again, or raise its values."
@@ -214,7 +216,11 @@ def choose_cameras(
 
 
 def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
-    """Raise `InputError` where no frame shows anything of the person to two cameras."""
+    """Raise `InputError` where no frame shows anything of the person, in px, to two cameras in different places."""
+    if np.nanmax(np.abs(keypoints.xy), initial=0.0) <= _MOST_NORMALISED and np.isfinite(keypoints.xy).any():
+        raise InputError("2D points lie within 0…1: pixels are wanted. Multiply x by the width, y by the height.")
+    if len(cameras) > 1 and np.ptp([camera.centre for camera in cameras], 0).max() < _ONE_PLACE_M:
+        raise InputError("all cameras are in one place: the calibration has their lenses alone. Find where they stood.")
     seen = (keypoints.confidence > 0).any(2)
     if len(cameras) > 1 and not (seen.sum(1) > 1).any():
         counts = ", ".join(f"{camera.name} in {count}" for camera, count in zip(cameras, seen.sum(0), strict=False))

@@ -160,6 +160,8 @@ def reconstruct(
     """
     options = _with_body(options or Options(), markers=marker_set)
     sources = dict(source) if isinstance(source, Mapping) else {"trial": source}
+    if not sources:
+        raise InputError("no recording was given; expected {trial: recording} with at least one.")
     given, known = _mocap_of(mocap, sources), _cameras(cameras)
     trials = {}
     for trial, item in sources.items():
@@ -260,7 +262,7 @@ def fit_trials(
     >>> rec.spine.levels[:2], rec.spine.angles.shape  # (frames, levels, 3) rad
     (('L5-S1', 'L4-L5'), (16, 31, 3))
     """
-    if not trials:
+    if not trials or not isinstance(trials, Mapping):
         raise InputError("no trials were given; expected {name: Markers} with at least one.")
     options = _with_body(options or Options(), recipe=body, markers=marker_set)
     person = {"subject": SUBJECT_NAME, "height": height, "mass": mass}
@@ -299,6 +301,8 @@ def _mocap_of(
     if isinstance(mocap, Mapping):
         require_known("trial", mocap, sources, "mocap")
         return mocap
+    if not isinstance(mocap, Markers):
+        raise InputError(f"mocap is a {type(mocap).__name__}, expected Markers or {{trial: Markers}}.")
     if len(sources) > 1:
         raise InputError(
             f"mocap is one Markers, but there are {len(sources)} trials ({', '.join(sources)}); expected "

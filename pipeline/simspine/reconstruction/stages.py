@@ -255,7 +255,7 @@ def scale_person(
         found = [finding for own in trials.values() for finding in own["findings"]]
         said = dict.fromkeys(finding.message for finding in found if finding.severity is not Severity.INFO)
         doubts = " ".join(list(said)[:MAX_DOUBTS_SHOWN])
-        raise InputError(f"{error}\nAbout the cameras: {doubts}" if doubts else str(error)) from None
+        raise InputError(f"{error}\nNoticed before: {doubts}" if doubts else str(error)) from None
     return {trial: {"sized": sized, "factors": factors} for trial in trials}
 
 
