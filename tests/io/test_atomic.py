@@ -59,6 +59,25 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path):
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
+def test_permissions_of_an_old_file_stay(tmp_path):
+    """Pictures of a person that only their owner may see."""
+    path = tmp_path / "report.html"
+    write_text(path, "old")
+    path.chmod(0o600)
+    write_text(path, "new")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text() == "new"
+
+
+def test_a_pipe_is_not_replaced(tmp_path):
+    """Nor a device: as root, /dev/null would become a file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="is a device, a pipe or a socket; name a file"):
+        write_text(pipe, "x")
+    assert stat.S_ISFIFO(os.lstat(pipe).st_mode)
+
+
 def test_what_killed_processes_left_goes(tmp_path):
     """Of the same target only; of a process that lives, or of another machine, not before a day has passed."""
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import time
 import warnings
 from pathlib import Path
 
@@ -225,6 +226,14 @@ def test_toml_keys_that_take_the_square_of_their_length(tmp_path, part):
     path.write_text(".".join([part] * 20_000) + " = 1\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"a\.toml: larger than 1 MiB, or with a key of more than 16 parts"):
         read_calibration(path)
+
+
+def test_a_file_of_line_ends_is_refused_at_once(tmp_path):
+    (tmp_path / "a.yaml").write_text("a" + 40_000 * "\n" + "b")
+    start = time.process_time()
+    with pytest.raises(InputError, match="unknown calibration format"):
+        read_calibration(tmp_path / "a.yaml")
+    assert time.process_time() - start < 5
 
 
 def test_a_name_that_json_has_twice(tmp_path):

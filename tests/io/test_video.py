@@ -222,3 +222,14 @@ def test_nothing_is_resampled_without_time_stamps(tmp_path):
     path.write_bytes(b"no video")
     with pytest.raises(InputError, match="no usable time stamps"):
         frames_at_rate([Video(path, (4, 4), 25.0, 10)], 25.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["ffconcat version 1.0\nfile a.mp4\n", "#EXTM3U\na.mp4\n", "ffconcat version 1.0\n#\udcff"]
+)
+def test_texts_that_name_other_videos_are_refused(tmp_path, text):
+    """FFmpeg would play those; and checksums would be of the text."""
+    write_video(tmp_path / "a.mp4", 24, 25)
+    (tmp_path / "list.mp4").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=r"list\.mp4 cannot be opened as a video: it is a text file"):
+        open_video(tmp_path / "list.mp4")

@@ -36,6 +36,8 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     target = Path(target)
     if not target.name:
         raise InputError(f"a name for the file to write is missing: '{target}' is a folder.")
+    if target.absolute().parent == Path("/dev") or (target.exists() and not (target.is_file() or target.is_dir())):
+        raise InputError(f"{target} is a device, a pipe or a socket; name a file.")
     make_folder(target.parent, sync)
     suffix = target.suffix
     stem = target.name.removesuffix(suffix)
@@ -46,6 +48,8 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
         yield temporary
         if sync:
             _flush_to_disk(temporary)
+        if target.is_file() and not target.is_symlink():
+            temporary.chmod(target.stat().st_mode & 0o777)  # who may read it does not change
         os.replace(temporary, target)  # atomic on one file system (POSIX rename, Windows MoveFileEx)
     except BaseException as error:  # KeyboardInterrupt too: ctrl-C must not leave rubbish
         with suppress(OSError):  # where nothing can be written, nothing can be removed either

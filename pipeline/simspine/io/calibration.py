@@ -91,7 +91,7 @@ def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> I
         return _cameras_of_json(text, path, subject)
     if suffix in (".yml", ".yaml") and "!!opencv-matrix" in text:
         return _cameras_of_easymocap(Path(path))
-    if suffix == ".toml" or re.search(r"^\s*matrix\s*=", text, re.MULTILINE):
+    if suffix == ".toml" or re.search(r"^[ \t]*matrix[ \t]*=", text, re.MULTILINE):
         return _cameras_of_toml(text, path)
     raise InputError(f"{path}: unknown calibration format. {_READABLE_FORMATS}")
 

@@ -19,6 +19,7 @@ _FILE_SIGNATURES = {  # of files, and what such a file is; the first that fits c
     b"BM": "a BMP picture", b"%PDF": "a PDF document", b"PK\x03\x04": "a zip archive (or an Office document)",
     b"\x1f\x8b": "a gzip archive", b"\x89HDF": "an HDF5 file", b"\x93NUMPY": "a NumPy array",
     b"\x7fELF": "a program", b"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched",
+    **dict.fromkeys((b"ffconcat", b"#EXTM3U", b"v=0"), "a text file, which names other files to be played"),
 }  # fmt: skip
 _MAX_TEXT_SHOWN = 30  # characters of a text
 _HEAD_BYTES = 1024  # bytes
@@ -280,10 +281,11 @@ def _open_capture(path: Path):
     import cv2
 
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our message names the fault; ffmpeg's are per macroblock
-    capture = cv2.VideoCapture(str(path))
+    found = describe_foreign_file(path)
+    names_others = found.startswith("a text file")  # FFmpeg would play the files that it names
+    capture = cv2.VideoCapture() if names_others else cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
-            found = describe_foreign_file(path)
             if found:
                 raise InputError(
                     f"{path} cannot be opened as a video: it is {found}. Name a video (.mp4, .mov, .avi, …)."
