@@ -18,7 +18,7 @@ JOB = [sys.executable, "-m", "simspine", "job"]
 
 @pytest.fixture
 def served():
-    with job_server(lambda: None):
+    with job_server():
         yield
 
 
@@ -92,3 +92,13 @@ def test_without_a_server_the_process_does_the_job(name, tmp_path, monkeypatch):
     done = of_job("nonsense", "--config", "mine.yaml", cwd=tmp_path)
     assert done.returncode == 2
     assert "mine.yaml" in done.stderr
+
+
+def test_a_server_that_cannot_start_leaves_the_jobs_to_their_processes(tmp_path, monkeypatch):
+    """Not for good: whoever asks is not kept waiting."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with job_server():
+        done = subprocess.run(
+            [*JOB, "nonsense", "--config", "mine.yaml"], cwd=tmp_path, capture_output=True, timeout=60
+        )
+    assert done.returncode == 2

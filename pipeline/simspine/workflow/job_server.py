@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -30,25 +30,27 @@ MOST_BYTES = 1 << 18  # of a message
 
 
 @contextmanager
-def job_server(end_with_parent: Callable[[], None]) -> Iterator[None]:
-    """While the block runs, forks of one process do the jobs. end_with_parent: called in that process as it starts."""
+def job_server() -> Iterator[None]:
+    """While the block runs, forks of one process do the jobs."""
     if sys.platform != "linux":
         yield
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind("")  # a name that the kernel chooses
         listener.listen(socket.SOMAXCONN)
-        os.environ[SERVER_VARIABLE] = listener.getsockname().hex()
-        with subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, str(listener.fileno())], stdin=subprocess.DEVNULL,
-            pass_fds=[listener.fileno()], preexec_fn=end_with_parent, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        ) as server:  # fmt: skip
-            try:
-                yield
-            finally:
-                del os.environ[SERVER_VARIABLE]
-                listener.shutdown(socket.SHUT_RDWR)  # of the server's as well, which ends
-                server.wait()
+        name = listener.getsockname().hex()
+        server = subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__, str(listener.fileno())],
+            stdin=subprocess.PIPE,  # closed when the run has ended, however it did
+            pass_fds=[listener.fileno()],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        )
+    with server:
+        os.environ[SERVER_VARIABLE] = name
+        try:
+            yield
+        finally:
+            del os.environ[SERVER_VARIABLE]
 
 
 def ask_job_server(words: Sequence[str]) -> None:
@@ -82,28 +84,30 @@ def _has_same_user(other: socket.socket) -> bool:
 
 
 def _serve_jobs(listener: socket.socket) -> None:
-    """Fork for each job until the run ends; load what the forks had to load."""
+    """Fork for each job until the run has ended; load what the forks had to load."""
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in PRELOADED:
         importlib.import_module(name)
     learned, teach = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     while True:
-        if learned in select.select([learned, listener], [], [])[0]:
-            _load(*pickle.loads(learned.recv(MOST_BYTES)))
-            continue
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        try:
-            asking, _ = listener.accept()
-        except OSError:  # shut down: the run has ended
+        ready, _, _ = select.select([learned, listener, sys.stdin], [], [])
+        if learned in ready:
+            _load(*pickle.loads(learned.recv(MOST_BYTES)))
+        elif listener not in ready:
             break
-        gc.freeze()  # pages that no collection touches stay shared
-        if _has_same_user(asking) and os.fork() == 0:
-            listener.close()
-            signal.signal(signal.SIGINT, interrupt)
-            _do_job(asking, teach)
-        asking.close()
+        else:
+            asking, _ = listener.accept()
+            gc.freeze()  # pages that no collection touches stay shared
+            if _has_same_user(asking) and os.fork() == 0:
+                listener.close()
+                learned.close()
+                signal.signal(signal.SIGINT, interrupt)
+                _do_job(asking, teach)
+            asking.close()
+    listener.close()
     with suppress(ChildProcessError):  # so that their processor time counts as the run's
         while os.wait():
             pass

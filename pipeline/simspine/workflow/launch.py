@@ -219,7 +219,7 @@ def run_snakemake(words: Sequence[str]) -> int:
         if state is None or args.executor not in (None, "local") or args.software_deployment_method:
             return 0 if cli.args_to_api(args, parser) else 1
         _keep_state_in(state.absolute())
-        with job_server(partial(_end_with_parent, os.getpid())):
+        with job_server():
             return 0 if cli.args_to_api(args, parser) else 1
     except Exception as error:
         print_exception(error)
