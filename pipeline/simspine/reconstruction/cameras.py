@@ -157,8 +157,8 @@ def _judged_as_given(
         f"{p90_before:.1f} → {p90_after:.1f} px (90th percentile)."
     )
     cure = (
-        "The results rest on the refined cameras: no need to worry. The calibration file was not changed, so calibrate "
-        "anew before the next recording."
+        "Nothing to do for this recording: its results rest on the refined cameras. The calibration file was not "
+        "changed, so calibrate anew before the next one."
     )
     refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO, text, cure)
     return JudgedCameras(tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left)))

@@ -13,7 +13,6 @@ from simspine.report.figure_style import (
     ASSUMED_DASHES,
     BLUE,
     GREEN,
-    INK_COLOUR,
     ORANGE,
     PALE,
     VERMILLION,
@@ -79,7 +78,7 @@ def curve_style(curve: Curve) -> ArtistStyle:
         return dict(figure_style.FORCED_STYLE)
     if curve.assumed:
         return {"color": ORANGE, "linestyle": ASSUMED_DASHES, "linewidth": 1.5}
-    colour = {"right": BLUE, "left": VERMILLION}.get(curve.name, INK_COLOUR)
+    colour = {"right": BLUE, "left": VERMILLION}.get(curve.name, BLUE)
     return {"color": colour, "linestyle": "-", "linewidth": 1.5, "alpha": PALE if curve.note in PARTLY else 1.0}
 
 
@@ -99,7 +98,7 @@ def _curve_keys(curves: Sequence[Curve]) -> list:
     entries = (
         ("right" in sides, line_key("right", color=BLUE)),
         ("left" in sides, line_key("left (dots)", color=VERMILLION, marker="o", markersize=3)),
-        (notes & {*PARTLY}, line_key("partly measured: pale", color=INK_COLOUR, alpha=PALE)),
+        (notes & {*PARTLY}, line_key("partly measured: pale", color=BLUE, alpha=PALE)),
         (any(curve.assumed for curve in curves), line_key("assumed", color=ORANGE, linestyle=ASSUMED_DASHES)),
         (any(curve.forced for curve in curves), line_key(figure_style.FORCED_LABEL, **figure_style.FORCED_STYLE)),
     )
