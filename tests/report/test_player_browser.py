@@ -339,7 +339,7 @@ def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, 
             "assumed",
             "set by the model",
         ]
-        assert window.root.locator(".p-note").all_text_contents() == ["assumed", "set by the model"]
+        assert window.root.locator(".p-note").all_text_contents() == ["assumed: no finding", "set by the model"]
 
 
 def test_a_script_that_fails_is_said_in_the_box(browser, address):

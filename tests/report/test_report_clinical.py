@@ -48,7 +48,7 @@ def test_every_interval_is_of_95_percent(tables):
     assert (axis["Mean"], axis["From … to"], axis["Range"]) == (
         "−20 ± 39 mm",
         "–",
-        "not shown",
+        "within its ±",
     )
     by = NAMES.index("hip_flexion_r") - NAMES.index("hip_flexion_l")
     assert _row(tables[1], "Hip, flexion")["Right − left"] == f"{by:+.1f} ± 3.2°".replace("-", "−")

@@ -50,6 +50,9 @@ def test_clinical_parameters_of_table_summary_and_data_are_the_same(finished):
         assert (lines[name]["sd"], lines[name]["unit"], lines[name]["known"]) == (spread, "deg", "1")
         assert summary["clinical"][name]["mean"] == pytest.approx(summary[f"{name}_deg_mean"])
     assert {(lines[n]["low"], lines[n]["high"]) for n in ("lumbopelvic_rhythm", *parts)} == {("", "")}
+    weaker = {lines[name]["decided"] for name in ("lumbar_flexion", "pelvic_tilt")}
+    for name in ("lumbopelvic_rhythm", *parts):
+        assert lines[name]["decided"] in weaker | {summary["lumbopelvic_rhythm"]["reason"]}
     for name, motion in parts.items():
         assert lines[name]["mean"] == ("" if motion is None else f"{motion:.4g}")
     for i, (name, unit) in enumerate(zip(whole.clinical_names, whole.clinical_units, strict=True)):

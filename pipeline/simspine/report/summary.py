@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.clinical import published_bands
 from simspine.core.errors import InputError
 from simspine.core.skeletons import (
@@ -27,6 +26,7 @@ from simspine.quality.observability import (
     forced_mask,
     observability_word,
     observed_share_text,
+    rhythm_verdict,
     share_of_curvature,
     spread_of_adults,
 )
@@ -246,7 +246,7 @@ def summary_metrics(trial: SolvedTrial) -> dict:
         "clinical": {
             figure.name: _clinical_entry(figure) for figure in (*trial.curvature_figures, *trial.clinical_figures)
         },
-        "lumbopelvic_rhythm": None if trial.lumbopelvic_rhythm is None else _rhythm_entry(trial.lumbopelvic_rhythm),
+        "lumbopelvic_rhythm": _rhythm_entry(trial),
         "spine_seen_by": spine_points_by_source(trial.markers),
         "spine_estimated": list(estimated_of_spine(trial.markers.names, trial.markers.origins)),
         "skin_markers_doubted": [finding.where for finding in verdict.findings if finding.code == SKIN_ORDER_CODE],
@@ -321,12 +321,15 @@ def _clinical_entry(figure: ClinicalFigure) -> dict:
     return {key: getattr(figure, field) for key, field in _CLINICAL_KEYS.items()}
 
 
-def _rhythm_entry(found: LumbopelvicRhythm) -> dict:
-    def degrees(value: float | None) -> float | None:
-        return None if value is None else float(np.degrees(value))
-
-    motion = {"lumbar_deg": degrees(found.lumbar), "pelvis_deg": degrees(found.pelvis)}
-    return {"ratio": found.ratio, "sd": found.sd, **motion, "reason": found.reason}
+def _rhythm_entry(trial: SolvedTrial) -> dict | None:
+    """None where nothing is known of pelvis and spine. decided: the verdict, or why no ratio is given."""
+    found = trial.lumbopelvic_rhythm
+    if found is None:
+        return None
+    parts = {"lumbar_deg": found.lumbar, "pelvis_deg": found.pelvis}
+    motion = {name: None if angle is None else float(np.degrees(angle)) for name, angle in parts.items()}
+    decided = found.reason or str(rhythm_verdict(trial.clinical_figures))
+    return {"ratio": found.ratio, "sd": found.sd, **motion, "reason": found.reason, "decided": decided}
 
 
 def dataset_summary_metrics(trials: Mapping[str, dict]) -> dict:

@@ -88,7 +88,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    adults = Statement("Adults who stand differ by", f"{', '.join(spreads)} (95 %; for the verdicts alone).")
+    adults = Statement("Spread of people who stand", f"95 % are no farther from the mean than {', '.join(spreads)}.")
     tables = (
         PageTable(columns, tuple(alignment), title, notes=(*named_notes(*notes), *[adults] * bool(spreads))),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
@@ -101,12 +101,13 @@ def _spread_text(quantity: str) -> str:
     """By how much standing adults differ, as an interval of 95 %, and the source; '' where no verdict rests on it."""
     if quantity in CURVATURE_KEYS:
         source = published_bands(quantity)[0].source.partition(",")[0]
-        return f"± {NORMAL_95 * spread_of_adults(quantity):.0f}° ({source})"
+        return f"{NORMAL_95 * spread_of_adults(quantity):.0f}° ({source})"
     adults = PUBLISHED_ADULTS.get(quantity)
     if adults is None or quantity == "pelvic_incidence":  # compared with the body model
         return ""
     unit = " mm" if CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
-    return f"± {NORMAL_95 * adults.sd:.0f}{unit} ({adults.source.partition(',')[0]})"
+    source = adults.source.rpartition("; sd of ")[2].partition(",")[0]
+    return f"{NORMAL_95 * adults.sd:.0f}{unit} ({source})"
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -129,11 +130,12 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
     ends = _range_text(figure) if shown or not _moves(figure) else "–"
     verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
-    cells = (mean_cell(figure), ends, span if _moves(figure) else "–", norm_text(figure) or "–")
+    mean = NOT_SHOWN if figure.is_assumed and figure.name == "coronal_cobb" else mean_cell(figure)
+    cells = (mean, ends, span if _moves(figure) else "–", norm_text(figure) or "–")
     return (label_with_sign(figure), *cells, verdict)
 
 
-NOT_SHOWN = "not shown"  # a range that the recording did not show
+NOT_SHOWN, WITHIN = "not shown", "within its ±"  # in place of a range that the recording did not show
 
 
 def bracketed(text: str, decided: bool) -> str:
@@ -153,7 +155,9 @@ def is_range_shown(decided: bool, span: float, sd: float | None) -> bool:
 
 def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> str:
     """A range with its interval, where the recording showed it."""
-    return interval_text(span, sd, unit) if is_range_shown(decided, span, sd) else NOT_SHOWN
+    if not decided:
+        return NOT_SHOWN
+    return interval_text(span, sd, unit) if is_range_shown(decided, span, sd) else WITHIN
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
@@ -244,7 +248,7 @@ def _reach_text(figure: ClinicalFigure) -> str:
     if not _moves(figure):
         return _range_text(figure)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    return span if span == NOT_SHOWN else f"{span}, {_range_text(figure)}"
+    return span if span in (NOT_SHOWN, WITHIN) else f"{span}, {_range_text(figure)}"
 
 
 def _clinical_degrees(angle: float | None) -> str:

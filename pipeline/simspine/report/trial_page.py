@@ -145,25 +145,24 @@ def _moved_sentence(trial: SolvedTrial) -> str:
     """What moved most for its error."""
     moved = most_moved((*trial.curvature_figures, *trial.clinical_figures))[:2]
     parts = [f"{figure.label}: {interval_text(range_of(figure), figure.range_sd, figure.unit)}" for figure in moved]
-    return f" Largest ranges: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
+    return f" Largest ranges for their ±: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
     why = "no marker is on a lumbar vertebra, and " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
-    trunk = _trunk_sentence(trial.clinical_figures, moves=trial.spine.frames > 1)
-    return " ".join(filter(None, [*curvature, trunk]))
+    return " ".join(filter(None, [*curvature, _trunk_sentence(trial.clinical_figures)]))
 
 
-def _trunk_sentence(figures: Sequence[ClinicalFigure], moves: bool) -> str:
+def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
     """What was measured of the trunk as a whole."""
     found: dict[str, list[str]] = {str(Observability.MEASURED): [], str(Observability.PARTLY): []}
     for figure in (one for one in figures if one.name in SPINAL_DEFINITIONS and one.decided_by in found):
         name = figure.label.partition(",")[0]
-        found[figure.decided_by].append(f"{name} {interval_text(figure.mean, figure.sd, figure.unit)}")
-    of_motion = " (means of the movement, no standing posture)" * moves
-    heads = (f"The trunk as a whole was measured{of_motion}", "Partly measured, too")
+        reach = interval_text(figure.mean, figure.sd, figure.unit).partition("±")[2]
+        found[figure.decided_by].append(f"{name} to ±{reach}")
+    heads = ("The trunk as a whole was measured", "Partly measured, too")
     return " ".join(f"{head}: {'; '.join(some)}." for head, some in zip(heads, found.values(), strict=True) if some)
 
 
@@ -203,8 +202,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     for label, verdict in _undecided(trial).items():
         of_verdict.setdefault(verdict, []).append(label.partition(",")[0])
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
-    what = "Neither values nor changes of these" if trial.spine.frames > 1 else "None of these values"
-    parts += [f"{what} were measured.", *unmeasured] if unmeasured else []
+    parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
     levels = assumed_levels(trial_caveats(trial).shares)
     parts += [f"Single vertebrae, assumed: {levels}."] if levels else []
     return " ".join(parts) or "Nothing: all was measured."

@@ -79,8 +79,8 @@ def clinical_csv(trials: Mapping[str, dict]) -> str:
         rows += [{"trial": trial, "parameter": name} | figure for name, figure in entry["clinical"].items()]
         rhythm = entry["lumbopelvic_rhythm"]
         if rhythm is not None:
-            of_trial, reason = {"trial": trial, "parameter": "lumbopelvic_rhythm"}, rhythm["reason"]
-            rows.append(of_trial | {"unit": "1", "mean": rhythm["ratio"], "sd": rhythm["sd"], "decided": reason})
+            of_trial = {"trial": trial, "parameter": "lumbopelvic_rhythm", "decided": rhythm["decided"]}
+            rows.append(of_trial | {"unit": "1", "mean": rhythm["ratio"], "sd": rhythm["sd"]})
             for part in ("lumbar", "pelvis"):
                 about = {"parameter": f"lumbopelvic_rhythm_{part}", "unit": "deg", "mean": rhythm[f"{part}_deg"]}
                 rows.append(of_trial | about)

@@ -164,7 +164,7 @@ class Plot {
     const [first] = curves;
     const text = this.right < 480 ? panel.title.split(",")[0] : panel.title;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) }, text);
-    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.note);
+    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed ? `${first.note}: no finding` : first.note);
     const means = curves.map((curve) => curve.mean).filter(Boolean);
     const key = [
       means.length && `mean ${means.join(" / ")}`,
