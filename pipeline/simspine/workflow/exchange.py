@@ -244,11 +244,11 @@ def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 def _export_c3d(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     from simspine.io.c3d import write_c3d
 
-    return _export_trials(folder, source, "c3d", write_c3d, {"points": "mm"})
+    return _export_trials(folder, source, "c3d", write=write_c3d, units={"points": "mm"})
 
 
 def _export_nwb(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-    return _export_trials(folder, source, "nwb", write_nwb, {"points": "m", "angles": "rad"})
+    return _export_trials(folder, source, "nwb", write=write_nwb, units={"points": "m", "angles": "rad"})
 
 
 def _export_trials(
