@@ -23,7 +23,7 @@ def number_array(value: ArrayLike, dtype: DTypeLike = float) -> np.ndarray:
     if isinstance(given, np.ma.MaskedArray) and given.mask.any():
         if dtype is not float:
             raise ValueError("masked values have no meaning there")
-        given = given.astype(float).filled(np.nan)
+        given = np.ma.filled(given.astype(float), np.nan)
     return np.asarray(given, dtype)
 
 

@@ -52,7 +52,7 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
     end = next((i for i, (_, line) in enumerate(lines) if line.strip(_PADDING_CHARACTERS).lower() == "endheader"), None)
     if end is None:
         raise InputError(f"{path}: not an OpenSim storage file (.mot, .sto): no line 'endheader'.")
-    header = {}
+    header: dict[str, str] = {}
     for _, line in lines[:end]:
         key, equals, value = line.strip(_PADDING_CHARACTERS).partition("=" if "=" in line else " ")
         if equals and (" " not in key.strip() if "=" in line else key in SIMM_KEYS):
