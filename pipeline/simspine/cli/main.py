@@ -89,7 +89,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx):
         for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(errors="replace")  # where the terminal cannot show a character
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")  # where the terminal cannot show a character
         warnings.showwarning = lambda message, *_: click.secho(f"warning: {_printable(message)}", fg="yellow", err=True)
         try:
             _refuse_settings_of_numba()

@@ -79,7 +79,8 @@ def run_workflow(
         if not options and not _unfinished(settings, partly=False):
             return
         (results / "logs").mkdir(exist_ok=True)
-        with open(results / "logs/run.log", "w", encoding="utf-8") as log:
+        (results / "logs/run.log").unlink(missing_ok=True)  # it may be a hard link
+        with open(results / "logs/run.log", "x", encoding="utf-8") as log:
             try:
                 code, failed = _follow_output([*command, *(("--nolock",) if lock else ())], log, lock, quiet)
             except KeyboardInterrupt:
