@@ -85,7 +85,9 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
     notes = ["brackets"] + ["mean", "range"] * moves + ["curvature", "bend"]
-    notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
+    notes += ["rhythm"] * (len(alignment) > len(spinal) and alignment[-1][1] != NOT_SHOWN) + [
+        "norm" if has_norms else "no_norm"
+    ]
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
     adults = Statement("Spread of people who stand", f"95 % are no farther from the mean than {', '.join(spreads)}.")

@@ -252,33 +252,26 @@ def _advice_sentence(trial: SolvedTrial) -> str:
 
 def methods_text(trial: SolvedTrial, how: str = "") -> str:
     """Sentences for the methods section of a paper. how: points were found and filtered, in sentences."""
-    spine, body, distance = trial.spine, trial.body, marker_rms_mm(trial)
+    spine, body, distance, versions = trial.spine, trial.body, marker_rms_mm(trial), package_versions()
     sizes = dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in trial.cameras)
     source = f"{len(trial.cameras)} cameras ({' and '.join(sizes)})" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
     ways = spine_points_by_source(trial.markers)
     skin = [name for way in (SKIN_MARKER_GROUP, DOTS_OF_TAPE) for name in ways.get(way, ())]
-    decided = [figure for figure in trial.curvature_figures if figure.is_decided]
-    values = [
-        f"{figure.label} {interval_text(figure.mean, figure.sd, figure.unit)} ({figure.decided_by or 'no interval'})"
-        for figure in decided
-    ]
-    assumed = [figure.label for figure in trial.curvature_figures if figure.is_assumed]
     words = page_words("methods")
     parts = (
         f"Posture and movement were recorded with {source}, {frames}, and reconstructed with simspine "
-        f"{package_versions().get('simspine', '')}.",
+        f"{versions.get('simspine', '')}.",
         how,
         _points_sentence(trial),
         words["skin" if trial.cameras else "given_skin"].format(names=", ".join(skin)) if skin else "",
         f"The body model '{trial.sized.recipe.name}' ({len(body.tree.free)} free coordinates, "
-        f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled by OpenSim to "
+        f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled by "
+        f"OpenSim {versions.get('opensim', '(version unknown)')} to "
         f"the person's segments, and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
         *_model_sources(trial),
         f"Marker RMS, from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
-        f"Means over the trial, with 95 % intervals: {'; '.join(values)}." if values else "",
-        f"Assumed, so not given: {'; '.join(assumed)}." if assumed else "",
         words["intervals"],
         words["adults"].format(cited="; ".join(sorted(_sources_of_adults(trial)))),
     )
