@@ -82,6 +82,8 @@ def test_masked_values_are_missing():
     found = Markers(**MARKERS | {"xyz": xyz}).xyz
     np.testing.assert_array_equal(np.isnan(found), xyz.mask)
     np.testing.assert_array_equal(found[~xyz.mask], xyz.compressed())
+    for in_parts in (list(xyz), tuple(xyz), [list(frame) for frame in xyz]):
+        np.testing.assert_array_equal(Markers(**MARKERS | {"xyz": in_parts}).xyz, found)
     confidence = np.ma.array(KEYPOINTS["confidence"], mask=False)
     confidence[1, 0, 1] = np.ma.masked
     seen = Keypoints(**KEYPOINTS | {"confidence": confidence}).confidence

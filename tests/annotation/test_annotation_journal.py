@@ -45,7 +45,7 @@ def test_read_back(path):
 def test_a_line_that_a_kill_cut_short_is_left_out_and_the_next_ones_are_whole(path):
     append_edits(path, EDITS)
     whole = path.read_bytes()
-    for cut in range(1, 60, 7):
+    for cut in range(2, 60, 7):
         path.write_bytes(whole[:-cut])
         assert read_journal(path) == EDITS[:2]
         start_journal(path, "walk", ("left", "right"), ())
@@ -73,15 +73,26 @@ def test_nothing_confirmed_is_lost_by_a_kill(path):
 
 def test_another_recordings_journal_is_refused(path):
     before = path.read_bytes()
-    with pytest.raises(InputError, match=r"\['left', 'right'\]; this recording has front"):
-        start_journal(path, "jump", ("front",), ("Hip",))
+    with pytest.raises(InputError, match=r"\['left', 'right'\]; this recording is 'walk' with front"):
+        start_journal(path, "walk", ("front",), ("Hip",))
+    with pytest.raises(InputError, match=r"about 'walk' with .* this recording is 'jump' with left, right"):
+        start_journal(path, "jump", ("left", "right"), ("Hip",))
     assert path.read_bytes() == before
+
+
+def test_a_decision_that_lacks_its_line_end_is_kept(path):
+    append_edits(path, EDITS)
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    assert read_journal(path) == EDITS
+    start_journal(path, "walk", ("left", "right"), ())
+    append_edits(path, EDITS[:1])
+    assert read_journal(path) == [*EDITS, EDITS[0]]
 
 
 @pytest.mark.parametrize("views", [5, None, [{}], "left"])
 def test_a_head_with_other_things_than_views_is_refused(path, views):
-    path.write_text(json.dumps({"schema": 1, "views": views}) + "\n")
-    with pytest.raises(InputError, match=r"this recording has left, right\."):
+    path.write_text(json.dumps({"schema": 1, "recording": "walk", "views": views}) + "\n")
+    with pytest.raises(InputError, match=r"this recording is 'walk' with left, right\."):
         start_journal(path, "walk", ("left", "right"), ())
 
 

@@ -76,7 +76,8 @@ def test_a_killed_fork_kills_its_job(tmp_path, monkeypatch):
         job = subprocess.Popen([*JOB, "detect", "--subject", "S01"], cwd=tmp_path)
         asking, _ = listener.accept()
         message, files, _, _ = socket.recv_fds(asking, 1 << 18, 3)
-        words, folder, environment = json.loads(message)
+        name, words, folder, environment = json.loads(message)
+        assert name == os.environ[SERVER_VARIABLE]
         assert words == ["detect", "--subject", "S01"]
         assert folder == str(tmp_path)
         assert SERVER_VARIABLE not in environment
@@ -84,6 +85,17 @@ def test_a_killed_fork_kills_its_job(tmp_path, monkeypatch):
         asking.send(b"+")
         asking.close()
         assert job.wait(60) == -signal.SIGKILL
+
+
+def test_who_does_not_know_the_servers_secret_is_not_served(served, tmp_path):
+    """As a process of this user that sees the socket and not the run: the job is done where it was asked for."""
+    address, _, _ = os.environ[SERVER_VARIABLE].partition(" ")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
+        stranger.connect(bytes.fromhex(address))
+        words = [address + " guess", ["--help"], str(tmp_path), {}]
+        socket.send_fds(stranger, [json.dumps(words).encode()], [0, 1, 2])
+        stranger.settimeout(60)
+        assert stranger.recv(1) == b""
 
 
 @pytest.mark.parametrize("name", ["", "006e6f6e73656e7365", "nonsense"])

@@ -189,10 +189,11 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
         return
     content = read_bytes(path)
     found = _journal_head(path, content)
-    if found.get("views") != head["views"]:
+    if (found.get("recording"), found.get("views")) != (recording, head["views"]):
         raise InputError(
-            f"{path}: decisions about the views {found.get('views')!r:.200}; this recording has {', '.join(views)}. "
-            "Choose another folder with --out."
+            f"{path}: decisions about {found.get('recording')!r:.100} with the views {found.get('views')!r:.200}; this "
+            f"recording is {recording!r} with {', '.join(views)}. Choose another folder with --out. If the recording "
+            "was renamed, write its new name into the file's first line."
         )
     with open(path, "r+b", buffering=0) as file:
         _end_of_lines(file)
@@ -215,12 +216,24 @@ def append_edits(path: Path, edits: Sequence[Edit]) -> None:
 
 
 def _end_of_lines(file: FileIO) -> int:
-    """Cut the file after its last whole line, go there, and return the position."""
+    """Cut the file after its last whole line, go there, and return the position. A decision without its line end,
+    which editors leave out, gets one."""
     end = file.seek(0, os.SEEK_END)
     if end and file.seek(end - 1) == end - 1 and file.read(1) != b"\n":
         file.seek(0)
-        end = file.truncate(file.read().rfind(b"\n") + 1)
+        content = file.read()
+        if _is_whole(content[content.rfind(b"\n") + 1 :]):
+            file.write(b"\n")
+            return file.seek(0, os.SEEK_END)
+        end = file.truncate(content.rfind(b"\n") + 1)
     return file.seek(end)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def read_journal(path: Path) -> list[Edit]:
@@ -229,7 +242,8 @@ def read_journal(path: Path) -> list[Edit]:
     content = read_bytes(path)
     _journal_head(path, content)
     edits = []
-    for number, line in enumerate(content.split(b"\n")[1:-1], 2):
+    lines = content.split(b"\n")
+    for number, line in enumerate(lines[1:] if _is_whole(lines[-1]) else lines[1:-1], 2):
         if line.strip():
             try:
                 entry = json.loads(line)

@@ -12,12 +12,20 @@ from numpy.typing import ArrayLike, DTypeLike
 from simspine.core.errors import InputError
 
 
+def _with_masks(value: ArrayLike) -> ArrayLike:
+    """A list of masked arrays, or of lists of them, as one: NumPy would take their data without the masks."""
+    if not isinstance(value, (list, tuple)) or not isinstance(value[:1] and value[0], (list, tuple, np.ndarray)):
+        return value
+    items = [_with_masks(item) for item in value]
+    return np.ma.array(items) if any(isinstance(item, np.ma.MaskedArray) for item in items) else items
+
+
 def number_array(value: ArrayLike, dtype: DTypeLike = float) -> np.ndarray:
     """`value` as a plain array. Masked values become NaN, which marks what is missing.
 
     Raises `ValueError` or `TypeError` for what is not made of numbers: texts, dates, complex numbers.
     """
-    given = np.asanyarray(value)
+    given = np.asanyarray(_with_masks(value))
     if given.dtype.kind not in "biufO":
         raise ValueError(f"found {given.dtype}")
     if isinstance(given, np.ma.MaskedArray) and given.mask.any():

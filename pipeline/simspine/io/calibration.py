@@ -158,7 +158,7 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
     if isinstance(inner, dict) and "matrix" not in inner:  # Caliscope's own file; some of its cameras are left out
         content = {key: table for key, table in inner.items() if not (isinstance(table, dict) and table.get("ignore"))}
     tables = {key: table for key, table in content.items() if isinstance(table, dict) and key not in _NOT_CAMERAS}
-    if tables and not any(key[:3] == "cam" or "rotation" in table or "matrix" in table for key, table in tables.items()):
+    if tables and not any(key[:3] == "cam" or {"rotation", "matrix"} & set(table) for key, table in tables.items()):
         raise InputError(f"{path}: no table of it, {', '.join(tables)}, is of a camera. {_READABLE_FORMATS}")
     names = [str(table.get("name", key)) for key, table in tables.items()]
     if len(set(names)) < len(names):

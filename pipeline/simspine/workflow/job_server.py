@@ -4,11 +4,13 @@
 """
 
 import gc
+import hmac
 import importlib
 import json
 import os
 import pickle
 import runpy
+import secrets
 import select
 import signal
 import socket
@@ -38,12 +40,12 @@ def job_server() -> Iterator[None]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind("")  # a name that the kernel chooses
         listener.listen(socket.SOMAXCONN)
-        name = listener.getsockname().hex()
+        name = f"{listener.getsockname().hex()} {secrets.token_hex(16)}"  # and what shows that one is of this run
         server = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, str(listener.fileno())],
             stdin=subprocess.PIPE,  # closed when the run has ended, however it did
             pass_fds=[listener.fileno()],
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", SERVER_VARIABLE: name},
         )
     with server:
         os.environ[SERVER_VARIABLE] = name
@@ -60,15 +62,15 @@ def ask_job_server(words: Sequence[str]) -> None:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         try:
-            server.connect(bytes.fromhex(name))
+            server.connect(bytes.fromhex(name.partition(" ")[0]))
             if not _has_same_user(server):
                 return
-            message = json.dumps([words, os.getcwd(), dict(os.environ)]).encode()
+            message = json.dumps([name, words, os.getcwd(), dict(os.environ)]).encode()
             socket.send_fds(server, [message], [0, 1, 2])
             started = server.recv(1)
         except (OSError, ValueError):
             return
-        if started:
+        if started == STARTED:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches the fork as well, which ends in order
             code = server.recv(MOST_BYTES)
             if not code:  # killed, perhaps because memory ran out
@@ -85,7 +87,7 @@ def _has_same_user(other: socket.socket) -> bool:
 
 def _serve_jobs(listener: socket.socket) -> None:
     """Fork for each job until the run has ended; load what the forks had to load."""
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupt, own_name = signal.signal(signal.SIGINT, signal.SIG_IGN), os.environ.pop(SERVER_VARIABLE)
     for name in PRELOADED:
         importlib.import_module(name)
     learned, teach = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -105,7 +107,7 @@ def _serve_jobs(listener: socket.socket) -> None:
                 listener.close()
                 learned.close()
                 signal.signal(signal.SIGINT, interrupt)
-                _do_job(asking, teach)
+                _do_job(asking, teach, own_name)
             asking.close()
     listener.close()
     with suppress(ChildProcessError):  # so that their processor time counts as the run's
@@ -113,24 +115,33 @@ def _serve_jobs(listener: socket.socket) -> None:
             pass
 
 
-def _do_job(asking: socket.socket, teach: socket.socket) -> None:
-    """In a fork: do the job as a process of its own would, tell the server what was loaded, and end."""
+def _do_job(asking: socket.socket, teach: socket.socket, own_name: str) -> None:
+    """In a fork: do the job as a process of its own would, tell the server what was loaded, and end.
+
+    own_name: of the server, which only processes of its run know.
+    """
     from threadpoolctl import threadpool_limits
 
     modules, kernels, code = set(sys.modules), _loaded_kernels(), 1
     try:
         message, files, _, _ = socket.recv_fds(asking, MOST_BYTES, 3)
-        words, folder, environment = json.loads(message)
+        name, words, folder, environment = json.loads(message)
+        if not hmac.compare_digest(name, own_name):
+            os._exit(code)
         for number, file in enumerate(files):
             os.dup2(file, number)
             os.close(file)
+        # Anew: what Python knows of the server's own streams does not hold of these.
+        sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
         sys.argv = ["simspine", "job", *words]
         threading.Thread(target=_end_with, args=(asking,), daemon=True).start()
         asking.send(STARTED)
-        with threadpool_limits(int(environment.get("OPENBLAS_NUM_THREADS", 1)), "blas"):
+        threads = environment.get("OPENBLAS_NUM_THREADS", "")
+        with threadpool_limits(int(threads) if threads.isdecimal() else 1, "blas"):
             runpy.run_module("simspine", run_name="__main__")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

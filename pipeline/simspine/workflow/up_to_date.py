@@ -116,7 +116,8 @@ def hold_lock(
         yield () if descriptor < 0 else (descriptor,)
     finally:
         with suppress(OSError):  # a lock file that stays holds nobody off, and the next run removes it
-            path.unlink()
+            if path.stat().st_size == 0:  # not somebody's own file of this name
+                path.unlink()
         if descriptor >= 0:
             os.close(descriptor)
 
