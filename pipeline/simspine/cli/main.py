@@ -354,7 +354,7 @@ def job_command(name, config, subject, trial):
         run_task(step.manifest, step.task, step.stage)
     else:
         run_job(config, name, subject, trial)
-    write_job_cost(config, name, subject, trial, time.monotonic() - begun)
+    write_job_cost(config, name, subject, trial, seconds=time.monotonic() - begun)
 
 
 @main.group("model")
