@@ -132,8 +132,8 @@ def _do_job(asking: socket.socket, teach: socket.socket, own_name: str) -> None:
             os.dup2(file, number)
             os.close(file)
         # Anew: what Python knows of the server's own streams does not hold of these.
-        sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
-        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+        sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
