@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from types import MappingProxyType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -16,7 +16,7 @@ def _with_masks(value: ArrayLike) -> ArrayLike:
     """A list of masked arrays, or of lists of them, as one: NumPy would take their data without the masks."""
     if not isinstance(value, (list, tuple)) or not isinstance(value[:1] and value[0], (list, tuple, np.ndarray)):
         return value
-    items = [_with_masks(item) for item in value]
+    items: list[Any] = [_with_masks(item) for item in value]
     return np.ma.array(items) if any(isinstance(item, np.ma.MaskedArray) for item in items) else items
 
 
