@@ -5,10 +5,15 @@ the package (and `simspine --help`) costs nothing.
 """
 
 import os
+import sys
 
 import lazy_loader
 
 # Else Numba would load compiled code from wherever a .numba_config.yaml in the working directory says.
 os.environ.setdefault("NUMBA_CACHE_DIR", "")
+if "numba" in sys.modules:  # it has read that file, and reads its settings anew
+    from numba.core.config import reload_config
+
+    reload_config()
 __version__ = "0.2.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -277,7 +277,7 @@ def _lens_coefficients(owner: str, lens: str, given) -> np.ndarray:
     if lens not in LENS_COEFFICIENTS:
         raise InputError(f"{owner}.lens is {lens!r}, expected one of {', '.join(LENS_COEFFICIENTS)}.")
     names, lengths = LENS_COEFFICIENTS[lens]
-    given = np.asarray(given, float).ravel()
+    given = number_array(given).ravel()
     needed = int(given.nonzero()[0].max(initial=-1)) + 1
     if needed > lengths[-1]:
         raise InputError(
