@@ -119,8 +119,10 @@ def soak_run(folder: Path, seconds: float, subjects: int) -> list[SoakOutcome]:
             time.sleep(1)
             now, running = len(_ended_jobs(place)), list(_run_processes(run.pid))
             if now > ended and len(running) == len(found):
-                for uses, process in zip(found.values(), running, strict=True):
-                    uses.append(use_of(process))
+                with contextlib.suppress(FileNotFoundError):  # the run ends at this moment
+                    used = [use_of(process) for process in running]
+                    for uses, use in zip(found.values(), used, strict=True):
+                        uses.append(use)
                 ended = now
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGINT)
