@@ -144,5 +144,5 @@ def test_exact_points_triangulate_to_the_truth(name):
         rig.append(camera(name, focal=700.0).with_(name=f"c{i}", R=R, t=-R @ centre))
     room = np.random.default_rng(4).uniform([-0.8, -0.8, 0], [0.8, 0.8, 1.9], (9, 4, 3))
     xy = project_points(rig, room).swapaxes(0, 1)
-    found = triangulate(Keypoints("abcd", 50, xy, np.ones(xy.shape[:3])), rig)
+    found = triangulate(Keypoints(tuple("abcd"), 50, xy, np.ones(xy.shape[:3])), rig)
     np.testing.assert_allclose(found.xyz, room, atol=1e-8)

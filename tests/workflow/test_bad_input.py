@@ -165,11 +165,11 @@ def test_empty_trc(copied, refused, text, words):
 
 def test_names_that_do_not_match(copied, refused):
     names = read_trc(copied.results / "S01/markers/bow.trc").names
-    mocap_of(copied, names=[f"skin_{name}" for name in names])
+    mocap_of(copied, names=[f"skin{name}" for name in names])
     message = refused(copied, "merge")
     assert "mocap.trc" in message
     for name in names:
-        assert f"skin_{name}" in message
+        assert f"skin{name}" in message
         assert f" {name}," in message or f" {name}." in message
 
 
@@ -240,7 +240,7 @@ def test_doctor_counts_the_markers_that_are_points(copied):
     names = read_trc(mocap_of(copied)).names
     done = CliRunner().invoke(main, ["doctor", "--config", str(copied.file)])
     assert f", {len(names)} of {len(names)} markers of motion capture" in done.output
-    mocap_of(copied, names=[f"skin_{name}" for name in names])
+    mocap_of(copied, names=[f"skin{name}" for name in names])
     done = CliRunner().invoke(main, ["doctor", "--config", str(copied.file)])
     assert done.exit_code != 0
     assert "which is which in a table (`merge.correspondence`)" in done.output

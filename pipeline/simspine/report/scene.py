@@ -295,7 +295,9 @@ def _still_path(scene: Scene) -> str:
     across = np.array([1.0, 0.0, -1.0]) / np.sqrt(2)
     pairs = [pair for pair in scene.segments if set(pair) <= set(scene.poses)]
     lines = [np.stack([scene.poses[name][0, :3, 3] for name in pair]) for pair in pairs] + [scene.spine.xyz[0]]
-    flat = [100 * np.column_stack([line @ across, -line[:, 1]]) for line in lines if np.isfinite(line).all()]
+    flat = [
+        100 * np.column_stack([line @ across, -line[:, 1]]) for line in lines if len(line) and np.isfinite(line).all()
+    ]
     corner = np.vstack(flat).min(0) if flat else 0.0
     return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line - corner) for line in flat)
 
