@@ -77,6 +77,8 @@ def test_another_recordings_journal_is_refused(path):
         start_journal(path, "walk", ("front",), ("Hip",))
     with pytest.raises(InputError, match=r"about 'walk' with .* this recording is 'jump' with left, right"):
         start_journal(path, "jump", ("left", "right"), ("Hip",))
+    with pytest.raises(InputError, match=r"about 'walk' with .* this recording is 'jump'"):
+        read_journal(path, "jump", ("left", "right"))
     assert path.read_bytes() == before
 
 

@@ -188,13 +188,7 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
         write_text(path, json.dumps(head) + "\n")
         return
     content = read_bytes(path)
-    found = _journal_head(path, content)
-    if (found.get("recording"), found.get("views")) != (recording, head["views"]):
-        raise InputError(
-            f"{path}: decisions about {found.get('recording')!r:.100} with the views {found.get('views')!r:.200}; this "
-            f"recording is {recording!r} with {', '.join(views)}. Choose another folder with --out. If the recording "
-            "was renamed, write its new name into the file's first line."
-        )
+    _check_head(path, content, recording, views)
     with open(path, "r+b", buffering=0) as file:
         _end_of_lines(file)
 
@@ -236,11 +230,14 @@ def _is_whole(line: bytes) -> bool:
         return False
 
 
-def read_journal(path: Path) -> list[Edit]:
-    """All decisions about points in their order. `InputError` names the line for what is none; a torn last line is left
-    out."""
+def read_journal(path: Path, recording: str | None = None, views: Sequence[str] = ()) -> list[Edit]:
+    """All decisions about points in their order; a torn last line is left out.
+
+    recording, views: whose they must be; of any recording by default. Raises `InputError` for a journal of another one,
+    and with the line for what is no decision.
+    """
     content = read_bytes(path)
-    _journal_head(path, content)
+    _check_head(path, content, recording, views)
     edits = []
     lines = content.split(b"\n")
     for number, line in enumerate(lines[1:] if _is_whole(lines[-1]) else lines[1:-1], 2):
@@ -284,7 +281,7 @@ def _to_json(edit: Edit) -> dict:
     }  # fmt: skip
 
 
-def _journal_head(path: Path, content: bytes) -> dict:
+def _check_head(path: Path, content: bytes, recording: str | None, views: Sequence[str]) -> None:
     try:
         head = json.loads(content[: content.index(b"\n")])
         schema = head["schema"]
@@ -292,7 +289,12 @@ def _journal_head(path: Path, content: bytes) -> dict:
         raise InputError(f"{path}: not an annotator's journal: its first line is no head.") from None
     if schema != JOURNAL_SCHEMA:
         raise InputError(f"{path}: schema {schema!r}, this version reads {JOURNAL_SCHEMA}. Update simspine.")
-    return head
+    if recording is not None and (head.get("recording"), head.get("views")) != (recording, list(views)):
+        raise InputError(
+            f"{path}: decisions about {head.get('recording')!r:.100} with the views {head.get('views')!r:.200}; this "
+            f"recording is {recording!r} with {', '.join(views)}. Choose another folder with --out. If the recording "
+            "was renamed, write its new name into the file's first line."
+        )
 
 
 # Which frames a person should look at first: where the points are least sure, disagree between views, or jump

@@ -58,7 +58,9 @@ POINT_GROUPS = (
 def labels_of(recording: RecordedViews, annotator: str) -> Labels:
     """The recording's points with an annotator's decisions; the pseudo-labels alone where there are none."""
     path = journal_file(recording.home, annotator)
-    return apply_edits(recording.start, read_journal(path)) if path.exists() else recording.start
+    if not path.exists():
+        return recording.start
+    return apply_edits(recording.start, read_journal(path, recording.name, recording.views))
 
 
 class Session:
