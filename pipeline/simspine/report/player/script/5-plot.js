@@ -63,9 +63,9 @@ class Plot {
     const gap = narrow ? 46 : 30; // on a telephone the reading stands below the title
     const panels = this.all.filter((panel) => this.chosen.has(panel.key));
     // Beside the 3D view the panels share its height.
-    const beside = !this.paper && !this.alone && matchMedia(WIDE).matches;
-    const room = beside ? (this.element.clientHeight - 18) / Math.max(1, panels.length) - gap : 0;
-    const height = Math.max(room, this.paper ? (this.alone ? 64 : 46) : beside ? 56 : narrow ? 84 : 104);
+    const inColumn = !this.paper && !this.alone && matchMedia(WIDE).matches;
+    const room = inColumn ? (this.element.clientHeight - 18) / Math.max(1, panels.length) - gap : 0;
+    const height = Math.max(room, this.paper ? (this.alone ? 64 : 46) : inColumn ? 56 : narrow ? 84 : 104);
     this.left = 40;
     this.right = width - (narrow ? 10 : 18);
     const total = panels.length * (height + gap) + 18;
