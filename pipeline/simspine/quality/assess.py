@@ -76,9 +76,7 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
     sure = (np.abs(shift) > THRESHOLDS["camera_shift"].value) & (np.abs(shift) > SURE_DISAGREEMENT_SD * spread)
     if sure.any():
         towards = " and ".join(_direction_text(shift[k], spread[k], *directions[k]) for k in np.flatnonzero(sure))
-        of = "" if sure[1] else " of"
-        put = "puts" if len(check.judging_views) == 1 else "put"
-        text = f"{check.camera}: shows the person {towards}{of} where {others} {put} them."
+        text = f"{check.camera}: the person appears {towards}, compared with {others}."
         yield warning("camera_shift", text, REFINE_HINT, where=check.camera)
     for quantity, code, ways, factor in (
         ("roll", "camera_roll", ("° clockwise", "° counter-clockwise"), np.degrees(1.0)),

@@ -139,8 +139,8 @@ def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
         if seen.mean() < limit.value_si:
             yield warning(
                 SKIN_LOST_CODE,
-                f"the marker over {skin_landmark(name)} is missing in {(~seen).sum()} of {seen.size} frames, expected "
-                f"in at most {100 - limit.value:g} %.",
+                f"the marker over {skin_landmark(name)} is missing in {(~seen).sum()} of {seen.size} frames; this is "
+                f"a warning above {int((1 - limit.value_si) * seen.size)} frames ({100 - limit.value:g} %).",
                 frames=~seen,
                 where=skin_landmark(name),
             )
@@ -392,9 +392,9 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
         if spread > spread_limit.value_si or odd.any():
             yield warning(
                 "bone_length",
-                f"{segment} ({'–'.join(ends)}): median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one "
-                f"frame up to {100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
-                f"{deviation_limit.value:g} %.",
+                f"{segment} ({'–'.join(ends)}): median {100 * median:.1f} cm; spread {100 * spread:.1f} %, expected "
+                f"below {spread_limit.value:g} %; largest deviation {100 * np.nanmax(relative):.0f} %, expected below "
+                f"{deviation_limit.value:g} % in each frame.",
                 frames=odd,
                 where=segment,
             )

@@ -76,7 +76,7 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
             note, light = _curvature_note(quantity, sd if text != "–" else None, given=given, estimated=estimated)
             text = f"({text})" if light else text
         elif key == "detections_used":
-            note = f"of {summary['detections']} that there were; skin markers left out"
+            note = f"of {summary['detections']} detections in the images; skin markers left out"
         else:
             note = "; ".join(filter(None, (_parts_text(summary.get(parts), unit, digits), note)))
         rows.append(Row(label, text, notes.get(key, note), light))
