@@ -393,7 +393,7 @@ def marker_error_figure(names: Sequence[str], errors: np.ndarray, origin: Sequen
         axes.set(xlim=(0, max(high * 1.08, 1.12 * FLAG_MM if flagged else 0)), ylim=(len(names) - 0.4, -0.6),
                  xlabel="distance between measured marker and body (mm)")  # fmt: skip
         axes.set_yticks(range(len(names)), [names[i] for i in order], fontsize=8.5)
-        axes.set_title("Marker errors of the fit: median (dot), middle half of the frames (line), median in mm", pad=20)
+        axes.set_title("Marker errors of the fit: median (dot and number), middle half of the frames (line)", pad=20)
         kinds = [kind for kind in ("detected", "given", "estimated", "inferred") if kind in origin]
         keys = [line_key(kind, linestyle="none", markersize=5.5, **marker_style(kind, INK_COLOUR)) for kind in kinds]
         axes.legend(handles=keys, loc="lower right")
