@@ -138,7 +138,7 @@ def test_summary_rows():
     }
     notes = {row.label: row.note for row in rows}
     assert notes["Marker RMS"].startswith("limbs 24, spine –; from points in space to the fitted body")
-    assert notes["Fitted body to detected limb points, median"].endswith("more than 30 would be a warning")
+    assert notes["Fitted body to detected limb points, median"].endswith("at most 30")
     assert notes["Lumbar lordosis, L1–S1"] == (
         "assumed: the data decided 0 %; adults who stand differ by ± 22° (Yukawa 2019)"
     )
