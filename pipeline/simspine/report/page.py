@@ -267,7 +267,6 @@ def render_page(content: ReportContent) -> str:
         lights=FINDING_LIGHTS,
         words=_LIGHT_WORDS,
         counts={light: sum(f.light == light for f in findings) for light in FINDING_LIGHTS},
-        kinds={light: len({f.code for f in findings if f.light == light}) for light in FINDING_LIGHTS},
         grouped=_grouped_findings,
         definitions=page_words("definitions"),
         limits={name: f"{THRESHOLDS[name].value:g} %" for name in ("measured", "assumed")}

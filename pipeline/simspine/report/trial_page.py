@@ -89,7 +89,6 @@ _MAX_CAUSES = 3  # warnings that are named; the rest are counted
 _NOTEBOOK_FRAMES = 300  # a cell of a notebook holds no more of a trial: about 2 MB, most of it the player
 _RHYTHM = "Lumbopelvic rhythm"
 _FEW_CAMERAS = 3  # fewer see too little of a back that turns
-_MEDIAN_DISTANCE_SD = np.sqrt(2 * np.log(2))  # median distance in the plane of errors with standard deviation 1 an axis
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
 
@@ -321,9 +320,7 @@ def _points_sentence(trial: SolvedTrial) -> str:
     return (
         words["refined"].format(refined=refined) * bool(refined)
         + words["exchanged"].format(count=exchanged) * bool(exchanged)
-        + words["triangulated"].format(
-            error=error, noise=noise, implied=_MEDIAN_DISTANCE_SD * noise, used=used, count=int(observed.sum())
-        )
+        + words["triangulated"].format(error=error, noise=noise, implied=1.18 * noise, used=used, count=observed.sum())
     )
 
 
