@@ -240,8 +240,7 @@ def reprojection_figure(errors: np.ndarray, kept: np.ndarray, cameras: Sequence[
         _draw_cumulative(left, errors[observed], label="all detections, unused ones too", color=GREY, linestyle="--")
         for v, camera in enumerate(cameras):
             own = errors[:, v][observed[:, v] & kept[:, v]]
-            label = f"{camera}, used: median {np.median(own):.1f} px" if own.size else camera
-            _draw_cumulative(left, own, label=label, color=COLOUR_CYCLE[v % len(COLOUR_CYCLE)], **MEASURED_STYLE)
+            _draw_cumulative(left, own, label=camera, color=COLOUR_CYCLE[v % len(COLOUR_CYCLE)], **MEASURED_STYLE)
         good = errors[observed & kept]
         left.set_xscale("log")
         if observed.any():
@@ -283,7 +282,7 @@ def _kept_bars(
     axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
     for right_end, title in ((1.28, "used"), (1.62, "L/R exch.")):
         axes.text(right_end, -0.55, title, va="bottom", ha="right", fontsize=8.5)
-    axes.set(xlim=(0, 1.62), xlabel="bar: share of detections used")
+    axes.set(xlim=(0, 1.62), xlabel="detections used; left and right exchanged")
     axes.grid(False)
 
 
@@ -393,7 +392,7 @@ def marker_error_figure(names: Sequence[str], errors: np.ndarray, origin: Sequen
         axes.set(xlim=(0, max(high * 1.08, 1.12 * FLAG_MM if flagged else 0)), ylim=(len(names) - 0.4, -0.6),
                  xlabel="distance between measured marker and body (mm)")  # fmt: skip
         axes.set_yticks(range(len(names)), [names[i] for i in order], fontsize=8.5)
-        axes.set_title("Marker errors of the fit: median (dot and number), middle half of the frames (line)", pad=20)
+        axes.set_title("Marker errors of the fit: median (dot, number), middle half of the frames (line)", pad=20)
         kinds = [kind for kind in ("detected", "given", "estimated", "inferred") if kind in origin]
         keys = [line_key(kind, linestyle="none", markersize=5.5, **marker_style(kind, INK_COLOUR)) for kind in kinds]
         axes.legend(handles=keys, loc="lower right")
