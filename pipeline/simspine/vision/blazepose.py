@@ -290,7 +290,7 @@ class PoseTracker:
         if boxes is None and (not poses or (len(poses) < self._most and self._images % SEARCH_INTERVAL_IMAGES == 0)):
             places = networks.find(image)
         for region in places:
-            if len(poses) < self._most:
+            if len(poses) < self._most and not _is_followed(region, poses):
                 _add_unless_known(poses, settled_pose(networks, image, region))
         self._regions = [pose.region for pose in poses]
         self._images += 1
@@ -301,6 +301,15 @@ def settled_pose(networks: PoseNetworks, image: np.ndarray, region: Region) -> P
     """The person in a region that is only roughly right: looked at twice, then where the first look says."""
     first = networks.pose(image, region)
     return None if first is None else networks.pose(image, first.region)
+
+
+def _is_followed(region: Region, poses: Sequence[Pose]) -> bool:
+    """Whether the hips of a person found are those of somebody seen already, so that no network need look again."""
+    for pose in poses:
+        apart = np.hypot(region.x - pose.region.x, region.y - pose.region.y)
+        if apart < SAME_POSE_DISTANCE * min(region.side, pose.region.side):
+            return True
+    return False
 
 
 def _add_unless_known(poses: list[Pose], pose: Pose | None) -> None:

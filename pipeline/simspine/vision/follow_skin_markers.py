@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
-from simspine.core.arrays import median_of_known
+from simspine.core.arrays import map_on_threads, median_of_known
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import undistort_pixels
 from simspine.core.skeletons import skin_landmark, with_points_added
@@ -105,6 +105,7 @@ def _check_spacing(dots: Keypoints, cameras: Sequence[Camera], tape: Tape) -> No
         )
 
 
+VIEWS_AT_ONCE = 2  # views looked at in parallel, as BlazePose does
 TRUNK_BOX_MARGIN = 0.6  # of the trunk's diagonal, kept around it
 MIN_VIEW_DISAGREEMENT_PX, MAX_VIEW_DISAGREEMENT_SD = 3.0, 5.0  # of two views, beyond that of the calibration
 
@@ -161,15 +162,19 @@ def follow_skin_markers(
     names = singles if tape is None else (*singles, *tape.names)
     check_clicks(clicks, cameras, videos, tape)
     frames = keypoints.frames if timing is None else max(video.frames for video in videos)
+
+    def tracks_in(view: int) -> dict[str, np.ndarray]:
+        camera = cameras[view].name
+        seen = {name: at for name in singles if (at := clicks[skin_landmark(name)].get(camera))}
+        if not seen and (tape is None or camera not in tape.views):
+            return {}
+        trunk = _trunk_points(keypoints, view, frames, timing)
+        return _markers_tracked_in_view(videos[view], trunk, (seen, radius), (tape, camera))
+
     found = np.full((frames, keypoints.views, len(names), 3), np.nan)
-    for v, (camera, video) in enumerate(zip(cameras, videos, strict=True)):
-        seen = {name: at for name in singles if (at := clicks[skin_landmark(name)].get(camera.name))}
-        if not seen and (tape is None or camera.name not in tape.views):
-            continue
-        trunk = _trunk_points(keypoints, v, frames, timing)
-        tracks = _markers_tracked_in_view(video, trunk, (seen, radius), (tape, camera.name))
+    for view, tracks in enumerate(map_on_threads(tracks_in, range(len(cameras)), VIEWS_AT_ONCE)):
         for name, track in tracks.items():
-            found[: len(track), v, names.index(name)] = track
+            found[: len(track), view, names.index(name)] = track
     tracked = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
     if timing is not None:
         tracked = at_instants(tracked, timing)
