@@ -83,8 +83,9 @@ class Round:
 class RoundFiles:
     """What a detector is trained on, and where its points go.
 
-    labels: COCO file of all finished frames, 37 points; their images are below `images`. out: where points of every image
-    are written, `<view>_json/<view>_000012.json`. recording: starts with the decisions so far, over the first guess.
+    labels: COCO file of all finished frames, 37 points; their images are below `images`. out: where points of every
+    image are written, `<view>_json/<view>_000012.json`. recording: starts with the decisions so far, over the first
+    guess.
     """
 
     number: int
@@ -136,9 +137,9 @@ def advance_round(
 ) -> tuple[Round, ...]:
     """Do all steps that need no person, and return all rounds.
 
-    The first call draws a batch of `size` frames. Once these are corrected the next call exports them. Another one takes
-    the points of a detector, which `hook` trains or another program has written to the round's folder `out`, and draws
-    the next batch. Raises `InputError` for a hook that fails or points that are none; what was done before stays.
+    The first call draws a batch of `size` frames. Once these are corrected the next call exports them. Another one
+    takes the points of a detector, which `hook` trains or another program has written to the round's folder `out`, and
+    draws the next batch. Raises `InputError` for a hook that fails or points that are none; what was done before stays.
     """
     rounds = read_rounds(recording)
     if not rounds:
@@ -212,7 +213,9 @@ def _read_proposed(recording: RecordedViews, files: RoundFiles) -> Keypoints:
     found = keypoints_of_files(files.out, recording.views, recording.rate)
     wanted = ", ".join(f"{view}_json" for view in recording.views)
     if found is None:
-        raise InputError(f"{files.out}: no folders {wanted} of OpenPose files there. Write `<view>_json/<view>_000012.json`.")
+        raise InputError(
+            f"{files.out}: no folders {wanted} there. Expected files such as <view>_json/<view>_000012.json."
+        )
     placed = at_images(found, recording.rows, recording.rate)
     if not np.isfinite(placed.xy).any():
         raise InputError(f"{files.out}: no point in {wanted}; the detector has found nobody.")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.spatial.transform import Rotation
 
 from simspine.core.geometry import project_one
@@ -106,12 +105,6 @@ def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray) -> 
 # What a camera makes of light: exposure, blur, noise, the sRGB curve, compression.
 
 
-_LINEAR_BLACK = np.float32(0.0)
-_SPLITMIX_INCREMENT, _BYTE_PAIR_MASK, _BYTE_SUM_FACTOR = (
-    np.uint64(0x9E3779B97F4A7C15),
-    np.uint64(0x00FF00FF00FF00FF),
-    np.uint64(0x0001000100010001),
-)
 _MEAN_BRIGHTNESS = 0.24  # mean linear brightness that a camera chooses its exposure for
 
 
@@ -152,37 +145,9 @@ def expose_picture(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator
         image = cv2.GaussianBlur(image, (0, 0), sensor.blur)
     shot, read = sensor.noise
     if shot > 0 or read > 0:
-        first = np.uint64(rng.integers(2**63))
-        return _exposed_pixels(image, first, np.float32(shot**2), np.float32(read**2), _SRGB_CURVE)
+        deviation = np.sqrt(np.float32(shot**2) * np.maximum(image, 0) + np.float32(read**2))
+        image = image + deviation * rng.standard_normal(image.shape, np.float32)
     return to_srgb(image)
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _exposed_pixels(image, first, shot, read, curve):
-    """(height, width, 3) uint8 BGR of linear RGB with noise, of variance shot × brightness + read."""
-    out, top, number = np.empty(image.shape, np.uint8), np.float32(len(curve) - 1), first
-    for y in range(image.shape[0]):
-        for x in range(image.shape[1]):
-            for c in range(3):
-                number += _SPLITMIX_INCREMENT
-                value = image[y, x, c]
-                value += np.sqrt(shot * max(value, _LINEAR_BLACK) + read) * _normal_noise(number)
-                out[y, x, 2 - c] = curve[np.uint32(min(max(value * top, _LINEAR_BLACK), top))]
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _normal_noise(number):
-    """Noise of mean 0 and deviation 1: the sum of the eight bytes of a random word (splitmix64; Steele et al. 2014).
-
-    Its kurtosis is 2.85, that of a normal distribution 3; no more than 4.9 deviations ever come.
-    """
-    h = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    h = h ^ (h >> np.uint64(31))
-    pairs = (h & _BYTE_PAIR_MASK) + ((h >> np.uint64(8)) & _BYTE_PAIR_MASK)
-    total = np.int32((pairs * _BYTE_SUM_FACTOR) >> np.uint64(48))
-    return np.float32(total - 1020) * np.float32(1 / 209.0215)
 
 
 def to_srgb(colours: np.ndarray) -> np.ndarray:

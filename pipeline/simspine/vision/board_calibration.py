@@ -33,8 +33,7 @@ def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> PlacedBoards:
     """
     check_ordered(views.board, len(lenses))
     alone = {
-        (f, v): board_poses_by_view(lenses[v], views.xy[f, v], views.board)
-        for f, v in np.argwhere(views.seen).tolist()
+        (f, v): board_poses_by_view(lenses[v], views.xy[f, v], views.board) for f, v in np.argwhere(views.seen).tolist()
     }
     shared = views.seen.T.astype(int) @ views.seen.astype(int)
     placed = {0: BoardPose(np.eye(3), np.zeros(3))}  # world → camera
