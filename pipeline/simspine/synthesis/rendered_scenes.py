@@ -61,25 +61,18 @@ def _draw_poster(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) ->
 
 def box_mesh(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: Material) -> Mesh:
     """A thing to stand in the way: a block with edges `size` (3,) m, turned by `turn` (3, 3)."""
-    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float) / 2
-    points, way = [], []
-    triangles: list[list[int]] = []
-    for axis in range(3):
-        for sign in (-1, 1):
-            face = corners[corners[:, axis] == sign / 2]
-            start = 4 * len(triangles) // 2
-            points.append(face)
-            way.append(np.tile(np.eye(3)[axis] * sign, (4, 1)))
-            one = [[start, start + 1, start + 3], [start, start + 3, start + 2]]
-            triangles += one if (axis == 1) == (sign > 0) else [triangle[::-1] for triangle in one]  # outwards
-    local = np.concatenate(points)
+    side = np.array([[-1, -1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, 1]]) / 2  # the upper one, turned to the others
+    quarters = [[0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0], [0, 1, 0], [0, 3, 0]]
+    turns = np.rint(Rotation.from_rotvec(np.pi / 2 * np.array(quarters)).as_matrix())
+    local = (side @ turns.swapaxes(1, 2)).reshape(-1, 3)
+    triangles = np.array([[0, 1, 3], [0, 3, 2]]) + 4 * np.arange(len(turns))[:, None, None]
     count = len(local)
     return Mesh(
         points=centre + (local * size) @ turn.T,
-        normals=np.concatenate(way) @ turn.T,
+        normals=np.repeat(turns[..., 2], 4, 0) @ turn.T,
         looks=surface_looks(local * size, np.ones((count, 3)), np.full(count, 0.9)),
-        triangles=np.array(triangles, np.int32),
-        material=np.zeros(len(triangles), np.int64),
+        triangles=triangles.reshape(-1, 3).astype(np.int32),
+        material=np.zeros(2 * len(turns), np.int64),
         materials=(material,),
     )
 
