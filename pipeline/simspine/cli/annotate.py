@@ -123,7 +123,7 @@ def annotate_command(target, annotator, port, batch, again, opened):
 
 @click.group("annotations")
 def annotations_group():
-    """What was annotated: other programs' files, agreement, rounds of training, biomechanical validation."""
+    """What was annotated: other programs' files, rounds of training, biomechanical validation."""
 
 
 @annotations_group.command("export")
@@ -182,22 +182,6 @@ def propose_command(labels, path, least_height):
     found = propose_spines(labels, least_height)
     write_coco_labels(path, found)
     click.echo(f"{path}: {len(found.file_names)} people")
-
-
-@annotations_group.command("agreement")
-@target_options
-def agreement_command(target):
-    """How far those who annotated a recording agree: distances of each point, also as a share of a person's size."""
-    from simspine.annotation.labels import agreement_text, annotators_in
-    from simspine.annotation.labels import annotator_agreement as compare
-    from simspine.annotation.server import labels_of
-
-    recording = _open_recording(target)
-    people = {person: labels_of(recording, person) for person in annotators_in(recording.home)}
-    for person in [person for person, labels in people.items() if not labels.decided.any()]:
-        click.echo(f"note: {person} has not decided about a point yet, and is left out.", err=True)
-        del people[person]
-    click.echo(agreement_text(compare(people)))
 
 
 batch_option = click.option(
