@@ -30,7 +30,6 @@ from simspine.vision.spinepose import open_session, run_session
 CARD_KEY, CARD_VERSION = "simspine_lifter", 1
 TRAIN_LIFTER_HINT = "`simspine train lifting` writes one (lifter.onnx)"
 PACKAGED_LIFTER = Path(__file__).with_name("networks") / "lifter.onnx"  # described in networks/README.md
-_AT_ONCE = 4096
 USUAL_FOV_DEG = 60.0  # along the longer side: between phones' main cameras (65 to 70) and H3.6M's (47)
 
 
@@ -119,11 +118,8 @@ class Lifter:
         """
         looked_at = np.isin(self.card.points, self.card.seen)
         blind = ~np.isfinite(image[:, looked_at]).any((1, 2))
-        outputs = [[np.empty((0, len(self.card.points), 3))]] * (1 + self.card.sd)
-        for start in range(0, len(image), _AT_ONCE):
-            part = self._run(image[start : start + _AT_ONCE].astype(np.float32))
-            outputs = [[*before, own.astype(float)] for before, own in zip(outputs, part, strict=True)]
-        found = [np.where(blind[:, None, None], np.nan, np.concatenate(parts)) for parts in outputs]
+        outputs = self._run(image.astype(np.float32))
+        found = [np.where(blind[:, None, None], np.nan, part.astype(float)) for part in outputs]
         return found[0], found[1] if self.card.sd else None
 
     def _run(self, image: np.ndarray) -> list[np.ndarray]:
