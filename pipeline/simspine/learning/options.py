@@ -332,15 +332,6 @@ class CurriculumStage(Section):
         return self
 
 
-DEFAULT_CURRICULUM = (
-    CurriculumStage(
-        share=0.5, half_body=0.3, shift=0.16, scale=(0.6, 1.4), rotation_deg=80, colour=True, blur=0.1, hole=1.0
-    ),
-    CurriculumStage(share=0.3, half_body=0.3, scale=(0.75, 1.25), rotation_deg=60, blur=0.1, hole=0.5),
-    CurriculumStage(share=0.2, scale=(0.9, 1.1), rotation_deg=10),
-)
-
-
 class SpineTraining(DescentSettings):
     """How crops are learnt from."""
 
@@ -361,7 +352,7 @@ class SpineDetectorOptions(Section):
     """Size of the network."""
     losses: SpineLosses = SpineLosses()
     """What is minimised."""
-    curriculum: tuple[CurriculumStage, ...] = Field(DEFAULT_CURRICULUM, min_length=1)
+    curriculum: tuple[CurriculumStage, ...] = Field((CurriculumStage(),), min_length=1)
     """Stages in their order."""
     training: SpineTraining = SpineTraining()
     """How it is minimised."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from dotted_people import NAMES, colour, picture, places
 
-from simspine.learning.options import CROP_SIZE_PX, DEFAULT_CURRICULUM, POINT_CHOICES, CurriculumStage
+from simspine.learning.options import CROP_SIZE_PX, POINT_CHOICES, CurriculumStage, spine_options
 from simspine.learning.spine_samples import (
     CropView,
     changed_colours,
@@ -16,6 +16,8 @@ from simspine.learning.spine_samples import (
 from simspine.vision.side_swaps import mirror_indices
 from simspine.vision.spinepose import frame_box
 
+STAGES = spine_options("paper").curriculum
+
 
 def boxed(keypoints):
     return np.concatenate([keypoints[:, :2].min(0), keypoints[:, :2].max(0)])
@@ -25,7 +27,7 @@ def boxed(keypoints):
 def test_each_label_lies_on_its_own_dot_after_any_augmentation(number):
     rng = np.random.default_rng(number)
     keypoints = places(rng)
-    view = drawn_view(boxed(keypoints), keypoints, NAMES, DEFAULT_CURRICULUM[number % 2], rng)
+    view = drawn_view(boxed(keypoints), keypoints, NAMES, STAGES[number % 2], rng)
     crop = cut_out(picture(keypoints), view)
     xy, known = moved_labels(keypoints, NAMES, view)
     order = mirror_indices(NAMES) if view.mirrored else np.arange(len(NAMES))
