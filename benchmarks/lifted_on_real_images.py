@@ -54,17 +54,15 @@ def people_in(video: Video) -> list[tuple[tuple[DetectedPerson, ...], float, tup
     """Of each image: the people, its time (s), its width and height."""
     watcher, found = PeopleWatcher(WatchSettings(DetectionOptions(people=1), infer_spine=False)), []
     for i, image in enumerate(video):
-        found.append((watcher.watch_image(image, i / video.rate), i / video.rate, (image.shape[1], image.shape[0])))
+        found.append((watcher.watch_image(image, i / video.rate), (image.shape[1], image.shape[0])))
     watcher.close()
     return found
 
 
 def lifted(seen: Sequence[tuple], lifter: Lifter, lens: LiftingLens) -> np.ndarray:
     """(frames, joints, 3) m about the mid-hips of the person seen first; NaN where nobody is."""
-    people, found = PeopleLifter(lifter, lens), []
-    for image in seen:
-        found += people.push(*image)
-    found += people.flush()
+    people = PeopleLifter(lifter, lens)
+    found = [people.lift_people(image, size) for image, size in seen]
     at = [lifter.card.points.index(name) for name in JOINTS]
     nothing = np.full((len(JOINTS), 3), np.nan)
     return about_hips(np.array([poses[1].xyz[at] if 1 in poses else nothing for poses in found]))

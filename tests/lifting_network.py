@@ -10,39 +10,36 @@ from simspine.vision.lifter import CARD_KEY, LifterCard
 POINTS = ("Hip", "LHip", "RHip", "Neck", "LShoulder")
 
 
-def card(frames=1, interval_s=0.0, **changes) -> LifterCard:
+def card(**changes) -> LifterCard:
     """Of a lifter of five points that looks at those of hips and shoulder."""
-    told = {"method": "simple", "points": POINTS, "seen": ("LHip", "RHip", "LShoulder"), "frames": frames}
-    told |= {"interval_s": interval_s, "trained_on": "nobody", "data": "0" * 64}
+    told = {"method": "simple", "points": POINTS, "seen": ("LHip", "RHip", "LShoulder")}
+    told |= {"trained_on": "nobody", "data": "0" * 64}
     return LifterCard(**{**told, **changes})
 
 
 def lifting_network(path, told: LifterCard | None = None, properties=None):
-    """x and y: those of the sample's own frame; z: x of each frame, times 1, 10, 100, … from the first on; 0 = missing.
-
-    properties: in place of the card, as they are."""
+    """x and y: as they come in; z: twice x; 0 = missing. properties: in place of the card, as they are."""
     told = told or card()
-    frames, points = told.frames, len(told.points)
+    points = len(told.points)
     constants = [
         helper.make_tensor(name, TensorProto.INT64, shape, [value])
-        for name, shape, value in (("row", [1], 1), ("last", [1], 2), ("zero", [], 0), ("middle", [], frames // 2))
+        for name, shape, value in (("last", [1], 2), ("zero", [], 0))
     ]
     constants.append(helper.make_tensor("nothing", TensorProto.FLOAT, [], [0.0]))
-    constants.append(helper.make_tensor("weights", TensorProto.FLOAT, [frames, 1], [10.0**k for k in range(frames)]))
+    constants.append(helper.make_tensor("two", TensorProto.FLOAT, [], [2.0]))
     nodes = [
         helper.make_node("IsNaN", ["image"], ["missing"]),
         helper.make_node("Where", ["missing", "nothing", "image"], ["filled"]),
-        helper.make_node("Gather", ["filled", "middle"], ["own"], axis=1),
-        helper.make_node("Gather", ["filled", "zero"], ["x"], axis=3),
-        helper.make_node("Mul", ["x", "weights"], ["weighted"]),
-        helper.make_node("ReduceSum", ["weighted", "row"], ["sum"], keepdims=0),
-        helper.make_node("Unsqueeze", ["sum", "last"], ["z"]),
+        helper.make_node("Gather", ["filled", "zero"], ["own"], axis=1),
+        helper.make_node("Gather", ["own", "zero"], ["x"], axis=2),
+        helper.make_node("Mul", ["x", "two"], ["double"]),
+        helper.make_node("Unsqueeze", ["double", "last"], ["z"]),
         helper.make_node("Concat", ["own", "z"], ["xyz"], axis=2),
     ]
     graph = helper.make_graph(
         nodes,
         "known",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", frames, points, 2])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, points, 2])],
         [helper.make_tensor_value_info("xyz", TensorProto.FLOAT, ["n", points, 3])],
         constants,
     )
@@ -52,6 +49,6 @@ def lifting_network(path, told: LifterCard | None = None, properties=None):
     return path
 
 
-def of_version(version) -> dict[str, str]:
+def of_version(version, **changes) -> dict[str, str]:
     """Properties of a lifter of another version."""
-    return {CARD_KEY: json.dumps({**card().model_dump(mode="json"), "version": version})}
+    return {CARD_KEY: json.dumps({**card().model_dump(mode="json"), "version": version, **changes})}

@@ -116,7 +116,7 @@ def test_files_of_other_recordings_and_points_are_refused(recording):
         edits_from(recording, recording.start, strange, "f.json")
 
 
-def test_export_import_and_agreement_by_command(drawn, tmp_path):
+def test_export_import_and_comparison_by_command(drawn, tmp_path):
     home, file = tmp_path / "annotations", tmp_path / "anna.json"
     common = [str(drawn[0]), "--out", str(home)]
     from simspine.annotation.recording import Target, open_target
@@ -146,9 +146,21 @@ def test_export_import_and_agreement_by_command(drawn, tmp_path):
     done = run("import", *common, "--annotator", "ben", "--file", str(file))
     assert done.exit_code == 0, done.output
     assert (labels_of(recording, "ben").status == labels_of(recording, "anna").status).all()
-    done = run("agreement", *common)
+    done = run("export", *common, "--annotator", "ben", "--format", "coco", "--file", str(tmp_path / "ben.json"))
     assert done.exit_code == 0, done.output
-    assert "Spine_03" in done.output
+    compared = [
+        "benchmark",
+        "2d",
+        f"ben={tmp_path / 'ben.json'}",
+        "--truth",
+        str(file),
+        "--json",
+        str(tmp_path / "c.json"),
+    ]
+    done = CliRunner().invoke(main, compared)
+    assert done.exit_code == 0, done.output
+    row = next(line.split() for line in done.output.splitlines() if line.startswith("ben"))
+    assert set(row[2:]) == {"1.000"}  # both decided alike
     file.write_text("<annotations/>")
     done = run("import", *common, "--annotator", "ben", "--file", str(file))
     assert done.exit_code == 2
@@ -202,22 +214,6 @@ def test_a_name_of_another_format_is_refused(form, name, wanted, recording, tmp_
     with pytest.raises(InputError, match=f"{form} is written to {wanted}"):
         write_annotation_file(form, tmp_path / name, recording, labels)
     assert list(tmp_path.iterdir()) == [] or not (tmp_path / name).exists()
-
-
-def test_who_has_decided_nothing_is_left_out_of_the_agreement(drawn, recording):
-    for name in ("anna", "ben", "eva"):
-        start_journal(journal_file(recording.home, name), recording.name, recording.views, recording.start.names)
-    command = ["annotations", "agreement", str(drawn[0]), "--out", str(recording.home)]
-    nobody = CliRunner().invoke(main, command)
-    assert nobody.exit_code == 2
-    assert nobody.stderr.count("has not decided about a point yet") == 3
-    for name in ("anna", "ben"):
-        edits = [edit for edit in decisions(recording) if not edit.point.endswith("_skin")]
-        append_edits(journal_file(recording.home, name), edits)
-    done = CliRunner().invoke(main, command)
-    assert done.exit_code == 0, done.output
-    assert "note: eva has not decided about a point yet, and is left out." in done.stderr
-    assert "Spine_01" in done.stdout
 
 
 def test_decisions_are_not_taken_in_while_their_annotator_is_at_work(drawn, recording, tmp_path):

@@ -12,7 +12,6 @@ from simspine.annotation.labels import (
     Edit,
     PointStatus,
     Visibility,
-    annotators_in,
     append_edits,
     edit_from,
     journal_file,
@@ -39,7 +38,6 @@ def test_read_back(path):
     append_edits(path, EDITS[:1])
     append_edits(path, EDITS[1:])
     assert read_journal(path) == EDITS
-    assert annotators_in(path.parent) == ["anna"]
 
 
 def test_a_line_that_a_kill_cut_short_is_left_out_and_the_next_ones_are_whole(path):

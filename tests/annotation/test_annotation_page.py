@@ -510,24 +510,6 @@ def test_zoom_and_pan_leave_the_points_on_the_image(opened):
     assert opened.saved() == []
 
 
-def test_agreement_of_two_annotators(browser, recording):
-    for name, shift in (("anna", 0.0), ("ben", 6.0)):
-        served = Served(recording, name)
-        try:
-            with Page(browser, served) as page:
-                page.do("return a.goTo(0)")
-                page.page.wait_for_selector("body[data-frame='0']")
-                page.drag(0, "LKnee", 10, shift)
-                page.saved()
-                if name == "ben":
-                    page.page.locator("[data-act=agree]").click()
-                    row = page.page.locator("dialog tbody tr").first.inner_text().split()
-                    assert row[:2] == ["LKnee", "1"]
-                    assert float(row[2]) == pytest.approx(6.0, abs=0.7)
-        finally:
-            served.stop()
-
-
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1024, 768), (390, 800)])
 def test_nothing_reaches_beyond_the_window(browser, served, width, height):
     with Page(browser, served, width, height) as page:

@@ -35,7 +35,7 @@ def test_a_file_says_what_differs_from_a_preset(tmp_path):
     ("method: magic", "method: Input should be"), ("preset: huge", "unknown preset 'huge'"), ("- 1", "not a mapping"),
     ("training: {epoch: 3}", "  - unknown key 'epoch' in training. Did you mean 'epochs'"),
     ("test: [S1]", "S1 cannot be trained on and tested on"),
-    ("source: {every: 50, context: 7}", "does not divide"), ("network: {receptive: 8}", "3, 9, 27, 81 or 243"),
+    ("source: {every: 50, context: 7}", "does not divide"), ("network: {dropout: 1}", "dropout: Input should be less"),
     ("training: {epochs: true}", r"training.epochs: Input should be a whole number \(found true\)."),
 ])  # fmt: skip
 def test_faults_are_named_with_the_file(tmp_path, text, said):

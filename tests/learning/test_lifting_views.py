@@ -64,12 +64,11 @@ def test_points_are_in_the_skeletons_order_with_the_root_first():
         chosen_points([name for name in every if name != "Neck_03"], "full")
 
 
-def test_samples_are_root_relative_windows_of_scored_frames(exact):
-    data = lifting_samples(exact, LIFTED_SPINE_POINTS, True, 3)
-    assert data.seen.shape == (12, 3, 15, 2)
+def test_samples_are_root_relative_scored_frames(exact):
+    data = lifting_samples(exact, LIFTED_SPINE_POINTS, True)
+    assert data.seen.shape == (12, 15, 2)
     view = exact[1].select(LIFTED_SPINE_POINTS)
-    np.testing.assert_array_equal(data.seen[4], view.projected[[4, 5, 6]])
-    np.testing.assert_array_equal(data.seen[3], view.projected[[0, 0, 1]])  # the first frame is repeated
+    np.testing.assert_array_equal(data.seen[4], view.projected[5])
     np.testing.assert_array_equal(data.xyz[4], view.truth.xyz[5] - view.truth.xyz[5, 0])
     assert (data.xyz[:, 0] == 0).all()
 

@@ -11,12 +11,12 @@ from small_samples import small_samples
 from simspine.core.errors import InputError
 from simspine.learning.descent import CHECKPOINT_FILE, DescentRun, TrainingIdentity, load_checkpoint
 from simspine.learning.lifters import fit_lifter, views_of_subjects
-from simspine.learning.networks import LearningData, SimpleBaseline, TemporalLifter, apply_network, fit_network
+from simspine.learning.networks import LearningData, SimpleBaseline, apply_network, fit_network
 from simspine.learning.options import LiftingNetwork, LiftingTraining, lifting_options
 from simspine.learning.samples import Encoding
 
 pytestmark = pytest.mark.learn
-SIZE = LiftingNetwork(width=32, dropout=0.3, receptive=9)
+SIZE = LiftingNetwork(width=32, dropout=0.3)
 SETTINGS = LiftingTraining(epochs=6, batch=16, step_epochs=2, device="cpu")
 DATA = small_samples(101)
 CODE = Encoding.of(DATA)
@@ -121,15 +121,6 @@ def test_too_little_and_too_wild(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("receptive", [3, 9, 27])
-def test_the_temporal_lifter_sees_all_frames_and_no_other(receptive):
-    size = LiftingNetwork(channels=16, dropout=0.0, receptive=receptive)
-    network = TemporalLifter(30, 42, size).eval()
-    features = torch.randn(2, receptive, 30, requires_grad=True)
-    network(features).sum().backward()
-    assert (features.grad.abs().sum((0, 2)) > 0).all()
-
-
 def test_the_simple_baseline_has_the_papers_size():
     """Martinez 2017: 4 to 5 million weights at width 1024."""
     network = SimpleBaseline(74, 108, LiftingNetwork())
@@ -137,11 +128,9 @@ def test_the_simple_baseline_has_the_papers_size():
     assert sum(p.numel() for p in network.parameters()) == linear + 5 * 2 * 1024
 
 
-@pytest.mark.parametrize("method", ["simple", "temporal"])
-def test_each_method_lifts_better_than_the_mean_pose(method, views, tmp_path):
+def test_a_network_lifts_better_than_the_mean_pose(views, tmp_path):
     """Of people it has learnt from, after seconds: shows that it learns, not how well it generalises."""
-    epochs = {"simple": 15, "temporal": 25}[method]
-    changes = {"method": method, "training.epochs": epochs, "training.step_epochs": epochs, "training.rate": 3e-3}
+    changes = {"training.epochs": 15, "training.step_epochs": 15, "training.rate": 3e-3}
     options = lifting_options("tiny", **changes)
     lifter = fit_lifter(options, views, tmp_path)
     mean = fit_lifter(options.model_copy(update={"method": "mean"}), views, tmp_path / "mean")

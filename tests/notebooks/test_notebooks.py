@@ -144,7 +144,7 @@ def test_lifting(kernel, tmp_path):
     """With PyTorch or without."""
     said = run(6, kernel, work=str(tmp_path))
     assert "learn from S1, S5, predict S6" in said
-    assert "features (240, 1, 74) · targets (240, 108)" in said
+    assert "features (240, 74) · targets (240, 108)" in said
     assert "ridge    MPJPE of the spine" in said
     assert "SimpleBaseline3D, full-body, GT 2D" in said
     assert re.search(r"\| ridge +\| all +\|", said)

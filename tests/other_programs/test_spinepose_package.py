@@ -77,7 +77,7 @@ def test_lifted_points_are_those_of_the_package(cached):
     image = np.where(scores[..., None] >= 0.5, (keypoints - lens[:2, 2]) / [lens[0, 0], lens[1, 1]], np.nan)
     lifter = Lifter(next(cached.glob("spinepose_lifter*")))
     order = [FILE_POINT_NAMES.index(name) for name in lifter.card.points]
-    xyz, _ = lifter.lift(image[:, None, order])
+    xyz, _ = lifter.lift(image[:, order])
     root, _ = root_in_camera(LiftedPose(xyz[0], image=image[0, order]))
     np.testing.assert_allclose((xyz[0] + root)[np.argsort(order)], expected[0], atol=1e-4)
 

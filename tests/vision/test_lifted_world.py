@@ -111,10 +111,10 @@ def test_the_packaged_lifter_states_intervals_that_hold_on_people_it_has_not_see
     for view, camera in enumerate(cameras):
         placer = PeoplePlacer(PeopleLifter(Lifter(), LiftingLens(camera=camera)), WorldChoices(height=person.stature))
         found = []
-        for frame, xy in enumerate(seen[:, view]):
+        for xy in seen[:, view]:
             flags = np.zeros((2, 37), bool)
             one = DetectedPerson(xy, np.isfinite(xy).all(1) * 1.0, *flags)
-            found += placer.push([one], frame / 50, camera.size)
+            found += placer.push([one], camera.size)
         found += placer.flush()
         assert len(found) == len(world)
         names = found[0][1].names
@@ -137,7 +137,7 @@ def test_the_packaged_lifter_turns_with_the_camera(walker):
     rays = (world[::40] @ cameras[2].R.T + cameras[2].t)[:, order]
     c, s = np.cos(0.2), np.sin(0.2)
     about_y = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-    plain, turned = (lifter.lift((part[..., :2] / part[..., 2:])[:, None])[0] for part in (rays, rays @ about_y.T))
+    plain, turned = (lifter.lift(part[..., :2] / part[..., 2:])[0] for part in (rays, rays @ about_y.T))
     np.testing.assert_allclose(turned, plain @ about_y.T, atol=0.02)
 
 
@@ -162,7 +162,7 @@ def test_single_views_of_a_real_person_agree_with_four_cameras():
         people = PeopleLifter(lifter, LiftingLens(camera=camera))
         points = np.array([seen.xy[0, view, i] if i is not None else (np.nan, np.nan) for i in columns])
         one = DetectedPerson(points, np.isfinite(points).all(1) * 1.0, *np.zeros((2, 37), bool))
-        (poses,) = people.push([one], 0.0, camera.size)
+        poses = people.lift_people([one], camera.size)
         own, known = poses[1].xyz[at], true[0] @ camera.R.T
         aligned.append(point_distances(similarity_aligned(own[None], known[None]), known[None]).mean())
         error = (own - own[:2].mean(0)) - (known - known[:2].mean(0))

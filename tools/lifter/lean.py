@@ -48,10 +48,10 @@ def lifted_poses(lifter: Lifter, seen: Keypoints, view: int, camera: Camera) -> 
     given = np.isin(FILE_POINT_NAMES, list(load_skeleton("blazepose33").to_simspine.values()))
     every = seen.xy[:, view, [seen.names.index(name) for name in FILE_POINT_NAMES]]
     people, found = PeopleLifter(lifter, LiftingLens(camera=camera)), []
-    for frame, xy in enumerate(np.where(given[:, None], every, np.nan)):
+    for xy in np.where(given[:, None], every, np.nan):
         person = DetectedPerson(xy, np.isfinite(xy).all(1) * 1.0, *np.zeros((2, len(xy)), bool))
-        found += people.push([person], frame / seen.rate, camera.size)
-    return [poses.get(1) for poses in [*found, *people.flush()]]
+        found.append(people.lift_people([person], camera.size).get(1))
+    return found
 
 
 def leans(

@@ -49,8 +49,6 @@ def main() -> None:
         points=names,
         seen=names,
         optional=tuple(name for name in names if name not in ("LHip", "RHip", "LShoulder", "RShoulder")),
-        frames=1,
-        interval_s=0.0,
         sd=True,
         trained_on=TRAINED_ON,
         data=hashlib.sha256(chosen.weights.read_bytes()).hexdigest(),

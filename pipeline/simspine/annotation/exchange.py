@@ -10,7 +10,7 @@ from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, ap
 from simspine.annotation.recording import Images, RecordedViews
 from simspine.core.errors import InputError, safe_file_name
 from simspine.core.skeletons import is_skin_marker, load_skeleton, skin_landmark
-from simspine.io.atomic import atomic_path, write_text
+from simspine.io.atomic import atomic_path
 from simspine.io.coco import (
     COCO_HIDDEN,
     COCO_VISIBLE,
@@ -20,6 +20,7 @@ from simspine.io.coco import (
     to_spinetrack,
     write_coco_labels,
 )
+from simspine.io.keypoint_json import write_people_json
 
 SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
 OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSENT: 0.0}  # its files know scores only
@@ -217,7 +218,5 @@ def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImag
         frame, view = places[name]
         score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in found.points[i, :, 2]])
         flat = np.concatenate([found.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
-        person = {"person_id": [-1], "pose_keypoints_2d": flat}
         name = safe_file_name(recording.views[view])
-        target = folder / f"{name}_json" / f"{name}_{frame:06d}.json"
-        write_text(target, json.dumps({"version": 1.3, "people": [person]}))
+        write_people_json(folder / f"{name}_json" / f"{name}_{frame:06d}.json", [{"pose_keypoints_2d": flat}])

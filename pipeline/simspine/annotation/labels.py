@@ -1,4 +1,4 @@
-"""Decisions of people about points in images: their journal, the order of frames, agreement."""
+"""Decisions of people about points in images: their journal, the order of frames."""
 
 import json
 import os
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from io import FileIO
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -167,13 +166,6 @@ def journal_file(folder: Path, annotator: str) -> Path:
             f"annotator {annotator!r}: expected a name of letters, digits, spaces, '.', '-', '_' or '@', 61 at most."
         )
     return folder / f"{annotator}{JOURNAL_SUFFIX}"
-
-
-def annotators_in(folder: Path) -> list[str]:
-    """Names of the annotators who have a journal, sorted."""
-    return sorted(
-        path.name.removesuffix(JOURNAL_SUFFIX) for path in folder.glob(f"*{JOURNAL_SUFFIX}") if path.name[0] != "."
-    )
 
 
 def start_journal(path: Path, recording: str, views: Sequence[str], names: Sequence[str]) -> None:
@@ -395,73 +387,3 @@ def _of_frames(values: np.ndarray) -> np.ndarray:
     """(frames,): mean of the `WORST_POINTS_COUNTED` points, each as in its worst view; 0 where nothing is known."""
     known = np.where(np.isfinite(values), values, 0.0).max(1, initial=0.0)
     return np.sort(known, axis=1)[:, -WORST_POINTS_COUNTED:].mean(1) if known.size else np.zeros(len(values))
-
-
-@dataclass(frozen=True)
-class PointAgreement:
-    """Of one point, over all pairs of annotators and all images that both decided.
-
-    count: pairs of places. median_px, p90_px: px between them. share: median of the distances as a share of the
-    person's size (root of the area of the box around all points). same_visibility: share of the pairs of decisions that
-    say the same of seen, hidden, absent. NaN where there is no pair.
-    """
-
-    point: str
-    count: int
-    median_px: float
-    p90_px: float
-    share: float
-    same_visibility: float
-
-
-def annotator_agreement(labels: Mapping[str, Labels]) -> list[PointAgreement]:
-    """Of each point. labels: {annotator: decisions about the same recording}, two or more.
-
-    Only points that both placed by hand or accepted are compared: those that a curve or the other views moved say
-    nothing about a person. Raises `InputError` for fewer than two annotators.
-    """
-    if len(labels) < 2:
-        raise InputError(
-            f"agreement needs two annotators; there is {', '.join(labels) or 'none'}. Let another person annotate the "
-            "same frames with --annotator NAME."
-        )
-    first = next(iter(labels.values()))
-    pairs = [_pair_distances(a, b) for a, b in combinations(labels.values(), 2)]
-    distance, share, same = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-    return [_of_point(name, distance[..., i], share[..., i], same[..., i]) for i, name in enumerate(first.names)]
-
-
-def agreement_text(rows: Sequence[PointAgreement]) -> str:
-    """A table of the points that two annotators decided."""
-    lines = [f"{'point':<14} {'pairs':>6} {'median px':>10} {'90 % px':>9} {'% of size':>10} {'same flag %':>12}"]
-    for row in rows:
-        if row.count or np.isfinite(row.same_visibility):
-            lines.append(
-                f"{row.point:<14} {row.count:>6} {row.median_px:>10.1f} {row.p90_px:>9.1f} {100 * row.share:>10.2f} "
-                f"{100 * row.same_visibility:>12.0f}"
-            )
-    if len(lines) == 1:
-        return "no point was decided by two annotators in the same image."
-    return "\n".join(lines)
-
-
-def _pair_distances(a: Labels, b: Labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(frames, views, points) px, share of the size, and 1 or 0 for the same flag; NaN where it was not decided."""
-    both = a.confirmed & b.confirmed
-    placed = both & a.labelled & b.labelled
-    middle = np.where((a.labelled & b.labelled)[..., None], (a.xy + b.xy) / 2, np.nan)
-    size = person_size(middle)
-    distance = np.where(placed, np.linalg.norm(a.xy - b.xy, axis=-1), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = distance / size[..., None]
-    return distance, share, np.where(both, a.visibility == b.visibility, np.nan)
-
-
-def _of_point(name: str, distance: np.ndarray, share: np.ndarray, same: np.ndarray) -> PointAgreement:
-    known, flags = np.isfinite(distance), same[np.isfinite(same)]
-    count, same_flag = int(known.sum()), float(flags.mean()) if flags.size else np.nan
-    median, p90 = (float(np.quantile(distance[known], q)) if count else np.nan for q in (0.5, 0.9))
-    of_size = float(np.median(share[known])) if count else np.nan
-    return PointAgreement(
-        point=name, count=count, median_px=median, p90_px=p90, share=of_size, same_visibility=same_flag
-    )

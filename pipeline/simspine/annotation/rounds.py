@@ -6,10 +6,6 @@ Active learning by uncertainty: Settles 2009, "Active learning literature survey
 report 1648). Frames ranked worst say little about the others, so one in five is drawn at random.
 """
 
-import re
-import shlex
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -34,7 +30,7 @@ from simspine.annotation.labels import (
 )
 from simspine.annotation.recording import RecordedViews, at_images, keypoints_of_files, laid_over
 from simspine.annotation.server import labels_of
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError
 from simspine.core.types import Keypoints
 from simspine.io.atomic import write_text
 from simspine.io.coco import write_coco_labels
@@ -44,8 +40,6 @@ from simspine.io.text_tables import parse_content, read_bytes
 RANDOM_FRAME_INTERVAL = 5  # one frame in so many of a batch is drawn at random
 MOVED_PX = 0.5  # a point that is nearer than this was left where it was proposed
 PAUSE_S = 60.0  # a longer time between two decisions is no work
-HOOK_PLACEHOLDERS = ("labels", "images", "out", "recording", "round")
-_PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class RoundFigures:
 @dataclass(frozen=True)
 class Round:
     """frames: of its batch; control: those of them that were drawn at random. figures: None until all frames are
-    corrected. hook: what trained a detector afterwards, '' before."""
+    corrected. hook: how a detector was trained afterwards, '' before."""
 
     frames: tuple[int, ...]
     control: tuple[int, ...]
@@ -87,10 +81,11 @@ class Round:
 
 @dataclass(frozen=True)
 class RoundFiles:
-    """What a hook is given.
+    """What a detector is trained on, and where its points go.
 
-    labels: COCO file of all finished frames, 37 points; their images are below `images`. out: where it writes points of
-    every image, `<view>_json/<view>_000012.json`. recording: starts with the decisions so far, over the first guess.
+    labels: COCO file of all finished frames, 37 points; their images are below `images`. out: where points of every
+    image are written, `<view>_json/<view>_000012.json`. recording: starts with the decisions so far, over the first
+    guess.
     """
 
     number: int
@@ -142,9 +137,9 @@ def advance_round(
 ) -> tuple[Round, ...]:
     """Do all steps that need no person, and return all rounds.
 
-    The first call draws a batch of `size` frames. Once these are corrected the next call exports them, trains by the
-    hook, takes its points, and draws the next batch. Raises `InputError` for a hook that fails or leaves no points;
-    what was done before stays.
+    The first call draws a batch of `size` frames. Once these are corrected the next call exports them. Another one
+    takes the points of a detector, which `hook` trains or another program has written to the round's folder `out`, and
+    draws the next batch. Raises `InputError` for a hook that fails or points that are none; what was done before stays.
     """
     rounds = read_rounds(recording)
     if not rounds:
@@ -167,10 +162,10 @@ def advance_round(
         rounds = _keep_rounds(recording, (*rounds[:-1], last))
         say(f"round {number}: corrected; {count} images in {files.images}, labels in {files.labels}")
     if not last.hook:
-        if hook is None:
-            say("name what trains the detector, with --hook or --training, to go on.")
+        if hook is None and not files.out.exists():
+            say(f"Name --training; or train any detector, write its points to {files.out}, and run this again.")
             return rounds
-        how = hook(files)
+        how = "another program" if hook is None else hook(files)
         proposed = _read_proposed(current, files)
         count = int(np.isfinite(proposed.xy).any((1, 2, 3)).sum())
         write_store(_proposals_file(recording, number + 1), keypoints=laid_over(current.first_guess, proposed))
@@ -214,14 +209,16 @@ def _export_finished_frames(recording: RecordedViews, labels: Labels, files: Rou
 
 
 def _read_proposed(recording: RecordedViews, files: RoundFiles) -> Keypoints:
-    """The points that a hook has written, by frame of the recording."""
+    """The points that a detector has given, by frame of the recording."""
     found = keypoints_of_files(files.out, recording.views, recording.rate)
     wanted = ", ".join(f"{view}_json" for view in recording.views)
     if found is None:
-        raise InputError(f"{files.out}: no folders {wanted} of OpenPose files there. The hook has to write them.")
+        raise InputError(
+            f"{files.out}: no folders {wanted} there. Expected files such as <view>_json/<view>_000012.json."
+        )
     placed = at_images(found, recording.rows, recording.rate)
     if not np.isfinite(placed.xy).any():
-        raise InputError(f"{files.out}: no point in {wanted}; the hook's detector has found nobody.")
+        raise InputError(f"{files.out}: no point in {wanted}; the detector has found nobody.")
     return placed
 
 
@@ -255,40 +252,6 @@ def _proposals_file(recording: RecordedViews, number: int) -> Path:
 
 def _rounds_folder(recording: RecordedViews) -> Path:
     return recording.home / "rounds"
-
-
-def command_hook(template: str, source: str, say: Callable[[str], None]) -> TrainingHook:
-    """A hook that runs a command without a shell: `python learn.py {labels} {images} {out}`.
-
-    template: split into words as a shell would; then each of `HOOK_PLACEHOLDERS` is filled in, so that a name with a
-    space or a semicolon stays one word. source: what `{recording}` stands for. Raises `InputError` for other names in
-    braces and for a template without {out}; the hook does for a command that cannot be started or fails.
-    """
-    try:
-        words = shlex.split(template)
-    except ValueError as error:
-        raise InputError(f"--hook {template!r}: {error}.") from None
-    found = [name for word in words for name in _PLACEHOLDER.findall(word)]
-    require_known("place", found, HOOK_PLACEHOLDERS, "--hook")
-    if "out" not in found:
-        raise InputError(f"--hook {template!r}: no {{out}} in it; the detector's points are looked for there.")
-
-    def run(files: RoundFiles) -> str:
-        shutil.rmtree(files.out, ignore_errors=True)  # points of a run that failed are not this run's
-        files.out.mkdir(parents=True)
-        values = {**vars(files), "recording": source, "round": files.number}
-        command = [_PLACEHOLDER.sub(lambda match: str(values[match[1]]), word) for word in words]
-        text = shlex.join(command)
-        say(text)
-        try:
-            code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
-        except OSError as error:
-            raise InputError(f"--hook: {command[0]} cannot be started ({error.strerror or error}).") from None
-        if code:
-            raise InputError(f"--hook: {text} ended with {code}. Run the same command again; what was corrected stays.")
-        return text
-
-    return run
 
 
 # How good a round's proposals were, by what people made of them

@@ -26,8 +26,6 @@ from simspine.annotation.labels import (
     FRAMES_PER_BATCH,
     Labels,
     PointStatus,
-    annotator_agreement,
-    annotators_in,
     append_edits,
     apply_edits,
     check_edit,
@@ -190,16 +188,6 @@ class Session:
         self._batch = [{"frame": f, "score": self._scores[f], "reason": ranking.reason(f)} for f in chosen]
         return self.summary()
 
-    def agreement(self) -> dict[str, Any]:
-        """Agreement of the recording's annotators; no rows for a single one."""
-        people = annotators_in(self.recording.home)
-        if len(people) < 2:
-            return {"annotators": people, "rows": []}
-        found = annotator_agreement({person: labels_of(self.recording, person) for person in people})
-        counted = [vars(row).items() for row in found if row.count]
-        rows = [{key: value if value == value else None for key, value in row} for row in counted]  # NaN is no JSON
-        return {"annotators": people, "rows": rows}
-
 
 def _point_entries(names: Sequence[str]) -> list[dict[str, Any]]:
     table = skeletons.load_skeleton(skeletons.SIMSPINE_SKELETON)
@@ -348,7 +336,7 @@ class _Handler(BaseHTTPRequestHandler):
             return session.images.jpeg(int(match[2]), int(match[1])), "image/jpeg"
         if match := re.fullmatch(r"api/frame/(\d{1,9})", path):
             return _json_response(session.frame(int(match[1])))
-        found = {"api/project": session.project, "api/summary": session.summary, "api/agreement": session.agreement}
+        found = {"api/project": session.project, "api/summary": session.summary}
         if path in found:
             return _json_response(found[path]())
         if _STATIC_FILE_NAME.fullmatch(path):

@@ -123,7 +123,7 @@ def annotate_command(target, annotator, port, batch, again, opened):
 
 @click.group("annotations")
 def annotations_group():
-    """What was annotated: other programs' files, agreement, rounds of training, biomechanical validation."""
+    """What was annotated: other programs' files, rounds of training, biomechanical validation."""
 
 
 @annotations_group.command("export")
@@ -184,22 +184,6 @@ def propose_command(labels, path, least_height):
     click.echo(f"{path}: {len(found.file_names)} people")
 
 
-@annotations_group.command("agreement")
-@target_options
-def agreement_command(target):
-    """How far those who annotated a recording agree: distances of each point, also as a share of a person's size."""
-    from simspine.annotation.labels import agreement_text, annotators_in
-    from simspine.annotation.labels import annotator_agreement as compare
-    from simspine.annotation.server import labels_of
-
-    recording = _open_recording(target)
-    people = {person: labels_of(recording, person) for person in annotators_in(recording.home)}
-    for person in [person for person, labels in people.items() if not labels.decided.any()]:
-        click.echo(f"note: {person} has not decided about a point yet, and is left out.", err=True)
-        del people[person]
-    click.echo(agreement_text(compare(people)))
-
-
 batch_option = click.option(
     "--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="How many frames."
 )
@@ -227,22 +211,17 @@ def rank_command(target, annotator, size):
 @target_options
 @annotator_option
 @batch_option
-@click.option("--hook", metavar="COMMAND", help="Trains a detector: 'python learn.py {labels} {images} {out}'.")
 @click.option("--training", metavar="PRESET|FILE", help="Train simspine's own: cpu, paper, tiny or a file of settings.")
-def round_command(target, annotator, size, hook, training):
+def round_command(target, annotator, size, training):
     """Draw a batch of frames; once it is corrected, train a detector on it, take its points, and draw the next.
 
-    The hook's command is run without a shell. In it {labels} is a COCO file of all corrected images, {images} their
-    folder, {recording} FOLDER or RESULTS, {round} a number, and {out} a folder in which it writes
-    <view>_json/<view>_000012.json, as OpenPose does, for every image. The same command goes on after a fault.
+    Any other detector can be trained on labels.json (COCO) and images/ of the round's folder. Write its points to out/
+    there, <view>_json/<view>_000012.json as OpenPose does, for every image; then the same command goes on.
     """
     from simspine.annotation.recording import open_target
-    from simspine.annotation.rounds import advance_round, command_hook
-    from simspine.core.errors import InputError
+    from simspine.annotation.rounds import advance_round
 
-    if hook is not None and training is not None:
-        raise InputError("--hook and --training were given; name one of them.")
-    trains = None if hook is None else command_hook(hook, target.path, click.echo)
+    trains = None
     if training is not None:
         from simspine.learning.spine_runs import training_hook
 

@@ -123,7 +123,7 @@ def _chosen_options(config, preset, changes):
 @click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained.")
 @click.option("--epochs", type=int, help="Passes over the training data.")
-@click.option("--method", help="mean, nearest, ridge; simple or temporal.")
+@click.option("--method", help="mean, nearest, ridge or simple.")
 @click.option("--points", type=click.Choice(["spine", "full"]), help="15 points of the spine, or all.")
 @click.option("--input", type=click.Choice(["detected", "truth"]), help="Which image points go in.")
 @click.option("--skeleton", help="Only points of this detector go in: blazepose33, blazepose_spine46, coco17, …")

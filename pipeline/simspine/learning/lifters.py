@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 RIDGE_PENALTIES = tuple(10.0 ** np.arange(-4, 3))  # of ridge regression, relative to the number of samples
 QUERY_BLOCK_SIZE = 2000  # queries compared with all of the training data at once
 
-# Features (samples, inputs) → targets (samples, outputs); of networks features are (samples, frames, inputs).
+# Features (samples, inputs) → targets (samples, outputs).
 ApplyLifter = Callable[[np.ndarray], np.ndarray]
 
 
@@ -115,7 +115,7 @@ def ridge_weights(square: np.ndarray, product: np.ndarray, penalty: float) -> np
 @dataclass(frozen=True, eq=False)
 class FittedLifter:
     """What `fit_lifter` gives. names: points that it lifts, the root first. history: of a network, by epoch, watched in
-    mm. network: of a method that has one; data: digest of what it learnt from; rate: frames/s of that."""
+    mm. network: of a method that has one; data: digest of what it learnt from."""
 
     options: LiftingOptions
     names: tuple[str, ...]
@@ -124,10 +124,9 @@ class FittedLifter:
     history: "DescentHistory | None" = None
     network: "nn.Module | None" = None
     data: str = ""
-    rate: float | None = None
 
     def samples(self, views: Sequence[LiftingView]) -> LiftingSamples:
-        """Scored frames of the views with the points, image and context that the lifter sees."""
+        """Scored frames of the views with the points and image that the lifter sees."""
         return samples_for(self.options, views, self.names)
 
     def lift(self, views: Sequence[LiftingView]) -> tuple[PointSequence, ...]:
@@ -136,7 +135,7 @@ class FittedLifter:
 
     def lift_samples(self, data: LiftingSamples) -> np.ndarray:
         """(samples, points, 3) m."""
-        blind = ~np.isfinite(data.seen[:, data.seen.shape[1] // 2]).any((1, 2))
+        blind = ~np.isfinite(data.seen).any((1, 2))
         return np.where(blind[:, None, None], np.nan, self.encoding.points(self.apply(self.encoding.features(data))))
 
 
@@ -153,7 +152,7 @@ def views_of_subjects(views: Sequence[LiftingView], subjects: Sequence[str]) -> 
 
 def samples_for(options: LiftingOptions, views: Sequence[LiftingView], names: Sequence[str]) -> LiftingSamples:
     """The samples that the options ask for; image points that their detector does not give are missing."""
-    found = lifting_samples(views, names, options.input == "truth", sample_length(options))
+    found = lifting_samples(views, names, options.input == "truth")
     given = np.isin(names, given_points(options, names))
     return replace(found, seen=np.where(given[:, None], found.seen, np.nan))
 
@@ -162,11 +161,6 @@ def given_points(options: LiftingOptions, names: Sequence[str]) -> tuple[str, ..
     """Those of the names that the options' detector gives."""
     skeleton = None if options.skeleton is None else load_skeleton(options.skeleton)
     return tuple(name for name in names if skeleton is None or skeleton.from_simspine(name) is not None)
-
-
-def sample_length(options: LiftingOptions) -> int:
-    """Frames of a sample."""
-    return options.network.receptive if options.method == "temporal" else 1
 
 
 def fit_lifter(
@@ -186,8 +180,8 @@ def fit_lifter(
         )
     encoding = Encoding.of(data)
     if options.method in CONTROL_METHODS:
-        control = CONTROL_FITTERS[options.method](encoding.features(data)[:, 0], encoding.targets(data))
-        return FittedLifter(options, names, encoding, lambda features: control(features[:, 0]))
+        control = CONTROL_FITTERS[options.method](encoding.features(data), encoding.targets(data))
+        return FittedLifter(options, names, encoding, control)
     require_torch()
     from simspine.learning.descent import DescentRun, TrainingIdentity
 
@@ -200,17 +194,16 @@ def fit_lifter(
         device=chosen_device(options.training.device),
         say=say,
     )
-    return replace(_fit_network(options, names, encoding, learning=learning, run=run), rate=views[0].truth.rate)
+    return _fit_network(options, names, encoding, learning=learning, run=run)
 
 
 def _fit_network(
     options: LiftingOptions, names: tuple[str, ...], encoding: Encoding, learning: "LearningData", run: "DescentRun"
 ) -> FittedLifter:
-    from simspine.learning.networks import SimpleBaseline, TemporalLifter, apply_network, fit_network
+    from simspine.learning.networks import SimpleBaseline, apply_network, fit_network
 
-    kind = SimpleBaseline if options.method == "simple" else TemporalLifter
     network, history = fit_network(
-        lambda: kind(learning.features.shape[-1], encoding.space_mean.size, options.network),
+        lambda: SimpleBaseline(learning.features.shape[-1], encoding.space_mean.size, options.network),
         learning,
         options.training,
         run,

@@ -1,6 +1,6 @@
 """Networks that lift standardised image points to standardised points in space, and their training. Needs PyTorch.
 
-All take features (batch, frames, inputs) and give (batch, outputs)."""
+They take features (batch, inputs) and give (batch, outputs)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,42 +33,10 @@ class SimpleBaseline(nn.Module):
         self.last = nn.Linear(size.width, outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        hidden = self.first(features[:, features.shape[1] // 2])
+        hidden = self.first(features)
         for block in self.blocks:
             hidden = hidden + block(hidden)
         return self.last(hidden)
-
-
-class TemporalLifter(nn.Module):
-    """Convolutions over time that take three frames each without overlap (Pavllo 2019, the form for single outputs).
-
-    Three frames become one, layer by layer, until one is left; a residual goes from the middle of the three."""
-
-    def __init__(self, inputs: int, outputs: int, size: LiftingNetwork):
-        super().__init__()
-        width, drop = size.channels, size.dropout
-
-        def step(before: int, frames: int) -> nn.Sequential:
-            return nn.Sequential(
-                nn.Conv1d(before, width, frames, stride=frames, bias=False),
-                nn.BatchNorm1d(width),
-                nn.ReLU(),
-                nn.Dropout(drop),
-            )
-
-        self.first = step(inputs, 3)
-        steps, left = [], size.receptive // 3
-        while left > 1:
-            steps.append(nn.Sequential(step(width, 3), step(width, 1)))
-            left //= 3
-        self.steps = nn.ModuleList(steps)
-        self.last = nn.Linear(width, outputs)
-
-    def forward(self, features: Tensor) -> Tensor:
-        hidden = self.first(features.transpose(1, 2))
-        for step in self.steps:
-            hidden = hidden[:, :, 1::3] + step(hidden)
-        return self.last(hidden[:, :, 0])
 
 
 PREDICTED_AT_ONCE = 4096
@@ -76,7 +44,7 @@ PREDICTED_AT_ONCE = 4096
 
 @dataclass(frozen=True, eq=False)
 class LearningData:
-    """Standardised arrays. features: (samples, frames, inputs). targets: (samples, outputs). error_mm: of a function
+    """Standardised arrays. features: (samples, inputs). targets: (samples, outputs). error_mm: of a function
     from features to targets, on other people; a figure that is shown."""
 
     features: np.ndarray

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path
-from simspine.learning.lifters import FittedLifter, given_points, sample_length
+from simspine.learning.lifters import FittedLifter, given_points
 from simspine.learning.options import LiftingOptions
 from simspine.learning.samples import Encoding, neighbours_of_root
 from simspine.vision.lifter import CARD_KEY, LifterCard
@@ -95,7 +95,7 @@ LIFTER_FILE = "lifter.onnx"
 
 
 class _FromImage(nn.Module):
-    """`Encoding` around a network: image points (n, frames, points, 2), NaN = missing, → m, relative to the root."""
+    """`Encoding` around a network: image points (n, 1, points, 2), NaN = missing, → m, relative to the root."""
 
     def __init__(self, lifter: FittedLifter, given: tuple[str, ...]):
         super().__init__()
@@ -108,23 +108,23 @@ class _FromImage(nn.Module):
         self.neighbours = neighbours_of_root(encoding.names)
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
-        image = torch.where(self.given, image, torch.full_like(image, float("nan")))
-        root = image[:, :, :1]
-        for others in (image[:, :, self.neighbours], image[:, :, 1:]):
+        image = torch.where(self.given, image[:, 0], torch.full_like(image[:, 0], float("nan")))
+        root = image[:, :1]
+        for others in (image[:, self.neighbours], image[:, 1:]):
             root = torch.where(torch.isnan(root), _mean_of_points_there(others), root)
-        relative = torch.cat([root, image[:, :, 1:] - root], 2)
+        relative = torch.cat([root, image[:, 1:] - root], 1)
         features = (relative - self.image_mean) / self.image_sd
         features = torch.where(torch.isnan(features), torch.zeros_like(features), features)
-        space = self.network(features.flatten(2)).reshape(-1, *self.space_mean.shape)
+        space = self.network(features.flatten(1)).reshape(-1, *self.space_mean.shape)
         space = space * self.space_sd + self.space_mean
         return (torch.cat([torch.zeros_like(space[:, :1]), space], 1),)
 
 
 def _mean_of_points_there(points: Tensor) -> Tensor:
-    """(n, frames, 1, 2) of those that are there; NaN for none."""
+    """(n, 1, 2) of those that are there; NaN for none."""
     there = ~torch.isnan(points)
-    total = torch.where(there, points, torch.zeros_like(points)).sum(2, keepdim=True)
-    return total / there.sum(2, keepdim=True)
+    total = torch.where(there, points, torch.zeros_like(points)).sum(1, keepdim=True)
+    return total / there.sum(1, keepdim=True)
 
 
 def export_lifter(path: Path, lifter: FittedLifter) -> float:
@@ -132,25 +132,22 @@ def export_lifter(path: Path, lifter: FittedLifter) -> float:
 
     Raises `InputError` for a control, which has no network, and as `write_onnx` does."""
     if lifter.network is None:
-        raise InputError(f"the method {lifter.options.method} has no network to write; train simple or temporal.")
+        raise InputError(f"the method {lifter.options.method} has no network to write; train simple.")
     options, given = lifter.options, given_points(lifter.options, lifter.names)
-    frames = sample_length(options)
     card = LifterCard(
         method=options.method,
         points=lifter.names,
         seen=given,
-        frames=frames,
-        interval_s=options.source.context / lifter.rate if frames > 1 and lifter.rate else 0.0,
         trained_on=_options_text(options),
         data=lifter.data,
     )
     layout = OnnxLayout(("image",), ("xyz",), len(lifter.names), {CARD_KEY: card.model_dump_json()})
-    return write_onnx(path, _FromImage(lifter, given).cpu(), (_example_inputs(lifter.encoding, frames),), layout)
+    return write_onnx(path, _FromImage(lifter, given).cpu(), (_example_inputs(lifter.encoding),), layout)
 
 
-def _example_inputs(encoding: Encoding, frames: int) -> Tensor:
+def _example_inputs(encoding: Encoding) -> Tensor:
     """Two samples near those that were learnt from; of the second one point, the root, is missing."""
-    noise = np.random.default_rng(1).standard_normal((2, frames, len(encoding.names), 2))
+    noise = np.random.default_rng(1).standard_normal((2, 1, len(encoding.names), 2))
     image = encoding.image_mean + encoding.image_sd * noise
     image[:, :, 1:] += image[:, :, :1]
     image[1, :, 0] = np.nan

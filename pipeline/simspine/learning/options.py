@@ -84,7 +84,6 @@ def parse_options(kind: type[Options], content: Mapping[str, Any], where: str) -
 
 
 CONTROL_METHODS = ("mean", "nearest", "ridge")
-NETWORK_METHODS = ("simple", "temporal")
 LIFTING_TRAIN_SUBJECTS, LIFTING_TEST_SUBJECTS = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")
 
 
@@ -106,7 +105,7 @@ class LiftingSource(Section):
     every: int = Field(50, ge=1)
     """Frames of the data set from one that is learnt from, and scored, to the next: 50 is 1 Hz."""
     context: int = Field(10, ge=1)
-    """Frames of the data set from one that a temporal lifter sees to the next; divides `every`."""
+    """Frames of the data set from one that is detected to the next; divides `every`."""
 
     @model_validator(mode="after")
     def _context_divides(self) -> Self:
@@ -119,15 +118,11 @@ class LiftingNetwork(Section):
     """Size of a network."""
 
     width: int = Field(1024, ge=8)
-    """Units of a hidden layer of the frame-wise lifters."""
-    channels: int = Field(1024, ge=8)
-    """Channels of the temporal lifter."""
+    """Units of a hidden layer."""
     blocks: int = Field(2, ge=1)
-    """Residual blocks of the frame-wise lifters."""
+    """Residual blocks."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of units left out while training."""
-    receptive: Literal[3, 9, 27, 81, 243] = 9
-    """Temporal lifter: frames it sees, a power of three; `context` says how far apart they are."""
 
 
 class LiftingTraining(Section):
@@ -179,8 +174,8 @@ class LiftingOptions(Section):
 
     source: LiftingSource = LiftingSource()
     """Whose points."""
-    method: Literal["mean", "nearest", "ridge", "simple", "temporal"] = "simple"
-    """Controls: mean pose, nearest neighbour, ridge regression. Networks: SimpleBaseline3D, temporal."""
+    method: Literal["mean", "nearest", "ridge", "simple"] = "simple"
+    """Controls: mean pose, nearest neighbour, ridge regression. Network: SimpleBaseline3D."""
     points: Literal["spine", "full"] = "full"
     """Which points come in and go out: 15 of the spine, or all 37."""
     skeleton: str | None = None
@@ -337,15 +332,6 @@ class CurriculumStage(Section):
         return self
 
 
-DEFAULT_CURRICULUM = (
-    CurriculumStage(
-        share=0.5, half_body=0.3, shift=0.16, scale=(0.6, 1.4), rotation_deg=80, colour=True, blur=0.1, hole=1.0
-    ),
-    CurriculumStage(share=0.3, half_body=0.3, scale=(0.75, 1.25), rotation_deg=60, blur=0.1, hole=0.5),
-    CurriculumStage(share=0.2, scale=(0.9, 1.1), rotation_deg=10),
-)
-
-
 class SpineTraining(DescentSettings):
     """How crops are learnt from."""
 
@@ -366,7 +352,7 @@ class SpineDetectorOptions(Section):
     """Size of the network."""
     losses: SpineLosses = SpineLosses()
     """What is minimised."""
-    curriculum: tuple[CurriculumStage, ...] = Field(DEFAULT_CURRICULUM, min_length=1)
+    curriculum: tuple[CurriculumStage, ...] = Field((CurriculumStage(),), min_length=1)
     """Stages in their order."""
     training: SpineTraining = SpineTraining()
     """How it is minimised."""

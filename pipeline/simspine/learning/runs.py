@@ -11,7 +11,7 @@ from simspine.evaluation.point_sources import write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.io.atomic import write_text
 from simspine.learning.lifters import fit_lifter, source_views, views_of_subjects
-from simspine.learning.options import NETWORK_METHODS, LiftingOptions, SayLine, require_torch
+from simspine.learning.options import CONTROL_METHODS, LiftingOptions, SayLine, require_torch
 from simspine.learning.samples import LIFTED_SPINE_POINTS
 
 
@@ -24,7 +24,7 @@ def train_lifting(
     truth.npz and predictions.npz of the test subjects (`evaluation.points`), tables.json. A killed run goes on after
     its last epoch. Raises `InputError` as `fit_lifter` does."""
     folder = Path(folder)
-    if options.method in NETWORK_METHODS:  # before minutes of work
+    if options.method not in CONTROL_METHODS:  # before minutes of work
         require_torch()
         from simspine.learning.onnx_files import require_onnx
 

@@ -37,7 +37,7 @@ class LiftingView:
     """One trial as one camera sees it.
 
     truth: true points in the camera's frame. seen: (frames, points, 2) detected points, normalised; NaN = missing.
-    scored: (frames,) bool, the frames that are learnt from and scored; the others are context."""
+    scored: (frames,) bool, the frames that are learnt from and scored."""
 
     truth: PointSequence
     seen: np.ndarray
@@ -58,8 +58,8 @@ class LiftingView:
 class LiftingSamples:
     """Scored frames of many views, one after the other.
 
-    names: of the points, the root first. seen: (samples, frames, points, 2) normalised, the middle one of the odd
-    number of frames is the sample's own; NaN = missing. xyz: (samples, points, 3) m, root-relative, camera's axes."""
+    names: of the points, the root first. seen: (samples, points, 2) normalised, NaN = missing. xyz: (samples, points,
+    3) m, root-relative, camera's axes."""
 
     names: tuple[str, ...]
     seen: np.ndarray
@@ -67,8 +67,7 @@ class LiftingSamples:
 
     def usable(self) -> "LiftingSamples":
         """Samples to learn from: some point is seen, and all are known in space."""
-        seen = np.isfinite(self.seen[:, self.seen.shape[1] // 2]).any((1, 2))
-        good = seen & np.isfinite(self.xyz).all((1, 2))
+        good = np.isfinite(self.seen).any((1, 2)) & np.isfinite(self.xyz).all((1, 2))
         return LiftingSamples(self.names, self.seen[good], self.xyz[good])
 
     def __len__(self) -> int:
@@ -89,19 +88,17 @@ def chosen_points(names: Sequence[str], points: str) -> tuple[str, ...]:
     )
 
 
-def lifting_samples(views: Iterable[LiftingView], names: Sequence[str], exact: bool, length: int = 1) -> LiftingSamples:
-    """The scored frames of views, each with its neighbours in time. The first of the names is the root.
+def lifting_samples(views: Iterable[LiftingView], names: Sequence[str], exact: bool) -> LiftingSamples:
+    """The scored frames of views. The first of the names is the root.
 
-    exact: image points are the projected truth instead of the detections. length: frames of a sample, odd; beyond the
-    ends of a trial its first or last frame is repeated. Frames whose root is not known in space have no truth."""
+    exact: image points are the projected truth instead of the detections. Frames whose root is not known in space have
+    no truth."""
     names = tuple(names)
-    around = np.arange(length) - length // 2
-    seen, xyz = [np.empty((0, length, len(names), 2))], [np.empty((0, len(names), 3))]
+    seen, xyz = [np.empty((0, len(names), 2))], [np.empty((0, len(names), 3))]
     for view in (view.select(names) for view in views):
-        at = np.flatnonzero(view.scored)
-        image = view.projected if exact else view.seen
-        seen.append(image[np.clip(at[:, None] + around, 0, len(image) - 1)])
-        xyz.append(view.truth.xyz[at] - view.truth.xyz[at, :1])
+        true = view.truth.xyz[view.scored]
+        seen.append((view.projected if exact else view.seen)[view.scored])
+        xyz.append(true - true[:, :1])
     return LiftingSamples(names, np.concatenate(seen), np.concatenate(xyz))
 
 
@@ -152,8 +149,8 @@ class Encoding:
 
     @classmethod
     def of(cls, data: LiftingSamples) -> "Encoding":
-        """From samples to learn from; each sample's own frame counts once."""
-        image = relative_to_root(data.names, data.seen[:, data.seen.shape[1] // 2])
+        """From samples to learn from."""
+        image = relative_to_root(data.names, data.seen)
         mean = np.nan_to_num(mean_of_known(image, 0))
         sd = np.nan_to_num(rms_of_known(image - mean, 0))
         space = data.xyz[:, 1:]
@@ -166,9 +163,9 @@ class Encoding:
         )
 
     def features(self, data: LiftingSamples) -> np.ndarray:
-        """(samples, frames, 2 points) standardised image points; 0 where one is missing."""
+        """(samples, 2 points) standardised image points; 0 where one is missing."""
         image = (relative_to_root(self.names, data.seen) - self.image_mean) / self.image_sd
-        return np.nan_to_num(image).reshape(*image.shape[:2], -1)
+        return np.nan_to_num(image).reshape(len(data), -1)
 
     def targets(self, data: LiftingSamples) -> np.ndarray:
         """(samples, 3 (points − 1)) standardised points in space, without the root."""

@@ -31,8 +31,9 @@ from simspine.learning.options import (
     require_torch,
     spine_options,
 )
-from simspine.learning.spine_samples import CropReader, LabelledPeople, mirror_order, read_labelled_set
+from simspine.learning.spine_samples import CropReader, LabelledPeople, read_labelled_set
 from simspine.vision.detector import boxes_around_points
+from simspine.vision.side_swaps import mirror_indices
 from simspine.vision.spinepose import SpinePose
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def _judged_figures(found: np.ndarray, labels: np.ndarray, side: np.ndarray) -> 
 def exchanged_share(found: np.ndarray, people: LabelledPeople, side: np.ndarray) -> float:
     """Share in % of points (people, points, 2) nearer to the label of the other side than to their own; see
     `MIN_SIDE_SEPARATION`."""
-    other = mirror_order(people.names)
+    other = mirror_indices(people.names)
     labels, known = people.keypoints[..., :2], people.keypoints[..., 2] > 0
     apart = np.linalg.norm(labels - labels[:, other], axis=-1) > MIN_SIDE_SEPARATION * side[:, None]
     compared = apart & known & known[:, other] & np.isfinite(found).all(-1)

@@ -16,6 +16,7 @@ from simspine.io.image_streams import read_image
 from simspine.learning.options import CROP_SIZE_PX, DETECTOR_SKELETON, CurriculumStage, LabelledSet
 from simspine.synthesis.population import truncated_normal
 from simspine.synthesis.signals import random_stream
+from simspine.vision.side_swaps import mirror_indices
 from simspine.vision.spinepose import frame_box, normalised_crop
 
 # Labelled people in images: rendered ones, SpineTrack's, MMPose-style sets, as one type. Pixels.
@@ -181,16 +182,9 @@ def moved_labels(keypoints: np.ndarray, names: tuple[str, ...], view: CropView) 
     xy = keypoints[:, :2] @ view.matrix[:, :2].T + view.matrix[:, 2]
     known = (keypoints[:, 2] > 0) & (xy >= 0).all(1) & (xy <= np.array(CROP_SIZE_PX[::-1]) - 1).all(1)
     if view.mirrored:
-        order = mirror_order(names)
+        order = mirror_indices(names)
         xy, known = xy[order], known[order]
     return np.where(known[:, None], xy, 0.0), known
-
-
-def mirror_order(names: tuple[str, ...]) -> np.ndarray:
-    """(points,) index of each point's mirrored one among some of SpineTrack's points; its own where that is absent."""
-    table = load_skeleton(DETECTOR_SKELETON)
-    mirrored = [table.names[table.swaps[table.index(name)]] for name in names]
-    return np.array([names.index(other) if other in names else i for i, other in enumerate(mirrored)])
 
 
 def changed_colours(crop: np.ndarray, stage: CurriculumStage, rng: np.random.Generator) -> np.ndarray:

@@ -147,7 +147,7 @@ class SpinePoseEstimator:
         if not self.enable_lifting:
             return _keypoints_and_scores(people)
         placer = self.open_placer(camera_pose=False)
-        placer.push(people, 0.0, (image.shape[1], image.shape[0]))
+        placer.push(people, (image.shape[1], image.shape[0]))
         return *_keypoints_and_scores(people), _rows_in_space(people, placer.flush()[0], False)[..., :3]
 
     def open_placer(self, camera_pose: bool) -> PeoplePlacer:
@@ -249,7 +249,7 @@ def infer_image(
         write_picture(Path(vis_path), draw(image, people, spine_only))
     if placer is None:
         return _result_rows(people, spine_only)
-    placer.push(people, 0.0, (image.shape[1], image.shape[0]))
+    placer.push(people, (image.shape[1], image.shape[0]))
     return _result_rows(people, spine_only), _rows_in_space(people, placer.flush()[0], spine_only)
 
 
@@ -297,7 +297,7 @@ def infer_video(
             found.append(_result_rows(people, spine_only))
             everybody.append(people)
             if placer is not None:
-                placed += placer.push(people, shot.time, (shot.image.shape[1], shot.image.shape[0]))
+                placed += placer.push(people, (shot.image.shape[1], shot.image.shape[0]))
             if video is not None:
                 video.add(draw(shot.image, people, spine_only))
         if placer is None:

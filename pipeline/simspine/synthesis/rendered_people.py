@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import coo_array
 
 from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.skin import (
@@ -151,14 +152,12 @@ def _limb_shares() -> dict[str, np.ndarray]:
 def smooth_points(points: np.ndarray, triangles: np.ndarray, inside: np.ndarray, rounds: int) -> np.ndarray:
     """Points (n, 3) where those inside have gone towards the mean of their neighbours, `rounds` times."""
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    count = np.maximum(np.bincount(edges.ravel(), minlength=len(points)), 1)[:, None]
+    ways = np.concatenate([edges, edges[:, ::-1]]).T
+    neighbours = coo_array((np.ones(ways.shape[1]), ways), shape=(len(points),) * 2).tocsr()
+    count = np.maximum(neighbours.sum(1), 1)[:, None]
     out = points.copy()
     for _ in range(rounds):
-        total = np.zeros_like(out)
-        for axis in range(3):
-            total[:, axis] = np.bincount(edges[:, 0], out[edges[:, 1], axis], len(out))
-            total[:, axis] += np.bincount(edges[:, 1], out[edges[:, 0], axis], len(out))
-        out = np.where(inside[:, None], 0.5 * out + 0.5 * total / count, out)
+        out = np.where(inside[:, None], 0.5 * out + 0.5 * (neighbours @ out) / count, out)
     return out
 
 

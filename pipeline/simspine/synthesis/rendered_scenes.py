@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.spatial.transform import Rotation
 
 from simspine.core.geometry import project_one
@@ -62,25 +61,18 @@ def _draw_poster(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) ->
 
 def box_mesh(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: Material) -> Mesh:
     """A thing to stand in the way: a block with edges `size` (3,) m, turned by `turn` (3, 3)."""
-    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float) / 2
-    points, way = [], []
-    triangles: list[list[int]] = []
-    for axis in range(3):
-        for sign in (-1, 1):
-            face = corners[corners[:, axis] == sign / 2]
-            start = 4 * len(triangles) // 2
-            points.append(face)
-            way.append(np.tile(np.eye(3)[axis] * sign, (4, 1)))
-            one = [[start, start + 1, start + 3], [start, start + 3, start + 2]]
-            triangles += one if (axis == 1) == (sign > 0) else [triangle[::-1] for triangle in one]  # outwards
-    local = np.concatenate(points)
+    side = np.array([[-1, -1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, 1]]) / 2  # the upper one, turned to the others
+    quarters = [[0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0], [0, 1, 0], [0, 3, 0]]
+    turns = np.rint(Rotation.from_rotvec(np.pi / 2 * np.array(quarters)).as_matrix())
+    local = (side @ turns.swapaxes(1, 2)).reshape(-1, 3)
+    triangles = np.array([[0, 1, 3], [0, 3, 2]]) + 4 * np.arange(len(turns))[:, None, None]
     count = len(local)
     return Mesh(
         points=centre + (local * size) @ turn.T,
-        normals=np.concatenate(way) @ turn.T,
+        normals=np.repeat(turns[..., 2], 4, 0) @ turn.T,
         looks=surface_looks(local * size, np.ones((count, 3)), np.full(count, 0.9)),
-        triangles=np.array(triangles, np.int32),
-        material=np.zeros(len(triangles), np.int64),
+        triangles=triangles.reshape(-1, 3).astype(np.int32),
+        material=np.zeros(2 * len(turns), np.int64),
         materials=(material,),
     )
 
@@ -106,12 +98,6 @@ def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray) -> 
 # What a camera makes of light: exposure, blur, noise, the sRGB curve, compression.
 
 
-_LINEAR_BLACK = np.float32(0.0)
-_SPLITMIX_INCREMENT, _BYTE_PAIR_MASK, _BYTE_SUM_FACTOR = (
-    np.uint64(0x9E3779B97F4A7C15),
-    np.uint64(0x00FF00FF00FF00FF),
-    np.uint64(0x0001000100010001),
-)
 _MEAN_BRIGHTNESS = 0.24  # mean linear brightness that a camera chooses its exposure for
 
 
@@ -152,37 +138,9 @@ def expose_picture(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator
         image = cv2.GaussianBlur(image, (0, 0), sensor.blur)
     shot, read = sensor.noise
     if shot > 0 or read > 0:
-        first = np.uint64(rng.integers(2**63))
-        return _exposed_pixels(image, first, np.float32(shot**2), np.float32(read**2), _SRGB_CURVE)
+        deviation = np.sqrt(np.float32(shot**2) * np.maximum(image, 0) + np.float32(read**2))
+        image = image + deviation * rng.standard_normal(image.shape, np.float32)
     return to_srgb(image)
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _exposed_pixels(image, first, shot, read, curve):
-    """(height, width, 3) uint8 BGR of linear RGB with noise, of variance shot × brightness + read."""
-    out, top, number = np.empty(image.shape, np.uint8), np.float32(len(curve) - 1), first
-    for y in range(image.shape[0]):
-        for x in range(image.shape[1]):
-            for c in range(3):
-                number += _SPLITMIX_INCREMENT
-                value = image[y, x, c]
-                value += np.sqrt(shot * max(value, _LINEAR_BLACK) + read) * _normal_noise(number)
-                out[y, x, 2 - c] = curve[np.uint32(min(max(value * top, _LINEAR_BLACK), top))]
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _normal_noise(number):
-    """Noise of mean 0 and deviation 1: the sum of the eight bytes of a random word (splitmix64; Steele et al. 2014).
-
-    Its kurtosis is 2.85, that of a normal distribution 3; no more than 4.9 deviations ever come.
-    """
-    h = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    h = h ^ (h >> np.uint64(31))
-    pairs = (h & _BYTE_PAIR_MASK) + ((h >> np.uint64(8)) & _BYTE_PAIR_MASK)
-    total = np.int32((pairs * _BYTE_SUM_FACTOR) >> np.uint64(48))
-    return np.float32(total - 1020) * np.float32(1 / 209.0215)
 
 
 def to_srgb(colours: np.ndarray) -> np.ndarray:

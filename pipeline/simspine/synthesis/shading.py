@@ -18,8 +18,8 @@ from simspine.synthesis.raster import Light, Mesh, Visible, barycentric_weights_
 _SHADOW_SIZE = 192  # px of the map of what the lamp sees
 _SHADOW_BIAS_M = 0.012  # m behind what the lamp sees that still counts as lit
 _LIGHT_WRAP = 0.25  # how far light goes round an edge
-# steps of the noise's seeds
-_SEED_STEP_X, _SEED_STEP_Y, _SEED_STEP_Z = np.uint32(374761393), np.uint32(668265263), np.uint32(974634777)
+_NOISE_SIZE = 32  # values of the noise along an axis, after which it repeats
+_NOISE = np.random.default_rng(0).random((_NOISE_SIZE,) * 3, np.float32)
 
 
 class ShadowMap(NamedTuple):
@@ -190,20 +190,10 @@ def noise_gradient(x, y, z):
     """Smooth noise 0…1 with features of length 1 (values at the corners of a grid, blended), and its gradient."""
     i, j, k = np.floor(x), np.floor(y), np.floor(z)
     a, b, c = x - i, y - j, z - k
-    h = _lattice_seed(int(i), int(j), int(k))
-    v000, v100, v010, v110 = (
-        _hash_to_unit(h),
-        _hash_to_unit(h + _SEED_STEP_X),
-        _hash_to_unit(h + _SEED_STEP_Y),
-        _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y),
-    )
-    h += _SEED_STEP_Z
-    v001, v101, v011, v111 = (
-        _hash_to_unit(h),
-        _hash_to_unit(h + _SEED_STEP_X),
-        _hash_to_unit(h + _SEED_STEP_Y),
-        _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y),
-    )
+    i0, j0, k0 = int(i) % _NOISE_SIZE, int(j) % _NOISE_SIZE, int(k) % _NOISE_SIZE
+    i1, j1, k1 = (i0 + 1) % _NOISE_SIZE, (j0 + 1) % _NOISE_SIZE, (k0 + 1) % _NOISE_SIZE
+    v000, v100, v010, v110 = _NOISE[i0, j0, k0], _NOISE[i1, j0, k0], _NOISE[i0, j1, k0], _NOISE[i1, j1, k0]
+    v001, v101, v011, v111 = _NOISE[i0, j0, k1], _NOISE[i1, j0, k1], _NOISE[i0, j1, k1], _NOISE[i1, j1, k1]
     d, e, f = a * a * (3 - 2 * a), b * b * (3 - 2 * b), c * c * (3 - 2 * c)
     x00, x10, x01, x11 = v100 - v000, v110 - v010, v101 - v001, v111 - v011
     low0, low1 = v000 + d * x00, v010 + d * x10
@@ -213,22 +203,6 @@ def noise_gradient(x, y, z):
     dz = ((high0 + e * (high1 - high0)) - (low0 + e * (low1 - low0))) * 6 * c * (1 - c)
     value = (low0 + e * (low1 - low0)) * (1 - f) + (high0 + e * (high1 - high0)) * f
     return value, dx, dy, dz
-
-
-@njit(cache=True, nogil=True)
-def _lattice_seed(i, j, k):
-    """Of three whole numbers; that of the next along an axis is `_SEED_STEP_X`, `_SEED_STEP_Y` or `_SEED_STEP_Z`
-    more."""
-    return np.uint32(i) * _SEED_STEP_X + np.uint32(j) * _SEED_STEP_Y + np.uint32(k) * _SEED_STEP_Z
-
-
-@njit(cache=True, nogil=True)
-def _hash_to_unit(seed):
-    """0…1, of a seed: the mixing of xxHash's last step."""
-    h = np.uint32(seed)
-    h = np.uint32((h ^ (h >> np.uint32(15))) * np.uint32(2246822519))
-    h = np.uint32((h ^ (h >> np.uint32(13))) * np.uint32(3266489917))
-    return np.float32(h ^ (h >> np.uint32(16))) * np.float32(2.3283064e-10)
 
 
 # What stands behind a person: the inside of a room, seen by rays; or a picture.

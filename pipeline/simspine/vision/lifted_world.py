@@ -139,26 +139,25 @@ def place_pose(pose: LiftedPose, frame: PersonFrame) -> PlacedPose | None:
 
 
 class PeoplePlacer:
-    """Puts lifted people into the world as their images come: `push`, and `flush` in the end.
+    """Lifts people and puts them into the world as their images come: `push`, and `flush` in the end.
 
-    The first frames are held back until they have decided the world by the person who is in most of them.
+    The first frames are held back until they have decided the world by the person who is in most of them. choices:
+    None for no world.
     """
 
-    def __init__(self, lifter: PeopleLifter, choices: WorldChoices):
+    def __init__(self, lifter: PeopleLifter, choices: WorldChoices | None):
         self._lifter, self._choices = lifter, choices
         self._held: list[Mapping[int, LiftedPose]] = []
         self.frame: PersonFrame | None = None
 
-    def push(self, people: Sequence[DetectedPerson], time: float, size: tuple[int, int]) -> list[dict[int, FramedPose]]:
+    def push(self, people: Sequence[DetectedPerson], size: tuple[int, int]) -> list[dict[int, FramedPose]]:
         """One more image: {person: pose, placed pose} for each that is complete by it, in their order."""
-        self._held += self._lifter.push(people, time, size)
-        if self.frame is None and len(self._held) < self._choices.warm_up:
-            return []
-        return self._released()
+        self._held.append(self._lifter.lift_people(people, size))
+        waits = self._choices is not None and self.frame is None and len(self._held) < self._choices.warm_up
+        return [] if waits else self._released()
 
     def flush(self) -> list[dict[int, FramedPose]]:
         """What was held back; the next image begins a recording of its own."""
-        self._held += self._lifter.flush()
         released = self._released()
         self.frame = None
         return released
@@ -166,7 +165,7 @@ class PeoplePlacer:
     def _released(self) -> list[dict[int, FramedPose]]:
         held, self._held = self._held, []
         numbers = [number for poses in held for number in poses]
-        if self.frame is None and numbers:
+        if self._choices is not None and self.frame is None and numbers:
             first = max(sorted(set(numbers)), key=numbers.count)
             poses = [poses[first] for poses in held if first in poses]
             self.frame = frame_of_poses(self._lifter.names, poses, self._choices)

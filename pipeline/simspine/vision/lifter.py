@@ -6,8 +6,7 @@ One camera hardly shows how large a person is, and so how far away. All points a
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -31,8 +30,6 @@ from simspine.vision.spinepose import open_session, run_session
 CARD_KEY, CARD_VERSION = "simspine_lifter", 1
 TRAIN_LIFTER_HINT = "`simspine train lifting` writes one (lifter.onnx)"
 PACKAGED_LIFTER = Path(__file__).with_name("networks") / "lifter.onnx"  # described in networks/README.md
-_AT_ONCE = 4096
-_ROUNDING_S = 1e-6
 USUAL_FOV_DEG = 60.0  # along the longer side: between phones' main cameras (65 to 70) and H3.6M's (47)
 
 
@@ -42,17 +39,17 @@ class LifterCard(Section):
     version: int = CARD_VERSION
     """Of this list."""
     method: str
-    """Of the training's options: simple or temporal."""
+    """How it was made, such as simple, of the training's options."""
     points: tuple[str, ...] = Field(min_length=2)
     """Names of the points that go in and come out, in their order, as SIMSPINE calls them; the first is the root."""
     seen: tuple[str, ...] = Field(min_length=1)
     """Those whose image points it was trained with; of the others none is looked at, and all are placed in space."""
     optional: tuple[str, ...] = ()
     """Those of `seen` that a detector may lack."""
-    frames: int = Field(ge=1)
-    """Of a sample, odd; the middle one's points come out. Beyond the first and last frame these are repeated."""
-    interval_s: float = Field(ge=0)
-    """From one frame of a sample to the next; 0 for one frame."""
+    frames: int = Field(1, ge=1, le=1)
+    """Of a sample."""
+    interval_s: float = Field(0.0, ge=0, le=0)
+    """From one frame of a sample to the next; there is one."""
     image: Literal["focal lengths from the principal point, lens undone; x right, y down; NaN where missing"] = (
         "focal lengths from the principal point, lens undone; x right, y down; NaN where missing"
     )
@@ -74,14 +71,7 @@ class LifterCard(Section):
     def _holds_together(self) -> Self:
         if len(set(self.points)) < len(self.points) or not set(self.seen) <= set(self.points):
             raise ValueError("a point is named twice, or seen and not among the points")
-        if self.frames % 2 == 0 or (self.frames > 1) != (self.interval_s > 0):
-            raise ValueError(f"{self.frames} frames {self.interval_s} s apart")
         return self
-
-    @property
-    def reach_s(self) -> float:
-        """From a sample's middle frame to its last."""
-        return self.frames // 2 * self.interval_s
 
 
 class LiftedPose(NamedTuple):
@@ -122,25 +112,22 @@ class Lifter:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def lift(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Points in space (n, points, 3) m of image points (n, frames, points, 2), and standard deviations or None.
+        """Points in space (n, points, 3) m of image points (n, points, 2), and standard deviations or None.
 
-        Both as the card says. NaN where no point is seen in the sample's own frame: of such nothing is known.
+        Both as the card says. NaN where no point is seen: of such nothing is known.
         """
         looked_at = np.isin(self.card.points, self.card.seen)
-        blind = ~np.isfinite(image[:, self.card.frames // 2, looked_at]).any((1, 2))
-        outputs = [[np.empty((0, len(self.card.points), 3))]] * (1 + self.card.sd)
-        for start in range(0, len(image), _AT_ONCE):
-            part = self._run(image[start : start + _AT_ONCE].astype(np.float32))
-            outputs = [[*before, own.astype(float)] for before, own in zip(outputs, part, strict=True)]
-        found = [np.where(blind[:, None, None], np.nan, np.concatenate(parts)) for parts in outputs]
+        blind = ~np.isfinite(image[:, looked_at]).any((1, 2))
+        outputs = self._run(image.astype(np.float32))
+        found = [np.where(blind[:, None, None], np.nan, part.astype(float)) for part in outputs]
         return found[0], found[1] if self.card.sd else None
 
     def _run(self, image: np.ndarray) -> list[np.ndarray]:
         """Of SpinePose's lifter points go in and come out in its order, 0 0 for those not seen."""
         if not self._is_spinepose:
-            return run_session(self._session, image, self.path)
+            return run_session(self._session, image[:, None], self.path)
         order = [self.card.points.index(name) for name in FILE_POINT_NAMES]
-        (found,) = run_session(self._session, np.nan_to_num(image[:, 0, order]), self.path)
+        (found,) = run_session(self._session, np.nan_to_num(image[:, order]), self.path)
         xyz = found[:, np.argsort(order)]
         return [xyz - xyz[:, :1]]
 
@@ -148,7 +135,7 @@ class Lifter:
 def _spinepose_card(digest: str) -> LifterCard:
     points = ("Hip", *(name for name in FILE_POINT_NAMES if name != "Hip"))
     return LifterCard(
-        method="spinepose", points=points, seen=points, optional=points, frames=1, interval_s=0.0,
+        method="spinepose", points=points, seen=points, optional=points,
         trained_on="what its authors state", data=digest,
     )  # fmt: skip
 
@@ -213,18 +200,8 @@ class LiftingLens:
         return f"{USUAL_FOV_DEG:g}° along the longer side, assumed (--fov or --calibration tells)"
 
 
-@dataclass(frozen=True, eq=False)
-class _Moment:
-    """time: s. image: {person: (points, 2) normalised, in the lifter's order}."""
-
-    time: float
-    image: Mapping[int, np.ndarray]
-
-
 class PeopleLifter:
-    """Lifts people as their images come: `push`, and `flush` in the end. A lifter that sees several frames waits for
-    those after the image; beyond the ends, and where somebody is not seen, the nearest image of that person stands in,
-    as in training. least_score: of a point that is looked at."""
+    """Lifts the people of an image. least_score: of a point that is looked at."""
 
     def __init__(self, lifter: Lifter, lens: LiftingLens, least_score: float = 0.0):
         self._lifter, self._lens, self._least_score = lifter, lens, least_score
@@ -232,50 +209,20 @@ class PeopleLifter:
         self._columns = [
             FILE_POINT_NAMES.index(name) if name in FILE_POINT_NAMES else -1 for name in lifter.card.points
         ]
-        self._moments: deque[_Moment] = deque()
-        self._done = 0  # of the moments, those that were lifted
 
-    def push(self, people: Sequence[DetectedPerson], time: float, size: tuple[int, int]) -> list[dict[int, LiftedPose]]:
-        """One more image, of (width, height) px at `time` s: what is complete by it, {person: pose} for each image in
-        their order. Inferred points are not looked at."""
+    def lift_people(self, people: Sequence[DetectedPerson], size: tuple[int, int]) -> dict[int, LiftedPose]:
+        """{person: pose} of an image of (width, height) px; people of whom no point goes in are left out.
+
+        Inferred points are not looked at.
+        """
         camera = self._lens.of(size)
-        self._moments.append(_Moment(time, {seen.number: self._image(seen, camera) for seen in people}))
-        return self._lifted(time - self._lifter.card.reach_s + _ROUNDING_S)
-
-    def flush(self) -> list[dict[int, LiftedPose]]:
-        """What was still waited for; the next image begins a recording of its own."""
-        found = self._lifted(np.inf)
-        self._moments.clear()
-        self._done = 0
-        return found
-
-    def _lifted(self, until: float) -> list[dict[int, LiftedPose]]:
-        found = []
-        while self._done < len(self._moments) and self._moments[self._done].time <= until:
-            found.append(self._at(self._moments[self._done]))
-            self._done += 1
-        while self._done and self._moments[0].time < self._moments[self._done - 1].time - self._lifter.card.reach_s:
-            self._moments.popleft()
-            self._done -= 1
-        return found
-
-    def _at(self, moment: _Moment) -> dict[int, LiftedPose]:
-        """Everybody seen at that moment; people of whom no point goes in are left out."""
-        card = self._lifter.card
-        wanted = moment.time + card.interval_s * (np.arange(card.frames) - card.frames // 2)
-        windows = []
-        for number in moment.image:
-            own = [other for other in self._moments if number in other.image]
-            times = np.array([other.time for other in own])
-            nearest = np.abs(times - wanted[:, None]).argmin(1)
-            nearest[card.frames // 2] = own.index(moment)
-            windows.append([own[i].image[number] for i in nearest])
-        if not windows:
+        if not people:
             return {}
-        xyz, sd = self._lifter.lift(np.array(windows))
+        image = np.array([self._image(seen, camera) for seen in people])
+        xyz, sd = self._lifter.lift(image)
         return {
-            number: LiftedPose(xyz[i], None if sd is None else sd[i], moment.image[number])
-            for i, number in enumerate(moment.image)
+            seen.number: LiftedPose(xyz[i], None if sd is None else sd[i], image[i])
+            for i, seen in enumerate(people)
             if np.isfinite(xyz[i]).all()
         }
 

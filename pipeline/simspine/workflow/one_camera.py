@@ -82,18 +82,17 @@ class LiftingTask:
     def lines(self) -> list[str]:
         """For people to read."""
         card = self.lifter.card
-        frames = "" if card.frames == 1 else f", {card.frames} frames over {2 * card.reach_s:.1f} s"
         return [
-            f"lifted by {self.lifter.path.name} ({card.method}{frames}; learnt from {card.trained_on}): "
+            f"lifted by {self.lifter.path.name} ({card.method}; learnt from {card.trained_on}): "
             f"{len(card.points)} points of a person in space, relative to {card.points[0]}, all of them estimated",
             f"field of view: {self.lens.words}",
             f"scale: {SCALE_UNKNOWN_NOTE}." if self.world is None else f"world: {WORLD_NOTE}.",
         ]
 
 
-def lifted_entry(pose: LiftedPose | None) -> dict:
-    """Of one person of a JSON file, x y z of all points to 0.01 mm; nothing where nothing is known."""
-    known = {} if pose is None else {"lifted_points_3d": pose.xyz, "lifted_points_3d_sd": pose.sd}
+def lifted_entry(pose: LiftedPose) -> dict:
+    """Of one person of a JSON file, x y z of all points to 0.01 mm."""
+    known = {"lifted_points_3d": pose.xyz, "lifted_points_3d_sd": pose.sd}
     return {name: np.round(values, 5).ravel().tolist() for name, values in known.items() if values is not None}
 
 
@@ -277,7 +276,7 @@ def _is_single(camera: OneCameraSource) -> bool:
 def _points_sink(
     camera: OneCameraSource, looking: WatchSettings, wanted: DetectionTask, chosen: Sequence[int]
 ) -> Iterator[ImageSink]:
-    """Files of points; an image's waits until all that its lifted points are made from was seen."""
+    """Files of points; an image's waits until the world is known that its lifted points are in."""
     path, lifting = wanted.points, wanted.lifting
     assert path is not None
     photographs = isinstance(camera, Photographs)
@@ -289,22 +288,20 @@ def _points_sink(
         **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip
     waiting: deque[tuple[CameraImage, tuple[int, int], Sequence[DetectedPerson]]] = deque()
-    people_lifter: PeopleLifter | PeoplePlacer | None = None
-    if lifting is not None:
-        people_lifter = PeopleLifter(lifting.lifter, lifting.lens)
-        if lifting.world is not None:
-            people_lifter = PeoplePlacer(people_lifter, lifting.world)
+    placer = None if lifting is None else PeoplePlacer(PeopleLifter(lifting.lifter, lifting.lens), lifting.world)
 
-    def write(folder: Path | None, poses: Mapping[int, LiftedPose | FramedPose]) -> None:
+    def write(folder: Path | None, poses: Mapping[int, FramedPose]) -> None:
         shot, size, people = waiting.popleft()
         entries, world = [], {}
         for seen in people:
             found = poses.get(seen.number)
             entry = image_entry(seen, chosen)
-            if isinstance(found, FramedPose):
-                entry |= placed_entry(seen, found, chosen)
-                world, found = frame_entry(found.frame), found.pose
-            entries.append(entry | lifted_entry(found))
+            if lifting is not None and found is not None:
+                if lifting.world is not None:
+                    entry |= placed_entry(seen, found, chosen)
+                    world = frame_entry(found.frame)
+                entry |= lifted_entry(found.pose)
+            entries.append(entry)
         file = path if folder is None else folder / f"{shot.name}.json"
         where = {"image": shot.name, "image_size": list(size), "time_s": shot.time}
         write_people_json(file, entries, about | world | where)
@@ -314,16 +311,16 @@ def _points_sink(
     ) -> None:
         size = (shot.image.shape[1], shot.image.shape[0])
         waiting.append((shot._replace(image=np.empty(0)), size, people))  # images would fill the memory
-        if people_lifter is None:
+        if placer is None:
             write(folder, {})
             return
-        done = people_lifter.push(people, shot.time, size)
-        for poses in [*done, *(people_lifter.flush() if photographs else ())]:  # photographs are separate
+        done = placer.push(people, size)
+        for poses in [*done, *(placer.flush() if photographs else ())]:  # photographs are separate
             write(folder, poses)
 
     with nullcontext() if _is_single(camera) else atomic_folder(path, _names_of(camera, ".json")) as folder:
         yield partial(sink, folder)
-        for poses in [] if people_lifter is None else people_lifter.flush():
+        for poses in [] if placer is None else placer.flush():
             write(folder, poses)
 
 

@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 from dotted_people import NAMES, colour, picture, places
 
-from simspine.learning.options import CROP_SIZE_PX, DEFAULT_CURRICULUM, POINT_CHOICES, CurriculumStage
+from simspine.learning.options import CROP_SIZE_PX, POINT_CHOICES, CurriculumStage, spine_options
 from simspine.learning.spine_samples import (
     CropView,
     changed_colours,
     cut_out,
     drawn_view,
-    mirror_order,
     moved_labels,
     plain_view,
 )
+from simspine.vision.side_swaps import mirror_indices
 from simspine.vision.spinepose import frame_box
+
+STAGES = spine_options("paper").curriculum
 
 
 def boxed(keypoints):
@@ -25,10 +27,10 @@ def boxed(keypoints):
 def test_each_label_lies_on_its_own_dot_after_any_augmentation(number):
     rng = np.random.default_rng(number)
     keypoints = places(rng)
-    view = drawn_view(boxed(keypoints), keypoints, NAMES, DEFAULT_CURRICULUM[number % 2], rng)
+    view = drawn_view(boxed(keypoints), keypoints, NAMES, STAGES[number % 2], rng)
     crop = cut_out(picture(keypoints), view)
     xy, known = moved_labels(keypoints, NAMES, view)
-    order = mirror_order(NAMES) if view.mirrored else np.arange(len(NAMES))
+    order = mirror_indices(NAMES) if view.mirrored else np.arange(len(NAMES))
     assert known.sum() > 3
     for i in np.flatnonzero(known):
         x, y = np.round(xy[i]).astype(int)
@@ -44,12 +46,12 @@ def test_a_plain_crop_is_what_a_detector_looks_at():
 
 
 def test_mirroring_twice_changes_nothing_and_sides_are_those_of_the_skeleton():
-    order = mirror_order(NAMES)
+    order = mirror_indices(NAMES)
     np.testing.assert_array_equal(order[order], np.arange(37))
     assert NAMES[order[NAMES.index("left_clavicle")]] == "right_clavicle"
     assert NAMES[order[NAMES.index("spine_03")]] == "spine_03"
     trunk = POINT_CHOICES["trunk"]
-    assert trunk[mirror_order(trunk)[trunk.index("left_latissimus")]] == "right_latissimus"
+    assert trunk[mirror_indices(trunk)[trunk.index("left_latissimus")]] == "right_latissimus"
     image, view = picture(places(np.random.default_rng(1))), CropView((60.0, 80.0), 96.0)
     mirrored = CropView((60.0, 80.0), 96.0, mirrored=True)
     np.testing.assert_array_equal(cut_out(image, mirrored), cut_out(image, view)[:, ::-1])

@@ -7,7 +7,7 @@ import pytest
 from dotted_people import NAMES, write_dotted
 
 from simspine.core.errors import InputError
-from simspine.learning.options import DEFAULT_CURRICULUM, POINT_CHOICES, LabelledSet
+from simspine.learning.options import POINT_CHOICES, LabelledSet, spine_options
 from simspine.learning.spine_samples import (
     CropReader,
     batches_in,
@@ -17,6 +17,8 @@ from simspine.learning.spine_samples import (
 )
 from simspine.synthesis.signals import random_stream
 from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD, normalised_crop
+
+STAGES = spine_options("paper").curriculum
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def test_faults_name_the_users_file(tmp_path):
 
 def test_batches_depend_on_seed_and_epoch_alone(people):
     def batches(seed, epoch, threads=1):
-        return list(CropReader((people,), seed, threads).epoch(epoch, DEFAULT_CURRICULUM[0], 6))
+        return list(CropReader((people,), seed, threads).epoch(epoch, STAGES[0], 6))
 
     first = batches(1, 0)
     assert [len(batch) for batch in first] == [6, 6, 6]

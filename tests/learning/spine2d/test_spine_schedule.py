@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from simspine.learning.descent import decayed_groups, learning_rate_at, update_average
-from simspine.learning.options import DEFAULT_CURRICULUM, CurriculumStage, SpineTraining
+from simspine.learning.options import CurriculumStage, SpineTraining, spine_options
 from simspine.learning.spine_training import stage_at_epoch
+
+STAGES = spine_options("paper").curriculum
 
 pytestmark = pytest.mark.learn
 
@@ -27,9 +29,9 @@ def test_the_rate_goes_up_in_a_line_and_down_in_a_cosine_to_five_percent():
 
 
 def test_stages_come_in_their_order_by_their_shares():
-    ids = [DEFAULT_CURRICULUM.index(stage_at_epoch(epoch, 10, DEFAULT_CURRICULUM)) for epoch in range(10)]
+    ids = [STAGES.index(stage_at_epoch(epoch, 10, STAGES)) for epoch in range(10)]
     assert ids == [0] * 5 + [1] * 3 + [2] * 2
-    assert stage_at_epoch(0, 1, DEFAULT_CURRICULUM) in DEFAULT_CURRICULUM
+    assert stage_at_epoch(0, 1, STAGES) in STAGES
     assert stage_at_epoch(5, 6, (CurriculumStage(),)) == CurriculumStage()
 
 

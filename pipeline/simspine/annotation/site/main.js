@@ -2,7 +2,7 @@
 
 import { Rig } from "./geometry.js";
 import { HOW, Labels, SEE, asked, counterparts, isGuess } from "./labels.js";
-import { PointCard, PointList, Timeline, showAgreement } from "./panel.js";
+import { PointCard, PointList, Timeline } from "./panel.js";
 import { View } from "./view.js";
 
 const ORDER = ["Spine", "Skin", "Head", "Trunk", "Arms", "Legs", "Feet", "Other"];
@@ -335,7 +335,7 @@ class App {
     const acts = {
       undo: () => this.travel("undo"), redo: () => this.travel("redo"), previous: () => this.goTo(this.frame - 1), next: () => this.goTo(this.frame + 1),
       accept: () => this.acceptFrame(), hidden: () => this.flag("hidden"), absent: () => this.flag("absent"), ghost: () => this.takeGhosts([this.point]),
-      ghosts: () => this.takeGhosts(this.order), batch: () => this.newBatch(), help: () => find("help").showModal(), agree: () => showAgreement(find("agree")),
+      ghosts: () => this.takeGhosts(this.order), batch: () => this.newBatch(), help: () => find("help").showModal(),
       theme: () => this.theme(), fit: () => this.views.forEach((view) => view.fit(view.fitted === "person" ? "image" : "person")), acceptPoint: () => this.accept([this.active], [this.point]), exchange: () => this.exchange(),
       panel: () => document.body.classList.toggle("open"),
     };

@@ -160,39 +160,3 @@ export class Timeline {
     pen.fillRect((app.frame / Math.max(1, scores.length)) * width + wide / 2 - 1, 0, 2, height);
   }
 }
-
-// How far annotators agree, as a table in a dialog.
-export async function showAgreement(dialog) {
-  const answer = await fetch("api/agreement");
-  const { annotators, rows } = await answer.json();
-  const body = dialog.querySelector("[data-part=agreement]");
-  if (!rows.length) {
-    const who = annotators.length < 2 ? `Only ${annotators.join(", ")} has annotated this recording.` : "No point was decided by two annotators in the same image.";
-    body.replaceChildren(make("p", { text: `${who} Let another person open it with --annotator NAME.` }));
-  } else {
-    const head = ["point", "pairs", "median px", "90 % px", "% of size", "same flag"];
-    const number = (value, digits) => (value === null ? "–" : value.toFixed(digits));
-    body.replaceChildren(
-      make("p", { text: `Between ${annotators.join(", ")}. Size: root of the area of the box around the person.` }),
-      make(
-        "table",
-        {},
-        make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col", text })))),
-        make(
-          "tbody",
-          {},
-          ...rows.map((row) =>
-            make(
-              "tr",
-              {},
-              make("th", { scope: "row", text: row.point }),
-              ...[[row.count, 0], [row.median_px, 1], [row.p90_px, 1], [row.share === null ? null : 100 * row.share, 2]].map(([value, digits]) => make("td", { class: "number", text: number(value, digits) })),
-              make("td", { class: "number", text: row.same_visibility === null ? "–" : `${Math.round(100 * row.same_visibility)} %` }),
-            ),
-          ),
-        ),
-      ),
-    );
-  }
-  dialog.showModal();
-}
