@@ -349,7 +349,8 @@ def markers_and_jacobian(tree: Tree, z: np.ndarray):
     """Marker positions (markers, 3) m and Jacobian (markers, free, 3) at the free coordinates z (free,)."""
     slots = tree.slot_kind.size
     q = tree.rest.copy()
-    q[tree.free] = z
+    for i in range(z.size):  # an assignment at an array of indices takes two seconds more to compile
+        q[tree.free[i]] = z[i]
     factor = np.empty(q.size)
     apply_couplers_to_frame(tree, q, factor)
     R = np.empty((tree.bodies, 3, 3))
@@ -378,7 +379,8 @@ def moved_poses(tree: Tree, z: np.ndarray, body: np.ndarray, column: np.ndarray,
     direction, centre, rate = np.empty((slots, 3)), np.empty((slots, 3)), np.empty(slots)
     out = np.zeros((z.shape[0], body.size, 4, 4))
     for t in range(z.shape[0]):
-        q[tree.free] = z[t]
+        for i in range(z.shape[1]):
+            q[tree.free[i]] = z[t, i]
         apply_couplers_to_frame(tree, q, factor)
         bodies_pose(tree, q, R, p, direction, centre, rate)
         for i in range(body.size):

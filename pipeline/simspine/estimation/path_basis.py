@@ -74,7 +74,8 @@ class Basis:
     def acceleration_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """First control point (rows,) of each of the rows of `accelerations`, and its entries (rows, reach)."""
         shape = self.accelerations.shape[0], self.lags + 1
-        return self.accelerations.indices.reshape(shape)[:, 0], self.accelerations.data.reshape(shape)
+        first = self.accelerations.indices.reshape(shape)[:, 0].astype(self.first.dtype)
+        return first, self.accelerations.data.reshape(shape)
 
     @cached_property
     def point_of_frame(self) -> np.ndarray:
