@@ -187,8 +187,8 @@ def named_notes(*keys: str) -> tuple[Statement, ...]:
 class TrialSection:
     """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
 
-    glance: what comes first. figures: of the angles; checks: of cameras and markers. posture: the spine of a single
-    frame. methods: text for a paper; references: what it cites.
+    glance: what comes first. figures: of the angles; checks, fit: of cameras and markers. posture: the spine of a
+    single frame. methods: text for a paper; references: what it cites.
     """
 
     name: str
@@ -200,6 +200,7 @@ class TrialSection:
     player: PackedScene | None = None
     glance: tuple[Statement, ...] = ()
     checks: tuple[Picture, ...] = ()
+    fit: tuple[PageTable, ...] = ()
     posture: tuple[Picture, ...] = ()
     methods: str = ""
     references: tuple[Statement, ...] = ()
