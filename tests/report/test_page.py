@@ -163,7 +163,10 @@ def test_ten_trials_with_pictures_stay_small(tmp_path):
     rng = np.random.default_rng(0)
     photo = encode_jpeg(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
     figure = canvas.figure_svg(
-        availability_figure(np.arange(200) / 10, [f"m{i}" for i in range(37)], np.repeat(rng.integers(0, 6, (10, 37)), 20, 0)), "f"
+        availability_figure(
+            np.arange(200) / 10, [f"m{i}" for i in range(37)], rng.integers(0, 6, (10, 37)).repeat(20, 0)
+        ),
+        "f",
     )
     trials = tuple(
         c.TrialSection(f"t{i}", overlays=(c.Picture("o", "o", data=photo),), figures=(c.Picture("f", "f", svg=figure),))

@@ -83,7 +83,7 @@ def _bands_of(config: Config) -> tuple[Path, ...]:
     return (Path(config.report.bands),) if config.report.bands else ()
 
 
-def _write_trial_page(context: Context, trial: str) -> dict:
+def _write_trial_page(context: Context, trial: str) -> None:
     config = context.config
     section = _part_section(_read_part(config, context.subject, trial), config, "t1", apart=True)
     content = ReportContent(
@@ -91,7 +91,6 @@ def _write_trial_page(context: Context, trial: str) -> dict:
         home=("../report.html", f"{config.name}, all trials"),
     )  # fmt: skip
     write_report(page_of_trial(context.paths.results, context.subject, trial), content)
-    return {}
 
 
 def write_report_of(config: Config) -> Path:
@@ -151,10 +150,6 @@ def page_task(config: Config) -> StageTask:
     """`write_report_of` as a task."""
     results = Path(config.results)
 
-    def work() -> dict:
-        write_report_of(config)
-        return {}
-
     contexts = [Context(config, subject) for subject in config.subjects]
     videos = (video for context in contexts for trial in context.trials for video in context.capture(trial).videos)
     inputs = [
@@ -167,7 +162,7 @@ def page_task(config: Config) -> StageTask:
         inputs=tuple(inputs),
         outputs=(results / "report.html",),
         settings=provenance_of_results(config),
-        work=work,
+        work=partial(write_report_of, config),
     )
 
 
