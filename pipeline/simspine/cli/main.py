@@ -20,7 +20,6 @@ from simspine.cli.cameras import cameras_group
 from simspine.cli.data import (
     check_quality_command,
     compare_command,
-    cycles_command,
     export_command,
     overlay_command,
     validate_dataset_command,
@@ -56,7 +55,7 @@ STAGE_COMMANDS = {
 COMMAND_GROUPS = {
     "Start": ("demo", "init", "doctor", "run", "add-spine", "back", "status"),
     "Stages, which run also does": ("detect", *STAGE_COMMANDS, "export"),
-    "Results": ("report", "compare", "summary", "view", "overlay", "plot-cycles", "validate", "verify"),
+    "Results": ("report", "compare", "summary", "view", "overlay", "validate", "verify"),
     "Cameras and labels": ("cameras", "annotate", "annotations"),
     "Models, synthetic data, training, benchmarks": ("model", "capture", "train", "bench", "benchmark", "warmup"),
 }
@@ -472,7 +471,6 @@ for _command in (
     check_quality_command,
     view_command,
     compare_command,
-    cycles_command,
     export_command,
     overlay_command,
     annotate_command,
