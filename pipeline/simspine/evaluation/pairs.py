@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
 from simspine.core.types import WORLD_FRAMES
@@ -149,15 +150,15 @@ def _first_names_text(names: Iterable[str]) -> str:
 
 
 def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[str, ...]) -> PointPair:
-    exact = _point_columns(true.values, true.names, names)
+    exact = columns_by_name(true.values, true.names, names)
     estimate = np.full(exact.shape, np.nan)
     deviation = None
     if found is not None:
         _, rows, own = np.intersect1d(true.frames, found.frames, return_indices=True)
-        estimate[rows] = _in_axes_of_truth(_point_columns(found.values, found.names, names)[own], found, true)
+        estimate[rows] = _in_axes_of_truth(columns_by_name(found.values, found.names, names)[own], found, true)
         if found.deviation is not None:
             deviation = np.full(exact.shape, np.nan)
-            deviation[rows] = _point_columns(found.deviation, found.names, names)[own]
+            deviation[rows] = columns_by_name(found.deviation, found.names, names)[own]
     return PointPair(
         true.subject,
         true.trial,
@@ -169,15 +170,6 @@ def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[s
         truth=exact,
         deviation=deviation,
     )
-
-
-def _point_columns(values: np.ndarray, there: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """Columns of the names wanted; NaN for those that are not there."""
-    out = np.full((len(values), len(wanted), *values.shape[2:]), np.nan)
-    for i, name in enumerate(wanted):
-        if name in there:
-            out[:, i] = values[:, there.index(name)]
-    return out
 
 
 def _in_axes_of_truth(xyz: np.ndarray, found: PointSequence, true: PointSequence) -> np.ndarray:
