@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, naming_content, require_file_name, require_known
+from simspine.core.errors import InputError, naming_content, needing_extra, require_file_name, require_known
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.types import Camera
 from simspine.io.atomic import check_version, write_text
@@ -480,10 +480,8 @@ class TorchWindows:
             item = self.transform(item)
         if not self.tensors:
             return item
-        try:
+        with needing_extra("tensors=True", "learn"):
             import torch
-        except ImportError:
-            raise InputError("tensors need PyTorch: install simspine[learn], or use tensors=False.") from None
         return {
             name: torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else value
             for name, value in item.items()

@@ -21,10 +21,10 @@ from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
 from simspine.core.types import Forced, ForcedKind, Markers, Origin
+from simspine.evaluation.validation_records import TrialRecord
 from simspine.evaluation.validation_tables import (
     VALIDATION_NOTES,
     VALIDATION_TITLES,
-    curvature_records,
     validation_cells,
     validation_tables_of,
 )
@@ -259,10 +259,10 @@ def _clinical_degrees(angle: float | None) -> str:
 # The data set compared with the literature, as tables of the page.
 
 
-def validation_text_tables(dataset) -> tuple[PageTable, ...]:
+def validation_text_tables(some: Sequence[TrialRecord]) -> tuple[PageTable, ...]:
     """The tables of `validation_tables_of`, folded under their titles; empty ones are left out."""
     made = []
-    for name, rows in validation_tables_of(curvature_records(dataset)).items():
+    for name, rows in validation_tables_of(some).items():
         if len(rows):
             header, lines = validation_cells(name, rows)
             made.append(PageTable(header, lines, VALIDATION_NOTES[name], VALIDATION_TITLES[name]))

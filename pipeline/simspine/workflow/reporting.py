@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from simspine.core.arrays import evenly_spread
+from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.solved_trial import SolvedTrial
@@ -107,7 +108,7 @@ def write_report_of(config: Config) -> Path:
     front = replace(front, comparisons=tuple(filter(None, map(comparison_table, figures.values()))))
     if dataset.is_file() and len(names) > 1:  # tables over all of it
         with DatasetFile(dataset) as data:
-            front = replace(front, validation_tables=validation_text_tables(data))
+            front = replace(front, validation_tables=validation_text_tables(trial_records(data)))
     write_report(path, front)
     return path
 
