@@ -6,10 +6,8 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
-from simspine.core.arrays import evenly_spread
 from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
@@ -47,17 +45,14 @@ from simspine.workflow.up_to_date import StageTask
 from simspine.workflow.views import ContactEvents, cycle_picture
 
 MAX_PLAYER_FRAMES = 1000  # frames a player holds where there are many trials: 1.4 MB a page
-MAX_CURVE_POINTS = 60  # of the small picture of a trial's lordosis
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What the data set's page wants of a trial. section: its findings alone, where it has a page of its own. curve:
-    lordosis over the trial for a small picture, degrees; NaN where frames were rejected."""
+    """What the data set's page wants of a trial. section: its findings alone, where it has a page of its own."""
 
     section: TrialSection
     link: str
-    curve: tuple[float, ...]
     caveats: Caveats
     figures: tuple[ClinicalFigure, ...]
 
@@ -121,11 +116,9 @@ def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
         link = f"report/{quote(page_of_trial(Path(config.results), subject, trial).name)}"
     else:
         section = _part_section(found, config, f"t{order}", apart)
-    lordosis = np.where(found.rejected, np.nan, np.degrees(found.spine.lla))
     return _Part(
         section=section,
         link=link,
-        curve=tuple(lordosis[evenly_spread(len(lordosis), MAX_CURVE_POINTS)].tolist()),
         caveats=trial_caveats(found),
         figures=(*found.curvature_figures, *found.clinical_figures),
     )
@@ -178,7 +171,6 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     sections, links = [part.section for part in parts], [part.link for part in parts if part.link]
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
     origin = provenance_of_results(config)
-    box = not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory")
     image_settings = {"detector": _detector(config), "filter": _low_pass(config)}
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     unused = tuple({"blazepose", "spinepose"} - {config.detection.detector.partition("_")[0]})
@@ -189,9 +181,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         subtitle=", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()),
         summary=_summary_with_clocks(summary, config, sections),
         findings=tuple(findings) if links else (),
-        inferred=box["inferred"],
-        forced=box["forced"],
-        assumed=box["assumed"],
+        **not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory"),
         overview=_overview_table(summary["trials"], parts),
         trials=() if links else tuple(sections),
         provenance=Provenance(
@@ -270,9 +260,8 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
             )
             for (name, entry), part in zip(trials.items(), parts, strict=True)
         ),
-        "The small curves are lumbar lordosis over each trial, all on one scale. LLA, TKA: means, with their verdicts.",
+        "LLA, TKA: means, with their verdicts.",
         links=links,
-        curves=tuple(part.curve for part in parts),
     )
 
 
