@@ -74,7 +74,7 @@ def _of_capture(folder: Path) -> Iterator[PointSequence]:
         subject = path.parent.name
         trial, frames = path.stem.removeprefix(f"{subject}_"), np.arange(len(found["lla"]))
         names, angle = angle_names(found["levels"]), stacked_angles(found["lla"], found["tka"], found["angles"])
-        yield PointSequence(subject, trial, frames, names, angle, ANGLE_AXES, rate=found["motion"].rate)
+        yield PointSequence(subject, trial, frames, names, values=angle, axes=ANGLE_AXES, rate=found["motion"].rate)
 
 
 def angle_names(levels: Sequence[str]) -> tuple[str, ...]:

@@ -299,7 +299,9 @@ def _of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointS
     numbers = round(markers.start * markers.rate) + np.arange(markers.frames)
     keep = numbers % step == 0
     xyz = markers.xyz[keep]
-    return PointSequence(subject, trial, numbers[keep], markers.names, xyz, markers.frame, rate=markers.rate)
+    return PointSequence(
+        subject, trial, numbers[keep], markers.names, values=xyz, axes=markers.frame, rate=markers.rate
+    )
 
 
 def sequences_of_subjects(

@@ -272,7 +272,7 @@ def add_legend(image: np.ndarray, kinds: Collection[str]) -> np.ndarray:
 def _draw_symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
     across = np.array([[-4.2, 0], [4.2, 0]]) * unit + at
     if kind in ("detected", "skin", "estimated", "inferred", "swapped", "pruned"):
-        draw_point(image, at, 2.2 * unit, to_bgr(YELLOW if kind == "skin" else SKY), kind)
+        draw_point(image, at, 2.2 * unit, to_bgr(YELLOW if kind == "skin" else SKY), how=kind)
     if kind == "swapped":
         draw_ring(image, at, 4.0 * unit, colour=to_bgr(GREEN), width=unit)
     if kind == "pruned":
@@ -288,7 +288,7 @@ def _draw_symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> N
         colour = to_bgr(ORANGE if kind == "spine_inferred" else VERMILLION)
         for end in across:
             draw_line(image, np.array([end, at + 0.75 * (end - at)]), colour, unit)
-        draw_point(image, at, 1.7 * unit, colour, kind.removeprefix("spine_"))
+        draw_point(image, at, 1.7 * unit, colour, how=kind.removeprefix("spine_"))
     if kind == "unsure":
         for step, radius in ((-3.8, 0.7), (-1.2, 1.2), (2.6, 1.9)):
             place = at + np.array([step * unit, 0])

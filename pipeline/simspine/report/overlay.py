@@ -134,7 +134,7 @@ def _draw_detections(picture: np.ndarray, layer: OverlayLayer, unit: float) -> N
     skin = is_skin_marker(layer.detected)
     for name, point in layer.detected.items():
         how = "inferred" if name in layer.inferred else "estimated" * (name in layer.estimated)
-        canvas.draw_point(picture, point, unit * 2.4, to_bgr(YELLOW if name in skin else SKY), how)
+        canvas.draw_point(picture, point, unit * 2.4, to_bgr(YELLOW if name in skin else SKY), how=how)
         if name in layer.swapped:
             canvas.draw_ring(picture, point, unit * 4.6, colour=DARK_GROUND, width=unit * 2.0)
             canvas.draw_ring(picture, point, unit * 4.6, colour=to_bgr(GREEN), width=unit * 1.1)

@@ -135,7 +135,7 @@ def _draw_body(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
     for name, point in there.items():
         how = _known_how(person, name)
         size = unit * 3.0 * (1.0 if how else _confidence_weight(point))
-        canvas.draw_point(picture, point[:2], size, _point_colour(name), how)
+        canvas.draw_point(picture, point[:2], size, _point_colour(name), how=how)
 
 
 def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
@@ -161,7 +161,7 @@ def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
         size = unit * 3.2 * (1.0 if how else _confidence_weight(person.points[name]))
         if how == "inferred":
             canvas.draw_disc(picture, place, size, DARK_GROUND)  # over the curve
-        canvas.draw_point(picture, place, size, to_bgr(VERMILLION), how, edge=LABEL_WHITE)
+        canvas.draw_point(picture, place, size, to_bgr(VERMILLION), how=how, edge=LABEL_WHITE)
 
 
 def _known_how(person: DrawnPerson, *names: str) -> str:
