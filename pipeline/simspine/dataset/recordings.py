@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, naming_content, needing_extra, require_file_name, require_known
+from simspine.core.errors import InputError, naming_content, require_file_name, require_known
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.types import Camera
 from simspine.io.atomic import check_version, write_text
@@ -456,33 +456,24 @@ class Windows:
     def __iter__(self) -> Iterator[Window]:
         return (self[i] for i in range(len(self)))
 
-    def torch(self, transform: Callable[[dict], dict] | None = None, tensors: bool = True) -> "TorchWindows":
+    def torch(self, transform: Callable[[dict], dict] | None = None) -> "TorchWindows":
         """These windows as a data set for `torch.utils.data.DataLoader`; see `TorchWindows`."""
-        return TorchWindows(self, transform, tensors)
+        return TorchWindows(self, transform)
 
 
 class TorchWindows:
-    """A map-style data set: `len(data)`, `data[i]` = {field: tensor}, with the fields of the windows.
+    """A map-style data set: `len(data)`, `data[i]` = {field: array}, with the fields of the windows.
 
-    transform: called with the dictionary of arrays before they become tensors. tensors=False leaves NumPy arrays, and
-    PyTorch unimported. Safe with several workers: each opens the file for itself.
+    PyTorch's `DataLoader` makes tensors of the arrays, and of texts (`status`) none. transform: called with each
+    dictionary. Safe with several workers: each opens the file for itself.
     """
 
-    def __init__(self, windows: Windows, transform: Callable[[dict], dict] | None = None, tensors: bool = True):
-        self.windows, self.transform, self.tensors = windows, transform, tensors
+    def __init__(self, windows: Windows, transform: Callable[[dict], dict] | None = None):
+        self.windows, self.transform = windows, transform
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item: dict[str, Any] = self.windows[int(index)].arrays(self.windows.fields)
-        if self.transform is not None:
-            item = self.transform(item)
-        if not self.tensors:
-            return item
-        with needing_extra("tensors=True", "learn"):
-            import torch
-        return {
-            name: torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else value
-            for name, value in item.items()
-        }
+        return item if self.transform is None else self.transform(item)
