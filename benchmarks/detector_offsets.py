@@ -65,7 +65,7 @@ def offsets_of_trials(predictions: Iterable[PointSequence], truth: Sequence[Poin
     wanted = (*(name for of in SPINE_REGIONS.values() for name in of), *HIP_PAIR, *SHOULDER_PAIR)
     rows = []
     for pair, true in zip(pair_with_truth(predictions, truth, wanted), truth, strict=True):
-        axes = trunk_axes(true.names, true.xyz, MIN_SEGMENT_LENGTH_M)
+        axes = trunk_axes(true.names, true.values, MIN_SEGMENT_LENGTH_M)
         _check_sides(pair, true, axes)
         for region, offset in _offsets_by_region(pair, axes).items():
             rows.append({"region": region, "subject": pair.subject, **dict(zip(AXES, offset, strict=True))})
@@ -102,7 +102,7 @@ def _check_sides(pair: PointPair, true: PointSequence, axes: Mapping[str, np.nda
                     f"{pair.subject}/{pair.trial}: {left} and {right} are exchanged, here or in the truth."
                 )
     if "thorax" in axes and "Nose" in true.names:
-        ahead = true.select(("Neck", "Nose")).xyz
+        ahead = true.select(("Neck", "Nose")).values
         forward = (axes["thorax"][..., 0] * (ahead[:, 1] - ahead[:, 0])).sum(-1)
         if np.isfinite(forward).any() and np.nanmedian(forward) < 0:
             raise InputError(f"{pair.subject}/{pair.trial}: the true nose is behind; are left and right exchanged?")

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import click
@@ -33,7 +32,7 @@ def test_help_lists_the_stages_in_the_order_of_the_data():
     assert [name for name in main.commands if name in STAGE_NAMES] == order
     places = [text.index(f"\n  {stage} ") for stage in order]
     assert places == sorted(places)
-    for command in ("report", "summary", "init", "doctor", "model"):
+    for command in ("report", "summary", "init", "doctor"):
         assert f"\n  {command} " in whole
 
 
@@ -110,22 +109,6 @@ def test_a_warning_is_one_line_and_the_work_goes_on(command):
     done = command(work)
     assert (done.exit_code, done.stdout) == (0, "done\n")
     assert done.stderr == "warning: the clock is late\n"
-
-
-def test_model_build_writes_a_model(tmp_path):
-    out = tmp_path / "body.osim"
-    done = call("model", "build", "coupled", "--markers", "blazepose", "--out", out)
-    assert done.exit_code == 0, done.output
-    root = ElementTree.parse(out).getroot()
-    assert root.tag == "OpenSimDocument"
-    assert {"LKnee", "Spine_03_virtual"} <= {marker.get("name") for marker in root.iter("Marker")}
-
-
-def test_model_build_of_an_unknown_recipe_writes_nothing(tmp_path):
-    done = call("model", "build", "couple", "--out", tmp_path / "body.osim")
-    assert done.exit_code == 2
-    assert "Did you mean 'coupled'?" in done.stderr
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [("run", "lims-only"), ("doctor", "--config", "lims-only")])
@@ -266,6 +249,6 @@ def test_numbas_settings_of_a_strangers_folder_are_not_taken(tmp_path, monkeypat
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=kept, capture_output=True, text=True)
         assert done.stdout == "''\n", done.stderr
     monkeypatch.chdir(tmp_path)
-    refused = call("model", "list")
+    refused = call("status")
     assert refused.exit_code == 2
     assert ".numba_config.yaml in this folder changes how simspine computes" in refused.stderr

@@ -226,7 +226,7 @@ def check_points_table(space):
 
     (sequence,) = read_point_sequences("points.npz")
     assert sequence.names == tuple(space["names"])
-    assert len(sequence.xyz) == 100
+    assert len(sequence.values) == 100
 
 
 def check_copy(space):

@@ -2,7 +2,6 @@
 
 import pickle
 import sys
-import types
 
 import cv2
 import h5py
@@ -138,26 +137,15 @@ def test_a_window_reads_only_its_own_frames(data, monkeypatch):
 
 def test_torch_adapter_needs_no_torch(data):
     assert "torch" not in sys.modules or sys.modules["torch"] is not None
-    items = data.windows(50, fields=("markers", "valid")).torch(tensors=False, transform=lambda d: d | {"n": 1})
+    items = data.windows(50, fields=("markers", "valid")).torch(transform=lambda d: d | {"n": 1})
     assert len(items) == 9
     assert items[0]["markers"].shape == (50, 15, 3)
     assert items[0]["n"] == 1
     np.testing.assert_array_equal(items[8]["markers"], data["S1/Walking_2"].window(100, 50).markers)
 
 
-def test_torch_adapter_gives_tensors(data, monkeypatch):
-    """A stand-in for PyTorch: what DataLoader uses of a data set is its length and its items."""
-    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(from_numpy=lambda array: ("tensor", array)))
-    item = data.windows(50, fields=("markers", "status")).torch()[0]
-    assert item["markers"][0] == "tensor"
-    assert item["status"].dtype.kind == "U"  # texts stay
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(InputError, match=r"simspine\[learn\]"):
-        _ = data.windows(50).torch()[0]
-
-
 def test_handed_to_another_process(data):
-    items = data.windows(50).torch(tensors=False)
+    items = data.windows(50).torch()
     copy = pickle.loads(pickle.dumps(items))
     np.testing.assert_array_equal(copy[3]["markers"], items[3]["markers"])
     copy.windows.recordings[0].data.close()

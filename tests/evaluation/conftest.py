@@ -5,7 +5,9 @@ import pytest
 
 from simspine.anatomy.curvature import MOTION_PLANES, SPINE_LEVELS, SPINE_MARKERS
 from simspine.core.types import Forced, Markers, Motion
-from simspine.io.dataset_write import Dataset, SubjectData, TrialData
+from simspine.evaluation.validation_records import trial_records
+from simspine.io.dataset_read import DatasetFile
+from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
 
 RATE = 50.0
 ACTIONS = ("Directions 1", "Directions 2", "Walking", "juggling")
@@ -74,3 +76,20 @@ def small_dataset() -> Dataset:
 def make():
     """`make_dataset` for tests that want another one."""
     return make_dataset
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Records of a data set, by way of its file."""
+
+    def written(dataset):
+        write_dataset(tmp_path / "set.h5", dataset)
+        with DatasetFile(tmp_path / "set.h5") as file:
+            return trial_records(file)
+
+    return written
+
+
+@pytest.fixture
+def small_records(small_dataset, recorded):
+    return recorded(small_dataset)

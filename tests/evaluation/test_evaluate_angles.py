@@ -11,11 +11,11 @@ from simspine.core.types import Motion
 from simspine.evaluation.angle_protocol import (
     CONSTANT_CONTROL,
     MEAN_CONTROL,
-    AngleSequence,
     angle_names,
     evaluate_angles,
     read_angles,
 )
+from simspine.evaluation.point_sources import PointSequence
 from simspine.io.hdf5 import write_store
 
 NAMES = angle_names(("L5-S1", "L4-L5"))
@@ -27,14 +27,14 @@ def truth(subjects=("S9", "S11"), seed=4):
     for subject in subjects:
         angle = random.normal(scale=0.1, size=(50, len(NAMES)))
         angle[:, 0] = np.radians(40 + 5 * np.sin(np.linspace(0, 6.28, 50)))
-        yield AngleSequence(subject, "Walking_1", np.arange(50), NAMES, angle, rate=50.0)
+        yield PointSequence(subject, "Walking_1", np.arange(50), NAMES, angle, "angles", rate=50.0)
 
 
 def test_a_known_error_comes_back_in_degrees():
     true = tuple(truth())
     off = np.zeros(len(NAMES))
     off[0], off[NAMES.index("L4-L5 axial rotation")] = np.radians(4), np.radians(-3)
-    found = [replace(s, angle=s.angle + off, deviation=np.full(s.angle.shape, np.radians(2))) for s in true]
+    found = [replace(s, values=s.values + off, deviation=np.full(s.values.shape, np.radians(2))) for s in true]
     curves, levels = evaluate_angles({"ours": found}, true)
     row = {c: curves.value("ours", "LLA", c) for c in ("RMSE", "bias", "bias-free", "change", "r", "coverage", "found")}
     assert row == pytest.approx(
@@ -49,9 +49,9 @@ def test_a_known_error_comes_back_in_degrees():
 def test_controls_know_no_frame():
     """A trial's mean has the error of motion only: of a sine of 5°, 5/√2. Other people's mean is 10° off."""
     true = tuple(truth())
-    training = [replace(s, angle=s.angle + np.radians(10)) for s in truth(("S1",))]
+    training = [replace(s, values=s.values + np.radians(10)) for s in truth(("S1",))]
     curves, _ = evaluate_angles({"ours": true}, true, training)
-    swing = np.degrees(np.std(true[0].angle[:, 0]))
+    swing = np.degrees(np.std(true[0].values[:, 0]))
     assert curves.value(CONSTANT_CONTROL, "LLA", "RMSE") == pytest.approx(swing)
     assert curves.value(CONSTANT_CONTROL, "LLA", "bias") == pytest.approx(0, abs=1e-9)
     assert curves.value(MEAN_CONTROL, "LLA", "bias") == pytest.approx(10)
@@ -64,7 +64,7 @@ def test_controls_know_no_frame():
 def test_intervals_span_from_one_person_to_the_other():
     """Off by 3° in one, 5° in the other: drawn anew, both may be the one or the other."""
     true = tuple(truth())
-    found = [replace(s, angle=s.angle + np.radians(off)) for s, off in zip(true, (3, -5), strict=True)]
+    found = [replace(s, values=s.values + np.radians(off)) for s, off in zip(true, (3, -5), strict=True)]
     curves, _ = evaluate_angles({"ours": found}, true)
     assert curves.value("ours", "LLA", "RMSE") == pytest.approx(np.sqrt((9 + 25) / 2))
     assert curves.value("ours", "LLA", "RMSE, 95 % by subject") == pytest.approx((3, 5))
@@ -73,8 +73,8 @@ def test_intervals_span_from_one_person_to_the_other():
 def test_levels_and_frames_that_a_method_lacks_are_said():
     true = tuple(truth())
     some = [
-        AngleSequence("S9", "walking 1", np.arange(25), NAMES[:2], true[0].angle[:25, :2]),
-        AngleSequence("S11", "Walking_1", np.arange(50), NAMES[:2], true[1].angle[:, :2]),
+        PointSequence("S9", "walking 1", np.arange(25), NAMES[:2], true[0].values[:25, :2], "angles"),
+        PointSequence("S11", "Walking_1", np.arange(50), NAMES[:2], true[1].values[:, :2], "angles"),
     ]
     curves, levels = evaluate_angles({"few": some}, true)
     assert curves.value("few", "LLA", "found") == pytest.approx(0.75)
@@ -84,11 +84,11 @@ def test_levels_and_frames_that_a_method_lacks_are_said():
 
 
 def test_a_table_keeps_everything(tmp_path):
-    wrote = [replace(s, deviation=np.abs(s.angle)) for s in truth()]
+    wrote = [replace(s, deviation=np.abs(s.values)) for s in truth()]
     write_angles(tmp_path / "angles.npz", wrote)
     for a, b in zip(read_angles(tmp_path / "angles.npz"), wrote, strict=True):
         assert (a.subject, a.trial, a.action, a.names, a.rate) == (b.subject, b.trial, b.action, b.names, b.rate)
-        for name in ("frames", "angle", "deviation"):
+        for name in ("frames", "values", "deviation"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
 
 
@@ -100,8 +100,8 @@ def test_a_capture_holds_true_angles_and_trc_files_none(tmp_path):
     write_store(path, motion=motion, levels=["L5-S1", "L4-L5"], angles=levels, lla=lla, tka=tka)
     (found,) = read_angles(tmp_path)
     assert found.names == NAMES
-    np.testing.assert_array_equal(found.angle[:, 1], tka)
-    np.testing.assert_array_equal(found.angle[:, NAMES.index("L4-L5 lateral bending")], levels[:, 1, 1])
+    np.testing.assert_array_equal(found.values[:, 1], tka)
+    np.testing.assert_array_equal(found.values[:, NAMES.index("L4-L5 lateral bending")], levels[:, 1, 1])
     (tmp_path / "S9_x.trc").write_text("x")
     with pytest.raises(InputError, match="hold no angles"):
         read_angles(tmp_path / "S9_x.trc")
@@ -114,9 +114,9 @@ def test_nonsense_is_refused():
     with pytest.raises(InputError, match=r"predicted are S1/Walking_1; true are S9/Walking_1"):
         evaluate_angles({"ours": tuple(truth(("S1",)))}, true)
     with pytest.raises(InputError, match="shape"):
-        AngleSequence("S9", "x", [0, 1], ("LLA",), np.zeros((2, 2)))
+        PointSequence("S9", "x", [0, 1], ("LLA",), np.zeros((2, 2)), "angles")
     with pytest.raises(InputError, match="each may be there once"):
-        AngleSequence("S9", "x", [1, 1], ("LLA",), np.zeros((2, 1)))
+        PointSequence("S9", "x", [1, 1], ("LLA",), np.zeros((2, 1)), "angles")
 
 
 def test_angles_in_degrees_are_refused(tmp_path):
@@ -128,11 +128,11 @@ def test_angles_in_degrees_are_refused(tmp_path):
     np.savez(path, **columns | {"angle": np.degrees(columns["angle"])})
     with pytest.raises(InputError, match=r"mine\.npz: .*S9/Walking_1: LLA is .*in radians, within ±2π"):
         read_angles(path)
-    small = [replace(s, angle=s.angle * 0.01) for s in true]
-    noisy = [replace(s, angle=np.degrees(s.angle) * np.linspace(0.7, 1.3, len(NAMES))) for s in small]
+    small = [replace(s, values=s.values * 0.01) for s in true]
+    noisy = [replace(s, values=np.degrees(s.values) * np.linspace(0.7, 1.3, len(NAMES))) for s in small]
     with pytest.raises(InputError, match=r"mine: .*in degrees; hand them in in radians"):
         evaluate_angles({"mine": noisy}, small)
-    evaluate_angles({"too large": [replace(s, angle=s.angle * 5) for s in small]}, small)
+    evaluate_angles({"too large": [replace(s, values=s.values * 5) for s in small]}, small)
 
 
 def test_names_that_are_no_angles_of_the_truth_are_noted():
@@ -148,9 +148,9 @@ def test_turns_of_a_person_who_walks_in_circles_are_no_degrees():
     """Twenty turns of the pelvis, counted or not, are the same rotation."""
     names = (*NAMES, "pelvis axial rotation")
     turning = np.linspace(0, 40 * np.pi, 50)[:, None]
-    true = tuple(replace(s, names=names, angle=np.hstack([s.angle, turning])) for s in truth())
+    true = tuple(replace(s, names=names, values=np.hstack([s.values, turning])) for s in truth())
     within = np.angle(np.exp(1j * turning))
-    found = [replace(s, angle=np.hstack([s.angle[:, :-1], within])) for s in true]
+    found = [replace(s, values=np.hstack([s.values[:, :-1], within])) for s in true]
     for predicted, exact in ((found, true), (true, found)):
         _, levels = evaluate_angles({"mine": predicted}, exact)
         assert levels.value("mine", "pelvis", "axial rotation RMSE") == pytest.approx(0, abs=1e-6)

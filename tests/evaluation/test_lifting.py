@@ -20,7 +20,7 @@ def spine_errors(shift, true):
             s.trial,
             s.frames,
             REST,
-            s.select(REST).xyz - s.select([ROOT_POINT]).xyz + shift,
+            s.select(REST).values - s.select([ROOT_POINT]).values + shift,
             s.axes,
             s.camera,
         )
@@ -44,8 +44,8 @@ def test_the_root_put_back_counts_with_zero_error():
 def test_scale_and_turn_are_taken_out_by_the_measures_that_should():
     true = truth()
     turn = Rotation.from_euler("xyz", (0.3, -0.2, 0.9)).as_matrix().T
-    larger, _ = evaluate_lifting({"net": moved(true, lambda s: 1.2 * s.xyz)}, true)
-    turned, _ = evaluate_lifting({"net": moved(true, lambda s: s.xyz @ turn + 3)}, true)
+    larger, _ = evaluate_lifting({"net": moved(true, lambda s: 1.2 * s.values)}, true)
+    turned, _ = evaluate_lifting({"net": moved(true, lambda s: s.values @ turn + 3)}, true)
     assert larger.value("net", "all", "N-MPJPE spine") == pytest.approx(0, abs=1e-9)
     assert larger.value("net", "all", "MPJPE spine") > 100
     assert turned.value("net", "all", "N-MPJPE spine") > 100
@@ -56,7 +56,7 @@ def test_scale_and_turn_are_taken_out_by_the_measures_that_should():
 def test_frames_at_one_hertz_count():
     """Every 50th frame is exact, all others are far off."""
     true = truth((("S9", "Walking_1", 120),), step=1)
-    off = moved(true, lambda s: s.xyz + np.where(s.frames % 50 == 0, 0, 1)[:, None, None] * s.xyz)
+    off = moved(true, lambda s: s.values + np.where(s.frames % 50 == 0, 0, 1)[:, None, None] * s.values)
     regions, actions = evaluate_lifting({"net": off}, true)
     assert regions.value("net", "all", "MPJPE spine") == 0
     assert "3 frames" in regions.notes[-1]
@@ -70,7 +70,7 @@ def test_both_means_and_the_published_rows():
     true = truth()
     noise = np.random.default_rng(3).normal(scale=0.02, size=(37, 3))
     size = {"Walking_1": 1.0, "Sitting_1": 2.0, "Walking_2": 1.0}
-    _, actions = evaluate_lifting({"net": moved(true, lambda s: s.xyz + size[s.trial] * noise)}, true)
+    _, actions = evaluate_lifting({"net": moved(true, lambda s: s.values + size[s.trial] * noise)}, true)
     walking, sitting = (actions.value("net", "all", name) for name in ("Walking", "Sitting"))
     assert actions.value("net", "all", "mean over frames") == pytest.approx((10 * walking + 2 * sitting) / 12)
     assert actions.value("net", "all", "mean over actions") == pytest.approx((walking + sitting) / 2)

@@ -24,7 +24,7 @@ def test_a_known_error_of_each_region_comes_back():
     regions = ("cervical", "thoracic", "lumbar", "body")
     size = {name: 3.0 * k for k, region in enumerate(regions, 1) for name in POINT_COLUMNS[region]}
     shift = 1e-3 * np.array([[size[name], 0, 0] for name in ALL])
-    world, aligned, _ = evaluate_multiview({"ours": moved(true, lambda s: s.xyz + shift)}, true)
+    world, aligned, _ = evaluate_multiview({"ours": moved(true, lambda s: s.values + shift)}, true)
     row = [world.value("ours", "mean over frames", column) for column in POINT_COLUMNS]
     spine = (5 * 3 + 6 * 6 + 4 * 9) / 15
     np.testing.assert_allclose(row, [3, 6, 9, spine, 12, (15 * spine + 22 * 12) / 37])
@@ -37,7 +37,7 @@ def test_rows_by_hand_with_both_means_and_intervals():
     """Off by 1 mm in Walking of S9 (4 frames), 4 mm in Sitting (2), 7 mm in Walking of S11 (6)."""
     off = {"Walking_1": 1e-3, "Sitting_1": 4e-3, "Walking_2": 7e-3}
     true = truth()
-    found = moved(true, lambda s: s.xyz + np.array([0, off[s.trial], 0]))
+    found = moved(true, lambda s: s.values + np.array([0, off[s.trial], 0]))
     world, _, _ = evaluate_multiview({"ours": found}, true)
 
     def cell(row):
@@ -55,7 +55,7 @@ def test_rows_by_hand_with_both_means_and_intervals():
 
 def test_what_is_not_predicted_is_said_and_counts_nowhere():
     true = truth()
-    found = moved(true, lambda s: s.xyz + np.array([0, 2e-3, 0]))[:2]
+    found = moved(true, lambda s: s.values + np.array([0, 2e-3, 0]))[:2]
     world, _, _ = evaluate_multiview({"ours": found}, true)
     assert world.value("ours", "mean over frames", "all") == pytest.approx(2)
     assert "12 frames; 50.0 % of the true places predicted" in world.notes[-1]
@@ -75,7 +75,7 @@ def test_other_axes_and_spellings_are_understood():
     true = truth()
     turned = [
         PointSequence(
-            s.subject, s.trial.replace("_", " "), s.frames, s.names, change_frame(s.xyz, "z_up", "y_up"), "y_up"
+            s.subject, s.trial.replace("_", " "), s.frames, s.names, change_frame(s.values, "z_up", "y_up"), "y_up"
         )
         for s in true
     ]
@@ -89,7 +89,7 @@ def test_other_axes_and_spellings_are_understood():
 
 def test_motion_of_neighbouring_frames_only():
     near = truth((("S9", "Walking_1", 5),), step=1)
-    ramp = moved(near, lambda s: s.xyz + 1e-3 * np.arange(5)[:, None, None] * [1, 0, 0])
+    ramp = moved(near, lambda s: s.values + 1e-3 * np.arange(5)[:, None, None] * [1, 0, 0])
     _, _, motion = evaluate_multiview({"ours": ramp}, near)
     assert motion.value("ours", "mean over frames", "velocity all") == pytest.approx(50)  # 1 mm a frame at 50/s
     assert motion.value("ours", "mean over frames", "acceleration all") == pytest.approx(0, abs=1e-6)
@@ -105,7 +105,7 @@ def test_predictions_that_belong_to_nothing_are_refused():
         evaluate_multiview({"ours": other}, true)
     with pytest.raises(InputError, match="predicted twice"):
         evaluate_multiview({"ours": (*true, true[0])}, true)
-    seen = [PointSequence(s.subject, s.trial, s.frames, s.names, s.xyz, "camera") for s in true]
+    seen = [PointSequence(s.subject, s.trial, s.frames, s.names, s.values, "camera") for s in true]
     with pytest.raises(InputError, match="in the axes 'camera', true in 'z_up'"):
         evaluate_multiview({"ours": seen}, true)
     with pytest.raises(InputError, match="none of the predicted points Tail is one"):
@@ -116,16 +116,16 @@ def test_predictions_that_cannot_be_compared_are_refused_with_the_methods_name()
     true = truth()
     for factor, unit in ((1e3, "millimetres"), (1e2, "centimetres")):
         with pytest.raises(InputError, match=f"^ours: the points of S9/Walking_1 .* seem to be in {unit}"):
-            evaluate_multiview({"good": true, "ours": moved(true, lambda s, f=factor: f * s.xyz)}, true)
-    evaluate_multiview({"small and far": moved(true, lambda s: 0.1 * s.xyz + 50.0)}, true)
-    named = [PointSequence(s.subject, s.trial, s.frames, [f"p{i}" for i in range(37)], s.xyz) for s in true]
+            evaluate_multiview({"good": true, "ours": moved(true, lambda s, f=factor: f * s.values)}, true)
+    evaluate_multiview({"small and far": moved(true, lambda s: 0.1 * s.values + 50.0)}, true)
+    named = [PointSequence(s.subject, s.trial, s.frames, [f"p{i}" for i in range(37)], s.values) for s in true]
     with pytest.raises(InputError, match=r"^ours: none of the predicted points p0, p1, p2 and 34 more is one of"):
         evaluate_multiview({"ours": named}, true)
-    later = [PointSequence(s.subject, s.trial, s.frames + 1000, s.names, s.xyz) for s in true]
+    later = [PointSequence(s.subject, s.trial, s.frames + 1000, s.names, s.values) for s in true]
     with pytest.raises(InputError, match="S9/Walking_1 are predicted 4 frames from 1000 to 1150; true are 4 frames"):
         evaluate_multiview({"ours": later}, true)
     with pytest.raises(InputError, match="are predicted no frames, only NaN"):
-        evaluate_multiview({"ours": moved(true, lambda s: np.nan * s.xyz)}, true)
+        evaluate_multiview({"ours": moved(true, lambda s: np.nan * s.values)}, true)
 
 
 def test_points_that_were_never_predicted_are_named():

@@ -71,7 +71,7 @@ def test_few_people_leave_the_next_one_unsure():
 
 def test_a_spell_of_points_gone_astray_and_gaps_move_nothing():
     seen, true = _seen(2, 1)
-    xyz = np.array(seen[0].xyz)
+    xyz = np.array(seen[0].values)
     xyz[0] += 0.4
     xyz[1] = np.nan
     astray = PointSequence(*seen[0].key[:2], seen[0].frames, seen[0].names, xyz, "z_up")
@@ -80,7 +80,9 @@ def test_a_spell_of_points_gone_astray_and_gaps_move_nothing():
 
 def test_axes_of_the_world_do_not_matter():
     seen, true = _seen(2, 1)
-    turned = [PointSequence(*s.key[:2], s.frames, s.names, change_frame(s.xyz, "z_up", "y_up"), "y_up") for s in seen]
+    turned = [
+        PointSequence(*s.key[:2], s.frames, s.names, change_frame(s.values, "z_up", "y_up"), "y_up") for s in seen
+    ]
     np.testing.assert_allclose(measured(turned, true), measured(seen, true), atol=1e-12)
 
 
@@ -120,7 +122,7 @@ def test_a_region_of_one_person_is_not_written():
 def _exchanged(sequence, left, right):
     """A sequence whose two sides bear each other's names."""
     names = [{left: right, right: left}.get(name, name) for name in sequence.names]
-    return PointSequence(*sequence.key[:2], sequence.frames, names, sequence.xyz, "z_up")
+    return PointSequence(*sequence.key[:2], sequence.frames, names, sequence.values, "z_up")
 
 
 @pytest.mark.parametrize(("left", "right"), [("LHip", "RHip"), ("LShoulder", "RShoulder")])
@@ -139,6 +141,6 @@ def test_a_nose_behind_is_refused():
 
 def test_points_farther_off_than_any_detectors_are_refused():
     seen, true = _seen(2, 1)
-    raised = [PointSequence(*s.key[:2], s.frames, s.names, s.xyz + np.array([0, 0, 0.3]), "z_up") for s in seen]
+    raised = [PointSequence(*s.key[:2], s.frames, s.names, s.values + np.array([0, 0, 0.3]), "z_up") for s in seen]
     with pytest.raises(InputError, match=r"P0/Trial_0: cervical points lie \d+ mm .* at most 150 mm"):
         measured(raised, true)

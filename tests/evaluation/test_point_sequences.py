@@ -31,7 +31,7 @@ def test_a_round_trip_loses_nothing(tmp_path, deviation):
     for a, b in zip(read, wrote, strict=True):
         assert (a.names, a.axes, a.action, a.rate) == (b.names, b.axes, b.action, b.rate)
         np.testing.assert_array_equal(a.frames, b.frames)
-        np.testing.assert_array_equal(a.xyz, b.xyz)
+        np.testing.assert_array_equal(a.values, b.values)
         assert (a.deviation is None) == (b.deviation is None)
         if deviation:
             np.testing.assert_array_equal(a.deviation, b.deviation)
@@ -51,14 +51,14 @@ def test_a_file_of_another_program_is_sorted_and_split(tmp_path):
     assert first.key == ("S9", "Eating", None)
     assert second.key == ("S11", "Eating", None)
     assert first.frames.tolist() == [3, 4, 5]
-    assert first.xyz[:, 0, 0].tolist() == [2, 3, 0]
+    assert first.values[:, 0, 0].tolist() == [2, 3, 0]
     assert first.rate is None
 
 
 def test_points_and_frames_are_selected():
     whole = next(iter(sequences()))
     part = whole.select(("Neck", "Hip"), np.array([50, 100]))
-    np.testing.assert_array_equal(part.xyz, whole.xyz[1:][:, [2, 0]])
+    np.testing.assert_array_equal(part.values, whole.values[1:][:, [2, 0]])
     with pytest.raises(InputError, match="lack Head"):
         whole.select(("Head",))
     with pytest.raises(InputError, match="frames"):
@@ -74,8 +74,8 @@ def test_points_and_frames_are_selected():
         ({"frames": [0, 0, 1]}, "each may be there once"),
         ({"frames": [-1, 0, 1]}, "start at 0"),
         ({"names": ("Hip", "Hip", "Neck")}, "unique"),
-        ({"xyz": np.zeros((3, 2, 3))}, r"\(3, 2, 3\)"),
-        ({"xyz": np.full((3, 3, 3), np.inf)}, "NaN"),
+        ({"values": np.zeros((3, 2, 3))}, r"\(3, 2, 3\)"),
+        ({"values": np.full((3, 3, 3), np.inf)}, "NaN"),
         ({"rate": 0.0}, "rate is 0"),
         ({"deviation": np.full((3, 3, 3), np.inf)}, "Hip along x in frame 0 is inf, and 26 more"),
         (
@@ -85,7 +85,7 @@ def test_points_and_frames_are_selected():
     ],
 )
 def test_nonsense_is_refused(change, said):
-    fields = {"subject": "S9", "trial": "Eating_1", "frames": [0, 1, 2], "names": NAMES, "xyz": np.zeros((3, 3, 3))}
+    fields = {"subject": "S9", "trial": "Eating_1", "frames": [0, 1, 2], "names": NAMES, "values": np.zeros((3, 3, 3))}
     with pytest.raises(InputError, match=said):
         PointSequence(**(fields | change))
 

@@ -15,7 +15,8 @@ from simspine.evaluation.validation_records import (
     trial_records,
 )
 from simspine.evaluation.validation_tables import curvature_table, lumbar_rom, neck_rom
-from simspine.io.dataset_write import Dataset, SubjectData, TrialData
+from simspine.io.dataset_read import DatasetFile
+from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
 
 FRAMES = 40
 
@@ -76,9 +77,11 @@ def test_levels_that_move_on_their_own_are_not_forced(bowing):
     assert forced_by_ratio(levels, angles)["L4-L5"][0].planes == ("flexion",)
 
 
-def test_tables_of_a_released_data_set(bowing):
+def test_tables_of_a_released_data_set(bowing, tmp_path):
     motion, spine = bowing
-    some = trial_records(released(motion))
+    write_dataset(tmp_path / "released.h5", released(motion))
+    with DatasetFile(tmp_path / "released.h5") as file:
+        some = trial_records(file)
     row = curvature_table(some).iloc[0]
     assert row.lla_mean_deg == pytest.approx(np.degrees(spine.lla).mean(), abs=0.5)
     assert np.isnan(row.tka_mean_deg)

@@ -33,7 +33,7 @@ def test_a_data_set_gives_the_frames_it_keeps(tmp_path):
     left_out = {UNSOLVED, *REJECTED}
     assert set(range(300)) - set(walking.frames) == left_out
     true = small_dataset().subjects["S1"].trials["Walking_1"].markers.xyz
-    np.testing.assert_allclose(walking.xyz, true[walking.frames], atol=1e-12)
+    np.testing.assert_allclose(walking.values, true[walking.frames], atol=1e-12)
     assert walking.rate == 50
     assert read_points(tmp_path / "tiny.h5", step=50)[0].frames.tolist() == [0, 50, 100, 150, 200, 250]
 
@@ -46,7 +46,7 @@ def test_trc_files_are_named_after_subject_and_trial(tmp_path):
     first, second = sorted(read_points(tmp_path), key=lambda s: s.subject)
     assert [first.key, second.key] == [("P07", "Sitting", None), ("S9", "Walking_1", None)]
     assert first.frames.tolist() == [10, 11, 12, 13]  # from 0.2 s on
-    np.testing.assert_allclose(first.xyz, markers.xyz, atol=1e-8)
+    np.testing.assert_allclose(first.values, markers.xyz, atol=1e-8)
     assert read_points(tmp_path / "S9_Walking_1.trc", step=5)[0].frames.tolist() == [10]
     write_trc(tmp_path / "nobody.trc", markers)
     with pytest.raises(InputError, match="whose trial"):
@@ -64,13 +64,13 @@ def test_a_virtual_capture_gives_its_truth_and_each_cameras_view(tmp_path):
     points = capture_folder(tmp_path)
     (world,) = read_points(tmp_path)
     assert world.key == ("S9", "Walking_1", None)
-    np.testing.assert_array_equal(world.xyz, points.xyz)
+    np.testing.assert_array_equal(world.values, points.xyz)
     cameras = cameras_of(tmp_path)
     first, second = points_in_views([world], cameras)
     assert (first.camera, second.camera, second.axes) == ("a", "b", "camera")
     pinhole = cameras["S9"][1].with_(distortion=np.zeros(5))  # a view's places are imaged by K alone
-    ideal = second.xyz[..., :2] / second.xyz[..., 2:] @ pinhole.K[:2, :2].T + pinhole.K[:2, 2]
-    ahead = second.xyz[..., 2] > 0
+    ideal = second.values[..., :2] / second.values[..., 2:] @ pinhole.K[:2, :2].T + pinhole.K[:2, 2]
+    ahead = second.values[..., 2] > 0
     np.testing.assert_allclose(ideal[ahead], project_one(pinhole, points.xyz)[ahead], atol=1e-6)
 
 
@@ -82,8 +82,8 @@ def test_truth_comes_in_the_axes_of_the_predictions(tmp_path):
     (world, _) = truth_for(tmp_path, [PointSequence("S1", "x", [0], ["Hip"], np.zeros((1, 1, 3)))], ("S1",))
     assert world.axes == "y_up"
     one = camera("54138969", 0.0)
-    expected = change_frame(world.select(["Hip"], np.array([50])).xyz, "y_up", "z_up") @ one.R.T + one.t
-    np.testing.assert_allclose(views[0].select(["Hip"], np.array([50])).xyz, expected, atol=1e-6)  # R: float32
+    expected = change_frame(world.select(["Hip"], np.array([50])).values, "y_up", "z_up") @ one.R.T + one.t
+    np.testing.assert_allclose(views[0].select(["Hip"], np.array([50])).values, expected, atol=1e-6)  # R: float32
 
 
 def test_people_who_are_not_there_are_named(tmp_path):

@@ -4,13 +4,13 @@ import pytest
 from click.testing import CliRunner
 
 from simspine.cli.main import main
-from simspine.io.dataset_write import Dataset, write_dataset
+from simspine.io.dataset_write import write_dataset
 from simspine.report.tables import validation_text_tables
 
 
-def test_tables_of_a_page_hold_what_the_files_hold(small_dataset):
-    assert validation_text_tables(Dataset({})) == ()
-    tables = validation_text_tables(small_dataset)
+def test_tables_of_a_page_hold_what_the_files_hold(small_records):
+    assert validation_text_tables([]) == ()
+    tables = validation_text_tables(small_records)
     assert [len(table.rows) for table in tables] == [9, 21, 12]
     assert sum("set by the model" in row for row in tables[1].rows) == 5
 

@@ -33,7 +33,7 @@ from simspine.evaluation.validation_tables import (
     validation_tables_of,
 )
 from simspine.io.dataset_read import DatasetFile
-from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
+from simspine.io.dataset_write import Dataset, SubjectData, TrialData
 from simspine.quality.observability import observability_word, share_by_deviation, share_of_curvature
 
 SD = np.linspace(-1, 1, 101).std()  # of the wave each trial follows
@@ -47,8 +47,8 @@ def test_published_averages_are_the_means_of_their_rows():
         assert rows.drop("mean").mean().to_numpy() == pytest.approx(rows.loc["mean"].to_numpy(), abs=0.0051)
 
 
-def test_curvature_by_action_and_subject(small_dataset):
-    rows = {row.name: row for row in curvature_table(small_dataset).itertuples()}
+def test_curvature_by_action_and_subject(small_records):
+    rows = {row.name: row for row in curvature_table(small_records).itertuples()}
     actions, people = ["Directions", "Walking", "juggling"], ["S1", "S5", "Anna"]
     assert list(rows) == [*actions, "mean of the actions", *people, "mean of the subjects", "all frames"]
     walking = rows["Walking"]  # 40 + {0, 1, 2} + 4 ± 3
@@ -65,8 +65,8 @@ def test_curvature_by_action_and_subject(small_dataset):
     assert math.isnan(rows["juggling"].paper_lla_mean_deg)
 
 
-def test_what_decided_a_curvature_stands_beside_it(small_dataset):
-    row = curvature_table(small_dataset).iloc[0]
+def test_what_decided_a_curvature_stands_beside_it(small_records):
+    row = curvature_table(small_records).iloc[0]
     assert row.lla_uncertainty_deg == pytest.approx(5.6)
     assert row.lla_share == pytest.approx(0.75)  # 5.6° beside 11.2° among adults
     assert row.lla_decided == "partly measured"
@@ -75,8 +75,8 @@ def test_what_decided_a_curvature_stands_beside_it(small_dataset):
     assert math.isnan(row.tka_uncertainty_deg)
 
 
-def test_rejected_frames_are_left_out_and_counted(make):
-    clean, masked = (curvature_table(make(rejected=n)) for n in (0, 5))
+def test_rejected_frames_are_left_out_and_counted(make, recorded):
+    clean, masked = (curvature_table(recorded(make(rejected=n))) for n in (0, 5))
     assert masked.iloc[0].rejected == 30
     assert masked.iloc[0].frames == clean.iloc[0].frames - 30
     # the mean of what is left of an even spread over ±3: the missing first five leave it higher
@@ -86,8 +86,8 @@ def test_rejected_frames_are_left_out_and_counted(make):
     assert masked.iloc[0].lla_sd_deg < clean.iloc[0].lla_sd_deg  # values of 300° would make it 60
 
 
-def test_range_by_level_is_that_of_the_percentiles(small_dataset):
-    rows = {(row.level, row.plane): row for row in lumbar_rom(small_dataset).itertuples()}
+def test_range_by_level_is_that_of_the_percentiles(small_records):
+    rows = {(row.level, row.plane): row for row in lumbar_rom(small_records).itertuples()}
     l5 = rows["L5-S1", "flexion"]  # ±1, ±2, ±3 degrees, evenly spread
     share = (RANGE_PERCENTILES[1] - RANGE_PERCENTILES[0]) / 100
     assert l5.rom_mean_deg == pytest.approx(4 * share)
@@ -98,17 +98,17 @@ def test_range_by_level_is_that_of_the_percentiles(small_dataset):
     assert rows["L4-L5", "lateral bending"].decided == "assumed"
 
 
-def test_a_range_within_its_error_is_not_called_measured(small_dataset):
+def test_a_range_within_its_error_is_not_called_measured(small_records):
     """The angle's deviation of 2° beside a range of 3.9°, and of 6°."""
     for factor, decided in ((1.0, "measured as a sum"), (3.0, "assumed")):
-        some = [replace(record, angles_sd=factor * record.angles_sd) for record in trial_records(small_dataset)]
+        some = [replace(record, angles_sd=factor * record.angles_sd) for record in small_records]
         row = next(row for row in lumbar_rom(some).itertuples() if (row.level, row.plane) == ("L5-S1", "flexion"))
         assert row.decided == decided
         assert row.uncertainty_deg == pytest.approx(2 * factor)
 
 
-def test_what_the_couplers_force_is_printed_as_forced(small_dataset):
-    rows = {(row.level, row.plane): row for row in lumbar_rom(small_dataset).itertuples()}
+def test_what_the_couplers_force_is_printed_as_forced(small_records):
+    rows = {(row.level, row.plane): row for row in lumbar_rom(small_records).itertuples()}
     for level in ("L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1"):
         row = rows[level, "flexion"]
         assert row.decided == "set by the model"
@@ -116,12 +116,12 @@ def test_what_the_couplers_force_is_printed_as_forced(small_dataset):
         assert math.isnan(row.share)
         assert math.isnan(row.uncertainty_deg)
     assert rows["L5-S1", "flexion"].forced == ""
-    text = validation_markdown("lumbar_rom", lumbar_rom(small_dataset))
+    text = validation_markdown("lumbar_rom", lumbar_rom(small_records))
     assert sum("| set by the model" in line for line in text.splitlines()) == 5
 
 
-def test_neck_by_action(small_dataset):
-    rows = {(row.action, row.plane): row for row in neck_rom(small_dataset).itertuples()}
+def test_neck_by_action(small_records):
+    rows = {(row.action, row.plane): row for row in neck_rom(small_records).itertuples()}
     assert list(dict.fromkeys(action for action, _ in rows)) == ["Directions", "Walking", "juggling", ""]
     # third action of the list: 10 · 3 degrees to either side in flexion, twice that in bending, thrice in rotation
     spread = np.percentile(np.linspace(-30, 30, 101), RANGE_PERCENTILES)
@@ -130,9 +130,9 @@ def test_neck_by_action(small_dataset):
     assert rows["Walking", "flexion"].published_high_deg == 127
 
 
-def test_one_person_has_no_spread_over_people(make):
+def test_one_person_has_no_spread_over_people(make, recorded):
     whole = make()
-    alone = Dataset({"S1": whole.subjects["S1"]})
+    alone = recorded(Dataset({"S1": whole.subjects["S1"]}))
     assert lumbar_rom(alone).rom_sd_deg.isna().all()
     assert "(" not in "".join(line[4] for line in validation_cells("lumbar_rom", lumbar_rom(alone))[1])
 
@@ -148,16 +148,8 @@ def test_action_of_a_trial(trial, action):
     assert action_of(f"S11_{trial}", "S11") == action
 
 
-def test_a_file_gives_the_same_tables_as_the_data_in_memory(small_dataset, tmp_path):
-    write_dataset(tmp_path / "small.h5", small_dataset)
-    with DatasetFile(tmp_path / "small.h5") as file:
-        again = validation_tables_of(file)
-    for name, rows in validation_tables_of(small_dataset).items():
-        assert validation_csv(again[name]) == validation_csv(rows)
-
-
-def test_csv_reads_back_and_leaves_unknown_empty(small_dataset):
-    rows = curvature_table(small_dataset)
+def test_csv_reads_back_and_leaves_unknown_empty(small_records):
+    rows = curvature_table(small_records)
     read = list(csv.DictReader(io.StringIO(validation_csv(rows))))
     assert len(read) == len(rows)
     assert float(read[0]["lla_mean_deg"]) == pytest.approx(rows.lla_mean_deg[0], abs=1e-6)
@@ -165,8 +157,8 @@ def test_csv_reads_back_and_leaves_unknown_empty(small_dataset):
     assert "nan" not in validation_csv(rows)
 
 
-def test_markdown_is_one_table_with_equal_columns(small_dataset):
-    for name, rows in validation_tables_of(small_dataset).items():
+def test_markdown_is_one_table_with_equal_columns(small_records):
+    for name, rows in validation_tables_of(small_records).items():
         lines = [line for line in validation_markdown(name, rows).splitlines() if line.startswith("|")]
         assert len({line.count("|") for line in lines}) == 1
         assert len(lines) == 2 + len(validation_cells(name, rows)[1])
@@ -174,13 +166,13 @@ def test_markdown_is_one_table_with_equal_columns(small_dataset):
         validation_cells("rom", pd.DataFrame())
 
 
-def test_a_file_without_our_groups_still_counts_its_frames():
+def test_a_file_without_our_groups_still_counts_its_frames(recorded):
     """The released tree: markers and coordinates, no angles, no curvature, no status."""
     released = TrialData(
         Markers(SPINE_MARKERS, 50, np.zeros((7, 15, 3)), "y_up"),
         Motion(("pelvis_tilt",), 50, np.zeros((7, 1)), (True,)),
     )
-    found = validation_tables_of(Dataset({"S1": SubjectData((), {"Walking": released})}))
+    found = validation_tables_of(recorded(Dataset({"S1": SubjectData((), {"Walking": released})})))
     assert found["lla_tka"].frames[0] == 7
     assert math.isnan(found["lla_tka"].lla_mean_deg[0])
     assert len(found["lumbar_rom"]) == len(found["neck_rom"]) == 0
@@ -200,7 +192,7 @@ def test_a_released_file_can_be_read(tmp_path):
         trial["markers"], trial["kinematics"] = np.zeros((6, 15, 3)), np.zeros((6, 2))
         trial["timestamps"] = np.arange(6) / 50
     with DatasetFile(tmp_path / "released.h5") as file:
-        row = curvature_table(file).iloc[0]
+        row = curvature_table(trial_records(file)).iloc[0]
     assert (row["name"], row.frames, row.paper_tka_mean_deg) == ("Walking", 6, 32.05)
     assert math.isnan(row.lla_mean_deg)
 
@@ -232,8 +224,8 @@ def test_share_known_from_a_standard_deviation(before, noise):
     assert share_by_deviation(2 * before, before) == 0
 
 
-def test_records_do_not_hold_what_tables_do_not_need(small_dataset):
-    (first, *_), taken = trial_records(small_dataset), {"poses", "markers", "motion"}
+def test_records_do_not_hold_what_tables_do_not_need(small_records):
+    (first, *_), taken = small_records, {"poses", "markers", "motion"}
     assert not taken & set(first.__dataclass_fields__)
 
 
@@ -246,16 +238,16 @@ def test_one_verdict_on_curvature():
     assert observability_word(0.0, forced=True) == "set by the model"
 
 
-def test_the_spread_over_frames_is_named_as_such(small_dataset):
-    header, _ = validation_cells("lla_tka", curvature_table(small_dataset))
+def test_the_spread_over_frames_is_named_as_such(small_records):
+    header, _ = validation_cells("lla_tka", curvature_table(small_records))
     for name in ("LLA", "TKA"):
         assert f"{name}, mean (sd over frames)" in header
         assert name not in header
 
 
-def test_an_interval_is_of_95_percent_and_its_verdict_stands_by_it(small_dataset):
+def test_an_interval_is_of_95_percent_and_its_verdict_stands_by_it(small_records):
     """A deviation of 5.6° in one frame makes ± 11.0°; what the model sets has none."""
-    header, lines = validation_cells("lla_tka", curvature_table(small_dataset))
+    header, lines = validation_cells("lla_tka", curvature_table(small_records))
     first = dict(zip(header, lines[0], strict=True))
     assert (first["LLA, ± 95 %"], first["LLA data"]) == ("11.0", "75 % (partly measured)")
     assert (first["TKA, ± 95 %"], first["TKA data"]) == ("–", "set by the model")

@@ -47,9 +47,9 @@ def test_points_are_in_each_cameras_frame(source):
         assert view.truth.frames.tolist() == [0, 10, 20, 30, 40, 50]
         assert np.flatnonzero(view.scored).tolist() == [0, 2, 4]
         world = change_frame(XYZ[[0, 10, 30, 40, 50]], "y_up", "z_up")
-        kept = np.delete(view.truth.xyz, 2, 0)
+        kept = np.delete(view.truth.values, 2, 0)
         np.testing.assert_allclose((kept - cam.t) @ cam.R, world, atol=1e-6)
-        assert np.isnan(view.truth.xyz[2]).all()  # rejected
+        assert np.isnan(view.truth.values[2]).all()  # rejected
 
 
 def test_detections_find_their_camera_and_their_names(source):

@@ -20,7 +20,7 @@ def test_a_control_predicts_the_test_people(tiny, views, method, tmp_path):
     found = lifter.lift(test)
     assert {sequence.subject for sequence in found} == {"S6"}
     assert sum(len(sequence.frames) for sequence in found) == 3 * 4 * 10  # trials, cameras, seconds
-    assert all((sequence.xyz[:, 0] == 0).all() for sequence in found)
+    assert all((sequence.values[:, 0] == 0).all() for sequence in found)
     assert not list(tmp_path.iterdir())
 
 
@@ -28,8 +28,8 @@ def test_the_mean_pose_is_that_of_the_training_people(tiny, views, tmp_path):
     found = fit_lifter(tiny.model_copy(update={"method": "mean"}), views, tmp_path).lift(
         views_of_subjects(views, tiny.test)
     )
-    learnt = [v.truth.xyz[v.scored] - v.truth.xyz[v.scored, :1] for v in views_of_subjects(views, tiny.train)]
-    np.testing.assert_allclose(found[0].xyz[0], np.concatenate(learnt).mean(0), atol=1e-9)
+    learnt = [v.truth.values[v.scored] - v.truth.values[v.scored, :1] for v in views_of_subjects(views, tiny.train)]
+    np.testing.assert_allclose(found[0].values[0], np.concatenate(learnt).mean(0), atol=1e-9)
 
 
 def test_known_people_are_lifted_by_their_own_poses(tiny, views, tmp_path):

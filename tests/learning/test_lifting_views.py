@@ -34,7 +34,7 @@ def test_views_are_those_of_the_truth_in_each_camera(exact):
         assert view.truth.frames.tolist() == list(range(0, 120, 10))
         assert np.flatnonzero(view.scored).tolist() == [0, 5, 10]
         local = (points.xyz[view.truth.frames] - camera.centre) @ camera.R.T
-        np.testing.assert_allclose(view.truth.xyz, local, atol=1e-12)
+        np.testing.assert_allclose(view.truth.values, local, atol=1e-12)
         pixels = to_pixels(camera, distort_points(camera, view.projected))
         np.testing.assert_allclose(pixels, project_one(camera, points.xyz[view.truth.frames]), atol=1e-8)
 
@@ -69,7 +69,7 @@ def test_samples_are_root_relative_scored_frames(exact):
     assert data.seen.shape == (12, 15, 2)
     view = exact[1].select(LIFTED_SPINE_POINTS)
     np.testing.assert_array_equal(data.seen[4], view.projected[5])
-    np.testing.assert_array_equal(data.xyz[4], view.truth.xyz[5] - view.truth.xyz[5, 0])
+    np.testing.assert_array_equal(data.xyz[4], view.truth.values[5] - view.truth.values[5, 0])
     assert (data.xyz[:, 0] == 0).all()
 
 
@@ -78,8 +78,8 @@ def test_what_was_lifted_goes_back_to_its_trial_and_camera(exact):
     back = predicted_sequences(exact, LIFTED_SPINE_POINTS, data.xyz)
     assert [sequence.key for sequence in back] == [view.truth.key for view in exact]
     for sequence, view in zip(back, exact, strict=True):
-        true = view.truth.select(LIFTED_SPINE_POINTS, sequence.frames).xyz
-        np.testing.assert_allclose(sequence.xyz, true - true[:, :1], atol=1e-12)
+        true = view.truth.select(LIFTED_SPINE_POINTS, sequence.frames).values
+        np.testing.assert_allclose(sequence.values, true - true[:, :1], atol=1e-12)
         assert sequence.frames.tolist() == [0, 50, 100]
 
 

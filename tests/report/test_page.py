@@ -13,7 +13,7 @@ from player_scene import HOSTILE
 from simspine.io.image_streams import encode_jpeg
 from simspine.report import canvas
 from simspine.report import page as c
-from simspine.report.level_figures import marker_error_figure
+from simspine.report.level_figures import availability_figure
 from simspine.report.page import render_page, write_report
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "col"}
@@ -56,9 +56,9 @@ class Page(HTMLParser):
 
 
 def full(name="S01 walking"):
-    figure = marker_error_figure([name, "LHip"], np.full((6, 2), 0.03), ["inferred", "detected"])
+    figure = availability_figure(np.arange(6) / 10, [name, "LHip"], np.full((6, 2), [2, 5]))
     picture = c.Picture(
-        "Marker errors", "errors of each marker", "Lower is better.", svg=canvas.figure_svg(figure, "f1")
+        "Points over time", "when each point is known", "Full is better.", svg=canvas.figure_svg(figure, "f1")
     )
     photo = c.Picture(name, name, name, data=encode_jpeg(np.zeros((20, 30, 3), np.uint8)))
     findings = (
@@ -79,7 +79,7 @@ def test_page_is_well_formed_and_complete():
     page = Page(render_page(full()))
     for wanted in (
         "S01 walking", "Frames", "100", "60 Hz", "Points that were not seen", "Set by the model", "L4-L5", "3–7",
-        "Rejected frames", "Lower is better.", "ab" * 32, "0" * 64, "warning", "error", "OK",
+        "Rejected frames", "Full is better.", "ab" * 32, "0" * 64, "warning", "error", "OK",
         "information",
     ):  # fmt: skip
         assert wanted in page.text, wanted
@@ -163,7 +163,10 @@ def test_ten_trials_with_pictures_stay_small(tmp_path):
     rng = np.random.default_rng(0)
     photo = encode_jpeg(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
     figure = canvas.figure_svg(
-        marker_error_figure([f"m{i}" for i in range(37)], rng.random((200, 37)) * 0.05, ["detected"] * 37), "f"
+        availability_figure(
+            np.arange(200) / 10, [f"m{i}" for i in range(37)], rng.integers(0, 6, (10, 37)).repeat(20, 0)
+        ),
+        "f",
     )
     trials = tuple(
         c.TrialSection(f"t{i}", overlays=(c.Picture("o", "o", data=photo),), figures=(c.Picture("f", "f", svg=figure),))

@@ -92,11 +92,10 @@ def test_cursor_mean_table_and_statement_come_from_one_posterior(page, trial):
 
 
 def test_all_figures_are_there(page, trial):
-    """Of the levels no segment in space, which turns too far for their scale; inferred points bear their sign."""
+    """Of the levels no segment in space, which turns too far for their scale."""
     text = page.read_text()
     titles = [
-        "Pelvis and spine over time", "Limbs over time", "Range of each level", "Reprojection errors",
-        "Reprojection errors by point", "Marker errors", "Detected, inferred, filled, missing",
+        "Pelvis and spine over time", "Limbs over time", "Range of each level", "Detected, inferred, filled, missing",
     ]  # fmt: skip
     at = [text.index(f"<h4>{title}</h4>") for title in titles]
     assert at == sorted(at)

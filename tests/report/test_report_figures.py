@@ -2,7 +2,6 @@
 
 import re
 from html.parser import HTMLParser
-from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
@@ -16,11 +15,8 @@ from simspine.report.figure_style import BLUE, ORANGE
 from simspine.report.level_figures import (
     POINT_STATES_DRAWN,
     availability_figure,
-    marker_error_figure,
     point_states,
     range_profile,
-    reprojection_by_point_svg,
-    reprojection_figure,
 )
 from simspine.report.spine_figures import posture_figure
 
@@ -49,58 +45,6 @@ def test_the_spine_of_one_frame_is_seen_in_both_planes_on_one_scale():
     assert {"C7", "T6", "L3", "S1", "above S1 (mm)"} <= set(texts(figure).split(" | "))
 
 
-def test_reprojection_reports_kept_and_swaps():
-    errors = np.full((10, 2, 5), 4.0)
-    errors[:, 1] = 8.0
-    errors[0] = 300.0
-    errors[1, 0, 0] = np.nan
-    kept = errors < 100
-    swapped = np.zeros_like(kept)
-    swapped[2, 1, :3] = True
-    said = texts(reprojection_figure(errors, kept, ["left cam", "right cam"], swapped))
-    for wanted in ("median 8.0 px", "90th percentile 8.0 px", "(px, logarithmic)", "89.8 %", "90.0 %", "6.0 %",
-                   "left cam", "unused ones too"):  # fmt: skip
-        assert wanted in said, wanted
-
-
-def test_reprojection_by_point_marks_inferred():
-    errors = np.random.default_rng(1).uniform(1, 20, (10, 2, 3))
-    kept = np.ones_like(errors, bool)
-    kept[:, 0, 1] = False
-    names = ["Nose", "<b>LHip", "Spine_01"]
-    root = ElementTree.fromstring(
-        reprojection_by_point_svg(errors, kept, names, ["a", "b"], ["detected", "detected", "inferred"])
-    )
-    said = ["".join(text.itertext()) for text in root.iter("text")]
-    assert said[:3] == ["Nose", "<b>LHip", "Spine_01 ○"]
-    first, second = (np.median(errors[:, v], axis=0).round().astype(int).astype(str).tolist() for v in (0, 1))
-    assert said[3:12] == [said[3], "a", first[0], "–", first[2], "b", *second]  # none was used: no median
-    assert "(px)" in said[3]
-    assert said[13:21] == ["a", "100", "0", "100", "b", "100", "100", "100"]
-    dark = [float(cell.get("fill-opacity")) for cell in root.iter("rect")]
-    medians = [float(np.median(errors[:, v, p])) for v, p in ((0, 0), (0, 2), (1, 0), (1, 1), (1, 2))]
-    assert dark.index(max(dark[:5])) == medians.index(max(medians))
-    assert dark[5:] == [0, 0.6, 0, 0, 0, 0]  # not one of them was used
-
-
-def test_marker_errors_are_millimetres_and_flagged():
-    errors = np.tile([0.010, 0.120, np.nan], (9, 1))
-    figure = marker_error_figure(["LHip", "Spine_02", "REye"], errors, ["detected", "inferred", "detected"])
-    axes = figure.axes[0]
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["Spine_02", "LHip", "REye"]  # worst first, unknown last
-    assert "(mm)" in axes.get_xlabel()
-    assert "flag at 100 mm" in texts(figure)
-    assert "no marker in any frame" in texts(figure)
-    dots = {
-        round(float(line.get_xdata()[0])): line
-        for line in axes.get_lines()
-        if line.get_marker() == "o" and len(line.get_xdata()) == 1
-    }
-    assert dots[120].get_markerfacecolor() == "none"
-    assert dots[10].get_markerfacecolor() != "none"
-    assert "flag at" not in texts(marker_error_figure(["LHip"], np.full((9, 1), 0.01), ["detected"]))
-
-
 def markers():
     names = ("LHip", "RHip", "LShoulder", "RShoulder", "Hip", "Neck")
     xyz = np.array([[0, 1, -0.1], [0, 1, 0.1], [0, 1.5, -0.2], [0, 1.5, 0.2], [-0.1, 1, 0], [-0.1, 1.5, 0]])
@@ -127,17 +71,12 @@ def test_states_and_availability():
 
 
 def test_everything_missing_still_draws():
-    nothing_seen, none = np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool)
     figures = [
         range_profile(["L5-S1"], np.full((40, 1, 3), np.nan), None, np.full((1, 3), np.nan)),
-        reprojection_figure(nothing_seen, none, ["a", "b"], none),
-        marker_error_figure(["x"], np.full((4, 1), np.nan), ["given"]),
         availability_figure(TIME[:4], ["x"], np.zeros((4, 1), int)),
     ]
     for figure in figures:
         assert canvas.figure_svg(figure, "empty").startswith("<svg")
-    by_point = reprojection_by_point_svg(nothing_seen, none, ["x", "y", "z"], ["a", "b"], ["detected"] * 3)
-    assert by_point.count("–") == 12
 
 
 class Collector(HTMLParser):
@@ -156,8 +95,12 @@ class Collector(HTMLParser):
 
 def test_svg_for_the_page():
     names = ["<script>alert(1)</script>", "a $x^2 & b"]
-    figure = marker_error_figure(names, np.full((5, 2), 0.02), ["detected"] * 2)
-    text = canvas.figure_svg(figure, "fig-1")
+
+    def drawn():
+        state = np.full((4, 2), POINT_STATES_DRAWN.index("detected"))
+        return canvas.figure_svg(availability_figure(TIME[:4], names, state), "fig-1")
+
+    text = drawn()
     page = Collector()
     page.feed(text)
     assert page.tags[0] == "svg"
@@ -174,16 +117,15 @@ def test_svg_for_the_page():
     assert "currentColor" in text
     assert "#1b1f24" not in text
     assert "var(--blue, #0072b2)" in text
-    assert text == canvas.figure_svg(
-        marker_error_figure(names, np.full((5, 2), 0.02), ["detected"] * 2), "fig-1"
-    )  # deterministic
+    assert text == drawn()  # deterministic
+    figure = availability_figure(TIME[:4], ["x"], np.zeros((4, 1), int))
     with pytest.raises(InputError, match="is not an id"):
         canvas.figure_svg(figure, '1"><script>')
 
 
 def test_matplotlib_stays_as_it_was():
     before = dict(mpl.rcParams)
-    canvas.figure_svg(marker_error_figure(["x"], np.zeros((4, 1)), ["given"]), "x")
+    canvas.figure_svg(availability_figure(TIME[:4], ["x"], np.zeros((4, 1), int)), "x")
     assert dict(mpl.rcParams) == before
     import sys
 

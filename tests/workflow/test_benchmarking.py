@@ -15,8 +15,8 @@ from small_points import moved, truth, write_angles
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
-from simspine.evaluation.angle_protocol import AngleSequence, angle_names
-from simspine.evaluation.point_sources import write_point_sequences
+from simspine.evaluation.angle_protocol import angle_names
+from simspine.evaluation.point_sources import PointSequence, write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.workflow.results import named_files, path_fingerprint, write_benchmark_results
 
@@ -29,7 +29,7 @@ def call(*arguments):
 def files(tmp_path):
     true = truth()
     write_point_sequences(tmp_path / "truth.npz", true)
-    write_point_sequences(tmp_path / "net.npz", moved(true, lambda s: s.xyz + np.array([0, 0.004, 0])))
+    write_point_sequences(tmp_path / "net.npz", moved(true, lambda s: s.values + np.array([0, 0.004, 0])))
     return tmp_path
 
 
@@ -48,7 +48,8 @@ def test_angles_with_the_untested_people_as_control(tmp_path):
     names = angle_names(("L5-S1",))
     random = np.random.default_rng(2)
     everyone = [
-        AngleSequence(s, "Walking_1", np.arange(30), names, random.normal(size=(30, 5))) for s in ("S1", "S9", "S11")
+        PointSequence(s, "Walking_1", np.arange(30), names, random.normal(size=(30, 5)), "angles")
+        for s in ("S1", "S9", "S11")
     ]
     write_angles(tmp_path / "truth.npz", everyone)
     write_angles(tmp_path / "net.npz", everyone)

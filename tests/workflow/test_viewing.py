@@ -164,30 +164,6 @@ def test_many_trials_have_pages_of_their_own(copied, monkeypatch):
     assert len(links) == len(summary["trials"]) == 1
 
 
-def test_cycles_stand_before_a_labs_bands(finished, tmp_path):
-    rows = "".join(f"hip_flexion,{percent},{percent / 4},6\n" for percent in range(0, 101, 5))
-    bands, out = tmp_path / "lab.csv", tmp_path / "cycles.svg"
-    bands.write_text(f"# source: Somebody 2001\nangle,percent,mean,sd\n{rows}")
-    last = 15 / RATE
-    command = ("plot-cycles", finished.results, "--right", f"0,{last / 2},{last}", "--left", f"0.01,{last}")
-    done = run(*command, "--bands", bands, "--out", out)
-    assert done.exit_code == 0, done.output
-    found = read_trial(RunPaths(finished.results, "S01"), "bow")
-    angles = cycles_of_trial(found, {"r": [0, last / 2, last], "l": [0.01, last]})
-    assert {name: len(values) for name, values in angles.items() if name.startswith("hip_flexion")} == {
-        "hip_flexion_r": 2,
-        "hip_flexion_l": 1,
-    }
-    first = found.spine.clinical.of("hip_flexion_r")[0]
-    assert angles["hip_flexion_r"][0, 0] == pytest.approx(first)
-    assert "<svg" in out.read_text()[:500]
-    for wrong, said in (("0.1", "two or more"), (f"0,{last + 1}", "lasts"), ("a,b", "commas")):
-        refused = run("plot-cycles", finished.results, "--right", wrong, "--out", tmp_path / "no.png")
-        assert refused.exit_code == 2
-        assert said in refused.stderr
-    assert not (tmp_path / "no.png").exists()
-
-
 def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monkeypatch):
     monkeypatch.setattr(
         reporting, "comparison_table", lambda figures: comparison_table(dict.fromkeys("ab", *figures.values()))
@@ -218,11 +194,21 @@ def test_recording_has_the_cameras(finished, tmp_path):
     assert ".rrd" in run("view", finished.results, "--rerun", tmp_path / "trial.mp4").stderr
 
 
-def test_the_report_draws_cycles_whose_events_are_named(copied):
-    last = 15 / RATE
-    settings = copied.settings
-    settings["report"] = {"events": {"S01/bow": {"right": [0.0, last / 2, last]}}}
+def test_the_report_draws_cycles_before_a_labs_bands(copied, tmp_path):
+    rows = "".join(f"hip_flexion,{percent},{percent / 4},6\n" for percent in range(0, 101, 5))
+    bands, last, settings = tmp_path / "lab.csv", 15 / RATE, copied.settings
+    bands.write_text(f"# source: Somebody 2001\nangle,percent,mean,sd\n{rows}")
+    events = {"right": [0.0, last / 2, last], "left": [0.01, last]}
+    settings["report"] = {"events": {"S01/bow": events}, "bands": str(bands)}
     copied.write(settings)
     page = reporting.write_report_of(copied.config).read_text()
-    assert "2 of the right foot" in page
-    assert "t1-cycles-" in page
+    for said in ("2 of the right foot and 1 of the left foot", "one standard deviation of Somebody 2001", "t1-cycles-"):
+        assert said in page, said
+    found = read_trial(RunPaths(copied.results, "S01"), "bow")
+    angles = cycles_of_trial(found, {"r": events["right"], "l": events["left"]})
+    counts = {name: len(values) for name, values in angles.items() if name.startswith("hip_flexion")}
+    assert counts == {"hip_flexion_r": 2, "hip_flexion_l": 1}
+    assert angles["hip_flexion_r"][0, 0] == pytest.approx(found.spine.clinical.of("hip_flexion_r")[0])
+    for wrong, said in (([0.1], "two or more"), ([0, last + 1], "lasts")):
+        with pytest.raises(InputError, match=said):
+            cycles_of_trial(found, {"r": wrong})

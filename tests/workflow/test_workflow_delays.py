@@ -10,7 +10,7 @@ from simspine.vision.synchronise import Clocks
 from simspine.workflow import camera_files
 from simspine.workflow.config_recordings import Trial
 from simspine.workflow.results import camera_findings, read_trial
-from simspine.workflow.up_to_date import RunPaths, read_task_manifest
+from simspine.workflow.up_to_date import RunPaths
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_results_are_those_of_the_synchronised_recording(late, finished):
     assert "given are undone: cam02 +1.00, cam03 +3.00, cam04 +1.00 frames later than cam01" in finding.message
     kept = read_store(paths.cameras("bow"))["timing"]
     assert kept["late_frames"] == [0, 1, 3, 1]
-    assert read_task_manifest(paths.folder / "manifests/detect/bow.json")["notes"]["timing"] == kept
+    assert read_store(paths.keypoints("bow"))["timing"] == kept
 
 
 def test_time_counts_from_the_first_views_first_frame(late):

@@ -109,9 +109,9 @@ def test_each_subject_has_its_own_cameras_and_the_limbs_come_from_motion_capture
         assert markers.rate == 50
         assert markers.covariance is not None
         assert_allclose(np.trace(markers.covariance[0, markers.index("LKnee")]), 3 * 0.006**2)
-        notes = json.loads((copy.results / subject / "manifests/merge/Walking_1.json").read_text())["notes"]
-        assert notes["mocap"]["misfit_m"] < 1e-3
-        assert set(notes["mocap"]["replaced"]) == set(LIMBS)
+        merging = read_store(copy.results / subject / "markers/Walking_1.h5", ["merging"])["merging"]
+        assert merging["misfit_m"] < 1e-3
+        assert set(merging["replaced"]) == set(LIMBS)
 
 
 def test_a_change_of_the_motion_capture_merges_again_and_detects_nothing_again(copy, truth, capsys):

@@ -63,10 +63,10 @@ def test_points_and_motion_capture_are_where_the_truth_is(made, truth):
 
 
 def test_nothing_is_late_or_mirrored(made):
-    notes = json.loads((made.results / f"S1/manifests/merge/{TRIAL}.json").read_text())["notes"]["mocap"]
-    assert notes["misfit_m"] < 0.06
-    assert not notes["clock_corrected"]
-    assert abs(notes["clock_late_s"]) < 0.5 / 50 or abs(notes["clock_late_s"]) < 3 * notes["clock_late_sd_s"]
+    merging = read_store(made.results / f"S1/markers/{TRIAL}.h5", ["merging"])["merging"]
+    assert merging["misfit_m"] < 0.06
+    assert not merging["clock_corrected"]
+    assert abs(merging["clock_late_s"]) < 0.5 / 50 or abs(merging["clock_late_s"]) < 3 * merging["clock_late_sd_s"]
 
 
 def test_the_spine_is_found(made, truth):

@@ -1,4 +1,4 @@
-"""simspine export, verify, check, validate, view, plot-cycles, overlay: what results hold, and how they look."""
+"""simspine export, verify, check, validate, view, overlay: what results hold, and how they look."""
 
 import sys
 from pathlib import Path
@@ -169,32 +169,6 @@ def compare_command(before, after, subject, trial, out):
     from simspine.workflow.views import write_comparison
 
     click.echo(write_comparison(before, after, out, subject, trial=trial))
-
-
-def _times_by_comma(context, parameter, text: str | None) -> list[float]:
-    """Numbers that commas part."""
-    try:
-        return [float(word) for word in text.split(",")] if text else []
-    except ValueError:
-        raise click.BadParameter(f"expected times in s with commas between, as 0.42,1.51; found {text!r}.") from None
-
-
-@click.command("plot-cycles")
-@click.argument("result", type=FILE_PATH)
-@click.option("--out", required=True, type=FILE_PATH, help="Picture to write (.png, .svg, .pdf).")
-@click.option("--right", callback=_times_by_comma, help="Times of the right foot's contacts, s: 0.42,1.51,2.60.")
-@click.option("--left", callback=_times_by_comma, help="The same of the left foot.")
-@click.option("--bands", type=FILE_PATH, help="Normative bands to draw behind (.csv).")
-@click.option("--trial", help="SUBJECT/TRIAL, where the result holds several.")
-def cycles_command(result, out, right, left, bands, trial):
-    """Draw the angles of pelvis, trunk and limbs of RESULT over cycles from event to event.
-
-    RESULT: a results folder, or a trial's .h5 in it. simspine finds no events: they are yours, as are the bands.
-    """
-    from simspine.workflow.views import write_cycles
-
-    events = {side: times for side, times in (("r", right), ("l", left)) if times}
-    click.echo(write_cycles(result, out, events, bands=bands, trial=trial))
 
 
 @click.command("overlay")

@@ -20,7 +20,6 @@ from simspine.cli.cameras import cameras_group
 from simspine.cli.data import (
     check_quality_command,
     compare_command,
-    cycles_command,
     export_command,
     overlay_command,
     validate_dataset_command,
@@ -56,9 +55,9 @@ STAGE_COMMANDS = {
 COMMAND_GROUPS = {
     "Start": ("demo", "init", "doctor", "run", "add-spine", "back", "status"),
     "Stages, which run also does": ("detect", *STAGE_COMMANDS, "export"),
-    "Results": ("report", "compare", "summary", "view", "overlay", "plot-cycles", "validate", "verify"),
+    "Results": ("report", "compare", "summary", "view", "overlay", "validate", "verify"),
     "Cameras and labels": ("cameras", "annotate", "annotations"),
-    "Models, synthetic data, training, benchmarks": ("model", "capture", "train", "bench", "benchmark", "warmup"),
+    "Synthetic data, training, benchmarks": ("capture", "train", "bench", "benchmark", "warmup"),
 }
 # New objects between two looks for cycles among them. Loading libraries and drawing figures make a hundred thousand
 # objects that live on, and Python's own 700 has them gone through again and again: an eighth of the time of loading.
@@ -357,23 +356,6 @@ def job_command(name, config, subject, trial):
     write_job_cost(config, name, subject, trial, seconds=time.monotonic() - begun)
 
 
-@main.group("model")
-def model_group():
-    """Body models."""
-
-
-@model_group.command("build")
-@click.argument("name")
-@click.option("--markers", default="simspine-release", show_default=True, help="Marker set.")
-@click.option("--out", required=True, type=FILE_PATH, help="OpenSim model to write.")
-def build_command(name, markers, out):
-    """Write the body of the recipe NAME as an OpenSim model."""
-    from simspine.anatomy.recipes import build_body
-
-    build_body(name, markers).write_osim(out)
-    click.echo(out)
-
-
 def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=text)
     @stage_options
@@ -472,7 +454,6 @@ for _command in (
     check_quality_command,
     view_command,
     compare_command,
-    cycles_command,
     export_command,
     overlay_command,
     annotate_command,

@@ -43,6 +43,17 @@ def require_shape(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: DT
     return array
 
 
+def columns_by_name(
+    values: np.ndarray, names: Sequence[str], wanted: Sequence[str], missing: float = np.nan
+) -> np.ndarray:
+    """values (rows, names, …) in the order of the names wanted; `missing` for those that are not there."""
+    found = np.full((len(values), len(wanted), *values.shape[2:]), missing, values.dtype)
+    for i, name in enumerate(wanted):
+        if name in names:
+            found[:, i] = values[:, names.index(name)]
+    return found
+
+
 def evenly_spread(frames: int, most: int) -> np.ndarray:
     """Indices of at most so many of the frames, from the first to the last."""
     return np.unique(np.linspace(0, frames - 1, min(most, frames)).round().astype(int))

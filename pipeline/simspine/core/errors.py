@@ -90,6 +90,17 @@ def naming_table(path: object) -> Iterator[None]:
 
 
 @contextmanager
+def needing_extra(what: str, extra: str) -> Iterator[None]:
+    """`InputError` where an import in the block fails: what needs the package, and the extra that installs it."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            f"{what} needs the package {error.name}, which is not installed: pip install 'simspine[{extra}]'."
+        ) from None
+
+
+@contextmanager
 def naming_content(path: object, expected: str) -> Iterator[None]:
     """A block that reads a file's content; what is wrong with it is an `InputError` with the path and what was
     expected."""

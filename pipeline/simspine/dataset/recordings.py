@@ -456,35 +456,24 @@ class Windows:
     def __iter__(self) -> Iterator[Window]:
         return (self[i] for i in range(len(self)))
 
-    def torch(self, transform: Callable[[dict], dict] | None = None, tensors: bool = True) -> "TorchWindows":
+    def torch(self, transform: Callable[[dict], dict] | None = None) -> "TorchWindows":
         """These windows as a data set for `torch.utils.data.DataLoader`; see `TorchWindows`."""
-        return TorchWindows(self, transform, tensors)
+        return TorchWindows(self, transform)
 
 
 class TorchWindows:
-    """A map-style data set: `len(data)`, `data[i]` = {field: tensor}, with the fields of the windows.
+    """A map-style data set: `len(data)`, `data[i]` = {field: array}, with the fields of the windows.
 
-    transform: called with the dictionary of arrays before they become tensors. tensors=False leaves NumPy arrays, and
-    PyTorch unimported. Safe with several workers: each opens the file for itself.
+    PyTorch's `DataLoader` makes tensors of the arrays, and of texts (`status`) none. transform: called with each
+    dictionary. Safe with several workers: each opens the file for itself.
     """
 
-    def __init__(self, windows: Windows, transform: Callable[[dict], dict] | None = None, tensors: bool = True):
-        self.windows, self.transform, self.tensors = windows, transform, tensors
+    def __init__(self, windows: Windows, transform: Callable[[dict], dict] | None = None):
+        self.windows, self.transform = windows, transform
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item: dict[str, Any] = self.windows[int(index)].arrays(self.windows.fields)
-        if self.transform is not None:
-            item = self.transform(item)
-        if not self.tensors:
-            return item
-        try:
-            import torch
-        except ImportError:
-            raise InputError("tensors need PyTorch: install simspine[learn], or use tensors=False.") from None
-        return {
-            name: torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else value
-            for name, value in item.items()
-        }
+        return item if self.transform is None else self.transform(item)

@@ -7,9 +7,8 @@ A file of angles is a table with a row per frame (`simspine.evaluation.point_sou
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -26,69 +25,17 @@ from simspine.evaluation.pairs import (
     pair_methods_with_truth,
 )
 from simspine.evaluation.point_sources import (
-    checked_fields,
+    ANGLE_AXES,
+    CURVATURE_NAMES,
+    PointSequence,
     kind_of_source,
-    sequences_of_table,
+    read_point_sequences,
 )
 from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, noted_table
 from simspine.io.hdf5 import read_store
 
-CURVATURE_NAMES = ("LLA", "TKA")
 
-
-@dataclass(frozen=True, eq=False)
-class AngleSequence:
-    """Angles of one subject in some frames of one trial.
-
-    subject, trial, action, frames, rate: as of `PointSequence`. names: (angles,), as in a file. angle: (n, angles) rad,
-    LLA and TKA within ±2π, NaN = missing. deviation: standard deviations, shape and unit of angle, or None.
-    """
-
-    subject: str
-    trial: str
-    frames: np.ndarray
-    names: tuple[str, ...]
-    angle: np.ndarray
-    action: str = ""
-    deviation: np.ndarray | None = None
-    rate: float | None = None
-    camera: ClassVar[None] = None  # of no view
-    axes: ClassVar[str] = "angles"
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """(subject, trial)."""
-        return self.subject, self.trial
-
-    @property
-    def values(self) -> np.ndarray:
-        """What is compared with the truth: angle."""
-        return self.angle
-
-    def __post_init__(self):
-        where = f"angles of {self.subject}/{self.trial}"
-        fields = checked_fields(where, self, "angle", ())
-        _check_turn(where, fields["angle"], fields["names"])
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
-
-
-def _check_turn(where: str, angle: np.ndarray, names: Sequence[str]) -> None:
-    """`InputError` for LLA or TKA beyond a whole turn; angle: (frames, angles) rad.
-
-    Rotations are not asked: those of a person who walks in circles count the turns.
-    """
-    curves = np.array([name in CURVATURE_NAMES for name in names], bool)
-    beyond = np.argwhere((np.abs(angle) > 2 * np.pi) & curves)
-    if len(beyond):
-        row, column = beyond[0]
-        raise InputError(
-            f"{where}: {names[column]} is {angle[row, column]:.4g}, more than a whole turn in radians (2π). Angles in "
-            "degrees? Hand them in in radians, within ±2π."
-        )
-
-
-def read_angles(path: str | os.PathLike) -> tuple[AngleSequence, ...]:
+def read_angles(path: str | os.PathLike) -> tuple[PointSequence, ...]:
     """Angles of all trials of a table, a data set (the frames it keeps) or a virtual capture (what is true).
 
     Raises `InputError` for anything else, and for files that are damaged.
@@ -98,7 +45,7 @@ def read_angles(path: str | os.PathLike) -> tuple[AngleSequence, ...]:
     if kind == "trc":
         raise InputError(f"{path}: TRC files hold no angles. Give a table of angles, a data set or a virtual capture.")
     if kind == "table":
-        found = tuple(sequences_of_table(path, "angle", (), needed=(), make=AngleSequence))
+        found = read_point_sequences(path, "angle")
     else:
         found = tuple(_of_dataset(path) if kind == "dataset" else _of_capture(path))
     if not found:
@@ -106,7 +53,7 @@ def read_angles(path: str | os.PathLike) -> tuple[AngleSequence, ...]:
     return found
 
 
-def _of_dataset(path: Path) -> Iterator[AngleSequence]:
+def _of_dataset(path: Path) -> Iterator[PointSequence]:
     with open_dataset(path) as data:
         for recording in data.trials():
             trial = recording.read()
@@ -117,19 +64,17 @@ def _of_dataset(path: Path) -> Iterator[AngleSequence]:
             spread = None
             if trial.lla_sd is not None and trial.tka_sd is not None:
                 spread = stacked_angles(trial.lla_sd, trial.tka_sd, trial.angles_sd, len(trial.levels))[frames]
-            names, rate = angle_names(trial.levels), recording.rate
-            yield AngleSequence(
-                recording.subject, recording.name, frames, names, angle=angle, deviation=spread, rate=rate
-            )
+            about = (recording.subject, recording.name, frames, angle_names(trial.levels), angle, ANGLE_AXES)
+            yield PointSequence(*about, deviation=spread, rate=recording.rate)
 
 
-def _of_capture(folder: Path) -> Iterator[AngleSequence]:
+def _of_capture(folder: Path) -> Iterator[PointSequence]:
     for path in sorted((folder / "truth").glob("*/*.h5")):
         found = read_store(path, ["levels", "angles", "lla", "tka", "motion"])
         subject = path.parent.name
         trial, frames = path.stem.removeprefix(f"{subject}_"), np.arange(len(found["lla"]))
         names, angle = angle_names(found["levels"]), stacked_angles(found["lla"], found["tka"], found["angles"])
-        yield AngleSequence(subject, trial, frames, names, angle=angle, rate=found["motion"].rate)
+        yield PointSequence(subject, trial, frames, names, values=angle, axes=ANGLE_AXES, rate=found["motion"].rate)
 
 
 def angle_names(levels: Sequence[str]) -> tuple[str, ...]:
@@ -172,7 +117,7 @@ def check_radians(method: str, pairs: Sequence[PointPair]) -> None:
         )
 
 
-def unknown_angles(predictions: Mapping[str, Sequence[AngleSequence]], truth: Sequence[AngleSequence]) -> Iterator[str]:
+def unknown_angles(predictions: Mapping[str, Sequence[PointSequence]], truth: Sequence[PointSequence]) -> Iterator[str]:
     """A note for each method with angles that the truth does not hold, with the nearest one that it does."""
     known = list(dict.fromkeys(name for true in truth for name in true.names))
     for method, own in predictions.items():
@@ -200,9 +145,9 @@ MEAN_CONTROL, CONSTANT_CONTROL = "control: mean of the training people", "contro
 
 
 def evaluate_angles(
-    predictions: Mapping[str, Sequence[AngleSequence]],
-    truth: Sequence[AngleSequence],
-    training: Sequence[AngleSequence] = (),
+    predictions: Mapping[str, Sequence[PointSequence]],
+    truth: Sequence[PointSequence],
+    training: Sequence[PointSequence] = (),
 ) -> tuple[EvaluationTable, ...]:
     """Tables of methods, {name: predicted angles}, and of controls: LLA and TKA; rotation of each level.
 
@@ -220,25 +165,25 @@ def evaluate_angles(
 
 
 def angle_controls(
-    truth: Sequence[AngleSequence], training: Sequence[AngleSequence]
-) -> dict[str, tuple[AngleSequence, ...]]:
+    truth: Sequence[PointSequence], training: Sequence[PointSequence]
+) -> dict[str, tuple[PointSequence, ...]]:
     """What needs no measurement: the mean over other people's frames, and each trial's own true mean throughout."""
-    found: dict[str, tuple[AngleSequence, ...]] = {}
+    found: dict[str, tuple[PointSequence, ...]] = {}
     if training:
         found[MEAN_CONTROL] = tuple(
             _constant_angles(true, [_mean_of(training, name) for name in true.names]) for true in truth
         )
-    own = [mean_of_known(true.angle, 0) for true in truth]
+    own = [mean_of_known(true.values, 0) for true in truth]
     found[CONSTANT_CONTROL] = tuple(_constant_angles(true, means) for true, means in zip(truth, own, strict=True))
     return found
 
 
-def _constant_angles(true: AngleSequence, means: Sequence[float] | np.ndarray) -> AngleSequence:
-    return replace(true, angle=np.tile(np.asarray(means, float), (len(true.frames), 1)), deviation=None)
+def _constant_angles(true: PointSequence, means: Sequence[float] | np.ndarray) -> PointSequence:
+    return replace(true, values=np.tile(np.asarray(means, float), (len(true.frames), 1)), deviation=None)
 
 
-def _mean_of(sequences: Sequence[AngleSequence], name: str) -> float:
-    values = [s.angle[:, s.names.index(name)] for s in sequences if name in s.names]
+def _mean_of(sequences: Sequence[PointSequence], name: str) -> float:
+    values = [s.values[:, s.names.index(name)] for s in sequences if name in s.names]
     return float(mean_of_known(np.concatenate(values), 0)) if values else float("nan")
 
 

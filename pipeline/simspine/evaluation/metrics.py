@@ -7,14 +7,13 @@ import contextlib
 import io
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from simspine.core.arrays import mean_of_known
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, needing_extra
 from simspine.core.geometry import rigid_fit, wrap_angles
 
 NORMAL_90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distribution
@@ -317,7 +316,8 @@ def average_precision(
     results = _coco_results(found, numbers)
     if not results:
         raise InputError("nobody was found in any image that has labels; do the names of the images agree?")
-    coco, evaluation = _pycocotools("coco"), _pycocotools("cocoeval")
+    with needing_extra("average precision", "benchmark"):
+        from pycocotools import coco, cocoeval
     with contextlib.redirect_stdout(io.StringIO()):  # it reports each of its steps
         truth = coco.COCO()
         truth.dataset = _coco_dataset(labels, numbers)
@@ -325,7 +325,7 @@ def average_precision(
         loaded = truth.loadRes(results)
         for entry in loaded.anns.values():  # it would count places that are not known
             entry["area"] = _known_box_area(entry["keypoints"])
-        run = evaluation.COCOeval(truth, loaded, "keypoints")
+        run = cocoeval.COCOeval(truth, loaded, "keypoints")
         run.params.kpt_oks_sigmas = np.asarray(sigmas, float)
         for step in (run.evaluate, run.accumulate, run.summarize):
             step()
@@ -372,12 +372,3 @@ def _known_box_area(flat: Sequence[float]) -> float:
     places = np.reshape(flat, (-1, 3))[:, :2]
     places = places[(places != MISSING_POINT_PX).all(1)]
     return float(np.prod(np.ptp(places, axis=0))) if len(places) else 0.0
-
-
-def _pycocotools(part: str) -> ModuleType:
-    try:
-        return import_module(f"pycocotools.{part}")
-    except ImportError:
-        raise InputError(
-            "average precision needs the package pycocotools, which is not installed. Install simspine[benchmark]."
-        ) from None

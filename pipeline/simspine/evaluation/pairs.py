@@ -1,14 +1,14 @@
 """Predictions matched with the truth, errors of each point in each frame, and rows that tables of distances share.
 
-Sequences are of points or of angles (`point_sources.PointSequence`, `angle_protocol.AngleSequence`).
+Sequences are of points or of angles.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
 from simspine.core.types import WORLD_FRAMES
@@ -20,6 +20,7 @@ from simspine.evaluation.metrics import (
     scale_aligned,
     similarity_aligned,
 )
+from simspine.evaluation.point_sources import PointSequence
 from simspine.evaluation.tables import ROOT_POINT, TableCell, TableRow, action_row, in_row_order, trial_key
 
 DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
@@ -51,7 +52,9 @@ class PointPair:
 
 
 def pair_methods_with_truth(
-    predictions: Mapping[str, Iterable[Any]], truth: Sequence[Any], names: Sequence[str] | None = None
+    predictions: Mapping[str, Iterable[PointSequence]],
+    truth: Sequence[PointSequence],
+    names: Sequence[str] | None = None,
 ) -> dict[str, tuple[PointPair, ...]]:
     """{method: its pairs}; what `pair_with_truth` raises begins with the method's name."""
     found = {}
@@ -64,7 +67,7 @@ def pair_methods_with_truth(
 
 
 def pair_with_truth(
-    predictions: Iterable[Any], truth: Sequence[Any], names: Sequence[str] | None = None
+    predictions: Iterable[PointSequence], truth: Sequence[PointSequence], names: Sequence[str] | None = None
 ) -> tuple[PointPair, ...]:
     """A pair for each true sequence, in its order; where it was not predicted, the estimate is NaN throughout.
 
@@ -72,7 +75,7 @@ def pair_with_truth(
     column of theirs stays empty. Raises `InputError` where nothing agrees, a sequence is predicted twice, axes of a
     camera meet those of the world, or lengths are in another unit.
     """
-    of: dict[tuple, Any] = {}
+    of: dict[tuple, PointSequence] = {}
     for sequence in predictions:
         key = _pair_key(sequence)
         if key in of:
@@ -98,7 +101,7 @@ def pair_with_truth(
     return pairs
 
 
-def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, Any], truth: Sequence[Any]):
+def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, PointSequence], truth: Sequence[PointSequence]):
     """Raise where no value is both predicted and true: the tables would be empty."""
     if any((np.isfinite(pair.estimate) & np.isfinite(pair.truth)).any() for pair in pairs):
         return
@@ -111,7 +114,7 @@ def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, Any], truth: Se
     )
 
 
-def _frame_range_text(sequence: Any) -> str:
+def _frame_range_text(sequence: PointSequence) -> str:
     frames = sequence.frames[np.isfinite(sequence.values).reshape(len(sequence.frames), -1).any(1)]
     return f"{len(frames)} frames from {frames[0]} to {frames[-1]}" if len(frames) else "no frames, only NaN"
 
@@ -133,11 +136,11 @@ def _check_unit(pair: PointPair) -> None:
         )
 
 
-def _pair_key(sequence: Any) -> tuple:
+def _pair_key(sequence: PointSequence) -> tuple:
     return sequence.subject, trial_key(sequence.trial), sequence.camera
 
 
-def _examples_text(sequences: Iterable[Any]) -> str:
+def _examples_text(sequences: Iterable[PointSequence]) -> str:
     return _first_names_text("/".join(filter(None, sequence.key)) for sequence in sequences)
 
 
@@ -146,15 +149,16 @@ def _first_names_text(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "none"
 
 
-def _point_pair(found: Any | None, true: Any, names: tuple[str, ...]) -> PointPair:
-    exact = _point_columns(true.values, true.names, names)
+def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[str, ...]) -> PointPair:
+    exact = columns_by_name(true.values, true.names, names)
     estimate = np.full(exact.shape, np.nan)
-    deviation = None if found is None or found.deviation is None else estimate.copy()
+    deviation = None
     if found is not None:
         _, rows, own = np.intersect1d(true.frames, found.frames, return_indices=True)
-        estimate[rows] = _in_axes_of_truth(_point_columns(found.values, found.names, names)[own], found, true)
-        if deviation is not None:
-            deviation[rows] = _point_columns(found.deviation, found.names, names)[own]
+        estimate[rows] = _in_axes_of_truth(columns_by_name(found.values, found.names, names)[own], found, true)
+        if found.deviation is not None:
+            deviation = np.full(exact.shape, np.nan)
+            deviation[rows] = columns_by_name(found.deviation, found.names, names)[own]
     return PointPair(
         true.subject,
         true.trial,
@@ -168,16 +172,7 @@ def _point_pair(found: Any | None, true: Any, names: tuple[str, ...]) -> PointPa
     )
 
 
-def _point_columns(values: np.ndarray, there: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """Columns of the names wanted; NaN for those that are not there."""
-    out = np.full((len(values), len(wanted), *values.shape[2:]), np.nan)
-    for i, name in enumerate(wanted):
-        if name in there:
-            out[:, i] = values[:, there.index(name)]
-    return out
-
-
-def _in_axes_of_truth(xyz: np.ndarray, found: Any, true: Any) -> np.ndarray:
+def _in_axes_of_truth(xyz: np.ndarray, found: PointSequence, true: PointSequence) -> np.ndarray:
     if found.axes == true.axes:
         return xyz
     if not {found.axes, true.axes} <= set(WORLD_FRAMES):

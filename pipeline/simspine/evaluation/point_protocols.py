@@ -82,10 +82,10 @@ def _with_root(sequence: PointSequence) -> PointSequence:
     """Networks leave the root out; relative to itself it is zero."""
     if ROOT_POINT in sequence.names:
         return sequence
-    present = np.isfinite(sequence.xyz).all(-1).any(1)
+    present = np.isfinite(sequence.values).all(-1).any(1)
     root = np.where(present[:, None, None], np.zeros((len(sequence.frames), 1, 3)), np.nan)
-    xyz = np.concatenate([root, sequence.xyz], 1)
-    return replace(sequence, names=(ROOT_POINT, *sequence.names), xyz=xyz, deviation=None)
+    values = np.concatenate([root, sequence.values], 1)
+    return replace(sequence, names=(ROOT_POINT, *sequence.names), values=values, deviation=None)
 
 
 def _by_region(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:

@@ -12,10 +12,10 @@ standard deviations of the same shape, or left out; `axes`: one text, 'z_up', 'y
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,19 +31,15 @@ from simspine.io.npz import read_npz
 from simspine.io.trc import read_trc
 
 KEY_COLUMNS = ["subject", "trial", "camera"]
-T = TypeVar("T")
 
 
-def sequences_of_table(
-    path: str | os.PathLike, value: str, shape: tuple[int, ...], needed: Sequence[str], make: Callable[..., T]
-) -> Iterator[T]:
-    """Sequences in the order of their first rows, frames sorted. value: the column of `(rows, names, *shape)` numbers;
-    `deviation` has its shape. needed: of further columns, texts that `make` takes.
+def read_point_sequences(path: str | os.PathLike, value: str = "xyz") -> tuple["PointSequence", ...]:
+    """Points of a table, or where value is 'angle' angles, in the order of their first rows, frames sorted.
 
     Raises `InputError` naming the file where it is damaged, a column is missing, or shapes do not agree.
     """
     columns = read_npz(Path(path))
-    wanted = ("subject", "trial", "frame", "names", value, *needed)
+    wanted = ("subject", "trial", "frame", "names", value, *(("axes",) if value == "xyz" else ()))
     if missing := [name for name in wanted if name not in columns]:
         raise InputError(
             f"{path}: no {', '.join(missing)}; expected are the arrays {', '.join(wanted)} and, where known, camera, "
@@ -51,21 +47,24 @@ def sequences_of_table(
         )
     names = tuple(str(name) for name in np.asarray(columns["names"]).tolist())
     rows = _key_rows(path, columns)
-    shape = (len(rows), len(names), *shape)
-    arrays = {name: _array_column(path, columns, name, shape) for name in (value, "deviation") if name in columns}
-    texts = {name: str(next(iter(np.ravel(columns[name])), "")) for name in needed}
+    shape = (len(rows), len(names), *((3,) if value == "xyz" else ()))
+    values = _array_column(path, columns, value, shape)
+    deviation = _array_column(path, columns, "deviation", shape) if "deviation" in columns else None
+    axes = str(next(iter(np.ravel(columns["axes"])), "")) if value == "xyz" else ANGLE_AXES
     try:
         rate = float(np.ravel(columns["rate"])[0]) if "rate" in columns else None
     except (IndexError, ValueError, TypeError):
         raise InputError(f"{path}: rate is no number of frames per second.") from None
+    found = []
     for (subject, trial, camera), own in rows.groupby(KEY_COLUMNS, sort=False):
         own = own.sort_values("frame", kind="stable")
-        about = {"action": own["action"].iloc[0], "rate": rate} | texts | ({"camera": camera} if camera else {})
-        about |= {name: array[own.index] for name, array in arrays.items()}
+        spread = None if deviation is None else deviation[own.index]
+        about = (axes, camera or None, own["action"].iloc[0], spread, rate)
         try:
-            yield make(subject, trial, own["frame"].to_numpy(), names, **about)
+            found.append(PointSequence(subject, trial, own["frame"].to_numpy(), names, values[own.index], *about))
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
+    return tuple(found)
 
 
 def _key_rows(path: str | os.PathLike, columns: Mapping[str, Any]) -> pd.DataFrame:
@@ -95,56 +94,27 @@ def _array_column(
     return array
 
 
-def checked_fields(where: str, sequence: Any, value: str, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Fields of a sequence as arrays and texts. value: its field of `(frames, names, *shape)` numbers.
-
-    Raises `InputError` for names or frames that are there twice, other shapes, infinite values, and for standard
-    deviations that are negative or infinite; NaN is one that is not known.
-    """
-    names = tuple(str(name) for name in sequence.names)
-    if len(set(names)) != len(names):
-        raise InputError(f"{where}: a name is there twice; names must be unique.")
-    frames = read_only_array(where, "frames", sequence.frames, shape=(None,), dtype=int)
-    if (frames[:1] < 0).any() or (np.diff(frames) <= 0).any():
-        raise InputError(f"{where}: frame numbers must start at 0 or later and increase; each may be there once.")
-    shape = (len(frames), len(names), *shape)
-    values = read_only_array(where, value, getattr(sequence, value), shape)
-    if np.isinf(values).any():
-        raise InputError(f"{where}: infinite values; mark missing ones with NaN.")
-    deviation = sequence.deviation
-    if deviation is not None:
-        deviation = read_only_array(where, "deviation", deviation, shape)
-        wrong = np.argwhere((deviation < 0) | np.isinf(deviation))
-        if len(wrong):
-            row, column, *axis = wrong[0]
-            along = f" along {'xyz'[axis[0]]}" if axis else ""
-            more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-            raise InputError(
-                f"{where}: the standard deviation of {names[column]}{along} in frame {frames[row]} is "
-                f"{deviation[tuple(wrong[0])]:g}{more}; expected are 0 or more, and NaN where it is not known."
-            )
-    action = sequence.action or action_of(sequence.trial, sequence.subject)
-    return {"frames": frames, "names": names, value: values, "deviation": deviation, "action": action}
-
-
+CURVATURE_NAMES = ("LLA", "TKA")
+ANGLE_AXES = "angles"  # in the place of axes, where the values are angles
 POINT_AXES = (*WORLD_FRAMES, "camera")  # camera: x right, y down, z away from the camera, whose centre is the origin
 
 
 @dataclass(frozen=True, eq=False)
 class PointSequence:
-    """Points of one subject in some frames of one trial, as one camera sees them or in the world.
+    """Points of one subject in some frames of one trial, as one camera sees them or in the world; or angles.
 
     subject, trial: as the data set names them; action: of the trial ('' takes it from the trial's name). camera: its
-    name, None for points of no view. frames: (n,) whole numbers from 0, increasing. names: (points,). xyz: (n, points,
-    3) m, NaN = missing. axes: of `POINT_AXES`. deviation: standard deviations, shape and unit of xyz, or None. rate:
-    frames/s that the numbers count, or None where it is not known.
+    name, None for points of no view. frames: (n,) whole numbers from 0, increasing. names: (points,). values: (n,
+    points, 3) m, or (n, angles) rad with LLA and TKA within ±2π; NaN = missing. axes: of `POINT_AXES`, or
+    `ANGLE_AXES`. deviation: standard deviations, shape and unit of values, NaN = not known; or None. rate: frames/s
+    that the numbers count, or None where it is not known. `InputError` for anything else.
     """
 
     subject: str
     trial: str
     frames: np.ndarray
     names: tuple[str, ...]
-    xyz: np.ndarray
+    values: np.ndarray
     axes: str = "z_up"
     camera: str | None = None
     action: str = ""
@@ -152,23 +122,37 @@ class PointSequence:
     rate: float | None = None
 
     def __post_init__(self):
-        where = f"points of {self.subject}/{self.trial}"
-        if self.axes not in POINT_AXES:
+        of_angles = self.axes == ANGLE_AXES
+        where = f"{'angles' if of_angles else 'points'} of {self.subject}/{self.trial}"
+        if not of_angles and self.axes not in POINT_AXES:
             raise InputError(f"{where}: axes are {self.axes!r}, expected one of {', '.join(POINT_AXES)}.")
         if self.rate is not None and not (np.isfinite(self.rate) and self.rate > 0):
             raise InputError(f"{where}: rate is {self.rate}, expected a positive number of frames per second.")
-        for name, value in checked_fields(where, self, "xyz", (3,)).items():
+        names = tuple(str(name) for name in self.names)
+        if len(set(names)) != len(names):
+            raise InputError(f"{where}: a name is there twice; names must be unique.")
+        frames = read_only_array(where, "frames", self.frames, shape=(None,), dtype=int)
+        if (frames[:1] < 0).any() or (np.diff(frames) <= 0).any():
+            raise InputError(f"{where}: frame numbers must start at 0 or later and increase; each may be there once.")
+        shape = (len(frames), len(names), *(() if of_angles else (3,)))
+        values = read_only_array(where, "values", self.values, shape)
+        if np.isinf(values).any():
+            raise InputError(f"{where}: infinite values; mark missing ones with NaN.")
+        if of_angles:
+            _check_turn(where, values, names)
+        deviation = self.deviation
+        if deviation is not None:
+            deviation = read_only_array(where, "deviation", deviation, shape)
+            _check_deviation(where, deviation, names, frames)
+        action = self.action or action_of(self.trial, self.subject)
+        checked = {"frames": frames, "names": names, "values": values, "deviation": deviation, "action": action}
+        for name, value in checked.items():
             object.__setattr__(self, name, value)
 
     @property
     def key(self) -> tuple[str, str, str | None]:
         """(subject, trial, camera): which sequence of a data set this is."""
         return self.subject, self.trial, self.camera
-
-    @property
-    def values(self) -> np.ndarray:
-        """What is compared with the truth: xyz."""
-        return self.xyz
 
     def select(self, names: Sequence[str], frames: np.ndarray | None = None) -> "PointSequence":
         """The named points in the order given, and only these frame numbers; `InputError` for one not there."""
@@ -181,7 +165,34 @@ class PointSequence:
         if (rows >= len(self.frames)).any() or (self.frames[rows] != wanted).any():
             raise InputError(f"points of {self.subject}/{self.trial} lack some of the frames asked for.")
         spread = None if self.deviation is None else self.deviation[rows][:, columns]
-        return replace(self, frames=wanted, names=tuple(names), xyz=self.xyz[rows][:, columns], deviation=spread)
+        return replace(self, frames=wanted, names=tuple(names), values=self.values[rows][:, columns], deviation=spread)
+
+
+def _check_turn(where: str, angle: np.ndarray, names: Sequence[str]) -> None:
+    """`InputError` for LLA or TKA beyond a whole turn; angle: (frames, angles) rad.
+
+    Rotations are not asked: those of a person who walks in circles count the turns.
+    """
+    curves = np.array([name in CURVATURE_NAMES for name in names], bool)
+    beyond = np.argwhere((np.abs(angle) > 2 * np.pi) & curves)
+    if len(beyond):
+        row, column = beyond[0]
+        raise InputError(
+            f"{where}: {names[column]} is {angle[row, column]:.4g}, more than a whole turn in radians (2π). Angles in "
+            "degrees? Hand them in in radians, within ±2π."
+        )
+
+
+def _check_deviation(where: str, deviation: np.ndarray, names: Sequence[str], frames: np.ndarray) -> None:
+    wrong = np.argwhere((deviation < 0) | np.isinf(deviation))
+    if len(wrong):
+        row, column, *axis = wrong[0]
+        along = f" along {'xyz'[axis[0]]}" if axis else ""
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise InputError(
+            f"{where}: the standard deviation of {names[column]}{along} in frame {frames[row]} is "
+            f"{deviation[tuple(wrong[0])]:g}{more}; expected are 0 or more, and NaN where it is not known."
+        )
 
 
 def write_point_sequences(path: str | os.PathLike, sequences: Iterable[PointSequence]) -> None:
@@ -199,16 +210,11 @@ def write_point_sequences(path: str | os.PathLike, sequences: Iterable[PointSequ
     table: dict[str, Any] = {name: np.array(value) for name, value in alike.items() if value is not None}
     for name in (*KEY_COLUMNS, "action"):
         table[name] = np.concatenate([np.full(len(s.frames), getattr(s, name) or "") for s in some])
-    table |= {"frame": np.concatenate([s.frames for s in some]), "xyz": np.concatenate([s.xyz for s in some])}
+    table |= {"frame": np.concatenate([s.frames for s in some]), "xyz": np.concatenate([s.values for s in some])}
     if some[0].deviation is not None:
         table["deviation"] = np.concatenate([s.deviation for s in some])
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **table)
-
-
-def read_point_sequences(path: str | os.PathLike) -> tuple[PointSequence, ...]:
-    """What `write_point_sequences` or another program wrote."""
-    return tuple(sequences_of_table(path, "xyz", (3,), needed=("axes",), make=PointSequence))
 
 
 ALL_SUBJECTS = "all"
@@ -268,7 +274,7 @@ def _of_dataset(path: Path, step: int) -> Iterator[PointSequence]:
             frames = frames[frames % step == 0]
             xyz, names = recording.array("markers")[frames], recording.data.marker_names
             whose = recording.subject, recording.name
-            yield PointSequence(*whose, frames, names, xyz=xyz, axes="y_up", rate=recording.rate)
+            yield PointSequence(*whose, frames, names, xyz, "y_up", rate=recording.rate)
 
 
 def _of_capture(folder: Path, step: int) -> Iterator[PointSequence]:
@@ -293,10 +299,14 @@ def _of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointS
     numbers = round(markers.start * markers.rate) + np.arange(markers.frames)
     keep = numbers % step == 0
     xyz = markers.xyz[keep]
-    return PointSequence(subject, trial, numbers[keep], markers.names, xyz=xyz, axes=markers.frame, rate=markers.rate)
+    return PointSequence(
+        subject, trial, numbers[keep], markers.names, values=xyz, axes=markers.frame, rate=markers.rate
+    )
 
 
-def sequences_of_subjects(sequences: Sequence[Any], subjects: Sequence[str] = TEST_SUBJECTS) -> tuple[Any, ...]:
+def sequences_of_subjects(
+    sequences: Sequence[PointSequence], subjects: Sequence[str] = TEST_SUBJECTS
+) -> tuple[PointSequence, ...]:
     """Those of the people named, or of all (`ALL_SUBJECTS`); `InputError` where none of them is there."""
     there = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
     found = tuple(s for s in sequences if ALL_SUBJECTS in subjects or s.subject in subjects)
@@ -333,10 +343,10 @@ def points_in_views(
                 f"{sequence.subject}: the truth holds no cameras, which predictions in a camera's axes are compared "
                 "through. Give a data set or a virtual capture as the truth, or predict in the world."
             )
-        world = change_frame(sequence.xyz, sequence.axes, "z_up")
+        world = change_frame(sequence.values, sequence.axes, "z_up")
         for camera in cameras[sequence.subject]:
             xyz = world @ camera.R.T + camera.t
-            yield replace(sequence, xyz=xyz, axes="camera", camera=camera.name, deviation=None)
+            yield replace(sequence, values=xyz, axes="camera", camera=camera.name, deviation=None)
 
 
 def truth_for(

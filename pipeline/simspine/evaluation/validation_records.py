@@ -4,9 +4,9 @@ Published values stand in `published.csv`, in degrees, as printed. Grade A: read
 in public code that cites the source. Where a source lists one side, the total is twice that.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,6 @@ from simspine.anatomy.curvature import JOINT_LEVELS, MOTION_PLANES, NEUTRAL_LLA,
 from simspine.core.types import Forced, ForcedKind, Motion
 from simspine.dataset.recordings import action_of
 from simspine.evaluation.tables import published_values
-from simspine.io.dataset_write import Dataset, TrialData
 from simspine.quality.observability import is_estimated, level_shares
 
 if TYPE_CHECKING:
@@ -119,41 +118,27 @@ class TrialRecord:
 
 
 def trial_records(dataset) -> tuple[TrialRecord, ...]:
-    """Records of all trials of a data set: a `Dataset`, a data set opened by `simspine.open_dataset`, or its file.
+    """Records of all trials of a data set opened by `simspine.open_dataset`, or of its file.
 
-    Of a file only what the tables need is read, trial by trial: some 0.4 kB a frame. Where it holds no angles (the
-    released one), they are made from the coordinates.
+    Only what the tables need is read, trial by trial: some 0.4 kB a frame. Where the file holds no angles (the released
+    one), they are made from the coordinates.
     """
-    if isinstance(dataset, Dataset):
-        return tuple(
-            _trial_record(subject, name, trial, partial(getattr, trial))
-            for subject, content in dataset.subjects.items()
-            for name, trial in content.trials.items()
-        )
     file: DatasetFile = getattr(dataset, "file", dataset)
-    return tuple(_stored_record(file, subject, name) for subject in file.subjects for name in file.trials(subject))
+    return tuple(_trial_record(file, subject, name) for subject in file.subjects for name in file.trials(subject))
 
 
-def _stored_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
-    head = file.trial(subject, name, slice(0, 1))  # which fields there are, and what does not depend on the frame
-    if head.angles is None:  # a released file: small, and its angles are to be made from all coordinates
-        whole = file.trial(subject, name)
-        return _trial_record(subject, name, whole, partial(getattr, whole))
+def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
+    trial = file.trial(subject, name, slice(0, 1))  # which fields there are, and what does not depend on the frame
 
-    def get(field: str):
+    def get(field: str) -> np.ndarray | None:
         stored = field.replace("angles", "level_angles")
-        return None if getattr(head, field) is None else file.array(subject, name, f"simspine/{stored}")
+        return None if getattr(trial, field) is None else file.array(subject, name, f"simspine/{stored}")
 
-    return _trial_record(subject, name, head, get=get, frames=file.frames(subject, name))
-
-
-def _trial_record(subject: str, name: str, trial: TrialData, get: Callable, frames: int | None = None) -> TrialRecord:
-    """get: a field of the trial for all its frames, None where there is none. trial: the whole, or its beginning."""
-    frames = trial.markers.frames if frames is None else frames
+    frames = file.frames(subject, name)
     angles, status, lla, tka = (get(field) for field in ("angles", "status", "lla", "tka"))
     names, forced = trial.levels, dict(trial.forced)
     if angles is None:
-        names, angles = level_angles_of_coordinates(trial.motion)
+        names, angles = level_angles_of_coordinates(file.trial(subject, name).motion)
         forced = forced_by_ratio(names, angles)
         lla = lordosis_of_levels(names, angles) if lla is None else lla
     there = [i for i, level in enumerate(names) if level in (*LUMBAR_LEVEL_NAMES, *NECK_LEVEL_NAMES)]

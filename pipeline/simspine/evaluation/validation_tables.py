@@ -22,7 +22,6 @@ from simspine.evaluation.validation_records import (
     TrialRecord,
     paper_curvature,
     published_range,
-    trial_records,
 )
 from simspine.quality.findings import LEVEL_ENVELOPES
 from simspine.quality.observability import (
@@ -36,13 +35,6 @@ from simspine.quality.observability import (
 )
 
 # What is pooled of several records, and how much of it the data decided.
-
-
-def curvature_records(dataset) -> Sequence[TrialRecord]:
-    """Records as they are; of anything else its records."""
-    if isinstance(dataset, Sequence) and all(isinstance(part, TrialRecord) for part in dataset):
-        return dataset
-    return trial_records(dataset)
 
 
 def records_by_group(
@@ -83,17 +75,17 @@ def _drives_others(some: Sequence[TrialRecord], name: str, plane: int) -> bool:
 _FIGURE_COLUMNS = ("mean_deg", "sd_deg", "uncertainty_deg", "share")
 
 
-def curvature_table(dataset) -> pd.DataFrame:
+def curvature_table(some: Sequence[TrialRecord]) -> pd.DataFrame:
     """Rows per action, their unweighted mean, rows per subject, their unweighted mean, and all frames together.
 
-    dataset: a `Dataset`, an open `DatasetFile`, or the records of one. Rejected frames are left out and counted; no
+    some: `trial_records` of a data set. Rejected frames are left out and counted; no
     other outlier is removed. Columns: group ('action', 'subject' or 'all') and name; subjects, trials, frames,
     rejected. Of lla and tka: `…_mean_deg`, `…_sd_deg` over all kept frames (in lines of means: unweighted means of the
     lines above); `…_uncertainty_deg`, the median standard deviation of one frame's estimate; `…_share` of the estimate
     that the data decided, 0…1, given what is known of standing adults; `…_decided`, in a word ('set by the model' is no
     finding about a person); `paper_…`.
     """
-    some, lines = curvature_records(dataset), []
+    lines = []
     for group in ("action", "subject"):
         paper = paper_curvature(group)
         rows = [
@@ -156,17 +148,15 @@ RANGE_PERCENTILES = (1.0, 99.0)
 _NO_FINDING = {Observability.ASSUMED, Observability.FORCED, Observability.UNKNOWN}
 
 
-def lumbar_rom(dataset) -> pd.DataFrame:
+def lumbar_rom(some: Sequence[TrialRecord]) -> pd.DataFrame:
     """Each lumbar level from above, then L1 on the sacrum as a whole, in three planes; see `_range_row`."""
-    some = curvature_records(dataset)
     return pd.DataFrame(
         [_range_row("", some, level, k) for k in range(3) for level in _levels_there(some, LUMBAR_LEVEL_NAMES)]
     )
 
 
-def neck_rom(dataset) -> pd.DataFrame:
+def neck_rom(some: Sequence[TrialRecord]) -> pd.DataFrame:
     """The head on the trunk in three planes, for each action, and for all of them together where there are several."""
-    some = curvature_records(dataset)
     actions = list(records_by_group(some, "action", paper_curvature("action").index).items())
     return pd.DataFrame(
         [
@@ -251,9 +241,8 @@ SPREAD_NOTE = ", mean (sd over frames)"
 _NORMAL_95 = 1.96  # standard deviations to either side
 
 
-def validation_tables_of(dataset) -> dict[str, pd.DataFrame]:
-    """All tables of a data set by name: 'lla_tka', 'lumbar_rom', 'neck_rom'."""
-    some = curvature_records(dataset)
+def validation_tables_of(some: Sequence[TrialRecord]) -> dict[str, pd.DataFrame]:
+    """All tables of a data set's `trial_records` by name: 'lla_tka', 'lumbar_rom', 'neck_rom'."""
     return {"lla_tka": curvature_table(some), "lumbar_rom": lumbar_rom(some), "neck_rom": neck_rom(some)}
 
 

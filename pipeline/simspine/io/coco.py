@@ -3,18 +3,20 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 
+from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError, naming_content, unknown_name
 from simspine.core.skeletons import load_skeleton, skeleton_of_size
 from simspine.core.types import read_only_array
-from simspine.io.atomic import atomic_path, write_text
+from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
 from simspine.io.text_tables import load_json, read_bytes, repeated_names
 
@@ -38,46 +40,43 @@ def write_coco(
     v = 2: seen; 1: inside the image but hidden by the body; 0: outside the image, or not known. Rejected frames, frames
     without a pose, and images without a labelled point are left out. Points are SIMSPINE's in whatever order.
     """
-    images = 0
-    with atomic_path(path) as temporary:
-        # annotations stand behind all images, but are made with them
-        with open(temporary, "w", encoding="utf-8") as file, TemporaryFile("w+", dir=temporary.parent) as annotations:
-            head: dict[str, Any] = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
-            if centres:
-                head |= {"keypoints": "released", "keypoints_vertebral": "vertebral", "centres": list(centres)}
-            file.write(
-                f'{{"info": {json.dumps(head)},\n"licenses": [],\n"categories": [{json.dumps(coco_category())}],\n'
-            )
-            file.write('"images": [\n')
-            for image, annotation in _coco_records(takes, every):
-                images += 1
-                comma = ",\n" if images > 1 else ""
-                file.write(comma + json.dumps({"id": images, **image}))
-                annotations.write(comma + json.dumps({"id": images, "image_id": images, **annotation}))
-            file.write('\n],\n"annotations": [\n')
-            annotations.seek(0)
-            shutil.copyfileobj(annotations, file)
-            file.write("\n]}\n")
-        if not images:
-            raise InputError(f"{path}: no labelled point in any image; nothing is written.")
-    return images
+    records = _coco_records(takes, every)
+    if (first := next(records, None)) is None:
+        raise InputError(f"{path}: no labelled point in any image; nothing is written.")
+    more: dict[str, Any] = {}
+    if centres:
+        more = {"keypoints": "released", "keypoints_vertebral": "vertebral", "centres": list(centres)}
+    return write_coco_people(path, chain([first], records), notice, **more)
 
 
 def write_coco_people(
     path: str | os.PathLike,
-    images: Sequence[Mapping[str, Any]],
-    people: Sequence[Mapping[str, Any]],
+    records: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]],
     notice: str,
     description: str = "simspine: SpineTrack's 37 points",
-) -> None:
-    """Write annotations that are made already: images {id, width, height, file_name, …}, people {id, image_id,
-    keypoints, bbox, area, …} with SpineTrack's 37 points, as `keypoint_list` gives them. Atomic; equal content gives
+    **more: Any,
+) -> int:
+    """Write images {width, height, file_name, …} with a person each {keypoints, bbox, area, …}, of SpineTrack's 37
+    points, as `keypoint_list` gives them; returns their number, which is the last one's id. Atomic; equal content gives
     equal bytes.
     """
-    info = {"description": description, "notice": notice}
-    rows = [",\n".join(json.dumps(row) for row in table) for table in (images, people)]
-    head = f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": [{json.dumps(coco_category())}],\n'
-    write_text(path, f'{head}"images": [\n{rows[0]}\n],\n"annotations": [\n{rows[1]}\n]}}\n')
+    info, count = {"description": description, "notice": notice, **more}, 0
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+        TemporaryFile("w+", dir=temporary.parent) as people,  # they stand behind all images, but are made with them
+    ):
+        head = f'"info": {json.dumps(info)},\n"licenses": [],\n"categories": [{json.dumps(coco_category())}]'
+        file.write(f'{{{head},\n"images": [\n')
+        for count, (image, person) in enumerate(records, 1):
+            comma = ",\n" if count > 1 else ""
+            file.write(comma + json.dumps({"id": count, **image}))
+            people.write(comma + json.dumps({"id": count, "image_id": count, **person}))
+        file.write('\n],\n"annotations": [\n')
+        people.seek(0)
+        shutil.copyfileobj(people, file)
+        file.write("\n]}\n")
+    return count
 
 
 def run_lengths(mask: np.ndarray) -> dict[str, Any]:
@@ -114,14 +113,9 @@ def _coco_records(takes: ExportTrials, every: int) -> Iterator[tuple[dict, dict]
 
 def _view_keypoints(take: ExportTrial, view: ExportView) -> np.ndarray:
     """(frames, 37, 3) x, y, v in SpineTrack's order."""
-    table, names = load_skeleton("spinetrack37"), take.trial.markers.names
-    seen = _points_seen(view)
-    found = np.zeros((len(seen), len(table), 3))
-    for i, native in enumerate(table.names):
-        name = table.to_simspine.get(native)
-        if name in names:
-            found[:, i] = seen[:, names.index(name)]
-    return found
+    table = load_skeleton("spinetrack37")
+    wanted = [table.to_simspine.get(native, "") for native in table.names]
+    return columns_by_name(_points_seen(view), take.trial.markers.names, wanted, 0.0)
 
 
 def _points_seen(view: ExportView) -> np.ndarray:
@@ -222,15 +216,12 @@ def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: st
     """
     table = load_skeleton("spinetrack37")
     native = {simspine: name for name, simspine in table.to_simspine.items()}
-    out = np.zeros((len(keypoints), len(table), 3))
     if keypoints.ndim != 3 or keypoints.shape[1:] != (len(names), 3):
         raise InputError(f"{where}: {len(names)} names for keypoints of shape {keypoints.shape}.")
-    for i, name in enumerate(names):
-        name = native.get(name, name)
-        if name not in table.names:
-            raise unknown_name("point", name, table.names, where)
-        out[:, table.index(name)] = keypoints[:, i]
-    return out
+    known = [native.get(name, name) for name in names]
+    if others := [name for name in known if name not in table.names]:
+        raise unknown_name("point", others[0], table.names, where)
+    return columns_by_name(keypoints, known, table.names, 0.0)
 
 
 POINT_STATUSES = ("unseen", "accepted", "corrected", "derived")  # by number: what a person did about a point
@@ -273,12 +264,7 @@ class LabelledImages:
 
     def select(self, names: tuple[str, ...]) -> "LabelledImages":
         """The named points in their order; those that are not there are absent and nobody has looked at them."""
-        points = np.zeros((len(self.file_names), len(names), 3))
-        status = np.zeros(points.shape[:2], int)
-        for i, name in enumerate(names):
-            if name in self.names:
-                k = self.names.index(name)
-                points[:, i], status[:, i] = self.points[:, k], self.status[:, k]
+        points, status = (columns_by_name(array, self.names, names, 0) for array in (self.points, self.status))
         return replace(self, names=names, points=points, status=status)
 
 
@@ -299,15 +285,13 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
     """COCO keypoints in SpineTrack's layout, 37 points, a record per line; `status` of each point besides."""
     found = to_spinetrack(images)
     rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    for i, name in enumerate(found.file_names):
-        if not (found.points[i, :, 2] > 0).any():
-            continue
-        number, (width, height) = len(rows) + 1, found.sizes[i].tolist()
-        person = {"id": number, "image_id": number} | _coco_annotation(found.points[i], DIGITS)
-        person["status"] = [POINT_STATUSES[k] for k in found.status[i]]
-        rows.append(({"id": number, "width": width, "height": height, "file_name": name}, person))
-    placed = "simspine: points placed by people, SpineTrack's 37"
-    write_coco_people(path, [image for image, _ in rows], [person for _, person in rows], "", description=placed)
+    for name, (width, height), points, status in zip(
+        found.file_names, found.sizes.tolist(), found.points, found.status, strict=True
+    ):
+        if (points[:, 2] > 0).any():
+            person = _coco_annotation(points, DIGITS) | {"status": [POINT_STATUSES[k] for k in status]}
+            rows.append(({"width": width, "height": height, "file_name": name}, person))
+    write_coco_people(path, rows, "", description="simspine: points placed by people, SpineTrack's 37")
 
 
 def read_coco_labels(path: str | os.PathLike) -> LabelledImages:

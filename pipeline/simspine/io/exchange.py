@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from simspine.core.errors import InputError, safe_file_name
+from simspine.core.errors import InputError, needing_extra, safe_file_name
 from simspine.core.geometry import change_frame, distortion_reach, project_points
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import atomic_path, write_text
@@ -148,13 +148,9 @@ def write_nwb(path: Path, take: ExportTrial, *, notice: str = "") -> None:
 
     NWB wants the time of the recording, which is not known: the file has that of its writing, and says so.
     """
-    try:
+    with needing_extra("NWB", "nwb"):
         import ndx_pose
         import pynwb
-    except ImportError:
-        raise InputError(
-            "NWB needs the package ndx-pose, which is not installed: pip install 'simspine[nwb]'."
-        ) from None
     trial, software = take.trial, {"source_software": OWN_SOFTWARE, "source_software_version": version("simspine")}
     about = f"Trial {take.name} of {take.subject}. The time of the recording is not known; given is that of this file."
     file = pynwb.NWBFile(

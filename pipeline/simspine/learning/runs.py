@@ -54,9 +54,9 @@ def mean_lifting_errors(predictions: Sequence, truth: Sequence) -> list[float]:
     known = {sequence.key: sequence for sequence in truth}
     spine, every = [], []
     for sequence in predictions:
-        true = known[sequence.key].select(sequence.names, sequence.frames).xyz
+        true = known[sequence.key].select(sequence.names, sequence.frames).values
         root = sequence.names.index(LIFTED_SPINE_POINTS[0])
-        error = np.linalg.norm(sequence.xyz - sequence.xyz[:, [root]] - true + true[:, [root]], axis=-1)
+        error = np.linalg.norm(sequence.values - sequence.values[:, [root]] - true + true[:, [root]], axis=-1)
         every.append(error.ravel())
         spine.append(error[:, [sequence.names.index(name) for name in LIFTED_SPINE_POINTS]].ravel())
     return [1e3 * float(np.nanmean(np.concatenate(part))) for part in (spine, every)]

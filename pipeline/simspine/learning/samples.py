@@ -46,7 +46,7 @@ class LiftingView:
     @property
     def projected(self) -> np.ndarray:
         """(frames, points, 2) true points, normalised: what a perfect detector sees."""
-        return self.truth.xyz[..., :2] / self.truth.xyz[..., 2:]
+        return self.truth.values[..., :2] / self.truth.values[..., 2:]
 
     def select(self, names: Sequence[str]) -> "LiftingView":
         """Only the named points."""
@@ -96,7 +96,7 @@ def lifting_samples(views: Iterable[LiftingView], names: Sequence[str], exact: b
     names = tuple(names)
     seen, xyz = [np.empty((0, len(names), 2))], [np.empty((0, len(names), 3))]
     for view in (view.select(names) for view in views):
-        true = view.truth.xyz[view.scored]
+        true = view.truth.values[view.scored]
         seen.append((view.projected if exact else view.seen)[view.scored])
         xyz.append(true - true[:, :1])
     return LiftingSamples(names, np.concatenate(seen), np.concatenate(xyz))
@@ -112,7 +112,7 @@ def predicted_sequences(
     for view in views:
         part = slice(start, start + int(view.scored.sum()))
         truth = view.truth.select(names, view.truth.frames[view.scored])
-        made.append(replace(truth, xyz=xyz[part]))
+        made.append(replace(truth, values=xyz[part]))
         start = part.stop
     return tuple(made)
 
@@ -231,7 +231,7 @@ def lifting_views_of_trial(
     thin = replace(whole, motion=motion)
     points = virtual_trial.true_points(thin)
     seen = virtual_trial.detect_trial(thin, cameras, preset).keypoints
-    world = PointSequence(person.name, trial, frames, points.names, xyz=points.xyz, rate=whole.motion.rate)
+    world = PointSequence(person.name, trial, frames, points.names, values=points.xyz, rate=whole.motion.rate)
     return [
         lifting_view(source, world, camera, undistort_pixels(camera, seen.xy[:, v])) for v, camera in enumerate(cameras)
     ]
@@ -239,8 +239,8 @@ def lifting_views_of_trial(
 
 def lifting_view(source: LiftingSource, world: PointSequence, camera: Camera, seen: np.ndarray) -> LiftingView:
     """Points of the world (z_up) as a camera has them. seen: detected points, normalised."""
-    xyz = world.xyz @ camera.R.T + camera.t
-    truth = replace(world, xyz=xyz, axes="camera", camera=camera.name)
+    xyz = world.values @ camera.R.T + camera.t
+    truth = replace(world, values=xyz, axes="camera", camera=camera.name)
     return LiftingView(truth, seen, world.frames % source.every == 0)
 
 
@@ -272,7 +272,7 @@ def _recording_views(source: LiftingSource, recording: Recording) -> list[Liftin
     valid = recording.array("valid")[frames]
     xyz = np.where(valid[:, None, None], xyz, np.nan)
     pixels = None if source.keypoints is None else _detections_by_camera(source.keypoints, recording, names)
-    world = PointSequence(recording.subject, recording.name, frames, names, xyz=xyz, rate=recording.rate)
+    world = PointSequence(recording.subject, recording.name, frames, names, values=xyz, rate=recording.rate)
     made = []
     for camera in recording.cameras:
         seen = np.full((*xyz.shape[:2], 2), np.nan)

@@ -186,7 +186,7 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
     Returns
     -------
     dict
-        keypoints (SIMSPINE names, px), timing, cameras in the order of the views, skeleton, people_seen.
+        keypoints (SIMSPINE names, px), timing, cameras in the order of the views, skeleton.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
         skeleton = skeleton_of_names(recording.keypoints.names).name
         points = translate(recording.keypoints, skeleton)
         keypoints, timing = synchronise_by_detections(points, recording.cameras, recording.delays)
-        return _seen(keypoints, timing, recording.cameras, skeleton) | {"people_seen": 1}
+        return _seen(keypoints, timing, recording.cameras, skeleton)
     detections, skeleton, cameras = _everybody(options, recording)
     (keypoints,), timing = follow_in_step(
         detections,
@@ -212,11 +212,10 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
         keypoints = follow_skin_markers(
             keypoints, cameras, videos, clicks=clicks, radius=radius, timing=timing, tape=tape
         )
-    people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
-    return _seen(keypoints, timing, cameras, skeleton) | {"people_seen": people_seen}
+    return _seen(keypoints, timing, cameras, skeleton)
 
 
-DETECT = Stage("detect", detect_person, gives=("keypoints", "timing", "cameras", "skeleton", "people_seen"))
+DETECT = Stage("detect", detect_person, gives=("keypoints", "timing", "cameras", "skeleton"))
 
 
 def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from simspine.anatomy.body import Body, forward_kinematics
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, virtual_spine_markers
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, needing_extra
 from simspine.core.skeletons import VERTEBRA_OF, base_name
 from simspine.core.types import Markers, Motion, Origin
 from simspine.estimation.result import rms_of_frames
@@ -255,12 +255,8 @@ def _unit_columns(
 
 def labelled_arrays(found: SolvedTrial) -> "xarray.Dataset":
     """Arrays with named axes, in rad and m; see `Reconstruction.to_xarray`."""
-    try:
+    with needing_extra("to_xarray", "xarray"):
         import xarray
-    except ImportError:
-        raise InputError(
-            "to_xarray needs the package xarray, which is not installed: pip install 'simspine[xarray]'."
-        ) from None
     spine, motion, verdict = found.spine, found.motion, found.verdict
     axes: dict[str, tuple] = {
         "time": ("frame", spine.time, "s"),

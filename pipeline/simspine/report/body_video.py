@@ -63,7 +63,7 @@ class Writer:
         codecs = CODECS_BY_SUFFIX[self._path.suffix.lower()]
         for codec in codecs:
             letters = int.from_bytes(codec.encode(), "little")
-            with quiet_stderr():  # OpenCV warns about the code of VP8, but writes it
+            with quiet_stderr():  # it warns about the code of VP8, but writes it; of missing encoders the next is tried
                 file = cv2.VideoWriter(str(self._path), letters, self._rate, size)
             if file.isOpened():
                 self.codec = codec
@@ -87,7 +87,7 @@ def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
     path = Path(path)
     if path.suffix.lower() not in CODECS_BY_SUFFIX:
         raise InputError(f"{path}: videos are written as {', '.join(CODECS_BY_SUFFIX)}; name the file so.")
-    with atomic_path(path) as temporary, _quiet_opencv():
+    with atomic_path(path) as temporary:
         writer = Writer(temporary, rate)
         try:
             yield writer
@@ -98,20 +98,6 @@ def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
             raise
         if not writer.frames:
             raise InputError(f"{path}: there are no frames to write.")
-
-
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Silence OpenCV's messages about missing encoders: the next encoder is tried anyway."""
-    from cv2.utils import logging
-
-    before = logging.getLogLevel()
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(before)
 
 
 def _even_size(image: np.ndarray) -> np.ndarray:

@@ -103,6 +103,17 @@ def _fill_polygons(image: np.ndarray, polygons: Sequence[tuple[np.ndarray, tuple
         cv2.fillPoly(image, [_fixed_points(corners)], colour, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
+def draw_point(image: np.ndarray, at, size: float, colour, how: str = "", edge=DARK_GROUND) -> None:
+    """A point as it became known: a disc, of 'estimated' a hollow diamond, of 'inferred' an orange ring. size: px."""
+    if how == "inferred":
+        draw_ring(image, at, 1.2 * size, colour=DARK_GROUND, width=0.6 * size)
+        draw_ring(image, at, 1.2 * size, colour=to_bgr(ORANGE), width=0.35 * size)
+    elif how == "estimated":
+        draw_diamond(image, at, 1.1 * size, colour=DARK_GROUND, edge=colour, edge_width=0.35 * size)
+    else:
+        draw_disc(image, at, size, colour=colour, edge=edge, edge_width=0.3 * size)
+
+
 def draw_cross(image: np.ndarray, centre, half: float, colour, width: float) -> None:
     """A diagonal cross."""
     centre = np.asarray(centre, float)
@@ -260,14 +271,8 @@ def add_legend(image: np.ndarray, kinds: Collection[str]) -> np.ndarray:
 
 def _draw_symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
     across = np.array([[-4.2, 0], [4.2, 0]]) * unit + at
-    if kind in ("detected", "swapped", "pruned"):
-        draw_disc(image, at, 2.2 * unit, to_bgr(SKY))
-    if kind == "skin":
-        draw_disc(image, at, 2.2 * unit, to_bgr(YELLOW))
-    if kind == "estimated":
-        draw_diamond(image, at, 2.4 * unit, colour=BACKGROUND, edge=to_bgr(SKY), edge_width=0.9 * unit)
-    if kind == "inferred":
-        draw_ring(image, at, 2.6 * unit, colour=to_bgr(ORANGE), width=unit)
+    if kind in ("detected", "skin", "estimated", "inferred", "swapped", "pruned"):
+        draw_point(image, at, 2.2 * unit, to_bgr(YELLOW if kind == "skin" else SKY), how=kind)
     if kind == "swapped":
         draw_ring(image, at, 4.0 * unit, colour=to_bgr(GREEN), width=unit)
     if kind == "pruned":
@@ -278,22 +283,19 @@ def _draw_symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> N
     if kind in SIDE_COLOURS:
         draw_line(image, across, DARK_GROUND, 2.6 * unit)
         draw_line(image, across, to_bgr(SIDE_COLOURS[kind]), 1.4 * unit)
-        draw_disc(image, at, 2.0 * unit, colour=to_bgr(SIDE_COLOURS[kind]), edge=DARK_GROUND, edge_width=0.7 * unit)
+        draw_point(image, at, 2.0 * unit, to_bgr(SIDE_COLOURS[kind]))
     if kind in ("spine_inferred", "spine_estimated"):
         colour = to_bgr(ORANGE if kind == "spine_inferred" else VERMILLION)
         for end in across:
             draw_line(image, np.array([end, at + 0.75 * (end - at)]), colour, unit)
-        if kind == "spine_inferred":
-            draw_ring(image, at, 1.9 * unit, colour=colour, width=0.8 * unit)
-        else:
-            draw_diamond(image, at, 1.9 * unit, colour=BACKGROUND, edge=colour, edge_width=0.8 * unit)
+        draw_point(image, at, 1.7 * unit, colour, how=kind.removeprefix("spine_"))
     if kind == "unsure":
         for step, radius in ((-3.8, 0.7), (-1.2, 1.2), (2.6, 1.9)):
             place = at + np.array([step * unit, 0])
-            draw_disc(image, place, radius * unit, colour=to_bgr(GREY), edge=DARK_GROUND, edge_width=0.5 * unit)
+            draw_point(image, place, radius * unit, to_bgr(GREY))
     if kind in ("spine", "spine_seen"):
         draw_line(image, across, to_bgr(VERMILLION), 2.2 * unit)
-        draw_disc(image, at, 2.0 * unit, colour=to_bgr(VERMILLION), edge=(255, 255, 255), edge_width=0.7 * unit)
+        draw_point(image, at, 2.0 * unit, to_bgr(VERMILLION), edge=(255, 255, 255))
 
 
 def figure_svg(figure: "Figure", prefix: str) -> str:

@@ -33,7 +33,6 @@ NAMED_COLOURS = {
     "blue": BLUE, "orange": ORANGE, "green": GREEN, "vermillion": VERMILLION,
     "purple": PURPLE, "sky": SKY, "grey": GREY,
 }  # fmt: skip
-COLOUR_CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY)
 
 # The ink of text and axes. `canvas.figure_svg` turns it into `currentColor`: figures follow the light or dark theme.
 INK_COLOUR = "#1b1f24"
@@ -41,7 +40,6 @@ INK_COLOUR = "#1b1f24"
 FORCED_LABEL = "set by the model's couplers"
 ASSUMED_DASHES = (0, (5, 2))
 PALE = 0.5  # opacity of what is partly measured
-MEASURED_STYLE: ArtistStyle = {"linestyle": "-", "linewidth": 1.5}
 
 ORIGIN_COLOURS = {
     "detected": BLUE, "estimated": BLUE, "inferred": ORANGE, "given": GREEN, "filled": PURPLE,
@@ -57,18 +55,6 @@ def matplotlib_style() -> AbstractContextManager[None]:
     import matplotlib as mpl
 
     return mpl.rc_context(fname=Path(__file__).with_name("figures.mplstyle"))
-
-
-def marker_style(origin: str, colour: str) -> ArtistStyle:
-    """Keyword arguments of `Axes.plot` for one point: filled where it was detected, hollow where not.
-
-    Inferred points are circles, estimated ones diamonds.
-    """
-    if origin == "estimated":
-        return {"marker": "D", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}
-    if origin == "inferred":
-        return {"marker": "o", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}
-    return {"marker": "o", "markerfacecolor": colour, "markeredgecolor": colour}
 
 
 def to_bgr(colour: str) -> tuple[int, int, int]:

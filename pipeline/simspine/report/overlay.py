@@ -15,7 +15,7 @@ from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.image_streams import require_image
 from simspine.report import canvas
 from simspine.report.canvas import DARK_GROUND
-from simspine.report.figure_style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, to_bgr
+from simspine.report.figure_style import GREEN, PURPLE, SKY, VERMILLION, YELLOW, to_bgr
 from simspine.vision.triangulation import TriangulationReport
 
 WHITE_BGR = (255, 255, 255)
@@ -115,9 +115,7 @@ def _draw_model(picture: np.ndarray, layer: OverlayLayer, unit: float) -> None:
     canvas.draw_line(picture, curve, to_bgr(VERMILLION), unit * 2.4)
     for name, point in layer.model.items():
         if name in layer.spine:
-            canvas.draw_disc(
-                picture, point, unit * 2.3, colour=to_bgr(VERMILLION), edge=WHITE_BGR, edge_width=unit * 0.8
-            )
+            canvas.draw_point(picture, point, unit * 2.3, to_bgr(VERMILLION), edge=WHITE_BGR)
         else:
             canvas.draw_square(picture, point, unit * 1.9, colour=WHITE_BGR, edge=DARK_GROUND, edge_width=unit * 0.6)
 
@@ -135,14 +133,8 @@ def _region_about(points: np.ndarray, reach: float, shape: tuple[int, ...]) -> t
 def _draw_detections(picture: np.ndarray, layer: OverlayLayer, unit: float) -> None:
     skin = is_skin_marker(layer.detected)
     for name, point in layer.detected.items():
-        if name in layer.inferred:
-            canvas.draw_ring(picture, point, unit * 3.2, colour=DARK_GROUND, width=unit * 1.7)
-            canvas.draw_ring(picture, point, unit * 3.2, colour=to_bgr(ORANGE), width=unit * 0.9)
-        elif name in layer.estimated:
-            canvas.draw_diamond(picture, point, unit * 2.6, colour=DARK_GROUND, edge=to_bgr(SKY), edge_width=unit * 0.9)
-        else:
-            colour = to_bgr(YELLOW if name in skin else SKY)
-            canvas.draw_disc(picture, point, unit * 2.4, colour=colour, edge=DARK_GROUND, edge_width=unit * 0.8)
+        how = "inferred" if name in layer.inferred else "estimated" * (name in layer.estimated)
+        canvas.draw_point(picture, point, unit * 2.4, to_bgr(YELLOW if name in skin else SKY), how=how)
         if name in layer.swapped:
             canvas.draw_ring(picture, point, unit * 4.6, colour=DARK_GROUND, width=unit * 2.0)
             canvas.draw_ring(picture, point, unit * 4.6, colour=to_bgr(GREEN), width=unit * 1.1)

@@ -94,8 +94,7 @@ class Statement:
 class PageTable:
     """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened.
 
-    notes: below it. links: for each row where its first cell leads, none if empty. curves: for each row values over
-    time, drawn small at its end (NaN = a gap), none if empty.
+    notes: below it. links: for each row where its first cell leads, none if empty.
     """
 
     columns: tuple[str, ...]
@@ -104,25 +103,6 @@ class PageTable:
     folded: str = ""
     notes: tuple[Statement, ...] = ()
     links: tuple[str, ...] = ()
-    curves: tuple[tuple[float, ...], ...] = ()
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """`curves` as SVG paths in a box of 100 × 24, all on one scale, so that rows can be compared."""
-        known = [value for curve in self.curves for value in curve if math.isfinite(value)]
-        low, high = (min(known), max(known)) if known else (0.0, 0.0)
-        return tuple(_svg_path(curve, low, max(high - low, 1e-9)) for curve in self.curves)
-
-
-def _svg_path(curve: tuple[float, ...], low: float, span: float) -> str:
-    parts, pen = [], "M"
-    for k, value in enumerate(curve):
-        if not math.isfinite(value):
-            pen = "M"
-            continue
-        parts.append(f"{pen}{100 * k / max(1, len(curve) - 1):.1f} {23 - 22 * (value - low) / span:.1f}")
-        pen = "L"
-    return "".join(parts)
 
 
 @dataclass(frozen=True)
@@ -187,8 +167,8 @@ def named_notes(*keys: str) -> tuple[Statement, ...]:
 class TrialSection:
     """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
 
-    glance: what comes first. figures: of the angles; checks: of cameras and markers. posture: the spine of a single
-    frame. methods: text for a paper; references: what it cites.
+    glance: what comes first. figures: of the angles; checks, fit: of cameras and markers. posture: the spine of a
+    single frame. methods: text for a paper; references: what it cites.
     """
 
     name: str
@@ -200,6 +180,7 @@ class TrialSection:
     player: PackedScene | None = None
     glance: tuple[Statement, ...] = ()
     checks: tuple[Picture, ...] = ()
+    fit: tuple[PageTable, ...] = ()
     posture: tuple[Picture, ...] = ()
     methods: str = ""
     references: tuple[Statement, ...] = ()

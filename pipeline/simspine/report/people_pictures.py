@@ -133,14 +133,9 @@ def _draw_body(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
         colour = _point_colour(a) if a[0] == b[0] else LABEL_WHITE
         canvas.draw_line(picture, np.array([start[:2], end[:2]]), colour, unit * _confidence_weight(start, end) * 2.2)
     for name, point in there.items():
-        if name in person.inferred:
-            canvas.draw_ring(picture, point[:2], unit * 3.0, colour=to_bgr(ORANGE), width=unit)
-        elif name in person.estimated:
-            colour = _point_colour(name)
-            canvas.draw_diamond(picture, point[:2], unit * 3.4, colour=DARK_GROUND, edge=colour, edge_width=unit)
-        else:
-            colour, size = _point_colour(name), unit * 3.0 * _confidence_weight(point)
-            canvas.draw_disc(picture, point[:2], size, colour=colour, edge=DARK_GROUND, edge_width=unit * 0.8)
+        how = _known_how(person, name)
+        size = unit * 3.0 * (1.0 if how else _confidence_weight(point))
+        canvas.draw_point(picture, point[:2], size, _point_colour(name), how=how)
 
 
 def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
@@ -152,30 +147,26 @@ def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
     span = 12
     curve = smooth_curve(places, span)
     spans = [curve[i * span : (i + 1) * span + 1] for i in range(len(chain) - 1)] if len(curve) > len(chain) else []
-    for start, stop, kind in _equal_stretches([_curve_kind(person, a, b) for a, b in pairwise(chain)]) if spans else ():
+    for start, stop, how in _equal_stretches([_known_how(person, a, b) for a, b in pairwise(chain)]) if spans else ():
         line = np.concatenate(spans[start:stop])
-        if kind == "seen":
+        if not how:
             canvas.draw_line(picture, line, DARK_GROUND, unit * 4.4)
             canvas.draw_line(picture, line, to_bgr(VERMILLION), unit * 2.6)
         else:
             canvas.draw_line(picture, line, DARK_GROUND, unit * 3.0)
-            colour = to_bgr(ORANGE if kind == "inferred" else VERMILLION)
+            colour = to_bgr(ORANGE if how == "inferred" else VERMILLION)
             canvas.draw_dashes(picture, line, colour, width=unit * 2.0, dash=unit * 5.0)
     for name, place in zip(chain, places, strict=True):
-        if name in person.inferred:
-            canvas.draw_disc(picture, place, unit * 2.6, DARK_GROUND)
-            canvas.draw_ring(picture, place, unit * 2.6, colour=to_bgr(ORANGE), width=unit * 1.3)
-        elif name in person.estimated:
-            colour = to_bgr(VERMILLION)
-            canvas.draw_diamond(picture, place, unit * 3.4, colour=DARK_GROUND, edge=colour, edge_width=unit * 1.3)
-        else:
-            size = unit * 3.2 * _confidence_weight(person.points[name])
-            canvas.draw_disc(picture, place, size, colour=to_bgr(VERMILLION), edge=LABEL_WHITE, edge_width=unit * 0.8)
+        how = _known_how(person, name)
+        size = unit * 3.2 * (1.0 if how else _confidence_weight(person.points[name]))
+        if how == "inferred":
+            canvas.draw_disc(picture, place, size, DARK_GROUND)  # over the curve
+        canvas.draw_point(picture, place, size, to_bgr(VERMILLION), how=how, edge=LABEL_WHITE)
 
 
-def _curve_kind(person: DrawnPerson, a: str, b: str) -> str:
-    """How the curve between two points is drawn: as the less known of them."""
-    return "inferred" if {a, b} & person.inferred else "estimated" if {a, b} & person.estimated else "seen"
+def _known_how(person: DrawnPerson, *names: str) -> str:
+    """'inferred', 'estimated', or '' of what was seen: as the least known of some points."""
+    return "inferred" if {*names} & person.inferred else "estimated" if {*names} & person.estimated else ""
 
 
 def _equal_stretches(kinds: Sequence[str]) -> list[tuple[int, int, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.skin import surface_normals
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, needing_extra
 from simspine.core.geometry import frame_rotation, smooth_curve
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path
@@ -47,10 +47,8 @@ def write_recording(
 
     Raises `InputError` where the package rerun-sdk is missing.
     """
-    try:
+    with needing_extra("a recording", "rerun"):
         import rerun as rr
-    except ModuleNotFoundError:
-        raise InputError("recordings need the package rerun-sdk: pip install 'simspine[rerun]'.") from None
     # The same trial gives a recording of the same name, so that Rerun puts new over old.
     recording = rr.RecordingStream("simspine", recording_id=f"simspine {scene.name}")
     with atomic_path(path) as temporary, recording as stream:

@@ -113,8 +113,7 @@ class Scene:
     points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
     where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
     origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: what cameras
-    saw. links: pairs of names of points that a line joins. step: poses are of the first
-    frame and every step-th after it.
+    saw. step: poses are of the first frame and every step-th after it.
     """
 
     name: str
@@ -128,7 +127,6 @@ class Scene:
     reasons: Sequence[str] | None = None
     curves: Sequence[Curve] = ()
     films: Sequence[Film] = ()
-    links: Sequence[tuple[str, str]] = ()
     step: int = 1
 
     @property
@@ -241,8 +239,6 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
         block.lengths("points", scene.points.xyz[at])
         header["points"] = list(scene.points.names)
         header["origin"] = _point_origins(scene.points)
-        at_name = scene.points.names.index
-        header["links"] = [[at_name(a), at_name(b)] for a, b in scene.links if {a, b} <= set(scene.points.names)]
         if scene.points.filled is not None:
             block.whole("filled", scene.points.filled[at])
     if scene.poses:

@@ -1,4 +1,4 @@
-"""Tables of the page: clinical parameters, trials side by side, angles of levels, skin markers."""
+"""Tables of the page: clinical parameters, trials side by side, angles of levels, cameras and points."""
 
 import math
 from collections import defaultdict
@@ -19,12 +19,12 @@ from simspine.anatomy.clinical import (
 )
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
-from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
+from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
 from simspine.core.types import Forced, ForcedKind, Markers, Origin
+from simspine.evaluation.validation_records import TrialRecord
 from simspine.evaluation.validation_tables import (
     VALIDATION_NOTES,
     VALIDATION_TITLES,
-    curvature_records,
     validation_cells,
     validation_tables_of,
 )
@@ -54,7 +54,6 @@ from simspine.report.page import (
 )
 
 if TYPE_CHECKING:
-    from simspine.estimation.result import Result
     from simspine.vision.triangulation import TriangulationReport
 
 
@@ -260,10 +259,10 @@ def _clinical_degrees(angle: float | None) -> str:
 # The data set compared with the literature, as tables of the page.
 
 
-def validation_text_tables(dataset) -> tuple[PageTable, ...]:
+def validation_text_tables(some: Sequence[TrialRecord]) -> tuple[PageTable, ...]:
     """The tables of `validation_tables_of`, folded under their titles; empty ones are left out."""
     made = []
-    for name, rows in validation_tables_of(curvature_records(dataset)).items():
+    for name, rows in validation_tables_of(some).items():
         if len(rows):
             header, lines = validation_cells(name, rows)
             made.append(PageTable(header, lines, VALIDATION_NOTES[name], VALIDATION_TITLES[name]))
@@ -408,45 +407,62 @@ def assumed_levels(shares: np.ndarray) -> str:
     return ", ".join(f"{plane} of {count} of {total} levels" for plane, count, total in counts if count)
 
 
-# Markers on the skin: which there were, where each was seen, and how far the body is from it.
+# How well cameras and points fit one another, and how far the body is from each point.
 
 
-SKIN_FOLDED = "Markers on the skin"
+def camera_table(seen: "TriangulationReport") -> PageTable:
+    """A row for each camera: its detections, their reprojection errors, how many were used, and how many exchanged."""
+    rows = []
+    for view, camera in enumerate(seen.views):
+        observed = np.isfinite(seen.error_px[:, view])
+        used = seen.used[:, view][observed]
+        errors = seen.error_px[:, view][observed][used]
+        quantiles = [number_text(q) for q in np.quantile(errors, (0.5, 0.9))] if errors.size else ["–", "–"]
+        rows.append(
+            (camera, str(used.size), *quantiles, _percent_text(used), _percent_text(seen.swapped[:, view][observed]))
+        )
+    columns = ("Camera", "Detections", "Median error, px", "90th percentile, px", "Used", "Left and right exchanged")
+    return PageTable(columns, tuple(rows), page_words("fit")["cameras"])
 
 
-def skin_table(triangulation: "TriangulationReport | None", ik: "Result | None") -> tuple[PageTable, ...]:
-    """A folded table with a row for each marker on the skin, the dots of a tape in one; none where there are none."""
-    if triangulation is None or not is_skin_marker(triangulation.names):
-        return ()
-    dots = is_tape_dot(triangulation.names)
-    groups: dict[str, tuple[str, ...]] = {
-        skin_landmark(name): (name,) for name in is_skin_marker(triangulation.names) if name not in dots
-    }
-    if dots:
-        groups[f"tape, {len(dots)} dots, {skin_landmark(dots[0])} to {skin_landmark(dots[-1])}"] = dots
-    columns = ("Over", "Frames in space", "Frames by view", "Reprojection, px", "From the body, mm")
-    rows = tuple(_skin_row(label, names, triangulation, ik) for label, names in groups.items())
-    notes = named_notes("skin_frames", "skin_reprojection", "skin_body")
-    return (PageTable(columns, rows, folded=SKIN_FOLDED, notes=notes),)
+def point_table(report: "TriangulationReport | None", markers: Markers, fitted: Mapping[str, np.ndarray]) -> PageTable:
+    """A row for each point: in how many frames it is known, its errors in each camera, its distance from the body.
+
+    fitted: {marker: (frames,) m} of those that were fitted. The points that lie farthest from the body come first.
+    """
+    cameras = () if report is None else report.views
+    named = {base_name(name): name for name in markers.names}
+    rows = []
+    for point in dict.fromkeys((*(() if report is None else report.names), *named)):
+        at = markers.index(named[point]) if point in named else None
+        origin = "not used" if at is None else str(markers.origins[at])
+        known = "–" if at is None else _percent_text(markers.present[:, at])
+        errors = [_error_cell(report, point, view) for view in range(len(cameras))]
+        distance = fitted.get(named.get(point, point), np.zeros(0))
+        distance = 1e3 * distance[np.isfinite(distance)]
+        middle = float(np.median(distance)) if distance.size else -1.0
+        from_body = f"{middle:.0f} ({np.percentile(distance, 90):.0f})" if distance.size else number_text(None)
+        on_skin = bool(is_skin_marker([point]))
+        label, origin = (skin_landmark(point), "on the skin") if on_skin else (point, origin)
+        rows.append((middle, (label, origin, known, *errors, from_body)))
+    rows.sort(key=lambda row: -row[0])
+    columns = ("Point", "Where from", "Frames known", *(f"{camera}, px" for camera in cameras), "From the body, mm")
+    notes = named_notes(*["reprojection"] * bool(cameras), "body")
+    return PageTable(columns, tuple(row for _, row in rows), page_words("fit")["points"], notes=notes)
 
 
-def _skin_row(
-    label: str, names: Sequence[str], triangulation: "TriangulationReport", ik: "Result | None"
-) -> tuple[str, ...]:
-    """Of a tape the frames are the dots' mean."""
-    found = triangulation.of_points(names)
-    by_view = np.isfinite(found.error_px).sum(0).mean(1)
-    views = ", ".join(f"{view} {count:.0f}" for view, count in zip(found.views, by_view, strict=True) if count)
-    error = found.error_px[found.used]
-    distance = np.zeros(0)
-    if ik is not None:
-        columns = [ik.marker_names.index(name) for name in names if name in ik.marker_names]
-        distance = 1000 * ik.marker_error[:, columns]
-        distance = distance[np.isfinite(distance)]
-    distances = (
-        f"{number_text(np.median(distance), 0)} ({np.percentile(distance, 90):.0f})"
-        if distance.size
-        else number_text(None)
-    )
-    frames = f"{found.kept.sum(0).mean():.0f} of {len(found.kept)}"
-    return (label, frames, views or "none", number_text(np.median(error) if error.size else None), distances)
+def _error_cell(report: "TriangulationReport | None", point: str, view: int) -> str:
+    """'3 (98 %)': median error of used detections, px, and how many were used."""
+    if report is None or point not in report.names:
+        return number_text(None)
+    errors, used = (values[:, view, report.names.index(point)] for values in (report.error_px, report.used))
+    observed = np.isfinite(errors)
+    if not observed.any():
+        return number_text(None)
+    found = errors[observed & used]
+    return f"{number_text(np.median(found) if found.size else None, 0)} ({_percent_text(used[observed])})"
+
+
+def _percent_text(mask: np.ndarray) -> str:
+    """Share of a mask that holds."""
+    return f"{100 * mask.mean():.0f} %" if mask.size else number_text(None)

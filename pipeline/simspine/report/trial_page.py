@@ -72,6 +72,7 @@ from simspine.report.tables import (
 from simspine.report.trial_sections import (
     check_figures,
     curve_pictures,
+    fit_tables,
     level_figures,
     most_moved,
     page_finding,
@@ -376,6 +377,7 @@ def trial_section_of(
         player=pack_scene(scene, most),
         glance=summary_statements(trial),
         checks=section_pictures(check_figures(trial), prefix),
+        fit=fit_tables(trial),
         posture=_posture_pictures(trial, prefix),
         methods=methods,
         references=cited_references(trial, methods),

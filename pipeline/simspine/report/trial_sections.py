@@ -11,7 +11,6 @@ from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import frame_ranges
-from simspine.core.skeletons import base_name
 from simspine.core.types import Markers, Origin
 from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Verdict
@@ -22,11 +21,8 @@ from simspine.report import canvas, page
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import (
     availability_figure,
-    marker_error_figure,
     point_states,
     range_profile,
-    reprojection_by_point_svg,
-    reprojection_figure,
 )
 from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
@@ -36,22 +32,20 @@ from simspine.report.tables import (
     CURVATURE_KEYS,
     ESTIMATED_BY,
     angle_table,
+    camera_table,
     clinical_tables,
     norm_of,
+    point_table,
     range_of,
-    skin_table,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from simspine.vision.triangulation import TriangulationReport
-
 
 # A reconstruction as the 3D player shows it.
 
 
-MANY_EXCHANGED = 0.1  # share of a view's detections
 SETTLED_CODE = "camera_settled"  # of what refined cameras no longer have: one line of the page
 _ASSUMED_CURVES = " A dashed orange curve is assumed, a pale one partly measured."
 _FORCED_CURVES = " A dashed grey curve is set by the model."
@@ -163,13 +157,13 @@ def section_pictures(drawn: Iterable[DrawnFigure], prefix: str) -> tuple[page.Pi
 
 
 def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
-    """Clinical parameters, angles of the levels, markers on the skin."""
+    """Clinical parameters, and angles of the levels."""
     spine, levels = trial.spine, list[page.PageTable]()
     if spine.angles_sd is not None:
         kept, estimated = ~trial.rejected, trial.spine_estimated
         levels.append(angle_table(spine, trial.observed_shares, trial.sized.levels, kept=kept, estimated=estimated))
     clinical = clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
-    return (*clinical, *levels, *skin_table(trial.triangulation, trial.result))
+    return (*clinical, *levels)
 
 
 def _status(trial: SolvedTrial) -> list[str] | None:
@@ -200,41 +194,24 @@ def level_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
 
 
 def check_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
-    """Reprojection errors by camera and by point, marker errors, and when each marker is known."""
-    report, markers = trial.triangulation, trial.markers
-    origin = dict(zip(markers.names, map(str, markers.origins), strict=True))
-    # Triangulation knows an inferred point by its plain name.
-    origin = {base_name(name): kind for name, kind in origin.items()} | origin
-    if report is not None:
-        seen = detected_points(report, markers)
-        yield reprojection_figure(seen.error_px, seen.used, seen.views, seen.swapped), "reprojection", _exchanged(seen)
-        origins = [origin.get(name, str(Origin.DETECTED)) for name in report.names]
-        by_point = reprojection_by_point_svg(report.error_px, report.used, report.names, report.views, origin=origins)
-        yield by_point, "points", ""
-    fitted, errors = fitted_markers(trial)
-    origins = [origin.get(name, str(Origin.DETECTED)) for name in fitted]
-    unseen = " Hollow points were inferred or estimated: there body and inference agree, no more."
-    hollow = {str(Origin.INFERRED), str(Origin.ESTIMATED)} & set(origins)
-    yield marker_error_figure(fitted, errors, origins), "markers", unseen * bool(hollow)
+    """When each marker is known; nothing of a single frame."""
+    markers = trial.markers
     if markers.frames > 1:
         states = availability_figure(markers.time, markers.names, point_states(markers), _status(trial))
         yield states, "presence", ""
 
 
-def fitted_markers(trial: SolvedTrial) -> tuple[list[str], np.ndarray]:
-    """Markers with a weight in the fit, and their distances (frames, markers) from the body, m. The fit over all
-    frames, which gives a posterior, leaves inferred markers out."""
-    unfitted = () if trial.result.posterior is None else trial.markers.names_of(Origin.INFERRED)
-    fitted = [name for name in trial.result.marker_names if name not in unfitted]
-    return fitted, trial.result.marker_error[:, [trial.result.marker_names.index(name) for name in fitted]]
+def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
+    """How well cameras and points fit one another, and how far the body is from each point.
 
-
-def _exchanged(seen: "TriangulationReport") -> str:
-    """A sentence on the views of which many detections were exchanged left to right."""
-    observed = np.isfinite(seen.error_px)
-    share = (seen.swapped & observed).sum((0, 2)) / np.maximum(observed.sum((0, 2)), 1)
-    many = [f"{view} {100 * s:.0f} %" for view, s in zip(seen.views, share, strict=True) if s > MANY_EXCHANGED]
-    return f" Left and right of many detections were exchanged: {', '.join(many)}." if many else ""
+    The fit over all frames, which gives a posterior, leaves inferred markers out.
+    """
+    report, result = trial.triangulation, trial.result
+    cameras = () if report is None else (camera_table(detected_points(report, trial.markers)),)
+    unfitted = () if result.posterior is None else trial.markers.names_of(Origin.INFERRED)
+    columns = zip(result.marker_names, result.marker_error.T, strict=True)
+    fitted = {name: distance for name, distance in columns if name not in unfitted}
+    return (*cameras, point_table(report, trial.markers, fitted))
 
 
 def page_finding(finding: Finding) -> page.PageFinding:

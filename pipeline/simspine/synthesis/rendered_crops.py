@@ -284,7 +284,7 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Callable[[i
     """
     claim_folder(folder, RENDER_RECORD_FILE, "rendered", "rendered pictures")
     begin_pictures(folder, stated_settings(settings))
-    images, people, count = [], [], min(settings.people, settings.images)
+    rows, count = [], min(settings.people, settings.images)
     for index in range(count):
         who = virtual_performer(settings.seed, index, settings.actions)
         for number in range(index, settings.images, count):
@@ -292,15 +292,13 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Callable[[i
             name = f"{number + 1:06d}.jpg"
             with atomic_path(folder / "images" / RENDERED_SPLIT / name) as temporary:
                 temporary.write_bytes(encode_jpeg(sample.image, sample.sensor.quality))
-            images.append(_image_row(number, name, sample))
-            people.append(_person_row(number, who, sample))
+            rows.append((_image_row(number, name, sample), _person_row(number, who, sample)))
             if progress is not None:
-                progress(len(images), settings.images)
-    images.sort(key=lambda row: row["id"])
-    people.sort(key=lambda row: row["id"])
-    write_coco_people(folder / "annotations" / LABELS_FILE, images, people, RENDER_NOTICE)
+                progress(len(rows), settings.images)
+    rows.sort(key=lambda row: row[0]["id"])
+    write_coco_people(folder / "annotations" / LABELS_FILE, rows, RENDER_NOTICE)
     _write_record(folder, stated_settings(settings), complete=True)
-    return len(images)
+    return len(rows)
 
 
 def stated_settings(settings: RenderSettings) -> dict:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -200,17 +201,13 @@ def dataset_task(config: Config) -> StageTask:
     results, origin = Path(config.results), provenance_of_results(config)
     names = [f"{config.name}.h5", *_dataset_files(origin), MANIFEST_FILE]
 
-    def work() -> dict:
-        export_dataset(config, list(config.subjects))
-        return {}
-
     inputs = [file for subject in config.subjects for file in dataset_files_of_subject(config, subject)]
     return StageTask(
         name=config.name,
         inputs=tuple(inputs),
         outputs=tuple(results / name for name in names),
         settings=origin,
-        work=work,
+        work=partial(export_dataset, config, list(config.subjects)),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.core import skeletons
 from simspine.core.errors import InputError
-from simspine.core.types import Camera, Keypoints, Origin
+from simspine.core.types import Camera, Origin
 from simspine.io.hdf5 import read_store, write_store
 from simspine.reconstruction.detection import DETECT, Delays, TrialSource, detect_people
 from simspine.vision.detector import Detections, read_detections
@@ -43,7 +43,7 @@ def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:
     )
 
 
-def _detect(context: Context, name: str, trial: Trial) -> dict:
+def _detect(context: Context, name: str, trial: Trial) -> None:
     capture, clicks = context.capture(name), skin_markers_of(trial)
     skin = None
     if clicks is not None:  # wrong clicks are refused before hours of detection
@@ -52,10 +52,7 @@ def _detect(context: Context, name: str, trial: Trial) -> dict:
     with context.progress(f"{name}: detecting") as progress:
         recording = replace(_recording(context, name, trial, capture), skin=skin, progress=progress)
         seen = DETECT(context.config, recording=recording)
-    views = _about_views(seen)
-    write_store(context.paths.keypoints(name), keypoints=seen["keypoints"], **views)
-    notes = _detect_notes(seen["keypoints"]) | {"people_seen": seen["people_seen"]}
-    return notes | {key: views[key] for key in ("timing",) if key in views}
+    write_store(context.paths.keypoints(name), keypoints=seen["keypoints"], **_about_views(seen))
 
 
 def _shared_people(context: Context, person: SharedSubject) -> StageTask:
@@ -65,16 +62,15 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
     of_all = RunPaths(context.paths.results, f"{person.group}_1").people(name)
     if person.rank > 1:
 
-        def take() -> dict:
+        def take() -> None:
             stored = read_store(of_all)
             own = stored["people"][person.rank - 1]
             write_store(out, keypoints=own, **{key: value for key, value in stored.items() if key != "people"})
-            return _detect_notes(own)
 
         return StageTask(name=name, inputs=(of_all,), outputs=(out,), settings={"rank": person.rank}, work=take)
     capture, options = context.capture(name), context.config.detection
 
-    def find() -> dict:
+    def find() -> None:
         with context.progress(f"{name}: detecting") as progress:
             recording = replace(_recording(context, name, trial, capture), progress=progress)
             found = detect_people(options, recording=recording)
@@ -84,10 +80,9 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
                 f"{person.people} were announced. Set subjects.{person.group}.people to {max(len(found), 1)}, or see "
                 "docs/detection.md for what makes people hard to find."
             )
-        first, views = found[0]["keypoints"], _about_views(found[0])
+        views = _about_views(found[0])
         write_store(of_all, people=[one["keypoints"] for one in found[: person.people]], **views)
-        write_store(out, keypoints=first, **views)
-        return _detect_notes(first) | {"people_followed": len(found)}
+        write_store(out, keypoints=found[0]["keypoints"], **views)
 
     settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about_trial(trial)
     settings |= {"people": person.people}
@@ -106,15 +101,6 @@ def _about_views(seen: Mapping[str, Any]) -> dict:
     same number."""
     timing = {} if seen["timing"] is None else {"timing": seen["timing"].to_dict()}
     return {"cameras": list(seen["cameras"]), "skeleton": seen["skeleton"]} | timing
-
-
-def _detect_notes(keypoints: Keypoints) -> dict:
-    """What the manifest says of one person's points."""
-    return {
-        "frames": keypoints.frames,
-        "views": keypoints.views,
-        "seen_share": round(float(np.isfinite(keypoints.xy).any((2, 3)).mean()), 4),
-    }
 
 
 def _recording(context: Context, name: str, trial: Trial, capture: CaptureSource) -> TrialSource:

@@ -21,9 +21,9 @@ from simspine.anatomy.paper_axes import (
     thorax_left_out,
     to_paper_axes,
 )
+from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
-from simspine.core.types import Markers
 from simspine.dataset.recordings import (
     HDF5_UNITS,
     HUMAN36M_NOTICE,
@@ -102,7 +102,9 @@ class _Source:
         if self.choice.contents == "angles":
             return drop_licensed_points(trial)
         if self.names != trial.markers.names:
-            markers = _more_points(trial.markers, body_points(body, trial.motion, self.names))
+            known, markers = trial.markers, body_points(body, trial.motion, self.names)
+            if known.covariance is not None:
+                markers = markers.with_(covariance=columns_by_name(known.covariance, known.names, self.names))
             origin = point_origins(self.names, trial.fitted, trial.fitted_origin)
             trial = replace(trial, markers=markers.with_(origin=origin))
         return trial
@@ -121,17 +123,6 @@ class _Source:
                 yield ExportTrial(
                     subject=subject, name=name, trial=trial, cameras=cameras, hidden=hidden, hidden_others=others
                 )
-
-
-def _more_points(known: Markers, wanted: Markers) -> Markers:
-    """`wanted` with what is known of those points: covariances; NaN for the others."""
-    if known.covariance is None:
-        return wanted
-    covariance = np.full((*wanted.xyz.shape, 3), np.nan)
-    for i, name in enumerate(wanted.names):
-        if name in known.names:
-            covariance[:, i] = known.covariance[:, known.index(name)]
-    return wanted.with_(covariance=covariance)
 
 
 def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | None = None) -> Path:

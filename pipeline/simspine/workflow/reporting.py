@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
-from simspine.core.arrays import evenly_spread
+from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.solved_trial import SolvedTrial
@@ -46,17 +45,14 @@ from simspine.workflow.up_to_date import StageTask
 from simspine.workflow.views import ContactEvents, cycle_picture
 
 MAX_PLAYER_FRAMES = 1000  # frames a player holds where there are many trials: 1.4 MB a page
-MAX_CURVE_POINTS = 60  # of the small picture of a trial's lordosis
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What the data set's page wants of a trial. section: its findings alone, where it has a page of its own. curve:
-    lordosis over the trial for a small picture, degrees; NaN where frames were rejected."""
+    """What the data set's page wants of a trial. section: its findings alone, where it has a page of its own."""
 
     section: TrialSection
     link: str
-    curve: tuple[float, ...]
     caveats: Caveats
     figures: tuple[ClinicalFigure, ...]
 
@@ -83,7 +79,7 @@ def _bands_of(config: Config) -> tuple[Path, ...]:
     return (Path(config.report.bands),) if config.report.bands else ()
 
 
-def _write_trial_page(context: Context, trial: str) -> dict:
+def _write_trial_page(context: Context, trial: str) -> None:
     config = context.config
     section = _part_section(_read_part(config, context.subject, trial), config, "t1", apart=True)
     content = ReportContent(
@@ -91,7 +87,6 @@ def _write_trial_page(context: Context, trial: str) -> dict:
         home=("../report.html", f"{config.name}, all trials"),
     )  # fmt: skip
     write_report(page_of_trial(context.paths.results, context.subject, trial), content)
-    return {}
 
 
 def write_report_of(config: Config) -> Path:
@@ -108,7 +103,7 @@ def write_report_of(config: Config) -> Path:
     front = replace(front, comparisons=tuple(filter(None, map(comparison_table, figures.values()))))
     if dataset.is_file() and len(names) > 1:  # tables over all of it
         with DatasetFile(dataset) as data:
-            front = replace(front, validation_tables=validation_text_tables(data))
+            front = replace(front, validation_tables=validation_text_tables(trial_records(data)))
     write_report(path, front)
     return path
 
@@ -121,11 +116,9 @@ def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
         link = f"report/{quote(page_of_trial(Path(config.results), subject, trial).name)}"
     else:
         section = _part_section(found, config, f"t{order}", apart)
-    lordosis = np.where(found.rejected, np.nan, np.degrees(found.spine.lla))
     return _Part(
         section=section,
         link=link,
-        curve=tuple(lordosis[evenly_spread(len(lordosis), MAX_CURVE_POINTS)].tolist()),
         caveats=trial_caveats(found),
         figures=(*found.curvature_figures, *found.clinical_figures),
     )
@@ -151,10 +144,6 @@ def page_task(config: Config) -> StageTask:
     """`write_report_of` as a task."""
     results = Path(config.results)
 
-    def work() -> dict:
-        write_report_of(config)
-        return {}
-
     contexts = [Context(config, subject) for subject in config.subjects]
     videos = (video for context in contexts for trial in context.trials for video in context.capture(trial).videos)
     inputs = [
@@ -167,7 +156,7 @@ def page_task(config: Config) -> StageTask:
         inputs=tuple(inputs),
         outputs=(results / "report.html",),
         settings=provenance_of_results(config),
-        work=work,
+        work=partial(write_report_of, config),
     )
 
 
@@ -182,7 +171,6 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     sections, links = [part.section for part in parts], [part.link for part in parts if part.link]
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
     origin = provenance_of_results(config)
-    box = not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory")
     image_settings = {"detector": _detector(config), "filter": _low_pass(config)}
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     unused = tuple({"blazepose", "spinepose"} - {config.detection.detector.partition("_")[0]})
@@ -193,9 +181,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         subtitle=", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()),
         summary=_summary_with_clocks(summary, config, sections),
         findings=tuple(findings) if links else (),
-        inferred=box["inferred"],
-        forced=box["forced"],
-        assumed=box["assumed"],
+        **not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory"),
         overview=_overview_table(summary["trials"], parts),
         trials=() if links else tuple(sections),
         provenance=Provenance(
@@ -274,9 +260,8 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
             )
             for (name, entry), part in zip(trials.items(), parts, strict=True)
         ),
-        "The small curves are lumbar lordosis over each trial, all on one scale. LLA, TKA: means, with their verdicts.",
+        "LLA, TKA: means, with their verdicts.",
         links=links,
-        curves=tuple(part.curve for part in parts),
     )
 
 

@@ -10,8 +10,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from simspine.anatomy.body import body_poses
 from simspine.anatomy.recipes import read_recipe
 from simspine.core.errors import InputError, Remark
@@ -26,7 +24,7 @@ from simspine.io.hdf5 import read_store, write_store
 from simspine.io.mot import write_marker_errors, write_mot
 from simspine.io.trc import write_trc
 from simspine.quality.findings import Finding, Severity, where_true
-from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE, is_refined
+from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE
 from simspine.reconstruction.publish import check_points_follow_angles
 from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers, marker_set_of
 from simspine.workflow.config import json_digest
@@ -73,7 +71,7 @@ def plan_triangulate(context: Context) -> list[StageTask]:
 
 
 def tasks_of_trials(
-    work: Callable[[str], dict],
+    work: Callable[[str], None],
     inputs: Mapping[str, tuple[Path, ...]],
     outputs: Callable[[str], tuple[Path, ...]],
     settings: dict,
@@ -85,7 +83,7 @@ def tasks_of_trials(
     ]
 
 
-def _judge_cameras(context: Context) -> dict:
+def _judge_cameras(context: Context) -> None:
     stored = {trial: read_store(context.paths.keypoints(trial)) for trial in context.filmed}
     trials = {
         trial: {"keypoints": item["keypoints"], "cameras": item["cameras"], "timing": timing_in(item)}
@@ -98,17 +96,15 @@ def _judge_cameras(context: Context) -> dict:
             context.paths.cameras(trial), cameras=list(found["cameras"]), given=list(stored[trial]["cameras"]),
             findings=json.dumps([finding.to_dict() for finding in found["findings"]]), **delays,
         )  # fmt: skip
-    return {"refined": [trial for trial, found in judged.items() if is_refined(found["findings"])]}
 
 
-def _triangulate(context: Context, trial: str) -> dict:
+def _triangulate(context: Context, trial: str) -> None:
     paths = context.paths
     stored, cameras = read_store(paths.keypoints(trial)), read_store(paths.cameras(trial), ["cameras"])["cameras"]
     keypoints = stored.pop("keypoints")
     found = TRIANGULATE(context.config, keypoints=keypoints, cameras=cameras, timing=timing_in(stored))
-    report = found["triangulation"]
-    write_store(paths.points(trial), points=found["points"], skeleton=stored["skeleton"], report=asdict(report))
-    return report.summary()
+    report = asdict(found["triangulation"])
+    write_store(paths.points(trial), points=found["points"], skeleton=stored["skeleton"], report=report)
 
 
 # merge: points and motion capture → markers, which inverse kinematics fits, y_up
@@ -147,7 +143,7 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
     sets = [path.read_text(encoding="utf-8") for path in sorted((models_folder() / "markers").glob("*.yaml"))]
     settings = {"marker_set": context.config.body.markers, "marker_sets": json_digest(sets)} | _about_mocap(capture)
 
-    def work() -> dict:
+    def work() -> None:
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always", UserWarning)
             given = capture.motion_capture()
@@ -156,22 +152,20 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
             stale.unlink(missing_ok=True)  # of the trial when it had cameras
         found = given_markers(given, context.config.body)
         kept = {"skeleton": found["skeleton"], **_mocap_findings(heard, capture.mocap, found["findings"])}
-        return _keep_markers(paths, trial, found["markers"], kept)
+        _keep_markers(paths, trial, found["markers"], kept)
 
     outputs = (paths.markers(trial), paths.markers(trial, ".trc"))
     own = [Path(name) for name in (context.config.body.markers,) if name and name.endswith((".yaml", ".yml"))]
     return StageTask(name=trial, inputs=(*capture.mocap, *own), outputs=outputs, settings=settings, work=work)
 
 
-def _keep_markers(paths: RunPaths, trial: str, markers: Markers, kept: dict) -> dict:
-    """Write the markers, and what else their file keeps; notes for the manifest."""
+def _keep_markers(paths: RunPaths, trial: str, markers: Markers, kept: dict) -> None:
+    """Write the markers, and what else their file keeps."""
     write_store(paths.markers(trial), markers=markers, **kept)
     write_trc(paths.markers(trial, ".trc"), markers)
-    missing = {n: int(m) for n, m in zip(markers.names, (~markers.present).sum(0), strict=True) if m}
-    return {"missing_frames": missing, "filled": 0 if markers.filled is None else int(markers.filled.sum())}
 
 
-def _merge(context: Context, trial: str, table: str | None) -> dict:
+def _merge(context: Context, trial: str, table: str | None) -> None:
     """table: of the motion capture's markers."""
     paths, capture, config = context.paths, context.capture(trial), context.config
     stored = read_store(paths.points(trial))
@@ -183,22 +177,18 @@ def _merge(context: Context, trial: str, table: str | None) -> dict:
         except InputError as error:
             where = f"{capture.mocap[0]} with {paths.points(trial)}: " if capture.mocap else ""
             raise InputError(f"{where}{error}") from None
-    markers, report = found["markers"], found["merging"]
-    odd = _mocap_findings(heard, capture.mocap)
-    notes = _keep_markers(paths, trial, markers, {"skeleton": stored["skeleton"], **odd})
-    if report is None:
-        return notes
-    shift = report.shift
-    about = {
-        "replaced": list(report.replaced_points),
-        "misfit_m": _finite_or_none(report.misfit),
-        "clock_late_s": _finite_or_none(shift.seconds),
-        "clock_late_sd_s": _finite_or_none(shift.deviation),
-        "clock_corrected": report.corrected,
-        "filled": report.filled_points,
-        "missing": report.missing_points,
-    }
-    return notes | {"mocap": about}
+    kept = {"skeleton": stored["skeleton"], **_mocap_findings(heard, capture.mocap)}
+    if (report := found["merging"]) is not None:
+        kept["merging"] = {
+            "replaced": list(report.replaced_points),
+            "misfit_m": float(report.misfit),
+            "clock_late_s": float(report.shift.seconds),
+            "clock_late_sd_s": float(report.shift.deviation),
+            "clock_corrected": report.corrected,
+            "filled": report.filled_points,
+            "missing": report.missing_points,
+        }
+    _keep_markers(paths, trial, found["markers"], kept)
 
 
 def _mocap_findings(
@@ -217,10 +207,6 @@ def _mocap_findings(
                 text = text.replace(str(path), path.name)
             found.append(Finding(MOCAP_FILE_CODE, Severity.WARNING, text).to_dict())
     return {"findings": json.dumps(found)} if found and files else {}
-
-
-def _finite_or_none(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None
 
 
 # scale: markers of all trials → the person's body
@@ -248,7 +234,7 @@ def plan_scale(context: Context) -> list[StageTask]:
     return [task]
 
 
-def _scale(context: Context) -> dict:
+def _scale(context: Context) -> None:
     config, paths, person = context.config, context.paths, context.config.subject(context.subject)
     stored = {trial: read_store(paths.markers(trial)) for trial in context.trials}
     about = {"height": person.height, "mass": person.mass}
@@ -266,22 +252,17 @@ def _scale(context: Context) -> dict:
         raise InputError(f"{error}{look}") from None
     sized, factors = found["sized"], found["factors"]
     marker_set = marker_set_of(config.body, stored[last]["skeleton"])
-    femur = _rounded(femur_lengths(sized.body))
+    femur = {side: round(length, 4) for side, length in femur_lengths(sized.body).items()}
     about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
     about["person"] = None if sized.person is None else sized.person.as_dict()
     sized.body.write_osim(paths.model)
     write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
-    return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
 
 
 def body_files(options: BodyOptions) -> tuple[Path, ...]:
     """Files that the body is made from besides the markers: recipes, marker sets, base model."""
     own = [Path(name) for name in (options.recipe, options.markers) if name and name.endswith((".yaml", ".yml"))]
     return (*own, read_recipe(options.recipe).base, *sorted(models_folder().rglob("*.yaml")))
-
-
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in values.items()}
 
 
 # ik: markers and body → coordinates with uncertainty
@@ -298,17 +279,13 @@ def plan_ik(context: Context) -> list[StageTask]:
     )
 
 
-def _solve(context: Context, trial: str) -> dict:
+def _solve(context: Context, trial: str) -> None:
     paths = context.paths
     stored, sized = read_store(paths.markers(trial)), read_sized_body(paths)
     result = IK(context.config, sized=sized, markers=stored["markers"], skeleton=stored["skeleton"])["result"]
     save_result(paths.kinematics(trial), result)
     write_mot(paths.kinematics(trial, ".mot"), result.motion)
     write_marker_errors(paths.kinematics(trial, IK_ERRORS_SUFFIX), result.motion.time, result.marker_error)
-    return {
-        "converged_share": round(float(result.converged.mean()), 4),
-        "marker_rms_m": round(float(np.sqrt(np.nanmean(result.marker_error**2))), 5),
-    }
 
 
 # vertebrae: coordinates and body → points of the spine, angles of each level, LLA and TKA, vertebral centres
@@ -324,17 +301,12 @@ def plan_vertebrae(context: Context) -> list[StageTask]:
     )
 
 
-def _derive_vertebrae(context: Context, trial: str) -> dict:
+def _derive_vertebrae(context: Context, trial: str) -> None:
     paths = context.paths
     found = VERTEBRAE(context.config, sized=read_sized_body(paths), result=load_result(paths.kinematics(trial)))
     spine = found["spine"]
     save_spine(paths.vertebrae(trial), spine, found["poses"])
     write_trc(paths.vertebrae(trial, ".trc"), spine.markers)
-    return {"lla_deg_mean": _mean_degrees(spine.lla), "tka_deg_mean": _mean_degrees(spine.tka)}
-
-
-def _mean_degrees(angle: np.ndarray) -> float | None:
-    return round(float(np.degrees(np.nanmean(angle))), 2) if np.isfinite(angle).any() else None
 
 
 # quality: everything of a trial → findings, and a status for each frame; where rejected frames are to be filled in,
@@ -354,7 +326,7 @@ def plan_quality(context: Context) -> list[StageTask]:
     )
 
 
-def _judge_trial(context: Context, trial: str) -> dict:
+def _judge_trial(context: Context, trial: str) -> None:
     config, paths = context.config, context.paths
     fill = config.quality.fill_gaps
     found = read_trial(paths, trial, judged=False, derived=fill)
@@ -371,7 +343,6 @@ def _judge_trial(context: Context, trial: str) -> dict:
         save_result(kinematics, judged["result"])
         save_spine(vertebrae, judged["spine"], body_poses(found.body, judged["result"].motion))
     write_text(paths.quality(trial), json.dumps(verdict.to_dict(), indent=1) + "\n")
-    return {"counts": verdict.counts, "reasons": verdict.reason_counts}
 
 
 # export: results/<name>/export/: TRC (three kinds of places), MOT, marker errors, model, calibration. Filled frames are
@@ -392,23 +363,20 @@ def plan_export(context: Context) -> list[StageTask]:
     return [*tasks, _body_and_cameras_task(context)]
 
 
-def _export_trial(context: Context, trial: str) -> dict:
+def _export_trial(context: Context, trial: str) -> None:
     """Points that are not the forward kinematics of the angles are refused."""
     paths = context.paths
     found = read_trial(paths, trial, images=False)
     solved, spine = found.result, found.spine
     assert spine.centres is not None  # the stage vertebrae finds them
-    deviations = [
+    for points in (spine.markers, spine.centres):
         check_points_follow_angles(found.body, solved.motion, points, f"{context.subject}/{trial}")
-        for points in (spine.markers, spine.centres)
-    ]
     *trcs, mot, sto = export_files_of_trial(paths.results, context.subject, trial)
     places = (spine.markers, points_at_vertebrae(spine.markers, spine.centres), spine.centres)
     for trc, points in zip(trcs, places, strict=True):
         write_trc(trc, split_inferred_suffix(points, found.inferred))
     write_mot(mot, solved.motion, inferred=where_true(found.inferred))
     write_marker_errors(sto, solved.motion.time, solved.marker_error)
-    return {"fk_deviation_m": max(deviations)}
 
 
 def _body_and_cameras_task(context: Context) -> StageTask:
@@ -422,11 +390,10 @@ def _body_and_cameras_task(context: Context) -> StageTask:
     model = root / "models" / f"{subject}.osim"
     cameras = {root / "cameras" / name: capture for name, capture in named.items()}
 
-    def work() -> dict:
+    def work() -> None:
         write_text(model, paths.model.read_text(encoding="utf-8"))
         for path, capture in cameras.items():
             write_calibration(path, capture.cameras())
-        return {}
 
     return StageTask(
         name=subject,

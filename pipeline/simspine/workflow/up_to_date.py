@@ -256,7 +256,7 @@ class StageTask:
     inputs: tuple[Path, ...]
     outputs: tuple[Path, ...]
     settings: dict
-    work: Callable[[], dict]  # does it, writes `outputs`, returns notes (JSON-able) for the manifest
+    work: Callable[[], object]  # does it, and writes `outputs`
     whole: bool = False  # of all trials of the subject together, whose name it then bears
 
     def fingerprint(self, stage: str, of: Callable[[Path], str] = file_checksum) -> dict:
@@ -280,12 +280,11 @@ def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bo
         if not force and manifest_difference(read_task_manifest(path), fingerprint, task.outputs) is None:
             return False
         start = time.perf_counter()
-        notes = task.work()
+        task.work()
         entry = {
             "fingerprint": fingerprint,
             "outputs": _file_checksums(task.outputs),
             "seconds": round(time.perf_counter() - start, 3),
-            "notes": notes,
         }
         write_text(path, json.dumps(entry, indent=1, sort_keys=True) + "\n")
         return True
@@ -302,7 +301,6 @@ class _Manifest(BaseModel):
     fingerprint: _Fingerprint
     outputs: dict[str, str]
     seconds: FiniteFloat
-    notes: dict
 
 
 def read_task_manifest(path: Path) -> dict:

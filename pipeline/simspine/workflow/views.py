@@ -15,8 +15,7 @@ from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError, require_known, safe_file_name, unknown_name
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import ForcedKind
-from simspine.io.atomic import atomic_path
-from simspine.io.band_table import BandTable, read_bands
+from simspine.io.band_table import read_bands
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.quality.marker_checks import unseen_limb_joints
@@ -322,33 +321,20 @@ def _trial_videos(paths: RunPaths, trial: str) -> dict[int, Path]:
     return {v: path for v, path in enumerate(videos) if path.is_file()}
 
 
-CYCLE_FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
-_CYCLE_DPI = 160
 ContactEvents = dict[str, Sequence[float]]  # {'r' or 'l': times of that foot's contacts, s}
 
 
-def write_cycles(
-    result: Path, out: Path, events: ContactEvents, bands: Path | None = None, trial: str | None = None
-) -> Path:
-    """Draw a trial's pelvis, trunk and limbs over their cycles; returns the file's path.
+def cycle_picture(found: SolvedTrial, events: ContactEvents, bands: Path | None, prefix: str) -> Picture:
+    """A trial's pelvis, trunk and limbs over their cycles. prefix: of its ids on the page. bands: see `read_bands`.
 
     events: those of the right foot cut the right limbs, of the left the left ones; pelvis and trunk go by the right
-    foot where it has some. bands: see `read_bands`. trial: 'SUBJECT/TRIAL' where the result holds several.
+    foot where it has some.
     """
-    if out.suffix.lower() not in CYCLE_FIGURE_SUFFIXES:
-        raise InputError(f"{out}: expected a picture, {', '.join(CYCLE_FIGURE_SUFFIXES)}.")
     table = None if bands is None else read_bands(bands, compute_clinical_angles())
-    subject, _, name = (trial or "").rpartition("/")
-    figure = _figure_of_cycles(read_trial(*_place_of_trial(result, subject or None, name or None)), events, table)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=_CYCLE_DPI)
-    return out
-
-
-def cycle_picture(found: SolvedTrial, events: ContactEvents, bands: Path | None, prefix: str) -> Picture:
-    """The same as a part of a page. prefix: of its ids there."""
-    table = None if bands is None else read_bands(bands, compute_clinical_angles())
-    drawn = _figure_of_cycles(found, events, table)
+    figures = found.clinical_figures
+    known = ((figure.name, figure.sd) for figure in figures if figure.unit == "deg")
+    spread = {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
+    drawn = cycle_figure(cycles_of_trial(found, events), table, spread, {f.name for f in figures if f.is_assumed})
     count = " and ".join(
         f"{max(0, len(events[side]) - 1)} of the {SIDE_WORDS[side]} foot" for side in SIDE_WORDS if side in events
     )
@@ -360,14 +346,6 @@ def cycle_picture(found: SolvedTrial, events: ContactEvents, bands: Path | None,
         + ("No bands were given." if table is None else f"Green: one standard deviation of {table.source}."),
         svg=canvas.figure_svg(drawn, f"{prefix}-cycles"),
     )  # fmt: skip
-
-
-def _figure_of_cycles(found: SolvedTrial, events: ContactEvents, bands: BandTable | None):
-    """Each angle with its typical ± of 95 % over the frames kept; what the recording did not decide is dashed."""
-    figures = found.clinical_figures
-    known = ((figure.name, figure.sd) for figure in figures if figure.unit == "deg")
-    spread = {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
-    return cycle_figure(cycles_of_trial(found, events), bands, spread, {f.name for f in figures if f.is_assumed})
 
 
 def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.ndarray]:

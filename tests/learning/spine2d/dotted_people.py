@@ -35,19 +35,18 @@ def write_dotted(folder, split: str, count: int, seed: int) -> np.ndarray:
     """Write a split; the keypoints (count, 37, 3) of all."""
     rng = np.random.default_rng(seed)
     (folder / "images" / split).mkdir(parents=True)
-    images, people, every = [], [], []
+    rows, every = [], []
     for number in range(1, count + 1):
         keypoints = places(rng)
         name = f"{number:06d}.png"
         cv2.imwrite(str(folder / "images" / split / name), picture(keypoints))
         low, high = keypoints[:, :2].min(0), keypoints[:, :2].max(0)
-        images.append({"id": number, "width": WIDTH, "height": HEIGHT, "file_name": name})
-        people.append({
-            "id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "num_keypoints": POINTS,
+        rows.append(({"width": WIDTH, "height": HEIGHT, "file_name": name}, {
+            "category_id": 1, "iscrowd": 0, "num_keypoints": POINTS,
             "keypoints": keypoint_list(keypoints), "bbox": [*low, *(high - low)], "area": float(np.prod(high - low)),
-        })  # fmt: skip
+        }))  # fmt: skip
         every.append(keypoints)
-    write_coco_people(folder / "annotations" / f"person_keypoints_{split}.json", images, people, "test")
+    write_coco_people(folder / "annotations" / f"person_keypoints_{split}.json", rows, "test")
     return np.array(every)
 
 

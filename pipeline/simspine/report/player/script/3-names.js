@@ -32,27 +32,3 @@ class PointNames {
     });
   }
 }
-
-class Links {
-  constructor(material, data) {
-    this.data = data;
-    this.ends = data.header.links.flat();
-    this.geometry = new THREE.BufferGeometry();
-    this.geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(3 * this.ends.length), 3));
-    this.mesh = new THREE.LineSegments(this.geometry, material);
-    this.mesh.frustumCulled = false;
-  }
-
-  fill(frame) {
-    const { header, arrays } = this.data;
-    const at = this.geometry.attributes.position;
-    const place = (end) => 3 * (frame * header.points.length + this.ends[end]);
-    for (let i = 0; i < this.ends.length; i += 2) {
-      const known = Number.isFinite(arrays.points[place(i)]) && Number.isFinite(arrays.points[place(i + 1)]);
-      for (const end of [i, i + 1]) {
-        for (let axis = 0; axis < 3; axis++) at.array[3 * end + axis] = known ? arrays.points[place(end) + axis] : -99;
-      }
-    }
-    at.needsUpdate = true;
-  }
-}

@@ -130,12 +130,7 @@ class Stage {
       this.dots[kind] = { which, mesh };
       this.groups.points.add(mesh);
     }
-    if (!this.data.header.points) return;
-    this.names = new PointNames(this.element, this.data);
-    if (!this.data.header.links.length) return;
-    this.matter.link = new THREE.LineBasicMaterial();
-    this.links = new Links(this.matter.link, this.data);
-    this.groups.points.add(this.links.mesh);
+    if (this.data.header.points) this.names = new PointNames(this.element, this.data);
   }
 
   makeCameras() {
@@ -364,7 +359,6 @@ class Stage {
       mesh.instanceMatrix.needsUpdate = true;
       if (mesh.instanceColor) mesh.instanceColor.needsUpdate = true;
     }
-    this.links?.fill(frame);
   }
 
   move() {
