@@ -34,6 +34,7 @@ import numpy as np
 
 import simspine as ss
 from simspine.anatomy.priors import LinearPrior, SharedError
+from simspine.anatomy.recipes import build_body
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
@@ -67,10 +68,7 @@ def command(*words: str) -> None:
 
 def generic_body(recipe: str) -> ss.Body:
     """The body of a recipe, of the size of the generic model."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = str(Path(folder) / "body.osim")
-        command("model", "build", recipe, "--markers", "centres", "--out", file)
-        return ss.Body.from_osim(file)
+    return build_body(recipe, "centres")
 
 
 def noisy_markers(trial: str) -> ss.Markers:
