@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspine.core.arrays import frame_ranges, median_of_known, require_shape, rms_of_known, runs_of_frames
+from simspine.core.arrays import frame_ranges, median_of_known, require_numbers, rms_of_known, runs_of_frames
 from simspine.core.errors import InputError
 
 
@@ -24,9 +24,9 @@ def test_ranges_are_written_as_people_do():
 
 
 def test_a_wrong_shape_is_named():
-    assert require_shape("angles", [[1, 2]], (1, 2)).dtype == float
+    assert require_numbers("angles", [[1, 2]], (1, 2)).dtype == float
     with pytest.raises(InputError, match=r"angles has shape \(1, 2\), expected \(2,\)"):
-        require_shape("angles", [[1, 2]], (2,))
+        require_numbers("angles", [[1, 2]], (2,))
 
 
 def test_rmse_by_hand():

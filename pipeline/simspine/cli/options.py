@@ -10,7 +10,21 @@ from pathlib import Path
 
 import click
 
-FILE_PATH = click.Path(path_type=Path)
+
+class _FilePath(click.Path):
+    """A path. A file that an option names once more is refused: what is written would replace what is read."""
+
+    def convert(self, value, param, ctx):
+        path = super().convert(value, param, ctx)
+        named = {} if ctx is None else ctx.meta.setdefault(f"{__name__}.{ctx.command_path}", {})
+        if path.is_file():
+            other = named.setdefault(path.resolve(), param)
+            if other is not param and isinstance(param, click.Option) + isinstance(other, click.Option):
+                self.fail(f"{path} is named twice; what is written needs a name of its own.", param, ctx)
+        return path
+
+
+FILE_PATH = _FilePath(path_type=Path)
 FOLDER_PATH = click.Path(path_type=Path, file_okay=False)  # need not exist
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 cores_option = click.option(

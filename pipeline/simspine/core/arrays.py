@@ -35,10 +35,13 @@ def number_array(value: ArrayLike, dtype: DTypeLike = float) -> np.ndarray:
     return np.asarray(given, dtype)
 
 
-def require_shape(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike = float) -> np.ndarray:
-    """`value` as an array of exactly `shape`, or an error that names both shapes."""
-    array = number_array(value, dtype)
-    if array.shape != shape:
+def require_numbers(name: str, value: ArrayLike, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """`number_array` of what a caller gave, of exactly `shape` if one is named; `InputError` for anything else."""
+    try:
+        array = number_array(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} is not made of numbers ({error}).") from None
+    if shape is not None and array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
     return array
 
