@@ -11,15 +11,19 @@ from pathlib import Path
 import click
 
 
+CONFIG_PARAMETERS = {"config_argument", "config_path"}  # which mean the same
+
+
 class _FilePath(click.Path):
     """A path. A file that an option names once more is refused: what is written would replace what is read."""
 
     def convert(self, value, param, ctx):
         path = super().convert(value, param, ctx)
-        named = {} if ctx is None else ctx.meta.setdefault(f"{__name__}.{ctx.command_path}", {})
-        if path.is_file():
+        if ctx is not None and path.is_file():
+            named = ctx.meta.setdefault(f"{__name__}.{ctx.command_path}", {})
             other = named.setdefault(path.resolve(), param)
-            if other is not param and isinstance(param, click.Option) + isinstance(other, click.Option):
+            twice = other is not param and not {other.name, param.name} <= CONFIG_PARAMETERS
+            if twice and click.Option in (type(other), type(param)):
                 self.fail(f"{path} is named twice; what is written needs a name of its own.", param, ctx)
         return path
 

@@ -108,9 +108,9 @@ def _announced_frames(path: Path) -> int:
 
 
 def _header_words(path: Path) -> tuple[bytes, int]:
-    """The first 18 bytes, and the kind of processor."""
+    """The first 24 bytes, and the kind of processor."""
     with open(path, "rb") as file:
-        header = file.read(18)
+        header = file.read(24)
         file.seek(512 * (header[0] - 1) + 3)
         return header, file.read(1)[0]
 
@@ -141,7 +141,7 @@ def _rows_of_data(path: Path) -> tuple[np.ndarray, float, bool]:
     header, kind = _header_words(path)
     order = "<" if kind == _INTEL else ">"
     count, analog, _, last = struct.unpack("<HHHH", header[2:10])
-    scale, block = struct.unpack("<fH", header[12:])
+    scale, block = struct.unpack("<fH", header[12:18])
     values = np.fromfile(path, np.dtype(f"{order}f4" if scale < 0 else f"{order}i2"), offset=512 * (block - 1))
     width = 4 * count + analog
     rows = values[: len(values) // width * width].reshape(-1, width)[:, : 4 * count]
@@ -179,8 +179,11 @@ def _point_rate(point, header: dict, path: Path) -> float:
     rates = [float(rate) for rate in said if MIN_FRAME_RATE_HZ <= rate <= MAX_FRAME_RATE_HZ]
     if not rates:
         raise InputError(f"{path}: neither POINT:RATE nor the header tells the frame rate (found {said}).")
-    if not np.isclose(rates[0], rates[-1], rtol=_RATE_TOLERANCE_SHARE):
-        warn_assumed(f"{path}: POINT:RATE is {rates[0]:g}, the header's rate {rates[-1]:g}; took the former.")
+    words, processor = _header_words(path)
+    (stated,) = struct.unpack("<f", words[20:24])  # ezc3d gives the parameter's
+    known = processor == _INTEL and MIN_FRAME_RATE_HZ <= stated <= MAX_FRAME_RATE_HZ
+    if known and not np.isclose(rates[0], stated, rtol=_RATE_TOLERANCE_SHARE):
+        warn_assumed(f"{path}: POINT:RATE is {rates[0]:g}, the header's rate {stated:g}; took the former.")
     return rates[0]
 
 
