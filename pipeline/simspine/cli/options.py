@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 
-
 CONFIG_PARAMETERS = {"config_argument", "config_path"}  # which mean the same
 
 
