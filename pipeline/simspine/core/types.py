@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from simspine.core.arrays import Unchanging, number_array, require_numbers
+from simspine.core.arrays import Unchanging, require_numbers
 from simspine.core.errors import InputError, index_of_name
 
 MAX_CAMERA_DISTANCE_M = 200.0  # cameras farther apart, or from the origin, were not given in metres
@@ -123,11 +123,8 @@ def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...]
 
     An array that nobody can write to is kept; else it is copied: those of a long trial are most of the memory.
     """
-    try:
-        kept = _is_unchanging(value) and value.dtype == dtype
-        array = value if kept else np.array(number_array(value, dtype))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{owner}.{field} is not made of numbers ({error}).") from None
+    kept = _is_unchanging(value) and value.dtype == dtype
+    array = value if kept else np.array(require_numbers(f"{owner}.{field}", value, dtype=dtype))
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise InputError(f"{owner}.{field} has shape {array.shape}, expected ({wanted}).")
@@ -248,10 +245,9 @@ class Camera(Frozen):
         size = tuple(np.nan_to_num(require_numbers(f"{owner}.size", self.size)).round().ravel().tolist())
         if len(size) != 2 or not 0 < min(size) <= max(size) <= MAX_IMAGE_SIDE_PX:
             raise InputError(f"{owner}.size is {self.size}, expected (width, height) in pixels.")
-        size = tuple(map(int, size))
         distortion = _lens_coefficients(owner, self.lens, self.distortion)
         values = {"K": self.K, "distortion": distortion, "R": self.R, "t": np.ravel(self.t)}
-        self._set(name=str(self.name), size=size, lens=str(self.lens))
+        self._set(name=str(self.name), size=tuple(map(int, size)), lens=str(self.lens))
         for (field, value), shape in zip(values.items(), ((3, 3), (None,), (3, 3), (3,)), strict=True):
             array = read_only_array(owner, field, value, shape)
             if not np.isfinite(array).all():
