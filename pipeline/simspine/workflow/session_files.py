@@ -301,10 +301,9 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         frames = [parse_content(load_json, read_text(path), "valid JSON", path) for path in files]
         with naming_content(place, "files of people with id and keypoints3d"):
             people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
-            if any(type(number) is not int for frame in people for number in frame):
-                raise ValueError("an id is no whole number")
-            if any(len(own) < len(frame) for own, frame in zip(people, frames, strict=True)):
-                raise ValueError("two people of a frame have one id")
+            whole = all(type(number) is int for own in people for number in own)
+            if not whole or sum(map(len, people)) < sum(map(len, frames)):
+                raise ValueError("an id is no whole number of one person alone")
         numbers = sorted({key for frame in people for key in frame})
         for number in numbers:
             shapes = {frame[number].shape for frame in people if number in frame}
