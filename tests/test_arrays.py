@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspine.core.arrays import frame_ranges, median_of_known, require_shape, rms_of_known, runs_of_frames
+from simspine.core.arrays import frame_ranges, median_of_known, require_numbers, rms_of_known, runs_of_frames
 from simspine.core.errors import InputError
 
 
@@ -24,9 +24,9 @@ def test_ranges_are_written_as_people_do():
 
 
 def test_a_wrong_shape_is_named():
-    assert require_shape("angles", [[1, 2]], (1, 2)).dtype == float
+    assert require_numbers("angles", [[1, 2]], (1, 2)).dtype == float
     with pytest.raises(InputError, match=r"angles has shape \(1, 2\), expected \(2,\)"):
-        require_shape("angles", [[1, 2]], (2,))
+        require_numbers("angles", [[1, 2]], (2,))
 
 
 def test_rmse_by_hand():
@@ -43,3 +43,14 @@ def test_medians_are_numpys_and_nan_of_nothing(count):
     known = np.isfinite(values).any(-1)
     np.testing.assert_allclose(median_of_known(values)[known], np.nanmedian(values[known], -1))
     assert np.isnan(median_of_known(values)[~known]).all()
+
+
+@pytest.mark.parametrize("given", [[1 + 1j], ["1"], [[1], [1, 2]], np.array(["2026-01-01"], "M8[D]"), None])
+def test_what_is_no_number_is_refused_by_name(given):
+    with pytest.raises(InputError, match=r"angles is not made of numbers|angles has shape"):
+        require_numbers("angles", given, (1,))
+
+
+def test_masked_numbers_are_missing():
+    given = [np.ma.array([1.0, 9.0], mask=[False, True])] * 2
+    np.testing.assert_array_equal(require_numbers("points", given), [[1.0, np.nan]] * 2)

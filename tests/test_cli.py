@@ -252,3 +252,17 @@ def test_numbas_settings_of_a_strangers_folder_are_not_taken(tmp_path, monkeypat
     refused = call("status")
     assert refused.exit_code == 2
     assert ".numba_config.yaml in this folder changes how simspine computes" in refused.stderr
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path):
+    """Each of these commands would write over what it was given."""
+    file = tmp_path / "labels.json"
+    file.write_text("{}")
+    for words in (["annotations", "propose", file, "--out", file], ["view", file, "--out", file],
+                  ["cameras", "check", file, "--json", file]):  # fmt: skip
+        done = CliRunner().invoke(main, [str(word) for word in words])
+        assert done.exit_code == 2, done.output
+        assert "labels.json is named twice" in done.output
+    assert file.read_text() == "{}"
+    done = CliRunner().invoke(main, ["view", str(file), "--out", str(tmp_path / "data.h5")])
+    assert "name a file that ends in .html" in done.output

@@ -226,3 +226,10 @@ def test_smooth_fills_first_and_filters_over_what_was_filled():
     _, markers = with_gap(20, 25)
     assert smooth(markers, cutoff_hz=None) == fill_short_gaps(markers, 0.2)
     assert smooth(markers, cutoff_hz=6, order=4, max_gap_s=0.2) == lowpass(fill_short_gaps(markers, 0.2), cutoff_hz=6)
+
+
+@pytest.mark.parametrize("options", [{"order": 1000}, {"order": "4"}, {"cutoff_hz": 1e-9}, {"cutoff_hz": "6"}])
+def test_filters_that_no_arithmetic_can_do_are_refused(options):
+    markers = Markers(("A",), 50.0, np.zeros((20, 1, 3)))
+    with pytest.raises(InputError, match=r"order|cut-off|cutoff"):
+        smooth(markers, **options)

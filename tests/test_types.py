@@ -216,3 +216,16 @@ def test_what_is_not_made_of_numbers_is_bad_input(wrong):
         Markers(["a"], 50, wrong, "y_up")
     with pytest.raises(InputError, match=r"Camera 'c'\.K"):
         Camera("c", (10, 10), wrong, [], np.eye(3), [0, 0, 1])
+
+
+@pytest.mark.parametrize("size", [(np.nan, 1), (np.inf, 1), 1000, (1e30, 10), (640,), ("a", "b"), (0.2, 640)])
+def test_sizes_of_no_image_are_refused(size):
+    with pytest.raises(InputError, match=r"Camera 'c'\.size"):
+        Camera("c", size, np.diag([1000.0, 1000.0, 1.0]), np.zeros(5), np.eye(3), np.zeros(3))
+
+
+@pytest.mark.parametrize("change", [{"values": [[np.inf]]}, {"deviation": [[-0.1]]}])
+def test_motions_that_cannot_be_are_refused(change):
+    motion = Motion(("knee_angle_r",), 50.0, [[0.5]], [True], [[0.1]])
+    with pytest.raises(InputError, match=f"Motion.{next(iter(change))} holds"):
+        motion.with_(**change)

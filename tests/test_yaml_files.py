@@ -82,3 +82,15 @@ def test_equal_keys_of_different_mappings_and_merged_ones_are_read(tmp_path):
     read = read_yaml(written(tmp_path, text))
     assert read["a"] == {"x": 3, "y": 2}
     assert read["b"] == {"x": 4, "1": "text", 1: "number"}
+
+
+@pytest.mark.parametrize("number", ["0070", "-06", "1:10", "00_7", "1:10.5"])
+def test_numbers_of_base_8_and_60_are_refused_with_their_line(tmp_path, number):
+    path = written(tmp_path, f"name: a\nmass: {number}\n")
+    with pytest.raises(InputError, match=rf"mine\.yaml, line 2: {number} is another number in YAML"):
+        read_yaml(path)
+
+
+def test_numbers_with_a_zero_and_texts_are_read(tmp_path):
+    path = written(tmp_path, "a: [0, 0.5, 10, 1.05e-3, '007', 0x1F]\n")
+    assert read_yaml(path)["a"] == [0, 0.5, 10, 1.05e-3, "007", 31]

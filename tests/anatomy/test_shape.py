@@ -273,7 +273,7 @@ def test_forms_of_the_covariance_agree():
         ({"T3": [0, 0, 0], "L1": [0, 0.0002, 0]}, {}, r"0.0002 m.*are they metres"),
         ({"T3": [0, 0, 0], "L1": [0, 0.2]}, {}, r"shape \(2,\)"),
         ({"T3": [0, 0, 0], "L1": [[0, 0.2, 0]]}, {}, r"shape \(1, 3\)"),
-        ({"T3": [0, 0, 0], "L1": "abc"}, {}, r"not numbers"),
+        ({"T3": [0, 0, 0], "L1": "abc"}, {}, r"not made of numbers"),
         ({"T3": [0, 0, 0], "L1": [0, 0.2, 0]}, {"covariance": 0.0}, r"not symmetric positive definite"),
         ({"T3": [0, 0, 0], "L1": [0, 0.2, 0]}, {"covariance": -np.eye(3)}, r"positive definite"),
         ({"T3": [0, 0, 0], "L1": [0, 0.2, 0]}, {"covariance": np.nan}, r"positive definite"),

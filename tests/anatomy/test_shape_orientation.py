@@ -222,7 +222,7 @@ def test_frames_are_done_one_by_one():
         ({"orientation": np.eye(3), "orientation_sd": -0.1}, r"orientation_sd is -0.1"),
         ({"orientation": np.eye(3), "orientation_sd": np.nan}, r"orientation_sd is nan"),
         ({"orientation": np.eye(3), "orientation_sd": [0.1, 0.2]}, r"orientation_sd has shape \(2,\)"),
-        ({"orientation": "up", "orientation_sd": 0.1}, r"are to be numbers"),
+        ({"orientation": "up", "orientation_sd": 0.1}, r"orientation is not made of numbers"),
     ],
 )
 def test_bad_input_is_named(options, message):

@@ -1,3 +1,4 @@
+import json
 import shutil
 import threading
 import time
@@ -10,12 +11,14 @@ from drawn_recording import FRAMES, cameras, true_points
 from small_videos import write_video
 
 from simspine.annotation.recording import INFERRED_POINT_CONFIDENCE, Images, Target, open_target, with_spine
+from simspine.annotation.server import Session, labels_of
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import write_store
+from simspine.io.image_streams import write_picture
 from simspine.io.video import open_video
 from simspine.vision.synchronise import Timing
 
@@ -158,3 +161,23 @@ def test_closing_while_images_are_asked_for_is_safe(tmp_path):
         thread.join()
     assert len(done) == 4
     assert all("closed" in text for text in done)
+
+
+def test_decisions_of_another_film_of_the_same_name_are_refused(tmp_path):
+    """Two people's recordings have the same folder's name, cameras, number and size of images."""
+    for grey, subject in enumerate(("S01", "S02")):
+        (tmp_path / subject / "walk/cam1").mkdir(parents=True)
+        for k in range(3):
+            write_picture(tmp_path / subject / f"walk/cam1/{k}.png", np.full((60, 80, 3), 90 * grey, np.uint8))
+    first, second = (open_target(Target(str(tmp_path / s / "walk"), home=tmp_path / "out")) for s in ("S01", "S02"))
+    assert (first.name, first.views) == (second.name, second.views)
+    Session(first, "anna").edit([{"f": 0, "v": 0, "p": "Hip", "x": 5, "y": 6, "see": 2, "how": 2}])
+    with pytest.raises(InputError, match=r"anna\.jsonl: decisions about other images of 'walk'"):
+        Session(second, "anna")
+    with pytest.raises(InputError, match="decisions about other images"):
+        labels_of(second, "anna")
+    assert labels_of(first, "anna").decided.sum() == 1
+    head, *edits = (tmp_path / "out/anna.jsonl").read_text().splitlines()
+    head = {key: value for key, value in json.loads(head).items() if key != "images"}  # as earlier versions wrote it
+    (tmp_path / "out/anna.jsonl").write_text("\n".join([json.dumps(head), *edits, ""]))
+    assert labels_of(first, "anna").decided.sum() == 1

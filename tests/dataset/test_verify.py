@@ -287,3 +287,19 @@ def test_a_manifest_cannot_name_files_elsewhere(copy, name):
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match="cannot be the name of a file"):
         verify_dataset(copy)
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "message"),
+    [
+        ("lla", 1e300, "lla holds angles of more than a turn"),
+        ("level_angles", -7.0, "level_angles holds angles of more than a turn"),
+        ("kinematics_sd", -5.0, "kinematics_sd holds negative standard deviations"),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(copy, array, value, message):
+    path = next(copy.glob("*.h5"))
+    with h5py.File(path, "r+") as file:
+        place = next(f"{s}/{t}/simspine/{array}" for s in file for t in file[s] if f"{t}/simspine/{array}" in file[s])
+        file[place][...] = value
+    assert any(message in text and place.split("/")[1] in text for text in texts(path))

@@ -3,6 +3,7 @@
 import errno
 import os
 import struct
+import time
 import warnings
 
 import numpy as np
@@ -240,3 +241,31 @@ def test_names_of_a_subject_before_all_labels(tmp_path, names, found):
     markers = read_markers(tmp_path / "x.trc")
     assert markers.names == tuple(found)
     np.testing.assert_allclose(markers.xyz, xyz, atol=1e-7)
+
+
+def test_long_names_with_many_underscores_are_read_at_once(tmp_path):
+    """A regular expression that looks for the prefix they share takes hours."""
+    names = ("_" * 30_000, *(f"a_{'a_' * 8000}{k}" for k in range(3)))
+    write_trc(tmp_path / "x.trc", Markers(names, 50.0, np.random.default_rng(1).uniform(size=(5, 4, 3)), "y_up"))
+    start = time.process_time()
+    assert read_markers(tmp_path / "x.trc").names == names
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(("rate", "header", "message"), [(200.0, 50.0, "POINT:RATE is 200"), (50.0, 0.0, None)])
+def test_two_rates_that_differ_are_named(tmp_path, rate, header, message):
+    xyz = np.random.default_rng(1).uniform(size=(5, 4, 3))
+    content = {"names": "ABCD", "values": xyz, "rate": rate}
+    write_small_c3d(tmp_path / "x.c3d", content, {"header_rate": header, "Y_SCREEN": ["+Z"]})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert read_c3d(tmp_path / "x.c3d").rate == rate
+    assert [message in str(one.message) for one in caught if "rate" in str(one.message)] == [True] * bool(message)
+
+
+@pytest.mark.parametrize("rate", [2.4e-41, 0.05, 1e9])
+def test_rates_at_which_nobody_is_filmed(tmp_path, rate):
+    xyz = np.random.default_rng(1).uniform(size=(5, 4, 3))
+    write_small_c3d(tmp_path / "x.c3d", {"names": "ABCD", "values": xyz, "rate": rate}, {})
+    with pytest.raises(InputError, match="neither POINT:RATE nor the header tells the frame rate"):
+        read_c3d(tmp_path / "x.c3d")

@@ -211,3 +211,14 @@ def test_a_body_that_fits_nobody_names_the_cameras(truth):
     turned = seen.with_(xy=np.stack([height - 1 - seen.xy[..., 1], seen.xy[..., 0]], -1))
     with pytest.raises(ss.InputError, match=r"Noticed before: .*turned to the right by a quarter"):
         ss.reconstruct(turned, truth.cameras)
+
+
+def test_a_table_of_somebody_else_is_not_replaced(in_memory, tmp_path):
+    (tmp_path / "bow.csv").write_text("x,y,z\n0,1,2\n")
+    with pytest.raises(ss.InputError, match=r"bow\.csv is no table of simspine"):
+        in_memory.save(tmp_path / "bow.h5")
+    assert (tmp_path / "bow.csv").read_text() == "x,y,z\n0,1,2\n"
+    assert not (tmp_path / "bow.h5").exists()
+    (tmp_path / "bow.csv").unlink()
+    in_memory.save(tmp_path / "bow.h5")
+    in_memory.save(tmp_path / "bow.h5")  # its own is

@@ -190,3 +190,31 @@ def test_the_page_of_one_frame_has_values_and_a_posture_and_no_time(body, tmp_pa
     assert '"frames":1' in text
     for of_time in ("time (s)", "Pelvis and spine over time", "0.0 s", "From … to", "Hip, flexion"):
         assert of_time not in text, of_time
+
+
+def test_masked_points_are_missing_ones(body):
+    """Oracle: the same line with NaN."""
+    line, psis, _, _ = seen_on(body, posture(body))
+    spoilt, mask = line.copy(), np.zeros(line.shape, bool)
+    spoilt[12] += (0.1, 0.0, 0.05)
+    mask[12] = True
+    missing = ss.spine_from_back(np.where(mask, np.nan, line), psis=psis)
+    for given in (np.ma.array(spoilt, mask=mask), list(np.ma.array(spoilt, mask=mask))):
+        assert ss.spine_from_back(given, psis=psis).tka == missing.tka
+    with pytest.raises(InputError, match="from C7 down to the height of the PSIS"):
+        ss.spine_from_back(line, psis=np.ma.array(psis, mask=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"heading": 90}, "heading is 90; expected an angle .*in radians"),
+        ({"heading": "1"}, "heading is not made of numbers"),
+        ({"heading": 1j}, "heading is not made of numbers"),
+        ({"line": [[1, 2, 3], [1, 2]]}, "line is not made of numbers"),
+    ],
+)
+def test_angles_in_degrees_and_what_is_no_number(body, change, message):
+    line, _, _, _ = seen_on(body, posture(body))
+    with pytest.raises(InputError, match=message):
+        ss.spine_from_back(**{"line": line, **change})

@@ -62,6 +62,9 @@ class _Counted:
     def get_inputs(self):
         return self.session.get_inputs()
 
+    def get_outputs(self):
+        return self.session.get_outputs()
+
 
 @pytest.mark.parametrize(("batch", "calls"), [("batch", [4]), (1, [1, 1, 1, 1])])
 def test_all_views_and_people_go_through_in_one_call_where_the_network_allows(tmp_path, batch, calls):
@@ -297,3 +300,39 @@ def test_forgetting_reaches_whoever_finds_the_boxes(network):
     detector.close()
     assert follower.calls == ("forget", "close")
     SpinePose(network, boxes=whole_image).forget()  # which has nobody to forget
+
+
+def lying_network(path, given, kind=TensorProto.FLOAT, size=SIZE, announced=(37, 384)):
+    """Announces maps of SpinePose's shape for each image, and gives one constant of the shape `given`."""
+    value = helper.make_tensor("value", kind, given, [b"x"] * np.prod(given) if kind == TensorProto.STRING else
+                               np.zeros(np.prod(given)))  # fmt: skip
+    nodes = [helper.make_node("Identity", ["value"], [name]) for name in ("x", "y")]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, *size])
+    outputs = [helper.make_tensor_value_info(name, kind, ["n", *announced]) for name in ("x", "y")]
+    model = helper.make_model(
+        helper.make_graph(nodes, "lies", [image], outputs, [value]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ((1, 37, 384), TensorProto.FLOAT),  # for two people
+        ((3, 37, 384), TensorProto.FLOAT),
+        ((2, 37, 384), TensorProto.STRING),
+    ],
+)
+def test_a_network_that_gives_something_else_than_it_announces(tmp_path, given, kind):
+    detector = SpinePose(lying_network(tmp_path / "lies.onnx", given, kind), boxes=whole_image)
+    with pytest.raises(InputError, match=r"lies\.onnx: the output x is of shape"):
+        detector.detect([blobs([BLUE, GREEN, RED])], [np.tile(BOX, (2, 1))])
+
+
+@pytest.mark.parametrize("size", [(0, 0), (1_000_000, 1_000_000)])
+def test_a_network_of_no_image_that_there_is(tmp_path, size):
+    with pytest.raises(InputError, match="the network's images are"):
+        SpinePose(lying_network(tmp_path / "n.onnx", (1, 37, 384), size=size), boxes=whole_image)

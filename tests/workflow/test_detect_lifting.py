@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from blob_network import blob_network
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from drawn_bodies import BODY, Bodies, image_of, write_frames
 from lifting_network import POINTS, card, lifting_network, of_version
 
 from simspine.cli.main import main
+from simspine.core.errors import InputError
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera
 from simspine.io.calibration import write_calibration
@@ -193,3 +195,15 @@ def test_a_checkpoint_of_training_is_told_from_a_lifter(tmp_path):
     cv2.imwrite(str(tmp_path / "photo.png"), image_of((80, 120)))
     done = call(tmp_path / "photo.png", "-s", tmp_path / "x.json", "--lift", tmp_path / "checkpoint.pt")
     assert "a lifter is an ONNX file; `simspine train lifting` writes one (lifter.onnx)" in done.output
+
+
+def test_a_network_whose_places_have_two_coordinates(tmp_path):
+    """Oracle: the unchanged file, which lifts."""
+    path, image = lifting_network(tmp_path / "lifter.onnx"), np.zeros((2, 1, len(POINTS), 2))
+    assert Lifter(path).lift(image)[0].shape == (2, len(POINTS), 3)
+    model = onnx.load(str(path))
+    model.graph.node[-1].CopyFrom(onnx.helper.make_node("Identity", ["own"], ["xyz"]))  # x and y alone
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    onnx.save(model, str(path))
+    with pytest.raises(InputError, match=r"lifter\.onnx: "):
+        Lifter(path).lift(image)

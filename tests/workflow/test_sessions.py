@@ -534,3 +534,34 @@ def test_damaged_files_of_easymocap_are_refused(tmp_path, text):
     assert found.exit_code == 2
     assert "keypoints3d" in found.output
     assert "not files of people" in found.output or "expected" in found.output
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: [*row[:-1], str(1000 * float(row[-1]))], "Are its times in milliseconds"),
+        (lambda row: [row[0].replace("14", "1000000014"), *row[1:]], "sync_index is 3 to 1e"),
+        (lambda row: [row[0].replace("14", "inf"), *row[1:]], "sync_index is 3 to inf"),
+        (lambda row: [str(float(row[0]) / 2), *row[1:]], "sync_index is 1.5 to 7"),
+    ],
+    ids=["milliseconds", "a_gap_that_fills_the_memory", "infinite", "halves"],
+)
+def test_times_and_numbers_of_frames_that_cannot_be(tmp_path, change, message):
+    names, xyz = native("blazepose33", person("blazepose33")[0])
+    folder = tmp_path / "recordings/walk/POSE"
+    caliscope_session(folder, names, xyz)
+    head, *rows = (folder / "xyz_POSE.csv").read_text().splitlines()
+    changed = [",".join(change(row.split(","))) for row in rows]
+    (folder / "xyz_POSE.csv").write_text("\n".join([head, *changed]) + "\n")
+    with pytest.raises(InputError, match=message):
+        read_session(tmp_path)
+
+
+@pytest.mark.parametrize("ids", [("a/b", "../../c"), (0, "a"), (None, 0), (True, 1), (0, 0)])
+def test_ids_of_people_that_are_no_numbers_of_their_own(tmp_path, ids):
+    row = native("body25", person("body25")[0])[1][0].tolist()
+    (tmp_path / "keypoints3d").mkdir()
+    people = [{"id": number, "keypoints3d": row} for number in ids]
+    (tmp_path / "keypoints3d/000000.json").write_text(json.dumps(people))
+    with pytest.raises(InputError, match="an id is no whole number of one person alone"):
+        read_session(tmp_path, rate=RATE)

@@ -36,6 +36,7 @@ from simspine.anatomy.shape_model import (
     packaged_shape_model,
     parameters_from_vectors,
 )
+from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import kabsch
 
@@ -328,7 +329,7 @@ def checked_points(points: Mapping[str, np.ndarray], fewest: int) -> tuple[list[
     if len(levels) < fewest:
         given = f"{len(levels)} vertebral centre(s) given ({', '.join(levels) or 'none'})"
         raise InputError(f"{given}; at least {fewest} levels are needed.")
-    arrays = [_number_array(points[level], f"points[{level!r}]") for level in levels]
+    arrays = [require_numbers(f"points[{level!r}]", points[level]) for level in levels]
     shape = arrays[0].shape
     for level, array in zip(levels, arrays, strict=True):
         if array.ndim not in (1, 2) or array.shape[-1] != 3 or array.shape != shape:
@@ -367,7 +368,7 @@ def checked_covariances(covariance, levels: list[str], frames: int) -> np.ndarra
 
 
 def _one_covariance(value, name: str, frames: int) -> np.ndarray:
-    C = _number_array(value, name)
+    C = require_numbers(name, value)
     if C.ndim == 0:
         C = C * np.eye(3)
     if C.shape not in ((3, 3), (frames, 3, 3)):
@@ -377,13 +378,6 @@ def _one_covariance(value, name: str, frames: int) -> np.ndarray:
         found = C.tolist() if C.ndim == 2 else "in some frame"
         raise InputError(f"{name} is not symmetric positive definite: {found}; variances are in m², above 0.")
     return np.broadcast_to(C, (frames, 3, 3))
-
-
-def _number_array(value, name: str) -> np.ndarray:
-    try:
-        return np.asarray(value, float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is not numbers: {value!r}.") from error
 
 
 # How unlikely points are. With the posterior's linearisation at the best pose and shape (docs/spine-shape.md),

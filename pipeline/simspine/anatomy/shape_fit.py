@@ -18,6 +18,7 @@ import numpy as np
 import scipy
 
 from simspine.anatomy.shape_model import chain_derivatives, chain_jacobian, chain_positions, parameters_from_vectors
+from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError
 
 # What is assumed about the orientation of the trunk, as a Gaussian over rotations.
@@ -91,10 +92,7 @@ def orientation_prior(orientation, sd, frames: int) -> OrientationPrior | None:
         return None
     if sd is None:
         raise InputError("orientation without orientation_sd: say how well it is known, in rad (0 = exactly).")
-    try:
-        R, sd = np.asarray(orientation, float), np.asarray(sd, float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"orientation and orientation_sd are to be numbers ({error}).") from error
+    R, sd = require_numbers("orientation", orientation), require_numbers("orientation_sd", sd)
     if R.shape not in ((3, 3), (frames, 3, 3)):
         raise InputError(f"orientation has shape {R.shape}; expected (3, 3) or ({frames}, 3, 3).")
     if sd.shape not in ((), (3,), (frames, 3)):

@@ -168,19 +168,22 @@ def journal_file(folder: Path, annotator: str) -> Path:
     return folder / f"{annotator}{JOURNAL_SUFFIX}"
 
 
-def start_journal(path: Path, recording: str, views: Sequence[str], names: Sequence[str]) -> None:
+def start_journal(
+    path: Path, recording: str, views: Sequence[str], names: Sequence[str], *, images: Sequence[str] = ()
+) -> None:
     """Make the file where there is none; cut off a last line that a kill left unfinished.
 
-    Raises `InputError` for a journal of another recording.
+    images: digests of each view's. Raises `InputError` for a journal of another recording.
     """
     if path.is_symlink():
         raise InputError(f"{path}: a symbolic link; a journal is no link. Name another folder (--out).")
-    head = {"schema": JOURNAL_SCHEMA, "recording": recording, "views": list(views), "points": list(names)}
+    head = {"schema": JOURNAL_SCHEMA, "recording": recording, "views": list(views), "images": list(images)}
+    head["points"] = list(names)
     if not path.exists():
         write_text(path, json.dumps(head) + "\n")
         return
     content = read_bytes(path)
-    _check_head(path, content, recording, views)
+    _check_head(path, content, recording, views=views, images=images)
     with open(path, "r+b", buffering=0) as file:
         _end_of_lines(file)
 
@@ -222,14 +225,16 @@ def _is_whole(line: bytes) -> bool:
         return False
 
 
-def read_journal(path: Path, recording: str | None = None, views: Sequence[str] = ()) -> list[Edit]:
+def read_journal(
+    path: Path, recording: str | None = None, views: Sequence[str] = (), images: Sequence[str] = ()
+) -> list[Edit]:
     """All decisions about points in their order; a torn last line is left out.
 
-    recording, views: whose they must be; of any recording by default. Raises `InputError` for a journal of another one,
-    and with the line for what is no decision.
+    recording, views, images: whose they must be; of any recording by default. Raises `InputError` for a journal of
+    another one, and with the line for what is no decision.
     """
     content = read_bytes(path)
-    _check_head(path, content, recording, views)
+    _check_head(path, content, recording, views=views, images=images)
     edits = []
     lines = content.split(b"\n")
     for number, line in enumerate(lines[1:] if _is_whole(lines[-1]) else lines[1:-1], 2):
@@ -273,7 +278,9 @@ def _to_json(edit: Edit) -> dict:
     }  # fmt: skip
 
 
-def _check_head(path: Path, content: bytes, recording: str | None, views: Sequence[str]) -> None:
+def _check_head(
+    path: Path, content: bytes, recording: str | None, *, views: Sequence[str], images: Sequence[str]
+) -> None:
     try:
         head = json.loads(content[: content.index(b"\n")])
         schema = head["schema"]
@@ -286,6 +293,11 @@ def _check_head(path: Path, content: bytes, recording: str | None, views: Sequen
             f"{path}: decisions about {head.get('recording')!r:.100} with the views {head.get('views')!r:.200}; this "
             f"recording is {recording!r} with {', '.join(views)}. Choose another folder with --out. If the recording "
             "was renamed, write its new name into the file's first line."
+        )
+    if images and head.get("images", ()) not in ((), [], list(images)):
+        raise InputError(
+            f"{path}: decisions about other images of {recording!r}. Choose another folder with --out. If the images "
+            f'are the same, stored anew, write "images": {json.dumps(images)} into the file\'s first line.'
         )
 
 

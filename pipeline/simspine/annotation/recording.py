@@ -1,5 +1,6 @@
 """A recording to be annotated: its views, their cameras where they are calibrated, first points, and its images."""
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from simspine.workflow.up_to_date import RunPaths
 from simspine.workflow.views import choose_trial
 
 INFERRED_POINT_CONFIDENCE = 0.3  # confidence of a point that comes from the solved spine: a first guess to be corrected
+FINGERPRINT_BYTES = 1 << 20  # of a file of images
 PHOTOGRAPHS_RATE = 1.0  # frames/s of photographs, which have none
 CHAIN_POINTS = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03")
 
@@ -63,6 +65,12 @@ class RecordedViews:
         return len(self.rows)
 
     @property
+    def images(self) -> tuple[str, ...]:
+        """Of each view a digest of its first images, by which recordings of one name differ."""
+        files = [source.files[0] if isinstance(source, Stills) else source.path for source in self.sources]
+        return tuple(_digest_of_start(file) for file in files)
+
+    @property
     def first_guess(self) -> Keypoints:
         """The pseudo-labels as points."""
         return Keypoints(self.start.names, self.rate, self.start.xy, self.start.confidence)
@@ -79,6 +87,11 @@ class RecordedViews:
         if isinstance(source, Stills):
             return f"{folder}/{source.files[row].name}"
         return f"{folder}/{folder}_{row:06d}.jpg"
+
+
+def _digest_of_start(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read(FINGERPRINT_BYTES)).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

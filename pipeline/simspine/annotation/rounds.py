@@ -157,7 +157,8 @@ def advance_round(
             say(f"round {number}: {len(left)} of {len(last.frames)} frames are to be corrected: {shown}")
             return rounds
         count = _export_finished_frames(current, labels, files)
-        edits = read_journal(journal_file(recording.home, annotator), recording.name, recording.views)
+        path = journal_file(recording.home, annotator)
+        edits = read_journal(path, recording.name, recording.views, recording.images)
         last = replace(last, figures=round_figures(current.start, labels, last, edits=edits))
         rounds = _keep_rounds(recording, (*rounds[:-1], last))
         say(f"round {number}: corrected; {count} images in {files.images}, labels in {files.labels}")

@@ -58,7 +58,7 @@ def labels_of(recording: RecordedViews, annotator: str) -> Labels:
     path = journal_file(recording.home, annotator)
     if not path.exists():
         return recording.start
-    return apply_edits(recording.start, read_journal(path, recording.name, recording.views))
+    return apply_edits(recording.start, read_journal(path, recording.name, recording.views, recording.images))
 
 
 class Session:
@@ -78,7 +78,7 @@ class Session:
     ):
         self.recording, self.annotator, self._size, self._round = recording, annotator, batch_size, in_round
         self._path = journal_file(recording.home, annotator).absolute()
-        start_journal(self._path, recording.name, recording.views, recording.start.names)
+        start_journal(self._path, recording.name, recording.views, recording.start.names, images=recording.images)
         self._own(labels_of(recording, annotator))
         self.images = Images(recording)
         self._lock = threading.Lock()

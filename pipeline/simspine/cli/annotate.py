@@ -162,7 +162,7 @@ def import_labels_command(target, annotator, path):
     found = to_simspine(read_coco_labels(path))
     with _exclusive_annotator(recording, annotator):
         edits = edits_from(recording, labels_of(recording, annotator), found, str(path))
-        start_journal(file, recording.name, recording.views, recording.start.names)
+        start_journal(file, recording.name, recording.views, recording.start.names, images=recording.images)
         append_edits(file, edits)
     click.echo(f"{len(edits)} decisions added to {file}")
 

@@ -10,7 +10,24 @@ from pathlib import Path
 
 import click
 
-FILE_PATH = click.Path(path_type=Path)
+CONFIG_PARAMETERS = {"config_argument", "config_path"}  # which mean the same
+
+
+class _FilePath(click.Path):
+    """A path. A file that an option names once more is refused: what is written would replace what is read."""
+
+    def convert(self, value, param, ctx):
+        path = super().convert(value, param, ctx)
+        if ctx is not None and path.is_file():
+            named = ctx.meta.setdefault(f"{__name__}.{ctx.command_path}", {})
+            other = named.setdefault(path.resolve(), param)
+            twice = other is not param and not {other.name, param.name} <= CONFIG_PARAMETERS
+            if twice and click.Option in (type(other), type(param)):
+                self.fail(f"{path} is named twice; what is written needs a name of its own.", param, ctx)
+        return path
+
+
+FILE_PATH = _FilePath(path_type=Path)
 FOLDER_PATH = click.Path(path_type=Path, file_okay=False)  # need not exist
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 cores_option = click.option(

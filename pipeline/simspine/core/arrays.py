@@ -20,25 +20,25 @@ def _with_masks(value: ArrayLike) -> ArrayLike:
     return np.ma.array(items) if any(isinstance(item, np.ma.MaskedArray) for item in items) else items
 
 
-def number_array(value: ArrayLike, dtype: DTypeLike = float) -> np.ndarray:
-    """`value` as a plain array. Masked values become NaN, which marks what is missing.
+def require_numbers(
+    name: str, value: ArrayLike, shape: tuple[int, ...] | None = None, *, dtype: DTypeLike = float
+) -> np.ndarray:
+    """`value` as a plain array, of exactly `shape` if one is named. Masked values become NaN: missing.
 
-    Raises `ValueError` or `TypeError` for what is not made of numbers: texts, dates, complex numbers.
+    Raises `InputError` for what is not made of numbers: texts, dates, complex numbers.
     """
-    given = np.asanyarray(_with_masks(value))
-    if given.dtype.kind not in "biufO":
-        raise ValueError(f"found {given.dtype}")
-    if isinstance(given, np.ma.MaskedArray) and given.mask.any():
-        if dtype is not float:
-            raise ValueError("masked values have no meaning there")
-        given = np.ma.filled(given.astype(float), np.nan)
-    return np.asarray(given, dtype)
-
-
-def require_shape(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike = float) -> np.ndarray:
-    """`value` as an array of exactly `shape`, or an error that names both shapes."""
-    array = number_array(value, dtype)
-    if array.shape != shape:
+    try:
+        given = np.asanyarray(_with_masks(value))
+        if given.dtype.kind not in "biufO":
+            raise ValueError(f"found {given.dtype}")
+        if isinstance(given, np.ma.MaskedArray) and given.mask.any():
+            if dtype is not float:
+                raise ValueError("masked values have no meaning there")
+            given = np.ma.filled(given.astype(float), np.nan)
+        array = np.asarray(given, dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} is not made of numbers ({error}).") from None
+    if shape is not None and array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
     return array
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import scipy
 
+from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
 
@@ -77,9 +78,9 @@ def lowpass(data: Data, rate: float | None = None, *, cutoff_hz: float, order: i
 
 def butterworth_sections(rate: float, cutoff_hz: float, order: int) -> np.ndarray:
     """Second-order sections of the filter to run forward and backward, for the net `order` and −3 dB frequency."""
-    if order < 2 or order % 2:
-        raise InputError(f"the net order is {order}; forward and backward filtering gives even orders: 2, 4, 6, …")
-    if not 0 < cutoff_hz < rate / 2:
+    if order not in range(2, 21, 2):
+        raise InputError(f"the net order is {order}; forward and backward filtering gives even orders: 2, 4, … 20.")
+    if not 1e-5 * rate < require_numbers("cutoff_hz", cutoff_hz, ()) < rate / 2:
         raise InputError(
             f"cut-off {cutoff_hz:g} Hz must lie between 0 and {rate / 2:g} Hz, half the rate of {rate:g} frames/s."
         )

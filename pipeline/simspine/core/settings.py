@@ -86,6 +86,11 @@ def _check_nodes(root: yaml.Node | None, where: str) -> None:
             _check_keys(node, where)
         if node.tag.endswith((":int", ":float")) and len(node.value) > MAX_NUMBER_CHARACTERS:
             raise InputError(f"{where}, line {node.start_mark.line + 1}: a number of {len(node.value)} characters.")
+        if node.tag.endswith((":int", ":float")) and re.fullmatch(r"[-+]?0[0-7_]+|.*:.*", node.value):
+            raise InputError(
+                f"{where}, line {node.start_mark.line + 1}: {node.value} is another number in YAML (of base 8 or 60); "
+                "write it without leading zeros and colons, a text in quotes."
+            )
         open_nodes.add(key)
         parts = node.value if isinstance(node, yaml.CollectionNode) else ()
         nodes = (part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,)))

@@ -14,10 +14,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from simspine.core.arrays import Unchanging, number_array
+from simspine.core.arrays import Unchanging, require_numbers
 from simspine.core.errors import InputError, index_of_name
 
 MAX_CAMERA_DISTANCE_M = 200.0  # cameras farther apart, or from the origin, were not given in metres
+MAX_IMAGE_SIDE_PX = 100_000
+MIN_FRAME_RATE_HZ = 1.0  # less, and times were in milliseconds
 MAX_FRAME_RATE_HZ = 10_000.0  # cameras and motion capture have some 25 to 2000 frames/s; more is a slip
 
 
@@ -121,11 +123,8 @@ def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...]
 
     An array that nobody can write to is kept; else it is copied: those of a long trial are most of the memory.
     """
-    try:
-        kept = _is_unchanging(value) and value.dtype == dtype
-        array = value if kept else np.array(number_array(value, dtype))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{owner}.{field} is not made of numbers ({error}).") from None
+    kept = _is_unchanging(value) and value.dtype == dtype
+    array = value if kept else np.array(require_numbers(f"{owner}.{field}", value, dtype=dtype))
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise InputError(f"{owner}.{field} has shape {array.shape}, expected ({wanted}).")
@@ -243,12 +242,12 @@ class Camera(Frozen):
 
     def __post_init__(self):
         owner = f"Camera {self.name!r}"
-        size = tuple(round(float(v)) for v in self.size)
-        if len(size) != 2 or min(size) <= 0:
+        size = tuple(np.nan_to_num(require_numbers(f"{owner}.size", self.size)).round().ravel().tolist())
+        if len(size) != 2 or not 0 < min(size) <= max(size) <= MAX_IMAGE_SIDE_PX:
             raise InputError(f"{owner}.size is {self.size}, expected (width, height) in pixels.")
         distortion = _lens_coefficients(owner, self.lens, self.distortion)
         values = {"K": self.K, "distortion": distortion, "R": self.R, "t": np.ravel(self.t)}
-        self._set(name=str(self.name), size=size, lens=str(self.lens))
+        self._set(name=str(self.name), size=tuple(map(int, size)), lens=str(self.lens))
         for (field, value), shape in zip(values.items(), ((3, 3), (None,), (3, 3), (3,)), strict=True):
             array = read_only_array(owner, field, value, shape)
             if not np.isfinite(array).all():
@@ -277,7 +276,7 @@ def _lens_coefficients(owner: str, lens: str, given) -> np.ndarray:
     if lens not in LENS_COEFFICIENTS:
         raise InputError(f"{owner}.lens is {lens!r}, expected one of {', '.join(LENS_COEFFICIENTS)}.")
     names, lengths = LENS_COEFFICIENTS[lens]
-    given = number_array(given).ravel()
+    given = require_numbers(f"{owner}.distortion", given).ravel()
     needed = int(given.nonzero()[0].max(initial=-1)) + 1
     if needed > lengths[-1]:
         raise InputError(
@@ -454,10 +453,12 @@ class Motion(_Named):
     def __post_init__(self):
         super().__post_init__()
         values = self._array("values", (None, len(self.names)))
+        if np.isinf(values).any():
+            raise InputError("Motion.values holds infinite values; mark frames that were not solved with NaN.")
         self._array("rotational", (len(self.names),), bool)
         self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
-        if self.deviation is not None:
-            self._array("deviation", values.shape)
+        if self.deviation is not None and (self._array("deviation", values.shape) < 0).any():
+            raise InputError("Motion.deviation holds negative standard deviations.")
 
     @property
     def frames(self) -> int:

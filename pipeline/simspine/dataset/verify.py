@@ -95,6 +95,7 @@ def unit_doubt(xyz: np.ndarray) -> str:
 
 
 # An HDF5 file: can every array be read, are all trials there, do times go on.
+ANGLE_ARRAYS = ("lla", "tka", "level_angles")
 EXPECTED_UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
 _MOST_COMPRESSED = 1100  # gzip reaches 1032; an array that claims more of the file has a damaged shape
 _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
@@ -191,8 +192,19 @@ def _trial_faults(group: h5py.Group, name: str, trial: str, frames: int | None, 
         said = checked_attribute(group[key], "units", unit)
         if said != unit:
             found.append(Fault(name, f"{key} says it is in {said!r}, expected {unit!r}", trial))
+    found += [Fault(name, what, trial) for what in _impossible_numbers(group)]
     doubt = unit_doubt(group["markers"][:: max(1, len(group["markers"]) // 200)])
     return found + [Fault(name, doubt, trial)] * bool(doubt)
+
+
+def _impossible_numbers(group: h5py.Group) -> Iterator[str]:
+    """What no angle and no standard deviation of a trial can be; NaN is a frame without one."""
+    own = group.get(OWN_GROUP, {})
+    for key in own:
+        if key.endswith("_sd") and (own[key][()] < 0).any():
+            yield f"{key} holds negative standard deviations"
+        if key in ANGLE_ARRAYS and (np.abs(own[key][()]) > 2 * np.pi).any():
+            yield f"{key} holds angles of more than a turn"
 
 
 def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> list[Fault]:

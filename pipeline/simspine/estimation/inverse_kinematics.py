@@ -8,6 +8,7 @@ import numpy as np
 
 from simspine.anatomy.body import Body, neutral_markers
 from simspine.anatomy.priors import MarkerErrors, Prior, Smoothness
+from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import markers_in_frame, rms_radius, unit_of_ratio
 from simspine.core.types import MAX_FRAME_RATE_HZ, Markers
@@ -158,11 +159,9 @@ def marker_weights(markers: Markers, weights: Mapping[str, float] | np.ndarray |
         return np.ones(shape) if markers.weight is None else np.array(markers.weight)
     if isinstance(weights, Mapping):
         require_known("marker", weights, markers.names, "the weights")
-        array = np.tile(np.array([float(weights.get(name, 1.0)) for name in markers.names]), (shape[0], 1))
+        array = np.tile(require_numbers("weights", [weights.get(name, 1.0) for name in markers.names]), (shape[0], 1))
     else:
-        array = np.array(weights, float)
-        if array.shape != shape:
-            raise InputError(f"weights have shape {array.shape}, expected (frames, markers) = {shape}.")
+        array = require_numbers("weights", weights, shape)
     if not np.isfinite(array).all() or (array < 0).any():
         raise InputError("weights must be finite and not negative; use 0 to leave a marker out.")
     return array

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import struct
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,11 @@ import numpy as np
 from simspine.core.arrays import frame_ranges
 from simspine.core.errors import InputError, require_path
 from simspine.core.skeletons import VERTEBRA_OF
-from simspine.core.types import Markers
+from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, points_at_other_places
 from simspine.io.guarded import c3d_parts
-from simspine.io.text_tables import decode_text, list_names, named_columns, warn_left_out
+from simspine.io.text_tables import decode_text, list_names, named_columns, warn_assumed, warn_left_out
 from simspine.io.trc import metres_per_unit, read_trc, without_placeholders
 
 _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
@@ -24,6 +25,7 @@ _MOST_IN_HEADER = 0xFFFF  # frames, all that the header's words can count
 _LEAST_PREFIXED = 6  # names, from which an underscore ends a subject's name; a few may all be of the left foot
 _SIDES = ("l", "r", "left", "right")
 _INTEL, _MIPS = 84, 86  # kinds of processor in the parameters; the first one's order of bytes is the usual one
+_RATE_TOLERANCE_SHARE = 0.01  # of the rates in parameters and header
 _UPRIGHT_RATIO = 1.2  # reach along Z to that along Y, from which Z is taken to point up where a file says nothing
 
 
@@ -106,9 +108,9 @@ def _announced_frames(path: Path) -> int:
 
 
 def _header_words(path: Path) -> tuple[bytes, int]:
-    """The first 18 bytes, and the kind of processor."""
+    """The first 24 bytes, and the kind of processor."""
     with open(path, "rb") as file:
-        header = file.read(18)
+        header = file.read(24)
         file.seek(512 * (header[0] - 1) + 3)
         return header, file.read(1)[0]
 
@@ -139,7 +141,7 @@ def _rows_of_data(path: Path) -> tuple[np.ndarray, float, bool]:
     header, kind = _header_words(path)
     order = "<" if kind == _INTEL else ">"
     count, analog, _, last = struct.unpack("<HHHH", header[2:10])
-    scale, block = struct.unpack("<fH", header[12:])
+    scale, block = struct.unpack("<fH", header[12:18])
     values = np.fromfile(path, np.dtype(f"{order}f4" if scale < 0 else f"{order}i2"), offset=512 * (block - 1))
     width = 4 * count + analog
     rows = values[: len(values) // width * width].reshape(-1, width)[:, : 4 * count]
@@ -173,11 +175,16 @@ def _point_labels(point) -> list[str]:
 
 def _point_rate(point, header: dict, path: Path) -> float:
     """Frames/s: POINT:RATE, else the header's."""
-    said = np.ravel(point["RATE"]["value"]) if "RATE" in point else ()
-    rate = next((float(rate) for rate in (*said, header["frame_rate"]) if np.isfinite(rate) and rate > 0), None)
-    if rate is None:
-        raise InputError(f"{path}: neither POINT:RATE nor the header tells the frame rate.")
-    return rate
+    said = (*(np.ravel(point["RATE"]["value"]) if "RATE" in point else ()), header["frame_rate"])
+    rates = [float(rate) for rate in said if MIN_FRAME_RATE_HZ <= rate <= MAX_FRAME_RATE_HZ]
+    if not rates:
+        raise InputError(f"{path}: neither POINT:RATE nor the header tells the frame rate (found {said}).")
+    words, processor = _header_words(path)
+    (stated,) = struct.unpack("<f", words[20:24])  # ezc3d gives the parameter's
+    known = processor == _INTEL and MIN_FRAME_RATE_HZ <= stated <= MAX_FRAME_RATE_HZ
+    if known and not np.isclose(rates[0], stated, rtol=_RATE_TOLERANCE_SHARE):
+        warn_assumed(f"{path}: POINT:RATE is {rates[0]:g}, the header's rate {stated:g}; took the former.")
+    return rates[0]
 
 
 def _coordinate_frame(point, given: str | None, path: Path, likely: str) -> tuple[str, np.ndarray]:
@@ -295,8 +302,9 @@ def read_markers(path: str | os.PathLike, frame: str | None = None, resample: fl
 
 
 def _without_prefix(markers: Markers, path: str | os.PathLike) -> Markers:
-    found = re.fullmatch(r"(.*[:_]).*(\n\1.*)*", "\n".join(markers.names))
-    prefix = found[1] if found else ""
+    pairs = zip(min(markers.names), max(markers.names), strict=False)  # the names between begin as these two do
+    common = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    prefix = common[: max(common.rfind(":"), common.rfind("_")) + 1]
     short = [name.removeprefix(prefix) for name in markers.names]
     may_be_part_of_names = prefix[-1:] == "_" and (len(short) < _LEAST_PREFIXED or prefix.strip("_").lower() in _SIDES)
     if not prefix.strip(":_") or may_be_part_of_names or "" in short:

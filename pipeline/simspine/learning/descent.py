@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, naming_content
 from simspine.io.atomic import atomic_path, write_text
 from simspine.learning.options import DescentSettings, SayLine
 
@@ -100,10 +100,11 @@ def load_checkpoint(path: Path, identity: TrainingIdentity | None = None) -> tup
         raise InputError(
             f"{path} is no checkpoint of a training run of ours, or of another version. Delete it to begin anew."
         )
-    found = TrainingIdentity(json.loads(content["options"]), content["data"])
+    with naming_content(path, "a whole checkpoint"):
+        found, state = TrainingIdentity(dict(json.loads(content["options"])), content["data"]), dict(content["state"])
     if identity is not None:
         _refuse_others(path, found, identity)
-    return found, content["state"]
+    return found, state
 
 
 def _refuse_others(path: Path, found: TrainingIdentity, wanted: TrainingIdentity) -> None:

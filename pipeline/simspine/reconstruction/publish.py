@@ -171,6 +171,7 @@ def package_versions() -> Mapping[str, str]:
 
 
 CURVATURE_FIGURES = tuple(f"{name}{kind}" for name in ("lla", "tka") for kind in ("", "_sd", "_change_sd"))
+TABLE_START = b"frame,time_s,status,"  # of a CSV file of `frame_table`
 TABLE_DECIMALS = 6  # of a CSV: 1 nm, 1 µs, a millionth of a degree
 _SPACE_AXES = ("x", "y", "z")
 _TABLE_UNITS = {"rad": ("deg", np.degrees(1.0)), "m": ("mm", 1e3)}

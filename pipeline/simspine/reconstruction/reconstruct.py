@@ -50,13 +50,16 @@ class Reconstruction(SolvedTrial):
         """Write the trial as a data set of its own: one HDF5 file for `simspine.open_dataset`. Returns its path.
 
         The table of `to_dataframe` goes next to it, as a CSV file of the same name. Raises `InputError` where `path`
-        does not end in .h5, and if points do not follow from the angles.
+        does not end in .h5, where another CSV file of that name is there, and if points do not follow from the angles.
         """
         from simspine.io.atomic import atomic_path
-        from simspine.reconstruction.publish import TABLE_DECIMALS, write_trials_dataset
+        from simspine.reconstruction.publish import TABLE_DECIMALS, TABLE_START, write_trials_dataset
 
+        table = Path(path).with_suffix(".csv")
+        if table.is_file() and not table.read_bytes().startswith(TABLE_START):
+            raise InputError(f"{table} is no table of simspine, and would be replaced by one; choose another name.")
         written = write_trials_dataset(path, [self])
-        with atomic_path(written.with_suffix(".csv")) as temporary:
+        with atomic_path(table) as temporary:
             self.to_dataframe().round(TABLE_DECIMALS).to_csv(temporary)
         return written
 

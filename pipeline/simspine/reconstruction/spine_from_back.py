@@ -16,6 +16,7 @@ from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, Tape, read_skin_ta
 from simspine.anatomy.priors import LinearPrior, widened_regions
 from simspine.anatomy.recipes import Recipe, build_body, read_recipe
 from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, check_stature, model_stature, scale_body
+from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
@@ -108,9 +109,9 @@ def spine_from_back(
     check_stature(height)
     markers, length = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
     heading_seen = psis is not None
-    facing = None if heading_seen else heading or 0.0
-    if facing is not None and not np.isfinite(facing):
-        raise InputError(f"heading is {heading}; expected an angle from x to where the person faces.")
+    facing = None if heading_seen else float(require_numbers("heading", heading or 0.0, ()))
+    if facing is not None and not abs(facing) <= 2 * np.pi:
+        raise InputError(f"heading is {heading}; expected an angle from x to where the person faces, in radians.")
     known: dict[str, Any] = {
         "subject": SUBJECT_NAME,
         "trial": TRIAL_NAME,
@@ -150,7 +151,7 @@ def _markers_on_back(
 
 def _frames_of_points(name: str, given: np.ndarray, frame: str, count: int | None = None) -> np.ndarray:
     """(frames, points, 3) m, y_up; `InputError` for another shape."""
-    points = np.asarray(given, float)
+    points = require_numbers(name, given)
     points = points[None] if points.ndim == 2 else points
     if points.ndim != 3 or points.shape[2] != 3 or (count is not None and points.shape[1] != count):
         wanted = f"({count or 'n'}, 3) or (frames, {count or 'n'}, 3)"

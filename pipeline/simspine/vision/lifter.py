@@ -125,7 +125,10 @@ class Lifter:
     def _run(self, image: np.ndarray) -> list[np.ndarray]:
         """Of SpinePose's lifter points go in and come out in its order, 0 0 for those not seen."""
         if not self._is_spinepose:
-            return run_session(self._session, image[:, None], self.path)
+            parts = run_session(self._session, image[:, None], self.path)
+            if odd := [part.shape for part in parts if part.shape[1:] != (len(self.card.points), 3)]:
+                raise InputError(f"{self.path}: places of shape {odd[0]}; its card names {len(self.card.points)}.")
+            return parts
         order = [self.card.points.index(name) for name in FILE_POINT_NAMES]
         (found,) = run_session(self._session, np.nan_to_num(image[:, order]), self.path)
         xyz = found[:, np.argsort(order)]

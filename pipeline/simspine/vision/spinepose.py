@@ -25,6 +25,7 @@ from simspine.vision.detector import BoxSource
 
 _PROVIDER_OF_DEVICE = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
+MAX_NETWORK_SIDE_PX = 4096  # of the images that a network takes
 _MAX_REASON_CHARACTERS = 160  # characters of onnxruntime's own words
 
 
@@ -86,15 +87,29 @@ def _onnxruntime_reason(error: Exception) -> str:
     return (line[:_MAX_REASON_CHARACTERS].rstrip() + "…" * (len(line) > _MAX_REASON_CHARACTERS)).rstrip(".")
 
 
-def run_session(session, images: np.ndarray, weights: str | Path) -> list[np.ndarray]:
-    """What a network of images gives for a batch of them; `InputError` where it fails on them. weights: its file."""
+def run_session(session, images: np.ndarray, weights: str | Path, outputs: int | None = None) -> list[np.ndarray]:
+    """What a network of images gives for a batch of them, one entry an image, by its first outputs or all of them.
+
+    Raises `InputError` where it fails on them, or gives something else than it announces. weights: its file.
+    """
+    announced = session.get_outputs()[:outputs]
     try:
-        return session.run(None, {session.get_inputs()[0].name: images})
+        found = session.run(None, {session.get_inputs()[0].name: images})[:outputs]
     except Exception as error:  # onnxruntime raises classes of its compiled part
         raise InputError(
             f"{weights}: the network fails on images of shape {images.shape} ({_onnxruntime_reason(error)}). Export it "
             "again for such images."
         ) from None
+    for output, part in zip(announced, found, strict=True):
+        wanted = [len(images), *output.shape[1:]]
+        shape, kind = getattr(part, "shape", ()), getattr(part, "dtype", np.dtype(object)).kind
+        free = [n if isinstance(side, str | None) else side for side, n in zip(wanted, shape, strict=False)]
+        if kind != "f" or len(wanted) != len(shape) or free != list(shape):
+            raise InputError(
+                f"{weights}: the output {output.name} is of shape {shape}, expected numbers of shape {wanted} as the "
+                "file announces them. Export it again."
+            )
+    return found
 
 
 def input_shape(session, fallback: tuple[int, int], weights: str | Path) -> tuple[int, int]:
@@ -110,6 +125,8 @@ def input_shape(session, fallback: tuple[int, int], weights: str | Path) -> tupl
     if given[0].type != "tensor(float)":
         raise InputError(f"{weights}: the network's input is {given[0].type}, expected tensor(float).")
     height, width = (s if isinstance(s, int) else f for s, f in zip(shape[2:], fallback, strict=True))
+    if not 0 < min(height, width) <= max(height, width) <= MAX_NETWORK_SIDE_PX:
+        raise InputError(f"{weights}: the network's images are {height} × {width} px, at most {MAX_NETWORK_SIDE_PX}.")
     return height, width
 
 
@@ -237,7 +254,7 @@ class SpinePose:
                 f"{self._path}: the network takes exactly {size} images at a time; export it with a free batch axis."
             )
         parts = np.split(batch, len(batch)) if size == 1 else [batch]
-        maps = [run_session(self._session, part, self._path)[: self._maps] for part in parts]
+        maps = [run_session(self._session, part, self._path, self._maps) for part in parts]
         outputs = [np.concatenate(axis) for axis in zip(*maps, strict=True)]
         if self._maps == 1:
             xy, confidence = decode_heatmaps(outputs[0], self._size, self._unbiased)

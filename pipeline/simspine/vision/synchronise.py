@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from simspine.core.arrays import evenly_spread, median_of_known
+from simspine.core.arrays import evenly_spread, median_of_known, require_numbers
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera, Keypoints
@@ -117,7 +117,7 @@ def per_view(values: ValuePerView, views: Sequence[str], what: str = "delays") -
     if isinstance(values, Mapping):
         require_known("view", values, views, what)
         return np.array([float(values.get(name, 0.0)) for name in views])
-    found = np.array(values, float).ravel()
+    found = require_numbers(what, values).ravel()
     if len(found) != len(views):
         raise InputError(f"{what}: {len(found)} values for {len(views)} views ({', '.join(views)}); give one for each.")
     if not np.isfinite(found).all():

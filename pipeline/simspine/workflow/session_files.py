@@ -22,7 +22,7 @@ from simspine.core.errors import InputError, naming_content, safe_file_name
 from simspine.core.geometry import project_points
 from simspine.core.settings import read_mapping
 from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
-from simspine.core.types import Camera, Keypoints, Markers
+from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Camera, Keypoints, Markers
 from simspine.io.atomic import write_text
 from simspine.io.c3d import read_markers
 from simspine.io.calibration import cameras_as_written, read_calibration
@@ -46,6 +46,7 @@ ANIPOSE_MIN_CAMERAS = 2.0  # points seen by fewer are not shown by it
 ANIPOSE_FOLDER = "pose-3d-spine"
 CALISCOPE_TRACKER = "SIMSPINE"  # with ONNX_ before it, which Caliscope adds to names of model cards
 SUFFIX = "_spine"  # of files that are added
+MOST_FRAMES_PER_ROW = 1000  # of Caliscope's tables, which leave out frames without points
 MIN_SHARE_IN_IMAGE = 0.5  # of a camera that belongs to the points: how many of them are in its image
 Rate = float | None
 TableWriter = Callable[[Path, Sequence[str], np.ndarray], None]  # file or folder, names, xyz (frames, points, 3)
@@ -73,7 +74,9 @@ class SessionTrial:
 
 
 def require_points(points: Keypoints | Markers, where: str) -> None:
-    """Raise `InputError` where no point was seen at all."""
+    """Raise `InputError` where no point was seen at all, or at a rate at which nobody is filmed."""
+    if not MIN_FRAME_RATE_HZ <= points.rate <= MAX_FRAME_RATE_HZ:
+        raise InputError(f"{where}: {points.rate:.3g} frames/s. Are its times in milliseconds? Expected seconds.")
     places = points.xy if isinstance(points, Keypoints) else points.xyz
     if not np.isfinite(places).any():
         raise InputError(f"{where}: every point is missing or at 0 0 0 in every frame. Was an empty trial exported?")
@@ -268,7 +271,10 @@ def _on_all_frames(labelled: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd
     times = points.groupby("sync_index", as_index=False)["frame_time"].mean()
     if len(times) != len(labelled) or len(times) < 2:
         raise InputError(f"{path}: points in {len(times)} frames, but its labelled table has {len(labelled)} rows.")
-    times["sync_index"] = times["sync_index"].astype(int)
+    numbers = times["sync_index"]
+    if (numbers % 1 != 0).any() or np.ptp(numbers) > MOST_FRAMES_PER_ROW * len(times):
+        raise InputError(f"{path}: sync_index is {numbers.min():g} to {numbers.max():g} in {len(times)} rows; damaged?")
+    times["sync_index"] = numbers.astype(int)
     times.index = pd.Index(times["sync_index"] - times["sync_index"].min())
     return labelled.set_index(times.index).reindex(range(times.index.max() + 1)), times
 
@@ -295,6 +301,9 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         frames = [parse_content(load_json, read_text(path), "valid JSON", path) for path in files]
         with naming_content(place, "files of people with id and keypoints3d"):
             people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
+            whole = all(type(number) is int for own in people for number in own)
+            if not whole or sum(map(len, people)) < sum(map(len, frames)):
+                raise ValueError("an id is no whole number of one person alone")
         numbers = sorted({key for frame in people for key in frame})
         for number in numbers:
             shapes = {frame[number].shape for frame in people if number in frame}

@@ -125,6 +125,8 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
 
 def write_view(result: Path, out: Path | None = None, subject: str | None = None, trial: str | None = None) -> Path:
     """Write a page with the player of one trial; into a temporary folder where no file is named. See `read_scene`."""
+    if out is not None and out.suffix.lower() != ".html":
+        raise InputError(f"{out}: a view is a page; name a file that ends in .html.")
     scene = read_scene(result, subject, trial)
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{safe_file_name(scene.name)}.html"
@@ -252,6 +254,8 @@ def write_overlay_of_trial(
     context = Context(config, subject or next(iter(config.subjects)), quiet)
     trial = config.trials(context.subject, trial)[0]
     paths, videos = context.paths, context.capture(trial).videos
+    if out.resolve() in {video.resolve() for video in videos}:
+        raise InputError(f"{out} is a video of the trial, and would be replaced; name another file.")
     fitted = paths.vertebrae(trial).is_file() or not paths.keypoints(trial).is_file()
     stored = {} if fitted else read_store(paths.keypoints(trial))
     found = None if stored else read_trial(paths, trial, videos)
