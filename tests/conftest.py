@@ -105,6 +105,17 @@ def finished(truth, tmp_path_factory) -> Project:
     return project
 
 
+@pytest.fixture(scope="module")
+def two_rounds():
+    """Two rounds of fit and noise of a person, not five, where neither is what a test judges.
+
+    All five are judged by tests/reconstruction/test_fit_person.py and by the reference results.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("simspine.estimation.fit_person.NOISE_ROUNDS", 2)
+        yield
+
+
 @pytest.fixture
 def copied(finished, tmp_path) -> Project:
     """A copy of the finished project that a test may spoil."""

@@ -13,6 +13,8 @@ from simspine.vision.detector import Detections
 sys.path.append(str(Path(__file__).parents[1] / "vision"))
 from rigs import walk
 
+pytestmark = pytest.mark.usefixtures("two_rounds")
+
 CUT = ((12, 120), (0, 110), (19, 120), (5, 118))  # frames of the recording that each view has
 LATE = [0, 12, -7, 7]
 

@@ -57,7 +57,7 @@ def test_exact_points_give_the_true_places(index):
 @pytest.mark.slow
 def test_detections_place_cameras_within_their_deviations():
     moves, turns = [], []
-    for index in (0, 1, 4):
+    for index in (0, 4):
         keypoints, true, _ = walk("finetuned", index, FRAMES)
         found = cameras_from_person(keypoints, unplaced(true))
         moved, turned, scale, tilt = apart(found.cameras, true)
