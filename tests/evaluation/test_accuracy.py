@@ -36,8 +36,6 @@ from tools.bench.study_trials import (
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 
-pytestmark = pytest.mark.usefixtures("two_rounds")
-
 SIZE = StudySize(1, 60, actions=("Directions", "Sitting"))
 FILMED = StudySize(1, 40, every=1, actions=("Walking",))
 CELL = StudyCell("foreign", "white", "articulated")
