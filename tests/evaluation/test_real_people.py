@@ -31,8 +31,6 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame
 from simspine.core.types import Markers, Motion
 
-pytestmark = pytest.mark.usefixtures("two_rounds")
-
 FRAMES = 40
 OFFSET = np.array([0.0, 0.0, 0.012])  # m to the right: where T6's marker lies on its vertebra
 LIMBS = ("ASI", "SHO", "ELB", "WRA", "KNE", "ANK", "HEE", "TOE")

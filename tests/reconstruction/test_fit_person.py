@@ -133,12 +133,11 @@ def test_places_leave_out_only_what_the_prior_carries(fitted):
     np.testing.assert_allclose(own.covariance, same.covariance, rtol=1e-9)
 
 
-def test_errors_said_to_be_independent_do_not_bend_the_body(rounds):
+def test_errors_said_to_be_independent_do_not_bend_the_body():
     """A detector's errors that last, in 1.2 s of sitting and walking: less independent than the configuration says."""
     trials = next(trials_of_people("published", StudySize(1, 60, actions=("Walking", "Sitting"))))
     seen = [trial_in_space(trial, POINT_ERRORS_BY_NAME["detector"], 1).points for trial in trials]
     options = Options(ik=KinematicsOptions(error_correlation_s=0.0))
-    rounds(2)
     person = body_of_person(seen, "articulated", "centres", options)[0].person
     assert person.noise.region_sd < 2 * POINT_ERRORS_BY_NAME["detector"].region
     width = {variation.name: variation.sd for variation in read_recipe("articulated").anatomy}

@@ -11,8 +11,6 @@ from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import INFERRED_SUFFIX, load_skeleton
 from simspine.core.types import Keypoints, Motion
 
-pytestmark = pytest.mark.usefixtures("two_rounds")
-
 FRAMES, RATE = 50, 30.0
 
 
