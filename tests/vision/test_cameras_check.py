@@ -11,7 +11,6 @@ from simspine.vision.camera_check import CameraChecks, check_cameras, find_mix_u
 from simspine.vision.side_swaps import exchange_sides
 from simspine.vision.synchronise import shift_views
 
-
 SHORT = 70  # frames, enough of a walk for errors of these sizes
 
 
