@@ -24,6 +24,10 @@ from simspine.core.types import Keypoints
 from simspine.io.calibration import write_calibration
 
 FORKING = ("test_faults.py", "test_launch.py", "test_snakefile.py")
+LONGEST = (  # from 30 to 95 s of processor time
+    "test_fit_person.py", "test_reproducibility.py", "test_reference.py", "test_boards.py", "test_sessions.py",
+    "test_annotation_page.py", "test_notebooks.py", "test_readme.py",
+)  # fmt: skip
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # No graphics card, no first-run pages, nothing fetched in the background.
 SWITCHES = [
@@ -38,10 +42,12 @@ settings.load_profile("unhurried")
 def pytest_collection_modifyitems(items):
     """Files that fork this process come first, since a fork takes ten times as long once hundreds of tests have run.
 
-    Then those with most slow tests, so that no worker is left with a long file at the end.
+    Then the longest, and those with most slow tests, so that no worker is left with a long file at the end.
     """
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: (item.path.name not in FORKING, -slow[item.path]))
+    first = (*FORKING, *LONGEST)
+    order = {name: place for place, name in enumerate(first)}
+    items.sort(key=lambda item: (order.get(item.path.name, len(first)), -slow[item.path]))
 
 
 def pytest_collection_finish():
@@ -103,6 +109,17 @@ def finished(truth, tmp_path_factory) -> Project:
     )
     project.run(*STAGES)
     return project
+
+
+@pytest.fixture(scope="module")
+def two_rounds():
+    """Two rounds of fit and noise of a person, not five, where neither is what a test judges.
+
+    All five are judged by tests/reconstruction/test_fit_person.py and by the reference results.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("simspine.estimation.fit_person.NOISE_ROUNDS", 2)
+        yield
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from simspine.io.video import open_video
 from simspine.learning.options import spine_options
 from simspine.workflow.config import Config, check_config, read_config
 
+pytestmark = pytest.mark.usefixtures("two_rounds")
+
 ROOT = Path(__file__).parents[1]
 SETTINGS, MESSAGES = ROOT / "docs/configuration.md", ROOT / "docs/how-to/when-it-stops.md"
 FOLDERS = ("docs", "docs/tutorials", "docs/how-to", "benchmarks", "opensim_models", "notebooks")

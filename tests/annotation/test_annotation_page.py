@@ -93,11 +93,24 @@ class Page:
         return np.asarray(Image.open(BytesIO(data)).convert("RGB")).astype(int)
 
 
+@pytest.fixture(scope="module")
+def window(browser):
+    """Opened once, since that costs as much as a test."""
+    page = Page(browser, None)
+    yield page
+    page.context.close()
+
+
 @pytest.fixture
-def opened(browser, served):
-    with Page(browser, served) as page:
-        yield page
-        assert page.complaints == []
+def opened(window, served):
+    """The page of a server of the test's own; it is left before the server stops."""
+    window.served = served
+    window.requests.clear()
+    window.complaints.clear()
+    window.open()
+    yield window
+    window.page.goto("about:blank")
+    assert window.complaints == []
 
 
 def test_it_starts_with_the_worst_frame_and_asks_nobody_else(opened):

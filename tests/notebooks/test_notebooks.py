@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
 FRAMES = 24  # of each video, of the first notebook
+# A body to look at, not the best one: the first steps of one fit to the person.
+ROUGH = {"simspine.estimation.fit_person.NOISE_ROUNDS": 1, "simspine.estimation.person_system.MAX_PERSON_STEPS": 5}
 
 
 def book(number: int) -> nbformat.NotebookNode:
@@ -37,7 +39,8 @@ def virtual(tmp_path_factory) -> Path:
     made = config.virtual.resolved()
     write_capture(config.capture.human36m, CaptureSettings(made.seed, made.subjects, made.actions, made.frames))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("simspine.estimation.fit_person.NOISE_ROUNDS", 1)  # a body to look at, not the best one
+        for name, value in ROUGH.items():
+            patch.setattr(name, value)
         for stage in STAGES:
             run_stage(stage, config, None, None, quiet=True)
     return file
@@ -71,7 +74,8 @@ def run(number: int, kernel, **parameters) -> str:
     from nbclient import NotebookClient
 
     notebook = book(number)
-    notebook.cells[0] = nbformat.v4.new_code_cell("%reset -f")
+    modules = "; ".join(f"import {name.rpartition('.')[0]}; {name} = {value}" for name, value in ROUGH.items())
+    notebook.cells[0] = nbformat.v4.new_code_cell(f"{modules}\n%reset -f")
     chosen = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
     chosen.source += "\n" + "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
     NotebookClient(notebook, km=kernel, timeout=300).execute()

@@ -13,6 +13,8 @@ from simspine.vision.detector import Detections
 sys.path.append(str(Path(__file__).parents[1] / "vision"))
 from rigs import walk
 
+pytestmark = pytest.mark.usefixtures("two_rounds")
+
 CUT = ((12, 120), (0, 110), (19, 120), (5, 118))  # frames of the recording that each view has
 LATE = [0, 12, -7, 7]
 
@@ -77,7 +79,7 @@ def test_delays_are_found_among_several_people(preset, frames, metres):
 @pytest.mark.parametrize("second", [30000 / 1001, 30.25])
 def test_rates_that_differ_are_solved_with_their_drift(second):
     """The second view is filmed anew at its own rate, from 5.4 frames later on; the walk at each instant is known."""
-    keypoints, cameras, _ = walk("exact", 3, 240)
+    keypoints, cameras, _ = walk("exact", 3, 160)
     rate = keypoints.rate
     rates = (rate, second * rate / 30, rate, rate)
     whole = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)

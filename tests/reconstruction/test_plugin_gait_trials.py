@@ -1,12 +1,15 @@
 """A recording with Plug-in Gait's names becomes a spine without renaming."""
 
 import numpy as np
+import pytest
 
 import simspine as ss
 from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set
 from simspine.anatomy.recipes import build_body
 from simspine.core.types import Motion
+
+pytestmark = pytest.mark.usefixtures("two_rounds")
 
 LABELS = (
     "C7", "T10", "SACR", "LASI", "RASI", "CLAV", "STRN", "LSHO", "RSHO", "LELB", "RELB", "LWRA", "RWRA",

@@ -58,7 +58,7 @@ def test_both_people_of_the_packaged_videos_are_found():
     project = find_project(demo_folder("Demo_MultiPerson"))
     videos = open_videos(project.videos)
     cameras = match_cameras_to_views(videos, read_calibration(project.calibration))
-    found = follow_people(detect_in_videos(videos, DetectionOptions(), frames=20), cameras, "blazepose33")
+    found = follow_people(detect_in_videos(videos, DetectionOptions(), frames=10), cameras, "blazepose33")
     assert len(found) == 2
     people = found
     for person in people:

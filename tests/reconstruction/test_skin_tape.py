@@ -15,6 +15,8 @@ from simspine.estimation.options import KinematicsOptions
 from simspine.vision.follow_skin_markers import check_clicked_images, follow_skin_markers
 from simspine.vision.triangulation import triangulate
 
+pytestmark = pytest.mark.usefixtures("two_rounds")
+
 FRAMES, CLICKED, COVERED = 12, 2, 9
 
 

@@ -9,6 +9,8 @@ from simspine.core.skeletons import translate
 from simspine.reconstruction.reconstruct import AFTER_MERGING, UNSEEN
 from simspine.reconstruction.stages import STAGES
 
+pytestmark = pytest.mark.usefixtures("two_rounds")
+
 FAST = ss.Options(body={"recipe": "coupled"}, ik={"engine": "frames"})
 
 

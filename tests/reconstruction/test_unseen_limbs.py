@@ -13,6 +13,8 @@ from simspine.reconstruction.solved_trial import body_edges
 from simspine.report.overlay import OverlayLayer, draw_overlay
 from simspine.report.trial_sections import scene_of_trial
 
+pytestmark = pytest.mark.usefixtures("two_rounds")
+
 FRAMES = 20
 LEG = ("LKnee", "LAnkle", "LHeel", "LBigToe", "LSmallToe")
 LEFT_LEG = {"tibia_l", "talus_l", "calcn_l", "toes_l"}

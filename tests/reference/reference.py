@@ -189,12 +189,17 @@ def virtual() -> dict[str, np.ndarray]:
         stages = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
         for words in (("capture", "virtual"), *((stage,) for stage in stages)):
             command(*words, "--config", str(config))
-        truth = next((capture / "truth/S1").glob("*.h5"))
-        return (
-            named("truth", file_arrays(truth))
-            | named("data_set", file_arrays(folder / "results/virtual.h5"))
-            | summary_text(folder / "results/summary.json")
-        )
+        return virtual_arrays(capture, folder / "results")
+
+
+def virtual_arrays(capture: Path, results: Path) -> dict[str, np.ndarray]:
+    """Of a virtual capture and what was made of it."""
+    truth = next((capture / "truth/S1").glob("*.h5"))
+    return (
+        named("truth", file_arrays(truth))
+        | named("data_set", file_arrays(results / "virtual.h5"))
+        | summary_text(results / "summary.json")
+    )
 
 
 def videos() -> dict[str, np.ndarray]:

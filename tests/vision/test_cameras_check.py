@@ -11,6 +11,8 @@ from simspine.vision.camera_check import CameraChecks, check_cameras, find_mix_u
 from simspine.vision.side_swaps import exchange_sides
 from simspine.vision.synchronise import shift_views
 
+SHORT = 70  # frames, enough of a walk for errors of these sizes
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ from simspine.vision.synchronise import shift_views
 )
 def test_a_fault_is_measured_where_it_is(change, quantity, shown):
     """The image of one camera is moved by a known amount; the others, which are right, say so."""
-    keypoints, true, _ = walk("exact")
+    keypoints, true, _ = walk("exact", 0, SHORT)
     given = [true[0], undone(true[1], change), *true[2:]]
     checks = check_cameras(keypoints, given).checks
     values = [check.value[quantity] for check in checks]
@@ -75,7 +77,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_one_bad_camera_alone_is_named(name):
     """Beside all others, the three good ones seem to be off by up to 58 px; beside one another they are not."""
-    keypoints, true, _ = walk("finetuned", 1)
+    keypoints, true, _ = walk("finetuned", 1, SHORT)
     given = [*true[:2], undone(true[2], BAD[name]), true[3]]
     found = check_cameras(keypoints, given, tolerated=TOLERATED_CAMERA_ERRORS)
     assert {finding.where for finding in assess.check_camera_images(found.checks, found.mixed_up)} == {true[2].name}

@@ -57,7 +57,7 @@ def test_exact_points_give_the_true_places(index):
 @pytest.mark.slow
 def test_detections_place_cameras_within_their_deviations():
     moves, turns = [], []
-    for index in (0, 1, 4):
+    for index in (0, 4):
         keypoints, true, _ = walk("finetuned", index, FRAMES)
         found = cameras_from_person(keypoints, unplaced(true))
         moved, turned, scale, tilt = apart(found.cameras, true)
@@ -114,7 +114,7 @@ def _alone(keypoints, *_):
 
 def _late(keypoints, *_):
     xy = keypoints.xy.copy()
-    xy[:, 1] = np.roll(xy[:, 1], 50, 0)
+    xy[:, 1] = np.roll(xy[:, 1], 33, 0)
     return keypoints.with_(xy=xy)
 
 
@@ -142,7 +142,7 @@ def _blind(keypoints, *_):
     ],
 )
 def test_what_cannot_place_cameras_is_refused(spoil, message):
-    keypoints, true, exact = walk("exact", 3)
+    keypoints, true, exact = walk("exact", 3, 80)
     spoilt = spoil(keypoints, true, exact)
     with pytest.raises(InputError, match=message):
         cameras_from_person(spoilt, unplaced(true[: spoilt.views]))

@@ -12,7 +12,7 @@ SKIN, BASE, SPHERE, ARM = (120.0, 150.0, 200.0), (40.0, 40.0, 45.0), (225.0, 230
 PLACES = {"C7": (0.0, -60.0), "T7": (6.0, -5.0), "T10": (2.0, 40.0)}  # on the back, px
 TRUNK = np.array([[-50, -70], [50, -70], [-35, 80], [35, 80]], float)
 OFF = 2.2  # px, greatest error: the base is 2 px beside the sphere
-FINE = 3  # subpixels along each side
+FINE = 2  # subpixels along each side
 
 
 def pose(frame):
@@ -86,8 +86,9 @@ def test_a_covered_marker_is_missing_and_found_again():
     def covered(frame):
         return ("T7",) if 30 <= frame < 42 else ()
 
-    found = track_markers(crops_of(covered=covered), clicked_at(5), trunk(), RADIUS, RATE)
-    error = errors(found)
+    frames = 48
+    found = track_markers(crops_of(frames, covered), clicked_at(5), trunk(frames), RADIUS, RATE)
+    error = errors(found, frames)
     assert np.isnan(error["T7"][31:41]).all()
     assert np.isfinite(error["T7"][44:]).all()
     assert np.nanmax(error["T7"]) < OFF + 0.3

@@ -11,6 +11,8 @@ from simspine.cli.main import main
 from simspine.core.settings import data_folder
 from simspine.io.c3d import read_markers
 
+pytestmark = pytest.mark.usefixtures("two_rounds")
+
 
 def tilt(markers: ss.Markers, upper: str, lower: str) -> np.ndarray:
     """(frames,) deg: of the line from one marker up to another, forward from the vertical."""

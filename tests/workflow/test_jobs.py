@@ -211,23 +211,3 @@ def test_running_failed_and_interrupted(copied, monkeypatch):
         with pytest.raises(InputError, match="no space left"):
             run_job(copied.config, "motion", "S01", "bow")
     assert "S01 bow: failed ik (no space left)" in status_lines(stage_states(copied.config))
-
-
-@pytest.mark.slow
-def test_any_order_of_trials_gives_the_same_bytes(copied):
-    """Each stage of one trial after the other, and the other way round."""
-    settings = copied.settings
-    trials = settings["subjects"]["S01"]["trials"]
-    trials["again"] = dict(trials["bow"])
-    copied.write(settings)
-    found = []
-    for order in (("bow", "again"), ("again", "bow")):
-        shutil.rmtree(copied.results)
-        for job, about in jobs.STAGES_OF_JOB.items():
-            for trial in (None,) if about.whole else order:
-                run_job(copied.config, job, "S01", trial)
-        run_job(copied.config, "dataset", None, None)
-        found.append({name: data for name, data in copied.contents().items() if "manifests/" not in name})
-    assert found[0].keys() == found[1].keys()
-    assert {name for name, data in found[0].items() if data != found[1][name]} <= {"timings.json"}
-    assert len(found[0]) > 40

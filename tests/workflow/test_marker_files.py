@@ -17,6 +17,8 @@ from simspine.workflow.jobs import all_jobs, mark_done, mark_of, run_job, stage_
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
+pytestmark = pytest.mark.usefixtures("two_rounds")
+
 SET = "spinetrack37"
 
 

@@ -42,6 +42,8 @@ from simspine.workflow.config import read_config
 from simspine.workflow.session_files import _pose2sim_rate, size_of_person
 from simspine.workflow.sessions import grouped_messages, read_session
 
+pytestmark = pytest.mark.usefixtures("two_rounds")
+
 
 def test_freemocap_in_millimetres(tmp_path):
     whole, centres = person("blazepose33")

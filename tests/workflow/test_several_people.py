@@ -10,6 +10,8 @@ from simspine.io.hdf5 import read_store
 from simspine.workflow.jobs import mark_of, marks_before_detect
 from simspine.workflow.up_to_date import RunPaths, read_json
 
+pytestmark = pytest.mark.usefixtures("two_rounds")
+
 
 def shared(folder, truth, people=2) -> Project:
     project = Project(folder)

@@ -2,6 +2,7 @@
 
 import h5py
 import numpy as np
+import pytest
 from click.testing import CliRunner
 from scipy.spatial.transform import Rotation
 
@@ -10,6 +11,8 @@ from simspine.dataset.verify import verify_dataset
 from simspine.io.mot import read_mot
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
+
+pytestmark = pytest.mark.usefixtures("two_rounds")
 
 STAGES = ("scale", "ik", "vertebrae", "quality", "export")
 

@@ -13,7 +13,7 @@ from simspine.core.skeletons import read_correspondence
 from simspine.core.types import Origin
 from simspine.io.hdf5 import read_store
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("two_rounds")]
 TRIAL = "Walking_1"
 
 
