@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import scipy
-from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.person_variation import JointMoves, add_variations
@@ -117,10 +116,9 @@ def solve_person(problem: PersonProblem, start: Unknowns | None = None) -> Perso
     Rockafellar 1976: the pull vanishes over some fits.) Legs of a person who is not seen to stand stay about their
     defaults: nothing else says how the pelvis is turned on them.
     """
-    with threadpool_limits(1, "blas"):  # the blocks are small
-        system = _person_system(problem, start)
-        at = _lowest_start(problem, system) if start is None else start
-        return _person_posterior(system, *find_person_minimum(system, at))
+    system = _person_system(problem, start)
+    at = _lowest_start(problem, system) if start is None else start
+    return _person_posterior(system, *find_person_minimum(system, at))
 
 
 def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSystem:

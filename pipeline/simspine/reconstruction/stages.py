@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.body import body_poses
 from simspine.anatomy.marker_sets import (
@@ -182,6 +183,7 @@ def _shows_pelvis(names: Sequence[str], places: MarkerSet) -> bool:
     return len(sides) == 2 or any(set(pair) <= landmarks for pair in (PELVIS_SKIN_MARKERS, HIP_PAIR))
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # matrices are small, and bits do not depend on BLAS's threads
 def body_of_person(
     trials: Sequence[Markers],
     recipe: str | Recipe,
