@@ -72,7 +72,8 @@ def typical_rows() -> dict[str, list[str]]:
     figures = (*ANGLES, *CHANGES, PLACES)
     rows = {}
     for people, families in {"other anatomy": ["foreign"], "own anatomy": ["published", "scans"]}.items():
-        for points, seen in {"detector": "spine by a simulated detector", "white": "spine points with 5 mm of noise"}.items():
+        seen_as = {"detector": "spine by a simulated detector", "white": "spine points with 5 mm of noise"}
+        for points, seen in seen_as.items():
             label = f"{people}: limbs by motion capture, {seen}"
             rows[label] = [ours_and_best(families, points, figure) for figure in figures]
     nothing = record("cameras")["people's mean, no motion"]
