@@ -49,7 +49,8 @@ def same(row: list[str], errors: dict[str, list[float]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "points"), [("limbs by motion capture, detected spine", "detector"), ("with 5 mm of noise", "white")]
+    ("ending", "points"),
+    [("limbs by motion capture, spine by a simulated detector", "detector"), ("with 5 mm of noise", "white")],
 )
 def test_errors_from_points_in_space(ending, points):
     ours, baseline = zip(*row_of(ending), strict=True)
@@ -61,7 +62,10 @@ def test_errors_from_points_in_space(ending, points):
 
 @pytest.mark.parametrize(
     ("ending", "title"),
-    [("detected limbs and spine, little motion", "limbs and spine"), ("detected limbs only, little motion", "limbs")],
+    [
+        ("limbs and spine by a simulated detector, little motion", "limbs and spine"),
+        ("limbs only by a simulated detector, little motion", "limbs"),
+    ],
 )
 def test_errors_from_cameras(ending, title):
     ours, baseline = zip(*row_of(ending), strict=True)

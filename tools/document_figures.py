@@ -72,7 +72,8 @@ def typical_rows() -> dict[str, list[str]]:
     figures = (*ANGLES, *CHANGES, PLACES)
     rows = {}
     for people, families in {"other anatomy": ["foreign"], "own anatomy": ["published", "scans"]}.items():
-        for points, seen in {"detector": "spine by a detector", "white": "spine points with 5 mm of noise"}.items():
+        seen_as = {"detector": "spine by a simulated detector", "white": "spine points with 5 mm of noise"}
+        for points, seen in seen_as.items():
             label = f"{people}: limbs by motion capture, {seen}"
             rows[label] = [ours_and_best(families, points, figure) for figure in figures]
     nothing = record("cameras")["people's mean, no motion"]
@@ -85,7 +86,7 @@ def typical_rows() -> dict[str, list[str]]:
                 brackets = f"**{brackets}**"
             cells.append(f"{span(values)} ({brackets})")
         cells.append(span(of_cameras(title, "vertebrae"), 0))
-        rows[f"own anatomy: 2–8 cameras, {seen} by a detector, little motion"] = cells
+        rows[f"own anatomy: 2–8 cameras, {seen} by a simulated detector, little motion"] = cells
     return rows
 
 
@@ -96,7 +97,7 @@ def of_cameras(title: str, figure: str) -> list[float]:
 
 
 def camera_rows() -> dict[str, list[str]]:
-    """Rows of the table of cameras: ranges over two to eight of them, places for two, four and eight."""
+    """Rows of the table of cameras: errors with two, four and eight of them, the range of coverage."""
     seen = {
         "limbs": "limbs",
         "limbs and spine": "limbs, spine",
@@ -106,10 +107,11 @@ def camera_rows() -> dict[str, list[str]]:
     }
     rows = {}
     for title, label in seen.items():
-        places = [record("cameras")[f"{count} cameras, {title}"]["vertebrae"] for count in (2, 4, 8)]
-        angles = [span(of_cameras(title, figure)) for figure in ("lla", "tka")]
+        runs = [record("cameras")[f"{count} cameras, {title}"] for count in (2, 4, 8)]
+        decimals = {"lla": 1, "tka": 1, "vertebrae": 0}
+        errors = [", ".join(f"{run[figure]:.{digits}f}" for run in runs) for figure, digits in decimals.items()]
         inside = span(of_cameras(title, "in_90_places"), 2)
-        rows[label] = [*angles, ", ".join(f"{place:.0f}" for place in places), inside]
+        rows[label] = [*errors, inside]
     return rows
 
 
