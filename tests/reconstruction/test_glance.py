@@ -60,6 +60,14 @@ def test_causes_are_named_once(found):
     assert "cameras" not in careful
 
 
+def test_refined_cameras_are_a_caution_though_no_warning(found):
+    refined = Finding("camera_refined", "info", "cameras were refined: 9 → 5 px")
+    _, _, _, careful, _ = said(replace(found, verdict=replace(found.verdict, findings=(refined,))))
+    assert "no independent check" in careful
+    _, _, _, careful, _ = said(replace(found, verdict=replace(found.verdict, findings=())))
+    assert "refined" not in careful
+
+
 def test_what_not_to_use_has_every_angle_that_was_not_decided(found):
     *_, excluded, _, _ = said(found)
     for figure in (*found.curvature_figures, *found.clinical_figures):

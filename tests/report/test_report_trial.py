@@ -219,3 +219,6 @@ def test_lost_markers_are_counted_among_all():
         "1 of 3 skin markers was lost for most of the trial: LPSIS (seen in 14 % of the frames)"
     )
     assert lost_markers_text(ways, ["L3", "LPSIS"]).startswith("2 of 4 skin markers were lost")  # L3 was never seen
+    (row,) = summary_rows({"spine_seen_by": ways, "skin_markers_lost": ["LPSIS"]})
+    assert row.value == "2 on the skin"
+    assert row.note == f"C7, T7; {lost_markers_text(ways, ['LPSIS'])}"

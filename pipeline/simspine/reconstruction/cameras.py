@@ -156,7 +156,8 @@ def _judged_as_given(
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
     text = (
         f"cameras were refined by what they saw: reprojection error {before:.1f} → {after:.1f} px (median), "
-        f"{p90_before:.1f} → {p90_after:.1f} px (90th percentile), each over the detections used then."
+        f"{p90_before:.1f} → {p90_after:.1f} px (90th percentile). The first of each is over the "
+        "detections that fitted the given cameras, the second over those that fit the refined ones."
     )
     refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO, text)
     return JudgedCameras(tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left)))

@@ -151,7 +151,8 @@ class Scene:
             known = curve.values[np.isfinite(curve.values) & ~self.rejected]
             if known.size:
                 unit = " degrees" if curve.unit == "°" else curve.unit
-                parts.append(f"{curve.label} {known.min():.0f} to {known.max():.0f}{unit}")
+                reach = f"{known.min():.0f} to {known.max():.0f}{unit}"
+                parts.append(f"{curve.label} {reach}" + f" ({curve.note})" * bool(curve.note))
         if self.rejected.any():
             parts.append(f"rejected frames: {frame_ranges(np.flatnonzero(self.rejected))}")
         return f"{self.name}: {', '.join(parts)}."

@@ -129,8 +129,9 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
     """What of the spine was observed, and how; markers on the skin out of order or lost, and points not seen."""
     ways, estimated = summary["spine_seen_by"], summary.get("spine_estimated", ())
     doubted, lost = summary.get("skin_markers_doubted", ()), summary.get("skin_markers_lost", ())
-    text = ", ".join(f"{len(names)} {way}" for way, names in ways.items()) or "nothing"
-    notes = [", ".join(names) for names in ways.values()]
+    seen = {way: without_lost(names, lost) for way, names in ways.items()}
+    text = ", ".join(f"{len(names)} {way}" for way, names in seen.items()) or "nothing"
+    notes = [", ".join(names) for names in seen.values()]
     if estimated:
         notes.append(f"not seen: {', '.join(estimated)}")
         return Row("Spine seen by", f"{text}; {len(estimated)} points estimated", "; ".join(notes), "check")
@@ -139,8 +140,13 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
     elif doubted:
         notes = [f"{doubted[0]} do not lie in this order: see the findings"]
     elif lost:
-        notes.append(f"{len(lost)} of them lost for most of the trial")
+        notes.append(lost_markers_text(ways, lost))
     return Row("Spine seen by", text, "; ".join(notes), "good" if ways and not doubted and not lost else "check")
+
+
+def without_lost(names: Sequence[str], lost: Sequence[str]) -> list[str]:
+    """Names of `spine_points_by_source` less those that were lost for most of the trial; all where nothing else is."""
+    return [name for name in names if " (" not in name or name.partition(" ")[0] not in lost] or [*names]
 
 
 def lost_markers_text(ways: Mapping[str, Sequence[str]], lost: Sequence[str]) -> str:

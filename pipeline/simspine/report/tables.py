@@ -83,15 +83,14 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
-    notes = ["brackets"] + ["mean", "range"] * moves + ["curvature", "bend"]
-    notes += ["rhythm"] * (len(alignment) > len(spinal) and alignment[-1][1] != NOT_SHOWN) + [
-        "norm" if has_norms else "no_norm"
-    ]
+    notes = named_notes("brackets", *["mean", "range"] * moves, "curvature")
+    more = named_notes("bend", *["rhythm"] * (len(alignment) > len(spinal)), "norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    adults = Statement("Spread of people who stand", f"95 % are no farther from the mean than {', '.join(spreads)}.")
+    reach = f"95 % are no farther from the mean than {', '.join(spreads)}. Only the shares use it: it is no norm."
+    people = Statement("± of people who stand", reach)
     tables = (
-        PageTable(columns, tuple(alignment), title, notes=(*named_notes(*notes), *[adults] * bool(spreads))),
+        PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *more)),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
     )
     unused = (() if has_norms else ("norm",)) + (() if moves else ("from … to", "range"))
@@ -421,7 +420,8 @@ def camera_table(seen: "TriangulationReport") -> PageTable:
         rows.append(
             (camera, str(used.size), *quantiles, _percent_text(used), _percent_text(seen.swapped[:, view][observed]))
         )
-    columns = ("Camera", "Detections", "Median error, px", "90th percentile, px", "Used", "Left and right exchanged")
+    errors_of = ("Median error of used, px", "90th percentile of used, px")
+    columns = ("Camera", "Detections", *errors_of, "Used", "Left and right exchanged")
     return PageTable(columns, tuple(rows), page_words("fit")["cameras"])
 
 

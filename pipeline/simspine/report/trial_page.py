@@ -30,7 +30,7 @@ from simspine.quality.observability import (
     rhythm_verdict,
     share_of_curvature,
 )
-from simspine.reconstruction.cameras import CAMERA_REFINED_CODE
+from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, is_refined
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
@@ -60,6 +60,7 @@ from simspine.report.summary import (
     marker_rms_mm,
     median_or_none,
     spine_points_by_source,
+    without_lost,
 )
 from simspine.report.tables import (
     ESTIMATED_BY,
@@ -119,11 +120,15 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     estimated = f"{len(guessed)} points of it are {ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
         kinds = page_words("sources")
+        lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
+        kept_names = {way: without_lost(names, lost) for way, names in ways.items()}
         parts = [
             f"{len(names)} {kinds.get('clicked' if count and way == SKIN_MARKER_GROUP else way, way)}"
             + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
-            for way, names in ways.items()
+            for way, names in kept_names.items()
         ]
+        partly = [name for way, names in ways.items() for name in names if name not in kept_names[way]]
+        parts += [f"for a part of the trial {', '.join(partly)}"] * bool(partly)
         seen = f"The spine rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
@@ -146,7 +151,7 @@ def _moved_sentence(trial: SolvedTrial) -> str:
     """What moved most for its error."""
     moved = most_moved((*trial.curvature_figures, *trial.clinical_figures))[:2]
     parts = [f"{figure.label}: {interval_text(range_of(figure), figure.range_sd, figure.unit)}" for figure in moved]
-    return f" Largest ranges for their ±: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
+    return f" Largest ranges relative to their ±: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
@@ -157,13 +162,13 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
 
 
 def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
-    """What was measured of the trunk as a whole."""
+    """What was measured of pelvis and trunk."""
     found: dict[str, list[str]] = {str(Observability.MEASURED): [], str(Observability.PARTLY): []}
     for figure in (one for one in figures if one.name in SPINAL_DEFINITIONS and one.decided_by in found):
         name = figure.label.partition(",")[0]
         reach = interval_text(figure.mean, figure.sd, figure.unit).partition("±")[2]
         found[figure.decided_by].append(f"{name} to ±{reach}")
-    heads = ("The trunk as a whole was measured", "Partly measured, too")
+    heads = ("Measured of pelvis and trunk", "Partly measured, too")
     return " ".join(f"{head}: {'; '.join(some)}." for head, some in zip(heads, found.values(), strict=True) if some)
 
 
@@ -217,7 +222,9 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     causes += dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned)
     more = len(causes) - _MAX_CAUSES
     rest = f"; and {more} more" if more > 0 else ""
-    return f"The worst first: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out."
+    parts = [f"The worst first: {'; '.join(causes[:_MAX_CAUSES])}{rest}."] if causes else []
+    parts += [page_words("careful")["refined"]] * is_refined(trial.findings)
+    return " ".join(parts) or "Nothing stood out."
 
 
 def _findings_of(trial: SolvedTrial) -> tuple[PageFinding, ...]:
@@ -235,7 +242,7 @@ def _cause_and_place(finding: Finding) -> str:
 
 def _advice_sentence(trial: SolvedTrial) -> str:
     """What would make this recording surer, by what it lacked."""
-    codes, ways = {finding.code for finding in trial.findings}, spine_points_by_source(trial.markers)
+    ways = spine_points_by_source(trial.markers)
     lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
     assumed = any(figure.is_assumed for figure in trial.curvature_figures)
     lacks = {
@@ -243,7 +250,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         "any_marker": not ways,
         "lost_markers": bool(lost),
         "cameras": 0 < len(trial.cameras) < _FEW_CAMERAS,
-        "calibration": CAMERA_REFINED_CODE in codes,
+        "calibration": is_refined(trial.findings),
         "tape": assumed and DOTS_OF_TAPE not in ways,
         "radiograph": assumed and DOTS_OF_TAPE in ways,
     }

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 
 SETTLED_CODE = "camera_settled"  # of what refined cameras no longer have: one line of the page
-_ASSUMED_CURVES = " A dashed orange curve is assumed, a pale one partly measured."
-_FORCED_CURVES = " A dashed grey curve is set by the model."
 MOST_MOVED = 2  # curves shown from the start, with lordosis and kyphosis: those that moved most for their error
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
@@ -173,11 +171,11 @@ def _status(trial: SolvedTrial) -> list[str] | None:
 def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page.Picture]:
     """All angles over time, which the page's script draws out of the player's data; nothing of a single frame."""
     estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * trial.spine_estimated
-    shaded = " Shaded in red: rejected frames." * bool(trial.rejected.any())
+    shaded, looks = " Shaded in red: rejected frames." * bool(trial.rejected.any()), page.page_words("looks")
     for key, sided, more in (("spinal", False, estimated), ("limbs", True, "")):
         if shown := [curve for curve in curves if bool(curve.panel) is sided]:
-            assumed = _ASSUMED_CURVES * any(curve.assumed for curve in shown)
-            forced = _FORCED_CURVES * any(curve.forced for curve in shown)
+            assumed = looks["assumed"] * any(curve.assumed for curve in shown)
+            forced = looks["forced"] * any(curve.forced for curve in shown)
             yield page.named_picture(key, assumed + forced + more + shaded, curves=key)
 
 

@@ -209,7 +209,7 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
     unjudged = {"camera_late", "camera_unjudged"} & {f.code for section in sections for f in section.findings}
-    found = "see the findings" if unjudged else "their movement shows no delay above half a frame and three SD"
+    found = "see the findings" if unjudged else "no delay is above half a frame and also above three SD of its estimate"
     meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {found}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "not shifted", meaning)
     return (*rows, clocks) if summary["views"] else rows

@@ -146,7 +146,7 @@ class Plot {
       if (i) this.markers(inside, curve.values, y, curve.look);
     });
     this.heading(panel, curves, top, height, narrow);
-    const lines = curves.map(({ values, sd, name, note }) => ({ values, sd, name, note }));
+    const lines = curves.map(({ values, sd, name, note, assumed, forced }) => ({ values, sd, name, note, finding: !assumed && !forced }));
     return { lines, y, top, unit };
   }
 
@@ -218,14 +218,16 @@ class Plot {
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
     for (const { lines, y, reading, unit } of this.panels) {
-      const texts = lines.map(({ values, sd, name, note, dot }) => {
+      const texts = lines.map(({ values, sd, name, note, finding, dot }) => {
         const value = values[frame];
         const known = Number.isFinite(value);
         dot.hidden = !known;
         if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
         const side = lines.length > 1 ? `${name} ` : "";
+        if (!known) return `${side}–`;
+        const text = intervalText(value, sd?.[frame], unit);
         // The verdict is the trial's: a single moment has none of its own.
-        return side + (known ? intervalText(value, sd?.[frame], unit) + (note ? `, ${note}` : "") : "–");
+        return side + (finding ? text : `(${text})`) + (note ? `, ${note}` : "");
       });
       reading.replaceChildren(...texts.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
     }
