@@ -68,7 +68,7 @@ def test_all_missing(release, markers):
 @pytest.mark.parametrize(
     ("weights", "telling"),
     [
-        (np.ones((2, 33)), r"shape \(2, 33\), expected \(frames, markers\) = \(1, 33\)"),
+        (np.ones((2, 33)), r"weights has shape \(2, 33\), expected \(1, 33\)"),
         ({"LKnees": 1.0}, "Did you mean 'LKnee'"),
         ({"LKnee": -1.0}, "not negative"),
         ({"LKnee": np.nan}, "finite"),

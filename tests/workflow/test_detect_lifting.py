@@ -199,7 +199,7 @@ def test_a_checkpoint_of_training_is_told_from_a_lifter(tmp_path):
 
 def test_a_network_whose_places_have_two_coordinates(tmp_path):
     """Oracle: the unchanged file, which lifts."""
-    path, image = lifting_network(tmp_path / "lifter.onnx"), np.zeros((2, 1, len(POINTS), 2))
+    path, image = lifting_network(tmp_path / "lifter.onnx"), np.zeros((2, len(POINTS), 2))
     assert Lifter(path).lift(image)[0].shape == (2, len(POINTS), 3)
     model = onnx.load(str(path))
     model.graph.node[-1].CopyFrom(onnx.helper.make_node("Identity", ["own"], ["xyz"]))  # x and y alone

@@ -80,8 +80,9 @@ def test_lenses_must_be_said(recorded):
 
 def test_a_file_that_is_there_stays(recorded):
     folder, lenses, _ = recorded
-    before = lenses.read_bytes()
-    done = call(folder, "--intrinsics", lenses, "--out", lenses)
+    there = folder / "there.toml"
+    there.write_text("mine")
+    done = call(folder, "--intrinsics", lenses, "--out", there)
     assert done.exit_code == 2
     assert "exists already" in done.stderr
-    assert lenses.read_bytes() == before
+    assert there.read_text() == "mine"

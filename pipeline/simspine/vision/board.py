@@ -74,15 +74,6 @@ class Board:
         return f"{kind} of {self.columns}x{self.rows} squares"
 
 
-def check_ordered(board: Board, cameras: int) -> None:
-    """`InputError` for several cameras and a board whose corners they may order differently."""
-    if board.half_turn and cameras > 1:
-        raise InputError(
-            f"the {board} looks the same after half a turn, so cameras may order its corners differently. Use a board "
-            "with one even and one odd number of squares, or a ChArUco board; --lenses-only takes any board."
-        )
-
-
 def find_board(board: Board, image: np.ndarray) -> np.ndarray:
     """Pixels (corners, 2) of the board's corners in an image (h, w, 3) uint8 BGR, or (h, w); NaN where not seen.
 

@@ -13,7 +13,7 @@ from simspine.io.atomic import atomic_path
 from simspine.io.calibration import read_calibration, write_calibration
 from simspine.io.image_streams import Stills, open_recording
 from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised, match_cameras_to_views
-from simspine.vision.board import Board, check_ordered, checkerboard_in, find_board, opencv_board
+from simspine.vision.board import Board, checkerboard_in, find_board, opencv_board
 from simspine.vision.board_bundle import BoardViews
 from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards, calibrate_lenses
 from simspine.workflow.camera_files import print_table, write_figures
@@ -46,8 +46,6 @@ def calibrate_by_board(
     """Write the calibration that recordings of a board give, and print how exact it is; on errors write nothing."""
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out.")
-    if not request.lenses_only:
-        check_ordered(request.board, len(paths))
     recordings = _open_recordings(paths, request)
     known = None
     if request.intrinsics is not None:
