@@ -323,7 +323,7 @@ def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoin
     return Keypoints(names, rate, xy, confidence)
 
 
-KEPT_IMAGES = 500  # in memory
+KEPT_IMAGES = 128  # in memory: some 80 MB of full HD, 300 MB of 4K
 
 
 class Images:
