@@ -2,9 +2,9 @@
 
 import hashlib
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -323,7 +323,7 @@ def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoin
     return Keypoints(names, rate, xy, confidence)
 
 
-KEPT_IMAGES = 128  # in memory: some 80 MB of full HD, 300 MB of 4K
+KEPT_BYTES = 256 << 20  # of images in memory
 
 
 class Images:
@@ -333,8 +333,10 @@ class Images:
         self._recording = recording
         self._decoders = [ImagesInAnyOrder(source) for source in recording.sources]
         self._locks = [threading.Lock() for _ in recording.sources]
-        self._encoded = lru_cache(KEPT_IMAGES)(self._decode)
+        self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._size = 0
         self._closed = False
+        self._guard = threading.Lock()
 
     def jpeg(self, frame: int, view: int) -> bytes:
         """An image of the recording; `InputError` where there is no such frame or view, or it cannot be decoded."""
@@ -343,13 +345,17 @@ class Images:
             raise InputError(
                 f"no frame {frame} in view {view}: there are {rows.shape[0]} frames, {rows.shape[1]} views."
             )
-        return self._encoded(int(rows[frame, view]), view)
-
-    def _decode(self, row: int, view: int) -> bytes:
+        key = int(rows[frame, view]), view
+        with self._guard:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
         with self._locks[view]:
             if self._closed:
                 raise InputError("the recording is closed: the program is about to end.")
-            return encode_jpeg(self._decoders[view].at(row))
+            encoded = encode_jpeg(self._decoders[view].at(key[0]))
+        self._keep(key, encoded)
+        return encoded
 
     def close(self) -> None:
         """Let go of the videos, each when the image that is being decoded is done; later requests are refused."""
@@ -357,3 +363,11 @@ class Images:
             with lock:
                 self._closed = True
                 decoder.close()
+
+    def _keep(self, key: tuple[int, int], encoded: bytes) -> None:
+        with self._guard:
+            if key not in self._kept:
+                self._kept[key] = encoded
+                self._size += len(encoded)
+            while self._size > KEPT_BYTES and len(self._kept) > 1:
+                self._size -= len(self._kept.popitem(last=False)[1])
