@@ -12,15 +12,15 @@ POINTS = ("Hip", "LHip", "RHip", "Neck", "LShoulder")
 
 def card(**changes) -> LifterCard:
     """Of a lifter of five points that looks at those of hips and shoulder."""
-    told = {"method": "simple", "points": POINTS, "seen": ("LHip", "RHip", "LShoulder")}
-    told |= {"trained_on": "nobody", "data": "0" * 64}
-    return LifterCard(**{**told, **changes})
+    entries = {"method": "simple", "points": POINTS, "seen": ("LHip", "RHip", "LShoulder")}
+    entries |= {"trained_on": "nobody", "data": "0" * 64}
+    return LifterCard(**{**entries, **changes})
 
 
-def lifting_network(path, told: LifterCard | None = None, properties=None):
+def lifting_network(path, own_card: LifterCard | None = None, properties=None):
     """x and y: as they come in; z: twice x; 0 = missing. properties: in place of the card, as they are."""
-    told = told or card()
-    points = len(told.points)
+    own_card = own_card or card()
+    points = len(own_card.points)
     constants = [
         helper.make_tensor(name, TensorProto.INT64, shape, [value])
         for name, shape, value in (("last", [1], 2), ("zero", [], 0))
@@ -44,7 +44,7 @@ def lifting_network(path, told: LifterCard | None = None, properties=None):
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {CARD_KEY: told.model_dump_json()} if properties is None else properties)
+    helper.set_model_props(model, {CARD_KEY: own_card.model_dump_json()} if properties is None else properties)
     onnx.save(model, str(path))
     return path
 

@@ -116,9 +116,9 @@ def test_a_fit_that_ran_out_of_steps_is_a_finding(fitted):
     for left in (1e-9, 0.04):
         cut = replace(sized, person=replace(sized.person, unconverged_cost=left))
         found = check_solved_trial(cut, result, spine, markers).findings
-        told = [finding.message for finding in found if finding.code == "person_fit"]
-        assert len(told) == (left > 0.01)
-        assert all("0.2 of their standard deviations" in message for message in told)
+        messages = [finding.message for finding in found if finding.code == "person_fit"]
+        assert len(messages) == (left > 0.01)
+        assert all("0.2 of their standard deviations" in message for message in messages)
 
 
 def test_places_leave_out_only_what_the_prior_carries(fitted):

@@ -172,24 +172,30 @@ def demo() -> dict[str, np.ndarray]:
     return reconstruction_arrays(ss.reconstruct(keypoints, cameras, options=options))
 
 
+STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
+
+
+def virtual_settings(capture: Path, results: Path) -> dict:
+    """Settings of a small virtual capture in a folder, and of its results."""
+    return {
+        "name": "virtual",
+        "results": str(results),
+        "virtual": {"subjects": 1, "actions": ["Walking_1"], "frames": 60, "detections": "finetuned", "seed": 3},
+        "capture": {"human36m": str(capture), "detections": str(capture / "detections")},
+        "detection": {"detector": "import"},
+        "body": {"markers": "centres"},
+    }
+
+
 def virtual() -> dict[str, np.ndarray]:
     """A small virtual capture through all stages of the command line: its data set, truth and summary."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        capture, config = folder / "capture", folder / "config.json"  # JSON is YAML
-        settings = {
-            "name": "virtual",
-            "results": str(folder / "results"),
-            "virtual": {"subjects": 1, "actions": ["Walking_1"], "frames": 60, "detections": "finetuned", "seed": 3},
-            "capture": {"human36m": str(capture), "detections": str(capture / "detections")},
-            "detection": {"detector": "import"},
-            "body": {"markers": "centres"},
-        }
-        config.write_text(json.dumps(settings))
-        stages = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
-        for words in (("capture", "virtual"), *((stage,) for stage in stages)):
+        capture, results, config = folder / "capture", folder / "results", folder / "config.json"  # JSON is YAML
+        config.write_text(json.dumps(virtual_settings(capture, results)))
+        for words in (("capture", "virtual"), *((stage,) for stage in STAGES)):
             command(*words, "--config", str(config))
-        return virtual_arrays(capture, folder / "results")
+        return virtual_arrays(capture, results)
 
 
 def virtual_arrays(capture: Path, results: Path) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from kernels import GENERIC, SETS, variables
 from promise import SAME_M, SAME_RAD, SAME_SHARE
-from reference import differences, stored, too_large, virtual_arrays
+from reference import STAGES, differences, stored, too_large, virtual_arrays, virtual_settings
 
 from simspine.core.types import Keypoints
 from simspine.io.calibration import read_calibration
@@ -23,7 +23,6 @@ from simspine.workflow.up_to_date import RunPaths
 
 ROOT = Path(__file__).parents[2]
 DEMO_FRAMES = 20
-STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
 FEATURES = """
 import json, numba, numpy, scipy.linalg, threadpoolctl
 from numpy._core._multiarray_umath import __cpu_features__ as able
@@ -73,16 +72,8 @@ def test_a_set_is_in_force(name):
 
 
 def virtual(place: Path) -> dict:
-    """Settings of a small virtual capture in a folder, which is a case of the reference results."""
-    capture = place / "capture"
-    return {
-        "name": "virtual",
-        "results": str(place / "virtual"),
-        "virtual": {"subjects": 1, "actions": ["Walking_1"], "frames": 60, "detections": "finetuned", "seed": 3},
-        "capture": {"human36m": str(capture), "detections": str(capture / "detections")},
-        "detection": {"detector": "import"},
-        "body": {"markers": "centres"},
-    }
+    """Settings of the virtual capture that is a case of the reference results, in a folder."""
+    return virtual_settings(place / "capture", place / "virtual")
 
 
 def commands_of(settings: dict, file: Path, commands: Iterable[str], rounds: int = 5) -> list[list]:
