@@ -210,11 +210,13 @@ def test_a_restart_has_the_same_port_and_another_token(recording):
 
 
 def test_a_port_that_others_have_taken_is_no_hindrance(served):
-    second = AnnotationServer(served.session)
+    """The page has its images with another port as well."""
+    second = Served(served.session.recording, annotator=served.session.annotator)
     try:
-        assert second.server_port != served.server.server_port
+        assert second.server.server_port != served.server.server_port
+        assert ask(second, "image/0/0.jpg")[0] == 200
     finally:
-        second.socket.close()
+        second.stop()
 
 
 def test_what_a_browser_is_started_with_works_once(served):

@@ -5,11 +5,13 @@ server's (DNS rebinding) or whose Origin is another page's is refused, so that n
 or write.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
 import re
 import secrets
+import socket
 import sys
 import threading
 import time
@@ -166,6 +168,10 @@ class Session:
             self._tally(np.unique([edit.frame for edit in edits]).astype(int))
         return self.progress()
 
+    def close(self) -> None:
+        """Let go of the recording's videos; images are refused from then on."""
+        self.images.close()
+
     def progress(self) -> dict[str, Any]:
         """How far the work is: counts by status, frames of the batch, which are done and begun."""
         with self._lock:
@@ -231,10 +237,11 @@ class AnnotationServer(ThreadingHTTPServer):
     """Serves one session. port: 0 for the journal's own, which a restart has again: what the browser keeps of decisions
     that were not sent belongs to the port. Where that is taken, any that is free."""
 
-    daemon_threads = True
+    daemon_threads = False  # an interpreter that ends under a thread that decodes crashes: `server_close` waits for it
 
     def __init__(self, session: Session, port: int = 0):
         self.session = session
+        self._connections: set[socket.socket] = set()
         self.token = secrets.token_urlsafe(24)
         self.tickets = {secrets.token_urlsafe(24): True}
         journal = hashlib.sha256(session.project()["file"].encode("utf-8", "surrogateescape")).digest()
@@ -262,9 +269,21 @@ class AnnotationServer(ThreadingHTTPServer):
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        request, address = super().get_request()
+        self._connections.add(request)
+        return request, address
+
+    def close_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().close_request(request)
+
     def server_close(self) -> None:
+        """End connections, which browsers keep open, and wait for answers that are being given."""
+        for connection in tuple(self._connections):
+            with contextlib.suppress(OSError):  # closed by its own thread meanwhile
+                connection.shutdown(socket.SHUT_RD)
         super().server_close()
-        self.session.images.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

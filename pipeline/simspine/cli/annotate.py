@@ -119,6 +119,7 @@ def annotate_command(target, annotator, port, batch, again, opened):
             click.echo("stopped; everything is saved.", err=True)
         finally:
             server.server_close()
+            server.session.close()
 
 
 @click.group("annotations")
