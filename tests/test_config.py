@@ -182,7 +182,7 @@ def test_a_marker_set_is_no_way_to_other_files(name):
         (("detection", "model"), "medum", "detection.model: SpinePose's weights 'medum': no such file"),
         (("detection", "person"), "larget", "detection.person: unknown choice 'larget'. Did you mean 'largest'?"),
         (("merge", "correspondence"), "human36", "merge.correspondence: unknown table of correspondences 'human36'"),
-        (("ik", "engine"), "frame", "ik.engine: Input should be 'trajectory', 'frames' or 'opensim' (found 'frame')."),
+        (("ik", "engine"), "frame", "ik.engine: Input should be 'trajectory' or 'frames' (found 'frame')."),
     ],
 )
 def test_a_misspelt_value_is_refused_with_the_nearest_one(tmp_path, path, value, words):

@@ -15,6 +15,7 @@ from benchmarks.agreement.nearest_minimum import nearest_minimum
 from benchmarks.agreement.observability import ObservedCoordinates, observability, slope_left
 from benchmarks.agreement.opensim_tool import ToolResult
 from tools.bench.figures import Metric
+from tools.bench.opensim_engine import solve_with_opensim
 
 from simspine.anatomy.body import follow_couplers
 from simspine.core.geometry import wrap_angles
@@ -129,7 +130,7 @@ def restarted(case: Case, frames: Sequence[int], accuracy: float = 1e-6) -> np.n
     ratio = []
     for t in frames:
         one, start = case.markers.with_(xyz=case.markers.xyz[t : t + 1]), found.motion.values[t]
-        theirs = frame_engine.solve_with_opensim(case.body, one, weights[:1], tasks, accuracy, start=start)
+        theirs = solve_with_opensim(case.body, one, weights[:1], tasks, accuracy, start=start)
         ratio.append(theirs.cost[0] / found.cost[t])
     return np.array(ratio)
 

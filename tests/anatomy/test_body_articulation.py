@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from tools.bench.opensim_engine import set_coordinates, solve_with_opensim
 from tools.split_models import split_mass
 
 from simspine.anatomy import osim
@@ -24,7 +25,6 @@ from simspine.anatomy.vertebrae import forced_by_model, spine_kinematics, verteb
 from simspine.core.errors import InputError
 from simspine.core.settings import models_folder
 from simspine.core.types import Motion
-from simspine.estimation.frame_engine import solve_with_opensim
 
 VERTEBRAE = [f"T{i}" for i in range(12, 0, -1)] + [f"C{i}" for i in range(7, 0, -1)]
 
@@ -113,7 +113,7 @@ def test_kinematics_are_opensims(articulated):
     model = osim.load_opensim_model(articulated.osim)
     state = model.initSystem()
     for t in range(motion.frames):
-        osim.set_coordinates(list(model.getCoordinateSet()), values[t].tolist(), state)
+        set_coordinates(list(model.getCoordinateSet()), values[t].tolist(), state)
         model.realizePosition(state)
         for body in model.getBodySet():
             there = body.getTransformInGround(state)

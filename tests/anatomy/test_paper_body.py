@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import yaml
+from tools.bench.opensim_engine import set_coordinates
 
 from simspine import fit_trials
 from simspine.anatomy import osim
@@ -69,7 +70,7 @@ def test_kinematics_are_opensims(paper):
     free = [coordinate for coordinate in model.getCoordinateSet() if not coordinate.getLocked(state)]
     for t in range(motion.frames):
         there = [values[t, c.index(coordinate.getName())] for coordinate in free]
-        osim.set_coordinates(free, there, state)
+        set_coordinates(free, there, state)
         model.realizePosition(state)
         for body in model.getBodySet():
             place = body.getTransformInGround(state).p().to_numpy()

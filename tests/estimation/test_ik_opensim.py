@@ -1,11 +1,12 @@
-"""The reference engine against OpenSim's own tool, and on hard input."""
+"""The solver of `tools.bench.opensim_engine` against OpenSim's own tool, and on hard input."""
 
 import numpy as np
 import pytest
 from benchmarks.agreement.opensim_tool import run_tool
+from tools.bench import opensim_engine
+from tools.bench.opensim_engine import solve_with_opensim
 
 from simspine.anatomy.body import follow_couplers, forward_kinematics
-from simspine.estimation.frame_engine import solve_with_opensim
 from simspine.estimation.result import StartPose
 
 TASKS = {"L5_S1_Flex_Ext": (0.0, 0.1)}
@@ -87,17 +88,15 @@ def test_missing_markers_and_frames(release, walk, seen):
 
 
 def test_a_failing_frame_costs_itself_only(release, walk, seen, monkeypatch):
-    from simspine.estimation import frame_engine
-
     markers = seen(walk(frames=4))
-    original = frame_engine._Engine.attempt
+    original = opensim_engine._Engine.attempt
 
     def attempt(self, t, start=None):
         if t == 1 or (t == 2 and start is None):
             return None, "OpenSim: track() attempt failed."
         return original(self, t, start)
 
-    monkeypatch.setattr(frame_engine._Engine, "attempt", attempt)
+    monkeypatch.setattr(opensim_engine._Engine, "attempt", attempt)
     result = solve_with_opensim(release, markers, np.ones(markers.xyz.shape[:2]))
     np.testing.assert_array_equal(result.converged, [True, False, True, True])
     assert "attempt failed" in result.reason[1]

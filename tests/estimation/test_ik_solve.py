@@ -82,12 +82,12 @@ def test_bad_weights(release, markers, weights, telling):
 
 @pytest.mark.parametrize("term", ["smoothness", "prior"])
 def test_terms_the_engine_does_not_have(release, markers, term):
-    with pytest.raises(InputError, match=f"'opensim'.*no term for {term}"):
-        inverse_kinematics(release, markers, **{term: object()}, solver=Solver(engine="opensim"))
+    with pytest.raises(InputError, match=f"'frames'.*no term for {term}"):
+        inverse_kinematics(release, markers, **{term: object()}, solver=Solver(engine="frames"))
 
 
 def test_unknown_engine_and_coordinate(release, markers):
-    with pytest.raises(InputError, match="unknown engine 'opensin'"):
-        inverse_kinematics(release, markers, solver=Solver(engine="opensin"))
+    with pytest.raises(InputError, match="unknown engine 'frame'"):
+        inverse_kinematics(release, markers, solver=Solver(engine="frame"))
     with pytest.raises(InputError, match="Did you mean 'L5_S1_Flex_Ext'"):
         inverse_kinematics(release, markers, solver=Solver(coordinate_tasks={"L5_S1_Flex": (0.0, 0.1)}))

@@ -558,7 +558,7 @@ def test_lasting_errors_are_as_wide_as_a_single_frame_at_most(release, moving):
         (MarkerErrors, {"sd": 0.0}, "MarkerErrors.sd is 0"),
         (MarkerErrors, {"loss_threshold_sd": np.nan}, "MarkerErrors.loss_threshold_sd is nan"),
         (MarkerErrors, {"correlation_time": -1.0}, "expected 0 or more"),
-        (Solver, {"engine": "opensin"}, "Did you mean 'opensim'"),
+        (Solver, {"engine": "frame"}, "Did you mean 'frames'"),
         (Solver, {"tolerance": 0.0}, "tolerance is 0"),
         (Solver, {"starts": 6}, "starts is 6"),
     ],

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tools.bench.opensim_engine import set_coordinates
 
 from simspine.anatomy import osim
 from simspine.anatomy.body import Body, body_poses, forward_kinematics, neutral_motion, neutral_poses
@@ -111,7 +112,7 @@ def test_opensim_places_the_markers_alike(truth):
     model = osim.load_opensim_model(body.osim)
     state = model.initSystem()
     for t in range(motion.frames):
-        osim.set_coordinates(list(model.getCoordinateSet()), motion.values[t].tolist(), state)
+        set_coordinates(list(model.getCoordinateSet()), motion.values[t].tolist(), state)
         model.realizePosition(state)
         there = [marker.getLocationInGround(state).to_numpy() for marker in model.getMarkerSet()]
         np.testing.assert_allclose(markers.xyz[t], there, atol=1e-10)

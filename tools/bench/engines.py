@@ -1,6 +1,6 @@
 """Speed and quality of the engines of inverse kinematics, and of triangulation: `simspine bench ik|triangulation`.
 
-`bench ik` runs OpenSim's InverseKinematicsSolver (as the engine 'opensim' has it, with the Tool's default accuracy,
+`bench ik` runs OpenSim's InverseKinematicsSolver (`tools.bench.opensim_engine`, with the Tool's default accuracy,
 1e-5) and ours on the same body and markers. Speeds are frames per second of processor time on one thread, so that other
 programs matter less; memory is the highest resident size of a process of its own.
 
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from tools.bench.figures import Metric
+from tools.bench.opensim_engine import solve_with_opensim
 
 from simspine.anatomy.body import Body, follow_couplers, forward_kinematics
 from simspine.anatomy.osim import opensim_api
@@ -138,7 +139,7 @@ def measure_ik(size: TrialSize, say: Callable[[str], None] = lambda _: None) -> 
 
     say(f"OpenSim, {size.opensim} frames")
     few = markers.with_(xyz=markers.xyz[: size.opensim])
-    opensim, by_opensim = frames_per_second(lambda: inverse_kinematics(body, few, solver=Solver(engine="opensim")), 1)
+    opensim, by_opensim = frames_per_second(lambda: solve_with_opensim(body, few, np.ones(few.xyz.shape[:2])), 1)
     say(f"ours, {size.ours} frames")
     plain, by_frames = frames_per_second(lambda: inverse_kinematics(body, markers))
     smooth, _ = frames_per_second(lambda: by_trajectory(uncertainty=False))

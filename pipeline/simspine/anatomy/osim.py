@@ -5,7 +5,7 @@ The one module that imports `opensim`. It goes through OpenSim's API, so that ev
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -72,19 +72,6 @@ def scale_opensim_model(model, factors: Mapping[str, float], mass: float) -> boo
         scale.setApply(True)
         scales.cloneAndAppend(scale)
     return model.scale(model.getWorkingState(), scales, True, float(mass))
-
-
-def set_coordinates(coordinates: Sequence, row: Sequence[float], state) -> None:
-    """Set `opensim.Coordinate`s to values (rad, m) without enforcing constraints; locked ones too."""
-    for coordinate, value in zip(coordinates, row, strict=True):
-        if coordinate.getLocked(state):
-            if value == coordinate.getDefaultValue():
-                continue
-            raise InputError(
-                f"the coordinate {coordinate.getName()!r} is locked at {coordinate.getDefaultValue():g} in the model, "
-                f"but the motion has {value:g}. Unlock it in the model or leave it out of the motion."
-            )
-        coordinate.setValue(state, value, False)
 
 
 # Axes of joints that are special cases of the general one: three rotations, then three translations.

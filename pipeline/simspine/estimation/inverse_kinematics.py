@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -84,10 +83,8 @@ def inverse_kinematics(
     if engine != "trajectory":
         from simspine.estimation import frame_engine
 
-        how: dict[str, Any] = {"coordinate_tasks": solver.coordinate_tasks, "min_markers": solver.min_markers}
-        if engine == "opensim":
-            return frame_engine.solve_with_opensim(body, turned, w, accuracy=tolerance, **how)
-        return frame_engine.solve_frames(body, turned, w, tolerance=tolerance, **how)
+        tasks, least = solver.coordinate_tasks, solver.min_markers
+        return frame_engine.solve_frames(body, turned, w, tasks, tolerance=tolerance, min_markers=least)
     if not (((w > 0) & markers.present).sum(1) >= solver.min_markers).any():
         raise InputError(f"no frame has {solver.min_markers} markers or more; nothing to solve.")
     from simspine.estimation import trajectory_engine

@@ -28,8 +28,8 @@ class RegionOffset(Section):
 class KinematicsOptions(Section):
     """Markers → joint angles."""
 
-    engine: Literal["trajectory", "frames", "opensim"] = "trajectory"
-    """trajectory: the whole trial at once, with standard deviations. frames: each by itself. opensim: its own tool."""
+    engine: Literal["trajectory", "frames"] = "trajectory"
+    """trajectory: the whole trial at once, with standard deviations. frames: each by itself, as OpenSim's tool."""
     accuracy: float | None = Field(None, gt=0, lt=1e-1)
     """Relative decrease of the cost at which to stop; by engine if left out."""
     weights: dict[str, float] = Field(default_factory=dict)

@@ -25,7 +25,7 @@ from simspine.core.types import Markers, Motion
 # How an inverse-kinematics problem is solved (`Solver`), and its result (`Result`).
 
 
-DEFAULT_TOLERANCES = {"frames": 1e-5, "trajectory": 5e-5, "opensim": 1e-5}  # by engine
+DEFAULT_TOLERANCES = {"frames": 1e-5, "trajectory": 5e-5}  # by engine
 MAX_STARTING_PATHS = 5  # rough paths that the trajectory engine may begin from, at the most
 
 
@@ -36,10 +36,10 @@ class Solver(Unchanging):
     Attributes
     ----------
     engine : str, optional
-        'trajectory' (the whole trial at once), 'frames' (each by itself: OpenSim's objective) or 'opensim' (its own
-        solver, for reference); 'frames' by default where there is neither smoothness nor prior.
+        'trajectory' (the whole trial at once) or 'frames' (each by itself: OpenSim's objective); 'frames' by default
+        where there is neither smoothness nor prior.
     tolerance : float, optional
-        Relative decrease of the cost at which to stop, 1e-5 by default (trajectory: 5e-5); OpenSim's `accuracy`.
+        Relative decrease of the cost at which to stop, 1e-5 by default (trajectory: 5e-5).
     min_markers : int
         Frames with fewer are not solved and say so (trajectory: carried by the frames around).
     coordinate_tasks : {coordinate: (target, weight)}

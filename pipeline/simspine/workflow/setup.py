@@ -114,7 +114,7 @@ def _recorded_trials(config: Config, captured: bool) -> list[tuple[str, str, Tri
 
 
 REQUIRED_MODULES = {
-    "opensim": "reference engine, models",
+    "opensim": "models",
     "ai-edge-litert": "BlazePose detector",
     "opencv-python-headless": "video",
     "snakemake": "workflow",
