@@ -229,16 +229,6 @@ def test_doctor_looks_at_every_trial_before_it_gives_up(copied):
     assert done.output.count("fault  ") == 2
 
 
-def test_bands_that_cannot_be_read_are_named_before_the_work(copied):
-    trial = next(iter(read_config(copied.file).trials("S01")))
-    text = f"\nreport: {{events: {{S01/{trial}: {{right: [0.1, 0.2]}}}}, bands: no-such.csv}}\n"
-    copied.file.write_text(copied.file.read_text() + text)
-    for command, code in (("doctor", 1), ("run", 2)):
-        done = call(command, copied.file)
-        assert done.exit_code == code, done.output
-        assert "table of bands no-such.csv does not exist" in done.output
-
-
 def test_contacts_outside_the_trial_are_named_before_the_work(copied):
     config = read_config(copied.file)
     trial = next(iter(config.trials("S01")))

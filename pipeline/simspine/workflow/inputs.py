@@ -9,11 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simspine.anatomy.clinical import compute_clinical_angles
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder, read_yaml
 from simspine.core.types import Camera, Markers
-from simspine.io.band_table import read_bands
 from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import load_json, read_bytes
 from simspine.io.video import demo_folder, find_project
@@ -193,10 +191,7 @@ def check_inputs(config: Config) -> None:
 
 
 def check_report(config: Config) -> None:
-    """`InputError` where the report's table of bands cannot be read, or contacts lie outside their trial, before hours
-    of work."""
-    if config.report.bands:
-        read_bands(_existing_path(config.report.bands, "table of bands"), compute_clinical_angles())
+    """`InputError` where contacts of the feet lie outside their trial, before hours of work."""
     for name, contacts in config.report.events.items():
         subject, _, trial = name.partition("/")
         length = _trial_length(config.subject(subject).trials[trial], subject, config)
