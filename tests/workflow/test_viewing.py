@@ -94,18 +94,6 @@ def test_overlay_without_videos_is_drawn_on_a_plain_ground(finished, tmp_path):
     assert run("overlay", "--config", finished.file, "--camera", "cam9", "--out", out).exit_code == 2
 
 
-def test_overlay_shows_bones_where_the_body_is(finished, tmp_path):
-    from simspine.io.video import open_video
-
-    out = tmp_path / "bones.avi"
-    arguments = ("overlay", "--config", finished.file, "--camera", "cam02", "--quiet", "--out")
-    done = run(*arguments, out, "--show", "bones")
-    assert done.exit_code == 0, done.output
-    image = next(iter(open_video(out))).astype(int)
-    bones = (image.min(-1) > 120) & (np.ptp(image, axis=-1) < 60)
-    assert bones.mean() > 0.002
-
-
 def test_overlay_shows_the_points_where_no_body_was_fitted(copied, tmp_path):
     """As after a refusal of scale. Every point seen is on its image, in the colour of its side."""
     from simspine.io.video import open_video
@@ -133,9 +121,6 @@ def test_overlay_shows_the_points_where_no_body_was_fitted(copied, tmp_path):
         assert 0 < x < width
         assert 0 < y < height
         assert np.abs(image[y - 6 : y + 7, x - 6 : x + 7] - ground).max() > 80, name
-    refused = run(*arguments, out, "--show", "bones")
-    assert refused.exit_code == 2
-    assert "no body was fitted yet" in refused.output
 
 
 def test_overlay_lies_on_the_videos(filmed, tmp_path):

@@ -176,10 +176,9 @@ def compare_command(before, after, subject, trial, out):
 @first_trial_options
 @click.option("--camera", help="One camera in full size; all of them side by side if left out.")
 @click.option("--out", required=True, type=FILE_PATH, help="Video to write (.webm, .mp4; .avi: quick).")
-@click.option("--show", type=click.Choice(["lines", "bones"]), default="lines", show_default=True)
 @quiet_option
-def overlay_command(config, subject, trial, camera, out, show, quiet):
-    """Draw the body on a trial's videos: lines and the spine, or bones."""
+def overlay_command(config, subject, trial, camera, out, quiet):
+    """Draw the body on a trial's videos: lines and the spine."""
     from simspine.workflow.views import write_overlay_of_trial
 
-    click.echo(write_overlay_of_trial(config, out, subject, trial=trial, camera=camera, show=show, quiet=quiet))
+    click.echo(write_overlay_of_trial(config, out, subject, trial=trial, camera=camera, quiet=quiet))

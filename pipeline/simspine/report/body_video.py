@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +21,9 @@ from simspine.io.video import Video, open_videos
 from simspine.quality.findings import Status
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import canvas
-from simspine.report.bones import bones_and_joints
 from simspine.report.figure_style import STATUS_COLOURS, to_bgr
 from simspine.report.overlay import OverlayLayer, add_inferred_points, draw_overlay, frame_layer, person_box
-from simspine.report.people_pictures import BodySolid, DrawnPerson, bones_solid, draw_people, with_legend
+from simspine.report.people_pictures import DrawnPerson, draw_people, with_legend
 from simspine.report.scene import Film
 from simspine.vision.blazepose import quiet_stderr
 
@@ -106,7 +104,7 @@ def _even_size(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
 
 
-# The body drawn on a trial's videos, frame by frame: as lines with its spine, or as bones.
+# The body drawn on a trial's videos, frame by frame: lines and its spine.
 
 
 OVERLAY_TILE_PX = 540  # px: height of a camera's picture next to others
@@ -114,15 +112,13 @@ ImageBox = bool | tuple[int, ...]  # what of an image is shown, as `draw_overlay
 
 
 def write_overlay_video(
-    trial: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None], show: str = "lines"
+    trial: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None]
 ) -> None:
     """Write a video (.webm, .mp4 or .avi): detections and the fitted body on the images of some views (numbers).
 
     One view in full size; several side by side, cut to where the person is during the trial. Trials without videos are
-    drawn on a plain ground. progress: called with (frames done, frames in all). show: 'lines' or 'bones'. Raises
-    `InputError` for a body without bones where these are to be shown.
+    drawn on a plain ground. progress: called with (frames done, frames in all).
     """
-    solid = None if show == "lines" else bones_solid(bones_and_joints(trial.body.osim)[0], trial.shown_poses())
     alone = len(views) == 1
     height = trial.cameras[views[0]].size[1] if alone else OVERLAY_TILE_PX
     rooms = {v: person_crop_box(trial.cameras[v], trial.model_points) for v in views}
@@ -136,8 +132,8 @@ def write_overlay_video(
     with video_writer(out, trial.spine.rate) as video:
         for frame, images in enumerate(pictures):
             by_view = dict(zip(views, images, strict=True))
-            drawn = camera_grid_picture(trial, frame, by_view, height=height, boxes=boxes, solid=solid)
-            strip = _legend_strip(trial, drawn.shape[1], show) if strip is None else strip
+            drawn = camera_grid_picture(trial, frame, by_view, height=height, boxes=boxes)
+            strip = _legend_strip(trial, drawn.shape[1]) if strip is None else strip
             video.add(np.vstack([drawn, strip]))
             progress(frame + 1, frames)
 
@@ -187,12 +183,8 @@ def camera_grid_picture(
     images: Mapping[int, np.ndarray],
     height: int,
     boxes: Mapping[int, ImageBox],
-    solid: BodySolid | None = None,
 ) -> np.ndarray:
-    """One frame, (height, width, 3) BGR: the views {number: image} in a grid. boxes: {number: what is shown}.
-
-    solid: the body's bones, drawn in place of lines.
-    """
+    """One frame, (height, width, 3) BGR: the views {number: image} in a grid. boxes: {number: what is shown}."""
     verdict, note = trial.verdict, ""
     if verdict is not None and verdict.status[frame] is not Status.KEPT:
         note = f" · {verdict.status[frame]}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
@@ -200,9 +192,6 @@ def camera_grid_picture(
     for view, image in images.items():
         text = f"{trial.cameras[view].name} · {trial.spine.time[frame]:.2f} s · frame {frame}{note}"
         layer = layer_of_image(trial, shown, frame, view)
-        if solid is not None:
-            image, layer = image.copy(), _seen_only(layer)
-            solid.draw(image, trial.cameras[view], frame)
         cells.append(draw_overlay(image, layer, text, height=height, crop=boxes[view]))
         if trial.rejected[frame]:
             assert verdict is not None  # a frame was rejected
@@ -218,12 +207,6 @@ def _grid(cells: list[np.ndarray]) -> np.ndarray:
     cells = [canvas.fit_into(cell, (width, tall)) for cell in cells]
     columns = max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * width), 9 / (-(-len(cells) // n) * tall)))
     return canvas.picture_grid([cells[i : i + columns] for i in range(0, len(cells), columns)], 4)
-
-
-def _seen_only(layer: OverlayLayer) -> OverlayLayer:
-    """What was detected: lines and inferred points would hide the bones that they stand for."""
-    seen = {name: point for name, point in layer.detected.items() if name not in layer.inferred}
-    return replace(layer, detected=seen, model={})
 
 
 def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:
@@ -259,14 +242,14 @@ def person_crop_box(camera: Camera, model: Markers, aspect: float | None = None)
     return person_box(corners, camera.size, aspect=aspect)
 
 
-def _legend_strip(trial: SolvedTrial, width: int, show: str) -> np.ndarray:
+def _legend_strip(trial: SolvedTrial, width: int) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
     _, report = trial.keypoints_and_triangulation
     shown = shown_in(trial, slice(1))
-    kinds = ["detected"] + ["model", "spine"] * (show == "lines")
+    kinds = ["detected", "model", "spine"]
     kinds += ["skin"] * bool(is_skin_marker(shown.names))
     kinds += ["estimated"] * bool(shown.names_of(Origin.ESTIMATED))
-    kinds += ["inferred"] * bool(show == "lines" and shown.names_of(Origin.INFERRED))
+    kinds += ["inferred"] * bool(shown.names_of(Origin.INFERRED))
     kinds += ["swapped"] * bool(report.swapped.any())
     kinds += ["pruned"] * bool((np.isfinite(report.error_px) & ~report.used).any())
     return canvas.add_legend(np.zeros((0, width, 3), np.uint8), kinds)

@@ -1,4 +1,4 @@
-"""Pictures of people: points and spine drawn on an image, and the bones of a body as a mesh."""
+"""Pictures of people: points and spine drawn on an image."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from simspine.anatomy.skin import surface_normals
 from simspine.core.errors import InputError
-from simspine.core.geometry import frame_rotation, smooth_curve
-from simspine.core.types import Camera
+from simspine.core.geometry import smooth_curve
 from simspine.io.image_streams import require_image
 from simspine.report import canvas
-from simspine.report.bones import Bone
 from simspine.report.canvas import DARK_GROUND, SIDE_COLOURS
 from simspine.report.figure_style import ORANGE, VERMILLION, to_bgr
-from simspine.synthesis.shading import draw_mesh_over
 from simspine.vision.one_camera import FILE_SPINE_INDICES, DetectedPerson
 
 # People drawn on an image of one camera: sides in colours, the spine as a curve, what was not seen hollow.
@@ -230,54 +226,3 @@ class LiveWindow:
         import cv2
 
         cv2.destroyWindow(self._name)
-
-
-# The bones of a body as one mesh, for pictures.
-
-
-BONE_COLOURS = {"bone": (205, 226, 235), "rib": (205, 226, 235), "vertebra": (92, 190, 246)}
-
-
-@dataclass(frozen=True, eq=False)
-class BodySolid:
-    """points: (n, 3) m, each in the frame of its body. body: (n,) the number of that body in `poses`. poses: (frames,
-    bodies, 3, 4), body → world, z up; NaN = not known. triangles: (t, 3). colours: (t, 3) BGR, 0…255.
-    """
-
-    points: np.ndarray
-    body: np.ndarray
-    poses: np.ndarray
-    triangles: np.ndarray
-    colours: np.ndarray
-
-    def at(self, frame: int) -> np.ndarray:
-        """(n, 3) m, z up: where the points are in a frame; NaN where that is not known."""
-        pose = self.poses[frame, self.body]
-        return np.einsum("nij,nj->ni", pose[..., :3], self.points) + pose[..., 3]
-
-    def draw(self, picture: np.ndarray, camera: Camera, frame: int) -> None:
-        """Draw a frame into a camera's picture (height, width, 3) uint8, BGR. Parts that are not known are left out."""
-        points = self.at(frame)
-        normals = surface_normals(points, self.triangles)
-        draw_mesh_over(picture, camera, points, normals, triangles=self.triangles, colours=self.colours)
-
-
-def bones_solid(bones: Sequence[Bone], poses: Mapping[str, np.ndarray]) -> BodySolid:
-    """The bones of the bodies whose poses are known: {body: (frames, 4, 4)}, y up.
-
-    Raises `InputError` where there are none.
-    """
-    shown = [bone for bone in bones if bone.body in poses]
-    if not shown:
-        raise InputError("the result holds no bones of a body: its model is missing, or names no mesh that is there.")
-    bodies = list(dict.fromkeys(bone.body for bone in shown))
-    counts = [len(bone.points) for bone in shown]
-    starts = np.cumsum([0, *counts[:-1]])
-    triangles = [np.asarray(bone.triangles, np.int64) + start for bone, start in zip(shown, starts, strict=True)]
-    return BodySolid(
-        points=np.concatenate([bone.points for bone in shown]),
-        body=np.repeat([bodies.index(bone.body) for bone in shown], counts),
-        poses=frame_rotation("y_up", "z_up") @ np.stack([poses[name][:, :3] for name in bodies], 1),
-        triangles=np.concatenate(triangles),
-        colours=np.concatenate([np.tile(BONE_COLOURS[bone.kind], (len(bone.triangles), 1)) for bone in shown]),
-    )

@@ -241,13 +241,12 @@ def write_overlay_of_trial(
     subject: str | None = None,
     trial: str | None = None,
     camera: str | None = None,
-    show: str = "lines",
     *,
     quiet: bool = False,
 ) -> Path:
     """Write a video of one trial: detections and the fitted body on each image; returns its path.
 
-    out: ends in .webm, .mp4 or .avi. show: the body as lines with its spine, or as bones. camera: one in full size;
+    out: ends in .webm, .mp4 or .avi. camera: one in full size;
     None: all side by side, cut to the person. Without videos the ground is plain; without a body the points are alone.
     """
     context = Context(config, subject or next(iter(config.subjects)), quiet)
@@ -264,10 +263,8 @@ def write_overlay_of_trial(
     views = range(len(names)) if camera is None else [names.index(camera)]
     with context.progress(f"{trial}: overlay") as progress:
         if found is not None:
-            body_video.write_overlay_video(found, out, views, progress=progress, show=show)
+            body_video.write_overlay_video(found, out, views, progress=progress)
             return out
-        if show == "bones":
-            raise InputError(f"{trial}: no body was fitted yet, which --show bones needs; leave it out.")
         seen, timing = stored["keypoints"], timing_in(stored)
         seen = seen.with_(xy=seen.xy[:, list(views)], confidence=seen.confidence[:, list(views)])
         shown = [np.arange(seen.frames) if timing is None else timing.nearest_frames(view) for view in views]
