@@ -13,9 +13,9 @@ from simspine.anatomy.body import forward_kinematics, neutral_motion
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body, read_recipe
-from simspine.core.skeletons import INFERRED_SUFFIX, SPINE_REGIONS, trunk_axes, trunk_part
+from simspine.core.skeletons import INFERRED_SUFFIX, SPINE_REGIONS
 from simspine.core.types import Markers, Motion, Origin
-from simspine.estimation.options import KinematicsOptions, RegionOffset, ScalingOptions
+from simspine.estimation.options import KinematicsOptions, ScalingOptions
 from simspine.estimation.person import Person, personal_prior
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.quality.assess import check_solved_trial
@@ -226,30 +226,6 @@ def test_where_points_beside_the_spine_lie_on_a_person_is_in_their_intervals(rou
         variance = np.einsum("tmii->tmi", found.covariance)
         squares.append(((found.xyz - trial.truth.kinematics.markers.select(beside).xyz) ** 2 / variance).mean())
     assert 0.6 < np.sqrt(np.mean(squares)) < 1.4
-
-
-@pytest.mark.slow
-def test_a_known_systematic_error_of_the_detector_is_subtracted(fitted, off_when_fitted, rounds):
-    """Points 25 mm forward of vertebrae and 15 mm up, as another convention has them. From this person alone most of it
-    is taken for anatomy. With the error known, vertebrae lie where they lie without it."""
-    truth, seen, _ = fitted
-    off, moved = (0.025, 0.015, 0.0), []
-    for markers, trial in zip(seen, truth, strict=True):
-        xyz, axes = np.array(markers.xyz), trunk_axes(trial.points.names, trial.points.xyz)
-        for name in (name for of in SPINE_REGIONS.values() for name in of):
-            xyz[:, markers.index(name)] += axes[trunk_part(name)] @ off
-        moved.append(markers.with_(xyz=xyz))
-    offsets = {region: RegionOffset(mean_m=off, sd_m=0.005) for region in SPINE_REGIONS}
-    known = Options(ik=KinematicsOptions(detector_offsets=offsets))
-    bodies = []
-    for options, count in ((known, 3), (Options(), 2)):
-        rounds(count)
-        bodies.append(body_of_person(moved, "articulated", "centres", options)[0])
-    corrected, plain = bodies
-    assert _vertebrae_off(truth, moved, corrected) < off_when_fitted + 0.004
-    assert _vertebrae_off(truth, moved, plain) > 0.012
-    for region in SPINE_REGIONS:
-        np.testing.assert_allclose(corrected.person.detector_bias[region].offset_m, off, atol=0.008)
 
 
 @pytest.mark.usefixtures("one_round")

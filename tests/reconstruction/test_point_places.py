@@ -7,7 +7,6 @@ from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import read_skin_table
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.recipes import build_body
-from simspine.core.skeletons import SPINE_REGIONS
 from simspine.core.types import Markers, Origin
 from simspine.estimation.person import (
     CENTROID_SD,
@@ -30,10 +29,6 @@ def _places(names=(*SPINE_CHAIN_MARKERS, "LKnee")):
     return point_places_of(Markers(names, 50.0, np.zeros((1, len(names), 3)), origin=origin, frame="y_up"))
 
 
-def _always(sd):
-    return dict.fromkeys(SPINE_REGIONS, sd)
-
-
 def test_points_of_the_spine_are_told_from_limbs():
     places = _places()
     assert places.spine_points == SPINE_CHAIN_MARKERS
@@ -41,13 +36,13 @@ def test_points_of_the_spine_are_told_from_limbs():
     assert (
         len(places.coordinate_names)
         == 3 * len(places.points)
-        == len(places.priors(LASTING_PLACE_SD_M, _always(0.01))) - len(places.region_coordinate_names)
+        == len(places.priors(LASTING_PLACE_SD_M, 0.01)) - len(places.region_coordinate_names)
     )
 
 
 def test_what_is_assumed_of_a_point_adds_up():
     places = _places()
-    priors = {next(iter(prior.combination)): prior.sd for prior in places.priors(0.004, _always(0.01))}
+    priors = {next(iter(prior.combination)): prior.sd for prior in places.priors(0.004, 0.01)}
     assert [priors[f"place of LKnee, {axis}"] for axis in "xyz"] == [0.012] * 3
     point = [priors[f"place of Spine_03, {axis}"] for axis in "xyz"]
     np.testing.assert_allclose(np.square(point), CENTROID_SD**2 + 0.004**2)
@@ -59,7 +54,7 @@ def test_what_a_region_is_always_off_by_is_no_points_own():
     priors make says what each is off by besides."""
     places = _places()
     names = [*places.coordinate_names, *places.region_coordinate_names]
-    S, _, precision, _ = Prior(places.priors(0.004, _always(0.03))).arrays(names, 1.0)
+    S, _, precision, _ = Prior(places.priors(0.004, 0.03)).arrays(names, 1.0)
     covariance = np.linalg.inv((S.T * precision) @ S)
     i, j = (3 * places.points.index(name) for name in ("Spine_01", "Spine_02"))
     assert covariance[i, j] == pytest.approx(0.03**2)  # both are lumbar
@@ -134,7 +129,7 @@ def test_the_place_of_a_marker_on_the_skin_is_the_persons():
     names = ("C7_skin", "T6_skin", "LPSIS_skin", "RPSIS_skin", "LKnee")
     places, table = _places(names), read_skin_table()
     assert places.points == ("LKnee", *names[:-1])
-    priors = places.priors(LASTING_PLACE_SD_M, {})
+    priors = places.priors(LASTING_PLACE_SD_M, 0.0)
     rows, _, precision, _ = Prior(priors).arrays(places.coordinate_names, 1.0)
     covariance = np.linalg.inv(rows.T @ (precision[:, None] * rows))
     sd = {name: np.array(place.sd) for name, place in table.of(names[:-1]).items()}
@@ -157,7 +152,7 @@ def test_neighbouring_markers_on_the_skin_err_alike():
     alike = np.exp(-apart / table.correlation) * sd["T10_skin"] * sd["T12_skin"]
     for others, depth in (((), 0.0), (("LKnee",), table.person_depth_sd**2)):
         places = _places((*skin, *others))
-        rows, _, precision, _ = Prior(places.priors(LASTING_PLACE_SD_M, {})).arrays(places.coordinate_names, 1.0)
+        rows, _, precision, _ = Prior(places.priors(LASTING_PLACE_SD_M, 0.0)).arrays(places.coordinate_names, 1.0)
         covariance = np.linalg.inv(rows.T @ (precision[:, None] * rows))
         t10, t12 = (3 * places.points.index(name) + np.arange(3) for name in ("T10_skin", "T12_skin"))
         np.testing.assert_allclose(np.diag(covariance[t10][:, t12]), alike + np.array([depth, 0.0, 0.0]))

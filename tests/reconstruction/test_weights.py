@@ -7,11 +7,10 @@ from small_project import dance, of_size
 
 from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX
-from simspine.core.errors import InputError
 from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.core.types import Markers, Origin
 from simspine.estimation.observations import NoiseLevels, Observations, PointKind, observe, point_kinds, shared_errors
-from simspine.estimation.options import KinematicsOptions, RegionOffset
+from simspine.estimation.options import KinematicsOptions
 from simspine.reconstruction.reconstruct import fit_trials
 from simspine.reconstruction.stage import Options
 
@@ -64,31 +63,6 @@ def test_detected_points_of_a_region_err_together():
     found = {error.name: error.markers for error in observed(KinematicsOptions(), some).errors.shared_errors}
     assert found == {"cervical": ("Neck", "Neck_02"), "lumbar": ("Hip", "Spine_01")}
     assert shared_errors(some, region_sd=0.0, detector_bias={}) == ()
-
-
-def test_points_err_about_what_their_detector_is_off_by_in_everybody():
-    lumbar = RegionOffset(mean_m=(0.01, 0.02, 0.0), sd_m=0.005)
-    options = KinematicsOptions(detector_offsets={"lumbar": lumbar})
-    names = ("Hip", "Spine_01", "Neck", "Neck_02")
-    some = Markers(names, 50, np.ones((2, 4, 3)), "y_up", origin=(Origin.DETECTED,) * 4)
-    means = {error.name: error.mean for error in observed(options, some).errors.shared_errors}
-    assert means == {"cervical": (0.0, 0.0, 0.0), "lumbar": (0.01, 0.02, 0.0)}
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"detector_offsets": {"lumbar": {"mean_m": [10, 20, 0], "sd_m": 0.005}}}, "expected metres"),
-        ({"detector_offsets": {"lumbar": {"mean_m": [0.01, 0.02], "sd_m": 0.005}}}, "mean_m"),
-        ({"detector_offsets": {"sacral": {"mean_m": [0.0, 0.0, 0.0], "sd_m": 0.005}}}, "'cervical', 'thoracic'"),
-        ({"engine": "frames"}, "need the engine trajectory"),
-        ({"region_sd_m": 0.0}, "region_sd_m above 0"),
-    ],
-)
-def test_offsets_that_cannot_be_are_refused(changes, said):
-    one = {"lumbar": {"mean_m": [0.01, 0.02, 0.0], "sd_m": 0.005}}
-    with pytest.raises(InputError, match=said):
-        KinematicsOptions(**{"detector_offsets": one} | changes)
 
 
 def test_views_that_agree_make_points_surer():

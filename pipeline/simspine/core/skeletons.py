@@ -389,19 +389,16 @@ _LIMB_CHAINS = {
 _FOOT_POINTS = ("BigToe", "SmallToe", "Heel")  # turn with the shank: toes bend too little to matter
 
 
-def trunk_axes(names: Sequence[str], xyz: np.ndarray, least: float = 0.0) -> dict[str, np.ndarray]:
+def trunk_axes(names: Sequence[str], xyz: np.ndarray) -> dict[str, np.ndarray]:
     """{'pelvis', 'thorax', 'head': (frames, 3, 3)}, of those whose landmarks are among the points.
 
-    xyz: (frames, points, 3) m. least: m; NaN in frames in which a part is not as high, or as wide across that.
+    xyz: (frames, points, 3) m.
     """
     at = {name: xyz[:, i] for i, name in enumerate(names)}
     found = {}
     for part, (below, above, left, right) in _TRUNK_FRAMES.items():
         if at.keys() >= {below, above, left, right}:
-            up, across = at[above] - at[below], at[right] - at[left]
-            high = np.linalg.norm(up, axis=-1)
-            flat = (high < least) | (np.linalg.norm(np.cross(up, across), axis=-1) < least * high)
-            found[part] = upright_axes(np.where(flat[:, None], np.nan, up), across)
+            found[part] = upright_axes(at[above] - at[below], at[right] - at[left])
     return found
 
 

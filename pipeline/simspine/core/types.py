@@ -45,8 +45,6 @@ class Origin(StrEnum):
 
 
 FROM_DETECTOR = (Origin.DETECTED, Origin.ESTIMATED)  # what a detector gave in each image, and the fit weighs alike
-# m, that a detector's point may mean another place than it is called after: twice what is published of whole regions.
-MAX_DETECTOR_OFFSET_M = 0.15
 
 
 class ForcedKind(StrEnum):

@@ -8,7 +8,6 @@ some postures of all trials (`simspine.estimation.person_solver`) and what its r
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -64,7 +63,7 @@ from simspine.estimation.noise import (
     seen_shares_by_marker,
 )
 from simspine.estimation.observations import NoiseLevels, detector_error_share, observe
-from simspine.estimation.options import KinematicsOptions, RegionOffset, ScalingOptions
+from simspine.estimation.options import KinematicsOptions, ScalingOptions
 from simspine.estimation.person import (
     LASTING_PLACE_SD_M,
     Displacement,
@@ -297,7 +296,6 @@ def fit_to_person(
             unknowns=unknowns,
             errors=errors,
             bursts=bursts,
-            options=options,
             configured=configured,
         )
     assert fit is not None
@@ -307,7 +305,6 @@ def fit_to_person(
         fit,
         errors,
         trials=len(recordings),
-        options=options,
         noise=_noise_with_fast_errors(noise, recordings, problem, fit=fit, weights=weights),
         coronal_scale=used.coronal_scale,
     )
@@ -348,7 +345,7 @@ def _problem_of_person(
     levels = replace(noise.levels, correlation_s=time)
     places = unknowns.places
     constants = _population_prior(sized.recipe, unknowns.levels, noise.coronal_scale)
-    bias_sd = _detector_bias_sd(places.regions, noise.levels, options.detector_offsets)
+    bias_sd = _detector_bias_sd(noise.levels)
     return PersonProblem(
         body=sized.body,
         observations=[
@@ -381,7 +378,6 @@ def _noise_after_fit(
     unknowns: _PersonUnknowns,
     errors: PlaceErrors,
     bursts: Sequence[np.ndarray],
-    options: KinematicsOptions,
     configured: NoiseLevels,
 ) -> _PersonNoise:
     """The noise that makes what the fit found likeliest."""
@@ -393,7 +389,7 @@ def _noise_after_fit(
         fit,
         configured=configured,
         correlation_s=2 * share * time,
-        squared_bias=_squared_bias_in_all_trials(places.regions, noise.levels, options.detector_offsets, squares),
+        squared_bias=_squared_bias_in_all_trials(noise.levels, squares),
     )
     return _PersonNoise(
         levels=levels,
@@ -420,15 +416,13 @@ def _person_of_fit(
     fit: PersonFit,
     errors: PlaceErrors,
     trials: int,
-    options: KinematicsOptions,
     noise: NoiseLevels,
     coronal_scale: float,
 ) -> Person:
-    """The person's anatomy, standing curve and detector. options: with the systematic detector error."""
+    """The person's anatomy, standing curve and detector."""
     count, curve, regions = len(unknowns.variations), unknowns.curve_part, unknowns.places.regions
     values, sd = fit.solution.constants[:count], np.sqrt(np.diag(fit.covariance)[:count])
     anatomy = zip(unknowns.variation_names, zip(values.tolist(), sd.tolist(), strict=True), strict=True)
-    known = np.array([options.known_detector_offset(region) for region in regions]).reshape(-1, 3)
     return Person(
         curve_coordinates=unknowns.curve_names,
         curve_mean=fit.solution.constants[curve],
@@ -439,7 +433,7 @@ def _person_of_fit(
         noise=noise,
         anatomy=dict(anatomy),
         body_error_modes={},
-        detector_bias=_displacements_by_name(regions, errors.bias + known, errors.bias_variance),
+        detector_bias=_displacements_by_name(regions, errors.bias, errors.bias_variance),
         unconverged_cost=fit.unconverged_cost,
     )
 
@@ -464,25 +458,18 @@ def _noise_with_fast_errors(
     return replace(levels, shared_lasting_share=shared_error_share)
 
 
-def _detector_bias_sd(
-    regions: Iterable[str], levels: NoiseLevels, measured: Mapping[Any, RegionOffset]
-) -> dict[str, float]:
-    """m: standard deviation of a detector's bias of a person, about its measured systematic error, or about zero where
-    none was measured."""
+def _detector_bias_sd(levels: NoiseLevels) -> float:
+    """m: standard deviation of a detector's bias of a person."""
     # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
-    assumed = DETECTOR_BIAS_RATIO * levels.region_sd * detector_error_share(levels.detected_sd) ** 0.5
-    return {region: measured[region].sd_m if region in measured else assumed for region in regions}
+    return DETECTOR_BIAS_RATIO * levels.region_sd * detector_error_share(levels.detected_sd) ** 0.5
 
 
-def _squared_bias_in_all_trials(
-    regions: Iterable[str], levels: NoiseLevels, measured: Mapping[Any, RegionOffset], squares: np.ndarray
-) -> np.ndarray:
+def _squared_bias_in_all_trials(levels: NoiseLevels, squares: np.ndarray) -> np.ndarray:
     """m²: what squares of a region's bias in all trials, (regions, 3), say of those of its errors in one."""
     detectors = detector_error_share(levels.detected_sd)
     if detectors <= MIN_DETECTOR_SHARE_FOR_BIAS:
         return np.empty(0)
-    unknown = [region not in measured for region in regions]
-    return squares[unknown].ravel() / (DETECTOR_BIAS_RATIO**2 * detectors)
+    return squares.ravel() / (DETECTOR_BIAS_RATIO**2 * detectors)
 
 
 def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior], coronal_scale: float) -> list[LinearPrior]:

@@ -134,10 +134,9 @@ def observe(
 
     marker_weights: of the marker set, 1 where absent. places_fitted: the places of markers on the skin are fitted to
     the person; otherwise they are unknown in each recording. detector_bias: {region: (forward, up, right) m} of the
-    person, where it was learnt; by default as configured.
+    person, where it was learnt; by default zero.
     """
-    bias = {region: options.known_detector_offset(region) for region in SPINE_REGIONS} | dict(detector_bias or {})
-    shared = shared_errors(markers, levels.region_sd, bias)
+    shared = shared_errors(markers, levels.region_sd, detector_bias or {})
     spine = {name for names in SPINE_REGIONS.values() for name in names}
     errors = MarkerErrors(
         sd=levels.detected_sd,
@@ -195,7 +194,7 @@ def shared_errors(
     detected = markers.names_of(*FROM_DETECTOR)
     members = {region: tuple(name for name in detected if name in names) for region, names in SPINE_REGIONS.items()}
     found = [
-        SharedError(region, names, region_sd, mean=detector_bias[region], in_ground_frame=True)
+        SharedError(region, names, region_sd, mean=detector_bias.get(region, (0.0, 0.0, 0.0)), in_ground_frame=True)
         for region, names in members.items()
         if len(names) > 1 and region_sd > 0
     ]

@@ -1,28 +1,10 @@
 """Settings of the estimator: how markers become joint angles, the body, and its size."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
 from simspine.core.settings import Section
-from simspine.core.types import MAX_DETECTOR_OFFSET_M
-
-
-class RegionOffset(Section):
-    """The mean error of a detector's points of one region of the spine, as measured on people whose true points are
-    known."""
-
-    mean_m: tuple[float, float, float]
-    """Forward, up and right along the vertebrae that carry the points, m."""
-    sd_m: float = Field(ge=0.001, lt=1)
-    """How much a person's own error differs from it, one standard deviation of each, m."""
-
-    @field_validator("mean_m")
-    @classmethod
-    def _metres(cls, mean: tuple[float, float, float]) -> tuple[float, float, float]:
-        if max(map(abs, mean)) >= MAX_DETECTOR_OFFSET_M:
-            raise ValueError(f"found {mean}; expected metres, less than {MAX_DETECTOR_OFFSET_M} each")
-        return mean
 
 
 class KinematicsOptions(Section):
@@ -40,9 +22,6 @@ class KinematicsOptions(Section):
     """The same for a marker from motion capture, the place on the body included, m; all engines weigh by the ratio."""
     region_sd_m: float = Field(0.04, ge=0, lt=1)
     """Trajectory: systematic error that detected points of one region of the spine share, per axis, m; 0: none."""
-    detector_offsets: dict[Literal["cervical", "thoracic", "lumbar"], RegionOffset] = Field(default_factory=dict)
-    """Trajectory: mean error of the detector's points of a region, as `simspine benchmark offsets` measures it; for
-    regions left out it is estimated from each person's own recordings, roughly."""
     error_correlation_s: float = Field(2.0, ge=0)
     """Trajectory: correlation time of a marker's error, s; correlated errors average out less and widen intervals."""
     acceleration_sd: float = Field(8.0, gt=0)
@@ -58,16 +37,6 @@ class KinematicsOptions(Section):
     """Trajectory: how many standard deviations are far."""
     starts: int | None = Field(None, ge=1, le=5)
     """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
-
-    def known_detector_offset(self, region: str) -> tuple[float, float, float]:
-        """(forward, up, right) m: mean error of a detector's points of a region; zero where not measured."""
-        return self.detector_offsets[region].mean_m if region in self.detector_offsets else (0.0, 0.0, 0.0)
-
-    @model_validator(mode="after")
-    def _known_offsets_belong_to_errors_that_regions_share(self) -> Self:
-        if self.detector_offsets and (self.engine != "trajectory" or not self.region_sd_m):
-            raise ValueError("detector_offsets need the engine trajectory and a region_sd_m above 0")
-        return self
 
 
 class BodyOptions(Section):

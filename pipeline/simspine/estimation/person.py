@@ -3,9 +3,8 @@
 A point of the spine is off for two reasons: this person's vertebra is elsewhere than the sized body has it, and the
 detector puts the point off it, always in the same way. People are symmetrical, so what points are off to the side is
 the second alone. It is learnt from there and taken to be as large forwards and upwards; what is left is the vertebra's.
-A systematic detector error, such as a region whose points are all too high, looks like a body of another shape. Where
-that was not measured on people whose points are known (`KinematicsOptions.detector_offsets`), only its variation from
-trial to trial is known; the part that is the same in all trials is taken as a share of it
+A systematic detector error, such as a region whose points are all too high, looks like a body of another shape. Its
+variation from trial to trial alone is known; the part that is the same in all trials is taken as a share of it
 (`simspine.estimation.fit_person`), as far as the detector's errors last at all.
 """
 
@@ -201,13 +200,13 @@ class PointPlaces:
         found = [region for region, of in self.regions.items() if point in of]
         return tuple(f"{region} points always, {axis}" for region in found for axis in "xyz")
 
-    def priors(self, lasting_sd: float, detector_bias_sd: Mapping[str, float]) -> list[LinearPrior]:
+    def priors(self, lasting_sd: float, detector_bias_sd: float) -> list[LinearPrior]:
         """What is assumed of the unknowns; m, lasting_sd: of the points of the spine."""
         limbs = [np.broadcast_to(sd, 3) for sd in self.sd.values()]
         each = np.concatenate([*limbs, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine_points), []])
         found = [
             LinearPrior(
-                {f"{region} points always, {axis}": 1.0}, 0.0, max(detector_bias_sd[region], NO_ERROR_SD_M), "detectors"
+                {f"{region} points always, {axis}": 1.0}, 0.0, max(detector_bias_sd, NO_ERROR_SD_M), "detectors"
             )
             for region in self.regions
             for axis in "xyz"
