@@ -8,12 +8,19 @@ seldom does not. Left and right mirror each other, so tilts have mean 0 and no c
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse.csgraph import connected_components
 
-from simspine.anatomy.shape_model import CHAIN_VECTOR_COUNT, ShapeModel, intervertebral_angles, intervertebral_matrix
+from simspine.anatomy.shape_model import (
+    CHAIN_LEVELS,
+    CHAIN_VECTOR_COUNT,
+    FLEXION_RANGES_DEG,
+    REGION_SLICES,
+    ShapeModel,
+)
 
 EM_STEPS = 60
 # rad: how the whole lies in the scanner; what keeps a matrix regular
@@ -155,3 +162,47 @@ def angle_statistics(model: ShapeModel, posture: str = "supine") -> tuple[np.nda
     pitch, tilt = slice(CHAIN_VECTOR_COUNT, 2 * CHAIN_VECTOR_COUNT), slice(2 * CHAIN_VECTOR_COUNT, None)
     T = intervertebral_matrix()
     return intervertebral_angles(mean), np.stack([T @ covariance[part, part] @ T.T for part in (pitch, tilt)])
+
+
+# Intervertebral angles from the vectors. A vector turns with the mean of its two vertebrae, since the joint is in the
+# disc between them; so a vertebra turns with about the mean of its two vectors, and the one on the next by half the
+# difference of the vectors on both sides. The ends of the chain go on as straight as the last two vectors. This smooths
+# by 1/4, 1/2, 1/4 over the levels: sums over regions hold, a level that differs from its neighbours shows by half. S1
+# was not in the scans, and a scan's C1 is not marked in the middle of its ring, so the vectors of both are left out.
+INTERVERTEBRAL_LEVEL_NAMES = tuple(
+    f"{CHAIN_LEVELS[k]}-{CHAIN_LEVELS[k + 1]}" for k in range(CHAIN_VECTOR_COUNT - 2, 0, -1)
+)  # from below: L4-L5 … C2-C3
+
+# Lordosis T12-S1 of 627 people without complaints, standing and lying: 49.8° and 36.8° (Asian Spine J 2019,
+# PMC6680033). No such pair is known of the kyphosis, so it is not changed.
+STANDING_LORDOSIS_INCREASE_RAD = np.radians(49.8 - 36.8)
+
+
+@cache
+def intervertebral_matrix() -> np.ndarray:
+    """(levels, 24): extension of `INTERVERTEBRAL_LEVEL_NAMES` from the pitches of all vectors; from the tilts,
+    bending to the left."""
+    vectors = np.eye(CHAIN_VECTOR_COUNT)[1:-1]  # C2-C3 … L4-L5
+    inner = (vectors[:-1] + vectors[1:]) / 2
+    vertebrae = np.vstack([1.5 * vectors[:1] - 0.5 * vectors[1:2], inner, 1.5 * vectors[-1:] - 0.5 * vectors[-2:-1]])
+    matrix = (vertebrae[:-1] - vertebrae[1:])[::-1].copy()
+    matrix.setflags(write=False)
+    return matrix
+
+
+def intervertebral_angles(z: np.ndarray) -> np.ndarray:
+    """(..., levels, 2) rad: extension and bending to the right of each of `INTERVERTEBRAL_LEVEL_NAMES`, from the
+    shape (..., 72)."""
+    _, pitch, tilt = np.split(np.asarray(z), 3, axis=-1)
+    return np.stack([pitch @ intervertebral_matrix().T, -tilt @ intervertebral_matrix().T], -1)
+
+
+def supine_to_standing_shift() -> dict[str, float]:
+    """{level: rad, extension positive}, L5-S1 to T12-L1: what standing up adds to the curve of people lying.
+
+    `STANDING_LORDOSIS_INCREASE_RAD` in proportion to the joints' ranges of motion, as `movement_covariance` has it.
+    """
+    lumbar = REGION_SLICES[-1]
+    ranges = np.array(FLEXION_RANGES_DEG[lumbar], float)
+    names = [f"{CHAIN_LEVELS[k]}-{CHAIN_LEVELS[k + 1]}" for k in range(lumbar.start, lumbar.stop)]
+    return dict(zip(names, (STANDING_LORDOSIS_INCREASE_RAD * ranges / ranges.sum()).tolist(), strict=True))

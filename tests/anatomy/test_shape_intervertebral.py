@@ -2,7 +2,14 @@
 
 import numpy as np
 import pytest
-from tools.spine_shape_statistics import angle_statistics
+from tools.bench.ct_spines import level_name
+from tools.spine_shape_statistics import (
+    INTERVERTEBRAL_LEVEL_NAMES,
+    angle_statistics,
+    intervertebral_angles,
+    intervertebral_matrix,
+    supine_to_standing_shift,
+)
 
 from simspine.anatomy.body import body_poses, neutral_motion
 from simspine.anatomy.curvature import read_endplates
@@ -10,17 +17,12 @@ from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.anatomy.shape_model import (
     CHAIN_LEVELS,
     CHAIN_VECTOR_COUNT,
-    INTERVERTEBRAL_LEVEL_NAMES,
     chain_positions,
-    intervertebral_angles,
-    intervertebral_matrix,
     packaged_shape_model,
-    supine_to_standing_shift,
     vector_parameters,
 )
 from simspine.anatomy.split_torso import carried_vertebrae
 from simspine.anatomy.vertebrae import vertebra_centroids
-from simspine.synthesis.population import level_name
 
 
 def directions(points: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from tools.bench.baselines import TRUE_POINT_MARKER_SET, peer_estimates, peer_markers
+from tools.bench.ct_spines import make_ct_subject
 from tools.bench.spine_errors import OWN_SPINE_MARKERS, TrialSpine
 from tools.other_anatomy.motion import FOREIGN_ACTIONS, make_foreign_subject, make_foreign_trial
 
@@ -27,7 +28,7 @@ from simspine.reconstruction.reconstruct import AFTER_DETECTION, AFTER_MERGING, 
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import run_stages
 from simspine.synthesis.actions import ACTION_NAMES
-from simspine.synthesis.population import SPINE_FAMILIES, make_subject
+from simspine.synthesis.population import make_subject
 from simspine.synthesis.postures import MOTION_RATE_HZ
 from simspine.synthesis.signals import correlated_drift, random_stream
 from simspine.synthesis.virtual_detector import read_preset
@@ -48,7 +49,8 @@ from simspine.vision.triangulation import triangulate_with_report
 # People and what is true of them.
 
 
-TRUTH_FAMILIES = (*SPINE_FAMILIES, "foreign")
+FILMED_FAMILIES = ("published", "scans")
+TRUTH_FAMILIES = (*FILMED_FAMILIES, "foreign")
 # Everyday actions of Human3.6M that stand, walk, sit, bend and turn.
 CHOSEN_ACTIONS = ("Directions", "Posing", "Purchases", "Sitting", "Walking")
 MIN_STUDY_FRAMES = 20  # the filters need so many
@@ -99,7 +101,7 @@ def trials_of_people(family: str, size: StudySize) -> Iterator[list[TrueTrial]]:
         if foreign:
             yield [_foreign_trial(size, index, action) for action in actions]
         else:  # one subject for all trials: to make the body takes longer than to move it
-            subject = make_subject(size.seed, index, family)
+            subject = (make_ct_subject if family == "scans" else make_subject)(size.seed, index)
             yield [true_trial(make_trial(subject, action, 1, size.frames)) for action in actions]
 
 
@@ -142,7 +144,7 @@ class ObservedTrial:
 def filmed_trial(trial: TrueTrial, preset: str) -> ObservedTrial:
     """As the subject's own four cameras, a detector of this preset and motion capture record it."""
     if trial.made is None:
-        raise InputError(f"{trial.subject} cannot be filmed; choose people of {' or '.join(SPINE_FAMILIES)}.")
+        raise InputError(f"{trial.subject} cannot be filmed; choose people of {' or '.join(FILMED_FAMILIES)}.")
     made, subject = trial.made, trial.made.subject
     cameras = tuple(virtual_rig(subject.seed, subject.name))
     keypoints = detect_trial(made, cameras, read_preset(preset)).keypoints

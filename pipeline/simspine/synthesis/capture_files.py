@@ -106,7 +106,7 @@ Progress = Callable[[int, int], None]
 class CaptureSettings:
     """What decides a capture. seed: of everything. subjects: their number. actions: actions or trials, None = all
     fifteen, two trials each. frames: of every trial, None = as long as in the data set. detections: a preset's name or
-    file. cameras: a calibration file, None = four like Human3.6M's. spines: 'published' or 'scans'.
+    file. cameras: a calibration file, None = four like Human3.6M's.
     """
 
     seed: int = 1
@@ -115,7 +115,6 @@ class CaptureSettings:
     frames: int | None = 300
     detections: str = "finetuned"
     cameras: str | None = None
-    spines: str = "published"
 
 
 def write_capture(
@@ -131,7 +130,7 @@ def write_capture(
     Raises `InputError` if the folder holds something that is no virtual capture, and for settings that cannot be.
     """
     folder = Path(folder)
-    subjects = [make_subject(settings.seed, i, settings.spines) for i in range(settings.subjects)]
+    subjects = [make_subject(settings.seed, i) for i in range(settings.subjects)]
     trials = select_trials(settings.actions)
     preset = read_preset(settings.detections)
     rigs = {subject.name: virtual_rig(settings.seed, subject.name, settings.cameras) for subject in subjects}
@@ -179,7 +178,6 @@ def _stated_settings(settings: CaptureSettings, trials: list[str], preset: Prese
         "subjects": list(rigs),
         "trials": trials,
         "frames": settings.frames,
-        "spines": settings.spines,
         "detections": preset.model_dump(mode="json"),
         "cameras": _settings_digest(dict(rigs)),
     }

@@ -1,26 +1,16 @@
 """Synthetic subjects: size, proportions and spine, sampled from published distributions."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 
-from simspine.anatomy.curvature import NEUTRAL_LLA
 from simspine.anatomy.recipes import read_recipe
-from simspine.anatomy.shape_model import (
-    CHAIN_VECTOR_COUNT,
-    INTERVERTEBRAL_LEVEL_NAMES,
-    intervertebral_angles,
-    intervertebral_matrix,
-    packaged_shape_model,
-    supine_to_standing_shift,
-    vector_names,
-)
 from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, Articulation, girdle_angle
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError
 from simspine.synthesis.signals import random_stream, read_table
 
 # The population that synthetic subjects are drawn from: the tables of this room, in SI units.
@@ -99,79 +89,12 @@ def truncated_normal(
     return np.asarray(mean) + np.asarray(sd) * z
 
 
-# Spacing and standing curve of a person, drawn from the statistics of CT scans (`simspine.anatomy.shape_model`).
-# A second family of truths, independent of the published one, so that what is found with one can be checked with the
-# other.
+# One person's spine: sizes of vertebrae and discs, standing curve, how it shares motion out over its levels.
+# Everything is drawn from published means and spreads (tables/, docs/virtual-capture.md), nothing from the priors
+# of this package's estimators, so that it is an independent reference.
 
 
 Stream = Callable[..., np.random.Generator]
-
-
-def sample_shape(draw: Stream, tall: float, spread: float) -> np.ndarray:
-    """(72,) parameters of the chain (`simspine.anatomy.shape_model`), of a person lying.
-
-    tall: stature relative to the mean, whose relative spread between people is `spread`: all lengths grow with it, and
-    what the scans' lengths vary in common beyond it is drawn. So over many people mean and covariance are the model's.
-    """
-    mean, covariance = packaged_shape_model().prior("supine")
-    given = np.zeros(len(mean))
-    given[:CHAIN_VECTOR_COUNT] = 1.0
-    rest = covariance - spread**2 * np.outer(given, given)
-    factor = np.linalg.cholesky(rest)
-    return mean + given * np.log(tall) + factor @ truncated_normal(draw("shape of scans"), np.zeros(len(mean)), 1.0)
-
-
-def spacing_of(shape: np.ndarray) -> np.ndarray:
-    """(levels,) m, NaN where the scans say nothing: at L5–S1 and above C2."""
-    lengths = dict(zip(vector_names(), np.exp(shape[:CHAIN_VECTOR_COUNT]), strict=True))
-    return _by_level({name: lengths[name] for name in INTERVERTEBRAL_LEVEL_NAMES}, np.nan)
-
-
-def sample_curve(draw: Stream, shape: np.ndarray, sacral_tilt: float) -> np.ndarray:
-    """(levels,) rad: extension against the generic body's curve when standing; 0 above C2.
-
-    The curve of the shape, and what standing up adds. L5–S1, which scans do not have, completes the published mean of
-    the lordosis and varies by its part in that one's spread. sacral_tilt: rad, of the sacrum's endplate, which the last
-    disc makes up for: where it lies is where the spine stands.
-    """
-    curve = _standing_curve_of(shape)
-    table, names = read_population(), read_levels().names
-    parts = table["lordosis_by_level"]
-    mean, sd = np.radians([table["lordosis"][key] for key in ("mean", "sd")])
-    others = [names.index(name) for name in parts if name != "L5_S1"]
-    lumbosacral = mean - NEUTRAL_LLA - _standing_curve_of(packaged_shape_model().prior("supine")[0])[others].sum()
-    own = float(truncated_normal(draw("lumbosacral angle"), 0.0, sd * parts["L5_S1"] / sum(parts.values())))
-    curve[names.index("L5_S1")] = lumbosacral + own + sacral_tilt
-    return curve
-
-
-def _standing_curve_of(shape: np.ndarray) -> np.ndarray:
-    """(levels,) rad: the curve of the shape against the generic body's, and what standing up adds."""
-    generic = intervertebral_matrix() @ population_articulation().neutral_pitch
-    lying = dict(zip(INTERVERTEBRAL_LEVEL_NAMES, intervertebral_angles(shape)[:, 0] - generic, strict=True))
-    return _by_level(lying, 0.0) + _by_level(supine_to_standing_shift(), 0.0)
-
-
-def _by_level(values: dict[str, float], other: float) -> np.ndarray:
-    names = read_levels().names
-    out = np.full(len(names), other)
-    for name, value in values.items():
-        out[names.index(level_name(name))] = value
-    return out
-
-
-def level_name(name: str) -> str:
-    """The prefix of a level's coordinates: 'L4-L5' → 'L4_L5', 'T12-L1' → 'L1_T12'."""
-    return "L1_T12" if name == "T12-L1" else name.replace("-", "_")
-
-
-# One person's spine: sizes of vertebrae and discs, standing curve, how it shares motion out over its levels.
-# Everything is drawn from published means and spreads (tables/, docs/virtual-capture.md), nothing from the priors
-# of this package's estimators, so that it is an independent reference. Of spacing and standing curve there is a
-# second family, drawn from the statistics of CT scans (above).
-
-
-SPINE_FAMILIES = ("published", "scans")  # where spacing and standing curve are from
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,24 +133,10 @@ class SyntheticSpine:
     curve: np.ndarray | None = None
 
 
-def sample_spine(
-    draw: Stream, sex: str, stature: float, hips_forward: float = 0.0, family: str = "published"
-) -> SyntheticSpine:
+def sample_spine(draw: Stream, sex: str, stature: float, hips_forward: float = 0.0) -> SyntheticSpine:
     """A spine. draw(quantity) gives the generator of a quantity; stature in m; hips_forward: m, how far before those of
-    the generic pelvis the hips are; family: one of `SPINE_FAMILIES`.
-
-    All but spacing and curve is the same for equal streams in either family.
+    the generic pelvis the hips are.
     """
-    require_known("family of spines", (family,), SPINE_FAMILIES)
-    spine = _published_spine(draw, sex, stature, hips_forward)
-    if family == "published":
-        return spine
-
-    shape = sample_shape(draw, stature / read_population()["spine_reference_stature_m"], _stature_spread())
-    return replace(spine, spacing=spacing_of(shape), curve=sample_curve(draw, shape, spine.sacral_tilt))
-
-
-def _published_spine(draw: Stream, sex: str, stature: float, hips_forward: float) -> SyntheticSpine:
     table, levels = read_population(), read_levels()
     count = len(levels.names)
     rad = np.radians
@@ -275,7 +184,7 @@ def _draw_spacing(draw: Stream, stature: float) -> np.ndarray:
     """
     table, levels = read_population(), read_levels()
     relative = levels.spacing_sd / levels.spacing
-    spread = _stature_spread()
+    spread = stature_spread()
     trunk = np.sqrt(max(table["spine_arc_cv"] ** 2 - spread**2, 0.0))
     own = np.sqrt(np.maximum(relative**2 - table["spine_arc_cv"] ** 2, 0.02**2))
     common = 1 + trunk * float(truncated_normal(draw("trunk"), 0.0, 1.0))
@@ -283,7 +192,7 @@ def _draw_spacing(draw: Stream, stature: float) -> np.ndarray:
     return levels.spacing * ratio * common * (1 + own * truncated_normal(draw("spacing"), np.zeros(len(own)), 1.0))
 
 
-def _stature_spread() -> float:
+def stature_spread() -> float:
     """Relative sd of the stature of both sexes together."""
     both = list(read_population()["stature_m"].values())
     mean = np.mean([m for m, _ in both])
@@ -424,11 +333,10 @@ def subject_name(index: int) -> str:
     return names[index] if index < len(names) else f"S{12 + index - len(names)}"
 
 
-def make_subject(seed: int, index: int, spines: str = "published") -> SyntheticSubject:
+def make_subject(seed: int, index: int) -> SyntheticSubject:
     """The subject number `index` (from 0) of the capture with this seed; equal arguments give an equal subject.
 
-    spines: where spacing and standing curve are from, see `SPINE_FAMILIES`. Each quantity has random numbers of its
-    own, so that adding one changes no other.
+    Each quantity has random numbers of its own, so that adding one changes no other.
     """
     table = read_population()
     name = subject_name(index)
@@ -443,7 +351,7 @@ def make_subject(seed: int, index: int, spines: str = "published") -> SyntheticS
         for segment, sd in table["proportions"].items()
     }
     forward, up = (float(truncated_normal(draw("hips", way), *table["hips_m"][way])) for way in ("forward", "up"))
-    spine = sample_spine(draw, sex, stature, hips_forward=forward, family=spines)
+    spine = sample_spine(draw, sex, stature, hips_forward=forward)
     return SyntheticSubject(
         seed=int(seed),
         index=int(index),

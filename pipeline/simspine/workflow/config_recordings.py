@@ -363,8 +363,6 @@ class Virtual(Section):
     """Frames of every trial, if not as in the preset."""
     detections: str = "finetuned"
     """How far off the 2D points are: exact, finetuned or zero-shot; or a YAML file with figures of one's own."""
-    spines: Literal["published", "scans"] = "published"
-    """Where people's vertebral spacing and standing curve are from: published figures, or statistics of CT scans."""
     cameras: str | None = None
     """Calibration file of another rig than four cameras like those of Human3.6M."""
 

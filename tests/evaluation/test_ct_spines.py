@@ -5,26 +5,25 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from scipy.stats import norm
-from tools.spine_shape_statistics import angle_statistics
+from tools.bench.ct_spines import make_ct_subject, sample_curve, sample_shape, spacing_of
+from tools.spine_shape_statistics import (
+    angle_statistics,
+    intervertebral_angles,
+    intervertebral_matrix,
+    supine_to_standing_shift,
+)
 
 from simspine.anatomy.body import body_poses, neutral_motion
 from simspine.anatomy.shape_model import (
     CHAIN_LEVELS,
-    intervertebral_angles,
-    intervertebral_matrix,
     packaged_shape_model,
-    supine_to_standing_shift,
     vector_parameters,
 )
 from simspine.anatomy.vertebrae import vertebra_centroids
-from simspine.core.errors import InputError
 from simspine.synthesis.bodies import truth_body
 from simspine.synthesis.population import (
     make_subject,
     read_levels,
-    sample_curve,
-    sample_shape,
-    spacing_of,
     truncated_normal,
 )
 from simspine.synthesis.signals import random_stream
@@ -82,20 +81,18 @@ def test_curves_are_the_scans_stood_up(shapes):
 
 
 def test_only_spacing_and_curve_differ_between_the_families():
-    a, b, again = (make_subject(5, 2, family) for family in ("published", "scans", "scans"))
+    a, b, again = (make(5, 2) for make in (make_subject, make_ct_subject, make_ct_subject))
     assert (a.stature, a.mass, a.proportions) == (b.stature, b.mass, b.proportions)
     differ = {f.name for f in fields(a.spine) if not np.array_equal(getattr(a.spine, f.name), getattr(b.spine, f.name))}
     assert differ == {"spacing", "curve"}
     np.testing.assert_array_equal(b.spine.curve, again.spine.curve)
     np.testing.assert_array_equal(b.spine.spacing, again.spine.spacing)
     assert a.spine.curve is None
-    with pytest.raises(InputError, match=r"cadavers.*published, scans"):
-        make_subject(5, 2, "cadavers")
 
 
 @pytest.mark.slow
 def test_a_body_can_be_built_and_has_that_spine():
-    subject = make_subject(3, 2, "scans")
+    subject = make_ct_subject(3, 2)
     truth = truth_body(subject)
     c = truth.body.coordinates
     assert ((c.lower <= c.default) & (c.default <= c.upper)).all()
