@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from benchmarks.spine_on_real_images import in_space, with_refined_cameras
+from tools.lifting_baselines.lifters import source_views
+from tools.lifting_baselines.options import LIFTING_TRAIN_SUBJECTS, LiftingSource
 
 from simspine.core.types import Camera, Markers
 from simspine.evaluation.metrics import point_distances, scale_aligned, similarity_aligned
 from simspine.io.video import Video
-from simspine.learning.lifters import source_views
-from simspine.learning.options import LIFTING_TRAIN_SUBJECTS, LiftingSource
 from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens, PeopleLifter
 from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings
 from simspine.vision.options import DetectionOptions

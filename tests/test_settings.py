@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from simspine.core.errors import InputError
 from simspine.core.settings import Section, SettingsError
-from simspine.learning.options import LiftingTraining
+from simspine.learning.options import DescentSettings
 from simspine.reconstruction.stage import Options
 from simspine.vision.lifter import LifterCard
 
@@ -126,5 +126,5 @@ def test_no_setting_takes_a_switch_for_a_number():
                 places = [one["loc"] for one in wrong.errors]
             assert ((name,) in places) == is_number(schema), f"{section.__name__}.{name}"
             looked_at.add(f"{section.__name__}.{name}")
-    assert {"ReportOptions.sample_frames", "Trial.rate", "LiftingTraining.epochs", "Hall.lit"} <= looked_at
-    assert {LifterCard, LiftingTraining} <= set(sections())
+    assert {"ReportOptions.sample_frames", "Trial.rate", "DescentSettings.epochs", "Hall.lit"} <= looked_at
+    assert {LifterCard, DescentSettings} <= set(sections())

@@ -3,9 +3,8 @@
 from importlib.util import find_spec
 
 import pytest
-
-from simspine.learning.lifters import source_views
-from simspine.learning.options import LiftingOptions, lifting_options
+from tools.lifting_baselines.lifters import source_views
+from tools.lifting_baselines.options import LiftingOptions, lifting_options
 
 # All of what these files test needs PyTorch, which the locked environment lacks; `make test-learn` runs them.
 NETWORKS = ["test_lifter_file.py", "test_lifting_networks.py", "test_training.py", "test_trunk_network.py"]

@@ -1,8 +1,7 @@
 """Random samples of the spine's points, without any body."""
 
 import numpy as np
-
-from simspine.learning.samples import LIFTED_SPINE_POINTS, LiftingSamples
+from tools.lifting_baselines.samples import LIFTED_SPINE_POINTS, LiftingSamples
 
 NAMES = LIFTED_SPINE_POINTS
 

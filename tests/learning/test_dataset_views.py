@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from tools.lifting_baselines.options import LiftingSource
+from tools.lifting_baselines.samples import LIFTED_SPINE_POINTS, lifting_samples, lifting_views_of_dataset
 
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
@@ -7,8 +9,6 @@ from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
 from simspine.io.hdf5 import write_store
-from simspine.learning.options import LiftingSource
-from simspine.learning.samples import LIFTED_SPINE_POINTS, lifting_samples, lifting_views_of_dataset
 
 NAMES = load_skeleton("simspine37").names
 FRAMES, REJECTED, NOISE_PX = 60, 20, 2.0

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 from small_samples import small_samples
-
-from simspine.learning.samples import Encoding, LiftingSamples, relative_to_root
+from tools.lifting_baselines.samples import Encoding, LiftingSamples, relative_to_root
 
 DATA = small_samples(400)
 CODE = Encoding.of(DATA)

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from tools.lifting_baselines.lifter_file import LIFTER_FILE, export_lifter
+from tools.lifting_baselines.lifters import fit_lifter, views_of_subjects
+from tools.lifting_baselines.runs import train_lifting
+from tools.lifting_baselines.samples import LIFTED_SPINE_POINTS, lifting_samples
 
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
-from simspine.learning.lifters import fit_lifter, views_of_subjects
-from simspine.learning.onnx_files import LIFTER_FILE, export_lifter
-from simspine.learning.runs import train_lifting
-from simspine.learning.samples import LIFTED_SPINE_POINTS, lifting_samples
 from simspine.vision.lifter import Lifter
 
 pytestmark = pytest.mark.learn

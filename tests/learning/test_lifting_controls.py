@@ -1,8 +1,7 @@
 import numpy as np
 from scipy.spatial import cKDTree
-
-from simspine.learning import lifters
-from simspine.learning.lifters import (
+from tools.lifting_baselines import lifters
+from tools.lifting_baselines.lifters import (
     RIDGE_PENALTIES,
     best_ridge_penalty,
     fit_mean_pose,

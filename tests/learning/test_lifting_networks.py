@@ -3,10 +3,10 @@
 import pytest
 import torch
 from click.testing import CliRunner
+from tools.lifting_baselines.lifters import fit_lifter
+from tools.lifting_baselines.options import lifting_options
 
 from simspine.cli.main import main
-from simspine.learning.lifters import fit_lifter
-from simspine.learning.options import lifting_options
 
 pytestmark = pytest.mark.learn
 

@@ -1,7 +1,7 @@
 import pytest
+from tools.lifting_baselines.options import LIFTING_PRESETS, LiftingOptions, lifting_options
 
 from simspine.core.errors import InputError
-from simspine.learning.options import LIFTING_PRESETS, LiftingOptions, lifting_options
 
 
 @pytest.mark.parametrize("name", LIFTING_PRESETS)

@@ -4,13 +4,14 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tools.lifting_baselines.__main__ import main
+from tools.lifting_baselines.lifters import fit_lifter, views_of_subjects
+from tools.lifting_baselines.runs import mean_lifting_errors, train_lifting
+from tools.lifting_baselines.samples import LIFTED_SPINE_POINTS
 
-from simspine.cli.main import main
+from simspine.cli.main import main as simspine
 from simspine.core.errors import InputError
 from simspine.evaluation.point_sources import read_point_sequences
-from simspine.learning.lifters import fit_lifter, views_of_subjects
-from simspine.learning.runs import mean_lifting_errors, train_lifting
-from simspine.learning.samples import LIFTED_SPINE_POINTS
 
 
 @pytest.mark.parametrize("method", ["mean", "nearest", "ridge"])
@@ -58,11 +59,11 @@ def test_controls_are_compared_by_the_benchmark_of_predictions(tmp_path):
     """What `train` writes of several methods is what `benchmark lifting` takes."""
     run = CliRunner().invoke
     for method in ("mean", "ridge"):
-        done = run(main, ["train", "lifting", "--preset", "tiny", "--method", method, "--out", str(tmp_path / method)])
+        done = run(main, ["--preset", "tiny", "--method", method, "--out", str(tmp_path / method)])
         assert done.exit_code == 0, done.output
     files = [f"{method}={tmp_path / method / 'predictions.npz'}" for method in ("mean", "ridge")]
     truth = ["--truth", str(tmp_path / "mean/truth.npz"), "--subjects", "all"]
-    done = run(main, ["benchmark", "lifting", *files, *truth, "--json", str(tmp_path / "lifting.json")])
+    done = run(simspine, ["benchmark", "lifting", *files, *truth, "--json", str(tmp_path / "lifting.json")])
     assert done.exit_code == 0, done.output
     assert list(json.loads((tmp_path / "lifting.json").read_text())["methods"]) == ["mean", "ridge"]
 
@@ -76,15 +77,15 @@ def test_networks_without_torch_name_the_extra(tiny, views, tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"pip install 'simspine\[learn\]'"):
         fit_lifter(tiny, views, tmp_path)
-    done = CliRunner().invoke(main, ["train", "lifting", "--preset", "tiny", "--out", str(tmp_path / "out")])
-    assert done.exit_code == 2
-    assert done.stderr.startswith("error: networks need PyTorch")  # and nothing before: no people were made
+    done = CliRunner().invoke(main, ["--preset", "tiny", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: networks need PyTorch")  # and nothing before: no people were made
     assert not (tmp_path / "out").exists()
 
 
 def test_the_command_trains_a_control(tmp_path):
     out = tmp_path / "out"
-    arguments = ["train", "lifting", "--preset", "tiny", "--method", "ridge", "--points", "spine", "--out", str(out)]
+    arguments = ["--preset", "tiny", "--method", "ridge", "--points", "spine", "--out", str(out)]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     assert "Lifting: errors by region" in done.output
@@ -94,6 +95,6 @@ def test_the_command_trains_a_control(tmp_path):
 def test_a_file_and_a_preset_together_are_refused(tmp_path):
     file = tmp_path / "lifting.yaml"
     file.write_text("method: mean\n")
-    done = CliRunner().invoke(main, ["train", "lifting", str(file), "--preset", "tiny"])
-    assert done.exit_code == 2
+    done = CliRunner().invoke(main, [str(file), "--preset", "tiny"])
+    assert done.exit_code == 1
     assert "a file names its preset itself" in done.stderr

@@ -1,12 +1,8 @@
 import numpy as np
 import pytest
 from small_samples import NAMES, small_samples
-
-from simspine.core.errors import InputError
-from simspine.core.geometry import distort_points, project_one, to_pixels
-from simspine.core.skeletons import SPINE_REGIONS, load_skeleton
-from simspine.learning.options import LiftingSource
-from simspine.learning.samples import (
+from tools.lifting_baselines.options import LiftingSource
+from tools.lifting_baselines.samples import (
     LIFTED_SPINE_POINTS,
     chosen_points,
     lifting_samples,
@@ -14,6 +10,10 @@ from simspine.learning.samples import (
     predicted_sequences,
     samples_digest,
 )
+
+from simspine.core.errors import InputError
+from simspine.core.geometry import distort_points, project_one, to_pixels
+from simspine.core.skeletons import SPINE_REGIONS, load_skeleton
 from simspine.synthesis import virtual_trial
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_trial import virtual_rig

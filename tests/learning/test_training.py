@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from small_samples import small_samples
+from tools.lifting_baselines.lifters import fit_lifter, views_of_subjects
+from tools.lifting_baselines.networks import LearningData, SimpleBaseline, apply_network, fit_network
+from tools.lifting_baselines.options import LiftingNetwork, LiftingTraining, lifting_options
+from tools.lifting_baselines.samples import Encoding
 
 from simspine.core.errors import InputError
 from simspine.learning.descent import CHECKPOINT_FILE, DescentRun, TrainingIdentity, load_checkpoint
-from simspine.learning.lifters import fit_lifter, views_of_subjects
-from simspine.learning.networks import LearningData, SimpleBaseline, apply_network, fit_network
-from simspine.learning.options import LiftingNetwork, LiftingTraining, lifting_options
-from simspine.learning.samples import Encoding
 
 pytestmark = pytest.mark.learn
 SIZE = LiftingNetwork(width=32, dropout=0.3)

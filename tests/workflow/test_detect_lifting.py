@@ -18,7 +18,7 @@ from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera
 from simspine.io.calibration import write_calibration
 from simspine.vision import one_camera
-from simspine.vision.lifter import CARD_KEY, Lifter, LiftingLens, PeopleLifter
+from simspine.vision.lifter import CARD_KEY, TRAIN_LIFTER_HINT, Lifter, LiftingLens, PeopleLifter
 from simspine.vision.one_camera import FILE_POINT_NAMES, DetectedPerson
 
 SIZE = (320, 240)
@@ -194,7 +194,7 @@ def test_a_checkpoint_of_training_is_told_from_a_lifter(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"PK")
     cv2.imwrite(str(tmp_path / "photo.png"), image_of((80, 120)))
     done = call(tmp_path / "photo.png", "-s", tmp_path / "x.json", "--lift", tmp_path / "checkpoint.pt")
-    assert "a lifter is an ONNX file; `simspine train lifting` writes one (lifter.onnx)" in done.output
+    assert f"a lifter is an ONNX file; {TRAIN_LIFTER_HINT}" in done.output
 
 
 def test_a_network_whose_places_have_two_coordinates(tmp_path):

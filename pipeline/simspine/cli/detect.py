@@ -47,7 +47,7 @@ one_camera_options = with_options([
                  help="Infer points of the spine that are not detected, marked so.  [default: infer]"),
     click.option("--frames", type=click.IntRange(1), help="Look at so many images at most."),
     click.option("--lift", type=FILE_PATH,
-                 help="Lifter (lifter.onnx of `simspine train lifting`, SpinePose's): points in space as well, in the "
+                 help="Lifter (an ONNX file, such as SpinePose's): points in space as well, in the "
                  "file of --save-path. Estimated from one camera, relative to the root; no measurement."),
     click.option("--enable-lifting", is_flag=True,
                  help="Points in metres in a world with a floor, by --lift or the packaged lifter, with intervals."),

@@ -1,6 +1,4 @@
-"""Networks that learn from data sets: lifters from one view to space, and detectors of the spine. Needs PyTorch to
-train.
+"""Networks that learn to see the spine in images. Needs PyTorch to train.
 
-Read `runs` first: one lifter from its options to files. `samples` makes training samples out of trials, `lifters` fits
-and applies, and holds the controls that any lifter must beat; `networks` holds the networks, `descent` the training
-loop. The `spine_*` modules train a detector of the spine: samples, network and losses, training, runs."""
+Read `spine_runs` first: one detector from its options to files. `spine_samples` cuts people out of images,
+`spine_network` holds network and losses, `spine_training` trains, `descent` is the training loop."""

@@ -28,7 +28,7 @@ from simspine.vision.spinepose import open_session, run_session
 # network. Written by `simspine.learning.onnx_files`.
 
 CARD_KEY, CARD_VERSION = "simspine_lifter", 1
-TRAIN_LIFTER_HINT = "`simspine train lifting` writes one (lifter.onnx)"
+TRAIN_LIFTER_HINT = "`python -m tools.lifting_baselines` of the source code writes one (lifter.onnx)"
 PACKAGED_LIFTER = Path(__file__).with_name("networks") / "lifter.onnx"  # described in networks/README.md
 USUAL_FOV_DEG = 60.0  # along the longer side: between phones' main cameras (65 to 70) and H3.6M's (47)
 
@@ -244,7 +244,7 @@ def check_lifter_points(lifter: Lifter, given: Sequence[str], detector: str) -> 
         more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         raise InputError(
             f"{lifter.path} was trained with image points that {detector} does not give: {', '.join(missing[:4])}"
-            f"{more}. Train a lifter for its points (`simspine train lifting --skeleton …`), or choose the detector."
+            f"{more}. Train a lifter for its points, or choose the detector."
         )
 
 

@@ -8,11 +8,12 @@ from functools import partial
 
 import numpy as np
 import torch
+from tools.lifting_baselines.options import LiftingNetwork, LiftingTraining
 from torch import Tensor, nn
 
 from simspine.core.errors import InputError
 from simspine.learning.descent import TOTAL_LOSS, Descent, DescentHistory, DescentRun, train_by_descent, with_seed
-from simspine.learning.options import DescentSettings, LiftingNetwork, LiftingTraining
+from simspine.learning.options import DescentSettings
 
 
 class SimpleBaseline(nn.Module):

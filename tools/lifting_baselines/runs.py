@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tools.lifting_baselines.lifters import fit_lifter, source_views, views_of_subjects
+from tools.lifting_baselines.options import CONTROL_METHODS, LiftingOptions
+from tools.lifting_baselines.samples import LIFTED_SPINE_POINTS
 
 from simspine.evaluation.point_protocols import evaluate_lifting
 from simspine.evaluation.point_sources import write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.io.atomic import write_text
-from simspine.learning.lifters import fit_lifter, source_views, views_of_subjects
-from simspine.learning.options import CONTROL_METHODS, LiftingOptions, SayLine, require_torch
-from simspine.learning.samples import LIFTED_SPINE_POINTS
+from simspine.learning.options import SayLine, require_torch
 
 
 def train_lifting(
@@ -32,7 +33,7 @@ def train_lifting(
     views = source_views(options.source, [*options.train, *options.test])
     lifter = fit_lifter(options, views, folder, say)
     if lifter.network is not None:
-        from simspine.learning.onnx_files import LIFTER_FILE, export_lifter
+        from tools.lifting_baselines.lifter_file import LIFTER_FILE, export_lifter
 
         export_lifter(folder / LIFTER_FILE, lifter)
     test = views_of_subjects(views, options.test)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from tools.lifting_baselines.options import LiftingSource
 
 from simspine.core.arrays import mean_of_known, rms_of_known
 from simspine.core.errors import InputError, require_known, safe_file_name
@@ -16,7 +17,6 @@ from simspine.dataset.recordings import Recording, open_dataset
 from simspine.evaluation.point_sources import PointSequence
 from simspine.io.hdf5 import read_store
 from simspine.io.human36m.names import select_trials
-from simspine.learning.options import LiftingSource
 from simspine.synthesis import virtual_trial
 from simspine.synthesis.capture_files import motion_of_trial
 from simspine.synthesis.population import SyntheticSubject, make_subject, subject_name

@@ -6,19 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from simspine.core.errors import InputError
-from simspine.core.skeletons import load_skeleton
-from simspine.evaluation.point_sources import PointSequence
-from simspine.learning.options import (
-    CONTROL_METHODS,
-    LiftingOptions,
-    LiftingSource,
-    SayLine,
-    chosen_device,
-    require_torch,
-)
-from simspine.learning.samples import (
+from tools.lifting_baselines.options import CONTROL_METHODS, LiftingOptions, LiftingSource
+from tools.lifting_baselines.samples import (
     LIFTED_SPINE_POINTS,
     Encoding,
     LiftingSamples,
@@ -31,11 +20,16 @@ from simspine.learning.samples import (
     samples_digest,
 )
 
+from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton
+from simspine.evaluation.point_sources import PointSequence
+from simspine.learning.options import SayLine, chosen_device, require_torch
+
 if TYPE_CHECKING:
+    from tools.lifting_baselines.networks import LearningData
     from torch import nn
 
     from simspine.learning.descent import DescentHistory, DescentRun
-    from simspine.learning.networks import LearningData
 
 
 # Controls: what any lifter must beat. All are fitted to standardised features and targets (`Encoding`).
@@ -200,7 +194,7 @@ def fit_lifter(
 def _fit_network(
     options: LiftingOptions, names: tuple[str, ...], encoding: Encoding, learning: "LearningData", run: "DescentRun"
 ) -> FittedLifter:
-    from simspine.learning.networks import SimpleBaseline, apply_network, fit_network
+    from tools.lifting_baselines.networks import SimpleBaseline, apply_network, fit_network
 
     network, history = fit_network(
         lambda: SimpleBaseline(learning.features.shape[-1], encoding.space_mean.size, options.network),
@@ -220,7 +214,7 @@ def _fit_network(
 
 
 def _learning_data(data: LiftingSamples, encoding: Encoding, watched: LiftingSamples) -> "LearningData":
-    from simspine.learning.networks import LearningData
+    from tools.lifting_baselines.networks import LearningData
 
     spine = [data.names.index(name) for name in LIFTED_SPINE_POINTS]
 
