@@ -20,7 +20,6 @@ def truth(trials=(("S9", "Walking_1", 4), ("S9", "Sitting_1", 2), ("S11", "Walki
             random.normal(size=(frames, 37, 3)),
             "z_up",
             camera,
-            rate=50.0,
         )
         for subject, trial, frames in trials
     )

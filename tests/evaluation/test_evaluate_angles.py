@@ -27,7 +27,7 @@ def truth(subjects=("S9", "S11"), seed=4):
     for subject in subjects:
         angle = random.normal(scale=0.1, size=(50, len(NAMES)))
         angle[:, 0] = np.radians(40 + 5 * np.sin(np.linspace(0, 6.28, 50)))
-        yield PointSequence(subject, "Walking_1", np.arange(50), NAMES, angle, "angles", rate=50.0)
+        yield PointSequence(subject, "Walking_1", np.arange(50), NAMES, angle, "angles")
 
 
 def test_a_known_error_comes_back_in_degrees():

@@ -29,7 +29,7 @@ def test_a_round_trip_loses_nothing(tmp_path, deviation):
     read = read_point_sequences(path)
     assert [s.key for s in read] == [s.key for s in wrote]
     for a, b in zip(read, wrote, strict=True):
-        assert (a.names, a.axes, a.action, a.rate) == (b.names, b.axes, b.action, b.rate)
+        assert (a.names, a.axes, a.action) == (b.names, b.axes, b.action)
         np.testing.assert_array_equal(a.frames, b.frames)
         np.testing.assert_array_equal(a.values, b.values)
         assert (a.deviation is None) == (b.deviation is None)
@@ -52,7 +52,6 @@ def test_a_file_of_another_program_is_sorted_and_split(tmp_path):
     assert second.key == ("S11", "Eating", None)
     assert first.frames.tolist() == [3, 4, 5]
     assert first.values[:, 0, 0].tolist() == [2, 3, 0]
-    assert first.rate is None
 
 
 def test_points_and_frames_are_selected():
@@ -76,7 +75,6 @@ def test_points_and_frames_are_selected():
         ({"names": ("Hip", "Hip", "Neck")}, "unique"),
         ({"values": np.zeros((3, 2, 3))}, r"\(3, 2, 3\)"),
         ({"values": np.full((3, 3, 3), np.inf)}, "NaN"),
-        ({"rate": 0.0}, "rate is 0"),
         ({"deviation": np.full((3, 3, 3), np.inf)}, "Hip along x in frame 0 is inf, and 26 more"),
         (
             {"deviation": np.where(np.arange(27).reshape(3, 3, 3) == 16, -0.2, np.nan)},

@@ -34,7 +34,6 @@ def test_a_data_set_gives_the_frames_it_keeps(tmp_path):
     assert set(range(300)) - set(walking.frames) == left_out
     true = small_dataset().subjects["S1"].trials["Walking_1"].markers.xyz
     np.testing.assert_allclose(walking.values, true[walking.frames], atol=1e-12)
-    assert walking.rate == 50
     assert read_points(tmp_path / "tiny.h5", step=50)[0].frames.tolist() == [0, 50, 100, 150, 200, 250]
 
 

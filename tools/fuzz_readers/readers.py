@@ -513,7 +513,7 @@ def _point_table(path: Path) -> None:
     from simspine.evaluation.point_sources import PointSequence, write_point_sequences
 
     xyz = np.random.default_rng(0).uniform(0, 2, (5, 4, 3))
-    write_point_sequences(path, [PointSequence("S1", "Walking_1", np.arange(5), NAMES, xyz, rate=50.0)])
+    write_point_sequences(path, [PointSequence("S1", "Walking_1", np.arange(5), NAMES, xyz)])
 
 
 def _read_point_table(path: Path):

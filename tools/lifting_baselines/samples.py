@@ -231,7 +231,7 @@ def lifting_views_of_trial(
     thin = replace(whole, motion=motion)
     points = virtual_trial.true_points(thin)
     seen = virtual_trial.detect_trial(thin, cameras, preset).keypoints
-    world = PointSequence(person.name, trial, frames, points.names, values=points.xyz, rate=whole.motion.rate)
+    world = PointSequence(person.name, trial, frames, points.names, values=points.xyz)
     return [
         lifting_view(source, world, camera, undistort_pixels(camera, seen.xy[:, v])) for v, camera in enumerate(cameras)
     ]
@@ -272,7 +272,7 @@ def _recording_views(source: LiftingSource, recording: Recording) -> list[Liftin
     valid = recording.array("valid")[frames]
     xyz = np.where(valid[:, None, None], xyz, np.nan)
     pixels = None if source.keypoints is None else _detections_by_camera(source.keypoints, recording, names)
-    world = PointSequence(recording.subject, recording.name, frames, names, values=xyz, rate=recording.rate)
+    world = PointSequence(recording.subject, recording.name, frames, names, values=xyz)
     made = []
     for camera in recording.cameras:
         seen = np.full((*xyz.shape[:2], 2), np.nan)

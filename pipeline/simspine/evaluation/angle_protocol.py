@@ -65,16 +65,16 @@ def _of_dataset(path: Path) -> Iterator[PointSequence]:
             if trial.lla_sd is not None and trial.tka_sd is not None:
                 spread = stacked_angles(trial.lla_sd, trial.tka_sd, trial.angles_sd, len(trial.levels))[frames]
             about = (recording.subject, recording.name, frames, angle_names(trial.levels), angle, ANGLE_AXES)
-            yield PointSequence(*about, deviation=spread, rate=recording.rate)
+            yield PointSequence(*about, deviation=spread)
 
 
 def _of_capture(folder: Path) -> Iterator[PointSequence]:
     for path in sorted((folder / "truth").glob("*/*.h5")):
-        found = read_store(path, ["levels", "angles", "lla", "tka", "motion"])
+        found = read_store(path, ["levels", "angles", "lla", "tka"])
         subject = path.parent.name
         trial, frames = path.stem.removeprefix(f"{subject}_"), np.arange(len(found["lla"]))
         names, angle = angle_names(found["levels"]), stacked_angles(found["lla"], found["tka"], found["angles"])
-        yield PointSequence(subject, trial, frames, names, values=angle, axes=ANGLE_AXES, rate=found["motion"].rate)
+        yield PointSequence(subject, trial, frames, names, values=angle, axes=ANGLE_AXES)
 
 
 def angle_names(levels: Sequence[str]) -> tuple[str, ...]:

@@ -144,29 +144,6 @@ def _course_correlation(error: np.ndarray, reference: np.ndarray) -> float:
     return float(np.corrcoef(found, true)[0, 1])
 
 
-# Errors of motion: of the points' velocities and accelerations, from neighbouring frames.
-
-
-def motion_errors(
-    estimate: np.ndarray, reference: np.ndarray, rate: float, order: int, frames: np.ndarray | None = None
-) -> np.ndarray:
-    """Distance between estimated and true velocities (order 1, m/s) or accelerations (order 2, m/s²).
-
-    Both (frames, points, 3) m at `rate` frames/s; the result is (frames − order, points), NaN where a place is missing.
-    frames: their numbers, where some are left out; differences are taken between numbers that follow each other only.
-    """
-    estimate, reference = _checked_point_pair(estimate, reference)
-    if not rate > 0:
-        raise InputError(f"the rate is {rate}, expected a positive number of frames per second.")
-    if len(estimate) <= order:
-        return np.full((0, estimate.shape[1]), np.nan)
-    found = np.linalg.norm(np.diff(estimate - reference, n=order, axis=0) * rate**order, axis=-1)
-    if frames is not None:
-        numbers = np.asarray(frames, int)
-        found[numbers[order:] - numbers[:-order] != order] = np.nan
-    return found
-
-
 # Intervals of means whose values come in clusters. Frames of one person err alike: how well a mean is known depends on
 # the number of people, not of frames. So whole clusters are drawn with replacement.
 

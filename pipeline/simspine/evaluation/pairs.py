@@ -38,7 +38,6 @@ class PointPair:
     trial: str
     action: str
     frames: np.ndarray
-    rate: float | None
     names: tuple[str, ...]
     estimate: np.ndarray
     truth: np.ndarray
@@ -164,7 +163,6 @@ def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[s
         true.trial,
         action_row(true.action),
         true.frames,
-        rate=true.rate,
         names=names,
         estimate=estimate,
         truth=exact,

@@ -14,9 +14,6 @@ from simspine.evaluation.metrics import (
     PRECISION_FIGURES,
     ImagePeople,
     average_precision,
-    finite_values,
-    mean_or_nan,
-    motion_errors,
     object_keypoint_similarity,
     pck_auc,
 )
@@ -132,7 +129,7 @@ def _by_action(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
 def evaluate_multiview(
     predictions: Mapping[str, Sequence[PointSequence]], truth: Sequence[PointSequence]
 ) -> tuple[EvaluationTable, ...]:
-    """Tables of methods, {name: predicted points}, with the published one: MPJPE, P-MPJPE, and motion.
+    """Tables of methods, {name: predicted points}, with the published one: MPJPE and P-MPJPE.
 
     truth: the same trials in the world, m. Raises `InputError` where a method predicts none of them.
     """
@@ -147,37 +144,7 @@ def evaluate_multiview(
             rows += distance_rows(method, own, column_errors(own, POINT_COLUMNS, measure))
         rows += published_rows(name, columns)
         tables.append(noted_table(name, columns, rows, found, sizes=sizes))
-    return (*tables, motion_table(pairs))
-
-
-def motion_table(pairs: Mapping[str, Sequence[PointPair]]) -> EvaluationTable:
-    """Errors of velocity and acceleration by region, mean over neighbouring frames; empty where none are neighbours."""
-    columns = tuple(
-        TableColumn(f"{kind} {name}", unit, digits)
-        for kind, unit, digits in (("velocity", "mm/s", 1), ("acceleration", "m/s²", 2))
-        for name in POINT_COLUMNS
-    )
-    rows = []
-    for method, own in pairs.items():
-        cells = [
-            factor * mean_or_nan(finite_values(_motion_errors(order, pair, names) for pair in own))
-            for order, factor in ((1, 1e3), (2, 1.0))
-            for names in POINT_COLUMNS.values()
-        ]
-        remark = (
-            "" if np.isfinite(cells).any() else "no velocities: no two frames that follow one another are predicted"
-        )
-        if all(pair.rate is None for pair in own):
-            remark = "no velocities: the truth has no rate"
-        rows.append(TableRow(method, "mean over frames", tuple(cells), remark=remark))
-    return noted_table("multiview_motion", columns, rows)
-
-
-def _motion_errors(order: int, pair: PointPair, names: Sequence[str]) -> np.ndarray:
-    if pair.rate is None or not set(names) <= set(pair.names):
-        return np.zeros(0)
-    columns = [pair.names.index(name) for name in names]
-    return motion_errors(pair.estimate[:, columns], pair.truth[:, columns], pair.rate, order, frames=pair.frames)
+    return tuple(tables)
 
 
 SPINETRACK_TABLE = load_skeleton("spinetrack37")

@@ -5,7 +5,7 @@ columns
 
 - `subject`, `trial`: (rows,) texts, 'S9' and 'Walking_1'; `camera`: (rows,) texts, '' or left out where a row is of no
   view; `action`: (rows,) texts, or left out, then from the trial's name;
-- `frame`: (rows,) whole numbers from 0, of the data set's frames, in any order; `rate`: frames/s, or left out.
+- `frame`: (rows,) whole numbers from 0, of the data set's frames, in any order.
 
 Tables of points have `names`: (points,) texts, SIMSPINE's; `xyz`: (rows, points, 3) m, NaN = missing; `deviation`:
 standard deviations of the same shape, or left out; `axes`: one text, 'z_up', 'y_up' or 'camera'.
@@ -43,7 +43,7 @@ def read_point_sequences(path: str | os.PathLike, value: str = "xyz") -> tuple["
     if missing := [name for name in wanted if name not in columns]:
         raise InputError(
             f"{path}: no {', '.join(missing)}; expected are the arrays {', '.join(wanted)} and, where known, camera, "
-            "action, rate, deviation. See docs/benchmarks.md."
+            "action, deviation. See docs/benchmarks.md."
         )
     names = tuple(str(name) for name in np.asarray(columns["names"]).tolist())
     rows = _key_rows(path, columns)
@@ -51,15 +51,11 @@ def read_point_sequences(path: str | os.PathLike, value: str = "xyz") -> tuple["
     values = _array_column(path, columns, value, shape)
     deviation = _array_column(path, columns, "deviation", shape) if "deviation" in columns else None
     axes = str(next(iter(np.ravel(columns["axes"])), "")) if value == "xyz" else ANGLE_AXES
-    try:
-        rate = float(np.ravel(columns["rate"])[0]) if "rate" in columns else None
-    except (IndexError, ValueError, TypeError):
-        raise InputError(f"{path}: rate is no number of frames per second.") from None
     found = []
     for (subject, trial, camera), own in rows.groupby(KEY_COLUMNS, sort=False):
         own = own.sort_values("frame", kind="stable")
         spread = None if deviation is None else deviation[own.index]
-        about = (axes, camera or None, own["action"].iloc[0], spread, rate)
+        about = (axes, camera or None, own["action"].iloc[0], spread)
         try:
             found.append(PointSequence(subject, trial, own["frame"].to_numpy(), names, values[own.index], *about))
         except InputError as error:
@@ -106,8 +102,8 @@ class PointSequence:
     subject, trial: as the data set names them; action: of the trial ('' takes it from the trial's name). camera: its
     name, None for points of no view. frames: (n,) whole numbers from 0, increasing. names: (points,). values: (n,
     points, 3) m, or (n, angles) rad with LLA and TKA within ±2π; NaN = missing. axes: of `POINT_AXES`, or
-    `ANGLE_AXES`. deviation: standard deviations, shape and unit of values, NaN = not known; or None. rate: frames/s
-    that the numbers count, or None where it is not known. `InputError` for anything else.
+    `ANGLE_AXES`. deviation: standard deviations, shape and unit of values, NaN = not known; or None.
+    `InputError` for anything else.
     """
 
     subject: str
@@ -119,15 +115,12 @@ class PointSequence:
     camera: str | None = None
     action: str = ""
     deviation: np.ndarray | None = None
-    rate: float | None = None
 
     def __post_init__(self):
         of_angles = self.axes == ANGLE_AXES
         where = f"{'angles' if of_angles else 'points'} of {self.subject}/{self.trial}"
         if not of_angles and self.axes not in POINT_AXES:
             raise InputError(f"{where}: axes are {self.axes!r}, expected one of {', '.join(POINT_AXES)}.")
-        if self.rate is not None and not (np.isfinite(self.rate) and self.rate > 0):
-            raise InputError(f"{where}: rate is {self.rate}, expected a positive number of frames per second.")
         names = tuple(str(name) for name in self.names)
         if len(set(names)) != len(names):
             raise InputError(f"{where}: a name is there twice; names must be unique.")
@@ -198,16 +191,16 @@ def _check_deviation(where: str, deviation: np.ndarray, names: Sequence[str], fr
 def write_point_sequences(path: str | os.PathLike, sequences: Iterable[PointSequence]) -> None:
     """Write sequences as one table (.npz). Layout: this module's text.
 
-    All must have the same points, axes, rate, and deviations or none; `InputError` otherwise, and for none at all.
+    All must have the same points, axes, and deviations or none; `InputError` otherwise, and for none at all.
     """
     some = tuple(sequences)
     if not some:
         raise InputError(f"{path}: no frames to write.")
-    alike = {"names": some[0].names, "axes": [some[0].axes], "rate": some[0].rate}
+    alike = {"names": some[0].names, "axes": [some[0].axes]}
     for name in (*alike, "deviation"):
         if len({getattr(s, name) if name != "deviation" else s.deviation is None for s in some}) > 1:
             raise InputError(f"{path}: sequences with different {name} cannot stand in one file.")
-    table: dict[str, Any] = {name: np.array(value) for name, value in alike.items() if value is not None}
+    table: dict[str, Any] = {name: np.array(value) for name, value in alike.items()}
     for name in (*KEY_COLUMNS, "action"):
         table[name] = np.concatenate([np.full(len(s.frames), getattr(s, name) or "") for s in some])
     table |= {"frame": np.concatenate([s.frames for s in some]), "xyz": np.concatenate([s.values for s in some])}
@@ -274,7 +267,7 @@ def _of_dataset(path: Path, step: int) -> Iterator[PointSequence]:
             frames = frames[frames % step == 0]
             xyz, names = recording.array("markers")[frames], recording.data.marker_names
             whose = recording.subject, recording.name
-            yield PointSequence(*whose, frames, names, xyz, "y_up", rate=recording.rate)
+            yield PointSequence(*whose, frames, names, xyz, "y_up")
 
 
 def _of_capture(folder: Path, step: int) -> Iterator[PointSequence]:
@@ -299,9 +292,7 @@ def _of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointS
     numbers = round(markers.start * markers.rate) + np.arange(markers.frames)
     keep = numbers % step == 0
     xyz = markers.xyz[keep]
-    return PointSequence(
-        subject, trial, numbers[keep], markers.names, values=xyz, axes=markers.frame, rate=markers.rate
-    )
+    return PointSequence(subject, trial, numbers[keep], markers.names, values=xyz, axes=markers.frame)
 
 
 def sequences_of_subjects(
