@@ -28,7 +28,7 @@ def truth(trials=(("S9", "Walking_1", 4), ("S9", "Sitting_1", 2), ("S11", "Walki
 def moved(sequences, change):
     """The sequences with places changed by change(sequence) → values."""
     return tuple(
-        PointSequence(s.subject, s.trial, s.frames, s.names, change(s), s.axes, s.camera, s.action, None, s.rate)
+        PointSequence(s.subject, s.trial, s.frames, s.names, change(s), s.axes, s.camera, s.action, None)
         for s in sequences
     )
 
@@ -40,11 +40,9 @@ def write_angles(path, sequences):
     arrays = {name: np.concatenate([getattr(s, name) for s in sequences]) for name in ("frames", "values")}
     if sequences[0].deviation is not None:
         arrays["deviation"] = np.concatenate([s.deviation for s in sequences])
-    rate = {} if sequences[0].rate is None else {"rate": sequences[0].rate}
     np.savez(
         path,
         **rows,
-        **rate,
         frame=arrays.pop("frames"),
         angle=arrays.pop("values"),
         **arrays,

@@ -87,7 +87,7 @@ def test_a_table_keeps_everything(tmp_path):
     wrote = [replace(s, deviation=np.abs(s.values)) for s in truth()]
     write_angles(tmp_path / "angles.npz", wrote)
     for a, b in zip(read_angles(tmp_path / "angles.npz"), wrote, strict=True):
-        assert (a.subject, a.trial, a.action, a.names, a.rate) == (b.subject, b.trial, b.action, b.names, b.rate)
+        assert (a.subject, a.trial, a.action, a.names) == (b.subject, b.trial, b.action, b.names)
         for name in ("frames", "values", "deviation"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
 

@@ -19,7 +19,7 @@ def sequences(deviation=True):
         xyz = random.normal(size=(len(frames), 3, 3))
         xyz[0, 1] = np.nan
         spread = np.abs(random.normal(size=xyz.shape)) if deviation else None
-        yield PointSequence(subject, trial, frames, NAMES, xyz, "camera", camera, "", spread, 50.0)
+        yield PointSequence(subject, trial, frames, NAMES, xyz, "camera", camera, "", spread)
 
 
 @pytest.mark.parametrize("deviation", [True, False])
