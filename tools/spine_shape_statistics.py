@@ -27,6 +27,15 @@ EM_STEPS = 60
 LEANING, NEARLY_NONE = np.radians(20.0), 1e-4
 
 
+def vector_parameters(points: np.ndarray) -> np.ndarray:
+    """Log lengths, pitches and tilts (..., 3 · (n − 1)) of a chain of centres (..., n, 3) in the trunk's frame."""
+    b = np.diff(points, axis=-2)
+    length = np.linalg.norm(b, axis=-1)
+    with np.errstate(invalid="ignore"):
+        pitch, tilt = np.arctan2(b[..., 0], -b[..., 1]), np.arcsin(b[..., 2] / length)
+    return np.concatenate([np.log(length), pitch, tilt], -1)
+
+
 def structured(log_sd: np.ndarray, lengths: np.ndarray, tilt: bool) -> np.ndarray:
     """Covariance of log lengths and pitches (2n, 2n), or of tilts (n, n), from logarithms of standard deviations."""
     if tilt:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 from tools.learn_spine_shape import in_trunk_frame, learn_shape, main, read_table, shape_model_json
-from tools.spine_shape_statistics import expectation_maximisation, folds, level_angles_and_marks
+from tools.spine_shape_statistics import expectation_maximisation, folds, level_angles_and_marks, vector_parameters
 
 import simspine as ss
 from simspine.anatomy import shape_model
@@ -23,7 +23,6 @@ from simspine.anatomy.shape_model import (
     chain_positions,
     packaged_shape_model,
     read_shape_model,
-    vector_parameters,
 )
 from simspine.core.errors import InputError
 

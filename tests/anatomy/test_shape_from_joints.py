@@ -7,17 +7,12 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 from spine_by_rule import SPINE, infer_spine
 from tools.marker_atlas.survey import survey
+from tools.spine_shape_statistics import vector_parameters
 
 from simspine.anatomy import spine_from_joints as module
 from simspine.anatomy.body import neutral_markers
 from simspine.anatomy.recipes import build_body
-from simspine.anatomy.shape_model import (
-    CHAIN_LEVELS,
-    CHAIN_VECTOR_COUNT,
-    chain_positions,
-    packaged_shape_model,
-    vector_parameters,
-)
+from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, chain_positions, packaged_shape_model
 from simspine.anatomy.spine_from_joints import EAR_POINTS, REQUIRED_JOINTS, infer_spine_points, spine_from_joints
 from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF

@@ -9,18 +9,13 @@ from tools.spine_shape_statistics import (
     intervertebral_angles,
     intervertebral_matrix,
     supine_to_standing_shift,
+    vector_parameters,
 )
 
 from simspine.anatomy.body import body_poses, neutral_motion
 from simspine.anatomy.curvature import read_endplates
 from simspine.anatomy.recipes import build_body, read_recipe
-from simspine.anatomy.shape_model import (
-    CHAIN_LEVELS,
-    CHAIN_VECTOR_COUNT,
-    chain_positions,
-    packaged_shape_model,
-    vector_parameters,
-)
+from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, chain_positions, packaged_shape_model
 from simspine.anatomy.split_torso import carried_vertebrae
 from simspine.anatomy.vertebrae import vertebra_centroids
 

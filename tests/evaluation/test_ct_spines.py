@@ -11,14 +11,11 @@ from tools.spine_shape_statistics import (
     intervertebral_angles,
     intervertebral_matrix,
     supine_to_standing_shift,
+    vector_parameters,
 )
 
 from simspine.anatomy.body import body_poses, neutral_motion
-from simspine.anatomy.shape_model import (
-    CHAIN_LEVELS,
-    packaged_shape_model,
-    vector_parameters,
-)
+from simspine.anatomy.shape_model import CHAIN_LEVELS, packaged_shape_model
 from simspine.anatomy.vertebrae import vertebra_centroids
 from simspine.synthesis.bodies import truth_body
 from simspine.synthesis.population import (

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from tools.lifting_baselines.point_tables import write_point_sequences
 
 from simspine.core.errors import InputError
-from simspine.evaluation.point_sources import PointSequence, read_point_sequences, write_point_sequences
+from simspine.evaluation.point_sources import PointSequence, read_point_sequences
 
 NAMES = ("Hip", "Spine_01", "Neck")
 

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "dataset"))
 from small_dataset import FRAMES, REJECTED, UNSOLVED, camera, export_small, small_dataset
+from tools.lifting_baselines.point_tables import write_point_sequences
 
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_one
@@ -19,7 +20,6 @@ from simspine.evaluation.point_sources import (
     read_points,
     sequences_of_subjects,
     truth_for,
-    write_point_sequences,
 )
 from simspine.io.hdf5 import write_store
 from simspine.io.trc import write_trc

@@ -12,11 +12,12 @@ from click.testing import CliRunner
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 from small_images import people, write_labels, write_results
 from small_points import moved, truth, write_angles
+from tools.lifting_baselines.point_tables import write_point_sequences
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.evaluation.angle_protocol import angle_names
-from simspine.evaluation.point_sources import PointSequence, write_point_sequences
+from simspine.evaluation.point_sources import PointSequence
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.workflow.results import named_files, path_fingerprint, write_benchmark_results
 

@@ -510,7 +510,9 @@ def _read_named_frames(path: Path):
 
 
 def _point_table(path: Path) -> None:
-    from simspine.evaluation.point_sources import PointSequence, write_point_sequences
+    from tools.lifting_baselines.point_tables import write_point_sequences
+
+    from simspine.evaluation.point_sources import PointSequence
 
     xyz = np.random.default_rng(0).uniform(0, 2, (5, 4, 3))
     write_point_sequences(path, [PointSequence("S1", "Walking_1", np.arange(5), NAMES, xyz)])

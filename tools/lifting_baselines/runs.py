@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from tools.lifting_baselines.lifters import fit_lifter, source_views, views_of_subjects
 from tools.lifting_baselines.options import CONTROL_METHODS, LiftingOptions
+from tools.lifting_baselines.point_tables import write_point_sequences
 from tools.lifting_baselines.samples import LIFTED_SPINE_POINTS
 
 from simspine.evaluation.point_protocols import evaluate_lifting
-from simspine.evaluation.point_sources import write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.io.atomic import write_text
 from simspine.learning.options import SayLine, require_torch

@@ -31,15 +31,6 @@ CHAIN_LEVELS = (
 CHAIN_VECTOR_COUNT = len(CHAIN_LEVELS) - 1
 
 
-def vector_parameters(points: np.ndarray) -> np.ndarray:
-    """Log lengths, pitches and tilts (..., 3 · (n − 1)) of a chain of centres (..., n, 3) in the trunk's frame."""
-    b = np.diff(points, axis=-2)
-    length = np.linalg.norm(b, axis=-1)
-    with np.errstate(invalid="ignore"):
-        pitch, tilt = np.arctan2(b[..., 0], -b[..., 1]), np.arcsin(b[..., 2] / length)
-    return np.concatenate([np.log(length), pitch, tilt], -1)
-
-
 def chain_positions(z: np.ndarray) -> np.ndarray:
     """Centres (..., n, 3) m with the first at the origin, from shape parameters (..., 3 · (n − 1))."""
     return parameters_from_vectors(chain_derivatives(z, kinds=1)[..., 0, :, :])

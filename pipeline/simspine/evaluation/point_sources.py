@@ -25,7 +25,6 @@ from simspine.core.geometry import change_frame
 from simspine.core.types import WORLD_FRAMES, Camera, Markers, read_only_array
 from simspine.dataset.recordings import action_of, open_dataset
 from simspine.evaluation.tables import TEST_SUBJECTS
-from simspine.io.atomic import atomic_path
 from simspine.io.hdf5 import read_store
 from simspine.io.npz import read_npz
 from simspine.io.trc import read_trc
@@ -186,28 +185,6 @@ def _check_deviation(where: str, deviation: np.ndarray, names: Sequence[str], fr
             f"{where}: the standard deviation of {names[column]}{along} in frame {frames[row]} is "
             f"{deviation[tuple(wrong[0])]:g}{more}; expected are 0 or more, and NaN where it is not known."
         )
-
-
-def write_point_sequences(path: str | os.PathLike, sequences: Iterable[PointSequence]) -> None:
-    """Write sequences as one table (.npz). Layout: this module's text.
-
-    All must have the same points, axes, and deviations or none; `InputError` otherwise, and for none at all.
-    """
-    some = tuple(sequences)
-    if not some:
-        raise InputError(f"{path}: no frames to write.")
-    alike = {"names": some[0].names, "axes": [some[0].axes]}
-    for name in (*alike, "deviation"):
-        if len({getattr(s, name) if name != "deviation" else s.deviation is None for s in some}) > 1:
-            raise InputError(f"{path}: sequences with different {name} cannot stand in one file.")
-    table: dict[str, Any] = {name: np.array(value) for name, value in alike.items()}
-    for name in (*KEY_COLUMNS, "action"):
-        table[name] = np.concatenate([np.full(len(s.frames), getattr(s, name) or "") for s in some])
-    table |= {"frame": np.concatenate([s.frames for s in some]), "xyz": np.concatenate([s.values for s in some])}
-    if some[0].deviation is not None:
-        table["deviation"] = np.concatenate([s.deviation for s in some])
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **table)
 
 
 ALL_SUBJECTS = "all"
