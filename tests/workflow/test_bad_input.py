@@ -277,7 +277,7 @@ def test_motion_capture_that_does_not_exist(copied, refused):
     [
         ({"filterr": {}}, "Did you mean 'filter'?"),
         ({"filter": {"cutof_hz": 6}}, "unknown key 'cutof_hz' in filter. Did you mean 'cutoff_hz'?"),
-        ({"ik": {"accuracy": "fine"}}, "ik.accuracy"),
+        ({"ik": {"marker_sd_m": "fine"}}, "ik.marker_sd_m"),
         ({"filter": {"cutoff_hz": 15}}, "must lie between 0 and 15 Hz, half the rate of 30 frames/s"),
         ({"triangulation": {"min_views": 5}}, "min_views is 5, expected 2…4"),
         ({"detection": {"person": [1, 2]}}, "expected three coordinates"),

@@ -147,7 +147,7 @@ def observe(
         misfit_variance_share=levels.misfit_share,
         shared_error_variance_share=levels.shared_lasting_share,
         shared_errors=(*shared, *(() if places_fitted else skin_place_errors(markers))),
-        loss=options.loss,
+        loss="huber",
         loss_threshold_sd=options.loss_from_sd,
     )
     return Observations(markers, observation_weights(markers, marker_weights, levels, engine=options.engine), errors)

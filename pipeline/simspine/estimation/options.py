@@ -12,8 +12,6 @@ class KinematicsOptions(Section):
 
     engine: Literal["trajectory", "frames"] = "trajectory"
     """trajectory: the whole trial at once, with standard deviations. frames: each by itself, as OpenSim's tool."""
-    accuracy: float | None = Field(None, gt=0, lt=1e-1)
-    """Relative decrease of the cost at which to stop; by engine if left out."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Weights by marker that replace those of the marker set."""
     marker_sd_m: float = Field(0.03, gt=0, lt=1)
@@ -31,12 +29,8 @@ class KinematicsOptions(Section):
     """Trajectory: the same of each lumbar and thoracic level, rad/s²; smaller is calmer."""
     limb_acceleration_sd: float = Field(30.0, gt=0)
     """Trajectory: the same of arms, legs and shoulder girdle, rad/s²."""
-    loss: Literal["square", "huber"] = "huber"
-    """Trajectory: how markers far off count."""
     loss_from_sd: float = Field(3.0, gt=0)
-    """Trajectory: how many standard deviations are far."""
-    starts: int | None = Field(None, ge=1, le=5)
-    """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
+    """Trajectory: how many standard deviations are far: markers beyond count by their distance, not its square."""
 
 
 class BodyOptions(Section):

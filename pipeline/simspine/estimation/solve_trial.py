@@ -188,7 +188,7 @@ def solve_kinematics(
         detector_bias={} if person is None else {name: bias.offset_m for name, bias in person.detector_bias.items()},
     )
     if options.engine != "trajectory":
-        solver = Solver(options.engine, options.accuracy, coordinate_tasks=recipe.coordinate_tasks)
+        solver = Solver(options.engine, coordinate_tasks=recipe.coordinate_tasks)
         return inverse_kinematics(body, markers, seen.weights, solver=solver)
     points = virtual_spine_markers(body) if spine_markers is None else spine_markers
     places = [body.marker_index(name) for name in points.values()]
@@ -201,7 +201,7 @@ def solve_kinematics(
         smoothness=_smoothness_of_options(sized, options),
         prior=assumed,
         errors=seen.errors,
-        solver=Solver("trajectory", options.accuracy, starts=options.starts or recipe.starts),
+        solver=Solver("trajectory", starts=recipe.starts),
         derive=lambda z, blocks: (
             spine_deviation(
                 body,
