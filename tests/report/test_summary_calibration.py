@@ -7,7 +7,7 @@ from simspine.report.summary import summary_rows
 CLEAN = {"cameras_off": [], "cameras_off_as_used": [], "cameras_unjudged": [], "cameras_refined": False}
 
 
-REFINED = "the refined cameras agree; refined from these images, so errors below are no independent check"
+REFINED = "the refined cameras agree; refined by the same detections, so errors below are no independent check"
 
 
 def calibration(**found):

@@ -105,7 +105,7 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
     if as_used := _disagreement_text(summary, "_as_used"):
         note, light = f"{'After refinement: ' * bool(refined)}{as_used} See the findings.", "check"
     elif given := _disagreement_text(summary, ""):
-        settled = "the refined cameras agree; refined from these images, so errors below are no independent check"
+        settled = "the refined cameras agree; refined by the same detections, so errors below are no independent check"
         note = settled if refined else f"As given: {given} See the findings."
         light = "" if refined else "check"
     elif unjudged:

@@ -278,7 +278,7 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"OpenSim {versions.get('opensim', '(version unknown)')} to "
         f"the person's segments, and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
         *_model_sources(trial),
-        f"Marker RMS, from points in space to the fitted body: {distance:.0f} mm." if distance else "",
+        f"RMS distance from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
         words["intervals"],
         words["adults"].format(cited="; ".join(sorted(_sources_of_adults(trial)))),

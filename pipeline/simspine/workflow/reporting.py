@@ -209,7 +209,11 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
     unjudged = {"camera_late", "camera_unjudged"} & {f.code for section in sections for f in section.findings}
-    found = "see the findings" if unjudged else "no delay is above half a frame and also above three SD of its estimate"
+    found = (
+        "see the findings"
+        if unjudged
+        else "a camera is shifted if its estimated delay exceeds both half a frame and three SD; none does"
+    )
     meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {found}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "not shifted", meaning)
     return (*rows, clocks) if summary["views"] else rows
@@ -246,7 +250,7 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
         return f"{interval_text(entry[f'{key}_deg_mean'], sd, 'deg')} {verdict}".strip()
 
     return PageTable(
-        ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Marker RMS", "LLA", "TKA"),
+        ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Fit RMS", "LLA", "TKA"),
         tuple(
             (
                 name.replace("/", " · "),
