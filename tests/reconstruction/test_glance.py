@@ -56,7 +56,7 @@ def test_causes_are_named_once(found):
     warnings = tuple(Finding("bone_length", "warning", f"bone {i}", "Look.") for i in range(5))
     other = Finding("camera_shift", "info", "mended", "None.")
     _, _, _, careful, _ = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))))
-    assert careful.count("bones change their length") == 1
+    assert careful.count("distances between joints, as triangulated, change with time") == 1
     assert "cameras" not in careful
 
 

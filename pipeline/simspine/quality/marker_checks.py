@@ -392,8 +392,8 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
         if spread > spread_limit.value_si or odd.any():
             yield warning(
                 "bone_length",
-                f"{segment} ({'–'.join(ends)}), as triangulated: up to {100 * np.nanmax(relative):.0f} % from its median of "
-                f"{100 * median:.1f} cm (limit {deviation_limit.value:g} %); spread {100 * spread:.1f} % (limit "
+                f"{segment} ({'–'.join(ends)}), as triangulated: up to {100 * np.nanmax(relative):.0f} % from its "
+                f"median of {100 * median:.1f} cm (limit {deviation_limit.value:g} %); spread {100 * spread:.1f} % (limit "
                 f"{spread_limit.value:g} %).",
                 frames=odd,
                 where=segment,

@@ -157,7 +157,7 @@ def _judged_as_given(
     text = (
         "cameras were refined by bundle adjustment of the detected points of the person; scale and world axes are the "
         f"given calibration's. Reprojection error before: {before:.1f} px (median), {p90_before:.1f} px (90th "
-        f"percentile), of detections that fitted then; after: {after:.1f} and {p90_after:.1f} px, of those that fit now."
+        f"percentile), of detections that fitted then; after: {after:.1f} and {p90_after:.1f} px, of those that fit."
     )
     refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO, text)
     return JudgedCameras(tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left)))
