@@ -393,8 +393,8 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
             yield warning(
                 "bone_length",
                 f"{segment} ({'–'.join(ends)}), as triangulated: up to {100 * np.nanmax(relative):.0f} % from its "
-                f"median of {100 * median:.1f} cm (limit {deviation_limit.value:g} %); spread {100 * spread:.1f} % (limit "
-                f"{spread_limit.value:g} %).",
+                f"median of {100 * median:.1f} cm (limit {deviation_limit.value:g} %); spread {100 * spread:.1f} % "
+                f"(limit {spread_limit.value:g} %).",
                 frames=odd,
                 where=segment,
             )
