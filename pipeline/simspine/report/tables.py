@@ -271,7 +271,7 @@ def validation_text_tables(some: Sequence[TrialRecord]) -> tuple[PageTable, ...]
 # Uncertainty of the angles in words: the table of a trial, and what was not measured.
 
 
-INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
+INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")

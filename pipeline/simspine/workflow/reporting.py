@@ -225,7 +225,8 @@ def _image_sentence(found: SolvedTrial, config: Config) -> str:
         return ""
     by = "given as files" if config.detection.detector == "import" else f"found by the detector {_detector(config)}"
     by += " (Bazarevsky 2020)" * config.detection.detector.startswith("blazepose")
-    return f"Points in the images were {by}. Paths of points in space: {_low_pass(config)}, before the body was fitted."
+    filtered = f"Trajectories of points in space were {_low_pass(config)} before the body was fitted."
+    return f"Points in the images were {by}. {filtered}"
 
 
 def _low_pass(config: Config) -> str:
