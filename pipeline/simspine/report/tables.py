@@ -87,7 +87,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     more = named_notes("bend", *["rhythm"] * (len(alignment) > len(spinal)), "norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    reach = f"95 % are no farther from the mean than {', '.join(spreads)}. Only the shares use it: it is no norm."
+    reach = f"95 % are no farther from the mean than {', '.join(spreads)}. The shares use this; it is no norm."
     people = Statement("± of people who stand", reach)
     tables = (
         PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *more)),

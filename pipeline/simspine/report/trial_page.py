@@ -91,6 +91,7 @@ from simspine.report.trial_sections import (
 _MAX_CAUSES = 3  # warnings that are named; the rest are counted
 _NOTEBOOK_FRAMES = 300  # a cell of a notebook holds no more of a trial: about 2 MB, most of it the player
 _RHYTHM = "Lumbopelvic rhythm"
+SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "The page can neither show nor exclude scoliosis."
 _FEW_CAMERAS = 3  # fewer see too little of a back that turns
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
@@ -223,6 +224,8 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
         of_verdict.setdefault(verdict, []).append(label.partition(",")[0])
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
+    if any(figure.name == SIDEWAYS_BEND and figure.is_assumed for figure in trial.clinical_figures):
+        parts.append(NO_SCOLIOSIS)
     levels = assumed_levels(trial_caveats(trial).shares)
     parts += [f"Single vertebrae, assumed: {levels}."] if levels else []
     return " ".join(parts) or "Nothing: all was measured."
