@@ -212,7 +212,7 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
     found = (
         "see the findings"
         if unjudged
-        else "a camera is shifted if its estimated delay exceeds both half a frame and three SD; none does"
+        else "no delay was corrected: none exceeds both half a frame and three SD of its estimate"
     )
     meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {found}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "not shifted", meaning)
