@@ -56,7 +56,7 @@ def test_causes_are_named_once(found):
     warnings = tuple(Finding("bone_length", "warning", f"bone {i}", "Look.") for i in range(5))
     other = Finding("camera_shift", "info", "mended", "None.")
     _, _, _, careful, _ = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))))
-    assert careful.count("bones change their length") == 1
+    assert careful.count("distances between joints, as triangulated, change with time") == 1
     assert "cameras" not in careful
 
 
@@ -87,7 +87,7 @@ def test_the_methods_text_has_model_solver_and_sources_and_counts_fitted_markers
     error = np.where([name in fitted for name in names], 0.005, np.full_like(found.result.marker_error, 0.5))
     markers, result = found.markers.with_(origin=origin), replace(found.result, marker_error=error)
     text = methods_text(replace(found, markers=markers, result=result))
-    assert "Marker RMS, from points in space to the fitted body: 5 mm." in text
+    assert "RMS distance from points in space to the fitted body: 5 mm." in text
     for wanted in ("Pagnon", "simspine's own solver", "White & Panjabi 1978"):
         assert wanted in text
 

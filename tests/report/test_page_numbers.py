@@ -95,7 +95,8 @@ def test_all_figures_are_there(page, trial):
     """Of the levels no segment in space, which turns too far for their scale."""
     text = page.read_text()
     titles = [
-        "Pelvis and spine over time", "Limbs over time", "Range of each level", "Detected, inferred, filled, missing",
+        "Pelvis and spine over time", "Limbs over time", "Range of each level",
+        "Detected, inferred, interpolated, missing",
     ]  # fmt: skip
     at = [text.index(f"<h4>{title}</h4>") for title in titles]
     assert at == sorted(at)

@@ -130,15 +130,15 @@ def test_summary_rows():
         "Views": ("4", ""),
         "Reprojection, 90th percentile": ("31.3 px", "check"),
         "Detected points placed in space": ("98.4 %", "good"),
-        "Marker RMS": ("24 mm", "good"),
+        "Points in space to the fitted body, RMS": ("24 mm", "good"),
         "Fitted body to detected limb points, median": ("13.4 px", "check"),  # one camera is beyond the limit
         "Lumbar lordosis, L1–S1": ("(41\u00a0±\u00a033°)", "check"),
         "Thoracic kyphosis, T3–T12": ("–", ""),
         "Femur length": ("0.410 / 0.610 m", "check"),
     }
     notes = {row.label: row.note for row in rows}
-    assert notes["Marker RMS"].startswith("limbs 24, spine –; from points in space to the fitted body")
-    assert notes["Fitted body to detected limb points, median"].endswith("at most 30")
+    assert notes["Points in space to the fitted body, RMS"].startswith("limbs 24, spine –; after the filter")
+    assert notes["Fitted body to detected limb points, median"].endswith("Limit: 30 px")
     assert notes["Lumbar lordosis, L1–S1"] == (
         "assumed: the data decided 0 %; adults who stand differ by ± 22° (Yukawa 2019)"
     )

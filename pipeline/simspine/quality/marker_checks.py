@@ -295,7 +295,7 @@ def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
                 "view_point_unused",
                 Severity.INFO,
                 f"{camera}: of these points less than {limit.value:g} % of the detections fit the other cameras: "
-                f"{names_text(texts)}. The rest were left out.",
+                f"{names_text(texts)}. The rest were rejected.",
                 where=camera,
             )
 
@@ -392,9 +392,9 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
         if spread > spread_limit.value_si or odd.any():
             yield warning(
                 "bone_length",
-                f"{segment} ({'–'.join(ends)}): median {100 * median:.1f} cm; spread {100 * spread:.1f} %, expected "
-                f"below {spread_limit.value:g} %; largest deviation {100 * np.nanmax(relative):.0f} %, expected below "
-                f"{deviation_limit.value:g} % in each frame.",
+                f"{segment} ({'–'.join(ends)}), as triangulated: up to {100 * np.nanmax(relative):.0f} % from its "
+                f"median of {100 * median:.1f} cm (limit {deviation_limit.value:g} %); spread {100 * spread:.1f} % "
+                f"(limit {spread_limit.value:g} %).",
                 frames=odd,
                 where=segment,
             )

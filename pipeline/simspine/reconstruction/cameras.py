@@ -155,9 +155,9 @@ def _judged_as_given(
         used[view] = camera
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
     text = (
-        f"cameras were refined by what they saw: reprojection error {before:.1f} → {after:.1f} px (median), "
-        f"{p90_before:.1f} → {p90_after:.1f} px (90th percentile). The first of each is over the "
-        "detections that fitted the given cameras, the second over those that fit the refined ones."
+        "cameras were refined by bundle adjustment of the detected points of the person; scale and world axes are the "
+        f"given calibration's. Reprojection error before: {before:.1f} px (median), {p90_before:.1f} px (90th "
+        f"percentile), of detections that fitted then; after: {after:.1f} and {p90_after:.1f} px, of those that fit."
     )
     refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO, text)
     return JudgedCameras(tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left)))

@@ -41,7 +41,7 @@ SIDE_COLOURS = {"left": SKY, "right": PURPLE}  # colours of the two sides of the
 LEGEND_SYMBOLS = {
     "detected": "detected point", "skin": "marker on the skin", "estimated": "estimated, not seen",
     "inferred": "inferred, not detected",
-    "swapped": "left/right exchanged", "pruned": "left out as inconsistent", "model": "body, reprojected",
+    "swapped": "left/right exchanged", "pruned": "rejected as inconsistent", "model": "body, reprojected",
     "spine": "spine, reprojected", "left": "left side", "right": "right side", "unsure": "small: not sure",
     "spine_seen": "spine, detected", "spine_estimated": "spine, estimated, not seen",
     "spine_inferred": "spine, inferred, not detected",

@@ -76,7 +76,8 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
             note, light = _curvature_note(quantity, sd if text != "–" else None, given=given, estimated=estimated)
             text = f"({text})" if light else text
         elif key == "detections_used":
-            note = f"of {summary['detections']} detections in the images; skin markers left out"
+            rejected = summary["detections"] - summary["detections_used"]
+            note = f"of {summary['detections']} in the images; {rejected} were rejected. Without skin markers"
         else:
             note = "; ".join(filter(None, (_parts_text(summary.get(parts), unit, digits), note)))
         rows.append(Row(label, text, notes.get(key, note), light))
@@ -105,7 +106,8 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
     if as_used := _disagreement_text(summary, "_as_used"):
         note, light = f"{'After refinement: ' * bool(refined)}{as_used} See the findings.", "check"
     elif given := _disagreement_text(summary, ""):
-        settled = "the refined cameras agree; refined from these images, so errors below are no independent check"
+        settled = "after refinement no camera shows a systematic misfit; the same detections were used, so this is no "
+        settled += "independent check"
         note = settled if refined else f"As given: {given} See the findings."
         light = "" if refined else "check"
     elif unjudged:
@@ -134,14 +136,14 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
     notes = [", ".join(names) for names in seen.values()]
     if estimated:
         notes.append(f"not seen: {', '.join(estimated)}")
-        return Row("Spine seen by", f"{text}; {len(estimated)} points estimated", "; ".join(notes), "check")
+        return Row("Seen on the spine", f"{text}; {len(estimated)} points estimated", "; ".join(notes), "check")
     if not ways:
         notes = ["all of it is inferred from the limbs"]
     elif doubted:
         notes = [f"{doubted[0]} do not lie in this order: see the findings"]
     elif lost:
         notes.append(lost_markers_text(ways, lost))
-    return Row("Spine seen by", text, "; ".join(notes), "good" if ways and not doubted and not lost else "check")
+    return Row("Seen on the spine", text, "; ".join(notes), "good" if ways and not doubted and not lost else "check")
 
 
 def without_lost(names: Sequence[str], lost: Sequence[str]) -> list[str]:

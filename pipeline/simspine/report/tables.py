@@ -87,7 +87,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     more = named_notes("bend", *["rhythm"] * (len(alignment) > len(spinal)), "norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    reach = f"95 % are no farther from the mean than {', '.join(spreads)}. Only the shares use it: it is no norm."
+    reach = f"95 % are no farther from the mean than {', '.join(spreads)}. The shares use this; it is no norm."
     people = Statement("± of people who stand", reach)
     tables = (
         PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *more)),
@@ -271,7 +271,7 @@ def validation_text_tables(some: Sequence[TrialRecord]) -> tuple[PageTable, ...]
 # Uncertainty of the angles in words: the table of a trial, and what was not measured.
 
 
-INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
+INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")

@@ -23,6 +23,7 @@ from simspine.io.video import Video, open_videos
 from simspine.quality.findings import Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
+    IMPRECISE,
     ClinicalFigure,
     Observability,
     estimated_of_spine,
@@ -90,6 +91,7 @@ from simspine.report.trial_sections import (
 _MAX_CAUSES = 3  # warnings that are named; the rest are counted
 _NOTEBOOK_FRAMES = 300  # a cell of a notebook holds no more of a trial: about 2 MB, most of it the player
 _RHYTHM = "Lumbopelvic rhythm"
+SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "The page can neither show nor exclude scoliosis."
 _FEW_CAMERAS = 3  # fewer see too little of a back that turns
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
@@ -158,7 +160,8 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
     why = "no marker is on a lumbar vertebra, and " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
-    return " ".join(filter(None, [*curvature, _trunk_sentence(trial.clinical_figures)]))
+    figures = trial.clinical_figures
+    return " ".join(filter(None, [*curvature, _trunk_sentence(figures), _limb_sentence(figures)]))
 
 
 def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
@@ -170,6 +173,18 @@ def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
         found[figure.decided_by].append(f"{name} to ±{reach}")
     heads = ("Measured of pelvis and trunk", "Partly measured, too")
     return " ".join(f"{head}: {'; '.join(some)}." for head, some in zip(heads, found.values(), strict=True) if some)
+
+
+def _limb_sentence(figures: Sequence[ClinicalFigure]) -> str:
+    """What was measured of the limbs, of both sides the larger ±, and what of it is imprecise."""
+    limbs = [one for one in figures if one.name not in SPINAL_DEFINITIONS and one.sd is not None]
+    exact: dict[str, ClinicalFigure] = {}
+    for figure in (one for one in limbs if one.decided_by == str(Observability.MEASURED)):
+        exact[panel_of(figure)] = max(figure, exact.get(panel_of(figure), figure), key=lambda one: one.sd or 0.0)
+    wide = dict.fromkeys(panel_of(one) for one in limbs if one.decided_by == IMPRECISE)
+    reach = [f"{name} to ±{interval_text(one.mean, one.sd, one.unit).partition('±')[2]}" for name, one in exact.items()]
+    found = {"Measured of the limbs": reach, "Imprecise": list(wide)}
+    return " ".join(f"{head}: {'; '.join(names)}." for head, names in found.items() if names)
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
@@ -209,6 +224,8 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
         of_verdict.setdefault(verdict, []).append(label.partition(",")[0])
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
+    if any(figure.name == SIDEWAYS_BEND and figure.is_assumed for figure in trial.clinical_figures):
+        parts.append(NO_SCOLIOSIS)
     levels = assumed_levels(trial_caveats(trial).shares)
     parts += [f"Single vertebrae, assumed: {levels}."] if levels else []
     return " ".join(parts) or "Nothing: all was measured."
@@ -278,8 +295,9 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"OpenSim {versions.get('opensim', '(version unknown)')} to "
         f"the person's segments, and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
         *_model_sources(trial),
-        f"Marker RMS, from points in space to the fitted body: {distance:.0f} mm." if distance else "",
-        f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
+        f"RMS distance from points in space to the fitted body: {distance:.0f} mm." if distance else "",
+        f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks. Frames with other "
+        "findings count in all means.",
         words["intervals"],
         words["adults"].format(cited="; ".join(sorted(_sources_of_adults(trial)))),
     )

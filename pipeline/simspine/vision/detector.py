@@ -125,9 +125,6 @@ class ExtentBoxes:
 # memory does not grow with a video's length.
 
 
-FASTEST_COMPRESSION = 1  # level of compression
-
-
 class _Entry(NamedTuple):
     start: int
     length: int
@@ -163,7 +160,9 @@ class Crops:
         x0, y0, x1, y1 = (0, 0, width, height) if box is None else (round(float(v)) for v in box)
         x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
         part = np.ascontiguousarray(image[y0 : max(min(y1, height), y0 + 1), x0 : max(min(x1, width), x0 + 1)])
-        packed = cv2.imencode(".png", part, [cv2.IMWRITE_PNG_COMPRESSION, FASTEST_COMPRESSION])[1].tobytes()
+        level, strategy, filters = cv2.IMWRITE_PNG_COMPRESSION, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_FILTER
+        how = [level, 1, strategy, cv2.IMWRITE_PNG_STRATEGY_RLE, filters, cv2.IMWRITE_PNG_FAST_FILTERS]
+        packed = cv2.imencode(".png", part, how)[1].tobytes()
         number = len(self) if frame is None else frame
         self._entries[number] = _Entry(self._file.seek(0, 2), len(packed), x0, y0)
         self._file.write(packed)

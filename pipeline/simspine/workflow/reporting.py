@@ -204,7 +204,11 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
     unjudged = {"camera_late", "camera_unjudged"} & {f.code for section in sections for f in section.findings}
-    found = "see the findings" if unjudged else "no delay is above half a frame and also above three SD of its estimate"
+    found = (
+        "see the findings"
+        if unjudged
+        else "no delay was corrected: none exceeds both half a frame and three SD of its estimate"
+    )
     meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {found}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "not shifted", meaning)
     return (*rows, clocks) if summary["views"] else rows
@@ -216,7 +220,8 @@ def _image_sentence(found: SolvedTrial, config: Config) -> str:
         return ""
     by = "given as files" if config.detection.detector == "import" else f"found by the detector {_detector(config)}"
     by += " (Bazarevsky 2020)" * config.detection.detector.startswith("blazepose")
-    return f"Points in the images were {by}. Paths of points in space: {_low_pass(config)}, before the body was fitted."
+    filtered = f"Trajectories of points in space were {_low_pass(config)} before the body was fitted."
+    return f"Points in the images were {by}. {filtered}"
 
 
 def _low_pass(config: Config) -> str:
@@ -241,7 +246,7 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
         return f"{interval_text(entry[f'{key}_deg_mean'], sd, 'deg')} {verdict}".strip()
 
     return PageTable(
-        ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Marker RMS", "LLA", "TKA"),
+        ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Fit RMS", "LLA", "TKA"),
         tuple(
             (
                 name.replace("/", " · "),

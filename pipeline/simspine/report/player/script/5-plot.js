@@ -165,9 +165,10 @@ class Plot {
     const text = this.right < 480 ? panel.title.split(",")[0] : panel.title;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) }, text);
     if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed ? `${first.note}: no finding` : first.note);
-    const means = curves.map((curve) => curve.mean).filter(Boolean);
+    const known = curves.filter((curve) => curve.mean);
+    const means = known.map((curve) => (curves.length > 1 ? `${curve.name} ${curve.mean}` : curve.mean));
     const key = [
-      means.length && `mean ${means.join(" / ")}`,
+      means.length && `mean ${means.join(", ")}`,
       curves.length > 1 && `${curves[1].name}: dots`,
       first.band && `green: ${first.band[2]}`,
     ].filter(Boolean).join(" · ");
