@@ -11,7 +11,6 @@ from simspine.cli.options import (
     first_trial_options,
     joint_trial_options,
     json_option,
-    quiet_option,
     with_options,
 )
 
@@ -77,32 +76,12 @@ def calibrate_board_command(
     calibrate_by_board(recordings, request, out, figures=json_path, threads=os.cpu_count() or 1)
 
 
-@calibrate_group.command("person")
-@click.argument("recordings", metavar="VIDEOS...", nargs=-1, required=True, type=FILE_PATH)
-@click.option("--intrinsics", type=FILE_PATH, help="Calibration whose lenses are used; its places are not.")
-@click.option("--fov", type=float, metavar="DEGREES", help="Without it: the lenses' angle over the longer image side.")
-@click.option("--height", type=float, metavar="METRES", help="Of the person; mean adults' if left out, ± 6 %.")
-@click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
-@json_option
-@quiet_option
-def calibrate_person_command(recordings, intrinsics, fov, height, out, json_path, quiet):
-    """Place cameras by one person who walks about in front of them; their lenses are known or guessed.
-
-    VIDEOS: one a camera, synchronous, with nobody else in them. With --intrinsics names are matched to its cameras;
-    with --fov they become the cameras'.
-    """
-    from simspine.workflow.camera_files import calibrate_by_person, lenses_or_field_of_view
-
-    lenses = lenses_or_field_of_view(intrinsics, fov)
-    calibrate_by_person(recordings, lenses, height, out=out, figures=json_path, quiet=quiet)
-
-
 @click.group("cameras")
 def cameras_group():
     """Calibrate cameras, check them by the person they saw, refine their calibration, find views that run late.
 
     check, refine and sync look at the 2D points of finished detections; where there are none yet, the stage detect
-    runs first. calibrate finds cameras from videos alone.
+    runs first. calibrate finds cameras from videos of a board.
     """
 
 
