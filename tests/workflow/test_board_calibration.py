@@ -24,8 +24,8 @@ def call(*arguments):
 
 
 def board_arguments(board: Board):
-    kind = ("--marker-mm", f"{1000 * board.marker:g}") if board.marker else ("--pattern", "checkerboard")
-    return ("--squares", f"{board.columns}x{board.rows}", "--size-mm", f"{1000 * board.square:g}", *kind)
+    sides = ("--size-mm", f"{1000 * board.square:g}", "--marker-mm", f"{1000 * board.marker:g}")
+    return ("--squares", f"{board.columns}x{board.rows}", *sides)
 
 
 def rendered(folder: Path, board: Board, cameras, places) -> list[Path]:
@@ -114,14 +114,6 @@ class TestRefused:
         other = ("--squares", "7x5", "--size-mm", 120, "--dictionary", "6X6_50")
         told = f"cam1: a ChArUco board (6X6_50) of 7x5 squares is in none of the {FRAMES + 1} images"
         self.refused(told, *shown[0], *other, out=tmp_path / "x.toml")
-
-    def test_another_number_of_squares(self, tmp_path):
-        """The larger one is not there, the smaller one is a part of what is: inner corners counted for squares."""
-        board, cameras = Board(8, 5, 0.12), ring(8)[:1]
-        folders = rendered(tmp_path, board, cameras, shown_to(cameras, board, 4))
-        options = ("--size-mm", 120, "--pattern", "checkerboard", "--lenses-only")
-        self.refused("shows a checkerboard of 8x5 squares", *folders, "--squares", "9x6", *options, out=tmp_path / "x")
-        self.refused("shows a checkerboard of 8x5 squares", *folders, "--squares", "7x4", *options, out=tmp_path / "x")
 
     def test_recordings_of_other_lengths(self, shown, tmp_path):
         folders, _, _, board = shown

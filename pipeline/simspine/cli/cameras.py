@@ -23,18 +23,17 @@ board_options = with_options(
             help="Columns x rows of squares, such as 7x5.",
         ),
         click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
-        click.option("--pattern", type=click.Choice(["charuco", "checkerboard"]), default="charuco", show_default=True),
         click.option("--marker-mm", type=float, help="Side of the markers.  [default: 3/4 of a square]"),
         click.option("--dictionary", default="4X4_50", show_default=True, help="ArUco dictionary of the markers."),
     ]
 )
 
 
-def board_from_options(squares, size_mm, pattern, marker_mm, dictionary):
+def board_from_options(squares, size_mm, marker_mm, dictionary):
     """The board that `board_options` describe."""
     from simspine.vision.board import Board
 
-    marker = 0.0 if pattern == "checkerboard" else (0.75 * size_mm if marker_mm is None else marker_mm)
+    marker = 0.75 * size_mm if marker_mm is None else marker_mm
     return Board(*squares, size_mm / 1000, marker / 1000, dictionary)
 
 
@@ -56,8 +55,7 @@ def calibrate_group():
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option
 def calibrate_board_command(
-    recordings, squares, size_mm, pattern, marker_mm, dictionary, lens, intrinsics, lenses_only, floor, frames, out,
-    json_path,
+    recordings, squares, size_mm, marker_mm, dictionary, lens, intrinsics, lenses_only, floor, frames, out, json_path
 ):  # fmt: skip
     """Calibrate cameras by a board that is moved about in front of them.
 
@@ -69,7 +67,7 @@ def calibrate_board_command(
 
     if lenses_only and (intrinsics is not None or floor is not None):
         raise InputError("--lenses-only seeks lenses: --intrinsics and --floor do not go with it.")
-    board = board_from_options(squares, size_mm, pattern, marker_mm=marker_mm, dictionary=dictionary)
+    board = board_from_options(squares, size_mm, marker_mm, dictionary)
     request = BoardRequest(
         board=board, lens=lens, frames=frames, floor=floor, intrinsics=intrinsics, lenses_only=lenses_only
     )
@@ -91,11 +89,11 @@ cameras_group.add_command(calibrate_group)
 @cameras_group.command("board")
 @board_options
 @click.option("--out", required=True, type=FILE_PATH, help="File to print: .pdf or .png.")
-def print_board_command(squares, size_mm, pattern, marker_mm, dictionary, out):
+def print_board_command(squares, size_mm, marker_mm, dictionary, out):
     """Write a calibration board to print at its true size."""
     from simspine.workflow.board_files import write_board
 
-    board = board_from_options(squares, size_mm, pattern, marker_mm=marker_mm, dictionary=dictionary)
+    board = board_from_options(squares, size_mm, marker_mm, dictionary)
     write_board(out, board)
     click.echo(f"{out} written: {board}. Print it at 100 %, glue it to something flat, and measure a square.")
 

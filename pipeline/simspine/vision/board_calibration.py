@@ -2,12 +2,10 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
 from simspine.core.types import Camera
@@ -25,17 +23,16 @@ from simspine.vision.board_bundle import (
 
 
 FRAMES_PROPOSING = 12  # common frames that propose how two cameras stand; all of them judge
-DIFFERENT_PROPOSAL_RAD = np.radians(5.0)  # two proposals that differ by more are different
-CLEARLY_WORSE_FACTOR = 3.0  # how much worse the second pose of a board that looks the same after half a turn must fit
 
 
-def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> tuple[PlacedBoards, BoardViews]:
-    """Cameras and boards in the frame of the first camera, to start from; and the corners in one order for all cameras.
+def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> PlacedBoards:
+    """Cameras and boards in the frame of the first camera, to start from.
 
-    Raises `InputError` where the cameras fall into groups that share no view of the board, and where a board that looks
-    the same after half a turn leaves open how two cameras stand.
+    Raises `InputError` where the cameras fall into groups that share no view of the board.
     """
-    alone = {(f, v): _board_poses(lenses[v], views.xy[f, v], views.board) for f, v in np.argwhere(views.seen).tolist()}
+    alone = {
+        (f, v): board_poses_by_view(lenses[v], views.xy[f, v], views.board) for f, v in np.argwhere(views.seen).tolist()
+    }
     shared = views.seen.T.astype(int) @ views.seen.astype(int)
     placed = {0: BoardPose(np.eye(3), np.zeros(3))}  # world → camera
     while len(placed) < len(lenses):
@@ -45,27 +42,7 @@ def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> tuple[PlacedBo
         placed[b] = _relative_pose(views, lenses, alone, a=a, b=b).after(placed[a])
     cameras = tuple(lens.with_(R=placed[v].R, t=placed[v].t) for v, lens in enumerate(lenses))
     boards = [_best_board_pose(views, cameras, alone, f) for f in range(len(views.xy))]
-    R, t = np.stack([board.R for board in boards]), np.stack([board.t for board in boards])
-    xy = views.xy.copy()
-    for f, v in alone if views.board.half_turn else ():
-        xy[f, v] = min(
-            _corner_orders(xy[f, v], views.board), key=partial(corner_rms_px, cameras[v], boards[f], views.board)
-        )
-    return PlacedBoards(cameras, R, t), BoardViews(views.board, views.names, views.sizes, xy)
-
-
-def _board_poses(camera: Camera, xy: np.ndarray, board: Board) -> list[BoardPose]:
-    """Poses of the board in one image; where it looks the same after half a turn, those with reversed corners too."""
-    poses = board_poses_by_view(camera, xy, board)
-    if not board.half_turn:
-        return poses
-    turn = BoardPose(np.diag([-1.0, -1.0, 1.0]), board.corners[0] + board.corners[-1])
-    return [way for pose in poses for way in (pose, replace(pose.after(turn), error_px=pose.error_px))]
-
-
-def _corner_orders(xy: np.ndarray, board: Board) -> list[np.ndarray]:
-    """Corners (corners, 2) px as they were found, and reversed where the board looks the same after half a turn."""
-    return [xy, xy[::-1]] if board.half_turn else [xy]
+    return PlacedBoards(cameras, np.stack([board.R for board in boards]), np.stack([board.t for board in boards]))
 
 
 def _unconnected_error(views: BoardViews, shared: np.ndarray) -> InputError:
@@ -86,18 +63,8 @@ def _relative_pose(views: BoardViews, lenses: Sequence[Camera], alone: dict, a: 
     judges = [(views.xy[f, b], alone[f, a]) for f in common]
     some = sorted(common, key=lambda f: alone[f, a][0].error_px + alone[f, b][0].error_px)[:FRAMES_PROPOSING]
     proposals = [second.after(first.inverse) for f in some for first in alone[f, a] for second in alone[f, b]]
-    scores = np.array([_median_board_error(lenses[b], proposal, judges, views.board) for proposal in proposals])
-    best = int(np.argmin(scores))
-    if views.board.half_turn:
-        turns = Rotation.from_matrix([proposal.R @ proposals[best].R.T for proposal in proposals]).magnitude()
-        others = scores[turns > DIFFERENT_PROPOSAL_RAD]
-        if others.min(initial=np.inf) < CLEARLY_WORSE_FACTOR * max(scores[best], 0.5):
-            raise InputError(
-                f"the {views.board} looks the same after half a turn, and the {len(common)} frames that cameras "
-                f"{views.names[a]!r} and {views.names[b]!r} share do not tell which way it was held. Use a board with "
-                "one even and one odd number of squares, or a ChArUco board; or show this one in more places."
-            )
-    return proposals[best]
+    scores = [_median_board_error(lenses[b], proposal, judges, views.board) for proposal in proposals]
+    return proposals[int(np.argmin(scores))]
 
 
 def _median_board_error(camera: Camera, proposal: BoardPose, judges: list, board: Board) -> float:
@@ -110,10 +77,9 @@ def _best_board_pose(views: BoardViews, cameras: Sequence[Camera], alone: dict, 
     """Where the board was in a frame: of what the cameras propose, what fits all of them best."""
     who = np.flatnonzero(views.seen[frame]).tolist()
     proposals = [BoardPose(cameras[v].R, cameras[v].t).inverse.after(pose) for v in who for pose in alone[frame, v]]
-    orders = {v: _corner_orders(views.xy[frame, v], views.board) for v in who}
 
     def cost(pose: BoardPose) -> float:
-        return sum(min(corner_rms_px(cameras[v], pose, views.board, xy) for xy in orders[v]) for v in who)
+        return sum(corner_rms_px(cameras[v], pose, views.board, views.xy[frame, v]) for v in who)
 
     return min(proposals, key=cost)
 
@@ -194,7 +160,8 @@ def calibrate_boards(
     start = known if fits is None else [fit.placed.cameras[0] for fit in fits]
     assert start is not None
     rows = np.flatnonzero(views.seen.any(1))
-    placed, some = place_cameras(views.frames(rows), start)
+    some = views.frames(rows)
+    placed = place_cameras(some, start)
     frame = None if floor is None else int(np.flatnonzero(rows == floor)[0])
     fit = adjust_boards(some, placed, lenses=fits is not None, camera=0 if floor is None else None, frame=frame)
     _warn_of_worse(some, fit)

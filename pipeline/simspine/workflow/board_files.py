@@ -1,7 +1,7 @@
 """Calibration by a board: recordings of it in, a calibration and its errors out; and the board to print."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,15 +13,13 @@ from simspine.io.atomic import atomic_path
 from simspine.io.calibration import read_calibration, write_calibration
 from simspine.io.image_streams import Stills, open_recording
 from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised, match_cameras_to_views
-from simspine.vision.board import Board, checkerboard_in, find_board, opencv_board
+from simspine.vision.board import Board, find_board, opencv_board
 from simspine.vision.board_bundle import BoardViews
 from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards, calibrate_lenses
 from simspine.workflow.camera_files import print_table, write_figures
 from simspine.workflow.inputs import progress_bar
 
 MIN_COVERAGE = 0.5  # share of an image below which a line says so
-SQUARES_CHECKED_IMAGES = 3  # images in which a checkerboard's squares are counted
-BOARD_FRAMES_SEARCHED = 8  # images in which something else is sought where the board is in none
 LENS_TABLE_COLUMNS = ("camera", "views", "covered, %", "error, px", "wrong corners", "focal length, px")
 PLACE_TABLE_COLUMNS = ("camera", "position, m", "± mm", "rotation, ± °")
 BoardRecording = Video | Stills
@@ -85,14 +83,15 @@ def find_boards_in_recordings(
         rows = [np.union1d(own, [request.floor]) for own in rows]
     board = request.board
     xy = _corners_found(board, recordings, rows, threads)
-    if board.marker and board.rows % 2 == 0 and not np.isfinite(xy).any():
+    if board.rows % 2 == 0 and not np.isfinite(xy).any():
         board = replace(board, legacy=True)
         xy = _corners_found(board, recordings, rows, threads)
     for v, recording in enumerate(recordings):
         if not np.isfinite(xy[:, v]).any():
-            raise _board_not_found_error(board, recording, rows[v])
-    if not board.marker:
-        _check_counts(board, recordings[0], rows[0][np.isfinite(xy[: len(rows[0]), 0, 0, 0])])
+            raise InputError(
+                f"{recording.path}: a {board} is in none of the {len(rows[v])} images looked at. Look at --squares and "
+                "--dictionary, and leave a white margin around the board."
+            )
     names, sizes = tuple(r.name for r in recordings), tuple(r.size for r in recordings)
     return BoardViews(board, names, sizes, xy), rows[0]
 
@@ -133,33 +132,6 @@ def _corners_found(
 
         map_on_threads(work, range(len(recordings)), threads)
     return xy
-
-
-def _check_counts(board: Board, recording: BoardRecording, rows: np.ndarray) -> None:
-    """`InputError` where the checkerboard is only a part of a larger one: inner corners were counted for squares."""
-    for row, columns, lines in _checkerboards(recording, rows, SQUARES_CHECKED_IMAGES):
-        if columns * lines > board.columns * board.rows:
-            raise InputError(
-                f"{recording.path}, image {row}, shows a checkerboard of {columns}x{lines} squares, not "
-                f"{board.columns}x{board.rows}. Count squares, not inner corners."
-            )
-
-
-def _checkerboards(recording: BoardRecording, rows: np.ndarray, count: int) -> Iterator[tuple[int, int, int]]:
-    """Image, columns and rows of squares of the checkerboards in so many images, evenly spread."""
-    some = rows[evenly_spread(len(rows), count)].tolist()
-    for row, image in zip(some, recording.at(some), strict=True):
-        if (squares := checkerboard_in(image)) is not None:
-            yield row, *squares
-
-
-def _board_not_found_error(board: Board, recording: BoardRecording, rows: np.ndarray) -> InputError:
-    said = f"{recording.path}: a {board} is in none of the {len(rows)} images looked at."
-    if board.marker:
-        return InputError(f"{said} Look at --squares, --dictionary and --pattern.")
-    finds = _checkerboards(recording, rows, BOARD_FRAMES_SEARCHED)
-    found = next((f"Image {row} shows a checkerboard of {m}x{n} squares. " for row, m, n in finds), "")
-    return InputError(f"{said} {found}Count squares, not inner corners, and leave a white margin around the board.")
 
 
 def _print_tables(found: CalibratedCameras, board: Board, request: BoardRequest) -> None:
@@ -218,9 +190,5 @@ def write_board(path: str | os.PathLike, board: Board) -> None:
 
 def board_picture(board: Board, side: int) -> np.ndarray:
     """The board in grey, so many px a square, with a white margin of one square."""
-    if board.marker:
-        size = (board.columns * side + 2 * side, board.rows * side + 2 * side)
-        return opencv_board(board).generateImage(size, marginSize=side)
-    rows, columns = np.mgrid[: board.rows, : board.columns]
-    squares = np.where((rows + columns) % 2 == 0, 0, 255).astype(np.uint8)
-    return np.pad(np.kron(squares, np.ones((side, side), np.uint8)), side, constant_values=255)
+    size = (board.columns * side + 2 * side, board.rows * side + 2 * side)
+    return opencv_board(board).generateImage(size, marginSize=side)
