@@ -37,7 +37,6 @@ FULL = {
     "report": {
         "sample_frames": 2,
         "events": {"S01/walk": {"right": [0.4, 1.5], "left": [0.9, 2.0]}},
-        "bands": "lab.csv",
     },
 }
 
@@ -137,7 +136,6 @@ def test_misspelt_key_proposes_the_right_one(tmp_path, path, wrong, right, where
         (("report", "sample_frames"), "a", "report.sample_frames: Input should be a whole number (found 'a')."),
         (("report", "sample_frames"), True, "report.sample_frames: Input should be a whole number (found true)."),
         (("filter", "cutoff_hz"), float("inf"), "cutoff_hz: Input should be a number that is finite (found inf)."),
-        (("report", "bands"), {"a": None}, 'report.bands: Input should be a text (found {"a": null}).'),
         (("report", "events"), 3, "report.events: Input should be a section of keys and values (found 3)."),
         (("report", "events"), {WALK[1] + "/walk": {"right": 0.5}}, "right: Input should be a list (found 0.5)."),
         (("name",), "a/b", "name: "),
@@ -545,7 +543,6 @@ def test_names_of_subjects_and_trials_are_plain(name):
         ({"S01/walk": {"right": [0.4]}}, "two or more times that ascend"),
         ({"S01/walk": {"left": [0.4, 0.4]}}, "two or more times that ascend"),
         ({"S01/walk": {"rigth": [0.4, 1.5]}}, "right"),
-        ({}, "bands are drawn behind cycles"),
     ],
 )
 def test_contacts_of_the_feet_are_times_of_a_trial_there_is(tmp_path, events, said):

@@ -475,17 +475,6 @@ def _read_back(path: Path):
     return read_back_line(path)
 
 
-def _bands(path: Path) -> None:
-    rows = [f"knee_angle_r,{percent},{percent / 3:.2f},4.5" for percent in range(0, 101, 5)]
-    path.write_text("\n".join(["# source: A, 2020, table 1", "angle,percent,mean,sd", *rows]) + "\n")
-
-
-def _read_bands(path: Path):
-    from simspine.io.band_table import read_bands
-
-    return read_bands(path, ["knee_angle_r"])
-
-
 def _correspondence(path: Path) -> None:
     from simspine.core import skeletons
 
@@ -588,7 +577,6 @@ READERS = {
     "back line, CSV": Reader("line.csv", _back_csv, _read_back, m.TEXT),
     "back scan, text": Reader("scan.ply", _ply_text, _read_back, m.TEXT),
     "back scan, binary": Reader("scan.ply", _ply_binary, _read_back),
-    "normative bands": Reader("bands.csv", _bands, _read_bands, m.TEXT),
     "correspondences": Reader("table.csv", _correspondence, _read_correspondence, m.TEXT),
     "COCO results": Reader("results.json", _coco_results, _read_coco_results, _JSON),
     "validation's frames": Reader("validation.json", _named_frames, _read_named_frames, _JSON),

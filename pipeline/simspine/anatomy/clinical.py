@@ -86,12 +86,6 @@ CLINICAL_DEFINITIONS = SPINAL_DEFINITIONS | {
 }
 
 
-def compute_clinical_angles() -> set[str]:
-    """Names of the parameters that are angles, with their side and without."""
-    names = {name for name, definition in CLINICAL_DEFINITIONS.items() if definition.unit == "rad"}
-    return names | {name[:-2] for name in names if name.endswith(("_r", "_l"))}
-
-
 @dataclass(frozen=True)
 class ClinicalMeasure:
     """Some parameters that are figures of the same bodies.

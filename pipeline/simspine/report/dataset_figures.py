@@ -1,4 +1,4 @@
-"""Several trials or runs: what changed, cycles of a movement with a lab's normative bands, networks side by side."""
+"""Several trials or runs: what changed, cycles of a movement, networks side by side."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -10,12 +10,10 @@ import numpy as np
 from simspine.anatomy.alignment import CYCLE_PERCENT
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
 from simspine.core.errors import InputError
-from simspine.io.band_table import BandTable
 from simspine.quality.observability import ClinicalFigure
 from simspine.report.figure_style import (
     ASSUMED_DASHES,
     BLUE,
-    GREEN,
     GREY,
     INK_COLOUR,
     ORANGE,
@@ -25,7 +23,6 @@ from simspine.report.figure_style import (
     line_key,
     matplotlib_style,
     new_figure,
-    patch_key,
 )
 from simspine.report.page import NORMAL_95, PageTable, interval_text, named_notes, number_text, unbreakable
 from simspine.report.tables import NOT_SHOWN, is_range_shown, label_with_sign, mean_cell, range_of
@@ -172,15 +169,14 @@ _SIDE_STYLES = {"r": ("right", BLUE, ""), "l": ("left (dots)", VERMILLION, "o")}
 
 def cycle_figure(
     angles: Mapping[str, np.ndarray],
-    bands: BandTable | None = None,
     spread: Mapping[str, float] | None = None,
     assumed: Collection[str] = (),
 ) -> "Figure":
-    """A panel for each angle: cycles thin, their mean thick with ± 1 standard deviation, the normative band behind.
+    """A panel for each angle: cycles thin, their mean thick with ± 1 standard deviation.
 
     angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. spread:
-    {angle: its ± of 95 %, rad}. assumed: angles that the recording did not decide: dashed, and without a band. Raises
-    `InputError` where nothing moves.
+    {angle: its ± of 95 %, rad}. assumed: angles that the recording did not decide: dashed. Raises `InputError` where
+    nothing moves.
     """
     moving = [name for name, values in angles.items() if np.nanmax(values) - np.nanmin(values) > _MIN_MOVEMENT_RAD]
     if not moving:
@@ -194,7 +190,6 @@ def cycle_figure(
         grid = figure.subplots(rows, _CYCLE_COLUMNS, sharex=True, squeeze=False).flat
         for number, (axes, (title, names)) in enumerate(zip(grid, panels.items(), strict=False)):
             doubted = bool(set(names) & set(assumed))
-            _draw_band(axes, names, None if doubted else bands)
             for name in names:
                 _draw_cycles(axes, name, np.degrees(angles[name]), name in assumed)
             known = [np.degrees(spread[name]) for name in names if spread and name in spread]
@@ -207,7 +202,6 @@ def cycle_figure(
             axes.set_visible(False)
         keys = [line_key(text, color=colour, marker=dots) for text, colour, dots in _SIDE_STYLES.values()]
         keys += [line_key("assumed", color=ORANGE, linestyle="--")] if assumed else []
-        keys += [] if bands is None else [patch_key(f"one sd of {bands.source}", facecolor=GREEN, alpha=0.25)]
         figure_legend(figure, keys, 3)
     return figure
 
@@ -216,14 +210,6 @@ def _angle_label(panel: str, names: list[str]) -> str:
     """An angle as the page calls it, without its side and its vertebrae."""
     known = CLINICAL_DEFINITIONS.get(names[0])
     return panel.replace("_", " ").capitalize() if known is None else known.label.partition(", ")[0]
-
-
-def _draw_band(axes: "Axes", names: list[str], bands: BandTable | None) -> None:
-    """The band of both sides once; where each side has its own, both."""
-    found = [band for name in names if bands is not None and (band := bands.of(name)) is not None]
-    for band in {id(band): band for band in found}.values():
-        mean, sd = np.degrees(band.mean), np.degrees(band.sd)
-        axes.fill_between(band.percent, mean - sd, mean + sd, color=GREEN, alpha=0.25, linewidth=0)
 
 
 def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> None:

@@ -54,14 +54,6 @@ class ReportOptions(Section):
     """Frames shown as overlays, per camera and trial."""
     events: dict[str, FootContacts] = Field(default_factory=dict)
     """Contacts of the feet by SUBJECT/TRIAL: angles of that trial are drawn over cycles as well."""
-    bands: str = ""
-    """A laboratory's normative bands (.csv) to draw behind cycles; `docs/how-to/report.md` has the columns."""
-
-    @model_validator(mode="after")
-    def _bands_have_cycles(self) -> "ReportOptions":
-        if self.bands and not self.events:
-            raise ValueError("bands are drawn behind cycles; name the contacts of the feet of a trial in `events`")
-        return self
 
 
 class Config(Options):

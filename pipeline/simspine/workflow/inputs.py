@@ -9,11 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simspine.anatomy.clinical import compute_clinical_angles
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder, read_yaml
 from simspine.core.types import Camera, Markers
-from simspine.io.band_table import read_bands
 from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import load_json, read_bytes
 from simspine.io.video import demo_folder, find_project
@@ -183,44 +181,12 @@ def _copy_rigs(path: Path) -> list[str]:
 
 def check_inputs(config: Config) -> None:
     """`InputError` unless all that a run starts from is on this machine."""
-    check_report(config)
     for subject in config.subjects if config.virtual is None else ():  # a virtual capture is made first
         for trial in config.trials(subject):
             recorded = config.subject(subject).trials[trial]
             capture_of_config(recorded, subject, config)
             for path in skin_marker_files(recorded):
                 _existing_path(str(path), "file of clicks")
-
-
-def check_report(config: Config) -> None:
-    """`InputError` where the report's table of bands cannot be read, or contacts lie outside their trial, before hours
-    of work."""
-    if config.report.bands:
-        read_bands(_existing_path(config.report.bands, "table of bands"), compute_clinical_angles())
-    for name, contacts in config.report.events.items():
-        subject, _, trial = name.partition("/")
-        length = _trial_length(config.subject(subject).trials[trial], subject, config)
-        for side, times in contacts:
-            beyond = [] if length is None else [t for t in times if not 0 <= t <= length]
-            if beyond:
-                raise InputError(
-                    f"report.events.{name}: {side}: {beyond[0]:g} s is outside the trial, which lasts from 0 to "
-                    f"{length:.3f} s; give times within it, or leave this one out."
-                )
-
-
-def _trial_length(trial: Trial, subject: str, config: Config) -> float | None:
-    """Seconds from a trial's first image to its last; None where no file of it is there yet, or none says."""
-    from simspine.io.video import open_videos
-
-    if trial.capture is not None and config.virtual is not None:
-        return None
-    capture = capture_of_config(trial, subject, config)
-    if capture.videos:
-        return max((video.frames - 1) / video.rate for video in open_videos(capture.videos))
-    if capture.keypoints and trial.rate and capture.keypoints[0].is_dir():
-        return (max(sum(1 for _ in folder.glob("*.json")) for folder in capture.keypoints) - 1) / trial.rate
-    return None
 
 
 def _existing_path(path: str, kind: str, folder: bool = False) -> Path:

@@ -65,18 +65,13 @@ def page_of_trial(results: Path, subject: str, trial: str) -> Path:
 def plan_page(context: Context) -> list[StageTask]:
     """A page of each trial, for results with many (`has_pages_of_trials`)."""
     config, paths = context.config, context.paths
-    drawn = {trial: (*_bands_of(config), *context.capture(trial).videos) for trial in context.trials}
+    drawn = {trial: context.capture(trial).videos for trial in context.trials}
     return tasks_of_trials(
         partial(_write_trial_page, context),
         {trial: (*files, *dataset_files_of_trial(config, paths, trial)) for trial, files in drawn.items()},
         lambda trial: (page_of_trial(paths.results, context.subject, trial),),
         settings={"name": config.name, "report": config.report.model_dump()},
     )
-
-
-def _bands_of(config: Config) -> tuple[Path, ...]:
-    """The table of normative bands, where the configuration names one."""
-    return (Path(config.report.bands),) if config.report.bands else ()
 
 
 def _write_trial_page(context: Context, trial: str) -> None:
@@ -136,7 +131,7 @@ def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) 
         if contacts is None:
             return section
         events: ContactEvents = {side[0]: times for side, times in contacts if times}
-        cycles = cycle_picture(found, events, next(iter(_bands_of(config)), None), prefix)
+        cycles = cycle_picture(found, events, prefix)
         return replace(section, figures=(cycles, *section.figures))
 
 
@@ -148,7 +143,7 @@ def page_task(config: Config) -> StageTask:
     videos = (video for context in contexts for trial in context.trials for video in context.capture(trial).videos)
     inputs = [
         results / "summary.json", results / f"{config.name}.h5",
-        *(() if has_pages_of_trials(config) else (*_bands_of(config), *dict.fromkeys(videos))),
+        *(() if has_pages_of_trials(config) else dict.fromkeys(videos)),
         *(file for subject in config.subjects for file in dataset_files_of_subject(config, subject)),
     ]  # fmt: skip
     return StageTask(

@@ -10,12 +10,11 @@ import numpy as np
 
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.body import Body
-from simspine.anatomy.clinical import SIDE_WORDS, compute_clinical_angles
+from simspine.anatomy.clinical import SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError, require_known, safe_file_name, unknown_name
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import ForcedKind
-from simspine.io.band_table import read_bands
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.quality.marker_checks import unseen_limb_joints
@@ -328,17 +327,16 @@ def _trial_videos(paths: RunPaths, trial: str) -> dict[int, Path]:
 ContactEvents = dict[str, Sequence[float]]  # {'r' or 'l': times of that foot's contacts, s}
 
 
-def cycle_picture(found: SolvedTrial, events: ContactEvents, bands: Path | None, prefix: str) -> Picture:
-    """A trial's pelvis, trunk and limbs over their cycles. prefix: of its ids on the page. bands: see `read_bands`.
+def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Picture:
+    """A trial's pelvis, trunk and limbs over their cycles. prefix: of its ids on the page.
 
     events: those of the right foot cut the right limbs, of the left the left ones; pelvis and trunk go by the right
     foot where it has some.
     """
-    table = None if bands is None else read_bands(bands, compute_clinical_angles())
     figures = found.clinical_figures
     known = ((figure.name, figure.sd) for figure in figures if figure.unit == "deg")
     spread = {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
-    drawn = cycle_figure(cycles_of_trial(found, events), table, spread, {f.name for f in figures if f.is_assumed})
+    drawn = cycle_figure(cycles_of_trial(found, events), spread, {f.name for f in figures if f.is_assumed})
     count = " and ".join(
         f"{max(0, len(events[side]) - 1)} of the {SIDE_WORDS[side]} foot" for side in SIDE_WORDS if side in events
     )
@@ -346,8 +344,7 @@ def cycle_picture(found: SolvedTrial, events: ContactEvents, bands: Path | None,
         "Cycles", "Angles of pelvis, trunk and limbs from contact to contact of one foot, each cycle and their mean",
         f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick "
         "(pale, from three on: one standard deviation of the cycles). The ± in the titles is of a single frame. "
-        "Dashed angles are assumed. "
-        + ("No bands were given." if table is None else f"Green: one standard deviation of {table.source}."),
+        "Dashed angles are assumed.",
         svg=canvas.figure_svg(drawn, f"{prefix}-cycles"),
     )  # fmt: skip
 
