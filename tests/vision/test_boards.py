@@ -93,8 +93,9 @@ class TestCorners:
         found = calibrate_lenses(views)
         for v, camera in enumerate(found.cameras):
             rows = np.flatnonzero(views.seen[:, v])
-            points = [OTHER.corners.astype(np.float32)] * len(rows)
-            pixels = [views.xy[row, v].astype(np.float32)[:, None] for row in rows]
+            there = [np.isfinite(views.xy[row, v, :, 0]) for row in rows]
+            points = [OTHER.corners[some].astype(np.float32) for some in there]
+            pixels = [views.xy[row, v, some].astype(np.float32)[:, None] for row, some in zip(rows, there, strict=True)]
             rms, K, *_ = cv2.calibrateCamera(points, pixels, cameras[v].size, None, None)
             assert camera.K[0, 0] == pytest.approx(K[0, 0], abs=3 * found.focal[v] * K[0, 0])
             np.testing.assert_allclose(camera.K[:2, 2], K[:2, 2], atol=3)
@@ -179,7 +180,7 @@ class TestViews:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("board", "lens", "frames"),
-    [(CHARUCO, "perspective", 36), (OTHER, "perspective", 30), (Board(8, 5, 0.14, 0.1), "fisheye", 30)],
+    [(CHARUCO, "perspective", 36), (Board(8, 5, 0.14, 0.105), "fisheye", 36)],
 )
 def test_rendered_boards(board, lens, frames):
     """Images with blur and noise through known lenses; wanted: 0.1°, 5 mm, 0.5 %, and truth within what is said."""

@@ -277,7 +277,7 @@ def _read_dataset(path: Path):
 def _verify_dataset(path: Path):
     from simspine.dataset.verify import verify_hdf5
 
-    return verify_hdf5(path, path.name, {"S1/Walking_1": 6}, numbers=False)
+    return verify_hdf5(path, path.name, {"S1/Walking_1": 6})
 
 
 def _manifest(path: Path) -> None:
