@@ -78,16 +78,6 @@ class CameraOptions(Section):
 
     refine: bool | Literal["auto"] = False
     """Use a calibration that agrees with what the cameras saw, and say what was changed; `auto`: where one is off."""
-    rotation_deg: float = Field(0.5, ge=0)
-    """Refinement: how far a camera may be turned, one standard deviation about each axis, degrees; 0 keeps it."""
-    position_m: float = Field(0.02, ge=0)
-    """Refinement: how far it may be moved along each axis, one standard deviation, m."""
-    focal_share: float = Field(0.01, ge=0)
-    """Refinement: relative error of the focal length, one standard deviation."""
-    centre_px: float = Field(10.0, ge=0)
-    """Refinement: error of the principal point, one standard deviation, px."""
-    radial: float = Field(0.01, ge=0)
-    """Refinement: error of the lens's first radial coefficient, one standard deviation."""
 
 
 class TriangulationOptions(Section):

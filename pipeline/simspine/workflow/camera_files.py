@@ -14,7 +14,7 @@ from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import write_text
 from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import read_store
-from simspine.reconstruction.cameras import camera_prior_of_options, compare_cameras
+from simspine.reconstruction.cameras import compare_cameras
 from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, join_recordings, same_rig
 from simspine.vision.camera_refine import Refined, refine_cameras, refinement_table
@@ -107,9 +107,7 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out.")
     seen = recorded_keypoints(config, subject, trial)
-    refined = refine_cameras(
-        seen.keypoints, seen.cameras, camera_prior_of_options(config.cameras), config.triangulation.min_confidence
-    )
+    refined = refine_cameras(seen.keypoints, seen.cameras, min_confidence=config.triangulation.min_confidence)
     write_calibration(out, refined.cameras)
     table = refinement_table(refined)
     print_table(f"Refined by {_what_is_compared(seen)}", REFINEMENT_HEADINGS, _refinement_rows(refined, table))
