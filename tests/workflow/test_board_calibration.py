@@ -72,23 +72,6 @@ def test_cameras_come_out_of_folders_of_images(shown, tmp_path):
     assert "exists already" in again.output
 
 
-def test_lenses_first_and_places_with_them(shown, tmp_path):
-    folders, cameras, _, board = shown
-    lenses, out = tmp_path / "lenses.toml", tmp_path / "Calib.toml"
-    done = call(*folders, *board_arguments(board), "--lenses-only", "--out", lenses)
-    assert done.exit_code == 0, done.output
-    assert "all cameras stand in the origin" in done.output
-    done = call(*folders, *board_arguments(board), "--intrinsics", lenses, "--out", out)
-    assert done.exit_code == 0, done.output
-    assert "World: the first camera is the origin" in done.output
-    (a, b), kept = read_calibration(out), read_calibration(lenses)
-    for found, given in zip((a, b), kept, strict=True):
-        np.testing.assert_allclose(found.K, given.K)
-        np.testing.assert_allclose(found.distortion, given.distortion)
-    apart = np.linalg.norm(cameras[0].centre - cameras[1].centre)
-    assert np.linalg.norm(a.centre - b.centre) == pytest.approx(apart, abs=0.015)
-
-
 def test_videos_are_read_as_well(shown, tmp_path):
     """The first camera's images as a video; JPEG costs a little."""
     folders, cameras, _, board = shown
@@ -97,7 +80,7 @@ def test_videos_are_read_as_well(shown, tmp_path):
     for f in range(FRAMES):
         writer.write(cv2.imread(str(folders[0] / f"{f}.png")))
     writer.release()
-    done = call(path, *board_arguments(board), "--lenses-only", "--out", tmp_path / "x.toml")
+    done = call(path, *board_arguments(board), "--out", tmp_path / "x.toml")
     assert done.exit_code == 0, done.output
     (found,) = read_calibration(tmp_path / "x.toml")
     assert found.K[0, 0] == pytest.approx(cameras[0].K[0, 0], rel=0.01)
@@ -123,18 +106,9 @@ class TestRefused:
         told = "different numbers of images: cam1 21, cam2 4"
         self.refused(told, folders[0], tmp_path / "cam2", *board_arguments(board), out=tmp_path / "x.toml")
 
-    def test_lenses_of_another_image_size(self, shown, tmp_path):
-        folders, cameras, _, board = shown
-        from simspine.io.calibration import write_calibration
-
-        write_calibration(tmp_path / "l.toml", [camera.with_(size=(1920, 1080)) for camera in cameras])
-        wanted = (*board_arguments(board), "--intrinsics", tmp_path / "l.toml")
-        self.refused("images of 960×720 px, the lens of 'cam1'", *folders, *wanted, out=tmp_path / "x.toml")
-
     def test_options_that_do_not_go_together(self, shown, tmp_path):
         folders, _, _, board = shown
         given = board_arguments(board)
-        self.refused("do not go with it", *folders, *given, "--lenses-only", "--floor", 3, out=tmp_path / "x.toml")
         self.refused("have 0 to 20", *folders, *given, "--floor", 21, out=tmp_path / "x.toml")
         self.refused("two have the same: cam1, cam1", folders[0], folders[0], *given, out=tmp_path / "x.toml")
         self.refused("999, such as 7x5", *folders, "--squares", "7", "--size-mm", 30, out=tmp_path / "x.toml")

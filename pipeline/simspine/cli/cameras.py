@@ -48,29 +48,22 @@ def calibrate_group():
 @click.option(
     "--lens", type=click.Choice(["perspective", "rational", "fisheye"]), default="perspective", show_default=True
 )
-@click.option("--intrinsics", type=FILE_PATH, help="Calibration whose lenses are kept; only places are sought.")
-@click.option("--lenses-only", is_flag=True, help="Seek lenses only; the recordings need not be synchronous.")
 @click.option("--floor", type=int, metavar="FRAME", help="Frame in which the board lay on the floor: the world.")
 @click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Looked at, evenly spread.")
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option
 def calibrate_board_command(
-    recordings, squares, size_mm, marker_mm, dictionary, lens, intrinsics, lenses_only, floor, frames, out, json_path
+    recordings, squares, size_mm, marker_mm, dictionary, lens, floor, frames, out, json_path
 ):  # fmt: skip
     """Calibrate cameras by a board that is moved about in front of them.
 
     VIDEOS: one a camera, synchronous; or folders of images, of which the k-th of each shows the same instant. Their
     names become the cameras'.
     """
-    from simspine.core.errors import InputError
     from simspine.workflow.board_files import BoardRequest, calibrate_by_board
 
-    if lenses_only and (intrinsics is not None or floor is not None):
-        raise InputError("--lenses-only seeks lenses: --intrinsics and --floor do not go with it.")
     board = board_from_options(squares, size_mm, marker_mm, dictionary)
-    request = BoardRequest(
-        board=board, lens=lens, frames=frames, floor=floor, intrinsics=intrinsics, lenses_only=lenses_only
-    )
+    request = BoardRequest(board=board, lens=lens, frames=frames, floor=floor)
     calibrate_by_board(recordings, request, out, figures=json_path, threads=os.cpu_count() or 1)
 
 

@@ -100,7 +100,7 @@ class CalibratedCameras:
     the wrong ones. wrong: number of corners so far off that they are others. seen: views of the board used. coverage:
     share of the image in which corners were seen, over all views. Standard
     deviations: focal, of the focal length, relative; position (m) and rotation (rad), root of the summed variances of
-    the three axes, relative to what defines the world. NaN where nothing was sought, 0 for what defines the world.
+    the three axes, relative to what defines the world. 0 for what defines the world.
     """
 
     cameras: tuple[Camera, ...]
@@ -113,62 +113,36 @@ class CalibratedCameras:
     rotation: np.ndarray
 
 
-def calibrate_lenses(views: BoardViews, lens: str = "perspective") -> CalibratedCameras:
-    """Each camera's lens from its own views of the board; all of them stand in the origin.
-
-    lens: 'perspective' (5 coefficients), 'rational' (8) or 'fisheye' (4). Raises `InputError` for a camera that shows
-    the board in fewer than four frames, or always in the same way, so that its focal length is not known.
-    """
-    fits = [_camera_lens(views, v, lens) for v in range(len(views.names))]
-    cameras = tuple(fit.placed.cameras[0].with_(R=np.eye(3), t=np.zeros(3)) for fit in fits)
-    nothing = np.full(len(fits), np.nan)
-    return CalibratedCameras(
-        cameras=cameras,
-        error_px=np.array([_camera_rms_px(fit) for fit in fits]),
-        wrong=np.array([fit.wrong.sum() for fit in fits]),
-        seen=np.array([len(fit.error_px) for fit in fits]),
-        coverage=np.array([image_coverage(views, v) for v in range(len(fits))]),
-        focal=np.array([np.sqrt(fit.covariance[POSE_PARAMETERS, POSE_PARAMETERS]) for fit in fits]),
-        position=nothing,
-        rotation=nothing,
-    )
-
-
 def calibrate_boards(
     views: BoardViews,
     *,
     lens: str = "perspective",
-    known: Sequence[Camera] | None = None,
     floor: int | None = None,
 ) -> CalibratedCameras:
     """Lenses and places of cameras from their views of one board: bundle adjustment over cameras and board.
 
-    lens: as in `calibrate_lenses`. known: cameras, in the order of the views, whose lenses are kept as they are. floor:
-    a frame in which the board lay on the floor, its printed side up: it gives the world its origin (the board's upper
-    left corner as printed), x (to the right along the board) and z (up). Without it the first camera is the origin, x
-    points horizontally where it looks, and up is where all cameras have it if none is turned about its axis.
+    lens: 'perspective' (5 coefficients), 'rational' (8) or 'fisheye' (4). floor: a frame in which the board lay on the
+    floor, its printed side up: it gives the world its origin (the board's upper left corner as printed), x (to the
+    right along the board) and z (up). Without it the first camera is the origin, x points horizontally where it looks,
+    and up is where all cameras have it if none is turned about its axis.
 
-    Raises `InputError` where a lens is not known (`calibrate_lenses`), where cameras cannot be placed
-    (`place_cameras`), and where the board is not seen in the floor's frame.
+    Raises `InputError` for a camera that shows the board in fewer than four frames, or always in the same way, so that
+    its focal length is not known; where cameras cannot be placed (`place_cameras`); and where the board is not seen in
+    the floor's frame.
     """
-    count = len(views.names)
-    if known is not None and len(known) != count:
-        raise InputError(f"{count} cameras saw the board, but the lenses of {len(known)} are given.")
     if floor is not None and not (0 <= floor < len(views.xy) and views.seen[floor].any()):
         raise InputError(f"no camera shows the board in frame {floor}, which is to give the floor.")
-    fits = None if known is not None else [_camera_lens(views, v, lens) for v in range(count)]
-    start = known if fits is None else [fit.placed.cameras[0] for fit in fits]
-    assert start is not None
+    start = [_camera_lens(views, v, lens) for v in range(len(views.names))]
     rows = np.flatnonzero(views.seen.any(1))
     some = views.frames(rows)
     placed = place_cameras(some, start)
     frame = None if floor is None else int(np.flatnonzero(rows == floor)[0])
-    fit = adjust_boards(some, placed, lenses=fits is not None, camera=0 if floor is None else None, frame=frame)
+    fit = adjust_boards(some, placed, camera=0 if floor is None else None, frame=frame)
     _warn_of_worse(some, fit)
-    return _calibrated_cameras(views, some, fit, frame=frame, lenses=fits is not None)
+    return _calibrated_cameras(views, some, fit, frame=frame)
 
 
-def _camera_lens(views: BoardViews, index: int, lens: str) -> BoardFit:
+def _camera_lens(views: BoardViews, index: int, lens: str) -> Camera:
     """One camera's lens, from its own views."""
     if lens not in LENS_MODEL_COEFFICIENTS:
         raise InputError(f"unknown lens {lens!r}; expected one of {', '.join(LENS_MODEL_COEFFICIENTS)}.")
@@ -176,17 +150,17 @@ def _camera_lens(views: BoardViews, index: int, lens: str) -> BoardFit:
     if len(own.xy) < MIN_BOARD_VIEWS:
         raise InputError(
             f"camera {name!r} shows the board in {len(own.xy)} of {len(views.xy)} frames looked at; its lens needs at "
-            f"least {MIN_BOARD_VIEWS}, better 20, in all parts of the image and at several slants. Or give its lens."
+            f"least {MIN_BOARD_VIEWS}, better 20, in all parts of the image and at several slants."
         )
     start = min((_first_lens_guess(own, focal, lens) for focal in _FOCAL_LENGTHS_TRIED), key=lambda found: found[1])[0]
-    fit = adjust_boards(own, start, lenses=True, camera=0)
+    fit = adjust_boards(own, start, camera=0)
     deviation = float(np.sqrt(fit.covariance[POSE_PARAMETERS, POSE_PARAMETERS]))
     if deviation > MAX_FOCAL_RELATIVE_SD:
         raise InputError(
             f"the focal length of camera {name!r} is known to {100 * deviation:.0f} % only: in its {len(own.xy)} views "
             "the board is held too much alike. Tilt it by 30° and more towards and away from the camera, near and far."
         )
-    return fit
+    return fit.placed.cameras[0]
 
 
 def _first_lens_guess(views: BoardViews, focal: float, lens: str) -> tuple[PlacedBoards, float]:
@@ -210,9 +184,7 @@ def _first_lens_guess(views: BoardViews, focal: float, lens: str) -> tuple[Place
     return PlacedBoards((camera,), R, t), float(np.median(error))
 
 
-def _calibrated_cameras(
-    views: BoardViews, used: BoardViews, fit: BoardFit, frame: int | None, lenses: bool
-) -> CalibratedCameras:
+def _calibrated_cameras(views: BoardViews, used: BoardViews, fit: BoardFit, frame: int | None) -> CalibratedCameras:
     count = len(views.names)
     variance = np.diag(fit.covariance).reshape(count, -1)
     return CalibratedCameras(
@@ -221,7 +193,7 @@ def _calibrated_cameras(
         wrong=fit.wrong.sum((0, 2)),
         seen=used.seen.sum(0),
         coverage=np.array([image_coverage(views, v) for v in range(count)]),
-        focal=np.sqrt(variance[:, POSE_PARAMETERS]) if lenses else np.full(count, np.nan),
+        focal=np.sqrt(variance[:, POSE_PARAMETERS]),
         position=np.sqrt(variance[:, 3:6].sum(1)),
         rotation=np.sqrt(variance[:, :3].sum(1)),
     )
@@ -267,7 +239,7 @@ def _warn_of_worse(views: BoardViews, fit: BoardFit) -> None:
             )
 
 
-def _camera_rms_px(fit: BoardFit, camera: int = 0) -> float:
+def _camera_rms_px(fit: BoardFit, camera: int) -> float:
     """Root mean square of a camera's errors, px, without wrong corners."""
     good = fit.error_px[:, camera][~fit.wrong[:, camera]]
     return float(np.sqrt(np.nanmean(good**2))) if np.isfinite(good).any() else np.nan

@@ -10,12 +10,12 @@ import numpy as np
 from simspine.core.arrays import evenly_spread, map_on_threads
 from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path
-from simspine.io.calibration import read_calibration, write_calibration
+from simspine.io.calibration import write_calibration
 from simspine.io.image_streams import Stills, open_recording
-from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised, match_cameras_to_views
+from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised
 from simspine.vision.board import Board, find_board, opencv_board
 from simspine.vision.board_bundle import BoardViews
-from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards, calibrate_lenses
+from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards
 from simspine.workflow.camera_files import print_table, write_figures
 from simspine.workflow.inputs import progress_bar
 
@@ -28,14 +28,12 @@ BoardRecording = Video | Stills
 @dataclass(frozen=True)
 class BoardRequest:
     """What is asked for. frames: looked at in each recording, evenly spread. floor: frame in which the board lay on the
-    floor. intrinsics: file of cameras whose lenses are kept. lenses_only: places are not sought."""
+    floor."""
 
     board: Board
     lens: str = "perspective"
     frames: int = 200
     floor: int | None = None
-    intrinsics: Path | None = None
-    lenses_only: bool = False
 
 
 def calibrate_by_board(
@@ -44,25 +42,10 @@ def calibrate_by_board(
     """Write the calibration that recordings of a board give, and print how exact it is; on errors write nothing."""
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out.")
-    recordings = _open_recordings(paths, request)
-    known = None
-    if request.intrinsics is not None:
-        known = match_cameras_to_views(
-            [recording.name for recording in recordings], read_calibration(request.intrinsics)
-        )
-        for recording, camera in zip(recordings, known, strict=True):
-            if recording.size != camera.size:
-                raise InputError(
-                    f"{recording.path} has images of {recording.size[0]}×{recording.size[1]} px, the lens of "
-                    f"{camera.name!r} in {request.intrinsics} is for {camera.size[0]}×{camera.size[1]} px. A lens "
-                    "holds for one size and zoom."
-                )
+    recordings = _open_recordings(paths)
     views, rows = find_boards_in_recordings(request, recordings, threads)
-    if request.lenses_only:
-        found = calibrate_lenses(views, request.lens)
-    else:
-        floor = None if request.floor is None else int(np.flatnonzero(rows == request.floor)[0])
-        found = calibrate_boards(views, lens=request.lens, known=known, floor=floor)
+    floor = None if request.floor is None else int(np.flatnonzero(rows == request.floor)[0])
+    found = calibrate_boards(views, lens=request.lens, floor=floor)
     write_calibration(out, list(found.cameras))
     _print_tables(found, views.board, request)
     print(f"{out} written.")
@@ -96,13 +79,11 @@ def find_boards_in_recordings(
     return BoardViews(board, names, sizes, xy), rows[0]
 
 
-def _open_recordings(paths: Sequence[Path], request: BoardRequest) -> list[BoardRecording]:
+def _open_recordings(paths: Sequence[Path]) -> list[BoardRecording]:
     recordings = [open_recording(path) for path in paths]
     names = [recording.name for recording in recordings]
     if len(set(names)) < len(names):
         raise InputError(f"recordings give cameras their names, and two have the same: {', '.join(names)}. Rename one.")
-    if request.lenses_only:
-        return recordings
     videos = [recording for recording in recordings if isinstance(recording, Video)]
     if videos and len(videos) == len(recordings):
         check_synchronised(videos)
@@ -111,7 +92,7 @@ def _open_recordings(paths: Sequence[Path], request: BoardRequest) -> list[Board
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise InputError(
             f"the recordings have different numbers of images: {listed}. Image k of every camera must show the same "
-            "instant. For lenses alone, where this does not matter: --lenses-only."
+            "instant."
         )
     return recordings
 
@@ -138,20 +119,17 @@ def _print_tables(found: CalibratedCameras, board: Board, request: BoardRequest)
     lenses, places = [], []
     for v, camera in enumerate(found.cameras):
         focal = f"{np.sqrt(camera.K[0, 0] * camera.K[1, 1]):.1f}"
-        focal += f" ± {100 * found.focal[v]:.2f} %" if np.isfinite(found.focal[v]) else " (given)"
+        focal += f" ± {100 * found.focal[v]:.2f} %"
         shown = (f"{100 * found.coverage[v]:.0f}", f"{found.error_px[v]:.2f}", str(found.wrong[v]), focal)
         lenses.append((camera.name, str(found.seen[v]), *shown))
         place = ", ".join(f"{x:.3f}" for x in camera.centre)
         places.append((camera.name, place, f"{1000 * found.position[v]:.1f}", f"{np.degrees(found.rotation[v]):.3f}"))
     print_table(f"Lenses by a {board} of {1000 * board.square:g} mm", LENS_TABLE_COLUMNS, lenses)
-    if not request.lenses_only:
-        print_table("Places", PLACE_TABLE_COLUMNS, places)
+    print_table("Places", PLACE_TABLE_COLUMNS, places)
     for camera, share in zip(found.cameras, found.coverage, strict=True):
-        if share < MIN_COVERAGE and request.intrinsics is None:
+        if share < MIN_COVERAGE:
             print(f"{camera.name}: the board covered {100 * share:.0f} % of the image; the lens is a guess elsewhere.")
-    if request.lenses_only:
-        print("Lenses only: all cameras stand in the origin. Their places: the same command with --intrinsics.")
-    elif request.floor is None:
+    if request.floor is None:
         print("World: the first camera is the origin, z up as the cameras stand (none of them turned about its axis).")
     else:
         print("World: the board on the floor; its upper left corner is the origin, x along its upper side, z up.")
