@@ -154,7 +154,7 @@ def test_nothing_that_stands_in_the_folder_is_run(plain, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("content", ["{", "[3]", '[{"frames": [0]}]', '[{"frames": [0], "corrected": [3]}]'])
+@pytest.mark.parametrize("content", ["{", "[3]", '[{"frames": 0}]', '[{"frames": [0], "corrected": [3]}]'])
 def test_a_broken_file_is_named(plain, content):
     advance_round(plain, "anna", 2, None, str)
     (plain.home / "rounds" / "rounds.json").write_text(content)

@@ -114,6 +114,4 @@ class MergeOptions(Section):
     max_misfit_m: float = Field(0.15, gt=0)
     """Largest plausible distance, root mean square over the trial, of markers and points that correspond."""
     max_shift_s: float = Field(1.0, ge=0)
-    """How far apart the two clocks may be for the shift to be found; 0 does not look."""
-    fix_shift: bool = False
-    """Undo a shift of more than half a frame; it is only reported otherwise."""
+    """How far apart the two clocks may be for the shift to be found and reported; 0 does not look."""

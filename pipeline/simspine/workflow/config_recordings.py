@@ -9,7 +9,7 @@ from pydantic import Field, FiniteFloat, StringConstraints
 from pydantic.functional_validators import AfterValidator, BeforeValidator, field_validator, model_validator
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
-from simspine.core.errors import InputError, require_file_name, require_known
+from simspine.core.errors import require_file_name, require_known
 from simspine.core.settings import Section, SettingsError, value_text
 from simspine.core.types import MAX_FRAME_RATE_HZ
 from simspine.io.text_tables import repeated_names
@@ -131,12 +131,12 @@ def _by_frame(clicks: Mapping[Any, Mapping[str, list[SkinClick]]]) -> dict[Any, 
     }
 
 
-def skin_markers_from(value) -> "SkinMarkers | str | None":
-    """Clicks as they stand in YAML; a path, and nothing, stay what they are. `ValueError` in one line of text."""
-    if value is None or isinstance(value, str | SkinMarkers):
+def skin_markers_from(value) -> "SkinMarkers | None":
+    """Clicks as they stand in YAML; nothing stays what it is. `ValueError` in one line of text."""
+    if value is None or isinstance(value, SkinMarkers):
         return value
     if not isinstance(value, Mapping):
-        raise ValueError(f"expected clicks, or the name of a YAML file of them; found {value_text(value)}")
+        raise ValueError(f"expected clicks; found {value_text(value)}")
     try:
         return SkinMarkers.model_validate(value)
     except SettingsError as wrong:
@@ -184,16 +184,6 @@ def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> 
                 )
 
 
-def clicks_in_file(data, path) -> SkinMarkers:
-    """The clicks of a YAML file that was read; `InputError` that names it."""
-    try:
-        found = skin_markers_from(data if isinstance(data, Mapping) else [data])  # text is no path of another file
-    except ValueError as error:
-        raise InputError(f"{path}: {error}. See docs/how-to/skin-markers.md.") from None
-    assert isinstance(found, SkinMarkers)
-    return found
-
-
 SafeName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80), AfterValidator(require_file_name)
 ]
@@ -231,8 +221,8 @@ class Trial(Section):
     mocap_resample: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)
     """Frames per second to interpolate a `mocap` file at whose time steps vary; without it such a file is refused."""
 
-    skin_markers: SkinMarkers | str | None = None
-    """Markers on the skin seen in the videos: their clicks, or a YAML file of them."""
+    skin_markers: SkinMarkers | None = None
+    """Markers on the skin seen in the videos: their clicks."""
 
     @field_validator("delays", mode="before")
     @classmethod

@@ -19,7 +19,7 @@ from simspine.reconstruction.detection import DETECT, Delays, TrialSource, detec
 from simspine.vision.detector import Detections, read_detections
 from simspine.vision.follow_skin_markers import SkinClicks
 from simspine.workflow.config_recordings import SharedSubject, Trial
-from simspine.workflow.inputs import CaptureSource, Context, check_clicks_of, skin_marker_files, skin_markers_of
+from simspine.workflow.inputs import CaptureSource, Context, check_clicks_of
 from simspine.workflow.up_to_date import RunPaths, StageTask
 
 
@@ -36,7 +36,7 @@ def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:
     settings |= _about_trial(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
     return StageTask(
         name=name,
-        inputs=(*capture.detected, *skin_marker_files(trial)),
+        inputs=capture.detected,
         outputs=(context.paths.keypoints(name),),
         settings=settings,
         work=partial(_detect, context, name, trial),
@@ -44,7 +44,7 @@ def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:
 
 
 def _detect(context: Context, name: str, trial: Trial) -> None:
-    capture, clicks = context.capture(name), skin_markers_of(trial)
+    capture, clicks = context.capture(name), trial.skin_markers
     skin = None
     if clicks is not None:  # wrong clicks are refused before hours of detection
         check_clicks_of(clicks, capture)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simspine.core.errors import InputError
-from simspine.core.settings import data_folder, read_yaml
+from simspine.core.settings import data_folder
 from simspine.core.types import Camera, Markers
 from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import load_json, read_bytes
 from simspine.io.video import demo_folder, find_project
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
-from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial, clicks_in_file
+from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial
 from simspine.workflow.up_to_date import RunPaths
 
 if TYPE_CHECKING:
@@ -135,14 +135,6 @@ def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, given: T
     )  # fmt: skip
 
 
-def skin_markers_of(trial: Trial) -> SkinMarkers | None:
-    """The clicks of a trial, read from their file if they have one; None if there are none."""
-    if not isinstance(trial.skin_markers, str):
-        return trial.skin_markers
-    path = _existing_path(trial.skin_markers, "file of clicks")
-    return clicks_in_file(read_yaml(path), path)
-
-
 def check_clicks_of(markers: SkinMarkers, capture: CaptureSource) -> None:
     """`InputError` unless the recording has their views and frames, and a tape's clicked images show its dots."""
     from simspine.io.video import match_cameras_to_views, open_videos
@@ -155,11 +147,6 @@ def check_clicks_of(markers: SkinMarkers, capture: CaptureSource) -> None:
     for camera, video in zip(cameras, videos, strict=True):
         if tape is not None and camera.name in tape.views:
             check_clicked_images(video, camera.name, tape)
-
-
-def skin_marker_files(trial: Trial) -> tuple[Path, ...]:
-    """The file of clicks, if there is one."""
-    return (Path(trial.skin_markers),) if isinstance(trial.skin_markers, str) else ()
 
 
 @cache
@@ -185,8 +172,6 @@ def check_inputs(config: Config) -> None:
         for trial in config.trials(subject):
             recorded = config.subject(subject).trials[trial]
             capture_of_config(recorded, subject, config)
-            for path in skin_marker_files(recorded):
-                _existing_path(str(path), "file of clicks")
 
 
 def _existing_path(path: str, kind: str, folder: bool = False) -> Path:

@@ -184,7 +184,6 @@ def _merge(context: Context, trial: str, table: str | None) -> None:
             "misfit_m": float(report.misfit),
             "clock_late_s": float(report.shift.seconds),
             "clock_late_sd_s": float(report.shift.deviation),
-            "clock_corrected": report.corrected,
             "filled": report.filled_points,
             "missing": report.missing_points,
         }
