@@ -67,7 +67,7 @@ def test_cameras_come_out_of_folders_of_images(shown, tmp_path):
         assert row["error_px"] < 0.2
         assert 0 < row["position_sd_m"] < 0.01
 
-    again = call(*folders, *board_arguments(board), "--out", out)
+    again = call(*folders, *board_arguments(board), "--floor", FRAMES, "--out", out)
     assert again.exit_code == 2
     assert "exists already" in again.output
 
@@ -80,7 +80,7 @@ def test_videos_are_read_as_well(shown, tmp_path):
     for f in range(FRAMES):
         writer.write(cv2.imread(str(folders[0] / f"{f}.png")))
     writer.release()
-    done = call(path, *board_arguments(board), "--out", tmp_path / "x.toml")
+    done = call(path, *board_arguments(board), "--floor", 0, "--out", tmp_path / "x.toml")
     assert done.exit_code == 0, done.output
     (found,) = read_calibration(tmp_path / "x.toml")
     assert found.K[0, 0] == pytest.approx(cameras[0].K[0, 0], rel=0.01)
@@ -88,7 +88,8 @@ def test_videos_are_read_as_well(shown, tmp_path):
 
 class TestRefused:
     def refused(self, message, *arguments, out):
-        done = call(*arguments, "--out", out)
+        floor = () if "--floor" in arguments else ("--floor", 0)
+        done = call(*arguments, *floor, "--out", out)
         assert done.exit_code == 2
         assert message in " ".join(done.output.split()), done.output
         assert not out.exists()

@@ -48,7 +48,9 @@ def calibrate_group():
 @click.option(
     "--lens", type=click.Choice(["perspective", "rational", "fisheye"]), default="perspective", show_default=True
 )
-@click.option("--floor", type=int, metavar="FRAME", help="Frame in which the board lay on the floor: the world.")
+@click.option(
+    "--floor", type=int, required=True, metavar="FRAME", help="In which the board lay on the floor: the world."
+)
 @click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Looked at, evenly spread.")
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option

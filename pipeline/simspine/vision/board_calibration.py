@@ -113,33 +113,36 @@ class CalibratedCameras:
     rotation: np.ndarray
 
 
-def calibrate_boards(
-    views: BoardViews,
-    *,
-    lens: str = "perspective",
-    floor: int | None = None,
-) -> CalibratedCameras:
+def calibrate_boards(views: BoardViews, floor: int, lens: str = "perspective") -> CalibratedCameras:
     """Lenses and places of cameras from their views of one board: bundle adjustment over cameras and board.
 
-    lens: 'perspective' (5 coefficients), 'rational' (8) or 'fisheye' (4). floor: a frame in which the board lay on the
-    floor, its printed side up: it gives the world its origin (the board's upper left corner as printed), x (to the
-    right along the board) and z (up). Without it the first camera is the origin, x points horizontally where it looks,
-    and up is where all cameras have it if none is turned about its axis.
+    floor: a frame in which the board lay on the floor, its printed side up: it gives the world its origin (the board's
+    upper left corner as printed), x (to the right along the board) and z (up). lens: 'perspective' (5 coefficients),
+    'rational' (8) or 'fisheye' (4).
 
     Raises `InputError` for a camera that shows the board in fewer than four frames, or always in the same way, so that
     its focal length is not known; where cameras cannot be placed (`place_cameras`); and where the board is not seen in
     the floor's frame.
     """
-    if floor is not None and not (0 <= floor < len(views.xy) and views.seen[floor].any()):
+    if not (0 <= floor < len(views.xy) and views.seen[floor].any()):
         raise InputError(f"no camera shows the board in frame {floor}, which is to give the floor.")
     start = [_camera_lens(views, v, lens) for v in range(len(views.names))]
     rows = np.flatnonzero(views.seen.any(1))
-    some = views.frames(rows)
-    placed = place_cameras(some, start)
-    frame = None if floor is None else int(np.flatnonzero(rows == floor)[0])
-    fit = adjust_boards(some, placed, camera=0 if floor is None else None, frame=frame)
+    some, frame = views.frames(rows), int(np.flatnonzero(rows == floor)[0])
+    fit = adjust_boards(some, place_cameras(some, start), frame=frame)
     _warn_of_worse(some, fit)
-    return _calibrated_cameras(views, some, fit, frame=frame)
+    count = len(views.names)
+    variance = np.diag(fit.covariance).reshape(count, -1)
+    return CalibratedCameras(
+        cameras=cameras_on_the_floor(fit.placed, frame),
+        error_px=np.array([_camera_rms_px(fit, v) for v in range(count)]),
+        wrong=fit.wrong.sum((0, 2)),
+        seen=some.seen.sum(0),
+        coverage=np.array([image_coverage(views, v) for v in range(count)]),
+        focal=np.sqrt(variance[:, POSE_PARAMETERS]),
+        position=np.sqrt(variance[:, 3:6].sum(1)),
+        rotation=np.sqrt(variance[:, :3].sum(1)),
+    )
 
 
 def _camera_lens(views: BoardViews, index: int, lens: str) -> Camera:
@@ -184,45 +187,11 @@ def _first_lens_guess(views: BoardViews, focal: float, lens: str) -> tuple[Place
     return PlacedBoards((camera,), R, t), float(np.median(error))
 
 
-def _calibrated_cameras(views: BoardViews, used: BoardViews, fit: BoardFit, frame: int | None) -> CalibratedCameras:
-    count = len(views.names)
-    variance = np.diag(fit.covariance).reshape(count, -1)
-    return CalibratedCameras(
-        cameras=cameras_in_board_frame(fit.placed, frame),
-        error_px=np.array([_camera_rms_px(fit, v) for v in range(count)]),
-        wrong=fit.wrong.sum((0, 2)),
-        seen=used.seen.sum(0),
-        coverage=np.array([image_coverage(views, v) for v in range(count)]),
-        focal=np.sqrt(variance[:, POSE_PARAMETERS]),
-        position=np.sqrt(variance[:, 3:6].sum(1)),
-        rotation=np.sqrt(variance[:, :3].sum(1)),
-    )
-
-
-def cameras_in_board_frame(placed: PlacedBoards, frame: int | None) -> tuple[Camera, ...]:
-    """The cameras in a world with z up: that of the board on the floor in a frame, or that of the cameras."""
-    if frame is not None:
-        half_turn = np.diag([1.0, -1.0, -1.0])  # the board's z points into it, its y to its lower edge
-        R = half_turn @ placed.R[frame].T
-        t = -R @ placed.t[frame]
-    else:
-        first, up = placed.cameras[0], _mean_up(placed.cameras)
-        x = first.R[2] - (first.R[2] @ up) * up
-        if np.linalg.norm(x) < 0.1:  # it looks straight down or up: what is above in its image lies ahead
-            x = -first.R[1] + (first.R[1] @ up) * up
-        x /= np.linalg.norm(x)
-        R = np.stack([x, np.cross(up, x), up])
-        t = -R @ first.centre
+def cameras_on_the_floor(placed: PlacedBoards, frame: int) -> tuple[Camera, ...]:
+    """The cameras in a world with z up: that of the board on the floor in a frame."""
+    R = np.diag([1.0, -1.0, -1.0]) @ placed.R[frame].T  # the board's z points into it, its y to its lower edge
+    t = -R @ placed.t[frame]
     return tuple(camera.with_(R=camera.R @ R.T, t=camera.t - camera.R @ R.T @ t) for camera in placed.cameras)
-
-
-def _mean_up(cameras: Sequence[Camera]) -> np.ndarray:
-    """Upwards, if no camera is turned about its axis: at a right angle to where all of them have their right."""
-    above = -np.mean([camera.R[1] for camera in cameras], 0)
-    _, spread, axes = np.linalg.svd(np.stack([camera.R[0] for camera in cameras]))
-    if len(cameras) > 1 and spread[1] > 0.3 and abs(axes[2] @ above) > 0.5 * np.linalg.norm(above):
-        return axes[2] * np.sign(axes[2] @ above)
-    return above / np.linalg.norm(above)
 
 
 def _warn_of_worse(views: BoardViews, fit: BoardFit) -> None:

@@ -31,9 +31,9 @@ class BoardRequest:
     floor."""
 
     board: Board
+    floor: int
     lens: str = "perspective"
     frames: int = 200
-    floor: int | None = None
 
 
 def calibrate_by_board(
@@ -44,10 +44,9 @@ def calibrate_by_board(
         raise InputError(f"{out} exists already. Choose another --out.")
     recordings = _open_recordings(paths)
     views, rows = find_boards_in_recordings(request, recordings, threads)
-    floor = None if request.floor is None else int(np.flatnonzero(rows == request.floor)[0])
-    found = calibrate_boards(views, lens=request.lens, floor=floor)
+    found = calibrate_boards(views, int(np.flatnonzero(rows == request.floor)[0]), request.lens)
     write_calibration(out, list(found.cameras))
-    _print_tables(found, views.board, request)
+    _print_tables(found, views.board)
     print(f"{out} written.")
     write_figures(figures, _calibration_figures(found))
 
@@ -59,11 +58,10 @@ def find_boards_in_recordings(
     # The last frames of a video may not be there to be decoded.
     counts = [r.frames - TOLERATED_FRAMES if isinstance(r, Video) else r.frames for r in recordings]
     rows = [evenly_spread(max(count, 1), request.frames) for count in counts]
-    if request.floor is not None:
-        last = min(recording.frames for recording in recordings) - 1
-        if not 0 <= request.floor <= last:
-            raise InputError(f"frame {request.floor} is to give the floor, but the recordings have 0 to {last}.")
-        rows = [np.union1d(own, [request.floor]) for own in rows]
+    last = min(recording.frames for recording in recordings) - 1
+    if not 0 <= request.floor <= last:
+        raise InputError(f"frame {request.floor} is to give the floor, but the recordings have 0 to {last}.")
+    rows = [np.union1d(own, [request.floor]) for own in rows]
     board = request.board
     xy = _corners_found(board, recordings, rows, threads)
     if board.rows % 2 == 0 and not np.isfinite(xy).any():
@@ -115,7 +113,7 @@ def _corners_found(
     return xy
 
 
-def _print_tables(found: CalibratedCameras, board: Board, request: BoardRequest) -> None:
+def _print_tables(found: CalibratedCameras, board: Board) -> None:
     lenses, places = [], []
     for v, camera in enumerate(found.cameras):
         focal = f"{np.sqrt(camera.K[0, 0] * camera.K[1, 1]):.1f}"
@@ -129,10 +127,7 @@ def _print_tables(found: CalibratedCameras, board: Board, request: BoardRequest)
     for camera, share in zip(found.cameras, found.coverage, strict=True):
         if share < MIN_COVERAGE:
             print(f"{camera.name}: the board covered {100 * share:.0f} % of the image; the lens is a guess elsewhere.")
-    if request.floor is None:
-        print("World: the first camera is the origin, z up as the cameras stand (none of them turned about its axis).")
-    else:
-        print("World: the board on the floor; its upper left corner is the origin, x along its upper side, z up.")
+    print("World: the board on the floor; its upper left corner is the origin, x along its upper side, z up.")
 
 
 def _calibration_figures(found: CalibratedCameras) -> dict:
