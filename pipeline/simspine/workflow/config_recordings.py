@@ -206,8 +206,6 @@ class Trial(Section):
     """Frames per second; needed with `keypoints`, read from the videos otherwise."""
     capture: str | None = None
     """A trial of the data set that the section `capture` names, such as Walking_1; all of them if none is named."""
-    rig: str | None = None
-    """Which rig of a JSON calibration that holds several; the subject's if left out."""
     delays: Literal["find"] | list[FiniteFloat] | dict[str, FiniteFloat] | None = None
     """Frames by which each view shows an event later than the first one does: a list, or by camera name; or `find`."""
     drift: list[FiniteFloat] | dict[str, FiniteFloat] | None = None
@@ -246,10 +244,10 @@ class Trial(Section):
     def _one_source(self):
         if sum(v is not None for v in (self.folder, self.videos, self.keypoints, self.capture, self.markers)) != 1:
             raise ValueError("give exactly one of folder, videos, keypoints, markers, capture")
-        of_cameras = ("calibration", "rate", "rig", "mocap", "delays", "skin_markers")
+        of_cameras = ("calibration", "rate", "mocap", "delays", "skin_markers")
         if self.markers is not None and (wrong := [name for name in of_cameras if getattr(self, name) is not None]):
             raise ValueError(f"a trial of markers has no cameras; leave {wrong[0]} out")
-        if self.capture is not None and any((self.calibration, self.rate, self.rig, self.mocap, self.delays)):
+        if self.capture is not None and any((self.calibration, self.rate, self.mocap, self.delays)):
             raise ValueError(
                 "a trial of the data set has its calibration, rate and mocap from there, and no delays; leave them out"
             )

@@ -92,8 +92,7 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
 def _about_trial(trial: Trial) -> dict:
     """Settings of the trial that its points depend on."""
     late = {} if trial.delays is None else {"delays": trial.delays, "drift": trial.drift}
-    rig = {} if trial.rig is None else {"rig": trial.rig}
-    return {"rate": trial.rate} | late | rig
+    return {"rate": trial.rate} | late
 
 
 def _about_views(seen: Mapping[str, Any]) -> dict:

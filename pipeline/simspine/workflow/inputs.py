@@ -34,7 +34,7 @@ class CaptureSource:
 
     Without a calibration `mocap` is the trial's file of markers, and there is nothing else.
 
-    given: the trial as it is configured. person: whose rig of a JSON calibration is meant where `given` names none.
+    given: the trial as it is configured. person: whose rig is meant of a JSON calibration that holds several.
     correspondence: table of the motion capture's markers.
     """
 
@@ -59,10 +59,8 @@ class CaptureSource:
 
         if self.calibration is None:
             raise InputError(f"{self.mocap[0]} is a file of markers, seen by no camera; name videos, or keypoints.")
-        rig = self.given.rig
-        if rig is None and self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration):
-            rig = self.person
-        return read_calibration(self.calibration, rig)
+        own = self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration)
+        return read_calibration(self.calibration, self.person if own else None)
 
     def motion_capture(self) -> Markers | None:
         """The markers of motion capture, if there were any."""
