@@ -43,13 +43,13 @@ motions = arrays(float, (4, 6), elements=st.floats(-7, 7) | st.just(np.nan))
 
 
 @settings(max_examples=60, deadline=None)
-@given(motions, st.sampled_from([50.0, 60.0, 59.94, 1000.0]), st.integers(0, 500))
-def test_our_own_files_come_back_exactly(tmp_path_factory, values, rate, first):
+@given(motions, st.booleans(), st.sampled_from([50.0, 60.0, 59.94, 1000.0]), st.integers(0, 500))
+def test_our_own_files_come_back_exactly(tmp_path_factory, values, coupled, rate, first):
     motion = Motion(NAMES, rate, values, TURNING, start=first / rate)
     path = tmp_path_factory.mktemp("mot") / "x.mot"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "x.mot|.*frames hold NaN")
-        write_mot(path, motion)
+        write_mot(path, motion, coupled_in_degrees=coupled)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing is guessed
         back = read_mot(path)
@@ -171,6 +171,12 @@ def test_opensim_itself_leaves_coupled_coordinates_in_radians(tmp_path):
     with pytest.warns(UserWarning, match="knee_angle_r_beta is read as radians"):
         back = read_mot(tmp_path / "opensim.mot")
     np.testing.assert_allclose(back.values, motion.values, atol=1e-7)
+    # the other way: OpenSim gets our coupled column right only if we leave it in radians, too
+    write_mot(tmp_path / "ours.mot", motion, coupled_in_degrees=False)
+    storage, column = opensim.Storage(str(tmp_path / "ours.mot")), opensim.ArrayDouble()
+    model.getSimbodyEngine().convertDegreesToRadians(storage)
+    storage.getDataColumn("knee_angle_r_beta", column)
+    np.testing.assert_allclose([column.get(k) for k in range(3)], knees, atol=1e-11)
 
 
 def test_pose2sim_reads_what_we_write(tmp_path):

@@ -261,9 +261,7 @@ def _warn_of_unit(angles: np.ndarray, degrees: bool, path) -> None:
 
 
 def write_mot(
-    path: str | os.PathLike,
-    motion: Motion,
-    inferred: Iterable[int] = (),
+    path: str | os.PathLike, motion: Motion, coupled_in_degrees: bool = True, inferred: Iterable[int] = ()
 ) -> None:
     """Write coordinates as OpenSim's tools do, but with every angle in degrees, coupled ones included.
 
@@ -274,6 +272,8 @@ def write_mot(
     ----------
     path : path
     motion : Motion
+    coupled_in_degrees : bool
+        False leaves coupled angles in radians, as OpenSim's tools and GUI expect; the header says which.
     inferred : iterable of int
         Frames, from 0, that were filled in; the header lists them (`inferredFrames=12-20 31`).
 
@@ -291,7 +291,9 @@ def write_mot(
             f"{path}: {unsolved} frames hold NaN; OpenSim's Storage and GUI read only up to the first of them."
         )
     filled = frame_ranges(inferred).replace("–", "-").replace(",", "")
-    header = {_OWN_HEADER_KEY: "yes"} | ({"inferredFrames": filled} if filled else {})
+    header = {_OWN_HEADER_KEY: "yes" if coupled_in_degrees else "no"} | ({"inferredFrames": filled} if filled else {})
+    if not coupled_in_degrees:
+        factor[[_COUPLED_KNEE_NAME.match(name) is not None for name in motion.names]] = 1.0
     write_sto(
         path,
         "Coordinates",
