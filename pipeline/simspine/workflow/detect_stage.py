@@ -4,7 +4,7 @@ all people, and the others take theirs from it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def _about_trial(trial: Trial) -> dict:
 def _about_views(seen: Mapping[str, Any]) -> dict:
     """What a file holds of a trial's views besides the points: which frames belong together where not those of the
     same number."""
-    timing = {} if seen["timing"] is None else {"timing": seen["timing"].to_dict()}
+    timing = {} if seen["timing"] is None else {"timing": asdict(seen["timing"])}
     return {"cameras": list(seen["cameras"]), "skeleton": seen["skeleton"]} | timing
 
 

@@ -194,7 +194,8 @@ PROGRESS_LINE_INTERVAL_S = 5.0  # between two lines of progress in a log
 
 def timing_in(stored: Mapping) -> Timing | None:
     """Out of a file of keypoints: which frames of the views belong together, where that was given or found."""
-    return Timing.from_dict(stored["timing"]) if "timing" in stored else None
+    kept = stored.get("timing")
+    return None if kept is None else Timing(**kept | {name: tuple(kept[name]) for name in ("views", "native")})
 
 
 @dataclass(frozen=True)
