@@ -99,9 +99,9 @@ def test_a_late_clock_is_a_warning():
 def test_the_start_that_is_named_undoes_a_shift(late):
     """The result is the movement at the points' times, without the lag."""
     mocap = recording(late=late)
-    with pytest.warns(UserWarning, match="mocap_start") as heard:
+    with pytest.raises(InputError, match="mocap_start") as refused:
         merge_with_report(recording(), mocap)
-    start = float(re.search(r"`mocap_start` \((-?[\d.]+) s\)", str(heard[0].message))[1])
+    start = float(re.search(r"`mocap_start: (-?[\d.]+)` undoes it", str(refused.value))[1])
     merged, report = merge_with_report(recording(), mocap.with_(start=start))
     assert np.abs(merged.xyz - body(merged.time)).max() < 2e-3
     assert report.misfit < 2e-3

@@ -324,13 +324,13 @@ def merge_with_report(
     first, count = shared_frames(points, known)
     known = resample_markers(known, known.rate, known.time[first], count)
     points = resample_markers(points, known.rate, known.start, count)
-    clock = _clock_text(shift, mocap.rate) if late else ""
+    clock = _clock_text(shift, mocap) if late else ""
     corresponding = points.select(names).xyz
     misfit = check_same_world(
         corresponding, known.xyz, known.names, max_misfit=max_misfit_m, swaps=mirror_indices(names), hint=clock
     )
     if clock:
-        warnings.warn(f"{clock} Undo it by `mocap_start` ({mocap.start - shift.seconds:.3f} s).", stacklevel=2)
+        warnings.warn(clock, stacklevel=2)
     merged = _replaced_points(points, known, pairs)
     filled = 0 if known.filled is None else int(known.filled.sum())
     return merged, MergeReport(
@@ -359,11 +359,12 @@ def _replaced_points(points: Markers, known: Markers, pairs: Sequence[PointCorre
     return points.with_(xyz=xyz, weight=weight, covariance=covariance, origin=origin, filled=filled)
 
 
-def _clock_text(shift: TimeShift, rate: float) -> str:
+def _clock_text(shift: TimeShift, mocap: Markers) -> str:
     late = "late" if shift.seconds > 0 else "early"
     return (
         f"The motion capture's clock runs {abs(shift.seconds):.3f} s ± {shift.deviation:.3f} s {late} "
-        f"({abs(shift.seconds) * rate:.1f} frames): its movements are those of the points only after that shift."
+        f"({abs(shift.seconds) * mocap.rate:.1f} frames): its movements are those of the points only after that shift. "
+        f"`mocap_start: {mocap.start - shift.seconds:.3f}` undoes it."
     )
 
 
