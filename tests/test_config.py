@@ -30,7 +30,7 @@ FULL = {
     "detection": {"detector": "spinepose", "person": [0.0, 1.0, 1.0], "infer_spine": False},
     "triangulation": {"min_confidence": 0.2, "huber_px": 4.0, "max_error_px": 40.0, "min_views": 3, "fix_swaps": False},
     "filter": {"cutoff_hz": 8.0, "order": 2, "max_gap_s": 0.1},
-    "merge": {"correspondence": "human36m", "max_misfit_m": 0.1, "max_shift_s": 0.5, "fix_shift": True},
+    "merge": {"correspondence": "human36m", "max_misfit_m": 0.1, "max_shift_s": 0.5},
     "body": {"recipe": "coupled", "markers": "blazepose"},
     "scaling": {"min_factor": 0.8, "max_factor": 1.3, "max_asymmetry": 0.1, "trim": 0.1},
     "ik": {"weights": {"LKnee": 2.0}},

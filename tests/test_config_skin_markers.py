@@ -1,11 +1,10 @@
-"""Clicks of markers on the skin, in a configuration or a file of their own: one clear line for each fault."""
+"""Clicks of markers on the skin, in a configuration: one clear line for each fault."""
 
 import pytest
-import yaml
 
 from simspine.core.errors import InputError
 from simspine.workflow.config import check_config
-from simspine.workflow.config_recordings import SkinMarkers, clicks_in_file
+from simspine.workflow.config_recordings import SkinMarkers
 
 GOOD = {"C7": {"cam03": [[5, 642.5, 582]], "cam04": [[5, 248.0, 665.7], [14, None, None]]}}
 
@@ -19,10 +18,6 @@ def test_clicks_by_frame():
     found = check_config(config({"clicks": GOOD})).subjects["S01"].trials["balance"].skin_markers
     assert isinstance(found, SkinMarkers)
     assert found.by_frame() == {"C7": {"cam03": {5: (642.5, 582.0)}, "cam04": {5: (248.0, 665.7), 14: None}}}
-
-
-def test_a_file_holds_the_same(tmp_path):
-    assert clicks_in_file(yaml.safe_load(yaml.safe_dump({"radius_px": 4, "clicks": GOOD})), "a.yaml").radius_px == 4
 
 
 def rows(cam03):
@@ -49,15 +44,13 @@ def rows(cam03):
         (GOOD, "unknown key 'C7'|clicks: required"),
         ({"clicks": GOOD, "radius": 4}, "unknown key 'radius'. Did you mean 'radius_px'"),
         ({"clicks": GOOD, "radius_px": 0.1}, "radius_px: .*found 0.1"),
-        ([1], "expected clicks, or the name of a YAML file"),
+        ([1], "expected clicks; found"),
     ],
 )
 def test_faults_are_said_in_a_line(markers, said):
     with pytest.raises(InputError, match=said) as in_configuration:
         check_config(config(markers))
     assert str(in_configuration.value).count("\n") == 1  # the heading, and this fault
-    with pytest.raises(InputError, match=f"(?s)clicks.yaml.*({said}).*how-to/skin-markers.md"):
-        clicks_in_file(markers, "clicks.yaml")
 
 
 def tape(clicks):

@@ -24,7 +24,6 @@ from .report.people_pictures import draw
 from .report.spinepose_interface import SpinePoseEstimator, infer_image, infer_video
 from .vision.camera_check import CameraChecks, check_cameras
 from .vision.camera_refine import refine_cameras
-from .vision.cameras_from_person import cameras_from_person
 from .vision.follow_skin_markers import follow_skin_markers
 from .vision.images import DetectedFrame, detect_image, detect_video
 from .vision.merging import merge
@@ -58,7 +57,6 @@ __all__ = [
     "TriangulationReport",
     "Verdict",
     "body_poses",
-    "cameras_from_person",
     "check_cameras",
     "complete_spine",
     "detect_image",

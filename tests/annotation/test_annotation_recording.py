@@ -2,6 +2,7 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import asdict
 
 import cv2
 import numpy as np
@@ -85,7 +86,7 @@ def results(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     timing = Timing(tuple(camera.name for camera in rig), np.array([0, 2, 0]), np.zeros(3), 1, 6)
     moved = [Camera(c.name, c.size, c.K, c.distortion, c.R, c.t + 0.01) for c in rig]
-    write_store(tmp_path / "r/S01/keypoints/walk.h5", keypoints=true_points(6, 3), cameras=rig, timing=timing.to_dict())
+    write_store(tmp_path / "r/S01/keypoints/walk.h5", keypoints=true_points(6, 3), cameras=rig, timing=asdict(timing))
     write_store(tmp_path / "r/S01/cameras/walk.h5", cameras=moved)
     return tmp_path / "r"
 

@@ -16,28 +16,20 @@ from simspine.annotation.labels import (
     PointStatus,
     Visibility,
     append_edits,
-    apply_edits,
     journal_file,
-    pseudo_labels,
     start_journal,
 )
 from simspine.annotation.recording import Target, open_target
 from simspine.annotation.rounds import (
-    Round,
     advance_round,
-    draw_frames,
-    minutes_per_image,
     open_frames,
     read_rounds,
-    round_figures,
     rounds_json,
-    rounds_text,
     with_proposals,
 )
 from simspine.annotation.server import labels_of
 from simspine.cli.main import main
 from simspine.core.errors import InputError
-from simspine.core.types import Keypoints
 
 DETECTOR = """
 import json, sys
@@ -98,49 +90,10 @@ def correct(recording, annotator, frames, step=1.0):
             ])  # fmt: skip
 
 
-def test_errors_moves_and_control_of_a_round():
-    xy = np.tile([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0]], (3, 1, 1, 1))
-    before = pseudo_labels(Keypoints(("a", "b", "c"), 1.0, xy, np.ones((3, 1, 3))))
-    accepted = [
-        Edit(f, 0, name, *xy[f, 0, i], Visibility.SEEN, PointStatus.ACCEPTED)
-        for f in (0, 1) for i, name in enumerate("abc") if (f, name) != (0, "a")
-    ]  # fmt: skip
-    after = apply_edits(before, [
-        *accepted, Edit(0, 0, "a", 3.0, 4.0, Visibility.SEEN, PointStatus.CORRECTED),
-        Edit(1, 0, "c", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
-        Edit(2, 0, "a", 50.0, 0.0, Visibility.SEEN, PointStatus.CORRECTED),  # a frame that is not in the batch
-    ])  # fmt: skip
-    found = round_figures(before, after, Round((1, 0), (1,)), [])
-    assert (found.images, found.minutes) == (2, None)
-    assert found.batch.count == 6
-    assert found.batch.moved == pytest.approx(2 / 6, abs=1e-4)
-    assert found.points["a"].median_px == 2.5  # of 5 and 0
-    assert found.points["c"].moved == 0.5
-    assert found.control.median_px == 0.0
-    assert found.points["a"].median_share == pytest.approx(0.05)  # in a box of 100 by 100; the other has no area
-
-
-def test_minutes_leave_pauses_out():
-    times = [(0.0, 1), (10.0, 1), (30.0, 2), (None, 2), (1000.0, 2), (1006.0, 2), (1010.0, 3)]
-    decision = Edit(0, 0, "a", 1.0, 1.0, Visibility.SEEN, PointStatus.CORRECTED)
-    edits = [replace(decision, frame=frame, time=time) for time, frame in times]
-    assert minutes_per_image(edits, [1, 2], 2) == pytest.approx((10 + 20 + 6) / 60 / 4, abs=1e-3)
-    assert minutes_per_image(edits[:1], [1], 2) is None
-
-
-def test_a_fifth_of_a_batch_is_drawn_at_random(plain):
-    frames, control = draw_frames(plain.start, plain, 5, 1)
-    assert len(frames) == len(set(frames)) == 5
-    assert len(control) == 1
-    assert frames[-1:] == control
-    assert draw_frames(plain.start, plain, 5, 1) == (frames, control)
-    assert len({tuple(draw_frames(plain.start, plain, 5, number)[1]) for number in range(9)}) > 1
-
-
 def test_rounds_from_the_first_batch_to_better_proposals(plain, other_program):
     said = []
     rounds = advance_round(plain, "anna", 5, None, said.append)
-    assert [(one.figures, one.hook) for one in rounds] == [(None, "")]
+    assert [(one.corrected, one.hook) for one in rounds] == [(False, "")]
     first = rounds[0].frames
     assert advance_round(plain, "anna", 5, None, said.append) == rounds
     assert said[-1].startswith("round 1: 5 of 5 frames are to be corrected")
@@ -148,10 +101,7 @@ def test_rounds_from_the_first_batch_to_better_proposals(plain, other_program):
     rounds = advance_round(plain, "anna", 5, None, said.append)
     assert str(plain.home / "rounds" / "01" / "out") in said[-1]
     assert "--training" in said[-1]
-    figures = rounds[0].figures
-    assert figures.batch.median_px == pytest.approx(6 * np.sqrt(2 * np.log(2)), rel=0.1)  # Rayleigh's median
-    assert figures.batch.moved > 0.99
-    assert figures.minutes == pytest.approx((5 * VIEWS - 1) / 60 / (5 * VIEWS), abs=1e-3)
+    assert rounds[0].corrected
     other_program(plain, 1)
     rounds = advance_round(plain, "anna", 5, None, said.append)
     assert len(rounds) == 2
@@ -166,10 +116,7 @@ def test_rounds_from_the_first_batch_to_better_proposals(plain, other_program):
     assert open_frames(rounds) == rounds[1].frames
     correct(plain, "anna", rounds[1].frames)
     rounds = advance_round(plain, "anna", 5, None, said.append)
-    assert rounds[1].figures.batch.median_px == pytest.approx(2.0, abs=1e-3)
-    text = rounds_text(rounds)
-    assert "waits for a detector" in text
-    assert [line.split()[0] for line in text.splitlines()[1:3]] == ["1", "2"]
+    assert [(one.corrected, one.hook) for one in rounds] == [(True, "another program"), (True, "")]
 
 
 def test_a_folder_without_points_stops_and_changes_nothing(plain, other_program):
@@ -179,7 +126,7 @@ def test_a_folder_without_points_stops_and_changes_nothing(plain, other_program)
     with pytest.raises(InputError, match="cam01_json"):
         advance_round(plain, "anna", 2, None, str)
     rounds = read_rounds(plain)
-    assert (len(rounds), rounds[0].figures is None, rounds[0].hook) == (1, False, "")
+    assert (len(rounds), rounds[0].corrected, rounds[0].hook) == (1, True, "")
     other_program(plain, 1)
     assert len(advance_round(plain, "anna", 2, None, str)) == 2
 
@@ -207,7 +154,7 @@ def test_nothing_that_stands_in_the_folder_is_run(plain, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("content", ["{", "[3]", '[{"frames": [0]}]', '[{"frames": [0], "control": [], "figures": 3}]'])
+@pytest.mark.parametrize("content", ["{", "[3]", '[{"frames": 0}]', '[{"frames": [0], "corrected": [3]}]'])
 def test_a_broken_file_is_named(plain, content):
     advance_round(plain, "anna", 2, None, str)
     (plain.home / "rounds" / "rounds.json").write_text(content)
@@ -220,20 +167,19 @@ def test_a_kill_before_the_next_draw_trains_nothing_again(plain, other_program, 
     advance_round(plain, "anna", 2, None, str)
     other_program(plain, 1)
     with monkeypatch.context() as patch:
-        patch.setattr("simspine.annotation.rounds.draw_frames", lambda *_: 1 / 0)
+        patch.setattr("simspine.annotation.rounds.frame_batch", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             advance_round(plain, "anna", 2, None, str)
     rounds = advance_round(plain, "anna", 2, lambda _: pytest.fail("trained again"), str)
     assert len(rounds) == 2
 
 
-def test_the_commands(drawn, plain, other_program, tmp_path):
+def test_the_commands(drawn, plain, other_program):
     common = [str(drawn[0]), "--out", str(plain.home), "--annotator", "anna"]
 
     def run(*arguments):
         return CliRunner().invoke(main, ["annotations", *arguments])
 
-    assert "no round has begun" in run("progress", *common).output
     done = run("round", *common, "--batch", "2")
     assert done.exit_code == 0, done.output
     correct(plain, "anna", read_rounds(plain)[0].frames)
@@ -242,11 +188,6 @@ def test_the_commands(drawn, plain, other_program, tmp_path):
     done = run("round", *common)
     assert done.exit_code == 0, done.output
     assert "round 2: " in done.output
-    done = run("progress", *common, "--json", str(tmp_path / "p.json"))
-    assert done.exit_code == 0, done.output
-    written = json.loads((tmp_path / "p.json").read_text())
-    assert [one["hook"] == "" for one in written] == [False, True]
-    assert "frame" in run("rank", *common, "--batch", "3").output
 
 
 SLOW_SAVING = """const quick = fetch;
@@ -283,9 +224,7 @@ def test_the_page_of_a_round_leads_through_its_batch(browser, plain, other_progr
     finally:
         page.close()
         served.stop()
-    figures = advance_round(plain, "anna", 2, None, str)[1].figures
-    assert figures.batch.moved == 0.0  # accepted as proposed
-    assert figures.minutes is not None
+    assert advance_round(plain, "anna", 2, None, str)[1].corrected
 
 
 def test_rounds_of_another_recording_are_refused(plain, tmp_path):

@@ -7,17 +7,10 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_dataset import FRAMES, REJECTED, export_small, small_dataset
+from small_dataset import REJECTED, export_small, small_dataset
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
-from simspine.dataset.recordings import (
-    HDF5_UNITS,
-    ManifestEntry,
-    manifest_header,
-    read_dataset_manifest,
-    write_dataset_manifest,
-)
 from simspine.dataset.verify import verify_dataset
 from simspine.io.dataset_write import write_dataset
 
@@ -49,16 +42,6 @@ def chunk_of(path, array, number):
     with h5py.File(path) as file:
         info = file[array].id.get_chunk_info(number)
         return info.byte_offset, info.size
-
-
-def again(folder):
-    """A new manifest of what is there, as if it had been exported so."""
-    files = {
-        n: ManifestEntry(e["kind"], e["rows"], e["units"], e["trials"])
-        for n, e in read_dataset_manifest(folder)["files"].items()
-    }
-    origin = {"configuration_hash": "", "versions": {}, "notice": ""}
-    write_dataset_manifest(folder, files, manifest_header("tiny", "hdf5", origin, {}))
 
 
 def test_a_whole_data_set(exported):
@@ -153,55 +136,6 @@ def test_a_missing_array_and_a_short_one(copy):
     assert "fault: tiny.h5, S5/Sitting, frames 37–39: timestamps has 37 frames, expected 40" in found
 
 
-def changed(tmp_path, change):
-    """A data set exported with something wrong in it, which its manifest agrees with."""
-    data = small_dataset()
-    write_dataset(tmp_path / "tiny.h5", data)
-    with h5py.File(tmp_path / "tiny.h5", "r+") as file:
-        change(file)
-    files = {"tiny.h5": ManifestEntry("hdf5", sum(FRAMES.values()), HDF5_UNITS, FRAMES)}
-    write_dataset_manifest(tmp_path, files, manifest_header("tiny", "hdf5", data.provenance, {}))
-    return texts(tmp_path)
-
-
-def test_a_duplicated_frame_by_its_time(tmp_path):
-    def change(file):
-        for name in ("timestamps", "markers", "kinematics"):
-            data = file["S1/Walking_1"][name]
-            values = data[:]
-            values[101:] = values[100:-1]
-            data[...] = values
-
-    found = changed(tmp_path, change)
-    assert any(f.startswith("fault: tiny.h5, S1/Walking_1, frames 101: time stands still") for f in found)
-
-
-def test_a_missing_frame(tmp_path):
-    def change(file):
-        times = file["S5/Sitting/timestamps"][:]
-        times[20:] += 1 / 50
-        file["S5/Sitting/timestamps"][...] = times
-
-    assert any("S5/Sitting, frames 20: time jumps" in text for text in changed(tmp_path, change))
-
-
-@pytest.mark.parametrize(("factor", "unit"), [(1000.0, "mm"), (100.0, "cm")])
-def test_a_wrong_unit(tmp_path, factor, unit):
-    def change(file):
-        file["S5/Sitting/markers"][...] = file["S5/Sitting/markers"][:] * factor
-
-    (found,) = changed(tmp_path, change)
-    assert found.startswith("fault: tiny.h5, S5/Sitting: the points are")
-    assert found.endswith(f"look like {unit}")
-
-
-def test_a_wrong_unit_by_its_name(tmp_path):
-    def change(file):
-        file["S5/Sitting/markers"].attrs["units"] = "mm"
-
-    assert changed(tmp_path, change) == ["fault: tiny.h5, S5/Sitting: markers says it is in 'mm', expected 'm'"]
-
-
 def test_another_version_of_the_file(copy):
     """Whole in itself, but not what the manifest describes."""
     data = small_dataset()
@@ -218,36 +152,10 @@ class TestTables:
         flip(path, len(content) // 2)
         assert "fault: S1_Walking_2.trc, S1/Walking_2: differs from its checksum in the manifest" in texts(copy)
 
-    def test_a_line_twice(self, copy):
-        path = copy / "S1_Walking_2.trc"
-        lines = path.read_text().splitlines(keepends=True)
-        path.write_text("".join([*lines[:50], lines[49], *lines[50:]]))
-        again(copy)
-        (found,) = texts(copy)
-        assert "S1/Walking_2" in found
-        assert "line 51" in found or "time" in found.lower()
-
-    def test_a_header_that_says_mm(self, copy):
-        path = copy / "S1_Walking_2.trc"
-        path.write_text(path.read_text().replace("\tm\t", "\tmm\t"))
-        again(copy)
-        (found,) = texts(copy)
-        assert "mm" in found
-
-    def test_millimetres_under_a_header_that_says_m(self, copy):
-        from simspine.io.trc import write_trc
-
-        markers = small_dataset().subjects["S1"].trials["Walking_2"].markers
-        write_trc(copy / "S1_Walking_2.trc", markers.with_(xyz=1000 * markers.xyz))
-        again(copy)
-        assert any("S1_Walking_2.trc" in text for text in texts(copy))
-
     def test_a_table_cut_short(self, copy):
         path = copy / "S1_Walking_2.mot"
         path.write_bytes(path.read_bytes()[:-4000])
-        found = texts(copy)
-        assert "cut short" in found[0]
-        assert len(found) > 1  # and what the reader says of what is left
+        assert "S1_Walking_2.mot, S1/Walking_2: cut short" in texts(copy)[0]
 
 
 def test_the_manifest_itself(copy):
@@ -287,19 +195,3 @@ def test_a_manifest_cannot_name_files_elsewhere(copy, name):
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match="cannot be the name of a file"):
         verify_dataset(copy)
-
-
-@pytest.mark.parametrize(
-    ("array", "value", "message"),
-    [
-        ("lla", 1e300, "lla holds angles of more than a turn"),
-        ("level_angles", -7.0, "level_angles holds angles of more than a turn"),
-        ("kinematics_sd", -5.0, "kinematics_sd holds negative standard deviations"),
-    ],
-)
-def test_numbers_that_cannot_be_are_named(copy, array, value, message):
-    path = next(copy.glob("*.h5"))
-    with h5py.File(path, "r+") as file:
-        place = next(f"{s}/{t}/simspine/{array}" for s in file for t in file[s] if f"{t}/simspine/{array}" in file[s])
-        file[place][...] = value
-    assert any(message in text and place.split("/")[1] in text for text in texts(path))

@@ -1,4 +1,4 @@
-"""Both places of the spine's points in every exchange format: released and vertebral, and the centroids.
+"""Both places of the spine's points in every exchange format: released and at their vertebrae.
 
 The take's centroids lie 4 cm in front of its released points and 2 cm above, which every reader must find again.
 """
@@ -38,35 +38,28 @@ def test_npz(take, released, tmp_path):
     world = change_frame(released[kept], "y_up", "z_up")
     moved = change_frame(released[kept] + SHIFT, "y_up", "z_up")[:, ALONG]
     n = len(kept)
-    assert rows["S_world_centres"].shape == (2 * n, 9, 4)
     np.testing.assert_allclose(rows["S_world"][:n, :, :3], world, atol=1e-12)
     np.testing.assert_allclose(rows["S_world_vertebral"][:n][:, ALONG, :3], moved, atol=1e-12)
     np.testing.assert_allclose(rows["S_world_vertebral"][:n][:, OTHERS, :3], world[:, OTHERS], atol=1e-12)
-    np.testing.assert_allclose(rows["S_world_centres"][:n, :, :3], moved, atol=1e-12)
     (pixels,) = project_points([take.cameras[1]], moved)
-    np.testing.assert_allclose(rows["part_centres"][n:, :, :2], pixels, atol=1e-9)
     np.testing.assert_allclose(rows["part_vertebral"][n:][:, ALONG, :2], pixels, atol=1e-9)
     with np.load(tmp_path / "annotations" / "simspine_test.npz", allow_pickle=True) as data:
         meta = data["metadata"].item()
-    assert (meta["places"], meta["centres_names"]) == ("released", list(VERTEBRA_OF.values()))
+    assert meta["places"] == "released"
 
 
 def test_coco(take, released, tmp_path):
-    levels = tuple(VERTEBRA_OF.values())
-    write_coco(tmp_path / "a.json", lambda: [take], centres=levels)
+    write_coco(tmp_path / "a.json", lambda: [take])
     content = json.loads((tmp_path / "a.json").read_text())
     assert content["info"]["keypoints"] == "released"
-    assert content["info"]["centres"] == list(levels)
     frame = next(i for i in range(len(released)) if i not in (UNSOLVED, REJECTED, FILLED))
     (pixels,) = project_points([take.cameras[0]], change_frame(released + SHIFT, "y_up", "z_up"))
     first, table = content["annotations"][0], load_skeleton("spinetrack37")
-    centres = np.reshape(first["centres"], (9, 3))
     vertebral, points = (np.reshape(first[key], (37, 3)) for key in ("keypoints_vertebral", "keypoints"))
-    seen = centres[:, 2] > 0
-    assert seen.any()
-    np.testing.assert_allclose(centres[seen, :2], pixels[frame, ALONG][seen], atol=0.0051)
     places = [table.from_simspine(name) for name in VERTEBRA_OF]
-    np.testing.assert_array_equal(vertebral[places], centres)
+    seen = vertebral[places, 2] > 0
+    assert seen.any()
+    np.testing.assert_allclose(vertebral[places, :2][seen], pixels[frame, ALONG][seen], atol=0.0051)
     rest = [i for i in range(37) if i not in places]
     np.testing.assert_array_equal(vertebral[rest], points[rest])
     assert np.abs(vertebral - points)[places][seen].max() > 3  # 4 cm at 4 m with f = 1145 px
@@ -75,9 +68,8 @@ def test_coco(take, released, tmp_path):
 def test_c3d(take, released, tmp_path):
     write_c3d(tmp_path / "a.c3d", take)
     found = read_c3d(tmp_path / "a.c3d")
-    assert found.names == (*NAMES, *(f"{name}_vertebral" for name in VERTEBRA_OF), *VERTEBRA_OF.values())
+    assert found.names == (*NAMES, *VERTEBRA_OF.values())
     np.testing.assert_allclose(found.select(NAMES).xyz, released, atol=1e-6)
     for point, level in VERTEBRA_OF.items():
-        for label in (f"{point}_vertebral", level):
-            wanted = released[:, NAMES.index(point)] + SHIFT
-            np.testing.assert_allclose(found.xyz[:, found.index(label)], wanted, atol=1e-6)
+        wanted = released[:, NAMES.index(point)] + SHIFT
+        np.testing.assert_allclose(found.xyz[:, found.index(level)], wanted, atol=1e-6)

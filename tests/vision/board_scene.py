@@ -82,7 +82,7 @@ def corners_seen(cameras, board: Board, places, noise_px: float, seed=2):
                 continue
             pixels = project_one(camera, world)
             inside = ((pixels > 3) & (pixels < np.array(camera.size) - 4)).all(-1)
-            if inside.all() or (board.marker and inside.sum() >= 6):
+            if inside.sum() >= 6:
                 xy[f, v, inside] = pixels[inside] + rng.normal(0, noise_px, (int(inside.sum()), 2))
     return xy
 

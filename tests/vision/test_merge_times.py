@@ -1,5 +1,7 @@
 """Two clocks: known shifts found, below a frame, and none claimed where nothing tells."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -86,21 +88,23 @@ PLACES = body(np.zeros(1))
 
 def test_a_late_clock_is_a_warning():
     """Beyond half a frame; an exact recording and one a third of a frame late say nothing."""
-    with pytest.warns(UserWarning, match=r"runs 0\.030 s ± 0\.00\d s late \(1\.5 frames\).*merge\.fix_shift"):
-        _, report = merge_with_report(recording(), recording(late=0.03))
-    assert not report.corrected
+    with pytest.warns(UserWarning, match=r"runs 0\.030 s ± 0\.00\d s late \(1\.5 frames\).*mocap_start"):
+        merge_with_report(recording(), recording(late=0.03))
     _, report = merge_with_report(recording(), recording(late=0.3 / RATE))
     assert report.shift.seconds == pytest.approx(0.3 / RATE, abs=0.02 / RATE)
     assert report.misfit < 0.01
 
 
 @pytest.mark.parametrize("late", [0.2, -0.115])
-def test_a_shift_is_undone_on_request(late):
+def test_the_start_that_is_named_undoes_a_shift(late):
     """The result is the movement at the points' times, without the lag."""
-    merged, report = merge_with_report(recording(), recording(late=late), fix_shift=True)
-    assert report.corrected
-    assert np.abs(merged.xyz - body(merged.time)).max() < 1e-3
-    assert report.misfit < 1e-3
+    mocap = recording(late=late)
+    with pytest.raises(InputError, match="mocap_start") as refused:
+        merge_with_report(recording(), mocap)
+    start = float(re.search(r"`mocap_start: (-?[\d.]+)` undoes it", str(refused.value))[1])
+    merged, report = merge_with_report(recording(), mocap.with_(start=start))
+    assert np.abs(merged.xyz - body(merged.time)).max() < 2e-3
+    assert report.misfit < 2e-3
 
 
 def test_a_shift_that_moves_bodies_apart_is_named():
@@ -110,5 +114,3 @@ def test_a_shift_that_moves_bodies_apart_is_named():
     mocap = mocap.with_(xyz=mocap.xyz + (mocap.time - 0.3)[:, None, None] * run)
     with pytest.raises(InputError, match=r"The motion capture's clock runs 0\.300 s"):
         merge_with_report(points, mocap)
-    merged, _ = merge_with_report(points, mocap, fix_shift=True)
-    assert np.abs(merged.xyz - body(merged.time) - merged.time[:, None, None] * run).max() < 2e-3

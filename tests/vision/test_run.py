@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import cv2
 import numpy as np
 import pytest
@@ -5,9 +7,11 @@ from restamped import restamp, time_scale
 
 from simspine.core.errors import InputError
 from simspine.core.types import Camera, Keypoints
+from simspine.io.hdf5 import read_store, write_store
 from simspine.io.video import open_videos
 from simspine.reconstruction.detection import Delays, follow_in_step
 from simspine.vision.detector import Detector, detect_videos
+from simspine.workflow.inputs import timing_in
 
 LEVELS = (20, 90, 160)  # grey of each view; frames grow brighter
 
@@ -186,8 +190,10 @@ def test_uneven_videos_are_resampled_when_asked(tmp_path, delays, late):
     np.testing.assert_allclose(grey[~gap, 0], instants[~gap, 0], atol=2.5)
     np.testing.assert_allclose(grey[:45, 1], instants[:45, 0], atol=2.5)
     assert timing.first == 0
-    kept = type(timing).from_dict(timing.to_dict())
+    write_store(tmp_path / "kept.h5", timing=asdict(timing))
+    kept = timing_in(read_store(tmp_path / "kept.h5"))
     np.testing.assert_array_equal(kept.frame_positions(), timing.frame_positions())
+    assert kept.views == timing.views
     expected = (np.arange(found.frames) + late) * 20 / 25
     np.testing.assert_allclose(timing.nearest_frames(1), expected, atol=0.51)
     assert (np.diff(timing.nearest_frames(0)) >= 0).all()

@@ -1,7 +1,5 @@
 """`simspine init` and `simspine doctor`."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -227,18 +225,3 @@ def test_doctor_looks_at_every_trial_before_it_gives_up(copied):
     assert "S01/b: calibration b.toml" in done.output
     assert "S01/c: calibration c.toml" in done.output
     assert done.output.count("fault  ") == 2
-
-
-def test_contacts_outside_the_trial_are_named_before_the_work(copied):
-    config = read_config(copied.file)
-    trial = next(iter(config.trials("S01")))
-    files, rate = Path(config.subjects["S01"].trials[trial].keypoints[0]), config.subjects["S01"].trials[trial].rate
-    last = (len(list(files.glob("*.json"))) - 1) / rate
-    plain = copied.file.read_text()
-    copied.file.write_text(plain + f"\nreport: {{events: {{S01/{trial}: {{left: [0.0, {last + 0.01:.3f}]}}}}}}\n")
-    for command, code in (("doctor", 1), ("run", 2)):
-        done = call(command, copied.file)
-        assert done.exit_code == code, done.output
-        assert f"S01/{trial}: left: {last + 0.01:g} s is outside the trial" in done.output
-    copied.file.write_text(plain + f"\nreport: {{events: {{S01/{trial}: {{left: [0.0, {last:.9f}]}}}}}}\n")
-    assert "is outside the trial" not in call("doctor", "--config", copied.file).output

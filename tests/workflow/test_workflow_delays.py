@@ -9,6 +9,7 @@ from simspine.io.hdf5 import read_store
 from simspine.vision.synchronise import Clocks
 from simspine.workflow import camera_files
 from simspine.workflow.config_recordings import Trial
+from simspine.workflow.inputs import timing_in
 from simspine.workflow.results import camera_findings, read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -42,9 +43,11 @@ def test_the_results_are_those_of_the_synchronised_recording(late, finished):
     assert [found.video_frames(view)[0] for view in range(4)] == [0, 1, 3, 1]
     (finding,) = [f for f in camera_findings(paths.cameras("bow")) if f.code == "camera_delays"]
     assert "given are undone: cam02 +1.00, cam03 +3.00, cam04 +1.00 frames later than cam01" in finding.message
-    kept = read_store(paths.cameras("bow"))["timing"]
-    assert kept["late_frames"] == [0, 1, 3, 1]
-    assert read_store(paths.keypoints("bow"))["timing"] == kept
+    kept = timing_in(read_store(paths.cameras("bow")))
+    assert kept.delays_frames.tolist() == [0, 1, 3, 1]
+    np.testing.assert_array_equal(
+        timing_in(read_store(paths.keypoints("bow"))).frame_positions(), kept.frame_positions()
+    )
 
 
 def test_time_counts_from_the_first_views_first_frame(late):

@@ -250,10 +250,10 @@ def test_cameras_out_of_a_json_of_several_subjects(real, truth):
         assert_allclose(camera.R, wanted.R, atol=1e-12)
 
 
-def test_any_trial_can_choose_its_rig(real, tmp_path):
-    """The subject's by default; another by name."""
+def test_a_trial_has_its_subjects_rig(real, tmp_path):
+    """Of a file that holds several."""
     trial = {"keypoints": [str(tmp_path)] * 4, "calibration": str(tmp_path / "rigs.json"), "rate": 50.0}
-    people = {"S1": {"trials": {"a": trial, "b": trial | {"rig": "S11"}}}, "Ada": {"trials": {"a": trial}}}
+    people = {"S1": {"trials": {"a": trial}}, "S11": {"trials": {"a": trial}}, "Ada": {"trials": {"a": trial}}}
     real.write({"name": "x", "results": "r", "subjects": people})
     config = real.config
 
@@ -261,7 +261,7 @@ def test_any_trial_can_choose_its_rig(real, tmp_path):
         return capture_of_config(config.subjects[subject].trials[name], subject, config).cameras()[0].R
 
     assert_allclose(turned("S1", "a"), cameras_of("S1")[0].R)
-    assert_allclose(turned("S1", "b"), cameras_of("S11")[0].R)
+    assert_allclose(turned("S11", "a"), cameras_of("S11")[0].R)
     with pytest.raises(InputError, match="several rigs"):
         turned("Ada", "a")
 

@@ -277,7 +277,7 @@ def _read_dataset(path: Path):
 def _verify_dataset(path: Path):
     from simspine.dataset.verify import verify_hdf5
 
-    return verify_hdf5(path, path.name, {"S1/Walking_1": 6}, numbers=False)
+    return verify_hdf5(path, path.name, {"S1/Walking_1": 6})
 
 
 def _manifest(path: Path) -> None:
@@ -524,17 +524,6 @@ def _read_point_table(path: Path):
     return read_points(path)
 
 
-def _clicks(path: Path) -> None:
-    path.write_text("clicks:\n  C7: {cam01: [[0, 100.5, 200.5], [9, null, null]], cam02: [[0, 90.0, 210.0]]}\n")
-
-
-def _read_clicks(path: Path):
-    from simspine.core.settings import read_yaml
-    from simspine.workflow.config_recordings import clicks_in_file
-
-    return clicks_in_file(read_yaml(path), path)
-
-
 def _image(path: Path) -> None:
     import cv2
 
@@ -583,7 +572,6 @@ READERS = {
     "COCO results": Reader("results.json", _coco_results, _read_coco_results, _JSON),
     "validation's frames": Reader("validation.json", _named_frames, _read_named_frames, _JSON),
     "table of points": Reader("points.npz", _point_table, _read_point_table, (*m.BYTES, *[m.zip_members] * 8)),
-    "clicks": Reader("clicks.yaml", _clicks, _read_clicks, _YAML),
     "PNG": Reader("image.png", _image, _read_image),
     "JPEG": Reader("image.jpg", _image, _read_image),
     "spine shape": Reader("shape.json", _shape, _read_shape, _JSON),

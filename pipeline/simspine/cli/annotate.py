@@ -185,33 +185,10 @@ def propose_command(labels, path, least_height):
     click.echo(f"{path}: {len(found.file_names)} people")
 
 
-batch_option = click.option(
-    "--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="How many frames."
-)
-
-
-@annotations_group.command("rank")
-@target_options
-@annotator_option
-@batch_option
-def rank_command(target, annotator, size):
-    """The frames to look at first: low confidence, views that disagree, points that jump."""
-    from simspine.annotation.labels import finished_frames, frame_batch, rank_frames
-    from simspine.annotation.server import labels_of
-
-    recording = _open_recording(target)
-    labels = labels_of(recording, annotator)
-    ranking = rank_frames(labels, recording.rate, recording.cameras)
-    click.echo(f"{'frame':>6} {'score':>7} {'uncertainty':>12} {'disagreement':>13} {'jitter':>7}")
-    for frame in frame_batch(ranking, recording.rate, size, finished_frames(labels)):
-        parts = ranking.uncertainty[frame], ranking.disagreement[frame], ranking.jitter[frame]
-        click.echo(f"{frame:>6} {ranking.score[frame]:>7.2f} {parts[0]:>12.2f} {parts[1]:>13.2f} {parts[2]:>7.2f}")
-
-
 @annotations_group.command("round")
 @target_options
 @annotator_option
-@batch_option
+@click.option("--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="How many frames.")
 @click.option("--training", metavar="PRESET|FILE", help="Train simspine's own: cpu, paper, tiny or a file of settings.")
 def round_command(target, annotator, size, training):
     """Draw a batch of frames; once it is corrected, train a detector on it, take its points, and draw the next.
@@ -230,25 +207,6 @@ def round_command(target, annotator, size, training):
     recording = open_target(target)
     with _exclusive_annotator(recording, annotator):
         advance_round(recording, annotator, size, hook=trains, say=click.echo)
-
-
-@annotations_group.command("progress")
-@target_options
-@annotator_option
-@json_option
-def progress_command(target, annotator, json_path):
-    """The detector over rounds: errors of its proposals, points that were moved, time per image."""
-    from simspine.annotation.labels import finished_frames
-    from simspine.annotation.rounds import read_rounds, rounds_json, rounds_text
-    from simspine.annotation.server import labels_of
-    from simspine.io.atomic import write_text
-
-    recording = _open_recording(target)
-    rounds = read_rounds(recording)
-    finished = finished_frames(labels_of(recording, annotator)).nonzero()[0].tolist()
-    click.echo(rounds_text(rounds, finished))
-    if json_path is not None:
-        write_text(json_path, rounds_json(rounds))
 
 
 @annotations_group.command("clicks")

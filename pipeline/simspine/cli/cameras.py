@@ -11,7 +11,6 @@ from simspine.cli.options import (
     first_trial_options,
     joint_trial_options,
     json_option,
-    quiet_option,
     with_options,
 )
 
@@ -24,18 +23,17 @@ board_options = with_options(
             help="Columns x rows of squares, such as 7x5.",
         ),
         click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
-        click.option("--pattern", type=click.Choice(["charuco", "checkerboard"]), default="charuco", show_default=True),
         click.option("--marker-mm", type=float, help="Side of the markers.  [default: 3/4 of a square]"),
         click.option("--dictionary", default="4X4_50", show_default=True, help="ArUco dictionary of the markers."),
     ]
 )
 
 
-def board_from_options(squares, size_mm, pattern, marker_mm, dictionary):
+def board_from_options(squares, size_mm, marker_mm, dictionary):
     """The board that `board_options` describe."""
     from simspine.vision.board import Board
 
-    marker = 0.0 if pattern == "checkerboard" else (0.75 * size_mm if marker_mm is None else marker_mm)
+    marker = 0.75 * size_mm if marker_mm is None else marker_mm
     return Board(*squares, size_mm / 1000, marker / 1000, dictionary)
 
 
@@ -50,51 +48,25 @@ def calibrate_group():
 @click.option(
     "--lens", type=click.Choice(["perspective", "rational", "fisheye"]), default="perspective", show_default=True
 )
-@click.option("--intrinsics", type=FILE_PATH, help="Calibration whose lenses are kept; only places are sought.")
-@click.option("--lenses-only", is_flag=True, help="Seek lenses only; the recordings need not be synchronous.")
-@click.option("--floor", type=int, metavar="FRAME", help="Frame in which the board lay on the floor: the world.")
+@click.option(
+    "--floor", type=int, required=True, metavar="FRAME", help="In which the board lay on the floor: the world."
+)
 @click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Looked at, evenly spread.")
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option
 def calibrate_board_command(
-    recordings, squares, size_mm, pattern, marker_mm, dictionary, lens, intrinsics, lenses_only, floor, frames, out,
-    json_path,
+    recordings, squares, size_mm, marker_mm, dictionary, lens, floor, frames, out, json_path
 ):  # fmt: skip
     """Calibrate cameras by a board that is moved about in front of them.
 
     VIDEOS: one a camera, synchronous; or folders of images, of which the k-th of each shows the same instant. Their
     names become the cameras'.
     """
-    from simspine.core.errors import InputError
     from simspine.workflow.board_files import BoardRequest, calibrate_by_board
 
-    if lenses_only and (intrinsics is not None or floor is not None):
-        raise InputError("--lenses-only seeks lenses: --intrinsics and --floor do not go with it.")
-    board = board_from_options(squares, size_mm, pattern, marker_mm=marker_mm, dictionary=dictionary)
-    request = BoardRequest(
-        board=board, lens=lens, frames=frames, floor=floor, intrinsics=intrinsics, lenses_only=lenses_only
-    )
+    board = board_from_options(squares, size_mm, marker_mm, dictionary)
+    request = BoardRequest(board=board, lens=lens, frames=frames, floor=floor)
     calibrate_by_board(recordings, request, out, figures=json_path, threads=os.cpu_count() or 1)
-
-
-@calibrate_group.command("person")
-@click.argument("recordings", metavar="VIDEOS...", nargs=-1, required=True, type=FILE_PATH)
-@click.option("--intrinsics", type=FILE_PATH, help="Calibration whose lenses are used; its places are not.")
-@click.option("--fov", type=float, metavar="DEGREES", help="Without it: the lenses' angle over the longer image side.")
-@click.option("--height", type=float, metavar="METRES", help="Of the person; mean adults' if left out, ± 6 %.")
-@click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
-@json_option
-@quiet_option
-def calibrate_person_command(recordings, intrinsics, fov, height, out, json_path, quiet):
-    """Place cameras by one person who walks about in front of them; their lenses are known or guessed.
-
-    VIDEOS: one a camera, synchronous, with nobody else in them. With --intrinsics names are matched to its cameras;
-    with --fov they become the cameras'.
-    """
-    from simspine.workflow.camera_files import calibrate_by_person, lenses_or_field_of_view
-
-    lenses = lenses_or_field_of_view(intrinsics, fov)
-    calibrate_by_person(recordings, lenses, height, out=out, figures=json_path, quiet=quiet)
 
 
 @click.group("cameras")
@@ -102,7 +74,7 @@ def cameras_group():
     """Calibrate cameras, check them by the person they saw, refine their calibration, find views that run late.
 
     check, refine and sync look at the 2D points of finished detections; where there are none yet, the stage detect
-    runs first. calibrate finds cameras from videos alone.
+    runs first. calibrate finds cameras from videos of a board.
     """
 
 
@@ -112,11 +84,11 @@ cameras_group.add_command(calibrate_group)
 @cameras_group.command("board")
 @board_options
 @click.option("--out", required=True, type=FILE_PATH, help="File to print: .pdf or .png.")
-def print_board_command(squares, size_mm, pattern, marker_mm, dictionary, out):
+def print_board_command(squares, size_mm, marker_mm, dictionary, out):
     """Write a calibration board to print at its true size."""
     from simspine.workflow.board_files import write_board
 
-    board = board_from_options(squares, size_mm, pattern, marker_mm=marker_mm, dictionary=dictionary)
+    board = board_from_options(squares, size_mm, marker_mm, dictionary)
     write_board(out, board)
     click.echo(f"{out} written: {board}. Print it at 100 %, glue it to something flat, and measure a square.")
 

@@ -1,6 +1,5 @@
 """Check a data set against its manifest and against itself; name broken files, trials and arrays."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,17 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from simspine.anatomy.body import Body
 from simspine.core.arrays import frame_ranges
 from simspine.core.errors import InputError, reason_of
 from simspine.dataset.recordings import read_dataset_manifest, sha256_of_file
 from simspine.io.dataset_read import DatasetFile
-from simspine.io.dataset_write import OWN_GROUP
-from simspine.io.hdf5 import announced_bytes, checked_attribute, checked_member
-from simspine.io.mot import read_mot
-from simspine.io.trc import extent_of_points, read_trc
+from simspine.io.hdf5 import announced_bytes, checked_member
 from simspine.reconstruction.publish import check_forward_kinematics
 
 
@@ -59,53 +54,16 @@ def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
     return found
 
 
-# Checks of a trial's numbers that need no checksum: clock, repeated frames, size of the person.
-CLOCK_TOLERANCE = 1e-3  # of the step between frames: times are stored with at least six decimals
-# Greatest extent of the points in a frame, m: a trunk lying curled up is 0.3, a tall person with raised arms 2.5.
-PLAUSIBLE_EXTENTS_M = (0.15, 3.5)
-LENGTH_UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3}
-
-
-def clock_faults(time: np.ndarray, rate: float | None) -> Iterator[tuple[str, str]]:
-    """(frames, what) where the times (frames,) s do not go on by 1/rate; rate: taken from the median step if None."""
-    if len(time) < 2:
-        return
-    steps = np.diff(time)
-    step = 1 / rate if rate else float(np.median(steps))
-    still = np.flatnonzero(~(steps > CLOCK_TOLERANCE * step)) + 1
-    if still.size:
-        yield frame_ranges(still), "time stands still or goes back: frames are repeated or out of order"
-    gaps = np.flatnonzero(steps > (1 + CLOCK_TOLERANCE) * step) + 1
-    if gaps.size:
-        yield frame_ranges(gaps), f"time jumps by more than 1/{1 / step:g} s before them: frames are missing"
-    fast = np.flatnonzero((steps > CLOCK_TOLERANCE * step) & (steps < (1 - CLOCK_TOLERANCE) * step)) + 1
-    if fast.size and not gaps.size:
-        yield frame_ranges(fast), f"time goes on by less than 1/{1 / step:g} s before them"
-
-
-def unit_doubt(xyz: np.ndarray) -> str:
-    """Why points (frames, points, 3) cannot be metres, with the unit that would fit; '' if they can."""
-    extent = extent_of_points(xyz)
-    if np.isnan(extent) or PLAUSIBLE_EXTENTS_M[0] <= extent <= PLAUSIBLE_EXTENTS_M[1]:
-        return ""
-    fits = [
-        name for name, size in LENGTH_UNITS.items() if PLAUSIBLE_EXTENTS_M[0] <= extent * size <= PLAUSIBLE_EXTENTS_M[1]
-    ]
-    return f"the points are {extent:.3g} m apart, no person; the numbers look like {fits[0] if fits else 'no length'}"
-
-
-# An HDF5 file: can every array be read, are all trials there, do times go on.
-ANGLE_ARRAYS = ("lla", "tka", "level_angles")
-EXPECTED_UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
+# An HDF5 file: can every array be read, are all trials there, with all their frames.
+EXPECTED_ARRAYS = ("markers", "kinematics", "timestamps")
 _MOST_COMPRESSED = 1100  # gzip reaches 1032; an array that claims more of the file has a damaged shape
 _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 
 
-def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None, numbers: bool = True) -> list[Fault]:
+def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None) -> list[Fault]:
     """Everything wrong with the file; trials: {'S1/Walking': frames} as the manifest has them, None if unknown.
 
-    numbers: check clock, units and repeated frames too. Not for a file known to be damaged: HDF5 may read texts of
-    attributes from a damaged heap without end.
+    No attribute is read: HDF5 may read their texts from a damaged heap without end.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -114,12 +72,9 @@ def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None, numbers
             wanted = dict.fromkeys(there) if trials is None else trials
             found += [Fault(name, "the trial is not in the manifest", trial) for trial in there if trial not in wanted]
             found += [Fault(name, "the trial is missing from the file", t) for t in wanted if t not in there]
-            spoilt = {fault.trial for fault in found}
             for trial, frames in wanted.items():
                 if trial in there and trial not in damaged:
-                    found += _trial_faults(
-                        file[trial], name, trial, frames=frames, numbers=numbers and trial not in spoilt
-                    )
+                    found += _trial_faults(file[trial], name, trial, frames=frames)
             return found
     except _READ_ERRORS as error:
         return [Fault(name, f"cannot be read as HDF5 ({reason_of(error)})")]
@@ -173,38 +128,17 @@ def _array_fault(name: str, place: str) -> Fault:
     return Fault(name, f"{parts[2] if len(parts) > 2 else 'it'} is damaged", "/".join(parts[:2]))
 
 
-def _trial_faults(group: h5py.Group, name: str, trial: str, frames: int | None, numbers: bool) -> list[Fault]:
-    """Arrays missing or of unequal length; numbers: also what the arrays themselves contradict."""
-    lengths = {key: len(group[key]) for key in EXPECTED_UNITS if key in group}
-    found = [Fault(name, f"{key} is missing", trial) for key in EXPECTED_UNITS if key not in lengths]
+def _trial_faults(group: h5py.Group, name: str, trial: str, frames: int | None) -> list[Fault]:
+    """Arrays missing or of unequal length."""
+    lengths = {key: len(group[key]) for key in EXPECTED_ARRAYS if key in group}
+    found = [Fault(name, f"{key} is missing", trial) for key in EXPECTED_ARRAYS if key not in lengths]
     if frames is None:
         frames = max(lengths.values(), default=0)
     for key, length in lengths.items():
         if length != frames:
             span = frame_ranges(range(min(length, frames), max(length, frames)))
             found.append(Fault(name, f"{key} has {length} frames, expected {frames}", trial, span))
-    if not numbers or len(lengths) < len(EXPECTED_UNITS):
-        return found
-    said = checked_attribute(group[OWN_GROUP], "rate") if OWN_GROUP in group else None
-    rate = None if said is None else float(said)
-    found += [Fault(name, what, trial, span) for span, what in clock_faults(group["timestamps"][()], rate)]
-    for key, unit in EXPECTED_UNITS.items():
-        said = checked_attribute(group[key], "units", unit)
-        if said != unit:
-            found.append(Fault(name, f"{key} says it is in {said!r}, expected {unit!r}", trial))
-    found += [Fault(name, what, trial) for what in _impossible_numbers(group)]
-    doubt = unit_doubt(group["markers"][:: max(1, len(group["markers"]) // 200)])
-    return found + [Fault(name, doubt, trial)] * bool(doubt)
-
-
-def _impossible_numbers(group: h5py.Group) -> Iterator[str]:
-    """What no angle and no standard deviation of a trial can be; NaN is a frame without one."""
-    own = group.get(OWN_GROUP, {})
-    for key in own:
-        if key.endswith("_sd") and (own[key][()] < 0).any():
-            yield f"{key} holds negative standard deviations"
-        if key in ANGLE_ARRAYS and (np.abs(own[key][()]) > 2 * np.pi).any():
-            yield f"{key} holds angles of more than a turn"
+    return found
 
 
 def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> list[Fault]:
@@ -220,30 +154,9 @@ def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bo
     elif sha256_of_file(path) != entry["sha256"]:
         found.append(Fault(name, "differs from its checksum in the manifest", trial))
     if entry["kind"] == "hdf5":
-        inside = verify_hdf5(path, name, trials, numbers=not found)
+        inside = verify_hdf5(path, name, trials)
         return found + (inside or list(_kinematics_faults(path, name) if kinematics else ()))
-    if entry["kind"] in ("trc", "mot"):
-        return found + _table_faults(path, name, entry["kind"], trial=trial, frames=trials.get(trial))
     return found
-
-
-def _table_faults(path: Path, name: str, kind: str, trial: str, frames: int | None) -> list[Fault]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            values = read_trc(path).xyz if kind == "trc" else read_mot(path).values
-        except InputError as error:
-            return [Fault(name, _without_path(str(error), path), trial)]
-    whats = [_without_path(str(warning.message), path) for warning in caught]
-    if frames is not None and len(values) != frames:
-        whats.append(f"{len(values)} frames, the manifest has {frames}")
-    if kind == "trc" and (doubt := unit_doubt(values)):
-        whats.append(doubt)
-    return [Fault(name, what, trial) for what in whats]
-
-
-def _without_path(message: str, path: Path) -> str:
-    return message.removeprefix(f"{path}: ").removeprefix(f"{path}, ").replace(str(path), path.name)
 
 
 def _kinematics_faults(path: Path, name: str) -> Iterator[Fault]:

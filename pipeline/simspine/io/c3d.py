@@ -11,10 +11,9 @@ import numpy as np
 
 from simspine.core.arrays import frame_ranges
 from simspine.core.errors import InputError, require_path
-from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
 from simspine.io.atomic import atomic_path
-from simspine.io.exchange import ExportTrial, points_at_other_places
+from simspine.io.exchange import ExportTrial
 from simspine.io.guarded import c3d_parts
 from simspine.io.text_tables import decode_text, list_names, named_columns, warn_assumed, warn_left_out
 from simspine.io.trc import metres_per_unit, read_trc, without_placeholders
@@ -268,16 +267,12 @@ def _frames_text(take: ExportTrial, status: str) -> str:
 
 
 def _all_points(take: ExportTrial) -> Markers:
-    """The take's points, then those along the spine at the centroids of their vertebrae (`Hip_vertebral`), then all
-    centroids by level (`C7`); only the first where these are not known."""
-    markers, others = take.trial.markers, points_at_other_places(take.trial)
-    if not others:
+    """The take's points, then the centroids of the vertebrae by level (`C7`) where these are known."""
+    markers, centres = take.trial.markers, take.trial.centres
+    if centres is None:
         return markers
-    vertebral, centres = others["vertebral"], others["centres"]
-    along = [name for name in vertebral.names if name in VERTEBRA_OF]
-    xyz = [markers.xyz, vertebral.select(along).xyz, centres.xyz]
-    names = (*markers.names, *(f"{name}_vertebral" for name in along), *centres.names)
-    return Markers(names, markers.rate, np.concatenate(xyz, 1), markers.frame, start=markers.start)
+    xyz = np.concatenate([markers.xyz, centres.xyz], 1)
+    return Markers((*markers.names, *centres.names), markers.rate, xyz, markers.frame, start=markers.start)
 
 
 MARKER_FILES = (".trc", ".c3d")

@@ -22,6 +22,7 @@ from simspine.io.text_tables import load_json, read_bytes, repeated_names
 
 WITHOUT_LATISSIMUS = 35  # SpineTrack's points as its paper lists them
 COCO_HIDDEN, COCO_VISIBLE = 1, 2  # COCO's v; 0: not labelled
+VERTEBRAL_KEY = "keypoints_vertebral"  # of a person: the spine's points at their vertebrae
 
 
 def coco_category() -> dict[str, Any]:
@@ -31,11 +32,8 @@ def coco_category() -> dict[str, Any]:
     return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(table.names), "skeleton": edges}
 
 
-def write_coco(
-    path: Path, takes: ExportTrials, *, notice: str = "", every: int = 1, centres: Sequence[str] = ()
-) -> int:
-    """Write the annotations; returns the number of images. every: use each n-th frame. centres: names of the vertebrae
-    whose centroids the takes have; () where they have none.
+def write_coco(path: Path, takes: ExportTrials, *, notice: str = "", every: int = 1) -> int:
+    """Write the annotations; returns the number of images. every: use each n-th frame.
 
     v = 2: seen; 1: inside the image but hidden by the body; 0: outside the image, or not known. Rejected frames, frames
     without a pose, and images without a labelled point are left out. Points are SIMSPINE's in whatever order.
@@ -43,9 +41,7 @@ def write_coco(
     records = _coco_records(takes, every)
     if (first := next(records, None)) is None:
         raise InputError(f"{path}: no labelled point in any image; nothing is written.")
-    more: dict[str, Any] = {}
-    if centres:
-        more = {"keypoints": "released", "keypoints_vertebral": "vertebral", "centres": list(centres)}
+    more = {"keypoints": "released", "keypoints_vertebral": "vertebral"} if VERTEBRAL_KEY in first[1] else {}
     return write_coco_people(path, chain([first], records), notice, **more)
 
 
@@ -91,15 +87,12 @@ def _coco_records(takes: ExportTrials, every: int) -> Iterator[tuple[dict, dict]
     for take in takes():
         frames = np.flatnonzero(take.trial.valid)
         frames = frames[frames % every == 0]
-        others = take.other_points
-        other_views = {name: export_views(other) for name, other in others.items()}
+        vertebral = take.vertebral
+        other_views = [] if vertebral is None else export_views(vertebral)
         for i, view in enumerate(export_views(take)):
             stem = image_stem(take, view.camera)
             keypoints = _view_keypoints(take, view)
-            more = {}
-            if others:
-                more["keypoints_vertebral"] = _view_keypoints(others["vertebral"], other_views["vertebral"][i])
-                more["centres"] = _points_seen(other_views["centres"][i])
+            others = None if vertebral is None else _view_keypoints(vertebral, other_views[i])
             for frame in frames:
                 labelled = keypoints[frame, :, 2] > 0
                 if labelled.any():
@@ -107,7 +100,7 @@ def _coco_records(takes: ExportTrials, every: int) -> Iterator[tuple[dict, dict]
                         "width": view.camera.size[0], "height": view.camera.size[1],
                         "file_name": image_name(stem, int(frame)),
                     }  # fmt: skip
-                    places = {name: keypoint_list(points[frame]) for name, points in more.items()}
+                    places = {} if others is None else {VERTEBRAL_KEY: keypoint_list(others[frame])}
                     yield image, _coco_annotation(keypoints[frame]) | places
 
 

@@ -206,12 +206,6 @@ class DatasetFile:
         return found
 
     @_naming_unreadable
-    def centre_names(self, subject: str, trial: str) -> tuple[str, ...]:
-        """Levels of the centroids that a trial has; () for none."""
-        ours = self._trial(subject, trial).get(OWN_GROUP, {})
-        return tuple(str(checked_attribute(ours["centres"], "names")).split(",")) if "centres" in ours else ()
-
-    @_naming_unreadable
     def clock(self, subject: str, trial: str) -> tuple[float, float]:
         """(frames per second, time of the first frame) of a trial."""
         group = self._trial(subject, trial)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -32,8 +32,8 @@ _LEVEL_AXES = ("flexion", "lateral_bending", "axial_rotation")
 
 @dataclass(frozen=True)
 class ExportTrial:
-    """A trial with its subject and cameras. hidden: (views, frames, points) bool where the body hides a point;
-    hidden_others: the same for the points of `other_points`, by their names.
+    """A trial with its subject and cameras. hidden, hidden_vertebral: (views, frames, points) bool where the body hides
+    a point, and a point of `vertebral`.
     """
 
     subject: str
@@ -41,21 +41,17 @@ class ExportTrial:
     trial: TrialData
     cameras: tuple[Camera, ...] = ()
     hidden: np.ndarray | None = None
-    hidden_others: Mapping[str, np.ndarray] = field(default_factory=dict)
+    hidden_vertebral: np.ndarray | None = None
 
     @property
-    def other_points(self) -> dict[str, "ExportTrial"]:
-        """The take with other points in the place of the released ones: `vertebral`, the same points with those along
-        the spine at the centroids of their vertebrae, and `centres`, all centroids. Empty where they are not known."""
-        return {
-            name: replace(
-                self,
-                trial=replace(self.trial, markers=points, centres=None),
-                hidden=self.hidden_others.get(name),
-                hidden_others={},
-            )
-            for name, points in points_at_other_places(self.trial).items()
-        }
+    def vertebral(self) -> "ExportTrial | None":
+        """The take with its points along the spine at the centroids of their vertebrae; None where not known."""
+        points = self.trial.vertebral
+        return (
+            None
+            if points is None
+            else replace(self, trial=replace(self.trial, markers=points, centres=None), hidden=self.hidden_vertebral)
+        )
 
     @property
     def path(self) -> str:
@@ -71,13 +67,6 @@ class ExportTrial:
     def world(self) -> np.ndarray:
         """(frames, points, 3) m, z up."""
         return change_frame(self.trial.markers.xyz, "y_up", "z_up")
-
-
-def points_at_other_places(trial: TrialData) -> dict[str, Markers]:
-    """{'vertebral', 'centres'}: see `ExportTrial.other_points`."""
-    if trial.centres is None or trial.vertebral is None:
-        return {}
-    return {"vertebral": trial.vertebral, "centres": trial.centres}
 
 
 ExportTrials = Callable[

@@ -261,11 +261,7 @@ def _warn_of_unit(angles: np.ndarray, degrees: bool, path) -> None:
 
 
 def write_mot(
-    path: str | os.PathLike,
-    motion: Motion,
-    degrees: bool = True,
-    coupled_in_degrees: bool = True,
-    inferred: Iterable[int] = (),
+    path: str | os.PathLike, motion: Motion, coupled_in_degrees: bool = True, inferred: Iterable[int] = ()
 ) -> None:
     """Write coordinates as OpenSim's tools do, but with every angle in degrees, coupled ones included.
 
@@ -276,8 +272,6 @@ def write_mot(
     ----------
     path : path
     motion : Motion
-    degrees : bool
-        False writes radians.
     coupled_in_degrees : bool
         False leaves coupled angles in radians, as OpenSim's tools and GUI expect; the header says which.
     inferred : iterable of int
@@ -290,25 +284,23 @@ def write_mot(
     >>> ss.read_mot("walk.mot").time.round(3)
     array([0.   , 0.017])
     """
-    factor = np.where(motion.rotational & degrees, 180 / np.pi, 1.0)
+    factor = np.where(motion.rotational, 180 / np.pi, 1.0)
     unsolved = int(np.isnan(motion.values).any(1).sum())
     if unsolved:
         text_tables.warn_assumed(
             f"{path}: {unsolved} frames hold NaN; OpenSim's Storage and GUI read only up to the first of them."
         )
     filled = frame_ranges(inferred).replace("–", "-").replace(",", "")
-    header = {"inferredFrames": filled} if filled else {}
-    if degrees:
-        header = {_OWN_HEADER_KEY: "yes" if coupled_in_degrees else "no"} | header
-        if not coupled_in_degrees:
-            factor[[_COUPLED_KNEE_NAME.match(name) is not None for name in motion.names]] = 1.0
+    header = {_OWN_HEADER_KEY: "yes" if coupled_in_degrees else "no"} | ({"inferredFrames": filled} if filled else {})
+    if not coupled_in_degrees:
+        factor[[_COUPLED_KNEE_NAME.match(name) is not None for name in motion.names]] = 1.0
     write_sto(
         path,
         "Coordinates",
         motion.names,
         time=motion.time,
         values=motion.values * factor,
-        in_degrees=degrees,
+        in_degrees=True,
         header=header,
     )
 

@@ -31,7 +31,7 @@ _MMPOSE_SHAPES: dict[str, tuple[str | int, ...]] = {
     "center": (2,), "scale": (), "part": ("K", 3), "S": ("K", 4), "S_world": ("K", 4), "angles": ("C",),
     "valid": (), "inferred": (), "frame": (),
 }  # fmt: skip
-_POINT_ARRAYS = ("part", "S", "S_world")  # what other places of the points have, too: part_vertebral, S_centres, …
+_POINT_ARRAYS = ("part", "S", "S_world")  # what the points at their vertebrae have, too: part_vertebral, …
 _MMPOSE_DTYPES = {"center": "<f4", "scale": "<f4", "valid": "|u1", "inferred": "|u1", "frame": "<i4"}
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # equal data, equal bytes
 
@@ -92,11 +92,13 @@ def write_mmpose(folder: Path, split: str, takes: ExportTrials, *, notice: str =
 
 def _columns_of_views(take: ExportTrial, kept: np.ndarray) -> Iterator[tuple[ExportView, dict[str, np.ndarray]]]:
     """Of each camera the arrays by name, rows of the frames `kept`."""
-    others = {name: (other, export_views(other)) for name, other in take.other_points.items()}
+    vertebral = take.vertebral
+    other_views = [] if vertebral is None else export_views(vertebral)
     for i, view in enumerate(export_views(take)):
         columns = _view_columns(take, view, kept)
-        for name, (other, views) in others.items():
-            columns |= {f"{key}_{name}": values for key, values in _view_points(other, views[i], kept).items()}
+        if vertebral is not None:
+            points = _view_points(vertebral, other_views[i], kept)
+            columns |= {f"{key}_vertebral": values for key, values in points.items()}
         yield view, columns
 
 
@@ -148,7 +150,7 @@ def _mmpose_metadata(take: ExportTrial, notice: str) -> dict[str, Any]:
         "parent_ids": parent_indices(names), "units": MMPOSE_UNITS, "first_frame": 1,
     }  # fmt: skip
     if take.trial.centres is not None:
-        content |= {"places": "released", "centres_names": list(take.trial.centres.names)}
+        content["places"] = "released"
     return content | ({"notice": notice} if notice else {})
 
 
@@ -173,12 +175,6 @@ def _write_moments(folder: Path, moments: dict[str, PointMoments]) -> None:
 def _compose_npz(target: Path, meta: dict, stems: list, parts: Mapping[str, IO[bytes]], rows: int) -> None:
     """The npz of all arrays, not compressed, as `numpy.savez` writes it."""
     sizes = {"K": len(meta["joint_names"]), "C": len(meta["param_names"])}
-    shapes = dict(_MMPOSE_SHAPES)
-    for key in parts:
-        base, _, other = key.rpartition("_")
-        if base in _POINT_ARRAYS and key not in _MMPOSE_SHAPES:
-            count = len(meta["centres_names"]) if other == "centres" else sizes["K"]
-            shapes[key] = (count, *_MMPOSE_SHAPES[base][1:])
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         boxed = np.empty((), object)
         boxed[()] = meta
@@ -190,7 +186,10 @@ def _compose_npz(target: Path, meta: dict, stems: list, parts: Mapping[str, IO[b
             for stem, kept in stems:
                 file.write(np.array([image_name(stem, i) for i in kept], f"<U{width}").tobytes())
         for key, part in parts.items():
-            shape = (rows, *(sizes[n] if isinstance(n, str) else n for n in shapes[key]))
+            shape = (
+                rows,
+                *(sizes[n] if isinstance(n, str) else n for n in _MMPOSE_SHAPES[key.removesuffix("_vertebral")]),
+            )
             part.seek(0)
             with _open_member(archive, key, _MMPOSE_DTYPES.get(key, "<f8"), shape) as file:
                 shutil.copyfileobj(part, file, 1 << 22)

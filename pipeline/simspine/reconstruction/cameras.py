@@ -14,7 +14,6 @@ from simspine.core.types import Camera, Keypoints, Markers
 from simspine.quality import assess
 from simspine.quality.findings import Finding, Severity
 from simspine.reconstruction.stage import Known, Stage
-from simspine.vision.bundle_adjustment import CameraPrior
 from simspine.vision.camera_check import CameraCheck, check_cameras, join_recordings, same_rig, select_views
 from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, refine_cameras, sample_frames_seen
 from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
@@ -144,7 +143,7 @@ def _judged_as_given(
         if compared.mixed_up or not (asked if options.refine == "auto" else options.refine):
             return JudgedCameras(tuple(cameras), compared.findings)
         some, chosen = select_views(seen, compared.views), [cameras[view] for view in compared.views]
-        refined = refine_cameras(some, chosen, camera_prior_of_options(options), min_confidence)
+        refined = refine_cameras(some, chosen, min_confidence=min_confidence)
         left = compare_cameras(some, refined.cameras, min_confidence).findings
     except InputError as error:
         text = f"the cameras could not be compared: {error}"
@@ -175,17 +174,6 @@ def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding])
     for finding in left:
         cure = finding.suggestion if finding.code == assess.CAMERA_LATE_CODE else NOT_REPAIRED_TEXT
         yield replace(finding, message=f"after refinement, {finding.message}", suggestion=cure)
-
-
-def camera_prior_of_options(options: CameraOptions) -> CameraPrior:
-    """How far the calibration may be off."""
-    return CameraPrior(
-        rotation=math.radians(options.rotation_deg),
-        position=options.position_m,
-        focal=options.focal_share,
-        centre_px=options.centre_px,
-        radial=options.radial,
-    )
 
 
 def choose_cameras(

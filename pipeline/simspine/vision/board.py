@@ -1,4 +1,4 @@
-"""Calibration boards (ChArUco boards and checkerboards): their corners in an image, and where a board is by these."""
+"""ChArUco boards for calibration: their corners in an image, and where a board is by these."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -9,135 +9,60 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import project_one, undistort_pixels
 from simspine.core.types import Camera
 
-LEAST_CORNERS = 6  # of a ChArUco board, of which parts are seen; fewer say little about lens or place
-_GROWTH_START_SIZES = ((3, 3), (3, 4), (5, 4))  # inner corners from which OpenCV's detector grows to the board there is
-_CLEAR_CORNER_SQUARES = 0.4  # squares around a checkerboard's corner in which there is no other
-_IMAGE_SIDES_TRIED = (640, 1280)  # px, of images in which that is tried
+LEAST_CORNERS = 6  # of a board, of which parts are seen; fewer say little about lens or place
 
 
 @dataclass(frozen=True)
 class Board:
-    """A flat board of squares, seen from its printed side.
+    """A flat ChArUco board, seen from its printed side.
 
-    columns, rows: of squares. square: m, their side. marker: m, side of the markers of a ChArUco board; 0 is a
-    checkerboard. dictionary: of its markers, such as 4X4_50. legacy: laid out as by OpenCV before 4.6, which differs
-    for an even number of rows.
+    columns, rows: of squares. square: m, their side. marker: m, side of the markers. dictionary: of these, such as
+    4X4_50. legacy: laid out as by OpenCV before 4.6, which differs for an even number of rows.
     """
 
     columns: int
     rows: int
     square: float
-    marker: float = 0.0
+    marker: float
     dictionary: str = "4X4_50"
     legacy: bool = False
 
     def __post_init__(self):
         if min(self.columns, self.rows) < 3:
             raise InputError(f"a board of {self.columns}x{self.rows} squares has too few corners; 3x4 at least.")
-        if not (np.isfinite(self.square) and self.square > 0 and 0 <= self.marker < self.square):
+        if not (np.isfinite(self.square) and self.square > self.marker > 0):
             raise InputError(
                 f"squares of {1000 * self.square:g} mm with markers of {1000 * self.marker:g} mm: both must be "
                 "positive, and a marker must fit into its square."
             )
-        if self.marker:
-            room = len(_aruco_dictionary(self.dictionary).bytesList)
-            if self.markers > room:
-                raise InputError(
-                    f"a ChArUco board of {self.columns}x{self.rows} squares has {self.markers} markers, the dictionary "
-                    f"{self.dictionary} only {room}. Name a larger one, such as {self.dictionary.split('_')[0]}_250."
-                )
-
-    @property
-    def markers(self) -> int:
-        """Of a ChArUco board: one in each white square."""
-        return self.columns * self.rows // 2
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Inner corners: along a row, along a column."""
-        return self.columns - 1, self.rows - 1
+        markers, room = self.columns * self.rows // 2, len(_aruco_dictionary(self.dictionary).bytesList)
+        if markers > room:
+            raise InputError(
+                f"a ChArUco board of {self.columns}x{self.rows} squares has {markers} markers, the dictionary "
+                f"{self.dictionary} only {room}. Name a larger one, such as {self.dictionary.split('_')[0]}_250."
+            )
 
     @property
     def corners(self) -> np.ndarray:
         """(corners, 3) m, row by row: x to the right, y down as printed, z into the board."""
-        across, down = self.shape
-        x, y = np.meshgrid(np.arange(1, across + 1), np.arange(1, down + 1))
+        x, y = np.meshgrid(np.arange(1, self.columns), np.arange(1, self.rows))
         return self.square * np.stack([x, y, 0 * x], -1).reshape(-1, 3).astype(float)
 
-    @property
-    def half_turn(self) -> bool:
-        """Whether it looks the same after half a turn: a checkerboard with both counts even, or both odd."""
-        return not self.marker and (self.columns + self.rows) % 2 == 0
-
     def __str__(self) -> str:
-        kind = f"ChArUco board ({self.dictionary})" if self.marker else "checkerboard"
-        return f"{kind} of {self.columns}x{self.rows} squares"
+        return f"ChArUco board ({self.dictionary}) of {self.columns}x{self.rows} squares"
 
 
 def find_board(board: Board, image: np.ndarray) -> np.ndarray:
-    """Pixels (corners, 2) of the board's corners in an image (h, w, 3) uint8 BGR, or (h, w); NaN where not seen.
-
-    Of a ChArUco board parts may be seen, of a checkerboard all corners or none.
-    """
+    """Pixels (corners, 2) of the board's corners in an image (h, w, 3) uint8 BGR, or (h, w); NaN where not seen."""
     import cv2
 
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     found = np.full((len(board.corners), 2), np.nan)
-    if board.marker:
-        corners, ids, _, _ = _charuco_detector(board).detectBoard(grey)
-        if ids is not None and len(ids) >= LEAST_CORNERS:
-            clear = (1 - board.marker / board.square) / 2  # from a corner to the next marker, in squares
-            found[ids.ravel()] = _refined_corners(grey, corners.reshape(-1, 2), clear)
-        return found
-    corners = _find_checkerboard(board, grey)
-    return found if corners is None else corners_in_board_order(board, corners, grey)
-
-
-def corners_in_board_order(board: Board, corners: np.ndarray, grey: np.ndarray) -> np.ndarray:
-    """Corners (n, 2) px of a checkerboard in the order of `Board.corners`.
-
-    Rows and columns run clockwise, as printed; the square between the first four corners is black. Where the board
-    looks the same after half a turn, its upper side is the upper one in the image.
-    """
-    across, down = board.shape
-    grid = corners.reshape(down, across, 2)
-    right, below = grid[0, -1] - grid[0, 0], grid[-1, 0] - grid[0, 0]
-    if right[0] * below[1] - right[1] * below[0] < 0:
-        grid = grid[:, ::-1]
-    if board.half_turn:
-        turned = grid[-1].mean(0)[1] < grid[0].mean(0)[1]
-    else:
-        turned = _square_brightness(grey, grid[:2, :2]) > _square_brightness(grey, grid[:2, 1:3])
-    return (grid[::-1, ::-1] if turned else grid).reshape(-1, 2).astype(float)
-
-
-def checkerboard_in(image: np.ndarray) -> tuple[int, int] | None:
-    """How many squares the checkerboard in an image has, the larger number first; None if there is none."""
-    import cv2
-
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_LARGER
-    found: list[tuple[int, int]] = [(0, 0)]
-    for side in _IMAGE_SIDES_TRIED:  # the detector stops growing early now and then
-        scale = min(1.0, side / max(grey.shape))
-        small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        for shape in _GROWTH_START_SIZES:
-            good, _, cells = cv2.findChessboardCornersSBWithMeta(small, shape, flags)
-            if good:
-                found.append((max(cells.shape), min(cells.shape)))
-    across, down = max(found, key=lambda corners: corners[0] * corners[1])
-    return (across + 1, down + 1) if down else None
-
-
-def _find_checkerboard(board: Board, grey: np.ndarray) -> np.ndarray | None:
-    """By the sector-based detector, which hardly misses a sharp image with a margin; where it fails, the older one."""
-    import cv2
-
-    good, corners = cv2.findChessboardCornersSB(grey, board.shape, flags=cv2.CALIB_CB_NORMALIZE_IMAGE)
-    if not good:
-        flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
-        good, corners = cv2.findChessboardCorners(grey, board.shape, flags=flags)
-    return _refined_corners(grey, corners.reshape(-1, 2), _CLEAR_CORNER_SQUARES) if good else None
+    corners, ids, _, _ = _charuco_detector(board).detectBoard(grey)
+    if ids is not None and len(ids) >= LEAST_CORNERS:
+        clear = (1 - board.marker / board.square) / 2  # from a corner to the next marker, in squares
+        found[ids.ravel()] = _refined_corners(grey, corners.reshape(-1, 2), clear)
+    return found
 
 
 def _refined_corners(grey: np.ndarray, corners: np.ndarray, clear: float) -> np.ndarray:
@@ -149,18 +74,6 @@ def _refined_corners(grey: np.ndarray, corners: np.ndarray, clear: float) -> np.
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-3)
     start = np.array(corners[:, None], np.float32, order="C")
     return cv2.cornerSubPix(grey, start, (half, half), (-1, -1), criteria).reshape(-1, 2)
-
-
-def _square_brightness(grey: np.ndarray, cell: np.ndarray) -> float:
-    """Mean of the middle of a square between four corners (2, 2, 2) px."""
-    (a, b), (c, d) = cell
-    steps = np.linspace(0.3, 0.7, 5)
-    u, v = np.meshgrid(steps, steps)
-    u, v = u[..., None], v[..., None]
-    places = (1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * c + u * d)
-    x, y = np.rint(places).astype(int).transpose(2, 0, 1)
-    height, width = grey.shape
-    return float(grey[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)].mean())
 
 
 def opencv_board(board: Board):

@@ -103,15 +103,15 @@ class BoardFit:
 
 
 def adjust_boards(
-    views: BoardViews, placed: PlacedBoards, *, lenses: bool, camera: int | None = None, frame: int | None = None
+    views: BoardViews, placed: PlacedBoards, *, camera: int | None = None, frame: int | None = None
 ) -> BoardFit:
     """The most probable cameras and places of the board, from a start.
 
-    lenses: whether they are unknown. camera, frame: what defines the world, a camera that stays where it is, or the
-    place of the board in a frame; one of them.
+    camera, frame: what defines the world, a camera that stays where it is, or the place of the board in a frame; one
+    of them.
     """
-    xy, free = views.xy, _free_parameters(placed.cameras, lenses, camera)
-    problem = _BoardProblem(xy=xy, corners=views.board.corners, lenses=lenses, free=free, frame=frame)
+    xy, free = views.xy, _free_parameters(placed.cameras, camera)
+    problem = _BoardProblem(xy=xy, corners=views.board.corners, free=free, frame=frame)
     placed = _most_probable(problem, placed)
     left = corner_residuals(xy, problem.corners, placed)
     noise = _corner_noise(left)
@@ -158,15 +158,14 @@ def parameter_count(cameras: Sequence[Camera]) -> int:
     return POSE_PARAMETERS + INTRINSIC_PARAMETERS + max(camera.distortion.size for camera in cameras)
 
 
-def _free_parameters(cameras: Sequence[Camera], lenses: bool, fixed: int | None) -> np.ndarray:
+def _free_parameters(cameras: Sequence[Camera], fixed: int | None) -> np.ndarray:
     """(cameras · parameters,) bool."""
     free = np.zeros((len(cameras), parameter_count(cameras)), bool)
     free[:, :POSE_PARAMETERS] = True
     if fixed is not None:
         free[fixed, :POSE_PARAMETERS] = False
-    if lenses:
-        for row, camera in zip(free, cameras, strict=True):
-            row[POSE_PARAMETERS : POSE_PARAMETERS + INTRINSIC_PARAMETERS + camera.distortion.size] = True
+    for row, camera in zip(free, cameras, strict=True):
+        row[POSE_PARAMETERS : POSE_PARAMETERS + INTRINSIC_PARAMETERS + camera.distortion.size] = True
     return free.ravel()
 
 
@@ -181,12 +180,11 @@ class _BoardEquations(NamedTuple):
 
 @dataclass(frozen=True)
 class _BoardProblem:
-    """xy: (frames, cameras, corners, 2) px, in order. corners: (corners, 3) m on the board. lenses: whether they are
-    sought. free: (cameras · parameters,) bool. frame: in which the board's place defines the world, or None."""
+    """xy: (frames, cameras, corners, 2) px, in order. corners: (corners, 3) m on the board. free: (cameras ·
+    parameters,) bool. frame: in which the board's place defines the world, or None."""
 
     xy: np.ndarray
     corners: np.ndarray
-    lenses: bool
     free: np.ndarray
     frame: int | None
 
@@ -196,7 +194,7 @@ class _BoardProblem:
         residual = corner_residuals(self.xy, self.corners, placed)
         square = (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
         square = np.where(np.isfinite(self.xy).all(-1), np.nan_to_num(square, nan=1e9), 0.0)
-        priors = map(_lens_prior_terms, placed.cameras if self.lenses else ())
+        priors = map(_lens_prior_terms, placed.cameras)
         return CAUCHY_SCALE**2 * float(np.log1p(square).sum()) + sum(float((off**2 * p).sum()) for off, p in priors)
 
     def equations(self, placed: PlacedBoards, noise: float) -> _BoardEquations:
@@ -252,7 +250,7 @@ class _BoardProblem:
     def _priors(self, cameras: Sequence[Camera], count: int) -> tuple[np.ndarray, np.ndarray]:
         """What the lenses' priors add to side and diagonal of the cameras' equations: (cameras · parameters,) each."""
         side, precision = np.zeros((2, len(cameras), count))
-        for v, camera in enumerate(cameras if self.lenses else ()):
+        for v, camera in enumerate(cameras):
             off, own = _lens_prior_terms(camera)
             first = POSE_PARAMETERS + 1
             side[v, first : first + len(off)], precision[v, first : first + len(off)] = -own * off, own

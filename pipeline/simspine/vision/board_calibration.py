@@ -2,12 +2,10 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
 from simspine.core.types import Camera
@@ -25,17 +23,16 @@ from simspine.vision.board_bundle import (
 
 
 FRAMES_PROPOSING = 12  # common frames that propose how two cameras stand; all of them judge
-DIFFERENT_PROPOSAL_RAD = np.radians(5.0)  # two proposals that differ by more are different
-CLEARLY_WORSE_FACTOR = 3.0  # how much worse the second pose of a board that looks the same after half a turn must fit
 
 
-def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> tuple[PlacedBoards, BoardViews]:
-    """Cameras and boards in the frame of the first camera, to start from; and the corners in one order for all cameras.
+def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> PlacedBoards:
+    """Cameras and boards in the frame of the first camera, to start from.
 
-    Raises `InputError` where the cameras fall into groups that share no view of the board, and where a board that looks
-    the same after half a turn leaves open how two cameras stand.
+    Raises `InputError` where the cameras fall into groups that share no view of the board.
     """
-    alone = {(f, v): _board_poses(lenses[v], views.xy[f, v], views.board) for f, v in np.argwhere(views.seen).tolist()}
+    alone = {
+        (f, v): board_poses_by_view(lenses[v], views.xy[f, v], views.board) for f, v in np.argwhere(views.seen).tolist()
+    }
     shared = views.seen.T.astype(int) @ views.seen.astype(int)
     placed = {0: BoardPose(np.eye(3), np.zeros(3))}  # world → camera
     while len(placed) < len(lenses):
@@ -45,27 +42,7 @@ def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> tuple[PlacedBo
         placed[b] = _relative_pose(views, lenses, alone, a=a, b=b).after(placed[a])
     cameras = tuple(lens.with_(R=placed[v].R, t=placed[v].t) for v, lens in enumerate(lenses))
     boards = [_best_board_pose(views, cameras, alone, f) for f in range(len(views.xy))]
-    R, t = np.stack([board.R for board in boards]), np.stack([board.t for board in boards])
-    xy = views.xy.copy()
-    for f, v in alone if views.board.half_turn else ():
-        xy[f, v] = min(
-            _corner_orders(xy[f, v], views.board), key=partial(corner_rms_px, cameras[v], boards[f], views.board)
-        )
-    return PlacedBoards(cameras, R, t), BoardViews(views.board, views.names, views.sizes, xy)
-
-
-def _board_poses(camera: Camera, xy: np.ndarray, board: Board) -> list[BoardPose]:
-    """Poses of the board in one image; where it looks the same after half a turn, those with reversed corners too."""
-    poses = board_poses_by_view(camera, xy, board)
-    if not board.half_turn:
-        return poses
-    turn = BoardPose(np.diag([-1.0, -1.0, 1.0]), board.corners[0] + board.corners[-1])
-    return [way for pose in poses for way in (pose, replace(pose.after(turn), error_px=pose.error_px))]
-
-
-def _corner_orders(xy: np.ndarray, board: Board) -> list[np.ndarray]:
-    """Corners (corners, 2) px as they were found, and reversed where the board looks the same after half a turn."""
-    return [xy, xy[::-1]] if board.half_turn else [xy]
+    return PlacedBoards(cameras, np.stack([board.R for board in boards]), np.stack([board.t for board in boards]))
 
 
 def _unconnected_error(views: BoardViews, shared: np.ndarray) -> InputError:
@@ -86,18 +63,8 @@ def _relative_pose(views: BoardViews, lenses: Sequence[Camera], alone: dict, a: 
     judges = [(views.xy[f, b], alone[f, a]) for f in common]
     some = sorted(common, key=lambda f: alone[f, a][0].error_px + alone[f, b][0].error_px)[:FRAMES_PROPOSING]
     proposals = [second.after(first.inverse) for f in some for first in alone[f, a] for second in alone[f, b]]
-    scores = np.array([_median_board_error(lenses[b], proposal, judges, views.board) for proposal in proposals])
-    best = int(np.argmin(scores))
-    if views.board.half_turn:
-        turns = Rotation.from_matrix([proposal.R @ proposals[best].R.T for proposal in proposals]).magnitude()
-        others = scores[turns > DIFFERENT_PROPOSAL_RAD]
-        if others.min(initial=np.inf) < CLEARLY_WORSE_FACTOR * max(scores[best], 0.5):
-            raise InputError(
-                f"the {views.board} looks the same after half a turn, and the {len(common)} frames that cameras "
-                f"{views.names[a]!r} and {views.names[b]!r} share do not tell which way it was held. Use a board with "
-                "one even and one odd number of squares, or a ChArUco board; or show this one in more places."
-            )
-    return proposals[best]
+    scores = [_median_board_error(lenses[b], proposal, judges, views.board) for proposal in proposals]
+    return proposals[int(np.argmin(scores))]
 
 
 def _median_board_error(camera: Camera, proposal: BoardPose, judges: list, board: Board) -> float:
@@ -110,10 +77,9 @@ def _best_board_pose(views: BoardViews, cameras: Sequence[Camera], alone: dict, 
     """Where the board was in a frame: of what the cameras propose, what fits all of them best."""
     who = np.flatnonzero(views.seen[frame]).tolist()
     proposals = [BoardPose(cameras[v].R, cameras[v].t).inverse.after(pose) for v in who for pose in alone[frame, v]]
-    orders = {v: _corner_orders(views.xy[frame, v], views.board) for v in who}
 
     def cost(pose: BoardPose) -> float:
-        return sum(min(corner_rms_px(cameras[v], pose, views.board, xy) for xy in orders[v]) for v in who)
+        return sum(corner_rms_px(cameras[v], pose, views.board, views.xy[frame, v]) for v in who)
 
     return min(proposals, key=cost)
 
@@ -134,7 +100,7 @@ class CalibratedCameras:
     the wrong ones. wrong: number of corners so far off that they are others. seen: views of the board used. coverage:
     share of the image in which corners were seen, over all views. Standard
     deviations: focal, of the focal length, relative; position (m) and rotation (rad), root of the summed variances of
-    the three axes, relative to what defines the world. NaN where nothing was sought, 0 for what defines the world.
+    the three axes, relative to what defines the world. 0 for what defines the world.
     """
 
     cameras: tuple[Camera, ...]
@@ -147,61 +113,39 @@ class CalibratedCameras:
     rotation: np.ndarray
 
 
-def calibrate_lenses(views: BoardViews, lens: str = "perspective") -> CalibratedCameras:
-    """Each camera's lens from its own views of the board; all of them stand in the origin.
+def calibrate_boards(views: BoardViews, floor: int, lens: str = "perspective") -> CalibratedCameras:
+    """Lenses and places of cameras from their views of one board: bundle adjustment over cameras and board.
 
-    lens: 'perspective' (5 coefficients), 'rational' (8) or 'fisheye' (4). Raises `InputError` for a camera that shows
-    the board in fewer than four frames, or always in the same way, so that its focal length is not known.
+    floor: a frame in which the board lay on the floor, its printed side up: it gives the world its origin (the board's
+    upper left corner as printed), x (to the right along the board) and z (up). lens: 'perspective' (5 coefficients),
+    'rational' (8) or 'fisheye' (4).
+
+    Raises `InputError` for a camera that shows the board in fewer than four frames, or always in the same way, so that
+    its focal length is not known; where cameras cannot be placed (`place_cameras`); and where the board is not seen in
+    the floor's frame.
     """
-    fits = [_camera_lens(views, v, lens) for v in range(len(views.names))]
-    cameras = tuple(fit.placed.cameras[0].with_(R=np.eye(3), t=np.zeros(3)) for fit in fits)
-    nothing = np.full(len(fits), np.nan)
+    if not (0 <= floor < len(views.xy) and views.seen[floor].any()):
+        raise InputError(f"no camera shows the board in frame {floor}, which is to give the floor.")
+    start = [_camera_lens(views, v, lens) for v in range(len(views.names))]
+    rows = np.flatnonzero(views.seen.any(1))
+    some, frame = views.frames(rows), int(np.flatnonzero(rows == floor)[0])
+    fit = adjust_boards(some, place_cameras(some, start), frame=frame)
+    _warn_of_worse(some, fit)
+    count = len(views.names)
+    variance = np.diag(fit.covariance).reshape(count, -1)
     return CalibratedCameras(
-        cameras=cameras,
-        error_px=np.array([_camera_rms_px(fit) for fit in fits]),
-        wrong=np.array([fit.wrong.sum() for fit in fits]),
-        seen=np.array([len(fit.error_px) for fit in fits]),
-        coverage=np.array([image_coverage(views, v) for v in range(len(fits))]),
-        focal=np.array([np.sqrt(fit.covariance[POSE_PARAMETERS, POSE_PARAMETERS]) for fit in fits]),
-        position=nothing,
-        rotation=nothing,
+        cameras=cameras_on_the_floor(fit.placed, frame),
+        error_px=np.array([_camera_rms_px(fit, v) for v in range(count)]),
+        wrong=fit.wrong.sum((0, 2)),
+        seen=some.seen.sum(0),
+        coverage=np.array([image_coverage(views, v) for v in range(count)]),
+        focal=np.sqrt(variance[:, POSE_PARAMETERS]),
+        position=np.sqrt(variance[:, 3:6].sum(1)),
+        rotation=np.sqrt(variance[:, :3].sum(1)),
     )
 
 
-def calibrate_boards(
-    views: BoardViews,
-    *,
-    lens: str = "perspective",
-    known: Sequence[Camera] | None = None,
-    floor: int | None = None,
-) -> CalibratedCameras:
-    """Lenses and places of cameras from their views of one board: bundle adjustment over cameras and board.
-
-    lens: as in `calibrate_lenses`. known: cameras, in the order of the views, whose lenses are kept as they are. floor:
-    a frame in which the board lay on the floor, its printed side up: it gives the world its origin (the board's upper
-    left corner as printed), x (to the right along the board) and z (up). Without it the first camera is the origin, x
-    points horizontally where it looks, and up is where all cameras have it if none is turned about its axis.
-
-    Raises `InputError` where a lens is not known (`calibrate_lenses`), where cameras cannot be placed
-    (`place_cameras`), and where the board is not seen in the floor's frame.
-    """
-    count = len(views.names)
-    if known is not None and len(known) != count:
-        raise InputError(f"{count} cameras saw the board, but the lenses of {len(known)} are given.")
-    if floor is not None and not (0 <= floor < len(views.xy) and views.seen[floor].any()):
-        raise InputError(f"no camera shows the board in frame {floor}, which is to give the floor.")
-    fits = None if known is not None else [_camera_lens(views, v, lens) for v in range(count)]
-    start = known if fits is None else [fit.placed.cameras[0] for fit in fits]
-    assert start is not None
-    rows = np.flatnonzero(views.seen.any(1))
-    placed, some = place_cameras(views.frames(rows), start)
-    frame = None if floor is None else int(np.flatnonzero(rows == floor)[0])
-    fit = adjust_boards(some, placed, lenses=fits is not None, camera=0 if floor is None else None, frame=frame)
-    _warn_of_worse(some, fit)
-    return _calibrated_cameras(views, some, fit, frame=frame, lenses=fits is not None)
-
-
-def _camera_lens(views: BoardViews, index: int, lens: str) -> BoardFit:
+def _camera_lens(views: BoardViews, index: int, lens: str) -> Camera:
     """One camera's lens, from its own views."""
     if lens not in LENS_MODEL_COEFFICIENTS:
         raise InputError(f"unknown lens {lens!r}; expected one of {', '.join(LENS_MODEL_COEFFICIENTS)}.")
@@ -209,17 +153,17 @@ def _camera_lens(views: BoardViews, index: int, lens: str) -> BoardFit:
     if len(own.xy) < MIN_BOARD_VIEWS:
         raise InputError(
             f"camera {name!r} shows the board in {len(own.xy)} of {len(views.xy)} frames looked at; its lens needs at "
-            f"least {MIN_BOARD_VIEWS}, better 20, in all parts of the image and at several slants. Or give its lens."
+            f"least {MIN_BOARD_VIEWS}, better 20, in all parts of the image and at several slants."
         )
     start = min((_first_lens_guess(own, focal, lens) for focal in _FOCAL_LENGTHS_TRIED), key=lambda found: found[1])[0]
-    fit = adjust_boards(own, start, lenses=True, camera=0)
+    fit = adjust_boards(own, start, camera=0)
     deviation = float(np.sqrt(fit.covariance[POSE_PARAMETERS, POSE_PARAMETERS]))
     if deviation > MAX_FOCAL_RELATIVE_SD:
         raise InputError(
             f"the focal length of camera {name!r} is known to {100 * deviation:.0f} % only: in its {len(own.xy)} views "
             "the board is held too much alike. Tilt it by 30° and more towards and away from the camera, near and far."
         )
-    return fit
+    return fit.placed.cameras[0]
 
 
 def _first_lens_guess(views: BoardViews, focal: float, lens: str) -> tuple[PlacedBoards, float]:
@@ -243,47 +187,11 @@ def _first_lens_guess(views: BoardViews, focal: float, lens: str) -> tuple[Place
     return PlacedBoards((camera,), R, t), float(np.median(error))
 
 
-def _calibrated_cameras(
-    views: BoardViews, used: BoardViews, fit: BoardFit, frame: int | None, lenses: bool
-) -> CalibratedCameras:
-    count = len(views.names)
-    variance = np.diag(fit.covariance).reshape(count, -1)
-    return CalibratedCameras(
-        cameras=cameras_in_board_frame(fit.placed, frame),
-        error_px=np.array([_camera_rms_px(fit, v) for v in range(count)]),
-        wrong=fit.wrong.sum((0, 2)),
-        seen=used.seen.sum(0),
-        coverage=np.array([image_coverage(views, v) for v in range(count)]),
-        focal=np.sqrt(variance[:, POSE_PARAMETERS]) if lenses else np.full(count, np.nan),
-        position=np.sqrt(variance[:, 3:6].sum(1)),
-        rotation=np.sqrt(variance[:, :3].sum(1)),
-    )
-
-
-def cameras_in_board_frame(placed: PlacedBoards, frame: int | None) -> tuple[Camera, ...]:
-    """The cameras in a world with z up: that of the board on the floor in a frame, or that of the cameras."""
-    if frame is not None:
-        half_turn = np.diag([1.0, -1.0, -1.0])  # the board's z points into it, its y to its lower edge
-        R = half_turn @ placed.R[frame].T
-        t = -R @ placed.t[frame]
-    else:
-        first, up = placed.cameras[0], _mean_up(placed.cameras)
-        x = first.R[2] - (first.R[2] @ up) * up
-        if np.linalg.norm(x) < 0.1:  # it looks straight down or up: what is above in its image lies ahead
-            x = -first.R[1] + (first.R[1] @ up) * up
-        x /= np.linalg.norm(x)
-        R = np.stack([x, np.cross(up, x), up])
-        t = -R @ first.centre
+def cameras_on_the_floor(placed: PlacedBoards, frame: int) -> tuple[Camera, ...]:
+    """The cameras in a world with z up: that of the board on the floor in a frame."""
+    R = np.diag([1.0, -1.0, -1.0]) @ placed.R[frame].T  # the board's z points into it, its y to its lower edge
+    t = -R @ placed.t[frame]
     return tuple(camera.with_(R=camera.R @ R.T, t=camera.t - camera.R @ R.T @ t) for camera in placed.cameras)
-
-
-def _mean_up(cameras: Sequence[Camera]) -> np.ndarray:
-    """Upwards, if no camera is turned about its axis: at a right angle to where all of them have their right."""
-    above = -np.mean([camera.R[1] for camera in cameras], 0)
-    _, spread, axes = np.linalg.svd(np.stack([camera.R[0] for camera in cameras]))
-    if len(cameras) > 1 and spread[1] > 0.3 and abs(axes[2] @ above) > 0.5 * np.linalg.norm(above):
-        return axes[2] * np.sign(axes[2] @ above)
-    return above / np.linalg.norm(above)
 
 
 def _warn_of_worse(views: BoardViews, fit: BoardFit) -> None:
@@ -300,7 +208,7 @@ def _warn_of_worse(views: BoardViews, fit: BoardFit) -> None:
             )
 
 
-def _camera_rms_px(fit: BoardFit, camera: int = 0) -> float:
+def _camera_rms_px(fit: BoardFit, camera: int) -> float:
     """Root mean square of a camera's errors, px, without wrong corners."""
     good = fit.error_px[:, camera][~fit.wrong[:, camera]]
     return float(np.sqrt(np.nanmean(good**2))) if np.isfinite(good).any() else np.nan

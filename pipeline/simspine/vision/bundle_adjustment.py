@@ -135,16 +135,15 @@ def adjust_bundle(
     cameras: Sequence[Camera],
     xyz: np.ndarray,
     prior: CameraPrior,
-    fixed: Sequence[int] = (),
     start: np.ndarray | None = None,
 ) -> Adjustment:
     """The most probable cameras and points, starting from points (frames, points, 3) m, NaN = none.
 
-    fixed: views whose clock is the reference. start: changes of the cameras to begin with (default: none).
-    Observations of points without a start do not count.
+    The first view's clock is the reference. start: changes of the cameras to begin with (default: none). Observations
+    of points without a start do not count.
     """
     deviation = np.tile(prior.deviations(), (len(cameras), 1))
-    deviation[list(fixed), GEOMETRY_PARAMETERS:] = 0.0
+    deviation[0, GEOMETRY_PARAMETERS:] = 0.0
     change = np.zeros_like(deviation) if start is None else start.copy()
     there = np.isfinite(seen.xy).all(-1) & np.isfinite(xyz).all(-1)[:, None]
     xyz = np.nan_to_num(xyz)

@@ -117,7 +117,7 @@ def refine_cameras(
     for _ in range(REFINEMENT_ROUNDS):
         seen, xyz = used_observations(sample, current)
         refined = adjust_bundle(
-            seen, given, xyz, prior=prior, fixed=(0,), start=None if refined is None else refined.parameter_change
+            seen, given, xyz, prior=prior, start=None if refined is None else refined.parameter_change
         )
         current = refined.cameras
     assert refined is not None
@@ -207,8 +207,8 @@ def refinement_table(refined: Refined) -> list[dict]:
     return rows
 
 
-def check_seen(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float, purpose: str) -> None:
-    """`InputError` unless each of two cameras or more saw enough. purpose: what for, such as 'judge'."""
+def _check_refinement_input(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
+    """`InputError` unless each of two cameras or more saw enough, alone and together with another."""
     if len(cameras) != keypoints.views:
         raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many.")
     if len(cameras) < 2:
@@ -218,13 +218,9 @@ def check_seen(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: 
         if found < MIN_OBSERVATIONS_PER_VIEW:
             raise InputError(
                 f"camera {camera.name!r} saw {found} points of the person in the whole recording; at least "
-                f"{MIN_OBSERVATIONS_PER_VIEW} are needed to {purpose} it. Leave it out, or use a recording in which it "
+                f"{MIN_OBSERVATIONS_PER_VIEW} are needed to judge it. Leave it out, or use a recording in which it "
                 "sees the person."
             )
-
-
-def _check_refinement_input(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
-    check_seen(keypoints, cameras, min_confidence, "judge")
     together = int(((keypoints.confidence >= min_confidence).sum(1) > 1).sum())
     if together < MIN_OBSERVATIONS_PER_VIEW:
         raise InputError(

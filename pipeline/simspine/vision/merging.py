@@ -253,7 +253,7 @@ def _rms_of_vectors(vectors: np.ndarray) -> float:
 
 
 class MergeReport(NamedTuple):
-    """shift: of the clock of the motion capture, as found. corrected: whether it was undone.
+    """shift: of the clock of the motion capture, as found.
 
     misfit: root mean square distance of markers and points that correspond, m. replaced_points: now from the motion
     capture. filled_points: frames of them, over all markers, that were interpolated. missing_points: frames of
@@ -261,7 +261,6 @@ class MergeReport(NamedTuple):
     """
 
     shift: TimeShift
-    corrected: bool
     misfit: float
     replaced_points: tuple[str, ...]
     filled_points: int
@@ -285,7 +284,7 @@ def merge(points: Markers, mocap: Markers | None = None, **options) -> Markers:
         correspondence: {mocap marker: point}, equal names by default; or a table (`simspine.core.skeletons`). max_gap_s
         (0.2): longest gap of a marker that is interpolated and marked. max_misfit_m (0.15): root mean square distance
         at which the two count as different worlds. max_shift_s (1): up to which the clocks are compared; a shift of
-        more than half a frame is a warning, or undone with fix_shift (False).
+        more than half a frame is a warning.
 
     Returns
     -------
@@ -309,7 +308,6 @@ def merge_with_report(
     max_gap_s: float = 0.2,
     max_misfit_m: float = 0.15,
     max_shift_s: float = 1.0,
-    fix_shift: bool = False,
 ) -> tuple[Markers, MergeReport]:
     """`merge`, and what was found on the way; options as of `merge`."""
     mocap = mocap.without_zero_weights()
@@ -323,23 +321,20 @@ def merge_with_report(
     shared_frames(points, known)
     shift = time_shift(points.select(names), known, max_shift_s) if max_shift_s else UNKNOWN_SHIFT
     late = shift.is_certain(0.5 / mocap.rate)
-    if late and fix_shift:
-        known = known.with_(start=known.start - shift.seconds)
     first, count = shared_frames(points, known)
     known = resample_markers(known, known.rate, known.time[first], count)
     points = resample_markers(points, known.rate, known.start, count)
-    clock = _clock_text(shift, mocap.rate) if late and not fix_shift else ""
+    clock = _clock_text(shift, mocap) if late else ""
     corresponding = points.select(names).xyz
     misfit = check_same_world(
         corresponding, known.xyz, known.names, max_misfit=max_misfit_m, swaps=mirror_indices(names), hint=clock
     )
     if clock:
-        warnings.warn(f"{clock} Set merge.fix_shift to undo it.", stacklevel=2)
+        warnings.warn(clock, stacklevel=2)
     merged = _replaced_points(points, known, pairs)
     filled = 0 if known.filled is None else int(known.filled.sum())
     return merged, MergeReport(
         shift=shift,
-        corrected=late and fix_shift,
         misfit=misfit,
         replaced_points=tuple(names),
         filled_points=filled,
@@ -364,11 +359,12 @@ def _replaced_points(points: Markers, known: Markers, pairs: Sequence[PointCorre
     return points.with_(xyz=xyz, weight=weight, covariance=covariance, origin=origin, filled=filled)
 
 
-def _clock_text(shift: TimeShift, rate: float) -> str:
+def _clock_text(shift: TimeShift, mocap: Markers) -> str:
     late = "late" if shift.seconds > 0 else "early"
     return (
         f"The motion capture's clock runs {abs(shift.seconds):.3f} s ± {shift.deviation:.3f} s {late} "
-        f"({abs(shift.seconds) * rate:.1f} frames): its movements are those of the points only after that shift."
+        f"({abs(shift.seconds) * mocap.rate:.1f} frames): its movements are those of the points only after that shift. "
+        f"`mocap_start: {mocap.start - shift.seconds:.3f}` undoes it."
     )
 
 

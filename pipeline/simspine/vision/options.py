@@ -78,16 +78,6 @@ class CameraOptions(Section):
 
     refine: bool | Literal["auto"] = False
     """Use a calibration that agrees with what the cameras saw, and say what was changed; `auto`: where one is off."""
-    rotation_deg: float = Field(0.5, ge=0)
-    """Refinement: how far a camera may be turned, one standard deviation about each axis, degrees; 0 keeps it."""
-    position_m: float = Field(0.02, ge=0)
-    """Refinement: how far it may be moved along each axis, one standard deviation, m."""
-    focal_share: float = Field(0.01, ge=0)
-    """Refinement: relative error of the focal length, one standard deviation."""
-    centre_px: float = Field(10.0, ge=0)
-    """Refinement: error of the principal point, one standard deviation, px."""
-    radial: float = Field(0.01, ge=0)
-    """Refinement: error of the lens's first radial coefficient, one standard deviation."""
 
 
 class TriangulationOptions(Section):
@@ -124,6 +114,4 @@ class MergeOptions(Section):
     max_misfit_m: float = Field(0.15, gt=0)
     """Largest plausible distance, root mean square over the trial, of markers and points that correspond."""
     max_shift_s: float = Field(1.0, ge=0)
-    """How far apart the two clocks may be for the shift to be found; 0 does not look."""
-    fix_shift: bool = False
-    """Undo a shift of more than half a frame; it is only reported otherwise."""
+    """How far apart the two clocks may be for the shift to be found and reported; 0 does not look."""

@@ -59,11 +59,6 @@ class PersonFrame:
     height_known: bool
     vertical_from: str
 
-    def applied_to(self, camera: Camera) -> Camera:
-        """The camera in this world."""
-        R = camera.R @ self.R.T
-        return camera.with_(R=R, t=-R @ (self.R @ (self.scale * camera.centre - self.origin)))
-
 
 def limb_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
     """Stature by the lengths of limbs (each the median over frames) of points (frames, points, 3), in their unit; None

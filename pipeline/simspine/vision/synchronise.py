@@ -82,32 +82,6 @@ class Timing:
         near = np.round(self.frame_positions()[:, view])
         return np.maximum.accumulate(np.nan_to_num(near).astype(int))
 
-    def to_dict(self) -> dict:
-        """Plain values, as files keep them."""
-        deviation = None if self.deviation is None else self.deviation.tolist()
-        return {
-            "views": list(self.views),
-            "late_frames": self.delays_frames.tolist(),
-            "drift_per_1000": self.drift.tolist(),
-            "first_frame": self.first,
-            "frames": self.frames,
-            "deviation_frames": deviation,
-            "native_frames": [own.tolist() for own in self.native],
-        }
-
-    @classmethod
-    def from_dict(cls, kept: Mapping) -> "Timing":
-        deviation = kept["deviation_frames"]
-        return cls(
-            views=tuple(kept["views"]),
-            delays_frames=np.array(kept["late_frames"], float),
-            drift=np.array(kept["drift_per_1000"], float),
-            first=kept["first_frame"],
-            frames=kept["frames"],
-            deviation=None if deviation is None else np.array(deviation, float),
-            native=tuple(np.array(own, float) for own in kept.get("native_frames", ())),
-        )
-
 
 def per_view(values: ValuePerView, views: Sequence[str], what: str = "delays") -> np.ndarray:
     """(views,) out of a list, or of a mapping by names of views, of which those left out are 0.

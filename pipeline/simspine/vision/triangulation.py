@@ -91,36 +91,20 @@ class TriangulationReport(Unchanging):
         return replace(self, names=tuple(self.names[i] for i in keep), **some)
 
     def summary(self) -> dict:
-        """Figures for a table. `reprojection_px` is per used observation, `…_all` counts the dropped ones as well,
-        `…_point` is per (frame, point) the mean over its used views. Shares are of what was observed."""
-        observed = np.isfinite(self.error_px)
-        kept, every = self.error_px[self.used], self.error_px[observed]
-        point = self.point_error_px[self.kept]
-        dropped = observed & ~self.used
-        errors = {
-            f"reprojection_px_{name}{of}": _percentile_of_known(values, q)
-            for of, values in (("", kept), ("_point", point), ("_all", every))
-            for name, q in (("median", 50), ("p90", 90))
-        }
-        return errors | {
+        """Figures for a table. Errors are of the used observations; shares of what was observed."""
+        observed, kept = np.isfinite(self.error_px), self.error_px[self.used]
+        return {
+            "reprojection_px_median": float(np.percentile(kept, 50)) if kept.size else None,
+            "reprojection_px_p90": float(np.percentile(kept, 90)) if kept.size else None,
             "points_kept_share": _share_or_none(self.kept.sum(), self.kept.size),
-            "noise_px_median": _percentile_of_known(self.noise_px, 50),
-            "observations_dropped_share": self._by_view(dropped, observed),
+            "observations_dropped_share": self._by_view(observed & ~self.used, observed),
             "observations_swapped_share": self._by_view(self.swapped, np.ones_like(self.swapped)),
-            "missing": {
-                TRIANGULATION_REASONS[code]: int((self.reason == code).sum())
-                for code in (REASON_TOO_FEW, REASON_DISAGREE)
-            },
         }
 
     def _by_view(self, part: np.ndarray, whole: np.ndarray) -> dict[str, float | None]:
         """Share of the observations (frames, views, points) bool, by view."""
         counts = zip(self.views, part.sum((0, 2)), whole.sum((0, 2)), strict=True)
         return {view: _share_or_none(some, every) for view, some, every in counts}
-
-
-def _percentile_of_known(values: np.ndarray, q: float) -> float | None:
-    return float(np.percentile(values, q)) if values.size else None
 
 
 def _share_or_none(part: int, whole: int) -> float | None:

@@ -1,7 +1,7 @@
 """Calibration by a board: recordings of it in, a calibration and its errors out; and the board to print."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,18 +10,16 @@ import numpy as np
 from simspine.core.arrays import evenly_spread, map_on_threads
 from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path
-from simspine.io.calibration import read_calibration, write_calibration
+from simspine.io.calibration import write_calibration
 from simspine.io.image_streams import Stills, open_recording
-from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised, match_cameras_to_views
-from simspine.vision.board import Board, checkerboard_in, find_board, opencv_board
+from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised
+from simspine.vision.board import Board, find_board, opencv_board
 from simspine.vision.board_bundle import BoardViews
-from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards, calibrate_lenses
+from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards
 from simspine.workflow.camera_files import print_table, write_figures
 from simspine.workflow.inputs import progress_bar
 
 MIN_COVERAGE = 0.5  # share of an image below which a line says so
-SQUARES_CHECKED_IMAGES = 3  # images in which a checkerboard's squares are counted
-BOARD_FRAMES_SEARCHED = 8  # images in which something else is sought where the board is in none
 LENS_TABLE_COLUMNS = ("camera", "views", "covered, %", "error, px", "wrong corners", "focal length, px")
 PLACE_TABLE_COLUMNS = ("camera", "position, m", "± mm", "rotation, ± °")
 BoardRecording = Video | Stills
@@ -30,14 +28,12 @@ BoardRecording = Video | Stills
 @dataclass(frozen=True)
 class BoardRequest:
     """What is asked for. frames: looked at in each recording, evenly spread. floor: frame in which the board lay on the
-    floor. intrinsics: file of cameras whose lenses are kept. lenses_only: places are not sought."""
+    floor."""
 
     board: Board
+    floor: int
     lens: str = "perspective"
     frames: int = 200
-    floor: int | None = None
-    intrinsics: Path | None = None
-    lenses_only: bool = False
 
 
 def calibrate_by_board(
@@ -46,27 +42,11 @@ def calibrate_by_board(
     """Write the calibration that recordings of a board give, and print how exact it is; on errors write nothing."""
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out.")
-    recordings = _open_recordings(paths, request)
-    known = None
-    if request.intrinsics is not None:
-        known = match_cameras_to_views(
-            [recording.name for recording in recordings], read_calibration(request.intrinsics)
-        )
-        for recording, camera in zip(recordings, known, strict=True):
-            if recording.size != camera.size:
-                raise InputError(
-                    f"{recording.path} has images of {recording.size[0]}×{recording.size[1]} px, the lens of "
-                    f"{camera.name!r} in {request.intrinsics} is for {camera.size[0]}×{camera.size[1]} px. A lens "
-                    "holds for one size and zoom."
-                )
+    recordings = _open_recordings(paths)
     views, rows = find_boards_in_recordings(request, recordings, threads)
-    if request.lenses_only:
-        found = calibrate_lenses(views, request.lens)
-    else:
-        floor = None if request.floor is None else int(np.flatnonzero(rows == request.floor)[0])
-        found = calibrate_boards(views, lens=request.lens, known=known, floor=floor)
+    found = calibrate_boards(views, int(np.flatnonzero(rows == request.floor)[0]), request.lens)
     write_calibration(out, list(found.cameras))
-    _print_tables(found, views.board, request)
+    _print_tables(found, views.board)
     print(f"{out} written.")
     write_figures(figures, _calibration_figures(found))
 
@@ -78,32 +58,30 @@ def find_boards_in_recordings(
     # The last frames of a video may not be there to be decoded.
     counts = [r.frames - TOLERATED_FRAMES if isinstance(r, Video) else r.frames for r in recordings]
     rows = [evenly_spread(max(count, 1), request.frames) for count in counts]
-    if request.floor is not None:
-        last = min(recording.frames for recording in recordings) - 1
-        if not 0 <= request.floor <= last:
-            raise InputError(f"frame {request.floor} is to give the floor, but the recordings have 0 to {last}.")
-        rows = [np.union1d(own, [request.floor]) for own in rows]
+    last = min(recording.frames for recording in recordings) - 1
+    if not 0 <= request.floor <= last:
+        raise InputError(f"frame {request.floor} is to give the floor, but the recordings have 0 to {last}.")
+    rows = [np.union1d(own, [request.floor]) for own in rows]
     board = request.board
     xy = _corners_found(board, recordings, rows, threads)
-    if board.marker and board.rows % 2 == 0 and not np.isfinite(xy).any():
+    if board.rows % 2 == 0 and not np.isfinite(xy).any():
         board = replace(board, legacy=True)
         xy = _corners_found(board, recordings, rows, threads)
     for v, recording in enumerate(recordings):
         if not np.isfinite(xy[:, v]).any():
-            raise _board_not_found_error(board, recording, rows[v])
-    if not board.marker:
-        _check_counts(board, recordings[0], rows[0][np.isfinite(xy[: len(rows[0]), 0, 0, 0])])
+            raise InputError(
+                f"{recording.path}: a {board} is in none of the {len(rows[v])} images looked at. Look at --squares and "
+                "--dictionary, and leave a white margin around the board."
+            )
     names, sizes = tuple(r.name for r in recordings), tuple(r.size for r in recordings)
     return BoardViews(board, names, sizes, xy), rows[0]
 
 
-def _open_recordings(paths: Sequence[Path], request: BoardRequest) -> list[BoardRecording]:
+def _open_recordings(paths: Sequence[Path]) -> list[BoardRecording]:
     recordings = [open_recording(path) for path in paths]
     names = [recording.name for recording in recordings]
     if len(set(names)) < len(names):
         raise InputError(f"recordings give cameras their names, and two have the same: {', '.join(names)}. Rename one.")
-    if request.lenses_only:
-        return recordings
     videos = [recording for recording in recordings if isinstance(recording, Video)]
     if videos and len(videos) == len(recordings):
         check_synchronised(videos)
@@ -112,7 +90,7 @@ def _open_recordings(paths: Sequence[Path], request: BoardRequest) -> list[Board
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise InputError(
             f"the recordings have different numbers of images: {listed}. Image k of every camera must show the same "
-            "instant. For lenses alone, where this does not matter: --lenses-only."
+            "instant."
         )
     return recordings
 
@@ -135,54 +113,21 @@ def _corners_found(
     return xy
 
 
-def _check_counts(board: Board, recording: BoardRecording, rows: np.ndarray) -> None:
-    """`InputError` where the checkerboard is only a part of a larger one: inner corners were counted for squares."""
-    for row, columns, lines in _checkerboards(recording, rows, SQUARES_CHECKED_IMAGES):
-        if columns * lines > board.columns * board.rows:
-            raise InputError(
-                f"{recording.path}, image {row}, shows a checkerboard of {columns}x{lines} squares, not "
-                f"{board.columns}x{board.rows}. Count squares, not inner corners."
-            )
-
-
-def _checkerboards(recording: BoardRecording, rows: np.ndarray, count: int) -> Iterator[tuple[int, int, int]]:
-    """Image, columns and rows of squares of the checkerboards in so many images, evenly spread."""
-    some = rows[evenly_spread(len(rows), count)].tolist()
-    for row, image in zip(some, recording.at(some), strict=True):
-        if (squares := checkerboard_in(image)) is not None:
-            yield row, *squares
-
-
-def _board_not_found_error(board: Board, recording: BoardRecording, rows: np.ndarray) -> InputError:
-    said = f"{recording.path}: a {board} is in none of the {len(rows)} images looked at."
-    if board.marker:
-        return InputError(f"{said} Look at --squares, --dictionary and --pattern.")
-    finds = _checkerboards(recording, rows, BOARD_FRAMES_SEARCHED)
-    found = next((f"Image {row} shows a checkerboard of {m}x{n} squares. " for row, m, n in finds), "")
-    return InputError(f"{said} {found}Count squares, not inner corners, and leave a white margin around the board.")
-
-
-def _print_tables(found: CalibratedCameras, board: Board, request: BoardRequest) -> None:
+def _print_tables(found: CalibratedCameras, board: Board) -> None:
     lenses, places = [], []
     for v, camera in enumerate(found.cameras):
         focal = f"{np.sqrt(camera.K[0, 0] * camera.K[1, 1]):.1f}"
-        focal += f" ± {100 * found.focal[v]:.2f} %" if np.isfinite(found.focal[v]) else " (given)"
+        focal += f" ± {100 * found.focal[v]:.2f} %"
         shown = (f"{100 * found.coverage[v]:.0f}", f"{found.error_px[v]:.2f}", str(found.wrong[v]), focal)
         lenses.append((camera.name, str(found.seen[v]), *shown))
         place = ", ".join(f"{x:.3f}" for x in camera.centre)
         places.append((camera.name, place, f"{1000 * found.position[v]:.1f}", f"{np.degrees(found.rotation[v]):.3f}"))
     print_table(f"Lenses by a {board} of {1000 * board.square:g} mm", LENS_TABLE_COLUMNS, lenses)
-    if not request.lenses_only:
-        print_table("Places", PLACE_TABLE_COLUMNS, places)
+    print_table("Places", PLACE_TABLE_COLUMNS, places)
     for camera, share in zip(found.cameras, found.coverage, strict=True):
-        if share < MIN_COVERAGE and request.intrinsics is None:
+        if share < MIN_COVERAGE:
             print(f"{camera.name}: the board covered {100 * share:.0f} % of the image; the lens is a guess elsewhere.")
-    if request.lenses_only:
-        print("Lenses only: all cameras stand in the origin. Their places: the same command with --intrinsics.")
-    elif request.floor is None:
-        print("World: the first camera is the origin, z up as the cameras stand (none of them turned about its axis).")
-    else:
-        print("World: the board on the floor; its upper left corner is the origin, x along its upper side, z up.")
+    print("World: the board on the floor; its upper left corner is the origin, x along its upper side, z up.")
 
 
 def _calibration_figures(found: CalibratedCameras) -> dict:
@@ -218,9 +163,5 @@ def write_board(path: str | os.PathLike, board: Board) -> None:
 
 def board_picture(board: Board, side: int) -> np.ndarray:
     """The board in grey, so many px a square, with a white margin of one square."""
-    if board.marker:
-        size = (board.columns * side + 2 * side, board.rows * side + 2 * side)
-        return opencv_board(board).generateImage(size, marginSize=side)
-    rows, columns = np.mgrid[: board.rows, : board.columns]
-    squares = np.where((rows + columns) % 2 == 0, 0, 255).astype(np.uint8)
-    return np.pad(np.kron(squares, np.ones((side, side), np.uint8)), side, constant_values=255)
+    size = (board.columns * side + 2 * side, board.rows * side + 2 * side)
+    return opencv_board(board).generateImage(size, marginSize=side)

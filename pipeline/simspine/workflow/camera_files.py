@@ -1,4 +1,4 @@
-"""`simspine cameras check`, `refine`, `sync` and `calibrate person`: what recordings say about their cameras."""
+"""`simspine cameras check`, `refine` and `sync`: what recordings say about their cameras."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,23 +10,17 @@ import numpy as np
 import yaml
 
 from simspine.core.errors import InputError
-from simspine.core.skeletons import translate
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import write_text
-from simspine.io.calibration import read_calibration, write_calibration
+from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import read_store
-from simspine.io.video import Video, check_synchronised, match_cameras_to_views, open_videos
-from simspine.reconstruction.cameras import camera_prior_of_options, compare_cameras
+from simspine.reconstruction.cameras import compare_cameras
 from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, join_recordings, same_rig
 from simspine.vision.camera_refine import Refined, refine_cameras, refinement_table
-from simspine.vision.cameras_from_person import FromPerson, cameras_from_person
-from simspine.vision.options import DetectionOptions
-from simspine.vision.person_frame import check_height
-from simspine.vision.points import detect_in_videos
 from simspine.vision.synchronise import find_delays
 from simspine.workflow.config import Config
-from simspine.workflow.inputs import progress_bar, timing_in
+from simspine.workflow.inputs import timing_in
 from simspine.workflow.jobs import run_stage
 from simspine.workflow.up_to_date import RunPaths
 
@@ -113,9 +107,7 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out.")
     seen = recorded_keypoints(config, subject, trial)
-    refined = refine_cameras(
-        seen.keypoints, seen.cameras, camera_prior_of_options(config.cameras), config.triangulation.min_confidence
-    )
+    refined = refine_cameras(seen.keypoints, seen.cameras, min_confidence=config.triangulation.min_confidence)
     write_calibration(out, refined.cameras)
     table = refinement_table(refined)
     print_table(f"Refined by {_what_is_compared(seen)}", REFINEMENT_HEADINGS, _refinement_rows(refined, table))
@@ -209,101 +201,3 @@ def write_figures(path: Path | None, content: dict) -> None:
     """A command's figures as JSON, where a file is named."""
     if path is not None:
         write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-FIELD_OF_VIEW_LIMITS_DEG = (5.0, 170.0)  # degrees that a lens without fisheye shows
-
-
-def lenses_or_field_of_view(intrinsics: str | Path | None, fov: float | None) -> list[Camera] | float:
-    """The cameras of a calibration file, or the angle (rad) that all lenses show over the longer image side."""
-    if intrinsics is None and fov is None:
-        raise InputError("give the lenses: --intrinsics FILE where they are known, else their angle, --fov DEGREES.")
-    if intrinsics is not None and fov is not None:
-        raise InputError("--intrinsics and --fov both say what the lenses are; leave one of them out.")
-    if fov is None:
-        assert intrinsics is not None
-        return read_calibration(intrinsics)
-    least, most = FIELD_OF_VIEW_LIMITS_DEG
-    if not least < fov < most:
-        raise InputError(f"--fov {fov:g} is no lens's angle; expected degrees, {least:g} to {most:g}.")
-    return float(np.radians(fov))
-
-
-def calibrate_by_person(
-    recordings: Sequence[Path],
-    lenses: list[Camera] | float,
-    height: float | None,
-    out: Path,
-    figures: Path | None = None,
-    quiet: bool = False,
-) -> None:
-    """Write the calibration, print a line per camera, and what images do not show. lenses: as
-    `lenses_or_field_of_view` says."""
-    check_height(height)
-    if len(recordings) == 1:
-        raise InputError(
-            f"{len(recordings)} video; cameras are placed by what two or more of them saw. Name all videos."
-        )
-    if out.exists():
-        raise InputError(f"{out} exists already. Choose another --out.")
-    videos = open_videos(recordings)
-    check_synchronised(videos)
-    if isinstance(lenses, list):
-        ordered = match_cameras_to_views(videos, lenses)
-    else:
-        ordered = [_guessed_lens(video, lenses) for video in videos]
-    with progress_bar("detecting", quiet) as progress:
-        found = detect_in_videos(videos, DetectionOptions(people=1), progress=progress)
-    xyc = found.people[:, :, 0].astype(float)
-    confidence = np.clip(np.nan_to_num(xyc[..., 2]), 0, 1)
-    seen = translate(Keypoints(found.names, found.rate, xyc[..., :2], confidence), found.skeleton)
-    placed = cameras_from_person(seen, ordered, height, guessed=isinstance(lenses, float))
-    write_calibration(out, placed.cameras)
-    _print_places(placed, out)
-    write_figures(figures, _place_figures(placed))
-
-
-def _guessed_lens(video: Video, angle: float) -> Camera:
-    focal = max(video.size) / 2 / np.tan(angle / 2)
-    K = [[focal, 0, video.size[0] / 2], [0, focal, video.size[1] / 2], [0, 0, 1]]
-    return Camera(name=video.name, size=video.size, K=np.array(K), distortion=np.zeros(5), R=np.eye(3), t=np.zeros(3))
-
-
-def _print_places(found: FromPerson, out: Path) -> None:
-    rows = []
-    for camera, move, turn, focal in zip(
-        found.cameras, found.position_sd, found.rotation_sd, found.focal_sd, strict=True
-    ):
-        lens = f"{camera.K[0, 0]:.0f}" + (f" ± {focal * camera.K[0, 0]:.0f}" if focal else "")
-        place = " ".join(f"{value:+.3f}" for value in camera.centre)
-        about = " ".join(f"{1000 * value:.0f}" for value in move)
-        rows.append((camera.name, place, about, " ".join(f"{np.degrees(value):.2f}" for value in turn), lens))
-    headings = ("camera", "x y z, m", "± right, down, forward, mm", "± about these, °", "focal length, px")
-    print_table("Cameras by the person they saw", headings, rows)
-    frame = found.frame
-    whose = "this person's height" if frame.height_known else "mean adults' height: --height narrows that"
-    how = "standing" if frame.scale_from == "standing" else "limbs; nobody was seen standing straight"
-    level = "where the feet stood" if frame.vertical_from == "floor" else "the upright posture"
-    print(
-        f"reprojection, median: {found.error_px:.1f} px; {found.used:.0%} or more of what each camera saw agrees\n"
-        f"all lengths: ± {100 * frame.scale_sd:.1f} % (by {how}, with {whose})\n"
-        f"vertical: ± {np.degrees(frame.tilt_sd):.1f}° (by {level}); floor at the lowest points of the feet\n"
-        "The origin lies between the feet where the person stands most upright, x points to where they face: images "
-        "show no other world.\n"
-        f"{out} written. Name it as the trial's `calibration`."
-    )
-
-
-def _place_figures(found: FromPerson) -> dict:
-    frame = found.frame
-    return {
-        "cameras": [
-            {"camera": camera.name, "position_m": camera.centre.tolist(), "position_sd_m": move.tolist(),
-             "rotation_sd_rad": turn.tolist(), "focal_px": float(camera.K[0, 0]), "focal_sd": float(focal)}
-            for camera, move, turn, focal in zip(
-                found.cameras, found.position_sd, found.rotation_sd, found.focal_sd, strict=True)
-        ],
-        "scale_sd": frame.scale_sd, "scale_from": frame.scale_from, "height_known": frame.height_known,
-        "vertical_from": frame.vertical_from, "tilt_sd_rad": float(frame.tilt_sd), "error_px": found.error_px,
-        "used": found.used,
-    }  # fmt: skip

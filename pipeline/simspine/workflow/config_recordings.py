@@ -9,7 +9,7 @@ from pydantic import Field, FiniteFloat, StringConstraints
 from pydantic.functional_validators import AfterValidator, BeforeValidator, field_validator, model_validator
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
-from simspine.core.errors import InputError, require_file_name, require_known
+from simspine.core.errors import require_file_name, require_known
 from simspine.core.settings import Section, SettingsError, value_text
 from simspine.core.types import MAX_FRAME_RATE_HZ
 from simspine.io.text_tables import repeated_names
@@ -131,12 +131,12 @@ def _by_frame(clicks: Mapping[Any, Mapping[str, list[SkinClick]]]) -> dict[Any, 
     }
 
 
-def skin_markers_from(value) -> "SkinMarkers | str | None":
-    """Clicks as they stand in YAML; a path, and nothing, stay what they are. `ValueError` in one line of text."""
-    if value is None or isinstance(value, str | SkinMarkers):
+def skin_markers_from(value) -> "SkinMarkers | None":
+    """Clicks as they stand in YAML; nothing stays what it is. `ValueError` in one line of text."""
+    if value is None or isinstance(value, SkinMarkers):
         return value
     if not isinstance(value, Mapping):
-        raise ValueError(f"expected clicks, or the name of a YAML file of them; found {value_text(value)}")
+        raise ValueError(f"expected clicks; found {value_text(value)}")
     try:
         return SkinMarkers.model_validate(value)
     except SettingsError as wrong:
@@ -184,16 +184,6 @@ def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> 
                 )
 
 
-def clicks_in_file(data, path) -> SkinMarkers:
-    """The clicks of a YAML file that was read; `InputError` that names it."""
-    try:
-        found = skin_markers_from(data if isinstance(data, Mapping) else [data])  # text is no path of another file
-    except ValueError as error:
-        raise InputError(f"{path}: {error}. See docs/how-to/skin-markers.md.") from None
-    assert isinstance(found, SkinMarkers)
-    return found
-
-
 SafeName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80), AfterValidator(require_file_name)
 ]
@@ -216,8 +206,6 @@ class Trial(Section):
     """Frames per second; needed with `keypoints`, read from the videos otherwise."""
     capture: str | None = None
     """A trial of the data set that the section `capture` names, such as Walking_1; all of them if none is named."""
-    rig: str | None = None
-    """Which rig of a JSON calibration that holds several; the subject's if left out."""
     delays: Literal["find"] | list[FiniteFloat] | dict[str, FiniteFloat] | None = None
     """Frames by which each view shows an event later than the first one does: a list, or by camera name; or `find`."""
     drift: list[FiniteFloat] | dict[str, FiniteFloat] | None = None
@@ -231,8 +219,8 @@ class Trial(Section):
     mocap_resample: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)
     """Frames per second to interpolate a `mocap` file at whose time steps vary; without it such a file is refused."""
 
-    skin_markers: SkinMarkers | str | None = None
-    """Markers on the skin seen in the videos: their clicks, or a YAML file of them."""
+    skin_markers: SkinMarkers | None = None
+    """Markers on the skin seen in the videos: their clicks."""
 
     @field_validator("delays", mode="before")
     @classmethod
@@ -256,10 +244,10 @@ class Trial(Section):
     def _one_source(self):
         if sum(v is not None for v in (self.folder, self.videos, self.keypoints, self.capture, self.markers)) != 1:
             raise ValueError("give exactly one of folder, videos, keypoints, markers, capture")
-        of_cameras = ("calibration", "rate", "rig", "mocap", "delays", "skin_markers")
+        of_cameras = ("calibration", "rate", "mocap", "delays", "skin_markers")
         if self.markers is not None and (wrong := [name for name in of_cameras if getattr(self, name) is not None]):
             raise ValueError(f"a trial of markers has no cameras; leave {wrong[0]} out")
-        if self.capture is not None and any((self.calibration, self.rate, self.rig, self.mocap, self.delays)):
+        if self.capture is not None and any((self.calibration, self.rate, self.mocap, self.delays)):
             raise ValueError(
                 "a trial of the data set has its calibration, rate and mocap from there, and no delays; leave them out"
             )

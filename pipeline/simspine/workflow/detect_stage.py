@@ -4,7 +4,7 @@ all people, and the others take theirs from it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from simspine.reconstruction.detection import DETECT, Delays, TrialSource, detec
 from simspine.vision.detector import Detections, read_detections
 from simspine.vision.follow_skin_markers import SkinClicks
 from simspine.workflow.config_recordings import SharedSubject, Trial
-from simspine.workflow.inputs import CaptureSource, Context, check_clicks_of, skin_marker_files, skin_markers_of
+from simspine.workflow.inputs import CaptureSource, Context, check_clicks_of
 from simspine.workflow.up_to_date import RunPaths, StageTask
 
 
@@ -36,7 +36,7 @@ def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:
     settings |= _about_trial(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
     return StageTask(
         name=name,
-        inputs=(*capture.detected, *skin_marker_files(trial)),
+        inputs=capture.detected,
         outputs=(context.paths.keypoints(name),),
         settings=settings,
         work=partial(_detect, context, name, trial),
@@ -44,7 +44,7 @@ def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:
 
 
 def _detect(context: Context, name: str, trial: Trial) -> None:
-    capture, clicks = context.capture(name), skin_markers_of(trial)
+    capture, clicks = context.capture(name), trial.skin_markers
     skin = None
     if clicks is not None:  # wrong clicks are refused before hours of detection
         check_clicks_of(clicks, capture)
@@ -92,14 +92,13 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
 def _about_trial(trial: Trial) -> dict:
     """Settings of the trial that its points depend on."""
     late = {} if trial.delays is None else {"delays": trial.delays, "drift": trial.drift}
-    rig = {} if trial.rig is None else {"rig": trial.rig}
-    return {"rate": trial.rate} | late | rig
+    return {"rate": trial.rate} | late
 
 
 def _about_views(seen: Mapping[str, Any]) -> dict:
     """What a file holds of a trial's views besides the points: which frames belong together where not those of the
     same number."""
-    timing = {} if seen["timing"] is None else {"timing": seen["timing"].to_dict()}
+    timing = {} if seen["timing"] is None else {"timing": asdict(seen["timing"])}
     return {"cameras": list(seen["cameras"]), "skeleton": seen["skeleton"]} | timing
 
 

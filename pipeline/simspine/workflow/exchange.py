@@ -40,7 +40,7 @@ from simspine.estimation.uncertainty import known_deviations, paper_axes_deviati
 from simspine.io.atomic import atomic_folder, write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
-from simspine.io.exchange import ExportTrial, points_at_other_places, write_bids, write_nwb
+from simspine.io.exchange import ExportTrial, write_bids, write_nwb
 from simspine.io.mot import write_mot, write_sto
 from simspine.reconstruction.publish import (
     TABLE_DECIMALS,
@@ -115,13 +115,18 @@ class _Source:
             cameras = () if self.choice.contents == "angles" else self.file.cameras(subject)
             for name in self.file.trials(subject):
                 trial = self.trial(subject, name)
-                hidden, others = None, {}
+                hidden = hidden_vertebral = None
                 if pictures and cameras:
                     hides = partial(hidden_points, self.body(subject), trial.motion, cameras=cameras)
                     hidden = hides(trial.markers)
-                    others = {kind: hides(points) for kind, points in points_at_other_places(trial).items()}
+                    hidden_vertebral = None if trial.vertebral is None else hides(trial.vertebral)
                 yield ExportTrial(
-                    subject=subject, name=name, trial=trial, cameras=cameras, hidden=hidden, hidden_others=others
+                    subject=subject,
+                    name=name,
+                    trial=trial,
+                    cameras=cameras,
+                    hidden=hidden,
+                    hidden_vertebral=hidden_vertebral,
                 )
 
 
@@ -223,11 +228,10 @@ def _export_npz(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     from simspine.io.coco import write_coco
 
-    files, first = {}, source.file.subjects[0]
-    centres = source.file.centre_names(first, source.file.trials(first)[0])
+    files = {}
     for split, subjects in source.splits.items():
         path, takes = f"annotations/person_keypoints_{split}.json", partial(source.takes, subjects, pictures=True)
-        rows = write_coco(folder / path, takes, notice=source.notice, every=source.choice.every, centres=centres)
+        rows = write_coco(folder / path, takes, notice=source.notice, every=source.choice.every)
         files[path] = ManifestEntry("coco", rows, {"keypoints": "px", "bbox": "px"}, source.frames_of(subjects))
     return files
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simspine.core.errors import InputError
-from simspine.core.settings import data_folder, read_yaml
+from simspine.core.settings import data_folder
 from simspine.core.types import Camera, Markers
 from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import load_json, read_bytes
 from simspine.io.video import demo_folder, find_project
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
-from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial, clicks_in_file
+from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial
 from simspine.workflow.up_to_date import RunPaths
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class CaptureSource:
 
     Without a calibration `mocap` is the trial's file of markers, and there is nothing else.
 
-    given: the trial as it is configured. person: whose rig of a JSON calibration is meant where `given` names none.
+    given: the trial as it is configured. person: whose rig is meant of a JSON calibration that holds several.
     correspondence: table of the motion capture's markers.
     """
 
@@ -59,10 +59,8 @@ class CaptureSource:
 
         if self.calibration is None:
             raise InputError(f"{self.mocap[0]} is a file of markers, seen by no camera; name videos, or keypoints.")
-        rig = self.given.rig
-        if rig is None and self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration):
-            rig = self.person
-        return read_calibration(self.calibration, rig)
+        own = self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration)
+        return read_calibration(self.calibration, self.person if own else None)
 
     def motion_capture(self) -> Markers | None:
         """The markers of motion capture, if there were any."""
@@ -135,14 +133,6 @@ def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, given: T
     )  # fmt: skip
 
 
-def skin_markers_of(trial: Trial) -> SkinMarkers | None:
-    """The clicks of a trial, read from their file if they have one; None if there are none."""
-    if not isinstance(trial.skin_markers, str):
-        return trial.skin_markers
-    path = _existing_path(trial.skin_markers, "file of clicks")
-    return clicks_in_file(read_yaml(path), path)
-
-
 def check_clicks_of(markers: SkinMarkers, capture: CaptureSource) -> None:
     """`InputError` unless the recording has their views and frames, and a tape's clicked images show its dots."""
     from simspine.io.video import match_cameras_to_views, open_videos
@@ -155,11 +145,6 @@ def check_clicks_of(markers: SkinMarkers, capture: CaptureSource) -> None:
     for camera, video in zip(cameras, videos, strict=True):
         if tape is not None and camera.name in tape.views:
             check_clicked_images(video, camera.name, tape)
-
-
-def skin_marker_files(trial: Trial) -> tuple[Path, ...]:
-    """The file of clicks, if there is one."""
-    return (Path(trial.skin_markers),) if isinstance(trial.skin_markers, str) else ()
 
 
 @cache
@@ -181,41 +166,10 @@ def _copy_rigs(path: Path) -> list[str]:
 
 def check_inputs(config: Config) -> None:
     """`InputError` unless all that a run starts from is on this machine."""
-    check_report(config)
     for subject in config.subjects if config.virtual is None else ():  # a virtual capture is made first
         for trial in config.trials(subject):
             recorded = config.subject(subject).trials[trial]
             capture_of_config(recorded, subject, config)
-            for path in skin_marker_files(recorded):
-                _existing_path(str(path), "file of clicks")
-
-
-def check_report(config: Config) -> None:
-    """`InputError` where contacts of the feet lie outside their trial, before hours of work."""
-    for name, contacts in config.report.events.items():
-        subject, _, trial = name.partition("/")
-        length = _trial_length(config.subject(subject).trials[trial], subject, config)
-        for side, times in contacts:
-            beyond = [] if length is None else [t for t in times if not 0 <= t <= length]
-            if beyond:
-                raise InputError(
-                    f"report.events.{name}: {side}: {beyond[0]:g} s is outside the trial, which lasts from 0 to "
-                    f"{length:.3f} s; give times within it, or leave this one out."
-                )
-
-
-def _trial_length(trial: Trial, subject: str, config: Config) -> float | None:
-    """Seconds from a trial's first image to its last; None where no file of it is there yet, or none says."""
-    from simspine.io.video import open_videos
-
-    if trial.capture is not None and config.virtual is not None:
-        return None
-    capture = capture_of_config(trial, subject, config)
-    if capture.videos:
-        return max((video.frames - 1) / video.rate for video in open_videos(capture.videos))
-    if capture.keypoints and trial.rate and capture.keypoints[0].is_dir():
-        return (max(sum(1 for _ in folder.glob("*.json")) for folder in capture.keypoints) - 1) / trial.rate
-    return None
 
 
 def _existing_path(path: str, kind: str, folder: bool = False) -> Path:
@@ -240,7 +194,8 @@ PROGRESS_LINE_INTERVAL_S = 5.0  # between two lines of progress in a log
 
 def timing_in(stored: Mapping) -> Timing | None:
     """Out of a file of keypoints: which frames of the views belong together, where that was given or found."""
-    return Timing.from_dict(stored["timing"]) if "timing" in stored else None
+    kept = stored.get("timing")
+    return None if kept is None else Timing(**kept | {name: tuple(kept[name]) for name in ("views", "native")})
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from simspine.vision.triangulation import triangulate
 from simspine.workflow.config import Config, check_config
 from simspine.workflow.config_recordings import HumanCapture, Trial
 from simspine.workflow.detect_stage import read_detection_folders
-from simspine.workflow.inputs import capture_of_config, check_clicks_of, check_report, open_copy_once, skin_markers_of
+from simspine.workflow.inputs import capture_of_config, check_clicks_of, open_copy_once
 from simspine.workflow.jobs import check_results
 from simspine.workflow.sessions import OtherSession, read_session
 
@@ -297,7 +297,7 @@ def examine_installation(config: Config | None) -> bool:
         (partial(_describe_video, subject, name, trial, config), f"{subject}/{name}: ")
         for subject, name, trial in _recorded_trials(config, captured=False)
     ]
-    checks += [(partial(_describe_body, config), "body: recipe "), (partial(check_report, config), "")]
+    checks.append((partial(_describe_body, config), "body: recipe "))
     checks += [(partial(check_results, Path(config.results)), "")]
     if config.capture is not None:
         good = _passes(partial(_examine_capture, config, config.capture, say), say) and good
@@ -384,9 +384,8 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
         return f"{len(capture.keypoints)} folders of keypoints, {len(cameras)} cameras{mocap}"
     if config.detection.detector == "import":
         raise InputError("detector 'import' reads `keypoints` folders, but the trial gives videos.")
-    clicks = skin_markers_of(trial)
-    if clicks is not None:
-        check_clicks_of(clicks, capture)
+    if trial.skin_markers is not None:
+        check_clicks_of(trial.skin_markers, capture)
     if config.detection.detector == "spinepose":
         check_weights(config.detection.network)
     videos = open_videos(capture.videos)

@@ -184,7 +184,6 @@ def _merge(context: Context, trial: str, table: str | None) -> None:
             "misfit_m": float(report.misfit),
             "clock_late_s": float(report.shift.seconds),
             "clock_late_sd_s": float(report.shift.deviation),
-            "clock_corrected": report.corrected,
             "filled": report.filled_points,
             "missing": report.missing_points,
         }
@@ -383,7 +382,7 @@ def _body_and_cameras_task(context: Context) -> StageTask:
     """One task for the subject: the trials share the body, and the cameras where they share a calibration."""
     root, subject, paths = context.paths.results / "export", context.subject, context.paths
     captures = {trial: context.capture(trial) for trial in context.filmed}
-    if len({(capture.calibration, capture.given.rig) for capture in captures.values()}) == 1:
+    if len({capture.calibration for capture in captures.values()}) == 1:
         named = {f"Calib_{subject}.toml": next(iter(captures.values()))}
     else:
         named = {f"Calib_{subject}_{trial}.toml": capture for trial, capture in captures.items()}
@@ -399,7 +398,7 @@ def _body_and_cameras_task(context: Context) -> StageTask:
         name=subject,
         inputs=(paths.model, *(capture.calibration for capture in cameras.values() if capture.calibration)),
         outputs=(model, *cameras),
-        settings={"rigs": [capture.given.rig for capture in cameras.values()]},
+        settings={},
         work=work,
         whole=True,
     )
