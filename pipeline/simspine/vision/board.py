@@ -1,7 +1,7 @@
 """Calibration boards (ChArUco boards and checkerboards): their corners in an image, and where a board is by these."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -57,12 +57,14 @@ class Board:
         """Inner corners: along a row, along a column."""
         return self.columns - 1, self.rows - 1
 
-    @property
+    @cached_property
     def corners(self) -> np.ndarray:
         """(corners, 3) m, row by row: x to the right, y down as printed, z into the board."""
         across, down = self.shape
         x, y = np.meshgrid(np.arange(1, across + 1), np.arange(1, down + 1))
-        return self.square * np.stack([x, y, 0 * x], -1).reshape(-1, 3).astype(float)
+        places = self.square * np.stack([x, y, 0 * x], -1).reshape(-1, 3).astype(float)
+        places.setflags(write=False)
+        return places
 
     @property
     def half_turn(self) -> bool:

@@ -319,6 +319,8 @@ def _step_taken(placed: PlacedBoards, step: np.ndarray, moves: np.ndarray) -> Pl
 
 
 def _camera_after_step(camera: Camera, step: np.ndarray) -> Camera:
+    if not step.any():
+        return camera
     turn = Rotation.from_rotvec(step[:3]).as_matrix()
     K = camera.K.copy()
     K[0, 0] *= np.exp(step[POSE_PARAMETERS] + step[POSE_PARAMETERS + 1] / 2)
