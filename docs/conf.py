@@ -27,7 +27,8 @@ include_patterns = [
     "benchmarks/*.md",
     "opensim_models/*.md",
 ]
-exclude_patterns = ["docs/_build"]
+# Only folders of pages are gone through: those of environments and results hold many thousand files.
+exclude_patterns = ["docs/_build", ".*", "results", "pipeline", "tests", "tools", "third_party", "containers"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 default_role = "code"
