@@ -34,6 +34,7 @@ myst_heading_anchors = 4
 default_role = "code"
 python_maximum_signature_line_length = 100
 autodoc_member_order = "bysource"
+autodoc_use_type_comments = False  # there are none; to look for them takes a twentieth of the time
 # Types in docstrings are words and shapes, so they must not become links to whatever has such a name.
 napoleon_google_docstring, napoleon_use_param, napoleon_use_rtype = False, False, False
 napoleon_custom_sections = [("Attributes", "params_style")]

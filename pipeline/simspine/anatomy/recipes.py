@@ -155,7 +155,9 @@ def build_body(
     marks = read_skin_table().of(skin)
     base = recipe.base.stat() if recipe.base.is_file() else None
     version = base and (base.st_mtime_ns, base.st_size, base.st_ino)
-    return _built_body(pickle.dumps((recipe, read_marker_set(marker_set), read_endplates(), marks, skin_height, version)))
+    return _built_body(
+        pickle.dumps((recipe, read_marker_set(marker_set), read_endplates(), marks, skin_height, version))
+    )
 
 
 @lru_cache(maxsize=8)
