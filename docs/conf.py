@@ -27,12 +27,14 @@ include_patterns = [
     "benchmarks/*.md",
     "opensim_models/*.md",
 ]
-exclude_patterns = ["docs/_build"]
+# Only folders of pages are gone through: those of environments and results hold many thousand files.
+exclude_patterns = ["docs/_build", ".*", "results", "pipeline", "tests", "tools", "third_party", "containers"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 default_role = "code"
 python_maximum_signature_line_length = 100
 autodoc_member_order = "bysource"
+autodoc_use_type_comments = False  # there are none; to look for them takes a twentieth of the time
 # Types in docstrings are words and shapes, so they must not become links to whatever has such a name.
 napoleon_google_docstring, napoleon_use_param, napoleon_use_rtype = False, False, False
 napoleon_custom_sections = [("Attributes", "params_style")]

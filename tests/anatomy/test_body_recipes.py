@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import yaml
@@ -54,6 +56,23 @@ def test_release_set_is_complete(release):
     weights = default_weights("coupled", "simspine-release")
     assert (weights["LShoulder"], weights["Spine_03"], weights["LClavicle"], weights["Nose"]) == (2.0, 0.5, 0.3, 0.1)
     assert len([n for n in release.marker_names if not n.endswith((VIRTUAL_SUFFIX, INFERRED_SUFFIX))]) == 33
+
+
+def test_a_body_is_made_once_until_something_of_it_changes(tmp_path):
+    """The recipe, its base model, and where markers on the skin are."""
+    entries = yaml.safe_load((models_folder() / "coupled.yaml").read_text()) | {"base": {"file": "mine.osim"}}
+    recipe, base = tmp_path / "mine.yaml", tmp_path / "mine.osim"
+    recipe.write_text(yaml.safe_dump(entries))
+    base.write_text((models_folder() / "paper.osim").read_text())
+    first = build_body(str(recipe), "centres")
+    assert build_body(str(recipe), "centres") is first
+    base.write_text(re.sub(r"<mass>[^<]*", "<mass>1.25", base.read_text()))
+    heavier = build_body(str(recipe), "centres")
+    assert "<mass>1.25</mass>" in heavier.osim
+    recipe.write_text(yaml.safe_dump(entries | {"name": "other"}))
+    assert build_body(str(recipe), "centres").name == "simspine_other_centres"
+    near, far = (build_body(str(recipe), "centres", ("T7_skin",), height) for height in (0.007, 0.02))
+    assert np.linalg.norm(at(far, "T7_skin")[1] - at(near, "T7_skin")[1]) == pytest.approx(0.013)
 
 
 def test_where_the_points_of_a_skeleton_are_taken_to_lie():

@@ -50,7 +50,7 @@ class TestCorners:
         """Independent noise of 0.1 px: errors over deviations, root mean square over cameras and quantities, are 1."""
         scores = []
         for seed in range(4):
-            cameras, places, views = scene(OTHER, lens, frames=44, seed=seed)
+            cameras, places, views = scene(OTHER, lens, seed=seed)
             found = calibrate_boards(views, len(places) - 1, lens)
             off = errors(found, cameras, places[-1])
             scores.append(np.array(off) / [found.position, found.rotation, found.focal])

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack, chdir
 
 import pytest
 
@@ -17,9 +18,16 @@ JOB = [sys.executable, "-m", "simspine", "job"]
 
 
 @pytest.fixture
-def served():
-    with job_server():
+def served(tmp_path_factory):
+    """The server, started in a folder of a stranger, whose modules are not imported."""
+    folder = tmp_path_factory.mktemp("stranger")
+    for module in ("yaml", "numpy", "simspine"):
+        (folder / f"{module}.py").write_text("open('trapped', 'w').write('x')")
+    with ExitStack() as server:
+        with chdir(folder):
+            server.enter_context(job_server())
         yield
+    assert not (folder / "trapped").exists()
 
 
 def of_job(*words, **more):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -298,3 +299,11 @@ def test_a_person_of_another_version_is_refused_by_the_file(copied):
         paths.scaling.write_text(json.dumps(scaling | {"person": person}))
         with pytest.raises(InputError, match="of another version; run `simspine scale` again"):
             read_sized_body(paths)
+
+
+def test_a_body_is_read_once_until_its_file_changes(copied):
+    paths = RunPaths(copied.results, "S01")
+    first = read_sized_body(paths).body
+    assert read_sized_body(paths).body is first
+    paths.model.write_text(re.sub(r"<mass>[^<]*", "<mass>1.25", first.osim))
+    assert "<mass>1.25</mass>" in read_sized_body(paths).body.osim

@@ -155,6 +155,15 @@ class Body(Unchanging):
         """The body in the text of an OpenSim model file. `where` names the source in error messages."""
         osim = _FOLDER_OF_MESH.sub(r"\1", osim)
         check_xml(osim, where)
+        return cls._of_checked_text(osim, where)
+
+    @classmethod
+    def of_model(cls, model, where: str) -> Self:
+        """The body of an `opensim.Model`; what OpenSim itself has written needs no check."""
+        return cls._of_checked_text(_FOLDER_OF_MESH.sub(r"\1", _opensim.opensim_model_xml(model)), where)
+
+    @classmethod
+    def _of_checked_text(cls, osim: str, where: str) -> Self:
         try:
             model = _opensim.load_opensim_model(osim)
             model.initSystem()

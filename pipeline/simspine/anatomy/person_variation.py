@@ -139,7 +139,7 @@ def vary_joint_places(
     for name, offset in (markers or {}).items():
         marker = model.getMarkerSet().get(name)
         marker.set_location(api.Vec3(*(marker.get_location().to_numpy() + offset).tolist()))
-    return Body.from_text(_opensim.opensim_model_xml(model), f"the body {body.name!r} of this person")
+    return Body.of_model(model, f"the body {body.name!r} of this person")
 
 
 def _is_zero(functions: Functions, f: int) -> bool:

@@ -5,8 +5,10 @@ A built body carries three kinds of markers, distinguished by their names (docs/
 """
 
 import math
+import pickle
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +152,18 @@ def build_body(
     centres are `skin_height` m above it. Raises `InputError` for names that do not exist.
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    fit = read_marker_set(marker_set)
+    marks = read_skin_table().of(skin)
+    base = recipe.base.stat() if recipe.base.is_file() else None
+    version = base and (base.st_mtime_ns, base.st_size, base.st_ino)
+    return _built_body(
+        pickle.dumps((recipe, read_marker_set(marker_set), read_endplates(), marks, skin_height, version))
+    )
+
+
+@lru_cache(maxsize=8)
+def _built_body(ingredients: bytes) -> Body:
+    """What `build_body` makes. ingredients: all that it depends on, pickled, so that equal ones are made once."""
+    recipe, fit, endplates, marks, skin_height, _ = pickle.loads(ingredients)
     model = opensim_base_model(recipe.base)
     for kind in recipe.remove:
         _removable_objects(model, kind).clearAndDestroy()
@@ -161,9 +174,9 @@ def build_body(
         _add_marker(model, name, _place_on_recipe(recipe, base_name(name), place))
     for name, place in recipe.virtual.items():
         _add_marker(model, name + VIRTUAL_SUFFIX, _place_on_recipe(recipe, name, place))
-    for level, vertebra in carried_vertebrae(recipe.partition, read_endplates()).items():
+    for level, vertebra in carried_vertebrae(recipe.partition, endplates).items():
         _add_marker(model, level + VIRTUAL_SUFFIX, Place(vertebra.body, vertebra.centroid))
-    for name, mark in read_skin_table().of(skin).items():
+    for name, mark in marks.items():
         _add_marker(model, name, _place_on_bone(recipe, mark, skin_height))
     return place_inferred(finished_body(model), recipe)
 
@@ -352,9 +365,9 @@ def _add_marker(model, name: str, place: Place) -> None:
     osim = _opensim.opensim_api()
     marker = osim.Marker(name, model.getBodySet().get(place.body), osim.Vec3(*place.offset))
     marker.set_fixed(True)
-    model.addMarker(marker)
+    model.updMarkerSet().adoptAndAppend(marker)  # `addMarker` goes through the whole model each time
 
 
 def finished_body(model) -> Body:
     model.finalizeConnections()
-    return Body.from_text(_opensim.opensim_model_xml(model), f"model {model.getName()!r}")
+    return Body.of_model(model, f"model {model.getName()!r}")

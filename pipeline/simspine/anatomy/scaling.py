@@ -164,7 +164,7 @@ def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, rec
     if not _opensim.scale_opensim_model(model, factors.by_body, mass):
         raise InputError(f"OpenSim could not scale body {body.name!r} with factors {factors.by_segment}.")
     _keep_skin_depth(model, factors.by_body)
-    scaled = Body.from_text(_opensim.opensim_model_xml(model), f"scaled model {body.name!r}")
+    scaled = Body.of_model(model, f"scaled model {body.name!r}")
     return place_inferred(scaled, recipe)
 
 

@@ -263,6 +263,12 @@ class Camera(Frozen):
                 f"[[fx, skew, cx], [0, fy, cy], [0, 0, 1]] in px.{looks}"
             )
 
+    def with_unchecked(self, **changes) -> Self:
+        """A copy with some fields changed to what is known to fit, as for derivatives: checks take most of the time."""
+        copy = object.__new__(type(self))
+        copy._set(**vars(self) | changes)
+        return copy
+
     @property
     def centre(self) -> np.ndarray:
         """Optical centre in the world, (3,) m."""

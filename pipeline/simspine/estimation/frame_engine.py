@@ -136,7 +136,7 @@ def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: in
     damping, newton, moved = INITIAL_DAMPING, True, True
     for _ in range(iterations):
         if moved:
-            accumulate_inertia(tree, at, frame.y, frame.w, np.int64(LOSS_SQUARE), frame.w, False, sums)
+            accumulate_inertia(tree, at, frame.y, frame.w, np.int64(LOSS_SQUARE), frame.w, np.bool_(False), sums)
             propagate_hessian(tree, columns, at, sums, g, H, C)
             for i in range(n):
                 g[i] += frame.ridge[i] * (z[i] - frame.target[i])

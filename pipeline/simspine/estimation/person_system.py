@@ -13,9 +13,11 @@ import numpy as np
 import scipy
 
 from simspine.anatomy.tree import Tree
+from simspine.estimation.banded import symmetric_from_upper
 from simspine.estimation.levenberg_marquardt import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, ChordStep, clipped_step
 from simspine.estimation.terms import LimitTerm, MarkerTerm
 
+FRAMES_PER_BATCH = 16  # whose blocks are made and factorised together; more do not fit into the processor's caches
 UNSEEN_FRAME_PRECISION = 1e-6  # rad⁻², m⁻²: where no marker is seen, the path is unknown
 
 
@@ -181,34 +183,35 @@ def factorise_person_system(
     damping: (frames,), shares by which a frame's own diagonal is raised. Raises `LinAlgError` if the whole is not
     positive definite, which Gauss and Newton's always is.
     """
-    frames = len(at.q)
-    blocks = _frame_blocks(system, at, np.arange(frames), damping=damping, newton=newton)
-    if newton:
-        bent = np.array([t for t in range(frames) if not _is_positive_definite(blocks.own[t])], int)
-        if bent.size:
-            positive = _frame_blocks(system, at, bent, damping=damping, newton=False)
-            for found, instead in zip(blocks, positive, strict=True):
-                found[bent] = instead
-    lower = np.linalg.cholesky(blocks.own)
-    half = solve_forward(lower, blocks.border)
-    reduced = _reduced_constants(system, at, half, blocks.shared)
+    frames, n = at.q.shape
+    k, m = at.constants.size, at.offsets.shape[1]
+    lower, half = np.empty((frames, n, n)), np.empty((frames, n, k + m))
+    shared = np.zeros((len(at.offsets), system.visible_count + m, system.visible_count + m))
+    for first in range(0, frames, FRAMES_PER_BATCH):
+        batch = slice(first, first + FRAMES_PER_BATCH)
+        which = np.arange(frames)[batch]
+        lower[batch], blocks = _factorised_blocks(system, at, which, damping=damping, newton=newton)
+        half[batch] = solve_forward(lower[batch], blocks.border)
+        for trial, block in zip(system.trial[batch], blocks.shared, strict=True):
+            shared[trial] += block
+    reduced = _reduced_constants(system, at, half, shared)
     return BorderedFactor(lower, half, corner=np.linalg.cholesky(reduced), trial=system.trial, at=at)
 
 
 def _reduced_constants(system: PersonSystem, at: Unknowns, half: np.ndarray, shared: np.ndarray) -> np.ndarray:
     """(k + offsets of all trials, the same): Schur's complement. half: as of `BorderedFactor`; shared: of
-    `_FrameBlocks`."""
+    `_FrameBlocks`, the sum over the frames of each trial."""
     n, k, m = at.q.shape[1], at.constants.size, at.offsets.shape[1]
     reduced = np.diag(np.concatenate([np.zeros(k), system.offset_precision.ravel()]))
     reduced[:k, :k] = system.constant_precision
     for posture in system.postures:
         reduced[:k, :k] += posture.frame_weight.sum() * posture.information[n:, n:]
+    ends = np.searchsorted(system.trial, np.arange(len(at.offsets) + 1))  # trials follow one another
     for i in range(len(at.offsets)):
-        own = system.trial == i
         offsets = np.arange(k + i * m, k + (i + 1) * m)
         seen, all_of_trial = np.r_[0 : system.visible_count, offsets], np.r_[0:k, offsets]
-        reduced[np.ix_(seen, seen)] += shared[own].sum(0)
-        rows = half[own].reshape(-1, k + m)
+        reduced[np.ix_(seen, seen)] += shared[i]
+        rows = half[ends[i] : ends[i + 1]].reshape(-1, k + m)
         reduced[np.ix_(all_of_trial, all_of_trial)] -= rows.T @ rows
     return reduced
 
@@ -223,15 +226,32 @@ class _FrameBlocks(NamedTuple):
     shared: np.ndarray
 
 
+def _factorised_blocks(
+    system: PersonSystem, at: Unknowns, which: np.ndarray, damping: np.ndarray, newton: bool
+) -> tuple[np.ndarray, _FrameBlocks]:
+    """Cholesky factors (frames, n, n) of some frames' own blocks, and the blocks; Newton's where that is possible."""
+    blocks = _frame_blocks(system, at, which, damping=damping, newton=newton)
+    try:
+        return np.linalg.cholesky(blocks.own), blocks
+    except np.linalg.LinAlgError:
+        if not newton:
+            raise
+    bent = np.array([not _is_positive_definite(own) for own in blocks.own])
+    positive = _frame_blocks(system, at, which[bent], damping=damping, newton=False)
+    for found, instead in zip(blocks, positive, strict=True):
+        found[bent] = instead
+    return np.linalg.cholesky(blocks.own), blocks
+
+
 def _frame_blocks(
     system: PersonSystem, at: Unknowns, which: np.ndarray, damping: np.ndarray, newton: bool
 ) -> _FrameBlocks:
     n, k, m = at.q.shape[1], at.constants.size, at.offsets.shape[1]
     seen = n + system.visible_count
-    markers = system.markers.of_window(which).information(system.columns(at)[which], newton)
-    own, border = np.ascontiguousarray(markers[:, :n, :n]), np.zeros((len(which), n, k + m))
-    border[:, :, : system.visible_count] = markers[:, :n, n:seen]
-    border[:, :, k:] = markers[:, :n, seen:]
+    upper = system.markers.of_window(which).upper_information(system.columns(at)[which], newton)[:, : seen + m]
+    own, border = symmetric_from_upper(upper[:, :n, :n]), np.zeros((len(which), n, k + m))
+    border[:, :, : system.visible_count] = upper[:, :n, n:seen]
+    border[:, :, k:] = upper[:, :n, seen:]
     for posture in system.postures:
         weight = posture.frame_weight[which, None, None]
         own += weight * posture.information[:n, :n]
@@ -239,7 +259,7 @@ def _frame_blocks(
     diagonal = np.arange(n)
     own[:, diagonal, diagonal] += system.limits.curvature(at.q[which]) + UNSEEN_FRAME_PRECISION
     own[:, diagonal, diagonal] *= 1 + damping[which, None]
-    return _FrameBlocks(own, border, markers[:, n:, n:])
+    return _FrameBlocks(own, border, symmetric_from_upper(upper[:, n:, n:]))
 
 
 def _is_positive_definite(matrix: np.ndarray) -> bool:
@@ -252,8 +272,10 @@ def _is_positive_definite(matrix: np.ndarray) -> bool:
 
 def solve_forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
     """L⁻¹ B of each frame: lower (frames, n, n), right (frames, n, k); NumPy would factorise L once more."""
-    dtrsm = scipy.linalg.blas.dtrsm
-    return np.array([dtrsm(1.0, L.T, B.T, side=1).T for L, B in zip(lower, right, strict=True)])
+    found = np.array(right, order="C")
+    for L, B in zip(lower, found, strict=True):
+        scipy.linalg.blas.dtrsm(1.0, L.T, B.T, side=1, overwrite_b=True)
+    return found
 
 
 MAX_PERSON_STEPS = 200  # 7 to 50 are taken, up to 120 with many outliers

@@ -137,6 +137,7 @@ def _most_probable(problem: "_BoardProblem", placed: PlacedBoards) -> PlacedBoar
         step, moves, size = _board_step(equations.system, problem.free, damping)
         ahead = _step_taken(placed, step.reshape(len(placed.cameras), -1), moves)
         if ahead is not None and problem.cost(ahead, noise) <= last:
+            ahead = replace(ahead, cameras=tuple(camera.with_() for camera in ahead.cameras))
             placed, equations, damping = ahead, None, max(damping / 10, 1e-9)
             if size < CONVERGED_SHARE:
                 break
@@ -308,7 +309,7 @@ def _variance_inflation(
 
 
 def _step_taken(placed: PlacedBoards, step: np.ndarray, moves: np.ndarray) -> PlacedBoards | None:
-    """After a step; None where a camera would not be one."""
+    """After a step; None where a camera would not be one. The cameras' numbers are not checked."""
     if not (np.isfinite(step).all() and np.isfinite(moves).all() and np.abs(step[:, POSE_PARAMETERS]).max() < 1):
         return None
     turn = Rotation.from_rotvec(moves[:, :3]).as_matrix()
@@ -317,10 +318,13 @@ def _step_taken(placed: PlacedBoards, step: np.ndarray, moves: np.ndarray) -> Pl
 
 
 def _camera_after_step(camera: Camera, step: np.ndarray) -> Camera:
+    if not step.any():
+        return camera
     turn = Rotation.from_rotvec(step[:3]).as_matrix()
     K = camera.K.copy()
     K[0, 0] *= np.exp(step[POSE_PARAMETERS] + step[POSE_PARAMETERS + 1] / 2)
     K[1, 1] *= np.exp(step[POSE_PARAMETERS] - step[POSE_PARAMETERS + 1] / 2)
     K[:2, 2] += step[POSE_PARAMETERS + 2 : POSE_PARAMETERS + 4]
     own = step[POSE_PARAMETERS + INTRINSIC_PARAMETERS :][: camera.distortion.size]
-    return camera.with_(K=K, distortion=camera.distortion + own, R=turn @ camera.R, t=turn @ camera.t + step[3:6])
+    R, t = turn @ camera.R, turn @ camera.t + step[3:6]
+    return camera.with_unchecked(K=K, distortion=camera.distortion + own, R=R, t=t)

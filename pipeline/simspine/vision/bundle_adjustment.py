@@ -11,7 +11,7 @@ the cost grows with the number of frames only. Three things are particular:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import radians
 from typing import NamedTuple
 
@@ -71,7 +71,7 @@ class CameraPrior:
 def changed_camera(camera: Camera, change: np.ndarray) -> Camera:
     """A camera after a change (in the order of `CAMERA_PARAMETER_NAMES`; those of the clock do not matter here).
 
-    It turns and moves along its own axes: right, down, forward.
+    It turns and moves along its own axes: right, down, forward. Its numbers are not checked (`Camera.with_`).
     """
     change = np.asarray(change, float)
     R = scipy.spatial.transform.Rotation.from_rotvec(change[:3]).as_matrix() @ camera.R
@@ -81,7 +81,7 @@ def changed_camera(camera: Camera, change: np.ndarray) -> Camera:
     K[:2, 2] += change[7:9]
     distortion = camera.distortion.copy()
     distortion[0] += change[9]
-    return replace(camera, K=K, distortion=distortion, R=R, t=-R @ centre)
+    return camera.with_unchecked(K=K, distortion=distortion, R=R, t=-R @ centre)
 
 
 ROBUST_TAIL_SD = 2.0  # standard deviations from which an observation's pull declines (Cauchy)
@@ -164,7 +164,7 @@ def adjust_bundle(
     slopes.residual[~there] = 0.0
     system = _bundle_equations(slopes, weights, _Limbs(seen.limb_pairs, xyz, lengths), damping=0.0)
     return Adjustment(
-        cameras=[changed_camera(camera, row) for camera, row in zip(cameras, change, strict=True)],
+        cameras=[changed_camera(camera, row).with_() for camera, row in zip(cameras, change, strict=True)],
         parameter_change=change,
         covariance=_camera_covariance(system, deviation),
         xyz=np.where(there.any(1)[..., None], xyz, np.nan),
@@ -200,7 +200,7 @@ def _linearised_view(
     camera: Camera, change: np.ndarray, xyz: np.ndarray, frame: np.ndarray, velocity: np.ndarray, deviation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where one camera shows the points (f, p, 2) after a change of it and of its clock; derivatives as above."""
-    moved = changed_camera(camera, change)
+    moved = changed_camera(camera, change).with_()
     late = change[GEOMETRY_PARAMETERS] + change[GEOMETRY_PARAMETERS + 1] * frame
     shown = project_one(moved, xyz) - late[:, None, None] * velocity
     by_camera = np.zeros((*shown.shape, len(CAMERA_PARAMETER_NAMES)))

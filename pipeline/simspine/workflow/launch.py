@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -220,7 +220,7 @@ def run_snakemake(words: Sequence[str]) -> int:
         if state is None or args.executor not in (None, "local") or args.software_deployment_method:
             return 0 if cli.args_to_api(args, parser) else 1
         _keep_state_in(state.absolute())
-        with job_server():
+        with nullcontext() if args.dryrun else job_server():
             return 0 if cli.args_to_api(args, parser) else 1
     except Exception as error:
         print_exception(error)

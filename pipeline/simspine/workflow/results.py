@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,20 @@ def read_sized_body(paths: RunPaths) -> SizedBody:
         person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
     except (KeyError, TypeError):
         raise InputError(f"{paths.scaling} is of another version; run `simspine scale` again.") from None
-    return SizedBody(Body.from_osim(paths.model), read_recipe(scaling["recipe"]), factors, person)
+    return SizedBody(_body_in_file(paths.model), read_recipe(scaling["recipe"]), factors, person)
+
+
+def _body_in_file(path: Path) -> Body:
+    """`Body.from_osim`; of an unchanged file made once."""
+    if not path.is_file():
+        return Body.from_osim(path)  # which says so
+    found = path.stat()
+    return _made_body(path, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@lru_cache(maxsize=2)
+def _made_body(path: Path, *_: int) -> Body:
+    return Body.from_osim(path)
 
 
 def save_result(path: Path, result: Result) -> None:

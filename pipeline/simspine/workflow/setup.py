@@ -399,12 +399,12 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
     return f"{len(videos)} videos, {first.frames} frames at {first.rate:g} Hz, {first.frames / first.rate:.1f} s{mocap}"
 
 
-WARMUP_RECIPES = ("articulated", "coupled", "paper")
-WARMUP_FRAMES, WARMUP_RATE_HZ = 30, 60.0
+WARMUP_RECIPES = ("articulated", "coupled")  # solved in single and in double precision; others need no other kernel
+WARMUP_FRAMES, WARMUP_RATE_HZ = 12, 60.0
 
 
 def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
-    """Triangulate and solve a person who stands still, with each recipe. Returns seconds.
+    """Triangulate and solve a person who stands still, so that each kernel is called. Returns seconds.
 
     Numba keeps compiled code in the package's folder, or in the user's cache where that may not be written
     (`NUMBA_CACHE_DIR` overrides), for this kind of processor.
