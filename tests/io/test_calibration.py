@@ -647,7 +647,13 @@ class TestPlausible:
         assert not recwarn
 
     @pytest.mark.parametrize(
-        ("factor", "reading"), [(10.0, "31.6 m"), (1 / 0.06, "52.7 m"), (1 / 0.0254, "3.16 m if in in")]
+        ("factor", "reading"),
+        [
+            (10.0, "3.16 m if in dm"),
+            (1 / 0.06, "52.7 m"),
+            (1 / 0.0254, "3.16 m if in in"),
+            (8 / 0.3048, "25.3 m if in ft"),
+        ],
     )
     def test_other_units_are_reported(self, tmp_path, factor, reading):
         with pytest.warns(UserWarning, match=rf"{reading}.*Lengths must be metres.*squares"):

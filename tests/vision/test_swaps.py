@@ -57,6 +57,17 @@ def test_swapped_legs_are_found_and_undone(rig, rng, views):
     assert np.median(error) < 1.02 * np.median(least)
 
 
+@pytest.mark.parametrize(("every", "limbs"), [(6, (*LEGS, "Shoulder", "Elbow", "Wrist")), (3, LEGS)])
+def test_sides_exchanged_most_of_the_time_are_no_noise(rig, rng, every, limbs):
+    """Narrow in the image, the exchange could pass as noise of all views, and the knees come to lie between both."""
+    cameras, truth = rig.ring(4, radius=9.0), rig.person(50)
+    frames = [k for k in range(50) if k % every]
+    wrong, swapped = injected(rig, rig.see(cameras, truth, noise=0.4, rng=rng), frames, [2], limbs)
+    markers, report = triangulate_with_report(wrong, cameras)
+    assert np.array_equal(report.swapped, swapped)
+    assert np.linalg.norm(markers.xyz - truth, axis=-1).max() < 0.03
+
+
 def test_three_of_four_views_swapped_for_a_moment(rig, rng):
     """The majority is wrong; the frames before and after are not."""
     cameras, truth = rig.ring(4), rig.person(60)

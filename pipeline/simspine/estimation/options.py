@@ -58,3 +58,10 @@ class ScalingOptions(Section):
     """Share of extreme frames left out of each segment's length."""
     anatomy: bool = True
     """Fit proportions, standing curve and the points' errors to all trials of a person together (articulated body)."""
+
+    @model_validator(mode="after")
+    def _factors_in_order(self) -> Self:
+        if self.min_factor >= self.max_factor:
+            found = f"min_factor is {self.min_factor:g}, max_factor {self.max_factor:g}"
+            raise ValueError(f"{found}; expected min_factor below max_factor")
+        return self

@@ -30,7 +30,7 @@ _LEAST_CAMERA_DISTANCE_M = 1e-3  # between two cameras of which one was calibrat
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
 _LEAST_FOCAL_WIDTHS = 0.03  # of the longer image side: no lens has a shorter focal length, nor the inverse a longer
 _TURNED_CENTRE_SHARE = 0.1  # of the longer image side: a principal point nearer to the middle is of that image
-_FOREIGN_UNITS = {"cm": 0.01, "mm": 0.001, "in": 0.0254}
+_FOREIGN_UNITS = {"dm": 0.1, "ft": 0.3048, "in": 0.0254, "cm": 0.01, "mm": 0.001}
 _READABLE_FORMATS = (
     "Calibrations are read of Pose2Sim, Anipose, FreeMoCap and Caliscope (.toml), OpenCap (.pickle), EasyMocap "
     "(intri.yml with extri.yml beside it), Qualisys (.qca.txt) and Vicon (.xcp), and JSON rigs; export or convert it "

@@ -155,6 +155,11 @@ _ANGLE_NAME = re.compile(
     r"flex|ext|bend|rot|tilt|list|angle|add|abd|ele?v|tract|dev|pro|sup|inver|beta|lat_|yaw|pitch|roll|_r\d|_o[xyz]$",
     re.IGNORECASE,
 )
+# Words of coordinates that no muscle, sensor or plate has in its name.
+_PLAIN_ANGLE_NAME = re.compile(
+    r"flexion|flex_?ext|tilt|list|rot|angle|bend|adduction|abduction|elev|deviation|pitch|roll|yaw|_o[xyz]$",
+    re.IGNORECASE,
+)
 _COUPLED_KNEE_NAME = re.compile(r"^knee_angle_[rl]_beta$")
 _NO_ANGLES_TITLE = re.compile(
     r"inverse ?dynamics.*|.*(generalized ?|joint ?reaction ?|^model ?|^)forces?|.*(activation|excitation|control)s"
@@ -221,6 +226,9 @@ def read_mot(
     known, foreign = rotational or {}, _NO_ANGLES_TITLE.fullmatch(table.title)
     turning = np.array([known.get(name, not foreign and is_rotational(name)) for name in table.names], bool)
     others = [name for name in table.names if name not in known and (foreign or _NO_ANGLE_NAME.search(name))]
+    if others and not any(_PLAIN_ANGLE_NAME.search(name) for name in table.names if name not in others):
+        others = [name for name in table.names if name not in known]  # muscles beside reserves, plates beside sensors
+        turning &= np.isin(table.names, list(known))
     if others:
         text_tables.warn_left_out(
             f"{path}: {text_tables.list_names(others, 3)} are no coordinates, by their names or the file's title; kept "

@@ -23,6 +23,8 @@ SWAP_GROUPS = {
 }
 _MIN_SWAP_GAIN = 1.0  # observations that must come right before a view counts as swapped …
 _MAX_SWAP_MISFIT_RATIO = 0.5  # … and the share of its misfit that may remain
+_LASTING_MISFIT_RATIO = 0.25  # of the squared misfit: a smaller rest means that views are exchanged most of the time
+_SAMPLED_FRAMES = 60  # of a trial, in which this is looked for
 _LABELLING_WINDOW_S = 1.0  # s over which the choice between a labelling and its complement is made
 
 
@@ -70,12 +72,12 @@ def find_swaps(
     rays: of the whole trial. xyz: (3, frames, points) m as found without exchanging. sides: (2, pairs) point indices.
     suspect: (frames,) bool, where views disagree; the others are left alone. limit: (points,) px.
     """
-    frames, points = xyz.shape[1:]
+    frames = xyz.shape[1]
     swapped = np.zeros((frames, len(rays.R)), bool)
     where = np.flatnonzero(suspect)
     if not len(where):
         return swapped
-    labels, gain, proposed = _label_views(rays, where, sides, limit=limit, points=points)
+    labels, gain, proposed = _label_views(rays, where, sides, limit=limit)
     clear = np.abs(gain) > 0  # (views, suspects): the view has an opinion
     vote = np.zeros(frames)
     vote[where] = (clear * np.where(labels, -1.0, 1.0)).sum(0)
@@ -86,6 +88,21 @@ def find_swaps(
     complement = _against_the_run(group, vote, rate)[where]
     swapped[where] = (clear & (labels ^ complement)).T
     return swapped
+
+
+def limit_without_swaps(rays: Rays, sides: np.ndarray, limit: np.ndarray, frames: int, least: float) -> np.ndarray:
+    """The limits (points,) px of a group, had no view exchanged its sides; lower where one does most of the time.
+
+    An exchange that lasts looks like noise, so that the limits grow with it until they admit it.
+    """
+    sample = np.unique(np.linspace(0, frames - 1, _SAMPLED_FRAMES).astype(int))
+    widest = np.full_like(limit, limit[sides].max())
+    best = _best_labelling(rays, sample, sides, widest, least_apart_px=0.0)
+    told = np.isfinite(best.lowest) & (best.unswapped > 0)
+    if not told.any():
+        return limit
+    share = float(np.median(best.lowest[told] / best.unswapped[told]))
+    return np.minimum(limit, np.maximum(widest * np.sqrt(share), least)) if share < _LASTING_MISFIT_RATIO else limit
 
 
 @dataclass
@@ -112,25 +129,33 @@ class _Labelling:
 
 
 def _label_views(
-    rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray, points: int
+    rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The labelling of the views (views, m) that fits best, how clearly (views, m), and its points (3, m, 2, pairs)."""
-    shape = (len(frames), *sides.shape)
+    best = _best_labelling(rays, frames, sides, limit)
+    gain = np.where(np.abs(best.gain) >= _MIN_SWAP_GAIN, best.gain, 0.0)
+    worthwhile = best.unswapped - best.lowest >= _MIN_SWAP_GAIN
+    return best.labels & worthwhile & (gain != 0), gain, best.places
+
+
+def _best_labelling(
+    rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray, least_apart_px: float | None = None
+) -> _Labelling:
+    """The best labelling in some frames of the trial; without `least_apart_px` sides must be apart by their limit."""
+    shape, points = (len(frames), *sides.shape), len(limit)
     tolerance = np.broadcast_to(limit[sides], shape).reshape(-1)
     keep, swap = (
         rays.of_points((frames[:, None, None] * points + columns).reshape(-1)) for columns in (sides, sides[::-1])
     )
     # A side alone, or two sides no further apart than the noise, say nothing about which is which.
     apart = np.einsum("vijn,vjn->vin", keep.lens_derivative, keep.normal - swap.normal)
-    both = keep.seen & swap.seen & (np.sqrt((apart**2).sum(1)) > tolerance)
+    least = tolerance if least_apart_px is None else least_apart_px
+    both = keep.seen & swap.seen & (np.sqrt((apart**2).sum(1)) > least)
     versions = replace(keep, weight=keep.weight * both), replace(swap, weight=swap.weight * both)
-    best = _best_labelling(*versions, tolerance=tolerance, shape=shape)
-    gain = np.where(np.abs(best.gain) >= _MIN_SWAP_GAIN, best.gain, 0.0)
-    worthwhile = best.unswapped - best.lowest >= _MIN_SWAP_GAIN
-    return best.labels & worthwhile & (gain != 0), gain, best.places
+    return _labelling_of_pairs(*versions, tolerance=tolerance, shape=shape)
 
 
-def _best_labelling(keep: Rays, swap: Rays, tolerance: np.ndarray, shape: tuple[int, ...]) -> _Labelling:
+def _labelling_of_pairs(keep: Rays, swap: Rays, tolerance: np.ndarray, shape: tuple[int, ...]) -> _Labelling:
     """Of what pairs of views propose. All views do; beyond `SEED_RANKS`, those that see most of the group."""
     directions, centre, both = (ray_directions(keep), ray_directions(swap)), camera_centres(keep), keep.seen
     views, m = len(keep.R), shape[0]

@@ -25,7 +25,7 @@ from simspine.vision.rays import (
     refine_points,
     variance_inflation,
 )
-from simspine.vision.side_swaps import exchange_sides, find_swaps, limb_groups
+from simspine.vision.side_swaps import exchange_sides, find_swaps, limb_groups, limit_without_swaps
 
 # What the triangulation used, how well it fits, and why points are missing.
 
@@ -115,6 +115,7 @@ _POINTS_PER_BATCH = 40_000  # observations solved at a time: what fits into a pr
 _HUBER_NOISE_FACTOR = 2.15  # × noise: nine in ten clean observations keep their full weight (χ², 2 degrees of freedom)
 _LIMIT_NOISE_FACTOR = 4.5  # × noise: one clean observation in 25,000 lies beyond
 _MIN_LIMIT_PX = 3.0  # px; below this a disagreement is not worth losing a view
+_LASTING_SWAP_SHARE = 0.25  # of the frames
 _IMAGE_SHARE = 0.03  # of the longer image side: a detection further off than this is of something else
 
 
@@ -204,6 +205,9 @@ def triangulate_with_report(
             confidence = _usable_confidence(keypoints, chosen.min_confidence)
             del rays  # of a long trial each of these takes hundreds of megabytes
             rays = rays_of_pixels(cameras, keypoints.xy, _relative_confidence(confidence))
+            if swapped.any(2).mean(0).max() > _LASTING_SWAP_SHARE:  # the limits have grown with it
+                fit = _solve_in_batches(rays, np.broadcast_to(limits.huber, grid), np.broadcast_to(limits.limit, grid))
+                limits = _tuned_limits(rays, fit, grid, cap=cap, huber_px=chosen.huber_px)
 
     expected = _expected_positions(rays, fit, grid, keypoints.rate)
     del fit
@@ -320,15 +324,16 @@ def _summed_squares(rays: Rays, fit: RefinedPoints) -> np.ndarray:
 def _swapped_observations(keypoints: Keypoints, rays: Rays, fit: RefinedPoints, limit: np.ndarray) -> np.ndarray:
     """Observations with left and right exchanged: (frames, views, points) bool."""
     frames, views, points = keypoints.confidence.shape
-    disagree = (rays.seen & (fit.error > np.tile(limit, frames))).any(0).reshape(frames, points)
     xyz = fit.xyz.reshape(3, frames, points)
     detected = ~keypoints.of_origin(Origin.INFERRED)
     swapped = np.zeros((frames, views, points), bool)
     for sides in limb_groups(keypoints.names).values():
         witnesses = sides[:, detected[sides].all(0)]  # inferred points follow the others, they have nothing to say
         if witnesses.size:
+            lower = limit_without_swaps(rays, witnesses, limit=limit, frames=frames, least=_MIN_LIMIT_PX)
+            disagree = (rays.seen & (fit.error > np.tile(lower, frames))).any(0).reshape(frames, points)
             suspect = np.any(disagree[:, witnesses], axis=(1, 2))
-            found = find_swaps(rays, xyz, witnesses, suspect=suspect, limit=limit, rate=keypoints.rate)
+            found = find_swaps(rays, xyz, witnesses, suspect=suspect, limit=lower, rate=keypoints.rate)
             swapped[:, :, sides.ravel()] = found[..., None]
     return swapped
 
