@@ -1,8 +1,8 @@
 """Settings of the estimator: how markers become joint angles, the body, and its size."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simspine.core.settings import Section
 
