@@ -225,11 +225,11 @@ class _PersonUnknowns:
     others: tuple[str, ...]
     standing_prior: Prior
 
-    @property
+    @cached_property
     def curve_names(self) -> tuple[str, ...]:
         return curve_names(self.levels)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         places = self.places
         return (

@@ -365,7 +365,7 @@ def _tree_with_offset(tree: Tree, group: MarkerShares, kind: int) -> Tree:
         "child": bodies,
         "to_joint": np.tile(np.eye(3, 4), (count, 1, 1)),
         "from_joint": np.tile(np.eye(3, 4), (count, 1, 1)),
-        "axes": np.pad(shares[:, None, None] * np.eye(3), ((0, 0), (3, 0), (0, 0))),
+        "axes": np.concatenate([np.zeros((count, 3, 3)), shares[:, None, None] * np.eye(3)], 1),
         "function": _after_rotations(np.full((count, 3), itself)),
         "argument": _after_rotations(np.tile(coordinates, (count, 1))),
         "slot": _after_rotations(own_slots),
@@ -388,4 +388,4 @@ def _tree_with_offset(tree: Tree, group: MarkerShares, kind: int) -> Tree:
 
 def _after_rotations(values: np.ndarray) -> np.ndarray:
     """(joints, 6) of a joint's axes: three rotations without any, then `values` (joints, 3)."""
-    return np.pad(values, ((0, 0), (3, 0)), constant_values=-1)
+    return np.hstack([np.full((len(values), 3), -1), values])
