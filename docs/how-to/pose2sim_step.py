@@ -3,6 +3,7 @@
 Pose2Sim detects and triangulates as it always does. Then the spine is added to its folder kinematics/.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +17,9 @@ STEPS = ("calibration", "poseEstimation", "synchronization", "personAssociation"
 
 def run(project: Path, steps: Sequence[str] = STEPS) -> list[Path]:
     """The steps of Pose2Sim, then the spine; returns the files that were added."""
-    for step in steps:
-        getattr(Pose2Sim, step)(str(project))
+    with contextlib.chdir(project):  # where its calibration looks for the project
+        for step in steps:
+            getattr(Pose2Sim, step)()
     return list(add_spine(read_session(project)).files)
 
 

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from session_person import FRAMES, LEVELS, RATE, add, check_markers, check_near, native, person, read_wide
 from small_project import ring
 
+from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Keypoints, Markers
@@ -246,6 +247,25 @@ def test_the_spine_as_a_step_of_a_pose2sim_project(tmp_path):
         apart = own.xyz[:, own.index(name)] - triangulated.xyz[:, triangulated.index(name)]
         assert np.linalg.norm(apart, axis=1).max() < 0.005
     np.testing.assert_allclose(cells.to_numpy().reshape(FRAMES, -1, 3), own.xyz, atol=1e-6)
+
+
+def test_the_steps_of_pose2sim_run_in_its_project_from_anywhere(tmp_path):
+    """Its calibration looks for the project where it is called. After this step alone there is nothing to add to."""
+    pytest.importorskip("Pose2Sim.calibration")
+    import Pose2Sim
+
+    demo = Path(Pose2Sim.__file__).parent / "Demo_SinglePerson"
+    project = tmp_path / "Session"
+    (project / "calibration").mkdir(parents=True)
+    for name in ("Config.toml", "calibration/Calib.qca.txt"):
+        (project / name).write_bytes((demo / name).read_bytes())
+    example = runpy.run_path(str(Path(__file__).parents[2] / "docs/how-to/pose2sim_step.py"))
+    here = Path.cwd()
+    with pytest.raises(InputError):
+        example["run"](project, ["calibration"])
+    assert Path.cwd() == here
+    cameras = read_calibration(project / "calibration/Calib_qualisys.toml")
+    assert [camera.name for camera in cameras] == ["cam01", "cam02", "cam03", "cam04"]
 
 
 def test_sports2d(tmp_path):

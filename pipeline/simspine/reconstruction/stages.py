@@ -255,9 +255,12 @@ def scale_person(
         )
     except InputError as error:
         found = [finding for own in trials.values() for finding in own["findings"]]
-        said = dict.fromkeys(finding.message for finding in found if finding.severity is not Severity.INFO)
-        doubts = " ".join(list(said)[:MAX_DOUBTS_SHOWN])
-        raise InputError(f"{error}\nNoticed before: {doubts}" if doubts else str(error)) from None
+        causes, doubts = (
+            " ".join(list(dict.fromkeys(one.message for one in found if one.severity is severity))[:MAX_DOUBTS_SHOWN])
+            for severity in (Severity.ERROR, Severity.WARNING)
+        )
+        noticed = f"\nNoticed before: {doubts}" if doubts else ""
+        raise InputError(f"{causes}\nThen: {error}{noticed}" if causes else f"{error}{noticed}") from None
     return {trial: {"sized": sized, "factors": factors} for trial in trials}
 
 
