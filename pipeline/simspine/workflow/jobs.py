@@ -140,7 +140,8 @@ def check_subjects(config: Config, subjects: Iterable[str]) -> None:
             given = (trial.markers, trial.mocap, trial.calibration, *(trial.videos or ()), *(trial.keypoints or ()))
             others += [Path(path) for path in given if path is not None and Path(path).resolve().parent in places]
         if others:
-            raise InputError(f"{others[0]} is not of simspine, and a run would replace it. Change `results`.")
+            text = f"{others[0]} is not of simspine, and a run would replace it."
+            raise InputError(f"{text} Move it, or change `results`.")
 
 
 def check_results(config: Config) -> None:
