@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -302,3 +303,18 @@ def test_spines_are_proposed_for_large_people_whose_trunk_is_in_sight(tmp_path):
     done = CliRunner().invoke(main, [*call, "--least-height", "0.95"])
     assert done.exit_code == 2
     assert "nobody is 0.95 of the image's height" in done.output
+
+
+def test_images_of_the_recording_are_not_replaced(drawn, tmp_path):
+    """They are called as the labelled images are, which are encoded anew."""
+    folder = tmp_path / "walk"
+    shutil.copytree(drawn[0], folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    (tmp_path / "link").symlink_to(folder)
+    for place in (folder, tmp_path / "link", folder / ".." / "walk"):
+        words = ["annotations", "export", str(folder), "--format", "coco", "--file", str(tmp_path / "labels.json")]
+        done = CliRunner().invoke(main, [*words, "--all", "--images", str(place)])
+        assert done.exit_code == 2, done.output
+        assert "is an image of the recording, and would be replaced" in done.stderr
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "labels.json").exists()

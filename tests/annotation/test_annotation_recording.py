@@ -182,3 +182,12 @@ def test_decisions_of_another_film_of_the_same_name_are_refused(tmp_path):
     head = {key: value for key, value in json.loads(head).items() if key != "images"}  # as earlier versions wrote it
     (tmp_path / "out/anna.jsonl").write_text("\n".join([json.dumps(head), *edits, ""]))
     assert labels_of(first, "anna").decided.sum() == 1
+
+
+def test_a_video_that_breaks_off_is_refused(tmp_path):
+    """Its head announces frames that are not there."""
+    path = write_video(tmp_path / "a.avi", frames=40)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        open_target(Target(str(tmp_path)))

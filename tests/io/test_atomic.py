@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -212,3 +213,34 @@ def test_a_target_without_a_name_is_refused(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=r"a name for the f.* to write is missing"), kind(""):
             pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_behind_a_link_or_a_way_back_is_replaced_where_it_is(tmp_path):
+    """`points/..` leads nowhere while the old folder is away."""
+    target, link = tmp_path / "points", tmp_path / "link"
+    target.mkdir()
+    link.symlink_to(target)
+    for number, place in enumerate((link, target / ".." / "points")):
+        with atomic_folder(place, OURS) as folder:
+            (folder / f"frame_{number}.json").write_text("{}")
+        assert [path.name for path in target.iterdir()] == [f"frame_{number}.json"]
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "points"]
+
+
+def test_an_old_folder_comes_back_where_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    target = tmp_path / "points"
+    target.mkdir()
+    (target / "frame_7.json").write_text("old")
+    rename = Path.rename
+
+    def refused(path, new):
+        if path.suffix == ".tmp":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return rename(path, new)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(OSError, match=f"'{target}'"), atomic_folder(target, OURS) as folder:
+        (folder / "frame_0.json").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["points"]
+    assert [path.read_text() for path in target.iterdir()] == ["old"]

@@ -233,3 +233,28 @@ def test_texts_that_name_other_videos_are_refused(tmp_path, text):
     (tmp_path / "list.mp4").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(InputError, match=r"list\.mp4 cannot be opened as a video: it is a text file"):
         open_video(tmp_path / "list.mp4")
+
+
+def announcing(path, frames):
+    """The AVI file with another number of frames in its head, and without its index."""
+    content = bytearray(path.read_bytes())
+    for name, place in ((b"avih", 16), (b"strh", 32)):
+        struct.pack_into("<I", content, content.index(name) + 8 + place, frames)
+    path.write_bytes(content.replace(b"idx1", b"JUNK"))
+    return path
+
+
+def test_more_frames_than_bytes_are_refused(tmp_path):
+    """Arrays of so many frames would fill the memory."""
+    path = write_video(tmp_path / "a.avi", frames=3)
+    with pytest.raises(InputError, match=r"announces 20000000 frames in \d+ bytes"):
+        open_video(announcing(path, 20_000_000))
+    assert open_video(announcing(path, 3)).frames == 3
+
+
+@pytest.mark.parametrize("rate", [1e12, 1e6])
+def test_resampling_that_makes_too_many_frames_is_refused(tmp_path, rate):
+    video = open_video(write_video(tmp_path / "a.mp4", 24, 25))
+    with pytest.raises(InputError, match=r"24 frames in 0\.92 s, too few for 1e\+\d+ frames/s"):
+        frames_at_rate([video], rate)
+    assert len(frames_at_rate([video], 10_000.0)[0]) == 9201

@@ -36,6 +36,7 @@ def test_a_file_says_what_differs_from_a_preset(tmp_path):
     ("training: {epoch: 3}", "  - unknown key 'epoch' in training. Did you mean 'epochs'"),
     ("test: [S1]", "S1 cannot be trained on and tested on"),
     ("source: {every: 50, context: 7}", "does not divide"), ("network: {dropout: 1}", "dropout: Input should be less"),
+    ("train: {}", "train: Input should be"), ("test: {a: 1}", "test: Input should be"),
     ("training: {epochs: true}", r"training.epochs: Input should be a whole number \(found true\)."),
 ])  # fmt: skip
 def test_faults_are_named_with_the_file(tmp_path, text, said):
@@ -54,3 +55,11 @@ def test_unknown_presets_list_those_there_are():
 def test_options_are_plain_for_checkpoints():
     found = lifting_options("cpu")
     assert LiftingOptions.model_validate(found.model_dump(mode="json")) == found
+
+
+def test_a_key_of_what_is_no_section_is_refused(tmp_path):
+    file = tmp_path / "lifting.yaml"
+    file.write_text("training: []")
+    assert lifting_options(file, **{"training.epochs": 3}).training.epochs == 3  # nothing is left of the list
+    with pytest.raises(InputError, match="training: "):
+        lifting_options(file)

@@ -11,6 +11,7 @@ from simspine.anatomy.recipes import read_recipe
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.workflow import jobs, stages, up_to_date
+from simspine.workflow.config import check_config
 from simspine.workflow.jobs import (
     all_jobs,
     check_results,
@@ -18,6 +19,7 @@ from simspine.workflow.jobs import (
     mark_of,
     marks_of,
     run_job,
+    run_stage,
     stage_states,
     status_lines,
     steps_of_trial,
@@ -110,17 +112,48 @@ def test_a_job_is_marked_if_it_and_all_before_it_are_done(copied, spoil, left):
 
 @pytest.mark.parametrize("name", ["config.yaml", "report.html", "logs/app.log"])
 def test_files_of_others_are_not_replaced(tmp_path, name):
-    path = tmp_path / name
+    path, config = tmp_path / name, of_markers(tmp_path, tmp_path / "walk.trc")
     path.parent.mkdir(exist_ok=True)
     path.write_text("mine: 1\n")
     with pytest.raises(InputError, match=f"{path.name} is not of simspine, and a run would replace it"):
-        check_results(tmp_path)
+        check_results(config)
     for made in (tmp_path / "S01/manifests", tmp_path / "manifests", tmp_path / ".lock"):
         made.mkdir(parents=True)
-        check_results(tmp_path)
+        check_results(config)
         made.rmdir()
     (tmp_path / "config.yaml").write_text("name: a\nresults: b\n")  # of a run that was killed soon
-    check_results(tmp_path)
+    check_results(config)
+
+
+def of_markers(results, file):
+    trials = {"walk": {"markers": str(file)}}
+    return check_config({"name": "a", "results": str(results), "subjects": {"S01": {"trials": trials}}})
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_recording_in_the_folder_of_results_is_not_replaced(tmp_path, made):
+    """The stage merge writes S01/markers/walk.trc."""
+    file = tmp_path / "S01/markers/walk.trc"
+    file.parent.mkdir(parents=True)
+    file.write_text("a measurement\n")
+    config = of_markers(tmp_path, file)
+    if made:  # results of simspine are there already
+        (tmp_path / "S01/manifests").mkdir()
+    for command in (lambda: check_results(config), lambda: run_stage("merge", config, "S01", None)):
+        with pytest.raises(InputError, match=f"{file} is not of simspine, and a run would replace it"):
+            command()
+    assert file.read_text() == "a measurement\n"
+
+
+@pytest.mark.parametrize("name", ["kinematics/walk.mot", "model/S01.osim", "quality/walk.json"])
+def test_a_persons_files_of_other_programs_are_not_replaced(tmp_path, name):
+    path = tmp_path / "S01" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("a week of work\n")
+    with pytest.raises(InputError, match=f"{path.name} is not of simspine, and a run would replace it"):
+        run_stage("merge", of_markers(tmp_path, tmp_path / "walk.trc"), None, None)
+    (tmp_path / "S01/manifests").mkdir()
+    check_results(of_markers(tmp_path, tmp_path / "walk.trc"))
 
 
 def test_no_mark_is_taken_for_a_result(copied):

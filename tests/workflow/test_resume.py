@@ -12,6 +12,7 @@ import yaml
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.estimation import solve_trial
+from simspine.estimation.person import CURVE_ARRAYS
 from simspine.workflow.jobs import stage_states
 from simspine.workflow.reporting import write_report_of
 from simspine.workflow.results import read_sized_body
@@ -307,3 +308,21 @@ def test_a_body_is_read_once_until_its_file_changes(copied):
     assert read_sized_body(paths).body is first
     paths.model.write_text(re.sub(r"<mass>[^<]*", "<mass>1.25", first.osim))
     assert "<mass>1.25</mass>" in read_sized_body(paths).body.osim
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: None,
+        lambda found: 5,
+        lambda found: found | {"factors": [{"factor": "x", "bodies": ["pelvis"]}]},
+        lambda found: found | {"factors": {"pelvis": 1}},
+        lambda found: found | {"person": {name: [["a text"]] for name in CURVE_ARRAYS}},
+        lambda found: found | {"person": {name: [None, [1.0]] for name in CURVE_ARRAYS}},
+    ],
+)
+def test_damaged_figures_of_a_body_are_refused_by_the_file(copied, change):
+    paths = RunPaths(copied.results, "S01")
+    paths.scaling.write_text(json.dumps(change(json.loads(paths.scaling.read_text()))))
+    with pytest.raises(InputError, match=r"scaling\.json is damaged"):
+        read_sized_body(paths)

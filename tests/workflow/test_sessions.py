@@ -38,6 +38,7 @@ from simspine.io.calibration import write_calibration
 from simspine.io.keypoint_json import write_keypoints
 from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
+from simspine.vision.person_frame import vertical_of_world
 from simspine.workflow.config import read_config
 from simspine.workflow.session_files import _pose2sim_rate, size_of_person
 from simspine.workflow.sessions import grouped_messages, read_session
@@ -567,3 +568,51 @@ def test_ids_of_people_that_are_no_numbers_of_their_own(tmp_path, ids):
     (tmp_path / "keypoints3d/000000.json").write_text(json.dumps(people))
     with pytest.raises(InputError, match="an id is no whole number of one person alone"):
         read_session(tmp_path, rate=RATE)
+
+
+def freemocap(folder):
+    names, xyz = native("blazepose33", person("blazepose33")[0])
+    write_wide(folder / "output_data/mediapipe_body_3d_xyz.csv", names, 1000 * xyz)
+
+
+@pytest.mark.parametrize("fault", ["there", "name"])
+def test_init_of_a_session_writes_over_nothing_and_leaves_nothing(tmp_path, fault):
+    freemocap(tmp_path / "take")
+    file = tmp_path / "mine_markers/take.trc"
+    if fault == "there":
+        file.parent.mkdir()
+        file.write_text("of somebody")
+    name = "mine" if fault == "there" else "no/name"
+    words = ["init", str(tmp_path / "take"), "--rate", "50", "--name", name, "--out", str(tmp_path / "mine.yaml")]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert ("exists already, and would be written over" if fault == "there" else "name: ") in done.stderr
+    assert not (tmp_path / "mine.yaml").exists()
+    assert [path.read_text() for path in tmp_path.glob("*_markers/*")] == (["of somebody"] if fault == "there" else [])
+
+
+def test_trials_whose_names_become_one_are_refused(tmp_path):
+    xyz = markers_in_frame(person("plugin_gait")[0], "y_up")
+    for name in ("walk 1", "walk_1"):
+        write_trc(tmp_path / f"MarkerData/{name}.trc", xyz)
+    done = CliRunner().invoke(main, ["init", str(tmp_path), "--out", str(tmp_path / "c.yaml")])
+    assert done.exit_code == 2
+    assert "two trials of S01 would be 'walk_1', the second is 'walk_1'" in done.stderr
+    assert not (tmp_path / "c.yaml").exists()
+
+
+def test_trials_whose_spine_would_be_one_file_are_refused(tmp_path):
+    xyz = markers_in_frame(person("plugin_gait")[0], "y_up")
+    for place in ("s1/a", "s2/a"):
+        write_trc(tmp_path / f"MarkerData/{place}/walk.trc", xyz)
+    before = sorted(tmp_path.rglob("*"))
+    done = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "the spine of two trials would be one file" in done.stderr
+    assert "walk_spine.mot" in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_person_in_a_single_place_is_refused():
+    with pytest.raises(InputError, match="never seen apart from each other"):
+        vertical_of_world(load_skeleton("simspine37").names, np.ones((FRAMES, 37, 3)), ())

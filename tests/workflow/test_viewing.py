@@ -94,6 +94,16 @@ def test_overlay_without_videos_is_drawn_on_a_plain_ground(finished, tmp_path):
     assert run("overlay", "--config", finished.file, "--camera", "cam9", "--out", out).exit_code == 2
 
 
+def test_overlay_of_a_trial_that_no_camera_saw_is_refused(copied, tmp_path):
+    copied.change(subjects={"S01": {"trials": {"bow": {"markers": str(copied.results / "S01/markers/bow.trc")}}}})
+    for place in ("keypoints", "points"):
+        shutil.rmtree(copied.results / "S01" / place)
+    done = run("overlay", "--config", copied.file, "--out", tmp_path / "overlay.mp4", "--quiet")
+    assert done.exit_code == 2, done.output
+    assert "bow was seen by no camera" in done.stderr
+    assert list(tmp_path.glob("*.mp4")) == []
+
+
 def test_overlay_shows_the_points_where_no_body_was_fitted(copied, tmp_path):
     """As after a refusal of scale. Every point seen is on its image, in the colour of its side."""
     from simspine.io.video import open_video

@@ -20,6 +20,7 @@ from simspine.io.coco import (
     to_spinetrack,
     write_coco_labels,
 )
+from simspine.io.image_streams import Stills
 from simspine.io.keypoint_json import write_people_json
 
 SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
@@ -137,7 +138,13 @@ def write_annotation_file(
 
 
 def write_images(folder: Path, recording: RecordedViews, images: LabelledImages) -> int:
-    """The labelled images as JPEG under their names in `folder`; returns how many."""
+    """The labelled images as JPEG under their names in `folder`; returns how many.
+
+    Raises `InputError` before any is written where one would replace an image of the recording.
+    """
+    own = {file.resolve() for one in recording.sources if isinstance(one, Stills) for file in one.files}
+    if replaced := [folder / name for name in images.file_names if (folder / name).resolve() in own]:
+        raise InputError(f"{replaced[0]} is an image of the recording, and would be replaced; name another folder.")
     named, source = _frame_view_by_image(recording), Images(recording)
     try:
         for name in images.file_names:

@@ -26,6 +26,7 @@ from simspine.io.video import (
     VIDEO_ENDINGS,
     Video,
     check_synchronised,
+    check_whole,
     demo_folder,
     match_cameras_to_views,
 )
@@ -237,6 +238,7 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     videos = [source for source in sources if isinstance(source, Video)]
     if videos:
         check_synchronised(videos)
+        check_whole(videos)
     lengths = {source.frames for source in sources}
     if len(lengths) > 1:
         raise InputError(

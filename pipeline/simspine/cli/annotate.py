@@ -141,9 +141,11 @@ def export_labels_command(target, annotator, form, path, everything, images):
 
     recording = _open_recording(target)
     labels = labels_of(recording, annotator)
-    click.echo(write_annotation_file(form, path, recording, labels=labels, decided_only=not everything))
+    count = 0  # images come first, since they are refused where they would replace others
     if images is not None:
         count = write_images(images, recording, labelled_images_of(recording, labels, not everything))
+    click.echo(write_annotation_file(form, path, recording, labels=labels, decided_only=not everything))
+    if images is not None:
         click.echo(f"{count} images in {images}")
 
 

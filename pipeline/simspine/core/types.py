@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from simspine.core.arrays import Unchanging, require_numbers
-from simspine.core.errors import InputError, index_of_name
+from simspine.core.errors import InputError, index_of_name, require_known
 
 MAX_CAMERA_DISTANCE_M = 200.0  # cameras farther apart, or from the origin, were not given in metres
 MAX_IMAGE_SIDE_PX = 100_000
@@ -186,6 +186,8 @@ class _PointSet(_Named):
     origin: tuple[Origin, ...] | None
 
     def _check_origin(self, origin: Iterable[Origin]) -> None:
+        origin = tuple(origin)
+        require_known("origin", origin, list(Origin))
         origin = tuple(Origin(o) for o in origin)
         if len(origin) != len(self.names):
             owner, count = type(self).__name__, len(self.names)

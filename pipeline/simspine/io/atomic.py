@@ -84,18 +84,23 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         raise InputError(
             f"{target} holds other files, {min(others)} for one, and would be replaced as a whole; name another folder."
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
+    place = Path(os.path.realpath(target))  # a link stays one; and `..` leads nowhere while the folder is away
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = place.with_name(f".{place.name}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
+    old = temporary.with_suffix(".old")
     try:
         temporary.mkdir()
         yield temporary
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.rename(target)
+        if place.exists():
+            place.rename(old)  # removed once the new one is there
+        temporary.rename(place)
     except BaseException as error:
+        if old.exists() and not place.exists():
+            old.rename(place)
         shutil.rmtree(temporary, ignore_errors=True)
         _name_as_user_does(error, temporary, target)
         raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _name_as_user_does(error: BaseException, temporary: Path, target: Path) -> None:

@@ -50,6 +50,7 @@ TOLERATED_FRAMES = 2
 RATE_TOLERANCE, _MAX_DRIFT_FRAMES = 1e-3, 0.5  # of videos taken together: of their rates, and in all of them
 _KNOWN_DRIFT_RATE_TOLERANCE = 1e-2  # of rates, where delays and drift are given or found
 _MAX_UNEVENNESS = 0.6  # of a frame's time: how far time stamps may lie off an even rate, first to last
+MOST_RESAMPLED = 1000  # frames out of one
 _MAX_BRIDGED_GAP_S = 0.1  # frames farther apart than this, and than twice the usual step, are not bridged
 DELAYS_HINT = (
     "Say by how many frames each view is late (`delays` of the trial, or `delays: find`; in Python simspine.Delayed), "
@@ -140,8 +141,9 @@ def open_video(path: str | Path) -> Video:
             f"video {path} does not state a frame rate that a camera has (found {rate:g} frames/s). Convert it with "
             "ffmpeg -r RATE."
         )
-    if frames <= 0:
-        raise InputError(f"video {path} announces {frames} frames. Convert it with ffmpeg.")
+    if not 0 < frames < path.stat().st_size:
+        size = f"{path.stat().st_size} bytes"
+        raise InputError(f"video {path} announces {frames} frames in {size}: it is damaged. Convert it with ffmpeg.")
     return Video(path, (image.shape[1], image.shape[0]), rate, frames)
 
 
@@ -211,6 +213,9 @@ def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ..
         times = frame_times(video.path)
         if not len(times):
             raise InputError(f"video {video.path} has no usable time stamps to resample by (detection.resample).")
+        if times[-1] * rate > MOST_RESAMPLED * len(times):
+            text = f"{len(times)} frames in {times[-1]:.3g} s, too few for {rate:g} frames/s (detection.resample)"
+            raise InputError(f"video {video.path}: {text}. Is the rate right, and is the video whole?")
         places = np.interp(np.arange(int(times[-1] * rate + 0.05) + 1) / rate, times, np.arange(len(times)))
         places = np.where(np.abs(places - np.round(places)) < 1e-3, np.round(places), places)
         gap = np.diff(times) > max(_MAX_BRIDGED_GAP_S, 2 * float(np.median(np.diff(times))))

@@ -58,12 +58,17 @@ def options_from(kind: type[Options], presets: PresetTable, source: str | Path, 
         raise unknown_name("preset", preset, presets, where)
     found = dict(presets[preset])
     for key, value in content.items():
-        found[key] = {**found.get(key, {}), **value} if isinstance(value, dict) else value
+        found[key] = _with_keys(found.get(key), value) if isinstance(value, dict) else value
     for key, value in changes.items():
         section, _, inner = key.partition(".")
         if value is not None:
-            found[section] = {**found.get(section, {}), inner: value} if inner else value
+            found[section] = _with_keys(found.get(section), {inner: value}) if inner else value
     return parse_options(kind, found, where)
+
+
+def _with_keys(section: Any, keys: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A section with some keys set; the keys alone where it is none."""
+    return {**section, **keys} if isinstance(section, Mapping) else keys
 
 
 def parse_options(kind: type[Options], content: Mapping[str, Any], where: str) -> Options:

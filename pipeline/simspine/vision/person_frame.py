@@ -144,8 +144,9 @@ def _up_by_posture(names: Sequence[str], points: np.ndarray) -> tuple[np.ndarray
 
     line = middle("Shoulder") - middle("Ankle")
     length = np.linalg.norm(line, axis=-1)
+    length = np.where(length > 0, length, np.nan)
     if not np.isfinite(length).any():
-        raise InputError("shoulders and ankles were never seen together, which tell the vertical.")
+        raise InputError("shoulders and ankles were never seen apart from each other, which tell the vertical.")
     upright = np.flatnonzero(length >= np.nanquantile(length, 1 - UPRIGHT_FRAMES_SHARE))
     up = (line[upright] / length[upright, None]).mean(0)
     return up / np.linalg.norm(up), upright

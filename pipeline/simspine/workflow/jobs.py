@@ -32,6 +32,7 @@ REPLACED_BY_A_RUN = (
     "config.yaml", "report.html", "manifest.json", "provenance.json", "summary.json", "timings.json", "clinical.csv",
     "quality.csv", "quality.json", "logs/*", "benchmarks/*",
 )  # fmt: skip
+STAGE_FOLDERS = ("keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality")
 MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log")
 STATE = ".workflow"  # in the results: working state of Snakemake; may be removed whenever no run is at work
 
@@ -86,9 +87,9 @@ def run_stage(
     subjects = list(config.subjects) if subject is None else [subject]
     for name in subjects:
         config.trials(name, trial)  # both must exist
+    check_subjects(config, subjects)
     for name in subjects:
         context = Context(config, name, quiet)
-        check_writable(context.paths.folder)
         tasks = [task for task in tasks_of_stage(stage, context) if trial is None or task.whole or task.name == trial]
         do_tasks(context, stage, tasks, force=force, speak_of_idle=not makes_dataset)
     if makes_dataset:
@@ -127,9 +128,28 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"results cannot be written to {folder}: no permission to write in {there}. Change `results`.")
 
 
-def check_results(folder: Path) -> None:
-    """`check_writable`, and `InputError` where a run would replace files in a folder that simspine did not make."""
+def check_subjects(config: Config, subjects: Iterable[str]) -> None:
+    """`check_writable` of their folders, and `InputError` where a stage would replace a recording that lies there, or
+    files in a folder that simspine did not make."""
+    for name in subjects:
+        folder = RunPaths(Path(config.results), name).folder
+        check_writable(folder)
+        places = [(folder / stage).resolve() for stage in STAGE_FOLDERS]
+        others = [] if (folder / "manifests").is_dir() else [path for place in places for path in place.glob("*")]
+        for trial in config.subject(name).trials.values():
+            given = (trial.markers, trial.mocap, trial.calibration, *(trial.videos or ()), *(trial.keypoints or ()))
+            others += [Path(path) for path in given if path is not None and Path(path).resolve().parent in places]
+        if others:
+            text = f"{others[0]} is not of simspine, and a run would replace it."
+            raise InputError(f"{text} Move it, or change `results`.")
+
+
+def check_results(config: Config) -> None:
+    """`check_writable`, `check_subjects`, and `InputError` where a run would replace files in a folder that simspine
+    did not make."""
+    folder = Path(config.results)
     check_writable(folder)
+    check_subjects(config, config.subjects)
     there = [path for name in REPLACED_BY_A_RUN for path in folder.glob(name)]
     if there and not any(path for name in MADE_BY_A_RUN for path in folder.glob(name)):
         with suppress(InputError, TypeError):

@@ -64,7 +64,7 @@ def run_workflow(
     settings = read_config(config)
     check_inputs(settings)
     results = Path(settings.results)
-    check_results(results)
+    check_results(settings)
     words = ["--snakefile", str(data_folder("configs").parent / "Snakefile"), "--configfile", str(config)]
     words += ["--cores", str(cores), "--rerun-incomplete", "--workflow-profile", "none"]  # none of a stranger's folder
     if dry_run:
@@ -99,7 +99,7 @@ def run_here(config: Path) -> None:
     settings = read_config(config)
     check_inputs(settings)
     results = Path(settings.results)
-    check_results(results)
+    check_results(settings)
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S):
         prepare_results(results, config)
         for job, subject, trial in all_jobs(settings):

@@ -188,11 +188,11 @@ def read_sized_body(paths: RunPaths) -> SizedBody:
     scaling = read_json(paths.scaling)
     if "recipe" not in scaling:
         raise InputError(f"{paths.scaling} does not name its recipe; run `simspine scale` again.")
-    factors = {body: entry["factor"] for entry in scaling["factors"] for body in entry["bodies"]}
     try:
+        factors = {str(body): float(entry["factor"]) for entry in scaling["factors"] for body in entry["bodies"]}
         person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
-    except (KeyError, TypeError):
-        raise InputError(f"{paths.scaling} is of another version; run `simspine scale` again.") from None
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise InputError(f"{paths.scaling} is damaged, or of another version; run `simspine scale` again.") from None
     return SizedBody(_body_in_file(paths.model), read_recipe(scaling["recipe"]), factors, person)
 
 

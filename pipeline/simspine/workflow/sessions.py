@@ -114,6 +114,8 @@ def add_spine(
     Raises `InputError` before any work where a file is there already, and as `reconstruct` and `fit_trials`.
     """
     targets = [path for trial in session.trials for path in trial.targets if path.suffix not in SHARED_ENDINGS]
+    if shared := repeated_names(map(str, targets)):
+        raise InputError(f"the spine of two trials would be one file, {shared}; rename the file of one of them.")
     if there := [path for path in targets if path.exists()]:
         raise InputError(f"{there[0]} exists already; nothing of a session is written over. Move it away first.")
     written: list[Path] = []

@@ -38,6 +38,7 @@ from simspine.workflow.config_recordings import HumanCapture, Trial
 from simspine.workflow.detect_stage import read_detection_folders
 from simspine.workflow.inputs import capture_of_config, check_clicks_of, open_copy_once
 from simspine.workflow.jobs import check_results
+from simspine.workflow.session_files import SessionTrial
 from simspine.workflow.sessions import OtherSession, read_session
 
 SayFinding = Callable[[str, str], None]
@@ -176,9 +177,14 @@ def write_new_config(
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
     subjects: dict[str, dict] = {}
     trials: dict[str, dict] = {}
+    points: dict[Path, Markers] = {}
     if given.is_session:
         session = read_session(given.files[0], given.rate)
-        subjects, marker_set, said = _session_subjects(session, out, subject, person=person, marker_set=marker_set)
+        sources = {_points_file(out, trial): trial.source for trial in session.trials if not trial.files}
+        points = {path: source for path, source in sources.items() if isinstance(source, Markers)}
+        subjects = _session_subjects(session, out, subject, person)
+        marker_set = marker_set or session.trials[0].marker_set
+        said = f" A session of {session.tool}, {len(session.trials)} trial(s). "
     elif given.are_markers:
         trials, said = _marker_trials(given.files, marker_set)
     elif given.calibration is None:
@@ -196,6 +202,10 @@ def write_new_config(
         "# Written by `simspine init`. All settings with their defaults: `simspine doctor --schema`.\n"
         "# Height (m) and mass (kg) of the person go under the subject's name, next to `trials`.\n"
     )
+    if there := [path for path in points if path.exists()]:
+        raise InputError(f"{there[0]} exists already, and would be written over. Choose another --out, or move it.")
+    for path, markers in points.items():
+        write_trc(path, markers)
     write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     if any("delays" in one for one in trials.values()):
         said += "The videos differ in length, so their delays will be found (`delays: find`). "
@@ -220,25 +230,26 @@ def config_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.-") or "trial"
 
 
-def _session_subjects(
-    session: OtherSession, out: Path, subject: str, person: Mapping[str, float] | None, marker_set: str | None
-) -> tuple[dict[str, dict], str | None, str]:
-    """People and trials of another program's session, their marker set, and a note.
+def _points_file(out: Path, trial: SessionTrial) -> Path:
+    """The TRC file for points of a table, which no configuration can name; in a folder next to it."""
+    return out.with_name(f"{out.stem}_markers") / f"{safe_file_name(trial.name)}.trc"
 
-    Points in tables that a configuration cannot name are written as TRC files into a folder next to it.
-    """
+
+def _session_subjects(
+    session: OtherSession, out: Path, subject: str, person: Mapping[str, float] | None
+) -> dict[str, dict]:
+    """People and trials of another program's session. `InputError` where two trials would have one name."""
     known = {key: value for key, value in (("height", session.height), ("mass", session.mass)) if value is not None}
     subjects: dict[str, dict] = {}
     for trial in session.trials:
-        files = dict(trial.files)
-        if not files and isinstance(trial.source, Markers):
-            path = out.with_name(f"{out.stem}_markers") / f"{safe_file_name(trial.name)}.trc"
-            write_trc(path, trial.source)
-            files = {"markers": str(path)}
+        files = dict(trial.files) or {"markers": str(_points_file(out, trial))}
         who = subject if trial.person == "person" else trial.person
-        subjects.setdefault(who, {**known, **(person or {}), "trials": {}})["trials"][config_name(trial.name)] = files
-    said = f" A session of {session.tool}, {len(session.trials)} trial(s). "
-    return subjects, marker_set or session.trials[0].marker_set, said
+        trials = subjects.setdefault(who, {**known, **(person or {}), "trials": {}})["trials"]
+        name = config_name(trial.name)
+        if name in trials:
+            raise InputError(f"two trials of {who} would be {name!r}, the second is {trial.name!r}; rename its file.")
+        trials[name] = files
+    return subjects
 
 
 def _video_trial(videos: Sequence[Path], calibration: Path) -> tuple[dict, str]:
@@ -298,7 +309,7 @@ def examine_installation(config: Config | None) -> bool:
         for subject, name, trial in _recorded_trials(config, captured=False)
     ]
     checks.append((partial(_describe_body, config), "body: recipe "))
-    checks += [(partial(check_results, Path(config.results)), "")]
+    checks += [(partial(check_results, config), "")]
     if config.capture is not None:
         good = _passes(partial(_examine_capture, config, config.capture, say), say) and good
     return all([_passes(check, say, place) for check, place in checks]) and good

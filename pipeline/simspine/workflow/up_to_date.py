@@ -231,7 +231,10 @@ def read_json(path: Path) -> dict:
     """A stage's JSON file; `InputError` saying which stage makes it if it is missing or damaged."""
     try:
         require_path(path)
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("names with values were expected")
+        return content
     except FileNotFoundError:
         raise InputError(f"{path} does not exist. {_remedy_text(path)}") from None
     except OSError as error:

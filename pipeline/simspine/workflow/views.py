@@ -258,6 +258,8 @@ def write_overlay_of_trial(
     stored = {} if fitted else read_store(paths.keypoints(trial))
     found = None if stored else read_trial(paths, trial, videos)
     cameras = list(stored["cameras"] if found is None else found.cameras)
+    if not cameras:
+        raise InputError(f"{trial} was seen by no camera to draw it in; `simspine view` shows it in space.")
     names = [c.name for c in cameras]
     require_known("camera", () if camera is None else (camera,), names)
     views = range(len(names)) if camera is None else [names.index(camera)]
