@@ -274,6 +274,8 @@ def validation_text_tables(some: Sequence[TrialRecord]) -> tuple[PageTable, ...]
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
+SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
+SEGMENT_PLANES = ("tilt forwards", "bending to the right (right side down)", "rotation to the left")
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")
 
 
@@ -294,6 +296,8 @@ def angle_table(
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows = []
     for i, level in enumerate(spine.levels):
+        if level in SEGMENTS_IN_ROOM:
+            continue
         for k, plane in enumerate(MOTION_PLANES):
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
@@ -302,6 +306,29 @@ def angle_table(
     as_sums = any(word is Observability.SUM for line in words for word in line)
     folded = f"All {len(rows)} angles of the levels: mean, range, verdict"
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), _angle_table_caption(estimated, as_sums), folded)
+
+
+def segments_table(spine: SpineKinematics, kept: np.ndarray) -> PageTable | None:
+    """Mean, least and greatest value, and range of pelvis and thorax in the room; None without standard deviations.
+
+    kept: (frames,). The mean of the axial rotation counts from the calibration's axes, and is not shown.
+    """
+    rows = []
+    for segment in (name for name in SEGMENTS_IN_ROOM if name in spine.levels):
+        i = spine.levels.index(segment)
+        for k, plane in enumerate(SEGMENT_PLANES):
+            sd = None if spine.angles_sd is None else np.degrees(spine.angles_sd[:, i, k])
+            found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
+            if found.sd is None or found.minimum is None or found.maximum is None:
+                continue
+            ends = f"{number_text(found.minimum, 0)} … {number_text(found.maximum, 0)}°"
+            mean = interval_text(found.mean, found.sd, "deg")
+            span = range_cell(True, found.maximum - found.minimum, found.range_sd, unit="deg")
+            turns = plane == SEGMENT_PLANES[2]
+            shown = (NOT_SHOWN, "–", span) if turns else (mean, unbreakable(ends), span)
+            rows.append((f"{segment.capitalize()}, {plane}", *shown))
+    columns = ("In the room", "Mean", "From … to", "Range")
+    return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
 
 
 def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability) -> tuple[str, str]:

@@ -37,6 +37,7 @@ from simspine.report.tables import (
     norm_of,
     point_table,
     range_of,
+    segments_table,
 )
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
         kept, estimated = ~trial.rejected, trial.spine_estimated
         levels.append(angle_table(spine, trial.observed_shares, trial.sized.levels, kept=kept, estimated=estimated))
     clinical = clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
-    return (*clinical, *levels)
+    room = segments_table(spine, ~trial.rejected)
+    return (*clinical, *([] if room is None else [room]), *levels)
 
 
 def _status(trial: SolvedTrial) -> list[str] | None:
