@@ -88,6 +88,17 @@ def test_a_person_who_bends_or_lies_or_stands_on_the_hands_turns_no_world(points
     assert codes == []
 
 
+@pytest.mark.parametrize(
+    ("euler", "codes"), [(("x", 14), ["world_vertical"]), (("y", -18), ["world_vertical"]), (("x", 5), [])]
+)
+def test_a_world_that_leans_with_the_person_is_a_finding_and_turns_nothing(points, euler, codes):
+    """A board on a slope: cameras and person lean alike, by more than a standing person does."""
+    given = in_turned_world(Rotation.from_euler(*euler, degrees=True))
+    cameras, found = judged(points, given)
+    assert cameras == tuple(given)
+    assert found == codes
+
+
 def test_a_lying_person_in_a_turned_world_is_a_finding_and_turns_nothing(points):
     given = in_turned_world(Rotation.from_euler("x", -90, degrees=True))
     cameras, codes = judged(points, given, posture=Rotation.from_euler("y", 90, degrees=True))

@@ -116,7 +116,8 @@ def _with_vertical(judged: JudgedCameras, seen: Keypoints, min_confidence: float
     text = f"the z axis of the calibration's world is {math.degrees(vertical.tilt):.0f}° from the vertical"
     cure = "Calibrate with the board on the floor, or turn the calibration so that z points up."
     if vertical.R is None:
-        text += " by the cameras' images, but the person lies or leans. Angles against the vertical may be wrong."
+        text += " by the cameras' images. If they leaned, the person does too. Nothing was turned."
+        cure += " Angles against the vertical may be wrong."
     else:
         known_to = math.degrees(vertical.tilt_sd)
         axis = int(np.abs(vertical.up).argmax())

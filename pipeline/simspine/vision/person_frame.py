@@ -29,6 +29,7 @@ MEAN_STATURE_M, STATURE_SD_M = 1.69, 0.10  # m: adults of both sexes (C: US Army
 PLAUSIBLE_PERSON_HEIGHTS_M = (0.5, 2.5)  # m
 UPRIGHT_FRAMES_SHARE = 0.2  # share of frames, the most upright ones, that tell the vertical
 POSTURE_UP_SD = np.radians(3.0)  # rad: how a standing person leans
+DOUBTFUL_TILT_RAD = 3 * POSTURE_UP_SD  # of a person even when most upright, and of the cameras: hardly a posture
 MIN_FLOOR_SPREAD_M = 0.4  # m: feet that stood so far apart in two directions tell the floor's slope
 FOOT_HEIGHT_SD_M = 0.015  # m: how far a foot's point is from its height above the floor
 STANCE_FRAMES_SHARE = 0.3  # share of frames, the slowest of each foot's point, in which it stands
@@ -196,7 +197,7 @@ class WorldVertical(NamedTuple):
 
     up: (3,) unit vector. tilt: rad, from the world's z to it. tilt_sd: rad. R: (3, 3) from that world to one with z
     up, in which the person faces along y (OpenSim's x) when most upright; None where cameras alone say where up is, and
-    the person lies or leans.
+    the person lies or leans, or where the tilt is so small that it may be a posture.
     """
 
     up: np.ndarray
@@ -223,8 +224,10 @@ def vertical_of_world(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[C
     person_tilt, camera_tilt = (float(angle_between(up, Z_AXIS)) for up in (by_person, by_cameras))
     apart = float(angle_between(by_person, by_cameras))
     cameras_deny = camera_tilt < MAX_CAMERA_ROLL_RAD and apart > person_tilt / 2
-    if person_tilt < MAX_LEAN_RAD or cameras_deny:
+    if cameras_deny or person_tilt < (DOUBTFUL_TILT_RAD if cameras else MAX_LEAN_RAD):
         return None
+    if person_tilt < MAX_LEAN_RAD:
+        return WorldVertical(by_person, person_tilt, POSTURE_UP_SD, None)
     if apart > MAX_CAMERA_ROLL_RAD:
         return WorldVertical(by_cameras / np.linalg.norm(by_cameras), camera_tilt, MAX_CAMERA_ROLL_RAD, None)
     feet = [names.index(name) for name in FOOT_POINTS if name in names]

@@ -39,7 +39,7 @@ from simspine.io.text_tables import (
 )
 from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import VIDEO_ENDINGS, find_calibration, match_cameras_to_views, open_video
-from simspine.vision.person_frame import Z_AXIS, vertical_of_world
+from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
 ANIPOSE_MAX_ERROR_PX = 50.0  # points of a larger reprojection error are not shown by Anipose's viewer
 ANIPOSE_MIN_CAMERAS = 2.0  # points seen by fewer are not shown by it
@@ -422,7 +422,7 @@ def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camer
         raise InputError(f"{path}: the points {', '.join(lacking)} are not there; expected a whole person.")
     cameras = cameras if _see_points(cameras, xyz) else ()
     vertical = vertical_of_world(names, xyz, cameras)
-    if vertical is None:
+    if vertical is None or vertical.tilt < MAX_LEAN_RAD:
         return np.eye(3)
     how = "as the person stood on average" if vertical.R is not None else "as the cameras were held"
     how += "" if cameras else ". No calibration of its cameras was found, which would tell a person who lies"
