@@ -1,5 +1,7 @@
 """What the page says and draws about the uncertainty of its figures."""
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 from figure_text import texts
@@ -13,7 +15,7 @@ from simspine.report.figure_style import BLUE, GREY, ORANGE
 from simspine.report.level_figures import PALE, ends_of_span, range_profile, spine_region
 from simspine.report.page import render_page
 from simspine.report.summary import verdict_on
-from simspine.report.tables import angle_table, caveats_of_trial, not_measured
+from simspine.report.tables import angle_table, caveats_of_trial, not_measured, segments_table
 
 FRAMES = 30
 TIME = np.arange(FRAMES) / 50
@@ -103,6 +105,18 @@ def test_table_of_angles():
     assert rows["L5-S1", "lateral bending"][-1] == "measured"
     unknown = angle_table(spine(), np.full((9, 3), np.nan), TABLE)
     assert {row[-1] for row in unknown.rows} == {"no verdict"}
+
+
+def test_the_pelvis_in_the_room_has_ranges_but_no_heading():
+    """From −1° to 3°, each ± 1 standard deviation; axial rotation counts from the calibration's axes."""
+    walked = replace(spine(), levels=("pelvis", *NAMES[1:]))
+    table = segments_table(walked, np.ones(FRAMES, bool))
+    assert [row[0].partition(",")[0] for row in table.rows] == ["Pelvis"] * 3
+    tilt, _, rotation = (row[1:] for row in table.rows)
+    assert tilt == ("1.0\u00a0±\u00a02.0°", "−1\u00a0…\u00a03°", "4.0\u00a0±\u00a02.8°")
+    assert rotation[:2] == ("not shown", "–")
+    assert not any(row[0] == "pelvis" for row in angle_table(walked, SHARES, TABLE).rows)
+    assert segments_table(spine(), np.ones(FRAMES, bool)) is None
 
 
 def test_a_sum_has_the_mean_share_of_its_levels_and_a_segment_in_space_no_verdict():
