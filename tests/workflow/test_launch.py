@@ -205,7 +205,9 @@ def test_a_quiet_run_prints_nothing_and_loses_nothing(tmp_path, capfd, quiet):
     with open(tmp_path / "run.log", "w") as log:
         assert launch._follow_output([sys.executable, "-c", says], log, (), quiet) == (0, [])
     written = (tmp_path / "run.log").read_text()
-    assert ("S01 bow: ik done" in capfd.readouterr().out) is not quiet
+    shown = capfd.readouterr().out
+    assert ("S01 bow: ik done" in shown) is not quiet
+    assert ("1 of 2 steps done, about 0 s left" in shown) is not quiet  # a log has lines in place of the bar
     assert ("S01 bow: ik done" in written) is quiet
     assert "1 of 2 steps" in written
 

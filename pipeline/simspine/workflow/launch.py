@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -149,7 +150,7 @@ def _follow_output(
     commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": commands, "PYTHONSAFEPATH": "1"}
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeLeft()
-    console, failed = Console(soft_wrap=True, highlight=False), []
+    console, failed, start = Console(soft_wrap=True, highlight=False), [], time.monotonic()
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("steps", total=None)
 
@@ -158,7 +159,11 @@ def _follow_output(
                 log.write(line)
                 log.flush()
             if found := STEPS_LINE.search(line):
-                bar.update(task, completed=int(found[1]), total=int(found[2]))
+                done, total = int(found[1]), int(found[2])
+                bar.update(task, completed=done, total=total)
+                if not (quiet or console.is_terminal):  # a log has lines in place of the bar
+                    left = (time.monotonic() - start) / done * (total - done)
+                    say(f"{done} of {total} steps done, about {left:.0f} s left")
             if found := FAILED_RULE_LINE.search(line):
                 failed.append(found[1])
 
