@@ -6,7 +6,6 @@ Centroids and endplates are data (`opensim_models/endplates.yaml`), measured onc
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -166,12 +165,10 @@ def displace_vertebrae(vertebrae: Mapping[str, Vertebra], places: Mapping[str, P
     """The vertebrae with some of them elsewhere on their bodies. places: {level: m along the body's axes}."""
     found = dict(vertebrae)
     for level in found.keys() & places.keys():
-        found[level] = found[level].moved(found[level].body, partial(_moved_point, by=places[level]))
+        found[level] = found[level].moved(
+            found[level].body, lambda point, by=places[level]: parse_point(np.add(point, by))
+        )
     return found
-
-
-def _moved_point(point: PointTuple, by: PointTuple) -> PointTuple:
-    return parse_point(np.add(point, by))
 
 
 def scale_vertebrae(vertebrae: Mapping[str, Vertebra], factors: Mapping[str, float]) -> VertebraeOfBody:
