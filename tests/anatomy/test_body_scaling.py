@@ -73,11 +73,6 @@ def test_scaled_tree_is_opensims_scaling(release, known, wiggle):
         np.testing.assert_allclose(ours[:, kept], opensims[:, kept], atol=1e-12)
 
 
-def test_trim_is_a_share():
-    with pytest.raises(InputError, match="trim is 1"):
-        ScalingLimits(trim=1)
-
-
 def test_scaling_multiplies_offsets_and_keeps_mass_shares(release, known):
     carried = {name: KNOWN[s.name] for s in read_recipe("coupled").segments for name in s.bodies}
     for name, body, offset in zip(known.marker_names, known.marker_bodies, known.marker_offsets, strict=True):

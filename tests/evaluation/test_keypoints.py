@@ -116,8 +116,6 @@ def test_a_point_that_was_not_found_matches_nothing():
 
 def test_what_cannot_be_compared_is_refused(monkeypatch):
     truth, found = crowd()
-    with pytest.raises(InputError, match="6 points are labelled, 5 found"):
-        average_precision(truth, found.select(range(5)), np.full(6, 0.07))
     elsewhere = ImagePeople(
         tuple("x" for _ in found.image), found.keypoints, found.box, found.area, found.score, found.crowd
     )
@@ -125,8 +123,6 @@ def test_what_cannot_be_compared_is_refused(monkeypatch):
         average_precision(truth, elsewhere, np.full(6, 0.07))
     with pytest.raises(InputError, match="box has shape"):
         ImagePeople(("a",), np.zeros((1, 6, 3)), np.zeros(4), np.ones(1), np.ones(1), np.zeros(1, bool))
-    with pytest.raises(InputError, match="do not suit"):
-        object_keypoint_similarity(np.zeros((1, 6, 2)), np.zeros((1, 6, 3)), np.ones(2), np.ones(6))
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(InputError, match=r"simspine\[benchmark\]"):
         average_precision(truth, found, np.full(6, 0.07))

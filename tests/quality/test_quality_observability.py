@@ -9,8 +9,8 @@ from simspine.core.types import Forced, ForcedKind, Origin
 from simspine.quality.observability import (
     Observability,
     driving_coordinates,
+    estimated_of_spine,
     forced_mask,
-    is_estimated,
     level_shares,
     observability_of,
     observability_word,
@@ -85,6 +85,8 @@ def test_what_estimated_points_decided_is_not_called_measured():
 
 def test_one_estimated_point_of_the_spine_is_enough():
     names = ("LHip", "Neck", "Spine_01")
-    assert is_estimated(names, (Origin.DETECTED, Origin.DETECTED, Origin.ESTIMATED))
-    assert not is_estimated(names, (Origin.ESTIMATED, Origin.DETECTED, Origin.GIVEN))  # a hip is no point of the spine
-    assert not is_estimated(names, None)
+    assert estimated_of_spine(names, (Origin.DETECTED, Origin.DETECTED, Origin.ESTIMATED))
+    assert not estimated_of_spine(
+        names, (Origin.ESTIMATED, Origin.DETECTED, Origin.GIVEN)
+    )  # a hip is no point of the spine
+    assert not estimated_of_spine(names, None)

@@ -10,6 +10,7 @@ from tools.lifting_baselines.options import CONTROL_METHODS, LiftingOptions
 from tools.lifting_baselines.point_tables import write_point_sequences
 from tools.lifting_baselines.samples import LIFTED_SPINE_POINTS
 
+from simspine.core.errors import needing_extra
 from simspine.evaluation.point_protocols import evaluate_lifting
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.io.atomic import write_text
@@ -27,9 +28,8 @@ def train_lifting(
     folder = Path(folder)
     if options.method not in CONTROL_METHODS:  # before minutes of work
         require_torch()
-        from simspine.learning.onnx_files import require_onnx
-
-        require_onnx()
+        with needing_extra("export", "learn"):
+            import onnx  # noqa: F401
     views = source_views(options.source, [*options.train, *options.test])
     lifter = fit_lifter(options, views, folder, say)
     if lifter.network is not None:

@@ -6,7 +6,6 @@ Centroids and endplates are data (`opensim_models/endplates.yaml`), measured onc
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -164,14 +163,11 @@ def with_tilted_sacrum(vertebrae: Mapping[str, Vertebra], forward: float) -> Ver
 
 def displace_vertebrae(vertebrae: Mapping[str, Vertebra], places: Mapping[str, PointTuple]) -> VertebraeOfBody:
     """The vertebrae with some of them elsewhere on their bodies. places: {level: m along the body's axes}."""
-    found = dict(vertebrae)
-    for level in found.keys() & places.keys():
-        found[level] = found[level].moved(found[level].body, partial(_moved_point, by=places[level]))
-    return found
 
+    def displaced(level: str, vertebra: Vertebra) -> Vertebra:
+        return vertebra.moved(vertebra.body, lambda point: parse_point(np.add(point, places[level])))
 
-def _moved_point(point: PointTuple, by: PointTuple) -> PointTuple:
-    return parse_point(np.add(point, by))
+    return {level: displaced(level, one) if level in places else one for level, one in vertebrae.items()}
 
 
 def scale_vertebrae(vertebrae: Mapping[str, Vertebra], factors: Mapping[str, float]) -> VertebraeOfBody:

@@ -38,14 +38,6 @@ class ScalingLimits:
     trim: float = 0.2
     min_frames: int = 5
 
-    def __post_init__(self):
-        if not 0 <= self.trim < 1:
-            raise InputError(f"trim is {self.trim}, expected a share from 0 up to (not including) 1.")
-        if not 0 < self.min_factor < self.max_factor:
-            raise InputError(
-                f"factors lie in {self.min_factor:g}…{self.max_factor:g}; expected 0 < smallest < largest."
-            )
-
 
 @dataclass(frozen=True)
 class Side:

@@ -96,7 +96,8 @@ class SizedBody:
         found = scale_vertebrae(carried_vertebrae(self.recipe.partition, read_endplates()), self.factors)
         if self.person is None:
             return found
-        return with_tilted_sacrum(displace_vertebrae(found, self.person.centroid_places), self.person.sacral_tilt[0])
+        places = {level: centroid.offset_m for level, centroid in self.person.centroids.items()}
+        return with_tilted_sacrum(displace_vertebrae(found, places), self.person.sacral_tilt[0])
 
     @property
     def sacral_tilt_sd(self) -> float:
@@ -245,11 +246,6 @@ class _PersonUnknowns:
         """Of `names`: places of points and the bias of regions."""
         return slice(len(self.variation_names), len(self.names) - len(self.curve_names) - len(self.others))
 
-    @property
-    def curve_part(self) -> slice:
-        """Of `names`: the standing curve."""
-        return slice(self.place_part.stop, self.place_part.stop + len(self.curve_names))
-
 
 @dataclass(frozen=True, eq=False)
 class _PersonNoise:
@@ -345,7 +341,8 @@ def _problem_of_person(
     levels = replace(noise.levels, correlation_s=time)
     places = unknowns.places
     constants = _population_prior(sized.recipe, unknowns.levels, noise.coronal_scale)
-    bias_sd = _detector_bias_sd(noise.levels)
+    # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
+    bias_sd = DETECTOR_BIAS_RATIO * noise.levels.region_sd * detector_error_share(noise.levels.detected_sd) ** 0.5
     return PersonProblem(
         body=sized.body,
         observations=[
@@ -420,7 +417,8 @@ def _person_of_fit(
     coronal_scale: float,
 ) -> Person:
     """The person's anatomy, standing curve and detector."""
-    count, curve, regions = len(unknowns.variations), unknowns.curve_part, unknowns.places.regions
+    count, start, regions = len(unknowns.variations), unknowns.place_part.stop, unknowns.places.regions
+    curve = slice(start, start + len(unknowns.curve_names))
     values, sd = fit.solution.constants[:count], np.sqrt(np.diag(fit.covariance)[:count])
     anatomy = zip(unknowns.variation_names, zip(values.tolist(), sd.tolist(), strict=True), strict=True)
     return Person(
@@ -456,12 +454,6 @@ def _noise_with_fast_errors(
         lasting=noise.lasting_share,
     )
     return replace(levels, shared_lasting_share=shared_error_share)
-
-
-def _detector_bias_sd(levels: NoiseLevels) -> float:
-    """m: standard deviation of a detector's bias of a person."""
-    # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
-    return DETECTOR_BIAS_RATIO * levels.region_sd * detector_error_share(levels.detected_sd) ** 0.5
 
 
 def _squared_bias_in_all_trials(levels: NoiseLevels, squares: np.ndarray) -> np.ndarray:

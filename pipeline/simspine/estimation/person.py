@@ -102,11 +102,6 @@ class Person:
         i = self.curve_coordinates.index(SACRAL_TILT)
         return float(self.curve_mean[i]), float(np.sqrt(self.curve_covariance[i, i]))
 
-    @property
-    def centroid_places(self) -> dict[str, tuple[float, float, float]]:
-        """{level: m}, see `centroids`."""
-        return {level: centroid.offset_m for level, centroid in self.centroids.items()}
-
 
 def personal_prior(person: Person, recipe: Recipe) -> Prior:
     """The recipe's priors about this person's standing curve instead of people's, as a trial's evidence is added to it.

@@ -1,7 +1,7 @@
 """What an inverse-kinematics problem is given and gives back: `Solver`, `Result`, and the pose where engines start."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from numbers import Integral
 from types import MappingProxyType
 
@@ -157,9 +157,6 @@ class Result(Unchanging):
         if len(self.reason) != frames:
             raise InputError(f"Result.reason has {len(self.reason)} entries, expected {frames}.")
         object.__setattr__(self, "reason", tuple(self.reason))
-
-    def with_motion(self, motion: Motion) -> "Result":
-        return replace(self, motion=motion)
 
     @property
     def marker_rms(self) -> np.ndarray:

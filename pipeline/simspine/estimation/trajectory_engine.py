@@ -151,7 +151,7 @@ def solve_with_trajectory(
     result = result_of(body, markers, values, weights=weights, reasons=reasons, cost=found.cost, posterior=posterior)
     if posterior is None:
         return result
-    return result.with_motion(result.motion.with_(deviation=found.derived_figures[DEVIATION_KEY]))
+    return replace(result, motion=result.motion.with_(deviation=found.derived_figures[DEVIATION_KEY]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,6 @@ def rms_or_nan(values: np.ndarray) -> float:
 
 def scale_aligned(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The estimate (frames, points, 3) after the best scale per frame about the origin; NaN where there is none."""
-    estimate, reference = _checked_point_pair(estimate, reference)
     present = (np.isfinite(estimate).all(-1) & np.isfinite(reference).all(-1))[..., None]
     along = np.where(present, estimate * reference, 0).sum((1, 2), keepdims=True)
     size = np.where(present, estimate**2, 0).sum((1, 2), keepdims=True)
@@ -56,7 +55,6 @@ def similarity_aligned(estimate: np.ndarray, reference: np.ndarray, scaled: bool
     Frames with fewer than three points in common have none. Umeyama 1991, no reflection. scaled: False moves and turns
     only.
     """
-    estimate, reference = _checked_point_pair(estimate, reference)
     present = np.isfinite(estimate).all(-1) & np.isfinite(reference).all(-1)
     out = np.full(estimate.shape, np.nan)
     enough = present.sum(1) >= 3
@@ -78,17 +76,7 @@ def similarity_aligned(estimate: np.ndarray, reference: np.ndarray, scaled: bool
 
 def point_distances(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Distance of each point, (frames, points); NaN where either is missing."""
-    estimate, reference = _checked_point_pair(estimate, reference)
     return np.linalg.norm(estimate - reference, axis=-1)
-
-
-def _checked_point_pair(estimate: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
-    if estimate.shape != reference.shape or estimate.ndim != 3 or estimate.shape[-1] != 3:
-        raise InputError(
-            f"points to compare have shapes {estimate.shape} and {reference.shape}, expected (frames, points, 3) twice."
-        )
-    return estimate, reference
 
 
 # Errors of angles over time: how large, how much of it stays the same, whether motion and intervals are right.
@@ -104,9 +92,7 @@ def angle_figures(
     `MIN_MOVEMENT_RANGE` or more; `coverage`: share of errors within the 90 % interval of a normal distribution, NaN
     without deviations; `found`: share of the true values that have an estimate.
     """
-    if not len(estimates) == len(references) == len(deviations or references):
-        raise InputError(f"{len(estimates)} estimates for {len(references)} references; give one for each trial.")
-    errors = [_angle_error(a, b) for a, b in zip(estimates, references, strict=True)]
+    errors = [wrap_angles(a - b) for a, b in zip(estimates, references, strict=True)]
     pooled, changes = finite_values(errors), finite_values(map(errors_about_mean, errors))
     shares = [np.isfinite(e[np.isfinite(r)]) for e, r in zip(errors, references, strict=True)]
     moving = [_course_correlation(e, r) for e, r in zip(errors, references, strict=True)]
@@ -127,17 +113,10 @@ def errors_about_mean(values: np.ndarray) -> np.ndarray:
     return values - mean_of_known(values, 0)
 
 
-def _angle_error(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
-    if estimate.shape != reference.shape or estimate.ndim != 1:
-        raise InputError(f"angles to compare have shapes {estimate.shape} and {reference.shape}, expected (frames,).")
-    return wrap_angles(estimate - reference)
-
-
 def _course_correlation(error: np.ndarray, reference: np.ndarray) -> float:
     """Of an estimate with its reference over a trial; NaN where either is at rest."""
     known = np.isfinite(error)
-    true = np.asarray(reference, float)[known]
+    true = reference[known]
     found = true + error[known]
     if len(true) < 3 or np.ptp(true) < MIN_MOVEMENT_RANGE or np.ptp(found) < 1e-9:
         return float("nan")
@@ -196,10 +175,6 @@ def object_keypoint_similarity(
     found: (people, points, 2) px; labels: (people, points, 3) x, y px and v > 0 where labelled; area: (people,) px²;
     sigmas: (points,). A point that was not found counts 0; NaN for people without a labelled point.
     """
-    found, labels = _checked_keypoint_pair(found, labels)
-    area, sigmas = np.asarray(area, float), np.asarray(sigmas, float)
-    if area.shape != found.shape[:1] or sigmas.shape != found.shape[1:2]:
-        raise InputError(f"area {area.shape} and sigmas {sigmas.shape} do not suit points of shape {found.shape}.")
     squared = ((found - labels[..., :2]) ** 2).sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         similar = np.exp(-squared / (2 * (area[:, None] + np.spacing(1)) * (2 * sigmas) ** 2))
@@ -214,7 +189,6 @@ def correct_keypoint_share(found: np.ndarray, labels: np.ndarray, size: np.ndarr
     found, labels: as for `object_keypoint_similarity`. size: (people,) px, such as the shorter side of the box. A
     point that was not found is wrong; NaN for a point that is nowhere labelled.
     """
-    found, labels = _checked_keypoint_pair(found, labels)
     distance = np.linalg.norm(found - labels[..., :2], axis=-1) / np.asarray(size, float)[:, None]
     labelled = labels[..., 2] > 0
     count = labelled.sum(0)
@@ -227,15 +201,6 @@ def pck_auc(found: np.ndarray, labels: np.ndarray, size: np.ndarray, thresholds:
     shares = np.stack([correct_keypoint_share(found, labels, size, threshold) for threshold in thresholds])
     known = np.isfinite(shares).all(0)
     return float(shares[:, known].mean()) if known.any() else float("nan")
-
-
-def _checked_keypoint_pair(found: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    found, labels = np.asarray(found, float), np.asarray(labels, float)
-    if found.ndim != 3 or found.shape[-1] != 2 or labels.shape != (*found.shape[:2], 3):
-        raise InputError(
-            f"points {found.shape} and labels {labels.shape}, expected (people, points, 2) and (people, points, 3)."
-        )
-    return found, labels
 
 
 # Average precision and recall over OKS, by pycocotools, which defines them (extra `benchmark`).
@@ -284,11 +249,6 @@ def average_precision(
     sigmas: (points,). Medium: areas of 32² to 96² px, large: above. Of each image the 20 best people count. A label
     without a labelled point is ignored. Found people in images that the labels lack are left out.
     """
-    if labels.keypoints.shape[1:] != found.keypoints.shape[1:] or labels.keypoints.shape[1] != len(sigmas):
-        raise InputError(
-            f"{labels.keypoints.shape[1]} points are labelled, {found.keypoints.shape[1]} found, for {len(sigmas)} "
-            "sigmas; the three must agree."
-        )
     numbers = {image: i for i, image in enumerate(dict.fromkeys(labels.image), 1)}
     results = _coco_results(found, numbers)
     if not results:

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from simspine.anatomy.curvature import JOINT_LEVELS, MOTION_PLANES, NEUTRAL_LLA, SPINE_LEVELS, Level
+from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
 from simspine.core.types import Forced, ForcedKind, Motion
 from simspine.dataset.recordings import action_of
 from simspine.evaluation.tables import published_values
-from simspine.quality.observability import is_estimated, level_shares
+from simspine.quality.observability import estimated_of_spine, level_shares
 
 if TYPE_CHECKING:
     from simspine.io.dataset_read import DatasetFile
@@ -79,7 +80,6 @@ def forced_by_ratio(levels: Sequence[str], angles: np.ndarray) -> dict[str, tupl
 
 LUMBAR_LEVEL_NAMES = ("T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1", "lumbar")
 NECK_LEVEL_NAMES = ("neck",)
-PLANE_ENDINGS = ("Flex_Ext", "Lat_Bending", "axial_rotation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +161,7 @@ def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
         shares=level_shares(levels, table, trial.motion.names, trial.response),
         forced=forced,
         table=table,
-        estimated=is_estimated(trial.fitted, trial.fitted_origin),
+        estimated=bool(estimated_of_spine(trial.fitted, trial.fitted_origin)),
     )
 
 
@@ -176,7 +176,7 @@ def level_coordinates(levels: tuple[str, ...], coordinates: tuple[str, ...]) -> 
     for name in levels:
         upper, _, lower = name.partition("-")
         for joint in (f"{upper}_{lower}", f"{lower}_{upper}"):
-            own = tuple(f"{joint}_{ending}" for ending in PLANE_ENDINGS)
+            own = tuple(f"{joint}_{ending}" for ending in LEVEL_AXIS_COORDINATES)
             if there.issuperset(own):
                 found.append(Level(name, lower, upper, own))
                 break

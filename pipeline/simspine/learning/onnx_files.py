@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +52,6 @@ def write_onnx(path: Path, network: nn.Module, given: tuple[Tensor, ...], layout
                 f"{ONNX_TOLERANCE} is allowed."
             )
     return worst
-
-
-def require_onnx() -> None:
-    """Raises `InputError` naming the extra that installs what writing needs."""
-    if find_spec("onnx") is None:
-        raise InputError("export needs the package onnx, which is not installed: pip install 'simspine[learn]'.")
 
 
 def _complete_onnx(path: Path, layout: OnnxLayout) -> None:

@@ -110,17 +110,14 @@ class DescentSettings(Section):
 
 DETECTOR_SKELETON = "spinetrack37"
 CROP_SIZE_PX = (256, 192)  # height and width of the crops that detectors look at
-_TRUNK_POINTS = (
-    *reversed(SPINETRACK_REGIONS["spine"]),
-    "left_latissimus",
-    "right_latissimus",
-    "left_clavicle",
-    "right_clavicle",
-)
 _DETECTOR_POINTS = load_skeleton(DETECTOR_SKELETON).names
 POINT_CHOICES: Mapping[str, tuple[str, ...]] = {
     "all": _DETECTOR_POINTS,
-    "trunk": tuple(name for name in _DETECTOR_POINTS if name in _TRUNK_POINTS),
+    "trunk": tuple(
+        name
+        for name in _DETECTOR_POINTS
+        if name in SPINETRACK_REGIONS["spine"] or name.endswith(("_latissimus", "_clavicle"))
+    ),
     "body": _DETECTOR_POINTS[:26],
 }
 

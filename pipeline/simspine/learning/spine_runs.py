@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from simspine.annotation.recording import RecordedViews
 from simspine.annotation.rounds import RoundFiles, TrainingHook
-from simspine.core.errors import InputError, safe_file_name
+from simspine.core.errors import InputError, needing_extra, safe_file_name
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 from simspine.evaluation.metrics import ImagePeople, correct_keypoint_share
 from simspine.evaluation.point_protocols import evaluate_images
@@ -59,12 +58,14 @@ def train_detector(
     killed run goes on after its last epoch. Raises `InputError` where there is nothing to learn from, people of the
     test set are learnt from, a file cannot be read, or the checkpoint is of other data or settings."""
     require_torch()  # before minutes of work
-    from simspine.learning.onnx_files import require_onnx
     from simspine.learning.spine_network import WEIGHTS_FILE, NetworkWeights, build_network, save_weights
     from simspine.learning.spine_training import export_onnx
 
-    require_onnx()
-    _require_figures(options)
+    with needing_extra("export", "learn"):
+        import onnx  # noqa: F401
+    if options.data.test is not None:
+        with needing_extra("average precision of data.test", "benchmark"):
+            import pycocotools  # noqa: F401
     folder, data = Path(folder), options.data
     sets = tuple(read_labelled_set(where, data.names, options.seed) for where in data.train)
     if not sets:
@@ -135,14 +136,6 @@ def _refuse_learnt(sets: tuple[LabelledPeople, ...], test: LabelledPeople | None
     if both:
         raise InputError(
             f"{len(both)} images are learnt from and judged by, {both[0]} first; use sets without overlap."
-        )
-
-
-def _require_figures(options: SpineDetectorOptions) -> None:
-    if options.data.test is not None and find_spec("pycocotools") is None:
-        raise InputError(
-            "average precision of data.test needs pycocotools, which is not installed: pip install "
-            "'simspine[benchmark]', or leave data.test out."
         )
 
 

@@ -142,11 +142,8 @@ def drawn_view(
     view = plain_view(box)
     if rng.random() < _SHIFT_PROBABILITY:
         height = view.width * CROP_SIZE_PX[0] / CROP_SIZE_PX[1]
-        moved = (
-            stage.shift * normal(),
-            stage.shift * normal(),
-        )
-        view = replace(view, centre=(view.centre[0] + moved[0] * view.width, view.centre[1] + moved[1] * height))
+        right, down = stage.shift * normal(), stage.shift * normal()
+        view = replace(view, centre=(view.centre[0] + right * view.width, view.centre[1] + down * height))
     low, high = stage.scale
     view = replace(view, width=view.width * ((low + high) / 2 + (high - low) / 2 * normal()))
     if rng.random() < _ROTATION_PROBABILITY:
@@ -266,19 +263,19 @@ class CropReader:
     def plain(self, batch: int) -> Iterator[CropBatch]:
         """Everybody of the first set in order, not augmented: what a detector sees."""
         people = self.sets[0]
+
+        def plain_crop(row: int) -> tuple:
+            return _cut_person(people, row, plain_view(people.box[row]), lambda crop: crop)
+
         for start in range(0, len(people), batch):
             rows = range(start, min(start + batch, len(people)))
-            yield _stacked_batch(map_on_threads(partial(_plain_crop, people), rows, self.threads))
+            yield _stacked_batch(map_on_threads(plain_crop, rows, self.threads))
 
     def _drawn(self, epoch: int, stage: CurriculumStage, item: tuple[int, int, int]) -> tuple:
         which, row, place = (int(value) for value in item)
         people, rng = self.sets[which], random_stream(self.seed, "crop", str(epoch), str(place))
         view = drawn_view(people.box[row], people.keypoints[row], people.names, stage=stage, rng=rng)
         return _cut_person(people, row, view, partial(changed_colours, stage=stage, rng=rng))
-
-
-def _plain_crop(people: LabelledPeople, row: int) -> tuple:
-    return _cut_person(people, row, plain_view(people.box[row]), lambda crop: crop)
 
 
 def _cut_person(

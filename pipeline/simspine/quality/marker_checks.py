@@ -8,7 +8,7 @@ import numpy as np
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.core.arrays import median_of_known, rms_of_known
-from simspine.core.errors import InputError, nearest_name
+from simspine.core.errors import nearest_name
 from simspine.core.geometry import angle_between
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Motion, Origin
@@ -239,7 +239,6 @@ def check_marker_distance(names: Sequence[str], error: np.ndarray) -> Iterator[F
     trial is above it is flagged, one above `marker_expected` (4 cm) noted; both only warn: the frames may be good
     without it.
     """
-    error = _checked_errors("marker errors", error, len(names))
     expected, flagged = THRESHOLDS["marker_expected"], THRESHOLDS["marker_flagged"]
     per_frame = rms_of_known(error, axis=1)
     far = per_frame > flagged.value_si
@@ -263,7 +262,6 @@ def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Find
     """Frames, and points, that in the median lie far from their images: a warning. error: (frames, points) px, NaN =
     missing.
     """
-    error = _checked_errors("reprojection errors", error, len(names))
     limit = THRESHOLDS["reprojection"]
     median = median_of_known(error)
     far = median > limit.value_si
@@ -436,11 +434,3 @@ def check_marker_jumps(measured: Markers) -> Iterator[Finding]:
             frames=frames,
             where=names_text(names),
         )
-
-
-def _checked_errors(what: str, error: np.ndarray, columns: int) -> np.ndarray:
-    """As floats (frames, columns)."""
-    error = np.asarray(error, float)
-    if error.ndim != 2 or error.shape[1] != columns:
-        raise InputError(f"{what} have shape {error.shape}, expected (frames, {columns}).")
-    return error

@@ -34,16 +34,9 @@ class Observability(StrEnum):
     UNKNOWN = ""
 
 
-def is_estimated(names: Iterable[str], origins: Iterable[Origin] | None) -> bool:
-    """Whether points along the spine were estimated: what the data decided of it is then no measurement.
-
-    names, origins: of the points fitted; False where their origins are not known.
-    """
-    return bool(estimated_of_spine(names, origins))
-
-
 def estimated_of_spine(names: Iterable[str], origins: Iterable[Origin] | None) -> tuple[str, ...]:
-    """Names of the points of the trunk, of `SPINE_REGIONS`, that were estimated."""
+    """Names of the points of the trunk, of `SPINE_REGIONS`, that were estimated: what the data decided of it is then no
+    measurement. names, origins: of the points fitted; none where their origins are not known."""
     spine = {name for region in SPINE_REGIONS.values() for name in region}
     pairs = () if origins is None else zip(names, origins, strict=True)
     return tuple(name for name, origin in pairs if origin == Origin.ESTIMATED and name in spine)
@@ -111,7 +104,7 @@ def observability_of(
     """For each level and plane who decided the angle.
 
     shares: (levels, 3) of `level_shares`. forced: of the spine kinematics. table: as above; tells which level's
-    coordinate moves others too. estimated: `is_estimated` of the points fitted.
+    coordinate moves others too. estimated: points of the spine were.
     """
     forced = forced or {}
     mask, drivers = forced_mask(levels, forced), driving_coordinates(forced)

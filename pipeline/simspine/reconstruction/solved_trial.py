@@ -26,8 +26,8 @@ from simspine.quality.observability import (
     clinical_figures,
     composed_shares,
     curvature_figures,
+    estimated_of_spine,
     forced_mask,
-    is_estimated,
     share_of_curvature,
 )
 from simspine.vision.side_swaps import exchange_sides
@@ -122,7 +122,7 @@ class SolvedTrial(Unchanging):
     @property
     def spine_estimated(self) -> bool:
         """Whether points of the spine that were fitted were estimated, so that what they say is no measurement."""
-        return is_estimated(self.markers.names, self.markers.origins)
+        return bool(estimated_of_spine(self.markers.names, self.markers.origins))
 
     @cached_property
     def clinical_figures(self) -> tuple[ClinicalFigure, ...]:

@@ -227,12 +227,7 @@ def bones_and_joints(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str
     """Bones of the text of an `.osim` file, and joints between bodies that have some or carry some; () of ''."""
     if not model:
         return (), ()
-    found = bones_of_model(model, geometry_folder())[0]
+    found = bones_of_model(model, pose2sim_folder() / "Geometry")[0]
     pairs = joint_pairs(model)
     parents, boned = {a for a, _ in pairs}, {bone.body for bone in found}
     return found, tuple((a, b) for a, b in pairs if b in parents or b in boned or not found)
-
-
-def geometry_folder() -> Path:
-    """Where the meshes of the full-body model lie."""
-    return pose2sim_folder() / "Geometry"

@@ -83,24 +83,13 @@ def _draw_circle(image: np.ndarray, centre, radius: float, colour, width: int) -
     cv2.circle(image, at, size, colour, width, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def draw_square(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
-    """A filled square standing on its side."""
-    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    _fill_polygons(image, ((centre + (half + edge_width) * corners, edge), (centre + half * corners, colour)))
-
-
-def draw_diamond(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
-    """A filled square standing on a corner."""
-    corners = np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])
-    _fill_polygons(image, ((centre + (half + edge_width) * corners, edge), (centre + half * corners, colour)))
-
-
-def _fill_polygons(image: np.ndarray, polygons: Sequence[tuple[np.ndarray, tuple[int, ...]]]) -> None:
-    """polygons: (corners, colour) of each, the lowest first."""
+def draw_square(image: np.ndarray, centre, half: float, colour, edge, edge_width: float, tilted: bool = False) -> None:
+    """A filled square standing on its side, or tilted on a corner."""
     import cv2
 
-    for corners, colour in polygons:
-        cv2.fillPoly(image, [_fixed_points(corners)], colour, cv2.LINE_AA, _SUBPIXEL_BITS)
+    corners = np.array([[0, -1], [1, 0], [0, 1], [-1, 0]] if tilted else [[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    for reach, paint in ((half + edge_width, edge), (half, colour)):
+        cv2.fillPoly(image, [_fixed_points(centre + reach * corners)], paint, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def draw_point(image: np.ndarray, at, size: float, colour, how: str = "", edge=DARK_GROUND) -> None:
@@ -109,7 +98,7 @@ def draw_point(image: np.ndarray, at, size: float, colour, how: str = "", edge=D
         draw_ring(image, at, 1.2 * size, colour=DARK_GROUND, width=0.6 * size)
         draw_ring(image, at, 1.2 * size, colour=to_bgr(ORANGE), width=0.35 * size)
     elif how == "estimated":
-        draw_diamond(image, at, 1.1 * size, colour=DARK_GROUND, edge=colour, edge_width=0.35 * size)
+        draw_square(image, at, 1.1 * size, DARK_GROUND, edge=colour, edge_width=0.35 * size, tilted=True)
     else:
         draw_disc(image, at, size, colour=colour, edge=edge, edge_width=0.3 * size)
 

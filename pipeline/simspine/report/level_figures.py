@@ -1,6 +1,7 @@
 """Figures of all levels or all points at once: ranges of angles, and where points came from."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,8 +83,8 @@ def range_profile(
         for k, (axes, title) in enumerate(zip(panels, AXIS_TITLES, strict=True)):
             axes.axvline(0, color=GREY, linewidth=0.7, zorder=0)
             _draw_ranges(axes, ends[:, :, k], shares[:, k], mask[:, k])
-            for edge in _region_borders(levels):
-                axes.axhline(edge, color=INK_COLOUR, linewidth=0.8)
+            for edge in (i - 0.5 for i, (a, b) in enumerate(pairwise(map(spine_region, levels)), 1) if a != b):
+                axes.axhline(edge, color=INK_COLOUR, linewidth=0.8)  # between regions
             axes.set(title=title, xlabel=f"angle (°), positive = {SHORT_PLANE_NAMES[k]}")
             axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=8.5, ha="right", va="bottom")
             axes.grid(axis="y", visible=False)
@@ -154,11 +155,6 @@ def spine_region(level: str) -> str:
     if lower[:1] in ("L", "S"):
         return "lumbar"
     return "thoracic" if upper[:1] == "T" else "cervical"
-
-
-def _region_borders(levels: Sequence[str]) -> list[float]:
-    """Heights between regions."""
-    return [i - 0.5 for i in range(1, len(levels)) if spine_region(levels[i]) != spine_region(levels[i - 1])]
 
 
 # Points: where each came from in each frame.

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 import numpy as np
 
@@ -40,11 +41,6 @@ class DrawnPerson:
     inferred: frozenset[str] = frozenset()
     label: str = ""
     estimated: frozenset[str] = frozenset()
-
-    @property
-    def unseen(self) -> frozenset[str]:
-        """Names of the points that no detector saw."""
-        return self.inferred | self.estimated
 
     @property
     def extent(self) -> float:
@@ -143,8 +139,9 @@ def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
     span = 12
     curve = smooth_curve(places, span)
     spans = [curve[i * span : (i + 1) * span + 1] for i in range(len(chain) - 1)] if len(curve) > len(chain) else []
-    for start, stop, how in _equal_stretches([_known_how(person, a, b) for a, b in pairwise(chain)]) if spans else ():
-        line = np.concatenate(spans[start:stop])
+    seen = [_known_how(person, a, b) for a, b in pairwise(chain)]
+    for how, stretch in groupby(zip(seen, spans, strict=False), key=itemgetter(0)):
+        line = np.concatenate([part for _, part in stretch])
         if not how:
             canvas.draw_line(picture, line, DARK_GROUND, unit * 4.4)
             canvas.draw_line(picture, line, to_bgr(VERMILLION), unit * 2.6)
@@ -163,12 +160,6 @@ def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
 def _known_how(person: DrawnPerson, *names: str) -> str:
     """'inferred', 'estimated', or '' of what was seen: as the least known of some points."""
     return "inferred" if {*names} & person.inferred else "estimated" if {*names} & person.estimated else ""
-
-
-def _equal_stretches(kinds: Sequence[str]) -> list[tuple[int, int, str]]:
-    """Stretches of equal values: first, one after the last, value."""
-    edges = [0, *(i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1]), len(kinds)]
-    return [(a, b, kinds[a]) for a, b in pairwise(edges) if a < b]
 
 
 def _draw_label(picture: np.ndarray, person: DrawnPerson, size: int, unit: float) -> None:

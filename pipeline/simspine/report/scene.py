@@ -23,13 +23,6 @@ _SCRIPT_NAMES = ("1-data", "2-orbit", "3-names", "3-tube", "4-stage", "5-plot", 
 
 
 @cache
-def player_script() -> str:
-    """The player as one script; nothing of it is visible from outside but `player` on its elements."""
-    parts = [_packaged_text(f"player/script/{name}.js") for name in _SCRIPT_NAMES]
-    return "(() => {\n'use strict';\n" + "\n".join(parts) + "})();"
-
-
-@cache
 def _packaged_text(name: str) -> str:
     return files("simspine.report").joinpath(name).read_text(encoding="utf-8")
 
@@ -43,7 +36,10 @@ def page_scripts(player: bool, table: bool = False) -> dict[str, str]:
     if table:
         found["table"] = _packaged_text("table.js")
     if player:
-        found |= {"three": _packaged_text("player/three.js"), "player": player_script()}
+        # One script; nothing of it is visible from outside but `player` on its elements.
+        parts = [_packaged_text(f"player/script/{name}.js") for name in _SCRIPT_NAMES]
+        player_script = "(() => {\n'use strict';\n" + "\n".join(parts) + "})();"
+        found |= {"three": _packaged_text("player/three.js"), "player": player_script}
     return found
 
 
@@ -132,11 +128,6 @@ class Scene:
     @property
     def frames(self) -> int:
         return self.spine.frames
-
-    @property
-    def floor(self) -> float:
-        """Height of the floor, m."""
-        return floor_height(self.poses, self.bones, self.points)
 
     @property
     def rejected(self) -> np.ndarray:
@@ -257,7 +248,7 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
             points, triangles = thin_triangles(bone.points, bone.triangles, MOVING_CELL_SIZES_M[bone.kind])
             block.lengths(f"bone-moving/{i}", points)
             block.whole(f"face-moving/{i}", triangles)
-    header["floor"] = scene.floor
+    header["floor"] = floor_height(scene.poses, scene.bones, scene.points)
     header["cameras"] = [{"name": c.name, "frustum": np.round(camera_frustum(c), 4).tolist()} for c in scene.cameras]
     reasons = [f"{s}|{r}" for s, r in zip(scene.status or (), scene.reasons or scene.status or (), strict=True)][at]
     kinds = list(dict.fromkeys(reasons))

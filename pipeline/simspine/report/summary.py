@@ -20,7 +20,6 @@ from simspine.quality.assess import CAMERA_UNJUDGED_CODE, which_camera_remains_o
 from simspine.quality.findings import THRESHOLDS, Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE, SKIN_ORDER_CODE
 from simspine.quality.observability import (
-    ClinicalFigure,
     Observability,
     estimated_of_spine,
     forced_mask,
@@ -221,6 +220,7 @@ CAMERA_METRICS = (
     "cameras_off", "cameras_at_odds", "cameras_off_as_used", "cameras_at_odds_as_used", "cameras_unjudged",
 )  # fmt: skip
 SUM_METRICS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected", "detections", "detections_used")
+NAME_METRICS = ("spine_estimated", "skin_markers_doubted", "skin_markers_lost")
 METRICS_BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
 
@@ -252,7 +252,8 @@ def summary_metrics(trial: SolvedTrial) -> dict:
         "tka_deg_sd": None if "tka" in set_by_model else _typical_degrees(spine.tka_sd, kept),
         "set_by_model": set_by_model,
         "clinical": {
-            figure.name: _clinical_entry(figure) for figure in (*trial.curvature_figures, *trial.clinical_figures)
+            figure.name: {key: getattr(figure, field) for key, field in _CLINICAL_KEYS.items()}
+            for figure in (*trial.curvature_figures, *trial.clinical_figures)
         },
         "lumbopelvic_rhythm": _rhythm_entry(trial),
         "spine_seen_by": spine_points_by_source(trial.markers),
@@ -300,7 +301,7 @@ def _image_metrics(trial: SolvedTrial) -> dict:
     fits, report = view_fits(trial), trial.triangulation
     by_camera = {
         "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
-        "model_reprojection_px_by_camera": {fit.name: _number_or_none(fit.distance_px) for fit in fits},
+        "model_reprojection_px_by_camera": {fit.name: median_or_none(np.array(fit.distance_px)) for fit in fits},
     }
     if report is None:
         names = (*IMAGE_METRICS, "points_contributed_share", "model_reprojection_px_median")
@@ -323,10 +324,6 @@ _CLINICAL_KEYS = {  # of the file: field of `ClinicalFigure`
     "unit": "unit", "mean": "mean", "sd": "sd", "low": "minimum", "high": "maximum", "known": "known_share",
     "decided": "decided_by",
 }  # fmt: skip
-
-
-def _clinical_entry(figure: ClinicalFigure) -> dict:
-    return {key: getattr(figure, field) for key, field in _CLINICAL_KEYS.items()}
 
 
 def _rhythm_entry(trial: SolvedTrial) -> dict | None:
@@ -355,10 +352,8 @@ def dataset_summary_metrics(trials: Mapping[str, dict]) -> dict:
         "cameras_refined": any(entry["cameras_refined"] for entry in entries),
         **{key: _weighted_mean([entry[key] for entry in entries], weights) for key in MEAN_METRICS},
         **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in METRICS_BY_NAME},
-        "spine_seen_by": _merged_camera_lists([entry["spine_seen_by"] for entry in entries]),
-        "spine_estimated": list(dict.fromkeys(text for e in entries for text in e["spine_estimated"])),
-        "skin_markers_doubted": list(dict.fromkeys(text for e in entries for text in e["skin_markers_doubted"])),
-        "skin_markers_lost": list(dict.fromkeys(text for e in entries for text in e["skin_markers_lost"])),
+        "spine_seen_by": _merged([names for entry in entries for names in entry["spine_seen_by"].items()]),
+        **_merged([(key, entry[key]) for key in NAME_METRICS for entry in entries]),
         "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
         "rejected_because": reasons,
     }
@@ -382,18 +377,17 @@ def _camera_metrics(findings: Sequence[Finding]) -> dict:
     }
 
 
+def _merged(lists: Sequence[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """Lists of the same key as one, each name once."""
+    found: dict[str, dict[str, None]] = {}
+    for key, names in lists:
+        found.setdefault(key, {}).update(dict.fromkeys(names))
+    return {key: [*names] for key, names in found.items()}
+
+
 def _cameras_beyond_doubt(findings: Sequence[Finding]) -> set[str]:
     """Cameras that are off beyond doubt."""
     return {finding.where for finding in findings if not which_camera_remains_open(finding)}
-
-
-def _merged_camera_lists(entries: Sequence[Mapping[str, list[str]]]) -> dict[str, list[str]]:
-    ways = dict.fromkeys(way for entry in entries for way in entry)
-    return {way: list(dict.fromkeys(name for entry in entries for name in entry.get(way, ()))) for way in ways}
-
-
-def _number_or_none(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _group_of(marker: str) -> str:

@@ -395,7 +395,7 @@ def trial_section_of(
     return TrialSection(
         name=trial.name,
         findings=_findings_of(trial),
-        overlays=_overlay_sheet(trial, samples),
+        overlays=(named_picture("overlay", data=encode_jpeg(overlay_picture(trial, samples))),) if trial.videos else (),
         figures=(*curve_pictures(trial, scene.curves), *section_pictures(level_figures(trial), prefix)),
         tables=trial_tables(trial),
         rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
@@ -409,17 +409,10 @@ def trial_section_of(
     )
 
 
-def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:
-    """One sheet of sample frames × cameras; nothing where the trial came without videos."""
-    if not trial.videos:
-        return ()
-    return (named_picture("overlay", data=encode_jpeg(overlay_picture(trial, samples))),)
-
-
-def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
-    """Sample frames (rows) in the cameras (columns; the first `most`) with what was detected and the fitted body."""
+def overlay_picture(trial: SolvedTrial, samples: int) -> np.ndarray:
+    """Sample frames (rows) in the cameras (columns) with what was detected and the fitted body."""
     frames = sample_frames(trial.spine.frames, samples, trial.rejected)
-    opened = open_videos(trial.videos[:most])
+    opened = open_videos(trial.videos)
     columns = [_images_by_frame(video, frames, trial.video_frames(v)) for v, video in enumerate(opened)]
     sheet = []
     for frame in frames:
@@ -429,7 +422,7 @@ def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -
             [None if image is None else (image, layer_of_image(trial, shown, frame, v)) for v, image in pictures]
         )
     labels = [f"{trial.spine.time[frame]:.2f} s" for frame in frames]
-    return overlay_sheet(sheet, [camera.name for camera in trial.cameras[:most]], labels)
+    return overlay_sheet(sheet, [camera.name for camera in trial.cameras], labels)
 
 
 def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) -> dict[int, np.ndarray]:

@@ -17,10 +17,11 @@ from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.curvature import Endplate, PointTuple, Vertebra, VertebraeOfBody, read_endplates, tilt_endplate
 from simspine.anatomy.marker_sets import Place, read_marker_set
+from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, build_body, read_recipe
 from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, carried_vertebrae, girdle_angle
 from simspine.core.skeletons import VERTEBRA_OF
-from simspine.synthesis.population import LEVEL_COORDINATES, SHIFT_DIRECTIONS, SyntheticSubject, population_articulation
+from simspine.synthesis.population import SHIFT_DIRECTIONS, SyntheticSubject, population_articulation
 from simspine.synthesis.signals import read_sided_table
 from simspine.synthesis.standing_posture import (
     BodySizes,
@@ -120,8 +121,8 @@ def unscaled_measures(recipe: Recipe, base: Body) -> Generic:
     return Generic(
         levels=plan.levels,
         chain=plan.chain,
-        below=np.array([centre(f"{level}_{LEVEL_COORDINATES[0]}", "parent") for level in plan.levels]),
-        above=np.array([centre(f"{level}_{LEVEL_COORDINATES[0]}", "child") for level in plan.levels]),
+        below=np.array([centre(f"{level}_{LEVEL_AXIS_COORDINATES[0]}", "parent") for level in plan.levels]),
+        above=np.array([centre(f"{level}_{LEVEL_AXIS_COORDINATES[0]}", "child") for level in plan.levels]),
         vertebrae=carried_vertebrae(plan, read_endplates()),
         sacrum=(poses["sacrum"] @ [0, 0, 0, 1] - poses["pelvis"] @ [0, 0, 0, 1])[:3],
         hips=centre("hip_flexion_r", "parent") * [1, 1, 0],
@@ -156,7 +157,7 @@ def _own_vertebra(vertebra: Vertebra, sizes: BodySizes) -> Vertebra:
 
 def _edit_level(joints: ET.Element, level: str, below: np.ndarray, above: np.ndarray) -> None:
     """Put the joint's centre where it is in both vertebrae, and give it three translations."""
-    joint = _joint_of(joints, f"{level}_{LEVEL_COORDINATES[0]}")
+    joint = _joint_of(joints, f"{level}_{LEVEL_AXIS_COORDINATES[0]}")
     for which, point in (("parent", below), ("child", above)):
         _joint_centre(joint, which).text = _numbers_text(point)
     for number, direction in enumerate(SHIFT_DIRECTIONS, start=1):

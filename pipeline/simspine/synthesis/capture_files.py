@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -136,7 +136,15 @@ def write_capture(
     rigs = {subject.name: virtual_rig(settings.seed, subject.name, settings.cameras) for subject in subjects}
     if only is not None and only not in rigs:
         raise unknown_name("subject", only, rigs, "the virtual capture")
-    stated = _stated_settings(settings, trials, preset, rigs)
+    stated = {
+        "version": __version__,
+        "seed": settings.seed,
+        "subjects": list(rigs),
+        "trials": trials,
+        "frames": settings.frames,
+        "detections": preset.model_dump(mode="json"),
+        "cameras": _settings_digest(dict(rigs)),
+    }
     if claim_folder(folder, CAPTURE_RECORD_FILE, "virtual", "virtual capture").get("settings") != stated:
         write_text(folder / CAPTURE_RECORD_FILE, _json_text({"virtual": True, "complete": False, "settings": stated}))
     for name, cameras in rigs.items():
@@ -149,10 +157,10 @@ def write_capture(
     done, written = 0, []
     for subject in chosen:
         record = _SubjectRecord(folder, subject.name, stated, trials)
-        for trial in record.parts:
-            if record.lacks(trial):
+        for trial, paths in record.parts.items():
+            if not set(paths) <= set(record.files):
                 if trial == MODEL:
-                    write_text(folder / record.parts[MODEL][0], truth_body(subject).body.osim)
+                    write_text(folder / paths[0], truth_body(subject).body.osim)
                 else:
                     write_trial(folder, subject, trial, settings.frames, cameras=rigs[subject.name], preset=preset)
                     written.append(f"{subject.name}/{trial}")
@@ -168,19 +176,6 @@ def _subject_files(subject: str, trials: Sequence[str]) -> dict[str, list[str]]:
     """{`MODEL` or trial: its files, relative to the capture's folder}."""
     model = {MODEL: [f"truth/models/{subject}.osim"]}
     return model | {trial: list(trial_files(subject, trial).values()) for trial in trials}
-
-
-def _stated_settings(settings: CaptureSettings, trials: list[str], preset: Preset, rigs: Mapping) -> dict:
-    """All that decides the files, as JSON can say it."""
-    return {
-        "version": __version__,
-        "seed": settings.seed,
-        "subjects": list(rigs),
-        "trials": trials,
-        "frames": settings.frames,
-        "detections": preset.model_dump(mode="json"),
-        "cameras": _settings_digest(dict(rigs)),
-    }
 
 
 def claim_folder(folder: Path, record: str, key: str, kind: str) -> dict:
@@ -238,9 +233,6 @@ class _SubjectRecord:
                 self.files[path] = checksum
             else:
                 (folder / path).unlink(missing_ok=True)
-
-    def lacks(self, part: str) -> bool:
-        return not set(self.parts[part]) <= set(self.files)
 
     def add(self, part: str) -> None:
         self.files |= {path: sha256_of_file(self.folder / path) for path in self.parts[part]}

@@ -16,11 +16,6 @@ from simspine.synthesis.signals import random_stream, read_table
 # The population that synthetic subjects are drawn from: the tables of this room, in SI units.
 
 
-LEVEL_COORDINATES = (
-    "Flex_Ext",
-    "Lat_Bending",
-    "axial_rotation",
-)  # coordinates of a level, in the order of the joint's rotations
 SHIFT_DIRECTIONS = ("forward", "up", "right")  # translations of a level, along the axes of the vertebra below
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simspine.anatomy.body import follow_couplers, neutral_markers
+from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
 from simspine.anatomy.tree import all_poses
 from simspine.core.types import Motion
 from simspine.synthesis import signals as p
 from simspine.synthesis.bodies import FLOOR_CONTACTS, TruthBody
 from simspine.synthesis.population import (
-    LEVEL_COORDINATES,
     SHIFT_DIRECTIONS,
     SyntheticGirdle,
     SyntheticSubject,
@@ -156,7 +156,7 @@ def _add_level_motion(
 ) -> None:
     """angles: (frames, 3) of the level's flexion, bending, rotation; shift: (3,) m/rad, see `SyntheticSpine`."""
     time = np.arange(len(values)) / MOTION_RATE_HZ
-    for axis, sign, angle in zip(LEVEL_COORDINATES, COORDINATE_SIGNS, angles.T, strict=True):
+    for axis, sign, angle in zip(LEVEL_AXIS_COORDINATES, COORDINATE_SIGNS, angles.T, strict=True):
         own = LEVEL_NOISE_SD * band_limited_noise(rng, time, 1.5)
         values[:, column[f"{level}_{axis}"]] += sign * angle + own
     for direction, moved in zip(SHIFT_DIRECTIONS, (angles[:, [0, 0, 1]] * shift).T, strict=True):

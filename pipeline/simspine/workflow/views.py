@@ -18,7 +18,7 @@ from simspine.core.types import ForcedKind
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.quality.marker_checks import unseen_limb_joints
-from simspine.quality.observability import curvature_figures, forced_mask, is_estimated
+from simspine.quality.observability import curvature_figures, estimated_of_spine, forced_mask
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges, without_unseen_limbs
 from simspine.report import body_video, canvas
 from simspine.report.body_video import shown_in
@@ -103,7 +103,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     poses = entry.poses
     if poses and any(odd.any() for odd in unseen_limb_joints(entry.motion).values()):
         poses = without_unseen_limbs(poses, Body.from_text(model, f"model of {chosen[0]}"), entry.motion)
-    estimated = is_estimated(entry.fitted, entry.fitted_origin)
+    estimated = bool(estimated_of_spine(entry.fitted, entry.fitted_origin))
     kept = np.array([word not in ("rejected", "inferred") for word in entry.status or ()], bool)
     kept = kept if len(kept) else np.ones(entry.markers.frames, bool)
     forced = {key: bool(forced_mask([key], entry.forced).any()) for key in angles}
