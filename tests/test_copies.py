@@ -36,7 +36,7 @@ def examples():
         filled=~true.present, origin=[ss.Origin.GIVEN] * len(true.names),
     )  # fmt: skip
     solved = ss.fit_trials({"t": markers}, "coupled", "spinetrack37")["t"]
-    board = Board(4, 5, 0.03)
+    board = Board(4, 5, 0.03, 0.02)
     return [
         CAMERA, KEYPOINTS, markers, solved.motion, solved, solved.body, TERM, ss.Prior([TERM], {"x": [0.1]}),
         ss.Smoothness({"*": 2.0}), SharedError("s", ("a", "b"), 0.01), ss.MarkerErrors(), ss.Options(),

@@ -91,6 +91,7 @@ def demo_from_points(place: Path) -> list[list]:
     cameras = read_calibration(next((demo_folder() / "calibration").glob("*.qca.txt")))
     detected = RunPaths(place / "demo", "S01").keypoints("balance")
     detected.parent.mkdir(parents=True)
+    (place / "demo/S01/manifests").mkdir()  # a folder of simspine's
     write_store(detected, keypoints=seen, cameras=list(cameras), skeleton="blazepose33")
     return commands_of(settings | {"results": str(place / "demo")}, place / "demo.yaml", STAGES[1:], rounds=2)
 

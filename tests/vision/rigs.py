@@ -18,7 +18,7 @@ FRAMES = 120
 @cache
 def walk(preset: str, index: int = 0, frames: int = FRAMES) -> tuple[Keypoints, tuple[Camera, ...], Markers]:
     """2D points as a detector of `preset` gives them, the true cameras, and the true points (z_up)."""
-    subject = make_subject(5, index, "published")
+    subject = make_subject(5, index)
     trial = make_trial(subject, "Walking", 1, frames)
     cameras = tuple(virtual_rig(5, subject.name))
     return detect_trial(trial, cameras, read_preset(preset)).keypoints, cameras, true_points(trial)

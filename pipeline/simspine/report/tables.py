@@ -311,9 +311,10 @@ def angle_table(
 def segments_table(spine: SpineKinematics, kept: np.ndarray) -> PageTable | None:
     """Mean, least and greatest value, and range of pelvis and thorax in the room; None without standard deviations.
 
-    kept: (frames,). The mean of the axial rotation counts from the calibration's axes, and is not shown.
+    kept: (frames,). The mean of the axial rotation counts from the calibration's axes, and is not shown. One frame has
+    values only.
     """
-    rows = []
+    rows, moving = [], spine.frames > 1
     for segment in (name for name in SEGMENTS_IN_ROOM if name in spine.levels):
         i = spine.levels.index(segment)
         for k, plane in enumerate(SEGMENT_PLANES):
@@ -321,13 +322,13 @@ def segments_table(spine: SpineKinematics, kept: np.ndarray) -> PageTable | None
             found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
             if found.sd is None or found.minimum is None or found.maximum is None:
                 continue
-            ends = f"{number_text(found.minimum, 0)} … {number_text(found.maximum, 0)}°"
+            ends = unbreakable(f"{number_text(found.minimum, 0)} … {number_text(found.maximum, 0)}°")
             mean = interval_text(found.mean, found.sd, "deg")
             span = range_cell(True, found.maximum - found.minimum, found.range_sd, unit="deg")
             turns = plane == SEGMENT_PLANES[2]
-            shown = (NOT_SHOWN, "–", span) if turns else (mean, unbreakable(ends), span)
-            rows.append((f"{segment.capitalize()}, {plane}", *shown))
-    columns = ("In the room", "Mean", "From … to", "Range")
+            shown = (NOT_SHOWN, "–", span) if turns else (mean, ends, span)
+            rows.append((f"{segment.capitalize()}, {plane}", *shown[: 3 if moving else 1]))
+    columns = ("In the room", *(("Mean", "From … to", "Range") if moving else ("Value",)))
     return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
 
 

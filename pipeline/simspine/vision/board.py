@@ -1,7 +1,7 @@
 """ChArUco boards for calibration: their corners in an image, and where a board is by these."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,16 +42,21 @@ class Board:
                 f"{self.dictionary} only {room}. Name a larger one, such as {self.dictionary.split('_')[0]}_250."
             )
 
-    @cached_property
+    @property
     def corners(self) -> np.ndarray:
         """(corners, 3) m, row by row: x to the right, y down as printed, z into the board."""
-        x, y = np.meshgrid(np.arange(1, self.columns), np.arange(1, self.rows))
-        places = self.square * np.stack([x, y, 0 * x], -1).reshape(-1, 3).astype(float)
-        places.setflags(write=False)
-        return places
+        return _corner_places(self.columns, self.rows, self.square)
 
     def __str__(self) -> str:
         return f"ChArUco board ({self.dictionary}) of {self.columns}x{self.rows} squares"
+
+
+@lru_cache(maxsize=8)
+def _corner_places(columns: int, rows: int, square: float) -> np.ndarray:
+    x, y = np.meshgrid(np.arange(1, columns), np.arange(1, rows))
+    places = square * np.stack([x, y, 0 * x], -1).reshape(-1, 3).astype(float)
+    places.setflags(write=False)
+    return places
 
 
 def find_board(board: Board, image: np.ndarray) -> np.ndarray:
