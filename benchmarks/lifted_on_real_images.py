@@ -1,12 +1,12 @@
 """How far lifted points of one camera are from those of four, in the packaged videos.
 
-    simspine train lifting configs/training/lifter.yaml --out results/lifter
+    python -m tools.lifting_baselines tools/lifting_baselines/own_lifter.yaml --out results/lifter
     python -m benchmarks.lifted_on_real_images --lifter results/lifter/lifter.onnx   # the packaged one if left out
 
 Each camera's video is looked at as `simspine detect --lift` does, with the refined calibration and with the field of
 view that is assumed where none is known. True are the twelve joints of the limbs that the same detector gives in all
-four videos, triangulated and filtered, in the camera's axes. Both relative to the middle of the hips. Beside it: the
-mean pose of two synthetic people in all actions as cameras see them, which knows nothing of the image.
+four videos, triangulated and filtered, in the camera's axes. Both relative to the middle of the hips. For comparison:
+the mean pose of two synthetic people in all actions as cameras see them, which knows nothing of the image.
 """
 
 import argparse
