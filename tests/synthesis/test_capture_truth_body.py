@@ -7,10 +7,11 @@ from tools.bench.opensim_engine import set_coordinates
 from simspine.anatomy import osim
 from simspine.anatomy.body import Body, body_poses, forward_kinematics, neutral_motion, neutral_poses
 from simspine.anatomy.curvature import lumbar_lordosis, thoracic_kyphosis
+from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
 from simspine.anatomy.vertebrae import vertebra_centroids
 from simspine.core.types import Motion
 from simspine.synthesis.bodies import truth_body, unscaled_body, unscaled_measures
-from simspine.synthesis.population import LEVEL_COORDINATES, SHIFT_DIRECTIONS, make_subject, read_levels
+from simspine.synthesis.population import SHIFT_DIRECTIONS, make_subject, read_levels
 from simspine.synthesis.standing_posture import sizes_of
 
 
@@ -94,7 +95,7 @@ def test_mass_is_the_subjects(subject, truth):
 
 def test_coordinates(truth):
     c = truth.body.coordinates
-    names = {f"{level}_{axis}" for level in read_levels().names for axis in LEVEL_COORDINATES}
+    names = {f"{level}_{axis}" for level in read_levels().names for axis in LEVEL_AXIS_COORDINATES}
     shifts = {f"{level}_shift_{way}" for level in read_levels().names for way in SHIFT_DIRECTIONS}
     assert names | shifts <= set(c.names)
     assert not c.rotational[[c.index(name) for name in shifts]].any()

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from scipy.signal import savgol_filter
 
+from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.bodies import FLOOR_CONTACTS
-from simspine.synthesis.population import LEVEL_COORDINATES, make_subject, read_levels
+from simspine.synthesis.population import make_subject, read_levels
 from simspine.synthesis.virtual_detector import capsules_of
 from simspine.synthesis.virtual_trial import (
     make_trial,
@@ -161,7 +162,7 @@ def test_levels_share_motion_as_this_person_does_not_as_the_couplers_do(trials, 
     trial = trials["SittingDown"]
     levels = read_levels()
     i = levels.within("lumbar")
-    flexion = np.stack([trial.motion.column(f"{levels.names[k]}_{LEVEL_COORDINATES[0]}") for k in i], 1)
+    flexion = np.stack([trial.motion.column(f"{levels.names[k]}_{LEVEL_AXIS_COORDINATES[0]}") for k in i], 1)
     parts = np.ptp(flexion, axis=0) / np.ptp(flexion, axis=0).sum()
     couplers = np.array([1, 1.857, 1.643, 1.143, 0.929, 0.571])
     couplers /= couplers.sum()
@@ -179,7 +180,7 @@ def test_vertebrae_shift_with_rotation_by_a_few_millimetres(trials):
 def test_level_angles_are_the_bodys_coordinates(trials, spines):
     trial, spine = trials["Discussion"], spines["Discussion"]
     for name, level in (("L4-L5", "L4_L5"), ("T7-T8", "T7_T8"), ("C5-C6", "C5_C6")):
-        own = np.stack([trial.motion.column(f"{level}_{axis}") for axis in LEVEL_COORDINATES], 1) * [-1, 1, 1]
+        own = np.stack([trial.motion.column(f"{level}_{axis}") for axis in LEVEL_AXIS_COORDINATES], 1) * [-1, 1, 1]
         np.testing.assert_allclose(spine.level(name), own, atol=1e-9)
 
 

@@ -163,7 +163,7 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
         levels.append(angle_table(spine, trial.observed_shares, trial.sized.levels, kept=kept, estimated=estimated))
     clinical = clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
     room = segments_table(spine, ~trial.rejected)
-    return (*clinical, *([] if room is None else [room]), *levels)
+    return (*clinical[:1], *([] if room is None else [room]), *clinical[1:], *levels)
 
 
 def _status(trial: SolvedTrial) -> list[str] | None:
