@@ -223,7 +223,7 @@ def storage(path, title, columns, rows=6):
         ("ModelControls", ["soleus_r", "FX"]),
         ("plates.mot", ["Fx_R", "FZ_L", "Fz_1", "My_2", "FP1.Copx", "insole_pressure"]),
         ("Length", ["soleus_r", "bflh_r"]),
-        ("walk_07", ["addlong_l", "edl_l", "lumbar_reserve", "hip_moment_r"]),  # no angle beside muscles and moments
+        ("walk_07", ["addlong_l", "edl_l", "lumbar_reserve", "hip_moment_r"]),  # no angle among muscles and moments
         ("NormalizedFiberLength", ["soleus_r", "bflh_r"]),
         ("FiberVelocity", ["soleus_r", "bflh_r"]),
         ("TendonForce", ["soleus_r", "bflh_r"]),

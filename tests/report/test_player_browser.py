@@ -469,7 +469,8 @@ def test_figures_of_curves_are_the_curves_of_the_player(browser, scene, tmp_path
         page.goto(f"{(tmp_path / 'figures.html').as_uri()}#curves-1")  # the link opens the part
         spinal, limbs = (page.locator(f'[data-curves="{key}"]') for key in ("spinal", "limbs"))
         spinal.scroll_into_view_if_needed()
-        page.wait_for_selector('[data-curves="limbs"] .p-curve')
+        for key in ("spinal", "limbs"):  # each is drawn when it comes into view
+            page.wait_for_selector(f'[data-curves="{key}"] .p-curve')
         assert [spinal.locator("svg").count(), limbs.locator("svg").count()] == [2, 1]
         assert limbs.locator(".p-curve").count() == 2
         assert limbs.locator(".p-marker").count() > 10  # dots along the left side

@@ -227,7 +227,7 @@ def read_mot(
     turning = np.array([known.get(name, not foreign and is_rotational(name)) for name in table.names], bool)
     others = [name for name in table.names if name not in known and (foreign or _NO_ANGLE_NAME.search(name))]
     if others and not any(_PLAIN_ANGLE_NAME.search(name) for name in table.names if name not in others):
-        others = [name for name in table.names if name not in known]  # muscles beside reserves, plates beside sensors
+        others = [name for name in table.names if name not in known]  # muscles next to reserves, plates next to sensors
         turning &= np.isin(table.names, list(known))
     if others:
         text_tables.warn_left_out(

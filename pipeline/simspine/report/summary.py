@@ -105,8 +105,10 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
     if as_used := _disagreement_text(summary, "_as_used"):
         note, light = f"{'After refinement: ' * bool(refined)}{as_used} See the findings.", "check"
     elif given := _disagreement_text(summary, ""):
-        settled = "after refinement no camera shows a systematic misfit; the same detections were used, so this is no "
-        settled += "independent check"
+        settled = (
+            "after refinement no camera shows a systematic misfit; the same detections were used, so this is no "
+            "independent check"
+        )
         note = settled if refined else f"As given: {given} See the findings."
         light = "" if refined else "check"
     elif unjudged:

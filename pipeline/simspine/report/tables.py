@@ -66,6 +66,9 @@ UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
+SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scoliosis"
+
+
 def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None) -> tuple[PageTable, ...]:
     """Pelvis and spine, and joints of the limbs; none of either where there are no figures of it.
 
@@ -129,7 +132,7 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
     ends = _range_text(figure) if shown or not _moves(figure) else "–"
-    verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
+    verdict = figure.decided_by + f"; {NO_SCOLIOSIS}" * (figure.name == SIDEWAYS_BEND)
     mean = NOT_SHOWN if figure.is_assumed and figure.name == "coronal_cobb" else mean_cell(figure)
     cells = (mean, ends, span if _moves(figure) else "–", norm_text(figure) or "–")
     return (label_with_sign(figure), *cells, verdict)

@@ -65,6 +65,8 @@ from simspine.report.summary import (
 )
 from simspine.report.tables import (
     ESTIMATED_BY,
+    NO_SCOLIOSIS,
+    SIDEWAYS_BEND,
     Caveats,
     assumed_levels,
     caveats_of_trial,
@@ -91,7 +93,6 @@ from simspine.report.trial_sections import (
 _MAX_CAUSES = 3  # warnings that are named; the rest are counted
 _NOTEBOOK_FRAMES = 300  # a cell of a notebook holds no more of a trial: about 2 MB, most of it the player
 _RHYTHM = "Lumbopelvic rhythm"
-SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "The page can neither show nor exclude scoliosis."
 _FEW_CAMERAS = 3  # fewer see too little of a back that turns
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
@@ -168,11 +169,14 @@ def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
     """What was measured of pelvis and trunk."""
     found: dict[str, list[str]] = {str(Observability.MEASURED): [], str(Observability.PARTLY): []}
     for figure in (one for one in figures if one.name in SPINAL_DEFINITIONS and one.decided_by in found):
-        name = figure.label.partition(",")[0]
-        reach = interval_text(figure.mean, figure.sd, figure.unit).partition("±")[2]
-        found[figure.decided_by].append(f"{name} to ±{reach}")
+        found[figure.decided_by].append(_reach_text(figure.label.partition(",")[0], figure))
     heads = ("Measured of pelvis and trunk", "Partly measured, too")
     return " ".join(f"{head}: {'; '.join(some)}." for head, some in zip(heads, found.values(), strict=True) if some)
+
+
+def _reach_text(name: str, figure: ClinicalFigure) -> str:
+    """The name, and how well it is known."""
+    return f"{name} to ±{interval_text(figure.mean, figure.sd, figure.unit).partition('±')[2]}"
 
 
 def _limb_sentence(figures: Sequence[ClinicalFigure]) -> str:
@@ -182,7 +186,7 @@ def _limb_sentence(figures: Sequence[ClinicalFigure]) -> str:
     for figure in (one for one in limbs if one.decided_by == str(Observability.MEASURED)):
         exact[panel_of(figure)] = max(figure, exact.get(panel_of(figure), figure), key=lambda one: one.sd or 0.0)
     wide = dict.fromkeys(panel_of(one) for one in limbs if one.decided_by == IMPRECISE)
-    reach = [f"{name} to ±{interval_text(one.mean, one.sd, one.unit).partition('±')[2]}" for name, one in exact.items()]
+    reach = [_reach_text(name, figure) for name, figure in exact.items()]
     found = {"Measured of the limbs": reach, "Imprecise": list(wide)}
     return " ".join(f"{head}: {'; '.join(names)}." for head, names in found.items() if names)
 
@@ -225,7 +229,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
     if any(figure.name == SIDEWAYS_BEND and figure.is_assumed for figure in trial.clinical_figures):
-        parts.append(NO_SCOLIOSIS)
+        parts.append(f"The page {NO_SCOLIOSIS}.")
     levels = assumed_levels(trial_caveats(trial).shares)
     parts += [f"Single vertebrae, assumed: {levels}."] if levels else []
     return " ".join(parts) or "Nothing: all was measured."

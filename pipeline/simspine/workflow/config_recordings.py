@@ -132,7 +132,7 @@ def _by_frame(clicks: Mapping[Any, Mapping[str, list[SkinClick]]]) -> dict[Any, 
 
 
 def skin_markers_from(value) -> "SkinMarkers | None":
-    """Clicks as they stand in YAML; nothing stays what it is. `ValueError` in one line of text."""
+    """Clicks as they stand in YAML; what is none, or made already, is returned. `ValueError` in one line of text."""
     if value is None or isinstance(value, SkinMarkers):
         return value
     if not isinstance(value, Mapping):
