@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 import simspine as ss
 from simspine.anatomy import complete_spine
 from simspine.anatomy.complete_spine import ShapePosterior
-from simspine.anatomy.shape_fit import MODE_CONVERGED_STEP, StoppingRule, find_modes, modes_on_circle
+from simspine.anatomy.shape_fit import ObservedChain, SeenPoints, find_modes
 from simspine.anatomy.shape_model import (
     CHAIN_LEVELS,
     chain_derivatives,
@@ -30,40 +30,21 @@ def test_every_spin_ends_in_a_minimum():
     """Oracle: no small change of shape or turn lowers the cost, by differences of the cost itself."""
     rng = np.random.default_rng(0)
     for levels, sd, y in cases(25, 1):
-        problem = ShapePosterior(*packaged_shape_model().prior("any"), levels)
-        y, C = np.repeat(y[None], 24, 0), np.full((24, len(y), 1, 1), sd**2) * np.eye(3)
-        R = problem.across(y[:1], C[:1]) @ problem.spins
-        seen = problem.between
-        fit = find_modes(seen, y, C, R, free_spin=False)
+        chain = ObservedChain(*packaged_shape_model().prior("any"), levels)
+        one = SeenPoints((y - y.mean(0))[None], np.full((1, len(y), 1, 1), sd**2) * np.eye(3))
+        seen, R = ShapePosterior(chain).around_line(one)
+        fit = find_modes(chain, seen, R)
         assert fit.converged.all(), levels
-        weight, y = np.linalg.inv(C), y - y.mean(1, keepdims=True)
-        for step in rng.normal(size=(4, 24, 2 + fit.z.shape[1])):
+        for step in rng.normal(size=(4, 24, 3 + fit.z.shape[1])):
             step *= 1e-4 / np.linalg.norm(step, axis=1, keepdims=True)
-            turn = np.einsum("bi,bij->bj", step[:, :2], fit.axes)
             here, there, back = (
-                seen.cost(
-                    y, weight, fit.z + sign * step[:, 2:], fit.R @ Rotation.from_rotvec(sign * turn).as_matrix(), None
+                chain.cost(
+                    seen, fit.z + sign * step[:, 3:], fit.R @ Rotation.from_rotvec(sign * step[:, :3]).as_matrix()
                 )
                 for sign in (0, 1, -1)
             )
             # the slope along the step against the curvature along it: further down is less than 1e-5 away
-            assert (np.abs(there - back) / 2 < 0.1 * np.abs(there + back - 2 * here) + 1e-9).all()
-
-
-def test_no_spin_is_left_in_a_minimum_that_its_neighbour_has_passed():
-    mean, cov = packaged_shape_model().prior("any")
-    rng, levels, sd, gain = np.random.default_rng(5), np.arange(5, 24, 2), 0.015, []
-    for x in chain_positions(rng.multivariate_normal(mean, cov, 12)):
-        y = (x + rng.normal(0, sd, x.shape))[None, levels]
-        C, problem = np.full((1, len(levels), 1, 1), sd**2) * np.eye(3), ShapePosterior(mean, cov, levels)
-        R = problem.across(y, C)[:, None] @ problem.spins
-        many = np.repeat(y, len(problem.spins), 0), np.repeat(C, len(problem.spins), 0)
-        alone = find_modes(problem.between, *many, R[0], free_spin=False)
-        found = modes_on_circle(problem.between, y, C, R, None, MODE_CONVERGED_STEP)
-        assert found.converged.all()
-        assert (found.cost < alone.cost + 1e-6).all()
-        gain.append((alone.cost - found.cost).max())
-    assert max(gain) > 5  # of the cost, half a squared distance
+            assert (np.abs(there - back) / 2 < 0.1 * np.abs(there + back - 2 * here) + 1e-9 * here).all()
 
 
 def test_a_shape_far_from_the_typical_one_is_found_where_it_was_drawn(monkeypatch):
@@ -77,14 +58,13 @@ def test_a_shape_far_from_the_typical_one_is_found_where_it_was_drawn(monkeypatc
     rng, sd = np.random.default_rng(5), 0.003
     z = rng.multivariate_normal(mean, cov, 300)
     x = chain_positions(z)
-    y, C = x + rng.normal(0, sd, x.shape), np.full((len(x), 25, 1, 1), sd**2) * np.eye(3)
-    problem = ShapePosterior(mean, cov, np.arange(25))
-    R = problem.best_spins(problem.across(y, C), y, C)[0]
-    both = problem.solve(y, C, R, StoppingRule()).cost
+    seen = SeenPoints(x + rng.normal(0, sd, x.shape), np.full((len(x), 25, 1, 1), sd**2) * np.eye(3))
+    problem = ShapePosterior(ObservedChain(mean, cov, np.arange(25)))
+    R = problem.best_spins(seen)[0]
+    both = problem.solve(seen, R).cost
     monkeypatch.setattr(complete_spine, "FAR_FROM_TYPICAL", np.inf)
-    one = problem.solve(y, C, R, StoppingRule()).cost
-    truth = np.concatenate([np.zeros((len(z), 3)), z], 1)
-    best = find_modes(problem.observed, y, C, np.tile(np.eye(3), (len(z), 1, 1)), None, truth).cost
+    one = problem.solve(seen, R).cost
+    best = find_modes(problem.chain, seen, np.tile(np.eye(3), (len(z), 1, 1)), z).cost
     assert (both < best + 0.01).mean() > 0.95
     assert (both <= one).all()
     assert (both > best + 0.01).sum() <= 2 / 3 * (one > best + 0.01).sum()

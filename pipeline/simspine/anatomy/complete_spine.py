@@ -12,27 +12,26 @@ distribution.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from simspine.anatomy.shape_fit import (
-    MIN_PROMISED_COST_SHARE,
     MODE_CONVERGED_STEP,
     ObservedChain,
     OrientationPrior,
+    SeenPoints,
     ShapeModes,
-    StoppingRule,
     find_modes,
-    generalised_least_squares,
-    modes_on_circle,
     orientation_prior,
-    prior_of,
-    rotation_matrices,
 )
 from simspine.anatomy.shape_model import (
     CHAIN_LEVELS,
     ShapeModel,
     chain_derivatives,
+    chain_jacobian,
     packaged_shape_model,
     parameters_from_vectors,
 )
@@ -40,12 +39,15 @@ from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import kabsch
 
-SPIN_NODES = 24  # nodes on the circle; the even grid is exact to 1e-5 where its spread is NARROW or more
-NARROW_SPIN_SD_RAD = 0.2  # rad: below this spread of the spin, one Gaussian around the mode is as good
+SPIN_NODES = 24  # turns about the line through the points at which a spin that is hardly observed is looked at
+FIXED_SPIN_SD_RAD = 1e-3  # rad: of a spin that is held
+# rad: below this spread of the spin, one Gaussian around the mode is as good. With less about every axis the given
+# orientation itself is a start.
+NARROW_SPIN_SD_RAD = 0.2
 RIVAL_LOG_EVIDENCE = 7.0  # log evidence: another spin this close to the best calls for the full circle as well
-NEGLIGIBLE_LOG_EVIDENCE = 14.0  # log evidence below the best spin's: left out, one in a million
-COARSE_LAST_STEP = 1e-3  # rad, log length: last step where it is only to be seen how well the spin is known
-MIXTURE_LAST_STEP = 3e-5  # and for the spins of the mixture
+MIN_PROMISED_COST = 0.01  # half a squared distance: what another start must promise
+MIXTURE_LAST_STEP = 3e-5  # rad, log length: last step of the spins of the mixture
+COARSE_LAST_STEP = 1e-3  # rad, log length: last step where distances alone are sought
 FAR_FROM_TYPICAL = 1.0  # rad, log length: more than this from the typical shape there may be several minima
 SMOOTHING_NOISE_SD_M = 0.02  # m: noise that smooths them away
 FRAMES_SOLVED_TOGETHER = 8  # frames at a time: what fits into the cache
@@ -68,172 +70,162 @@ def complete_centres(
     centres at `levels` (k,), in the trunk's frame. The (3, 3) blocks of a row add up to 1, so that the points move
     with the body.
     """
-    problem = ShapePosterior(mean, cov, levels, mix)
+    problem = ShapePosterior(ObservedChain(mean, cov, levels, mix))
+    seen = SeenPoints(y, C, () if prior is None else (prior,))
     parts = [slice(i, i + FRAMES_SOLVED_TOGETHER) for i in range(0, len(y), FRAMES_SOLVED_TOGETHER)]
-    pieces = [problem.complete(y[part], C[part], prior_of(prior, part)) for part in parts]
+    pieces = [problem.complete(seen[part]) for part in parts]
     return tuple(np.concatenate(part) for part in zip(*pieces, strict=True))
 
 
+class CompletedShapes(NamedTuple):
+    """Of B problems: centres (B, n, 3) m with covariance (B, n, 3, 3) m², log evidence (B,), and the standard deviation
+    of the spin (B,) rad."""
+
+    centres: np.ndarray
+    covariance: np.ndarray
+    log_evidence: np.ndarray
+    spin_sd: np.ndarray
+
+
+@dataclass(frozen=True)
 class ShapePosterior:
     """Shape and pose of a chain of which the same centres are observed in many frames."""
 
-    def __init__(self, mean: np.ndarray, cov: np.ndarray, levels: np.ndarray, mix: np.ndarray | None = None):
-        self.observed, n = ObservedChain(mean, cov, levels, mix), len(mean) // 3
-        first, last = self.observed.levels.min(), self.observed.levels.max()
-        # only the prior knows of vectors above and below all points: what is sought are those between
-        kind = np.arange(3 * n) % n  # the vector of each parameter
-        self.inner = (kind >= first) & (kind < last)
-        inside = cov[np.ix_(self.inner, self.inner)]
-        self.between = ObservedChain(mean[self.inner], inside, self.observed.levels - first, mix)
-        self.axes = self.between.axes(mean[None, self.inner])[0]
-        # about the typical line
-        self.spins = rotation_matrices(self.axes[2] * (np.arange(SPIN_NODES) * 2 * np.pi / SPIN_NODES)[:, None])
-        self.others = cov[:, self.inner] @ self.between.precision
-        self.above = np.where(kind[:, None] < kind, cov, 0.0)  # of parameters with those of vectors below
+    chain: ObservedChain
 
-    def complete(self, y, C, prior=None):
-        n = len(self.above) // 3 + 1
-        x, X = np.empty((len(y), n, 3)), np.empty((len(y), n, 3, 3))
-        R0 = self.across(y, C)
-        if prior is not None and prior.sharp:
-            first, wide = prior.rotation, np.zeros(len(y), bool)
-        else:
-            first, wide = self.best_spins(R0, y, C, prior)
-        known = np.flatnonzero(~wide)
-        if len(known):
-            rule = StoppingRule(MODE_CONVERGED_STEP, NARROW_SPIN_SD_RAD, COARSE_LAST_STEP)
-            fit = self.solve(y[known], C[known], first[known], stopping=rule, prior=prior_of(prior, known))
-            if prior is None or not prior.sharp:
-                doubt = ~fit.converged | (fit.spin_sd > NARROW_SPIN_SD_RAD)
-                doubt |= self.best_spins(fit.R, y[known], C[known], prior_of(prior, known))[1]
-                wide[known[doubt]], known, fit = True, known[~doubt], fit[~doubt]
-        if len(known):
-            x[known], X[known] = self.predict(y[known], C[known], fit, prior_of(prior, known))
+    @cached_property
+    def spin_axis(self) -> np.ndarray:
+        """(3,) in the trunk's frame: along the typical points."""
+        return np.linalg.svd(self.chain.typical - self.chain.centre)[2][0]
+
+    @cached_property
+    def spins(self) -> np.ndarray:
+        """(SPIN_NODES, 3, 3): turns about `spin_axis`."""
+        return Rotation.from_rotvec(
+            (2 * np.pi / SPIN_NODES) * np.arange(SPIN_NODES)[:, None] * self.spin_axis
+        ).as_matrix()
+
+    def complete(self, seen: SeenPoints) -> tuple[np.ndarray, np.ndarray]:
+        """Centres (B, n, 3) and their covariances (B, n, 3, 3)."""
+        origin = seen.y.mean(1, keepdims=True)
+        seen = replace(seen, y=seen.y - origin)  # far from the origin digits would be lost
+        start, wide = self.best_spins(seen)
+        found = self.predict(seen, self.solve(seen, start))
+        wide |= found.spin_sd > NARROW_SPIN_SD_RAD
         if wide.any():
-            x[wide], X[wide] = self.around(R0[wide], y[wide], C[wide], prior_of(prior, wide))
-        return x, X
+            found.centres[wide], found.covariance[wide] = self._around(seen[wide])
+        return found.centres + origin, found.covariance
 
-    def across(self, y, C):
-        """Rotations (B, 3, 3) that best turn the typical shape onto the points."""
-        w = 1 / np.trace(C, axis1=-2, axis2=-1)
-        w = (w / w.sum(-1, keepdims=True))[..., None]
-        shape, points = (a - (w * a).sum(-2, keepdims=True) for a in (self.between.typical, y))
-        return kabsch((w * points).swapaxes(-1, -2) @ shape)
+    def around_line(self, seen: SeenPoints) -> tuple[SeenPoints, np.ndarray]:
+        """The points once for each of `SPIN_NODES` spins, with a prior that holds it; and rotations (B · SPIN_NODES, 3,
+        3), which turn the typical shape onto the points, and then about the line through them."""
+        weight = 1 / np.trace(seen.covariance, axis1=-2, axis2=-1)
+        weight = (weight / weight.sum(-1, keepdims=True))[..., None]
+        shape, points = (a - (weight * a).sum(-2, keepdims=True) for a in (self.chain.typical, seen.y))
+        across = kabsch((weight * points).swapaxes(-1, -2) @ shape)
+        R = (across[:, None] @ self.spins).reshape(-1, 3, 3)
+        precision = np.outer(self.spin_axis, self.spin_axis) / FIXED_SPIN_SD_RAD**2
+        again = seen.repeated(SPIN_NODES)
+        held = OrientationPrior(R, np.broadcast_to(precision, R.shape))
+        return replace(again, priors=(*again.priors, held)), R
 
-    def best_spins(self, R0, y, C, prior=None):
-        """The best (B, 3, 3) of `SPIN_NODES` spins from R0 (B, 3, 3) by the evidence linearised at the typical shape,
-        and whether another, 60° or more from it, has nearly its evidence (B,).
-        """
-        R = R0[:, None] @ self.spins
-        evidence = self._typical_evidence(y, C, R, prior)
+    def best_spins(self, seen: SeenPoints) -> tuple[np.ndarray, np.ndarray]:
+        """Rotations (B, 3, 3) to start from, and whether another spin, 60° or more from it, is nearly as likely (B,)
+        bool; by the evidence linearised at the typical shape."""
+        if seen.priors and (np.diagonal(seen.priors[0].precision, 0, 1, 2) > NARROW_SPIN_SD_RAD**-2).all():
+            return seen.priors[0].rotation, np.zeros(len(seen), bool)
+        again, R = self.around_line(seen)
+        typical = np.repeat(self.chain.mean[None], len(R), 0)
+        problem = self.chain.linearised(again, typical, R, np.zeros(len(R)))
+        evidence = problem.log_evidence(problem.best_effects(problem.whitened())).reshape(-1, SPIN_NODES)
         best = evidence.argmax(1)
         apart = np.abs((np.arange(SPIN_NODES) - best[:, None] + SPIN_NODES / 2) % SPIN_NODES - SPIN_NODES / 2)
         rival = np.where(apart > SPIN_NODES / 6, evidence, -np.inf).max(1)
-        return R[np.arange(len(y)), best], rival > evidence.max(1) - RIVAL_LOG_EVIDENCE
+        return R[SPIN_NODES * np.arange(len(seen)) + best], rival > evidence.max(1) - RIVAL_LOG_EVIDENCE
 
-    def _typical_evidence(self, y, C, R, prior):
-        """Log evidence (B, spins) of rotations R (B, spins, 3, 3), linearised at the typical shape; noise averaged over
-        directions, so that one factorisation serves all spins.
-        """
-        noise = np.trace(C, axis1=-2, axis2=-1).repeat(3, axis=-1) / 3  # (B, 3m)
-        tilts = self.axes[None, :2]
-        J, A, p = self.between.linear(self.between.mean[None], tilts)
-        S = (J @ self.between.cov @ J.swapaxes(-1, -2)) + noise[:, None] * np.eye(noise.shape[-1])
-        r = (np.einsum("bkji,bmj->bkmi", R, y) - p[0].reshape(-1, 3)).reshape(*R.shape[:2], -1)
-        both = np.linalg.solve(S, np.concatenate([np.broadcast_to(A, (len(S), *A.shape[1:])), r.swapaxes(1, 2)], -1))
-        SA, Sr = both[..., :5], both[..., 5:].swapaxes(1, 2)
-        u, G, cost = r @ SA, A.swapaxes(-1, -2) @ SA, 0.0
-        if prior is None:
-            v = np.linalg.solve(G, u.swapaxes(1, 2)).swapaxes(1, 2)
-        else:
-            pull = prior.at(R, tilts)
-            G = np.repeat(G[:, None], R.shape[1], 1)
-            G[..., 3:, 3:] += pull.precision
-            u[..., 3:] -= pull.gradient
-            v, cost = np.linalg.solve(G, u[..., None])[..., 0], pull.cost
-        return -0.5 * ((r * Sr).sum(-1) - (u * v).sum(-1) + cost)
-
-    def solve(self, y, C, R, stopping: StoppingRule, prior=None) -> ShapeModes:
-        """`find_modes` from rotations R and the typical shape, with all vectors.
+    def solve(self, seen: SeenPoints, R: np.ndarray, tolerance: float = MODE_CONVERGED_STEP) -> ShapeModes:
+        """`find_modes` from rotations R (B, 3, 3) and the typical shape.
 
         For shapes far from it once more, from what the points tell with noise added, and the better of both.
         """
-        fit = find_modes(self.between, y, C, R=R, prior=prior, stopping=stopping)
-        far = np.flatnonzero(np.abs(fit.z - self.between.mean).max(1) > FAR_FROM_TYPICAL)
+        fit = find_modes(self.chain, seen, R, tolerance=tolerance)
+        far = np.flatnonzero(np.abs(fit.z - self.chain.mean).max(1) > FAR_FROM_TYPICAL)
         if len(far):
-            y, C, R, prior = y[far], C[far], R[far], prior_of(prior, far)
-            smooth = C + SMOOTHING_NOISE_SD_M**2 * np.eye(3)
-            loose = find_modes(self.between, y, smooth, R=R, prior=prior, stopping=StoppingRule(COARSE_LAST_STEP))
-            start = np.concatenate([loose.beta, loose.z], 1)
-            again = find_modes(self.between, y, C, R=R, prior=prior, start=start, stopping=stopping)
-            lower = again.cost < fit.cost[far] - MIN_PROMISED_COST_SHARE
-            fit.put(far[lower], again[lower])
-        return self.whole(fit)
+            points = seen[far]
+            smooth = replace(points, covariance=points.covariance + SMOOTHING_NOISE_SD_M**2 * np.eye(3))
+            loose = find_modes(self.chain, smooth, R[far], tolerance=COARSE_LAST_STEP)
+            again = find_modes(self.chain, points, loose.R, loose.z, tolerance=tolerance)
+            lower = again.cost < fit.cost[far]
+            for old, new in zip(fit, again, strict=True):
+                old[far[lower]] = new[lower]
+        return fit
 
-    def whole(self, fit: ShapeModes) -> ShapeModes:
-        """With all vectors, where the fit has those between the points observed."""
-        z = self.observed.mean + (fit.z - self.between.mean) @ self.others.T
-        z[:, self.inner] = fit.z
-        return replace(fit, z=z)
-
-    def predict(self, y, C, fit: ShapeModes, prior=None):
-        """Mean and covariance of all centres at a solution, linearised there; the translation is solved exactly."""
-        origin, R = y.mean(1), fit.R
-        PJ, A, S, r = self.observed.system(y - origin[:, None], C, fit.z, R=R, axes=fit.axes)
-        D = chain_derivatives(fit.z)  # (B, kinds, vectors, xyz)
-        x = parameters_from_vectors(D[:, 0])
-        K = parameters_from_vectors(
-            np.moveaxis(D, 1, -1) @ np.moveaxis(PJ.reshape(*D.shape[:3], -1), 1, 2), 1
-        )  # (B, n, 3, 3m)
-        K, k = K.reshape(len(y), -1, K.shape[-1]), A.shape[-1]
-        solved = np.linalg.solve(S, np.concatenate([A, r[..., None], K.swapaxes(-1, -2)], -1))
-        pull = None if prior is None else prior.at(R, fit.axes)
-        G, beta = generalised_least_squares(A, solved[..., :k], solved[..., k], pull)
-        M = self.observed.effects(x, fit.axes) - K @ solved[..., :k]
-        blocks = self._prior_blocks(D) - _diagonal_blocks(K, solved[..., k + 1 :].swapaxes(-1, -2))
-        blocks += _diagonal_blocks(M, np.linalg.solve(G, M.swapaxes(-1, -2)).swapaxes(-1, -2))
+    def predict(self, seen: SeenPoints, fit: ShapeModes) -> CompletedShapes:
+        """Mean and covariance of all centres at a solution, linearised there."""
+        R = fit.R
+        problem = self.chain.linearised(seen, fit.z, R, np.zeros(len(seen)))
+        derivatives = chain_derivatives(fit.z)
+        x = parameters_from_vectors(derivatives[:, 0])
+        J = chain_jacobian(derivatives, np.arange(x.shape[1])).reshape(len(x), 3 * x.shape[1], -1)
+        with_points = J @ problem.PJ
+        solved = problem.whitened(with_points.swapaxes(-1, -2))
+        best = problem.best_effects(solved)
+        by_effects = self.chain.effects(x) - with_points @ solved[..., :6]
+        spread = np.linalg.inv(best.information)
+        blocks = _diagonal_blocks(J @ self.chain.cov, J)
+        blocks -= _diagonal_blocks(with_points, solved[..., 7:].swapaxes(-1, -2))
+        blocks += _diagonal_blocks(by_effects @ spread, by_effects)
         blocks = R[:, None] @ blocks @ R.swapaxes(-1, -2)[:, None]
-        x = np.einsum("bij,bnj->bni", R, x + beta[:, None, :3]) + origin[:, None]
-        return x, (blocks + blocks.swapaxes(-1, -2)) / 2
+        return CompletedShapes(
+            centres=(x + best.effects[:, None, :3]) @ R.swapaxes(-1, -2),
+            covariance=(blocks + blocks.swapaxes(-1, -2)) / 2,
+            log_evidence=problem.log_evidence(best),
+            spin_sd=np.sqrt(self.spin_axis @ spread[:, 3:, 3:] @ self.spin_axis),
+        )
 
-    def _prior_blocks(self, D):
-        """Prior covariances (B, n, 3, 3) of all centres: each vector adds its own and, twice, its with all above it."""
-        rows = D.transpose(0, 3, 1, 2)  # (B, xyz, kinds, vectors): derivative of the last centre
-        with_above = (rows.reshape(-1, len(self.observed.cov)) @ self.above).reshape(rows.shape)
-        kinds = self.observed.cov.reshape(rows.shape[2:] * 2)
-        own = np.einsum("piqi->ipq", kinds)  # (vectors, kinds, kinds)
-        # (B, vectors, xyz, kinds) and (B, vectors, kinds, xyz)
-        left, right = np.moveaxis(rows, -1, 1), np.moveaxis(D, 1, 2)
-        cross = np.moveaxis(with_above, -1, 1) @ right
-        return parameters_from_vectors(left @ own @ right + cross + cross.swapaxes(-1, -2), 1)
+    def _modes_on_circle(self, again: SeenPoints, R: np.ndarray) -> ShapeModes:
+        """Modes at all spins of `around_line`.
 
-    def around(self, R0, y, C, prior=None):
-        """The mixture over the whole circle of spins, from R0 (B, 3, 3).
-
-        The circle lies, and each search begins, where the points alone put them: three points are alike on both sides
-        of their plane, and rounding would choose between a mode there and its mirror image. Laplace's evidence is worth
-        nothing away from a mode: a spin that did not converge is left out, unless none did.
+        One search may end in a minimum that its neighbours have left behind. Where a neighbour's tilt and shape cost
+        less than what was found, the search begins anew from there, until no spin could do better so.
         """
-        B, R = len(y), R0[:, None] @ self.spins
-        fit = self.whole(modes_on_circle(self.between, y, C, R=R, prior=prior, tolerance=MIXTURE_LAST_STEP))
-        y, C = np.repeat(y, SPIN_NODES, 0), np.repeat(C, SPIN_NODES, 0)
-        prior = None if prior is None else prior.repeated(SPIN_NODES)
-        evidence, found = fit.evidence.reshape(B, SPIN_NODES), fit.converged.reshape(B, SPIN_NODES)
-        evidence = np.where(found | ~found.any(1, keepdims=True), evidence, -np.inf)
-        w = np.exp(evidence - evidence.max(1, keepdims=True))
-        use = w.ravel() > np.exp(-NEGLIGIBLE_LOG_EVIDENCE)
-        n = len(self.above) // 3 + 1
-        x, X = np.zeros((len(y), n, 3)), np.zeros((len(y), n, 3, 3))
-        x[use], X[use] = self.predict(y[use], C[use], fit[use], prior_of(prior, use))
-        x, X = x.reshape(B, SPIN_NODES, -1, 3), X.reshape(B, SPIN_NODES, -1, 3, 3)
-        w = np.where(use.reshape(B, SPIN_NODES), w, 0.0)
-        w = (w / w.sum(1, keepdims=True))[..., None, None]
-        centre = (w * x).sum(1)
-        d = x - centre[:, None]
-        return centre, (w[..., None] * (X + d[..., :, None] * d[..., None, :])).sum(1)
+        fit = find_modes(self.chain, again, R, tolerance=MIXTURE_LAST_STEP)
+        spins = np.arange(len(R)).reshape(-1, SPIN_NODES)
+        for turn in range(2 * SPIN_NODES):
+            other = np.roll(spins, 1 if turn % 2 else -1, axis=1).ravel()
+            start = R @ R[other].swapaxes(-1, -2) @ fit.R[other]
+            better = self.chain.cost(again, fit.z[other], start) < fit.cost - MIN_PROMISED_COST
+            if better.any():
+                found = find_modes(
+                    self.chain, again[better], start[better], fit.z[other][better], tolerance=MIXTURE_LAST_STEP
+                )
+                for old, new in zip(fit, found, strict=True):
+                    old[better] = new
+        return fit
+
+    def _around(self, seen: SeenPoints) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and covariance of the mixture over all spins about the line through the points.
+
+        Searches begin where the points alone put them: three points are alike on both sides of their plane, and
+        rounding would choose between a mode there and its mirror image.
+        """
+        again, R = self.around_line(seen)
+        fit = self._modes_on_circle(again, R)
+        found = self.predict(again, fit)
+        n = found.centres.shape[1]
+        # Measure of spins: where the trunk is tilted, the turn that the prior holds grows slower than the spin.
+        half_tilt = np.maximum(np.linalg.norm(again.priors[-1].turned_from(fit.R), axis=1) / 2, 1e-9)
+        evidence = (found.log_evidence + np.log(half_tilt / np.tan(half_tilt))).reshape(-1, SPIN_NODES)
+        weight = np.exp(evidence - evidence.max(1, keepdims=True))
+        weight = (weight / weight.sum(1, keepdims=True))[..., None, None]
+        x = found.centres.reshape(-1, SPIN_NODES, n, 3)
+        covariance = found.covariance.reshape(-1, SPIN_NODES, n, 3, 3)
+        mean = (weight * x).sum(1)
+        d = x - mean[:, None]
+        return mean, (weight[..., None] * (covariance + d[..., :, None] * d[..., None, :])).sum(1)
 
 
-def _diagonal_blocks(left, right):
+def _diagonal_blocks(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The (3, 3) blocks (B, n, 3, 3) on the diagonal of left @ rightᵀ, both (B, 3n, k)."""
     left, right = (side.reshape(len(side), -1, 3, side.shape[-1]) for side in (left, right))
     return left @ right.swapaxes(-1, -2)
@@ -417,31 +409,29 @@ def shape_plausibility(
     levels, y = checked_points(points, MIN_POINTS_FOR_SHAPE)
     C = checked_covariances(covariance, levels, len(y))
     at = np.array([CHAIN_LEVELS.index(level) for level in levels])
-    problem = ShapePosterior(*packaged_shape_model().prior("any"), at)
-    parts = [
-        _shape_distances(problem, y[i : i + FRAMES_AT_A_TIME], C[i : i + FRAMES_AT_A_TIME])
-        for i in range(0, len(y), FRAMES_AT_A_TIME)
-    ]
-    whole, each, apart = (np.concatenate(part) for part in zip(*parts, strict=True))
+    problem = ShapePosterior(ObservedChain(*packaged_shape_model().prior("any"), at))
+    seen = SeenPoints(y, C)
+    parts = [seen[i : i + FRAMES_AT_A_TIME] for i in range(0, len(y), FRAMES_AT_A_TIME)]
+    whole, each, apart = (
+        np.concatenate(part) for part in zip(*(_shape_distances(problem, part) for part in parts), strict=True)
+    )
     return Plausibility(
         tuple(levels), standard_normal_of(whole, 3 * len(levels) - 6), standard_normal_of(each, 3), apart
     )
 
 
-def _shape_distances(
-    problem: ShapePosterior, y: np.ndarray, C: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _shape_distances(problem: ShapePosterior, seen: SeenPoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Squared distance (B,), by point (B, m), and what each point is apart (B, m, 3) m in space."""
-    y = y - y.mean(1, keepdims=True)
-    fit = problem.solve(y, C, problem.best_spins(problem.across(y, C), y, C)[0], StoppingRule(COARSE_LAST_STEP))
-    _, A, S, r = problem.observed.system(y, C, fit.z, R=fit.R, axes=fit.axes)
-    SA = np.linalg.solve(S, A)
-    Q = np.linalg.inv(S) - SA @ np.linalg.solve(A.swapaxes(-1, -2) @ SA, SA.swapaxes(-1, -2))
-    B, m = y.shape[:2]
-    g = np.einsum("bij,bj->bi", Q, r).reshape(B, m, 3)
+    seen = replace(seen, y=seen.y - seen.y.mean(1, keepdims=True))
+    fit = problem.solve(seen, problem.best_spins(seen)[0], COARSE_LAST_STEP)
+    there = problem.chain.linearised(seen, fit.z, fit.R, np.zeros(len(seen)))
+    SA = np.linalg.solve(there.S, there.A)
+    Q = np.linalg.inv(there.S) - SA @ np.linalg.solve(there.A.swapaxes(-1, -2) @ SA, SA.swapaxes(-1, -2))
+    B, m = seen.y.shape[:2]
+    g = np.einsum("bij,bj->bi", Q, there.r).reshape(B, m, 3)
     own = Q.reshape(B, m, 3, m, 3)[:, np.arange(m), :, np.arange(m), :].swapaxes(0, 1)
     apart = np.linalg.solve(own, g[..., None])[..., 0]
-    whole, each = np.einsum("bmi,bmi->b", r.reshape(B, m, 3), g), np.einsum("bmi,bmi->bm", g, apart)
+    whole, each = np.einsum("bmi,bmi->b", there.r.reshape(B, m, 3), g), np.einsum("bmi,bmi->bm", g, apart)
     return whole, each, np.einsum("bij,bmj->bmi", fit.R, apart)
 
 

@@ -225,7 +225,7 @@ def _trunk_facing(hips: _MidPoint, shoulders: _MidPoint) -> OrientationPrior:
         total, precision = total + sharp[:, None] * right, precision + sharp
     right = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
     rotation = np.stack([np.cross(up, right), up, right], -1)
-    return OrientationPrior(rotation, precision[:, None] * [0.0, 1.0, 0.0])
+    return OrientationPrior(rotation, precision[:, None, None] * np.diag([0.0, 1.0, 0.0]))
 
 
 # In one image: an inference of an inference, to look at. How far hips and shoulders lie in depth is reconstructed under
