@@ -89,8 +89,10 @@ def range_profile(
             axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=8.5, ha="right", va="bottom")
             axes.grid(axis="y", visible=False)
             low, high = axes.get_xlim()
-            axes.set_xlim(low, high + 0.12 * (high - low))  # room for the numbers
-        _name_levels(panels[0], levels)
+            axes.set_xlim(low, high + 0.16 * (high - low))  # room for the numbers
+            axes.tick_params(axis="y", length=0, labelleft=True)
+        panels[0].set_yticks(range(len(levels)), levels, fontsize=8.5)
+        panels[0].set_ylim(-0.6, len(levels) - 0.4)
         _profile_legend(figure, shares, mask, sd is not None)
     return figure
 
@@ -140,13 +142,6 @@ def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, inte
     if interval:
         keys.append(line_key("95 % interval", color=GREY, linewidth=1.1))
     figure_legend(figure, keys, 5)
-
-
-def _name_levels(axes: "Axes", levels: Sequence[str]) -> None:
-    """Levels as ticks, from below."""
-    axes.set_yticks(range(len(levels)), levels, fontsize=8.5)
-    axes.set_ylim(-0.6, len(levels) - 0.4)
-    axes.tick_params(axis="y", length=0)
 
 
 def spine_region(level: str) -> str:

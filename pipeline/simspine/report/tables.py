@@ -66,6 +66,7 @@ UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
+DECIDED_COLUMNS = ("Decided by the data", "Verdict")
 SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scoliosis"
 
 
@@ -84,8 +85,8 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
-    columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
-    sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
+    columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
+    sides = ("Angle", "Right", "range", "Left", "range", "Right − left", *DECIDED_COLUMNS)
     notes = named_notes("brackets", *["mean", "range"] * moves, "curvature")
     more = named_notes("bend", *["rhythm"] * (len(alignment) > len(spinal)), "norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
@@ -133,9 +134,8 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
     ends = _range_text(figure) if shown or not _moves(figure) else "–"
     verdict = figure.decided_by + f"; {NO_SCOLIOSIS}" * (figure.name == SIDEWAYS_BEND)
-    mean = NOT_SHOWN if figure.is_assumed and figure.name == "coronal_cobb" else mean_cell(figure)
-    cells = (mean, ends, span if _moves(figure) else "–", norm_text(figure) or "–")
-    return (label_with_sign(figure), *cells, verdict)
+    cells = (mean_cell(figure), ends, span if _moves(figure) else "–", norm_text(figure) or "–")
+    return (label_with_sign(figure), *cells, observed_share_text(figure.share), verdict)
 
 
 NOT_SHOWN, WITHIN = "not shown", "within its ±"  # in place of a range that the recording did not show
@@ -157,10 +157,11 @@ def is_range_shown(decided: bool, span: float, sd: float | None) -> bool:
 
 
 def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> str:
-    """A range with its interval, where the recording showed it."""
+    """A range with its interval; in brackets where that is as large. None of what the recording did not decide."""
     if not decided:
         return NOT_SHOWN
-    return interval_text(span, sd, unit) if is_range_shown(decided, span, sd) else WITHIN
+    text = interval_text(span, sd, unit)
+    return text if is_range_shown(decided, span, sd) else f"({text}), {WITHIN}"
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
@@ -205,11 +206,11 @@ def norm_text(figure: ClinicalFigure) -> str:
 def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     label = "Lumbopelvic rhythm, lumbar over pelvic motion"
     if rhythm.ratio is None:
-        return (label, "–", "–", "–", "–", f"not given: {rhythm.reason}")
+        return (label, "–", "–", "–", "–", "–", f"not given: {rhythm.reason}")
     if verdict == Observability.ASSUMED:
-        return (label, NOT_SHOWN, "–", "–", "–", verdict)
+        return (label, NOT_SHOWN, "–", "–", "–", "–", verdict)
     label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)})"
-    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", verdict or NO_VERDICT)
+    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", "–", verdict or NO_VERDICT)
 
 
 def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:
@@ -221,10 +222,11 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
         cells = [
             text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
-        words = list(dict.fromkeys(side.decided_by for side in sides if side is not None))
+        known = [side for side in sides if side is not None]
+        decided = [[observed_share_text(side.share) for side in known], [side.decided_by for side in known]]
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
         label = f"{joint.capitalize()}, {angle}{sign}"
-        rows.append((label, *cells, _between_sides(*sides), " / ".join(words)))
+        rows.append((label, *cells, _between_sides(*sides), *(" / ".join(dict.fromkeys(some)) for some in decided)))
     return rows
 
 
@@ -251,7 +253,8 @@ def _reach_text(figure: ClinicalFigure) -> str:
     if not _moves(figure):
         return _range_text(figure)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    return span if span in (NOT_SHOWN, WITHIN) else f"{span}, {_range_text(figure)}"
+    shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
+    return f"{span}, {_range_text(figure)}" if shown else span
 
 
 def _clinical_degrees(angle: float | None) -> str:
@@ -278,8 +281,8 @@ INFERRED_BY = "vertebral centres that a statistical model of real spines places 
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
-SEGMENT_PLANES = ("tilt forwards", "bending to the right (right side down)", "rotation to the left")
-ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")
+SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical")
+ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", *DECIDED_COLUMNS)
 
 
 def angle_table(
@@ -328,10 +331,9 @@ def segments_table(spine: SpineKinematics, kept: np.ndarray) -> PageTable | None
             ends = unbreakable(f"{number_text(found.minimum, 0)} … {number_text(found.maximum, 0)}°")
             mean = interval_text(found.mean, found.sd, "deg")
             span = range_cell(True, found.maximum - found.minimum, found.range_sd, unit="deg")
-            turns = plane == SEGMENT_PLANES[2]
-            shown = (NOT_SHOWN, "–", span) if turns else (mean, ends, span)
+            shown = ("–", "–", span) if plane == SEGMENT_PLANES[2] else (mean, ends, span)
             rows.append((f"{segment.capitalize()}, {plane}", *shown[: 3 if moving else 1]))
-    columns = ("In the room", *(("Mean", "From … to", "Range") if moving else ("Value",)))
+    columns = ("Pelvis and thorax in the room", *(("Mean", "From … to", "Range") if moving else ("Value",)))
     return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
 
 

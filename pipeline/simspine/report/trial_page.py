@@ -29,7 +29,6 @@ from simspine.quality.observability import (
     estimated_of_spine,
     observed_share_text,
     rhythm_verdict,
-    share_of_curvature,
 )
 from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, is_refined
 from simspine.reconstruction.publish import package_versions
@@ -199,13 +198,12 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
     value_text = interval_text(figure.mean, figure.sd, figure.unit)
     value = f"{name} {value_text}"
     if figure.is_assumed:
-        share = observed_share_text(share_of_curvature(figure.name, figure.sd))
-        why = f"{by} decided {share} of it"
+        why = f"{by} decided {observed_share_text(figure.share)} of it"
         return f"{name} is assumed: {why}. Do not record its value ({value_text}) as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        share = observed_share_text(share_of_curvature(figure.name, figure.sd))
+        share = observed_share_text(figure.share)
         return f"{value} was {figure.decided_by}: {by} decided {share} of it, published knowledge the rest."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
