@@ -299,9 +299,7 @@ def _clinical_figure(
         share = share_by_deviation(sd, adults.sd)
     share = float("nan") if forced or found.mean is None else share
     decided_by = forced or _in_words(name, found.mean, sd, share=share, estimated=estimated)
-    return ClinicalFigure(
-        name=name, label=definition.label, unit=unit, decided_by=decided_by, share=share, **found._asdict()
-    )
+    return ClinicalFigure(name, definition.label, unit, decided_by=decided_by, share=share, **found._asdict())
 
 
 class AngleStatistics(NamedTuple):
@@ -377,12 +375,7 @@ def curvature_figures(
         found = angle_statistics(np.degrees(values), known, kept, constant_sd=of_endplates)
         share = share_of_curvature(name, found.sd)
         decided_by = str(observability_word(share, forced[name], estimated=estimated))
-        share = float("nan") if forced[name] else share
-        figures.append(
-            ClinicalFigure(
-                name=name, label=LABELS[name], unit="deg", decided_by=decided_by, share=share, **found._asdict()
-            )
-        )
+        figures.append(ClinicalFigure(name, LABELS[name], "deg", decided_by=decided_by, share=share, **found._asdict()))
     return tuple(figures)
 
 

@@ -124,9 +124,8 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
 def _figure_cell(figure: ClinicalFigure | None) -> str:
     if figure is None or figure.mean is None:
         return "–"
-    shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
     span = f", {number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}"
-    return mean_cell(figure) + unbreakable(span) * shown
+    return mean_cell(figure) + unbreakable(span) * is_range_shown(figure)
 
 
 def _difference_cell(change: Change, by: float, sd: float | None) -> str:

@@ -79,7 +79,7 @@ def range_profile(
     ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
     with matplotlib_style():
         figure = new_figure(1.2 + 0.185 * len(levels))
-        panels = figure.subplots(1, 3, sharey=True)
+        panels = figure.subplots(1, 3, sharey=True, subplot_kw={"ylim": (-0.6, len(levels) - 0.4)})
         for k, (axes, title) in enumerate(zip(panels, AXIS_TITLES, strict=True)):
             axes.axvline(0, color=GREY, linewidth=0.7, zorder=0)
             _draw_ranges(axes, ends[:, :, k], shares[:, k], mask[:, k])
@@ -90,9 +90,8 @@ def range_profile(
             axes.grid(axis="y", visible=False)
             low, high = axes.get_xlim()
             axes.set_xlim(low, high + 0.16 * (high - low))  # room for the numbers
+            axes.set_yticks(range(len(levels)), levels, fontsize=8.5)
             axes.tick_params(axis="y", length=0, labelleft=True)
-        panels[0].set_yticks(range(len(levels)), levels, fontsize=8.5)
-        panels[0].set_ylim(-0.6, len(levels) - 0.4)
         _profile_legend(figure, shares, mask, sd is not None)
     return figure
 

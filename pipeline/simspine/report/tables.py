@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypedDict
 
@@ -20,7 +20,7 @@ from simspine.anatomy.clinical import (
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
-from simspine.core.types import Forced, ForcedKind, Markers, Origin
+from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_records import TrialRecord
 from simspine.evaluation.validation_tables import (
     VALIDATION_NOTES,
@@ -110,8 +110,7 @@ def _spread_text(quantity: str) -> str:
     if adults is None or quantity == "pelvic_incidence":  # compared with the body model
         return ""
     unit = " mm" if CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
-    source = adults.source.rpartition("; sd of ")[2].partition(",")[0]
-    return f"{NORMAL_95 * adults.sd:.0f}{unit} ({source})"
+    return f"{NORMAL_95 * adults.sd:.0f}{unit} ({adults.source.partition(',')[0]})"
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -130,9 +129,8 @@ def _moves(figure: ClinicalFigure) -> bool:
 
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
-    shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    ends = _range_text(figure) if shown or not _moves(figure) else "–"
+    ends = _range_text(figure) if is_range_shown(figure) or not _moves(figure) else "–"
     verdict = figure.decided_by + f"; {NO_SCOLIOSIS}" * (figure.name == SIDEWAYS_BEND)
     cells = (mean_cell(figure), ends, span if _moves(figure) else "–", norm_text(figure) or "–")
     return (label_with_sign(figure), *cells, observed_share_text(figure.share), verdict)
@@ -151,9 +149,13 @@ def mean_cell(figure: ClinicalFigure) -> str:
     return bracketed(interval_text(figure.mean, figure.sd, figure.unit), figure.is_decided)
 
 
-def is_range_shown(decided: bool, span: float, sd: float | None) -> bool:
+def is_range_shown(figure: ClinicalFigure) -> bool:
     """Whether the recording showed that a quantity changed: it decided it, and the range is larger than its ±."""
-    return decided and (sd is None or span > NORMAL_95 * sd)
+    return figure.is_decided and _is_beyond(range_of(figure), figure.range_sd)
+
+
+def _is_beyond(span: float, sd: float | None) -> bool:
+    return sd is None or span > NORMAL_95 * sd
 
 
 def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> str:
@@ -161,7 +163,7 @@ def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> st
     if not decided:
         return NOT_SHOWN
     text = interval_text(span, sd, unit)
-    return text if is_range_shown(decided, span, sd) else f"({text}), {WITHIN}"
+    return text if _is_beyond(span, sd) else f"({text}), {WITHIN}"
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
@@ -205,11 +207,11 @@ def norm_text(figure: ClinicalFigure) -> str:
 
 def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     label = "Lumbopelvic rhythm, lumbar over pelvic motion"
-    if rhythm.ratio is None:
+    if rhythm.ratio is None or rhythm.lumbar is None or rhythm.pelvis is None:
         return (label, "–", "–", "–", "–", "–", f"not given: {rhythm.reason}")
     if verdict == Observability.ASSUMED:
         return (label, NOT_SHOWN, "–", "–", "–", "–", verdict)
-    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)})"
+    label += f" ({np.degrees(rhythm.lumbar):.0f}° over {np.degrees(rhythm.pelvis):.0f}°)".replace("-", "−")
     return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", "–", verdict or NO_VERDICT)
 
 
@@ -253,12 +255,7 @@ def _reach_text(figure: ClinicalFigure) -> str:
     if not _moves(figure):
         return _range_text(figure)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
-    return f"{span}, {_range_text(figure)}" if shown else span
-
-
-def _clinical_degrees(angle: float | None) -> str:
-    return "–" if angle is None else f"{np.degrees(angle):.0f}°".replace("-", "−")
+    return f"{span}, {_range_text(figure)}" if is_range_shown(figure) else span
 
 
 # The data set compared with the literature, as tables of the page.
@@ -340,14 +337,12 @@ def segments_table(spine: SpineKinematics, kept: np.ndarray) -> PageTable | None
 def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability) -> tuple[str, str]:
     """Mean and range of one level in one plane (frames,), rad; no range is claimed without a verdict."""
     free = None if sd is None or word is Observability.FORCED else np.degrees(sd)
-    found, decided = angle_statistics(np.degrees(angle), free, kept), word not in UNDECIDED
+    found = angle_statistics(np.degrees(angle), free, kept)
+    decided = word not in (Observability.ASSUMED, Observability.FORCED)
     mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
     if word is Observability.UNKNOWN and sd is not None:
         return mean, "–"
     return mean, range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
-
-
-UNDECIDED = (Observability.ASSUMED, Observability.FORCED)
 
 
 def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
@@ -442,9 +437,14 @@ def assumed_levels(shares: np.ndarray) -> str:
 # How well cameras and points fit one another, and how far the body is from each point.
 
 
-def camera_table(seen: "TriangulationReport") -> PageTable:
-    """A row for each camera: its detections, their reprojection errors, how many were used, and how many exchanged."""
-    rows = []
+def image_sizes(cameras: Iterable[Camera]) -> str:
+    """'1088 × 1920 px' of cameras with images of one size."""
+    return " and ".join(dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in cameras))
+
+
+def camera_table(seen: "TriangulationReport", sizes: str) -> PageTable:
+    """A row for each camera: its detections, their errors, how many were used, and exchanged. sizes: of the images."""
+    rows, (frames, _, points) = [], seen.used.shape
     for view, camera in enumerate(seen.views):
         observed = np.isfinite(seen.error_px[:, view])
         used = seen.used[:, view][observed]
@@ -455,7 +455,8 @@ def camera_table(seen: "TriangulationReport") -> PageTable:
         )
     errors_of = ("Median error of used, px", "90th percentile of used, px")
     columns = ("Camera", "Detections", *errors_of, "Used", "Left and right exchanged")
-    return PageTable(columns, tuple(rows), page_words("fit")["cameras"])
+    caption = page_words("fit")["cameras"].format(points=points, frames=frames, sizes=sizes)
+    return PageTable(columns, tuple(rows), caption)
 
 
 def point_table(report: "TriangulationReport | None", markers: Markers, fitted: Mapping[str, np.ndarray]) -> PageTable:
