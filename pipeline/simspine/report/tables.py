@@ -346,11 +346,8 @@ def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, wor
 
 
 def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
-    low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
-    measured, partly = ("Estimated", "partly estimated") if estimated else ("Measured", "partly measured")
     words = page_words("levels")
-    caption = words["shares"].format(measured=measured, partly=partly, low=low, high=high)
-    return caption + words["estimated"].format(by=ESTIMATED_BY) * estimated + words["sums"] * as_sums
+    return words["shares"] + words["estimated"].format(by=ESTIMATED_BY) * estimated + words["sums"] * as_sums
 
 
 @dataclass(frozen=True, eq=False)

@@ -346,7 +346,7 @@ def _points_sentence(trial: SolvedTrial) -> str:
     return (
         words["refined"].format(refined=refined) * bool(refined)
         + words["exchanged"].format(count=exchanged) * bool(exchanged)
-        + words["triangulated"].format(error=error, noise=noise, implied=1.18 * noise, used=used, count=observed.sum())
+        + words["triangulated"].format(error=error, noise=noise, used=used, count=observed.sum())
     )
 
 
