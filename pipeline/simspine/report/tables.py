@@ -66,7 +66,7 @@ UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
-DECIDED_COLUMNS = ("Decided by the data", "Verdict")
+DECIDED_COLUMNS = ("Decided by data", "Verdict")
 SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scoliosis"
 
 
@@ -225,7 +225,8 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
             text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
         known = [side for side in sides if side is not None]
-        decided = [[observed_share_text(side.share) for side in known], [side.decided_by for side in known]]
+        words = [side.decided_by.partition(" from ")[0] for side in known]
+        decided = [[observed_share_text(side.share) for side in known], words]
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
         label = f"{joint.capitalize()}, {angle}{sign}"
         rows.append((label, *cells, _between_sides(*sides), *(" / ".join(dict.fromkeys(some)) for some in decided)))
