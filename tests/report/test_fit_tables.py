@@ -32,7 +32,8 @@ def markers():
 
 
 def test_a_row_for_each_camera():
-    table = camera_table(report().of_points(["LHip"]))
+    table = camera_table(report().of_points(["LHip"]), "640 × 480 px")
+    assert "1 points of one person in 10 frames; images of 640 × 480 px." in table.caption
     assert table.rows == (
         ("left", "10", "7.0", "7.0", "100 %", "0 %"),
         ("right", "10", "7.0", "7.0", "100 %", "50 %"),
@@ -64,5 +65,5 @@ def test_nothing_seen_is_a_dash():
         NAMES, nothing.views, np.zeros((4, 3, 3), bool), np.full((4, 3, 3), np.nan), np.zeros((4, 3, 3), bool),
         np.zeros((4, 3), int), np.ones(3), np.ones(3),
     )  # fmt: skip
-    assert {row[1:] for row in camera_table(nothing).rows} == {("0", "–", "–", "–", "–")}
+    assert {row[1:] for row in camera_table(nothing, "").rows} == {("0", "–", "–", "–", "–")}
     assert {cell for row in point_table(nothing, markers(), {}).rows for cell in row[3:]} == {"–"}

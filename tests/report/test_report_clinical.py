@@ -35,6 +35,13 @@ def _row(table, label):
     return {column: cell.replace("\u00a0", " ") for column, cell in zip(table.columns, row, strict=True)}
 
 
+def test_spread_of_adults_that_is_known_decides_the_share(tables):
+    """A T1 slope known to 1.146° of people who differ by 6.4°: 1 − (1.146 / 6.4)² = 97 %."""
+    assert _row(tables[0], "T1 slope")["Decided by data"] == "97 %"
+    assert _row(tables[0], "Lumbar flexion")["Decided by data"] == "10 %"
+    assert _row(tables[0], "Lumbar flexion")["Mean"].startswith("(")
+
+
 def test_what_does_not_change_is_said_to_be_constant(tables):
     slope = _row(tables[0], "T1 slope")
     assert (slope["From … to"], slope["Range"]) == ("constant", "–")
@@ -48,7 +55,7 @@ def test_every_interval_is_of_95_percent(tables):
     assert (axis["Mean"], axis["From … to"], axis["Range"]) == (
         "−20 ± 39 mm",
         "–",
-        "within its ±",
+        "(20 ± 55 mm), within its ±",
     )
     by = NAMES.index("hip_flexion_r") - NAMES.index("hip_flexion_l")
     assert _row(tables[1], "Hip, flexion")["Right − left"] == f"{by:+.1f} ± 3.2°".replace("-", "−")
@@ -123,7 +130,9 @@ def test_what_a_figure_rests_on_is_always_said_in_words(tables):
 def test_limbs_have_both_sides_in_a_row(tables):
     assert len(tables[1].rows) == 12
     assert _row(tables[1], "Hip, flexion")["Verdict"] == "measured / partly measured"
-    assert _row(tables[1], "Knee, adduction")["Verdict"] == "set by the model from the joint's other angles"
+    assert _row(tables[1], "Hip, flexion")["Decided by data"] == "90 % / 30 %"
+    assert _row(tables[1], "Knee, adduction")["Decided by data"] == "–"
+    assert _row(tables[1], "Knee, adduction")["Verdict"] == "set by the model"
     shoulder = _row(tables[1], "Shoulder, plane")
     assert shoulder["Right"] == "–"
     assert shoulder["Verdict"] == "not known: the arm hangs / no verdict"
@@ -142,7 +151,7 @@ def test_a_rhythm_that_the_trial_does_not_say_has_its_reason():
 def test_a_single_frame_has_values_and_no_ranges():
     parameters = ClinicalParameters(("pelvic_tilt",), ("rad",), np.radians([[12.0]]), np.radians([[3.0]]))
     (table,) = clinical_tables(clinical_figures(parameters), LumbopelvicRhythm(None, None, None, None, "one frame"))
-    assert table.columns == ("Pelvis and spine", "Value", "Norm", "Verdict")
+    assert table.columns == ("Pelvis and spine", "Value", "Norm", "Decided by data", "Verdict")
     assert [row[1] for row in table.rows] == ["12.0\u00a0±\u00a05.9°"]
 
 

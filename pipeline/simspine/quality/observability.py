@@ -176,7 +176,8 @@ class ClinicalFigure:
     standard deviation, None where there is none or the model gives the value. known_share: of the frames. decided_by:
     in words what the figure rests on. range_sd: standard deviation of the range, maximum less minimum. It counts the
     errors of both frames as independent, but for how a person's endplates tilt, which is the same in both. Other errors
-    that last through the trial cancel, too, so it is an upper bound. None of what does not change.
+    that last through the trial cancel, too, so it is an upper bound. None of what does not change. share: of it
+    that the data decided, 0…1; NaN = not known, or set by the model.
     """
 
     name: str
@@ -189,6 +190,7 @@ class ClinicalFigure:
     known_share: float
     decided_by: str
     range_sd: float | None = None
+    share: float = float("nan")
 
     @property
     def verdict(self) -> Observability:
@@ -292,8 +294,12 @@ def _clinical_figure(
     scaled = None if deviation is None else factor * deviation
     found = angle_statistics(factor * clinical.of(name), scaled, kept, constant_sd=factor * constant_sd)
     forced = "" if kinds == {ForcedKind.SUM} and np.isfinite(share) else _set_by_model(kinds)
-    decided_by = forced or _in_words(name, found.mean, found.sd, share=share, estimated=estimated)
-    return ClinicalFigure(name=name, label=definition.label, unit=unit, decided_by=decided_by, **found._asdict())
+    adults, sd = PUBLISHED_ADULTS.get(name), found.sd
+    if sd is not None and adults is not None and (sd >= adults.sd or not np.isfinite(share)):
+        share = share_by_deviation(sd, adults.sd)
+    share = float("nan") if forced or found.mean is None else share
+    decided_by = forced or _in_words(name, found.mean, sd, share=share, estimated=estimated)
+    return ClinicalFigure(name, definition.label, unit, decided_by=decided_by, share=share, **found._asdict())
 
 
 class AngleStatistics(NamedTuple):
@@ -339,9 +345,6 @@ def _set_by_model(kinds: set[ForcedKind]) -> str:
 def _in_words(name: str, mean: float | None, sd: float | None, share: float, estimated: bool) -> str:
     if mean is None:
         return ARM_HANGS if name.startswith(("shoulder_plane", "shoulder_rotation")) else NOT_KNOWN
-    adults = PUBLISHED_ADULTS.get(name)
-    if sd is not None and adults is not None and (sd >= adults.sd or not np.isfinite(share)):
-        share = share_by_deviation(sd, adults.sd)
     if name == "coronal_cobb" and sd is not None and mean < 2 * sd:
         return NO_LARGER
     decided = observability_word(share, forced=False, estimated=estimated)
@@ -372,9 +375,7 @@ def curvature_figures(
         found = angle_statistics(np.degrees(values), known, kept, constant_sd=of_endplates)
         share = share_of_curvature(name, found.sd)
         decided_by = str(observability_word(share, forced[name], estimated=estimated))
-        figures.append(
-            ClinicalFigure(name=name, label=LABELS[name], unit="deg", decided_by=decided_by, **found._asdict())
-        )
+        figures.append(ClinicalFigure(name, LABELS[name], "deg", decided_by=decided_by, share=share, **found._asdict()))
     return tuple(figures)
 
 

@@ -18,6 +18,8 @@ from simspine.report.figure_style import (
     GREEN,
     GREY,
     INK_COLOUR,
+    KHAKI,
+    LILAC,
     NAMED_COLOURS,
     ORANGE,
     PURPLE,
@@ -36,7 +38,7 @@ _SUBPIXEL_BITS = 4  # OpenCV takes coordinates in 1/16 px
 _MAX_COORDINATE_PX = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
 BACKGROUND = (28, 24, 22)
 DARK_GROUND = (24, 20, 18)
-SIDE_COLOURS = {"left": SKY, "right": PURPLE}  # colours of the two sides of the body
+SIDE_COLOURS = {"left": KHAKI, "right": LILAC}  # colours of the two sides of the body
 # What a legend explains, in its order.
 LEGEND_SYMBOLS = {
     "detected": "detected point", "skin": "marker on the skin", "estimated": "estimated, not seen",

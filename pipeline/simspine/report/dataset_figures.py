@@ -16,8 +16,9 @@ from simspine.report.figure_style import (
     BLUE,
     GREY,
     INK_COLOUR,
+    OLIVE,
     ORANGE,
-    VERMILLION,
+    VIOLET,
     ArtistStyle,
     figure_legend,
     line_key,
@@ -123,9 +124,8 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
 def _figure_cell(figure: ClinicalFigure | None) -> str:
     if figure is None or figure.mean is None:
         return "–"
-    shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
     span = f", {number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}"
-    return mean_cell(figure) + unbreakable(span) * shown
+    return mean_cell(figure) + unbreakable(span) * is_range_shown(figure)
 
 
 def _difference_cell(change: Change, by: float, sd: float | None) -> str:
@@ -164,7 +164,7 @@ def changes_figure(changes: Sequence[Change], which: str, of_ranges: bool = Fals
 _CYCLE_COLUMNS = 3
 _MIN_CYCLES_FOR_SD = 3  # cycles from which on their standard deviation is drawn
 _MIN_MOVEMENT_RAD = 1e-4  # rad: angles that move less belong to the body, not to the movement
-_SIDE_STYLES = {"r": ("right", BLUE, ""), "l": ("left (dots)", VERMILLION, "o")}  # label, colour, marker
+_SIDE_STYLES = {"r": ("right", VIOLET, ""), "l": ("left (dots)", OLIVE, "o")}  # label, colour, marker
 
 
 def cycle_figure(

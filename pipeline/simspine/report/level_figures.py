@@ -79,7 +79,7 @@ def range_profile(
     ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
     with matplotlib_style():
         figure = new_figure(1.2 + 0.185 * len(levels))
-        panels = figure.subplots(1, 3, sharey=True)
+        panels = figure.subplots(1, 3, sharey=True, subplot_kw={"ylim": (-0.6, len(levels) - 0.4)})
         for k, (axes, title) in enumerate(zip(panels, AXIS_TITLES, strict=True)):
             axes.axvline(0, color=GREY, linewidth=0.7, zorder=0)
             _draw_ranges(axes, ends[:, :, k], shares[:, k], mask[:, k])
@@ -89,8 +89,9 @@ def range_profile(
             axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=8.5, ha="right", va="bottom")
             axes.grid(axis="y", visible=False)
             low, high = axes.get_xlim()
-            axes.set_xlim(low, high + 0.12 * (high - low))  # room for the numbers
-        _name_levels(panels[0], levels)
+            axes.set_xlim(low, high + 0.16 * (high - low))  # room for the numbers
+            axes.set_yticks(range(len(levels)), levels, fontsize=8.5)
+            axes.tick_params(axis="y", length=0, labelleft=True)
         _profile_legend(figure, shares, mask, sd is not None)
     return figure
 
@@ -140,13 +141,6 @@ def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, inte
     if interval:
         keys.append(line_key("95 % interval", color=GREY, linewidth=1.1))
     figure_legend(figure, keys, 5)
-
-
-def _name_levels(axes: "Axes", levels: Sequence[str]) -> None:
-    """Levels as ticks, from below."""
-    axes.set_yticks(range(len(levels)), levels, fontsize=8.5)
-    axes.set_ylim(-0.6, len(levels) - 0.4)
-    axes.tick_params(axis="y", length=0)
 
 
 def spine_region(level: str) -> str:

@@ -32,9 +32,9 @@ from simspine.quality.observability import (
 from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
 from simspine.report.page import NORMAL_95, Row, interval_text, number_text, page_words
+from simspine.report.tables import CURVATURE_KEYS
 from simspine.vision.triangulation import TriangulationReport
 
-_CURVATURE_KEYS = ("lla", "tka")
 # Verdicts that rest on estimated points.
 ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)
 
@@ -67,7 +67,7 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
         note = note.format_map({name: f"{threshold.value:g}" for name, threshold in THRESHOLDS.items()})
         text = _value_text(summary[key], unit, digits)
         light = _light_of_worst(summary.get(parts) or summary[key], limit)
-        if (quantity := key[:3]) in _CURVATURE_KEYS:
+        if (quantity := key[:3]) in CURVATURE_KEYS:
             given, estimated = quantity in summary.get("set_by_model", ()), bool(summary.get("spine_estimated"))
             sd = summary.get(f"{quantity}_deg_sd")
             if not given:

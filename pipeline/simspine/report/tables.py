@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypedDict
 
@@ -20,7 +20,7 @@ from simspine.anatomy.clinical import (
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
-from simspine.core.types import Forced, ForcedKind, Markers, Origin
+from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_records import TrialRecord
 from simspine.evaluation.validation_tables import (
     VALIDATION_NOTES,
@@ -66,6 +66,7 @@ UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
+DECIDED_COLUMNS = ("Decided by data", "Verdict")
 SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scoliosis"
 
 
@@ -84,8 +85,8 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
-    columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
-    sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
+    columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
+    sides = ("Angle", "Right", "range", "Left", "range", "Right − left", *DECIDED_COLUMNS)
     notes = named_notes("brackets", *["mean", "range"] * moves, "curvature")
     more = named_notes("bend", *["rhythm"] * (len(alignment) > len(spinal)), "norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
@@ -109,8 +110,7 @@ def _spread_text(quantity: str) -> str:
     if adults is None or quantity == "pelvic_incidence":  # compared with the body model
         return ""
     unit = " mm" if CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
-    source = adults.source.rpartition("; sd of ")[2].partition(",")[0]
-    return f"{NORMAL_95 * adults.sd:.0f}{unit} ({source})"
+    return f"{NORMAL_95 * adults.sd:.0f}{unit} ({adults.source.partition(',')[0]})"
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -129,13 +129,11 @@ def _moves(figure: ClinicalFigure) -> bool:
 
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
-    shown = is_range_shown(figure.is_decided, range_of(figure), figure.range_sd)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    ends = _range_text(figure) if shown or not _moves(figure) else "–"
+    ends = _range_text(figure) if is_range_shown(figure) or not _moves(figure) else "–"
     verdict = figure.decided_by + f"; {NO_SCOLIOSIS}" * (figure.name == SIDEWAYS_BEND)
-    mean = NOT_SHOWN if figure.is_assumed and figure.name == "coronal_cobb" else mean_cell(figure)
-    cells = (mean, ends, span if _moves(figure) else "–", norm_text(figure) or "–")
-    return (label_with_sign(figure), *cells, verdict)
+    cells = (mean_cell(figure), ends, span if _moves(figure) else "–", norm_text(figure) or "–")
+    return (label_with_sign(figure), *cells, observed_share_text(figure.share), verdict)
 
 
 NOT_SHOWN, WITHIN = "not shown", "within its ±"  # in place of a range that the recording did not show
@@ -151,16 +149,21 @@ def mean_cell(figure: ClinicalFigure) -> str:
     return bracketed(interval_text(figure.mean, figure.sd, figure.unit), figure.is_decided)
 
 
-def is_range_shown(decided: bool, span: float, sd: float | None) -> bool:
+def is_range_shown(figure: ClinicalFigure) -> bool:
     """Whether the recording showed that a quantity changed: it decided it, and the range is larger than its ±."""
-    return decided and (sd is None or span > NORMAL_95 * sd)
+    return figure.is_decided and _is_beyond(range_of(figure), figure.range_sd)
+
+
+def _is_beyond(span: float, sd: float | None) -> bool:
+    return sd is None or span > NORMAL_95 * sd
 
 
 def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> str:
-    """A range with its interval, where the recording showed it."""
+    """A range with its interval; in brackets where that is as large. None of what the recording did not decide."""
     if not decided:
         return NOT_SHOWN
-    return interval_text(span, sd, unit) if is_range_shown(decided, span, sd) else WITHIN
+    text = interval_text(span, sd, unit)
+    return text if _is_beyond(span, sd) else f"({text}), {WITHIN}"
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
@@ -204,12 +207,12 @@ def norm_text(figure: ClinicalFigure) -> str:
 
 def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     label = "Lumbopelvic rhythm, lumbar over pelvic motion"
-    if rhythm.ratio is None:
-        return (label, "–", "–", "–", "–", f"not given: {rhythm.reason}")
+    if rhythm.ratio is None or rhythm.lumbar is None or rhythm.pelvis is None:
+        return (label, "–", "–", "–", "–", "–", f"not given: {rhythm.reason}")
     if verdict == Observability.ASSUMED:
-        return (label, NOT_SHOWN, "–", "–", "–", verdict)
-    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)})"
-    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", verdict or NO_VERDICT)
+        return (label, NOT_SHOWN, "–", "–", "–", "–", verdict)
+    label += f" ({np.degrees(rhythm.lumbar):.0f}° over {np.degrees(rhythm.pelvis):.0f}°)".replace("-", "−")
+    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", "–", verdict or NO_VERDICT)
 
 
 def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:
@@ -221,10 +224,12 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
         cells = [
             text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
-        words = list(dict.fromkeys(side.decided_by for side in sides if side is not None))
+        known = [side for side in sides if side is not None]
+        words = [side.decided_by.partition(" from ")[0] for side in known]
+        decided = [[observed_share_text(side.share) for side in known], words]
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
         label = f"{joint.capitalize()}, {angle}{sign}"
-        rows.append((label, *cells, _between_sides(*sides), " / ".join(words)))
+        rows.append((label, *cells, _between_sides(*sides), *(" / ".join(dict.fromkeys(some)) for some in decided)))
     return rows
 
 
@@ -251,11 +256,7 @@ def _reach_text(figure: ClinicalFigure) -> str:
     if not _moves(figure):
         return _range_text(figure)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    return span if span in (NOT_SHOWN, WITHIN) else f"{span}, {_range_text(figure)}"
-
-
-def _clinical_degrees(angle: float | None) -> str:
-    return "–" if angle is None else f"{np.degrees(angle):.0f}°".replace("-", "−")
+    return f"{span}, {_range_text(figure)}" if is_range_shown(figure) else span
 
 
 # The data set compared with the literature, as tables of the page.
@@ -278,8 +279,8 @@ INFERRED_BY = "vertebral centres that a statistical model of real spines places 
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
-SEGMENT_PLANES = ("tilt forwards", "bending to the right (right side down)", "rotation to the left")
-ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")
+SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical")
+ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", *DECIDED_COLUMNS)
 
 
 def angle_table(
@@ -328,32 +329,26 @@ def segments_table(spine: SpineKinematics, kept: np.ndarray) -> PageTable | None
             ends = unbreakable(f"{number_text(found.minimum, 0)} … {number_text(found.maximum, 0)}°")
             mean = interval_text(found.mean, found.sd, "deg")
             span = range_cell(True, found.maximum - found.minimum, found.range_sd, unit="deg")
-            turns = plane == SEGMENT_PLANES[2]
-            shown = (NOT_SHOWN, "–", span) if turns else (mean, ends, span)
+            shown = ("–", "–", span) if plane == SEGMENT_PLANES[2] else (mean, ends, span)
             rows.append((f"{segment.capitalize()}, {plane}", *shown[: 3 if moving else 1]))
-    columns = ("In the room", *(("Mean", "From … to", "Range") if moving else ("Value",)))
+    columns = ("Pelvis and thorax in the room", *(("Mean", "From … to", "Range") if moving else ("Value",)))
     return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
 
 
 def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability) -> tuple[str, str]:
     """Mean and range of one level in one plane (frames,), rad; no range is claimed without a verdict."""
     free = None if sd is None or word is Observability.FORCED else np.degrees(sd)
-    found, decided = angle_statistics(np.degrees(angle), free, kept), word not in UNDECIDED
+    found = angle_statistics(np.degrees(angle), free, kept)
+    decided = word not in (Observability.ASSUMED, Observability.FORCED)
     mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
     if word is Observability.UNKNOWN and sd is not None:
         return mean, "–"
     return mean, range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
 
 
-UNDECIDED = (Observability.ASSUMED, Observability.FORCED)
-
-
 def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
-    low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
-    measured, partly = ("Estimated", "partly estimated") if estimated else ("Measured", "partly measured")
     words = page_words("levels")
-    caption = words["shares"].format(measured=measured, partly=partly, low=low, high=high)
-    return caption + words["estimated"].format(by=ESTIMATED_BY) * estimated + words["sums"] * as_sums
+    return words["shares"] + words["estimated"].format(by=ESTIMATED_BY) * estimated + words["sums"] * as_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -440,9 +435,14 @@ def assumed_levels(shares: np.ndarray) -> str:
 # How well cameras and points fit one another, and how far the body is from each point.
 
 
-def camera_table(seen: "TriangulationReport") -> PageTable:
-    """A row for each camera: its detections, their reprojection errors, how many were used, and how many exchanged."""
-    rows = []
+def image_sizes(cameras: Iterable[Camera]) -> str:
+    """'1088 × 1920 px' of cameras with images of one size."""
+    return " and ".join(dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in cameras))
+
+
+def camera_table(seen: "TriangulationReport", sizes: str) -> PageTable:
+    """A row for each camera: its detections, their errors, how many were used, and exchanged. sizes: of the images."""
+    rows, (frames, _, points) = [], seen.used.shape
     for view, camera in enumerate(seen.views):
         observed = np.isfinite(seen.error_px[:, view])
         used = seen.used[:, view][observed]
@@ -453,7 +453,8 @@ def camera_table(seen: "TriangulationReport") -> PageTable:
         )
     errors_of = ("Median error of used, px", "90th percentile of used, px")
     columns = ("Camera", "Detections", *errors_of, "Used", "Left and right exchanged")
-    return PageTable(columns, tuple(rows), page_words("fit")["cameras"])
+    caption = page_words("fit")["cameras"].format(points=points, frames=frames, sizes=sizes)
+    return PageTable(columns, tuple(rows), caption)
 
 
 def point_table(report: "TriangulationReport | None", markers: Markers, fitted: Mapping[str, np.ndarray]) -> PageTable:

@@ -29,7 +29,6 @@ from simspine.quality.observability import (
     estimated_of_spine,
     observed_share_text,
     rhythm_verdict,
-    share_of_curvature,
 )
 from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, is_refined
 from simspine.reconstruction.publish import package_versions
@@ -70,6 +69,7 @@ from simspine.report.tables import (
     Caveats,
     assumed_levels,
     caveats_of_trial,
+    image_sizes,
     not_measured,
     range_of,
 )
@@ -113,8 +113,7 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     spine, count = trial.spine, len(trial.cameras)
     kept = ", none rejected" * (not trial.rejected.any())
     frames = f"{spine.frames} frames (0–{spine.frames - 1}) at {spine.rate:g} Hz{kept}"
-    span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}"
-    span = span if spine.frames > 1 else "one frame"
+    span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}" if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
     points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
     skeleton = f"A skeleton was fitted to {points} points of the body. " * bool(points)
@@ -196,16 +195,14 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
-    value_text = interval_text(figure.mean, figure.sd, figure.unit)
+    value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
     value = f"{name} {value_text}"
     if figure.is_assumed:
-        share = observed_share_text(share_of_curvature(figure.name, figure.sd))
         why = f"{by} decided {share} of it"
         return f"{name} is assumed: {why}. Do not record its value ({value_text}) as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        share = observed_share_text(share_of_curvature(figure.name, figure.sd))
         return f"{value} was {figure.decided_by}: {by} decided {share} of it, published knowledge the rest."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
@@ -282,8 +279,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
 def methods_text(trial: SolvedTrial, how: str = "") -> str:
     """Sentences for the methods section of a paper. how: points were found and filtered, in sentences."""
     spine, body, distance, versions = trial.spine, trial.body, marker_rms_mm(trial), package_versions()
-    sizes = dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in trial.cameras)
-    source = f"{len(trial.cameras)} cameras ({' and '.join(sizes)})" if trial.cameras else "markers"
+    source = f"{len(trial.cameras)} cameras ({image_sizes(trial.cameras)})" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
     ways = spine_points_by_source(trial.markers)
     skin = [name for way in (SKIN_MARKER_GROUP, DOTS_OF_TAPE) for name in ways.get(way, ())]
@@ -350,7 +346,7 @@ def _points_sentence(trial: SolvedTrial) -> str:
     return (
         words["refined"].format(refined=refined) * bool(refined)
         + words["exchanged"].format(count=exchanged) * bool(exchanged)
-        + words["triangulated"].format(error=error, noise=noise, implied=1.18 * noise, used=used, count=observed.sum())
+        + words["triangulated"].format(error=error, noise=noise, used=used, count=observed.sum())
     )
 
 

@@ -34,6 +34,7 @@ from simspine.report.tables import (
     angle_table,
     camera_table,
     clinical_tables,
+    image_sizes,
     norm_of,
     point_table,
     range_of,
@@ -207,7 +208,8 @@ def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     The fit over all frames, which gives a posterior, leaves inferred markers out.
     """
     report, result = trial.triangulation, trial.result
-    cameras = () if report is None else (camera_table(detected_points(report, trial.markers)),)
+    sizes = image_sizes(trial.cameras)
+    cameras = () if report is None else (camera_table(detected_points(report, trial.markers), sizes),)
     unfitted = () if result.posterior is None else trial.markers.names_of(Origin.INFERRED)
     columns = zip(result.marker_names, result.marker_error.T, strict=True)
     fitted = {name: distance for name, distance in columns if name not in unfitted}

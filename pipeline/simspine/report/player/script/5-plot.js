@@ -140,13 +140,13 @@ class Plot {
     }
     curves.forEach((curve, i) => {
       const look = curve.forced ? " p-forced" : curve.assumed ? " p-noted" : curve.note.startsWith("partly") ? " p-partly" : "";
-      curve.look = `${look}${i ? " p-second" : ""}`;
+      curve.look = `${look}${curve.panel && ` p-${curve.name}`}`;
       if (curve.sd) this.ribbon(inside, curve, y);
       svgElement(inside, "path", { class: `p-curve${curve.look}`, d: this.path(curve.values, y) });
       if (i) this.markers(inside, curve.values, y, curve.look);
     });
     this.heading(panel, curves, top, height, narrow);
-    const lines = curves.map(({ values, sd, name, note, assumed, forced }) => ({ values, sd, name, note, finding: !assumed && !forced }));
+    const lines = curves.map(({ values, sd, name, note, look, assumed, forced }) => ({ values, sd, name, note, look, finding: !assumed && !forced }));
     return { lines, y, top, unit };
   }
 
@@ -219,18 +219,18 @@ class Plot {
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
     for (const { lines, y, reading, unit } of this.panels) {
-      const texts = lines.map(({ values, sd, name, note, finding, dot }) => {
+      const spans = lines.map(({ values, sd, name, note, look, finding, dot }) => {
         const value = values[frame];
         const known = Number.isFinite(value);
         dot.hidden = !known;
         if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
         const side = lines.length > 1 ? `${name} ` : "";
-        if (!known) return `${side}–`;
-        const text = intervalText(value, sd?.[frame], unit);
+        const text = known ? intervalText(value, sd?.[frame], unit) : "–";
         // The verdict is the trial's: a single moment has none of its own.
-        return side + (finding ? text : `(${text})`) + (note ? `, ${note}` : "");
+        const textContent = known ? side + (finding ? text : `(${text})`) + (note ? `, ${note}` : "") : side + text;
+        return Object.assign(document.createElement("span"), { className: look, textContent });
       });
-      reading.replaceChildren(...texts.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
+      reading.replaceChildren(...spans);
     }
   }
 }
