@@ -63,8 +63,8 @@ def test_errors_from_points_in_space(ending, points):
 @pytest.mark.parametrize(
     ("ending", "title"),
     [
-        ("limbs and spine by a simulated detector, little motion", "limbs and spine"),
-        ("limbs only by a simulated detector, little motion", "limbs"),
+        ("little motion, 2–8 cameras: limbs and spine by a simulated detector", "limbs and spine"),
+        ("limbs only by a simulated detector, curvature assumed", "limbs"),
     ],
 )
 def test_errors_from_cameras(ending, title):
