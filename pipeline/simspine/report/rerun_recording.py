@@ -16,12 +16,13 @@ from simspine.core.errors import InputError, needing_extra
 from simspine.core.geometry import frame_rotation, smooth_curve
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path
-from simspine.report.figure_style import BLUE, GREEN, GREY, ORANGE, ORIGIN_COLOURS, SKY, VERMILLION, to_bgr
+from simspine.report.figure_style import BLUE, GREEN, GREY, ORANGE, ORIGIN_COLOURS, VERMILLION, to_bgr
+from simspine.report.overlay import point_colour
 from simspine.report.scene import Scene, tube_radius, unit_quaternions
 
 RERUN_TIMELINE = "time"
 _BONE_COLOUR, _VERTEBRA_COLOUR = "#e4dcc8", "#f0c56b"
-_ON_IMAGES = {"inferred": ORANGE, "estimated": BLUE}  # colours of points by origin; others are SKY
+_ON_IMAGES = {"inferred": ORANGE, "estimated": BLUE}  # colours of points by origin; of others as on the overlays
 _VIDEO_CONTAINERS = (".mp4",)  # what Rerun plays; other videos are left out
 
 
@@ -182,7 +183,8 @@ def _log_view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: 
     log.each(f"{place}/spine", (rr.LineStrips2D([c], radii=-3, colors=[red], draw_order=30) for c in curves))
     if keypoints is None:
         return
-    colours = np.array([_rgb_tuple(_ON_IMAGES.get(origin, SKY)) for origin in keypoints.origins])
+    named = zip(keypoints.names, keypoints.origins, strict=True)
+    colours = np.array([_rgb_tuple(_ON_IMAGES.get(origin) or point_colour(name)) for name, origin in named])
     log.each(
         f"{place}/points",
         (
