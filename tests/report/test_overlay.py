@@ -8,6 +8,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import smooth_curve
 from simspine.io.image_streams import encode_jpeg
 from simspine.report import canvas
+from simspine.report.figure_style import to_bgr
 from simspine.report.overlay import (
     SHEET_ASPECT,
     SHEET_HEIGHT_PX,
@@ -111,7 +112,7 @@ def test_person_at_the_edge_is_padded():
     assert box[1] < 0
     picture = draw_layers(GREY, [layer], box=box, height=300)
     assert picture.shape[0] == 300
-    assert (picture[0] == np.array(canvas.BACKGROUND)).all()
+    assert (picture[0] == np.array(to_bgr(canvas.BACKGROUND))).all()
 
 
 def test_caption_and_legend_say_what_is_there():

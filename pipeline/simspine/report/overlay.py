@@ -19,9 +19,8 @@ from simspine.core.skeletons import is_skin_marker, is_tape_dot, skin_landmark
 from simspine.io.image_streams import require_image
 from simspine.reconstruction.solved_trial import body_edges
 from simspine.report import canvas
-from simspine.report.figure_style import ORANGE, PURPLE, SKY, VERMILLION, YELLOW, to_bgr
+from simspine.report.figure_style import ORANGE, PURPLE, SKY, VERMILLION, YELLOW
 
-WHITE = "#ffffff"
 SIDE_COLOURS = {"L": SKY, "R": PURPLE}  # by the first letter of a point's name
 _LIMBS = (
     ("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle"), ("Ankle", "Heel"),
@@ -41,7 +40,7 @@ def point_colour(name: str) -> str:
     """'#rrggbb' of a point: by its side, the spine's and markers on the skin in colours of their own, others white."""
     if is_skin_marker([name]):
         return YELLOW
-    return VERMILLION if name in SPINE_CHAIN_MARKERS else SIDE_COLOURS.get(name[0], WHITE)
+    return VERMILLION if name in SPINE_CHAIN_MARKERS else SIDE_COLOURS.get(name[0], canvas.WHITE)
 
 
 @dataclass(frozen=True)
@@ -163,16 +162,16 @@ def _draw_person(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
         if {a, b} <= joined.points.keys() and not {a, b} <= set(SPINE_CHAIN_MARKERS):
             ends, width = [joined.points[a], joined.points[b]], (1.5 if layer.body else 2.2) * joined.weight(a, b)
             colours = {point_colour(a), point_colour(b)}
-            colour = to_bgr(colours.pop()) if len(colours) == 1 else canvas.WHITE
+            colour = colours.pop() if len(colours) == 1 else canvas.WHITE
             canvas.draw_line(picture, ends, colour=colour, width=width * unit)
     for name in (layer.body.keys() & layer.points.keys()).difference(layer.pruned):
         canvas.draw_line(picture, [layer.points[name], layer.body[name]], canvas.WHITE, 0.6 * unit)
     _draw_spine(picture, joined, unit)
     for name, place in layer.body.items():
-        sign, colour = ("body_spine", VERMILLION) if name in SPINE_CHAIN_MARKERS else ("body", WHITE)
-        canvas.draw_sign(picture, place, sign, size=2.4 * unit, colour=to_bgr(colour))
+        sign, colour = ("body_spine", VERMILLION) if name in SPINE_CHAIN_MARKERS else ("body", canvas.WHITE)
+        canvas.draw_sign(picture, place, sign, size=2.4 * unit, colour=colour)
     for name, place in layer.points.items():
-        size, colour = 2.6 * unit, to_bgr(point_colour(name))
+        size, colour = 2.6 * unit, point_colour(name)
         sign = "spine" if layer.known_as(name) == "detected" and name in SPINE_CHAIN_MARKERS else layer.known_as(name)
         canvas.draw_sign(picture, place, sign, size=size * layer.weight(name), colour=colour)
         for mark in ("swapped", "pruned"):
@@ -189,7 +188,7 @@ def _draw_spine(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
     known = [layer.known_as(*pair) for pair in pairwise(chain)]
     for kind, stretch in groupby(zip(known, parts, strict=False), key=itemgetter(0)):
         line, seen = np.concatenate([part for _, part in stretch]), kind == "detected"
-        colour = to_bgr(ORANGE if kind == "inferred" else VERMILLION)
+        colour = ORANGE if kind == "inferred" else VERMILLION
         width, dash = (2.6, 0.0) if seen else (2.0, 5.0)
         canvas.draw_line(picture, line, colour=colour, width=width * unit, dash=dash * unit)
 
@@ -202,7 +201,7 @@ def _draw_names(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
         width, away = canvas.tag_width(text, size), 9 * unit
         right = place[0] + away + width <= picture.shape[1]
         x = place[0] + away if right else place[0] - away - width
-        canvas.draw_tag(picture, (x, place[1]), text, to_bgr(YELLOW))
+        canvas.draw_tag(picture, (x, place[1]), text, YELLOW)
     if layer.label and len(layer.xy):
         middle = np.median(layer.xy[:, 0]) - canvas.tag_width(layer.label, size) / 2
         canvas.draw_tag(picture, (middle, layer.xy[:, 1].min() - 14 * unit - 0.8 * size), layer.label)
