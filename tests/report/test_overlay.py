@@ -112,7 +112,7 @@ def test_person_at_the_edge_is_padded():
     assert box[1] < 0
     picture = draw_layers(GREY, [layer], box=box, height=300)
     assert picture.shape[0] == 300
-    assert (picture[0] == np.array(to_bgr(canvas.BACKGROUND))).all()
+    assert (picture[0] == np.array(to_bgr(canvas.DARK))).all()
 
 
 def test_caption_and_legend_say_what_is_there():

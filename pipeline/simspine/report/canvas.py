@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 _SUBPIXEL_BITS = 4  # OpenCV takes coordinates in 1/16 px
 _MAX_COORDINATE_PX = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
-WHITE, BACKGROUND = "#ffffff", "#16181c"
-_EDGE = "#121418"  # around lines and signs, so that they are seen on any ground
+WHITE, DARK = "#ffffff", "#14171a"  # the ground of pictures, and around lines and signs: seen on any image
 _EDGE_WIDTH = 1.7  # of a line with its edge, in widths of the line
 
 _TURNS = 2 * np.pi * np.arange(24) / 24
@@ -36,14 +35,14 @@ _SHAPES = {
 # How a point is known, or what is said of it: shapes from below upwards, each with its reach and the width of its line
 # (0: filled) in sizes of the point, and its colour (None: the point's own); all colours here are '#rrggbb'.
 SIGNS: dict[str, tuple[tuple[str, float, float, str | None], ...]] = {
-    "detected": (("disc", 1.3, 0, _EDGE), ("disc", 1.0, 0, None)),
+    "detected": (("disc", 1.3, 0, DARK), ("disc", 1.0, 0, None)),
     "spine": (("disc", 1.3, 0, WHITE), ("disc", 1.0, 0, None)),
-    "estimated": (("diamond", 1.5, 0, None), ("diamond", 1.1, 0, _EDGE)),
-    "inferred": (("disc", 1.7, 0, _EDGE), ("disc", 1.5, 0, ORANGE), ("disc", 1.0, 0, _EDGE)),
-    "body": (("square", 1.1, 0, _EDGE), ("square", 0.8, 0, None)),
+    "estimated": (("diamond", 1.5, 0, None), ("diamond", 1.1, 0, DARK)),
+    "inferred": (("disc", 1.7, 0, DARK), ("disc", 1.5, 0, ORANGE), ("disc", 1.0, 0, DARK)),
+    "body": (("square", 1.1, 0, DARK), ("square", 0.8, 0, None)),
     "body_spine": (("square", 1.2, 0, WHITE), ("square", 0.8, 0, None)),
-    "swapped": (("disc", 1.9, 0.8, _EDGE), ("disc", 1.9, 0.45, GREEN)),
-    "pruned": (("cross", 1.5, 1.0, _EDGE), ("cross", 1.5, 0.55, VERMILLION)),
+    "swapped": (("disc", 1.9, 0.8, DARK), ("disc", 1.9, 0.45, GREEN)),
+    "pruned": (("cross", 1.5, 1.0, DARK), ("cross", 1.5, 0.55, VERMILLION)),
 }
 
 GRID_GAP_PX = 4  # px: between pictures
@@ -69,7 +68,7 @@ def _draw_path(image: np.ndarray, corners: np.ndarray, colour: str, width: float
 def draw_line(image: np.ndarray, points, colour: str, width: float, dash: float = 0.0) -> None:
     """A polyline with a dark edge through (n, 2) points; dash: px, of a dash and of the gap after it; 0: unbroken."""
     points = np.asarray(points, float).reshape(-1, 2)
-    _draw_path(image, _fixed_points(points), _EDGE, max(_EDGE_WIDTH * width, width + 1), closed=False)
+    _draw_path(image, _fixed_points(points), DARK, max(_EDGE_WIDTH * width, width + 1), closed=False)
     parts = points[None]
     if dash:
         along = distances_along(points)
@@ -88,7 +87,7 @@ def draw_sign(image: np.ndarray, at: np.ndarray, sign: str, size: float, colour:
 
 def blank_picture(width: int, height: int) -> np.ndarray:
     """An empty dark picture."""
-    return np.full((height, width, 3), to_bgr(BACKGROUND), np.uint8)
+    return np.full((height, width, 3), to_bgr(DARK), np.uint8)
 
 
 def cut_out_part(image: np.ndarray, box: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
@@ -99,7 +98,7 @@ def cut_out_part(image: np.ndarray, box: tuple[int, ...], size: tuple[int, int])
     h, w = image.shape[:2]
     inside = image[max(y0, 0) : min(y1, h), max(x0, 0) : min(x1, w)]
     border = (max(-y0, 0), max(y1 - h, 0), max(-x0, 0), max(x1 - w, 0))
-    picture = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=to_bgr(BACKGROUND))
+    picture = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=to_bgr(DARK))
     if picture.shape[1::-1] == size:
         return picture
     while picture.shape[0] >= 2 * size[1]:  # halves are four times as fast as other shares of a picture
@@ -164,7 +163,7 @@ def draw_tag(picture: np.ndarray, at, text: str, colour: str = WHITE) -> None:
     x = round(np.clip(at[0], 0, max(width - tag_width(text, size), 0)))
     y = round(np.clip(at[1], half, max(height - half, half)))
     ground = picture[y - half : y + half, x : x + tag_width(text, size)]
-    ground[:] = draw_text(np.full_like(ground, to_bgr(BACKGROUND)), (size // 4, half), text, size=size, colour=colour)
+    ground[:] = draw_text(np.full_like(ground, to_bgr(DARK)), (size // 4, half), text, size=size, colour=colour)
 
 
 def tag_width(text: str, size: int) -> int:
