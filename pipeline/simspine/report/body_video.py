@@ -23,7 +23,7 @@ from simspine.quality.findings import Status, Verdict
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import canvas
 from simspine.report.figure_style import STATUS_COLOURS, to_bgr
-from simspine.report.overlay import PersonLayer, draw_layers, legend_below, person_box
+from simspine.report.overlay import PersonLayer, draw_layers, legend_below, line_colour, person_box, point_colour
 from simspine.report.scene import Film
 from simspine.vision.blazepose import quiet_stderr
 
@@ -294,29 +294,44 @@ def films_of_trial(trial: SolvedTrial, step: int, most_bytes: int) -> tuple[Film
     """
     views = range(min(MAX_FILM_VIEWS, len(trial.videos)))
     opened = open_videos([trial.videos[view] for view in views])
-    at = slice(None, None, step)
-    seen = None if trial.keypoints is None else trial.used_keypoints_of(at).xy
+    seen = None if trial.keypoints is None else trial.used_keypoints_of(slice(None, None, step))
 
     def film(view: int) -> Film:
-        points = np.empty((len(range(trial.spine.frames)[at]), 0, 2)) if seen is None else seen[:, view]
-        return _film_of_view(trial, view, opened[view], seen=points, step=step, most_bytes=most_bytes // len(views))
+        return _film_of_view(trial, view, opened[view], seen=seen, step=step, most_bytes=most_bytes // len(views))
 
     with ThreadPoolExecutor() as pool:
         return tuple(pool.map(film, views))
 
 
-def _film_of_view(trial: SolvedTrial, view: int, video: Video, seen: np.ndarray, step: int, most_bytes: int) -> Film:
-    """seen: (frames held, points, 2) px, what was detected."""
-    camera, xy = trial.cameras[view], body_in_image(trial, view, slice(None))
+def _film_of_view(
+    trial: SolvedTrial, view: int, video: Video, seen: Keypoints | None, step: int, most_bytes: int
+) -> Film:
+    """seen: what was detected in the frames held; None where that is not known."""
+    camera, xy, names = trial.cameras[view], body_in_image(trial, view, slice(None)), trial.model_points.names
     box = person_box(xy.reshape(-1, 2), camera.size, FILM_ASPECT)
-    scale, size = FILM_HEIGHT_PX / (box[3] - box[1]), (round(FILM_HEIGHT_PX * FILM_ASPECT), FILM_HEIGHT_PX)
+    size = (round(FILM_HEIGHT_PX * FILM_ASPECT), FILM_HEIGHT_PX)
     pictures, every = _pictures_within_bytes(video.shown_at(trial.video_frames(view)[::step]), box, size, most_bytes)
-    lines, spine = body_lines(trial.model_points.names)
-    body, points = (
-        np.where((np.abs(inside) < 4 * FILM_HEIGHT_PX).all(-1, keepdims=True), inside, np.nan)  # as behind a camera
-        for inside in (canvas.pixels_in_part(places, box, scale) for places in (xy[::step], seen))
+    lines, spine = body_lines(names)
+    points = xy[::step, :0] if seen is None else seen.xy[:, view]
+    return Film(
+        name=camera.name,
+        size=size,
+        pictures=pictures,
+        every=every * step,
+        body=_pixels_in_film(xy[::step], box),
+        lines=lines,
+        spine=spine,
+        seen=_pixels_in_film(points, box),
+        line_colours=[line_colour(names[a], names[b]) for a, b in lines],
+        seen_colours=[] if seen is None else [point_colour(name) for name in seen.names],
+        step=step,
     )
-    return Film(camera.name, size, pictures, every * step, body=body, lines=lines, spine=spine, seen=points, step=step)
+
+
+def _pixels_in_film(xy: np.ndarray, box: tuple[int, ...]) -> np.ndarray:
+    """Pixels of the whole image in those of a picture; NaN where far outside it, as behind a camera."""
+    inside = canvas.pixels_in_part(xy, box, FILM_HEIGHT_PX / (box[3] - box[1]))
+    return np.where((np.abs(inside) < 4 * FILM_HEIGHT_PX).all(-1, keepdims=True), inside, np.nan)
 
 
 def _pictures_within_bytes(

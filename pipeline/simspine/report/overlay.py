@@ -43,6 +43,11 @@ def point_colour(name: str) -> str:
     return VERMILLION if name in SPINE_CHAIN_MARKERS else SIDE_COLOURS.get(name[0], canvas.WHITE)
 
 
+def line_colour(a: str, b: str) -> str:
+    """'#rrggbb' of a line between two points: that of both, white between two of different colours."""
+    return point_colour(a) if point_colour(a) == point_colour(b) else canvas.WHITE
+
+
 @dataclass(frozen=True)
 class PersonLayer:
     """What to draw of one person on one image. Points with NaN are skipped.
@@ -161,9 +166,7 @@ def _draw_person(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
     for a, b in body_edges() if layer.body else POINT_LINES:
         if {a, b} <= joined.points.keys() and not {a, b} <= set(SPINE_CHAIN_MARKERS):
             ends, width = [joined.points[a], joined.points[b]], (1.5 if layer.body else 2.2) * joined.weight(a, b)
-            colours = {point_colour(a), point_colour(b)}
-            colour = colours.pop() if len(colours) == 1 else canvas.WHITE
-            canvas.draw_line(picture, ends, colour=colour, width=width * unit)
+            canvas.draw_line(picture, ends, colour=line_colour(a, b), width=width * unit)
     for name in (layer.body.keys() & layer.points.keys()).difference(layer.pruned):
         canvas.draw_line(picture, [layer.points[name], layer.body[name]], canvas.WHITE, 0.6 * unit)
     _draw_spine(picture, joined, unit)
