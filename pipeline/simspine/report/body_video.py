@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_one, project_points
 from simspine.core.skeletons import base_name
@@ -20,10 +19,18 @@ from simspine.io.atomic import atomic_path
 from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import Status, Verdict
-from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
+from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas
 from simspine.report.figure_style import STATUS_COLOURS, to_bgr
-from simspine.report.overlay import PersonLayer, draw_layers, legend_below, line_colour, person_box, point_colour
+from simspine.report.overlay import (
+    PersonLayer,
+    body_lines,
+    draw_layers,
+    legend_below,
+    line_colour,
+    person_box,
+    point_colour,
+)
 from simspine.report.scene import Film
 from simspine.vision.blazepose import quiet_stderr
 
@@ -269,13 +276,6 @@ def body_in_image(trial: SolvedTrial, view: int, frames: slice) -> np.ndarray:
     """(frames, points, 2) px: `SolvedTrial.model_points` as a camera sees them."""
     model = trial.model_points
     return project_one(trial.cameras[view], change_frame(model.xyz[frames], model.frame, "z_up"))
-
-
-def body_lines(names: Sequence[str]) -> tuple[list[tuple[int, int]], list[int]]:
-    """Pairs of points of the body, by their numbers, that a line joins; points of the spine from below upwards."""
-    spine = [names.index(name) for name in SPINE_CHAIN_MARKERS if name in names]
-    pairs = [(names.index(a), names.index(b)) for a, b in body_edges() if a in names and b in names]
-    return [pair for pair in pairs if not set(pair) <= set(spine)], spine
 
 
 # Small pictures of a few cameras, with the places of the body and of the detected points in them.

@@ -134,7 +134,7 @@ def _font_of_size(size: int):
 
 def text_size(image: np.ndarray) -> int:
     """Height of the letters of a picture of this size, px."""
-    return max(12, round(0.0125 * max(image.shape[:2])))
+    return max(13, round(0.0125 * max(image.shape[:2])))
 
 
 def text_width(text: str, size: int) -> int:

@@ -48,6 +48,13 @@ def line_colour(a: str, b: str) -> str:
     return point_colour(a) if point_colour(a) == point_colour(b) else canvas.WHITE
 
 
+def body_lines(names: Sequence[str]) -> tuple[list[tuple[int, int]], list[int]]:
+    """Pairs of points of the body, by their numbers, that a line joins; points of the spine from below upwards."""
+    spine = [names.index(name) for name in SPINE_CHAIN_MARKERS if name in names]
+    pairs = [(names.index(a), names.index(b)) for a, b in body_edges() if a in names and b in names]
+    return [pair for pair in pairs if not set(pair) <= set(spine)], spine
+
+
 @dataclass(frozen=True)
 class PersonLayer:
     """What to draw of one person on one image. Points with NaN are skipped.

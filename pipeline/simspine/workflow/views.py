@@ -19,7 +19,7 @@ from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import curvature_figures, estimated_of_spine, forced_mask
 from simspine.reconstruction.solved_trial import SolvedTrial, without_unseen_limbs
 from simspine.report import body_video, canvas
-from simspine.report.body_video import shown_in
+from simspine.report.body_video import body_in_image, shown_in
 from simspine.report.bones import bones_and_joints
 from simspine.report.dataset_figures import (
     beyond_error,
@@ -287,26 +287,16 @@ def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str
         write_recording(out, read_scene(result, subject, trial))
         return out
     found = read_trial(*place)
-    seen = (
-        () if found.keypoints is None else (_camera_views(found, _trial_videos(*place)), shown_in(found, slice(None)))
-    )
-    write_recording(out, scene_of_trial(found), *seen)
-    return out
-
-
-def _camera_views(found: SolvedTrial, videos: dict[int, Path]) -> list[CameraView]:
-    lines, spine = body_video.body_lines(found.model_points.names)
-    return [
-        CameraView(
-            camera=camera,
-            video=videos.get(v),
-            xy=body_video.body_in_image(found, v, slice(None)),
-            lines=lines,
-            spine=spine,
-            shown=found.video_frames(v),
-        )
+    if found.keypoints is None:
+        write_recording(out, scene_of_trial(found))
+        return out
+    videos, names = _trial_videos(*place), found.model_points.names
+    views = [
+        CameraView(camera, videos.get(v), body_in_image(found, v, slice(None)), names, shown=found.video_frames(v))
         for v, camera in enumerate(found.cameras)
     ]
+    write_recording(out, scene_of_trial(found), views, shown_in(found, slice(None)))
+    return out
 
 
 def _trial_videos(paths: RunPaths, trial: str) -> dict[int, Path]:
