@@ -115,6 +115,12 @@ def test_person_at_the_edge_is_padded():
     assert (picture[0] == np.array(to_bgr(canvas.DARK))).all()
 
 
+def test_where_nobody_is_the_whole_image_is_shown():
+    x0, y0, x1, y1 = person_box(np.array([[np.nan, 5], [900, 10]]), (640, 480), SHEET_ASPECT)
+    assert (x0 <= 0, y0 <= 0, x1 >= 640, y1 >= 480) == (True,) * 4
+    assert (x1 - x0) / (y1 - y0) == pytest.approx(SHEET_ASPECT, abs=0.01)
+
+
 def test_caption_and_legend_say_what_is_there():
     layer = PersonLayer(
         {"p": (100, 100), "q": (120, 120), "LHip": (90, 95)},

@@ -115,9 +115,9 @@ def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.
     for own, look in _looks_by_verdict(shares, forced):
         at = np.flatnonzero(known & own)
         low, least, greatest, high = ends[:, at]
-        for start, stop in ((low, least), (greatest, high)):
-            wide, dashes = start < stop, look.get("linestyle", "-")
-            axes.hlines(at[wide], start[wide], stop[wide], look["edgecolor"], dashes, linewidth=1.1)
+        style = {"colors": look["edgecolor"], "linestyles": look.get("linestyle", "-"), "linewidth": 1.1}
+        axes.hlines(at, low, least, **style)
+        axes.hlines(at, greatest, high, **style)
         axes.barh(at, greatest - least, 0.56, least, linewidth=1.1, **look)
     span = ends[2] - ends[1]
     decided = known & ~forced & ~(shares < ASSUMED_BELOW)

@@ -90,7 +90,7 @@ class PersonLayer:
         """Which entries of the `LEGEND` the layer shows."""
         skin, spine = set(is_skin_marker(self.points)), set(SPINE_CHAIN_MARKERS)
         seen = self.points.keys() - {*skin, *self.estimated, *self.inferred}
-        limbs = seen - spine
+        limbs = (seen | self.body.keys()) - spine
         held = {
             "left": [name for name in limbs if name[0] == "L"], "right": [name for name in limbs if name[0] == "R"],
             "detected": seen, "spine": seen & spine, "skin": skin,
@@ -127,7 +127,7 @@ def person_box(xy: np.ndarray, size: tuple[int, int], aspect: float | None = Non
     """
     inside = xy[((xy >= 0) & (xy <= size)).all(-1)]  # False where NaN
     if not len(inside):
-        return (0, 0, *size)
+        inside = np.array([[0, 0], size])
     low, high = np.percentile(inside, [0.5, 99.5], axis=0)
     centre, extent = (low + high) / 2, (high - low) * (1 + 2 * PERSON_BOX_MARGIN)
     if aspect is None:
