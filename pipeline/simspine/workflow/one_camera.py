@@ -376,7 +376,7 @@ class _Drawer:
         picture = draw(shot.image, people, self._spine_only, caption=text)
         if self._strip is None or self._strip.shape[1] != picture.shape[1]:
             infers, watcher = self._looking.infer_spine, self._watcher
-            signs = {"left", "right", "unsure", "detected"}
+            signs = {"detected", "unsure"} | (set() if self._spine_only else {"left", "right"})
             signs |= {"spine"} if watcher.sees_spine else set()
             signs |= {"estimated"} if infers and watcher.estimates_spine else set()
             self._strip = legend_below(picture, signs | ({"inferred"} if infers else set()))
