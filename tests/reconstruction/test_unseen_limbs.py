@@ -9,8 +9,7 @@ from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set
 from simspine.anatomy.recipes import INFERRED_SUFFIX, VIRTUAL_SUFFIX, build_body
 from simspine.core.types import Markers, Motion
-from simspine.reconstruction.solved_trial import body_edges
-from simspine.report.overlay import OverlayLayer, draw_overlay
+from simspine.report.overlay import PersonLayer, draw_layers
 from simspine.report.trial_sections import scene_of_trial
 
 pytestmark = pytest.mark.usefixtures("two_rounds")
@@ -54,10 +53,7 @@ def test_lines_of_that_leg_are_not_drawn_either(half_seen):
     flat = {name: 100 + 80 * points.xyz[0, i, [2, 1]] * [1, -1] + [0, 160] for i, name in enumerate(points.names)}
     whole = {name: place for name, place in flat.items() if np.isfinite(place).all()}
     plain = np.zeros((400, 200, 3), np.uint8)
-    drawn = [
-        draw_overlay(plain, OverlayLayer(model=model, edges=body_edges(), spine=()), "", height=400, crop=False)
-        for model in (flat, whole)
-    ]
+    drawn = [draw_layers(plain, [PersonLayer(body=body)]) for body in (flat, whole)]
     np.testing.assert_array_equal(*drawn)
 
 

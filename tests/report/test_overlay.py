@@ -8,11 +8,13 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import smooth_curve
 from simspine.io.image_streams import encode_jpeg
 from simspine.report import canvas
+from simspine.report.figure_style import to_bgr
 from simspine.report.overlay import (
-    PERSON_BOX_ASPECT,
-    OverlayLayer,
-    draw_overlay,
-    layer_symbols,
+    SHEET_ASPECT,
+    SHEET_HEIGHT_PX,
+    PersonLayer,
+    draw_layers,
+    legend_below,
     overlay_sheet,
     person_box,
 )
@@ -27,18 +29,18 @@ def changed(image, reference=GREY):
 
 
 def plain(layer, image=GREY):
-    return draw_overlay(image, layer, height=len(image), crop=False)
+    return draw_layers(image, [layer])
 
 
 @pytest.mark.parametrize(
     ("layer", "centre"),
     [
-        (OverlayLayer(detected={"Nose": (60.25, 80.5)}), (60.25, 80.5)),
-        (OverlayLayer(detected={"Nose": (60, 80)}, inferred=frozenset({"Nose"})), (60, 80)),
-        (OverlayLayer(detected={"Nose": (60, 80)}, pruned=frozenset({"Nose"})), (60, 80)),
-        (OverlayLayer(detected={"Nose": (60, 80)}, swapped=frozenset({"Nose"})), (60, 80)),
-        (OverlayLayer(model={"LHip": (200, 300)}), (200, 300)),
-        (OverlayLayer(model={"Hip": (200, 300), "Neck": (200, 300)}, spine=("Hip", "Neck")), (200, 300)),
+        (PersonLayer({"Nose": (60.25, 80.5)}), (60.25, 80.5)),
+        (PersonLayer({"Nose": (60, 80)}, inferred={"Nose"}), (60, 80)),
+        (PersonLayer({"Nose": (60, 80)}, pruned={"Nose"}), (60, 80)),
+        (PersonLayer({"Nose": (60, 80)}, swapped={"Nose"}), (60, 80)),
+        (PersonLayer(body={"LHip": (200, 300)}), (200, 300)),
+        (PersonLayer(body={"Hip": (200, 300), "Neck": (200, 300)}), (200, 300)),
     ],
 )
 def test_drawn_where_it_is(layer, centre):
@@ -53,15 +55,15 @@ def test_drawn_where_it_is(layer, centre):
 
 
 def test_inferred_is_hollow_and_detected_is_not():
-    seen = plain(OverlayLayer(detected={"p": (100, 100)}))
-    inferred = plain(OverlayLayer(detected={"p": (100, 100)}, inferred=frozenset({"p"})))
-    assert (seen[100, 100] != 120).any()
-    assert (inferred[100, 100] == 120).all()
+    seen = plain(PersonLayer({"p": (100, 100)}))
+    inferred = plain(PersonLayer({"p": (100, 100)}, inferred={"p"}))
+    assert seen[100, 100].min() > 200
+    assert inferred[100, 100].max() < 40  # dark within
 
 
 def test_marks_differ():
     images = [
-        plain(OverlayLayer(detected={"p": (100, 100)}, **marks))
+        plain(PersonLayer({"p": (100, 100)}, **marks))
         for marks in ({}, {"inferred": {"p"}}, {"pruned": {"p"}}, {"swapped": {"p"}}, {"estimated": {"p"}})
     ]
     for i in range(5):
@@ -70,11 +72,11 @@ def test_marks_differ():
 
 
 def test_missing_and_wild_points_do_no_harm():
-    nothing = plain(OverlayLayer(detected={"a": (np.nan, 5)}, model={"b": (np.nan, np.nan)}))
+    nothing = plain(PersonLayer({"a": (np.nan, 5)}, body={"b": (np.nan, np.nan)}))
     np.testing.assert_array_equal(nothing, GREY)
-    wild = OverlayLayer(model={"a": (1e9, -1e9), "b": (150, 200)}, edges=(("a", "b"), ("b", "none")), spine=("x", "a"))
-    assert draw_overlay(GREY, wild).shape[0] > 0
-    outside = plain(OverlayLayer(detected={"a": (-500, -500)}))
+    wild = PersonLayer(body={"LHip": (1e9, -1e9), "LKnee": (150, 200), "Hip": (1e9, 7), "Neck": (-1e9, 8)})
+    assert plain(wild).shape == GREY.shape
+    outside = plain(PersonLayer({"a": (-500, -500)}))
     np.testing.assert_array_equal(outside, GREY)
 
 
@@ -84,15 +86,16 @@ def test_crop_shows_the_person_where_they_are():
     points = {"a": (400, 700), "b": (520, 1100), "c": (460.0, 900)}
     for x, y in points.values():
         cv2.circle(image, (round(x), round(y)), 14, (0, 255, 0), -1)
-    layer = OverlayLayer(model={name: points[name] for name in ("a", "b")}, detected={"c": points["c"]})
-    box = person_box(layer, (1080, 1920))
+    layer = PersonLayer({"c": points["c"]}, body={name: points[name] for name in ("a", "b")})
+    box = person_box(layer.xy, (1080, 1920), SHEET_ASPECT)
     assert box[0] < 400
     assert box[2] > 520
     assert box[1] < 700
     assert box[3] > 1100
-    assert (box[2] - box[0]) / (box[3] - box[1]) == pytest.approx(PERSON_BOX_ASPECT, abs=0.01)
-    picture = draw_overlay(image, layer, height=960)
-    assert picture.shape == (960, 720, 3)
+    assert (box[2] - box[0]) / (box[3] - box[1]) == pytest.approx(SHEET_ASPECT, abs=0.01)
+    picture = draw_layers(image, [layer], box=box, height=960)
+    assert picture.shape[0] == 960
+    assert picture.shape[1] == pytest.approx(720, abs=1)
     green = (picture[..., 1] > 150) & (picture[..., 0] < 90) & (picture[..., 2] < 90)
     scale = 960 / (box[3] - box[1])
     for x, y in points.values():
@@ -104,23 +107,44 @@ def test_crop_shows_the_person_where_they_are():
 
 
 def test_person_at_the_edge_is_padded():
-    layer = OverlayLayer(model={"a": (2, 100), "b": (4, 380)})
-    picture = draw_overlay(GREY, layer, height=300)
-    assert picture.shape == (300, 225, 3)
+    layer = PersonLayer(body={"a": (2, 10), "b": (4, 390)})
+    box = person_box(layer.xy, (300, 400), SHEET_ASPECT)
+    assert box[1] < 0
+    picture = draw_layers(GREY, [layer], box=box, height=300)
+    assert picture.shape[0] == 300
+    assert (picture[0] == np.array(to_bgr(canvas.DARK))).all()
+
+
+def test_where_nobody_is_the_whole_image_is_shown():
+    x0, y0, x1, y1 = person_box(np.array([[np.nan, 5], [900, 10]]), (640, 480), SHEET_ASPECT)
+    assert (x0 <= 0, y0 <= 0, x1 >= 640, y1 >= 480) == (True,) * 4
+    assert (x1 - x0) / (y1 - y0) == pytest.approx(SHEET_ASPECT, abs=0.01)
 
 
 def test_caption_and_legend_say_what_is_there():
-    layer = OverlayLayer(
-        detected={"p": (100, 100), "q": (120, 120)}, inferred={"q"}, model={"Hip": (90, 90)}, spine=("Hip",)
+    layer = PersonLayer(
+        {"p": (100, 100), "q": (120, 120), "LHip": (90, 95)},
+        confidence={"LHip": 0.2},
+        inferred={"q"},
+        body={"Hip": (90, 90)},
     )
-    assert layer_symbols(layer) == {"detected", "inferred", "spine"}
-    bare = draw_overlay(GREY, layer)
-    full = canvas.add_legend(draw_overlay(GREY, layer, caption="cam01 · 0.5 s " * 40), layer_symbols(layer))
-    assert full.shape[0] > bare.shape[0]  # the legend stands below and hides nothing
-    assert full.shape[1] == bare.shape[1]
-    rows = np.unique(changed(full[: bare.shape[0]], bare)[:, 1])
+    assert layer.signs == {"detected", "left", "unsure", "inferred", "body_spine"}
+    bare = plain(layer)
+    full = draw_layers(GREY, [layer], caption="cam01 · 0.5 s " * 40)
+    rows = np.unique(changed(full, bare)[:, 1])
     assert rows.max() < 0.08 * bare.shape[0]  # the caption only takes the upper edge
-    assert full[bare.shape[0] :].max() > 200  # something is written there
+    strip = legend_below(full, layer.signs)
+    assert strip.shape[1] == full.shape[1]
+    assert strip.max() > 200  # something is written there
+    assert len(legend_below(full, ())) == 0
+
+
+@pytest.mark.parametrize("sign", [sign for sign in canvas.SIGNS if "body" not in sign and sign != "spine"])
+def test_the_legend_shows_each_sign_as_it_is_drawn(sign):
+    marks = {} if sign == "detected" else {sign: {"LWrist"}}
+    assert sign in PersonLayer({"LWrist": (1, 1)}, **marks).signs
+    plain_entry = legend_below(GREY, {"detected"})
+    assert sign == "detected" or (legend_below(GREY, {sign})[:, :30] != plain_entry[:, :30]).any()
 
 
 def test_smooth_curve_passes_through_its_points():
@@ -135,13 +159,10 @@ def test_smooth_curve_passes_through_its_points():
 
 
 def test_sheet():
-    layer = OverlayLayer(detected={"p": (100, 100)})
-    sheet = overlay_sheet(
-        [[(GREY, layer), None], [(GREY, layer), (GREY[:, ::2], layer)]], ["a", "b"], ["0 s", "1 s"], 200
-    )
-    gap = 2
-    assert sheet.shape[1] == 2 * 150 + gap
-    assert sheet.shape[0] > 2 * 200 + gap
+    layer = PersonLayer({"p": (100, 100)})
+    sheet = overlay_sheet([[(GREY, layer), None], [(GREY, layer), (GREY[:, ::2], layer)]], ["a", "b"], ["0 s", "1 s"])
+    assert sheet.shape[1] == pytest.approx(2 * SHEET_HEIGHT_PX * SHEET_ASPECT + canvas.GRID_GAP_PX, abs=2)
+    assert sheet.shape[0] > 2 * SHEET_HEIGHT_PX + canvas.GRID_GAP_PX
     assert encode_jpeg(sheet)[:3] == b"\xff\xd8\xff"
     back = cv2.imdecode(np.frombuffer(encode_jpeg(sheet, 95), np.uint8), cv2.IMREAD_COLOR)
     assert np.abs(back.astype(int) - sheet).mean() < 4
@@ -149,7 +170,7 @@ def test_sheet():
 
 def test_wrong_input_is_named():
     with pytest.raises(InputError, match="uint8"):
-        draw_overlay(GREY.astype(float), OverlayLayer())
+        draw_layers(GREY.astype(float), ())
     with pytest.raises(InputError, match="expected"):
         encode_jpeg(GREY[..., 0])
 
@@ -161,18 +182,18 @@ def test_text_fits_and_unicode_is_drawn():
 
 
 def test_markers_on_the_skin_carry_their_names():
-    """Something dark stands right of a marker, nothing where it would not fit; of a tape only the ends have it."""
+    """Something dark stands right of a marker, left where there is no room; of a tape only the ends have it."""
     middle, edge = np.array([100.0, 150.0]), np.array([GREY.shape[1] - 3.0, 150.0])
 
     def tagged(**points):
-        layer = OverlayLayer(detected={f"{name}_skin": at for name, at in points.items()})
-        assert layer_symbols(layer) == {"skin"}
-        return (draw_overlay(GREY, layer, height=GREY.shape[0], crop=False) < 40).all(-1)
+        layer = PersonLayer({f"{name}_skin": at for name, at in points.items()})
+        assert layer.signs == {"skin"}
+        return (plain(layer) < 40).all(-1)
 
     one = tagged(C7=middle)
     assert one[140:160, 108:140].sum() > 100
     assert one[140:160, 60:95].sum() == 0
-    assert tagged(C7=edge).sum() < one.sum() / 2
+    assert tagged(C7=edge)[140:160, 250:290].sum() > 100
     row = {f"T{n}.50": np.array([100.0, 40.0 + 25 * n]) for n in range(1, 6)}
     tags = tagged(**row)[:, 108:140].sum(1)
     assert tags[55:75].any()

@@ -1,17 +1,14 @@
 import numpy as np
 
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.report.figure_style import KHAKI, LILAC, ORANGE, VERMILLION, to_bgr
-from simspine.report.people_pictures import SPINE_CURVE_POINTS, DrawnPerson, draw_people, with_legend
+from simspine.report.overlay import PersonLayer, draw_layers, legend_below
 
 GREY = np.full((600, 400, 3), 120, np.uint8)
 
 
-def at(x, y, confidence=1.0):
-    return np.array([x, y, confidence])
-
-
 def spine():
-    return {name: at(200, 500 - 45 * i) for i, name in enumerate(SPINE_CURVE_POINTS)}
+    return {name: (200, 500 - 45 * i) for i, name in enumerate(SPINE_CHAIN_MARKERS)}
 
 
 def colour(picture, x, y):
@@ -19,8 +16,8 @@ def colour(picture, x, y):
 
 
 def test_left_and_right_have_their_colours():
-    points = {"LElbow": at(300, 200), "LWrist": at(300, 400), "RElbow": at(100, 200), "RWrist": at(100, 400)}
-    picture = draw_people(GREY, [DrawnPerson(points)])
+    points = {"LElbow": (300, 200), "LWrist": (300, 400), "RElbow": (100, 200), "RWrist": (100, 400)}
+    picture = draw_layers(GREY, [PersonLayer(points)])
     assert colour(picture, 300, 300) == colour(picture, 300, 200) == to_bgr(KHAKI)
     assert colour(picture, 100, 300) == colour(picture, 100, 200) == to_bgr(LILAC)
     assert picture.shape == GREY.shape
@@ -28,9 +25,9 @@ def test_left_and_right_have_their_colours():
 
 
 def test_a_detected_spine_is_filled_and_an_inferred_one_hollow_and_broken():
-    seen = draw_people(GREY, [DrawnPerson(spine())])
-    guessed = draw_people(GREY, [DrawnPerson(spine(), frozenset(SPINE_CURVE_POINTS))])
-    estimated = draw_people(GREY, [DrawnPerson(spine(), estimated=frozenset(SPINE_CURVE_POINTS))])
+    seen = draw_layers(GREY, [PersonLayer(spine())])
+    guessed = draw_layers(GREY, [PersonLayer(spine(), inferred=set(SPINE_CHAIN_MARKERS))])
+    estimated = draw_layers(GREY, [PersonLayer(spine(), estimated=set(SPINE_CHAIN_MARKERS))])
     assert (estimated != seen).any(2).sum() > 50
     assert (estimated != guessed).any(2).sum() > 50
     assert colour(seen, 200, 500) == to_bgr(VERMILLION)
@@ -45,26 +42,25 @@ def test_a_detected_spine_is_filled_and_an_inferred_one_hollow_and_broken():
 
 def test_less_sure_points_are_smaller():
     def area(confidence):
-        picture = draw_people(GREY, [DrawnPerson({"LWrist": at(200, 300, confidence), "LKnee": at(200, 20)})])
+        picture = draw_layers(GREY, [PersonLayer({"LWrist": (200, 300), "LKnee": (200, 20)}, {"LWrist": confidence})])
         return int((picture[250:350] == np.array(to_bgr(KHAKI))).all(-1).sum())
 
     assert area(1.0) > 2 * area(0.3) > 0
 
 
 def test_one_point_of_the_spine_is_no_curve_and_nobody_is_nothing():
-    draw_people(GREY, [DrawnPerson({"Hip": at(200, 300)}), DrawnPerson({})])
-    draw_people(GREY, [DrawnPerson({"Hip": at(200, 300), "Neck": at(200, 100)}, frozenset({"Hip"}), "person 1")])
-    np.testing.assert_array_equal(draw_people(GREY, []), GREY)
+    draw_layers(GREY, [PersonLayer({"Hip": (200, 300)}), PersonLayer({})])
+    draw_layers(GREY, [PersonLayer({"Hip": (200, 300), "Neck": (200, 100)}, inferred={"Hip"}, label="person 1")])
+    np.testing.assert_array_equal(draw_layers(GREY, []), GREY)
 
 
 def test_points_beyond_the_image_and_labels_at_its_rim_do_no_harm():
-    points = {name: point - [190, 480, 0] for name, point in spine().items()}
-    assert draw_people(GREY, [DrawnPerson(points, label="person 12 · 0.93")]).shape == GREY.shape
+    points = {name: np.subtract(point, [190, 480]) for name, point in spine().items()}
+    assert draw_layers(GREY, [PersonLayer(points, label="person 12 · 0.93")]).shape == GREY.shape
 
 
-def test_the_legend_stands_below():
-    picture = with_legend(GREY, ["spine_inferred"])
-    np.testing.assert_array_equal(picture[:600], GREY)
-    below = picture[600:]
+def test_the_legend_holds_what_is_asked_for():
+    below = legend_below(GREY, {"inferred"})
+    assert below.shape[1] == GREY.shape[1]
     assert (below == np.array(to_bgr(ORANGE))).all(-1).any()
     assert not (below == np.array(to_bgr(VERMILLION))).all(-1).any()

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from player_scene import FRAMES, RATE
 
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import Keypoints
+from simspine.report.figure_style import KHAKI
 from simspine.report.rerun_recording import CameraView, write_recording
 
 
@@ -19,7 +21,8 @@ def chunks(scene, tmp_path_factory):
 
     path = tmp_path_factory.mktemp("rerun") / "trial.rrd"
     xyz = change_frame(scene.spine.xyz, "y_up", "z_up")
-    views = [CameraView(c, None, project_one(c, xyz), [(0, 1)], range(9)) for c in scene.cameras]
+    names = ("LHip", "LKnee", *SPINE_CHAIN_MARKERS[:7])
+    views = [CameraView(c, None, project_one(c, xyz), names, np.arange(FRAMES)) for c in scene.cameras]
     seen = np.stack([view.xy[:, :2] for view in views], 1)
     keypoints = Keypoints(("a", "b"), RATE, seen, np.ones(seen.shape[:3]))
     write_recording(path, scene, views, keypoints)
@@ -58,6 +61,10 @@ def test_curves_and_points_are_there(chunks, scene):
         spot = moving[f"/body/cameras/{camera.name}/points"]["Points2D:positions"]
         wanted = project_one(camera, change_frame(scene.spine.xyz[:, :2], "y_up", "z_up"))
         np.testing.assert_allclose(np.array(spot, float), wanted, rtol=1e-5)
+        limbs = moving[f"/body/cameras/{camera.name}/fitted"]
+        assert len(limbs["LineStrips2D:strips"][0]) == 2  # from the sacrum to the hip, and to the knee
+        inks = [0xFFFFFFFF, int(f"{KHAKI[1:]}ff", 16)]
+        assert limbs["LineStrips2D:colors"][0] == inks
         assert f"/body/cameras/{camera.name}" in still
     assert {"/body/bones/pelvis/bone", "/body/bones/T6/vertebra"} <= still
 

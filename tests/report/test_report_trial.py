@@ -1,5 +1,7 @@
 """From the stages' results to the page: sections, summaries, samples, layers."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,8 @@ from simspine.core.skeletons import add_inferred_suffix
 from simspine.core.types import Camera, Forced, Keypoints, Markers, Origin
 from simspine.quality.findings import Finding, Severity, sum_up_findings
 from simspine.reconstruction.solved_trial import model_reprojection
-from simspine.report.overlay import add_inferred_points, frame_layer, sample_frames
+from simspine.report.body_video import layer_of_image, shown_in
+from simspine.report.overlay import sample_frames
 from simspine.report.summary import detected_points, lost_markers_text, summary_rows
 from simspine.report.tables import caveats_of_trial, not_measured
 from simspine.report.trial_sections import page_finding, rejected_frames
@@ -187,14 +190,14 @@ def test_layer_and_model_reprojection(measured, turned, cameras):
     used[5, 1, [0, 3]] = False
     swapped[5, 1, 1] = True
     report = triangulation(NAMES, np.zeros(used.shape), used, swapped)
-    edges = [("LHip", "RHip")]
+    found = SimpleNamespace(cameras=cameras, model_points=turned, keypoints_and_triangulation=(keypoints, report))
     fifth = keypoints.with_(xy=xy[5:6], confidence=keypoints.confidence[5:6])
-    layer = frame_layer(fifth, 5, 1, cameras[1], model=turned, triangulation=report, edges=edges, spine=("Spine_01",))
+    layer = layer_of_image(found, fifth, 5, 1)
     assert layer.inferred == {"Spine_01"}
     assert layer.pruned == {"LHip"}  # an inferred point is never 'left out': it was not detected in the first place
     assert layer.swapped == {"RHip"}
     for name in NAMES:
-        np.testing.assert_allclose(layer.detected[name] - layer.model[name], [3, 4])
+        np.testing.assert_allclose(layer.points[name] - layer.body[name], [3, 4])
     assert keypoints.origin[3] is Origin.INFERRED
     with pytest.raises(InputError, match="1 cameras"):
         model_reprojection(cameras[:1], measured, keypoints, NAMES)
@@ -204,13 +207,18 @@ def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cam
     """They were not detected: pictures show their projections."""
     xy = np.moveaxis(project_points(cameras, measured.xyz), 0, 1) + np.array([3, 4])
     keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
-    shown = add_inferred_points(keypoints, cameras, add_inferred_suffix(turned.with_(origin=ORIGIN)))
+
+    def shown_of(points, markers):
+        used = SimpleNamespace(used_keypoints_of=lambda frames: points, cameras=cameras, markers=markers)
+        return shown_in(used, slice(None))
+
+    shown = shown_of(keypoints, add_inferred_suffix(turned.with_(origin=ORIGIN)))
     np.testing.assert_array_equal(shown.xy[:, :, :3], xy[:, :, :3])  # detections are
     np.testing.assert_allclose(shown.xy[:, :, 3], xy[:, :, 3] - [3, 4])
     assert shown.names_of(Origin.INFERRED) == ("Spine_01",)
     assert (shown.confidence[:, :, 3] == 0).all()
     detected = keypoints.select(NAMES[:3])
-    assert add_inferred_points(detected, cameras, turned.select(NAMES[:3])) == detected
+    assert shown_of(detected, turned.select(NAMES[:3])) == detected
 
 
 def test_lost_markers_are_counted_among_all():

@@ -1,29 +1,36 @@
 """Videos of a trial with the body drawn on them, and small pictures of what the cameras saw for a page."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError
-from simspine.core.geometry import change_frame, project_one
-from simspine.core.skeletons import is_skin_marker
-from simspine.core.types import Camera, Keypoints, Markers, Origin
+from simspine.core.geometry import change_frame, project_one, project_points
+from simspine.core.skeletons import base_name
+from simspine.core.types import Camera, Keypoints, Origin
 from simspine.io.atomic import atomic_path
 from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
-from simspine.quality.findings import Status
-from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
+from simspine.quality.findings import Status, Verdict
+from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas
 from simspine.report.figure_style import STATUS_COLOURS, to_bgr
-from simspine.report.overlay import OverlayLayer, add_inferred_points, draw_overlay, frame_layer, person_box
-from simspine.report.people_pictures import DrawnPerson, draw_people, with_legend
+from simspine.report.overlay import (
+    PersonLayer,
+    body_lines,
+    draw_layers,
+    legend_below,
+    line_colour,
+    person_box,
+    point_colour,
+)
 from simspine.report.scene import Film
 from simspine.vision.blazepose import quiet_stderr
 
@@ -104,62 +111,88 @@ def _even_size(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
 
 
-# The body drawn on a trial's videos, frame by frame: lines and its spine.
+# What was found and the body, drawn on a trial's videos frame by frame.
 
 
 OVERLAY_TILE_PX = 540  # px: height of a camera's picture next to others
-ImageBox = bool | tuple[int, ...]  # what of an image is shown, as `draw_overlay` takes it
+BORDER_PX = 6  # around pictures of frames that were rejected
 
 
-def write_overlay_video(
-    trial: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None]
-) -> None:
-    """Write a video (.webm, .mp4 or .avi): detections and the fitted body on the images of some views (numbers).
+@dataclass(frozen=True, eq=False)
+class DrawnTrial:
+    """Cameras of a trial and what is drawn on their images.
 
-    One view in full size; several side by side, cut to where the person is during the trial. Trials without videos are
-    drawn on a plain ground. progress: called with (frames done, frames in all).
+    videos: of the cameras; none: the ground is plain. shown: of each camera, (frames,) its video's frame at each of the
+    trial's. layers: what to draw on each camera's image of a frame.
     """
-    alone = len(views) == 1
-    height = trial.cameras[views[0]].size[1] if alone else OVERLAY_TILE_PX
-    rooms = {v: person_crop_box(trial.cameras[v], trial.model_points) for v in views}
-    aspect = max((x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in rooms.values())
-    boxes: dict[int, ImageBox] = {v: False for v in views}
-    if not alone:
-        boxes = {v: person_crop_box(trial.cameras[v], trial.model_points, aspect) for v in views}
-    frames, strip = trial.spine.frames, None
-    shown = [trial.video_frames(v) for v in views]
-    pictures = _view_images([trial.cameras[v] for v in views], [trial.videos[v] for v in views if trial.videos], shown)
-    with video_writer(out, trial.spine.rate) as video:
-        for frame, images in enumerate(pictures):
-            by_view = dict(zip(views, images, strict=True))
-            drawn = camera_grid_picture(trial, frame, by_view, height=height, boxes=boxes)
-            strip = _legend_strip(trial, drawn.shape[1]) if strip is None else strip
-            video.add(np.vstack([drawn, strip]))
-            progress(frame + 1, frames)
+
+    cameras: Sequence[Camera]
+    videos: Sequence[Path]
+    shown: Sequence[np.ndarray]
+    rate: float
+    layers: Callable[[int], list[PersonLayer]]
+    start: float = 0.0
+    verdict: Verdict | None = None
+
+    def boxes_and_signs(self) -> tuple[list[tuple[int, ...]], set[str]]:
+        """Where the person is during the trial, px of each camera, all of one aspect; what occurs in any frame."""
+        places: list[list[np.ndarray]] = [[] for _ in self.cameras]
+        signs: set[str] = set()
+        for frame in range(len(self.shown[0])):
+            for own, layer in zip(places, self.layers(frame), strict=True):
+                own.append(layer.xy)
+                signs |= layer.signs
+        rooms = [(np.concatenate(own), camera.size) for own, camera in zip(places, self.cameras, strict=True)]
+        boxes = [person_box(*room) for room in rooms]
+        widest = max((x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in boxes)
+        return [person_box(*room, aspect=widest) for room in rooms], signs
+
+    def picture(self, frame: int, images: Sequence[np.ndarray], boxes: Sequence[tuple[int, ...]]) -> np.ndarray:
+        """One frame: the boxes of the cameras' images side by side, or the whole image of a single camera."""
+        note, colour = _verdict_on(self.verdict, frame)
+        text = f"{self.start + frame / self.rate:.2f} s · frame {frame}{note}"
+        cells = []
+        for camera, image, layer, box in zip(self.cameras, images, self.layers(frame), boxes, strict=True):
+            part, height = (box, OVERLAY_TILE_PX) if len(boxes) > 1 else (None, None)
+            cells.append(draw_layers(image, [layer], f"{camera.name} · {text}", box=part, height=height))
+            if colour:
+                cells[-1][:BORDER_PX] = cells[-1][-BORDER_PX:] = to_bgr(colour)
+                cells[-1][:, :BORDER_PX] = cells[-1][:, -BORDER_PX:] = to_bgr(colour)
+        return canvas.picture_grid(cells, _columns_of_grid(cells))
 
 
-def write_points_video(
-    seen: Keypoints,
-    cameras: Sequence[Camera],
-    videos: Sequence[Path],
-    shown: Sequence[np.ndarray],
-    out: Path,
-    progress: Callable[[int, int], None],
-) -> None:
-    """As `write_overlay_video`, of a trial without a body: the points seen, left and right in their colours.
+def trial_to_draw(trial: SolvedTrial, views: Sequence[int]) -> DrawnTrial:
+    """Detections and the fitted body in some views (numbers)."""
 
-    videos: of the cameras, or none. shown: of each camera, the frame of its video at each frame of the points.
+    def layers(frame: int) -> list[PersonLayer]:
+        seen = shown_in(trial, slice(frame, frame + 1))
+        return [layer_of_image(trial, seen, frame, view) for view in views]
+
+    return DrawnTrial(
+        cameras=[trial.cameras[view] for view in views],
+        videos=[trial.videos[view] for view in views if trial.videos],
+        shown=[trial.video_frames(view) for view in views],
+        rate=trial.spine.rate,
+        layers=layers,
+        start=float(trial.spine.time[0]),
+        verdict=trial.verdict,
+    )
+
+
+def write_overlay_video(drawn: DrawnTrial, out: Path, progress: Callable[[int, int], None]) -> None:
+    """Write a video (.webm, .mp4 or .avi) of a trial with what is drawn on its images, and the legend below.
+
+    One camera in full size; several side by side, cut to where the person is during the trial. progress: called with
+    (frames done, frames in all).
     """
-    with video_writer(out, seen.rate) as video:
-        for frame, images in enumerate(_view_images(cameras, videos, shown)):
-            cells = []
-            for view, image in enumerate(images):
-                known = np.column_stack([seen.xy[frame, view], seen.confidence[frame, view]])
-                there = {name: point for name, point in zip(seen.names, known, strict=True) if point[2] > 0}
-                drawn = draw_people(image, [DrawnPerson(there)], f"{cameras[view].name} · frame {frame}")
-                cells.append(canvas.fit_into(drawn, (round(OVERLAY_TILE_PX * 16 / 9), OVERLAY_TILE_PX)))
-            video.add(with_legend(_grid(cells), ()))
-            progress(frame + 1, seen.frames)
+    boxes, signs = drawn.boxes_and_signs()
+    strip = None
+    with video_writer(out, drawn.rate) as video:
+        for frame, images in enumerate(_view_images(drawn.cameras, drawn.videos, drawn.shown)):
+            picture = drawn.picture(frame, images, boxes)
+            strip = legend_below(picture, signs) if strip is None else strip
+            video.add(np.vstack([picture, strip]))
+            progress(frame + 1, len(drawn.shown[0]))
 
 
 def _view_images(
@@ -177,87 +210,72 @@ def _view_images(
         yield images
 
 
-def camera_grid_picture(
-    trial: SolvedTrial,
-    frame: int,
-    images: Mapping[int, np.ndarray],
-    height: int,
-    boxes: Mapping[int, ImageBox],
-) -> np.ndarray:
-    """One frame, (height, width, 3) BGR: the views {number: image} in a grid. boxes: {number: what is shown}."""
-    verdict, note = trial.verdict, ""
-    if verdict is not None and verdict.status[frame] is not Status.KEPT:
-        note = f" · {verdict.status[frame]}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
-    cells, shown = [], shown_in(trial, slice(frame, frame + 1))
-    for view, image in images.items():
-        text = f"{trial.cameras[view].name} · {trial.spine.time[frame]:.2f} s · frame {frame}{note}"
-        layer = layer_of_image(trial, shown, frame, view)
-        cells.append(draw_overlay(image, layer, text, height=height, crop=boxes[view]))
-        if trial.rejected[frame]:
-            assert verdict is not None  # a frame was rejected
-            _draw_border(cells[-1], to_bgr(STATUS_COLOURS[str(verdict.status[frame])]))
-    return _grid(cells)
+def _verdict_on(verdict: Verdict | None, frame: int) -> tuple[str, str]:
+    """A note on a frame that was not simply kept, and the colour around one that was rejected; '' for none."""
+    if verdict is None or verdict.status[frame] is Status.KEPT:
+        return "", ""
+    status = str(verdict.status[frame])
+    note = f" · {status}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
+    return note, STATUS_COLOURS[status] if verdict.rejected[frame] else ""
 
 
-def _grid(cells: list[np.ndarray]) -> np.ndarray:
-    """Pictures in the grid that shows them largest on a screen of 16:9."""
-    if len(cells) == 1:
-        return cells[0]
-    width, tall = max(cell.shape[1] for cell in cells), max(cell.shape[0] for cell in cells)
-    cells = [canvas.fit_into(cell, (width, tall)) for cell in cells]
-    columns = max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * width), 9 / (-(-len(cells) // n) * tall)))
-    return canvas.picture_grid([cells[i : i + columns] for i in range(0, len(cells), columns)], 4)
+def _columns_of_grid(cells: Sequence[np.ndarray]) -> int:
+    """Of the grid that shows pictures largest on a screen of 16:9."""
+    tall, wide = (max(cell.shape[axis] for cell in cells) for axis in (0, 1))
+    return max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * wide), 9 / (-(-len(cells) // n) * tall)))
+
+
+# What to draw on one image.
 
 
 def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:
-    """What was detected, as pictures show it: with the inferred points as the cameras would see them. Needs images."""
-    markers = trial.markers.with_(xyz=trial.markers.xyz[frames], weight=None, covariance=None, filled=None)
-    return add_inferred_points(trial.used_keypoints_of(frames), trial.cameras, markers)
-
-
-def layer_of_image(trial: SolvedTrial, shown: Keypoints, frame: int, view: int) -> OverlayLayer:
-    """What to draw on one image: what was detected, and the fitted body with its spine. shown: of this frame alone."""
-    return frame_layer(
-        shown,
-        frame,
-        view,
-        trial.cameras[view],
-        model=trial.model_points,
-        triangulation=trial.keypoints_and_triangulation[1],
-        edges=body_edges(),
-        spine=SPINE_CHAIN_MARKERS,
+    """What was detected, and where the cameras would see the points that were inferred; these have confidence 0. Needs
+    images."""
+    seen, markers = trial.used_keypoints_of(frames), trial.markers
+    inferred = markers.names_of(Origin.INFERRED)
+    names = [base_name(name) for name in inferred]
+    xyz = change_frame(markers.xyz[frames][:, markers.indices(inferred)], markers.frame, "z_up")
+    xy = np.moveaxis(project_points(trial.cameras, xyz), 0, 1)
+    rest = seen.select([name for name in seen.names if name not in names])
+    return Keypoints(
+        (*rest.names, *names),
+        rest.rate,
+        np.concatenate([rest.xy, xy], 2),
+        np.concatenate([rest.confidence, np.zeros(xy.shape[:3])], 2),
+        origin=(*rest.origins, *[Origin.INFERRED] * len(names)),
     )
 
 
-def person_crop_box(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[int, ...]:
-    """The part of a camera's image in which the body is during the trial; aspect: width / height, None as it moves."""
-    xy = project_one(camera, change_frame(model.xyz, model.frame, "z_up")).reshape(-1, 2)
-    inside = xy[((xy > 0) & (xy < camera.size)).all(1)]  # False where NaN
-    if not len(inside):
-        return (0, 0, *camera.size)
-    low, high = np.percentile(inside, [0.5, 99.5], axis=0)
-    corners = OverlayLayer(model={"low": low, "high": high})
-    if aspect is None:
-        aspect = float(np.clip((high - low)[0] / max((high - low)[1], 1), 3 / 4, 16 / 9))
-    return person_box(corners, camera.size, aspect=aspect)
+def layer_of_image(trial: SolvedTrial, shown: Keypoints, frame: int, view: int) -> PersonLayer:
+    """What was detected on one image, and the fitted body. shown: `shown_in` of this frame alone."""
+    report = trial.keypoints_and_triangulation[1]
+    swapped, used = report.swapped[frame, view], report.used[frame, view]
+    inferred = shown.names_of(Origin.INFERRED)
+    body = body_in_image(trial, view, slice(frame, frame + 1))[0]
+    return layer_of_points(
+        shown,
+        (0, view),
+        swapped={name for name, swap in zip(report.names, swapped, strict=True) if swap},
+        pruned={name for name, keep in zip(report.names, used, strict=True) if not keep}.difference(inferred),
+        body=dict(zip(trial.model_points.names, body, strict=True)),
+    )
 
 
-def _legend_strip(trial: SolvedTrial, width: int) -> np.ndarray:
-    """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
-    _, report = trial.keypoints_and_triangulation
-    shown = shown_in(trial, slice(1))
-    kinds = ["detected", "model", "spine"]
-    kinds += ["skin"] * bool(is_skin_marker(shown.names))
-    kinds += ["estimated"] * bool(shown.names_of(Origin.ESTIMATED))
-    kinds += ["inferred"] * bool(shown.names_of(Origin.INFERRED))
-    kinds += ["swapped"] * bool(report.swapped.any())
-    kinds += ["pruned"] * bool((np.isfinite(report.error_px) & ~report.used).any())
-    return canvas.add_legend(np.zeros((0, width, 3), np.uint8), kinds)
+def layer_of_points(seen: Keypoints, at: tuple[int, int], **more: Any) -> PersonLayer:
+    """The points of a (frame, view) as a layer. more: its other fields."""
+    return PersonLayer(
+        points=dict(zip(seen.names, seen.xy[at], strict=True)),
+        confidence=dict(zip(seen.names, seen.confidence[at], strict=True)),
+        estimated={*seen.names_of(Origin.ESTIMATED)},
+        inferred={*seen.names_of(Origin.INFERRED)},
+        **more,
+    )
 
 
-def _draw_border(image: np.ndarray, colour: tuple[int, int, int], width: int = 6) -> None:
-    image[:width] = image[-width:] = colour
-    image[:, :width] = image[:, -width:] = colour
+def body_in_image(trial: SolvedTrial, view: int, frames: slice) -> np.ndarray:
+    """(frames, points, 2) px: `SolvedTrial.model_points` as a camera sees them."""
+    model = trial.model_points
+    return project_one(trial.cameras[view], change_frame(model.xyz[frames], model.frame, "z_up"))
 
 
 # Small pictures of a few cameras, with the places of the body and of the detected points in them.
@@ -276,39 +294,43 @@ def films_of_trial(trial: SolvedTrial, step: int, most_bytes: int) -> tuple[Film
     """
     views = range(min(MAX_FILM_VIEWS, len(trial.videos)))
     opened = open_videos([trial.videos[view] for view in views])
-    at = slice(None, None, step)
-    seen = None if trial.keypoints is None else trial.used_keypoints_of(at).xy
+    seen = None if trial.keypoints is None else trial.used_keypoints_of(slice(None, None, step))
 
     def film(view: int) -> Film:
-        points = None if seen is None else seen[:, view]
-        return _film_of_view(trial, view, opened[view], seen=points, step=step, most_bytes=most_bytes // len(views))
+        return _film_of_view(trial, view, opened[view], seen=seen, step=step, most_bytes=most_bytes // len(views))
 
     with ThreadPoolExecutor() as pool:
         return tuple(pool.map(film, views))
 
 
 def _film_of_view(
-    trial: SolvedTrial, view: int, video: Video, seen: np.ndarray | None, step: int, most_bytes: int
+    trial: SolvedTrial, view: int, video: Video, seen: Keypoints | None, step: int, most_bytes: int
 ) -> Film:
-    """seen: (frames held, points, 2) px, what was detected; None where that is not known."""
-    camera, model = trial.cameras[view], trial.model_points
-    box = person_crop_box(camera, model, FILM_ASPECT)
-    scale, size = FILM_HEIGHT_PX / (box[3] - box[1]), (round(FILM_HEIGHT_PX * FILM_ASPECT), FILM_HEIGHT_PX)
+    """seen: what was detected in the frames held; None where that is not known."""
+    camera, xy, names = trial.cameras[view], body_in_image(trial, view, slice(None)), trial.model_points.names
+    box = person_box(xy.reshape(-1, 2), camera.size, FILM_ASPECT)
+    size = (round(FILM_HEIGHT_PX * FILM_ASPECT), FILM_HEIGHT_PX)
     pictures, every = _pictures_within_bytes(video.shown_at(trial.video_frames(view)[::step]), box, size, most_bytes)
-    names = {name: i for i, name in enumerate(model.names)}
-    spine = [name for name in SPINE_CHAIN_MARKERS if name in names]
-    lines = [(names[a], names[b]) for a, b in body_edges() if {a, b} <= set(names) and not {a, b} <= set(spine)]
-    body = _pixels_in_picture(project_one(camera, change_frame(model.xyz[::step], model.frame, "z_up")), box, scale)
-    points = np.empty((len(body), 0, 2)) if seen is None else _pixels_in_picture(seen, box, scale)
-    numbers = [names[name] for name in spine]
+    lines, spine = body_lines(names)
+    points = xy[::step, :0] if seen is None else seen.xy[:, view]
     return Film(
-        camera.name, size, pictures, every * step, body=body, lines=lines, spine=numbers, seen=points, step=step
+        name=camera.name,
+        size=size,
+        pictures=pictures,
+        every=every * step,
+        body=_pixels_in_film(xy[::step], box),
+        lines=lines,
+        spine=spine,
+        seen=_pixels_in_film(points, box),
+        line_colours=[line_colour(names[a], names[b]) for a, b in lines],
+        seen_colours=[] if seen is None else [point_colour(name) for name in seen.names],
+        step=step,
     )
 
 
-def _pixels_in_picture(xy: np.ndarray, box: tuple[int, ...], scale: float) -> np.ndarray:
+def _pixels_in_film(xy: np.ndarray, box: tuple[int, ...]) -> np.ndarray:
     """Pixels of the whole image in those of a picture; NaN where far outside it, as behind a camera."""
-    inside = scale * (xy + 0.5 - np.array(box[:2])) - 0.5
+    inside = canvas.pixels_in_part(xy, box, FILM_HEIGHT_PX / (box[3] - box[1]))
     return np.where((np.abs(inside) < 4 * FILM_HEIGHT_PX).all(-1, keepdims=True), inside, np.nan)
 
 

@@ -100,13 +100,6 @@ def shade_rejected(axes: "Axes", time: np.ndarray, status: Sequence[str] | None)
             label = None
 
 
-def line_segments(xy: np.ndarray, pairs: "Sequence[tuple[int, int]] | np.ndarray") -> tuple[np.ndarray, np.ndarray]:
-    """x and y of lines between pairs of points (points, 2), with a gap after each: a single artist draws them."""
-    ends = np.full((len(pairs), 3, 2), np.nan)
-    ends[:, :2] = xy[np.asarray(pairs, int).reshape(-1, 2)]
-    return ends[..., 0].ravel(), ends[..., 1].ravel()
-
-
 def time_axis(axes: "Axes", time: np.ndarray) -> None:
     """Limits to the trial and name the axis with its unit."""
     half = time_step(time) / 2
@@ -129,7 +122,7 @@ def patch_key(label: str, **style: Any) -> "Artist":
     return Patch(label=label, **style)
 
 
-def figure_legend(figure: "Figure", keys: Sequence["Artist"], columns: int, **options: Any) -> None:
+def figure_legend(figure: "Figure", keys: Sequence["Artist"], columns: int) -> None:
     """The figure's legend, above its panels."""
     if keys:
-        figure.legend(handles=keys, loc="outside upper left", ncols=columns, **options)
+        figure.legend(handles=keys, loc="outside upper left", ncols=columns)

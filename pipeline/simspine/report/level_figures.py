@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from simspine.report.figure_style import (
     ArtistStyle,
     figure_legend,
     line_key,
-    line_segments,
     matplotlib_style,
     new_figure,
     patch_key,
@@ -117,22 +116,15 @@ def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.
     for own, look in _looks_by_verdict(shares, forced):
         at = np.flatnonzero(known & own)
         low, least, greatest, high = ends[:, at]
-        spans, style = [(low, least, at), (greatest, high, at)], {"linestyle": look.get("linestyle", "-")}
-        _draw_intervals(axes, spans, color=look["edgecolor"], **style)
+        style = {"colors": look["edgecolor"], "linestyles": look.get("linestyle", "-"), "linewidth": 1.1}
+        axes.hlines(at, low, least, **style)
+        axes.hlines(at, greatest, high, **style)
         axes.barh(at, greatest - least, 0.56, least, linewidth=1.1, **look)
     span = ends[2] - ends[1]
     decided = known & ~forced & ~(shares < ASSUMED_BELOW)
     for level in np.flatnonzero(decided & (span > np.hypot(ends[1] - ends[0], ends[3] - ends[2]))).tolist():
         text, place = f"{span[level]:.1f}°", axes.get_yaxis_transform()
         axes.text(1.0, level, text, transform=place, fontsize=8.5, ha="right", va="center")
-
-
-def _draw_intervals(axes: "Axes", spans: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], **style: Any) -> None:
-    """Lines from start to stop (n,) at their levels (n,), those of some length."""
-    ends = [[(a, y), (b, y)] for start, stop, at in spans for a, b, y in zip(start, stop, at, strict=True) if a < b]
-    if ends:
-        lines = line_segments(np.reshape(ends, (-1, 2)), np.arange(2 * len(ends)).reshape(-1, 2))
-        axes.plot(*lines, linewidth=1.1, solid_capstyle="butt", **style)
 
 
 def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, interval: bool) -> None:

@@ -1,71 +1,137 @@
-"""Detections and the reprojected body drawn on video frames, so that a person can check the numbers by eye.
+"""People drawn on images, so that a person can check the numbers by eye: points by how they are known, limbs by their
+side, the spine, the fitted body, and the legend that explains them.
 
 Images are OpenCV's: (height, width, 3) uint8, BGR. Points are pixels of the whole image as the camera gave it,
 distorted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 import numpy as np
 
-from simspine.core.geometry import change_frame, project_one, project_points, smooth_curve
-from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
-from simspine.core.types import Camera, Keypoints, Markers, Origin
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
+from simspine.core.geometry import smooth_curve
+from simspine.core.skeletons import is_skin_marker, is_tape_dot, skin_landmark
 from simspine.io.image_streams import require_image
+from simspine.reconstruction.solved_trial import body_edges
 from simspine.report import canvas
-from simspine.report.canvas import DARK_GROUND
-from simspine.report.figure_style import GREEN, PURPLE, SKY, VERMILLION, YELLOW, to_bgr
-from simspine.vision.triangulation import TriangulationReport
+from simspine.report.figure_style import KHAKI, LILAC, ORANGE, VERMILLION, YELLOW
 
-WHITE_BGR = (255, 255, 255)
+SIDE_COLOURS = {"L": KHAKI, "R": LILAC}  # by the first letter of a point's name
+_LIMBS = (
+    ("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle"), ("Ankle", "Heel"),
+    ("Heel", "BigToe"), ("Ankle", "BigToe"), ("Shoulder", "Hip"), ("Ear", "Eye"),
+)  # fmt: skip
+POINT_LINES = (  # between points that were found; those of the fitted body are `body_edges`
+    *((side + a, side + b) for side in SIDE_COLOURS for a, b in _LIMBS),
+    ("LShoulder", "RShoulder"), ("LHip", "RHip"), ("LEye", "Nose"), ("REye", "Nose"),
+)  # fmt: skip
+UNSURE_BELOW = 0.5  # confidence of points that the legend calls small
 PERSON_BOX_MARGIN = 0.1  # left free around a person, of their extent
-PERSON_BOX_ASPECT = 3 / 4  # width / height of a cropped picture: a standing person with room for the arms
+SHEET_ASPECT = 3 / 4  # width / height of a picture cut to the person: somebody who stands, with room for the arms
+SHEET_HEIGHT_PX = 560  # of a picture among others
+
+
+def point_colour(name: str) -> str:
+    """'#rrggbb' of a point: by its side, the spine's and markers on the skin in colours of their own, others white."""
+    if is_skin_marker([name]):
+        return YELLOW
+    return VERMILLION if name in SPINE_CHAIN_MARKERS else SIDE_COLOURS.get(name[0], canvas.WHITE)
+
+
+def line_colour(a: str, b: str) -> str:
+    """'#rrggbb' of a line between two points: that of both, white between two of different colours."""
+    return point_colour(a) if point_colour(a) == point_colour(b) else canvas.WHITE
+
+
+def body_lines(names: Sequence[str]) -> tuple[list[tuple[int, int]], list[int]]:
+    """Pairs of points of the body, by their numbers, that a line joins; points of the spine from below upwards."""
+    spine = [names.index(name) for name in SPINE_CHAIN_MARKERS if name in names]
+    pairs = [(names.index(a), names.index(b)) for a, b in body_edges() if a in names and b in names]
+    return [pair for pair in pairs if not set(pair) <= set(spine)], spine
 
 
 @dataclass(frozen=True)
-class OverlayLayer:
-    """What to draw on one frame of one camera.
+class PersonLayer:
+    """What to draw of one person on one image. Points with NaN are skipped.
 
-    detected: {point: (x, y)} px as a detector found them. estimated: names among them that it gave without seeing
-    them. inferred, pruned, swapped: names among them that were placed by a rule, that triangulation left out, whose
-    left and right were exchanged. model: {marker: (x, y)} px of the reprojected body. edges: pairs of marker names.
-    spine: vertebral markers from below upwards. Points with NaN are skipped.
+    points: {SIMSPINE name: (x, y)} px as they were found. confidence: {name: 0…1}, 1 where left out. estimated,
+    inferred, pruned, swapped: names among the points that a detector gave without seeing them, that a rule placed, that
+    triangulation left out, whose left and right were exchanged. body: {name: (x, y)} px of the fitted body, which lines
+    then join in place of the points. label: written above the head.
     """
 
-    detected: dict[str, np.ndarray] = field(default_factory=dict)
-    inferred: frozenset[str] = frozenset()
-    pruned: frozenset[str] = frozenset()
-    swapped: frozenset[str] = frozenset()
-    model: dict[str, np.ndarray] = field(default_factory=dict)
-    edges: tuple[tuple[str, str], ...] = ()
-    spine: tuple[str, ...] = ()
-    estimated: frozenset[str] = frozenset()
+    points: Mapping[str, np.ndarray] = field(default_factory=dict)
+    confidence: Mapping[str, float] = field(default_factory=dict)
+    estimated: AbstractSet[str] = frozenset()
+    inferred: AbstractSet[str] = frozenset()
+    pruned: AbstractSet[str] = frozenset()
+    swapped: AbstractSet[str] = frozenset()
+    body: Mapping[str, np.ndarray] = field(default_factory=dict)
+    label: str = ""
 
     def __post_init__(self):
-        for name in ("detected", "model"):
-            points = {str(k): np.asarray(v, float) for k, v in getattr(self, name).items()}
-            object.__setattr__(self, name, {k: v for k, v in points.items() if np.isfinite(v).all()})
+        for key in ("points", "body"):
+            places = {name: np.asarray(place, float) for name, place in getattr(self, key).items()}
+            object.__setattr__(self, key, {name: xy for name, xy in places.items() if np.isfinite(xy).all()})
 
-    def moved(self, scale: float, offset: np.ndarray) -> "OverlayLayer":
-        """The same layer in the pixels of a crop: `scale · (x + ½ − offset) − ½` (pixel centres are whole numbers)."""
-        detected, model = (
-            {name: scale * (point + 0.5 - offset) - 0.5 for name, point in points.items()}
-            for points in (self.detected, self.model)
+    @property
+    def xy(self) -> np.ndarray:
+        """(n, 2) px: where the person is, by the body, else by the points that were kept."""
+        kept = [place for name, place in self.points.items() if name not in self.pruned]
+        return np.reshape(list(self.body.values()) or kept, (-1, 2))
+
+    @property
+    def signs(self) -> set[str]:
+        """Which entries of the `LEGEND` the layer shows."""
+        skin, spine = set(is_skin_marker(self.points)), set(SPINE_CHAIN_MARKERS)
+        seen = self.points.keys() - {*skin, *self.estimated, *self.inferred}
+        limbs = (seen | self.body.keys()) - spine
+        held = {
+            "left": [name for name in limbs if name[0] == "L"], "right": [name for name in limbs if name[0] == "R"],
+            "detected": seen, "spine": seen & spine, "skin": skin,
+            "unsure": [name for name in seen if self.confidence.get(name, 1.0) < UNSURE_BELOW],
+            "body": self.body.keys() - spine, "body_spine": self.body.keys() & spine,
+        }  # fmt: skip
+        held |= {key: self.points.keys() & getattr(self, key) for key in ("estimated", "inferred", "swapped", "pruned")}
+        return {key for key, names in held.items() if names}
+
+    def moved(self, box: Sequence[float], scale: float) -> "PersonLayer":
+        """The same in the pixels of a part that begins at `box` (x0, y0, …) px, scaled."""
+        points, body = (
+            {name: canvas.pixels_in_part(place, box, scale) for name, place in places.items()}
+            for places in (self.points, self.body)
         )
-        return replace(self, detected=detected, model=model)
+        return replace(self, points=points, body=body)
+
+    def known_as(self, *names: str) -> str:
+        """How points are known, as the least known of them: 'detected', 'estimated' or 'inferred'."""
+        kinds = (kind for kind in ("inferred", "estimated") if not getattr(self, kind).isdisjoint(names))
+        return next(kinds, "detected")
+
+    def weight(self, *names: str) -> float:
+        """0.35…1 by the least confidence of points that were seen."""
+        seen = [self.confidence.get(name, 1.0) for name in names if self.known_as(name) == "detected"]
+        return 0.35 + 0.65 * min(seen, default=1.0)
 
 
-def person_box(layer: OverlayLayer, size: tuple[int, int], aspect: float = PERSON_BOX_ASPECT) -> tuple[int, ...]:
-    """(x0, y0, x1, y1) px around the person, `aspect` = width / height; may reach beyond the image of `size` (w, h).
+def person_box(xy: np.ndarray, size: tuple[int, int], aspect: float | None = None) -> tuple[int, ...]:
+    """(x0, y0, x1, y1) px around a person, which may reach beyond the image of `size` (w, h).
 
-    Around the body, else around the detections that were kept; the whole image where there are neither.
+    xy: (…, 2) px, places of one image or of many; those outside do not count, and nearly all others are inside. aspect:
+    width / height; None: as the places lie. The whole image where there are none.
     """
-    kept = {k: v for k, v in layer.detected.items() if k not in layer.pruned}
-    shown = list((layer.model or kept).values()) or [np.zeros(2), np.array(size)]
-    points = np.clip(shown, 0, size)  # a wild reprojection must not shrink the person to a dot
-    low, high = points.min(0), points.max(0)
+    inside = xy[((xy >= 0) & (xy <= size)).all(-1)]  # False where NaN
+    if not len(inside):
+        inside = np.array([[0, 0], size])
+    low, high = np.percentile(inside, [0.5, 99.5], axis=0)
     centre, extent = (low + high) / 2, (high - low) * (1 + 2 * PERSON_BOX_MARGIN)
+    if aspect is None:
+        aspect = float(np.clip(extent[0] / max(extent[1], 1), SHEET_ASPECT, 16 / 9))
     height = max(extent[1], extent[0] / aspect, 32.0)
     half = np.array([height * aspect, height]) / 2
     # Shift back into the image where there is room for it.
@@ -74,117 +140,143 @@ def person_box(layer: OverlayLayer, size: tuple[int, int], aspect: float = PERSO
     return int(x0), int(y0), int(x0 + round(height * aspect)), int(y0 + round(height))
 
 
-def draw_overlay(
-    image: np.ndarray, layer: OverlayLayer, caption: str = "", height: int = 900, crop: bool | tuple[int, ...] = True
+def draw_layers(
+    image: np.ndarray,
+    layers: Sequence[PersonLayer],
+    caption: str = "",
+    box: tuple[int, ...] | None = None,
+    height: int | None = None,
 ) -> np.ndarray:
-    """A new picture: the frame, cropped to the person and scaled to `height` px, with layer and caption.
+    """A new picture of an image, or of a box (x0, y0, x1, y1) px of it, with people and caption.
 
-    Line widths follow the size of the picture. The frame handed in is not changed. crop: True, False for the whole
-    frame, or a box (x0, y0, x1, y1) px to hold for several frames (`person_box`).
+    Lines follow the size of each person. height: of the picture, px; None: as high as what it shows.
     """
-    h, w = require_image(image).shape[:2]
-    x0, y0, x1, y1 = (person_box(layer, (w, h)) if crop else (0, 0, w, h)) if isinstance(crop, bool) else crop
+    size = require_image(image).shape[1::-1]
+    x0, y0, x1, y1 = box or (0, 0, *size)
+    height = height or y1 - y0
     scale = height / (y1 - y0)
     picture = canvas.cut_out_part(image, (x0, y0, x1, y1), (max(1, round((x1 - x0) * scale)), height))
-    layer = layer.moved(scale, np.array([x0, y0], float))
-    unit = max(1.0, max(picture.shape[:2]) / 450)  # line width, px
-    _draw_model(picture, layer, unit)
-    _draw_detections(picture, layer, unit)
-    return canvas.add_caption(picture, caption) if caption else picture
+    longest = max(picture.shape[:2])
+    for layer in (layer.moved((x0, y0), scale) for layer in layers):
+        extent = np.ptp(layer.xy, axis=0).max() if len(layer.xy) else 0.0
+        unit = max(1.0, longest / 1200, min(extent, longest) / 330)
+        _draw_person(picture, layer, unit)
+        _draw_names(picture, layer, unit)
+    if caption:
+        canvas.draw_tag(picture, (0, 0), caption)
+    return picture
 
 
-def _draw_model(picture: np.ndarray, layer: OverlayLayer, unit: float) -> None:
-    """Draw the body into the picture; lines have a shadow, so that they are seen on any ground."""
-    if not layer.model:
-        return
-    lines = [np.array([layer.model[a], layer.model[b]]) for a, b in layer.edges
-             if a in layer.model and b in layer.model and not (a in layer.spine and b in layer.spine)]  # fmt: skip
-    chain = np.array([layer.model[n] for n in layer.spine if n in layer.model]).reshape(-1, 2)
-    curve = smooth_curve(chain)
-    about = _region_about(np.concatenate([*lines, curve, chain]), 4 * unit, picture.shape)
-    below = picture[about].copy()
-    for line in [*lines, curve]:
-        canvas.draw_line(picture, line, DARK_GROUND, unit * (4.6 if line is curve else 2.6))
-    if below.size:
-        picture[about] = canvas.blend_images(below, picture[about], 0.55)
-    for a, b in layer.detected.items():
-        if a in layer.model and a not in layer.pruned:
-            canvas.draw_line(picture, np.array([b, layer.model[a]]), WHITE_BGR, unit * 0.6)
-    for line in lines:
-        canvas.draw_line(picture, line, WHITE_BGR, unit * 1.2)
-    canvas.draw_line(picture, curve, to_bgr(VERMILLION), unit * 2.4)
-    for name, point in layer.model.items():
-        if name in layer.spine:
-            canvas.draw_point(picture, point, unit * 2.3, to_bgr(VERMILLION), edge=WHITE_BGR)
-        else:
-            canvas.draw_square(picture, point, unit * 1.9, colour=WHITE_BGR, edge=DARK_GROUND, edge_width=unit * 0.6)
+def _draw_person(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
+    """Lines, then the signs of the body and of the points. unit: px, what widths and sizes are multiples of."""
+    joined = PersonLayer(layer.body) if layer.body else layer
+    for a, b in body_edges() if layer.body else POINT_LINES:
+        if {a, b} <= joined.points.keys() and not {a, b} <= set(SPINE_CHAIN_MARKERS):
+            ends, width = [joined.points[a], joined.points[b]], (1.5 if layer.body else 2.2) * joined.weight(a, b)
+            canvas.draw_line(picture, ends, colour=line_colour(a, b), width=width * unit)
+    for name in (layer.body.keys() & layer.points.keys()).difference(layer.pruned):
+        canvas.draw_line(picture, [layer.points[name], layer.body[name]], canvas.WHITE, 0.6 * unit)
+    _draw_spine(picture, joined, unit)
+    for name, place in layer.body.items():
+        sign, colour = ("body_spine", VERMILLION) if name in SPINE_CHAIN_MARKERS else ("body", canvas.WHITE)
+        canvas.draw_sign(picture, place, sign, size=2.4 * unit, colour=colour)
+    for name, place in layer.points.items():
+        size, colour = 2.6 * unit, point_colour(name)
+        sign = "spine" if layer.known_as(name) == "detected" and name in SPINE_CHAIN_MARKERS else layer.known_as(name)
+        canvas.draw_sign(picture, place, sign, size=size * layer.weight(name), colour=colour)
+        for mark in ("swapped", "pruned"):
+            if name in getattr(layer, mark):
+                canvas.draw_sign(picture, place, mark, size=size)
 
 
-def _region_about(points: np.ndarray, reach: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Rows and columns of a picture about points (n, 2) px, `reach` px beyond them; empty where they lie outside."""
-    size = np.array(shape[1::-1])
-    if not len(points):
-        return slice(0, 0), slice(0, 0)
-    low = np.clip(np.floor(points.min(0) - reach), 0, size).astype(int)
-    high = np.clip(np.ceil(points.max(0) + reach) + 1, 0, size).astype(int)
-    return slice(low[1], high[1]), slice(low[0], high[0])
+def _draw_spine(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
+    """The curve through the points of the spine; dashed between points of which one was not seen."""
+    chain = [name for name in SPINE_CHAIN_MARKERS if name in layer.points]
+    curve = smooth_curve(np.reshape([layer.points[name] for name in chain], (-1, 2)))
+    step = max(1, len(curve) - 1) // max(1, len(chain) - 1)
+    parts = [curve[start : start + step + 1] for start in range(0, len(curve) - 1, step)]
+    known = [layer.known_as(*pair) for pair in pairwise(chain)]
+    for kind, stretch in groupby(zip(known, parts, strict=False), key=itemgetter(0)):
+        line, seen = np.concatenate([part for _, part in stretch]), kind == "detected"
+        colour = ORANGE if kind == "inferred" else VERMILLION
+        width, dash = (2.6, 0.0) if seen else (2.0, 5.0)
+        canvas.draw_line(picture, line, colour=colour, width=width * unit, dash=dash * unit)
 
 
-def _draw_detections(picture: np.ndarray, layer: OverlayLayer, unit: float) -> None:
-    skin = is_skin_marker(layer.detected)
-    for name, point in layer.detected.items():
-        how = "inferred" if name in layer.inferred else "estimated" * (name in layer.estimated)
-        canvas.draw_point(picture, point, unit * 2.4, to_bgr(YELLOW if name in skin else SKY), how=how)
-        if name in layer.swapped:
-            canvas.draw_ring(picture, point, unit * 4.6, colour=DARK_GROUND, width=unit * 2.0)
-            canvas.draw_ring(picture, point, unit * 4.6, colour=to_bgr(GREEN), width=unit * 1.1)
-        if name in layer.pruned:
-            canvas.draw_cross(picture, point, unit * 3.6, colour=DARK_GROUND, width=unit * 2.6)
-            canvas.draw_cross(picture, point, unit * 3.6, colour=to_bgr(PURPLE), width=unit * 1.4)
-    dots = is_tape_dot(skin)
-    for name in [name for name in skin if name not in dots[1:-1]]:
-        place, text = layer.detected[name] + [unit * 9, 0], skin_landmark(name)
-        canvas.draw_tag(picture, place, text, size=round(9 * unit), colour=to_bgr(YELLOW))
+def _draw_names(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
+    """The person's label above the head, and the names of markers on the skin, of a tape those of its ends."""
+    skin, size = is_skin_marker(layer.points), canvas.text_size(picture)
+    for name in [name for name in skin if name not in is_tape_dot(skin)[1:-1]]:
+        text, place = skin_landmark(name), layer.points[name]
+        width, away = canvas.tag_width(text, size), 9 * unit
+        right = place[0] + away + width <= picture.shape[1]
+        x = place[0] + away if right else place[0] - away - width
+        canvas.draw_tag(picture, (x, place[1]), text, YELLOW)
+    if layer.label and len(layer.xy):
+        middle = np.median(layer.xy[:, 0]) - canvas.tag_width(layer.label, size) / 2
+        canvas.draw_tag(picture, (middle, layer.xy[:, 1].min() - 14 * unit - 0.8 * size), layer.label)
 
 
-def layer_symbols(layer: OverlayLayer) -> set[str]:
-    """Which of `canvas.LEGEND_SYMBOLS` the layer holds."""
-    detected, model, spine = set(layer.detected), set(layer.model), set(layer.spine)
-    skin = set(is_skin_marker(detected))
-    held = {
-        "detected": detected - layer.inferred - layer.estimated - skin, "skin": skin,
-        "estimated": detected & layer.estimated,
-        "inferred": detected & layer.inferred,
-        "swapped": detected & layer.swapped, "pruned": detected & layer.pruned,
-        "model": model - spine, "spine": model & spine,
-    }  # fmt: skip
-    return {kind for kind, points in held.items() if points}
+def _sample(*names: str) -> dict[str, np.ndarray]:
+    """A point in the middle, or several beside each other, in units of the drawing."""
+    across = np.linspace(-6.0, 6.0, len(names)) if len(names) > 1 else np.zeros(1)
+    return {name: np.array([x, 0.0]) for name, x in zip(names, across, strict=True)}
+
+
+# What each sign means, and a sample of it, which is drawn as people are.
+LEGEND = {
+    "left": ("left side", PersonLayer(_sample("LElbow", "LWrist"))),
+    "right": ("right side", PersonLayer(_sample("RElbow", "RWrist"))),
+    "spine": ("spine, detected", PersonLayer(_sample("Hip", "Neck"))),
+    "detected": ("detected", PersonLayer(_sample("Nose"))),
+    "skin": ("marker on the skin", PersonLayer(_sample("C7_skin"))),
+    "estimated": ("estimated, not seen", PersonLayer(_sample("Hip"), estimated={"Hip"})),
+    "inferred": ("inferred, not detected", PersonLayer(_sample("Hip"), inferred={"Hip"})),
+    "unsure": ("small: not sure", PersonLayer(_sample("none", "half", "full"), {"none": 0.0, "half": 0.5})),
+    "swapped": ("left/right exchanged", PersonLayer(_sample("LWrist"), swapped={"LWrist"})),
+    "pruned": ("rejected as inconsistent", PersonLayer(_sample("LWrist"), pruned={"LWrist"})),
+    "body": ("body, fitted", PersonLayer(body=_sample("Head", "Nose"))),
+    "body_spine": ("spine, fitted", PersonLayer(body=_sample("Hip", "Neck"))),
+}
+
+
+def legend_below(picture: np.ndarray, signs: Collection[str]) -> np.ndarray:
+    """A strip as wide as a picture that says what signs mean, in as many lines as they need. signs: of `LEGEND`."""
+    size, width = canvas.text_size(picture), picture.shape[1]
+    lines, x = [picture[:0]], width
+    for text, sample in (entry for sign, entry in LEGEND.items() if sign in signs):
+        entry = canvas.blank_picture(min(width, round(4.2 * size) + canvas.text_width(text, size)), 2 * size)
+        _draw_person(entry, sample.moved((-11.5, -7.5), size / 8), size / 8)
+        entry = canvas.draw_text(entry, (3 * size, size), text, size)
+        if x + entry.shape[1] > width:
+            lines.append(canvas.blank_picture(width, 2 * size))
+            x = 0
+        lines[-1][:, x : x + entry.shape[1]] = entry
+        x += entry.shape[1]
+    return np.vstack(lines)
 
 
 def overlay_sheet(
-    rows: Sequence[Sequence[tuple[np.ndarray, OverlayLayer] | None]],
-    cameras: Sequence[str],
-    labels: Sequence[str],
-    height: int = 560,
+    rows: Sequence[Sequence[tuple[np.ndarray, PersonLayer] | None]], cameras: Sequence[str], labels: Sequence[str]
 ) -> np.ndarray:
     """One picture with a row for each sample frame and a column for each camera, and one legend below.
 
     rows: (image, layer) per camera, None where a camera has no image. labels: one text per row, such as '0.83 s'.
     """
-    size = (round(height * PERSON_BOX_ASPECT), height)
-    missing = canvas.add_caption(canvas.blank_picture(*size), "no image")
-    cells = [
-        [
-            canvas.fit_into(draw_overlay(*cell, f"{camera} · {label}", height) if cell else missing, size)
-            for cell, camera in zip(row, cameras, strict=True)
-        ]
-        for row, label in zip(rows, labels, strict=True)
-    ]
-    sheet = canvas.picture_grid(cells, gap=max(2, height // 140))
-    return canvas.add_legend(sheet, set().union(*(layer_symbols(cell[1]) for row in rows for cell in row if cell)))
-
-
-# What to show of a trial: sample frames, and the layer of one frame of one camera out of the stages' results.
+    missing = canvas.blank_picture(round(SHEET_HEIGHT_PX * SHEET_ASPECT), SHEET_HEIGHT_PX)
+    cells: list[np.ndarray] = []
+    signs: set[str] = set()
+    for row, label in zip(rows, labels, strict=True):
+        for cell, camera in zip(row, cameras, strict=True):
+            if cell is None:
+                cells.append(draw_layers(missing, (), f"{camera} · {label} · no image"))
+                continue
+            image, layer = cell
+            box = person_box(layer.xy, image.shape[1::-1], SHEET_ASPECT)
+            cells.append(draw_layers(image, [layer], f"{camera} · {label}", box=box, height=SHEET_HEIGHT_PX))
+            signs |= layer.signs
+    sheet = canvas.picture_grid(cells, len(cameras))
+    return np.vstack([sheet, legend_below(sheet, signs)])
 
 
 def sample_frames(frames: int, count: int = 3, avoid: np.ndarray | None = None) -> tuple[int, ...]:
@@ -194,56 +286,3 @@ def sample_frames(frames: int, count: int = 3, avoid: np.ndarray | None = None) 
     wanted = np.unique(np.round((np.arange(count) + 0.5) / count * frames - 0.5).astype(int))
     free = np.arange(frames) if avoid is None or np.all(avoid) else np.flatnonzero(~np.asarray(avoid, bool))
     return tuple(sorted({int(free[np.abs(free - frame).argmin()]) for frame in wanted}))
-
-
-def frame_layer(
-    keypoints: Keypoints,
-    frame: int,
-    view: int,
-    camera: Camera,
-    *,
-    model: Markers,
-    triangulation: TriangulationReport,
-    edges: Sequence[tuple[str, str]],
-    spine: Sequence[str],
-) -> OverlayLayer:
-    """What to draw on one frame of one camera.
-
-    keypoints: of this frame alone, as triangulation used them (left and right already exchanged), with inferred ones
-    as well (`add_inferred_points`). model: markers of the body, any frame of reference. triangulation: points that it
-    did not use count as left out.
-    """
-    detected = dict(zip(keypoints.names, keypoints.xy[0, view], strict=True))
-    inferred, estimated = (frozenset(keypoints.names_of(origin)) for origin in (Origin.INFERRED, Origin.ESTIMATED))
-    names, used, swapped = triangulation.names, triangulation.used[frame, view], triangulation.swapped[frame, view]
-    pruned = frozenset(name for name, keep in zip(names, used, strict=True) if not keep) - inferred
-    exchanged = frozenset(name for name, swap in zip(names, swapped, strict=True) if swap)
-    xyz = change_frame(model.xyz[frame], model.frame, "z_up")
-    projected = dict(zip(model.names, project_one(camera, xyz), strict=True))
-    return OverlayLayer(
-        detected,
-        inferred=inferred,
-        pruned=pruned,
-        swapped=exchanged,
-        model=projected,
-        edges=tuple(edges),
-        spine=tuple(spine),
-        estimated=estimated,
-    )
-
-
-def add_inferred_points(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Keypoints:
-    """The keypoints and, projected into each camera, the points of `markers` that were not detected: inferred ones,
-    for pictures.
-
-    markers: of the same frames, in any frame of reference. These points get confidence 0 and keep their origin.
-    """
-    inferred = markers.names_of(Origin.INFERRED)
-    names = [base_name(name) for name in inferred]
-    origins = [markers.origins[markers.index(name)] for name in inferred]
-    xyz = change_frame(markers.select(inferred).xyz, markers.frame, "z_up")
-    xy = np.moveaxis(project_points(cameras, xyz), 0, 1)
-    rest = keypoints.select([name for name in keypoints.names if name not in names])
-    confidence = np.concatenate([rest.confidence, np.zeros(xy.shape[:3])], 2)
-    places = np.concatenate([rest.xy, xy], 2)
-    return Keypoints((*rest.names, *names), keypoints.rate, places, confidence, origin=(*rest.origins, *origins))

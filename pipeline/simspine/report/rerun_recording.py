@@ -16,28 +16,28 @@ from simspine.core.errors import InputError, needing_extra
 from simspine.core.geometry import frame_rotation, smooth_curve
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path
-from simspine.report.figure_style import BLUE, GREEN, GREY, ORANGE, ORIGIN_COLOURS, SKY, VERMILLION, to_bgr
+from simspine.report.figure_style import BLUE, GREEN, GREY, ORANGE, ORIGIN_COLOURS, VERMILLION, to_bgr
+from simspine.report.overlay import body_lines, line_colour, point_colour
 from simspine.report.scene import Scene, tube_radius, unit_quaternions
 
 RERUN_TIMELINE = "time"
 _BONE_COLOUR, _VERTEBRA_COLOUR = "#e4dcc8", "#f0c56b"
-_ON_IMAGES = {"inferred": ORANGE, "estimated": BLUE}  # colours of points by origin; others are SKY
+_ON_IMAGES = {"inferred": ORANGE, "estimated": BLUE}  # colours of points by origin; of others as on the overlays
 _VIDEO_CONTAINERS = (".mp4",)  # what Rerun plays; other videos are left out
 
 
 @dataclass(frozen=True, eq=False)
 class CameraView:
-    """One camera. video: its file, or None. xy: (frames, points, 2) px the body reprojected; lines: runs of its points.
+    """One camera. video: its file, or None. xy: (frames, points, 2) px the body reprojected; names: of its points.
 
-    spine: its points of the spine from below upwards. shown: (frames,) int, the video's frame at each of the trial's.
+    shown: (frames,) int, the video's frame at each of the trial's.
     """
 
     camera: Camera
     video: Path | None
     xy: np.ndarray
-    lines: Sequence[tuple[int, ...]]
-    spine: Sequence[int]
-    shown: np.ndarray | None = None
+    names: Sequence[str]
+    shown: np.ndarray
 
 
 def write_recording(
@@ -157,7 +157,7 @@ def _log_curves(log: _Log, scene: Scene) -> None:
 def _log_view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: int) -> None:
     rr, camera = log.rr, view.camera
     place = f"body/cameras/{camera.name}"
-    ink = (255, 255, 255) if view.video else (130, 138, 146)
+    lines, spine = body_lines(view.names)
     to_y_up = frame_rotation("z_up", "y_up")
     log.still(place, rr.Transform3D(translation=to_y_up @ camera.centre, mat3x3=to_y_up @ camera.R.T))
     log.still(place, rr.Pinhole(image_from_camera=camera.K, resolution=camera.size, image_plane_distance=0.4))
@@ -165,24 +165,18 @@ def _log_view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: 
         video = rr.AssetVideo(path=view.video)
         log.still(f"{place}/video", video)
         at = np.asarray(video.read_frame_timestamps_nanos())
-        shown = np.arange(len(log.time)) if view.shown is None else view.shown
-        frames = np.flatnonzero(shown < len(at))
-        log.columns(f"{place}/video", rr.VideoFrameReference.columns_nanos(at[shown[frames]]), frames)
-    log.each(
-        f"{place}/fitted",
-        (
-            rr.LineStrips2D(
-                [_known_points(xy[list(line)]) for line in view.lines], radii=-1.5, colors=[ink], draw_order=20
-            )
-            for xy in view.xy
-        ),
-    )
-    curves = (smooth_curve(_known_points(xy[list(view.spine)])) for xy in view.xy)
+        frames = np.flatnonzero(view.shown < len(at))
+        log.columns(f"{place}/video", rr.VideoFrameReference.columns_nanos(at[view.shown[frames]]), frames)
+    inks = [_rgb_tuple(line_colour(view.names[a], view.names[b])) for a, b in lines]
+    strips = ([_known_points(xy[list(line)]) for line in lines] for xy in view.xy)
+    log.each(f"{place}/fitted", (rr.LineStrips2D(each, radii=-1.5, colors=inks, draw_order=20) for each in strips))
+    curves = (smooth_curve(_known_points(xy[spine])) for xy in view.xy)
     red = _rgb_tuple(VERMILLION)
     log.each(f"{place}/spine", (rr.LineStrips2D([c], radii=-3, colors=[red], draw_order=30) for c in curves))
     if keypoints is None:
         return
-    colours = np.array([_rgb_tuple(_ON_IMAGES.get(origin, SKY)) for origin in keypoints.origins])
+    named = zip(keypoints.names, keypoints.origins, strict=True)
+    colours = np.array([_rgb_tuple(_ON_IMAGES.get(origin) or point_colour(name)) for name, origin in named])
     log.each(
         f"{place}/points",
         (

@@ -56,8 +56,8 @@ class Film:
 
     pictures: JPEG images, of the frames 0, `every`, 2 · `every` … of the trial. body: (frames, points, 2) px in them,
     the body reprojected; lines: pairs of its points that are joined; spine: its points of the spine from below upwards.
-    seen: (frames, points, 2) px, what was detected. NaN = missing. step: body and seen are of the trial's first frame
-    and every step-th after it.
+    seen: (frames, points, 2) px, what was detected. NaN = missing. line_colours, seen_colours: of each line and of each
+    point detected. step: body and seen are of the trial's first frame and every step-th after it.
     """
 
     name: str
@@ -68,6 +68,8 @@ class Film:
     lines: Sequence[tuple[int, int]]
     spine: Sequence[int]
     seen: np.ndarray
+    line_colours: Sequence[str]
+    seen_colours: Sequence[str]
     step: int = 1
 
 
@@ -298,6 +300,7 @@ def _film_header(film: Film, number: int, step: int, block: Block) -> dict[str, 
     return {
         "name": film.name, "size": list(film.size), "every": film.every // step, "ends": ends,
         "lines": [list(pair) for pair in film.lines], "spine": list(film.spine),
+        "paints": {"lines": list(film.line_colours), "seen": list(film.seen_colours)},
     }  # fmt: skip
 
 

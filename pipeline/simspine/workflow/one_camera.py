@@ -19,9 +19,9 @@ from simspine.io.atomic import atomic_folder
 from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, Webcam, write_picture
 from simspine.io.keypoint_json import write_people_json
 from simspine.io.video import Video
-from simspine.report import canvas
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
-from simspine.report.people_pictures import LiveWindow, draw, with_legend
+from simspine.report.overlay import legend_below
+from simspine.report.people_pictures import LiveWindow, draw
 from simspine.vision.images import watch_camera
 from simspine.vision.lifted_world import FramedPose, PeoplePlacer, WorldChoices
 from simspine.vision.lifter import LiftedPose, Lifter, LiftingLens, PeopleLifter, check_lifter_points
@@ -376,9 +376,10 @@ class _Drawer:
         picture = draw(shot.image, people, self._spine_only, caption=text)
         if self._strip is None or self._strip.shape[1] != picture.shape[1]:
             infers, watcher = self._looking.infer_spine, self._watcher
-            kinds = ["spine_seen"] * watcher.sees_spine + ["spine_estimated"] * (infers and watcher.estimates_spine)
-            kinds += ["spine_inferred"] * infers
-            self._strip = with_legend(canvas.blank_picture(picture.shape[1], 0), kinds)
+            signs = {"detected", "unsure"} | (set() if self._spine_only else {"left", "right"})
+            signs |= {"spine"} if watcher.sees_spine else set()
+            signs |= {"estimated"} if infers and watcher.estimates_spine else set()
+            self._strip = legend_below(picture, signs | ({"inferred"} if infers else set()))
         return np.vstack([picture, self._strip])
 
 

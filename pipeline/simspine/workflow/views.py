@@ -11,17 +11,15 @@ import numpy as np
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS
-from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError, require_known, safe_file_name, unknown_name
-from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import ForcedKind
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import curvature_figures, estimated_of_spine, forced_mask
-from simspine.reconstruction.solved_trial import SolvedTrial, body_edges, without_unseen_limbs
+from simspine.reconstruction.solved_trial import SolvedTrial, without_unseen_limbs
 from simspine.report import body_video, canvas
-from simspine.report.body_video import shown_in
+from simspine.report.body_video import body_in_image, shown_in
 from simspine.report.bones import bones_and_joints
 from simspine.report.dataset_figures import (
     beyond_error,
@@ -263,17 +261,20 @@ def write_overlay_of_trial(
     names = [c.name for c in cameras]
     require_known("camera", () if camera is None else (camera,), names)
     views = range(len(names)) if camera is None else [names.index(camera)]
-    with context.progress(f"{trial}: overlay") as progress:
-        if found is not None:
-            body_video.write_overlay_video(found, out, views, progress=progress)
-            return out
+    if found is not None:
+        drawn = body_video.trial_to_draw(found, views)
+    else:
         seen, timing = stored["keypoints"], timing_in(stored)
-        seen = seen.with_(xy=seen.xy[:, list(views)], confidence=seen.confidence[:, list(views)])
-        shown = [np.arange(seen.frames) if timing is None else timing.nearest_frames(view) for view in views]
-        videos = tuple(videos[view] for view in views if videos)
-        body_video.write_points_video(
-            seen, [cameras[v] for v in views], videos, shown=shown, out=out, progress=progress
+        seen = seen.with_(xy=np.where(seen.confidence[..., None] > 0, seen.xy, np.nan))
+        drawn = body_video.DrawnTrial(
+            cameras=[cameras[view] for view in views],
+            videos=[videos[view] for view in views if videos],
+            shown=[np.arange(seen.frames) if timing is None else timing.nearest_frames(view) for view in views],
+            rate=seen.rate,
+            layers=lambda frame: [body_video.layer_of_points(seen, (frame, view)) for view in views],
         )
+    with context.progress(f"{trial}: overlay") as progress:
+        body_video.write_overlay_video(drawn, out, progress)
     return out
 
 
@@ -286,29 +287,16 @@ def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str
         write_recording(out, read_scene(result, subject, trial))
         return out
     found = read_trial(*place)
-    seen = (
-        () if found.keypoints is None else (_camera_views(found, _trial_videos(*place)), shown_in(found, slice(None)))
-    )
-    write_recording(out, scene_of_trial(found), *seen)
-    return out
-
-
-def _camera_views(found: SolvedTrial, videos: dict[int, Path]) -> list[CameraView]:
-    model = found.model_points
-    lines = [(model.names.index(a), model.names.index(b)) for a, b in body_edges() if {a, b} <= set(model.names)]
-    spine = [model.names.index(name) for name in SPINE_CHAIN_MARKERS if name in model.names]
-    xyz = change_frame(model.xyz, model.frame, "z_up")
-    return [
-        CameraView(
-            camera=camera,
-            video=videos.get(v),
-            xy=project_one(camera, xyz),
-            lines=lines,
-            spine=spine,
-            shown=found.video_frames(v),
-        )
+    if found.keypoints is None:
+        write_recording(out, scene_of_trial(found))
+        return out
+    videos, names = _trial_videos(*place), found.model_points.names
+    views = [
+        CameraView(camera, videos.get(v), body_in_image(found, v, slice(None)), names, shown=found.video_frames(v))
         for v, camera in enumerate(found.cameras)
     ]
+    write_recording(out, scene_of_trial(found), views, shown_in(found, slice(None)))
+    return out
 
 
 def _trial_videos(paths: RunPaths, trial: str) -> dict[int, Path]:

@@ -133,17 +133,19 @@ class Film {
   drawBody(pen, frame) {
     const body = this.points("body", frame);
     const known = (point) => point && Number.isFinite(point[0]);
-    const limbs = new Path2D();
-    for (const [a, b] of this.film.lines) {
-      if (!known(body[a]) || !known(body[b])) continue;
-      limbs.moveTo(...body[a]);
-      limbs.lineTo(...body[b]);
-    }
+    const limbs = {}; // a path for each colour
+    this.film.lines.forEach(([a, b], i) => {
+      if (!known(body[a]) || !known(body[b])) return;
+      const limb = (limbs[this.film.paints.lines[i]] ??= new Path2D());
+      limb.moveTo(...body[a]);
+      limb.lineTo(...body[b]);
+    });
     const spine = new Path2D();
     const chain = this.film.spine.map((i) => body[i]).filter(known);
     chain.forEach((point, i) => (i ? spine.lineTo(...point) : spine.moveTo(...point)));
     const colour = getComputedStyle(this.root).getPropertyValue("--vermillion");
-    for (const [path, paint, width] of [[limbs, "#fff", 2], [spine, colour, 3.5]]) {
+    const drawn = [...Object.entries(limbs).map(([paint, path]) => [path, paint, 2]), [spine, colour, 3.5]];
+    for (const [path, paint, width] of drawn) {
       for (const [style, reach] of [["rgba(0, 0, 0, .55)", width + 2.4], [paint, width]]) {
         pen.strokeStyle = style;
         pen.lineWidth = reach;
@@ -153,11 +155,11 @@ class Film {
   }
 
   drawSeen(pen, frame) {
-    for (const [x, y] of this.points("seen", frame)) {
+    for (const [i, [x, y]] of this.points("seen", frame).entries()) {
       if (!Number.isFinite(x)) continue;
       pen.beginPath();
       pen.arc(x, y, 3, 0, 2 * Math.PI);
-      pen.fillStyle = "#56b4e9";
+      pen.fillStyle = this.film.paints.seen[i];
       pen.fill();
       pen.lineWidth = 1;
       pen.strokeStyle = "#14171a";
