@@ -122,7 +122,7 @@ def test_a_changed_configuration_is_honoured_wherever_the_results_are(done, tmp_
     (place / "mine.yaml").write_text(yaml.safe_dump(config))
     outside = tmp_path / "outside"
     outside.write_text("kept")
-    for name in ("logs/run.log", "logs/S01/bow_motion.log"):
+    for name in ("logs/run.log", "benchmarks/S01/bow_motion.tsv"):
         (place / "moved/small" / name).unlink()
         (place / "moved/small" / name).symlink_to(outside)
     before = made(place / "moved/small")
@@ -158,13 +158,15 @@ def test_a_folder_of_a_stranger_runs_nothing(project):
 
 def test_links_are_not_followed_out_of_the_results(tmp_path):
     outside, results = tmp_path / "outside", tmp_path / "results"
-    outside.mkdir()
-    results.mkdir()
+    for folder in (outside, results / "benchmarks/S01"):
+        folder.mkdir(parents=True)
     kept = outside / "kept"
     kept.write_text("kept")
     kept.with_name("link").symlink_to(kept)
     (results / "logs").symlink_to(outside)
     (results / "config.yaml").symlink_to(kept)
+    (results / "benchmarks/S01/bow_ik.tsv").symlink_to(kept)
+    (results / "benchmarks/S02").symlink_to(outside)
     config = tmp_path / "mine.yaml"
     config.write_text("name: small\n")
     prepare_results(results, config)
@@ -174,7 +176,7 @@ def test_links_are_not_followed_out_of_the_results(tmp_path):
     assert kept.read_text() == "kept"
 
 
-@pytest.mark.parametrize("place", ["logs", "logs/run.log", "logs/S01/bow_ik.log"])
+@pytest.mark.parametrize("place", ["logs", "logs/run.log", "benchmarks/S01/bow_ik.tsv"])
 def test_pipes_among_the_logs_are_removed(tmp_path, place):
     """Who writes to a pipe waits until somebody reads."""
     pipe, config = tmp_path / "results" / place, tmp_path / "mine.yaml"

@@ -147,7 +147,9 @@ def test_it_runs_what_is_missing_or_was_changed_and_then_nothing(snakemake, copi
     assert first.returncode == 0, first.stderr
     assert "merge S01: bow done" in first.stdout
     made = copied.contents()
-    assert {"config.yaml", "S01/points/bow.h5", "logs/S01/bow_markers.log"} <= set(made)
+    assert {"config.yaml", "S01/points/bow.h5", "logs/S01/bow_markers.log", "benchmarks/S01/bow_detect.tsv"} <= set(
+        made
+    )
     for folder in ("keypoints", "cameras", "points", "markers"):
         file = f"S01/{folder}/bow.h5"
         assert made[file] == before[file], file

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -337,10 +338,11 @@ def job_command(name, config, subject, trial):
     NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet.
     """
     from simspine.core.errors import require_known
-    from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job
+    from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job, write_job_cost
     from simspine.workflow.up_to_date import hold_lock, run_task
 
-    require_known("job", (name,), (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL))
+    begun, names = time.monotonic(), (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
+    require_known("job", (name,), names)
     if name == CAPTURE_JOB:
         from simspine.cli.research import write_configured
 
@@ -351,6 +353,7 @@ def job_command(name, config, subject, trial):
         run_task(step.manifest, step.task, step.stage)
     else:
         run_job(config, name, subject, trial)
+    write_job_cost(config, name, subject, trial, seconds=time.monotonic() - begun)
 
 
 def _add_stage(name: str, text: str) -> None:

@@ -26,7 +26,7 @@ from simspine.workflow.config_recordings import (
     shared_subjects,
 )
 
-RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "logs",
+RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
             "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json",
             "quality.csv", "quality.json", "clinical.csv")  # fmt: skip
 

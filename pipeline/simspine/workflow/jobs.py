@@ -30,7 +30,7 @@ from simspine.workflow.up_to_date import (
 CAPTURE_JOB = "capture"  # a job where the data set is made first
 REPLACED_BY_A_RUN = (
     "config.yaml", "report.html", "manifest.json", "provenance.json", "summary.json", "timings.json", "clinical.csv",
-    "quality.csv", "quality.json", "logs/*",
+    "quality.csv", "quality.json", "logs/*", "benchmarks/*",
 )  # fmt: skip
 STAGE_FOLDERS = ("keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality")
 MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log")
@@ -169,10 +169,10 @@ def prepare_results(results: Path, config: Path) -> None:
     remove_stale_locks(results)
     with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
         write_text(results / "config.yaml", config.read_text(encoding="utf-8"))
-    logs = results / "logs"
-    for path in chain([logs], logs.rglob("*")):  # a folder that is a link goes before it is looked into
-        if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
-            path.unlink()
+    for folder in (results / "logs", results / "benchmarks"):
+        for path in chain([folder], folder.rglob("*")):  # a folder that is a link goes before it is looked into
+            if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+                path.unlink()
 
 
 @dataclass(frozen=True)
@@ -281,6 +281,18 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
             write_text(failed, f"{error}\n")
         raise
     failed.unlink(missing_ok=True)
+
+
+def write_job_cost(config: Config, job: str, subject: str | None, trial: str | None, seconds: float) -> None:
+    """A table of what a job took, for readers of the results: seconds, processor time, MiB at most."""
+    costs = {"s": seconds, "cpu_time": sum(os.times()[:4])}
+    with suppress(ImportError):  # Windows
+        from resource import RUSAGE_SELF, getrusage
+
+        costs["max_rss"] = getrusage(RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    place = Path(config.results, "benchmarks", subject or "", "_".join(filter(None, (trial, job))) + ".tsv")
+    with suppress(OSError):  # a full disk: the table is missing then, and nothing else
+        write_text(place, "\t".join(costs) + "\n" + "\t".join(f"{cost:.2f}" for cost in costs.values()) + "\n")
 
 
 def failure_of(config: Config, job: str, subject: str | None = None, trial: str | None = None) -> Path:
