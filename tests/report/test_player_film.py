@@ -12,7 +12,7 @@ from player_scene import FRAMES
 
 from simspine.io.image_streams import encode_jpeg
 from simspine.report import page
-from simspine.report.figure_style import LILAC, KHAKI, to_bgr
+from simspine.report.figure_style import KHAKI, LILAC, to_bgr
 from simspine.report.page import write_report
 from simspine.report.scene import Film, pack_scene
 
