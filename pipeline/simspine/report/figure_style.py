@@ -28,7 +28,6 @@ ArtistStyle = dict[str, Any]  # keyword arguments of Matplotlib's artists
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 PURPLE, SKY, GREY = "#cc79a7", "#56b4e9", "#8b8f94"
-YELLOW = "#f0e442"  # on images only, with a dark edge
 VIOLET, OLIVE = "#4a2a9a", "#5c6100"  # right and left side of the body, which no state has
 LILAC, KHAKI = "#b9a8ff", "#e4e08a"  # the same on images and dark pages
 NAMED_COLOURS = {
