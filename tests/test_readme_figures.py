@@ -50,7 +50,7 @@ def same(row: list[str], errors: dict[str, list[float]]) -> None:
 
 @pytest.mark.parametrize(
     ("ending", "points"),
-    [("limbs by motion capture, spine by a simulated detector", "detector"), ("with 5 mm of noise", "white")],
+    [("limbs by simulated motion capture, spine by a simulated detector", "detector"), ("with 5 mm of noise", "white")],
 )
 def test_errors_from_points_in_space(ending, points):
     ours, baseline = zip(*row_of(ending), strict=True)

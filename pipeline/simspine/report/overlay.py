@@ -19,7 +19,7 @@ from simspine.core.skeletons import is_skin_marker, is_tape_dot, skin_landmark
 from simspine.io.image_streams import require_image
 from simspine.reconstruction.solved_trial import body_edges
 from simspine.report import canvas
-from simspine.report.figure_style import KHAKI, LILAC, ORANGE, VERMILLION
+from simspine.report.figure_style import KHAKI, LILAC, ORANGE, SKY, VERMILLION
 
 SIDE_COLOURS = {"L": KHAKI, "R": LILAC}  # by the first letter of a point's name
 _LIMBS = (
@@ -39,7 +39,7 @@ SHEET_HEIGHT_PX = 560  # of a picture among others
 def point_colour(name: str) -> str:
     """'#rrggbb' of a point: by its side, the spine's and markers on the skin in colours of their own, others white."""
     if is_skin_marker([name]):
-        return canvas.WHITE
+        return SKY
     return VERMILLION if name in SPINE_CHAIN_MARKERS else SIDE_COLOURS.get(name[0], canvas.WHITE)
 
 
@@ -211,7 +211,7 @@ def _draw_names(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
         width, away = canvas.tag_width(text, size), 9 * unit
         right = place[0] + away + width <= picture.shape[1]
         x = place[0] + away if right else place[0] - away - width
-        canvas.draw_tag(picture, (x, place[1]), text, canvas.WHITE)
+        canvas.draw_tag(picture, (x, place[1]), text, SKY)
     if layer.label and len(layer.xy):
         middle = np.median(layer.xy[:, 0]) - canvas.tag_width(layer.label, size) / 2
         canvas.draw_tag(picture, (middle, layer.xy[:, 1].min() - 14 * unit - 0.8 * size), layer.label)
