@@ -49,11 +49,6 @@ class BoardViews(Unchanging):
         """Some of the frames."""
         return BoardViews(self.board, self.names, self.sizes, self.xy[np.asarray(rows, int)])
 
-    def of_camera(self, index: int) -> "BoardViews":
-        """One camera alone, in the frames in which it shows the board."""
-        some = slice(index, index + 1)
-        return BoardViews(self.board, self.names[some], self.sizes[some], self.xy[self.seen[:, index], some])
-
 
 def image_coverage(views: BoardViews, index: int) -> float:
     """Share of the cells of a camera's image in which a corner was seen."""
@@ -101,14 +96,13 @@ class BoardFit:
         return self.error_px > max(WRONG_CORNER_NOISE_FACTOR * np.sqrt(2) * self.noise_px, MIN_WRONG_CORNER_PX)
 
 
-def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int, coefficients: int) -> BoardFit:
+def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int) -> BoardFit:
     """The most probable cameras and places of the board: Levenberg–Marquardt.
 
-    frame: in which the board's place, as it is, defines the world. coefficients: of distortion that are sought.
+    start: its cameras have as many coefficients of distortion as are sought. frame: in which the board's place, as it
+    is, defines the world.
     """
-    pads = [(0, coefficients - camera.distortion.size) for camera in start.cameras]
-    full = [c.with_unchecked(distortion=np.pad(c.distortion, pad)) for c, pad in zip(start.cameras, pads, strict=True)]
-    problem = _BoardProblem(views, PlacedBoards(tuple(full), start.poses), frame)
+    problem = _BoardProblem(views, start, frame)
     values, damping = np.zeros(problem.shared + 6 * len(views.xy)), 1e-4
     equations = problem.equations(values)
     for _ in range(MAX_STEPS):
@@ -125,7 +119,7 @@ def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int, coefficien
     placed = problem.placed(values)
     return BoardFit(
         cameras=tuple(camera.with_() for camera in placed.cameras),
-        deviation=np.sqrt(np.diag(equations.covariance(problem.shared))).reshape(len(full), -1),
+        deviation=np.sqrt(np.diag(equations.covariance(problem.shared))).reshape(-1, problem.count),
         error_px=np.linalg.norm(corner_residuals(views.xy, views.board.corners, placed), axis=-1),
         noise_px=equations.noise,
     )

@@ -44,14 +44,15 @@ def place_cameras(views: BoardViews, lenses: Sequence[Camera], floor: int) -> Pl
         if not shared[a, b]:
             raise _unconnected_error(views, shared)
         placed[b] = _relative_pose(views, alone, a, b) @ placed[a]
-    boards = np.stack([_best_board_pose(views, lenses, alone, placed, f) for f in range(len(views.xy))])
+    cameras = [_camera_at(lens, placed[v]) for v, lens in enumerate(lenses)]
+    boards = np.stack([_best_board_pose(views, cameras, alone, f) for f in range(len(views.xy))])
     world = boards[floor] @ _FLOOR  # the board's
     cameras = [_camera_at(lens, placed[v] @ world) for v, lens in enumerate(lenses)]
     return PlacedBoards(tuple(cameras), np.linalg.inv(world) @ boards)
 
 
 def _camera_at(lens: Camera, pose: np.ndarray) -> Camera:
-    return lens.with_(R=pose[:3, :3], t=pose[:3, 3])
+    return lens.with_unchecked(R=pose[:3, :3], t=pose[:3, 3])
 
 
 def _unconnected_error(views: BoardViews, shared: np.ndarray) -> InputError:
@@ -74,19 +75,21 @@ def _relative_pose(views: BoardViews, alone: dict, a: int, b: int) -> np.ndarray
     return poses[int(np.argmin(apart))]
 
 
-def _best_board_pose(views: BoardViews, lenses: Sequence[Camera], alone: dict, placed: dict, frame: int) -> np.ndarray:
+def _best_board_pose(views: BoardViews, cameras: Sequence[Camera], alone: dict, frame: int) -> np.ndarray:
     """Where the board was in a frame (4, 4): of what the cameras propose, what fits all of them best."""
-    cameras = tuple(_camera_at(lens, placed[v]) for v, lens in enumerate(lenses))
-    who = np.flatnonzero(views.seen[frame]).tolist()
-    poses = np.stack([np.linalg.inv(placed[v]) @ pose for v in who for pose in alone[frame, v]])
-    left = corner_residuals(views.xy[frame], views.board.corners, PlacedBoards(cameras, poses))
+    proposals = []
+    for v in np.flatnonzero(views.seen[frame]).tolist():
+        to_camera = np.block([[cameras[v].R, cameras[v].t[:, None]], [_FLOOR[3]]])
+        proposals += [np.linalg.inv(to_camera) @ pose for pose in alone[frame, v]]
+    poses = np.stack(proposals)
+    left = corner_residuals(views.xy[frame], views.board.corners, PlacedBoards(tuple(cameras), poses))
     return poses[np.nansum(np.linalg.norm(left, axis=-1), axis=(1, 2)).argmin()]
 
 
 MIN_BOARD_VIEWS = 4  # of one camera, for its lens
 MAX_FOCAL_RELATIVE_SD = 0.05  # a focal length known less exactly than this share of it is not known
 MAX_WRONG_CORNERS_SHARE = 0.1  # share of corners that are wrong in common views of a camera: a warning
-FLAT_LENS_TOLERANCE = 0.01  # image sides: farther from a homography's place, a corner is no start
+FLAT_LENS_TOLERANCE = 0.01  # image sides: a corner farther from where a homography has it is no start
 LENS_MODEL_COEFFICIENTS = {"perspective": 5, "rational": 8, "fisheye": 4}  # coefficients that are sought
 
 
@@ -122,14 +125,16 @@ def calibrate_boards(views: BoardViews, floor: int, lens: str = "perspective") -
     its focal length is not known; where cameras cannot be placed (`place_cameras`); and where the board is not seen in
     the floor's frame.
     """
-    if not (0 <= floor < len(views.xy) and views.seen[floor].any()):
+    likely = _without_unlikely_corners(views)
+    rows = np.flatnonzero(likely.seen.any(1))
+    if floor not in rows:
         raise InputError(f"no camera shows the board in frame {floor}, which is to give the floor.")
     if lens not in LENS_MODEL_COEFFICIENTS:
         raise InputError(f"unknown lens {lens!r}; expected one of {', '.join(LENS_MODEL_COEFFICIENTS)}.")
-    lenses = [_camera_lens(views, v, lens) for v in range(len(views.names))]
-    rows = np.flatnonzero(views.seen.any(1))
+    lenses = [_first_lens(likely, v, lens) for v in range(len(views.names))]
     some, frame = views.frames(rows), int(np.flatnonzero(rows == floor)[0])
-    fit = adjust_boards(some, place_cameras(some, lenses, frame), frame, LENS_MODEL_COEFFICIENTS[lens])
+    fit = adjust_boards(some, place_cameras(likely.frames(rows), lenses, frame), frame)
+    _check_focal_lengths(some, fit)
     _warn_of_worse(some, fit)
     good = np.where(fit.wrong, np.nan, fit.error_px)
     return CalibratedCameras(
@@ -144,42 +149,49 @@ def calibrate_boards(views: BoardViews, floor: int, lens: str = "perspective") -
     )
 
 
-def _camera_lens(views: BoardViews, index: int, lens: str) -> Camera:
-    """One camera's lens, from its own views."""
-    name, own = views.names[index], views.of_camera(index)
-    if len(own.xy) < MIN_BOARD_VIEWS:
-        raise InputError(
-            f"camera {name!r} shows the board in {len(own.xy)} of {len(views.xy)} frames looked at; its lens needs at "
-            f"least {MIN_BOARD_VIEWS}, better 20, in all parts of the image and at several slants."
-        )
-    start = place_cameras(own, [_first_lens(own, lens)], 0)
-    fit = adjust_boards(own, start, 0, LENS_MODEL_COEFFICIENTS[lens])
-    deviation = fit.deviation[0, FOCAL]
-    if deviation > MAX_FOCAL_RELATIVE_SD:
-        raise InputError(
-            f"the focal length of camera {name!r} is known to {100 * deviation:.0f} % only: in its {len(own.xy)} views "
-            "the board is held too much alike. Tilt it by 30° and more towards and away from the camera, near and far."
-        )
-    return fit.cameras[0]
-
-
-def _first_lens(views: BoardViews, lens: str) -> Camera:
-    """One camera's lens by OpenCV: focal length and two coefficients, from corners that a homography explains."""
+def _without_unlikely_corners(views: BoardViews) -> BoardViews:
+    """Without those that do not lie in a plane by a homography, which knows no distortion: to start from."""
     import cv2
 
-    (size,), (name,) = views.sizes, views.names
-    points, pixels = [], []
-    for xy in views.xy[:, 0]:
-        there = np.isfinite(xy).all(-1)
-        plane, seen = views.board.corners[there].astype(np.float32), xy[there].astype(np.float32)
-        right = cv2.findHomography(plane[:, :2], seen, cv2.RANSAC, FLAT_LENS_TOLERANCE * max(size))[1].ravel() > 0
-        points.append(plane[right])
-        pixels.append(seen[right])
+    xy = views.xy.copy()
+    for f, v in np.argwhere(views.seen):
+        there = np.flatnonzero(np.isfinite(xy[f, v]).all(-1))
+        tolerance = FLAT_LENS_TOLERANCE * max(views.sizes[v])
+        _, right = cv2.findHomography(views.board.corners[there, :2], xy[f, v, there], cv2.RANSAC, tolerance)
+        xy[f, v, there[right.ravel() == 0]] = np.nan
+    return BoardViews(views.board, views.names, views.sizes, xy)
+
+
+def _first_lens(views: BoardViews, index: int, lens: str) -> Camera:
+    """One camera's lens from its own views by OpenCV: focal length, and two coefficients unless it is a fisheye."""
+    import cv2
+
+    name, own = views.names[index], views.xy[views.seen[:, index], index]
+    if len(own) < MIN_BOARD_VIEWS:
+        raise InputError(
+            f"camera {name!r} shows the board in {len(own)} of {len(views.xy)} frames looked at; its lens needs at "
+            f"least {MIN_BOARD_VIEWS}, better 20, in all parts of the image and at several slants."
+        )
+    there = np.isfinite(own).all(-1)
+    points = [views.board.corners[some].astype(np.float32) for some in there]
+    pixels = [xy[some].astype(np.float32) for xy, some in zip(own, there, strict=True)]
     kept = cv2.CALIB_FIX_ASPECT_RATIO | cv2.CALIB_FIX_PRINCIPAL_POINT | cv2.CALIB_ZERO_TANGENT_DIST | cv2.CALIB_FIX_K3
-    _, K, distortion, *_ = cv2.calibrateCamera(points, pixels, size, np.eye(3), None, flags=kept)
-    if lens == "fisheye":
-        return Camera(name, size, K, [], np.eye(3), np.zeros(3), lens)
-    return Camera(name, size, K, distortion, np.eye(3), np.zeros(3))
+    _, K, found, *_ = cv2.calibrateCamera(points, pixels, views.sizes[index], np.eye(3), None, flags=kept)
+    model, distortion = "fisheye", np.zeros(LENS_MODEL_COEFFICIENTS[lens])
+    if lens != "fisheye":
+        model, distortion[:5] = "perspective", found.ravel()[:5]
+    camera = Camera(name, views.sizes[index], K, distortion, R=np.eye(3), t=np.zeros(3), lens=model)
+    return camera.with_unchecked(distortion=distortion)  # with those that are 0
+
+
+def _check_focal_lengths(views: BoardViews, fit: BoardFit) -> None:
+    for name, deviation, seen in zip(views.names, fit.deviation[:, FOCAL], views.seen.T, strict=True):
+        if not deviation <= MAX_FOCAL_RELATIVE_SD:
+            raise InputError(
+                f"the focal length of camera {name!r} is known to {100 * deviation:.0f} % only: in its {seen.sum()} "
+                "views the board is held too much alike. Tilt it by 30° and more towards and away from the camera, "
+                "near and far."
+            )
 
 
 def _warn_of_worse(views: BoardViews, fit: BoardFit) -> None:
