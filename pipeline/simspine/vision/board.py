@@ -103,6 +103,10 @@ def _aruco_dictionary(name: str):
     return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, f"DICT_{match}"))
 
 
+_LAST_ROW = [np.zeros(3), np.ones(1)]  # of a pose
+_ANYWHERE_IN_FRONT = np.block([[np.eye(3), np.array([[0], [0], [1.0]])], _LAST_ROW])
+
+
 def board_poses_by_view(camera: Camera, xy: np.ndarray, board: Board) -> list[np.ndarray]:
     """Where the board is in a camera's frame by its corners (corners, 2) px alone: poses (4, 4), best first.
 
@@ -113,8 +117,8 @@ def board_poses_by_view(camera: Camera, xy: np.ndarray, board: Board) -> list[np
 
     ideal = undistort_pixels(camera, xy)
     good = np.isfinite(ideal).all(-1)
-    turns, moves = [np.zeros((3, 1))], [np.array([[0], [0], [1.0]])]  # anywhere in front
-    if good.sum() >= 4:
-        points = board.corners[good], ideal[good]
-        _, turns, moves, _ = cv2.solvePnPGeneric(*points, np.eye(3), None, flags=cv2.SOLVEPNP_IPPE)
-    return [np.block([[cv2.Rodrigues(r)[0], t], [np.zeros(3), np.ones(1)]]) for r, t in zip(turns, moves, strict=True)]
+    if good.sum() < 4:
+        return [_ANYWHERE_IN_FRONT]
+    _, turns, moves, _ = cv2.solvePnPGeneric(board.corners[good], ideal[good], np.eye(3), None, flags=cv2.SOLVEPNP_IPPE)
+    found = [np.block([[cv2.Rodrigues(turn)[0], move], _LAST_ROW]) for turn, move in zip(turns, moves, strict=True)]
+    return found or [_ANYWHERE_IN_FRONT]

@@ -17,6 +17,7 @@ from simspine.core.arrays import Unchanging
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera, read_only_array
 from simspine.vision.board import LEAST_CORNERS, Board
+from simspine.vision.bundle_adjustment import changed_camera
 
 COVERAGE_GRID = (8, 6)  # cells by which the coverage of an image is counted: along its longer side, its shorter one
 
@@ -59,41 +60,34 @@ def image_coverage(views: BoardViews, index: int) -> float:
     return float((counts > 0).mean())
 
 
-# Parameters of a camera: rotation (rad), position (m) along its axes, logarithms of the focal length and of fx / fy,
-# principal point (px), distortion. Of a board: rotation, position. All are changes of the start.
-ROTATION, POSITION, FOCAL, LENS = slice(3), slice(3, 6), 6, slice(7, None)
+# Parameters of a camera: those of `changed_camera` to the principal point, distortion, logarithm of fx / fy. Of a
+# board: rotation (rad), position (m). All are changes of the start.
+ROTATION, POSITION, FOCAL, CENTRE, DISTORTION = slice(3), slice(3, 6), 6, slice(7, 9), slice(9, -1)
 ASPECT_SD, CENTRE_SD = 0.005, 0.05  # priors: of log fx / fy; of the principal point, in image sides
 DISTORTION_SD = {"perspective": (1.0, 1.0, 0.01, 0.01, 1.0, 1.0, 1.0, 1.0), "fisheye": (1.0, 1.0, 1.0, 1.0)}  # priors
 CAUCHY_SCALE = 3.0  # noise: from here an observation's pull declines (Cauchy)
 WRONG_CORNER_NOISE_FACTOR, MIN_WRONG_CORNER_PX = 6.0, 1.0  # noise, px: a corner farther off than both is another one
 MIN_CORNER_NOISE_PX = 0.02  # px
 BEHIND_CAMERA_PX = 1e6  # error of a corner that was seen and would be behind its camera
-MAX_STEPS, CONVERGED_SD = 60, 1e-3  # at most; done when all parameters together move by less, in deviations
+MAX_STEPS, CONVERGED_SD = 60, 0.01  # at most; done when all parameters together move by less, in deviations
 DIFFERENCE_STEP = 1e-5  # of difference quotients
 
 
-@dataclass(frozen=True)
-class PlacedBoards:
+class PlacedBoards(NamedTuple):
     """Cameras, and where the board was in their world: poses (frames, 4, 4), m."""
 
     cameras: tuple[Camera, ...]
     poses: np.ndarray
 
 
-@dataclass(frozen=True)
-class BoardFit:
+class BoardFit(NamedTuple):
     """The result. deviation: (cameras, parameters), standard deviations. error_px: (frames, cameras, corners), NaN =
-    not seen. noise_px: standard deviation of one image coordinate."""
+    not seen. wrong: the same shape, so far off that another corner was found."""
 
     cameras: tuple[Camera, ...]
     deviation: np.ndarray
     error_px: np.ndarray
-    noise_px: float
-
-    @property
-    def wrong(self) -> np.ndarray:
-        """(frames, cameras, corners) bool: so far off that another corner was found."""
-        return self.error_px > max(WRONG_CORNER_NOISE_FACTOR * np.sqrt(2) * self.noise_px, MIN_WRONG_CORNER_PX)
+    wrong: np.ndarray
 
 
 def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int) -> BoardFit:
@@ -102,7 +96,7 @@ def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int) -> BoardFi
     start: its cameras have as many coefficients of distortion as are sought. frame: in which the board's place, as it
     is, defines the world.
     """
-    problem = _BoardProblem(views, start, frame)
+    problem = _BoardProblem(views, start, frame, count=DISTORTION.start + start.cameras[0].distortion.size + 1)
     values, damping = np.zeros(problem.shared + 6 * len(views.xy)), 1e-4
     equations = problem.equations(values)
     for _ in range(MAX_STEPS):
@@ -116,12 +110,13 @@ def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int) -> BoardFi
             break
         else:
             damping *= 10
-    placed = problem.placed(values)
+    placed, limit = problem.placed(values), WRONG_CORNER_NOISE_FACTOR * np.sqrt(2) * equations.noise
+    error = np.linalg.norm(corner_residuals(views.xy, views.board.corners, placed), axis=-1)
     return BoardFit(
         cameras=tuple(camera.with_() for camera in placed.cameras),
         deviation=np.sqrt(np.diag(equations.covariance(problem.shared))).reshape(-1, problem.count),
-        error_px=np.linalg.norm(corner_residuals(views.xy, views.board.corners, placed), axis=-1),
-        noise_px=equations.noise,
+        error_px=error,
+        wrong=error > max(limit, MIN_WRONG_CORNER_PX),
     )
 
 
@@ -165,20 +160,15 @@ class _BoardEquations(NamedTuple):
 
 @dataclass(frozen=True)
 class _BoardProblem:
-    """Of `adjust_boards`, for values: the parameters of each camera, then of each frame's board."""
+    """Of `adjust_boards`, for values: `count` parameters of each camera, `shared` ones of all, then of each board."""
 
     views: BoardViews
     start: PlacedBoards
     frame: int
-
-    @property
-    def count(self) -> int:
-        """How many values a camera has."""
-        return LENS.start + 3 + self.start.cameras[0].distortion.size
+    count: int
 
     @property
     def shared(self) -> int:
-        """How many values all cameras have."""
         return len(self.start.cameras) * self.count
 
     def placed(self, values: np.ndarray) -> PlacedBoards:
@@ -187,7 +177,7 @@ class _BoardProblem:
         moves[self.frame] = 0.0
         poses[:, :3, :3] = Rotation.from_rotvec(moves[:, ROTATION]).as_matrix() @ poses[:, :3, :3]
         poses[:, :3, 3] += moves[:, POSITION]
-        return PlacedBoards(tuple(_changed_camera(camera, row) for camera, row in pairs), poses)
+        return PlacedBoards(tuple(_camera_after_step(camera, row) for camera, row in pairs), poses)
 
     def cost(self, values: np.ndarray, noise: float) -> float:
         """Minus twice the logarithm of the probability."""
@@ -198,22 +188,24 @@ class _BoardProblem:
     def equations(self, values: np.ndarray) -> _BoardEquations:
         """Of one step from there."""
         frame, view, _ = np.nonzero(np.isfinite(self.views.xy).all(-1))
-        own = view[:, None] * self.count + np.arange(self.count), self.shared + 6 * frame[:, None] + np.arange(6)
-        columns = np.concatenate(own, axis=1)  # the values on which a corner depends
-        residual = self._residual(values)
+        of_camera, of_board = np.arange(self.count), self.shared + np.arange(6)
+        columns = np.c_[view[:, None] * self.count + of_camera, 6 * frame[:, None] + of_board]  # a corner depends on
+        residual, slopes = self._residual(values), []
+        for moved in columns.T:
+            step = np.zeros_like(values)
+            step[moved] = DIFFERENCE_STEP
+            slopes.append((self._residual(values - step) - self._residual(values + step)) / (2 * DIFFERENCE_STEP))
         noise = max(MIN_CORNER_NOISE_PX, 1.4826 * float(np.median(np.abs(residual))))
         squares = (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
-        root = 1 / (noise * np.sqrt(1 + squares))
-        slopes = root[:, None, None] * self._slopes(values, columns)
-        starts = np.arange(residual.size + 1) * columns.shape[1]
-        jacobian = csr_array(
-            (slopes.ravel(), np.repeat(columns, 2, axis=0).ravel(), starts), (residual.size, len(values))
-        )
+        root = 1 / (noise * np.sqrt(1 + squares))[:, None]
+        weighted = root[..., None] * np.stack(slopes, -1)
+        rows = np.arange(residual.size).reshape(-1, 2, 1)
+        places = (column.ravel() for column in np.broadcast_arrays(rows, columns[:, None]))
+        jacobian = csr_array((weighted.ravel(), tuple(places)), (residual.size, len(values)))
         frame_sides = np.zeros((len(self.views.xy), len(values)))
-        np.add.at(frame_sides, (frame[:, None], columns), np.einsum("nxi,nx->ni", slopes, root[:, None] * residual))
+        np.add.at(frame_sides, (frame[:, None], columns), np.einsum("nxi,nx->ni", weighted, root * residual))
         off, precision = self._priors(values)
-        normal = jacobian.T @ jacobian + diags_array(precision)
-        side = frame_sides.sum(0) - precision * off
+        normal, side = jacobian.T @ jacobian + diags_array(precision), frame_sides.sum(0) - precision * off
         return _BoardEquations(normal, side, frame_sides, precision=precision, squares=squares, noise=noise)
 
     def _residual(self, values: np.ndarray) -> np.ndarray:
@@ -221,31 +213,20 @@ class _BoardProblem:
         xy = self.views.xy
         return corner_residuals(xy, self.views.board.corners, self.placed(values))[np.isfinite(xy).all(-1)]
 
-    def _slopes(self, values: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Derivatives (corners seen, 2, …) of projected corners by the values in their `columns`."""
-        slopes = []
-        for moved in columns.T:
-            step = np.zeros_like(values)
-            step[moved] = DIFFERENCE_STEP
-            slopes.append((self._residual(values - step) - self._residual(values + step)) / (2 * DIFFERENCE_STEP))
-        return np.stack(slopes, -1)
-
     def _priors(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far the values are from the priors' means, and 1 / variance, 0 where nothing is known beforehand."""
         off, precision = np.zeros((2, len(values)))
         for v, camera in enumerate(self.placed(values).cameras):
-            own = slice(v * self.count + LENS.start, (v + 1) * self.count)
+            own = slice(v * self.count + CENTRE.start, (v + 1) * self.count)
             centre = camera.K[:2, 2] - (np.array(camera.size) - 1) / 2
-            off[own] = np.r_[np.log(camera.K[0, 0] / camera.K[1, 1]), centre, camera.distortion]
+            off[own] = np.r_[centre, camera.distortion, np.log(camera.K[0, 0] / camera.K[1, 1])]
             distortion_sd = DISTORTION_SD[camera.lens][: camera.distortion.size]
-            precision[own] = np.r_[ASPECT_SD, np.full(2, CENTRE_SD * max(camera.size)), distortion_sd] ** -2
+            precision[own] = np.r_[np.full(2, CENTRE_SD * max(camera.size)), distortion_sd, ASPECT_SD] ** -2
         return off, precision
 
 
-def _changed_camera(start: Camera, change: np.ndarray) -> Camera:
-    turn = Rotation.from_rotvec(change[ROTATION]).as_matrix()
-    K = start.K.copy()
-    K[[0, 1], [0, 1]] *= np.exp(change[FOCAL] + np.array([0.5, -0.5]) * change[FOCAL + 1])
-    K[:2, 2] += change[LENS][1:3]
-    R, t = turn @ start.R, turn @ start.t + change[POSITION]
-    return start.with_unchecked(K=K, distortion=start.distortion + change[LENS][3:], R=R, t=t)
+def _camera_after_step(start: Camera, change: np.ndarray) -> Camera:
+    moved = changed_camera(start, change)
+    K = moved.K.copy()
+    K[[0, 1], [0, 1]] *= np.exp(change[-1] * np.array([0.5, -0.5]))
+    return moved.with_unchecked(K=K, distortion=start.distortion + change[DISTORTION])

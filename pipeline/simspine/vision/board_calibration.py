@@ -22,15 +22,13 @@ from simspine.vision.board_bundle import (
     image_coverage,
 )
 
-# First places of cameras and board: the board in each image, cameras in pairs, all of them along the best pairs.
-
-
 AGREEING_POSES_SHARE = 0.2  # of the poses proposed for a pair of cameras: of four of a frame, one is right
 _FLOOR = np.diag([1.0, -1.0, -1.0, 1.0])  # a board on the floor, z up: its z points into it, its y to its lower edge
 
 
 def place_cameras(views: BoardViews, lenses: Sequence[Camera], floor: int) -> PlacedBoards:
-    """Cameras and boards to start from, in the world of the board in the frame `floor`.
+    """Cameras and boards to start from, in the world of the board in the frame `floor`: the board in each image,
+    cameras in pairs, all of them along the best pairs.
 
     Raises `InputError` where the cameras fall into groups that share no view of the board.
     """
@@ -44,11 +42,15 @@ def place_cameras(views: BoardViews, lenses: Sequence[Camera], floor: int) -> Pl
         if not shared[a, b]:
             raise _unconnected_error(views, shared)
         placed[b] = _relative_pose(views, alone, a, b) @ placed[a]
-    cameras = [_camera_at(lens, placed[v]) for v, lens in enumerate(lenses)]
-    boards = np.stack([_best_board_pose(views, cameras, alone, f) for f in range(len(views.xy))])
+    cameras, boards = tuple(_camera_at(lens, placed[v]) for v, lens in enumerate(lenses)), []
+    for f, seen in enumerate(views.seen):
+        who = np.flatnonzero(seen).tolist()
+        proposed = np.stack([np.linalg.inv(placed[v]) @ pose for v in who for pose in alone[f, v]])
+        left = corner_residuals(views.xy[f], views.board.corners, PlacedBoards(cameras, proposed))
+        boards.append(proposed[np.nansum(np.linalg.norm(left, axis=-1), axis=(1, 2)).argmin()])
     world = boards[floor] @ _FLOOR  # the board's
-    cameras = [_camera_at(lens, placed[v] @ world) for v, lens in enumerate(lenses)]
-    return PlacedBoards(tuple(cameras), np.linalg.inv(world) @ boards)
+    cameras = tuple(_camera_at(lens, placed[v] @ world) for v, lens in enumerate(lenses))
+    return PlacedBoards(cameras, np.linalg.inv(world) @ boards)
 
 
 def _camera_at(lens: Camera, pose: np.ndarray) -> Camera:
@@ -75,22 +77,11 @@ def _relative_pose(views: BoardViews, alone: dict, a: int, b: int) -> np.ndarray
     return poses[int(np.argmin(apart))]
 
 
-def _best_board_pose(views: BoardViews, cameras: Sequence[Camera], alone: dict, frame: int) -> np.ndarray:
-    """Where the board was in a frame (4, 4): of what the cameras propose, what fits all of them best."""
-    proposals = []
-    for v in np.flatnonzero(views.seen[frame]).tolist():
-        to_camera = np.block([[cameras[v].R, cameras[v].t[:, None]], [_FLOOR[3]]])
-        proposals += [np.linalg.inv(to_camera) @ pose for pose in alone[frame, v]]
-    poses = np.stack(proposals)
-    left = corner_residuals(views.xy[frame], views.board.corners, PlacedBoards(tuple(cameras), poses))
-    return poses[np.nansum(np.linalg.norm(left, axis=-1), axis=(1, 2)).argmin()]
-
-
 MIN_BOARD_VIEWS = 4  # of one camera, for its lens
 MAX_FOCAL_RELATIVE_SD = 0.05  # a focal length known less exactly than this share of it is not known
 MAX_WRONG_CORNERS_SHARE = 0.1  # share of corners that are wrong in common views of a camera: a warning
 FLAT_LENS_TOLERANCE = 0.01  # image sides: a corner farther from where a homography has it is no start
-LENS_MODEL_COEFFICIENTS = {"perspective": 5, "rational": 8, "fisheye": 4}  # coefficients that are sought
+LENS_MODELS = {"perspective": ("perspective", 5), "rational": ("perspective", 8), "fisheye": ("fisheye", 4)}
 
 
 @dataclass(frozen=True)
@@ -129,13 +120,12 @@ def calibrate_boards(views: BoardViews, floor: int, lens: str = "perspective") -
     rows = np.flatnonzero(likely.seen.any(1))
     if floor not in rows:
         raise InputError(f"no camera shows the board in frame {floor}, which is to give the floor.")
-    if lens not in LENS_MODEL_COEFFICIENTS:
-        raise InputError(f"unknown lens {lens!r}; expected one of {', '.join(LENS_MODEL_COEFFICIENTS)}.")
+    if lens not in LENS_MODELS:
+        raise InputError(f"unknown lens {lens!r}; expected one of {', '.join(LENS_MODELS)}.")
     lenses = [_first_lens(likely, v, lens) for v in range(len(views.names))]
     some, frame = views.frames(rows), int(np.flatnonzero(rows == floor)[0])
     fit = adjust_boards(some, place_cameras(likely.frames(rows), lenses, frame), frame)
-    _check_focal_lengths(some, fit)
-    _warn_of_worse(some, fit)
+    _check_fit(some, fit)
     good = np.where(fit.wrong, np.nan, fit.error_px)
     return CalibratedCameras(
         cameras=fit.cameras,
@@ -177,32 +167,30 @@ def _first_lens(views: BoardViews, index: int, lens: str) -> Camera:
     pixels = [xy[some].astype(np.float32) for xy, some in zip(own, there, strict=True)]
     kept = cv2.CALIB_FIX_ASPECT_RATIO | cv2.CALIB_FIX_PRINCIPAL_POINT | cv2.CALIB_ZERO_TANGENT_DIST | cv2.CALIB_FIX_K3
     _, K, found, *_ = cv2.calibrateCamera(points, pixels, views.sizes[index], np.eye(3), None, flags=kept)
-    model, distortion = "fisheye", np.zeros(LENS_MODEL_COEFFICIENTS[lens])
-    if lens != "fisheye":
-        model, distortion[:5] = "perspective", found.ravel()[:5]
+    model, count = LENS_MODELS[lens]
+    distortion = np.zeros(count)
+    if model == "perspective":
+        distortion[:5] = found.ravel()[:5]
     camera = Camera(name, views.sizes[index], K, distortion, R=np.eye(3), t=np.zeros(3), lens=model)
     return camera.with_unchecked(distortion=distortion)  # with those that are 0
 
 
-def _check_focal_lengths(views: BoardViews, fit: BoardFit) -> None:
-    for name, deviation, seen in zip(views.names, fit.deviation[:, FOCAL], views.seen.T, strict=True):
-        if not deviation <= MAX_FOCAL_RELATIVE_SD:
-            raise InputError(
-                f"the focal length of camera {name!r} is known to {100 * deviation:.0f} % only: in its {seen.sum()} "
-                "views the board is held too much alike. Tilt it by 30° and more towards and away from the camera, "
-                "near and far."
-            )
-
-
-def _warn_of_worse(views: BoardViews, fit: BoardFit) -> None:
-    """Where a camera does not see the board where the others have it at the same instant."""
-    common = views.seen.sum(1) > 1
+def _check_fit(views: BoardViews, fit: BoardFit) -> None:
+    """`InputError` where a focal length is not known; a warning where a camera does not see the board where the others
+    have it at the same instant."""
+    together = views.seen.sum(1) > 1
     for v, name in enumerate(views.names):
-        seen = np.isfinite(fit.error_px[common, v]).sum()
-        if fit.wrong[common, v].sum() > MAX_WRONG_CORNERS_SHARE * max(seen, 1):
+        if not fit.deviation[v, FOCAL] <= MAX_FOCAL_RELATIVE_SD:
+            raise InputError(
+                f"the focal length of camera {name!r} is known to {100 * fit.deviation[v, FOCAL]:.0f} % only: in its "
+                f"{views.seen[:, v].sum()} views the board is held too much alike. Tilt it by 30° and more towards and "
+                "away from the camera, near and far."
+            )
+        seen, wrong = np.isfinite(fit.error_px[together, v]).sum(), fit.wrong[together, v].sum()
+        if wrong > MAX_WRONG_CORNERS_SHARE * max(seen, 1):
             warnings.warn(
-                f"camera {name!r}: {100 * fit.wrong[common, v].sum() / seen:.0f} % of the corners that it saw together "
-                "with other cameras are not where these have them. Do all videos start at the same instant (simspine "
-                "does not synchronise), and did no camera move?",
+                f"camera {name!r}: {100 * wrong / seen:.0f} % of the corners that it saw together with other cameras "
+                "are not where these have them. Do all videos start at the same instant (simspine does not "
+                "synchronise), and did no camera move?",
                 stacklevel=3,
             )
