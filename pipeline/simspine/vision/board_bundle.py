@@ -70,6 +70,7 @@ WRONG_CORNER_NOISE_FACTOR, MIN_WRONG_CORNER_PX = 6.0, 1.0  # noise, px: a corner
 MIN_CORNER_NOISE_PX = 0.02  # px
 BEHIND_CAMERA_PX = 1e6  # error of a corner that was seen and would be behind its camera
 MAX_STEPS, CONVERGED_SD = 60, 0.01  # at most; done when all parameters together move by less, in deviations
+LEAST_DAMPING = 1e-12  # keeps equations solvable in which a focal length and a distance cannot be told apart
 DIFFERENCE_STEP = 1e-5  # of difference quotients
 
 
@@ -150,7 +151,7 @@ class _BoardEquations(NamedTuple):
         share errors (a board bends, or moves); and by the loss of slope where the robust loss flattens (Huber &
         Ronchetti 2009, ch. 7).
         """
-        inverse = self.solved(0.0, np.eye(len(self.side), shared))[:shared]
+        inverse = self.solved(LEAST_DAMPING, np.eye(len(self.side), shared))[:shared]
         scatter = np.einsum("fi,ij,fj->", self.frame_sides[:, :shared], inverse, self.frame_sides[:, :shared])
         by_data = shared - float(np.diag(inverse) @ self.precision[:shared])  # what the priors do not hold
         weight = 1 / (1 + self.squares)
@@ -188,8 +189,8 @@ class _BoardProblem:
     def equations(self, values: np.ndarray) -> _BoardEquations:
         """Of one step from there."""
         frame, view, _ = np.nonzero(np.isfinite(self.views.xy).all(-1))
-        of_camera, of_board = np.arange(self.count), self.shared + np.arange(6)
-        columns = np.c_[view[:, None] * self.count + of_camera, 6 * frame[:, None] + of_board]  # a corner depends on
+        columns = view[:, None] * self.count + np.arange(self.count)
+        columns = np.c_[columns, self.shared + 6 * frame[:, None] + np.arange(6)]  # values on which a corner depends
         residual, slopes = self._residual(values), []
         for moved in columns.T:
             step = np.zeros_like(values)
@@ -199,9 +200,8 @@ class _BoardProblem:
         squares = (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
         root = 1 / (noise * np.sqrt(1 + squares))[:, None]
         weighted = root[..., None] * np.stack(slopes, -1)
-        rows = np.arange(residual.size).reshape(-1, 2, 1)
-        places = (column.ravel() for column in np.broadcast_arrays(rows, columns[:, None]))
-        jacobian = csr_array((weighted.ravel(), tuple(places)), (residual.size, len(values)))
+        parts = weighted.ravel(), np.repeat(columns, 2, axis=0).ravel(), np.arange(0, weighted.size + 1, len(columns.T))
+        jacobian = csr_array(parts, shape=(residual.size, len(values)))
         frame_sides = np.zeros((len(self.views.xy), len(values)))
         np.add.at(frame_sides, (frame[:, None], columns), np.einsum("nxi,nx->ni", weighted, root * residual))
         off, precision = self._priors(values)

@@ -1,4 +1,4 @@
-"""Cameras from what they saw of a calibration board: lenses from each camera's own views, places from common ones."""
+"""Cameras from what they saw of a calibration board: first each camera's lens, then their places, then all at once."""
 
 import warnings
 from collections.abc import Sequence
@@ -44,8 +44,7 @@ def place_cameras(views: BoardViews, lenses: Sequence[Camera], floor: int) -> Pl
         placed[b] = _relative_pose(views, alone, a, b) @ placed[a]
     cameras, boards = tuple(_camera_at(lens, placed[v]) for v, lens in enumerate(lenses)), []
     for f, seen in enumerate(views.seen):
-        who = np.flatnonzero(seen).tolist()
-        proposed = np.stack([np.linalg.inv(placed[v]) @ pose for v in who for pose in alone[f, v]])
+        proposed = np.stack([np.linalg.inv(placed[v]) @ pose for v in placed if seen[v] for pose in alone[f, v]])
         left = corner_residuals(views.xy[f], views.board.corners, PlacedBoards(cameras, proposed))
         boards.append(proposed[np.nansum(np.linalg.norm(left, axis=-1), axis=(1, 2)).argmin()])
     world = boards[floor] @ _FLOOR  # the board's
@@ -90,9 +89,8 @@ class CalibratedCameras:
 
     cameras: world z up, metres. error_px: root mean square of the distances between corners seen and projected, without
     the wrong ones. wrong: number of corners so far off that they are others. seen: views of the board used. coverage:
-    share of the image in which corners were seen, over all views. Standard
-    deviations: focal, of the focal length, relative; position (m) and rotation (rad), root of the summed variances of
-    the three axes, relative to what defines the world. 0 for what defines the world.
+    share of the image in which corners were seen, over all views. Standard deviations: focal, of the focal length,
+    relative; position (m) and rotation (rad), root of the summed variances of the three axes, relative to the floor.
     """
 
     cameras: tuple[Camera, ...]
@@ -126,10 +124,12 @@ def calibrate_boards(views: BoardViews, floor: int, lens: str = "perspective") -
     some, frame = views.frames(rows), int(np.flatnonzero(rows == floor)[0])
     fit = adjust_boards(some, place_cameras(likely.frames(rows), lenses, frame), frame)
     _check_fit(some, fit)
-    good = np.where(fit.wrong, np.nan, fit.error_px)
+    right = np.isfinite(fit.error_px) & ~fit.wrong
+    with np.errstate(invalid="ignore"):
+        error = np.sqrt(np.square(fit.error_px, where=right, out=0.0 * right).sum((0, 2)) / right.sum((0, 2)))
     return CalibratedCameras(
         cameras=fit.cameras,
-        error_px=np.sqrt(np.nanmean(good**2, axis=(0, 2))),
+        error_px=error,
         wrong=fit.wrong.sum((0, 2)),
         seen=some.seen.sum(0),
         coverage=np.array([image_coverage(views, v) for v in range(len(views.names))]),
@@ -140,15 +140,15 @@ def calibrate_boards(views: BoardViews, floor: int, lens: str = "perspective") -
 
 
 def _without_unlikely_corners(views: BoardViews) -> BoardViews:
-    """Without those that do not lie in a plane by a homography, which knows no distortion: to start from."""
+    """Without those that are far from where a homography of the board, which knows no distortion, has them."""
     import cv2
 
     xy = views.xy.copy()
     for f, v in np.argwhere(views.seen):
         there = np.flatnonzero(np.isfinite(xy[f, v]).all(-1))
         tolerance = FLAT_LENS_TOLERANCE * max(views.sizes[v])
-        _, right = cv2.findHomography(views.board.corners[there, :2], xy[f, v, there], cv2.RANSAC, tolerance)
-        xy[f, v, there[right.ravel() == 0]] = np.nan
+        plane, right = cv2.findHomography(views.board.corners[there, :2], xy[f, v, there], cv2.RANSAC, tolerance)
+        xy[f, v, there if plane is None else there[right.ravel() == 0]] = np.nan
     return BoardViews(views.board, views.names, views.sizes, xy)
 
 
@@ -168,24 +168,16 @@ def _first_lens(views: BoardViews, index: int, lens: str) -> Camera:
     kept = cv2.CALIB_FIX_ASPECT_RATIO | cv2.CALIB_FIX_PRINCIPAL_POINT | cv2.CALIB_ZERO_TANGENT_DIST | cv2.CALIB_FIX_K3
     _, K, found, *_ = cv2.calibrateCamera(points, pixels, views.sizes[index], np.eye(3), None, flags=kept)
     model, count = LENS_MODELS[lens]
-    distortion = np.zeros(count)
-    if model == "perspective":
-        distortion[:5] = found.ravel()[:5]
+    distortion = np.zeros(count) if model == "fisheye" else np.pad(found.ravel()[:5], (0, count - 5))
     camera = Camera(name, views.sizes[index], K, distortion, R=np.eye(3), t=np.zeros(3), lens=model)
     return camera.with_unchecked(distortion=distortion)  # with those that are 0
 
 
 def _check_fit(views: BoardViews, fit: BoardFit) -> None:
-    """`InputError` where a focal length is not known; a warning where a camera does not see the board where the others
-    have it at the same instant."""
+    """A warning where a camera does not see the board where the others have it at the same instant; `InputError` where
+    a focal length is not known."""
     together = views.seen.sum(1) > 1
     for v, name in enumerate(views.names):
-        if not fit.deviation[v, FOCAL] <= MAX_FOCAL_RELATIVE_SD:
-            raise InputError(
-                f"the focal length of camera {name!r} is known to {100 * fit.deviation[v, FOCAL]:.0f} % only: in its "
-                f"{views.seen[:, v].sum()} views the board is held too much alike. Tilt it by 30° and more towards and "
-                "away from the camera, near and far."
-            )
         seen, wrong = np.isfinite(fit.error_px[together, v]).sum(), fit.wrong[together, v].sum()
         if wrong > MAX_WRONG_CORNERS_SHARE * max(seen, 1):
             warnings.warn(
@@ -193,4 +185,10 @@ def _check_fit(views: BoardViews, fit: BoardFit) -> None:
                 "are not where these have them. Do all videos start at the same instant (simspine does not "
                 "synchronise), and did no camera move?",
                 stacklevel=3,
+            )
+        if not fit.deviation[v, FOCAL] <= MAX_FOCAL_RELATIVE_SD:
+            raise InputError(
+                f"the focal length of camera {name!r} is known to {100 * fit.deviation[v, FOCAL]:.0f} % only: in its "
+                f"{views.seen[:, v].sum()} views the board is held too much alike. Tilt it by 30° and more towards and "
+                "away from the camera, near and far."
             )
