@@ -1,12 +1,12 @@
 """ChArUco boards for calibration: their corners in an image, and where a board is by these."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from simspine.core.errors import InputError
-from simspine.core.geometry import project_one, undistort_pixels
+from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera
 
 LEAST_CORNERS = 6  # of a board, of which parts are seen; fewer say little about lens or place
@@ -45,18 +45,11 @@ class Board:
     @property
     def corners(self) -> np.ndarray:
         """(corners, 3) m, row by row: x to the right, y down as printed, z into the board."""
-        return _corner_places(self.columns, self.rows, self.square)
+        x, y = np.meshgrid(np.arange(1, self.columns), np.arange(1, self.rows))
+        return self.square * np.stack([x, y, 0 * x], -1).reshape(-1, 3)
 
     def __str__(self) -> str:
         return f"ChArUco board ({self.dictionary}) of {self.columns}x{self.rows} squares"
-
-
-@lru_cache(maxsize=8)
-def _corner_places(columns: int, rows: int, square: float) -> np.ndarray:
-    x, y = np.meshgrid(np.arange(1, columns), np.arange(1, rows))
-    places = square * np.stack([x, y, 0 * x], -1).reshape(-1, 3).astype(float)
-    places.setflags(write=False)
-    return places
 
 
 def find_board(board: Board, image: np.ndarray) -> np.ndarray:
@@ -110,49 +103,22 @@ def _aruco_dictionary(name: str):
     return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, f"DICT_{match}"))
 
 
-@dataclass(frozen=True)
-class BoardPose:
-    """x_target = R x_source + t, and how badly it fits."""
-
-    R: np.ndarray
-    t: np.ndarray
-    error_px: float = 0.0
-
-    def after(self, other: "BoardPose") -> "BoardPose":
-        """This one after another."""
-        return BoardPose(self.R @ other.R, self.R @ other.t + self.t)
-
-    @property
-    def inverse(self) -> "BoardPose":
-        return BoardPose(self.R.T, -self.R.T @ self.t)
+_LAST_ROW = [np.zeros(3), np.ones(1)]  # of a pose
+_ANYWHERE_IN_FRONT = np.block([[np.eye(3), np.array([[0], [0], [1.0]])], _LAST_ROW])
 
 
-_NO_BOARD_POSE = BoardPose(np.eye(3), np.array([0, 0, 1.0]), np.inf)
-
-
-def corner_rms_px(camera: Camera, pose: BoardPose, board: Board, xy: np.ndarray) -> float:
-    """Root mean square distance of corners, px; large where one is behind the camera."""
-    shown = project_one(camera, board.corners @ pose.R.T + pose.t)
-    miss = np.linalg.norm(shown - xy, axis=-1)[np.isfinite(xy).all(-1)]
-    return float(np.sqrt(np.mean(np.nan_to_num(miss, nan=1e6) ** 2)))
-
-
-def board_poses_by_view(camera: Camera, xy: np.ndarray, board: Board) -> list[BoardPose]:
-    """Where the board is in a camera's frame by its corners (corners, 2) px alone, best first.
+def board_poses_by_view(camera: Camera, xy: np.ndarray, board: Board) -> list[np.ndarray]:
+    """Where the board is in a camera's frame by its corners (corners, 2) px alone: poses (4, 4), best first.
 
     A plane seen in perspective leaves two places, of which the second is nearly as good where perspective is weak
     (Collins & Bartoli 2014).
     """
     import cv2
 
-    centred = camera.with_(R=np.eye(3), t=np.zeros(3))
     ideal = undistort_pixels(camera, xy)
     good = np.isfinite(ideal).all(-1)
     if good.sum() < 4:
-        return [_NO_BOARD_POSE]
+        return [_ANYWHERE_IN_FRONT]
     _, turns, moves, _ = cv2.solvePnPGeneric(board.corners[good], ideal[good], np.eye(3), None, flags=cv2.SOLVEPNP_IPPE)
-    found = []
-    for turn, move in zip(turns, moves, strict=True):
-        pose = BoardPose(cv2.Rodrigues(turn)[0], move.ravel())
-        found.append(replace(pose, error_px=corner_rms_px(centred, pose, board, xy)))
-    return sorted(found, key=lambda pose: pose.error_px) or [_NO_BOARD_POSE]
+    found = [np.block([[cv2.Rodrigues(turn)[0], move], _LAST_ROW]) for turn, move in zip(turns, moves, strict=True)]
+    return found or [_ANYWHERE_IN_FRONT]

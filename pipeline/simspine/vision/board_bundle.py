@@ -1,22 +1,23 @@
 """Bundle adjustment over the places of a board and the cameras that saw it: Gauss–Newton with robust weights.
 
-The board's places are eliminated frame by frame (Schur complement), so that a step costs what its cameras cost. Lenses
-have weak priors, which hold what the views do not show: square pixels, the principal point in the middle of the image,
-no distortion.
+Lenses have weak priors, which hold what the views do not show: square pixels, the principal point in the middle of the
+image, no distortion.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array, diags_array
+from scipy.sparse.linalg import splu
 from scipy.spatial.transform import Rotation
 
 from simspine.core.arrays import Unchanging
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera, read_only_array
 from simspine.vision.board import LEAST_CORNERS, Board
-from simspine.vision.bundle_adjustment import BlockSystem
+from simspine.vision.bundle_adjustment import changed_camera
 
 COVERAGE_GRID = (8, 6)  # cells by which the coverage of an image is counted: along its longer side, its shorter one
 
@@ -40,17 +41,14 @@ class BoardViews(Unchanging):
 
     @property
     def seen(self) -> np.ndarray:
-        """(frames, cameras) bool: enough corners to say where the board is."""
-        return np.isfinite(self.xy).all(-1).sum(-1) >= LEAST_CORNERS
+        """(frames, cameras) bool: enough corners to say where the board is, not all of one row or column."""
+        squares = (self.board.rows - 1, self.board.columns - 1)
+        there = np.isfinite(self.xy).all(-1).reshape(*self.xy.shape[:2], *squares)
+        return (there.sum((2, 3)) >= LEAST_CORNERS) & (there.any(2).sum(-1) > 1) & (there.any(3).sum(-1) > 1)
 
     def frames(self, rows: Sequence[int] | np.ndarray) -> "BoardViews":
         """Some of the frames."""
         return BoardViews(self.board, self.names, self.sizes, self.xy[np.asarray(rows, int)])
-
-    def of_camera(self, index: int) -> "BoardViews":
-        """One camera alone, in the frames in which it shows the board."""
-        some = slice(index, index + 1)
-        return BoardViews(self.board, self.names[some], self.sizes[some], self.xy[self.seen[:, index], some])
 
 
 def image_coverage(views: BoardViews, index: int) -> float:
@@ -62,269 +60,173 @@ def image_coverage(views: BoardViews, index: int) -> float:
     return float((counts > 0).mean())
 
 
-POSE_PARAMETERS = 6  # of a camera's parameters: rotation (rad) and translation (m) along its own axes
-INTRINSIC_PARAMETERS = 4  # then: log of the focal length, log of fx / fy, principal point (px)
+# Parameters of a camera: those of `changed_camera` to the principal point, distortion, logarithm of fx / fy. Of a
+# board: rotation (rad), position (m). All are changes of the start.
+ROTATION, POSITION, FOCAL, CENTRE, DISTORTION = slice(3), slice(3, 6), 6, slice(7, 9), slice(9, -1)
 ASPECT_SD, CENTRE_SD = 0.005, 0.05  # priors: of log fx / fy; of the principal point, in image sides
-RADIAL_SD, TANGENTIAL_SD = 1.0, 0.01  # priors of coefficients of distortion
+DISTORTION_SD = {"perspective": (1.0, 1.0, 0.01, 0.01, 1.0, 1.0, 1.0, 1.0), "fisheye": (1.0, 1.0, 1.0, 1.0)}  # priors
 CAUCHY_SCALE = 3.0  # noise: from here an observation's pull declines (Cauchy)
 WRONG_CORNER_NOISE_FACTOR, MIN_WRONG_CORNER_PX = 6.0, 1.0  # noise, px: a corner farther off than both is another one
 MIN_CORNER_NOISE_PX = 0.02  # px
-MAX_STEPS, CONVERGED_SHARE = 60, 1e-3  # at most; done when no parameter moves by more than this share of its deviation
-LEAST_DAMPING = 1e-12  # keeps places solvable of which the corners seen, all in a line, do not tell everything
-# Of difference quotients: rotation and translation, log focal length and aspect, principal point, distortion.
-_POSE_STEP, _FOCAL_STEP, _CENTRE_STEP_PX, _LENS_STEP = 1e-5, 1e-5, 1e-2, 1e-5
+BEHIND_CAMERA_PX = 1e6  # error of a corner that was seen and would be behind its camera
+MAX_STEPS, CONVERGED_SD = 60, 0.01  # at most; done when all parameters together move by less, in deviations
+LEAST_DAMPING = 1e-12  # keeps equations solvable in which a focal length and a distance cannot be told apart
+DIFFERENCE_STEP = 1e-5  # of difference quotients
 
 
-@dataclass(frozen=True)
-class PlacedBoards:
-    """Cameras, and where the board was in their world: R (frames, 3, 3), t (frames, 3) m, x_world = R x_board + t."""
+class PlacedBoards(NamedTuple):
+    """Cameras, and where the board was in their world: poses (frames, 4, 4), m."""
 
     cameras: tuple[Camera, ...]
-    R: np.ndarray
-    t: np.ndarray
+    poses: np.ndarray
 
 
-@dataclass(frozen=True)
-class BoardFit:
-    """The result. covariance: (cameras · parameters)², 0 where a parameter was held. error_px: (frames, cameras,
-    corners), NaN = not seen. noise_px: standard deviation of one image coordinate. variance_inflation: how many corners
-    of a frame say the same, because they share errors (a board that is bent, or moves); it is in the covariance."""
+class BoardFit(NamedTuple):
+    """The result. deviation: (cameras, parameters), standard deviations. error_px: (frames, cameras, corners), NaN =
+    not seen. wrong: the same shape, so far off that another corner was found."""
 
-    placed: PlacedBoards
-    covariance: np.ndarray
+    cameras: tuple[Camera, ...]
+    deviation: np.ndarray
     error_px: np.ndarray
-    noise_px: float
-    variance_inflation: float
-
-    @property
-    def wrong(self) -> np.ndarray:
-        """(frames, cameras, corners) bool: so far off that another corner was found."""
-        return self.error_px > max(WRONG_CORNER_NOISE_FACTOR * np.sqrt(2) * self.noise_px, MIN_WRONG_CORNER_PX)
+    wrong: np.ndarray
 
 
-def adjust_boards(
-    views: BoardViews, placed: PlacedBoards, *, camera: int | None = None, frame: int | None = None
-) -> BoardFit:
-    """The most probable cameras and places of the board, from a start.
+def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int) -> BoardFit:
+    """The most probable cameras and places of the board: Levenberg–Marquardt.
 
-    camera, frame: what defines the world, a camera that stays where it is, or the place of the board in a frame; one
-    of them.
+    start: its cameras have as many coefficients of distortion as are sought. frame: in which the board's place, as it
+    is, defines the world.
     """
-    xy, free = views.xy, _free_parameters(placed.cameras, camera)
-    problem = _BoardProblem(xy=xy, corners=views.board.corners, free=free, frame=frame)
-    placed = _most_probable(problem, placed)
-    left = corner_residuals(xy, problem.corners, placed)
-    noise = _corner_noise(left)
-    equations = problem.equations(placed, noise)
-    matrix, _, _, own = _damped(equations.system, LEAST_DAMPING).reduced()
-    inverse = np.linalg.pinv(matrix[np.ix_(free, free)], hermitian=True)
-    squares = (left**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
-    inflation = _variance_inflation(equations, own, inverse, free=free, squares=squares[np.isfinite(squares)])
-    covariance = np.zeros_like(matrix)
-    covariance[np.ix_(free, free)] = inverse * inflation
-    error = np.linalg.norm(left, axis=-1)
-    return BoardFit(placed=placed, covariance=covariance, error_px=error, noise_px=noise, variance_inflation=inflation)
-
-
-def _most_probable(problem: "_BoardProblem", placed: PlacedBoards) -> PlacedBoards:
-    """Levenberg–Marquardt; noise and weights are those of the last place accepted."""
-    damping, equations, noise, last = 1e-4, None, np.inf, np.inf
+    problem = _BoardProblem(views, start, frame, count=DISTORTION.start + start.cameras[0].distortion.size + 1)
+    values, damping = np.zeros(problem.shared + 6 * len(views.xy)), 1e-4
+    equations = problem.equations(values)
     for _ in range(MAX_STEPS):
-        if equations is None:
-            noise = _corner_noise(corner_residuals(problem.xy, problem.corners, placed))
-            last = problem.cost(placed, noise)
-            equations = problem.equations(placed, noise)
-        step, moves, size = _board_step(equations.system, problem.free, damping)
-        ahead = _step_taken(placed, step.reshape(len(placed.cameras), -1), moves)
-        if ahead is not None and problem.cost(ahead, noise) <= last:
-            ahead = replace(ahead, cameras=tuple(camera.with_() for camera in ahead.cameras))
-            placed, equations, damping = ahead, None, max(damping / 10, 1e-9)
-            if size < CONVERGED_SHARE:
+        step = equations.solved(damping, equations.side)
+        if problem.cost(values + step, equations.noise) <= problem.cost(values, equations.noise):
+            values, damping, size = values + step, max(damping / 10, 1e-9), step @ equations.side
+            equations = problem.equations(values)
+            if size < CONVERGED_SD**2:
                 break
         elif damping > 1e6:
             break
         else:
             damping *= 10
-    return placed
+    placed, limit = problem.placed(values), WRONG_CORNER_NOISE_FACTOR * np.sqrt(2) * equations.noise
+    error = np.linalg.norm(corner_residuals(views.xy, views.board.corners, placed), axis=-1)
+    return BoardFit(
+        cameras=tuple(camera.with_() for camera in placed.cameras),
+        deviation=np.sqrt(np.diag(equations.covariance(problem.shared))).reshape(-1, problem.count),
+        error_px=error,
+        wrong=error > max(limit, MIN_WRONG_CORNER_PX),
+    )
 
 
 def corner_residuals(xy: np.ndarray, corners: np.ndarray, placed: PlacedBoards) -> np.ndarray:
-    """Observed minus projected corners (frames, cameras, corners, 2) px."""
-    world = corners @ placed.R.swapaxes(-1, -2) + placed.t[:, None]
-    return xy - np.stack([project_one(camera, world) for camera in placed.cameras], 1)
-
-
-def parameter_count(cameras: Sequence[Camera]) -> int:
-    """Of each camera; those with fewer coefficients of distortion have the last ones held."""
-    return POSE_PARAMETERS + INTRINSIC_PARAMETERS + max(camera.distortion.size for camera in cameras)
-
-
-def _free_parameters(cameras: Sequence[Camera], fixed: int | None) -> np.ndarray:
-    """(cameras · parameters,) bool."""
-    free = np.zeros((len(cameras), parameter_count(cameras)), bool)
-    free[:, :POSE_PARAMETERS] = True
-    if fixed is not None:
-        free[fixed, :POSE_PARAMETERS] = False
-    for row, camera in zip(free, cameras, strict=True):
-        row[POSE_PARAMETERS : POSE_PARAMETERS + INTRINSIC_PARAMETERS + camera.distortion.size] = True
-    return free.ravel()
+    """Observed minus projected corners (frames, cameras, corners, 2) px, NaN = not seen."""
+    world = corners @ placed.poses[:, :3, :3].swapaxes(-1, -2) + placed.poses[:, None, :3, 3]
+    residual = xy - np.stack([project_one(camera, world) for camera in placed.cameras], 1)
+    return np.where(np.isnan(xy), np.nan, np.nan_to_num(residual, nan=BEHIND_CAMERA_PX))
 
 
 class _BoardEquations(NamedTuple):
-    """system: its own unknowns are the board's place in a frame, the shared ones the cameras' parameters. camera_sides:
-    (frames, shared), the side of these frame by frame. prior_precision: (shared,)."""
+    """Normal equations of a step. frame_sides: (frames, values), what each frame adds to the side. precision: of the
+    priors. squares: (corners seen,) of errors, over that where the pull declines. noise: px."""
 
-    system: BlockSystem
-    camera_sides: np.ndarray
-    prior_precision: np.ndarray
+    normal: csr_array
+    side: np.ndarray
+    frame_sides: np.ndarray
+    precision: np.ndarray
+    squares: np.ndarray
+    noise: float
+
+    def solved(self, damping: float, side: np.ndarray) -> np.ndarray:
+        """With a share more of the diagonal. The board that defines the world has none, and stays."""
+        diagonal = self.normal.diagonal()
+        return splu((self.normal + diags_array(damping * diagonal + (diagonal == 0))).tocsc()).solve(side)
+
+    def covariance(self, shared: int) -> np.ndarray:
+        """Of so many values, the cameras': larger than that of independent normal errors, or equal.
+
+        By the scatter of what the frames say of the cameras, over what the weights promise, for corners of a frame
+        share errors (a board bends, or moves); and by the loss of slope where the robust loss flattens (Huber &
+        Ronchetti 2009, ch. 7).
+        """
+        inverse = self.solved(LEAST_DAMPING, np.eye(len(self.side), shared))[:shared]
+        scatter = np.einsum("fi,ij,fj->", self.frame_sides[:, :shared], inverse, self.frame_sides[:, :shared])
+        by_data = shared - float(np.diag(inverse) @ self.precision[:shared])  # what the priors do not hold
+        weight = 1 / (1 + self.squares)
+        slope = float(((1 - self.squares) * weight**2 + weight).sum() / (2 * weight.sum()))
+        return inverse * max(1.0, float(scatter) / max(by_data, 1.0) / max(slope, 0.1) ** 2)
 
 
 @dataclass(frozen=True)
 class _BoardProblem:
-    """xy: (frames, cameras, corners, 2) px, in order. corners: (corners, 3) m on the board. free: (cameras ·
-    parameters,) bool. frame: in which the board's place defines the world, or None."""
+    """Of `adjust_boards`, for values: `count` parameters of each camera, `shared` ones of all, then of each board."""
 
-    xy: np.ndarray
-    corners: np.ndarray
-    free: np.ndarray
-    frame: int | None
+    views: BoardViews
+    start: PlacedBoards
+    frame: int
+    count: int
 
-    def cost(self, placed: PlacedBoards, noise: float) -> float:
-        """Minus twice the logarithm of the probability. A corner that was seen and is behind its camera counts as far
-        off."""
-        residual = corner_residuals(self.xy, self.corners, placed)
-        square = (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
-        square = np.where(np.isfinite(self.xy).all(-1), np.nan_to_num(square, nan=1e9), 0.0)
-        priors = map(_lens_prior_terms, placed.cameras)
-        return CAUCHY_SCALE**2 * float(np.log1p(square).sum()) + sum(float((off**2 * p).sum()) for off, p in priors)
+    @property
+    def shared(self) -> int:
+        return len(self.start.cameras) * self.count
 
-    def equations(self, placed: PlacedBoards, noise: float) -> _BoardEquations:
+    def placed(self, values: np.ndarray) -> PlacedBoards:
+        pairs = zip(self.start.cameras, values[: self.shared].reshape(-1, self.count), strict=True)
+        moves, poses = values[self.shared :].reshape(-1, 6).copy(), self.start.poses.copy()
+        moves[self.frame] = 0.0
+        poses[:, :3, :3] = Rotation.from_rotvec(moves[:, ROTATION]).as_matrix() @ poses[:, :3, :3]
+        poses[:, :3, 3] += moves[:, POSITION]
+        return PlacedBoards(tuple(_camera_after_step(camera, row) for camera, row in pairs), poses)
+
+    def cost(self, values: np.ndarray, noise: float) -> float:
+        """Minus twice the logarithm of the probability."""
+        off, precision = self._priors(values)
+        squares = (self._residual(values) ** 2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
+        return CAUCHY_SCALE**2 * float(np.log1p(squares).sum()) + float(precision @ off**2)
+
+    def equations(self, values: np.ndarray) -> _BoardEquations:
         """Of one step from there."""
-        count = parameter_count(placed.cameras)
-        residual = corner_residuals(self.xy, self.corners, placed)
-        weight = np.nan_to_num(1 / (noise**2 * (1 + (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2)))
-        by_camera, by_board = self._derivatives(placed)
-        residual, frames = np.nan_to_num(residual), len(residual)
-        system = BlockSystem.empty(frames, 6, len(self.free), groups=(np.arange(6)[None],))
-        camera_sides = np.zeros((frames, len(self.free)))
-        for v in range(len(placed.cameras)):
-            columns = slice(v * count, (v + 1) * count)
-            camera, board = by_camera[:, v], by_board[:, v]
-            weighted_camera, weighted_board = (weight[:, v, :, None, None] * slopes for slopes in (camera, board))
-            system.whole[columns, columns] = np.einsum("fcxi,fcxj->ij", weighted_camera, camera, optimize=True)
-            camera_sides[:, columns] = np.einsum("fcxi,fcx->fi", weighted_camera, residual[:, v])
-            system.frames[...] += np.einsum("fcxi,fcxj->fij", weighted_board, board)
-            system.frame_side[...] += np.einsum("fcxi,fcx->fi", weighted_board, residual[:, v])
-            system.coupling[:, :, columns] = np.einsum("fcxi,fcxj->fij", weighted_board, camera)
-        prior_side, precision = self._priors(placed.cameras, count)
-        system.whole[...] += np.diag(precision)
-        system.whole_side[:] = camera_sides.sum(0) + prior_side
-        held = np.asarray(~system.frames.any((1, 2)))  # nobody saw the board
-        if self.frame is not None:
-            held[self.frame] = True
-        system.frames[held], system.frame_side[held], system.coupling[held] = np.eye(6), 0.0, 0.0
-        return _BoardEquations(system, camera_sides, precision)
+        frame, view, _ = np.nonzero(np.isfinite(self.views.xy).all(-1))
+        columns = view[:, None] * self.count + np.arange(self.count)
+        columns = np.c_[columns, self.shared + 6 * frame[:, None] + np.arange(6)]  # values on which a corner depends
+        residual, slopes = self._residual(values), []
+        for moved in columns.T:
+            step = np.zeros_like(values)
+            step[moved] = DIFFERENCE_STEP
+            slopes.append((self._residual(values - step) - self._residual(values + step)) / (2 * DIFFERENCE_STEP))
+        noise = max(MIN_CORNER_NOISE_PX, 1.4826 * float(np.median(np.abs(residual))))
+        squares = (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
+        root = 1 / (noise * np.sqrt(1 + squares))[:, None]
+        weighted = root[..., None] * np.stack(slopes, -1)
+        parts = weighted.ravel(), np.repeat(columns, 2, axis=0).ravel(), np.arange(0, weighted.size + 1, len(columns.T))
+        jacobian = csr_array(parts, shape=(residual.size, len(values)))
+        frame_sides = np.zeros((len(self.views.xy), len(values)))
+        np.add.at(frame_sides, (frame[:, None], columns), np.einsum("nxi,nx->ni", weighted, root * residual))
+        off, precision = self._priors(values)
+        normal, side = jacobian.T @ jacobian + diags_array(precision), frame_sides.sum(0) - precision * off
+        return _BoardEquations(normal, side, frame_sides, precision=precision, squares=squares, noise=noise)
 
-    def _derivatives(self, placed: PlacedBoards) -> tuple[np.ndarray, np.ndarray]:
-        """Of pixels by the camera's parameters (frames, cameras, corners, 2, count) and the board's place (…, 6)."""
-        count = parameter_count(placed.cameras)
-        steps = np.full(count + 6, _POSE_STEP)
-        steps[POSE_PARAMETERS:count] = _LENS_STEP
-        steps[POSE_PARAMETERS : POSE_PARAMETERS + 2] = _FOCAL_STEP
-        steps[POSE_PARAMETERS + 2 : POSE_PARAMETERS + 4] = _CENTRE_STEP_PX
-        slopes = np.zeros((*self.xy.shape, count + 6))
-        used = np.r_[self.free.reshape(-1, count).any(0), np.ones(6, bool)]
-        for i in np.flatnonzero(used):
-            shown = []
-            for change in (steps[i], -steps[i]):
-                of_cameras, of_boards = np.zeros((len(placed.cameras), count)), np.zeros((len(placed.R), 6))
-                if i < count:
-                    of_cameras[:, i] = change
-                else:
-                    of_boards[:, i - count] = change
-                moved = _step_taken(placed, of_cameras, of_boards)
-                assert moved is not None  # it hardly moves
-                shown.append(corner_residuals(self.xy, self.corners, moved))
-            slopes[..., i] = np.nan_to_num(shown[1] - shown[0]) / (2 * steps[i])
-        return slopes[..., :count], slopes[..., count:]
+    def _residual(self, values: np.ndarray) -> np.ndarray:
+        """(corners seen, 2) px."""
+        xy = self.views.xy
+        return corner_residuals(xy, self.views.board.corners, self.placed(values))[np.isfinite(xy).all(-1)]
 
-    def _priors(self, cameras: Sequence[Camera], count: int) -> tuple[np.ndarray, np.ndarray]:
-        """What the lenses' priors add to side and diagonal of the cameras' equations: (cameras · parameters,) each."""
-        side, precision = np.zeros((2, len(cameras), count))
-        for v, camera in enumerate(cameras):
-            off, own = _lens_prior_terms(camera)
-            first = POSE_PARAMETERS + 1
-            side[v, first : first + len(off)], precision[v, first : first + len(off)] = -own * off, own
-        return side.ravel(), precision.ravel()
+    def _priors(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How far the values are from the priors' means, and 1 / variance, 0 where nothing is known beforehand."""
+        off, precision = np.zeros((2, len(values)))
+        for v, camera in enumerate(self.placed(values).cameras):
+            own = slice(v * self.count + CENTRE.start, (v + 1) * self.count)
+            centre = camera.K[:2, 2] - (np.array(camera.size) - 1) / 2
+            off[own] = np.r_[centre, camera.distortion, np.log(camera.K[0, 0] / camera.K[1, 1])]
+            distortion_sd = DISTORTION_SD[camera.lens][: camera.distortion.size]
+            precision[own] = np.r_[np.full(2, CENTRE_SD * max(camera.size)), distortion_sd, ASPECT_SD] ** -2
+        return off, precision
 
 
-def _lens_prior_terms(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """How far aspect, principal point and distortion are from the prior's mean, and 1 / variance of each."""
-    middle = (np.array(camera.size) - 1) / 2
-    off = np.r_[np.log(camera.K[0, 0] / camera.K[1, 1]), camera.K[:2, 2] - middle, camera.distortion]
-    radial = np.full(camera.distortion.size, RADIAL_SD)
-    if camera.lens == "perspective":
-        radial[2:4] = TANGENTIAL_SD
-        radial[8:] = TANGENTIAL_SD
-    sd = np.r_[ASPECT_SD, np.full(2, CENTRE_SD * max(camera.size)), radial]
-    return off, 1 / sd**2
-
-
-def _corner_noise(residual: np.ndarray) -> float:
-    spread = np.abs(residual[np.isfinite(residual)])
-    return max(MIN_CORNER_NOISE_PX, 1.4826 * float(np.median(spread))) if spread.size else np.inf
-
-
-def _damped(system: BlockSystem, damping: float) -> BlockSystem:
-    """With a share more of each diagonal (Levenberg–Marquardt)."""
-    scale = np.maximum(np.einsum("fii->fi", system.frames), 1e-12)
-    frames = system.frames + damping * scale[:, None] * np.eye(6)
-    return replace(system, frames=frames, whole=system.whole + damping * np.diag(np.diag(system.whole)))
-
-
-def _board_step(system: BlockSystem, free: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Steps of cameras (shared,) and boards (f, 6), and the largest in deviations of a camera's parameter."""
-    matrix, side, follow, own = _damped(system, damping).reduced()
-    step = np.zeros(len(side))
-    inverse = np.linalg.pinv(matrix[np.ix_(free, free)], hermitian=True)
-    step[free] = inverse @ side[free]
-    size = float(np.max(np.abs(step[free]) / np.sqrt(np.maximum(np.diag(inverse), 1e-30)), initial=0.0))
-    return step, own - follow @ step, size
-
-
-def _variance_inflation(
-    equations: _BoardEquations, own: np.ndarray, inverse: np.ndarray, free: np.ndarray, squares: np.ndarray
-) -> float:
-    """By how much the variance is larger than that of independent normal errors; at least 1.
-
-    The scatter of what the frames say of the cameras, over what the weights promise; and the loss of slope where the
-    robust loss flattens (Huber & Ronchetti 2009, ch. 7). squares: of errors, over that where the pull declines.
-    """
-    scores = (equations.camera_sides - np.einsum("fig,fi->fg", equations.system.coupling, own))[:, free]
-    scatter = np.einsum("fi,ij,fj->", scores, inverse, scores)
-    by_data = len(inverse) - float(np.diag(inverse) @ equations.prior_precision[free])  # what the priors do not hold
-    weight = 1 / (1 + squares)
-    slope = float(((1 - squares) * weight**2 + weight).sum() / (2 * weight.sum())) if squares.size else 1.0
-    return max(1.0, float(scatter) / max(by_data, 1.0) / max(slope, 0.1) ** 2)
-
-
-def _step_taken(placed: PlacedBoards, step: np.ndarray, moves: np.ndarray) -> PlacedBoards | None:
-    """After a step; None where a camera would not be one. The cameras' numbers are not checked."""
-    if not (np.isfinite(step).all() and np.isfinite(moves).all() and np.abs(step[:, POSE_PARAMETERS]).max() < 1):
-        return None
-    turn = Rotation.from_rotvec(moves[:, :3]).as_matrix()
-    cameras = tuple(_camera_after_step(camera, row) for camera, row in zip(placed.cameras, step, strict=True))
-    return replace(placed, cameras=cameras, R=turn @ placed.R, t=placed.t + moves[:, 3:])
-
-
-def _camera_after_step(camera: Camera, step: np.ndarray) -> Camera:
-    if not step.any():
-        return camera
-    turn = Rotation.from_rotvec(step[:3]).as_matrix()
-    K = camera.K.copy()
-    K[0, 0] *= np.exp(step[POSE_PARAMETERS] + step[POSE_PARAMETERS + 1] / 2)
-    K[1, 1] *= np.exp(step[POSE_PARAMETERS] - step[POSE_PARAMETERS + 1] / 2)
-    K[:2, 2] += step[POSE_PARAMETERS + 2 : POSE_PARAMETERS + 4]
-    own = step[POSE_PARAMETERS + INTRINSIC_PARAMETERS :][: camera.distortion.size]
-    R, t = turn @ camera.R, turn @ camera.t + step[3:6]
-    return camera.with_unchecked(K=K, distortion=camera.distortion + own, R=R, t=t)
+def _camera_after_step(start: Camera, change: np.ndarray) -> Camera:
+    moved = changed_camera(start, change)
+    K = moved.K.copy()
+    K[[0, 1], [0, 1]] *= np.exp(change[-1] * np.array([0.5, -0.5]))
+    return moved.with_unchecked(K=K, distortion=start.distortion + change[DISTORTION])

@@ -274,7 +274,7 @@ def _typical_length(xyz: np.ndarray, there: np.ndarray, a: int, b: int) -> float
     return float(np.median(np.linalg.norm(xyz[both, a] - xyz[both, b], axis=-1))) if both.any() else 0.0
 
 
-# The equations of a step. Unknowns of a frame (places of points, of a board) are eliminated frame by frame.
+# The equations of a step. Unknowns of a frame (places of points) are eliminated frame by frame.
 
 
 @dataclass(frozen=True)
