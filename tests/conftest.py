@@ -1,6 +1,7 @@
 """Fixtures that several folders share: a synthetic project with known truth, and the command line on it."""
 
 import gc
+import os
 import re
 import shutil
 from collections import Counter
@@ -55,6 +56,15 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)  # as in simspine's own commands
+
+
+@pytest.fixture(scope="session", autouse=True)
+def flush_to_disk():
+    """What flushes a file. Tests do without: their files need not outlast a loss of power, and the disk is slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        flush = os.fsync
+        patch.setattr("os.fsync", lambda file: None)
+        yield flush
 
 
 @pytest.fixture(scope="session")

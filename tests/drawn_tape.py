@@ -1,5 +1,7 @@
 """A tape with dots on a back that bends, drawn as two cameras see it: where every dot truly is, is known."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -37,9 +39,14 @@ def dots_at(frame):
     return (path + place)[::-1]
 
 
-def drawn(view, frame, covered=(), rng=None):
+def drawn(view, frame, covered=()):
     """An image (height, width, 3): a blue tape through whose holes skin shows. covered: dots (from 1) behind a hand."""
-    rng = np.random.default_rng(frame) if rng is None else rng
+    return _drawn(view, frame, tuple(covered)).copy()
+
+
+@lru_cache(maxsize=100)
+def _drawn(view, frame, covered):
+    rng = np.random.default_rng(frame)
     at = project_points([cameras()[view]], dots_at(frame))[0]
     y, x = np.mgrid[: SIZE[1], : SIZE[0]]
     (u, v) = at.mean(0)

@@ -91,10 +91,10 @@ FILE_END = re.compile(
 )
 
 
-def paths_with_names(tree: ast.AST):
+def paths_with_names(nodes: list[ast.AST]):
     """f-strings that name files: below a folder, or with a file's ending."""
-    below = {id(node.right) for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)}
-    for node in ast.walk(tree):
+    below = {id(node.right) for node in nodes if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)}
+    for node in nodes:
         if isinstance(node, ast.JoinedStr) and node.values:
             last = node.values[-1]
             if id(node) in below or (isinstance(last, ast.Constant) and FILE_END.fullmatch(str(last.value))):
@@ -105,11 +105,11 @@ def test_every_name_in_a_path_is_safe():
     """`{safe_file_name(x)}`, a number with a format, a name in capitals, or one of those in the table."""
     found: dict[str, set[str]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        tree, safe = ast.parse(path.read_text(encoding="utf-8")), set()
-        for node in ast.walk(tree):
+        nodes, safe = list(ast.walk(ast.parse(path.read_text(encoding="utf-8")))), set()
+        for node in nodes:
             if isinstance(node, ast.Assign) and "safe_file_name(" in ast.unparse(node.value):
                 safe |= {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
-        for node in paths_with_names(tree):
+        for node in paths_with_names(nodes):
             for part in (value for value in node.values if isinstance(value, ast.FormattedValue)):
                 text = ast.unparse(part.value)
                 number = part.format_spec is not None and ast.unparse(part.format_spec).rstrip("'\"").endswith("d")

@@ -23,6 +23,12 @@ WATCHED = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def flushed(flush_to_disk, monkeypatch):
+    """Flushes are among what is counted."""
+    monkeypatch.setattr("os.fsync", flush_to_disk)
+
+
 @pytest.mark.slow
 @pytest.mark.long
 def test_killed_runs_are_continued_by_the_same_command(tmp_path):

@@ -184,9 +184,9 @@ class TestOnePipelineUnderEverySetOfKernels:
     def test_threads_of_blas_and_the_folder_change_no_bit(self, computed, tmp_path):
         """All files but those that hold times or paths: manifests, provenance, summary, the data set with both."""
         name, place = next(iter(computed.items()))
-        again = commands_of(virtual(tmp_path), tmp_path / "virtual.yaml", ("capture virtual", *STAGES))
-        run(name, *again, OPENBLAS_NUM_THREADS="3")
-        files = [f.relative_to(place) for part in ("capture", "virtual/S1") for f in place.glob(f"{part}/**/*.*")]
+        capture = commands_of(virtual(tmp_path), tmp_path / "virtual.yaml", ("capture virtual",))
+        run(name, *demo_from_points(tmp_path), *capture, OPENBLAS_NUM_THREADS="3")
+        files = [f.relative_to(place) for part in ("capture", "demo/S01") for f in place.glob(f"{part}/**/*.*")]
         files = [file for file in files if "manifests" not in file.parts]
         assert len(files) > 20
         for file in files:

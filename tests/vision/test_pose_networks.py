@@ -24,6 +24,7 @@ from simspine.vision.blazepose import (
 )
 
 FOLDER = files("simspine.vision") / "networks"
+SHOWN = (0, 60)  # frames of the demonstration that MediaPipe's points are of
 
 
 @pytest.mark.parametrize("name", ["pose_detection.tflite", "pose_landmark_full.tflite", "pose_landmark_heavy.tflite"])
@@ -33,15 +34,21 @@ def test_the_files_are_the_ones_the_page_names(name):
     assert "Apache License" in (FOLDER / "LICENSE").read_text()
 
 
+@pytest.fixture(scope="module")
+def images():
+    """{(view, frame): image} of the demonstration."""
+    videos = open_videos(find_project(demo_folder()).videos)
+    return {(v, f): image for v, video in enumerate(videos) for f, image in enumerate(islice(video, 61)) if f in SHOWN}
+
+
 @pytest.mark.parametrize("model", ["full", "heavy"])
-def test_points_are_mediapipes(model):
+def test_points_are_mediapipes(model, images):
     """Oracle: MediaPipe 0.10.21 on static images, two frames of the demo's videos, to 0.1 px; heavy: its complexity 2
     with the packaged file, on three of the four videos. In the other its finder's crop differs between processors."""
     table = json.loads(Path(__file__).with_name("blazepose_points.json").read_text())[model]
-    videos = [list(islice(video, 61)) for video in open_videos(find_project(demo_folder()).videos)]
     networks, apart = PoseNetworks(model), []
     for entry in table:
-        image = np.ascontiguousarray(videos[entry["view"]][entry["frame"]][..., ::-1])
+        image = np.ascontiguousarray(images[entry["view"], entry["frame"]][..., ::-1])
         found = networks.found_in(image, search_squares(*image.shape[1::-1])[0])  # as MediaPipe: the image as a whole
         pose = networks.pose(image, region_of(*found[0, 5:9].reshape(2, 2)))
         apart.append(np.linalg.norm(pose.points[:, :2] - entry["xy"], axis=-1))

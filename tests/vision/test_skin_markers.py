@@ -1,5 +1,7 @@
 """Markers on the skin, followed in drawn images: a textured back that turns and shifts, spheres on dark bases."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -28,8 +30,14 @@ def seen(points, frame):
 
 
 def drawn(frame, covered=(), rng=None):
-    """The image, with sub-pixels averaged; covered: names of markers under an arm. Texture moves with the back."""
+    """The image with noise. covered: names of markers under an arm."""
     rng = np.random.default_rng(0) if rng is None else rng
+    return np.clip(clean(frame, covered) + rng.normal(0, 3, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
+
+
+@cache
+def clean(frame, covered):
+    """The image without noise, its sub-pixels averaged. Texture moves with the back."""
     axis = (np.arange(SIZE * FINE) + 0.5) / FINE - 0.5
     x, y = np.meshgrid(axis, axis)
     angle, place = pose(frame)
@@ -43,8 +51,7 @@ def drawn(frame, covered=(), rng=None):
             continue
         fine[np.hypot(u - a - 2, v - b) < RADIUS + 1] = BASE
         fine[np.hypot(u - a, v - b) < RADIUS] = SPHERE
-    image = fine.reshape(SIZE, FINE, SIZE, FINE, 3).mean((1, 3)) + rng.normal(0, 3, (SIZE, SIZE, 3))
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return fine.reshape(SIZE, FINE, SIZE, FINE, 3).mean((1, 3))
 
 
 def crops_of(frames=FRAMES, covered=lambda frame: ()):

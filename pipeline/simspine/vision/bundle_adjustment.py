@@ -19,7 +19,7 @@ import numpy as np
 import scipy
 
 from simspine.core.errors import InputError
-from simspine.core.geometry import project_one
+from simspine.core.geometry import distort_points, distortion_derivative, to_pixels
 from simspine.core.types import Camera
 
 CAMERA_PARAMETER_NAMES = (
@@ -91,8 +91,7 @@ MAX_BUNDLE_ITERATIONS = 20
 BUNDLE_CONVERGED_SHARE = 0.01  # done when no parameter moves by more than this share of its deviation
 MAX_POINT_MOVE_M = 0.1  # m: how far a step moves a point that little holds
 MAX_PARAMETER_STEP_SD = 1.0  # deviations: how far a step moves a parameter at most
-DIFFERENCE_STEPS = np.array([1e-5] * 3 + [1e-4] * 3 + [1e-5, 1e-2, 1e-2, 1e-4])  # of difference quotients
-POINT_DIFFERENCE_M = 1e-4
+TURN_STEP, RADIAL_STEP = 1e-5, 1e-4  # of difference quotients, rad and of k1
 MIN_POINT_CORRELATION = 0.2  # correlation of two points' residuals that does not come about by chance
 MIN_BUNDLE_NOISE_PX = 0.05  # px: nothing detects better
 MIN_POINT_INFORMATION = 1e-3  # 1/m²: keeps the equations of unseen points solvable
@@ -202,20 +201,27 @@ def _linearised_view(
     """Where one camera shows the points (f, p, 2) after a change of it and of its clock; derivatives as above."""
     moved = changed_camera(camera, change).with_()
     late = change[GEOMETRY_PARAMETERS] + change[GEOMETRY_PARAMETERS + 1] * frame
-    shown = project_one(moved, xyz) - late[:, None, None] * velocity
-    by_camera = np.zeros((*shown.shape, len(CAMERA_PARAMETER_NAMES)))
-    for i, step in enumerate(DIFFERENCE_STEPS):
-        if deviation[i] > 0:
-            ahead, behind = (
-                changed_camera(camera, change + sign * step * np.eye(len(CAMERA_PARAMETER_NAMES))[i])
-                for sign in (1, -1)
-            )
-            by_camera[..., i] = (project_one(ahead, xyz) - project_one(behind, xyz)) / (2 * step) * deviation[i]
-    by_camera[..., GEOMETRY_PARAMETERS] = -velocity * deviation[GEOMETRY_PARAMETERS]
-    by_camera[..., GEOMETRY_PARAMETERS + 1] = -velocity * frame[:, None, None] * deviation[GEOMETRY_PARAMETERS + 1]
-    steps = POINT_DIFFERENCE_M * np.eye(3)
-    by_point = [(project_one(moved, xyz + s) - project_one(moved, xyz - s)) / (2 * POINT_DIFFERENCE_M) for s in steps]
-    return shown, by_camera, np.stack(by_point, -1)
+    local = xyz @ moved.R.T + moved.t
+    depth = np.where(local[..., 2:] > 1e-9, local[..., 2:], np.nan)
+    normal = local[..., :2] / depth
+    image = to_pixels(moved, distort_points(moved, normal))
+    lens = moved.K[:2, :2] @ np.moveaxis(distortion_derivative(moved, normal), (0, 1), (-2, -1))
+    by_point = np.concatenate([lens, -(lens @ normal[..., None])], -1) / depth[..., None] @ moved.R
+    rows = np.eye(len(CAMERA_PARAMETER_NAMES))
+    by_camera = np.zeros((*image.shape, len(rows)))
+    for axis in range(3):  # a turn of the camera moves the points the other way
+        ahead, behind = (changed_camera(camera, change + step * rows[axis]).R for step in (TURN_STEP, -TURN_STEP))
+        turn = moved.R.T @ (ahead - behind) / (2 * TURN_STEP)
+        by_camera[..., axis] = (by_point @ ((xyz - moved.centre) @ turn.T)[..., None])[..., 0]
+    by_camera[..., 3:6] = -by_point @ camera.R.T
+    by_camera[..., 6] = image - moved.K[:2, 2]
+    by_camera[..., 7:9] = np.eye(2)
+    others = [changed_camera(moved, step * rows[9]) for step in (RADIAL_STEP, -RADIAL_STEP)]
+    more, less = (distort_points(other, normal) for other in others)
+    by_camera[..., 9] = (more - less) @ moved.K[:2, :2].T / (2 * RADIAL_STEP)
+    by_camera[..., GEOMETRY_PARAMETERS] = -velocity
+    by_camera[..., GEOMETRY_PARAMETERS + 1] = -velocity * frame[:, None, None]
+    return image - late[:, None, None] * velocity, by_camera * deviation, by_point
 
 
 class _Weights(NamedTuple):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from simspine.core.arrays import evenly_spread
 from simspine.core.errors import InputError
@@ -78,6 +79,7 @@ class Refined:
         return np.sqrt(np.maximum(np.diag(self.adjustment.covariance), 0.0)).reshape(self.change.shape)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # bits do not depend on BLAS's threads
 def refine_cameras(
     keypoints: Keypoints,
     cameras: Sequence[Camera],
