@@ -82,7 +82,7 @@ def test_defaults_are_those_of_the_stages():
 
     from simspine.anatomy.scaling import ScalingLimits
     from simspine.core.filtering import smooth
-    from simspine.vision.merging import merge_with_report
+    from simspine.vision.merge_mocap import merge_with_report
 
     minimal = check_config({key: FULL[key] for key in ("name", "results", "subjects")})
     for section, function in (

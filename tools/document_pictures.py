@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 from simspine.report import canvas
 from simspine.report.figure_style import ASSUMED_DASHES, BLUE, ORANGE, matplotlib_style, new_figure, time_axis
 from simspine.report.page import NORMAL_95
-from simspine.report.trial_page import overlay_picture
+from simspine.report.statements import overlay_picture
 from simspine.report.trial_sections import curves_of_trial
 from simspine.workflow.config import read_config
 from simspine.workflow.inputs import Context

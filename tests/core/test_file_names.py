@@ -83,7 +83,7 @@ CHECKED = {
     "workflow/reporting.py": {"config.name", "subject", "trial"},
     "workflow/results.py": {"name"},
     "workflow/session_files.py": {"path.stem"},
-    "workflow/stages.py": {"stem", "subject", "trial"},
+    "workflow/stage_files.py": {"stem", "subject", "trial"},
     "workflow/up_to_date.py": {"self.subject", "stage", "suffix", "trial"},
 }
 FILE_END = re.compile(

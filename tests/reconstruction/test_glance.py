@@ -9,7 +9,7 @@ from simspine.core.types import Origin
 from simspine.quality.findings import Finding
 from simspine.quality.observability import Observability
 from simspine.report.body_video import films_of_trial, shown_in
-from simspine.report.trial_page import methods_text, summary_statements
+from simspine.report.statements import methods_text, summary_statements
 from simspine.report.trial_sections import scene_of_trial
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths

@@ -9,7 +9,7 @@ import pytest
 from simspine.io.video import open_video
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import _view_images as overlay_images
-from simspine.report.trial_page import _images_by_frame as page_images
+from simspine.report.statements import _images_by_frame as page_images
 from simspine.vision.synchronise import timing_of
 
 LATE, LENGTHS = np.array([0.0, 5.0, -3.0]), (18, 20, 14)

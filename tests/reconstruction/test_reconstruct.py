@@ -74,7 +74,7 @@ def test_what_a_person_does_most(in_memory, truth, tmp_path):
 def test_a_notebook_shows_the_player_and_stays_small(in_memory, monkeypatch):
     """The page in the frame asks for nothing from elsewhere; of a trial of more frames than it holds some are left."""
     for most in (300, 4):
-        monkeypatch.setattr("simspine.report.trial_page._NOTEBOOK_FRAMES", most)
+        monkeypatch.setattr("simspine.report.statements._NOTEBOOK_FRAMES", most)
         shown = in_memory._repr_html_()
         assert len(shown) < 3e6
         (page,) = re.findall(r'srcdoc="([^"]*)"', shown)

@@ -7,7 +7,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, markers_in_frame
 from simspine.core.skeletons import PointCorrespondence, add_inferred_suffix, base_name
 from simspine.core.types import Markers, Origin
-from simspine.vision.merging import merge, resample_markers
+from simspine.vision.merge_mocap import merge, resample_markers
 
 NAMES = ("Hip", "LKnee", "RKnee", "Nose")
 PLACES = np.array([[0, 0, 1.0], [0.1, 0.15, 0.5], [0.0, -0.15, 0.45], [0.15, 0.02, 1.65]])

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from simspine.core.errors import InputError
 from simspine.core.skeletons import CORRESPONDENCE_COLUMNS, correspondence_names, load_skeleton, read_correspondence
 from simspine.core.types import Markers, Origin
-from simspine.vision.merging import merge_with_report
+from simspine.vision.merge_mocap import merge_with_report
 
 LIMBS = {f"{side}{joint}" for side in "LR" for joint in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")}
 RATE, FRAMES = 50.0, 120

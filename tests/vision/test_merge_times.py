@@ -7,7 +7,7 @@ import pytest
 
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
-from simspine.vision.merging import merge_with_report, time_shift
+from simspine.vision.merge_mocap import merge_with_report, time_shift
 
 NAMES = ("LKnee", "RKnee", "LWrist", "RWrist", "LAnkle", "RAnkle")
 RATE = 50.0

@@ -65,13 +65,13 @@ class Reconstruction(SolvedTrial):
 
     def report(self, path: str | PathLike) -> Path:
         """Write the report of the trial: one page of HTML that needs nothing else. Returns its path."""
-        from simspine.report.trial_page import write_trial_report
+        from simspine.report.statements import write_trial_report
 
         return write_trial_report(path, self)
 
     def _repr_html_(self) -> str:
         """The trial in 3D, as a Jupyter notebook shows it."""
-        from simspine.report.trial_page import notebook_player
+        from simspine.report.statements import notebook_player
 
         return notebook_player(self)
 

@@ -14,7 +14,7 @@ from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.video import Video
 from simspine.vision.association import associate_person, tracks_of_people
 from simspine.vision.detector import Detections, Detector, detect_videos, whole_image
-from simspine.vision.merging import MergeReport, merge_with_report
+from simspine.vision.merge_mocap import MergeReport, merge_with_report
 from simspine.vision.options import DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.vision.synchronise import Timing
 from simspine.vision.triangulation import TriangulationReport, triangulate_with_report, warn_of_sizes

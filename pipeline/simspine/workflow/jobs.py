@@ -70,7 +70,7 @@ def tasks_of_stage(stage: str, context: Context) -> list[StageTask]:
         from simspine.workflow.reporting import plan_page
 
         return plan_page(context)
-    from simspine.workflow.stages import PLANNERS
+    from simspine.workflow.stage_files import PLANNERS
 
     return PLANNERS[stage](context)
 

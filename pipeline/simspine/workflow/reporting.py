@@ -28,7 +28,7 @@ from simspine.report.page import (
 from simspine.report.scene import MOST_FRAMES
 from simspine.report.summary import INFERRED_SPINE_GROUP, verdict_on
 from simspine.report.tables import Caveats, not_measured, validation_text_tables
-from simspine.report.trial_page import FILM_BYTES, REPORT_NOTICE, trial_caveats, trial_section_of
+from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_caveats, trial_section_of
 from simspine.report.trial_sections import page_finding
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import (
@@ -40,7 +40,7 @@ from simspine.workflow.dataset import (
 )
 from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.results import read_trial
-from simspine.workflow.stages import tasks_of_trials
+from simspine.workflow.stage_files import tasks_of_trials
 from simspine.workflow.up_to_date import StageTask
 from simspine.workflow.views import ContactEvents, cycle_picture
 

@@ -176,7 +176,7 @@ DETECTION_CODE = (
     "workflow/detect_stage.py", "workflow/inputs.py",
 )  # fmt: skip
 STAGE_CODE = (
-    "core", "io", "anatomy", "vision", "estimation", "quality", "reconstruction", "workflow/stages.py",
+    "core", "io", "anatomy", "vision", "estimation", "quality", "reconstruction", "workflow/stage_files.py",
     "workflow/results.py", "workflow/inputs.py",
 )  # fmt: skip
 DATASET_CODE = (*STAGE_CODE, "dataset", "report/summary.py", "workflow/dataset.py", "workflow/results.py")

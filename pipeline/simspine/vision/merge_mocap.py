@@ -273,7 +273,7 @@ def merge(points: Markers, mocap: Markers | None = None, **options) -> Markers:
     A replaced point has origin GIVEN, weight 1 and covariance (6 mm)², or those of the table. A covariance that `mocap`
     brings stays, and its weights multiply those of the table. Where the marker is missing or has weight 0 the point is
     missing, since a marker and a detector's point of the same name lie centimetres apart.
-    `simspine.vision.merging.merge_with_report` also returns what was found on the way.
+    `simspine.vision.merge_mocap.merge_with_report` also returns what was found on the way.
 
     Parameters
     ----------
