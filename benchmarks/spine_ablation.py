@@ -202,7 +202,7 @@ def main() -> None:
     tables = run_ablations(options, tuple(chosen.what), chosen.out, print)
     write_text(chosen.out / "ablation.json", evaluation_json(tables))
     ablation_figure(tables, DRAWN_FIGURES).savefig(chosen.out / "ablation.png", dpi=110)
-    print(join_tables("text", tables))
+    print(join_tables(tables))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ from simspine.evaluation.tables import (
     TableRow,
     evaluation_json,
     evaluation_markdown,
-    evaluation_text,
-    join_tables,
     published_rows,
 )
 
@@ -32,31 +30,14 @@ TABLE = EvaluationTable(
 )
 
 
-def test_text_lines_up():
-    lines = evaluation_text(TABLE).splitlines()
-    assert lines[0] == "Errors of 50 %"
-    assert lines[-1] == "A note."
-    end = lines[2].index("spine [mm]") + len("spine [mm]")
-    for line, number in ((lines[4], "12.35"), (lines[5], "1.00–2.50"), (lines[6], "9.00")):
-        assert line.index(number) + len(number) == end
-    assert lines[6].startswith("theirs | old  mean [1]")
-    assert "[1] published, other data: A paper, Table 1" in lines
-
-
-def test_text_fits_a_terminal_and_loses_no_cell():
-    columns = tuple(TableColumn(f"velocity of region {i}", "mm/s") for i in range(12))
-    row = TableRow("a method with a long name", "mean over frames", tuple(1000.0 + i for i in range(12)))
-    text = evaluation_text(EvaluationTable("wide", "Wide", columns, (row,), ("A note with many words. " * 9,)))
-    assert max(map(len, text.splitlines())) <= 100
-    found = [word for line in text.splitlines() if line.startswith("a method") for word in line.split()[9:]]
-    assert found == [f"{1000 + i}.00" for i in range(12)]
-    assert text.count("velocity") == 12
-
-
 def test_markdown_has_the_same_cells_in_all_rows():
     rows = [" ".join(line.split()) for line in evaluation_markdown(TABLE).splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows} == {6}
     assert "| our_method | mean | 12.35 | | |" in rows
+    assert "| theirs / old | mean | 9.00 | 0.2 | published, other data: A paper, Table 1 |" in rows
+    lines = evaluation_markdown(TABLE).splitlines()
+    assert (lines[0], lines[-1]) == ("## Errors of 50 %", "A note.")
+    assert len({len(line) for line in lines if line.startswith("|")}) == 1
 
 
 def test_json_keeps_numbers_in_full_and_has_no_nan():
@@ -77,8 +58,6 @@ def test_cells_are_found_by_name_and_nonsense_is_refused():
         TABLE.value("their_method", "mean", "spine")
     with pytest.raises(InputError, match="1 cells for 2 columns"):
         EvaluationTable("x", "x", TABLE.columns, (TableRow("a", "b", (1.0,)),))
-    with pytest.raises(InputError, match="unknown way"):
-        join_tables("word", [TABLE])
 
 
 def published(table):

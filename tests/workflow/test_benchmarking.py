@@ -38,7 +38,7 @@ def test_predictions_become_tables(files):
     out = files / "out.json"
     done = call("multiview", f"mine={files / 'net.npz'}", "--dataset", files / "truth.npz", "--json", out)
     assert done.exit_code == 0, done.output
-    assert re.search(r"mine +mean over frames +4\.00 +4\.00", done.output)
+    assert re.search(r"\| mine +\| mean over frames +\| 4\.00 +\| 4\.00", done.output)
     found = json.loads(out.read_text())
     assert found["tables"][0]["rows"][0]["cells"]["all"] == pytest.approx(4)
     assert found["methods"] == {"mine": path_fingerprint(files / "net.npz")}
@@ -56,8 +56,8 @@ def test_angles_with_the_untested_people_as_control(tmp_path):
     write_angles(tmp_path / "net.npz", everyone)
     done = call("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz")
     assert done.exit_code == 0, done.output
-    assert re.search(r"net +LLA \[1\] +0\.00", done.output)
-    assert "[1] no coverage: no deviations in the predictions" in done.output
+    (row,) = re.findall(r"\| net +\| LLA +\| 0\.00 .*", done.output)
+    assert "| no coverage: no deviations in the predictions" in row
     assert "control: mean of the training people" in done.output
     done = call("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz", "--subjects", "all")
     assert "control: mean" not in done.output
@@ -66,7 +66,7 @@ def test_angles_with_the_untested_people_as_control(tmp_path):
 def test_points_in_images_from_a_copy_of_spinetrack(tmp_path):
     write_labels(tmp_path / "st/annotations/person_keypoints_val2017.json", people())
     write_results(tmp_path / "found.json", people())
-    done = call("2d", tmp_path / "found.json", "--truth", tmp_path / "st", "--format", "markdown")
+    done = call("2d", tmp_path / "found.json", "--truth", tmp_path / "st")
     assert done.exit_code == 0, done.output
     assert "| found | all | 1.000 | 1.000 |" in " ".join(done.output.split())
 

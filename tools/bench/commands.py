@@ -134,12 +134,12 @@ def bench_radiographs_command(folder, path, figure):
         read_radiographed_people,
     )
 
-    from simspine.evaluation.tables import evaluation_data, evaluation_text
+    from simspine.evaluation.tables import evaluation_data, evaluation_markdown
 
     people = read_radiographed_people(folder, say_progress)
     tables, rows = [radiograph_table(people), interval_table(people)], person_rows(people)
     for table in tables:
-        click.echo(evaluation_text(table))
+        click.echo(evaluation_markdown(table))
     if figure is not None:
         from tools.bench.figures import agreement_figure
 
@@ -181,7 +181,7 @@ def bench_real_command(path, gait, ct):
         tables += gait_tables(trials, misplaced_levels(people))
     if pairs is not None:
         tables.append(ct_table(*pairs))
-    click.echo(join_tables("text", tables))
+    click.echo(join_tables(tables))
     if path is not None:
         write_text(path, evaluation_json(tables, trials=[asdict(trial) for trial in trials]))
 

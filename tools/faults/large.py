@@ -58,7 +58,7 @@ def read_windows(path: Path) -> None:
         windows = data.windows(LENGTH, stride=int(_places(data.frames)[1]), fields=("markers",))
         for window, first in zip(windows, _places(data.frames), strict=False):
             wanted = np.broadcast_to(np.arange(first, first + LENGTH)[:, None, None], (LENGTH, MARKERS, 3))
-            np.testing.assert_array_equal(window.markers, wanted)
+            np.testing.assert_array_equal(window["markers"], wanted)
 
 
 def write_numbered_video(path: Path, numbers: Iterable[int]) -> None:

@@ -43,7 +43,7 @@ def main(config, preset, out, **changes):
         tables = train_lifting(_chosen_options(config, preset, changes), out, say_progress)
     except InputError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(join_tables("text", tables))
+    click.echo(join_tables(tables))
     click.echo(out)
 
 

@@ -47,13 +47,9 @@ def benchmark_group():
     """
 
 
-_output_options = with_options([
-    click.option(
-        "--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True,
-        help="What is printed.",
-    ),
-    click.option("--json", "json_path", type=FILE_PATH, help="File for the tables, with all settings."),
-])  # fmt: skip
+_output_options = with_options(
+    [click.option("--json", "json_path", type=FILE_PATH, help="File for the tables, with all settings.")]
+)
 _comparison_options = with_options(
     [
         click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
@@ -77,7 +73,7 @@ def _write_results(tables, protocol, files, output, **options) -> None:
     from simspine.evaluation.tables import join_tables
     from simspine.workflow.results import write_benchmark_results
 
-    click.echo(join_tables(output["form"], tables))
+    click.echo(join_tables(tables))
     if output["json_path"] is not None:
         predictions, truth = files
         write_benchmark_results(output["json_path"], tables, protocol, predictions, truth=truth, options=options)

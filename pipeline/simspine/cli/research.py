@@ -141,5 +141,5 @@ def train_spine_command(config, out, teacher, seed, **training):
     options = spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
     tables = train_detector(options, out, say_progress)[:1]
     if tables:
-        click.echo(join_tables("text", tables))
+        click.echo(join_tables(tables))
     click.echo(out)

@@ -385,31 +385,6 @@ class Window:
     start: int
     length: int
 
-    @property
-    def markers(self) -> np.ndarray:
-        """(length, points, 3) m, y_up; NaN where there is none."""
-        return self["markers"]
-
-    @property
-    def kinematics(self) -> np.ndarray:
-        """(length, coordinates) rad; m."""
-        return self["kinematics"]
-
-    @property
-    def time(self) -> np.ndarray:
-        """(length,) s."""
-        return self["time"]
-
-    @property
-    def valid(self) -> np.ndarray:
-        """(length,) bool: solved and not rejected."""
-        return self["valid"]
-
-    @property
-    def status(self) -> tuple[str, ...]:
-        """(length,) 'kept', 'corrected' or 'rejected'."""
-        return tuple(self["status"])
-
     def __getitem__(self, field: str) -> np.ndarray:
         """One of `WINDOW_FIELDS`; `InputError` if it does not exist, or not in this file."""
         return self.recording.array(field, self.start, self.start + self.length)
@@ -426,7 +401,7 @@ class Window:
         cameras = self.recording.cameras if cameras is None else cameras
         if not cameras:
             raise InputError(f"{self.recording.subject}: the data set holds no cameras to project to.")
-        return project_points(cameras, change_frame(self.markers, "y_up", "z_up"))
+        return project_points(cameras, change_frame(self["markers"], "y_up", "z_up"))
 
 
 class Windows:

@@ -1,4 +1,4 @@
-"""Tables of results and their writers (text, Markdown, JSON), and what the papers' protocols fix.
+"""Tables of results and their writers (Markdown, JSON), and what the papers' protocols fix.
 
 Rows that the papers print come from `published.csv`: other people's data, so only roughly comparable.
 """
@@ -6,8 +6,7 @@ Rows that the papers print come from `published.csv`: other people's data, so on
 import csv
 import json
 import re
-import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -23,7 +22,6 @@ from simspine.core.skeletons import POINTS_BY_REGION, SIMSPINE_SKELETON, SPINE_R
 from simspine.io.human36m.names import HUMAN36M_ACTIONS, canonical_action
 
 OTHER_DATA_MARK = "published, other data: "  # before the source of a row that is not of this data
-TERMINAL_WIDTH = 100  # characters of a line for the terminal
 TableCell = float | tuple[float, float] | None  # a figure, an interval, nothing
 
 
@@ -101,33 +99,6 @@ def noted_table(
     return EvaluationTable(name, title, tuple(columns), rows=tuple(rows), notes=(*notes, *more))
 
 
-def evaluation_text(table: EvaluationTable) -> str:
-    """For a terminal of `TERMINAL_WIDTH` characters: columns that do not fit stand in a block of their own below."""
-    footnotes = list(dict.fromkeys(row.footnote for row in table.rows if row.footnote))
-    marks = [f" [{1 + footnotes.index(row.footnote)}]" if row.footnote else "" for row in table.rows]
-    left = _padded(["method", *(row.method for row in table.rows)], str.ljust)
-    labels = _padded(["", *(row.label + mark for row, mark in zip(table.rows, marks, strict=True))], str.ljust)
-    lines = blank = [f"{name}  {label}" for name, label in zip(left, labels, strict=True)]
-    blocks = []
-    for i, column in enumerate(table.columns):
-        cells = _padded([column.heading, *(_cell_text(row.cells[i], column) for row in table.rows)], str.rjust)
-        if lines is not blank and len(lines[0]) + 2 + len(cells[0]) > TERMINAL_WIDTH:
-            blocks.append(lines)
-            lines = blank
-        lines = [f"{line}  {cell}" for line, cell in zip(lines, cells, strict=True)]
-    shown = [[block[0], "─" * len(block[0]), *block[1:], ""] for block in (*blocks, lines)]
-    notes = [*(f"[{i}] {footnote}" for i, footnote in enumerate(footnotes, 1)), *table.notes]
-    wrapped = [line for note in notes for line in textwrap.wrap(note, TERMINAL_WIDTH)]
-    whole = [table.title, "", *(line.rstrip() for block in shown for line in block), *wrapped]
-    return "\n".join(whole).rstrip() + "\n"
-
-
-def _padded(texts: Sequence[str], pad: Callable[[str, int], str]) -> list[str]:
-    """Texts of one length."""
-    width = max(map(len, texts))
-    return [pad(text, width) for text in texts]
-
-
 def evaluation_markdown(table: EvaluationTable) -> str:
     """With a title of the second order, and the notes below."""
     heading = ["method", "", *(column.heading for column in table.columns), ""]
@@ -157,11 +128,9 @@ def evaluation_json(tables: Sequence[EvaluationTable], **more: Any) -> str:
     return json.dumps({**more, "tables": [evaluation_data(table) for table in tables]}, indent=1) + "\n"
 
 
-def join_tables(form: str, tables: Sequence[EvaluationTable]) -> str:
-    """All tables as 'text' or as 'markdown'."""
-    writers = {"text": evaluation_text, "markdown": evaluation_markdown}
-    require_known("way to write a table", (form,), writers)
-    return "\n".join(writers[form](table) for table in tables)
+def join_tables(tables: Sequence[EvaluationTable]) -> str:
+    """All tables in Markdown."""
+    return "\n".join(map(evaluation_markdown, tables))
 
 
 def _cell_text(value: TableCell, column: TableColumn) -> str:

@@ -24,7 +24,7 @@ from simspine.io.hdf5 import read_store
 from simspine.reconstruction.publish import package_versions, trial_data
 from simspine.report.page import Row
 from simspine.report.summary import dataset_summary_metrics, summary_metrics, summary_rows
-from simspine.workflow import stages
+from simspine.workflow import stage_files
 from simspine.workflow.config import Config
 from simspine.workflow.results import read_trial, write_quality
 from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, StageTask, read_json, read_task_manifest
@@ -214,7 +214,7 @@ def dataset_task(config: Config) -> StageTask:
 def dataset_files_of_subject(config: Config, subject: str) -> list[Path]:
     """Files of a subject that data set and page are made of."""
     paths, trials = RunPaths(Path(config.results), subject), config.trials(subject)
-    exported = [stages.export_files_of_trial(paths.results, subject, trial) for trial in trials]
+    exported = [stage_files.export_files_of_trial(paths.results, subject, trial) for trial in trials]
     own = [dataset_files_of_trial(config, paths, trial) for trial in trials]
     return list(dict.fromkeys(file for files in (*own, *exported) for file in files))
 
@@ -238,7 +238,7 @@ def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[
     }
     for key, count in frames.items():
         found[f"export/cameras/Calib_{key.replace('/', '_')}.toml"] = calibration
-        for path, units in stages.export_files_of_trial(results, *key.split("/")).items():
+        for path, units in stage_files.export_files_of_trial(results, *key.split("/")).items():
             entry = ManifestEntry(path.suffix[1:], count, units, {key: count})
             found[path.relative_to(results).as_posix()] = entry
     return {name: entry for name, entry in found.items() if (results / name).is_file()}

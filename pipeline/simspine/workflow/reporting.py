@@ -26,9 +26,9 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES
+from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_caveats, trial_section_of
 from simspine.report.summary import INFERRED_SPINE_GROUP, verdict_on
 from simspine.report.tables import Caveats, not_measured, validation_text_tables
-from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_caveats, trial_section_of
 from simspine.report.trial_sections import page_finding
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import (

@@ -32,8 +32,8 @@ from simspine.report.dataset_figures import (
 from simspine.report.page import NORMAL_95, Picture, ReportContent, TrialSection, write_report
 from simspine.report.rerun_recording import CameraView, write_recording
 from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
-from simspine.report.tables import CURVATURE_KEYS
 from simspine.report.statements import REPORT_NOTICE, summary_statements
+from simspine.report.tables import CURVATURE_KEYS
 from simspine.report.trial_sections import angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, timing_in
