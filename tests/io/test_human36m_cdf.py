@@ -146,16 +146,14 @@ def test_an_index_that_leads_to_itself(tmp_path, poses):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory")
 def test_a_packed_file_that_would_fill_the_memory(tmp_path, poses):
-    """1 GB of zeros, which GZIP makes 1 MB; nothing is left in the folder for temporary files."""
+    """Half a GB of zeros, which GZIP makes half a MB; nothing is left in the folder for temporary files."""
     path = write_variable(tmp_path / "a.cdf", "Pose", poses.reshape(40, 96), packed=0, Compressed=6)
     content = path.read_bytes()
-    bomb = gzip.compress(bytes(1 << 26)) * 16
+    bomb = gzip.compress(bytes(1 << 26)) * 8
     record = struct.pack(">q", 32 + len(bomb)) + content[16:20] + struct.pack(">q", 40 + len(bomb)) + content[28:40]
     parameters = content[struct.unpack(">q", content[20:28])[0] :]
     path.write_bytes(content[:8] + record + bomb + parameters)
-    with pytest.raises(
-        InputError, match=r"a\.cdf: (not a readable CDF file .*(allocate|[Mm]emory)|its reader found no end)"
-    ):
+    with pytest.raises(InputError, match=r"a\.cdf: not a readable CDF file .*(allocate|[Mm]emory)"):
         copy.read_pose(path)
 
 

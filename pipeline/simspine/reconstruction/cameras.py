@@ -7,7 +7,6 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from simspine.core.errors import InputError
 from simspine.core.skeletons import read_correspondence
@@ -80,7 +79,6 @@ def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: 
     )
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # bits do not depend on BLAS's threads
 def judge_cameras(
     recordings: Mapping[str, tuple[Keypoints, Sequence[Camera]]], options: CameraOptions, min_confidence: float
 ) -> dict[str, JudgedCameras]:

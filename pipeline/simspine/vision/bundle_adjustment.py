@@ -186,42 +186,35 @@ def linearised_residuals(
     seen: SeenImagePoints, cameras: Sequence[Camera], change: np.ndarray, xyz: np.ndarray, deviation: np.ndarray
 ) -> LinearisedResiduals:
     """Residuals of points (f, p, 3) m after a change of the cameras (v, parameters), and their derivatives."""
-    views = [
-        _linearised_view(camera, change[view], xyz, seen.frame, velocity=np.nan_to_num(seen.velocity[:, view]),
-                         deviation=deviation[view])
-        for view, camera in enumerate(cameras)
-    ]  # fmt: skip
-    shown, by_camera, by_point = (np.stack(values, 1) for values in zip(*views, strict=True))
-    return LinearisedResiduals(seen.xy - shown, np.nan_to_num(by_camera), np.nan_to_num(by_point))
+    clock = np.stack([np.ones_like(seen.frame), seen.frame], -1)
+    by_clock = -np.nan_to_num(seen.velocity)[..., None] * clock[:, None, None, None]
+    views = [_linearised_view(camera, row, xyz) for camera, row in zip(cameras, change, strict=True)]
+    image, by_camera, by_point = (np.stack(values, 1) for values in zip(*views, strict=True))
+    shown = image + np.einsum("fvpxk,vk->fvpx", by_clock, change[:, GEOMETRY_PARAMETERS:])
+    by_camera = np.nan_to_num(np.concatenate([by_camera, by_clock], -1)) * deviation[:, None, None]
+    return LinearisedResiduals(seen.xy - shown, by_camera, np.nan_to_num(by_point))
 
 
-def _linearised_view(
-    camera: Camera, change: np.ndarray, xyz: np.ndarray, frame: np.ndarray, velocity: np.ndarray, deviation: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where one camera shows the points (f, p, 2) after a change of it and of its clock; derivatives as above."""
+def _linearised_view(camera: Camera, change: np.ndarray, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where one camera shows the points (f, p, 2) after a change of it; derivatives as above, without the clock's."""
     moved = changed_camera(camera, change).with_()
-    late = change[GEOMETRY_PARAMETERS] + change[GEOMETRY_PARAMETERS + 1] * frame
     local = xyz @ moved.R.T + moved.t
     depth = np.where(local[..., 2:] > 1e-9, local[..., 2:], np.nan)
     normal = local[..., :2] / depth
     image = to_pixels(moved, distort_points(moved, normal))
     lens = moved.K[:2, :2] @ np.moveaxis(distortion_derivative(moved, normal), (0, 1), (-2, -1))
     by_point = np.concatenate([lens, -(lens @ normal[..., None])], -1) / depth[..., None] @ moved.R
-    rows = np.eye(len(CAMERA_PARAMETER_NAMES))
-    by_camera = np.zeros((*image.shape, len(rows)))
+    by_camera, rows = np.zeros((*image.shape, GEOMETRY_PARAMETERS)), np.eye(len(CAMERA_PARAMETER_NAMES))
     for axis in range(3):  # a turn of the camera moves the points the other way
         ahead, behind = (changed_camera(camera, change + step * rows[axis]).R for step in (TURN_STEP, -TURN_STEP))
-        turn = moved.R.T @ (ahead - behind) / (2 * TURN_STEP)
-        by_camera[..., axis] = (by_point @ ((xyz - moved.centre) @ turn.T)[..., None])[..., 0]
+        shift = (xyz - moved.centre) @ (ahead - behind).T @ moved.R / (2 * TURN_STEP)
+        by_camera[..., axis] = (by_point @ shift[..., None])[..., 0]
     by_camera[..., 3:6] = -by_point @ camera.R.T
     by_camera[..., 6] = image - moved.K[:2, 2]
     by_camera[..., 7:9] = np.eye(2)
-    others = [changed_camera(moved, step * rows[9]) for step in (RADIAL_STEP, -RADIAL_STEP)]
-    more, less = (distort_points(other, normal) for other in others)
+    more, less = (distort_points(changed_camera(moved, k1 * rows[9]), normal) for k1 in (RADIAL_STEP, -RADIAL_STEP))
     by_camera[..., 9] = (more - less) @ moved.K[:2, :2].T / (2 * RADIAL_STEP)
-    by_camera[..., GEOMETRY_PARAMETERS] = -velocity
-    by_camera[..., GEOMETRY_PARAMETERS + 1] = -velocity * frame[:, None, None]
-    return image - late[:, None, None] * velocity, by_camera * deviation, by_point
+    return image, by_camera, by_point
 
 
 class _Weights(NamedTuple):

@@ -115,14 +115,11 @@ def refine_cameras(
     _check_refinement_input(keypoints, cameras, min_confidence)
     given, sample = list(cameras), sample_frames_seen(keypoints, min_confidence)
     before = _reprojection_errors_used(sample, given)
-    current, refined = given, None
+    current, start = given, None
     for _ in range(REFINEMENT_ROUNDS):
         seen, xyz = used_observations(sample, current)
-        refined = adjust_bundle(
-            seen, given, xyz, prior=prior, start=None if refined is None else refined.parameter_change
-        )
-        current = refined.cameras
-    assert refined is not None
+        refined = adjust_bundle(seen, given, xyz, prior=prior, start=start)
+        current, start = refined.cameras, refined.parameter_change
     after = _reprojection_errors_used(sample, current)
     (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in (before, after)) for q in (50, 90))
     return Refined(
