@@ -143,13 +143,13 @@ def check_pixels(space):
     import simspine as ss
     from simspine.core.geometry import change_frame, project_points
 
-    there = change_frame(np.asarray(space["window"].markers, float), "y_up", "z_up")
+    there = change_frame(np.asarray(space["window"]["markers"], float), "y_up", "z_up")
     for seen, camera in zip(space["pixels"], ss.read_calibration("Calib.toml"), strict=True):
         np.testing.assert_allclose(seen, project_points([camera], there)[0], atol=0.01)
 
 
 def check_items(space):
-    markers = space["ss"].open_dataset("results/demo")["S01", "balance"].window(0, FRAMES).markers
+    markers = space["ss"].open_dataset("results/demo")["S01", "balance"].window(0, FRAMES)["markers"]
     assert len(space["items"]) == 2  # windows of 9 in 12 frames, every third
     for start, item in zip((0, 3), space["items"], strict=True):
         np.testing.assert_array_equal(item["root"], markers[start : start + 9, :1])

@@ -26,7 +26,7 @@ from .vision.camera_check import CameraChecks, check_cameras
 from .vision.camera_refine import refine_cameras
 from .vision.follow_skin_markers import follow_skin_markers
 from .vision.images import DetectedFrame, detect_image, detect_video
-from .vision.merging import merge
+from .vision.merge_mocap import merge
 from .vision.one_camera import DetectedPerson
 from .vision.synchronise import find_delays
 from .vision.triangulation import TriangulationReport, triangulate

@@ -160,8 +160,8 @@ def test_export_import_and_comparison_by_command(drawn, tmp_path):
     ]
     done = CliRunner().invoke(main, compared)
     assert done.exit_code == 0, done.output
-    row = next(line.split() for line in done.output.splitlines() if line.startswith("ben"))
-    assert set(row[2:]) == {"1.000"}  # both decided alike
+    row = next(line.split() for line in done.output.splitlines() if line.startswith("| ben"))
+    assert set(row[4:]) == {"1.000", "|"}  # both decided alike
     file.write_text("<annotations/>")
     done = run("import", *common, "--annotator", "ben", "--file", str(file))
     assert done.exit_code == 2

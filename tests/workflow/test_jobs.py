@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from simspine.anatomy.recipes import read_recipe
 from simspine.cli.main import main
 from simspine.core.errors import InputError
-from simspine.workflow import jobs, stages, up_to_date
+from simspine.workflow import jobs, stage_files, up_to_date
 from simspine.workflow.config import check_config
 from simspine.workflow.jobs import (
     all_jobs,
@@ -52,7 +52,7 @@ def test_what_is_done_is_not_done_again(copied, capsys):
 def test_a_body_is_looked_up_once_however_many_trials(copied, monkeypatch):
     """Planning a run plans all trials of all subjects."""
     asked = []
-    monkeypatch.setattr(stages, "read_recipe", lambda name: asked.append(name) or read_recipe(name))
+    monkeypatch.setattr(stage_files, "read_recipe", lambda name: asked.append(name) or read_recipe(name))
     counts = []
     for trials in (1, 12):
         settings = copied.settings

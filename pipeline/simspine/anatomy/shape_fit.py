@@ -272,26 +272,34 @@ def find_modes(
     seen: points about their mean. A search ends at a step below `tolerance` (rad, log length).
     """
     z = np.repeat(chain.mean[None], len(seen), 0) if z is None else z.copy()
-    R, cost = R.copy(), chain.cost(seen, z, R)
+    found = ShapeModes(z, R.copy(), cost=chain.cost(seen, z, R), converged=np.zeros(len(seen), bool))
     damping, before = np.full(len(seen), FIRST_DAMPING), np.zeros((len(seen), 3 + z.shape[1]))
-    converged, left = np.zeros(len(seen), bool), np.arange(len(seen))
+    left = np.arange(len(seen))
     for _ in range(MAX_MODE_ITERATIONS):
-        some, held = seen[left], damping[left]
-        turns, shape = chain.step(chain.linearised(some, z[left], R[left], held), held)
-        moves = np.concatenate([turns, shape - z[left]], 1)
+        held = damping[left]
+        turns, shape = chain.step(chain.linearised(seen[left], found.z[left], found.R[left], held), held)
+        moves = np.concatenate([turns, shape - found.z[left]], 1)
         size = np.abs(moves).max(1)
         moves *= np.minimum(1.0, MAX_TURN_RAD / np.maximum(np.linalg.norm(turns, axis=1), 1e-12))[:, None]
-        new_z, new_R = z[left] + moves[:, 3:], R[left] @ Rotation.from_rotvec(moves[:, :3]).as_matrix()
-        new_cost = chain.cost(some, new_z, new_R)
-        lower = new_cost <= cost[left] + COST_ROUNDING_SHARE * (1 + cost[left])
+        lower = _take_lower(chain, seen, found, left=left, moves=moves)
         good = lower & ((moves * before[left]).sum(1) >= 0)  # one that turns back has gone too far
-        taken = left[lower]
-        before[taken] = moves[lower]
-        z[taken], R[taken], cost[taken] = new_z[lower], new_R[lower], new_cost[lower]
+        before[left[lower]] = moves[lower]
         damping[left] = np.clip(held * np.where(good, 1 / DAMPING_FACTOR, DAMPING_FACTOR), LEAST_DAMPING, MOST_DAMPING)
         done = lower & (size * (1 + held) < tolerance)
-        converged[left[done]] = True
+        found.converged[left[done]] = True
         left = left[~done & (held < MOST_DAMPING)]
         if not len(left):
             break
-    return ShapeModes(z, R, cost, converged)
+    return found
+
+
+def _take_lower(
+    chain: ObservedChain, seen: SeenPoints, found: ShapeModes, left: np.ndarray, moves: np.ndarray
+) -> np.ndarray:
+    """Move those of the searches `left` whose cost does not rise by their moves, turns and shape; which these are."""
+    z, R = found.z[left] + moves[:, 3:], found.R[left] @ Rotation.from_rotvec(moves[:, :3]).as_matrix()
+    cost = chain.cost(seen[left], z, R)
+    lower = cost <= found.cost[left] + COST_ROUNDING_SHARE * (1 + found.cost[left])
+    taken = left[lower]
+    found.z[taken], found.R[taken], found.cost[taken] = z[lower], R[lower], cost[lower]
+    return lower
