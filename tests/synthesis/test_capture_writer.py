@@ -184,6 +184,20 @@ def test_subjects_one_by_one_are_the_same_capture(tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+def test_another_process_begins_the_same_capture_at_the_same_time(tmp_path, monkeypatch):
+    """Between a look into the empty folder and one at its record, the other process writes both."""
+    read = capture_files._read_record
+
+    def while_another_begins(path):
+        found = read(path)
+        (tmp_path / "capture.json").write_text('{"virtual": true}')
+        (tmp_path / "Calib_S5.toml").write_text("")
+        return found
+
+    monkeypatch.setattr(capture_files, "_read_record", while_another_begins)
+    assert capture_files.claim_folder(tmp_path, "capture.json", "virtual", "virtual capture") == {}
+
+
 def test_other_peoples_files_are_not_touched(tmp_path):
     (tmp_path / "S1").mkdir()
     (tmp_path / "S1/precious.cdf").write_bytes(b"data")

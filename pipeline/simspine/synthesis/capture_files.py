@@ -185,8 +185,9 @@ def claim_folder(folder: Path, record: str, key: str, kind: str) -> dict:
     """
     if folder.is_file():
         raise InputError(f"{folder} is a file; a folder to write to is wanted.")
+    holds_files = any(path.name[0] != "." for path in folder.glob("*"))  # before the record, which others write first
     found = _read_record(folder / record)
-    if any(path.name[0] != "." for path in folder.glob("*")) and found.get(key) is not True:
+    if holds_files and found.get(key) is not True:
         raise InputError(f"{folder} holds files, but no {kind}. Name an empty or a new folder.")
     return found
 
