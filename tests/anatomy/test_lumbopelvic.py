@@ -17,9 +17,10 @@ def test_a_known_ratio_comes_back_wherever_the_trunk_starts(ratio):
     assert found.lumbar / found.pelvis == pytest.approx(ratio)
 
 
-def test_the_postures_are_the_rests_at_both_ends():
-    """30 frames at 0 and 20 frames at 60°; in between nothing within a tenth of the range from either."""
-    trunk = np.radians(np.concatenate([np.zeros(30), np.linspace(8, 52, 50), np.full(20, 60.0)]))
+@pytest.mark.parametrize("start", [-60.0, 0.0, 40.0])
+def test_the_postures_are_the_rests_at_both_ends(start):
+    """30 frames at one end and 20 frames 60° further; in between nothing within a tenth of the range from either."""
+    trunk = np.radians(start + np.concatenate([np.zeros(30), np.linspace(8, 52, 50), np.full(20, 60.0)]))
     found = lumbopelvic_rhythm(0.6 * trunk, 0.4 * trunk)
     assert (found.lumbar, found.pelvis) == pytest.approx((np.radians(36), np.radians(24)))
 

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 import simspine as ss
 from simspine.anatomy import complete_spine
 from simspine.anatomy.complete_spine import ShapePosterior
-from simspine.anatomy.shape_fit import ObservedChain, SeenPoints, find_modes
+from simspine.anatomy.shape_fit import ObservedChain, OrientationPrior, SeenPoints, find_modes
 from simspine.anatomy.shape_model import (
     CHAIN_LEVELS,
     chain_derivatives,
@@ -68,6 +68,40 @@ def test_a_shape_far_from_the_typical_one_is_found_where_it_was_drawn(monkeypatc
     assert (both < best + 0.01).mean() > 0.95
     assert (both <= one).all()
     assert (both > best + 0.01).sum() <= 2 / 3 * (one > best + 0.01).sum()
+
+
+def test_covariance_is_the_inverse_of_the_information():
+    """Oracle: the same linearisation solved in another form, by all unknowns at once instead of by the points."""
+    mean, cov = packaged_shape_model().prior("standing")
+    levels, sd = np.array([7, 12, 17, 20, 24]), 0.006
+    rng = np.random.default_rng(4)
+    y = chain_positions(rng.multivariate_normal(mean, cov))[levels] + rng.normal(0, sd, (5, 3))
+    prior = OrientationPrior(np.eye(3)[None], np.diag([30.0, 50.0, 40.0])[None])
+    seen = SeenPoints((y - y.mean(0))[None], sd**2 * np.broadcast_to(np.eye(3), (1, 5, 3, 3)), (prior,))
+    problem = ShapePosterior(ObservedChain(mean, cov, levels))
+    fit = problem.solve(seen, np.eye(3)[None])
+    found = problem.predict(seen, fit)
+    derivatives = chain_derivatives(fit.z[0])
+    by_shape = chain_jacobian(derivatives, np.arange(25)).reshape(75, -1)
+    by_all = np.hstack([by_shape, problem.chain.effects(chain_positions(fit.z))[0]])
+    of_points = by_all.reshape(25, 3, -1)[levels].reshape(15, -1)
+    information = of_points.T @ of_points / sd**2
+    information[: len(mean), : len(mean)] += np.linalg.inv(cov)
+    information[-3:, -3:] += prior.term(fit.R).precision[0]
+    expected = (by_all @ np.linalg.solve(information, by_all.T)).reshape(25, 3, 25, 3)
+    for k in range(25):
+        block = fit.R[0] @ expected[k, :, k] @ fit.R[0].T
+        np.testing.assert_allclose(found.covariance[0, k], block, atol=1e-5 * np.trace(block))
+
+
+@pytest.mark.parametrize(("sd", "rival"), [(0.02, True), (0.001, False)])
+def test_points_that_fit_two_spins_have_a_rival(sd, rival):
+    """With two centimetres of noise, a kyphosis of three points may as well be in front."""
+    mean, cov = packaged_shape_model().prior("supine")
+    levels, x = np.array([7, 15, 22]), chain_positions(mean)
+    problem = ShapePosterior(ObservedChain(mean, cov, levels))
+    seen = SeenPoints((x[levels] - x[levels].mean(0))[None], sd**2 * np.broadcast_to(np.eye(3), (1, 3, 3, 3)))
+    assert problem.best_spins(seen)[1] == [rival]
 
 
 @pytest.mark.parametrize("seed", [9, 10, 47, 67, 85, 93, 100, 138])

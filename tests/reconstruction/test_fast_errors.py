@@ -10,6 +10,7 @@ from simspine.estimation.noise import (
     BURST_TIMES_S,
     add_white_noise,
     lasting_error_share,
+    seen_shares_by_marker,
     smooth_positions,
     white_noise_variance,
 )
@@ -41,6 +42,25 @@ def test_independent_errors_count_once_a_frame(rate):
     assert learnt.correlation_s * rate == pytest.approx(1.0, rel=0.1)
     for share in (learnt.lasting_share, learnt.misfit_share):
         assert [share[name] for name in NAMES[:3]] == [0.0] * 3
+
+
+def test_shares_of_assumed_variances_are_those_that_residuals_show():
+    """Residuals of half the assumed deviation; offsets of half the variance that the fit's own leaves."""
+    trial = _trial(np.zeros((2000, len(NAMES), 3)))
+    sd, region, known = 0.01, 0.04, 0.02**2
+    shared = SimpleNamespace(sd_by_axis=(region, region, region))
+    errors = SimpleNamespace(loss="huber", loss_threshold_sd=3.0, shared_errors=(shared,))
+    precision = np.full(trial.xyz.shape[:2], 1 / sd**2)
+    problem = SimpleNamespace(observations=(SimpleNamespace(markers=trial),), precision=precision, errors=errors)
+    fit = SimpleNamespace(
+        residual=np.random.default_rng(4).normal(0, 0.5 * sd, trial.xyz.shape),
+        marker_variance=np.full(trial.xyz.shape, 0.2 * sd**2),
+        solution=SimpleNamespace(offsets=np.full((1, 3), np.sqrt(0.5 * (region**2 - known)))),
+        offset_variance=np.full((1, 3), known),
+    )
+    shares, of_regions = seen_shares_by_marker(problem, fit)
+    np.testing.assert_allclose(shares, 0.25 / 0.8, rtol=0.02)
+    assert of_regions == pytest.approx(0.5)
 
 
 def test_a_short_trial_is_not_smoothed():

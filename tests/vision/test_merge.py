@@ -178,6 +178,9 @@ def test_resample_outside_is_missing():
     assert np.isnan(out.xyz[:3]).all()
     assert np.allclose(out.xyz[3:], points().xyz[:3])
     assert (out.weight[:3] == 0).all()
+    late = resample_markers(points(), 60, points().time[-1] - 1 / 60, 4)
+    assert np.isfinite(late.xyz[:2]).all()
+    assert np.isnan(late.xyz[2:]).all()  # half a frame after the last one, too
 
 
 def test_in_frame_turns_covariances_too():
