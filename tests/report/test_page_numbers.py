@@ -162,6 +162,17 @@ def test_a_page_is_readable_and_short(browser, page, width):
         assert window.complaints == []
 
 
+def test_a_link_at_the_top_opens_what_it_leads_to(browser, page):
+    with Opened(browser, page.as_uri()) as window:
+        links = window.page.locator("nav a[href^='#']")
+        for link in links.all():
+            link.click()
+            target = window.page.locator(link.get_attribute("href"))
+            assert not target.evaluate("(part) => part.closest('details:not([open])')"), link.inner_text()
+            assert not target.evaluate("(part) => part.querySelector(':scope > details.part:not([open])')")
+        assert links.count() > 5
+
+
 def test_paper_shows_what_stands_behind_headings(browser, page):
     with Opened(browser, page.as_uri()) as window:
         closed = "document.querySelectorAll('details.part:not([open])').length"

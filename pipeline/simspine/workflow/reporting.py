@@ -210,7 +210,7 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
         else "no delay was corrected: none exceeds both half a frame and three SD of its estimate"
     )
     meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {found}"
-    clocks = Row("Cameras' clocks", "delays undone" if delays else "not shifted", meaning)
+    clocks = Row("Cameras' clocks", "delays undone" if delays else "used as they are", meaning)
     return (*rows, clocks) if summary["views"] else rows
 
 
