@@ -169,7 +169,7 @@ def test_a_link_at_the_top_opens_what_it_leads_to(browser, page):
             link.click()
             target = window.page.locator(link.get_attribute("href"))
             assert not target.evaluate("(part) => part.closest('details:not([open])')"), link.inner_text()
-            assert not target.evaluate("(part) => part.querySelector(':scope > details.part:not([open])')")
+            assert not target.evaluate("(part) => part.firstElementChild?.matches('details:not([open])')")
         assert links.count() > 5
 
 
