@@ -218,7 +218,7 @@ def _draw_names(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
 
 
 def _sample(*names: str) -> dict[str, np.ndarray]:
-    """A point in the middle, or several beside each other, in units of the drawing."""
+    """A point in the middle, or several in a row, in units of the drawing."""
     across = np.linspace(-6.0, 6.0, len(names)) if len(names) > 1 else np.zeros(1)
     return {name: np.array([x, 0.0]) for name, x in zip(names, across, strict=True)}
 

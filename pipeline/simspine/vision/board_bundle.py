@@ -70,7 +70,7 @@ WRONG_CORNER_NOISE_FACTOR, MIN_WRONG_CORNER_PX = 6.0, 1.0  # noise, px: a corner
 MIN_CORNER_NOISE_PX = 0.02  # px
 BEHIND_CAMERA_PX = 1e6  # error of a corner that was seen and would be behind its camera
 MAX_STEPS, CONVERGED_SD = 60, 0.01  # at most; done when all parameters together move by less, in deviations
-LEAST_DAMPING = 1e-12  # keeps equations solvable in which a focal length and a distance cannot be told apart
+LEAST_DAMPING = 1e-12  # keeps equations solvable that do not separate a focal length from a distance
 DIFFERENCE_STEP = 1e-5  # of difference quotients
 
 
