@@ -68,12 +68,13 @@ def test_cameras_that_judge_one_another_and_disagree_leave_open_which_is_off():
         ("turned", "-vf hflip,vflip OUT"),
         ("turned_left", "-vf transpose=clock OUT"),
         ("turned_right", "-vf transpose=cclock OUT"),
+        ("scaled", "Multiply these points by 2"),
         ("exchanged", "Exchange the"),
     ],
 )
 def test_a_mix_up_names_the_views_and_the_cure(kind, cure):
     views = ("cam02", "cam03") if kind == "exchanged" else ("cam02",)
-    (found,) = check_camera_images([], [MixUp(kind, views, 0.1, 0.9)])
+    (found,) = check_camera_images([], [MixUp(kind, views, 0.1, 0.9, size_ratio=0.5)])
     assert (found.code, found.severity) == (f"camera_{kind}", Severity.ERROR)
     assert all(view in found.message for view in views)
     assert cure in found.suggestion

@@ -181,6 +181,19 @@ def test_images_that_were_turned_are_found(kind, views):
     assert found[0].used_if_exchanged > 0.9
 
 
+@pytest.mark.parametrize("views", [(1,), (0, 1, 2, 3)])
+@pytest.mark.parametrize("size_ratio", [0.5, 2 / 3, 2.0])
+def test_points_of_images_of_another_size_are_found(size_ratio, views):
+    """2D points detected in a small copy of the videos, or in originals that were calibrated small."""
+    keypoints, true, _ = walk("finetuned")
+    for view in views:
+        keypoints = in_view(keypoints, view, keypoints.xy[:, view] * size_ratio)
+    found = find_mix_ups(keypoints, true)
+    assert (found[0].kind, found[0].size_ratio) == ("scaled", size_ratio)
+    assert found[0].views == tuple(true[view].name for view in views)
+    assert found[0].used_if_exchanged > 0.9
+
+
 def test_a_calibration_turned_with_its_images_is_not_mixed_up():
     """A camera turned by a quarter about its axis, and its images too."""
     keypoints, true, _ = walk("finetuned")

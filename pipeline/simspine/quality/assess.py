@@ -145,6 +145,10 @@ def _mix_up_finding(mix: MixUp) -> Finding:
         image = "its image seems" if len(mix.views) == 1 else "their images seem"
         text = f"{names_text(mix.views)}: {image} to be {how}; {gain}"
         cure = f"Use the video as it was calibrated (a front camera's may be mirrored): `ffmpeg -i IN -vf {back} OUT`."
+    elif mix.kind == "scaled":
+        size = f"{mix.size_ratio:.3g} times as large as calibrated"
+        text = f"{names_text(mix.views)}: points seem to be of images {size}; {gain}"
+        cure = f"Multiply these points by {1 / mix.size_ratio:.3g}, or detect them in images of the calibrated size."
     else:
         text, cure = f"{mix.views[0]} and {mix.views[1]} seem to be exchanged; {gain}", ""
     return Finding(f"camera_{mix.kind}", Severity.ERROR, text, cure, where=", ".join(mix.views))

@@ -188,6 +188,7 @@ MIN_MIX_UP_GAIN, MAX_REMAINING_ERROR_SHARE = 0.3, 0.4
 MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
 MIN_MIX_UP_AGREEMENT = 0.6  # share of them that must agree then
 MIN_MIX_UP_OBSERVATIONS = 20  # observations of the views concerned
+IMAGE_SIZE_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2.0, 3.0, 4.0)  # between usual sizes of videos
 
 
 @dataclass(frozen=True)
@@ -195,14 +196,16 @@ class MixUp:
     """Another reading of the views under which more of what they saw agrees.
 
     kind: 'mirrored' (images exchanged left with right), 'turned' (upside down), 'turned_left' or 'turned_right' (by a
-    quarter), or 'exchanged' (two views belong to one another's camera). used, used_if_exchanged:
-    share of the observations of these views that agree with the others, as given and so.
+    quarter), 'scaled' (points of images `size_ratio` times as large as those calibrated), or 'exchanged' (two views
+    belong to one another's camera). used, used_if_exchanged: share of the observations of these views that agree with
+    the others, as given and so.
     """
 
     kind: str
     views: tuple[str, ...]
     used: float
     used_if_exchanged: float
+    size_ratio: float = 1.0
 
 
 def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3) -> list[MixUp]:
@@ -221,7 +224,7 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
     given, found = fit(some), []
-    for kind, views, read in _other_readings(some, cameras):
+    for kind, views, read, size_ratio in _other_readings(some, cameras):
         chosen = list(views)
         before, error = given.of(chosen)
         if given.seen[:, chosen].sum() < MIN_MIX_UP_OBSERVATIONS or (
@@ -233,7 +236,7 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         better = after > before + MIN_MIX_UP_GAIN or error_then < MAX_REMAINING_ERROR_SHARE * error
         if better and after > MIN_MIX_UP_AGREEMENT and then.used.sum() >= given.used.sum():
             names = tuple(cameras[view].name for view in views)
-            found.append((error_then, MixUp(kind, names, before, after)))
+            found.append((error_then, MixUp(kind, names, before, after, size_ratio)))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
 
 
@@ -253,8 +256,10 @@ class _Agreement:
         return float(self.used[:, views].sum() / seen.sum()), float(np.median(self.error[:, views][seen]))
 
 
-def _other_readings(some: Keypoints, cameras: Sequence[Camera]) -> Iterator[tuple[str, tuple[int, ...], Keypoints]]:
-    """Each other reading of the views: kind, views concerned, what would have been seen."""
+def _other_readings(
+    some: Keypoints, cameras: Sequence[Camera]
+) -> Iterator[tuple[str, tuple[int, ...], Keypoints, float]]:
+    """Each other reading of the views: kind, views concerned, what would have been seen, and the images' size ratio."""
     for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
         for kind in ("mirrored", "turned", "turned_left", "turned_right"):
             swapped = np.zeros(some.confidence.shape, bool)
@@ -263,11 +268,15 @@ def _other_readings(some: Keypoints, cameras: Sequence[Camera]) -> Iterator[tupl
             xy = other.xy.copy()
             for view in views:
                 xy[:, view] = _turned_back(xy[:, view], kind, cameras[view].size)
-            yield kind, views, other.with_(xy=xy)
+            yield kind, views, other.with_(xy=xy), 1.0
+        for size_ratio in IMAGE_SIZE_RATIOS:
+            xy = some.xy.copy()
+            xy[:, list(views)] /= size_ratio
+            yield "scaled", views, some.with_(xy=xy), size_ratio
     for a, b in combinations(range(len(cameras)), 2):
         order = np.arange(len(cameras))
         order[[a, b]] = b, a
-        yield "exchanged", (a, b), some.with_(xy=some.xy[:, order], confidence=some.confidence[:, order])
+        yield "exchanged", (a, b), some.with_(xy=some.xy[:, order], confidence=some.confidence[:, order]), 1.0
 
 
 def _turned_back(xy: np.ndarray, kind: str, size: tuple[int, int]) -> np.ndarray:
