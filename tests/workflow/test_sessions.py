@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+import warnings
 
 import numpy as np
 import pytest
@@ -570,9 +571,21 @@ def test_ids_of_people_that_are_no_numbers_of_their_own(tmp_path, ids):
         read_session(tmp_path, rate=RATE)
 
 
-def freemocap(folder):
+def freemocap(folder, turn=np.eye(3)):
     names, xyz = native("blazepose33", person("blazepose33")[0])
+    xyz = xyz @ turn.T
     write_wide(folder / "output_data/mediapipe_body_3d_xyz.csv", names, 1000 * xyz)
+
+
+@pytest.mark.parametrize("degrees", [5, 15])
+def test_a_person_who_leans_even_when_most_upright_is_named(tmp_path, degrees):
+    freemocap(tmp_path / "take", Rotation.from_euler("x", degrees, degrees=True).as_matrix())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read_session(tmp_path / "take", rate=RATE)
+    leans = [str(one.message) for one in said if "the person leans by" in str(one.message)]
+    assert len(leans) == (degrees > 9)
+    assert all("Nothing was turned" in text for text in leans)
 
 
 @pytest.mark.parametrize("fault", ["there", "name"])

@@ -215,7 +215,7 @@ def vertical_of_world(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[C
 
     A person who lies or stands on the hands looks like one who stands in a world that is turned. The cameras tell them
     apart: their images are nearly upright. A world in which neither person nor cameras stand along z is turned. Where
-    no camera is given, the person is taken to stand.
+    no camera is given, a tilt of 25° or more is the world's.
 
     names, xyz: points (frames, points, 3) m, in that world. Raises `InputError` where shoulders or ankles are not seen.
     """
@@ -224,7 +224,7 @@ def vertical_of_world(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[C
     person_tilt, camera_tilt = (float(angle_between(up, Z_AXIS)) for up in (by_person, by_cameras))
     apart = float(angle_between(by_person, by_cameras))
     cameras_deny = camera_tilt < MAX_CAMERA_ROLL_RAD and apart > person_tilt / 2
-    if cameras_deny or person_tilt < (DOUBTFUL_TILT_RAD if cameras else MAX_LEAN_RAD):
+    if cameras_deny or person_tilt < DOUBTFUL_TILT_RAD:
         return None
     if person_tilt < MAX_LEAN_RAD:
         return WorldVertical(by_person, person_tilt, POSTURE_UP_SD, None)

@@ -422,7 +422,11 @@ def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camer
         raise InputError(f"{path}: the points {', '.join(lacking)} are not there; expected a whole person.")
     cameras = cameras if _see_points(cameras, xyz) else ()
     vertical = vertical_of_world(names, xyz, cameras)
-    if vertical is None or vertical.tilt < MAX_LEAN_RAD:
+    if vertical is None:
+        return np.eye(3)
+    if vertical.tilt < MAX_LEAN_RAD:
+        lean = f"{path}: even when most upright, the person leans by {np.degrees(vertical.tilt):.0f}°"
+        warn_assumed(f"{lean}. Nothing was turned: if z is not the vertical, angles against the vertical are wrong.")
         return np.eye(3)
     how = "as the person stood on average" if vertical.R is not None else "as the cameras were held"
     how += "" if cameras else ". No calibration of its cameras was found, which would tell a person who lies"
