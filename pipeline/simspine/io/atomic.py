@@ -7,6 +7,7 @@ same file removes it if its process is gone; of another machine, once it is a da
 
 import errno
 import hashlib
+import math
 import os
 import platform
 import re
@@ -190,6 +191,11 @@ MAX_EXPANSION_FACTOR = 200  # else at most so many times its own size; numbers o
 MAX_HDF5_ENTRIES = 200_000  # arrays and folders in an HDF5 file: two hundred trials have some ten thousand
 MAX_ATTRIBUTE_BYTES = 1 << 20  # of an HDF5 attribute; the library writes 64 KiB, texts of any length aside
 MAX_GROUP_DEPTH = 32  # folders within folders
+
+
+def shape_bytes(array: Any) -> int:
+    """Bytes of an array; of one that has none, those of the empty lists that it may become."""
+    return array.nbytes or 64 * math.prod(max(length, 1) for length in array.shape or ())
 
 
 def check_announced_bytes(where: str, announced: int, size: int) -> None:

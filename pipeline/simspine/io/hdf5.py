@@ -29,6 +29,7 @@ from simspine.io.atomic import (
     atomic_path,
     check_announced_bytes,
     check_version,
+    shape_bytes,
 )
 
 _GLOBAL_HEAP_SIGNATURE = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
@@ -112,7 +113,9 @@ def announced_bytes(data: h5py.Dataset) -> int:
             "data into one file (h5repack)."
         )
     _check_chunks(data)
-    return data.nbytes
+    if data.dtype.hasobject:  # texts of any length may all be the same one, as long as the file
+        return data.size * os.path.getsize(data.file.filename)
+    return shape_bytes(data)
 
 
 def _check_chunks(data: h5py.Dataset) -> None:
@@ -159,6 +162,8 @@ def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any =
     kind = stored.get_type()
     if kind.get_class() == h5py.h5t.VLEN or (isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()):
         check_heaps(node.file.filename)
+        size = os.path.getsize(node.file.filename)
+        check_announced_bytes(f"{node.file.filename}: {name}", math.prod(stored.shape) * size, size)
     found = node.attrs[name]
     return found.decode("utf-8") if isinstance(found, bytes) else found
 
