@@ -339,16 +339,14 @@ def job_command(name, config, subject, trial):
     """
     from simspine.core.errors import require_known
     from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job, write_job_cost
-    from simspine.workflow.up_to_date import hold_lock, run_task
+    from simspine.workflow.up_to_date import run_task
 
     begun, names = time.monotonic(), (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
     require_known("job", (name,), names)
     if name == CAPTURE_JOB:
         from simspine.cli.research import write_configured
 
-        written = capture_step(config, subject).manifest.with_name("capture_files.lock")
-        with hold_lock(written, f"another process is writing the virtual capture of {subject}"):
-            write_configured(config, subject=subject)
+        write_configured(config, subject=subject)
         step = capture_step(config, subject)
         run_task(step.manifest, step.task, step.stage)
     else:
