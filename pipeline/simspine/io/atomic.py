@@ -87,6 +87,7 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         )
     place = Path(os.path.realpath(target))  # a link stays one; and `..` leads nowhere while the folder is away
     place.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(place.parent, place.name, "")
     temporary = place.with_name(f".{place.name}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
     old = temporary.with_suffix(".old")
     try:
@@ -124,7 +125,10 @@ def _remove_stale(folder: Path, stem: str, suffix: str) -> None:
             with suppress(OSError):  # another process may have removed it, or finished it
                 old = time.time() - path.lstat().st_mtime > STALE_TEMPORARY_S
                 if old or (found[1] == HOST_DIGEST and not _process_lives(int(found[2]))):
-                    path.unlink()
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
 
 
 def _process_lives(process: int) -> bool:
