@@ -134,8 +134,10 @@ def add_spine(
                 notes.append(f"{trial.name}: {finding.severity}: {finding.message} {finding.suggestion}")
         for figure in found.curvature_figures:
             sd = "" if figure.sd is None else f" ± {1.96 * figure.sd:.0f}"
-            value = "unknown" if figure.mean is None else f"{figure.mean:.0f}{sd}°, {figure.decided_by}"
-            results.append(f"{trial.name}: {figure.label} {value}")
+            results.append(
+                f"{trial.name}: {figure.label} "
+                + ("unknown" if figure.mean is None else f"{figure.mean:.0f}{sd}°, {figure.decided_by}")
+            )
     return AddedSpine(tuple(written), tuple(notes), tuple(results), faults)
 
 
