@@ -254,6 +254,13 @@ def test_numbas_settings_of_a_strangers_folder_are_not_taken(tmp_path, monkeypat
     assert ".numba_config.yaml in this folder changes how simspine computes" in refused.stderr
 
 
+def test_variables_that_libraries_stumble_over(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "0")  # rich printed nothing
+    assert "OpenCV" in call("doctor").stdout
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "abc")
+    assert "SOURCE_DATE_EPOCH is no whole number" in call("doctor").stderr
+
+
 def test_an_output_that_is_an_input_is_refused(tmp_path):
     """Each of these commands would write over what it was given."""
     file = tmp_path / "labels.json"

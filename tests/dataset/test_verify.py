@@ -1,6 +1,7 @@
 """One fault per test: verification names the file, the trial, the frames, and what is wrong."""
 
 import json
+import os
 import shutil
 
 import h5py
@@ -184,6 +185,21 @@ def test_the_manifest_itself(copy):
 def test_rejected_frames_are_no_fault(exported):
     assert REJECTED
     assert texts(exported) == []
+
+
+def test_no_other_file_is_opened_and_no_group_twice(copy):
+    """A pipe would be waited for, and two links to the group that holds them double the work with each level."""
+    os.mkfifo(copy / "pipe.h5")
+    with h5py.File(copy / "tiny.h5", "a") as file:
+        del file["S1/Walking_1/markers"]
+        for place in ("S1/Walking_1/markers", "S2", "S1/Other"):
+            file[place] = h5py.ExternalLink(str(copy / "pipe.h5"), "/x")
+        group = file["S5"]
+        group["again"] = group["once more"] = group
+        file.create_dataset("S5/Sitting/empty", (10**9,), "f8")
+    found = "\n".join(map(str, verify_dataset(copy / "tiny.h5")))
+    for said in ("S2 is damaged", "S1/Other: it is", "Walking_1: markers is damaged", "S5/again", "Sitting: empty is"):
+        assert said in found
 
 
 @pytest.mark.parametrize("name", ["../outside.h5", "/etc/passwd", "a/../../b", "a/./b", "C:/x", "a//b", "con"])

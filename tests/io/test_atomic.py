@@ -93,6 +93,13 @@ def test_what_killed_processes_left_goes(tmp_path):
     assert not [path for path in stale if path.exists()]
     assert all(path.exists() for path in kept)
     assert (tmp_path / "x.trc").read_text() == "new"
+    folders = [tmp_path / f".x.{who}-{'5' * 12}.tmp" for who in (dead, alive)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "half.h5").touch()
+    with atomic_folder(tmp_path / "x", OURS):
+        pass
+    assert [folder.exists() for folder in folders] == [False, True]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")

@@ -84,6 +84,12 @@ def test_a_scan_with_the_line_in_a_file_of_its_own(tmp_path):
     path = write_ply(tmp_path / "a.ply", np.vstack([LINE, LINE + np.array([0.3, 0, 0])]))
     line = write_csv(tmp_path / "a.csv", LINE + np.array([0.004, 0, 0]))
     assert read_back_line(path, line=line).points[0] == pytest.approx(LINE, abs=1e-5)
+    holed = write_ply(tmp_path / "b.ply", np.vstack([LINE, [[np.nan, 0, 0], [0, np.inf, 0]]]))
+    gap = write_csv(tmp_path / "b.csv", np.vstack([LINE[:1] * np.nan, LINE]))
+    with pytest.warns(UserWarning, match="1 of 41 points lack a coordinate"):
+        assert read_back_line(holed, line=gap).points[0] == pytest.approx(LINE, abs=1e-5)
+    with pytest.raises(InputError, match="no points with three coordinates"):
+        read_back_line(write_ply(tmp_path / "c.ply", LINE * np.nan), line=line)
 
 
 def test_what_is_no_line_is_refused(tmp_path):

@@ -376,6 +376,17 @@ class TestOpenCap:
         with pytest.raises(InputError, match=message):
             read_calibration(path)
 
+    @pytest.mark.parametrize(("first", "step", "end"), [
+        (b"\x8c\x01a", b"\x93\x94", b""),  # a text that doubles with each step
+        (b"K\x01", b"\x86\x94", b"h\x00h%cK\x01s"),  # a key of pairs of pairs
+    ])  # fmt: skip
+    def test_pickles_that_grow(self, tmp_path, first, step, end):
+        steps, path = 60, tmp_path / OPENCAP_FILE
+        doubled = b"".join(b"h%ch%c" % (i, i) + step for i in range(1, steps))
+        path.write_bytes(b"\x80\x04}\x94" + first + b"\x94" + doubled + (end % steps if end else b"") + b".")
+        with pytest.raises(InputError, match="not a pickle of a dictionary"):
+            read_calibration(path)
+
     def test_a_cut_pickle(self, tmp_path):
         (path,) = opencap_session(tmp_path, 4, [camera()])
         path.write_bytes(path.read_bytes()[:-40])

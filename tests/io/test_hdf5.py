@@ -52,7 +52,18 @@ def circle(file, where, folder):
     group["again"] = group
 
 
+def same_text(file, where, folder):
+    """So many texts of any length that all could be one as long as the file."""
+    file.create_dataset(where, data=["x"] * 100_000, dtype=h5py.string_dtype())
+
+
+def empty_rows(file, where, folder):
+    file.create_dataset(where, (10**10, 0), "f8")
+
+
 ATTACKS = {
+    same_text: "announces",
+    empty_rows: "announces",
     external_storage: "in another file",
     external_link: "is a link",
     soft_link: "is a link",

@@ -30,6 +30,15 @@ def test_numbers_and_texts_come_and_pickles_are_left_out(tmp_path):
     assert not made.exists()
 
 
+@pytest.mark.parametrize(("kind", "shape"), [("<U0", (10**10,)), ("<U1", (10**10, 0)), ("<f8", (10**15, 0))])
+def test_entries_that_need_no_bytes(tmp_path, kind, shape):
+    """Lists of them would fill the memory."""
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as file, file.open("names.npy", "w") as part:
+        np.lib.format.write_array_header_1_0(part, {"descr": kind, "fortran_order": False, "shape": shape})
+    with pytest.raises(InputError, match="announces"):
+        read_npz(tmp_path / "x.npz")
+
+
 def test_more_than_the_file_can_hold(tmp_path):
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (10**15, 3)})

@@ -252,6 +252,14 @@ def test_more_frames_than_bytes_are_refused(tmp_path):
     assert open_video(announcing(path, 3)).frames == 3
 
 
+def test_images_larger_than_the_file_can_hold_are_refused(tmp_path):
+    content = bytearray(write_video(tmp_path / "a.avi", frames=3).read_bytes())
+    struct.pack_into("<IIHHI", content, content.index(b"strf") + 12, 16_000, 16_000, 1, 8, 1)  # run lengths of 8 bits
+    (tmp_path / "b.avi").write_bytes(content)
+    with pytest.raises(InputError, match=r"b\.avi: announces 768 MB"):
+        open_video(tmp_path / "b.avi")
+
+
 @pytest.mark.parametrize("rate", [1e12, 1e6])
 def test_resampling_that_makes_too_many_frames_is_refused(tmp_path, rate):
     video = open_video(write_video(tmp_path / "a.mp4", 24, 25))

@@ -1,6 +1,7 @@
 """Labels of rendered pictures: against OpenCV's projection, against rays, and on disk."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import cv2
@@ -21,6 +22,7 @@ from simspine.synthesis.rendered_crops import (
     RENDER_RECORD_FILE,
     RenderSettings,
     Style,
+    begin_pictures,
     draw_sample,
     label_picture,
     points_in_sight,
@@ -37,6 +39,7 @@ from simspine.synthesis.rendered_scenes import (
     to_srgb,
 )
 from simspine.synthesis.shading import shadow_map
+from simspine.workflow.up_to_date import hold_lock
 
 NATIVE = load_skeleton("spinetrack37")
 NAMES = load_skeleton("simspine37").names
@@ -200,6 +203,27 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
         write_pictures(tmp_path, RenderSettings(images=1, people=1))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
     assert not (tmp_path / RENDER_RECORD_FILE).exists()
+
+
+def test_pictures_behind_a_link_and_those_of_other_names_stay(tmp_path):
+    mine, out = tmp_path / "mine", tmp_path / "out"
+    for folder in (mine, out / "images" / "train-unreal"):
+        folder.mkdir(parents=True)
+        (folder / "000001.jpg").touch()
+        (folder / "beach1.jpg").touch()
+    begin_pictures(out, {})
+    assert [path.name for path in (out / "images" / "train-unreal").iterdir()] == ["beach1.jpg"]
+    shutil.rmtree(out / "images")
+    (out / "images").mkdir()
+    (out / "images" / "train-unreal").symlink_to(mine)
+    begin_pictures(out, {})
+    assert len(list(mine.iterdir())) == 2
+
+
+def test_two_cannot_write_to_one_folder(tmp_path):
+    with hold_lock(tmp_path / ".lock", "busy"):
+        done = CliRunner().invoke(main, ["capture", "render", "--out", str(tmp_path), "--images", "1"])
+    assert (done.exit_code, "another process is rendering" in done.output) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ from simspine.io.keypoint_json import write_keypoints
 from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
 from simspine.vision.person_frame import vertical_of_world
+from simspine.workflow import sessions
 from simspine.workflow.config import read_config
 from simspine.workflow.session_files import _pose2sim_rate, size_of_person
 from simspine.workflow.sessions import grouped_messages, read_session
@@ -314,6 +315,22 @@ def test_movement_with_two_people(tmp_path):
             np.testing.assert_allclose(found.time, np.arange(FRAMES) / RATE)
             places = {level: found.position.sel(keypoints=level, individuals=who).values for level in LEVELS}
         check_near(places, centres.with_(xyz=centres.xyz + moved), 0.01)
+
+
+def test_where_the_second_person_cannot_be_solved_nothing_is_written(tmp_path, monkeypatch):
+    """Else the same command, given again, would refuse the files of the first."""
+    names, xyz = native("coco17", person("coco17")[0])
+    write_movement(tmp_path / "walk.nc", names, np.stack([xyz, xyz + 1.5], -1), ("ada", "bob"), fps=RATE)
+    reconstructed = sessions._reconstructed
+
+    def stop(session, own, *arguments, **options):
+        if own[0].person == "bob":
+            raise KeyboardInterrupt
+        return reconstructed(session, own, *arguments, **options)
+
+    monkeypatch.setattr(sessions, "_reconstructed", stop)
+    assert CliRunner().invoke(main, ["add-spine", str(tmp_path)]).exit_code == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["walk.nc"]
 
 
 def test_movement_files_that_are_refused(tmp_path):

@@ -14,14 +14,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from simspine.annotation.exchange import labelled_images_of, write_images
-from simspine.annotation.labels import (
-    Labels,
-    PointStatus,
-    finished_frames,
-    frame_batch,
-    pseudo_labels,
-    rank_frames,
-)
+from simspine.annotation.labels import Labels, PointStatus, finished_frames, frame_batch, pseudo_labels, rank_frames
 from simspine.annotation.recording import RecordedViews, at_images, keypoints_of_files, laid_over
 from simspine.annotation.server import labels_of
 from simspine.core.errors import InputError

@@ -290,7 +290,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: AnnotationServer
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "simspine", ""
-    timeout = 120
+    timeout = 20
 
     def log_message(self, format: str, *args: Any) -> None:
         """The terminal is for the annotator."""

@@ -69,10 +69,14 @@ def _printable(text: object) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
-def _refuse_settings_of_numba() -> None:
+def _refuse_settings_of_libraries() -> None:
     """Numba takes settings from a file in the working directory, which may be a stranger's."""
     from simspine.core.errors import InputError
 
+    if os.environ.get("COLUMNS") == "0":  # rich would print nothing
+        del os.environ["COLUMNS"]
+    if not os.environ.get("SOURCE_DATE_EPOCH", "0").isdecimal():
+        raise InputError("SOURCE_DATE_EPOCH is no whole number of seconds since 1970; unset it.")
     if os.path.lexists(".numba_config.yaml"):
         raise InputError(
             ".numba_config.yaml in this folder changes how simspine computes. Remove it, or work in another folder; "
@@ -92,7 +96,7 @@ class _Commands(click.Group):
                 stream.reconfigure(errors="replace")  # where the terminal cannot show a character
         warnings.showwarning = lambda message, *_: click.secho(f"warning: {_printable(message)}", fg="yellow", err=True)
         try:
-            _refuse_settings_of_numba()
+            _refuse_settings_of_libraries()
             gc.set_threshold(_COLLECTED_AFTER)
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -339,16 +343,14 @@ def job_command(name, config, subject, trial):
     """
     from simspine.core.errors import require_known
     from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job, write_job_cost
-    from simspine.workflow.up_to_date import hold_lock, run_task
+    from simspine.workflow.up_to_date import run_task
 
     begun, names = time.monotonic(), (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
     require_known("job", (name,), names)
     if name == CAPTURE_JOB:
         from simspine.cli.research import write_configured
 
-        written = capture_step(config, subject).manifest.with_name("capture_files.lock")
-        with hold_lock(written, f"another process is writing the virtual capture of {subject}"):
-            write_configured(config, subject=subject)
+        write_configured(config, subject=subject)
         step = capture_step(config, subject)
         run_task(step.manifest, step.task, step.stage)
     else:

@@ -1,5 +1,6 @@
 """simspine capture and simspine train: data whose truth is known, and networks that learn from data sets."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -33,16 +34,21 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
 
     out: its folder, if not the configuration's. subject: only this one. `InputError` if nothing is described.
     """
-    from simspine.core.errors import InputError
+    from simspine.core.errors import InputError, safe_file_name
     from simspine.synthesis.capture_files import CaptureSettings, write_capture
     from simspine.workflow.inputs import progress_bar
+    from simspine.workflow.up_to_date import hold_lock
 
     if config.virtual is None:
         raise InputError(f"the configuration {config.name!r} has no section `virtual`; see configs/virtual.yaml.")
     folder = Path(config.capture.human36m) if out is None else out
     chosen = config.virtual.resolved()
     settings = CaptureSettings(**chosen.model_dump(exclude={"preset"}))
-    with progress_bar("virtual capture, frames", quiet) as progress:
+    with ExitStack() as locks:
+        for name in [subject] if subject else config.subjects:
+            busy = f"another process is writing the virtual capture of {name}"
+            locks.enter_context(hold_lock(folder / f".{safe_file_name(name)}.lock", busy))
+        progress = locks.enter_context(progress_bar("virtual capture, frames", quiet))
         written = write_capture(folder, settings, progress, subject)
     click.echo(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
 
@@ -87,13 +93,15 @@ def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet,
     from simspine.synthesis.actions import ACTION_NAMES
     from simspine.synthesis.rendered_crops import SPINETRACK_COUNTS, RenderSettings, write_pictures
     from simspine.workflow.inputs import progress_bar
+    from simspine.workflow.up_to_date import hold_lock
 
     behind = () if backgrounds is None else images_in(backgrounds)
     require_known("action", actions, ACTION_NAMES)
     chosen = {name: value for name, value in (counts | {"actions": actions}).items() if value}
     base = RenderSettings() if preset is None else SPINETRACK_COUNTS
     settings = replace(base, seed=seed, size=size, backgrounds=behind, **chosen)
-    with progress_bar("rendering, pictures", quiet) as progress:
+    busy, advice = f"another process is rendering to {out}", "Wait for it, or name another folder."
+    with hold_lock(out / ".lock", busy, 0.0, advice), progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)
     click.echo(f"{out}: {written} pictures")
 

@@ -12,6 +12,7 @@ from simspine.anatomy.body import Body
 from simspine.core.arrays import frame_ranges
 from simspine.core.errors import InputError, reason_of
 from simspine.dataset.recordings import read_dataset_manifest, sha256_of_file
+from simspine.io.atomic import check_announced_bytes
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import announced_bytes, checked_member
 from simspine.reconstruction.publish import check_forward_kinematics
@@ -56,7 +57,6 @@ def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
 
 # An HDF5 file: can every array be read, are all trials there, with all their frames.
 EXPECTED_ARRAYS = ("markers", "kinematics", "timestamps")
-_MOST_COMPRESSED = 1100  # gzip reaches 1032; an array that claims more of the file has a damaged shape
 _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 
 
@@ -84,15 +84,14 @@ def _trial_names(file: h5py.File) -> Iterator[str]:
     """Names of the trials, '<subject>/<trial>', of every subject that can be opened."""
     for subject in (name for name in file if name != "metadata"):
         with suppress(*_READ_ERRORS):
-            yield from (f"{subject}/{trial}" for trial in file[subject] if trial != "calibration")
+            yield from (f"{subject}/{trial}" for trial in checked_member(file, subject) if trial != "calibration")
 
 
 def unreadable_arrays(file: h5py.File) -> Iterator[str]:
     """The path of each array that cannot be read; HDF5 has a checksum of every chunk."""
-    largest = _MOST_COMPRESSED * file.id.get_filesize()
-    for place, array in _arrays_below(file):
+    for place, array in _arrays_below(file, {file["/"]}):
         try:
-            if array is None or array.nbytes > largest:
+            if array is None:
                 raise ValueError("cannot be opened, or is larger than the file can hold")
             if not array.dtype.hasobject:  # texts of any length lie elsewhere in the file
                 array[()]
@@ -100,8 +99,10 @@ def unreadable_arrays(file: h5py.File) -> Iterator[str]:
             yield place
 
 
-def _arrays_below(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5py.Dataset | None]]:
-    """(path, array) of everything below a group; None for what cannot be opened."""
+def _arrays_below(
+    group: h5py.Group, seen: set[h5py.Group], above: str = ""
+) -> Iterator[tuple[str, h5py.Dataset | None]]:
+    """(path, array) of everything below a group; None for what cannot be opened, and for a group that was seen."""
     try:
         keys = list(group)
     except _READ_ERRORS:
@@ -111,13 +112,14 @@ def _arrays_below(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5p
         try:
             item = checked_member(group, key)
             if isinstance(item, h5py.Dataset):
-                announced_bytes(item)  # raises where the numbers are in another file
+                check_announced_bytes(above + key, announced_bytes(item), item.file.id.get_filesize())
         except _READ_ERRORS:
             item = None
-        if isinstance(item, h5py.Group):
-            yield from _arrays_below(item, f"{above}{key}/")
+        if isinstance(item, h5py.Group) and item not in seen:
+            seen.add(item)
+            yield from _arrays_below(item, seen, f"{above}{key}/")
         else:
-            yield above + key, item
+            yield above + key, item if isinstance(item, h5py.Dataset) else None
 
 
 def _array_fault(name: str, place: str) -> Fault:
@@ -130,7 +132,8 @@ def _array_fault(name: str, place: str) -> Fault:
 
 def _trial_faults(group: h5py.Group, name: str, trial: str, frames: int | None) -> list[Fault]:
     """Arrays missing or of unequal length."""
-    lengths = {key: len(group[key]) for key in EXPECTED_ARRAYS if key in group}
+    there = [key for key in EXPECTED_ARRAYS if isinstance(group.get(key, getlink=True), h5py.HardLink)]
+    lengths = {key: len(group[key]) for key in there}
     found = [Fault(name, f"{key} is missing", trial) for key in EXPECTED_ARRAYS if key not in lengths]
     if frames is None:
         frames = max(lengths.values(), default=0)

@@ -18,12 +18,7 @@ from simspine.core.errors import InputError, nearest_name
 from simspine.core.geometry import wrap_angles
 from simspine.dataset.recordings import open_dataset
 from simspine.evaluation.metrics import MIN_MOVEMENT_RANGE, angle_figures, bootstrap_mean, finite_values, rms_or_nan
-from simspine.evaluation.pairs import (
-    INTERVAL_ROW,
-    PointPair,
-    interval_remark,
-    pair_methods_with_truth,
-)
+from simspine.evaluation.pairs import INTERVAL_ROW, PointPair, interval_remark, pair_methods_with_truth
 from simspine.evaluation.point_sources import (
     ANGLE_AXES,
     CURVATURE_NAMES,

@@ -7,6 +7,7 @@ same file removes it if its process is gone; of another machine, once it is a da
 
 import errno
 import hashlib
+import math
 import os
 import platform
 import re
@@ -86,6 +87,7 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         )
     place = Path(os.path.realpath(target))  # a link stays one; and `..` leads nowhere while the folder is away
     place.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(place.parent, place.name, "")
     temporary = place.with_name(f".{place.name}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
     old = temporary.with_suffix(".old")
     try:
@@ -123,7 +125,10 @@ def _remove_stale(folder: Path, stem: str, suffix: str) -> None:
             with suppress(OSError):  # another process may have removed it, or finished it
                 old = time.time() - path.lstat().st_mtime > STALE_TEMPORARY_S
                 if old or (found[1] == HOST_DIGEST and not _process_lives(int(found[2]))):
-                    path.unlink()
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
 
 
 def _process_lives(process: int) -> bool:
@@ -190,6 +195,11 @@ MAX_EXPANSION_FACTOR = 200  # else at most so many times its own size; numbers o
 MAX_HDF5_ENTRIES = 200_000  # arrays and folders in an HDF5 file: two hundred trials have some ten thousand
 MAX_ATTRIBUTE_BYTES = 1 << 20  # of an HDF5 attribute; the library writes 64 KiB, texts of any length aside
 MAX_GROUP_DEPTH = 32  # folders within folders
+
+
+def shape_bytes(array: Any) -> int:
+    """Bytes of an array; of one that has none, those of the empty lists that it may become."""
+    return array.nbytes or 64 * math.prod(max(length, 1) for length in array.shape or ())
 
 
 def check_announced_bytes(where: str, announced: int, size: int) -> None:

@@ -129,8 +129,11 @@ def _line_of_scan(path: Path, unit: str | None, line: Path | None) -> BackLine:
 
     given = _line_of_csv(line, unit)
     scale = UNITS_PER_METRE[given.unit]
-    nearest = cKDTree(cloud / scale).query(given.points[0])[1]
-    return BackLine(cloud[None, nearest] / scale, given.c7, given.psis, given.unit)
+    cloud = cloud[(np.abs(cloud) < MAX_COORDINATE).all(1)] / scale  # not so: NaN
+    if not len(cloud):
+        raise InputError(f"{path}: no points with three coordinates; cut short?")
+    wanted = given.points[0][np.isfinite(given.points[0]).all(1)]
+    return BackLine(cloud[None, cKDTree(cloud).query(wanted)[1]], given.c7, given.psis, given.unit)
 
 
 def _scan_vertices(path: Path) -> np.ndarray:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pynwb
 
 BIDS_VERSION = "1.10.0"
+BIDS_IGNORE_FILE = ".bidsignore"  # a name that manifests do not take
 OWN_SOFTWARE = "SIMSPINE"
 _AXES_TEXT = "x forward of the standing person's model, y up, z to the right; origin as in the recording"
 _LEVEL_AXES = ("flexion", "lateral_bending", "axial_rotation")
@@ -234,7 +235,7 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
     files = {"dataset_description.json": 0, "README": 0, "participants.tsv": 0}
     _write_json(folder / "dataset_description.json", description)
     write_text(folder / "README", f"{name}: spine kinematics estimated with SIMSPINE, in m and rad. {notice}\n")
-    write_text(folder / ".bidsignore", "manifest.json\nNOTICE.txt\n")
+    write_text(folder / BIDS_IGNORE_FILE, "manifest.json\nNOTICE.txt\n")
     labels: dict[str, ExportTrial] = {}  # of trials, as a file system that ignores case has them
     people: set[str] = set()
     for take in takes:

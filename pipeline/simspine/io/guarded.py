@@ -70,6 +70,9 @@ def plain_names(osim: str) -> str:
 # Pickles from strangers are programs: their steps are only listed, nothing is called, arrays are made from the bytes.
 
 
+MAX_CALL_CHARACTERS = 200  # of a function's name and its module's
+
+
 def pickled_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays of numbers in a pickled dictionary. Raises `InputError` for what is no such file."""
     require_path(path)
@@ -104,10 +107,12 @@ def _inert_pickle(content: bytes) -> Any:
             stack[first:] = [tuple(stack[first:])]
         elif name.startswith("SETITEM"):
             first = marks.pop() if name == "SETITEMS" else first
+            if not all(isinstance(key, str) for key in stack[first::2]):  # nested tuples take years to hash
+                raise ValueError("a dictionary has keys that are no texts")
             stack[first - 1].update(zip(stack[first::2], stack[first + 1 :: 2], strict=True))
             del stack[first:]
         elif name == "STACK_GLOBAL":
-            stack[first:] = [" ".join(stack[first:])]
+            stack[first:] = [" ".join(stack[first:])[-MAX_CALL_CHARACTERS:]]  # else it doubles with each step
         elif name == "REDUCE":
             stack[first:] = [[*stack[first:], ()]]
         elif name == "BUILD":
@@ -124,7 +129,7 @@ def _array_of_call(call: list) -> np.ndarray:
     """The array whose making is described: version, shape, kind of number, by columns or rows, bytes."""
     _, shape, (_, (kind, *_), (_, order, *_)), by_columns, content = call[-1]
     if kind[0] not in "iuf":
-        raise InputError(f"it holds an array of {kind}")
+        raise InputError(f"it holds an array of {kind:.20}")
     if isinstance(content, list):  # bytes as a text, in the oldest pickles
         content = content[1][0].encode("latin1")
     numbers = np.frombuffer(content, np.dtype(kind).newbyteorder(order.replace("|", "=")))

@@ -29,6 +29,7 @@ from simspine.io.atomic import (
     atomic_path,
     check_announced_bytes,
     check_version,
+    shape_bytes,
 )
 
 _GLOBAL_HEAP_SIGNATURE = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
@@ -112,7 +113,9 @@ def announced_bytes(data: h5py.Dataset) -> int:
             "data into one file (h5repack)."
         )
     _check_chunks(data)
-    return data.nbytes
+    if data.dtype.hasobject:  # texts of any length may all be the same one, as long as the file
+        return data.size * os.path.getsize(data.file.filename)
+    return shape_bytes(data)
 
 
 def _check_chunks(data: h5py.Dataset) -> None:
@@ -139,11 +142,10 @@ def _check_chunks(data: h5py.Dataset) -> None:
 
 def checked_values(data: h5py.Dataset) -> np.ndarray:
     """An array after the checks that the library leaves out."""
-    check_announced_bytes(
-        f"{data.file.filename}: {data.name}", announced_bytes(data), os.path.getsize(data.file.filename)
-    )
+    path = data.file.filename
+    check_announced_bytes(f"{path}: {data.name}", announced_bytes(data), os.path.getsize(path))
     if data.dtype.hasobject:
-        check_heaps(data.file.filename)
+        check_heaps(path)
     return data[()]
 
 
@@ -159,6 +161,8 @@ def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any =
     kind = stored.get_type()
     if kind.get_class() == h5py.h5t.VLEN or (isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()):
         check_heaps(node.file.filename)
+        size = os.path.getsize(node.file.filename)  # of each text, at most
+        check_announced_bytes(f"{node.file.filename}: {name}", math.prod(stored.shape) * size, size)
     found = node.attrs[name]
     return found.decode("utf-8") if isinstance(found, bytes) else found
 

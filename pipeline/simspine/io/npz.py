@@ -15,7 +15,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, missing_file, require_path
 from simspine.core.skeletons import load_skeleton
-from simspine.io.atomic import atomic_path, check_announced_bytes
+from simspine.io.atomic import atomic_path, check_announced_bytes, shape_bytes
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
 
 # Annotations as MMPose's Human3.6M data sets have them: one npz per split, and statistics of the training split.
@@ -216,6 +216,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             for name in found.files:
                 try:
                     arrays[name] = found[name]
+                    check_announced_bytes(f"{path}: {name}", shape_bytes(arrays[name]), os.path.getsize(path))
                     if arrays[name].dtype.kind == "U":
                         arrays[name].tolist()  # raises for numbers that are no characters
                 except ValueError as error:

@@ -13,6 +13,7 @@ import numpy as np
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
+from simspine.io.atomic import check_announced_bytes
 
 _FILE_SIGNATURES = {  # of files, and what such a file is; the first that fits counts
     b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture",
@@ -128,6 +129,8 @@ def open_video(path: str | Path) -> Video:
     if not path.is_file():
         raise InputError(f"video {path} does not exist.")
     with _open_capture(path) as capture:
+        size = 3 * capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        check_announced_bytes(f"video {path}", round(size), path.stat().st_size)
         ok, image = capture.read()
         if not ok:
             raise InputError(

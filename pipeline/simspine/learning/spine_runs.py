@@ -95,11 +95,7 @@ def crops_per_epoch(where: LabelledSet, people: LabelledPeople) -> int:
 
 
 def _fit_networks(
-    options: SpineDetectorOptions,
-    reader: CropReader,
-    judged: CropReader | None,
-    folder: Path,
-    say: SayLine,
+    options: SpineDetectorOptions, reader: CropReader, judged: CropReader | None, folder: Path, say: SayLine
 ) -> tuple[dict[str, "Tensor"], "SpineNetwork | StartedNetwork"]:
     """Averaged weights, and the network as it was before training."""
     from simspine.learning.descent import DescentRun, TrainingIdentity, with_seed, write_losses

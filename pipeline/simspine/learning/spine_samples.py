@@ -126,11 +126,7 @@ def plain_view(box: np.ndarray) -> CropView:
 
 
 def drawn_view(
-    box: np.ndarray,
-    keypoints: np.ndarray,
-    names: tuple[str, ...],
-    stage: CurriculumStage,
-    rng: np.random.Generator,
+    box: np.ndarray, keypoints: np.ndarray, names: tuple[str, ...], stage: CurriculumStage, rng: np.random.Generator
 ) -> CropView:
     """A crop with the augmentation of a stage. keypoints: (points, 3) px of the image."""
 

@@ -168,9 +168,7 @@ _SIDE_STYLES = {"r": ("right", VIOLET, ""), "l": ("left (dots)", OLIVE, "o")}  #
 
 
 def cycle_figure(
-    angles: Mapping[str, np.ndarray],
-    spread: Mapping[str, float] | None = None,
-    assumed: Collection[str] = (),
+    angles: Mapping[str, np.ndarray], spread: Mapping[str, float] | None = None, assumed: Collection[str] = ()
 ) -> "Figure":
     """A panel for each angle: cycles thin, their mean thick with ± 1 standard deviation.
 

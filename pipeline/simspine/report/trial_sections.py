@@ -19,11 +19,7 @@ from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas, page
 from simspine.report.bones import bones_and_joints
-from simspine.report.level_figures import (
-    availability_figure,
-    point_states,
-    range_profile,
-)
+from simspine.report.level_figures import availability_figure, point_states, range_profile
 from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points

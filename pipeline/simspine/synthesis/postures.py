@@ -11,12 +11,7 @@ from simspine.anatomy.tree import all_poses
 from simspine.core.types import Motion
 from simspine.synthesis import signals as p
 from simspine.synthesis.bodies import FLOOR_CONTACTS, TruthBody
-from simspine.synthesis.population import (
-    SHIFT_DIRECTIONS,
-    SyntheticGirdle,
-    SyntheticSubject,
-    read_levels,
-)
+from simspine.synthesis.population import SHIFT_DIRECTIONS, SyntheticGirdle, SyntheticSubject, read_levels
 from simspine.synthesis.signals import band_limited_noise, smooth_envelope, soft_limit
 
 # Where the hand goes: angles of an arm that bring it to a place on or before this person's body.

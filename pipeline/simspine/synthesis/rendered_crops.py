@@ -308,7 +308,8 @@ def stated_settings(settings: RenderSettings) -> dict:
 
 def begin_pictures(folder: Path, stated: dict) -> None:
     """Mark a folder as one of rendered pictures, which are not all there; those of other settings go."""
-    pictures = sorted((folder / "images" / RENDERED_SPLIT).glob("??????.jpg"))
+    place = folder.resolve() / "images" / RENDERED_SPLIT
+    pictures = sorted(place.glob(6 * "[0-9]" + ".jpg")) if place.resolve() == place else []  # none behind a link
     for old in (*pictures, folder / "annotations" / LABELS_FILE):
         old.unlink(missing_ok=True)
     _write_record(folder, stated, complete=False)

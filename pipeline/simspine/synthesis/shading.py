@@ -56,13 +56,7 @@ class DrawnPixels(NamedTuple):
 
 
 def shade_pixels(
-    mesh: Mesh,
-    drawn: DrawnPixels,
-    eye: np.ndarray,
-    light: Light,
-    shadow: ShadowMap,
-    behind: np.ndarray,
-    person: int,
+    mesh: Mesh, drawn: DrawnPixels, eye: np.ndarray, light: Light, shadow: ShadowMap, behind: np.ndarray, person: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """(height, width, 3) float32 linear colours of what is seen before `behind`, and (height, width) uint8: in how many
     samples of a pixel the person is seen, who are the mesh's first `person` triangles.

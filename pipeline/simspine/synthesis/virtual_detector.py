@@ -227,13 +227,7 @@ class Detected:
 
 
 def simulate_detections(
-    points: Markers,
-    cameras: Sequence[Camera],
-    capsules: Capsules,
-    preset: Preset,
-    seed: int,
-    subject: str,
-    trial: str,
+    points: Markers, cameras: Sequence[Camera], capsules: Capsules, preset: Preset, seed: int, subject: str, trial: str
 ) -> Detected:
     """2D points as a detector with the errors of `preset` would give them.
 

@@ -40,7 +40,7 @@ from simspine.estimation.uncertainty import known_deviations, paper_axes_deviati
 from simspine.io.atomic import atomic_folder, write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
-from simspine.io.exchange import ExportTrial, write_bids, write_nwb
+from simspine.io.exchange import BIDS_IGNORE_FILE, ExportTrial, write_bids, write_nwb
 from simspine.io.mot import write_mot, write_sto
 from simspine.reconstruction.publish import (
     TABLE_DECIMALS,
@@ -181,7 +181,8 @@ def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, 
 def _new_folder(target: Path) -> Iterator[Path]:
     """A temporary folder that takes the target's place when the block ends well; only an export of ours is replaced."""
     if (target / MANIFEST_FILE).is_file():
-        ours = {MANIFEST_FILE, *read_dataset_manifest(target)["files"]}
+        manifest = read_dataset_manifest(target)
+        ours = {MANIFEST_FILE, *manifest["files"], *([BIDS_IGNORE_FILE] if manifest.get("format") == "bids" else [])}
         there = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
         if others := sorted(there - ours, key=lambda name: (name.startswith("."), name)):
             raise InputError(

@@ -120,20 +120,24 @@ def add_spine(
         raise InputError(f"{there[0]} exists already; nothing of a session is written over. Move it away first.")
     written: list[Path] = []
     notes, results, faults = [], [], False
+    solved: list[tuple[SessionTrial, Reconstruction]] = []  # of all people, before the first file
     for person in dict.fromkeys(trial.person for trial in session.trials):
         own = [trial for trial in session.trials if trial.person == person]
-        for trial, found in zip(own, _reconstructed(session, own, marker_set, scaling, quiet=quiet), strict=True):
-            for path in (path for path in trial.targets if not path.exists()):
-                _write_spine(path, found, trial)
-                written.append(path)
-            for finding in found.findings:
-                faults = faults or finding.severity == Severity.ERROR
-                if finding.severity != Severity.INFO:
-                    notes.append(f"{trial.name}: {finding.severity}: {finding.message} {finding.suggestion}")
-            for figure in found.curvature_figures:
-                sd = "" if figure.sd is None else f" ± {1.96 * figure.sd:.0f}"
-                value = "unknown" if figure.mean is None else f"{figure.mean:.0f}{sd}°, {figure.decided_by}"
-                results.append(f"{trial.name}: {figure.label} {value}")
+        solved += zip(own, _reconstructed(session, own, marker_set, scaling, quiet=quiet), strict=True)
+    for trial, found in solved:
+        for path in (path for path in trial.targets if not path.exists()):
+            _write_spine(path, found, trial)
+            written.append(path)
+        for finding in found.findings:
+            faults = faults or finding.severity == Severity.ERROR
+            if finding.severity != Severity.INFO:
+                notes.append(f"{trial.name}: {finding.severity}: {finding.message} {finding.suggestion}")
+        for figure in found.curvature_figures:
+            sd = "" if figure.sd is None else f" ± {1.96 * figure.sd:.0f}"
+            results.append(
+                f"{trial.name}: {figure.label} "
+                + ("unknown" if figure.mean is None else f"{figure.mean:.0f}{sd}°, {figure.decided_by}")
+            )
     return AddedSpine(tuple(written), tuple(notes), tuple(results), faults)
 
 
