@@ -105,8 +105,9 @@ def minimise(
 
 
 def clipped_step(step: np.ndarray) -> np.ndarray:
-    """(points, free): each control point's step, of no coordinate longer than `MAX_STEP`."""
-    return step * np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
+    """(points, free): each coordinate's step, no longer than `MAX_STEP`. Those that nothing holds, as the twist of a
+    straight arm, do not hold up the others."""
+    return np.clip(step, -MAX_STEP, MAX_STEP)
 
 
 class Solvable(Protocol):
