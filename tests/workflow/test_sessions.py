@@ -588,9 +588,9 @@ def test_ids_of_people_that_are_no_numbers_of_their_own(tmp_path, ids):
         read_session(tmp_path, rate=RATE)
 
 
-def freemocap(folder, turn=np.eye(3)):
+def freemocap(folder, turn=None):
     names, xyz = native("blazepose33", person("blazepose33")[0])
-    xyz = xyz @ turn.T
+    xyz = xyz if turn is None else xyz @ turn.T
     write_wide(folder / "output_data/mediapipe_body_3d_xyz.csv", names, 1000 * xyz)
 
 

@@ -17,9 +17,9 @@ import scipy
 GAUSS_POINTS = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)  # of an interval 0…1, each with the weight 1/2
 BASES_KEPT = 16  # windows of a trial have few lengths
 FRAMES_PER_BATCH = 32  # frames whose blocks are made and added together: they stay in the cache
-# Share of accelerations in a least-squares fit to a path. A control point at an end may have a weight of 10⁻⁴ in the only
-# frame that depends on it; it must not follow that frame. Motion of 1 Hz at 50 Hz is smoothed by 2.5 · 10⁻⁶.
-FIT_SMOOTHNESS = 0.01
+# Share of accelerations in a least-squares fit to a path. A control point at an end may have a weight of 10⁻⁴ in the
+# only frame that depends on it, and must not follow that frame. Motion of 1 Hz at 50 Hz is smoothed by 2.5 · 10⁻⁸.
+FIT_SMOOTHNESS = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
