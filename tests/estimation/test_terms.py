@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from dense_band import dense
-from scipy.optimize import minimize
 
 from simspine.anatomy.priors import MarkerErrors
 from simspine.estimation.banded import BandedSystem
@@ -186,17 +185,3 @@ def test_a_limit_informs_only_where_markers_say_more_than_the_range():
     information[0, [0, 1, 2], [0, 1, 2]] = 13.0, 11.0, 1.0
     np.testing.assert_array_equal(term.curvature(outside), [[16.0, 16.0, 0.0]] * 2)
     np.testing.assert_array_equal(term.where_measured(information).curvature(outside), [[16.0, 0, 0], [0, 0, 0]])
-
-
-def test_a_step_by_limits_ahead_ends_where_both_are_in_balance():
-    """A slope pushes coordinates from within their range over its ends: a step by the curvature and the pull of limits
-    ahead is the minimum of slope · z + limits, found by scipy."""
-    term = LimitTerm(np.array([-1.0, -1.0, -1.0]), np.array([1.0, 1.0, np.inf]), 0.25)
-    z, slope = np.array([[-0.7, 0.9, 0.0]]), np.array([[3.0, -4.0, 0.0]])
-    tried = z - 10 * slope
-    curvature, pull = term.ahead(z, tried)
-    step = -(slope + pull)[:, :2] / curvature[:, :2]
-    lowest = minimize(lambda x: 2 * slope[0, :2] @ x + term.cost(np.append(x, 0.0)[None])[0], z[0, :2], tol=1e-10).x
-    np.testing.assert_allclose((z[:, :2] + step)[0], lowest, atol=1e-5)
-    assert curvature[0, 2] == pull[0, 2] == 0.0
-    np.testing.assert_array_equal(term.ahead(tried, tried), 0.0)  # what holds already is in the term itself

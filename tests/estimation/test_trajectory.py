@@ -1,6 +1,6 @@
 """The whole-trajectory engine: a dense solution, seams, gaps, honest standard deviations."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +13,14 @@ from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.anatomy.tree import all_coordinates
 from simspine.core.errors import InputError
 from simspine.core.types import Markers, Motion
-from simspine.estimation import levenberg_marquardt, trajectory_engine
+from simspine.estimation import trajectory_engine
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.frame_engine import usable_observations
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.levenberg_marquardt import minimise
 from simspine.estimation.path_basis import path_basis
 from simspine.estimation.result import Solver
-from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective, PriorTerm
+from simspine.estimation.terms import MarkerTerm, Objective, PriorTerm
 from simspine.estimation.trajectory import (
     TrialObjective,
     WindowPosterior,
@@ -110,53 +110,6 @@ def test_a_trial_is_solved_to_the_end(release, moving, seed, wrong):
     assert least.converged.all()
     apart = np.abs(found.motion.values - least.motion.values)
     assert (apart <= SAME_SHARE * least.motion.deviation + 1e-12).all()
-
-
-@dataclass(frozen=True, eq=False)
-class Pulled:
-    """|A z − y|² in each frame, y (frames, rows)."""
-
-    A: np.ndarray
-    y: np.ndarray
-
-    def cost(self, z, gradient=None):
-        misfit = z @ self.A.T - self.y
-        if gradient is not None:
-            gradient += misfit @ self.A
-        return (misfit**2).sum(1)
-
-    def curve(self, z, system, newton):
-        system.add_form(system.basis.value_form, self.A.T @ self.A)
-
-
-def test_limits_that_a_step_ran_into_are_learnt(monkeypatch):
-    """Six coordinates that are pulled over their limits and back: the same minimum as by damping alone, which is one
-    since the cost is convex, from fewer factors."""
-    rng, frames, n = np.random.default_rng(0), 60, 6
-    waves = np.sin(np.arange(frames)[:, None] / 9 + rng.uniform(0, 6, n))
-    terms = (
-        Pulled(A := rng.normal(size=(n, n)), 0.3 * waves @ A.T),
-        LimitTerm(np.full(n, -0.1), np.full(n, 0.1)),
-    )
-    objective = Objective(terms, np.full(n, 50.0**4 / 30.0**2), path_basis(frames, None))
-    system, counts = levenberg_marquardt._DampedSystem, []
-    factorise = system.factorise
-
-    def counted(self, z, newton):
-        counts[-1] += 1
-        return factorise(self, z, newton)
-
-    def solved():
-        counts.append(0)
-        return minimise(objective, np.clip(0.3 * waves, -0.1, 0.1))
-
-    monkeypatch.setattr(system, "factorise", counted)
-    learnt = solved()
-    monkeypatch.setattr(system, "_add_limits_ahead", lambda self, z: 0.0)
-    damped = solved()
-    assert counts[0] <= 0.8 * counts[1]
-    assert not learnt.reason
-    np.testing.assert_allclose(learnt.points, damped.points, atol=1e-7)
 
 
 def test_windows_make_no_seam(release, moving):

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from simspine.anatomy.priors import likeliest_variance
 from simspine.core.arrays import map_on_threads
 from simspine.estimation.banded import BandedSystem, FloatType
-from simspine.estimation.terms import Evaluation, LimitTerm, Objective
+from simspine.estimation.terms import Evaluation, Objective
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 NEAR_MINIMUM_COST_SHARE = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
@@ -62,7 +62,6 @@ def minimise(
     is, are in double. Each control point has a damping of its own, so that a few awkward frames do not hold up the
     others. It grows where the cost around it rose and shrinks where it fell; it shrinks everywhere after a step that
     gained what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
-    Limits that a step ran into near the end count in the next one (active sets: Hintermüller, Ito & Kunisch 2003).
 
     Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
     tenth for Newton's, whose error falls with the square. At most `polish` more steps then lead to the minimum itself,
@@ -79,13 +78,13 @@ def minimise(
             if chord is None:
                 reason = reason and "no step lowers the cost any more"
                 break
-        step = clipped_step(-chord.solve(here.gradient + chord.pull))
+        step = clipped_step(-chord.solve(here.gradient))
         before, promise = promise, -float((here.gradient * step).sum())
         if not chord.fresh and promise > CHORD_PROMISE_RATIO * before:
             chord = None
             continue
         steps += 1
-        left = np.inf if np.any(chord.pull) else promise * (0.1 if system.newton and chord.fresh else 1.0)
+        left = promise * (0.1 if system.newton and chord.fresh else 1.0)
         there = objective.evaluated(here.z + step)
         gain = here.cost.sum() - there.cost.sum()
         system.learn_from_step(here.cost, there, promise)
@@ -120,16 +119,16 @@ class Solvable(Protocol):
 
 class ChordStep:
     """A factor of an earlier Hessian, corrected by what steps since then showed of the present one (limited-memory
-    BFGS: Nocedal 1980). fresh: no step was taken since then. pull: to add to the first gradient."""
+    BFGS: Nocedal 1980). fresh: no step was taken since then."""
 
-    def __init__(self, factor: Solvable, pull: np.ndarray | float = 0.0):
-        self.fresh, self.pull = True, pull
+    def __init__(self, factor: Solvable):
+        self.fresh = True
         self._factor = factor
         self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
 
     def update_from_step(self, step: np.ndarray, change: np.ndarray) -> None:
         """step changed the gradient by `change`, arrays of one shape; no correction where that shows no curvature."""
-        self.fresh, self.pull = False, 0.0
+        self.fresh = False
         curvature = float((step * change).sum())
         if curvature > 0.0:
             self._pairs.append((step, change, curvature))
@@ -152,7 +151,6 @@ class _DampedSystem:
 
     def __init__(self, objective: Objective, n: int, precision: FloatType):
         self.newton = False
-        self._tried: np.ndarray | None = None  # (points, free) where a step led to that gained nothing
         self._objective, self._system = objective, BandedSystem(objective.basis, n, precision)
         self._damping = np.full(objective.basis.points, 1e-8)
 
@@ -164,12 +162,11 @@ class _DampedSystem:
         """
         for _ in range(MAX_FACTORISATIONS):
             self._objective.curve(points, self._system, newton)
-            pull = self._add_limits_ahead(points) if newton else 0.0
             diagonal = self._system.band[0].reshape(points.shape)
             factor = self._system.factorise(self._damping[:, None] * diagonal + 1e-12)
             if factor is not None:
                 self.newton = newton
-                return ChordStep(factor, pull)
+                return ChordStep(factor)
             if newton:
                 newton = False
             elif self._system.band.dtype == np.float32:
@@ -178,22 +175,10 @@ class _DampedSystem:
                 self._damping = np.maximum(10 * self._damping, 1e-8)
         return None
 
-    def _add_limits_ahead(self, points: np.ndarray) -> np.ndarray | float:
-        """Add the Hessian of those that the last step ran into; half their gradient there, see `LimitTerm.ahead`."""
-        pull: np.ndarray | float = 0.0
-        values = self._objective.basis.values
-        for term in self._objective.terms:
-            if self._tried is not None and isinstance(term, LimitTerm):
-                curvature, of_frames = term.ahead(values @ points, values @ self._tried)
-                self._system.add_diagonal(curvature)
-                pull = values.T @ of_frames
-        return pull
-
     def learn_from_step(self, before: np.ndarray, there: Evaluation, promise: float) -> None:
         """Adapt the damping. before: (points,) costs."""
         gain = before.sum() - there.cost.sum()
         rose = _sum_over_neighbours(there.cost - before) > 1e-4 * _sum_over_neighbours(before)
-        self._tried = None if gain > 0.0 else there.z
         grows = (rose & (gain < GOOD_GAIN_RATIO * promise)) | (gain <= 0.0)
         self._damping = np.where(grows, np.maximum(10 * self._damping, 1e-5), np.maximum(0.1 * self._damping, 1e-12))
 

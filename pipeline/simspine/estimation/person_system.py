@@ -14,7 +14,7 @@ import scipy
 
 from simspine.anatomy.tree import Tree
 from simspine.estimation.banded import symmetric_from_upper
-from simspine.estimation.levenberg_marquardt import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, ChordStep, clipped_step
+from simspine.estimation.levenberg_marquardt import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, MAX_STEP, ChordStep
 from simspine.estimation.terms import LimitTerm, MarkerTerm
 
 FRAMES_PER_BATCH = 16  # whose blocks are made and factorised together; more do not fit into the processor's caches
@@ -349,7 +349,7 @@ def _share_of_step_by_frame(
     Given the constants, frames are independent of one another: each takes the best share, so that an awkward one
     does not hold up the rest. If the sum of all does not fall, the constants take a smaller share too.
     """
-    own = clipped_step(step.q)
+    own = step.q * np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step.q).max(1, keepdims=True), 1e-300))
     before = cost.sum() + held
     for part in STEP_SHARES[:-1]:
         constants, offsets = at.constants + part * step.constants, at.offsets + part * step.offsets

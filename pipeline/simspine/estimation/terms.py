@@ -75,13 +75,6 @@ class LimitTerm:
         """(frames, free): half the second derivatives."""
         return (self._excess(z) != 0.0) * self.informative / self.sd**2
 
-    def ahead(self, z: np.ndarray, tried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Half the second derivatives and the gradient at z (frames, free) of limits that `tried` is beyond and z is
-        not, as if they already held: a step by these ends where both are in balance."""
-        reached = (self._excess(tried) != 0.0) & (self._excess(z) == 0.0)
-        limit = np.where(tried > self.upper, self.upper, self.lower)
-        return reached / self.sd**2, np.where(reached, z - limit, 0.0) / self.sd**2
-
     def where_measured(self, information: np.ndarray) -> "LimitTerm":
         """For standard deviations: a coordinate that markers do not show is not known because it rests at its limit.
 
