@@ -225,18 +225,17 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
 
     given, found = fit(some), []
     for kind, views, read, size_ratio in _other_readings(some, cameras):
-        chosen = list(views)
-        before, error = given.of(chosen)
-        if given.seen[:, chosen].sum() < MIN_MIX_UP_OBSERVATIONS or (
+        before, error = given.of(views)
+        if given.seen[:, views].sum() < MIN_MIX_UP_OBSERVATIONS or (
             before > 1 - MIN_MIX_UP_GAIN and error < MIX_UP_CLOSE_PX
         ):
             continue
         then = fit(read)
-        after, error_then = then.of(chosen)
+        after, error_then = then.of(views)
         better = after > before + MIN_MIX_UP_GAIN or error_then < MAX_REMAINING_ERROR_SHARE * error
         if better and after > MIN_MIX_UP_AGREEMENT and then.used.sum() >= given.used.sum():
             names = tuple(cameras[view].name for view in views)
-            found.append((error_then, MixUp(kind, names, before, after, size_ratio)))
+            found.append((error_then, MixUp(kind, names, before, used_if_exchanged=after, size_ratio=size_ratio)))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
 
 
