@@ -49,6 +49,14 @@ def test_forms_are_sums_over_frames(spacing):
     assert value(basis.acceleration_form) == pytest.approx(((basis.accelerations @ c) ** 2).sum())
 
 
+def test_the_last_control_point_does_not_follow_one_frame():
+    """Of 245 frames with a knot every 9, the last control point has a weight of 2 · 10⁻⁴ in a single frame."""
+    basis = path_basis(245, 9)
+    assert 0 < basis.values[-1, -1] < 3e-4
+    path = np.random.default_rng(0).normal(0, 0.05, (245, 20))
+    assert np.abs(basis.fit(path)).max() < 5.0  # a thousand, where it follows
+
+
 def test_a_path_that_is_a_spline_is_found_again():
     basis = path_basis(61, 4)
     t = np.arange(61) / 61

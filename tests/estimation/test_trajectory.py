@@ -17,7 +17,7 @@ from simspine.estimation import trajectory_engine
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.frame_engine import usable_observations
 from simspine.estimation.inverse_kinematics import inverse_kinematics
-from simspine.estimation.levenberg_marquardt import minimise
+from simspine.estimation.levenberg_marquardt import clipped_step, minimise
 from simspine.estimation.path_basis import path_basis
 from simspine.estimation.result import Solver
 from simspine.estimation.terms import MarkerTerm, Objective, PriorTerm
@@ -110,6 +110,10 @@ def test_a_trial_is_solved_to_the_end(release, moving, seed, wrong):
     assert least.converged.all()
     apart = np.abs(found.motion.values - least.motion.values)
     assert (apart <= SAME_SHARE * least.motion.deviation + 1e-12).all()
+
+
+def test_a_long_step_of_one_coordinate_does_not_shorten_the_others():
+    np.testing.assert_array_equal(clipped_step(np.array([[-70.0, 0.5], [0.1, 0.7]])), [[-0.7, 0.5], [0.1, 0.7]])
 
 
 def test_windows_make_no_seam(release, moving):

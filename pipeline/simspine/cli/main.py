@@ -70,7 +70,10 @@ def _printable(text: object) -> str:
 
 
 def _refuse_settings_of_libraries() -> None:
-    """Numba takes settings from a file in the working directory, which may be a stranger's."""
+    """Refuse, or drop, settings of libraries that change results or stop them.
+
+    Numba takes settings from a file in the working directory, which may be a stranger's.
+    """
     from simspine.core.errors import InputError
 
     if os.environ.get("COLUMNS") == "0":  # rich would print nothing

@@ -104,8 +104,8 @@ def minimise(
 
 
 def clipped_step(step: np.ndarray) -> np.ndarray:
-    """(points, free): each coordinate's step, no longer than `MAX_STEP`. Those that nothing holds, as the twist of a
-    straight arm, do not hold up the others."""
+    """(points, free): each coordinate's step, no longer than `MAX_STEP`. One that no marker determines, such as the
+    twist of a straight arm, does not shorten the steps of the others."""
     return np.clip(step, -MAX_STEP, MAX_STEP)
 
 

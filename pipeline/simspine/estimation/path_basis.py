@@ -17,9 +17,9 @@ import scipy
 GAUSS_POINTS = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)  # of an interval 0…1, each with the weight 1/2
 BASES_KEPT = 16  # windows of a trial have few lengths
 FRAMES_PER_BATCH = 32  # frames whose blocks are made and added together: they stay in the cache
-# Share of accelerations in a least-squares fit to a path. A control point at an end may have a weight of 10⁻⁴ in the
-# only frame that depends on it, and must not follow that frame. Motion of 1 Hz at 50 Hz is smoothed by 2.5 · 10⁻⁸.
-FIT_SMOOTHNESS = 1e-4
+# Share of third differences of control points in a least-squares fit to a path (P-splines: Eilers & Marx 1996). One at
+# an end may have a weight of 10⁻⁴ in the only frame that depends on it, and must not follow that frame.
+FIT_SMOOTHNESS = 3e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,9 @@ class Basis:
         """Control points (points, free) of the path (frames, free) nearest to this one."""
         if self.weights.shape[1] == 1:
             return path
-        form = self.value_form + FIT_SMOOTHNESS * self.acceleration_form
+        count = self.points - 3
+        differences = _sparse_rows(np.tile([-1.0, 3.0, -3.0, 1.0], (count, 1)), np.arange(count), self.points)
+        form = self.value_form + FIT_SMOOTHNESS * self._form_of(differences)
         return scipy.linalg.solveh_banded(form, self.values.T @ path, lower=True)
 
     def batches(self) -> Iterator[slice]:

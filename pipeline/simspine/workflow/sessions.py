@@ -24,6 +24,7 @@ from simspine.io.text_tables import list_names, repeated_names, warn_assumed
 from simspine.io.trc import write_trc
 from simspine.io.video import find_project
 from simspine.quality.findings import Severity
+from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.detection import DETECT, TrialSource
 from simspine.reconstruction.publish import trial_data
 from simspine.reconstruction.reconstruct import (
@@ -132,13 +133,14 @@ def add_spine(
             faults = faults or finding.severity == Severity.ERROR
             if finding.severity != Severity.INFO:
                 notes.append(f"{trial.name}: {finding.severity}: {finding.message} {finding.suggestion}")
-        for figure in found.curvature_figures:
-            sd = "" if figure.sd is None else f" ± {1.96 * figure.sd:.0f}"
-            results.append(
-                f"{trial.name}: {figure.label} "
-                + ("unknown" if figure.mean is None else f"{figure.mean:.0f}{sd}°, {figure.decided_by}")
-            )
+        results += [f"{trial.name}: {_curvature_text(figure)}" for figure in found.curvature_figures]
     return AddedSpine(tuple(written), tuple(notes), tuple(results), faults)
+
+
+def _curvature_text(figure: ClinicalFigure) -> str:
+    sd = "" if figure.sd is None else f" ± {1.96 * figure.sd:.0f}"
+    value = "unknown" if figure.mean is None else f"{figure.mean:.0f}{sd}°, {figure.decided_by}"
+    return f"{figure.label} {value}"
 
 
 def grouped_messages(messages: Iterable[str]) -> list[str]:
