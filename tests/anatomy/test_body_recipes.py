@@ -182,8 +182,8 @@ def test_a_recipe_of_ones_own(tmp_path):
     path.write_text("name: mine")
     with pytest.raises(InputError, match=r"not a body recipe.*virtual"):
         read_recipe(str(path))
-    path.write_text("from: coupled\nstart: 2")
-    with pytest.raises(InputError, match=r"unknown key 'start' in .*mine.yaml. Did you mean 'starts'"):
+    path.write_text("from: coupled\nstatur: 2")
+    with pytest.raises(InputError, match=r"unknown key 'statur' in .*mine.yaml. Did you mean 'stature'"):
         read_recipe(str(path))
     path.write_text("[1, 2]")
     with pytest.raises(InputError, match="not a mapping"):

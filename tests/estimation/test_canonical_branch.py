@@ -60,3 +60,12 @@ def test_an_arm_wound_up_in_part_of_a_trial_is_unwound_frame_by_frame(release):
     together = canonical_branch(release, turned)[:, arm]
     np.testing.assert_allclose(together[:6], z[:6, arm], atol=1e-12)
     np.testing.assert_allclose(together[6:, 2], 0.1 - 2 * np.pi, atol=1e-12)
+
+
+def test_the_branch_of_frames_solved_singly_is_told_in_each(release):
+    z = np.repeat(release.tree.rest[release.tree.free][None], 9, 0)
+    arm = columns(release, ARM)
+    z[:, arm] = [0.3, -0.2, 0.1]
+    turned = z.copy()
+    turned[::2, arm] = [0.3 - np.pi, np.pi + 0.2, 0.1 + np.pi]
+    np.testing.assert_allclose(canonical_branch(release, turned, continuous=False), z, atol=1e-12)

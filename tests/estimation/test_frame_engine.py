@@ -39,7 +39,7 @@ def costs(release, fit_names):
 
             def beside(t, truth, seen=seen, columns=columns, data=(y, w, ridge, target), anywhere=anywhere):
                 one = Frames(*(part[[t]] for part in data))
-                return fit_frames(seen, columns, one, truth[t], anywhere, 0.0, 200, 1e-6)[1][0]
+                return fit_frames(seen, columns, one, truth[t], anywhere, 200, 1e-6)[1][0]
 
             truth = motion.values[:, tree.free]
             best = [beside(t, truth) for t in range(markers.frames)]

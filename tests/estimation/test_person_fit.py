@@ -23,7 +23,6 @@ from simspine.estimation import person_solver, person_system
 from simspine.estimation.observations import Observations
 from simspine.estimation.person_solver import PersonProblem, solve_person
 from simspine.estimation.person_system import UNSEEN_FRAME_PRECISION, factorise_person_system, find_person_minimum
-from simspine.estimation.trajectory import STARTING_POINTS
 from simspine.estimation.trajectory_engine import wide_priors
 
 SPINE = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck")
@@ -97,7 +96,7 @@ def noisy(body, recipe):
     """(system, start) of two trials whose markers have noise."""
     problem = _problem(body, recipe, noise=0.004, frames=2)
     system = person_solver._person_system(problem)
-    return system, person_solver._lowest_start(problem, system)
+    return system, person_solver._starting_point(problem, system)
 
 
 def test_the_gradient_is_that_of_the_cost(noisy):
@@ -173,30 +172,6 @@ def test_one_awkward_frame_does_not_hold_up_the_rest(body, noisy):
     assert system.total(find_person_minimum(system, replace(start, q=q)).unknowns) == pytest.approx(lowest, abs=1e-6)
 
 
-def test_an_arm_that_a_rough_path_winds_up_is_not_believed(body, recipe, monkeypatch):
-    """The first rough path of each trial turns both arms once around; the fit is the same as without that."""
-    problem = _problem(body, recipe, noise=0.002, frames=3)
-    expected = solve_person(problem)
-    arms = [i for i, k in enumerate(body.tree.free) if body.coordinates.names[k].startswith(("arm_add", "arm_rot"))]
-    path, began = person_solver.starting_path, []
-
-    def wound(*args, begin, **named):
-        z = path(*args, begin=begin, **named)
-        began.append(begin)
-        if begin == STARTING_POINTS[0]:
-            z[:, arms] += np.radians(150)
-        return z
-
-    monkeypatch.setattr(person_solver, "starting_path", wound)
-    found = solve_person(problem)
-    assert began.count(STARTING_POINTS[0]) == 2
-    np.testing.assert_allclose(found.solution.constants, expected.solution.constants, atol=1e-6)
-    np.testing.assert_allclose(found.solution.q, expected.solution.q, atol=1e-3)
-    monkeypatch.setattr(person_solver, "ROUGH_PATHS", 1)
-    system = person_solver._person_system(problem)
-    assert system.total(solve_person(problem).solution) > system.total(found.solution) + 10.0
-
-
 def test_a_body_that_is_known_is_found_from_exact_markers(body, recipe):
     problem = _problem(body, recipe, trials=3, frames=8)
     fit = solve_person(problem)
@@ -249,7 +224,7 @@ def test_what_is_unsure_is_what_the_dense_hessian_says(body, recipe):
     outlier[2, elbow] = 0.1
     problem = _with_second_xyz(problem, lambda xyz: xyz + outlier)
     system = person_solver._person_system(problem)
-    at = find_person_minimum(system, person_solver._lowest_start(problem, system)).unknowns
+    at = find_person_minimum(system, person_solver._starting_point(problem, system)).unknowns
     fit = person_solver._person_posterior(system, at, 0.0)
     factor = factorise_person_system(system, at, np.zeros(len(at.q)))
     V = np.array([factor.solve(unit) for unit in np.eye(at.flat.size)])
@@ -334,7 +309,7 @@ def test_legs_stay_about_their_defaults_where_nobody_is_seen_to_stand(body, reci
     standing = [np.arange(len(own)) < frames / 2 for own in problem.standing_frames]
     problem = replace(problem, standing_frames=standing)
     system = person_solver._person_system(problem)
-    start = person_solver._lowest_start(problem, system)
+    start = person_solver._starting_point(problem, system)
     start.q[:] += 0.1
     posture = person_solver._person_system(problem, start).postures[0]
     listed = [body.coordinates.names[i] for i in body.tree.free]

@@ -8,7 +8,7 @@ import pytest
 from simspine.anatomy.body import forward_kinematics, neutral_motion
 from simspine.anatomy.recipes import build_body, default_weights, read_recipe
 from simspine.core.types import Motion
-from simspine.estimation import result
+from simspine.estimation import result, trajectory
 from simspine.estimation.frame_engine import usable_observations
 from simspine.estimation.result import first_pose
 from simspine.estimation.terms import MarkerTerm
@@ -24,29 +24,46 @@ def body():
     return build_body("articulated", "centres")
 
 
-def wrong(body) -> int:
-    """In how many of `POSES` the rough fit of a frame leaves a squared distance of 20 cm² or more."""
+@pytest.fixture(scope="module")
+def postures(body):
+    """Markers of `POSES`, one in each frame."""
     c = body.coordinates
     names = [n for n in default_weights(read_recipe("articulated"), "centres") if n in body.marker_names]
     values = np.repeat(neutral_motion(body).values, len(POSES), axis=0)
     for k, name in enumerate(ARM):
         for side in "rl":
             values[:, c.index(f"{name}_{side}")] = np.radians([pose[k] for pose in POSES])
-    seen = forward_kinematics(body, Motion(c.names, 1.0, values, c.rotational)).select(names)
-    count = 0
-    for t in range(seen.frames):
-        frame = seen.with_(xyz=seen.xyz[t : t + 1])
-        weights = np.ones(frame.xyz.shape[:2])
-        tree, y, w, _ = usable_observations(body, frame, weights, 3)
-        markers = MarkerTerm(tree, y, w)
-        count += markers.cost(starting_path(markers, first_pose(body, frame, weights), hold=1e-7)).sum() > 0.002
-    return count
+    return forward_kinematics(body, Motion(c.names, 1.0, values, c.rotational)).select(names)
 
 
-def test_arms_are_found_from_the_start(body, monkeypatch):
-    assert wrong(body) <= 5
-    monkeypatch.setattr(result, "BENT_HINGE_RAD", 0.0)
-    assert wrong(body) > 30  # a straight elbow is held by its limit where the upper arm begins the wrong way round
+def wrong(body, markers, start=None) -> int:
+    """In how many frames of a rough path a squared distance of 20 cm² or more is left."""
+    weights = np.ones(markers.xyz.shape[:2])
+    tree, y, w, _ = usable_observations(body, markers, weights, 3)
+    term = MarkerTerm(tree, y, w)
+    path = starting_path(body, term, first_pose(body, markers, weights) if start is None else start)
+    return int((term.cost(path) > 0.002).sum())
+
+
+def test_arms_are_found_from_the_start(body, postures, monkeypatch):
+    frames = [postures.with_(xyz=postures.xyz[t : t + 1]) for t in range(postures.frames)]
+    bent = sum(wrong(body, frame) for frame in frames)
+    assert bent <= 5
+    monkeypatch.setattr(result, "BENT_HINGE_RAD", 0.0)  # a straight elbow is held by its limit the wrong way round
+    assert sum(wrong(body, frame) for frame in frames) > 2 * bent
+
+
+def test_an_elbow_held_by_its_limit_does_not_stay_there(body, postures, monkeypatch):
+    """The path begins with straight arms turned the wrong way round."""
+    bent = [t for t, pose in enumerate(POSES) if pose[:2] == (0, -30) and pose[3] == 60]
+    markers = postures.with_(xyz=postures.xyz[bent])
+    start = first_pose(body, markers, np.ones(markers.xyz.shape[:2]))
+    names = [body.coordinates.names[i] for i in body.tree.free]
+    start[[names.index(f"elbow_flex_{side}") for side in "rl"]] = 0.0
+    start[[names.index(f"arm_rot_{side}") for side in "rl"]] += np.pi
+    assert wrong(body, markers, start) == 0
+    monkeypatch.setattr(trajectory, "range_middles", lambda _: np.array([]))  # each begins where the one before ended
+    assert wrong(body, markers, start) == len(bent)
 
 
 def test_only_hinges_at_an_end_of_their_range_are_bent(body):

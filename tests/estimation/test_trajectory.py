@@ -1,7 +1,5 @@
 """The whole-trajectory engine: a dense solution, seams, gaps, honest standard deviations."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from promise import SAME_SHARE
@@ -15,18 +13,14 @@ from simspine.core.errors import InputError
 from simspine.core.types import Markers, Motion
 from simspine.estimation import trajectory_engine
 from simspine.estimation.banded import BandedSystem
-from simspine.estimation.frame_engine import usable_observations
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.levenberg_marquardt import clipped_step, minimise
 from simspine.estimation.path_basis import path_basis
 from simspine.estimation.result import Solver
 from simspine.estimation.terms import MarkerTerm, Objective, PriorTerm
 from simspine.estimation.trajectory import (
-    TrialObjective,
     WindowPosterior,
-    WindowSize,
     share_about_mean,
-    solve_trajectory,
 )
 
 RATE = 60.0
@@ -116,6 +110,19 @@ def test_a_long_step_of_one_coordinate_does_not_shorten_the_others():
     np.testing.assert_array_equal(clipped_step(np.array([[-70.0, 0.5], [0.1, 0.7]])), [[-0.7, 0.5], [0.1, 0.7]])
 
 
+@pytest.mark.parametrize("place", [(30.0, 0.5), (-3.0, -20.0)])
+def test_a_clipped_step_that_leads_uphill_is_no_minimum(place):
+    """One coordinate moves the other twenty times as far. Newton's step, clipped in the longer one, raises the cost."""
+    combinations = np.array([[1.0, -20.0], [0.0, 1.0]])
+    prior = PriorTerm(combinations, mean=combinations @ place, precision=np.array([1.0, 4.0]), decay=np.zeros(2))
+    gradient = prior_gradient = combinations.T @ (np.array([1.0, 4.0]) * (combinations @ place))
+    if abs(place[1]) < 0.7:
+        assert clipped_step(np.array([place]))[0] @ prior_gradient < 0.0
+    found = minimise(Objective((prior,), np.zeros(2), path_basis(1, None)), np.zeros((1, 2)))
+    assert not found.reason
+    np.testing.assert_allclose(found.points[0], place, atol=1e-6 * np.abs(gradient).max())
+
+
 def test_windows_make_no_seam(release, moving):
     """With every angle held a little by a prior, so that both problems are solved to the end."""
     _, markers = moving(300)
@@ -141,49 +148,6 @@ def test_threads_change_nothing(release, moving):
         for k in (1, 2)
     )
     np.testing.assert_array_equal(one.motion.values, two.motion.values)
-
-
-def test_of_several_starts_the_lowest_end_counts(release, moving, monkeypatch):
-    """Three rough paths, of which the first is made to end higher; the last solution, for the deviations, begins where
-    the lowest of them ended."""
-    from simspine.estimation import trajectory_engine
-
-    _, markers = moving(60)
-    ends, begins, first = [], [], []
-    solve, path = trajectory_engine.solve_trajectory, trajectory_engine.starting_path
-
-    def solved(trial, paths, **settings):
-        found = solve(trial, paths, **settings)
-        if trial.spacing is not None:  # a path to begin from
-            return found
-        first.append(paths[0]())
-        ends.append(found if ends else replace(found, cost=found.cost + 1.0))
-        return ends[-1]
-
-    def begun(*args, **settings):
-        begins.append(settings["begin"])
-        return path(*args, **settings)
-
-    monkeypatch.setattr(trajectory_engine, "solve_trajectory", solved)
-    monkeypatch.setattr(trajectory_engine, "starting_path", begun)
-    result = inverse_kinematics(release, markers, smoothness=SMOOTH, solver=Solver(starts=3))
-    assert begins == [0.5, 0.0, 1.0]
-    costs = [found.cost.sum() for found in ends]
-    assert len(costs) == 4  # and once more, for the deviations
-    lowest = int(np.argmin(costs[:3]))
-    assert lowest > 0
-    np.testing.assert_array_equal(first[3], ends[lowest].coordinates)
-    assert costs[3] <= costs[lowest] * (1 + 1e-9)
-    assert np.isfinite(result.motion.deviation).any()
-    monkeypatch.undo()
-    alone = inverse_kinematics(release, markers, smoothness=SMOOTH)
-    assert result.cost.sum() == pytest.approx(alone.cost.sum(), rel=1e-3)
-
-
-@pytest.mark.parametrize("starts", [0, 6, 1.5])
-def test_a_number_of_starts_that_is_none(release, moving, starts):
-    with pytest.raises(InputError, match="expected a whole number from 1 to 5"):
-        inverse_kinematics(release, moving(10)[1], smoothness=SMOOTH, solver=Solver(starts=starts))
 
 
 def test_the_covariance_is_handed_out_window_by_window(release, moving):
@@ -366,40 +330,6 @@ def test_an_outlier_is_shrugged_off_by_a_robust_loss(release, moving):
     assert error["huber"] < 0.3 * error["square"]
 
 
-def test_a_stretch_that_leads_nowhere_begins_anew_from_another_path(release, moving):
-    """Where all begin well, others are never made; where a window does not converge, it ends where the other leads."""
-    motion, markers = moving(90)
-    n = release.tree.free.size
-    tree, y, w, _ = usable_observations(release, markers, np.full(markers.xyz.shape[:2], 1 / 0.02**2), 3)
-    terms = (
-        MarkerTerm(tree, y, w),
-        PriorTerm(np.eye(n), tree.rest[tree.free], np.ones(n), np.zeros(n)),
-    )
-    trial = TrialObjective(terms, np.full(n, RATE**4 / 20.0**2))
-    good, made = motion.values[:, tree.free], []
-
-    def other() -> np.ndarray:
-        made.append(1)
-        return good + 0.01
-
-    def begin(path):
-        windows = WindowSize(30, 20)
-        return solve_trajectory(trial, [lambda: path, other, other], windows=windows, tolerance=1e-12)
-
-    direct = begin(good)
-    assert not made
-    assert set(direct.reason) == {""}
-    bad = good.copy()
-    bad[82:, 6:] = np.random.default_rng(0).uniform(-40, 40, bad[82:, 6:].shape)  # wound up in the last window alone
-    wound = solve_trajectory(trial, [lambda: bad], windows=WindowSize(30, 20), tolerance=1e-12)
-    assert set(wound.reason[:30]) == {""}
-    assert wound.reason[-1]
-    found = begin(bad)
-    assert len(made) == 1
-    assert set(found.reason) == {""}
-    np.testing.assert_allclose(found.coordinates, direct.coordinates, atol=1e-6)
-
-
 def test_limbs_known_to_centimetres_are_kept_beside_a_spine_known_to_a_millimetre(release, moving):
     """Nothing is an outlier here, so a robust loss finds what a square one does."""
     _, markers = moving(60, noise=0.001)
@@ -517,7 +447,6 @@ def test_lasting_errors_are_as_wide_as_a_single_frame_at_most(release, moving):
         (MarkerErrors, {"correlation_time": -1.0}, "expected 0 or more"),
         (Solver, {"engine": "frame"}, "Did you mean 'frames'"),
         (Solver, {"tolerance": 0.0}, "tolerance is 0"),
-        (Solver, {"starts": 6}, "starts is 6"),
     ],
 )
 def test_options_that_mean_nothing_cannot_be_made(kind, values, telling):

@@ -44,7 +44,7 @@ from simspine.core.types import Markers
 
 VIRTUAL_SUFFIX = "_virtual"
 RECIPE_KEYS = (
-    "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "starts", "segments", "stature",
+    "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "segments", "stature",
     "virtual", "inferred", "articulation", "anatomy", "pelvis", "regions", "free", "neck",
 )  # fmt: skip
 
@@ -66,7 +66,6 @@ class Recipe:
     inferred_weight: float
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
     priors: tuple[LinearPrior, ...] = ()  # of the trajectory engine, besides those of the articulation's regions
-    starts: int = 1  # of the trajectory engine, see `inverse_kinematics`
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
     anatomy: tuple[Variation, ...] = ()  # how people differ beyond the sizes of segments
     pelvis: StandingPelvis | None = None  # how people hold it who stand
@@ -119,7 +118,6 @@ def read_recipe(name: str = "coupled") -> Recipe:
                 key: (float(t["target"]), float(t["weight"])) for key, t in data.get("coordinate_tasks", {}).items()
             },
             priors=tuple(_linear_prior(**entry) for entry in data.get("priors", ())),
-            starts=int(data.get("starts", 1)),
             articulation=split,
             anatomy=tuple(variation_from(key, entry) for key, entry in data.get("anatomy", {}).items()),
             pelvis=standing_pelvis_from(data["pelvis"], data.get("anatomy", ())) if "pelvis" in data else None,

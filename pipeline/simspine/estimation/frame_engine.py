@@ -164,23 +164,20 @@ def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: in
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def fit_frames(
-    tree: Tree, columns: BodyColumns, frames: Frames, start, begin, hold: float, iterations: int, tolerance: float
-):
+def fit_frames(tree: Tree, columns: BodyColumns, frames: Frames, start, begin, iterations: int, tolerance: float):
     """Fit frames one after another, forwards and then backwards; in each the lower solution stays.
 
     Returns z (frames, free), cost and status (frames,); NaN and UNSOLVED where all weights are zero. start (free,): of
-    the first frame. Any other begins where its neighbour ended, but at `begin` (free,) where that is a number. hold:
-    weight that ties every coordinate to the frame before, forwards only, for a calm path; 0 for OpenSim's objective.
+    the first frame. Any other begins where its neighbour ended, but at `begin` (free,) where that is a number.
     """
     count, n = frames.y.shape[0], start.size
     z = np.full((count, n), np.nan)
     cost = np.full(count, np.inf)
     status = np.full(count, STATUS_UNSOLVED)
     begun = np.full((count, n), np.inf)
-    before, trial, ridge, target = start.copy(), np.empty(n), np.empty(n), np.empty(n)
+    before, trial = start.copy(), np.empty(n)
     first = True
-    for step in range(count if hold > 0.0 else 2 * count):
+    for step in range(2 * count):
         t = step if step < count else 2 * count - 1 - step
         if frames.w[t].sum() == 0.0:
             continue
@@ -189,11 +186,8 @@ def fit_frames(
             trial[i] = before[i] if first or np.isnan(begin[i]) else begin[i]
             jump = max(jump, abs(trial[i] - begun[t, i]))
             begun[t, i] = trial[i]
-            ridge[i] = frames.ridge[t, i] + hold
-            drawn = frames.ridge[t, i] * frames.target[t, i] + hold * before[i]
-            target[i] = drawn / ridge[i] if ridge[i] > 0.0 else 0.0
         if jump > MAX_FRAME_JUMP:
-            frame = Frames(frames.y[t], frames.w[t], ridge, target)
+            frame = Frames(frames.y[t], frames.w[t], frames.ridge[t], frames.target[t])
             new, how = fit_frame(tree, columns, frame, trial, iterations, tolerance)
             if new < cost[t]:
                 cost[t], status[t] = new, how
@@ -227,7 +221,7 @@ def solve_frames(
     tree, y, w, usable = usable_observations(body, markers, weights, min_markers)
     frames = Frames(y, w, *coordinate_task_terms(body, coordinate_tasks, w))
     start, begin = first_pose(body, markers, weights), range_middles(body)
-    z, _, status = fit_frames(tree, body_columns(tree), frames, start, begin, 0.0, iterations, tolerance)
+    z, _, status = fit_frames(tree, body_columns(tree), frames, start, begin, iterations, tolerance)
     values = np.full((markers.frames, len(body.coordinates)), np.nan)
     solved = status != STATUS_UNSOLVED
     values[solved] = all_coordinates(tree, canonical_branch(body, z, continuous=False)[solved])[0]

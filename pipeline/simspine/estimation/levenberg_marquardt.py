@@ -80,11 +80,11 @@ def minimise(
                 break
         step = clipped_step(-chord.solve(here.gradient))
         before, promise = promise, -float((here.gradient * step).sum())
-        if not chord.fresh and promise > CHORD_PROMISE_RATIO * before:
+        if not chord.fresh and not 0.0 < promise <= CHORD_PROMISE_RATIO * before:
             chord = None
             continue
         steps += 1
-        left = promise * (0.1 if system.newton and chord.fresh else 1.0)
+        left = abs(promise) * (0.1 if system.newton and chord.fresh else 1.0)
         there = objective.evaluated(here.z + step)
         gain = here.cost.sum() - there.cost.sum()
         system.learn_from_step(here.cost, there, promise)

@@ -31,17 +31,11 @@ from simspine.estimation.person_system import (
 )
 from simspine.estimation.result import first_pose
 from simspine.estimation.terms import LimitTerm, MarkerTerm, single_coordinate_precision_and_target
-from simspine.estimation.trajectory import (
-    STARTING_POINTS,
-    starting_path,
-    tree_with_marker_offsets,
-    tree_with_shared_errors,
-)
-from simspine.estimation.trajectory_engine import ROUGH_PATH_POSE_SD, START_OFFSET_SD_M, wide_priors
+from simspine.estimation.trajectory import starting_path, tree_with_marker_offsets, tree_with_shared_errors
+from simspine.estimation.trajectory_engine import START_OFFSET_SD_M, wide_priors
 from simspine.estimation.uncertainty import marker_covariance
 
-ROUGH_PATHS = 3  # to begin from
-ROUGH_PATH_TOLERANCE = 1.0  # squared standard deviations: enough to tell which minimum a path leads to
+ROUGH_PATH_TOLERANCE = 1.0  # squared standard deviations: what is left to gain from each trial by itself
 MIN_STANDING_FRAMES = 5  # frames in which a person is seen to stand, that tell how the pelvis is held
 ARM_COORDINATE_PREFIXES = ("arm_", "elbow_", "pro_sup_", "wrist_")  # how the names of their angles begin
 BODY_ERROR_MODES = 20  # the largest
@@ -117,7 +111,7 @@ def solve_person(problem: PersonProblem, start: Unknowns | None = None) -> Perso
     defaults: nothing else says how the pelvis is turned on them.
     """
     system = _person_system(problem, start)
-    at = _lowest_start(problem, system) if start is None else start
+    at = _starting_point(problem, system) if start is None else start
     return _person_posterior(system, *find_person_minimum(system, at))
 
 
@@ -211,11 +205,8 @@ def _tree_with_found_places(tree: Tree, body: Body, seen: Sequence[str], followe
     )
 
 
-def _lowest_start(problem: PersonProblem, system: PersonSystem) -> Unknowns:
-    """Of each trial by itself, the lowest of the minima to which several rough paths lead.
-
-    A path may wind an arm up, from which no step of all trials leads back.
-    """
+def _starting_point(problem: PersonProblem, system: PersonSystem) -> Unknowns:
+    """The minimum of each trial by itself."""
     posture = system.postures[0]
     own, free = posture.Q.shape[1], system.markers.tree.free.size
     ridge, target = np.full(free, 1.0 / START_OFFSET_SD_M**2), np.zeros(free)
@@ -224,13 +215,9 @@ def _lowest_start(problem: PersonProblem, system: PersonSystem) -> Unknowns:
     found = []
     for k, seen in enumerate(problem.observations):
         pose = np.append(first_pose(problem.body, seen.markers, seen.weights), np.zeros(free - own))
-        alone, ends = system.of_trial(k), []
-        for begin in STARTING_POINTS[:ROUGH_PATHS]:
-            path = starting_path(
-                alone.markers, pose, 1.0 / ROUGH_PATH_POSE_SD**2, stride=1, ridge=ridge, target=target, begin=begin
-            )
-            ends.append(find_person_minimum(alone, Unknowns(path[:, :own], *nothing), ROUGH_PATH_TOLERANCE).unknowns)
-        found.append(min(ends, key=alone.total))
+        alone = system.of_trial(k)
+        path = starting_path(problem.body, alone.markers, pose, ridge=ridge, target=target)
+        found.append(find_person_minimum(alone, Unknowns(path[:, :own], *nothing), ROUGH_PATH_TOLERANCE).unknowns)
     return Unknowns(
         np.concatenate([end.q for end in found]),
         np.mean([end.constants for end in found], axis=0),

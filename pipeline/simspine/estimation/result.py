@@ -26,7 +26,6 @@ from simspine.core.types import Markers, Motion
 
 
 DEFAULT_TOLERANCES = {"frames": 1e-5, "trajectory": 5e-5}  # by engine
-MAX_STARTING_PATHS = 5  # rough paths that the trajectory engine may begin from, at the most
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,6 @@ class Solver(Unchanging):
         Frame by frame only: target in rad or m; docs/body.md says how hard they pull.
     uncertainty : bool
         Trajectory only: with standard deviations.
-    starts : int
-        Trajectory only: 1 to 5 rough paths to begin from, of which the one that ends lowest counts.
     threads, window, overlap : int
         Trajectory only: how long trials are cut (frames), see `simspine.estimation.trajectory`.
     """
@@ -57,7 +54,6 @@ class Solver(Unchanging):
     min_markers: int = 3
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     uncertainty: bool = True
-    starts: int = 1
     threads: int = 1
     window: int = 600
     overlap: int = 50
@@ -67,8 +63,6 @@ class Solver(Unchanging):
             raise unknown_name("engine", self.engine, DEFAULT_TOLERANCES)
         if self.tolerance is not None and not (np.isfinite(self.tolerance) and self.tolerance > 0):
             raise InputError(f"tolerance is {self.tolerance}, expected a positive number.")
-        if self.starts not in range(1, MAX_STARTING_PATHS + 1):
-            raise InputError(f"starts is {self.starts!r}, expected a whole number from 1 to {MAX_STARTING_PATHS}.")
         for name, least in (("min_markers", 0), ("threads", 1), ("window", 1), ("overlap", 0)):
             value = getattr(self, name)
             if not (isinstance(value, Integral) and value >= least):
@@ -226,11 +220,11 @@ def objective_per_frame(
 
 
 def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.ndarray:
-    """z (frames, free) on the branch nearer to the ranges, joint by joint, for the trial as a whole; the same poses.
+    """z (frames, free) on the branch nearer to the ranges, joint by joint; the same poses.
 
-    NaN frames stay. Of a joint to ground only the second angle counts: a person may face anywhere. continuous: take
-    whole turns off all frames alike; else off each frame, for joints with ranges, as frames that were solved one by one
-    may have wound an arm up.
+    NaN frames stay. Of a joint to ground only the second angle counts: a person may face anywhere. continuous: of the
+    trial as a whole, with the same whole turns off all frames; else, for joints with ranges, frame by frame, as frames
+    that were solved one by one may have wound an arm up.
     """
     tree = body.tree
     z = z.copy()
@@ -240,9 +234,12 @@ def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.n
             lower, upper = np.array([-np.inf, -np.pi / 2, -np.inf]), np.array([np.inf, np.pi / 2, np.inf])
         now, other = z[:, columns], other_angle_branch(z[:, columns])
         singly = [_whole_turns_removed(angles, lower, upper, False) for angles in (now, other)]
-        better = int(_mean_square_outside(singly[1], lower, upper) < _mean_square_outside(singly[0], lower, upper))
-        together = continuous or tree.parent[joint] == 0
-        z[:, columns] = _whole_turns_removed((now, other)[better], lower, upper, True) if together else singly[better]
+        outside = [_square_outside(angles, lower, upper) for angles in singly]
+        if continuous or tree.parent[joint] == 0:
+            better = now if np.nansum(outside[0]) <= np.nansum(outside[1]) else other
+            z[:, columns] = _whole_turns_removed(better, lower, upper, True)
+        else:
+            z[:, columns] = np.where((outside[0] <= outside[1])[:, None], *singly)
     return z
 
 
@@ -267,10 +264,10 @@ def _whole_turns_removed(angles: np.ndarray, lower: np.ndarray, upper: np.ndarra
     return angles - 2 * np.pi * np.round((where - middle) / (2 * np.pi))
 
 
-def _mean_square_outside(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:
-    """Mean square of how far the angles lie outside their ranges."""
+def _square_outside(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """(frames,): square of how far the angles (frames, 3) lie outside their ranges; NaN frames stay."""
     excess = np.maximum(angles - upper, 0) + np.maximum(lower - angles, 0)
-    return float(np.nanmean(excess**2)) if np.isfinite(excess).any() else 0.0
+    return np.square(excess).sum(1)
 
 
 # rad. A straight elbow leaves open how the upper arm is turned about its length; begun the wrong way, the joint's limit

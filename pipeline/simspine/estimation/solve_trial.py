@@ -201,7 +201,7 @@ def solve_kinematics(
         smoothness=_smoothness_of_options(sized, options),
         prior=assumed,
         errors=seen.errors,
-        solver=Solver("trajectory", starts=recipe.starts),
+        solver=Solver("trajectory"),
         derive=lambda z, blocks: (
             spine_deviation(
                 body,

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from simspine.anatomy.body import Body
 from simspine.anatomy.priors import LinearPrior, SharedError
 from simspine.anatomy.tree import SLOT_SLIDE, SLOT_SLIDE_IN_GROUND, Tree, with_identity_function
 from simspine.core.arrays import map_on_threads
 from simspine.core.errors import InputError, unknown_name
 from simspine.estimation.banded import BandedSystem, Factor, FloatType
-from simspine.estimation.frame_engine import Frames, fit_frames
+from simspine.estimation.frame_engine import Frames, fit_frames, range_middles
 from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum, minimise
 from simspine.estimation.path_basis import path_basis
+from simspine.estimation.result import canonical_branch
 from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective, Term
 
 TOO_FEW_MARKERS_REASON = "too few markers in all the frames around: nothing says how sure the pose is"
-STARTING_POINTS = (0.5, 0.0, 1.0, 0.25, 0.75)  # parts of a trial from which starting paths lead both ways
+ROUGH_ITERATIONS, ROUGH_TOLERANCE = 60, 1e-3  # of a frame of a path to begin from
 PublishedFigures = Callable[[MarkerTerm, "WindowPosterior"], Mapping[str, np.ndarray]]
 
 
@@ -71,7 +73,7 @@ class TrialObjective:
 
 def solve_trajectory(
     trial: TrialObjective,
-    paths: Sequence[Callable[[], np.ndarray]],
+    path: np.ndarray,
     *,
     publish: PublishedFigures | None = None,
     windows: WindowSize = WindowSize(),
@@ -82,13 +84,10 @@ def solve_trajectory(
 ) -> Trajectory:
     """Minimise an objective over all frames.
 
-    paths: make those (frames, free) to begin from, see `starting_path`; all but the first are for windows in which
-    those before lead nowhere. publish: called for each window with the marker term and the posterior of its inner
-    frames; without it no covariance is made. precision: of factors for steps, and of sweeps for the posterior. polish:
-    see `minimise`. Other arguments: see the module.
+    path: (frames, free) to begin from, see `starting_path`. publish: called for each window with the marker term and
+    the posterior of its inner frames; without it no covariance is made. precision: of factors for steps, and of sweeps
+    for the posterior. polish: see `minimise`. Other arguments: see the module.
     """
-    first, *others = paths
-    path = first()
     frames = len(path)
     size = windows.whole_intervals(trial.spacing or 1)
 
@@ -97,16 +96,8 @@ def solve_trajectory(
         low, high = max(0, begin - size.overlap), min(frames, end + size.overlap + 1)
         part = slice(low, high)
         objective = trial.of_window(part)
-
-        def minimum_from(path: np.ndarray) -> Minimum:
-            points = objective.basis.fit(path[part])
-            return minimise(objective, points, tolerance=tolerance, precision=precision, polish=polish)
-
-        found = minimum_from(path)
-        for make in others:
-            if not found.reason:
-                break
-            found = min(found, minimum_from(make()), key=lambda end: (end.reason != "", end.cost))
+        points = objective.basis.fit(path[part])
+        found = minimise(objective, points, tolerance=tolerance, precision=precision, polish=polish)
         return _solved_window(objective, found, slice(begin - low, end - low), precision=precision, publish=publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
@@ -128,43 +119,33 @@ def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:
 
 
 def starting_path(
+    body: Body,
     markers: MarkerTerm,
     start: np.ndarray,
-    hold: float,
     stride: int = 1,
     ridge: np.ndarray | None = None,
     target: np.ndarray | None = None,
-    threads: int = 1,
-    begin: float = STARTING_POINTS[0],
 ) -> np.ndarray:
     """A rough path (frames, free): every `stride`-th frame with markers by itself, and lines in between.
 
-    A frame that shows most comes first, as near as may be to `begin` (part of the trial, 0…1); from it the way leads to
-    the end and to the beginning, at once if threads allow.
+    Each frame begins in the middle of its joints' ranges: from the frame before, an elbow that came to its limit the
+    wrong way round would stay there.
 
-    start: (free,) pose to begin from. hold: 1/sd² that ties each of these frames to the one before (see
-    `fit_frames`). ridge: (free,) 1/sd² that ties coordinates to `target` (free,); none by default. Scaled so that a
-    marker's weight is about 1, as the frame solver expects.
+    start: (free,) pose to begin the first frame from. ridge: (free,) 1/sd² that ties coordinates to `target` (free,);
+    none by default. Scaled so that a marker's weight is about 1, as the frame solver expects.
     """
     scale = float(np.median(markers.w[markers.w > 0]))
     pull = np.zeros(start.size) if ridge is None else ridge / scale
     target = np.zeros(start.size) if target is None else target
-
-    def fit(which: np.ndarray, start: np.ndarray) -> np.ndarray:
-        pulls, aims = np.tile(pull, (len(which), 1)), np.tile(target, (len(which), 1))
-        part, free = Frames(markers.y[which], markers.w[which] / scale, pulls, aims), np.full(start.size, np.nan)
-        return fit_frames(markers.tree, markers.columns, part, start, free, hold / scale, 60, 1e-3)[0]
-
     shown = np.flatnonzero(markers.seen)
     chosen = np.union1d(shown[::stride], shown[-1:])
-    shows = (markers.w[chosen] > 0).sum(1)
-    full = np.flatnonzero(shows == shows.max())
-    middle = full[np.abs(full - begin * len(chosen)).argmin()]
-    first = fit(chosen[[middle]], start)[0]
-    before, after = map_on_threads(
-        lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads
-    )
-    return _interpolated_path(markers, chosen, np.concatenate([before[::-1], after[1:]]))
+    pulls, targets = np.tile(pull, (len(chosen), 1)), np.tile(target, (len(chosen), 1))
+    frames = Frames(markers.y[chosen], markers.w[chosen] / scale, pulls, targets)
+    begin = np.full(start.size, np.nan)  # offsets of markers come behind the body's coordinates
+    middles = range_middles(body)
+    begin[: middles.size] = middles
+    z = fit_frames(markers.tree, markers.columns, frames, start, begin, ROUGH_ITERATIONS, ROUGH_TOLERANCE)[0]
+    return _interpolated_path(markers, chosen, canonical_branch(body, z, continuous=False))
 
 
 def _interpolated_path(markers: MarkerTerm, chosen: np.ndarray, z: np.ndarray) -> np.ndarray:

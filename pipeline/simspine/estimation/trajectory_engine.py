@@ -1,8 +1,7 @@
 """The engine 'trajectory': markers, smoothness, priors and limits over the whole trial, with standard deviations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
 
 import numpy as np
 import scipy
@@ -39,7 +38,6 @@ from simspine.estimation.terms import (
     single_coordinate_precision_and_target,
 )
 from simspine.estimation.trajectory import (
-    STARTING_POINTS,
     PublishedFigures,
     Trajectory,
     TrialObjective,
@@ -61,7 +59,6 @@ from simspine.estimation.uncertainty import (
 )
 
 NO_PRIOR_SD_RAD = 1.5  # rad: how far an angle without a prior may be from its default, one standard deviation
-ROUGH_PATH_POSE_SD = 0.2
 START_OFFSET_SD_M = 1e-3  # m: offsets of markers are left to the trajectory, its starting path keeps them near zero
 DEVIATION_KEY = "deviation"
 FRAMES_PER_COVARIANCE_BATCH = 100  # their covariance stays in the cache
@@ -80,7 +77,6 @@ MAX_SPLINE_ERROR_RAD = np.radians(0.05)  # root mean square of any angle: a hund
 START_KNOT_SPACING_S = 0.16  # s between the knots of a path to begin from
 ROUGH_START_COST_SHARE = 1e-3  # of the cost: what that path may lack of its minimum
 LIVELY_MOTION_HZ = 2.0  # the rate of steps
-MAX_STARTS_PER_STRETCH = 3  # starting paths of a stretch that does not converge
 START_HZ = 20.0  # frames per second from which the rough path is made
 
 
@@ -132,17 +128,15 @@ def solve_with_trajectory(
     problem = _trajectory_problem(
         body, markers, weights, smoothness=smoothness, prior=prior, errors=errors, min_markers=solver.min_markers
     )
-    paths = _starting_paths(body, markers, weights, problem=problem, solver=solver)
+    path = _starting_path(body, markers, weights, problem=problem, solver=solver)
     if smoothness is not None:
-        problem = _with_learnt_motion(
-            problem, np.isin(body.free_names, smoothness.learn_from_trial), paths[0](), solver
-        )
+        problem = _with_learnt_motion(problem, np.isin(body.free_names, smoothness.learn_from_trial), path, solver)
     modes = np.zeros((problem.coordinate_count, 0))
     if prior is not None and prior.body_error_modes:
         modes = prior.body_error_mode_matrix(body.free_names)
     spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
     publish = _PublishedFigures(body, problem, modes, derive=derive, spacing=spacing) if solver.uncertainty else None
-    found = _solved(problem, paths, solver, tolerance=solver.tolerance, publish=publish)
+    found = _solved(problem, path, solver, tolerance=solver.tolerance, publish=publish)
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
     z = canonical_branch(body, found.coordinates[:, : problem.coordinate_count])
@@ -336,52 +330,26 @@ def _lasting_errors(errors: MarkerErrors, markers: Markers, priors: int) -> Last
     return LastingErrors(lasting, misfit, of_prior)
 
 
-def _starting_paths(
-    body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver
-) -> list[Callable[[], np.ndarray]]:
-    """What makes the path (frames, free) to begin from: the minimum on a spline, from a rough path, or the end of the
-    best of several. A single one is followed by others, for stretches in which it leads nowhere: an arm that hung
-    straight may be wound up."""
+def _starting_path(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver) -> np.ndarray:
+    """(frames, free) to begin from: a rough path, or the minimum on a spline to which it leads."""
     prior, own = problem.prior, problem.coordinate_count
     pose = np.append(first_pose(body, markers, weights), np.zeros(prior.combinations.shape[1] - own))
     held, drawn = single_coordinate_precision_and_target(prior.combinations, prior.mean, prior.precision)
     held[own:], drawn[own:] = 1.0 / START_OFFSET_SD_M**2, 0.0
+    stride = max(1, int(markers.rate / START_HZ))
+    alone = problem.each_frame(problem.markers)
+    rough = starting_path(body, alone, pose, stride=stride, ridge=held, target=drawn)
+    rough = scipy.ndimage.gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest")
     spacing = int(START_KNOT_SPACING_S * markers.rate)
-    enough = spacing >= MIN_KNOT_SPACING and markers.frames > spacing and problem.acceleration.any()
-
-    @cache
-    def path(begin: float) -> np.ndarray:
-        rough = starting_path(
-            problem.each_frame(problem.markers),
-            pose,
-            1.0 / ROUGH_PATH_POSE_SD**2,
-            stride=max(1, int(markers.rate / START_HZ)),
-            ridge=held,
-            target=drawn,
-            threads=solver.threads,
-            begin=begin,
-        )
-        rough = canonical_branch(
-            body, scipy.ndimage.gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest")
-        )
-        if not enough:
-            return rough
-        coarse = replace(problem, spacing=spacing)
-        return _solved(coarse, [lambda: rough], solver, tolerance=ROUGH_START_COST_SHARE, polish=0).coordinates
-
-    if solver.starts == 1:
-        return [partial(path, begin) for begin in STARTING_POINTS[:MAX_STARTS_PER_STRETCH]]
-    tried = [
-        _solved(problem, [partial(path, begin)], solver, tolerance=solver.tolerance)
-        for begin in STARTING_POINTS[: solver.starts]
-    ]
-    best = min(tried, key=lambda found: float(found.cost.sum()))
-    return [lambda: best.coordinates]
+    if spacing < MIN_KNOT_SPACING or markers.frames <= spacing or not problem.acceleration.any():
+        return rough
+    coarse = replace(problem, spacing=spacing)
+    return _solved(coarse, rough, solver, tolerance=ROUGH_START_COST_SHARE, polish=0).coordinates
 
 
 def _solved(
     problem: _Problem,
-    paths: Sequence[Callable[[], np.ndarray]],
+    path: np.ndarray,
     solver: Solver,
     tolerance: float | None,
     polish: int = MAX_POLISHING_STEPS,
@@ -390,7 +358,7 @@ def _solved(
     assert tolerance is not None  # set for this engine
     return solve_trajectory(
         TrialObjective(problem.terms, problem.acceleration, problem.spacing),
-        paths,
+        path,
         publish=publish,
         windows=WindowSize(solver.window, solver.overlap),
         tolerance=tolerance,
