@@ -168,7 +168,7 @@ def test_one_awkward_frame_does_not_hold_up_the_rest(body, noisy):
     system, start = noisy
     lowest = system.total(find_person_minimum(system, start).unknowns)
     q = start.q.copy()
-    q[1, [body.coordinates.names[k] for k in body.tree.free].index("elbow_flex_r")] = -2.0
+    q[2, [body.coordinates.names[k] for k in body.tree.free].index("elbow_flex_r")] = -2.0
     assert system.total(find_person_minimum(system, replace(start, q=q)).unknowns) == pytest.approx(lowest, abs=1e-6)
 
 

@@ -7,9 +7,7 @@ from simspine.core.errors import InputError
 from simspine.estimation.result import Solver
 
 
-@pytest.mark.parametrize(
-    ("name", "least"), [("min_markers", 0), ("starts", 1), ("threads", 1), ("window", 1), ("overlap", 0)]
-)
+@pytest.mark.parametrize(("name", "least"), [("min_markers", 0), ("threads", 1), ("window", 1), ("overlap", 0)])
 def test_counts_are_whole_numbers(name, least):
     for value in (least, np.int64(least + 3)):
         assert getattr(Solver(**{name: value}), name) == value
