@@ -145,9 +145,9 @@ def with_best(values: list[float | None], decimals: int = 1) -> list[str]:
 RADIOGRAPH_ROWS = {
     "kyphosis": "kyphosis, °",
     "lordosis": "lordosis, °",
-    "fore–aft": "centres fore and aft, mm",
+    "fore–aft": "centres, anteroposterior, mm",
     "fore–aft less person and height": "… after removing each person's and each height's mean, mm",
-    "sideways": "centres sideways, mm",
+    "sideways": "centres, lateral, mm",
 }
 GAIT_ROWS = {
     "simspine + standing offset": "simspine, with the standing trial",
@@ -214,7 +214,7 @@ def typical_rows_of_people() -> dict[str, list[str]]:
     ours, best = (span([gait[method][f"{level} median"] for level in GAIT_LEVELS]) for method in list(GAIT_ROWS)[:2])
     return {
         "real: [line on the back](how-to/back.md), 192 people standing; angles between tangents, not endplates":
-            [*cells[:2], "–", "–", f"{cells[2]}, fore and aft"],
+            [*cells[:2], "–", "–", f"{cells[2]}, anteroposterior"],
         "real: markers on the back in gait, one left out": ["–"] * 4 + [f"{ours} (**{best}**), on the skin"],
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Vertebra-level spine kinematics from synchronised multi-camera video.
+"""Posture and movement of the spine from videos or markers, with uncertainty.
 
 The library surface; see `__init__.pyi` for where each name lives. Names are loaded on first use, so that importing
 the package (and `simspine --help`) costs nothing.

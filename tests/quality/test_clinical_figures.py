@@ -70,13 +70,13 @@ def test_as_uncertain_as_adults_differ_says_little(name):
 
 def test_a_coronal_curve_within_its_error_is_said_to_be():
     assert _of("coronal_cobb", 6, 4.0).decided_by == "no larger than its error"
-    assert _of("coronal_cobb", 12, 4.0).decided_by == "no verdict"
+    assert _of("coronal_cobb", 12, 4.0).decided_by == "no label"
 
 
 def test_where_no_share_is_known_there_is_no_verdict():
-    assert _of("trunk_inclination", 5, 2.0).decided_by == "no verdict"
+    assert _of("trunk_inclination", 5, 2.0).decided_by == "no label"
     for name in ("trunk_inclination", "t1_slope"):
-        assert _of(name, 5).decided_by == "no verdict"
+        assert _of(name, 5).decided_by == "no label"
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.9, "measured"), (0.5, "partly measured"), (0.1, "assumed")])
@@ -127,7 +127,7 @@ VERDICTS = {
     "imprecise": "measured", "measured": "measured", "measured as a sum": "measured as a sum",
     "partly measured": "partly measured", "assumed": "assumed",
     "given by the model": "set by the model", "set by the model from the joint's other angles": "set by the model",
-    "no verdict": "", "no larger than its error": "",
+    "no label": "", "no larger than its error": "",
 }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_the_rhythm_has_the_weaker_verdict_of_both_angles_and_no_number_where_it
     rhythm = _row(tables[0], "Lumbopelvic")
     assert rhythm["Mean"] == "not shown"
     assert next(iter(rhythm.values())) == "Lumbopelvic rhythm, lumbar over pelvic motion", "no details"
-    assert (rhythm["Norm"], rhythm["Verdict"]) == ("–", "assumed")
+    assert (rhythm["Norm"], rhythm["Label"]) == ("–", "assumed")
 
 
 def test_the_rhythm_names_the_changes_that_it_is_the_quotient_of(tables):
@@ -104,7 +104,7 @@ def test_a_norm_stands_where_it_fits_and_nowhere_else(tables):
         assert _row(tables[0], label)["Norm"] == "–", label
 
 
-@pytest.mark.parametrize("decided", ["assumed", "given by the model", "no verdict"])
+@pytest.mark.parametrize("decided", ["assumed", "given by the model", "no label"])
 def test_what_was_not_decided_has_no_norm(decided):
     """The same value with the verdict measured has one."""
 
@@ -129,13 +129,13 @@ def test_what_a_figure_rests_on_is_always_said_in_words(tables):
 
 def test_limbs_have_both_sides_in_a_row(tables):
     assert len(tables[1].rows) == 12
-    assert _row(tables[1], "Hip, flexion")["Verdict"] == "measured / partly measured"
+    assert _row(tables[1], "Hip, flexion")["Label"] == "measured / partly measured"
     assert _row(tables[1], "Hip, flexion")["Decided by data"] == "90 % / 30 %"
     assert _row(tables[1], "Knee, adduction")["Decided by data"] == "–"
-    assert _row(tables[1], "Knee, adduction")["Verdict"] == "set by the model"
+    assert _row(tables[1], "Knee, adduction")["Label"] == "set by the model"
     shoulder = _row(tables[1], "Shoulder, plane")
     assert shoulder["Right"] == "–"
-    assert shoulder["Verdict"] == "not known: the arm hangs / no verdict"
+    assert shoulder["Label"] == "not known: the arm hangs / no label"
     assert shoulder["Right − left"] == "–"
 
 
@@ -145,13 +145,13 @@ def test_a_rhythm_that_the_trial_does_not_say_has_its_reason():
         clinical_figures(parameters), LumbopelvicRhythm(None, None, None, None, "the trunk bends by 4° only")
     )[0]
     assert _row(table, "Lumbopelvic")["Mean"] == "–"
-    assert _row(table, "Lumbopelvic")["Verdict"] == "not given: the trunk bends by 4° only"
+    assert _row(table, "Lumbopelvic")["Label"] == "not given: the trunk bends by 4° only"
 
 
 def test_a_single_frame_has_values_and_no_ranges():
     parameters = ClinicalParameters(("pelvic_tilt",), ("rad",), np.radians([[12.0]]), np.radians([[3.0]]))
     (table,) = clinical_tables(clinical_figures(parameters), LumbopelvicRhythm(None, None, None, None, "one frame"))
-    assert table.columns == ("Pelvis and spine", "Value", "Norm", "Decided by data", "Verdict")
+    assert table.columns == ("Pelvis and spine", "Value", "Norm", "Decided by data", "Label")
     assert [row[1] for row in table.rows] == ["12.0\u00a0±\u00a05.9°"]
 
 

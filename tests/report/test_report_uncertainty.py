@@ -104,7 +104,7 @@ def test_table_of_angles():
     assert rows["L5-S1", "flexion"][-1] == "measured as a sum"
     assert rows["L5-S1", "lateral bending"][-1] == "measured"
     unknown = angle_table(spine(), np.full((9, 3), np.nan), TABLE)
-    assert {row[-1] for row in unknown.rows} == {"no verdict"}
+    assert {row[-1] for row in unknown.rows} == {"no label"}
 
 
 def test_the_pelvis_in_the_room_has_ranges_but_no_heading():

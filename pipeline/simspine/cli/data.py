@@ -90,7 +90,7 @@ def verify_command(path, kinematics):
     sys.exit(1 if faults else 0)
 
 
-@click.command("check", hidden=True)
+@click.command("check")
 @config_option()
 @click.option("-q", "--quiet", is_flag=True, help="Only the files and the exit code.")
 def check_quality_command(config, quiet):

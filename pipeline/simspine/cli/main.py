@@ -55,7 +55,7 @@ STAGE_COMMANDS = {
 COMMAND_GROUPS = {
     "Start": ("demo", "init", "doctor", "run", "add-spine", "back", "status"),
     "Stages, which run also does": ("detect", *STAGE_COMMANDS, "export"),
-    "Results": ("report", "compare", "summary", "view", "overlay", "validate", "verify"),
+    "Results": ("check", "report", "compare", "summary", "view", "overlay", "validate", "verify"),
     "Cameras and labels": ("cameras", "annotate", "annotations"),
     "Synthetic data, training, benchmarks": ("capture", "train", "bench", "benchmark", "warmup"),
 }
@@ -138,7 +138,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="simspine")
 def main():
-    """Vertebra-level spine kinematics from synchronised multi-camera video.
+    """Posture and movement of the spine from videos or markers, with uncertainty.
 
     The stages detect → triangulate → merge → scale → ik → vertebrae → quality → export run one after another;
     `simspine run CONFIG` runs them all for every subject. Each skips work that is done already.
@@ -154,9 +154,9 @@ def main():
 def run_command(config, cores, dry_run, quiet, options):
     """Run the whole workflow of the configuration file CONFIG, from any folder; what is done already is kept.
 
-    CONFIG may also be a folder of results, or the name of one that comes with simspine: demo, gait, virtual. Without
-    it, the only configuration in this folder or in its configs/ is run. Relative paths in it count from the
-    working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
+    CONFIG may also be a folder of results, or the name of one that comes with simspine: demo, limbs-only, gait,
+    virtual. Without it, the only configuration in this folder or in its configs/ is run. Relative paths in it count
+    from the working directory. What follows -- goes to Snakemake: -- --keep-going continues past a failing subject.
 
     CONFIG may be a marker file (.c3d, .trc): its configuration, configs/NAME.yaml, is written first.
     """
@@ -194,7 +194,7 @@ def _config_of_markers(file: Path) -> Path:
 @click.argument("which", metavar="[gait]", type=click.Choice(["video", "gait"]), default="video")
 @cores_option
 def demo_command(which, cores):
-    """Reconstruct the packaged recording: four real videos in, vertebral kinematics and a report out.
+    """Reconstruct the packaged recording: four real videos in, spinal curvature and a report out.
 
     `simspine demo gait`: a person standing and walking, with markers on the skin, six of them along the spine.
     """
@@ -402,7 +402,7 @@ def summary_command(config):
 @main.command("init")
 @click.argument("files", nargs=-1, required=True, type=FILE_PATH)
 @click.option("--calibration", type=FILE_PATH, help="Videos: calibration of the cameras.")
-@click.option("--marker-set", help="Marker files: which set they are of.  [default: centres]")
+@click.option("--marker-set", help="Marker files: which set they are of.  [default: by their names]")
 @click.option("--out", type=FILE_PATH, show_default="configs/NAME.yaml")
 @click.option("--name", default="mine", show_default=True, help="Name of the data set.")
 @click.option("--subject", default="S01", show_default=True)
@@ -430,8 +430,8 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, rate
 def doctor_command(config, schema):
     """Check the installation and a configuration: what is there, what fits, what is missing.
 
-    Without CONFIG, the first configuration in this folder, if there is any. Exit code: 0 a run can start, 1 something
-    is missing or does not fit, 2 the configuration cannot be read.
+    Without CONFIG, the first in this folder or in its configs/, if there is any. Exit code: 0 a run can start, 1
+    something is missing or does not fit, 2 the configuration cannot be read.
     """
     import json
 

@@ -24,7 +24,7 @@ def capture_virtual_command(config, out, subject, quiet):
     Writes a folder laid out like a copy of Human3.6M (positions as CDF files), 2D points in detections/
     and the truth in truth/: models, coordinates, vertebral centres, angles of every level, LLA and TKA. No videos.
 
-    An interrupted run is continued where it stopped. The same settings and seed give the same bytes.
+    An interrupted run is continued where it stopped. On one machine, the same settings give the same bytes.
     """
     write_configured(config, out, subject, quiet=quiet)
 
@@ -84,7 +84,7 @@ def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet,
     """Render pictures of people whose spines are known, with exact labels, in SpineTrack's layout.
 
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
-    masks, cameras, points in space). The same settings and seed give the same bytes.
+    masks, cameras, points in space). On one machine, the same settings give the same bytes.
     """
     from dataclasses import replace
 

@@ -163,7 +163,7 @@ IMPRECISE = "imprecise"  # the recording decided it
 NO_LARGER = "no larger than its error"
 ARM_HANGS = "not known: the arm hangs"
 NOT_KNOWN = "not known"
-NO_VERDICT = "no verdict"  # the share that the data decided is not known
+NO_LABEL = "no label"  # the share that the data decided is not known
 _IMPRECISE_DEG = THRESHOLDS["imprecise"].value  # degrees
 WRITTEN_UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
 
@@ -349,7 +349,7 @@ def _in_words(name: str, mean: float | None, sd: float | None, share: float, est
         return NO_LARGER
     decided = observability_word(share, forced=False, estimated=estimated)
     is_wide = sd is not None and CLINICAL_DEFINITIONS[name].unit == "rad" and sd > _IMPRECISE_DEG
-    return IMPRECISE if is_wide and decided is Observability.MEASURED else str(decided) or NO_VERDICT
+    return IMPRECISE if is_wide and decided is Observability.MEASURED else str(decided) or NO_LABEL
 
 
 LABELS = {"lla": "Lumbar lordosis, L1–S1", "tka": "Thoracic kyphosis, T3–T12"}

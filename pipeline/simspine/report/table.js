@@ -29,7 +29,7 @@
     });
     const field = document.createElement("input");
     field.type = "search";
-    field.placeholder = "Filter: part of a name, or of a verdict";
+    field.placeholder = "Filter: part of a name, or of a label";
     field.setAttribute("aria-label", "Filter the trials");
     const count = document.createElement("span");
     count.setAttribute("role", "status");

@@ -30,7 +30,7 @@ from simspine.evaluation.validation_tables import (
 )
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
-    NO_VERDICT,
+    NO_LABEL,
     ClinicalFigure,
     Observability,
     angle_statistics,
@@ -66,7 +66,7 @@ UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
-DECIDED_COLUMNS = ("Decided by data", "Verdict")
+DECIDED_COLUMNS = ("Decided by data", "Label")
 SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scoliosis"
 
 
@@ -212,7 +212,7 @@ def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     if verdict == Observability.ASSUMED:
         return (label, NOT_SHOWN, "–", "–", "–", "–", verdict)
     label += f" ({np.degrees(rhythm.lumbar):.0f}° over {np.degrees(rhythm.pelvis):.0f}°)".replace("-", "−")
-    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", "–", verdict or NO_VERDICT)
+    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", "–", verdict or NO_LABEL)
 
 
 def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:
@@ -306,9 +306,9 @@ def angle_table(
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
-            rows.append((level, plane, *cells, share, str(word) or NO_VERDICT))
+            rows.append((level, plane, *cells, share, str(word) or NO_LABEL))
     as_sums = any(word is Observability.SUM for line in words for word in line)
-    folded = f"All {len(rows)} angles of the levels: mean, range, verdict"
+    folded = f"All {len(rows)} angles of the levels: mean, range, label"
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), _angle_table_caption(estimated, as_sums), folded)
 
 

@@ -342,7 +342,7 @@ class Virtual(Section):
     preset: Literal["small", "large"] = "small"
     """small: 2 subjects, 4 actions, 300 frames a trial. large: 7 subjects, 15 actions, as long as in Human3.6M."""
     seed: int = Field(1, ge=0)
-    """Decides everything random: the same seed gives the same bytes."""
+    """Decides everything random: on one machine, the same seed gives the same bytes."""
     subjects: int | None = Field(None, ge=1, le=7)
     """How many people, if not as in the preset."""
     actions: list[str] | None = Field(None, min_length=1)
