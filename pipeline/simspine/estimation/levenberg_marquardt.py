@@ -31,9 +31,8 @@ MAX_POLISHING_STEPS = 60
 POLISHED_COST_SHARE = 1e-13
 # Of the promise before: a chord step that promises more is not taken, its factor is out of date.
 CHORD_PROMISE_RATIO = 0.9
-MAX_SHORTER_STEPS = (
-    2  # a quarter and a sixteenth of one that raised the cost, as an evaluation costs a tenth of a factor
-)
+# A quarter and a sixteenth of a step that raised the cost: an evaluation costs a tenth of a factor.
+MAX_SHORTER_STEPS = 2
 MAX_FACTORISATIONS = 20  # tries with more and more damping
 
 
