@@ -51,20 +51,20 @@ def write_recording(
         import rerun as rr
     # The same trial gives a recording of the same name, so that Rerun puts new over old.
     recording = rr.RecordingStream("simspine", recording_id=f"simspine {scene.name}")
-    with atomic_path(path) as temporary, recording as stream:
-        try:
+    try:
+        with atomic_path(path) as temporary, recording as stream:
             stream.save(str(temporary), default_blueprint=_rerun_blueprint(scene, views))
-        except RuntimeError as error:  # Rerun's error for any fault of the file system
-            raise InputError(f"{path} cannot be written: {error}") from None
-        log = _Log(rr, stream, scene.spine.time)
-        log.still("body", rr.ViewCoordinates.RIGHT_HAND_Y_UP)
-        _log_body(log, scene)
-        _log_points(log, scene)
-        _log_curves(log, scene)
-        for number, view in enumerate(views):
-            _log_view(log, view, keypoints, number)
-        stream.flush()
-        stream.disconnect()
+            log = _Log(rr, stream, scene.spine.time)
+            log.still("body", rr.ViewCoordinates.RIGHT_HAND_Y_UP)
+            _log_body(log, scene)
+            _log_points(log, scene)
+            _log_curves(log, scene)
+            for number, view in enumerate(views):
+                _log_view(log, view, keypoints, number)
+            stream.flush()
+            stream.disconnect()
+    except RuntimeError as error:  # Rerun's error for any fault of the file system, or of a video
+        raise InputError(f"{path} cannot be written: {error}") from None
 
 
 class _Log:
