@@ -333,7 +333,7 @@ def test_a_person_of_another_version_is_refused_by_the_file(copied):
     scaling = json.loads(paths.scaling.read_text())
     for person in ({"trials": 1}, {"noise": {}, "unknown": 1}):
         paths.scaling.write_text(json.dumps(scaling | {"person": person}))
-        with pytest.raises(InputError, match="this version of simspine writes it; run `simspine scale` again"):
+        with pytest.raises(InputError, match="as this version of simspine writes it; make it again"):
             read_sized_body(paths)
 
 

@@ -256,11 +256,11 @@ def _leaves(annotation) -> Iterator[type]:
 def _single_values(value) -> Iterator[Any]:
     """The value, or what a list or a mapping holds, keys included."""
     held = [*value, *value.values()] if isinstance(value, Mapping) else value
-    if not isinstance(held, list | tuple):
+    if isinstance(held, list | tuple):
+        for one in held:
+            yield from _single_values(one)
+    else:
         yield held
-        return
-    for one in held:
-        yield from _single_values(one)
 
 
 class Section(BaseModel):

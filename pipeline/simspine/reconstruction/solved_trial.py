@@ -60,7 +60,7 @@ class SolvedTrial(Unchanging):
         of_stages = (self.markers, self.result.motion, self.spine, self.verdict)
         frames = [part.frames for part in of_stages if part is not None]
         if len(set(frames)) > 1:
-            found = f"markers, kinematics, vertebrae and quality have {', '.join(map(str, frames))} frames"
+            found = f"markers, kinematics, vertebrae and quality of {frames} frames"
             raise InputError(f"{self.name}: {found}, which are not of one run. Run `simspine run` again.")
 
     @property

@@ -134,13 +134,11 @@ def check_subjects(config: Config, subjects: Iterable[str]) -> None:
     for name in subjects:
         folder = RunPaths(Path(config.results), name).folder
         check_writable(folder)
-        places = [Path(os.path.realpath(folder / stage)) for stage in STAGE_FOLDERS]
-        others = [] if (folder / "manifests").is_dir() else [path for place in places for path in place.glob("*")]
+        places = [os.path.realpath(folder / stage) for stage in STAGE_FOLDERS]
+        others = [] if (folder / "manifests").is_dir() else [path for place in places for path in Path(place).glob("*")]
         for trial in config.subject(name).trials.values():
             given = (trial.markers, trial.mocap, trial.calibration, *(trial.videos or ()), *(trial.keypoints or ()))
-            others += [
-                Path(path) for path in given if path is not None and Path(os.path.realpath(path)).parent in places
-            ]
+            others += [Path(path) for path in given if path and os.path.dirname(os.path.realpath(path)) in places]
         if others:
             text = f"{others[0]} is not of simspine, and a run would replace it."
             raise InputError(f"{text} Move it, or change `results`.")

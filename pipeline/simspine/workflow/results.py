@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import fields
 from datetime import date
 from functools import lru_cache
@@ -36,18 +35,14 @@ from simspine.workflow.inputs import timing_in
 from simspine.workflow.up_to_date import RunPaths, read_json
 
 SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
+AS_WRITTEN = "as this version of simspine writes it; make it again with `simspine run`"  # of results
 EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
-
-
-def _whole_result(path: Path, stage: str) -> AbstractContextManager[None]:
-    """A block that makes something of a result's content; what is wrong with it is an `InputError` about the file."""
-    return naming_content(path, f"as this version of simspine writes it; run `simspine {stage}` again")
 
 
 def read_verdict(path: Path) -> Verdict:
     """Of a trial, from the stage quality's file. Raises `InputError` where it is damaged."""
     stored = read_json(path)
-    with _whole_result(path, "quality"):
+    with naming_content(path, AS_WRITTEN):
         return Verdict.from_dict(stored)
 
 
@@ -190,12 +185,11 @@ def mocap_findings(path: Path) -> tuple[Finding, ...]:
 def read_sized_body(paths: RunPaths) -> SizedBody:
     """The person's body as the stage scale left it."""
     scaling = read_json(paths.scaling)
-    if "recipe" not in scaling:
-        raise InputError(f"{paths.scaling} does not name its recipe; run `simspine scale` again.")
-    with _whole_result(paths.scaling, "scale"):
+    with naming_content(paths.scaling, AS_WRITTEN):
         factors = {str(body): float(entry["factor"]) for entry in scaling["factors"] for body in entry["bodies"]}
         person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
-    return SizedBody(_body_in_file(paths.model), read_recipe(scaling["recipe"]), factors, person)
+        recipe = scaling["recipe"]
+    return SizedBody(_body_in_file(paths.model), read_recipe(recipe), factors, person)
 
 
 def _body_in_file(path: Path) -> Body:
@@ -226,7 +220,7 @@ def save_result(path: Path, result: Result) -> None:
 def load_result(path: Path, without: Sequence[str] = ()) -> Result:
     """What `save_result` wrote. without: of what was derived from the posterior."""
     stored = read_store(path, without=[f"deviation/{name}" for name in without])
-    with _whole_result(path, "ik"):
+    with naming_content(path, AS_WRITTEN):
         parts = {field.name: _plain_values(stored[field.name]) for field in fields(Result) if field.name != "posterior"}
         known = stored["response"]
         return Result(**parts, posterior=None if known is None else Posterior(known, stored["deviation"]))
@@ -247,7 +241,7 @@ def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarra
 
 def load_spine(path: Path) -> SpineKinematics:
     stored = read_store(path, ["spine_markers", "centres", "clinical", "forced", *_SPINE_FIELDS])
-    with _whole_result(path, "vertebrae"):
+    with naming_content(path, AS_WRITTEN):
         markers, clinical = stored["spine_markers"], stored["clinical"]
         parts = {name: _plain_values(stored[name]) for name in _SPINE_FIELDS}
         forced = forced_from_json(stored["forced"], str(path))
