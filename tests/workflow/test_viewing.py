@@ -223,13 +223,8 @@ def without_last(path, name):
         file[name].attrs["type"] = kind
 
 
-def with_entry(path, *place, value):
-    content = json.loads(path.read_text())
-    part = content
-    for name in place[:-1]:
-        part = part[name]
-    part[place[-1]] = value
-    path.write_text(json.dumps(content))
+def with_entry(path, name, value):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
 
 
 @pytest.mark.parametrize(
@@ -240,16 +235,15 @@ def with_entry(path, *place, value):
         ("kinematics/bow.h5", lambda path: without_last(path, "response")),
         ("vertebrae/bow.h5", lambda path: without(path, "clinical/values")),
         ("vertebrae/bow.h5", lambda path: without(path, "clinical/forced")),
-        ("model/scaling.json", lambda path: with_entry(path, "person", "curve_mean", value=[])),
-        ("model/scaling.json", lambda path: with_entry(path, "person", "curve_covariance", value=[[1.0]])),
-        ("quality/bow.json", lambda path: with_entry(path, "frames", value=500)),
+        ("model/scaling.json", lambda path: with_entry(path, "factors", None)),
+        ("quality/bow.json", lambda path: with_entry(path, "frames", 500)),
     ],
 )
 def test_damaged_results_are_named(copied, tmp_path, file, damage):
     damage(copied.results / "S01" / file)
     done = run("view", copied.results, "--no-open", "--out", tmp_path / "a.html")
     assert done.exit_code == 2, done.output
-    assert re.search(r"not as this version of simspine writes it|which are not of one run", done.stderr)
+    assert file in done.stderr or "which are not of one run" in done.stderr
     assert not (tmp_path / "a.html").exists()
 
 

@@ -21,7 +21,6 @@ from simspine.anatomy.person_variation import SACRAL_TILT, in_coronal_plane, lev
 from simspine.anatomy.priors import LinearPrior, Prior, level_priors, likeliest_variance
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, vertebra_markers
 from simspine.anatomy.shape_model import CHAIN_LEVELS
-from simspine.core.arrays import require_numbers
 from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, is_skin_marker, load_skeleton, skin_landmark
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.observations import NoiseLevels
@@ -90,7 +89,7 @@ class Person:
         values["curve_coordinates"] = tuple(values["curve_coordinates"])
         k = len(values["curve_coordinates"])
         for name, shape in zip(CURVE_ARRAYS, ((k,), (k, k), (k, k)), strict=True):
-            values[name] = require_numbers(name, values[name], shape)
+            values[name] = np.array(values[name], float).reshape(shape)
         values["anatomy"] = {name: (float(value), float(sd)) for name, (value, sd) in values["anatomy"].items()}
         for name in ("centroids", "detector_bias"):
             found = values[name].items()
