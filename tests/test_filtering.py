@@ -233,3 +233,8 @@ def test_filters_that_no_arithmetic_can_do_are_refused(options):
     markers = Markers(("A",), 50.0, np.zeros((20, 1, 3)))
     with pytest.raises(InputError, match=r"order|cut-off|cutoff"):
         smooth(markers, **options)
+
+
+def test_no_frames_stay_no_frames():
+    none = Markers(("a",), RATE, np.zeros((0, 1, 3)))
+    assert smooth(none).frames == 0

@@ -128,3 +128,13 @@ def test_no_setting_takes_a_switch_for_a_number():
             looked_at.add(f"{section.__name__}.{name}")
     assert {"ReportOptions.sample_frames", "Trial.rate", "DescentSettings.epochs", "Hall.lit"} <= looked_at
     assert {LifterCard, DescentSettings} <= set(sections())
+
+
+@pytest.mark.parametrize(
+    "ik",
+    [{"marker_sd_m": 1e-30}, {"region_sd_m": "1e-308"}, {"loss_from_sd": 1e308}, {"weights": {"Hip": 1e308}}],
+)
+def test_no_setting_is_beyond_arithmetic(ik):
+    """The solvers square them, and fail on what comes out."""
+    with pytest.raises(InputError, match=r"ik\.\w+: Input should be 0, or 1e-06 to 1e\+06 \(found"):
+        Options(ik=ik)

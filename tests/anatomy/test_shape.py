@@ -274,6 +274,7 @@ def test_forms_of_the_covariance_agree():
         ({"T3": [0, 0, 0], "L1": [[0, 0.2, 0]]}, {}, r"shape \(1, 3\)"),
         ({"T3": [0, 0, 0], "L1": "abc"}, {}, r"not made of numbers"),
         ({"T3": [0, 0, 0], "L1": [0, 0.2, 0]}, {"covariance": 0.0}, r"not symmetric positive definite"),
+        ({"T3": [0, 0, 0], "L1": [0, 0.2, 0]}, {"covariance": np.diag([1e300, 1e-5, 1e-5])}, r"m², above 0"),
         ({"T3": [0, 0, 0], "L1": [0, 0.2, 0]}, {"covariance": -np.eye(3)}, r"positive definite"),
         ({"T3": [0, 0, 0], "L1": [0, 0.2, 0]}, {"covariance": np.nan}, r"positive definite"),
         ({"T3": [0, 0, 0], "L1": [0, 0.2, 0]}, {"covariance": np.eye(2)}, r"shape \(2, 2\)"),

@@ -318,3 +318,12 @@ def test_images_of_the_recording_are_not_replaced(drawn, tmp_path):
         assert "is an image of the recording, and would be replaced" in done.stderr
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert not (tmp_path / "labels.json").exists()
+
+
+def test_two_images_that_are_one_of_the_recording_are_refused(recording):
+    """As of two sessions with images of equal names: the last one would win."""
+    images = labelled_images_of(recording, apply_edits(recording.start, decisions(recording)))
+    first = images.file_names[0]
+    twice = replace(images, file_names=(f"monday/{first}", f"tuesday/{first}", *images.file_names[2:]))
+    with pytest.raises(InputError, match=f"f.json: several of its images are {first} of the recording"):
+        edits_from(recording, recording.start, twice, "f.json")

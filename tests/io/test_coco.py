@@ -131,3 +131,13 @@ def test_names_and_file_names_that_cannot_be(tmp_path):
     for name in (3, None, ["a.jpg"], {}):
         with pytest.raises(InputError, match=r"x\.json: the file_name of an image is .*, expected a text"):
             read_coco(written(name, 37))
+
+
+def test_images_with_one_id_are_refused(tmp_path):
+    """Points would be taken for those of the last one."""
+    path = tmp_path / "x.json"
+    images = [{"id": 1, "file_name": name, "width": 1, "height": 1} for name in ("a.jpg", "b.jpg")]
+    row = {"image_id": 1, "bbox": [0, 0, 1, 1], "keypoints": [1.0] * 111}
+    path.write_text(json.dumps({"images": images, "annotations": [row]}))
+    with pytest.raises(InputError, match=r"x\.json: several images have one id \(1\)"):
+        read_coco(path)

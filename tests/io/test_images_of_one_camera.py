@@ -4,7 +4,7 @@ import pytest
 from small_videos import write_video
 
 from simspine.core.errors import InputError
-from simspine.io.image_streams import Photographs, camera_images, open_camera
+from simspine.io.image_streams import Photographs, camera_images, open_camera, read_image
 from simspine.io.video import Video
 
 
@@ -101,3 +101,14 @@ def test_names_must_differ_without_their_endings(tmp_path):
         open_camera(str(empty))
     with pytest.raises(InputError, match="path handed in is empty"):
         open_camera("")
+
+
+def test_a_jpeg_that_breaks_off_is_refused(tmp_path):
+    """Decoders fill up with grey what is missing."""
+    path = tmp_path / "a.jpg"
+    noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    cv2.imwrite(str(path), noise)
+    assert read_image(path).shape == (60, 80, 3)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(InputError, match=r"a\.jpg cannot be read"):
+        read_image(path)

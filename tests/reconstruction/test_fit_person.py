@@ -301,3 +301,17 @@ def _bowing_to_and_fro(body, curve: float, seed: int) -> Motion:
         values[:, coordinates.index(f"{level}_Lat_Bending")] -= np.radians(curve / 5)
         values[:, coordinates.index(f"{level}_Flex_Ext")] -= np.radians(4 + seed) * np.sin(2.0 * time)
     return Motion(coordinates.names, 50, values, coordinates.rotational)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("curve_mean", []), ("curve_mean", None), ("curve_covariance", [[1.0]]), ("curve_covariance", 5)],
+)
+def test_a_curve_that_does_not_fit_its_names_is_refused(name, value):
+    curve = {"curve_mean": [0.0, 0.0], "curve_covariance": np.eye(2), "curve_prior_precision": np.eye(2)}
+    noise = dict.fromkeys(("detected_sd", "given_sd", "skin_sd", "region_sd", "correlation_s"), 1.0)
+    others = {"centroids": {}, "detector_bias": {}, "anatomy": {}, "body_error_modes": {}, "trials": 1}
+    entry = {"curve_coordinates": ["a", "b"], "noise": noise} | curve | others
+    assert Person.from_dict(entry).trials == 1
+    with pytest.raises(ValueError, match="reshape"):
+        Person.from_dict(entry | {name: value})

@@ -4,7 +4,9 @@ import json
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -16,7 +18,15 @@ from simspine.estimation.person import CURVE_ARRAYS
 from simspine.workflow.jobs import stage_states
 from simspine.workflow.reporting import write_report_of
 from simspine.workflow.results import read_sized_body
-from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, StageTask, file_checksum, read_task_manifest, run_task
+from simspine.workflow.up_to_date import (
+    STAGE_NAMES,
+    RunPaths,
+    StageTask,
+    file_checksum,
+    hold_lock,
+    read_task_manifest,
+    run_task,
+)
 
 STAGES = STAGE_NAMES
 CODE, OTHER = "ik", "detect"
@@ -282,6 +292,31 @@ def test_a_touched_but_equal_input_does_not(tmp_path):
     assert run_task(tmp_path / "m.json", copy_task(tmp_path), CODE) is False
 
 
+def test_what_changed_while_it_was_read_is_not_called_done(tmp_path):
+    """Neither where the task waited for another before it began, nor where the input is as before in the end."""
+    source, manifest = tmp_path / "in.txt", tmp_path / "m.json"
+    source.write_text("abc")
+    task = copy_task(tmp_path)
+
+    def work() -> None:
+        source.write_text("xyz")
+        task.work()
+        source.write_text("abc")
+
+    with pytest.raises(InputError, match="changed meanwhile"):
+        run_task(manifest, replace(task, work=work), CODE)
+    assert not manifest.exists()
+    waiting = Thread(target=run_task, args=(manifest, task, CODE))
+    with hold_lock(manifest.with_suffix(".lock"), "the test is at work"):
+        waiting.start()
+        time.sleep(0.3)
+        source.write_text("xyz")
+    waiting.join()
+    assert (tmp_path / "out/x.txt").read_text() == "XYZ"
+    source.write_text("abc")
+    assert run_task(manifest, task, CODE) is True
+
+
 def test_checksum_of_a_folder_sees_names_and_contents(tmp_path):
     (tmp_path / "a.json").write_text("1")
     first = file_checksum(tmp_path)
@@ -298,7 +333,7 @@ def test_a_person_of_another_version_is_refused_by_the_file(copied):
     scaling = json.loads(paths.scaling.read_text())
     for person in ({"trials": 1}, {"noise": {}, "unknown": 1}):
         paths.scaling.write_text(json.dumps(scaling | {"person": person}))
-        with pytest.raises(InputError, match="of another version; run `simspine scale` again"):
+        with pytest.raises(InputError, match="as this version of simspine writes it; make it again"):
             read_sized_body(paths)
 
 
@@ -324,5 +359,5 @@ def test_a_body_is_read_once_until_its_file_changes(copied):
 def test_damaged_figures_of_a_body_are_refused_by_the_file(copied, change):
     paths = RunPaths(copied.results, "S01")
     paths.scaling.write_text(json.dumps(change(json.loads(paths.scaling.read_text()))))
-    with pytest.raises(InputError, match=r"scaling\.json is damaged"):
+    with pytest.raises(InputError, match=r"scaling\.json(:| is damaged:) not "):
         read_sized_body(paths)

@@ -5,20 +5,22 @@ import re
 import shutil
 from urllib.parse import unquote
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from player_data import unpack
-from small_project import RATE
+from small_project import RATE, ring
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.io.hdf5 import read_store, write_store
 from simspine.report.dataset_figures import comparison_table
+from simspine.report.rerun_recording import CameraView, write_recording
 from simspine.workflow import inputs, reporting
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
-from simspine.workflow.views import cycles_of_trial, find_trial
+from simspine.workflow.views import cycles_of_trial, find_trial, read_scene
 
 pytestmark = pytest.mark.slow
 
@@ -205,3 +207,59 @@ def test_the_report_draws_cycles(copied):
     for wrong, said in (([0.1], "two or more"), ([0, last + 1], "lasts")):
         with pytest.raises(InputError, match=said):
             cycles_of_trial(found, {"r": wrong})
+
+
+def without(path, name):
+    with h5py.File(path, "r+") as file:
+        del file[name]
+
+
+def without_last(path, name):
+    with h5py.File(path, "r+") as file:
+        kept = file[name][:-1]
+        kind = file[name].attrs["type"]
+        del file[name]
+        file[name] = kept
+        file[name].attrs["type"] = kind
+
+
+def with_entry(path, name, value):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("kinematics/bow.h5", lambda path: without(path, "cost")),
+        ("kinematics/bow.h5", lambda path: without(path, "response")),
+        ("kinematics/bow.h5", lambda path: without_last(path, "response")),
+        ("vertebrae/bow.h5", lambda path: without(path, "clinical/values")),
+        ("vertebrae/bow.h5", lambda path: without(path, "clinical/forced")),
+        ("model/scaling.json", lambda path: with_entry(path, "factors", None)),
+        ("quality/bow.json", lambda path: with_entry(path, "frames", 500)),
+    ],
+)
+def test_damaged_results_are_named(copied, tmp_path, file, damage):
+    damage(copied.results / "S01" / file)
+    done = run("view", copied.results, "--no-open", "--out", tmp_path / "a.html")
+    assert done.exit_code == 2, done.output
+    assert file in done.stderr or "which are not of one run" in done.stderr
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_a_recording_with_what_is_no_video_is_refused(finished, tmp_path):
+    scene, fake = read_scene(finished.results), tmp_path / "fake.mp4"
+    fake.write_bytes(b"no video")
+    frames = np.arange(len(scene.spine.time))
+    view = CameraView(ring(1)[0], fake, np.zeros((len(frames), len(scene.spine.names), 2)), scene.spine.names, frames)
+    with pytest.raises(InputError, match=r"a\.rrd cannot be written: MP4"):
+        write_recording(tmp_path / "a.rrd", scene, [view])
+    assert not list(tmp_path.glob("*.rrd"))
+
+
+def test_results_that_lead_back_to_themselves_are_no_folder(copied):
+    shutil.rmtree(copied.results)
+    copied.results.symlink_to(copied.results)
+    done = run("ik", "--config", copied.file)
+    assert done.exit_code == 2, done.output
+    assert "is no folder" in done.stderr

@@ -233,6 +233,7 @@ def _diagonal_blocks(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 DEFAULT_POINT_SD_M = 0.001  # m, per axis: centres marked by hand in a CT scan
 MIN_POINT_SD_M = 0.00005  # m: added to every point; below it the marked centre of a bone means nothing
+MAX_POINT_SD_M = 1000.0  # m: leave out what is known so little
 PLAUSIBLE_SPINE_SPAN_M = (0.01, 2.0)  # m: largest distance between points of one spine
 
 
@@ -366,7 +367,8 @@ def _one_covariance(value, name: str, frames: int) -> np.ndarray:
     if C.shape not in ((3, 3), (frames, 3, 3)):
         raise InputError(f"{name} has shape {C.shape}; expected a variance, (3, 3) or ({frames}, 3, 3), in m².")
     good = np.isfinite(C).all() and np.allclose(C, C.swapaxes(-1, -2), rtol=1e-6, atol=0)
-    if not good or np.linalg.eigvalsh(C).min() <= 0:
+    spread = np.linalg.eigvalsh(C) if good else np.zeros(1)
+    if not 0 < spread.min() <= spread.max() <= MAX_POINT_SD_M**2:
         found = C.tolist() if C.ndim == 2 else "in some frame"
         raise InputError(f"{name} is not symmetric positive definite: {found}; variances are in m², above 0.")
     return np.broadcast_to(C, (frames, 3, 3))

@@ -22,6 +22,7 @@ from simspine.io.coco import (
 )
 from simspine.io.image_streams import Stills
 from simspine.io.keypoint_json import write_people_json
+from simspine.io.text_tables import repeated_names
 
 SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
 OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSENT: 0.0}  # its files know scores only
@@ -169,6 +170,8 @@ def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages,
         )
     places = _frame_view_by_image(recording)
     found = [(i, at) for i, at in enumerate(_place_of(places, name) for name in images.file_names) if at is not None]
+    if repeated := repeated_names(recording.image_name(*at) for _, at in found):
+        raise InputError(f"{where}: several of its images are {repeated} of the recording; leave in only its own.")
     if not found:
         raise InputError(
             f"{where}: none of its {len(images.file_names)} images is of this recording. Its names are such as "

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.arrays import median_of_known
-from simspine.core.errors import InputError, reason_of, safe_file_name, unknown_name
+from simspine.core.errors import InputError, naming_content, reason_of, safe_file_name, unknown_name
 from simspine.core.types import Camera, Keypoints, Origin, read_only_array
 from simspine.io.atomic import write_text
 from simspine.io.text_tables import read_bytes
@@ -281,11 +281,9 @@ def _to_json(edit: Edit) -> dict:
 def _check_head(
     path: Path, content: bytes, recording: str | None, *, views: Sequence[str], images: Sequence[str]
 ) -> None:
-    try:
+    with naming_content(path, "an annotator's journal: its first line is no head"):
         head = json.loads(content[: content.index(b"\n")])
         schema = head["schema"]
-    except (ValueError, TypeError, LookupError, RecursionError):
-        raise InputError(f"{path}: not an annotator's journal: its first line is no head.") from None
     if schema != JOURNAL_SCHEMA:
         raise InputError(f"{path}: schema {schema!r}, this version reads {JOURNAL_SCHEMA}. Update simspine.")
     if recording is not None and (head.get("recording"), head.get("views")) != (recording, list(views)):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.arrays import rms_of_known
-from simspine.core.errors import InputError, reason_of
+from simspine.core.errors import InputError, naming_content
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, is_skin_marker
 from simspine.estimation.result import Result
 from simspine.io.text_tables import load_json, parse_content, read_bytes
@@ -215,16 +215,11 @@ def body_validation_json(found: Validation) -> dict:
 def frames_to_annotate(path: Path) -> tuple[int, ...]:
     """Frames that the JSON of a validation names: those to annotate again, then those in which the spine is worse."""
     content = parse_content(load_json, read_bytes(path), "valid JSON", path)
-    try:
+    with naming_content(path, "a biomechanical validation as `annotations validate --json` writes it"):
         frames = [*content["frames_again"], *content["frames_worse"]]
         if any(type(frame) is not int for frame in frames):
             raise ValueError("frames are whole numbers")
-    except (TypeError, LookupError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a biomechanical validation ({reason_of(error)}); expected what `annotations validate --json` "
-            "writes."
-        ) from None
-    return tuple(frames)
+        return tuple(frames)
 
 
 def _observed_errors(result: Result) -> dict[str, np.ndarray]:

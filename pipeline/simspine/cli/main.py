@@ -76,6 +76,10 @@ def _refuse_settings_of_libraries() -> None:
     """
     from simspine.core.errors import InputError
 
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the folder you are in was removed; change to another one.") from None
     if os.environ.get("COLUMNS") == "0":  # rich would print nothing
         del os.environ["COLUMNS"]
     if not os.environ.get("SOURCE_DATE_EPOCH", "0").isdecimal():

@@ -68,7 +68,7 @@ def lowpass(data: Data, rate: float | None = None, *, cutoff_hz: float, order: i
         raise InputError("lowpass of an array needs its rate in frames per second.")
     sos = butterworth_sections(rate, cutoff_hz, order)
     paths = np.array(data, float)
-    flat = paths.reshape(len(paths), -1)
+    flat = paths.reshape(len(paths), int(np.prod(paths.shape[1:])))
     pad = int(np.ceil(3 * rate / cutoff_hz))  # long enough for the filter to forget its start
     for (start, stop), columns in _runs_by_columns(np.isfinite(flat)).items():
         if stop - start > 2:

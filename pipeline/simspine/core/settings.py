@@ -18,7 +18,7 @@ from typing import Any, Self, Union, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from simspine.core.errors import InputError, nearest_name, require_known, require_path, unknown_name
 
@@ -211,6 +211,7 @@ def _mapping_in_file(path: Path) -> dict:
 # Settings.
 
 
+MAX_SETTING = 1e6  # of settings in SI units; the least is its inverse: 1 µm, beyond which nobody measures people
 _SECTION, _LIST, _TEXT = "a section of keys and values", "a list", "a text"
 _WHOLE, _NUMBER, _SWITCH = "a whole number", "a number", "true or false"
 # Kinds of pydantic's errors, and what the value should be.
@@ -252,10 +253,14 @@ def _leaves(annotation) -> Iterator[type]:
         yield annotation
 
 
-def _holds_switch(value) -> bool:
-    if isinstance(value, Mapping):
-        return any(_holds_switch(one) for pair in value.items() for one in pair)
-    return any(map(_holds_switch, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
+def _single_values(value) -> Iterator[Any]:
+    """The value, or what a list or a mapping holds, keys included."""
+    held = [*value, *value.values()] if isinstance(value, Mapping) else value
+    if isinstance(held, list | tuple):
+        for one in held:
+            yield from _single_values(one)
+    else:
+        yield held
 
 
 class Section(BaseModel):
@@ -268,8 +273,17 @@ class Section(BaseModel):
     def _switches_are_no_numbers(cls, value, info: ValidationInfo):
         """pydantic takes true for 1, which nobody means who writes it where a number belongs."""
         kinds = set(_leaves(cls.model_fields[info.field_name].annotation)) if info.field_name else set()
-        if kinds & {int, float} and bool not in kinds and _holds_switch(value):
+        if kinds & {int, float} and bool not in kinds and any(isinstance(one, bool) for one in _single_values(value)):
             raise PydanticKnownError("float_type" if float in kinds else "int_type")
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _of_possible_size(cls, value):
+        """Squares of other numbers, and what the solvers make of them, are beyond a computer's arithmetic."""
+        numbers = [one for one in _single_values(value) if isinstance(one, float) and one]
+        if any(not 1 / MAX_SETTING <= abs(number) <= MAX_SETTING for number in numbers):
+            raise PydanticCustomError("size", f"Input should be 0, or {1 / MAX_SETTING:g} to {MAX_SETTING:g}")
         return value
 
     def __init__(self, **values: Any):

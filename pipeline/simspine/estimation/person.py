@@ -85,9 +85,11 @@ class Person:
     def from_dict(cls, entry: Mapping) -> "Person":
         """Of what `as_dict` gave."""
         values: dict[str, Any] = dict(entry)
-        values |= {name: np.array(values[name], float) for name in CURVE_ARRAYS}
         values["noise"] = NoiseLevels(**values["noise"])
         values["curve_coordinates"] = tuple(values["curve_coordinates"])
+        k = len(values["curve_coordinates"])
+        for name, shape in zip(CURVE_ARRAYS, ((k,), (k, k), (k, k)), strict=True):
+            values[name] = np.array(values[name], float).reshape(shape)
         values["anatomy"] = {name: (float(value), float(sd)) for name, (value, sd) in values["anatomy"].items()}
         for name in ("centroids", "detector_bias"):
             found = values[name].items()

@@ -20,7 +20,7 @@ from simspine.anatomy.tree import Tree
 from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import other_angle_branch, rigid_fit
-from simspine.core.types import Markers, Motion
+from simspine.core.types import Markers, Motion, read_only_array
 
 # How an inverse-kinematics problem is solved (`Solver`), and its result (`Result`).
 
@@ -143,11 +143,11 @@ class Result(Unchanging):
         frames = self.motion.frames
         shapes = {"marker_error": (frames, len(self.marker_names)), "cost": (frames,), "converged": (frames,)}
         for name, shape in shapes.items():
-            array = np.array(getattr(self, name), bool if name == "converged" else float)
-            if array.shape != shape:
-                raise InputError(f"Result.{name} has shape {array.shape}, expected {shape}.")
-            array.setflags(write=False)
+            dtype = bool if name == "converged" else float
+            array = read_only_array("Result", name, getattr(self, name), shape=shape, dtype=dtype)
             object.__setattr__(self, name, array)
+        if self.posterior is not None:
+            read_only_array("Posterior", "response", self.posterior.response, shape=(len(self.motion.names),))
         if len(self.reason) != frames:
             raise InputError(f"Result.reason has {len(self.reason)} entries, expected {frames}.")
         object.__setattr__(self, "reason", tuple(self.reason))

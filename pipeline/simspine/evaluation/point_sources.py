@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simspine.core.errors import InputError, require_path
+from simspine.core.arrays import require_numbers
+from simspine.core.errors import InputError, naming_content, require_path
 from simspine.core.geometry import change_frame
 from simspine.core.types import WORLD_FRAMES, Camera, Markers, read_only_array
 from simspine.dataset.recordings import action_of, open_dataset
@@ -47,18 +48,18 @@ def read_point_sequences(path: str | os.PathLike, value: str = "xyz") -> tuple["
     names = tuple(str(name) for name in np.asarray(columns["names"]).tolist())
     rows = _key_rows(path, columns)
     shape = (len(rows), len(names), *((3,) if value == "xyz" else ()))
-    values = _array_column(path, columns, value, shape)
-    deviation = _array_column(path, columns, "deviation", shape) if "deviation" in columns else None
+    values = require_numbers(f"{path}: {value}", columns[value], shape)
+    deviation = columns.get("deviation")
+    if deviation is not None:
+        deviation = require_numbers(f"{path}: deviation", deviation, shape)
     axes = str(next(iter(np.ravel(columns["axes"])), "")) if value == "xyz" else ANGLE_AXES
     found = []
     for (subject, trial, camera), own in rows.groupby(KEY_COLUMNS, sort=False):
         own = own.sort_values("frame", kind="stable")
         spread = None if deviation is None else deviation[own.index]
         about = (axes, camera or None, own["action"].iloc[0], spread)
-        try:
+        with naming_content(path, "points of people"):
             found.append(PointSequence(subject, trial, own["frame"].to_numpy(), names, values[own.index], *about))
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
     return tuple(found)
 
 
@@ -75,18 +76,6 @@ def _key_rows(path: str | os.PathLike, columns: Mapping[str, Any]) -> pd.DataFra
         letters = [text if isinstance(text, bytes) else str(text).encode("utf-8", "replace") for text in texts]
         rows[name] = [text.decode("utf-8", "replace") for text in letters]  # pandas refuses damaged letters
     return pd.DataFrame(rows)
-
-
-def _array_column(
-    path: str | os.PathLike, columns: Mapping[str, Any], name: str, wanted: tuple[int, ...]
-) -> np.ndarray:
-    try:
-        array = np.asarray(columns[name], float)
-    except (ValueError, TypeError):
-        raise InputError(f"{path}: {name} is not made of numbers.") from None
-    if array.shape != wanted:
-        raise InputError(f"{path}: {name} has shape {array.shape}, expected {wanted}.")
-    return array
 
 
 CURVATURE_NAMES = ("LLA", "TKA")

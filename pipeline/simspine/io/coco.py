@@ -144,6 +144,9 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
     with naming_content(path, "COCO keypoints"):
         content = load_json(text)
         images = {image["id"]: image for image in content["images"]}
+        if len(images) < len(content["images"]):
+            repeated = repeated_names(str(image["id"]) for image in content["images"])
+            raise InputError(f"several images have one id ({repeated}); number the images anew.")
         rows = content["annotations"]
         of = [images[row["image_id"]] for row in rows]
         points = len(rows[0]["keypoints"]) // 3 if rows else 0

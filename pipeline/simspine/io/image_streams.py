@@ -103,6 +103,9 @@ def read_image(file: Path) -> np.ndarray:
             announced = 3 * head.width * head.height
             if head.format == "PNG":
                 head.verify()  # a damaged length of a piece
+        content = file.read_bytes()
+        if head.format == "JPEG" and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):  # no end after a scan
+            raise EOFError
     except Exception:  # damaged headers end in many ways
         raise unreadable from None
     check_announced_bytes(str(file), announced, file.stat().st_size)

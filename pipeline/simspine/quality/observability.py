@@ -385,7 +385,7 @@ def share_by_deviation(sd: float, before: float) -> float:
     sd, before: standard deviations with the data and without (any unit). The share of a Gaussian estimate (Rodgers
     2000, Inverse Methods, ch. 2); 0 where the estimate is no surer than before. NaN = not known.
     """
-    return float(np.clip(1 - (sd / before) ** 2, 0, 1)) if np.isfinite(sd) and before > 0 else float("nan")
+    return 1 - min(sd / before, 1.0) ** 2 if np.isfinite(sd) and before > 0 else float("nan")
 
 
 def spread_of_adults(quantity: str) -> float:

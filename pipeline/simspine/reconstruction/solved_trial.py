@@ -56,6 +56,13 @@ class SolvedTrial(Unchanging):
     videos: tuple[Path, ...] = ()
     timing: Timing | None = None
 
+    def __post_init__(self):
+        of_stages = (self.markers, self.result.motion, self.spine, self.verdict)
+        frames = [part.frames for part in of_stages if part is not None]
+        if len(set(frames)) > 1:
+            found = f"markers, kinematics, vertebrae and quality of {frames} frames"
+            raise InputError(f"{self.name}: {found}, which are not of one run. Run `simspine run` again.")
+
     @property
     def name(self) -> str:
         return f"{self.subject} · {self.trial}"

@@ -51,20 +51,20 @@ def write_recording(
         import rerun as rr
     # The same trial gives a recording of the same name, so that Rerun puts new over old.
     recording = rr.RecordingStream("simspine", recording_id=f"simspine {scene.name}")
-    with atomic_path(path) as temporary, recording as stream:
-        try:
+    try:
+        with atomic_path(path) as temporary, recording as stream:
             stream.save(str(temporary), default_blueprint=_rerun_blueprint(scene, views))
-        except RuntimeError as error:  # Rerun's error for any fault of the file system
-            raise InputError(f"{path} cannot be written: {error}") from None
-        log = _Log(rr, stream, scene.spine.time)
-        log.still("body", rr.ViewCoordinates.RIGHT_HAND_Y_UP)
-        _log_body(log, scene)
-        _log_points(log, scene)
-        _log_curves(log, scene)
-        for number, view in enumerate(views):
-            _log_view(log, view, keypoints, number)
-        stream.flush()
-        stream.disconnect()
+            log = _Log(rr, stream, scene.spine.time)
+            log.still("body", rr.ViewCoordinates.RIGHT_HAND_Y_UP)
+            _log_body(log, scene)
+            _log_points(log, scene)
+            _log_curves(log, scene)
+            for number, view in enumerate(views):
+                _log_view(log, view, keypoints, number)
+            stream.flush()
+            stream.disconnect()
+    except RuntimeError as error:  # Rerun's error for any fault of the file system, or of a video
+        raise InputError(f"{path} cannot be written: {error}") from None
 
 
 class _Log:
@@ -156,7 +156,7 @@ def _log_curves(log: _Log, scene: Scene) -> None:
 
 def _log_view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: int) -> None:
     rr, camera = log.rr, view.camera
-    place = f"body/cameras/{camera.name}"
+    place = f"body/cameras/{rr.escape_entity_path_part(camera.name)}"
     lines, spine = body_lines(view.names)
     to_y_up = frame_rotation("z_up", "y_up")
     log.still(place, rr.Transform3D(translation=to_y_up @ camera.centre, mat3x3=to_y_up @ camera.R.T))
@@ -189,10 +189,13 @@ def _log_view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: 
 
 def _rerun_blueprint(scene: Scene, views: Sequence[CameraView]):
     import rerun.blueprint as rrb
+    from rerun import escape_entity_path_part
 
     space = rrb.Spatial3DView(origin="body", name=scene.name)
     curves = rrb.TimeSeriesView(origin="curves", name="Curvature, °")
-    images = [rrb.Spatial2DView(origin=f"body/cameras/{view.camera.name}", name=view.camera.name) for view in views]
+    names = [view.camera.name for view in views]
+    places = [f"body/cameras/{escape_entity_path_part(name)}" for name in names]
+    images = [rrb.Spatial2DView(origin=place, name=name) for place, name in zip(places, names, strict=True)]
     left = rrb.Vertical(space, curves, row_shares=[3, 1])
     layout = rrb.Horizontal(left, rrb.Grid(*images), column_shares=[1, 1]) if images else left
     return rrb.Blueprint(layout, collapse_panels=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, reason_of
+from simspine.core.errors import InputError, naming_content
 from simspine.dataset.recordings import (
     HDF5_UNITS,
     MANIFEST_FILE,
@@ -26,7 +26,7 @@ from simspine.report.page import Row
 from simspine.report.summary import dataset_summary_metrics, summary_metrics, summary_rows
 from simspine.workflow import stage_files
 from simspine.workflow.config import Config
-from simspine.workflow.results import read_trial, write_quality
+from simspine.workflow.results import AS_WRITTEN, read_trial, write_quality
 from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, StageTask, read_json, read_task_manifest
 
 LIGHT_STYLES = {"check": "yellow", "bad": "red"}
@@ -119,12 +119,8 @@ def print_summary(config: Config) -> None:
     console, results = Console(), Path(config.results)
     table = Table(title=f"simspine · {config.name}", title_justify="left", show_header=False)
     summary = read_summary(config) | computing_times(config)
-    try:
+    with naming_content(results / "summary.json", AS_WRITTEN):
         rows = summary_table_rows(summary)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{results / 'summary.json'} is damaged ({reason_of(error)}). Run `simspine run` again."
-        ) from None
     for row in rows:
         table.add_row(row.label, row.value, row.note, style=LIGHT_STYLES.get(row.light))
     console.print(table)

@@ -121,9 +121,9 @@ def do_tasks(
 
 def check_writable(folder: Path) -> None:
     """`InputError` if results cannot go to `folder`: better now than after an hour of detection."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
-        raise InputError(f"results cannot be written to {folder}: {there} is a file. Change `results`.")
+        raise InputError(f"results cannot be written to {folder}: {there} is no folder. Change `results`.")
     if not os.access(there, os.W_OK):
         raise InputError(f"results cannot be written to {folder}: no permission to write in {there}. Change `results`.")
 
@@ -134,11 +134,11 @@ def check_subjects(config: Config, subjects: Iterable[str]) -> None:
     for name in subjects:
         folder = RunPaths(Path(config.results), name).folder
         check_writable(folder)
-        places = [(folder / stage).resolve() for stage in STAGE_FOLDERS]
-        others = [] if (folder / "manifests").is_dir() else [path for place in places for path in place.glob("*")]
+        places = [os.path.realpath(folder / stage) for stage in STAGE_FOLDERS]
+        others = [] if (folder / "manifests").is_dir() else [path for place in places for path in Path(place).glob("*")]
         for trial in config.subject(name).trials.values():
             given = (trial.markers, trial.mocap, trial.calibration, *(trial.videos or ()), *(trial.keypoints or ()))
-            others += [Path(path) for path in given if path is not None and Path(path).resolve().parent in places]
+            others += [Path(path) for path in given if path and os.path.dirname(os.path.realpath(path)) in places]
         if others:
             text = f"{others[0]} is not of simspine, and a run would replace it."
             raise InputError(f"{text} Move it, or change `results`.")

@@ -15,7 +15,7 @@ from simspine import __version__
 from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
-from simspine.core.errors import InputError, reason_of
+from simspine.core.errors import InputError, naming_content
 from simspine.dataset.recordings import open_dataset, sha256_of_file
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
@@ -35,16 +35,15 @@ from simspine.workflow.inputs import timing_in
 from simspine.workflow.up_to_date import RunPaths, read_json
 
 SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
+AS_WRITTEN = "as this version of simspine writes it; make it again with `simspine run`"  # of results
 EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 
 
 def read_verdict(path: Path) -> Verdict:
     """Of a trial, from the stage quality's file. Raises `InputError` where it is damaged."""
     stored = read_json(path)
-    try:
+    with naming_content(path, AS_WRITTEN):
         return Verdict.from_dict(stored)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({reason_of(error)}). Run `simspine quality` again.") from None
 
 
 def read_verdicts(config: Config) -> dict[tuple[str, str], Verdict]:
@@ -186,14 +185,11 @@ def mocap_findings(path: Path) -> tuple[Finding, ...]:
 def read_sized_body(paths: RunPaths) -> SizedBody:
     """The person's body as the stage scale left it."""
     scaling = read_json(paths.scaling)
-    if "recipe" not in scaling:
-        raise InputError(f"{paths.scaling} does not name its recipe; run `simspine scale` again.")
-    try:
+    with naming_content(paths.scaling, AS_WRITTEN):
         factors = {str(body): float(entry["factor"]) for entry in scaling["factors"] for body in entry["bodies"]}
         person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
-    except (AttributeError, LookupError, TypeError, ValueError):
-        raise InputError(f"{paths.scaling} is damaged, or of another version; run `simspine scale` again.") from None
-    return SizedBody(_body_in_file(paths.model), read_recipe(scaling["recipe"]), factors, person)
+        recipe = scaling["recipe"]
+    return SizedBody(_body_in_file(paths.model), read_recipe(recipe), factors, person)
 
 
 def _body_in_file(path: Path) -> Body:
@@ -224,9 +220,10 @@ def save_result(path: Path, result: Result) -> None:
 def load_result(path: Path, without: Sequence[str] = ()) -> Result:
     """What `save_result` wrote. without: of what was derived from the posterior."""
     stored = read_store(path, without=[f"deviation/{name}" for name in without])
-    parts = {field.name: _plain_values(stored[field.name]) for field in fields(Result) if field.name != "posterior"}
-    known = stored["response"]
-    return Result(**parts, posterior=None if known is None else Posterior(known, stored["deviation"]))
+    with naming_content(path, AS_WRITTEN):
+        parts = {field.name: _plain_values(stored[field.name]) for field in fields(Result) if field.name != "posterior"}
+        known = stored["response"]
+        return Result(**parts, posterior=None if known is None else Posterior(known, stored["deviation"]))
 
 
 def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarray]) -> None:
@@ -244,17 +241,17 @@ def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarra
 
 def load_spine(path: Path) -> SpineKinematics:
     stored = read_store(path, ["spine_markers", "centres", "clinical", "forced", *_SPINE_FIELDS])
-    markers = stored["spine_markers"]
-    parts = {name: _plain_values(stored[name]) for name in _SPINE_FIELDS}
-    forced = forced_from_json(stored["forced"], str(path))
-    clinical = stored["clinical"]
-    if clinical is not None:
-        said = forced_from_json(clinical["forced"], f"{path}: clinical")
-        clinical = ClinicalParameters(**{**clinical, "forced": said})
-    return SpineKinematics(
-        rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced,
-        clinical=clinical, **parts,
-    )  # fmt: skip
+    with naming_content(path, AS_WRITTEN):
+        markers, clinical = stored["spine_markers"], stored["clinical"]
+        parts = {name: _plain_values(stored[name]) for name in _SPINE_FIELDS}
+        forced = forced_from_json(stored["forced"], str(path))
+        if clinical is not None:
+            said = forced_from_json(clinical["forced"], f"{path}: clinical")
+            clinical = ClinicalParameters(**{**clinical, "forced": said})
+        return SpineKinematics(
+            rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced,
+            clinical=clinical, **parts,
+        )  # fmt: skip
 
 
 def _plain_values(value):

@@ -278,12 +278,15 @@ def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bo
     path: of its manifest. force: do it even if it is done. Two processes do not work on one task at the same time: the
     second waits for the first, and then finds it done.
     """
-    fingerprint = task.fingerprint(stage)
     with hold_lock(path.with_suffix(".lock"), f"another process is making {task.outputs[0]}"):
+        before = [(file.stat().st_mtime_ns, file.stat().st_ino) for file in task.inputs if file.exists()]
+        fingerprint = task.fingerprint(stage)
         if not force and manifest_difference(read_task_manifest(path), fingerprint, task.outputs) is None:
             return False
         start = time.perf_counter()
         task.work()
+        if before != [(file.stat().st_mtime_ns, file.stat().st_ino) for file in task.inputs if file.exists()]:
+            raise InputError(f"a file that {task.outputs[0]} is made from was changed meanwhile; run it again.")
         entry = {
             "fingerprint": fingerprint,
             "outputs": _file_checksums(task.outputs),

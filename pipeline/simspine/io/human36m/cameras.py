@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, naming_content, unknown_name
 from simspine.core.types import Camera
 from simspine.io.calibration import read_calibration
 from simspine.io.human36m import names
@@ -78,7 +78,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, list[Camera]]:
 def _camera_of_metadata(name: str, extrinsic: np.ndarray, intrinsic: np.ndarray, where: str) -> Camera:
     R = Rotation.from_euler("XYZ", extrinsic[:3]).as_matrix()
     fx, fy, cx, cy, k1, k2, k3, p1, p2 = intrinsic
-    try:
+    with naming_content(where, "a camera"):
         return Camera(
             name=name,
             size=names.HUMAN36M_CAMERA_SIZES[name],
@@ -87,8 +87,6 @@ def _camera_of_metadata(name: str, extrinsic: np.ndarray, intrinsic: np.ndarray,
             R=R,
             t=-R @ extrinsic[3:] / 1000,
         )
-    except (InputError, OverflowError) as error:
-        raise InputError(f"{where}: {error}") from None
 
 
 def _camera_vector(root: ElementTree.Element, path) -> np.ndarray:
