@@ -206,6 +206,17 @@ def test_more_frames_in_whole_numbers(tmp_path):
     np.testing.assert_array_equal(np.flatnonzero(~markers.present[:, 2]), [7, 65_999])
 
 
+@pytest.mark.parametrize("scale", [np.nan, np.inf])
+def test_a_scale_that_is_no_number(tmp_path, scale):
+    path = long_trial(tmp_path / "a.c3d", 50)
+    content = bytearray(path.read_bytes())
+    place = content.index(struct.pack("<f", -1.0), content.index(b"SCALE"))
+    content[place : place + 4] = struct.pack("<f", scale)
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="POINT:SCALE is"):
+        read_c3d(path)
+
+
 @pytest.mark.parametrize(("axis", "frame"), [("z", "z_up"), ("y", "y_up")])
 def test_a_file_that_does_not_say_which_axis_points_up(tmp_path, axis, frame):
     """A standing person reaches farthest upwards; a trial of several paces along Y reaches farther only in time."""

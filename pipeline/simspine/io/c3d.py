@@ -77,6 +77,8 @@ def _markers_of_c3d(
     if not points.size:
         raise InputError(f"{path}: holds no points, perhaps analog signals alone.")
     point = parameters["POINT"]
+    if not np.isfinite(point["SCALE"]["value"]).all():
+        raise InputError(f"{path}: POINT:SCALE is {point['SCALE']['value'][0]}, expected a number. Export it again.")
     labels = _point_labels(point)[: points.shape[1]]
     labels += [""] * (points.shape[1] - len(labels))
     others = {label for kind in _NO_POINTS for label in _parameter_texts(point, kind)} & set(labels) - {""}
