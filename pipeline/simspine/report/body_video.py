@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -80,10 +80,9 @@ class Writer:
         )
 
     def close(self) -> None:
-        """Make the file whole; a second time does nothing."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.release()
+        """Make the file whole."""
+        if self._file is not None:
+            self._file.release()
 
 
 @contextmanager
@@ -93,14 +92,8 @@ def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
     if path.suffix.lower() not in CODECS_BY_SUFFIX:
         raise InputError(f"{path}: videos are written as {', '.join(CODECS_BY_SUFFIX)}; name the file so.")
     with atomic_path(path) as temporary:
-        writer = Writer(temporary, rate)
-        try:
+        with closing(Writer(temporary, rate)) as writer:
             yield writer
-            writer.close()
-        except BaseException:
-            with suppress(InputError):  # report the first error
-                writer.close()
-            raise
         if not writer.frames:
             raise InputError(f"{path}: there are no frames to write.")
 
