@@ -28,6 +28,7 @@ from simspine.io.video import (
     check_synchronised,
     check_whole,
     demo_folder,
+    files_with_endings,
     match_cameras_to_views,
 )
 from simspine.vision.synchronise import Timing
@@ -272,23 +273,16 @@ def _view_paths(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     for place in (folder / "videos", folder):
-        if place.is_dir():
-            videos = sorted(p for p in place.iterdir() if p.suffix.lower() in VIDEO_ENDINGS and p.name[0] != ".")
-            if videos:
-                return videos
-    inside = sorted(p for p in folder.iterdir() if p.is_dir() and _has_images(p))
-    if inside:
+        if videos := files_with_endings(place, VIDEO_ENDINGS):
+            return list(videos)
+    if inside := sorted(p for p in folder.iterdir() if files_with_endings(p, IMAGE_ENDINGS)):
         return inside
-    if _has_images(folder):
+    if files_with_endings(folder, IMAGE_ENDINGS):
         return [folder]
     raise InputError(
         f"{folder} holds nothing to annotate. Expected a results folder; videos ({', '.join(VIDEO_ENDINGS)}) in it or "
         f"in videos/; a folder of images per camera; or images ({', '.join(IMAGE_ENDINGS)})."
     )
-
-
-def _has_images(folder: Path) -> bool:
-    return any(p.suffix.lower() in IMAGE_ENDINGS and p.name[0] != "." for p in folder.iterdir())
 
 
 def _calibration(folder: Path) -> list[Camera] | None:
@@ -298,8 +292,7 @@ def _calibration(folder: Path) -> list[Camera] | None:
     places = [p for p in sorted(folder.iterdir()) if p.is_dir() and "calib" in p.name.lower()]
     for place in (*places, folder):
         for ending in CALIBRATION_ENDINGS:
-            files = [p for p in place.iterdir() if p.name.lower().endswith(ending) and "calib" in p.name.lower()]
-            if files:
+            if files := [p for p in files_with_endings(place, (ending,)) if "calib" in p.name.lower()]:
                 return read_calibration(max(files, key=lambda p: (p.stat().st_mtime, p.name)))
     return None
 
