@@ -2,9 +2,9 @@
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -318,39 +318,27 @@ def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoin
     return Keypoints(names, rate, xy, confidence)
 
 
-KEPT_BYTES = 256 << 20  # of images in memory
+KEPT_IMAGES = 256  # in memory, encoded: some 100 MB in full HD
 
 
 class Images:
     """Encoded images of a recording in any order, the latest kept in memory. One thread at a time uses a decoder."""
 
     def __init__(self, recording: RecordedViews):
-        self._recording = recording
+        self._rows = recording.rows
         self._decoders = [ImagesInAnyOrder(source) for source in recording.sources]
         self._locks = [threading.Lock() for _ in recording.sources]
-        self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self._size = 0
         self._closed = False
-        self._guard = threading.Lock()
+        self._encoded = lru_cache(KEPT_IMAGES)(self._encode)
 
     def jpeg(self, frame: int, view: int) -> bytes:
         """An image of the recording; `InputError` where there is no such frame or view, or it cannot be decoded."""
-        rows = self._recording.rows
+        rows = self._rows
         if not (0 <= frame < rows.shape[0] and 0 <= view < rows.shape[1]):
             raise InputError(
                 f"no frame {frame} in view {view}: there are {rows.shape[0]} frames, {rows.shape[1]} views."
             )
-        key = int(rows[frame, view]), view
-        with self._guard:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        with self._locks[view]:
-            if self._closed:
-                raise InputError("the recording is closed: the program is about to end.")
-            encoded = encode_jpeg(self._decoders[view].at(key[0]))
-        self._keep(key, encoded)
-        return encoded
+        return self._encoded(int(rows[frame, view]), view)
 
     def close(self) -> None:
         """Let go of the videos, each when the image that is being decoded is done; later requests are refused."""
@@ -359,10 +347,8 @@ class Images:
                 self._closed = True
                 decoder.close()
 
-    def _keep(self, key: tuple[int, int], encoded: bytes) -> None:
-        with self._guard:
-            if key not in self._kept:
-                self._kept[key] = encoded
-                self._size += len(encoded)
-            while self._size > KEPT_BYTES and len(self._kept) > 1:
-                self._size -= len(self._kept.popitem(last=False)[1])
+    def _encode(self, row: int, view: int) -> bytes:
+        with self._locks[view]:
+            if self._closed:
+                raise InputError("the recording is closed: the program is about to end.")
+            return encode_jpeg(self._decoders[view].at(row))
