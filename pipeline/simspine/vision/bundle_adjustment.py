@@ -317,20 +317,19 @@ def _bundle_equations(slopes: LinearisedResiduals, weights: _Weights, limbs: _Li
     f, v, p, _ = slopes.residual.shape
     k = slopes.by_camera.shape[-1]
     weight = weights.weight / weights.variance_inflation
+    weighted = weight[..., None, None] * slopes.by_point
     shared = v * k + len(limbs.pairs)
     system = _BlockSystem(
         frames=np.zeros((f, 3 * p, 3 * p)),
-        frame_side=np.zeros((f, 3 * p)),
+        frame_side=np.einsum("fvpxi,fvpx->fpi", weighted, slopes.residual).reshape(f, -1),
         coupling=np.zeros((f, 3 * p, shared)),
         whole=np.zeros((shared, shared)),
         whole_side=np.zeros(shared),
         groups=_groups_of_points(p, limbs.pairs),
     )
-    weighted = weight[..., None, None] * slopes.by_point
     normal = np.einsum("fvpxi,fvpxj->pfij", weighted, slopes.by_point, optimize=True)
     normal += (damping + MIN_POINT_INFORMATION) / weights.variance_inflation * np.eye(3)
     system.frames.reshape(f, p, 3, p, 3)[:, range(p), :, range(p)] = normal
-    system.frame_side[:] = np.einsum("fvpxi,fvpx->fpi", weighted, slopes.residual).reshape(f, -1)
     coupled = weighted.swapaxes(-1, -2) @ slopes.by_camera  # (f, v, p, 3, parameters)
     system.coupling[..., : v * k] = coupled.transpose(0, 2, 3, 1, 4).reshape(f, 3 * p, v * k)
     for view in range(v):
@@ -339,8 +338,8 @@ def _bundle_equations(slopes: LinearisedResiduals, weights: _Weights, limbs: _Li
         system.whole[rows, rows] = flat.T @ slope
         system.whole_side[rows] = flat.T @ slopes.residual[:, view].ravel()
     there = (weight.sum(1) > 0) / (LIMB_LENGTH_SD_M**2 * weights.variance_inflation)
-    for i, pair in enumerate(limbs.pairs):
-        _add_limb(system, limbs, i, column=v * k + i, strength=there[:, pair].min(1))
+    for limb in range(len(limbs.pairs)):
+        _add_limb(system, limbs, limb, column=v * k + limb, there=there)
     return system
 
 
@@ -353,10 +352,11 @@ def _groups_of_points(points: int, pairs: Sequence[tuple[int, int]]) -> tuple[np
     return tuple(group for group in groups if group.size)
 
 
-def _add_limb(system: _BlockSystem, limbs: _Limbs, limb: int, column: int, strength: np.ndarray) -> None:
-    """Equations of a limb that keeps its length. column: of the length among the shared unknowns. strength: (f,)
-    1 / variance, 0 where an end was not seen."""
+def _add_limb(system: _BlockSystem, limbs: _Limbs, limb: int, column: int, there: np.ndarray) -> None:
+    """Equations of a limb that keeps its length. column: of the length among the shared unknowns. there: (f, p)
+    1 / variance, 0 where a point was not seen."""
     ends = limbs.pairs[limb]
+    strength = there[:, ends].min(1)
     difference = limbs.xyz[:, ends[0]] - limbs.xyz[:, ends[1]]
     distance = np.maximum(np.linalg.norm(difference, axis=-1), 1e-6)
     direction = difference / distance[:, None]
