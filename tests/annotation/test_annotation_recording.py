@@ -149,7 +149,7 @@ def test_closing_while_images_are_asked_for_is_safe(tmp_path):
         try:
             for k in range(5000):
                 images.jpeg((37 * k) % 200, 0)
-                images._kept.clear()
+                images._encoded.cache_clear()
         except InputError as error:
             done.append(str(error))
 

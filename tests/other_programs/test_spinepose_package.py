@@ -11,7 +11,6 @@ from blob_network import blob_network, flat_lifter
 
 import simspine as ss
 from simspine.core.skeletons import load_skeleton
-from simspine.vision.detector import whole_image
 from simspine.vision.lifted_world import root_in_camera
 from simspine.vision.lifter import LiftedPose, Lifter
 from simspine.vision.one_camera import FILE_POINT_NAMES
@@ -60,7 +59,7 @@ def test_points_are_those_of_the_package(cached, size):
     theirs = spinepose.SpinePoseEstimator(size, hardware_acceleration=False)
     image = picture()
     keypoints, scores = theirs(np.ascontiguousarray(image[..., ::-1]), BOX)
-    (found,) = SpinePose(size, boxes=whole_image).detect([image], [BOX])
+    (found,) = SpinePose(size).detect([image], [BOX])
     np.testing.assert_allclose(found[..., :2], keypoints, atol=1e-3)
     np.testing.assert_allclose(found[..., 2], np.clip(scores, 0, 1), atol=1e-6)
     assert np.ptp(keypoints, axis=1).min() > 10  # the stand-in did look

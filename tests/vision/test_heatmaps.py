@@ -4,7 +4,6 @@ import pytest
 from onnx import TensorProto, helper
 
 from simspine.core.errors import InputError
-from simspine.vision.detector import whole_image
 from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD, SpinePose, decode_heatmaps
 
 ROWS, COLUMNS, SIZE = 64, 48, (256, 192)
@@ -91,7 +90,7 @@ def test_a_heat_map_network_serves_as_a_detector(tmp_path):
     places = np.array([[250.3, 150.6], [330.7, 301.2], [280.0, 260.0]])  # of blue, green, red
     y, x = np.mgrid[:480, :640]
     image = np.stack([255 * np.exp(-((x - a) ** 2 + (y - b) ** 2) / 200) for a, b in places], -1).astype(np.uint8)
-    detector = SpinePose(every_fourth_pixel(tmp_path / "hrnet.onnx"), boxes=whole_image)
+    detector = SpinePose(every_fourth_pixel(tmp_path / "hrnet.onnx"))
     assert detector.skeleton == "coco17"
     (people,) = detector.detect([image], [np.array([[200.0, 110.0, 380.0, 350.0]])])
     assert people.shape == (1, 17, 3)
@@ -109,4 +108,4 @@ def test_a_network_of_another_kind_is_refused_by_name(tmp_path):
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
     with pytest.raises(InputError, match=r"classes\.onnx is no SimCC pose network.*heat maps"):
-        SpinePose(path, boxes=whole_image)
+        SpinePose(path)

@@ -8,7 +8,8 @@ from blob_network import SIZE, blob_network
 from onnx import TensorProto, helper
 
 from simspine.core.errors import InputError
-from simspine.vision.detector import Detector, ExtentBoxes, whole_image
+from simspine.vision.blazepose import BlazePose
+from simspine.vision.detector import Detector, extent_boxes
 from simspine.vision.spinepose import SpinePose, decode_simcc, find_weights, frame_box
 
 
@@ -33,7 +34,7 @@ def expected():
 
 
 def test_known_positions_come_back_through_crop_and_affine(network):
-    detector = SpinePose(network, boxes=whole_image)
+    detector = SpinePose(network)
     assert isinstance(detector, Detector)
     assert detector.skeleton == "spinetrack37"
     (people,) = detector.detect([blobs([BLUE, GREEN, RED])], [BOX])
@@ -44,7 +45,7 @@ def test_known_positions_come_back_through_crop_and_affine(network):
 
 @pytest.mark.parametrize("box", [[150, 60, 420, 420], [230, 100, 360, 330], [-60, -40, 500, 600]])
 def test_boxes_of_any_size_and_beyond_the_image(network, box):
-    detector = SpinePose(network, boxes=whole_image)
+    detector = SpinePose(network)
     box = np.array([box], float)
     (people,) = detector.detect([blobs([BLUE, GREEN, RED])], [box])
     pixel = frame_box(box[0], SIZE)[2] / SIZE[1]
@@ -68,7 +69,7 @@ class _Counted:
 
 @pytest.mark.parametrize(("batch", "calls"), [("batch", [4]), (1, [1, 1, 1, 1])])
 def test_all_views_and_people_go_through_in_one_call_where_the_network_allows(tmp_path, batch, calls):
-    detector = SpinePose(blob_network(tmp_path / "n.onnx", batch=batch), boxes=whole_image)
+    detector = SpinePose(blob_network(tmp_path / "n.onnx", batch=batch))
     detector._session = _Counted(detector._session)
     shifts = np.array([[0, 0], [40, 10], [-30, 60]])
     images = [blobs(np.array([BLUE, GREEN, RED]) + s) for s in shifts]
@@ -83,21 +84,26 @@ def test_all_views_and_people_go_through_in_one_call_where_the_network_allows(tm
 
 
 def test_views_without_anybody_and_more_people_than_wanted(network):
-    detector = SpinePose(network, boxes=whole_image, people=1)
+    detector = SpinePose(network, people=1)
     image = blobs([BLUE, GREEN, RED])
     found = detector.detect([image, image], [np.empty((0, 4)), np.concatenate([BOX, BOX])])
     assert [f.shape for f in found] == [(0, 37, 3), (1, 37, 3)]
     assert [f.shape for f in detector.detect([image], [np.empty((0, 4))])] == [(0, 37, 3)]
 
 
-def test_boxes_from_a_source_where_none_are_given(network):
+def test_boxes_of_a_finder_where_none_are_given(network):
     calls = []
 
-    def source(images):
-        calls.append(len(images))
-        return [BOX + 3] * len(images)
+    class Finder:
+        skeleton, people = "coco17", 1
 
-    detector = SpinePose(network, boxes=source)
+        def detect(self, images, boxes=None):
+            calls.append(len(images))
+            corners = (BOX + 3).reshape(2, 2)
+            inset = [[1, 1], [-1, -1]] * (corners[1] - corners[0]) / 12  # 1/10 of the extent is added on each side
+            return [np.column_stack([corners + inset, np.ones(2)])[None]] * len(images)
+
+    detector = SpinePose(network, finder=Finder())
     image = blobs([BLUE, GREEN, RED])
     found = detector.detect([image, image], [None, BOX])
     assert calls == [2]
@@ -108,17 +114,11 @@ def test_boxes_from_a_source_where_none_are_given(network):
 
 
 def test_boxes_from_the_extent_of_another_detectors_points():
-    class One:
-        skeleton, people = "coco17", 1
-
-        def detect(self, images, boxes=None):
-            person = np.array([[100.0, 50, 0.9], [300, 250, 0.9], [900, 900, 0.1]])
-            return [person[None], np.empty((0, 3, 3))]
-
-    image = np.zeros((400, 640, 3), np.uint8)
-    first, second = ExtentBoxes(One())([image, image])
-    np.testing.assert_allclose(first, [[80, 30, 320, 270]])
-    np.testing.assert_allclose(second, [[0, 0, 640, 400]])
+    person = np.array([[100.0, 50, 0.9], [300, 250, 0.9], [900, 900, 0.1]])
+    np.testing.assert_allclose(extent_boxes(person[None], (640, 400)), [[80, 30, 320, 270]])
+    np.testing.assert_allclose(extent_boxes(np.empty((0, 3, 3)), (640, 400)), [[0, 0, 640, 400]])
+    unseen = np.full((1, 3, 3), np.nan)
+    np.testing.assert_allclose(extent_boxes(unseen, (640, 400)), [[0, 0, 640, 400]])
 
 
 @pytest.mark.slow
@@ -126,8 +126,11 @@ def test_blazepose_frames_the_person_where_nobody_says(network):
     from simspine.io.video import demo_folder, find_project, open_videos
 
     images = [next(iter(video)) for video in open_videos(find_project(demo_folder()).videos)]
-    detector = SpinePose(network)
-    frames = detector._boxes(images)
+    finder = BlazePose()
+    frames = [
+        extent_boxes(people, image.shape[1::-1]) for people, image in zip(finder.detect(images), images, strict=True)
+    ]
+    detector = SpinePose(network, finder=finder)
     for (x0, y0, x1, y1), image in zip(np.concatenate(frames), images, strict=True):
         assert 0 <= x0 < x1 <= image.shape[1]
         assert y1 - y0 > 1.2 * (x1 - x0)  # a standing person, not the whole room
@@ -149,7 +152,7 @@ def test_decoding_and_nothing_seen():
 
 
 def test_the_number_of_points_decides_the_skeleton(tmp_path):
-    assert SpinePose(blob_network(tmp_path / "n.onnx", points=26), boxes=whole_image).skeleton == "halpe26"
+    assert SpinePose(blob_network(tmp_path / "n.onnx", points=26)).skeleton == "halpe26"
 
 
 def test_unusable_networks_and_devices_are_named(tmp_path, network):
@@ -157,20 +160,20 @@ def test_unusable_networks_and_devices_are_named(tmp_path, network):
     with pytest.raises(
         InputError, match=r"text\.onnx cannot be opened as an ONNX network: it is a text file, .*“not a n"
     ):
-        SpinePose(tmp_path / "text.onnx", boxes=whole_image)
+        SpinePose(tmp_path / "text.onnx")
     (tmp_path / "cut.onnx").write_bytes(network.read_bytes()[:-200])
     with pytest.raises(
         InputError, match=r"cut\.onnx cannot be opened as an ONNX network: it is no ONNX file, or was cut"
     ):
-        SpinePose(tmp_path / "cut.onnx", boxes=whole_image)
+        SpinePose(tmp_path / "cut.onnx")
     import onnxruntime
 
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         with pytest.raises(InputError, match=r"CUDAExecutionProvider.*offers .*CPUExecutionProvider.*onnxruntime-gpu"):
-            SpinePose(network, device="cuda", boxes=whole_image)
+            SpinePose(network, device="cuda")
     for device in ("tpu", "cpu:1", "cuda:x"):
         with pytest.raises(InputError, match="expected 'cpu', 'cuda' or 'cuda:N'"):
-            SpinePose(network, device=device, boxes=whole_image)
+            SpinePose(network, device=device)
 
 
 def changed(network, path, change):
@@ -206,7 +209,7 @@ def bytes_in(model):
 def test_networks_that_take_something_else_are_refused_in_one_line(change, message, network, tmp_path):
     path = changed(network, tmp_path / "other.onnx", change)
     with pytest.raises(InputError, match=message) as caught:
-        SpinePose(path, boxes=whole_image)
+        SpinePose(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
     assert "ONNXRuntimeError" not in str(caught.value)
@@ -218,7 +221,7 @@ def test_a_network_that_fails_on_its_images_is_named(network, tmp_path):
         del values.int64_data[:]
         values.int64_data.extend([7] * 37)
 
-    detector = SpinePose(changed(network, tmp_path / "fails.onnx", pick_a_colour_that_is_not_there), boxes=whole_image)
+    detector = SpinePose(changed(network, tmp_path / "fails.onnx", pick_a_colour_that_is_not_there))
     with pytest.raises(
         InputError, match=r"fails\.onnx: the network fails on images of shape \(1, 3, 256, 192\) \("
     ) as caught:
@@ -295,11 +298,11 @@ def test_forgetting_reaches_whoever_finds_the_boxes(network):
             self.calls = (*self.calls, "close")
 
     follower = Follower()
-    detector = SpinePose(network, boxes=ExtentBoxes(follower))
+    detector = SpinePose(network, finder=follower)
     detector.forget()
     detector.close()
     assert follower.calls == ("forget", "close")
-    SpinePose(network, boxes=whole_image).forget()  # which has nobody to forget
+    SpinePose(network).forget()  # which has nobody to forget
 
 
 def lying_network(path, given, kind=TensorProto.FLOAT, size=SIZE, announced=(37, 384)):
@@ -327,7 +330,7 @@ def lying_network(path, given, kind=TensorProto.FLOAT, size=SIZE, announced=(37,
     ],
 )
 def test_a_network_that_gives_something_else_than_it_announces(tmp_path, given, kind):
-    detector = SpinePose(lying_network(tmp_path / "lies.onnx", given, kind), boxes=whole_image)
+    detector = SpinePose(lying_network(tmp_path / "lies.onnx", given, kind))
     with pytest.raises(InputError, match=r"lies\.onnx: the output x is of shape"):
         detector.detect([blobs([BLUE, GREEN, RED])], [np.tile(BOX, (2, 1))])
 
@@ -335,4 +338,4 @@ def test_a_network_that_gives_something_else_than_it_announces(tmp_path, given, 
 @pytest.mark.parametrize("size", [(0, 0), (1_000_000, 1_000_000)])
 def test_a_network_of_no_image_that_there_is(tmp_path, size):
     with pytest.raises(InputError, match="the network's images are"):
-        SpinePose(lying_network(tmp_path / "n.onnx", (1, 37, 384), size=size), boxes=whole_image)
+        SpinePose(lying_network(tmp_path / "n.onnx", (1, 37, 384), size=size))

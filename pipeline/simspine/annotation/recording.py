@@ -2,9 +2,9 @@
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from simspine.io.video import (
     check_synchronised,
     check_whole,
     demo_folder,
+    files_with_endings,
     match_cameras_to_views,
 )
 from simspine.vision.synchronise import Timing
@@ -272,23 +273,16 @@ def _view_paths(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     for place in (folder / "videos", folder):
-        if place.is_dir():
-            videos = sorted(p for p in place.iterdir() if p.suffix.lower() in VIDEO_ENDINGS and p.name[0] != ".")
-            if videos:
-                return videos
-    inside = sorted(p for p in folder.iterdir() if p.is_dir() and _has_images(p))
-    if inside:
+        if videos := files_with_endings(place, VIDEO_ENDINGS):
+            return list(videos)
+    if inside := sorted(p for p in folder.iterdir() if files_with_endings(p, IMAGE_ENDINGS)):
         return inside
-    if _has_images(folder):
+    if files_with_endings(folder, IMAGE_ENDINGS):
         return [folder]
     raise InputError(
         f"{folder} holds nothing to annotate. Expected a results folder; videos ({', '.join(VIDEO_ENDINGS)}) in it or "
         f"in videos/; a folder of images per camera; or images ({', '.join(IMAGE_ENDINGS)})."
     )
-
-
-def _has_images(folder: Path) -> bool:
-    return any(p.suffix.lower() in IMAGE_ENDINGS and p.name[0] != "." for p in folder.iterdir())
 
 
 def _calibration(folder: Path) -> list[Camera] | None:
@@ -298,8 +292,7 @@ def _calibration(folder: Path) -> list[Camera] | None:
     places = [p for p in sorted(folder.iterdir()) if p.is_dir() and "calib" in p.name.lower()]
     for place in (*places, folder):
         for ending in CALIBRATION_ENDINGS:
-            files = [p for p in place.iterdir() if p.name.lower().endswith(ending) and "calib" in p.name.lower()]
-            if files:
+            if files := [p for p in files_with_endings(place, (ending,)) if "calib" in p.name.lower()]:
                 return read_calibration(max(files, key=lambda p: (p.stat().st_mtime, p.name)))
     return None
 
@@ -325,39 +318,27 @@ def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoin
     return Keypoints(names, rate, xy, confidence)
 
 
-KEPT_BYTES = 256 << 20  # of images in memory
+KEPT_IMAGES = 256  # in memory, encoded: some 100 MB in full HD
 
 
 class Images:
     """Encoded images of a recording in any order, the latest kept in memory. One thread at a time uses a decoder."""
 
     def __init__(self, recording: RecordedViews):
-        self._recording = recording
+        self._rows = recording.rows
         self._decoders = [ImagesInAnyOrder(source) for source in recording.sources]
         self._locks = [threading.Lock() for _ in recording.sources]
-        self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self._size = 0
         self._closed = False
-        self._guard = threading.Lock()
+        self._encoded = lru_cache(KEPT_IMAGES)(self._encode)
 
     def jpeg(self, frame: int, view: int) -> bytes:
         """An image of the recording; `InputError` where there is no such frame or view, or it cannot be decoded."""
-        rows = self._recording.rows
+        rows = self._rows
         if not (0 <= frame < rows.shape[0] and 0 <= view < rows.shape[1]):
             raise InputError(
                 f"no frame {frame} in view {view}: there are {rows.shape[0]} frames, {rows.shape[1]} views."
             )
-        key = int(rows[frame, view]), view
-        with self._guard:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        with self._locks[view]:
-            if self._closed:
-                raise InputError("the recording is closed: the program is about to end.")
-            encoded = encode_jpeg(self._decoders[view].at(key[0]))
-        self._keep(key, encoded)
-        return encoded
+        return self._encoded(int(rows[frame, view]), view)
 
     def close(self) -> None:
         """Let go of the videos, each when the image that is being decoded is done; later requests are refused."""
@@ -366,10 +347,8 @@ class Images:
                 self._closed = True
                 decoder.close()
 
-    def _keep(self, key: tuple[int, int], encoded: bytes) -> None:
-        with self._guard:
-            if key not in self._kept:
-                self._kept[key] = encoded
-                self._size += len(encoded)
-            while self._size > KEPT_BYTES and len(self._kept) > 1:
-                self._size -= len(self._kept.popitem(last=False)[1])
+    def _encode(self, row: int, view: int) -> bytes:
+        with self._locks[view]:
+            if self._closed:
+                raise InputError("the recording is closed: the program is about to end.")
+            return encode_jpeg(self._decoders[view].at(row))

@@ -104,7 +104,9 @@ def advance_round(
         write_store(_proposals_file(recording, 1), keypoints=recording.first_guess)
         return _with_next_batch(recording, rounds, annotator, size=size, say=say)
     number, last = len(rounds), rounds[-1]
-    files = _files_of_round(replace(recording, start=labels_of(recording, annotator)), number)
+    folder = _rounds_folder(recording) / f"{number:02d}"
+    decided = replace(recording, start=labels_of(recording, annotator))
+    files = RoundFiles(number, folder / "labels.json", folder / "images", out=folder / "out", recording=decided)
     current = with_proposals(recording)
     if not last.corrected:
         labels = labels_of(current, annotator)
@@ -186,11 +188,6 @@ def _starting_from(recording: RecordedViews, number: int) -> RecordedViews:
 def _keep_rounds(recording: RecordedViews, rounds: tuple[Round, ...]) -> tuple[Round, ...]:
     write_text(_rounds_folder(recording) / "rounds.json", rounds_json(rounds))
     return rounds
-
-
-def _files_of_round(recording: RecordedViews, number: int) -> RoundFiles:
-    folder = _rounds_folder(recording) / f"{number:02d}"
-    return RoundFiles(number, folder / "labels.json", folder / "images", out=folder / "out", recording=recording)
 
 
 def _proposals_file(recording: RecordedViews, number: int) -> Path:

@@ -81,7 +81,13 @@ class Session:
         self.recording, self.annotator, self._size, self._round = recording, annotator, batch_size, in_round
         self._path = journal_file(recording.home, annotator).absolute()
         start_journal(self._path, recording.name, recording.views, recording.start.names, images=recording.images)
-        self._own(labels_of(recording, annotator))
+        labels = labels_of(recording, annotator)
+        kept = ("xy", "visibility", "status", "confidence", "inferred")
+        # Decisions are written into these arrays: copying all frames for each click would be slow.
+        self._names, self._arrays = labels.names, {name: getattr(labels, name).copy() for name in kept}
+        self._counts = np.zeros((labels.frames, len(PointStatus)), int)
+        self._done, self._begun = np.zeros((2, labels.frames), bool)
+        self._tally(np.arange(labels.frames))
         self.images = Images(recording)
         self._lock = threading.Lock()
         self._batch: list[dict[str, Any]] = []
@@ -94,14 +100,6 @@ class Session:
             chosen = list(dict.fromkeys(first))[: None if in_round else batch_size]
             reason = "round" if in_round else "named"
             self._batch = [{"frame": f, "score": self._scores[f], "reason": reason} for f in chosen]
-
-    def _own(self, labels: Labels) -> None:
-        """Arrays that decisions are written into: copying all frames for each click would be slow."""
-        kept = ("xy", "visibility", "status", "confidence", "inferred")
-        self._names, self._arrays = labels.names, {name: getattr(labels, name).copy() for name in kept}
-        self._counts = np.zeros((labels.frames, len(PointStatus)), int)
-        self._done, self._begun = np.zeros((2, labels.frames), bool)
-        self._tally(np.arange(labels.frames))
 
     def _tally(self, frames: np.ndarray) -> None:
         """Count anew in some frames what was done about their points."""

@@ -437,8 +437,6 @@ def doctor_command(config, schema):
     Without CONFIG, the first in this folder or in its configs/, if there is any. Exit code: 0 a run can start, 1
     something is missing or does not fit, 2 the configuration cannot be read.
     """
-    import json
-
     from simspine.workflow.config import json_schema
     from simspine.workflow.setup import examine_installation
 
@@ -463,7 +461,6 @@ for _command in (
     check_quality_command,
     view_command,
     compare_command,
-    export_command,
     overlay_command,
     annotate_command,
     annotations_group,

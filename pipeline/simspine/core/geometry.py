@@ -392,6 +392,13 @@ def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
     return CubicSpline(length, points, bc_type="natural")(np.append(at, length[-1]))
 
 
+def evenly_along(points: np.ndarray, count: int) -> np.ndarray:
+    """(count, axes) places on a line of points (n, axes), from its first point to its last in equal steps."""
+    along = distances_along(points)
+    at = np.linspace(0.0, along[-1], count)
+    return np.column_stack([np.interp(at, along, axis) for axis in points.T])
+
+
 def distances_along(points: np.ndarray) -> np.ndarray:
     """(n,) distances along a line of points (n, axes), from its first point, in their unit."""
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])

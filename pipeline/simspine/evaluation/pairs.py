@@ -230,27 +230,20 @@ def distance_rows(
         for action in in_row_order(pair.action for pair in pairs)
     }
     means = zip(*by_action.values(), strict=True)
+    remark = interval_remark(pair.subject for pair in pairs if pair.found > 0)
     return (
         TableRow(method, MEAN_OVER_FRAMES, tuple(mean_mm(own) for own in errors.values())),
         TableRow(method, MEAN_OVER_ACTIONS, tuple(mean_or_nan(finite_values([np.array(own)])) for own in means)),
-        TableRow(method, INTERVAL_ROW, interval_cells(pairs, errors.values()), remark=interval_remark_of_pairs(pairs)),
+        TableRow(method, INTERVAL_ROW, tuple(_interval_mm(pairs, own) for own in errors.values()), remark=remark),
         *(TableRow(method, action, cells) for action, cells in by_action.items()),
     )
 
 
-def interval_cells(pairs: Sequence[PointPair], columns: Iterable[Sequence[np.ndarray]]) -> tuple[TableCell, ...]:
-    """Of each column, (frames, points) m of each pair, the interval of its mean over frames and points, mm."""
-    cells: list[TableCell] = []
-    people = [pair.subject for pair in pairs]
-    for own in columns:
-        low, high = bootstrap_mean([mean_mm([e]) for e in own], people, [np.isfinite(e).sum() for e in own])
-        cells.append((low, high) if np.isfinite([low, high]).all() else None)
-    return tuple(cells)
-
-
-def interval_remark_of_pairs(pairs: Sequence[PointPair]) -> str:
-    """`interval_remark` of the people of whom something was predicted."""
-    return interval_remark(pair.subject for pair in pairs if pair.found > 0)
+def _interval_mm(pairs: Sequence[PointPair], errors: Sequence[np.ndarray]) -> TableCell:
+    """Interval of the mean over frames and points, mm. errors: (frames, points) m of each pair."""
+    people, counts = [pair.subject for pair in pairs], [np.isfinite(e).sum() for e in errors]
+    low, high = bootstrap_mean([mean_mm([e]) for e in errors], people, counts)
+    return (low, high) if np.isfinite([low, high]).all() else None
 
 
 def interval_remark(people: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.core.errors import InputError
@@ -25,9 +26,6 @@ from simspine.evaluation.pairs import (
     column_errors,
     distance_rows,
     found_points_notes,
-    interval_cells,
-    interval_remark_of_pairs,
-    mean_mm,
     pair_methods_with_truth,
 )
 from simspine.evaluation.point_sources import PointSequence
@@ -111,14 +109,11 @@ def _by_action(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
     columns = tuple(TableColumn(name) for name in (*actions, MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS))
     rows = []
     for method, own in pairs.items():
-        errors = column_errors(own, {"spine": PROTOCOL_SPINE_POINTS}, "aligned")["spine"]
-        by_action = [mean_mm([e for e, p in zip(errors, own, strict=True) if p.action == a]) for a in actions]
-        over = np.array(by_action)[np.isfinite(by_action)]
-        cells = (*by_action, mean_mm(errors), float(over.mean()) if over.size else float("nan"))
+        errors = column_errors(own, {"spine": PROTOCOL_SPINE_POINTS}, "aligned")
+        of = {row.label: row for row in distance_rows(method, own, errors)}
+        cells = tuple(of[column.name].cells[0] if column.name in of else float("nan") for column in columns)
         rows.append(TableRow(method, ALL_POINTS_COLUMN, cells))
-        (interval,) = interval_cells(own, [errors])
-        empty: tuple[None, ...] = (None,) * len(actions)
-        rows.append(TableRow(method, INTERVAL_ROW, (*empty, interval, None), remark=interval_remark_of_pairs(own)))
+        rows.append(replace(of[INTERVAL_ROW], cells=(*[None] * len(actions), *of[INTERVAL_ROW].cells, None)))
     rows += published_rows("lifting_actions", columns)
     return noted_table("lifting_actions", columns, rows, notes, root=ROOT_POINT)
 
@@ -267,7 +262,7 @@ def _auc_table(
 def match_people(found: ImagePeople, labels: ImagePeople) -> np.ndarray:
     """(people, points, 2) px: of each labelled person the found one most like it by OKS, nobody twice; NaN for none."""
     out = np.full((len(labels.image), labels.keypoints.shape[1], 2), np.nan)
-    of, people = _people_by_image(found), _people_by_image(labels)
+    of, people = (pd.RangeIndex(len(some.image)).groupby(np.array(some.image)) for some in (found, labels))
     sigmas = np.array(SPINETRACK_TABLE.sigmas)
     for image, own in people.items():
         there = of.get(image, [])
@@ -283,10 +278,3 @@ def match_people(found: ImagePeople, labels: ImagePeople) -> np.ndarray:
             out[own[a]] = found.keypoints[there[b], :, :2]
             score[a], score[:, b] = np.nan, np.nan
     return out
-
-
-def _people_by_image(people: ImagePeople) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for i, image in enumerate(people.image):
-        found.setdefault(image, []).append(i)
-    return found

@@ -131,9 +131,9 @@ def _corner_extent(px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
 
 
-def parent_indices(names: Sequence[str]) -> list[int]:
-    """Index of each point's nearest ancestor among `names` (SIMSPINE names); -1 for the root."""
-    table = load_skeleton("simspine37")
+def parent_indices(names: Sequence[str], skeleton: str = "simspine37") -> list[int]:
+    """Index of each point's nearest ancestor among `names`, of a skeleton's; -1 for the root."""
+    table = load_skeleton(skeleton)
     found = []
     for name in names:
         parent = table.parents[table.index(name)]

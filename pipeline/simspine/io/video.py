@@ -332,7 +332,7 @@ def find_project(folder: str | Path) -> Pose2SimProject:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"project folder {folder} does not exist.")
-    videos = _files_with_endings(folder / "videos", VIDEO_ENDINGS)
+    videos = files_with_endings(folder / "videos", VIDEO_ENDINGS)
     if not videos:
         raise InputError(f"no videos ({', '.join(VIDEO_ENDINGS)}) in {folder / 'videos'}. Put one per camera there.")
     if calibration := find_calibration(folder):
@@ -348,7 +348,7 @@ def find_calibration(folder: Path) -> Path | None:
     """The calibration file of a Pose2Sim project or trial, as `find_project` takes it; None where there is none."""
     for calibration in _calibration_folders(folder):
         for ending in CALIBRATION_ENDINGS:
-            if found := _files_with_endings(calibration, (ending,)):
+            if found := files_with_endings(calibration, (ending,)):
                 return max(found, key=lambda path: (path.stat().st_mtime, path.name))
     return None
 
@@ -427,7 +427,8 @@ def _padded_size(size: Sequence[int]) -> tuple[int, ...]:
     return tuple(-(-length // CODING_BLOCK_PX) * CODING_BLOCK_PX for length in size)
 
 
-def _files_with_endings(folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:
+def files_with_endings(folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:
+    """Files of a folder that are not hidden, in the order of their names; () where there is no folder."""
     if not folder.is_dir():
         return ()
     files = (p for p in folder.iterdir() if p.is_file() and p.name[0] != ".")

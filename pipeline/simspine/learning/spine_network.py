@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from simspine.core.errors import InputError
-from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
+from simspine.core.skeletons import SPINETRACK_REGIONS
+from simspine.io.npz import parent_indices
 from simspine.learning.descent import TrainingIdentity, load_checkpoint, save_checkpoint
-from simspine.learning.options import CROP_SIZE_PX, SpineLosses, SpineNetworkSize, parse_options
+from simspine.learning.options import CROP_SIZE_PX, DETECTOR_SKELETON, SpineLosses, SpineNetworkSize, parse_options
 from simspine.vision.spinepose import reads_unbiased
 
 # SimCC (Li et al. 2022): a point as two one-dimensional maps, one along x and one along y.
@@ -313,16 +314,10 @@ class PointGraph:
     @classmethod
     def of(cls, names: tuple[str, ...]) -> "PointGraph":
         """For some of SpineTrack's points; a bone ends at the nearest of its ancestors that is among them."""
-        table = load_skeleton("spinetrack37")
-        bones = []
-        for i, name in enumerate(names):
-            parent = table.parents[table.index(name)]
-            while parent >= 0 and table.names[parent] not in names:
-                parent = table.parents[parent]
-            if parent >= 0:
-                bones.append((names.index(table.names[parent]), i))
+        parents = parent_indices(names, DETECTOR_SKELETON)
+        bones = tuple((parent, i) for i, parent in enumerate(parents) if parent >= 0)
         chain = [names.index(name) for name in reversed(SPINETRACK_REGIONS["spine"]) if name in names]
-        return cls(tuple(bones), tuple(chain))
+        return cls(bones, tuple(chain))
 
 
 def position_loss(found: SimccMaps, wanted: SimccMaps, weight: Tensor) -> Tensor:

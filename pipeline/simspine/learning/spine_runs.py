@@ -31,6 +31,7 @@ from simspine.learning.options import (
     spine_options,
 )
 from simspine.learning.spine_samples import CropReader, LabelledPeople, read_labelled_set
+from simspine.vision.blazepose import BlazePose
 from simspine.vision.detector import boxes_around_points
 from simspine.vision.side_swaps import mirror_indices
 from simspine.vision.spinepose import SpinePose
@@ -259,7 +260,8 @@ def training_hook(settings: str, say: Callable[[str], None]) -> TrainingHook:
     def run(files: RoundFiles) -> str:
         train_detector(with_corrected_images(options, files), files.out / "detector", say)
         say("detecting in the recording")
-        detect_in_recording(files.recording, SpinePose(files.out / "detector" / DETECTOR_ONNX_FILE), files.out)
+        detector = SpinePose(files.out / "detector" / DETECTOR_ONNX_FILE, finder=BlazePose())
+        detect_in_recording(files.recording, detector, files.out)
         return f"simspine train spine, {settings}"
 
     return run

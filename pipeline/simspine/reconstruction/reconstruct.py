@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from simspine.core.errors import InputError, require_known
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
-from simspine.io.video import VIDEO_ENDINGS
+from simspine.io.video import VIDEO_ENDINGS, files_with_endings
 from simspine.reconstruction.detection import DETECT, Delayed, TrialSource, detect_people
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stage import Known, Options
@@ -332,7 +332,7 @@ def _video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Pat
     folder = Path(source)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; hand in a folder of videos, a list of videos, or Keypoints.")
-    found = tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_ENDINGS))
+    found = files_with_endings(folder, VIDEO_ENDINGS)
     if not found:
         raise InputError(f"{folder} holds no videos; expected one a camera, ending in {', '.join(VIDEO_ENDINGS)}.")
     return found

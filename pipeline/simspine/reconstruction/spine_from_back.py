@@ -18,7 +18,7 @@ from simspine.anatomy.recipes import Recipe, build_body, read_recipe
 from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, check_stature, model_stature, scale_body
 from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError
-from simspine.core.geometry import change_frame, distances_along
+from simspine.core.geometry import change_frame, distances_along, evenly_along
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers, Origin
 from simspine.estimation.fit_person import SizedBody
@@ -141,7 +141,7 @@ def _markers_on_back(
     curves = [_back_curve(points[k], _of_frame(first, k), _of_frame(dimples, k)) for k in range(len(points))]
     length = _checked_length(points, curves, dimples, frame=frame)
     names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", clicks={}).names
-    dots = np.array([_dots_along(curve) for curve in curves])
+    dots = np.array([evenly_along(curve, DOTS) for curve in curves])
     if dimples is not None:
         names = (*names, *PSIS_NAMES)
         dots = np.concatenate([dots, np.broadcast_to(dimples, (len(dots), 2, 3))], axis=1)
@@ -175,13 +175,6 @@ def _back_curve(points: np.ndarray, c7: np.ndarray | None, dimples: np.ndarray |
 
 def _nearest(curve: np.ndarray, point: np.ndarray) -> int:
     return int(np.nanargmin(np.linalg.norm(curve - point, axis=1))) if np.isfinite(point).all() else 0
-
-
-def _dots_along(curve: np.ndarray) -> np.ndarray:
-    """(dots, 3) points along the curve, as far apart along it."""
-    along = distances_along(curve)
-    at = np.linspace(0.0, along[-1], DOTS)
-    return np.stack([np.interp(at, along, curve[:, axis]) for axis in range(3)], axis=1)
 
 
 def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.ndarray | None, frame: str) -> float:

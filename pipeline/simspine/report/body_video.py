@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -53,13 +53,12 @@ class Writer:
         self.codec, self.frames = "", 0
 
     def add(self, image: np.ndarray) -> None:
-        image = _even_size(image)
-        size = (image.shape[1], image.shape[0])
+        width, height = size = image.shape[1] // 2 * 2, image.shape[0] // 2 * 2  # encoders need even sides
         if self._file is None:
             self._file, self._size = self._opened(size), size
         if size != self._size:
             raise InputError(f"{self._path}: frame {self.frames} is {size}, the ones before are {self._size}.")
-        self._file.write(image)
+        self._file.write(np.ascontiguousarray(image[:height, :width]))
         self.frames += 1
 
     def _opened(self, size: tuple[int, int]) -> "cv2.VideoWriter":
@@ -80,10 +79,9 @@ class Writer:
         )
 
     def close(self) -> None:
-        """Make the file whole; a second time does nothing."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.release()
+        """Make the file whole."""
+        if self._file is not None:
+            self._file.release()
 
 
 @contextmanager
@@ -93,22 +91,10 @@ def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
     if path.suffix.lower() not in CODECS_BY_SUFFIX:
         raise InputError(f"{path}: videos are written as {', '.join(CODECS_BY_SUFFIX)}; name the file so.")
     with atomic_path(path) as temporary:
-        writer = Writer(temporary, rate)
-        try:
+        with closing(Writer(temporary, rate)) as writer:
             yield writer
-            writer.close()
-        except BaseException:
-            with suppress(InputError):  # report the first error
-                writer.close()
-            raise
         if not writer.frames:
             raise InputError(f"{path}: there are no frames to write.")
-
-
-def _even_size(image: np.ndarray) -> np.ndarray:
-    """The image with even width and height, as encoders need: one row or column at the edge is cut off."""
-    height, width = image.shape[:2]
-    return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
 
 
 # What was found and the body, drawn on a trial's videos frame by frame.

@@ -13,14 +13,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from simspine.core.arrays import runs_of_frames
-from simspine.core.errors import InputError
-
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -64,7 +58,7 @@ def to_bgr(colour: str) -> tuple[int, int, int]:
     return blue, green, red
 
 
-# What the figures share: an empty figure, shading of rejected frames, legends, labels that do not overlap.
+# What the figures share: an empty figure, and legends.
 
 
 def new_figure(height: float, width: float = PAGE_WIDTH_IN) -> "Figure":
@@ -72,39 +66,6 @@ def new_figure(height: float, width: float = PAGE_WIDTH_IN) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
-
-
-def time_step(time: np.ndarray) -> float:
-    """Time from frame to frame, s; 1 where there are fewer than two frames."""
-    return float(np.median(np.diff(time))) if len(time) > 1 else 1.0
-
-
-def shade_rejected(axes: "Axes", time: np.ndarray, status: Sequence[str] | None) -> None:
-    """Rejected frames as hatched stretches, half a frame to either side, with one legend entry; those that were filled
-    in with dots in place of the hatch, and an entry of their own."""
-    if status is None:
-        return
-    if len(status) != len(time):
-        raise InputError(f"status has {len(status)} entries, expected one for each of {len(time)} frames.")
-    half = time_step(time) / 2
-    for kind, hatch, text in (("rejected", "////", "rejected frames"), ("inferred", "..", "inferred, not seen")):
-        of_kind = np.array([str(s) == kind for s in status], bool)
-        label: str | None = f"{text} ({of_kind.sum()} of {of_kind.size})"
-        for a, b in runs_of_frames(np.flatnonzero(of_kind)):
-            left, right = time[a] - half, time[b - 1] + half
-            # Two patches: SVG gives a hatch the opacity of the face it lies on.
-            axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=0)
-            axes.axvspan(left, right, facecolor="none", edgecolor=VERMILLION, hatch=hatch, linewidth=0, zorder=0,
-                         label=label)  # fmt: skip
-            label = None
-
-
-def time_axis(axes: "Axes", time: np.ndarray) -> None:
-    """Limits to the trial and name the axis with its unit."""
-    half = time_step(time) / 2
-    if len(time):
-        axes.set_xlim(time[0] - half, time[-1] + half)
-    axes.set_xlabel("time (s)")
 
 
 def line_key(label: str, **style: Any) -> "Artist":

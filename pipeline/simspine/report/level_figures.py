@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.core.arrays import runs_of_frames
+from simspine.core.errors import InputError
 from simspine.core.types import Forced, Markers
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import forced_mask
@@ -18,15 +19,13 @@ from simspine.report.figure_style import (
     ORANGE,
     ORIGIN_COLOURS,
     PALE,
+    VERMILLION,
     ArtistStyle,
     figure_legend,
     line_key,
     matplotlib_style,
     new_figure,
     patch_key,
-    shade_rejected,
-    time_axis,
-    time_step,
 )
 from simspine.report.page import NORMAL_95
 from simspine.report.spine_figures import AXIS_TITLES
@@ -176,11 +175,11 @@ def availability_figure(
 
     state: (frames, points) indices into `POINT_STATES_DRAWN`. status: per frame; rejected ones are shaded.
     """
-    half = time_step(time) / 2
+    half = (float(np.median(np.diff(time))) if len(time) > 1 else 1.0) / 2  # of the time from frame to frame
     with matplotlib_style():
         figure = new_figure(1.0 + 0.18 * len(names))
         axes = figure.subplots()
-        shade_rejected(axes, time, status)
+        _shade_rejected(axes, time, half, status)
         keys = axes.get_legend_handles_labels()[0]
         for kind, (height, style) in _STATE_STYLES.items():
             own = state == POINT_STATES_DRAWN.index(kind)
@@ -195,6 +194,27 @@ def availability_figure(
         figure_legend(figure, keys, 6)
         axes.set_yticks(range(len(names)), names, fontsize=8.5)
         axes.set(ylim=(len(names) - 0.4, -0.6), title="Where each point came from: shares of points × frames")
+        axes.set_xlabel("time (s)")
+        if len(time):
+            axes.set_xlim(time[0] - half, time[-1] + half)
         axes.grid(axis="y", visible=False)
-        time_axis(axes, time)
     return figure
+
+
+def _shade_rejected(axes: "Axes", time: np.ndarray, half: float, status: Sequence[str] | None) -> None:
+    """Rejected frames as hatched stretches, half a frame to either side, with one legend entry; those that were filled
+    in with dots in place of the hatch, and an entry of their own."""
+    if status is None:
+        return
+    if len(status) != len(time):
+        raise InputError(f"status has {len(status)} entries, expected one for each of {len(time)} frames.")
+    for kind, hatch, text in (("rejected", "////", "rejected frames"), ("inferred", "..", "inferred, not seen")):
+        of_kind = np.array([str(s) == kind for s in status], bool)
+        label: str | None = f"{text} ({of_kind.sum()} of {of_kind.size})"
+        for a, b in runs_of_frames(np.flatnonzero(of_kind)):
+            left, right = time[a] - half, time[b - 1] + half
+            # Two patches: SVG gives a hatch the opacity of the face it lies on.
+            axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=0)
+            axes.axvspan(left, right, facecolor="none", edgecolor=VERMILLION, hatch=hatch, linewidth=0, zorder=0,
+                         label=label)  # fmt: skip
+            label = None

@@ -34,7 +34,6 @@ from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, is_refined
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
-from simspine.report.canvas import figure_svg
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
     PageFinding,
@@ -74,16 +73,16 @@ from simspine.report.tables import (
     range_of,
 )
 from simspine.report.trial_sections import (
-    check_figures,
+    check_pictures,
     curve_pictures,
+    figure_picture,
     fit_tables,
-    level_figures,
+    level_picture,
     most_moved,
     page_finding,
     panel_of,
     rejected_frames,
     scene_of_trial,
-    section_pictures,
     trial_tables,
 )
 
@@ -370,7 +369,7 @@ def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
         deviation,
         1e3 * (skin - base) @ planes.T if len(skin) else None,
     )
-    return (named_picture("posture", svg=figure_svg(figure, f"{prefix}-posture")),)
+    return (figure_picture(figure, "posture", prefix),)
 
 
 OVERLAY_SAMPLES = 3  # frames shown as overlays
@@ -396,12 +395,12 @@ def trial_section_of(
         name=trial.name,
         findings=_findings_of(trial),
         overlays=(named_picture("overlay", data=encode_jpeg(overlay_picture(trial, samples))),) if trial.videos else (),
-        figures=(*curve_pictures(trial, scene.curves), *section_pictures(level_figures(trial), prefix)),
+        figures=(*curve_pictures(trial, scene.curves), level_picture(trial, prefix)),
         tables=trial_tables(trial),
         rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
         player=pack_scene(scene, most),
         glance=summary_statements(trial),
-        checks=section_pictures(check_figures(trial), prefix),
+        checks=check_pictures(trial, prefix),
         fit=fit_tables(trial),
         posture=_posture_pictures(trial, prefix),
         methods=methods,

@@ -308,8 +308,9 @@ def angle_table(
             cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
             rows.append((level, plane, *cells, share, str(word) or NO_LABEL))
     as_sums = any(word is Observability.SUM for line in words for word in line)
-    folded = f"All {len(rows)} angles of the levels: mean, range, label"
-    return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), _angle_table_caption(estimated, as_sums), folded)
+    folded, said = f"All {len(rows)} angles of the levels: mean, range, label", page_words("levels")
+    caption = said["shares"] + said["estimated"].format(by=ESTIMATED_BY) * estimated + said["sums"] * as_sums
+    return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), caption, folded)
 
 
 def segments_table(spine: SpineKinematics, kept: np.ndarray) -> PageTable | None:
@@ -344,11 +345,6 @@ def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, wor
     if word is Observability.UNKNOWN and sd is not None:
         return mean, "–"
     return mean, range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
-
-
-def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
-    words = page_words("levels")
-    return words["shares"] + words["estimated"].format(by=ESTIMATED_BY) * estimated + words["sums"] * as_sums
 
 
 @dataclass(frozen=True, eq=False)

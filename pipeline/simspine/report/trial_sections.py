@@ -1,8 +1,7 @@
 """One trial's part of the page, out of the stages' results: its scene in 3D, figures and tables."""
 
-import gc
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -135,21 +134,10 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 
 # Sections of figures and tables.
 
-# A figure of a trial or its `<svg>` element, its key in `words.yaml`, and what follows the caption.
-DrawnFigure = tuple["Figure | str", str, str]
 
-
-def section_pictures(drawn: Iterable[DrawnFigure], prefix: str) -> tuple[page.Picture, ...]:
-    """Figures as pictures of a page. prefix: an id, different for each trial of the page ('t1')."""
-    found = []
-    for figure, key, more in drawn:
-        svg = figure if isinstance(figure, str) else canvas.figure_svg(figure, f"{prefix}-{key}")
-        found.append(page.named_picture(key, more, svg=svg))
-        # One after another, and none kept: of long trials each figure takes a hundred megabytes. Its parts name
-        # one another, so that it goes with a look for cycles among new objects only.
-        del figure
-        gc.collect(0)
-    return tuple(found)
+def figure_picture(figure: "Figure", key: str, prefix: str) -> page.Picture:
+    """A figure as a picture of a page. prefix: an id, different for each trial of the page ('t1')."""
+    return page.named_picture(key, svg=canvas.figure_svg(figure, f"{prefix}-{key}"))
 
 
 def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
@@ -178,7 +166,7 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
             yield page.named_picture(key, assumed + forced + more + shaded, curves=key)
 
 
-def level_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
+def level_picture(trial: SolvedTrial, prefix: str) -> page.Picture:
     """Ranges of the levels, or their angles in a single frame."""
     spine, status = trial.spine, _status(trial)
     joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
@@ -187,15 +175,16 @@ def level_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
     angles, shares = spine.angles[:, at], trial.observed_shares[at]
     sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
     figure = range_profile(joints, angles, sd, shares=shares, status=status, forced=spine.forced)
-    yield figure, "range" if spine.frames > 1 else "angle", ""
+    return figure_picture(figure, "range" if spine.frames > 1 else "angle", prefix)
 
 
-def check_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
+def check_pictures(trial: SolvedTrial, prefix: str) -> tuple[page.Picture, ...]:
     """When each marker is known; nothing of a single frame."""
     markers = trial.markers
-    if markers.frames > 1:
-        states = availability_figure(markers.time, markers.names, point_states(markers), _status(trial))
-        yield states, "presence", ""
+    if markers.frames == 1:
+        return ()
+    states = availability_figure(markers.time, markers.names, point_states(markers), _status(trial))
+    return (figure_picture(states, "presence", prefix),)
 
 
 def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:

@@ -94,11 +94,9 @@ def label_picture(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, rea
     in_sight = points_in_sight(picture, camera, xyz, reach)
     v = np.where(inside, np.where(in_sight, COCO_VISIBLE, COCO_HIDDEN), 0)
     keypoints = np.column_stack([np.where(inside[:, None], px, 0.0), v])
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    corner, end = (int(columns[0]), int(rows[0])), (int(columns[-1]) + 1, int(rows[-1]) + 1)
-    box = (float(corner[0]), float(corner[1]), float(end[0] - corner[0]), float(end[1] - corner[1]))
+    left, top, width, height = map(float, cv2.boundingRect(mask.astype(np.uint8)))
     local = xyz @ camera.R.T + camera.t
-    return PictureLabels(keypoints[_SPINETRACK_ORDER], local[_SPINETRACK_ORDER], mask, box)
+    return PictureLabels(keypoints[_SPINETRACK_ORDER], local[_SPINETRACK_ORDER], mask, (left, top, width, height))
 
 
 def points_in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray) -> np.ndarray:

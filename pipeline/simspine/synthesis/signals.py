@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from simspine.core.geometry import distances_along
+from simspine.core.geometry import evenly_along
 
 
 def read_table(name: str) -> dict[str, Any]:
@@ -145,9 +145,7 @@ def closed_path(rng: np.random.Generator, reach: tuple[float, float]) -> np.ndar
     curve *= np.array(reach) * rng.uniform(0.8, 1.0, 2) / np.abs(curve).max(0)
     if rng.random() < 0.5:
         curve = curve[::-1]
-    length = distances_along(curve)
-    even = np.linspace(0, length[-1], 1201)
-    return np.column_stack([np.interp(even, length, curve[:, i]) for i in range(2)])
+    return evenly_along(curve, 1201)
 
 
 def along_path(curve: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -277,7 +277,7 @@ def _typical_length(xyz: np.ndarray, there: np.ndarray, a: int, b: int) -> float
 
 
 @dataclass(frozen=True)
-class BlockSystem:
+class _BlockSystem:
     """Normal equations with unknowns of each frame and unknowns of all frames together.
 
     frames: (f, m, m) of the former, frame_side: (f, m). whole: (g, g) of the latter, whole_side: (g,). coupling:
@@ -290,18 +290,6 @@ class BlockSystem:
     whole: np.ndarray
     whole_side: np.ndarray
     groups: tuple[np.ndarray, ...]
-
-    @classmethod
-    def empty(cls, frames: int, own: int, shared: int, groups: tuple[np.ndarray, ...]) -> "BlockSystem":
-        """Equations of zeros, to be added to."""
-        return cls(
-            frames=np.zeros((frames, own, own)),
-            frame_side=np.zeros((frames, own)),
-            coupling=np.zeros((frames, own, shared)),
-            whole=np.zeros((shared, shared)),
-            whole_side=np.zeros(shared),
-            groups=groups,
-        )
 
     def reduced(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Matrix and side of the shared unknowns alone (Schur complement); and how those of the frames follow:
@@ -324,17 +312,24 @@ class _Limbs(NamedTuple):
     lengths: np.ndarray
 
 
-def _bundle_equations(slopes: LinearisedResiduals, weights: _Weights, limbs: _Limbs, damping: float) -> BlockSystem:
+def _bundle_equations(slopes: LinearisedResiduals, weights: _Weights, limbs: _Limbs, damping: float) -> _BlockSystem:
     """Of one step: own unknowns are the points' places, shared ones the cameras' parameters and the limbs' lengths."""
     f, v, p, _ = slopes.residual.shape
     k = slopes.by_camera.shape[-1]
     weight = weights.weight / weights.variance_inflation
-    system = BlockSystem.empty(f, 3 * p, v * k + len(limbs.pairs), _groups_of_points(p, limbs.pairs))
     weighted = weight[..., None, None] * slopes.by_point
+    shared = v * k + len(limbs.pairs)
+    system = _BlockSystem(
+        frames=np.zeros((f, 3 * p, 3 * p)),
+        frame_side=np.einsum("fvpxi,fvpx->fpi", weighted, slopes.residual).reshape(f, -1),
+        coupling=np.zeros((f, 3 * p, shared)),
+        whole=np.zeros((shared, shared)),
+        whole_side=np.zeros(shared),
+        groups=_groups_of_points(p, limbs.pairs),
+    )
     normal = np.einsum("fvpxi,fvpxj->pfij", weighted, slopes.by_point, optimize=True)
     normal += (damping + MIN_POINT_INFORMATION) / weights.variance_inflation * np.eye(3)
     system.frames.reshape(f, p, 3, p, 3)[:, range(p), :, range(p)] = normal
-    system.frame_side[:] = np.einsum("fvpxi,fvpx->fpi", weighted, slopes.residual).reshape(f, -1)
     coupled = weighted.swapaxes(-1, -2) @ slopes.by_camera  # (f, v, p, 3, parameters)
     system.coupling[..., : v * k] = coupled.transpose(0, 2, 3, 1, 4).reshape(f, 3 * p, v * k)
     for view in range(v):
@@ -343,8 +338,8 @@ def _bundle_equations(slopes: LinearisedResiduals, weights: _Weights, limbs: _Li
         system.whole[rows, rows] = flat.T @ slope
         system.whole_side[rows] = flat.T @ slopes.residual[:, view].ravel()
     there = (weight.sum(1) > 0) / (LIMB_LENGTH_SD_M**2 * weights.variance_inflation)
-    for i, pair in enumerate(limbs.pairs):
-        _add_limb(system, limbs, i, column=v * k + i, strength=there[:, pair].min(1))
+    for limb in range(len(limbs.pairs)):
+        _add_limb(system, limbs, limb, column=v * k + limb, there=there)
     return system
 
 
@@ -357,10 +352,11 @@ def _groups_of_points(points: int, pairs: Sequence[tuple[int, int]]) -> tuple[np
     return tuple(group for group in groups if group.size)
 
 
-def _add_limb(system: BlockSystem, limbs: _Limbs, limb: int, column: int, strength: np.ndarray) -> None:
-    """Equations of a limb that keeps its length. column: of the length among the shared unknowns. strength: (f,)
-    1 / variance, 0 where an end was not seen."""
+def _add_limb(system: _BlockSystem, limbs: _Limbs, limb: int, column: int, there: np.ndarray) -> None:
+    """Equations of a limb that keeps its length. column: of the length among the shared unknowns. there: (f, p)
+    1 / variance, 0 where a point was not seen."""
     ends = limbs.pairs[limb]
+    strength = there[:, ends].min(1)
     difference = limbs.xyz[:, ends[0]] - limbs.xyz[:, ends[1]]
     distance = np.maximum(np.linalg.norm(difference, axis=-1), 1e-6)
     direction = difference / distance[:, None]
@@ -377,7 +373,7 @@ def _add_limb(system: BlockSystem, limbs: _Limbs, limb: int, column: int, streng
 
 
 def _bundle_step(
-    system: BlockSystem, change: np.ndarray, deviation: np.ndarray
+    system: _BlockSystem, change: np.ndarray, deviation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Step of the cameras (views, parameters) in prior deviations, of the points (f, p, 3), and of the lengths."""
     matrix, side, follow, own = system.reduced()
@@ -389,7 +385,7 @@ def _bundle_step(
     return step[: change.size].reshape(change.shape), moves, step[change.size :]
 
 
-def _camera_covariance(system: BlockSystem, deviation: np.ndarray) -> np.ndarray:
+def _camera_covariance(system: _BlockSystem, deviation: np.ndarray) -> np.ndarray:
     """Of the cameras' parameters; 0 of those that are kept."""
     matrix = system.reduced()[0]
     used = _add_priors(matrix, deviation)

@@ -57,19 +57,11 @@ def estimated_by(detector: Detector) -> tuple[str, ...]:
     return getattr(detector, "estimated", ())
 
 
-# Where the people are in an image: sources of boxes for detectors that look at one person at a time.
+# Where the people are in an image: boxes for detectors that look at one person at a time.
 
 
 EXTENT_MARGIN = 0.1  # of the extent of a person's points, on each side: joints lie inside the body
 MIN_EXTENT_CONFIDENCE = 0.3  # of the points that count for it
-
-BoxSource = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
-"""Images of all views → (people, 4) x0 y0 x1 y1 px for each."""
-
-
-def whole_image(images: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """One box per image: all of it. Fit for one person who fills the picture."""
-    return [np.array([[0.0, 0.0, image.shape[1], image.shape[0]]]) for image in images]
 
 
 def boxes_around_points(xy: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:
@@ -93,32 +85,17 @@ def boxes_of_joints(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
     return np.stack(boxes, axis=1)
 
 
-class ExtentBoxes:
-    """The extent of another detector's points, widened on each side; the whole image where it sees nobody."""
+def extent_boxes(people: Sequence[np.ndarray] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Boxes (people, 4) x0 y0 x1 y1 px around people, (points, 3) each, in an image of size (w, h), widened.
 
-    def __init__(self, detector: Detector):
-        self._detector = detector
-
-    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        found = self._detector.detect(images)
-        return [
-            np.array([self._box(person, image) for person in people]) if len(people) else whole_image([image])[0]
-            for people, image in zip(found, images, strict=True)
-        ]
-
-    def _box(self, person: np.ndarray, image: np.ndarray) -> np.ndarray:
+    The whole image in place of a box that is not known, and where there is nobody.
+    """
+    found = np.tile([0.0, 0.0, *size], (max(len(people), 1), 1))
+    for row, person in zip(found, people, strict=False):
         sure = person[person[:, 2] >= MIN_EXTENT_CONFIDENCE, :2]
-        if len(sure) < 2:
-            sure = person[:, :2]
-        box = boxes_around_points(sure, image.shape[1::-1], EXTENT_MARGIN)
-        return box if np.isfinite(box).all() else whole_image([image])[0][0]
-
-    def forget(self) -> None:
-        """Follow nobody any more."""
-        self._detector.forget()
-
-    def close(self) -> None:
-        self._detector.close()
+        box = boxes_around_points(sure if len(sure) > 1 else person[:, :2], size, EXTENT_MARGIN)
+        row[:] = np.where(np.isfinite(box), box, row)
+    return found
 
 
 # The part of each image around a person, kept in a temporary file: images can be looked at in any order, and

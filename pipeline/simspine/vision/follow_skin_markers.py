@@ -13,7 +13,7 @@ from simspine.core.geometry import undistort_pixels
 from simspine.core.skeletons import skin_landmark, with_points_added
 from simspine.core.types import Camera, Keypoints
 from simspine.io.video import Video
-from simspine.vision.camera_check import epipolar_distances_px, usual_epipolar_distance_px
+from simspine.vision.camera_check import epipolar_distances_px
 from simspine.vision.detector import Crops
 from simspine.vision.skin_markers import TRUNK_POINTS, MarkerClicks, track_markers
 from simspine.vision.synchronise import Timing, at_instants
@@ -57,7 +57,8 @@ def check_views_of_tape(seen: Keypoints, cameras: Sequence[Camera], tape: Tape) 
     others = [i for i in range(len(seen.names)) if i not in dots]
     for a, b in combinations(range(len(cameras)), 2):
         pair = cameras[a], cameras[b]
-        calibration = usual_epipolar_distance_px(*pair, rays[:, a, others], rays[:, b, others])
+        body = epipolar_distances_px(*pair, rays[:, a, others], rays[:, b, others])
+        calibration = np.nanmedian(body) if np.isfinite(body).any() else 0.0
         step = np.linalg.norm(np.diff(seen.xy[:, a, dots], axis=1), axis=-1)
         apart = {
             shift: _median_or_infinite(

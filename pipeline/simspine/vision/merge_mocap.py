@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simspine.core.arrays import mean_of_known
 from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import fill_short_gaps, lowpass
 from simspine.core.geometry import markers_in_frame, rigid_fit
@@ -151,8 +152,7 @@ def _centred_speeds(markers: Markers) -> np.ndarray:
     """(frames, markers) m/s, each about its mean; NaN next to gaps."""
     calm = lowpass(markers, cutoff_hz=min(SPEED_CUTOFF_HZ, 0.4 * markers.rate))
     speed = np.linalg.norm(np.gradient(calm.xyz, 1 / markers.rate, axis=0), axis=-1)
-    count = np.isfinite(speed).sum(0)
-    return speed - np.nansum(speed, axis=0) / np.maximum(count, 1)
+    return speed - mean_of_known(speed, 0)
 
 
 def _lagged_sums(a: np.ndarray, b: np.ndarray, lag: int) -> np.ndarray:

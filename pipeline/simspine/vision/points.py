@@ -13,7 +13,7 @@ from simspine.core.skeletons import PointCorrespondence, add_inferred_suffix, tr
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.video import Video
 from simspine.vision.association import associate_person, tracks_of_people
-from simspine.vision.detector import Detections, Detector, detect_videos, whole_image
+from simspine.vision.detector import Detections, Detector, detect_videos
 from simspine.vision.merge_mocap import MergeReport, merge_with_report
 from simspine.vision.options import DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.vision.synchronise import Timing
@@ -40,8 +40,8 @@ def detector_of_options(options: DetectionOptions, boxes_known: bool = False) ->
     if options.detector == "spinepose":
         from simspine.vision.spinepose import SpinePose
 
-        boxes = whole_image if boxes_known else None
-        return SpinePose(options.network, options.device, boxes=boxes, people=options.people)
+        finder = None if boxes_known else BlazePose(options.people)
+        return SpinePose(options.network, options.device, finder=finder, people=options.people)
     if options.detector == "blazepose_spine":
         from simspine.vision.blazepose_spine import BlazePoseSpine
 

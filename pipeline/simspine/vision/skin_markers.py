@@ -44,42 +44,19 @@ def find_centre(crops: Crops, frame: int, xy: np.ndarray, radius: float) -> Blob
     """
     place, mass, half = np.asarray(xy, float), 0.0, int(np.ceil(WINDOW_REACH * radius))
     v, u = np.mgrid[-half : half + 1, -half : half + 1]
-    near = np.exp(-0.5 * (u * u + v * v) / radius**2)
+    near, distance = np.exp(-0.5 * (u * u + v * v) / radius**2), np.hypot(u, v)
+    ring = (distance >= SURROUNDINGS_RING[0] * radius) & (distance <= SURROUNDINGS_RING[1] * radius)
     for _ in range(CENTRE_STEPS):
         window = crops.window(frame, place, half).astype(float)
-        colours = surroundings_of_marker(window, radius)
-        weight = _pixel_contrast(window, colours) * near
+        first, second = _two_colours(window[ring])
+        off = _from_segment(window, first, second)  # how far each pixel's colour is from those of the surroundings
+        contrast = off - SURROUNDINGS_NOISE_SD * float(np.median(off[ring])) - LEAST_CONTRAST
+        weight = np.clip(contrast, 0.0, MOST_CONTRAST) * near
         mass = float(weight.sum())
-        if mass <= 0 or np.linalg.norm(colours.first - colours.second) > PLAIN_COLOUR_DISTANCE:
+        if mass <= 0 or np.linalg.norm(first - second) > PLAIN_COLOUR_DISTANCE:
             return Blob(place, mass)
         place = place + np.array([(weight * u).sum(), (weight * v).sum()]) / mass
     return Blob(place, mass)
-
-
-class Surroundings(NamedTuple):
-    """Two colours (3,) of which all others are mixtures, and how far they usually are from such mixtures."""
-
-    first: np.ndarray
-    second: np.ndarray
-    noise: float
-
-
-def surroundings_of_marker(window: np.ndarray, radius: float) -> Surroundings:
-    """What a marker in the middle of a window (n, n, 3) Lab lies on."""
-    half = len(window) // 2
-    v, u = np.mgrid[-half : half + 1, -half : half + 1]
-    distance = np.hypot(u, v)
-    around = window[(distance >= SURROUNDINGS_RING[0] * radius) & (distance <= SURROUNDINGS_RING[1] * radius)].astype(
-        float
-    )
-    first, second = _two_colours(around)
-    return Surroundings(first, second, float(np.median(_from_segment(around, first, second))))
-
-
-def _pixel_contrast(window: np.ndarray, colours: Surroundings) -> np.ndarray:
-    """(n, n): how far each pixel's colour is from those of the surroundings, beyond their noise."""
-    distance = _from_segment(window, colours.first, colours.second)
-    return np.clip(distance - SURROUNDINGS_NOISE_SD * colours.noise - LEAST_CONTRAST, 0.0, MOST_CONTRAST)
 
 
 def _two_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

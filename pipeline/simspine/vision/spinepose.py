@@ -12,13 +12,14 @@ import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simspine.core import skeletons
 from simspine.core.errors import InputError, missing_file
 from simspine.io.video import describe_foreign_file
-from simspine.vision.detector import BoxSource
+from simspine.vision.detector import Detector, extent_boxes
 
 # ONNX networks: opened with clear errors, on the device that was asked for.
 
@@ -207,10 +208,10 @@ class SpinePose:
     """A network of SimCC or heat maps on onnxruntime; crops of all views and people go through it in one call where
     it takes batches.
 
-    weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. boxes: where
-    people are when `detect` gets no boxes (default: the extent of each person that BlazePose finds). people: most per
-    image. The network gets red, green and blue in this order, as RTMPose is trained; the released SpinePose code hands
-    over blue first, as OpenCV reads images. It also smooths the spine of its v1 models.
+    weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. finder: by whose
+    points people are looked for when `detect` gets no boxes; the whole image without it. people: most per image. The
+    network gets red, green and blue in this order, as RTMPose is trained; the released SpinePose code hands over blue
+    first, as OpenCV reads images. It also smooths the spine of its v1 models.
     Heat maps are read without bias (UDP) where the file's name holds one of `UNBIASED_NAME_PARTS`.
     """
 
@@ -218,7 +219,7 @@ class SpinePose:
         self,
         weights: str | Path = "medium",
         device: str = "cpu",
-        boxes: BoxSource | None = None,
+        finder: Detector | None = None,
         people: int = 4,
     ):
         path = self._path = find_weights(weights)
@@ -228,15 +229,20 @@ class SpinePose:
         self._unbiased = reads_unbiased(path)
         self.skeleton = skeletons.skeleton_of_size(self._points).name
         self.people = people
-        self._boxes = boxes if boxes is not None else _blazepose_boxes(people)
+        self._finder = finder
 
     def detect(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None] | None = None
     ) -> list[np.ndarray]:
         """See `Detector.detect`."""
         given = [None] * len(images) if boxes is None else list(boxes)
-        found: Sequence[np.ndarray | None] = self._boxes(images) if any(box is None for box in given) else given
-        chosen = [_checked_boxes(f if b is None else b)[: self.people] for b, f in zip(given, found, strict=True)]
+        found: Sequence[Any] = [()] * len(images)
+        if self._finder is not None and any(box is None for box in given):
+            found = self._finder.detect(images)
+        chosen = [
+            (extent_boxes(people, image.shape[1::-1]) if box is None else _checked_boxes(box))[: self.people]
+            for box, people, image in zip(given, found, images, strict=True)
+        ]
         crops = [
             (image, frame_box(box, self._size)) for image, rows in zip(images, chosen, strict=True) for box in rows
         ]
@@ -273,12 +279,14 @@ class SpinePose:
         return normalised_crop(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR))
 
     def forget(self) -> None:
-        """See `Detector.forget`: nobody is followed here, but the source of boxes may."""
-        getattr(self._boxes, "forget", lambda: None)()
+        """See `Detector.forget`: nobody is followed here, but the finder may."""
+        if self._finder is not None:
+            self._finder.forget()
 
     def close(self) -> None:
         self._session = None
-        getattr(self._boxes, "close", lambda: None)()
+        if self._finder is not None:
+            self._finder.close()
 
 
 def reads_unbiased(path: str | Path) -> bool:
@@ -388,10 +396,3 @@ def _checked_boxes(boxes) -> np.ndarray:
     if not np.isfinite(boxes).all() or (boxes[:, 2:] <= boxes[:, :2]).any():
         raise InputError(f"person boxes must be x0 y0 x1 y1 with x0 < x1, y0 < y1; got {boxes.tolist()}.")
     return boxes
-
-
-def _blazepose_boxes(people: int) -> BoxSource:
-    from simspine.vision.blazepose import BlazePose
-    from simspine.vision.detector import ExtentBoxes
-
-    return ExtentBoxes(BlazePose(people))

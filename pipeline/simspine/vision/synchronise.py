@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import scipy
 
 from simspine.core.arrays import evenly_spread, median_of_known, require_numbers
 from simspine.core.errors import InputError, require_known
@@ -388,12 +389,8 @@ def _check_certain(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray, views
         best, usual = finite.min(), np.median(finite)
         low = curve < best + BASIN_SHARE * (usual - best)
         place = int(np.nanargmin(curve))
-        left, right = place, place
-        while left > 0 and low[left - 1]:
-            left -= 1
-        while right < len(low) - 1 and low[right + 1]:
-            right += 1
-        apart = np.r_[0:left, right + 1 : len(low)]
+        basins, _ = scipy.ndimage.label(low)
+        apart = np.flatnonzero(basins != basins[place])
         rival = apart[np.argmin(curve[apart])] if len(apart) else place
         if rival != place and curve[rival] < best + RIVAL_SHARE * (usual - best):
             raise InputError(
