@@ -66,7 +66,6 @@ from simspine.estimation.observations import NoiseLevels, detector_error_share, 
 from simspine.estimation.options import KinematicsOptions, ScalingOptions
 from simspine.estimation.person import (
     LASTING_PLACE_SD_M,
-    NO_ERROR_SD_M,
     SIDE_DIFFERENCE_SD_M,
     Displacement,
     Person,
@@ -351,7 +350,7 @@ def _problem_of_person(
     constants = _population_prior(sized.recipe, unknowns.levels, noise.coronal_scale)
     # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
     share = detector_error_share(noise.levels.detected_sd)
-    bias_sd = max(DETECTOR_BIAS_RATIO * noise.levels.region_sd * share**0.5, NO_ERROR_SD_M)
+    bias_sd = DETECTOR_BIAS_RATIO * noise.levels.region_sd * share**0.5
     hidden = share * DETECTOR_BIAS_SD_M**2 - bias_sd**2
     return PersonProblem(
         body=sized.body,

@@ -90,9 +90,9 @@ class PersonProblem:
 
 @dataclass(frozen=True, eq=False)
 class PersonFit:
-    """solution: the maximum. unconverged_cost: see `PersonMinimum`. covariance: (k, k) of the constants; constant_sd: (k,)
-    of them, hidden variances included. prior_precision: (k, k). residual, marker_variance: (frames, markers, 3) m and
-    m², of the markers and of the fit itself; residuals are NaN where a marker is missing. offset_variance: like
+    """solution: the maximum. unconverged_cost: see `PersonMinimum`. covariance: (k, k) of the constants; constant_sd:
+    (k,) of them, hidden variances included. prior_precision: (k, k). residual, marker_variance: (frames, markers, 3) m
+    and m², of the markers and of the fit itself; residuals are NaN where a marker is missing. offset_variance: like
     `solution.offsets`, m². body_error_modes: (coordinates, r), the mean change of a posture with each of r independent
     errors that body and places may still have, one standard deviation each. place_covariance: (followed, 3, 3) m², of
     the followed markers for the same reason, with the postures' response; along the axes of the bodies that carry them,

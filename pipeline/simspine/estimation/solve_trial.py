@@ -5,11 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simspine.anatomy.alignment import (
-    RHYTHM_PARAMETERS,
-    LumbopelvicRhythm,
-    lumbopelvic_rhythm,
-)
+from simspine.anatomy.alignment import RHYTHM_PARAMETERS, LumbopelvicRhythm, lumbopelvic_rhythm
 from simspine.anatomy.body import Body, body_poses, forward_kinematics
 from simspine.anatomy.clinical import SIDE_WORDS, ClinicalMeasure, clinical_measures, clinical_parameters
 from simspine.anatomy.curvature import MOTION_PLANES, SACRAL_TILT_SD, SPINE_MARKERS
