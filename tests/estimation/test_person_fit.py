@@ -253,6 +253,32 @@ def test_what_is_unsure_is_what_the_dense_hessian_says(body, recipe):
     assert (system.frames_per_error[4:] < 2.0).all()
 
 
+def test_a_larger_error_than_its_prior_says_is_in_what_is_unsure(body, recipe):
+    """The knee's point lies aside by more than its prior allows: the estimate ignores that, and is off by what the
+    hidden variance says, as well as Gauss and Newton's Hessian is the cost's."""
+    aside = 0.0003
+    problem = _problem(body, recipe)
+    hidden = replace(problem, hidden_variance={"x": aside**2})
+    start = solve_person(problem).solution
+    plain, wide = (solve_person(one, start) for one in (problem, hidden))
+    np.testing.assert_array_equal(plain.solution.flat, wide.solution.flat)
+    system = person_solver._person_system(problem)
+    z, tree = system.columns(start), system.markers.tree
+    knee = problem.observations[0].markers.index("LKnee")
+    forward = all_poses(tree, all_coordinates(tree, z)[0])[0][:, tree.marker_body[knee], :, 0]
+
+    def moved(seen: Observations, by: np.ndarray) -> Observations:
+        xyz = seen.markers.xyz.copy()
+        xyz[:, knee] += by
+        return replace(seen, markers=seen.markers.with_(xyz=xyz))
+
+    parts = np.split(aside * forward, len(problem.observations))
+    shifted = replace(problem, observations=[moved(s, p) for s, p in zip(problem.observations, parts, strict=True)])
+    off = (solve_person(shifted, start).solution.q - plain.solution.q).mean(0)
+    added = wide.body_error_modes @ wide.body_error_modes.T - plain.body_error_modes @ plain.body_error_modes.T
+    np.testing.assert_allclose(added, np.outer(off, off), atol=0.2 * np.abs(off).max() ** 2)
+
+
 def test_another_trial_makes_no_one_less_sure(body, recipe):
     """A short one and a long one: together they say more than either; what nobody sees is as unsure as before."""
     problem = _problem(body, recipe, noise=0.002, frames=12)

@@ -12,6 +12,7 @@ from simspine.estimation.person import (
     CENTROID_SD,
     LASTING_PLACE_SD_M,
     MIN_PLACE_SD_M,
+    SIDE_DIFFERENCE_SD_M,
     Displacement,
     carried_along,
     own_centroids,
@@ -82,6 +83,20 @@ def test_a_lasting_error_is_learnt_from_the_side(lasting):
     off[:, :2] = 0.05  # the vertebrae's
     learnt = places.estimated_lasting_sd(off, np.zeros_like(off))
     assert learnt == pytest.approx(max(lasting, MIN_PLACE_SD_M), rel=0.5)
+
+
+@pytest.mark.parametrize("difference", [0.002, 0.01])
+def test_how_far_left_and_right_differ_is_learnt_from_all_pairs(difference):
+    names = [side + part for part in ("Knee", "Ankle", "Elbow", "Wrist", "Hip") for side in "LR"]
+    places = _places(names)
+    constants = np.tile([0.02, -0.01, 0.005, 0.02, -0.01, -0.005], len(names) // 2)  # mirrored: nothing
+    nothing = np.zeros((constants.size,) * 2)
+    assert places.estimated_side_difference_sd(constants, nothing) < 0.001
+    constants[:: 2 * 3] += difference
+    found = places.estimated_side_difference_sd(constants, nothing)
+    assert found == pytest.approx(difference / np.sqrt(3), rel=0.3)
+    unseen = places.estimated_side_difference_sd(0 * constants, np.eye(constants.size) * SIDE_DIFFERENCE_SD_M**2 / 2)
+    assert unseen == pytest.approx(SIDE_DIFFERENCE_SD_M)
 
 
 def test_points_nobody_knows_the_place_of_leave_what_is_assumed():

@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
+from simspine.anatomy.alignment import pelvic_incidence
+from simspine.anatomy.body import body_poses
 from simspine.core.errors import InputError
 from simspine.synthesis.population import (
     make_subject,
@@ -17,6 +19,7 @@ from simspine.synthesis.population import (
     truncated_normal,
 )
 from simspine.synthesis.signals import random_stream
+from simspine.synthesis.virtual_trial import make_trial
 
 PEOPLE = 300
 # n = 51, 2.4 % and 9.9 %: standard errors of the published mean and sd of the arc from T1 to L5
@@ -47,7 +50,7 @@ def test_a_quantity_does_not_depend_on_what_is_drawn_before_it():
     spine, table = person.spine, read_population()["lordosis"]
     own = np.sqrt(table["sd"] ** 2 - (0.62 * np.hypot(6.9, np.degrees(0.015 / 0.117))) ** 2)  # at one incidence
     drawn = np.radians(truncated_normal(draw("lordosis"), table["mean"], own))
-    assert spine.lordosis == pytest.approx(drawn + 0.62 * (spine.sacral_tilt + person.hips[0] / 0.117))
+    assert spine.lordosis == pytest.approx(drawn + 0.62 * (person.hips[0] / 0.117 - spine.sacral_tilt))
     assert spine.kyphosis == np.radians(truncated_normal(draw("kyphosis"), *read_population()["kyphosis"]["male"]))
     # one person's spine at another stature: only lengths change, all alike
     taller, shorter = (sample_spine(draw, "male", stature) for stature in (1.9, 1.6))
@@ -78,12 +81,23 @@ def test_stature_and_mass_are_the_populations(people, sex):
 
 def test_lordosis_and_the_sacrum_go_with_the_pelvic_incidence(people):
     """As in n = 324 (Sci Rep 2022): 15.4° of lordosis in 25.0°; the tilt of the endplate is 0.69 of it (Ru 2023)."""
-    tilt = np.array([p.spine.sacral_tilt for p in people])
+    tilt = -np.array([p.spine.sacral_tilt for p in people])
     incidence = tilt + np.array([p.hips[0] for p in people]) / read_population()["pelvic_radius_m"]
     assert np.degrees(incidence.std()) == pytest.approx(10.1, rel=0.15)
     slope = np.polyfit(incidence, [p.spine.lordosis for p in people], 1)[0]
     assert slope == pytest.approx(0.62, abs=3 * 9.3 / 10.1 / np.sqrt(PEOPLE))
     assert np.corrcoef(tilt, incidence)[0, 1] == pytest.approx(0.69, abs=3 * (1 - 0.69**2) / np.sqrt(PEOPLE))
+
+
+def test_an_endplate_tilted_back_makes_the_true_incidence_smaller(people):
+    """That of the vertebrae and hips of a body that was made, against what was drawn."""
+    found, drawn = [], []
+    for person in people[:4]:
+        made = make_trial(person, "Waiting", 1, 20)
+        poses = body_poses(made.body, made.motion)
+        found.append(np.degrees(pelvic_incidence(poses, made.truth.vertebrae)[0]))
+        drawn.append(54.5 + np.degrees(person.hips[0] / 0.117 - person.spine.sacral_tilt))
+    np.testing.assert_allclose(found, drawn, atol=3)
 
 
 def test_curves_are_the_published_ones(people):

@@ -66,6 +66,7 @@ from simspine.estimation.observations import NoiseLevels, detector_error_share, 
 from simspine.estimation.options import KinematicsOptions, ScalingOptions
 from simspine.estimation.person import (
     LASTING_PLACE_SD_M,
+    SIDE_DIFFERENCE_SD_M,
     Displacement,
     Person,
     PlaceErrors,
@@ -209,6 +210,10 @@ POSTURE_DURATION_S = 1.0  # s: as long as a posture lasts, the body is wrong in 
 # detector with a systematic error (1 or more) and one that errs anew in each trial (0): with 0, a half and 1 the
 # former's points are 28.8, 25.6 and 23.3 mm off, vertebrae by the latter's 9.3, 10.7 and 13.8 mm.
 DETECTOR_BIAS_RATIO = 0.5
+# m, of an axis: a fine-tuned detector's points are off by 22 mm in all trials of anybody, in the three regions of the
+# spine (Khan 2026, tables 3 and 4, less what varies: `synthesis/tables/presets.yaml`). No trial shows it: the estimate
+# assumes what suits both kinds of detectors, the intervals have this.
+DETECTOR_BIAS_SD_M = 0.013
 # Share of the variance of lasting errors from which a detector's bias in all trials says how large errors of one are.
 MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
 
@@ -250,11 +255,13 @@ class _PersonUnknowns:
 @dataclass(frozen=True, eq=False)
 class _PersonNoise:
     """What is known of the errors so far. levels: of points. lasting_place_sd: m, of points of the spine.
-    lasting_share: the part of the variance of a detector's points that lasts. coronal_scale: see `curve_prior`.
+    side_difference_sd: m, of places left and right. lasting_share: the part of the variance of a detector's points that
+    lasts. coronal_scale: see `curve_prior`.
     """
 
     levels: NoiseLevels
     lasting_place_sd: float = LASTING_PLACE_SD_M
+    side_difference_sd: float = SIDE_DIFFERENCE_SD_M
     lasting_share: float = 1.0
     coronal_scale: float = 1.0
 
@@ -342,7 +349,9 @@ def _problem_of_person(
     places = unknowns.places
     constants = _population_prior(sized.recipe, unknowns.levels, noise.coronal_scale)
     # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
-    bias_sd = DETECTOR_BIAS_RATIO * noise.levels.region_sd * detector_error_share(noise.levels.detected_sd) ** 0.5
+    share = detector_error_share(noise.levels.detected_sd)
+    bias_sd = DETECTOR_BIAS_RATIO * noise.levels.region_sd * share**0.5
+    hidden = share * DETECTOR_BIAS_SD_M**2 - bias_sd**2
     return PersonProblem(
         body=sized.body,
         observations=[
@@ -351,12 +360,13 @@ def _problem_of_person(
         variations=unknowns.variations,
         points_with_unknown_place=places.points,
         names=unknowns.names,
-        person_prior=Prior([*constants, *places.priors(noise.lasting_place_sd, bias_sd)]),
+        person_prior=Prior([*constants, *places.priors(noise.lasting_place_sd, bias_sd, noise.side_difference_sd)]),
         posture_prior=Prior([*sized.recipe.priors, *levels_given_curve(unknowns.levels)]),
         durations_s=[recording.markers.frames / recording.markers.rate for recording in recordings],
         followed_markers=_markers_to_follow(sized.body, places),
         standing_prior=unknowns.standing_prior,
         standing_frames=[is_standing(recording.postures) for recording in recordings],
+        hidden_variance=dict.fromkeys(places.region_coordinate_names, max(0.0, hidden)),
     )
 
 
@@ -391,6 +401,9 @@ def _noise_after_fit(
     return _PersonNoise(
         levels=levels,
         lasting_place_sd=places.estimated_lasting_sd(errors.own, errors.own_variance),
+        side_difference_sd=places.estimated_side_difference_sd(
+            fit.solution.constants[unknowns.place_part], fit.covariance[unknowns.place_part, unknowns.place_part]
+        ),
         lasting_share=share,
         coronal_scale=likeliest_coronal_scale(unknowns.names, fit, noise.coronal_scale),
     )
@@ -419,7 +432,7 @@ def _person_of_fit(
     """The person's anatomy, standing curve and detector."""
     count, start, regions = len(unknowns.variations), unknowns.place_part.stop, unknowns.places.regions
     curve = slice(start, start + len(unknowns.curve_names))
-    values, sd = fit.solution.constants[:count], np.sqrt(np.diag(fit.covariance)[:count])
+    values, sd = fit.solution.constants[:count], fit.constant_sd[:count]
     anatomy = zip(unknowns.variation_names, zip(values.tolist(), sd.tolist(), strict=True), strict=True)
     return Person(
         curve_coordinates=unknowns.curve_names,

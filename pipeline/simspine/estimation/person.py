@@ -139,8 +139,8 @@ def likeliest_coronal_scale(names: Sequence[str], fit: PersonFit, used: float) -
 # Where points lie on the body, and what of that is the detector's bias.
 
 PLACE_SD_M = {Origin.DETECTED: 0.02, Origin.ESTIMATED: 0.02, Origin.GIVEN: 0.012}  # m, of limbs and head
-# m, left less right: bones of both sides differ by under 1 % (Auerbach & Ruff 2006, J Hum Evol 50:203), 2 mm in half a
-# pelvis and in the places of joint centres; a detector learns from mirrored images.
+# m, left less right, to begin with: bones of both sides differ by under 1 % (Auerbach & Ruff 2006, J Hum Evol 50:203),
+# 2 mm in half a pelvis and in the places of joint centres. What a detector adds is learnt from all pairs of a person.
 SIDE_DIFFERENCE_SD_M = 0.002
 LASTING_PLACE_SD_M, MIN_PLACE_SD_M = 0.005, 0.0005  # m, of points of the spine: what is assumed, and never less
 # m, forward, up, right, of a vertebra's centroid in the sized body. Up: spacings in CT scans vary by 1.7 mm once the
@@ -197,7 +197,9 @@ class PointPlaces:
         found = [region for region, of in self.regions.items() if point in of]
         return tuple(f"{region} points always, {axis}" for region in found for axis in "xyz")
 
-    def priors(self, lasting_sd: float, detector_bias_sd: float) -> list[LinearPrior]:
+    def priors(
+        self, lasting_sd: float, detector_bias_sd: float, side_difference_sd: float = SIDE_DIFFERENCE_SD_M
+    ) -> list[LinearPrior]:
         """What is assumed of the unknowns; m, lasting_sd: of the points of the spine."""
         limbs = [np.broadcast_to(sd, 3) for sd in self.sd.values()]
         each = np.concatenate([*limbs, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine_points), []])
@@ -215,7 +217,7 @@ class PointPlaces:
             if self.points[i // 3] not in (*pelvis, *on_back):
                 found.append(LinearPrior({name: 1.0} | bias, 0.0, sd, "places of points"))
         found += self._skin_priors(on_back)
-        return [*found, *(self._pelvis_priors(*pelvis) if pelvis else ()), *self._symmetry_priors()]
+        return [*found, *(self._pelvis_priors(*pelvis) if pelvis else ()), *self._symmetry_priors(side_difference_sd)]
 
     @property
     def skin_along_spine(self) -> tuple[str, ...]:
@@ -257,7 +259,7 @@ class PointPlaces:
             for sign, sd in ((1.0, sum_sd), (-1.0, difference_sd)):
                 yield LinearPrior({both[0]: 1.0, both[1]: sign}, 0.0, float(sd), "markers over the pelvis")
 
-    def _symmetry_priors(self) -> list[LinearPrior]:
+    def _symmetry_priors(self, sd: float) -> list[LinearPrior]:
         """Points of limbs lie at mirrored places left and right; markers that a hand put somewhere do not.
 
         Without these priors a motion to one side would look like a crooked body.
@@ -270,7 +272,7 @@ class PointPlaces:
             LinearPrior(
                 {f"place of {left}, {axis}": 1.0, f"place of {right}, {axis}": mirror},
                 mean=0.0,
-                sd=SIDE_DIFFERENCE_SD_M,
+                sd=sd,
                 source="symmetry of places",
             )
             for left, right in pairs
@@ -289,6 +291,16 @@ class PointPlaces:
             bias=constants[places:].reshape(-1, 3),
             bias_variance=np.diag(covariance)[places:].reshape(-1, 3),
         )
+
+    def estimated_side_difference_sd(self, constants: np.ndarray, covariance: np.ndarray) -> float:
+        """m: the likeliest, by how far places left and right do not mirror each other; arguments as of
+        `split_bias_from_trial_error`."""
+        names = [*self.coordinate_names, *self.region_coordinate_names]
+        rows = Prior(self._symmetry_priors(1.0)).arrays(names, 1.0)[0]
+        if not len(rows):
+            return SIDE_DIFFERENCE_SD_M
+        square = (rows @ constants) ** 2 + np.einsum("ij,jk,ik->i", rows, covariance, rows)
+        return float(np.sqrt(likeliest_variance(float(square.mean()), square.size, SIDE_DIFFERENCE_SD_M**2)))
 
     def estimated_lasting_sd(self, found: np.ndarray, variance: np.ndarray) -> float:
         """m: the likeliest, by what points of the spine are off to the side. found: (points, 3) m, variance: m²."""

@@ -49,7 +49,8 @@ class PersonProblem:
     constants: variations, three for each of `points_with_unknown_place`, and those that move nothing. person_prior: on
     the constants. posture_prior: of each frame, on coordinates and constants; standing_prior: of the `standing_frames`,
     (frames,) bool of each trial. followed_markers: {marker of the body whose place in space is asked for: () or three
-    of `names`, forward, up, right, that are subtracted from it}.
+    of `names`, forward, up, right, that are subtracted from it}. hidden_variance: {constant: m², beyond its prior's}:
+    the estimate ignores it, what is unsure does not.
     """
 
     body: Body
@@ -63,6 +64,7 @@ class PersonProblem:
     followed_markers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     standing_prior: Prior = field(default_factory=Prior)
     standing_frames: Sequence[np.ndarray] = ()
+    hidden_variance: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def errors(self) -> MarkerErrors:
@@ -82,17 +84,19 @@ class PersonProblem:
 
 @dataclass(frozen=True, eq=False)
 class PersonFit:
-    """solution: the maximum. unconverged_cost: see `PersonMinimum`. covariance: (k, k) of the constants;
-    prior_precision: (k, k). residual, marker_variance: (frames, markers, 3) m and m², of the markers and of the fit
-    itself; residuals are NaN where a marker is missing. offset_variance: like `solution.offsets`, m².
-    body_error_modes: (coordinates, r), the mean change of a posture with each of r independent errors that body and
-    places may still have, one standard deviation each. place_covariance: (followed, 3, 3) m², of the followed markers
-    for the same reason, with the postures' response; along the axes of the bodies that carry them, mean of the frames.
+    """solution: the maximum. unconverged_cost: see `PersonMinimum`. covariance: (k, k) of the constants; constant_sd:
+    (k,) of them, hidden variances included. prior_precision: (k, k). residual, marker_variance: (frames, markers, 3) m
+    and m², of the markers and of the fit itself; residuals are NaN where a marker is missing. offset_variance: like
+    `solution.offsets`, m². body_error_modes: (coordinates, r), the mean change of a posture with each of r independent
+    errors that body and places may still have, one standard deviation each. place_covariance: (followed, 3, 3) m², of
+    the followed markers for the same reason, with the postures' response; along the axes of the bodies that carry them,
+    mean of the frames.
     """
 
     solution: Unknowns
     unconverged_cost: float
     covariance: np.ndarray
+    constant_sd: np.ndarray
     prior_precision: np.ndarray
     residual: np.ndarray
     marker_variance: np.ndarray
@@ -140,6 +144,8 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
     )
     L, _, precision, _ = problem.person_prior.arrays(problem.names, 1.0)
     subtracted = [[problem.names.index(n) for n in own] or [-1] * 3 for own in problem.followed_markers.values()]
+    assumed = {next(iter(p.combination)): p.sd for p in problem.person_prior.terms if len(p.combination) == 1}
+    hidden = [(problem.names.index(n), v**0.5 / assumed[n] ** 2) for n, v in problem.hidden_variance.items()]
     return PersonSystem(
         markers=markers,
         limits=LimitTerm(plain.lower, plain.upper),
@@ -153,6 +159,7 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
         frames_per_error=sharing,
         followed_tree=_tree_with_found_places(tree, problem.body, first.names, tuple(problem.followed_markers)),
         subtracted_constants=np.array(subtracted).reshape(-1, 3),
+        hidden_errors=np.array(hidden).reshape(-1, 2),
     )
 
 
@@ -230,11 +237,16 @@ def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: floa
     factor = factorise_person_system(system, at, np.zeros(len(at.q)))
     covariance = scipy.linalg.cho_solve((factor.corner, True), np.eye(len(factor.corner)))
     subtracted = system.subtracted_constants
-    asked = np.union1d(np.arange(system.visible_count), subtracted[subtracted >= 0]).astype(int)
+    hidden, pull = system.hidden_errors[:, 0].astype(int), system.hidden_errors[:, 1]
+    asked = np.union1d(np.arange(system.visible_count), [*subtracted[subtracted >= 0], *hidden]).astype(int)
     blocks, with_asked = _covariance_blocks(system, at, factor, covariance=covariance, asked=asked)
+    # An error that its prior understates pulls at the estimate: the consider covariance (Schmidt 1966).
+    pulled = covariance[:, hidden] * pull
     root = np.linalg.cholesky(covariance[np.ix_(asked, asked)])
     # Of all unknowns of a frame, the change with each independent error that the constants may have.
     response = np.linalg.solve(root, with_asked.transpose(0, 2, 1)).transpose(0, 2, 1)
+    response = np.concatenate([response, with_asked[:, :, np.searchsorted(asked, hidden)] * pull], 2)
+    root = np.hstack([root, pulled[asked]])
     of_subtracted = np.where(subtracted[:, :, None] >= 0, root[np.searchsorted(asked, subtracted)], 0.0)
     z, tree = system.columns(at), system.markers.tree
     places = all_poses(tree, all_coordinates(tree, z)[0])[2]
@@ -243,6 +255,7 @@ def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: floa
         solution=at,
         unconverged_cost=unconverged_cost,
         covariance=covariance[:k, :k],
+        constant_sd=np.sqrt(np.diag(covariance) + (pulled**2).sum(1))[:k],
         prior_precision=system.constant_precision,
         residual=np.where(system.markers.w[:, :, None] > 0, places - system.markers.y, np.nan),
         # Of frames that share an error, each follows its own: their residuals have less of the fit's variance.

@@ -83,7 +83,8 @@ class PersonSystem:
     offset_precision: (trials, 3 × shared errors). visible_count: how many of the constants move markers, the first
     ones. frames_per_error: (frames,) how many share one error of a marker: `markers` count by so much less.
     followed_tree: with the markers that are followed in place of those seen. subtracted_constants: (followed, 3)
-    indices, −1 for none.
+    indices, −1 for none. hidden_errors: (errors, 2), index of a constant whose prior leaves variance out, and the root
+    of that over the prior's own variance.
     """
 
     markers: MarkerTerm
@@ -96,6 +97,7 @@ class PersonSystem:
     frames_per_error: np.ndarray
     followed_tree: Tree
     subtracted_constants: np.ndarray
+    hidden_errors: np.ndarray
 
     def columns(self, at: Unknowns) -> np.ndarray:
         """(frames, free) of the tree with variations and offsets."""

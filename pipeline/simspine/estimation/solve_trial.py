@@ -5,14 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from simspine.anatomy.alignment import (
-    HIP_BODIES,
-    RHYTHM_PARAMETERS,
-    LumbopelvicRhythm,
-    lumbopelvic_rhythm,
-    pelvic_incidence,
-)
-from simspine.anatomy.body import Body, body_poses, forward_kinematics, neutral_poses
+from simspine.anatomy.alignment import RHYTHM_PARAMETERS, LumbopelvicRhythm, lumbopelvic_rhythm
+from simspine.anatomy.body import Body, body_poses, forward_kinematics
 from simspine.anatomy.clinical import SIDE_WORDS, ClinicalMeasure, clinical_measures, clinical_parameters
 from simspine.anatomy.curvature import MOTION_PLANES, SACRAL_TILT_SD, SPINE_MARKERS
 from simspine.anatomy.marker_sets import read_skin_table
@@ -83,25 +77,16 @@ def read_clinical(sized: SizedBody, result: Result, poses: Mapping[str, np.ndarr
 def incidence_deviation(sized: SizedBody) -> tuple[float, float] | None:
     """Standard deviation of pelvic incidence after the fit to the person, and before it, rad; None without such a fit.
 
-    From the places of the hips alone, whose errors count as independent.
+    From the places of the hips alone, whose errors count as independent, by the slopes of a pelvis of people's size:
+    the fitted one may be too large, as wide as a detector has its hips.
     """
-    person = sized.person
-    variations = [v for v in sized.recipe.anatomy if v.shift and set(HIP_BODIES) & set(v.shift)]
-    if person is None or not variations:
+    person, pelvis = sized.person, sized.recipe.pelvis
+    if person is None or pelvis is None:
         return None
-    poses = {name: pose[None] for name, pose in neutral_poses(sized.body).items()}
-    pelvis, base = poses["pelvis"][0, :3, :3], pelvic_incidence(poses, sized.vertebrae)[0]
-    after = before = 0.0
-    for variation in variations:
-        moved = dict(poses)
-        for hip, direction in (variation.shift or {}).items():
-            if hip in HIP_BODIES:
-                moved[hip] = poses[hip].copy()
-                moved[hip][0, :3, 3] += variation.sd * (pelvis @ np.array(direction))
-        change = pelvic_incidence(moved, sized.vertebrae)[0] - base
-        before += change**2
-        after += (change * person.anatomy[variation.name][1] / variation.sd) ** 2
-    return float(np.sqrt(after)), float(np.sqrt(before))
+    hips = {v.name: v.sd for v in sized.recipe.anatomy if v.name in pelvis.incidence}
+    before = np.linalg.norm([pelvis.incidence[name] * sd for name, sd in hips.items()])
+    after = np.linalg.norm([pelvis.incidence[name] * person.anatomy[name][1] for name in hips])
+    return float(after), float(before)
 
 
 def decided_shares(sized: SizedBody, result: Result) -> dict[str, float]:

@@ -103,7 +103,7 @@ class SyntheticSpine:
     (levels, 2) rad, a level's own deviation in flexion and bending. curve: (levels,) rad, extension against the generic
     curve, where that is drawn as a whole; lordosis, kyphosis and the own flexion then have no effect. wedge:
     (levels, 2) rad, tilt of the lower and the upper endplate of the vertebra above each level. sacral_tilt: rad, of the
-    sacrum's endplate. centre: (levels, 3) m, centre of rotation from the disc's middle. shares: (levels, 3) of a
+    sacrum's endplate, back. centre: (levels, 3) m, centre of rotation from the disc's middle. shares: (levels, 3) of a
     region's flexion, bending, rotation; sum 1 per region. change: (levels, 3) of the share with the amount of motion.
     rotation_per_bending: (levels,). shift: (levels, 3) m/rad: forward per flexion, up per flexion, right per bending.
     c7_behind_hips: m, when standing. head_tilt: rad, forward.
@@ -141,7 +141,7 @@ def sample_spine(draw: Stream, sex: str, stature: float, hips_forward: float = 0
     return SyntheticSpine(
         spacing=_draw_spacing(draw, stature),
         vertebra=1 + table["vertebra_cv"] * truncated_normal(draw("vertebral heights"), np.zeros(count), 1.0),
-        lordosis=_draw_lordosis(draw, sacral_tilt + hips_forward / table["pelvic_radius_m"]),
+        lordosis=_draw_lordosis(draw, hips_forward / table["pelvic_radius_m"] - sacral_tilt),
         kyphosis=float(rad(truncated_normal(draw("kyphosis"), *kyphosis))),
         lordosis_parts=_draw_parts(draw("lordosis by level"), by_level, table["lordosis_share_cv"]),
         kyphosis_parts=_draw_parts(draw("kyphosis by level"), np.ones(9), table["kyphosis_share_cv"]),
