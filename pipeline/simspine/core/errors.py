@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
-from os import PathLike, fspath
+from os import PathLike, fspath, stat
 from os.path import exists, isdir, isfile
 
 _MAX_NAME_CHARACTERS = 80  # characters of a name that a message repeats
@@ -78,6 +78,15 @@ def require_distinct_files(kind: str, names: Iterable[str]) -> None:
 def missing_file(path: str | PathLike) -> str:
     """What is to be said of a path at which there is no file."""
     return "a folder, where a file is wanted" if isdir(path) else "no such file"
+
+
+def file_version(path: str | PathLike) -> tuple[int, ...]:
+    """What differs once a file is written anew, for what remembers its content; () where there is none."""
+    try:
+        found = stat(path)
+    except (OSError, ValueError):
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
 
-from simspine.core.errors import InputError, nearest_name, require_known, require_path, unknown_name
+from simspine.core.errors import InputError, file_version, nearest_name, require_known, require_path, unknown_name
 
 # A few lines of YAML can stand for billions of entries, by aliases of aliases: nodes are counted as if each alias were
 # written out. Of two equal keys a YAML reader keeps the last: they are refused.
@@ -189,19 +189,11 @@ def recipe_path(name: str) -> Path:
 
 def read_mapping(path: Path) -> dict:
     """The mapping in a YAML file; `InputError` naming the file if it holds none. An unchanged file is parsed once."""
-    try:
-        found = path.stat()
-    except OSError:
-        return _mapping_in_file(path)  # which says what is wrong
-    return deepcopy(_parsed_yaml(path, found.st_mtime_ns, found.st_size, found.st_ino))
+    return deepcopy(_mapping_in_file(path, *file_version(path)))
 
 
 @lru_cache(maxsize=64)
-def _parsed_yaml(path: Path, *_: int) -> dict:
-    return _mapping_in_file(path)
-
-
-def _mapping_in_file(path: Path) -> dict:
+def _mapping_in_file(path: Path, *_: int) -> dict:
     data = read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"{path} is not a mapping; compare the files in {models_folder()}.")

@@ -20,7 +20,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from simspine.core.errors import InputError, missing_file, reason_of, require_known, require_path
+from simspine.core.errors import InputError, file_version, missing_file, reason_of, require_known, require_path
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.io.atomic import (
     MAX_ATTRIBUTE_BYTES,
@@ -229,8 +229,7 @@ def put_text(node: h5py.Group | h5py.Dataset, name: str, text: str) -> None:
 
 def check_heaps(path: str | os.PathLike) -> None:
     """Raise `InputError` if a heap, in which texts of any length lie, is damaged. Looks once at an unchanged file."""
-    found = os.stat(path)
-    _check_heaps(os.fspath(path), found.st_mtime_ns, found.st_size, found.st_ino)
+    _check_heaps(os.fspath(path), *file_version(path))
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ from simspine import __version__
 from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
-from simspine.core.errors import InputError, reason_of
+from simspine.core.errors import InputError, file_version, reason_of
 from simspine.dataset.recordings import open_dataset, sha256_of_file
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
@@ -193,19 +193,13 @@ def read_sized_body(paths: RunPaths) -> SizedBody:
         person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
     except (AttributeError, LookupError, TypeError, ValueError):
         raise InputError(f"{paths.scaling} is damaged, or of another version; run `simspine scale` again.") from None
-    return SizedBody(_body_in_file(paths.model), read_recipe(scaling["recipe"]), factors, person)
-
-
-def _body_in_file(path: Path) -> Body:
-    """`Body.from_osim`; of an unchanged file made once."""
-    if not path.is_file():
-        return Body.from_osim(path)  # which says so
-    found = path.stat()
-    return _made_body(path, found.st_mtime_ns, found.st_size, found.st_ino)
+    body = _body_in_file(paths.model, *file_version(paths.model))
+    return SizedBody(body, read_recipe(scaling["recipe"]), factors, person)
 
 
 @lru_cache(maxsize=2)
-def _made_body(path: Path, *_: int) -> Body:
+def _body_in_file(path: Path, *_: int) -> Body:
+    """`Body.from_osim`; of an unchanged file made once."""
     return Body.from_osim(path)
 
 
