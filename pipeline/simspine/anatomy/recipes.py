@@ -327,10 +327,8 @@ def _place_on_bone(recipe: Recipe, mark: SkinPlace, height: float) -> Place:
 def opensim_base_model(path: Path):
     """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for in its folder."""
     check_xml(read_model_file(path), f"model file {path}")
-    try:
+    with naming_content(path, "a model for OpenSim, though XML"):
         return _opensim.opensim_api().Model(str(path))
-    except RuntimeError as error:
-        raise InputError(f"{path} is XML, but OpenSim cannot make a model of it: {error}") from None
 
 
 def _limit_levels(model, regions: Sequence[LevelRegion]) -> None:

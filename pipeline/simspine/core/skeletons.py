@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, index_of_name, naming_table, require_known, require_path
+from simspine.core.errors import InputError, index_of_name, naming_content, naming_table, require_known, require_path
 from simspine.core.types import Keypoints, Markers, Origin
 
 # How a marker's name shows that it was inferred.
@@ -334,10 +334,8 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
         require_path(name)
         if not isfile(name):
             raise InputError(f"table of correspondences {name} does not exist.")
-        try:
+        with naming_content(name, "a readable table of correspondences"):
             text = Path(name).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"table of correspondences {name} cannot be read: {error}") from None
     else:
         require_known("table of correspondences", (name,), correspondence_names())
         text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
@@ -359,10 +357,8 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
 
 def _point_correspondence(row: dict, where: str) -> PointCorrespondence:
     require_known("point", (row["point"],), load_skeleton(SIMSPINE_SKELETON).names, where)
-    try:
+    with naming_content(where, f"two numbers: weight {row['weight']!r} and sd_m {row['sd_m']!r}"):
         weight, sd = float(row["weight"]), float(row["sd_m"])
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: weight {row['weight']!r} and sd_m {row['sd_m']!r} must be numbers.") from None
     if not (0 < weight < 1e6 and 0 < sd < 1):
         raise InputError(f"{where}: weight {weight:g} must be positive, sd_m {sd:g} m between 0 and 1.")
     return PointCorrespondence(row["joint"], row["point"], weight, sd)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, naming_table, unknown_name
+from simspine.core.errors import InputError, naming_content, naming_table, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers
@@ -166,10 +166,8 @@ def _scan_vertices(path: Path) -> np.ndarray:
             raise InputError(f"{path}: {count} vertices are announced, {room} are there; cut short?")
         return np.frombuffer(body, layout, count)
     rows = body.split(b"\n")[:count]
-    try:
+    with naming_content(path, "as many vertices of numbers as announced; cut short?"):
         return np.array([tuple(float(cell) for cell in row.split()[: len(properties)]) for row in rows], layout)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{path}: vertices that are no numbers, or too few; cut short? ({error})") from None
 
 
 def _in_order(points: np.ndarray) -> np.ndarray:

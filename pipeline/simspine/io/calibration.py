@@ -12,7 +12,8 @@ import numpy as np
 import scipy
 import tomli_w
 
-from simspine.core.errors import InputError, reason_of, unknown_name
+from simspine.core.arrays import require_numbers
+from simspine.core.errors import InputError, naming_content, unknown_name
 from simspine.core.settings import parse_yaml
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
 from simspine.io import text_tables
@@ -167,7 +168,7 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
     _warn_turned({name: 90 * turn for name, turn in zip(names, turns, strict=True)}, path)
     for name, (key, table) in zip(names, tables.items(), strict=True):
         where = f"{path}, table [{key}]"
-        turn = _float_array(_required_entry(table, "rotation", where), f"{where}: rotation")
+        turn = require_numbers(f"{where}: rotation", _required_entry(table, "rotation", where))
         if turn.size not in (3, 9):
             raise InputError(f"{where}: rotation has {turn.size} numbers, expected a Rodrigues vector of 3 (radians).")
         if turn.size == 3 and np.linalg.norm(turn) > 2 * np.pi:
@@ -332,7 +333,7 @@ def _cameras_of_opencap(path: Path) -> Iterator[Camera]:
     for file in files or [path]:
         found, where = pickled_arrays(file), f"{file} (read as OpenCap's calibration)"
         keys = ("intrinsicMat", "distortion", "imageSize", "rotation", "translation")
-        K, distortion, size, R, t = (_float_array(_required_entry(found, key, where), where).squeeze() for key in keys)
+        K, distortion, size, R, t = (_required_entry(found, key, where).squeeze() for key in keys)
         if K.shape != (3, 3) or R.shape != (3, 3) or t.shape != (3,) or size.shape != (2,):
             raise InputError(f"{where}: shapes of {', '.join(keys)} are not those that OpenCap writes.")
         name, about = file.absolute().parent.name, {"t": t / 1000, "R": R @ _OPENCAP_WORLD.T, "where": where}
@@ -369,13 +370,11 @@ def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:
 
 def _opencv_matrix(entry, where: str) -> np.ndarray:
     """A matrix as OpenCV writes it: rows, cols, and data row by row."""
-    try:
+    with naming_content(where, "a matrix of OpenCV"):
         shape, values = (int(entry["rows"]), int(entry["cols"])), np.array(entry["data"], float)
         if min(shape) < 1 or values.size != shape[0] * shape[1]:
             raise ValueError(f"{values.size} numbers for {shape[0]}×{shape[1]}")
         return values.reshape(shape)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{where} is no matrix of OpenCV ({reason_of(error)}).") from None
 
 
 def _warn_turned(degrees: dict[str, float], path) -> None:
@@ -386,13 +385,6 @@ def _warn_turned(degrees: dict[str, float], path) -> None:
             f"{path}: images are shown turned ({', '.join(turned)}: rotation_count, viewrotation), but calibrated as "
             "the camera took them. Use videos and 2D points that were not turned."
         )
-
-
-def _float_array(values, where: str) -> np.ndarray:
-    try:
-        return np.asarray(values, float)
-    except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{where} is {values!r}, expected numbers.") from None
 
 
 def _required_entry(table, key: str, where: str):
@@ -410,10 +402,8 @@ def _lens_model(table: dict, where: str) -> str:
 
 
 def _calibrated_camera(name, size, K, distortion, t, R, where: str, lens: str = "perspective") -> Camera:
-    try:
+    with naming_content(where, "a camera"):
         camera = Camera(name=name, size=size, K=K, distortion=distortion, R=R, t=t, lens=lens)
-    except (ValueError, TypeError, OverflowError) as error:  # InputError among them
-        raise InputError(f"{where}: {error}") from None
     focal, widths = float(camera.K[0, 0]), camera.K[0, 0] / max(camera.size)
     if not _LEAST_FOCAL_WIDTHS < widths < 1 / _LEAST_FOCAL_WIDTHS:
         raise InputError(

@@ -64,12 +64,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _damaged_error(where: str | os.PathLike, error: Exception) -> InputError:
-    if not isinstance(error, InputError):
-        return damaged_error(where, error)
-    return error if str(where).partition(": ")[0] in str(error) else InputError(f"{where}: {error}")
-
-
 def _naming_unreadable(read: Callable[Concatenate["DatasetFile", P], T]) -> Callable[Concatenate["DatasetFile", P], T]:
     """A method that names file, subject and trial where a chunk, an array or a group cannot be read."""
 
@@ -78,7 +72,7 @@ def _naming_unreadable(read: Callable[Concatenate["DatasetFile", P], T]) -> Call
         try:
             return read(self, *args, **kwargs)
         except Exception as error:  # damaged files end in many ways
-            raise _damaged_error(f"{self._where}: {'/'.join(map(str, args[:2]))}", error) from None
+            raise damaged_error(f"{self._where}: {'/'.join(map(str, args[:2]))}", error) from None
 
     return checked
 
@@ -100,7 +94,7 @@ class DatasetFile:
             self._read_metadata()
         except Exception as error:  # damaged files end in many ways
             self._file.close()
-            raise _damaged_error(path, error) from None
+            raise damaged_error(path, error) from None
 
     def _read_metadata(self) -> None:
         meta = self._checked("metadata") if "metadata" in self._file else {}

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, missing_file, require_path
+from simspine.core.errors import InputError, require_file
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR
 
 # XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
@@ -75,9 +75,7 @@ MAX_CALL_CHARACTERS = 200  # of a function's name and its module's
 
 def pickled_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays of numbers in a pickled dictionary. Raises `InputError` for what is no such file."""
-    require_path(path)
-    if not Path(path).is_file():
-        raise InputError(f"{path}: {missing_file(path)}.")
+    require_file(path)
     try:
         found = _inert_pickle(Path(path).read_bytes())
         calls = {name: made for name, made in found.items() if isinstance(made, list)}
@@ -201,17 +199,6 @@ def _c3d_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _cdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The variable `Pose` of one of Human3.6M's files."""
-    try:
-        return {"pose": _pose(path)}, {}
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except Exception as error:  # damaged files end in many ways
-        raise InputError(
-            f"{path}: not a readable CDF file ({_library_reason(error)}). Cut short? Unpack the archive again."
-        ) from None
-
-
-def _pose(path: str) -> np.ndarray:
     import cdflib
 
     _check_records(Path(path))
@@ -223,7 +210,7 @@ def _pose(path: str) -> np.ndarray:
     values = file.varget("Pose")
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
         raise ValueError("its variable 'Pose' holds no numbers")
-    return values.astype(float)
+    return {"pose": values.astype(float)}, {}
 
 
 def _check_records(path: Path) -> None:
@@ -250,9 +237,7 @@ _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 
 def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays by name, and what else the file says, of the reader of 'C3D' or 'CDF'."""
-    require_path(path)
-    if not Path(path).is_file():
-        raise InputError(f"{path}: {missing_file(path)}.")
+    require_file(path)
     size = Path(path).stat().st_size
     memory, seconds = ALWAYS_ALLOWED_BYTES + MAX_EXPANSION_FACTOR * size, MIN_READ_SECONDS + SECONDS_PER_BYTE * size
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
@@ -271,16 +256,10 @@ def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarr
             raise InputError(f"{path}: its reader found no end in {seconds:.0f} s; damaged?")
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         if said and done.returncode == REFUSED_EXIT_CODE:
-            raise InputError(said[0])
+            raise InputError(f"{path}: {said[0]}")
         if done.returncode:
             why = said[0][:300] if said and done.returncode == 1 else f"its reader ended with {done.returncode}"
-            raise InputError(f"{path}: cannot be read as {kind}; cut short or damaged? ({why})")
+            raise InputError(f"{path}: cannot be read as {kind}; cut short or damaged? ({why}) Copy it anew.")
         with np.load(out, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
     return arrays, json.loads(arrays.pop("said").tobytes())
-
-
-def c3d_parts(path: str | os.PathLike) -> dict[str, Any]:
-    """What `ezc3d.c3d` returns: header, parameters, and of the data points and their residuals."""
-    arrays, said = read_guarded("C3D", path)
-    return said | {"data": {"points": arrays["points"], "meta_points": {"residuals": arrays["residuals"]}}}

@@ -14,13 +14,12 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import IO, Any
 
 import h5py
 import numpy as np
 
-from simspine.core.errors import InputError, file_version, missing_file, reason_of, require_known, require_path
+from simspine.core.errors import InputError, file_version, reason_of, require_file, require_known
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.io.atomic import (
     MAX_ATTRIBUTE_BYTES,
@@ -41,9 +40,7 @@ _HEAP_HEADER_BYTES = 16  # bytes of a heap and of each of its objects
 
 def open_hdf5_file(path: str | os.PathLike, **options: Any) -> h5py.File:
     """An HDF5 file for reading. Raises `InputError` naming it if it is missing, a folder, or not HDF5."""
-    require_path(path)
-    if not Path(path).is_file():
-        raise InputError(f"{path}: {missing_file(path)}.")
+    require_file(path)
     try:
         return h5py.File(path, "r", **options)
     except Exception as error:
@@ -57,8 +54,6 @@ def open_checked(path: str | os.PathLike) -> Iterator[h5py.File]:
     try:
         check_hdf5_tree(file)
         yield file
-    except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
     except Exception as error:  # damaged files end in many ways
         raise damaged_error(path, error) from None
     finally:
@@ -67,6 +62,8 @@ def open_checked(path: str | os.PathLike) -> Iterator[h5py.File]:
 
 def damaged_error(where: str | os.PathLike, error: Exception) -> InputError:
     """What to say of a file whose reading ended with `error`."""
+    if isinstance(error, InputError):
+        return error if str(where).partition(": ")[0] in str(error) else InputError(f"{where}: {error}")
     return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({reason_of(error)})")
 
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, missing_file, require_path
+from simspine.core.errors import InputError, naming_content, require_file
 from simspine.core.skeletons import load_skeleton
 from simspine.io.atomic import atomic_path, check_announced_bytes, shape_bytes
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
@@ -206,8 +206,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
     Pickled objects are left out: to read one may run any code.
     """
-    require_path(path)
-    try:
+    require_file(path)
+    with naming_content(path, "a readable archive; cut short or damaged?"):
         with zipfile.ZipFile(path) as archive:
             announced = sum(info.file_size for info in archive.infolist())
         check_announced_bytes(str(path), announced, os.path.getsize(path))
@@ -225,9 +225,3 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         if any(not isinstance(array, np.ndarray) for array in arrays.values()):  # bytes, where no array begins
             raise ValueError("it holds something else than arrays")
         return arrays
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: {missing_file(path)}.") from None
-    except InputError:
-        raise
-    except Exception as error:  # damaged archives end in many ways
-        raise InputError(f"{path}: not a readable archive; cut short or damaged? ({error})") from None

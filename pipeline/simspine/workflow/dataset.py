@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, reason_of
+from simspine.core.errors import InputError, naming_content
 from simspine.dataset.recordings import (
     HDF5_UNITS,
     MANIFEST_FILE,
@@ -99,7 +99,7 @@ def read_summary(config: Config) -> dict:
     path = Path(config.results) / "summary.json"
     found = read_json(path)
     if not isinstance(found, dict) or "rejected_because" not in found:
-        raise InputError(f"{path} is damaged: it lacks the counts of frames. Run `simspine run` again.")
+        raise InputError(f"{path}: not a whole summary: it lacks the counts of frames. Run `simspine run` again.")
     return found
 
 
@@ -119,12 +119,8 @@ def print_summary(config: Config) -> None:
     console, results = Console(), Path(config.results)
     table = Table(title=f"simspine · {config.name}", title_justify="left", show_header=False)
     summary = read_summary(config) | computing_times(config)
-    try:
+    with naming_content(results / "summary.json", "a whole summary; run `simspine run` again"):
         rows = summary_table_rows(summary)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{results / 'summary.json'} is damaged ({reason_of(error)}). Run `simspine run` again."
-        ) from None
     for row in rows:
         table.add_row(row.label, row.value, row.note, style=LIGHT_STYLES.get(row.light))
     console.print(table)

@@ -15,7 +15,7 @@ from simspine import __version__
 from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
-from simspine.core.errors import InputError, file_version, reason_of
+from simspine.core.errors import InputError, file_version, naming_content
 from simspine.dataset.recordings import open_dataset, sha256_of_file
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
@@ -41,10 +41,8 @@ EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 def read_verdict(path: Path) -> Verdict:
     """Of a trial, from the stage quality's file. Raises `InputError` where it is damaged."""
     stored = read_json(path)
-    try:
+    with naming_content(path, "a verdict; run `simspine quality` again"):
         return Verdict.from_dict(stored)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({reason_of(error)}). Run `simspine quality` again.") from None
 
 
 def read_verdicts(config: Config) -> dict[tuple[str, str], Verdict]:
@@ -186,15 +184,12 @@ def mocap_findings(path: Path) -> tuple[Finding, ...]:
 def read_sized_body(paths: RunPaths) -> SizedBody:
     """The person's body as the stage scale left it."""
     scaling = read_json(paths.scaling)
-    if "recipe" not in scaling:
-        raise InputError(f"{paths.scaling} does not name its recipe; run `simspine scale` again.")
-    try:
+    with naming_content(paths.scaling, "a scaling of this version; run `simspine scale` again"):
+        recipe = scaling["recipe"]
         factors = {str(body): float(entry["factor"]) for entry in scaling["factors"] for body in entry["bodies"]}
         person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
-    except (AttributeError, LookupError, TypeError, ValueError):
-        raise InputError(f"{paths.scaling} is damaged, or of another version; run `simspine scale` again.") from None
     body = _body_in_file(paths.model, *file_version(paths.model))
-    return SizedBody(body, read_recipe(scaling["recipe"]), factors, person)
+    return SizedBody(body, read_recipe(recipe), factors, person)
 
 
 @lru_cache(maxsize=2)

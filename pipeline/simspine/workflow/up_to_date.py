@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel, FiniteFloat
 
 from simspine import __version__
-from simspine.core.errors import InputError, reason_of, require_path
+from simspine.core.errors import InputError, naming_content, require_path
 from simspine.io.atomic import make_folder, write_text
 from simspine.workflow.config import json_digest
 
@@ -229,18 +229,11 @@ def file_checksum(path: Path) -> str:
 
 def read_json(path: Path) -> dict:
     """A stage's JSON file; `InputError` saying which stage makes it if it is missing or damaged."""
-    try:
-        require_path(path)
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("names with values were expected")
-        return content
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist. {_remedy_text(path)}") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: not JSON ({reason_of(error)}). {_remedy_text(path)}") from None
+    require_path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist. {_remedy_text(path)}")
+    with naming_content(path, f"JSON of names with values; damaged? {_remedy_text(path)}"):
+        return dict(json.loads(path.read_bytes()))
 
 
 def _remedy_text(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, naming_content, unknown_name
 from simspine.core.types import Camera
 from simspine.io.calibration import read_calibration
 from simspine.io.human36m import names
@@ -78,7 +78,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, list[Camera]]:
 def _camera_of_metadata(name: str, extrinsic: np.ndarray, intrinsic: np.ndarray, where: str) -> Camera:
     R = Rotation.from_euler("XYZ", extrinsic[:3]).as_matrix()
     fx, fy, cx, cy, k1, k2, k3, p1, p2 = intrinsic
-    try:
+    with naming_content(where, "a camera"):
         return Camera(
             name=name,
             size=names.HUMAN36M_CAMERA_SIZES[name],
@@ -87,8 +87,6 @@ def _camera_of_metadata(name: str, extrinsic: np.ndarray, intrinsic: np.ndarray,
             R=R,
             t=-R @ extrinsic[3:] / 1000,
         )
-    except (InputError, OverflowError) as error:
-        raise InputError(f"{where}: {error}") from None
 
 
 def _camera_vector(root: ElementTree.Element, path) -> np.ndarray:
@@ -97,10 +95,8 @@ def _camera_vector(root: ElementTree.Element, path) -> np.ndarray:
         raise InputError(
             f"{path}: no element <w0> with the camera parameters; the metadata.xml of Human3.6M was expected."
         )
-    try:
+    with naming_content(path, "numbers in <w0>"):
         return np.array(_element_text(element).strip("[] \n\t").replace(",", " ").split(), float)
-    except ValueError as error:
-        raise InputError(f"{path}: <w0> holds something else than numbers ({error}).") from None
 
 
 def _element_text(element: ElementTree.Element) -> str:
