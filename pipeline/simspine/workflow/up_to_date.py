@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partialmethod
 from pathlib import Path
 
 from pydantic import BaseModel, FiniteFloat
@@ -42,26 +42,22 @@ class RunPaths:
         place = self.folder / "manifests" / stage
         return place.with_name(f"{stage}.json") if trial is None else place / f"{trial}.json"
 
-    def keypoints(self, trial: str) -> Path:
-        return self.folder / "keypoints" / f"{trial}.h5"
+    def _stored(self, stage: str, trial: str, suffix: str = ".h5") -> Path:
+        return self.folder / stage / f"{trial}{suffix}"
 
-    def people(self, trial: str) -> Path:
-        """All people followed in a recording that several subjects share; in the folder of the first of them."""
-        return self.folder / "keypoints" / f"{trial}_people.h5"
-
-    def cameras(self, trial: str) -> Path:
-        """The cameras that are used, and what was found about them."""
-        return self.folder / "cameras" / f"{trial}.h5"
-
-    def points(self, trial: str) -> Path:
-        return self.folder / "points" / f"{trial}.h5"
+    keypoints = partialmethod(_stored, "keypoints")
+    # All people followed in a recording that several subjects share; in the folder of the first of them.
+    people = partialmethod(_stored, "keypoints", suffix="_people.h5")
+    cameras = partialmethod(_stored, "cameras")  # those that are used, and what was found about them
+    points = partialmethod(_stored, "points")
+    markers = partialmethod(_stored, "markers")
+    kinematics = partialmethod(_stored, "kinematics")
+    vertebrae = partialmethod(_stored, "vertebrae")
+    quality = partialmethod(_stored, "quality", suffix=".json")
 
     def seen_files(self, trial: str) -> tuple[Path, ...]:
         """What comes from images alone."""
         return self.points(trial), self.keypoints(trial), self.cameras(trial)
-
-    def markers(self, trial: str, suffix: str = ".h5") -> Path:
-        return self.folder / "markers" / f"{trial}{suffix}"
 
     @property
     def model(self) -> Path:
@@ -71,18 +67,9 @@ class RunPaths:
     def scaling(self) -> Path:
         return self.folder / "model" / "scaling.json"
 
-    def kinematics(self, trial: str, suffix: str = ".h5") -> Path:
-        return self.folder / "kinematics" / f"{trial}{suffix}"
-
-    def vertebrae(self, trial: str, suffix: str = ".h5") -> Path:
-        return self.folder / "vertebrae" / f"{trial}{suffix}"
-
-    def quality(self, trial: str) -> Path:
-        return self.folder / "quality" / f"{trial}.json"
-
     def filled_files(self, trial: str) -> tuple[Path, Path]:
         """Kinematics and vertebrae after rejected frames were filled in."""
-        return self.folder / "quality" / f"{trial}_kinematics.h5", self.folder / "quality" / f"{trial}_vertebrae.h5"
+        return self.quality(trial, suffix="_kinematics.h5"), self.quality(trial, suffix="_vertebrae.h5")
 
 
 try:
