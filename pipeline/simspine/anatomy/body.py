@@ -50,7 +50,7 @@ class Coordinates(Unchanging):
         for field in ("rotational", "lower", "upper", "default", "clamped", "locked", "depends_on"):
             array = np.array(getattr(self, field))
             array.setflags(write=False)
-            object.__setattr__(self, field, array)
+            self._set(**{field: array})
 
     def __len__(self) -> int:
         return len(self.names)

@@ -134,10 +134,6 @@ def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...]
 class Frozen(Unchanging):
     """What the types share: fields set once, in `__post_init__`; comparison by content; no hash."""
 
-    def _set(self, **values) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-
     def __eq__(self, other) -> bool:
         if type(self) is not type(other):
             return NotImplemented
