@@ -58,7 +58,9 @@ def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
         arrays, said = read_guarded("C3D", path)
         header, parameters = said["header"]["points"], said["parameters"]
         points, residuals = arrays["points"][:3], arrays["residuals"][0]
-        announced = _announced_frames(path)
+        words, processor = _header_words(path)
+        first, last = struct.unpack(f"{'>' if processor == _MIPS else '<'}HH", words[6:10])  # too few if very many
+        announced = last - first + 1
         if points.shape[1] and points.shape[2] < announced:  # ezc3d takes what is there
             raise InputError(f"{path}: cut short: {points.shape[2]} of the {announced} frames its header announces.")
         points, residuals = _with_frames_beyond_header(path, parameters, points, residuals)
@@ -93,13 +95,6 @@ def _markers_of_c3d(
     first = max(_trial_field(parameters, "ACTUAL_START_FIELD") - 1, header["first_frame"])
     start = parameters.get("SIMSPINE", {}).get("START", {}).get("value", [first / rate])[0]
     return Markers(names, rate, xyz @ turn.T, frame, start=float(start))
-
-
-def _announced_frames(path: Path) -> int:
-    """Last less first frame number + 1, of the header's 16-bit words; they are too small where there are very many."""
-    header, order = _header_words(path)
-    first, last = struct.unpack(f"{'>' if order == _MIPS else '<'}HH", header[6:10])
-    return last - first + 1
 
 
 def _header_words(path: Path) -> tuple[bytes, int]:

@@ -105,16 +105,12 @@ def _coco_records(takes: ExportTrials, every: int) -> Iterator[tuple[dict, dict]
 
 
 def _view_keypoints(take: ExportTrial, view: ExportView) -> np.ndarray:
-    """(frames, 37, 3) x, y, v in SpineTrack's order."""
+    """(frames, 37, 3) x, y, v in SpineTrack's order; 0 where a point is outside the image."""
     table = load_skeleton("spinetrack37")
     wanted = [table.to_simspine.get(native, "") for native in table.names]
-    return columns_by_name(_points_seen(view), take.trial.markers.names, wanted, 0.0)
-
-
-def _points_seen(view: ExportView) -> np.ndarray:
-    """(frames, points, 3) x, y, v; 0 where a point is outside the image."""
     v = np.where(view.inside, np.where(view.visible, COCO_VISIBLE, COCO_HIDDEN), 0)
-    return np.concatenate([np.where(view.inside[..., None], view.px, 0.0), v[..., None]], -1)
+    points = np.concatenate([np.where(view.inside[..., None], view.px, 0.0), v[..., None]], -1)
+    return columns_by_name(points, take.trial.markers.names, wanted, 0.0)
 
 
 def keypoint_list(keypoints: np.ndarray, digits: int = 2) -> list[float]:

@@ -103,7 +103,9 @@ def _columns_of_views(take: ExportTrial, kept: np.ndarray) -> Iterator[tuple[Exp
 
 
 def _view_columns(take: ExportTrial, view: ExportView, kept: np.ndarray) -> dict[str, np.ndarray]:
-    low, high = _corner_extent(view.px[kept])
+    px = view.px[kept]
+    low, high = (np.where(np.isfinite(px), px, end) for end in (np.inf, -np.inf))
+    low, high = (np.nan_to_num(corner, posinf=0.0, neginf=0.0) for corner in (low.min(1), high.max(1)))
     return {
         "center": (low + high) / 2,
         "scale": BOX_MARGIN_FACTOR * (high - low).max(-1) / PIXEL_STD,
@@ -122,13 +124,6 @@ def _view_points(take: ExportTrial, view: ExportView, kept: np.ndarray) -> dict[
         key: np.concatenate([np.nan_to_num(values, nan=0.0), visible], -1)
         for key, values in zip(_POINT_ARRAYS, places, strict=True)
     }
-
-
-def _corner_extent(px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper corner (rows, 2) of the points; 0 where all are behind the camera."""
-    low = np.where(np.isfinite(px), px, np.inf).min(1)
-    high = np.where(np.isfinite(px), px, -np.inf).max(1)
-    return np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
 
 
 def parent_indices(names: Sequence[str]) -> list[int]:
