@@ -315,17 +315,10 @@ def _section(root: type[BaseModel], location) -> type[BaseModel]:
             kind = field.annotation if field else kind  # a name of pydantic's own for one of several kinds
         else:
             kind = get_args(kind)[-1] if get_args(kind) else kind  # what a mapping or a list holds
-        kind = next((one for one in _kinds(kind) if _is_section(one) or get_origin(one) in (dict, list)), kind)
+        kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+        kind = next((one for one in kinds if _is_section(one) or get_origin(one) in (dict, list)), kind)
         section = kind if _is_section(kind) else section
     return section
-
-
-def _kinds(annotation) -> Iterator[Any]:
-    """The kinds of which a value may be one."""
-    if get_origin(annotation) in (Union, UnionType):
-        yield from get_args(annotation)
-    else:
-        yield annotation
 
 
 def _is_section(kind) -> bool:
