@@ -52,7 +52,6 @@ class MarkerSet:
     """
 
     name: str
-    skeletons: tuple[str, ...]
     places: Mapping[str, Place]
     names: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
@@ -173,7 +172,7 @@ def read_marker_set(name: str) -> MarkerSet:
     path = marker_set_path(name)
     data = read_mapping(path)
     with naming_content(path, "a marker set; compare blazepose.yaml"):
-        base = read_marker_set(data["from"]) if "from" in data else MarkerSet("", (), {})
+        base = read_marker_set(data["from"]) if "from" in data else MarkerSet("", {})
         places = {
             key: place_of(entry)
             for key, entry in (data.get("markers", {}) if "from" in data else data["markers"]).items()
@@ -182,7 +181,6 @@ def read_marker_set(name: str) -> MarkerSet:
         unused = tuple(str(name) for name in data.get("unused", ()))
         return MarkerSet(
             name=data["name"],
-            skeletons=tuple(data.get("skeletons", ())),
             places={**base.places, **places},  # what the file does not name is as there
             names={name: place for name, place in base.names.items() if name not in unused} | names,
             origin=Origin(data["origin"]) if "origin" in data else base.origin,
