@@ -48,11 +48,12 @@ def read_scene(result: Path, subject: str | None = None, trial: str | None = Non
     found = find_results(result, subject, trial)
     if found is not None:
         return scene_of_trial(read_trial(*found))
-    if not is_dataset(result):
-        raise InputError(
-            f"{result} is neither of a trial's results nor a data set. Expected a results folder, a trial's .h5 in it, "
-            "or a data set's .h5."
-        )
+    with open_hdf5_file(result) as file:
+        if "metadata" not in file:
+            raise InputError(
+                f"{result} is neither of a trial's results nor a data set. Expected a results folder, a trial's .h5 in "
+                "it, or a data set's .h5."
+            )
     return _scene_of_dataset(result, subject, trial)
 
 
@@ -77,17 +78,6 @@ def _place_of_trial(result: Path, subject: str | None, trial: str | None) -> tup
     if found is None:
         raise InputError(f"{result}: expected a results folder, or a trial's .h5 in it.")
     return found
-
-
-def is_dataset(path: Path) -> bool:
-    """Whether an HDF5 file is a data set rather than a container of one stage."""
-    try:
-        with open_hdf5_file(path) as file:
-            return "metadata" in file
-    except Exception:  # damaged files end in many ways
-        raise InputError(
-            f"{path} is not an HDF5 file, or is damaged. Expected a trial's or a data set's .h5."
-        ) from None
 
 
 def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Scene:
