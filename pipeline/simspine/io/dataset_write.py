@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError, naming_content, require_known
 from simspine.core.skeletons import load_skeleton, points_at_vertebrae
 from simspine.core.types import LENS_COEFFICIENTS, Camera, Forced, Frozen, Markers, Motion, Origin, read_only_array
 from simspine.io.atomic import atomic_path
@@ -225,14 +225,8 @@ def forced_to_json(forced: Mapping[str, Iterable[Forced]]) -> dict[str, list[dic
 
 def forced_from_json(data: Any, where: str) -> dict[str, tuple[Forced, ...]]:
     """The inverse of `forced_to_json`. Raises `InputError` naming `where` for anything else."""
-    try:
+    with naming_content(where, f"facts on levels, as expected in 'forced': {str(data)[:80]!r}; make the file again"):
         return {str(name): tuple(Forced(**fact) for fact in facts) for name, facts in data.items()}
-    except (AttributeError, TypeError, ValueError):
-        raise InputError(
-            f"{where}: 'forced' is {str(data)[:80]!r}, expected for each level a list of facts with kind, planes, "
-            "driver, ratio, spans and body. Files of earlier versions hold sentences there: run the stage, or export "
-            "the data set, again."
-        ) from None
 
 
 DATASET_SCHEMA = 4  # 2: cameras with five coefficients of distortion; 3: no origin `estimated`

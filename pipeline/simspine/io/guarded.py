@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_file
+from simspine.core.errors import InputError, naming_content, require_file
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR
 
 # XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
@@ -76,15 +76,10 @@ MAX_CALL_CHARACTERS = 200  # of a function's name and its module's
 def pickled_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays of numbers in a pickled dictionary. Raises `InputError` for what is no such file."""
     require_file(path)
-    try:
+    with naming_content(path, "a pickle of a dictionary of arrays, as OpenCap writes it; nothing in it was run"):
         found = _inert_pickle(Path(path).read_bytes())
         calls = {name: made for name, made in found.items() if isinstance(made, list)}
         return {name: _array_of_call(call) for name, call in calls.items() if call[0].endswith(" _reconstruct")}
-    except Exception as error:  # strangers' files end in many ways
-        raise InputError(
-            f"{path}: not a pickle of a dictionary of arrays, as OpenCap writes it ({_library_reason(error)}). "
-            "Nothing in the file was run."
-        ) from None
 
 
 def _inert_pickle(content: bytes) -> Any:
