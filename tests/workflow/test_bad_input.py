@@ -342,7 +342,7 @@ def test_scaled_model_replaced_by_something_else(copied, refused, stage):
     ("body", "words"),
     [
         ({"recipe": "couple"}, "unknown recipe 'couple'"),
-        ({"recipe": "nowhere.yaml"}, "recipe nowhere.yaml does not exist"),
+        ({"recipe": "nowhere.yaml"}, "marker set nowhere.yaml does not exist"),
         ({"markers": "blazepos"}, "Did you mean 'blazepose'?"),
     ],
 )

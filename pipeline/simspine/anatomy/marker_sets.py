@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from os.path import isfile
 from pathlib import Path
 
 import numpy as np
@@ -198,11 +197,8 @@ def _names_of(base: MarkerSet) -> tuple[str, ...]:
 
 def marker_set_path(name: str) -> Path:
     """The YAML file of a marker set, named as for `read_marker_set`; `InputError` with the nearest name if none is."""
-    if str(name).endswith((".yaml", ".yml")):
-        if not isfile(name):
-            raise InputError(f"marker set {name} does not exist.")
-        return Path(name)
-    return recipe_path(f"markers/{_set_of_skeleton(str(name))}")
+    is_path = str(name).endswith((".yaml", ".yml"))
+    return recipe_path(name if is_path else f"markers/{_set_of_skeleton(str(name))}")
 
 
 def place_of(entry: Mapping) -> Place:

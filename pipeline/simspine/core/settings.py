@@ -173,7 +173,7 @@ def recipe_path(name: str) -> Path:
     """The YAML file of a recipe ('coupled') or marker set ('markers/blazepose'); `name` may also be a path to one."""
     if str(name).endswith((".yaml", ".yml")):
         if not isfile(name):
-            raise InputError(f"recipe {name} does not exist.")
+            raise InputError(f"recipe or marker set {name} does not exist.")
         return Path(name)
     folder = models_folder()
     path = folder / f"{name}.yaml"
