@@ -48,11 +48,9 @@ class ExportTrial:
     def vertebral(self) -> "ExportTrial | None":
         """The take with its points along the spine at the centroids of their vertebrae; None where not known."""
         points = self.trial.vertebral
-        return (
-            None
-            if points is None
-            else replace(self, trial=replace(self.trial, markers=points, centres=None), hidden=self.hidden_vertebral)
-        )
+        if points is None:
+            return None
+        return replace(self, trial=replace(self.trial, markers=points, centres=None), hidden=self.hidden_vertebral)
 
     @property
     def path(self) -> str:
@@ -70,9 +68,8 @@ class ExportTrial:
         return change_frame(self.trial.markers.xyz, "y_up", "z_up")
 
 
-ExportTrials = Callable[
-    [], Iterable[ExportTrial]
-]  # called for each pass over the data, so that one trial is in memory at a time
+# Called for each pass over the data, so that one trial is in memory at a time.
+ExportTrials = Callable[[], Iterable[ExportTrial]]
 
 
 @dataclass(frozen=True)
