@@ -1,7 +1,7 @@
 """Checks of what the kinematics rest on: markers, images, the solver. Each function gives findings."""
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -189,15 +189,11 @@ def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
             return
 
 
-BONE_SEGMENTS = {
-    "right thigh": ("RHip", "RKnee"),
-    "left thigh": ("LHip", "LKnee"),
-    "right shank": ("RKnee", "RAnkle"),
-    "left shank": ("LKnee", "LAnkle"),
-    "right upper arm": ("RShoulder", "RElbow"),
-    "left upper arm": ("LShoulder", "LElbow"),
-    "right forearm": ("RElbow", "RWrist"),
-    "left forearm": ("LElbow", "LWrist"),
+BONES = {  # of each side
+    "thigh": ("Hip", "Knee"),
+    "shank": ("Knee", "Ankle"),
+    "upper arm": ("Shoulder", "Elbow"),
+    "forearm": ("Elbow", "Wrist"),
 }
 
 
@@ -373,15 +369,16 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
     skipped.
     """
     spread_limit, deviation_limit = THRESHOLDS["segment_spread"], THRESHOLDS["segment_deviation"]
-    medians: dict[str, float] = {}
-    for segment, ends in BONE_SEGMENTS.items():
+    medians: dict[tuple[str, str], float] = {}
+    for bone, side in product(BONES, ("right", "left")):
+        segment, ends = f"{side} {bone}", [side[0].upper() + end for end in BONES[bone]]
         if not set(ends) <= set(measured.names):
             continue
         a, b = measured.indices(ends)
         length = np.linalg.norm(measured.xyz[:, a] - measured.xyz[:, b], axis=-1)
         if not np.isfinite(length).any():
             continue
-        medians[segment] = median = float(np.nanmedian(length))
+        medians[bone, side] = median = float(np.nanmedian(length))
         if median == 0:
             continue
         relative = np.abs(length / median - 1)
@@ -397,18 +394,17 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
                 where=segment,
             )
     limit = THRESHOLDS["symmetry"]
-    for segment, right in medians.items():
-        side, _, name = segment.partition(" ")
-        left = medians.get(f"left {name}")
-        if side == "left" or left is None or right + left == 0:
+    for bone in BONES:
+        right, left = (medians.get((bone, side), np.nan) for side in ("right", "left"))
+        if not right + left > 0:
             continue
         difference = abs(right - left) / (right + left) * 2
         if difference > limit.value_si:
             yield warning(
                 "asymmetry",
-                f"{name}: right {100 * right:.1f} cm, left {100 * left:.1f} cm, {100 * difference:.0f} % apart, "
+                f"{bone}: right {100 * right:.1f} cm, left {100 * left:.1f} cm, {100 * difference:.0f} % apart, "
                 f"expected within {limit.value:g} %.",
-                where=name,
+                where=bone,
             )
 
 
