@@ -15,7 +15,7 @@ import numpy as np
 from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError, naming_content, unknown_name
 from simspine.core.skeletons import load_skeleton, skeleton_of_size
-from simspine.core.types import read_only_array
+from simspine.core.types import Frozen, read_only_array
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
 from simspine.io.text_tables import load_json, read_bytes, repeated_names
@@ -218,7 +218,7 @@ DIGITS = 3  # of px in files
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledImages:
+class LabelledImages(Frozen):
     """One person per image.
 
     names: of the points. file_names: of the images. sizes: (images, 2) width, height px. points: (images, points, 3)
@@ -241,9 +241,8 @@ class LabelledImages:
             "status": ((images, points), int),
         }
         for field, (shape, dtype) in shapes.items():
-            object.__setattr__(
-                self, field, read_only_array("LabelledImages", field, getattr(self, field), shape=shape, dtype=dtype)
-            )
+            array = read_only_array("LabelledImages", field, getattr(self, field), shape=shape, dtype=dtype)
+            self._set(**{field: array})
         if (self.sizes < 1).any():
             raise InputError("LabelledImages.sizes: expected at least one px.")
         if not np.isfinite(self.points).all() or not np.isin(self.points[..., 2], (0, 1, 2)).all():

@@ -1,7 +1,5 @@
 """The data set out of the trials' results: one HDF5 file, summary, provenance, manifest."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -75,6 +73,8 @@ def clinical_csv(trials: Mapping[str, dict]) -> str:
     trials: {'subject/trial': its headline}. The lumbopelvic rhythm is followed by the two motions that it is the ratio
     of, each a row of its own; all three have neither low nor high.
     """
+    import pandas  # here, since other commands load this module
+
     rows: list[dict] = []
     for trial, entry in trials.items():
         rows += [{"trial": trial, "parameter": name} | figure for name, figure in entry["clinical"].items()]
@@ -85,14 +85,8 @@ def clinical_csv(trials: Mapping[str, dict]) -> str:
             for part in ("lumbar", "pelvis"):
                 about = {"parameter": f"lumbopelvic_rhythm_{part}", "unit": "deg", "mean": rhythm[f"{part}_deg"]}
                 rows.append(of_trial | about)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, CLINICAL_CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {k: value if value is None or isinstance(value, str) else f"{value:.4g}" for k, value in row.items()}
-        )
-    return out.getvalue()
+    table = pandas.DataFrame(rows, columns=list(CLINICAL_CSV_COLUMNS))
+    return table.to_csv(index=False, float_format="%.4g", lineterminator="\n")
 
 
 def read_summary(config: Config) -> dict:
