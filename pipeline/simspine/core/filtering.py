@@ -129,7 +129,10 @@ def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
         gap, a, b = np.arange(start, stop), start - 1, stop
         filled[start:stop, columns] = True
         for m in columns:
-            xyz[gap, m] = _pchip_across(markers.xyz[:, m], np.flatnonzero(present[:, m]), gap)
+            known = np.flatnonzero(present[:, m])
+            after = int(np.searchsorted(known, b))
+            near = known[max(after - 2, 0) : after + 2]  # a PCHIP depends on two frames on either side
+            xyz[gap, m] = scipy.interpolate.PchipInterpolator(near, markers.xyz[near, m])(gap)
         if weight is not None:
             weight[start:stop, columns] = _FILLED_WEIGHT * np.minimum(weight[a, columns], weight[b, columns])
         if covariance is not None:
@@ -138,13 +141,6 @@ def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
             between = (1 - share) * covariance[a, columns] + share * covariance[b, columns]
             covariance[start:stop, columns] = between + (error**2)[:, None, None, None] * np.eye(3)
     return markers.with_(xyz=xyz, weight=weight, covariance=covariance, filled=filled)
-
-
-def _pchip_across(path: np.ndarray, known: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    """(gap, 3): the path (frames, 3) in a gap, by the two known frames on either side, on which a PCHIP depends."""
-    after = int(np.searchsorted(known, gap[-1]))
-    near = known[max(after - 2, 0) : after + 2]
-    return scipy.interpolate.PchipInterpolator(near, path[near])(gap)
 
 
 MIN_CUTOFF = 1.0  # Hz at rest

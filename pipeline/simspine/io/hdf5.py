@@ -11,7 +11,7 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import IO, Any
@@ -164,42 +164,29 @@ def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any =
     return found.decode("utf-8") if isinstance(found, bytes) else found
 
 
-class _Output(io.RawIOBase):
+class _Output(io.FileIO):
     """What HDF5 writes goes to a file, until the disk refuses: then nowhere, and the error is kept.
 
     HDF5 ends the process where it cannot write what it still holds, so it is told that all was written.
     """
 
-    def __init__(self, file: io.FileIO):
-        super().__init__()
-        self._file = file
-        self.error: OSError | None = None
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        return self._file.seek(offset, whence)
-
-    def readinto(self, buffer: Any, /) -> int | None:
-        return self._file.readinto(buffer)
+    error: OSError | None = None
 
     def write(self, content: Any, /) -> int:
         left = memoryview(content)
-        self._try(lambda: self._write_all(left))
-        return len(left)
+        try:
+            while left and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return len(content)
 
     def truncate(self, size: int | None = None, /) -> int:
-        self._try(lambda: self._file.truncate(size))
-        return size or 0
-
-    def _write_all(self, left: memoryview) -> None:
-        while left:
-            left = left[self._file.write(left) :]
-
-    def _try(self, work: Callable[[], object]) -> None:
-        if self.error is None:
-            try:
-                work()
-            except OSError as error:
-                self.error = error
+        try:
+            return super().truncate(size) if self.error is None else size or 0
+        except OSError as error:
+            self.error = error
+            return size or 0
 
 
 @contextmanager
@@ -208,8 +195,7 @@ def create_file(path: str | os.PathLike) -> Iterator[h5py.File]:
 
     Raises what the system says where it cannot be made or, at the end of the block, where the disk was full.
     """
-    with open(path, "w+b", buffering=0) as file:
-        output = _Output(file)
+    with _Output(path, "w+") as output:
         try:
             with h5py.File(output, "w", track_order=True) as made:
                 yield made
