@@ -26,7 +26,6 @@ from simspine.io.guarded import parse_xml, plain_names
 from simspine.io.text_tables import decode_text, read_bytes, warn_assumed
 
 _MAX_MODEL_CHARACTERS = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
-_MAX_XML_DEPTH = 100  # elements within elements; models in use have about 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +237,7 @@ def check_xml(osim: str, where: str) -> None:
     if len(osim) > _MAX_MODEL_CHARACTERS:
         raise InputError(f"{where} is larger than {_MAX_MODEL_CHARACTERS >> 20} MiB, which no OpenSim model is.")
     try:  # the text is decoded, whatever its header says
-        root = parse_xml(plain_names(osim).encode(), _MAX_XML_DEPTH, "utf-8")
+        root = parse_xml(plain_names(osim))
     except (ET.ParseError, UnicodeEncodeError) as error:
         raise InputError(f"{where} is not an OpenSim model: it is not XML ({error}). Expected an .osim file.") from None
     except InputError as error:

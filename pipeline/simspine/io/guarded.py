@@ -24,34 +24,24 @@ from simspine.core.errors import InputError, naming_content, require_file
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR
 
 # XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
+_MAX_XML_DEPTH = 100  # elements within elements; models in use have about 15
 
 
-class _LimitedTree(ElementTree.TreeBuilder):
-    def __init__(self, deepest: int):
-        super().__init__()
-        self.deepest, self.depth = deepest, 0
-
-    def doctype(self, *_) -> None:
+def parse_xml(text: str) -> ElementTree.Element:
+    """The root element."""
+    if "<!DOCTYPE" in text:
         raise InputError(
             "the file declares a document type (<!DOCTYPE …>), which can hold entities that expand without end. Remove "
             "the declaration."
         )
-
-    def start(self, tag, attrs):
-        self.depth += 1
-        if self.depth > self.deepest:
-            raise InputError(f"its elements are nested deeper than {self.deepest} (<{tag:.40}>).")
-        return super().start(tag, attrs)
-
-    def end(self, tag):
-        self.depth -= 1
-        return super().end(tag)
-
-
-def parse_xml(content: bytes, deepest: int, encoding: str | None = None) -> ElementTree.Element:
-    """The root element."""
-    parser = ElementTree.XMLParser(target=_LimitedTree(deepest), encoding=encoding)
-    return ElementTree.fromstring(content, parser)
+    parser, depth = ElementTree.XMLPullParser(("start", "end")), 0
+    parser.feed(text)
+    parser.close()
+    for event, element in parser.read_events():
+        depth += 1 if event == "start" else -1
+        if depth > _MAX_XML_DEPTH:
+            raise InputError(f"its elements are nested deeper than {_MAX_XML_DEPTH} (<{element.tag:.40}>).")
+    return element
 
 
 # OpenSim names some elements after nested classes, `HuntCrossleyForce::ContactParameters`, which is no name in XML.
