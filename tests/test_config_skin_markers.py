@@ -42,7 +42,7 @@ def rows(cam03):
         ({"clicks": {"C7": [[5, 1, 2]]}}, "clicks.C7: .*should be a section of keys and values"),
         ({"clicks": {}}, "clicks: .*at least 1 item"),
         (GOOD, "unknown key 'C7'|clicks: required"),
-        ({"clicks": GOOD, "radius": 4}, "unknown key 'radius'. Did you mean 'radius_px'"),
+        ({"clicks": GOOD, "radius": 4}, "unknown key 'radius' in .*skin_markers. Did you mean 'radius_px'"),
         ({"clicks": GOOD, "radius_px": 0.1}, "radius_px: .*found 0.1"),
         ([1], r"skin_markers: .*should be a section of keys and values \(found \[1\]"),
     ],
