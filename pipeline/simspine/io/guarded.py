@@ -34,9 +34,10 @@ def parse_xml(text: str) -> ElementTree.Element:
             "the file declares a document type (<!DOCTYPE …>), which can hold entities that expand without end. Remove "
             "the declaration."
         )
-    parser, depth = ElementTree.XMLPullParser(("start", "end")), 0
+    parser: Any = ElementTree.XMLPullParser(("start", "end"))
     parser.feed(text)
     parser.close()
+    depth = 0
     for event, element in parser.read_events():
         depth += 1 if event == "start" else -1
         if depth > _MAX_XML_DEPTH:

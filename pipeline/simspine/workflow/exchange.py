@@ -303,7 +303,7 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
     return files | {"axes.csv": ManifestEntry("text")}
 
 
-_WRITER_OF_FORMAT = {
+_WRITER_OF_FORMAT: dict[str, Callable[[Path, _Source], dict[str, ManifestEntry]]] = {
     "hdf5": _export_hdf5,
     "npz": _export_npz,
     "coco": _export_coco,
