@@ -50,7 +50,7 @@ def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterato
     centres: of the fitted vertebrae, which count where shoulders or ankles have no point of their own.
     """
     tilt, line = body_axis_tilt(measured), "ankles to shoulders"
-    if centres is not None and not np.isfinite(tilt).any() and {"C7", "S1"} <= set(centres.names):
+    if centres is not None and not np.isfinite(tilt).any():
         trunk = _pair_vector_and_middle(centres, ("C7", "S1"))[0]
         tilt, line = angle_between(trunk, _body_up(centres)), "S1 to C7"
     if not np.isfinite(tilt).any():
@@ -74,8 +74,6 @@ def sides_exchanged(measured: Markers) -> np.ndarray:
 
 def trunk_twist_angle(measured: Markers) -> np.ndarray:
     """(frames,) rad, 0…π: turn between the line of the hips and that of the shoulders, seen along the trunk."""
-    if not {*HIP_PAIR, *SHOULDER_PAIR} <= set(measured.names):
-        return np.full(measured.frames, np.nan)
     hip, shoulder = (_pair_vector_and_middle(measured, names) for names in (HIP_PAIR, SHOULDER_PAIR))
     trunk = shoulder[1] - hip[1]
     length = np.linalg.norm(trunk, axis=-1, keepdims=True)
@@ -89,8 +87,6 @@ def feet_turn_angle(measured: Markers) -> np.ndarray:
     NaN where a point is missing, the hips' line is too steep to tell (someone lying on the side), or the person is
     upside down.
     """
-    if not {*HIP_PAIR, *FOOT_PAIRS[0], *FOOT_PAIRS[1]} <= set(measured.names):
-        return np.full(measured.frames, np.nan)
     up, right = _body_up(measured), _pair_vector_and_middle(measured, HIP_PAIR)[0]
     forward = np.cross(up, right)  # x forward, y up, z right
     steep = np.linalg.norm(forward, axis=-1) < LEVEL_HIPS * np.linalg.norm(right, axis=-1)
@@ -105,8 +101,6 @@ def feet_turn_angle(measured: Markers) -> np.ndarray:
 def body_axis_tilt(measured: Markers) -> np.ndarray:
     """(frames,) rad, 0…π: between the vertical and the line from the middle of the ankles to that of the shoulders;
     NaN where a point is missing."""
-    if not {*SHOULDER_PAIR, *ANKLE_PAIR} <= set(measured.names):
-        return np.full(measured.frames, np.nan)
     line = _pair_vector_and_middle(measured, SHOULDER_PAIR)[1] - _pair_vector_and_middle(measured, ANKLE_PAIR)[1]
     return angle_between(line, _body_up(measured))
 
@@ -116,7 +110,9 @@ def _body_up(measured: Markers) -> np.ndarray:
 
 
 def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """From the second point to the first, and the middle, (frames, 3) each."""
+    """From the second point to the first, and the middle, (frames, 3) each; NaN where one is not among the markers."""
+    if not set(names) <= set(measured.names):
+        return np.full((measured.frames, 3), np.nan), np.full((measured.frames, 3), np.nan)
     first, second = (measured.xyz[:, i] for i in measured.indices(names))
     return first - second, (first + second) / 2
 
