@@ -19,7 +19,7 @@ from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_
 from simspine.anatomy.tree import Tree, all_poses, apply_couplers_to_frames
 from simspine.anatomy.vertebrae import Coupler
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError, index_of_name, require_path, unknown_name
+from simspine.core.errors import InputError, index_of_name, require_known, require_path
 from simspine.core.types import Markers, Motion
 from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml, plain_names
@@ -396,9 +396,7 @@ def _all_values(body: Body, motion: Motion) -> np.ndarray:
     Where `motion` has none, the default, or for a driven coordinate what its coupler says. Frames with a NaN are NaN.
     """
     names = body.coordinates.names
-    unknown = [name for name in motion.names if name not in names]
-    if unknown:
-        raise unknown_name("coordinate", unknown[0], names, f"body {body.name!r}")
+    require_known("coordinate", motion.names, names, f"body {body.name!r}")
     values = np.tile(body.coordinates.default, (motion.frames, 1))
     given = [body.coordinates.index(name) for name in motion.names]
     values[:, given] = motion.values

@@ -19,7 +19,7 @@ from simspine.anatomy.curvature import (
     thoracic_kyphosis,
 )
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError, index_of_name, unknown_name
+from simspine.core.errors import InputError, index_of_name, require_known
 from simspine.core.geometry import as_rotations, yxz_angles, zxy_angles
 from simspine.core.types import Forced, ForcedKind, Markers, read_only_array
 
@@ -301,8 +301,7 @@ def spine_kinematics(
     if markers.frame != "y_up":
         raise InputError(f"markers are in frame {markers.frame!r}; body poses are y_up, so hand in y_up markers.")
     needed = {name for level in levels for name in (level.parent, level.child) if name is not None}
-    for body in sorted(needed - set(poses)):
-        raise unknown_name("body", body, poses, "the poses")
+    require_known("body", sorted(needed), poses, "the poses")
     for body in sorted(needed):
         if len(poses[body]) != markers.frames:
             raise InputError(f"poses of {body!r} have {len(poses[body])} frames, the markers {markers.frames}.")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from simspine.core.arrays import columns_by_name
-from simspine.core.errors import InputError, naming_content, unknown_name
+from simspine.core.errors import InputError, naming_content, require_known
 from simspine.core.skeletons import load_skeleton, skeleton_of_size
 from simspine.core.types import Frozen, read_only_array
 from simspine.io.atomic import atomic_path
@@ -208,8 +208,7 @@ def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: st
     if keypoints.ndim != 3 or keypoints.shape[1:] != (len(names), 3):
         raise InputError(f"{where}: {len(names)} names for keypoints of shape {keypoints.shape}.")
     known = [native.get(name, name) for name in names]
-    if others := [name for name in known if name not in table.names]:
-        raise unknown_name("point", others[0], table.names, where)
+    require_known("point", known, table.names, where)
     return columns_by_name(keypoints, known, table.names, 0.0)
 
 

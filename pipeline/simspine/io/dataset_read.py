@@ -28,7 +28,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import h5py
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.types import Camera, Markers, Motion, Origin
 from simspine.io.atomic import check_version
 from simspine.io.dataset_write import (
@@ -216,16 +216,14 @@ class DatasetFile:
         )  # fmt: skip
 
     def _subject(self, subject: str) -> h5py.Group:
-        if subject not in self.subjects:
-            raise unknown_name("subject", subject, self.subjects, self._where)
+        require_known("subject", (subject,), self.subjects, self._where)
         group = checked_member(self._file, subject)
         if "calibration" in group:
             self._checked(f"{subject}/calibration")
         return group
 
     def _trial(self, subject: str, trial: str) -> h5py.Group:
-        if trial not in self.trials(subject):
-            raise unknown_name("trial", trial, self.trials(subject), f"{self._where}: {subject}")
+        require_known("trial", (trial,), self.trials(subject), f"{self._where}: {subject}")
         return self._checked(f"{subject}/{trial}")
 
     def _checked(self, name: str) -> h5py.Group:

@@ -11,7 +11,7 @@ import numpy as np
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS
-from simspine.core.errors import InputError, require_known, safe_file_name, unknown_name
+from simspine.core.errors import InputError, require_known, safe_file_name
 from simspine.core.types import ForcedKind
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file, read_store
@@ -213,8 +213,7 @@ def choose_trial(
 ) -> tuple[str, str]:
     """The one (subject, trial) of those found that is meant. Raises `InputError` if there is none, or a choice."""
     for wanted, kind, place in ((subject, "subject", 0), (trial, "trial", 1)):
-        if wanted is not None and wanted not in {entry[place] for entry in found}:
-            raise unknown_name(kind, wanted, dict.fromkeys(entry[place] for entry in found), where)
+        require_known(kind, () if wanted is None else (wanted,), dict.fromkeys(entry[place] for entry in found), where)
     chosen = [entry for entry in found if subject in (None, entry[0]) and trial in (None, entry[1])]
     if len(chosen) != 1:
         names = [" / ".join(entry) for entry in chosen or found]

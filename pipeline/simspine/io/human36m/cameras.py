@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.core.errors import InputError, naming_content, unknown_name
+from simspine.core.errors import InputError, naming_content, require_known
 from simspine.core.types import Camera
 from simspine.io.calibration import read_calibration
 from simspine.io.human36m import names
@@ -125,10 +125,9 @@ class Rigs:
         """The rig of one subject in metres, with OpenCV's lens that is the same as that of `lens`."""
         if self.metadata is None:
             given = read_calibration(self.file(subject), subject)
-        elif subject in self.metadata:
-            given = self.metadata[subject]
         else:
-            raise unknown_name("subject", subject, self.metadata, str(self.place))
+            require_known("subject", (subject,), self.metadata, str(self.place))
+            given = self.metadata[subject]
         return [to_opencv(camera) for camera in given] if self.lens == "human36m" else given
 
     def file(self, subject: str) -> Path:
@@ -150,8 +149,7 @@ def open_rigs(place: str | os.PathLike, lens: str | None = None) -> Rigs:
     Where such a file was converted from metadata.xml number by number, say `lens="human36m"`.
     """
     place = Path(place)
-    if lens is not None and lens not in LENS_FORMULAS:
-        raise unknown_name("lens", lens, LENS_FORMULAS)
+    require_known("lens", () if lens is None else (lens,), LENS_FORMULAS)
     if place.is_dir():
         shared = next((place / name for name in SHARED_FILES if (place / name).is_file()), None)
         return Rigs(place, lens or "opencv") if shared is None else open_rigs(shared, lens)

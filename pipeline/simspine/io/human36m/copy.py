@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Markers, Origin
 from simspine.io.atomic import atomic_path
@@ -117,8 +117,7 @@ class Copy:
 
     def _known(self, subject: str, trial: str) -> str:
         """The trial's canonical name; `InputError` lists what there is."""
-        if subject not in self.subjects:
-            raise unknown_name("subject", subject, self.subjects, str(self.root))
+        require_known("subject", (subject,), self.subjects, str(self.root))
         canonical = "{}_{}".format(*names.split_trial(trial))
         there = self.trials(subject)
         if canonical not in there:
