@@ -220,7 +220,7 @@ class TestRigs:
             open_rigs(tmp_path / "cameras.json").cameras("S7")
 
     def test_missing(self, tmp_path):
-        with pytest.raises(InputError, match="do not exist"):
+        with pytest.raises(InputError, match="no such file"):
             open_rigs(tmp_path / "none.toml")
         (tmp_path / "Calib_S1.toml").write_text("")
         with pytest.raises(InputError, match=r"no camera file for S5.*Calib_S5\.toml"):

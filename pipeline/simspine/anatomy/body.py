@@ -9,7 +9,6 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -19,7 +18,7 @@ from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_
 from simspine.anatomy.tree import Tree, all_poses, apply_couplers_to_frames
 from simspine.anatomy.vertebrae import Coupler
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError, index_of_name, require_known, require_path
+from simspine.core.errors import InputError, index_of_name, require_known
 from simspine.core.types import Markers, Motion
 from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml, plain_names
@@ -214,9 +213,6 @@ def read_model_file(path: str | PathLike) -> str:
     The text returned declares UTF-8, in which it is written and read from here on. Raises
     `InputError` if there is no such file, or no text in it.
     """
-    require_path(path)
-    if not Path(path).exists():
-        raise InputError(f"model file {path} does not exist.")
     content = read_bytes(path)
     declared = _XML_ENCODING.match(content)
     encoding = declared[2].decode("ascii").lower() if declared else "utf-8"

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from os.path import isfile
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, index_of_name, naming_content, naming_table, require_known, require_path
+from simspine.core.errors import InputError, index_of_name, naming_content, naming_table, require_file, require_known
 from simspine.core.types import Keypoints, Markers, Origin
 
 # How a marker's name shows that it was inferred.
@@ -331,9 +330,7 @@ def correspondence_names() -> tuple[str, ...]:
 def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
     """The pairs of a table: the name of one of ours, or the path of a CSV file. `InputError` names the faulty line."""
     if name.lower().endswith(".csv"):
-        require_path(name)
-        if not isfile(name):
-            raise InputError(f"table of correspondences {name} does not exist.")
+        require_file(name)
         with naming_content(name, "a readable table of correspondences"):
             text = Path(name).read_text(encoding="utf-8-sig")
     else:

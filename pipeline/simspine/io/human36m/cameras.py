@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.core.errors import InputError, naming_content, require_known
+from simspine.core.errors import InputError, naming_content, require_file, require_known
 from simspine.core.types import Camera
 from simspine.io.calibration import read_calibration
 from simspine.io.human36m import names
@@ -153,8 +153,7 @@ def open_rigs(place: str | os.PathLike, lens: str | None = None) -> Rigs:
     if place.is_dir():
         shared = next((place / name for name in SHARED_FILES if (place / name).is_file()), None)
         return Rigs(place, lens or "opencv") if shared is None else open_rigs(shared, lens)
-    if not place.is_file():
-        raise InputError(f"camera parameters {place} do not exist.")
+    require_file(place)
     if place.suffix.lower() == ".xml":
         return Rigs(place, lens or "human36m", read_metadata(place))
     return Rigs(place, lens or "opencv")
