@@ -135,8 +135,6 @@ def value_text(value: object) -> str:
 
 
 # Data that come with simspine.
-
-
 NOT_RECIPES = ("endplates", "meanings", "skin")  # other data in the same folder
 
 
@@ -201,8 +199,6 @@ def _mapping_in_file(path: Path, *_: int) -> dict:
 
 
 # Settings.
-
-
 _SECTION, _LIST, _TEXT = "a section of keys and values", "a list", "a text"
 _WHOLE, _NUMBER, _SWITCH = "a whole number", "a number", "true or false"
 # Kinds of pydantic's errors, and what the value should be.

@@ -23,8 +23,6 @@ from simspine.core.errors import InputError, index_of_name, naming_content, nami
 from simspine.core.types import Keypoints, Markers, Origin
 
 # How a marker's name shows that it was inferred.
-
-
 INFERRED_SUFFIX = "_inferred"
 
 
@@ -55,8 +53,6 @@ def base_name(name: str) -> str:
 
 
 # How a marker's name shows that it is on the skin.
-
-
 SKIN_SUFFIX = "_skin"
 _TAPE_DOT_NAME = re.compile(r"([CTLS]\d+)\.(\d\d)")
 
@@ -88,8 +84,6 @@ def is_tape_dot(names: Iterable[str]) -> tuple[str, ...]:
 
 
 # Skeletons.
-
-
 SIMSPINE_SKELETON = "simspine37"
 
 # Two of our skeletons may have the same number of points; a file of 2D points then means the one detectors write.
@@ -236,8 +230,6 @@ def with_points_added(keypoints: Keypoints, more: Keypoints) -> Keypoints:
 # Regions of the 37 points: of SIMSPINE's, as the tables of its paper group them, and of SpineTrack's evaluation.
 # In SIMSPINE nose and head top count as cervical, the sacrum as lumbar. SpineTrack's head, clavicles and
 # latissimus count in `all` only.
-
-
 _SPINE_POINTS_BY_REGION = {
     "cervical": ("Nose", "Head", "Neck", "Neck_02", "Neck_03"),
     "thoracic": ("Spine_04", "Spine_05", "RLatissimus", "LLatissimus", "RClavicle", "LClavicle"),
@@ -267,8 +259,6 @@ SPINEPOSE_SPINE = SPINETRACK_REGIONS["spine"][::-1]
 # Points along the spine and the vertebrae they are named after: a point's place on the vertebra is one of two.
 # `released`: where the SIMSPINE release has its markers, near the tips of the spinous processes. `vertebral`: the
 # centroid of the vertebra, as its paper defines the points (docs/marker-atlas.md).
-
-
 _SIMSPINE_TABLE = load_skeleton(SIMSPINE_SKELETON)
 # The nine points along the spine, from below, and the vertebra of each.
 VERTEBRA_OF = {
@@ -304,8 +294,6 @@ def points_at_vertebrae(markers: Markers, centres: Markers) -> Markers:
 # A table is a CSV file with the columns joint, point, role, weight, sd_m, note. A joint without a point is not
 # used; its note says why. The released code overwrites Hip, Spine_04, Neck and Nose with joints of Human3.6M that
 # lie elsewhere.
-
-
 CORRESPONDENCE_COLUMNS = ("joint", "point", "role", "weight", "sd_m", "note")
 
 

@@ -59,8 +59,6 @@ def plain_names(osim: str) -> str:
 
 
 # Pickles from strangers are programs: their steps are only listed, nothing is called, arrays are made from the bytes.
-
-
 MAX_CALL_CHARACTERS = 200  # of a function's name and its module's
 
 
@@ -121,8 +119,6 @@ def _array_of_call(call: list) -> np.ndarray:
 
 
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
-
-
 SMALLEST_CDF_RECORD = 28  # bytes
 REFUSED_EXIT_CODE = 2  # exit code with a message for the user
 _LIBRARY_ADDRESS_SPACE = 512 << 20  # bytes for Python and the libraries, which take 120 MB before a file is opened

@@ -22,8 +22,6 @@ from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_v
 # Like the files of the SIMSPINE release, without its faults: images are numbered from 1, `S` and `part`
 # follow the same camera (X_c = R X + t), and a point is visible if it is inside the real image and nothing of the
 # body hides it.
-
-
 BOX_MARGIN_FACTOR = 1.2  # of the box around the points
 PIXEL_STD = 200.0  # px: MMPose's unit of a box's size
 MMPOSE_UNITS = {"part": "px", "S": "m", "S_world": "m", "angles": "deg; m", "center": "px", "scale": "200 px"}

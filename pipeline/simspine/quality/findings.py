@@ -259,8 +259,6 @@ def names_text(names: Sequence[str], most: int = 5) -> str:
 
 
 # The limits of the checks.
-
-
 _RAD = np.radians(1.0)
 _SI_PER_UNIT = {"deg": _RAD, "deg/s": _RAD, "cm": 0.01, "m/s": 1.0, "px": 1.0, "frames": 1.0, "%": 0.01, "1": 1.0}
 

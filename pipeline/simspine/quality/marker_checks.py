@@ -17,8 +17,6 @@ from simspine.quality.spine_checks import jump_frames
 from simspine.vision.triangulation import TriangulationReport
 
 # Are left and right, and head and feet, where they belong? Shoulders, hips, ankles and feet against one another.
-
-
 HIP_PAIR, SHOULDER_PAIR = ("RHip", "LHip"), ("RShoulder", "LShoulder")
 ANKLE_PAIR = ("RAnkle", "LAnkle")
 FOOT_PAIRS = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
@@ -118,8 +116,6 @@ def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[
 
 
 # Checks of markers on the skin: are they seen, and do they lie where their names say?
-
-
 SKIN_ORDER_CODE = "skin_marker_order"  # code of the finding that names are wrong
 SKIN_LOST_CODE = "skin_marker_lost"
 

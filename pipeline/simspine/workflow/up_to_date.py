@@ -155,8 +155,6 @@ def _try_lock(path: Path) -> int | None:
 
 # Files of the package that decide what a stage makes: a result of other code is not up to date. A changed comment
 # counts as well. Detection does not depend on later stages, and only pages depend on the report.
-
-
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 DETECTION_CODE = (
     "core", "io", "vision", "anatomy/marker_sets.py", "reconstruction/detection.py", "reconstruction/stage.py",

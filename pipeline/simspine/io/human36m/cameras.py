@@ -37,8 +37,6 @@ def to_opencv(camera: Camera) -> Camera:
 # camera's centre T (mm), so that x_camera = R (X − T); then nine intrinsic numbers per camera (from index 264):
 # fx fy cx cy k1 k2 k3 p1 p2 (px). The layout is as public readers have it (karfly/human36m-camera-parameters,
 # una-dinosauria/3d-pose-baseline, anibali/h36m-fetch). Image sizes are not in the vector.
-
-
 LENS_FORMULAS = ("human36m", "opencv")  # whose formula p1 and p2 belong to
 _METADATA_SUBJECTS = tuple(f"S{i}" for i in range(1, 12))  # columns of the vector, S2 S3 S4 S10 among them
 _EXTRINSIC_NUMBERS, _INTRINSIC_NUMBERS = 6, 9

@@ -212,8 +212,6 @@ def _list_kind(subject: str, folder: Path, kind: str) -> _Listing:
 
 
 # The data set's pose files: NASA CDF with one variable, `Pose`, (1, frames, 96) in mm or (1, frames, 64) in px.
-
-
 HUMAN36M_JOINT_COUNT = 32
 _DIMENSIONS_OF_WIDTH = {96: 3, 64: 2}  # numbers per frame → dimensions
 _CDF_FLOATS = {"float32": 44, "float64": 45}
