@@ -169,18 +169,12 @@ def _follow_output(
                 _each_line(child.stdout, message if quiet else partial(print, end="", flush=True))
                 reader.join()
             except KeyboardInterrupt:  # the child got the signal, too, and ends its jobs in order
-                _wait_or_kill(child)
+                with suppress(KeyboardInterrupt):  # whoever interrupts once more does not want to wait
+                    child.wait()
+                child.kill()
+                child.wait()
                 raise
     return child.returncode, failed
-
-
-def _wait_or_kill(child: subprocess.Popen) -> None:
-    """Wait for its end; do not wait if interrupted once more."""
-    try:
-        child.wait()
-    except KeyboardInterrupt:
-        child.kill()
-        child.wait()
 
 
 def _end_with_parent(parent: int) -> None:
