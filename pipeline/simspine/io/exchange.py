@@ -95,17 +95,14 @@ def export_views(take: ExportTrial) -> list[ExportView]:
     found = []
     for i, (camera, px) in enumerate(zip(take.cameras, project_points(take.cameras, world), strict=True)):
         local = world @ camera.R.T + camera.t
-        with np.errstate(invalid="ignore"):  # pixel centres are whole numbers, so the image begins at -0.5
-            inside = (px >= -0.5).all(-1) & (px < np.array(camera.size) - 0.5).all(-1) & _within_lens(camera, local)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Beyond its reach the model of a lens folds far-off points back into the image.
+            inside = (local[..., 0] ** 2 + local[..., 1] ** 2) / local[..., 2] ** 2 < distortion_reach(camera)
+            # Pixel centres are whole numbers, so the image begins at -0.5.
+            inside &= (px >= -0.5).all(-1) & (px < np.array(camera.size) - 0.5).all(-1)
         visible = inside if take.hidden is None else inside & ~take.hidden[i]
         found.append(ExportView(camera=camera, px=px, local=local, inside=inside, visible=visible))
     return found
-
-
-def _within_lens(camera: Camera, local: np.ndarray) -> np.ndarray:
-    """Where the lens model still grows outwards: beyond, it folds far-off points back into the image."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (local[..., 0] ** 2 + local[..., 1] ** 2) / local[..., 2] ** 2 < distortion_reach(camera)
 
 
 def image_stem(take: ExportTrial, camera: Camera) -> str:
