@@ -167,7 +167,7 @@ def _atlas(axis: Sequence[float], below: Sequence[float]) -> np.ndarray:
     """
     scans, down = packaged_shape_model(), np.subtract(below, axis)
     pitch = np.arctan2(down[0], -down[1]) + scans.mean[CHAIN_VECTOR_COUNT] - scans.mean[CHAIN_VECTOR_COUNT + 1]
-    length = scans.lengths()["C1-C2"]
+    length = np.exp(scans.mean[0] + scans.covariance[0, 0] / 2)  # of C1-C2: the mean of a log-normal
     return np.array([axis[0] - length * np.sin(pitch), axis[1] + length * np.cos(pitch), 0.0])
 
 

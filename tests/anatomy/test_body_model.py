@@ -98,7 +98,7 @@ def test_a_file_that_is_not_a_model(tmp_path, content, telling):
 
 
 def test_a_file_that_does_not_exist(tmp_path):
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="no such file"):
         Body.from_osim(tmp_path / "none.osim")
 
 

@@ -33,7 +33,7 @@ from simspine.core.types import Keypoints
 from simspine.io.calibration import read_calibration, write_calibration
 from simspine.io.coco import read_coco_labels, to_simspine
 from simspine.io.keypoint_json import read_keypoints, write_keypoints
-from simspine.workflow.config_recordings import skin_markers_from
+from simspine.workflow.config_recordings import SkinMarkers
 from simspine.workflow.up_to_date import hold_lock
 
 
@@ -185,7 +185,7 @@ def test_clicks_for_the_marker_tracker(drawn, tmp_path):
     assert done.exit_code == 0, done.output
     written = yaml.safe_load(done.output)
     assert written == {"clicks": {"C7": {"cam01": [[1, 10.0, 20.0], [4, None, None]], "cam03": [[1, 30.0, 40.0]]}}}
-    assert skin_markers_from(written).by_frame()["C7"]["cam01"] == {1: (10.0, 20.0), 4: None}
+    assert SkinMarkers.model_validate(written).by_frame()["C7"]["cam01"] == {1: (10.0, 20.0), 4: None}
 
 
 def test_the_37_points_keep_spinetracks_order(recording, tmp_path):

@@ -31,5 +31,5 @@ def test_facts_survive_the_store(tmp_path):
     ],
 )
 def test_anything_else_is_refused_with_a_way_out(odd):
-    with pytest.raises(InputError, match=r"a\.h5: 'forced': not as .*again"):
+    with pytest.raises(InputError, match=r"a\.h5: not facts .*expected .*again"):
         forced_from_json(odd, "a.h5")

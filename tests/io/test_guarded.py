@@ -10,7 +10,7 @@ from small_takes import make_take
 from simspine.core.errors import InputError
 from simspine.io import guarded
 from simspine.io.c3d import read_c3d, write_c3d
-from simspine.io.guarded import c3d_parts
+from simspine.io.guarded import read_guarded
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def file(tmp_path):
 def test_the_child_says_what_the_library_says(file):
     import ezc3d
 
-    ours, theirs = c3d_parts(file), ezc3d.c3d(str(file))
-    np.testing.assert_array_equal(ours["data"]["points"], theirs["data"]["points"])
-    np.testing.assert_array_equal(ours["data"]["meta_points"]["residuals"], theirs["data"]["meta_points"]["residuals"])
+    (arrays, ours), theirs = read_guarded("C3D", file), ezc3d.c3d(str(file))
+    np.testing.assert_array_equal(arrays["points"], theirs["data"]["points"])
+    np.testing.assert_array_equal(arrays["residuals"], theirs["data"]["meta_points"]["residuals"])
     for key, value in theirs["header"]["points"].items():
         assert ours["header"]["points"][key] == value
     for group in ("POINT", "SIMSPINE"):
@@ -84,7 +84,7 @@ def test_memory_is_limited(file, monkeypatch):
     )
     monkeypatch.setattr(guarded, "_CHILD_COMMAND", (sys.executable, "-c", code))
     with pytest.raises(InputError, match=r"\.c3d: .*Unable to allocate 7\.45 GiB"):
-        c3d_parts(file)
+        read_guarded("C3D", file)
 
 
 def test_a_child_ends_without_its_parent():
@@ -95,6 +95,6 @@ def test_a_child_ends_without_its_parent():
 
 def test_a_folder_is_called_one(tmp_path):
     with pytest.raises(InputError, match="a folder, where a file is wanted"):
-        c3d_parts(tmp_path)
+        read_guarded("C3D", tmp_path)
     with pytest.raises(InputError, match="no such file"):
-        c3d_parts(tmp_path / "x.c3d")
+        read_guarded("C3D", tmp_path / "x.c3d")

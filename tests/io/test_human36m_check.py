@@ -147,7 +147,7 @@ def test_damage_rows_and_videos(tmp_path):
     assert len(first.problems) == 1
     assert "60457274.mp4" in first.problems[0]
     assert not second.usable
-    assert "Walking.cdf: not a readable CDF" in second.problems[0]
+    assert "Walking.cdf: cannot be read as CDF" in second.problems[0]
     lines = "\n".join(check.examine_copy(copy, ["S1"], ["Walking"]).lines())
     assert "no trials of S1, left out: Walking 9" in lines
     assert "videos of 0 to 4 cameras" in lines

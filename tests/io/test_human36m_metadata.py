@@ -120,7 +120,7 @@ def test_broken_files(tmp_path):
     with pytest.raises(InputError, match=r"299 numbers.*300"):
         metadata.read_metadata(path)
     foreign(path, ["x"] * 300)
-    with pytest.raises(InputError, match="something else than numbers"):
+    with pytest.raises(InputError, match="not numbers in <w0>"):
         metadata.read_metadata(path)
     foreign(path, np.r_[np.ones(264), np.zeros(36)])
     with pytest.raises(InputError, match=r"54138969 of S1.*focal"):

@@ -42,7 +42,7 @@ def test_nothing_to_read(tmp_path):
     (tmp_path / "x.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"x.png cannot be read"):
         open_recording(tmp_path)
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="no such file"):
         open_recording(tmp_path / "none.mp4")
 
 

@@ -76,7 +76,7 @@ def test_unreadable_files_name_themselves(tmp_path):
     message = str(fault.value)
     assert "text.mp4 cannot be opened" in message
     assert "truncated.mp4 cannot be opened" in message
-    assert "absent.mp4 does not exist" in message
+    assert "absent.mp4: no such file" in message
     assert "good.mp4" not in message
 
 

@@ -30,13 +30,13 @@ from simspine.quality.findings import (
     Verdict,
     sum_up_findings,
 )
-from simspine.quality.marker_checks import BONE_SEGMENTS, check_limbs_seen
+from simspine.quality.marker_checks import BONES, check_limbs_seen
 from simspine.quality.spine_checks import LEVEL_OF, jump_frames
 from simspine.vision.triangulation import TriangulationReport
 
 FRAMES, RATE = 60, 50.0
 NAMES = tuple(level.name for level in SPINE_LEVELS)
-LIMBS = tuple(dict.fromkeys(name for ends in BONE_SEGMENTS.values() for name in ends))
+LIMBS = tuple(dict.fromkeys(side + name for ends in BONES.values() for side in "RL" for name in ends))
 ALL = SPINE_MARKERS + LIMBS
 t = np.arange(FRAMES) / RATE
 

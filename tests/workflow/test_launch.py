@@ -15,7 +15,7 @@ from small_project import Project, write_inputs
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
-from simspine.workflow import launch
+from simspine.workflow import inputs, launch
 from simspine.workflow.jobs import prepare_results
 
 CONFIG = {
@@ -200,16 +200,17 @@ def test_a_full_disk_for_the_log_stops_nobody(lines):
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_a_quiet_run_prints_nothing_and_loses_nothing(tmp_path, capfd, quiet):
-    says = "import sys; print('S01 bow: ik done'); sys.stderr.write('1 of 2 steps\\n')"
+def test_a_quiet_run_prints_nothing_and_loses_nothing(tmp_path, capfd, monkeypatch, quiet):
+    monkeypatch.setattr(inputs, "PROGRESS_LINE_INTERVAL_S", 0.0)
+    says = "import sys; print('S01 bow: ik done'); sys.stderr.write('1 of 3 steps\\n2 of 3 steps\\n')"
     with open(tmp_path / "run.log", "w") as log:
         assert launch._follow_output([sys.executable, "-c", says], log, (), quiet) == (0, [])
     written = (tmp_path / "run.log").read_text()
     shown = capfd.readouterr().out
     assert ("S01 bow: ik done" in shown) is not quiet
-    assert ("1 of 2 steps done, about 0 s left" in shown) is not quiet  # a log has lines in place of the bar
+    assert ("steps: 2 of 3, about 0 s left" in shown) is not quiet  # a log has lines in place of the bar
     assert ("S01 bow: ik done" in written) is quiet
-    assert "1 of 2 steps" in written
+    assert "1 of 3 steps" in written
 
 
 def test_a_run_that_leaves_something_stale_fails(copied, monkeypatch, capfd):

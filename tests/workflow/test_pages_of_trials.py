@@ -75,7 +75,7 @@ def test_a_trial_that_cannot_be_drawn_is_one_error(four):
     done = CliRunner().invoke(main, ["report", "--config", str(four.file)])
     assert done.exit_code == 2
     assert done.stderr.startswith("error: ")
-    assert "b2.json is damaged: not JSON" in done.stderr
+    assert "b2.json: not JSON" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     after = four.contents()
     new = set(after) - set(before)

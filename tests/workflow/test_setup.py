@@ -100,7 +100,7 @@ def test_init_without_files_explains_itself():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("clips", "clips is a folder, where a video is wanted"),
+        ("clips", "clips: a folder, where a file is wanted"),
         ("clips/*.mp4", "clips/*.mp4 does not exist"),  # as a shell hands it on where nothing fits
     ],
 )

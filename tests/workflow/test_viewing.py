@@ -61,8 +61,8 @@ def test_what_cannot_be_shown_is_said(finished, tmp_path):
     for place, message in (
         (tmp_path / "none", "does not exist"),
         (tmp_path, "holds no results"),
-        (finished.file, "not an HDF5 file"),
-        (finished.results / "S01/markers/bow.trc", "not an HDF5 file"),
+        (finished.file, "cannot be read as HDF5"),
+        (finished.results / "S01/markers/bow.trc", "cannot be read as HDF5"),
     ):
         done = run("view", place, "--no-open")
         assert done.exit_code == 2

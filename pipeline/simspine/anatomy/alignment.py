@@ -17,6 +17,7 @@ from simspine.anatomy.curvature import (
     Vertebra,
     cobb_angle,
     endplate_of,
+    place_on_body,
     pose_of,
     signed_angle,
     signed_angle_of,
@@ -73,7 +74,7 @@ def sagittal_vertical_axis(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.
     plate = endplate_of(vertebrae, "S1", "superior")
     if plate.rear is None:
         raise InputError("the model's S1 has no rear corner, from which the sagittal vertical axis counts.")
-    line = _c7_centre(poses, vertebrae) - _place_of_point(poses, plate.body, plate.rear)
+    line = _c7_centre(poses, vertebrae) - place_on_body(poses, plate.body, plate.rear)
     return (line * _horizontal_forward(poses, vertebrae)).sum(-1)
 
 
@@ -133,15 +134,10 @@ def _normal_and_forward(poses: BodyPoses, plate: Endplate) -> np.ndarray:
     return (parts.reshape(6, 16) @ pose.reshape(-1, 16).T).reshape(2, 3, -1)
 
 
-def _place_of_point(poses: BodyPoses, body: str, point: Sequence[float]) -> np.ndarray:
-    pose = pose_of(poses, body)
-    return pose[:, :3, :3] @ np.array(point) + pose[:, :3, 3]
-
-
 def _sacral_endplate_centre(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     """(frames, 3) m: centre of S1's endplate."""
     plate = endplate_of(vertebrae, "S1", "superior")
-    return _place_of_point(poses, plate.body, plate.centre)
+    return place_on_body(poses, plate.body, plate.centre)
 
 
 def _from_hips(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
@@ -156,7 +152,7 @@ def _to_c7(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
 
 def _c7_centre(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     """(frames, 3) m: centre of C7."""
-    return _place_of_point(poses, vertebrae["C7"].body, vertebrae["C7"].centroid)
+    return place_on_body(poses, vertebrae["C7"].body, vertebrae["C7"].centroid)
 
 
 def _pelvis_rightward(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:

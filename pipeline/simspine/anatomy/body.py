@@ -9,7 +9,6 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -19,14 +18,13 @@ from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_
 from simspine.anatomy.tree import Tree, all_poses, apply_couplers_to_frames
 from simspine.anatomy.vertebrae import Coupler
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError, index_of_name, require_path, unknown_name
+from simspine.core.errors import InputError, index_of_name, require_known
 from simspine.core.types import Markers, Motion
 from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml, plain_names
 from simspine.io.text_tables import decode_text, read_bytes, warn_assumed
 
 _MAX_MODEL_CHARACTERS = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
-_MAX_XML_DEPTH = 100  # elements within elements; models in use have about 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +48,7 @@ class Coordinates(Unchanging):
         for field in ("rotational", "lower", "upper", "default", "clamped", "locked", "depends_on"):
             array = np.array(getattr(self, field))
             array.setflags(write=False)
-            object.__setattr__(self, field, array)
+            self._set(**{field: array})
 
     def __len__(self) -> int:
         return len(self.names)
@@ -215,9 +213,6 @@ def read_model_file(path: str | PathLike) -> str:
     The text returned declares UTF-8, in which it is written and read from here on. Raises
     `InputError` if there is no such file, or no text in it.
     """
-    require_path(path)
-    if not Path(path).exists():
-        raise InputError(f"model file {path} does not exist.")
     content = read_bytes(path)
     declared = _XML_ENCODING.match(content)
     encoding = declared[2].decode("ascii").lower() if declared else "utf-8"
@@ -238,7 +233,7 @@ def check_xml(osim: str, where: str) -> None:
     if len(osim) > _MAX_MODEL_CHARACTERS:
         raise InputError(f"{where} is larger than {_MAX_MODEL_CHARACTERS >> 20} MiB, which no OpenSim model is.")
     try:  # the text is decoded, whatever its header says
-        root = parse_xml(plain_names(osim).encode(), _MAX_XML_DEPTH, "utf-8")
+        root = parse_xml(plain_names(osim))
     except (ET.ParseError, UnicodeEncodeError) as error:
         raise InputError(f"{where} is not an OpenSim model: it is not XML ({error}). Expected an .osim file.") from None
     except InputError as error:
@@ -397,9 +392,7 @@ def _all_values(body: Body, motion: Motion) -> np.ndarray:
     Where `motion` has none, the default, or for a driven coordinate what its coupler says. Frames with a NaN are NaN.
     """
     names = body.coordinates.names
-    unknown = [name for name in motion.names if name not in names]
-    if unknown:
-        raise unknown_name("coordinate", unknown[0], names, f"body {body.name!r}")
+    require_known("coordinate", motion.names, names, f"body {body.name!r}")
     values = np.tile(body.coordinates.default, (motion.frames, 1))
     given = [body.coordinates.index(name) for name in motion.names]
     values[:, given] = motion.values

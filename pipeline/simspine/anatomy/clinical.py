@@ -14,7 +14,7 @@ from simspine.anatomy import alignment
 from simspine.anatomy.alignment import joint_angles, shoulder_angles
 from simspine.anatomy.curvature import SVA_PARAMETER, Vertebra
 from simspine.anatomy.vertebrae import ClinicalParameters
-from simspine.core.errors import unknown_name
+from simspine.core.errors import require_known
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,7 @@ def clinical_measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) 
 
 def clinical_parameters(some: Sequence[ClinicalMeasure], poses: Mapping[str, np.ndarray]) -> ClinicalParameters:
     """The parameters of these poses {body: (frames, 4, 4)}, y_up; without standard deviations."""
-    missing = [body for measure in some for body in measure.bodies if body not in poses]
-    if missing:
-        raise unknown_name("body", missing[0], poses, "the poses")
+    require_known("body", (body for measure in some for body in measure.bodies), poses, "the poses")
     names = tuple(name for measure in some for name in measure.names)
     units = tuple(CLINICAL_DEFINITIONS[name].unit for name in names)
     frames = len(next(iter(poses.values()))) if poses else 0

@@ -125,7 +125,7 @@ class ShapePosterior:
         across = kabsch((weight * points).swapaxes(-1, -2) @ shape)
         R = (across[:, None] @ self.spins).reshape(-1, 3, 3)
         precision = np.outer(self.spin_axis, self.spin_axis) / FIXED_SPIN_SD_RAD**2
-        again = seen.repeated(SPIN_NODES)
+        again = seen[np.repeat(np.arange(len(seen)), SPIN_NODES)]
         held = OrientationPrior(R, np.broadcast_to(precision, R.shape))
         return replace(again, priors=(*again.priors, held)), R
 

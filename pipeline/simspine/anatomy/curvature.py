@@ -4,7 +4,7 @@ Centroids and endplates are data (`opensim_models/endplates.yaml`), measured onc
 `tools/measure_endplates.py`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -271,6 +271,12 @@ def pose_of(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
     """(frames, 4, 4) of a body; raises `InputError` naming those there are."""
     require_known("body", (body,), poses, "the poses")
     return np.asarray(poses[body], float)
+
+
+def place_on_body(poses: Mapping[str, np.ndarray], body: str, point: Sequence[float]) -> np.ndarray:
+    """(frames, 3) m in ground of a point in the body's frame."""
+    pose = pose_of(poses, body)
+    return pose[:, :3, :3] @ np.array(point) + pose[:, :3, 3]
 
 
 def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra]) -> np.ndarray:

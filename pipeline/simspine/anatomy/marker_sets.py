@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from os.path import isfile
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +51,6 @@ class MarkerSet:
     """
 
     name: str
-    skeletons: tuple[str, ...]
     places: Mapping[str, Place]
     names: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
@@ -173,7 +171,7 @@ def read_marker_set(name: str) -> MarkerSet:
     path = marker_set_path(name)
     data = read_mapping(path)
     with naming_content(path, "a marker set; compare blazepose.yaml"):
-        base = read_marker_set(data["from"]) if "from" in data else MarkerSet("", (), {})
+        base = read_marker_set(data["from"]) if "from" in data else MarkerSet("", {})
         places = {
             key: place_of(entry)
             for key, entry in (data.get("markers", {}) if "from" in data else data["markers"]).items()
@@ -182,7 +180,6 @@ def read_marker_set(name: str) -> MarkerSet:
         unused = tuple(str(name) for name in data.get("unused", ()))
         return MarkerSet(
             name=data["name"],
-            skeletons=tuple(data.get("skeletons", ())),
             places={**base.places, **places},  # what the file does not name is as there
             names={name: place for name, place in base.names.items() if name not in unused} | names,
             origin=Origin(data["origin"]) if "origin" in data else base.origin,
@@ -200,11 +197,8 @@ def _names_of(base: MarkerSet) -> tuple[str, ...]:
 
 def marker_set_path(name: str) -> Path:
     """The YAML file of a marker set, named as for `read_marker_set`; `InputError` with the nearest name if none is."""
-    if str(name).endswith((".yaml", ".yml")):
-        if not isfile(name):
-            raise InputError(f"marker set {name} does not exist.")
-        return Path(name)
-    return recipe_path(f"markers/{_set_of_skeleton(str(name))}")
+    is_path = str(name).endswith((".yaml", ".yml"))
+    return recipe_path(name if is_path else f"markers/{_set_of_skeleton(str(name))}")
 
 
 def place_of(entry: Mapping) -> Place:

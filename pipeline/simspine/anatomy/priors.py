@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.errors import InputError, require_known
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,8 @@ class Smoothness:
         """1/sd² for each coordinate; 0 where it is free."""
         given = self.acceleration
         table = dict(given) if isinstance(given, Mapping) else {"*": given}
+        require_known("coordinate", table, ("*", *names), "smoothness.acceleration")
         for name, sd in table.items():
-            if name != "*" and name not in names:
-                raise unknown_name("coordinate", name, names, "smoothness.acceleration")
             if not sd > 0:
                 raise InputError(
                     f"smoothness.acceleration of {name!r} is {sd}, expected a positive standard deviation."

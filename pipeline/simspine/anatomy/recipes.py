@@ -37,7 +37,7 @@ from simspine.anatomy.priors import (
 )
 from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
 from simspine.anatomy.split_torso import Articulation, Partition, articulation_from, carried_vertebrae, neck_from
-from simspine.core.errors import InputError, naming_content, require_known
+from simspine.core.errors import InputError, file_version, naming_content, require_known
 from simspine.core.settings import models_folder, packaged_file, pose2sim_folder, read_mapping, recipe_path
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name
 from simspine.core.types import Markers
@@ -151,8 +151,7 @@ def build_body(
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     marks = read_skin_table().of(skin)
-    base = recipe.base.stat() if recipe.base.is_file() else None
-    version = base and (base.st_mtime_ns, base.st_size, base.st_ino)
+    version = file_version(recipe.base)
     return _built_body(
         pickle.dumps((recipe, read_marker_set(marker_set), read_endplates(), marks, skin_height, version))
     )
@@ -326,10 +325,8 @@ def _place_on_bone(recipe: Recipe, mark: SkinPlace, height: float) -> Place:
 def opensim_base_model(path: Path):
     """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for in its folder."""
     check_xml(read_model_file(path), f"model file {path}")
-    try:
+    with naming_content(path, "a model for OpenSim, though XML"):
         return _opensim.opensim_api().Model(str(path))
-    except RuntimeError as error:
-        raise InputError(f"{path} is XML, but OpenSim cannot make a model of it: {error}") from None
 
 
 def _limit_levels(model, regions: Sequence[LevelRegion]) -> None:

@@ -194,7 +194,9 @@ def _measured_sides(
     sides = []
     own = _model_distances(body, recipe, segment.pairs, {}).tolist()
     for pair, length, model in zip(segment.pairs, lengths, own, strict=True):
-        kept = _trimmed_values(length[np.isfinite(length)], limits.trim)
+        ordered = np.sort(length[np.isfinite(length)])
+        cut = int(len(ordered) * limits.trim / 2)  # of the lowest, and of the highest
+        kept = ordered[cut : len(ordered) - cut]
         if len(kept) < limits.min_frames:
             return ()
         low, middle, high = np.percentile(kept, [25, 50, 75])
@@ -210,12 +212,6 @@ def _marker_distances(markers: Markers, a: str, b: str) -> np.ndarray:
     if markers.filled is not None:
         length = np.where(markers.filled[:, [i, j]].any(1), np.nan, length)
     return length
-
-
-def _trimmed_values(values: np.ndarray, share: float) -> np.ndarray:
-    """The values without the lowest and highest share/2."""
-    cut = int(len(values) * share / 2)
-    return np.sort(values)[cut : len(values) - cut]
 
 
 def _solve_segment_sizes(

@@ -126,10 +126,6 @@ class SeenPoints:
     def __getitem__(self, some) -> "SeenPoints":
         return SeenPoints(self.y[some], self.covariance[some], tuple(prior[some] for prior in self.priors))
 
-    def repeated(self, times: int) -> "SeenPoints":
-        """Each that many times."""
-        return self[np.repeat(np.arange(len(self)), times)]
-
 
 DAMPED_TURN_RAD = 1.0  # rad: a turn that damping holds as it holds a standard deviation of the shape
 MIN_TURN_PRECISION = 1e-6  # 1/rad²: keeps equations solvable where the points do not show a turn, as two of them do not

@@ -91,12 +91,6 @@ class ShapeModel:
     counts: dict[str, int]
     provenance: dict[str, str]
 
-    def lengths(self) -> dict[str, float]:
-        """Typical distance of neighbouring centres, m: {'C1-C2': …}; the mean of a log-normal."""
-        n = CHAIN_VECTOR_COUNT
-        values = np.exp(self.mean[:n] + np.diag(self.covariance)[:n] / 2)
-        return dict(zip(vector_names(), values.tolist(), strict=True))
-
     def prior(self, posture: str = "supine") -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance with the allowance for a posture: 'supine' (none), 'standing' or 'any'."""
         require_known("posture", (posture,), MOVEMENT_SHARES_OF_POSTURE)

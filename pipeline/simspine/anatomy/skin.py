@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from simspine.anatomy.body import Body, body_poses, follow_couplers
+from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.errors import InputError, require_known
 from simspine.core.settings import packaged_file
 from simspine.core.skeletons import axes_after_least_rotation
-from simspine.core.types import Motion
 
 # The segments of a body that carry its skin.
 SPINE_SEGMENTS = (
@@ -139,7 +138,7 @@ def bind_skin(rest: RestSurface, body: Body) -> BoundSkin:
     poses = poses_at_rest(body)
     joints = {name: poses[name][:3, 3] for name in body.bodies}
     at = rest.landmarks
-    trunk, rest_trunk = joints["T1"] - _hip_middle(joints), at["T1"] - _middle_of_sides(at, "hip")
+    trunk, rest_trunk = joints["T1"] - _middle_of_sides(joints, "femur"), at["T1"] - _middle_of_sides(at, "hip")
     across = float(np.linalg.norm(trunk) / np.linalg.norm(rest_trunk))
     maps = _spine_maps(joints, at, across)
     maps["head"] = _head_map(body, poses["head"], at, joints)
@@ -152,17 +151,13 @@ def bind_skin(rest: RestSurface, body: Body) -> BoundSkin:
 
 def poses_at_rest(body: Body) -> dict[str, np.ndarray]:
     """Poses (4, 4) in which the body stands as the surface does: spine neutral, limbs as the asset says."""
-    coordinates, asked = body.coordinates, skin_asset().pose
-    values = np.where(coordinates.locked, coordinates.default, 0.0)
-    for name, value in asked.items():
-        values[coordinates.index(name)] = value
-    motion = Motion(coordinates.names, 1.0, follow_couplers(body, values[None]), coordinates.rotational)
-    return {name: pose[0] for name, pose in body_poses(body, motion).items()}
+    coordinates = zip(body.coordinates.names, body.coordinates.locked, strict=True)
+    return neutral_poses(body, {name: 0.0 for name, locked in coordinates if not locked} | dict(skin_asset().pose))
 
 
 def _spine_maps(joints: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
     """Of pelvis and vertebrae: frames of both curves laid on each other."""
-    ours = np.array([_hip_middle(joints), *(joints[name] for name in SPINE_SEGMENTS[1:])])
+    ours = np.array([_middle_of_sides(joints, "femur"), *(joints[name] for name in SPINE_SEGMENTS[1:])])
     theirs = np.array([_middle_of_sides(at, "hip"), *(at[name] for name in SPINE_SEGMENTS[1:])])
     along, rest_along = _curve_tangents(ours), _curve_tangents(theirs)
     length = np.linalg.norm(along, axis=1) / np.linalg.norm(rest_along, axis=1)
@@ -294,10 +289,6 @@ def _map_about_point(A: np.ndarray, source: np.ndarray, target: np.ndarray) -> n
     out = np.eye(4)
     out[:3, :3], out[:3, 3] = A, target - A @ source
     return out
-
-
-def _hip_middle(joints: Mapping) -> np.ndarray:
-    return (joints["femur_r"] + joints["femur_l"]) / 2
 
 
 def _middle_of_sides(at: Mapping, name: str) -> np.ndarray:

@@ -15,10 +15,11 @@ from simspine.anatomy.curvature import (
     Vertebra,
     endplate_of,
     lumbar_lordosis,
+    place_on_body,
     thoracic_kyphosis,
 )
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError, index_of_name, require_known, unknown_name
+from simspine.core.errors import InputError, index_of_name, require_known
 from simspine.core.geometry import as_rotations, yxz_angles, zxy_angles
 from simspine.core.types import Forced, ForcedKind, Markers, read_only_array
 
@@ -145,8 +146,8 @@ class ClinicalParameters(Unchanging):
     forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
 
     def __post_init__(self):
-        object.__setattr__(self, "names", tuple(map(str, self.names)))
-        object.__setattr__(self, "units", tuple(map(str, self.units)))
+        forced = {str(k): tuple(v) for k, v in self.forced.items()}
+        self._set(names=tuple(map(str, self.names)), units=tuple(map(str, self.units)), forced=forced)
         if len(self.units) != len(self.names):
             raise InputError(
                 f"ClinicalParameters has {len(self.units)} units, expected one for each of {len(self.names)} names."
@@ -154,8 +155,7 @@ class ClinicalParameters(Unchanging):
         for name in ("values", "deviation"):
             if getattr(self, name) is not None:
                 shape = (None if name == "values" else len(self.values), len(self.names))
-                object.__setattr__(self, name, read_only_array("ClinicalParameters", name, getattr(self, name), shape))
-        object.__setattr__(self, "forced", {str(k): tuple(v) for k, v in self.forced.items()})
+                self._set(**{name: read_only_array("ClinicalParameters", name, getattr(self, name), shape)})
 
     def of(self, name: str) -> np.ndarray:
         """(frames,) of one parameter; raises `InputError` listing those there are."""
@@ -236,16 +236,14 @@ class SpineKinematics(Unchanging):
                 array = read_only_array(
                     "SpineKinematics", name, value, shape=shape, dtype=bool if name == "repaired" else float
                 )
-                object.__setattr__(self, name, array)
+                self._set(**{name: array})
         for name, points in (("markers", self.markers), ("centres", self.centres)):
             if points is not None and points.frames != frames:
                 raise InputError(f"SpineKinematics.{name} has {points.frames} frames, lla has {frames}.")
         if self.clinical is not None and len(self.clinical.values) != frames:
             raise InputError(f"SpineKinematics.clinical has {len(self.clinical.values)} frames, lla has {frames}.")
-        object.__setattr__(self, "levels", tuple(self.levels))
-        object.__setattr__(self, "rate", float(self.rate))
-        object.__setattr__(self, "start", float(self.start))
-        object.__setattr__(self, "forced", {str(k): tuple(v) for k, v in self.forced.items()})
+        forced = {str(k): tuple(v) for k, v in self.forced.items()}
+        self._set(levels=tuple(self.levels), rate=float(self.rate), start=float(self.start), forced=forced)
 
     @property
     def frames(self) -> int:
@@ -303,8 +301,7 @@ def spine_kinematics(
     if markers.frame != "y_up":
         raise InputError(f"markers are in frame {markers.frame!r}; body poses are y_up, so hand in y_up markers.")
     needed = {name for level in levels for name in (level.parent, level.child) if name is not None}
-    for body in sorted(needed - set(poses)):
-        raise unknown_name("body", body, poses, "the poses")
+    require_known("body", sorted(needed), poses, "the poses")
     for body in sorted(needed):
         if len(poses[body]) != markers.frames:
             raise InputError(f"poses of {body!r} have {len(poses[body])} frames, the markers {markers.frames}.")
@@ -335,9 +332,5 @@ def vertebra_centroids(
     poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], rate: float, start: float = 0.0
 ) -> Markers:
     """Centroids in ground of vertebrae (scaled as the body is): Markers C1…L5, S1 (m, y_up)."""
-    xyz = []
-    for vertebra in vertebrae.values():
-        require_known("body", (vertebra.body,), poses, "the poses")
-        pose = np.asarray(poses[vertebra.body], float)
-        xyz.append(pose[:, :3, :3] @ np.array(vertebra.centroid) + pose[:, :3, 3])
+    xyz = [place_on_body(poses, vertebra.body, vertebra.centroid) for vertebra in vertebrae.values()]
     return Markers(tuple(vertebrae), rate, np.stack(xyz, 1), frame="y_up", start=start)

@@ -89,14 +89,15 @@ def mean_of_known(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray
 
 def rms_of_known(values: np.ndarray, axis: int) -> np.ndarray:
     """Root mean square of what is there; NaN where nothing is."""
-    values = np.asarray(values, float)
-    known = np.isfinite(values)
-    count = known.sum(axis)
-    return np.sqrt((np.where(known, values, 0.0) ** 2).sum(axis) / np.where(count > 0, count, np.nan))
+    return np.sqrt(mean_of_known(np.square(np.asarray(values, float)), axis))
 
 
 class Unchanging:
     """What never changes: a copy is the thing itself, and what comes out of a pickle is as read-only as before."""
+
+    def _set(self, **values) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def __copy__(self) -> Self:
         return self
@@ -111,11 +112,11 @@ class Unchanging:
 
     def __setstate__(self, state: tuple[dict, list[str]]) -> None:
         values, mappings = state
-        for name, value in values.items():
+        for value in values.values():
             for array in value.values() if isinstance(value, dict) else (value,):
                 if isinstance(array, np.ndarray):
                     array.setflags(write=False)
-            object.__setattr__(self, name, MappingProxyType(value) if name in mappings else value)
+        self._set(**values | {name: MappingProxyType(values[name]) for name in mappings})
 
 
 T = TypeVar("T")

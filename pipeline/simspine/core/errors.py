@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
-from os import PathLike, fspath
+from os import PathLike, fspath, stat
 from os.path import exists, isdir, isfile
 
 _MAX_NAME_CHARACTERS = 80  # characters of a name that a message repeats
@@ -75,9 +75,25 @@ def require_distinct_files(kind: str, names: Iterable[str]) -> None:
             raise InputError(f"{kind} {other!r} and {name!r} are one file on Windows and macOS; rename one of them.")
 
 
+def require_file(path: str | PathLike) -> None:
+    """`require_path`, and raise where there is no file."""
+    require_path(path)
+    if not isfile(path):
+        raise InputError(f"{path}: {missing_file(path)}.")
+
+
 def missing_file(path: str | PathLike) -> str:
     """What is to be said of a path at which there is no file."""
     return "a folder, where a file is wanted" if isdir(path) else "no such file"
+
+
+def file_version(path: str | PathLike) -> tuple[int, ...]:
+    """What differs once a file is written anew, for what remembers its content; () where there is none."""
+    try:
+        found = stat(path)
+    except (OSError, ValueError):
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @contextmanager
@@ -103,12 +119,12 @@ def needing_extra(what: str, extra: str) -> Iterator[None]:
 @contextmanager
 def naming_content(path: object, expected: str) -> Iterator[None]:
     """A block that reads a file's content; what is wrong with it is an `InputError` with the path and what was
-    expected."""
+    expected. Damaged files end in many ways."""
     try:
         yield
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-    except (ValueError, LookupError, TypeError, AttributeError, OSError, OverflowError, RecursionError) as error:
+    except Exception as error:
         raise InputError(f"{path}: not {expected} ({reason_of(error)}).") from None
 
 

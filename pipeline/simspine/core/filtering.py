@@ -66,13 +66,17 @@ def lowpass(data: Data, rate: float | None = None, *, cutoff_hz: float, order: i
         return data.with_(xyz=lowpass(data.xyz, data.rate, cutoff_hz=cutoff_hz, order=order))
     if rate is None:
         raise InputError("lowpass of an array needs its rate in frames per second.")
+    from scipy.signal import sosfiltfilt  # here, since loading it takes a second
+
     sos = butterworth_sections(rate, cutoff_hz, order)
     paths = np.array(data, float)
     flat = paths.reshape(len(paths), int(np.prod(paths.shape[1:])))
     pad = int(np.ceil(3 * rate / cutoff_hz))  # long enough for the filter to forget its start
     for (start, stop), columns in _runs_by_columns(np.isfinite(flat)).items():
-        if stop - start > 2:
-            flat[start:stop, columns] = _filter_run(sos, flat[start:stop, columns], pad)
+        if stop - start > 2:  # without its chord, which makes straight lines exact
+            run = flat[start:stop, columns]
+            chord = run[0] + np.linspace(0, 1, len(run))[:, None] * (run[-1] - run[0])
+            flat[start:stop, columns] = chord + sosfiltfilt(sos, run - chord, axis=0, padlen=min(pad, len(run) - 1))
     return flat.reshape(paths.shape)
 
 
@@ -90,14 +94,6 @@ def butterworth_sections(rate: float, cutoff_hz: float, order: int) -> np.ndarra
     # bilinear transform's warped frequency; 1/√2 at the cut-off makes w^order = √2 − 1 there.
     warped = np.tan(np.pi * cutoff_hz / rate) / (np.sqrt(2) - 1) ** (1 / order)
     return butter(order // 2, np.arctan(warped) * 2 / np.pi, output="sos")
-
-
-def _filter_run(sos: np.ndarray, run: np.ndarray, pad: int) -> np.ndarray:
-    """One run (frames, columns) without gaps. Its chord is taken off first, which makes straight lines exact."""
-    from scipy.signal import sosfiltfilt
-
-    chord = run[0] + np.linspace(0, 1, len(run))[:, None] * (run[-1] - run[0])
-    return chord + sosfiltfilt(sos, run - chord, axis=0, padlen=min(pad, len(run) - 1))
 
 
 def _runs_by_columns(present: np.ndarray) -> dict[tuple[int, int], list[int]]:
@@ -133,7 +129,10 @@ def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
         gap, a, b = np.arange(start, stop), start - 1, stop
         filled[start:stop, columns] = True
         for m in columns:
-            xyz[gap, m] = _pchip_across(markers.xyz[:, m], np.flatnonzero(present[:, m]), gap)
+            known = np.flatnonzero(present[:, m])
+            after = int(np.searchsorted(known, b))
+            near = known[max(after - 2, 0) : after + 2]  # a PCHIP depends on two frames on either side
+            xyz[gap, m] = scipy.interpolate.PchipInterpolator(near, markers.xyz[near, m])(gap)
         if weight is not None:
             weight[start:stop, columns] = _FILLED_WEIGHT * np.minimum(weight[a, columns], weight[b, columns])
         if covariance is not None:
@@ -142,13 +141,6 @@ def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
             between = (1 - share) * covariance[a, columns] + share * covariance[b, columns]
             covariance[start:stop, columns] = between + (error**2)[:, None, None, None] * np.eye(3)
     return markers.with_(xyz=xyz, weight=weight, covariance=covariance, filled=filled)
-
-
-def _pchip_across(path: np.ndarray, known: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    """(gap, 3): the path (frames, 3) in a gap, by the two known frames on either side, on which a PCHIP depends."""
-    after = int(np.searchsorted(known, gap[-1]))
-    near = known[max(after - 2, 0) : after + 2]
-    return scipy.interpolate.PchipInterpolator(near, path[near])(gap)
 
 
 MIN_CUTOFF = 1.0  # Hz at rest

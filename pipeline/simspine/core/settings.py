@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from simspine.core.errors import InputError, nearest_name, require_known, require_path, unknown_name
+from simspine.core.errors import InputError, file_version, nearest_name, require_known, require_path, unknown_name
 
 # A few lines of YAML can stand for billions of entries, by aliases of aliases: nodes are counted as if each alias were
 # written out. Of two equal keys a YAML reader keeps the last: they are refused.
@@ -135,8 +135,6 @@ def value_text(value: object) -> str:
 
 
 # Data that come with simspine.
-
-
 NOT_RECIPES = ("endplates", "meanings", "skin")  # other data in the same folder
 
 
@@ -173,7 +171,7 @@ def recipe_path(name: str) -> Path:
     """The YAML file of a recipe ('coupled') or marker set ('markers/blazepose'); `name` may also be a path to one."""
     if str(name).endswith((".yaml", ".yml")):
         if not isfile(name):
-            raise InputError(f"recipe {name} does not exist.")
+            raise InputError(f"recipe or marker set {name} does not exist.")
         return Path(name)
     folder = models_folder()
     path = folder / f"{name}.yaml"
@@ -189,19 +187,11 @@ def recipe_path(name: str) -> Path:
 
 def read_mapping(path: Path) -> dict:
     """The mapping in a YAML file; `InputError` naming the file if it holds none. An unchanged file is parsed once."""
-    try:
-        found = path.stat()
-    except OSError:
-        return _mapping_in_file(path)  # which says what is wrong
-    return deepcopy(_parsed_yaml(path, found.st_mtime_ns, found.st_size, found.st_ino))
+    return deepcopy(_mapping_in_file(path, *file_version(path)))
 
 
 @lru_cache(maxsize=64)
-def _parsed_yaml(path: Path, *_: int) -> dict:
-    return _mapping_in_file(path)
-
-
-def _mapping_in_file(path: Path) -> dict:
+def _mapping_in_file(path: Path, *_: int) -> dict:
     data = read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"{path} is not a mapping; compare the files in {models_folder()}.")
@@ -209,8 +199,6 @@ def _mapping_in_file(path: Path) -> dict:
 
 
 # Settings.
-
-
 MAX_SETTING = 1e6  # of settings in SI units; the least is its inverse: 1 µm, beyond which nobody measures people
 _SECTION, _LIST, _TEXT = "a section of keys and values", "a list", "a text"
 _WHOLE, _NUMBER, _SWITCH = "a whole number", "a number", "true or false"
@@ -337,17 +325,10 @@ def _section(root: type[BaseModel], location) -> type[BaseModel]:
             kind = field.annotation if field else kind  # a name of pydantic's own for one of several kinds
         else:
             kind = get_args(kind)[-1] if get_args(kind) else kind  # what a mapping or a list holds
-        kind = next((one for one in _kinds(kind) if _is_section(one) or get_origin(one) in (dict, list)), kind)
+        kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+        kind = next((one for one in kinds if _is_section(one) or get_origin(one) in (dict, list)), kind)
         section = kind if _is_section(kind) else section
     return section
-
-
-def _kinds(annotation) -> Iterator[Any]:
-    """The kinds of which a value may be one."""
-    if get_origin(annotation) in (Union, UnionType):
-        yield from get_args(annotation)
-    else:
-        yield annotation
 
 
 def _is_section(kind) -> bool:

@@ -13,19 +13,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from os.path import isfile
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, index_of_name, naming_content, naming_table, require_known, require_path
+from simspine.core.errors import InputError, index_of_name, naming_content, naming_table, require_file, require_known
 from simspine.core.types import Keypoints, Markers, Origin
 
 # How a marker's name shows that it was inferred.
-
-
 INFERRED_SUFFIX = "_inferred"
 
 
@@ -56,8 +53,6 @@ def base_name(name: str) -> str:
 
 
 # How a marker's name shows that it is on the skin.
-
-
 SKIN_SUFFIX = "_skin"
 _TAPE_DOT_NAME = re.compile(r"([CTLS]\d+)\.(\d\d)")
 
@@ -89,8 +84,6 @@ def is_tape_dot(names: Iterable[str]) -> tuple[str, ...]:
 
 
 # Skeletons.
-
-
 SIMSPINE_SKELETON = "simspine37"
 
 # Two of our skeletons may have the same number of points; a file of 2D points then means the one detectors write.
@@ -237,8 +230,6 @@ def with_points_added(keypoints: Keypoints, more: Keypoints) -> Keypoints:
 # Regions of the 37 points: of SIMSPINE's, as the tables of its paper group them, and of SpineTrack's evaluation.
 # In SIMSPINE nose and head top count as cervical, the sacrum as lumbar. SpineTrack's head, clavicles and
 # latissimus count in `all` only.
-
-
 _SPINE_POINTS_BY_REGION = {
     "cervical": ("Nose", "Head", "Neck", "Neck_02", "Neck_03"),
     "thoracic": ("Spine_04", "Spine_05", "RLatissimus", "LLatissimus", "RClavicle", "LClavicle"),
@@ -268,8 +259,6 @@ SPINEPOSE_SPINE = SPINETRACK_REGIONS["spine"][::-1]
 # Points along the spine and the vertebrae they are named after: a point's place on the vertebra is one of two.
 # `released`: where the SIMSPINE release has its markers, near the tips of the spinous processes. `vertebral`: the
 # centroid of the vertebra, as its paper defines the points (docs/marker-atlas.md).
-
-
 _SIMSPINE_TABLE = load_skeleton(SIMSPINE_SKELETON)
 # The nine points along the spine, from below, and the vertebra of each.
 VERTEBRA_OF = {
@@ -305,8 +294,6 @@ def points_at_vertebrae(markers: Markers, centres: Markers) -> Markers:
 # A table is a CSV file with the columns joint, point, role, weight, sd_m, note. A joint without a point is not
 # used; its note says why. The released code overwrites Hip, Spine_04, Neck and Nose with joints of Human3.6M that
 # lie elsewhere.
-
-
 CORRESPONDENCE_COLUMNS = ("joint", "point", "role", "weight", "sd_m", "note")
 
 
@@ -331,13 +318,9 @@ def correspondence_names() -> tuple[str, ...]:
 def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
     """The pairs of a table: the name of one of ours, or the path of a CSV file. `InputError` names the faulty line."""
     if name.lower().endswith(".csv"):
-        require_path(name)
-        if not isfile(name):
-            raise InputError(f"table of correspondences {name} does not exist.")
-        try:
+        require_file(name)
+        with naming_content(name, "a readable table of correspondences"):
             text = Path(name).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"table of correspondences {name} cannot be read: {error}") from None
     else:
         require_known("table of correspondences", (name,), correspondence_names())
         text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
@@ -359,7 +342,7 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
 
 def _point_correspondence(row: dict, where: str) -> PointCorrespondence:
     require_known("point", (row["point"],), load_skeleton(SIMSPINE_SKELETON).names, where)
-    with naming_content(where, "a weight and sd_m in numbers"):
+    with naming_content(where, f"two numbers: weight {row['weight']!r} and sd_m {row['sd_m']!r}"):
         weight, sd = float(row["weight"]), float(row["sd_m"])
     if not (0 < weight < 1e6 and 0 < sd < 1):
         raise InputError(f"{where}: weight {weight:g} must be positive, sd_m {sd:g} m between 0 and 1.")

@@ -57,7 +57,7 @@ class ForcedKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Forced:
+class Forced(Unchanging):
     """A fact of the model about an angle, known before any data.
 
     planes: of `simspine.anatomy.curvature.MOTION_PLANES`. driver: the coordinate that sets the angle (coupled, sum).
@@ -73,10 +73,8 @@ class Forced:
     body: str = ""
 
     def __post_init__(self):
-        object.__setattr__(self, "kind", ForcedKind(self.kind))
-        object.__setattr__(self, "planes", tuple(self.planes))
-        object.__setattr__(self, "spans", tuple(self.spans))
-        object.__setattr__(self, "ratio", None if self.ratio is None else float(self.ratio))
+        ratio = None if self.ratio is None else float(self.ratio)
+        self._set(kind=ForcedKind(self.kind), planes=tuple(self.planes), spans=tuple(self.spans), ratio=ratio)
 
 
 WORLD_FRAMES = ("z_up", "y_up")  # z_up: cameras, Human3.6M; y_up: OpenSim. See geometry.change_frame.
@@ -133,10 +131,6 @@ def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...]
 @dataclass(frozen=True, eq=False)
 class Frozen(Unchanging):
     """What the types share: fields set once, in `__post_init__`; comparison by content; no hash."""
-
-    def _set(self, **values) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
 
     def __eq__(self, other) -> bool:
         if type(self) is not type(other):

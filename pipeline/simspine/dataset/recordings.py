@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 # What describes a data set: the manifest of its files, and what its licence lets out.
 # `manifest.json` says which files make up a data set, what is in them, and the SHA-256 of each. No date in it:
 # equal data give an equal manifest.
-
-
 MANIFEST_FILE = "manifest.json"
 MANIFEST_SCHEMA = 2
 HDF5_UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s", "simspine": "attribute units"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, naming_table, unknown_name
+from simspine.core.errors import InputError, naming_content, naming_table, require_known, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers
@@ -63,10 +63,8 @@ def read_back_line(path: Path, unit: str | None = None, line: Path | None = None
     """
     readers = {".csv": _line_of_csv, ".trc": _line_of_markers, ".c3d": _line_of_markers}
     ending = path.suffix.lower()
-    if ending not in (*readers, SCAN_ENDING):
-        raise unknown_name("ending of a line on the back", ending, (*readers, SCAN_ENDING), str(path))
-    if unit is not None and unit not in UNITS_PER_METRE:
-        raise unknown_name("unit", unit, UNITS_PER_METRE)
+    require_known("ending of a line on the back", (ending,), (*readers, SCAN_ENDING), str(path))
+    require_known("unit", () if unit is None else (unit,), UNITS_PER_METRE)
     if line is not None and ending != SCAN_ENDING:
         raise InputError(f"{path} is no scan; a line of its own goes with a .ply file. Leave one of the two out.")
     if ending == SCAN_ENDING:
@@ -88,8 +86,7 @@ def _line_of_csv(path: Path, unit: str | None) -> BackLine:
         found = ", ".join(columns) or "none"
         raise InputError(f"{path}: columns are {found}; expected x, y, z (or x_mm, y_mm, z_mm), perhaps name.")
     known = (*wanted, "name")
-    if unknown := [column for column in columns if column not in known]:
-        raise unknown_name("column", unknown[0], known, str(path))
+    require_known("column", columns, known, str(path))
     points, names = [], []
     for number, row in enumerate(rows, 2):
         points.append([parse_number(row[columns[name]] or "", f"{path}, line {number}") for name in wanted])
@@ -166,10 +163,8 @@ def _scan_vertices(path: Path) -> np.ndarray:
             raise InputError(f"{path}: {count} vertices are announced, {room} are there; cut short?")
         return np.frombuffer(body, layout, count)
     rows = body.split(b"\n")[:count]
-    try:
+    with naming_content(path, "as many vertices of numbers as announced; cut short?"):
         return np.array([tuple(float(cell) for cell in row.split()[: len(properties)]) for row in rows], layout)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{path}: vertices that are no numbers, or too few; cut short? ({error})") from None
 
 
 def _in_order(points: np.ndarray) -> np.ndarray:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.arrays import frame_ranges
-from simspine.core.errors import InputError, require_path
+from simspine.core.errors import InputError, naming_content, require_path
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial
-from simspine.io.guarded import c3d_parts
+from simspine.io.guarded import read_guarded
 from simspine.io.text_tables import decode_text, list_names, named_columns, warn_assumed, warn_left_out
 from simspine.io.trc import metres_per_unit, read_trc, without_placeholders
 
@@ -54,19 +54,17 @@ def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
     """
     require_path(path)
     path = Path(path)
-    try:
-        file = c3d_parts(path)
-        header, parameters = dict(file["header"]["points"]), file["parameters"]
-        points, residuals = file["data"]["points"][:3], file["data"]["meta_points"]["residuals"][0]
-        announced = _announced_frames(path)
+    with naming_content(path, "readable as C3D; cut short or damaged?"):
+        arrays, said = read_guarded("C3D", path)
+        header, parameters = said["header"]["points"], said["parameters"]
+        points, residuals = arrays["points"][:3], arrays["residuals"][0]
+        words, processor = _header_words(path)
+        first, last = struct.unpack(f"{'>' if processor == _MIPS else '<'}HH", words[6:10])  # too few if very many
+        announced = last - first + 1
         if points.shape[1] and points.shape[2] < announced:  # ezc3d takes what is there
             raise InputError(f"{path}: cut short: {points.shape[2]} of the {announced} frames its header announces.")
         points, residuals = _with_frames_beyond_header(path, parameters, points, residuals)
         return _markers_of_c3d(path, header, parameters, data=(points, residuals), frame=frame)
-    except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-    except Exception as error:  # damaged files end in many ways
-        raise InputError(f"{path}: cannot be read as C3D; cut short or damaged? ({error})") from None
 
 
 def _markers_of_c3d(
@@ -99,13 +97,6 @@ def _markers_of_c3d(
     first = max(_trial_field(parameters, "ACTUAL_START_FIELD") - 1, header["first_frame"])
     start = parameters.get("SIMSPINE", {}).get("START", {}).get("value", [first / rate])[0]
     return Markers(names, rate, xyz @ turn.T, frame, start=float(start))
-
-
-def _announced_frames(path: Path) -> int:
-    """Last less first frame number + 1, of the header's 16-bit words; they are too small where there are very many."""
-    header, order = _header_words(path)
-    first, last = struct.unpack(f"{'>' if order == _MIPS else '<'}HH", header[6:10])
-    return last - first + 1
 
 
 def _header_words(path: Path) -> tuple[bytes, int]:

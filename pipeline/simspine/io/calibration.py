@@ -13,7 +13,7 @@ import scipy
 import tomli_w
 
 from simspine.core.arrays import require_numbers
-from simspine.core.errors import InputError, naming_content, unknown_name
+from simspine.core.errors import InputError, naming_content, require_known
 from simspine.core.settings import parse_yaml
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
 from simspine.io import text_tables
@@ -192,8 +192,7 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
         if subject is None and len(content) != 1:
             raise InputError(f"{path}: holds several rigs; say which (subject=…). Available: {', '.join(content)}.")
         subject = subject or next(iter(content))
-        if subject not in content:
-            raise unknown_name("subject", subject, content, str(path))
+        require_known("subject", (subject,), content, str(path))
         content = content[subject]
     for name, entry in content.items():
         where = f"{path}, camera {name!r}"

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from simspine.core.arrays import columns_by_name
-from simspine.core.errors import InputError, naming_content, unknown_name
+from simspine.core.errors import InputError, naming_content, require_known
 from simspine.core.skeletons import load_skeleton, skeleton_of_size
-from simspine.core.types import read_only_array
+from simspine.core.types import Frozen, read_only_array
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
 from simspine.io.text_tables import load_json, read_bytes, repeated_names
@@ -105,16 +105,12 @@ def _coco_records(takes: ExportTrials, every: int) -> Iterator[tuple[dict, dict]
 
 
 def _view_keypoints(take: ExportTrial, view: ExportView) -> np.ndarray:
-    """(frames, 37, 3) x, y, v in SpineTrack's order."""
+    """(frames, 37, 3) x, y, v in SpineTrack's order; 0 where a point is outside the image."""
     table = load_skeleton("spinetrack37")
     wanted = [table.to_simspine.get(native, "") for native in table.names]
-    return columns_by_name(_points_seen(view), take.trial.markers.names, wanted, 0.0)
-
-
-def _points_seen(view: ExportView) -> np.ndarray:
-    """(frames, points, 3) x, y, v; 0 where a point is outside the image."""
     v = np.where(view.inside, np.where(view.visible, COCO_VISIBLE, COCO_HIDDEN), 0)
-    return np.concatenate([np.where(view.inside[..., None], view.px, 0.0), v[..., None]], -1)
+    points = np.concatenate([np.where(view.inside[..., None], view.px, 0.0), v[..., None]], -1)
+    return columns_by_name(points, take.trial.markers.names, wanted, 0.0)
 
 
 def keypoint_list(keypoints: np.ndarray, digits: int = 2) -> list[float]:
@@ -215,8 +211,7 @@ def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: st
     if keypoints.ndim != 3 or keypoints.shape[1:] != (len(names), 3):
         raise InputError(f"{where}: {len(names)} names for keypoints of shape {keypoints.shape}.")
     known = [native.get(name, name) for name in names]
-    if others := [name for name in known if name not in table.names]:
-        raise unknown_name("point", others[0], table.names, where)
+    require_known("point", known, table.names, where)
     return columns_by_name(keypoints, known, table.names, 0.0)
 
 
@@ -225,7 +220,7 @@ DIGITS = 3  # of px in files
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledImages:
+class LabelledImages(Frozen):
     """One person per image.
 
     names: of the points. file_names: of the images. sizes: (images, 2) width, height px. points: (images, points, 3)
@@ -248,9 +243,8 @@ class LabelledImages:
             "status": ((images, points), int),
         }
         for field, (shape, dtype) in shapes.items():
-            object.__setattr__(
-                self, field, read_only_array("LabelledImages", field, getattr(self, field), shape=shape, dtype=dtype)
-            )
+            array = read_only_array("LabelledImages", field, getattr(self, field), shape=shape, dtype=dtype)
+            self._set(**{field: array})
         if (self.sizes < 1).any():
             raise InputError("LabelledImages.sizes: expected at least one px.")
         if not np.isfinite(self.points).all() or not np.isin(self.points[..., 2], (0, 1, 2)).all():

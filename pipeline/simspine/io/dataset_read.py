@@ -28,7 +28,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import h5py
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.types import Camera, Markers, Motion, Origin
 from simspine.io.atomic import check_version
 from simspine.io.dataset_write import (
@@ -64,12 +64,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _damaged_error(where: str | os.PathLike, error: Exception) -> InputError:
-    if not isinstance(error, InputError):
-        return damaged_error(where, error)
-    return error if str(where).partition(": ")[0] in str(error) else InputError(f"{where}: {error}")
-
-
 def _naming_unreadable(read: Callable[Concatenate["DatasetFile", P], T]) -> Callable[Concatenate["DatasetFile", P], T]:
     """A method that names file, subject and trial where a chunk, an array or a group cannot be read."""
 
@@ -78,7 +72,7 @@ def _naming_unreadable(read: Callable[Concatenate["DatasetFile", P], T]) -> Call
         try:
             return read(self, *args, **kwargs)
         except Exception as error:  # damaged files end in many ways
-            raise _damaged_error(f"{self._where}: {'/'.join(map(str, args[:2]))}", error) from None
+            raise damaged_error(f"{self._where}: {'/'.join(map(str, args[:2]))}", error) from None
 
     return checked
 
@@ -100,7 +94,7 @@ class DatasetFile:
             self._read_metadata()
         except Exception as error:  # damaged files end in many ways
             self._file.close()
-            raise _damaged_error(path, error) from None
+            raise damaged_error(path, error) from None
 
     def _read_metadata(self) -> None:
         meta = self._checked("metadata") if "metadata" in self._file else {}
@@ -222,16 +216,14 @@ class DatasetFile:
         )  # fmt: skip
 
     def _subject(self, subject: str) -> h5py.Group:
-        if subject not in self.subjects:
-            raise unknown_name("subject", subject, self.subjects, self._where)
+        require_known("subject", (subject,), self.subjects, self._where)
         group = checked_member(self._file, subject)
         if "calibration" in group:
             self._checked(f"{subject}/calibration")
         return group
 
     def _trial(self, subject: str, trial: str) -> h5py.Group:
-        if trial not in self.trials(subject):
-            raise unknown_name("trial", trial, self.trials(subject), f"{self._where}: {subject}")
+        require_known("trial", (trial,), self.trials(subject), f"{self._where}: {subject}")
         return self._checked(f"{subject}/{trial}")
 
     def _checked(self, name: str) -> h5py.Group:

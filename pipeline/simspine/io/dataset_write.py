@@ -225,7 +225,8 @@ def forced_to_json(forced: Mapping[str, Iterable[Forced]]) -> dict[str, list[dic
 
 def forced_from_json(data: Any, where: str) -> dict[str, tuple[Forced, ...]]:
     """The inverse of `forced_to_json`. Raises `InputError` naming `where` for anything else."""
-    with naming_content(f"{where}: 'forced'", "as this version writes it; run the stage or export again"):
+    said = f"facts on levels as expected in 'forced', but {str(data)[:80]!r}"
+    with naming_content(where, f"{said}; earlier versions hold sentences there: make the file again"):
         return {str(name): tuple(Forced(**fact) for fact in facts) for name, facts in data.items()}
 
 

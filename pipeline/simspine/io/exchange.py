@@ -48,11 +48,9 @@ class ExportTrial:
     def vertebral(self) -> "ExportTrial | None":
         """The take with its points along the spine at the centroids of their vertebrae; None where not known."""
         points = self.trial.vertebral
-        return (
-            None
-            if points is None
-            else replace(self, trial=replace(self.trial, markers=points, centres=None), hidden=self.hidden_vertebral)
-        )
+        if points is None:
+            return None
+        return replace(self, trial=replace(self.trial, markers=points, centres=None), hidden=self.hidden_vertebral)
 
     @property
     def path(self) -> str:
@@ -70,9 +68,8 @@ class ExportTrial:
         return change_frame(self.trial.markers.xyz, "y_up", "z_up")
 
 
-ExportTrials = Callable[
-    [], Iterable[ExportTrial]
-]  # called for each pass over the data, so that one trial is in memory at a time
+# Called for each pass over the data, so that one trial is in memory at a time.
+ExportTrials = Callable[[], Iterable[ExportTrial]]
 
 
 @dataclass(frozen=True)
@@ -98,17 +95,14 @@ def export_views(take: ExportTrial) -> list[ExportView]:
     found = []
     for i, (camera, px) in enumerate(zip(take.cameras, project_points(take.cameras, world), strict=True)):
         local = world @ camera.R.T + camera.t
-        with np.errstate(invalid="ignore"):  # pixel centres are whole numbers, so the image begins at -0.5
-            inside = (px >= -0.5).all(-1) & (px < np.array(camera.size) - 0.5).all(-1) & _within_lens(camera, local)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Beyond its reach the model of a lens folds far-off points back into the image.
+            inside = (local[..., 0] ** 2 + local[..., 1] ** 2) / local[..., 2] ** 2 < distortion_reach(camera)
+            # Pixel centres are whole numbers, so the image begins at -0.5.
+            inside &= (px >= -0.5).all(-1) & (px < np.array(camera.size) - 0.5).all(-1)
         visible = inside if take.hidden is None else inside & ~take.hidden[i]
         found.append(ExportView(camera=camera, px=px, local=local, inside=inside, visible=visible))
     return found
-
-
-def _within_lens(camera: Camera, local: np.ndarray) -> np.ndarray:
-    """Where the lens model still grows outwards: beyond, it folds far-off points back into the image."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (local[..., 0] ** 2 + local[..., 1] ** 2) / local[..., 2] ** 2 < distortion_reach(camera)
 
 
 def image_stem(take: ExportTrial, camera: Camera) -> str:

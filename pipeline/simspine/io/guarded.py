@@ -20,38 +20,29 @@ from typing import Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, missing_file, require_path
+from simspine.core.errors import InputError, naming_content, require_file
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR
 
 # XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
+_MAX_XML_DEPTH = 100  # elements within elements; models in use have about 15
 
 
-class _LimitedTree(ElementTree.TreeBuilder):
-    def __init__(self, deepest: int):
-        super().__init__()
-        self.deepest, self.depth = deepest, 0
-
-    def doctype(self, *_) -> None:
+def parse_xml(text: str) -> ElementTree.Element:
+    """The root element."""
+    if "<!DOCTYPE" in text:
         raise InputError(
             "the file declares a document type (<!DOCTYPE …>), which can hold entities that expand without end. Remove "
             "the declaration."
         )
-
-    def start(self, tag, attrs):
-        self.depth += 1
-        if self.depth > self.deepest:
-            raise InputError(f"its elements are nested deeper than {self.deepest} (<{tag:.40}>).")
-        return super().start(tag, attrs)
-
-    def end(self, tag):
-        self.depth -= 1
-        return super().end(tag)
-
-
-def parse_xml(content: bytes, deepest: int, encoding: str | None = None) -> ElementTree.Element:
-    """The root element."""
-    parser = ElementTree.XMLParser(target=_LimitedTree(deepest), encoding=encoding)
-    return ElementTree.fromstring(content, parser)
+    parser: Any = ElementTree.XMLPullParser(("start", "end"))
+    parser.feed(text)
+    parser.close()
+    depth = 0
+    for event, element in parser.read_events():
+        depth += 1 if event == "start" else -1
+        if depth > _MAX_XML_DEPTH:
+            raise InputError(f"its elements are nested deeper than {_MAX_XML_DEPTH} (<{element.tag:.40}>).")
+    return element
 
 
 # OpenSim names some elements after nested classes, `HuntCrossleyForce::ContactParameters`, which is no name in XML.
@@ -68,25 +59,16 @@ def plain_names(osim: str) -> str:
 
 
 # Pickles from strangers are programs: their steps are only listed, nothing is called, arrays are made from the bytes.
-
-
 MAX_CALL_CHARACTERS = 200  # of a function's name and its module's
 
 
 def pickled_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays of numbers in a pickled dictionary. Raises `InputError` for what is no such file."""
-    require_path(path)
-    if not Path(path).is_file():
-        raise InputError(f"{path}: {missing_file(path)}.")
-    try:
+    require_file(path)
+    with naming_content(path, "a pickle of a dictionary of arrays, as OpenCap writes it; nothing in it was run"):
         found = _inert_pickle(Path(path).read_bytes())
         calls = {name: made for name, made in found.items() if isinstance(made, list)}
         return {name: _array_of_call(call) for name, call in calls.items() if call[0].endswith(" _reconstruct")}
-    except Exception as error:  # strangers' files end in many ways
-        raise InputError(
-            f"{path}: not a pickle of a dictionary of arrays, as OpenCap writes it ({_library_reason(error)}). "
-            "Nothing in the file was run."
-        ) from None
 
 
 def _inert_pickle(content: bytes) -> Any:
@@ -137,8 +119,6 @@ def _array_of_call(call: list) -> np.ndarray:
 
 
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
-
-
 SMALLEST_CDF_RECORD = 28  # bytes
 REFUSED_EXIT_CODE = 2  # exit code with a message for the user
 _LIBRARY_ADDRESS_SPACE = 512 << 20  # bytes for Python and the libraries, which take 120 MB before a file is opened
@@ -201,17 +181,6 @@ def _c3d_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _cdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The variable `Pose` of one of Human3.6M's files."""
-    try:
-        return {"pose": _pose(path)}, {}
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except Exception as error:  # damaged files end in many ways
-        raise InputError(
-            f"{path}: not a readable CDF file ({_library_reason(error)}). Cut short? Unpack the archive again."
-        ) from None
-
-
-def _pose(path: str) -> np.ndarray:
     import cdflib
 
     _check_records(Path(path))
@@ -223,7 +192,7 @@ def _pose(path: str) -> np.ndarray:
     values = file.varget("Pose")
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
         raise ValueError("its variable 'Pose' holds no numbers")
-    return values.astype(float)
+    return {"pose": values.astype(float)}, {}
 
 
 def _check_records(path: Path) -> None:
@@ -250,9 +219,7 @@ _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 
 def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays by name, and what else the file says, of the reader of 'C3D' or 'CDF'."""
-    require_path(path)
-    if not Path(path).is_file():
-        raise InputError(f"{path}: {missing_file(path)}.")
+    require_file(path)
     size = Path(path).stat().st_size
     memory, seconds = ALWAYS_ALLOWED_BYTES + MAX_EXPANSION_FACTOR * size, MIN_READ_SECONDS + SECONDS_PER_BYTE * size
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
@@ -271,16 +238,10 @@ def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarr
             raise InputError(f"{path}: its reader found no end in {seconds:.0f} s; damaged?")
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         if said and done.returncode == REFUSED_EXIT_CODE:
-            raise InputError(said[0])
+            raise InputError(f"{path}: {said[0]}")
         if done.returncode:
             why = said[0][:300] if said and done.returncode == 1 else f"its reader ended with {done.returncode}"
-            raise InputError(f"{path}: cannot be read as {kind}; cut short or damaged? ({why})")
+            raise InputError(f"{path}: cannot be read as {kind}; cut short or damaged? ({why}) Copy it anew.")
         with np.load(out, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
     return arrays, json.loads(arrays.pop("said").tobytes())
-
-
-def c3d_parts(path: str | os.PathLike) -> dict[str, Any]:
-    """What `ezc3d.c3d` returns: header, parameters, and of the data points and their residuals."""
-    arrays, said = read_guarded("C3D", path)
-    return said | {"data": {"points": arrays["points"], "meta_points": {"residuals": arrays["residuals"]}}}

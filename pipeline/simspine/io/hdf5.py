@@ -11,16 +11,15 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import IO, Any
 
 import h5py
 import numpy as np
 
-from simspine.core.errors import InputError, missing_file, reason_of, require_known, require_path
+from simspine.core.errors import InputError, file_version, reason_of, require_file, require_known
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.io.atomic import (
     MAX_ATTRIBUTE_BYTES,
@@ -41,9 +40,7 @@ _HEAP_HEADER_BYTES = 16  # bytes of a heap and of each of its objects
 
 def open_hdf5_file(path: str | os.PathLike, **options: Any) -> h5py.File:
     """An HDF5 file for reading. Raises `InputError` naming it if it is missing, a folder, or not HDF5."""
-    require_path(path)
-    if not Path(path).is_file():
-        raise InputError(f"{path}: {missing_file(path)}.")
+    require_file(path)
     try:
         return h5py.File(path, "r", **options)
     except Exception as error:
@@ -57,8 +54,6 @@ def open_checked(path: str | os.PathLike) -> Iterator[h5py.File]:
     try:
         check_hdf5_tree(file)
         yield file
-    except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
     except Exception as error:  # damaged files end in many ways
         raise damaged_error(path, error) from None
     finally:
@@ -67,6 +62,8 @@ def open_checked(path: str | os.PathLike) -> Iterator[h5py.File]:
 
 def damaged_error(where: str | os.PathLike, error: Exception) -> InputError:
     """What to say of a file whose reading ended with `error`."""
+    if isinstance(error, InputError):
+        return error if str(where).partition(": ")[0] in str(error) else InputError(f"{where}: {error}")
     return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({reason_of(error)})")
 
 
@@ -167,42 +164,29 @@ def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any =
     return found.decode("utf-8") if isinstance(found, bytes) else found
 
 
-class _Output(io.RawIOBase):
+class _Output(io.FileIO):
     """What HDF5 writes goes to a file, until the disk refuses: then nowhere, and the error is kept.
 
     HDF5 ends the process where it cannot write what it still holds, so it is told that all was written.
     """
 
-    def __init__(self, file: io.FileIO):
-        super().__init__()
-        self._file = file
-        self.error: OSError | None = None
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        return self._file.seek(offset, whence)
-
-    def readinto(self, buffer: Any, /) -> int | None:
-        return self._file.readinto(buffer)
+    error: OSError | None = None
 
     def write(self, content: Any, /) -> int:
         left = memoryview(content)
-        self._try(lambda: self._write_all(left))
-        return len(left)
+        try:
+            while left and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return len(content)
 
     def truncate(self, size: int | None = None, /) -> int:
-        self._try(lambda: self._file.truncate(size))
-        return size or 0
-
-    def _write_all(self, left: memoryview) -> None:
-        while left:
-            left = left[self._file.write(left) :]
-
-    def _try(self, work: Callable[[], object]) -> None:
-        if self.error is None:
-            try:
-                work()
-            except OSError as error:
-                self.error = error
+        try:
+            return super().truncate(size) if self.error is None else size or 0
+        except OSError as error:
+            self.error = error
+            return size or 0
 
 
 @contextmanager
@@ -211,8 +195,7 @@ def create_file(path: str | os.PathLike) -> Iterator[h5py.File]:
 
     Raises what the system says where it cannot be made or, at the end of the block, where the disk was full.
     """
-    with open(path, "w+b", buffering=0) as file:
-        output = _Output(file)
+    with _Output(path, "w+") as output:
         try:
             with h5py.File(output, "w", track_order=True) as made:
                 yield made
@@ -229,8 +212,7 @@ def put_text(node: h5py.Group | h5py.Dataset, name: str, text: str) -> None:
 
 def check_heaps(path: str | os.PathLike) -> None:
     """Raise `InputError` if a heap, in which texts of any length lie, is damaged. Looks once at an unchanged file."""
-    found = os.stat(path)
-    _check_heaps(os.fspath(path), found.st_mtime_ns, found.st_size, found.st_ino)
+    _check_heaps(os.fspath(path), *file_version(path))
 
 
 @lru_cache(maxsize=64)

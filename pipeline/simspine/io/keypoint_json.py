@@ -356,10 +356,8 @@ def parse_cells(rows: Sequence[Sequence[str]], width: int, path: object) -> np.n
     """(rows, width) numbers of a table's rows after its header, NaN for empty cells; `InputError` for other rows."""
     if odd := [number for number, row in enumerate(rows, 2) if len(row) != width]:
         raise InputError(f"{path}: row {odd[0]} has {len(rows[odd[0] - 2])} cells, the header {width}; cut short?")
-    try:
+    with naming_content(path, "numbers in all rows after the header"):
         return np.array([[float(cell) if cell.strip() else np.nan for cell in row] for row in rows])
-    except ValueError as error:
-        raise InputError(f"{path}: expected numbers in all rows after the header ({error}).") from None
 
 
 def _ordered_points(parts: Sequence[str], coords: Sequence[str], values: np.ndarray, path: Path):

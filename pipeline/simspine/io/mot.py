@@ -17,8 +17,6 @@ from simspine.io.text_tables import StatedRate, uniform_rows
 
 # Storage files: a header up to `endheader`, labels, rows. Layout: OpenSim 4 (`version=1`), as its STOFileAdapter and
 # Storage read and write it.
-
-
 SIMM_KEYS = {"datacolumns", "datarows"}  # of the older header without "=", whose angles are degrees
 _PADDING_CHARACTERS = " \t,;"  # a spreadsheet pads the lines of the header with separators
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, missing_file, require_path
+from simspine.core.errors import InputError, naming_content, require_file
 from simspine.core.skeletons import load_skeleton
 from simspine.io.atomic import atomic_path, check_announced_bytes, shape_bytes
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
@@ -22,8 +22,6 @@ from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_v
 # Like the files of the SIMSPINE release, without its faults: images are numbered from 1, `S` and `part`
 # follow the same camera (X_c = R X + t), and a point is visible if it is inside the real image and nothing of the
 # body hides it.
-
-
 BOX_MARGIN_FACTOR = 1.2  # of the box around the points
 PIXEL_STD = 200.0  # px: MMPose's unit of a box's size
 MMPOSE_UNITS = {"part": "px", "S": "m", "S_world": "m", "angles": "deg; m", "center": "px", "scale": "200 px"}
@@ -103,7 +101,9 @@ def _columns_of_views(take: ExportTrial, kept: np.ndarray) -> Iterator[tuple[Exp
 
 
 def _view_columns(take: ExportTrial, view: ExportView, kept: np.ndarray) -> dict[str, np.ndarray]:
-    low, high = _corner_extent(view.px[kept])
+    px = view.px[kept]
+    low, high = (np.where(np.isfinite(px), px, end) for end in (np.inf, -np.inf))
+    low, high = (np.nan_to_num(corner, posinf=0.0, neginf=0.0) for corner in (low.min(1), high.max(1)))
     return {
         "center": (low + high) / 2,
         "scale": BOX_MARGIN_FACTOR * (high - low).max(-1) / PIXEL_STD,
@@ -122,13 +122,6 @@ def _view_points(take: ExportTrial, view: ExportView, kept: np.ndarray) -> dict[
         key: np.concatenate([np.nan_to_num(values, nan=0.0), visible], -1)
         for key, values in zip(_POINT_ARRAYS, places, strict=True)
     }
-
-
-def _corner_extent(px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper corner (rows, 2) of the points; 0 where all are behind the camera."""
-    low = np.where(np.isfinite(px), px, np.inf).min(1)
-    high = np.where(np.isfinite(px), px, -np.inf).max(1)
-    return np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
 
 
 def parent_indices(names: Sequence[str], skeleton: str = "simspine37") -> list[int]:
@@ -206,8 +199,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
     Pickled objects are left out: to read one may run any code.
     """
-    require_path(path)
-    try:
+    require_file(path)
+    with naming_content(path, "a readable archive; cut short or damaged?"):
         with zipfile.ZipFile(path) as archive:
             announced = sum(info.file_size for info in archive.infolist())
         check_announced_bytes(str(path), announced, os.path.getsize(path))
@@ -225,9 +218,3 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         if any(not isinstance(array, np.ndarray) for array in arrays.values()):  # bytes, where no array begins
             raise ValueError("it holds something else than arrays")
         return arrays
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: {missing_file(path)}.") from None
-    except InputError:
-        raise
-    except Exception as error:  # damaged archives end in many ways
-        raise InputError(f"{path}: not a readable archive; cut short or damaged? ({error})") from None

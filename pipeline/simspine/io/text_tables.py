@@ -306,7 +306,9 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
         return _resampled_rows(rows, stated.resample, where), stated.resample
     if known := _stated_rate(rows, stated, where):
         return rows, known
-    rows = _without_repeated_end(rows, where)
+    if len(rows.time) > 1 and rows.time[-1] == rows.time[-2] and _rows_are_equal(rows, -1, -2):
+        warn_assumed(f"{where}: the last row is there twice; kept once.")  # some integrators write it again
+        rows = rows.keep(slice(-1))
     if known := _stated_rate(rows, stated, where):
         return rows, known
     said = stated.given or stated.header or np.inf
@@ -419,14 +421,6 @@ def _uneven_error(time: np.ndarray, where: str, coarse: bool) -> InputError:
         f"step is {usual:g} s. {hint}Give dropped frames rows with missing values, or have the file interpolated at a "
         "uniform rate (resample=<frames/s>; mocap_resample in a configuration)."
     )
-
-
-def _without_repeated_end(rows: TimedRows, where: str) -> TimedRows:
-    """Without a last row that is the one before it once more, as some integrators write their final state."""
-    if len(rows.time) < 2 or rows.time[-1] != rows.time[-2] or not _rows_are_equal(rows, -1, -2):
-        return rows
-    warn_assumed(f"{where}: the last row is there twice; kept once.")
-    return rows.keep(slice(-1))
 
 
 def _rows_are_equal(rows: TimedRows, i: int, j: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_file, unknown_name
 from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 from simspine.io.atomic import check_announced_bytes
@@ -124,10 +124,7 @@ def open_video(path: str | Path) -> Video:
     import cv2
 
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, where a video is wanted; name the file in it.")
-    if not path.is_file():
-        raise InputError(f"video {path} does not exist.")
+    require_file(path)
     with _open_capture(path) as capture:
         size = 3 * capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
         check_announced_bytes(f"video {path}", round(size), path.stat().st_size)

@@ -32,8 +32,6 @@ from simspine.vision.synchronise import DRIFT_UNIT_FRAMES, Timing
 from simspine.vision.triangulation import TriangulationReport
 
 # Does each camera contribute, and does the body lie on the person in its images?
-
-
 TOLERATED_CAMERA_ERRORS = {  # errors of a calibration that are no fault, as `check_cameras` takes them
     "shift_x_px": THRESHOLDS["camera_shift"].value_si,
     "shift_y_px": THRESHOLDS["camera_shift"].value_si,

@@ -214,7 +214,7 @@ class Verdict:
         frames, findings = stored["frames"], stored["findings"]
         runs = [run for entry in findings for run in entry["frames"]]
         if not 0 <= frames <= MOST_FRAMES or any(not 0 <= first <= end <= frames for first, end in runs):
-            raise InputError(f"it names frames that no trial of {frames} frames has")
+            raise InputError(f"it names frames that no trial of {frames} frames has; check the trial again")
         return sum_up_findings(frames, [Finding.from_dict(entry) for entry in findings])
 
 
@@ -259,8 +259,6 @@ def names_text(names: Sequence[str], most: int = 5) -> str:
 
 
 # The limits of the checks.
-
-
 _RAD = np.radians(1.0)
 _SI_PER_UNIT = {"deg": _RAD, "deg/s": _RAD, "cm": 0.01, "m/s": 1.0, "px": 1.0, "frames": 1.0, "%": 0.01, "1": 1.0}
 

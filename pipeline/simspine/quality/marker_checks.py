@@ -1,7 +1,7 @@
 """Checks of what the kinematics rest on: markers, images, the solver. Each function gives findings."""
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -17,8 +17,6 @@ from simspine.quality.spine_checks import jump_frames
 from simspine.vision.triangulation import TriangulationReport
 
 # Are left and right, and head and feet, where they belong? Shoulders, hips, ankles and feet against one another.
-
-
 HIP_PAIR, SHOULDER_PAIR = ("RHip", "LHip"), ("RShoulder", "LShoulder")
 ANKLE_PAIR = ("RAnkle", "LAnkle")
 FOOT_PAIRS = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
@@ -50,7 +48,7 @@ def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterato
     centres: of the fitted vertebrae, which count where shoulders or ankles have no point of their own.
     """
     tilt, line = body_axis_tilt(measured), "ankles to shoulders"
-    if centres is not None and not np.isfinite(tilt).any() and {"C7", "S1"} <= set(centres.names):
+    if centres is not None and not np.isfinite(tilt).any():
         trunk = _pair_vector_and_middle(centres, ("C7", "S1"))[0]
         tilt, line = angle_between(trunk, _body_up(centres)), "S1 to C7"
     if not np.isfinite(tilt).any():
@@ -74,8 +72,6 @@ def sides_exchanged(measured: Markers) -> np.ndarray:
 
 def trunk_twist_angle(measured: Markers) -> np.ndarray:
     """(frames,) rad, 0…π: turn between the line of the hips and that of the shoulders, seen along the trunk."""
-    if not {*HIP_PAIR, *SHOULDER_PAIR} <= set(measured.names):
-        return np.full(measured.frames, np.nan)
     hip, shoulder = (_pair_vector_and_middle(measured, names) for names in (HIP_PAIR, SHOULDER_PAIR))
     trunk = shoulder[1] - hip[1]
     length = np.linalg.norm(trunk, axis=-1, keepdims=True)
@@ -89,8 +85,6 @@ def feet_turn_angle(measured: Markers) -> np.ndarray:
     NaN where a point is missing, the hips' line is too steep to tell (someone lying on the side), or the person is
     upside down.
     """
-    if not {*HIP_PAIR, *FOOT_PAIRS[0], *FOOT_PAIRS[1]} <= set(measured.names):
-        return np.full(measured.frames, np.nan)
     up, right = _body_up(measured), _pair_vector_and_middle(measured, HIP_PAIR)[0]
     forward = np.cross(up, right)  # x forward, y up, z right
     steep = np.linalg.norm(forward, axis=-1) < LEVEL_HIPS * np.linalg.norm(right, axis=-1)
@@ -105,8 +99,6 @@ def feet_turn_angle(measured: Markers) -> np.ndarray:
 def body_axis_tilt(measured: Markers) -> np.ndarray:
     """(frames,) rad, 0…π: between the vertical and the line from the middle of the ankles to that of the shoulders;
     NaN where a point is missing."""
-    if not {*SHOULDER_PAIR, *ANKLE_PAIR} <= set(measured.names):
-        return np.full(measured.frames, np.nan)
     line = _pair_vector_and_middle(measured, SHOULDER_PAIR)[1] - _pair_vector_and_middle(measured, ANKLE_PAIR)[1]
     return angle_between(line, _body_up(measured))
 
@@ -116,14 +108,14 @@ def _body_up(measured: Markers) -> np.ndarray:
 
 
 def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """From the second point to the first, and the middle, (frames, 3) each."""
+    """From the second point to the first, and the middle, (frames, 3) each; NaN where one is not among the markers."""
+    if not set(names) <= set(measured.names):
+        return np.full((measured.frames, 3), np.nan), np.full((measured.frames, 3), np.nan)
     first, second = (measured.xyz[:, i] for i in measured.indices(names))
     return first - second, (first + second) / 2
 
 
 # Checks of markers on the skin: are they seen, and do they lie where their names say?
-
-
 SKIN_ORDER_CODE = "skin_marker_order"  # code of the finding that names are wrong
 SKIN_LOST_CODE = "skin_marker_lost"
 
@@ -189,15 +181,11 @@ def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
             return
 
 
-BONE_SEGMENTS = {
-    "right thigh": ("RHip", "RKnee"),
-    "left thigh": ("LHip", "LKnee"),
-    "right shank": ("RKnee", "RAnkle"),
-    "left shank": ("LKnee", "LAnkle"),
-    "right upper arm": ("RShoulder", "RElbow"),
-    "left upper arm": ("LShoulder", "LElbow"),
-    "right forearm": ("RElbow", "RWrist"),
-    "left forearm": ("LElbow", "LWrist"),
+BONES = {  # of each side
+    "thigh": ("Hip", "Knee"),
+    "shank": ("Knee", "Ankle"),
+    "upper arm": ("Shoulder", "Elbow"),
+    "forearm": ("Elbow", "Wrist"),
 }
 
 
@@ -373,15 +361,16 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
     skipped.
     """
     spread_limit, deviation_limit = THRESHOLDS["segment_spread"], THRESHOLDS["segment_deviation"]
-    medians: dict[str, float] = {}
-    for segment, ends in BONE_SEGMENTS.items():
+    medians: dict[tuple[str, str], float] = {}
+    for bone, side in product(BONES, ("right", "left")):
+        segment, ends = f"{side} {bone}", [side[0].upper() + end for end in BONES[bone]]
         if not set(ends) <= set(measured.names):
             continue
         a, b = measured.indices(ends)
         length = np.linalg.norm(measured.xyz[:, a] - measured.xyz[:, b], axis=-1)
         if not np.isfinite(length).any():
             continue
-        medians[segment] = median = float(np.nanmedian(length))
+        medians[bone, side] = median = float(np.nanmedian(length))
         if median == 0:
             continue
         relative = np.abs(length / median - 1)
@@ -397,18 +386,17 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
                 where=segment,
             )
     limit = THRESHOLDS["symmetry"]
-    for segment, right in medians.items():
-        side, _, name = segment.partition(" ")
-        left = medians.get(f"left {name}")
-        if side == "left" or left is None or right + left == 0:
+    for bone in BONES:
+        right, left = (medians.get((bone, side), np.nan) for side in ("right", "left"))
+        if not right + left > 0:
             continue
         difference = abs(right - left) / (right + left) * 2
         if difference > limit.value_si:
             yield warning(
                 "asymmetry",
-                f"{name}: right {100 * right:.1f} cm, left {100 * left:.1f} cm, {100 * difference:.0f} % apart, "
+                f"{bone}: right {100 * right:.1f} cm, left {100 * left:.1f} cm, {100 * difference:.0f} % apart, "
                 f"expected within {limit.value:g} %.",
-                where=name,
+                where=bone,
             )
 
 

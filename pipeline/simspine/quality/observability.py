@@ -154,8 +154,6 @@ def observed_share_text(share: float) -> str:
 
 
 # A trial's clinical parameters as figures with what decided them: means over the frames that can be trusted.
-
-
 GIVEN_BY_MODEL = "given by the model"
 SET_BY_OTHER_ANGLES = "set by the model from the joint's other angles"
 ONE_COORDINATE_FOR_LEVELS = "one coordinate for all levels"

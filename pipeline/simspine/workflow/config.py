@@ -218,11 +218,7 @@ def unknown_values(config: Config) -> list[str]:
 
 def read_config(path: str | Path) -> Config:
     """The configuration in a YAML file. `InputError` gathers all faults, and proposes the right key for a wrong one."""
-    try:
-        data = read_yaml(path)
-    except InputError as error:
-        raise InputError(f"configuration {error}") from None
-    return check_config(data, f"configuration {path}")
+    return check_config(read_yaml(path), f"configuration {path}")
 
 
 def check_config(data, where: str = "the configuration") -> Config:

@@ -10,7 +10,7 @@ from pydantic.functional_validators import AfterValidator, BeforeValidator, fiel
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
 from simspine.core.errors import require_file_name, require_known
-from simspine.core.settings import Section, SettingsError, value_text
+from simspine.core.settings import Section, value_text
 from simspine.core.types import MAX_FRAME_RATE_HZ
 from simspine.io.text_tables import repeated_names
 
@@ -131,18 +131,6 @@ def _by_frame(clicks: Mapping[Any, Mapping[str, list[SkinClick]]]) -> dict[Any, 
     }
 
 
-def skin_markers_from(value) -> "SkinMarkers | None":
-    """Clicks as they stand in YAML; what is none, or made already, is returned. `ValueError` in one line of text."""
-    if value is None or isinstance(value, SkinMarkers):
-        return value
-    if not isinstance(value, Mapping):
-        raise ValueError(f"expected clicks; found {value_text(value)}")
-    try:
-        return SkinMarkers.model_validate(value)
-    except SettingsError as wrong:
-        raise ValueError("; ".join(line.rstrip(".") for line in wrong.faults)) from None
-
-
 def _check_apart(clicks: Mapping[str, Mapping[str, list[SkinClick]]], radius: float) -> None:
     """`ValueError` where two markers are clicked at one place, within the radius of one."""
     places = [
@@ -234,11 +222,6 @@ class Trial(Section):
         if wrong := [v for v in values if isinstance(v, bool | str) or not isinstance(v, int | float)]:
             raise ValueError(f"{value_text(wrong[0])} is no number of frames")
         return delays
-
-    @field_validator("skin_markers", mode="before")
-    @classmethod
-    def _clicks(cls, value):
-        return skin_markers_from(value)
 
     @model_validator(mode="after")
     def _one_source(self):

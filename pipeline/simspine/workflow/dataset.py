@@ -1,7 +1,5 @@
 """The data set out of the trials' results: one HDF5 file, summary, provenance, manifest."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -26,7 +24,7 @@ from simspine.report.page import Row
 from simspine.report.summary import dataset_summary_metrics, summary_metrics, summary_rows
 from simspine.workflow import stage_files
 from simspine.workflow.config import Config
-from simspine.workflow.results import AS_WRITTEN, read_trial, write_quality
+from simspine.workflow.results import read_trial, write_quality
 from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, StageTask, read_json, read_task_manifest
 
 LIGHT_STYLES = {"check": "yellow", "bad": "red"}
@@ -75,6 +73,8 @@ def clinical_csv(trials: Mapping[str, dict]) -> str:
     trials: {'subject/trial': its headline}. The lumbopelvic rhythm is followed by the two motions that it is the ratio
     of, each a row of its own; all three have neither low nor high.
     """
+    import pandas  # here, since other commands load this module
+
     rows: list[dict] = []
     for trial, entry in trials.items():
         rows += [{"trial": trial, "parameter": name} | figure for name, figure in entry["clinical"].items()]
@@ -85,21 +85,15 @@ def clinical_csv(trials: Mapping[str, dict]) -> str:
             for part in ("lumbar", "pelvis"):
                 about = {"parameter": f"lumbopelvic_rhythm_{part}", "unit": "deg", "mean": rhythm[f"{part}_deg"]}
                 rows.append(of_trial | about)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, CLINICAL_CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {k: value if value is None or isinstance(value, str) else f"{value:.4g}" for k, value in row.items()}
-        )
-    return out.getvalue()
+    table = pandas.DataFrame(rows, columns=list(CLINICAL_CSV_COLUMNS))
+    return table.to_csv(index=False, float_format="%.4g", lineterminator="\n")
 
 
 def read_summary(config: Config) -> dict:
     path = Path(config.results) / "summary.json"
     found = read_json(path)
     if not isinstance(found, dict) or "rejected_because" not in found:
-        raise InputError(f"{path} is damaged: it lacks the counts of frames. Run `simspine run` again.")
+        raise InputError(f"{path}: not a whole summary: it lacks the counts of frames. Run `simspine run` again.")
     return found
 
 
@@ -119,7 +113,7 @@ def print_summary(config: Config) -> None:
     console, results = Console(), Path(config.results)
     table = Table(title=f"simspine · {config.name}", title_justify="left", show_header=False)
     summary = read_summary(config) | computing_times(config)
-    with naming_content(results / "summary.json", AS_WRITTEN):
+    with naming_content(results / "summary.json", "a whole summary; run `simspine run` again"):
         rows = summary_table_rows(summary)
     for row in rows:
         table.add_row(row.label, row.value, row.note, style=LIGHT_STYLES.get(row.light))

@@ -38,10 +38,13 @@ from simspine.dataset.recordings import (
 )
 from simspine.estimation.uncertainty import known_deviations, paper_axes_deviation
 from simspine.io.atomic import atomic_folder, write_text
+from simspine.io.c3d import write_c3d
+from simspine.io.coco import write_coco
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
 from simspine.io.exchange import BIDS_IGNORE_FILE, ExportTrial, write_bids, write_nwb
 from simspine.io.mot import write_mot, write_sto
+from simspine.io.npz import MMPOSE_UNITS, write_mmpose
 from simspine.reconstruction.publish import (
     TABLE_DECIMALS,
     body_points,
@@ -214,8 +217,6 @@ def _export_hdf5(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 
 
 def _export_npz(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-    from simspine.io.npz import MMPOSE_UNITS, write_mmpose
-
     files = {}
     for split, subjects in source.splits.items():
         name, takes = f"annotations/simspine_{split}.npz", partial(source.takes, subjects, pictures=True)
@@ -227,24 +228,12 @@ def _export_npz(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 
 
 def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-    from simspine.io.coco import write_coco
-
     files = {}
     for split, subjects in source.splits.items():
         path, takes = f"annotations/person_keypoints_{split}.json", partial(source.takes, subjects, pictures=True)
         rows = write_coco(folder / path, takes, notice=source.notice, every=source.choice.every)
         files[path] = ManifestEntry("coco", rows, {"keypoints": "px", "bbox": "px"}, source.frames_of(subjects))
     return files
-
-
-def _export_c3d(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-    from simspine.io.c3d import write_c3d
-
-    return _export_trials(folder, source, "c3d", write=write_c3d, units={"points": "mm"})
-
-
-def _export_nwb(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-    return _export_trials(folder, source, "nwb", write=write_nwb, units={"points": "m", "angles": "rad"})
 
 
 def _export_trials(
@@ -314,13 +303,13 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
     return files | {"axes.csv": ManifestEntry("text")}
 
 
-_WRITER_OF_FORMAT = {
+_WRITER_OF_FORMAT: dict[str, Callable[[Path, _Source], dict[str, ManifestEntry]]] = {
     "hdf5": _export_hdf5,
     "npz": _export_npz,
     "coco": _export_coco,
-    "c3d": _export_c3d,
+    "c3d": partial(_export_trials, kind="c3d", write=write_c3d, units={"points": "mm"}),
     "csv": _export_csv,
-    "nwb": _export_nwb,
+    "nwb": partial(_export_trials, kind="nwb", write=write_nwb, units={"points": "m", "angles": "rad"}),
     "bids": _export_bids,
     PAPER_AXES_CHOICE: _export_paper_axes,
 }

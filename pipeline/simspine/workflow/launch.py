@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -25,7 +24,7 @@ from typing import IO
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
 from simspine.workflow.config import Config, read_config
-from simspine.workflow.inputs import check_inputs
+from simspine.workflow.inputs import check_inputs, progress_bar
 from simspine.workflow.job_server import job_server
 from simspine.workflow.jobs import (
     STATE,
@@ -143,32 +142,19 @@ def _follow_output(
     command: Sequence[str], log: IO[str], lock: tuple[int, ...], quiet: bool = False
 ) -> tuple[int, list[str]]:
     """Run Snakemake; what the stages print is shown, its own messages are kept. Returns exit code and failed rules."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
     commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": commands, "PYTHONSAFEPATH": "1"}
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeLeft()
-    console, failed, start = Console(soft_wrap=True, highlight=False), [], time.monotonic()
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("steps", total=None)
+    failed: list[str] = []
+    with progress_bar("steps", quiet) as progress:
 
         def message(line: str) -> None:
             with suppress(OSError):  # a full disk: Snakemake would wait for good if nobody read on
                 log.write(line)
                 log.flush()
             if found := STEPS_LINE.search(line):
-                done, total = int(found[1]), int(found[2])
-                bar.update(task, completed=done, total=total)
-                if not (quiet or console.is_terminal):  # a log has lines in place of the bar
-                    left = (time.monotonic() - start) / done * (total - done)
-                    say(f"{done} of {total} steps done, about {left:.0f} s left")
+                progress(int(found[1]), int(found[2]))
             if found := FAILED_RULE_LINE.search(line):
                 failed.append(found[1])
-
-        def say(line: str) -> None:
-            bar.console.print(line.rstrip("\n"), markup=False)
 
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
@@ -180,21 +166,15 @@ def _follow_output(
             reader = threading.Thread(target=_each_line, args=(child.stderr, message))
             reader.start()
             try:
-                _each_line(child.stdout, message if quiet else say)
+                _each_line(child.stdout, message if quiet else partial(print, end="", flush=True))
                 reader.join()
             except KeyboardInterrupt:  # the child got the signal, too, and ends its jobs in order
-                _wait_or_kill(child)
+                with suppress(KeyboardInterrupt):  # whoever interrupts once more does not want to wait
+                    child.wait()
+                child.kill()
+                child.wait()
                 raise
     return child.returncode, failed
-
-
-def _wait_or_kill(child: subprocess.Popen) -> None:
-    """Wait for its end; do not wait if interrupted once more."""
-    try:
-        child.wait()
-    except KeyboardInterrupt:
-        child.kill()
-        child.wait()
 
 
 def _end_with_parent(parent: int) -> None:

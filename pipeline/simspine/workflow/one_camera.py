@@ -227,7 +227,6 @@ def watch_source(
 
 def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     """`InputError` for files that cannot be what is wanted of them: before anything is looked at."""
-    single = _is_single(camera)
     for path in filter(None, (wanted.picture, wanted.points)):
         if not isinstance(camera, Webcam) and path.resolve() == camera.path.resolve():
             raise InputError(f"{path}: {WOULD_REPLACE_INPUT_TEXT}")
@@ -235,13 +234,12 @@ def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     picture, points = wanted.picture, wanted.points
     if picture is not None and picture == points:
         raise InputError(f"{picture} is named for the picture and for the points; name two files.")
-    if single:
+    if _is_single(camera):
         _needs_ending(points, (".json",), "the points of an image")
-    else:
-        _needs_none(points, "points of several images are a folder with a JSON file for each", (".json",))
-    if single:
         _needs_ending(picture, PICTURE_SUFFIXES, "the picture of an image")
-    elif isinstance(camera, Photographs):
+        return
+    _needs_none(points, "points of several images are a folder with a JSON file for each", (".json",))
+    if isinstance(camera, Photographs):
         _needs_none(picture, "pictures of a folder's images are a folder")
     else:
         _needs_ending(picture, tuple(CODECS_BY_SUFFIX), "the video with people drawn on it")

@@ -15,7 +15,7 @@ from simspine import __version__
 from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
-from simspine.core.errors import InputError, naming_content
+from simspine.core.errors import InputError, file_version, naming_content
 from simspine.dataset.recordings import open_dataset, sha256_of_file
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
@@ -42,7 +42,7 @@ EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 def read_verdict(path: Path) -> Verdict:
     """Of a trial, from the stage quality's file. Raises `InputError` where it is damaged."""
     stored = read_json(path)
-    with naming_content(path, AS_WRITTEN):
+    with naming_content(path, "a verdict; run `simspine quality` again"):
         return Verdict.from_dict(stored)
 
 
@@ -185,23 +185,17 @@ def mocap_findings(path: Path) -> tuple[Finding, ...]:
 def read_sized_body(paths: RunPaths) -> SizedBody:
     """The person's body as the stage scale left it."""
     scaling = read_json(paths.scaling)
-    with naming_content(paths.scaling, AS_WRITTEN):
+    with naming_content(paths.scaling, "a scaling of this version; run `simspine scale` again"):
+        recipe = scaling["recipe"]
         factors = {str(body): float(entry["factor"]) for entry in scaling["factors"] for body in entry["bodies"]}
         person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
-        recipe = scaling["recipe"]
-    return SizedBody(_body_in_file(paths.model), read_recipe(recipe), factors, person)
-
-
-def _body_in_file(path: Path) -> Body:
-    """`Body.from_osim`; of an unchanged file made once."""
-    if not path.is_file():
-        return Body.from_osim(path)  # which says so
-    found = path.stat()
-    return _made_body(path, found.st_mtime_ns, found.st_size, found.st_ino)
+    body = _body_in_file(paths.model, *file_version(paths.model))
+    return SizedBody(body, read_recipe(recipe), factors, person)
 
 
 @lru_cache(maxsize=2)
-def _made_body(path: Path, *_: int) -> Body:
+def _body_in_file(path: Path, *_: int) -> Body:
+    """`Body.from_osim`; of an unchanged file made once."""
     return Body.from_osim(path)
 
 

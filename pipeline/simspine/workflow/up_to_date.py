@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partialmethod
 from pathlib import Path
 
 from pydantic import BaseModel, FiniteFloat
 
 from simspine import __version__
-from simspine.core.errors import InputError, reason_of, require_path
+from simspine.core.errors import InputError, naming_content, require_path
 from simspine.io.atomic import make_folder, write_text
 from simspine.workflow.config import json_digest
 
@@ -42,26 +42,22 @@ class RunPaths:
         place = self.folder / "manifests" / stage
         return place.with_name(f"{stage}.json") if trial is None else place / f"{trial}.json"
 
-    def keypoints(self, trial: str) -> Path:
-        return self.folder / "keypoints" / f"{trial}.h5"
+    def _stored(self, stage: str, trial: str, suffix: str = ".h5") -> Path:
+        return self.folder / stage / f"{trial}{suffix}"
 
-    def people(self, trial: str) -> Path:
-        """All people followed in a recording that several subjects share; in the folder of the first of them."""
-        return self.folder / "keypoints" / f"{trial}_people.h5"
-
-    def cameras(self, trial: str) -> Path:
-        """The cameras that are used, and what was found about them."""
-        return self.folder / "cameras" / f"{trial}.h5"
-
-    def points(self, trial: str) -> Path:
-        return self.folder / "points" / f"{trial}.h5"
+    keypoints = partialmethod(_stored, "keypoints")
+    # All people followed in a recording that several subjects share; in the folder of the first of them.
+    people = partialmethod(_stored, "keypoints", suffix="_people.h5")
+    cameras = partialmethod(_stored, "cameras")  # those that are used, and what was found about them
+    points = partialmethod(_stored, "points")
+    markers = partialmethod(_stored, "markers")
+    kinematics = partialmethod(_stored, "kinematics")
+    vertebrae = partialmethod(_stored, "vertebrae")
+    quality = partialmethod(_stored, "quality", suffix=".json")
 
     def seen_files(self, trial: str) -> tuple[Path, ...]:
         """What comes from images alone."""
         return self.points(trial), self.keypoints(trial), self.cameras(trial)
-
-    def markers(self, trial: str, suffix: str = ".h5") -> Path:
-        return self.folder / "markers" / f"{trial}{suffix}"
 
     @property
     def model(self) -> Path:
@@ -71,18 +67,9 @@ class RunPaths:
     def scaling(self) -> Path:
         return self.folder / "model" / "scaling.json"
 
-    def kinematics(self, trial: str, suffix: str = ".h5") -> Path:
-        return self.folder / "kinematics" / f"{trial}{suffix}"
-
-    def vertebrae(self, trial: str, suffix: str = ".h5") -> Path:
-        return self.folder / "vertebrae" / f"{trial}{suffix}"
-
-    def quality(self, trial: str) -> Path:
-        return self.folder / "quality" / f"{trial}.json"
-
     def filled_files(self, trial: str) -> tuple[Path, Path]:
         """Kinematics and vertebrae after rejected frames were filled in."""
-        return self.folder / "quality" / f"{trial}_kinematics.h5", self.folder / "quality" / f"{trial}_vertebrae.h5"
+        return self.quality(trial, suffix="_kinematics.h5"), self.quality(trial, suffix="_vertebrae.h5")
 
 
 try:
@@ -168,8 +155,6 @@ def _try_lock(path: Path) -> int | None:
 
 # Files of the package that decide what a stage makes: a result of other code is not up to date. A changed comment
 # counts as well. Detection does not depend on later stages, and only pages depend on the report.
-
-
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 DETECTION_CODE = (
     "core", "io", "vision", "anatomy/marker_sets.py", "reconstruction/detection.py", "reconstruction/stage.py",
@@ -229,18 +214,11 @@ def file_checksum(path: Path) -> str:
 
 def read_json(path: Path) -> dict:
     """A stage's JSON file; `InputError` saying which stage makes it if it is missing or damaged."""
-    try:
-        require_path(path)
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("names with values were expected")
-        return content
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist. {_remedy_text(path)}") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: not JSON ({reason_of(error)}). {_remedy_text(path)}") from None
+    require_path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist. {_remedy_text(path)}")
+    with naming_content(path, f"JSON of names with values; damaged? {_remedy_text(path)}"):
+        return dict(json.loads(path.read_bytes()))
 
 
 def _remedy_text(path: Path) -> str:

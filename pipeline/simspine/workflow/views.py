@@ -11,7 +11,7 @@ import numpy as np
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS
-from simspine.core.errors import InputError, require_known, safe_file_name, unknown_name
+from simspine.core.errors import InputError, require_known, safe_file_name
 from simspine.core.types import ForcedKind
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file, read_store
@@ -48,11 +48,12 @@ def read_scene(result: Path, subject: str | None = None, trial: str | None = Non
     found = find_results(result, subject, trial)
     if found is not None:
         return scene_of_trial(read_trial(*found))
-    if not is_dataset(result):
-        raise InputError(
-            f"{result} is neither of a trial's results nor a data set. Expected a results folder, a trial's .h5 in it, "
-            "or a data set's .h5."
-        )
+    with open_hdf5_file(result) as file:
+        if "metadata" not in file:
+            raise InputError(
+                f"{result} is neither of a trial's results nor a data set. Expected a results folder, a trial's .h5 in "
+                "it, or a data set's .h5."
+            )
     return _scene_of_dataset(result, subject, trial)
 
 
@@ -77,17 +78,6 @@ def _place_of_trial(result: Path, subject: str | None, trial: str | None) -> tup
     if found is None:
         raise InputError(f"{result}: expected a results folder, or a trial's .h5 in it.")
     return found
-
-
-def is_dataset(path: Path) -> bool:
-    """Whether an HDF5 file is a data set rather than a container of one stage."""
-    try:
-        with open_hdf5_file(path) as file:
-            return "metadata" in file
-    except Exception:  # damaged files end in many ways
-        raise InputError(
-            f"{path} is not an HDF5 file, or is damaged. Expected a trial's or a data set's .h5."
-        ) from None
 
 
 def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Scene:
@@ -223,8 +213,7 @@ def choose_trial(
 ) -> tuple[str, str]:
     """The one (subject, trial) of those found that is meant. Raises `InputError` if there is none, or a choice."""
     for wanted, kind, place in ((subject, "subject", 0), (trial, "trial", 1)):
-        if wanted is not None and wanted not in {entry[place] for entry in found}:
-            raise unknown_name(kind, wanted, dict.fromkeys(entry[place] for entry in found), where)
+        require_known(kind, () if wanted is None else (wanted,), dict.fromkeys(entry[place] for entry in found), where)
     chosen = [entry for entry in found if subject in (None, entry[0]) and trial in (None, entry[1])]
     if len(chosen) != 1:
         names = [" / ".join(entry) for entry in chosen or found]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.core.errors import InputError, naming_content, unknown_name
+from simspine.core.errors import InputError, naming_content, require_file, require_known
 from simspine.core.types import Camera
 from simspine.io.calibration import read_calibration
 from simspine.io.human36m import names
@@ -37,8 +37,6 @@ def to_opencv(camera: Camera) -> Camera:
 # camera's centre T (mm), so that x_camera = R (X − T); then nine intrinsic numbers per camera (from index 264):
 # fx fy cx cy k1 k2 k3 p1 p2 (px). The layout is as public readers have it (karfly/human36m-camera-parameters,
 # una-dinosauria/3d-pose-baseline, anibali/h36m-fetch). Image sizes are not in the vector.
-
-
 LENS_FORMULAS = ("human36m", "opencv")  # whose formula p1 and p2 belong to
 _METADATA_SUBJECTS = tuple(f"S{i}" for i in range(1, 12))  # columns of the vector, S2 S3 S4 S10 among them
 _EXTRINSIC_NUMBERS, _INTRINSIC_NUMBERS = 6, 9
@@ -95,10 +93,8 @@ def _camera_vector(root: ElementTree.Element, path) -> np.ndarray:
         raise InputError(
             f"{path}: no element <w0> with the camera parameters; the metadata.xml of Human3.6M was expected."
         )
-    try:
+    with naming_content(path, "numbers in <w0>"):
         return np.array(_element_text(element).strip("[] \n\t").replace(",", " ").split(), float)
-    except ValueError as error:
-        raise InputError(f"{path}: <w0> holds something else than numbers ({error}).") from None
 
 
 def _element_text(element: ElementTree.Element) -> str:
@@ -127,10 +123,9 @@ class Rigs:
         """The rig of one subject in metres, with OpenCV's lens that is the same as that of `lens`."""
         if self.metadata is None:
             given = read_calibration(self.file(subject), subject)
-        elif subject in self.metadata:
-            given = self.metadata[subject]
         else:
-            raise unknown_name("subject", subject, self.metadata, str(self.place))
+            require_known("subject", (subject,), self.metadata, str(self.place))
+            given = self.metadata[subject]
         return [to_opencv(camera) for camera in given] if self.lens == "human36m" else given
 
     def file(self, subject: str) -> Path:
@@ -152,13 +147,11 @@ def open_rigs(place: str | os.PathLike, lens: str | None = None) -> Rigs:
     Where such a file was converted from metadata.xml number by number, say `lens="human36m"`.
     """
     place = Path(place)
-    if lens is not None and lens not in LENS_FORMULAS:
-        raise unknown_name("lens", lens, LENS_FORMULAS)
+    require_known("lens", () if lens is None else (lens,), LENS_FORMULAS)
     if place.is_dir():
         shared = next((place / name for name in SHARED_FILES if (place / name).is_file()), None)
         return Rigs(place, lens or "opencv") if shared is None else open_rigs(shared, lens)
-    if not place.is_file():
-        raise InputError(f"camera parameters {place} do not exist.")
+    require_file(place)
     if place.suffix.lower() == ".xml":
         return Rigs(place, lens or "human36m", read_metadata(place))
     return Rigs(place, lens or "opencv")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Markers, Origin
 from simspine.io.atomic import atomic_path
@@ -25,7 +25,6 @@ from simspine.io.human36m import names
 from simspine.io.human36m.cameras import SHARED_FILES, Rigs, find_rigs, open_rigs
 from simspine.io.human36m.names import TrialFault, known_faults_of, spoilt_videos
 
-HUMAN36M_SKELETONS = ("human36m32", "human36m17")
 _PLAUSIBLE_LEG_LENGTHS_M = (0.5, 1.25)  # m, thigh and shank together; adults: 0.7–1.0
 _LEG_BONES = (("RHip", "RKnee"), ("RKnee", "RAnkle"), ("LHip", "LKnee"), ("LKnee", "LAnkle"))
 
@@ -74,9 +73,8 @@ class Copy:
         videos = self._files(subject, self._known(subject, trial), HUMAN36M_VIDEOS_FOLDER)
         return {camera: path for camera, path in videos.items() if camera}
 
-    def positions(self, subject: str, trial: str, skeleton: str = "human36m32") -> Markers:
-        """Motion capture of one trial: metres, world with z up, 50 frames/s, 32 or 17 joints."""
-        require_known("skeleton of Human3.6M", (skeleton,), HUMAN36M_SKELETONS)
+    def positions(self, subject: str, trial: str) -> Markers:
+        """Motion capture of one trial: metres, world with z up, 50 frames/s, 32 joints."""
         where = f"{self.root}, {subject} {trial}"
         file = self.motion_capture_file(subject, trial)
         if file is None:
@@ -87,7 +85,7 @@ class Copy:
         every = load_skeleton("human36m32").names
         markers = Markers(every, names.HUMAN36M_RATE_HZ, poses / 1000, "z_up", origin=(Origin.GIVEN,) * len(every))
         check_joint_unit(markers, where)
-        return markers.select(load_skeleton(skeleton).names)
+        return markers
 
     def cameras(self, subject: str) -> list[Camera]:
         """The subject's cameras: metres, x_camera = R X + t, OpenCV's model of the lens of their images."""
@@ -119,8 +117,7 @@ class Copy:
 
     def _known(self, subject: str, trial: str) -> str:
         """The trial's canonical name; `InputError` lists what there is."""
-        if subject not in self.subjects:
-            raise unknown_name("subject", subject, self.subjects, str(self.root))
+        require_known("subject", (subject,), self.subjects, str(self.root))
         canonical = "{}_{}".format(*names.split_trial(trial))
         there = self.trials(subject)
         if canonical not in there:
@@ -215,8 +212,6 @@ def _list_kind(subject: str, folder: Path, kind: str) -> _Listing:
 
 
 # The data set's pose files: NASA CDF with one variable, `Pose`, (1, frames, 96) in mm or (1, frames, 64) in px.
-
-
 HUMAN36M_JOINT_COUNT = 32
 _DIMENSIONS_OF_WIDTH = {96: 3, 64: 2}  # numbers per frame → dimensions
 _CDF_FLOATS = {"float32": 44, "float64": 45}
