@@ -409,7 +409,7 @@ def test_damaged_verdict_stops_the_data_set(copied, text):
 def test_results_below_a_file(copied, refused):
     (copied.folder / "file").write_text("")
     copied.change(results=str(copied.folder / "file"))
-    assert f"{copied.folder / 'file'} is a file" in refused(copied, "detect")
+    assert f"{copied.folder / 'file'} is no folder" in refused(copied, "detect")
 
 
 def test_results_folder_that_nobody_can_write(copied, refused):

@@ -145,7 +145,7 @@ FAULTS = {
     "cam02_json: no .json file": lambda p: [f.unlink() for f in p.folder.glob("pose/bow/cam02_json/*")],
     "mocap file nowhere.trc does not exist": lambda p: p.trial(mocap="nowhere.trc"),
     "[red]odd[/red] name.toml does not exist": lambda p: p.trial(calibration="[red]odd[/red] name.toml"),
-    "/file is a file": lambda p: ((p.folder / "file").write_text(""), p.change(results=str(p.folder / "file"))),
+    "/file is no folder": lambda p: ((p.folder / "file").write_text(""), p.change(results=str(p.folder / "file"))),
 }
 
 

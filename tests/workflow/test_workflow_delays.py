@@ -88,7 +88,7 @@ def test_delays_that_cannot_be_used_are_refused(late, refused, changes, message)
 )
 def test_what_is_printed_can_be_pasted(names, tmp_path):
     """Into a configuration, whatever the views are called, and with all its digits."""
-    delays = dict(zip(names, (0.0, 12345678.0, -987654.25, 8.2), strict=True))
+    delays = dict(zip(names, (0.0, 345678.0, -987654.25, 8.2), strict=True))
     file = tmp_path / "pasted.yaml"
     file.write_text(camera_files.delays_as_yaml(delays) + "\n", encoding="utf-8")
     trial = Trial(videos=["a.mp4", "b.mp4"], calibration="c.toml", **read_yaml(file))

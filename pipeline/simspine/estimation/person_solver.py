@@ -250,7 +250,6 @@ def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: floa
     of_subtracted = np.where(subtracted[:, :, None] >= 0, root[np.searchsorted(asked, subtracted)], 0.0)
     z, tree = system.columns(at), system.markers.tree
     places = all_poses(tree, all_coordinates(tree, z)[0])[2]
-    variance = np.einsum("tmii->tmi", marker_covariance(tree, z, blocks))
     return PersonFit(
         solution=at,
         unconverged_cost=unconverged_cost,
@@ -259,7 +258,8 @@ def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: floa
         prior_precision=system.constant_precision,
         residual=np.where(system.markers.w[:, :, None] > 0, places - system.markers.y, np.nan),
         # Of frames that share an error, each follows its own: their residuals have less of the fit's variance.
-        marker_variance=variance / system.frames_per_error[:, None, None],
+        marker_variance=np.einsum("tmii->tmi", marker_covariance(tree, z, blocks))
+        / system.frames_per_error[:, None, None],
         body_error_modes=_body_error_modes(response[:, :n]),
         place_covariance=_marker_place_covariance(system.followed_tree, z, response, of_subtracted),
         offset_variance=np.diag(covariance)[k:].reshape(at.offsets.shape),

@@ -256,6 +256,9 @@ def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bo
     path: of its manifest. force: do it even if it is done. Two processes do not work on one task at the same time: the
     second waits for the first, and then finds it done.
     """
+    for file in task.inputs:
+        if not file.exists():
+            file_checksum(file)  # raises, before a folder is made
     with hold_lock(path.with_suffix(".lock"), f"another process is making {task.outputs[0]}"):
         before = [(file.stat().st_mtime_ns, file.stat().st_ino) for file in task.inputs if file.exists()]
         fingerprint = task.fingerprint(stage)
