@@ -233,7 +233,7 @@ def check_points_table(space):
 
 def check_copy(space):
     """Of a virtual capture, which has the layout of the real one."""
-    assert space["markers"].xyz.shape[1:] == (17, 3)
+    assert space["markers"].xyz.shape[1:] == (32, 3)
     assert len(space["cameras"]) == 4
     assert space["videos"] == [] or len(space["videos"]) == 4
 
