@@ -188,11 +188,11 @@ def test_a_student_starts_from_its_teacher(dotted, tmp_path):
     train_detector(spine_options("tiny", data=body, **{"training.epochs": 1}), tmp_path / "body")
     weights = tmp_path / "body" / "weights.pt"
     every = {"train": [{"folder": str(dotted)}], "points": "all"}
-    still = {"training.epochs": 1, "training.rate": 1e-12, "teacher": str(weights)}
+    still = {"training.epochs": 1, "training.rate": 1e-6, "teacher": str(weights)}
     train_detector(spine_options("tiny", data=every, **still), tmp_path / "all")
     old, new = (torch.load(tmp_path / name / "weights.pt", weights_only=True)["state"] for name in ("body", "all"))
-    assert torch.allclose(new["points.weight"][:26], old["points.weight"], atol=1e-6)
-    assert torch.allclose(new["x.weight"], old["x.weight"], atol=1e-6)
+    assert torch.allclose(new["points.weight"][:26], old["points.weight"], atol=2e-5)
+    assert torch.allclose(new["x.weight"], old["x.weight"], atol=2e-5)
     header, line = (tmp_path / "all" / "losses.csv").read_text().splitlines()
     losses = dict(zip(header.split(","), map(float, line.split(",")), strict=True))
     assert losses["distill"] < 0.5 * losses["position"]
