@@ -128,16 +128,22 @@ def test_a_folder_of_a_packaged_name_is_no_configuration(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text", ["{}", "[]", '{"rejected_because": null}', '{"rejected_because": {}, "frames_rejected": "x"}']
+    ("text", "fault"),
+    [
+        ("{}", "a whole summary"),
+        ("[]", "JSON of names with values"),
+        ('{"rejected_because": null}', "a whole summary"),
+        ('{"rejected_because": {}, "frames_rejected": "x"}', "a whole summary"),
+    ],
 )
-def test_a_summary_of_other_content_is_damaged(tmp_path, monkeypatch, text):
+def test_a_summary_of_other_content_is_damaged(tmp_path, monkeypatch, text, fault):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text((data_folder("configs") / "demo.yaml").read_text())
     (tmp_path / "results/demo").mkdir(parents=True)
     (tmp_path / "results/demo/summary.json").write_text(text)
     done = call("summary", "--config", tmp_path / "mine.yaml")
     assert done.exit_code == 2
-    assert "summary.json: not a whole summary" in done.stderr
+    assert f"summary.json: not {fault}" in done.stderr
 
 
 def test_view_writes_one_file_at_a_time(tmp_path):

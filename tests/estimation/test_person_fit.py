@@ -254,8 +254,8 @@ def test_what_is_unsure_is_what_the_dense_hessian_says(body, recipe):
 
 
 def test_a_larger_error_than_its_prior_says_is_in_what_is_unsure(body, recipe):
-    """The knee's point lies aside by more than its prior allows: the estimate ignores that, and is off by what the
-    hidden variance says, as well as Gauss and Newton's Hessian is the cost's."""
+    """The knee's point is displaced by more than its prior allows. The estimate's error is what the hidden variance
+    states, as far as Gauss–Newton's Hessian is that of the cost."""
     aside = 0.0003
     problem = _problem(body, recipe)
     hidden = replace(problem, hidden_variance={"x": aside**2})

@@ -24,6 +24,7 @@ from simspine.workflow.up_to_date import (
     StageTask,
     file_checksum,
     hold_lock,
+    read_json,
     read_task_manifest,
     run_task,
 )
@@ -361,3 +362,10 @@ def test_damaged_figures_of_a_body_are_refused_by_the_file(copied, change):
     paths.scaling.write_text(json.dumps(change(json.loads(paths.scaling.read_text()))))
     with pytest.raises(InputError, match=r"scaling\.json: not (JSON|a scaling)"):
         read_sized_body(paths)
+
+
+@pytest.mark.parametrize("content", ["[]", '[["recipe", "coupled"]]', "3", '"text"'])
+def test_json_that_is_no_mapping_is_refused(tmp_path, content):
+    (tmp_path / "scaling.json").write_text(content)
+    with pytest.raises(InputError, match=r"scaling\.json: not JSON of names with values"):
+        read_json(tmp_path / "scaling.json")

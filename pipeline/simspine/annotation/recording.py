@@ -318,7 +318,7 @@ def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoin
     return Keypoints(names, rate, xy, confidence)
 
 
-KEPT_IMAGES = 256  # in memory, encoded: some 100 MB in full HD
+KEPT_IMAGES = 64  # in memory, encoded: 256 MiB if each has 4 MiB, as large ones in 4K have
 
 
 class Images:

@@ -69,17 +69,19 @@ def _printable(text: object) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
-def _refuse_settings_of_libraries() -> None:
-    """Refuse, or drop, settings of libraries that change results or stop them.
-
-    Numba takes settings from a file in the working directory, which may be a stranger's.
-    """
+def _require_current_folder() -> None:
     from simspine.core.errors import InputError
 
     try:
         os.getcwd()
     except FileNotFoundError:
         raise InputError("the folder you are in was removed; change to another one.") from None
+
+
+def _refuse_settings_of_libraries() -> None:
+    """Numba takes settings from a file in the working directory, which may be a stranger's."""
+    from simspine.core.errors import InputError
+
     if os.environ.get("COLUMNS") == "0":  # rich would print nothing
         del os.environ["COLUMNS"]
     if not os.environ.get("SOURCE_DATE_EPOCH", "0").isdecimal():
@@ -103,6 +105,7 @@ class _Commands(click.Group):
                 stream.reconfigure(errors="replace")  # where the terminal cannot show a character
         warnings.showwarning = lambda message, *_: click.secho(f"warning: {_printable(message)}", fg="yellow", err=True)
         try:
+            _require_current_folder()
             _refuse_settings_of_libraries()
             gc.set_threshold(_COLLECTED_AFTER)
             return super().invoke(ctx)

@@ -72,7 +72,7 @@ class Solver(Unchanging):
                 raise InputError(
                     f"the task of {name!r} is {task!r}, expected (target in rad or m, weight of 0 or more)."
                 )
-        object.__setattr__(self, "coordinate_tasks", MappingProxyType(dict(self.coordinate_tasks)))
+        self._set(coordinate_tasks=MappingProxyType(dict(self.coordinate_tasks)))
 
 
 def _is_task(task) -> bool:
@@ -145,12 +145,12 @@ class Result(Unchanging):
         for name, shape in shapes.items():
             dtype = bool if name == "converged" else float
             array = read_only_array("Result", name, getattr(self, name), shape=shape, dtype=dtype)
-            object.__setattr__(self, name, array)
+            self._set(**{name: array})
         if self.posterior is not None:
             read_only_array("Posterior", "response", self.posterior.response, shape=(len(self.motion.names),))
         if len(self.reason) != frames:
             raise InputError(f"Result.reason has {len(self.reason)} entries, expected {frames}.")
-        object.__setattr__(self, "reason", tuple(self.reason))
+        self._set(reason=tuple(self.reason))
 
     @property
     def marker_rms(self) -> np.ndarray:

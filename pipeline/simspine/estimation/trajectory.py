@@ -141,9 +141,8 @@ def starting_path(
     chosen = np.union1d(shown[::stride], shown[-1:])
     pulls, targets = np.tile(pull, (len(chosen), 1)), np.tile(target, (len(chosen), 1))
     frames = Frames(markers.y[chosen], markers.w[chosen] / scale, pulls, targets)
-    begin = np.full(start.size, np.nan)  # offsets of markers come behind the body's coordinates
     middles = range_middles(body)
-    begin[: middles.size] = middles
+    begin = np.append(middles, np.full(start.size - middles.size, np.nan))  # behind them, offsets of markers
     z = fit_frames(markers.tree, markers.columns, frames, start, begin, ROUGH_ITERATIONS, ROUGH_TOLERANCE)[0]
     return _interpolated_path(markers, chosen, canonical_branch(body, z, continuous=False))
 

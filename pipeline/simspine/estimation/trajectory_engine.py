@@ -337,8 +337,7 @@ def _starting_path(body: Body, markers: Markers, weights: np.ndarray, problem: _
     held, drawn = single_coordinate_precision_and_target(prior.combinations, prior.mean, prior.precision)
     held[own:], drawn[own:] = 1.0 / START_OFFSET_SD_M**2, 0.0
     stride = max(1, int(markers.rate / START_HZ))
-    alone = problem.each_frame(problem.markers)
-    rough = starting_path(body, alone, pose, stride=stride, ridge=held, target=drawn)
+    rough = starting_path(body, problem.each_frame(problem.markers), pose, stride=stride, ridge=held, target=drawn)
     rough = scipy.ndimage.gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest")
     spacing = int(START_KNOT_SPACING_S * markers.rate)
     if spacing < MIN_KNOT_SPACING or markers.frames <= spacing or not problem.acceleration.any():

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel, FiniteFloat
 
 from simspine import __version__
-from simspine.core.errors import InputError, naming_content, require_path
+from simspine.core.errors import InputError, file_version, naming_content, require_path
 from simspine.io.atomic import make_folder, write_text
 from simspine.workflow.config import json_digest
 
@@ -218,7 +218,7 @@ def read_json(path: Path) -> dict:
     if not path.exists():
         raise InputError(f"{path} does not exist. {_remedy_text(path)}")
     with naming_content(path, f"JSON of names with values; damaged? {_remedy_text(path)}"):
-        return dict(json.loads(path.read_bytes()))
+        return {**json.loads(path.read_bytes())}  # a list of pairs is no mapping
 
 
 def _remedy_text(path: Path) -> str:
@@ -256,17 +256,16 @@ def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bo
     path: of its manifest. force: do it even if it is done. Two processes do not work on one task at the same time: the
     second waits for the first, and then finds it done.
     """
-    for file in task.inputs:
-        if not file.exists():
-            file_checksum(file)  # raises, before a folder is made
+    for missing in [file for file in task.inputs if not file.exists()]:
+        file_checksum(missing)  # raises, before a folder is made
     with hold_lock(path.with_suffix(".lock"), f"another process is making {task.outputs[0]}"):
-        before = [(file.stat().st_mtime_ns, file.stat().st_ino) for file in task.inputs if file.exists()]
+        before = [file_version(file) for file in task.inputs]
         fingerprint = task.fingerprint(stage)
         if not force and manifest_difference(read_task_manifest(path), fingerprint, task.outputs) is None:
             return False
         start = time.perf_counter()
         task.work()
-        if before != [(file.stat().st_mtime_ns, file.stat().st_ino) for file in task.inputs if file.exists()]:
+        if before != [file_version(file) for file in task.inputs]:
             raise InputError(f"a file that {task.outputs[0]} is made from was changed meanwhile; run it again.")
         entry = {
             "fingerprint": fingerprint,
