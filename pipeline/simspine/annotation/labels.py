@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.arrays import median_of_known
-from simspine.core.errors import InputError, naming_content, reason_of, safe_file_name, unknown_name
+from simspine.core.errors import InputError, naming_content, reason_of, require_known, safe_file_name
 from simspine.core.types import Camera, Keypoints, Origin, read_only_array
 from simspine.io.atomic import write_text
 from simspine.io.text_tables import read_bytes
@@ -138,8 +138,7 @@ def write_edits(edits: Iterable[Edit], names: Sequence[str], arrays: Mapping[str
 def check_edit(labels: Labels, edit: Edit) -> None:
     """`InputError` unless the edit is of a frame, a view and a point that there are."""
     frames, views = labels.xy.shape[:2]
-    if edit.point not in labels.names:
-        raise unknown_name("point", edit.point, labels.names)
+    require_known("point", [edit.point], labels.names)
     if not (0 <= edit.frame < frames and 0 <= edit.view < views):
         raise InputError(
             f"an edit of frame {edit.frame} in view {edit.view}; there are {frames} frames in {views} views, counted "

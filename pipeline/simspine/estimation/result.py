@@ -18,7 +18,7 @@ from simspine.anatomy.body import (
 )
 from simspine.anatomy.tree import Tree
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import other_angle_branch, rigid_fit
 from simspine.core.types import Markers, Motion, read_only_array
 
@@ -59,8 +59,8 @@ class Solver(Unchanging):
     overlap: int = 50
 
     def __post_init__(self):
-        if self.engine is not None and self.engine not in DEFAULT_TOLERANCES:
-            raise unknown_name("engine", self.engine, DEFAULT_TOLERANCES)
+        if self.engine is not None:
+            require_known("engine", [self.engine], DEFAULT_TOLERANCES)
         if self.tolerance is not None and not (np.isfinite(self.tolerance) and self.tolerance > 0):
             raise InputError(f"tolerance is {self.tolerance}, expected a positive number.")
         for name, least in (("min_markers", 0), ("threads", 1), ("window", 1), ("overlap", 0)):

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from simspine.anatomy.tree import Tree
-from simspine.core.errors import unknown_name
+from simspine.core.errors import require_known
 from simspine.estimation.banded import BandedSystem, symmetric_from_upper
 from simspine.estimation.marker_kernels import (
     LOSS_HUBER,
@@ -110,8 +110,7 @@ class MarkerTerm:
     columns: BodyColumns | None = None
 
     def __post_init__(self):
-        if self.loss not in LOSS_CODES:
-            raise unknown_name("loss", self.loss, LOSS_CODES)
+        require_known("loss", [self.loss], LOSS_CODES)
         if self.columns is None:
             object.__setattr__(self, "columns", body_columns(self.tree))
         scale = np.broadcast_to(np.asarray(self.scale, float), self.w.shape)

@@ -16,7 +16,7 @@ from simspine.anatomy.body import Body
 from simspine.anatomy.priors import LinearPrior, SharedError
 from simspine.anatomy.tree import SLOT_SLIDE, SLOT_SLIDE_IN_GROUND, Tree, with_identity_function
 from simspine.core.arrays import map_on_threads
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.estimation.banded import BandedSystem, Factor, FloatType
 from simspine.estimation.frame_engine import Frames, fit_frames, range_middles
 from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum, minimise
@@ -298,9 +298,8 @@ def marker_shares_of(errors: Sequence[SharedError], markers: Sequence[str]) -> l
     index: Mapping[str, int] = {name: i for i, name in enumerate(markers)}
     taken: dict[str, str] = {}
     for error in errors:
+        require_known("marker", error.markers, markers, f"the shared error {error.name!r}")
         for name in error.markers:
-            if name not in index:
-                raise unknown_name("marker", name, markers, f"the shared error {error.name!r}")
             if not error.shares and taken.setdefault(name, error.name) != error.name:
                 raise InputError(f"marker {name!r} is in two shared errors, {taken[name]!r} and {error.name!r}.")
     return [{index[name]: share for name, share in error.share_by_marker.items()} for error in errors]

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 import yaml
 from pydantic import Field, PositiveInt, model_validator
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.settings import Section, SettingsError, read_yaml
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 
@@ -54,8 +54,7 @@ def options_from(kind: type[Options], presets: PresetTable, source: str | Path, 
         if not isinstance(content, dict):
             raise InputError(f"{source} is not a mapping; expected keys such as {', '.join(kind.model_fields)}.")
     preset = str(content.pop("preset", DEFAULT_PRESET))
-    if preset not in presets:
-        raise unknown_name("preset", preset, presets, where)
+    require_known("preset", [preset], presets, where)
     found = dict(presets[preset])
     for key, value in content.items():
         found[key] = _with_keys(found.get(key), value) if isinstance(value, dict) else value

@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from simspine.anatomy.occlusion import BODY_PART_RADII, flesh_in_front
-from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import project_points
 from simspine.core.settings import Section, SettingsError, read_yaml
 from simspine.core.skeletons import POINTS_BY_REGION, load_skeleton, point_axes
@@ -177,8 +177,7 @@ def read_preset(name: str) -> Preset:
         [(own, row)] = table.items()
         return parse_preset(str(own), row, str(name))
     table = read_table("presets.yaml")
-    if name not in table:
-        raise unknown_name("preset of detections", str(name), preset_names())
+    require_known("preset of detections", [name], preset_names())
     return parse_preset(name, table[name], "presets.yaml")
 
 
