@@ -139,7 +139,7 @@ def curvature_lines(config: Config) -> Iterator[str]:
                 half = [1.96 * float(np.degrees(deviation.mean())) for deviation in deviations]
                 yield (
                     f"{trial}: {text} {values.mean():.1f} ± {half[0]:.1f}°, from {values.min():.1f} to "
-                    f"{values.max():.1f}°; a frame less the mean is known to ± {half[1]:.1f}° (95 %)"
+                    f"{values.max():.1f}°; one frame minus the mean: ± {half[1]:.1f}° (95 %)"
                 )
 
 
