@@ -59,7 +59,7 @@ one_camera_options = with_options([
     click.option("--camera",
                  help="--calibration: which of its cameras.  [default: the one named as INPUT, or the only one]"),
     click.option("--primary-subject-height", type=float,
-                 help="World: height of the first person, m.  [default: unknown; intervals are wider]"),
+                 help="World: height of the first person, m.  [default: the mean of adults; intervals are wider]"),
     click.option("--no-metric-scale", is_flag=True, help="World: lengths as the lifter gives them, of mean adults."),
     click.option("--no-camera-pose", is_flag=True, help="World: the camera's own axes."),
     click.option("--no-ground-plane", is_flag=True, help="World: the camera is taken to be level."),
