@@ -35,6 +35,20 @@ def test_metadata_and_frames_in_order(tmp_path):
     assert len(list(video)) == 12  # a video can be read again
 
 
+@pytest.mark.parametrize("box, at", [(b"tkhd", 44), (b"mvhd", 40)])  # where the 3×3 matrix is, ISO 14496-12, version 0
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 0, 1), (1, 0, 0, 0, -1), (0, 1, 0, 1, 0), (0, -1, 0, -1, 0)])
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
+def test_mirrored_images_are_refused(tmp_path, box, at, matrix, ending):
+    """By the determinant, whatever the rotation with it; OpenCV would only turn the images."""
+    path = write_video(tmp_path / f"selfie.{ending}")
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">5i", data, data.find(box) + at, *(65536 * value for value in matrix))
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"should mirror its images.*ffmpeg -i selfie") as refused:
+        open_video(path)
+    assert "\n" not in str(refused.value)
+
+
 def test_rotation_is_applied(tmp_path):
     path = write_video(tmp_path / "phone.mp4")
     data = bytearray(path.read_bytes())

@@ -86,6 +86,9 @@ def _refuse_settings_of_libraries() -> None:
         del os.environ["COLUMNS"]
     if not os.environ.get("SOURCE_DATE_EPOCH", "0").isdecimal():
         raise InputError("SOURCE_DATE_EPOCH is no whole number of seconds since 1970; unset it.")
+    threads = os.environ.get("NUMBA_NUM_THREADS", "1")
+    if not (threads.isdecimal() and int(threads)):
+        raise InputError(f"NUMBA_NUM_THREADS is {threads!r:.50}, no whole number of threads above 0; unset it.")
     if os.path.lexists(".numba_config.yaml"):
         raise InputError(
             ".numba_config.yaml in this folder changes how simspine computes. Remove it, or work in another folder; "

@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ _FILE_SIGNATURES = {  # of files, and what such a file is; the first that fits c
 }  # fmt: skip
 _MAX_TEXT_SHOWN = 30  # characters of a text
 _HEAD_BYTES = 1024  # bytes
+_MATRIX_FROM_END = {b"mvhd": 64, b"tkhd": 44}  # bytes: where boxes of MP4 and MOV hold how images are turned
 
 
 def describe_foreign_file(path: Path) -> str:
@@ -125,6 +127,11 @@ def open_video(path: str | Path) -> Video:
 
     path = Path(path)
     require_file(path)
+    if _states_mirroring(path):
+        raise InputError(
+            f"video {path} says that a player should mirror its images, which is not done here. Write it anew with "
+            f"mirrored images: ffmpeg -i {path.name} NEW.mp4."
+        )
     with _open_capture(path) as capture:
         size = 3 * capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
         check_announced_bytes(f"video {path}", round(size), path.stat().st_size)
@@ -145,6 +152,23 @@ def open_video(path: str | Path) -> Video:
         size = f"{path.stat().st_size} bytes"
         raise InputError(f"video {path} announces {frames} frames in {size}: it is damaged. Convert it with ffmpeg.")
     return Video(path, (image.shape[1], image.shape[0]), rate, frames)
+
+
+def _states_mirroring(path: Path) -> bool:
+    """Whether a matrix in an MP4 or MOV file, of the film or a track, has left and right change sides."""
+    at, end = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while at + 16 <= end:
+            file.seek(at)
+            size, kind, long_size = struct.unpack(">I4sQ", file.read(16))
+            if kind in _MATRIX_FROM_END and size < _HEAD_BYTES:
+                file.seek(at + size - _MATRIX_FROM_END[kind])
+                a, b, _, c, d = struct.unpack(">5i", file.read(20).ljust(20, b"\0"))
+                if a * d < b * c:
+                    return True
+            size = long_size if size == 1 else size
+            at += 8 if kind in (b"moov", b"trak") else size if size >= 8 else end
+    return False
 
 
 def check_whole(videos: Iterable[Video]) -> None:
