@@ -22,6 +22,8 @@ FAULTS = [
         {"distortion": np.ones(14)},
         "distortion has 14 coefficients, expected at most 12 for a perspective",
     ),
+    (Camera, CAMERA, {"distortion": np.ones(3)}, "3 coefficients, .* in sets of 4, 5, 8 or 12"),
+    (Camera, CAMERA, {"distortion": np.ones(6)}, "6 coefficients, .* in sets of 4, 5, 8 or 12"),
     (Camera, CAMERA, {"distortion": np.ones(5), "lens": "fisheye"}, "5 coefficients, expected at most 4 for a fisheye"),
     (Camera, CAMERA, {"lens": "pinhole"}, "lens is 'pinhole', expected one of perspective, fisheye"),
     (Camera, CAMERA, {"K": np.eye(4)}, r"Camera 'c1'.K has shape \(4, 4\), expected \(3, 3\)"),

@@ -1,5 +1,6 @@
 """Calibrations: Qualisys against Pose2Sim's converter and a geometric argument, TOML round trips, refusals."""
 
+import datetime
 import importlib.util
 import json
 import os
@@ -7,7 +8,8 @@ import pickle
 import re
 import time
 import warnings
-from pathlib import Path
+from contextlib import nullcontext
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -328,14 +330,15 @@ def opencap_session(folder, protocol, cameras):
         content = {
             "intrinsicMat": c.K, "distortion": c.distortion[None], "imageSize": np.array([c.size[::-1]], float).T,
             "rotation": np.asfortranarray(c.R), "translation": 1000 * c.t[:, None],
-            "rotation_EulerAngles": c.t[:, None],
+            "rotation_EulerAngles": [c.t[:, None]], "made": datetime.date(2024, 1, 2), "names": np.array(["a", "b"]),
+            "file": PurePosixPath("a/b"), "more": {"frames": [1, 2], "kept": {3}},
         }  # fmt: skip
         files[-1].write_bytes(pickle.dumps(content, protocol))
     return files
 
 
 class TestOpenCap:
-    @pytest.mark.parametrize("protocol", [1, 2, 3, 4])
+    @pytest.mark.parametrize("protocol", [1, 2, 3, 4, 5])
     def test_agrees_with_pose2sims_converter(self, tmp_path, protocol):
         """All cameras of the session, from the file of any of them; the upright board's world turned to z up."""
         import Pose2Sim.calibration as converter
@@ -367,7 +370,7 @@ class TestOpenCap:
         [
             ([1, 2], "not a pickle of a dictionary"),
             ({"intrinsicMat": np.eye(3)}, "'distortion' is missing"),
-            ({"intrinsicMat": np.array([object()])}, "not a pickle of a dictionary"),
+            ({"intrinsicMat": np.array([object()])}, "'intrinsicMat' is missing"),
         ],
     )
     def test_refused(self, tmp_path, content, message):
@@ -622,7 +625,30 @@ def test_a_size_that_was_turned_without_the_principal_point(tmp_path, size, name
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         read_calibration(tmp_path / "c.toml")
-    assert any("is the middle of an image turned by 90°" in str(one.message) for one in said) is named
+    assert any("turned by 90°" in str(one.message) for one in said) is named
+
+
+@pytest.mark.parametrize("said", ["lens = 'fisheye'", "is_fisheye = true", "camera_model = 'OPENCV_FISHEYE'"])
+def test_a_fisheye_lens_named_as_elsewhere_is_refused(tmp_path, said):
+    path = tmp_path / "c.toml"
+    write_calibration(path, [camera("one")])
+    path.write_text(path.read_text().replace("fisheye = false", said))
+    with pytest.raises(InputError, match=r"table \[one\]: fisheye is .*(?i:fisheye).*, expected true or false"):
+        read_calibration(path)
+
+
+@pytest.mark.parametrize(
+    "K", [[[2800, 0, 1920], [0, 2800, 1080], [0, 0, 1]], [[1400, 0, 960], [0, 700, 540], [0, 0, 1]]]
+)
+def test_a_camera_matrix_of_another_image_size(tmp_path, K):
+    """Calibrated at 3840×2160 px, or at half the height, for an image of 1920×1080 px."""
+    right = [[1400, 0, 960], [0, 1400, 540], [0, 0, 1]]
+    for matrix, about in ((K, pytest.warns(UserWarning, match="Was it of another size")), (right, nullcontext())):
+        c = Camera("one", (1920, 1080), matrix, np.zeros(5), np.eye(3), [0, 0, 3])
+        write_calibration(tmp_path / "c.toml", [c])
+        with about, warnings.catch_warnings():
+            warnings.simplefilter("default" if matrix is K else "error")
+            read_calibration(tmp_path / "c.toml")
 
 
 @pytest.mark.parametrize("focal", [4.2, 5e4])

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -79,6 +80,25 @@ def test_score_zero_is_no_point(tmp_path):
     keypoints = read_keypoints([put(tmp_path / "a", {"1.json": [points]})], NAMES, 50)
     assert np.isnan(keypoints.xy[0, 0, :, 0]).tolist() == [False, True, False]
     assert keypoints.confidence[0, 0].tolist() == [0.9, 0.0, 0.9]
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_places_of_points_that_are_not_there(tmp_path, place):
+    """0 0 or −1 −1 with a score, as some programs write a point that they did not find; 0 and 5 is a place."""
+    shown = person(5)
+    shown[0][:2], shown[1][:2] = [place, place], [place, 5]
+    keypoints = read_keypoints([put(tmp_path / "a", {"0.json": [shown]})], rate=60)
+    assert np.isnan(keypoints.xy[0, 0, 0]).all()
+    np.testing.assert_array_equal(keypoints.xy[0, 0, 1], [place, 5])
+
+
+@pytest.mark.parametrize(("factor", "doubtful"), [(1 / 1000, True), (1, False)])
+def test_coordinates_as_shares_of_the_image_are_doubted(tmp_path, factor, doubtful):
+    shown = np.array(person(500)) * [factor, factor, 1]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read_keypoints([put(tmp_path / "a", {"0.json": [shown]})], rate=60)
+    assert any("shares of the image, not px" in str(one.message) for one in said) is doubtful
 
 
 def test_several_people(tmp_path):
@@ -187,6 +207,7 @@ def folders_numbered(tmp_path, *numbers):
     [
         ([range(1, 13), range(12)], "cam0_json: 1 to 12, 12 files; .*cam1_json: 0 to 11, 12 files"),
         ([range(8), range(8), range(500, 508)], "numbered apart"),
+        ([range(20), [*range(1000, 1008), *range(1012, 1019)]], "numbered apart.*cam1_json: 1000 to 1018, 15 files"),
         ([[0, 40, 80, 120, 160, 200]] * 2, "usually one is 40 more"),
         ([range(6), [0, 17, 33, 50, 67, 83]], "milliseconds"),
         ([[0, 8, 17, 25, 33, 42, 50]] * 2, "do not count frames"),

@@ -228,6 +228,8 @@ def storage(path, title, columns, rows=6):
         ("FiberVelocity", ["soleus_r", "bflh_r"]),
         ("TendonForce", ["soleus_r", "bflh_r"]),
         ("Joint Powers", ["hip_flexion_r", "knee_angle_r"]),
+        ("joint_moments", ["hip_flexion_r", "knee_angle_r"]),
+        ("net torques", ["hip_flexion_r", "knee_angle_r"]),
     ],
 )
 def test_what_is_no_angle_keeps_its_unit(tmp_path, title, columns):

@@ -237,7 +237,9 @@ class TestCorrectedWithAWarning:
         points[frames, 1] = np.nan
         np.testing.assert_allclose(markers.xyz, points, atol=1e-12)
 
-    @pytest.mark.parametrize("place", [(9999.99,) * 3, (-9999.0,) * 3, (1e6,) * 3, (-3.7e28,) * 3, (0.0, 0.0, 1e30)])
+    @pytest.mark.parametrize(
+        "place", [(9999.99,) * 3, (-9999.0,) * 3, (1e6,) * 3, (-3.7e28,) * 3, (0.0, 0.0, 1e30), (-1.0,) * 3]
+    )
     @pytest.mark.parametrize("frames", [slice(0, 1), slice(None)])
     def test_other_places_of_hidden_markers(self, tmp_path, place, frames):
         """Numbers that Optotrak, Cortex and others write for a marker that they do not see."""
@@ -247,6 +249,17 @@ class TestCorrectedWithAWarning:
             markers = read_trc(put(tmp_path, text(points, "mm")))
         points[frames, 1] = np.nan
         np.testing.assert_allclose(markers.xyz, points / 1000, atol=1e-9)
+
+    @pytest.mark.parametrize(("height", "doubtful"), [(0.31, True), (0.8, False)])
+    def test_a_person_of_a_foot_is_doubted(self, tmp_path, height, doubtful):
+        """A seated person in inches under the header's cm; 0.8 m are a person who sits."""
+        places = np.linspace(0.1, 0.1 + height, 8)
+        points = np.stack([np.full(8, 1.0), places, np.full(8, 2.0)], -1)[None].repeat(3, 0)
+        path = put(tmp_path, text(100 * points, "cm", names=[f"M{i}" for i in range(8)]))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            np.testing.assert_allclose(read_trc(path).xyz, points, atol=1e-6)
+        assert any("Is that one person, in the unit" in str(one.message) for one in said) is doubtful
 
     @pytest.mark.parametrize(("change", "message"), [({"frames": 7}, "NumFrames 7"), ({"count": 5}, "NumMarkers 5")])
     def test_wrong_counts(self, tmp_path, change, message):

@@ -278,10 +278,10 @@ def _lens_coefficients(owner: str, lens: str, given) -> np.ndarray:
     names, lengths = LENS_COEFFICIENTS[lens]
     given = require_numbers(f"{owner}.distortion", given).ravel()
     needed = int(given.nonzero()[0].max(initial=-1)) + 1
-    if needed > lengths[-1]:
+    if needed > lengths[-1] or (lens == "perspective" and needed > 2 and given.size not in (4, 5, 8, 12, 14)):
         raise InputError(
             f"{owner}.distortion has {given.size} coefficients, expected at most {lengths[-1]} for a {lens} lens: "
-            f"{names}."
+            f"{names}, in sets of 4{', 5, 8 or 12' if lens == 'perspective' else ''}."
         )
     length = next(n for n in lengths if n >= needed)
     return np.concatenate([given[:needed], np.zeros(length - needed)])

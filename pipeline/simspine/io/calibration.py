@@ -30,6 +30,8 @@ _ORIGIN = "the world's origin"
 _LEAST_CAMERA_DISTANCE_M = 1e-3  # between two cameras of which one was calibrated
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
 _LEAST_FOCAL_WIDTHS = 0.03  # of the longer image side: no lens has a shorter focal length, nor the inverse a longer
+_FISHEYE_WORD = re.compile(r"fish.?eye|equidistant|omni|kannala", re.IGNORECASE)
+_MOST_CENTRE_SHARE, _MOST_PIXEL_RATIO = 0.25, 1.5  # from the middle of the image; of the two focal lengths
 _TURNED_CENTRE_SHARE = 0.1  # of the longer image side: a principal point nearer to the middle is of that image
 _FOREIGN_UNITS = {"dm": 0.1, "ft": 0.3048, "in": 0.0254, "cm": 0.01, "mm": 0.001}
 _READABLE_FORMATS = (
@@ -176,8 +178,7 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
         Rotation = scipy.spatial.transform.Rotation
         R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
         size, K, distortion, t = (_required_entry(table, entry, where) for entry in _TOML_ENTRIES)
-        lens = _lens_model(table, where)
-        yield _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens)
+        yield _calibrated_camera(name, size, K, distortion, t, R, where=where, lens=_lens_model(table, where))
 
 
 def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
@@ -200,8 +201,7 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
             raise InputError(f"{where}: expected an object with size, K, dist, R_world_to_cam and t_m.")
         keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
         size, K, distortion, t, R = (_required_entry(entry, key, where) for key in keys)
-        lens = _lens_model(entry, where)
-        yield _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens)
+        yield _calibrated_camera(name, size, K, distortion, t, R, where=where, lens=_lens_model(entry, where))
 
 
 def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
@@ -388,16 +388,16 @@ def _warn_turned(degrees: dict[str, float], path) -> None:
 
 
 def _required_entry(table, key: str, where: str):
-    try:
-        return table[key]
-    except KeyError:
-        raise InputError(f"{where}: {key!r} is missing. Found: {', '.join(table) or 'nothing'}.") from None
+    if key not in table:
+        raise InputError(f"{where}: {key!r} is missing. Found: {', '.join(table) or 'nothing'}.")
+    return table[key]
 
 
 def _lens_model(table: dict, where: str) -> str:
-    fisheye = table.get("fisheye", False)
+    said = [f"{k}: {v}" for k, v in table.items() if k != "name" and (v is True or isinstance(v, str))]
+    fisheye = table.get("fisheye", next(filter(_FISHEYE_WORD.search, said), False))  # by another program's key
     if not isinstance(fisheye, bool):
-        raise InputError(f"{where}: fisheye is {fisheye!r}, expected true or false.")
+        raise InputError(f"{where}: fisheye is {fisheye!r}, expected true or false (true: as cv2.fisheye has it).")
     return "fisheye" if fisheye else "perspective"
 
 
@@ -411,9 +411,11 @@ def _calibrated_camera(name, size, K, distortion, t, R, where: str, lens: str = 
         )
     middle, turned = np.array(camera.size) / 2, np.array(camera.size)[::-1] / 2
     off, off_turned = (np.abs(camera.K[:2, 2] - place).max() / max(camera.size) for place in (middle, turned))
-    if off_turned < _TURNED_CENTRE_SHARE < off:
+    turned_only, ratio = off_turned < _TURNED_CENTRE_SHARE < off, abs(np.log(camera.K[1, 1] / focal))
+    if turned_only or off > _MOST_CENTRE_SHARE or ratio > np.log(_MOST_PIXEL_RATIO):
         text_tables.warn_assumed(
-            f"{where}: the principal point {camera.K[:2, 2].round().tolist()} is the middle of an image turned by 90°, "
-            f"not of {camera.size[0]}×{camera.size[1]} px. Was only the size turned?"
+            f"{where}: the focal lengths {camera.K.diagonal()[:2].round().tolist()} and the principal point "
+            f"{camera.K[:2, 2].round().tolist()} fit no image of {camera.size[0]}×{camera.size[1]} px"
+            f"{', but one turned by 90°. Was only the size turned?' if turned_only else '. Was it of another size?'}"
         )
     return camera

@@ -67,8 +67,8 @@ def pickled_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     require_file(path)
     with naming_content(path, "a pickle of a dictionary of arrays, as OpenCap writes it; nothing in it was run"):
         found = _inert_pickle(Path(path).read_bytes())
-        calls = {name: made for name, made in found.items() if isinstance(made, list)}
-        return {name: _array_of_call(call) for name, call in calls.items() if call[0].endswith(" _reconstruct")}
+        arrays = {name: _array_of_call(made) for name, made in found.items() if isinstance(made, list)}
+        return {name: array for name, array in arrays.items() if array is not None}
 
 
 def _inert_pickle(content: bytes) -> Any:
@@ -95,27 +95,30 @@ def _inert_pickle(content: bytes) -> Any:
             del stack[first:]
         elif name == "STACK_GLOBAL":
             stack[first:] = [" ".join(stack[first:])[-MAX_CALL_CHARACTERS:]]  # else it doubles with each step
-        elif name == "REDUCE":
+        elif name.startswith(("APPEND", "ADDITEMS")):  # what lists and sets hold is not needed
+            del stack[first + 1 if name == "APPEND" else marks.pop() :]
+        elif name in ("REDUCE", "NEWOBJ"):
             stack[first:] = [[*stack[first:], ()]]
         elif name == "BUILD":
             state = stack.pop()
             stack[-1][-1] = state
-        elif name == "EMPTY_DICT":
-            stack.append({})
         elif name not in ("PROTO", "FRAME", "STOP"):
-            stack.append({"NEWTRUE": True, "NEWFALSE": False}.get(name, argument))
+            stack.append({"NEWTRUE": True, "NEWFALSE": False, "EMPTY_DICT": {}}.get(name, argument))
     return stack[-1]
 
 
-def _array_of_call(call: list) -> np.ndarray:
-    """The array whose making is described: version, shape, kind of number, by columns or rows, bytes."""
-    _, shape, (_, (kind, *_), (_, order, *_)), by_columns, content = call[-1]
+def _array_of_call(call: list) -> np.ndarray | None:
+    """The array of numbers whose making is described; None for anything else."""
+    if not call[0].endswith((" _reconstruct", " _frombuffer")):  # the latter of protocol 5
+        return None
+    content, number, shape, layout = call[1] if call[0][-1] == "r" else (call[-1][i] for i in (4, 2, 1, 3))
+    (kind, *_), (_, order, *_) = number[1:]
     if kind[0] not in "iuf":
-        raise InputError(f"it holds an array of {kind:.20}")
+        return None
     if isinstance(content, list):  # bytes as a text, in the oldest pickles
         content = content[1][0].encode("latin1")
     numbers = np.frombuffer(content, np.dtype(kind).newbyteorder(order.replace("|", "=")))
-    return numbers.reshape(shape, order="F" if by_columns else "C")
+    return numbers.reshape(shape, order="F" if layout in (True, "F") else "C")
 
 
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.

@@ -114,6 +114,8 @@ def read_people_json(
             for k, person in enumerate(people):
                 out[number - first, v, k] = person
     score = out[..., 2]
+    if np.nanmax(np.abs(out[..., :2]), initial=0.0) <= 2 and np.nanmax(score, initial=0.0) > 0:
+        text_tables.warn_assumed(f"{folders[0]}: all coordinates are near 0. Are they shares of the image, not px?")
     highest = np.nanmax(score, initial=0.0)
     if highest > 1:
         if highest > 1.5:
@@ -209,10 +211,10 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
             f"before, as milliseconds are ({said}). Rename the files so that they count frames: 0, 1, 2, …"
         )
     if len({min(view) for view in views}) > 1 or np.ptp([max(view) for view in views]) > _MAX_LATE_END:
-        if len({(len(view), max(view) - min(view)) for view in views}) == 1:
+        if max(map(min, views)) > min(map(max, views)) or len({(len(v), max(v) - min(v)) for v in views}) == 1:
             raise InputError(
-                f"folders of keypoint files hold as many files, but are numbered apart ({said}). Files of one number "
-                "must show the same instant: renumber them."
+                f"folders of keypoint files are numbered apart ({said}). Files of one number must show the same "
+                "instant: renumber them."
             )
         text_tables.warn_assumed(
             f"folders of keypoint files begin or end apart, their numbers taken as frames: {said}."
@@ -253,7 +255,8 @@ def _people_in_file(content: bytes, path: Path) -> Iterator[np.ndarray]:
             raise InputError(f"{path}: {_POSE_KEYS[0]} has {person.size} numbers, expected x y score for each point.")
         if person.size:
             person = person.reshape(-1, 3)
-            seen = np.isfinite(person).all(-1) & (person[:, 2] > 0)
+            hidden = (person[:, 0] == person[:, 1]) & np.isin(person[:, 0], (0, -1))
+            seen = np.isfinite(person).all(-1) & (person[:, 2] > 0) & ~hidden
             yield np.where(seen[:, None], person, np.nan)
 
 

@@ -194,12 +194,13 @@ def _whole_points(xyz: np.ndarray, path) -> np.ndarray:
 def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
     """Points (frames, points, 3) where many programs put hidden markers, as missing: a warning.
 
-    These are 0 0 0, 9999 9999 9999 and the like, and numbers beyond all lengths (Optotrak's −3.7e28).
+    These are 0 0 0, −1 −1 −1, 9999 9999 9999 and the like, and numbers beyond all lengths (Optotrak's −3.7e28).
     """
     with np.errstate(invalid="ignore"):
         size = np.abs(xyz)
         equal = (xyz == xyz[..., :1]).all(-1)
-        hidden = equal & ((size[..., 0] == 0) | (size[..., 0] > _LEAST_PLACEHOLDER)) | (size > _FARTHEST).any(-1)
+        hidden = equal & (np.isin(xyz[..., 0], (0, -1)) | (size[..., 0] > _LEAST_PLACEHOLDER))
+        hidden |= (size > _FARTHEST).any(-1)
     if hidden.any():
         place = " ".join(f"{value:g}" for value in xyz[hidden][0])
         text_tables.warn_assumed(
@@ -226,7 +227,8 @@ def metres_per_unit(xyz: np.ndarray, said: str, path: str | os.PathLike) -> floa
         lowest = PLAUSIBLE_TRC_EXTENTS_M[0] if few else _USUAL_EXTENTS_M[0]
         if np.isnan(extent) or lowest <= size <= PLAUSIBLE_TRC_EXTENTS_M[1]:
             standing = any(_is_within(extent * TRC_UNITS[u], STANDING_EXTENTS_M) for u in others)
-            if size > _USUAL_EXTENTS_M[1] or (size < _SMALL_EXTENT_M and standing and not few):
+            small = size < (_SMALL_EXTENT_M if standing else TYPICAL_EXTENTS_M[0]) and not few
+            if size > _USUAL_EXTENTS_M[1] or small:
                 text_tables.warn_assumed(
                     f"{path}: the header says {said}, which makes the markers {size:.3g} m across in a frame. Is that "
                     "one person, in the unit that the header says?"
