@@ -35,7 +35,7 @@ def test_metadata_and_frames_in_order(tmp_path):
     assert len(list(video)) == 12  # a video can be read again
 
 
-@pytest.mark.parametrize("box, at", [(b"tkhd", 44), (b"mvhd", 40)])  # where the 3×3 matrix is, ISO 14496-12, version 0
+@pytest.mark.parametrize(("box", "at"), [(b"tkhd", 44), (b"mvhd", 40)])
 @pytest.mark.parametrize("matrix", [(-1, 0, 0, 0, 1), (1, 0, 0, 0, -1), (0, 1, 0, 1, 0), (0, -1, 0, -1, 0)])
 @pytest.mark.parametrize("ending", ["mp4", "mov"])
 def test_mirrored_images_are_refused(tmp_path, box, at, matrix, ending):

@@ -178,7 +178,9 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
         Rotation = scipy.spatial.transform.Rotation
         R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
         size, K, distortion, t = (_required_entry(table, entry, where) for entry in _TOML_ENTRIES)
-        yield _calibrated_camera(name, size, K, distortion, t, R, where=where, lens=_lens_model(table, where))
+        yield _calibrated_camera(
+            name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(table, where)
+        )
 
 
 def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
@@ -201,7 +203,9 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
             raise InputError(f"{where}: expected an object with size, K, dist, R_world_to_cam and t_m.")
         keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
         size, K, distortion, t, R = (_required_entry(entry, key, where) for key in keys)
-        yield _calibrated_camera(name, size, K, distortion, t, R, where=where, lens=_lens_model(entry, where))
+        yield _calibrated_camera(
+            name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(entry, where)
+        )
 
 
 def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
