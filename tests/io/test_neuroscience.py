@@ -57,6 +57,15 @@ def test_a_name_of_which_bids_leaves_nothing_is_refused(tmp_path, take):
         write_bids(tmp_path, [ExportTrial("S01", "歩行", take.trial)], name="study")
 
 
+@pytest.mark.parametrize(("subject", "name"), [("S" * 120, "w" * 120), ("S01", "w" * 300), ("S01", "w" * 170)])
+def test_names_that_no_file_can_have_are_refused_by_bids(tmp_path, take, subject, name):
+    """File systems take 255 bytes; nothing is written before. One letter less can be written."""
+    with pytest.raises(InputError, match=r"would have names longer than systems take; shorten"):
+        write_bids(tmp_path, [ExportTrial(subject, name, take.trial)], name="study")
+    assert list(tmp_path.iterdir()) == []
+    write_bids(tmp_path, [ExportTrial("S01", "w" * 169, take.trial)], name="study")
+
+
 def test_without_the_package_the_cure_is_named(tmp_path, take, monkeypatch):
     monkeypatch.setitem(sys.modules, "ndx_pose", None)
     with pytest.raises(InputError, match=r"pip install 'simspine\[nwb\]'"):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pynwb
 
 BIDS_VERSION = "1.10.0"
+MAX_STEM_BYTES = 200  # of a file's name, of which systems take 255: suffixes and temporary names come in addition
 BIDS_IGNORE_FILE = ".bidsignore"  # a name that manifests do not take
 OWN_SOFTWARE = "SIMSPINE"
 _AXES_TEXT = "x forward of the standing person's model, y up, z to the right; origin as in the recording"
@@ -227,9 +228,6 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
     made_by = [{"Name": "SIMSPINE", "Version": version("simspine")}]
     description = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "GeneratedBy": made_by}
     files = {"dataset_description.json": 0, "README": 0, "participants.tsv": 0}
-    _write_json(folder / "dataset_description.json", description)
-    write_text(folder / "README", f"{name}: spine kinematics estimated with SIMSPINE, in m and rad. {notice}\n")
-    write_text(folder / BIDS_IGNORE_FILE, "manifest.json\nNOTICE.txt\n")
     labels: dict[str, ExportTrial] = {}  # of trials, as a file system that ignores case has them
     people: set[str] = set()
     for take in takes:
@@ -242,8 +240,14 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
             )
         if taken is not take:
             raise InputError(f"{take.path} would be {stem} in BIDS, as {taken.path}; rename the trial or the subject.")
+        if len(stem.rpartition("/")[2]) > MAX_STEM_BYTES:
+            text = f"{take.path:.100}: its BIDS files would have names longer than systems take"
+            raise InputError(f"{text}; shorten the name of the subject or the trial.")
         people.add(f"sub-{subject}")
         files |= _write_bids_trial(folder, stem, take)
+    _write_json(folder / "dataset_description.json", description)
+    write_text(folder / "README", f"{name}: spine kinematics estimated with SIMSPINE, in m and rad. {notice}\n")
+    write_text(folder / BIDS_IGNORE_FILE, "manifest.json\nNOTICE.txt\n")
     write_text(folder / "participants.tsv", "\n".join(["participant_id", *sorted(people)]) + "\n")
     return files
 
