@@ -33,7 +33,7 @@ def test_a_change_and_its_undoing():
 
 
 @pytest.mark.parametrize(
-    ("lens", "distortion"), [("fisheye", (0.05, -0.01)), ("perspective", (0.3, 0.1, 0, 0, 0, 0.5))]
+    ("lens", "distortion"), [("fisheye", (0.05, -0.01)), ("perspective", (0.3, 0.1, 0, 0, 0, 0.5, 0, 0))]
 )
 def test_radial_coefficients_of_other_lenses_come_back(lens, distortion):
     """The walk through other lenses, exactly; k1 of each camera off by a known amount, nothing else."""
