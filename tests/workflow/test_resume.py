@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
+import onnx
 import pytest
 import yaml
 
@@ -15,6 +17,8 @@ from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.estimation import solve_trial
 from simspine.estimation.person import CURVE_ARRAYS
+from simspine.workflow.detect_stage import plan_detect
+from simspine.workflow.inputs import Context
 from simspine.workflow.jobs import stage_states
 from simspine.workflow.reporting import write_report_of
 from simspine.workflow.results import read_sized_body
@@ -109,6 +113,41 @@ def test_a_changed_input_file_repeats_detection(copied, capsys):
     file.write_text(json.dumps(content))
     copied.run("detect")
     assert ran(capsys) == {"detect": "done"}
+
+
+def network_beside_weights(path, data):
+    """An ONNX file whose weights are in a file of their own."""
+    weights = onnx.numpy_helper.from_array(np.arange(300, dtype=np.float32), "weights")
+    node = onnx.helper.make_node("Identity", ["weights"], ["out"])
+    out = onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, [300])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "net", [], [out], [weights]))
+    onnx.save(model, str(path), save_as_external_data=True, location=data, size_threshold=0)
+
+
+@pytest.mark.parametrize("data", ["net.data", "n" * 130 + ".data"])  # its length is one byte, or two
+def test_changed_weights_of_a_network_repeat_detection(filmed, data):
+    """Those beside the ONNX file, which stays as it is, as well as the file itself."""
+    path = filmed.folder / "net.onnx"
+    network_beside_weights(path, data)
+    filmed.change(detection={"detector": "spinepose", "model": str(path)})
+    fingerprints = []
+    for file in (path, path.with_name(data)):
+        for content in (file.read_bytes(), file.read_bytes() + bytes(8)):
+            file.write_bytes(content)
+            (task,) = plan_detect(Context(filmed.config, "S01"))
+            assert {path, path.with_name(data)} < set(task.inputs)
+            fingerprints.append(task.fingerprint("detect")["inputs"])
+    assert fingerprints[0] != fingerprints[1] == fingerprints[2] != fingerprints[3]
+
+
+@pytest.mark.parametrize("data", ["../net.data", "/etc/net.data"])
+def test_weights_out_of_a_networks_folder_are_refused(filmed, data):
+    path = filmed.folder / "net.onnx"
+    network_beside_weights(path, "n" * len(data))
+    path.write_bytes(path.read_bytes().replace(b"n" * len(data), data.encode()))
+    filmed.change(detection={"detector": "spinepose", "model": str(path)})
+    with pytest.raises(InputError, match=rf"net\.onnx: its weights are in '{data}', not in its folder"):
+        plan_detect(Context(filmed.config, "S01"))
 
 
 @pytest.mark.parametrize("spoil", [lambda p: p.unlink(), lambda p: p.write_text("x")])

@@ -8,6 +8,7 @@ HALPE, 17 COCO).
 SpinePose's weights are CC-BY-NC-4.0, not for commercial use; they are not part of this package.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ from simspine.vision.detector import Detector, extent_boxes
 _PROVIDER_OF_DEVICE = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 MAX_NETWORK_SIDE_PX = 4096  # of the images that a network takes
+_EXTERNAL_DATA = re.compile(rb"\n\x08location\x12([\x80-\xff]?[\0-\x7f])")  # an entry of ONNX, up to its text's length
 _MAX_REASON_CHARACTERS = 160  # characters of onnxruntime's own words
 
 
@@ -359,6 +361,19 @@ def known_weights(weights: str | Path) -> None:
     """`InputError` where neither a file nor a model id is named."""
     if not Path(weights).is_file():
         _model_id(str(weights))
+
+
+def network_files(weights: str | Path) -> tuple[Path, ...]:
+    """An ONNX file and those in its folder that hold its weights (external data); () for a model id."""
+    path, names = Path(weights), set()
+    content = path.read_bytes() if path.is_file() else b""
+    for entry in _EXTERNAL_DATA.finditer(content):
+        length = sum(byte % 128 << 7 * i for i, byte in enumerate(entry[1]))
+        names.add(os.fsdecode(content[entry.end() : entry.end() + length]))
+    for name in names:
+        if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"{path}: its weights are in {name!r:.100}, not in its folder. Export the network again.")
+    return (path, *(path.parent / name for name in sorted(names))) if content else ()
 
 
 def _model_id(text: str) -> tuple[str, str]:

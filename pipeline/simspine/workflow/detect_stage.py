@@ -18,6 +18,7 @@ from simspine.io.hdf5 import read_store, write_store
 from simspine.reconstruction.detection import DETECT, Delays, TrialSource, detect_people
 from simspine.vision.detector import Detections, read_detections
 from simspine.vision.follow_skin_markers import SkinClicks
+from simspine.vision.spinepose import network_files
 from simspine.workflow.config_recordings import SharedSubject, Trial
 from simspine.workflow.inputs import CaptureSource, Context, check_clicks_of
 from simspine.workflow.up_to_date import RunPaths, StageTask
@@ -36,7 +37,7 @@ def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:
     settings |= _about_trial(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
     return StageTask(
         name=name,
-        inputs=capture.detected,
+        inputs=_inputs_of(context, capture),
         outputs=(context.paths.keypoints(name),),
         settings=settings,
         work=partial(_detect, context, name, trial),
@@ -86,7 +87,16 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
 
     settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about_trial(trial)
     settings |= {"people": person.people}
-    return StageTask(name=name, inputs=capture.detected, outputs=(of_all, out), settings=settings, work=find)
+    return StageTask(
+        name=name, inputs=_inputs_of(context, capture), outputs=(of_all, out), settings=settings, work=find
+    )
+
+
+def _inputs_of(context: Context, capture: CaptureSource) -> tuple[Path, ...]:
+    """Files of the trial, and of the network that looks at its images where it is the user's own."""
+    options = context.config.detection
+    own = options.detector == "spinepose" and not capture.keypoints
+    return capture.detected + (network_files(options.network) if own else ())
 
 
 def _about_trial(trial: Trial) -> dict:
