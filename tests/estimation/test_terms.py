@@ -181,7 +181,7 @@ def test_a_limit_informs_only_where_markers_say_more_than_the_range():
     """Of a range of 1 rad a uniform distribution has the precision 12: a limit counts where markers say more."""
     term = LimitTerm(np.array([0.0, 0.0, -np.inf]), np.array([1.0, 1.0, np.inf]), 0.25)
     outside = np.array([[-0.01, 1.02, 5.0]] * 2)
-    information = np.zeros((2, 4, 3))
+    information = np.zeros((2, 3, 3))
     information[0, [0, 1, 2], [0, 1, 2]] = 13.0, 11.0, 1.0
     np.testing.assert_array_equal(term.curvature(outside), [[16.0, 16.0, 0.0]] * 2)
     np.testing.assert_array_equal(term.where_measured(information).curvature(outside), [[16.0, 0, 0], [0, 0, 0]])

@@ -8,13 +8,14 @@ by LAPACK costs O(points · n³). The same factor gives the blocks of the invers
 import ctypes
 from collections.abc import Sequence
 from functools import cache, cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numba.extending import get_cython_function_address
 
-from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS, INNER_KERNEL_OPTIONS
+from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS
 from simspine.estimation.path_basis import Basis
 
 # Cholesky factors by LAPACK and BLAS. `scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows
@@ -49,7 +50,7 @@ def _by_reference(value):
 
 
 def inverses_of_blocks(blocks: np.ndarray) -> np.ndarray:
-    """Inverses (k, n, n) of positive definite matrices (k, n, n), of which the upper triangles are read.
+    """Inverses (k, n, n) of positive definite matrices (k, n, n).
 
     Raises `LinAlgError` where one is not positive definite.
     """
@@ -58,14 +59,7 @@ def inverses_of_blocks(blocks: np.ndarray) -> np.ndarray:
     for block in found:  # rows are Fortran's columns
         if any(_call_lapack(routine, (_LOWER_TRIANGLE, n, block, n)) for routine in ("dpotrf", "dpotri")):
             raise np.linalg.LinAlgError("a matrix is not positive definite")
-    return symmetric_from_upper(found)
-
-
-def symmetric_from_upper(upper: np.ndarray) -> np.ndarray:
-    """Symmetric matrices (k, n, n) from their upper triangles, above zeros."""
-    full = upper + upper.transpose(0, 2, 1)
-    np.einsum("tii->ti", full)[:] *= 0.5
-    return full
+    return found + np.triu(found, 1).transpose(0, 2, 1)
 
 
 def band_factorise(band: np.ndarray, n: int) -> bool:
@@ -105,63 +99,14 @@ def _factorise_blocks(band: np.ndarray, n: int) -> bool:
     return True
 
 
-def band_solve(lower: np.ndarray, b: np.ndarray) -> None:
-    """x of L Lᵀ x = b, in place. lower as `band_factorise` leaves it; b (size, k), Fortran order."""
-    assert lower.flags.f_contiguous
-    assert b.flags.f_contiguous
-    assert b.dtype == lower.dtype
-    width, size = lower.shape
-    routine = f"{_LAPACK_LETTER[lower.dtype.char]}pbtrs"
-    info = _call_lapack(routine, (_LOWER_TRIANGLE, size, width - 1, b.shape[1], lower, width, b, size))
-    if info != 0:
-        raise np.linalg.LinAlgError(f"LAPACK pbtrs failed ({info})")
+def blocks_of_band(band: np.ndarray, n: int, lag: int, lags: int = 1) -> np.ndarray:
+    """View (points, n, lags · n) of a band: entry [t, j, i] is H[(t + lag) n + i, t n + j], where that is in the band.
 
-
-# Compiled loops over the blocks of a banded system: filling it, selected inversion, mean response.
-
-ROWS_INVERTED_BY_LOOP = 31  # of a triangular matrix, inverted by a loop; more are faster by products of matrices
-
-
-@njit(**ENTRY_KERNEL_OPTIONS)
-def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights: np.ndarray) -> None:
-    """band += Bᵀ H B, H of blocks (frames, n or more, n) on the diagonal, of which the upper triangles are read.
-
-    first, weights: how these frames depend on control points, see `path_basis.Basis`.
+    With one row less between its columns the band's memory is H itself, column by column.
     """
-    frames, size, n = blocks.shape
-    reach = weights.shape[1]
-    flat = blocks.reshape(frames, size * n)
-    begin = 0
-    while begin < frames:
-        point, end = first[begin], begin + 1
-        while end < frames and first[end] == point:
-            end += 1
-        pairs = np.empty((reach * (reach + 1) // 2, end - begin), band.dtype)
-        row = 0
-        for a in range(reach):
-            for b in range(a, reach):
-                pairs[row] = weights[begin:end, a] * weights[begin:end, b]
-                row += 1
-        sums = np.dot(pairs, flat[begin:end]).reshape(len(pairs), size, n)
-        row = 0
-        for a in range(reach):
-            for b in range(a, reach):
-                _add_symmetric(band, sums[row], point + a, b - a)
-                row += 1
-        begin = end
-
-
-@njit(**INNER_KERNEL_OPTIONS)
-def _add_symmetric(band: np.ndarray, upper: np.ndarray, point: int, lag: int) -> None:
-    """band += a symmetric block, given by its upper triangle, between a control point and the one `lag` later."""
-    n = upper.shape[1]
-    for j in range(n):
-        column = point * n + j
-        if lag > 0:
-            for i in range(j):
-                band[lag * n + i - j, column] += upper[i, j]
-        for i in range(j, n):
-            band[lag * n + i - j, column] += upper[j, i]
+    (width, size), item = band.shape, band.itemsize
+    shape, strides = (size // n, n, lags * n), (n * width * item, (width - 1) * item, item)
+    return np.lib.stride_tricks.as_strided(band.T.reshape(-1)[lag * n :], shape, strides)
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
@@ -180,131 +125,6 @@ def add_form(band: np.ndarray, form: np.ndarray, block: np.ndarray) -> None:
                 i, j = rows[k], columns[k]
                 if lag > 0 or i >= j:
                     band[lag * n + i - j, point * n + j] += form[lag, point] * block[i, j]
-
-
-@njit(**INNER_KERNEL_OPTIONS)
-def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
-    """X = L⁻¹ of a lower triangular matrix, some rows after the other: X_bb = L_bb⁻¹, X_ba = −X_bb L_ba X_aa."""
-    n = L.shape[0]
-    X[:] = 0.0
-    for a in range(0, n, ROWS_INVERTED_BY_LOOP):
-        b = min(a + ROWS_INVERTED_BY_LOOP, n)
-        for i in range(a, b):
-            for k in range(a, i):
-                for j in range(a, k + 1):  # along rows, which lie together
-                    X[i, j] -= L[i, k] * X[k, j]
-            for j in range(a, i):
-                X[i, j] /= L[i, i]
-            X[i, i] = 1.0 / L[i, i]
-        if a > 0:
-            before = np.dot(L[a:b, :a].copy(), X[:a, :a].copy())
-            X[a:b, :a] = -np.dot(X[a:b, a:b].copy(), before)
-
-
-@njit(**ENTRY_KERNEL_OPTIONS)
-def diagonal_inverses(lower: np.ndarray, found: np.ndarray) -> None:
-    """found (points, n, n), in double or single precision = inverses of the blocks on the diagonal of lower (width,
-    points · n).
-
-    With one row less between its columns the band's memory is L itself, column by column: entry i, j of the columns of
-    a control point lies (width − 1) · j + i behind its first.
-    """
-    flat, width = lower.T.reshape(-1), lower.shape[0]
-    points, n = found.shape[:2]
-    own, inverse = np.empty((n, n), found.dtype), np.empty((n, n), found.dtype)
-    for t in range(points):
-        for j in range(n):
-            column = t * n * width + (width - 1) * j
-            for i in range(j, n):
-                own[i, j] = flat[column + i]
-        _inverse_lower(own, inverse)
-        found[t] = inverse
-
-
-@njit(**INNER_KERNEL_OPTIONS)
-def _later_blocks(lower: np.ndarray, t: int, later: np.ndarray) -> None:
-    """later (lags · n, n) = the blocks of L below the diagonal one of control point t."""
-    width, n = lower.shape[0], later.shape[1]
-    for j in range(n):
-        last = min(later.shape[0], width - n + j)
-        for i in range(last):
-            later[i, j] = lower[n + i - j, t * n + j]
-        later[last:, j] = 0.0
-
-
-@njit(**ENTRY_KERNEL_OPTIONS)
-def selected_inverse(
-    lower: np.ndarray, inverses: np.ndarray, lags: int, first: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """Covariances (frames, n, n) of some frames, from the inverse's blocks inside the band.
-
-    lower (width, points · n): the banded Cholesky factor. inverses: its `diagonal_inverses`, whose precision this
-    has: all that is added here is positive but for extrapolating over a control point, so that errors fade as the
-    motion does. first, weights: how these frames depend on control points, in their order.
-
-    Backwards in time: with M the blocks of L below L_tt, times L_tt⁻¹, and W the inverse's block of the control points
-    after t, (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M.
-    """
-    kind, (points, n) = inverses.dtype, inverses.shape[:2]
-    frames, reach = weights.shape
-    found = np.zeros((frames, n, n))
-    W = np.zeros((lags * n, lags * n), kind)
-    around = np.zeros(((lags + 1) * n, (lags + 1) * n), kind)  # the inverse's block of t and those after it
-    later, M, cross = np.zeros((lags * n, n), kind), np.zeros((lags * n, n), kind), np.zeros((lags * n, n), kind)
-    own, carried = np.empty((n, n), kind), np.empty((n, n), kind)
-    frame = frames - 1
-    for t in range(points - 1, first[0] - 1, -1):
-        inverse = inverses[t]
-        np.dot(inverse.T, inverse, own)
-        _later_blocks(lower, t, later)
-        np.dot(later, inverse, M)
-        np.dot(W, M, cross)
-        np.dot(M.T, cross, carried)
-        around[n:, n:] = W
-        around[n:, :n] = -cross
-        around[:n, n:] = -cross.T
-        for i in range(n):
-            for j in range(n):
-                around[i, j] = 0.5 * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
-        W[:] = around[: lags * n, : lags * n]
-        while frame >= 0 and first[frame] == t:
-            for a in range(reach):
-                for b in range(reach):
-                    share = weights[frame, a] * weights[frame, b]
-                    if share != 0.0:
-                        found[frame] += share * around[a * n : (a + 1) * n, b * n : (b + 1) * n]
-            frame -= 1
-    return found
-
-
-@njit(**ENTRY_KERNEL_OPTIONS)
-def mean_diagonal(lower: np.ndarray, inverses: np.ndarray, lags: int, D: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """(n,): diagonal of Eᵀ H⁻¹ D, E = unit matrices times share (points,), one below the other, D (points, n or more,
-    n) blocks below each other, of which the upper triangles are read.
-
-    With the factor that is the sum over rows of L⁻¹E times L⁻¹D, so one sweep forward does, both side by side.
-    lower, inverses: as of `selected_inverse`.
-    """
-    kind, (points, n) = inverses.dtype, inverses.shape[:2]
-    later = np.zeros((lags * n, n), kind)
-    x, product = np.empty((n, 2 * n), kind), np.empty((n, 2 * n), kind)
-    pending, change = np.zeros((lags * n, 2 * n), kind), np.zeros((lags * n, 2 * n), kind)  # to be taken off later
-    total = np.zeros(n)
-    for t in range(points):
-        for i in range(n):
-            for k in range(n):
-                x[i, k] = -pending[i, k]
-                x[i, n + k] = (D[t, i, k] if i <= k else D[t, k, i]) - pending[i, n + k]
-            x[i, i] += share[t]
-        np.dot(inverses[t], x, product)
-        for i in range(n):
-            for k in range(n):
-                total[k] += product[i, k] * product[i, n + k]
-        _later_blocks(lower, t, later)
-        np.dot(later, product, change)
-        change[: (lags - 1) * n] += pending[n:]
-        pending, change = change, pending
-    return total
 
 
 FloatType = type[float] | type[np.float32]
@@ -328,10 +148,17 @@ class BandedSystem:
             self.band[lag * self.n, : points * self.n] += (squares @ values)[:points].reshape(-1)
 
     def add_blocks(self, blocks: np.ndarray, frames: slice = slice(None)) -> None:
-        """Add blocks (frames, n or more, n) of these frames; their upper triangles count."""
+        """Add Bᵀ H B, H of symmetric blocks (frames, n, n) of these frames on the diagonal."""
         kind = self.band.dtype
-        weights = self.basis.weights[frames].astype(kind)
-        add_blocks(self.band, blocks.astype(kind, copy=False), self.basis.first[frames], weights)
+        first, weights = self.basis.first[frames], self.basis.weights[frames].astype(kind)
+        flat, reach = blocks.reshape(len(first), -1).astype(kind, copy=False), weights.shape[1]
+        pairs = [(a, b) for a in range(reach) for b in range(a, reach)]
+        shares = np.array([weights[:, a] * weights[:, b] for a, b in pairs])
+        at, inside = [blocks_of_band(self.band, self.n, lag) for lag in range(reach)], np.tri(self.n, dtype=kind).T
+        for begin, end in pairwise([*np.flatnonzero(np.diff(first, prepend=-1)).tolist(), len(first)]):
+            sums = (shares[:, begin:end] @ flat[begin:end]).reshape(-1, self.n, self.n)
+            for (a, b), block in zip(pairs, sums, strict=True):
+                at[b - a][first[begin] + a] += block if b > a else block * inside
 
     def add_form(self, form: np.ndarray, block: np.ndarray) -> None:
         """Add block (n, n), symmetric, times a form of the basis, (lags + 1, points)."""
@@ -357,26 +184,43 @@ class Factor:
 
     def solve(self, b: np.ndarray) -> np.ndarray:
         """x of H x = b; b (points, n) or (points, n, k)."""
-        x = np.array(b.reshape(self.basis.points * self.n, -1), self.lower.dtype, order="F")
-        band_solve(self.lower, x)
+        (width, size), letter = self.lower.shape, _LAPACK_LETTER[self.lower.dtype.char]
+        x = np.array(b.reshape(size, -1), self.lower.dtype, order="F")
+        arguments = (_LOWER_TRIANGLE, size, width - 1, x.shape[1], self.lower, width, x, size)
+        if info := _call_lapack(f"{letter}pbtrs", arguments):
+            raise np.linalg.LinAlgError(f"LAPACK pbtrs failed ({info})")
         return x.astype(float).reshape(b.shape)
 
     @cached_property
     def _inverses(self) -> np.ndarray:
-        found = np.empty((self.basis.points, self.n, self.n), self._sweeps)
-        diagonal_inverses(self.lower, found)
-        return found
+        """(points, n, n): inverses of the blocks on L's diagonal."""
+        found, letter = np.triu(blocks_of_band(self.lower, self.n, 0)), _LAPACK_LETTER[self.lower.dtype.char]
+        for block in found:  # rows are Fortran's columns
+            _call_lapack(f"{letter}trtri", (_LOWER_TRIANGLE, _PLAIN, self.n, block, self.n))
+        return found.astype(self._sweeps, copy=False).transpose(0, 2, 1)
+
+    def _later(self, t: int) -> np.ndarray:
+        """(lags · n, n): the blocks of L below the diagonal one of control point t."""
+        found, n = blocks_of_band(self.lower, self.n, 1, self.basis.lags)[t].astype(self._sweeps, copy=False), self.n
+        return np.hstack([found[:, :-n], np.tril(found[:, -n:])]).T if self.basis.diagonal_last_lag else found.T
 
     def mean_response(self, blocks: np.ndarray) -> np.ndarray:
         """(n,): x_i[t, i] averaged over the frames t, where x_i = B H⁻¹ Bᵀ b_i and b_i holds column i of each frame's
-        block.
+        block, symmetric.
 
-        blocks: (frames, n or more, n), symmetric; their upper triangles count.
+        The diagonal of Eᵀ H⁻¹ D, with E and D the sums over frames of unit matrices and of blocks, is that of the
+        product of L⁻¹ E and L⁻¹ D; so one sweep forward does, both side by side.
         """
-        frames, points = self.basis.frames, self.basis.points
-        of_points = (self.basis.values.T @ blocks.reshape(frames, -1)).reshape(points, *blocks.shape[1:])
-        share = self.basis.share_of_points
-        return mean_diagonal(self.lower, self._inverses, self.basis.lags, of_points, share) / frames
+        (points, n, _), lags = self._inverses.shape, self.basis.lags
+        D = (self.basis.values.T @ blocks.reshape(len(blocks), -1)).reshape(points, n, n).astype(self._sweeps)
+        E, total = np.eye(n, dtype=self._sweeps), np.zeros(n)
+        pending = np.zeros(((lags + 1) * n, 2 * n), self._sweeps)  # to be taken off later
+        for t, share in enumerate(self.basis.share_of_points):
+            x = self._inverses[t] @ (np.hstack([E.dtype.type(share) * E, D[t]]) - pending[:n])
+            total += (x[:, :n] * x[:, n:]).sum(0)
+            pending[:-n] = pending[n:]
+            pending[:-n] += self._later(t) @ x
+        return total / self.basis.frames
 
     def covariances(self, frames: np.ndarray) -> np.ndarray:
         """(frames, n, n): of the coordinates in these frames, in their order.
@@ -384,11 +228,33 @@ class Factor:
         The recursion adds positive matrices, so that sweeps in single precision from a factor in double leave variances
         good to some four digits at 50 Hz.
         """
-        first, weights = self.basis.first[frames], self.basis.weights[frames]
-        return selected_inverse(self.lower, self._inverses, self.basis.lags, first, weights)
+        return self._selected_inverse(self.basis.first[frames], self.basis.weights[frames])
 
     def acceleration_variances(self) -> np.ndarray:
         """(rows, n): of the coordinates' accelerations, per frame², see `Basis.accelerations`."""
-        first, weights = self.basis.acceleration_rows
-        covariances = selected_inverse(self.lower, self._inverses, self.basis.lags, first, weights)
-        return np.einsum("tii->ti", covariances)
+        return np.einsum("tii->ti", self._selected_inverse(*self.basis.acceleration_rows))
+
+    def _selected_inverse(self, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Covariances (frames, n, n) of some frames, from the inverse's blocks inside the band.
+
+        first, weights: how these frames depend on control points, in their order. All that is added here is positive
+        but for extrapolating over a control point, so that errors fade as the motion does.
+
+        Backwards in time: with M the blocks of L below L_tt, times L_tt⁻¹, and W the inverse's block of the control
+        points after t, (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M.
+        """
+        (points, n, _), lags, reach = self._inverses.shape, self.basis.lags, weights.shape[1]
+        shares = (weights[:, :, None] * weights[:, None, :]).astype(self._sweeps)
+        ends = np.searchsorted(first, np.arange(points + 1))
+        found = np.zeros((len(first), n, n))
+        around = np.zeros(((lags + 1) * n, (lags + 1) * n), self._sweeps)  # the inverse's block of t and those after it
+        for t in range(points - 1, first[0] - 1, -1):
+            W, inverse = around[:-n, :-n].copy(), self._inverses[t]
+            M = self._later(t) @ inverse
+            cross = W @ M
+            own = inverse.T @ inverse + M.T @ cross
+            around = np.block([[0.5 * (own + own.T), -cross.T], [-cross, W]])
+            own_frames = slice(ends[t], ends[t + 1])
+            parts = around.reshape(lags + 1, n, lags + 1, n)[:reach, :, :reach]
+            found[own_frames] = np.tensordot(shares[own_frames], parts, ((1, 2), (0, 2)))
+        return found

@@ -12,9 +12,10 @@ from simspine.core.types import Markers
 from simspine.estimation.marker_kernels import (
     FAST_MATH_FLAGS,
     LOSS_SQUARE,
+    ORDER_GAUSS_NEWTON,
     BodyColumns,
     PosedBodies,
-    accumulate_inertia,
+    accumulate_sums,
     body_columns,
     evaluate_frame,
     frame_space,
@@ -136,7 +137,8 @@ def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: in
     damping, newton, moved = INITIAL_DAMPING, True, True
     for _ in range(iterations):
         if moved:
-            accumulate_inertia(tree, at, frame.y, frame.w, np.int64(LOSS_SQUARE), frame.w, np.bool_(False), sums)
+            order = np.int64(ORDER_GAUSS_NEWTON)
+            accumulate_sums(tree, at, frame.y, frame.w, np.int64(LOSS_SQUARE), frame.w, order, sums)
             propagate_hessian(tree, columns, at, sums, g, H, C)
             for i in range(n):
                 g[i] += frame.ridge[i] * (z[i] - frame.target[i])

@@ -142,17 +142,19 @@ def _add_mass(K: np.ndarray, weighted: np.ndarray, x0: float, x1: float, x2: flo
 
 
 @njit(**INNER_KERNEL_OPTIONS)
-def accumulate_inertia(tree: Tree, at: PosedBodies, y, w, loss: int, scale, newton: bool, sums: Sums) -> None:
-    """Set K, F and S of `sums`. What slides in space is no lever of a rotation.
+def accumulate_sums(tree: Tree, at: PosedBodies, y, w, loss: int, scale, order: int, sums: Sums) -> None:
+    """Set F of `sums`, and for a Hessian K and S. What slides in space is no lever of a rotation.
 
-    newton: where the loss is linear, K has no curvature along the residual, ρ' (I − r rᵀ / d²): with ρ'' the
+    NEWTON: where the loss is linear, K has no curvature along the residual, ρ' (I − r rᵀ / d²): with ρ'' the
     Hessian's own, so that steps near the minimum are right in the presence of outliers too.
     """
     x = at.x
     K, F, S, _ = sums
-    K[:] = 0.0
+    second = order >= ORDER_GAUSS_NEWTON
     F[:] = 0.0
-    S[:] = 0.0
+    if second:
+        K[:] = 0.0
+        S[:] = 0.0
     weighted = np.empty((3, 3))
     force = np.empty(3)
     for m in range(w.size):
@@ -165,66 +167,31 @@ def accumulate_inertia(tree: Tree, at: PosedBodies, y, w, loss: int, scale, newt
         d2 = r0 * r0 + r1 * r1 + r2 * r2
         weight = w[m] * robust_loss(d2, loss, scale[m])[1]
         force[0], force[1], force[2] = weight * r0, weight * r1, weight * r2
-        if newton and loss == LOSS_HUBER and d2 > scale[m] * scale[m]:
-            for i in range(3):
-                for k in range(3):
-                    weighted[i, k] = (weight if i == k else 0.0) - force[i] * force[k] / (weight * d2)
-            _add_mass(K[body], weighted, x0, x1, x2)
-        else:
-            K[body, 0, 0] += weight * (x1 * x1 + x2 * x2)
-            K[body, 1, 1] += weight * (x0 * x0 + x2 * x2)
-            K[body, 2, 2] += weight * (x0 * x0 + x1 * x1)
-            K[body, 1, 0] -= weight * x0 * x1
-            K[body, 2, 0] -= weight * x0 * x2
-            K[body, 2, 1] -= weight * x1 * x2
-            K[body, 3, 1] += weight * x2
-            K[body, 3, 2] -= weight * x1
-            K[body, 4, 0] -= weight * x2
-            K[body, 4, 2] += weight * x0
-            K[body, 5, 0] += weight * x1
-            K[body, 5, 1] -= weight * x0
-            for i in range(3):
-                K[body, 3 + i, 3 + i] += weight
         for i in range(3):
             F[body, 3 + i] += force[i]
             F[body, i] += _moment_component(force, x0, x1, x2, i)
-        for k in range(3):
-            S[body, 0, k] += x0 * force[k]
-            S[body, 1, k] += x1 * force[k]
-            S[body, 2, k] += x2 * force[k]
+        if not second:
+            continue
+        linear = order == ORDER_NEWTON and loss == LOSS_HUBER and d2 > scale[m] * scale[m]
+        for i in range(3):
+            for k in range(3):
+                weighted[i, k] = weight if i == k else 0.0
+                if linear:
+                    weighted[i, k] -= force[i] * force[k] / (weight * d2)
+            S[body, 0, i] += x0 * force[i]
+            S[body, 1, i] += x1 * force[i]
+            S[body, 2, i] += x2 * force[i]
+        _add_mass(K[body], weighted, x0, x1, x2)
     for j in range(tree.parent.size - 1, -1, -1):
         a, b = tree.parent[j], tree.child[j]
         for i in range(6):
             F[a, i] += F[b, i]
-            for k in range(i + 1):
+            for k in range(i + 1 if second else 0):
                 K[a, i, k] += K[b, i, k]
                 K[b, k, i] = K[b, i, k]  # this body's sum is complete
-        for i in range(3):
+        for i in range(3 if second else 0):
             for k in range(3):
                 S[a, i, k] += S[b, i, k]
-
-
-@njit(**INNER_KERNEL_OPTIONS)
-def accumulate_forces(tree: Tree, at: PosedBodies, y, w, loss: int, scale, F) -> None:
-    """F = Σ w Xᵀr (6,) over the markers that each body carries, directly or further out: `accumulate_inertia` without
-    the rest."""
-    x = at.x
-    F[:] = 0.0
-    force = np.empty(3)
-    for m in range(w.size):
-        if w[m] <= 0.0:
-            continue
-        body = tree.marker_body[m]
-        force[0], force[1], force[2] = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
-        d2 = force[0] * force[0] + force[1] * force[1] + force[2] * force[2]
-        weight = w[m] * robust_loss(d2, loss, scale[m])[1]
-        s0, s1, s2 = marker_slide(tree, at.centre, body)
-        for i in range(3):
-            F[body, 3 + i] += weight * force[i]
-            F[body, i] += weight * _moment_component(force, x[m, 0] - s0, x[m, 1] - s1, x[m, 2] - s2, i)
-    for j in range(tree.parent.size - 1, -1, -1):
-        for i in range(6):
-            F[tree.parent[j], i] += F[tree.child[j], i]
 
 
 @njit(**INNER_KERNEL_OPTIONS)
@@ -322,7 +289,7 @@ def propagate_hessian(tree: Tree, columns: BodyColumns, at: PosedBodies, sums: S
 
 @njit(inline="always")
 def frame_space(tree: Tree, columns: BodyColumns):
-    """Room for `evaluate_frame`, and for `accumulate_inertia` and `propagate_hessian`."""
+    """Room for `evaluate_frame`, and for `accumulate_sums` and `propagate_hessian`."""
     bodies, slots, entries = tree.bodies, tree.slot_kind.size, columns.column.size
     R, p, x = np.empty((bodies, 3, 3)), np.empty((bodies, 3)), np.empty((tree.marker_body.size, 3))
     direction, centre = np.empty((slots, 3)), np.empty((slots, 3))
@@ -351,25 +318,14 @@ def evaluate_frame(tree: Tree, z, at: PosedBodies) -> None:
     place_markers(tree, R, p, centre, x)
 
 
-@njit(**INNER_KERNEL_OPTIONS)
-def add_lower(band: np.ndarray, first: int, H: np.ndarray, C: np.ndarray, newton: bool) -> None:
-    """Add the lower triangle of H, or of H + C, to that of the band from column `first` on."""
-    for j in range(H.shape[0]):  # along the band's columns, which lie together
-        for i in range(j, H.shape[0]):
-            value = H[i, j] + C[i, j] if newton else H[i, j]
-            if value != 0.0:
-                band[i - j, first + j] += value
-
-
 @njit(**ENTRY_KERNEL_OPTIONS)
-def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, order: int, gradient, band):
+def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, order: int, gradient, information):
     """Σ_m w ρ of each frame, (frames,). z (frames, free).
 
-    order FIRST: adds half the gradient to gradient (frames, free). GAUSS_NEWTON, NEWTON: adds half that Hessian of
-    frame t to band: H[i, j], i ≥ j, to band[i − j, t · free + j].
+    order GRADIENT: adds half the gradient to gradient (frames, free). GAUSS_NEWTON, NEWTON: sets information (frames,
+    free, free) to half that Hessian.
     """
     n = z.shape[1]
-    second = order >= ORDER_GAUSS_NEWTON
     y, w, loss, scale = data
     at, sums = frame_space(tree, columns)
     H = np.empty((n, n))
@@ -379,11 +335,16 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, order: i
     for t in range(z.shape[0]):
         evaluate_frame(tree, z[t], at)
         cost[t] = marker_cost(at.x, y[t], w[t], loss, scale[t])
-        if second:
-            accumulate_inertia(tree, at, y[t], w[t], loss, scale[t], order == ORDER_NEWTON, sums)
-            propagate_hessian(tree, columns, at, sums, g, H, C)
-            add_lower(band, t * n, H, C, order == ORDER_NEWTON)
-        elif order == ORDER_GRADIENT:
-            accumulate_forces(tree, at, y[t], w[t], loss, scale[t], sums.F)
+        if order == ORDER_VALUE:
+            continue
+        accumulate_sums(tree, at, y[t], w[t], loss, scale[t], order, sums)
+        if order == ORDER_GRADIENT:
             accumulate_gradient(tree, at, sums.F, gradient[t])
+            continue
+        propagate_hessian(tree, columns, at, sums, g, H, C)
+        for i in range(n):
+            for j in range(i + 1):
+                value = H[i, j] + C[i, j] if order == ORDER_NEWTON else H[i, j]
+                information[t, i, j] = value
+                information[t, j, i] = value
     return cost

@@ -13,7 +13,6 @@ import numpy as np
 import scipy
 
 from simspine.anatomy.tree import Tree
-from simspine.estimation.banded import symmetric_from_upper
 from simspine.estimation.levenberg_marquardt import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, MAX_STEP, ChordStep
 from simspine.estimation.terms import LimitTerm, MarkerTerm
 
@@ -250,10 +249,10 @@ def _frame_blocks(
 ) -> _FrameBlocks:
     n, k, m = at.q.shape[1], at.constants.size, at.offsets.shape[1]
     seen = n + system.visible_count
-    upper = system.markers.of_window(which).upper_information(system.columns(at)[which], newton)[:, : seen + m]
-    own, border = symmetric_from_upper(upper[:, :n, :n]), np.zeros((len(which), n, k + m))
-    border[:, :, : system.visible_count] = upper[:, :n, n:seen]
-    border[:, :, k:] = upper[:, :n, seen:]
+    information = system.markers.of_window(which).information(system.columns(at)[which], newton)
+    own, border = information[:, :n, :n], np.zeros((len(which), n, k + m))
+    border[:, :, : system.visible_count] = information[:, :n, n:seen]
+    border[:, :, k:] = information[:, :n, seen:]
     for posture in system.postures:
         weight = posture.frame_weight[which, None, None]
         own += weight * posture.information[:n, :n]
@@ -261,7 +260,7 @@ def _frame_blocks(
     diagonal = np.arange(n)
     own[:, diagonal, diagonal] += system.limits.curvature(at.q[which]) + UNSEEN_FRAME_PRECISION
     own[:, diagonal, diagonal] *= 1 + damping[which, None]
-    return _FrameBlocks(own, border, symmetric_from_upper(upper[:, n:, n:]))
+    return _FrameBlocks(own, border, information[:, n:, n:])
 
 
 def _is_positive_definite(matrix: np.ndarray) -> bool:

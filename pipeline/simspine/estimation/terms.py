@@ -14,7 +14,7 @@ import numpy as np
 
 from simspine.anatomy.tree import Tree
 from simspine.core.errors import require_known
-from simspine.estimation.banded import BandedSystem, symmetric_from_upper
+from simspine.estimation.banded import BandedSystem
 from simspine.estimation.marker_kernels import (
     LOSS_HUBER,
     LOSS_SQUARE,
@@ -78,7 +78,7 @@ class LimitTerm:
     def where_measured(self, information: np.ndarray) -> "LimitTerm":
         """For standard deviations: a coordinate that markers do not show is not known because it rests at its limit.
 
-        information: see `MarkerTerm.upper_information`. Less than a uniform distribution over the range is nothing.
+        information: see `MarkerTerm`. Less than a uniform distribution over the range is nothing.
         """
         of_range = UNIFORM_VARIANCE_DIVISOR / (self.upper - self.lower) ** 2
         return replace(self, informative=np.diagonal(information, axis1=1, axis2=2) > of_range)
@@ -91,7 +91,7 @@ class LimitTerm:
 
 
 LOSS_CODES = {"square": LOSS_SQUARE, "huber": LOSS_HUBER}
-UNUSED_MATRIX, UNUSED_BAND_MATRIX = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed like what is used
+UNUSED_MATRIX, UNUSED_BLOCKS = np.empty((1, 1)), np.empty((1, 1, 1))  # typed like what is used
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,27 +129,19 @@ class MarkerTerm:
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         for part in system.basis.batches():
-            system.add_blocks(self.of_window(part).upper_information(z[part], newton), part)
+            system.add_blocks(self.of_window(part).information(z[part], newton), part)
 
     def information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
         """(frames, free, free): what the markers say about each frame, Σ w JᵀJ; newton: with the second-order part."""
-        return symmetric_from_upper(self.upper_information(z, newton)[:, : z.shape[1]])
-
-    def upper_information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
-        """(frames, free + 1, free): the same, upper triangles above zeros; newton: with the second-order part.
-
-        With one row more than columns, the memory is that of a band whose columns are as long as a row.
-        """
-        frames, n = z.shape
-        blocks = np.zeros((frames, n + 1, n))
-        self._terms(z, ORDER_NEWTON if newton else ORDER_GAUSS_NEWTON, band=blocks.reshape(frames * n, n + 1).T)
+        blocks = np.empty((*z.shape, z.shape[1]))
+        self._terms(z, ORDER_NEWTON if newton else ORDER_GAUSS_NEWTON, information=blocks)
         return blocks
 
     def _terms(
-        self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED_MATRIX, band: np.ndarray = UNUSED_BAND_MATRIX
-    ):
+        self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED_MATRIX, information: np.ndarray = UNUSED_BLOCKS
+    ) -> np.ndarray:
         data = MarkerData(self.y, self.w, LOSS_CODES[self.loss], np.asarray(self.scale))
-        return frames_terms(self.tree, self.columns, np.ascontiguousarray(z), data, order, gradient, band)
+        return frames_terms(self.tree, self.columns, np.ascontiguousarray(z), data, order, gradient, information)
 
     def of_window(self, frames: slice | np.ndarray) -> "MarkerTerm":
         return replace(self, y=self.y[frames], w=self.w[frames], scale=np.asarray(self.scale)[frames])

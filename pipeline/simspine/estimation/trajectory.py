@@ -233,7 +233,7 @@ def _posterior_factor(
     # Knots are so far apart that single precision is enough for the factor as well.
     kind = precision if objective.basis.spacing > 1 else float
     system = BandedSystem(objective.basis, coordinates.shape[1], kind)
-    seen = markers.upper_information(coordinates)
+    seen = markers.information(coordinates)
     system.add_blocks(seen)
     for term in others:
         if isinstance(term, LimitTerm):

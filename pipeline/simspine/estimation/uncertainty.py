@@ -71,14 +71,14 @@ def covariance_of_correlated_errors(
     assumed lasts; else changes have the covariance of the trajectory and that of the body's misfit, without what is not
     known of the person, which stays.
     """
-    wide, n = frames * blocks, z.shape[1]
+    wide = frames * blocks
     changes = wide if lasting is None else blocks.copy()
     assumed = prior.information()
     there = assumed if lasting is None else replace(prior, precision=prior.precision * lasting.prior).information()
     telling = np.flatnonzero(markers.seen)  # a frame without markers says nothing by itself
     for part in np.split(telling, range(FRAMES_INVERTED_TOGETHER, len(telling), FRAMES_INVERTED_TOGETHER)):
         seen = markers.of_window(part)
-        single = _inverses_of_frames(seen.upper_information(z[part])[:, :n] + assumed, wide[part])
+        single = _inverses_of_frames(seen.information(z[part]) + assumed, wide[part])
         if lasting is not None:
             misfit, left = (
                 replace(seen, w=seen.w * part_of).information(z[part]) for part_of in (lasting.misfit, lasting.markers)
