@@ -51,7 +51,7 @@ def drawn(release):
     beliefs = [LinearPrior({n: 1.0}, m, s, correlation_time=0.3) for n, m, s in zip(names, mean, sd, strict=True)]
     prior = Prior(beliefs)
     S, means, precision, decay = prior.arrays(names, RATE)
-    basis = path_basis(FRAMES, None)
+    basis = path_basis(FRAMES, 1)
     system = BandedSystem(basis, len(names))
     gradient = np.zeros((FRAMES, len(names)))
     system.add_form(basis.acceleration_form, np.diag(RATE**4 * SMOOTH.precisions(names, c.rotational[tree.free])))

@@ -46,7 +46,7 @@ def _moving(rng, frames: int, sd: float) -> np.ndarray:
     return np.cumsum(np.cumsum(rng.normal(0, sd / RATE**2, frames)))
 
 
-def _learnt(seen: Seen, which: np.ndarray, path: np.ndarray, spacing: int | None = None) -> np.ndarray:
+def _learnt(seen: Seen, which: np.ndarray, path: np.ndarray, spacing: int = 1) -> np.ndarray:
     basis = path_basis(len(path), spacing)
     objective = Objective((seen,), np.full(path.shape[1], RATE**4 / ASSUMED**2), basis)
     return learnt_factor([objective], [basis.fit(path)], which)

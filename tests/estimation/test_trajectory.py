@@ -64,7 +64,7 @@ def test_a_short_trial_equals_the_dense_solution(release, moving):
     prior = PriorTerm(np.eye(n), tree.rest[tree.free], np.ones(n), np.zeros(n))
     start = motion.values[:, tree.free]
     terms = (MarkerTerm(tree, np.array(markers.xyz), w), prior)
-    objective = Objective(terms, np.full(n, RATE**4 / 20.0**2), path_basis(4, None))
+    objective = Objective(terms, np.full(n, RATE**4 / 20.0**2), path_basis(4, 1))
     found = minimise(objective, start, tolerance=1e-16)
 
     def residuals(flat):
@@ -118,7 +118,7 @@ def test_a_clipped_step_that_leads_uphill_is_no_minimum(place):
     gradient = prior_gradient = combinations.T @ (np.array([1.0, 4.0]) * (combinations @ place))
     if abs(place[1]) < 0.7:
         assert clipped_step(np.array([place]))[0] @ prior_gradient < 0.0
-    found = minimise(Objective((prior,), np.zeros(2), path_basis(1, None)), np.zeros((1, 2)))
+    found = minimise(Objective((prior,), np.zeros(2), path_basis(1, 1)), np.zeros((1, 2)))
     assert not found.reason
     np.testing.assert_allclose(found.points[0], place, atol=1e-6 * np.abs(gradient).max())
 
@@ -204,7 +204,7 @@ def test_deviations_about_the_mean_are_those_of_the_full_covariance():
     lower = np.tril(rng.normal(size=(frames * n,) * 2))
     lower[np.subtract.outer(np.arange(frames * n), np.arange(frames * n)) > 2 * n] = 0.0
     H = lower @ lower.T + np.eye(frames * n)
-    system = BandedSystem(path_basis(frames, None), n)
+    system = BandedSystem(path_basis(frames, 1), n)
     for d in range(2 * n + 1):
         system.band[d, : frames * n - d] = np.diag(H, -d)
     full = np.linalg.inv(H).reshape(frames, n, frames, n)[inner, :, inner]

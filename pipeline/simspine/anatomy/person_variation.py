@@ -5,6 +5,7 @@ Each is a number, or a few, with what is assumed of people. What one knows of a 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def add_variations(tree: Tree, moves: Sequence[JointMoves]) -> Tree:
 
     Raises `InputError` where a joint has no translation left that could slide it.
     """
-    count, first = len(moves), len(tree.rest)
+    first = len(tree.rest)
     functions, itself = with_identity_function(tree.functions)
     function, argument, axes = tree.function.copy(), tree.argument.copy(), tree.axes.copy()
     for k, own in enumerate(moves):
@@ -99,22 +100,28 @@ def add_variations(tree: Tree, moves: Sequence[JointMoves]) -> Tree:
             m = spare[0]
             function[j, m], argument[j, m] = itself, first + k
             axes[j, m] = tree.to_joint[j, :, :3].T @ vector
-    free, at_rest = first + np.arange(count), np.zeros(count)
-    unbounded, never = np.full(count, np.inf), np.zeros(count, bool)
-    return tree._replace(
+    return with_free_lengths(tree, len(moves))._replace(
         function=function,
         argument=argument,
         axes=axes,
         functions=functions,
         **slots_of_joints(tree.parent, tree.child, argument, tree.bodies),
-        column=np.concatenate([tree.column, len(tree.free) + np.arange(count)]),
-        free=np.concatenate([tree.free, free]),
-        rest=np.concatenate([tree.rest, at_rest]),
-        lower=np.concatenate([tree.lower, -unbounded]),
-        upper=np.concatenate([tree.upper, unbounded]),
-        turning=np.concatenate([tree.turning, never]),
-        periodic=np.concatenate([tree.periodic, never]),
     )
+
+
+def with_free_lengths(tree: Tree, count: int) -> Tree:
+    """The tree with more free coordinates, after the others: lengths that move nothing yet, without limits."""
+    added = {
+        "column": len(tree.free) + np.arange(count),
+        "free": len(tree.rest) + np.arange(count),
+        "rest": np.zeros(count),
+        "lower": np.full(count, -np.inf),
+        "upper": np.full(count, np.inf),
+        "turning": np.zeros(count, bool),
+        "periodic": np.zeros(count, bool),
+    }
+    joined: dict[str, Any] = {name: np.concatenate([getattr(tree, name), values]) for name, values in added.items()}
+    return tree._replace(**joined)
 
 
 def vary_joint_places(

@@ -1,7 +1,6 @@
 """`inverse_kinematics`: checks what is handed in, brings it into the body's frame, and gives it to an engine."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -72,7 +71,6 @@ def inverse_kinematics(
     errors, solver = errors or MarkerErrors(), solver or Solver()
     engine = solver.engine or ("frames" if smoothness is None and prior is None else "trajectory")
     _check_terms(engine, smoothness, prior, solver)
-    tolerance = solver.tolerance or DEFAULT_TOLERANCES[engine]
     _check_names(body, markers)
     turned, w = markers_in_frame(markers, "y_up"), marker_weights(markers, weights)
     _check_observed(markers, w)
@@ -83,15 +81,15 @@ def inverse_kinematics(
     if engine != "trajectory":
         from simspine.estimation import frame_engine
 
+        tolerance = solver.tolerance or DEFAULT_TOLERANCES[engine]
         tasks, least = solver.coordinate_tasks, solver.min_markers
         return frame_engine.solve_frames(body, turned, w, tasks, tolerance=tolerance, min_markers=least)
     if not (((w > 0) & markers.present).sum(1) >= solver.min_markers).any():
         raise InputError(f"no frame has {solver.min_markers} markers or more; nothing to solve.")
     from simspine.estimation import trajectory_engine
 
-    chosen = replace(solver, tolerance=tolerance)
     return trajectory_engine.solve_with_trajectory(
-        body, turned, w, smoothness=smoothness, prior=prior, errors=errors, solver=chosen, derive=derive
+        body, turned, w, smoothness=smoothness, prior=prior, errors=errors, solver=solver, derive=derive
     )
 
 

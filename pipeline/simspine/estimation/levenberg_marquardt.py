@@ -42,14 +42,12 @@ class Minimum:
 
     points: np.ndarray
     cost: float
-    steps: int
     reason: str
 
 
 def minimise(
     objective: Objective,
     points: np.ndarray,
-    iterations: int = MAX_ITERATIONS,
     tolerance: float = 1e-6,
     precision: FloatType = float,
     polish: int = MAX_POLISHING_STEPS,
@@ -73,8 +71,8 @@ def minimise(
     system = _DampedSystem(objective, points.shape[1], precision)
     here = objective.evaluated(points)
     chord, near, promise = None, False, np.inf
-    steps, reason = 0, "out of iterations"
-    while steps < iterations:
+    steps, last, reason = 0, MAX_ITERATIONS, "out of iterations"
+    while steps < last:
         if chord is None:
             chord = system.factorise(here.z, near)
             if chord is None:
@@ -104,10 +102,10 @@ def minimise(
             here = there
         exact, enough = (share * here.cost.sum() + 1e-16 * len(points) for share in (POLISHED_COST_SHARE, tolerance))
         if left <= enough and (gain > 0.0 or left <= exact):
-            reason, iterations = "", min(iterations, steps + polish)
+            reason, last = "", min(last, steps + polish)
         if left <= min(enough, exact):  # costs are no more exact
             break
-    return Minimum(here.z, float(here.cost.sum()), steps, reason)
+    return Minimum(here.z, float(here.cost.sum()), reason)
 
 
 def clipped_step(step: np.ndarray) -> np.ndarray:

@@ -131,9 +131,9 @@ class Basis:
 
 
 @lru_cache(maxsize=BASES_KEPT)
-def path_basis(frames: int, spacing: int | None) -> Basis:
-    """Cubic splines with a knot every `spacing` frames; None: an unknown for every frame."""
-    return _frame_basis(frames) if spacing is None else _spline_basis(frames, spacing)
+def path_basis(frames: int, spacing: int) -> Basis:
+    """Cubic splines with a knot every `spacing` frames; 1: an unknown for every frame."""
+    return _frame_basis(frames) if spacing == 1 else _spline_basis(frames, spacing)
 
 
 def _frame_basis(frames: int) -> Basis:

@@ -27,7 +27,7 @@ from simspine.estimation.marker_kernels import (
     body_columns,
     frames_terms,
 )
-from simspine.estimation.path_basis import Basis
+from simspine.estimation.path_basis import Basis, path_basis
 
 
 class Term(Protocol):
@@ -258,6 +258,11 @@ class Objective:
     terms: tuple[Term, ...]
     acceleration: np.ndarray
     basis: Basis
+
+    def of_window(self, frames: slice) -> "Objective":
+        """Of a part of the frames, on a basis of its own."""
+        basis = path_basis(frames.stop - frames.start, self.basis.spacing)
+        return replace(self, terms=tuple(term.of_window(frames) for term in self.terms), basis=basis)
 
     def evaluated(self, points: np.ndarray) -> Evaluation:
         basis = self.basis

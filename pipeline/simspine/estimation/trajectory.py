@@ -1,6 +1,6 @@
 """The whole trial at once: markers, smoothness, priors and limits in one problem, solved in overlapping windows.
 
-A frame far away says almost nothing about this one, so a long trial is cut into windows that overlap (`WindowSize`);
+A frame far away says almost nothing about this one, so a long trial is cut into windows that overlap (`Solver`);
 only their inner parts are kept. That makes memory constant and windows independent (threads). The covariance of a frame
 is far larger than anything published of it (102 kB with 113 coordinates), so each window hands its own to `publish` and
 forgets it.
@@ -8,37 +8,26 @@ forgets it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.body import Body
+from simspine.anatomy.person_variation import with_free_lengths
 from simspine.anatomy.priors import LinearPrior, SharedError
-from simspine.anatomy.tree import SLOT_SLIDE, SLOT_SLIDE_IN_GROUND, Tree, with_identity_function
+from simspine.anatomy.tree import SLOT_SLIDE, SLOT_SLIDE_IN_GROUND, Tree, slots_of_joints, with_identity_function
 from simspine.core.arrays import map_on_threads
 from simspine.core.errors import InputError, require_known
 from simspine.estimation.banded import BandedSystem, Factor, FloatType
 from simspine.estimation.frame_engine import Frames, fit_frames, range_middles
 from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum, minimise
-from simspine.estimation.path_basis import path_basis
-from simspine.estimation.result import canonical_branch
-from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective, Term
+from simspine.estimation.result import Solver, canonical_branch
+from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective
 
 TOO_FEW_MARKERS_REASON = "too few markers in all the frames around: nothing says how sure the pose is"
 ROUGH_ITERATIONS, ROUGH_TOLERANCE = 60, 1e-3  # of a frame of a path to begin from
 PublishedFigures = Callable[[MarkerTerm, "WindowPosterior"], Mapping[str, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class WindowSize:
-    """length: frames of a window that are kept. overlap: frames that it sees on each side of them."""
-
-    length: int = 600
-    overlap: int = 50
-
-    def whole_intervals(self, spacing: int) -> "WindowSize":
-        """At least as many frames, so that knots of all windows lie on the same ones."""
-        return WindowSize(-(-self.length // spacing) * spacing, -(-self.overlap // spacing) * spacing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,44 +45,29 @@ class Trajectory:
     reason: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class TrialObjective:
-    """What is minimised over a trial. terms: the first is the `MarkerTerm`. acceleration: see `Objective`. spacing:
-    frames between the knots of a spline, None for an unknown in every frame."""
-
-    terms: tuple[Term, ...]
-    acceleration: np.ndarray
-    spacing: int | None = None
-
-    def of_window(self, frames: slice) -> Objective:
-        """Of a part of the trial, on a basis of its own."""
-        basis = path_basis(frames.stop - frames.start, self.spacing)
-        return Objective(tuple(term.of_window(frames) for term in self.terms), self.acceleration, basis)
-
-
 def solve_trajectory(
-    trial: TrialObjective,
+    trial: Objective,
     path: np.ndarray,
+    solver: Solver,
     *,
-    publish: PublishedFigures | None = None,
-    windows: WindowSize = WindowSize(),
-    tolerance: float = 1e-6,
-    threads: int = 1,
+    tolerance: float,
     precision: FloatType = float,
     polish: int = MAX_POLISHING_STEPS,
+    publish: PublishedFigures | None = None,
 ) -> Trajectory:
-    """Minimise an objective over all frames.
+    """Minimise an objective over all frames; its first term is the `MarkerTerm`.
 
-    path: (frames, free) to begin from, see `starting_path`. publish: called for each window with the marker term and
-    the posterior of its inner frames; without it no covariance is made. precision: of factors for steps, and of sweeps
-    for the posterior. polish: see `minimise`. Other arguments: see the module.
+    path: (frames, free) to begin from, see `starting_path`. solver: says how long windows are; knots of all lie on the
+    same frames. tolerance, polish: see `minimise`. precision: of factors for steps, and of sweeps for the posterior.
+    publish: called for each window with the marker term and the posterior of its inner frames; without it no covariance
+    is made.
     """
-    frames = len(path)
-    size = windows.whole_intervals(trial.spacing or 1)
+    frames, spacing = len(path), trial.basis.spacing
+    length, overlap = (-(-size // spacing) * spacing for size in (solver.window, solver.overlap))
 
     def work(begin: int) -> Trajectory:
-        end = min(begin + size.length, frames)
-        low, high = max(0, begin - size.overlap), min(frames, end + size.overlap + 1)
+        end = min(begin + length, frames)
+        low, high = max(0, begin - overlap), min(frames, end + overlap + 1)
         part = slice(low, high)
         objective = trial.of_window(part)
         points = objective.basis.fit(path[part])
@@ -101,7 +75,7 @@ def solve_trajectory(
         return _solved_window(objective, found, slice(begin - low, end - low), precision=precision, publish=publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
-        return _joined_windows(map_on_threads(work, range(0, frames, size.length), threads))
+        return _joined_windows(map_on_threads(work, range(0, frames, length), solver.threads))
 
 
 def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:
@@ -266,14 +240,37 @@ def tree_with_marker_offsets(tree: Tree, groups: Sequence[MarkerShares], in_grou
     """The tree with three more free coordinates (m, after the others) per group of markers.
 
     in_ground_frame: of each group, whether it is moved along the ground's axes; by default none. All groups of a
-    marker after
-    such a one must be such as well.
+    marker after such a one must be such as well.
     """
-    for k, group in enumerate(groups):
-        tree = _tree_with_offset(
-            tree, group, SLOT_SLIDE_IN_GROUND if k < len(in_ground_frame) and in_ground_frame[k] else SLOT_SLIDE
-        )
-    return tree
+    functions, itself = with_identity_function(tree.functions)
+    tree, kinds = tree._replace(functions=functions), [tree.slot_kind]
+    for group, in_ground in zip(groups, in_ground_frame or [False] * len(groups), strict=True):
+        before = tree.bodies
+        tree = _with_sliding_children(tree, group, itself)
+        kinds.append(np.full(3 * (tree.bodies - before), SLOT_SLIDE_IN_GROUND if in_ground else SLOT_SLIDE))
+    slots = slots_of_joints(tree.parent, tree.child, tree.argument, tree.bodies)
+    return tree._replace(**slots | {"slot_kind": np.concatenate(kinds)})
+
+
+def _with_sliding_children(tree: Tree, group: MarkerShares, itself: int) -> Tree:
+    """With a child that slides for each body that carries markers of the group; slots are not numbered yet. itself: the
+    function that is its argument."""
+    children = sorted({(int(tree.marker_body[m]), share) for m, share in group.items()})
+    count, coordinates = len(children), len(tree.rest) + np.arange(3)
+    marker_body = tree.marker_body.copy()
+    for m, share in group.items():
+        marker_body[m] = tree.bodies + children.index((int(tree.marker_body[m]), share))
+    added = {
+        "parent": [carrier for carrier, _ in children],
+        "child": tree.bodies + np.arange(count),
+        "to_joint": np.tile(np.eye(3, 4), (count, 1, 1)),
+        "from_joint": np.tile(np.eye(3, 4), (count, 1, 1)),
+        "axes": [np.vstack([np.zeros((3, 3)), share * np.eye(3)]) for _, share in children],
+        "function": np.tile([-1, -1, -1, itself, itself, itself], (count, 1)),
+        "argument": np.tile([-1, -1, -1, *coordinates], (count, 1)),
+    }
+    joined: dict[str, Any] = {n: np.concatenate([getattr(tree, n), values]) for n, values in added.items()}
+    return with_free_lengths(tree, 3)._replace(**joined, marker_body=marker_body, bodies=tree.bodies + count)
 
 
 def tree_with_shared_errors(tree: Tree, errors: Sequence[SharedError], markers: Sequence[str]) -> Tree:
@@ -323,48 +320,3 @@ def offset_priors(errors: Sequence[SharedError]) -> list[LinearPrior]:
         LinearPrior(combination={name: 1.0}, mean=mean, sd=sd, source="shared error", correlation_time=time)
         for name, (mean, sd, time) in named
     ]
-
-
-def _tree_with_offset(tree: Tree, group: MarkerShares, kind: int) -> Tree:
-    children = sorted({(int(tree.marker_body[m]), share) for m, share in group.items()})
-    carriers, shares = [carrier for carrier, _ in children], np.array([share for _, share in children])
-    count = len(carriers)
-    bodies, coordinates = tree.bodies + np.arange(count), len(tree.rest) + np.arange(3)
-    own_slots = (len(tree.slot_kind) + np.arange(3 * count)).reshape(count, 3)
-    functions, itself = with_identity_function(tree.functions)
-    marker_body = tree.marker_body.copy()
-    for m, share in group.items():
-        marker_body[m] = bodies[children.index((int(tree.marker_body[m]), share))]
-    ways = [
-        np.concatenate([tree.path[tree.path_first[b] : tree.path_first[b + 1]], slots])
-        for b, slots in zip(carriers, own_slots, strict=True)
-    ]
-    added = {
-        "parent": carriers,
-        "child": bodies,
-        "to_joint": np.tile(np.eye(3, 4), (count, 1, 1)),
-        "from_joint": np.tile(np.eye(3, 4), (count, 1, 1)),
-        "axes": np.concatenate([np.zeros((count, 3, 3)), shares[:, None, None] * np.eye(3)], 1),
-        "function": _after_rotations(np.full((count, 3), itself)),
-        "argument": _after_rotations(np.tile(coordinates, (count, 1))),
-        "slot": _after_rotations(own_slots),
-        "slot_kind": np.full(3 * count, kind, tree.slot_kind.dtype),
-        "slot_coordinate": np.tile(coordinates, count),
-        "slot_joint": len(tree.parent) + np.repeat(np.arange(count), 3),
-        "path_first": tree.path_first[-1] + np.cumsum([len(way) for way in ways]),
-        "path": np.concatenate(ways),
-        "column": len(tree.free) + np.arange(3),
-        "free": coordinates,
-        "rest": np.zeros(3),
-        "lower": np.full(3, -np.inf),
-        "upper": np.full(3, np.inf),
-        "turning": np.zeros(3, bool),
-        "periodic": np.zeros(3, bool),
-    }
-    joined = {name: np.concatenate([getattr(tree, name), values]) for name, values in added.items()}
-    return tree._replace(**joined, functions=functions, marker_body=marker_body, bodies=tree.bodies + count)
-
-
-def _after_rotations(values: np.ndarray) -> np.ndarray:
-    """(joints, 6) of a joint's axes: three rotations without any, then `values` (joints, 3)."""
-    return np.hstack([np.full((len(values), 3), -1), values])

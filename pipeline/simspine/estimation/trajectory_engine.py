@@ -15,10 +15,11 @@ from simspine.core.errors import require_known
 from simspine.core.types import Markers
 from simspine.estimation.banded import FloatType
 from simspine.estimation.frame_engine import usable_observations
-from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, learnt_factor, minimise, sample_stretches
+from simspine.estimation.levenberg_marquardt import learnt_factor, minimise, sample_stretches
 from simspine.estimation.path_basis import path_basis
 from simspine.estimation.result import (
     CHANGE_KEY,
+    DEFAULT_TOLERANCES,
     GRADIENT_KEY,
     DerivedFigures,
     Posterior,
@@ -32,17 +33,14 @@ from simspine.estimation.result import (
 from simspine.estimation.terms import (
     LimitTerm,
     MarkerTerm,
+    Objective,
     PriorTerm,
-    Term,
     prior_repetition,
     single_coordinate_precision_and_target,
 )
 from simspine.estimation.trajectory import (
-    PublishedFigures,
     Trajectory,
-    TrialObjective,
     WindowPosterior,
-    WindowSize,
     offset_coordinate_names,
     offset_priors,
     share_about_mean,
@@ -82,17 +80,14 @@ START_HZ = 20.0  # frames per second from which the rough path is made
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """terms: all of them; markers and prior are two. acceleration: (free,) see `Objective`. coordinate_count: how many
-    columns are coordinates of the body; offsets of markers follow. usable: (frames,). frames_per_error: how many frames
-    share one error, of a marker or of the body, at least 1. thinning: (markers,) by how much less each counts in
-    `markers` since frames share its own error; at least 1. lasting: which part of the errors lasts, None where all of
-    it does. angles: columns that are angles of the body. spacing: frames between knots, None where every frame is
-    solved by itself.
+    """objective: of the trial; markers and prior are two of its terms. coordinate_count: how many columns are
+    coordinates of the body; offsets of markers follow. usable: (frames,). frames_per_error: how many frames share one
+    error, of a marker or of the body, at least 1. thinning: (markers,) by how much less each counts in `markers` since
+    frames share its own error; at least 1. lasting: which part of the errors lasts, None where all of it does. angles:
+    columns that are angles of the body.
     """
 
-    terms: tuple[Term, ...]
-    acceleration: np.ndarray
-    rate: float
+    objective: Objective
     markers: MarkerTerm
     prior: PriorTerm
     coordinate_count: int
@@ -101,7 +96,6 @@ class _Problem:
     thinning: np.ndarray
     lasting: LastingErrors | None
     angles: np.ndarray
-    spacing: int | None = None
 
     def each_frame(self, markers: MarkerTerm) -> MarkerTerm:
         """As if each frame had errors of its own."""
@@ -110,7 +104,8 @@ class _Problem:
     @property
     def precision(self) -> FloatType:
         """Of factors and sweeps."""
-        stiffness = np.sqrt(self.acceleration[self.angles].max(initial=0.0)) / (self.spacing or 1) ** 2
+        held, basis = self.objective.acceleration[self.angles], self.objective.basis
+        stiffness = np.sqrt(held.max(initial=0.0)) / basis.spacing**2
         return np.float32 if stiffness <= MAX_SINGLE_PRECISION_STIFFNESS else float
 
 
@@ -124,19 +119,22 @@ def solve_with_trajectory(
     solver: Solver,
     derive: DerivedFigures | None,
 ) -> Result:
-    """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers), a tolerance in `solver`."""
+    """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers)."""
     problem = _trajectory_problem(
         body, markers, weights, smoothness=smoothness, prior=prior, errors=errors, min_markers=solver.min_markers
     )
     path = _starting_path(body, markers, weights, problem=problem, solver=solver)
     if smoothness is not None:
-        problem = _with_learnt_motion(problem, np.isin(body.free_names, smoothness.learn_from_trial), path, solver)
+        learnt = np.isin(body.free_names, smoothness.learn_from_trial)
+        problem = _with_learnt_motion(problem, learnt, path, rate=markers.rate, threads=solver.threads)
     modes = np.zeros((problem.coordinate_count, 0))
     if prior is not None and prior.body_error_modes:
         modes = prior.body_error_mode_matrix(body.free_names)
     spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
     publish = _PublishedFigures(body, problem, modes, derive=derive, spacing=spacing) if solver.uncertainty else None
-    found = _solved(problem, path, solver, tolerance=solver.tolerance, publish=publish)
+    tolerance = solver.tolerance or DEFAULT_TOLERANCES["trajectory"]
+    precision = problem.precision
+    found = solve_trajectory(problem.objective, path, solver, tolerance=tolerance, precision=precision, publish=publish)
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
     z = canonical_branch(body, found.coordinates[:, : problem.coordinate_count])
@@ -233,15 +231,19 @@ def _trajectory_problem(
     require_known("marker", errors.slow_markers, markers.names, "the markers that are counted once")
     thinning = np.where(np.isin(markers.names, errors.slow_markers), own, 1.0)
     tree = tree_with_shared_errors(tree, errors.shared_errors, markers.names)
-    observed = _marker_term(MarkerTerm(tree, y, w), errors, thinning)
+    w = w / errors.sd**2
+    observed = MarkerTerm(tree, y, w / thinning, loss=errors.loss, scale=errors.huber_threshold(w))
     shared = offset_priors(errors.shared_errors)
     priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, body.free_names), *shared])
     names = [*body.free_names, *offset_coordinate_names(errors.shared_errors)]
     assumed = _prior_term(priors, names, markers, frames_per_error=max(own, of_body))
+    rotational, acceleration = body.coordinates.rotational[body.tree.free], np.zeros(len(names))
+    if smoothness is not None:  # offsets of markers are not held
+        precision = smoothness.precisions(body.free_names, rotational)
+        acceleration[: len(precision)] = precision * markers.rate**4
+    terms = (observed, LimitTerm(tree.lower, tree.upper), assumed)
     return _Problem(
-        terms=(observed, LimitTerm(tree.lower, tree.upper), assumed),
-        acceleration=_acceleration_precision(body, smoothness, markers.rate, len(tree.free)),
-        rate=markers.rate,
+        objective=Objective(terms, acceleration, path_basis(markers.frames, 1)),
         markers=observed,
         prior=assumed,
         coordinate_count=len(body.free_names),
@@ -249,14 +251,8 @@ def _trajectory_problem(
         frames_per_error=max(own, of_body),
         thinning=thinning,
         lasting=_lasting_errors(errors, markers, len(priors.terms)),
-        angles=np.flatnonzero(body.coordinates.rotational[body.tree.free]),
+        angles=np.flatnonzero(rotational),
     )
-
-
-def _marker_term(plain: MarkerTerm, errors: MarkerErrors, thinning: np.ndarray) -> MarkerTerm:
-    """The term with weights by the markers' errors. plain: with weights as given."""
-    w = plain.w / errors.sd**2
-    return replace(plain, w=w / thinning, loss=errors.loss, scale=errors.huber_threshold(w))
 
 
 def _prior_term(priors: Prior, names: Sequence[str], markers: Markers, frames_per_error: float) -> PriorTerm:
@@ -265,49 +261,33 @@ def _prior_term(priors: Prior, names: Sequence[str], markers: Markers, frames_pe
     return PriorTerm(combinations, mean, precision=precision, decay=decay, repetition=repetition)
 
 
-def _acceleration_precision(body: Body, smoothness: Smoothness | None, rate: float, columns: int) -> np.ndarray:
-    """(columns,), see `Objective`. columns: the body's free coordinates, and after them others that are not held."""
-    precision = np.zeros(columns)
-    if smoothness is not None:
-        names, rotational = body.free_names, body.coordinates.rotational[body.tree.free]
-        precision[: len(names)] = smoothness.precisions(names, rotational) * rate**4
-    return precision
-
-
-def _knot_spacings(problem: _Problem) -> list[int]:
-    """Frames between knots, the largest first; none where accelerations are free or the frame rate is low."""
-    spacings = [int(seconds * problem.rate) for seconds in KNOT_SPACINGS_S]
-    return [spacing for spacing in spacings if spacing >= MIN_KNOT_SPACING and problem.acceleration.any()]
-
-
-def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray, solver: Solver) -> _Problem:
+def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray, rate: float, threads: int) -> _Problem:
     """With the smoothness and the spacing of knots that stretches of the trial show. A short trial is solved frame by
     frame. learnt: (coordinates,) bool, those whose accelerations the trial itself shows. path: (frames, free)."""
-    parts = sample_stretches(path, problem.rate)
-    spacings = _knot_spacings(problem) if len(parts) > 1 else []
+    parts, objective = sample_stretches(path, rate), problem.objective
+    spacings = [int(seconds * rate) for seconds in KNOT_SPACINGS_S if len(parts) > 1 and objective.acceleration.any()]
+    spacings = [spacing for spacing in spacings if spacing >= MIN_KNOT_SPACING]
     if not spacings and not learnt.any():
         return problem
     # Thinned markers say little of slow motion only. Of errors with the correlation time τ, of which the frames of 2 τ
     # share one, the spectrum falls with 1 + (2π f τ)²; bends and steps are faster.
-    faster = 1 + (np.pi * LIVELY_MOTION_HZ * problem.thinning / problem.rate) ** 2
+    faster = 1 + (np.pi * LIVELY_MOTION_HZ * problem.thinning / rate) ** 2
     markers = replace(problem.markers, w=problem.markers.w * np.minimum(faster, problem.thinning))
-    terms = (markers, *(term for term in problem.terms if term is not problem.markers))
-
-    every_frame = TrialObjective(terms, problem.acceleration)
-    stretches = [every_frame.of_window(part) for part in parts]
+    lively = replace(objective, terms=(markers, *objective.terms[1:]))
+    stretches = [lively.of_window(part) for part in parts]
 
     def minimum(i: int) -> np.ndarray:
         return minimise(stretches[i], path[parts[i]], precision=problem.precision).points
 
     with threadpool_limits(1, "blas"):
-        minima = map_on_threads(minimum, range(len(parts)), solver.threads)
-    spacing = next((each for each in spacings if _is_spline(minima, problem.angles, each)), None)
-    acceleration = problem.acceleration
+        minima = map_on_threads(minimum, range(len(parts)), threads)
+    spacing = next((each for each in spacings if _is_spline(minima, problem.angles, each)), 1)
+    acceleration = objective.acceleration
     if learnt.any():
         which = np.append(learnt, np.zeros(path.shape[1] - problem.coordinate_count, bool))
-        factor = learnt_factor(stretches, minima, which, threads=solver.threads)
-        acceleration = acceleration / factor**2
-    return replace(problem, acceleration=acceleration, spacing=spacing)
+        acceleration = acceleration / learnt_factor(stretches, minima, which, threads=threads) ** 2
+    basis = path_basis(len(path), spacing)
+    return replace(problem, objective=replace(objective, acceleration=acceleration, basis=basis))
 
 
 def _is_spline(paths: Sequence[np.ndarray], angles: np.ndarray, spacing: int) -> bool:
@@ -340,31 +320,12 @@ def _starting_path(body: Body, markers: Markers, weights: np.ndarray, problem: _
     rough = starting_path(body, problem.each_frame(problem.markers), pose, stride=stride, ridge=held, target=drawn)
     rough = scipy.ndimage.gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest")
     spacing = int(START_KNOT_SPACING_S * markers.rate)
-    if spacing < MIN_KNOT_SPACING or markers.frames <= spacing or not problem.acceleration.any():
+    if spacing < MIN_KNOT_SPACING or markers.frames <= spacing or not problem.objective.acceleration.any():
         return rough
-    coarse = replace(problem, spacing=spacing)
-    return _solved(coarse, rough, solver, tolerance=ROUGH_START_COST_SHARE, polish=0).coordinates
-
-
-def _solved(
-    problem: _Problem,
-    path: np.ndarray,
-    solver: Solver,
-    tolerance: float | None,
-    polish: int = MAX_POLISHING_STEPS,
-    publish: PublishedFigures | None = None,
-) -> Trajectory:
-    assert tolerance is not None  # set for this engine
+    coarse = replace(problem, objective=replace(problem.objective, basis=path_basis(markers.frames, spacing)))
     return solve_trajectory(
-        TrialObjective(problem.terms, problem.acceleration, problem.spacing),
-        path,
-        publish=publish,
-        windows=WindowSize(solver.window, solver.overlap),
-        tolerance=tolerance,
-        threads=solver.threads,
-        precision=problem.precision,
-        polish=polish,
-    )
+        coarse.objective, rough, solver, tolerance=ROUGH_START_COST_SHARE, precision=coarse.precision, polish=0
+    ).coordinates
 
 
 def _trajectory_posterior(body: Body, found: Trajectory) -> Posterior:
