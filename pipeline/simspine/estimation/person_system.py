@@ -237,11 +237,11 @@ def _factorised_blocks(
     except np.linalg.LinAlgError:
         if not newton:
             raise
-    bent = np.array([not _is_positive_definite(own) for own in blocks.own])
-    positive = _frame_blocks(system, at, which[bent], damping=damping, newton=False)
-    for found, instead in zip(blocks, positive, strict=True):
-        found[bent] = instead
-    return np.linalg.cholesky(blocks.own), blocks
+    if len(which) == 1:
+        return _factorised_blocks(system, at, which, damping=damping, newton=False)
+    each = [_factorised_blocks(system, at, which[[i]], damping=damping, newton=True) for i in range(len(which))]
+    lower, parts = zip(*each, strict=True)
+    return np.concatenate(lower), _FrameBlocks(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _frame_blocks(
@@ -261,14 +261,6 @@ def _frame_blocks(
     own[:, diagonal, diagonal] += system.limits.curvature(at.q[which]) + UNSEEN_FRAME_PRECISION
     own[:, diagonal, diagonal] *= 1 + damping[which, None]
     return _FrameBlocks(own, border, information[:, n:, n:])
-
-
-def _is_positive_definite(matrix: np.ndarray) -> bool:
-    try:
-        np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return False
-    return True
 
 
 def solve_forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -324,7 +324,8 @@ def root_joint(tree: Tree) -> int | None:
     for j in np.flatnonzero(tree.parent == 0):
         f = tree.function[j]
         single = (tree.argument[j] >= 0).all() and len(set(tree.argument[j])) == 6
-        if single and all(_is_plain(tree, int(i)) for i in f):
+        at_zero = tree.functions.coefficients[tree.functions.first[f], 0]
+        if single and not at_zero.any() and all(tree.functions.slope(int(i)) == 1.0 for i in f):
             return int(j)
     return None
 
@@ -337,15 +338,6 @@ def place_root(tree: Tree, j: int, pose: np.ndarray, values: np.ndarray) -> None
     axes, directions = tree.axes[j, :3], tree.axes[j, 3:]
     values[tree.argument[j, :3]] = scipy.spatial.transform.Rotation.from_matrix(turned).as_davenport(axes, "intrinsic")
     values[tree.argument[j, 3:]] = np.linalg.solve(directions.T, moved)
-
-
-def _is_plain(tree: Tree, f: int) -> bool:
-    """The function is its argument."""
-    functions = tree.functions
-    piece = functions.first[f]
-    wanted = np.zeros(functions.coefficients.shape[1])
-    wanted[1] = 1.0
-    return functions.first[f + 1] - piece == 1 and np.array_equal(functions.coefficients[piece], wanted)
 
 
 def first_pose(body: Body, markers: Markers, weights: np.ndarray) -> np.ndarray:

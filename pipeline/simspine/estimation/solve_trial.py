@@ -30,10 +30,8 @@ from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.result import CHANGE_KEY, Result, Solver
 from simspine.estimation.uncertainty import (
     columns_between,
-    covariance_with_body_errors,
     place_covariance,
     spine_deviation,
-    with_depth_error,
     with_deviation,
 )
 
@@ -232,21 +230,16 @@ def _spine_place_covariances(
     itself, which mostly cancel, so places have the covariance of both together instead. depth_sd: m, see
     `_unseen_depth_sd`.
     """
-    body, person = sized.body, sized.person
-    of_level = vertebra_markers(body)
-    centres = [body.marker_index(of_level[level]) for level in sized.vertebrae]
-    places = {"markers": list(markers), "centres": centres}
-    if person is None:
-        found = place_covariance(body, z, blocks, vertebrae=sized.vertebrae, markers=markers)
-        return with_depth_error(body, z, found, places=places, depth_sd=depth_sd)
-    ways = prior.body_error_mode_matrix(body.free_names)
-    found = place_covariance(body, z, blocks - ways @ ways.T, vertebrae=sized.vertebrae, markers=markers)
-    sd = np.array([person.centroids[level].sd if level in person.centroids else 0.0 for level in sized.vertebrae])
-    for kind, at in places.items():
-        own = np.array([person.place_covariance_from_body.get(body.marker_names[i], np.zeros((3, 3))) for i in at])
-        found[kind] = found[kind] + covariance_with_body_errors(body, z, at, own)
-    found["centres"] += sd[:, None, None] ** 2 * np.eye(3)
-    return with_depth_error(body, z, found, places=places, depth_sd=depth_sd)
+    body, person, of_level = sized.body, sized.person, vertebra_markers(sized.body)
+    names = [*(body.marker_names[i] for i in markers), *(of_level[level] for level in sized.vertebrae)]
+    own = np.tile(depth_sd**2 * np.diag([1.0, 0.0, 0.0]), (len(names), 1, 1))
+    if person is not None:
+        ways = prior.body_error_mode_matrix(body.free_names)
+        blocks = blocks - ways @ ways.T
+        own += np.array([person.place_covariance_from_body.get(name, np.zeros((3, 3))) for name in names])
+        sd = [person.centroids[level].sd if level in person.centroids else 0.0 for level in sized.vertebrae]
+        own[len(markers) :] += np.square(sd)[:, None, None] * np.eye(3)
+    return place_covariance(body, z, blocks, vertebrae=sized.vertebrae, markers=markers, own=own)
 
 
 def _unseen_depth_sd(markers: Markers) -> float:

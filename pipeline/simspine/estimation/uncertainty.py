@@ -207,37 +207,24 @@ def spine_deviation(
 
 
 def place_covariance(
-    body: Body, z: np.ndarray, blocks: np.ndarray, vertebrae: Mapping[str, Vertebra], markers: Sequence[int]
+    body: Body,
+    z: np.ndarray,
+    blocks: np.ndarray,
+    vertebrae: Mapping[str, Vertebra],
+    markers: Sequence[int],
+    own: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Covariances {markers: (frames, markers, 3, 3) m², centres: (frames, vertebrae, 3, 3) m²}.
 
-    z, blocks: as of `spine_deviation`. markers: indices, in the body, of the spine's points.
+    z, blocks: as of `spine_deviation`. markers: indices, in the body, of the spine's points. own: (markers and
+    vertebrae, 3, 3) m², of the places on their bodies, along the bodies' axes.
     """
-    covariance = marker_covariance(_with_centroids(body, markers, vertebrae), z, blocks)
+    tree = _with_centroids(body, markers, vertebrae)
+    covariance = marker_covariance(tree, z, blocks)
+    if own is not None:
+        turned = all_poses(tree, all_coordinates(tree, z)[0])[0][:, tree.marker_body]
+        covariance += turned @ own @ turned.transpose(0, 1, 3, 2)
     return {"markers": covariance[:, : len(markers)], "centres": covariance[:, len(markers) :]}
-
-
-def covariance_with_body_errors(body: Body, z: np.ndarray, markers: Sequence[int], own: np.ndarray) -> np.ndarray:
-    """(frames, markers, 3, 3) m² in ground. own: (markers, 3, 3) m², along the axes of the bodies that carry them.
-
-    markers: indices in the body.
-    """
-    carriers = body.tree.marker_body[list(markers)]
-    turned = all_poses(body.tree, all_coordinates(body.tree, z)[0])[0][:, carriers]
-    return turned @ own @ turned.transpose(0, 1, 3, 2)
-
-
-def with_depth_error(
-    body: Body, z: np.ndarray, covariances: dict[str, np.ndarray], places: Mapping[str, list[int]], depth_sd: float
-) -> dict[str, np.ndarray]:
-    """The covariances with that of a forward shift of all places, along the bodies that carry them. depth_sd: m."""
-    if depth_sd == 0.0:
-        return covariances
-    forward = depth_sd**2 * np.diag([1.0, 0.0, 0.0])
-    return {
-        kind: covariances[kind] + covariance_with_body_errors(body, z, at, np.tile(forward, (len(at), 1, 1)))
-        for kind, at in places.items()
-    }
 
 
 def _rhythm_figure(measures: Sequence[ClinicalMeasure]) -> list[int]:
