@@ -37,9 +37,6 @@ class Seen:
     def curve(self, z, system: BandedSystem, newton):
         system.add_diagonal(np.tile(self.weight, (len(z), 1)))
 
-    def of_window(self, frames):
-        return Seen(self.y[frames], self.weight)
-
 
 def _moving(rng, frames: int, sd: float) -> np.ndarray:
     """(frames,) rad, with independent accelerations of this standard deviation, rad/s²."""

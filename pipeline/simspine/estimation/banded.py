@@ -215,7 +215,7 @@ class Factor:
         D = (self.basis.values.T @ blocks.reshape(len(blocks), -1)).reshape(points, n, n).astype(self._sweeps)
         E, total = np.eye(n, dtype=self._sweeps), np.zeros(n)
         pending = np.zeros(((lags + 1) * n, 2 * n), self._sweeps)  # to be taken off later
-        for t, share in enumerate(self.basis.share_of_points):
+        for t, share in enumerate(self.basis.values.sum(0)):
             x = self._inverses[t] @ (np.hstack([E.dtype.type(share) * E, D[t]]) - pending[:n])
             total += (x[:, :n] * x[:, n:]).sum(0)
             pending[:-n] = pending[n:]

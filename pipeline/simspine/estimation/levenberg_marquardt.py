@@ -7,10 +7,9 @@ variances and s² the assumed one, and the likeliest s² is the sum of their squ
 interpolation, Neural Computation 4: 415). So noise is not taken for motion, nor smoothness for stillness.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -114,21 +113,13 @@ def clipped_step(step: np.ndarray) -> np.ndarray:
     return np.clip(step, -MAX_STEP, MAX_STEP)
 
 
-class Solvable(Protocol):
-    """A factor of a Hessian H."""
-
-    def solve(self, b: np.ndarray) -> np.ndarray:
-        """x of H x = b."""
-        ...
-
-
 class ChordStep:
-    """A factor of an earlier Hessian, corrected by what steps since then showed of the present one (limited-memory
-    BFGS: Nocedal 1980). fresh: no step was taken since then."""
+    """Solves the system of an earlier Hessian, corrected by what steps since then showed of the present one
+    (limited-memory BFGS: Nocedal 1980). fresh: no step was taken since then."""
 
-    def __init__(self, factor: Solvable):
+    def __init__(self, solve: Callable[[np.ndarray], np.ndarray]):
         self.fresh = True
-        self._factor = factor
+        self._solve = solve
         self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
 
     def update_from_step(self, step: np.ndarray, change: np.ndarray) -> None:
@@ -144,7 +135,7 @@ class ChordStep:
         for step, change, curvature in reversed(self._pairs):
             shares.append(float((step * x).sum()) / curvature)
             x -= shares[-1] * change
-        x = self._factor.solve(x)
+        x = self._solve(x)
         for (step, change, curvature), share in zip(self._pairs, reversed(shares), strict=True):
             x += (share - float((change * x).sum()) / curvature) * step
         return x
@@ -171,7 +162,7 @@ class _DampedSystem:
             factor = self._system.factorise(self._damping[:, None] * diagonal + 1e-12)
             if factor is not None:
                 self.newton = newton
-                return ChordStep(factor)
+                return ChordStep(factor.solve)
             if newton:
                 newton = False
             elif self._system.band.dtype == np.float32:
@@ -204,16 +195,6 @@ MAX_SMOOTHNESS_FACTOR = 10.0  # a coordinate is at most so many times calmer or 
 MAX_EXTRAPOLATION = 4.0  # times an update's own step
 
 
-@dataclass(frozen=True, eq=False)
-class _Stretch:
-    """points: (points, free). square: (which,) sum of the squared accelerations, in assumed standard deviations.
-    decided: (which,) how many of them the markers decide."""
-
-    points: np.ndarray
-    square: np.ndarray
-    decided: np.ndarray
-
-
 def learnt_factor(
     stretches: Sequence[Objective], paths: Sequence[np.ndarray], which: np.ndarray, threads: int = 1
 ) -> np.ndarray:
@@ -230,9 +211,8 @@ def learnt_factor(
             factor[which] = np.exp(log)
             update = partial(_updated_stretch, factor, which)
             found = map_on_threads(update, list(zip(stretches, points, strict=True)), threads)
-            points = [stretch.points for stretch in found]
-            square = np.sum([stretch.square for stretch in found], axis=0)
-            decided = np.sum([stretch.decided for stretch in found], axis=0)
+            points, squares, counts = (list(each) for each in zip(*found, strict=True))
+            square, decided = np.sum(squares, axis=0), np.sum(counts, axis=0)
             each = zip(np.exp(2 * log), square, decided, strict=True)
             step = 0.5 * np.log([likeliest_variance(v * s / max(d, 1e-9), d, 1.0) for v, s, d in each]) - log
             now = (log, step)
@@ -269,9 +249,12 @@ def _extrapolation_factor(
     return np.where(times > 0.0, times, 1.0).clip(1 / MAX_EXTRAPOLATION, MAX_EXTRAPOLATION)
 
 
-def _updated_stretch(factor: np.ndarray, which: np.ndarray, stretch: tuple[Objective, np.ndarray]) -> _Stretch:
-    """A step nearer to the minimum, and what is known of the accelerations there. factor: (free,) on the assumed
-    standard deviations. stretch: an objective, and control points of a path.
+def _updated_stretch(
+    factor: np.ndarray, which: np.ndarray, stretch: tuple[Objective, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Control points (points, free) a step nearer to the minimum; (which,) sum of the squared accelerations, in assumed
+    standard deviations; (which,) how many of them the markers decide. factor: (free,) on the assumed standard
+    deviations. stretch: an objective, and control points of a path.
     """
     assumed, points = stretch
     objective = replace(assumed, acceleration=assumed.acceleration / factor**2)
@@ -280,10 +263,10 @@ def _updated_stretch(factor: np.ndarray, which: np.ndarray, stretch: tuple[Objec
     objective.curve(points, system, False)
     solved = system.factorise()
     if solved is None or basis.frames < 3:
-        return _Stretch(points, np.zeros(count), np.zeros(count))  # nothing is decided
+        return points, np.zeros(count), np.zeros(count)  # nothing is decided
     points = points - clipped_step(solved.solve(objective.evaluated(points).gradient))
     precision = objective.acceleration[which]
     variance = (precision * solved.acceleration_variances()[:, which]).sum(0)
     square = (precision * (basis.accelerations @ points[:, which]) ** 2).sum(0)
     rank = min(basis.accelerations.shape[0], basis.points - 2)
-    return _Stretch(points, square, np.maximum(rank - variance, 0.0))
+    return points, square, np.maximum(rank - variance, 0.0)

@@ -67,11 +67,6 @@ class Basis:
         return [_sparse_rows(each, self.first, self.points).T.tocsr() for each in products]
 
     @cached_property
-    def share_of_points(self) -> np.ndarray:
-        """(points,): sum over frames of the weights on each."""
-        return np.asarray(self.values.sum(0)).reshape(-1)
-
-    @cached_property
     def acceleration_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """First control point (rows,) of each of the rows of `accelerations`, and its entries (rows, reach)."""
         shape = self.accelerations.shape[0], self.lags + 1

@@ -329,9 +329,9 @@ def find_person_minimum(system: PersonSystem, at: Unknowns, left: float = MAX_RE
 
 def _person_chord(system: PersonSystem, at: Unknowns, damping: np.ndarray, newton: bool) -> ChordStep:
     try:
-        return ChordStep(factorise_person_system(system, at, damping, newton))
+        return ChordStep(factorise_person_system(system, at, damping, newton).solve)
     except np.linalg.LinAlgError:
-        return ChordStep(factorise_person_system(system, at, damping))
+        return ChordStep(factorise_person_system(system, at, damping).solve)
 
 
 def _share_of_step_by_frame(

@@ -162,9 +162,10 @@ def solve_kinematics(
     body, recipe, person = sized.body, sized.recipe, sized.person
     markers = fit_markers(body, markers)
     levels = NoiseLevels.of_options(options).given_view_agreement(markers) if person is None else person.noise
+    require_known("marker", options.weights, body.marker_names, "ik.weights of the configuration")
     seen = observe(
         markers,
-        _marker_set_weights(sized, marker_set, options.weights),
+        sized.weights(marker_set) | dict(options.weights),
         options,
         levels,
         places_fitted=person is not None,
@@ -252,11 +253,6 @@ def _unseen_depth_sd(markers: Markers) -> float:
     """
     measured = set(markers.names) - set(markers.names_of(Origin.INFERRED))
     return read_skin_table().person_depth_sd if measured == set(is_skin_marker(measured)) else 0.0
-
-
-def _marker_set_weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dict[str, float]:
-    require_known("marker", own, sized.body.marker_names, "ik.weights of the configuration")
-    return sized.weights(marker_set) | dict(own)
 
 
 def read_spine(

@@ -1,14 +1,15 @@
 """The inverse-kinematics objective E(z), z (frames, free coordinates): limits, markers, priors, and smoothness.
 
 A term has `cost(z, gradient)`, which also adds half its gradient (frames, free), and `curve(z, system, newton)`, which
-adds half its Hessian to a `BandedSystem`. Nothing else knows about it. The halves make the Gauss–Newton Hessian of
-Σ w d² simply Σ w JᵀJ; where the weights are inverse variances, E/2 is the negative log posterior and the system at the
-minimum is the posterior's precision. `Objective` is their sum, with smoothness, over the control points of a path.
+adds half its Hessian to a `BandedSystem`; newton: with the second-order part, where it has one. The halves make the
+Gauss–Newton Hessian of Σ w d² simply Σ w JᵀJ; where the weights are inverse variances, E/2 is the negative log
+posterior and the system at the minimum is the posterior's precision. `Objective` is their sum, with smoothness, over
+the control points of a path.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,23 +29,6 @@ from simspine.estimation.marker_kernels import (
     frames_terms,
 )
 from simspine.estimation.path_basis import Basis, path_basis
-
-
-class Term(Protocol):
-    """What the solver asks of a term."""
-
-    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
-        """(frames,). Adds half the gradient to `gradient`, where one is given."""
-        ...
-
-    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        """newton: include the second-order part, where the term has one."""
-        ...
-
-    def of_window(self, frames: slice) -> "Term":
-        """The term of a part of the trial."""
-        ...
-
 
 UNIFORM_VARIANCE_DIVISOR = 12.0  # the variance of a uniform distribution is the square of its range over this
 
@@ -85,9 +69,6 @@ class LimitTerm:
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         system.add_diagonal(self.curvature(z))
-
-    def of_window(self, frames: slice) -> "LimitTerm":
-        return self
 
 
 LOSS_CODES = {"square": LOSS_SQUARE, "huber": LOSS_HUBER}
@@ -211,21 +192,16 @@ class PriorTerm:
     def _block(self, weight: np.ndarray) -> np.ndarray:
         return (self.combinations.T * weight) @ self.combinations
 
-    def of_window(self, frames: slice) -> "PriorTerm":
-        return self
-
-
-def single_coordinate_priors(S: np.ndarray) -> np.ndarray:
-    """(priors,) bool: S (priors, free) are about one coordinate, others that its posture goes with count for little."""
-    size = np.abs(S)
-    return size.max(1, initial=0.0) > 0.9 * size.sum(1)
-
 
 def single_coordinate_precision_and_target(
     S: np.ndarray, mean: np.ndarray, precision: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(free,) precision with which priors about one coordinate hold it, and (free,) the value they draw it to."""
-    single = single_coordinate_priors(S)
+    """(free,) precision with which priors about one coordinate hold it, and (free,) the value they draw it to.
+
+    S: (priors, free). Of those about one coordinate, others that its posture goes with count for little.
+    """
+    size = np.abs(S)
+    single = size.max(1, initial=0.0) > 0.9 * size.sum(1)
     S, precision = S[single], precision[single]
     held = (S**2).T @ precision
     return held, (S.T @ (precision * mean[single])) / np.where(held > 0.0, held, 1.0)
@@ -237,6 +213,9 @@ def prior_repetition(decay: np.ndarray, frames: int, shared: float) -> np.ndarra
     """
     once = 1 + (frames - 1) * (1 - decay) / (1 + decay)  # what the process says of it, in units of its precision
     return (shared - 1) * once / frames
+
+
+Term = MarkerTerm | LimitTerm | PriorTerm
 
 
 class Evaluation(NamedTuple):
@@ -262,7 +241,8 @@ class Objective:
     def of_window(self, frames: slice) -> "Objective":
         """Of a part of the frames, on a basis of its own."""
         basis = path_basis(frames.stop - frames.start, self.basis.spacing)
-        return replace(self, terms=tuple(term.of_window(frames) for term in self.terms), basis=basis)
+        terms = (term.of_window(frames) if isinstance(term, MarkerTerm) else term for term in self.terms)
+        return replace(self, terms=tuple(terms), basis=basis)
 
     def evaluated(self, points: np.ndarray) -> Evaluation:
         basis = self.basis

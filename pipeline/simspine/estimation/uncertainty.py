@@ -160,7 +160,6 @@ def marker_covariance(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarr
 # Figures of the spine: curvature, level angles, points.
 
 SPINE_DIFFERENCE_STEP = 1e-5  # rad or m
-FRAMES_PER_DERIVATIVE_BATCH = 100  # frames whose moved copies are evaluated together
 
 
 def spine_deviation(
@@ -183,18 +182,12 @@ def spine_deviation(
     coordinate was moved; of each figure only by the coordinates that lie between its bodies, since the others cannot
     change it.
     """
-    own_figures = [*_curvature_figures(vertebrae), *(_level_figures(level) for level in levels)]
-    figures = [*own_figures, *(_Figure(m.bodies, m.of, m.grounded) for m in measures)]
-    moved = _moved_poses_of_figures(body, figures)
+    own_figures = [*_curvature_figures(body, vertebrae), *(_level_figure(body, level) for level in levels)]
+    gradients = _figure_gradients(body, z, [*own_figures, *(_clinical_figure(body, m) for m in measures)])
+    rows = np.concatenate(gradients, 1)  # one product for all figures: NumPy picks parts of a covariance slowly
+    each = np.sqrt(np.einsum("tki,tki->tk", rows, rows @ blocks))
+    sd = np.split(each, np.cumsum([gradient.shape[1] for gradient in gradients])[:-1], axis=1)
     followed = [0, 1, *(len(own_figures) + i for i in _rhythm_figure(measures))]
-    found, slopes = [], []
-    for start in range(0, len(z), FRAMES_PER_DERIVATIVE_BATCH):
-        part = slice(start, start + FRAMES_PER_DERIVATIVE_BATCH)
-        gradients = _figure_gradients(body, z[part], figures, moved)
-        rows = np.concatenate(gradients, 1)  # one product for all figures: NumPy picks parts of a covariance slowly
-        found.append(np.sqrt(np.einsum("tki,tki->tk", rows, rows @ blocks[part])))
-        slopes.append(np.stack([gradients[i][:, 0] for i in followed], 1))
-    sd = np.split(np.concatenate(found), np.cumsum([gradient.shape[1] for gradient in gradients])[:-1], axis=1)
     clinical = [name for measure in measures for name in measure.names]
     people = np.array([curvature_sd_of_people(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
     return {
@@ -202,7 +195,7 @@ def spine_deviation(
         "tka": np.hypot(sd[1][:, 0], people[1]),
         "angles": np.stack(sd[2 : len(own_figures)], 1),
         "clinical": np.hypot(np.concatenate([np.empty((len(z), 0)), *sd[len(own_figures) :]], 1), people[2:]),
-        GRADIENT_KEY: np.concatenate(slopes),
+        GRADIENT_KEY: np.stack([gradients[i][:, 0] for i in followed], 1),
     }
 
 
@@ -245,35 +238,32 @@ def _with_centroids(body: Body, markers: Sequence[int], vertebrae: Mapping[str, 
     )
 
 
-@dataclass(frozen=True)
-class _Figure:
-    """Something computed from the poses of some bodies. grounded: it depends on how they stand to the ground as well,
-    not to one another only (that of one body always does)."""
+class _Figure(NamedTuple):
+    """Something computed from the poses of some bodies. columns: the free ones that change it."""
 
     bodies: tuple[str, ...]
     of: Callable[[Mapping[str, np.ndarray]], np.ndarray]
-    grounded: bool = False
+    columns: np.ndarray
 
 
-def _curvature_figures(vertebrae: Mapping[str, Vertebra]) -> list[_Figure]:
-    def on(*names: str) -> tuple[str, ...]:
+def _curvature_figures(body: Body, vertebrae: Mapping[str, Vertebra]) -> list[_Figure]:
+    def between(of, *names: str) -> _Figure:
         plates = (p for n in names for p in (vertebrae[n].superior, vertebrae[n].inferior) if p)
-        return tuple(dict.fromkeys(plate.body for plate in plates))
+        bodies = tuple(dict.fromkeys(plate.body for plate in plates))
+        return _Figure(bodies, lambda poses: of(poses, vertebrae), columns_between(body, bodies))
 
-    return [
-        _Figure(on("L1", "S1"), lambda poses: lumbar_lordosis(poses, vertebrae)),
-        _Figure(on("T3", "T12"), lambda poses: thoracic_kyphosis(poses, vertebrae)),
-    ]
+    return [between(lumbar_lordosis, "L1", "S1"), between(thoracic_kyphosis, "T3", "T12")]
 
 
-def _level_figures(level: Level) -> _Figure:
+def _level_figure(body: Body, level: Level) -> _Figure:
     bodies = (level.child,) if level.parent is None else (level.parent, level.child)
-    return _Figure(bodies, lambda poses: angles_of_level(level, poses)[0])
+    return _Figure(bodies, lambda poses: angles_of_level(level, poses)[0], columns_between(body, bodies))
 
 
-def _moving_columns(body: Body, figure: _Figure) -> np.ndarray:
-    """Free columns that change a figure."""
-    return columns_between(body, (*figure.bodies, *(["ground"] if figure.grounded else [])))
+def _clinical_figure(body: Body, measure: ClinicalMeasure) -> _Figure:
+    """What is grounded depends on how its bodies stand to the ground as well, not to one another only."""
+    ground = ("ground",) if measure.grounded else ()
+    return _Figure(measure.bodies, measure.of, columns_between(body, (*measure.bodies, *ground)))
 
 
 def columns_between(body: Body, bodies: Sequence[str]) -> np.ndarray:
@@ -288,42 +278,21 @@ def _body_index(body: Body, name: str) -> int:
     return 0 if name == "ground" else body.bodies.index(name) + 1
 
 
-class _MovedPoses(NamedTuple):
-    """For each figure and each of its bodies, its pose as it is, then with each of the figure's columns moved: body in
-    the tree (poses,), column or −1 (poses,), where the poses of each figure begin; and the columns of each figure."""
-
-    bodies: np.ndarray
-    columns: np.ndarray
-    first: list[int]
-    of_figures: list[np.ndarray]
-
-
-def _moved_poses_of_figures(body: Body, figures: Sequence[_Figure]) -> _MovedPoses:
-    moved, column, first = [], [], [0]
-    of_figures = [_moving_columns(body, figure) for figure in figures]
-    for figure, own in zip(figures, of_figures, strict=True):
+def _figure_gradients(body: Body, z: np.ndarray, figures: Sequence[_Figure]) -> list[np.ndarray]:
+    """(frames, values, free) of each figure, from the poses of its bodies as they are, and with each column moved."""
+    moved = [(_body_index(body, name), c) for f in figures for name in f.bodies for c in (-1, *f.columns)]
+    bodies, columns = np.array(moved, int).T.copy()
+    poses = moved_poses(body.tree, z, bodies, columns, SPINE_DIFFERENCE_STEP)
+    gradients, first = [], 0
+    for figure in figures:
+        chosen, size = {}, 1 + len(figure.columns)
         for name in figure.bodies:
-            moved += [_body_index(body, name)] * (1 + len(own))
-            column += [-1, *own.tolist()]
-        first.append(len(moved))
-    return _MovedPoses(np.array(moved, int), np.array(column, int), first, of_figures)
-
-
-def _figure_gradients(body: Body, z: np.ndarray, figures: Sequence[_Figure], moved: _MovedPoses) -> list[np.ndarray]:
-    """(frames, values, free) of each figure."""
-    poses = moved_poses(body.tree, z, moved.bodies, moved.columns, SPINE_DIFFERENCE_STEP)
-    gradients = []
-    for i, (figure, own) in enumerate(zip(figures, moved.of_figures, strict=True)):
-        size = 1 + len(own)
-        begins = range(moved.first[i], moved.first[i + 1], size)
-        chosen = {
-            name: poses[:, begin : begin + size].reshape(-1, 4, 4)
-            for name, begin in zip(figure.bodies, begins, strict=True)
-        }
+            chosen[name] = poses[:, first : first + size].reshape(-1, 4, 4)
+            first += size
         values = np.asarray(figure.of(chosen)).reshape(len(z), size, -1)
         gradient = np.zeros((len(z), values.shape[2], z.shape[1]))
         change = wrap_angles(values[:, 1:] - values[:, :1])
-        gradient[:, :, own] = change.swapaxes(1, 2) / SPINE_DIFFERENCE_STEP
+        gradient[:, :, figure.columns] = change.swapaxes(1, 2) / SPINE_DIFFERENCE_STEP
         gradients.append(gradient)
     return gradients
 
