@@ -9,7 +9,7 @@ import yaml
 from small_videos import write_beginning_of_the_demo
 from tools.run_notebooks import CHECKSUM, code_checksum
 
-from simspine.synthesis.capture_files import CaptureSettings, write_capture
+from simspine.synthesis.capture_files import write_capture
 from simspine.workflow.config import read_config
 from simspine.workflow.jobs import run_stage
 
@@ -36,8 +36,7 @@ def virtual(tmp_path_factory) -> Path:
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(settings))
     config = read_config(file)
-    made = config.virtual.resolved()
-    write_capture(config.capture.human36m, CaptureSettings(made.seed, made.subjects, made.actions, made.frames))
+    write_capture(config.capture.human36m, config.virtual)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ROUGH.items():
             patch.setattr(name, value)

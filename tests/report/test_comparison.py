@@ -10,7 +10,7 @@ from simspine.report.dataset_figures import (
     NOT_DECIDED,
     WITHIN_ERROR,
     beyond_error,
-    change_between,
+    changes_between,
     changes_figure,
     comparison_table,
 )
@@ -71,14 +71,14 @@ def test_ranges_are_subtracted_with_the_errors_of_their_ends():
     found = dict(zip(table.columns, table.rows[0], strict=True))
     assert (found["Difference of ranges"], found["Ranges"]) == ("−12.0\u00a0±\u00a09.8°", BEYOND_ERROR)
     assert (found["Difference of means"], found["Means"]) == ("0.0\u00a0±\u00a02.8°", WITHIN_ERROR)
-    said = beyond_error([change_between(before, after)])
+    said = beyond_error(changes_between(before, after))
     assert said == "Larger than the measurement error: Knee_flexion_r, range −12.0\u00a0±\u00a09.8°."
 
 
 def test_the_figure_says_what_the_table_says():
     first = (figure("knee", 10.0, 3.0), figure("hip", 10.0, 3.0), figure("cobb", 10.0, 3.0, decided="assumed"))
     last = (figure("knee", 20.0, 4.0), figure("hip", 19.0, 4.0), figure("cobb", 60.0, 4.0))
-    changes = [change_between(one, other) for one, other in zip(first, last, strict=True)]
+    changes = [changes_between(one, other)[0] for one, other in zip(first, last, strict=True)]
     axes = changes_figure(changes, "Means").axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     dots = [line for line in axes.get_lines() if line.get_marker() == "o"]

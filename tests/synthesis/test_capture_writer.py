@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import cdflib
@@ -14,18 +13,18 @@ from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import load_skeleton
-from simspine.dataset.recordings import sha256_of_file
-from simspine.io.atomic import HOST_DIGEST
+from simspine.io.atomic import HOST_DIGEST, sha256_of_file
 from simspine.io.hdf5 import read_store
 from simspine.io.human36m.copy import open_copy
 from simspine.io.mot import read_mot
 from simspine.io.trc import read_trc
 from simspine.synthesis import capture_files
-from simspine.synthesis.capture_files import CaptureSettings, write_capture
+from simspine.synthesis.capture_files import write_capture
+from simspine.synthesis.options import Virtual
 from simspine.synthesis.virtual_trial import virtual_rig
 
 FRAMES = 30
-EXACT = CaptureSettings(subjects=1, actions=["Walking"], frames=FRAMES, detections="exact")
+EXACT = Virtual(subjects=1, actions=["Walking"], frames=FRAMES, detections="exact")
 TRIAL = "truth/S1/S1_Walking_2"
 
 
@@ -164,9 +163,9 @@ def test_going_on_where_it_stopped(capture, tmp_path, monkeypatch):
 
 
 def test_other_settings_replace_files_and_leave_none_behind(tmp_path):
-    two = CaptureSettings(subjects=1, actions=["Walking_1", "Walking_2"], frames=20, detections="exact")
+    two = Virtual(subjects=1, actions=["Walking_1", "Walking_2"], frames=20, detections="exact")
     write_capture(tmp_path / "capture", two)
-    one = CaptureSettings(subjects=1, actions=["Walking_2"], frames=20, detections="zero-shot")
+    one = Virtual(subjects=1, actions=["Walking_2"], frames=20, detections="zero-shot")
     assert write_capture(tmp_path / "capture", one) == ["S1/Walking_2"]
     assert not [path for path in contents(tmp_path / "capture") if "Walking_1" in path or "Walking 1" in path]
     truth = read_store(tmp_path / "capture" / f"{TRIAL}.h5")
@@ -176,7 +175,7 @@ def test_other_settings_replace_files_and_leave_none_behind(tmp_path):
 
 
 def test_subjects_one_by_one_are_the_same_capture(tmp_path):
-    both = CaptureSettings(subjects=2, actions=["Walking_1"], frames=20, detections="exact")
+    both = Virtual(subjects=2, actions=["Walking_1"], frames=20, detections="exact")
     write_capture(tmp_path / "one", both)
     assert write_capture(tmp_path / "two", both, only="S5") == ["S5/Walking_1"]
     assert json.loads((tmp_path / "two/capture.json").read_text())["complete"] is False
@@ -230,7 +229,7 @@ def test_a_run_that_was_killed_at_its_first_file_is_continued(tmp_path):
     """Half of the record, under its temporary name, is all that is in the folder."""
     (tmp_path / "capture").mkdir()
     (tmp_path / f"capture/.capture.{HOST_DIGEST}-999999999-0123456789ab.tmp.json").write_text('{"virt')
-    write_capture(tmp_path / "capture", replace(EXACT, frames=5))
+    write_capture(tmp_path / "capture", EXACT.model_copy(update={"frames": 5}))
     assert not list((tmp_path / "capture").glob(".*"))
 
 

@@ -56,7 +56,7 @@ def write_copy(root, truth, trials, move=lambda xyz: xyz):
         confidence = np.isfinite(xy).all(-1) * 0.9
         for trial in names:
             path = root / subject / "MyPoseFeatures/D3_Positions" / f"{official_name(subject, trial)}.cdf"
-            write_pose(path, 1000 * move(joints32(truth.markers)), "float64")
+            write_pose(path, 1000 * move(joints32(truth.markers)))
             write_store(
                 root / "detections" / subject / f"{trial}.h5",
                 keypoints=Keypoints(table.names, 50.0, xy, confidence),
@@ -120,7 +120,6 @@ def test_a_change_of_the_motion_capture_merges_again_and_detects_nothing_again(c
     write_pose(
         copy.folder / "copy/S1/MyPoseFeatures/D3_Positions" / f"{official_name('S1', 'Walking_1')}.cdf",
         1000 * joints32(truth.markers) + 1,
-        "float64",
     )
     copy.run("detect", "triangulate", "merge")
     said = capsys.readouterr().out

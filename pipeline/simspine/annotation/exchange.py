@@ -1,9 +1,9 @@
 """Labels of a recording as COCO or OpenPose files, and COCO files back as decisions of an annotator."""
 
-import json
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_in_image
 from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, apply_edits
@@ -33,35 +33,27 @@ def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
 
     Frames are the videos' own, from 0. Raises `InputError` where no marker on the skin was placed in two views.
     """
-    lines = []
+    clicks = {}
     for name in is_skin_marker(labels.names):
         i = labels.names.index(name)
-        views = {}
-        for v, view in enumerate(recording.views):
-            rows = _click_rows(recording, labels, v, i)
-            if any("null" not in row for row in rows):
-                views[view if view.isalnum() else json.dumps(view)] = f"[{', '.join(rows)}]"
-        if len(views) > 1:
-            lines.append(f"  {skin_landmark(name)}: {{{', '.join(f'{key}: {rows}' for key, rows in views.items())}}}")
-    if not lines:
+        views = {view: _clicks_of(recording, labels, v, i) for v, view in enumerate(recording.views)}
+        placed = {view: rows for view, rows in views.items() if any(row[1] is not None for row in rows)}
+        if len(placed) > 1:
+            clicks[skin_landmark(name)] = placed
+    if not clicks:
         raise InputError(
             f"{recording.name}: no marker on the skin was placed in two views. Open the page with --skin C7,T7,… and "
             "place each in two views or more."
         )
-    return "\n".join(["clicks:", *lines])
+    return yaml.safe_dump({"clicks": clicks}, default_flow_style=None, sort_keys=False, allow_unicode=True).rstrip()
 
 
-def _click_rows(recording: RecordedViews, labels: Labels, view: int, point: int) -> list[str]:
-    """The clicks of one marker in one view, as YAML."""
-    rows = []
-    for frame in np.flatnonzero(labels.confirmed[:, view, point]):
-        number = int(recording.rows[frame, view])
-        if labels.visibility[frame, view, point] == Visibility.ABSENT:
-            rows.append(f"[{number}, null, null]")
-        else:
-            x, y = labels.xy[frame, view, point]
-            rows.append(f"[{number}, {x:.1f}, {y:.1f}]")
-    return rows
+def _clicks_of(recording: RecordedViews, labels: Labels, view: int, point: int) -> list[list[float | None]]:
+    """The clicks of one marker in one view."""
+    frames = np.flatnonzero(labels.confirmed[:, view, point])
+    absent = labels.visibility[frames, view, point] == Visibility.ABSENT
+    places = np.where(absent[:, None], None, labels.xy[frames, view, point].round(1))
+    return [[int(recording.rows[frame, view]), *place] for frame, place in zip(frames, places.tolist(), strict=True)]
 
 
 def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:

@@ -40,7 +40,6 @@ from simspine.workflow.views import choose_trial
 INFERRED_POINT_CONFIDENCE = 0.3  # confidence of a point that comes from the solved spine: a first guess to be corrected
 FINGERPRINT_BYTES = 1 << 20  # of a file of images
 PHOTOGRAPHS_RATE = 1.0  # frames/s of photographs, which have none
-CHAIN_POINTS = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03")
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.annotation.labels import (
     FRAMES_PER_BATCH,
     Labels,
@@ -40,13 +41,13 @@ from simspine.annotation.labels import (
     start_journal,
     write_edits,
 )
-from simspine.annotation.recording import CHAIN_POINTS, Images, RecordedViews
+from simspine.annotation.recording import Images, RecordedViews
 from simspine.core import skeletons
 from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker, skin_landmark
 
 POINT_GROUPS = (
-    ("Spine", CHAIN_POINTS),
+    ("Spine", SPINE_CHAIN_MARKERS),
     ("Head", ("Head", "Nose", "LEye", "REye", "LEar", "REar")),
     ("Trunk", ("LClavicle", "RClavicle", "LLatissimus", "RLatissimus")),
     ("Arms", ("LShoulder", "RShoulder", "LElbow", "RElbow", "LWrist", "RWrist")),
@@ -129,8 +130,8 @@ class Session:
         return {
             "name": recording.name, "annotator": self.annotator, "rate": recording.rate, "frames": recording.frames,
             "views": views, "points": _point_entries(self._names),
-            "chain": [self._names.index(name) for name in CHAIN_POINTS if name in self._names], "file": str(self._path),
-            "round": self._round, "images": self._photographs(),
+            "chain": [self._names.index(name) for name in SPINE_CHAIN_MARKERS if name in self._names],
+            "file": str(self._path), "round": self._round, "images": self._photographs(),
         }  # fmt: skip
 
     def _photographs(self) -> list[list[str]] | None:

@@ -35,21 +35,19 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
     out: its folder, if not the configuration's. subject: only this one. `InputError` if nothing is described.
     """
     from simspine.core.errors import InputError, safe_file_name
-    from simspine.synthesis.capture_files import CaptureSettings, write_capture
+    from simspine.synthesis.capture_files import write_capture
     from simspine.workflow.inputs import progress_bar
     from simspine.workflow.up_to_date import hold_lock
 
     if config.virtual is None:
         raise InputError(f"the configuration {config.name!r} has no section `virtual`; see configs/virtual.yaml.")
     folder = Path(config.capture.human36m) if out is None else out
-    chosen = config.virtual.resolved()
-    settings = CaptureSettings(**chosen.model_dump(exclude={"preset"}))
     with ExitStack() as locks:
         for name in [subject] if subject else config.subjects:
             busy = f"another process is writing the virtual capture of {name}"
             locks.enter_context(hold_lock(folder / f".{safe_file_name(name)}.lock", busy))
         progress = locks.enter_context(progress_bar("virtual capture, frames", quiet))
-        written = write_capture(folder, settings, progress, subject)
+        written = write_capture(folder, config.virtual, progress, subject)
     click.echo(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
 
 

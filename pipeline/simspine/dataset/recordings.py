@@ -1,6 +1,5 @@
 """A data set opened for use: subjects, actions, trials, windows of frames, each read when it is asked for."""
 
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import numpy as np
 from simspine.core.errors import InputError, naming_content, require_file_name, require_known
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.types import Camera
-from simspine.io.atomic import check_version, write_text
+from simspine.io.atomic import check_version, sha256_of_file, write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import TrialData
 from simspine.io.text_tables import read_bytes
@@ -42,12 +41,6 @@ class ManifestEntry:
     rows: int = 0
     units: Mapping[str, str] = field(default_factory=dict)
     trials: Mapping[str, int] = field(default_factory=dict)
-
-
-def sha256_of_file(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest_header(name: str, kind: str, origin: Mapping[str, Any], deviations: Mapping[str, float]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import h5py
 from simspine.anatomy.body import Body
 from simspine.core.arrays import frame_ranges
 from simspine.core.errors import InputError, reason_of
-from simspine.dataset.recordings import read_dataset_manifest, sha256_of_file
-from simspine.io.atomic import check_announced_bytes
+from simspine.dataset.recordings import read_dataset_manifest
+from simspine.io.atomic import check_announced_bytes, sha256_of_file
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import announced_bytes, checked_member
 from simspine.reconstruction.publish import check_forward_kinematics

@@ -177,6 +177,12 @@ def _flush_to_disk(path: Path) -> None:
 # Which layout a file has: a number in it. Files of newer layouts are refused, older ones are converted as read.
 
 
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def check_version(found: Any, newest: int, where: object) -> int:
     """The layout's number as an int, 1…newest.
 

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -183,21 +184,16 @@ class LazyTrials(Mapping):
     """Trials by name, each made when it is asked for and not kept: a data set larger than the memory is written so."""
 
     def __init__(self, names: Iterable[str], read: Callable[[str], TrialData]):
-        self._names, self._read = tuple(names), read
+        self._makers = {name: partial(read, name) for name in names}
 
     def __getitem__(self, name: str) -> TrialData:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._read(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return self._makers[name]()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._makers)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._makers)
 
 
 @dataclass(frozen=True)

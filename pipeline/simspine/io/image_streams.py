@@ -300,7 +300,15 @@ def open_webcam(number: int) -> Webcam:
 
 @contextmanager
 def _open_webcam_number(number: int):
-    capture = _quiet_capture(min(number, MAX_WEBCAM_NUMBER))
+    import cv2
+    from cv2.utils import logging
+
+    before = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # our message names the fault
+    try:
+        capture = cv2.VideoCapture(min(number, MAX_WEBCAM_NUMBER))
+    finally:
+        logging.setLogLevel(before)
     try:
         if number > MAX_WEBCAM_NUMBER or not capture.isOpened():
             raise InputError(
@@ -310,16 +318,3 @@ def _open_webcam_number(number: int):
         yield capture
     finally:
         capture.release()
-
-
-def _quiet_capture(number: int):
-    """OpenCV's, silent: our message names the fault."""
-    import cv2
-    from cv2.utils import logging
-
-    before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        return cv2.VideoCapture(number)
-    finally:
-        logging.setLogLevel(before)

@@ -1,7 +1,7 @@
 """Several trials or runs: what changed, and cycles of a movement."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,51 +43,44 @@ NOT_DECIDED = "assumed: not decided"  # by the recording, in one of the trials
 
 @dataclass(frozen=True)
 class Change:
-    """How a parameter changed from one trial to another. mean, range: of both; sd: of their differences, None where
-    one trial has none. unit: 'deg' or 'mm'. assumed: in one of the trials the recording did not decide it."""
+    """How the mean or the range of a parameter changed from one trial to another. what: 'mean' or 'range'. by: in
+    `unit`, 'deg' or 'mm'. sd: of the difference, None where one trial has none. assumed: in one of the trials the
+    recording did not decide the parameter."""
 
     label: str
+    what: str
     unit: str
-    mean: float
-    mean_sd: float | None
-    range: float
-    range_sd: float | None
+    by: float
+    sd: float | None
     assumed: bool
 
-    def verdict(self, by: float, sd: float | None) -> str:
-        """The verdict on a change of mean or range. The angle's own verdict outranks the size of its change."""
+    @property
+    def verdict(self) -> str:
+        """The parameter's own verdict outranks the size of its change."""
         if self.assumed:
             return NOT_DECIDED
-        if sd is None:
+        if self.sd is None:
             return ERROR_UNKNOWN
-        return BEYOND_ERROR if abs(by) > NORMAL_95 * sd else WITHIN_ERROR
+        return BEYOND_ERROR if abs(self.by) > NORMAL_95 * self.sd else WITHIN_ERROR
+
+    def __str__(self) -> str:
+        return NOT_SHOWN if self.assumed else interval_text(self.by, self.sd, self.unit, signed=True)
 
 
-def change_between(first: ClinicalFigure, last: ClinicalFigure) -> Change:
-    """The last less the first; the errors of both count as independent."""
-
-    def together(one: float | None, other: float | None) -> float | None:
-        return None if one is None or other is None else math.hypot(one, other)
-
-    return Change(
-        label=first.label,
-        unit=last.unit,
-        mean=(last.mean or 0.0) - (first.mean or 0.0),
-        mean_sd=together(first.sd, last.sd),
-        range=range_of(last) - range_of(first),
-        range_sd=together(first.range_sd, last.range_sd),
-        assumed=first.is_assumed or last.is_assumed,
-    )
+def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]:
+    """Of mean and range, the last less the first; the errors of both count as independent."""
+    means = ("mean", (last.mean or 0.0) - (first.mean or 0.0), first.sd, last.sd)
+    ranges = ("range", range_of(last) - range_of(first), first.range_sd, last.range_sd)
+    found, assumed = [], first.is_assumed or last.is_assumed
+    for what, by, one, other in (means, ranges):
+        sd = None if one is None or other is None else math.hypot(one, other)
+        found.append(Change(first.label, what, last.unit, by=by, sd=sd, assumed=assumed))
+    return found
 
 
-def beyond_error(changes: Sequence[Change]) -> str:
+def beyond_error(changes: Iterable[Change]) -> str:
     """The changes that are larger than their errors, in a sentence."""
-    found = [
-        f"{change.label}, {what} {interval_text(by, sd, change.unit, signed=True)}"
-        for change in changes
-        for what, by, sd in (("mean", change.mean, change.mean_sd), ("range", change.range, change.range_sd))
-        if change.verdict(by, sd) == BEYOND_ERROR
-    ]
+    found = [f"{change.label}, {change.what} {change}" for change in changes if change.verdict == BEYOND_ERROR]
     return f"Larger than the measurement error: {'; '.join(found) or 'nothing'}."
 
 
@@ -109,12 +102,7 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
     rows = []
     for found in known_in_several(trials):
         known = [figure for figure in found if figure is not None]
-        change = change_between(known[0], known[-1])
-        cells = [
-            text
-            for by, sd in ((change.mean, change.mean_sd), (change.range, change.range_sd))
-            for text in (_difference_cell(change, by, sd), change.verdict(by, sd))
-        ]
+        cells = [text for change in changes_between(known[0], known[-1]) for text in (str(change), change.verdict)]
         rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *cells))
     columns = ("Angle", *trials, "Difference of means", "Means", "Difference of ranges", "Ranges")
     notes = named_notes("compared_means", "compared_ranges", "difference", "compared_assumed")
@@ -128,33 +116,26 @@ def _figure_cell(figure: ClinicalFigure | None) -> str:
     return mean_cell(figure) + unbreakable(span) * is_range_shown(figure)
 
 
-def _difference_cell(change: Change, by: float, sd: float | None) -> str:
-    return NOT_SHOWN if change.assumed else interval_text(by, sd, change.unit, signed=True)
-
-
-def changes_figure(changes: Sequence[Change], which: str, of_ranges: bool = False) -> "Figure":
+def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
     """Each difference with its 95 % interval: filled beyond its error, hollow within, dashed where it is assumed.
 
-    which: the title. of_ranges: of the ranges instead of the means. Degrees; lengths are left out.
+    Degrees; lengths are left out.
     """
     shown = [change for change in changes if change.unit == "deg"][::-1]
     with matplotlib_style():
         figure = new_figure(1.0 + 0.23 * max(1, len(shown)))
         axes = figure.subplots()
         for height, change in enumerate(shown):
-            by, sd = (change.range, change.range_sd) if of_ranges else (change.mean, change.mean_sd)
-            verdict = change.verdict(by, sd)
-            assumed, beyond = verdict == NOT_DECIDED, verdict.startswith("●")
-            colour = ORANGE if assumed else BLUE if beyond else GREY
-            if sd is not None:
-                ends = [by - NORMAL_95 * sd, by + NORMAL_95 * sd]
-                axes.plot(ends, [height] * 2, color=colour, linestyle=ASSUMED_DASHES if assumed else "-")
-            axes.plot(by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
-            text = _difference_cell(change, by, sd)
-            axes.text(1.01, height, text, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
+            beyond = change.verdict == BEYOND_ERROR
+            colour = ORANGE if change.assumed else BLUE if beyond else GREY
+            if change.sd is not None:
+                ends = [change.by - NORMAL_95 * change.sd, change.by + NORMAL_95 * change.sd]
+                axes.plot(ends, [height] * 2, color=colour, linestyle=ASSUMED_DASHES if change.assumed else "-")
+            axes.plot(change.by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
+            axes.text(1.01, height, str(change), transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
         axes.axvline(0, color=INK_COLOUR, linewidth=0.8)
         axes.set_yticks(range(len(shown)), [change.label for change in shown], fontsize=8.5)
-        axes.set(title=which, xlabel="difference (°)", ylim=(-0.7, max(0.7, len(shown) - 0.3)))
+        axes.set(title=title, xlabel="difference (°)", ylim=(-0.7, max(0.7, len(shown) - 0.3)))
     return figure
 
 

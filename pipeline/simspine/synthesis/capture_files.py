@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,17 +14,23 @@ from simspine import __version__
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera
-from simspine.dataset.recordings import sha256_of_file
-from simspine.io.atomic import write_text
+from simspine.io.atomic import sha256_of_file, write_text
 from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import write_store
 from simspine.io.human36m.copy import write_pose
-from simspine.io.human36m.names import canonical_action, official_name, select_trials, split_trial
+from simspine.io.human36m.names import (
+    HUMAN36M_SUBJECT_NAMES,
+    canonical_action,
+    official_name,
+    select_trials,
+    split_trial,
+)
 from simspine.io.mot import write_mot
 from simspine.io.trc import write_trc
 from simspine.synthesis import virtual_trial
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.bodies import truth_body
+from simspine.synthesis.options import Virtual
 from simspine.synthesis.population import SyntheticSubject, make_subject
 from simspine.synthesis.virtual_detector import Preset, read_preset
 from simspine.synthesis.virtual_trial import trial_frames, virtual_rig
@@ -102,23 +108,8 @@ CAPTURE_RECORD_FILE, MODEL = "capture.json", "model"
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class CaptureSettings:
-    """What decides a capture. seed: of everything. subjects: their number. actions: actions or trials, None = all
-    fifteen, two trials each. frames: of every trial, None = as long as in the data set. detections: a preset's name or
-    file. cameras: a calibration file, None = four like Human3.6M's.
-    """
-
-    seed: int = 1
-    subjects: int = 2
-    actions: Sequence[str] | None = ("Greeting", "Phoning", "Sitting", "Walking")
-    frames: int | None = 300
-    detections: str = "finetuned"
-    cameras: str | None = None
-
-
 def write_capture(
-    folder: str | Path, settings: CaptureSettings, progress: Progress | None = None, only: str | None = None
+    folder: str | Path, settings: Virtual, progress: Progress | None = None, only: str | None = None
 ) -> list[str]:
     """Write a virtual capture, or go on with it; returns the trials written now ('S1/Walking_1').
 
@@ -129,8 +120,8 @@ def write_capture(
 
     Raises `InputError` if the folder holds something that is no virtual capture, and for settings that cannot be.
     """
-    folder = Path(folder)
-    subjects = [make_subject(settings.seed, i) for i in range(settings.subjects)]
+    folder, settings = Path(folder), settings.resolved()
+    subjects = [make_subject(settings.seed, i) for i in range(len(HUMAN36M_SUBJECT_NAMES))[: settings.subjects]]
     trials = select_trials(settings.actions)
     preset = read_preset(settings.detections)
     rigs = {subject.name: virtual_rig(settings.seed, subject.name, settings.cameras) for subject in subjects}

@@ -305,11 +305,10 @@ def settled_pose(networks: PoseNetworks, image: np.ndarray, region: Region) -> P
 
 def _is_followed(region: Region, poses: Sequence[Pose]) -> bool:
     """Whether the hips of a person found are those of somebody seen already, so that no network need look again."""
-    for pose in poses:
-        apart = np.hypot(region.x - pose.region.x, region.y - pose.region.y)
-        if apart < SAME_POSE_DISTANCE * min(region.side, pose.region.side):
-            return True
-    return False
+    return any(
+        np.hypot(region.x - known.x, region.y - known.y) < SAME_POSE_DISTANCE * min(region.side, known.side)
+        for known in (pose.region for pose in poses)
+    )
 
 
 def _add_unless_known(poses: list[Pose], pose: Pose | None) -> None:

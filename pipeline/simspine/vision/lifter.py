@@ -4,7 +4,6 @@ One camera hardly shows how large a person is, and so how far away. All points a
 `lifted_world` puts them into metres and a world with a floor.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from simspine.core.errors import InputError, missing_file
 from simspine.core.geometry import undistort_pixels
 from simspine.core.settings import Section, SettingsError
 from simspine.core.types import Camera
+from simspine.io.atomic import sha256_of_file
 from simspine.io.video import SIZE_TOLERANCE_SHARE
 from simspine.vision.one_camera import FILE_POINT_NAMES, DetectedPerson
 from simspine.vision.spinepose import open_session, run_session
@@ -109,7 +109,7 @@ class Lifter:
     @property
     def sha256(self) -> str:
         """Of the file."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return sha256_of_file(self.path)
 
     def lift(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Points in space (n, points, 3) m of image points (n, points, 2), and standard deviations or None.

@@ -13,13 +13,13 @@ from simspine.core.errors import InputError, require_distinct_files, require_kno
 from simspine.core.settings import Section, SettingsError, fault_line, read_yaml, recipe_path
 from simspine.core.skeletons import load_skeleton, read_correspondence
 from simspine.reconstruction.stage import Options
+from simspine.synthesis.options import Virtual
 from simspine.vision.spinepose import known_weights
 from simspine.workflow.config_recordings import (
     HumanCapture,
     SafeName,
     SharedSubject,
     Subject,
-    Virtual,
     chosen_trials,
     is_spoilt,
     people_of_capture,

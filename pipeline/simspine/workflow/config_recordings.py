@@ -13,6 +13,7 @@ from simspine.core.errors import require_file_name, require_known
 from simspine.core.settings import Section, value_text
 from simspine.core.types import MAX_FRAME_RATE_HZ
 from simspine.io.text_tables import repeated_names
+from simspine.synthesis.options import Virtual
 
 MAX_CLICK_PX = 1e7  # beyond any image
 
@@ -314,33 +315,6 @@ class HumanCapture(Section):
     """Trials with known faults: left out, or used; named with the reason in the results either way."""
     detections: str | None = None
     """Folder of <subject>/<trial>.h5 with 2D points, which the detector `import` reads."""
-
-
-SMALL_VIRTUAL_CAPTURE = {"subjects": 2, "actions": ["Greeting", "Phoning", "Sitting", "Walking"], "frames": 300}
-
-
-class Virtual(Section):
-    """What `simspine capture virtual` writes to the folder that `capture.human36m` names."""
-
-    preset: Literal["small", "large"] = "small"
-    """small: 2 subjects, 4 actions, 300 frames a trial. large: 7 subjects, 15 actions, as long as in Human3.6M."""
-    seed: int = Field(1, ge=0)
-    """Decides everything random: on one machine, the same seed gives the same bytes."""
-    subjects: int | None = Field(None, ge=1, le=7)
-    """How many people, if not as in the preset."""
-    actions: list[str] | None = Field(None, min_length=1)
-    """Actions, if not those of the preset; two trials of each."""
-    frames: int | None = Field(None, ge=20)
-    """Frames of every trial, if not as in the preset."""
-    detections: str = "finetuned"
-    """How far off the 2D points are: exact, finetuned or zero-shot; or a YAML file with figures of one's own."""
-    cameras: str | None = None
-    """Calibration file of another rig than four cameras like those of Human3.6M."""
-
-    def resolved(self) -> "Virtual":
-        """With the preset's figures where none are given; `frames` None means lengths as in Human3.6M."""
-        preset = SMALL_VIRTUAL_CAPTURE if self.preset == "small" else {"subjects": 7}
-        return self.model_copy(update={key: value for key, value in preset.items() if getattr(self, key) is None})
 
 
 def people_of_capture(

@@ -16,14 +16,14 @@ from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
 from simspine.core.errors import InputError, file_version, naming_content
-from simspine.dataset.recordings import open_dataset, sha256_of_file
+from simspine.dataset.recordings import open_dataset
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
 from simspine.estimation.result import Posterior, Result
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.evaluation.validation_records import trial_records
 from simspine.evaluation.validation_tables import validation_csv, validation_markdown, validation_tables_of
-from simspine.io.atomic import write_text
+from simspine.io.atomic import sha256_of_file, write_text
 from simspine.io.dataset_write import forced_from_json, forced_to_json
 from simspine.io.hdf5 import open_hdf5_file, read_store, write_store
 from simspine.quality.assess import VerdictsByTrial, verdicts_csv, verdicts_dict

@@ -5,7 +5,6 @@ package's version and code) and the checksums of the files that came out. It is 
 and files still agree is skipped.
 """
 
-import hashlib
 import json
 import os
 import sys
@@ -20,7 +19,7 @@ from pydantic import BaseModel, FiniteFloat
 
 from simspine import __version__
 from simspine.core.errors import InputError, file_version, naming_content, require_path
-from simspine.io.atomic import make_folder, write_text
+from simspine.io.atomic import make_folder, sha256_of_file, write_text
 from simspine.workflow.config import json_digest
 
 STAGE_NAMES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
@@ -173,14 +172,14 @@ CODE_OF = {
 }  # of all other stages: STAGE_CODE
 
 
+_file_digest = cache(sha256_of_file)  # most files of the package are of several stages
+
+
 @cache
 def code_digest(stage: str) -> str:
-    """sha256 over names and contents of `source_files`."""
-    found = hashlib.sha256()
-    for path in source_files(stage):
-        found.update(f"{path.relative_to(PACKAGE_FOLDER).as_posix()}\0".encode())
-        found.update(_file_digest(path))
-    return found.hexdigest()
+    """sha256 over names and checksums of `source_files`."""
+    files = source_files(stage)
+    return json_digest({path.relative_to(PACKAGE_FOLDER).as_posix(): _file_digest(path) for path in files})
 
 
 def source_files(stage: str) -> list[Path]:
@@ -192,22 +191,16 @@ def source_files(stage: str) -> list[Path]:
     return sorted(file for file in found if "__pycache__" not in file.parts)
 
 
-@cache
-def _file_digest(path: Path) -> bytes:
-    return hashlib.sha256(path.read_bytes()).digest()
-
-
 MADE_BY_KEY = {"keypoints": "detect", "points": "triangulate", "markers": "merge", "model": "scale", "kinematics": "ik"}
 
 
 def file_checksum(path: Path) -> str:
-    """sha256 of a file, read in pieces; of a folder, of the names and checksums of its JSON files."""
+    """sha256 of a file; of a folder, of the names and checksums of its JSON files."""
     try:
         require_path(path)
         if path.is_dir():
             return json_digest([[file.name, file_checksum(file)] for file in sorted(path.glob("*.json"))])
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of_file(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist (looked from {Path.cwd()}). {_remedy_text(path)}".rstrip()) from None
 

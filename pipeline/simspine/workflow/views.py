@@ -4,6 +4,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from simspine.report.body_video import body_in_image, shown_in
 from simspine.report.bones import bones_and_joints
 from simspine.report.dataset_figures import (
     beyond_error,
-    change_between,
+    changes_between,
     changes_figure,
     comparison_table,
     cycle_figure,
@@ -146,7 +147,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     _warn_of_other_trials(*trials)
     folders = [paths.results.resolve().name for paths, _ in found]
     names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
-    write_report(out, _comparison_page(dict(zip(names, trials, strict=True)), " → ".join(names)))
+    write_report(out, _comparison_page(dict(zip(names, trials, strict=True))))
     return out
 
 
@@ -163,7 +164,7 @@ def _warn_of_other_trials(first: SolvedTrial, last: SolvedTrial) -> None:
             )
 
 
-def _comparison_page(trials: Mapping[str, SolvedTrial], title: str) -> ReportContent:
+def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
     """Two trials of a movement: what changed and whether that is more than the error, and both in 3D.
 
     trials: {name on the page: trial}, the earlier one first.
@@ -171,29 +172,29 @@ def _comparison_page(trials: Mapping[str, SolvedTrial], title: str) -> ReportCon
     first, last = trials
     figures = {name: (*trial.curvature_figures, *trial.clinical_figures) for name, trial in trials.items()}
     table = comparison_table(figures)
-    changes = [change_between(one, other) for one, other in known_in_several(figures) if one and other]
+    changes = [changes_between(one, other) for one, other in known_in_several(figures) if one and other]
     if table is None:
         raise InputError(f"{first} and {last}: no parameter is known in both; nothing can be compared.")
     titles = ("Difference of means", "Difference of ranges")
-    drawn = [changes_figure(changes, f"{name}: {last} less {first}", name == titles[1]) for name in titles]
     captions = "Filled: larger than its error. Hollow: within. Dashed: assumed in one of the trials."
-    pictures = tuple(
-        Picture(name, f"{name}, each with its interval", captions, svg=canvas.figure_svg(figure, f"c{number}"))
-        for number, (name, figure) in enumerate(zip(titles, drawn, strict=True))
-    )
+    pictures = []
+    for number, (name, own) in enumerate(zip(titles, zip(*changes, strict=True), strict=True)):
+        figure = changes_figure(own, f"{name}: {last} less {first}")
+        svg = canvas.figure_svg(figure, f"c{number}")
+        pictures.append(Picture(name, f"{name}, each with its interval", captions, svg=svg))
     scenes = {
         name: replace(scene_of_trial(trial, frame_step(trial.spine.frames, MOST_FRAMES)), name=name, curves=())
         for name, trial in trials.items()
     }
     return ReportContent(
-        title=title,
-        subtitle=beyond_error(changes),
+        title=" → ".join(trials),
+        subtitle=beyond_error(chain.from_iterable(changes)),
         trials=tuple(
             TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:3])
             for name, scene in scenes.items()
         ),
         comparisons=(table,),
-        changes=pictures,
+        changes=tuple(pictures),
         alone=True,
         notice=REPORT_NOTICE,
     )

@@ -79,11 +79,8 @@ class Copy:
         file = self.motion_capture_file(subject, trial)
         if file is None:
             raise InputError(f"{where}: no motion capture ({WORLD_FOLDER}), only other files.")
-        poses = read_pose(file)
-        if poses.shape[2] != 3:
-            raise InputError(f"{file}: 2D points in a folder of 3D points.")
-        every = load_skeleton("human36m32").names
-        markers = Markers(every, names.HUMAN36M_RATE_HZ, poses / 1000, "z_up", origin=(Origin.GIVEN,) * len(every))
+        every, xyz = load_skeleton("human36m32").names, read_pose(file) / 1000
+        markers = Markers(every, names.HUMAN36M_RATE_HZ, xyz, "z_up", origin=(Origin.GIVEN,) * len(every))
         check_joint_unit(markers, where)
         return markers
 
@@ -211,45 +208,42 @@ def _list_kind(subject: str, folder: Path, kind: str) -> _Listing:
     return _Listing({trial: files[name] for trial, name in matched.items()}, strays)
 
 
-# The data set's pose files: NASA CDF with one variable, `Pose`, (1, frames, 96) in mm or (1, frames, 64) in px.
-HUMAN36M_JOINT_COUNT = 32
-_DIMENSIONS_OF_WIDTH = {96: 3, 64: 2}  # numbers per frame → dimensions
-_CDF_FLOATS = {"float32": 44, "float64": 45}
+# The data set's files of positions: NASA CDF with one variable, `Pose`, (1, frames, 96) in mm.
+_POSE_SHAPE = (32, 3)  # of one frame
 
 
 def read_pose(path: str | os.PathLike) -> np.ndarray:
-    """(frames, 32, 3) mm or (frames, 32, 2) px, as the file has them: no unit is changed here."""
+    """(frames, 32, 3) mm."""
     if Path(path).is_file() and not Path(path).stat().st_size:
         raise InputError(f"{path}: the file is empty. Unpack the archive again.")
     values = read_guarded("CDF", path)[0]["pose"]
-    width = values.shape[-1] if values.ndim else 0
-    if width not in _DIMENSIONS_OF_WIDTH:
+    if values.shape[-1:] != (96,):
         shape = " × ".join(map(str, values.shape))
-        raise InputError(f"{path}: Pose is {shape}; expected 1 × frames × 96 (3D) or 64 (2D).")
+        raise InputError(f"{path}: Pose is {shape}; expected 1 × frames × 96 (64 are 2D points).")
     if not values.size:
         raise InputError(f"{path}: no frame in the file. Unpack the archive again.")
-    poses = values.reshape(-1, HUMAN36M_JOINT_COUNT, _DIMENSIONS_OF_WIDTH[width])
+    poses = values.reshape(-1, *_POSE_SHAPE)
     if not np.isfinite(poses).all():
         first = int(np.argwhere(~np.isfinite(poses).all((1, 2)))[0, 0])
         raise InputError(f"{path}: values that are not finite, first in frame {first}. Unpack the archive again.")
     return poses
 
 
-def write_pose(path: str | os.PathLike, poses: np.ndarray, dtype: str = "float32") -> None:
-    """Write (frames, 32, 3) mm or (frames, 32, 2) px in the official layout.
+def write_pose(path: str | os.PathLike, poses: np.ndarray) -> None:
+    """Write (frames, 32, 3) mm in the official layout, in single precision.
 
     Equal arrays give equal bytes: nothing is compressed, since a compressed CDF carries the time of writing.
     """
     from cdflib import cdfwrite
 
     poses = np.asarray(poses, float)
-    if poses.ndim != 3 or poses.shape[1] != HUMAN36M_JOINT_COUNT or poses.shape[2] not in (2, 3) or not len(poses):
-        raise InputError(f"{path}: poses have shape {poses.shape}, expected (frames, {HUMAN36M_JOINT_COUNT}, 3 or 2).")
+    if poses.shape[1:] != _POSE_SHAPE or not len(poses):
+        raise InputError(f"{path}: poses have shape {poses.shape}, expected (frames, 32, 3).")
     if not np.isfinite(poses).all():
         raise InputError(f"{path}: poses hold values that are not finite, which the format has no mark for.")
-    values = np.ascontiguousarray(poses.reshape(1, 1, len(poses), -1), dtype)
+    values = np.ascontiguousarray(poses.reshape(1, 1, len(poses), -1), "float32")
     variable = {
-        "Variable": "Pose", "Data_Type": _CDF_FLOATS[dtype], "Num_Elements": 1, "Rec_Vary": True,
+        "Variable": "Pose", "Data_Type": cdfwrite.CDF.CDF_FLOAT, "Num_Elements": 1, "Rec_Vary": True,
         "Dim_Sizes": list(values.shape[2:]), "Dim_Vary": [True, True], "Var_Type": "zVariable", "Compress": 0,
     }  # fmt: skip
     with atomic_path(path) as temporary:
