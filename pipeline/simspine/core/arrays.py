@@ -1,4 +1,4 @@
-"""What every room asks of arrays, frame numbers and threads."""
+"""Helpers for arrays, frame numbers and threads that all rooms use."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,28 +12,28 @@ from numpy.typing import ArrayLike, DTypeLike
 from simspine.core.errors import InputError
 
 
-def _with_masks(value: ArrayLike) -> ArrayLike:
-    """A list of masked arrays, or of lists of them, as one: NumPy would take their data without the masks."""
+def _join_masked_arrays(value: ArrayLike) -> ArrayLike:
+    """Join masked arrays in a (nested) list into one masked array; NumPy would drop their masks."""
     if not isinstance(value, (list, tuple)) or not isinstance(value[:1] and value[0], (list, tuple, np.ndarray)):
         return value
-    items: list[Any] = [_with_masks(item) for item in value]
+    items: list[Any] = [_join_masked_arrays(item) for item in value]
     return np.ma.array(items) if any(isinstance(item, np.ma.MaskedArray) for item in items) else items
 
 
 def require_numbers(
     name: str, value: ArrayLike, shape: tuple[int, ...] | None = None, *, dtype: DTypeLike = float
 ) -> np.ndarray:
-    """`value` as a plain array, of exactly `shape` if one is named. Masked values become NaN: missing.
+    """Return `value` as a plain array of exactly `shape`, if one is given. Masked values become NaN (missing).
 
-    Raises `InputError` for what is not made of numbers: texts, dates, complex numbers.
+    Raises `InputError` for another shape, and for anything but real numbers: texts, dates, complex numbers.
     """
     try:
-        given = np.asanyarray(_with_masks(value))
+        given = np.asanyarray(_join_masked_arrays(value))
         if given.dtype.kind not in "biufO":
             raise ValueError(f"found {given.dtype}")
         if isinstance(given, np.ma.MaskedArray) and given.mask.any():
             if dtype is not float:
-                raise ValueError("masked values have no meaning there")
+                raise ValueError("masked values are only allowed where NaN is")
             given = np.ma.filled(given.astype(float), np.nan)
         array = np.asarray(given, dtype)
     except (TypeError, ValueError, OverflowError) as error:
@@ -46,16 +46,16 @@ def require_numbers(
 def columns_by_name(
     values: np.ndarray, names: Sequence[str], wanted: Sequence[str], missing: float = np.nan
 ) -> np.ndarray:
-    """values (rows, names, …) in the order of the names wanted; `missing` for those that are not there."""
-    found = np.full((len(values), len(wanted), *values.shape[2:]), missing, values.dtype)
+    """Columns of `values` (rows, names, …) in the order of `wanted`; `missing` in columns of names that are absent."""
+    ordered = np.full((len(values), len(wanted), *values.shape[2:]), missing, values.dtype)
     for i, name in enumerate(wanted):
         if name in names:
-            found[:, i] = values[:, names.index(name)]
-    return found
+            ordered[:, i] = values[:, names.index(name)]
+    return ordered
 
 
 def evenly_spread(frames: int, most: int) -> np.ndarray:
-    """Indices of at most so many of the frames, from the first to the last."""
+    """At most `most` frame indices, evenly spread from the first frame to the last."""
     return np.unique(np.linspace(0, frames - 1, min(most, frames)).round().astype(int))
 
 
@@ -72,7 +72,7 @@ def frame_ranges(frames: Iterable[int]) -> str:
 
 
 def median_of_known(values: np.ndarray) -> np.ndarray:
-    """Median over the last axis of what is not NaN; NaN where nothing is."""
+    """Median over the last axis of the values that are not NaN; NaN where there are none."""
     ordered = np.sort(values, -1)  # NaN last
     count = (~np.isnan(values)).sum(-1)
     low, high = np.maximum((count - 1) // 2, 0), np.minimum(count // 2, values.shape[-1] - 1)
@@ -81,19 +81,19 @@ def median_of_known(values: np.ndarray) -> np.ndarray:
 
 
 def mean_of_known(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
-    """Mean of what is there; NaN where nothing is."""
+    """Mean of the finite values; NaN where there are none."""
     known = np.isfinite(values)
     count = known.sum(axis)
     return np.where(known, values, 0.0).sum(axis) / np.where(count > 0, count, np.nan)
 
 
 def rms_of_known(values: np.ndarray, axis: int) -> np.ndarray:
-    """Root mean square of what is there; NaN where nothing is."""
+    """Root mean square of the finite values; NaN where there are none."""
     return np.sqrt(mean_of_known(np.square(np.asarray(values, float)), axis))
 
 
 class Unchanging:
-    """What never changes: a copy is the thing itself, and what comes out of a pickle is as read-only as before."""
+    """Base of immutable objects: a copy is the object itself; unpickled arrays and mappings are read-only again."""
 
     def _set(self, **values) -> None:
         for name, value in values.items():
@@ -106,7 +106,7 @@ class Unchanging:
         return self
 
     def __getstate__(self) -> tuple[dict, list[str]]:
-        """The fields, and which of them are read-only mappings: pickle knows none."""
+        """The fields, and the names of those that are read-only mappings, which pickle cannot store."""
         mappings = [name for name, value in vars(self).items() if isinstance(value, MappingProxyType)]
         return vars(self) | {name: dict(vars(self)[name]) for name in mappings}, mappings
 
@@ -124,7 +124,7 @@ R = TypeVar("R")
 
 
 def map_on_threads(work: Callable[[T], R], items: Sequence[T], threads: int = 1) -> list[R]:
-    """`work` of every item, in the items' order. Worth it where the work is compiled and releases Python's lock.
+    """Apply `work` to every item, results in the items' order. It is faster where `work` is compiled and frees the GIL.
 
     Raises `InputError` where threads are not a whole number from 1 on.
     """

@@ -1,4 +1,4 @@
-"""Errors that a user can act on, and what every room asks of names and paths.
+"""Errors that a user can act on, and checks of names and paths that all rooms use.
 
 A message says what was found, what was wanted, where, and what to do. The command line prints it without a traceback
 and exits with code 2; library callers catch :class:`InputError`.
@@ -16,10 +16,10 @@ from os import PathLike, fspath, stat
 from os.path import exists, isdir, isfile
 
 _MAX_NAME_CHARACTERS = 80  # characters of a name that a message repeats
-# What some system cannot store in a file's name: Windows' list, hidden and relative names, halves of characters.
+# What some file system refuses in a name: Windows' list, lone surrogates, dots and spaces at either end.
 _NOT_IN_FILE_NAMES = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff<>:"/\\|?*%]|^[. ]|[. ]\Z')
 _DEVICE_NAMES = re.compile(r"(con|prn|aux|nul|con(in|out)\$|(com|lpt)[\d\u00b9\u00b2\u00b3])\s*(\..*)?", re.I | re.S)
-_MAX_FILE_NAME_BYTES = 120  # bytes: endings, numbers of frames and temporary names come in addition
+_MAX_FILE_NAME_BYTES = 120  # leaves room for file extensions, frame numbers and temporary suffixes
 
 
 class InputError(ValueError):
@@ -30,12 +30,11 @@ class InputError(ValueError):
 
 
 class Remark(UserWarning):
-    """What a reader left out, or did because the caller asked for it: worth a line, and no sign of a fault."""
+    """A notice that a reader left something out or followed a caller's request; it is no sign of a fault."""
 
 
 def require_path(path: str | PathLike) -> None:
-    """Raise for an empty path, which the system takes for the working folder, and for a pipe or device, which may have
-    no end."""
+    """Raise for an empty path (it would mean the working folder), and for a pipe or device (it may never end)."""
     if not fspath(path):
         raise InputError("the path handed in is empty; name a file.")
     if exists(path) and not (isfile(path) or isdir(path)):
@@ -45,11 +44,11 @@ def require_path(path: str | PathLike) -> None:
 def safe_file_name(name: str) -> str:
     """The name as part of a path that every system can store: characters that are not allowed become %XX.
 
-    It is never a path itself. Ordinary names stay as they are. Different names stay different; `require_distinct_files`
-    is for those that differ in upper and lower case alone.
+    It is never a path itself. Ordinary names stay as they are, and different names stay different. Names that differ
+    in upper and lower case only: `require_distinct_files`.
     """
     text = _NOT_IN_FILE_NAMES.sub(
-        lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass")), name
+        lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass")), name
     )
     text = text or "%"
     if _DEVICE_NAMES.fullmatch(text):
@@ -83,22 +82,22 @@ def require_file(path: str | PathLike) -> None:
 
 
 def missing_file(path: str | PathLike) -> str:
-    """What is to be said of a path at which there is no file."""
+    """Why `path` is not a file, for an error message."""
     return "a folder, where a file is wanted" if isdir(path) else "no such file"
 
 
 def file_version(path: str | PathLike) -> tuple[int, ...]:
-    """What differs once a file is written anew, for what remembers its content; () where there is none."""
+    """Time, size and inode of a file, a cache key that changes when it is rewritten; () where there is no file."""
     try:
-        found = stat(path)
+        status = stat(path)
     except (OSError, ValueError):
         return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 @contextmanager
 def naming_table(path: object) -> Iterator[None]:
-    """A block in which a table of cells is read, such as CSV; what is wrong with its cells is an `InputError`."""
+    """Context that turns errors of the CSV reader into an `InputError` naming the file."""
     try:
         yield
     except csv.Error as error:
@@ -107,7 +106,7 @@ def naming_table(path: object) -> Iterator[None]:
 
 @contextmanager
 def needing_extra(what: str, extra: str) -> Iterator[None]:
-    """`InputError` where an import in the block fails: what needs the package, and the extra that installs it."""
+    """Context that turns a failed import into an `InputError`: `what` needs the package, and `extra` installs it."""
     try:
         yield
     except ImportError as error:
@@ -118,8 +117,8 @@ def needing_extra(what: str, extra: str) -> Iterator[None]:
 
 @contextmanager
 def naming_content(path: object, expected: str) -> Iterator[None]:
-    """A block that reads a file's content; what is wrong with it is an `InputError` with the path and what was
-    expected. Damaged files end in many ways."""
+    """Context that turns any error of a file reader into an `InputError` with the path and what was expected.
+    Readers of damaged files raise exceptions of many kinds."""
     try:
         yield
     except InputError as error:
@@ -128,12 +127,12 @@ def naming_content(path: object, expected: str) -> Iterator[None]:
         raise InputError(f"{path}: not {expected} ({reason_of(error)}).") from None
 
 
-# What HDF5's library says of a file, and what that means.
+# Words in messages of the HDF5 library, and their meaning.
 _HDF5_REASONS = {"signature not found": "it does not begin as an HDF5 file does", "truncated file": "it is cut short"}
 
 
 def reason_of(error: Exception) -> str:
-    """Why a library could not read something, without names of Python's types."""
+    """Why a library could not read something, in words without names of Python types."""
     if isinstance(error, json.JSONDecodeError):
         return f"line {error.lineno}, column {error.colno}: {error.msg}"
     if isinstance(error, KeyError):
@@ -147,8 +146,7 @@ def reason_of(error: Exception) -> str:
 
 
 def nearest_name(found: str, names: Sequence[str]) -> str | None:
-    """The one of `names` that was probably meant. Of names that are equally near none is: 'cam9' is no more 'cam01'
-    than 'cam02'."""
+    """The most similar of `names`; None where none is similar or two are equally so ('cam9': 'cam01', 'cam02')."""
     near = get_close_matches(found, names, n=2, cutoff=0.6)
     distances = [SequenceMatcher(None, name, found).ratio() for name in near]
     return near[0] if len(set(distances)) == len(near) > 0 else None

@@ -2,7 +2,7 @@
 
 Short gaps are interpolated and marked, long ones stay missing. The low-pass is a Butterworth filter run forward and
 backward, so that it does not delay; every run of frames between gaps is filtered by itself. `OneEuro` smooths points
-while they come.
+frame by frame, from past frames only.
 """
 
 from typing import TypeVar
@@ -14,9 +14,9 @@ from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
 
-# Of a limb in everyday movement: decides how fast an interpolated position loses its worth.
+# Of a limb in everyday movement; the error of an interpolated position is taken from it.
 LIMB_ACCELERATION_M_S2 = 10.0
-_FILLED_WEIGHT = 0.5  # of the lower weight at the two ends of the gap
+_FILLED_WEIGHT = 0.5  # weight of a filled position, as a share of the lower weight at the two ends of its gap
 
 Data = TypeVar("Data", Markers, np.ndarray)
 
@@ -33,7 +33,7 @@ def smooth(markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, m
     cutoff_hz : float or None
         Cut-off (-3 dB) of the net filter; None only fills gaps.
     order : int
-        Of the net filter, even.
+        Order of the net filter, even.
     max_gap_s : float
         Longest gap that is interpolated, s.
 
@@ -73,7 +73,7 @@ def lowpass(data: Data, rate: float | None = None, *, cutoff_hz: float, order: i
     flat = paths.reshape(len(paths), int(np.prod(paths.shape[1:])))
     pad = int(np.ceil(3 * rate / cutoff_hz))  # long enough for the filter to forget its start
     for (start, stop), columns in _runs_by_columns(np.isfinite(flat)).items():
-        if stop - start > 2:  # without its chord, which makes straight lines exact
+        if stop - start > 2:  # the chord is not filtered, so straight lines stay exact
             run = flat[start:stop, columns]
             chord = run[0] + np.linspace(0, 1, len(run))[:, None] * (run[-1] - run[0])
             flat[start:stop, columns] = chord + sosfiltfilt(sos, run - chord, axis=0, padlen=min(pad, len(run) - 1))
@@ -109,15 +109,15 @@ def _runs_by_columns(present: np.ndarray) -> dict[tuple[int, int], list[int]]:
 
 
 def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
-    """Gaps inside a path interpolated where they last at most `horizon_s` (missing frames / rate); marked in `filled`.
+    """Interpolate gaps inside a path of at most `horizon_s` (missing frames / rate), and mark them in `filled`.
 
     Monotone cubic interpolation (PCHIP: Fritsch & Carlson 1980), which never overshoots. Longer gaps, and those at the
-    ends of the trial, stay NaN. Covariances are interpolated and grow by (½ a τ₁ τ₂)², the error of interpolation with
-    an acceleration of a = 10 m/s² unseen, at τ₁ and τ₂ s from the ends of the gap. Weights are half the lower one at
-    the two ends.
+    ends of the trial, stay NaN. Covariances are interpolated and grow by (½ a τ₁ τ₂)², the error of interpolation under
+    an acceleration a = 10 m/s², at τ₁ and τ₂ s from the ends of the gap. Weights are half the lower weight at the two
+    ends.
     """
     if not (np.isfinite(horizon_s) and horizon_s >= 0):
-        raise InputError(f"the horizon for gaps is {horizon_s} s, expected 0 or more.")
+        raise InputError(f"the longest gap to fill is {horizon_s} s, expected 0 or more.")
     present = markers.present
     xyz = np.array(markers.xyz)
     weight = None if markers.weight is None else np.array(markers.weight)
@@ -144,15 +144,15 @@ def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
 
 
 MIN_CUTOFF = 1.0  # Hz at rest
-SPEED_COEFFICIENT = 40.0  # Hz for each person's height per second
-SPEED_CUTOFF = 1.0  # Hz, of the speed; as the paper
+SPEED_COEFFICIENT = 40.0  # Hz for a speed of one extent of the person per second
+SPEED_CUTOFF = 1.0  # Hz, of the low-pass for the speed; value of the paper
 
 
 class OneEuro:
     """The One-Euro filter for the points of one person: strong at rest and weak in movement.
 
-    A low-pass of first order whose cut-off grows with the speed (Casiez, Roussel and Vogel 2012, CHI). It looks at the
-    past alone, and so lags. Speeds count in the person's extents: the distance from the camera does not matter.
+    A low-pass of first order whose cut-off grows with the speed (Casiez, Roussel and Vogel 2012, CHI). It uses
+    past frames only, and so lags. Speeds are in the person's extents, so distance from the camera does not matter.
     """
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ class OneEuro:
     def step(self, xy: np.ndarray, time: float, extent: float) -> np.ndarray:
         """Points (points, 2) px at `time` s, smoothed. NaN stays NaN, and the filter begins anew after it.
 
-        extent: px, of the person.
+        extent: size of the person in the image, px.
         """
         xy = np.array(xy, float)
         if self._xy is None or time <= self._time:
@@ -174,14 +174,13 @@ class OneEuro:
         self._speed = self._speed + _smoothing_share(SPEED_CUTOFF, step) * (np.nan_to_num(speed) - self._speed)
         cutoff = MIN_CUTOFF + SPEED_COEFFICIENT * np.abs(self._speed) / max(extent, 1.0)
         smooth = self._xy + _smoothing_share(cutoff, step) * (xy - self._xy)
-        fresh = ~np.isfinite(self._xy)
-        self._xy = np.where(fresh, xy, smooth)
+        self._xy = np.where(np.isfinite(self._xy), smooth, xy)
         self._speed = np.where(np.isfinite(xy), self._speed, 0.0)
         self._time = time
         return self._xy
 
 
 def _smoothing_share(cutoff, step: float):
-    """How far a low-pass of first order goes towards a new value; cutoff Hz, step s."""
+    """Weight of a new value in a first-order low-pass; cutoff Hz, step s."""
     rate = 2 * np.pi * cutoff * step
     return rate / (rate + 1)

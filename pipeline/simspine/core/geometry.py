@@ -9,7 +9,7 @@
 
     (u, v) = (x, y) θd / r        θd = θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸)
 
-`Camera` keeps the coefficients at OpenCV's lengths: 5, 8 or 12, fisheye 4. So no angle from the axis reaches 90°.
+`Camera` keeps the coefficients at OpenCV's lengths: 5, 8 or 12, fisheye 4. Angles from the axis are below 90°.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from simspine.core.errors import InputError
 from simspine.core.types import WORLD_FRAMES, Camera, Markers
 
 _NEAR_AXIS = 1e-8  # r² below which the fisheye's θd / r is taken from its series
-_NEWTON_CONVERGED = 1e-13  # normalised coordinates: Newton's method stops
-_MAX_RESIDUAL = 1e-9  # and this far from what was seen it has failed
+_NEWTON_CONVERGED = 1e-13  # normalised coordinates: Newton's method stops at smaller steps
+_MAX_RESIDUAL = 1e-9  # normalised coordinates: with a larger residual Newton's method has failed
 
 
 def distort_points(camera: Camera, ideal: np.ndarray) -> np.ndarray:
-    """Ideal normalised coordinates (..., 2) → as the camera's lens shows them (..., 2)."""
+    """Ideal normalised coordinates (..., 2) → distorted by the camera's lens (..., 2)."""
     x, y = ideal[..., 0], ideal[..., 1]
     r2 = x * x + y * y
     if camera.lens == "fisheye":
@@ -59,36 +59,37 @@ def distortion_derivative(camera: Camera, ideal: np.ndarray) -> np.ndarray:
     of_uv = np.stack([np.stack([along_x, across]), np.stack([across, along_y])])
     if camera.distortion.size == 12:
         s1, s2, s3, s4 = camera.distortion[8:]
-        prism = np.stack([2 * (s1 + 2 * s2 * r2), 2 * (s3 + 2 * s4 * r2)])  # derivative of its part by r² twice
+        prism = np.stack([2 * (s1 + 2 * s2 * r2), 2 * (s3 + 2 * s4 * r2)])  # twice the prism terms' derivative by r²
         of_uv = of_uv + prism[:, None] * np.stack([x, y])
     return of_uv
 
 
 def distortion_reach(camera: Camera) -> float:
-    """Largest r² of ideal coordinates up to which the radial part grows outwards; infinite where it always does.
+    """Largest r² of ideal coordinates up to which the distorted radius grows with r; infinite where it always does.
 
-    Beyond it the model folds: far-off points come back into the image, and no lens does so.
+    Beyond it the model folds distant points back into the image, which no lens does.
     """
     d = camera.distortion
     if camera.lens == "fisheye":
-        edge = _smallest_root([1, *(d * [3, 5, 7, 9])])  # of dθd / dθ, a polynomial in θ²
-        return np.inf if edge >= (np.pi / 2) ** 2 else float(np.tan(np.sqrt(edge)) ** 2)
-    above = np.array([1, d[0], d[1], d[4]])
-    growth = above * [1, 3, 5, 7]  # of r · above, a polynomial in r²
+        root = _smallest_root([1, *(d * [3, 5, 7, 9])])  # of dθd / dθ, a polynomial in θ²
+        return np.inf if root >= (np.pi / 2) ** 2 else float(np.tan(np.sqrt(root)) ** 2)
+    numerator = np.array([1, d[0], d[1], d[4]])
+    growth = numerator * [1, 3, 5, 7]  # d(r · numerator) / dr, a polynomial in r²
     if d.size == 5:
         return _smallest_root(growth)
-    below = np.array([1, *d[5:8]])
-    fall = 2 * np.arange(4) * below  # r · d below / dr
-    return min(_smallest_root(np.convolve(growth, below) - np.convolve(above, fall)), _smallest_root(below))
+    denominator = np.array([1, *d[5:8]])
+    fall = 2 * np.arange(4) * denominator  # r · d(denominator) / dr
+    folds = np.convolve(growth, denominator) - np.convolve(numerator, fall)
+    return min(_smallest_root(folds), _smallest_root(denominator))
 
 
 def undistort_points(camera: Camera, seen: np.ndarray, iterations: int = 50) -> np.ndarray:
-    """What the lens shows (..., 2) → ideal normalised coordinates (..., 2), the inverse of `distort_points`.
+    """Distorted normalised coordinates (..., 2) → ideal ones (..., 2), the inverse of `distort_points`.
 
-    Newton's method; NaN where it does not converge, or not on the branch of the image's middle (`distortion_reach`).
+    Newton's method; NaN where it does not converge, or converges beyond `distortion_reach`.
     """
     if camera.lens == "fisheye":
-        return _straighten_fisheye(camera, seen, iterations)
+        return _undistort_fisheye(camera, seen, iterations)
     if not camera.distortion.any():
         return seen
     ideal = seen.copy()
@@ -102,31 +103,31 @@ def undistort_points(camera: Camera, seen: np.ndarray, iterations: int = 50) -> 
             ideal = ideal - step
             if not (np.abs(step) > _NEWTON_CONVERGED).any():
                 break
-        right = np.abs(distort_points(camera, ideal) - seen).max(-1) < _MAX_RESIDUAL
-        right &= (ideal * ideal).sum(-1) < distortion_reach(camera)
-    return np.where(right[..., None], ideal, np.nan)
+        converged = np.abs(distort_points(camera, ideal) - seen).max(-1) < _MAX_RESIDUAL
+        converged &= (ideal * ideal).sum(-1) < distortion_reach(camera)
+    return np.where(converged[..., None], ideal, np.nan)
 
 
-def _straighten_fisheye(camera: Camera, seen: np.ndarray, iterations: int) -> np.ndarray:
-    """Only the angle from the axis changes, so Newton's method runs on that alone."""
-    shown = np.linalg.norm(seen, axis=-1)
+def _undistort_fisheye(camera: Camera, seen: np.ndarray, iterations: int) -> np.ndarray:
+    """`undistort_points` of a fisheye lens: Newton's method on the angle from the axis, which alone changes."""
+    radius = np.linalg.norm(seen, axis=-1)
     edge = min(float(np.arctan(np.sqrt(distortion_reach(camera)))), np.pi / 2)
-    angle = np.minimum(shown, edge)
+    angle = np.minimum(radius, edge)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for _ in range(iterations):
-            bent, slope = _fisheye_angle(angle, camera.distortion)
-            step = (bent - shown) / slope
+            distorted, slope = _fisheye_angle(angle, camera.distortion)
+            step = (distorted - radius) / slope
             angle = np.clip(angle - step, 0.0, np.pi / 2)
             if not (np.abs(step) > _NEWTON_CONVERGED).any():
                 break
-        right = (np.abs(_fisheye_angle(angle, camera.distortion)[0] - shown) < _MAX_RESIDUAL) & (angle < edge)
-        stretch = np.where(shown > 0, np.tan(angle) / shown, 1.0)
-    return np.where(right[..., None], seen * stretch[..., None], np.nan)
+        converged = (np.abs(_fisheye_angle(angle, camera.distortion)[0] - radius) < _MAX_RESIDUAL) & (angle < edge)
+        stretch = np.where(radius > 0, np.tan(angle) / radius, 1.0)
+    return np.where(converged[..., None], seen * stretch[..., None], np.nan)
 
 
 def _radial_factor(r2: np.ndarray, d: np.ndarray) -> np.ndarray:
-    above = 1 + r2 * (d[0] + r2 * (d[1] + r2 * d[4]))
-    return above if d.size == 5 else above / (1 + r2 * (d[5] + r2 * (d[6] + r2 * d[7])))
+    numerator = 1 + r2 * (d[0] + r2 * (d[1] + r2 * d[4]))
+    return numerator if d.size == 5 else numerator / (1 + r2 * (d[5] + r2 * (d[6] + r2 * d[7])))
 
 
 def _radial_slope(r2: np.ndarray, d: np.ndarray) -> np.ndarray:
@@ -134,24 +135,24 @@ def _radial_slope(r2: np.ndarray, d: np.ndarray) -> np.ndarray:
     slope = d[0] + r2 * (2 * d[1] + 3 * r2 * d[4])
     if d.size == 5:
         return slope
-    below = 1 + r2 * (d[5] + r2 * (d[6] + r2 * d[7]))
-    return (slope - _radial_factor(r2, d) * (d[5] + r2 * (2 * d[6] + 3 * r2 * d[7]))) / below
+    denominator = 1 + r2 * (d[5] + r2 * (d[6] + r2 * d[7]))
+    return (slope - _radial_factor(r2, d) * (d[5] + r2 * (2 * d[6] + 3 * r2 * d[7]))) / denominator
 
 
 def _fisheye_angle(angle: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """θd of angles θ, and its derivative."""
     a2 = angle * angle
-    bent = angle * (1 + a2 * (d[0] + a2 * (d[1] + a2 * (d[2] + a2 * d[3]))))
-    return bent, 1 + a2 * (3 * d[0] + a2 * (5 * d[1] + a2 * (7 * d[2] + 9 * a2 * d[3])))
+    distorted = angle * (1 + a2 * (d[0] + a2 * (d[1] + a2 * (d[2] + a2 * d[3]))))
+    return distorted, 1 + a2 * (3 * d[0] + a2 * (5 * d[1] + a2 * (7 * d[2] + 9 * a2 * d[3])))
 
 
 def _fisheye_factor(r2: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """θd / r, and its derivative by r²."""
     r = np.sqrt(r2)
-    bent, slope = _fisheye_angle(np.arctan(r), d)
+    distorted, slope = _fisheye_angle(np.arctan(r), d)
     near = r2 < _NEAR_AXIS
     safe = np.where(near, 1.0, r)
-    stretch = np.where(near, 1 + r2 * (d[0] - 1 / 3), bent / safe)
+    stretch = np.where(near, 1 + r2 * (d[0] - 1 / 3), distorted / safe)
     return stretch, np.where(near, d[0] - 1 / 3, (slope / (1 + r2) - stretch) / (2 * safe * safe))
 
 
@@ -257,27 +258,27 @@ def rigid_fit(
     return rotation, b - np.einsum("...ij,...j->...i", rotation, a)
 
 
-_OTHER_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # how much larger than in metres
+_OTHER_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # ratios to metres: least, largest
 
 
 def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """rad, 0…π: between vectors (..., 3)."""
+    """Angle between vectors (..., 3): rad, 0…π."""
     return np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1))
 
 
 def off_vertical(markers: Markers, lower: str, upper: str) -> np.ndarray:
-    """(frames,) rad: how far the line from one marker to another that should be above it leans. markers: y_up."""
+    """(frames,) rad: angle between the vertical and the line from marker `lower` to marker `upper`. markers: y_up."""
     up = markers.xyz[:, markers.index(upper)] - markers.xyz[:, markers.index(lower)]
     return np.arccos(np.clip(up[:, 1] / np.linalg.norm(up, axis=-1), -1, 1))
 
 
 def unit_of_ratio(ratio: float) -> str | None:
-    """The unit in which lengths seem to be that are so many times those in metres; None where none is likely."""
+    """The probable unit of lengths that are `ratio` times as large as in metres; None where no unit fits."""
     return next((name for name, low, high in _OTHER_UNITS if low < ratio < high), None)
 
 
 def rms_radius(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """(frames,) m: RMS distance of the points (frames, points, 3) that are there (frames, points) from their centre."""
+    """(frames,) m: RMS distance of points (frames, points, 3) from their centroid, where `present` (frames, points)."""
     xyz, count = np.where(present[..., None], xyz, 0.0), present.sum(1)[:, None]
     centre = xyz.sum(1) / count
     off = np.where(present, np.linalg.norm(xyz - centre[:, None], axis=-1), 0.0)
@@ -289,8 +290,8 @@ def rms_radius(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
 # angle is then the heading and whose others do not depend on it (Baker 2001, Human Movement Science 20:655). Both lose
 # one angle only where the second reaches ±90°.
 NEAR_GIMBAL_LOCK_RAD = np.radians(60.0)  # the other branch of a solution is only considered beyond this second angle
-GIMBAL_LOCK_COSINE = 1e-7  # cosine of the second angle below which the first and third are one angle
-CHANGED_TOLERANCE_RAD = 1e-6  # rad; a smaller difference from the principal value is rounding
+GIMBAL_LOCK_COSINE = 1e-7  # of the second angle; below it only the first ± third angle is defined
+CHANGED_TOLERANCE_RAD = 1e-6  # a smaller difference from the principal value is rounding
 
 
 def as_rotations(poses: np.ndarray, name: str = "poses") -> np.ndarray:
@@ -304,23 +305,23 @@ def as_rotations(poses: np.ndarray, name: str = "poses") -> np.ndarray:
 
 
 def zxy_angles(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Angles (frames, 3) rad about z, x, y of R = Rz Rx Ry, continuous in time; (frames,) where that took a repair."""
+    """Angles (frames, 3) rad about z, x, y of R = Rz Rx Ry, continuous in time; (frames,) bool: changed for that."""
     r = as_rotations(rotation, "rotations")
     first, third = np.arctan2(-r[:, 0, 1], r[:, 1, 1]), np.arctan2(-r[:, 2, 0], r[:, 2, 2])
     # At lock R depends on first ± third only: R00, R10 are the cosine and sine of that sum.
-    return _of_sequence(first, r[:, 2, 1], third, (r[:, 1, 0], r[:, 0, 0]), sign=1.0)
+    return _continuous_triple(first, r[:, 2, 1], third, (r[:, 1, 0], r[:, 0, 0]), sign=1.0)
 
 
 def yxz_angles(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Angles (frames, 3) rad about y, x, z of R = Ry Rx Rz, continuous in time; (frames,) where that took a repair."""
+    """Angles (frames, 3) rad about y, x, z of R = Ry Rx Rz, continuous in time; (frames,) bool: changed for that."""
     r = as_rotations(rotation, "rotations")
     first, third = np.arctan2(r[:, 0, 2], r[:, 2, 2]), np.arctan2(r[:, 1, 0], r[:, 1, 1])
-    return _of_sequence(first, -r[:, 1, 2], third, (-r[:, 2, 0], r[:, 0, 0]), sign=-1.0)
+    return _continuous_triple(first, -r[:, 1, 2], third, (-r[:, 2, 0], r[:, 0, 0]), sign=-1.0)
 
 
-def _of_sequence(first: np.ndarray, sine: np.ndarray, third: np.ndarray, total: tuple, sign: float):
-    """Where the second angle is ±90°, the third stays as it last was and the first is what remains of their `total`,
-    of which sine and cosine are given."""
+def _continuous_triple(first: np.ndarray, sine: np.ndarray, third: np.ndarray, total: tuple, sign: float):
+    """Continuous triple from its parts. At lock the third angle keeps its last value, and the first is the rest of
+    first ± third, whose sine and cosine are `total`."""
     second = np.arcsin(np.clip(sine, -1.0, 1.0))
     locked = np.abs(np.cos(second)) < GIMBAL_LOCK_COSINE
     if locked.any():
@@ -338,7 +339,7 @@ def other_angle_branch(angles: np.ndarray) -> np.ndarray:
 
 
 def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """An angle triple (frames, 3) rad without gimbal wraps, NaN gaps kept, and (frames,) which frames were changed.
+    """Angle triples (frames, 3) rad without gimbal wraps, NaN gaps kept; (frames,) bool: which frames were changed.
 
     A rotation has two triples (`other_angle_branch`). Near lock (|b| > 60° on both sides of a step) the one nearer to
     the frame before is taken; elsewhere a large step is motion or a fault, and left for quality control to see. Then
@@ -359,7 +360,7 @@ def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         other = other_angle_branch(a)
         stay = np.abs(wrap_angles(a[1:] - a[:-1])).sum(-1)
         swap = np.abs(wrap_angles(other[1:] - a[:-1])).sum(-1)
-        # Both triples move alike, so whether to change branch does not depend on the branch one is on: a parity.
+        # Both triples take the same steps, so a change of branch does not depend on the current branch: a parity.
         parity = np.concatenate([[False], np.cumsum((swap < stay) & near) % 2 == 1])
         out[valid] = np.where(parity[:, None], other, a)
     out = unwrap_angles(out)
@@ -386,17 +387,17 @@ def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
         return points
     from scipy.interpolate import CubicSpline
 
-    at = np.concatenate([np.linspace(a, b, per_span, endpoint=False) for a, b in pairwise(length)])
-    return CubicSpline(length, points, bc_type="natural")(np.append(at, length[-1]))
+    stations = np.concatenate([np.linspace(a, b, per_span, endpoint=False) for a, b in pairwise(length)])
+    return CubicSpline(length, points, bc_type="natural")(np.append(stations, length[-1]))
 
 
 def evenly_along(points: np.ndarray, count: int) -> np.ndarray:
-    """(count, axes) places on a line of points (n, axes), from its first point to its last in equal steps."""
+    """(count, axes) points at equal distances along a polyline (n, axes), both ends included."""
     along = distances_along(points)
-    at = np.linspace(0.0, along[-1], count)
-    return np.column_stack([np.interp(at, along, axis) for axis in points.T])
+    stations = np.linspace(0.0, along[-1], count)
+    return np.column_stack([np.interp(stations, along, axis) for axis in points.T])
 
 
 def distances_along(points: np.ndarray) -> np.ndarray:
-    """(n,) distances along a line of points (n, axes), from its first point, in their unit."""
+    """(n,) distances along a polyline (n, axes) from its first point, in the points' unit."""
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])

@@ -1,7 +1,7 @@
-"""What is read from YAML: groups of settings, recipes, and data that come with simspine.
+"""Settings and YAML: safe reading of YAML files, checked groups of settings, and the data packaged with simspine.
 
-Options of each stage and sections of a configuration are `Section`s. What is wrong with them is said in plain words,
-one line for each fault.
+Options of each stage and sections of a configuration are `Section`s. Their faults are reported in plain words, one
+line for each.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from simspine.core.errors import InputError, file_version, nearest_name, require_known, require_path, unknown_name
 
-# A few lines of YAML can stand for billions of entries, by aliases of aliases: nodes are counted as if each alias were
-# written out. Of two equal keys a YAML reader keeps the last: they are refused.
+# Aliases of aliases let a few lines of YAML stand for billions of entries, so nodes are counted with aliases written
+# out. Repeated keys are refused: a YAML reader would keep only the last.
 MAX_YAML_BYTES = 1 << 20  # bytes of a file; all subjects of Human3.6M with all trials take a tenth
 MAX_YAML_ENTRIES = 100_000  # entries, aliases written out
 MAX_YAML_DEPTH = 50  # levels of nesting
-MAX_NUMBER_CHARACTERS = 100  # longer numbers of base 60 (1:59:59) take minutes
+MAX_NUMBER_CHARACTERS = 100  # longer numbers of base 60 (1:59:59) take minutes to parse
 MERGE_KEY_TAG = "tag:yaml.org,2002:merge"  # of the key <<
 _MAX_VALUE_CHARACTERS = 80  # characters of a value that a message repeats
 
 
 def read_yaml(path: str | Path) -> Any:
-    """What a YAML file says: mappings, lists, texts, numbers. Raises `InputError` naming the file if it says nothing
-    that can be used: not there, not YAML, not UTF-8, too large, nested too deeply, aliases that multiply, or a key
-    that a mapping has twice.
-    """
+    """Content of a YAML file: mappings, lists, texts, numbers.
+
+    Raises `InputError` for a file that is missing, not YAML, not UTF-8 or too large, and for nesting, aliases or keys
+    that `parse_yaml` refuses."""
     require_path(path)
     try:
         with open(path, "rb") as file:
@@ -49,9 +49,9 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
-    """As `read_yaml`, of a file's content. The tree is checked before anything is made of it.
+    """As `read_yaml`, of a file's content. The tree of nodes is checked before objects are made of it.
 
-    numbers: without, all scalars are texts. where: names the file in messages.
+    numbers: if False, all scalars stay texts. where: name of the file in messages.
     """
     if len(content) > MAX_YAML_BYTES:
         raise InputError(f"{where}: larger than {MAX_YAML_BYTES >> 20} MiB, which no configuration or recipe is.")
@@ -149,7 +149,7 @@ def data_folder(name: str) -> Path:
 
 @cache
 def packaged_file(path: Path) -> Path:
-    """A network or model that comes with simspine; raises `InputError` where its content is another than it had."""
+    """A network or model that comes with simspine; raises `InputError` where its SHA-256 is not the packaged one."""
     lines = Path(__file__).with_name("packaged.sha256").read_text(encoding="utf-8").splitlines()
     known = {name: digest for digest, name in map(str.split, lines)}
     if hashlib.sha256(path.read_bytes()).hexdigest() != known.get(path.name):
@@ -163,7 +163,7 @@ def models_folder() -> Path:
 
 
 def pose2sim_folder() -> Path:
-    """What is packaged of Pose2Sim: the full-body model, its bones in `Geometry/`, two recordings."""
+    """The folder of Pose2Sim's packaged files: the full-body model, its bones in `Geometry/`, two recordings."""
     return data_folder("third_party") / "pose2sim"
 
 
@@ -199,7 +199,7 @@ def _mapping_in_file(path: Path, *_: int) -> dict:
 
 
 # Settings.
-MAX_SETTING = 1e6  # of settings in SI units; the least is its inverse: 1 µm, beyond which nobody measures people
+MAX_SETTING = 1e6  # largest setting in SI units; the smallest is its inverse: 1 µm, finer than anyone measures people
 _SECTION, _LIST, _TEXT = "a section of keys and values", "a list", "a text"
 _WHOLE, _NUMBER, _SWITCH = "a whole number", "a number", "true or false"
 # Kinds of pydantic's errors, and what the value should be.
@@ -213,7 +213,7 @@ _KINDS = {
 
 
 class SettingsError(InputError):
-    """Settings that do not fit their kind. faults: a line for each. errors: what pydantic says of each."""
+    """Invalid settings. faults: a line for each fault. errors: pydantic's description of each fault."""
 
     def __init__(self, message: str, faults: tuple[str, ...] = (), errors: tuple[Mapping[str, Any], ...] = ()):
         super().__init__(message)
@@ -221,8 +221,8 @@ class SettingsError(InputError):
 
 
 @contextmanager
-def _in_own_words(kind: type[BaseModel]) -> Iterator[None]:
-    """`SettingsError` in place of pydantic's error."""
+def _in_plain_words(kind: type[BaseModel]) -> Iterator[None]:
+    """Context that raises `SettingsError` in place of pydantic's error."""
     try:
         yield
     except ValidationError as error:
@@ -233,7 +233,7 @@ def _in_own_words(kind: type[BaseModel]) -> Iterator[None]:
 
 
 def _leaves(annotation) -> Iterator[type]:
-    """The kinds that a setting, or what its lists and mappings hold, may be of."""
+    """The plain types in an annotation, those in lists and mappings included."""
     if parts := get_args(annotation):
         for part in parts:
             yield from _leaves(part)
@@ -242,7 +242,7 @@ def _leaves(annotation) -> Iterator[type]:
 
 
 def _single_values(value) -> Iterator[Any]:
-    """The value, or what a list or a mapping holds, keys included."""
+    """The value itself, or the scalars in a nested list or mapping, keys included."""
     held = [*value, *value.values()] if isinstance(value, Mapping) else value
     if isinstance(held, list | tuple):
         for one in held:
@@ -259,7 +259,7 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _switches_are_no_numbers(cls, value, info: ValidationInfo):
-        """pydantic takes true for 1, which nobody means who writes it where a number belongs."""
+        """Refuse true and false in place of a number: pydantic would take them for 1 and 0."""
         kinds = set(_leaves(cls.model_fields[info.field_name].annotation)) if info.field_name else set()
         if kinds & {int, float} and bool not in kinds and any(isinstance(one, bool) for one in _single_values(value)):
             raise PydanticKnownError("float_type" if float in kinds else "int_type")
@@ -268,14 +268,14 @@ class Section(BaseModel):
     @field_validator("*")
     @classmethod
     def _of_possible_size(cls, value):
-        """Squares of other numbers, and what the solvers make of them, are beyond a computer's arithmetic."""
+        """Refuse numbers whose squares would exceed the range or precision of floats in the solvers."""
         numbers = [one for one in _single_values(value) if isinstance(one, float) and one]
         if any(not 1 / MAX_SETTING <= abs(number) <= MAX_SETTING for number in numbers):
             raise PydanticCustomError("size", f"Input should be 0, or {1 / MAX_SETTING:g} to {MAX_SETTING:g}")
         return value
 
     def __init__(self, **values: Any):
-        with _in_own_words(type(self)):
+        with _in_plain_words(type(self)):
             super().__init__(**values)
 
     # Sections within a section are checked without `__init__`, so that faults of all of them come together.
@@ -283,7 +283,7 @@ class Section(BaseModel):
 
     @classmethod
     def model_validate(cls, obj: Any, **how: Any) -> Self:
-        with _in_own_words(cls):
+        with _in_plain_words(cls):
             return super().model_validate(obj, **how)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -292,7 +292,7 @@ class Section(BaseModel):
 
 
 def fault_line(error: Mapping[str, Any], kind: type[BaseModel], top: str = "") -> str:
-    """One of pydantic's `ValidationError.errors()`: where it is, what should be there, what was found, the nearest."""
+    """One of pydantic's `ValidationError.errors()`: as a line: place, value wanted, value found, hint."""
     place = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         *parents, key = error["loc"]
@@ -300,7 +300,7 @@ def fault_line(error: Mapping[str, Any], kind: type[BaseModel], top: str = "") -
         return str(unknown_name("key", str(key), known, ".".join(map(str, parents)) or top))
     if error["type"] == "missing":
         return f"{place}: required, but missing."
-    if error["type"] == "value_error":  # ours, about several keys: its text says it all
+    if error["type"] == "value_error":  # from a validator of simspine, about several keys; its text is complete
         text = str(error["ctx"]["error"]).rstrip(".")
         return f"{place}: {text}." if place else f"{text}."
     should = _KINDS.get(error["type"])
@@ -309,7 +309,7 @@ def fault_line(error: Mapping[str, Any], kind: type[BaseModel], top: str = "") -
 
 
 def _hint(error: Mapping[str, Any]) -> str:
-    """The nearest of the values there are."""
+    """A hint at the nearest allowed value; empty where none is near."""
     if error["type"] != "literal_error" or not isinstance(error["input"], str):
         return ""
     meant = nearest_name(error["input"], re.findall(r"'([^']*)'", error["ctx"]["expected"]))

@@ -1,7 +1,7 @@
-"""Which points there are: skeletons, names of markers, regions of the spine, correspondences, axes of the parts.
+"""Skeletons, names of markers, regions of the spine, correspondences with motion capture, axes of body segments.
 
 Each skeleton is a table (CSV). `translate` turns a detector's points into the 37 SIMSPINE points that the
-rest of the program speaks. A point that lies elsewhere on the body has no counterpart, however similar its name: the
+rest of the program uses. A point that lies elsewhere on the body has no counterpart, however similar its name: the
 `Hip` of Human3.6M is the mid-point of the hip joints, the `Hip` of SIMSPINE is on the sacrum. The column `note` says
 why.
 """
@@ -33,22 +33,22 @@ def add_inferred_suffix(markers: Markers) -> Markers:
 
 
 def split_inferred_suffix(markers: Markers, frames: np.ndarray) -> Markers:
-    """Frames (frames,) bool of all markers moved to columns of their own, whose names end in `_inferred`; unchanged
-    where there are none. For formats that cannot mark a frame."""
+    """Move the positions in `frames` (frames,) bool, of all markers, to new columns whose names end in `_inferred`.
+    For formats that cannot mark a frame."""
     if not frames.any():
         return markers
-    at = frames[:, None, None]
+    inferred = frames[:, None, None]
     return Markers(
         (*markers.names, *(base_name(name) + INFERRED_SUFFIX for name in markers.names)),
         markers.rate,
-        np.concatenate([np.where(at, np.nan, markers.xyz), np.where(at, markers.xyz, np.nan)], 1),
+        np.concatenate([np.where(inferred, np.nan, markers.xyz), np.where(inferred, markers.xyz, np.nan)], 1),
         markers.frame,
         start=markers.start,
     )
 
 
 def base_name(name: str) -> str:
-    """The point's name without the mark of how it was placed."""
+    """The point's name without the suffix `_inferred`."""
     return name.removesuffix(INFERRED_SUFFIX)
 
 
@@ -58,35 +58,35 @@ _TAPE_DOT_NAME = re.compile(r"([CTLS]\d+)\.(\d\d)")
 
 
 def is_skin_marker(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the names that are of markers on the skin: `C7_skin`, `LPSIS_skin`."""
+    """The names of skin markers among `names`: `C7_skin`, `LPSIS_skin`."""
     return tuple(name for name in names if name.endswith(SKIN_SUFFIX))
 
 
 def without_skin_markers(names: Iterable[str]) -> tuple[str, ...]:
-    """The others."""
+    """The names that are not of skin markers."""
     return tuple(name for name in names if not name.endswith(SKIN_SUFFIX))
 
 
 def skin_landmark(name: str) -> str:
-    """What a marker on the skin is over: `C7_skin` → 'C7'."""
+    """The landmark under a skin marker: `C7_skin` → 'C7'."""
     return name.removesuffix(SKIN_SUFFIX)
 
 
 def levels_of_tape_dot(landmark: str) -> tuple[str, float] | None:
-    """Of a dot of a tape: the level above it, and its share of the way to the next one: 'T7.40' → ('T7', 0.4)."""
-    found = _TAPE_DOT_NAME.fullmatch(landmark)
-    return None if found is None else (found[1], int(found[2]) / 100)
+    """The level above a tape dot, and the dot's share of the way to the next level: 'T7.40' → ('T7', 0.4)."""
+    match = _TAPE_DOT_NAME.fullmatch(landmark)
+    return None if match is None else (match[1], int(match[2]) / 100)
 
 
 def is_tape_dot(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the names that are of dots of a tape: `T7.40_skin`."""
+    """The names of tape dots among `names`: `T7.40_skin`."""
     return tuple(name for name in is_skin_marker(names) if levels_of_tape_dot(skin_landmark(name)) is not None)
 
 
 # Skeletons.
 SIMSPINE_SKELETON = "simspine37"
 
-# Two of our skeletons may have the same number of points; a file of 2D points then means the one detectors write.
+# Skeletons by number of points. Where two have the same number, a file of 2D points means the one that detectors write.
 _BY_SIZE = {15: "simspine15", 25: "body25", 26: "halpe26", 32: "human36m32", 33: "blazepose33"}
 _BY_SIZE |= {17: "coco17", 37: "spinetrack37", 133: "coco_wholebody133", 136: "halpe136"}
 
@@ -98,7 +98,7 @@ class Skeleton:
     parents: index of each point's parent in a drawing tree, -1 for the root. swaps: index of the mirrored point (its
     own on the mid-line). levels: vertebral level ('L5', 'sacrum', …) or ''. to_simspine: native name → SIMSPINE name,
     only where both are the same place on the body. sigmas: of object keypoint similarity; weights: of a point in
-    training; both () where nobody states them.
+    training; both () where no source states them.
     """
 
     name: str
@@ -164,8 +164,8 @@ def skeleton_of_size(points: int) -> Skeleton:
 def skeleton_of_names(names: Sequence[str]) -> Skeleton:
     """The skeleton whose points these are, or some of its points; raises `InputError` listing those there are.
 
-    Markers on the skin belong to any. The one with just these points comes first (HALPE's 26 names are SIMSPINE's, at
-    other places), then SIMSPINE's own, then the one with the fewest other points.
+    Skin markers are ignored. A skeleton with exactly these points comes first (HALPE's 26 names are SIMSPINE's, at
+    other places), then SIMSPINE's, then the one with the fewest other points.
     """
     wanted = set(names) - set(is_skin_marker(names))
     fitting = [skeleton for skeleton in map(load_skeleton, skeleton_names()) if wanted <= set(skeleton.names)]
@@ -174,7 +174,7 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
             f"no skeleton has the points {', '.join(names)}. Known skeletons: {', '.join(skeleton_names())}; rename "
             "the points to one of them (simspine.core.skeletons.load_skeleton(name).names)."
         )
-    return min(fitting, key=lambda own: (set(own.names) != wanted, own.name != SIMSPINE_SKELETON, len(own)))
+    return min(fitting, key=lambda one: (set(one.names) != wanted, one.name != SIMSPINE_SKELETON, len(one)))
 
 
 def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
@@ -185,7 +185,7 @@ def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
     keypoints : Keypoints
         May lack points of the skeleton.
     skeleton : str or Skeleton
-        Of `keypoints`, such as 'spinetrack37'.
+        Skeleton of `keypoints`, such as 'spinetrack37'.
 
     Returns
     -------
@@ -245,18 +245,18 @@ POINTS_BY_REGION = MappingProxyType(
     }
 )
 
-_BY_ORDER = load_skeleton("spinetrack37").names
+_SPINETRACK_NAMES = load_skeleton("spinetrack37").names
 SPINETRACK_REGIONS = MappingProxyType({
-    "body": _BY_ORDER[:17],
-    "feet": _BY_ORDER[20:26],
+    "body": _SPINETRACK_NAMES[:17],
+    "feet": _SPINETRACK_NAMES[20:26],
     "spine": ("neck_03", "neck_02", "neck", *(f"spine_0{k}" for k in range(5, 0, -1)), "hip"),
-    "all": _BY_ORDER,
+    "all": _SPINETRACK_NAMES,
 })  # fmt: skip
 # The nine points of files that SpinePose writes with `--spine-only`: from the sacrum upwards.
 SPINEPOSE_SPINE = SPINETRACK_REGIONS["spine"][::-1]
 
 
-# Points along the spine and the vertebrae they are named after: a point's place on the vertebra is one of two.
+# Points along the spine and the vertebrae they are named after. A point has one of two places on its vertebra.
 # `released`: where the SIMSPINE release has its markers, near the tips of the spinous processes. `vertebral`: the
 # centroid of the vertebra, as its paper defines the points (docs/marker-atlas.md).
 _SIMSPINE_TABLE = load_skeleton(SIMSPINE_SKELETON)
@@ -269,9 +269,9 @@ VERTEBRA_OF = {
 
 
 def points_at_vertebrae(markers: Markers, centres: Markers) -> Markers:
-    """`markers` with the points along the spine at their vertebrae's centroids; the others stay.
+    """`markers` with the points along the spine moved to the centroids of their vertebrae; the others stay.
 
-    centres: centroids by level (C1 … L5, S1), same frames and frame. Covariances come from both where both have them.
+    centres: centroids by level (C1 … L5, S1), of the same frames and axes. Covariances are kept where both have them.
     Raises `InputError` where frames differ or a vertebra is missing.
     """
     if (markers.frames, markers.frame) != (centres.frames, centres.frame):
@@ -290,18 +290,17 @@ def points_at_vertebrae(markers: Markers, centres: Markers) -> Markers:
     return markers.with_(xyz=xyz, covariance=covariance)
 
 
-# Which marker of a motion capture is which SIMSPINE point, and how much it is worth there: tables as data.
-# A table is a CSV file with the columns joint, point, role, weight, sd_m, note. A joint without a point is not
-# used; its note says why. The released code overwrites Hip, Spine_04, Neck and Nose with joints of Human3.6M that
-# lie elsewhere.
+# Correspondences of a motion capture's markers (or joints) with SIMSPINE points, and their weights: CSV tables with the
+# columns joint, point, role, weight, sd_m, note. A joint without a point is not used; its note says why. The code
+# released with SIMSPINE overwrites Hip, Spine_04, Neck and Nose with joints of Human3.6M that lie elsewhere.
 CORRESPONDENCE_COLUMNS = ("joint", "point", "role", "weight", "sd_m", "note")
 
 
 class PointCorrespondence(NamedTuple):
     """marker: its name in the motion capture. point: SIMSPINE's name of the same place on the body.
 
-    weight: confidence, where triangulated points have 0…1. sd: standard deviation of a coordinate, m, errors of
-    placing the joint included.
+    weight: on the scale of a triangulated point's confidence, 0…1. sd: standard deviation of a coordinate, m, errors
+    of placing the joint included.
     """
 
     marker: str
@@ -316,7 +315,7 @@ def correspondence_names() -> tuple[str, ...]:
 
 
 def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
-    """The pairs of a table: the name of one of ours, or the path of a CSV file. `InputError` names the faulty line."""
+    """The pairs of a packaged table, by name, or of a CSV file, by path. `InputError` names the faulty line."""
     if name.lower().endswith(".csv"):
         require_file(name)
         with naming_content(name, "a readable table of correspondences"):
@@ -332,9 +331,9 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
     pairs = [_point_correspondence(row, f"{name}, line {number}") for number, row in wanted]
     for field in ("marker", "point"):
         values = [getattr(pair, field) for pair in pairs]
-        twice = sorted({v for v in values if values.count(v) > 1})
-        if twice:
-            raise InputError(f"{name}: {field} named twice: {', '.join(twice)}.")
+        repeated = sorted({v for v in values if values.count(v) > 1})
+        if repeated:
+            raise InputError(f"{name}: {field} named repeated: {', '.join(repeated)}.")
     if not pairs:
         raise InputError(f"{name}: no joint has a point.")
     return tuple(pairs)
@@ -349,7 +348,7 @@ def _point_correspondence(row: dict, where: str) -> PointCorrespondence:
     return PointCorrespondence(row["joint"], row["point"], weight, sd)
 
 
-# Axes that turn with each of the 37 points' part of the body, from the points alone: columns forward, up, right.
+# Axes of the body segment of each of the 37 points, from the points alone: columns forward, up, right.
 # Trunk and head: from landmarks. Limbs: the trunk's axes carried along the chain by the least rotation from one segment
 # to the next, which has no jumps as long as no joint folds flat on itself.
 
@@ -371,33 +370,33 @@ _FOOT_POINTS = ("BigToe", "SmallToe", "Heel")  # turn with the shank: toes bend 
 
 
 def trunk_axes(names: Sequence[str], xyz: np.ndarray) -> dict[str, np.ndarray]:
-    """{'pelvis', 'thorax', 'head': (frames, 3, 3)}, of those whose landmarks are among the points.
+    """{'pelvis', 'thorax', 'head': axes (frames, 3, 3)}; segments whose landmarks are absent are left out.
 
     xyz: (frames, points, 3) m.
     """
-    at = {name: xyz[:, i] for i, name in enumerate(names)}
-    found = {}
+    positions = {name: xyz[:, i] for i, name in enumerate(names)}
+    axes = {}
     for part, (below, above, left, right) in _TRUNK_FRAMES.items():
-        if at.keys() >= {below, above, left, right}:
-            found[part] = upright_axes(at[above] - at[below], at[right] - at[left])
-    return found
+        if positions.keys() >= {below, above, left, right}:
+            axes[part] = upright_axes(positions[above] - positions[below], positions[right] - positions[left])
+    return axes
 
 
 def trunk_part(point: str) -> str:
-    """'pelvis', 'thorax' or 'head': with whose axes a point of trunk or head turns."""
+    """The segment that a point of trunk or head moves with: 'pelvis', 'thorax' or 'head'."""
     return _FRAME_OF_POINT.get(point, "thorax")
 
 
 def point_axes(names: Sequence[str], xyz: np.ndarray) -> np.ndarray:
-    """(frames, points, 3, 3), columns forward, up, right, in the frame of xyz (frames, points, 3), all 37 points."""
-    at = {name: xyz[:, i] for i, name in enumerate(names)}
+    """(frames, points, 3, 3) axes of 37 points xyz (frames, points, 3), in its frame; columns forward, up, right."""
+    positions = {name: xyz[:, i] for i, name in enumerate(names)}
     trunk = trunk_axes(names, xyz)
     axes = {name: trunk[trunk_part(name)] for name in names}
     for frame, start, joints in _LIMB_CHAINS.values():
         for side in "LR":
             turned, before = trunk[frame], trunk[frame] @ np.array(start)
             for near, far in pairwise(joints):
-                along = unit_vectors(at[side + far] - at[side + near])
+                along = unit_vectors(positions[side + far] - positions[side + near])
                 turned, before = axes_after_least_rotation(turned, before, along), along
                 axes[side + far] = turned
     for side in "LR":

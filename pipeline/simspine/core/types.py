@@ -1,7 +1,7 @@
 """The few types that cross module borders.
 
-Frozen dataclasses over read-only NumPy arrays, checked and copied when they are made. A field is annotated as what it
-holds; made by hand it may also be given as anything NumPy can read: lists, for names and origins too. Inside the
+Frozen dataclasses over read-only NumPy arrays, checked and copied when they are made. Annotations state what a field
+holds; it may be given as anything that NumPy can read, names and origins as lists. Inside the
 program lengths are metres, angles radians, times seconds and frames right-handed; millimetres and degrees exist only
 where files are read and written.
 """
@@ -19,7 +19,7 @@ from simspine.core.errors import InputError, index_of_name, require_known
 
 MAX_CAMERA_DISTANCE_M = 200.0  # cameras farther apart, or from the origin, were not given in metres
 MAX_IMAGE_SIDE_PX = 100_000
-MIN_FRAME_RATE_HZ = 1.0  # less, and times were in milliseconds
+MIN_FRAME_RATE_HZ = 1.0  # a lower rate means that times were in milliseconds
 MAX_FRAME_RATE_HZ = 10_000.0  # cameras and motion capture have some 25 to 2000 frames/s; more is a slip
 
 
@@ -38,17 +38,17 @@ class Origin(StrEnum):
         From motion capture or another outside source.
     """
 
-    DETECTED = "detected"  # seen by a detector, or triangulated from points that were
-    ESTIMATED = "estimated"  # placed by a detector's network from other evidence; the point itself was not seen
-    INFERRED = "inferred"  # inferred from other points; carries no measurement of its own
-    GIVEN = "given"  # from motion capture or another outside source
+    DETECTED = "detected"
+    ESTIMATED = "estimated"
+    INFERRED = "inferred"
+    GIVEN = "given"
 
 
-FROM_DETECTOR = (Origin.DETECTED, Origin.ESTIMATED)  # what a detector gave in each image, and the fit weighs alike
+FROM_DETECTOR = (Origin.DETECTED, Origin.ESTIMATED)  # points that a detector gave in images; the fit weighs both alike
 
 
 class ForcedKind(StrEnum):
-    """How a body model takes an angle's own freedom."""
+    """How a body model removes an angle's own degree of freedom."""
 
     LOCKED = "locked"  # the coordinate stays at its default
     COUPLED = "coupled"  # the coordinate is a function of another one
@@ -78,14 +78,14 @@ class Forced(Unchanging):
 
 
 WORLD_FRAMES = ("z_up", "y_up")  # z_up: cameras, Human3.6M; y_up: OpenSim. See geometry.change_frame.
-LENS_COEFFICIENTS = {  # of each lens model, in OpenCV's order, and how many of them one may give
+LENS_COEFFICIENTS = {  # of each lens model: names in OpenCV's order, allowed numbers of them
     "perspective": ("k1 k2 p1 p2 k3 k4 k5 k6 s1 s2 s3 s4", (5, 8, 12)),
     "fisheye": ("k1 k2 k3 k4", (4,)),
 }
 
 
 def _is_unchanging(value) -> bool:
-    """Whether it is an array whose numbers belong to it, or to another array that is read-only as well."""
+    """Whether `value` is a read-only array that owns its data, or a view of arrays that are all read-only."""
     while type(value) is np.ndarray and not value.flags.writeable:
         if value.base is None:
             return True
@@ -104,7 +104,7 @@ def _finite_number(name: str, value) -> float:
 
 
 def _equal_values(a: Any, b: Any) -> bool:
-    """Equal content of fields; NaN equals NaN."""
+    """Whether two fields have equal content; NaN equals NaN."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
     if isinstance(a, Mapping) and isinstance(b, Mapping):
@@ -115,9 +115,9 @@ def _equal_values(a: Any, b: Any) -> bool:
 
 
 def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
-    """`value` as an array that nobody writes to, or an error naming the thing, the shape found and the shape wanted.
+    """`value` as a read-only array; an `InputError` names owner, field, shape found and shape wanted.
 
-    An array that nobody can write to is kept; else it is copied: those of a long trial are most of the memory.
+    An array that is read-only already is not copied: arrays of a long trial take most of the memory.
     """
     kept = _is_unchanging(value) and value.dtype == dtype
     array = value if kept else np.array(require_numbers(f"{owner}.{field}", value, dtype=dtype))
@@ -130,7 +130,7 @@ def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...]
 
 @dataclass(frozen=True, eq=False)
 class Frozen(Unchanging):
-    """What the types share: fields set once, in `__post_init__`; comparison by content; no hash."""
+    """Base of the types: fields set once, in `__post_init__`; comparison by content; no hash."""
 
     def __eq__(self, other) -> bool:
         if type(self) is not type(other):
@@ -144,7 +144,7 @@ class Frozen(Unchanging):
 
 @dataclass(frozen=True, eq=False)
 class _Named(Frozen):
-    """What has columns by name, over time."""
+    """Base of the types with named columns over time."""
 
     names: tuple[str, ...]
     rate: float
@@ -175,7 +175,7 @@ class _Named(Frozen):
 
 
 class _PointSet(_Named):
-    """Points by name, each of an origin; where none was stated they count as detected."""
+    """Base of named points, each with an origin; without one they count as detected."""
 
     origin: tuple[Origin, ...] | None
 
@@ -194,11 +194,11 @@ class _PointSet(_Named):
         return self.origin or (Origin.DETECTED,) * len(self.names)
 
     def of_origin(self, *origins: Origin) -> np.ndarray:
-        """(points,) bool: those of one of the origins."""
+        """(points,) bool: whether each point has one of the origins."""
         return np.array([origin in origins for origin in self.origins], bool)
 
     def names_of(self, *origins: Origin) -> tuple[str, ...]:
-        """Names of the points of one of the origins."""
+        """Names of the points that have one of the origins."""
         return tuple(name for name, origin in zip(self.names, self.origins, strict=True) if origin in origins)
 
 
@@ -260,7 +260,7 @@ class Camera(Frozen):
             )
 
     def with_unchecked(self, **changes) -> Self:
-        """A copy with some fields changed to what is known to fit, as for derivatives: checks take most of the time."""
+        """A copy with some fields changed to valid values: checks would take most of the time of derivatives."""
         copy = object.__new__(type(self))
         copy._set(**vars(self) | changes)
         return copy
@@ -272,7 +272,7 @@ class Camera(Frozen):
 
 
 def _lens_coefficients(owner: str, lens: str, given) -> np.ndarray:
-    """As many of a lens's coefficients as hold all that are not 0, at one of OpenCV's lengths."""
+    """The coefficients at the shortest of OpenCV's lengths that holds all that are not 0."""
     if lens not in LENS_COEFFICIENTS:
         raise InputError(f"{owner}.lens is {lens!r}, expected one of {', '.join(LENS_COEFFICIENTS)}.")
     names, lengths = LENS_COEFFICIENTS[lens]
@@ -294,7 +294,7 @@ class Keypoints(_PointSet):
     Attributes
     ----------
     names : tuple of str
-        Of the points.
+        Names of the points.
     rate : float
         Frames/s.
     xy : (frames, views, points, 2) array
@@ -302,7 +302,7 @@ class Keypoints(_PointSet):
     confidence : (frames, views, points) array
         0…1; 0 where xy is NaN.
     origin : tuple of Origin
-        Of each point; detected by default.
+        Origin of each point; detected by default.
     """
 
     xy: np.ndarray
@@ -337,10 +337,10 @@ class Keypoints(_PointSet):
     def select(self, names: Sequence[str]) -> "Keypoints":
         """The named points, in the order given."""
         i = self.indices(names)
-        origin, some = tuple(self.origin[k] for k in i), (self.xy[:, :, i], self.confidence[:, :, i])
-        for array in some:
+        origin, selected = tuple(self.origin[k] for k in i), (self.xy[:, :, i], self.confidence[:, :, i])
+        for array in selected:
             array.setflags(write=False)
-        return Keypoints(tuple(names), self.rate, *some, origin)
+        return Keypoints(tuple(names), self.rate, *selected, origin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,7 +361,7 @@ class Markers(_PointSet):
     covariance : (frames, markers, 3, 3) array, optional
         m².
     origin : tuple of Origin, optional
-        Of each marker.
+        Origin of each marker.
     filled : (frames, markers) array of bool, optional
         True where a gap was interpolated.
     start : float
@@ -419,11 +419,11 @@ class Markers(_PointSet):
         """The named markers, in the order given."""
         i = self.indices(names)
         arrays = {field: getattr(self, field) for field in ("xyz", "weight", "covariance", "filled")}
-        some = {field: None if array is None else array[:, i] for field, array in arrays.items()}
-        for array in some.values():
+        selected = {field: None if array is None else array[:, i] for field, array in arrays.items()}
+        for array in selected.values():
             if array is not None:
                 array.setflags(write=False)
-        return self.with_(names=names, origin=None if self.origin is None else [self.origin[k] for k in i], **some)
+        return self.with_(names=names, origin=None if self.origin is None else [self.origin[k] for k in i], **selected)
 
 
 @dataclass(frozen=True, eq=False)
@@ -433,7 +433,7 @@ class Motion(_Named):
     Attributes
     ----------
     names : tuple of str
-        Of the coordinates.
+        Names of the coordinates.
     rate : float
         Frames/s.
     values : (frames, coordinates) array

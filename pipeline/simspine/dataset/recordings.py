@@ -25,9 +25,8 @@ from simspine.reconstruction.publish import POINT_TOLERANCE_M, tidy_table
 if TYPE_CHECKING:
     import pandas
 
-# What describes a data set: the manifest of its files, and what its licence lets out.
-# `manifest.json` says which files make up a data set, what is in them, and the SHA-256 of each. No date in it:
-# equal data give an equal manifest.
+# The manifest, and the points that a licence forbids to pass on. `manifest.json` lists the files of a data set, their
+# content and their SHA-256. It has no date, so equal data give an equal manifest.
 MANIFEST_FILE = "manifest.json"
 MANIFEST_SCHEMA = 2
 HDF5_UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s", "simspine": "attribute units"}
@@ -44,7 +43,7 @@ class ManifestEntry:
 
 
 def manifest_header(name: str, kind: str, origin: Mapping[str, Any], deviations: Mapping[str, float]) -> dict[str, Any]:
-    """What a manifest says besides its files. deviations: of the points from forward kinematics, m, by trial."""
+    """A manifest's entries besides its files. deviations: {trial: largest distance of a point from its place, m}."""
     return {
         "name": name,
         "format": kind,
@@ -61,7 +60,7 @@ def manifest_header(name: str, kind: str, origin: Mapping[str, Any], deviations:
 def write_dataset_manifest(folder: Path, files: Mapping[str, ManifestEntry], header: Mapping[str, Any]) -> Path:
     """Describe the files (paths relative to the folder) in `folder`/manifest.json, written last; returns its path.
 
-    header: name, configuration_hash, versions, notice, … as the caller has them.
+    header: further entries, such as those of `manifest_header`.
     """
     described = {
         name: {
@@ -94,9 +93,9 @@ def read_dataset_manifest(path: Path) -> dict[str, Any]:
 
 
 # Human3.6M's agreement allows academic use by the person who signed it and no redistribution of its data
-# (vision.imar.ro, licence agreement). Points of a body that was fitted to its motion capture are as good as that
-# capture; angles and a model's sizes are our results. So a public copy holds angles, their deviations and models,
-# and neither points, poses of bodies nor cameras.
+# (vision.imar.ro, licence agreement). Points of a body fitted to its motion capture could replace that capture;
+# angles and a model's sizes are results of simspine. So a public copy holds angles, their deviations and models, and
+# neither points, poses of bodies nor cameras.
 HUMAN36M_NOTICE = (
     "Derived from Human3.6M (Ionescu et al., IEEE TPAMI 2014). Its licence allows academic research by the person who "
     "signed it and forbids passing its data on. Files with 3D points, poses of bodies or cameras stay on that person's "
@@ -107,14 +106,14 @@ HUMAN36M_NOTICE = (
 def licence_notice(configuration: Mapping[str, Any], virtual: bool = False) -> str:
     """The notice that results of this configuration (as in the provenance) carry; '' where nothing restricts them.
 
-    virtual: what `capture.human36m` names is a virtual capture, which is ours to give away.
+    virtual: whether `capture.human36m` names a virtual capture, which no licence restricts.
     """
     capture = configuration.get("capture") or {}
     return HUMAN36M_NOTICE if capture.get("human36m") and not virtual else ""
 
 
 def refuse_public(restriction: str, kind: str, contents: str) -> None:
-    """`InputError` if a public copy of this kind would hold what the restriction does not let out."""
+    """Raise `InputError` if a public copy of this kind would hold points under the `restriction` (a licence notice)."""
     if restriction and contents != "angles":
         raise InputError(
             f"a public copy as {kind} would hold 3D points of data that may not be passed on. {restriction} "
@@ -125,7 +124,7 @@ def refuse_public(restriction: str, kind: str, contents: str) -> None:
 def drop_licensed_points(trial: TrialData) -> TrialData:
     """The trial with angles, curvature, deviations and status; points are NaN, and there are no poses of bodies.
 
-    The place of the pelvis stays: it is one of the coordinates, as the release publishes them.
+    The position of the pelvis stays: it is among the coordinates, which the release publishes as well.
     """
     nothing = np.full_like(trial.markers.xyz, np.nan)
     markers = trial.markers.with_(xyz=nothing, weight=None, covariance=None, filled=None)
@@ -152,7 +151,7 @@ def action_of(trial: str, subject: str = "") -> str:
     return re.sub(r"(?<=[^\W\d_]{3})[ _.-]*\(?\d+\)?$", "", name) or trial
 
 
-# What a window can be asked for, and where it lies in a trial's group. Angles come as rad.
+# Fields of a window, and their paths in the trial's HDF5 group. Angles are read as rad.
 WINDOW_FIELDS = {
     "markers": "markers",
     "kinematics": "kinematics",
@@ -304,7 +303,7 @@ class Recordings:
         """Windows of `length` frames, `stride` apart (default: `length`, so that they do not overlap), trial by trial.
 
         A sequence: windows[i] is read when it is asked for, and iterating reads one after the other. Frames at the end
-        that fill no window are left out. fields: what `arrays()` and the PyTorch adapter give.
+        that fill no window are left out. fields: those that `torch()` returns.
         """
         return Windows(self.trials(subject, action), length, stride or length, fields)
 
@@ -387,7 +386,7 @@ class Window:
     def project(self, cameras: Sequence[Camera] | None = None) -> np.ndarray:
         """The points in the images of the cameras (all the subject's if None): (views, length, points, 2) px.
 
-        With the lens's distortion; NaN behind a camera, and where there is no point. A place may lie outside the image.
+        With the lens's distortion; NaN behind a camera and for missing points. A projection may be outside the image.
         """
         cameras = self.recording.cameras if cameras is None else cameras
         if not cameras:
@@ -430,7 +429,7 @@ class Windows:
 class TorchWindows:
     """A map-style data set: `len(data)`, `data[i]` = {field: array}, with the fields of the windows.
 
-    PyTorch's `DataLoader` makes tensors of the arrays, and of texts (`status`) none. transform: called with each
+    PyTorch's `DataLoader` makes tensors of numbers, not of texts (`status`). transform: called with each
     dictionary. Safe with several workers: each opens the file for itself.
     """
 

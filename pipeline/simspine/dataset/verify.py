@@ -20,7 +20,7 @@ from simspine.reconstruction.publish import check_forward_kinematics
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing found wrong. frames: '128–255', counted from 0; '' where it is not a matter of frames."""
+    """One fault of a data set. frames: those concerned, such as '128–255', from 0; '' where it concerns no frames."""
 
     file: str
     what: str
@@ -49,13 +49,13 @@ def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
         raise InputError(f"{path}: expected a folder of results, its manifest.json, or a data set's .h5.")
     manifest = read_dataset_manifest(path)
     folder = path if path.is_dir() else path.parent
-    found: list[Fault] = []
+    faults: list[Fault] = []
     for name, entry in manifest["files"].items():
-        found += _file_faults(folder / name, name, entry, kinematics)
-    return found
+        faults += _file_faults(folder / name, name, entry, kinematics)
+    return faults
 
 
-# An HDF5 file: can every array be read, are all trials there, with all their frames.
+# Checks of an HDF5 file: every array can be read; all trials are there, with all their frames.
 EXPECTED_ARRAYS = ("markers", "kinematics", "timestamps")
 _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 
@@ -63,19 +63,19 @@ _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, Attribut
 def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None) -> list[Fault]:
     """Everything wrong with the file; trials: {'S1/Walking': frames} as the manifest has them, None if unknown.
 
-    No attribute is read: HDF5 may read their texts from a damaged heap without end.
+    No attribute is read: in a damaged file HDF5 may read texts of attributes without end.
     """
     try:
         with h5py.File(path, "r") as file:
-            damaged, there = list(unreadable_arrays(file)), list(_trial_names(file))
-            found = [_array_fault(name, place) for place in damaged]
-            wanted = dict.fromkeys(there) if trials is None else trials
-            found += [Fault(name, "the trial is not in the manifest", trial) for trial in there if trial not in wanted]
-            found += [Fault(name, "the trial is missing from the file", t) for t in wanted if t not in there]
+            damaged, names = list(unreadable_arrays(file)), list(_trial_names(file))
+            faults = [_array_fault(name, place) for place in damaged]
+            wanted = dict.fromkeys(names) if trials is None else trials
+            faults += [Fault(name, "the trial is not in the manifest", trial) for trial in names if trial not in wanted]
+            faults += [Fault(name, "the trial is missing from the file", t) for t in wanted if t not in names]
             for trial, frames in wanted.items():
-                if trial in there and trial not in damaged:
-                    found += _trial_faults(file[trial], name, trial, frames=frames)
-            return found
+                if trial in names and trial not in damaged:
+                    faults += _trial_faults(file[trial], name, trial, frames=frames)
+            return faults
     except _READ_ERRORS as error:
         return [Fault(name, f"cannot be read as HDF5 ({reason_of(error)})")]
 
@@ -123,7 +123,7 @@ def _arrays_below(
 
 
 def _array_fault(name: str, place: str) -> Fault:
-    """The fault of an array: by its trial where it is one of a trial."""
+    """The fault of a damaged array at the path `place`; it names the trial where the array belongs to one."""
     parts = place.split("/", 2)
     if len(parts) < 2 or parts[0] == "metadata" or parts[1] == "calibration":
         return Fault(name, f"{place} is damaged")
@@ -132,16 +132,16 @@ def _array_fault(name: str, place: str) -> Fault:
 
 def _trial_faults(group: h5py.Group, name: str, trial: str, frames: int | None) -> list[Fault]:
     """Arrays missing or of unequal length."""
-    there = [key for key in EXPECTED_ARRAYS if isinstance(group.get(key, getlink=True), h5py.HardLink)]
-    lengths = {key: len(group[key]) for key in there}
-    found = [Fault(name, f"{key} is missing", trial) for key in EXPECTED_ARRAYS if key not in lengths]
+    present = [key for key in EXPECTED_ARRAYS if isinstance(group.get(key, getlink=True), h5py.HardLink)]
+    lengths = {key: len(group[key]) for key in present}
+    faults = [Fault(name, f"{key} is missing", trial) for key in EXPECTED_ARRAYS if key not in lengths]
     if frames is None:
         frames = max(lengths.values(), default=0)
     for key, length in lengths.items():
         if length != frames:
             span = frame_ranges(range(min(length, frames), max(length, frames)))
-            found.append(Fault(name, f"{key} has {length} frames, expected {frames}", trial, span))
-    return found
+            faults.append(Fault(name, f"{key} has {length} frames, expected {frames}", trial, span))
+    return faults
 
 
 def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> list[Fault]:
@@ -150,16 +150,16 @@ def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bo
     if not path.is_file():
         lost = f" (holds {', '.join(f'{t}, {n} frames' for t, n in trials.items())})" if trials else ""
         return [Fault(name, f"the file is missing{lost}", trial)]
-    size, wanted, found = path.stat().st_size, int(entry["size"]), []
+    size, wanted, faults = path.stat().st_size, int(entry["size"]), []
     if size != wanted:
         length = "cut short" if size < wanted else "longer than it was"
-        found.append(Fault(name, f"{length}: {size} bytes, the manifest has {wanted}", trial))
+        faults.append(Fault(name, f"{length}: {size} bytes, the manifest has {wanted}", trial))
     elif sha256_of_file(path) != entry["sha256"]:
-        found.append(Fault(name, "differs from its checksum in the manifest", trial))
+        faults.append(Fault(name, "differs from its checksum in the manifest", trial))
     if entry["kind"] == "hdf5":
         inside = verify_hdf5(path, name, trials)
-        return found + (inside or list(_kinematics_faults(path, name) if kinematics else ()))
-    return found
+        return faults + (inside or list(_kinematics_faults(path, name) if kinematics else ()))
+    return faults
 
 
 def _kinematics_faults(path: Path, name: str) -> Iterator[Fault]:

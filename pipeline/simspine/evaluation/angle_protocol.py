@@ -1,4 +1,4 @@
-"""A protocol of ours for angles: lordosis, kyphosis and the levels of the spine, with controls that know no frame.
+"""simspine's protocol for angles: lordosis, kyphosis and levels of the spine, with controls that measure nothing.
 
 A file of angles is a table with a row per frame (`simspine.evaluation.point_sources`) and these columns: `names`,
 (angles,) texts: 'LLA', 'TKA', and 'L4-L5 flexion', 'L4-L5 lateral bending', 'L4-L5 axial rotation' of each level;
@@ -31,7 +31,7 @@ from simspine.io.hdf5 import read_store
 
 
 def read_angles(path: str | os.PathLike) -> tuple[PointSequence, ...]:
-    """Angles of all trials of a table, a data set (the frames it keeps) or a virtual capture (what is true).
+    """Angles of all trials of a table, a data set (frames it keeps) or a virtual capture (its true angles).
 
     Raises `InputError` for anything else, and for files that are damaged.
     """
@@ -40,15 +40,15 @@ def read_angles(path: str | os.PathLike) -> tuple[PointSequence, ...]:
     if kind == "trc":
         raise InputError(f"{path}: TRC files hold no angles. Give a table of angles, a data set or a virtual capture.")
     if kind == "table":
-        found = read_point_sequences(path, "angle")
+        sequences = read_point_sequences(path, "angle")
     else:
-        found = tuple(_of_dataset(path) if kind == "dataset" else _of_capture(path))
-    if not found:
+        sequences = tuple(_angles_of_dataset(path) if kind == "dataset" else _angles_of_capture(path))
+    if not sequences:
         raise InputError(f"{path}: holds no trial with angles.")
-    return found
+    return sequences
 
 
-def _of_dataset(path: Path) -> Iterator[PointSequence]:
+def _angles_of_dataset(path: Path) -> Iterator[PointSequence]:
     with open_dataset(path) as data:
         for recording in data.trials():
             trial = recording.read()
@@ -63,12 +63,12 @@ def _of_dataset(path: Path) -> Iterator[PointSequence]:
             yield PointSequence(*about, deviation=spread)
 
 
-def _of_capture(folder: Path) -> Iterator[PointSequence]:
+def _angles_of_capture(folder: Path) -> Iterator[PointSequence]:
     for path in sorted((folder / "truth").glob("*/*.h5")):
-        found = read_store(path, ["levels", "angles", "lla", "tka"])
+        stored = read_store(path, ["levels", "angles", "lla", "tka"])
         subject = path.parent.name
-        trial, frames = path.stem.removeprefix(f"{subject}_"), np.arange(len(found["lla"]))
-        names, angle = angle_names(found["levels"]), stacked_angles(found["lla"], found["tka"], found["angles"])
+        trial, frames = path.stem.removeprefix(f"{subject}_"), np.arange(len(stored["lla"]))
+        names, angle = angle_names(stored["levels"]), stacked_angles(stored["lla"], stored["tka"], stored["angles"])
         yield PointSequence(subject, trial, frames, names, values=angle, axes=ANGLE_AXES)
 
 
@@ -79,24 +79,24 @@ def angle_names(levels: Sequence[str]) -> tuple[str, ...]:
 
 def stacked_angles(lla: np.ndarray, tka: np.ndarray, levels: np.ndarray | None, count: int = 0) -> np.ndarray:
     """(frames, 2 + 3 levels): LLA, TKA and levels (frames, levels, 3); `count` levels of NaN where they are None."""
-    own = np.full((len(lla), count, 3), np.nan) if levels is None else np.asarray(levels)
-    return np.column_stack([lla, tka, own.reshape(len(lla), -1)])
+    level_angles = np.full((len(lla), count, 3), np.nan) if levels is None else np.asarray(levels)
+    return np.column_stack([lla, tka, level_angles.reshape(len(lla), -1)])
 
 
-# Predicted angles that are no radians, or that bear names the truth does not know.
+# Predicted angles in degrees, and predicted angles with names that the truth does not have.
 
 
-DEGREES_RATIO = np.degrees(1.0)  # sizes relative to the truth's of angles in degrees
-SIZE_RATIO_TOLERANCE = 1.5  # such sizes may be this many times smaller or larger: predictions err
+DEGREES_RATIO = np.degrees(1.0)  # ratio of sizes of angles in degrees and in radians
+SIZE_RATIO_TOLERANCE = 1.5  # factor by which errors of a prediction may change that ratio
 GROUND_SEGMENT_ANGLES = tuple(
     f"{segment.name} {plane}" for segment in SEGMENT_LEVELS for plane in MOTION_PLANES
-)  # these may count turns
+)  # these may count whole turns
 
 
 def check_radians(method: str, pairs: Sequence[PointPair]) -> None:
-    """`InputError` where a method's angles are as much larger than the true ones as degrees are than radians.
+    """Raise `InputError` where a method's angles seem to be in degrees.
 
-    Compared are root mean squares over all values that are both predicted and true, without rotations in space.
+    It compares root mean squares over all values that are both predicted and true, without rotations in space.
     """
     predicted, known = [], []
     for pair in pairs:
@@ -113,16 +113,16 @@ def check_radians(method: str, pairs: Sequence[PointPair]) -> None:
 
 
 def unknown_angles(predictions: Mapping[str, Sequence[PointSequence]], truth: Sequence[PointSequence]) -> Iterator[str]:
-    """A note for each method with angles that the truth does not hold, with the nearest one that it does."""
+    """A note for each method with angles that the truth lacks, with the nearest name in the truth."""
     known = list(dict.fromkeys(name for true in truth for name in true.names))
-    for method, own in predictions.items():
-        names = dict.fromkeys(name for sequence in own for name in sequence.names if name not in known)
+    for method, sequences in predictions.items():
+        names = dict.fromkeys(name for sequence in sequences for name in sequence.names if name not in known)
         if names:
             meant = {name: nearest_name(name, known) for name in names}
-            said = ", ".join(
+            unknown = ", ".join(
                 f"{name!r}" + (f" (did you mean {near!r}?)" if near else "") for name, near in meant.items()
             )
-            yield f"{method}: no angles of the truth, and left out: {said}."
+            yield f"{method}: no angles of the truth, and left out: {unknown}."
 
 
 # Figure of `angle_figures`: heading, factor, unit, digits.
@@ -162,22 +162,22 @@ def evaluate_angles(
 def angle_controls(
     truth: Sequence[PointSequence], training: Sequence[PointSequence]
 ) -> dict[str, tuple[PointSequence, ...]]:
-    """What needs no measurement: the mean over other people's frames, and each trial's own true mean throughout."""
-    found: dict[str, tuple[PointSequence, ...]] = {}
+    """Predictions without measurement: the mean of other people's frames, and each trial's true mean in all frames."""
+    controls: dict[str, tuple[PointSequence, ...]] = {}
     if training:
-        found[MEAN_CONTROL] = tuple(
-            _constant_angles(true, [_mean_of(training, name) for name in true.names]) for true in truth
+        controls[MEAN_CONTROL] = tuple(
+            _constant_angles(true, [_mean_of_angle(training, name) for name in true.names]) for true in truth
         )
-    own = [mean_of_known(true.values, 0) for true in truth]
-    found[CONSTANT_CONTROL] = tuple(_constant_angles(true, means) for true, means in zip(truth, own, strict=True))
-    return found
+    means = [mean_of_known(true.values, 0) for true in truth]
+    controls[CONSTANT_CONTROL] = tuple(_constant_angles(true, mean) for true, mean in zip(truth, means, strict=True))
+    return controls
 
 
 def _constant_angles(true: PointSequence, means: Sequence[float] | np.ndarray) -> PointSequence:
     return replace(true, values=np.tile(np.asarray(means, float), (len(true.frames), 1)), deviation=None)
 
 
-def _mean_of(sequences: Sequence[PointSequence], name: str) -> float:
+def _mean_of_angle(sequences: Sequence[PointSequence], name: str) -> float:
     values = [s.values[:, s.names.index(name)] for s in sequences if name in s.names]
     return float(mean_of_known(np.concatenate(values), 0)) if values else float("nan")
 
@@ -187,11 +187,11 @@ def angle_figures_of(pairs: Sequence[PointPair], name: str) -> dict[str, float]:
     if name not in pairs[0].names:
         return dict.fromkeys(_ANGLE_FIGURE_FORMATS, float("nan")) | {"found": 0.0}
     column = pairs[0].names.index(name)
-    some = [pair for pair in pairs if np.isfinite(pair.truth[:, column]).any()]
-    deviations = [np.full_like(p.estimate, np.nan) if p.deviation is None else p.deviation for p in some]
+    with_truth = [pair for pair in pairs if np.isfinite(pair.truth[:, column]).any()]
+    deviations = [np.full_like(p.estimate, np.nan) if p.deviation is None else p.deviation for p in with_truth]
     return angle_figures(
-        [pair.estimate[:, column] for pair in some],
-        [pair.truth[:, column] for pair in some],
+        [pair.estimate[:, column] for pair in with_truth],
+        [pair.truth[:, column] for pair in with_truth],
         [deviation[:, column] for deviation in deviations],
     )
 
@@ -202,8 +202,8 @@ def _rmse_interval(pairs: Sequence[PointPair], name: str) -> TableCell:
         return None
     column = pairs[0].names.index(name)
     squares = [wrap_angles(pair.estimate[:, column] - pair.truth[:, column]) ** 2 for pair in pairs]
-    means = [float(mean_of_known(own, 0)) for own in squares]
-    counts = [np.isfinite(own).sum() for own in squares]
+    means = [float(mean_of_known(squared, 0)) for squared in squares]
+    counts = [np.isfinite(squared).sum() for squared in squares]
     low, high = np.degrees(np.sqrt(bootstrap_mean(means, [pair.subject for pair in pairs], counts))).tolist()
     return (low, high) if np.isfinite([low, high]).all() else None
 
@@ -236,10 +236,10 @@ def _level_table(
     rows = []
     for method, pairs in methods.items():
         for level in dict.fromkeys(levels.values()):
-            own = [level + end for end in endings]
-            found = [angle_figures_of(pairs, name) for name in own]
-            cells = tuple(_ANGLE_FIGURE_FORMATS[key][1] * figures[key] for figures in found for key in _BY_LEVEL)
-            rows.append(TableRow(method, level, cells, remark=_without_deviations(pairs, own)))
+            angles = [level + end for end in endings]
+            by_plane = [angle_figures_of(pairs, name) for name in angles]
+            cells = tuple(_ANGLE_FIGURE_FORMATS[key][1] * figures[key] for figures in by_plane for key in _BY_LEVEL)
+            rows.append(TableRow(method, level, cells, remark=_without_deviations(pairs, angles)))
     return noted_table("angles_levels", columns, rows, notes, movement=np.degrees(MIN_MOVEMENT_RANGE))
 
 

@@ -22,19 +22,19 @@ BOOTSTRAP_QUANTILES, BOOTSTRAP_DRAWS = (0.025, 0.975), 2000
 
 
 def finite_values(arrays: Iterable[np.ndarray]) -> np.ndarray:
-    """All finite values of some arrays in one row."""
-    some = [np.ravel(array) for array in arrays]
-    values = np.concatenate(some) if some else np.zeros(0)
+    """All finite values of the arrays, (n,)."""
+    flat = [np.ravel(array) for array in arrays]
+    values = np.concatenate(flat) if flat else np.zeros(0)
     return values[np.isfinite(values)]
 
 
 def mean_or_nan(values: np.ndarray) -> float:
-    """Mean; NaN of no values."""
+    """Mean; NaN without values."""
     return float(values.mean()) if values.size else float("nan")
 
 
 def rms_or_nan(values: np.ndarray) -> float:
-    """Root mean square; NaN of no values."""
+    """Root mean square; NaN without values."""
     return float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
 
 
@@ -52,8 +52,8 @@ def scale_aligned(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def similarity_aligned(estimate: np.ndarray, reference: np.ndarray, scaled: bool = True) -> np.ndarray:
     """The estimate (frames, points, 3) after the best similarity per frame onto the reference; NaN where none.
 
-    Frames with fewer than three points in common have none. Umeyama 1991, no reflection. scaled: False moves and turns
-    only.
+    Frames with fewer than three points in common have none. Umeyama 1991, no reflection. scaled: if False, without
+    scale.
     """
     present = np.isfinite(estimate).all(-1) & np.isfinite(reference).all(-1)
     out = np.full(estimate.shape, np.nan)
@@ -85,10 +85,10 @@ def point_distances(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def angle_figures(
     estimates: Sequence[np.ndarray], references: Sequence[np.ndarray], deviations: Sequence[np.ndarray] | None = None
 ) -> dict[str, float]:
-    """Figures of one angle over trials, rad. All are lists of (frames,) rad, one a trial; NaN = missing.
+    """Error figures of one angle over trials, rad. Arguments: lists of (frames,) rad, one per trial; NaN = missing.
 
-    `rmse`; `bias`: mean error; `spread`: standard deviation of the error, all trials together; `change_rmse`: of what
-    differs from each trial's mean, taken where both are known; `correlation`: mean over the trials whose true range is
+    `rmse`; `bias`: mean error; `spread`: standard deviation of the error, all trials together; `change_rmse`: RMSE
+    after subtracting each trial's mean error; `correlation`: mean over the trials whose true range is
     `MIN_MOVEMENT_RANGE` or more; `coverage`: share of errors within the 90 % interval of a normal distribution, NaN
     without deviations; `found`: share of the true values that have an estimate.
     """
@@ -114,13 +114,13 @@ def errors_about_mean(values: np.ndarray) -> np.ndarray:
 
 
 def _course_correlation(error: np.ndarray, reference: np.ndarray) -> float:
-    """Of an estimate with its reference over a trial; NaN where either is at rest."""
+    """Correlation of an estimate with its reference over a trial; NaN where either is at rest."""
     known = np.isfinite(error)
     true = reference[known]
-    found = true + error[known]
-    if len(true) < 3 or np.ptp(true) < MIN_MOVEMENT_RANGE or np.ptp(found) < 1e-9:
+    estimate = true + error[known]
+    if len(true) < 3 or np.ptp(true) < MIN_MOVEMENT_RANGE or np.ptp(estimate) < 1e-9:
         return float("nan")
-    return float(np.corrcoef(found, true)[0, 1])
+    return float(np.corrcoef(estimate, true)[0, 1])
 
 
 # Intervals of means whose values come in clusters. Frames of one person err alike: how well a mean is known depends on
@@ -135,9 +135,9 @@ def bootstrap_mean(
 ) -> tuple[float, float]:
     """95 % percentile interval of the mean of `values` (n,), clusters drawn with replacement; NaN left out.
 
-    clusters: (n,) labels, such as the subject of each value. weights: (n,) ≥ 0, such as how many frames each value is
-    the mean of; 1 each by default. With one cluster there is no interval: NaN twice. With two
-    it spans from one cluster's mean to the other's, and says no more than that.
+    clusters: (n,) labels, such as the subject of each value. weights: (n,) ≥ 0, such as the number of
+    frames that each value is the mean of; 1 each by default. With one cluster there is no interval: NaN twice. With
+    two it spans from one cluster's mean to the other's, and says no more than that.
     """
     values = np.asarray(values, float)
     weight = np.ones(values.shape) if weights is None else np.asarray(weights, float)
@@ -160,7 +160,7 @@ def bootstrap_mean(
 # Points of people in images (px) compared with labels, as shares: OKS, PCK, and average precision by pycocotools.
 
 
-# What the area under the curve of PCK runs over. The papers do not say; MMPose's default is the first.
+# Thresholds of the area under the PCK curve. The papers do not state them; MMPose's default is the first set.
 PCK_THRESHOLDS = MappingProxyType({
     "0–0.95": tuple(i / 20 for i in range(20)),
     "0–0.19": tuple(i / 100 for i in range(20)),
@@ -207,8 +207,8 @@ def pck_auc(found: np.ndarray, labels: np.ndarray, size: np.ndarray, thresholds:
 
 
 # In pycocotools' order.
-PRECISION_FIGURES = tuple(f"{kind}{of}" for kind in ("AP", "AR") for of in ("", ".5", ".75", "(M)", "(L)"))
-MISSING_POINT_PX = -1e6  # px, in the place of a point that was not found
+PRECISION_FIGURES = tuple(f"{kind}{case}" for kind in ("AP", "AR") for case in ("", ".5", ".75", "(M)", "(L)"))
+MISSING_POINT_PX = -1e6  # px, coordinates written for a point that was not found
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ class ImagePeople:
 def average_precision(
     labels: ImagePeople, found: ImagePeople, sigmas: Sequence[float] | np.ndarray
 ) -> dict[str, float]:
-    """`PRECISION_FIGURES`, each a share; NaN where no label is of that size. Images without labels count nothing.
+    """`PRECISION_FIGURES`, each a share; NaN where no label is of that size. Images without labels are ignored.
 
     sigmas: (points,). Medium: areas of 32² to 96² px, large: above. Of each image the 20 best people count. A label
     without a labelled point is ignored. Found people in images that the labels lack are left out.
@@ -255,12 +255,12 @@ def average_precision(
         raise InputError("nobody was found in any image that has labels; do the names of the images agree?")
     with needing_extra("average precision", "benchmark"):
         from pycocotools import coco, cocoeval
-    with contextlib.redirect_stdout(io.StringIO()):  # it reports each of its steps
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints each of its steps
         truth = coco.COCO()
         truth.dataset = _coco_dataset(labels, numbers)
         truth.createIndex()
         loaded = truth.loadRes(results)
-        for entry in loaded.anns.values():  # it would count places that are not known
+        for entry in loaded.anns.values():  # pycocotools would include `MISSING_POINT_PX`
             entry["area"] = _known_box_area(entry["keypoints"])
         run = cocoeval.COCOeval(truth, loaded, "keypoints")
         run.params.kpt_oks_sigmas = np.asarray(sigmas, float)
@@ -299,13 +299,13 @@ def _coco_results(found: ImagePeople, numbers: Mapping[str, int]) -> list[dict[s
 
 
 def _flat_keypoints(keypoints: np.ndarray) -> list[float]:
-    """x, y, v one after another; a place that is not known becomes one far outside, which matches nothing."""
+    """x, y, v of all points in one list; unknown positions are moved far outside, where they match nothing."""
     known = np.isfinite(keypoints[:, :2]).all(1)
     return np.where(known[:, None], np.nan_to_num(keypoints), [MISSING_POINT_PX, MISSING_POINT_PX, 0]).ravel().tolist()
 
 
 def _known_box_area(flat: Sequence[float]) -> float:
-    """Area of the box around the known places, px²; 0 for none."""
+    """Area of the box around the known positions, px²; 0 without any."""
     places = np.reshape(flat, (-1, 3))[:, :2]
     places = places[(places != MISSING_POINT_PX).all(1)]
     return float(np.prod(np.ptp(places, axis=0))) if len(places) else 0.0

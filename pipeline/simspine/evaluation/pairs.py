@@ -1,7 +1,4 @@
-"""Predictions matched with the truth, errors of each point in each frame, and rows that tables of distances share.
-
-Sequences are of points or of angles.
-"""
+"""Predictions (points or angles) matched with the truth, errors of points, and rows common to tables of distances."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,10 +25,10 @@ DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
 
 @dataclass(frozen=True)
 class PointPair:
-    """Predicted and true points or angles of one trial and view, in the truth's frames. action: its row.
+    """Predicted and true points or angles of one trial and view, in the truth's frames. action: name of its row.
 
     names: those that both have. estimate, truth: (frames, points, 3) m in the same axes, or (frames, angles) rad; the
-    estimate is NaN where the prediction has nothing. deviation: of the estimate, or None.
+    estimate is NaN where the prediction has nothing. deviation: standard deviation of the estimate, or None.
     """
 
     subject: str
@@ -45,7 +42,7 @@ class PointPair:
 
     @property
     def found(self) -> float:
-        """Share of the true places that have a predicted one; NaN where nothing is true."""
+        """Share of the true points or angles that are predicted; NaN without truth."""
         true = np.isfinite(self.truth).all(-1)
         return float(np.isfinite(self.estimate).all(-1)[true].mean()) if true.any() else float("nan")
 
@@ -55,14 +52,14 @@ def pair_methods_with_truth(
     truth: Sequence[PointSequence],
     names: Sequence[str] | None = None,
 ) -> dict[str, tuple[PointPair, ...]]:
-    """{method: its pairs}; what `pair_with_truth` raises begins with the method's name."""
-    found = {}
-    for method, own in predictions.items():
+    """{method: pairs of `pair_with_truth`}; its error messages begin with the method's name."""
+    pairs = {}
+    for method, sequences in predictions.items():
         try:
-            found[method] = pair_with_truth(own, truth, names)
+            pairs[method] = pair_with_truth(sequences, truth, names)
         except InputError as error:
             raise InputError(f"{method}: {error}") from None
-    return found
+    return pairs
 
 
 def pair_with_truth(
@@ -70,30 +67,30 @@ def pair_with_truth(
 ) -> tuple[PointPair, ...]:
     """A pair for each true sequence, in its order; where it was not predicted, the estimate is NaN throughout.
 
-    names: the points wanted; all of the truth's otherwise. Points that no prediction has are left out, so that a
-    column of theirs stays empty. Raises `InputError` where nothing agrees, a sequence is predicted twice, axes of a
-    camera meet those of the world, or lengths are in another unit.
+    names: the points wanted; all of the truth's otherwise. Points that no prediction has are left out, so that
+    their columns stay empty. Raises `InputError` where nothing agrees, a sequence is predicted twice, one side is in
+    camera axes and the other in world axes, or lengths are in another unit.
     """
-    of: dict[tuple, PointSequence] = {}
+    by_key: dict[tuple, PointSequence] = {}
     for sequence in predictions:
         key = _pair_key(sequence)
-        if key in of:
+        if key in by_key:
             raise InputError(f"{'/'.join(filter(None, sequence.key))} is predicted twice; keep one.")
-        of[key] = sequence
-    if not any(_pair_key(true) in of for true in truth):
+        by_key[key] = sequence
+    if not any(_pair_key(true) in by_key for true in truth):
         raise InputError(
-            f"no prediction belongs to any of the true trials: predicted are {_examples_text(of.values())}; true are "
-            f"{_examples_text(truth)}. Subject, trial and camera must agree."
+            f"no prediction belongs to any of the true trials: predicted are {_examples_text(by_key.values())}; true "
+            f"are {_examples_text(truth)}. Subject, trial and camera must agree."
         )
     wanted = tuple(names or truth[0].names)
-    there = tuple(n for n in wanted if any(n in s.names for s in of.values()) and any(n in t.names for t in truth))
-    if not there:
-        own = dict.fromkeys(name for sequence in of.values() for name in sequence.names)
+    both = tuple(n for n in wanted if any(n in s.names for s in by_key.values()) and any(n in t.names for t in truth))
+    if not both:
+        given = dict.fromkeys(name for sequence in by_key.values() for name in sequence.names)
         raise InputError(
-            f"none of the predicted points {_first_names_text(own)} is one of the points wanted: {', '.join(wanted)}."
+            f"none of the predicted points {_first_names_text(given)} is one of the points wanted: {', '.join(wanted)}."
         )
-    pairs = tuple(_point_pair(of.get(_pair_key(true)), true, there) for true in truth)
-    _check_common(pairs, of, truth)
+    pairs = tuple(_point_pair(by_key.get(_pair_key(true)), true, both) for true in truth)
+    _check_common(pairs, by_key, truth)
     for pair in pairs:
         if pair.truth.ndim == 3:
             _check_unit(pair)
@@ -119,7 +116,7 @@ def _frame_range_text(sequence: PointSequence) -> str:
 
 
 def _check_unit(pair: PointPair) -> None:
-    """Raise where predicted points are spread as much farther than the true ones as another unit makes them."""
+    """Raise where the spread of predicted points, relative to the true ones, shows a unit other than metres."""
     both = np.isfinite(pair.estimate).all(-1) & np.isfinite(pair.truth).all(-1)
     both &= both.sum(1, keepdims=True) > 1
     frames = both.any(1)
@@ -149,15 +146,15 @@ def _first_names_text(names: Iterable[str]) -> str:
 
 
 def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[str, ...]) -> PointPair:
-    exact = columns_by_name(true.values, true.names, names)
-    estimate = np.full(exact.shape, np.nan)
+    truth = columns_by_name(true.values, true.names, names)
+    estimate = np.full(truth.shape, np.nan)
     deviation = None
     if found is not None:
-        _, rows, own = np.intersect1d(true.frames, found.frames, return_indices=True)
-        estimate[rows] = _in_axes_of_truth(columns_by_name(found.values, found.names, names)[own], found, true)
+        _, rows, taken = np.intersect1d(true.frames, found.frames, return_indices=True)
+        estimate[rows] = _in_axes_of_truth(columns_by_name(found.values, found.names, names)[taken], found, true)
         if found.deviation is not None:
-            deviation = np.full(exact.shape, np.nan)
-            deviation[rows] = columns_by_name(found.deviation, found.names, names)[own]
+            deviation = np.full(truth.shape, np.nan)
+            deviation[rows] = columns_by_name(found.deviation, found.names, names)[taken]
     return PointPair(
         true.subject,
         true.trial,
@@ -165,7 +162,7 @@ def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[s
         true.frames,
         names=names,
         estimate=estimate,
-        truth=exact,
+        truth=truth,
         deviation=deviation,
     )
 
@@ -184,8 +181,8 @@ def _in_axes_of_truth(xyz: np.ndarray, found: PointSequence, true: PointSequence
 def point_errors(pair: PointPair, names: Sequence[str], measure: str) -> np.ndarray:
     """(frames, points) m: distances of the points of `names`; NaN where either is missing in a frame.
 
-    Without columns where a point of `names` is not among the pair's: a mean over other points would be another figure.
-    measure: 'world', as they are; 'rooted', both relative to their `ROOT_POINT`; 'scaled', rooted and after the best
+    (frames, 0) where the pair lacks a point of `names`: means over fewer points could not be compared.
+    measure: 'world', unchanged; 'rooted', both relative to their `ROOT_POINT`; 'scaled', rooted and after the best
     scale per frame; 'aligned', after the best similarity per frame onto these very points.
     """
     require_known("measure", (measure,), DISTANCE_MEASURES)
@@ -247,7 +244,7 @@ def _interval_mm(pairs: Sequence[PointPair], errors: Sequence[np.ndarray]) -> Ta
 
 
 def interval_remark(people: Iterable[str]) -> str:
-    """Why the interval of what was predicted is empty; '' where it is not, or nothing was."""
+    """Why the interval over these predicted people is empty; '' where it is not, or for nobody."""
     return "no interval: one subject only" if len(set(people)) == 1 else ""
 
 
@@ -267,7 +264,7 @@ def found_points_notes(methods: Mapping[str, Sequence[PointPair]], wanted: Seque
 
 
 def found_points_note(pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:
-    """What the means are over: people, trials, frames, how much was predicted, and which points `wanted` are not."""
+    """What the means are over: people, sequences, frames, share predicted, and `wanted` points without a prediction."""
     frames = sum(len(pair.frames) for pair in pairs)
     true = sum(int(np.isfinite(pair.truth).all(-1).sum()) for pair in pairs)
     both = sum(int((np.isfinite(pair.truth) & np.isfinite(pair.estimate)).all(-1).sum()) for pair in pairs)

@@ -59,8 +59,8 @@ def evaluate_lifting(
 ) -> tuple[EvaluationTable, ...]:
     """Tables of methods, {name: predicted points}, with the published ones: by region, and P-MPJPE by action.
 
-    truth: the same trials, and the same cameras where predictions are in a camera's axes. Of it the frames whose number
-    is a multiple of `step` count. The fifteen spine points are needed; a prediction without the root has it at zero.
+    truth: the same trials, and the same cameras where predictions are in a camera's axes. Only frames whose number is a
+    multiple of `step` count. The fifteen spine points are needed; a prediction without the root has it at zero.
     Raises `InputError` where a method predicts none of the trials.
     """
     thinned = [true.select(true.names, true.frames[true.frames % step == 0]) for true in truth]
@@ -70,11 +70,11 @@ def evaluate_lifting(
     found = found_points_notes(pairs, PROTOCOL_SPINE_POINTS)
     used = f"Every {step}th frame of the truth is used." if step > 1 else "Every frame of the truth is used."
     notes = (used, *found)
-    return _by_region(pairs, notes), _by_action(pairs, notes)
+    return _region_table(pairs, notes), _action_table(pairs, notes)
 
 
 def _with_root(sequence: PointSequence) -> PointSequence:
-    """Networks leave the root out; relative to itself it is zero."""
+    """The sequence with its root point, at zero where a network left it out."""
     if ROOT_POINT in sequence.names:
         return sequence
     present = np.isfinite(sequence.values).all(-1).any(1)
@@ -83,7 +83,7 @@ def _with_root(sequence: PointSequence) -> PointSequence:
     return replace(sequence, names=(ROOT_POINT, *sequence.names), values=values, deviation=None)
 
 
-def _by_region(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:
+def _region_table(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:
     """The paper's Table 6 with N-MPJPE, and without the root."""
     rootless = {f"{name}, no root": [p for p in SPINE_COLUMNS[name] if p != ROOT_POINT] for name in ("lumbar", "spine")}
     columns = [TableColumn(f"{kind} {name}") for kind in ERROR_MEASURES for name in SPINE_COLUMNS]
@@ -102,18 +102,19 @@ def _by_region(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
     return noted_table("lifting_regions", columns, rows, notes, root=ROOT_POINT)
 
 
-def _by_action(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:
+def _action_table(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:
     """The paper's Table 5: P-MPJPE of the spine by action, a row a method."""
-    there = in_row_order(pair.action for own in pairs.values() for pair in own)
-    actions = [*HUMAN36M_ACTIONS, *(action for action in there if action not in HUMAN36M_ACTIONS)]
+    predicted_actions = in_row_order(pair.action for own in pairs.values() for pair in own)
+    actions = [*HUMAN36M_ACTIONS, *(action for action in predicted_actions if action not in HUMAN36M_ACTIONS)]
     columns = tuple(TableColumn(name) for name in (*actions, MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS))
     rows = []
     for method, own in pairs.items():
         errors = column_errors(own, {"spine": PROTOCOL_SPINE_POINTS}, "aligned")
-        of = {row.label: row for row in distance_rows(method, own, errors)}
-        cells = tuple(of[column.name].cells[0] if column.name in of else float("nan") for column in columns)
+        by_label = {row.label: row for row in distance_rows(method, own, errors)}
+        cells = tuple(by_label[column.name].cells[0] if column.name in by_label else float("nan") for column in columns)
         rows.append(TableRow(method, ALL_POINTS_COLUMN, cells))
-        rows.append(replace(of[INTERVAL_ROW], cells=(*[None] * len(actions), *of[INTERVAL_ROW].cells, None)))
+        interval = by_label[INTERVAL_ROW]
+        rows.append(replace(interval, cells=(*[None] * len(actions), *interval.cells, None)))
     rows += published_rows("lifting_actions", columns)
     return noted_table("lifting_actions", columns, rows, notes, root=ROOT_POINT)
 
@@ -149,7 +150,7 @@ POINT_SETS = {
     "15": tuple(_SPINETRACK_NAME_OF[name] for name in SPINE_MARKERS),
     "37": SPINETRACK_TABLE.names,
 }
-OTHER_LABELS = {"COCO": 17, "Halpe26": 26}  # sets whose points are the first of SpineTrack's
+OTHER_LABELS = {"COCO": 17, "Halpe26": 26}  # label sets: their points are the first ones of SpineTrack's
 ALL_SUBSETS, PUBLISHED_AUC_COLUMN = "all", "AUC"
 _SUBSETS_TEXT = ", ".join(f"{name} {len(points)} points" for name, points in SPINETRACK_REGIONS.items())
 _THRESHOLDS_TEXT = "; ".join(
@@ -172,12 +173,12 @@ def read_found_people(path: Path, labels: Path) -> ImagePeople:
     if read_bytes(path).lstrip()[:1] == b"[":
         found = read_coco_results(path)
         truth = read_coco(labels)
-        of = dict(zip(truth["image_id"].tolist(), truth["file_name"].tolist(), strict=True))
-        there = np.array([number in of for number in found["image_id"].tolist()], bool)
-        if not there.any():
+        name_by_number = dict(zip(truth["image_id"].tolist(), truth["file_name"].tolist(), strict=True))
+        numbered = np.array([number in name_by_number for number in found["image_id"].tolist()], bool)
+        if not numbered.any():
             raise InputError(f"{path}: none of its images is numbered as one of {labels}.")
-        keypoints, score = found["keypoints"][there], found["score"][there]
-        images = tuple(of[number] for number in found["image_id"][there].tolist())
+        keypoints, score = found["keypoints"][numbered], found["score"][numbered]
+        images = tuple(name_by_number[number] for number in found["image_id"][numbered].tolist())
     else:
         found = read_coco(path)
         keypoints, score, images = found["keypoints"], found["score"], tuple(found["file_name"].tolist())
@@ -202,8 +203,8 @@ def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople)
     for method, people in predictions.items():
         found[method] = {}
         for name, points in subsets.items():
-            own = [SPINETRACK_TABLE.index(point) for point in points]
-            found[method][name] = average_precision(labels.select(own), people.select(own), sigmas[own])
+            columns = [SPINETRACK_TABLE.index(point) for point in points]
+            found[method][name] = average_precision(labels.select(columns), people.select(columns), sigmas[columns])
     return _precision_summary(found), _precision_details(found), _auc_table(predictions, labels, point_sets)
 
 
@@ -218,7 +219,7 @@ def _labelled_subsets(labels: ImagePeople) -> tuple[Mapping[str, Sequence[str]],
 
 
 def _precision_summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
-    """found: {method: {subset: its figures}}."""
+    """found: {method: {subset: figures of `average_precision`}}."""
     keys = [(name, figure) for name in next(iter(found.values())) for figure in ("AP", "AR")]
     columns = tuple(TableColumn(f"{name} {figure}", "", 3) for name, figure in keys)
     rows = [
@@ -251,30 +252,30 @@ def _auc_table(
         places = match_people(found, labels)[people]
         cells: list[TableCell] = []
         for points in point_sets.values():
-            own = [SPINETRACK_TABLE.index(point) for point in points]
-            exact = labels.keypoints[people][:, own]
-            cells += [pck_auc(places[:, own], exact, size, thresholds) for thresholds in PCK_THRESHOLDS.values()]
+            indices = [SPINETRACK_TABLE.index(point) for point in points]
+            labelled = labels.keypoints[people][:, indices]
+            cells += [pck_auc(places[:, indices], labelled, size, thresholds) for thresholds in PCK_THRESHOLDS.values()]
         rows.append(TableRow(method, ALL_SUBSETS, (*cells, None)))
     rows += published_rows("images_auc", columns) if point_sets is POINT_SETS else ()
     return noted_table("images_auc", columns, rows, thresholds=_THRESHOLDS_TEXT)
 
 
 def match_people(found: ImagePeople, labels: ImagePeople) -> np.ndarray:
-    """(people, points, 2) px: of each labelled person the found one most like it by OKS, nobody twice; NaN for none."""
+    """(people, points, 2) px: for each label the found person with the highest OKS, each used once; NaN without one."""
     out = np.full((len(labels.image), labels.keypoints.shape[1], 2), np.nan)
-    of, people = (pd.RangeIndex(len(some.image)).groupby(np.array(some.image)) for some in (found, labels))
+    found_rows, label_rows = (pd.RangeIndex(len(one.image)).groupby(np.array(one.image)) for one in (found, labels))
     sigmas = np.array(SPINETRACK_TABLE.sigmas)
-    for image, own in people.items():
-        there = of.get(image, [])
-        points, count = found.keypoints[there, :, :2], len(there)
-        score = np.empty((len(own), count))
-        for row, i in enumerate(own):
+    for image, rows in label_rows.items():
+        candidates = found_rows.get(image, [])
+        points, count = found.keypoints[candidates, :, :2], len(candidates)
+        score = np.empty((len(rows), count))
+        for row, i in enumerate(rows):
             label = np.tile(labels.keypoints[i], (count, 1, 1))
             score[row] = object_keypoint_similarity(points, label, np.full(count, labels.area[i]), sigmas)
         for _ in range(min(score.shape)):
             if not np.isfinite(score).any():
                 break
             a, b = np.unravel_index(np.nanargmax(score), score.shape)
-            out[own[a]] = found.keypoints[there[b], :, :2]
+            out[rows[a]] = found.keypoints[candidates[b], :, :2]
             score[a], score[:, b] = np.nan, np.nan
     return out

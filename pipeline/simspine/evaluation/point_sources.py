@@ -1,7 +1,6 @@
-"""Predicted and true points of many trials, out of tables, data sets, TRC files and virtual captures.
+"""Predicted and true points of many trials, read from tables, data sets, TRC files and virtual captures.
 
-A table (.npz) has a row per frame of many trials, so that any program can write one. All tables have the
-columns
+A table (.npz) has a row per frame of many trials, so that any program can write one. All tables have the columns
 
 - `subject`, `trial`: (rows,) texts, 'S9' and 'Walking_1'; `camera`: (rows,) texts, '' or left out where a row is of no
   view; `action`: (rows,) texts, or left out, then from the trial's name;
@@ -34,7 +33,7 @@ KEY_COLUMNS = ["subject", "trial", "camera"]
 
 
 def read_point_sequences(path: str | os.PathLike, value: str = "xyz") -> tuple["PointSequence", ...]:
-    """Points of a table, or where value is 'angle' angles, in the order of their first rows, frames sorted.
+    """Points of a table (angles where `value` is 'angle'): sequences in the order of their first rows, frames sorted.
 
     Raises `InputError` naming the file where it is damaged, a column is missing, or shapes do not agree.
     """
@@ -53,14 +52,14 @@ def read_point_sequences(path: str | os.PathLike, value: str = "xyz") -> tuple["
     if deviation is not None:
         deviation = require_numbers(f"{path}: deviation", deviation, shape)
     axes = str(next(iter(np.ravel(columns["axes"])), "")) if value == "xyz" else ANGLE_AXES
-    found = []
-    for (subject, trial, camera), own in rows.groupby(KEY_COLUMNS, sort=False):
-        own = own.sort_values("frame", kind="stable")
-        spread = None if deviation is None else deviation[own.index]
-        about = (axes, camera or None, own["action"].iloc[0], spread)
+    sequences = []
+    for (subject, trial, camera), part in rows.groupby(KEY_COLUMNS, sort=False):
+        part = part.sort_values("frame", kind="stable")
+        spread = None if deviation is None else deviation[part.index]
+        about = (axes, camera or None, part["action"].iloc[0], spread)
         with naming_content(path, "points of people"):
-            found.append(PointSequence(subject, trial, own["frame"].to_numpy(), names, values[own.index], *about))
-    return tuple(found)
+            sequences.append(PointSequence(subject, trial, part["frame"].to_numpy(), names, values[part.index], *about))
+    return tuple(sequences)
 
 
 def _key_rows(path: str | os.PathLike, columns: Mapping[str, Any]) -> pd.DataFrame:
@@ -73,13 +72,13 @@ def _key_rows(path: str | os.PathLike, columns: Mapping[str, Any]) -> pd.DataFra
         texts = np.ravel(columns.get(name, [""] * len(frame))).tolist()
         if len(texts) != len(frame):
             raise InputError(f"{path}: {name} has {len(texts)} rows, frame has {len(frame)}.")
-        letters = [text if isinstance(text, bytes) else str(text).encode("utf-8", "replace") for text in texts]
-        rows[name] = [text.decode("utf-8", "replace") for text in letters]  # pandas refuses damaged letters
+        encoded = [text if isinstance(text, bytes) else str(text).encode("utf-8", "replace") for text in texts]
+        rows[name] = [text.decode("utf-8", "replace") for text in encoded]  # pandas refuses undecodable texts
     return pd.DataFrame(rows)
 
 
 CURVATURE_NAMES = ("LLA", "TKA")
-ANGLE_AXES = "angles"  # in the place of axes, where the values are angles
+ANGLE_AXES = "angles"  # value of `axes` where the values are angles
 POINT_AXES = (*WORLD_FRAMES, "camera")  # camera: x right, y down, z away from the camera, whose centre is the origin
 
 
@@ -152,7 +151,7 @@ class PointSequence:
 def _check_turn(where: str, angle: np.ndarray, names: Sequence[str]) -> None:
     """`InputError` for LLA or TKA beyond a whole turn; angle: (frames, angles) rad.
 
-    Rotations are not asked: those of a person who walks in circles count the turns.
+    Rotations are not checked: those of a person who walks in circles count the turns.
     """
     curves = np.array([name in CURVATURE_NAMES for name in names], bool)
     beyond = np.argwhere((np.abs(angle) > 2 * np.pi) & curves)
@@ -186,24 +185,24 @@ SOURCE_KINDS = (
 def read_points(path: str | os.PathLike, step: int = 1) -> tuple[PointSequence, ...]:
     """Points of all trials of a file or folder, in the world; of each camera where a table says so.
 
-    step: of data sets, TRC files and captures only the frames whose number is a multiple of it. Of a data set the
-    frames it keeps. Raises `InputError` for what is none of `SOURCE_KINDS`.
+    step: of data sets, TRC files and captures only frames whose number is a multiple of it are read. Rejected frames
+    of data sets are left out. Raises `InputError` for what is none of `SOURCE_KINDS`.
     """
     require_path(path)
     path = Path(path)
     kind = kind_of_source(path)
     if kind == "table":
-        found = read_point_sequences(path)
+        sequences = read_point_sequences(path)
     elif kind == "dataset":
-        found = tuple(_of_dataset(path, step))
+        sequences = tuple(_points_of_dataset(path, step))
     elif kind == "capture":
-        found = tuple(_of_capture(path, step))
+        sequences = tuple(_points_of_capture(path, step))
     else:
         files = [path] if path.is_file() else sorted(path.rglob("*.trc"))
-        found = tuple(_of_trc(file, step) for file in files)
-    if not found:
+        sequences = tuple(_points_of_trc(file, step) for file in files)
+    if not sequences:
         raise InputError(f"{path}: holds no trial.")
-    return found
+    return sequences
 
 
 def kind_of_source(path: Path) -> str:
@@ -226,7 +225,7 @@ def kind_of_source(path: Path) -> str:
     raise InputError(f"{path}: neither points nor a folder with them. Expected {SOURCE_KINDS}.")
 
 
-def _of_dataset(path: Path, step: int) -> Iterator[PointSequence]:
+def _points_of_dataset(path: Path, step: int) -> Iterator[PointSequence]:
     with open_dataset(path) as data:
         for recording in data.trials():
             frames = np.flatnonzero(recording.array("valid"))
@@ -236,25 +235,25 @@ def _of_dataset(path: Path, step: int) -> Iterator[PointSequence]:
             yield PointSequence(*whose, frames, names, xyz, "y_up")
 
 
-def _of_capture(folder: Path, step: int) -> Iterator[PointSequence]:
+def _points_of_capture(folder: Path, step: int) -> Iterator[PointSequence]:
     for path in sorted((folder / "truth").glob("*/*.h5")):
         points, subject = read_store(path, ["points"])["points"], path.parent.name
         if not isinstance(points, Markers):
             raise InputError(f"{path}: no points of a trial in it.")
-        yield _of_markers(points, subject, path.stem.removeprefix(f"{subject}_"), step)
+        yield _points_of_markers(points, subject, path.stem.removeprefix(f"{subject}_"), step)
 
 
-def _of_trc(path: Path, step: int) -> PointSequence:
-    """The subject is what stands before the first '_', or the folder's name where that begins the file's name."""
+def _points_of_trc(path: Path, step: int) -> PointSequence:
+    """The subject is the text before the first '_', or the folder's name where the file's name begins with it."""
     subject, _, trial = path.stem.partition("_")
     if path.stem.startswith(f"{path.parent.name}_"):
         subject, trial = path.parent.name, path.stem.removeprefix(f"{path.parent.name}_")
     if not trial:
         raise InputError(f"{path}: whose trial is it? Name the file <subject>_<trial>.trc.")
-    return _of_markers(read_trc(path), subject, trial, step)
+    return _points_of_markers(read_trc(path), subject, trial, step)
 
 
-def _of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointSequence:
+def _points_of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointSequence:
     numbers = round(markers.start * markers.rate) + np.arange(markers.frames)
     keep = numbers % step == 0
     xyz = markers.xyz[keep]
@@ -264,7 +263,7 @@ def _of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointS
 def sequences_of_subjects(
     sequences: Sequence[PointSequence], subjects: Sequence[str] = TEST_SUBJECTS
 ) -> tuple[PointSequence, ...]:
-    """Those of the people named, or of all (`ALL_SUBJECTS`); `InputError` where none of them is there."""
+    """The sequences of the named subjects, or of all (`ALL_SUBJECTS`); `InputError` where there are none."""
     there = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
     found = tuple(s for s in sequences if ALL_SUBJECTS in subjects or s.subject in subjects)
     if not found:

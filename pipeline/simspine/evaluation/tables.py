@@ -1,4 +1,4 @@
-"""Tables of results and their writers (Markdown, JSON), and what the papers' protocols fix.
+"""Tables of results, their writers (Markdown, JSON), and the constants of the papers' protocols.
 
 Rows that the papers print come from `published.csv`: other people's data, so only roughly comparable.
 """
@@ -22,12 +22,12 @@ from simspine.core.skeletons import POINTS_BY_REGION, SIMSPINE_SKELETON, SPINE_R
 from simspine.io.human36m.names import HUMAN36M_ACTIONS, canonical_action
 
 OTHER_DATA_MARK = "published, other data: "  # before the source of a row that is not of this data
-TableCell = float | tuple[float, float] | None  # a figure, an interval, nothing
+TableCell = float | tuple[float, float] | None  # a number, an interval, an empty cell
 
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column of figures. digits: behind the point."""
+    """A column of figures. digits: number of decimals."""
 
     name: str
     unit: str = "mm"
@@ -35,13 +35,13 @@ class TableColumn:
 
     @property
     def heading(self) -> str:
-        """Name and unit, as it stands above the column."""
+        """Name and unit, the heading of the column."""
         return f"{self.name} [{self.unit}]" if self.unit else self.name
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row. method: whose result; label: of what (an action, a mean); cells: one for each column.
+    """One row. method: name of the method; label: name of the row (an action, a mean); cells: one for each column.
 
     source: '' for results on this data, else where it was published. remark: why cells are empty, or ''.
     """
@@ -54,13 +54,13 @@ class TableRow:
 
     @property
     def footnote(self) -> str:
-        """What is to be known of this row alone."""
+        """Footnote of this row: its source, or its remark."""
         return OTHER_DATA_MARK + self.source if self.source else self.remark
 
 
 @dataclass(frozen=True)
 class EvaluationTable:
-    """A table of a benchmark. name: what programs call it; title and notes: for readers."""
+    """A table of a benchmark. name: identifier for programs; title and notes: for readers."""
 
     name: str
     title: str
@@ -86,7 +86,7 @@ class EvaluationTable:
 
 
 def table_words(name: str, **values: object) -> tuple[str, tuple[str, ...]]:
-    """Title and notes of a table in `notes.yaml`. values: what stands there in braces."""
+    """Title and notes of a table in `notes.yaml`. values: texts for the placeholders in braces."""
     words = read_mapping(Path(__file__).with_name("notes.yaml"))[name]
     return words["title"], tuple(note.format(**values) for note in words["notes"])
 
@@ -94,13 +94,13 @@ def table_words(name: str, **values: object) -> tuple[str, tuple[str, ...]]:
 def noted_table(
     name: str, columns: Sequence[TableColumn], rows: Sequence[TableRow], more: Sequence[str] = (), **values: object
 ) -> EvaluationTable:
-    """A table with its title and notes, as of `table_words`, and more of them."""
+    """A table with the title and notes of `table_words`, and further notes (`more`)."""
     title, notes = table_words(name, **values)
     return EvaluationTable(name, title, tuple(columns), rows=tuple(rows), notes=(*notes, *more))
 
 
 def evaluation_markdown(table: EvaluationTable) -> str:
-    """With a title of the second order, and the notes below."""
+    """The table in Markdown: a second-level title, the cells, the notes."""
     heading = ["method", "", *(column.heading for column in table.columns), ""]
     line = ["---", "---", *("---:" for _ in table.columns), "---"]
     rows = [[row.method, row.label, *map(_cell_text, row.cells, table.columns), row.footnote] for row in table.rows]
@@ -109,7 +109,7 @@ def evaluation_markdown(table: EvaluationTable) -> str:
 
 
 def evaluation_data(table: EvaluationTable) -> dict[str, Any]:
-    """For JSON: numbers in full, None where there is none."""
+    """The table for JSON: unrounded numbers, None in empty cells."""
     return {
         "name": table.name,
         "title": table.title,
@@ -124,7 +124,7 @@ def evaluation_data(table: EvaluationTable) -> dict[str, Any]:
 
 
 def evaluation_json(tables: Sequence[EvaluationTable], **more: Any) -> str:
-    """All tables, and what else is to be kept with them, by name."""
+    """All tables as JSON. more: further entries, by name."""
     return json.dumps({**more, "tables": [evaluation_data(table) for table in tables]}, indent=1) + "\n"
 
 
@@ -147,13 +147,13 @@ def _plain_cell(value: TableCell) -> Any:
 
 
 def published_rows(table: str, columns: Sequence[TableColumn]) -> tuple[TableRow, ...]:
-    """The published rows of a table, with the columns that it has; those not printed stay empty."""
-    found: dict[tuple[str, str, str], dict[str, float]] = {}
+    """The published rows of a table in these columns; cells that were not published stay empty."""
+    cells_by_row: dict[tuple[str, str, str], dict[str, float]] = {}
     for row in published_values(table):
-        found.setdefault((row["method"], row["row"], row["source"]), {})[row["column"]] = float(row["value"])
+        cells_by_row.setdefault((row["method"], row["row"], row["source"]), {})[row["column"]] = float(row["value"])
     return tuple(
         TableRow(method, label, tuple(cells.get(column.name) for column in columns), source)
-        for (method, label, source), cells in found.items()
+        for (method, label, source), cells in cells_by_row.items()
         if any(column.name in cells for column in columns)
     )
 
@@ -165,10 +165,10 @@ def published_values(table: str) -> tuple[dict[str, str], ...]:
     return tuple(row for row in csv.DictReader(text.splitlines()) if row["table"] == table)
 
 
-# What is fixed in the papers' protocols: who is trained on and tested, which points a column counts, which rows.
+# Constants of the papers' protocols: subjects of training and test, points of each column, rows.
 
 
-TEST_SUBJECTS = ("S9", "S11")  # learnt from: S1, S5, S6, S7, S8
+TEST_SUBJECTS = ("S9", "S11")  # training subjects: S1, S5, S6, S7, S8
 ROOT_POINT = "Hip"
 LIFTING_FRAME_STEP = 50  # frames: 1 Hz of Human3.6M's 50
 

@@ -1,4 +1,4 @@
-"""A data set as records that validation tables are made of, and the published values they are compared with.
+"""Records of a data set for validation tables, and the published values that they are compared with.
 
 Published values stand in `published.csv`, in degrees, as printed. Grade A: read in an abstract or table; B: transcribed
 in public code that cites the source. Where a source lists one side, the total is twice that.
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 
 # Angles of a data set that holds coordinates only, as the released SIMSPINE file does. They are those of the full-body
-# model with lumbar detail, whose spinal joints turn about the axes of our level angles in the same order
-# (docs/spine.md).
-# So each level's angles are its coordinates up to sign. Sums over levels, and LLA, are exact if one axis turns.
+# model with lumbar detail, whose spinal joints turn about the axes of simspine's level angles in the same order
+# (docs/spine.md). So each level's angles are its coordinates up to sign. Sums over levels, and LLA, are exact for
+# rotation about one axis.
 
 
 RELEASED_SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's flexion coordinates are positive in extension
 LORDOSIS_LEVELS = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2")
-CONSTANT_RATIO_TOLERANCE = np.radians(0.01)  # two curves whose ratio leaves no more than this are one
+CONSTANT_RATIO_TOLERANCE = np.radians(0.01)  # largest residual of an angle that is a multiple of another
 
 
 def level_angles_of_coordinates(motion: Motion) -> tuple[tuple[str, ...], np.ndarray]:
-    """Levels whose coordinates there are, with 'lumbar' where L1 to S1 is complete, and (frames, levels, 3) rad."""
-    there = [level for level in JOINT_LEVELS if set(level.coordinates) <= set(motion.names)]
-    names = [level.name for level in there]
-    parts = [RELEASED_SIGNS * motion.values[:, motion.indices(level.coordinates)] for level in there]
+    """Levels with coordinates in the motion, with 'lumbar' where L1 to S1 are; their angles (frames, levels, 3) rad."""
+    levels = [level for level in JOINT_LEVELS if set(level.coordinates) <= set(motion.names)]
+    names = [level.name for level in levels]
+    parts = [RELEASED_SIGNS * motion.values[:, motion.indices(level.coordinates)] for level in levels]
     if set(LORDOSIS_LEVELS) <= set(names):
         parts.append(np.sum([parts[names.index(name)] for name in LORDOSIS_LEVELS], axis=0))
         names.append("lumbar")
@@ -53,9 +53,9 @@ def lordosis_of_levels(levels: Sequence[str], angles: np.ndarray) -> np.ndarray:
 
 
 def forced_by_ratio(levels: Sequence[str], angles: np.ndarray) -> dict[str, tuple[Forced, ...]]:
-    """Levels that are one and the same multiple of L5–S1 in all frames: a coupler, read off the data.
+    """Levels whose angles are a constant multiple of L5–S1's in all frames, and so coupled to it by the model.
 
-    A plane in which L5–S1 hardly moves says nothing.
+    Planes in which L5–S1 hardly moves are skipped.
     """
     if "L5-S1" not in levels:
         return {}
@@ -75,7 +75,7 @@ def forced_by_ratio(levels: Sequence[str], angles: np.ndarray) -> dict[str, tupl
     return {level: tuple(facts) for level, facts in found.items()}
 
 
-# A data set as the tables see it: one record per trial, with what is needed and no more.
+# Records: one per trial, with the data that the tables need.
 
 
 LUMBAR_LEVEL_NAMES = ("T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1", "lumbar")
@@ -84,12 +84,12 @@ NECK_LEVEL_NAMES = ("neck",)
 
 @dataclass(frozen=True, eq=False)
 class TrialRecord:
-    """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, all but the rejected, filled in or not.
+    """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, False where rejected, even if filled in.
 
     levels: those of `LUMBAR_LEVEL_NAMES` and `NECK_LEVEL_NAMES` that there are. angles (frames, levels, 3), lla, tka
     (frames,) and their standard deviations: as in `TrialData`; empty or NaN where the file holds none. shares: (levels,
     3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': what the model forces there}. table: the
-    levels' coordinates. estimated: whether points of the spine that were fitted were estimated.
+    levels' coordinates. estimated: whether fitted points of the spine were estimated.
     """
 
     subject: str
@@ -128,7 +128,7 @@ def trial_records(dataset) -> tuple[TrialRecord, ...]:
 
 
 def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
-    trial = file.trial(subject, name, slice(0, 1))  # which fields there are, and what does not depend on the frame
+    trial = file.trial(subject, name, slice(0, 1))  # one frame: the fields in the file, and values for all frames
 
     def get(field: str) -> np.ndarray | None:
         stored = field.replace("angles", "level_angles")
@@ -141,8 +141,8 @@ def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
         names, angles = level_angles_of_coordinates(file.trial(subject, name).motion)
         forced = forced_by_ratio(names, angles)
         lla = lordosis_of_levels(names, angles) if lla is None else lla
-    there = [i for i, level in enumerate(names) if level in (*LUMBAR_LEVEL_NAMES, *NECK_LEVEL_NAMES)]
-    levels = tuple(names[i] for i in there)
+    columns = [i for i, level in enumerate(names) if level in (*LUMBAR_LEVEL_NAMES, *NECK_LEVEL_NAMES)]
+    levels = tuple(names[i] for i in columns)
     table = level_coordinates(levels, trial.motion.names)
     angles_sd = get("angles_sd")
     missing = np.full(frames, np.nan)
@@ -152,10 +152,10 @@ def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
         rate=trial.markers.rate,
         kept=np.ones(frames, bool) if status is None else ~np.isin(status, ("rejected", "inferred")),
         levels=levels,
-        angles=angles[:, there],
+        angles=angles[:, columns],
         lla=missing if lla is None else lla,
         tka=missing if tka is None else tka,
-        angles_sd=None if angles_sd is None else angles_sd[:, there],
+        angles_sd=None if angles_sd is None else angles_sd[:, columns],
         lla_sd=get("lla_sd"),
         tka_sd=get("tka_sd"),
         shares=level_shares(levels, table, trial.motion.names, trial.response),

@@ -34,36 +34,36 @@ from simspine.quality.observability import (
     share_of_curvature,
 )
 
-# What is pooled of several records, and how much of it the data decided.
+# Figures pooled over several records, and the share that the data decided.
 
 
 def records_by_group(
     some: Iterable[TrialRecord], group: str, first: Iterable[str] = ()
 ) -> dict[str, list[TrialRecord]]:
     """{name: records} of each 'action' or 'subject': names of `first` in its order, then the others by alphabet."""
-    found: dict[str, list[TrialRecord]] = {}
+    groups: dict[str, list[TrialRecord]] = {}
     for record in some:
-        found.setdefault(getattr(record, group), []).append(record)
+        groups.setdefault(getattr(record, group), []).append(record)
     order = {name: i for i, name in enumerate(first)}
-    return {name: found[name] for name in sorted(found, key=lambda name: (order.get(name, len(order)), name))}
+    return {name: groups[name] for name in sorted(groups, key=lambda name: (order.get(name, len(order)), name))}
 
 
 def _median_deg(parts: Iterable[np.ndarray]) -> float:
-    """Median over everything known, rad to degrees; NaN where nothing is."""
+    """Median of all finite values, rad to degrees; NaN without any."""
     known = finite_values(parts)
     return float(np.degrees(np.median(known))) if known.size else math.nan
 
 
-def _is_forced(some: Sequence[TrialRecord], name: str, plane: int = 0) -> bool:
+def _is_forced(records: Sequence[TrialRecord], name: str, plane: int = 0) -> bool:
     """Whether the model sets 'lla', 'tka' or a level's angle in one of the records."""
-    return any(bool(forced_mask([name], record.forced)[0, plane]) for record in some)
+    return any(bool(forced_mask([name], record.forced)[0, plane]) for record in records)
 
 
-def _drives_others(some: Sequence[TrialRecord], name: str, plane: int) -> bool:
+def _drives_others(records: Sequence[TrialRecord], name: str, plane: int) -> bool:
     """Whether the level's own coordinate moves other levels too: the data then decided the sum, not this level."""
     return any(
         level.coordinates[plane] in driving_coordinates(record.forced)
-        for record in some
+        for record in records
         for level in record.table
         if level.name == name
     )
@@ -78,11 +78,11 @@ _FIGURE_COLUMNS = ("mean_deg", "sd_deg", "uncertainty_deg", "share")
 def curvature_table(some: Sequence[TrialRecord]) -> pd.DataFrame:
     """Rows per action, their unweighted mean, rows per subject, their unweighted mean, and all frames together.
 
-    some: `trial_records` of a data set. Rejected frames are left out and counted; no
-    other outlier is removed. Columns: group ('action', 'subject' or 'all') and name; subjects, trials, frames,
-    rejected. Of lla and tka: `…_mean_deg`, `…_sd_deg` over all kept frames (in lines of means: unweighted means of the
-    lines above); `…_uncertainty_deg`, the median standard deviation of one frame's estimate; `…_share` of the estimate
-    that the data decided, 0…1, given what is known of standing adults; `…_decided`, in a word ('set by the model' is no
+    some: `trial_records` of a data set. Rejected frames are left out and counted; no other outlier is removed.
+    Columns: group ('action', 'subject' or 'all') and name; subjects, trials, frames, rejected. Of lla and tka:
+    `…_mean_deg`, `…_sd_deg` over all kept frames (in lines of means: unweighted means of the lines above);
+    `…_uncertainty_deg`, the median standard deviation of one frame's estimate; `…_share` of the estimate that the data
+    decided, 0…1, given what is known of standing adults; `…_decided`, in a word ('set by the model' is no
     finding about a person); `paper_…`.
     """
     lines = []
@@ -101,21 +101,21 @@ def _paper_values(paper: pd.DataFrame, name: str) -> dict[str, float]:
     return {f"paper_{column}_deg": float(paper[column].get(name, math.nan)) for column in paper.columns}
 
 
-def _curvature_row(group: str, name: str, some: Sequence[TrialRecord]) -> dict[str, Any]:
-    kept = sum(int(record.kept.sum()) for record in some)
-    rejected = sum(record.frames for record in some) - kept
-    subjects = len({record.subject for record in some})
-    row = {"group": group, "name": name, "subjects": subjects, "trials": len(some), "frames": kept}
+def _curvature_row(group: str, name: str, records: Sequence[TrialRecord]) -> dict[str, Any]:
+    kept = sum(int(record.kept.sum()) for record in records)
+    rejected = sum(record.frames for record in records) - kept
+    subjects = len({record.subject for record in records})
+    row = {"group": group, "name": name, "subjects": subjects, "trials": len(records), "frames": kept}
     row |= {"rejected": rejected}
     for quantity in ("lla", "tka"):
-        values = np.degrees(finite_values(getattr(record, quantity)[record.kept] for record in some))
-        forced, sd, share = _is_forced(some, quantity), math.nan, math.nan
+        values = np.degrees(finite_values(getattr(record, quantity)[record.kept] for record in records))
+        forced, sd, share = _is_forced(records, quantity), math.nan, math.nan
         if not forced:
-            known = [(record, getattr(record, f"{quantity}_sd")) for record in some]
+            known = [(record, getattr(record, f"{quantity}_sd")) for record in records]
             sd = _median_deg(deviation[record.kept] for record, deviation in known if deviation is not None)
             share = share_of_curvature(quantity, sd)
         spread = float(values.std()) if values.size else math.nan
-        decided = observability_word(share, forced, estimated=any(record.estimated for record in some))
+        decided = observability_word(share, forced, estimated=any(record.estimated for record in records))
         row |= _quantity_columns(quantity, (mean_or_nan(values), spread, sd, share), decided)
     return row
 
@@ -143,7 +143,7 @@ def _mean_of(group: str, lines: pd.DataFrame) -> dict[str, Any]:
 # Range of motion: of the lumbar levels about three axes, and of the neck by action.
 
 
-# Of all kept frames of a person, so that a hundredth of them at either end cannot make a range.
+# Of a person's kept frames, so that outliers (1 % at either end) do not widen the range.
 RANGE_PERCENTILES = (1.0, 99.0)
 _NO_FINDING = {Observability.ASSUMED, Observability.FORCED, Observability.UNKNOWN}
 
@@ -168,8 +168,8 @@ def neck_rom(some: Sequence[TrialRecord]) -> pd.DataFrame:
     )
 
 
-def _levels_there(some: Sequence[TrialRecord], levels: Sequence[str]) -> list[str]:
-    return [level for level in levels if any(level in record.levels for record in some)]
+def _levels_there(records: Sequence[TrialRecord], levels: Sequence[str]) -> list[str]:
+    return [level for level in levels if any(level in record.levels for record in records)]
 
 
 def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int)
     rom_mean_deg, rom_sd_deg: mean and standard deviation (NaN for one) over the subjects of each one's range,
     percentile 1 to 99 of that subject's kept frames; low_deg, high_deg: the percentiles, means over subjects.
     uncertainty_deg: typical standard deviation of the angle. share: of the angle that the data decided; for a sum over
-    levels, compared with an angle that may be anywhere in the published range. decided: by whom; assumed where
+    levels, compared with an angle that may be anywhere in the published range. decided: by what; assumed where
     the angle's deviation is as large as its whole range. published: smallest and largest total range in `source`.
     forced: why the model sets the angle, '' if it does not.
     """
@@ -220,10 +220,10 @@ def _record_angle(record: TrialRecord, values: np.ndarray, level: str, plane: in
     return values[record.kept, record.levels.index(level), plane]
 
 
-def _known_share(some: Sequence[TrialRecord], level: str, plane: int, sd: float) -> float:
-    """Mean over the trials, weighted by frames; of sums, from the standard deviation (degrees)."""
-    shares = np.array([record.shares[record.levels.index(level), plane] for record in some])
-    weights = np.array([record.kept.sum() for record in some])
+def _known_share(records: Sequence[TrialRecord], level: str, plane: int, sd: float) -> float:
+    """Share that the data decided: mean over trials, weighted by frames; of sums, from sd (degrees)."""
+    shares = np.array([record.shares[record.levels.index(level), plane] for record in records])
+    weights = np.array([record.kept.sum() for record in records])
     known = np.isfinite(shares)
     if weights[known].sum():
         return float(np.average(shares[known], weights=weights[known]))

@@ -32,7 +32,7 @@ from simspine.vision.synchronise import DRIFT_UNIT_FRAMES, Timing
 from simspine.vision.triangulation import TriangulationReport
 
 # Does each camera contribute, and does the body lie on the person in its images?
-TOLERATED_CAMERA_ERRORS = {  # errors of a calibration that are no fault, as `check_cameras` takes them
+TOLERATED_CAMERA_ERRORS = {  # calibration errors that are no fault, an argument of `check_cameras`
     "shift_x_px": THRESHOLDS["camera_shift"].value_si,
     "shift_y_px": THRESHOLDS["camera_shift"].value_si,
     "roll": THRESHOLDS["camera_roll"].value_si,
@@ -50,12 +50,12 @@ def check_camera_images(checks: Sequence[CameraCheck], mixed: Sequence[MixUp]) -
     """Warnings of cameras that disagree with where the others put the points, and of views that are mixed up."""
     for mix in mixed[:1]:
         yield _mix_up_finding(mix)
-    found = {check.camera: list(_camera_faults(check)) for check in checks}
+    findings_by_camera = {check.camera: list(_camera_faults(check)) for check in checks}
     judges = {name for check in checks for name in check.judging_views}
-    at_odds = sum(any(finding.code != CAMERA_LATE_CODE for finding in found[name]) for name in judges)
-    for camera, findings in found.items():
+    disagreeing = sum(any(finding.code != CAMERA_LATE_CODE for finding in findings_by_camera[name]) for name in judges)
+    for camera, findings in findings_by_camera.items():
         for finding in findings:
-            if finding.code != CAMERA_LATE_CODE and camera in judges and at_odds > 1:
+            if finding.code != CAMERA_LATE_CODE and camera in judges and disagreeing > 1:
                 finding = replace(finding, message=f"{finding.message} {WHICH_CAMERA_OPEN_HINT}")
             yield finding
 
@@ -99,16 +99,16 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
 
 
 def check_delays(timing: Timing) -> Finding:
-    """That views were late, by how much, and which frames are left."""
+    """The finding that delays of views were undone: how large they were, and which frames all views share."""
     doubts = [""] * len(timing.views) if timing.deviation is None else [f" ± {d:.2f}" for d in timing.deviation]
     drifts = [f" and {drift:+.2f} in {DRIFT_UNIT_FRAMES}" if drift else "" for drift in timing.drift]
     if timing.native and not timing.delays_frames.any():
         text = f"the videos were resampled by their time stamps; {timing.frames} frames are shared by all views."
         return Finding("camera_resampled", Severity.INFO, text)
     rows = list(zip(timing.views, timing.delays_frames, doubts, drifts, strict=True))[1:]
-    said = ", ".join(f"{view} {late:+.2f}{doubt}{drift}" for view, late, doubt, drift in rows)
+    delays = ", ".join(f"{view} {late:+.2f}{doubt}{drift}" for view, late, doubt, drift in rows)
     text = (
-        f"delays that were {'given' if timing.deviation is None else 'found'} are undone: {said} frames later than "
+        f"delays that were {'given' if timing.deviation is None else 'found'} are undone: {delays} frames later than "
         f"{timing.views[0]}. {timing.frames} frames are shared by all views, from frame {timing.first} of "
         f"{timing.views[0]} on."
     )
@@ -117,7 +117,7 @@ def check_delays(timing: Timing) -> Finding:
 
 
 def check_person_seen(camera: str, points: int) -> Finding:
-    """That a camera saw next to nothing of the person, while others did."""
+    """The finding that a camera saw too little of the person, while others saw more."""
     text = f"{camera}: saw {points} points of the person whom the others saw, too few to compare it with them."
     return warning(CAMERA_UNJUDGED_CODE, text, where=camera)
 
@@ -126,7 +126,7 @@ def _direction_text(value: float, deviation: float, ahead: str, behind: str) -> 
     return f"{abs(value):.0f} ± {deviation:.0f} px {ahead if value >= 0 else behind}"
 
 
-_TURNED = {  # what is wrong, and what undoes it
+_TURNED = {  # {kind of mix-up: (in words, ffmpeg filter that undoes it)}
     "mirrored": ("mirrored, left with right", "hflip"),
     "turned": ("upside down", "hflip,vflip"),
     "turned_left": ("turned to the left by a quarter", "transpose=clock"),
@@ -156,9 +156,9 @@ def _mix_up_finding(mix: MixUp) -> Finding:
 class ViewFit:
     """How one camera fits the others over a trial.
 
-    contributed: share of all points, frame by frame, for which triangulation used it. used: the same of those that were
-    detected in its images; NaN without any. distance_px: median distance of the body's limb points from the detected
-    ones, used or not; NaN without any.
+    contributed: share of all points in all frames whose triangulation used this camera. used: the same share of the
+    points detected in its images; NaN without any. distance_px: median distance of the body's limb points from the
+    detected ones, used or not; NaN without any.
     """
 
     name: str
@@ -168,7 +168,7 @@ class ViewFit:
 
 
 def check_view_fits(fits: Sequence[ViewFit]) -> Iterator[Finding]:
-    """Warnings of cameras that are two, hardly help, contradict the others, or show the body away from the person."""
+    """Warnings: only two cameras; a camera that gives few points, contradicts others, or shows the body displaced."""
     if len(fits) == 2:
         yield warning(
             "two_cameras",
@@ -210,11 +210,11 @@ def assess_trial(
 ) -> Verdict:
     """Check a trial; what is not handed in is not checked.
 
-    spine: `spine_kinematics`. solved: of inverse kinematics. measured: the markers it was given (any frame), with
+    spine: of `spine_kinematics`. solved: result of inverse kinematics. measured: its input markers (any axes), with
     origin and filled. triangulation: how well the points fit the images. ranges: {coordinate: (lower, upper)} rad.
-    level_shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`); what was
-    mostly assumed is not held against ranges. views: how each camera fits the others. Rejected frames are masked, not
-    removed. Raises `InputError` where lengths differ.
+    level_shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`);
+    angles mostly assumed are not compared with ranges. views: how each camera fits the others. Rejected frames are
+    masked, not removed. Raises `InputError` where lengths differ.
     """
     lengths = {
         "the solution": None if solved is None else solved.motion.frames,
@@ -275,7 +275,7 @@ def _solution_findings(
 # The verdicts of a whole data set, as CSV and JSON.
 
 
-# What a program may rely on. 2 is taken: bad input, as everywhere on the command line.
+# Programs may rely on these. 2 means bad input, as everywhere on the command line.
 EXIT_CODES = {None: 0, Severity.INFO: 0, Severity.WARNING: 3, Severity.ERROR: 1}
 FINDING_COLUMNS = ("subject", "trial", "severity", "code", "where", "frames", "of", "span", "message", "suggestion")
 
@@ -293,8 +293,8 @@ def severity_exit_code(verdicts: VerdictsByTrial) -> int:
 
 
 def verdicts_csv(verdicts: VerdictsByTrial) -> str:
-    """One line per finding; columns as `FINDING_COLUMNS`. frames: how many it concerns, 0 = the trial as a whole;
-    of: frames of the trial; span: which, counted from 0.
+    """One line per finding; columns as `FINDING_COLUMNS`. frames: number concerned, 0 = the trial as a whole;
+    of: number of frames of the trial; span: the frames concerned, from 0.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -313,8 +313,8 @@ def verdicts_dict(verdicts: VerdictsByTrial) -> dict:
     reasons: dict[str, Counter[str]] = {str(Status.CORRECTED): Counter(), str(Status.REJECTED): Counter()}
     for verdict in verdicts.values():
         counts.update(verdict.counts)
-        for status, found in verdict.reason_counts.items():
-            reasons[status].update(found)
+        for status, counts_by_code in verdict.reason_counts.items():
+            reasons[status].update(counts_by_code)
     return {
         "severity": str(gravest_severity(verdicts) or "none"),
         "exit_code": severity_exit_code(verdicts),
@@ -336,7 +336,7 @@ def verdicts_dict(verdicts: VerdictsByTrial) -> dict:
     }
 
 
-MAX_UNFINISHED_GAIN = 0.01  # squared standard deviations: results differ by a tenth of their own at most
+MAX_UNFINISHED_GAIN = 0.01  # of the cost, in squared standard deviations: results are off by a tenth of theirs
 
 
 def check_solved_trial(
@@ -350,7 +350,7 @@ def check_solved_trial(
 ) -> Verdict:
     """All checks of a trial. markers: those that inverse kinematics was given, y_up. views: of `view_fits`. recording:
     findings of stages before, about cameras (`judge_cameras`) and motion capture."""
-    found = assess_trial(
+    verdict = assess_trial(
         spine,
         solved=result,
         measured=markers,
@@ -359,21 +359,21 @@ def check_solved_trial(
         level_shares=observed_angle_shares(sized, result, spine),
         views=views,
     )
-    return replace(found, findings=(*found.findings, *_body_findings(sized), *recording))
+    return replace(verdict, findings=(*verdict.findings, *_body_findings(sized), *recording))
 
 
 def _body_findings(sized: SizedBody) -> Iterator[Finding]:
-    """A fit to the person that did not reach its minimum."""
-    left = 0.0 if sized.person is None else sized.person.unconverged_cost
-    if left > MAX_UNFINISHED_GAIN:
+    """A warning where the fit of the body to the person stopped before its minimum."""
+    cost = 0.0 if sized.person is None else sized.person.unconverged_cost
+    if cost > MAX_UNFINISHED_GAIN:
         yield warning(
             "person_fit",
             "the fit of the body to the person's trials ran out of steps before its minimum: results may be off by "
-            f"up to {left**0.5:.1g} of their standard deviations.",
+            f"up to {cost**0.5:.1g} of their standard deviations.",
         )
 
 
 def observed_angle_shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:
-    """(levels, 3) share of each level's angle that the data decided; NaN where that is not known."""
+    """(levels, 3) share of each angle that the data decided; NaN where not known."""
     response = None if result.posterior is None else result.posterior.response
     return level_shares(spine.levels, sized.levels, result.motion.names, response)

@@ -1,9 +1,8 @@
-"""What quality control says (findings, a verdict on each frame), and the limits that it goes by.
+"""Findings of the quality control, its verdict on each frame, and the limits that it applies.
 
-Findings and verdicts are plain data that write themselves as JSON. `tables/advice.yaml` says what to do about each
-finding. `tables/thresholds.csv` gives each limit its unit,
-reason and source: a publication, or 'chosen' with what it was derived from. `tables/ranges_of_motion.csv` holds
-published ranges of motion, degrees.
+Findings and verdicts convert to and from JSON. `tables/advice.yaml` says what to do about each finding.
+`tables/thresholds.csv` gives each limit its unit, reason and source: a publication, or 'chosen' with what it was
+derived from. `tables/ranges_of_motion.csv` holds published ranges of motion, degrees.
 """
 
 import csv
@@ -43,7 +42,7 @@ class Status(StrEnum):
     KEPT = "kept"
     CORRECTED = "corrected"
     REJECTED = "rejected"
-    INFERRED = "inferred"  # rejected, and what it holds was filled in from the frames around: no observation
+    INFERRED = "inferred"  # rejected, and its values were filled in from the frames around: no observation
 
 
 # {code of a finding: what to do about it}.
@@ -59,19 +58,19 @@ class Finding:
     Attributes
     ----------
     code : str
-        Stable word for it.
+        Stable identifier of its kind.
     severity : Severity
         'info', 'warning' or 'error'.
     message : str
         What was found and what is expected, with numbers.
     suggestion : str
-        What to do; by default as `tables/advice.yaml` says of the code.
+        What to do; by default the advice for the code in `tables/advice.yaml`.
     frames : tuple of int, or (frames,) array of bool
-        () where it concerns the trial as a whole.
+        Frames concerned; () for the trial as a whole.
     where : str
         Marker, level or coordinate.
     subject, trial : str
-        Whose it is; '' where that is not known.
+        Subject and trial of the finding; '' where not known.
     """
 
     code: str
@@ -130,9 +129,9 @@ class Verdict:
     Attributes
     ----------
     status : tuple of Status
-        Of each frame: 'kept', 'corrected', 'rejected' or 'inferred'.
+        Status of each frame: 'kept', 'corrected', 'rejected' or 'inferred'.
     reasons : tuple of tuples of str
-        Of each frame: codes of the findings that decided it.
+        For each frame the codes of the findings that decided its status.
     findings : tuple of Finding
     """
 
@@ -146,7 +145,7 @@ class Verdict:
 
     @property
     def rejected(self) -> np.ndarray:
-        """(frames,) bool, the mask to use: frames whose own values are not to be trusted, those filled in included.
+        """(frames,) bool, the mask to use: frames whose measured values are not trusted, those filled in included.
         They stay in the files."""
         return self._frames_with(Status.REJECTED, Status.INFERRED)
 
@@ -171,8 +170,8 @@ class Verdict:
     @property
     def counts(self) -> dict[str, int]:
         """Frames per status."""
-        found = Counter(self.status)
-        return {str(status): found[status] for status in Status}
+        counts = Counter(self.status)
+        return {str(status): counts[status] for status in Status}
 
     @property
     def reason_counts(self) -> dict[str, dict[str, int]]:
@@ -190,7 +189,7 @@ class Verdict:
         return worst_severity(self.findings)
 
     def of(self, subject: str, trial: str) -> "Verdict":
-        """The same verdict, its findings marked with whose they are."""
+        """The verdict with subject and trial entered in all its findings."""
         marked = tuple(replace(finding, subject=subject, trial=trial) for finding in self.findings)
         return replace(self, findings=marked)
 
@@ -219,7 +218,7 @@ class Verdict:
 
 
 def sum_up_findings(frames: int, findings: Iterable[Finding]) -> Verdict:
-    """Sum up: an error rejects its frames, an info marks them corrected, a warning changes nothing.
+    """The verdict of the findings: an error rejects its frames, an info marks them corrected, a warning does nothing.
 
     A finding without frames concerns the trial as a whole and decides no frame. Rejected frames that the finding
     `REJECTED_FILLED_CODE` names are inferred.
@@ -243,7 +242,7 @@ def sum_up_findings(frames: int, findings: Iterable[Finding]) -> Verdict:
 
 
 def worst_severity(findings: Iterable[Finding]) -> Severity | None:
-    """The gravest severity; None of nothing."""
+    """The gravest severity; None without findings."""
     return max((finding.severity for finding in findings), key=tuple(Severity).index, default=None)
 
 
@@ -265,7 +264,7 @@ _SI_PER_UNIT = {"deg": _RAD, "deg/s": _RAD, "cm": 0.01, "m/s": 1.0, "px": 1.0, "
 
 @dataclass(frozen=True)
 class Threshold:
-    """A limit as people write it: value in `unit`."""
+    """A limit of a check: `value` in `unit`, with its reason and source."""
 
     name: str
     value: float
@@ -275,16 +274,16 @@ class Threshold:
 
     @property
     def value_si(self) -> float:
-        """In m, rad, s; a share for per cent."""
+        """The value in SI units; a share for per cent."""
         return self.value * _SI_PER_UNIT[self.unit]
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """How far a level may turn from the neutral pose, (low, high) degrees: flexion, bending right, turning left.
+    """Published range of motion of a level about neutral, (low, high) degrees: flexion, bending right, rotation left.
 
-    flexion_total: flexion and extension together, where these bounds are wider because neutral poses differ: the
-    neutral pose may be anywhere within the total range, so that the total bounds each direction.
+    flexion_total: published range of flexion and extension together, degrees, where the bounds of `flexion` are wider.
+    There the neutral pose may be anywhere within the total range, so the total bounds each direction.
     """
 
     level: str

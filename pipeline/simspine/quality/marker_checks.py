@@ -1,4 +1,4 @@
-"""Checks of what the kinematics rest on: markers, images, the solver. Each function gives findings."""
+"""Checks of markers, images and the solver, on which the kinematics rest. Each function yields findings."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
@@ -20,12 +20,12 @@ from simspine.vision.triangulation import TriangulationReport
 HIP_PAIR, SHOULDER_PAIR = ("RHip", "LHip"), ("RShoulder", "LShoulder")
 ANKLE_PAIR = ("RAnkle", "LAnkle")
 FOOT_PAIRS = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
-LEVEL_HIPS = 0.5  # share of the hips' distance that must be horizontal for 'forward' to mean anything
+LEVEL_HIPS = 0.5  # least horizontal share of the line between the hips for which 'forward' is defined
 
 
 def check_sides(measured: Markers) -> Iterator[Finding]:
-    """Frames in which left and right seem to be exchanged somewhere, or the person is upside down: warnings. Points not
-    there are not checked."""
+    """Frames in which left and right seem to be exchanged somewhere, or the person is upside down: warnings. Missing
+    points are not checked."""
     for code, angle, name, message in (
         ("trunk_twist", trunk_twist_angle, "trunk_twist", "shoulders are turned against the hips by up to"),
         ("feet_backwards", feet_turn_angle, "feet_back", "both feet point away from where the pelvis faces by up to"),
@@ -43,9 +43,9 @@ def check_sides(measured: Markers) -> Iterator[Finding]:
 
 
 def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterator[Finding]:
-    """A person who lies in all frames, or whose file has another vertical: nothing in the points tells these apart.
+    """A person who lies in all frames, or a file with another vertical axis; the points do not tell these apart.
 
-    centres: of the fitted vertebrae, which count where shoulders or ankles have no point of their own.
+    centres: centres of the fitted vertebrae, used where shoulders or ankles are missing.
     """
     tilt, line = body_axis_tilt(measured), "ankles to shoulders"
     if centres is not None and not np.isfinite(tilt).any():
@@ -63,7 +63,7 @@ def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterato
 
 
 def sides_exchanged(measured: Markers) -> np.ndarray:
-    """(frames,) bool: in which `check_sides` finds something."""
+    """(frames,) bool: frames of the findings of `check_sides`."""
     odd = np.zeros(measured.frames, bool)
     for finding in check_sides(measured):
         odd[list(finding.frames)] = True
@@ -71,7 +71,7 @@ def sides_exchanged(measured: Markers) -> np.ndarray:
 
 
 def trunk_twist_angle(measured: Markers) -> np.ndarray:
-    """(frames,) rad, 0…π: turn between the line of the hips and that of the shoulders, seen along the trunk."""
+    """(frames,) rad, 0…π: angle between the lines of the hips and of the shoulders, seen along the trunk."""
     hip, shoulder = (_pair_vector_and_middle(measured, names) for names in (HIP_PAIR, SHOULDER_PAIR))
     trunk = shoulder[1] - hip[1]
     length = np.linalg.norm(trunk, axis=-1, keepdims=True)
@@ -80,7 +80,7 @@ def trunk_twist_angle(measured: Markers) -> np.ndarray:
 
 
 def feet_turn_angle(measured: Markers) -> np.ndarray:
-    """(frames,) rad, 0…π: turn about the vertical of the foot that is nearer to it from where the pelvis faces.
+    """(frames,) rad, 0…π: horizontal angle between forward of the pelvis and the foot that is nearer to it.
 
     NaN where a point is missing, the hips' line is too steep to tell (someone lying on the side), or the person is
     upside down.
@@ -92,13 +92,12 @@ def feet_turn_angle(measured: Markers) -> np.ndarray:
     for heel, toe in FOOT_PAIRS:
         foot = -_pair_vector_and_middle(measured, (heel, toe))[0]
         turns.append(angle_between(foot - (foot @ up)[:, None] * up, forward))
-    over = body_axis_tilt(measured) > THRESHOLDS["upside_down"].value_si
-    return np.where(steep | over, np.nan, np.minimum(*turns))
+    upside_down = body_axis_tilt(measured) > THRESHOLDS["upside_down"].value_si
+    return np.where(steep | upside_down, np.nan, np.minimum(*turns))
 
 
 def body_axis_tilt(measured: Markers) -> np.ndarray:
-    """(frames,) rad, 0…π: between the vertical and the line from the middle of the ankles to that of the shoulders;
-    NaN where a point is missing."""
+    """(frames,) rad, 0…π: angle between the vertical and the line from mid-ankles to mid-shoulders; NaN = missing."""
     line = _pair_vector_and_middle(measured, SHOULDER_PAIR)[1] - _pair_vector_and_middle(measured, ANKLE_PAIR)[1]
     return angle_between(line, _body_up(measured))
 
@@ -108,7 +107,7 @@ def _body_up(measured: Markers) -> np.ndarray:
 
 
 def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """From the second point to the first, and the middle, (frames, 3) each; NaN where one is not among the markers."""
+    """Vector from the second point to the first, and their mid-point, (frames, 3); NaN where one is no marker."""
     if not set(names) <= set(measured.names):
         return np.full((measured.frames, 3), np.nan), np.full((measured.frames, 3), np.nan)
     first, second = (measured.xyz[:, i] for i in measured.indices(names))
@@ -121,7 +120,7 @@ SKIN_LOST_CODE = "skin_marker_lost"
 
 
 def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
-    """Markers on the skin that are known in few frames: the spine is seen less in the others, which stay kept."""
+    """Skin markers that are known in few frames: a warning. The other frames are kept, with a less certain spine."""
     limit, dots = THRESHOLDS["skin_marker_seen"], is_tape_dot(measured.names)
     yield from _lost_dots(measured, dots, limit.value_si, f"{limit.value:g} %")
     for name in is_skin_marker(measured.names):
@@ -156,7 +155,7 @@ def _lost_dots(measured: Markers, dots: Sequence[str], least: float, said: str) 
 
 
 def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
-    """Markers on the skin that do not follow one another along the back as the vertebrae they are named after do.
+    """Skin markers whose order along the back is not that of the vertebrae they are named after: a warning.
 
     Of three in the order of their names the outer two must be farthest apart.
     """
@@ -181,7 +180,7 @@ def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
             return
 
 
-BONES = {  # of each side
+BONES = {  # {segment: joints at its ends}, for each side
     "thigh": ("Hip", "Knee"),
     "shank": ("Knee", "Ankle"),
     "upper arm": ("Shoulder", "Elbow"),
@@ -194,26 +193,26 @@ def check_solver(converged: np.ndarray, reason: Sequence[str] = ()) -> Iterator[
     failed = ~np.asarray(converged, bool)
     if not failed.any():
         return
-    why = sorted({text for text, odd in zip(reason, failed, strict=False) if text and odd})
+    reasons = sorted({text for text, odd in zip(reason, failed, strict=False) if text and odd})
     text = f"inverse kinematics did not solve {failed.sum()} of {failed.size} frames"
-    text += f": {names_text(why, 3)}." if why else "."
+    text += f": {names_text(reasons, 3)}." if reasons else "."
     yield Finding("not_solved", Severity.ERROR, text, frames=failed)
 
 
 def check_unknown_names(names: Sequence[str], fitted: Sequence[str]) -> Iterator[Finding]:
-    """Markers that took no part since nothing has their name. names: those given; fitted: those of inverse kinematics.
+    """Markers left out because their name is unknown. names: all given; fitted: those in inverse kinematics.
 
-    A point of SIMSPINE's skeleton that the body lacks, such as the eyes, is left out as well, and known.
+    A point of SIMSPINE's skeleton that the body lacks, such as the eyes, is left out without a warning.
     """
     known = load_skeleton(SIMSPINE_SKELETON).names
-    odd = [name for name in names if name not in fitted and name not in known]
-    if not odd:
+    unknown = [name for name in names if name not in fitted and name not in known]
+    if not unknown:
         return
-    meant = [f"{name}: {guess}?" for name in odd if (guess := nearest_name(name, known))]
+    meant = [f"{name}: {guess}?" for name in unknown if (guess := nearest_name(name, known))]
     yield warning(
         "marker_unknown",
-        f"{len(odd)} of {len(names)} markers have names that neither the body nor SIMSPINE's skeleton has, and are "
-        f"left out: {names_text(odd)}.",
+        f"{len(unknown)} of {len(names)} markers have names that neither the body nor SIMSPINE's skeleton has, and are "
+        f"left out: {names_text(unknown)}.",
         "Give them SIMSPINE's names"
         + (f" ({names_text(meant, 3)})" if meant else "")
         + ", or take out those that the spine does not need.",
@@ -247,9 +246,7 @@ def check_marker_distance(names: Sequence[str], error: np.ndarray) -> Iterator[F
 
 
 def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Finding]:
-    """Frames, and points, that in the median lie far from their images: a warning. error: (frames, points) px, NaN =
-    missing.
-    """
+    """Frames and points with a large median reprojection error: warnings. error: (frames, points) px, NaN = missing."""
     limit = THRESHOLDS["reprojection"]
     median = median_of_known(error)
     far = median > limit.value_si
@@ -267,7 +264,7 @@ def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Find
 
 
 def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
-    """Points that one camera saw, but mostly where the others contradict it: one finding for each camera."""
+    """Points for which most of a camera's detections contradict the other cameras: one finding for each camera."""
     limit, least = THRESHOLDS["view_used"], THRESHOLDS["view_contributed"].value_si
     observed = np.isfinite(report.error_px)
     for camera, used, seen in zip(report.views, report.used.sum(0), observed.sum(0), strict=True):
@@ -287,10 +284,10 @@ def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
 
 
 def check_presence(measured: Markers) -> Iterator[Finding]:
-    """Missing, interpolated and inferred markers. Missing many warns; interpolated marks the frame corrected."""
+    """Missing, interpolated and inferred markers. Many missing: a warning; interpolated: a corrected frame."""
     present = measured.present
     ever = np.any(present, axis=0)
-    skin = is_skin_marker(measured.names)  # those have a check of their own
+    skin = is_skin_marker(measured.names)  # `check_skin_markers_lost` checks these
     never = [name for name, seen in zip(measured.names, ever, strict=True) if not seen and name not in skin]
     if never:
         text = f"never seen: {names_text(never)}."
@@ -315,7 +312,7 @@ _LIMB_JOINTS = ("hip_flexion", "knee_angle", "elbow_flex")  # not the shoulder's
 
 
 def unseen_limb_joints(motion: Motion) -> dict[str, np.ndarray]:
-    """{joint of an arm or leg: (frames,) bool, where its standard deviation says that nothing was seen of it}."""
+    """{joint of an arm or leg: (frames,) bool, True where its standard deviation is too large for a joint in view}."""
     if motion.deviation is None:
         return {}
     limit = THRESHOLDS["limb_unseen"].value_si
@@ -326,16 +323,16 @@ def unseen_limb_joints(motion: Motion) -> dict[str, np.ndarray]:
 def check_limbs_seen(motion: Motion) -> Iterator[Finding]:
     """Joints of arms and legs of which nothing was seen: one warning."""
     limit, joints = THRESHOLDS["limb_unseen"], unseen_limb_joints(motion)
-    said = [name for name, odd in joints.items() if odd.any()]
-    if said and motion.deviation is not None:
-        unseen = np.stack([joints[name] for name in said], axis=1)
-        spread = motion.deviation[:, [motion.names.index(name) for name in said]]
+    names = [name for name, odd in joints.items() if odd.any()]
+    if names and motion.deviation is not None:
+        unseen = np.stack([joints[name] for name in names], axis=1)
+        spread = motion.deviation[:, [motion.names.index(name) for name in names]]
         yield warning(
             "limb_unseen",
-            f"{names_text(said, 8)}: not known in {unseen.any(1).sum()} of {len(unseen)} frames (± up to "
+            f"{names_text(names, 8)}: not known in {unseen.any(1).sum()} of {len(unseen)} frames (± up to "
             f"{np.degrees(spread[unseen].max()):.0f}°, expected below {limit.value:g}°); there they are assumed.",
             frames=np.any(unseen, axis=1),
-            where=names_text(said, 8),
+            where=names_text(names, 8),
         )
 
 
@@ -349,17 +346,15 @@ def check_inferred(measured: Markers) -> Iterator[Finding]:
     groups = {"all": all_points, "the spine's": all_points & set(SPINE_CHAIN_MARKERS)}
     for origin, words in how.items():
         names = measured.names_of(origin)
-        counts = {group: (len(of & set(names)), len(of)) for group, of in groups.items()}
-        if any(count > limit.value_si * of for count, of in counts.values()):
-            parts = [f"{count} of {group} {of} points" for group, (count, of) in counts.items() if of]
+        counts = {group: (len(points & set(names)), len(points)) for group, points in groups.items()}
+        if any(count > limit.value_si * total for count, total in counts.values()):
+            parts = [f"{count} of {group} {total} points" for group, (count, total) in counts.items() if total]
             text = f"{', '.join(parts)} are {words}; expected at most {limit.value:g} %."
             yield warning(f"{origin}_points", text, where=names_text(names))
 
 
 def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
-    """Segments that change their length, and pairs that differ left to right: warnings. Segments without markers are
-    skipped.
-    """
+    """Segments that change length or differ left to right: warnings. Those without markers are skipped."""
     spread_limit, deviation_limit = THRESHOLDS["segment_spread"], THRESHOLDS["segment_deviation"]
     medians: dict[tuple[str, str], float] = {}
     for bone, side in product(BONES, ("right", "left")):
@@ -401,23 +396,23 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
 
 
 def check_marker_jumps(measured: Markers) -> Iterator[Finding]:
-    """Markers that are elsewhere from one frame to the next: a warning each, one for all if most of them jump."""
+    """Markers that jump between two frames: a warning for each, or one for all if at least half of them jump."""
     limit, spike = THRESHOLDS["marker_jump"], int(THRESHOLDS["spike_frames"].value_si)
-    found = {}
+    jumps = {}
     for k, name in enumerate(measured.names):
         faulty, speed = jump_frames(measured.xyz[:, k], measured.rate, limit.value_si, spike)
         if faulty.any():
-            found[name] = faulty, speed
-    if not found:
+            jumps[name] = faulty, speed
+    if not jumps:
         return
-    everything = len(found) > 1 and len(found) >= measured.present.any(0).sum() / 2
-    groups = [tuple(found)] if everything else [(name,) for name in found]
+    all_together = len(jumps) > 1 and len(jumps) >= measured.present.any(0).sum() / 2
+    groups = [tuple(jumps)] if all_together else [(name,) for name in jumps]
     for names in groups:
-        frames = np.any([found[name][0] for name in names], axis=0)
-        who = f"{len(names)} of {len(measured.names)} markers jump" if everything else f"{names[0]} jumps"
+        frames = np.any([jumps[name][0] for name in names], axis=0)
+        who = f"{len(names)} of {len(measured.names)} markers jump" if all_together else f"{names[0]} jumps"
         yield warning(
             "marker_jump",
-            f"{who} at up to {max(found[name][1] for name in names):.0f} m/s from one frame to the next in "
+            f"{who} at up to {max(jumps[name][1] for name in names):.0f} m/s from one frame to the next in "
             f"{frames.sum()} frames, expected below {limit.value:g} m/s.",
             frames=frames,
             where=names_text(names),

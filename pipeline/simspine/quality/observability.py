@@ -1,4 +1,4 @@
-"""What decided each angle of a trial (data, assumptions or the model's couplers), and figures that say so."""
+"""What decided each angle of a trial (data, assumptions or the model), and clinical figures labelled with it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from simspine.quality.findings import THRESHOLDS
 
 
 class Observability(StrEnum):
-    """Who decided an angle. SUM: one coordinate moves several levels; the data decided their sum only.
+    """What decided an angle. SUM: one coordinate turns several levels; the data decided their sum only.
 
-    ESTIMATED, PARTLY_ESTIMATED: the data did, as much as for MEASURED and PARTLY, but of the spine they hold points
+    ESTIMATED, PARTLY_ESTIMATED: the data decided as much as for MEASURED and PARTLY, but hold points of the spine
     that a network estimated and no camera saw.
     """
 
@@ -28,24 +28,24 @@ class Observability(StrEnum):
     PARTLY = "partly measured"
     ESTIMATED = "estimated"
     PARTLY_ESTIMATED = "partly estimated"
-    ASSUMED = "assumed"  # from what is published on other people; also where the ± is as wide as these differ
+    ASSUMED = "assumed"  # from publications on other people; also where the SD is as large as their spread
     SUM = "measured as a sum"
     FORCED = "set by the model"
     UNKNOWN = ""
 
 
 def estimated_of_spine(names: Iterable[str], origins: Iterable[Origin] | None) -> tuple[str, ...]:
-    """Names of the points of the trunk, of `SPINE_REGIONS`, that were estimated: what the data decided of it is then no
-    measurement. names, origins: of the points fitted; none where their origins are not known."""
+    """Names of the fitted points in `SPINE_REGIONS` that were estimated; with any, no angle of the spine is measured.
+    names, origins: of the fitted points; without origins the result is empty."""
     spine = {name for region in SPINE_REGIONS.values() for name in region}
     pairs = () if origins is None else zip(names, origins, strict=True)
     return tuple(name for name, origin in pairs if origin == Origin.ESTIMATED and name in spine)
 
 
 def forced_mask(levels: Sequence[str], forced: Mapping[str, Sequence[Forced]]) -> np.ndarray:
-    """(levels, 3) bool: which curves the model sets, from `SpineKinematics.forced`.
+    """(levels, 3) bool: which angles the model sets, from `SpineKinematics.forced`.
 
-    That several levels share one coordinate does not make their *sum* the model's, so a sum marks nothing here.
+    Where several levels share one coordinate, the data decide their sum, so `ForcedKind.SUM` marks nothing here.
     """
     mask = np.zeros((len(levels), 3), bool)
     for i, level in enumerate(levels):
@@ -63,35 +63,35 @@ def driving_coordinates(forced: Mapping[str, Sequence[Forced]]) -> set[str]:
 def level_shares(
     levels: Sequence[str], table: Sequence[Level], coordinates: Sequence[str], response: np.ndarray | None
 ) -> np.ndarray:
-    """(levels, 3): share of each angle that the data decided, 0…1; NaN where that is not known.
+    """(levels, 3): share of each angle that the data decided, 0…1; NaN where not known.
 
     table: levels with their coordinates (flexion, bending, rotation). response: (coordinates,), see
     `simspine.estimation.result.Posterior`; None where the solver gave none. Sums and segments in space have no
-    coordinate of their own, so nothing is known of them here.
+    coordinate of their own and stay NaN.
     """
     shares = np.full((len(levels), 3), np.nan)
     if response is None:
         return shares
     if len(response) != len(coordinates):
         raise InputError(f"response has {len(response)} entries, expected one for each of {len(coordinates)} names.")
-    of = dict(zip(coordinates, np.asarray(response, float), strict=True))
+    share_of = dict(zip(coordinates, np.asarray(response, float), strict=True))
     for level in table:
         if level.name in levels and level.coordinates:
-            shares[levels.index(level.name)] = [of.get(name, np.nan) for name in level.coordinates]
+            shares[levels.index(level.name)] = [share_of.get(name, np.nan) for name in level.coordinates]
     return shares
 
 
 def with_shares_of_sums(levels: Sequence[str], table: Sequence[Level], shares: np.ndarray) -> np.ndarray:
-    """`level_shares` in which a sum over levels has the mean share of these; segments in space keep NaN."""
-    found, joints = shares.copy(), {level.child: level for level in table if level.coordinates}
+    """`level_shares` in which a sum over levels has the mean share of its levels; segments in space keep NaN."""
+    filled, joints = shares.copy(), {level.child: level for level in table if level.coordinates}
     for level in (one for one in table if one.name in levels and one.parent and not one.coordinates):
         parts, body = list[int](), level.child
         while body != level.parent and body in joints:
             parts.append(levels.index(joints[body].name))
             body = joints[body].parent or ""
         if parts:
-            found[levels.index(level.name)] = shares[parts].mean(0)
-    return found
+            filled[levels.index(level.name)] = shares[parts].mean(0)
+    return filled
 
 
 def observability_of(
@@ -101,17 +101,17 @@ def observability_of(
     table: Sequence[Level] = (),
     estimated: bool = False,
 ) -> tuple[tuple[Observability, Observability, Observability], ...]:
-    """For each level and plane who decided the angle.
+    """What decided the angle of each level in each plane.
 
-    shares: (levels, 3) of `level_shares`. forced: of the spine kinematics. table: as above; tells which level's
-    coordinate moves others too. estimated: points of the spine were.
+    shares: (levels, 3) of `level_shares`. forced: of the spine kinematics. table: levels with their coordinates.
+    estimated: whether points of the spine were estimated.
     """
     forced = forced or {}
     mask, drivers = forced_mask(levels, forced), driving_coordinates(forced)
-    own = {level.name: level.coordinates for level in table}
+    coordinates = {level.name: level.coordinates for level in table}
 
     def decided(i: int, k: int) -> Observability:
-        names = own.get(levels[i], ())
+        names = coordinates.get(levels[i], ())
         return observability_word(
             shares[i, k],
             bool(mask[i, k]),
@@ -128,8 +128,8 @@ def observability_word(
     drives: bool = False,
     estimated: bool = False,
 ) -> Observability:
-    """Who decided one angle. drives: its own coordinate moves other levels too, so the data decided their sum.
-    estimated: it is one of the spine, of which points were estimated."""
+    """What decided one angle. drives: its coordinate turns other levels too, so the data decided their sum.
+    estimated: the angle is of the spine, and points of the spine were estimated."""
     if forced:
         return Observability.FORCED
     if not np.isfinite(share):
@@ -157,7 +157,7 @@ def observed_share_text(share: float) -> str:
 GIVEN_BY_MODEL = "given by the model"
 SET_BY_OTHER_ANGLES = "set by the model from the joint's other angles"
 ONE_COORDINATE_FOR_LEVELS = "one coordinate for all levels"
-IMPRECISE = "imprecise"  # the recording decided it
+IMPRECISE = "imprecise"  # measured, with a large standard deviation
 NO_LARGER = "no larger than its error"
 ARM_HANGS = "not known: the arm hangs"
 NOT_KNOWN = "not known"
@@ -171,11 +171,11 @@ class ClinicalFigure:
     """One parameter of a trial.
 
     unit: 'deg' or 'mm'. mean, minimum, maximum: over the frames, None where no frame is known; sd: typical (median)
-    standard deviation, None where there is none or the model gives the value. known_share: of the frames. decided_by:
-    in words what the figure rests on. range_sd: standard deviation of the range, maximum less minimum. It counts the
-    errors of both frames as independent, but for how a person's endplates tilt, which is the same in both. Other errors
-    that last through the trial cancel, too, so it is an upper bound. None of what does not change. share: of it
-    that the data decided, 0…1; NaN = not known, or set by the model.
+    standard deviation, None where there is none or the model gives the value. known_share: share of frames with a
+    value. decided_by: what decided the figure, in words. range_sd: standard deviation of the range (maximum − minimum),
+    None where that is 0. It takes the errors of both frames as independent, except the tilt of the person's endplates,
+    which cancels. Other lasting errors cancel as well, so it is an upper bound. share: share of the figure that the
+    data decided, 0…1; NaN = not known, or set by the model.
     """
 
     name: str
@@ -225,9 +225,9 @@ _FROM_WEAKEST = (
 
 
 def rhythm_verdict(figures: Iterable[ClinicalFigure]) -> Observability:
-    """The verdict on the lumbopelvic rhythm: the weaker one on the two angles that it rests on."""
-    found = [figure.verdict for figure in figures if figure.name in RHYTHM_PARAMETERS]
-    return min(found, key=_FROM_WEAKEST.index, default=Observability.UNKNOWN)
+    """The verdict on the lumbopelvic rhythm: the weaker of the verdicts on its two angles."""
+    verdicts = [figure.verdict for figure in figures if figure.name in RHYTHM_PARAMETERS]
+    return min(verdicts, key=_FROM_WEAKEST.index, default=Observability.UNKNOWN)
 
 
 def composed_shares(
@@ -237,22 +237,22 @@ def composed_shares(
     levels: Sequence[str],
     level_shares: np.ndarray,
 ) -> dict[str, float]:
-    """{parameter: share that the data decided} of parameters that are composed of others.
+    """{parameter: share that the data decided} for parameters that are computed from other angles.
 
     Lumbar flexion has the share of lordosis, of which it is the mirror image. The coronal Cobb angle has the mean of
-    the lateral bending of its levels. The lean of the trunk has that of the plumb line, given how adults differ in it.
+    the lateral bending of its levels. The trunk's inclination has that of the plumb line, given the spread of adults.
     kept: (frames,) bool. level_shares: (levels, 3).
     """
-    found = {"lumbar_flexion": lordosis_share}
-    of_trunk = [i for i, level in enumerate(levels) if set(level.split("-")) <= set(TRUNK_VERTEBRAE)]
-    bending = level_shares[of_trunk, MOTION_PLANES.index("lateral bending")]
-    found["coronal_cobb"] = float(np.nanmean(bending)) if np.isfinite(bending).any() else float("nan")
+    shares = {"lumbar_flexion": lordosis_share}
+    trunk_levels = [i for i, level in enumerate(levels) if set(level.split("-")) <= set(TRUNK_VERTEBRAE)]
+    bending = level_shares[trunk_levels, MOTION_PLANES.index("lateral bending")]
+    shares["coronal_cobb"] = float(np.nanmean(bending)) if np.isfinite(bending).any() else float("nan")
     spread = PUBLISHED_ADULTS["sagittal_vertical_axis"].sd / 1e3
     for name, line in (("trunk_inclination", "sagittal_vertical_axis"), ("coronal_balance", "coronal_balance")):
         sd = clinical.sd(line) if line in clinical.names else None
         if sd is not None and np.isfinite(sd[kept]).any():
-            found[name] = share_by_deviation(float(np.nanmedian(sd[kept])), spread)
-    return found
+            shares[name] = share_by_deviation(float(np.nanmedian(sd[kept])), spread)
+    return shares
 
 
 def clinical_figures(
@@ -264,9 +264,9 @@ def clinical_figures(
 ) -> tuple[ClinicalFigure, ...]:
     """A figure of each parameter.
 
-    kept: (frames,) bool, all by default. shares: {parameter: share of it that the data decided, 0…1}, of those for
-    which that is known. Others that adults are known to differ in have 1 − (sd / spread)². estimated: points of the
-    spine were, so that its parameters are no measurements. sacral_tilt_sd: rad, of the endplate of S1, see `SizedBody`.
+    kept: (frames,) bool, all by default. shares: {parameter: share that the data decided, 0…1} where known. Others with
+    a published spread of adults have 1 − (sd / spread)². estimated: whether points of the spine were estimated, so that
+    its parameters are no measurements. sacral_tilt_sd: rad, of the endplate of S1, see `SizedBody`.
     """
     frames = np.ones(len(clinical.values), bool) if kept is None else kept
     return tuple(
@@ -290,18 +290,18 @@ def _clinical_figure(
     kinds = {fact.kind for fact in clinical.forced.get(name, ())}
     deviation = None if kinds - {ForcedKind.SUM} else clinical.sd(name)
     scaled = None if deviation is None else factor * deviation
-    found = angle_statistics(factor * clinical.of(name), scaled, kept, constant_sd=factor * constant_sd)
+    statistics = angle_statistics(factor * clinical.of(name), scaled, kept, constant_sd=factor * constant_sd)
     forced = "" if kinds == {ForcedKind.SUM} and np.isfinite(share) else _set_by_model(kinds)
-    adults, sd = PUBLISHED_ADULTS.get(name), found.sd
+    adults, sd = PUBLISHED_ADULTS.get(name), statistics.sd
     if sd is not None and adults is not None and (sd >= adults.sd or not np.isfinite(share)):
         share = share_by_deviation(sd, adults.sd)
-    share = float("nan") if forced or found.mean is None else share
-    decided_by = forced or _in_words(name, found.mean, sd, share=share, estimated=estimated)
-    return ClinicalFigure(name, definition.label, unit, decided_by=decided_by, share=share, **found._asdict())
+    share = float("nan") if forced or statistics.mean is None else share
+    decided_by = forced or _decided_by_text(name, statistics.mean, sd, share=share, estimated=estimated)
+    return ClinicalFigure(name, definition.label, unit, decided_by=decided_by, share=share, **statistics._asdict())
 
 
 class AngleStatistics(NamedTuple):
-    """Of a quantity over the frames that can be trusted, as in `ClinicalFigure`."""
+    """Statistics of a quantity over the trusted frames, as in `ClinicalFigure`."""
 
     mean: float | None
     sd: float | None
@@ -314,13 +314,13 @@ class AngleStatistics(NamedTuple):
 def angle_statistics(
     values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray, constant_sd: float = 0.0
 ) -> AngleStatistics:
-    """Of one quantity over the frames that are kept; values, deviation, kept: (frames,). constant_sd: of the deviation,
-    the part of errors that are the same in all frames."""
-    at = kept & np.isfinite(values)
-    known = values[at]
+    """Statistics of one quantity over the kept frames; values, deviation, kept: (frames,). constant_sd: standard
+    deviation of the errors that are the same in all frames."""
+    used = kept & np.isfinite(values)
+    known = values[used]
     if not known.size:
         return AngleStatistics(mean=None, sd=None, minimum=None, maximum=None, known_share=0.0, range_sd=None)
-    ends = None if deviation is None else deviation[at][[known.argmin(), known.argmax()]]
+    ends = None if deviation is None else deviation[used][[known.argmin(), known.argmax()]]
     if ends is not None:
         ends = np.sqrt(np.maximum(ends**2 - constant_sd**2, 0.0))
     spread = None if deviation is None else deviation[kept]
@@ -340,7 +340,7 @@ def _set_by_model(kinds: set[ForcedKind]) -> str:
     return ONE_COORDINATE_FOR_LEVELS if kinds == {ForcedKind.SUM} else GIVEN_BY_MODEL if kinds else ""
 
 
-def _in_words(name: str, mean: float | None, sd: float | None, share: float, estimated: bool) -> str:
+def _decided_by_text(name: str, mean: float | None, sd: float | None, share: float, estimated: bool) -> str:
     if mean is None:
         return ARM_HANGS if name.startswith(("shoulder_plane", "shoulder_rotation")) else NOT_KNOWN
     if name == "coronal_cobb" and sd is not None and mean < 2 * sd:
@@ -360,20 +360,21 @@ def curvature_figures(
     estimated: bool = False,
     sacral_tilt_sd: float = 0.0,
 ) -> tuple[ClinicalFigure, ...]:
-    """A figure of 'lla' and 'tka', whichever are there. angles: {name: (values, standard deviation)}, (frames,) rad.
+    """A figure of 'lla' and 'tka', where given. angles: {name: (values, standard deviation)}, (frames,) rad.
 
-    kept: (frames,) bool. forced: whether the model sets it. estimated: points of the spine were. sacral_tilt_sd: as of
+    kept: (frames,) bool. forced: {name: whether the model sets it}. estimated, sacral_tilt_sd: as of
     `clinical_figures`.
     """
     figures = []
     for name in (name for name in LABELS if name in angles):
         values, deviation = angles[name]
         known = None if deviation is None or forced[name] else np.degrees(deviation)
-        of_endplates = float(np.degrees(curvature_sd_of_people(name, sacral_tilt_sd)))
-        found = angle_statistics(np.degrees(values), known, kept, constant_sd=of_endplates)
-        share = share_of_curvature(name, found.sd)
+        endplate_sd = float(np.degrees(curvature_sd_of_people(name, sacral_tilt_sd)))
+        statistics = angle_statistics(np.degrees(values), known, kept, constant_sd=endplate_sd)
+        share = share_of_curvature(name, statistics.sd)
         decided_by = str(observability_word(share, forced[name], estimated=estimated))
-        figures.append(ClinicalFigure(name, LABELS[name], "deg", decided_by=decided_by, share=share, **found._asdict()))
+        label, fields = LABELS[name], statistics._asdict()
+        figures.append(ClinicalFigure(name, label, "deg", decided_by=decided_by, share=share, **fields))
     return tuple(figures)
 
 
@@ -387,7 +388,7 @@ def share_by_deviation(sd: float, before: float) -> float:
 
 
 def spread_of_adults(quantity: str) -> float:
-    """How much standing adults differ in 'lla' or 'tka': half the width of the first published band, degrees."""
+    """Spread of 'lla' or 'tka' among standing adults: half the width of the first published band, degrees."""
     band = published_bands(quantity)[0]
     return (band.high - band.low) / 2
 

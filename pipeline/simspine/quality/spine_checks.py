@@ -30,7 +30,7 @@ from simspine.quality.observability import forced_mask
 
 PELVIS_COORDINATES = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
 _CURVATURE_NAMES = {"lla": "lumbar lordosis (LLA)", "tka": "thoracic kyphosis (TKA)"}
-_GROUND_SEGMENTS = ("pelvis", "thorax")  # segments whose angles are to the ground
+_GROUND_SEGMENTS = ("pelvis", "thorax")  # segments whose angles are relative to the ground
 _JUMP_LIMITS = dict.fromkeys(_GROUND_SEGMENTS, "jump_segment") | {"neck": "jump_neck"}  # of all others: jump_level
 _JUMP_LIMITS |= dict.fromkeys(("lumbar", "thorax-pelvis"), "jump_curvature")
 _RANGE_PERCENTILES = (1, 99)  # per cent: as `simspine.evaluation.validation_tables` takes a range of motion
@@ -51,7 +51,7 @@ def check_curvature_bounds(spine: SpineKinematics) -> Iterator[Finding]:
 
 
 def check_curvature_speed(spine: SpineKinematics) -> Iterator[Finding]:
-    """Frames where LLA or TKA changes faster than people move: a warning; from a jump on, `check_jumps` rejects."""
+    """Frames where LLA or TKA changes faster than people move: a warning; jumps are faster still (`check_jumps`)."""
     limit = THRESHOLDS["curvature_speed"]
     for name, words in _CURVATURE_NAMES.items():
         speed = np.abs(np.diff(getattr(spine, name))) * spine.rate
@@ -70,8 +70,8 @@ def check_curvature_speed(spine: SpineKinematics) -> Iterator[Finding]:
 def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
     """Discontinuities of level angles, curvature and position: rejected.
 
-    Where a value leaves and comes back the frames between are at fault; of a step that stays nobody can say which side
-    is right, so the frames on both sides of it are. Levels that jump together (as coupled ones do) make one finding.
+    Where a value leaves and comes back, the frames between are rejected. Where it stays, either side may be right, so
+    the frames on both sides of the step are. Levels that jump together (as coupled ones do) make one finding.
     """
     series = [
         (
@@ -91,34 +91,34 @@ def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
         if faulty.any():
             together.setdefault(where_true(faulty), []).append((speed / limit.value_si, what, limit))
     for frames, found in together.items():
-        times, what, limit = max(found, key=lambda item: item[0])
+        ratio, what, limit = max(found, key=lambda item: item[0])
         unit = limit.unit.replace("deg", "°")
         others = [name for _, name, _ in found if name != what]
         text = (
-            f"{what} jumps by up to {times * limit.value:.0f} {unit} from one frame to the next, expected below "
+            f"{what} jumps by up to {ratio * limit.value:.0f} {unit} from one frame to the next, expected below "
             f"{limit.value:g} {unit}" + (f"; with it {names_text(others)}." if others else ".")
         )
         yield Finding("jump", Severity.ERROR, text, frames=frames, where=what)
 
 
 def jump_frames(values: np.ndarray, rate: float, limit: float, spike: int = 3) -> tuple[np.ndarray, float]:
-    """Frames (frames,) bool that jumps condemn, and the largest speed found (per second).
+    """(frames,) bool, frames to reject because of jumps, and the largest speed of a jump (per second).
 
-    values: (frames,) or (frames, 3), NaN = missing; gaps are not bridged, a step has a value on both sides. limit:
-    speed above which a step is a jump. spike: frames a value may be away for and still count as one that came back.
+    values: (frames,) or (frames, 3), NaN = missing; steps across gaps do not count. limit: speed above which a step is
+    a jump. spike: largest number of frames from leaving to coming back.
     """
     values = np.asarray(values, float).reshape(len(values), -1)
     step = np.linalg.norm(np.diff(values, axis=0), axis=-1)
     jump = step * rate > limit
     faulty = np.zeros(len(values), bool)
-    at = np.flatnonzero(jump).tolist()
-    while at:
-        k = at.pop(0)  # the jump is between frames k and k + 1
-        # It came back where the value is again as near as motion allows in the time since.
+    jumps = np.flatnonzero(jump).tolist()
+    while jumps:
+        k = jumps.pop(0)  # the jump is between frames k and k + 1
+        # It is back at m + 1 if motion below the limit could have led there from frame k.
         back = next(
             (
                 m
-                for m in at
+                for m in jumps
                 if m - k <= spike and np.linalg.norm(values[m + 1] - values[k]) <= (m + 1 - k) * limit / rate
             ),
             None,
@@ -127,14 +127,14 @@ def jump_frames(values: np.ndarray, rate: float, limit: float, spike: int = 3) -
             faulty[[k, k + 1]] = True
         else:
             faulty[k + 1 : back + 1] = True
-            at = [m for m in at if m > back]
+            jumps = [m for m in jumps if m > back]
     return faulty, float(step[jump].max() * rate) if jump.any() else 0.0
 
 
 def check_wraps(spine: SpineKinematics) -> Iterator[Finding]:
     """Levels whose angles passed gimbal lock or a half turn and were made continuous: corrected.
 
-    Segments in space are left out: a person who turns round rightly passes half a turn.
+    Segments relative to the ground are left out: a person who turns round does pass half a turn.
     """
     for level, repaired in zip(spine.levels, spine.repaired.T, strict=True):
         if level not in _GROUND_SEGMENTS and repaired.any():
@@ -154,16 +154,16 @@ def check_level_ranges(spine: SpineKinematics, shares: np.ndarray | None = None)
 
     shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`), NaN = unknown.
     An angle that was mostly assumed is not checked: that would be a warning about the assumption. Where the kinematics
-    have standard deviations, a value is beyond a limit only if it is so beyond doubt.
+    have standard deviations, a value must be `range_sd` of them beyond a limit.
     """
     factor = THRESHOLDS["range_factor"]
-    doubt = np.zeros_like(spine.angles)
+    margins = np.zeros_like(spine.angles)
     if spine.angles_sd is not None:
-        doubt = THRESHOLDS["range_sd"].value_si * np.nan_to_num(spine.angles_sd)
+        margins = THRESHOLDS["range_sd"].value_si * np.nan_to_num(spine.angles_sd)
     for envelope, k, axis in _published_ranges(spine):
         low, high = envelope.limits(factor.value_si)[axis]
-        values, room = spine.angles[:, k, axis], doubt[:, k, axis]
-        beyond = (values + room < low) | (values - room > high)
+        values, margin = spine.angles[:, k, axis], margins[:, k, axis]
+        beyond = (values + margin < low) | (values - margin > high)
         if _is_assumed(shares, k, axis) or not beyond.any():
             continue
         forced = forced_sentence(spine.forced.get(envelope.level, ()))
@@ -180,9 +180,9 @@ def check_level_ranges(spine: SpineKinematics, shares: np.ndarray | None = None)
 
 
 def level_extents(spine: SpineKinematics, shares: np.ndarray | None = None) -> Iterator[Finding]:
-    """Levels that move further over the trial than people can, from one end to the other: a warning.
+    """Levels whose travel over the trial is larger than people's total range: a warning.
 
-    An angle may stay within its range about a neutral pose nobody knows and still travel too far. Travel: percentile 1
+    An angle may stay within its range about an unknown neutral pose and still travel too far. Travel: percentile 1
     to 99 of the trial's frames. Angles set by the model or mostly assumed (shares) are left out.
     """
     factor = THRESHOLDS["range_factor"]
@@ -213,9 +213,9 @@ def check_coordinate_ranges(
 ) -> Iterator[Finding]:
     """Angles beyond the model's own ranges: a warning. The solver holds clamped coordinates inside; others may leave.
 
-    ranges: {coordinate: (lower, upper)} rad, of those to check. Left out: translations and the pelvis's own angles,
-    which only say where one stands and faces. response: {coordinate: share that the data decided}; those that were
-    mostly assumed are left out.
+    ranges: {coordinate: (lower, upper)} rad, of those to check. Left out: translations and the pelvis's angles,
+    which only place the person. response: {coordinate: share that the data decided}; those that were mostly assumed are
+    left out.
     """
     response = response or {}
     slack = THRESHOLDS["coordinate_slack"].value_si
@@ -241,18 +241,18 @@ def _range_text(values: np.ndarray) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-LEVEL_OF = {point: level for point, level in VERTEBRA_OF.items() if level != "S1"}  # on the sacrum lies no S1 centre
+LEVEL_OF = {point: level for point, level in VERTEBRA_OF.items() if level != "S1"}  # S1's is elsewhere
 
 
 def check_fitted_shape(centres: Markers) -> Iterator[Finding]:
-    """The fitted body's vertebrae. centres: vertebral centres by level (C1 … L5, S1), any frame; NaN = not solved."""
+    """Whether the fitted spine is plausible. centres: centres by level (C1 … L5, S1), any axes; NaN = not solved."""
     levels = {name: name for name in centres.names if name in CHAIN_LEVELS}
     return _shape_findings(("the fitted spine", "shape_fitted"), centres, levels, skin=None)
 
 
 def check_measured_shape(measured: Markers) -> Iterator[Finding]:
-    """The spine points that a detector saw or estimated, or that were given; inferred ones repeat the rule that placed
-    them."""
+    """Whether the spine points that a detector saw or estimated, or that were given, are plausible. Inferred points
+    only repeat the rule that placed them."""
     real = measured.names_of(*FROM_DETECTOR, Origin.GIVEN)
     levels = {name: LEVEL_OF[name] for name in real if name in LEVEL_OF}
     return _shape_findings(
@@ -266,7 +266,7 @@ def check_measured_shape(measured: Markers) -> Iterator[Finding]:
 def _shape_findings(
     about: tuple[str, str], points: Markers, levels: Mapping[str, str], skin: float | None
 ) -> Iterator[Finding]:
-    """about: what is checked, in words, and the code. levels: {point: vertebra}.
+    """Warnings of an odd size or shape. about: what is checked, in words, and the code. levels: {point: vertebra}.
 
     skin: m, standard deviation per axis added to the points' own covariance.
     """
@@ -288,39 +288,39 @@ def _shape_findings(
         return
     covariance = None
     if skin is not None:
-        own = 0.0 if chosen.covariance is None else np.nan_to_num(chosen.covariance[frames])  # NaN: not known
-        blocks = np.broadcast_to(own + skin**2 * np.eye(3), (*xyz.shape[:2], 3, 3))
+        measured = 0.0 if chosen.covariance is None else np.nan_to_num(chosen.covariance[frames])  # NaN: not known
+        blocks = np.broadcast_to(measured + skin**2 * np.eye(3), (*xyz.shape[:2], 3, 3))
         covariance = {level: blocks[:, i] for i, level in enumerate(levels.values())}
-    found = shape_plausibility({level: xyz[:, i] for i, level in enumerate(levels.values())}, covariance)
-    yield from _odd_shape_findings(about, found, frames, THRESHOLDS["shape" if skin is None else "shape_seen"])
+    plausibility = shape_plausibility({level: xyz[:, i] for i, level in enumerate(levels.values())}, covariance)
+    yield from _odd_shape_findings(about, plausibility, frames, THRESHOLDS["shape" if skin is None else "shape_seen"])
 
 
 def evenly_chosen_whole_frames(points: Markers, most: int) -> np.ndarray:
-    """Indices of at most `most` frames in which all points are there, evenly chosen."""
+    """Indices of at most `most` frames with all points present, evenly chosen."""
     whole = np.flatnonzero(points.present.all(1)) if points.names else np.empty(0, int)
     return whole[np.unique(np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(int))]
 
 
 def _odd_shape_findings(
-    about: tuple[str, str], found: Plausibility, frames: np.ndarray, limit: Threshold
+    about: tuple[str, str], shape: Plausibility, frames: np.ndarray, limit: Threshold
 ) -> Iterator[Finding]:
     what, code = about
-    far = found.whole > limit.value_si
+    far = shape.whole > limit.value_si
     if far.any():
         yield warning(
             code,
-            f"{what} is up to {found.whole.max():.0f} standard deviations from real spines in {far.sum()} of "
+            f"{what} is up to {shape.whole.max():.0f} standard deviations from real spines in {far.sum()} of "
             f"{len(frames)} frames looked at, expected below {limit.value:g}.",
             frames=tuple(frames[far]),
         )
-    for k, level in enumerate(found.levels):
-        odd = found.each[:, k] > limit.value_si
+    for k, level in enumerate(shape.levels):
+        odd = shape.each[:, k] > limit.value_si
         if odd.any():
-            at = int(found.each[:, k].argmax())
+            worst = int(shape.each[:, k].argmax())
             yield warning(
                 f"{code}_level",
-                f"{level} of {what} lies {100 * np.linalg.norm(found.apart[at, k]):.1f} cm from where the others "
-                f"put it, {found.each[at, k]:.0f} standard deviations, in {odd.sum()} of {len(frames)} frames "
+                f"{level} of {what} lies {100 * np.linalg.norm(shape.apart[worst, k]):.1f} cm from where the others "
+                f"put it, {shape.each[worst, k]:.0f} standard deviations, in {odd.sum()} of {len(frames)} frames "
                 f"looked at; expected below {limit.value:g}.",
                 frames=tuple(frames[odd]),
                 where=level,
