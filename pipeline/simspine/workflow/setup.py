@@ -148,7 +148,7 @@ class GivenFiles:
             ("calibration", "videos", videos),
         ):
             if getattr(self, option) is not None and not has_effect:
-                raise InputError(f"--{option} goes with {kind}; of {self.files[0]} it has no effect. Leave it out.")
+                raise InputError(f"--{option} goes with {kind}; for {self.files[0]} it has no effect. Leave it out.")
 
     @property
     def is_session(self) -> bool:
