@@ -120,7 +120,7 @@ REQUIRED_MODULES = {
     "opencv-python-headless": "video",
     "snakemake": "workflow",
 }
-OPTIONAL_MODULES = {"spinepose": "optional, SpinePose's weights (non-commercial)", "torch": "optional, training; SpinePose"}
+OPTIONAL_MODULES = {"spinepose": "optional, non-commercial", "torch": "optional, for training and SpinePose"}
 
 
 @dataclass(frozen=True)
