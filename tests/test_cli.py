@@ -160,6 +160,13 @@ def test_commands_stand_in_groups_once_each():
     assert [line for line in call("--help").output.splitlines() if line.rstrip(":") in COMMAND_GROUPS]
 
 
+@pytest.mark.parametrize("group", ["", "annotations", "benchmark", "cameras", "capture", "train"])
+def test_lists_of_commands_say_whole_sentences(group):
+    """None is cut off, which click does with three dots."""
+    commands = call(*group.split(), "--help").output.split("Options:")[1]
+    assert [line for line in commands.splitlines() if line.endswith("...")] == []
+
+
 def test_without_a_name_the_configuration_of_the_folder_is_taken_and_never_the_demo(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command in ("run", "status", "summary", "triangulate", "export", "detect", "report"):

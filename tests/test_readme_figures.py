@@ -101,3 +101,24 @@ def test_tables_of_documents_are_those_of_the_measurements(name):
     assert document_figures.with_rows(stale, rows) == text
     with pytest.raises(ValueError, match="found 0 rows"):
         document_figures.with_rows(text.replace(f"| {label} |", "| another |"), rows)
+
+
+def test_the_page_on_marker_files_has_the_names_of_the_sets():
+    """Each name of a set's file, or the left one of a pair, stands after the set's name."""
+    text = (ROOT / document_figures.MARKER_PAGE).read_text(encoding="utf-8")
+    assert document_figures.with_names_of_markers(text) == text, "python -m tools.document_figures writes them"
+    for name in ("plugin_gait", "opencap", "rizzoli_spine"):
+        data = document_figures.read_yaml(ROOT / f"opensim_models/markers/{name}.yaml")
+        (block,) = re.findall(rf"^{name} (.*?)(?=^\w|^```)", text, re.MULTILINE | re.DOTALL)
+        known, unused = (set(part.split()) for part in block.split("not used"))
+        assert unused <= set(data["unused"])
+        assert known <= set(data["names"])
+        assert not known & unused
+        everywhere = document_figures.read_yaml(ROOT / "opensim_models/markers/landmarks.yaml")["names"]
+        for own in {*data["names"], *data["unused"]} - everywhere.keys() - known - unused:
+            assert own[0] in "rR"
+            assert {f"l{own[1:]}", f"L{own[1:]}"} & (known | unused)
+    stale = text.replace("LASI LSHO", "LASI")
+    assert document_figures.with_names_of_markers(stale) == text
+    with pytest.raises(ValueError, match="found 0 blocks"):
+        document_figures.with_names_of_markers(text.replace("```text\ncgm2", "```text\nother"))

@@ -1,19 +1,23 @@
-"""Rows of tables in the documents, written from the committed measurements in benchmarks/.
+"""Rows of tables in the documents, from the committed measurements in benchmarks/, and the names of marker sets.
 
     python -m tools.document_figures [radiographs.json] [real.json]
 
 A row is found by its first cell. A test fails where a row differs from the measurement. Files of `simspine bench
 radiographs` and `simspine bench real` are first copied to benchmarks/: their tables only, since figures of single
-people belong to those who publish the data.
+people belong to those who publish the data. The names of markers stand in a block of code.
 """
 
 import json
 import re
 import sys
+import textwrap
 from functools import cache
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[1]
+MARKER_PAGE = "docs/how-to/marker-files.md"
 FAMILIES = {"foreign": "other anatomy", "published": "own anatomy, published curves", "scans": "own anatomy, CT curves"}
 POINTS = {"white": "5 mm of noise", "detector": "detector"}
 BASELINES = ("curve", "tangents", "mean", "hips_line", "standing_curve_mean")
@@ -274,6 +278,48 @@ def rows_of_documents() -> dict[str, dict[str, list[str]]]:
     }
 
 
+def names_of_markers() -> str:
+    """Of each marker set that people place: the names that it knows and those that it does not use, left ones only."""
+    files = sorted((ROOT / "opensim_models/markers").glob("*.yaml"))
+    sets = [found for found in map(read_yaml, files) if "source" in found]
+    everywhere = read_yaml(ROOT / "opensim_models/markers/landmarks.yaml")["names"]
+    lines = []
+    for one in sets:
+        known = [name for name in one["names"] if name not in everywhere]
+        inherited = [] if one["from"] == "landmarks" else [f"those of {one['from']}, and"]
+        lines += wrapped(one["name"], [*inherited, *left_names(known)])
+        lines += wrapped("  not used", left_names(one.get("unused", ())))
+    return "\n".join(lines)
+
+
+def read_yaml(path: Path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def left_names(names) -> list[str]:
+    """The names without those of right markers that have a left one: `RASI` with `LASI`, `r_knee` with `L_knee`."""
+    left = {name[1:] for name in names if name[0] in "lL"}
+    return [name for name in names if name[0] not in "rR" or name[1:] not in left]
+
+
+def wrapped(label: str, names: list[str]) -> list[str]:
+    """Lines of names after a label; none without names."""
+    text = textwrap.wrap(" ".join(names), 90, break_on_hyphens=False)
+    return [f"{label if number == 0 else '':<15}{line}" for number, line in enumerate(text)]
+
+
+def with_names_of_markers(text: str) -> str:
+    """The page on marker files with the names in its block, which begins with the first set."""
+    block = names_of_markers()
+    first = re.escape(block.split()[0])
+    text, count = re.subn(
+        rf"(?<=^```text\n){first} .*?(?=\n```)", lambda _: block, text, flags=re.MULTILINE | re.DOTALL
+    )
+    if count != 1:
+        raise ValueError(f"found {count} blocks that begin with {block.split()[0]!r}; expected one")
+    return text
+
+
 def with_rows(text: str, rows: dict[str, list[str]]) -> str:
     """The text with these rows in place of those that have the same first cell."""
     for label, cells in rows.items():
@@ -292,6 +338,8 @@ def main(measured: list[str]) -> None:
     for name, rows in rows_of_documents().items():
         path = ROOT / name
         path.write_text(with_rows(path.read_text(encoding="utf-8"), rows), encoding="utf-8")
+    path = ROOT / MARKER_PAGE
+    path.write_text(with_names_of_markers(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

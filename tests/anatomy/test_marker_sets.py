@@ -1,6 +1,8 @@
 """Marker sets of laboratories: names as recorded, found by them, and a place on the body for each."""
 
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +89,21 @@ def test_markers_without_a_place_are_left_out():
     names = ("r.ASIS_study", "RHip", "r_thigh1_study", "other")
     recorded = Markers(names, 100.0, np.zeros((2, 4, 3)), "y_up")
     assert read_marker_set("opencap").renamed(recorded).names == ("RASI", "other")
+
+
+def test_a_set_of_ones_own_as_the_page_on_marker_files_shows_it(tmp_path):
+    """Without a name, which is then the file's; a landmark by its usual name is the place on the skin."""
+    page = Path(__file__).parents[2] / "docs/how-to/marker-files.md"
+    (example,) = re.findall(r"^```\n(from: .*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    own = tmp_path / "own.yaml"
+    own.write_text(example)
+    known = read_marker_set(str(own))
+    assert known.name == "own"
+    found = known.place_names(["MY_C7", "MY_LASI", "WAND1", "T6"])
+    assert found == {"MY_C7": "C7_skin", "MY_LASI": "LASI", "WAND1": None, "T6": "T6_skin"}
+    own.write_text(example.replace("C7: C7", "C7: C77"))
+    with pytest.raises(InputError, match=r"own\.yaml: unknown landmark 'C77'. Did you mean 'C7'\?"):
+        read_marker_set(str(own))
 
 
 def test_what_may_be_two_things_is_asked_for(tmp_path, monkeypatch):

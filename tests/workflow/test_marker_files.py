@@ -91,7 +91,9 @@ def test_doctor_counts_the_markers(project):
     done = call("doctor", "--config", project.file)
     assert done.exit_code == 0, done.output
     assert "S01/sit: " in done.output
-    assert re.search(r"S01/sit: (\d+) of \1 markers are of the set 'vertebral', 16 frames", done.output), done.output
+    assert re.search(r"S01/sit: (\d+) of \1 markers are known, 16 frames; marker set 'vertebral'", done.output), (
+        done.output
+    )
 
 
 def test_stages_by_hand_and_a_trial_that_had_cameras(copied, files):

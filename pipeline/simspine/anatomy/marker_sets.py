@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.curvature import PointTuple, parse_point
-from simspine.core.errors import InputError, naming_content, nearest_name, unknown_name
+from simspine.core.errors import InputError, naming_content, nearest_name, require_known, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.settings import models_folder, read_mapping, recipe_path
 from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, is_tape_dot, levels_of_tape_dot, skin_landmark
@@ -172,21 +172,22 @@ def read_marker_set(name: str) -> MarkerSet:
     data = read_mapping(path)
     with naming_content(path, "a marker set; compare blazepose.yaml"):
         base = read_marker_set(data["from"]) if "from" in data else MarkerSet("", {})
-        places = {
-            key: place_of(entry)
-            for key, entry in (data.get("markers", {}) if "from" in data else data["markers"]).items()
-        }
-        names = {str(own): str(name) for own, name in data.get("names", {}).items()}
+        placed = data.get("markers", {}) if "from" in data else data["markers"]
+        places = {key: place_of(entry) for key, entry in placed.items()}
+        names = {str(own): base.names.get(str(name), str(name)) for own, name in data.get("names", {}).items()}
+        known = {**base.names, **base.places, **places}
+        require_known("landmark", [place for place in names.values() if not place.endswith(SKIN_SUFFIX)], known)
         unused = tuple(str(name) for name in data.get("unused", ()))
+        name = data.get("name", path.stem)
         return MarkerSet(
-            name=data["name"],
+            name=name,
             places={**base.places, **places},  # what the file does not name is as there
             names={name: place for name, place in base.names.items() if name not in unused} | names,
             origin=Origin(data["origin"]) if "origin" in data else base.origin,
             segments={**base.segments, **{key: segment_from(key, **e) for key, e in data.get("pairs", {}).items()}},
             unused=tuple(name for name in (*base.unused, *unused) if name not in names),
             own=(*_names_of(base), *names, *places, *unused) if names else tuple({**base.places, **places}),
-            places_of=data["name"] if places else base.places_of,
+            places_of=name if places else base.places_of,
         )
 
 

@@ -75,7 +75,7 @@ def _exclusive_annotator(recording, annotator: str):
     return hold_lock(file.with_name(f".{file.stem}.lock"), busy, 0.0, advice)
 
 
-annotator_option = click.option("--annotator", default=_user_name, show_default="your user name", help="Who decides.")
+annotator_option = click.option("--annotator", default=_user_name, show_default="your user name", help="Your name.")
 
 
 @click.command("annotate")
@@ -135,7 +135,7 @@ def annotations_group():
 @click.option("--all", "everything", is_flag=True, help="Images nobody has looked at as well.")
 @click.option("--images", type=FOLDER_PATH, help="Folder to write the images to, under the names in the file.")
 def export_labels_command(target, annotator, form, path, everything, images):
-    """Write the points for another program, each with what was done about it."""
+    """Write the points, with their status, for another program."""
     from simspine.annotation.exchange import labelled_images_of, write_annotation_file, write_images
     from simspine.annotation.server import labels_of
 
@@ -154,7 +154,7 @@ def export_labels_command(target, annotator, form, path, everything, images):
 @annotator_option
 @click.option("--file", "path", type=FILE_PATH, required=True, help="COCO file to read.")
 def import_labels_command(target, annotator, path):
-    """Take the points of a COCO file, as other programs write it, as decisions of an annotator."""
+    """Read another program's COCO file as decisions of an annotator."""
     from simspine.annotation.exchange import edits_from
     from simspine.annotation.labels import append_edits, journal_file, start_journal
     from simspine.annotation.server import labels_of
@@ -175,9 +175,9 @@ def import_labels_command(target, annotator, path):
 @click.option("--out", "path", type=FILE_PATH, required=True, help="COCO file to write.")
 @click.option("--least-height", type=Within(0, 1), default=0.4, show_default=True, help="As a share of the image's.")
 def propose_command(labels, path, least_height):
-    """From LABELS of limbs (COCO) the large people whose trunk is in sight, with points of the spine proposed.
+    """Propose points of the spine for people in COCO labels.
 
-    One person an image. The points follow from hips, shoulders and head; SpineTrack's annotation began in this way.
+    From the limbs in LABELS, for the largest person of each image whose trunk is in sight.
     """
     from simspine.annotation.exchange import propose_spines
     from simspine.io.coco import write_coco_labels
@@ -193,10 +193,10 @@ def propose_command(labels, path, least_height):
 @click.option("--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="How many frames.")
 @click.option("--training", metavar="PRESET|FILE", help="Train simspine's own: cpu, paper, tiny or a file of settings.")
 def round_command(target, annotator, size, training):
-    """Draw a batch of frames; once it is corrected, train a detector on it, take its points, and draw the next.
+    """Draw frames; once they are corrected, train, and draw the next.
 
     Any other detector can be trained on labels.json (COCO) and images/ of the round's folder. Write its points to out/
-    there, <view>_json/<view>_000012.json as OpenPose does, for every image; then the same command goes on.
+    there, <view>_json/<view>_000012.json as OpenPose does, for every image; then give the same command again.
     """
     from simspine.annotation.recording import open_target
     from simspine.annotation.rounds import advance_round
@@ -215,7 +215,7 @@ def round_command(target, annotator, size, training):
 @target_options
 @annotator_option
 def clicks_command(target, annotator):
-    """Markers on the skin as the section `skin_markers.clicks` of a configuration."""
+    """Print skin markers for a configuration (skin_markers.clicks)."""
     from simspine.annotation.exchange import clicks_as_yaml
     from simspine.annotation.server import labels_of
 
@@ -230,7 +230,7 @@ def clicks_command(target, annotator):
 @json_option
 @click.pass_context
 def validate_points_command(context, candidate: Path, reference, subject, trial, json_path):
-    """Biomechanical validation: RMSE of each point between triangulation and the fitted body.
+    """Compare each triangulated point with the fitted body (RMSE).
 
     CANDIDATE: a results folder of a recording with several calibrated views. Usual are 2–4 cm; points beyond 10 cm are
     to be annotated again, and the frames are named. Exit code 1: the spine is worse than the reference, or than 4 cm

@@ -92,7 +92,7 @@ def _read_predictions(read, predictions, truth):
 @benchmark_group.command("multiview")
 @_comparison_options
 def benchmark_multiview_command(predictions, truth, subjects, **output):
-    """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm."""
+    """Points in the world from several views: MPJPE, P-MPJPE, mm."""
     from simspine.evaluation.point_protocols import evaluate_multiview
     from simspine.evaluation.point_sources import read_points, truth_for
 
@@ -111,7 +111,7 @@ def benchmark_multiview_command(predictions, truth, subjects, **output):
     help="Every n-th frame of the truth counts; 50 is 1 Hz.",
 )
 def benchmark_lifting_command(predictions, truth, subjects, step, **output):
-    """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
+    """Spine points from one view, relative to the root: P-MPJPE …, mm.
 
     Predictions in a camera's axes are compared with the truth of that camera, which must then hold cameras.
     """
@@ -127,7 +127,7 @@ def benchmark_lifting_command(predictions, truth, subjects, step, **output):
 @benchmark_group.command("angles")
 @_comparison_options
 def benchmark_angles_command(predictions, truth, subjects, **output):
-    """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
+    """Angles of levels, LLA and TKA: errors, correlation, coverage.
 
     The papers have no such protocol; this one is ours. Controls that know no frame are printed as well: the mean of
     the people of the truth who are not tested, and each trial's own true mean.
@@ -152,7 +152,7 @@ def benchmark_angles_command(predictions, truth, subjects, **output):
 )
 @_output_options
 def benchmark_2d_command(predictions, truth, **output):
-    """Points in images: AP and AR over OKS of body, feet, spine and all points, AUC of PCK.
+    """Points in images: AP and AR over OKS, AUC of PCK.
 
     Predictions are COCO results (a list) or annotations, with 37 points, or 35 without the latissimus.
     """

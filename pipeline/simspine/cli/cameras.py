@@ -71,7 +71,7 @@ def calibrate_board_command(
 
 @click.group("cameras")
 def cameras_group():
-    """Calibrate cameras, check them by the person they saw, refine their calibration, find views that run late.
+    """Calibrate cameras, check and refine a calibration, find delays.
 
     check, refine and sync look at the 2D points of finished detections; where there are none yet, the stage detect
     runs first. calibrate finds cameras from videos of a board.
@@ -98,7 +98,7 @@ def print_board_command(squares, size_mm, marker_mm, dictionary, out):
 @joint_trial_options
 @json_option
 def cameras_check_command(config, subject, trial, json_path):
-    """Compare each camera with the others; name those that are off, late, mirrored or exchanged.
+    """Find cameras that are off, late, mirrored or exchanged.
 
     Exit code: 0 no fault, 3 faults, 2 bad input.
     """
@@ -114,10 +114,10 @@ def cameras_check_command(config, subject, trial, json_path):
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option
 def cameras_refine_command(config, subject, trial, out, json_path):
-    """Write a calibration that agrees with what the cameras saw; the given one stays as it is.
+    """Write a calibration that agrees with what the cameras saw.
 
-    Only what the recording shows is changed, and by how many standard deviations is said for each value. World and
-    scale stay the given calibration's.
+    The given one stays as it is. Only what the recording shows is changed; a table gives each change in standard
+    deviations. World and scale stay the given calibration's.
     """
     from simspine.workflow.camera_files import print_refinement
 
@@ -129,9 +129,9 @@ def cameras_refine_command(config, subject, trial, out, json_path):
 @first_trial_options
 @json_option
 def cameras_sync_command(config, subject, trial, json_path):
-    """Say by how many frames each view is late, to a fraction of a frame, as `delays` to paste into the trial.
+    """Find each view's delay in frames, to paste into the trial.
 
-    Views may be up to 60 frames apart; with `delays: find` in the trial up to 10 seconds, and other lengths.
+    Views may be up to 60 frames apart; `delays: find` in the trial allows 10 seconds, and videos of other lengths.
     """
     from simspine.workflow.camera_files import print_delays
 

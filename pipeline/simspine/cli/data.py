@@ -28,7 +28,7 @@ from simspine.cli.options import (
 @click.option("--contents", type=click.Choice(["all", "angles"]), default="all", show_default=True,
               help="With --format hdf5: angles leaves out points, poses and cameras.")  # fmt: skip
 @click.option("--public", is_flag=True,
-              help="With --format, --axes: refuse what the licence of the inputs does not let out.")  # fmt: skip
+              help="With --format, --axes: refuse what the licence of the inputs forbids to give away.")  # fmt: skip
 @click.option("--test", multiple=True, help="With --format: a subject of the test split. Default: S9, S11.")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True,
               help="With --format coco: each n-th frame.")  # fmt: skip
@@ -96,8 +96,8 @@ def verify_command(path, kinematics):
 def check_quality_command(config, quiet):
     """Sum up the quality of all trials: quality.csv, quality.json, and a table.
 
-    Exit code: 0 nothing worse than an info, 3 warnings, 1 errors (frames were rejected), 2 bad input. The stage
-    `quality` decides on each trial and never fails for what it finds; this command reads what it said.
+    Exit code: 0 nothing worse than information, 3 warnings, 1 errors (frames were rejected), 2 bad input. The stage
+    `quality` judges each trial and never fails for what it finds; this command reads its findings.
     """
     from simspine.quality.assess import severity_exit_code
     from simspine.workflow.results import print_quality, write_quality
@@ -113,9 +113,9 @@ def check_quality_command(config, quiet):
 @config_option(help="Configuration whose results are taken where no DATASET is named.", argument=False, needed=False)
 @click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ next to it.")
 def validate_dataset_command(dataset, config, out):
-    """Write tables (CSV, Markdown) and figures (PNG, SVG) of curvature and range of motion of DATASET (HDF5).
+    """Tables and figures of curvature and range of motion, next to published values.
 
-    Each figure says what the data decided, and what the model or a prior did. Columns: docs/validation.md.
+    DATASET: an HDF5 file. Each value says how much of it the data decided. Columns: docs/validation.md.
     """
     from simspine.core.errors import InputError
     from simspine.workflow.results import write_validation
@@ -162,7 +162,7 @@ def view_command(result, subject, trial, out, opened, recording):
 @result_trial_options
 @click.option("--out", type=FILE_PATH, default=Path("comparison.html"), show_default=True, help="Page to write.")
 def compare_command(before, after, subject, trial, out):
-    """Compare two trials of one movement: what changed, and whether that is more than the measurement error.
+    """Compare two trials: what changed, and does it exceed the measurement error?
 
     BEFORE, AFTER: results folders, or a trial's .h5 in one. Both trials are shown in three dimensions side by side.
     """

@@ -31,10 +31,10 @@ one_camera_options = with_options([
     click.option("--view/--no-view", default=None,
                  help="Show what is drawn: a webcam at once, else in the end.  [default: if no file is named]"),
     click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose] rfdetr and "
-                 "yolox, SpinePose's finders of people: BlazePose finds them."),
+                 "yolox, as in SpinePose's program, are accepted, but BlazePose finds the people."),
     click.option("-m", "--mode", "--model", "model",
                  help="BlazePose: full, heavy. SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or "
-                 "heat maps).  [default: heavy, before a webcam full; medium]"),
+                 "heat maps).  [default: heavy, of a webcam full; SpinePose: medium]"),
     click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
                  show_default=True, help="SpinePose: of the --mode."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]),
@@ -86,10 +86,10 @@ PEOPLE_FINDERS = ("rfdetr", "yolox")
 def detect_command(context, source, config, subject, trial, force, quiet, **one_camera):
     """Find 2D points in each camera's video, and the person to follow.
 
-    That is the workflow's first stage, of the configuration's recordings. With INPUT, people in the images of one
-    camera instead: an image, a folder of images, a video, or a webcam by its number (0). Each person keeps a number
-    from image to image; points of the spine that the detector does not give are inferred, and marked so in every file.
-    Places are px of the image: angles and vertebrae take several cameras and the workflow.
+    Without INPUT: the first stage of the workflow, on the configuration's recordings. With INPUT: people in the images
+    of one camera. INPUT is an image, a folder of images, a video, or a webcam by its number (0). Each person keeps a
+    number from image to image; points of the spine that the detector does not give are inferred, and marked so in
+    every file. Places are px of the image: angles and vertebrae need several cameras and the workflow.
     """
     if one_camera.pop("version"):
         click.echo(f"simspine {__version__}")

@@ -162,13 +162,12 @@ def main():
 @click.option("-q", "--quiet", is_flag=True, help="No progress; what the stages say goes to logs/run.log.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def run_command(config, cores, dry_run, quiet, options):
-    """Run the whole workflow of the configuration file CONFIG, from any folder; what is done already is kept.
+    """Run the whole workflow of CONFIG, a configuration file; finished work is kept.
 
-    CONFIG may also be a folder of results, or the name of one that comes with simspine: demo, limbs-only, gait,
-    virtual. Without it, the only configuration in this folder or in its configs/ is run. Relative paths in it count
-    from the working directory. What follows -- goes to Snakemake: -- --keep-going continues past a failing subject.
-
-    CONFIG may be a marker file (.c3d, .trc): its configuration, configs/NAME.yaml, is written first.
+    CONFIG may also be a folder of results; one that comes with simspine: demo, limbs-only, gait, virtual; or a marker
+    file (.c3d, .trc), for which configs/NAME.yaml is written first. Without it, the only configuration in this folder
+    or in its configs/ is run. Relative paths in it count from the working directory. Options after -- go to Snakemake:
+    -- --keep-going continues past a failing subject.
     """
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
@@ -204,7 +203,7 @@ def _config_of_markers(file: Path) -> Path:
 @click.argument("which", metavar="[gait]", type=click.Choice(["video", "gait"]), default="video")
 @cores_option
 def demo_command(which, cores):
-    """Reconstruct the packaged recording: four real videos in, spinal curvature and a report out.
+    """Try simspine on four videos of a real person, which come with it.
 
     `simspine demo gait`: a person standing and walking, with markers on the skin, six of them along the spine.
     """
@@ -230,7 +229,7 @@ def demo_command(which, cores):
 @click.option("--max-asymmetry", type=Within(0.01, 1), help="Largest share by which left and right limbs may differ.")
 @quiet_option
 def add_spine_command(folder, rate, marker_set, quiet, **limits):
-    """Give a SESSION of another program its spine, in its own folders and formats.
+    """Add an estimated spine to a SESSION of another program, in its folders and formats.
 
     SESSION: the folder of a session of Pose2Sim, Sports2D, OpenCap, FreeMoCap, Caliscope, Anipose, EasyMocap or
     movement, or of Vicon's C3D files. Files are added; none of the session's is changed or written over. Exit code: 0,
@@ -254,7 +253,7 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
 
 @main.command("back")
 @click.argument("file", type=FILE_PATH)
-@click.option("--out", type=FOLDER_PATH, help="Folder for the results.  [default: <FILE>_spine beside it]")
+@click.option("--out", type=FOLDER_PATH, help="Folder for the results.  [default: <FILE>_spine next to it]")
 @click.option(
     "--line", type=FILE_PATH, help="CSV file of the midline, where FILE is a scan (.ply) without marked points."
 )
@@ -268,7 +267,7 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
 @click.option("--height", type=float, help="Of the person, m.")
 @click.option("--mass", type=float, help="Of the person, kg.")
 def back_command(file, out, line, unit, frame, heading, height, mass):
-    """From a line on the skin of the back to the spine under it: FILE → report, table and data set.
+    """Estimate the spine under a line on the back: report, table and data set.
 
     FILE: a CSV file with columns x, y, z (and name for C7, LPSIS, RPSIS), from C7 down; markers (.trc, .c3d); or a
     scan of the back (.ply) with the midline's points painted red. Exit code: 0, or 1 where frames were rejected.
@@ -309,7 +308,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
 
 @main.command("warmup")
 def warmup_command():
-    """Compile the solvers' kernels, once after installation; the first recording then starts at once."""
+    """Compile the solvers once after installation; the first recording then starts at once."""
     from simspine.workflow.setup import compile_kernels
 
     click.echo("Compiling the kernels for this processor (once; up to a minute).")
@@ -322,8 +321,8 @@ def warmup_command():
 def status_command(config, quiet):
     """Say what is done, running, failed, stale or still to do, by subject and trial, and why.
 
-    All results are compared with the checksums in their manifests, and these with inputs, settings and code as they
-    are. Exit code: 0 if all is done, 1 if not, 2 bad input. `simspine run` does what is not done.
+    All results are compared with the checksums in their manifests, and the manifests with the present inputs, settings
+    and code. Exit code: 0 if all is done, 1 if not, 2 bad input. `simspine run` does what is not done.
     """
     from simspine.workflow.jobs import STATE_DONE, stage_states, status_lines
 
@@ -391,7 +390,7 @@ for _name, _text in STAGE_COMMANDS.items():
 @main.command("report")
 @config_option()
 def report_command(config):
-    """Write the self-contained HTML report of the results, and where there are many trials a page of each."""
+    """Write the HTML report, one file; of more than three trials, a page for each as well."""
     from simspine.workflow.jobs import run_stage
     from simspine.workflow.reporting import has_pages_of_trials, write_report_of
 
@@ -424,7 +423,7 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, rate
     """Write a configuration for your own FILES after checking that they fit.
 
     FILES: synchronised videos of one trial, one per camera; marker files (.c3d, .trc), each a trial; or the folder of a
-    session of another program, as of `simspine add-spine`.
+    session of another program (`simspine add-spine --help` lists them).
     """
     from simspine.workflow.setup import GivenFiles, write_new_config
 

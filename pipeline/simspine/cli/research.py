@@ -10,7 +10,7 @@ from simspine.cli.options import FILE_PATH, PairOfNumbers, config_option, quiet_
 
 @click.group("capture")
 def capture_group():
-    """Make data to work on."""
+    """Make synthetic people whose spines are known."""
 
 
 @capture_group.command("virtual")
@@ -19,7 +19,7 @@ def capture_group():
 @click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")
 @quiet_option
 def capture_virtual_command(config, out, subject, quiet):
-    """Make people whose spines are known, film them with virtual cameras, and detect them as a detector would.
+    """Simulate motions, cameras and a detector; no videos.
 
     Writes a folder laid out like a copy of Human3.6M (positions as CDF files), 2D points in detections/
     and the truth in truth/: models, coordinates, vertebral centres, angles of every level, LLA and TKA. No videos.
@@ -79,7 +79,7 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
 )
 @quiet_option
 def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet, **counts):
-    """Render pictures of people whose spines are known, with exact labels, in SpineTrack's layout.
+    """Render pictures with exact labels, in SpineTrack's layout.
 
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
     masks, cameras, points in space). On one machine, the same settings give the same bytes.
@@ -136,7 +136,7 @@ def train_spine_command(config, out, teacher, seed, **training):
 
     One or two sets of labelled images: rendered ones, SpineTrack's, or files of labels (COCO .json).
     Writes weights.pt, detector.onnx, losses.csv, and the figures of the test set and those of the mean place in the
-    box. A killed run goes on by the same command; a checkpoint of other settings or data is refused. Needs PyTorch
+    box. The same command continues a killed run; a checkpoint of other settings or data is refused. Needs PyTorch
     (`simspine[learn]`).
     """
     from simspine.evaluation.tables import join_tables

@@ -290,8 +290,8 @@ def check_synchronised(
         times = [frame_times(video.path) for video in videos if video.path.is_file()]
         fastest = max([1 / float(np.percentile(np.diff(own), 5)) for own in times if len(own) > 1], default=max(rates))
         cures.append(
-            f"Have them resampled by their time stamps (`detection: {{resample: {fastest:.0f}}}` frames/s), or "
-            "convert them to one rate (ffmpeg -r)."
+            f"Convert them to one even rate (ffmpeg -r), or write `detection: {{resample: {fastest:.0f}}}` into the "
+            "configuration: then they are resampled by their time stamps."
         )
     if uneven:
         cures.append("If a trigger took the frames and only the time stamps are wrong: `resample: 0`.")

@@ -224,8 +224,8 @@ def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
     hollow = (depth - np.interp(along, [0.0, 0.6], [0.0, np.interp(0.6, along, depth)]))[upper].mean()
     if hollow > MAX_HOLLOW_M:
         raise InputError(
-            f"the upper back is hollow by {1000 * hollow:.0f} mm on average as the PSIS have front and back; expected "
-            "it to be round. Are the left and right PSIS exchanged? The left one comes first."
+            f"if the PSIS are right, the upper back is hollow by {1000 * hollow:.0f} mm on average; "
+            "expected it to be round. Are left and right PSIS exchanged? The left one comes first."
         )
 
 

@@ -95,22 +95,22 @@ def standing_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
 
 
 def check_height(height: float | None) -> None:
-    """`InputError` for a height that is nobody's."""
+    """`InputError` for a height that no person has."""
     least, most = PLAUSIBLE_PERSON_HEIGHTS_M
     if height is not None and not least < height < most:
-        raise InputError(f"a height of {height:g} m is nobody's; expected metres, {least:g} to {most:g}.")
+        raise InputError(f"no person is {height:g} m tall; expected metres, {least:g} to {most:g}.")
 
 
 def person_frame(names: Sequence[str], xyz: np.ndarray, height: float | None) -> PersonFrame:
     """The world that a person's points (frames, points, 3) tell. height: of the person, m, if known.
 
-    Raises `InputError` for a height that is nobody's, and where limbs, hips or feet were not seen.
+    Raises `InputError` for a height that no person has, and where limbs, hips or feet were not seen.
     """
     check_height(height)
     limbs, standing = limb_stature(names, xyz), standing_stature(names, xyz)
     feet = [names.index(name) for name in FOOT_POINTS if name in names]
     if limbs is None or not feet or not np.isfinite(xyz[:, feet]).any():
-        raise InputError("limbs and feet of the person were not seen, which tell scale and floor.")
+        raise InputError("limbs and feet of the person, which show scale and floor, were not seen.")
     straight = standing is not None and standing > MIN_UPRIGHT_STATURE_SHARE * limbs
     scale = (height or MEAN_STATURE_M) / (standing if straight and standing is not None else limbs)
     points = scale * xyz
@@ -140,14 +140,14 @@ def _up_by_posture(names: Sequence[str], points: np.ndarray) -> tuple[np.ndarray
     def middle(point: str) -> np.ndarray:
         sides = [points[:, names.index(side + point)] for side in "RL" if side + point in names]
         if len(sides) < 2:
-            raise InputError(f"the person's {point.lower()}s were not seen, which tell the vertical.")
+            raise InputError(f"the person's {point.lower()}s, which show the vertical, were not seen.")
         return (sides[0] + sides[1]) / 2
 
     line = middle("Shoulder") - middle("Ankle")
     length = np.linalg.norm(line, axis=-1)
     length = np.where(length > 0, length, np.nan)
     if not np.isfinite(length).any():
-        raise InputError("shoulders and ankles were never seen apart from each other, which tell the vertical.")
+        raise InputError("shoulders and ankles, which show the vertical, were always in one place.")
     upright = np.flatnonzero(length >= np.nanquantile(length, 1 - UPRIGHT_FRAMES_SHARE))
     up = (line[upright] / length[upright, None]).mean(0)
     return up / np.linalg.norm(up), upright

@@ -116,7 +116,7 @@ def timing_of(
     drift = np.zeros(len(views)) if drift is None else np.asarray(drift, float)
     speed = 1 + drift / DRIFT_UNIT_FRAMES
     if (speed <= 0).any():
-        raise InputError(f"a drift of {drift.min():g} frames in {DRIFT_UNIT_FRAMES} would turn a view's time round.")
+        raise InputError(f"a drift of {drift.min():g} frames in {DRIFT_UNIT_FRAMES} would make its time run backwards.")
     starts, ends = -late / speed, (np.asarray(lengths) - 1 - late) / speed
     first = int(np.ceil(starts.max() - WHOLE_FRAME_TOLERANCE))
     count = int(np.floor(ends.min() + WHOLE_FRAME_TOLERANCE)) - first + 1

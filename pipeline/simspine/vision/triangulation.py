@@ -176,7 +176,7 @@ def warn_of_sizes(markers: Markers) -> None:
         length = sum(median_of_known(np.linalg.norm(b - a, axis=-1)) for a, b in pairwise(points))
         if len(points) == len(joints) and not least <= length <= most and np.isfinite(length):
             warnings.warn(
-                f"{side}{'–'.join(joints)} is {length:.3g} m long, as of nobody. Are the places of the cameras in "
+                f"{side}{'–'.join(joints)} is {length:.3g} m long, as in no person. Are the places of the cameras in "
                 "metres, and the views in the order of the cameras? Translations in another unit, or counted in "
                 "squares of a board, must be multiplied by that length in metres.",
                 stacklevel=3,
@@ -247,7 +247,7 @@ def _check_input(keypoints: Keypoints, cameras: Sequence[Camera], min_views: int
             f"{far_off}; its translation seems to be in millimetres or centimetres. Divide all by 1000 or 100."
         )
     if keypoints.views < 2:
-        raise InputError("triangulation needs at least two views; got one. Depth cannot be had from a single camera.")
+        raise InputError("triangulation needs at least two views; got one. A single camera gives no depth.")
     if keypoints.frames == 0 or not keypoints.names:
         raise InputError(f"nothing to triangulate: {keypoints.frames} frames, {len(keypoints.names)} points.")
     if min_views > keypoints.views:

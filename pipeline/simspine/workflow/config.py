@@ -85,7 +85,7 @@ class Config(Options):
         if found := [c for c in results if c in "{}" or not c.isprintable()]:
             raise ValueError(f"{results!r} holds {found[0]!r}; name a folder without braces and control characters")
         if (plain := Path(results).as_posix()) == ".":
-            raise ValueError(f"{results!r} is the working directory; name a folder of their own")
+            raise ValueError(f"{results!r} is the working directory; name a folder for the results alone")
         return plain
 
     @model_validator(mode="after")

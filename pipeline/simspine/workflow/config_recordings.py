@@ -74,7 +74,7 @@ class SkinTape(Section):
             raise ValueError(f"clicks of the tape: dot {above[0]} is clicked, but it has {self.dots} (`dots`)")
         hidden = [n for n, views in self.clicks.items() for rows in views.values() for _, x, _ in rows if x is None]
         if hidden:
-            raise ValueError(f"clicks of dot {hidden[0]}: null is not needed; a dot that is hidden is found out")
+            raise ValueError(f"clicks of dot {hidden[0]}: leave null out; hidden dots of a tape are recognised")
         _check_apart({f"dot {number}": views for number, views in self.clicks.items()}, self.radius_px)
         _check_rows_of_dots(self.clicks)
         self.on_skin()  # raises what the levels have against them

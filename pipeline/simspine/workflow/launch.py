@@ -43,7 +43,7 @@ from simspine.workflow.up_to_date import hold_lock
 
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
 SNAKEMAKE_RATE_LIMIT = (100, 1)  # jobs, s
-RESUME_HINT = "What is done is kept; the same command goes on from there."
+RESUME_HINT = "What is done is kept; the same command continues from there."
 LAST_LINES_SHOWN = 8  # of Snakemake's last lines, where it could not start
 STEPS_LINE = re.compile(r"(\d+) of (\d+) steps")
 OTHER_SETTINGS = ("--config", "-C", "--configfile", "--configfiles")

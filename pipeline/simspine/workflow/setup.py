@@ -120,7 +120,7 @@ REQUIRED_MODULES = {
     "opencv-python-headless": "video",
     "snakemake": "workflow",
 }
-OPTIONAL_MODULES = {"spinepose": "SpinePose's weights by name (non-commercial)", "torch": "extras spinepose and learn"}
+OPTIONAL_MODULES = {"spinepose": "optional, non-commercial", "torch": "optional, for training and SpinePose"}
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class GivenFiles:
             ("calibration", "videos", videos),
         ):
             if getattr(self, option) is not None and not has_effect:
-                raise InputError(f"--{option} goes with {kind}; of {self.files[0]} it has no effect. Leave it out.")
+                raise InputError(f"--{option} goes with {kind}; for {self.files[0]} it has no effect. Leave it out.")
 
     @property
     def is_session(self) -> bool:
@@ -299,7 +299,7 @@ def examine_installation(config: Config | None) -> bool:
             say(OK_MARK, f"{package} {version(package)}: {use}")
         except PackageNotFoundError:
             good = good and package in OPTIONAL_MODULES
-            say(f"[{'red' if package in REQUIRED_MODULES else 'dim'}]missing[/]  ", f"{package}: {use}")
+            say(NOTE_MARK if package in OPTIONAL_MODULES else "[red]missing[/]  ", f"{package} is not installed: {use}")
     good = _examine_opencv(say) and good
     if config is None:
         say(NOTE_MARK, "no configuration in this folder; `simspine init FILES` writes one")
@@ -308,8 +308,7 @@ def examine_installation(config: Config | None) -> bool:
         (partial(_describe_video, subject, name, trial, config), f"{subject}/{name}: ")
         for subject, name, trial in _recorded_trials(config, captured=False)
     ]
-    checks.append((partial(_describe_body, config), "body: recipe "))
-    checks += [(partial(check_results, config), "")]
+    checks += [(partial(_describe_body, config), "body: recipe "), (partial(check_results, config), "")]
     if config.capture is not None:
         good = _passes(partial(_examine_capture, config, config.capture, say), say) and good
     return all([_passes(check, say, place) for check, place in checks]) and good
@@ -378,7 +377,8 @@ def _describe_markers(given: Markers, marker_set: str | None) -> str:
             warn_assumed(f"{finding.message} {finding.suggestion}")
         else:
             said += f"; {finding.message.rstrip('.')}"
-    return f"{len(used)} of {len(given.names)} markers are of the set {known.name!r}, {given.frames} frames{said}"
+    said = said or f"; marker set {known.name!r}"
+    return f"{len(used)} of {len(given.names)} markers are known, {given.frames} frames{said}"
 
 
 def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> str:
