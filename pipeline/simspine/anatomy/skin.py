@@ -38,8 +38,8 @@ class SkinAsset:
     Man and woman are the first axis of points (2, n, 3), moved (2, directions, n, 3), places (2, landmarks, 3) and
     places_moved (2, directions, landmarks, 3); m. triangles: (t, 3), outside counter-clockwise; kind: (t,) number
     in kinds. segments: bodies that carry the skin; carriers (n, 8), weights (n, 8): of each point, adding up to 1.
-    occlusion: (n,) 0…1, how much of the sky a point sees at rest. pose: coordinates (rad) in which our body stands as
-    the surface does.
+    occlusion: (n,) 0…1, share of the sky that a point sees at rest. pose: coordinates (rad) of the body in the
+    surface's rest pose.
     """
 
     directions: tuple[str, ...]
@@ -68,7 +68,7 @@ class RestSurface:
 
 @cache
 def skin_asset() -> SkinAsset:
-    """What is in `skin.npz`, read once."""
+    """The content of `skin.npz`, read once."""
     with np.load(packaged_file(Path(__file__).with_name("skin_asset") / "skin.npz")) as data:
         step = float(data["step"])
         return SkinAsset(
@@ -106,12 +106,12 @@ def rest_surface(female: float, shape: Mapping[str, float] | None = None) -> Res
     return RestSurface(points, dict(zip(asset.landmarks, places, strict=True)))
 
 
-# In the pose in which our body stands as the surface does (`SkinAsset.pose`) each segment's map takes the
-# surface's joint to the body's, the way to the next joint to the body's way, and stretches the part to the body's
-# length; across, the whole person has one scale. From then on the part goes with its segment.
+# In the rest pose (`SkinAsset.pose`) each segment's map takes the surface's joint to the body's, turns the part to the
+# direction of the body's next joint, and stretches it to the body's length; across, the whole person has one scale.
+# From then on the part moves with its segment.
 _FACE_POINTS = {"nose": "Nose", "eye_r": "REye", "eye_l": "LEye", "vertex": "Head"}
-_FOOT_HIGH = 0.85  # the surface's ankle is 85 mm above its sole; with what is left 10 mm lie under the heel bone
-_HEEL_BEHIND, _TOE_BEFORE = 0.012, 0.006  # m: skin beyond the points of heel and big toe, which lie on the bone
+_FOOT_HIGH = 0.85  # vertical scale: the surface's ankle is 85 mm above its sole; this leaves 10 mm under the heel bone
+_HEEL_BEHIND, _TOE_BEFORE = 0.012, 0.006  # m: skin beyond the heel and big toe points, which are on the bone
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +150,13 @@ def bind_skin(rest: RestSurface, body: Body) -> BoundSkin:
 
 
 def poses_at_rest(body: Body) -> dict[str, np.ndarray]:
-    """Poses (4, 4) in which the body stands as the surface does: spine neutral, limbs as the asset says."""
+    """Poses (4, 4) of the body in the surface's rest pose: spine neutral, limbs as in the asset."""
     coordinates = zip(body.coordinates.names, body.coordinates.locked, strict=True)
     return neutral_poses(body, {name: 0.0 for name, locked in coordinates if not locked} | dict(skin_asset().pose))
 
 
 def _spine_maps(joints: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
-    """Of pelvis and vertebrae: frames of both curves laid on each other."""
+    """Maps of pelvis and vertebrae, which align the axes along both curves."""
     ours = np.array([_middle_of_sides(joints, "femur"), *(joints[name] for name in SPINE_SEGMENTS[1:])])
     theirs = np.array([_middle_of_sides(at, "hip"), *(at[name] for name in SPINE_SEGMENTS[1:])])
     along, rest_along = _curve_tangents(ours), _curve_tangents(theirs)
@@ -170,7 +170,7 @@ def _spine_maps(joints: Mapping, at: Mapping, across: float) -> dict[str, np.nda
 
 
 def _curve_tangents(curve: np.ndarray) -> np.ndarray:
-    """(points, 3): from the point below to the one above, smoothed over neighbours."""
+    """(points, 3): vectors from the point below to the one above, smoothed over neighbours."""
     steps = np.gradient(curve, axis=0)
     padded = np.concatenate([steps[:1], steps, steps[-1:]])
     return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
@@ -184,7 +184,7 @@ def _sagittal_axes(up: np.ndarray) -> np.ndarray:
 
 
 def _head_map(body: Body, pose: np.ndarray, at: Mapping, joints: Mapping) -> np.ndarray:
-    """The similarity that takes nose, eyes and vertex to the body's, and the joint to the body's."""
+    """The similarity that takes joint, nose, eyes and vertex to the body's."""
     source, target = [at["head"]], [joints["head"]]
     for landmark, marker in _FACE_POINTS.items():
         names = [name for name in (f"{marker}{VIRTUAL_SUFFIX}", marker) if name in body.marker_names]
@@ -234,7 +234,7 @@ def _leg_maps(side: str, body: Body, poses: Mapping, at: Mapping, across: float)
 
 
 def _foot_map(side: str, body: Body, poses: Mapping, rest: Mapping, across: float) -> np.ndarray:
-    """Heel and toe to the body's, the ankle to the ankle; the sole is level."""
+    """The map of heel, toe and ankle to the body's, with a level sole."""
     heel, toe = (
         (poses[f"{carrier}_{side}"] @ [*body.marker_offsets[body.marker_index(f"{side.upper()}{marker}")], 1])[:3]
         for marker, carrier in (("Heel", "calcn"), ("BigToe", "toes"))
@@ -267,7 +267,7 @@ def _sole_frame(toe: np.ndarray) -> np.ndarray:
 def _stretched_map(
     start: np.ndarray, end: np.ndarray, new_start: np.ndarray, new_end: np.ndarray, across: float
 ) -> np.ndarray:
-    """(4, 4): start and end to the new ones by the least turn, as long as they ask for, `across` times as thick."""
+    """(4, 4) map of start and end to the new ones: least rotation, stretched to length, `across` times as thick."""
     a, b = end - start, new_end - new_start
     length, new_length = np.linalg.norm(a), np.linalg.norm(b)
     u, v = a / length, b / new_length
