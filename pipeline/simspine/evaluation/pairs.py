@@ -27,7 +27,7 @@ DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
 class PointPair:
     """Predicted and true points or angles of one trial and view, in the truth's frames. action: name of its row.
 
-    names: those that both have. estimate, truth: (frames, points, 3) m in the same axes, or (frames, angles) rad; the
+    names: common to both. estimate, truth: (frames, points, 3) m in the same axes, or (frames, angles) rad; the
     estimate is NaN where the prediction has nothing. deviation: standard deviation of the estimate, or None.
     """
 
@@ -244,7 +244,7 @@ def _interval_mm(pairs: Sequence[PointPair], errors: Sequence[np.ndarray]) -> Ta
 
 
 def interval_remark(people: Iterable[str]) -> str:
-    """Why the interval over these predicted people is empty; '' where it is not, or for nobody."""
+    """Why the interval over these predicted people is empty; '' unless they are one person."""
     return "no interval: one subject only" if len(set(people)) == 1 else ""
 
 

@@ -159,7 +159,7 @@ _THRESHOLDS_TEXT = "; ".join(
 
 
 def read_labelled_people(path: Path) -> ImagePeople:
-    """Labelled people of a COCO file, ours or SpineTrack's, in SpineTrack's order of points; images by file name."""
+    """Labelled people of a COCO file, also SpineTrack's, in SpineTrack's order of points; images by file name."""
     found = read_coco(path)
     if not len(found["file_name"]):
         raise InputError(f"{path}: nobody is labelled in it.")

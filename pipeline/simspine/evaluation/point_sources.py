@@ -183,10 +183,10 @@ SOURCE_KINDS = (
 
 
 def read_points(path: str | os.PathLike, step: int = 1) -> tuple[PointSequence, ...]:
-    """Points of all trials of a file or folder, in the world; of each camera where a table says so.
+    """Points of all trials of a file or folder, in world axes; in camera axes where a table has these.
 
     step: of data sets, TRC files and captures only frames whose number is a multiple of it are read. Rejected frames
-    of data sets are left out. Raises `InputError` for what is none of `SOURCE_KINDS`.
+    of data sets are left out. Raises `InputError` for any other source than `SOURCE_KINDS`.
     """
     require_path(path)
     path = Path(path)

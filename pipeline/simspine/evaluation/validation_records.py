@@ -86,7 +86,7 @@ NECK_LEVEL_NAMES = ("neck",)
 class TrialRecord:
     """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, False where rejected, even if filled in.
 
-    levels: those of `LUMBAR_LEVEL_NAMES` and `NECK_LEVEL_NAMES` that there are. angles (frames, levels, 3), lla, tka
+    levels: those of `LUMBAR_LEVEL_NAMES` and `NECK_LEVEL_NAMES` in the file. angles (frames, levels, 3), lla, tka
     (frames,) and their standard deviations: as in `TrialData`; empty or NaN where the file holds none. shares: (levels,
     3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': what the model forces there}. table: the
     levels' coordinates. estimated: whether fitted points of the spine were estimated.
@@ -168,7 +168,7 @@ def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
 def level_coordinates(levels: tuple[str, ...], coordinates: tuple[str, ...]) -> tuple[Level, ...]:
     """The levels with the names of their own coordinates, as far as the motion has them.
 
-    A data set names levels and coordinates but not which belong together; the names tell: 'L5-S1' turns by
+    A data set names levels and coordinates but not which belong together; their names show it: 'L5-S1' turns by
     'L5_S1_Flex_Ext', 'T12-L1' by 'L1_T12_Flex_Ext'.
     """
     there, fixed = set(coordinates), {level.name: level for level in SPINE_LEVELS}

@@ -114,7 +114,7 @@ def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[
     return first - second, (first + second) / 2
 
 
-# Checks of markers on the skin: are they seen, and do they lie where their names say?
+# Checks of skin markers: are they seen, and in the order of their names?
 SKIN_ORDER_CODE = "skin_marker_order"  # code of the finding that names are wrong
 SKIN_LOST_CODE = "skin_marker_lost"
 
