@@ -281,8 +281,8 @@ def lumbopelvic_rhythm(
     return replace(unknown, ratio=ratio, sd=sd)
 
 
-def _too_little(found: float, wanted: float) -> str:
-    return f"{np.degrees(found):.0f}° only, {np.degrees(wanted):.0f}° are wanted"
+def _too_little(value: float, least: float) -> str:
+    return f"{np.degrees(value):.0f}° only, {np.degrees(least):.0f}° are wanted"
 
 
 # Cycles of a movement: an angle between events that repeat, such as the contacts of one foot, over 0 to 100 %.
@@ -297,8 +297,8 @@ def angle_cycles(time: np.ndarray, values: np.ndarray, events: Sequence[float]) 
     """
     moments = np.asarray(events, float)
     if len(moments) < 2 or not (np.diff(moments) > 0).all():
-        found = ", ".join(f"{event:g}" for event in moments) or "none"
-        raise InputError(f"cycles run from event to event: expected two or more times (s) that ascend, found {found}.")
+        listed = ", ".join(f"{event:g}" for event in moments) or "none"
+        raise InputError(f"cycles run from event to event: expected two or more times (s) that ascend, found {listed}.")
     if moments[0] < time[0] or moments[-1] > time[-1]:
         raise InputError(
             f"events from {moments[0]:g} to {moments[-1]:g} s: the trial lasts from {time[0]:.3f} to {time[-1]:.3f} s."

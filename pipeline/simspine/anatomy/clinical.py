@@ -111,8 +111,8 @@ def clinical_measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) 
         complete = set(one.vertebrae) <= set(vertebrae)
         if complete and (name != SVA_PARAMETER or (endplate is not None and endplate.rear is not None)):
             carriers = dict.fromkeys(vertebrae[level].body for level in one.vertebrae)
-            of = partial(_spine_angle_column, getattr(alignment, name), vertebrae)
-            measures.append(ClinicalMeasure((name,), (*carriers, *one.bodies), of, one.grounded))
+            function = partial(_spine_angle_column, getattr(alignment, name), vertebrae)
+            measures.append(ClinicalMeasure((name,), (*carriers, *one.bodies), function, one.grounded))
     for joint, ((proximal, distal), angles) in JOINT_DEFINITIONS.items():
         for side in SIDE_WORDS:
             ends = (_body_of_level(proximal, side, vertebrae), f"{distal}_{side}")

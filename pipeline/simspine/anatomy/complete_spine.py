@@ -369,8 +369,8 @@ def _one_covariance(value, name: str, frames: int) -> np.ndarray:
     good = np.isfinite(C).all() and np.allclose(C, C.swapaxes(-1, -2), rtol=1e-6, atol=0)
     spread = np.linalg.eigvalsh(C) if good else np.zeros(1)
     if not 0 < spread.min() <= spread.max() <= MAX_POINT_SD_M**2:
-        found = C.tolist() if C.ndim == 2 else "in some frame"
-        raise InputError(f"{name} is not symmetric positive definite: {found}; variances are in m², above 0.")
+        shown = C.tolist() if C.ndim == 2 else "in some frame"
+        raise InputError(f"{name} is not symmetric positive definite: {shown}; variances are in m², above 0.")
     return np.broadcast_to(C, (frames, 3, 3))
 
 

@@ -72,19 +72,19 @@ class MarkerSet:
         loose: dict[str, dict[str | None, str]] = {}
         for name, place in (named or places).items():
             loose.setdefault(plain_name(name), {})[place] = name
-        found: dict[str, str | None] = {}
+        places_by_name: dict[str, str | None] = {}
         for name in recorded:
             meanings = loose.get(plain_name(name), {})
             if name in exact or name.endswith(SKIN_SUFFIX):
-                found[name] = exact.get(name, name)
+                places_by_name[name] = exact.get(name, name)
             elif len(meanings) == 1:
-                found[name] = next(iter(meanings))
+                places_by_name[name] = next(iter(meanings))
             elif meanings:
                 raise InputError(
                     f"the marker {name!r} may be {' or '.join(map(repr, meanings.values()))} of the marker set "
                     f"{self.name!r}; expected one of these names as it is written. Rename it."
                 )
-        return found
+        return places_by_name
 
     def renamed(self, markers: Markers) -> Markers:
         """A recording's markers renamed by this set, without those that it does not use.
@@ -95,8 +95,8 @@ class MarkerSet:
         markers = markers.select([name for name in markers.names if known.get(name, name) is not None])
         names = tuple(known.get(name) or name for name in markers.names)
         if repeated := sorted({name for name in names if names.count(name) > 1}):
-            taken = [own for own, name in zip(markers.names, names, strict=True) if name in repeated]
-            people = sorted({own.rpartition(":")[0] for own in taken} - {""})
+            taken = [recorded for recorded, name in zip(markers.names, names, strict=True) if name in repeated]
+            people = sorted({recorded.rpartition(":")[0] for recorded in taken} - {""})
             if len(people) > 1:
                 raise InputError(
                     f"the markers are those of {', '.join(people)}; expected one person's. Export each alone."
@@ -162,8 +162,8 @@ def find_marker_set(recorded: Sequence[str]) -> MarkerSet:
 
 def _own_names(known: MarkerSet, recorded: Sequence[str]) -> dict[str, str | None]:
     """As `MarkerSet.place_names`, of those names that the set's own file has."""
-    own = {plain_name(name) for name in known.own}
-    return known.place_names([name for name in recorded if plain_name(name) in own])
+    plain_names = {plain_name(name) for name in known.own}
+    return known.place_names([name for name in recorded if plain_name(name) in plain_names])
 
 
 def read_marker_set(name: str) -> MarkerSet:
@@ -176,7 +176,7 @@ def read_marker_set(name: str) -> MarkerSet:
             key: place_of(entry)
             for key, entry in (data.get("markers", {}) if "from" in data else data["markers"]).items()
         }
-        names = {str(own): str(name) for own, name in data.get("names", {}).items()}
+        names = {str(recorded): str(name) for recorded, name in data.get("names", {}).items()}
         unused = tuple(str(name) for name in data.get("unused", ()))
         return MarkerSet(
             name=data["name"],

@@ -290,12 +290,12 @@ def find_modes(
 
 
 def _take_lower(
-    chain: ObservedChain, seen: SeenPoints, found: ShapeModes, left: np.ndarray, moves: np.ndarray
+    chain: ObservedChain, seen: SeenPoints, modes: ShapeModes, left: np.ndarray, moves: np.ndarray
 ) -> np.ndarray:
     """Move those of the searches `left` whose cost does not rise by `moves` (turns, shape); (left,) bool, which."""
-    z, R = found.z[left] + moves[:, 3:], found.R[left] @ Rotation.from_rotvec(moves[:, :3]).as_matrix()
+    z, R = modes.z[left] + moves[:, 3:], modes.R[left] @ Rotation.from_rotvec(moves[:, :3]).as_matrix()
     cost = chain.cost(seen[left], z, R)
-    lower = cost <= found.cost[left] + COST_ROUNDING_SHARE * (1 + found.cost[left])
+    lower = cost <= modes.cost[left] + COST_ROUNDING_SHARE * (1 + modes.cost[left])
     taken = left[lower]
-    found.z[taken], found.R[taken], found.cost[taken] = z[lower], R[lower], cost[lower]
+    modes.z[taken], modes.R[taken], modes.cost[taken] = z[lower], R[lower], cost[lower]
     return lower

@@ -137,16 +137,17 @@ def bind_skin(rest: RestSurface, body: Body) -> BoundSkin:
         )
     poses = poses_at_rest(body)
     joints = {name: poses[name][:3, 3] for name in body.bodies}
-    at = rest.landmarks
-    trunk, rest_trunk = joints["T1"] - _middle_of_sides(joints, "femur"), at["T1"] - _middle_of_sides(at, "hip")
+    marks = rest.landmarks
+    trunk = joints["T1"] - _middle_of_sides(joints, "femur")
+    rest_trunk = marks["T1"] - _middle_of_sides(marks, "hip")
     across = float(np.linalg.norm(trunk) / np.linalg.norm(rest_trunk))
-    maps = _spine_maps(joints, at, across)
-    maps["head"] = _head_map(body, poses["head"], at, joints)
+    maps = _spine_maps(joints, marks, across)
+    maps["head"] = _head_map(body, poses["head"], marks, joints)
     for side in "rl":
-        maps |= _arm_maps(side, poses, at, across)
-        maps |= _leg_maps(side, body, poses, at=at, across=across)
+        maps |= _arm_maps(side, poses, marks, across)
+        maps |= _leg_maps(side, body, poses, marks=marks, across=across)
     local = [np.linalg.inv(poses[name]) @ maps[name] for name in SKIN_SEGMENTS]
-    return BoundSkin(rest.points, at, SKIN_SEGMENTS, np.array(local)[:, :3])
+    return BoundSkin(rest.points, marks, SKIN_SEGMENTS, np.array(local)[:, :3])
 
 
 def poses_at_rest(body: Body) -> dict[str, np.ndarray]:
@@ -155,10 +156,10 @@ def poses_at_rest(body: Body) -> dict[str, np.ndarray]:
     return neutral_poses(body, {name: 0.0 for name, locked in coordinates if not locked} | dict(skin_asset().pose))
 
 
-def _spine_maps(joints: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
+def _spine_maps(joints: Mapping, marks: Mapping, across: float) -> dict[str, np.ndarray]:
     """Maps of pelvis and vertebrae, which align the axes along both curves."""
     ours = np.array([_middle_of_sides(joints, "femur"), *(joints[name] for name in SPINE_SEGMENTS[1:])])
-    theirs = np.array([_middle_of_sides(at, "hip"), *(at[name] for name in SPINE_SEGMENTS[1:])])
+    theirs = np.array([_middle_of_sides(marks, "hip"), *(marks[name] for name in SPINE_SEGMENTS[1:])])
     along, rest_along = _curve_tangents(ours), _curve_tangents(theirs)
     length = np.linalg.norm(along, axis=1) / np.linalg.norm(rest_along, axis=1)
     out = {}
@@ -183,14 +184,14 @@ def _sagittal_axes(up: np.ndarray) -> np.ndarray:
     return np.stack([[up[1], -up[0], 0.0], up, [0.0, 0.0, 1.0]], 1)
 
 
-def _head_map(body: Body, pose: np.ndarray, at: Mapping, joints: Mapping) -> np.ndarray:
+def _head_map(body: Body, pose: np.ndarray, marks: Mapping, joints: Mapping) -> np.ndarray:
     """The similarity that takes joint, nose, eyes and vertex to the body's."""
-    source, target = [at["head"]], [joints["head"]]
+    source, target = [marks["head"]], [joints["head"]]
     for landmark, marker in _FACE_POINTS.items():
         names = [name for name in (f"{marker}{VIRTUAL_SUFFIX}", marker) if name in body.marker_names]
         if names:
             offset = body.marker_offsets[body.marker_index(names[0])]
-            source.append(at[landmark])
+            source.append(marks[landmark])
             target.append((pose @ [*offset, 1])[:3])
     if len(source) < 3:
         raise InputError(f"body {body.name!r} has no points Nose, REye, LEye, Head; the skin of the head needs them.")
@@ -207,9 +208,9 @@ def _sagittal_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return _map_about_point(scale * R, source.mean(0), target.mean(0))
 
 
-def _arm_maps(side: str, poses: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
+def _arm_maps(side: str, poses: Mapping, marks: Mapping, across: float) -> dict[str, np.ndarray]:
     joint = {name: poses[f"{name}_{side}"][:3, 3] for name in ("clavicle", "humerus", "ulna", "hand")}
-    rest = {name: at[f"{name}_{side}"] for name in ("clavicle", "shoulder", "elbow", "wrist", "knuckle", "thumb")}
+    rest = {name: marks[f"{name}_{side}"] for name in ("clavicle", "shoulder", "elbow", "wrist", "knuckle", "thumb")}
     upper = _stretched_map(rest["shoulder"], rest["elbow"], joint["humerus"], new_end=joint["ulna"], across=across)
     lower = _stretched_map(rest["elbow"], rest["wrist"], joint["ulna"], new_end=joint["hand"], across=across)
     girdle = _stretched_map(
@@ -220,13 +221,13 @@ def _arm_maps(side: str, poses: Mapping, at: Mapping, across: float) -> dict[str
     target = _orthonormal_columns(hand @ (mirror * SKIN_KNUCKLE_PLACE), hand @ (mirror * SKIN_THUMB_PLACE))
     source = _orthonormal_columns(rest["knuckle"] - rest["wrist"], rest["thumb"] - rest["wrist"])
     palm = _map_about_point(across * target @ source.T, rest["wrist"], joint["hand"])
-    found = {"clavicle": girdle, "humerus": upper, "ulna": lower, "radius": lower, "hand": palm}
-    return {f"{name}_{side}": value for name, value in found.items()}
+    maps = {"clavicle": girdle, "humerus": upper, "ulna": lower, "radius": lower, "hand": palm}
+    return {f"{name}_{side}": value for name, value in maps.items()}
 
 
-def _leg_maps(side: str, body: Body, poses: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
+def _leg_maps(side: str, body: Body, poses: Mapping, marks: Mapping, across: float) -> dict[str, np.ndarray]:
     joint = {name: poses[f"{name}_{side}"][:3, 3] for name in ("femur", "tibia", "talus")}
-    rest = {name: at[f"{name}_{side}"] for name in ("hip", "knee", "ankle", "heel", "big_toe")}
+    rest = {name: marks[f"{name}_{side}"] for name in ("hip", "knee", "ankle", "heel", "big_toe")}
     thigh = _stretched_map(rest["hip"], rest["knee"], joint["femur"], new_end=joint["tibia"], across=across)
     shank = _stretched_map(rest["knee"], rest["ankle"], joint["tibia"], new_end=joint["talus"], across=across)
     foot = _foot_map(side, body, poses, rest=rest, across=across)
@@ -291,8 +292,8 @@ def _map_about_point(A: np.ndarray, source: np.ndarray, target: np.ndarray) -> n
     return out
 
 
-def _middle_of_sides(at: Mapping, name: str) -> np.ndarray:
-    return (at[f"{name}_r"] + at[f"{name}_l"]) / 2
+def _middle_of_sides(marks: Mapping, name: str) -> np.ndarray:
+    return (marks[f"{name}_r"] + marks[f"{name}_l"]) / 2
 
 
 def segment_maps(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -279,9 +279,9 @@ def _facing_in_image(xy: Mapping[str, np.ndarray], up: np.ndarray) -> float:
     across = np.array([-up[1], up[0]])  # to the right in the image for a person who is upright
     votes = 0.0
     for front, behind in FACING_PAIRS:
-        there = [xy[name] for name in behind if name in xy]
-        if front in xy and there:
-            votes += float((xy[front] - np.mean(there, axis=0)) @ across)
+        points_behind = [xy[name] for name in behind if name in xy]
+        if front in xy and points_behind:
+            votes += float((xy[front] - np.mean(points_behind, axis=0)) @ across)
     return votes
 
 

@@ -315,11 +315,11 @@ class Recordings:
         return Windows(self.trials(subject, action), length, stride or length, fields)
 
 
-def _chosen_names(kind: str, wanted: str | Iterable[str] | None, there: Sequence[str], where: str) -> tuple[str, ...]:
+def _chosen_names(kind: str, wanted: str | Iterable[str] | None, listed: Sequence[str], where: str) -> tuple[str, ...]:
     if wanted is None:
-        return tuple(there)
+        return tuple(listed)
     names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    require_known(kind, names, there, where)
+    require_known(kind, names, listed, where)
     return names
 
 

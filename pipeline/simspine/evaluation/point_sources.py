@@ -264,14 +264,14 @@ def sequences_of_subjects(
     sequences: Sequence[PointSequence], subjects: Sequence[str] = TEST_SUBJECTS
 ) -> tuple[PointSequence, ...]:
     """The sequences of the named subjects, or of all (`ALL_SUBJECTS`); `InputError` where there are none."""
-    there = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
-    found = tuple(s for s in sequences if ALL_SUBJECTS in subjects or s.subject in subjects)
-    if not found:
+    available = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
+    chosen = tuple(s for s in sequences if ALL_SUBJECTS in subjects or s.subject in subjects)
+    if not chosen:
         raise InputError(
             f"none of the subjects {', '.join(subjects)}, who are tested in this protocol, is in the truth; it has "
-            f"{', '.join(there) or 'nobody'}. Name them with --subjects, or take all."
+            f"{', '.join(available) or 'nobody'}. Name them with --subjects, or take all."
         )
-    return found
+    return chosen
 
 
 def cameras_of(path: str | os.PathLike) -> dict[str, tuple[Camera, ...]]:

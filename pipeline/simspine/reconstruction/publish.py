@@ -111,9 +111,9 @@ def trial_data(found: SolvedTrial) -> TrialData:
     return replace(trial, fk_deviation=check_forward_kinematics(found.body, trial, f"{found.subject}/{found.trial}"))
 
 
-def _unchecked_data(found: SolvedTrial) -> TrialData:
-    spine, solved, verdict = found.spine, found.result, found.verdict
-    fitted = found.markers.select(solved.marker_names)
+def _unchecked_data(trial: SolvedTrial) -> TrialData:
+    spine, solved, verdict = trial.spine, trial.result, trial.verdict
+    fitted = trial.markers.select(solved.marker_names)
     origin = point_origins(spine.markers.names, solved.marker_names, fitted.origin)
     clinical = spine.clinical
     centres = spine.centres
@@ -129,8 +129,8 @@ def _unchecked_data(found: SolvedTrial) -> TrialData:
         clinical_units=() if clinical is None else clinical.units,
         clinical=None if clinical is None else clinical.values,
         clinical_sd=None if clinical is None else clinical.deviation,
-        clinical_decided=tuple(figure.decided_by for figure in found.clinical_figures),
-        level_share=None if response is None else found.observed_shares,
+        clinical_decided=tuple(figure.decided_by for figure in trial.clinical_figures),
+        level_share=None if response is None else trial.observed_shares,
         forced={**spine.forced, **({} if clinical is None else clinical.forced)},
         status=None if verdict is None else tuple(map(str, verdict.status)),
         reasons=None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
@@ -139,7 +139,7 @@ def _unchecked_data(found: SolvedTrial) -> TrialData:
         marker_error=solved.marker_error,
         filled=fitted.filled,
         centres=centres,
-        poses=found.poses,
+        poses=trial.poses,
     )
 
 
@@ -149,7 +149,7 @@ def write_trials_dataset(path: str | PathLike, trials: Sequence[SolvedTrial]) ->
     if path.suffix.lower() not in (".h5", ".hdf5"):
         raise InputError(f"{path}: a data set's name ends in .h5; name the file so.")
     first = trials[0]
-    published = {found.trial: trial_data(found) for found in trials}
+    published = {one.trial: trial_data(one) for one in trials}
     subject = SubjectData(first.cameras, published, first.body.osim, f"models/{first.subject}.osim")
     write_dataset(path, Dataset({first.subject: subject}, {"versions": package_versions()}))
     return path
@@ -222,9 +222,9 @@ def tidy_table(trials: Iterable[tuple[str, str, TrialData]]) -> "pandas.DataFram
     return pandas.concat(tables, names=["subject", "trial"]).reset_index()
 
 
-def _curvature(found: SpineKinematics | TrialData) -> dict[str, np.ndarray]:
+def _curvature(trial: SpineKinematics | TrialData) -> dict[str, np.ndarray]:
     """{name: (frames,) rad} of lordosis, kyphosis and their standard deviations, where known."""
-    known = {name: getattr(found, name) for name in CURVATURE_FIGURES}
+    known = {name: getattr(trial, name) for name in CURVATURE_FIGURES}
     return {name: values for name, values in known.items() if values is not None}
 
 

@@ -225,8 +225,8 @@ def limb_distance(found: SolvedTrial) -> np.ndarray:
 
     Raises `InputError` where the trial did not come from images.
     """
-    there = set(found.used_keypoints.names) & set(found.model_markers.names)
-    names = [name for name in VIEW_FIT_LIMB_POINTS if name in there]
+    common = set(found.used_keypoints.names) & set(found.model_markers.names)
+    names = [name for name in VIEW_FIT_LIMB_POINTS if name in common]
     return model_reprojection(found.cameras, found.model_markers, found.used_keypoints, names)
 
 

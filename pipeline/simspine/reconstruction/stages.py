@@ -357,20 +357,20 @@ def judge_trial(
     dict
         result and spine, with filled frames; verdict (Verdict).
     """
-    found = SolvedTrial(**of_trial)
+    trial = SolvedTrial(**of_trial)
     verdict = check_solved_trial(
-        found.sized,
-        found.result,
-        found.spine,
-        markers=found.markers,
-        triangulation=found.triangulation,
-        views=view_fits(found),
+        trial.sized,
+        trial.result,
+        trial.spine,
+        markers=trial.markers,
+        triangulation=trial.triangulation,
+        views=view_fits(trial),
         recording=findings,
     )
-    found = replace(found, verdict=verdict.of(found.subject, found.trial))
+    trial = replace(trial, verdict=verdict.of(trial.subject, trial.trial))
     if quality.fill_gaps:
-        found = fill_rejected(found, marker_set_of(body, skeleton), Options(quality=quality, ik=ik, body=body))
-    return {"result": found.result, "spine": found.spine, "verdict": found.verdict}
+        trial = fill_rejected(trial, marker_set_of(body, skeleton), Options(quality=quality, ik=ik, body=body))
+    return {"result": trial.result, "spine": trial.spine, "verdict": trial.verdict}
 
 
 QUALITY = Stage("quality", judge_trial, gives=("result", "spine", "verdict"), takes=(*OF_TRIAL, "skeleton", "findings"))
