@@ -1,7 +1,7 @@
 """Clinical angles from poses of bodies: alignment of pelvis and spine, limb joints, lumbopelvic rhythm, cycles.
 
 Definitions: docs/clinical.md. Functions of alignment take poses {body: (frames, 4, 4)} in ground, y_up, of a body
-whose vertebrae are `vertebrae` (scaled as the body is), and give (frames,) rad or m; NaN where a pose is, and where a
+whose vertebrae are `vertebrae` (scaled as the body is), and give (frames,) rad or m; NaN where a pose is NaN, or a
 line is seen end-on. The vertical is the world's. Angles of the pelvis are seen along the rightward axis of the pelvis,
 the slope of T1 along that of T1: what a lateral radiograph shows if the film is parallel to the sagittal plane of the
 bone it is read from.
@@ -94,8 +94,8 @@ def trunk_inclination(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarr
 def coronal_cobb(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     """The largest Cobb angle between any two endplates from T1 to L5 in the frontal plane, not signed.
 
-    The frontal tilt of each endplate on the one below is taken in the plane midway between both, so that a spine bent
-    forward or twisted is read as if it stood straight, and the tilts are added up; the Cobb angle is their range.
+    The frontal tilt of each endplate on the one below is taken in the plane midway between both, so that flexion and
+    twist do not count. The tilts are added up along the spine; the Cobb angle is the range of the sums.
     """
     plates = [
         plate for name in TRUNK_VERTEBRAE for plate in (vertebrae[name].superior, vertebrae[name].inferior) if plate
@@ -105,8 +105,8 @@ def coronal_cobb(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     low = high = tilt
     for upper, lower, above, below in zip(plates, plates[1:], placed, placed[1:], strict=False):
         if upper.body == lower.body:  # in a rigid body the same in every frame
-            of_lower, of_upper = (np.array(plate.normal)[:, None] for plate in (lower, upper))
-            step = signed_angle_of(of_lower, of_upper, np.array([[1.0], [0.0], [0.0]]))
+            lower_normal, upper_normal = (np.array(plate.normal)[:, None] for plate in (lower, upper))
+            step = signed_angle_of(lower_normal, upper_normal, np.array([[1.0], [0.0], [0.0]]))
         else:
             axis = above[1] + below[1]
             step = signed_angle_of(below[0], above[0], axis / np.sqrt((axis * axis).sum(0)))
@@ -161,7 +161,7 @@ def _pelvis_rightward(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarr
 
 
 def _horizontal_rightward(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
-    """(frames, 3) that axis made horizontal."""
+    """(frames, 3) the rightward axis of the pelvis made horizontal."""
     axis = _pelvis_rightward(poses, vertebrae) * (1 - UP_AXIS)
     length = np.linalg.norm(axis, axis=-1, keepdims=True)
     return axis / np.where(length > 1e-6, length, np.nan)
@@ -177,7 +177,7 @@ def _horizontal_forward(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.nda
 # perpendicular to both: the body-fixed sequence Z-X-Y. Shoulder: Wu et al. 2005 (J Biomech 38:981), the humerus
 # on the thorax, Y-X-Y. A left limb is mirrored first, so that signs mean the same on both sides.
 MIRROR_MATRIX = np.diag([1.0, 1.0, -1.0])
-MIN_ARM_ELEVATION = np.radians(10.0)  # of an arm: below it, the plane in which it is raised means nothing
+MIN_ARM_ELEVATION = np.radians(10.0)  # of an arm; below it the plane of elevation is undefined
 
 # Signs of (flexion, adduction, internal rotation) against the right-hand rotations about z, x, y of a right limb.
 JOINT_SIGNS = {"hip": (1.0, 1.0, 1.0), "knee": (-1.0, 1.0, 1.0), "ankle": (1.0, 1.0, 1.0)}
@@ -197,7 +197,7 @@ def shoulder_angles(thorax: np.ndarray, humerus: np.ndarray, side: str) -> np.nd
     """(frames, 3) rad: plane of elevation (0 abduction, 90° forward flexion, −90° extension), elevation (0 hanging, 90°
     horizontal; never negative), axial rotation (positive inwards).
 
-    Plane and rotation are NaN where the arm is raised by less than 10°: it hangs then in all planes alike. Poses as of
+    Plane and rotation are NaN where the arm is raised by less than 10°: a hanging arm is in no plane. Poses as of
     `joint_angles`.
     """
     r = _relative_rotation(thorax, humerus, side)
@@ -219,18 +219,18 @@ def _relative_rotation(proximal: np.ndarray, distal: np.ndarray, side: str) -> n
 RHYTHM_PARAMETERS = ("lumbar_flexion", "pelvic_tilt")  # parameters whose changes make it
 # Of trunk flexion: below it, errors of a few degrees change the ratio by more than people differ.
 MIN_RHYTHM_RANGE = np.radians(30.0)
-MIN_PELVIS_RANGE = np.radians(5.0)  # a ratio to less than that is a ratio to noise
+MIN_PELVIS_RANGE = np.radians(5.0)  # of pelvic tilt; below it noise decides the ratio
 # The postures at both ends: frames within this part of the range from the least and the greatest flexion.
 END_RANGE_SHARE = 0.1
-MAX_RELATIVE_SD = 0.5  # a ratio is not given where its standard deviation is a larger part of it
+MAX_RELATIVE_SD = 0.5  # largest standard deviation of a ratio that is given, as a share of it
 
 
 @dataclass(frozen=True)
 class LumbopelvicRhythm:
     """Lumbar over pelvic motion between the straightest and the most bent posture of a trial.
 
-    ratio, sd: None where the trial does not say, for `reason`. lumbar, pelvis: rad of each, None where not
-    known. sd is an upper bound, see `lumbopelvic_rhythm`.
+    ratio, sd: None where the trial cannot show them; `reason` says why. lumbar, pelvis: change of each angle, rad, None
+    where not known. sd is an upper bound, see `lumbopelvic_rhythm`.
     """
 
     ratio: float | None
@@ -250,8 +250,8 @@ def lumbopelvic_rhythm(
 
     lumbar: (frames,) rad, flexion of T12 on the sacrum. pelvis: (frames,) rad, forward tilt of the pelvis. Each posture
     is the mean of the frames near its end of the range of trunk flexion, the sum of both. lumbar_sd, pelvis_sd:
-    standard deviations of the same frames about the trial's mean. That of the ratio counts errors of both postures as
-    independent, and those of lumbar spine and pelvis as opposite: it is at most that.
+    standard deviations of the same frames about the trial's mean. The ratio's standard deviation is an upper bound: it
+    takes errors of both postures as independent, and those of lumbar spine and pelvis as opposite.
     """
     known = np.isfinite(lumbar) & np.isfinite(pelvis)
     trunk = np.where(known, lumbar + pelvis, np.nan)
@@ -269,8 +269,9 @@ def lumbopelvic_rhythm(
     ratio = by_lumbar / by_pelvis
     if lumbar_sd is None or pelvis_sd is None:
         return replace(unknown, ratio=ratio)
-    own, other = (float(np.hypot(np.median(part[straight]), np.median(part[bent]))) for part in (lumbar_sd, pelvis_sd))
-    sd = (own + abs(ratio) * other) / by_pelvis
+    both_sds = (lumbar_sd, pelvis_sd)
+    lumbar_error, pelvis_error = (float(np.hypot(np.median(sd[straight]), np.median(sd[bent]))) for sd in both_sds)
+    sd = (lumbar_error + abs(ratio) * pelvis_error) / by_pelvis
     if not sd <= MAX_RELATIVE_SD * abs(ratio):
         reason = (
             f"it would be {ratio:.1f} ± {sd:.1f}, uncertain by more than half of itself: both motions are too small "
@@ -280,8 +281,8 @@ def lumbopelvic_rhythm(
     return replace(unknown, ratio=ratio, sd=sd)
 
 
-def _too_little(found: float, wanted: float) -> str:
-    return f"{np.degrees(found):.0f}° only, {np.degrees(wanted):.0f}° are wanted"
+def _too_little(value: float, least: float) -> str:
+    return f"{np.degrees(value):.0f}° only, {np.degrees(least):.0f}° are wanted"
 
 
 # Cycles of a movement: an angle between events that repeat, such as the contacts of one foot, over 0 to 100 %.
@@ -294,13 +295,13 @@ def angle_cycles(time: np.ndarray, values: np.ndarray, events: Sequence[float]) 
     time: (frames,) s, ascending. events: s, ascending. NaN where a frame on either side is NaN. Raises `InputError` for
     fewer than two events, events that do not ascend, or that lie outside the trial.
     """
-    at = np.asarray(events, float)
-    if len(at) < 2 or not (np.diff(at) > 0).all():
-        found = ", ".join(f"{event:g}" for event in at) or "none"
-        raise InputError(f"cycles run from event to event: expected two or more times (s) that ascend, found {found}.")
-    if at[0] < time[0] or at[-1] > time[-1]:
+    moments = np.asarray(events, float)
+    if len(moments) < 2 or not (np.diff(moments) > 0).all():
+        listed = ", ".join(f"{event:g}" for event in moments) or "none"
+        raise InputError(f"cycles run from event to event: expected two or more times (s) that ascend, found {listed}.")
+    if moments[0] < time[0] or moments[-1] > time[-1]:
         raise InputError(
-            f"events from {at[0]:g} to {at[-1]:g} s: the trial lasts from {time[0]:.3f} to {time[-1]:.3f} s."
+            f"events from {moments[0]:g} to {moments[-1]:g} s: the trial lasts from {time[0]:.3f} to {time[-1]:.3f} s."
         )
-    places = at[:-1, None] + CYCLE_PERCENT / 100 * np.diff(at)[:, None]
-    return np.interp(places, time, values)
+    instants = moments[:-1, None] + CYCLE_PERCENT / 100 * np.diff(moments)[:, None]
+    return np.interp(instants, time, values)

@@ -1,7 +1,7 @@
 """`Body`: a model as the rest of the package sees it, made from an `.osim` file, never changed in place.
 
 `forward_kinematics` and `body_poses` take coordinates to places of markers and poses of bodies, by the compiled tree.
-Coordinates are taken as given, those driven by couplers too: what comes out is exactly the model at these values.
+Coordinates are taken as given, also those driven by couplers: the result is exactly the model at these values.
 """
 
 import re
@@ -157,7 +157,7 @@ class Body(Unchanging):
 
     @classmethod
     def of_model(cls, model, where: str) -> Self:
-        """The body of an `opensim.Model`; what OpenSim itself has written needs no check."""
+        """The body of an `opensim.Model`; text written by OpenSim itself is not checked."""
         return cls._of_checked_text(_FOLDER_OF_MESH.sub(r"\1", _opensim.opensim_model_xml(model)), where)
 
     @classmethod
@@ -221,15 +221,15 @@ def read_model_file(path: str | PathLike) -> str:
             return _DECLARED_ENCODING.sub(r"\1UTF-8\2", content.decode(encoding), count=1)
     except (LookupError, UnicodeError) as error:
         raise InputError(f"model file {path} is not in the encoding {encoding!r} that it declares: {error}.") from None
-    text, found = decode_text(content, path)
-    if not found.startswith("utf") and encoding not in _WESTERN_ENCODINGS:
+    text, encoding_read = decode_text(content, path)
+    if not encoding_read.startswith("utf") and encoding not in _WESTERN_ENCODINGS:
         warn_assumed(f"model file {path} is not in UTF-8, as it should be; read as Windows-1252.")
     return _DECLARED_ENCODING.sub(r"\1UTF-8\2", text, count=1)
 
 
 def check_xml(osim: str, where: str) -> None:
-    """OpenSim takes any of its documents for an empty model, and its parser crashes on some that are not XML, and on
-    elements nested without end: look first."""
+    """Raise `InputError` unless the text is a model in one file. OpenSim would take its other documents for an empty
+    model, and its parser crashes on some texts that are not XML and on elements nested without end."""
     if len(osim) > _MAX_MODEL_CHARACTERS:
         raise InputError(f"{where} is larger than {_MAX_MODEL_CHARACTERS >> 20} MiB, which no OpenSim model is.")
     try:  # the text is decoded, whatever its header says
@@ -278,7 +278,7 @@ def _coordinates_of_model(model) -> Coordinates:
 
 def _is_rotational(coordinate) -> bool:
     """True for an angle. OpenSim's motion type 'coupled' (an angle that also shifts the joint, such as
-    knee_angle_r_beta) says nothing, so the axes of the joint decide."""
+    knee_angle_r_beta) does not show it, so the axes of the joint decide."""
     osim = _opensim.opensim_api()
     if coordinate.getMotionType() != osim.Coordinate.Coupled:
         return coordinate.getMotionType() == osim.Coordinate.Rotational
@@ -320,11 +320,11 @@ def forward_kinematics(body: Body, motion: Motion, names: Sequence[str] | None =
     """
     values = _all_values(body, motion)
     names = body.marker_names if names is None else tuple(names)
-    at = [body.marker_index(name) for name in names]
-    xyz = np.empty((motion.frames, len(at), 3))
+    indices = [body.marker_index(name) for name in names]
+    xyz = np.empty((motion.frames, len(indices), 3))
     for start in range(0, motion.frames, FRAMES_PER_POSE_BATCH):
         part = slice(start, start + FRAMES_PER_POSE_BATCH)
-        xyz[part] = all_poses(body.tree, values[part])[2][:, at]
+        xyz[part] = all_poses(body.tree, values[part])[2][:, indices]
     xyz.setflags(write=False)
     return Markers(names, motion.rate, xyz, "y_up", start=motion.start)
 
@@ -380,7 +380,7 @@ def neutral_markers(body: Body, poses: Mapping[str, np.ndarray] | None = None) -
 
 
 def follow_couplers(body: Body, values: np.ndarray) -> np.ndarray:
-    """A copy of `values` (frames, coordinates) with the driven coordinates at exactly what their couplers say."""
+    """A copy of `values` (frames, coordinates) with the driven coordinates set exactly by their couplers."""
     followed = np.array(values, float)
     apply_couplers_to_frames(body.tree, followed)
     return followed
@@ -389,7 +389,7 @@ def follow_couplers(body: Body, values: np.ndarray) -> np.ndarray:
 def _all_values(body: Body, motion: Motion) -> np.ndarray:
     """Values (frames, coordinates) for all coordinates of `body`, in its order.
 
-    Where `motion` has none, the default, or for a driven coordinate what its coupler says. Frames with a NaN are NaN.
+    Where `motion` has none: the default, or the coupler's value for a driven coordinate. Frames with a NaN are NaN.
     """
     names = body.coordinates.names
     require_known("coordinate", motion.names, names, f"body {body.name!r}")
@@ -405,5 +405,5 @@ def _all_values(body: Body, motion: Motion) -> np.ndarray:
                 f"the coordinate {names[i]!r} is locked at {body.coordinates.default[i]:g} in the model, but the "
                 f"motion has {moved[0]:g}. Unlock it in the model or leave it out of the motion."
             )
-    followed[~np.isfinite(followed).all(1)] = np.nan  # a pose is known as a whole or not
+    followed[~np.isfinite(followed).all(1)] = np.nan  # a pose is known entirely or not at all
     return followed

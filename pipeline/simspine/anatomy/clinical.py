@@ -1,5 +1,5 @@
-"""Clinical parameters: which there are besides lordosis and kyphosis, of which bodies each is a figure, and what is
-published of standing adults (`published_adults.json`, with sources and grades).
+"""Clinical parameters besides lordosis and kyphosis: definitions, the bodies that they depend on, and published values
+of standing adults (`published_adults.json`, with sources and grades).
 """
 
 import json
@@ -21,8 +21,8 @@ from simspine.core.errors import require_known
 class PublishedAdults:
     """Mean and standard deviation of a parameter of `simspine.anatomy.clinical` among standing adults, degrees or mm.
 
-    population: of whom, where the source has our definition, so that it is a norm; '' where it only tells how far
-    people differ.
+    population: people studied, where the source has simspine's definition, so that it is a norm; '' where only its
+    spread is used.
     """
 
     mean: float
@@ -57,10 +57,10 @@ def published_bands(quantity: str) -> tuple[PublishedBand, ...]:
 
 @dataclass(frozen=True)
 class ClinicalDefinition:
-    """What a parameter is called, its unit ('rad' or 'm'), and what a positive value means.
+    """Label of a parameter, its unit ('rad' or 'm'), and the meaning of a positive value.
 
-    vertebrae, bodies: that it is a figure of, where a function of `simspine.anatomy.alignment` computes it. grounded:
-    it is also of how these stand to the ground, not only to one another.
+    vertebrae, bodies: those that it depends on, where a function of `simspine.anatomy.alignment` computes it. grounded:
+    whether it depends on their orientation to the ground, not only to one another.
     """
 
     label: str
@@ -74,7 +74,7 @@ class ClinicalDefinition:
 _PARAMETERS = json.loads(Path(__file__).with_name("clinical_parameters.json").read_text(encoding="utf-8"))
 SPINAL_DEFINITIONS = {name: ClinicalDefinition(**entry) for name, entry in _PARAMETERS["spinal"].items()}
 SIDE_WORDS = {"r": "right", "l": "left"}
-# Of each joint: bodies (proximal, distal), and its angles with their names and what is positive.
+# {joint: ((proximal, distal body), ((name of an angle, what a positive value means), …))}.
 JOINT_DEFINITIONS = {
     joint: (tuple(entry["bodies"]), tuple(entry["angles"].items())) for joint, entry in _PARAMETERS["joints"].items()
 }
@@ -88,10 +88,9 @@ CLINICAL_DEFINITIONS = SPINAL_DEFINITIONS | {
 
 @dataclass(frozen=True)
 class ClinicalMeasure:
-    """Some parameters that are figures of the same bodies.
+    """Parameters that are computed from the same bodies.
 
-    of: poses {body: (frames, 4, 4)} → (frames, names). grounded: also of how the bodies stand to the ground, not
-    only to one another.
+    of: poses {body: (frames, 4, 4)} → (frames, names). grounded: as in `ClinicalDefinition`.
     """
 
     names: tuple[str, ...]
@@ -103,23 +102,23 @@ class ClinicalMeasure:
 def clinical_measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) -> tuple[ClinicalMeasure, ...]:
     """All parameters of a body with these vertebrae, in the order of `CLINICAL_DEFINITIONS`.
 
-    bodies: the body's own; parameters that need one, or a vertebra, that it lacks are left out, and so is the sagittal
-    vertical axis where S1 has no rear corner.
+    bodies: names of the body's rigid bodies. Parameters that need a missing body or vertebra are left out, and so is
+    the sagittal vertical axis where S1 has no rear corner.
     """
-    found = []
+    measures = []
     endplate = vertebrae["S1"].superior if "S1" in vertebrae else None
     for name, one in SPINAL_DEFINITIONS.items():
-        there = set(one.vertebrae) <= set(vertebrae)
-        if there and (name != SVA_PARAMETER or (endplate is not None and endplate.rear is not None)):
+        complete = set(one.vertebrae) <= set(vertebrae)
+        if complete and (name != SVA_PARAMETER or (endplate is not None and endplate.rear is not None)):
             carriers = dict.fromkeys(vertebrae[level].body for level in one.vertebrae)
-            of = partial(_spine_angle_alone, getattr(alignment, name), vertebrae)
-            found.append(ClinicalMeasure((name,), (*carriers, *one.bodies), of, one.grounded))
+            function = partial(_spine_angle_column, getattr(alignment, name), vertebrae)
+            measures.append(ClinicalMeasure((name,), (*carriers, *one.bodies), function, one.grounded))
     for joint, ((proximal, distal), angles) in JOINT_DEFINITIONS.items():
         for side in SIDE_WORDS:
             ends = (_body_of_level(proximal, side, vertebrae), f"{distal}_{side}")
             names = tuple(f"{joint}_{angle}_{side}" for angle, _ in angles)
-            found.append(ClinicalMeasure(names, ends, partial(_of_joint, joint, ends, side)))
-    return tuple(measure for measure in found if set(measure.bodies) <= set(bodies))
+            measures.append(ClinicalMeasure(names, ends, partial(_limb_angles, joint, ends, side)))
+    return tuple(measure for measure in measures if set(measure.bodies) <= set(bodies))
 
 
 def clinical_parameters(some: Sequence[ClinicalMeasure], poses: Mapping[str, np.ndarray]) -> ClinicalParameters:
@@ -137,13 +136,13 @@ def _body_of_level(name: str, side: str, vertebrae: Mapping[str, Vertebra]) -> s
     return name if name == "pelvis" else f"{name}_{side}"
 
 
-def _spine_angle_alone(
+def _spine_angle_column(
     function: Callable, vertebrae: Mapping[str, Vertebra], poses: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     return function(poses, vertebrae)[:, None]
 
 
-def _of_joint(joint: str, ends: tuple[str, str], side: str, poses: Mapping[str, np.ndarray]) -> np.ndarray:
+def _limb_angles(joint: str, ends: tuple[str, str], side: str, poses: Mapping[str, np.ndarray]) -> np.ndarray:
     proximal, distal = (poses[body] for body in ends)
     if joint == "shoulder":
         return shoulder_angles(proximal, distal, side)

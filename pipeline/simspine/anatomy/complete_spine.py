@@ -30,27 +30,27 @@ from simspine.anatomy.shape_fit import (
 from simspine.anatomy.shape_model import (
     CHAIN_LEVELS,
     ShapeModel,
+    centres_from_vectors,
     chain_derivatives,
     chain_jacobian,
     packaged_shape_model,
-    parameters_from_vectors,
 )
 from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import kabsch
 
-SPIN_NODES = 24  # turns about the line through the points at which a spin that is hardly observed is looked at
-FIXED_SPIN_SD_RAD = 1e-3  # rad: of a spin that is held
-# rad: below this spread of the spin, one Gaussian around the mode is as good. With less about every axis the given
-# orientation itself is a start.
+SPIN_NODES = 24  # spins about the line through the points, evenly on the circle, where the spin is hardly observed
+FIXED_SPIN_SD_RAD = 1e-3  # rad: standard deviation that holds a spin at its node
+# rad: a spin with a smaller spread is described by one Gaussian around the mode. A given orientation with a smaller
+# spread about every axis is itself the start of the search.
 NARROW_SPIN_SD_RAD = 0.2
-RIVAL_LOG_EVIDENCE = 7.0  # log evidence: another spin this close to the best calls for the full circle as well
-MIN_PROMISED_COST = 0.01  # half a squared distance: what another start must promise
+RIVAL_LOG_EVIDENCE = 7.0  # a distant spin whose log evidence is this close to the best calls for the full circle
+MIN_PROMISED_COST = 0.01  # half a squared distance: least gain that another start must promise
 MIXTURE_LAST_STEP = 3e-5  # rad, log length: last step of the spins of the mixture
 COARSE_LAST_STEP = 1e-3  # rad, log length: last step where distances alone are sought
-FAR_FROM_TYPICAL = 1.0  # rad, log length: more than this from the typical shape there may be several minima
-SMOOTHING_NOISE_SD_M = 0.02  # m: noise that smooths them away
-FRAMES_SOLVED_TOGETHER = 8  # frames at a time: what fits into the cache
+FAR_FROM_TYPICAL = 1.0  # rad, log length: shapes farther from the typical one may have several minima
+SMOOTHING_NOISE_SD_M = 0.02  # m: noise added to the points, so that only one minimum is left
+FRAMES_SOLVED_TOGETHER = 8  # frames at a time, as many as fit into the cache
 
 
 def complete_centres(
@@ -78,8 +78,8 @@ def complete_centres(
 
 
 class CompletedShapes(NamedTuple):
-    """Of B problems: centres (B, n, 3) m with covariance (B, n, 3, 3) m², log evidence (B,), and the standard deviation
-    of the spin (B,) rad."""
+    """Results of B problems: centres (B, n, 3) m with covariance (B, n, 3, 3) m², log evidence (B,), and the standard
+    deviation of the spin (B,) rad."""
 
     centres: np.ndarray
     covariance: np.ndarray
@@ -110,15 +110,15 @@ class ShapePosterior:
         origin = seen.y.mean(1, keepdims=True)
         seen = replace(seen, y=seen.y - origin)  # far from the origin digits would be lost
         start, wide = self.best_spins(seen)
-        found = self.predict(seen, self.solve(seen, start))
-        wide |= found.spin_sd > NARROW_SPIN_SD_RAD
+        shapes = self.predict(seen, self.solve(seen, start))
+        wide |= shapes.spin_sd > NARROW_SPIN_SD_RAD
         if wide.any():
-            found.centres[wide], found.covariance[wide] = self._around(seen[wide])
-        return found.centres + origin, found.covariance
+            shapes.centres[wide], shapes.covariance[wide] = self._mixture_over_spins(seen[wide])
+        return shapes.centres + origin, shapes.covariance
 
     def around_line(self, seen: SeenPoints) -> tuple[SeenPoints, np.ndarray]:
-        """The points once for each of `SPIN_NODES` spins, with a prior that holds it; and rotations (B · SPIN_NODES, 3,
-        3), which turn the typical shape onto the points, and then about the line through them."""
+        """The points repeated for each of `SPIN_NODES` spins, with a prior that holds the spin; and rotations
+        (B · SPIN_NODES, 3, 3), which turn the typical shape onto the points, and then by the spin."""
         weight = 1 / np.trace(seen.covariance, axis1=-2, axis2=-1)
         weight = (weight / weight.sum(-1, keepdims=True))[..., None]
         shape, points = (a - (weight * a).sum(-2, keepdims=True) for a in (self.chain.typical, seen.y))
@@ -146,7 +146,7 @@ class ShapePosterior:
     def solve(self, seen: SeenPoints, R: np.ndarray, tolerance: float = MODE_CONVERGED_STEP) -> ShapeModes:
         """`find_modes` from rotations R (B, 3, 3) and the typical shape.
 
-        For shapes far from it once more, from what the points tell with noise added, and the better of both.
+        A shape far from it is searched again, from the solution for points with noise added; the better one is kept.
         """
         fit = find_modes(self.chain, seen, R, tolerance=tolerance)
         far = np.flatnonzero(np.abs(fit.z - self.chain.mean).max(1) > FAR_FROM_TYPICAL)
@@ -165,7 +165,7 @@ class ShapePosterior:
         R = fit.R
         problem = self.chain.linearised(seen, fit.z, R, np.zeros(len(seen)))
         derivatives = chain_derivatives(fit.z)
-        x = parameters_from_vectors(derivatives[:, 0])
+        x = centres_from_vectors(derivatives[:, 0])
         J = chain_jacobian(derivatives, np.arange(x.shape[1])).reshape(len(x), 3 * x.shape[1], -1)
         with_points = J @ problem.PJ
         solved = problem.whitened(with_points.swapaxes(-1, -2))
@@ -186,8 +186,8 @@ class ShapePosterior:
     def _modes_on_circle(self, again: SeenPoints, R: np.ndarray) -> ShapeModes:
         """Modes at all spins of `around_line`.
 
-        One search may end in a minimum that its neighbours have left behind. Where a neighbour's tilt and shape cost
-        less than what was found, the search begins anew from there, until no spin could do better so.
+        A search may end in a worse minimum than those of neighbouring spins. Where a neighbour's tilt and shape cost
+        less than the mode found, the search restarts from them, until no spin improves.
         """
         fit = find_modes(self.chain, again, R, tolerance=MIXTURE_LAST_STEP)
         spins = np.arange(len(R)).reshape(-1, SPIN_NODES)
@@ -196,30 +196,30 @@ class ShapePosterior:
             start = R @ R[other].swapaxes(-1, -2) @ fit.R[other]
             better = self.chain.cost(again, fit.z[other], start) < fit.cost - MIN_PROMISED_COST
             if better.any():
-                found = find_modes(
+                restarted = find_modes(
                     self.chain, again[better], start[better], fit.z[other][better], tolerance=MIXTURE_LAST_STEP
                 )
-                for old, new in zip(fit, found, strict=True):
+                for old, new in zip(fit, restarted, strict=True):
                     old[better] = new
         return fit
 
-    def _around(self, seen: SeenPoints) -> tuple[np.ndarray, np.ndarray]:
+    def _mixture_over_spins(self, seen: SeenPoints) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of the mixture over all spins about the line through the points.
 
-        Searches begin where the points alone put them: three points are alike on both sides of their plane, and
-        rounding would choose between a mode there and its mirror image.
+        Searches start where the points alone put them. Three points are the same on both sides of their plane, and
+        rounding would choose between a mode and its mirror image.
         """
         again, R = self.around_line(seen)
         fit = self._modes_on_circle(again, R)
-        found = self.predict(again, fit)
-        n = found.centres.shape[1]
+        shapes = self.predict(again, fit)
+        n = shapes.centres.shape[1]
         # Measure of spins: where the trunk is tilted, the turn that the prior holds grows slower than the spin.
         half_tilt = np.maximum(np.linalg.norm(again.priors[-1].turned_from(fit.R), axis=1) / 2, 1e-9)
-        evidence = (found.log_evidence + np.log(half_tilt / np.tan(half_tilt))).reshape(-1, SPIN_NODES)
+        evidence = (shapes.log_evidence + np.log(half_tilt / np.tan(half_tilt))).reshape(-1, SPIN_NODES)
         weight = np.exp(evidence - evidence.max(1, keepdims=True))
         weight = (weight / weight.sum(1, keepdims=True))[..., None, None]
-        x = found.centres.reshape(-1, SPIN_NODES, n, 3)
-        covariance = found.covariance.reshape(-1, SPIN_NODES, n, 3, 3)
+        x = shapes.centres.reshape(-1, SPIN_NODES, n, 3)
+        covariance = shapes.covariance.reshape(-1, SPIN_NODES, n, 3, 3)
         mean = (weight * x).sum(1)
         d = x - mean[:, None]
         return mean, (weight[..., None] * (covariance + d[..., :, None] * d[..., None, :])).sum(1)
@@ -232,8 +232,8 @@ def _diagonal_blocks(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 DEFAULT_POINT_SD_M = 0.001  # m, per axis: centres marked by hand in a CT scan
-MIN_POINT_SD_M = 0.00005  # m: added to every point; below it the marked centre of a bone means nothing
-MAX_POINT_SD_M = 1000.0  # m: leave out what is known so little
+MIN_POINT_SD_M = 0.00005  # m: added to every point; the centre of a bone is not defined more exactly
+MAX_POINT_SD_M = 1000.0  # m: a point known less well must be left out
 PLAUSIBLE_SPINE_SPAN_M = (0.01, 2.0)  # m: largest distance between points of one spine
 
 
@@ -276,7 +276,7 @@ def complete_spine(
     covariance : float, (3, 3) array, or {level: either, or (frames, 3, 3)}, optional
         Of the points' errors, m² (a number is the variance per axis); (1 mm)² by default.
     posture : str
-        'any' (what was learned lying, widened by what movement adds), 'standing' or 'supine' (as learned).
+        'any' (learned from lying people, widened for movement), 'standing' or 'supine' (as learned).
     model : ShapeModel, optional
         Other statistics than those shipped.
     orientation : (3, 3) or (frames, 3, 3) array, optional
@@ -369,16 +369,16 @@ def _one_covariance(value, name: str, frames: int) -> np.ndarray:
     good = np.isfinite(C).all() and np.allclose(C, C.swapaxes(-1, -2), rtol=1e-6, atol=0)
     spread = np.linalg.eigvalsh(C) if good else np.zeros(1)
     if not 0 < spread.min() <= spread.max() <= MAX_POINT_SD_M**2:
-        found = C.tolist() if C.ndim == 2 else "in some frame"
-        raise InputError(f"{name} is not symmetric positive definite: {found}; variances are in m², above 0.")
+        shown = C.tolist() if C.ndim == 2 else "in some frame"
+        raise InputError(f"{name} is not symmetric positive definite: {shown}; variances are in m², above 0.")
     return np.broadcast_to(C, (frames, 3, 3))
 
 
 # How unlikely points are. With the posterior's linearisation at the best pose and shape (docs/spine-shape.md),
 #     r = A β + e,  e ~ N(0, S),  S = J P Jᵀ + C,        Q = S⁻¹ − S⁻¹A (Aᵀ S⁻¹ A)⁻¹ Aᵀ S⁻¹
-# rᵀ Q r is the squared Mahalanobis distance with the pose free. Of a point k, with g = Q r, (Q_kk)⁻¹ g_k is where it
-# lies from where the others put it, and g_kᵀ (Q_kk)⁻¹ g_k that in its own spread (leave-one-out residuals of
-# generalised least squares; Cook & Weisberg 1982, Residuals and Influence, ch. 2).
+# rᵀ Q r is the squared Mahalanobis distance with the pose free. For a point k, with g = Q r, (Q_kk)⁻¹ g_k is its
+# offset from where the others predict it, and g_kᵀ (Q_kk)⁻¹ g_k the square of that in its own spread (leave-one-out
+# residuals of generalised least squares; Cook & Weisberg 1982, Residuals and Influence, ch. 2).
 MIN_POINTS_FOR_SHAPE = 4  # points: three make a triangle that nearly any spine can hold
 FRAMES_AT_A_TIME = 32  # frames at a time, to bound memory
 
@@ -389,7 +389,7 @@ class Plausibility:
 
     levels: names, in order from the head. whole: (frames,) of all points together; large is unlikely, below zero is
     nearer to the mean than most. each: (frames, levels) of one point given the others. apart: (frames, levels, 3) m
-    from where the others put it to where it is, to first order: some 20 % off where a point is far out.
+    offset from the place that the others predict, to first order: some 20 % off for large offsets.
     """
 
     levels: tuple[str, ...]
@@ -405,13 +405,13 @@ def shape_plausibility(
     """How unlikely the points are for a human spine, whatever its pose in space.
 
     points: {level: (3,) or (frames, 3)} m, at least `MIN_POINTS_FOR_SHAPE` levels; covariance as in `complete_spine`.
-    What a turn of the whole could explain is never unlikely: that a spine faces backwards does not show. Raises
+    The pose is free, so a spine that faces backwards is as likely as one that faces forwards. Raises
     `InputError` as `complete_spine` does.
     """
     levels, y = checked_points(points, MIN_POINTS_FOR_SHAPE)
     C = checked_covariances(covariance, levels, len(y))
-    at = np.array([CHAIN_LEVELS.index(level) for level in levels])
-    problem = ShapePosterior(ObservedChain(*packaged_shape_model().prior("any"), at))
+    indices = np.array([CHAIN_LEVELS.index(level) for level in levels])
+    problem = ShapePosterior(ObservedChain(*packaged_shape_model().prior("any"), indices))
     seen = SeenPoints(y, C)
     parts = [seen[i : i + FRAMES_AT_A_TIME] for i in range(0, len(y), FRAMES_AT_A_TIME)]
     whole, each, apart = (
@@ -423,17 +423,17 @@ def shape_plausibility(
 
 
 def _shape_distances(problem: ShapePosterior, seen: SeenPoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Squared distance (B,), by point (B, m), and what each point is apart (B, m, 3) m in space."""
+    """Squared distance (B,), that of each point (B, m), and the offset of each point (B, m, 3) m in space."""
     seen = replace(seen, y=seen.y - seen.y.mean(1, keepdims=True))
     fit = problem.solve(seen, problem.best_spins(seen)[0], COARSE_LAST_STEP)
-    there = problem.chain.linearised(seen, fit.z, fit.R, np.zeros(len(seen)))
-    SA = np.linalg.solve(there.S, there.A)
-    Q = np.linalg.inv(there.S) - SA @ np.linalg.solve(there.A.swapaxes(-1, -2) @ SA, SA.swapaxes(-1, -2))
+    linear = problem.chain.linearised(seen, fit.z, fit.R, np.zeros(len(seen)))
+    SA = np.linalg.solve(linear.S, linear.A)
+    Q = np.linalg.inv(linear.S) - SA @ np.linalg.solve(linear.A.swapaxes(-1, -2) @ SA, SA.swapaxes(-1, -2))
     B, m = seen.y.shape[:2]
-    g = np.einsum("bij,bj->bi", Q, there.r).reshape(B, m, 3)
-    own = Q.reshape(B, m, 3, m, 3)[:, np.arange(m), :, np.arange(m), :].swapaxes(0, 1)
-    apart = np.linalg.solve(own, g[..., None])[..., 0]
-    whole, each = np.einsum("bmi,bmi->b", there.r.reshape(B, m, 3), g), np.einsum("bmi,bmi->bm", g, apart)
+    g = np.einsum("bij,bj->bi", Q, linear.r).reshape(B, m, 3)
+    own_blocks = Q.reshape(B, m, 3, m, 3)[:, np.arange(m), :, np.arange(m), :].swapaxes(0, 1)
+    apart = np.linalg.solve(own_blocks, g[..., None])[..., 0]
+    whole, each = np.einsum("bmi,bmi->b", linear.r.reshape(B, m, 3), g), np.einsum("bmi,bmi->bm", g, apart)
     return whole, each, np.einsum("bij,bmj->bmi", fit.R, apart)
 
 

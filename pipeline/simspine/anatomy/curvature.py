@@ -18,7 +18,7 @@ MOTION_PLANES = ("flexion", "lateral bending", "axial rotation")
 
 @dataclass(frozen=True)
 class Level:
-    """A child body on its parent (None: in space). coordinates: the joint's own for flexion, bending, rotation."""
+    """A child body on its parent (None: in space). coordinates: the joint's, for flexion, bending, rotation."""
 
     name: str
     parent: str | None
@@ -70,12 +70,12 @@ MESH_LEVELS = {
 
 # How far endplates of people tilt from those of the model, rad, one standard deviation in the sagittal plane: the
 # sacral table angle, 0.66 of the pelvic incidence's 10.5° (Ru 2023, Mac-Thiong 2011; A), and the wedging of vertebrae,
-# 2° (Been 2010, Goh 1999; C), by which the model's own endplates differ from the mean as well.
+# 2° (Been 2010, Goh 1999; C), once in people and once in the model.
 SACRAL_TILT_SD, TILT_SD = float(np.radians(6.9)), float(np.radians(3.0))
 
 NEUTRAL_LLA = float(np.radians(64.3))  # between L1's and S1's, with all coordinates 0 (docs/spine.md)
 
-# How far the rear corner of S1 lies elsewhere in people than in the model, m, along the horizontal, one standard
+# Spread of the rear corner of S1 in people about that of the model, m, along the horizontal, one standard
 # deviation: half the endplate's depth varies by 1.5 mm (C), and the tilt turns the corner about the centre, 16 mm off.
 CORNER_SD = 0.002
 
@@ -133,13 +133,13 @@ VertebraeOfBody = dict[str, Vertebra]
 
 
 def endplate_of(vertebrae: Mapping[str, Vertebra], level: str, side: str) -> Endplate:
-    """The 'superior' or 'inferior' endplate of a level; raises `InputError` naming those there are."""
+    """The 'superior' or 'inferior' endplate of a level; raises `InputError` where the level has none."""
     require_known("vertebra", (level,), vertebrae)
     require_known("endplate", (side,), ENDPLATE_SIDES)
-    found = getattr(vertebrae[level], side)
-    if found is None:
+    plate = getattr(vertebrae[level], side)
+    if plate is None:
         raise InputError(f"the model's {level} has no {side} endplate; choose a level from C3 to S1.")
-    return found
+    return plate
 
 
 def tilt_endplate(plate: Endplate, back: float) -> Endplate:
@@ -195,10 +195,10 @@ def read_endplates(path: str | Path | None = None) -> VertebraeOfBody:
     path = Path(path or models_folder() / "endplates.yaml")
     with naming_content(path, "a file of endplates"):
         entries = read_mapping(path)["vertebrae"]
-        return {level: _from_yaml(level, entry) for level, entry in entries.items()}
+        return {level: _vertebra_from_yaml(level, entry) for level, entry in entries.items()}
 
 
-def _from_yaml(level: str, entry: Mapping) -> Vertebra:
+def _vertebra_from_yaml(level: str, entry: Mapping) -> Vertebra:
     superior, inferior = (
         Endplate(entry["body"], entry[side]["centre"], entry[side]["normal"], entry[side].get("rear"))
         if entry.get(side)
@@ -217,8 +217,8 @@ def _from_yaml(level: str, entry: Mapping) -> Vertebra:
 
 LLA_LEVELS = (("L1", "superior"), ("S1", "superior"))
 TKA_LEVELS = (("T3", "superior"), ("T12", "inferior"))
-SVA_PARAMETER = "sagittal_vertical_axis"  # counts from the rear corner of S1
-COBB_REFERENCES = {  # endplates whose tilt is in a figure
+SVA_PARAMETER = "sagittal_vertical_axis"  # measured from the rear corner of S1
+COBB_REFERENCES = {  # {figure: endplates that it is measured from}
     "lla": LLA_LEVELS,
     "tka": TKA_LEVELS,
     "pelvic_incidence": (("S1", "superior"),),
@@ -232,8 +232,8 @@ def cobb_angle(poses: Mapping[str, np.ndarray], upper: Endplate, lower: Endplate
     """Signed Cobb angle (frames,) rad: how far the upper endplate leans back against the lower one (lordosis positive).
 
     poses: {body: (frames, 4, 4)} in ground. It is seen in the sagittal plane midway between those of both endplates'
-    bodies, which favours neither end: naming them the other way round only changes the sign. NaN where a pose is, or
-    where an endplate is seen edge-on. Cobb 1948, with the endplate normals in place of lines drawn on a radiograph.
+    bodies, which favours neither end: naming them the other way round only changes the sign. NaN where a pose is NaN,
+    or an endplate is seen edge-on. Cobb 1948, with the endplate normals in place of lines drawn on a radiograph.
     """
     across = np.sum([pose_of(poses, plate.body)[:, :3, 2] for plate in (upper, lower)], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -248,10 +248,10 @@ def signed_angle(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
 
 
 def signed_angle_of(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """As `signed_angle`, of vectors (3, ...): a row for each component, which NumPy goes through several times faster.
+    """`signed_angle` of vectors (3, ...), a row for each component: NumPy is several times faster in that layout.
 
-    What a and b have along the axis is taken off their products, not off themselves: a·b − (a·n)(b·n) is the product
-    of their parts across the axis n, and n·(a × b) needs none taken off.
+    Parts along the axis n are subtracted from products, not from vectors: a·b − (a·n)(b·n) is the product of the parts
+    across n, and n·(a × b) has no part along it.
     """
     along_a, along_b = _dot_product(a, axis), _dot_product(b, axis)
     turn = axis[0] * (a[1] * b[2] - a[2] * b[1])
@@ -263,12 +263,12 @@ def signed_angle_of(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarra
 
 
 def _dot_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of vectors (3, ...): (...,)."""
+    """Dot product (...,) of vectors (3, ...)."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def pose_of(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
-    """(frames, 4, 4) of a body; raises `InputError` naming those there are."""
+    """Pose (frames, 4, 4) of a body; raises `InputError` listing the bodies."""
     require_known("body", (body,), poses, "the poses")
     return np.asarray(poses[body], float)
 
@@ -292,8 +292,8 @@ def thoracic_kyphosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, V
 
 
 def curvature_sd_of_people(figure: str, sacral: float) -> float:
-    """Standard deviation (rad or m) of a figure between people whose vertebrae stand alike; 0 where it counts from no
-    endplate.
+    """Standard deviation (rad or m) of a figure between people whose vertebrae have equal poses, from their endplates;
+    0 for a figure that uses no endplate.
 
     figure: 'lla', 'tka' or a clinical parameter (`COBB_REFERENCES`, `SVA_PARAMETER`). sacral: sd of the sacrum's tilt,
     rad. Endplates tilt independently of one another.

@@ -42,12 +42,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class MarkerSet:
-    """Places of a skeleton's points on the unscaled model, by SIMSPINE name.
+    """Places of points or markers on the unscaled model, by name.
 
-    names: {name in a recording: name here}, where they differ. unused: names of markers that have no place. own: names
-    in a recording that are the set's own, not those of the set with its places. places_of: that set. origin: of the
-    points, where the recording does not say; markers on the skin have no fixed place on the bone and count as detected.
-    segments: {segment: what measures it where the recipe's own pairs are missing}; a recipe says of which bodies it is.
+    names: {name in a recording: name of its place}, where they differ. unused: names of markers without a place. own:
+    names that the set's own file has, without those of the set with its places, `places_of`. origin: of points whose
+    recording states none; skin markers have no fixed place on the bone and count as detected. segments: {segment: its
+    marker pairs, used where the recipe's are missing}; the recipe says which bodies it has.
     """
 
     name: str
@@ -60,10 +60,10 @@ class MarkerSet:
     places_of: str = ""
 
     def place_names(self, recorded: Sequence[str]) -> dict[str, str | None]:
-        """{name in a recording: name here}, of those that the set knows; None for a marker that it does not use.
+        """{name in a recording: name of its place} of the markers that the set knows; None for one it does not use.
 
-        A name counts as written; else without a subject's name before a colon, in any case, without separators. A joint
-        centre's name counts as written only where the set has names of its own: R_KNEE is a marker, RKnee is none.
+        A name must match exactly, or else in any case and without separators and a subject's name before a colon. Names
+        of joint centres must match exactly in a set with names of its own: R_KNEE is a marker, RKnee a joint centre.
         `InputError` where a name means several markers.
         """
         named: dict[str, str | None] = dict(self.names) | dict.fromkeys(self.unused)
@@ -72,37 +72,37 @@ class MarkerSet:
         loose: dict[str, dict[str | None, str]] = {}
         for name, place in (named or places).items():
             loose.setdefault(plain_name(name), {})[place] = name
-        found: dict[str, str | None] = {}
+        places_by_name: dict[str, str | None] = {}
         for name in recorded:
-            means = loose.get(plain_name(name), {})
+            meanings = loose.get(plain_name(name), {})
             if name in exact or name.endswith(SKIN_SUFFIX):
-                found[name] = exact.get(name, name)
-            elif len(means) == 1:
-                found[name] = next(iter(means))
-            elif means:
+                places_by_name[name] = exact.get(name, name)
+            elif len(meanings) == 1:
+                places_by_name[name] = next(iter(meanings))
+            elif meanings:
                 raise InputError(
-                    f"the marker {name!r} may be {' or '.join(map(repr, means.values()))} of the marker set "
+                    f"the marker {name!r} may be {' or '.join(map(repr, meanings.values()))} of the marker set "
                     f"{self.name!r}; expected one of these names as it is written. Rename it."
                 )
-        return found
+        return places_by_name
 
     def renamed(self, markers: Markers) -> Markers:
-        """A recording's markers by the names of this set, without those that it does not use.
+        """A recording's markers renamed by this set, without those that it does not use.
 
         `InputError` where two would have the same name.
         """
         known = self.place_names(markers.names)
         markers = markers.select([name for name in markers.names if known.get(name, name) is not None])
         names = tuple(known.get(name) or name for name in markers.names)
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            found = [own for own, name in zip(markers.names, names, strict=True) if name in twice]
-            people = sorted({own.rpartition(":")[0] for own in found} - {""})
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            taken = [recorded for recorded, name in zip(markers.names, names, strict=True) if name in repeated]
+            people = sorted({recorded.rpartition(":")[0] for recorded in taken} - {""})
             if len(people) > 1:
                 raise InputError(
                     f"the markers are those of {', '.join(people)}; expected one person's. Export each alone."
                 )
             raise InputError(
-                f"the markers {', '.join(found)} are the same place in the marker set {self.name!r}; expected one of "
+                f"the markers {', '.join(taken)} are the same place in the marker set {self.name!r}; expected one of "
                 "them. Leave the others out."
             )
         origin = markers.origin
@@ -126,12 +126,12 @@ def plain_name(name: str) -> str:
 
 
 MARKER_FILE_SET = "centres"  # marker set of markers without cameras, where their names are of no other set
-LEAST_SHARE, ENOUGH_MARKERS = 0.5, 12  # of a recording's names that a set must know; or so many, whatever else there is
-RIVAL_SHARE = 0.8  # of the names that the best set knows: another set with as many may be meant
+LEAST_SHARE, ENOUGH_MARKERS = 0.5, 12  # a set must know this share of a recording's names, or this number
+RIVAL_SHARE = 0.8  # a set that knows this share of the best set's number of names may be meant as well
 
 
 def marker_set_names() -> list[str]:
-    """The packaged sets of markers that people place."""
+    """Names of the packaged sets of physical markers."""
     files = sorted((models_folder() / "markers").glob("*.yaml"))
     return [path.stem for path in files if "source" in read_mapping(path)]
 
@@ -162,8 +162,8 @@ def find_marker_set(recorded: Sequence[str]) -> MarkerSet:
 
 def _own_names(known: MarkerSet, recorded: Sequence[str]) -> dict[str, str | None]:
     """As `MarkerSet.place_names`, of those names that the set's own file has."""
-    own = {plain_name(name) for name in known.own}
-    return known.place_names([name for name in recorded if plain_name(name) in own])
+    plain_names = {plain_name(name) for name in known.own}
+    return known.place_names([name for name in recorded if plain_name(name) in plain_names])
 
 
 def read_marker_set(name: str) -> MarkerSet:
@@ -174,14 +174,14 @@ def read_marker_set(name: str) -> MarkerSet:
         base = read_marker_set(data["from"]) if "from" in data else MarkerSet("", {})
         placed = data.get("markers", {}) if "from" in data else data["markers"]
         places = {key: place_of(entry) for key, entry in placed.items()}
-        names = {str(own): base.names.get(str(name), str(name)) for own, name in data.get("names", {}).items()}
+        names = {str(recorded): base.names.get(str(name), str(name)) for recorded, name in data.get("names", {}).items()}
         known = {**base.names, **base.places, **places}
         require_known("landmark", [place for place in names.values() if not place.endswith(SKIN_SUFFIX)], known)
         unused = tuple(str(name) for name in data.get("unused", ()))
         name = data.get("name", path.stem)
         return MarkerSet(
             name=name,
-            places={**base.places, **places},  # what the file does not name is as there
+            places={**base.places, **places},  # other places as in the base set
             names={name: place for name, place in base.names.items() if name not in unused} | names,
             origin=Origin(data["origin"]) if "origin" in data else base.origin,
             segments={**base.segments, **{key: segment_from(key, **e) for key, e in data.get("pairs", {}).items()}},
@@ -192,7 +192,7 @@ def read_marker_set(name: str) -> MarkerSet:
 
 
 def _names_of(base: MarkerSet) -> tuple[str, ...]:
-    """The own names of a set that only names places; () of one that has places."""
+    """The own names of a set without places of its own; () of a set with places."""
     return () if base.name in ("", base.places_of) else base.own
 
 
@@ -242,7 +242,8 @@ def pelvis_skin_pair(names: Iterable[str]) -> tuple[str, ...]:
 class SkinPlace:
     """The bone under a marker: `bone` (3,) m in the frame of `body`; `vertebra`: its carrier where the body is split.
 
-    depth: m of soft tissue behind it. sd: m, forward, up, right: how far the bone under a marker is from there.
+    depth: of the soft tissue behind it, m. sd: standard deviation of the bone's place under a marker: forward, up,
+    right, m.
     """
 
     body: str
@@ -252,18 +253,18 @@ class SkinPlace:
     sd: PointTuple
 
     def offset(self, height: float) -> PointTuple:
-        """Of a marker whose centre is `height` m above the skin, in the frame of `body` (x forward)."""
+        """Offset (3,) m of a marker whose centre is `height` m above the skin, in the frame of `body` (x forward)."""
         x, y, z = self.bone
         return x - self.depth - height, y, z
 
 
 @dataclass(frozen=True)
 class SkinTable:
-    """Places by landmark ('C7', 'LPSIS'). noise: m, how the skin moves over the bone within a recording.
+    """Places by landmark ('C7', 'LPSIS'). noise: sd of the skin's movement over the bone within a recording, m.
 
-    origins: (3,) m of the bodies in the neutral pose, whose axes are parallel there. correlation: m along the skin,
-    over which dots of a tape err alike. person_depth_sd: m, of what all depths of a person have in common.
-    pelvis_sd: m, forward, up, right, of what both posterior superior iliac spines have in common.
+    origins: (3,) m of the bodies in the neutral pose, whose axes are parallel there. correlation: correlation length of
+    errors of tape dots along the skin, m. person_depth_sd: sd of the error that all depths of a person share, m.
+    pelvis_sd: sd of the error that both posterior superior iliac spines share: forward, up, right, m.
     """
 
     places: Mapping[str, SkinPlace]
@@ -278,7 +279,7 @@ class SkinTable:
         return {landmark + SKIN_SUFFIX: self._place(landmark) for landmark in map(skin_landmark, names)}
 
     def of_single_markers(self, names: Sequence[str]) -> dict[str, SkinPlace]:
-        """{marker: place} of those on the skin; dots of a tape, which err alike with their neighbours, left out."""
+        """{marker: place} of skin markers without dots of a tape, whose errors are correlated."""
         dots = is_tape_dot(names)
         return self.of(name for name in is_skin_marker(names) if name not in dots)
 
@@ -288,7 +289,7 @@ class SkinTable:
         return tuple(name for name in self.places if name not in PELVIS_SKIN_MARKERS)
 
     def along(self, name: str) -> float:
-        """m along the skin of the unscaled model, from the uppermost level down to a landmark or dot of a tape."""
+        """Distance (m) along the skin of the unscaled model from the uppermost level to a landmark or tape dot."""
         level, share = levels_of_tape_dot(skin_landmark(name)) or (skin_landmark(name), 0.0)
         return float(np.interp(self.levels.index(level) + share, range(len(self.levels)), self._distances))
 
@@ -300,16 +301,16 @@ class SkinTable:
 
     @cached_property
     def _distances(self) -> np.ndarray:
-        """(levels,) m along the skin."""
+        """(levels,) distances along the skin, m."""
         skin = np.array([self._neutral(self.places[name]) - [self.places[name].depth, 0, 0] for name in self.levels])
         return distances_along(skin)
 
     def _neutral(self, place: SkinPlace) -> np.ndarray:
-        """(3,) m from the pelvis, in the neutral pose: the bone."""
+        """(3,) m: the bone's position from the pelvis in the neutral pose."""
         return np.array(self.origins[place.body]) + place.bone
 
     def _place(self, name: str) -> SkinPlace:
-        """Of a landmark, or of a dot between two, carried by the nearer of their vertebrae."""
+        """The place of a landmark, or of a dot between two, which the nearer vertebra carries."""
         level, share = levels_of_tape_dot(name) or (name, 0.0)
         if level not in self.places or (share and level not in self.levels[:-1]):
             raise unknown_name("marker on the skin", name, self.places)
@@ -328,7 +329,7 @@ class SkinTable:
 
 @cache
 def read_skin_table() -> SkinTable:
-    """The table that comes with simspine."""
+    """The table of skin markers that comes with simspine."""
     path: Path = models_folder() / "skin.yaml"
     data = read_mapping(path)
     with naming_content(path, "a table of markers on the skin"):
@@ -363,9 +364,9 @@ def _skin_place(entry: Mapping) -> SkinPlace:
 class Tape:
     """A tape with evenly spaced dots on the skin over the spine.
 
-    dots: how many. spacing: m, of neighbours, along the tape. first, last: levels ('C7', 'S1') over which the first and
-    the last dot are. clicks: {number of a dot, from 1 at the top: {view: {frame: (x, y) px}}}. radius: of a dot, px.
-    Raises `InputError` for levels that do not exist, or that do not lie below one another.
+    dots: their number. spacing: of neighbours along the tape, m. first, last: levels ('C7', 'S1') under the first and
+    the last dot. clicks: {number of a dot, from 1 at the top: {view: {frame: (x, y) px}}}. radius: of a dot, px.
+    Raises `InputError` for levels that do not exist, or where `last` is not below `first`.
     """
 
     dots: int
@@ -389,7 +390,7 @@ class Tape:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the dots, by where they are along the spine, evenly spaced on the skin: 'C7.00_skin', 'C7.66_skin', …."""
+        """Names of the dots, by their level; they are evenly spaced on the skin: 'C7.00_skin', 'C7.66_skin', …."""
         table = read_skin_table()
         ends = table.along(self.first), table.along(self.last)
         return tuple(table.landmark_at(along) + SKIN_SUFFIX for along in np.linspace(*ends, self.dots))

@@ -148,7 +148,7 @@ def hidden_points(body: Body, motion: Motion, markers: Markers, cameras: Sequenc
     markers: y_up, of this body at this motion. Clothes, furniture and other people are unknown.
     """
     places = {name: pose[:, :3, 3] for name, pose in body_poses(body, motion).items()}
-    landmarks = {name: at for name, at in virtual_spine_markers(body).items() if name in OCCLUSION_LANDMARKS}
+    landmarks = {name: marker for name, marker in virtual_spine_markers(body).items() if name in OCCLUSION_LANDMARKS}
     placed = forward_kinematics(body, motion, names=tuple(landmarks.values()))
     places |= {name: placed.xyz[:, i] for i, name in enumerate(landmarks)}
     ends, radii = bone_capsules(places)

@@ -1,4 +1,4 @@
-"""OpenSim, quietly: models held in memory as text, and compiled to a `Tree`.
+"""OpenSim without its log: models held in memory as text, and compiled to a `Tree`.
 
 The one module that imports `opensim`. It goes through OpenSim's API, so that every version of the file format works.
 """
@@ -17,9 +17,9 @@ from simspine.core.errors import InputError
 
 
 def opensim_api():
-    """The `opensim` module, without its log file in the working directory and without its chatter.
+    """The `opensim` module, without its log file in the working directory and its messages.
 
-    What goes wrong reaches us as an exception all the same.
+    Errors are raised as exceptions all the same.
     """
     import opensim
 
@@ -30,14 +30,14 @@ def opensim_api():
 
 def load_opensim_model(osim: str):
     """A fresh `opensim.Model` from the XML text of an `.osim` file, its system not yet made (`initSystem`)."""
-    with _passed_on() as path:
+    with _temporary_model_file() as path:
         path.write_text(osim, encoding="utf-8")
         return opensim_api().Model(str(path))
 
 
 def opensim_model_xml(model) -> str:
     """The XML text of an `opensim.Model`, in the file version of the installed OpenSim."""
-    with _passed_on() as path:
+    with _temporary_model_file() as path:
         try:
             model.printToXML(str(path))
         except RuntimeError as error:
@@ -45,15 +45,15 @@ def opensim_model_xml(model) -> str:
                 raise
             folder = tempfile.gettempdir()
             raise InputError(
-                f"{folder}: OpenSim could not write a model there for a moment. Is the disk full, or are files limited "
-                "in size? The variable TMPDIR may name another folder."
+                f"{folder}: OpenSim could not write a temporary model there. Is the disk full, or are files limited in "
+                "size? The variable TMPDIR may name another folder."
             ) from None
         return path.read_text(encoding="utf-8")
 
 
 @contextmanager
-def _passed_on() -> Iterator[Path]:
-    """A temporary file by which a model goes to OpenSim, or comes from there. Errors of the system name its folder."""
+def _temporary_model_file() -> Iterator[Path]:
+    """A temporary file that passes a model to or from OpenSim. Errors of the system name its folder."""
     with tempfile.TemporaryDirectory(prefix="simspine-") as folder:
         try:
             yield Path(folder) / "model.osim"
@@ -63,7 +63,7 @@ def _passed_on() -> Iterator[Path]:
 
 
 def scale_opensim_model(model, factors: Mapping[str, float], mass: float) -> bool:
-    """Scale bodies by their factors, equally along all axes, to a mass of the whole, kg; whether OpenSim could."""
+    """Scale bodies isotropically by their factors, and to a total mass, kg; returns whether OpenSim succeeded."""
     osim, scales = opensim_api(), opensim_api().ScaleSet()
     for name, factor in factors.items():
         scale = osim.Scale()
@@ -130,8 +130,8 @@ def _joint_arrays(joints: list, bodies: dict[str, int], table: "_FunctionTable",
     count = len(joints)
     axes, function, argument = np.zeros((count, 6, 3)), np.full((count, 6), -1), np.full((count, 6), -1)
     for j, joint in enumerate(joints):
-        for m, found in enumerate(_joint_axes(joint, table, names)):
-            axes[j, m], function[j, m], argument[j, m] = found
+        for m, described in enumerate(_joint_axes(joint, table, names)):
+            axes[j, m], function[j, m], argument[j, m] = described
     parents, children = ([joint.getParentFrame() for joint in joints], [joint.getChildFrame() for joint in joints])
     return {
         "parent": np.array([bodies[_base_frame_name(frame)] for frame in parents], int),
@@ -147,7 +147,7 @@ def _joint_arrays(joints: list, bodies: dict[str, int], table: "_FunctionTable",
 def _drives_rotations_only(
     function: np.ndarray, argument: np.ndarray, functions: Functions, driver: np.ndarray, count: int
 ) -> np.ndarray:
-    """(coordinates,) bool: drives rotations only, each as it is or reversed, and no other coordinate."""
+    """(coordinates,) bool: whether it drives rotations only, each with slope ±1, and no other coordinate."""
     periodic = np.zeros(count, bool)
     for c in set(argument.ravel().tolist()) - {-1, *driver.tolist()}:
         plain = [functions.slope(f) in (1.0, -1.0) for f in function[argument == c]]
@@ -197,7 +197,7 @@ def _inverse_pose(pose: np.ndarray) -> np.ndarray:
 
 
 def _joint_axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
-    """For each of the six axes of a joint: direction, function number, coordinate; −1 where nothing is there."""
+    """For each of the six axes of a joint: direction, number of the function, coordinate; −1 where there is none."""
     kind = joint.getConcreteClassName()
     if kind == "CustomJoint":
         yield from _custom_axes(joint, table, names)
@@ -256,17 +256,17 @@ def enforced_couplers(model):
 
 def _coupler_table(model, table: "_FunctionTable", names: tuple[str, ...]):
     """Enforced couplers, drivers first: dependent coordinates, drivers, functions."""
-    found = {}
+    pending = {}
     for dependent, driver, coupler in enforced_couplers(model):
         scale = opensim_api().PropertyHelper.getValueDouble(coupler.getPropertyByName("scale_factor"))
         number = table.add(coupler.getFunction(), f"coupler {coupler.getName()!r}", scale)
-        found[names.index(dependent)] = (names.index(driver), number)
+        pending[names.index(dependent)] = (names.index(driver), number)
     ordered: list[tuple[int, int, int]] = []
-    while found:
-        ready = [c for c, (driver, _) in found.items() if driver not in found]
+    while pending:
+        ready = [c for c, (driver, _) in pending.items() if driver not in pending]
         if not ready:
-            raise InputError("couplers form a ring: " + ", ".join(names[c] for c in found))
-        ordered += [(c, *found.pop(c)) for c in ready]
+            raise InputError("couplers form a ring: " + ", ".join(names[c] for c in pending))
+        ordered += [(c, *pending.pop(c)) for c in ready]
     return tuple(np.array(ordered, int).reshape(-1, 3).T.copy())
 
 

@@ -1,7 +1,7 @@
-"""The 62 axes of the SIMSPINE paper, of the motion of any body made here.
+"""The motion of any body built here, in the 62 axes of the SIMSPINE paper.
 
-Axes that the body has in the same place are taken as solved. The others are composed: rotations of several joints, one
-after another, make one rotation, which is split into the angles of the paper's joint. Adding the angles would be wrong
+Axes that the body has in the same place are taken as solved. The others are composed: the rotations of several joints
+are multiplied, and their product is split into the angles of the paper's joint. Adding the angles would be wrong
 wherever two axes turn at once, since rotations do not commute.
 """
 
@@ -23,9 +23,8 @@ AXIS_AS_SOLVED, AXIS_COMPOSED, AXIS_LOCKED = "as solved", "composed", "locked"
 
 @dataclass(frozen=True)
 class PaperAxis:
-    """One axis. unit: 'deg' or 'm' in files. how: as solved, composed or locked. spans: bodies between which it counts
-    where it is composed.
-    """
+    """One axis. unit: 'deg' or 'm' in files. how: as solved, composed or locked. spans: (parent, child) of a composed
+    axis, the bodies whose relative rotation it describes."""
 
     name: str
     unit: str
@@ -33,8 +32,8 @@ class PaperAxis:
     spans: tuple[str, str] | None = None
 
 
-# Joints of the reference that another body may have in several pieces: {first coordinate: (parent, child)}, and the
-# bodies that stand for its rigid torso there: top of the lumbar spine, base of the arms, base of the neck.
+# Joints of the paper's body that another body may split into several: {first coordinate: (parent, child)}; below, the
+# bodies that replace its rigid torso at these joints: top of the lumbar spine, base of the arms, base of the neck.
 _AXES_OF_JOINTS = {
     "neck_flexion": ("neck base", "head"),
     "arm_flex_r": ("arms", "humerus_r"),
@@ -45,33 +44,33 @@ _PAPER_JOINT_PLACES = {"neck base": ("T1", "torso"), "arms": ("T4", "torso"), "t
 
 
 def paper_axes_of(body: Body) -> tuple[PaperAxis, ...]:
-    """The 62 axes in the release's order, and where each of them comes from in `body`.
+    """The 62 axes in the release's order, and how each of them follows from `body`.
 
-    Raises `InputError` where the body lacks one, and the bodies to compose it of.
+    Raises `InputError` where the body has neither an axis nor the bodies to compose it from.
     """
     reference = _paper_body()
     spans = _composed_axes(body)
-    found = []
+    axes = []
     for i, name in enumerate(reference.coordinates.names):
         unit = "deg" if reference.coordinates.rotational[i] else "m"
         if name in spans:
-            found.append(PaperAxis(name, unit, AXIS_COMPOSED, spans[name]))
+            axes.append(PaperAxis(name, unit, AXIS_COMPOSED, spans[name]))
         elif name in body.coordinates.names:
             locked = body.coordinates.locked[body.coordinates.index(name)]
-            found.append(PaperAxis(name, unit, AXIS_LOCKED if locked else AXIS_AS_SOLVED))
+            axes.append(PaperAxis(name, unit, AXIS_LOCKED if locked else AXIS_AS_SOLVED))
         elif reference.coordinates.locked[i]:
-            found.append(PaperAxis(name, unit, AXIS_LOCKED))
+            axes.append(PaperAxis(name, unit, AXIS_LOCKED))
         else:
             raise InputError(f"body {body.name!r} has no {name}, which the 62 axes need; build it with a recipe.")
-    return tuple(found)
+    return tuple(axes)
 
 
 def to_paper_axes(body: Body, motion: Motion) -> Motion:
     """The motion in the 62 axes of the paper (rad, m); frames with a gap are NaN throughout.
 
-    A rigid thorax has no axis: what T1 turns against T12 is left out (`thorax_left_out`). L1_T12 is the level's own,
-    the arms' angles count from T4, which carries the rib cage, the neck's from T1; Abs is the whole lumbar spine, T12
-    on the sacrum. Raises `InputError` as `paper_axes_of`.
+    The paper's thorax is rigid, so the rotation of T1 against T12 is left out (`thorax_left_out`). L1_T12 is the
+    level's own; the arms' angles count from T4, which carries the rib cage, the neck's from T1; Abs is the whole lumbar
+    spine, T12 on the sacrum. Raises `InputError` as `paper_axes_of`.
     """
     reference, axes = _paper_body(), paper_axes_of(body)
     values = np.tile(reference.coordinates.default, (motion.frames, 1))
@@ -90,7 +89,7 @@ def to_paper_axes(body: Body, motion: Motion) -> Motion:
 
 
 def thorax_left_out(body: Body, motion: Motion) -> float:
-    """Largest angle, rad, by which T1 turns against T12, relative to neutral: what the 62 axes cannot hold."""
+    """Largest angle, rad, by which T1 turns against T12, relative to neutral, which the 62 axes cannot hold."""
     if not {"T1", "T12"} <= set(body.bodies):
         return 0.0
     poses, rest = body_poses(body, motion), neutral_poses(body)
@@ -107,17 +106,17 @@ def _paper_body() -> Body:
 
 
 def _composed_axes(body: Body) -> dict[str, tuple[str, str]]:
-    """{axis: (parent, child) that it counts between} of joints that the body lacks, holds, or has in several pieces."""
+    """{axis: (parent, child)} of joints that the body lacks, has locked, or splits into several."""
     names = _paper_body().coordinates.names
-    found: dict[str, tuple[str, str]] = {}
+    spans_by_axis: dict[str, tuple[str, str]] = {}
     for first, (parent, child) in _AXES_OF_JOINTS.items():
         spans = _place_body(body, parent), _place_body(body, child)
         i = names.index(first)
         three = names[i : i + 3]
         free = first in body.coordinates.names and not body.coordinates.locked[body.coordinates.index(first)]
         if not free or (parent == "arms" and _carrier_body(body, child) != spans[0]):
-            found |= dict.fromkeys(three, spans)
-    return found
+            spans_by_axis |= dict.fromkeys(three, spans)
+    return spans_by_axis
 
 
 def _place_body(body: Body, place: str) -> str:
@@ -136,10 +135,10 @@ def _carrier_body(body: Body, child: str) -> str:
 
 
 def _joint_angles(reference: Body, names, poses: Mapping[str, np.ndarray], spans: tuple[str, str], near) -> np.ndarray:
-    """Angles (frames, 3) of a joint of the reference that turns its child as the bodies `spans` turn.
+    """Angles (frames, 3) rad of a joint of the paper's body, from the relative rotation of the bodies `spans`.
 
-    Frames of bodies are parallel in the neutral pose of both. near: three columns; of the ways to reach a rotation, the
-    one nearer to them over the trial is taken.
+    Frames of bodies are parallel in the neutral pose of both. near: three columns, rad; of the two triples for a
+    rotation, the one nearer to them over the trial is taken.
     """
     tree, listed = reference.tree, reference.coordinates.names
     columns = [listed.index(name) for name in names]
@@ -150,8 +149,8 @@ def _joint_angles(reference: Body, names, poses: Mapping[str, np.ndarray], spans
     slopes = [tree.functions.slope(tree.function[joint, k]) for k in range(3)]
     signs = tree.axes[joint, :3] @ np.ones(3) * np.array(slopes, float)  # each axis is ± one of z, x, y
     angles, wanted = zxy_angles(turn)[0], np.stack(np.broadcast_arrays(*near, np.zeros(len(turn)))[:3], -1) * signs
-    off = [np.nanmean(np.abs(wrap_angles(way - wanted))) for way in (angles, other_angle_branch(angles))]
-    if np.isfinite(off).all() and off[1] < off[0]:
+    distances = [np.nanmean(np.abs(wrap_angles(triple - wanted))) for triple in (angles, other_angle_branch(angles))]
+    if np.isfinite(distances).all() and distances[1] < distances[0]:
         angles = other_angle_branch(angles)
     with np.errstate(invalid="ignore"):
         turns = np.nan_to_num(np.round(np.nanmedian((angles - wanted) / (2 * np.pi), axis=0)))

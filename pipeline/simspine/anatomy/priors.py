@@ -1,7 +1,7 @@
-"""What is assumed besides the markers: smoothness, errors that markers share, rhythm between levels, postures.
+"""Assumptions besides the markers: smoothness, errors that markers share, rhythm between levels, postures.
 
-By name, in rad, m and s. Figures of levels and their sources are in opensim_models/articulated.yaml, which also has the
-formulas.
+Coordinates and markers are given by name; rad, m and s. Figures of levels, their sources and the formulas are in
+opensim_models/articulated.yaml.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ class Smoothness:
     acceleration : float or {coordinate: float}
         rad/s² or m/s²: one number for all angles, or by coordinate, '*' being all others.
     metres_per_rad : float
-        Lengths (the pelvis' path) use this × the number, m per rad.
+        Factor from the number for angles to that for lengths (the pelvis's path), m per rad.
     learn_from_trial : sequence of str
-        Coordinates for which the trial itself says by which factor their accelerations differ from what is assumed.
+        Coordinates whose accelerations are scaled by one factor, which is learnt from the trial.
     """
 
     acceleration: float | Mapping[str, float] = 20.0
@@ -55,11 +55,11 @@ class LinearPrior:
     combination : {coordinate: float}
         The coefficients.
     mean, sd : float
-        rad, m.
+        Mean and standard deviation of the sum, rad or m.
     source : str
-        Where the numbers are from.
+        Source of the numbers.
     correlation_time : float
-        Of departures from the mean, s: long for a person's way of moving, short for a posture. The prior counts about
+        Of deviations from the mean, s: long for a person's way of moving, short for a posture. The prior counts about
         once in that time, not in each frame.
     """
 
@@ -86,15 +86,15 @@ class SharedError:
     name : str
     markers : tuple of str
     sd : float or (float, float, float)
-        Of its components along the axes of the bodies that carry the markers, or of the ground, m.
+        Standard deviation along the axes of the bodies that carry the markers, or of the ground, m.
     correlation_time : float
-        s; what a detector means by a point does not change within a trial.
+        s; long, since a detector's definition of a point does not change within a trial.
     shares : tuple of float
-        By how much of it each marker is off; () is all of it for each.
+        Share of the error that each marker has; () means 1 for all.
     mean : (float, float, float)
-        m, along the axes of the bodies, of an error that is known in part.
+        Known part of the error along the axes of the bodies, m.
     in_ground_frame : bool
-        What is not known of it stays as it is in space, however the bodies turn, as errors of cameras do.
+        Whether the unknown part keeps its direction in space when bodies turn, as errors of cameras do.
     """
 
     name: str
@@ -129,23 +129,23 @@ class SharedError:
 
 @dataclass(frozen=True)
 class MarkerErrors:
-    """How far markers are off, for the trajectory engine. What no field claims is new in each frame.
+    """Errors of markers, for the trajectory engine. The part that no field describes is independent in each frame.
 
     Attributes
     ----------
     sd : float
         Standard deviation of a coordinate of a marker of weight 1, m.
     correlation_time : float
-        Of a marker's error, s; what is correlated does not average out over frames.
+        Of a marker's error, s; a correlated error does not average out over frames.
     slow_markers : tuple of str
-        Markers on parts that move more slowly than their errors change, so that such errors hide a motion as well: all
-        frames within a correlation time count as one.
+        Markers on parts that move more slowly than their errors change, so that errors look like motion: all frames
+        within a correlation time count as one.
     body_misfit_time : float
-        For how long the body itself is wrong in the same way, where that is longer, s.
+        Correlation time of errors from the body's misfit, where that is longer, s.
     lasting_variance_share, misfit_variance_share : {marker: float}
-        Share of its variance that lasts, and share that the body's misfit makes.
+        Shares of a marker's variance that last, and that come from the body's misfit.
     shared_error_variance_share : float
-        Share of the variance of `shared` that lasts.
+        Share of the variance of `shared_errors` that lasts.
     shared_errors : tuple of SharedError
         Errors that markers have in common.
     loss : str
@@ -176,10 +176,10 @@ class MarkerErrors:
                 raise InputError(f"MarkerErrors.{name} is {value} s, expected 0 or more.")
 
     def huber_threshold(self, precision: np.ndarray) -> np.ndarray:
-        """m: distance from which on 'huber' is linear, for markers of this precision, 1/m²; 0 where there is none.
+        """Distance (m) from which 'huber' is linear, for markers of this precision, 1/m²; 0 where that is 0.
 
-        It is `loss_threshold_sd` standard deviations of each marker. One distance for all, three of the surest ones',
-        would be within the errors of the others, and would give up wrists where the spine is known to a millimetre.
+        It is `loss_threshold_sd` standard deviations of each marker. A common distance, from the most precise markers,
+        would reject usual errors of the others: of wrists, where the spine is known to a millimetre.
         """
         return self.loss_threshold_sd / np.sqrt(np.where(precision > 0, precision, np.inf))
 
@@ -192,8 +192,8 @@ class Prior:
     ----------
     terms : sequence of LinearPrior
     body_error_modes : {coordinate: (r,) sequence}
-        rad or m: by how much it would change with each of r independent ways in which the body itself may be wrong, one
-        standard deviation each; added to the covariance of the coordinates. Empty: the body is right.
+        Change of each coordinate (rad or m) with each of r independent errors of the body, of one standard deviation;
+        added to the covariance of the coordinates. Empty: a body without error.
     """
 
     terms: Sequence[LinearPrior] = ()
@@ -222,22 +222,22 @@ class Prior:
 
 LEVEL_AXIS_COORDINATES = ("Flex_Ext", "Lat_Bending", "axial_rotation")  # of a joint: about z, x, y of the bone below
 RHYTHM_TIME = 10.0  # s, correlation time: how a person shares a motion out over the levels is a trait
-# Of the published motion, which is the most people can do: one standard deviation of what they do.
+# One standard deviation of everyday motion, as a share of the published motion, which is the most that people can do.
 EVERYDAY_MOTION_SHARE = 0.4
 INCIDENCE_SD = float(np.radians(10.5))  # of people's pelvic incidence (n = 709, Mac-Thiong 2011)
 
 
 @dataclass(frozen=True)
 class AxisMotion:
-    """What is known of one axis of a region's levels. rad, per level from below.
+    """Published motion and posture of a region's levels about one axis. rad, per level from below.
 
     mean: published motion. standing: people's mean angle when standing, from the model's neutral pose.
     region_half_range: half the flexion–extension range of the whole region, or its motion to one side. level_share_sd:
-    sd of a level's share of it, relative. standing_angle_sd: of a level between people of one pelvic incidence,
-    independent of the other levels'. on_incidence: by how much of the incidence it grows. tilt: sd of the endplate, in
-    its vertebra, that the lowest level's angle counts from. mean_sd: how unsure the mean standing angle of the lowest
-    level is; rad. lower, upper: limits. goes_with: {other coordinate: by how many times it the whole region turns the
-    other way}.
+    sd of a level's share of it, relative. standing_angle_sd: sd of a level's angle between people of one pelvic
+    incidence, independent between levels. on_incidence: change of that angle per rad of incidence. tilt: sd of the
+    tilt, in its vertebra, of the endplate from which the lowest level's angle counts. mean_sd: sd of the error of the
+    lowest level's mean standing angle. lower, upper: limits. goes_with: {other coordinate: ratio}; the region's
+    expected angle changes by −ratio times that coordinate.
     """
 
     mean: tuple[float, ...]
@@ -271,14 +271,13 @@ class LevelRegion:
 
 @dataclass(frozen=True)
 class LevelPrior:
-    """A prior on levels, and what of its variance is the person's own: motion and curve have independent spreads.
+    """A prior on a combination of levels' angles. Its variance is the sum of the current posture's and the person's.
 
-    combination: of the levels' coordinates. goes_with: of other coordinates, added to it: the posture that goes with
-    theirs. mean: rad, of people's mean standing curve. motion: rad, sd of the posture of the moment, or of how it is
-    shared out. curve: rad, sd of what the person's own standing curve adds to it, between endplates, at one pelvic
-    incidence; on_incidence: what that adds, of itself. tilt: rad, sd of what the lowest of these endplates adds, which
-    is the combination's own from person to person. mean_sd: rad, how unsure people's mean curve is there, which is the
-    same error in all people. correlation_time: s.
+    combination: {level's coordinate: factor}. goes_with: {other coordinate: factor}, added where the levels' posture
+    depends on it. mean: of people's mean standing curve, rad. motion: sd of the current posture, or of its distribution
+    over the levels, rad. curve: sd of the person's own standing curve between endplates, at one pelvic incidence, rad;
+    on_incidence: its change per rad of incidence. tilt: sd from the tilt of the lowest endplate, another one in each
+    person, rad. mean_sd: sd from the error of people's mean curve, one for all people, rad. correlation_time: s.
     """
 
     combination: Mapping[str, float]
@@ -293,11 +292,11 @@ class LevelPrior:
     goes_with: Mapping[str, float] = field(default_factory=dict)
 
     def population_prior(self) -> LinearPrior:
-        """With a standing curve that was not measured."""
+        """The prior on a person whose standing curve is unknown."""
         return self.prior_about_mean(self.mean, float(np.hypot(self.motion, self.lasting_sd)))
 
     def prior_about_mean(self, mean: float, sd: float) -> LinearPrior:
-        """The same levels, and what goes with them, around another mean; rad."""
+        """The prior on the same coordinates with another mean and sd, rad."""
         return LinearPrior(
             combination={**self.combination, **self.goes_with},
             mean=mean,
@@ -308,28 +307,28 @@ class LevelPrior:
 
     @property
     def lasting_sd(self) -> float:
-        """rad, sd of what stays in all of a person's trials."""
+        """Standard deviation of the part that is constant in all trials of a person, rad."""
         return float(np.linalg.norm([self.curve, self.on_incidence * INCIDENCE_SD, self.tilt, self.mean_sd]))
 
 
 def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
     """Priors on the rhythm within regions and on the posture of each level."""
-    found = []
+    priors = []
     for region in regions:
         for axis, motion in zip(LEVEL_AXIS_COORDINATES, region.axes, strict=True):
             names = [f"{level}_{axis}" for level in region.levels]
-            for at in range(len(names)):
-                found += [_rhythm_prior(region.name, names, motion, at), _posture_prior(names, motion, at)]
-    return found
+            for index in range(len(names)):
+                priors += [_rhythm_prior(region.name, names, motion, index), _posture_prior(names, motion, index)]
+    return priors
 
 
-def _rhythm_prior(region: str, names: Sequence[str], motion: AxisMotion, at: int) -> LevelPrior:
-    """A level's angle less its share of the region's."""
-    share = motion.shares[at]
-    row = np.array([(1.0 if k == at else 0.0) - share for k in range(len(names))])
+def _rhythm_prior(region: str, names: Sequence[str], motion: AxisMotion, index: int) -> LevelPrior:
+    """The prior on a level's angle minus its share of the region's angle."""
+    share = motion.shares[index]
+    row = np.array([(1.0 if k == index else 0.0) - share for k in range(len(names))])
     return LevelPrior(
         combination=dict(zip(names, row.tolist(), strict=True)),
-        mean=motion.standing[at] - float(share * sum(motion.standing)),
+        mean=motion.standing[index] - float(share * sum(motion.standing)),
         motion=motion.level_share_sd * (share * EVERYDAY_MOTION_SHARE * motion.region_half_range),
         curve=float(np.linalg.norm(row * motion.standing_angle_sd)),
         on_incidence=float(row @ motion.on_incidence),
@@ -340,14 +339,14 @@ def _rhythm_prior(region: str, names: Sequence[str], motion: AxisMotion, at: int
     )
 
 
-def _posture_prior(names: Sequence[str], motion: AxisMotion, at: int) -> LevelPrior:
-    share, lowest = motion.shares[at], at == 0
+def _posture_prior(names: Sequence[str], motion: AxisMotion, index: int) -> LevelPrior:
+    share, lowest = motion.shares[index], index == 0
     return LevelPrior(
-        combination={names[at]: 1.0},
-        mean=motion.standing[at],
+        combination={names[index]: 1.0},
+        mean=motion.standing[index],
         motion=float(np.sqrt(len(names)) * share * EVERYDAY_MOTION_SHARE * motion.region_half_range),
-        curve=motion.standing_angle_sd[at],
-        on_incidence=motion.on_incidence[at],
+        curve=motion.standing_angle_sd[index],
+        on_incidence=motion.on_incidence[index],
         tilt=motion.tilt if lowest else 0.0,
         mean_sd=motion.mean_sd if lowest else 0.0,
         source=f"posture: {motion.source}",
@@ -357,8 +356,8 @@ def _posture_prior(names: Sequence[str], motion: AxisMotion, at: int) -> LevelPr
 
 def widened_regions(regions: Sequence[LevelRegion], factor: float, kept: Sequence[str] = ()) -> tuple[LevelRegion, ...]:
     """The regions with `factor` times the spread of motion and of people's standing curves, in flexion and lateral
-    bending; the curves of levels `kept` have their own."""
-    found = []
+    bending; the curves of levels `kept` keep their spread."""
+    widened = []
     for region in regions:
         factors = [1.0 if level in kept else factor for level in region.levels]
         flexion, lateral = (
@@ -369,12 +368,12 @@ def widened_regions(regions: Sequence[LevelRegion], factor: float, kept: Sequenc
             )
             for motion in region.axes[:2]
         )
-        found.append(replace(region, axes=(flexion, lateral, region.axes[2])))
-    return tuple(found)
+        widened.append(replace(region, axes=(flexion, lateral, region.axes[2])))
+    return tuple(widened)
 
 
 def rhythm_and_posture(regions: Sequence[LevelRegion]) -> Prior:
-    """Priors on the rhythm within regions and on the posture of each level, of a person of whom nothing is known."""
+    """Priors on the rhythm within regions and on the posture of each level, for a person of whom nothing is known."""
     return Prior(tuple(prior.population_prior() for prior in level_priors(regions)))
 
 
@@ -412,14 +411,14 @@ def _axis_motion(where: str, axis: str, entry: Mapping, count: int) -> AxisMotio
     )
 
 
-LOG_VARIANCE_FACTOR = np.e  # of a standard deviation, one standard deviation of its logarithm
+LOG_VARIANCE_FACTOR = np.e  # factor of a standard deviation that is one standard deviation of its logarithm
 MIN_VARIANCE_SHARE = 1e-9  # of the assumed variance
 
 
 def likeliest_variance(mean_square: float, count: float, assumed: float) -> float:
     """The likeliest variance of `count` normal numbers of this mean square: empirical Bayes with a weak prior.
 
-    The prior is log-normal about `assumed`, with a standard deviation right within a factor `LOG_VARIANCE_FACTOR`.
+    The prior is log-normal about `assumed`: its standard deviation is right within a factor `LOG_VARIANCE_FACTOR`.
     """
     from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
 

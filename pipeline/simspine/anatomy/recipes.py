@@ -1,4 +1,4 @@
-"""Bodies from recipes: a base model, a marker set for the detector's skeleton, and what the scaling needs to know.
+"""Bodies from recipes: a base model, a marker set for the detector's skeleton, and data for scaling.
 
 A built body carries three kinds of markers, distinguished by their names (docs/body.md):
 `Name` is fitted to the point of that name, `Name_inferred` to a point that was inferred; `Name_virtual` is read out.
@@ -66,10 +66,10 @@ class Recipe:
     inferred_weight: float
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
     priors: tuple[LinearPrior, ...] = ()  # of the trajectory engine, besides those of the articulation's regions
-    articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
+    articulation: Articulation | None = None  # torso of single vertebrae; bodies and places above: unsplit model's
     anatomy: tuple[Variation, ...] = ()  # how people differ beyond the sizes of segments
-    pelvis: StandingPelvis | None = None  # how people hold it who stand
-    freed: tuple[LevelRegion, ...] = ()  # whose levels have no couplers; an articulation's are free as well
+    pelvis: StandingPelvis | None = None  # how standing people hold the pelvis
+    freed: tuple[LevelRegion, ...] = ()  # regions without couplers; those of an articulation have none either
     neck: Partition | None = None  # the neck as a body of its own, where there is no articulation
 
     @property
@@ -79,7 +79,7 @@ class Recipe:
 
     @property
     def regions(self) -> tuple[LevelRegion, ...]:
-        """Regions of the levels that move by themselves, with what is known of their motion."""
+        """Regions of the levels without couplers, with published motion."""
         return self.freed if self.articulation is None else self.articulation.regions
 
 
@@ -99,7 +99,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
         parts: Partition | None = neck if split is None else split
         virtual = data["virtual"]
         read_out = {virtual["from"]: virtual["names"]} | dict(virtual.get("others", {}))
-        shown = {kind: read_marker_set(kind).places for kind in read_out}
+        places_by_set = {kind: read_marker_set(kind).places for kind in read_out}
         return Recipe(
             name=data["name"],
             base=_base_model_path(path, **data["base"]),
@@ -109,7 +109,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             stature_top=place_of(data["stature"]["top"]),
             sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
             sole_height=float(data["stature"]["sole"]["height"]),
-            virtual={key: shown[kind][key] for kind, keys in read_out.items() for key in keys},
+            virtual={key: places_by_set[kind][key] for kind, keys in read_out.items() for key in keys},
             inferred={
                 key: parts.carrier(body, key) if parts else body for key, body in data["inferred"]["bodies"].items()
             },
@@ -131,8 +131,8 @@ def measured_by(recipe: Recipe, marker_set: str, names: Collection[str]) -> Reci
     pairs = read_marker_set(marker_set).segments
     segments = []
     for segment in recipe.segments:
-        own = {name for pair in segment.pairs for name in pair}
-        if segment.name in pairs and not own <= set(names):
+        measuring = {name for pair in segment.pairs for name in pair}
+        if segment.name in pairs and not measuring <= set(names):
             segment = replace(pairs[segment.name], bodies=segment.bodies)
         segments.append(segment)
     return replace(recipe, segments=tuple(segments))
@@ -159,7 +159,7 @@ def build_body(
 
 @lru_cache(maxsize=8)
 def _built_body(ingredients: bytes) -> Body:
-    """What `build_body` makes. ingredients: all that it depends on, pickled, so that equal ones are made once."""
+    """The result of `build_body`. ingredients: its inputs, pickled, so that equal ones are built once."""
     recipe, fit, endplates, marks, skin_height, _ = pickle.loads(ingredients)
     model = opensim_base_model(recipe.base)
     for kind in recipe.remove:
@@ -181,8 +181,8 @@ def _built_body(ingredients: bytes) -> Body:
 def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
     """The body with its inferred markers where inference from its joints puts them in the neutral pose.
 
-    It sees the body's own hips, shoulders and head, so that in the neutral pose an inferred point and its marker
-    agree and the fit is not biased. To be called again when the body's proportions change (`scale` does).
+    Inference uses the body's own hips, shoulders and head, so that in the neutral pose an inferred point and its marker
+    agree and the fit is not biased. Call it again when the body's proportions change (`scale_body` does).
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     model = _opensim.load_opensim_model(body.osim)
@@ -222,11 +222,11 @@ def virtual_spine_markers(body: Body) -> dict[str, str]:
     In bodies built here that is `<name>_virtual`; in a model from elsewhere the marker of the plain name. Points that
     the body has neither for are left out; raises `InputError` if that leaves none.
     """
-    there = {
+    candidates = {
         name: [marker for marker in (name + VIRTUAL_SUFFIX, name) if marker in body.marker_names]
         for name in SPINE_MARKERS
     }
-    chosen = {name: markers[0] for name, markers in there.items() if markers}
+    chosen = {name: markers[0] for name, markers in candidates.items() if markers}
     if not chosen:
         raise InputError(
             f"body {body.name!r} has none of the spine's markers ({', '.join(SPINE_MARKERS)}). "
@@ -236,7 +236,7 @@ def virtual_spine_markers(body: Body) -> dict[str, str]:
 
 
 def vertebra_markers(body: Body) -> dict[str, str]:
-    """Level (C1 … L5, S1) → the marker of `body` at that vertebra's centroid; those there are."""
+    """Level (C1 … L5, S1) → the marker of `body` at that vertebra's centroid; only levels that have one."""
     names = {level: level + VIRTUAL_SUFFIX for level in MESH_LEVELS.values()}
     return {level: marker for level, marker in names.items() if marker in body.marker_names}
 
@@ -266,12 +266,12 @@ def fit_markers(body: Body, markers: Markers) -> Markers:
 
 
 def _with_base(path: Path, files: tuple[Path, ...] = ()) -> dict:
-    """A recipe's entries; what the file does not say is as in the one it is `from`."""
+    """A recipe's entries; keys that the file lacks are those of the recipe named in `from`."""
     data = read_mapping(path)
     if "from" not in data:
         return data
     if path in files:
-        raise InputError(f"{path} is `from` itself, by way of {', '.join(str(f.name) for f in files)}.")
+        raise InputError(f"{path} names itself in `from`, by way of {', '.join(str(f.name) for f in files)}.")
     return _with_base(recipe_path(data["from"]), (*files, path)) | data
 
 
@@ -292,14 +292,14 @@ def _freed_regions(regions: Sequence[str], of: str) -> tuple[LevelRegion, ...]:
 
 
 def _bodies_split(entry: Mapping, parts: Partition | None) -> dict:
-    """A segment's entries, with the bodies that there are after the split."""
+    """A segment's entries, with the bodies after the split."""
     return dict(entry) if parts is None else {**entry, "bodies": parts.bodies_of(entry["bodies"])}
 
 
 def _linear_prior(
     of: Mapping[str, float], sd: float, source: str, mean: float = 0.0, correlation_time_s: float = 1.0
 ) -> LinearPrior:
-    """Degrees in the file."""
+    """The prior in a recipe's entry, degrees."""
     combination = {k: float(v) for k, v in of.items()}
     return LinearPrior(
         combination=combination,
@@ -311,7 +311,7 @@ def _linear_prior(
 
 
 def _place_on_recipe(recipe: Recipe, point: str, place: Place) -> Place:
-    """A place on the unsplit model, on the recipe's."""
+    """A place on the unsplit model → on the recipe's body."""
     plan = recipe.partition
     return Place(*plan.relocate(place.body, place.offset, point), place.weight) if plan else place
 
@@ -323,7 +323,7 @@ def _place_on_bone(recipe: Recipe, mark: SkinPlace, height: float) -> Place:
 
 
 def opensim_base_model(path: Path):
-    """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for in its folder."""
+    """The `opensim.Model` in a file. It is loaded by path, since OpenSim looks for meshes in its folder."""
     check_xml(read_model_file(path), f"model file {path}")
     with naming_content(path, "a model for OpenSim, though XML"):
         return _opensim.opensim_api().Model(str(path))

@@ -21,15 +21,15 @@ from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 
 MASS_LIMITS_KG = (5.0, 300.0)
-PLAUSIBLE_STATURES_M = (1.0, 2.3)  # m; outside of it a unit is wrong or the points are
+PLAUSIBLE_STATURES_M = (1.0, 2.3)  # m; outside this range the unit or the points are wrong
 
 
 @dataclass(frozen=True)
 class ScalingLimits:
-    """What of the distances is used, and which factors are accepted.
+    """Which frames of a distance are used, and which factors are accepted.
 
-    Of each distance the share `trim` of extreme frames is left out, half at each end; fewer than `min_frames` are no
-    measurement. A factor lies in min_factor … max_factor; a segment's sides differ by at most the share max_asymmetry.
+    trim: share of extreme frames that is left out, half at each end. min_frames: fewest frames of a measurement.
+    min_factor, max_factor: bounds of a factor. max_asymmetry: largest relative difference of a segment's sides.
     """
 
     min_factor: float = 0.7
@@ -52,7 +52,7 @@ class Side:
 
 @dataclass(frozen=True)
 class SegmentFactor:
-    """Size of a segment relative to the unscaled body. sides: what it was measured by; empty where `assumed`."""
+    """Size of a segment relative to the unscaled body. sides: the distances that measure it; empty where `assumed`."""
 
     segment: str
     bodies: tuple[str, ...]
@@ -118,11 +118,11 @@ def measure_factors(
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     check_stature(height)
-    found = {
+    sides_by_segment = {
         segment.name: _measured_sides(body, markers, segment, recipe=recipe, limits=limits)
         for segment in recipe.segments
     }
-    measured = {name: sides for name, sides in found.items() if sides}
+    measured = {name: sides for name, sides in sides_by_segment.items() if sides}
     if not measured:
         wanted = "; ".join(f"{s.name}: {', '.join('–'.join(pair) for pair in s.pairs)}" for s in recipe.segments)
         raise InputError(
@@ -131,7 +131,7 @@ def measure_factors(
         )
     unscaled = model_stature(body, recipe, {})
     sizes = _solve_segment_sizes(body, recipe, measured, None if height is None else height / unscaled)
-    factors = tuple(_segment_factor(s, sizes[s.name], found[s.name], limits) for s in recipe.segments)
+    factors = tuple(_segment_factor(s, sizes[s.name], sides_by_segment[s.name], limits) for s in recipe.segments)
     for factor in factors:
         _check_segment_factor(factor, limits)
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
@@ -165,7 +165,7 @@ def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, rec
 
 
 def _keep_skin_depth(model, factors: Mapping[str, float]) -> None:
-    """Markers on the skin as far behind the scaled bone as behind the unscaled one: a person's size does not predict
+    """Keep the distance of skin markers behind the bone as in the unscaled body: a person's size does not predict
     the depth of the tissue (opensim_models/skin.yaml)."""
     osim, markers = _opensim.opensim_api(), model.updMarkerSet()
     table = read_skin_table()
@@ -180,7 +180,7 @@ def _keep_skin_depth(model, factors: Mapping[str, float]) -> None:
 def _measured_sides(
     body: Body, markers: Markers, segment: Segment, recipe: Recipe, limits: ScalingLimits
 ) -> tuple[Side, ...]:
-    """What measures a segment, or nothing if a side cannot be measured."""
+    """The measured distances of a segment; () if a side cannot be measured."""
     known = set(markers.names) & set(body.marker_names)
     if not all(set(pair) <= known for pair in segment.pairs):
         return ()
@@ -192,8 +192,8 @@ def _measured_sides(
         with np.errstate(invalid="ignore"):
             lengths = np.where(mean >= np.nanmedian(mean) if np.isfinite(mean).any() else False, lengths, np.nan)
     sides = []
-    own = _model_distances(body, recipe, segment.pairs, {}).tolist()
-    for pair, length, model in zip(segment.pairs, lengths, own, strict=True):
+    model_lengths = _model_distances(body, recipe, segment.pairs, {}).tolist()
+    for pair, length, model in zip(segment.pairs, lengths, model_lengths, strict=True):
         ordered = np.sort(length[np.isfinite(length)])
         cut = int(len(ordered) * limits.trim / 2)  # of the lowest, and of the highest
         kept = ordered[cut : len(ordered) - cut]
@@ -227,8 +227,8 @@ def _solve_segment_sizes(
         by_body = {name: sizes[segment] for name, segment in carried.items()}
         step = {}
         for name, sides in measured.items():
-            own = _model_distances(body, recipe, [side.markers for side in sides], by_body).mean()
-            step[name] = float(sizes[name] * np.mean([side.measured for side in sides]) / own)
+            model_length = _model_distances(body, recipe, [side.markers for side in sides], by_body).mean()
+            step[name] = float(sizes[name] * np.mean([side.measured for side in sides]) / model_length)
         rest = stature_factor or float(np.mean(list(step.values())))
         new = {name: step.get(name, rest) for name in sizes}
         change = max(abs(new[name] - sizes[name]) for name in sizes)
@@ -237,8 +237,8 @@ def _solve_segment_sizes(
             return sizes
         if not all(np.isfinite(list(sizes.values()))) or max(sizes.values()) > 1e3 or min(sizes.values()) < 1e-3:
             break
-    found = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m" for sides in measured.values() for s in sides)
-    raise InputError(f"no body has these distances between its markers: {found}. Is the unit metres?")
+    distances = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m" for sides in measured.values() for s in sides)
+    raise InputError(f"no body has these distances between its markers: {distances}. Is the unit metres?")
 
 
 def _model_distances(
@@ -246,8 +246,8 @@ def _model_distances(
 ) -> np.ndarray:
     """(pairs,) m between the markers of each pair in the measuring pose, bodies scaled by `by_body`."""
     x = _scaled_poses(body, recipe.measuring_pose, by_body)[2]
-    at = np.array([[body.marker_index(name) for name in pair] for pair in pairs])
-    return np.linalg.norm(x[at[:, 1]] - x[at[:, 0]], axis=-1)
+    indices = np.array([[body.marker_index(name) for name in pair] for pair in pairs])
+    return np.linalg.norm(x[indices[:, 1]] - x[indices[:, 0]], axis=-1)
 
 
 def _scaled_poses(body: Body, pose: Mapping[str, float], by_body: Mapping[str, float]):

@@ -19,15 +19,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.anatomy.shape_model import chain_derivatives, chain_jacobian, chain_positions, parameters_from_vectors
+from simspine.anatomy.shape_model import centres_from_vectors, chain_derivatives, chain_jacobian, chain_positions
 from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError
 
-MIN_ORIENTATION_SD_RAD = 1e-5  # rad: stands for 0; half a metre away it moves a point by 5 µm
+MIN_ORIENTATION_SD_RAD = 1e-5  # rad: used in place of 0; it moves a point half a metre away by 5 µm
 
 
 class OrientationTerm(NamedTuple):
-    """Of turns β from where a rotation is: wᵀ Λ w ≈ cost + βᵀ (2 gradient + precision β), for B rotations."""
+    """A prior expanded in turns β about B rotations: wᵀ Λ w ≈ cost + βᵀ (2 gradient + precision β)."""
 
     cost: np.ndarray
     gradient: np.ndarray
@@ -36,7 +36,7 @@ class OrientationTerm(NamedTuple):
 
 @dataclass(frozen=True)
 class OrientationPrior:
-    """What is assumed about the orientations R of B trunks: log(R₀ᵀ R) = w ~ exp(−½ wᵀ Λ w).
+    """Prior on the orientations R of B trunks: log(R₀ᵀ R) = w ~ exp(−½ wᵀ Λ w).
 
     rotation: (B, 3, 3) R₀, trunk (x forward, y up, z right) → frame of the points. precision: (B, 3, 3) Λ, 1/rad². The
     density is with respect to Haar's measure, so with Λ = 0 all rotations are equally likely.
@@ -123,16 +123,16 @@ class SeenPoints:
     def __len__(self) -> int:
         return len(self.y)
 
-    def __getitem__(self, some) -> "SeenPoints":
-        return SeenPoints(self.y[some], self.covariance[some], tuple(prior[some] for prior in self.priors))
+    def __getitem__(self, frames) -> "SeenPoints":
+        return SeenPoints(self.y[frames], self.covariance[frames], tuple(prior[frames] for prior in self.priors))
 
 
-DAMPED_TURN_RAD = 1.0  # rad: a turn that damping holds as it holds a standard deviation of the shape
-MIN_TURN_PRECISION = 1e-6  # 1/rad²: keeps equations solvable where the points do not show a turn, as two of them do not
+DAMPED_TURN_RAD = 1.0  # rad: turn that is damped as much as one standard deviation of the shape
+MIN_TURN_PRECISION = 1e-6  # 1/rad²: keeps equations solvable where points, such as two, do not show a turn
 
 
 class LinearisedChain(NamedTuple):
-    """B problems, linearised: the letters of the head of this file. PJ: P Jᵀ (B, 3(n − 1), 3m). A: (B, 3m, 6). S: (B,
+    """B problems, linearised; symbols as at the head of this file. PJ: P Jᵀ (B, 3(n − 1), 3m). A: (B, 3m, 6). S: (B,
     3m, 3m). r: (B, 3m). mean: (B, 3(n − 1)), about which the shape is Gaussian. orientation: terms of the priors of R.
     """
 
@@ -162,7 +162,7 @@ class LinearisedChain(NamedTuple):
         return BestEffects(effects, information, residual)
 
     def log_evidence(self, best: "BestEffects") -> np.ndarray:
-        """(B,) of the points, by Laplace's method, but for a constant."""
+        """Log evidence (B,) of the points by Laplace's method, up to a constant."""
         misfit = ((self.r - (self.A @ best.effects[..., None])[..., 0]) * best.residual).sum(1)
         turns = best.effects[:, 3:]
         for term in self.orientation:
@@ -198,17 +198,17 @@ class ObservedChain:
         return x if self.mix is None else (x.reshape(len(x), -1) @ self.mix.T).reshape(len(x), -1, 3)
 
     def effects(self, x: np.ndarray) -> np.ndarray:
-        """What translation and turns about the trunk's axes do to centres (B, k, 3): (B, 3k, 6)."""
+        """Derivatives (B, 3k, 6) of centres (B, k, 3) by translation and turns about the trunk's axes."""
         A = np.zeros((*x.shape, 6))
         A[..., :3] = np.eye(3)
         A[..., 3:] = cross_product_matrix(self.centre - x)
         return A.reshape(len(x), -1, 6)
 
     def linearised(self, seen: SeenPoints, z: np.ndarray, R: np.ndarray, damping: np.ndarray) -> LinearisedChain:
-        """The problems at shapes z and rotations R. damping: (B,), by which the shape is held where it is, as a share
-        of its prior."""
+        """The problems at shapes z and rotations R. damping: (B,), precision that holds the shape at z, as a share
+        of its prior's."""
         D = chain_derivatives(z)
-        points = self._points_of(parameters_from_vectors(D[:, 0]))
+        points = self._points_of(centres_from_vectors(D[:, 0]))
         B, m = points.shape[:2]
         J = chain_jacobian(D, self.levels).reshape(B, 3 * len(self.levels), -1)
         if self.mix is not None:
@@ -228,7 +228,7 @@ class ObservedChain:
         return best.effects[:, 3:], problem.mean + (problem.PJ @ best.residual[..., None])[..., 0]
 
     def cost(self, seen: SeenPoints, z: np.ndarray, R: np.ndarray) -> np.ndarray:
-        """Half the squared distance (B,) of z and R from priors and points, best moved."""
+        """Half the squared distance (B,) of z and R from priors and points, at the best translation."""
         weight = np.linalg.inv(seen.covariance)
         e = seen.y - self.points(z) @ R.swapaxes(-1, -2)
         we = (weight @ e[..., None])[..., 0]
@@ -268,34 +268,34 @@ def find_modes(
     seen: points about their mean. A search ends at a step below `tolerance` (rad, log length).
     """
     z = np.repeat(chain.mean[None], len(seen), 0) if z is None else z.copy()
-    found = ShapeModes(z, R.copy(), cost=chain.cost(seen, z, R), converged=np.zeros(len(seen), bool))
-    damping, before = np.full(len(seen), FIRST_DAMPING), np.zeros((len(seen), 3 + z.shape[1]))
+    modes = ShapeModes(z, R.copy(), cost=chain.cost(seen, z, R), converged=np.zeros(len(seen), bool))
+    damping, previous = np.full(len(seen), FIRST_DAMPING), np.zeros((len(seen), 3 + z.shape[1]))
     left = np.arange(len(seen))
     for _ in range(MAX_MODE_ITERATIONS):
         held = damping[left]
-        turns, shape = chain.step(chain.linearised(seen[left], found.z[left], found.R[left], held), held)
-        moves = np.concatenate([turns, shape - found.z[left]], 1)
+        turns, shape = chain.step(chain.linearised(seen[left], modes.z[left], modes.R[left], held), held)
+        moves = np.concatenate([turns, shape - modes.z[left]], 1)
         size = np.abs(moves).max(1)
         moves *= np.minimum(1.0, MAX_TURN_RAD / np.maximum(np.linalg.norm(turns, axis=1), 1e-12))[:, None]
-        lower = _take_lower(chain, seen, found, left=left, moves=moves)
-        good = lower & ((moves * before[left]).sum(1) >= 0)  # one that turns back has gone too far
-        before[left[lower]] = moves[lower]
+        lower = _take_lower(chain, seen, modes, left=left, moves=moves)
+        good = lower & ((moves * previous[left]).sum(1) >= 0)  # a move against the previous one was too long
+        previous[left[lower]] = moves[lower]
         damping[left] = np.clip(held * np.where(good, 1 / DAMPING_FACTOR, DAMPING_FACTOR), LEAST_DAMPING, MOST_DAMPING)
         done = lower & (size * (1 + held) < tolerance)
-        found.converged[left[done]] = True
+        modes.converged[left[done]] = True
         left = left[~done & (held < MOST_DAMPING)]
         if not len(left):
             break
-    return found
+    return modes
 
 
 def _take_lower(
-    chain: ObservedChain, seen: SeenPoints, found: ShapeModes, left: np.ndarray, moves: np.ndarray
+    chain: ObservedChain, seen: SeenPoints, modes: ShapeModes, left: np.ndarray, moves: np.ndarray
 ) -> np.ndarray:
-    """Move those of the searches `left` whose cost does not rise by their moves, turns and shape; which these are."""
-    z, R = found.z[left] + moves[:, 3:], found.R[left] @ Rotation.from_rotvec(moves[:, :3]).as_matrix()
+    """Move those of the searches `left` whose cost does not rise by `moves` (turns, shape); (left,) bool, which."""
+    z, R = modes.z[left] + moves[:, 3:], modes.R[left] @ Rotation.from_rotvec(moves[:, :3]).as_matrix()
     cost = chain.cost(seen[left], z, R)
-    lower = cost <= found.cost[left] + COST_ROUNDING_SHARE * (1 + found.cost[left])
+    lower = cost <= modes.cost[left] + COST_ROUNDING_SHARE * (1 + modes.cost[left])
     taken = left[lower]
-    found.z[taken], found.R[taken], found.cost[taken] = z[lower], R[lower], cost[lower]
+    modes.z[taken], modes.R[taken], modes.cost[taken] = z[lower], R[lower], cost[lower]
     return lower

@@ -33,16 +33,16 @@ CHAIN_VECTOR_COUNT = len(CHAIN_LEVELS) - 1
 
 def chain_positions(z: np.ndarray) -> np.ndarray:
     """Centres (..., n, 3) m with the first at the origin, from shape parameters (..., 3 · (n − 1))."""
-    return parameters_from_vectors(chain_derivatives(z, kinds=1)[..., 0, :, :])
+    return centres_from_vectors(chain_derivatives(z, kinds=1)[..., 0, :, :])
 
 
-def parameters_from_vectors(vectors: np.ndarray, axis: int = -2) -> np.ndarray:
-    """What the vectors add up to at the centres, the first at zero. axis: theirs, n − 1 long; n in the result."""
+def centres_from_vectors(vectors: np.ndarray, axis: int = -2) -> np.ndarray:
+    """Centres as sums of the vectors, the first centre at zero. axis: of the n − 1 vectors, n long in the result."""
     return np.cumulative_sum(vectors, axis=axis, include_initial=True)
 
 
 def chain_derivatives(z: np.ndarray, kinds: int = 3) -> np.ndarray:
-    """The vectors, each its derivative by log length, and those by pitch and tilt: (..., kinds 1 or 3, n − 1, 3)."""
+    """Derivatives of the vectors by log length (the vectors themselves), pitch, tilt: (..., kinds 1 or 3, n − 1, 3)."""
     n = z.shape[-1] // 3
     length, pitch, tilt = np.exp(z[..., :n]), z[..., n : 2 * n], z[..., 2 * n :]
     sine, cosine, across = np.sin(pitch), np.cos(pitch), length * np.cos(tilt)
@@ -69,7 +69,7 @@ def chain_jacobian(derivatives: np.ndarray, levels: np.ndarray) -> np.ndarray:
 # lie within about two. standing: 13°, the change of lordosis T12–S1 from lying to standing (36.8° to 49.8°, n = 627,
 # Asian Spine J 2019, PMC6680033).
 MOVEMENT_SHARES_OF_POSTURE = {"supine": 0.0, "standing": 0.15, "any": 0.35}
-INDEPENDENT_LEVEL_SHARE = 0.4  # a single level on its own, as a share of what it takes in the movement of its region
+INDEPENDENT_LEVEL_SHARE = 0.4  # independent spread of a level, as a share of its part in its region's movement
 
 # Ranges of motion of the joints C1-C2 … L5-S1 in degrees, both directions together. Neck and thorax: White & Panjabi
 # 1978 (lateral bending is listed per side there, doubled here); lumbar: Pearcy 1985. Secondary transcriptions.
@@ -100,8 +100,7 @@ class ShapeModel:
 @cache
 def movement_covariance(share: float) -> np.ndarray:
     """Covariance (72, 72) that movement adds: each region bends as a whole in proportion to its joints' ranges, and
-    each joint a little on its own. share: standard deviation of the region's bending as a share of its range.
-    """
+    each joint a little on its own. share: standard deviation of the region's bending as a share of its range."""
     # a vector turns with the mean of its two vertebrae, a vertebra with all joints below it
     below = np.triu(np.ones((CHAIN_VECTOR_COUNT, CHAIN_VECTOR_COUNT)))
     turn = (below + np.vstack([below[1:], np.zeros(CHAIN_VECTOR_COUNT)])) / 2

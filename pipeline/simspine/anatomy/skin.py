@@ -38,8 +38,8 @@ class SkinAsset:
     Man and woman are the first axis of points (2, n, 3), moved (2, directions, n, 3), places (2, landmarks, 3) and
     places_moved (2, directions, landmarks, 3); m. triangles: (t, 3), outside counter-clockwise; kind: (t,) number
     in kinds. segments: bodies that carry the skin; carriers (n, 8), weights (n, 8): of each point, adding up to 1.
-    occlusion: (n,) 0…1, how much of the sky a point sees at rest. pose: coordinates (rad) in which our body stands as
-    the surface does.
+    occlusion: (n,) 0…1, share of the sky that a point sees at rest. pose: coordinates (rad) of the body in the
+    surface's rest pose.
     """
 
     directions: tuple[str, ...]
@@ -68,7 +68,7 @@ class RestSurface:
 
 @cache
 def skin_asset() -> SkinAsset:
-    """What is in `skin.npz`, read once."""
+    """The content of `skin.npz`, read once."""
     with np.load(packaged_file(Path(__file__).with_name("skin_asset") / "skin.npz")) as data:
         step = float(data["step"])
         return SkinAsset(
@@ -106,12 +106,12 @@ def rest_surface(female: float, shape: Mapping[str, float] | None = None) -> Res
     return RestSurface(points, dict(zip(asset.landmarks, places, strict=True)))
 
 
-# In the pose in which our body stands as the surface does (`SkinAsset.pose`) each segment's map takes the
-# surface's joint to the body's, the way to the next joint to the body's way, and stretches the part to the body's
-# length; across, the whole person has one scale. From then on the part goes with its segment.
+# In the rest pose (`SkinAsset.pose`) each segment's map takes the surface's joint to the body's, turns the part to the
+# direction of the body's next joint, and stretches it to the body's length; across, the whole person has one scale.
+# From then on the part moves with its segment.
 _FACE_POINTS = {"nose": "Nose", "eye_r": "REye", "eye_l": "LEye", "vertex": "Head"}
-_FOOT_HIGH = 0.85  # the surface's ankle is 85 mm above its sole; with what is left 10 mm lie under the heel bone
-_HEEL_BEHIND, _TOE_BEFORE = 0.012, 0.006  # m: skin beyond the points of heel and big toe, which lie on the bone
+_FOOT_HIGH = 0.85  # vertical scale: the surface's ankle is 85 mm above its sole; this leaves 10 mm under the heel bone
+_HEEL_BEHIND, _TOE_BEFORE = 0.012, 0.006  # m: skin beyond the heel and big toe points, which are on the bone
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,28 +137,29 @@ def bind_skin(rest: RestSurface, body: Body) -> BoundSkin:
         )
     poses = poses_at_rest(body)
     joints = {name: poses[name][:3, 3] for name in body.bodies}
-    at = rest.landmarks
-    trunk, rest_trunk = joints["T1"] - _middle_of_sides(joints, "femur"), at["T1"] - _middle_of_sides(at, "hip")
+    marks = rest.landmarks
+    trunk = joints["T1"] - _middle_of_sides(joints, "femur")
+    rest_trunk = marks["T1"] - _middle_of_sides(marks, "hip")
     across = float(np.linalg.norm(trunk) / np.linalg.norm(rest_trunk))
-    maps = _spine_maps(joints, at, across)
-    maps["head"] = _head_map(body, poses["head"], at, joints)
+    maps = _spine_maps(joints, marks, across)
+    maps["head"] = _head_map(body, poses["head"], marks, joints)
     for side in "rl":
-        maps |= _arm_maps(side, poses, at, across)
-        maps |= _leg_maps(side, body, poses, at=at, across=across)
+        maps |= _arm_maps(side, poses, marks, across)
+        maps |= _leg_maps(side, body, poses, marks=marks, across=across)
     local = [np.linalg.inv(poses[name]) @ maps[name] for name in SKIN_SEGMENTS]
-    return BoundSkin(rest.points, at, SKIN_SEGMENTS, np.array(local)[:, :3])
+    return BoundSkin(rest.points, marks, SKIN_SEGMENTS, np.array(local)[:, :3])
 
 
 def poses_at_rest(body: Body) -> dict[str, np.ndarray]:
-    """Poses (4, 4) in which the body stands as the surface does: spine neutral, limbs as the asset says."""
+    """Poses (4, 4) of the body in the surface's rest pose: spine neutral, limbs as in the asset."""
     coordinates = zip(body.coordinates.names, body.coordinates.locked, strict=True)
     return neutral_poses(body, {name: 0.0 for name, locked in coordinates if not locked} | dict(skin_asset().pose))
 
 
-def _spine_maps(joints: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
-    """Of pelvis and vertebrae: frames of both curves laid on each other."""
+def _spine_maps(joints: Mapping, marks: Mapping, across: float) -> dict[str, np.ndarray]:
+    """Maps of pelvis and vertebrae, which align the axes along both curves."""
     ours = np.array([_middle_of_sides(joints, "femur"), *(joints[name] for name in SPINE_SEGMENTS[1:])])
-    theirs = np.array([_middle_of_sides(at, "hip"), *(at[name] for name in SPINE_SEGMENTS[1:])])
+    theirs = np.array([_middle_of_sides(marks, "hip"), *(marks[name] for name in SPINE_SEGMENTS[1:])])
     along, rest_along = _curve_tangents(ours), _curve_tangents(theirs)
     length = np.linalg.norm(along, axis=1) / np.linalg.norm(rest_along, axis=1)
     out = {}
@@ -170,7 +171,7 @@ def _spine_maps(joints: Mapping, at: Mapping, across: float) -> dict[str, np.nda
 
 
 def _curve_tangents(curve: np.ndarray) -> np.ndarray:
-    """(points, 3): from the point below to the one above, smoothed over neighbours."""
+    """(points, 3): vectors from the point below to the one above, smoothed over neighbours."""
     steps = np.gradient(curve, axis=0)
     padded = np.concatenate([steps[:1], steps, steps[-1:]])
     return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
@@ -183,14 +184,14 @@ def _sagittal_axes(up: np.ndarray) -> np.ndarray:
     return np.stack([[up[1], -up[0], 0.0], up, [0.0, 0.0, 1.0]], 1)
 
 
-def _head_map(body: Body, pose: np.ndarray, at: Mapping, joints: Mapping) -> np.ndarray:
-    """The similarity that takes nose, eyes and vertex to the body's, and the joint to the body's."""
-    source, target = [at["head"]], [joints["head"]]
+def _head_map(body: Body, pose: np.ndarray, marks: Mapping, joints: Mapping) -> np.ndarray:
+    """The similarity that takes joint, nose, eyes and vertex to the body's."""
+    source, target = [marks["head"]], [joints["head"]]
     for landmark, marker in _FACE_POINTS.items():
         names = [name for name in (f"{marker}{VIRTUAL_SUFFIX}", marker) if name in body.marker_names]
         if names:
             offset = body.marker_offsets[body.marker_index(names[0])]
-            source.append(at[landmark])
+            source.append(marks[landmark])
             target.append((pose @ [*offset, 1])[:3])
     if len(source) < 3:
         raise InputError(f"body {body.name!r} has no points Nose, REye, LEye, Head; the skin of the head needs them.")
@@ -207,9 +208,9 @@ def _sagittal_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return _map_about_point(scale * R, source.mean(0), target.mean(0))
 
 
-def _arm_maps(side: str, poses: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
+def _arm_maps(side: str, poses: Mapping, marks: Mapping, across: float) -> dict[str, np.ndarray]:
     joint = {name: poses[f"{name}_{side}"][:3, 3] for name in ("clavicle", "humerus", "ulna", "hand")}
-    rest = {name: at[f"{name}_{side}"] for name in ("clavicle", "shoulder", "elbow", "wrist", "knuckle", "thumb")}
+    rest = {name: marks[f"{name}_{side}"] for name in ("clavicle", "shoulder", "elbow", "wrist", "knuckle", "thumb")}
     upper = _stretched_map(rest["shoulder"], rest["elbow"], joint["humerus"], new_end=joint["ulna"], across=across)
     lower = _stretched_map(rest["elbow"], rest["wrist"], joint["ulna"], new_end=joint["hand"], across=across)
     girdle = _stretched_map(
@@ -220,13 +221,13 @@ def _arm_maps(side: str, poses: Mapping, at: Mapping, across: float) -> dict[str
     target = _orthonormal_columns(hand @ (mirror * SKIN_KNUCKLE_PLACE), hand @ (mirror * SKIN_THUMB_PLACE))
     source = _orthonormal_columns(rest["knuckle"] - rest["wrist"], rest["thumb"] - rest["wrist"])
     palm = _map_about_point(across * target @ source.T, rest["wrist"], joint["hand"])
-    found = {"clavicle": girdle, "humerus": upper, "ulna": lower, "radius": lower, "hand": palm}
-    return {f"{name}_{side}": value for name, value in found.items()}
+    maps = {"clavicle": girdle, "humerus": upper, "ulna": lower, "radius": lower, "hand": palm}
+    return {f"{name}_{side}": value for name, value in maps.items()}
 
 
-def _leg_maps(side: str, body: Body, poses: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
+def _leg_maps(side: str, body: Body, poses: Mapping, marks: Mapping, across: float) -> dict[str, np.ndarray]:
     joint = {name: poses[f"{name}_{side}"][:3, 3] for name in ("femur", "tibia", "talus")}
-    rest = {name: at[f"{name}_{side}"] for name in ("hip", "knee", "ankle", "heel", "big_toe")}
+    rest = {name: marks[f"{name}_{side}"] for name in ("hip", "knee", "ankle", "heel", "big_toe")}
     thigh = _stretched_map(rest["hip"], rest["knee"], joint["femur"], new_end=joint["tibia"], across=across)
     shank = _stretched_map(rest["knee"], rest["ankle"], joint["tibia"], new_end=joint["talus"], across=across)
     foot = _foot_map(side, body, poses, rest=rest, across=across)
@@ -234,7 +235,7 @@ def _leg_maps(side: str, body: Body, poses: Mapping, at: Mapping, across: float)
 
 
 def _foot_map(side: str, body: Body, poses: Mapping, rest: Mapping, across: float) -> np.ndarray:
-    """Heel and toe to the body's, the ankle to the ankle; the sole is level."""
+    """The map of heel, toe and ankle to the body's, with a level sole."""
     heel, toe = (
         (poses[f"{carrier}_{side}"] @ [*body.marker_offsets[body.marker_index(f"{side.upper()}{marker}")], 1])[:3]
         for marker, carrier in (("Heel", "calcn"), ("BigToe", "toes"))
@@ -267,7 +268,7 @@ def _sole_frame(toe: np.ndarray) -> np.ndarray:
 def _stretched_map(
     start: np.ndarray, end: np.ndarray, new_start: np.ndarray, new_end: np.ndarray, across: float
 ) -> np.ndarray:
-    """(4, 4): start and end to the new ones by the least turn, as long as they ask for, `across` times as thick."""
+    """(4, 4) map of start and end to the new ones: least rotation, stretched to length, `across` times as thick."""
     a, b = end - start, new_end - new_start
     length, new_length = np.linalg.norm(a), np.linalg.norm(b)
     u, v = a / length, b / new_length
@@ -291,8 +292,8 @@ def _map_about_point(A: np.ndarray, source: np.ndarray, target: np.ndarray) -> n
     return out
 
 
-def _middle_of_sides(at: Mapping, name: str) -> np.ndarray:
-    return (at[f"{name}_r"] + at[f"{name}_l"]) / 2
+def _middle_of_sides(marks: Mapping, name: str) -> np.ndarray:
+    return (marks[f"{name}_r"] + marks[f"{name}_l"]) / 2
 
 
 def segment_maps(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -1,12 +1,11 @@
 """The spine from hips, shoulders and ears, where the back was not observed: in space, and in one image.
 
-The chain of inter-centroid vectors gets one at either end, from the middle of the ears to C1 and from S1 to the middle
-of the hip joints, each turning with its neighbour; the middle of the shoulders goes along with T1 to T3. Three
-mid-points are then observed, with spreads for what moves them against the spine, and the lines through hips and
-shoulders say where the trunk faces (`OrientationPrior`; its tilts stay free, the mid-points decide them). The rest is
-`complete_centres`: size, curvature and lean are what real spines have that pass there. Places are those of the neutral
-full-body model (a test compares). Spreads are conventions of ours, chosen before any result was looked at, where no
-source is given.
+The chain of inter-centroid vectors gets one more at either end: mid-ears to C1, and S1 to mid-hips. Each turns with its
+neighbour; mid-shoulders move with T1 to T3. These three mid-points are the observations, with spreads for movement
+against the spine. The lines through hips and shoulders show the trunk's heading (`OrientationPrior`); its tilts are
+free, since the mid-points decide them. `complete_centres` infers size, curvature and lean from real spines through
+these points. Places are those of the neutral full-body model (a test compares). Spreads without a source were chosen
+before any result was known.
 """
 
 from collections.abc import Mapping
@@ -33,7 +32,7 @@ HIP_FROM_SACRUM_SD = (0.08, np.radians(10.0), np.radians(5.0))  # log length, pi
 # ear canal's place varies by a centimetre.
 EAR_FROM_C1 = (0.026, np.radians(2.0))
 EAR_FROM_C1_SD = (0.30, np.radians(15.0), np.radians(15.0))
-SHOULDER_FROM_T2_M = (0.0320, -0.0013)  # m: forward, up of T2's centre, where T3 to T1 leads as below
+SHOULDER_FROM_T2_M = (0.0320, -0.0013)  # m: forward, up from T2's centre, where T3_TO_T1 leads from T3 to T1
 T3_TO_T1 = (0.0117, 0.0389)
 
 # m, forward, up, right. Detectors' hips are 30–50 mm from the joint centres (Needham 2021, 10.1038/s41598-021-00212-x):
@@ -42,24 +41,24 @@ T3_TO_T1 = (0.0117, 0.0389)
 HIPS_ERROR = (0.023, 0.023, 0.010)
 SHOULDERS_ERROR = (0.030, 0.025, 0.012)
 EARS_ERROR = (0.008, 0.008, 0.008)
-# Of either line against where the trunk as a whole faces: twist, one arm reaching forward.
+# Of either line against the trunk's heading: from twist, or from one arm that reaches forward.
 FACING_LINE_SD = np.radians(10.0)
 UNOBSERVED_SD_M = 1.0  # m: standard deviation of mid-ears that are missing
-PLAUSIBLE_TRUNK_LENGTHS_M = (0.25, 0.9)  # m: mid-hips to mid-shoulders; others are no trunk
-CONFIDENCE_SHARE_OF_JOINT = 0.1  # of the least sure joint's
+PLAUSIBLE_TRUNK_LENGTHS_M = (0.25, 0.9)  # m: mid-hips to mid-shoulders
+CONFIDENCE_SHARE_OF_JOINT = 0.1  # of an inferred point, relative to the least confident joint's
 LEAST_WIDTH = 0.05  # m: hips or shoulders closer together give no direction
 
 
 def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel | None = None) -> Markers:
     """Centres of all vertebrae C1…L5 and S1, inferred from hips, shoulders and ears.
 
-    Such a point says nothing about the spine that the joints do not say. Frames are independent of each other.
+    These centres hold no information beyond that of the joints. Frames are independent of each other.
 
     Parameters
     ----------
     joints : Markers
-        With LHip, RHip, LShoulder, RShoulder, and both ears if known (without them the neck is as sure as the trunk
-        makes it), m, any frame. Their covariance adds to the spreads.
+        With LHip, RHip, LShoulder, RShoulder, and both ears if known (without them the neck follows from the trunk
+        alone), m, any axes. Their covariance adds to the spreads.
     posture : str
     model : ShapeModel, optional
         Both as of `complete_spine`.
@@ -105,7 +104,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
 
 
 def _is_trunk(hips: "_MidPoint", shoulders: "_MidPoint") -> np.ndarray:
-    """(frames,) bool: the four are a person's."""
+    """(frames,) bool: whether the distances of the four joints are plausible."""
     trunk = np.linalg.norm(shoulders.place - hips.place, axis=1)
     width = np.maximum(*(np.linalg.norm(pair.across, axis=1) for pair in (hips, shoulders)))
     return (trunk > PLAUSIBLE_TRUNK_LENGTHS_M[0]) & (trunk < PLAUSIBLE_TRUNK_LENGTHS_M[1]) & (width > LEAST_WIDTH)
@@ -113,9 +112,8 @@ def _is_trunk(hips: "_MidPoint", shoulders: "_MidPoint") -> np.ndarray:
 
 @dataclass(frozen=True)
 class _MidPoint:
-    """Of a left and a right joint, (frames, 3) m: their middle, the way from left to right; and the covariance
-    (frames, 3, 3) m² of their sum, zero where it is not known.
-    """
+    """A left and a right joint: their mid-point and the vector from left to right, (frames, 3) m; and the covariance
+    (frames, 3, 3) m² of their sum, zero where it is not known."""
 
     place: np.ndarray
     across: np.ndarray
@@ -149,9 +147,9 @@ def _observed_mid_points(
 
 
 def infer_spine_points(markers: Markers) -> Markers:
-    """The markers with those points of the spine that were observed in no frame in the centres of their vertebrae.
+    """The markers, with the points of the spine that no frame shows inferred at the centres of their vertebrae.
 
-    Their vertebrae: `VERTEBRA_OF`. Positions, and covariances where the markers have any, are those of
+    `VERTEBRA_OF` has the vertebrae. Positions, and covariances where the markers have any, are those of
     `spine_from_joints`; the points' origin is INFERRED. What was detected or given stays. Unchanged where hips or
     shoulders have no column.
     """
@@ -160,14 +158,14 @@ def infer_spine_points(markers: Markers) -> Markers:
     if not points or not set(REQUIRED_JOINTS) <= known:
         return markers
     spine = spine_from_joints(markers).select([VERTEBRA_OF[point] for point in points])
-    there, joints = spine.present, markers.indices(REQUIRED_JOINTS)
+    inferred, joints = spine.present, markers.indices(REQUIRED_JOINTS)
     added = {"xyz": spine.xyz, "covariance": spine.covariance}
     if markers.weight is not None:
         added["weight"] = np.where(
-            there, CONFIDENCE_SHARE_OF_JOINT * markers.weight[:, joints].min(1, keepdims=True), 0.0
+            inferred, CONFIDENCE_SHARE_OF_JOINT * markers.weight[:, joints].min(1, keepdims=True), 0.0
         )
     if markers.filled is not None:
-        added["filled"] = there & markers.filled[:, joints].any(1, keepdims=True)
+        added["filled"] = inferred & markers.filled[:, joints].any(1, keepdims=True)
     rest = markers.select([name for name in markers.names if name not in points])
     both = ((field, getattr(rest, field), values) for field, values in added.items())
     return markers.with_(
@@ -178,7 +176,7 @@ def infer_spine_points(markers: Markers) -> Markers:
 
 
 def _with_joints(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Statistics of the vectors C1…S1 → with those from the ears and to the hips."""
+    """Mean and covariance of the vectors C1…S1 → the same with the vectors from the ears and to the hips."""
     n, m = CHAIN_VECTOR_COUNT, CHAIN_VECTOR_COUNT + 2
     T, shift, spread = np.zeros((3 * m, 3 * n)), np.zeros(3 * m), np.zeros(3 * m)
     for kind in range(3):
@@ -188,11 +186,11 @@ def _with_joints(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndar
         (0, 0, EAR_FROM_C1, EAR_FROM_C1_SD),
         (m - 1, n - 1, HIP_FROM_SACRUM, HIP_FROM_SACRUM_SD),
     ):
-        T[sizes + end, :n] = 1 / n  # they grow with the spine as a whole
+        T[sizes + end, :n] = 1 / n  # both vectors grow with the spine as a whole
         shift[sizes + end] = np.log(length) - mean[:n].mean()
         T[pitches + end, n + nearest], shift[pitches + end] = 1.0, pitch
         spread[[sizes + end, pitches + end, tilts + end]] = sd
-    T[tilts, 2 * n] = 1.0  # the head goes along with C1 sideways, too; hips and sacrum are one bone
+    T[tilts, 2 * n] = 1.0  # the head tilts sideways with C1; hips and sacrum are one bone
     return T @ mean + shift, T @ cov @ T.T + np.diag(spread**2)
 
 
@@ -209,9 +207,8 @@ def _observation_matrix() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trunk_facing(hips: _MidPoint, shoulders: _MidPoint) -> OrientationPrior:
-    """Where the trunk faces: the lines from left to right, weighed by how well they are known, square to the line from
-    hips to shoulders.
-    """
+    """The prior on the trunk's heading: lines from left to right, weighted by precision, perpendicular to the line from
+    hips to shoulders."""
     up = shoulders.place - hips.place
     up = up / np.linalg.norm(up, axis=1, keepdims=True)
     total, precision = np.zeros_like(up), np.zeros(len(up))
@@ -228,17 +225,17 @@ def _trunk_facing(hips: _MidPoint, shoulders: _MidPoint) -> OrientationPrior:
     return OrientationPrior(rotation, precision[:, None, None] * np.diag([0.0, 1.0, 0.0]))
 
 
-# In one image: an inference of an inference, to look at. How far hips and shoulders lie in depth is reconstructed under
+# In one image: inferred from inferred joints, for display. The depth of hips and shoulders is reconstructed under
 # scaled orthographic projection from their foreshortening (Taylor 2000, "Reconstruction of articulated objects from
 # point correspondences in a single uncalibrated image"): the scale is the least at which no segment is longer than it
 # is in an adult. Foreshortening leaves signs open; the face and the feet say which way the person faces, and the trunk
-# is taken to lean that way. Lengths are conventions of ours; they cancel but for their proportions.
+# is taken to lean that way. Lengths were chosen; only their proportions matter.
 TRUNK_LENGTH_M = 0.50  # mid-hips to mid-shoulders
 SHOULDER_WIDTH_M, HIP_WIDTH_M = 0.34, 0.18
-FACING_PAIRS = (("Nose", ("LEar", "REar")), ("LBigToe", ("LHeel",)), ("RBigToe", ("RHeel",)))  # in front of, what
-EAR_AHEAD_M = 0.03  # m, of the middle of the shoulders
+FACING_PAIRS = (("Nose", ("LEar", "REar")), ("LBigToe", ("LHeel",)), ("RBigToe", ("RHeel",)))  # (in front, behind)
+EAR_AHEAD_M = 0.03  # m, in front of mid-shoulders
 EAR_DEPTH_SD_M = 0.06  # m
-PLACEHOLDER_RATE_HZ = 1.0  # Hz; a single frame has none, but markers want one
+PLACEHOLDER_RATE_HZ = 1.0  # Hz; a single frame has no rate, but `Markers` needs one
 
 
 def spine_in_image(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -264,13 +261,13 @@ def spine_in_image(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     ahead = _facing_in_image(xy, trunk / length)
     to_metres = np.array([1.0, -1.0]) / scale  # px, y down → m, y up
     spine = spine_from_joints(_joints_in_space(xy, lines, to_metres, ahead))
-    sure = CONFIDENCE_SHARE_OF_JOINT * float(min(seen[name][2] for name in REQUIRED_JOINTS))
-    found = {}
+    confidence = CONFIDENCE_SHARE_OF_JOINT * float(min(seen[name][2] for name in REQUIRED_JOINTS))
+    points_of_spine = {}
     for point, level in VERTEBRA_OF.items():
         place = spine.xyz[0, spine.index(level)]
         if np.isfinite(place).all():
-            found[point] = np.array([hips[0] + scale * place[0], hips[1] - scale * place[1], sure])
-    return found
+            points_of_spine[point] = np.array([hips[0] + scale * place[0], hips[1] - scale * place[1], confidence])
+    return points_of_spine
 
 
 def _middle_of_pair(xy: Mapping[str, np.ndarray], part: str) -> np.ndarray:
@@ -278,13 +275,13 @@ def _middle_of_pair(xy: Mapping[str, np.ndarray], part: str) -> np.ndarray:
 
 
 def _facing_in_image(xy: Mapping[str, np.ndarray], up: np.ndarray) -> float:
-    """Which way the person faces in the image: positive to the right of their trunk's line, in px of what shows it."""
+    """Facing in the image, px: positive where face and feet point to the right of the trunk's line."""
     across = np.array([-up[1], up[0]])  # to the right in the image for a person who is upright
     votes = 0.0
     for front, behind in FACING_PAIRS:
-        there = [xy[name] for name in behind if name in xy]
-        if front in xy and there:
-            votes += float((xy[front] - np.mean(there, axis=0)) @ across)
+        points_behind = [xy[name] for name in behind if name in xy]
+        if front in xy and points_behind:
+            votes += float((xy[front] - np.mean(points_behind, axis=0)) @ across)
     return votes
 
 
@@ -293,7 +290,7 @@ def _joints_in_space(
 ) -> Markers:
     """Joints in the camera's axes x right, y up, z towards the camera, m, from mid-hips.
 
-    lines: from left to right, px, and how long, m. to_metres: (2,). ahead: which way the person faces.
+    lines: {part: (vector from left to right px, length m)}. to_metres: (2,). ahead: of `_facing_in_image`.
     """
     hips = _middle_of_pair(xy, "Hip")
     trunk = (_middle_of_pair(xy, "Shoulder") - hips) * to_metres
@@ -318,5 +315,5 @@ def _joints_in_space(
 
 
 def _depth_of(seen: np.ndarray, length: float) -> float:
-    """How far a line reaches in depth, m, that is `length` long and of which `seen` (2,) m shows in the image."""
+    """Extent in depth (m) of a line of `length` m whose image is `seen` (2,) m long."""
     return float(np.sqrt(max(length**2 - float(np.linalg.norm(seen)) ** 2, 0.0)))

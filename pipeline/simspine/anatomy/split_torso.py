@@ -1,4 +1,4 @@
-"""Base models in which a rigid torso is several bodies: which these are, what they carry, and the levels of the spine.
+"""Base models whose rigid torso is split: the bodies that replace it, what they carry, and the levels of the spine.
 
 The models are `opensim_models/articulated.osim` and `paper.osim`; `tools/split_models.py` made them of Pose2Sim's.
 Recipes give places on the model with a rigid torso: `Partition` takes them to the new bodies.
@@ -22,11 +22,11 @@ ARTICULATION_KEYS = (
 
 
 def clavicle_body(side: str) -> str:
-    """Name of the body. side: 'r' or 'l'.
+    """Name of the body that stands for clavicle and scapula. side: 'r' or 'l'.
 
-    It stands for clavicle and scapula together, so its angles say where the shoulder is, not how the scapula lies on
-    the ribs. Rotations are named and ordered as the ISB recommends for the sternoclavicular joint (Wu et al. 2005), but
-    with the same sign on both sides: elevation is positive upwards, protraction forwards.
+    Its angles describe the position of the shoulder, not the orientation of the scapula on the ribs. Rotations are
+    named and ordered as the ISB recommends for the sternoclavicular joint (Wu et al. 2005), but with the same sign on
+    both sides: elevation is positive upwards, protraction forwards.
     """
     return f"clavicle_{side}"
 
@@ -38,7 +38,7 @@ def girdle_angle(motion: str, side: str) -> str:
 
 @dataclass(frozen=True)
 class Partition:
-    """How the rigid body `split` is several bodies, whose axes are parallel to its own.
+    """The rigid body `split` as several bodies, whose axes are parallel to its own.
 
     origins: {new body: its origin, m, in the frame of `split`}. carries: {point: new body}. vertebrae: {vertebra: new
     body that carries its bone}. rest: the new body that carries everything else.
@@ -56,19 +56,19 @@ class Partition:
                 raise InputError(f"{name} is none of the split body's: {', '.join(self.origins)}.")
 
     def carrier(self, body: str, point: str) -> str:
-        """The body that carries a point where `body` of the unsplit model may have been split."""
+        """The body that carries a point of the unsplit model's `body`."""
         return self.carries.get(point, self.rest) if body == self.split else body
 
     def relocate(self, body: str, offset: PointTuple, point: str) -> tuple[str, PointTuple]:
-        """Where a point of the unsplit model is on the split one: (body, offset). point: its name, see `carries`."""
+        """(body, offset) on the split model of a point of the unsplit one. point: its name, see `carries`."""
         return self._place(body, offset, self.carrier(body, point))
 
     def relocate_on_bone(self, vertebra: str, body: str, offset: PointTuple) -> tuple[str, PointTuple]:
-        """The same for a point on the bone of a vertebra."""
+        """`relocate` for a point on the bone of a vertebra."""
         return self._place(body, offset, self.vertebrae.get(vertebra, self.rest))
 
     def bodies_of(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Names of bodies of the unsplit model → of the split one."""
+        """Names of bodies of the split model that replace those of the unsplit one."""
         return tuple(new for name in names for new in (self.origins if name == self.split else (name,)))
 
     def carried(self, vertebra: Vertebra) -> Vertebra:

@@ -81,7 +81,7 @@ class Tree(NamedTuple):
     rest: np.ndarray  # (coordinates,) defaults; locked coordinates stay there
     lower: np.ndarray  # (free,) bounds, ±inf where not clamped
     upper: np.ndarray
-    turning: np.ndarray  # (free,) bool: angles; a step of the solver may not take them far
+    turning: np.ndarray  # (free,) bool: angles, whose steps in the solver are limited
     periodic: np.ndarray  # (free,) bool: angles that mean the same after a full turn
 
     def columns_of(self, body: int) -> np.ndarray:
@@ -132,7 +132,7 @@ def slots_of_joints(parent: np.ndarray, child: np.ndarray, argument: np.ndarray,
 
 
 def with_identity_function(functions: Functions) -> tuple[Functions, int]:
-    """The functions and f(x) = x, and its number."""
+    """The functions with f(x) = x appended, and its number."""
     coefficients = np.zeros((1, max(2, functions.coefficients.shape[1])))
     coefficients[0, 1] = 1.0
     wide = np.zeros((len(functions.left), coefficients.shape[1]))
@@ -197,7 +197,7 @@ def bodies_pose(
     """Poses of all bodies at q (coordinates,): R (bodies, 3, 3), p (bodies, 3).
 
     Per slot: direction and centre in the ground, (slots, 3), and the rate (slots,) of its value by its own coordinate.
-    Of one that slides in space, the centre is how far.
+    For a slot `SLOT_SLIDE_IN_GROUND` the centre is its displacement.
     """
     for i in range(3):
         p[0, i] = 0.0
@@ -258,7 +258,7 @@ def bodies_pose(
 
 @njit(cache=True, inline="always")
 def marker_slide(tree: Tree, centre: np.ndarray, b: int):
-    """(x, y, z): how far the markers of a body are moved in space, whichever way it is turned; such slots come last."""
+    """Displacement (x, y, z) of a body's markers by its slots `SLOT_SLIDE_IN_GROUND`, which come last in its path."""
     x, y, z = 0.0, 0.0, 0.0
     k = tree.path_first[b + 1] - 1
     while k >= tree.path_first[b] and tree.slot_kind[tree.path[k]] == SLOT_SLIDE_IN_GROUND:
@@ -270,7 +270,7 @@ def marker_slide(tree: Tree, centre: np.ndarray, b: int):
 
 @njit(**INNER_KERNEL_OPTIONS)
 def place_markers(tree: Tree, R: np.ndarray, p: np.ndarray, centre: np.ndarray, x: np.ndarray) -> None:
-    """Marker positions x (markers, 3) in the ground from the bodies' poses, and what slides in space."""
+    """Marker positions x (markers, 3) in the ground from the bodies' poses and `marker_slide`."""
     for m in range(tree.marker_body.size):
         b = tree.marker_body[m]
         x[m, 0], x[m, 1], x[m, 2] = marker_slide(tree, centre, b)
@@ -324,7 +324,7 @@ def all_poses(tree: Tree, q: np.ndarray):
 
 
 def _as_compiled(values: np.ndarray) -> np.ndarray:
-    """In the one layout for which kernels are compiled; a copy where it is another."""
+    """The values in the memory layout that kernels are compiled for; a copy where they have another."""
     return np.require(values, float, ["C", "W"])
 
 
@@ -412,7 +412,7 @@ def moved_poses(tree: Tree, z: np.ndarray, body: np.ndarray, column: np.ndarray,
 
 @njit(**ENTRY_KERNEL_OPTIONS)
 def apply_couplers_to_frames(tree: Tree, q: np.ndarray) -> None:
-    """Set the driven coordinates of q (frames, coordinates) to what their couplers say."""
+    """Set the driven coordinates of q (frames, coordinates) by their couplers."""
     factor = np.empty(tree.rest.size)
     for t in range(q.shape[0]):
         apply_couplers_to_frame(tree, q[t], factor)

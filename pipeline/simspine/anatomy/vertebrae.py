@@ -30,7 +30,7 @@ KIND_LOCKED, KIND_COUPLED, KIND_RIGID, KIND_SUM = ForcedKind
 
 @dataclass(frozen=True)
 class Coupler:
-    """A dependent coordinate: a straight line of the independent one (slope None: coupled by another function)."""
+    """A coordinate that depends linearly on another (slope None: by another function)."""
 
     dependent: str
     independent: str
@@ -50,35 +50,34 @@ def forced_by_model(
     """
     by_name = {coupler.dependent: coupler for coupler in couplers}
     locked = set(locked)
-    found = {level.name: tuple(_of_joint(level, by_name, locked)) for level in levels}
+    facts = {level.name: tuple(_forced_of_joint(level, by_name, locked)) for level in levels}
     joints = [level for level in levels if level.coordinates]
     for level in levels:
         if level.parent and not level.coordinates:
-            found[level.name] = tuple(_of_span(_joints_between(joints, level.parent, level.child), by_name))
+            facts[level.name] = tuple(_forced_of_span(_joints_between(joints, level.parent, level.child), by_name))
     for name, ends in (("lla", LLA_LEVELS), ("tka", TKA_LEVELS)):
         upper, lower = (endplate_of(vertebrae, *end) for end in ends)
         if upper.body == lower.body:
-            found[name] = (Forced(KIND_RIGID, MOTION_PLANES, spans=(ends[0][0], ends[1][0]), body=upper.body),)
+            facts[name] = (Forced(KIND_RIGID, MOTION_PLANES, spans=(ends[0][0], ends[1][0]), body=upper.body),)
         else:
             between = _joints_between(joints, lower.body, upper.body)
-            found[name] = tuple(_of_span(between, by_name, planes=MOTION_PLANES[:1]))
-    return found
+            facts[name] = tuple(_forced_of_span(between, by_name, planes=MOTION_PLANES[:1]))
+    return facts
 
 
 def forced_between(
     couplers: Iterable[Coupler], levels: Sequence[Level], lower: str, upper: str
 ) -> dict[str, tuple[Forced, ...]]:
     """{plane: what the model forces of the body `upper` on the body `lower` below it}, () where it is free or no chain
-    of joints joins them. levels: of the body, with their coordinates.
-    """
+    of joints joins them. levels: of the body, with their coordinates."""
     by_name = {coupler.dependent: coupler for coupler in couplers}
     joints = _joints_between([level for level in levels if level.coordinates], lower, upper)
-    facts = tuple(_of_span(joints, by_name))
+    facts = tuple(_forced_of_span(joints, by_name))
     return {plane: tuple(fact for fact in facts if plane in fact.planes) for plane in MOTION_PLANES}
 
 
 def forced_sentence(facts: Iterable[Forced]) -> str:
-    """What the model forces at one place, for people; '' where nothing."""
+    """The facts forced by the model as text for people; '' without facts."""
     return "; ".join(_forced_in_words(fact) for fact in facts)
 
 
@@ -95,7 +94,7 @@ def _forced_in_words(fact: Forced) -> str:
     return f"{planes} of all {len(fact.spans)} levels from the one coordinate {fact.driver}{total}"
 
 
-def _of_joint(level: Level, couplers: Mapping[str, Coupler], locked: set[str]) -> Iterator[Forced]:
+def _forced_of_joint(level: Level, couplers: Mapping[str, Coupler], locked: set[str]) -> Iterator[Forced]:
     for plane, coordinate in zip(MOTION_PLANES, level.coordinates, strict=False):
         if coordinate in locked:
             yield Forced(KIND_LOCKED, (plane,))
@@ -108,15 +107,15 @@ def _joints_between(joints: Sequence[Level], lower: str, upper: str) -> list[Lev
     """Joints on the way up from the body `lower` to the body `upper`; empty where they do not form a chain."""
     by_child = {joint.child: joint for joint in joints}
     foot = "sacrum" if lower == "pelvis" else lower  # the sacrum is welded to the pelvis
-    way: list[Level] = []
+    chain: list[Level] = []
     body: str | None = upper
     while body != foot and body in by_child:
-        way.append(by_child[body])
-        body = way[-1].parent
-    return way if body == foot else []
+        chain.append(by_child[body])
+        body = chain[-1].parent
+    return chain if body == foot else []
 
 
-def _of_span(
+def _forced_of_span(
     joints: Sequence[Level], couplers: Mapping[str, Coupler], planes: Sequence[str] = MOTION_PLANES
 ) -> Iterator[Forced]:
     for k, plane in enumerate(planes):
@@ -158,26 +157,26 @@ class ClinicalParameters(Unchanging):
                 self._set(**{name: read_only_array("ClinicalParameters", name, getattr(self, name), shape)})
 
     def of(self, name: str) -> np.ndarray:
-        """(frames,) of one parameter; raises `InputError` listing those there are."""
+        """(frames,) of one parameter; raises `InputError` listing all parameters."""
         return self.values[:, index_of_name(name, self.names, "clinical parameter")]
 
     def sd(self, name: str) -> np.ndarray | None:
         """(frames,) standard deviations of one parameter, None where the solver gave none."""
-        at = index_of_name(name, self.names, "clinical parameter")
-        return None if self.deviation is None else self.deviation[:, at]
+        column = index_of_name(name, self.names, "clinical parameter")
+        return None if self.deviation is None else self.deviation[:, column]
 
 
 # Right-hand rotations about z (right), x (forward), y (up) are extension, bending to the right, turning to the left.
-# We report flexion positive, as clinicians read it.
+# Results have flexion positive, as clinicians read it.
 _ANGLE_SIGNS = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
 class SpineKinematics(Unchanging):
-    """What a trial says about the spine.
+    """Spine kinematics of one trial.
 
-    Frames that were not solved are NaN. The engine 'trajectory' gives for them what follows from the frames around,
-    less surely, and the verdict rejects them. Standard deviations are None where the solver gave none.
+    Frames that were not solved are NaN. The engine 'trajectory' infers them from the frames around, with larger
+    standard deviations, and the verdict rejects them. Standard deviations are None where the solver gave none.
 
     Attributes
     ----------
@@ -195,13 +194,13 @@ class SpineKinematics(Unchanging):
     markers : Markers
         The fifteen spine points, y_up.
     repaired : (frames, levels) array of bool
-        Where a gimbal wrap was undone.
+        True where a gimbal wrap was undone.
     forced : {str: tuple of Forced}
         By level, 'lla' or 'tka': what the model forces there.
     lla_sd, tka_sd, angles_sd : array or None
         Standard deviations, in the same shapes.
     lla_change_sd, tka_change_sd : (frames,) array or None
-        Of the difference to the mean over some 600 frames.
+        Standard deviations of the difference to the mean over some 600 frames.
     centres : Markers or None
         Centroids of the vertebrae C1…L5, S1, y_up, with covariance where the solver gave one.
     clinical : ClinicalParameters or None
@@ -291,12 +290,30 @@ def spine_kinematics(
     forced: Mapping[str, tuple[Forced, ...]] | None = None,
     spine_markers: Mapping[str, str] | None = None,
 ) -> SpineKinematics:
-    """Everything the model says about the spine in one trial.
+    """Spine kinematics of one trial, from poses of the model's bodies.
 
-    poses: {body: (frames, 4, 4)} in ground (m, y_up), NaN where not solved. markers: forward kinematics of the model
-    at the same frames (y_up); the spine's points are taken from it, none may lack. vertebrae: `read_endplates`,
-    scaled or not (angles do not depend on it). forced: as from `forced_by_model`. spine_markers: {spine point: its
-    name in `markers`} where that is another (`simspine.anatomy.recipes.virtual_spine_markers`).
+    Parameters
+    ----------
+    poses : {body: (frames, 4, 4) array}
+        In ground, y_up, m; NaN where not solved.
+    markers : Markers
+        Forward kinematics of the model at the same frames, y_up, with all points of the spine.
+    vertebrae : {level: Vertebra}
+        As from `read_endplates`; only `centres` depends on their scale.
+    levels : sequence of Level
+    forced : {level, 'lla' or 'tka': tuple of Forced}, optional
+        As from `forced_by_model`.
+    spine_markers : {spine point: its name in `markers`}, optional
+        As from `simspine.anatomy.recipes.virtual_spine_markers`, where names differ.
+
+    Returns
+    -------
+    SpineKinematics
+
+    Raises
+    ------
+    InputError
+        For markers in another frame, other numbers of frames, and missing bodies or markers.
     """
     if markers.frame != "y_up":
         raise InputError(f"markers are in frame {markers.frame!r}; body poses are y_up, so hand in y_up markers.")

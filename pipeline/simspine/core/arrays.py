@@ -33,7 +33,7 @@ def require_numbers(
             raise ValueError(f"found {given.dtype}")
         if isinstance(given, np.ma.MaskedArray) and given.mask.any():
             if dtype is not float:
-                raise ValueError("masked values are only allowed where NaN is")
+                raise ValueError("masked values need an array of float, where they are NaN")
             given = np.ma.filled(given.astype(float), np.nan)
         array = np.asarray(given, dtype)
     except (TypeError, ValueError, OverflowError) as error:

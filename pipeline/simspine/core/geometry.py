@@ -289,7 +289,7 @@ def rms_radius(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
 # Z-X-Y for a child on its parent, as the model's spinal joints are built. Y-X-Z for a segment in space, whose first
 # angle is then the heading and whose others do not depend on it (Baker 2001, Human Movement Science 20:655). Both lose
 # one angle only where the second reaches ±90°.
-NEAR_GIMBAL_LOCK_RAD = np.radians(60.0)  # the other branch of a solution is only considered beyond this second angle
+NEAR_GIMBAL_LOCK_RAD = np.radians(60.0)  # the other angle triple is considered only beyond this second angle
 GIMBAL_LOCK_COSINE = 1e-7  # of the second angle; below it only the first ± third angle is defined
 CHANGED_TOLERANCE_RAD = 1e-6  # a smaller difference from the principal value is rounding
 

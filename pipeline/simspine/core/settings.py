@@ -202,7 +202,7 @@ def _mapping_in_file(path: Path, *_: int) -> dict:
 MAX_SETTING = 1e6  # largest setting in SI units; the smallest is its inverse: 1 µm, finer than anyone measures people
 _SECTION, _LIST, _TEXT = "a section of keys and values", "a list", "a text"
 _WHOLE, _NUMBER, _SWITCH = "a whole number", "a number", "true or false"
-# Kinds of pydantic's errors, and what the value should be.
+# {kind of pydantic's error: value wanted, in words}.
 _KINDS = {
     "model_type": _SECTION, "model_attributes_type": _SECTION, "dict_type": _SECTION, "mapping_type": _SECTION,
     "dataclass_type": _SECTION, "list_type": _LIST, "tuple_type": _LIST, "set_type": _LIST, "iterable_type": _LIST,
@@ -324,7 +324,7 @@ def _section(root: type[BaseModel], location) -> type[BaseModel]:
             field = kind.model_fields.get(part)
             kind = field.annotation if field else kind  # a name of pydantic's own for one of several kinds
         else:
-            kind = get_args(kind)[-1] if get_args(kind) else kind  # what a mapping or a list holds
+            kind = get_args(kind)[-1] if get_args(kind) else kind  # the type of a mapping's or list's entries
         kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
         kind = next((one for one in kinds if _is_section(one) or get_origin(one) in (dict, list)), kind)
         section = kind if _is_section(kind) else section

@@ -123,7 +123,7 @@ class Skeleton:
 
 
 def skeleton_names() -> tuple[str, ...]:
-    """Names of the skeletons there are."""
+    """Names of all packaged skeletons."""
     return table_names_in("tables")
 
 
@@ -217,7 +217,7 @@ def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
 
 
 def with_points_added(keypoints: Keypoints, more: Keypoints) -> Keypoints:
-    """The points of both, of the same frames and views."""
+    """The points of both, which must have the same frames and views."""
     return Keypoints(
         names=(*keypoints.names, *more.names),
         rate=keypoints.rate,
@@ -310,7 +310,7 @@ class PointCorrespondence(NamedTuple):
 
 
 def correspondence_names() -> tuple[str, ...]:
-    """Names of the tables there are."""
+    """Names of all packaged tables of correspondences."""
     return table_names_in("correspondences")
 
 
@@ -333,7 +333,7 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
         values = [getattr(pair, field) for pair in pairs]
         repeated = sorted({v for v in values if values.count(v) > 1})
         if repeated:
-            raise InputError(f"{name}: {field} named repeated: {', '.join(repeated)}.")
+            raise InputError(f"{name}: {field} named twice: {', '.join(repeated)}.")
     if not pairs:
         raise InputError(f"{name}: no joint has a point.")
     return tuple(pairs)

@@ -1,9 +1,9 @@
 """The few types that cross module borders.
 
 Frozen dataclasses over read-only NumPy arrays, checked and copied when they are made. Annotations state what a field
-holds; it may be given as anything that NumPy can read, names and origins as lists. Inside the
-program lengths are metres, angles radians, times seconds and frames right-handed; millimetres and degrees exist only
-where files are read and written.
+holds; it may be given as anything that NumPy can read, names and origins as lists. Inside the program lengths are
+metres, angles radians, times seconds and frames right-handed. Millimetres and degrees exist only where files are read
+and written.
 """
 
 from collections import Counter

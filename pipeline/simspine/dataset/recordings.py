@@ -165,7 +165,7 @@ WINDOW_FIELDS = {
 
 
 def open_dataset(path: str | os.PathLike) -> "Recordings":
-    """Open a data set, ours or the released one.
+    """Open a data set written by simspine, or the released one.
 
     Parameters
     ----------
@@ -302,23 +302,23 @@ class Recordings:
     ) -> "Windows":
         """Windows of `length` frames, `stride` apart (default: `length`, so that they do not overlap), trial by trial.
 
-        A sequence: windows[i] is read when it is asked for, and iterating reads one after the other. Frames at the end
+        A sequence: windows[i] is read on request, and iterating reads one window after the other. Frames at the end
         that fill no window are left out. fields: those that `torch()` returns.
         """
         return Windows(self.trials(subject, action), length, stride or length, fields)
 
 
-def _chosen_names(kind: str, wanted: str | Iterable[str] | None, there: Sequence[str], where: str) -> tuple[str, ...]:
+def _chosen_names(kind: str, wanted: str | Iterable[str] | None, listed: Sequence[str], where: str) -> tuple[str, ...]:
     if wanted is None:
-        return tuple(there)
+        return tuple(listed)
     names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    require_known(kind, names, there, where)
+    require_known(kind, names, listed, where)
     return names
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One trial of one subject; nothing of it is read before it is asked for."""
+    """One trial of one subject; its data are read on request."""
 
     data: Recordings
     subject: str

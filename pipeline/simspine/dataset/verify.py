@@ -102,7 +102,7 @@ def unreadable_arrays(file: h5py.File) -> Iterator[str]:
 def _arrays_below(
     group: h5py.Group, seen: set[h5py.Group], above: str = ""
 ) -> Iterator[tuple[str, h5py.Dataset | None]]:
-    """(path, array) of everything below a group; None for what cannot be opened, and for a group that was seen."""
+    """(path, array) of all arrays below a group; None for items that cannot be opened and groups seen before."""
     try:
         keys = list(group)
     except _READ_ERRORS:

@@ -79,7 +79,7 @@ def point_distances(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.linalg.norm(estimate - reference, axis=-1)
 
 
-# Errors of angles over time: how large, how much of it stays the same, whether motion and intervals are right.
+# Errors of angles over time: their size, their constant part, errors of motion, coverage of intervals.
 
 
 def angle_figures(
@@ -237,7 +237,7 @@ class ImagePeople:
             object.__setattr__(self, name, array)
 
     def select(self, points: Sequence[int]) -> "ImagePeople":
-        """The same people with some of their points, by index."""
+        """The people with only these points, by index."""
         return replace(self, keypoints=self.keypoints[:, list(points)])
 
 

@@ -27,7 +27,7 @@ DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
 class PointPair:
     """Predicted and true points or angles of one trial and view, in the truth's frames. action: name of its row.
 
-    names: those that both have. estimate, truth: (frames, points, 3) m in the same axes, or (frames, angles) rad; the
+    names: common to both. estimate, truth: (frames, points, 3) m in the same axes, or (frames, angles) rad; the
     estimate is NaN where the prediction has nothing. deviation: standard deviation of the estimate, or None.
     """
 
@@ -97,12 +97,12 @@ def pair_with_truth(
     return pairs
 
 
-def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, PointSequence], truth: Sequence[PointSequence]):
+def _check_common(pairs: Sequence[PointPair], by_key: Mapping[tuple, PointSequence], truth: Sequence[PointSequence]):
     """Raise where no value is both predicted and true: the tables would be empty."""
     if any((np.isfinite(pair.estimate) & np.isfinite(pair.truth)).any() for pair in pairs):
         return
-    true = next(sequence for sequence in truth if _pair_key(sequence) in of)
-    predicted, whose = of[_pair_key(true)], "/".join(filter(None, true.key))
+    true = next(sequence for sequence in truth if _pair_key(sequence) in by_key)
+    predicted, whose = by_key[_pair_key(true)], "/".join(filter(None, true.key))
     raise InputError(
         f"nothing is both predicted and true in the same frame: of {whose} are predicted "
         f"{_frame_range_text(predicted)}; true are {_frame_range_text(true)}. Frames count from 0, as in the data "
@@ -145,16 +145,16 @@ def _first_names_text(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "none"
 
 
-def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[str, ...]) -> PointPair:
+def _point_pair(given: PointSequence | None, true: PointSequence, names: tuple[str, ...]) -> PointPair:
     truth = columns_by_name(true.values, true.names, names)
     estimate = np.full(truth.shape, np.nan)
     deviation = None
-    if found is not None:
-        _, rows, taken = np.intersect1d(true.frames, found.frames, return_indices=True)
-        estimate[rows] = _in_axes_of_truth(columns_by_name(found.values, found.names, names)[taken], found, true)
-        if found.deviation is not None:
+    if given is not None:
+        _, rows, taken = np.intersect1d(true.frames, given.frames, return_indices=True)
+        estimate[rows] = _in_axes_of_truth(columns_by_name(given.values, given.names, names)[taken], given, true)
+        if given.deviation is not None:
             deviation = np.full(truth.shape, np.nan)
-            deviation[rows] = columns_by_name(found.deviation, found.names, names)[taken]
+            deviation[rows] = columns_by_name(given.deviation, given.names, names)[taken]
     return PointPair(
         true.subject,
         true.trial,
@@ -167,15 +167,15 @@ def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[s
     )
 
 
-def _in_axes_of_truth(xyz: np.ndarray, found: PointSequence, true: PointSequence) -> np.ndarray:
-    if found.axes == true.axes:
+def _in_axes_of_truth(xyz: np.ndarray, given: PointSequence, true: PointSequence) -> np.ndarray:
+    if given.axes == true.axes:
         return xyz
-    if not {found.axes, true.axes} <= set(WORLD_FRAMES):
+    if not {given.axes, true.axes} <= set(WORLD_FRAMES):
         raise InputError(
-            f"{found.subject}/{found.trial}: predicted in the axes {found.axes!r}, true in {true.axes!r}; give the "
+            f"{given.subject}/{given.trial}: predicted in the axes {given.axes!r}, true in {true.axes!r}; give the "
             "truth of the cameras (a data set with cameras), or predict in the world."
         )
-    return change_frame(xyz, found.axes, true.axes)
+    return change_frame(xyz, given.axes, true.axes)
 
 
 def point_errors(pair: PointPair, names: Sequence[str], measure: str) -> np.ndarray:
@@ -222,16 +222,16 @@ def distance_rows(
     """A row per action, both means and the interval, mm. errors: {column: (frames, points) m of each pair}."""
     by_action = {
         action: tuple(
-            mean_mm([own[i] for i, pair in enumerate(pairs) if pair.action == action]) for own in errors.values()
+            mean_mm([values[i] for i, pair in enumerate(pairs) if pair.action == action]) for values in errors.values()
         )
         for action in in_row_order(pair.action for pair in pairs)
     }
     means = zip(*by_action.values(), strict=True)
     remark = interval_remark(pair.subject for pair in pairs if pair.found > 0)
     return (
-        TableRow(method, MEAN_OVER_FRAMES, tuple(mean_mm(own) for own in errors.values())),
-        TableRow(method, MEAN_OVER_ACTIONS, tuple(mean_or_nan(finite_values([np.array(own)])) for own in means)),
-        TableRow(method, INTERVAL_ROW, tuple(_interval_mm(pairs, own) for own in errors.values()), remark=remark),
+        TableRow(method, MEAN_OVER_FRAMES, tuple(mean_mm(values) for values in errors.values())),
+        TableRow(method, MEAN_OVER_ACTIONS, tuple(mean_or_nan(finite_values([np.array(values)])) for values in means)),
+        TableRow(method, INTERVAL_ROW, tuple(_interval_mm(pairs, values) for values in errors.values()), remark=remark),
         *(TableRow(method, action, cells) for action, cells in by_action.items()),
     )
 
@@ -244,7 +244,7 @@ def _interval_mm(pairs: Sequence[PointPair], errors: Sequence[np.ndarray]) -> Ta
 
 
 def interval_remark(people: Iterable[str]) -> str:
-    """Why the interval over these predicted people is empty; '' where it is not, or for nobody."""
+    """Why the interval over these predicted people is empty; '' unless they are one person."""
     return "no interval: one subject only" if len(set(people)) == 1 else ""
 
 
@@ -259,8 +259,8 @@ def found_points_notes(methods: Mapping[str, Sequence[PointPair]], wanted: Seque
     for method, pairs in methods.items():
         alike.setdefault(found_points_note(pairs, wanted), []).append(method)
     if len(alike) == 1 < len(methods):
-        return tuple(f"All methods: {said}" for said in alike)
-    return tuple(f"{'; '.join(names)}: {said}" for said, names in alike.items())
+        return tuple(f"All methods: {note}" for note in alike)
+    return tuple(f"{'; '.join(names)}: {note}" for note, names in alike.items())
 
 
 def found_points_note(pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:

@@ -65,11 +65,11 @@ def evaluate_lifting(
     """
     thinned = [true.select(true.names, true.frames[true.frames % step == 0]) for true in truth]
     pairs = pair_methods_with_truth(
-        {m: [_with_root(s) for s in own] for m, own in predictions.items()}, thinned, PROTOCOL_SPINE_POINTS
+        {m: [_with_root(s) for s in sequences] for m, sequences in predictions.items()}, thinned, PROTOCOL_SPINE_POINTS
     )
-    found = found_points_notes(pairs, PROTOCOL_SPINE_POINTS)
+    coverage = found_points_notes(pairs, PROTOCOL_SPINE_POINTS)
     used = f"Every {step}th frame of the truth is used." if step > 1 else "Every frame of the truth is used."
-    notes = (used, *found)
+    notes = (used, *coverage)
     return _region_table(pairs, notes), _action_table(pairs, notes)
 
 
@@ -89,14 +89,14 @@ def _region_table(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ..
     columns = [TableColumn(f"{kind} {name}") for kind in ERROR_MEASURES for name in SPINE_COLUMNS]
     columns += [TableColumn(f"MPJPE {name}") for name in rootless]
     rows = []
-    for method, own in pairs.items():
+    for method, method_pairs in pairs.items():
         errors = {
             f"{kind} {name}": values
             for kind, measure in ERROR_MEASURES.items()
-            for name, values in column_errors(own, SPINE_COLUMNS, measure).items()
+            for name, values in column_errors(method_pairs, SPINE_COLUMNS, measure).items()
         }
-        errors |= {f"MPJPE {name}": values for name, values in column_errors(own, rootless, "rooted").items()}
-        for row in distance_rows(method, own, errors)[:3]:
+        errors |= {f"MPJPE {name}": values for name, values in column_errors(method_pairs, rootless, "rooted").items()}
+        for row in distance_rows(method, method_pairs, errors)[:3]:
             rows.append(replace(row, label=ALL_POINTS_COLUMN if row.label == MEAN_OVER_FRAMES else row.label))
     rows += published_rows("lifting_regions", columns)
     return noted_table("lifting_regions", columns, rows, notes, root=ROOT_POINT)
@@ -104,13 +104,13 @@ def _region_table(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ..
 
 def _action_table(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:
     """The paper's Table 5: P-MPJPE of the spine by action, a row a method."""
-    predicted_actions = in_row_order(pair.action for own in pairs.values() for pair in own)
+    predicted_actions = in_row_order(pair.action for method_pairs in pairs.values() for pair in method_pairs)
     actions = [*HUMAN36M_ACTIONS, *(action for action in predicted_actions if action not in HUMAN36M_ACTIONS)]
     columns = tuple(TableColumn(name) for name in (*actions, MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS))
     rows = []
-    for method, own in pairs.items():
-        errors = column_errors(own, {"spine": PROTOCOL_SPINE_POINTS}, "aligned")
-        by_label = {row.label: row for row in distance_rows(method, own, errors)}
+    for method, method_pairs in pairs.items():
+        errors = column_errors(method_pairs, {"spine": PROTOCOL_SPINE_POINTS}, "aligned")
+        by_label = {row.label: row for row in distance_rows(method, method_pairs, errors)}
         cells = tuple(by_label[column.name].cells[0] if column.name in by_label else float("nan") for column in columns)
         rows.append(TableRow(method, ALL_POINTS_COLUMN, cells))
         interval = by_label[INTERVAL_ROW]
@@ -131,15 +131,15 @@ def evaluate_multiview(
     """
     pairs = pair_methods_with_truth(predictions, truth)
     columns = tuple(TableColumn(name) for name in POINT_COLUMNS)
-    found = found_points_notes(pairs, truth[0].names)
+    coverage = found_points_notes(pairs, truth[0].names)
     sizes = ", ".join(f"{name} {len(points)}" for name, points in POINT_COLUMNS.items())
     tables = []
     for name, measure in (("multiview_mpjpe", "world"), ("multiview_p_mpjpe", "aligned")):
         rows: list[TableRow] = []
-        for method, own in pairs.items():
-            rows += distance_rows(method, own, column_errors(own, POINT_COLUMNS, measure))
+        for method, method_pairs in pairs.items():
+            rows += distance_rows(method, method_pairs, column_errors(method_pairs, POINT_COLUMNS, measure))
         rows += published_rows(name, columns)
-        tables.append(noted_table(name, columns, rows, found, sizes=sizes))
+        tables.append(noted_table(name, columns, rows, coverage, sizes=sizes))
     return tuple(tables)
 
 
@@ -159,30 +159,30 @@ _THRESHOLDS_TEXT = "; ".join(
 
 
 def read_labelled_people(path: Path) -> ImagePeople:
-    """Labelled people of a COCO file, ours or SpineTrack's, in SpineTrack's order of points; images by file name."""
-    found = read_coco(path)
-    if not len(found["file_name"]):
+    """Labelled people of a COCO file, also SpineTrack's, in SpineTrack's order of points; images by file name."""
+    stored = read_coco(path)
+    if not len(stored["file_name"]):
         raise InputError(f"{path}: nobody is labelled in it.")
-    keypoints = in_spinetrack_order(found["keypoints"], tuple(found["names"].tolist()), str(path))
-    names, box = tuple(found["file_name"].tolist()), found["bbox"]
-    return ImagePeople(names, keypoints, box, found["area"], score=found["score"], crowd=found["crowd"])
+    keypoints = in_spinetrack_order(stored["keypoints"], tuple(stored["names"].tolist()), str(path))
+    names, box = tuple(stored["file_name"].tolist()), stored["bbox"]
+    return ImagePeople(names, keypoints, box, stored["area"], score=stored["score"], crowd=stored["crowd"])
 
 
 def read_found_people(path: Path, labels: Path) -> ImagePeople:
     """People found: COCO results, whose images are numbered as in `labels`, or a file of annotations, by file name."""
     if read_bytes(path).lstrip()[:1] == b"[":
-        found = read_coco_results(path)
+        stored = read_coco_results(path)
         truth = read_coco(labels)
         name_by_number = dict(zip(truth["image_id"].tolist(), truth["file_name"].tolist(), strict=True))
-        numbered = np.array([number in name_by_number for number in found["image_id"].tolist()], bool)
+        numbered = np.array([number in name_by_number for number in stored["image_id"].tolist()], bool)
         if not numbered.any():
             raise InputError(f"{path}: none of its images is numbered as one of {labels}.")
-        keypoints, score = found["keypoints"][numbered], found["score"][numbered]
-        images = tuple(name_by_number[number] for number in found["image_id"][numbered].tolist())
+        keypoints, score = stored["keypoints"][numbered], stored["score"][numbered]
+        images = tuple(name_by_number[number] for number in stored["image_id"][numbered].tolist())
     else:
-        found = read_coco(path)
-        keypoints, score, images = found["keypoints"], found["score"], tuple(found["file_name"].tolist())
-    names = tuple(found["names"].tolist())
+        stored = read_coco(path)
+        keypoints, score, images = stored["keypoints"], stored["score"], tuple(stored["file_name"].tolist())
+    names = tuple(stored["names"].tolist())
     keypoints = in_spinetrack_order(keypoints, names, str(path))
     known = {_SPINETRACK_NAME_OF.get(name, name) for name in names}
     keypoints[:, [i for i, name in enumerate(SPINETRACK_TABLE.names) if name not in known]] = np.nan
@@ -199,13 +199,13 @@ def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople)
     """
     subsets, point_sets = _labelled_subsets(labels)
     sigmas = np.array(SPINETRACK_TABLE.sigmas)
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    figures: dict[str, dict[str, dict[str, float]]] = {}
     for method, people in predictions.items():
-        found[method] = {}
+        figures[method] = {}
         for name, points in subsets.items():
             columns = [SPINETRACK_TABLE.index(point) for point in points]
-            found[method][name] = average_precision(labels.select(columns), people.select(columns), sigmas[columns])
-    return _precision_summary(found), _precision_details(found), _auc_table(predictions, labels, point_sets)
+            figures[method][name] = average_precision(labels.select(columns), people.select(columns), sigmas[columns])
+    return _precision_summary(figures), _precision_details(figures), _auc_table(predictions, labels, point_sets)
 
 
 def _labelled_subsets(labels: ImagePeople) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
@@ -223,8 +223,8 @@ def _precision_summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -
     keys = [(name, figure) for name in next(iter(found.values())) for figure in ("AP", "AR")]
     columns = tuple(TableColumn(f"{name} {figure}", "", 3) for name, figure in keys)
     rows = [
-        TableRow(method, ALL_SUBSETS, tuple(own[name][figure] for name, figure in keys))
-        for method, own in found.items()
+        TableRow(method, ALL_SUBSETS, tuple(by_subset[name][figure] for name, figure in keys))
+        for method, by_subset in found.items()
     ]
     rows += published_rows("images_ap", columns)
     return noted_table("images_ap", columns, rows, subsets=_SUBSETS_TEXT)
@@ -234,8 +234,8 @@ def _precision_details(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -
     columns = tuple(TableColumn(figure, "", 3) for figure in PRECISION_FIGURES)
     rows = tuple(
         TableRow(method, name, tuple(figures[figure] for figure in PRECISION_FIGURES))
-        for method, own in found.items()
-        for name, figures in own.items()
+        for method, by_subset in found.items()
+        for name, figures in by_subset.items()
     )
     return noted_table("images_details", columns, rows, subsets=_SUBSETS_TEXT)
 

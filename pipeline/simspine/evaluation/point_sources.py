@@ -183,10 +183,10 @@ SOURCE_KINDS = (
 
 
 def read_points(path: str | os.PathLike, step: int = 1) -> tuple[PointSequence, ...]:
-    """Points of all trials of a file or folder, in the world; of each camera where a table says so.
+    """Points of all trials of a file or folder, in world axes; in camera axes where a table has these.
 
     step: of data sets, TRC files and captures only frames whose number is a multiple of it are read. Rejected frames
-    of data sets are left out. Raises `InputError` for what is none of `SOURCE_KINDS`.
+    of data sets are left out. Raises `InputError` for any other source than `SOURCE_KINDS`.
     """
     require_path(path)
     path = Path(path)
@@ -264,14 +264,14 @@ def sequences_of_subjects(
     sequences: Sequence[PointSequence], subjects: Sequence[str] = TEST_SUBJECTS
 ) -> tuple[PointSequence, ...]:
     """The sequences of the named subjects, or of all (`ALL_SUBJECTS`); `InputError` where there are none."""
-    there = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
-    found = tuple(s for s in sequences if ALL_SUBJECTS in subjects or s.subject in subjects)
-    if not found:
+    available = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
+    chosen = tuple(s for s in sequences if ALL_SUBJECTS in subjects or s.subject in subjects)
+    if not chosen:
         raise InputError(
             f"none of the subjects {', '.join(subjects)}, who are tested in this protocol, is in the truth; it has "
-            f"{', '.join(there) or 'nobody'}. Name them with --subjects, or take all."
+            f"{', '.join(available) or 'nobody'}. Name them with --subjects, or take all."
         )
-    return found
+    return chosen
 
 
 def cameras_of(path: str | os.PathLike) -> dict[str, tuple[Camera, ...]]:

@@ -62,7 +62,7 @@ def forced_by_ratio(levels: Sequence[str], angles: np.ndarray) -> dict[str, tupl
     first = angles[:, list(levels).index("L5-S1")]
     drivers = next(level.coordinates for level in JOINT_LEVELS if level.name == "L5-S1")
     solved = np.isfinite(angles).all((1, 2))
-    found: dict[str, list[Forced]] = {}
+    facts_by_level: dict[str, list[Forced]] = {}
     for k, plane in enumerate(MOTION_PLANES):
         x = first[solved, k]
         if not x.size or np.ptp(x) < 10 * CONSTANT_RATIO_TOLERANCE:
@@ -71,8 +71,8 @@ def forced_by_ratio(levels: Sequence[str], angles: np.ndarray) -> dict[str, tupl
             y = angles[solved, i, k]
             slope = float(x @ y / (x @ x))
             if level not in ("L5-S1", "lumbar", "neck") and np.abs(y - slope * x).max() < CONSTANT_RATIO_TOLERANCE:
-                found.setdefault(level, []).append(Forced(ForcedKind.COUPLED, (plane,), drivers[k], slope))
-    return {level: tuple(facts) for level, facts in found.items()}
+                facts_by_level.setdefault(level, []).append(Forced(ForcedKind.COUPLED, (plane,), drivers[k], slope))
+    return {level: tuple(facts) for level, facts in facts_by_level.items()}
 
 
 # Records: one per trial, with the data that the tables need.
@@ -86,7 +86,7 @@ NECK_LEVEL_NAMES = ("neck",)
 class TrialRecord:
     """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, False where rejected, even if filled in.
 
-    levels: those of `LUMBAR_LEVEL_NAMES` and `NECK_LEVEL_NAMES` that there are. angles (frames, levels, 3), lla, tka
+    levels: those of `LUMBAR_LEVEL_NAMES` and `NECK_LEVEL_NAMES` in the file. angles (frames, levels, 3), lla, tka
     (frames,) and their standard deviations: as in `TrialData`; empty or NaN where the file holds none. shares: (levels,
     3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': what the model forces there}. table: the
     levels' coordinates. estimated: whether fitted points of the spine were estimated.
@@ -168,23 +168,23 @@ def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
 def level_coordinates(levels: tuple[str, ...], coordinates: tuple[str, ...]) -> tuple[Level, ...]:
     """The levels with the names of their own coordinates, as far as the motion has them.
 
-    A data set names levels and coordinates but not which belong together; the names tell: 'L5-S1' turns by
+    A data set names levels and coordinates but not which belong together; their names show it: 'L5-S1' turns by
     'L5_S1_Flex_Ext', 'T12-L1' by 'L1_T12_Flex_Ext'.
     """
-    there, fixed = set(coordinates), {level.name: level for level in SPINE_LEVELS}
-    found = []
+    available, fixed = set(coordinates), {level.name: level for level in SPINE_LEVELS}
+    matched = []
     for name in levels:
         upper, _, lower = name.partition("-")
         for joint in (f"{upper}_{lower}", f"{lower}_{upper}"):
-            own = tuple(f"{joint}_{ending}" for ending in LEVEL_AXIS_COORDINATES)
-            if there.issuperset(own):
-                found.append(Level(name, lower, upper, own))
+            names = tuple(f"{joint}_{ending}" for ending in LEVEL_AXIS_COORDINATES)
+            if available.issuperset(names):
+                matched.append(Level(name, lower, upper, names))
                 break
         else:
             level = fixed.get(name)
-            if level is not None and level.coordinates and there.issuperset(level.coordinates):
-                found.append(level)
-    return tuple(found)
+            if level is not None and level.coordinates and available.issuperset(level.coordinates):
+                matched.append(level)
+    return tuple(matched)
 
 
 # Published values.
@@ -209,8 +209,8 @@ def published_range(level: str, plane: str) -> tuple[float, float, str]:
     plane: as in `simspine.anatomy.curvature.MOTION_PLANES`. People bend as far as they can in these studies; in daily
     actions less is to be expected.
     """
-    found = [row for row in published_values("range_of_motion") if (row["row"], row["column"]) == (level, plane)]
-    if not found:
+    rows = [row for row in published_values("range_of_motion") if (row["row"], row["column"]) == (level, plane)]
+    if not rows:
         return float("nan"), float("nan"), ""
-    values = [float(row["value"]) for row in found]
-    return min(values), max(values), "; ".join(row["source"] for row in found)
+    values = [float(row["value"]) for row in rows]
+    return min(values), max(values), "; ".join(row["source"] for row in rows)

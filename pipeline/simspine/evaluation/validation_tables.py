@@ -172,7 +172,7 @@ def _levels_there(records: Sequence[TrialRecord], levels: Sequence[str]) -> list
     return [level for level in levels if any(level in record.levels for record in records)]
 
 
-def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int) -> dict[str, Any]:
+def _range_row(action: str, group: Sequence[TrialRecord], level: str, plane: int) -> dict[str, Any]:
     """Range of one level in one plane, degrees. action: '' for all of them together.
 
     rom_mean_deg, rom_sd_deg: mean and standard deviation (NaN for one) over the subjects of each one's range,
@@ -182,18 +182,18 @@ def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int)
     the angle's deviation is as large as its whole range. published: smallest and largest total range in `source`.
     forced: why the model sets the angle, '' if it does not.
     """
-    some = [record for record in some if level in record.levels]
+    group = [record for record in group if level in record.levels]
     by_person = [
         finite_values(_record_angle(record, record.angles, level, plane) for record in part)
-        for part in records_by_group(some, "subject").values()
+        for part in records_by_group(group, "subject").values()
     ]
     ends = [np.percentile(np.degrees(values), RANGE_PERCENTILES) for values in by_person if values.size]
     low, high = np.array(ends).T if ends else np.full((2, 1), math.nan)
-    forced, span = _is_forced(some, level, plane), float(np.mean(high - low))
-    sd = _median_deg(_record_angle(r, r.angles_sd, level, plane) for r in some if r.angles_sd is not None)
-    share = _known_share(some, level, plane, sd)
-    estimated = any(record.estimated for record in some)
-    decided = observability_word(share, forced, _drives_others(some, level, plane), estimated=estimated)
+    forced, span = _is_forced(group, level, plane), float(np.mean(high - low))
+    sd = _median_deg(_record_angle(r, r.angles_sd, level, plane) for r in group if r.angles_sd is not None)
+    share = _known_share(group, level, plane, sd)
+    estimated = any(record.estimated for record in group)
+    decided = observability_word(share, forced, _drives_others(group, level, plane), estimated=estimated)
     if decided not in _NO_FINDING and sd >= span:
         decided = Observability.ASSUMED
     published = published_range(level, MOTION_PLANES[plane])
@@ -202,7 +202,7 @@ def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int)
         "level": level,
         "plane": MOTION_PLANES[plane],
         "subjects": len(ends),
-        "trials": len(some),
+        "trials": len(group),
         "frames": sum(values.size for values in by_person),
         "rom_mean_deg": span,
         "rom_sd_deg": float(np.std(high - low, ddof=1)) if len(ends) > 1 else math.nan,
@@ -212,7 +212,7 @@ def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int)
         "share": math.nan if forced else share,
         "decided": str(decided),
         **dict(zip(("published_low_deg", "published_high_deg", "source"), published, strict=True)),
-        "forced": next((forced_sentence(r.forced[level]) for r in some if r.forced.get(level)), "") if forced else "",
+        "forced": next((forced_sentence(r.forced[level]) for r in group if r.forced.get(level)), "") if forced else "",
     }
 
 

@@ -1,4 +1,4 @@
-"""The stage that checks a trial: which frames can be trusted, and what is odd about the others."""
+"""Checks of a whole trial: which frames can be trusted, and findings about the others."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ CAMERA_LATE_CODE = "camera_late"
 
 
 def check_camera_images(checks: Sequence[CameraCheck], mixed: Sequence[MixUp]) -> Iterator[Finding]:
-    """Warnings of cameras that disagree with where the others put the points, and of views that are mixed up."""
+    """Warnings of cameras that disagree with the others about the points, and an error where views are mixed up."""
     for mix in mixed[:1]:
         yield _mix_up_finding(mix)
     findings_by_camera = {check.camera: list(_camera_faults(check)) for check in checks}
@@ -66,7 +66,7 @@ def which_camera_remains_open(finding: Finding) -> bool:
 
 
 def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
-    """What is wrong with one camera."""
+    """Warnings about one camera: shift, roll, scale, exchanged sides, delay."""
     others = names_text(check.judging_views)
     shift = np.array([check.value["shift_x_px"], check.value["shift_y_px"]])
     spread = np.array([check.deviation["shift_x_px"], check.deviation["shift_y_px"]])
@@ -208,7 +208,7 @@ def assess_trial(
     level_shares: np.ndarray | None = None,
     views: Sequence[ViewFit] = (),
 ) -> Verdict:
-    """Check a trial; what is not handed in is not checked.
+    """Check a trial. Checks whose input is not given are left out.
 
     spine: of `spine_kinematics`. solved: result of inverse kinematics. measured: its input markers (any axes), with
     origin and filled. triangulation: how well the points fit the images. ranges: {coordinate: (lower, upper)} rad.
@@ -294,8 +294,7 @@ def severity_exit_code(verdicts: VerdictsByTrial) -> int:
 
 def verdicts_csv(verdicts: VerdictsByTrial) -> str:
     """One line per finding; columns as `FINDING_COLUMNS`. frames: number concerned, 0 = the trial as a whole;
-    of: number of frames of the trial; span: the frames concerned, from 0.
-    """
+    of: number of frames of the trial; span: the frames concerned, from 0."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(FINDING_COLUMNS)

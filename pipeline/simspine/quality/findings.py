@@ -213,7 +213,7 @@ class Verdict:
         frames, findings = stored["frames"], stored["findings"]
         runs = [run for entry in findings for run in entry["frames"]]
         if not 0 <= frames <= MOST_FRAMES or any(not 0 <= first <= end <= frames for first, end in runs):
-            raise InputError(f"it names frames that no trial of {frames} frames has; check the trial again")
+            raise InputError(f"a finding names frames outside the trial's {frames}; check the trial again")
         return sum_up_findings(frames, [Finding.from_dict(entry) for entry in findings])
 
 

@@ -114,7 +114,7 @@ def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[
     return first - second, (first + second) / 2
 
 
-# Checks of markers on the skin: are they seen, and do they lie where their names say?
+# Checks of skin markers: are they seen, and in the order of their names?
 SKIN_ORDER_CODE = "skin_marker_order"  # code of the finding that names are wrong
 SKIN_LOST_CODE = "skin_marker_lost"
 
@@ -137,7 +137,7 @@ def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
             )
 
 
-def _lost_dots(measured: Markers, dots: Sequence[str], least: float, said: str) -> Iterator[Finding]:
+def _lost_dots(measured: Markers, dots: Sequence[str], least: float, limit: str) -> Iterator[Finding]:
     """One finding for all dots of a tape that are known in few frames."""
     seen = measured.present[:, measured.indices(dots)]
     few = seen.mean(0) < least
@@ -145,7 +145,7 @@ def _lost_dots(measured: Markers, dots: Sequence[str], least: float, said: str) 
         numbers = ", ".join(str(n + 1) for n in np.flatnonzero(few))
         yield warning(
             SKIN_LOST_CODE,
-            f"{few.sum()} of {len(dots)} dots of the tape (number {numbers}) are known in less than {said} of the "
+            f"{few.sum()} of {len(dots)} dots of the tape (number {numbers}) are known in less than {limit} of the "
             "frames.",
             "Two views must see a dot: click the tape again where it is lost (`skin_markers.tape`), or take the ± as "
             "it is.",

@@ -203,7 +203,7 @@ class ClinicalFigure:
 
     @property
     def is_of_person(self) -> bool:
-        """Whether it is known and says something of the person, not of the model alone."""
+        """Whether the figure is known and depends on the person, not on the model alone."""
         return self.mean is not None and self.verdict is not Observability.FORCED
 
     @property

@@ -90,10 +90,10 @@ def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
         faulty, speed = jump_frames(values, spine.rate, limit.value_si, spike)
         if faulty.any():
             together.setdefault(where_true(faulty), []).append((speed / limit.value_si, what, limit))
-    for frames, found in together.items():
-        ratio, what, limit = max(found, key=lambda item: item[0])
+    for frames, jumps in together.items():
+        ratio, what, limit = max(jumps, key=lambda item: item[0])
         unit = limit.unit.replace("deg", "°")
-        others = [name for _, name, _ in found if name != what]
+        others = [name for _, name, _ in jumps if name != what]
         text = (
             f"{what} jumps by up to {ratio * limit.value:.0f} {unit} from one frame to the next, expected below "
             f"{limit.value:g} {unit}" + (f"; with it {names_text(others)}." if others else ".")

@@ -21,19 +21,19 @@ from simspine.vision.person_frame import vertical_of_world
 from simspine.vision.points import locate_points, make_markers
 from simspine.vision.synchronise import Timing
 
-CAMERA_REFINED_CODE = "camera_refined"  # code of the finding that says so
+CAMERA_REFINED_CODE = "camera_refined"  # code of the finding that cameras were refined
 REFINEMENT_REMOVED_IT = "Refinement removed it."
-_MOST_NORMALISED = 1.5  # of coordinates of 2D points that are shares of the image, not px
-_ONE_PLACE_M = 1e-3
+_MOST_NORMALISED = 1.5  # largest coordinate of 2D points that are shares of the image, not px
+_ONE_PLACE_M = 1e-3  # cameras closer together than this count as one place
 WORLD_VERTICAL_CODE = "world_vertical"
 NOT_REPAIRED_TEXT = (
-    "It is further off than section `cameras` says a calibration may be: calibrate again, or raise its values."
+    "The error is larger than section `cameras` allows in a calibration: calibrate again, or raise its values."
 )
 
 
 @dataclass(frozen=True)
 class JudgedCameras:
-    """The cameras to use, as calibrated or refined, and what the comparison of the calibrated ones found."""
+    """The cameras to use, as calibrated or refined, and the findings about the calibrated ones."""
 
     cameras: tuple[Camera, ...]
     findings: tuple[Finding, ...] = ()
@@ -41,8 +41,8 @@ class JudgedCameras:
 
 @dataclass(frozen=True)
 class ComparedCameras:
-    """What cameras say of one another. checks: of those that saw enough, none where views are mixed up. views: which
-    of all views these are."""
+    """Cameras compared with one another. checks: of the cameras that saw enough; none where views are mixed up.
+    views: indices of these cameras among all views."""
 
     checks: tuple[CameraCheck, ...]
     findings: tuple[Finding, ...]
@@ -54,11 +54,11 @@ class ComparedCameras:
 
 
 def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> ComparedCameras:
-    """Each camera compared with the others, and findings of those that are off. A camera that saw next to nothing of
-    the person is left out, with a finding.
+    """Compare each camera with the others; findings name those that are off. A camera that saw too little of the
+    person is left out, with a finding.
 
     seen: of one person, in the cameras' order and SIMSPINE names. Raises `InputError` where fewer than two cameras saw
-    enough, or where less agrees than in any usable set-up.
+    enough, or where cameras agree less than in any usable set-up.
     """
     if seen.views != len(cameras):
         raise InputError(f"{seen.views} views and {len(cameras)} cameras; expected as many.")
@@ -72,45 +72,45 @@ def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: 
     unseen = [
         assess.check_person_seen(camera.name, int(counts[v])) for v, camera in enumerate(cameras) if v not in views
     ]
-    some, chosen = select_views(seen, views), [cameras[view] for view in views]
-    found = check_cameras(some, chosen, min_confidence, assess.TOLERATED_CAMERA_ERRORS)
+    points, chosen = select_views(seen, views), [cameras[view] for view in views]
+    comparison = check_cameras(points, chosen, min_confidence, assess.TOLERATED_CAMERA_ERRORS)
     return ComparedCameras(
-        found.checks, (*assess.check_camera_images(found.checks, found.mixed_up), *unseen), tuple(views)
+        comparison.checks, (*assess.check_camera_images(comparison.checks, comparison.mixed_up), *unseen), tuple(views)
     )
 
 
 def judge_cameras(
     recordings: Mapping[str, tuple[Keypoints, Sequence[Camera]]], options: CameraOptions, min_confidence: float
 ) -> dict[str, JudgedCameras]:
-    """For each recording the cameras to use; recordings of one set-up are looked at together.
+    """The cameras to use in each recording; recordings of one set-up are judged together.
 
-    recordings: keypoints of the person followed (SIMSPINE names) and cameras in the order of the views. What cannot be
-    judged, such as a recording of a few frames, is used as it is calibrated.
+    recordings: keypoints of the person followed (SIMSPINE names) and cameras in the order of the views. Cameras
+    that cannot be judged, as in a recording of a few frames, are used as calibrated.
     """
     rigs: list[list[str]] = []
     for name, (_, cameras) in recordings.items():
-        known = next((rig for rig in rigs if same_rig(recordings[rig[0]][1], cameras)), None)
-        if known is None:
+        same = next((rig for rig in rigs if same_rig(recordings[rig[0]][1], cameras)), None)
+        if same is None:
             rigs.append([name])
         else:
-            known.append(name)
-    found: dict[str, JudgedCameras] = {}
+            same.append(name)
+    judged_cameras: dict[str, JudgedCameras] = {}
     for rig in rigs:
         seen = join_recordings([recordings[name][0] for name in rig])
-        judged = _judged_as_given(seen, recordings[rig[0]][1], options, min_confidence)
+        judged = _judged_rig(seen, recordings[rig[0]][1], options, min_confidence)
         if options.find_vertical:
             judged = _with_vertical(judged, seen, min_confidence)
-        found |= dict.fromkeys(rig, judged)
-    return {name: found[name] for name in recordings}
+        judged_cameras |= dict.fromkeys(rig, judged)
+    return {name: judged_cameras[name] for name in recordings}
 
 
 def _with_vertical(judged: JudgedCameras, seen: Keypoints, min_confidence: float) -> JudgedCameras:
-    """The cameras in a world with z up, with a finding where that is not the world of the calibration."""
+    """The cameras in a world with z up, with a finding where the calibration's z axis is not vertical."""
     try:
         points = sample_frames_seen(seen, min_confidence).triangulated(judged.cameras)[0]
         vertical = vertical_of_world(points.names, points.xyz, judged.cameras)
     except InputError:
-        return judged  # too little of the person is seen to say where up is
+        return judged  # too little of the person is seen to find the vertical
     if vertical is None:
         return judged
     text = f"the z axis of the calibration's world is {math.degrees(vertical.tilt):.0f}° from the vertical"
@@ -119,33 +119,33 @@ def _with_vertical(judged: JudgedCameras, seen: Keypoints, min_confidence: float
         text += " by the cameras' images. If they leaned, the person does too. Nothing was turned."
         cure += " Angles against the vertical may be wrong."
     else:
-        known_to = math.degrees(vertical.tilt_sd)
+        tilt_sd = math.degrees(vertical.tilt_sd)
         axis = int(np.abs(vertical.up).argmax())
         sign = "-" if vertical.up[axis] < 0 else "+"
-        how = f"as the person stood, ± {known_to:.0f}°" if known_to else f"{sign}{'xyz'[axis]} points up"
-        text += f"; the world was turned upright, {how}. The person faces OpenSim's x axis when most upright."
+        evidence = f"as the person stood, ± {tilt_sd:.0f}°" if tilt_sd else f"{sign}{'xyz'[axis]} points up"
+        text += f"; the world was turned upright, {evidence}. The person faces OpenSim's x axis when most upright."
         cure += " `cameras.find_vertical: false` keeps it as it is."
-    found = Finding(WORLD_VERTICAL_CODE, Severity.WARNING, text, cure)
+    finding = Finding(WORLD_VERTICAL_CODE, Severity.WARNING, text, cure)
     cameras = tuple(vertical.turned_upright(camera) for camera in judged.cameras)
-    return replace(judged, cameras=cameras, findings=(found, *judged.findings))
+    return replace(judged, cameras=cameras, findings=(finding, *judged.findings))
 
 
 def is_refined(findings: Sequence[Finding]) -> bool:
-    """Whether the cameras are refined ones, by what was found about them."""
+    """Whether one of the findings says that the cameras were refined."""
     return any(finding.code == CAMERA_REFINED_CODE for finding in findings)
 
 
-def _judged_as_given(
+def _judged_rig(
     seen: Keypoints, cameras: Sequence[Camera], options: CameraOptions, min_confidence: float
 ) -> JudgedCameras:
     try:
         compared = compare_cameras(seen, cameras, min_confidence)
-        asked = assess.REFINE_HINT in map(attrgetter("suggestion"), compared.findings)
-        if compared.mixed_up or not (asked if options.refine == "auto" else options.refine):
+        advised = assess.REFINE_HINT in map(attrgetter("suggestion"), compared.findings)
+        if compared.mixed_up or not (advised if options.refine == "auto" else options.refine):
             return JudgedCameras(tuple(cameras), compared.findings)
-        some, chosen = select_views(seen, compared.views), [cameras[view] for view in compared.views]
-        refined = refine_cameras(some, chosen, min_confidence=min_confidence)
-        left = compare_cameras(some, refined.cameras, min_confidence).findings
+        points, chosen = select_views(seen, compared.views), [cameras[view] for view in compared.views]
+        refined = refine_cameras(points, chosen, min_confidence=min_confidence)
+        left = compare_cameras(points, refined.cameras, min_confidence).findings
     except InputError as error:
         text = f"the cameras could not be compared: {error}"
         cure = "Nothing was changed. A longer recording, seen by all cameras, would tell."
@@ -164,8 +164,8 @@ def _judged_as_given(
 
 
 def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding]) -> Iterator[Finding]:
-    """What was found of the given cameras, as no more than information where nothing of it is left in refined ones;
-    what is left as a warning."""
+    """Findings about the given cameras, lowered to information where refinement removed them, then those about the
+    refined cameras (`left`)."""
     remaining = {(finding.code, finding.where) for finding in left}
     for finding in findings:
         if finding.severity is Severity.INFO:
@@ -187,22 +187,22 @@ def choose_cameras(
     options : CameraOptions
     triangulation : TriangulationOptions
     trials : {trial: dict}
-        Of each trial: keypoints, cameras, timing.
+        For each trial: keypoints, cameras, timing.
 
     Returns
     -------
     {trial: dict}
-        Of each trial: cameras (z_up, m), findings.
+        For each trial: cameras (z_up, m), findings.
     """
     recordings = {trial: (known["keypoints"], known["cameras"]) for trial, known in trials.items()}
     for keypoints, cameras in recordings.values():
         _require_two_views(keypoints, cameras)
-    found = {}
+    chosen = {}
     for trial, judged in judge_cameras(recordings, options, triangulation.min_confidence).items():
         timing = trials[trial]["timing"]
         delays = () if timing is None else (assess.check_delays(timing),)
-        found[trial] = {"cameras": judged.cameras, "findings": (*delays, *judged.findings)}
-    return found
+        chosen[trial] = {"cameras": judged.cameras, "findings": (*delays, *judged.findings)}
+    return chosen
 
 
 def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
@@ -210,7 +210,7 @@ def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
     if np.nanmax(np.abs(keypoints.xy), initial=0.0) <= _MOST_NORMALISED and np.isfinite(keypoints.xy).any():
         raise InputError("2D points lie within 0…1: pixels are wanted. Multiply x by the width, y by the height.")
     if len(cameras) > 1 and np.ptp([camera.centre for camera in cameras], 0).max() < _ONE_PLACE_M:
-        raise InputError("all cameras are in one place: the calibration has their lenses alone. Find where they stood.")
+        raise InputError("all cameras are in one place: the calibration holds lenses alone. Calibrate positions, too.")
     seen = (keypoints.confidence > 0).any(2)
     if len(cameras) > 1 and not (seen.sum(1) > 1).any():
         counts = ", ".join(f"{camera.name} in {count}" for camera, count in zip(cameras, seen.sum(0), strict=False))
@@ -226,7 +226,7 @@ CAMERAS = Stage("cameras", choose_cameras, gives=("cameras", "findings"), takes=
 def triangulate_person(
     options: TriangulationOptions, *, keypoints: Keypoints, cameras: tuple[Camera, ...], timing: Timing | None
 ) -> dict[str, Any]:
-    """The stage `triangulate`: points in space, and how well they fit the images.
+    """The stage `triangulate`: points in space, and their reprojection errors.
 
     Parameters
     ----------

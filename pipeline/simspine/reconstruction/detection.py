@@ -1,4 +1,4 @@
-"""The stage detect: from a recording to the 2D points of the person followed, in views that are in step."""
+"""The stage detect: from a recording to the 2D points of the person followed, in synchronised views."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,12 +29,12 @@ from simspine.vision.synchronise import (
     whole_frames_of_people,
 )
 
-DELAY_SEARCH_S = 10.0  # s by which views may be apart for their delays to be found
-SURE_DRIFT_SD = 3.0  # standard deviations from which a drift that was found is undone
+DELAY_SEARCH_S = 10.0  # largest delay between views that is searched for
+SURE_DRIFT_SD = 3.0  # a smaller drift, in its standard deviations, is not undone
 
 
 class Delays(NamedTuple):
-    """How late views are, in frames; as of `Delayed`. Views that are left out by name are not late."""
+    """Delays and drift of views, as in `Delayed`. In a mapping, views that are not named have no delay."""
 
     delays_frames: ValuePerView | Literal["find"]
     drift: ValuePerView | None = None
@@ -47,12 +47,12 @@ class Delayed:
     Attributes
     ----------
     source : videos or Keypoints
-        As these functions take them.
+        As for these functions.
     delays : sequence, {camera: float} or 'find'
-        Frames of each view, positive where it shows an event at a higher frame number than the first view does; 'find':
-        from how the person moves.
+        Delay of each view in frames, positive where it shows an event at a higher frame number than the first view
+        does; 'find': estimated from the person's movement.
     drift : sequence or {camera: float}, optional
-        Frames by which each view gets later in 1000 frames.
+        Increase of each view's delay, frames in 1000 frames.
     """
 
     source: Any
@@ -71,17 +71,17 @@ def follow_in_step(
     follow: Callable[[Detections], list[Keypoints]],
     skeleton: str | None = None,
 ) -> tuple[list[Keypoints], Timing | None]:
-    """People as `follow` finds them once the views are in step, each at the instants that all views share.
+    """Synchronise the views, then follow people: their points at the instants that all views share, and the timing.
 
-    cameras: in the order of the views. follow: whom to take out of everybody's detections; at least one person.
-    skeleton: of the points that come first, where others follow them. Without delays everything is as `follow` has it.
-    Raises `InputError` for delays of unknown views, that leave too few frames, or that cannot be found.
+    cameras: in the order of the views. follow: picks people out of all detections; at least one person. skeleton: of
+    the first points, where points of another kind follow. Without delays the result of `follow` is unchanged. Raises
+    `InputError` for delays of unknown views, that leave too few frames, or that cannot be found.
     """
     native = detections.native
     if delays is None and not native:
         return follow(detections), None
     names = [camera.name for camera in cameras]
-    lengths = [len(own) for own in native] or detections.lengths or (len(detections.people),) * len(names)
+    lengths = [len(rows) for rows in native] or detections.lengths or (len(detections.people),) * len(names)
     delays = delays or Delays({})
     rates = np.array(detections.rates or np.ones(len(names)))
     drift = DRIFT_UNIT_FRAMES * (rates / rates[0] - 1)
@@ -90,27 +90,27 @@ def follow_in_step(
         timing = replace(given_timing(delays, cameras, lengths), native=native)
         return _follow_at_timing(detections, timing, follow), timing
     farthest = round(DELAY_SEARCH_S * detections.rate)
-    # An outline shows each view other points: the skeleton's own come first.
+    # Points of outlines differ between views, so only the skeleton's points, which come first, are compared.
     points = len(detections.names if skeleton is None else load_skeleton(skeleton))
     seen = detections.people[..., :points, :]
     if native or drift.any():
         seen = synchronised_rows(seen, replace(timing_of(names, lengths, 0 * drift, drift), native=native))[1:-1]
-    whole = whole_frames_of_people(seen, cameras, detections.rate, farthest=farthest)
-    rough = replace(timing_of(names, lengths, whole, drift), native=native)
+    whole_delays = whole_frames_of_people(seen, cameras, detections.rate, farthest=farthest)
+    rough = replace(timing_of(names, lengths, whole_delays, drift), native=native)
     people = _follow_at_timing(detections, rough, follow)
     if not people:
         return [], rough
     try:
         clocks = refined_delays(people[0], cameras, np.zeros(len(names)))
     except InputError as error:
-        said = ", ".join(f"{name} {late:+d}" for name, late in zip(names, whole, strict=True))
-        raise InputError(f"the delays were found to whole frames only ({said}): {error}") from None
+        delays_text = ", ".join(f"{name} {late:+d}" for name, late in zip(names, whole_delays, strict=True))
+        raise InputError(f"the delays were found to whole frames only ({delays_text}): {error}") from None
     timing = _refined_timing(rough, clocks, lengths)
     return _follow_at_timing(detections, timing, follow), timing
 
 
 def given_timing(delays: Delays, cameras: Sequence[Camera], lengths: Sequence[int]) -> Timing:
-    """Which frames belong together by delays that are given. lengths: (views,) frames of each. Errors as above."""
+    """The timing by given delays. lengths: (views,) frames of each view. Raises as `follow_in_step`."""
     assert not isinstance(delays.delays_frames, str)
     names = [camera.name for camera in cameras]
     drift = None if delays.drift is None else per_view(delays.drift, names, "drift")
@@ -120,7 +120,7 @@ def given_timing(delays: Delays, cameras: Sequence[Camera], lengths: Sequence[in
 def synchronise_by_detections(
     keypoints: Keypoints, cameras: Sequence[Camera], delays: Delays | None
 ) -> tuple[Keypoints, Timing | None]:
-    """The points of one person, at the instants that all views share."""
+    """The points of one person at the instants that all views share, and the timing."""
     if delays is None:
         return keypoints, None
     if keypoints.views != len(cameras):
@@ -149,18 +149,18 @@ def _refined_timing(rough: Timing, clocks: Clocks, lengths: Sequence[int]) -> Ti
     drift = np.where(sure, clocks.drift / rough.frames, 0.0)
     late = rough.delays_frames + clocks.delays_frames - drift * (rough.first + rough.frames / 2)
     drift = rough.drift + DRIFT_UNIT_FRAMES * drift
-    found = timing_of(rough.views, lengths, late, drift=drift, deviation=clocks.deviation)
-    return replace(found, native=rough.native)
+    timing = timing_of(rough.views, lengths, late, drift=drift, deviation=clocks.deviation)
+    return replace(timing, native=rough.native)
 
 
 @dataclass(frozen=True, eq=False)
 class TrialSource:
-    """What the 2D points of a trial come from: `keypoints` of one person, `detections` of everybody, or else videos.
+    """The source of a trial's 2D points: `keypoints` of one person, `detections` of everybody, or else videos.
 
     cameras: in the order of the views; with videos in any order. skeleton: of the detections' points. delays: of views
-    that are late. mocap: motion capture in the world and time of the cameras: it says where in the videos the person
-    is, and for how many frames. skin: clicks on markers on the skin, which are followed in the videos. progress: called
-    with (frames done, frames in all).
+    that are late. mocap: motion capture in the world and time of the cameras: it shows where in the videos the person
+    is, and for how many frames. skin: clicks on skin markers, which are followed in the videos. progress: called with
+    (frames done, frames in all).
     """
 
     cameras: Sequence[Camera]
@@ -197,8 +197,8 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
         skeleton = skeleton_of_names(recording.keypoints.names).name
         points = translate(recording.keypoints, skeleton)
         keypoints, timing = synchronise_by_detections(points, recording.cameras, recording.delays)
-        return _seen(keypoints, timing, recording.cameras, skeleton)
-    detections, skeleton, cameras = _everybody(options, recording)
+        return _results(keypoints, timing, recording.cameras, skeleton)
+    detections, skeleton, cameras = _detect_everybody(options, recording)
     (keypoints,), timing = follow_in_step(
         detections,
         cameras,
@@ -212,15 +212,15 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
         keypoints = follow_skin_markers(
             keypoints, cameras, videos, clicks=clicks, radius=radius, timing=timing, tape=tape
         )
-    return _seen(keypoints, timing, cameras, skeleton)
+    return _results(keypoints, timing, cameras, skeleton)
 
 
 DETECT = Stage("detect", detect_person, gives=("keypoints", "timing", "cameras", "skeleton"))
 
 
 def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[dict[str, Any]]:
-    """The same of everybody who is there for long enough, who is seen most first."""
-    detections, skeleton, cameras = _everybody(options, recording)
+    """`detect_person` of everybody who is seen for long enough, those seen most first."""
+    detections, skeleton, cameras = _detect_everybody(options, recording)
     people, timing = follow_in_step(
         detections,
         cameras,
@@ -228,26 +228,26 @@ def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[
         follow=lambda seen: follow_people(seen, cameras, skeleton),
         skeleton=skeleton,
     )
-    return [_seen(keypoints, timing, cameras, skeleton) for keypoints in people]
+    return [_results(keypoints, timing, cameras, skeleton) for keypoints in people]
 
 
-def _seen(keypoints: Keypoints, timing: Timing | None, cameras: Sequence[Camera], skeleton: str) -> dict[str, Any]:
+def _results(keypoints: Keypoints, timing: Timing | None, cameras: Sequence[Camera], skeleton: str) -> dict[str, Any]:
     return {"keypoints": keypoints, "timing": timing, "cameras": tuple(cameras), "skeleton": skeleton}
 
 
-def _everybody(options: DetectionOptions, recording: TrialSource) -> tuple[Detections, str, Sequence[Camera]]:
+def _detect_everybody(options: DetectionOptions, recording: TrialSource) -> tuple[Detections, str, Sequence[Camera]]:
     """Everybody in each view, the name of the points' skeleton, and the cameras in the order of the views."""
     if recording.detections is not None:
         return recording.detections, recording.skeleton, recording.cameras
-    videos, known, together = open_videos(recording.videos), recording.mocap, recording.delays is None
-    agree = known is None and together
+    videos, mocap, together = open_videos(recording.videos), recording.mocap, recording.delays is None
+    agree = mocap is None and together
     check_synchronised(videos, lengths_agree=agree, resample=options.resample, delayed=not together)
-    if known is not None and options.resample:
+    if mocap is not None and options.resample:
         raise InputError("detection.resample is for videos without motion capture of their own; leave it out.")
     cameras = match_cameras_to_views(videos, recording.cameras)
     boxes = frames = None
-    if known is not None:
-        frames = min(known.frames, *(video.frames for video in videos))
-        boxes = boxes_of_joints(cameras, known.xyz) if options.detector == "spinepose" else None
+    if mocap is not None:
+        frames = min(mocap.frames, *(video.frames for video in videos))
+        boxes = boxes_of_joints(cameras, mocap.xyz) if options.detector == "spinepose" else None
     seen = detect_in_videos(videos, options, boxes, frames=frames, progress=recording.progress, together=together)
     return seen, seen.skeleton, cameras

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-POINT_TOLERANCE_M = 1e-6  # m
+POINT_TOLERANCE_M = 1e-6  # between a published point and the body's forward kinematics
 
 
 def body_points(body: Body, motion: Motion, names: Sequence[str]) -> Markers:
@@ -56,11 +56,11 @@ def check_points_follow_angles(body: Body, motion: Motion, markers: Markers, whe
     Raises `InputError` naming the trial, the point and the frames if a distance exceeds `POINT_TOLERANCE_M`, or where
     only one of point and pose is missing. 0 where no frame has a pose.
     """
-    wanted = body_points(body, motion, markers.names)
-    distance = np.linalg.norm(wanted.xyz - markers.xyz, axis=-1)
-    carried = wanted.present.any(0)
+    by_angles = body_points(body, motion, markers.names)
+    distance = np.linalg.norm(by_angles.xyz - markers.xyz, axis=-1)
+    carried = by_angles.present.any(0)
     broken = np.where(
-        np.isfinite(distance), distance > POINT_TOLERANCE_M, (wanted.present != markers.present) & carried
+        np.isfinite(distance), distance > POINT_TOLERANCE_M, (by_angles.present != markers.present) & carried
     )
     if broken.any():
         frames, points = np.nonzero(broken)
@@ -77,30 +77,29 @@ def check_points_follow_angles(body: Body, motion: Motion, markers: Markers, whe
 
 
 def check_forward_kinematics(body: Body, trial: TrialData, where: str) -> float:
-    """`check_points_follow_angles` of a trial's points and of the centroids of its vertebrae; the larger distance,
-    m."""
+    """`check_points_follow_angles` of a trial's points and vertebral centroids; the larger distance, m."""
     published = [trial.markers] if trial.centres is None else [trial.markers, trial.centres]
     return max(check_points_follow_angles(body, trial.motion, points, where) for points in published)
 
 
 def point_origins(names: Sequence[str], fitted: Sequence[str], origins: Sequence[Origin] | None) -> list[Origin] | None:
-    """Origin of each of the points `names`; None where that of the fitted markers is not known.
+    """Origin of each of the points `names`; None where the origins of the fitted markers are not known.
 
     A point's place always comes from the body. *detected* and *given* say that inverse kinematics fitted an observation
     of this very point; *inferred*, that it had none: a marker placed by rule, or nothing at all.
     """
     if origins is None:
         return None
-    of: Mapping[str, Origin] = {base_name(name): Origin(o) for name, o in zip(fitted, origins, strict=True)}
-    return [of.get(name, Origin.INFERRED) for name in names]
+    origin_of: Mapping[str, Origin] = {base_name(name): Origin(o) for name, o in zip(fitted, origins, strict=True)}
+    return [origin_of.get(name, Origin.INFERRED) for name in names]
 
 
 def centre_origins(
     levels: Sequence[str], fitted: Sequence[str], origins: Sequence[Origin] | None
 ) -> list[Origin] | None:
     """Origin of the centroids of vertebrae (`levels`): that of the point named after the vertebra, else *inferred*."""
-    named = {level: point for point, level in VERTEBRA_OF.items()}
-    return point_origins([named.get(level, level) for level in levels], fitted, origins)
+    point_at = {level: point for point, level in VERTEBRA_OF.items()}
+    return point_origins([point_at.get(level, level) for level in levels], fitted, origins)
 
 
 RECORDED_PACKAGES = ("simspine", "opensim", "ai-edge-litert", "onnxruntime", "numpy", "scipy", "opencv-python-headless")
@@ -112,9 +111,9 @@ def trial_data(found: SolvedTrial) -> TrialData:
     return replace(trial, fk_deviation=check_forward_kinematics(found.body, trial, f"{found.subject}/{found.trial}"))
 
 
-def _unchecked_data(found: SolvedTrial) -> TrialData:
-    spine, solved, verdict = found.spine, found.result, found.verdict
-    fitted = found.markers.select(solved.marker_names)
+def _unchecked_data(trial: SolvedTrial) -> TrialData:
+    spine, solved, verdict = trial.spine, trial.result, trial.verdict
+    fitted = trial.markers.select(solved.marker_names)
     origin = point_origins(spine.markers.names, solved.marker_names, fitted.origin)
     clinical = spine.clinical
     centres = spine.centres
@@ -130,8 +129,8 @@ def _unchecked_data(found: SolvedTrial) -> TrialData:
         clinical_units=() if clinical is None else clinical.units,
         clinical=None if clinical is None else clinical.values,
         clinical_sd=None if clinical is None else clinical.deviation,
-        clinical_decided=tuple(figure.decided_by for figure in found.clinical_figures),
-        level_share=None if response is None else found.observed_shares,
+        clinical_decided=tuple(figure.decided_by for figure in trial.clinical_figures),
+        level_share=None if response is None else trial.observed_shares,
         forced={**spine.forced, **({} if clinical is None else clinical.forced)},
         status=None if verdict is None else tuple(map(str, verdict.status)),
         reasons=None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
@@ -140,7 +139,7 @@ def _unchecked_data(found: SolvedTrial) -> TrialData:
         marker_error=solved.marker_error,
         filled=fitted.filled,
         centres=centres,
-        poses=found.poses,
+        poses=trial.poses,
     )
 
 
@@ -150,21 +149,21 @@ def write_trials_dataset(path: str | PathLike, trials: Sequence[SolvedTrial]) ->
     if path.suffix.lower() not in (".h5", ".hdf5"):
         raise InputError(f"{path}: a data set's name ends in .h5; name the file so.")
     first = trials[0]
-    published = {found.trial: trial_data(found) for found in trials}
+    published = {one.trial: trial_data(one) for one in trials}
     subject = SubjectData(first.cameras, published, first.body.osim, f"models/{first.subject}.osim")
     write_dataset(path, Dataset({first.subject: subject}, {"versions": package_versions()}))
     return path
 
 
 def package_versions() -> Mapping[str, str]:
-    """{package: version} of what the numbers depend on."""
-    found = {"python": platform.python_version()}
+    """{package: version} of the packages that the results depend on."""
+    versions = {"python": platform.python_version()}
     for package in RECORDED_PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            versions[package] = "not installed"
+    return versions
 
 
 # A row for each frame (pandas), and arrays with named axes (xarray).
@@ -184,7 +183,7 @@ def frame_table(found: SolvedTrial) -> "pandas.DataFrame":
 
 
 def trial_table(trial: TrialData, decided: Mapping[str, str] | None = None) -> "pandas.DataFrame":
-    """A row for each frame of a data set's trial, in degrees and mm. decided: {column: what a figure rests on}."""
+    """A row for each frame of a data set's trial, in degrees and mm. decided: {column: what decided a figure}."""
     import pandas
 
     motion = trial.motion
@@ -207,7 +206,7 @@ def trial_table(trial: TrialData, decided: Mapping[str, str] | None = None) -> "
         columns |= _unit_columns(levels, ["rad"] * len(levels), trial.angles, trial.angles_sd)
     if trial.centres is not None:
         places = [f"{name}_{axis}" for name in trial.centres.names for axis in _SPACE_AXES]
-        columns |= _unit_columns(places, ["m"] * len(places), trial.centres.xyz, _place_deviation(trial.centres))
+        columns |= _unit_columns(places, ["m"] * len(places), trial.centres.xyz, _position_sd(trial.centres))
     columns |= _unit_columns(motion.names, _motion_units(motion), motion.values, motion.deviation)
     if trial.clinical is not None:
         names = [f"clinical_{name}" for name in trial.clinical_names]
@@ -223,9 +222,9 @@ def tidy_table(trials: Iterable[tuple[str, str, TrialData]]) -> "pandas.DataFram
     return pandas.concat(tables, names=["subject", "trial"]).reset_index()
 
 
-def _curvature(found: SpineKinematics | TrialData) -> dict[str, np.ndarray]:
-    """Lordosis, kyphosis and their standard deviations, (frames,) rad, as far as they are known."""
-    known = {name: getattr(found, name) for name in CURVATURE_FIGURES}
+def _curvature(trial: SpineKinematics | TrialData) -> dict[str, np.ndarray]:
+    """{name: (frames,) rad} of lordosis, kyphosis and their standard deviations, where known."""
+    known = {name: getattr(trial, name) for name in CURVATURE_FIGURES}
     return {name: values for name, values in known.items() if values is not None}
 
 
@@ -233,7 +232,7 @@ def _motion_units(motion: Motion) -> list[str]:
     return ["rad" if rotational else "m" for rotational in motion.rotational]
 
 
-def _place_deviation(points: Markers) -> np.ndarray | None:
+def _position_sd(points: Markers) -> np.ndarray | None:
     """(frames, points, 3) m: standard deviations along the axes."""
     if points.covariance is None:
         return None
@@ -247,10 +246,10 @@ def _unit_columns(
     columns = {}
     rows = values.reshape(len(values), -1)
     for i, (name, unit) in enumerate(zip(names, units, strict=True)):
-        shown, factor = _TABLE_UNITS[unit]
-        columns[f"{name}_{shown}"] = factor * rows[:, i]
+        written, factor = _TABLE_UNITS[unit]
+        columns[f"{name}_{written}"] = factor * rows[:, i]
         if deviation is not None:
-            columns[f"{name}_sd_{shown}"] = factor * deviation.reshape(rows.shape)[:, i]
+            columns[f"{name}_sd_{written}"] = factor * deviation.reshape(rows.shape)[:, i]
     return columns
 
 
@@ -283,7 +282,7 @@ def labelled_arrays(found: SolvedTrial) -> "xarray.Dataset":
         origins = centre_origins(centres.names, found.result.marker_names, fitted.origins)
         axes["point"] = ("point", list(centres.names))
         arrays["centres"] = (("frame", "point", "space"), centres.xyz, "m")
-        arrays["centres_sd"] = (("frame", "point", "space"), _place_deviation(centres), "m")
+        arrays["centres_sd"] = (("frame", "point", "space"), _position_sd(centres), "m")
         arrays["centres_origin"] = ("point", [str(origin) for origin in origins or ()])
     if (clinical := spine.clinical) is not None:
         axes["parameter"], axes["parameter_unit"] = (

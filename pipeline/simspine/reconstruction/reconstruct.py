@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction(SolvedTrial):
-    """Everything the pipeline says about one trial; lengths m, angles rad, times s.
+    """Everything the pipeline found in one trial; lengths m, angles rad, times s.
 
     Attributes
     ----------
     subject, trial : str
     markers : Markers
-        What inverse kinematics was given, y_up, with origin and covariance.
+        Input of inverse kinematics, y_up, with origin and covariance.
     sized : SizedBody
         The person's body; `body` is its `Body`.
     result : Result
-        Of inverse kinematics; `motion` is its `Motion`.
+        Result of inverse kinematics; `motion` is its `Motion`.
     spine : SpineKinematics
         Angles of each level, LLA, TKA, points and vertebral centres, with uncertainty.
     verdict : Verdict or None
         Which frames can be trusted; `findings` are its `Finding`s.
     cameras, keypoints, triangulation, points, videos, timing
         Of trials from images: `Camera`s in the order of the views, `Keypoints`, `TriangulationReport`, triangulated
-        `Markers` (z_up), the videos' files, and which of their frames belong together where not those of one number.
+        `Markers` (z_up), the videos' files, and their `Timing` (None where equal frame numbers belong together).
     """
 
     def save(self, path: str | PathLike) -> Path:
@@ -81,7 +81,7 @@ class Reconstruction(SolvedTrial):
         First time, status and reasons of the verdict, markers whose gap was filled, and the fit of the markers. Then
         `lla_deg`, `lla_sd_deg`, `lla_decided_by` and the same of `tka`, angles of each level (`T12_L1_flexion_deg`,
         `T12_L1_flexion_sd_deg`), vertebral centres (`L1_x_mm`, y up), coordinates of the body (`pelvis_tilt_deg`), and
-        clinical parameters (`clinical_pelvic_tilt_deg`). What a figure rests on (`decided_by`) is of the whole trial.
+        clinical parameters (`clinical_pelvic_tilt_deg`). What decided a figure (`decided_by`) is of the whole trial.
         """
         from simspine.reconstruction.publish import frame_table
 
@@ -105,7 +105,7 @@ VideosOrKeypoints = PlainSource | Delayed
 Progress = Callable[[int, int], None]
 AFTER_DETECTION = STAGES[STAGES.index(DETECT) + 1 :]
 AFTER_MERGING = STAGES[STAGES.index(SCALE) :]
-# A trial that nobody filmed, of a person of unknown size.
+# Entries of a trial without cameras, of a person of unknown size.
 UNSEEN: dict[str, Any] = {
     "cameras": (), "keypoints": None, "triangulation": None, "points": None, "videos": (), "timing": None,
     "findings": (), "mocap": None, "spine_markers": None, "height": None, "mass": None,
@@ -130,8 +130,8 @@ def reconstruct(
     Parameters
     ----------
     source : Keypoints, path, sequence of paths, Delayed, or {trial: one of these}
-        2D points of any skeleton that we know by its names, views in the order of the cameras; or a folder of videos,
-        or the videos, one a camera. Several trials of a person share one body.
+        2D points of a skeleton that simspine knows by its names, views in the order of the cameras; or a folder of
+        videos, or the videos, one per camera. Several trials of a person share one body.
     cameras : sequence of Camera, or path
         World z up, or a calibration file.
     mocap : Markers or {trial: Markers}, optional
@@ -141,9 +141,9 @@ def reconstruct(
     marker_set : str, optional
         Says where the detector's points are on the body; by default that of the points' skeleton.
     height, mass : float, optional
-        Of the person, m and kg.
+        Height (m) and mass (kg) of the person.
     progress : callable, optional
-        Called with (frames done, frames in all) while videos are looked at.
+        Called with (frames done, frames in all) while videos are read.
 
     Returns
     -------
@@ -165,16 +165,16 @@ def reconstruct(
     sources = dict(source) if isinstance(source, Mapping) else {"trial": source}
     if not sources:
         raise InputError("no recording was given; expected {trial: recording} with at least one.")
-    given, known = _mocap_of(mocap, sources), _cameras(cameras)
+    captured, rig = _mocap_of(mocap, sources), _cameras(cameras)
     trials = {}
     for trial, item in sources.items():
-        recording = _recording(item, known, progress)
+        recording = _recording(item, rig, progress)
         if recording.keypoints is None:
             check_one_person(options.detection)
         about = {"subject": SUBJECT_NAME, "trial": trial, "videos": recording.videos, "recording": recording}
-        trials[trial] = UNSEEN | about | {"mocap": given.get(trial), "height": height, "mass": mass}
-    found = as_reconstructions(run_stages(trials, options))
-    return found if isinstance(source, Mapping) else found["trial"]
+        trials[trial] = UNSEEN | about | {"mocap": captured.get(trial), "height": height, "mass": mass}
+    reconstructions = as_reconstructions(run_stages(trials, options))
+    return reconstructions if isinstance(source, Mapping) else reconstructions["trial"]
 
 
 def reconstruct_people(
@@ -187,12 +187,12 @@ def reconstruct_people(
 ) -> list[Reconstruction]:
     """From synchronised videos to the spines of all people in them.
 
-    Who is seen by two views or more in less than a fifth of the frames is left out.
+    People seen by two views or more in less than a fifth of the frames are left out.
 
     Parameters
     ----------
     videos : path, sequence of paths, or Delayed
-        A folder of them, or the files, one a camera.
+        A folder of videos, or their files, one per camera.
     cameras : sequence of Camera, or path
         World z up, or a calibration file.
     options : Options, optional
@@ -204,23 +204,23 @@ def reconstruct_people(
     Returns
     -------
     list of Reconstruction
-        Who is seen in most views and frames first; each with a body of their own, subjects 'person_1', 'person_2', ….
+        Those seen in most views and frames first; each with a body of their own, subjects 'person_1', 'person_2', ….
 
     Raises
     ------
     InputError
-        Where nobody is there for long enough, and as `reconstruct`.
+        Where nobody is seen for long enough, and as `reconstruct`.
     """
     options = _with_body(options or Options(), markers=marker_set)
     recording = _recording(videos, _cameras(cameras), progress)
     people = detect_people(options.detection, recording=recording)
     if not people:
         raise InputError("nobody is seen in two views or more for a fifth of the frames.")
-    found: list[Reconstruction] = []
+    solved: list[Reconstruction] = []
     for rank, seen in enumerate(people, 1):
         about = {"subject": f"{SUBJECT_NAME}_{rank}", "trial": "trial", "videos": recording.videos}
-        found += as_reconstructions(run_stages({"trial": UNSEEN | about | seen}, options, AFTER_DETECTION)).values()
-    return found
+        solved += as_reconstructions(run_stages({"trial": UNSEEN | about | seen}, options, AFTER_DETECTION)).values()
+    return solved
 
 
 def fit_trials(
@@ -237,17 +237,17 @@ def fit_trials(
     Parameters
     ----------
     trials : {trial: Markers}
-        By SIMSPINE's names or those of the marker set, m, any frame.
+        Named as by SIMSPINE or the marker set; m, any axes.
     body : str, optional
         Recipe: 'articulated', 'coupled' or a file's path; by default that of the options.
     marker_set : str, optional
         Says where the points are on the body; by default that of the options, or the one whose names the markers have:
         'plugin_gait', 'cgm2', 'ior', 'rizzoli_spine', 'cleveland', 'gait2392', 'rajagopal', 'opencap', 'spine' (all of
-        markers on the skin), or else 'centres' (at the vertebral centres). A finding says which.
+        markers on the skin), or else 'centres' (at the vertebral centres). A finding names the set.
     height, mass : float, optional
-        Of the person, m and kg.
+        Height (m) and mass (kg) of the person.
     options : Options, optional
-        How the stages work; `body`, `scaling`, `ik` and `quality` count.
+        How the stages work; `body`, `scaling`, `ik` and `quality` are used.
 
     Returns
     -------
@@ -277,19 +277,19 @@ def fit_trials(
 
 
 def as_reconstructions(trials: Mapping[str, Known]) -> dict[str, Reconstruction]:
-    """What the stages found in each trial, as users of the library get it."""
+    """The results of the stages for each trial, as `Reconstruction`s."""
     names = [field.name for field in fields(Reconstruction)]
     return {trial: Reconstruction(**{name: known[name] for name in names}) for trial, known in trials.items()}
 
 
 def _with_body(options: Options, **arguments: str | None) -> Options:
-    """The options with recipe and marker set from arguments. `InputError` where both say one, and not the same."""
+    """The options with recipe and marker set from arguments. `InputError` where they contradict the options."""
     given = {name: value for name, value in arguments.items() if value is not None}
     for name in given.keys() & options.body.model_fields_set:
-        own = getattr(options.body, name)
-        if own not in (None, given[name]):
+        chosen = getattr(options.body, name)
+        if chosen not in (None, given[name]):
             raise InputError(
-                f"body.{name} of the options is {own!r}, the argument says {given[name]!r}; expected one of them. "
+                f"body.{name} of the options is {chosen!r}, the argument says {given[name]!r}; expected one of them. "
                 "Leave one out."
             )
     return options.model_copy(update={"body": options.body.model_copy(update=given)})
@@ -298,7 +298,7 @@ def _with_body(options: Options, **arguments: str | None) -> Options:
 def _mocap_of(
     mocap: Markers | Mapping[str, Markers] | None, sources: Mapping[str, VideosOrKeypoints]
 ) -> Mapping[str, Markers]:
-    """{trial: motion capture}. `InputError` where it is not known which trial some is of."""
+    """{trial: motion capture}. `InputError` where the trial of a motion capture is not known."""
     if mocap is None:
         return {}
     if isinstance(mocap, Mapping):
@@ -332,7 +332,7 @@ def _video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Pat
     folder = Path(source)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; hand in a folder of videos, a list of videos, or Keypoints.")
-    found = files_with_endings(folder, VIDEO_ENDINGS)
-    if not found:
-        raise InputError(f"{folder} holds no videos; expected one a camera, ending in {', '.join(VIDEO_ENDINGS)}.")
-    return found
+    files = files_with_endings(folder, VIDEO_ENDINGS)
+    if not files:
+        raise InputError(f"{folder} holds no videos; expected one per camera, ending in {', '.join(VIDEO_ENDINGS)}.")
+    return files

@@ -1,4 +1,4 @@
-"""What each stage found in one trial, and what follows from it: points of the body, figures, how each view fits."""
+"""Results of all stages for one trial, and quantities from them: points of the body, figures, fit of each view."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,9 +37,9 @@ from simspine.vision.triangulation import TriangulationReport
 
 @dataclass(frozen=True, eq=False)
 class SolvedTrial(Unchanging):
-    """What each stage found in one trial; `simspine.Reconstruction` describes the fields.
+    """Results of all stages for one trial; `simspine.Reconstruction` describes the fields.
 
-    Points are None where read from files, for the memory of long trials.
+    `points` is None in a trial read from files, to save memory.
     """
 
     subject: str
@@ -57,11 +57,11 @@ class SolvedTrial(Unchanging):
     timing: Timing | None = None
 
     def __post_init__(self):
-        of_stages = (self.markers, self.result.motion, self.spine, self.verdict)
-        frames = [part.frames for part in of_stages if part is not None]
+        results = (self.markers, self.result.motion, self.spine, self.verdict)
+        frames = [part.frames for part in results if part is not None]
         if len(set(frames)) > 1:
-            found = f"markers, kinematics, vertebrae and quality of {frames} frames"
-            raise InputError(f"{self.name}: {found}, which are not of one run. Run `simspine run` again.")
+            lengths = f"markers, kinematics, vertebrae and quality of {frames} frames"
+            raise InputError(f"{self.name}: {lengths}, which are not of one run. Run `simspine run` again.")
 
     @property
     def name(self) -> str:
@@ -100,7 +100,7 @@ class SolvedTrial(Unchanging):
         return body_poses(self.body, self.motion)
 
     def shown_poses(self, step: int = 1) -> dict[str, np.ndarray]:
-        """Poses of every step-th frame for pictures: NaN for limbs in frames in which nothing was seen of them."""
+        """Poses of every step-th frame for pictures; NaN for limbs in frames in which they were not seen."""
         every = self.poses if step == 1 else body_poses(self.body, self.motion.every(step))
         return without_unseen_limbs(every, self.body, self.motion, step)
 
@@ -112,7 +112,7 @@ class SolvedTrial(Unchanging):
     @cached_property
     def model_points(self) -> Markers:
         """The body's own markers under SIMSPINE names: the limbs fitted, and the fifteen of the spine; y_up. Limbs are
-        missing in frames in which nothing was seen of them."""
+        missing in frames in which they were not seen."""
         spine, model = self.spine.markers, self.model_markers
         limbs = [name for name in model.names if name.isalpha() and name not in spine.names]
         xyz, unseen = np.array(model.xyz), unseen_bodies(self.body, self.motion)
@@ -123,12 +123,12 @@ class SolvedTrial(Unchanging):
 
     @cached_property
     def observed_shares(self) -> np.ndarray:
-        """(levels, 3) share of each level's angle that the data decided; NaN where that is not known."""
+        """(levels, 3) share of each angle that the data decided; NaN where not known."""
         return observed_angle_shares(self.sized, self.result, self.spine)
 
     @property
     def spine_estimated(self) -> bool:
-        """Whether points of the spine that were fitted were estimated, so that what they say is no measurement."""
+        """Whether fitted points of the spine were estimated, so that angles of the spine are no measurements."""
         return bool(estimated_of_spine(self.markers.names, self.markers.origins))
 
     @cached_property
@@ -156,7 +156,7 @@ class SolvedTrial(Unchanging):
 
     @cached_property
     def lumbopelvic_rhythm(self) -> LumbopelvicRhythm | None:
-        """Of the frames that were not rejected; None where the trial has no clinical parameters."""
+        """The rhythm over frames that were not rejected; None where the trial has no clinical parameters."""
         clinical = self.spine.clinical
         return None if clinical is None else lumbopelvic_rhythm_of(clinical, ~self.rejected, self.result)
 
@@ -185,24 +185,24 @@ class SolvedTrial(Unchanging):
     def used_keypoints_of(self, frames: slice) -> Keypoints:
         """`used_keypoints` of some frames: pictures show few of a long trial."""
         keypoints, report = self.keypoints_and_triangulation
-        some = keypoints.with_(xy=keypoints.xy[frames], confidence=keypoints.confidence[frames])
-        return exchange_sides(some.select(report.names), report.swapped[frames])
+        part = keypoints.with_(xy=keypoints.xy[frames], confidence=keypoints.confidence[frames])
+        return exchange_sides(part.select(report.names), report.swapped[frames])
 
 
 def unseen_bodies(body: Body, motion: Motion) -> dict[str, np.ndarray]:
-    """{body of an arm or leg: (frames,) bool, where nothing was seen of a joint that moves it}."""
-    joints, names, found = unseen_limb_joints(motion), body.free_names, {}
+    """{body of an arm or leg: (frames,) bool, True where a joint that moves it was not seen}."""
+    joints, names, unseen = unseen_limb_joints(motion), body.free_names, {}
     for number, name in enumerate(body.bodies, 1):
         moving = [joints[names[column]] for column in body.tree.columns_of(number) if names[column] in joints]
         if np.any(moving):
-            found[name] = np.any(moving, axis=0)
-    return found
+            unseen[name] = np.any(moving, axis=0)
+    return unseen
 
 
 def without_unseen_limbs(
     poses: Mapping[str, np.ndarray], body: Body, motion: Motion, step: int = 1
 ) -> dict[str, np.ndarray]:
-    """The poses (4, 4) of every step-th frame, with NaN where `unseen_bodies` says that nothing was seen."""
+    """The poses (4, 4) of every step-th frame, with NaN for `unseen_bodies`."""
     unseen, shown = unseen_bodies(body, motion), dict(poses)
     for name in unseen.keys() & shown.keys():
         shown[name] = np.where(unseen[name][::step, None, None], np.nan, shown[name])
@@ -225,8 +225,8 @@ def limb_distance(found: SolvedTrial) -> np.ndarray:
 
     Raises `InputError` where the trial did not come from images.
     """
-    there = set(found.used_keypoints.names) & set(found.model_markers.names)
-    names = [name for name in VIEW_FIT_LIMB_POINTS if name in there]
+    common = set(found.used_keypoints.names) & set(found.model_markers.names)
+    names = [name for name in VIEW_FIT_LIMB_POINTS if name in common]
     return model_reprojection(found.cameras, found.model_markers, found.used_keypoints, names)
 
 

@@ -1,8 +1,8 @@
 """From a line on the skin of the back to the spine: `spine_from_back`.
 
-Surface scans, depth cameras, dotted tapes and a palpated line show the back's midline, and nothing of the limbs. The
-line becomes the dots of a tape on a body that is as long from C7 to S1 as the line, and goes through the same stages
-as any other trial (`simspine.reconstruction.stages`).
+Surface scans, depth cameras, dotted tapes and a palpated line show the back's midline, but no limbs. The line becomes
+the dots of a tape on a body of the line's length from C7 to S1, which then passes the same stages as any other trial
+(`simspine.reconstruction.stages`).
 """
 
 from dataclasses import replace
@@ -30,15 +30,15 @@ from simspine.reconstruction.stages import IK, QUALITY, VERTEBRAE, run_stages
 
 DOTS = 24  # along the line: a dot every 2 cm, five in one correlation length of the skin's errors
 MIN_POINTS = 8  # of a line: fewer do not show two curves
-# How far a line along the spine is off as somebody marks it: two readers differ by 3 mm fore and aft, 2.4 mm sideways
-# (Kaiser et al. 2025, 10.1371/journal.pone.0321429), one by 1/√2 of it.
+# Error of one reader who marks a line along the spine: 1/√2 of the difference of two readers, who differ by 3 mm fore
+# and aft and 2.4 mm sideways (Kaiser et al. 2025, 10.1371/journal.pone.0321429).
 LINE_SD_M = 0.002
-# People whose back is measured have curves that healthy people, from whom the spreads of levels are, rarely have.
-# Three times as wide, the line decides, and the prior only fills in what it leaves open.
+# People whose back is measured often have curves that are rare in the healthy people of the priors. With spreads three
+# times as wide the line decides, and the prior only fills in what the line leaves open.
 CURVE_SPREAD_FACTOR = 3.0
 LEVELS_UNDER_NO_LINE = ("L5_S1",)  # the line ends above the sacrum's endplate, whose tilt it does not show
-HEADING_SD_RAD = float(np.radians(3.0))  # of a heading that is given: as well as people stand square to a scanner
-MAX_HOLLOW_M = 0.01  # m, mean: an upper back is hollow by as much at a kyphosis of -25°
+HEADING_SD_RAD = float(np.radians(3.0))  # of a given heading: how exactly people stand square to a scanner
+MAX_HOLLOW_M = 0.01  # mean over the upper back, reached at a kyphosis of -25°
 MIN_FALL_SHARE = 0.5  # of the line's length: a trunk that leans by 60°
 TRUNK_SEGMENTS = ("pelvis", "torso")  # sized by the line; the others by the height, where it is given
 TRIAL_NAME = "back"
@@ -69,11 +69,11 @@ def spine_from_back(
         Skin over C7, where the line begins above it. By default the line's first point.
     psis : (2, 3) or (frames, 2, 3) array, optional
         Left and right dimple (posterior superior iliac spine), m. The line is used down to their height, and they
-        show where the person faces. Without them the line's last point is taken for S1.
+        show where the person faces. Without them the line's last point counts as S1.
     height : float, optional
-        Of the person, m. Limbs get this size; the trunk has that of the line.
+        Height of the person, m. It sizes the limbs; the line sizes the trunk.
     mass : float, optional
-        Of the person, kg.
+        Mass of the person, kg.
     heading : float, optional
         Where the person faces, rad from x, turning left (about the upward axis). Needed for axial rotation where
         `psis` is not given; 0 is assumed then, with a finding.
@@ -90,7 +90,7 @@ def spine_from_back(
     Raises
     ------
     InputError
-        Where the line is too short, too long, runs upwards, or lies in front of a person who faces as the PSIS say;
+        Where the line is too short, too long, runs upwards, or is hollow at the upper back with the PSIS as given;
         for a height that no person has, and where both `psis` and `heading` are given.
 
     Notes
@@ -178,7 +178,7 @@ def _nearest(curve: np.ndarray, point: np.ndarray) -> int:
 
 
 def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.ndarray | None, frame: str) -> float:
-    """m, along the skin. frame: of the points that were given. Raises `InputError` for a line that is no back."""
+    """Length along the skin, m. frame: of the given points. Raises `InputError` for a line that is no back."""
     lengths = np.array([distances_along(curve)[-1] for curve in curves])
     if not np.isfinite(lengths).any():
         known = int(np.isfinite(points).all(-1).sum(-1).max(initial=0))
@@ -215,7 +215,7 @@ def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.nd
 
 
 def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
-    """`InputError` where the upper back is hollow, as it is with the left and right PSIS exchanged."""
+    """Raise `InputError` where the upper back is hollow, as it is with the left and right PSIS exchanged."""
     forward = np.cross(curve[0] - curve[-1], dimples[1] - dimples[0])
     forward /= np.linalg.norm(forward)
     depth, along = (curve - curve[0]) @ forward, distances_along(curve)
@@ -230,8 +230,8 @@ def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
 
 
 def _weights(names: tuple[str, ...], frames: int) -> np.ndarray | None:
-    """(frames, markers): in a single frame the skin has not moved over the bone, so that only the line's own error
-    counts (`LINE_SD_M`); None in a sequence, where it has."""
+    """(1, markers) for a single frame: there the skin has not moved over the bone, so only the line's error
+    (`LINE_SD_M`) counts. None for a sequence."""
     if frames > 1:
         return None
     on_line = np.array([name not in PSIS_NAMES for name in names])
@@ -240,7 +240,7 @@ def _weights(names: tuple[str, ...], frames: int) -> np.ndarray | None:
 
 @cache
 def _recipe() -> Recipe:
-    """The articulated body's, with wide priors of the curve."""
+    """The recipe of the articulated body, with wide priors of the curve."""
     recipe = read_recipe("articulated")
     plan = recipe.articulation
     assert plan is not None
@@ -252,20 +252,20 @@ def _recipe() -> Recipe:
 
 @cache
 def _unscaled_body(names: tuple[str, ...]):
-    """The body with markers on its skin, and how far C7 and S1 are apart along it, m."""
+    """The body with markers on its skin, and the distance from C7 to S1 along the skin, m."""
     body = build_body(_recipe(), "centres", names)
-    at = neutral_markers(body)
-    line = np.array([at[body.marker_index(name)] for name in names if name not in PSIS_NAMES])
+    positions = neutral_markers(body)
+    line = np.array([positions[body.marker_index(name)] for name in names if name not in PSIS_NAMES])
     return body, float(distances_along(line)[-1])
 
 
 def _sized_body(
     names: tuple[str, ...], length: float, height: float | None, mass: float | None, heading: float | None
 ) -> SizedBody:
-    """The body whose back is as long as the line. heading: rad, where it is not shown by the PSIS."""
-    body, own_length = _unscaled_body(names)
+    """The body whose back is as long as the line. heading: rad; None where the PSIS show it."""
+    body, neutral_length = _unscaled_body(names)
     recipe = _recipe()
-    trunk = length / own_length
+    trunk = length / neutral_length
     stature = model_stature(body, recipe, {})
     limbs = trunk if height is None else height / stature
     factors = tuple(

@@ -24,10 +24,10 @@ class Stage:
     ----------
     name : str
     work : callable
-        Takes sections of the options by position, and what is known of a trial by name; returns {name: what it found}.
-        Where it looks at all trials of a person together it takes `trials`, {trial: {name: …}}, and returns the same.
+        Takes sections of the options by position, and what is known of a trial by name; returns {name: result}.
+        A stage for all trials of a person together takes `trials`, {trial: {name: …}}, and returns the same.
     gives, takes : tuple of str
-        Names of what it finds, and of what it takes: by default all parameters by name.
+        Names of its results, and of its inputs: by default all keyword parameters.
     sections : tuple of str
         The sections of `Options` that decide how it works, by the types of its parameters by position.
     of_person : bool
@@ -40,7 +40,7 @@ class Stage:
     takes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        by_name = tuple(own.name for own in self._parameters if own.kind is own.KEYWORD_ONLY)
+        by_name = tuple(parameter.name for parameter in self._parameters if parameter.kind is parameter.KEYWORD_ONLY)
         object.__setattr__(self, "takes", self.takes or by_name)
 
     @property
@@ -49,25 +49,25 @@ class Stage:
 
     @property
     def sections(self) -> tuple[str, ...]:
-        of = {field.annotation: name for name, field in Options.model_fields.items()}
-        return tuple(of[own.annotation] for own in self._parameters if own.kind is own.POSITIONAL_OR_KEYWORD)
+        names = {field.annotation: name for name, field in Options.model_fields.items()}
+        return tuple(names[one.annotation] for one in self._parameters if one.kind is one.POSITIONAL_OR_KEYWORD)
 
     @property
     def of_person(self) -> bool:
-        return any(own.name == "trials" for own in self._parameters)
+        return any(parameter.name == "trials" for parameter in self._parameters)
 
     def __call__(self, options: Section, **given: Any) -> dict[str, Any]:
-        """What `work` finds with the stage's sections of `options`."""
+        """The results of `work` with the stage's sections of `options`."""
         return self.work(*(getattr(options, section) for section in self.sections), **given)
 
     def run(self, trials: Mapping[str, Known], options: Section) -> dict[str, Known]:
-        """What is known of each trial, with what the stage found. trials: {trial: {name: what is known}}."""
+        """What is known of each trial, with the stage's results added. trials: {trial: {name: what is known}}."""
         taken = {trial: {name: known[name] for name in self.takes} for trial, known in trials.items()}
         if self.of_person:
-            found = self(options, trials=taken)
+            results = self(options, trials=taken)
         else:
-            found = {trial: self(options, **given) for trial, given in taken.items()}
-        return {trial: {**known, **found[trial]} for trial, known in trials.items()}
+            results = {trial: self(options, **given) for trial, given in taken.items()}
+        return {trial: {**known, **results[trial]} for trial, known in trials.items()}
 
 
 class Options(Section):

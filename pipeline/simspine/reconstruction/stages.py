@@ -48,18 +48,18 @@ from simspine.reconstruction.stage import Known, Options, Stage
 MAX_DOUBTS_SHOWN = 4  # findings about cameras that an error repeats
 
 # After the verdict: rejected frames are taken out, short gaps filled (SIMSPINE's third step of quality control). The
-# trajectory engine sees the trial without the markers of rejected frames. What it gives there follows from the frames
-# around and from the smoothness and priors of the body: a smoother in the sense of Kalman's, with standard deviations
-# that grow into the gap. So filled frames fit the body as all others do, and are marked as inferred.
+# trajectory engine sees the trial without the markers of rejected frames. It infers their poses from the frames around
+# and from the smoothness and priors of the body, like a Kalman smoother, with standard deviations that grow into the
+# gap. So filled frames fit the body as all others do, and are marked as inferred.
 
 
 def fill_rejected(found: SolvedTrial, marker_set: str, options: Options) -> SolvedTrial:
     """The trial solved without its rejected frames: short gaps of them filled and marked, others NaN throughout.
 
-    found: with a verdict. options: of them `quality` and `ik` count. The verdict keeps its findings and gets one more,
-    `FILLED`, with the frames that were filled; these have the status 'inferred' in place of 'rejected', and the mask
-    `rejected` of frames that do not count holds them, too. Points of the spine have them in `filled`.
-    Unchanged where no frame is rejected, or all are. Raises `InputError` as `solve_kinematics`.
+    found: with a verdict. options: `quality` and `ik` are used. The verdict gets one more finding,
+    `REJECTED_FILLED_CODE`, with the frames that were filled; their status is 'inferred' in place of 'rejected', and
+    they stay in the mask `rejected`. `filled` of the spine's points marks them. Unchanged where no frame is
+    rejected, or all are. Raises `InputError` as `solve_kinematics`.
     """
     rejected = found.rejected
     if found.verdict is None or not rejected.any() or rejected.all():
@@ -89,7 +89,7 @@ def short_gap_frames(rejected: np.ndarray, rate: float, max_gap_s: float) -> np.
 
 
 def _emptied_result(result: Result, frames: np.ndarray) -> Result:
-    """Nothing is known in these frames."""
+    """The result with NaN in these frames (frames,) bool."""
 
     def empty(values: np.ndarray) -> np.ndarray:
         return np.where(frames.reshape(-1, *[1] * (values.ndim - 1)), np.nan, values)
@@ -108,13 +108,13 @@ def _emptied_result(result: Result, frames: np.ndarray) -> Result:
 
 
 def _marked_as_filled(points: Markers, frames: np.ndarray) -> Markers:
-    """The points with these frames marked as filled."""
+    """The points with these frames (frames,) bool marked as filled."""
     before = np.zeros(points.xyz.shape[:2], bool) if points.filled is None else points.filled
     return points.with_(filled=before | (frames[:, None] & points.present))
 
 
 def _verdict_after_filling(judged: Verdict, rejected: np.ndarray, short: np.ndarray, options: Options) -> Verdict:
-    """The verdict with what became of its rejected frames; the parameters of the step are in the text."""
+    """The verdict with a finding that says how many rejected frames were filled, and with which parameters."""
     whose = judged.findings[0]
     gaps = int((rejected & ~short).sum())
     which = "the frames with errors" if not gaps else f"{short.sum()} of {rejected.sum()} frames with errors"
@@ -138,7 +138,7 @@ def _verdict_after_filling(judged: Verdict, rejected: np.ndarray, short: np.ndar
 
 
 def marker_set_of(options: BodyOptions, skeleton: str) -> str:
-    """The marker set that says where points are on the body: the one set, or else that of the points' skeleton."""
+    """The marker set with the places of the points: that of the options, or else that of the points' skeleton."""
     return options.markers or skeleton
 
 
@@ -146,12 +146,11 @@ MARKER_SET_CODE, UNKNOWN_MARKERS_CODE, PELVIS_UNSEEN_CODE = "marker_set", "unkno
 
 
 def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
-    """What is known of markers without cameras before the stages after merging.
+    """Inputs of the stages after merging, for markers that do not come from cameras.
 
-    markers: by the names of their marker set. skeleton: the set that has their places. findings: which set it is, and
-    which markers it does not know.
-
-    The set is that of the options, or else the one whose names the markers have (`find_marker_set`).
+    markers: under the names of their marker set. skeleton: the set that has their places. findings: which set it is,
+    and which markers it does not know. The set is that of the options, or else the one whose names the markers have
+    (`find_marker_set`).
     """
     known = find_marker_set(markers.names) if body.markers is None else read_marker_set(body.markers)
     findings = []
@@ -163,8 +162,8 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
     if unknown := known.unknown_markers(markers.names):
         near = ", ".join(f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items())
         text = f"{len(unknown)} markers are not of the marker set {known.name!r} and were not used: {near}."
-        gravity = Severity.WARNING if any(unknown.values()) else Severity.INFO
-        findings.append(Finding(UNKNOWN_MARKERS_CODE, gravity, text))
+        severity = Severity.WARNING if any(unknown.values()) else Severity.INFO
+        findings.append(Finding(UNKNOWN_MARKERS_CODE, severity, text))
     given, skeleton = known.renamed(markers_in_frame(markers, "y_up")), known.places_of or known.name
     if not _shows_pelvis(given.names, read_marker_set(skeleton)):
         text = (
@@ -183,7 +182,7 @@ def _shows_pelvis(names: Sequence[str], places: MarkerSet) -> bool:
     return len(sides) == 2 or any(set(pair) <= landmarks for pair in (PELVIS_SKIN_MARKERS, HIP_PAIR))
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # matrices are small, and bits do not depend on BLAS's threads
+@threadpool_limits.wrap(limits=1, user_api="blas")  # matrices are small, and results equal to the bit
 def body_of_person(
     trials: Sequence[Markers],
     recipe: str | Recipe,
@@ -224,18 +223,18 @@ def scale_person(
     scaling : ScalingOptions
     ik : KinematicsOptions
     trials : {trial: dict}
-        Of each trial: markers (y_up), skeleton, height (m), mass (kg), findings (about its cameras).
+        For each trial: markers (y_up), skeleton, height (m), mass (kg), findings (about its cameras).
 
     Returns
     -------
     {trial: dict}
-        Of each trial: sized (SizedBody), factors (ScaleFactors).
+        For each trial: sized (SizedBody), factors (ScaleFactors).
 
     Raises
     ------
     InputError
-        Where trials have points of several skeletons, since the body has one place for each point, and where the points
-        fit nobody; then with what was found about the cameras.
+        Where trials have points of several skeletons, since the body has one place for each point, and where no body
+        fits the points; that message repeats the findings about cameras.
     """
     sets = {trial: marker_set_of(body, known["skeleton"]) for trial, known in trials.items()}
     (first, marker_set), *others = sets.items()
@@ -248,15 +247,15 @@ def scale_person(
             )
     known = trials[first]
     options = Options(body=body, scaling=scaling, ik=ik)
-    markers = [own["markers"] for own in trials.values()]
+    markers = [inputs["markers"] for inputs in trials.values()]
     try:
         sized, factors = body_of_person(
             markers, body.recipe, marker_set, options=options, height=known["height"], mass=known["mass"]
         )
     except InputError as error:
-        found = [finding for own in trials.values() for finding in own["findings"]]
+        noted = [finding for inputs in trials.values() for finding in inputs["findings"]]
         causes, doubts = (
-            " ".join(list(dict.fromkeys(one.message for one in found if one.severity is severity))[:MAX_DOUBTS_SHOWN])
+            " ".join(list(dict.fromkeys(one.message for one in noted if one.severity is severity))[:MAX_DOUBTS_SHOWN])
             for severity in (Severity.ERROR, Severity.WARNING)
         )
         noticed = f"\nNoticed before: {doubts}" if doubts else ""
@@ -326,7 +325,7 @@ def read_vertebrae(
 VERTEBRAE = Stage("vertebrae", read_vertebrae, gives=("spine", "poses"))
 
 
-# The stage quality: which frames of a solved trial can be trusted; the others filled in where that is asked for.
+# The stage quality: which frames of a solved trial can be trusted; the others are filled in on request.
 
 OF_TRIAL = tuple(field.name for field in fields(SolvedTrial) if field.name != "verdict")
 
@@ -340,7 +339,7 @@ def judge_trial(
     findings: Sequence[Finding],
     **of_trial: Any,
 ) -> dict[str, Any]:
-    """The stage `quality`: which frames can be trusted; the others filled in where that is asked for.
+    """The stage `quality`: which frames can be trusted; the others are filled in on request.
 
     Parameters
     ----------
@@ -356,22 +355,22 @@ def judge_trial(
     Returns
     -------
     dict
-        result and spine, with what was filled in; verdict (Verdict).
+        result and spine, with filled frames; verdict (Verdict).
     """
-    found = SolvedTrial(**of_trial)
+    trial = SolvedTrial(**of_trial)
     verdict = check_solved_trial(
-        found.sized,
-        found.result,
-        found.spine,
-        markers=found.markers,
-        triangulation=found.triangulation,
-        views=view_fits(found),
+        trial.sized,
+        trial.result,
+        trial.spine,
+        markers=trial.markers,
+        triangulation=trial.triangulation,
+        views=view_fits(trial),
         recording=findings,
     )
-    found = replace(found, verdict=verdict.of(found.subject, found.trial))
+    trial = replace(trial, verdict=verdict.of(trial.subject, trial.trial))
     if quality.fill_gaps:
-        found = fill_rejected(found, marker_set_of(body, skeleton), Options(quality=quality, ik=ik, body=body))
-    return {"result": found.result, "spine": found.spine, "verdict": found.verdict}
+        trial = fill_rejected(trial, marker_set_of(body, skeleton), Options(quality=quality, ik=ik, body=body))
+    return {"result": trial.result, "spine": trial.spine, "verdict": trial.verdict}
 
 
 QUALITY = Stage("quality", judge_trial, gives=("result", "spine", "verdict"), takes=(*OF_TRIAL, "skeleton", "findings"))
@@ -381,7 +380,7 @@ STAGES = (DETECT, CAMERAS, TRIANGULATE, MERGE, SCALE, IK, VERTEBRAE, QUALITY)
 
 
 def run_stages(trials: Mapping[str, Known], options: Options, stages: Sequence[Stage] = STAGES) -> dict[str, Known]:
-    """What the stages find in all trials of a person. trials: {trial: {name: what is known before}}."""
+    """What is known of all trials of a person after the stages. trials: {trial: {name: what is known before}}."""
     known = dict(trials)
     for stage in stages:
         known = stage.run(known, options)
