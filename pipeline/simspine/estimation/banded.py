@@ -8,7 +8,6 @@ by LAPACK costs O(points · n³). The same factor gives the blocks of the invers
 import ctypes
 from collections.abc import Sequence
 from functools import cache, cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,13 +109,37 @@ def blocks_of_band(band: np.ndarray, n: int, lag: int, lags: int = 1) -> np.ndar
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
+def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights: np.ndarray) -> None:
+    """band += Bᵀ H B, H of symmetric blocks (frames, n, n) on the diagonal. first, weights: of these frames, see
+    `path_basis.Basis`.
+    """
+    frames, n, _ = blocks.shape
+    reach, begin = weights.shape[1], 0
+    while begin < frames:
+        point, end = first[begin], begin + 1
+        while end < frames and first[end] == point:
+            end += 1
+        of_frames = blocks[begin:end].reshape(end - begin, n * n)
+        for a in range(reach):
+            shares = np.empty((reach - a, end - begin), band.dtype)
+            for lag in range(reach - a):
+                shares[lag] = weights[begin:end, a] * weights[begin:end, a + lag]
+            sums = np.dot(shares, of_frames).reshape(reach - a, n, n)
+            for lag in range(reach - a):
+                for j in range(n):  # along the band's columns, which lie together
+                    for i in range(0 if lag > 0 else j, n):
+                        band[lag * n + i - j, (point + a) * n + j] += sums[lag, j, i]
+        begin = end
+
+
+@njit(**ENTRY_KERNEL_OPTIONS)
 def add_form(band: np.ndarray, form: np.ndarray, block: np.ndarray) -> None:
     """band += block (n, n), symmetric, times form (lags + 1, points) between each control point and the ones after it.
 
     Zeros, which are most, cost nothing.
     """
     n = block.shape[0]
-    columns, rows = np.nonzero(block.T)  # along the band's columns, which lie together
+    columns, rows = np.nonzero(block.T)  # along the band's columns
     for lag in range(form.shape[0]):
         for point in range(form.shape[1] - lag):
             if form[lag, point] == 0.0:
@@ -148,17 +171,9 @@ class BandedSystem:
             self.band[lag * self.n, : points * self.n] += (squares @ values)[:points].reshape(-1)
 
     def add_blocks(self, blocks: np.ndarray, frames: slice = slice(None)) -> None:
-        """Add Bᵀ H B, H of symmetric blocks (frames, n, n) of these frames on the diagonal."""
-        kind = self.band.dtype
-        first, weights = self.basis.first[frames], self.basis.weights[frames].astype(kind)
-        flat, reach = blocks.reshape(len(first), -1).astype(kind, copy=False), weights.shape[1]
-        pairs = [(a, b) for a in range(reach) for b in range(a, reach)]
-        shares = np.array([weights[:, a] * weights[:, b] for a, b in pairs])
-        at, inside = [blocks_of_band(self.band, self.n, lag) for lag in range(reach)], np.tri(self.n, dtype=kind).T
-        for begin, end in pairwise([*np.flatnonzero(np.diff(first, prepend=-1)).tolist(), len(first)]):
-            sums = (shares[:, begin:end] @ flat[begin:end]).reshape(-1, self.n, self.n)
-            for (a, b), block in zip(pairs, sums, strict=True):
-                at[b - a][first[begin] + a] += block if b > a else block * inside
+        """Add symmetric blocks (frames, n, n) of these frames."""
+        weights, kind = self.basis.weights[frames], self.band.dtype
+        add_blocks(self.band, blocks.astype(kind, copy=False), self.basis.first[frames], weights.astype(kind))
 
     def add_form(self, form: np.ndarray, block: np.ndarray) -> None:
         """Add block (n, n), symmetric, times a form of the basis, (lags + 1, points)."""
