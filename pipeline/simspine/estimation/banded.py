@@ -216,8 +216,11 @@ class Factor:
 
     def _later(self, t: int) -> np.ndarray:
         """(lags · n, n): the blocks of L below the diagonal one of control point t."""
-        found, n = blocks_of_band(self.lower, self.n, 1, self.basis.lags)[t].astype(self._sweeps, copy=False), self.n
-        return np.hstack([found[:, :-n], np.tril(found[:, -n:])]).T if self.basis.diagonal_last_lag else found.T
+        n = self.n
+        found = blocks_of_band(self.lower, n, 1, self.basis.lags)[t].astype(self._sweeps, copy=False)
+        if self.basis.diagonal_last_lag:  # of its factor the last block is a triangle
+            found = np.hstack([found[:, :-n], np.tril(found[:, -n:])])
+        return found.T
 
     def mean_response(self, blocks: np.ndarray) -> np.ndarray:
         """(n,): x_i[t, i] averaged over the frames t, where x_i = B H⁻¹ Bᵀ b_i and b_i holds column i of each frame's
@@ -264,7 +267,7 @@ class Factor:
         found = np.zeros((len(first), n, n))
         around = np.zeros(((lags + 1) * n, (lags + 1) * n), self._sweeps)  # the inverse's block of t and those after it
         for t in range(points - 1, first[0] - 1, -1):
-            W, inverse = around[:-n, :-n].copy(), self._inverses[t]
+            W, inverse = around[:-n, :-n], self._inverses[t]
             M = self._later(t) @ inverse
             cross = W @ M
             own = inverse.T @ inverse + M.T @ cross
