@@ -166,9 +166,10 @@ class BandedSystem:
 
     def add_diagonal(self, values: np.ndarray) -> None:
         """Add values (frames, n): what each coordinate is held by in each frame."""
-        for lag, squares in enumerate(self.basis.lagged_squares):
+        B, n = self.basis.values, self.n
+        for lag in range(self.basis.weights.shape[1]):
             points = self.basis.points - lag
-            self.band[lag * self.n, : points * self.n] += (squares @ values)[:points].reshape(-1)
+            self.band[lag * n, : points * n] += (B[:, :points].multiply(B[:, lag:]).T @ values).reshape(-1)
 
     def add_blocks(self, blocks: np.ndarray, frames: slice = slice(None)) -> None:
         """Add symmetric blocks (frames, n, n) of these frames."""
