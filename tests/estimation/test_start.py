@@ -41,7 +41,8 @@ def wrong(body, markers, start=None) -> int:
     weights = np.ones(markers.xyz.shape[:2])
     tree, y, w, _ = usable_observations(body, markers, weights, 3)
     term = MarkerTerm(tree, y, w)
-    path = starting_path(body, term, first_pose(body, markers, weights) if start is None else start)
+    start, nothing = first_pose(body, markers, weights) if start is None else start, np.zeros(tree.free.size)
+    path = starting_path(body, term, start, ridge=nothing, target=nothing)
     return int((term.cost(path) > 0.002).sum())
 
 

@@ -8,7 +8,6 @@ by LAPACK costs O(points · n³). The same factor gives the blocks of the invers
 import ctypes
 from collections.abc import Sequence
 from functools import cache, cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,13 +109,37 @@ def blocks_of_band(band: np.ndarray, n: int, lag: int, lags: int = 1) -> np.ndar
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
+def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights: np.ndarray) -> None:
+    """band += Bᵀ H B, H of symmetric blocks (frames, n, n) on the diagonal. first, weights: of these frames, see
+    `path_basis.Basis`.
+    """
+    frames, n, _ = blocks.shape
+    reach, begin = weights.shape[1], 0
+    while begin < frames:
+        point, end = first[begin], begin + 1
+        while end < frames and first[end] == point:
+            end += 1
+        of_frames = blocks[begin:end].reshape(end - begin, n * n)
+        for a in range(reach):
+            shares = np.empty((reach - a, end - begin), band.dtype)
+            for lag in range(reach - a):
+                shares[lag] = weights[begin:end, a] * weights[begin:end, a + lag]
+            sums = np.dot(shares, of_frames).reshape(reach - a, n, n)
+            for lag in range(reach - a):
+                for j in range(n):  # along the band's columns, which lie together
+                    for i in range(0 if lag > 0 else j, n):
+                        band[lag * n + i - j, (point + a) * n + j] += sums[lag, j, i]
+        begin = end
+
+
+@njit(**ENTRY_KERNEL_OPTIONS)
 def add_form(band: np.ndarray, form: np.ndarray, block: np.ndarray) -> None:
     """band += block (n, n), symmetric, times form (lags + 1, points) between each control point and the ones after it.
 
     Zeros, which are most, cost nothing.
     """
     n = block.shape[0]
-    columns, rows = np.nonzero(block.T)  # along the band's columns, which lie together
+    columns, rows = np.nonzero(block.T)  # along the band's columns
     for lag in range(form.shape[0]):
         for point in range(form.shape[1] - lag):
             if form[lag, point] == 0.0:
@@ -143,22 +166,15 @@ class BandedSystem:
 
     def add_diagonal(self, values: np.ndarray) -> None:
         """Add values (frames, n): what each coordinate is held by in each frame."""
-        for lag, squares in enumerate(self.basis.lagged_squares):
+        B, n = self.basis.values, self.n
+        for lag in range(self.basis.weights.shape[1]):
             points = self.basis.points - lag
-            self.band[lag * self.n, : points * self.n] += (squares @ values)[:points].reshape(-1)
+            self.band[lag * n, : points * n] += (B[:, :points].multiply(B[:, lag:]).T @ values).reshape(-1)
 
     def add_blocks(self, blocks: np.ndarray, frames: slice = slice(None)) -> None:
-        """Add Bᵀ H B, H of symmetric blocks (frames, n, n) of these frames on the diagonal."""
-        kind = self.band.dtype
-        first, weights = self.basis.first[frames], self.basis.weights[frames].astype(kind)
-        flat, reach = blocks.reshape(len(first), -1).astype(kind, copy=False), weights.shape[1]
-        pairs = [(a, b) for a in range(reach) for b in range(a, reach)]
-        shares = np.array([weights[:, a] * weights[:, b] for a, b in pairs])
-        at, inside = [blocks_of_band(self.band, self.n, lag) for lag in range(reach)], np.tri(self.n, dtype=kind).T
-        for begin, end in pairwise([*np.flatnonzero(np.diff(first, prepend=-1)).tolist(), len(first)]):
-            sums = (shares[:, begin:end] @ flat[begin:end]).reshape(-1, self.n, self.n)
-            for (a, b), block in zip(pairs, sums, strict=True):
-                at[b - a][first[begin] + a] += block if b > a else block * inside
+        """Add symmetric blocks (frames, n, n) of these frames."""
+        weights, kind = self.basis.weights[frames], self.band.dtype
+        add_blocks(self.band, blocks.astype(kind, copy=False), self.basis.first[frames], weights.astype(kind))
 
     def add_form(self, form: np.ndarray, block: np.ndarray) -> None:
         """Add block (n, n), symmetric, times a form of the basis, (lags + 1, points)."""
@@ -201,8 +217,11 @@ class Factor:
 
     def _later(self, t: int) -> np.ndarray:
         """(lags · n, n): the blocks of L below the diagonal one of control point t."""
-        found, n = blocks_of_band(self.lower, self.n, 1, self.basis.lags)[t].astype(self._sweeps, copy=False), self.n
-        return np.hstack([found[:, :-n], np.tril(found[:, -n:])]).T if self.basis.diagonal_last_lag else found.T
+        n = self.n
+        found = blocks_of_band(self.lower, n, 1, self.basis.lags)[t].astype(self._sweeps, copy=False)
+        if self.basis.diagonal_last_lag:  # of its factor the last block is a triangle
+            found = np.hstack([found[:, :-n], np.tril(found[:, -n:])])
+        return found.T
 
     def mean_response(self, blocks: np.ndarray) -> np.ndarray:
         """(n,): x_i[t, i] averaged over the frames t, where x_i = B H⁻¹ Bᵀ b_i and b_i holds column i of each frame's
@@ -249,7 +268,7 @@ class Factor:
         found = np.zeros((len(first), n, n))
         around = np.zeros(((lags + 1) * n, (lags + 1) * n), self._sweeps)  # the inverse's block of t and those after it
         for t in range(points - 1, first[0] - 1, -1):
-            W, inverse = around[:-n, :-n].copy(), self._inverses[t]
+            W, inverse = around[:-n, :-n], self._inverses[t]
             M = self._later(t) @ inverse
             cross = W @ M
             own = inverse.T @ inverse + M.T @ cross

@@ -59,14 +59,6 @@ class Basis:
         return _sparse_rows(self.weights, self.first, self.points)
 
     @cached_property
-    def lagged_squares(self) -> list[scipy.sparse.csr_array]:
-        """For each lag, sparse (points, frames): product of a frame's weights on a control point and on the one `lag`
-        later."""
-        reach = self.weights.shape[1]
-        products = [self.weights[:, : reach - lag] * self.weights[:, lag:] for lag in range(reach)]
-        return [_sparse_rows(each, self.first, self.points).T.tocsr() for each in products]
-
-    @cached_property
     def acceleration_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """First control point (rows,) of each of the rows of `accelerations`, and its entries (rows, reach)."""
         shape = self.accelerations.shape[0], self.lags + 1

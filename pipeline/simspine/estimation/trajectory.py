@@ -93,27 +93,20 @@ def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:
 
 
 def starting_path(
-    body: Body,
-    markers: MarkerTerm,
-    start: np.ndarray,
-    stride: int = 1,
-    ridge: np.ndarray | None = None,
-    target: np.ndarray | None = None,
+    body: Body, markers: MarkerTerm, start: np.ndarray, *, ridge: np.ndarray, target: np.ndarray, stride: int = 1
 ) -> np.ndarray:
     """A rough path (frames, free): every `stride`-th frame with markers by itself, and lines in between.
 
     Each frame begins in the middle of its joints' ranges: from the frame before, an elbow that came to its limit the
     wrong way round would stay there.
 
-    start: (free,) pose to begin the first frame from. ridge: (free,) 1/sd² that ties coordinates to `target` (free,);
-    none by default. Scaled so that a marker's weight is about 1, as the frame solver expects.
+    start: (free,) pose to begin the first frame from. ridge: (free,) 1/sd² that ties coordinates to `target` (free,).
+    Scaled so that a marker's weight is about 1, as the frame solver expects.
     """
     scale = float(np.median(markers.w[markers.w > 0]))
-    pull = np.zeros(start.size) if ridge is None else ridge / scale
-    target = np.zeros(start.size) if target is None else target
     shown = np.flatnonzero(markers.seen)
     chosen = np.union1d(shown[::stride], shown[-1:])
-    pulls, targets = np.tile(pull, (len(chosen), 1)), np.tile(target, (len(chosen), 1))
+    pulls, targets = np.tile(ridge / scale, (len(chosen), 1)), np.tile(target, (len(chosen), 1))
     frames = Frames(markers.y[chosen], markers.w[chosen] / scale, pulls, targets)
     middles = range_middles(body)
     begin = np.append(middles, np.full(start.size - middles.size, np.nan))  # behind them, offsets of markers
