@@ -11,6 +11,7 @@ from jinja2 import UndefinedError
 from player_scene import HOSTILE
 
 from simspine.io.image_streams import encode_jpeg
+from simspine.quality.findings import Finding
 from simspine.report import canvas
 from simspine.report import page as c
 from simspine.report.level_figures import availability_figure
@@ -62,9 +63,9 @@ def full(name="S01 walking"):
     )
     photo = c.Picture(name, name, name, data=encode_jpeg(np.zeros((20, 30, 3), np.uint8)))
     findings = (
-        c.PageFinding("SPINE", "info", "Fine.", "", "", name),
-        c.PageFinding("FEMUR", "error", name, name, "3–7"),
-        c.PageFinding("REPROJECTION", "warning", "Look."),
+        Finding("SPINE", "info", "Fine.", "Nothing.", where=name),
+        Finding("FEMUR", "error", name, name, range(3, 8)),
+        Finding("REPROJECTION", "warning", "Look.", "There."),
     )
     trial = c.TrialSection(name, findings, (photo,), (picture,),
                     (c.PageTable((name, "b"), ((name, "2"),), name),), (("3–7", name),))  # fmt: skip
@@ -128,7 +129,7 @@ def test_worst_findings_come_first():
 
 def test_findings_of_many_trials_share_a_box():
     some = [
-        c.PageFinding("FAR", "warning", f"Far {i}.", "Check.", "", f"m{i % 20}", f"trial {i % 5}") for i in range(60)
+        Finding("FAR", "warning", f"Far {i}.", "Check.", where=f"m{i % 20}", trial=f"trial {i % 5}") for i in range(60)
     ]
     text = Page(render_page(c.ReportContent("Many", findings=tuple(some)))).text
     assert "60 findings" in text

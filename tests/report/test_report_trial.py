@@ -108,7 +108,7 @@ def test_rejections_have_their_frames_and_reasons(assessed):
     )
     found = [page_finding(finding) for finding in assessed.findings]
     assert [finding.light for finding in found] == ["bad", "bad", "info"]
-    assert found[0].frames == "3–4, 9"
+    assert found[0].span == "3–4, 9"
 
 
 def test_rejections_of_nothing():

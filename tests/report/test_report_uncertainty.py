@@ -9,6 +9,7 @@ from figure_text import texts
 from simspine.anatomy.curvature import MOTION_PLANES, SPINE_MARKERS, Level
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.types import Forced, Markers
+from simspine.quality.findings import Finding
 from simspine.quality.observability import Observability, observability_of, with_shares_of_sums
 from simspine.report import page as content
 from simspine.report.figure_style import BLUE, GREY, ORANGE
@@ -160,8 +161,8 @@ def test_what_is_assumed_stands_before_the_findings():
 
 
 def test_findings_of_one_kind_share_a_box():
-    findings = [content.PageFinding("bone_length", "warning", f"bone {i}", "Look.", "3", f"bone{i}") for i in range(5)]
-    findings += [content.PageFinding("jump", "error", f"jump {i}") for i in range(2)]
+    findings = [Finding("bone_length", "warning", f"bone {i}", "Look.", (3,), f"bone{i}") for i in range(5)]
+    findings += [Finding("jump", "error", f"jump {i}", "Wait.") for i in range(2)]
     page = render_page(content.ReportContent("t", findings=tuple(findings)))
     assert (
         page.index("jump 0")

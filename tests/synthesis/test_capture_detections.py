@@ -65,7 +65,8 @@ def seen(person, cameras):
 @pytest.fixture(scope="module")
 def walker():
     trial = make_trial(make_subject(5, 0), "Walking", 1, 150)
-    return virtual_trial.true_points(trial), virtual_trial.body_capsules(trial)
+    capsules = virtual_detector.capsules_of(trial.subject, virtual_trial.true_markers(trial))
+    return virtual_trial.true_points(trial), capsules
 
 
 def _capsules(person):

@@ -51,8 +51,8 @@ def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
 def _clicks_of(recording: RecordedViews, labels: Labels, view: int, point: int) -> list[list[float | None]]:
     """The clicks of one marker in one view."""
     frames = np.flatnonzero(labels.confirmed[:, view, point])
-    absent = labels.visibility[frames, view, point] == Visibility.ABSENT
-    places = np.where(absent[:, None], None, labels.xy[frames, view, point].round(1))
+    places = labels.xy[frames, view, point].round(1).astype(object)
+    places[labels.visibility[frames, view, point] == Visibility.ABSENT] = None
     return [[int(recording.rows[frame, view]), *place] for frame, place in zip(frames, places.tolist(), strict=True)]
 
 

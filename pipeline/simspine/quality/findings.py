@@ -38,6 +38,9 @@ class Severity(StrEnum):
     ERROR = "error"  # the frames are rejected (masked, never deleted)
 
 
+FINDING_LIGHTS = ("info", "check", "bad")  # of the severities
+
+
 class Status(StrEnum):
     KEPT = "kept"
     CORRECTED = "corrected"
@@ -95,6 +98,11 @@ class Finding:
     def span(self) -> str:
         """Frames as people write them: '3–7, 12'."""
         return frame_ranges(self.frames)
+
+    @property
+    def light(self) -> str:
+        """One of `FINDING_LIGHTS`, as pages show it."""
+        return FINDING_LIGHTS[list(Severity).index(self.severity)]
 
     def to_dict(self) -> dict:
         """JSON-able; frames as half-open runs [first, after last]; subject and trial where known."""

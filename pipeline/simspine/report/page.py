@@ -10,7 +10,7 @@ from pathlib import Path
 
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
-from simspine.quality.findings import THRESHOLDS
+from simspine.quality.findings import FINDING_LIGHTS, THRESHOLDS, Finding
 from simspine.report.figure_style import NAMED_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
 
@@ -31,10 +31,6 @@ def cause_of_finding(code: str) -> str:
 
 
 # What the report page says, as plain data: no files, no arrays. `page.write_report` turns it into HTML.
-
-
-_LIGHT_OF = {"info": "info", "warning": "check", "error": "bad"}
-FINDING_LIGHTS = tuple(_LIGHT_OF.values())
 
 
 def number_text(value: float | None, digits: int = 1, unit: str = "") -> str:
@@ -106,32 +102,6 @@ class PageTable:
 
 
 @dataclass(frozen=True)
-class PageFinding:
-    """A traffic light: what was found and what to do about it. frames: '3–7, 12' or ''. where: marker, level, bone.
-
-    trial: its name, on a page about several.
-    """
-
-    code: str
-    severity: str
-    message: str
-    suggestion: str = ""
-    frames: str = ""
-    where: str = ""
-    trial: str = ""
-
-    @property
-    def cause(self) -> str:
-        """What it is about, in words that findings of one code share."""
-        return cause_of_finding(self.code)
-
-    @property
-    def light(self) -> str:
-        """One of `FINDING_LIGHTS`; a finding is never 'good'."""
-        return _LIGHT_OF[self.severity]
-
-
-@dataclass(frozen=True)
 class Picture:
     """A figure: `svg` markup out of `canvas.figure_svg`, or `data`, the bytes of an image out of `encode_jpeg`.
 
@@ -172,7 +142,7 @@ class TrialSection:
     """
 
     name: str
-    findings: tuple[PageFinding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     overlays: tuple[Picture, ...] = ()
     figures: tuple[Picture, ...] = ()
     tables: tuple[PageTable, ...] = ()
@@ -209,7 +179,7 @@ class ReportContent:
     title: str
     subtitle: str = ""
     summary: tuple[Row, ...] = ()
-    findings: tuple[PageFinding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     inferred: tuple[Statement, ...] = ()
     forced: tuple[Statement, ...] = ()
     overview: PageTable | None = None
@@ -249,6 +219,7 @@ def render_page(content: ReportContent) -> str:
         words=_LIGHT_WORDS,
         counts={light: sum(f.light == light for f in findings) for light in FINDING_LIGHTS},
         grouped=_grouped_findings,
+        cause=cause_of_finding,
         definitions=page_words("definitions"),
         limits={name: f"{THRESHOLDS[name].value:g} %" for name in ("measured", "assumed")}
         | {"imprecise": f"{NORMAL_95 * THRESHOLDS['imprecise'].value:.0f}°"},
@@ -260,9 +231,9 @@ def write_report(path: str | os.PathLike, content: ReportContent) -> None:
     write_text(path, render_page(content))
 
 
-def _grouped_findings(findings: Sequence[PageFinding]) -> list[list[PageFinding]]:
+def _grouped_findings(findings: Sequence[Finding]) -> list[list[Finding]]:
     """Findings with the same code and light together, a line for each cause, the worst first."""
-    kinds: dict[tuple[str, str], list[PageFinding]] = {}
+    kinds: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         kinds.setdefault((finding.light, finding.code), []).append(finding)
     return sorted(kinds.values(), key=lambda group: -FINDING_LIGHTS.index(group[0].light))

@@ -20,7 +20,7 @@ from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
-from simspine.quality.findings import Finding, Severity
+from simspine.quality.findings import Finding, Severity, warning
 from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
     IMPRECISE,
@@ -36,7 +36,6 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
-    PageFinding,
     Picture,
     Provenance,
     ReportContent,
@@ -244,11 +243,11 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     return " ".join(parts) or "Nothing stood out."
 
 
-def _findings_of(trial: SolvedTrial) -> tuple[PageFinding, ...]:
+def _findings_of(trial: SolvedTrial) -> tuple[Finding, ...]:
     """Those of quality control; before them that no marker shows the lumbar spine."""
     lacking = _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     words = page_words("unseen")
-    own = PageFinding("lumbar_unseen", str(Severity.WARNING), words["message"], words["advice"])
+    own = warning("lumbar_unseen", words["message"], words["advice"])
     return (*[own] * lacking, *map(page_finding, trial.findings))
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -201,13 +202,12 @@ def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     return (*cameras, point_table(report, trial.markers, fitted))
 
 
-def page_finding(finding: Finding) -> page.PageFinding:
+def page_finding(finding: Finding) -> Finding:
     """A finding of quality control as the page shows it."""
     message, advice = (text.replace("`", "") for text in (finding.message, finding.suggestion))
-    code = SETTLED_CODE if advice == REFINEMENT_REMOVED_IT else finding.code
-    if code == SETTLED_CODE:
-        message, advice = message.replace(f" {WHICH_CAMERA_OPEN_HINT}", ""), ""
-    return page.PageFinding(code, str(finding.severity), message, advice, frames=finding.span, where=finding.where)
+    if advice == REFINEMENT_REMOVED_IT:
+        finding, message = replace(finding, code=SETTLED_CODE), message.replace(f" {WHICH_CAMERA_OPEN_HINT}", "")
+    return replace(finding, message=message, suggestion=advice)
 
 
 def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:

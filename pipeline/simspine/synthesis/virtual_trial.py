@@ -24,7 +24,7 @@ from simspine.synthesis.bodies import TruthBody, truth_body
 from simspine.synthesis.population import SyntheticSubject, population_articulation
 from simspine.synthesis.postures import perform_motion
 from simspine.synthesis.signals import correlated_drift, random_stream, read_sided_table, read_table
-from simspine.synthesis.virtual_detector import Capsules, Detected, Preset, capsules_of, simulate_detections
+from simspine.synthesis.virtual_detector import Detected, Preset, capsules_of, simulate_detections
 
 # Virtual cameras: a rig of the size and layout of Human3.6M's, with values of its own, or any calibration file's.
 
@@ -217,16 +217,12 @@ def true_human36m_joints(trial: TruthTrial) -> np.ndarray:
     return np.stack(at, 1)
 
 
-def body_capsules(trial: TruthTrial) -> Capsules:
-    """The body's parts as capsules, z_up, for who hides what."""
-    return capsules_of(trial.subject, true_markers(trial))
-
-
 def detect_trial(trial: TruthTrial, cameras: Sequence[Camera], preset: Preset) -> Detected:
     """What a detector of this preset sees of a trial; random numbers are the subject's and the trial's."""
     who = trial.subject
+    capsules = capsules_of(who, true_markers(trial))
     return simulate_detections(
-        true_points(trial), cameras, body_capsules(trial), preset, seed=who.seed, subject=who.name, trial=trial.trial
+        true_points(trial), cameras, capsules, preset, seed=who.seed, subject=who.name, trial=trial.trial
     )
 
 

@@ -77,8 +77,7 @@ def _examine_capture(config: Config, options: HumanCapture, say: SayFinding) -> 
         say(NOTE_MARK, f"  left out for their faults: {', '.join(config.skipped)}")
     recorded = _recorded_trials(config, captured=True)
     good = _trials_of_capture_pass(config, recorded, say)
-    found = {(trial.subject, trial.trial): trial for trial in state.trials}
-    bad = [f"{subject}/{trial}" for subject, trial in sorted(used & set(found)) if found[subject, trial].problems]
+    bad = [f"{t.subject}/{t.trial}" for t in state.trials if (t.subject, t.trial) in used and t.problems]
     for things, kind in (
         (bad, "trials cannot be read"),
         ([subject.subject for subject in state.subjects if subject.cameras], "subjects have no fitting cameras"),

@@ -53,11 +53,6 @@ class CopyState:
     def trials(self) -> tuple[TrialState, ...]:
         return tuple(trial for subject in self.subjects for trial in subject.trials)
 
-    @property
-    def frames(self) -> int:
-        """Frames of motion capture in all usable trials."""
-        return sum(trial.frames for trial in self.trials if trial.usable)
-
     def lines(self) -> list[str]:
         """The report in words: a line per subject, then what is wrong, then known faults."""
         out = [f"Human3.6M copy {self.root}"]
@@ -76,10 +71,10 @@ class CopyState:
         out += [f"  nothing of {', '.join(absent)}"] * bool(absent)
         faults = [str(fault) for trial in self.trials for fault in trial.faults]
         out += ["  known faults:"] * bool(faults) + [f"    {fault}" for fault in faults]
-        count = sum(trial.usable for trial in self.trials)
-        seconds = self.frames / names.HUMAN36M_RATE_HZ
-        time = f"{seconds / 3600:.2f} h" if seconds > 360 else f"{seconds:.1f} s"
-        out.append(f"  usable: {count} trials, {self.frames} frames, {time} at {names.HUMAN36M_RATE_HZ:g} frames/s")
+        usable = [trial.frames for trial in self.trials if trial.usable]
+        frames, rate = sum(usable), names.HUMAN36M_RATE_HZ
+        time = f"{frames / rate / 3600:.2f} h" if frames / rate > 360 else f"{frames / rate:.1f} s"
+        out.append(f"  usable: {len(usable)} trials, {frames} frames, {time} at {rate:g} frames/s")
         return out
 
 
