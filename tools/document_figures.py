@@ -260,6 +260,19 @@ def speed_rows() -> dict[str, list[str]]:
     return rows
 
 
+def clinical_rows() -> dict[str, list[str]]:
+    """Errors of clinical parameters of synthetic people, of their motion, stated deviations and coverage."""
+    rows = {}
+    for name, figures in record("clinical_parameters")["parameters"].items():
+        if name in ("knee_adduction", "knee_rotation", "ankle_rotation"):
+            continue  # set by the model
+        unit, decimals = ("mm", 0) if name in ("sagittal_vertical_axis", "coronal_balance") else ("°", 1)
+        error, motion, stated = (f"{figures[key]:.{decimals}f}" for key in ("error", "motion", "stated"))
+        motion = "–" if name == "pelvic_incidence" else motion
+        rows[f"`{name}`, {unit}"] = [error, motion, stated, f"{100 * figures['inside']:.0f} %"]
+    return rows
+
+
 def rows_of_documents() -> dict[str, dict[str, list[str]]]:
     """Of each document, the cells that follow a row's first cell."""
     return {
@@ -273,6 +286,7 @@ def rows_of_documents() -> dict[str, dict[str, list[str]]]:
         },
         "docs/research/published-procedure.md": recording_rows(),
         "docs/research/ct-postures.md": posture_rows(),
+        "docs/clinical.md": clinical_rows(),
         "docs/scale.md": {**stage_rows(), **job_rows()},
         "benchmarks/ik.md": speed_rows(),
     }

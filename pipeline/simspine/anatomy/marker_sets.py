@@ -174,7 +174,7 @@ def read_marker_set(name: str) -> MarkerSet:
         base = read_marker_set(data["from"]) if "from" in data else MarkerSet("", {})
         placed = data.get("markers", {}) if "from" in data else data["markers"]
         places = {key: place_of(entry) for key, entry in placed.items()}
-        names = {str(recorded): base.names.get(str(name), str(name)) for recorded, name in data.get("names", {}).items()}
+        names = {str(own): base.names.get(str(name), str(name)) for own, name in data.get("names", {}).items()}
         known = {**base.names, **base.places, **places}
         require_known("landmark", [place for place in names.values() if not place.endswith(SKIN_SUFFIX)], known)
         unused = tuple(str(name) for name in data.get("unused", ()))
