@@ -75,10 +75,10 @@ learn-demo: $(LEARN)/.installed  ## the spine detector: render, train, export, j
 MIXING := results/spine_mixing
 RENDER := $(BIN)/simspine capture render -q --size 144x192 --out $(MIXING)
 mixing-demo: $(LEARN)/.installed  ## two training sets, mixed per batch and per epoch: table and figure, on rendered people
-	$(RENDER)/free --images 200 --people 16 --seed 11
-	$(RENDER)/fixed --images 200 --people 4 --fixed-cameras 4 --seed 12
-	$(RENDER)/free-test --images 40 --people 8 --seed 9011
-	$(RENDER)/fixed-test --images 40 --people 4 --fixed-cameras 4 --seed 9012
+	$(RENDER)/free --images 300 --people 16 --seed 11
+	$(RENDER)/fixed --images 300 --people 4 --fixed-cameras 4 --seed 12
+	$(RENDER)/free-test --images 60 --people 8 --seed 9011
+	$(RENDER)/fixed-test --images 60 --people 4 --fixed-cameras 4 --seed 9012
 	$(LEARN)/bin/python benchmarks/spine_ablation.py configs/training/mixing.yaml --what mixing --out $(MIXING)/networks
 
 # PyTorch beside all that .venv has, which this environment reads and does not copy.

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class TimmBackbone(nn.Module):
 
 
 def load_backbone(network: nn.Module, path: Path) -> None:
-    """Give a backbone the weights of a file: of MMPose, of the authors of HRNet and ViTPose, or of timm.
+    """Give a backbone the weights of a file: of MMPose (RTMPose too), of the authors of HRNet and ViTPose, or of timm.
 
     Raises `InputError` for what is no state dictionary, for weights of other shapes, and where half are missing.
     """
@@ -84,6 +85,8 @@ def load_backbone(network: nn.Module, path: Path) -> None:
         network.patch_embed.proj.padding = (2, 2)
         given["pos_embed"] = given["pos_embed"][:, 1:] + given["pos_embed"][:, :1]
     own = network.state_dict()
+    if any(name.startswith("stages.") for name in own):  # CSPNeXt of RTMPose: its stages are counted from 1
+        given = {re.sub(r"^stage(\d)\.", lambda at: f"stages.{int(at[1]) - 1}.", name): v for name, v in given.items()}
     both = [name for name in own if name in given]
     wrong = [name for name in both if own[name].shape != given[name].shape]
     if wrong:

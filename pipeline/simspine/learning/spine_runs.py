@@ -90,8 +90,8 @@ def train_detector(
     networks, tables = {UNTRAINED_LABEL: start, TRAINED_LABEL: build_network(weights)}, []
     for number, (where, own) in enumerate(zip(data.test, judged, strict=True), start=1):
         for table in judged_tables(networks, own, sets[0]):
-            several = {"name": f"{table.name}_{number}", "title": f"{table.title}: {where.folder}"}
-            tables.append(replace(table, **several) if len(judged) > 1 else table)
+            name, title = f"{table.name}_{number}", f"{table.title}: {where.folder}"
+            tables.append(replace(table, name=name, title=title) if len(judged) > 1 else table)
     write_text(folder / "tables.json", evaluation_json(tables))
     return tuple(tables)
 
