@@ -277,9 +277,7 @@ def spine_in_image(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 # began with two curves and equal spacing; their kind and the shares are not published, these are conventions of ours.
 NECK_BASE_SHARE = 0.25  # of the way from mid-shoulders to the head
 TRUNK_SHARE, CURVE_BEND = 0.82, 1 / 3  # of the spine's length; the neck's part in the direction where the curves touch
-TRUNK_POINTS = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck")
-TRUNK_POINT_SHARES = np.linspace(0.14, 1.0, len(TRUNK_POINTS))  # of the lower curve's length
-NECK_POINT_SHARES = {"Neck_02": 0.35, "Neck_03": 0.70}  # of the upper curve's
+LOWER_SHARES, UPPER_SHARES = np.linspace(0.14, 1.0, 7), np.array([0.35, 0.70])  # of their lengths: S1 … C7; C4, C1
 HEAD_POINTS = (EAR_POINTS, ("Nose",), ("Head",))  # what stands for the head, the best first
 
 
@@ -295,9 +293,9 @@ def spine_on_curves(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     head = np.mean([xy[name] for name in heads[0]], axis=0)
     base = shoulders + NECK_BASE_SHARE * (head - shoulders)
     slope = (1 - CURVE_BEND) * (base - hips) / TRUNK_SHARE + CURVE_BEND * (head - base) / (1 - TRUNK_SHARE)
-    lower = _on_curve(hips, base - slope * TRUNK_SHARE / 2, base, TRUNK_POINT_SHARES)
-    upper = _on_curve(base, base + slope * (1 - TRUNK_SHARE) / 2, head, np.array([*NECK_POINT_SHARES.values()]))
-    return dict(zip((*TRUNK_POINTS, *NECK_POINT_SHARES), (*lower, *upper), strict=True))
+    lower = _on_curve(hips, base - slope * TRUNK_SHARE / 2, base, LOWER_SHARES)
+    upper = _on_curve(base, base + slope * (1 - TRUNK_SHARE) / 2, head, UPPER_SHARES)
+    return dict(zip(VERTEBRA_OF, (*lower, *upper), strict=True))
 
 
 def _on_curve(first: np.ndarray, control: np.ndarray, last: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,8 +74,8 @@ def train_detector(
         raise InputError("data.train names no set of labelled images; make one with `simspine capture render`.")
     tests = tuple(read_labelled_set(where, data.names, options.seed) for where in data.test)
     _refuse_learnt(sets, tests)
-    said = [" and ".join(str(len(people)) for people in some) or "0" for some in (sets, tests)]
-    say(f"{said[0]} people to learn from, {said[1]} to judge by")
+    counts = [" and ".join(str(len(people)) for people in some) or "0" for some in (sets, tests)]
+    say(f"{counts[0]} people to learn from, {counts[1]} to judge by")
     judged = [CropReader((people,), options.seed) for people in tests]
     shown = tuple(crops_per_epoch(where, people) for where, people in zip(data.train, sets, strict=True))
     reader = CropReader(sets, options.seed, options.training.processes, shown=shown, mixing=data.mixing)
@@ -87,13 +87,23 @@ def train_detector(
     if not judged:
         return ()
     say("judging")
-    networks, tables = {UNTRAINED_LABEL: start, TRAINED_LABEL: build_network(weights)}, []
-    for number, (where, own) in enumerate(zip(data.test, judged, strict=True), start=1):
-        for table in judged_tables(networks, own, sets[0]):
-            name, title = f"{table.name}_{number}", f"{table.title}: {where.folder}"
-            tables.append(replace(table, name=name, title=title) if len(judged) > 1 else table)
+    networks = {UNTRAINED_LABEL: start, TRAINED_LABEL: build_network(weights)}
+    tables = _tables_of_sets([judged_tables(networks, own, sets[0]) for own in judged], data.test)
     write_text(folder / "tables.json", evaluation_json(tables))
-    return tuple(tables)
+    return tables
+
+
+def _tables_of_sets(
+    of_each: Sequence[tuple[EvaluationTable, ...]], tests: tuple[LabelledSet, ...]
+) -> tuple[EvaluationTable, ...]:
+    """Tables one after the other; those of several sets with the set's number and folder."""
+    if len(of_each) == 1:
+        return of_each[0]
+    return tuple(
+        replace(table, name=f"{table.name}_{number}", title=f"{table.title}: {where.folder}")
+        for number, (tables, where) in enumerate(zip(of_each, tests, strict=True), start=1)
+        for table in tables
+    )
 
 
 def crops_per_epoch(where: LabelledSet, people: LabelledPeople) -> int:

@@ -271,17 +271,15 @@ class CropReader:
         if pool is None:
             yield from (self.drawn_batch(number, stage, own) for own in rows)
             return
-        waiting = deque(pool.submit(_kept_batch, number, stage, own) for own in rows[: BATCHES_AHEAD * self.processes])
-        for i in range(len(rows)):
-            try:
+        ahead = BATCHES_AHEAD * self.processes
+        waiting = deque(pool.submit(_kept_batch, number, stage, own) for own in rows[:ahead])
+        try:
+            for following in [*rows[ahead:], *[None] * len(waiting)]:
                 yield waiting.popleft().result()
-            except BrokenProcessPool:
-                raise InputError(
-                    "a process that cuts out crops has ended, perhaps for want of memory; lower training.processes or "
-                    "training.batch."
-                ) from None
-            if i + BATCHES_AHEAD * self.processes < len(rows):
-                waiting.append(pool.submit(_kept_batch, number, stage, rows[i + BATCHES_AHEAD * self.processes]))
+                if following is not None:
+                    waiting.append(pool.submit(_kept_batch, number, stage, following))
+        except BrokenProcessPool:
+            raise InputError("a process that cuts out crops has ended: no memory? Lower training.processes.") from None
 
     def drawn_batch(self, epoch: int, stage: CurriculumStage, rows: np.ndarray) -> CropBatch:
         """Crops of a row each (set, row in it, place in the epoch), augmented."""
@@ -290,7 +288,6 @@ class CropReader:
     def plain(self, batch: int) -> Iterator[CropBatch]:
         """Everybody of the first set in order, not augmented: what a detector sees."""
         people = self.sets[0]
-
         crops = [plain_view(box) for box in people.box]
         for start in range(0, len(people), batch):
             rows = range(start, min(start + batch, len(people)))
@@ -317,8 +314,7 @@ def _keep_reader(reader: CropReader) -> None:
 
 def _end_with_parent() -> None:
     """A parent that is killed says nothing to those that wait for it."""
-    parent = parent_process()
-    if parent is not None:
+    if parent := parent_process():
         parent.join()
         os._exit(1)
 

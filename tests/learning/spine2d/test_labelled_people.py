@@ -135,3 +135,14 @@ def test_half_of_each_batch_is_from_either_set(sizes, batch, count, shares):
 def test_too_few_people_for_a_batch_are_an_error():
     with pytest.raises(InputError, match=r"3 people fill no batch of 8; lower training\.batch"):
         epoch_rows((3,), 8, random_stream(1, "test"))
+
+
+def test_a_process_that_is_killed_ends_in_one_error(people):
+    reader = CropReader((people,), 1, processes=1)
+    with reader.start() as pool:
+        batches = reader.epoch(0, STAGES[0], 2, pool)
+        next(batches)
+        for process in list(pool._processes.values()):
+            process.kill()
+        with pytest.raises(InputError, match=r"Lower training\.processes"):
+            list(batches)
