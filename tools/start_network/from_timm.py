@@ -41,8 +41,11 @@ class TimmBackbone(nn.Module):
         super().__init__()
         try:
             import timm
-        except ImportError:
-            raise InputError("backbones need timm, which is not installed: pip install timm.") from None
+        except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another PyTorch
+            raise InputError(
+                f"backbones need timm, which cannot be loaded ({error}): pip install timm, with the torchvision that "
+                "belongs to this PyTorch."
+            ) from None
         if not timm.is_model(name):
             near = ", ".join(timm.list_models(f"{name[:4]}*")[:5]) or "hrnet_w32, resnet50, vit_base_patch16_224"
             raise InputError(f"timm has no network {name!r}; it has {near} …")
