@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A file's tests run in one process, so that what they share is made once; files with slow tests begin.
 PYTEST := $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --durations=10
 
-.PHONY: help env kernels demo test test-fast test-long test-learn learn-demo test-portable test-wheel docs release-check lint format lock clean
+.PHONY: help env kernels demo test test-fast test-long test-learn learn-demo mixing-demo test-portable test-wheel docs release-check lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -71,6 +71,15 @@ learn-demo: $(LEARN)/.installed  ## the spine detector: render, train, export, j
 	$(LEARN)/bin/python -m tools.spine_detector.samples --out $(SPINE)/samples --people 90 --each 120 --seed 1
 	$(LEARN)/bin/python -m tools.spine_detector.train --samples $(SPINE)/samples --out $(SPINE)/network --seed 1
 	$(LEARN)/bin/python benchmarks/spine_on_real_images.py --weights $(SPINE)/network/spine.onnx
+
+MIXING := results/spine_mixing
+RENDER := $(BIN)/simspine capture render -q --size 144x192 --out $(MIXING)
+mixing-demo: $(LEARN)/.installed  ## two training sets, mixed per batch and per epoch: table and figure, on rendered people
+	$(RENDER)/free --images 300 --people 16 --seed 11
+	$(RENDER)/fixed --images 300 --people 4 --fixed-cameras 4 --seed 12
+	$(RENDER)/free-test --images 60 --people 8 --seed 9011
+	$(RENDER)/fixed-test --images 60 --people 4 --fixed-cameras 4 --seed 9012
+	$(LEARN)/bin/python benchmarks/spine_ablation.py configs/training/mixing.yaml --what mixing --out $(MIXING)/networks
 
 # PyTorch beside all that .venv has, which this environment reads and does not copy.
 $(LEARN)/.installed: $(STAMP) Makefile

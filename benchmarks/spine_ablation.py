@@ -2,14 +2,16 @@
 
     python benchmarks/spine_ablation.py configs/training/spine-detector.yaml --what losses fractions
 
-losses: the paper's rows. fractions: 1 to 100 % of the last training set, at equal numbers of steps. mixing: a second
-set in each batch or each epoch. curriculum: single stages. teacher: without it, from its weights, and with its maps as
-well. Each network has a folder of its own below `--out`, and a killed run goes on by the same command.
+losses: the paper's rows. fractions: 1 to 100 % of the last training set, at equal numbers of steps. mixing: 0 to 10 %
+of a second set in each batch or each epoch; with two test sets a figure has AUC and AP on either. curriculum: single
+stages. teacher: without it, from its weights, and with its maps as well. networks: files to start from (--starts). Each
+network has a folder of its own below `--out`, and a killed run goes on by the same command.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,10 @@ _SWITCHED_LOSSES = ("distill", "spine", "structure")
 _ABLATION_FIGURES = (("spine", "median error"), ("spine", "PCK 0.1"), ("all", "median error"), ("all", "PCK 0.1"))
 DRAWN_FIGURES = ("spine: median error", "all: median error")
 _PRECISION_COLUMNS = ("spine AP", "body AP", "all AP")
+_AREA_COLUMN = "9 points, 0–0.19"
+_SIZE_COLUMNS = ("parameters", "FLOPs")
+MIXING_FIGURES = {"spine AUC": "area under PCK's curve up to 0.19", "spine AP": "average precision"}  # name: axis
+_TABLES_OF_SET = 4  # of `train_detector`, for each test set
 
 
 def variants_by_losses(options: SpineDetectorOptions) -> VariantOptions:
@@ -87,6 +93,15 @@ def variants_by_curriculum(options: SpineDetectorOptions) -> VariantOptions:
     return made | {"stages in turn": options}
 
 
+def variants_by_network(options: SpineDetectorOptions, starts: Sequence[Path]) -> VariantOptions:
+    """The options with their own network, and with each of these to start from (`tools.start_network`)."""
+    made = {"own": options}
+    for path in starts:
+        network = options.network.model_copy(update={"start": str(path)})
+        made[path.stem] = options.model_copy(update={"network": network})
+    return made
+
+
 def variants_by_teacher(options: SpineDetectorOptions) -> VariantOptions:
     """The options without their teacher, with a student that only starts from it, and as they are."""
     if options.teacher is None:
@@ -109,14 +124,19 @@ ABLATION_VARIANTS: Mapping[str, Callable[[SpineDetectorOptions], VariantOptions]
 
 
 def run_ablations(
-    options: SpineDetectorOptions, which: tuple[str, ...], folder: Path, say: Callable[[str], None] = lambda line: None
+    options: SpineDetectorOptions,
+    which: tuple[str, ...],
+    folder: Path,
+    say: Callable[[str], None] = lambda line: None,
+    starts: Sequence[Path] = (),
 ) -> tuple[EvaluationTable, ...]:
     """A table for each of these names: a detector for each variant, all else as in the options, judged by their test
     set. Each has a folder below `folder`, and a killed run goes on; what several tables have is trained once.
     """
-    if options.data.test is None or not options.data.train:
+    if not options.data.test or not options.data.train:
         raise InputError("to compare settings data.train and data.test are needed; name sets of labelled images.")
-    variants = {what: ABLATION_VARIANTS[what](options) for what in which}
+    choices = {**ABLATION_VARIANTS, "networks": partial(variants_by_network, starts=starts)}
+    variants = {what: choices[what](options) for what in which}
     trained: dict[str, tuple[EvaluationTable, ...]] = {}
     tables = []
     for what, rows in variants.items():
@@ -127,29 +147,46 @@ def run_ablations(
             if key not in trained:
                 trained[key] = train_detector(own, folder / f"{what}-{number}", say)
             made.append(TableRow(name, "all", _ablation_cells(trained[key])))
-        tables.append(_ablation_table(what, tuple(made)))
+        tables.append(_ablation_table(what, tuple(made), set_names(options)))
     return tuple(tables)
 
 
-def _ablation_table(what: str, rows: tuple[TableRow, ...]) -> EvaluationTable:
+def set_names(options: SpineDetectorOptions) -> list[str]:
+    """What the test sets are called in columns: the folders, and where these are alike the splits too."""
+    names = [Path(where.folder).name for where in options.data.test]
+    alike = len(set(names)) < len(names)
+    return [f"{name} {where.split}" if alike else name for name, where in zip(names, options.data.test, strict=True)]
+
+
+def _ablation_table(what: str, rows: tuple[TableRow, ...], sets: Sequence[str]) -> EvaluationTable:
     columns = (
         *(TableColumn(f"{part}: {name}", "%" if "error" in name else "", 1 if "error" in name else 3)
           for part, name in _ABLATION_FIGURES),
         TableColumn(SIDES_EXCHANGED_LABEL, "%", 1),
         *(TableColumn(name, "", 3) for name in _PRECISION_COLUMNS),
+        TableColumn("parameters", "10⁶", 2), TableColumn("FLOPs", "10⁹", 2),
+        *(TableColumn(f"{figure}, {name}", "", 3) for name in sets for figure in MIXING_FIGURES),
     )  # fmt: skip
-    notes = ("Errors in % of the shorter side of the box. All of one seed: what repeats would say is not shown.",)
+    notes = (
+        f"Figures without a set's name are of {sets[0]}. Errors in % of the shorter side of the box. AUC: of PCK up "
+        "to 0.19. FLOPs: a multiplication with its addition is one. All of one seed: repeats would differ.",
+    )
     return EvaluationTable(
         name=f"spine_detector_{what}", title=f"Detector by {what}", columns=columns, rows=rows, notes=notes
     )
 
 
 def _ablation_cells(tables: Sequence[EvaluationTable]) -> tuple[TableCell, ...]:
-    own, precision, *_ = tables
-    errors: list[TableCell] = [
-        own.value(TRAINED_LABEL, part, name) for part, name in (*_ABLATION_FIGURES, ("all", SIDES_EXCHANGED_LABEL))
-    ]
-    return (*errors, *(precision.value(TRAINED_LABEL, "all", name) for name in _PRECISION_COLUMNS))
+    own, precision = tables[:2]
+    sizes = [("all", name) for name in (SIDES_EXCHANGED_LABEL, *_SIZE_COLUMNS)]
+    exchanged, *size = (own.value(TRAINED_LABEL, part, name) for part, name in sizes)
+    errors = [own.value(TRAINED_LABEL, part, name) for part, name in _ABLATION_FIGURES]
+    of_sets = []
+    for first in range(0, len(tables), _TABLES_OF_SET):
+        of_sets.append(tables[first + 3].value(TRAINED_LABEL, "all", _AREA_COLUMN))
+        of_sets.append(tables[first + 1].value(TRAINED_LABEL, "all", "spine AP"))
+    found = [precision.value(TRAINED_LABEL, "all", name) for name in _PRECISION_COLUMNS]
+    return (*errors, exchanged, *found, *size, *of_sets)
 
 
 def ablation_figure(tables: Sequence[EvaluationTable], columns: tuple[str, str]) -> "Figure":
@@ -174,6 +211,25 @@ def ablation_figure(tables: Sequence[EvaluationTable], columns: tuple[str, str])
     return figure
 
 
+def mixing_figure(table: EvaluationTable, sets: Sequence[str]) -> "Figure":
+    """Of the table of mixing: AUC left, AP right, over the share of the second set; a colour for each test set, a line
+    for each way of mixing. The row without a second set begins every curve."""
+    figure = new_figure(3.0, 7.2)
+    for axes, (name, label) in zip(figure.subplots(1, 2), MIXING_FIGURES.items(), strict=True):
+        for test, colour in zip(sets, (VERMILLION, BLUE), strict=False):
+            for way, line in (("batch", "o-"), ("epoch", "s--")):
+                rows = [row.method for row in table.rows if row.method == "0 %" or row.method.endswith(way)]
+                shares = [float(row.split(" ")[0]) for row in rows]
+                values = [table.value(row, "all", f"{name}, {test}") for row in rows]
+                axes.plot(shares, np.array(values, float), line, color=colour, label=f"{test}, each {way}")
+        axes.set_xlabel("share of the second set (%)", fontsize="small")
+        axes.set_ylabel(label, fontsize="small")
+        axes.set_ylim(0, 1)
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend(fontsize="x-small")
+    return figure
+
+
 def _draw_dots(axes: "Axes", names: list[str], values: np.ndarray, colour: str, label: str) -> None:
     axes.plot(values, np.arange(len(names)), "o", color=colour, label=label)
     axes.set_yticks(np.arange(len(names)), names, fontsize="x-small")
@@ -194,14 +250,18 @@ def _draw_curve(axes: "Axes", names: list[str], values: np.ndarray, colour: str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="settings, as of `simspine train spine`")
-    parser.add_argument("--what", nargs="+", choices=ABLATION_VARIANTS, default=["losses", "fractions"])
+    parser.add_argument("--what", nargs="+", choices=[*ABLATION_VARIANTS, "networks"], default=["losses", "fractions"])
     parser.add_argument("--out", type=Path, default=Path("results/spine-ablation"))
+    parser.add_argument("--starts", nargs="+", type=Path, default=[], help="networks: files of tools.start_network")
     parser.add_argument("--seed", type=int)
     chosen = parser.parse_args()
     options = spine_options(chosen.config, seed=chosen.seed)
-    tables = run_ablations(options, tuple(chosen.what), chosen.out, print)
+    tables = run_ablations(options, tuple(chosen.what), chosen.out, print, chosen.starts)
     write_text(chosen.out / "ablation.json", evaluation_json(tables))
     ablation_figure(tables, DRAWN_FIGURES).savefig(chosen.out / "ablation.png", dpi=110)
+    for what, table in zip(chosen.what, tables, strict=True):
+        if what == "mixing":
+            mixing_figure(table, set_names(options)).savefig(chosen.out / "mixing.png", dpi=110)
     print(join_tables(tables))
 
 

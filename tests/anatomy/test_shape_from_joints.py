@@ -13,7 +13,13 @@ from simspine.anatomy import spine_from_joints as module
 from simspine.anatomy.body import neutral_markers
 from simspine.anatomy.recipes import build_body
 from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, chain_positions, packaged_shape_model
-from simspine.anatomy.spine_from_joints import EAR_POINTS, REQUIRED_JOINTS, infer_spine_points, spine_from_joints
+from simspine.anatomy.spine_from_joints import (
+    EAR_POINTS,
+    REQUIRED_JOINTS,
+    infer_spine_points,
+    spine_from_joints,
+    spine_on_curves,
+)
 from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers, Origin
@@ -198,3 +204,17 @@ def test_vectors_at_the_ends_leave_the_rest_as_learned():
     assert np.linalg.eigvalsh(cov).min() > 1e-7
     lengths = np.exp(vector_parameters(chain_positions(mean))[: CHAIN_VECTOR_COUNT + 2])
     np.testing.assert_allclose(lengths[[0, -1]], [module.EAR_FROM_C1[0], module.HIP_FROM_SACRUM[0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("head", [EAR_POINTS, ("Nose",), ("Head",)])
+def test_points_on_two_curves_are_those_of_the_rule(head):
+    """Of the rule the lengths are summed otherwise. The spacing is even, and the curves meet without a corner."""
+    names = (*REQUIRED_JOINTS, *head)
+    middles = np.array([[300, 400]] * 2 + [[310, 200]] * 2 + [[330, 140]] * len(head))
+    xy = middles + np.random.default_rng(4).normal(0, 15, middles.shape)
+    found = spine_on_curves(dict(zip(names, np.c_[xy, np.ones(len(xy))], strict=True)))
+    np.testing.assert_allclose([found[name] for name in SPINE], infer_spine(xy, names), atol=0.05)
+    trunk = np.array([found[name] for name in SPINE[:7]])
+    steps = np.linalg.norm(np.diff(trunk, axis=0), axis=1)
+    assert np.ptp(steps) < 0.01 * steps.mean()
+    assert spine_on_curves({name: np.ones(3) for name in REQUIRED_JOINTS}) == {}

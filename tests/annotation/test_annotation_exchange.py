@@ -300,6 +300,12 @@ def test_spines_are_proposed_for_large_people_whose_trunk_is_in_sight(tmp_path):
     spine = [name in VERTEBRA_OF for name in found.names]
     assert (found.status[:, spine] == PointStatus.UNSEEN).all()
     assert (found.points[0, :, 2] == 2).sum() == 17
+    done = CliRunner().invoke(main, [*call, "--curves"])
+    assert done.exit_code == 0, done.output
+    curves = to_simspine(read_coco_labels(tmp_path / "started.json"))
+    trunk = curves.points[0, [curves.names.index(name) for name in ("Hip", "Spine_01", "Spine_02", "Spine_03")], :2]
+    steps = np.linalg.norm(np.diff(trunk, axis=0), axis=1)
+    np.testing.assert_allclose(steps, steps.mean(), rtol=0.01)
     done = CliRunner().invoke(main, [*call, "--least-height", "0.95"])
     assert done.exit_code == 2
     assert "nobody is 0.95 of the image's height" in done.output

@@ -190,6 +190,38 @@ def test_the_commands(drawn, plain, other_program):
     assert "round 2: " in done.output
 
 
+def test_one_command_annotates_trains_and_draws(drawn, plain, other_program, monkeypatch):
+    """The page stands for a person who corrects each batch; ctrl-C then trains. A batch left open ends the rounds."""
+    trained, pages = [], []
+
+    def hook(settings, say):
+        def train(files):
+            other_program(plain, files.number)
+            trained.append((settings, files.number))
+            return settings
+
+        return train
+
+    def serve(server):
+        pages.append(open_frames(read_rounds(plain)))
+        if len(pages) < 3:
+            correct(plain, "anna", pages[-1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simspine.learning.spine_runs.training_hook", hook)
+    monkeypatch.setattr("simspine.annotation.server.AnnotationServer.serve_forever", serve)
+    words = [str(drawn[0]), "--out", str(plain.home), "--annotator", "anna", "--batch", "2", "--no-open"]
+    done = CliRunner().invoke(main, ["annotate", *words, "--training", "tiny"])
+    assert done.exit_code == 0, done.output
+    assert [len(frames) for frames in pages] == [2, 2, 2]
+    assert len({frame for frames in pages for frame in frames}) == 6  # the next batch is another one
+    assert trained == [("tiny", 1), ("tiny", 2)]
+    assert "round 3: 2 of 2 frames are to be corrected" in done.output
+    done = CliRunner().invoke(main, ["annotate", *words, "--training", "tiny", "--again", str(plain.home)])
+    assert done.exit_code == 2
+    assert "leave one of the two out" in done.output
+
+
 SLOW_SAVING = """const quick = fetch;
 window.fetch = async (what, how) => {
   if (what === "api/edits") await new Promise((done) => setTimeout(done, 600));

@@ -2,10 +2,11 @@
 
     python -m tools.start_network rtmpose-m.onnx --out results/start.pt2
     python -m tools.start_network hrnet_w32 --weights hrnet_w32_coco_256x192.pth --out results/start.pt2
+    python -m tools.start_network cspnext_m --weights rtmpose-m.pth --out results/start.pt2
 
 An ONNX network of 17, 26 or 37 points (RTMPose, SpinePose, HRNet, ViTPose) learns on as a whole; points that it lacks
-get rows drawn by the seed. A network of timm gets weights of its backbone only (HRNet, ViTPose), and a new head.
-Mind the licence of the weights.
+get rows drawn by the seed. A network of timm gets weights of its backbone only (HRNet, ViTPose, RTMPose's CSPNeXt),
+and a new head. Mind the licence of the weights.
 """
 
 import argparse

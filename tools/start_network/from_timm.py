@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,11 @@ class TimmBackbone(nn.Module):
         super().__init__()
         try:
             import timm
-        except ImportError:
-            raise InputError("backbones need timm, which is not installed: pip install timm.") from None
+        except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another PyTorch
+            raise InputError(
+                f"backbones need timm, which cannot be loaded ({error}): pip install timm, with the torchvision that "
+                "belongs to this PyTorch."
+            ) from None
         if not timm.is_model(name):
             near = ", ".join(timm.list_models(f"{name[:4]}*")[:5]) or "hrnet_w32, resnet50, vit_base_patch16_224"
             raise InputError(f"timm has no network {name!r}; it has {near} …")
@@ -68,7 +72,7 @@ class TimmBackbone(nn.Module):
 
 
 def load_backbone(network: nn.Module, path: Path) -> None:
-    """Give a backbone the weights of a file: of MMPose, of the authors of HRNet and ViTPose, or of timm.
+    """Give a backbone the weights of a file: of MMPose (RTMPose too), of the authors of HRNet and ViTPose, or of timm.
 
     Raises `InputError` for what is no state dictionary, for weights of other shapes, and where half are missing.
     """
@@ -84,6 +88,8 @@ def load_backbone(network: nn.Module, path: Path) -> None:
         network.patch_embed.proj.padding = (2, 2)
         given["pos_embed"] = given["pos_embed"][:, 1:] + given["pos_embed"][:, :1]
     own = network.state_dict()
+    if any(name.startswith("stages.") for name in own):  # CSPNeXt of RTMPose: its stages are counted from 1
+        given = {re.sub(r"^stage(\d)\.", lambda at: f"stages.{int(at[1]) - 1}.", name): v for name, v in given.items()}
     both = [name for name in own if name in given]
     wrong = [name for name in both if own[name].shape != given[name].shape]
     if wrong:

@@ -270,6 +270,39 @@ def spine_in_image(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return points_of_spine
 
 
+# Two parabolas that touch at the base of the neck, from mid-hips to it and from it to the head. SpineTrack's annotation
+# began with two curves and equal spacing; their kind and the shares are not published, these are conventions of ours.
+NECK_BASE_SHARE = 0.25  # of the way from mid-shoulders to the head
+TRUNK_SHARE, CURVE_BEND = 0.82, 1 / 3  # of the spine's length; the neck's part in the direction where the curves touch
+LOWER_SHARES, UPPER_SHARES = np.linspace(0.14, 1.0, 7), np.array([0.35, 0.70])  # of their lengths: S1 … C7; C4, C1
+HEAD_POINTS = (EAR_POINTS, ("Nose",), ("Head",))  # what stands for the head, the best first
+
+
+def spine_on_curves(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """{point of the spine: (2,) x px, y px} on two curves at equal distances; empty without hips, shoulders or a head.
+
+    points: {SIMSPINE point: (…) x px, y px, …}, those that are seen."""
+    xy = {name: np.asarray(p[:2], float) for name, p in points.items()}
+    heads = [names for names in HEAD_POINTS if set(names) <= set(xy)]
+    if not heads or not set(REQUIRED_JOINTS) <= set(xy):
+        return {}
+    hips, shoulders = _middle_of_pair(xy, "Hip"), _middle_of_pair(xy, "Shoulder")
+    head = np.mean([xy[name] for name in heads[0]], axis=0)
+    base = shoulders + NECK_BASE_SHARE * (head - shoulders)
+    slope = (1 - CURVE_BEND) * (base - hips) / TRUNK_SHARE + CURVE_BEND * (head - base) / (1 - TRUNK_SHARE)
+    lower = _on_curve(hips, base - slope * TRUNK_SHARE / 2, base, LOWER_SHARES)
+    upper = _on_curve(base, base + slope * (1 - TRUNK_SHARE) / 2, head, UPPER_SHARES)
+    return dict(zip(VERTEBRA_OF, (*lower, *upper), strict=True))
+
+
+def _on_curve(first: np.ndarray, control: np.ndarray, last: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Points of a parabola, given as Bézier's, at shares of its length."""
+    t = np.linspace(0, 1, 201)[:, None]
+    curve = (1 - t) ** 2 * first + 2 * t * (1 - t) * control + t**2 * last
+    length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))]
+    return np.column_stack([np.interp(shares * length[-1], length, side) for side in curve.T])
+
+
 def _middle_of_pair(xy: Mapping[str, np.ndarray], part: str) -> np.ndarray:
     return (xy["L" + part] + xy["R" + part]) / 2
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_in_image
+from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_in_image, spine_on_curves
 from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, apply_edits
 from simspine.annotation.recording import Images, RecordedViews
 from simspine.core.errors import InputError, safe_file_name
@@ -81,12 +81,12 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
     )
 
 
-def propose_spines(path: Path, least_height: float) -> LabelledImages:
+def propose_spines(path: Path, least_height: float, curves: bool = False) -> LabelledImages:
     """The largest person of each image of a COCO file whose trunk is in sight, with points of the spine proposed.
 
     least_height: of the person, as a share of the image's. Hips and shoulders must be labelled as seen. The spine's
-    points follow from them and the head; they count as hidden, and nobody has looked at them. `InputError` where nobody
-    is left.
+    points follow from them and the head, by `spine_in_image`, or `spine_on_curves`; they count as hidden, and nobody
+    has looked at them. `InputError` where nobody is left.
     """
     table, found = load_skeleton("spinetrack37"), read_coco(path)
     names = tuple(table.to_simspine[name] for name in table.names)
@@ -105,7 +105,7 @@ def propose_spines(path: Path, least_height: float) -> LabelledImages:
     status = np.where(points[..., 2] > 0, PointStatus.ACCEPTED, PointStatus.UNSEEN)
     for person in points:
         seen = {name: np.array([x, y, 1.0]) for name, (x, y, v) in zip(names, person, strict=True) if v > 0}
-        for name, (x, y, _) in spine_in_image(seen).items():
+        for name, (x, y, *_) in (spine_on_curves if curves else spine_in_image)(seen).items():
             if name not in seen:
                 person[names.index(name)] = x, y, COCO_HIDDEN
     files = tuple(str(found["file_name"][i]) for i in rows)

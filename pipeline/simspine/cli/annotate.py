@@ -15,6 +15,7 @@ from simspine.cli.options import (
     show_on_desktop,
     with_options,
 )
+from simspine.core.errors import InputError
 
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
 
@@ -78,6 +79,19 @@ def _exclusive_annotator(recording, annotator: str):
 annotator_option = click.option("--annotator", default=_user_name, show_default="your user name", help="Your name.")
 
 
+training_option = click.option(
+    "--training", metavar="PRESET|FILE", help="Train simspine's own: cpu, paper, tiny or a file of settings."
+)
+
+
+def _training_hook(settings: str | None):
+    if settings is None:
+        return None
+    from simspine.learning.spine_runs import training_hook
+
+    return training_hook(settings, click.echo)
+
+
 @click.command("annotate")
 @target_options
 @annotator_option
@@ -87,18 +101,42 @@ annotator_option = click.option("--annotator", default=_user_name, show_default=
 )
 @click.option("--again", type=FILE_PATH, help="JSON of `annotations validate`: begin with the frames it names.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
-def annotate_command(target, annotator, port, batch, again, opened):
+@training_option
+def annotate_command(target, annotator, batch, again, training, **page):
     """Place and correct points in the views of a recording, on a page of your browser.
 
     RESULTS: a results folder, whose points are the first guess. FOLDER: videos, a folder of images per camera, or
     images; with a calibration file where there is one. Every change is on the disk at once. Only this computer can open
     the page. Stop with ctrl-C.
+
+    With --training rounds follow one another: a batch is drawn; when it is corrected and the page is stopped, a
+    detector is trained, its points are taken, and the page opens with the next batch.
     """
-    from simspine.annotation.rounds import open_frames, read_rounds
-    from simspine.annotation.server import AnnotationServer, Session
+    from simspine.annotation.recording import open_target
+    from simspine.annotation.rounds import advance_round, open_frames
     from simspine.annotation.validation import frames_to_annotate
 
-    named = () if again is None else frames_to_annotate(again)
+    if again is not None and training is not None:
+        raise InputError("--again names the frames, --training draws them; leave one of the two out.")
+    trains, before = _training_hook(training), None
+    if trains is None:
+        _serve_page(target, annotator, batch, () if again is None else frames_to_annotate(again), **page)
+        return
+    while True:
+        recording = open_target(target)
+        with _exclusive_annotator(recording, annotator):
+            rounds = advance_round(recording, annotator, batch, hook=trains, say=click.echo)
+        if rounds == before or not open_frames(rounds):
+            return
+        before = rounds
+        _serve_page(target, annotator, batch, (), **page)
+
+
+def _serve_page(target, annotator: str, batch: int, named: tuple[int, ...], *, port: int, opened: bool) -> None:
+    """The page until ctrl-C. named: frames to begin with, before those of the open round."""
+    from simspine.annotation.rounds import open_frames, read_rounds
+    from simspine.annotation.server import AnnotationServer, Session
+
     recording = _open_recording(target)
     rounds = read_rounds(recording)
     click.echo(
@@ -174,15 +212,16 @@ def import_labels_command(target, annotator, path):
 @click.argument("labels", type=FILE_PATH)
 @click.option("--out", "path", type=FILE_PATH, required=True, help="COCO file to write.")
 @click.option("--least-height", type=Within(0, 1), default=0.4, show_default=True, help="As a share of the image's.")
-def propose_command(labels, path, least_height):
+@click.option("--curves", is_flag=True, help="By two curves, points equally spaced, as SpineTrack's annotation began.")
+def propose_command(labels, path, least_height, curves):
     """Propose points of the spine for people in COCO labels.
 
-    From the limbs in LABELS, for the largest person of each image whose trunk is in sight.
+    From the limbs in LABELS, for the largest person of each image whose trunk is in sight, by a model of real spines.
     """
     from simspine.annotation.exchange import propose_spines
     from simspine.io.coco import write_coco_labels
 
-    found = propose_spines(labels, least_height)
+    found = propose_spines(labels, least_height, curves)
     write_coco_labels(path, found)
     click.echo(f"{path}: {len(found.file_names)} people")
 
@@ -191,7 +230,7 @@ def propose_command(labels, path, least_height):
 @target_options
 @annotator_option
 @click.option("--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="How many frames.")
-@click.option("--training", metavar="PRESET|FILE", help="Train simspine's own: cpu, paper, tiny or a file of settings.")
+@training_option
 def round_command(target, annotator, size, training):
     """Draw frames; once they are corrected, train, and draw the next.
 
@@ -201,11 +240,7 @@ def round_command(target, annotator, size, training):
     from simspine.annotation.recording import open_target
     from simspine.annotation.rounds import advance_round
 
-    trains = None
-    if training is not None:
-        from simspine.learning.spine_runs import training_hook
-
-        trains = training_hook(training, click.echo)
+    trains = _training_hook(training)
     recording = open_target(target)
     with _exclusive_annotator(recording, annotator):
         advance_round(recording, annotator, size, hook=trains, say=click.echo)

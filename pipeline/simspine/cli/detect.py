@@ -67,6 +67,8 @@ one_camera_options = with_options([
                  help="World: images that decide where it is.  [default: 30]"),
     click.option("--hardware-acceleration/--no-hardware-acceleration", default=None,
                  help="SpinePose's network on a GPU where onnxruntime has one, or never."),
+    click.option("--no-mixed-precision", "--no-lifting-panel", is_flag=True, expose_value=False,
+                 help="So it is in any case: full precision, and no panel is drawn."),
     click.option("-V", "--version", is_flag=True, help="Show the version and exit."),
 ])  # fmt: skip
 FOR_LIFTING = ("fov", "camera_field_of_view", "calibration", "camera")

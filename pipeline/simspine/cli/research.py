@@ -145,7 +145,7 @@ def train_spine_command(config, out, teacher, seed, **training):
 
     changes = {f"training.{key}": value for key, value in training.items()} | {"seed": seed}
     options = spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
-    tables = train_detector(options, out, say_progress)[:1]
+    tables = train_detector(options, out, say_progress)
     if tables:
-        click.echo(join_tables(tables))
+        click.echo(join_tables([table for table in tables if table.name.startswith("spine_detector")]))
     click.echo(out)

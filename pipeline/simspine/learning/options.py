@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from simspine.core.errors import InputError, require_known
 from simspine.core.settings import Section, SettingsError, read_yaml
@@ -143,10 +143,16 @@ class SpineData(Section):
     """One or two sets to learn from."""
     mixing: Literal["batch", "epoch"] = "batch"
     """Of two sets. batch: half of each batch is from either. epoch: every image of both once an epoch, in one order."""
-    test: LabelledSet | None = None
-    """A set to judge by: after each epoch by the mean error, at the end by the papers' figures. Decides nothing."""
+    test: tuple[LabelledSet, ...] = Field((), max_length=2)
+    """One or two sets to judge by: after each epoch by the mean error in the first, at the end by the papers' figures
+    in each. Decides nothing."""
     points: Literal["all", "trunk", "body"] = "all"
     """all: SpineTrack's 37 points; trunk: spine, latissimus and clavicles (13); body: 26, those of a teacher."""
+
+    @field_validator("test", mode="before")
+    @classmethod
+    def _one_set_alone(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, Mapping | LabelledSet) else given or ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -227,8 +233,8 @@ class SpineTraining(DescentSettings):
     """Half precision (bfloat16) where it serves: faster on a GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where: the GPU if there is one, and PyTorch can use it; or as named."""
-    threads: int = Field(2, ge=1)
-    """Threads that cut out crops. Does not change results."""
+    processes: int = Field(0, ge=0)
+    """Processes that cut out crops ahead of the network; 0: this one does. Does not change results."""
 
 
 class SpineDetectorOptions(Section):

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ DETECTOR_ONNX_FILE = "detector.onnx"
 def train_detector(
     options: SpineDetectorOptions, folder: str | Path, say: SayLine = lambda line: None
 ) -> tuple[EvaluationTable, ...]:
-    """Train one detector, export it, and judge it: tables of the test set, if there is one.
+    """Train one detector, export it, and judge it: four tables of each test set, `judged_tables`.
 
     Writes to the folder: options.json, checkpoint.pt, losses.csv, weights.pt (averaged), detector.onnx, tables.json. A
     killed run goes on after its last epoch. Raises `InputError` where there is nothing to learn from, people of the
@@ -64,30 +65,45 @@ def train_detector(
 
     with needing_extra("export", "learn"):
         import onnx  # noqa: F401
-    if options.data.test is not None:
+    if options.data.test:
         with needing_extra("average precision of data.test", "benchmark"):
             import pycocotools  # noqa: F401
     folder, data = Path(folder), options.data
     sets = tuple(read_labelled_set(where, data.names, options.seed) for where in data.train)
     if not sets:
         raise InputError("data.train names no set of labelled images; make one with `simspine capture render`.")
-    test = None if data.test is None else read_labelled_set(data.test, data.names, options.seed)
-    _refuse_learnt(sets, test)
-    say(", ".join(f"{len(people)} people" for people in sets) + f" to learn from, {len(test or ())} to judge by")
-    judged = None if test is None else CropReader((test,), options.seed, options.training.threads)
+    tests = tuple(read_labelled_set(where, data.names, options.seed) for where in data.test)
+    _refuse_learnt(sets, tests)
+    counts = [" and ".join(str(len(people)) for people in some) or "0" for some in (sets, tests)]
+    say(f"{counts[0]} people to learn from, {counts[1]} to judge by")
+    judged = [CropReader((people,), options.seed) for people in tests]
     shown = tuple(crops_per_epoch(where, people) for where, people in zip(data.train, sets, strict=True))
-    reader = CropReader(sets, options.seed, options.training.threads, shown=shown, mixing=data.mixing)
-    state, start = _fit_networks(options, reader, judged, folder=folder, say=say)
+    reader = CropReader(sets, options.seed, options.training.processes, shown=shown, mixing=data.mixing)
+    state, start = _fit_networks(options, reader, next(iter(judged), None), folder=folder, say=say)
     weights = NetworkWeights(options.network, data.names, state)
     save_weights(folder / WEIGHTS_FILE, weights)
     export_onnx(folder / DETECTOR_ONNX_FILE, weights)
     write_text(folder / "options.json", json.dumps(options.model_dump(mode="json"), indent=1) + "\n")
-    if judged is None:
+    if not judged:
         return ()
     say("judging")
-    tables = judged_tables({UNTRAINED_LABEL: start, TRAINED_LABEL: build_network(weights)}, judged, sets[0])
+    networks = {UNTRAINED_LABEL: start, TRAINED_LABEL: build_network(weights)}
+    tables = _tables_of_sets([judged_tables(networks, own, sets[0]) for own in judged], data.test)
     write_text(folder / "tables.json", evaluation_json(tables))
     return tables
+
+
+def _tables_of_sets(
+    of_each: Sequence[tuple[EvaluationTable, ...]], tests: tuple[LabelledSet, ...]
+) -> tuple[EvaluationTable, ...]:
+    """Tables one after the other; those of several sets with the set's number and folder."""
+    if len(of_each) == 1:
+        return of_each[0]
+    return tuple(
+        replace(table, name=f"{table.name}_{number}", title=f"{table.title}: {where.folder}")
+        for number, (tables, where) in enumerate(zip(of_each, tests, strict=True), start=1)
+        for table in tables
+    )
 
 
 def crops_per_epoch(where: LabelledSet, people: LabelledPeople) -> int:
@@ -116,7 +132,7 @@ def _fit_networks(
     def test_error(network) -> float:
         return float("nan") if judged is None else float(np.nanmean(sight_people(network, judged).error_px))
 
-    stated = options.model_dump(mode="json", exclude={"training": {"device", "threads"}, "data": {"test"}})
+    stated = options.model_dump(mode="json", exclude={"training": {"device", "processes"}, "data": {"test"}})
     given = [path for path in (options.teacher, options.network.start) if path is not None]
     taught = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in given]
     identity = TrainingIdentity(stated, "+".join([*(people.digest for people in reader.sets), *taught]))
@@ -127,9 +143,9 @@ def _fit_networks(
         return state, make()
 
 
-def _refuse_learnt(sets: tuple[LabelledPeople, ...], test: LabelledPeople | None) -> None:
+def _refuse_learnt(sets: tuple[LabelledPeople, ...], tests: tuple[LabelledPeople, ...]) -> None:
     learnt = {file.resolve() for people in sets for file in people.files}
-    both = [file for file in (test.files if test is not None else ()) if file.resolve() in learnt]
+    both = [file for test in tests for file in test.files if file.resolve() in learnt]
     if both:
         raise InputError(
             f"{len(both)} images are learnt from and judged by, {both[0]} first; use sets without overlap."

@@ -1,14 +1,21 @@
 """Labelled people cut out of their images, in batches; what is in a batch is decided by seed and epoch alone."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
-from simspine.core.arrays import map_on_threads
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.evaluation.point_protocols import read_labelled_people
@@ -203,7 +210,7 @@ def changed_colours(crop: np.ndarray, stage: CurriculumStage, rng: np.random.Gen
     return crop
 
 
-BATCHES_AHEAD = 2  # batches that are cut out at once
+BATCHES_AHEAD = 2  # of each process, cut out before they are asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,11 +231,12 @@ class CropBatch:
 class CropReader:
     """Cuts people out of their images. sets: one or two, with the same points. shown: how many crops of each set an
     epoch goes through, as if it had so many people; everybody once if left out. mixing: of two sets, see `SpineData`.
+    processes: how many `start` starts.
     """
 
     sets: tuple[LabelledPeople, ...]
     seed: int
-    threads: int = 1
+    processes: int = 0
     shown: tuple[int, ...] = ()
     mixing: str = "batch"
 
@@ -245,33 +253,74 @@ class CropReader:
         """The points' names."""
         return self.sets[0].names
 
-    def epoch(self, number: int, stage: CurriculumStage, batch: int) -> Iterator[CropBatch]:
-        """The batches of an epoch, in random order, augmented. A last batch that is not full is left out."""
+    def start(self) -> AbstractContextManager[Executor | None]:
+        """Processes that cut out crops, for `epoch`; None where there are to be none."""
+        if not self.processes:
+            return nullcontext()
+        return ProcessPoolExecutor(self.processes, get_context("spawn"), initializer=_keep_reader, initargs=(self,))
+
+    def epoch(
+        self, number: int, stage: CurriculumStage, batch: int, pool: Executor | None = None
+    ) -> Iterator[CropBatch]:
+        """The batches of an epoch, in random order, augmented. A last batch that is not full is left out.
+
+        pool: of `start`; without it crops are cut out when they are asked for."""
         sizes = [len(people) for people in self.sets]
         rng = random_stream(self.seed, "order", str(number))
         rows = (shuffled_rows if self.mixing == "epoch" else epoch_rows)(sizes, batch, rng, self._shown)
-        for start in range(0, len(rows), BATCHES_AHEAD):
-            whole = np.concatenate(rows[start : start + BATCHES_AHEAD])
-            made = map_on_threads(partial(self._drawn, number, stage), [tuple(row) for row in whole], self.threads)
-            for i in range(0, len(made), batch):
-                yield _stacked_batch(made[i : i + batch])
+        if pool is None:
+            yield from (self.drawn_batch(number, stage, own) for own in rows)
+            return
+        ahead = BATCHES_AHEAD * self.processes
+        waiting = deque(pool.submit(_kept_batch, number, stage, own) for own in rows[:ahead])
+        try:
+            for following in [*rows[ahead:], *[None] * len(waiting)]:
+                yield waiting.popleft().result()
+                if following is not None:
+                    waiting.append(pool.submit(_kept_batch, number, stage, following))
+        except BrokenProcessPool:
+            raise InputError("a process that cuts out crops has ended: no memory? Lower training.processes.") from None
+
+    def drawn_batch(self, epoch: int, stage: CurriculumStage, rows: np.ndarray) -> CropBatch:
+        """Crops of a row each (set, row in it, place in the epoch), augmented."""
+        return _stacked_batch([self._drawn(epoch, stage, row) for row in rows])
 
     def plain(self, batch: int) -> Iterator[CropBatch]:
         """Everybody of the first set in order, not augmented: what a detector sees."""
         people = self.sets[0]
-
-        def plain_crop(row: int) -> tuple:
-            return _cut_person(people, row, plain_view(people.box[row]), lambda crop: crop)
-
+        crops = [plain_view(box) for box in people.box]
         for start in range(0, len(people), batch):
             rows = range(start, min(start + batch, len(people)))
-            yield _stacked_batch(map_on_threads(plain_crop, rows, self.threads))
+            yield _stacked_batch([_cut_person(people, row, crops[row], lambda crop: crop) for row in rows])
 
-    def _drawn(self, epoch: int, stage: CurriculumStage, item: tuple[int, int, int]) -> tuple:
+    def _drawn(self, epoch: int, stage: CurriculumStage, item: Iterable[int]) -> tuple:
         which, row, place = (int(value) for value in item)
         people, rng = self.sets[which], random_stream(self.seed, "crop", str(epoch), str(place))
         view = drawn_view(people.box[row], people.keypoints[row], people.names, stage=stage, rng=rng)
         return _cut_person(people, row, view, partial(changed_colours, stage=stage, rng=rng))
+
+
+_KEPT: dict[str, CropReader] = {}  # of a process that cuts out crops
+
+
+def _keep_reader(reader: CropReader) -> None:
+    import cv2
+
+    _KEPT["reader"] = reader
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C ends the process that asks
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed says nothing to those that wait for it."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def _kept_batch(epoch: int, stage: CurriculumStage, rows: np.ndarray) -> CropBatch:
+    return _KEPT["reader"].drawn_batch(epoch, stage, rows)
 
 
 def _cut_person(

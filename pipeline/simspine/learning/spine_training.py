@@ -163,16 +163,24 @@ def fit_detector(
         parts = all_losses(exact, wanted, graph, options.losses)
         return {**parts, TOTAL_LOSS: total_loss(parts, options.losses)}
 
-    goal = Descent(
-        batches=lambda epoch: reader.epoch(epoch, stage(epoch), training.batch),
-        count=reader.count(training.batch),
-        losses=losses,
-        settings=training,
-        begin=lambda network, epoch: _set_training_mode(network, stage(epoch)),
-        watch=watch,
-        shown="test set {:.2f} px of the crop",
-    )
-    return train_by_descent(make, goal, run)
+    def begin(network: nn.Module, epoch: int) -> None:
+        now = stage(epoch)
+        if epoch == 0 or stage(epoch - 1) is not now:
+            changed = ", ".join(f"{key} {value}" for key, value in now.model_dump(exclude_defaults=True).items())
+            run.say(f"stage {options.curriculum.index(now) + 1} of {len(options.curriculum)}: {changed or 'mirroring'}")
+        _set_training_mode(network, now)
+
+    with reader.start() as pool:
+        goal = Descent(
+            batches=lambda epoch: reader.epoch(epoch, stage(epoch), training.batch, pool),
+            count=reader.count(training.batch),
+            losses=losses,
+            settings=training,
+            begin=begin,
+            watch=watch,
+            shown="test set {:.2f} px of the crop",
+        )
+        return train_by_descent(make, goal, run)
 
 
 def _wanted_outputs(batch: CropBatch, names: tuple[str, ...], teacher: Teacher | None, device: str) -> WantedOutputs:

@@ -84,15 +84,20 @@ def test_faults_name_the_users_file(tmp_path):
     broken = read_labelled_set(LabelledSet(folder=str(tmp_path), split="mine"), NAMES, 1)
     with pytest.raises(InputError, match=r"000002\.png cannot be read: it is empty"):
         list(CropReader((broken,), 1).plain(3))
+    reader = CropReader((broken,), 1, processes=1)
+    with reader.start() as pool, pytest.raises(InputError, match=r"000002\.png cannot be read: it is empty"):
+        list(reader.epoch(0, STAGES[0], 3, pool))
 
 
 def test_batches_depend_on_seed_and_epoch_alone(people):
-    def batches(seed, epoch, threads=1):
-        return list(CropReader((people,), seed, threads).epoch(epoch, STAGES[0], 6))
+    def batches(seed, epoch, processes=0):
+        reader = CropReader((people,), seed, processes)
+        with reader.start() as pool:
+            return list(reader.epoch(epoch, STAGES[0], 6, pool))
 
     first = batches(1, 0)
     assert [len(batch) for batch in first] == [6, 6, 6]
-    for other in (batches(1, 0), batches(1, 0, threads=3)):
+    for other in (batches(1, 0), batches(1, 0, processes=1)):
         for a, b in zip(first, other, strict=True):
             np.testing.assert_array_equal(a.crops, b.crops)
             np.testing.assert_array_equal(a.places, b.places)
@@ -130,3 +135,14 @@ def test_half_of_each_batch_is_from_either_set(sizes, batch, count, shares):
 def test_too_few_people_for_a_batch_are_an_error():
     with pytest.raises(InputError, match=r"3 people fill no batch of 8; lower training\.batch"):
         epoch_rows((3,), 8, random_stream(1, "test"))
+
+
+def test_a_process_that_is_killed_ends_in_one_error(people):
+    reader = CropReader((people,), 1, processes=1)
+    with reader.start() as pool:
+        batches = reader.epoch(0, STAGES[0], 2, pool)
+        next(batches)
+        for process in list(pool._processes.values()):
+            process.kill()
+        with pytest.raises(InputError, match=r"Lower training\.processes"):
+            list(batches)

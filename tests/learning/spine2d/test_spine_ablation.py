@@ -1,14 +1,20 @@
 """Which settings are compared."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from benchmarks.spine_ablation import (
     DATA_FRACTIONS,
     DRAWN_FIGURES,
     ablation_figure,
+    mixing_figure,
     run_ablations,
     variants_by_curriculum,
     variants_by_fractions,
     variants_by_losses,
+    variants_by_mixing,
+    variants_by_network,
     variants_by_teacher,
 )
 from figure_text import texts
@@ -55,6 +61,27 @@ def test_stages_are_taken_alone(options):
     }  # fmt: skip
 
 
+def test_networks_are_named_by_their_files(options):
+    found = variants_by_network(options, [Path("some/hrnet.pt2")])
+    assert {name: own.network.start for name, own in found.items()} == {"own": None, "hrnet": "some/hrnet.pt2"}
+
+
+def test_each_way_of_mixing_has_a_curve_on_each_test_set(options):
+    columns = tuple(TableColumn(f"spine {figure}, {name}", "") for name in ("far", "near") for figure in ("AUC", "AP"))
+    rows = [
+        TableRow(name, "all", (0.1 + i / 100, 0.2 + i / 100, 0.3 + i / 100, 0.4 + i / 100))
+        for i, name in enumerate(variants_by_mixing(options))
+    ]
+    figure = mixing_figure(EvaluationTable("m", "Mixing", columns, tuple(rows)), ["far", "near"])
+    for axes, low in zip(figure.axes, ((0.1, 0.3), (0.2, 0.4)), strict=True):
+        assert [line.get_label() for line in axes.lines] == [
+            "far, each batch", "far, each epoch", "near, each batch", "near, each epoch"
+        ]  # fmt: skip
+        for line, first, step in zip(axes.lines, np.repeat(low, 2), (1, 2, 1, 2), strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 5, 10])
+            np.testing.assert_allclose(line.get_ydata(), first + np.r_[0, step + 2 * np.arange(4)] / 100)
+
+
 def test_a_student_is_compared_with_and_without_its_teacher(options):
     found = {name: (own.teacher, own.losses.distill) for name, own in variants_by_teacher(options).items()}
     assert found == {
@@ -83,6 +110,6 @@ def test_the_figure_has_what_the_tables_have():
 
 
 def test_faults_come_before_any_work(options, tmp_path):
-    without = options.model_copy(update={"data": options.data.model_copy(update={"test": None})})
+    without = options.model_copy(update={"data": options.data.model_copy(update={"test": ()})})
     with pytest.raises(InputError, match=r"data\.train and data\.test are needed"):
         run_ablations(without, ("losses",), tmp_path)

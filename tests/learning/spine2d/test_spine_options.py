@@ -68,9 +68,12 @@ def test_faults_are_named_with_the_file(tmp_path, text, said):
     assert str(file) in str(caught.value)
 
 
-def test_the_shipped_configuration_is_one():
+def test_the_shipped_configurations_are_some():
     from simspine.core.settings import data_folder
 
-    found = spine_options(data_folder("configs") / "training" / "spine-detector.yaml")
+    folder = data_folder("configs") / "training"
+    found = spine_options(folder / "spine-detector.yaml")
     assert found.training == spine_options("cpu").training
-    assert found.data.test is not None
+    assert len(found.data.test) == 1
+    mixing = spine_options(folder / "mixing.yaml").data
+    assert len(mixing.train) == len(mixing.test) == 2

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.spine_ablation import run_ablations
+from dotted_people import write_dotted
 
 from simspine.core.errors import InputError
 from simspine.learning.descent import CHECKPOINT_FILE, DescentRun, TrainingIdentity
@@ -163,8 +164,11 @@ def test_a_run_learns_and_leaves_its_files(dotted, tmp_path):
     data = {
         "train": [{"folder": str(dotted)}], "test": {"folder": str(dotted), "split": "val2017"}, "points": "trunk",
     }  # fmt: skip
-    options = spine_options("tiny", data=data, **{"training.epochs": 2})
-    own = train_detector(options, tmp_path)[0]
+    options, said = spine_options("tiny", data=data, **{"training.epochs": 2}), []
+    own = train_detector(options, tmp_path, said.append)[0]
+    assert [line.split(",")[0] for line in said if line.startswith("stage")] == [
+        "stage 1 of 3: share 0.5", "stage 2 of 3: share 0.3"
+    ]  # fmt: skip
     names = ["checkpoint.pt", "detector.onnx", "losses.csv", "options.json", "tables.json", "weights.pt"]
     assert sorted(file.name for file in tmp_path.iterdir()) == names
     assert SpineDetectorOptions.model_validate(json.loads((tmp_path / "options.json").read_text())) == options
@@ -206,3 +210,21 @@ def test_compared_settings_are_trained_in_folders_of_their_own(dotted, tmp_path)
     assert sorted(folder.name for folder in tmp_path.iterdir()) == [f"losses-{i}" for i in range(1, 5)]
     for number, kept in ((1, 0.0), (4, 0.5)):
         assert json.loads((tmp_path / f"losses-{number}" / "options.json").read_text())["losses"]["spine"] == kept
+
+
+def test_two_test_sets_are_judged_apart(dotted, tmp_path):
+    """The second one is of one picture that is learnt from by nobody."""
+    write_dotted(tmp_path / "other", "train-unreal", 1, seed=3)
+    sets = [{"folder": str(dotted), "split": "val2017"}, {"folder": str(tmp_path / "other")}]
+    data = {"train": [{"folder": str(dotted)}], "test": sets}
+    options = spine_options("tiny", data=data, **{"training.epochs": 1, "network.width": 16, "network.hidden": 16})
+    (table,) = run_ablations(options, ("networks",), tmp_path / "out")
+    tables = json.loads((tmp_path / "out/networks-1/tables.json").read_text())["tables"]
+    assert len({made["name"] for made in tables}) == len(tables) == 8
+    names = ["spine AUC", "spine AP"]
+    kept = [row["cells"] for made in tables for row in made["rows"] if row["method"] == "trained"]
+    of_set = [table.value("own", "all", f"{name}, {place}") for place in (dotted.name, "other") for name in names]
+    assert of_set[0::2] == [cells["9 points, 0–0.19"] for cells in kept if "9 points, 0–0.19" in cells]
+    assert of_set[1::2] == [cells["spine AP"] for cells in kept if "spine AP" in cells]
+    assert table.value("own", "all", "parameters") > 0
+    assert table.value("own", "all", "FLOPs") > 0
