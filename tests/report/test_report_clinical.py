@@ -49,7 +49,7 @@ def test_what_does_not_change_is_said_to_be_constant(tables):
 
 def test_every_interval_is_of_95_percent(tables):
     """0.02 rad are 1.15°: 1.96 of them 2.2°, of a difference of two such 3.2°. 20 mm make 39 and 55 mm."""
-    tilt = _row(tables[0], "Pelvic tilt (+ sacrum behind the hips)")
+    tilt = _row(tables[0], "Radiographic pelvic tilt (+ sacrum behind the hips)")
     assert (tilt["Mean"], tilt["From … to"], tilt["Range"]) == ("3.0 ± 2.2°", "−4 … 10°", "14.0 ± 3.2°")
     axis = _row(tables[0], "Sagittal vertical axis")
     assert (axis["Mean"], axis["From … to"], axis["Range"]) == (
@@ -100,7 +100,7 @@ def test_what_the_model_sets_has_no_difference_between_sides(tables):
 def test_a_norm_stands_where_it_fits_and_nowhere_else(tables):
     """Mac-Thiong: 39.5 ± 7.75 (sd): 95 % lie within 24 and 55. The pelvic tilt moved by more than people differ."""
     assert _row(tables[0], "Sacral slope")["Norm"] == "24 … 55° (709 standing adults, Mac-Thiong 2011)"
-    for label in ("Pelvic tilt", "T1 slope", "Cervical", "C7 plumb", "Sideways bend", "Lumbar flexion"):
+    for label in ("Radiographic pelvic tilt", "T1 slope", "Cervical", "C7 plumb", "Sideways bend", "Lumbar flexion"):
         assert _row(tables[0], label)["Norm"] == "–", label
 
 
@@ -109,7 +109,7 @@ def test_what_was_not_decided_has_no_norm(decided):
     """The same value with the verdict measured has one."""
 
     def figure(words):
-        return ClinicalFigure("pelvic_tilt", "Pelvic tilt", "deg", 12.0, 1.0, 11.0, 13.0, 1.0, words)
+        return ClinicalFigure("pelvic_tilt", "Radiographic pelvic tilt", "deg", 12.0, 1.0, 11.0, 13.0, 1.0, words)
 
     assert norm_of(figure(decided)) is None
     assert norm_of(figure("partly measured")) is not None
@@ -161,7 +161,7 @@ def test_what_was_not_recorded_is_left_out():
     forced = {"knee_rotation_r": (Forced("coupled", ("rotation",), "knee_angle_r"),)}
     parameters = ClinicalParameters(names, ("rad",) * 3, np.zeros((1, 3)), np.radians([[3.0, 60.0, 1.0]]), forced)
     (table,) = clinical_tables(clinical_figures(parameters), None)
-    assert [row[0][:11] for row in table.rows] == ["Pelvic tilt"]
+    assert [row[0][:24] for row in table.rows] == ["Radiographic pelvic tilt"]
 
 
 def test_nothing_to_say_is_no_table():

@@ -67,7 +67,7 @@ def test_profile_shows_the_verdict_of_each_level():
     assert [b.get_linestyle() for b in boxes[:4]] == ["--", "--", "solid", "--"]
     assert [b.get_facecolor()[3] for b in boxes[:4]] == [0, 0, PALE / 2, 0]
     assert [(i, b.get_facecolor()[3]) for i, b in enumerate(turns) if b.get_facecolor()[3] > 0] == [(7, 1)]
-    assert "4.0°" in texts(figure)
+    assert "4.0 ± 2.8°" in texts(figure)
     for wanted in ("measured", "partly measured", "assumed", "set by the model's couplers"):
         assert wanted in texts(figure).split(" | ")
 

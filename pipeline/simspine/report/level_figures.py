@@ -87,7 +87,7 @@ def range_profile(
             axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=8.5, ha="right", va="bottom")
             axes.grid(axis="y", visible=False)
             low, high = axes.get_xlim()
-            axes.set_xlim(low, high + 0.16 * (high - low))  # room for the numbers
+            axes.set_xlim(low, high + 0.3 * (high - low))  # room for the numbers
             axes.set_yticks(range(len(levels)), levels, fontsize=8.5)
             axes.tick_params(axis="y", length=0, labelleft=True)
         _profile_legend(figure, shares, mask, sd is not None)
@@ -119,10 +119,10 @@ def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.
         axes.hlines(at, low, least, **style)
         axes.hlines(at, greatest, high, **style)
         axes.barh(at, greatest - least, 0.56, least, linewidth=1.1, **look)
-    span = ends[2] - ends[1]
+    span, interval_of_span = ends[2] - ends[1], np.hypot(ends[1] - ends[0], ends[3] - ends[2])
     decided = known & ~forced & ~(shares < ASSUMED_BELOW)
-    for level in np.flatnonzero(decided & (span > np.hypot(ends[1] - ends[0], ends[3] - ends[2]))).tolist():
-        text, place = f"{span[level]:.1f}°", axes.get_yaxis_transform()
+    for level in np.flatnonzero(decided & (span > interval_of_span)).tolist():
+        text, place = f"{span[level]:.1f} ± {interval_of_span[level]:.1f}°", axes.get_yaxis_transform()
         axes.text(1.0, level, text, transform=place, fontsize=8.5, ha="right", va="center")
 
 

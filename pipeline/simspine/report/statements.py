@@ -148,10 +148,10 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
 
 
 def _moved_sentence(trial: SolvedTrial) -> str:
-    """What moved most for its error."""
+    """The two clinical parameters whose range is the largest relative to its ±."""
     moved = most_moved((*trial.curvature_figures, *trial.clinical_figures))[:2]
     parts = [f"{figure.label}: {interval_text(range_of(figure), figure.range_sd, figure.unit)}" for figure in moved]
-    return f" Largest ranges relative to their ±: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
+    return f" Moved most, relative to its ±: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
@@ -238,9 +238,20 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     causes += dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned)
     more = len(causes) - _MAX_CAUSES
     rest = f"; and {more} more" if more > 0 else ""
-    parts = [f"The worst first: {'; '.join(causes[:_MAX_CAUSES])}{rest}."] if causes else []
-    parts += [page_words("careful")["refined"]] * is_refined(trial.findings)
+    parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []
+    if on_back := _views_of_skin_markers(trial):
+        parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
+    parts += [f"The worst first: {'; '.join(causes[:_MAX_CAUSES])}{rest}."] if causes else []
     return " ".join(parts) or "Nothing stood out."
+
+
+def _views_of_skin_markers(trial: SolvedTrial) -> list[str]:
+    """The cameras that saw markers on the skin, where only two of more did: nothing checks a point of two cameras."""
+    if trial.triangulation is None or len(trial.cameras) < _FEW_CAMERAS:
+        return []
+    skin = trial.triangulation.of_points(is_skin_marker(trial.triangulation.names))
+    views = [view for view, seen in zip(skin.views, skin.used.any((0, 2)), strict=True) if seen]
+    return views if len(views) < _FEW_CAMERAS else []
 
 
 def _findings_of(trial: SolvedTrial) -> tuple[Finding, ...]:
