@@ -125,16 +125,26 @@ def solve_with_trajectory(
     )
     path = _starting_path(body, markers, weights, problem=problem, solver=solver)
     if smoothness is not None:
-        learnt = np.isin(body.free_names, smoothness.learn_from_trial)
-        problem = _with_learnt_motion(problem, learnt, path, rate=markers.rate, threads=solver.threads)
+        problem = _with_learnt_motion(
+            problem,
+            np.isin(body.free_names, smoothness.learn_from_trial),
+            path,
+            rate=markers.rate,
+            threads=solver.threads,
+        )
     modes = np.zeros((problem.coordinate_count, 0))
     if prior is not None and prior.body_error_modes:
         modes = prior.body_error_mode_matrix(body.free_names)
     spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
     publish = _PublishedFigures(body, problem, modes, derive=derive, spacing=spacing) if solver.uncertainty else None
-    tolerance = solver.tolerance or DEFAULT_TOLERANCES["trajectory"]
-    precision = problem.precision
-    found = solve_trajectory(problem.objective, path, solver, tolerance=tolerance, precision=precision, publish=publish)
+    found = solve_trajectory(
+        problem.objective,
+        path,
+        solver,
+        tolerance=solver.tolerance or DEFAULT_TOLERANCES["trajectory"],
+        precision=problem.precision,
+        publish=publish,
+    )
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
     z = canonical_branch(body, found.coordinates[:, : problem.coordinate_count])
@@ -233,17 +243,22 @@ def _trajectory_problem(
     tree = tree_with_shared_errors(tree, errors.shared_errors, markers.names)
     w = w / errors.sd**2
     observed = MarkerTerm(tree, y, w / thinning, loss=errors.loss, scale=errors.huber_threshold(w))
-    shared = offset_priors(errors.shared_errors)
-    priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, body.free_names), *shared])
+    priors = Prior(
+        [
+            *(prior.terms if prior else ()),
+            *wide_priors(body, body.free_names),
+            *offset_priors(errors.shared_errors),
+        ]
+    )
     names = [*body.free_names, *offset_coordinate_names(errors.shared_errors)]
     assumed = _prior_term(priors, names, markers, frames_per_error=max(own, of_body))
     rotational, acceleration = body.coordinates.rotational[body.tree.free], np.zeros(len(names))
     if smoothness is not None:  # offsets of markers are not held
-        precision = smoothness.precisions(body.free_names, rotational)
-        acceleration[: len(precision)] = precision * markers.rate**4
-    terms = (observed, LimitTerm(tree.lower, tree.upper), assumed)
+        acceleration[: len(rotational)] = smoothness.precisions(body.free_names, rotational) * markers.rate**4
     return _Problem(
-        objective=Objective(terms, acceleration, path_basis(markers.frames, 1)),
+        objective=Objective(
+            (observed, LimitTerm(tree.lower, tree.upper), assumed), acceleration, path_basis(markers.frames, 1)
+        ),
         markers=observed,
         prior=assumed,
         coordinate_count=len(body.free_names),
