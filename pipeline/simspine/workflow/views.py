@@ -144,7 +144,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
     trials = [read_trial(*result) for result in found]
     _warn_of_other_trials(*trials)
-    _warn_of_other_settings(*(paths.results for paths, _ in found))
+    _warn_of_other_settings([paths.results for paths, _ in found])
     folders = [paths.results.resolve().name for paths, _ in found]
     names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
     write_report(out, _comparison_page(dict(zip(names, trials, strict=True)), " → ".join(names)))
@@ -164,21 +164,19 @@ def _warn_of_other_trials(first: SolvedTrial, last: SolvedTrial) -> None:
             )
 
 
-def _warn_of_other_settings(first: Path, last: Path) -> None:
+def _warn_of_other_settings(folders: Sequence[Path]) -> None:
     """Results made by another version or with other settings differ for that reason."""
-    origins = [
-        read_json(folder / "provenance.json") for folder in (first, last) if (folder / "provenance.json").exists()
-    ]
-    if len(origins) < 2:
-        return
-    with naming_content(f"provenance.json of {first} or {last}", "as `simspine run` writes it"):
-        one, other = ({"version of simspine": o["versions"]["simspine"], **o["configuration"]} for o in origins)
-        own = ("name", "results", "subjects", "report", "capture", "virtual")  # of each recording
-        differing = [name for name in one.keys() | other.keys() if name not in own and one.get(name) != other.get(name)]
-    if differing:
+    said = []
+    for file in (folder / "provenance.json" for folder in folders):
+        origin = read_json(file) if file.exists() else {}
+        with naming_content(file, "as `simspine run` writes it"):
+            said.append(origin and {"version": origin["versions"]["simspine"], **origin["configuration"]})
+    names = set().union(*said).difference(("name", "results", "subjects", "report", "capture", "virtual"))
+    differing = sorted(name for name in names if said[0].get(name) != said[1].get(name))
+    if differing and all(said):
         warnings.warn(
-            f"{first} and {last} were made differently ({', '.join(sorted(differing))}); differences may be those of "
-            "the programs and settings. Run both in the same way.",
+            f"{' and '.join(map(str, folders))} were made differently ({', '.join(differing)}): what differs may be "
+            "due to that. Run both with one version and the same settings.",
             stacklevel=2,
         )
 

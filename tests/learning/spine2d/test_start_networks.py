@@ -130,7 +130,7 @@ def _with_node(content: bytes, **changes) -> bytes:
         ("data/sample_inputs/model.pt", lambda _: _pickled(), "sample_inputs/model.pt, which can be a program"),
         ("models/model.json", lambda c: _with_node(c, target="torch.os.system"), "it calls torch.os.system"),
         ("models/model.json", lambda c: _with_node(c, target="torch.ops.aten.save.default"), "it calls torch.ops"),
-        ("models/model.json", lambda c: c.replace(b"Symbol(", b"open(", 1), "it has the size .open"),
+        ("models/model.json", lambda c: c.replace(b"Symbol(", b"open(", 1), "it has the size open"),
         ("models/model.json", lambda c: c.replace(b'"guards_code": []', b'"guards_code": ["x"]'), "code of Python"),
         ("data/constants/model_constants_config.json", lambda _: b'{"config": {"a": {"use_pickle": true}}}', "code of"),
         ("data/aotinductor/model/a.so", lambda _: b"", "a.so, which can be a program"),
