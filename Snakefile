@@ -25,7 +25,7 @@ if not workflow.overwrite_configfiles:
 # Jobs read the same file, so --config and further files are refused.
 refuse_other_settings(workflow.config_settings.config, workflow.configfiles)
 CONFIG = Path(workflow.configfiles[0])
-GIVEN = ["--config", str(CONFIG)]
+GIVEN = ["--config", str(CONFIG)]  # rules take it from a function: braces in a name are no wildcards
 # One line per fault, with the right key for a misspelt one.
 settings = read_config(CONFIG)
 
@@ -65,7 +65,7 @@ rule capture:
     conda:
         "environment.yml"
     params:
-        given=GIVEN,
+        given=lambda wildcards: GIVEN,
     shell:
         "simspine job capture {params.given:q} --subject {wildcards.subject:q}"
         " 2>&1 | (trap '' PIPE; tee {log:q})"
@@ -82,7 +82,7 @@ rule detect:
         "environment.yml"
     threads: 1 if settings.detection.detector == "import" else 2
     params:
-        given=GIVEN,
+        given=lambda wildcards: GIVEN,
     shell:
         "simspine job detect {params.given:q} --subject {wildcards.subject:q}"
         " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
@@ -99,7 +99,7 @@ rule cameras:
     conda:
         "environment.yml"
     params:
-        given=GIVEN,
+        given=lambda wildcards: GIVEN,
     shell:
         "simspine job cameras {params.given:q} --subject {wildcards.subject:q}"
         " 2>&1 | (trap '' PIPE; tee {log:q})"
@@ -117,7 +117,7 @@ rule markers:
     conda:
         "environment.yml"
     params:
-        given=GIVEN,
+        given=lambda wildcards: GIVEN,
     shell:
         "simspine job markers {params.given:q} --subject {wildcards.subject:q}"
         " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
@@ -134,7 +134,7 @@ rule scale:
     conda:
         "environment.yml"
     params:
-        given=GIVEN,
+        given=lambda wildcards: GIVEN,
     shell:
         "simspine job scale {params.given:q} --subject {wildcards.subject:q}"
         " 2>&1 | (trap '' PIPE; tee {log:q})"
@@ -152,7 +152,7 @@ rule motion:
     conda:
         "environment.yml"
     params:
-        given=GIVEN,
+        given=lambda wildcards: GIVEN,
     shell:
         "simspine job motion {params.given:q} --subject {wildcards.subject:q}"
         " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
@@ -168,7 +168,7 @@ rule dataset:
     conda:
         "environment.yml"
     params:
-        given=GIVEN,
+        given=lambda wildcards: GIVEN,
     shell:
         "simspine job dataset {params.given:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
@@ -183,6 +183,6 @@ rule page:
     conda:
         "environment.yml"
     params:
-        given=GIVEN,
+        given=lambda wildcards: GIVEN,
     shell:
         "simspine job page {params.given:q} 2>&1 | (trap '' PIPE; tee {log:q})"

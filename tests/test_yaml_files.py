@@ -37,6 +37,7 @@ def bomb(levels: int, entry: str = "[*a{0}, *a{0}]") -> str:
         ("[" * 30_000, "levels of nesting"),
         ("a: " + "- " * 2000, "cannot be read as YAML"),
         ("- " * 2000, "levels of nesting"),
+        ("a0: &a0 1\n" + "".join(f"a{i}: &a{i} [[[*a{i - 1}]]]\n" for i in range(1, 40)), "levels of nesting"),
         ("a: 1\nb: " + "9" * 5000, "line 2: a number of 5000 characters"),
         ("a: " + ":".join(["59"] * 200_000), "a number of 599999 characters"),  # of base 60
         ("a: " + ":".join(["59"] * 2000) + ".5", "a number of 6001 characters"),

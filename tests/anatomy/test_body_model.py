@@ -121,6 +121,7 @@ def test_unknown_names_list_the_others(blazepose):
             f"<OpenSimDocument><Model>{'<a>' * 200_000}{'</a>' * 200_000}</Model></OpenSimDocument>",
             "nested deeper than",
         ),
+        (f"<OpenSimDocument><Model>{'<a/>' * 600_000}</Model></OpenSimDocument>", "more than 250000 elements"),
         ("<?xml version='1.0' encoding='UTFnan'?><OpenSimDocument/>", "holding nothing"),
         ("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&d;</a>", "document type"),
         ("", "not XML"),

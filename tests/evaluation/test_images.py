@@ -1,5 +1,7 @@
 """The protocol of points in images, from files of SpineTrack's kinds."""
 
+import json
+
 import numpy as np
 import pytest
 from small_images import LATISSIMUS, TABLE, people, write_labels, write_results
@@ -150,3 +152,11 @@ def test_what_cannot_be_read_is_refused(tmp_path):
     write_labels(tmp_path / "none.json", people(0))
     with pytest.raises(InputError, match="nobody is labelled"):
         read_labelled_people(tmp_path / "none.json")
+    write_labels(tmp_path / "one.json", people(1))
+    content = json.loads((tmp_path / "one.json").read_text())
+    for key, place in (("bbox", 2), ("keypoints", 3)):
+        person = content["annotations"][0]
+        changed = person | {key: [*person[key][:place], float("nan"), *person[key][place + 1 :]]}
+        (tmp_path / "nan.json").write_text(json.dumps(content | {"annotations": [changed]}))
+        with pytest.raises(InputError, match="are not finite numbers"):
+            read_labelled_people(tmp_path / "nan.json")

@@ -131,6 +131,8 @@ def test_names_and_file_names_that_cannot_be(tmp_path):
     for name in (3, None, ["a.jpg"], {}):
         with pytest.raises(InputError, match=r"x\.json: the file_name of an image is .*, expected a text"):
             read_coco(written(name, 37))
+    with pytest.raises(InputError, match=r"x\.json: not COCO keypoints"):
+        read_coco(written("\ud800.jpg", 37))
 
 
 def test_images_with_one_id_are_refused(tmp_path):

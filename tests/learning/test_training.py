@@ -13,7 +13,7 @@ from tools.lifting_baselines.options import LiftingNetwork, LiftingTraining, lif
 from tools.lifting_baselines.samples import Encoding
 
 from simspine.core.errors import InputError
-from simspine.learning.descent import CHECKPOINT_FILE, DescentRun, TrainingIdentity, load_checkpoint
+from simspine.learning.descent import CHECKPOINT_FILE, DescentRun, TrainingIdentity, load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.learn
 SIZE = LiftingNetwork(width=32, dropout=0.3)
@@ -110,6 +110,17 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="no checkpoint that can be read"):
         load_checkpoint(tmp_path / CHECKPOINT_FILE)
     assert not (tmp_path / "evil").exists()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    """PyTorch itself reads on with other numbers."""
+    path = tmp_path / CHECKPOINT_FILE
+    save_checkpoint(path, TrainingIdentity({}, ""), {"a": torch.ones(1000)})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\x00\x00\x80\x3f" * 9) + 3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged"):
+        load_checkpoint(path)
 
 
 def test_too_little_and_too_wild(tmp_path):

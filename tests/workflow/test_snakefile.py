@@ -114,6 +114,14 @@ def test_a_misspelt_key_stops_it_with_the_right_one(snakemake, second):
 
 
 @pytest.mark.slow
+def test_braces_in_the_name_of_the_configuration(snakemake, second):
+    """They are no wildcards."""
+    done = snakemake("--dry-run", "--configfile", second.rename(second.with_name("{x} {} '.yaml")))
+    assert done.returncode == 0, done.stderr
+    assert planned(done.stdout) == jobs(2, 2)
+
+
+@pytest.mark.slow
 def test_a_missing_input_stops_it_before_anything_runs(snakemake, second):
     second.write_text(second.read_text().replace("pose2sim:Demo_SinglePerson", "nowhere"))
     done = snakemake("--configfile", second)

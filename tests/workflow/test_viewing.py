@@ -184,6 +184,16 @@ def test_other_people_and_movements_are_not_compared_without_a_word(finished, tm
     assert "'bow' is compared with 'turn'. Is this one movement?" in done.output
 
 
+def test_results_of_other_versions_and_settings_are_not_compared_without_a_word(finished, tmp_path):
+    shutil.copytree(finished.results, tmp_path / "later")
+    origin = json.loads((finished.results / "provenance.json").read_text())
+    origin["versions"]["simspine"], origin["configuration"]["ik"]["acceleration_sd"] = "0.1", 80.0
+    compared = ("compare", finished.results, tmp_path / "later", "--out", tmp_path / "c.html")
+    assert "made differently" not in run(*compared).output
+    (tmp_path / "later/provenance.json").write_text(json.dumps(origin))
+    assert "were made differently (ik, version)" in " ".join(run(*compared).output.split())
+
+
 def test_recording_has_the_cameras(finished, tmp_path):
     done = run("view", finished.results, "--rerun", tmp_path / "trial.rrd")
     assert done.exit_code == 0, done.output

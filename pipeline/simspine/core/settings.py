@@ -72,16 +72,17 @@ def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
 
 def _check_nodes(root: yaml.Node | None, where: str) -> None:
     """Raise unless the tree, with aliases written out, has few enough entries and levels, and no key twice."""
-    sizes: dict[int, int] = {}
+    sizes: dict[int, tuple[int, int]] = {}  # entries and levels of a node
     open_nodes: set[int] = set()
 
-    def size(node: yaml.Node, depth: int) -> int:
+    def size(node: yaml.Node, depth: int) -> tuple[int, int]:
         key = id(node)
-        if key in sizes:
-            return sizes[key]
-        if depth > MAX_YAML_DEPTH or key in open_nodes:
+        known = sizes.get(key)
+        if depth + (known[1] if known else 0) > MAX_YAML_DEPTH or key in open_nodes:
             what = "a piece that holds itself" if key in open_nodes else f"more than {MAX_YAML_DEPTH} levels of nesting"
             raise InputError(f"{where}: {what}; write it without.")
+        if known:
+            return known
         if isinstance(node, yaml.MappingNode):
             _check_keys(node, where)
         if node.tag.endswith((":int", ":float")) and len(node.value) > MAX_NUMBER_CHARACTERS:
@@ -94,9 +95,10 @@ def _check_nodes(root: yaml.Node | None, where: str) -> None:
         open_nodes.add(key)
         parts = node.value if isinstance(node, yaml.CollectionNode) else ()
         nodes = (part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,)))
-        sizes[key] = 1 + sum(size(part, depth + 1) for part in nodes)
+        inner = [size(part, depth + 1) for part in nodes]
+        sizes[key] = 1 + sum(count for count, _ in inner), 1 + max((levels for _, levels in inner), default=-1)
         open_nodes.discard(key)
-        if sizes[key] > MAX_YAML_ENTRIES:
+        if sizes[key][0] > MAX_YAML_ENTRIES:
             raise InputError(
                 f"{where}: aliases stand for more than {MAX_YAML_ENTRIES} entries; write out what is meant."
             )

@@ -165,6 +165,9 @@ def read_labelled_people(path: Path) -> ImagePeople:
         raise InputError(f"{path}: nobody is labelled in it.")
     keypoints = in_spinetrack_order(stored["keypoints"], tuple(stored["names"].tolist()), str(path))
     names, box = tuple(stored["file_name"].tolist()), stored["bbox"]
+    odd = ~np.isfinite(box).all(1) | (~np.isfinite(keypoints[..., :2]).all(-1) & (keypoints[..., 2] != 0)).any(1)
+    if odd.any():
+        raise InputError(f"{path}: box or points of a person in {names[odd.argmax()]!r} are not finite numbers.")
     return ImagePeople(names, keypoints, box, stored["area"], score=stored["score"], crowd=stored["crowd"])
 
 

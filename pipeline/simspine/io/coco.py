@@ -149,6 +149,7 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
         for image in of:
             if not isinstance(image["file_name"], str):
                 raise InputError(f"the file_name of an image is {image['file_name']!r}, expected a text.")
+            image["file_name"].encode()  # raises for half a character
         return {
             "file_name": np.array([image["file_name"] for image in of]),
             "size": np.array([[image["width"], image["height"]] for image in of]),

@@ -90,6 +90,9 @@ def load_checkpoint(path: Path, identity: TrainingIdentity | None = None) -> tup
     Raises `InputError` naming the file where it cannot be read, and, if an identity is given, where the file belongs to
     other data or other settings."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            if (damaged := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"{damaged} is damaged")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None

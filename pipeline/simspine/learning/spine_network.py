@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, naming_content
 from simspine.core.skeletons import SPINETRACK_REGIONS
 from simspine.io.npz import parent_indices
 from simspine.learning.descent import TrainingIdentity, load_checkpoint, save_checkpoint
+from simspine.learning.exported_networks import inert_archive
 from simspine.learning.options import CROP_SIZE_PX, DETECTOR_SKELETON, SpineLosses, SpineNetworkSize, parse_options
 from simspine.vision.spinepose import reads_unbiased
 
@@ -152,7 +153,7 @@ class StartedNetwork(nn.Module):
     def __init__(self, path: str, points: int):
         super().__init__()
         try:
-            self.network = torch.export.load(path).module()
+            self.network = torch.export.load(inert_archive(path)).module()
             outputs = self.network(torch.zeros(2, 3, *CROP_SIZE_PX))
             self.backbone = self.network.backbone
         except Exception as error:  # of files, archives and programs: classes of its own
@@ -437,5 +438,8 @@ def read_weights(path: str | Path) -> NetworkWeights:
     stated = identity.options
     if stated.get("kind") != _WEIGHTS_KIND:
         raise InputError(f"{path} is a checkpoint, but no weights of a spine detector; expected its {WEIGHTS_FILE}.")
-    size = parse_options(SpineNetworkSize, stated["size"], str(path))
-    return NetworkWeights(size=size, names=tuple(stated["names"]), state=state)
+    with naming_content(path, "weights of a spine detector"):
+        size, names = parse_options(SpineNetworkSize, stated["size"], str(path)), tuple(map(str, stated["names"]))
+        if not all(torch.isfinite(part).all() for part in state.values()):
+            raise ValueError("it has weights that are not finite")
+        return NetworkWeights(size=size, names=names, state=state)

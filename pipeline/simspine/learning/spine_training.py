@@ -99,7 +99,10 @@ def _own_teacher(path: Path, size: SpineNetworkSize, device: str) -> Teacher:
             f"the teacher {path} has a network of {weights.size}, the student one of {size}; a student starts from a "
             "teacher of its own size. Set `network` to the teacher's."
         )
-    network = build_network(weights).to(device).eval()
+    try:
+        network = build_network(weights).to(device)
+    except (RuntimeError, AttributeError):
+        raise InputError(f"{path}: its weights are not those of a network of its size and points; damaged?") from None
 
     def see(crops: Tensor) -> SimccMaps:
         with torch.no_grad():

@@ -12,7 +12,7 @@ import numpy as np
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS
-from simspine.core.errors import InputError, require_known, safe_file_name
+from simspine.core.errors import InputError, naming_content, require_known, safe_file_name
 from simspine.core.types import ForcedKind
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file, read_store
@@ -39,7 +39,7 @@ from simspine.report.trial_sections import angle_curves, chain_of_body, scene_of
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, timing_in
 from simspine.workflow.results import read_trial
-from simspine.workflow.up_to_date import RunPaths
+from simspine.workflow.up_to_date import RunPaths, read_json
 
 VIEWABLE_STAGES = ("keypoints", "points", "markers", "kinematics", "vertebrae")  # folders with a .h5 per trial
 
@@ -145,6 +145,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
     trials = [read_trial(*result) for result in found]
     _warn_of_other_trials(*trials)
+    _warn_of_other_settings([paths.results for paths, _ in found])
     folders = [paths.results.resolve().name for paths, _ in found]
     names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
     write_report(out, _comparison_page(dict(zip(names, trials, strict=True))))
@@ -162,6 +163,23 @@ def _warn_of_other_trials(first: SolvedTrial, last: SolvedTrial) -> None:
                 f"{one!r} is compared with {other!r}. Is this one {kind}? If not, the differences are {cause}.",
                 stacklevel=2,
             )
+
+
+def _warn_of_other_settings(folders: Sequence[Path]) -> None:
+    """Results made by another version or with other settings differ for that reason."""
+    said = []
+    for file in (folder / "provenance.json" for folder in folders):
+        origin = read_json(file) if file.exists() else {}
+        with naming_content(file, "as `simspine run` writes it"):
+            said.append(origin and {"version": origin["versions"]["simspine"], **origin["configuration"]})
+    names = set().union(*said).difference(("name", "results", "subjects", "report", "capture", "virtual"))
+    differing = sorted(name for name in names if said[0].get(name) != said[1].get(name))
+    if differing and all(said):
+        warnings.warn(
+            f"{' and '.join(map(str, folders))} were made differently ({', '.join(differing)}): what differs may be "
+            "due to that. Run both with one version and the same settings.",
+            stacklevel=2,
+        )
 
 
 def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:

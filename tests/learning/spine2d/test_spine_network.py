@@ -1,6 +1,7 @@
 """The network: its size, what it takes, widening it by a teacher's weights, and the same outputs as ONNX."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -114,6 +115,12 @@ def test_teachers_that_cannot_teach_are_refused(tmp_path):
         read_teacher(tmp_path / "weights.pt", SMALL, POINT_CHOICES["trunk"])
     with pytest.raises(InputError, match="a teacher of its own size"):
         read_teacher(tmp_path / "weights.pt", SpineNetworkSize(), ALL)
+    shape = {name: value[None] for name, value in weights().state.items()}
+    infinite = {name: value * float("inf") for name, value in weights().state.items()}
+    for state, words in ((shape, "not those of a network of its size"), (infinite, "weights that are not finite")):
+        save_weights(tmp_path / "other.pt", replace(weights(), state=state))
+        with pytest.raises(InputError, match=rf"other\.pt: .*{words}"):
+            read_teacher(tmp_path / "other.pt", SMALL, ALL)
     (tmp_path / "broken.onnx").write_bytes(b"no network")
     with pytest.raises(InputError, match="cannot be opened as an ONNX network"):
         read_teacher(tmp_path / "broken.onnx", SMALL, ALL)

@@ -1,6 +1,8 @@
 """Training that starts from networks of other programs: stand-ins with the layers of RTMPose, HRNet and ViTPose."""
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -102,3 +104,48 @@ def test_what_is_no_start_is_refused(tmp_path):
         spine_options("tiny", network={"start": "a.pt2"}, teacher="weights.pt")
     with pytest.raises(InputError, match="Leave them out"):
         start_network(str(tmp_path / "own.onnx"), tmp_path / "a.pth", "all", 1)
+
+
+class _Evil:
+    def __reduce__(self):
+        return open, ("ran", "w")
+
+
+def _pickled() -> bytes:
+    buffer = io.BytesIO()
+    torch.save(_Evil(), buffer)
+    return buffer.getvalue()
+
+
+def _with_node(content: bytes, **changes) -> bytes:
+    program = json.loads(content)
+    nodes = program["graph_module"]["graph"]["nodes"]
+    nodes.insert(0, nodes[0] | {"outputs": [], "metadata": {}} | changes)
+    return json.dumps(program).encode()
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "words"),
+    [
+        ("data/sample_inputs/model.pt", lambda _: _pickled(), "sample_inputs/model.pt, which can be a program"),
+        ("models/model.json", lambda c: _with_node(c, target="torch.os.system"), "it calls torch.os.system"),
+        ("models/model.json", lambda c: _with_node(c, target="torch.ops.aten.save.default"), "it calls torch.ops"),
+        ("models/model.json", lambda c: c.replace(b"Symbol(", b"open(", 1), "it has the size open"),
+        ("models/model.json", lambda c: c.replace(b'"guards_code": []', b'"guards_code": ["x"]'), "code of Python"),
+        ("data/constants/model_constants_config.json", lambda _: b'{"config": {"a": {"use_pickle": true}}}', "code of"),
+        ("data/aotinductor/model/a.so", lambda _: b"", "a.so, which can be a program"),
+    ],
+)  # fmt: skip
+def test_no_code_in_a_start_is_run(part, change, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_pose_network(tmp_path / "own.onnx", "hrnet")
+    write_program(tmp_path / "start.pt2", start_network("own.onnx", None, "all", 1))
+    with zipfile.ZipFile("start.pt2") as own, zipfile.ZipFile("evil.pt2", "w") as evil:
+        root = own.namelist()[0].partition("/")[0]
+        parts = {name: own.read(name) for name in own.namelist()}
+        parts[f"{root}/{part}"] = change(parts.get(f"{root}/{part}", b""))
+        for name, content in parts.items():
+            evil.writestr(name, content)
+    with pytest.raises(InputError, match=f"evil.pt2 is no network to start from: .*{words}"):
+        StartedNetwork("evil.pt2", 37)
+    assert not (tmp_path / "ran").exists()
