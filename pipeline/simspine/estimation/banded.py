@@ -117,7 +117,8 @@ def band_solve(lower: np.ndarray, b: np.ndarray) -> None:
         raise np.linalg.LinAlgError(f"LAPACK pbtrs failed ({info})")
 
 
-# Compiled loops over the blocks of a banded system: filling it, selected inversion, mean response.
+# Compiled loops over the blocks of a banded system: filling it, selected inversion, mean response. An assignment of one
+# array to another takes Numba seconds to compile, as it may fail; loops over the elements do not.
 
 ROWS_INVERTED_BY_LOOP = 31  # of a triangular matrix, inverted by a loop; more are faster by products of matrices
 
@@ -140,7 +141,8 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights:
         row = 0
         for a in range(reach):
             for b in range(a, reach):
-                pairs[row] = weights[begin:end, a] * weights[begin:end, b]
+                for t in range(begin, end):
+                    pairs[row, t - begin] = weights[t, a] * weights[t, b]
                 row += 1
         sums = np.dot(pairs, flat[begin:end]).reshape(len(pairs), size, n)
         row = 0
@@ -151,7 +153,7 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights:
         begin = end
 
 
-@njit(**INNER_KERNEL_OPTIONS)
+@njit(inline="always")
 def _add_symmetric(band: np.ndarray, upper: np.ndarray, point: int, lag: int) -> None:
     """band += a symmetric block, given by its upper triangle, between a control point and the one `lag` later."""
     n = upper.shape[1]
@@ -182,7 +184,7 @@ def add_form(band: np.ndarray, form: np.ndarray, block: np.ndarray) -> None:
                     band[lag * n + i - j, point * n + j] += form[lag, point] * block[i, j]
 
 
-@njit(**INNER_KERNEL_OPTIONS)
+@njit(inline="always")
 def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
     """X = L⁻¹ of a lower triangular matrix, some rows after the other: X_bb = L_bb⁻¹, X_ba = −X_bb L_ba X_aa."""
     n = L.shape[0]
@@ -198,7 +200,10 @@ def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
             X[i, i] = 1.0 / L[i, i]
         if a > 0:
             before = np.dot(L[a:b, :a].copy(), X[:a, :a].copy())
-            X[a:b, :a] = -np.dot(X[a:b, a:b].copy(), before)
+            after = np.dot(X[a:b, a:b].copy(), before)
+            for i in range(a, b):
+                for j in range(a):
+                    X[i, j] = -after[i - a, j]
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
@@ -211,14 +216,13 @@ def diagonal_inverses(lower: np.ndarray, found: np.ndarray) -> None:
     """
     flat, width = lower.T.reshape(-1), lower.shape[0]
     points, n = found.shape[:2]
-    own, inverse = np.empty((n, n), found.dtype), np.empty((n, n), found.dtype)
+    own = np.empty((n, n), found.dtype)
     for t in range(points):
         for j in range(n):
             column = t * n * width + (width - 1) * j
             for i in range(j, n):
                 own[i, j] = flat[column + i]
-        _inverse_lower(own, inverse)
-        found[t] = inverse
+        _inverse_lower(own, found[t])
 
 
 @njit(**INNER_KERNEL_OPTIONS)
@@ -260,19 +264,28 @@ def selected_inverse(
         np.dot(later, inverse, M)
         np.dot(W, M, cross)
         np.dot(M.T, cross, carried)
-        around[n:, n:] = W
-        around[n:, :n] = -cross
-        around[:n, n:] = -cross.T
+        for i in range(lags * n):
+            for j in range(lags * n):
+                around[n + i, n + j] = W[i, j]
+            for j in range(n):
+                around[n + i, j] = around[j, n + i] = -cross[i, j]
         for i in range(n):
             for j in range(n):
                 around[i, j] = 0.5 * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
-        W[:] = around[: lags * n, : lags * n]
+        for i in range(lags * n):
+            for j in range(lags * n):
+                W[i, j] = around[i, j]
         while frame >= 0 and first[frame] == t:
             for a in range(reach):
                 for b in range(reach):
                     share = weights[frame, a] * weights[frame, b]
                     if share != 0.0:
-                        found[frame] += share * around[a * n : (a + 1) * n, b * n : (b + 1) * n]
+                        for i in range(n):
+                            for j in range(i + 1):
+                                found[frame, i, j] += share * around[a * n + i, b * n + j]
+            for i in range(n):
+                for j in range(i):
+                    found[frame, j, i] = found[frame, i, j]
             frame -= 1
     return found
 
@@ -302,7 +315,9 @@ def mean_diagonal(lower: np.ndarray, inverses: np.ndarray, lags: int, D: np.ndar
                 total[k] += product[i, k] * product[i, n + k]
         _later_blocks(lower, t, later)
         np.dot(later, product, change)
-        change[: (lags - 1) * n] += pending[n:]
+        for i in range((lags - 1) * n):
+            for k in range(2 * n):
+                change[i, k] += pending[n + i, k]
         pending, change = change, pending
     return total
 
