@@ -283,7 +283,7 @@ def place_markers(tree: Tree, R: np.ndarray, p: np.ndarray, centre: np.ndarray, 
             )
 
 
-@njit(**INNER_KERNEL_OPTIONS)
+@njit(inline="always")
 def marker_jacobian(
     tree: Tree,
     x: np.ndarray,

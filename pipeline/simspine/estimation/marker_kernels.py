@@ -124,7 +124,7 @@ def _moment_component(a: np.ndarray, x0: float, x1: float, x2: float, i: int) ->
     return x0 * a[1] - x1 * a[0]
 
 
-@njit(**INNER_KERNEL_OPTIONS)
+@njit(inline="always")
 def _add_mass(K: np.ndarray, weighted: np.ndarray, x0: float, x1: float, x2: float) -> None:
     """Add Xᵀ W X (lower triangle) to K (6, 6), of a marker at x with a weight W (3, 3)."""
     column = np.empty(3)
@@ -204,7 +204,7 @@ def accumulate_inertia(tree: Tree, at: PosedBodies, y, w, loss: int, scale, newt
                 S[a, i, k] += S[b, i, k]
 
 
-@njit(**INNER_KERNEL_OPTIONS)
+@njit(inline="always")
 def accumulate_forces(tree: Tree, at: PosedBodies, y, w, loss: int, scale, F) -> None:
     """F = Σ w Xᵀr (6,) over the markers that each body carries, directly or further out: `accumulate_inertia` without
     the rest."""
@@ -227,7 +227,7 @@ def accumulate_forces(tree: Tree, at: PosedBodies, y, w, loss: int, scale, F) ->
             F[tree.parent[j], i] += F[tree.child[j], i]
 
 
-@njit(**INNER_KERNEL_OPTIONS)
+@njit(inline="always")
 def accumulate_gradient(tree: Tree, at: PosedBodies, F, g) -> None:
     """Add to g (free,) half the gradient of Σ w ρ: Σ of twist · F over the axes that a column drives."""
     _, factor, _, _, direction, centre, rate, _ = at
@@ -351,7 +351,7 @@ def evaluate_frame(tree: Tree, z, at: PosedBodies) -> None:
     place_markers(tree, R, p, centre, x)
 
 
-@njit(**INNER_KERNEL_OPTIONS)
+@njit(inline="always")
 def add_lower(band: np.ndarray, first: int, H: np.ndarray, C: np.ndarray, newton: bool) -> None:
     """Add the lower triangle of H, or of H + C, to that of the band from column `first` on."""
     for j in range(H.shape[0]):  # along the band's columns, which lie together

@@ -221,15 +221,16 @@ def _refine_kernel(R, t, normal, lens, weight, huber, limit, iterations: int, xy
     """
     J, A, g, step = (np.empty(3), np.empty(3)), np.empty((3, 3)), np.empty(3), np.empty(3)
     for n in range(xyz.shape[1]):
-        for _ in range(iterations):
+        steps_left, length = iterations, np.inf
+        while True:
             _linearise_point(R, t, normal, lens, weight, huber[n], limit[n], n, xyz, error, final, J, A, g)
+            if length <= _CONVERGED_STEP_M or steps_left == 0:
+                break
             length = _solve_point_step(A, g, step)
             share = min(1.0, _MAX_STEP_M / max(length, _MAX_STEP_M))
             for i in range(3):
                 xyz[i, n] -= step[i] * share
-            if length <= _CONVERGED_STEP_M:
-                break
-        _linearise_point(R, t, normal, lens, weight, huber[n], limit[n], n, xyz, error, final, J, A, g)
+            steps_left -= 1
         for i in range(3):
             for k in range(3):
                 information[i, k, n] = A[i, k]
