@@ -53,7 +53,6 @@ class Rays:
         )
         return Rays(self.R, self.t, *some)
 
-
     def weighted(self, weight: np.ndarray) -> "Rays":
         """With weights (frames, views, points) where this one's are not 0."""
         return replace(self, weight=weight.transpose(1, 0, 2).reshape(self.weight.shape) * self.seen)
