@@ -293,10 +293,8 @@ def _take_lower(
     chain: ObservedChain, seen: SeenPoints, found: ShapeModes, left: np.ndarray, moves: np.ndarray
 ) -> np.ndarray:
     """Move those of the searches `left` whose cost does not rise by their moves, turns and shape; which these are."""
-    z, R = (
-        found.z[left] + moves[:, 3:],
-        found.R[left] @ scipy.spatial.transform.Rotation.from_rotvec(moves[:, :3]).as_matrix(),
-    )
+    turns = scipy.spatial.transform.Rotation.from_rotvec(moves[:, :3]).as_matrix()
+    z, R = found.z[left] + moves[:, 3:], found.R[left] @ turns
     cost = chain.cost(seen[left], z, R)
     lower = cost <= found.cost[left] + COST_ROUNDING_SHARE * (1 + found.cost[left])
     taken = left[lower]

@@ -272,9 +272,6 @@ def selected_inverse(
         for i in range(n):
             for j in range(n):
                 around[i, j] = 0.5 * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
-        for i in range(lags * n):
-            for j in range(lags * n):
-                W[i, j] = around[i, j]
         while frame >= 0 and first[frame] == t:
             for a in range(reach):
                 for b in range(reach):
@@ -287,6 +284,9 @@ def selected_inverse(
                 for j in range(i):
                     found[frame, j, i] = found[frame, i, j]
             frame -= 1
+        for i in range(lags * n):
+            for j in range(lags * n):
+                W[i, j] = around[i, j]
     return found
 
 

@@ -61,10 +61,10 @@ class Rays:
         """Observations `swapped` (frames, views, points) bool handed to their mirror images, (points,) indices."""
         frame, view, point = np.nonzero(swapped)
         here, there = frame * swapped.shape[2] + point, frame * swapped.shape[2] + mirrors[point]
-        normal, lens, weight = self.normal.copy(), self.lens_derivative.copy(), self.weight.copy()
-        for to, values in ((normal, self.normal), (lens, self.lens_derivative), (weight, self.weight)):
-            to[view, ..., here] = values[view, ..., there]
-        return replace(self, normal=normal, lens_derivative=lens, weight=weight)
+        exchanged = [values.copy() for values in (self.normal, self.lens_derivative, self.weight)]
+        for values in exchanged:
+            values[view, ..., here] = values[view, ..., there]
+        return Rays(self.R, self.t, *exchanged)
 
 
 def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray) -> Rays:
