@@ -351,16 +351,6 @@ def evaluate_frame(tree: Tree, z, at: PosedBodies) -> None:
     place_markers(tree, R, p, centre, x)
 
 
-@njit(inline="always")
-def add_lower(band: np.ndarray, first: int, H: np.ndarray, C: np.ndarray, newton: bool) -> None:
-    """Add the lower triangle of H, or of H + C, to that of the band from column `first` on."""
-    for j in range(H.shape[0]):  # along the band's columns, which lie together
-        for i in range(j, H.shape[0]):
-            value = H[i, j] + C[i, j] if newton else H[i, j]
-            if value != 0.0:
-                band[i - j, first + j] += value
-
-
 @njit(**ENTRY_KERNEL_OPTIONS)
 def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, order: int, gradient, band):
     """Σ_m w ρ of each frame, (frames,). z (frames, free).
@@ -382,7 +372,11 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, order: i
         if second:
             accumulate_inertia(tree, at, y[t], w[t], loss, scale[t], order == ORDER_NEWTON, sums)
             propagate_hessian(tree, columns, at, sums, g, H, C)
-            add_lower(band, t * n, H, C, order == ORDER_NEWTON)
+            for j in range(n):  # along the band's columns, which lie together
+                for i in range(j, n):
+                    value = H[i, j] + C[i, j] if order == ORDER_NEWTON else H[i, j]
+                    if value != 0.0:
+                        band[i - j, t * n + j] += value
         elif order == ORDER_GRADIENT:
             accumulate_forces(tree, at, y[t], w[t], loss, scale[t], sums.F)
             accumulate_gradient(tree, at, sums.F, gradient[t])
