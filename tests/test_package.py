@@ -43,6 +43,11 @@ def test_reading_a_configuration_loads_nothing_heavy():
     assert loaded_by("from simspine.workflow.config import read_config, json_schema; json_schema()") == set()
 
 
+def test_a_run_with_nothing_to_do_loads_few_libraries():
+    heavy = (*HEAVY, "scipy.sparse", "scipy.spatial")
+    assert loaded_by("import simspine.workflow.reporting", heavy) <= {"scipy", "numba", "h5py"}
+
+
 def test_errors_load_no_numpy():
     assert loaded_by("from simspine.core.errors import InputError", (*HEAVY, "numpy", "pydantic", "yaml")) == set()
 

@@ -18,7 +18,6 @@ from simspine.core.types import Markers, Motion
 from simspine.dataset.recordings import action_of
 from simspine.evaluation.validation_records import (
     level_coordinates,
-    paper_curvature,
     published_range,
     trial_records,
 )
@@ -27,6 +26,7 @@ from simspine.evaluation.validation_tables import (
     curvature_table,
     lumbar_rom,
     neck_rom,
+    paper_curvature,
     validation_cells,
     validation_csv,
     validation_markdown,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from simspine.vision.rays import rays_of_pixels
 from simspine.vision.side_swaps import exchange_sides, limb_groups, mirror_indices
 from simspine.vision.triangulation import triangulate, triangulate_with_report
 
@@ -40,6 +41,16 @@ def test_exchange_twice_is_nothing(rig):
     once, swapped = injected(rig, keypoints, [1, 2], [0], LEGS)
     assert once != keypoints
     assert exchange_sides(once, swapped) == keypoints
+
+
+def test_rays_are_exchanged_as_their_pixels_are(rig):
+    cameras = rig.ring(3)
+    keypoints = rig.see(cameras, rig.person(4))
+    exchanged, swapped = injected(rig, keypoints, [1, 2], [0], LEGS)
+    found = rays_of_pixels(cameras, keypoints.xy).with_exchanged(swapped, mirror_indices(keypoints.names))
+    wanted = rays_of_pixels(cameras, exchanged.xy)
+    for field in ("normal", "lens_derivative", "weight"):
+        np.testing.assert_array_equal(getattr(found, field), getattr(wanted, field))
 
 
 @pytest.mark.parametrize("views", [[1], [0, 3]])

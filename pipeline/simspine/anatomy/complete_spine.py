@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy
 
 from simspine.anatomy.shape_fit import (
     MODE_CONVERGED_STEP,
@@ -101,7 +101,7 @@ class ShapePosterior:
     @cached_property
     def spins(self) -> np.ndarray:
         """(SPIN_NODES, 3, 3): turns about `spin_axis`."""
-        return Rotation.from_rotvec(
+        return scipy.spatial.transform.Rotation.from_rotvec(
             (2 * np.pi / SPIN_NODES) * np.arange(SPIN_NODES)[:, None] * self.spin_axis
         ).as_matrix()
 

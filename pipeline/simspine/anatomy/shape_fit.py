@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy
 
 from simspine.anatomy.shape_model import centres_from_vectors, chain_derivatives, chain_jacobian, chain_positions
 from simspine.core.arrays import require_numbers
@@ -50,7 +50,7 @@ class OrientationPrior:
 
     def turned_from(self, R: np.ndarray) -> np.ndarray:
         """w (B, 3) of rotations R (B, 3, 3)."""
-        return Rotation.from_matrix(self.rotation.swapaxes(-1, -2) @ R).as_rotvec()
+        return scipy.spatial.transform.Rotation.from_matrix(self.rotation.swapaxes(-1, -2) @ R).as_rotvec()
 
     def cost(self, R: np.ndarray) -> np.ndarray:
         """wᵀ Λ w (B,) of rotations R (B, 3, 3)."""
@@ -293,7 +293,8 @@ def _take_lower(
     chain: ObservedChain, seen: SeenPoints, modes: ShapeModes, left: np.ndarray, moves: np.ndarray
 ) -> np.ndarray:
     """Move those of the searches `left` whose cost does not rise by `moves` (turns, shape); (left,) bool, which."""
-    z, R = modes.z[left] + moves[:, 3:], modes.R[left] @ Rotation.from_rotvec(moves[:, :3]).as_matrix()
+    turns = scipy.spatial.transform.Rotation.from_rotvec(moves[:, :3]).as_matrix()
+    z, R = modes.z[left] + moves[:, 3:], modes.R[left] @ turns
     cost = chain.cost(seen[left], z, R)
     lower = cost <= modes.cost[left] + COST_ROUNDING_SHARE * (1 + modes.cost[left])
     taken = left[lower]

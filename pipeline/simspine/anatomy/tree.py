@@ -283,40 +283,6 @@ def place_markers(tree: Tree, R: np.ndarray, p: np.ndarray, centre: np.ndarray, 
             )
 
 
-@njit(**INNER_KERNEL_OPTIONS)
-def marker_jacobian(
-    tree: Tree,
-    x: np.ndarray,
-    direction: np.ndarray,
-    centre: np.ndarray,
-    rate: np.ndarray,
-    factor: np.ndarray,
-    J: np.ndarray,
-) -> None:
-    """Jacobian J (markers, free coordinates, 3) of the marker positions x."""
-    J[:] = 0.0
-    for m in range(tree.marker_body.size):
-        b = tree.marker_body[m]
-        s0, s1, s2 = marker_slide(tree, centre, b)
-        for k in range(tree.path_first[b], tree.path_first[b + 1]):
-            s = tree.path[k]
-            c = tree.slot_coordinate[s]
-            column = tree.column[c]
-            if column < 0:
-                continue
-            d = rate[s] * factor[c]
-            w0, w1, w2 = direction[s, 0], direction[s, 1], direction[s, 2]
-            if tree.slot_kind[s] == SLOT_TURN:
-                r0, r1, r2 = x[m, 0] - s0 - centre[s, 0], x[m, 1] - s1 - centre[s, 1], x[m, 2] - s2 - centre[s, 2]
-                J[m, column, 0] += d * (w1 * r2 - w2 * r1)
-                J[m, column, 1] += d * (w2 * r0 - w0 * r2)
-                J[m, column, 2] += d * (w0 * r1 - w1 * r0)
-            else:
-                J[m, column, 0] += d * w0
-                J[m, column, 1] += d * w1
-                J[m, column, 2] += d * w2
-
-
 def all_poses(tree: Tree, q: np.ndarray):
     """Poses R (frames, bodies, 3, 3), p (frames, bodies, 3) and marker positions (frames, markers, 3) at q (frames,
     coordinates), taken as it is: couplers are not applied, so that any motion can be drawn."""
@@ -353,16 +319,31 @@ def markers_and_jacobian(tree: Tree, z: np.ndarray):
         q[tree.free[i]] = z[i]
     factor = np.empty(q.size)
     apply_couplers_to_frame(tree, q, factor)
-    R = np.empty((tree.bodies, 3, 3))
-    p = np.empty((tree.bodies, 3))
-    x = np.empty((tree.marker_body.size, 3))
-    direction = np.empty((slots, 3))
-    centre = np.empty((slots, 3))
-    rate = np.empty(slots)
-    J = np.empty((tree.marker_body.size, z.size, 3))
+    R, p, x = np.empty((tree.bodies, 3, 3)), np.empty((tree.bodies, 3)), np.empty((tree.marker_body.size, 3))
+    direction, centre, rate = np.empty((slots, 3)), np.empty((slots, 3)), np.empty(slots)
+    J = np.zeros((tree.marker_body.size, z.size, 3))
     bodies_pose(tree, q, R, p, direction, centre, rate)
     place_markers(tree, R, p, centre, x)
-    marker_jacobian(tree, x, direction, centre, rate, factor, J)
+    for m in range(tree.marker_body.size):
+        b = tree.marker_body[m]
+        s0, s1, s2 = marker_slide(tree, centre, b)
+        for k in range(tree.path_first[b], tree.path_first[b + 1]):
+            s = tree.path[k]
+            c = tree.slot_coordinate[s]
+            column = tree.column[c]
+            if column < 0:
+                continue
+            d = rate[s] * factor[c]
+            w0, w1, w2 = direction[s, 0], direction[s, 1], direction[s, 2]
+            if tree.slot_kind[s] == SLOT_TURN:
+                r0, r1, r2 = x[m, 0] - s0 - centre[s, 0], x[m, 1] - s1 - centre[s, 1], x[m, 2] - s2 - centre[s, 2]
+                J[m, column, 0] += d * (w1 * r2 - w2 * r1)
+                J[m, column, 1] += d * (w2 * r0 - w0 * r2)
+                J[m, column, 2] += d * (w0 * r1 - w1 * r0)
+            else:
+                J[m, column, 0] += d * w0
+                J[m, column, 1] += d * w1
+                J[m, column, 2] += d * w2
     return x, J
 
 

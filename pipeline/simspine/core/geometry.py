@@ -21,7 +21,7 @@ from simspine.core.errors import InputError
 from simspine.core.types import WORLD_FRAMES, Camera, Markers
 
 _NEAR_AXIS = 1e-8  # r² below which the fisheye's θd / r is taken from its series
-_NEWTON_CONVERGED = 1e-13  # normalised coordinates: Newton's method stops at smaller steps
+_NEWTON_CONVERGED = 1e-7  # normalised coordinates: Newton's method stops, as its next step would be this squared
 _MAX_RESIDUAL = 1e-9  # normalised coordinates: with a larger residual Newton's method has failed
 
 

@@ -121,7 +121,7 @@ def step_inside(tree: Tree, z, g, H, trial) -> float:
     return promise
 
 
-@njit(**INNER_KERNEL_OPTIONS)
+@njit(inline="always")
 def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: int, tolerance: float):
     """Fit one frame, from and into z (free,). Returns cost and status.
 

@@ -124,7 +124,7 @@ def _moment_component(a: np.ndarray, x0: float, x1: float, x2: float, i: int) ->
     return x0 * a[1] - x1 * a[0]
 
 
-@njit(**INNER_KERNEL_OPTIONS)
+@njit(inline="always")
 def _add_mass(K: np.ndarray, weighted: np.ndarray, x0: float, x1: float, x2: float) -> None:
     """Add Xᵀ W X (lower triangle) to K (6, 6), of a marker at x with a weight W (3, 3)."""
     column = np.empty(3)

@@ -36,7 +36,7 @@ class Basis:
     spacing: int
     first: np.ndarray
     weights: np.ndarray
-    accelerations: scipy.sparse.csr_array
+    accelerations: "scipy.sparse.csr_array"  # quoted: loading it takes a while
     frame_of_row: np.ndarray
     lags: int
     diagonal_last_lag: bool
@@ -54,7 +54,7 @@ class Basis:
         return self.lags * n + 1 if self.diagonal_last_lag else (self.lags + 1) * n
 
     @cached_property
-    def values(self) -> scipy.sparse.csr_array:
+    def values(self) -> "scipy.sparse.csr_array":
         """B (frames, points)."""
         return _sparse_rows(self.weights, self.first, self.points)
 
@@ -94,7 +94,7 @@ class Basis:
         """Sum over frames of squared accelerations, per frame²."""
         return self._form_of(self.accelerations)
 
-    def _form_of(self, rows: scipy.sparse.csr_array) -> np.ndarray:
+    def _form_of(self, rows: "scipy.sparse.csr_array") -> np.ndarray:
         square = scipy.sparse.csr_array(rows.T @ rows)
         form = np.zeros((self.lags + 1, self.points))
         for lag in range(min(self.lags + 1, self.points)):
@@ -157,7 +157,7 @@ def _spline_basis(frames: int, spacing: int) -> Basis:
     )
 
 
-def _sparse_rows(rows: np.ndarray, first: np.ndarray, columns: int) -> scipy.sparse.csr_array:
+def _sparse_rows(rows: np.ndarray, first: np.ndarray, columns: int) -> "scipy.sparse.csr_array":
     """Sparse (rows, columns): `rows` (rows, reach), each from the column `first` (rows,) on."""
     count, reach = rows.shape
     at = first[:, None] + np.arange(reach)

@@ -6,11 +6,10 @@ in public code that cites the source. Where a source lists one side, the total i
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from simspine.anatomy.curvature import JOINT_LEVELS, MOTION_PLANES, NEUTRAL_LLA, SPINE_LEVELS, Level
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
@@ -188,18 +187,6 @@ def level_coordinates(levels: tuple[str, ...], coordinates: tuple[str, ...]) -> 
 
 
 # Published values.
-
-
-@cache
-def paper_curvature(group: str) -> pd.DataFrame:
-    """A row per 'action' or 'subject' of SimSpine (CVPR 2026), Table B2, and 'mean', the unweighted mean of the rows.
-
-    Columns lla_mean, lla_sd, tka_mean, tka_sd: of LLA (L1–S1) and TKA (T3–T12) over all frames, degrees. It is what the
-    paper reports of its own data, a model's output. Two actions have two spellings; each row holds the subjects whose
-    files are named so.
-    """
-    table = pd.DataFrame(published_values(f"curvature_by_{group}")).astype({"value": float})
-    return table.pivot(index="row", columns="column", values="value").loc[table["row"].unique()]
 
 
 def published_range(level: str, plane: str) -> tuple[float, float, str]:

@@ -6,6 +6,7 @@ compares.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,8 @@ from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import forced_sentence
 from simspine.core.errors import require_known
 from simspine.evaluation.metrics import finite_values, mean_or_nan
-from simspine.evaluation.tables import aligned_markdown, table_words
-from simspine.evaluation.validation_records import (
-    LUMBAR_LEVEL_NAMES,
-    NECK_LEVEL_NAMES,
-    TrialRecord,
-    paper_curvature,
-    published_range,
-)
+from simspine.evaluation.tables import aligned_markdown, published_values, table_words
+from simspine.evaluation.validation_records import LUMBAR_LEVEL_NAMES, NECK_LEVEL_NAMES, TrialRecord, published_range
 from simspine.quality.findings import LEVEL_ENVELOPES
 from simspine.quality.observability import (
     Observability,
@@ -73,6 +68,18 @@ def _drives_others(records: Sequence[TrialRecord], name: str, plane: int) -> boo
 
 
 _FIGURE_COLUMNS = ("mean_deg", "sd_deg", "uncertainty_deg", "share")
+
+
+@cache
+def paper_curvature(group: str) -> pd.DataFrame:
+    """A row per 'action' or 'subject' of SimSpine (CVPR 2026), Table B2, and 'mean', the unweighted mean of the rows.
+
+    Columns lla_mean, lla_sd, tka_mean, tka_sd: of LLA (L1–S1) and TKA (T3–T12) over all frames, degrees. It is what the
+    paper reports of its own data, a model's output. Two actions have two spellings; each row holds the subjects whose
+    files are named so.
+    """
+    table = pd.DataFrame(published_values(f"curvature_by_{group}")).astype({"value": float})
+    return table.pivot(index="row", columns="column", values="value").loc[table["row"].unique()]
 
 
 def curvature_table(some: Sequence[TrialRecord]) -> pd.DataFrame:

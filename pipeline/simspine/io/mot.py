@@ -118,8 +118,9 @@ def write_sto(
 
 def _table_lines(time: np.ndarray, values: np.ndarray) -> Iterator[str]:
     """One after another: as Python's own floats the numbers of a long trial would take four times their memory."""
+    line = "%.9f" + "\t%.12f" * values.shape[1]
     for t, row in zip(time.tolist(), values, strict=True):
-        yield f"{t:.9f}\t" + "\t".join("NaN" if v != v else f"{v:.12f}" for v in (row + 0.0).tolist())
+        yield (line % (t, *(row + 0.0).tolist())).replace("nan", "NaN")
 
 
 def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.ndarray) -> None:

@@ -22,12 +22,6 @@ from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
 from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_records import TrialRecord
-from simspine.evaluation.validation_tables import (
-    VALIDATION_NOTES,
-    VALIDATION_TITLES,
-    validation_cells,
-    validation_tables_of,
-)
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
     NO_LABEL,
@@ -264,11 +258,13 @@ def _reach_text(figure: ClinicalFigure) -> str:
 
 def validation_text_tables(some: Sequence[TrialRecord]) -> tuple[PageTable, ...]:
     """The tables of `validation_tables_of`, folded under their titles; empty ones are left out."""
+    from simspine.evaluation import validation_tables as tables  # here, since it loads pandas
+
     made = []
-    for name, rows in validation_tables_of(some).items():
+    for name, rows in tables.validation_tables_of(some).items():
         if len(rows):
-            header, lines = validation_cells(name, rows)
-            made.append(PageTable(header, lines, VALIDATION_NOTES[name], VALIDATION_TITLES[name]))
+            header, lines = tables.validation_cells(name, rows)
+            made.append(PageTable(header, lines, tables.VALIDATION_NOTES[name], tables.VALIDATION_TITLES[name]))
     return tuple(made)
 
 

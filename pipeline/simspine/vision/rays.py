@@ -1,7 +1,7 @@
 """Points from rays: lines of sight, first guesses, robust refinement, noise, and what neighbouring frames say."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -53,15 +53,28 @@ class Rays:
         )
         return Rays(self.R, self.t, *some)
 
+    def weighted(self, weight: np.ndarray) -> "Rays":
+        """With weights (frames, views, points) where this one's are not 0."""
+        return replace(self, weight=weight.transpose(1, 0, 2).reshape(self.weight.shape) * self.seen)
 
-def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray, weight: np.ndarray) -> Rays:
-    """Rays of the pixels xy (frames, views, points, 2) with weights (frames, views, points); n = frames × points.
+    def with_exchanged(self, swapped: np.ndarray, mirrors: np.ndarray) -> "Rays":
+        """Observations `swapped` (frames, views, points) bool handed to their mirror images, (points,) indices."""
+        frame, view, point = np.nonzero(swapped)
+        here, there = frame * swapped.shape[2] + point, frame * swapped.shape[2] + mirrors[point]
+        exchanged = [values.copy() for values in (self.normal, self.lens_derivative, self.weight)]
+        for values in exchanged:
+            values[view, ..., here] = values[view, ..., there]
+        return Rays(self.R, self.t, *exchanged)
 
-    Pixels that are NaN, or outside what the lens model can show, count as not seen.
+
+def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray) -> Rays:
+    """Rays of the pixels xy (frames, views, points, 2); n = frames × points.
+
+    Their weight is 1, and 0 of pixels that are NaN, or outside what the lens model can show.
     """
-    frames, views, points = weight.shape
+    frames, views, points = xy.shape[:3]
     normal, lens = np.empty((views, 2, frames * points)), np.empty((views, 2, 2, frames * points))
-    weights = weight.transpose(1, 0, 2).reshape(views, -1).astype(float)
+    weights = np.empty((views, frames * points))
     step = max(1, _OBSERVATIONS_PER_BATCH // points)
     for view, camera in enumerate(cameras):
         for start in range(0, frames, step):
@@ -71,7 +84,7 @@ def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray, weight: np.ndarray
             ideal[~seen] = 0.0
             normal[view, :, part] = ideal.T
             lens[view, :, :, part] = np.einsum("ij,jkn->ikn", camera.K[:2, :2], distortion_derivative(camera, ideal))
-            weights[view, part] *= seen
+            weights[view, part] = seen
     R, t = np.stack([c.R for c in cameras]), np.stack([c.t for c in cameras])
     return Rays(R=R, t=t, normal=normal, lens_derivative=lens, weight=weights)
 
@@ -221,15 +234,16 @@ def _refine_kernel(R, t, normal, lens, weight, huber, limit, iterations: int, xy
     """
     J, A, g, step = (np.empty(3), np.empty(3)), np.empty((3, 3)), np.empty(3), np.empty(3)
     for n in range(xyz.shape[1]):
-        for _ in range(iterations):
+        steps_left, length = iterations, np.inf
+        while True:
             _linearise_point(R, t, normal, lens, weight, huber[n], limit[n], n, xyz, error, final, J, A, g)
+            if length <= _CONVERGED_STEP_M or steps_left == 0:
+                break
             length = _solve_point_step(A, g, step)
             share = min(1.0, _MAX_STEP_M / max(length, _MAX_STEP_M))
             for i in range(3):
                 xyz[i, n] -= step[i] * share
-            if length <= _CONVERGED_STEP_M:
-                break
-        _linearise_point(R, t, normal, lens, weight, huber[n], limit[n], n, xyz, error, final, J, A, g)
+            steps_left -= 1
         for i in range(3):
             for k in range(3):
                 information[i, k, n] = A[i, k]

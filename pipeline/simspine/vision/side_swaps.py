@@ -57,11 +57,11 @@ def exchange_sides(keypoints: Keypoints, swapped: np.ndarray) -> Keypoints:
     """Keypoints with the observations `swapped` (frames, views, points) bool handed to their mirror images."""
     if not swapped.any():
         return keypoints
-    mirrors = mirror_indices(keypoints.names)
-    xy = np.where(swapped[..., None], keypoints.xy[:, :, mirrors], keypoints.xy)
-    return keypoints.with_(
-        xy=xy, confidence=np.where(swapped, keypoints.confidence[:, :, mirrors], keypoints.confidence)
-    )
+    at = np.nonzero(swapped)
+    mirrored = (*at[:2], mirror_indices(keypoints.names)[at[2]])
+    xy, confidence = keypoints.xy.copy(), keypoints.confidence.copy()
+    xy[at], confidence[at] = keypoints.xy[mirrored], keypoints.confidence[mirrored]
+    return keypoints.with_(xy=xy, confidence=confidence)
 
 
 def find_swaps(

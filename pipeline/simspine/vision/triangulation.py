@@ -25,7 +25,7 @@ from simspine.vision.rays import (
     refine_points,
     variance_inflation,
 )
-from simspine.vision.side_swaps import exchange_sides, find_swaps, limb_groups, limit_without_swaps
+from simspine.vision.side_swaps import exchange_sides, find_swaps, limb_groups, limit_without_swaps, mirror_indices
 
 # What the triangulation used, how well it fits, and why points are missing.
 
@@ -193,7 +193,8 @@ def triangulate_with_report(
     cap = chosen.max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
     grid = (keypoints.frames, len(keypoints.names))
     confidence = _usable_confidence(keypoints, chosen.min_confidence)
-    rays = rays_of_pixels(cameras, keypoints.xy, _relative_confidence(confidence))
+    lines = rays_of_pixels(cameras, keypoints.xy)
+    rays = lines.weighted(_relative_confidence(confidence))
     fit = _solve_in_batches(rays, np.full(grid, chosen.huber_px or cap), np.full(grid, cap))
     limits = _tuned_limits(rays, fit, grid, cap=cap, huber_px=chosen.huber_px)
 
@@ -204,11 +205,13 @@ def triangulate_with_report(
             keypoints = exchange_sides(keypoints, swapped)
             confidence = _usable_confidence(keypoints, chosen.min_confidence)
             del rays  # of a long trial each of these takes hundreds of megabytes
-            rays = rays_of_pixels(cameras, keypoints.xy, _relative_confidence(confidence))
+            lines = lines.with_exchanged(swapped, mirror_indices(keypoints.names))
+            rays = lines.weighted(_relative_confidence(confidence))
             if swapped.any(2).mean(0).max() > _LASTING_SWAP_SHARE:  # the limits have grown with it
                 fit = _solve_in_batches(rays, np.broadcast_to(limits.huber, grid), np.broadcast_to(limits.limit, grid))
                 limits = _tuned_limits(rays, fit, grid, cap=cap, huber_px=chosen.huber_px)
 
+    del lines
     expected = _expected_positions(rays, fit, grid, keypoints.rate)
     del fit
     fit = _solve_in_batches(rays, np.broadcast_to(limits.huber, grid), np.broadcast_to(limits.limit, grid), expected)

@@ -22,7 +22,6 @@ from simspine.estimation.person import Person
 from simspine.estimation.result import Posterior, Result
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.evaluation.validation_records import trial_records
-from simspine.evaluation.validation_tables import validation_csv, validation_markdown, validation_tables_of
 from simspine.io.atomic import sha256_of_file, write_text
 from simspine.io.dataset_write import forced_from_json, forced_to_json
 from simspine.io.hdf5 import open_hdf5_file, read_store, write_store
@@ -112,15 +111,17 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
 
     dataset: a data set's HDF5 file, ours or a released one, or a folder with exactly one. Returns the files written.
     """
+    from simspine.evaluation import validation_tables as tables  # here, since it loads pandas
+
     with open_dataset(dataset) as file:
         some = trial_records(file)
     if not some:
         raise InputError(f"{dataset}: holds no trial, so there is nothing to validate.")
     made, text = [], [f"# Validation of {dataset.stem}", ""]
-    for name, rows in validation_tables_of(some).items():
+    for name, rows in tables.validation_tables_of(some).items():
         made.append(out / f"{name}.csv")
-        write_text(made[-1], validation_csv(rows))
-        text.append(validation_markdown(name, rows))
+        write_text(made[-1], tables.validation_csv(rows))
+        text.append(tables.validation_markdown(name, rows))
     made.append(out / "validation.md")
     write_text(made[-1], "\n".join(text))
     return made
