@@ -250,7 +250,7 @@ def _views_of_skin_markers(trial: SolvedTrial) -> list[str]:
     if trial.triangulation is None or len(trial.cameras) < _FEW_CAMERAS:
         return []
     skin = trial.triangulation.of_points(is_skin_marker(trial.triangulation.names))
-    views = [view for view, seen in zip(skin.views, skin.used.any((0, 2)).tolist(), strict=True) if seen]
+    views = [view for v, view in enumerate(skin.views) if skin.used[:, v].any()]
     return views if len(views) < _FEW_CAMERAS else []
 
 
