@@ -207,6 +207,13 @@ def project_one(camera: Camera, xyz: np.ndarray) -> np.ndarray:
     return to_pixels(camera, distort_points(camera, normal))
 
 
+def points_in_images(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
+    """(views, ...) bool: whether world points (..., 3) m are in each camera's image."""
+    px = project_points(cameras, xyz)
+    sizes = np.array([camera.size for camera in cameras]).reshape(len(cameras), *[1] * (px.ndim - 2), 2)
+    return np.asarray(((px >= 0) & (px <= sizes)).all(-1))  # False where NaN
+
+
 def to_pixels(camera: Camera, normal: np.ndarray) -> np.ndarray:
     """Normalised image coordinates (..., 2) → pixels, skew included."""
     return normal @ camera.K[:2, :2].T + camera.K[:2, 2]
