@@ -354,6 +354,14 @@ class TestOpenCap:
             np.testing.assert_allclose(c.t, t[i])
         assert cameras[1].distortion[4] == -0.003
 
+    @pytest.mark.parametrize("names", [("phone_07", "phone_12"), ("left", "right")])
+    def test_folders_of_other_names(self, tmp_path, names):
+        files = opencap_session(tmp_path, 3, [camera("a"), camera("b", seed=1)])
+        for name, file in zip(names, files, strict=True):
+            file.parent.rename(tmp_path / name)
+        (tmp_path / "notes").mkdir()
+        assert [one.name for one in read_calibration(tmp_path / names[1] / OPENCAP_FILE)] == list(names)
+
     def test_nothing_in_a_pickle_is_run(self, tmp_path):
         class Trap:
             def __reduce__(self):

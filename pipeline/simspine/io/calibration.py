@@ -374,8 +374,9 @@ def _opencv_lens_of_vicon(
 def _cameras_of_opencap(path: Path) -> Iterator[Camera]:
     """OpenCap: a pickle per camera, `Cam0/cameraIntrinsicsExtrinsics.pickle`, `Cam1/…`; image size as height, width;
     mm; the world is an upright board, turned here so that z is up."""
-    files = sorted(path.parent.parent.glob(f"Cam*/{path.name}")) if path.parent.name.startswith("Cam") else []
-    for file in files or [path]:
+    own = path.absolute().parent
+    alike = re.sub(r"\d+", "*", own.name) if re.search(r"\d", own.name) else "*"  # of the folders of the other cameras
+    for file in sorted(own.parent.glob(f"{alike}/{path.name}")) or [path]:
         found, where = pickled_arrays(file), f"{file} (read as OpenCap's calibration)"
         keys = ("intrinsicMat", "distortion", "imageSize", "rotation", "translation")
         entries = [require_numbers(where, _required_entry(found, key, where)).squeeze() for key in keys]

@@ -7,13 +7,13 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
 
 from simspine.core import skeletons
-from simspine.core.arrays import median_of_known
+from simspine.core.arrays import mean_of_known, median_of_known
 from simspine.core.errors import InputError, naming_content, require_distinct_files, safe_file_name
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
@@ -26,6 +26,7 @@ _TABLE_HEAD = ("scorer", "individuals", "bodyparts", "coords")  # first cells of
 _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
 _OPENPOSE_POINTS = 25
 _MAX_OPENPOSE_SHARE = 0.8  # of the length that the bones have in the other order of points
+_SIMSPINE_POINTS, _MOST_DETOUR = 15, 2.0  # way along the spine's points, relative to their extent
 _MIN_FILES_JUDGED = 4  # in a folder, for its numbers to be looked at
 _LEAST_SHARE_OF_FILES = 0.75  # of the frames between a folder's first and last, for which it has a file
 _MAX_LATE_END = 2  # frames by which folders may end apart without a warning
@@ -241,7 +242,16 @@ def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
         text_tables.warn_assumed(
             f"{empty[0]}: empty, as are {len(empty) - 1} more files of the folder; taken as frames without detection."
         )
-    return {n: list(_people_in_file(content, view[n])) if content.strip() else [] for n, content in contents.items()}
+    found = {n: list(_people_in_file(content, view[n])) if content.strip() else [] for n, content in contents.items()}
+    hidden = 0
+    for person in chain.from_iterable(found.values()):
+        odd = (person[:, 0] == person[:, 1]) & np.isin(person[:, 0], (0, -1))
+        hidden += odd.sum()
+        person[odd] = np.nan
+    if hidden:
+        folder = next(iter(view.values())).parent
+        text_tables.warn_assumed(f"{folder}: {hidden} points at 0 0 or −1 −1 have a score above 0; taken as missing.")
+    return found
 
 
 def _people_in_file(content: bytes, path: Path) -> Iterator[np.ndarray]:
@@ -255,8 +265,7 @@ def _people_in_file(content: bytes, path: Path) -> Iterator[np.ndarray]:
             raise InputError(f"{path}: {_POSE_KEYS[0]} has {person.size} numbers, expected x y score for each point.")
         if person.size:
             person = person.reshape(-1, 3)
-            hidden = (person[:, 0] == person[:, 1]) & np.isin(person[:, 0], (0, -1))
-            seen = np.isfinite(person).all(-1) & (person[:, 2] > 0) & ~hidden
+            seen = np.isfinite(person).all(-1) & (person[:, 2] > 0)
             yield np.where(seen[:, None], person, np.nan)
 
 
@@ -274,6 +283,19 @@ def _openpose_order(people: Sequence[np.ndarray], where) -> str:
             "'body25' or 'body25b'."
         )
     return likely
+
+
+def _check_is_spine(people: Sequence[np.ndarray], where) -> None:
+    """`InputError` unless the first of SIMSPINE's 15 points follow one another from the pelvis to the head."""
+    spine = np.stack(people)[:, : len(skeletons.SPINEPOSE_SPINE), :2]
+    steps = np.linalg.norm(np.diff(spine, axis=1), axis=-1)
+    across = np.linalg.norm(spine[:, :, None] - spine[:, None], axis=-1).reshape(len(spine), -1)
+    detour = median_of_known(mean_of_known(steps, 1) * steps.shape[1] / np.nanmax(across, 1, initial=1e-9))
+    if detour > _MOST_DETOUR:
+        raise InputError(
+            f"{where}: its 15 points are in no order that is known: SIMSPINE's begin with nine along the spine, those "
+            "of OpenPose's MPI model do not. Name them in order (skeleton=[…]), or detect with BODY_25."
+        )
 
 
 def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> tuple[tuple[str, ...], np.ndarray]:
@@ -399,6 +421,8 @@ def _point_names(
             return skeletons.SPINEPOSE_SPINE
         if points == _OPENPOSE_POINTS:
             return skeletons.load_skeleton(_openpose_order(people, where)).names
+        if points == _SIMSPINE_POINTS:
+            _check_is_spine(people, where)
         try:
             return skeletons.skeleton_of_size(points).names
         except InputError:
