@@ -189,9 +189,9 @@ def _number_in(about: Mapping[str, Any], key: str, path: Path) -> float | None:
 
 
 def _pose2sim_project(folder: Path) -> Mapping[str, Any]:
-    """What Config.toml says of the project; {} without that file."""
-    project = _toml_of(folder / "Config.toml").get("project")
-    return project if isinstance(project, dict) else {}
+    """What Config.toml says of the project, and the one in the folder above where it says nothing; {} without both."""
+    said = (_toml_of(place / "Config.toml").get("project") for place in (folder.resolve().parent, folder))
+    return {key: value for project in said if isinstance(project, dict) for key, value in project.items()}
 
 
 def size_of_person(folder: Path) -> tuple[float | None, float | None]:

@@ -4,8 +4,11 @@ No file of the session is changed. What each program leaves there is read by `si
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +17,7 @@ import numpy as np
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame
 from simspine.core.settings import read_mapping
-from simspine.core.types import Keypoints, Markers
+from simspine.core.types import MAX_FRAME_RATE_HZ, Keypoints, Markers
 from simspine.estimation.options import ScalingOptions
 from simspine.io.c3d import write_c3d
 from simspine.io.calibration import read_calibration
@@ -40,6 +43,7 @@ from simspine.reconstruction.stages import given_markers
 from simspine.workflow.inputs import progress_bar
 from simspine.workflow.session_files import READERS, Rate, SessionTrial, require_points, size_of_person
 
+MOST_FOLDERS_SEARCHED = 200  # below one that is no session
 SHARED_ENDINGS = (".toml",)  # of files for a program's viewer that serve several trials; written once
 PLANE_MAX_ASYMMETRY = 0.3  # of left and right in Sports2D's points: limbs out of the film's plane appear short
 
@@ -83,10 +87,27 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
     for tool, about in programs.items():
         if any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"]):
             raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")
+    near = [str(place) for place in _folders_near(folder) if any(_is_session(place, tool) for tool in programs)]
+    there = f" It may be {list_names(sorted(near))}." if near else ""
     raise InputError(
-        f"{folder} is no session that is known: {read}. Name the folder that holds these; of another program, export "
-        "markers as .trc or .c3d (`simspine init`)."
+        f"{folder} is no session that is known: {read}. Name the folder that holds these.{there} Of another program, "
+        "export markers as .trc or .c3d (`simspine init`)."
     )
+
+
+def _folders_near(folder: Path) -> Iterator[Path]:
+    """The two folders above one, and some of those up to three levels below."""
+    yield from folder.absolute().parents[:2]
+    below = chain.from_iterable(folder.glob(pattern) for pattern in ("*", "*/*", "*/*/*"))
+    yield from islice((path for path in below if path.is_dir()), MOST_FOLDERS_SEARCHED)
+
+
+def _is_session(folder: Path, tool: str) -> bool:
+    """Whether a program's reader finds something there; not of those that look into all folders below."""
+    with suppress(InputError, OSError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return tool not in ("Sports2D", "Anipose") and any(True for _ in READERS[tool](folder, MAX_FRAME_RATE_HZ))
+    return False
 
 
 def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
