@@ -68,6 +68,11 @@ def read_keypoints(
         )
         rate = ASSUMED_RATE
     score = np.nansum(people[..., 2], axis=-1)  # (frames, views, people)
+    if several := int((score > 0).any(1)[:, 1:].any(1).sum()):
+        text_tables.warn_left_out(
+            f"{folders[0]}: {several} of {len(score)} frames show several people; of each image the one with the "
+            "greatest sum of scores is taken. Leave the others out of the files if they take turns."
+        )
     best = score.argmax(-1)[..., None, None, None]
     chosen = np.take_along_axis(people, best, axis=2)[:, :, 0]
     return Keypoints(names, rate, chosen[..., :2], np.nan_to_num(chosen[..., 2]))
