@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core import skeletons
-from simspine.core.arrays import mean_of_known, median_of_known
+from simspine.core.arrays import median_of_known
 from simspine.core.errors import InputError, naming_content, require_distinct_files, safe_file_name
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
@@ -24,9 +24,9 @@ _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of O
 TABLE_ENDINGS = (".csv", ".h5", ".hdf5")
 _TABLE_HEAD = ("scorer", "individuals", "bodyparts", "coords")  # first cells of the lines above a table
 _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
-_OPENPOSE_POINTS = 25
-_MAX_OPENPOSE_SHARE = 0.8  # of the length that the bones have in the other order of points
-_SIMSPINE_POINTS, _MOST_DETOUR = 15, 2.0  # way along the spine's points, relative to their extent
+_MPI_PARENTS = (1, -1, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, 1)  # of OpenPose's model of 15 points
+# By the number of points; how long bones may be, relative to those in the other order.
+_TWO_ORDERS = {25: ("body25", "body25b", 0.8), 15: ("simspine15", "MPI", 1.0)}
 _MIN_FILES_JUDGED = 4  # in a folder, for its numbers to be looked at
 _LEAST_SHARE_OF_FILES = 0.75  # of the frames between a folder's first and last, for which it has a file
 _MAX_LATE_END = 2  # frames by which folders may end apart without a warning
@@ -274,33 +274,24 @@ def _people_in_file(content: bytes, path: Path) -> Iterator[np.ndarray]:
             yield np.where(seen[:, None], person, np.nan)
 
 
-def _openpose_order(people: Sequence[np.ndarray], where) -> str:
-    """BODY_25 or BODY_25B, which have 25 points in another order: the one whose bones are clearly shorter."""
+def _likely_order(people: Sequence[np.ndarray], where) -> str:
+    """The skeleton of a number of points that come in two orders: the one whose bones are shorter."""
     points, mean = np.stack(people)[..., :2], {}
-    for name in ("body25", "body25b"):
-        a, b = np.transpose([(i, k) for i, k in enumerate(skeletons.load_skeleton(name).parents) if k >= 0])
+    *names, most = _TWO_ORDERS[points.shape[1]]
+    for name in names:
+        parents = _MPI_PARENTS if name == "MPI" else skeletons.load_skeleton(name).parents
+        a, b = np.transpose([(i, k) for i, k in enumerate(parents) if k >= 0])
         bones = median_of_known(np.linalg.norm(points[:, a] - points[:, b], axis=-1).T)
         mean[name] = float(bones[np.isfinite(bones)].mean()) if np.isfinite(bones).any() else np.inf
     likely, other = sorted(mean, key=lambda name: mean[name])
-    if not mean[likely] < _MAX_OPENPOSE_SHARE * mean[other]:
+    if likely == "MPI":
+        raise InputError(f"{where}: its 15 points seem to be those of OpenPose's MPI model. Detect with BODY_25.")
+    if mean[likely] > most * mean[other]:
         raise InputError(
             f"{where}: it cannot be told whether its 25 points are OpenPose's BODY_25 or BODY_25B. Say so: skeleton "
             "'body25' or 'body25b'."
         )
     return likely
-
-
-def _check_is_spine(people: Sequence[np.ndarray], where) -> None:
-    """`InputError` unless the first of SIMSPINE's 15 points follow one another from the pelvis to the head."""
-    spine = np.stack(people)[:, : len(skeletons.SPINEPOSE_SPINE), :2]
-    steps = np.linalg.norm(np.diff(spine, axis=1), axis=-1)
-    across = np.linalg.norm(spine[:, :, None] - spine[:, None], axis=-1).reshape(len(spine), -1)
-    detour = median_of_known(mean_of_known(steps, 1) * steps.shape[1] / np.nanmax(across, 1, initial=1e-9))
-    if detour > _MOST_DETOUR:
-        raise InputError(
-            f"{where}: its 15 points are in no order that is known: SIMSPINE's begin with nine along the spine, those "
-            "of OpenPose's MPI model do not. Name them in order (skeleton=[…]), or detect with BODY_25."
-        )
 
 
 def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> tuple[tuple[str, ...], np.ndarray]:
@@ -424,10 +415,8 @@ def _point_names(
             )
         if points == len(skeletons.SPINEPOSE_SPINE):
             return skeletons.SPINEPOSE_SPINE
-        if points == _OPENPOSE_POINTS:
-            return skeletons.load_skeleton(_openpose_order(people, where)).names
-        if points == _SIMSPINE_POINTS:
-            _check_is_spine(people, where)
+        if points in _TWO_ORDERS and people:
+            return skeletons.load_skeleton(_likely_order(people, where)).names
         try:
             return skeletons.skeleton_of_size(points).names
         except InputError:

@@ -5,10 +5,10 @@ No file of the session is changed. What each program leaves there is read by `si
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, islice, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,27 +87,24 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
     for tool, about in programs.items():
         if any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"]):
             raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")
-    near = [str(place) for place in _folders_near(folder) if any(_is_session(place, tool) for tool in programs)]
-    there = f" It may be {list_names(sorted(near))}." if near else ""
+    near = _sessions_near(folder)
+    there = f" It may be {list_names(near)}." if near else ""
     raise InputError(
         f"{folder} is no session that is known: {read}. Name the folder that holds these.{there} Of another program, "
         "export markers as .trc or .c3d (`simspine init`)."
     )
 
 
-def _folders_near(folder: Path) -> Iterator[Path]:
-    """The two folders above one, and some of those up to three levels below."""
-    yield from folder.absolute().parents[:2]
+def _sessions_near(folder: Path) -> list[str]:
+    """Folders above and below with a session, but of programs whose files are looked for in all folders below."""
     below = chain.from_iterable(folder.glob(pattern) for pattern in ("*", "*/*", "*/*/*"))
-    yield from islice((path for path in below if path.is_dir()), MOST_FOLDERS_SEARCHED)
-
-
-def _is_session(folder: Path, tool: str) -> bool:
-    """Whether a program's reader finds something there; not of those that look into all folders below."""
-    with suppress(InputError, OSError), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return tool not in ("Sports2D", "Anipose") and any(True for _ in READERS[tool](folder, MAX_FRAME_RATE_HZ))
-    return False
+    near = (*folder.absolute().parents[:2], *islice(filter(Path.is_dir, below), MOST_FOLDERS_SEARCHED))
+    found = set()
+    with warnings.catch_warnings(action="ignore"):
+        for place, tool in product(near, READERS.keys() - {"Sports2D", "Anipose"}):
+            with suppress(InputError, OSError):
+                found |= {str(place) for _ in islice(READERS[tool](place, MAX_FRAME_RATE_HZ), 1)}
+    return sorted(found)
 
 
 def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
