@@ -220,9 +220,7 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
         Rotation = scipy.spatial.transform.Rotation
         R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
         size, K, distortion, t = (_required_entry(table, entry, where) for entry in _TOML_ENTRIES)
-        yield _calibrated_camera(
-            name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(table, where)
-        )
+        yield _calibrated_camera(name, size, K, distortion, t, R, where, _lens_model(table, where))
 
 
 def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
@@ -245,9 +243,7 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
             raise InputError(f"{where}: expected an object with size, K, dist, R_world_to_cam and t_m.")
         keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
         size, K, distortion, t, R = (_required_entry(entry, key, where) for key in keys)
-        yield _calibrated_camera(
-            name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(entry, where)
-        )
+        yield _calibrated_camera(name, size, K, distortion, t, R, where, _lens_model(entry, where))
 
 
 def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
@@ -298,9 +294,7 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
     axes = np.reshape(attributes("transform", "r11 r12 r13 r21 r22 r23 r31 r32 r33"), (3, 3))
     R = _HALF_TURN @ axes
     t = -R @ np.array(attributes("transform", "x y z")) / 1000
-    return _calibrated_camera(
-        name, (right - left + 1, bottom - top + 1), K, distortion=distortion, t=t, R=R, where=where
-    )
+    return _calibrated_camera(name, (right - left + 1, bottom - top + 1), K, distortion, t, R, where)
 
 
 def _cameras_of_vicon(root: ElementTree.Element, path) -> list[Camera]:
@@ -383,8 +377,9 @@ def _cameras_of_opencap(path: Path) -> Iterator[Camera]:
         K, distortion, size, R, t = entries
         if K.shape != (3, 3) or R.shape != (3, 3) or t.shape != (3,) or size.shape != (2,):
             raise InputError(f"{where}: shapes of {', '.join(keys)} are not those that OpenCap writes.")
-        name, about = file.absolute().parent.name, {"t": t / 1000, "R": R @ _OPENCAP_WORLD.T, "where": where}
-        yield _calibrated_camera(name, size[::-1], K, distortion=distortion, **about)
+        yield _calibrated_camera(
+            file.absolute().parent.name, size[::-1], K, distortion, t / 1000, R @ _OPENCAP_WORLD.T, where
+        )
 
 
 def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:
