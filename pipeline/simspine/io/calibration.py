@@ -14,7 +14,7 @@ import tomli_w
 
 from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, naming_content, require_known
-from simspine.core.geometry import points_in_images
+from simspine.core.geometry import nearest_to_rays, points_in_images
 from simspine.core.settings import parse_yaml
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
 from simspine.io import text_tables
@@ -32,8 +32,7 @@ _LEAST_CAMERA_DISTANCE_M = 1e-3  # between two cameras of which one was calibrat
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
 _LEAST_FOCAL_WIDTHS = 0.03  # of the longer image side: no lens has a shorter focal length, nor the inverse a longer
 _FISHEYE_WORD = re.compile(r"fish.?eye|equidistant|omni|kannala", re.IGNORECASE)
-# Of cameras of one set-up: distances from where they look, roll; of their optical axes, 1 - |cos| of 30° between two.
-_MOST_DISTANCE_RATIO, _MOST_ROLL_RAD, _LEAST_AXES_SPREAD = 2.5, np.radians(25.0), 0.13
+_MOST_DISTANCE_RATIO, _MOST_ROLL_RAD = 2.5, np.radians(25.0)  # of cameras of one set-up, from where they look
 _MOST_CENTRE_SHARE, _MOST_PIXEL_RATIO = 0.25, 1.5  # from the middle of the image; of the two focal lengths
 _TURNED_CENTRE_SHARE = 0.1  # of the longer image side: a principal point nearer to the middle is of that image
 _FOREIGN_UNITS = {"dm": 0.1, "ft": 0.3048, "in": 0.0254, "cm": 0.01, "mm": 0.001}
@@ -130,9 +129,10 @@ def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
     place, or farther from it, than they do."""
     for camera in cameras if len(cameras) > 2 else ():
         others = [other for other in cameras if other is not camera]
-        place = _place_looked_at(others)
+        axes = np.array([[other.R[2]] for other in others])
+        place = nearest_to_rays(np.array([other.centre for other in others]), axes)[0]  # NaN: they are parallel
         up = max(np.mean([other.R[:2] for other in others], axis=0), key=np.linalg.norm)  # images may lie on their side
-        if place is None or not all(_shows_upright(other, place, up) for other in others):
+        if not all(_shows_upright(other, place, up) for other in others):
             continue
         own, *apart = (float(np.linalg.norm(one.centre - place)) for one in (camera, *others))
         turned = [camera.with_(R=camera.R.T, t=t) for t in (camera.t, -camera.R.T @ camera.centre)]
@@ -147,14 +147,6 @@ def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
         else:
             continue
         text_tables.warn_assumed(f"{where}camera {camera.name!r} {found}")
-
-
-def _place_looked_at(cameras: Sequence[Camera]) -> np.ndarray | None:
-    """(3,) m: the point nearest to the optical axes; None where these are nearly parallel."""
-    across = np.array([np.eye(3) - np.outer(camera.R[2], camera.R[2]) for camera in cameras])
-    if np.linalg.eigvalsh(across.sum(0))[0] < _LEAST_AXES_SPREAD:
-        return None
-    return np.linalg.solve(across.sum(0), sum(own @ camera.centre for own, camera in zip(across, cameras, strict=True)))
 
 
 def _shows_upright(camera: Camera, place: np.ndarray, up: np.ndarray) -> bool:
@@ -220,7 +212,9 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
         Rotation = scipy.spatial.transform.Rotation
         R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
         size, K, distortion, t = (_required_entry(table, entry, where) for entry in _TOML_ENTRIES)
-        yield _calibrated_camera(name, size, K, distortion, t, R, where, _lens_model(table, where))
+        yield _calibrated_camera(
+            name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(table, where)
+        )
 
 
 def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
@@ -243,7 +237,9 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
             raise InputError(f"{where}: expected an object with size, K, dist, R_world_to_cam and t_m.")
         keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
         size, K, distortion, t, R = (_required_entry(entry, key, where) for key in keys)
-        yield _calibrated_camera(name, size, K, distortion, t, R, where, _lens_model(entry, where))
+        yield _calibrated_camera(
+            name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(entry, where)
+        )
 
 
 def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
@@ -294,7 +290,9 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
     axes = np.reshape(attributes("transform", "r11 r12 r13 r21 r22 r23 r31 r32 r33"), (3, 3))
     R = _HALF_TURN @ axes
     t = -R @ np.array(attributes("transform", "x y z")) / 1000
-    return _calibrated_camera(name, (right - left + 1, bottom - top + 1), K, distortion, t, R, where)
+    return _calibrated_camera(
+        name, (right - left + 1, bottom - top + 1), K, distortion=distortion, t=t, R=R, where=where
+    )
 
 
 def _cameras_of_vicon(root: ElementTree.Element, path) -> list[Camera]:
@@ -377,9 +375,8 @@ def _cameras_of_opencap(path: Path) -> Iterator[Camera]:
         K, distortion, size, R, t = entries
         if K.shape != (3, 3) or R.shape != (3, 3) or t.shape != (3,) or size.shape != (2,):
             raise InputError(f"{where}: shapes of {', '.join(keys)} are not those that OpenCap writes.")
-        yield _calibrated_camera(
-            file.absolute().parent.name, size[::-1], K, distortion, t / 1000, R @ _OPENCAP_WORLD.T, where
-        )
+        name, about = file.absolute().parent.name, {"t": t / 1000, "R": R @ _OPENCAP_WORLD.T, "where": where}
+        yield _calibrated_camera(name, size[::-1], K, distortion=distortion, **about)
 
 
 def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:

@@ -356,7 +356,12 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     rows = [row for row in rows if row[0] not in _TABLE_HEAD]
     values = parse_cells([row[1:] for row in rows], len(head["coords"]) - 1, path)
     values = _rows_at_frames(values, [row[0].strip() for row in rows], path)
-    return _ordered_points(head["bodyparts"][1:], head["coords"][1:], values, path)
+    parts = head["bodyparts"][1:]
+    names = tuple(dict.fromkeys(parts))
+    wanted = ["coords", *["x", "y", "likelihood"] * len(names)]
+    if head["coords"] != wanted or values.ndim != 2 or values.shape[1] != len(parts):
+        raise InputError(f"{path}: expected x, y and likelihood of each body part, in every line.")
+    return names, values.reshape(len(values), len(names), 3)
 
 
 def _rows_at_frames(values: np.ndarray, numbers: Sequence[str], path: Path) -> np.ndarray:
@@ -379,14 +384,6 @@ def parse_cells(rows: Sequence[Sequence[str]], width: int, path: object) -> np.n
         raise InputError(f"{path}: row {odd[0]} has {len(rows[odd[0] - 2])} cells, the header {width}; cut short?")
     with naming_content(path, "numbers in all rows after the header"):
         return np.array([[float(cell) if cell.strip() else np.nan for cell in row] for row in rows])
-
-
-def _ordered_points(parts: Sequence[str], coords: Sequence[str], values: np.ndarray, path: Path):
-    """Names and (frames, points, 3) of a table's columns."""
-    names = tuple(dict.fromkeys(parts))
-    if list(coords) != ["x", "y", "likelihood"] * len(names) or values.ndim != 2 or values.shape[1] != len(parts):
-        raise InputError(f"{path}: expected x, y and likelihood of each body part, in every line.")
-    return names, values.reshape(len(values), len(names), 3)
 
 
 def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:

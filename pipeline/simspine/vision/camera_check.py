@@ -216,12 +216,11 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
             before > 1 - MIN_MIX_UP_GAIN and error < MIX_UP_CLOSE_PX
         ):
             continue
-        then = fit(read, seen_by)
-        after, error_then = then.of(views)
+        after, error_then = (then := fit(read, seen_by)).of(views)
         better = after > before + MIN_MIX_UP_GAIN or error_then < MAX_REMAINING_ERROR_SHARE * error
         if better and after > MIN_MIX_UP_AGREEMENT and then.used.sum() >= given.used.sum():
-            names = tuple(cameras[view].name for view in views)
-            found.append((error_then, MixUp(kind, names, before, used_if_exchanged=after, size_ratio=size_ratio)))
+            mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
+            found.append((error_then, mix))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
 
 

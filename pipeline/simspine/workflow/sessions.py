@@ -4,11 +4,9 @@ No file of the session is changed. What each program leaves there is read by `si
 """
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain, islice, product
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +15,7 @@ import numpy as np
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame
 from simspine.core.settings import read_mapping
-from simspine.core.types import MAX_FRAME_RATE_HZ, Keypoints, Markers
+from simspine.core.types import Keypoints, Markers
 from simspine.estimation.options import ScalingOptions
 from simspine.io.c3d import write_c3d
 from simspine.io.calibration import read_calibration
@@ -85,26 +83,21 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
         if trials:
             return OtherSession(tool, tuple(trials), *size_of_person(folder), to_see=about["to_see"])
     for tool, about in programs.items():
-        if any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"]):
+        if _is_begun(folder, about):
             raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")
-    near = _sessions_near(folder)
-    there = f" It may be {list_names(near)}." if near else ""
+    below = (path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_dir())
+    near = (*folder.absolute().parents[:2], *islice(below, MOST_FOLDERS_SEARCHED))
+    found = sorted(str(place) for place in near if any(_is_begun(place, about) for about in programs.values()))
+    there = f" It may be {list_names(found)}." if found else ""
     raise InputError(
         f"{folder} is no session that is known: {read}. Name the folder that holds these.{there} Of another program, "
         "export markers as .trc or .c3d (`simspine init`)."
     )
 
 
-def _sessions_near(folder: Path) -> list[str]:
-    """Folders above and below with a session, but of programs whose files are looked for in all folders below."""
-    below = chain.from_iterable(folder.glob(pattern) for pattern in ("*", "*/*", "*/*/*"))
-    near = (*folder.absolute().parents[:2], *islice(filter(Path.is_dir, below), MOST_FOLDERS_SEARCHED))
-    found = set()
-    with warnings.catch_warnings(action="ignore"):
-        for place, tool in product(near, READERS.keys() - {"Sports2D", "Anipose"}):
-            with suppress(InputError, OSError):
-                found |= {str(place) for _ in islice(READERS[tool](place, MAX_FRAME_RATE_HZ), 1)}
-    return sorted(found)
+def _is_begun(folder: Path, about: Mapping) -> bool:
+    """Whether files of a program are there. about: as programs.yaml says."""
+    return any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"])
 
 
 def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
