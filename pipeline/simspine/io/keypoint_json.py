@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +69,10 @@ def read_keypoints(
         rate = ASSUMED_RATE
     score = np.nansum(people[..., 2], axis=-1)  # (frames, views, people)
     if several := int((score > 0).any(1)[:, 1:].any(1).sum()):
-        text_tables.warn_left_out(
-            f"{folders[0]}: {several} of {len(score)} frames show several people; of each image the one with the "
-            "greatest sum of scores is taken. Leave the others out of the files if they take turns."
+        said = (
+            f"{several} of {len(score)} frames show several people; in each image, the one of the highest scores counts"
         )
+        text_tables.warn_left_out(f"{folders[0]}: {said}.")
     best = score.argmax(-1)[..., None, None, None]
     chosen = np.take_along_axis(people, best, axis=2)[:, :, 0]
     return Keypoints(names, rate, chosen[..., :2], np.nan_to_num(chosen[..., 2]))
@@ -119,6 +119,11 @@ def read_people_json(
         for number, people in view.items():
             for k, person in enumerate(people):
                 out[number - first, v, k] = person
+    hidden = (out[..., 0] == out[..., 1]) & np.isin(out[..., 0], (0, -1))
+    if hidden.any():
+        out[hidden] = np.nan
+        said = f"{hidden.sum()} points at 0 0 or −1 −1 have a score above 0; taken as missing"
+        text_tables.warn_assumed(f"{folders[0]}: {said}.")
     score = out[..., 2]
     if np.nanmax(np.abs(out[..., :2]), initial=0.0) <= 2 and np.nanmax(score, initial=0.0) > 0:
         text_tables.warn_assumed(f"{folders[0]}: all coordinates are near 0. Are they shares of the image, not px?")
@@ -247,16 +252,7 @@ def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
         text_tables.warn_assumed(
             f"{empty[0]}: empty, as are {len(empty) - 1} more files of the folder; taken as frames without detection."
         )
-    found = {n: list(_people_in_file(content, view[n])) if content.strip() else [] for n, content in contents.items()}
-    hidden = 0
-    for person in chain.from_iterable(found.values()):
-        odd = (person[:, 0] == person[:, 1]) & np.isin(person[:, 0], (0, -1))
-        hidden += odd.sum()
-        person[odd] = np.nan
-    if hidden:
-        folder = next(iter(view.values())).parent
-        text_tables.warn_assumed(f"{folder}: {hidden} points at 0 0 or −1 −1 have a score above 0; taken as missing.")
-    return found
+    return {n: list(_people_in_file(content, view[n])) if content.strip() else [] for n, content in contents.items()}
 
 
 def _people_in_file(content: bytes, path: Path) -> Iterator[np.ndarray]:

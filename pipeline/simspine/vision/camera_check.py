@@ -264,11 +264,10 @@ def _other_readings(
         yield "exchanged", (a, b), select_views(some, order), cameras, 1.0
     for view, camera in enumerate(cameras):
         inverse = camera.R.T
-        for kind, R, t, ratio in (
-            *(("transposed", inverse, t, 1.0) for t in (camera.t, -inverse @ camera.centre)),
-            *(("unit", camera.R, camera.t / ratio, ratio) for ratio in UNIT_RATIOS),
-        ):
-            yield kind, (view,), some, [*cameras[:view], camera.with_(R=R, t=t), *cameras[view + 1 :]], ratio
+        read = [("transposed", camera.with_(R=inverse, t=t), 1.0) for t in (camera.t, -inverse @ camera.centre)]
+        read += [("unit", camera.with_(t=camera.t / ratio), ratio) for ratio in UNIT_RATIOS]
+        for kind, changed, ratio in read:
+            yield kind, (view,), some, [*cameras[:view], changed, *cameras[view + 1 :]], ratio
 
 
 def _turned_back(xy: np.ndarray, kind: str, size: tuple[int, int]) -> np.ndarray:

@@ -6,7 +6,6 @@ No file of the session is changed. What each program leaves there is read by `si
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +40,6 @@ from simspine.reconstruction.stages import given_markers
 from simspine.workflow.inputs import progress_bar
 from simspine.workflow.session_files import READERS, Rate, SessionTrial, require_points, size_of_person
 
-MOST_FOLDERS_SEARCHED = 200  # below one that is no session
 SHARED_ENDINGS = (".toml",)  # of files for a program's viewer that serve several trials; written once
 PLANE_MAX_ASYMMETRY = 0.3  # of left and right in Sports2D's points: limbs out of the film's plane appear short
 
@@ -83,21 +81,12 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
         if trials:
             return OtherSession(tool, tuple(trials), *size_of_person(folder), to_see=about["to_see"])
     for tool, about in programs.items():
-        if _is_begun(folder, about):
+        if any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"]):
             raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")
-    below = (path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_dir())
-    near = (*folder.absolute().parents[:2], *islice(below, MOST_FOLDERS_SEARCHED))
-    found = sorted(str(place) for place in near if any(_is_begun(place, about) for about in programs.values()))
-    there = f" It may be {list_names(found)}." if found else ""
     raise InputError(
-        f"{folder} is no session that is known: {read}. Name the folder that holds these.{there} Of another program, "
-        "export markers as .trc or .c3d (`simspine init`)."
+        f"{folder} is no session that is known: {read}. Name the folder that holds these; of another program, export "
+        "markers as .trc or .c3d (`simspine init`)."
     )
-
-
-def _is_begun(folder: Path, about: Mapping) -> bool:
-    """Whether files of a program are there. about: as programs.yaml says."""
-    return any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"])
 
 
 def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
