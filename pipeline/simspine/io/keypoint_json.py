@@ -69,9 +69,7 @@ def read_keypoints(
         rate = ASSUMED_RATE
     score = np.nansum(people[..., 2], axis=-1)  # (frames, views, people)
     if several := int((score > 0).any(1)[:, 1:].any(1).sum()):
-        said = (
-            f"{several} of {len(score)} frames show several people; in each image, the one of the highest scores counts"
-        )
+        said = f"{several} of {len(score)} frames show several people; in each image the one of best scores counts"
         text_tables.warn_left_out(f"{folders[0]}: {said}.")
     best = score.argmax(-1)[..., None, None, None]
     chosen = np.take_along_axis(people, best, axis=2)[:, :, 0]
