@@ -111,8 +111,9 @@ def read_people_json(
         raise InputError(f"{folders[0]}: people with {' and '.join(map(str, sorted(sizes)))} points in one recording.")
     people = [person for view in found for everybody in view.values() for person in everybody]
     names = _point_names(skeleton, sizes.pop() if sizes else None, folders[0], people)
-    most = max(len(people) for view in found for people in view.values())
-    out = np.full((frames, len(views), max(most, 1), len(names), 3), np.nan)
+    out = np.full(
+        (frames, len(views), max(1, *(len(p) for view in found for p in view.values())), len(names), 3), np.nan
+    )
     for v, view in enumerate(found):
         for number, people in view.items():
             for k, person in enumerate(people):
@@ -120,8 +121,7 @@ def read_people_json(
     hidden = (out[..., 0] == out[..., 1]) & np.isin(out[..., 0], (0, -1))
     if hidden.any():
         out[hidden] = np.nan
-        said = f"{hidden.sum()} points at 0 0 or −1 −1 have a score above 0; taken as missing"
-        text_tables.warn_assumed(f"{folders[0]}: {said}.")
+        text_tables.warn_assumed(f"{folders[0]}: {hidden.sum()} points at 0 0 or −1 −1 have a score above 0; left out.")
     score = out[..., 2]
     if np.nanmax(np.abs(out[..., :2]), initial=0.0) <= 2 and np.nanmax(score, initial=0.0) > 0:
         text_tables.warn_assumed(f"{folders[0]}: all coordinates are near 0. Are they shares of the image, not px?")

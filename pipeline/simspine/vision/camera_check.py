@@ -219,8 +219,8 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         after, error_then = (then := fit(read, seen_by)).of(views)
         better = after > before + MIN_MIX_UP_GAIN or error_then < MAX_REMAINING_ERROR_SHARE * error
         if better and after > MIN_MIX_UP_AGREEMENT and then.used.sum() >= given.used.sum():
-            mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
-            found.append((error_then, mix))
+            names = tuple(cameras[view].name for view in views)
+            found.append((error_then, MixUp(kind, names, before, after, size_ratio=size_ratio)))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
 
 
