@@ -230,6 +230,15 @@ def test_a_file_that_does_not_say_which_axis_points_up(tmp_path, axis, frame):
     assert found.frame == frame
 
 
+@pytest.mark.parametrize(("screen", "frame"), [("+X", "z_up"), ("-Y", "z_up")])
+def test_one_axis_for_right_and_up_says_nothing(tmp_path, screen, frame):
+    standing = np.tile([[0, 0, 0.1], [0.2, 0.3, 0.9], [0.1, 0.2, 1.7]], (6, 1, 1))
+    content = {"names": ["LANK", "LASI", "C7"], "values": standing, "rate": 50.0}
+    write_small_c3d(tmp_path / "a.c3d", content, {"X_SCREEN": [screen], "Y_SCREEN": [screen]})
+    with pytest.warns(UserWarning, match="does not say which axis points up; Z taken"):
+        assert read_c3d(tmp_path / "a.c3d").frame == frame
+
+
 NAMES = ("LASI", "RASI", "LPSI", "RPSI", "C7", "T10", "LKNE")
 
 

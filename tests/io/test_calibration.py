@@ -354,6 +354,14 @@ class TestOpenCap:
             np.testing.assert_allclose(c.t, t[i])
         assert cameras[1].distortion[4] == -0.003
 
+    @pytest.mark.parametrize("names", [("phone_07", "phone_12"), ("left", "right")])
+    def test_folders_of_other_names(self, tmp_path, names):
+        files = opencap_session(tmp_path, 3, [camera("a"), camera("b", seed=1)])
+        for name, file in zip(names, files, strict=True):
+            file.parent.rename(tmp_path / name)
+        (tmp_path / "notes").mkdir()
+        assert [one.name for one in read_calibration(tmp_path / names[1] / OPENCAP_FILE)] == list(names)
+
     def test_nothing_in_a_pickle_is_run(self, tmp_path):
         class Trap:
             def __reduce__(self):
@@ -662,20 +670,24 @@ def test_focal_lengths_in_millimetres_are_refused(tmp_path, focal):
         read_calibration(tmp_path / "c.toml")
 
 
+def looking_at(way, roll=0.0):
+    """R of a camera that looks along a way, z up; roll: degrees clockwise."""
+    ahead = np.array(way) / np.linalg.norm(way)
+    right = np.cross(ahead, [0, 0, 1]) / np.linalg.norm(np.cross(ahead, [0, 0, 1]))
+    return Rotation.from_euler("z", roll, degrees=True).as_matrix() @ [right, np.cross(ahead, right), ahead]
+
+
 class TestPlausible:
     """The same rig, 3 m across, in other units: distances between its cameras are looked at when it is read."""
 
     @staticmethod
     def rig(path, factor):
-        cameras = [camera(str(i), seed=i) for i in range(3)]
         centres = np.array([[0.0, 0, 1], [3, 0, 1], [1, 2, 1.2]])
-        write_calibration(
-            path,
-            [
-                Camera(c.name, c.size, c.K, c.distortion, c.R, -factor * c.R @ x)
-                for c, x in zip(cameras, centres, strict=True)
-            ],
-        )
+        turns = [looking_at(np.array([1.4, 0.7, 1.0]) - x) for x in centres]
+        cameras = [
+            camera(str(i)).with_(R=R, t=-factor * R @ x) for i, (R, x) in enumerate(zip(turns, centres, strict=True))
+        ]
+        write_calibration(path, cameras)
         return path
 
     @pytest.mark.parametrize("factor", [0.2, 1.0, 3.9])
@@ -703,6 +715,42 @@ class TestPlausible:
     def test_cameras_in_one_place(self, tmp_path):
         with pytest.warns(UserWarning, match="apart"):
             read_calibration(self.rig(tmp_path / "c.toml", 0.01))
+
+    def around(self, count, roll=0.0, world=(0.7, -0.4, 0.0)):
+        """Cameras around a place at 1.1 m above the floor, whose origin is elsewhere."""
+        ways = [np.array([np.cos(a), np.sin(a), -0.1 * (i % 2)]) for i, a in enumerate(np.linspace(0.5, 5.0, count))]
+        turns = [looking_at(way, roll + 4 * i) for i, way in enumerate(ways)]
+        places = [np.array([*world[:2], 1.1]) - (2.9 + 0.4 * i) * way for i, way in enumerate(ways)]
+        return [camera(f"c{i}").with_(R=R, t=-R @ x) for i, (R, x) in enumerate(zip(turns, places, strict=True))]
+
+    @staticmethod
+    def said(cameras, path, recwarn):
+        write_calibration(path, cameras)
+        read_calibration(path)
+        return " ".join(str(warning.message) for warning in recwarn)
+
+    @pytest.mark.parametrize("roll", [0, 90])
+    @pytest.mark.parametrize("count", [3, 4])
+    @pytest.mark.parametrize("keeps_centre", [True, False])
+    def test_a_transposed_rotation_of_one_camera(self, tmp_path, recwarn, roll, count, keeps_centre):
+        cameras = self.around(count, roll)
+        assert self.said(cameras, tmp_path / "c.toml", recwarn) == ""
+        R = cameras[1].R.T
+        cameras[1] = cameras[1].with_(R=R, t=-R @ cameras[1].centre if keeps_centre else cameras[1].t)
+        assert "camera 'c1' would look upright at" in self.said(cameras, tmp_path / "c.toml", recwarn)
+
+    @pytest.mark.parametrize("factor", [1 / 0.3048, 0.3048, 0.1])
+    @pytest.mark.parametrize("count", [3, 5])
+    def test_one_camera_in_another_unit(self, tmp_path, recwarn, count, factor):
+        cameras = self.around(count)
+        cameras[1] = cameras[1].with_(t=factor * cameras[1].t)
+        assert "unit" in self.said(cameras, tmp_path / "c.toml", recwarn)
+
+    def test_cameras_side_by_side_and_face_to_face_are_read_silently(self, tmp_path, recwarn):
+        for ways in ([(0, 1, 0)] * 3, [(0.2, 1, 0), (0, 1, 0)], [(0, 1, 0), (0.1, -1, 0)]):
+            turns = [looking_at(way) for way in ways]
+            cameras = [camera(f"c{i}").with_(R=R, t=-R @ [i, -3 * R[2, 1], 1.2]) for i, R in enumerate(turns)]
+            assert self.said(cameras, tmp_path / "c.toml", recwarn) == ""
 
     def test_a_file_of_lenses_alone_is_read_silently(self, tmp_path, recwarn):
         lenses = [Camera(c.name, c.size, c.K, c.distortion, np.eye(3), np.zeros(3)) for c in (camera("a"), camera("b"))]

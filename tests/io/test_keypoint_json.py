@@ -87,7 +87,8 @@ def test_places_of_points_that_are_not_there(tmp_path, place):
     """0 0 or −1 −1 with a score, as some programs write a point that they did not find; 0 and 5 is a place."""
     shown = person(5)
     shown[0][:2], shown[1][:2] = [place, place], [place, 5]
-    keypoints = read_keypoints([put(tmp_path / "a", {"0.json": [shown]})], rate=60)
+    with pytest.warns(UserWarning, match="1 points at 0 0 or −1 −1 have a score above 0"):
+        keypoints = read_keypoints([put(tmp_path / "a", {"0.json": [shown]})], rate=60)
     assert np.isnan(keypoints.xy[0, 0, 0]).all()
     np.testing.assert_array_equal(keypoints.xy[0, 0, 1], [place, 5])
 
@@ -110,7 +111,8 @@ def test_several_people(tmp_path):
     first = people[..., 0, 0]
     np.testing.assert_array_equal(first[0], [[1, 2, np.nan], [4, np.nan, np.nan]])
     np.testing.assert_array_equal(first[1], [[np.nan] * 3, [5, 6, 7]])
-    chosen = read_keypoints([a, b], NAMES, 50).xy[:, :, 0, 0]  # the greatest sum of scores, image by image
+    with pytest.warns(UserWarning, match="2 of 3 frames show several people"):
+        chosen = read_keypoints([a, b], NAMES, 50).xy[:, :, 0, 0]  # the greatest sum of scores, image by image
     np.testing.assert_array_equal(chosen, [[2, 4], [np.nan, 5], [3, np.nan]])
 
 
@@ -278,6 +280,25 @@ def test_the_two_orders_of_25_points_are_told_apart(tmp_path, skeleton, turn, un
     detections, known = read_detections([tmp_path], 50.0)
     assert known.name == skeleton
     assert detections.names == names
+
+
+@pytest.mark.parametrize("lost", [(), (0, 8), (3, 4)])
+def test_15_points_of_openpose_are_not_taken_for_simspines(tmp_path, lost):
+    """A person 300 px tall, bent to the side: OpenPose's MPI model begins with the head and the right arm."""
+    trunk = [[500 - 2 * k * k, 400 - 20 * k] for k in range(9)]
+    ours = [*trunk, [350, 200], [345, 215], [420, 270], [340, 290], [430, 300], [380, 320]]
+    sides = [[-40, 300], [-60, 350], [-70, 400], [40, 300], [60, 350], [70, 400]]
+    legs = [[-20, 410], [-25, 480], [-25, 550], [20, 410], [25, 480], [25, 550]]
+    mpi = [[0, 250], [0, 290], *sides, *legs, [0, 340]]
+    for name, points in (("ours", ours), ("mpi", mpi)):
+        shown = [[x + 600, y, 0.0 if i in lost else 0.8] for i, (x, y) in enumerate(points)]
+        folder = put(tmp_path / name, {"0.json": [shown], "1.json": [shown]})
+        if name == "ours":
+            assert read_keypoints([folder], rate=50).names == load_skeleton("simspine15").names
+        else:
+            with pytest.raises(InputError, match="MPI model"):
+                read_keypoints([folder], rate=50)
+            assert read_keypoints([folder], [f"p{i}" for i in range(15)], rate=50).frames == 2
 
 
 def test_25_points_of_neither_order(tmp_path):

@@ -153,12 +153,13 @@ def test_c3d_of_other_makers(tmp_path):
 def test_two_people_in_one_file_are_named(tmp_path):
     """biorbd#226."""
     labels = ("LASI", "RASI", "C7", "LSHO", "RSHO", "LKNE", "RKNE")
-    names = [f"{who}:{label}" for who in ("Ada", "Bob") for label in labels]
-    values = RNG.normal(0, 0.3, (FRAMES, 14, 3))
-    write_small_c3d(tmp_path / "a.c3d", {"names": names, "values": values, "rate": RATE}, {"Y_SCREEN": ["+Y"]})
-    done = call("init", tmp_path / "a.c3d", "--out", tmp_path / "c.yaml")
-    assert done.exit_code == 2
-    assert "the markers are those of Ada, Bob; expected one person's" in done.output
+    for others in (labels, ("LANK", "RANK", "T10")):  # also where the second person has none of the first one's
+        names = [f"Ada:{label}" for label in labels] + [f"Bob:{label}" for label in others]
+        values = RNG.normal(0, 0.3, (FRAMES, len(names), 3))
+        write_small_c3d(tmp_path / "a.c3d", {"names": names, "values": values, "rate": RATE}, {"Y_SCREEN": ["+Y"]})
+        done = call("init", tmp_path / "a.c3d", "--out", tmp_path / "c.yaml")
+        assert done.exit_code == 2
+        assert "the markers are those of Ada, Bob; expected one person's" in done.output
 
 
 def test_segment_frames_are_no_markers(tmp_path):

@@ -56,6 +56,20 @@ def test_what_is_odd_is_named(sound, change, codes, rejected):
         assert FRAME in next(finding for finding in found.findings if finding.code == "marker_jump").frames
 
 
+@pytest.mark.parametrize("factor", [0.3048, 1 / 0.3048])
+def test_feet_of_a_seated_person_are_refused(factor):
+    """A seated person of 4 feet may be a standing one of 1.2 m in extent, but not in the lengths of segments."""
+    body = of_size(1.04)
+    seated = dance(body, 12)
+    values = np.array(seated.values)
+    for side in "rl":
+        values[:, seated.names.index(f"hip_flexion_{side}")] += 1.4
+        values[:, seated.names.index(f"knee_angle_{side}")] += 1.5
+    markers = forward_kinematics(body, seated.with_(values=values))
+    with pytest.raises(InputError, match="Are the points in metres"):
+        fit_trials({"t": markers.with_(xyz=factor * markers.xyz)}, "coupled", "spinetrack37")
+
+
 def test_another_unit_is_refused(sound):
     with pytest.raises(InputError, match="Is the unit metres"):
         fit_trials({"t": sound.with_(xyz=1000 * sound.xyz)}, "coupled", "spinetrack37")

@@ -194,6 +194,28 @@ def test_points_of_images_of_another_size_are_found(size_ratio, views):
     assert found[0].used_if_exchanged > 0.9
 
 
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("kind", ["transposed", "transposed with its centre", "feet", "others in feet"])
+def test_one_camera_written_otherwise_than_the_others(kind, count):
+    keypoints, true, _ = walk("finetuned", 4)
+    R, ratio = true[1].R.T, {"feet": 1 / 0.3048, "others in feet": 0.3048}.get(kind, 1.0)
+    changed = {
+        "transposed": true[1].with_(R=R),
+        "transposed with its centre": true[1].with_(R=R, t=-R @ true[1].centre),
+    }.get(kind, true[1].with_(t=ratio * true[1].t))
+    seen = select_views(keypoints, range(count))
+    best, *others = find_mix_ups(seen, [true[0], changed, *true[2:count]])
+    if ratio != 1 and count == 2 and best.views == (true[0].name,):  # two cameras do not show which of them it is
+        ratio = 1 / ratio
+    else:
+        assert best.views == (changed.name,)
+        assert others == [] or count == 2
+    assert (best.kind, best.size_ratio) == ("unit" if ratio != 1 else "transposed", ratio)
+    (finding,) = assess.check_camera_images((), (best,))
+    assert finding.code == f"camera_{best.kind}"
+    assert ("translations of all cameras in metres" in finding.suggestion) is (ratio != 1)
+
+
 def test_a_calibration_turned_with_its_images_is_not_mixed_up():
     """A camera turned by a quarter about its axis, and its images too."""
     keypoints, true, _ = walk("finetuned")

@@ -487,6 +487,15 @@ def test_pose2sim_from_its_2d_points(tmp_path):
     assert read_mot(project / "walk/kinematics/walk_spine.mot").rate == pytest.approx(RATE)
 
 
+def test_what_is_said_of_a_trial_in_the_folder_above_counts(tmp_path):
+    """Pose2Sim lets a trial's Config.toml say only what differs from the session's."""
+    (tmp_path / "walk").mkdir()
+    (tmp_path / "Config.toml").write_text("[project]\nframe_rate = 120\nparticipant_mass = 61.0\n")
+    assert (_pose2sim_rate(tmp_path / "walk"), size_of_person(tmp_path / "walk")) == (120.0, (None, 61.0))
+    (tmp_path / "walk/Config.toml").write_text("[project]\nframe_rate = 50\nparticipant_height = 1.66\n")
+    assert (_pose2sim_rate(tmp_path / "walk"), size_of_person(tmp_path / "walk")) == (50.0, (1.66, 61.0))
+
+
 @pytest.mark.parametrize("number", ["inf", "nan", "-1", "0", "1" + "0" * 400])
 @pytest.mark.parametrize("key", ["frame_rate", "participant_height", "participant_mass"])
 def test_impossible_numbers_of_pose2sim_are_refused_by_file_and_name(tmp_path, key, number):

@@ -94,13 +94,11 @@ class MarkerSet:
         known = self.place_names(markers.names)
         markers = markers.select([name for name in markers.names if known.get(name, name) is not None])
         names = tuple(known.get(name) or name for name in markers.names)
+        people = sorted({recorded.rpartition(":")[0] for recorded in known} - {""})
+        if len(people) > 1:
+            raise InputError(f"the markers are those of {', '.join(people)}; expected one person's. Export each alone.")
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             taken = [recorded for recorded, name in zip(markers.names, names, strict=True) if name in repeated]
-            people = sorted({recorded.rpartition(":")[0] for recorded in taken} - {""})
-            if len(people) > 1:
-                raise InputError(
-                    f"the markers are those of {', '.join(people)}; expected one person's. Export each alone."
-                )
             raise InputError(
                 f"the markers {', '.join(taken)} are the same place in the marker set {self.name!r}; expected one of "
                 "them. Leave the others out."

@@ -23,6 +23,7 @@ from simspine.core.types import WORLD_FRAMES, Camera, Markers
 _NEAR_AXIS = 1e-8  # r² below which the fisheye's θd / r is taken from its series
 _NEWTON_CONVERGED = 1e-7  # normalised coordinates: Newton's method stops, as its next step would be this squared
 _MAX_RESIDUAL = 1e-9  # normalised coordinates: with a larger residual Newton's method has failed
+LEAST_RAY_ANGLE_RAD = np.radians(8)  # rays nearer to parallel than this do not tell a depth
 
 
 def distort_points(camera: Camera, ideal: np.ndarray) -> np.ndarray:
@@ -206,6 +207,28 @@ def project_one(camera: Camera, xyz: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         normal = np.where(local[..., 2:] > 1e-9, local[..., :2] / local[..., 2:], np.nan)
     return to_pixels(camera, distort_points(camera, normal))
+
+
+def points_in_images(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
+    """(views, ...) bool: whether world points (..., 3) m are in each camera's image."""
+    px = project_points(cameras, xyz)
+    sizes = np.array([camera.size for camera in cameras]).reshape(len(cameras), *[1] * (px.ndim - 2), 2)
+    return np.asarray(((px >= 0) & (px <= sizes)).all(-1))  # False where NaN
+
+
+def nearest_to_rays(centre: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Points (..., landmarks, 3) nearest in least squares to rays (..., n, landmarks, 3) from centres (..., n, 3).
+
+    NaN where fewer than two rays saw the landmark or they are nearly parallel.
+    """
+    across = np.eye(3) - direction[..., :, None] * direction[..., None, :]
+    across = np.where(np.isfinite(across), across, 0.0)
+    matrix = across.sum(-4)
+    right = np.einsum("...nlij,...nj->...li", across, centre)
+    # of two rays at an angle θ the least eigenvalue of Σ (I − d dᵀ) is 1 − |cos θ|; of one ray it is 0
+    solvable = np.linalg.eigvalsh(matrix)[..., 0] > 1 - np.cos(LEAST_RAY_ANGLE_RAD)
+    solution = np.linalg.solve(np.where(solvable[..., None, None], matrix, np.eye(3)), right[..., None])[..., 0]
+    return np.where(solvable[..., None], solution, np.nan)
 
 
 def to_pixels(camera: Camera, normal: np.ndarray) -> np.ndarray:

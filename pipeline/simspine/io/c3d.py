@@ -182,7 +182,7 @@ def _point_rate(point, header: dict, path: Path) -> float:
 def _coordinate_frame(point, given: str | None, path: Path, likely: str) -> tuple[str, np.ndarray]:
     """The frame of the coordinates, and the turn (3, 3) that brings them there. likely: where the file says nothing."""
     up, right = (_axis_direction("".join(_parameter_texts(point, name)[:1])) for name in ("Y_SCREEN", "X_SCREEN"))
-    if up is None:
+    if up is None or (right is not None and right @ up != 0):  # nothing said, or one axis for both
         if given is None:
             warn_left_out(
                 f"{path}: POINT:Y_SCREEN does not say which axis points up; {likely[0].upper()} taken "
@@ -199,7 +199,7 @@ def _coordinate_frame(point, given: str | None, path: Path, likely: str) -> tupl
         return given, np.eye(3)
     if upright:
         return upright, np.eye(3)
-    if right is None or right @ up != 0:
+    if right is None:
         right = np.roll(up, 1)  # any heading will do
     return "y_up", np.stack([right, up, np.cross(right, up)])
 

@@ -14,6 +14,7 @@ import tomli_w
 
 from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, naming_content, require_known
+from simspine.core.geometry import nearest_to_rays, points_in_images
 from simspine.core.settings import parse_yaml
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
 from simspine.io import text_tables
@@ -31,6 +32,7 @@ _LEAST_CAMERA_DISTANCE_M = 1e-3  # between two cameras of which one was calibrat
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
 _LEAST_FOCAL_WIDTHS = 0.03  # of the longer image side: no lens has a shorter focal length, nor the inverse a longer
 _FISHEYE_WORD = re.compile(r"fish.?eye|equidistant|omni|kannala", re.IGNORECASE)
+_MOST_DISTANCE_RATIO, _MOST_ROLL_RAD = 2.5, np.radians(25.0)  # of cameras of one set-up, from where they look
 _MOST_CENTRE_SHARE, _MOST_PIXEL_RATIO = 0.25, 1.5  # from the middle of the image; of the two focal lengths
 _TURNED_CENTRE_SHARE = 0.1  # of the longer image side: a principal point nearer to the middle is of that image
 _FOREIGN_UNITS = {"dm": 0.1, "ft": 0.3048, "in": 0.0254, "cm": 0.01, "mm": 0.001}
@@ -72,6 +74,7 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
     if repeated := text_tables.repeated_names(camera.name for camera in cameras):
         raise InputError(f"{path}: several cameras are called {repeated}.")
     _check_distances(cameras, path)
+    check_arrangement(cameras, f"{path}: ")
     return cameras
 
 
@@ -119,6 +122,37 @@ def _check_distances(cameras: Sequence[Camera], path) -> None:
     if apart > MAX_CAMERA_DISTANCE_M:
         raise InputError(f"{found}. Divide them by 100 if they are centimetres, by 1000 if they are millimetres.")
     text_tables.warn_assumed(f"{found}. Read as metres.")
+
+
+def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
+    """A warning of each camera of three or more that does not look where all others look, or stands much nearer to that
+    place, or farther from it, than they do."""
+    for camera in cameras if len(cameras) > 2 else ():
+        others = [other for other in cameras if other is not camera]
+        axes = np.array([[other.R[2]] for other in others])
+        place = nearest_to_rays(np.array([other.centre for other in others]), axes)[0]  # NaN: they are parallel
+        up = max(np.mean([other.R[:2] for other in others], axis=0), key=np.linalg.norm)  # images may lie on their side
+        if not all(_shows_upright(other, place, up) for other in others):
+            continue
+        own, *apart = (float(np.linalg.norm(one.centre - place)) for one in (camera, *others))
+        turned = [camera.with_(R=camera.R.T, t=t) for t in (camera.t, -camera.R.T @ camera.centre)]
+        what = f"the place at which {text_tables.list_names(other.name for other in others)} look"
+        if not _shows_upright(camera, place, up) and any(_shows_upright(one, place, up) for one in turned):
+            found = f"would look upright at {what} if its rotation were transposed. R must lead from world to camera."
+        elif not points_in_images([camera], place)[0]:
+            found = f"does not look at {what}. Is its calibration of another session, or in another unit?"
+        elif own > _MOST_DISTANCE_RATIO * max(apart) or own < min(apart) / _MOST_DISTANCE_RATIO:
+            span = f"{min(apart):.3g} to {max(apart):.3g} m"
+            found = f"is {own:.3g} m from {what}, these {span}. Is its translation in another unit, such as feet?"
+        else:
+            continue
+        text_tables.warn_assumed(f"{where}camera {camera.name!r} {found}")
+
+
+def _shows_upright(camera: Camera, place: np.ndarray, up: np.ndarray) -> bool:
+    """Whether a place is in the image, and up, down, left or right of it is `up`."""
+    x, y = np.sort(np.abs((camera.R @ up)[:2]))
+    return bool(points_in_images([camera], place)[0] and x < np.tan(_MOST_ROLL_RAD) * y)
 
 
 def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
@@ -332,8 +366,9 @@ def _opencv_lens_of_vicon(
 def _cameras_of_opencap(path: Path) -> Iterator[Camera]:
     """OpenCap: a pickle per camera, `Cam0/cameraIntrinsicsExtrinsics.pickle`, `Cam1/…`; image size as height, width;
     mm; the world is an upright board, turned here so that z is up."""
-    files = sorted(path.parent.parent.glob(f"Cam*/{path.name}")) if path.parent.name.startswith("Cam") else []
-    for file in files or [path]:
+    own = path.absolute().parent
+    alike = re.sub(r"\d+", "*", own.name) if re.search(r"\d", own.name) else "*"  # of the folders of the other cameras
+    for file in sorted(own.parent.glob(f"{alike}/{path.name}")) or [path]:
         found, where = pickled_arrays(file), f"{file} (read as OpenCap's calibration)"
         keys = ("intrinsicMat", "distortion", "imageSize", "rotation", "translation")
         entries = [require_numbers(where, _required_entry(found, key, where)).squeeze() for key in keys]

@@ -24,8 +24,9 @@ _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of O
 TABLE_ENDINGS = (".csv", ".h5", ".hdf5")
 _TABLE_HEAD = ("scorer", "individuals", "bodyparts", "coords")  # first cells of the lines above a table
 _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
-_OPENPOSE_POINTS = 25
-_MAX_OPENPOSE_SHARE = 0.8  # of the length that the bones have in the other order of points
+_MPI_PARENTS = (1, -1, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, 1)  # of OpenPose's model of 15 points
+# By the number of points; how long bones may be, relative to those in the other order.
+_TWO_ORDERS = {25: ("body25", "body25b", 0.8), 15: ("simspine15", "MPI", 1.0)}
 _MIN_FILES_JUDGED = 4  # in a folder, for its numbers to be looked at
 _LEAST_SHARE_OF_FILES = 0.75  # of the frames between a folder's first and last, for which it has a file
 _MAX_LATE_END = 2  # frames by which folders may end apart without a warning
@@ -67,6 +68,9 @@ def read_keypoints(
         )
         rate = ASSUMED_RATE
     score = np.nansum(people[..., 2], axis=-1)  # (frames, views, people)
+    if several := int((score > 0).any(1)[:, 1:].any(1).sum()):
+        said = f"{several} of {len(score)} frames show several people; in each image the one of best scores counts"
+        text_tables.warn_left_out(f"{folders[0]}: {said}.")
     best = score.argmax(-1)[..., None, None, None]
     chosen = np.take_along_axis(people, best, axis=2)[:, :, 0]
     return Keypoints(names, rate, chosen[..., :2], np.nan_to_num(chosen[..., 2]))
@@ -107,12 +111,17 @@ def read_people_json(
         raise InputError(f"{folders[0]}: people with {' and '.join(map(str, sorted(sizes)))} points in one recording.")
     people = [person for view in found for everybody in view.values() for person in everybody]
     names = _point_names(skeleton, sizes.pop() if sizes else None, folders[0], people)
-    most = max(len(people) for view in found for people in view.values())
-    out = np.full((frames, len(views), max(most, 1), len(names), 3), np.nan)
+    out = np.full(
+        (frames, len(views), max(1, *(len(p) for view in found for p in view.values())), len(names), 3), np.nan
+    )
     for v, view in enumerate(found):
         for number, people in view.items():
             for k, person in enumerate(people):
                 out[number - first, v, k] = person
+    hidden = (out[..., 0] == out[..., 1]) & np.isin(out[..., 0], (0, -1))
+    if hidden.any():
+        out[hidden] = np.nan
+        text_tables.warn_assumed(f"{folders[0]}: {hidden.sum()} points at 0 0 or −1 −1 have a score above 0; left out.")
     score = out[..., 2]
     if np.nanmax(np.abs(out[..., :2]), initial=0.0) <= 2 and np.nanmax(score, initial=0.0) > 0:
         text_tables.warn_assumed(f"{folders[0]}: all coordinates are near 0. Are they shares of the image, not px?")
@@ -255,20 +264,23 @@ def _people_in_file(content: bytes, path: Path) -> Iterator[np.ndarray]:
             raise InputError(f"{path}: {_POSE_KEYS[0]} has {person.size} numbers, expected x y score for each point.")
         if person.size:
             person = person.reshape(-1, 3)
-            hidden = (person[:, 0] == person[:, 1]) & np.isin(person[:, 0], (0, -1))
-            seen = np.isfinite(person).all(-1) & (person[:, 2] > 0) & ~hidden
+            seen = np.isfinite(person).all(-1) & (person[:, 2] > 0)
             yield np.where(seen[:, None], person, np.nan)
 
 
-def _openpose_order(people: Sequence[np.ndarray], where) -> str:
-    """BODY_25 or BODY_25B, which have 25 points in another order: the one whose bones are clearly shorter."""
+def _likely_order(people: Sequence[np.ndarray], where) -> str:
+    """The skeleton of a number of points that come in two orders: the one whose bones are shorter."""
     points, mean = np.stack(people)[..., :2], {}
-    for name in ("body25", "body25b"):
-        a, b = np.transpose([(i, k) for i, k in enumerate(skeletons.load_skeleton(name).parents) if k >= 0])
+    *names, most = _TWO_ORDERS[points.shape[1]]
+    for name in names:
+        parents = _MPI_PARENTS if name == "MPI" else skeletons.load_skeleton(name).parents
+        a, b = np.transpose([(i, k) for i, k in enumerate(parents) if k >= 0])
         bones = median_of_known(np.linalg.norm(points[:, a] - points[:, b], axis=-1).T)
         mean[name] = float(bones[np.isfinite(bones)].mean()) if np.isfinite(bones).any() else np.inf
     likely, other = sorted(mean, key=lambda name: mean[name])
-    if not mean[likely] < _MAX_OPENPOSE_SHARE * mean[other]:
+    if likely == "MPI":
+        raise InputError(f"{where}: its 15 points seem to be those of OpenPose's MPI model. Detect with BODY_25.")
+    if mean[likely] > most * mean[other]:
         raise InputError(
             f"{where}: it cannot be told whether its 25 points are OpenPose's BODY_25 or BODY_25B. Say so: skeleton "
             "'body25' or 'body25b'."
@@ -338,7 +350,12 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     rows = [row for row in rows if row[0] not in _TABLE_HEAD]
     values = parse_cells([row[1:] for row in rows], len(head["coords"]) - 1, path)
     values = _rows_at_frames(values, [row[0].strip() for row in rows], path)
-    return _ordered_points(head["bodyparts"][1:], head["coords"][1:], values, path)
+    parts = head["bodyparts"][1:]
+    names = tuple(dict.fromkeys(parts))
+    wanted = ["coords", *["x", "y", "likelihood"] * len(names)]
+    if head["coords"] != wanted or values.ndim != 2 or values.shape[1] != len(parts):
+        raise InputError(f"{path}: expected x, y and likelihood of each body part, in every line.")
+    return names, values.reshape(len(values), len(names), 3)
 
 
 def _rows_at_frames(values: np.ndarray, numbers: Sequence[str], path: Path) -> np.ndarray:
@@ -361,14 +378,6 @@ def parse_cells(rows: Sequence[Sequence[str]], width: int, path: object) -> np.n
         raise InputError(f"{path}: row {odd[0]} has {len(rows[odd[0] - 2])} cells, the header {width}; cut short?")
     with naming_content(path, "numbers in all rows after the header"):
         return np.array([[float(cell) if cell.strip() else np.nan for cell in row] for row in rows])
-
-
-def _ordered_points(parts: Sequence[str], coords: Sequence[str], values: np.ndarray, path: Path):
-    """Names and (frames, points, 3) of a table's columns."""
-    names = tuple(dict.fromkeys(parts))
-    if list(coords) != ["x", "y", "likelihood"] * len(names) or values.ndim != 2 or values.shape[1] != len(parts):
-        raise InputError(f"{path}: expected x, y and likelihood of each body part, in every line.")
-    return names, values.reshape(len(values), len(names), 3)
 
 
 def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
@@ -397,8 +406,8 @@ def _point_names(
             )
         if points == len(skeletons.SPINEPOSE_SPINE):
             return skeletons.SPINEPOSE_SPINE
-        if points == _OPENPOSE_POINTS:
-            return skeletons.load_skeleton(_openpose_order(people, where)).names
+        if points in _TWO_ORDERS and people:
+            return skeletons.load_skeleton(_likely_order(people, where)).names
         try:
             return skeletons.skeleton_of_size(points).names
         except InputError:

@@ -147,6 +147,12 @@ def _mix_up_finding(mix: MixUp) -> Finding:
         size = f"{mix.size_ratio:.3g} times as large as calibrated"
         text = f"{names_text(mix.views)}: points seem to be of images {size}; {gain}"
         cure = f"Multiply these points by {1 / mix.size_ratio:.3g}, or detect them in images of the calibrated size."
+    elif mix.kind == "transposed":
+        text = f"{mix.views[0]}: its rotation seems to be transposed; {gain}"
+        cure = "Transpose it in the calibration: R leads from the world to the camera."
+    elif mix.kind == "unit":
+        text = f"{mix.views[0]}: its translation seems to be {mix.size_ratio:.3g} times as long as the others'; {gain}"
+        cure = "Give the translations of all cameras in metres."
     else:
         text, cure = f"{mix.views[0]} and {mix.views[1]} seem to be exchanged; {gain}", ""
     return Finding(f"camera_{mix.kind}", Severity.ERROR, text, cure, where=", ".join(mix.views))

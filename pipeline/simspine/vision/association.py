@@ -26,7 +26,6 @@ MAX_TRACK_GAP_S = 2.0  # s that somebody may be lost and still be the same one
 MIN_TRACK_SHARE = 0.2  # of the frames, in which two views or more must see a person
 _LANDMARK_PAIRS = ("Hip", "Shoulder", "Knee", "Ankle")
 _MIN_SHARED_LANDMARKS = 2  # landmarks two detections must share to be compared
-_LEAST_ANGLE = np.radians(8)  # rays nearer to parallel than this do not tell a depth
 _MAX_PROPOSALS = 64  # best pairs of detections tried per frame
 _CLEAR_MATCH_SHARE = 0.25  # of `MAX_RAY_MISS_M`: at its whole length a point between two people would do for both
 _FRAMES_PER_BATCH = 500  # frames placed together: a few megabytes
@@ -173,21 +172,6 @@ def _frame_geometry(landmarks: np.ndarray, directions: np.ndarray, cameras: Sequ
     )
 
 
-def _nearest_to_rays(centre: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Points (..., landmarks, 3) nearest in least squares to rays (..., n, landmarks, 3) from centres (..., n, 3).
-
-    NaN where fewer than two rays saw the landmark or they are nearly parallel.
-    """
-    across = np.eye(3) - direction[..., :, None] * direction[..., None, :]
-    across = np.where(np.isfinite(across), across, 0.0)
-    matrix = across.sum(-4)
-    right = np.einsum("...nlij,...nj->...li", across, centre)
-    # of two rays at an angle θ the least eigenvalue of Σ (I − d dᵀ) is 1 − |cos θ|; of one ray it is 0
-    solvable = np.linalg.eigvalsh(matrix)[..., 0] > 1 - np.cos(_LEAST_ANGLE)
-    solution = np.linalg.solve(np.where(solvable[..., None, None], matrix, np.eye(3)), right[..., None])[..., 0]
-    return np.where(solvable[..., None], solution, np.nan)
-
-
 def _ray_distances_m(frame: _Frame, position: np.ndarray) -> np.ndarray:
     """(..., detections): how far, m, positions (..., landmarks, 3) lie from each detection's rays.
 
@@ -219,7 +203,7 @@ def _people_in_frames(frames: Sequence[_Frame]) -> list[list[tuple[np.ndarray, n
         everybody = np.arange(len(frames[which[0]].view))
         for part in (which[i : i + _FRAMES_PER_BATCH] for i in range(0, len(which), _FRAMES_PER_BATCH)):
             joined = replace(frames[part[0]], direction=np.stack([frames[f].direction for f in part]))
-            positions = _nearest_to_rays(joined.centre, joined.direction)
+            positions = geometry.nearest_to_rays(joined.centre, joined.direction)
             farthest = _ray_distances_m(joined, positions).max(-1)
             same = np.flatnonzero(farthest < _CLEAR_MATCH_SHARE * MAX_RAY_MISS_M)
             found |= {part[i]: [(positions[i], everybody)] for i in same}
@@ -233,7 +217,7 @@ def _people_of(frame: _Frame) -> list[tuple[np.ndarray, np.ndarray]]:
     pairs = np.stack([a[different], b[different]], 1)
     if not len(pairs):
         return []
-    proposals = _nearest_to_rays(frame.centre[pairs], frame.direction[pairs])
+    proposals = geometry.nearest_to_rays(frame.centre[pairs], frame.direction[pairs])
     miss = _ray_distances_m(frame, proposals)  # (pairs, detections)
     own = np.take_along_axis(miss, pairs, 1).max(1)
     tried = np.argsort(own)[:_MAX_PROPOSALS]
@@ -248,7 +232,7 @@ def _people_of(frame: _Frame) -> list[tuple[np.ndarray, np.ndarray]]:
         if views[best] < 2:
             break
         members = nearest[best, within[best]]
-        found.append(_nearest_to_rays(frame.centre[members], frame.direction[members]))
+        found.append(geometry.nearest_to_rays(frame.centre[members], frame.direction[members]))
         miss[:, members] = np.inf
     return _share_out(frame, np.array(found)) if found else []
 
@@ -264,7 +248,9 @@ def _share_out(frame: _Frame, positions: np.ndarray) -> list[tuple[np.ndarray, n
         mine = np.flatnonzero(frame.view == v)
         for i, j in _matched_pairs(miss[:, mine], MAX_RAY_MISS_M):
             members[i].append(mine[j])
-    return [(_nearest_to_rays(frame.centre[m], frame.direction[m]), np.array(m)) for m in members if len(m) >= 2]
+    return [
+        (geometry.nearest_to_rays(frame.centre[m], frame.direction[m]), np.array(m)) for m in members if len(m) >= 2
+    ]
 
 
 def _matched_pairs(cost: np.ndarray, limit: float) -> list[tuple[int, int]]:

@@ -173,6 +173,7 @@ MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
 MIN_MIX_UP_AGREEMENT = 0.6  # share of them that must agree then
 MIN_MIX_UP_OBSERVATIONS = 20  # observations of the views concerned
 IMAGE_SIZE_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2.0, 3.0, 4.0)  # between usual sizes of videos
+UNIT_RATIOS = (0.3048, 1 / 0.3048)  # one camera in feet, or all others; inches and the like are refused on reading
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,10 @@ class MixUp:
     """Another reading of the views under which more of what they saw agrees.
 
     kind: 'mirrored' (images exchanged left with right), 'turned' (upside down), 'turned_left' or 'turned_right' (by a
-    quarter), 'scaled' (points of images `size_ratio` times as large as those calibrated), or 'exchanged' (two views
-    belong to one another's camera). used, used_if_exchanged: share of the observations of these views that agree with
-    the others, as given and so.
+    quarter), 'scaled' (points of images `size_ratio` times as large as those calibrated), 'exchanged' (two views
+    belong to one another's camera), 'transposed' (a camera's rotation) or 'unit' (its translation is `size_ratio` times
+    as long as the others'). used, used_if_exchanged: share of the observations of these views that agree with the
+    others, as given and so.
     """
 
     kind: str
@@ -202,24 +204,23 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
     some = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
     limit = MIX_UP_IMAGE_SHARE * max(max(camera.size) for camera in cameras)
 
-    def fit(read: Keypoints) -> _Agreement:
+    def fit(read: Keypoints, cameras: Sequence[Camera]) -> _Agreement:
         report = triangulate_with_report(read, cameras, min_confidence=min_confidence, max_error_px=limit)[1]
         seen = read.confidence >= min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
-    given, found = fit(some), []
-    for kind, views, read, size_ratio in _other_readings(some, cameras):
+    given, found = fit(some, cameras), []
+    for kind, views, read, seen_by, size_ratio in _other_readings(some, cameras):
         before, error = given.of(views)
         if given.seen[:, views].sum() < MIN_MIX_UP_OBSERVATIONS or (
             before > 1 - MIN_MIX_UP_GAIN and error < MIX_UP_CLOSE_PX
         ):
             continue
-        then = fit(read)
-        after, error_then = then.of(views)
+        after, error_then = (then := fit(read, seen_by)).of(views)
         better = after > before + MIN_MIX_UP_GAIN or error_then < MAX_REMAINING_ERROR_SHARE * error
         if better and after > MIN_MIX_UP_AGREEMENT and then.used.sum() >= given.used.sum():
             names = tuple(cameras[view].name for view in views)
-            found.append((error_then, MixUp(kind, names, before, used_if_exchanged=after, size_ratio=size_ratio)))
+            found.append((error_then, MixUp(kind, names, before, after, size_ratio=size_ratio)))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
 
 
@@ -241,8 +242,9 @@ class _Agreement:
 
 def _other_readings(
     some: Keypoints, cameras: Sequence[Camera]
-) -> Iterator[tuple[str, tuple[int, ...], Keypoints, float]]:
-    """Each other reading of the views: kind, views concerned, what would have been seen, and the images' size ratio."""
+) -> Iterator[tuple[str, tuple[int, ...], Keypoints, Sequence[Camera], float]]:
+    """Each other reading of the views: kind, views concerned, what would have been seen, by which cameras, and the
+    ratio of sizes."""
     for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
         for kind in ("mirrored", "turned", "turned_left", "turned_right"):
             swapped = np.zeros(some.confidence.shape, bool)
@@ -251,15 +253,21 @@ def _other_readings(
             xy = other.xy.copy()
             for view in views:
                 xy[:, view] = _turned_back(xy[:, view], kind, cameras[view].size)
-            yield kind, views, other.with_(xy=xy), 1.0
+            yield kind, views, other.with_(xy=xy), cameras, 1.0
         for size_ratio in IMAGE_SIZE_RATIOS:
             xy = some.xy.copy()
             xy[:, list(views)] /= size_ratio
-            yield "scaled", views, some.with_(xy=xy), size_ratio
+            yield "scaled", views, some.with_(xy=xy), cameras, size_ratio
     for a, b in combinations(range(len(cameras)), 2):
-        order = np.arange(len(cameras))
-        order[[a, b]] = b, a
-        yield "exchanged", (a, b), some.with_(xy=some.xy[:, order], confidence=some.confidence[:, order]), 1.0
+        order = list(range(len(cameras)))
+        order[a], order[b] = b, a
+        yield "exchanged", (a, b), select_views(some, order), cameras, 1.0
+    for view, camera in enumerate(cameras):
+        inverse = camera.R.T
+        read = [("transposed", camera.with_(R=inverse, t=t), 1.0) for t in (camera.t, -inverse @ camera.centre)]
+        read += [("unit", camera.with_(t=camera.t / ratio), ratio) for ratio in UNIT_RATIOS]
+        for kind, changed, ratio in read:
+            yield kind, (view,), some, [*cameras[:view], changed, *cameras[view + 1 :]], ratio
 
 
 def _turned_back(xy: np.ndarray, kind: str, size: tuple[int, int]) -> np.ndarray:

@@ -13,6 +13,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.skeletons import skeleton_of_names
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera, Keypoints, Markers, Origin
+from simspine.io.calibration import check_arrangement
 from simspine.vision.options import TriangulationOptions
 from simspine.vision.rays import (
     Rays,
@@ -156,6 +157,7 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
     array([[[0.5, 1. , 1. ]]])
     """
     markers = triangulate_with_report(keypoints, cameras, **options)[0]
+    check_arrangement(cameras)
     warn_of_sizes(markers)
     return markers
 

@@ -19,7 +19,7 @@ import tomli_w
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError, naming_content, safe_file_name
-from simspine.core.geometry import project_points
+from simspine.core.geometry import points_in_images
 from simspine.core.settings import read_mapping
 from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Camera, Keypoints, Markers
@@ -189,9 +189,9 @@ def _number_in(about: Mapping[str, Any], key: str, path: Path) -> float | None:
 
 
 def _pose2sim_project(folder: Path) -> Mapping[str, Any]:
-    """What Config.toml says of the project; {} without that file."""
-    project = _toml_of(folder / "Config.toml").get("project")
-    return project if isinstance(project, dict) else {}
+    """What Config.toml says of the project, and the one in the folder above where it says nothing; {} without both."""
+    said = (_toml_of(place / "Config.toml").get("project") for place in (folder.resolve().parent, folder))
+    return {key: value for project in said if isinstance(project, dict) for key, value in project.items()}
 
 
 def size_of_person(folder: Path) -> tuple[float | None, float | None]:
@@ -441,8 +441,4 @@ def _see_points(cameras: Sequence[Camera], xyz: np.ndarray) -> bool:
     known = xyz[np.isfinite(xyz).all(-1)]
     if not cameras or not len(known):
         return False
-    sizes = np.array([camera.size for camera in cameras])[:, None]
-    px = project_points(cameras, known)
-    with np.errstate(invalid="ignore"):
-        inside = ((px >= 0) & (px <= sizes)).all(-1)
-    return bool((inside.mean(1) > MIN_SHARE_IN_IMAGE).all())
+    return bool((points_in_images(cameras, known).mean(1) > MIN_SHARE_IN_IMAGE).all())

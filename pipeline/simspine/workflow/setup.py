@@ -15,7 +15,7 @@ from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import marker_set_names, read_marker_set
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.core.errors import InputError, safe_file_name
-from simspine.core.geometry import markers_in_frame, project_points
+from simspine.core.geometry import markers_in_frame, points_in_images, project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, SKIN_SUFFIX, load_skeleton, read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.estimation.inverse_kinematics import inverse_kinematics
@@ -324,12 +324,8 @@ def _check_place(place: Sequence[float], cameras: Sequence[Camera]) -> None:
     """`InputError` unless two cameras look at the point (x, y, z) m near which a person is to be followed."""
     if len(place) != 3:
         raise InputError(f"detection.person is {list(place)}, expected three coordinates x, y, z in metres.")
-    pixels = project_points(cameras, np.asarray(place, float)[None])[:, 0]
-    seeing = [
-        camera.name
-        for camera, pixel in zip(cameras, pixels, strict=True)
-        if np.isfinite(pixel).all() and (pixel >= 0).all() and (pixel < camera.size).all()
-    ]
+    inside = points_in_images(cameras, np.asarray(place, float))
+    seeing = [camera.name for camera, sees in zip(cameras, inside, strict=True) if sees]
     if len(seeing) < 2:
         raise InputError(
             f"detection.person is the point {list(place)} m; {names_text(seeing) or 'no camera'} has it in its image, "
