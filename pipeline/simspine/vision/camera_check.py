@@ -202,9 +202,9 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
     """
     rows = evenly_spread(keypoints.frames, MIX_UP_FRAMES)
     some = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
-    limit = MIX_UP_IMAGE_SHARE * max(max(camera.size) for camera in cameras)
 
     def fit(read: Keypoints, cameras: Sequence[Camera]) -> _Agreement:
+        limit = MIX_UP_IMAGE_SHARE * max(max(camera.size) for camera in cameras)
         report = triangulate_with_report(read, cameras, min_confidence=min_confidence, max_error_px=limit)[1]
         seen = read.confidence >= min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
