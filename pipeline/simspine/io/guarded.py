@@ -239,11 +239,11 @@ def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarr
             raise InputError(f"{path}: its reader found no end in {end.timeout:.0f} s; damaged?") from None
         if os.name == "posix" and done.returncode == -signal.SIGXCPU:
             raise InputError(f"{path}: its reader found no end in {seconds:.0f} s; damaged?")
-        message = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        if message and done.returncode == REFUSED_EXIT_CODE:
-            raise InputError(f"{path}: {message[0]}")
+        words = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        if words and done.returncode == REFUSED_EXIT_CODE:
+            raise InputError(f"{path}: {words[0]}")
         if done.returncode:
-            reason = message[0][:300] if message and done.returncode == 1 else f"its reader ended with {done.returncode}"
+            reason = words[0][:300] if words and done.returncode == 1 else f"its reader ended with {done.returncode}"
             raise InputError(f"{path}: cannot be read as {kind}; cut short or damaged? ({reason}) Copy it anew.")
         with np.load(out, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
