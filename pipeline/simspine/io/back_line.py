@@ -22,14 +22,8 @@ LANDMARKS = ("C7", "LPSIS", "RPSIS")
 LANDMARK_ALIASES = {"LPSI": "LPSIS", "RPSI": "RPSIS", "L_PSIS": "LPSIS", "R_PSIS": "RPSIS", "CV7": "C7"}
 # Markers on the back's midline by Plug-in Gait and others, downwards.
 MIDLINE_MARKERS = (
-    "C7",
-    *(f"T{i}" for i in range(1, 13)),
-    *(f"L{i}" for i in range(1, 6)),
-    "S1",
-    "S2",
-    "SACR",
-    "SACRUM",
-)
+    "C7", *(f"T{i}" for i in range(1, 13)), *(f"L{i}" for i in range(1, 6)), "S1", "S2", "SACR", "SACRUM",
+)  # fmt: skip
 PLY_TYPES = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
     "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
