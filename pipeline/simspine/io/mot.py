@@ -190,8 +190,8 @@ def read_mot(
     OpenSim writes coordinates of the motion type 'coupled' (`knee_angle_r_beta`) in radians under a header that states
     degrees (opensim-core#2088, #3936). Such a column is compared, in both units, with `knee_angle_r`, which it follows.
     Without `knee_angle_r` a column within ±2π is read as radians. A warning reports this. Files of `write_mot` state
-    their unit. Of OpenSim's states (`/jointset/hip_r/hip_flexion_r/value`, …) the values are read under the coordinate's
-    name. Without `inDegrees` states are in radians; SIMM's header (`datacolumns`) means degrees.
+    their unit. Of OpenSim's states (`/jointset/hip_r/hip_flexion_r/value`, …) the values are read under the
+    coordinate's name. Without `inDegrees` states are in radians; SIMM's header (`datacolumns`) means degrees.
 
     Parameters
     ----------
