@@ -1,8 +1,8 @@
-"""One module per file format, and the recordings that files make up.
+"""Readers and writers: one module per file format.
 
-Read `trc` first: it is short and typical. `atomic` is the one place where files come into being: written to a
-temporary name, flushed, renamed. `guarded` reads files of strangers in a process of its own. `hdf5` holds our own
-container; `dataset_read` and `dataset_write` hold the data set. `video` and `image_streams` read images one by one;
-`human36m` knows the data set's folders. Files hold degrees and millimetres; what is read here is metres and radians.
-A broken file ends in an `InputError`.
+Read `trc` first: it is short and typical. All files are written through `atomic`: to a temporary name, flushed,
+renamed. `guarded` runs third-party readers in a separate process. `hdf5` holds simspine's own container;
+`dataset_read` and `dataset_write` hold the data set. `video` and `image_streams` read images one by one; `human36m`
+knows the folders of Human3.6M. Files may hold degrees and millimetres; readers return radians and metres. A damaged
+file ends in an `InputError`.
 """

@@ -1,8 +1,8 @@
-"""How files come into being, whole or not at all; and how much memory a file may ask for.
+"""Writing of files, whole or not at all; limits on the memory that a file may ask for.
 
-A file is written beside its target, flushed, renamed: a run that is killed leaves the old file or the new one. What may
-stay behind is a hidden `.name.<host>-<process>-<random>.tmp.suffix`, which no reader looks at. The next writing of the
-same file removes it if its process is gone; of another machine, once it is a day old.
+A file is written next to its target, flushed, and renamed: a killed run leaves the old file or the new one. It may also
+leave a hidden `.name.<host>-<process>-<random>.tmp.suffix`, which no reader opens. The next write of the same file
+removes it if its process on this machine has ended, or once it is a day old.
 """
 
 import errno
@@ -21,18 +21,18 @@ from typing import Any
 
 from simspine.core.errors import InputError
 
-STALE_TEMPORARY_S = 24 * 3600.0  # age at which a temporary file's process must be gone
-DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # said without a file's name
+STALE_TEMPORARY_S = 24 * 3600.0  # s, age from which the process of a temporary file is taken to have ended
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # raised without a file's name
 HOST_DIGEST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 
 @contextmanager
 def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
-    """A temporary path beside `target`, with its suffix, that becomes `target` when the block ends well.
+    """A temporary path next to `target`, with its suffix, that becomes `target` if the block ends without an error.
 
-    Missing parent folders are created. If the block raises, the temporary file is removed and an old `target` is as it
-    was. `sync=False` leaves out the flush to disk (for the thousands of small files of a keypoint folder): still
-    whole or absent after a killed process, not after a power cut. Raises `InputError` where `target` names no file.
+    Missing parent folders are created. If the block raises, the temporary file is removed and an old `target` is kept.
+    `sync=False` omits the flush to disk, for the thousands of small files of a keypoint folder. These are then whole or
+    absent after a killed process, but not after a power cut. Raises `InputError` where `target` names no file.
     """
     target = Path(target)
     if not target.name:
@@ -43,26 +43,26 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     suffix = target.suffix
     stem = target.name.removesuffix(suffix)
     temporary = target.with_name(f".{stem}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp{suffix}")
-    if sync:  # not for thousands of files: each time the folder is listed
+    if sync:  # lists the folder, too slow for thousands of files
         _remove_stale(target.parent, stem, suffix)
     try:
         yield temporary
         if sync:
             _flush_to_disk(temporary)
         if target.is_file() and not target.is_symlink():
-            temporary.chmod(target.stat().st_mode & 0o777)  # who may read it does not change
+            temporary.chmod(target.stat().st_mode & 0o777)  # the permissions are kept
         os.replace(temporary, target)  # atomic on one file system (POSIX rename, Windows MoveFileEx)
-    except BaseException as error:  # KeyboardInterrupt too: ctrl-C must not leave rubbish
+    except BaseException as error:  # also KeyboardInterrupt: Ctrl-C leaves no temporary file
         with suppress(OSError):  # where nothing can be written, nothing can be removed either
             temporary.unlink(missing_ok=True)
-        _name_as_user_does(error, temporary, target)
+        _name_target_in_error(error, temporary, target)
         raise
     if sync:
         _flush_folder(target.parent)
 
 
 def make_folder(folder: Path, sync: bool = True) -> None:
-    """With those above it. sync: a power cut takes none of their names once this returns."""
+    """Create a folder and its parents. sync: flush them, so that they survive a power cut."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for place in missing if sync else ():
@@ -71,9 +71,9 @@ def make_folder(folder: Path, sync: bool = True) -> None:
 
 @contextmanager
 def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[Path]:
-    """A temporary folder beside `target` that takes its place when the block ends well; else nothing is left of it.
+    """A temporary folder next to `target` that replaces it if the block ends without an error; else it is removed.
 
-    ours: names of the files that an old `target` may hold, which is replaced as a whole.
+    ours: pattern of the names that an old `target` may hold; a folder with other files is refused.
     """
     target = Path(target)
     if not target.name:
@@ -85,7 +85,7 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         raise InputError(
             f"{target} holds other files, {min(others)} for one, and would be replaced as a whole; name another folder."
         )
-    place = Path(os.path.realpath(target))  # a link stays one; and `..` leads nowhere while the folder is away
+    place = Path(os.path.realpath(target))  # keeps a link; `..` fails while the folder is renamed
     place.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(place.parent, place.name, "")
     temporary = place.with_name(f".{place.name}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
@@ -100,31 +100,30 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         if old.exists() and not place.exists():
             old.rename(place)
         shutil.rmtree(temporary, ignore_errors=True)
-        _name_as_user_does(error, temporary, target)
+        _name_target_in_error(error, temporary, target)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _name_as_user_does(error: BaseException, temporary: Path, target: Path) -> None:
-    """An error of the system about a temporary path, or what is in it, is one about the target; so is one of a full
-    disk, which bears no name by itself."""
+def _name_target_in_error(error: BaseException, temporary: Path, target: Path) -> None:
+    """Put the target's path into a system error about a temporary path, or about a full disk, which has none."""
     if not isinstance(error, OSError):
         return
-    found = None if error.filename is None else os.fsdecode(error.filename)
-    if found is None and error.errno in DISK_FULL_ERRNOS:
+    filename = None if error.filename is None else os.fsdecode(error.filename)
+    if filename is None and error.errno in DISK_FULL_ERRNOS:
         error.filename = str(target)
-    elif found is not None and Path(found).is_relative_to(temporary):
-        error.filename = str(target / Path(found).relative_to(temporary))
+    elif filename is not None and Path(filename).is_relative_to(temporary):
+        error.filename = str(target / Path(filename).relative_to(temporary))
 
 
 def _remove_stale(folder: Path, stem: str, suffix: str) -> None:
-    """Remove what killed processes left of the same target."""
-    ours = re.compile(re.escape(f".{stem}.") + r"([0-9a-f]{6})-(\d+)-[0-9a-f]{12}\.tmp" + re.escape(suffix))
+    """Remove temporary files that ended processes left for the same target."""
+    pattern = re.compile(re.escape(f".{stem}.") + r"([0-9a-f]{6})-(\d+)-[0-9a-f]{12}\.tmp" + re.escape(suffix))
     for path in folder.glob(".*.tmp*"):
-        if found := ours.fullmatch(path.name):
+        if match := pattern.fullmatch(path.name):
             with suppress(OSError):  # another process may have removed it, or finished it
-                old = time.time() - path.lstat().st_mtime > STALE_TEMPORARY_S
-                if old or (found[1] == HOST_DIGEST and not _process_lives(int(found[2]))):
+                is_old = time.time() - path.lstat().st_mtime > STALE_TEMPORARY_S
+                if is_old or (match[1] == HOST_DIGEST and not _process_lives(int(match[2]))):
                     if path.is_dir() and not path.is_symlink():
                         shutil.rmtree(path)
                     else:
@@ -132,9 +131,9 @@ def _remove_stale(folder: Path, stem: str, suffix: str) -> None:
 
 
 def _process_lives(process: int) -> bool:
-    """Whether there is such a process on this machine, at work; taken as True where asking is not harmless (Windows).
+    """Whether a process with this number runs on this machine; True on Windows, where the check could end it.
 
-    A killed process that nobody has waited for yet is still listed, and does not count.
+    A zombie, which has ended but is still listed, does not count.
     """
     if os.name != "posix":
         return True
@@ -142,9 +141,9 @@ def _process_lives(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's
+    except OSError:  # of another user
         return True
-    with suppress(OSError):  # Linux says so in /proc; the state follows the name, which may hold anything
+    with suppress(OSError):  # Linux: the state in /proc follows the name in brackets
         return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
     return True
 
@@ -174,7 +173,7 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-# Which layout a file has: a number in it. Files of newer layouts are refused, older ones are converted as read.
+# A file states the version of its layout. Files of newer versions are refused, older ones are converted on reading.
 
 
 def sha256_of_file(path: Path) -> str:
@@ -184,9 +183,9 @@ def sha256_of_file(path: Path) -> str:
 
 
 def check_version(found: Any, newest: int, where: object) -> int:
-    """The layout's number as an int, 1…newest.
+    """The version of a file's layout as an int, 1…newest.
 
-    where: the file, as the user knows it. Raises `InputError` for a newer layout, and for what is no such number.
+    where: the file, as the user knows it. Raises `InputError` for a newer version, and for anything but a version.
     """
     scalar = found.item() if getattr(found, "shape", None) == () else found
     if type(scalar) is not int or scalar < 1:
@@ -197,19 +196,19 @@ def check_version(found: Any, newest: int, where: object) -> int:
 
 
 ALWAYS_ALLOWED_BYTES = 256 << 20  # bytes that a file of any size may ask for
-MAX_EXPANSION_FACTOR = 200  # else at most so many times its own size; numbers of motion shrink by 2 to 10
-MAX_HDF5_ENTRIES = 200_000  # arrays and folders in an HDF5 file: two hundred trials have some ten thousand
-MAX_ATTRIBUTE_BYTES = 1 << 20  # of an HDF5 attribute; the library writes 64 KiB, texts of any length aside
-MAX_GROUP_DEPTH = 32  # folders within folders
+MAX_EXPANSION_FACTOR = 200  # a larger file may ask for this many times its size; motion data compress by 2 to 10
+MAX_HDF5_ENTRIES = 200_000  # arrays and groups in an HDF5 file; two hundred trials have some ten thousand
+MAX_ATTRIBUTE_BYTES = 1 << 20  # of an HDF5 attribute; the library writes 64 KiB, except texts of variable length
+MAX_GROUP_DEPTH = 32  # levels of nested HDF5 groups
 
 
 def shape_bytes(array: Any) -> int:
-    """Bytes of an array; of one that has none, those of the empty lists that it may become."""
+    """Bytes of an array; for one without elements, those of the nested empty lists that it may become."""
     return array.nbytes or 64 * math.prod(max(length, 1) for length in array.shape or ())
 
 
 def check_announced_bytes(where: str, announced: int, size: int) -> None:
-    """Raise `InputError` if a file of `size` bytes announces contents of more bytes than it can honestly hold."""
+    """Raise `InputError` if a file of `size` bytes announces contents of more bytes than it can hold."""
     allowed = max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR * size)
     if announced > allowed:
         raise InputError(

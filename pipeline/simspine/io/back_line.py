@@ -22,14 +22,8 @@ LANDMARKS = ("C7", "LPSIS", "RPSIS")
 LANDMARK_ALIASES = {"LPSI": "LPSIS", "RPSI": "RPSIS", "L_PSIS": "LPSIS", "R_PSIS": "RPSIS", "CV7": "C7"}
 # Markers on the back's midline by Plug-in Gait and others, downwards.
 MIDLINE_MARKERS = (
-    "C7",
-    *(f"T{i}" for i in range(1, 13)),
-    *(f"L{i}" for i in range(1, 6)),
-    "S1",
-    "S2",
-    "SACR",
-    "SACRUM",
-)
+    "C7", *(f"T{i}" for i in range(1, 13)), *(f"L{i}" for i in range(1, 6)), "S1", "S2", "SACR", "SACRUM",
+)  # fmt: skip
 PLY_TYPES = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
     "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
@@ -37,14 +31,14 @@ PLY_TYPES = {
 }  # fmt: skip
 SCAN_ENDING = ".ply"
 MAX_HEADER_BYTES = 100_000
-MAX_COORDINATE = 1e9  # of a scan's points, in any unit; more is damage
-MARKED_RED_RATIO = 2  # points of a scan lie on the midline where red is so many times as strong as green and blue
+MAX_COORDINATE = 1e9  # of a scan's points, in any unit; a larger one means damage
+MARKED_RED_RATIO = 2  # least ratio of red to green and to blue of scan points that mark the midline
 
 
 @dataclass(frozen=True, eq=False)
 class BackLine:
-    """points: (frames, n, 3) m, from C7 down; c7 (frames, 3), psis (frames, 2, 3): where the file has them. unit: of
-    the file, as found or given; rate: frames per second, None of a single frame."""
+    """Points of a line on the back: (frames, n, 3) m, from C7 down. c7: (frames, 3), psis: (frames, 2, 3), None if
+    missing. unit: of the file, as detected or given. rate: frames per second, None for a single frame."""
 
     points: np.ndarray
     c7: np.ndarray | None
@@ -55,11 +49,11 @@ class BackLine:
 
 
 def read_back_line(path: Path, unit: str | None = None, line: Path | None = None) -> BackLine:
-    """The line on the back in a file, by its ending.
+    """Read a line on the back; the file's ending shows the format.
 
-    .csv: columns x, y, z (or x_mm …), and name where landmarks are among the points: C7, LPSIS, RPSIS. .trc, .c3d:
+    .csv: columns x, y, z (or x_mm …), and name if landmarks (C7, LPSIS, RPSIS) are among the points. .trc, .c3d:
     markers named by levels (C7, T1 … L5, S1, SACR), LPSIS and RPSIS, or in the order of the line. .ply: points of a
-    scan; those painted red are the line, or `line` (a CSV file) has it and its points go to the nearest of the scan.
+    scan; red ones are the line, or each point of the CSV file `line` is moved to the nearest one of the scan.
     """
     readers = {".csv": _line_of_csv, ".trc": _line_of_markers, ".c3d": _line_of_markers}
     ending = path.suffix.lower()
@@ -74,27 +68,27 @@ def read_back_line(path: Path, unit: str | None = None, line: Path | None = None
 
 def _line_of_csv(path: Path, unit: str | None) -> BackLine:
     lines = read_text(path).splitlines()
-    mark = cell_separator(lines[0] if lines else "") or ","
-    if mark != ",":  # then a comma marks decimals
+    separator = cell_separator(lines[0] if lines else "") or ","
+    if separator != ",":  # then commas are decimal marks
         lines = [line.replace(",", ".") for line in lines]
     with naming_table(path):
-        rows = list(csv.DictReader(lines, delimiter=mark))
+        rows = list(csv.DictReader(lines, delimiter=separator))
     columns = {} if not rows else {(name or "").strip().lower(): name for name in rows[0]}
     stated = next((end for end in UNITS_PER_METRE if {f"{axis}_{end}" for axis in "xyz"} <= set(columns)), None)
-    wanted = [f"{axis}_{stated}" if stated else axis for axis in "xyz"]
-    if not set(wanted) <= set(columns):
+    axis_columns = [f"{axis}_{stated}" if stated else axis for axis in "xyz"]
+    if not set(axis_columns) <= set(columns):
         found = ", ".join(columns) or "none"
         raise InputError(f"{path}: columns are {found}; expected x, y, z (or x_mm, y_mm, z_mm), perhaps name.")
-    known = (*wanted, "name")
+    known = (*axis_columns, "name")
     require_known("column", columns, known, str(path))
     points, names = [], []
     for number, row in enumerate(rows, 2):
-        points.append([parse_number(row[columns[name]] or "", f"{path}, line {number}") for name in wanted])
+        points.append([parse_number(row[columns[name]] or "", f"{path}, line {number}") for name in axis_columns])
         names.append((row[columns["name"]] or "").strip() if "name" in columns else "")
         if names[-1] and _landmark(names[-1]) not in (*LANDMARKS, *MIDLINE_MARKERS):
             raise unknown_name("landmark", names[-1], (*LANDMARKS, *MIDLINE_MARKERS), f"{path}, line {number}")
     xyz = np.array(points, float)
-    if missing := [str(number) for number, known in enumerate(np.isfinite(xyz).all(1), 2) if not known]:
+    if missing := [str(number) for number, complete in enumerate(np.isfinite(xyz).all(1), 2) if not complete]:
         warn_left_out(f"{path}: {len(missing)} of {len(xyz)} points lack a coordinate (line {', '.join(missing[:8])}).")
         xyz[~np.isfinite(xyz)] = np.nan
     return _in_metres(path, xyz[None], names, unit or stated)
@@ -106,10 +100,10 @@ def _line_of_markers(path: Path, unit: str | None) -> BackLine:
     markers: Markers = read_trc(path) if path.suffix.lower() == ".trc" else read_c3d(path)
     names = [_landmark(name.split(":")[-1].removesuffix(SKIN_SUFFIX)) for name in markers.names]
     midline = [names.index(level) for level in MIDLINE_MARKERS if level in names]
-    at = midline if len(midline) >= 2 else [i for i, name in enumerate(names) if name not in LANDMARKS[1:]]
-    order = [*at, *(i for i, name in enumerate(names) if name in LANDMARKS[1:])]
-    found = _in_metres(path, markers.xyz[:, order], [names[i] for i in order], "m")
-    return BackLine(found.points, found.c7, found.psis, unit="m", frame=markers.frame, rate=markers.rate)
+    line_indices = midline if len(midline) >= 2 else [i for i, name in enumerate(names) if name not in LANDMARKS[1:]]
+    order = [*line_indices, *(i for i, name in enumerate(names) if name in LANDMARKS[1:])]
+    line = _in_metres(path, markers.xyz[:, order], [names[i] for i in order], "m")
+    return BackLine(line.points, line.c7, line.psis, unit="m", frame=markers.frame, rate=markers.rate)
 
 
 def _line_of_scan(path: Path, unit: str | None, line: Path | None) -> BackLine:
@@ -124,17 +118,17 @@ def _line_of_scan(path: Path, unit: str | None, line: Path | None) -> BackLine:
         return _in_metres(path, points[None], [""] * len(points), unit)
     from scipy.spatial import cKDTree
 
-    given = _line_of_csv(line, unit)
-    scale = UNITS_PER_METRE[given.unit]
-    cloud = cloud[(np.abs(cloud) < MAX_COORDINATE).all(1)] / scale  # not so: NaN
+    drawn = _line_of_csv(line, unit)
+    scale = UNITS_PER_METRE[drawn.unit]
+    cloud = cloud[(np.abs(cloud) < MAX_COORDINATE).all(1)] / scale  # leaves out NaN, too
     if not len(cloud):
         raise InputError(f"{path}: no points with three coordinates; cut short?")
-    wanted = given.points[0][np.isfinite(given.points[0]).all(1)]
-    return BackLine(cloud[None, cKDTree(cloud).query(wanted)[1]], given.c7, given.psis, given.unit)
+    targets = drawn.points[0][np.isfinite(drawn.points[0]).all(1)]
+    return BackLine(cloud[None, cKDTree(cloud).query(targets)[1]], drawn.c7, drawn.psis, drawn.unit)
 
 
 def _scan_vertices(path: Path) -> np.ndarray:
-    """The vertices of a PLY file (Turk 1994), ASCII or binary, as a structured array; other elements are left out."""
+    """The vertices of a PLY file (Turk 1994), ASCII or binary, as a structured array; other elements are not read."""
     content = read_bytes(path)
     head, mark, body = content[:MAX_HEADER_BYTES].partition(b"end_header")
     lines = [line.split() for line in head.decode("ascii", "replace").splitlines()]
@@ -153,12 +147,12 @@ def _scan_vertices(path: Path) -> np.ndarray:
             f"{path}: vertices have no x, y, z, or properties that repeat or are no numbers: {', '.join(unknown)}."
         )
     count = int(lines[elements[0]][-1])
-    kind = next((line[1] for line in lines if line[:1] == ["format"] and line[1:]), "")
-    order = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "<"}.get(kind)
+    encoding = next((line[1] for line in lines if line[:1] == ["format"] and line[1:]), "")
+    order = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "<"}.get(encoding)
     if order is None:
-        raise InputError(f"{path}: format {kind!r} of a PLY file; expected ascii or binary.")
-    layout = np.dtype([(name, order + PLY_TYPES[of]) for of, name in properties])
-    if kind != "ascii":
+        raise InputError(f"{path}: format {encoding!r} of a PLY file; expected ascii or binary.")
+    layout = np.dtype([(name, order + PLY_TYPES[ply_type]) for ply_type, name in properties])
+    if encoding != "ascii":
         if (room := len(body) // layout.itemsize) < count:
             raise InputError(f"{path}: {count} vertices are announced, {room} are there; cut short?")
         return np.frombuffer(body, layout, count)
@@ -168,14 +162,14 @@ def _scan_vertices(path: Path) -> np.ndarray:
 
 
 def _in_order(points: np.ndarray) -> np.ndarray:
-    """Points of a line in their order along its longest direction, from the top where that is upright."""
-    points = points[(np.abs(points) < MAX_COORDINATE).all(1)]  # not so: NaN
+    """Points of a line, sorted along its longest direction; from the top if that direction is upright."""
+    points = points[(np.abs(points) < MAX_COORDINATE).all(1)]  # leaves out NaN, too
     if len(points) < 2:
         return points
-    about = points - points.mean(0)
-    direction = np.linalg.svd(about, full_matrices=False)[2][0]
+    centred = points - points.mean(0)
+    direction = np.linalg.svd(centred, full_matrices=False)[2][0]
     direction *= -np.sign(direction[np.argmax(np.abs(direction))])
-    return points[np.argsort(about @ direction)]
+    return points[np.argsort(centred @ direction)]
 
 
 def _landmark(name: str) -> str:
@@ -184,7 +178,7 @@ def _landmark(name: str) -> str:
 
 
 def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | None) -> BackLine:
-    """xyz: (frames, points, 3) in the file's unit, which its length shows where it is not known."""
+    """Convert xyz (frames, points, 3) from the file's unit; if that is unknown, the length of the line shows it."""
     labels = [_landmark(name) for name in names]
     if repeated := [label for label in LANDMARKS if labels.count(label) > 1]:
         raise InputError(f"{path}: several points are {repeated[0]}; keep one.")
@@ -204,21 +198,21 @@ def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | No
         )
     unit = unit or fitting[0]
     metres = xyz / UNITS_PER_METRE[unit]
-    at = {label: metres[:, labels.index(label)] for label in LANDMARKS if label in labels}
-    one_side = {"LPSIS", "RPSIS"} & set(at)
-    if len(one_side) == 1:
-        raise InputError(f"{path} has {one_side.pop()} alone; expected both LPSIS and RPSIS, or neither.")
-    psis = np.stack([at["LPSIS"], at["RPSIS"]], axis=1) if one_side else None
-    return BackLine(metres[:, on_line], at.get("C7"), psis, unit)
+    landmarks = {label: metres[:, labels.index(label)] for label in LANDMARKS if label in labels}
+    psis_sides = {"LPSIS", "RPSIS"} & set(landmarks)
+    if len(psis_sides) == 1:
+        raise InputError(f"{path} has {psis_sides.pop()} alone; expected both LPSIS and RPSIS, or neither.")
+    psis = np.stack([landmarks["LPSIS"], landmarks["RPSIS"]], axis=1) if psis_sides else None
+    return BackLine(metres[:, on_line], landmarks.get("C7"), psis, unit)
 
 
 def _line_length(xyz: np.ndarray) -> tuple[float, float]:
-    """Length of the line and of its longest step, of the points that are there: medians over the frames."""
-    found = []
+    """Length of the line and of its longest step, by the points that are not missing: medians over the frames."""
+    lengths = []
     for points in xyz:
-        there = points[np.isfinite(points).all(1)]
-        if len(there) > 1:
-            along = distances_along(there)
-            found.append((along[-1], np.diff(along).max()))
-    length, step = np.median(found, axis=0) if found else (np.nan, np.nan)
+        present = points[np.isfinite(points).all(1)]
+        if len(present) > 1:
+            along = distances_along(present)
+            lengths.append((along[-1], np.diff(along).max()))
+    length, step = np.median(lengths, axis=0) if lengths else (np.nan, np.nan)
     return float(length), float(step)

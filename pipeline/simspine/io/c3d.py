@@ -1,4 +1,4 @@
-"""C3D files of markers, read through ezc3d and written; `read_markers` reads C3D or TRC, as the ending says."""
+"""C3D marker files, read and written through ezc3d; `read_markers` reads C3D or TRC, by the file's ending."""
 
 import errno
 import os
@@ -18,33 +18,33 @@ from simspine.io.guarded import read_guarded
 from simspine.io.text_tables import decode_text, list_names, named_columns, warn_assumed, warn_left_out
 from simspine.io.trc import metres_per_unit, read_trc, without_placeholders
 
-_NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
+_MODEL_OUTPUTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # in POINT: lists of a gait model's outputs
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
-_MOST_IN_HEADER = 0xFFFF  # frames, all that the header's words can count
-_LEAST_PREFIXED = 6  # names, from which an underscore ends a subject's name; a few may all be of the left foot
+_MAX_HEADER_FRAME = 0xFFFF  # largest frame number that the header's 16-bit word holds
+_MIN_PREFIXED_NAMES = 6  # fewer names with a common `LFoot_` may all be of the left foot, without a subject's name
 _SIDES = ("l", "r", "left", "right")
-_INTEL, _MIPS = 84, 86  # kinds of processor in the parameters; the first one's order of bytes is the usual one
-_RATE_TOLERANCE_SHARE = 0.01  # of the rates in parameters and header
-_UPRIGHT_RATIO = 1.2  # reach along Z to that along Y, from which Z is taken to point up where a file says nothing
+_INTEL, _MIPS = 84, 86  # processor codes in the parameter block; Intel's files are little-endian, the usual order
+_RATE_TOLERANCE_SHARE = 0.01  # largest relative difference of the rates in parameters and header
+_UPRIGHT_RATIO = 1.2  # least ratio of the extents along Z and Y that makes Z the vertical where a file states none
 
 
 def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
     """Read the points of a C3D file.
 
-    What is no point (angles, forces, moments, powers, scalars of a gait model), points without a label and exact
-    repetitions are left out with a warning. A missing unit follows from the size of the person.
+    Outputs of a gait model (angles, forces, moments, powers, scalars), points without a label and exact repetitions
+    of a point are left out with a warning. A missing unit follows from the size of the person.
 
     Parameters
     ----------
     path : path
     frame : str, optional
-        Frame of the coordinates, 'y_up' or 'z_up'; by default that of POINT:X_SCREEN and Y_SCREEN (right and up on a
-        screen); where they say nothing Z, if the points clearly reach farther along it, else Y, with a warning.
+        Frame of the coordinates, 'y_up' or 'z_up'. By default POINT:X_SCREEN and Y_SCREEN (right and up on a screen)
+        state it; without them Z is up if the points clearly reach farther along Z, else Y, with a warning.
 
     Returns
     -------
     Markers
-        m; missing points (residual < 0, or at 0 0 0) are NaN. Turned to 'y_up' where neither Y nor Z points up. Time
+        m; missing points (residual < 0, or at 0 0 0) are NaN. Rotated to 'y_up' where neither Y nor Z points up. Time
         starts at the file's first frame: frame 500 at 100 frames/s is at 4.99 s.
 
     Raises
@@ -55,13 +55,13 @@ def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
     require_path(path)
     path = Path(path)
     with naming_content(path, "readable as C3D; cut short or damaged?"):
-        arrays, said = read_guarded("C3D", path)
-        header, parameters = said["header"]["points"], said["parameters"]
+        arrays, metadata = read_guarded("C3D", path)
+        header, parameters = metadata["header"]["points"], metadata["parameters"]
         points, residuals = arrays["points"][:3], arrays["residuals"][0]
         words, processor = _header_words(path)
-        first, last = struct.unpack(f"{'>' if processor == _MIPS else '<'}HH", words[6:10])  # too few if very many
+        first, last = struct.unpack(f"{'>' if processor == _MIPS else '<'}HH", words[6:10])  # capped at 65535
         announced = last - first + 1
-        if points.shape[1] and points.shape[2] < announced:  # ezc3d takes what is there
+        if points.shape[1] and points.shape[2] < announced:  # ezc3d accepts a cut file
             raise InputError(f"{path}: cut short: {points.shape[2]} of the {announced} frames its header announces.")
         points, residuals = _with_frames_beyond_header(path, parameters, points, residuals)
         return _markers_of_c3d(path, header, parameters, data=(points, residuals), frame=frame)
@@ -70,7 +70,7 @@ def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
 def _markers_of_c3d(
     path: Path, header: dict, parameters, data: tuple[np.ndarray, np.ndarray], frame: str | None
 ) -> Markers:
-    """What ezc3d returned, understood. data: (3, points, frames) in the file's unit, and residuals (points, frames)."""
+    """`Markers` of ezc3d's results. data: points (3, points, frames) in the file's unit, residuals (points, frames)."""
     points, residuals = data
     if not points.size:
         raise InputError(f"{path}: holds no points, perhaps analog signals alone.")
@@ -79,10 +79,10 @@ def _markers_of_c3d(
         raise InputError(f"{path}: POINT:SCALE is {point['SCALE']['value'][0]}, expected a number. Export it again.")
     labels = _point_labels(point)[: points.shape[1]]
     labels += [""] * (points.shape[1] - len(labels))
-    others = {label for kind in _NO_POINTS for label in _parameter_texts(point, kind)} & set(labels) - {""}
-    if others:
-        warn_left_out(f"{path}: {list_names(others)} are no points but results of a gait model; left out.")
-    kept = [i for i, label in enumerate(labels) if label not in others]
+    model_outputs = {label for kind in _MODEL_OUTPUTS for label in _parameter_texts(point, kind)} & set(labels) - {""}
+    if model_outputs:
+        warn_left_out(f"{path}: {list_names(model_outputs)} are no points but results of a gait model; left out.")
+    kept = [i for i, label in enumerate(labels) if label not in model_outputs]
     xyz = np.where(residuals < 0, np.nan, points).transpose(2, 1, 0)[:, kept]
     xyz[~np.isfinite(xyz).all(-1)] = np.nan
     names, xyz = named_columns([labels[i] for i in kept], xyz, "point", str(path))
@@ -100,7 +100,7 @@ def _markers_of_c3d(
 
 
 def _header_words(path: Path) -> tuple[bytes, int]:
-    """The first 24 bytes, and the kind of processor."""
+    """The first 24 bytes of the header, and the processor code."""
     with open(path, "rb") as file:
         header = file.read(24)
         file.seek(512 * (header[0] - 1) + 3)
@@ -110,26 +110,26 @@ def _header_words(path: Path) -> tuple[bytes, int]:
 def _with_frames_beyond_header(
     path: Path, parameters, points: np.ndarray, residuals: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same, or all frames where there are more than the header can say, by the parameters or else by the file's
-    length; what its last block is filled up with is no frame."""
+    """Points and residuals of all frames, also of those beyond what the header can count. Their number follows from the
+    parameters, else from the file's length; zeros that fill up the last block are not counted."""
     start, end = (_trial_field(parameters, name) for name in ("ACTUAL_START_FIELD", "ACTUAL_END_FIELD"))
     long_frames = parameters.get("POINT", {}).get("LONG_FRAMES", {}).get("value", [0])
-    said, read = max(int(long_frames[0]), end - start + 1 if end else 0), points.shape[2]
-    if not points.size or read >= said > 0:
+    stated, read = max(int(long_frames[0]), end - start + 1 if end else 0), points.shape[2]
+    if not points.size or read >= stated > 0:
         return points, residuals
-    rows, scale, full = _rows_of_data(path)
-    if not full and not 0 < said <= len(rows):
-        return points, residuals  # all there is, or a part of the recording that the parameters are of
-    if rows.dtype.byteorder == ">" or said > len(rows):
-        raise InputError(f"{path}: {read} of its {said or len(rows)} frames can be read. Export it in parts.")
-    frames = said or max(int(np.flatnonzero(rows.any(1)).max(initial=0)) + 1, read)
+    rows, scale, header_full = _rows_of_data(path)
+    if not header_full and not 0 < stated <= len(rows):
+        return points, residuals  # complete, or a part of the recording that the parameters describe
+    if rows.dtype.byteorder == ">" or stated > len(rows):
+        raise InputError(f"{path}: {read} of its {stated or len(rows)} frames can be read. Export it in parts.")
+    frames = stated or max(int(np.flatnonzero(rows.any(1)).max(initial=0)) + 1, read)
     data = rows[:frames].reshape(frames, -1, 4).transpose(2, 1, 0).astype(float)
     return data[:3] * (1.0 if scale < 0 else scale), np.where(data[3] < 0, -1.0, 0.0)
 
 
 def _rows_of_data(path: Path) -> tuple[np.ndarray, float, bool]:
-    """Points of all frames that the file has room for (frames, 4 · points), their scale (below 0: floating point), and
-    whether the header has counted as far as it can."""
+    """Values of all frames that fit into the file (frames, 4 · points), their scale (negative: floating point), and
+    whether the header's last frame is the largest number that it can hold."""
     header, kind = _header_words(path)
     order = "<" if kind == _INTEL else ">"
     count, analog, _, last = struct.unpack("<HHHH", header[2:10])
@@ -137,28 +137,28 @@ def _rows_of_data(path: Path) -> tuple[np.ndarray, float, bool]:
     values = np.fromfile(path, np.dtype(f"{order}f4" if scale < 0 else f"{order}i2"), offset=512 * (block - 1))
     width = 4 * count + analog
     rows = values[: len(values) // width * width].reshape(-1, width)[:, : 4 * count]
-    return rows, scale, last == _MOST_IN_HEADER
+    return rows, scale, last == _MAX_HEADER_FRAME
 
 
 def _trial_field(parameters, name: str) -> int:
-    """A frame number in two words of 16 bits, the lower first; 0 where it is not there."""
+    """A frame number of TRIAL, stored as two 16-bit words, the lower first; 0 where it is missing."""
     words = parameters.get("TRIAL", {}).get(name, {}).get("value", ())
     return sum((int(word) & 0xFFFF) << 16 * place for place, word in enumerate(words[:2]))
 
 
 def _parameter_texts(group, name: str) -> list[str]:
-    """The texts of a parameter; none if it is not there."""
-    return [_text(str(text)).strip() for text in group.get(name, {}).get("value", ())] if name in group else []
+    """The texts of a parameter; none if it is missing."""
+    return [_decoded_text(str(text)).strip() for text in group.get(name, {}).get("value", ())] if name in group else []
 
 
-def _text(text: str) -> str:
-    """Bytes that are no UTF-8 come as lone surrogates, which no file can hold; older software wrote Windows-1252."""
+def _decoded_text(text: str) -> str:
+    """The text, with bytes that are no UTF-8 (given as lone surrogates) read as Windows-1252 of older software."""
     content = text.encode("utf-8", "surrogateescape")
     return text if text.isascii() else decode_text(content, "a text in it")[0]
 
 
 def _point_labels(point) -> list[str]:
-    """LABELS, and what follows in LABELS2, LABELS3, … where there are more than 255 points."""
+    """Labels of all points: LABELS, and for more than 255 points also LABELS2, LABELS3, …"""
     labels, n = _parameter_texts(point, "LABELS"), 2
     while f"LABELS{n}" in point:
         labels, n = labels + _parameter_texts(point, f"LABELS{n}"), n + 1
@@ -167,20 +167,20 @@ def _point_labels(point) -> list[str]:
 
 def _point_rate(point, header: dict, path: Path) -> float:
     """Frames/s: POINT:RATE, else the header's."""
-    said = (*(np.ravel(point["RATE"]["value"]) if "RATE" in point else ()), header["frame_rate"])
-    rates = [float(rate) for rate in said if MIN_FRAME_RATE_HZ <= rate <= MAX_FRAME_RATE_HZ]
+    candidates = (*(np.ravel(point["RATE"]["value"]) if "RATE" in point else ()), header["frame_rate"])
+    rates = [float(rate) for rate in candidates if MIN_FRAME_RATE_HZ <= rate <= MAX_FRAME_RATE_HZ]
     if not rates:
-        raise InputError(f"{path}: neither POINT:RATE nor the header tells the frame rate (found {said}).")
+        raise InputError(f"{path}: neither POINT:RATE nor the header tells the frame rate (found {candidates}).")
     words, processor = _header_words(path)
-    (stated,) = struct.unpack("<f", words[20:24])  # ezc3d gives the parameter's
-    known = processor == _INTEL and MIN_FRAME_RATE_HZ <= stated <= MAX_FRAME_RATE_HZ
-    if known and not np.isclose(rates[0], stated, rtol=_RATE_TOLERANCE_SHARE):
-        warn_assumed(f"{path}: POINT:RATE is {rates[0]:g}, the header's rate {stated:g}; took the former.")
+    (header_rate,) = struct.unpack("<f", words[20:24])  # ezc3d replaces it by the parameter's
+    header_is_valid = processor == _INTEL and MIN_FRAME_RATE_HZ <= header_rate <= MAX_FRAME_RATE_HZ
+    if header_is_valid and not np.isclose(rates[0], header_rate, rtol=_RATE_TOLERANCE_SHARE):
+        warn_assumed(f"{path}: POINT:RATE is {rates[0]:g}, the header's rate {header_rate:g}; took the former.")
     return rates[0]
 
 
 def _coordinate_frame(point, given: str | None, path: Path, likely: str) -> tuple[str, np.ndarray]:
-    """The frame of the coordinates, and the turn (3, 3) that brings them there. likely: where the file says nothing."""
+    """The frame of the coordinates, and the rotation (3, 3) into it. likely: the frame if the file states none."""
     up, right = (_axis_direction("".join(_parameter_texts(point, name)[:1])) for name in ("Y_SCREEN", "X_SCREEN"))
     if up is None or (right is not None and right @ up != 0):  # nothing said, or one axis for both
         if given is None:
@@ -205,17 +205,17 @@ def _coordinate_frame(point, given: str | None, path: Path, likely: str) -> tupl
 
 
 def _axis_direction(text: str) -> np.ndarray | None:
-    """The direction of '+Z', '-X' or 'Y'; None if the text says none."""
-    found = _AXIS_NAME.fullmatch(text.upper())
-    return None if found is None else np.eye(3)["XYZ".index(found[2])] * (-1.0 if found[1] == "-" else 1.0)
+    """The direction of '+Z', '-X' or 'Y'; None for any other text."""
+    match = _AXIS_NAME.fullmatch(text.upper())
+    return None if match is None else np.eye(3)["XYZ".index(match[2])] * (-1.0 if match[1] == "-" else 1.0)
 
 
 def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
-    """Write the take's points, at the released places and at the vertebrae's centroids (`_all_points`): mm, y up
+    """Write the trial's points as released, then the centroids of its vertebrae (`_all_points`): mm, y up
     (POINT:Y_SCREEN = +Y), frames from 1, single precision (0.1 µm at 2 m).
 
-    Parameters SIMSPINE:SUBJECT, TRIAL, REJECTED and INFERRED (frames, from 1, as '12-20 31'; inferred ones were
-    rejected and filled in) and NOTICE say what the format has no place for.
+    Parameters SIMSPINE:SUBJECT, TRIAL, NOTICE, REJECTED and INFERRED hold what C3D has no field for. The last two list
+    frames from 1 ('12-20 31'); inferred frames were rejected and filled in.
     """
     import ezc3d
 
@@ -238,15 +238,15 @@ def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
     file["data"]["points"] = points
     file["data"]["meta_points"]["residuals"] = np.where(present, 0.0, -1.0)[None]
     with atomic_path(path) as temporary:
-        temporary.touch()  # what the system has against it is said here; ezc3d says nothing, nor of a full disk
+        temporary.touch()  # raises the system's errors; ezc3d reports none, not even a full disk
         file.write(str(temporary))
         if not _is_whole(temporary, markers):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _is_whole(path: Path, markers: Markers) -> bool:
-    """Whether a file has the room that its points take: four single-precision numbers of each point and frame, from the
-    block of 512 bytes on that its header names. ezc3d fills in that number last; before are header and parameters."""
+    """Whether a file is long enough for its points: four single-precision numbers for each point and frame. They follow
+    header and parameters, from the block of 512 bytes that the header names; ezc3d writes that number last."""
     with open(path, "rb") as file:
         header = file.read(18)
     first = struct.unpack("<H", header[16:])[0] if len(header) == 18 else 0
@@ -254,9 +254,9 @@ def _is_whole(path: Path, markers: Markers) -> bool:
 
 
 def _frames_text(take: ExportTrial, status: str) -> str:
-    """Frames of a status, from 1: '12-20 31'."""
-    found = frame_ranges(i for i, own in enumerate(take.trial.status or (), 1) if own == status)
-    return found.replace("–", "-").replace(",", "")
+    """Numbers of the frames with a status, from 1: '12-20 31'."""
+    ranges = frame_ranges(i for i, frame_status in enumerate(take.trial.status or (), 1) if frame_status == status)
+    return ranges.replace("–", "-").replace(",", "")
 
 
 def _all_points(take: ExportTrial) -> Markers:
@@ -274,9 +274,9 @@ MARKER_FILES = (".trc", ".c3d")
 def read_markers(path: str | os.PathLike, frame: str | None = None, resample: float | None = None) -> Markers:
     """Marker trajectories, m, of a TRC or C3D file, by its ending.
 
-    What all labels have before a colon or an underscore, as a subject's name, is left out with a remark.
+    A prefix that all labels share up to a colon or an underscore, such as a subject's name, is removed with a remark.
 
-    frame: of the coordinates, 'y_up' or 'z_up'; None for what a C3D file says itself, and for TRC's usual 'y_up'.
+    frame: of the coordinates, 'y_up' or 'z_up'; None takes the frame that a C3D file states, and 'y_up' for TRC.
     resample: see `read_trc`.
     """
     ending = Path(path).suffix.lower()
@@ -290,12 +290,12 @@ def read_markers(path: str | os.PathLike, frame: str | None = None, resample: fl
 
 
 def _without_prefix(markers: Markers, path: str | os.PathLike) -> Markers:
-    pairs = zip(min(markers.names), max(markers.names), strict=False)  # the names between begin as these two do
+    pairs = zip(min(markers.names), max(markers.names), strict=False)  # names sorted between share this beginning
     common = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     prefix = common[: max(common.rfind(":"), common.rfind("_")) + 1]
     short = [name.removeprefix(prefix) for name in markers.names]
-    may_be_part_of_names = prefix[-1:] == "_" and (len(short) < _LEAST_PREFIXED or prefix.strip("_").lower() in _SIDES)
-    if not prefix.strip(":_") or may_be_part_of_names or "" in short:
+    may_be_anatomical = prefix[-1:] == "_" and (len(short) < _MIN_PREFIXED_NAMES or prefix.strip("_").lower() in _SIDES)
+    if not prefix.strip(":_") or may_be_anatomical or "" in short:
         return markers
     warn_left_out(f"{path}: all names begin with {prefix!r}, which was left out.")
     return markers.with_(names=short)

@@ -22,38 +22,38 @@ from simspine.io.atomic import write_text
 from simspine.io.guarded import pickled_arrays
 
 _NOT_CAMERAS = {"metadata", "capture_volume", "charuco", "checkerboard"}  # tables of Pose2Sim's and Caliscope's files
-_QUALISYS_SUBPIXELS = 64  # Qualisys counts image positions in 1/64 px
+_QUALISYS_SUBPIXELS = 64  # Qualisys states image positions in 1/64 px
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
 _MAX_SORTED_DIGITS = 20  # numbers of so many digits are sorted by their size
-_OPENCAP_WORLD = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # axes of the upright board (x, y, z) to z up
+_OPENCAP_WORLD = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # upright board's axes to z up
 _TOML_ENTRIES = ("size", "matrix", "distortions", "translation")
 _ORIGIN = "the world's origin"
-_LEAST_CAMERA_DISTANCE_M = 1e-3  # between two cameras of which one was calibrated
-_USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
-_LEAST_FOCAL_WIDTHS = 0.03  # of the longer image side: no lens has a shorter focal length, nor the inverse a longer
+_LEAST_CAMERA_DISTANCE_M = 1e-3  # m between two cameras; nearer ones suggest that one was not calibrated
+_USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two places farthest apart; outside this range a warning
+_LEAST_FOCAL_WIDTHS = 0.03  # least focal length as a share of the longer image side; its inverse is the largest
 _FISHEYE_WORD = re.compile(r"fish.?eye|equidistant|omni|kannala", re.IGNORECASE)
 _MOST_DISTANCE_RATIO, _MOST_ROLL_RAD = 2.5, np.radians(25.0)  # of cameras of one set-up, from where they look
-_MOST_CENTRE_SHARE, _MOST_PIXEL_RATIO = 0.25, 1.5  # from the middle of the image; of the two focal lengths
-_TURNED_CENTRE_SHARE = 0.1  # of the longer image side: a principal point nearer to the middle is of that image
+_MOST_CENTRE_SHARE, _MOST_PIXEL_RATIO = 0.25, 1.5  # principal point to image centre; ratio of both focal lengths
+_TURNED_CENTRE_SHARE = 0.1  # of the longer image side: a principal point this near to an image's centre fits the image
 _FOREIGN_UNITS = {"dm": 0.1, "ft": 0.3048, "in": 0.0254, "cm": 0.01, "mm": 0.001}
 _READABLE_FORMATS = (
     "Calibrations are read of Pose2Sim, Anipose, FreeMoCap and Caliscope (.toml), OpenCap (.pickle), EasyMocap "
     "(intri.yml with extri.yml beside it), Qualisys (.qca.txt) and Vicon (.xcp), and JSON rigs; export or convert it "
     "to one of them."
 )
-_VICON_LENS_SAMPLES = 25  # along each side of the image, at which Vicon's lens model and OpenCV's are compared
-_MOST_VICON_SLOPE = 1000.0  # of lines of sight to the middle one; a lens that is read this way sees less
-_VICON_LENS_TOLERANCE_PX = 0.5  # between the two models; a warning above it
+_VICON_LENS_SAMPLES = 25  # points along each image side at which Vicon's lens model and OpenCV's are compared
+_MOST_VICON_SLOPE = 1000.0  # largest slope of a line of sight to the optical axis; lenses of this model stay below it
+_VICON_LENS_TOLERANCE_PX = 0.5  # difference of the two models; a warning above it
 
 
 def read_calibration(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
-    """Read cameras from a calibration file; suffix or content tell the format.
+    """Read cameras from a calibration file, whose suffix or content shows the format.
 
     Parameters
     ----------
     path : path
-        TOML of Pose2Sim, Anipose, FreeMoCap or Caliscope; OpenCap's pickle, with those of the other cameras in the
-        folders beside its own; EasyMocap's intri.yml or extri.yml; Qualisys' XML; Vicon's XCP; JSON.
+        TOML of Pose2Sim, Anipose, FreeMoCap or Caliscope; OpenCap's pickle of one camera, which brings the other
+        cameras' from the folders next to its own; EasyMocap's intri.yml or extri.yml; Qualisys' XML; Vicon's XCP; JSON.
     subject : str, optional
         Which rig of a JSON file that holds several.
 
@@ -65,8 +65,8 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
     Raises
     ------
     InputError
-        For an unknown format, missing or malformed entries, and units that cannot be metres. Cameras that stand
-        unusually close or far apart, and images that a program turned, are reported as warnings.
+        For an unknown format, missing or malformed entries, and units that cannot be metres. Cameras unusually close
+        or far apart, and images that the calibrating program displays rotated, are reported as warnings.
     """
     cameras = list(cameras_as_written(path, subject))
     if not cameras:
@@ -79,7 +79,7 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
 
 
 def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> Iterable[Camera]:
-    """As `read_calibration`, in the file's own unit of length, whatever that is."""
+    """Cameras as `read_calibration` gives them, in the file's own unit of length and without checks of distances."""
     suffix = Path(path).suffix.lower()
     if suffix in (".pickle", ".pkl"):
         return _cameras_of_opencap(Path(path))
@@ -103,7 +103,7 @@ def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> I
 
 
 def _check_distances(cameras: Sequence[Camera], path) -> None:
-    """`InputError` where lengths cannot be metres, a warning where they hardly are."""
+    """Raise `InputError` where distances cannot be in metres; warn where they are unusual."""
     places = [(camera.centre, f"camera {camera.name!r}") for camera in cameras]
     pairs = combinations([*places, (np.zeros(3), _ORIGIN)], 2)
     distances = [(float(np.linalg.norm(a - b)), f"{one} and {other}") for (a, one), (b, other) in pairs]
@@ -192,7 +192,7 @@ def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
 def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
     content = text_tables.parse_toml(text, path)
     inner = content.get("cameras")
-    if isinstance(inner, dict) and "matrix" not in inner:  # Caliscope's own file; some of its cameras are left out
+    if isinstance(inner, dict) and "matrix" not in inner:  # Caliscope's own file, without cameras it ignores
         content = {key: table for key, table in inner.items() if not (isinstance(table, dict) and table.get("ignore"))}
     tables = {key: table for key, table in content.items() if isinstance(table, dict) and key not in _NOT_CAMERAS}
     if tables and not any(key[:3] == "cam" or {"rotation", "matrix"} & set(table) for key, table in tables.items()):
@@ -220,7 +220,7 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
 def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
     """JSON: {subject: {camera: {size, K, dist, R_world_to_cam, t_m}}}, or one rig without subject.
 
-    dist may be called dist_k1k2p1p2k3; fisheye: true where it is one.
+    dist may be named dist_k1k2p1p2k3; `fisheye: true` marks a fisheye lens.
     """
     content = text_tables.parse_content(text_tables.load_json, text, "valid JSON", path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
@@ -243,12 +243,12 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
 
 
 def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
-    """Qualisys' export. World to metres, image to pixels, camera axes to OpenCV's.
+    """Cameras of Qualisys' XML, with world in metres, image positions in pixels, and OpenCV's camera axes.
 
-    `r11…r33` is camera → world with the camera's axes as rows; x, y, z its centre in mm. Focal lengths and centres are
-    in 1/64 px of the sensor, of which `fov_video` is the part in the video. The distortion coefficients belong to
-    normalised coordinates and have no unit, so they are *not* divided by 64 (Pose2Sim's converter does, which all but
-    switches the lens model off).
+    The rows of `r11…r33` are the camera's axes in the world; x, y, z its centre in mm. Focal lengths and principal
+    points are in 1/64 px of the sensor; `fov_video` is the part of the sensor that the video shows. The distortion
+    coefficients apply to normalised coordinates and have no unit, so they are *not* divided by 64. (Pose2Sim's
+    converter divides them, which nearly removes the distortion.)
     """
     entries = list(root.iter("camera"))
     if not entries:
@@ -296,7 +296,7 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
 
 
 def _cameras_of_vicon(root: ElementTree.Element, path) -> list[Camera]:
-    """Vicon's XCP: the cameras that take videos, by their DEVICEID; all where none is marked as such.
+    """Video cameras of Vicon's XCP, named by DEVICEID; all cameras where none is marked as a video camera.
 
     ORIENTATION is the quaternion x y z w from the world to a camera that looks along +z with y down, POSITION its
     centre in mm, FOCAL_LENGTH and PRINCIPAL_POINT are in px.
@@ -341,8 +341,8 @@ def _opencv_lens_of_vicon(
 ) -> np.ndarray:
     """k1 k2 p1 p2 k3 that fit Vicon's lens best over the image, by linear least squares.
 
-    radial: x, y of the lens' own centre in px, then k1 k2 k3 in px⁻², px⁻⁴, px⁻⁶. Vicon's polynomial leads from the
-    image to where a lens without distortion shows the point, OpenCV's from there to the image.
+    radial: x, y of the distortion centre in px, then k1 k2 k3 in px⁻², px⁻⁴, px⁻⁶. Vicon's polynomial maps distorted
+    to undistorted image positions, OpenCV's undistorted to distorted ones.
     """
     seen = np.stack(np.meshgrid(*(np.linspace(0, side, _VICON_LENS_SAMPLES) for side in size)), -1).reshape(-1, 2)
     offset = seen - radial[:2]
@@ -380,12 +380,12 @@ def _cameras_of_opencap(path: Path) -> Iterator[Camera]:
 
 
 def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:
-    """EasyMocap: `K_…`, `dist_…` and perhaps `H_…`, `W_…` of each name in intri.yml, `Rot_…`, `T_…` in extri.yml."""
+    """EasyMocap: `K_…`, `dist_…` and optional `H_…`, `W_…` of each name in intri.yml, `Rot_…`, `T_…` in extri.yml."""
     stores = []
     for file in (path.with_name("intri.yml"), path.with_name("extri.yml")):
         if not file.is_file():
             raise InputError(f"{path}: EasyMocap's calibration is intri.yml and extri.yml; {file} is missing.")
-        # OpenCV's own reader ends the process where brackets are nested. Without these two its files are plain YAML.
+        # OpenCV's own reader crashes on nested brackets. Without its version line and its tag the file is plain YAML.
         text = re.sub(r"^%YAML:.*\n", "", text_tables.read_text(file)).replace("!!opencv-matrix", "")
         stores.append(parse_yaml(text.encode(), str(file), numbers=False))
     inside, outside = stores
@@ -397,7 +397,7 @@ def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:
         nodes = {"K": inside, "dist": inside, "Rot": outside, "R": outside, "T": outside}
         found = {key: store.get(f"{key}_{name}") for key, store in nodes.items()}
         there = {key: _opencv_matrix(entry, f"{where}: {key}_{name}") for key, entry in found.items() if entry}
-        if "Rot" not in there and "R" in there and there["R"].size == 3:  # the rotation vector alone
+        if "Rot" not in there and "R" in there and there["R"].size == 3:  # a rotation vector only
             there["Rot"] = scipy.spatial.transform.Rotation.from_rotvec(np.ravel(there["R"])).as_matrix()
         K, distortion, R, t = (_required_entry(there, key, where) for key in ("K", "dist", "Rot", "T"))
         size = [text_tables.parse_number(str(inside.get(f"{key}_{name}", 0)), where) for key in "WH"]
@@ -417,7 +417,7 @@ def _opencv_matrix(entry, where: str) -> np.ndarray:
 
 
 def _warn_turned(degrees: dict[str, float], path) -> None:
-    """A warning of cameras whose images the program that calibrated them shows turned (Caliscope, Qualisys)."""
+    """Warn of cameras whose images the calibrating program (Caliscope, Qualisys) displays rotated."""
     turned = [f"{name} by {angle % 360:g}°" for name, angle in degrees.items() if angle % 360]
     if turned:
         text_tables.warn_assumed(
@@ -434,7 +434,7 @@ def _required_entry(table, key: str, where: str):
 
 def _lens_model(table: dict, where: str) -> str:
     said = [f"{k}: {v}" for k, v in table.items() if k != "name" and (v is True or isinstance(v, str))]
-    fisheye = table.get("fisheye", next(filter(_FISHEYE_WORD.search, said), False))  # by another program's key
+    fisheye = table.get("fisheye", next(filter(_FISHEYE_WORD.search, said), False))  # or another program's entry
     if not isinstance(fisheye, bool):
         raise InputError(f"{where}: fisheye is {fisheye!r}, expected true or false (true: as cv2.fisheye has it).")
     return "fisheye" if fisheye else "perspective"

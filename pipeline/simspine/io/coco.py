@@ -1,4 +1,4 @@
-"""COCO keypoints in SpineTrack's layout: of data sets, and of points that people placed in images."""
+"""COCO keypoints in SpineTrack's layout: exports of data sets, and points that people labelled in images."""
 
 import json
 import os
@@ -20,13 +20,13 @@ from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
 from simspine.io.text_tables import load_json, read_bytes, repeated_names
 
-WITHOUT_LATISSIMUS = 35  # SpineTrack's points as its paper lists them
+WITHOUT_LATISSIMUS = 35  # number of SpineTrack's points in its paper
 COCO_HIDDEN, COCO_VISIBLE = 1, 2  # COCO's v; 0: not labelled
-VERTEBRAL_KEY = "keypoints_vertebral"  # of a person: the spine's points at their vertebrae
+VERTEBRAL_KEY = "keypoints_vertebral"  # entry of a person: points with the spine's at vertebral centroids
 
 
 def coco_category() -> dict[str, Any]:
-    """The one category, with the points' names in order and the lines of a drawing (counted from 1)."""
+    """The only category, with the names of the points in order and the edges of the skeleton, counted from 1."""
     table = load_skeleton("spinetrack37")
     edges = [[parent + 1, i + 1] for i, parent in enumerate(table.parents) if parent >= 0]
     return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(table.names), "skeleton": edges}
@@ -35,8 +35,8 @@ def coco_category() -> dict[str, Any]:
 def write_coco(path: Path, takes: ExportTrials, *, notice: str = "", every: int = 1) -> int:
     """Write the annotations; returns the number of images. every: use each n-th frame.
 
-    v = 2: seen; 1: inside the image but hidden by the body; 0: outside the image, or not known. Rejected frames, frames
-    without a pose, and images without a labelled point are left out. Points are SIMSPINE's in whatever order.
+    v = 2: visible; 1: inside the image but hidden by the body; 0: outside the image, or not known. Rejected frames,
+    frames without a pose, and images without a labelled point are left out. Points are SIMSPINE's in any order.
     """
     records = _coco_records(takes, every)
     if (first := next(records, None)) is None:
@@ -52,15 +52,15 @@ def write_coco_people(
     description: str = "simspine: SpineTrack's 37 points",
     **more: Any,
 ) -> int:
-    """Write images {width, height, file_name, …} with a person each {keypoints, bbox, area, …}, of SpineTrack's 37
-    points, as `keypoint_list` gives them; returns their number, which is the last one's id. Atomic; equal content gives
+    """Write records of an image {width, height, file_name, …} and its person {keypoints, bbox, area, …}; returns their
+    number, which is also the last id. keypoints: SpineTrack's 37, as of `keypoint_list`. Atomic; equal content gives
     equal bytes.
     """
     info, count = {"description": description, "notice": notice, **more}, 0
     with (
         atomic_path(path) as temporary,
         open(temporary, "w", encoding="utf-8") as file,
-        TemporaryFile("w+", dir=temporary.parent) as people,  # they stand behind all images, but are made with them
+        TemporaryFile("w+", dir=temporary.parent) as people,  # annotations follow all images in the file
     ):
         head = f'"info": {json.dumps(info)},\n"licenses": [],\n"categories": [{json.dumps(coco_category())}]'
         file.write(f'{{{head},\n"images": [\n')
@@ -76,7 +76,7 @@ def write_coco_people(
 
 
 def run_lengths(mask: np.ndarray) -> dict[str, Any]:
-    """COCO's uncompressed mask of (height, width) bool: {size, counts}, runs of 0 and 1 in turn, column by column."""
+    """COCO's uncompressed run-length code {size, counts} of a mask (height, width): runs of 0 and 1, by columns."""
     flat = np.asarray(mask, bool).T.ravel()
     changes = np.flatnonzero(np.diff(flat)) + 1
     counts = np.diff([0, *changes, flat.size]).tolist()
@@ -119,7 +119,7 @@ def keypoint_list(keypoints: np.ndarray, digits: int = 2) -> list[float]:
 
 
 def _coco_annotation(keypoints: np.ndarray, digits: int = 2) -> dict[str, Any]:
-    """A person's entries that follow from the points (points, 3) x, y, v; one at least is labelled."""
+    """Annotation of a person from points (points, 3) x, y, v, at least one of which is labelled."""
     labelled = keypoints[keypoints[:, 2] > 0, :2]
     box = [round(float(v), digits) for v in (*labelled.min(0), *np.ptp(labelled, axis=0))]
     return {
@@ -129,7 +129,7 @@ def _coco_annotation(keypoints: np.ndarray, digits: int = 2) -> dict[str, Any]:
 
 
 def read_coco(path: Path) -> dict[str, np.ndarray]:
-    """COCO keypoints, ours or SpineTrack's, as arrays with a row per annotated person.
+    """COCO keypoints, of `write_coco` or SpineTrack, as arrays with a row per annotated person.
 
     file_name, image_id: (people,); size: (people, 2) px of the image; keypoints: (people, points, 3); bbox: (people, 4)
     left, top, width, height; area: (people,) px², of the box where the file has none; crowd: (people,) bool; score:
@@ -144,15 +144,15 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
             repeated = repeated_names(str(image["id"]) for image in content["images"])
             raise InputError(f"several images have one id ({repeated}); number the images anew.")
         rows = content["annotations"]
-        of = [images[row["image_id"]] for row in rows]
+        image_of_row = [images[row["image_id"]] for row in rows]
         points = len(rows[0]["keypoints"]) // 3 if rows else 0
-        for image in of:
+        for image in image_of_row:
             if not isinstance(image["file_name"], str):
                 raise InputError(f"the file_name of an image is {image['file_name']!r}, expected a text.")
             image["file_name"].encode()  # raises for half a character
         return {
-            "file_name": np.array([image["file_name"] for image in of]),
-            "size": np.array([[image["width"], image["height"]] for image in of]),
+            "file_name": np.array([image["file_name"] for image in image_of_row]),
+            "size": np.array([[image["width"], image["height"]] for image in image_of_row]),
             "keypoints": np.array([row["keypoints"] for row in rows], float).reshape(len(rows), points, 3),
             "bbox": np.array([row["bbox"] for row in rows], float).reshape(len(rows), 4),
             "image_id": np.array([str(row["image_id"]) for row in rows]),
@@ -176,7 +176,7 @@ def _category_names(categories: Sequence[Mapping[str, Any]], points: int) -> tup
 
 
 def read_coco_results(path: Path) -> dict[str, np.ndarray]:
-    """Results as COCO's evaluation takes them, a list with an entry per person found.
+    """Results in the form of COCO's evaluation, a list with an entry per detected person.
 
     image_id: (people,) texts; keypoints: (people, points, 3); score: (people,). Raises `InputError` for anything else.
     """
@@ -193,7 +193,7 @@ def read_coco_results(path: Path) -> dict[str, np.ndarray]:
 
 
 def annotation_file(root: str | os.PathLike) -> Path:
-    """The annotations of SpineTrack's evaluation split in a copy; `InputError` where they are not there."""
+    """Path of the annotations of SpineTrack's evaluation split in a copy; `InputError` if they are missing."""
     path = Path(root) / "annotations" / "person_keypoints_val2017.json"
     if not path.is_file():
         raise InputError(
@@ -203,7 +203,7 @@ def annotation_file(root: str | os.PathLike) -> Path:
 
 
 def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: str) -> np.ndarray:
-    """(people, 37, 3) in SpineTrack's order of keypoints (people, points, 3) with `names`; v = 0 for those not there.
+    """Keypoints (people, points, 3) with `names` as (people, 37, 3) in SpineTrack's order; missing ones have v = 0.
 
     SIMSPINE's names are understood as well. Raises `InputError` for a name that is neither.
     """
@@ -211,13 +211,13 @@ def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: st
     native = {simspine: name for name, simspine in table.to_simspine.items()}
     if keypoints.ndim != 3 or keypoints.shape[1:] != (len(names), 3):
         raise InputError(f"{where}: {len(names)} names for keypoints of shape {keypoints.shape}.")
-    known = [native.get(name, name) for name in names]
-    require_known("point", known, table.names, where)
-    return columns_by_name(keypoints, known, table.names, 0.0)
+    native_names = [native.get(name, name) for name in names]
+    require_known("point", native_names, table.names, where)
+    return columns_by_name(keypoints, native_names, table.names, 0.0)
 
 
-POINT_STATUSES = ("unseen", "accepted", "corrected", "derived")  # by number: what a person did about a point
-DIGITS = 3  # of px in files
+POINT_STATUSES = ("unseen", "accepted", "corrected", "derived")  # by number: what a person did with a point
+DIGITS = 3  # decimals of px in files
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +225,7 @@ class LabelledImages(Frozen):
     """One person per image.
 
     names: of the points. file_names: of the images. sizes: (images, 2) width, height px. points: (images, points, 3)
-    x, y px and v: 2 seen, 1 hidden, 0 absent. status: (images, points) number in `POINT_STATUSES`.
+    x, y px and v: 2 visible, 1 hidden, 0 absent. status: (images, points) index in `POINT_STATUSES`.
     """
 
     names: tuple[str, ...]
@@ -249,35 +249,35 @@ class LabelledImages(Frozen):
         if (self.sizes < 1).any():
             raise InputError("LabelledImages.sizes: expected at least one px.")
         if not np.isfinite(self.points).all() or not np.isin(self.points[..., 2], (0, 1, 2)).all():
-            raise InputError("LabelledImages.points: expected finite px, and 0, 1 or 2 for how a point shows.")
+            raise InputError("LabelledImages.points: expected finite px, and a visibility of 0, 1 or 2.")
         if self.status.size and not 0 <= self.status.min() <= self.status.max() < len(POINT_STATUSES):
             raise InputError(f"LabelledImages.status: expected 0…{len(POINT_STATUSES) - 1}.")
 
     def select(self, names: tuple[str, ...]) -> "LabelledImages":
-        """The named points in their order; those that are not there are absent and nobody has looked at them."""
+        """The images with these points in this order; a point that is not in them is absent (v = 0) and 'unseen'."""
         points, status = (columns_by_name(array, self.names, names, 0) for array in (self.points, self.status))
         return replace(self, names=names, points=points, status=status)
 
 
 def to_spinetrack(images: LabelledImages) -> LabelledImages:
-    """SIMSPINE's points under SpineTrack's names and in its order; markers on the skin are left out."""
+    """The images with SIMSPINE's points under SpineTrack's names, in its order; skin markers are left out."""
     table = load_skeleton("spinetrack37")
     chosen = images.select(tuple(table.to_simspine[name] for name in table.names))
     return replace(chosen, names=table.names)
 
 
 def to_simspine(images: LabelledImages) -> LabelledImages:
-    """Points under SIMSPINE's names where they are SpineTrack's; others keep theirs."""
+    """The images with SpineTrack's points under SIMSPINE's names; other points keep theirs."""
     table = load_skeleton("spinetrack37").to_simspine
     return replace(images, names=tuple(table.get(name, name) for name in images.names))
 
 
 def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
-    """COCO keypoints in SpineTrack's layout, 37 points, a record per line; `status` of each point besides."""
-    found = to_spinetrack(images)
+    """Write COCO keypoints in SpineTrack's layout, 37 points with the `status` of each, a record per line."""
+    renamed = to_spinetrack(images)
     rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for name, (width, height), points, status in zip(
-        found.file_names, found.sizes.tolist(), found.points, found.status, strict=True
+        renamed.file_names, renamed.sizes.tolist(), renamed.points, renamed.status, strict=True
     ):
         if (points[:, 2] > 0).any():
             person = _coco_annotation(points, DIGITS) | {"status": [POINT_STATUSES[k] for k in status]}
@@ -286,16 +286,16 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
 
 
 def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
-    """COCO keypoints of any program with one person per image, ours with what people did about each point.
+    """COCO keypoints of any program, one person per image, with the `status` of each point if the file states it.
 
-    Without a `status` every labelled point counts as corrected: somebody placed it.
+    Without a `status` every labelled point counts as corrected, since a person placed it.
     """
-    found = read_coco(Path(path))
-    names = tuple(map(str, found["names"]))
-    several = repeated_names(found["file_name"].tolist())
+    content = read_coco(Path(path))
+    names = tuple(map(str, content["names"]))
+    several = repeated_names(content["file_name"].tolist())
     if several:
         raise InputError(f"{path}: several people in {several}; one per image is expected. Split the file by person.")
-    points = np.where(found["keypoints"][..., 2:] > 0, found["keypoints"], 0.0)
+    points = np.where(content["keypoints"][..., 2:] > 0, content["keypoints"], 0.0)
     status = np.where(points[..., 2] > 0, POINT_STATUSES.index("corrected"), 0)
     count = status.shape[1]
     rows = load_json(read_bytes(path))["annotations"]
@@ -304,15 +304,15 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
             continue
         if not isinstance(words, list) or len(words) != count or any(word not in POINT_STATUSES for word in words):
             raise InputError(
-                f"{path}, image {found['file_name'][i]}: `status` is {words!r:.80}; expected {count} of "
+                f"{path}, image {content['file_name'][i]}: `status` is {words!r:.80}; expected {count} of "
                 f"{', '.join(POINT_STATUSES)}."
             )
         status[i] = [POINT_STATUSES.index(word) for word in words]
     with naming_content(path, "points of people in images"):
         return LabelledImages(
             names=names,
-            file_names=tuple(found["file_name"].tolist()),
-            sizes=found["size"].reshape(-1, 2),
+            file_names=tuple(content["file_name"].tolist()),
+            sizes=content["size"].reshape(-1, 2),
             points=points,
             status=status,
         )

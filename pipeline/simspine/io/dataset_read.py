@@ -1,11 +1,11 @@
-"""One HDF5 file per data set: the tree of the released SIMSPINE data, and what it lacks where its readers never look.
+"""One HDF5 file per data set: the tree of the released SIMSPINE data, and added groups that its readers ignore.
 
     /metadata/markers_names, kinematic_axes              as released
-    /metadata/simspine/                                  ours: units of the axes, provenance (JSON), models/<subject>
+    /metadata/simspine/                                  added: units of the axes, provenance (JSON), models/<subject>
     /<subject>  attribute model_file                     as released
     /<subject>/calibration/names K dist R t size         as released
     /<subject>/<trial>/markers kinematics timestamps     as released: metres (y up), degrees and metres, seconds
-    /<subject>/<trial>/simspine/                         ours: angles, curvature, status, origin, errors, poses …
+    /<subject>/<trial>/simspine/                         added: angles, curvature, status, origin, errors, poses …
         clinical  clinical_names  clinical_units         clinical parameters (docs/clinical.md), rad and m
         kinematics_sd  level_angles_sd  lla_sd  tka_sd  clinical_sd   standard deviations, in the units of the values
         lla_change_sd  tka_change_sd                     of the difference to the mean over some 600 frames
@@ -14,7 +14,7 @@
         valid  checksums/                                usable frames; CRC-32 of each chunk of frames
 
 A reader of the release takes every root group whose name starts with 'S' for a subject, and each group of a subject but
-`calibration` for a trial; so nothing of ours may stand there. All rotations are in degrees, coupled ones too (the
+`calibration` for a trial, so added groups are elsewhere. All rotations are in degrees, also coupled ones (the
 release copies OpenSim's files, where the two coupled knee angles are in radians). Missing = NaN.
 Equal data give equal bytes. Each data set, its shape and unit: docs/formats.md.
 """
@@ -57,7 +57,7 @@ _RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2"
 
 _TRIAL_TEXTS = ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided")
 # Each open array keeps its last chunks unpacked: enough for overlapping windows, and bounded over hundreds of trials.
-_CHUNK_CACHE_BYTES = 1 << 17  # bytes for an array
+_CHUNK_CACHE_BYTES = 1 << 17  # bytes of cache per array
 _OPEN_ARRAYS = 1024
 
 P = ParamSpec("P")
@@ -65,7 +65,7 @@ T = TypeVar("T")
 
 
 def _naming_unreadable(read: Callable[Concatenate["DatasetFile", P], T]) -> Callable[Concatenate["DatasetFile", P], T]:
-    """A method that names file, subject and trial where a chunk, an array or a group cannot be read."""
+    """Decorate a method so that its errors name file, subject and trial, also where a chunk cannot be read."""
 
     @wraps(read)
     def checked(self: "DatasetFile", *args: P.args, **kwargs: P.kwargs) -> T:
@@ -80,9 +80,9 @@ def _naming_unreadable(read: Callable[Concatenate["DatasetFile", P], T]) -> Call
 class DatasetFile:
     """A data set opened for reading; close it, or use it in a `with` block. Arrays are read when they are asked for.
 
-    marker_names, coordinate_names: one list for all trials. schema: None for the release's own file, which is read too:
-    what it lacks is None or empty, its degrees become radians, and its two coupled knee coordinates, which it holds in
-    radians, stay so. Raises `InputError` where the file is missing, damaged, or another kind of file.
+    marker_names, coordinate_names: one list for all trials. schema: None for the release's own file. That file is read,
+    too: entries it lacks are None or empty, its degrees become radians, and its two coupled knee coordinates are taken
+    as radians. Raises `InputError` where the file is missing, damaged, or another kind of file.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -123,7 +123,7 @@ class DatasetFile:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what was read stays."""
+        """Close the file; arrays that were read stay valid."""
         self._arrays.clear()
         self._file.close()
 
@@ -144,7 +144,7 @@ class DatasetFile:
 
     @_naming_unreadable
     def cameras(self, subject: str) -> tuple[Camera, ...]:
-        """The cameras that saw a subject, in the order of the views; world z up, metres."""
+        """The cameras of a subject, in the order of the views; world z up, metres."""
         group = self._subject(subject)["calibration"]
         columns = (checked_values(group[name]) for name in ("size", "K", "dist", "R", "t"))
         names, ours = _text_array(group["names"]), group.get(OWN_GROUP)
@@ -190,14 +190,14 @@ class DatasetFile:
             if len(self._arrays) >= _OPEN_ARRAYS:
                 self._arrays.clear()
             data = self._arrays[key] = group[path]
-        found = data[frames]
+        values = data[frames]
         if path in ("kinematics", f"{OWN_GROUP}/kinematics_sd"):
-            found *= self._to_si
+            values *= self._to_si
         elif path == f"{OWN_GROUP}/valid":
-            found = found.astype(bool)
-        elif found.dtype.kind == "S":
-            found = np.char.decode(found, "utf-8")
-        return found
+            values = values.astype(bool)
+        elif values.dtype.kind == "S":
+            values = np.char.decode(values, "utf-8")
+        return values
 
     @_naming_unreadable
     def clock(self, subject: str, trial: str) -> tuple[float, float]:
@@ -227,7 +227,7 @@ class DatasetFile:
         return self._checked(f"{subject}/{trial}")
 
     def _checked(self, name: str) -> h5py.Group:
-        """A group by its path, after a look at all below it when it is first asked for."""
+        """A group by its path; everything below it is checked at the first access."""
         group = checked_member(self._file, name)
         if name not in self._sound:
             check_hdf5_tree(group)
@@ -236,13 +236,13 @@ class DatasetFile:
 
 
 def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> TrialData:
-    ours = group.get(OWN_GROUP, {})
+    added = group.get(OWN_GROUP, {})
 
     def part(name: str) -> np.ndarray | None:
-        return ours[name][frames] if name in ours else None
+        return added[name][frames] if name in added else None
 
     def origins(name: str) -> tuple[Origin, ...] | None:
-        return tuple(map(Origin, _text_array(ours[name]))) if name in ours else None
+        return tuple(map(Origin, _text_array(added[name]))) if name in added else None
 
     rate, start = _rate_and_start(group["timestamps"], group.get(OWN_GROUP))
     markers = Markers(
@@ -251,51 +251,51 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         filled=part("marker_filled"), start=start + frames.start / rate,
     )  # fmt: skip
     sd = part("kinematics_sd")
-    said = partial(checked_attribute, ours) if OWN_GROUP in group else lambda _, default=None: default
-    motion_rate = float(said("kinematics_rate", rate))
+    attribute = partial(checked_attribute, added) if OWN_GROUP in group else lambda _, default=None: default
+    motion_rate = float(attribute("kinematics_rate", rate))
     motion = Motion(
         names=dataset.coordinate_names, rate=motion_rate, values=group["kinematics"][frames] * dataset._to_si,
         rotational=dataset.rotational, deviation=None if sd is None else sd * dataset._to_si,
-        start=float(said("kinematics_start", start)) + frames.start / motion_rate,
+        start=float(attribute("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
     poses = (
-        {checked_attribute(data, "body"): data[frames] for data in ours["poses"].values()} if "poses" in ours else {}
+        {checked_attribute(data, "body"): data[frames] for data in added["poses"].values()} if "poses" in added else {}
     )
-    found = {field: ours[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in ours}
-    found |= {name: ours[name][()] for name in TRIAL_SHARES if name in ours}
-    found |= {name: _text_array(ours[name]) for name in _TRIAL_TEXTS if name in ours}
-    found |= {name: _text_array(ours[name])[frames] for name in ("status", "reasons") if name in ours}
-    deviation = said("fk_deviation_m")
+    arrays = {field: added[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in added}
+    arrays |= {name: added[name][()] for name in TRIAL_SHARES if name in added}
+    arrays |= {name: _text_array(added[name]) for name in _TRIAL_TEXTS if name in added}
+    arrays |= {name: _text_array(added[name])[frames] for name in ("status", "reasons") if name in added}
+    deviation = attribute("fk_deviation_m")
     return TrialData(
-        markers, motion, **found, fitted_origin=origins("fitted_origin"), poses=poses,
-        forced=forced_from_json(json.loads(said("forced", "{}")), f"{dataset._where}: {group.name}"),
-        centres=_read_centres(ours, markers, frames),
-        fk_deviation=None if deviation is None else float(deviation), withheld=said("withheld") is not None,
+        markers, motion, **arrays, fitted_origin=origins("fitted_origin"), poses=poses,
+        forced=forced_from_json(json.loads(attribute("forced", "{}")), f"{dataset._where}: {group.name}"),
+        centres=_read_centres(added, markers, frames),
+        fk_deviation=None if deviation is None else float(deviation), withheld=attribute("withheld") is not None,
     )  # fmt: skip
 
 
-def _read_centres(ours: Any, markers: Markers, frames: slice) -> Markers | None:
-    """The centroids of the vertebrae; `markers`: the trial's points in the same frames."""
-    if "centres" not in ours:
+def _read_centres(added: Any, markers: Markers, frames: slice) -> Markers | None:
+    """The centroids of the vertebrae, None if missing. markers: the trial's points in the same frames."""
+    if "centres" not in added:
         return None
-    data = ours["centres"]
-    covariance = ours["centres_covariance"][frames] if "centres_covariance" in ours else None
-    origin = tuple(map(Origin, _text_array(ours["centres_origin"]))) if "centres_origin" in ours else None
+    data = added["centres"]
+    covariance = added["centres_covariance"][frames] if "centres_covariance" in added else None
+    origin = tuple(map(Origin, _text_array(added["centres_origin"]))) if "centres_origin" in added else None
     return Markers(
         tuple(str(checked_attribute(data, "names")).split(",")), markers.rate, data[frames], "y_up",
         covariance=covariance, origin=origin, start=markers.start,
     )  # fmt: skip
 
 
-def _rate_and_start(timestamps: h5py.Dataset, ours: h5py.Group | None) -> tuple[float, float]:
-    """(rate, time of the first frame); from the timestamps where a released file says no more."""
-    if ours is not None and "rate" in ours.attrs:
-        return float(checked_attribute(ours, "rate")), float(checked_attribute(ours, "start"))
+def _rate_and_start(timestamps: h5py.Dataset, added: h5py.Group | None) -> tuple[float, float]:
+    """(rate, time of the first frame); in a released file, which states neither, from the timestamps."""
+    if added is not None and "rate" in added.attrs:
+        return float(checked_attribute(added, "rate")), float(checked_attribute(added, "start"))
     start = float(timestamps[0]) if len(timestamps) else 0.0
     if len(timestamps) < 2:
         return 1.0, start
     rate = (len(timestamps) - 1) / float(timestamps[-1] - timestamps[0])
-    return (round(rate) if abs(rate - round(rate)) < 1e-3 * rate else rate), start  # 1e-6 s is what a TRC resolves
+    return (round(rate) if abs(rate - round(rate)) < 1e-3 * rate else rate), start  # TRC's times are rounded
 
 
 def _text_array(data: h5py.Dataset) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The data set: its tree in memory, and how it is written. Layout of the file: `simspine.io.dataset_read`."""
+"""The data set: its tree in memory, and its writer. Layout of the file: `simspine.io.dataset_read`."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ from simspine.io.hdf5 import create_file
 # gzip and Fletcher-32 are part of every HDF5 library, MATLAB's and R's too; LZF, somewhat faster, is h5py's own.
 # Shuffled, level 4 is as small as 6 within 1 % and quicker to write; each read costs a third without the shuffling.
 HDF5_FILTERS = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
-MIN_CHUNK_FRAMES = 128  # frames in a chunk: windows of some hundred frames touch few, and damage stays short
-MIN_CHUNK_BYTES = 1 << 15  # bytes: smaller chunks cost more to find than to read
+MIN_CHUNK_FRAMES = 128  # frames in a chunk: windows of some hundred frames need few chunks, and damage stays local
+MIN_CHUNK_BYTES = 1 << 15  # bytes: smaller chunks take longer to find than to read
 TEXT_CHUNK_BYTES = 1 << 16  # bytes in a chunk of a long text
 
 
 def chunk_frames(frames: int, row_bytes: int) -> int:
-    """Frames in a chunk of an array with `row_bytes` for each: a power of two, but not more than there are."""
+    """Frames in a chunk of an array with `row_bytes` per frame: a power of two, but at most `frames`."""
     chunk = MIN_CHUNK_FRAMES
     while chunk * row_bytes < MIN_CHUNK_BYTES:
         chunk *= 2
@@ -64,10 +64,10 @@ class TrialData(Frozen):
     covariances of the points `markers.covariance`. response: (coordinates,) share of each coordinate that the data
     decided, 0…1, NaN where there is none; level_share: (levels, 3) the same of each level's angles. clinical_names:
     of the clinical parameters, clinical_units: 'rad' or 'm' of each; clinical, clinical_sd: (frames, parameters);
-    clinical_decided: in words what each parameter rests on in this trial. forced: {level, 'lla', 'tka' or clinical
-    parameter: what the model forces there, () where nothing}. status: per frame kept, corrected, rejected or
-    inferred (rejected and filled in). reasons: per frame, '' where there is nothing to say. fitted: names of the
-    markers inverse kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted)
+    clinical_decided: a text per parameter on the data behind it in this trial. forced: {level, 'lla', 'tka' or clinical
+    parameter: facts that the model forces there, () for none}. status: per frame kept, corrected, rejected or
+    inferred (rejected and filled in). reasons: per frame, why it was not kept, or ''. fitted: names of the markers
+    that inverse kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted)
     bool, where a gap of the fitted marker was interpolated. centres: centroids of the vertebrae C1 … L5, S1 (y_up).
     poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m, between `markers` or `centres` and
     the forward kinematics of `motion` as written. withheld: the points are left out on purpose (a licence), so
@@ -158,14 +158,14 @@ class TrialData(Frozen):
 
     @property
     def valid(self) -> np.ndarray:
-        """(frames,) bool: solved and not rejected. Frames that are not stay in the file, also those that were rejected
-        and then filled in (`inferred`)."""
+        """(frames,) bool: solved and not rejected. Other frames stay in the file, too, among them those that were
+        rejected and then filled in (`inferred`)."""
         solved = np.isfinite(self.motion.values).all(1)
         return solved if self.status is None else solved & ~np.isin(self.status, ("rejected", "inferred"))
 
     @property
     def inferred(self) -> np.ndarray:
-        """(frames,) bool: rejected, and filled in from the frames around."""
+        """(frames,) bool: rejected, and filled in from neighbouring frames."""
         return np.array([status == "inferred" for status in self.status or ("",) * self.motion.frames], bool)
 
     @property
@@ -181,7 +181,7 @@ class TrialData(Frozen):
 
 
 class LazyTrials(Mapping):
-    """Trials by name, each made when it is asked for and not kept: a data set larger than the memory is written so."""
+    """Trials by name, each made on access and not kept, so that a data set larger than the memory can be written."""
 
     def __init__(self, names: Iterable[str], read: Callable[[str], TrialData]):
         self._makers = {name: partial(read, name) for name in names}
@@ -198,7 +198,7 @@ class LazyTrials(Mapping):
 
 @dataclass(frozen=True)
 class SubjectData:
-    """One person. cameras: in the order of the views. model: the scaled `.osim` as text; model_file: where it was."""
+    """One person. cameras: in the order of the views. model: the scaled `.osim` as text; model_file: its path."""
 
     cameras: tuple[Camera, ...]
     trials: Mapping[str, TrialData]
@@ -208,14 +208,14 @@ class SubjectData:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The whole tree. subjects: names as in the release ('S1') or any other. provenance: what JSON can say."""
+    """The whole tree. subjects: by name, as in the release ('S1') or any other. provenance: content for JSON."""
 
     subjects: Mapping[str, SubjectData]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def forced_to_json(forced: Mapping[str, Iterable[Forced]]) -> dict[str, list[dict[str, Any]]]:
-    """{level, 'lla' or 'tka': its facts} as what JSON can say."""
+    """The facts on each level, 'lla' or 'tka' in a form that JSON can hold."""
     return {name: [asdict(fact) for fact in facts] for name, facts in forced.items()}
 
 
@@ -283,12 +283,12 @@ def _check_same_names(
 ) -> None:
     for kind, found in names.items():
         if found != first[kind]:
-            odd = sorted(set(found) ^ set(first[kind])) or "their order"
-            raise InputError(f"{name} and {where} differ in their {kind}: {odd}. A data set has one list for all.")
+            differ = sorted(set(found) ^ set(first[kind])) or "their order"
+            raise InputError(f"{name} and {where} differ in their {kind}: {differ}. A data set has one list for all.")
 
 
 def _write_names(meta: h5py.Group, trial: TrialData) -> None:
-    """Names, units, and where in this file each point of the known orders is (-1: not here)."""
+    """Write names, units, and the index in this file of each point of the known orders (-1: missing)."""
     meta["markers_names"] = _string_array(trial.markers.names)
     meta["kinematic_axes"] = _string_array(trial.motion.names)
     ours = meta.create_group(OWN_GROUP)
@@ -300,9 +300,9 @@ def _write_names(meta: h5py.Group, trial: TrialData) -> None:
 
 
 def skeleton_indices(names: Sequence[str], skeleton: str) -> list[int]:
-    """For each point of the skeleton, the index in `names` (SIMSPINE names) of the same point; -1 where it is not."""
-    table, where = load_skeleton(skeleton), {name: i for i, name in enumerate(names)}
-    return [where.get(table.to_simspine.get(native, ""), -1) for native in table.names]
+    """For each point of the skeleton, the index in `names` (SIMSPINE names) of the same point; -1 if it is missing."""
+    table, indices = load_skeleton(skeleton), {name: i for i, name in enumerate(names)}
+    return [indices.get(table.to_simspine.get(native, ""), -1) for native in table.names]
 
 
 def _write_calibration(group: h5py.Group, subject: SubjectData) -> None:
@@ -372,7 +372,7 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
 
 
 def _write_centres(ours: h5py.Group, trial: TrialData, centres: Markers) -> None:
-    """The centroids of the vertebrae, and the trial's points with those along the spine at them."""
+    """Write the centroids of the vertebrae, and the trial's points with the spine's moved to them."""
     _put_array(ours, "centres", centres.xyz, "m").attrs.update(frame="y_up", names=",".join(centres.names))
     vertebral = trial.vertebral
     assert vertebral is not None  # there are centres
@@ -384,7 +384,7 @@ def _write_centres(ours: h5py.Group, trial: TrialData, centres: Markers) -> None
 
 
 def _put_array(group: h5py.Group, name: str, values: np.ndarray, unit: str | None = None) -> h5py.Dataset:
-    """A dataset in chunks of frames, compressed where it has a length; its unit as an attribute."""
+    """Write an array in chunks of frames, compressed unless it is a scalar or empty; its unit as an attribute."""
     values = np.asarray(values)
     options: dict[str, Any] = {}
     if values.size and values.ndim:
@@ -399,7 +399,7 @@ def _put_array(group: h5py.Group, name: str, values: np.ndarray, unit: str | Non
 
 
 def _utf8_text(text: str) -> np.ndarray:
-    """A long text as UTF-8 bytes: attributes end at 64 KiB, and strings of variable length are not compressed."""
+    """A long text as UTF-8 bytes: attributes hold 64 KiB at most, and strings of variable length are not compressed."""
     return np.frombuffer(text.encode("utf-8"), np.uint8)
 
 

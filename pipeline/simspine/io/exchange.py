@@ -1,4 +1,4 @@
-"""Trials on their way to other programs: what their cameras see, image names; NWB and BIDS; movement's netCDF."""
+"""Export of trials to other programs: views of their cameras, image names; NWB and BIDS; movement's netCDF."""
 
 import json
 import re
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import pynwb
 
 BIDS_VERSION = "1.10.0"
-MAX_STEM_BYTES = 200  # of a file's name, of which systems take 255: suffixes and temporary names come in addition
-BIDS_IGNORE_FILE = ".bidsignore"  # a name that manifests do not take
+MAX_STEM_BYTES = 200  # of a file's name, of which systems allow 255; suffixes and temporary names are added to it
+BIDS_IGNORE_FILE = ".bidsignore"  # a name that manifests do not list
 OWN_SOFTWARE = "SIMSPINE"
 _AXES_TEXT = "x forward of the standing person's model, y up, z to the right; origin as in the recording"
 _LEVEL_AXES = ("flexion", "lateral_bending", "axial_rotation")
@@ -34,8 +34,8 @@ _LEVEL_AXES = ("flexion", "lateral_bending", "axial_rotation")
 
 @dataclass(frozen=True)
 class ExportTrial:
-    """A trial with its subject and cameras. hidden, hidden_vertebral: (views, frames, points) bool where the body hides
-    a point, and a point of `vertebral`.
+    """A trial with its subject and cameras. hidden: (views, frames, points) bool, where the body hides a point;
+    hidden_vertebral: the same for the points of `vertebral`.
     """
 
     subject: str
@@ -47,7 +47,7 @@ class ExportTrial:
 
     @property
     def vertebral(self) -> "ExportTrial | None":
-        """The take with its points along the spine at the centroids of their vertebrae; None where not known."""
+        """The trial with its points along the spine at the centroids of their vertebrae; None where not known."""
         points = self.trial.vertebral
         if points is None:
             return None
@@ -59,13 +59,13 @@ class ExportTrial:
 
     @property
     def file_stem(self) -> str:
-        """`S1/S1_Walking`: files of the trial are named so, with their suffix after it."""
+        """`S1/S1_Walking`: path of the trial's files without their suffix."""
         subject = safe_file_name(self.subject)
         return f"{subject}/{subject}_{safe_file_name(self.name)}"
 
     @property
     def world(self) -> np.ndarray:
-        """(frames, points, 3) m, z up."""
+        """Points (frames, points, 3) m, z up."""
         return change_frame(self.trial.markers.xyz, "y_up", "z_up")
 
 
@@ -75,7 +75,7 @@ ExportTrials = Callable[[], Iterable[ExportTrial]]
 
 @dataclass(frozen=True)
 class ExportView:
-    """A take in one camera.
+    """A trial in one camera.
 
     px: (frames, points, 2) with distortion. local: (frames, points, 3) m in the camera's frame. inside: (frames,
     points) bool, in front of the camera and inside its image. visible: inside and not hidden by the body.
@@ -89,31 +89,31 @@ class ExportView:
 
 
 def export_views(take: ExportTrial) -> list[ExportView]:
-    """The take in each of its cameras; `InputError` if it has none."""
+    """The trial in each of its cameras; `InputError` if it has none."""
     if not take.cameras:
         raise InputError(f"{take.path} has no cameras; 2D annotations need them.")
     world = take.world
-    found = []
+    views = []
     for i, (camera, px) in enumerate(zip(take.cameras, project_points(take.cameras, world), strict=True)):
         local = world @ camera.R.T + camera.t
         with np.errstate(divide="ignore", invalid="ignore"):
-            # Beyond its reach the model of a lens folds far-off points back into the image.
+            # Beyond its reach a lens model maps points outside the view back into the image.
             inside = (local[..., 0] ** 2 + local[..., 1] ** 2) / local[..., 2] ** 2 < distortion_reach(camera)
             # Pixel centres are whole numbers, so the image begins at -0.5.
             inside &= (px >= -0.5).all(-1) & (px < np.array(camera.size) - 0.5).all(-1)
         visible = inside if take.hidden is None else inside & ~take.hidden[i]
-        found.append(ExportView(camera=camera, px=px, local=local, inside=inside, visible=visible))
-    return found
+        views.append(ExportView(camera=camera, px=px, local=local, inside=inside, visible=visible))
+    return views
 
 
 def image_stem(take: ExportTrial, camera: Camera) -> str:
-    """`S1/S1_Walking.54138969/S1_Walking.54138969_`: images are named so, with the frame's number after it."""
+    """`S1/S1_Walking.54138969/S1_Walking.54138969_`: path of the images without the frame's number and suffix."""
     folder = f"{take.file_stem}.{safe_file_name(camera.name)}"
     return f"{folder}/{folder.rpartition('/')[2]}_"
 
 
 def image_name(stem: str, frame: int) -> str:
-    """The image of a frame. Files count from 1, as MMPose extracts them; `frame` counts from 0."""
+    """Path of a frame's image. File names count from 1, as MMPose extracts them; `frame` counts from 0."""
     return f"{stem}{frame + 1:06d}.jpg"
 
 
@@ -129,9 +129,9 @@ class Channel(NamedTuple):
 
 
 def write_nwb(path: Path, take: ExportTrial, *, notice: str = "") -> None:
-    """Write a trial as Neurodata Without Borders: points and vertebral centres as ndx-pose has them, m; angles, rad.
+    """Write a trial as Neurodata Without Borders: points and vertebral centres by ndx-pose, m; angles, rad.
 
-    NWB wants the time of the recording, which is not known: the file has that of its writing, and says so.
+    NWB requires the time of the recording, which is not known. The file holds the time of its writing, and says so.
     """
     with needing_extra("NWB", "nwb"):
         import ndx_pose
@@ -176,7 +176,7 @@ def write_nwb(path: Path, take: ExportTrial, *, notice: str = "") -> None:
 
 
 def _add_unkept_frames(file: "pynwb.NWBFile", trial: TrialData) -> None:
-    """Intervals of the frames that were not kept as they were measured, and why."""
+    """Add time intervals of the frames that were not kept as measured, with the reason."""
     rows = [
         (number, status, reason)
         for number, (status, reason) in enumerate(zip(trial.status or (), trial.reasons or (), strict=True))
@@ -198,12 +198,12 @@ def _point_sets(trial: TrialData) -> dict[str, Markers]:
 
 def _angle_channels(trial: TrialData) -> Iterator[Channel]:
     """LLA, TKA and the angles of each level, with their standard deviations."""
-    known: dict[str, np.ndarray | None] = {name: getattr(trial, name) for name in ("lla", "lla_sd", "tka", "tka_sd")}
+    columns: dict[str, np.ndarray | None] = {name: getattr(trial, name) for name in ("lla", "lla_sd", "tka", "tka_sd")}
     for suffix, angles in (("", trial.angles), ("_sd", trial.angles_sd)):
         if angles is not None:
             for i, level in enumerate(trial.levels):
-                known |= {f"{level}_{axis}{suffix}": angles[:, i, k] for k, axis in enumerate(_LEVEL_AXES)}
-    for name, values in known.items():
+                columns |= {f"{level}_{axis}{suffix}": angles[:, i, k] for k, axis in enumerate(_LEVEL_AXES)}
+    for name, values in columns.items():
         if values is not None:
             yield Channel(
                 name=re.sub(r"\W", "_", name), component="n/a", kind="JNTANG",
@@ -221,7 +221,7 @@ def _place_channels(trial: TrialData) -> Iterator[Channel]:
 
 
 def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice: str = "") -> dict[str, int]:
-    """Write a BIDS data set of motion; returns its files (relative to the folder) with their frames, 0 where none.
+    """Write a BIDS data set of motion; returns {file, relative to the folder: its number of frames, 0 without any}.
 
     A trial is a task, which BIDS names by letters and digits. Raises `InputError` where two names become the same.
     """
@@ -284,8 +284,8 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 class Poses(NamedTuple):
-    """Points of people in space. people: {name: (frames, points, 3)} in the file's unit. rate: frames/s, None where the
-    file does not say it. software: that the poses came from."""
+    """Points of people in space. people: {name: (frames, points, 3)} in the file's unit. rate: frames/s, None if the
+    file does not state it. software: the program that made the poses."""
 
     names: tuple[str, ...]
     people: dict[str, np.ndarray]
@@ -294,7 +294,7 @@ class Poses(NamedTuple):
 
 
 def read_poses(path: Path) -> Poses:
-    """A netCDF file of movement, whatever the order of its axes. `InputError` for points in images (x and y alone)."""
+    """Read movement's netCDF, with axes in any order. `InputError` for points in images (x and y only)."""
     if read_bytes(path)[:3] == b"CDF":
         cure = 'xarray.load_dataset("OLD.nc").to_netcdf("NEW.nc", engine="h5netcdf")'
         raise InputError(f"{path}: netCDF 3, and netCDF 4 is read. In Python: {cure}.")
@@ -302,7 +302,7 @@ def read_poses(path: Path) -> Poses:
         position = file.get("position")
         if not isinstance(position, h5py.Dataset):
             raise InputError(f"{path}: no position in it; expected poses as movement writes them (to_netcdf).")
-        scales = {one[0].name.strip("/").rstrip("s"): checked_values(one[0]) for one in position.dims if len(one)}
+        scales = {axis[0].name.strip("/").rstrip("s"): checked_values(axis[0]) for axis in position.dims if len(axis)}
         if sorted(scales) != ["individual", "keypoint", "space", "time"]:
             raise InputError(f"{path}: axes {', '.join(scales)}; expected time, space, keypoints and individuals.")
         order = [list(scales).index(name) for name in ("individual", "time", "keypoint", "space")]
@@ -311,20 +311,20 @@ def read_poses(path: Path) -> Poses:
         if xyz.shape[3] != 3:
             raise InputError(f"{path}: points of {xyz.shape[3]} coordinates, in images; triangulate them first.")
         names, people = (tuple(map(_one_text, scales[name])) for name in ("keypoint", "individual"))
-        said = None if isinstance(rate, str) else float(np.ravel(rate)[0])
-        if said is None and str(unit).startswith("s") and len(xyz[0]) > 1:
-            said = float(1 / np.median(np.diff(scales["time"])))
-        return Poses(names, dict(zip(people, xyz, strict=True)), said, str(software))
+        frame_rate = None if isinstance(rate, str) else float(np.ravel(rate)[0])
+        if frame_rate is None and str(unit).startswith("s") and len(xyz[0]) > 1:
+            frame_rate = float(1 / np.median(np.diff(scales["time"])))
+        return Poses(names, dict(zip(people, xyz, strict=True)), frame_rate, str(software))
 
 
 def _one_text(cell) -> str:
-    """A text; files that were netCDF 3 once have its letters one by one."""
+    """A cell as a text; files converted from netCDF 3 hold its letters one by one."""
     cell = b"".join(cell) if isinstance(cell, np.ndarray) else cell
     return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
 
 
 def write_poses(rate: float, person: str, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
-    """Write points of one person, (frames, points, 3), as movement reads them. No detector saw them: confidence NaN."""
+    """Write points (frames, points, 3) of one person as movement's netCDF. Confidence is NaN: no detector gave one."""
     axes = {"time": np.arange(len(xyz)) / rate, "space": list("xyz"), "keypoints": list(names), "individuals": [person]}
     with atomic_path(path) as temporary, create_file(temporary) as file:
         for name, values in axes.items():

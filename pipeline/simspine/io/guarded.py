@@ -1,7 +1,7 @@
-"""Readers of other people, in a process of their own: a file that makes them crash, hang or fill the memory is refused.
+"""Third-party readers in a separate process: a file that makes them crash, hang or fill the memory is refused.
 
-ezc3d (C3D) is C++ and trusts what a file says; cdflib follows an index without end and unpacks whatever a file holds.
-What they find comes back as plain arrays and JSON. Starting the process takes 0.3 to 0.5 s.
+ezc3d (C3D) is C++ and does not check a file's counts; cdflib follows an index without end and unpacks any amount of
+data. Their results come back as plain arrays and JSON. Starting the process takes 0.3 to 0.5 s.
 """
 
 import json
@@ -23,13 +23,13 @@ import numpy as np
 from simspine.core.errors import InputError, naming_content, require_file
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR
 
-# XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
+# XML of unknown origin: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
 _MAX_XML_DEPTH = 100  # elements within elements; models in use have about 15
 _MAX_XML_TAGS = 500_000  # begins and ends of elements; the largest packaged model has 42,349
 
 
 def parse_xml(text: str) -> ElementTree.Element:
-    """The root element."""
+    """The root element of a checked XML text."""
     if "<!DOCTYPE" in text:
         raise InputError(
             "the file declares a document type (<!DOCTYPE …>), which can hold entities that expand without end. Remove "
@@ -48,7 +48,7 @@ def parse_xml(text: str) -> ElementTree.Element:
     return element
 
 
-# OpenSim names some elements after nested classes, `HuntCrossleyForce::ContactParameters`, which is no name in XML.
+# OpenSim names some elements after nested classes, `HuntCrossleyForce::ContactParameters`: no valid name in XML.
 
 
 def opensim_xml(osim: str) -> ElementTree.Element:
@@ -61,21 +61,21 @@ def plain_names(osim: str) -> str:
     return re.sub(r"(</?\w+)::(?=\w)", r"\1..", osim)
 
 
-# Pickles from strangers are programs: their steps are only listed, nothing is called, arrays are made from the bytes.
-MAX_CALL_CHARACTERS = 200  # of a function's name and its module's
+# Pickles are programs: their opcodes are only listed, nothing is called, and arrays are made from the bytes.
+MAX_CALL_CHARACTERS = 200  # of the names of a function and its module
 
 
 def pickled_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of numbers in a pickled dictionary. Raises `InputError` for what is no such file."""
+    """The arrays of numbers in a pickled dictionary. Raises `InputError` for any other file."""
     require_file(path)
     with naming_content(path, "a pickle of a dictionary of arrays, as OpenCap writes it; nothing in it was run"):
-        found = _inert_pickle(Path(path).read_bytes())
-        arrays = {name: _array_of_call(made) for name, made in found.items() if isinstance(made, list)}
+        content = _inert_pickle(Path(path).read_bytes())
+        arrays = {name: _array_of_call(call) for name, call in content.items() if isinstance(call, list)}
         return {name: array for name, array in arrays.items() if array is not None}
 
 
 def _inert_pickle(content: bytes) -> Any:
-    """What the steps of a pickle leave; a call is [function's name, arguments, state]."""
+    """The object that a pickle's opcodes build; a call in it is [function's name, arguments, state]."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     marks: list[int] = []
@@ -111,33 +111,33 @@ def _inert_pickle(content: bytes) -> Any:
 
 
 def _array_of_call(call: list) -> np.ndarray | None:
-    """The array of numbers whose making is described; None for anything else."""
+    """The array of numbers that a recorded call would make; None if it makes anything else."""
     if not call[0].endswith((" _reconstruct", " _frombuffer")):  # the latter of protocol 5
         return None
     content, number, shape, layout = call[1] if call[0][-1] == "r" else (call[-1][i] for i in (4, 2, 1, 3))
     (kind, *_), (_, order, *_) = number[1:]
     if kind[0] not in "iuf":
         return None
-    if isinstance(content, list):  # bytes as a text, in the oldest pickles
+    if isinstance(content, list):  # the oldest pickles hold bytes as a text
         content = content[1][0].encode("latin1")
     numbers = np.frombuffer(content, np.dtype(kind).newbyteorder(order.replace("|", "=")))
     return numbers.reshape(shape, order="F" if layout in (True, "F") else "C")
 
 
-# The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
+# Code of the child process, which reads a file with a third-party library and writes plain arrays.
 SMALLEST_CDF_RECORD = 28  # bytes
-REFUSED_EXIT_CODE = 2  # exit code with a message for the user
+REFUSED_EXIT_CODE = 2  # exit code of the child if stderr holds a message for the user
 _LIBRARY_ADDRESS_SPACE = 512 << 20  # bytes for Python and the libraries, which take 120 MB before a file is opened
 
 
 def run_guarded_reader() -> None:
-    """Arguments: kind of file, the .npz to write, bytes of memory, seconds, the file. On failure a line on stderr."""
+    """Read a file in the child. Arguments: kind of file, .npz to write, bytes, seconds, file; errors go to stderr."""
     kind, out, memory, seconds, path = sys.argv[1:]
     try:
         readers = {"C3D": _c3d_arrays, "CDF": _cdf_arrays}
         _limit_resources(int(memory), int(seconds))
-        arrays, said = readers[kind](path)
-        content = json.dumps(said, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))
+        arrays, metadata = readers[kind](path)
+        content = json.dumps(metadata, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))
         text = np.frombuffer(content.encode(), np.uint8)
         np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
     except InputError as error:
@@ -149,15 +149,15 @@ def run_guarded_reader() -> None:
 
 
 def _library_reason(error: Exception) -> str:
-    """The library's words; behind the name of the error's kind only where they are none, or one: KeyError: 'LABELS'."""
+    """The library's message; if it has one word or none, preceded by the type of the error (KeyError: 'LABELS')."""
     text = " ".join((getattr(error, "strerror", None) or str(error)).split())
     return text if " " in text else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 def _limit_resources(memory: int, seconds: int) -> None:
-    """Bound memory, core files and time of the processor where the system can (not on Windows).
+    """Limit memory, core files and processor time where the system can (not on Windows).
 
-    The parent looks at the clock as well; but a parent may be killed, and its child must end all the same.
+    The parent sets a time limit, too; but the child must also end if its parent was killed.
     """
     with suppress(ImportError, ValueError, OSError):
         import resource
@@ -202,7 +202,7 @@ def _cdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _check_records(path: Path) -> None:
-    """cdflib reads zeros beyond the end of the file and trusts counts of records; its second record has both."""
+    """Raise `ValueError` where the second record announces more bytes or records than there are; cdflib trusts it."""
     content = path.read_bytes()
     if content[4:8] != b"\0\0\xff\xff":
         return  # compressed
@@ -217,21 +217,21 @@ def _check_records(path: Path) -> None:
         raise ValueError("its header announces more records than the file can hold")
 
 
-MIN_READ_SECONDS, SECONDS_PER_BYTE = 3.0, 1e-6  # s of the processor; starting takes 0.5 s, then 50 MB/s and more
-MAX_WAIT_FACTOR = 6.0  # times as long on the clock: a busy machine has other work, too
+MIN_READ_SECONDS, SECONDS_PER_BYTE = 3.0, 1e-6  # s of processor time; starting takes 0.5 s, reading 50 MB/s and more
+MAX_WAIT_FACTOR = 6.0  # wall-clock limit as a multiple of the processor time, for busy machines
 _CHILD_CODE = "from simspine.io.guarded import run_guarded_reader; run_guarded_reader()"
 _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 
 
 def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays by name, and what else the file says, of the reader of 'C3D' or 'CDF'."""
+    """Arrays by name, and other contents, of a file; kind: of the reader, 'C3D' or 'CDF'."""
     require_file(path)
     size = Path(path).stat().st_size
     memory, seconds = ALWAYS_ALLOWED_BYTES + MAX_EXPANSION_FACTOR * size, MIN_READ_SECONDS + SECONDS_PER_BYTE * size
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory(prefix="simspine-") as folder:
         out = Path(folder) / "found.npz"
-        environment["TMPDIR"] = folder  # what a reader leaves goes with the folder
+        environment["TMPDIR"] = folder  # temporary files of a reader are removed with the folder
         command = [*_CHILD_COMMAND, kind, str(out), str(memory), str(round(seconds) + 1), os.path.abspath(path)]
         try:
             done = subprocess.run(
@@ -242,12 +242,12 @@ def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarr
             raise InputError(f"{path}: its reader found no end in {end.timeout:.0f} s; damaged?") from None
         if os.name == "posix" and done.returncode == -signal.SIGXCPU:
             raise InputError(f"{path}: its reader found no end in {seconds:.0f} s; damaged?")
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        if said and done.returncode == REFUSED_EXIT_CODE:
-            raise InputError(f"{path}: {said[0]}")
+        words = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        if words and done.returncode == REFUSED_EXIT_CODE:
+            raise InputError(f"{path}: {words[0]}")
         if done.returncode:
-            why = said[0][:300] if said and done.returncode == 1 else f"its reader ended with {done.returncode}"
-            raise InputError(f"{path}: cannot be read as {kind}; cut short or damaged? ({why}) Copy it anew.")
-        with np.load(out, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+            reason = words[0][:300] if words and done.returncode == 1 else f"its reader ended with {done.returncode}"
+            raise InputError(f"{path}: cannot be read as {kind}; cut short or damaged? ({reason}) Copy it anew.")
+        with np.load(out, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
     return arrays, json.loads(arrays.pop("said").tobytes())

@@ -1,7 +1,7 @@
-"""HDF5: files of others opened safely, new files made safely, and our own lossless container.
+"""HDF5: foreign files opened safely, new files written safely, and simspine's own lossless container.
 
 HDF5 can keep numbers in other files (external storage, virtual data sets, links), announce arrays of any size, and
-repeat folders without end. Its library walks a damaged heap of texts for ever, so heaps are checked before it does.
+nest groups without end. Its library loops for ever in a damaged heap of texts, so heaps are checked first.
 The container holds cameras, keypoints, markers, motions, arrays and diagnostics (layout: docs/formats.md). Equal
 content gives equal bytes: no timestamps, order of creation, sorted JSON.
 """
@@ -34,8 +34,8 @@ from simspine.io.atomic import (
 _GLOBAL_HEAP_SIGNATURE = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
 _FILTER_NAMES = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 32000: "LZF"}
 _CHECKSUM_BYTES = 4  # bytes that Fletcher-32 adds
-_SCAN_BYTES = 1 << 22  # bytes looked through at a time
-_HEAP_HEADER_BYTES = 16  # bytes of a heap and of each of its objects
+_SCAN_BYTES = 1 << 22  # bytes searched at a time
+_HEAP_HEADER_BYTES = 16  # bytes of the header of a heap and of each of its objects
 
 
 def open_hdf5_file(path: str | os.PathLike, **options: Any) -> h5py.File:
@@ -49,7 +49,7 @@ def open_hdf5_file(path: str | os.PathLike, **options: Any) -> h5py.File:
 
 @contextmanager
 def open_checked(path: str | os.PathLike) -> Iterator[h5py.File]:
-    """A file whose whole tree is sound, closed after the block; what goes wrong in it is an `InputError` naming it."""
+    """A file whose whole tree is checked, closed after the block; errors in the block become `InputError` naming it."""
     file = open_hdf5_file(path)
     try:
         check_hdf5_tree(file)
@@ -61,7 +61,7 @@ def open_checked(path: str | os.PathLike) -> Iterator[h5py.File]:
 
 
 def damaged_error(where: str | os.PathLike, error: Exception) -> InputError:
-    """What to say of a file whose reading ended with `error`."""
+    """The `InputError` for a file whose reading ended with `error`."""
     if isinstance(error, InputError):
         return error if str(where).partition(": ")[0] in str(error) else InputError(f"{where}: {error}")
     return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({reason_of(error)})")
@@ -81,7 +81,7 @@ def checked_member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
 
 
 def check_hdf5_tree(top: h5py.Group) -> None:
-    """Raise `InputError` unless all below a group lies in its file and together is no larger than the file can hold."""
+    """Raise `InputError` unless everything below a group lies in its file and is no larger than the file can hold."""
     path = top.file.filename
     total = count = 0
     waiting: list[tuple[h5py.Group, int]] = [(top, 0)]
@@ -103,7 +103,7 @@ def check_hdf5_tree(top: h5py.Group) -> None:
 
 
 def announced_bytes(data: h5py.Dataset) -> int:
-    """Bytes an array says it has. Raises `InputError` if it keeps them in another file, or its pieces are damaged."""
+    """Bytes that an array announces. Raises `InputError` if they are in another file, or its chunks are damaged."""
     if data.is_virtual or data.external:
         raise InputError(
             f"{data.file.filename}: {data.name} keeps its numbers in another file, which is not followed. Copy the "
@@ -116,22 +116,22 @@ def announced_bytes(data: h5py.Dataset) -> int:
 
 
 def _check_chunks(data: h5py.Dataset) -> None:
-    """Raise where a piece of an array is stored in a way, or a size, that the library's filters stumble over."""
+    """Raise `InputError` where a chunk of an array has a filter or a size that the library's filters cannot read."""
     if data.chunks is None:
         return
     properties = data.id.get_create_plist()
     filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-    if odd := set(filters) - set(_FILTER_NAMES):
+    if foreign := set(filters) - set(_FILTER_NAMES):
         raise InputError(
-            f"{data.file.filename}: {data.name} is packed by the filters {sorted(odd)}; known are "
+            f"{data.file.filename}: {data.name} is packed by the filters {sorted(foreign)}; known are "
             f"{', '.join(_FILTER_NAMES.values())}. Pack it anew (h5repack -f GZIP=4)."
         )
-    end = os.path.getsize(data.file.filename)
-    most = 1024 + 1.01 * math.prod(data.chunks) * data.dtype.itemsize  # what cannot be packed grows a little
+    file_bytes = os.path.getsize(data.file.filename)
+    most = 1024 + 1.01 * math.prod(data.chunks) * data.dtype.itemsize  # incompressible data grow a little
     least = _CHECKSUM_BYTES + 1 if h5py.h5z.FILTER_FLETCHER32 in filters else 1
 
     def damaged_piece(piece: Any) -> bool | None:
-        return True if not least <= piece.size <= most or piece.byte_offset + piece.size > end else None
+        return True if not least <= piece.size <= most or piece.byte_offset + piece.size > file_bytes else None
 
     if data.id.chunk_iter(damaged_piece):
         raise InputError(f"{data.file.filename}: a piece of {data.name} has an impossible size; damaged?")
@@ -147,7 +147,7 @@ def checked_values(data: h5py.Dataset) -> np.ndarray:
 
 
 def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -> Any:
-    """An attribute of a group or array."""
+    """An attribute of a group or array; `default` if it is missing."""
     if name not in node.attrs:
         return default
     stored = node.attrs.get_id(name)
@@ -165,18 +165,18 @@ def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any =
 
 
 class _Output(io.FileIO):
-    """What HDF5 writes goes to a file, until the disk refuses: then nowhere, and the error is kept.
+    """The file that HDF5 writes to. After an error of the disk further data are discarded, and the error is kept.
 
-    HDF5 ends the process where it cannot write what it still holds, so it is told that all was written.
+    HDF5 ends the process if it cannot flush its buffers, so `write` reports all data as written.
     """
 
     error: OSError | None = None
 
     def write(self, content: Any, /) -> int:
-        left = memoryview(content)
+        rest = memoryview(content)
         try:
-            while left and self.error is None:
-                left = left[super().write(left) :]
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
         except OSError as error:
             self.error = error
         return len(content)
@@ -191,9 +191,9 @@ class _Output(io.FileIO):
 
 @contextmanager
 def create_file(path: str | os.PathLike) -> Iterator[h5py.File]:
-    """A new HDF5 file that remembers the order of its entries, written as it grows: it is never in memory as a whole.
+    """A new HDF5 file that keeps the order of its entries and is written as it grows, never in memory as a whole.
 
-    Raises what the system says where it cannot be made or, at the end of the block, where the disk was full.
+    Raises the system's `OSError` if it cannot be created or, at the end of the block, if the disk was full.
     """
     with _Output(path, "w+") as output:
         try:
@@ -205,30 +205,30 @@ def create_file(path: str | os.PathLike) -> Iterator[h5py.File]:
 
 
 def put_text(node: h5py.Group | h5py.Dataset, name: str, text: str) -> None:
-    """A text attribute of fixed length: it needs no heap, which damage could lead the library astray in."""
+    """Write a text attribute of fixed length, which needs no heap (see `check_heaps`)."""
     content = text.encode("utf-8")
     node.attrs.create(name, np.bytes_(content), dtype=h5py.string_dtype("utf-8", max(len(content), 1)))
 
 
 def check_heaps(path: str | os.PathLike) -> None:
-    """Raise `InputError` if a heap, in which texts of any length lie, is damaged. Looks once at an unchanged file."""
+    """Raise `InputError` if a heap, which holds texts of variable length, is damaged. Caches unchanged files."""
     _check_heaps(os.fspath(path), *file_version(path))
 
 
 @lru_cache(maxsize=64)
 def _check_heaps(path: str, *_: int) -> None:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = _next_heap(file, 0)
-        while at >= 0:
-            end = at + int.from_bytes(content[at + 8 : at + 16], "little")
+        heap = _next_heap(file, 0)
+        while heap >= 0:
+            end = heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
             if end > len(content):
                 raise InputError(f"{path}: a heap of texts reaches beyond the end of the file; cut short or damaged?")
-            _check_heap(content, at + _HEAP_HEADER_BYTES, end, path)
-            at = _next_heap(file, max(end, at + _HEAP_HEADER_BYTES))
+            _check_heap(content, heap + _HEAP_HEADER_BYTES, end, path)
+            heap = _next_heap(file, max(end, heap + _HEAP_HEADER_BYTES))
 
 
 def _next_heap(file: IO[bytes], start: int) -> int:
-    """Place of the first heap from `start` on, -1 for none; read piece by piece, for files larger than the memory."""
+    """Offset of the first heap from `start` on, -1 for none; read piece by piece, for files larger than the memory."""
     while True:
         file.seek(start)
         piece = file.read(_SCAN_BYTES + len(_GLOBAL_HEAP_SIGNATURE) - 1)  # a heap's mark may lie across two pieces
@@ -238,14 +238,14 @@ def _next_heap(file: IO[bytes], start: int) -> int:
         start += _SCAN_BYTES
 
 
-def _check_heap(content: mmap.mmap, at: int, end: int, path: str) -> None:
-    """Each object must end behind its beginning and within the heap. Object 0 is free space, its header counted."""
-    while at + _HEAP_HEADER_BYTES <= end:
-        size = int.from_bytes(content[at + 8 : at + _HEAP_HEADER_BYTES], "little")
-        step = size if content[at : at + 2] == b"\0\0" else _HEAP_HEADER_BYTES + (size + 7) // 8 * 8
-        if step < _HEAP_HEADER_BYTES or at + step > end:
-            raise InputError(f"{path}: the heap of texts at byte {at} is damaged.")
-        at += step
+def _check_heap(content: mmap.mmap, offset: int, end: int, path: str) -> None:
+    """Raise `InputError` unless each object ends within the heap. Object 0 is free space, its header included."""
+    while offset + _HEAP_HEADER_BYTES <= end:
+        size = int.from_bytes(content[offset + 8 : offset + _HEAP_HEADER_BYTES], "little")
+        step = size if content[offset : offset + 2] == b"\0\0" else _HEAP_HEADER_BYTES + (size + 7) // 8 * 8
+        if step < _HEAP_HEADER_BYTES or offset + step > end:
+            raise InputError(f"{path}: the heap of texts at byte {offset} is damaged.")
+        offset += step
 
 
 STORE_SCHEMA = 4  # 1: texts of any length in the attributes; 2: cameras without a lens; 3: no origin `estimated`
@@ -271,8 +271,8 @@ _TYPES_BY_NAME = {kind.__name__: kind for kind in _ARRAYS_OF_TYPE}
 def write_store(path: str | os.PathLike, **items: Any) -> None:
     """Write the items under their names, atomically.
 
-    An item is a `Camera`, `Keypoints`, `Markers`, `Motion`; an array of floats, integers, booleans or strings; anything
-    JSON can say (NaN included); or a list or dictionary of such items.
+    An item is a `Camera`, `Keypoints`, `Markers`, `Motion`; an array of floats, integers, booleans or strings; a value
+    that JSON can hold (NaN included); or a list or dictionary of such items.
     """
     with atomic_path(path) as temporary, create_file(temporary) as file:
         file.attrs[_SCHEMA_ATTRIBUTE] = STORE_SCHEMA
@@ -283,9 +283,7 @@ def write_store(path: str | os.PathLike, **items: Any) -> None:
 def read_store(
     path: str | os.PathLike, names: Iterable[str] | None = None, without: Collection[str] = ()
 ) -> dict[str, Any]:
-    """What `write_store` wrote, by name; only `names` if given. without: entries of dictionaries to leave out,
-    'item/entry'.
-    """
+    """Items of `write_store` by name, only `names` if given; without: 'item/entry' of dictionaries to leave out."""
     with open_checked(path) as file:
         found = checked_attribute(file, _SCHEMA_ATTRIBUTE)
         if found is None:
@@ -344,27 +342,27 @@ def _write_array(parent: h5py.Group, name: str, array: np.ndarray, where: str) -
 
 
 def _json_or_none(item: Any) -> str | None:
-    """The item as JSON, None if it is more than JSON can say."""
+    """The item as JSON, None if JSON cannot hold it."""
     try:
         text = json.dumps(item, default=np.generic.item)
     except (TypeError, ValueError):
         return None
-    return text if _text_keys(item) else None
+    return text if _has_text_keys(item) else None
 
 
-def _text_keys(item: Any) -> bool:
-    """JSON would turn other keys into texts without a word."""
+def _has_text_keys(item: Any) -> bool:
+    """Whether all keys are texts; JSON would turn other keys into texts silently."""
     if isinstance(item, dict):
-        return all(isinstance(key, str) for key in item) and all(map(_text_keys, item.values()))
-    return not isinstance(item, list | tuple) or all(map(_text_keys, item))
+        return all(isinstance(key, str) for key in item) and all(map(_has_text_keys, item.values()))
+    return not isinstance(item, list | tuple) or all(map(_has_text_keys, item))
 
 
 def _read_item(node: h5py.Group | h5py.Dataset, skipped: Collection[str] = ()) -> Any:
     tag = checked_attribute(node, "type")
     if tag in _TYPES_BY_NAME:
         kind = _TYPES_BY_NAME[tag]
-        found = {key: np.asarray(checked_attribute(node, key)).tolist() for key in _ATTRIBUTES_OF_TYPE[kind]}
-        fields = {key: value for key, value in found.items() if value is not None or key != "lens"}  # schema 2 has none
+        stored = {key: np.asarray(checked_attribute(node, key)).tolist() for key in _ATTRIBUTES_OF_TYPE[kind]}
+        fields = {key: value for key, value in stored.items() if value is not None or key != "lens"}  # not in schema 2
         arrays = {key: _read_array(node[key]) for key in _ARRAYS_OF_TYPE[kind] if key in node}
         for array in arrays.values():
             array.setflags(write=False)  # so that the type keeps them, and does not copy them

@@ -1,4 +1,4 @@
-"""What one camera sees: a photograph, a folder of them, a video, or a webcam, image by image."""
+"""Images of one camera, one by one: from a photograph, a folder of photographs, a video, or a webcam."""
 
 import re
 import time
@@ -32,14 +32,14 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Photographs. path: what was named, the folder or the only file."""
+    """Photographs. path: the folder or the only file, as given."""
 
     path: Path
     files: tuple[Path, ...]
 
     @property
     def name(self) -> str:
-        """Of the folder, or of the file without its ending."""
+        """Name of the folder, or of the file without its ending."""
         return self.path.name if self.path.is_dir() else self.path.stem
 
     @property
@@ -54,7 +54,7 @@ class Stills(ImageFiles):
     size: tuple[int, int]
 
     def at(self, rows: Iterable[int]) -> Iterator[np.ndarray]:
-        """Images (h, w, 3) uint8 BGR of some of the files."""
+        """Images (h, w, 3) uint8 BGR of the files with the indices `rows`."""
         for row in rows:
             yield read_image(self.files[row])
 
@@ -92,7 +92,7 @@ def _open_stills(path: Path, files: tuple[Path, ...]) -> Stills:
 
 
 def read_image(file: Path) -> np.ndarray:
-    """(h, w, 3) uint8 BGR, turned as the file asks; `InputError` for what is damaged, or far larger than its file."""
+    """(h, w, 3) uint8 BGR, rotated as the file states; `InputError` if it is damaged, or far larger than its file."""
     import cv2
     from PIL import Image
 
@@ -102,9 +102,9 @@ def read_image(file: Path) -> np.ndarray:
         with Image.open(file) as head:
             announced = 3 * head.width * head.height
             if head.format == "PNG":
-                head.verify()  # a damaged length of a piece
+                head.verify()  # detects a damaged length of a chunk
         content = file.read_bytes()
-        if head.format == "JPEG" and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):  # no end after a scan
+        if head.format == "JPEG" and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):  # a scan without end
             raise EOFError
     except Exception:  # damaged headers end in many ways
         raise unreadable from None
@@ -116,28 +116,28 @@ def read_image(file: Path) -> np.ndarray:
 
 
 def require_image(image: np.ndarray) -> np.ndarray:
-    """The image; `InputError` where it is none."""
-    found = np.asarray(image)
-    if found.dtype != np.uint8 or found.ndim != 3 or found.shape[2] != 3 or not found.size:
+    """The image as an array; `InputError` unless it is (height, width, 3) uint8."""
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise InputError(
-            f"image has shape {found.shape} and type {found.dtype}, expected (height, width, 3) uint8, BGR. "
+            f"image has shape {array.shape} and type {array.dtype}, expected (height, width, 3) uint8, BGR. "
             "OpenCV's imread gives None for a file that it cannot read."
         )
-    return found
+    return array
 
 
 def _natural_order_key(name: str) -> list[tuple[int, int | str]]:
-    """cam_2 before cam_10."""
+    """Key that sorts cam_2 before cam_10."""
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower())]
 
 
-JPEG_QUALITY = 92  # of a JPEG: edges of clothes and markers stay sharp
-MAX_FRAMES_DECODED_FORWARD = 120  # frames that are faster decoded one by one than sought
+JPEG_QUALITY = 92  # of 100: edges of clothes and markers stay sharp
+MAX_FRAMES_DECODED_FORWARD = 120  # frames ahead up to which decoding is faster than seeking
 
 
 class ImagesInAnyOrder:
-    """Images of a video or of photographs in any order, for one thread at a time. In a video a position that the
-    decoder does not confirm is reached from the start."""
+    """Images of a video or of photographs in any order, for one thread at a time. A video whose decoder does not
+    confirm the position after seeking is decoded from its start."""
 
     def __init__(self, source: Video | Stills):
         self._source = source
@@ -160,7 +160,7 @@ class ImagesInAnyOrder:
         return image
 
     def close(self) -> None:
-        """Let go of the file; the next frame opens it again."""
+        """Close the file; the next image opens it again."""
         if self._capture is not None:
             self._capture.release()
         self._capture, self._next = None, 0
@@ -176,7 +176,7 @@ class ImagesInAnyOrder:
                 self._open()
 
     def _open(self) -> None:
-        """From the first frame on."""
+        """Open the video at its first frame."""
         import cv2
 
         self.close()
@@ -191,14 +191,14 @@ def encode_jpeg(image: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
     return cv2.imencode(".jpg", require_image(image), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
-WEBCAM_WORD = "webcam"  # another word for webcam 0
-USUAL_WEBCAM_RATE_HZ = 30.0  # frames/s of a webcam that does not say
-MAX_WEBCAM_NUMBER = 999  # the highest number of a webcam that is tried
+WEBCAM_WORD = "webcam"  # another name of webcam 0
+USUAL_WEBCAM_RATE_HZ = 30.0  # frames/s assumed of a webcam that states none
+MAX_WEBCAM_NUMBER = 999  # largest number of a webcam that is tried
 MAX_FRAMES_LOST = 30  # frames in a row that a webcam may fail to deliver
 
 
 class CameraImage(NamedTuple):
-    """time: s since the first image. number: from 0. name: what files are called after."""
+    """An image with its time (s since the first image), number (from 0), and name, by which files are named."""
 
     image: np.ndarray
     time: float
@@ -216,7 +216,7 @@ class Photographs(ImageFiles):
 
 @dataclass(frozen=True)
 class Webcam:
-    """A camera of this computer. rate: frames/s as it says. frames: None, it has no end."""
+    """A camera of this computer. rate: frames/s that it states. frames: None, since it has no end."""
 
     number: int
     rate: float
@@ -227,7 +227,7 @@ class Webcam:
         return f"{WEBCAM_WORD}{self.number}"
 
     def __iter__(self) -> Iterator[CameraImage]:
-        """Until nobody asks any more; times are those of the clock. `InputError` where the camera falls silent."""
+        """Images without end, with times of the clock. `InputError` where the camera stops delivering them."""
         with _open_webcam_number(self.number) as capture:
             start, count, lost = time.monotonic(), 0, 0
             while lost < MAX_FRAMES_LOST:
@@ -243,7 +243,7 @@ OneCameraSource = Photographs | Video | Webcam
 
 
 def camera_images(camera: OneCameraSource) -> Iterator[CameraImage]:
-    """The images with their times."""
+    """The images of a camera with their times."""
     if not isinstance(camera, Video):
         yield from camera
         return
@@ -263,7 +263,7 @@ def open_camera(source: str) -> OneCameraSource:
         return open_webcam(int(source) if source.isdecimal() else 0)
     path = Path(source)
     if path.is_dir():
-        return Photographs(path, _of_different_names(images_in(path)))
+        return Photographs(path, _require_distinct_stems(images_in(path)))
     if not path.exists():
         raise InputError(
             f"{source} does not exist. Name an image, a folder of images, a video, or a webcam by its number (0)."
@@ -277,18 +277,18 @@ def open_camera(source: str) -> OneCameraSource:
     return video
 
 
-def _of_different_names(files: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The files, whose names without ending must differ: what is made of each is called after it."""
-    known: dict[str, Path] = {}
+def _require_distinct_stems(files: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The files; `InputError` where two differ only in their endings, since results are named without them."""
+    file_of_stem: dict[str, Path] = {}
     for file in files:
-        if file.stem in known:
-            raise InputError(f"{file.parent} holds {known[file.stem].name} and {file.name}; rename one of them.")
-        known[file.stem] = file
+        if file.stem in file_of_stem:
+            raise InputError(f"{file.parent} holds {file_of_stem[file.stem].name} and {file.name}; rename one of them.")
+        file_of_stem[file.stem] = file
     return files
 
 
 def open_webcam(number: int) -> Webcam:
-    """`InputError` where there is no such camera, or it gives no image."""
+    """The webcam with this number; `InputError` where there is none, or it gives no image."""
     import cv2
 
     with _open_webcam_number(number) as capture:

@@ -1,4 +1,4 @@
-"""Keypoints as OpenPose and Pose2Sim keep them (a folder per camera, a JSON file per frame); tables of other programs.
+"""Keypoint files of OpenPose and Pose2Sim (a folder per camera, a JSON file per frame); tables of other programs.
 
 A table is one file per camera: DeepLabCut's CSV (scorer, bodyparts, coords), SLEAP's analysis HDF5.
 """
@@ -23,13 +23,13 @@ from simspine.io.text_tables import ASSUMED_RATE, load_json
 _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
 TABLE_ENDINGS = (".csv", ".h5", ".hdf5")
 _TABLE_HEAD = ("scorer", "individuals", "bodyparts", "coords")  # first cells of the lines above a table
-_FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
+_MAX_FRAMES_PER_FILE = 10  # largest span of frame numbers, as a multiple of the number of files
 _MPI_PARENTS = (1, -1, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, 1)  # of OpenPose's model of 15 points
 # By the number of points; how long bones may be, relative to those in the other order.
 _TWO_ORDERS = {25: ("body25", "body25b", 0.8), 15: ("simspine15", "MPI", 1.0)}
-_MIN_FILES_JUDGED = 4  # in a folder, for its numbers to be looked at
-_LEAST_SHARE_OF_FILES = 0.75  # of the frames between a folder's first and last, for which it has a file
-_MAX_LATE_END = 2  # frames by which folders may end apart without a warning
+_MIN_FILES_JUDGED = 4  # least number of files in a folder from which the step of its frame numbers is judged
+_LEAST_SHARE_OF_FILES = 0.75  # least share of frames, from a folder's first to its last, that have a file
+_MAX_LATE_END = 2  # frames between the last frames of two folders; more give a warning
 _MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts milliseconds, not frames
 
 
@@ -46,15 +46,15 @@ def read_keypoints(
     folders : sequence of paths
         In the order of the cameras. Tables: .csv of DeepLabCut, .h5 of SLEAP's analysis; all of the same kind.
     skeleton : str or sequence of str, optional
-        Name of a skeleton, or names of the points in the files' order; by default the number of points tells it, and of
-        25 points the lengths of the bones (BODY_25 or BODY_25B). Tables name their points.
+        Name of a skeleton, or names of the points in the files' order. By default it follows from the number of points,
+        for 25 points also from the lengths of the bones (BODY_25 or BODY_25B). Tables name their points.
     rate : float, optional
-        Frames/s. The files do not hold it; 60 with a warning by default.
+        Frames/s, which the files do not hold. By default 60, with a warning.
 
     Returns
     -------
     Keypoints
-        Native points, px.
+        Points of the files' skeleton: positions in px, missing points NaN, and scores from 0 to 1.
 
     Raises
     ------
@@ -79,13 +79,13 @@ def read_keypoints(
 def read_people_json(
     folders: Sequence[str | os.PathLike], skeleton: str | Sequence[str] | None = None
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Everybody seen: names of the points and (frames, views, people, points, 3) with x px, y px, score.
+    """Names of the points, and all detected people (frames, views, people, points, 3) as x px, y px, score.
 
-    Person k of one view is not person k of another. Padded with NaN where a view has fewer people. The frame is the
-    last number in a file's name; frames run from the lowest to the highest number found in any folder, and a file
-    missing in one view is NaN there. A point with score 0 (OpenPose's "not found") is NaN. Scores a little over 1 (some
-    networks) are cut to 1 with a warning. People without a pose (`{}`, null, a face alone) are left out; an empty file
-    (0 bytes) is a frame without detection, with a warning.
+    Person k of one view need not be person k of another; views with fewer people are padded with NaN. The frame is the
+    last number in a file's name. Frames run from the lowest to the highest number in any folder; where a view has no
+    file it is NaN. A point with score 0 (OpenPose's "not found") is NaN. Scores a little over 1 (some networks) are cut
+    to 1 with a warning. People without a pose (`{}`, null, only a face) are left out. An empty file (0 bytes) is a
+    frame without detection, with a warning.
     """
     if isinstance(folders, str | os.PathLike):
         raise InputError(f"read_keypoints wants a list of folders, one per camera, not the single path {folders}.")
@@ -99,7 +99,7 @@ def read_people_json(
         raise InputError("no keypoint folder was handed in; one per camera is needed.")
     numbers = sorted({number for view in views for number in view})
     first, frames = numbers[0], numbers[-1] - numbers[0] + 1
-    if frames > _FARTHEST_GAP * len(numbers) + 1000:
+    if frames > _MAX_FRAMES_PER_FILE * len(numbers) + 1000:
         raise InputError(
             f"{folders[0]}: frame numbers run from {first} to {numbers[-1]} with only {len(numbers)} files; "
             "the last number in a file's name should be its frame."
@@ -178,8 +178,8 @@ def write_keypoints(
 def write_people_json(path: str | os.PathLike, people: Sequence[Mapping], about: Mapping | None = None) -> None:
     """Write everybody in one image, as OpenPose does.
 
-    people: for each their `pose_keypoints_2d`, x y score of all points one after the other; further keys replace those
-    that OpenPose leaves empty, or come in addition. about: further keys of the file.
+    people: an entry per person with `pose_keypoints_2d`, x y score point by point. Its other keys replace those that
+    OpenPose leaves empty, or are added. about: further keys of the file.
     """
     empty: dict[str, list] = {
         f"{part}_keypoints_{d}": [] for d in ("2d", "3d") for part in ("face", "hand_left", "hand_right")
@@ -189,7 +189,7 @@ def write_people_json(path: str | os.PathLike, people: Sequence[Mapping], about:
 
 
 def _files_by_frame(folder: Path) -> dict[int, Path]:
-    """Frame number → file, in order."""
+    """{frame number: file} of a folder, in ascending order."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of keypoint files.")
     files: dict[int, Path] = {}
@@ -208,25 +208,25 @@ def _files_by_frame(folder: Path) -> dict[int, Path]:
 
 
 def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | os.PathLike]) -> None:
-    """`InputError` where numbers of files do not count frames, or not the same; a warning where that may be so."""
+    """Raise `InputError` unless file numbers count frames, alike in all folders; warn where this is doubtful."""
     rows = zip(folders, views, strict=True)
-    said = "; ".join(f"{folder}: {min(view)} to {max(view)}, {len(view)} files" for folder, view in rows)
+    ranges = "; ".join(f"{folder}: {min(view)} to {max(view)}, {len(view)} files" for folder, view in rows)
     steps = [np.diff(list(view)) for view in views if len(view) >= _MIN_FILES_JUDGED]
-    usual = max((int(np.median(step)) for step in steps), default=1)
+    usual_step = max((int(np.median(step)) for step in steps), default=1)
     uneven = any((step % int(np.median(step))).any() for step in steps)
-    if usual > _MAX_FRAME_STEP or (usual > 1 and uneven):
+    if usual_step > _MAX_FRAME_STEP or (usual_step > 1 and uneven):
         raise InputError(
-            f"the numbers in the names of keypoint files do not count frames: usually one is {usual} more than the one "
-            f"before, as milliseconds are ({said}). Rename the files so that they count frames: 0, 1, 2, …"
+            f"the numbers in the names of keypoint files do not count frames: usually one is {usual_step} more than "
+            f"the one before, like milliseconds ({ranges}). Rename the files so that they count frames: 0, 1, 2, …"
         )
     if len({min(view) for view in views}) > 1 or np.ptp([max(view) for view in views]) > _MAX_LATE_END:
         if max(map(min, views)) > min(map(max, views)) or len({(len(v), max(v) - min(v)) for v in views}) == 1:
             raise InputError(
-                f"folders of keypoint files are numbered apart ({said}). Files of one number must show the same "
+                f"folders of keypoint files are numbered apart ({ranges}). Files of one number must show the same "
                 "instant: renumber them."
             )
         text_tables.warn_assumed(
-            f"folders of keypoint files begin or end apart, their numbers taken as frames: {said}."
+            f"folders of keypoint files begin or end apart, their numbers taken as frames: {ranges}."
         )
     numbers = {number for view in views for number in view}
     absent = max(numbers) - min(numbers) + 1 - len(numbers)
@@ -234,14 +234,14 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
     if any(len(view) < _LEAST_SHARE_OF_FILES * span for view, span in zip(views, spans, strict=True)):
         text_tables.warn_assumed(
             "a folder of keypoint files has none for many frames of the others, taken as frames in which its camera "
-            f"saw nobody: {said}. Did it take fewer frames a second?"
+            f"saw nobody: {ranges}. Did it take fewer frames a second?"
         )
     if absent:
-        text_tables.warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {said}.")
+        text_tables.warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {ranges}.")
 
 
 def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
-    """Frame number → people. Files of no bytes are frames without detection, unless all of them are."""
+    """{frame number: people}. Empty files are frames without detection; `InputError` if all are empty."""
     contents = {number: text_tables.read_bytes(path) for number, path in view.items()}
     empty = [view[number] for number, content in contents.items() if not content.strip()]
     if len(empty) == len(view):
@@ -289,41 +289,41 @@ def _likely_order(people: Sequence[np.ndarray], where) -> str:
 
 
 def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> tuple[tuple[str, ...], np.ndarray]:
-    """As `read_people_json`, from one table per camera; each holds one person."""
-    read = [_table_of_points(Path(path)) for path in paths]
-    names = read[0][0]
-    for path, (other, _) in zip(paths, read, strict=True):
-        if other != names:
-            raise InputError(f"{path}: its points are {', '.join(other)}, those of {paths[0]} {', '.join(names)}.")
-    out = np.full((max(len(rows) for _, rows in read), len(read), 1, len(names), 3), np.nan)
-    for view, (_, rows) in enumerate(read):
+    """Names and people as of `read_people_json`, from one table per camera; each holds one person."""
+    tables = [_table_of_points(Path(path)) for path in paths]
+    names = tables[0][0]
+    for path, (labels, _) in zip(paths, tables, strict=True):
+        if labels != names:
+            raise InputError(f"{path}: its points are {', '.join(labels)}, those of {paths[0]} {', '.join(names)}.")
+    out = np.full((max(len(rows) for _, rows in tables), len(tables), 1, len(names), 3), np.nan)
+    for view, (_, rows) in enumerate(tables):
         out[: len(rows), view, 0] = rows
     out[~np.isfinite(out).all(-1)] = np.nan
     return names_of_skeleton(names, skeleton, paths[0]), out
 
 
 def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | None, where) -> tuple[str, ...]:
-    """A table's names as the skeleton spells them: case, separators, and L for left do not count. `InputError` for
-    unknown ones.
+    """Names of a table in the skeleton's spelling; case, separators, and L or R for a side are ignored.
 
-    A skeleton with just these points comes first: 'hip' is another place in HALPE's 26 points than in SpineTrack's 37.
+    A skeleton with exactly these points is preferred, since 'hip' differs between HALPE's 26 points and SpineTrack's
+    37. Raises `InputError` for unknown names.
     """
     if skeleton is not None and not isinstance(skeleton, str):
         return _point_names(skeleton, len(names), where, ())
-    known = [skeleton] if skeleton else skeletons.skeleton_names()
+    candidates = [skeleton] if skeleton else skeletons.skeleton_names()
     fitting: dict[tuple[int, ...], tuple[str, ...]] = {}
-    for name, spell in product(known, (_plain_name, _plain_side)):
-        own = skeletons.load_skeleton(name).names
-        spelt = dict(zip(map(spell, own), own, strict=True))
-        found = [spelt[plain] for plain in map(spell, names) if plain in spelt]
-        if len(set(found)) == len(names):
-            by_side = spell is _plain_side
-            fitting.setdefault((len(own) != len(names), by_side, by_side * len(own)), tuple(found))
+    for name, normalise in product(candidates, (_plain_name, _plain_side)):
+        points = skeletons.load_skeleton(name).names
+        by_spelling = dict(zip(map(normalise, points), points, strict=True))
+        spelled = [by_spelling[plain] for plain in map(normalise, names) if plain in by_spelling]
+        if len(set(spelled)) == len(names):
+            by_side = normalise is _plain_side
+            fitting.setdefault((len(points) != len(names), by_side, by_side * len(points)), tuple(spelled))
     if fitting:
         return fitting[min(fitting)]
     raise InputError(
-        f"{where}: its points {', '.join(names)} are those of no skeleton ({', '.join(known)}). Rename them in the "
-        "table, or name all of them in order (skeleton=[…])."
+        f"{where}: its points {', '.join(names)} are those of no skeleton ({', '.join(candidates)}). Rename them in "
+        "the table, or name all of them in order (skeleton=[…])."
     )
 
 
@@ -336,7 +336,7 @@ def _plain_side(name: str) -> str:
 
 
 def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names, and (frames, points, 3) x px, y px, score."""
+    """Names of the points, and (frames, points, 3) with x px, y px, score."""
     if path.suffix.lower() != ".csv":
         return _points_in_hdf5(path)
     lines = [line for _, line in text_tables.read_lines(path)]
@@ -359,11 +359,11 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def _rows_at_frames(values: np.ndarray, numbers: Sequence[str], path: Path) -> np.ndarray:
-    """The rows at the frames that their first cells say, where these are numbers; frames without a row are NaN."""
+    """Rows placed at the frame numbers in their first cells, if these are numbers; frames without a row are NaN."""
     if not numbers or not all(number.isdecimal() for number in numbers):
         return values
     frames = np.array(numbers, float)
-    if (np.diff(frames) <= 0).any() or frames[-1] > _FARTHEST_GAP * len(frames) + 1000:
+    if (np.diff(frames) <= 0).any() or frames[-1] > _MAX_FRAMES_PER_FILE * len(frames) + 1000:
         raise InputError(f"{path}: its first column is to count frames, but goes from {numbers[0]} to {numbers[-1]}.")
     placed = np.full((int(frames[-1]) + 1, values.shape[1]), np.nan)
     placed[frames.astype(int)] = values
@@ -398,7 +398,7 @@ def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
 def _point_names(
     skeleton: str | Sequence[str] | None, points: int | None, where, people: Sequence[np.ndarray]
 ) -> tuple[str, ...]:
-    """Names of the points: given, SpinePose's nine, of the known skeleton with that many, else point_00, point_01, …"""
+    """Names of the points: those given, else of the skeleton with so many points, else point_00, point_01, …"""
     if skeleton is None:
         if points is None:
             raise InputError(

@@ -25,8 +25,8 @@ _PADDING_CHARACTERS = " \t,;"  # a spreadsheet pads the lines of the header with
 class StorageTable:
     """Columns over time, in the units of the file.
 
-    values: (rows, columns) without the time; NaN where a cell is blank. time: (rows,) s. in_degrees: what the header
-    says, None where it does not. header: every `key=value` of the header, and SIMM's counts. step: s, rounding of the
+    values: (rows, columns) without the time; NaN where a cell is blank. time: (rows,) s. in_degrees: as the header
+    states, None if it does not. header: every `key=value` of the header, and SIMM's counts. step: s, rounding of the
     printed times.
     """
 
@@ -59,16 +59,16 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
             header[key.strip()] = value.strip()
     if len(lines) == end + 1:
         raise InputError(f"{path}: nothing after 'endheader'; expected a row of labels.")
-    n, row = lines[end + 1]
+    line_number, row = lines[end + 1]
     labels = _column_labels(row, [line for _, line in lines[end + 2 : end + 3]])
     if labels[0].lower() != "time":
-        raise InputError(f"{path}, line {n}: the first column is {labels[0]!r}, expected 'time'.")
+        raise InputError(f"{path}, line {line_number}: the first column is {labels[0]!r}, expected 'time'.")
     if len(lines) == end + 2:
         raise InputError(f"{path}: labels but no rows.")
     rows = text_tables.parse_table(
         lines[end + 2 :], row, len(labels), time=0, path=path, expected=" as in the row of labels."
     )
-    names, values = text_tables.named_columns(labels[1:], rows.values, "column", f"{path}, line {n}")
+    names, values = text_tables.named_columns(labels[1:], rows.values, "column", f"{path}, line {line_number}")
     for key, found in (("nRows", len(values)), ("nColumns", len(labels))):
         if header.get(key, str(found)) != str(found):
             text_tables.warn_assumed(f"{path}: the header says {key}={header[key]}, the file holds {found}.")
@@ -80,12 +80,12 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
     )
 
 
-def _column_labels(row: str, first: list[str]) -> list[str]:
-    """Names of the columns, '' for one without; `first` holds the first row below, if there is one."""
-    mark = text_tables.cell_separator(row)
-    labels = text_tables.split_cells(row.rstrip(_PADDING_CHARACTERS), mark)
+def _column_labels(row: str, first_row: list[str]) -> list[str]:
+    """Names of the columns, '' for one without; first_row: the first row of data in a list, empty if there is none."""
+    separator = text_tables.cell_separator(row)
+    labels = text_tables.split_cells(row.rstrip(_PADDING_CHARACTERS), separator)
     filled = [label for label in labels if label]
-    return filled if any(len(text_tables.split_cells(line, mark)) == len(filled) for line in first) else labels
+    return filled if any(len(text_tables.split_cells(line, separator)) == len(filled) for line in first_row) else labels
 
 
 def write_sto(
@@ -117,7 +117,7 @@ def write_sto(
 
 
 def _table_lines(time: np.ndarray, values: np.ndarray) -> Iterator[str]:
-    """One after another: as Python's own floats the numbers of a long trial would take four times their memory."""
+    """Rows, made one at a time: as Python floats all numbers of a long trial would take four times their memory."""
     line = "%.9f" + "\t%.12f" * values.shape[1]
     for t, row in zip(time.tolist(), values, strict=True):
         yield (line % (t, *(row + 0.0).tolist())).replace("nan", "NaN")
@@ -128,7 +128,7 @@ def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.nda
 
     error: (frames, markers) m, distance of each model marker to its target, NaN = no target (left out). Columns: sum of
     the squared distances in m², unweighted; root of their mean in m; greatest distance in m. NaN without any marker.
-    OpenSim divides the sum by all markers, also those without target in the frame; we divide by those that have one.
+    OpenSim divides the sum by all markers, also those without target in the frame; this function by those with one.
     """
     error = np.asarray(error, float)
     present = np.isfinite(error)
@@ -141,20 +141,20 @@ def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.nda
     write_sto(path, "Model Marker Errors from IK", names, time=time, values=np.stack([total, rms, greatest], 1))
 
 
-# Lengths by name: OpenSim's habit (_tx _ty _tz), the abdomen of the lumbar model (Abs_t1, Abs_t2), places of bodies.
+# Names of lengths: OpenSim's translations (_tx _ty _tz), the lumbar model's abdomen (Abs_t1, Abs_t2), body positions.
 _TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123]|_[XYZ])$")
-# What OpenSim's other storage files hold, whatever their header says of degrees: by a column's name, or their title.
+# Quantities of OpenSim's other storage files, to which inDegrees does not apply, by the column's name or file's title.
 _NO_ANGLE_NAME = re.compile(
     r"force|torque|moment|activation|excitation|control|fiber|tendon|length|power|reserve|residual|actuator|grf|emg"
     r"|error|muscle|grm|pressure|(^|[_.])cop(_|\d|[xyz]|$)|([_.][pvfm]|^[fmpt]p?\d?)[xyz](_?\d|_[rl])?$",
     re.IGNORECASE,
 )
-# Parts of the names that models give to angles; a column of any other name is read as one with a warning.
+# Parts of the names that models give to angles; a column of any other name is read as an angle with a warning.
 _ANGLE_NAME = re.compile(
     r"flex|ext|bend|rot|tilt|list|angle|add|abd|ele?v|tract|dev|pro|sup|inver|beta|lat_|yaw|pitch|roll|_r\d|_o[xyz]$",
     re.IGNORECASE,
 )
-# Words of coordinates that no muscle, sensor or plate has in its name.
+# Parts of names of coordinates that names of muscles, sensors and force plates do not contain.
 _PLAIN_ANGLE_NAME = re.compile(
     r"flexion|flex_?ext|tilt|list|rot|angle|bend|adduction|abduction|elev|deviation|pitch|roll|yaw|_o[xyz]$",
     re.IGNORECASE,
@@ -168,13 +168,13 @@ _NO_ANGLES_TITLE = re.compile(
 )
 # OpenSim 4's names of states and outputs: /jointset/hip_r/hip_flexion_r/value, /forceset/soleus_r/activation.
 _STATE_NAME = re.compile(r"(?:.*/)?(?P<name>[^/|]+)[/|](?P<kind>value|speed)|/.*")
-_OWN_HEADER_KEY = "coupledInDegrees"  # header key of our own files: nothing to guess
-_MANY_ANGLES, _MOST_RADIANS = 6, 20.0  # so many are not all within 3°; more than three turns
-_COUPLED_MATCH_RAD = 0.02  # rad, how near a coupled knee column must be to the knee's own to identify its unit
+_OWN_HEADER_KEY = "coupledInDegrees"  # header key of `write_mot` that states the unit of coupled angles
+_MANY_ANGLES, _MOST_RADIANS = 6, 20.0  # as many angles exceed 3° somewhere; rad, more than three turns
+_COUPLED_MATCH_RAD = 0.02  # rad, largest difference of a coupled knee column from the knee's that identifies its unit
 
 
 def is_rotational(name: str) -> bool:
-    """Whether a column is an angle, by its name; what is no length either keeps its unit as well."""
+    """Whether a column is an angle, by its name; other columns, such as lengths and forces, keep their unit."""
     return not (_TRANSLATION_NAME.search(name) or _NO_ANGLE_NAME.search(name))
 
 
@@ -184,24 +184,23 @@ def read_mot(
     rate: float | None = None,
     resample: float | None = None,
 ) -> Motion:
-    """Read coordinates in radians and metres, whatever the header says.
+    """Read coordinates in radians and metres, whatever unit the header states.
 
     Forces, moments, lengths and activations stay as they are.
 
-    OpenSim writes coordinates of the motion type 'coupled' (`knee_angle_r_beta`) in radians under a header that says
-    degrees (opensim-core#2088, #3936). Such a column is compared with `knee_angle_r`, which it follows, in both
-    readings; without that, a column within ±2π is read as radians. A warning says so. Files of `write_mot` say what
-    they hold. Of OpenSim's states (`/jointset/hip_r/hip_flexion_r/value`, …) the values are taken, under the
-    coordinate's name; without `inDegrees` they are radians, unless under SIMM's header (`datacolumns`), which means
-    degrees.
+    OpenSim writes coordinates of the motion type 'coupled' (`knee_angle_r_beta`) in radians under a header that states
+    degrees (opensim-core#2088, #3936). Such a column is compared, in both units, with `knee_angle_r`, which it follows.
+    Without `knee_angle_r` a column within ±2π is read as radians. A warning reports this. Files of `write_mot` state
+    their unit. Of OpenSim's states (`/jointset/hip_r/hip_flexion_r/value`, …) the values are read under the
+    coordinate's name. Without `inDegrees` states are in radians; SIMM's header (`datacolumns`) means degrees.
 
     Parameters
     ----------
     path : path
     rotational : {str: bool}, optional
-        Whether a coordinate is an angle, where its name does not say it.
+        Whether a coordinate is an angle, where its name does not show it.
     rate : float, optional
-        Frames/s, where the time column does not say it (a single row; times printed too coarsely).
+        Frames/s, where the time column does not show it (a single row; times printed too coarsely).
     resample : float, optional
         Frames/s to interpolate at linearly, for a time column of varying step.
 
@@ -222,18 +221,18 @@ def read_mot(
     array([0.1, 0.2])
     """
     table, states = _coordinate_columns(read_sto(path), path)
-    known, foreign = rotational or {}, _NO_ANGLES_TITLE.fullmatch(table.title)
-    turning = np.array([known.get(name, not foreign and is_rotational(name)) for name in table.names], bool)
-    others = [name for name in table.names if name not in known and (foreign or _NO_ANGLE_NAME.search(name))]
-    if others and not any(_PLAIN_ANGLE_NAME.search(name) for name in table.names if name not in others):
-        others = [name for name in table.names if name not in known]  # muscles next to reserves, plates next to sensors
-        turning &= np.isin(table.names, list(known))
-    if others:
+    given, no_angles = rotational or {}, _NO_ANGLES_TITLE.fullmatch(table.title)
+    is_angle = np.array([given.get(name, not no_angles and is_rotational(name)) for name in table.names], bool)
+    non_angles = [name for name in table.names if name not in given and (no_angles or _NO_ANGLE_NAME.search(name))]
+    if non_angles and not any(_PLAIN_ANGLE_NAME.search(name) for name in table.names if name not in non_angles):
+        non_angles = [name for name in table.names if name not in given]  # also muscles, force plates, sensors
+        is_angle &= np.isin(table.names, list(given))
+    if non_angles:
         text_tables.warn_left_out(
-            f"{path}: {text_tables.list_names(others, 3)} are no coordinates, by their names or the file's title; kept "
-            "in the file's units."
+            f"{path}: {text_tables.list_names(non_angles, 3)} are no coordinates, by their names or the file's title; "
+            "kept in the file's units."
         )
-    angles = [name for name, angle in zip(table.names, turning, strict=True) if angle and name not in known]
+    angles = [name for name, angle in zip(table.names, is_angle, strict=True) if angle and name not in given]
     guessed = [name for name in angles if not _ANGLE_NAME.search(name)]
     if guessed and not states:
         text_tables.warn_assumed(
@@ -245,21 +244,21 @@ def read_mot(
         degrees = not states
         unit = "degrees, which OpenSim writes by default" if degrees else "radians, as OpenSim keeps its states"
         text_tables.warn_assumed(f"{path}: the header has no inDegrees; read as {unit}.")
-    _warn_of_unit(table.values[:, turning], degrees, path)
-    factor = np.where(turning & degrees, np.pi / 180, 1.0)
+    _warn_of_unit(table.values[:, is_angle], degrees, path)
+    factor = np.where(is_angle & degrees, np.pi / 180, 1.0)
     if degrees:
         factor[_coupled_in_radians(table, path)] = 1.0
     values = table.values * factor
-    if resample is not None and (jumps := np.abs(np.diff(values[:, turning], axis=0)) > np.pi).any():
-        names = text_tables.list_names(np.array(table.names)[turning][jumps.any(0)])
+    if resample is not None and (jumps := np.abs(np.diff(values[:, is_angle], axis=0)) > np.pi).any():
+        names = text_tables.list_names(np.array(table.names)[is_angle][jumps.any(0)])
         raise InputError(f"{path}: {names} jump by more than half a turn between rows, so nothing lies between them.")
     stated = StatedRate(text_tables.positive_number(table.header.get("DataRate")), rate, resample)
     rows, rate = uniform_rows(text_tables.TimedRows(table.time, values, table.step), stated, str(path))
-    return Motion(table.names, rate, rows.values, turning, start=float(rows.time[0]))
+    return Motion(table.names, rate, rows.values, is_angle, start=float(rows.time[0]))
 
 
 def _warn_of_unit(angles: np.ndarray, degrees: bool, path) -> None:
-    """A warning where a trial's angles, as written, are hardly in the unit of the header."""
+    """Warn where a trial's angles, as written, hardly fit the unit that the header states."""
     largest = float(np.nanmax(np.abs(angles), initial=0.0))
     if degrees and angles.shape[1] >= _MANY_ANGLES and 0 < largest < np.pi:
         text_tables.warn_assumed(f"{path}: read as degrees, and no angle exceeds {largest:.2g}. Are they radians?")
@@ -301,31 +300,24 @@ def write_mot(
     header = {_OWN_HEADER_KEY: "yes" if coupled_in_degrees else "no"} | ({"inferredFrames": filled} if filled else {})
     if not coupled_in_degrees:
         factor[[_COUPLED_KNEE_NAME.match(name) is not None for name in motion.names]] = 1.0
-    write_sto(
-        path,
-        "Coordinates",
-        motion.names,
-        time=motion.time,
-        values=motion.values * factor,
-        in_degrees=True,
-        header=header,
-    )
+    values = motion.values * factor
+    write_sto(path, "Coordinates", motion.names, time=motion.time, values=values, in_degrees=True, header=header)
 
 
 def _coordinate_columns(table: StorageTable, path) -> tuple[StorageTable, bool]:
-    """The columns that are coordinates, under their own names; and whether the file holds OpenSim's states."""
+    """The columns that are coordinates, under the coordinates' names; and whether the file holds OpenSim's states."""
     present = set(table.names)
     states = [_STATE_NAME.fullmatch(name) for name in table.names]
     if any(states):
         coordinates = {i: state["name"] for i, state in enumerate(states) if state and state["kind"] == "value"}
     else:  # OpenSim 3: hip_flexion_r, hip_flexion_r_u, soleus_r.activation
-        others = [
+        is_state = [
             name.endswith((".activation", ".fiber_length")) or (name[-2:] == "_u" and name[:-2] in present)
             for name in table.names
         ]
-        if not any(others):
+        if not any(is_state):
             return table, False
-        coordinates = {i: name for i, name in enumerate(table.names) if not others[i]}
+        coordinates = {i: name for i, name in enumerate(table.names) if not is_state[i]}
     left_out = [name for i, name in enumerate(table.names) if i not in coordinates]
     if not coordinates:
         raise InputError(f"{path}: no column is the value of a coordinate, only {text_tables.list_names(left_out, 3)}.")
@@ -340,7 +332,7 @@ def _coordinate_columns(table: StorageTable, path) -> tuple[StorageTable, bool]:
 
 
 def _coupled_in_radians(table: StorageTable, path) -> list[int]:
-    """Columns that hold radians although the header says degrees."""
+    """Indices of coupled columns that hold radians although the header states degrees."""
     coupled = [i for i, name in enumerate(table.names) if _COUPLED_KNEE_NAME.match(name)]
     if _OWN_HEADER_KEY in table.header:
         return [] if table.header[_OWN_HEADER_KEY].lower() == "yes" else coupled

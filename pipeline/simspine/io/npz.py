@@ -1,4 +1,4 @@
-"""Annotations as MMPose keeps them in NumPy's archives (.npz), and archives of other programs, read safely."""
+"""Annotations in MMPose's layout, written to NumPy's archives (.npz); archives of other programs, read safely."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from simspine.core.skeletons import load_skeleton
 from simspine.io.atomic import atomic_path, check_announced_bytes, shape_bytes
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
 
-# Annotations as MMPose's Human3.6M data sets have them: one npz per split, and statistics of the training split.
+# Layout of MMPose's Human3.6M data sets: one npz per split, and statistics of the training split.
 # Like the files of the SIMSPINE release, without its faults: images are numbered from 1, `S` and `part`
 # follow the same camera (X_c = R X + t), and a point is visible if it is inside the real image and nothing of the
 # body hides it.
@@ -29,9 +29,9 @@ _MMPOSE_SHAPES: dict[str, tuple[str | int, ...]] = {
     "center": (2,), "scale": (), "part": ("K", 3), "S": ("K", 4), "S_world": ("K", 4), "angles": ("C",),
     "valid": (), "inferred": (), "frame": (),
 }  # fmt: skip
-_POINT_ARRAYS = ("part", "S", "S_world")  # what the points at their vertebrae have, too: part_vertebral, …
+_POINT_ARRAYS = ("part", "S", "S_world")  # also written for points at the vertebrae: part_vertebral, …
 _MMPOSE_DTYPES = {"center": "<f4", "scale": "<f4", "valid": "|u1", "inferred": "|u1", "frame": "<i4"}
-_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # equal data, equal bytes
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # equal data give equal bytes
 
 
 class PointMoments:
@@ -42,7 +42,7 @@ class PointMoments:
         self.mean, self.squares = np.zeros((points, axes)), np.zeros((points, axes))
 
     def add(self, values: np.ndarray) -> None:
-        """values: (rows, points, axes); NaN where there is none."""
+        """Include values (rows, points, axes); missing ones are NaN."""
         present = np.isfinite(values).all(-1)[..., None]
         count = present.sum(0).astype(float)
         clean = np.where(present, values, 0.0)
@@ -89,7 +89,7 @@ def write_mmpose(folder: Path, split: str, takes: ExportTrials, *, notice: str =
 
 
 def _columns_of_views(take: ExportTrial, kept: np.ndarray) -> Iterator[tuple[ExportView, dict[str, np.ndarray]]]:
-    """Of each camera the arrays by name, rows of the frames `kept`."""
+    """Each camera's view with its arrays by name, a row for each of the frames `kept`."""
     vertebral = take.vertebral
     other_views = [] if vertebral is None else export_views(vertebral)
     for i, view in enumerate(export_views(take)):
@@ -125,15 +125,15 @@ def _view_points(take: ExportTrial, view: ExportView, kept: np.ndarray) -> dict[
 
 
 def parent_indices(names: Sequence[str], skeleton: str = "simspine37") -> list[int]:
-    """Index of each point's nearest ancestor among `names`, of a skeleton's; -1 for the root."""
+    """Index in `names` of each point's nearest ancestor in the skeleton; -1 for the root."""
     table = load_skeleton(skeleton)
-    found = []
+    indices = []
     for name in names:
         parent = table.parents[table.index(name)]
         while parent >= 0 and table.names[parent] not in names:
             parent = table.parents[parent]
-        found.append(names.index(table.names[parent]) if parent >= 0 else -1)
-    return found
+        indices.append(names.index(table.names[parent]) if parent >= 0 else -1)
+    return indices
 
 
 def _mmpose_metadata(take: ExportTrial, notice: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _mmpose_metadata(take: ExportTrial, notice: str) -> dict[str, Any]:
 
 
 def _add_moments(moments: dict[str, PointMoments], columns: dict[str, np.ndarray]) -> None:
-    """Of joints in the camera's frame and in the image, absolute and relative to the root."""
+    """Include the joints of all rows, in the camera's frame and in the image, absolute and relative to the root."""
     for kind, key, axes in (("joint3d", "S", 3), ("joint2d", "part", 2)):
         values = columns[key][..., :axes]
         values = np.where((values != 0).any(-1, keepdims=True), values, np.nan)
@@ -157,8 +157,8 @@ def _add_moments(moments: dict[str, PointMoments], columns: dict[str, np.ndarray
 
 
 def _write_moments(folder: Path, moments: dict[str, PointMoments]) -> None:
-    for name, found in moments.items():
-        stats, absolute = found.stats, moments[name.removesuffix("_rel")].stats
+    for name, point_moments in moments.items():
+        stats, absolute = point_moments.stats, moments[name.removesuffix("_rel")].stats
         for part in stats:
             stats[part][0] = absolute[part][0]  # the root itself, as the release has it
         with atomic_path(folder / f"{name}_stats.pkl") as temporary:
@@ -166,7 +166,7 @@ def _write_moments(folder: Path, moments: dict[str, PointMoments]) -> None:
 
 
 def _compose_npz(target: Path, meta: dict, stems: list, parts: Mapping[str, IO[bytes]], rows: int) -> None:
-    """The npz of all arrays, not compressed, as `numpy.savez` writes it."""
+    """Write the npz of all arrays, not compressed, as `numpy.savez` writes it."""
     sizes = {"K": len(meta["joint_names"]), "C": len(meta["param_names"])}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         boxed = np.empty((), object)
@@ -197,7 +197,7 @@ def _open_member(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple):
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of numbers and texts by name.
 
-    Pickled objects are left out: to read one may run any code.
+    Pickled objects are left out, since unpickling may run any code.
     """
     require_file(path)
     with naming_content(path, "a readable archive; cut short or damaged?"):
@@ -215,6 +215,6 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                 except ValueError as error:
                     if "allow_pickle" not in str(error):
                         raise
-        if any(not isinstance(array, np.ndarray) for array in arrays.values()):  # bytes, where no array begins
+        if any(not isinstance(array, np.ndarray) for array in arrays.values()):  # bytes of a member that is no array
             raise ValueError("it holds something else than arrays")
         return arrays

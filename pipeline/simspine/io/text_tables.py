@@ -1,4 +1,4 @@
-"""What text formats share: tolerant lines in, numbers out, names of columns, the frame rate behind printed times."""
+"""Shared by text formats: tolerant reading of lines and numbers, names of columns, the frame rate of printed times."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _INFINITE_NUMBER = re.compile(r"[+-]?1\.#inf\d*")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS_SEPARATED = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _MOST_TOML_BYTES = 1 << 20
-# A dotted key of more than 16 parts: tomllib keeps each of its beginnings, in all the square of its length.
+# A dotted key of more than 16 parts: tomllib stores every leading part of it, quadratic in its length.
 _LONG_TOML_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"(?:\\.|[^"\\\n])*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){16}""")
 
 
@@ -53,7 +53,7 @@ def read_bytes(path: str | os.PathLike) -> bytes:
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """Content as text: UTF-8, UTF-16 with its byte order mark, else Windows-1252.
+    """Content of a file as text: UTF-8, UTF-16 with its byte order mark, else Windows-1252.
 
     Older motion-capture software writes labels in Windows-1252. Raises `InputError` for what is no text.
     """
@@ -74,7 +74,7 @@ def decode_text(content: bytes, path: str | os.PathLike) -> tuple[str, str]:
 
 
 def parse_content(loads: Callable[[C], T], content: C, kind: str, path: str | os.PathLike) -> T:
-    """What `loads` makes of a file's content; `InputError` if it is not what `kind` says, such as 'valid JSON'."""
+    """`loads(content)` of a file; where that fails, `InputError` that the file is not `kind`, such as 'valid JSON'."""
     try:
         return loads(content)
     except (ValueError, SyntaxError, LookupError, RecursionError) as error:
@@ -82,28 +82,28 @@ def parse_content(loads: Callable[[C], T], content: C, kind: str, path: str | os
 
 
 def parse_toml(text: str, path: str | os.PathLike) -> dict[str, Any]:
-    """Content of a TOML file. Raises `InputError` also for one that takes very long."""
+    """Content of a TOML file. Raises `InputError` also for one that would take very long to read."""
     if len(text) > _MOST_TOML_BYTES or _LONG_TOML_KEY.search(text):
         raise InputError(f"{path}: larger than 1 MiB, or with a key of more than 16 parts; not written by a program.")
     return parse_content(tomllib.loads, text, "valid TOML", path)
 
 
 def load_json(content: str | bytes) -> Any:
-    """As `json.loads`; `ValueError` for a name that an object has twice, of which that keeps the last."""
+    """As `json.loads`, but `ValueError` for a repeated name in an object, of which `json.loads` keeps the last."""
     return json.loads(content, object_pairs_hook=_unique_names)
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
         raise ValueError(f"an object has {repeated_names(name for name, _ in pairs)} twice")
-    return found
+    return entries
 
 
 def read_lines(path: str | os.PathLike) -> list[tuple[int, str]]:
     """Lines that are not blank, each with its number and without its end (LF, CRLF or CR).
 
-    Separators alone are a row of a CSV file, and a blank line elsewhere. Raises `InputError` where there is no line.
+    A line of separators is a row in a CSV file, and blank elsewhere. Raises `InputError` where all lines are blank.
     """
     lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     blank = " \t" if Path(path).suffix.lower() == ".csv" else " \t,;"
@@ -114,17 +114,17 @@ def read_lines(path: str | os.PathLike) -> list[tuple[int, str]]:
 
 
 def cell_separator(labels: str) -> str | None:
-    """What separates the cells of a table, by its labels: tab, semicolon, comma; None for white space."""
+    """The separator of a table's cells, by its row of labels: tab, semicolon, comma; None for white space."""
     return next((mark for mark in "\t;," if mark in labels), None)
 
 
 def split_cells(line: str, mark: str | None = "\t") -> list[str]:
-    """Cells of a table row: separated by `mark` where there is any (so a blank cell is one), else by white space."""
+    """Cells of a table row: separated by `mark` if the line has it (blank cells count), else by white space."""
     return [cell.strip() for cell in line.split(mark)] if mark and mark in line else line.split()
 
 
 def parse_number(cell: str, where: str) -> float:
-    """A cell as a number, NaN if it says that there is none. `where` (file, line) goes into the error."""
+    """A cell as a number, NaN if it marks a missing one. `where` (file, line) goes into the error."""
     lower = cell.lower()
     if _MISSING_NUMBER.fullmatch(lower):
         return np.nan
@@ -142,7 +142,7 @@ def parse_number(cell: str, where: str) -> float:
 def parse_table(
     rows: Sequence[tuple[int, str]], labels: str, width: int, time: int, path: str | os.PathLike, expected: str
 ) -> TimedRows:
-    """Numbers of rows (line number, text), laid out as the row of `labels`; `width` columns, `time` among them.
+    """Numbers of rows (line number, text) separated like `labels`; `width` columns, of which `time` holds the times.
 
     Infinite values are missing, with a warning.
     """
@@ -165,9 +165,9 @@ def parse_table(
 def named_columns(
     names: Sequence[str], values: np.ndarray, what: str, where: str
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Columns that have a name, each once: those without, and exact repetitions, are left out with a warning.
+    """Columns with a name, each once; those without a name, and exact repetitions, are left out with a warning.
 
-    values: (rows, columns, …). Raises `InputError` naming those of equal name and different content.
+    values: (rows, columns, …). Raises `InputError` for columns of equal name and different content.
     """
     kept: dict[str, int] = {}
     contradicting: list[str] = []
@@ -192,7 +192,7 @@ def named_columns(
 
 
 def positive_number(text: str | None) -> float | None:
-    """A number of a header, None if it is none above 0."""
+    """An entry of a header as a number, None if it is no positive one."""
     try:
         value = float((text or "nan").replace(",", "."))
     except ValueError:
@@ -206,23 +206,23 @@ def repeated_names(names: Iterable[str]) -> str:
 
 
 def list_names(names: Iterable[str], most: int = 8) -> str:
-    """Different names as a text; only the first of very many."""
+    """The distinct names, sorted, as a text; of more than `most` the first, and how many more there are."""
     unique = sorted(set(names))
     return ", ".join(unique[:most]) + (f" and {len(unique) - most} more" if len(unique) > most else "")
 
 
 def warn_assumed(message: str) -> None:
-    """Tell the caller of a reader that something was assumed."""
+    """Warn the caller of a reader that something was assumed."""
     warnings.warn(message, UserWarning, stacklevel=3)
 
 
 def warn_left_out(message: str) -> None:
-    """Tell the caller of a reader what was left out, or done as asked."""
+    """Issue a remark to the caller of a reader on what was left out, or done as asked."""
     warnings.warn(message, Remark, stacklevel=3)
 
 
 def rounding_step(texts: Sequence[str]) -> float:
-    """The rounding step of printed numbers: 10^-decimals of the one with most decimals."""
+    """The rounding step of printed numbers: 10^-d for d decimals of the number with most decimals."""
     decimals = 0
     for text in texts:
         mantissa, _, exponent = text.lower().partition("e")
@@ -242,45 +242,45 @@ def _row_numbers(row: list[str], where: str) -> np.ndarray | list[float]:
 
 
 def _decimal_comma(rows: Sequence[tuple[int, str]], mark: str | None, path) -> bool:
-    """Whether numbers are printed with a decimal comma, in a table whose cells something else separates.
+    """Whether numbers have decimal commas, in a table whose cells are not separated by commas.
 
-    They are if some have one comma and none has a point. Raises `InputError` where commas may as well group thousands.
+    They have if some contain one comma and none a point. Raises `InputError` where commas may also group thousands.
     """
     if not any("," in line for _, line in rows):
         return False
-    found = [
+    cells = [
         cell for _, line in rows for cell in split_cells(line, mark if mark and mark in line else "\t") if "," in cell
     ]
-    printed = [re.sub(r"1[.,]#", "", line) for _, line in rows]
-    if any("." in line for line in printed) or not all(_DECIMAL_COMMA.fullmatch(c) or "#" in c for c in found):
-        return False  # the reader of the numbers names the first that is none
-    if all(_THOUSANDS_SEPARATED.fullmatch(cell) for cell in found):
+    stripped = [re.sub(r"1[.,]#", "", line) for _, line in rows]
+    if any("." in line for line in stripped) or not all(_DECIMAL_COMMA.fullmatch(c) or "#" in c for c in cells):
+        return False  # `parse_number` names the first cell that is no number
+    if all(_THOUSANDS_SEPARATED.fullmatch(cell) for cell in cells):
         raise InputError(
-            f"{path}, line {rows[0][0]}: in numbers such as {found[0]!r} the comma may mark decimals or thousands. "
+            f"{path}, line {rows[0][0]}: in numbers such as {cells[0]!r} the comma may mark decimals or thousands. "
             "Write the file with decimal points."
         )
     return True
 
 
-ASSUMED_RATE = 60.0  # frames/s, where nothing tells it: what Pose2Sim falls back to
-# Frame rates of cameras and of motion capture: which one is meant where a coarse time column fits several; those of
-# television where none of the first fits.
+ASSUMED_RATE = 60.0  # frames/s where none is stated, as in Pose2Sim
+# Usual frame rates of cameras and of motion capture, preferred where a coarse time column fits several rates; those of
+# television are taken where none of the first fits.
 _CUSTOMARY_RATES_HZ = (
     10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 64, 72, 75, 80, 90, 100, 120, 125, 128, 144, 150, 160, 180, 200, 240, 250,
     256, 300, 320, 360, 400, 480, 500, 512, 600, 800, 1000, 1024, 1200, 1500, 2000,
 )  # fmt: skip
 _TELEVISION_RATES_HZ = (23.976, 29.97, 59.94, 119.88, 239.76)
-_MAX_TIME_JITTER = 0.15  # of a frame: how far times of a uniform column may lie off a line, besides rounding
-_MAX_ROUNDING_RESOLVED = 0.3  # of a frame: times rounded to less than this show each frame that was dropped
-_MAX_BRIDGED_GAP_S = 0.1  # rows farther apart than this, and than twice the usual step, are not bridged by resampling
-_MOST_FRAMES = 1e7  # by resampling: a day at 100 frames/s; beyond, times or rate are not in seconds
+_MAX_TIME_JITTER = 0.15  # of a frame interval: largest spread of uniform times about a line, without that of rounding
+_MAX_ROUNDING_RESOLVED = 0.3  # of a frame interval: times rounded to less than this show each dropped frame
+_MAX_BRIDGED_GAP_S = 0.1  # s; resampling bridges no rows farther apart than this and than twice the usual step
+_MOST_FRAMES = 1e7  # made by resampling: a day at 100 frames/s; more mean that times or rate are not in seconds
 
 
 @dataclass(frozen=True)
 class StatedRate:
-    """Frames/s as stated besides the time column, None where they are not.
+    """Frame rates (frames/s) that are stated outside the time column, None if not.
 
-    header: by the file. given: by the caller. resample: wanted by the caller, whatever the file's own is.
+    header: of the file. given: by the caller. resample: rate at which the caller wants the rows interpolated.
     """
 
     header: float | None = None
@@ -296,68 +296,68 @@ class StatedRate:
 def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[TimedRows, float]:
     """The rows of a uniform time column, and its frame rate.
 
-    The rate that the caller states, or else the header, counts if the times, as coarsely as they are printed, fit it. A
-    last row that repeats the one before it is left out with a warning.
+    The rate that the caller, or else the header, states is taken if the times fit it within their rounding. A last row
+    that repeats the one before it is left out with a warning.
     """
     missing = np.flatnonzero(~np.isfinite(rows.time))
     if len(missing):
         raise InputError(f"{where}: row {missing[0] + 1} of the data has no time.")
     if stated.resample is not None:
         return _resampled_rows(rows, stated.resample, where), stated.resample
-    if known := _stated_rate(rows, stated, where):
-        return rows, known
+    if confirmed := _stated_rate(rows, stated, where):
+        return rows, confirmed
     if len(rows.time) > 1 and rows.time[-1] == rows.time[-2] and _rows_are_equal(rows, -1, -2):
         warn_assumed(f"{where}: the last row is there twice; kept once.")  # some integrators write it again
         rows = rows.keep(slice(-1))
-    if known := _stated_rate(rows, stated, where):
-        return rows, known
-    said = stated.given or stated.header or np.inf
-    for unit, seconds in (("milliseconds", 1e-3), ("frames", 1 / said)):
+    if confirmed := _stated_rate(rows, stated, where):
+        return rows, confirmed
+    nominal = stated.given or stated.header or np.inf
+    for unit, seconds in (("milliseconds", 1e-3), ("frames", 1 / nominal)):
         scaled = replace(rows, time=seconds * rows.time, step=seconds * rows.step)
-        if said < np.inf and _explains_times(said, scaled):
-            warn_assumed(f"{where}: its times are not seconds; taken as {unit}, at {said:g} frames/s as stated.")
-            return scaled, said
+        if nominal < np.inf and _explains_times(nominal, scaled):
+            warn_assumed(f"{where}: its times are not seconds; taken as {unit}, at {nominal:g} frames/s as stated.")
+            return scaled, nominal
     if len(rows.time) == 1:
         warn_assumed(
             f"{where}: a single frame and nothing that tells the rate; {ASSUMED_RATE:g} frames/s assumed (rate=…)."
         )
         return rows, ASSUMED_RATE
-    found = _rate_of_column(rows, where, warn=not (stated.given or stated.header))
-    if found < 1:
-        raise InputError(f"{where}: {found:.3g} frames/s by its times. Are they milliseconds? Name the rate (rate=…).")
+    fitted = _rate_of_column(rows, where, warn=not (stated.given or stated.header))
+    if fitted < 1:
+        raise InputError(f"{where}: {fitted:.3g} frames/s by its times. Are they milliseconds? Name the rate (rate=…).")
     if stated.given:
         raise InputError(
-            f"{where}: rate={stated.given:g}, but its time column has {found:.5g} frames/s. Leave rate out, or "
+            f"{where}: rate={stated.given:g}, but its time column has {fitted:.5g} frames/s. Leave rate out, or "
             "resample the file (resample=…)."
         )
     if stated.header:
         warn_assumed(
-            f"{where}: the header says DataRate {stated.header:g}, the Time column {found:g}; took the latter."
+            f"{where}: the header says DataRate {stated.header:g}, the Time column {fitted:g}; took the latter."
         )
-    return rows, found
+    return rows, fitted
 
 
 def _stated_rate(rows: TimedRows, stated: StatedRate, where: str) -> float | None:
     """The rate of the caller, or else of the header, if the times fit it."""
-    known = stated.given or stated.header
-    if not known or not _explains_times(known, rows):
+    rate = stated.given or stated.header
+    if not rate or not _explains_times(rate, rows):
         return None
-    if stated.header and abs(known - stated.header) > 1e-3 * stated.header:
-        warn_assumed(f"{where}: the header says DataRate {stated.header:g}; took {known:g} as stated (rate=…).")
-    return known
+    if stated.header and abs(rate - stated.header) > 1e-3 * stated.header:
+        warn_assumed(f"{where}: the header says DataRate {stated.header:g}; took {rate:g} as stated (rate=…).")
+    return rate
 
 
 def _time_spread_s(interval: float, time: np.ndarray) -> float:
-    """How far the times lie apart from a line of that slope: greatest less least distance, s."""
+    """Spread of the times about a line with slope `interval`: largest less smallest deviation, s."""
     return float(np.ptp(time - interval * np.arange(len(time))))
 
 
 def _closest_interval(time: np.ndarray) -> float:
-    """The interval of the line from which the times lie apart least."""
+    """The interval with the smallest `_time_spread_s`."""
     from scipy.optimize import minimize_scalar  # not loaded with every reader
 
     line = float(np.polyfit(np.arange(len(time)), time, 1)[0])
-    reach = 2 * _time_spread_s(line, time) / (len(time) - 1)  # beyond, they lie farther apart
+    reach = 2 * _time_spread_s(line, time) / (len(time) - 1)  # beyond it the spread is larger
     bounds, options = (line - reach, line + reach), {"xatol": 1e-9 * reach}
     return float(minimize_scalar(_time_spread_s, bounds=bounds, args=(time,), method="bounded", options=options).x)
 
@@ -367,17 +367,17 @@ def _time_rounding(time: np.ndarray) -> float:
 
 
 def _explains_times(rate: float, rows: TimedRows) -> bool:
-    """Whether the column is that of a uniform rate, printed as coarsely as it is."""
+    """Whether the time column can be of this uniform rate, within the rounding of its times."""
     interval, step = 1 / rate, rows.step
     if step <= _MAX_ROUNDING_RESOLVED * interval:
         allowed = _MAX_TIME_JITTER * interval + step
-    else:  # rounding shifts no row of a rate whose frames fall on printed times: one that is shifted was dropped
+    else:  # rounding shifts no frame that falls on a printed time, so a shift means a dropped frame
         allowed = step if abs(interval / step - round(interval / step)) > 1e-6 else 0.0
     return _time_spread_s(interval, rows.time) <= allowed * (1 + 1e-6) + _time_rounding(rows.time)
 
 
 def _rate_of_column(rows: TimedRows, where: str, warn: bool) -> float:
-    """The customary or round rate that is within the rounding of the times. warn: where several customary ones are."""
+    """The customary or round rate that fits the times within their rounding. warn: if several customary ones fit."""
     time, rounding = rows.time, _time_rounding(rows.time)
     if not time[-1] - time[0] > len(time) * np.finfo(float).tiny:
         raise InputError(f"{where}: the time column does not increase (from {time[0]:g} s to {time[-1]:g} s).")
@@ -397,18 +397,18 @@ def _rate_of_column(rows: TimedRows, where: str, warn: bool) -> float:
 
     customary, television = fitting(_CUSTOMARY_RATES_HZ, band), fitting(_TELEVISION_RATES_HZ, band)
     rounded = [rate for digits in (0, 3, 6) for rate in fitting([round(mean, digits)], band)]
-    found = float([*customary, *television, *rounded, mean][0])
+    chosen = float([*customary, *television, *rounded, mean][0])
     # Other rates that fit as well, though their last frame is more than a printed step away.
     end = 1.01 * rows.step / (len(time) - 1)
-    whole = np.floor(found / (1 + found * end)), np.ceil(found / max(1 - found * end, 1e-3))
+    whole = np.floor(chosen / (1 + chosen * end)), np.ceil(chosen / max(1 - chosen * end, 1e-3))
     others = fitting([*television, *whole], printed)
-    others = customary[1:] + [rate for rate in others if abs(1 / rate - 1 / found) > end]
+    others = customary[1:] + [rate for rate in others if abs(1 / rate - 1 / chosen) > end]
     if others and warn:
         warn_assumed(
-            f"{where}: the times are printed to {rows.step:g} s and fit {found:g} and {others[0]:g} frames/s; "
-            f"took {found:g} (rate=…)."
+            f"{where}: the times are printed to {rows.step:g} s and fit {chosen:g} and {others[0]:g} frames/s; "
+            f"took {chosen:g} (rate=…)."
         )
-    return found
+    return chosen
 
 
 def _uneven_error(time: np.ndarray, where: str, coarse: bool) -> InputError:
@@ -428,10 +428,10 @@ def _rows_are_equal(rows: TimedRows, i: int, j: int) -> bool:
 
 
 def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
-    """The rows interpolated linearly at a uniform rate, from the first time on. What lies in a gap is missing."""
-    again = np.flatnonzero(np.diff(rows.time) == 0).tolist()
-    if all(_rows_are_equal(rows, i, i + 1) for i in again):
-        rows = rows.keep(np.setdiff1d(np.arange(len(rows.time)), again))
+    """The rows interpolated linearly at a uniform rate, from the first time on. Rows in a gap are missing."""
+    repeated = np.flatnonzero(np.diff(rows.time) == 0).tolist()
+    if all(_rows_are_equal(rows, i, i + 1) for i in repeated):
+        rows = rows.keep(np.setdiff1d(np.arange(len(rows.time)), repeated))
     time, steps = rows.time, np.diff(rows.time)
     if not (steps > 0).all():
         i = int(np.argmax(steps <= 0))
@@ -442,13 +442,13 @@ def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
     if len(time) == 1:
         return TimedRows(grid, rows.values, 0.0)
     before = np.clip(np.searchsorted(time, grid, "right") - 1, 0, len(time) - 2)
-    part = (grid - time[before]) / steps[before]
-    part = np.where(np.abs(part - np.round(part)) < 1e-6, np.round(part), part)[:, None]
+    share = (grid - time[before]) / steps[before]
+    share = np.where(np.abs(share - np.round(share)) < 1e-6, np.round(share), share)[:, None]
     first, second = rows.values[before], rows.values[before + 1]
-    values = np.where(part == 0, first, np.where(part == 1, second, (1 - part) * first + part * second))
-    far = (steps[before] > max(_MAX_BRIDGED_GAP_S, 2 * float(np.median(steps))))[:, None] & (part > 0) & (part < 1)
-    if far.any():
+    values = np.where(share == 0, first, np.where(share == 1, second, (1 - share) * first + share * second))
+    in_gap = (steps[before] > max(_MAX_BRIDGED_GAP_S, 2 * float(np.median(steps))))[:, None] & (share > 0) & (share < 1)
+    if in_gap.any():
         warn_assumed(
-            f"{where}: {int(far.sum())} frames lie in gaps of more than {_MAX_BRIDGED_GAP_S:g} s; left missing."
+            f"{where}: {int(in_gap.sum())} frames lie in gaps of more than {_MAX_BRIDGED_GAP_S:g} s; left missing."
         )
-    return TimedRows(grid, np.where(far, np.nan, values), 0.0)
+    return TimedRows(grid, np.where(in_gap, np.nan, values), 0.0)

@@ -26,15 +26,15 @@ _UNIT_SPELLINGS |= {
     for prefix, short in (("", "m"), ("milli", "mm"), ("centi", "cm"), ("deci", "dm"), ("micro", "um"), ("kilo", "km"))
     for metre in ("meter", "metre")
 }
-PLAUSIBLE_TRC_EXTENTS_M = (0.05, 10.0)  # m, extent of a person in a frame: outside, the unit is wrong
-_USUAL_EXTENTS_M = (0.25, 3.0)  # m, of six markers and more: outside, a warning
-_SMALL_EXTENT_M = 0.75  # m, of six markers and more: a warning where another unit makes it a standing person
-_LEAST_PLACEHOLDER, _FARTHEST = 900.0, 1e9  # in a file's unit: x = y = z from here on, any coordinate beyond
+PLAUSIBLE_TRC_EXTENTS_M = (0.05, 10.0)  # m, extents of a person in a frame; outside this range the unit is wrong
+_USUAL_EXTENTS_M = (0.25, 3.0)  # m, extents of six or more markers; outside this range a warning
+_SMALL_EXTENT_M = 0.75  # m, of six or more markers; below it a warning if in another unit they are a standing person
+_MIN_PLACEHOLDER, _MAX_COORDINATE = 900.0, 1e9  # in the file's unit: least x = y = z of a placeholder; largest number
 _MANY_MARKERS = 6
 _EXPECTED_COLUMNS_TEXT = (
     " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing in its header?"
 )
-# m, decide between readings that are all plausible; within the second there is one unit at most.
+# m, ranges that decide between units that are all plausible; at most one unit fits the second range.
 TYPICAL_EXTENTS_M, STANDING_EXTENTS_M = (0.4, 3.0), (0.9, 2.28)
 _HEADER_KEYS = ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
          "OrigNumFrames")  # fmt: skip
@@ -45,11 +45,11 @@ def read_trc(
 ) -> Markers:
     """Read marker trajectories, in metres whatever unit the header claims.
 
-    Tabs, spaces, commas or semicolons; decimal commas; a blank line and a row X1 Y1 Z1 or none; UTF-8, UTF-16 and
-    Windows-1252; frame numbers from anywhere; blank and NaN cells (missing). A coordinate of 0 is data; a point at
-    0 0 0 counts as missing, with a warning. What contradicts the data is corrected with a warning: counts, a rate, a
-    unit (released SIMSPINE files say mm and hold metres). Points without a name and repetitions of a marker are left
-    out with a warning.
+    Accepted: tabs, spaces, commas or semicolons; decimal commas; with or without a blank line and a row X1 Y1 Z1;
+    UTF-8, UTF-16 and Windows-1252; any first frame number; blank and NaN cells (missing). A coordinate of 0 is data; a
+    point at 0 0 0 counts as missing, with a warning. Counts, a rate or a unit in the header that contradict the data
+    are corrected with a warning (released SIMSPINE files state mm and hold metres). Points without a name and
+    repetitions of a marker are left out with a warning.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def read_trc(
     frame : str
         Frame of the file's coordinates: 'y_up' (OpenSim, the usual) or 'z_up'.
     rate : float, optional
-        Frames/s, where neither header nor Time column say it. A single frame of unknown rate counts as 60.
+        Frames/s, where neither header nor Time column state it. A single frame of unknown rate counts as 60.
     resample : float, optional
         Frames/s to interpolate at linearly, for a Time column of varying step; points next to a missing one stay
         missing.
@@ -99,7 +99,7 @@ def read_trc(
             )
     if not rows:
         raise InputError(f"{path}: a header without data; no row after line {lines[-1][0]}.")
-    found = text_tables.parse_table(
+    table = text_tables.parse_table(
         rows, lines[3][1], 2 + 3 * len(names), time=1, path=path, expected=_EXPECTED_COLUMNS_TEXT.format(len(names))
     )
     for key, count in (("NumMarkers", len(names)), ("NumFrames", len(rows))):
@@ -107,17 +107,17 @@ def read_trc(
             text_tables.warn_assumed(
                 f"{path}: the header says {key} {header.get(key, 'nothing')}, the file holds {count}."
             )
-    said = text_tables.positive_number(header.get("DataRate"))
-    if said is None and rate is None and len(rows) > 1:
+    header_rate = text_tables.positive_number(header.get("DataRate"))
+    if header_rate is None and rate is None and len(rows) > 1:
         text_tables.warn_assumed(
             f"{path}: the header's DataRate is {header.get('DataRate') or 'missing'}, expected frames per second; the "
             "Time column tells them."
         )
-    found, rate = uniform_rows(found, StatedRate(said, rate, resample), str(path))
-    xyz = _whole_points(found.values[:, 1:].reshape(len(found.time), -1, 3), path)
+    table, rate = uniform_rows(table, StatedRate(header_rate, rate, resample), str(path))
+    xyz = _without_incomplete_points(table.values[:, 1:].reshape(len(table.time), -1, 3), path)
     names, xyz = text_tables.named_columns(names, xyz, "marker", f"{path}, line {lines[3][0]}")
     xyz = xyz * metres_per_unit(xyz, header.get("Units", ""), path)
-    return Markers(names, rate, xyz, frame, start=float(found.time[0]))
+    return Markers(names, rate, xyz, frame, start=float(table.time[0]))
 
 
 def write_trc(path: str | os.PathLike, markers: Markers) -> None:
@@ -130,7 +130,7 @@ def write_trc(path: str | os.PathLike, markers: Markers) -> None:
     ----------
     path : path
     markers : Markers
-        Of frame z_up they are turned to y_up, since TRC has no field for the frame.
+        Those of frame z_up are rotated to y_up, since TRC has no field for the frame.
 
     Raises
     ------
@@ -155,15 +155,15 @@ def write_trc(path: str | os.PathLike, markers: Markers) -> None:
 
 
 def _trc_rows(time: np.ndarray, xyz: np.ndarray, present: np.ndarray) -> Iterator[str]:
-    """Lines of the table, one after another."""
+    """Rows of the table, made one at a time."""
     line = "%d\t%.9f" + "\t%.8f" * (3 * xyz.shape[1])
-    for i, (t, points, there) in enumerate(zip(time, xyz, present, strict=True), 1):
-        row = np.where(there[:, None], points.round(8), np.nan) + 0.0  # + 0.0: no "-0.00000000"
+    for i, (t, points, points_present) in enumerate(zip(time, xyz, present, strict=True), 1):
+        row = np.where(points_present[:, None], points.round(8), np.nan) + 0.0  # + 0.0: no "-0.00000000"
         yield (line % (i, t, *row.ravel().tolist())).replace("nan", "NaN")
 
 
 def _marker_names(n: int, line: str, path) -> tuple[str, ...]:
-    """A name for each point of the rows, '' for one without."""
+    """Names of the markers in line n, '' for one without a name."""
     mark = text_tables.cell_separator(line)
     cells = text_tables.split_cells(line, mark)
     if len(cells) < 2 or not cells[0].lower().startswith("frame"):
@@ -177,13 +177,13 @@ def _marker_names(n: int, line: str, path) -> tuple[str, ...]:
 
 
 def _is_row_of_axes(line: str) -> bool:
-    """Whether the line is X1 Y1 Z1 … or the like: no cell of it is a number."""
+    """Whether the line is a row such as X1 Y1 Z1 …: none of its cells is a number."""
     return not any(
         text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in re.split(r"[\s,;]+", line)
     )
 
 
-def _whole_points(xyz: np.ndarray, path) -> np.ndarray:
+def _without_incomplete_points(xyz: np.ndarray, path) -> np.ndarray:
     missing = np.isnan(xyz).any(-1, keepdims=True)
     incomplete = int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum())
     if incomplete:
@@ -192,15 +192,15 @@ def _whole_points(xyz: np.ndarray, path) -> np.ndarray:
 
 
 def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
-    """Points (frames, points, 3) where many programs put hidden markers, as missing: a warning.
+    """The points (frames, points, 3) with placeholders of hidden markers set to NaN, with a warning.
 
-    These are 0 0 0, −1 −1 −1, 9999 9999 9999 and the like, and numbers beyond all lengths (Optotrak's −3.7e28).
+    Placeholders are 0 0 0, −1 −1 −1, 9999 9999 9999 and similar, and impossibly large numbers (Optotrak's −3.7e28).
     """
     with np.errstate(invalid="ignore"):
         size = np.abs(xyz)
         equal = (xyz == xyz[..., :1]).all(-1)
-        hidden = equal & (np.isin(xyz[..., 0], (0, -1)) | (size[..., 0] > _LEAST_PLACEHOLDER))
-        hidden |= (size > _FARTHEST).any(-1)
+        hidden = equal & (np.isin(xyz[..., 0], (0, -1)) | (size[..., 0] > _MIN_PLACEHOLDER))
+        hidden |= (size > _MAX_COORDINATE).any(-1)
     if hidden.any():
         place = " ".join(f"{value:g}" for value in xyz[hidden][0])
         text_tables.warn_assumed(
@@ -210,12 +210,12 @@ def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
     return np.where(hidden[..., None], np.nan, xyz)
 
 
-def metres_per_unit(xyz: np.ndarray, said: str, path: str | os.PathLike) -> float:
-    """The unit that the file says, unless the size of the person contradicts it or nothing is said: then by that size.
+def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> float:
+    """Metres per unit of the file: of the stated unit, or if that is missing or implausible, of one that fits a person.
 
-    xyz: (frames, points, 3) in the file's unit. A warning tells what was taken instead; `InputError` if no unit can be.
+    xyz: (frames, points, 3) in the file's unit. A warning names a unit taken instead; `InputError` if none fits.
     """
-    unit = said.strip().strip(".").lower()
+    unit = stated.strip().strip(".").lower()
     unit = _UNIT_SPELLINGS.get(unit.removesuffix("s"), unit.removesuffix("s") or unit)
     extent = extent_of_points(xyz)
     if unit in _RARE_UNITS:
@@ -230,23 +230,23 @@ def metres_per_unit(xyz: np.ndarray, said: str, path: str | os.PathLike) -> floa
             small = size < (_SMALL_EXTENT_M if standing else TYPICAL_EXTENTS_M[0]) and not few
             if size > _USUAL_EXTENTS_M[1] or small:
                 text_tables.warn_assumed(
-                    f"{path}: the header says {said}, which makes the markers {size:.3g} m across in a frame. Is that "
-                    "one person, in the unit that the header says?"
+                    f"{path}: the header says {stated}, which makes the markers {size:.3g} m across in a frame. Is "
+                    "that one person, in the unit that the header says?"
                 )
             return TRC_UNITS[unit]
-        claim = f"{path}: the header says {said}, which makes the person {extent * TRC_UNITS[unit]:.3g} m across"
+        claim = f"{path}: the header says {stated}, which makes the person {extent * TRC_UNITS[unit]:.3g} m across"
     else:
         others = list(TRC_UNITS)
-        claim = f"{path}: the header's unit is {repr(said) if said.strip() else 'missing'}"
+        claim = f"{path}: the header's unit is {repr(stated) if stated.strip() else 'missing'}"
         if np.isnan(extent):
             raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}, and too little data to tell from.")
-    readings = [u for u in others if _is_within(extent * TRC_UNITS[u], PLAUSIBLE_TRC_EXTENTS_M)]
-    for span in (TYPICAL_EXTENTS_M, STANDING_EXTENTS_M):
-        if len(readings) > 1:
-            readings = [u for u in readings if _is_within(extent * TRC_UNITS[u], span)]
-    if len(readings) == 1:
-        text_tables.warn_assumed(f"{claim}; read as {readings[0]}, {extent * TRC_UNITS[readings[0]]:.3g} m.")
-        return TRC_UNITS[readings[0]]
+    candidates = [u for u in others if _is_within(extent * TRC_UNITS[u], PLAUSIBLE_TRC_EXTENTS_M)]
+    for extents in (TYPICAL_EXTENTS_M, STANDING_EXTENTS_M):
+        if len(candidates) > 1:
+            candidates = [u for u in candidates if _is_within(extent * TRC_UNITS[u], extents)]
+    if len(candidates) == 1:
+        text_tables.warn_assumed(f"{claim}; read as {candidates[0]}, {extent * TRC_UNITS[candidates[0]]:.3g} m.")
+        return TRC_UNITS[candidates[0]]
     if unit not in TRC_UNITS:
         raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}; values span {extent:.3g} in a frame.")
     text_tables.warn_assumed(f"{claim}; kept, as no other unit fits better. Check the file.")

@@ -1,4 +1,4 @@
-"""Videos, read frame by frame; Pose2Sim projects; which camera of a calibration took which video."""
+"""Videos, read frame by frame; Pose2Sim projects; matching of videos to the cameras of a calibration."""
 
 import os
 import re
@@ -16,20 +16,20 @@ from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 from simspine.io.atomic import check_announced_bytes
 
-_FILE_SIGNATURES = {  # of files, and what such a file is; the first that fits counts
+_FILE_SIGNATURES = {  # first bytes of files: kind of file; the first match counts
     b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture",
     b"BM": "a BMP picture", b"%PDF": "a PDF document", b"PK\x03\x04": "a zip archive (or an Office document)",
     b"\x1f\x8b": "a gzip archive", b"\x89HDF": "an HDF5 file", b"\x93NUMPY": "a NumPy array",
     b"\x7fELF": "a program", b"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched",
     **dict.fromkeys((b"ffconcat", b"#EXTM3U", b"v=0"), "a text file, which names other files to be played"),
 }  # fmt: skip
-_MAX_TEXT_SHOWN = 30  # characters of a text
-_HEAD_BYTES = 1024  # bytes
-_MATRIX_FROM_END = {b"mvhd": 64, b"tkhd": 44}  # bytes: where boxes of MP4 and MOV hold how images are turned
+_MAX_TEXT_SHOWN = 30  # characters of a text file that a message quotes
+_HEAD_BYTES = 1024  # bytes read to recognise a file, and largest size of a header box
+_MATRIX_FROM_END = {b"mvhd": 64, b"tkhd": 44}  # bytes from the end of an MP4 or MOV box to its display matrix
 
 
 def describe_foreign_file(path: Path) -> str:
-    """'a text file, which begins with "…"', 'a PNG picture', …; '' where the beginning does not tell."""
+    """Kind of a file by its first bytes: 'a text file, which begins with “…”', 'a PNG picture', …; '' if unknown."""
     with path.open("rb") as file:
         start = file.read(_HEAD_BYTES)
     if not start:
@@ -44,17 +44,17 @@ def describe_foreign_file(path: Path) -> str:
     if not all(character.isprintable() or character in "\t\r\n\f\ufeff" for character in text):
         return ""
     words = " ".join(text.replace("\ufeff", "").split())
-    shown = words[:_MAX_TEXT_SHOWN].rstrip() + "…" * (len(words) > _MAX_TEXT_SHOWN)
+    shown = words if len(words) <= _MAX_TEXT_SHOWN else words[:_MAX_TEXT_SHOWN].rstrip() + "…"
     return f"a text file, which begins with “{shown}”" if words else "a text file of blanks"
 
 
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
 TOLERATED_FRAMES = 2
-RATE_TOLERANCE, _MAX_DRIFT_FRAMES = 1e-3, 0.5  # of videos taken together: of their rates, and in all of them
-_KNOWN_DRIFT_RATE_TOLERANCE = 1e-2  # of rates, where delays and drift are given or found
-_MAX_UNEVENNESS = 0.6  # of a frame's time: how far time stamps may lie off an even rate, first to last
-MOST_RESAMPLED = 1000  # frames out of one
-_MAX_BRIDGED_GAP_S = 0.1  # frames farther apart than this, and than twice the usual step, are not bridged
+RATE_TOLERANCE, _MAX_DRIFT_FRAMES = 1e-3, 0.5  # between videos: relative difference of rates, drift over their length
+_KNOWN_DRIFT_RATE_TOLERANCE = 1e-2  # relative difference of rates, where delays and drift are given or estimated
+_MAX_UNEVENNESS = 0.6  # of a frame interval: range of the deviations of time stamps from an even rate
+MOST_RESAMPLED = 1000  # frames that resampling may make of one
+_MAX_BRIDGED_GAP_S = 0.1  # s; frames farther apart than this, and than twice the usual step, are not bridged
 DELAYS_HINT = (
     "Say by how many frames each view is late (`delays` of the trial, or `delays: find`; in Python simspine.Delayed), "
     "or trim them to the same instants (ffmpeg -ss, -frames:v)."
@@ -65,8 +65,8 @@ DELAYS_HINT = (
 class Video:
     """A readable video. Made by `open_video`, which checks it.
 
-    size: (width, height) px of the decoded images, which are turned as the file asks a player to. rate: frames per
-    second. frames: as announced by the container.
+    size: (width, height) px of the decoded images, after the rotation that the file states. rate: frames per second.
+    frames: as announced by the container.
     """
 
     path: Path
@@ -96,7 +96,7 @@ class Video:
             )
 
     def at(self, rows: Iterable[int]) -> Iterator[np.ndarray]:
-        """Images of some frames, as they come; frames between them are passed over without being converted."""
+        """Images of the frames `rows`, in ascending order; frames between them are skipped without conversion."""
         wanted = set(rows)
         with _open_capture(self.path) as capture:
             for row in range(max(wanted, default=-1) + 1):
@@ -110,7 +110,7 @@ class Video:
                     yield image
 
     def shown_at(self, frames: Iterable[int]) -> Iterator[np.ndarray]:
-        """Images of the frames asked for, numbers that never fall; ends where the video does."""
+        """Images of `frames`, whose numbers must not decrease; ends at the end of the video."""
         images, number, image = iter(self), -1, None
         for frame in frames:
             while number < frame:
@@ -122,7 +122,7 @@ class Video:
 
 
 def open_video(path: str | Path) -> Video:
-    """Metadata of a video, after decoding its first frame. Raises `InputError` for what cannot be read."""
+    """The video at a path, after decoding its first frame. Raises `InputError` for a file that cannot be read."""
     import cv2
 
     path = Path(path)
@@ -155,37 +155,52 @@ def open_video(path: str | Path) -> Video:
 
 
 def _states_mirroring(path: Path) -> bool:
-    """Whether a matrix in an MP4 or MOV file, of the film or a track, has left and right change sides."""
-    at, end = 0, path.stat().st_size
+    """Whether a display matrix of an MP4 or MOV file, of the movie or a track, mirrors the images."""
+    offset, end = 0, path.stat().st_size
     with path.open("rb") as file:
-        while at + 16 <= end:
-            file.seek(at)
+        while offset + 16 <= end:
+            file.seek(offset)
             size, kind, long_size = struct.unpack(">I4sQ", file.read(16))
             if kind in _MATRIX_FROM_END and size < _HEAD_BYTES:
-                file.seek(at + size - _MATRIX_FROM_END[kind])
+                file.seek(offset + size - _MATRIX_FROM_END[kind])
                 a, b, _, c, d = struct.unpack(">5i", file.read(20).ljust(20, b"\0"))
                 if a * d < b * c:
                     return True
             size = long_size if size == 1 else size
-            at += 8 if kind in (b"moov", b"trak") else size if size >= 8 else end
+            offset += 8 if kind in (b"moov", b"trak") else size if size >= 8 else end
     return False
 
 
 def check_whole(videos: Iterable[Video]) -> None:
-    """Raise `InputError` for a video that breaks off before its end. All is decoded only where the end is not found."""
+    """Raise `InputError` for a video that is cut short. It is decoded from the start only if seeking its end fails."""
     import cv2
 
     for video in videos:
         last = max(video.frames - 1 - TOLERATED_FRAMES, 0)
         with _open_capture(video.path) as capture:
             capture.set(cv2.CAP_PROP_POS_FRAMES, last)
-            found = capture.read()[0]
-        if not found:
+            end_decoded = capture.read()[0]
+        if not end_decoded:
             list(video.at([last]))
 
 
 def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
-    """All videos of a capture, or one `InputError` that gathers what is wrong with any of them."""
+    """Open all videos of a capture and decode their first frames.
+
+    Parameters
+    ----------
+    paths : sequence of paths
+
+    Returns
+    -------
+    tuple of Video
+        In the order of `paths`.
+
+    Raises
+    ------
+    InputError
+        For videos that cannot be read; one error lists the faults of all of them.
+    """
     videos, faults = [], []
     for path in paths:
         try:
@@ -198,41 +213,41 @@ def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
 
 
 def frame_times(path: Path) -> np.ndarray:
-    """(frames,) s by the time stamps in the container, from the first on, without decoding; none where it has none."""
+    """Time stamps of the container (frames,), s after the first, without decoding; empty if missing or repeated."""
     import cv2
 
     packets = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
-    found = []
+    stamps = []
     while packets.grab():
-        found.append(packets.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        stamps.append(packets.get(cv2.CAP_PROP_POS_MSEC) / 1000)
     packets.release()
-    times = np.sort(found)
+    times = np.sort(stamps)
     return times - times[0] if len(times) > 1 and (np.diff(times) > 0).all() else np.zeros(0)
 
 
 def describe_unevenness(video: Video) -> str:
-    """How the time stamps of a video lie off its frame rate; '' where they do not, or there are none."""
+    """A text on how the time stamps of a video deviate from its frame rate; '' where they agree or are missing."""
     times = frame_times(video.path) if video.path.is_file() else np.zeros(0)
     count = len(times)
     if count < 2:
         return ""
-    steps, usual = np.diff(times), float(np.median(np.diff(times)))
+    steps, usual_step = np.diff(times), float(np.median(np.diff(times)))
     even = np.linspace(0, times[-1], count)
-    if np.ptp(times - even) > _MAX_UNEVENNESS * usual:
+    if np.ptp(times - even) > _MAX_UNEVENNESS * usual_step:
         return (
-            f"{video.path.name} has an uneven frame rate, {1 / usual:.4g} frames/s usually, with steps of "
+            f"{video.path.name} has an uneven frame rate, {1 / usual_step:.4g} frames/s usually, with steps of "
             f"{1000 * steps.min():.0f} to {1000 * steps.max():.0f} ms"
         )
-    stamped = (count - 1) / float(times[-1])
-    if abs(stamped / video.rate - 1) > max(RATE_TOLERANCE, 1 / count):
-        return f"{video.path.name} states {video.rate:.5g} frames/s, its time stamps {stamped:.5g}"
+    stamped_rate = (count - 1) / float(times[-1])
+    if abs(stamped_rate / video.rate - 1) > max(RATE_TOLERANCE, 1 / count):
+        return f"{video.path.name} states {video.rate:.5g} frames/s, its time stamps {stamped_rate:.5g}"
     return ""
 
 
 def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ...]:
-    """For each video the frame, with fractions, that its time stamps have at 0, 1 / rate, 2 / rate, … s; NaN where they
-    leave a gap. Raises `InputError` for a video without time stamps."""
-    found = []
+    """Frame numbers, with fractions, of each video at 0, 1 / rate, 2 / rate, … s by its time stamps; NaN in gaps.
+    Raises `InputError` for a video without time stamps."""
+    numbers_of_videos = []
     for video in videos:
         times = frame_times(video.path)
         if not len(times):
@@ -240,16 +255,16 @@ def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ..
         if times[-1] * rate > MOST_RESAMPLED * len(times):
             text = f"{len(times)} frames in {times[-1]:.3g} s, too few for {rate:g} frames/s (detection.resample)"
             raise InputError(f"video {video.path}: {text}. Is the rate right, and is the video whole?")
-        places = np.interp(np.arange(int(times[-1] * rate + 0.05) + 1) / rate, times, np.arange(len(times)))
-        places = np.where(np.abs(places - np.round(places)) < 1e-3, np.round(places), places)
+        numbers = np.interp(np.arange(int(times[-1] * rate + 0.05) + 1) / rate, times, np.arange(len(times)))
+        numbers = np.where(np.abs(numbers - np.round(numbers)) < 1e-3, np.round(numbers), numbers)
         gap = np.diff(times) > max(_MAX_BRIDGED_GAP_S, 2 * float(np.median(np.diff(times))))
-        between = (places % 1 > 0) & gap[np.minimum(places.astype(int), len(gap) - 1)]
-        found.append(np.where(between, np.nan, places))
-    return tuple(found)
+        in_gap = (numbers % 1 > 0) & gap[np.minimum(numbers.astype(int), len(gap) - 1)]
+        numbers_of_videos.append(np.where(in_gap, np.nan, numbers))
+    return tuple(numbers_of_videos)
 
 
 def rates_differ(videos: Sequence[Video]) -> bool:
-    """Whether rates differ by more than 0.1 %, or by half a frame in all."""
+    """Whether frame rates differ by more than 0.1 %, or by more than half a frame over the longest video."""
     rates = [video.rate for video in videos]
     apart = max(rates) / min(rates) - 1
     return apart > RATE_TOLERANCE or apart * max(video.frames for video in videos) > _MAX_DRIFT_FRAMES
@@ -260,11 +275,11 @@ def check_synchronised(
 ) -> None:
     """Raise one `InputError`, with a table of all videos, unless lengths and rates agree, and time stamps are even.
 
-    lengths_agree: False where videos are known to start together and only one runs on longer than the other, or where
-    it is given or to be found how late each is. delayed: True for the latter; rates may then differ by 1 %, because
-    their drift is known. resample: of `DetectionOptions`.
+    lengths_agree: False where lengths may differ, since the videos start together, or their delays are given or to be
+    estimated. delayed: True for such delays; rates may then differ by 1 %, because the drift is known. resample: of
+    `DetectionOptions`.
 
-    Frame k of each view is taken to show the same instant otherwise.
+    Without delays, frame k of each view is taken to show the same instant.
     """
     if not videos:
         raise InputError("no videos given.")
@@ -288,7 +303,7 @@ def check_synchronised(
         cures.append("With `delays: find` of the trial the drift follows from the rates and is refined.")
     if uneven or differ:
         times = [frame_times(video.path) for video in videos if video.path.is_file()]
-        fastest = max([1 / float(np.percentile(np.diff(own), 5)) for own in times if len(own) > 1], default=max(rates))
+        fastest = max([1 / float(np.percentile(np.diff(t), 5)) for t in times if len(t) > 1], default=max(rates))
         cures.append(
             f"Convert them to one even rate (ffmpeg -r), or write `detection: {{resample: {fastest:.0f}}}` into the "
             "configuration: then they are resampled by their time stamps."
@@ -309,15 +324,15 @@ def check_synchronised(
 def _open_capture(path: Path):
     import cv2
 
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our message names the fault; ffmpeg's are per macroblock
-    found = describe_foreign_file(path)
-    names_others = found.startswith("a text file")  # FFmpeg would play the files that it names
-    capture = cv2.VideoCapture() if names_others else cv2.VideoCapture(str(path))
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg writes a message per macroblock
+    kind = describe_foreign_file(path)
+    is_playlist = kind.startswith("a text file")  # FFmpeg would play the files that it names
+    capture = cv2.VideoCapture() if is_playlist else cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
-            if found:
+            if kind:
                 raise InputError(
-                    f"{path} cannot be opened as a video: it is {found}. Name a video (.mp4, .mov, .avi, …)."
+                    f"{path} cannot be opened as a video: it is {kind}. Name a video (.mp4, .mov, .avi, …)."
                 )
             raise InputError(
                 f"{path} cannot be opened as a video: it is damaged, cut short, or in a format that is not supported. "
@@ -330,9 +345,9 @@ def _open_capture(path: Path):
 
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
-# In order of preference: Pose2Sim writes the first out of the others.
+# In order of preference: Pose2Sim converts the other formats to the first.
 CALIBRATION_ENDINGS = (".toml", ".qca.txt", ".xcp")
-CODING_BLOCK_PX = 16  # video is coded in squares of this size; what pads the last ones is at the right and bottom
+CODING_BLOCK_PX = 16  # video is coded in squares of this size; the padding of the last ones is at the right and bottom
 SIZE_TOLERANCE_SHARE = 0.1  # of width or height; beyond it an image was rotated or rescaled after calibration
 
 
@@ -366,7 +381,7 @@ def find_project(folder: str | Path) -> Pose2SimProject:
 
 
 def find_calibration(folder: Path) -> Path | None:
-    """The calibration file of a Pose2Sim project or trial, as `find_project` takes it; None where there is none."""
+    """The calibration file of a Pose2Sim project or trial, chosen as in `find_project`; None where there is none."""
     for calibration in _calibration_folders(folder):
         for ending in CALIBRATION_ENDINGS:
             if found := files_with_endings(calibration, (ending,)):
@@ -391,16 +406,16 @@ def demo_folder(name: str = "Demo_SinglePerson") -> Path:
 def match_cameras_to_views(views: Sequence[Video | Path | str], cameras: Sequence[Camera]) -> list[Camera]:
     """The camera of each view, in the order of the views.
 
-    A view (a video, a folder of detections, or a name) belongs to the camera of the same name, or whose name is a part
-    between points of its own (Vicon's `Walk.2110532.20240529.avi`), else to the only camera whose name ends with the
-    same number (`cam01.mp4`, `cam1_json` ↔ `camera_1`). Order never decides. `InputError`
-    lists both sides where a view finds no camera or two views find the same. Image sizes of videos are checked too
-    (`check_sizes`); small differences are issued as warnings.
+    A view (a video, a folder of detections, or a name) belongs to the camera of the same name, or named by a part of
+    its name between dots (Vicon's `Walk.2110532.20240529.avi`). Else it belongs to the only camera with the same last
+    number (`cam01.mp4`, `cam1_json` ↔ `camera_1`). Order never decides. `InputError` lists both sides where a view
+    matches no camera or two views match the same. Image sizes of videos are checked, too (`check_sizes`); small
+    differences are issued as warnings.
     """
     names = [_view_name(view) for view in views]
-    chosen = [_camera_of(name, cameras) for name in names]
+    chosen = [_matching_camera(name, cameras) for name in names]
     faults = [f"{name} has none" for name, camera in zip(names, chosen, strict=True) if camera is None]
-    found = [camera for camera in chosen if camera is not None]
+    matched = [camera for camera in chosen if camera is not None]
     taken: dict[str, str] = {}
     for name, camera in zip(names, chosen, strict=True):
         if camera is not None and taken.setdefault(camera.name, name) != name:
@@ -414,16 +429,16 @@ def match_cameras_to_views(views: Sequence[Video | Path | str], cameras: Sequenc
             f"  cameras: {', '.join(camera.name for camera in cameras) or 'none'}\n"
             "Rename the files, or the cameras in the calibration file, so that names or their last numbers agree."
         )
-    videos = [(view, camera) for view, camera in zip(views, found, strict=True) if isinstance(view, Video)]
+    videos = [(view, camera) for view, camera in zip(views, matched, strict=True) if isinstance(view, Video)]
     for note in check_sizes([view for view, _ in videos], [camera for _, camera in videos]):
         warnings.warn(note, stacklevel=2)
-    return found
+    return matched
 
 
 def check_sizes(videos: Sequence[Video], cameras: Sequence[Camera]) -> list[str]:
     """Remarks on videos whose image size differs a little from the calibration's; `InputError` beyond 10 %.
 
-    None where one is the other padded to whole blocks of the coding: then it is known where the images differ.
+    There is no remark where one size is the other padded to whole coding blocks: the padding is at known sides.
     """
     notes, faults = [], []
     for video, camera in zip(videos, cameras, strict=True):
@@ -471,9 +486,9 @@ def _last_number(name: str) -> int | None:
     return int(numbers[-1]) if numbers else None
 
 
-def _camera_of(view: str, cameras: Sequence[Camera]) -> Camera | None:
-    same = [camera for camera in cameras if camera.name.lower() in (view.lower(), *view.lower().split(".")[1:])]
-    if not same:
+def _matching_camera(view: str, cameras: Sequence[Camera]) -> Camera | None:
+    matches = [camera for camera in cameras if camera.name.lower() in (view.lower(), *view.lower().split(".")[1:])]
+    if not matches:
         number = _last_number(view)
-        same = [camera for camera in cameras if number is not None and _last_number(camera.name) == number]
-    return same[0] if len(same) == 1 else None
+        matches = [camera for camera in cameras if number is not None and _last_number(camera.name) == number]
+    return matches[0] if len(matches) == 1 else None

@@ -20,11 +20,11 @@ from simspine.io.text_tables import parse_content, read_bytes
 #     u' = u (1 + k1 r² + k2 r⁴ + k3 r⁶ + q·u) + q r²        (ProjectPointRadial of its release code)
 # where OpenCV, with the same numbers, has `2 q·u`. So OpenCV's tangential part with half of p1 and p2 is u (q·u)
 # + q r²/2, and its thin prism terms s1 = p2/2, s3 = p1/2 add the missing q r²/2: the lens is the same, to
-# rounding. How much it costs to take one lens for the other: docs/human36m.md.
+# rounding. Errors from confusing the two lenses: docs/human36m.md.
 
 
 def to_opencv(camera: Camera) -> Camera:
-    """The camera whose lens is the data set's. camera: holds k1 k2 p1 p2 k3 as they stand in its metadata.xml."""
+    """The camera with the data set's lens in OpenCV's terms. camera: with k1 k2 p1 p2 k3 as in metadata.xml."""
     if camera.lens != "perspective" or camera.distortion.size > 5:
         raise InputError(f"camera {camera.name!r} has more of a lens than Human3.6M's k1 k2 p1 p2 k3.")
     k1, k2, p1, p2, k3 = camera.distortion
@@ -38,7 +38,7 @@ def to_opencv(camera: Camera) -> Camera:
 # fx fy cx cy k1 k2 k3 p1 p2 (px). The layout is as public readers have it (karfly/human36m-camera-parameters,
 # una-dinosauria/3d-pose-baseline, anibali/h36m-fetch). Image sizes are not in the vector.
 LENS_FORMULAS = ("human36m", "opencv")  # whose formula p1 and p2 belong to
-_METADATA_SUBJECTS = tuple(f"S{i}" for i in range(1, 12))  # columns of the vector, S2 S3 S4 S10 among them
+_METADATA_SUBJECTS = tuple(f"S{i}" for i in range(1, 12))  # subjects in the vector, also S2 S3 S4 S10
 _EXTRINSIC_NUMBERS, _INTRINSIC_NUMBERS = 6, 9
 _PER_CAMERA = _EXTRINSIC_NUMBERS * len(_METADATA_SUBJECTS) + _INTRINSIC_NUMBERS
 
@@ -101,14 +101,14 @@ def _element_text(element: ElementTree.Element) -> str:
     return (element.text or "").strip()
 
 
-# Looked for in a copy, in this order; {subject} is filled in.
+# Camera files that are looked for in a copy, in this order.
 SHARED_FILES = ("metadata.xml", "cameras.json")
 SUBJECT_FILES = ("cameras/Calib_{subject}.toml", "Calib_{subject}.toml", "{subject}.toml", "{subject}.json")
 
 
 @dataclass(frozen=True)
 class Rigs:
-    """Where the cameras of each subject are read from.
+    """Source of the cameras of each subject.
 
     place: a file that holds all subjects (metadata.xml, JSON) or one rig (TOML, JSON), or a folder with a file per
     subject. lens: whose formula the tangential numbers belong to, 'human36m' or 'opencv'. metadata: the contents of a
@@ -120,7 +120,7 @@ class Rigs:
     metadata: Mapping[str, list[Camera]] | None = None
 
     def cameras(self, subject: str) -> list[Camera]:
-        """The rig of one subject in metres, with OpenCV's lens that is the same as that of `lens`."""
+        """Cameras of one subject in metres; their lens is converted to OpenCV's."""
         if self.metadata is None:
             given = read_calibration(self.file(subject), subject)
         else:
@@ -129,7 +129,7 @@ class Rigs:
         return [to_opencv(camera) for camera in given] if self.lens == "human36m" else given
 
     def file(self, subject: str) -> Path:
-        """The file the subject's cameras are in."""
+        """The file of the subject's cameras."""
         if not self.place.is_dir():
             return self.place
         for pattern in SUBJECT_FILES:
@@ -158,7 +158,7 @@ def open_rigs(place: str | os.PathLike, lens: str | None = None) -> Rigs:
 
 
 def find_rigs(folders: Sequence[Path], subjects: Sequence[str], lens: str | None = None) -> Rigs | None:
-    """The first of the usual files in the first of the folders that has one; None if there is none."""
+    """Cameras from the first folder that has one of the usual files; None if no folder has."""
     for folder in folders:
         per_subject = (pattern.format(subject=subject) for subject in subjects for pattern in SUBJECT_FILES)
         if any((folder / name).is_file() for name in (*SHARED_FILES, *per_subject)):

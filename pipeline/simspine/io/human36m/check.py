@@ -1,4 +1,4 @@
-"""Is a copy complete and readable, and what does it hold?"""
+"""Check whether a copy of Human3.6M is complete and readable, and list its contents."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from simspine.io.human36m.copy import Copy
 from simspine.io.human36m.names import TrialFault, is_unusable, length_faults
 from simspine.io.video import open_video
 
-MOST_NAMED = 6  # of the trials that a subject lacks
+MOST_NAMED = 6  # missing trials of a subject that a report lists
 
 
 @dataclass(frozen=True)
 class TrialState:
-    """One trial: frames of motion capture (0 if there is none or it cannot be read), what is wrong, known faults."""
+    """One trial: frames of motion capture (0 if missing or unreadable), number of videos, problems, known faults."""
 
     subject: str
     trial: str
@@ -31,8 +31,8 @@ class TrialState:
 
 @dataclass(frozen=True)
 class SubjectState:
-    """One subject: trials there, canonical names of those missing, file names that are no trial, what is wrong with
-    the cameras ('' if nothing).
+    """One subject: its trials, canonical names of missing ones, file names that are no trial, and the fault of its
+    cameras ('' if none).
     """
 
     subject: str
@@ -44,7 +44,7 @@ class SubjectState:
 
 @dataclass(frozen=True)
 class CopyState:
-    """What `examine_copy` found."""
+    """Result of `examine_copy`."""
 
     root: Path
     subjects: tuple[SubjectState, ...]
@@ -54,7 +54,7 @@ class CopyState:
         return tuple(trial for subject in self.subjects for trial in subject.trials)
 
     def lines(self) -> list[str]:
-        """The report in words: a line per subject, then what is wrong, then known faults."""
+        """The report: for each subject a line and its problems, then known faults and the usable trials."""
         out = [f"Human3.6M copy {self.root}"]
         absent = [s.subject for s in self.subjects if not s.trials and not s.strays]
         for s in (s for s in self.subjects if s.subject not in absent):
@@ -68,7 +68,7 @@ class CopyState:
             if s.cameras:
                 out.append(f"    cameras: {s.cameras}")
             out += [f"    {trial.trial}: {problem}" for trial in s.trials for problem in trial.problems]
-        out += [f"  nothing of {', '.join(absent)}"] * bool(absent)
+        out += [f"  nothing of {', '.join(absent)}"] if absent else []
         faults = [str(fault) for trial in self.trials for fault in trial.faults]
         out += ["  known faults:"] * bool(faults) + [f"    {fault}" for fault in faults]
         usable = [trial.frames for trial in self.trials if trial.usable]
@@ -81,9 +81,9 @@ class CopyState:
 def examine_copy(
     copy: Copy, subjects: Iterable[str] | None = None, actions: Iterable[str] | None = None, *, videos: bool = True
 ) -> CopyState:
-    """Look at every trial asked for.
+    """Check every trial of the subjects and actions.
 
-    subjects, actions: as in the configuration; the subjects with published motion capture and all actions if None.
+    subjects, actions: as in the configuration; if None, the subjects with published motion capture and all actions.
     videos: open every video and decode its first frame.
     """
     wanted = names.select_trials(actions)
@@ -96,9 +96,9 @@ def _subject_state(copy: Copy, subject: str, wanted: list[str], videos: bool) ->
         if subject not in names.HUMAN36M_SUBJECT_NAMES:
             raise unknown_name("subject", subject, copy.subjects, str(copy.root))
         return SubjectState(subject=subject, trials=(), missing=tuple(wanted), strays=(), cameras="")
-    there = [trial for trial in copy.trials(subject) if trial in wanted]
-    states = tuple(_trial_state(copy, subject, trial, videos) for trial in there)
-    missing = tuple(trial for trial in wanted if trial not in there)
+    present = [trial for trial in copy.trials(subject) if trial in wanted]
+    states = tuple(_trial_state(copy, subject, trial, videos) for trial in present)
+    missing = tuple(trial for trial in wanted if trial not in present)
     return SubjectState(
         subject=subject,
         trials=states,
@@ -110,7 +110,7 @@ def _subject_state(copy: Copy, subject: str, wanted: list[str], videos: bool) ->
 
 def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialState:
     problems, faults = [], copy.faults(subject, trial)
-    known = {fault.camera for fault in faults if fault.spoils == "video"}
+    spoilt = {fault.camera for fault in faults if fault.spoils == "video"}
     frames, paths = 0, copy.video_files(subject, trial)
     try:
         frames = copy.positions(subject, trial).frames
@@ -121,17 +121,17 @@ def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialSta
         try:
             counts[camera] = open_video(path).frames
         except InputError as error:
-            if camera not in known:
+            if camera not in spoilt:
                 problems.append(str(error))
     if frames and not is_unusable(faults):
-        faults += [fault for fault in length_faults(subject, trial, frames, counts) if fault.camera not in known]
+        faults += [fault for fault in length_faults(subject, trial, frames, counts) if fault.camera not in spoilt]
     return TrialState(
         subject=subject, trial=trial, frames=frames, views=len(paths), problems=tuple(problems), faults=tuple(faults)
     )
 
 
 def _camera_fault(copy: Copy, subject: str) -> str:
-    """What is wrong with the subject's cameras, '' if nothing."""
+    """The fault of the subject's cameras, '' if none."""
     try:
         copy.cameras(subject)
     except InputError as error:

@@ -34,14 +34,14 @@ _SUFFIXES = {WORLD_FOLDER: ".cdf", HUMAN36M_VIDEOS_FOLDER: ".mp4"}
 
 
 class _Listing(NamedTuple):
-    """{trial: {camera or '': file}} of one subject and kind, and names that are no trial."""
+    """Files of one subject and kind: {trial: {camera or '': file}}, and names that are no trial."""
 
     trials: dict[str, dict[str, Path]]
     strays: tuple[str, ...]
 
 
 class Copy:
-    """A copy of Human3.6M, or another capture laid out like it. Made by `open_copy`.
+    """A copy of Human3.6M, or another capture with its layout. Made by `open_copy`.
 
     root: folder with the subjects. rigs: camera parameters, if there are any. Folders are listed once; nothing else is
     kept in memory.
@@ -52,24 +52,24 @@ class Copy:
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """Subjects there is anything of, in order of their numbers."""
+        """Subjects with a folder, in order of their numbers."""
         return tuple(self._listings)
 
     def trials(self, subject: str) -> list[str]:
-        """Canonical names of the trials there is anything of."""
-        there = set().union(*(listing.trials for listing in self._listings[subject].values()))
-        return [trial for trial in names.canonical_trials() if trial in there]
+        """Canonical names of the trials with any file."""
+        present = set().union(*(listing.trials for listing in self._listings[subject].values()))
+        return [trial for trial in names.canonical_trials() if trial in present]
 
     def strays(self, subject: str) -> tuple[str, ...]:
         """Names in the subject's folders that are no trial of this subject."""
         return tuple(sorted(set().union(*(listing.strays for listing in self._listings[subject].values()))))
 
     def motion_capture_file(self, subject: str, trial: str) -> Path | None:
-        """The trial's positions in the world; None where there are none."""
+        """File of the trial's positions in the world; None where it is missing."""
         return self._files(subject, self._known(subject, trial), WORLD_FOLDER).get("")
 
     def video_files(self, subject: str, trial: str) -> dict[str, Path]:
-        """All videos of the trial by camera, corrupt ones among them."""
+        """All videos of the trial by camera, including corrupt ones."""
         videos = self._files(subject, self._known(subject, trial), HUMAN36M_VIDEOS_FOLDER)
         return {camera: path for camera, path in videos.items() if camera}
 
@@ -85,7 +85,7 @@ class Copy:
         return markers
 
     def cameras(self, subject: str) -> list[Camera]:
-        """The subject's cameras: metres, x_camera = R X + t, OpenCV's model of the lens of their images."""
+        """The subject's cameras: metres, x_camera = R X + t, OpenCV's lens model."""
         return self._known_rigs().cameras(subject)
 
     def camera_file(self, subject: str) -> Path:
@@ -113,7 +113,7 @@ class Copy:
         return [] if (self.root / "capture.json").is_file() else known_faults_of(subject, trial)
 
     def _known(self, subject: str, trial: str) -> str:
-        """The trial's canonical name; `InputError` lists what there is."""
+        """The trial's canonical name; `InputError` lists the trials there are."""
         require_known("subject", (subject,), self.subjects, str(self.root))
         canonical = "{}_{}".format(*names.split_trial(trial))
         there = self.trials(subject)
@@ -141,7 +141,7 @@ def open_copy(root: str | Path, cameras: str | Path | None = None, lens: str | N
     """A copy of Human3.6M.
 
     root: folder of the copy. cameras: file or folder of camera parameters (default: looked for in the copy); lens: see
-    `open_rigs`. Raises `InputError` that says what was looked for.
+    `open_rigs`. Raises `InputError` that lists what was looked for.
     """
     root = Path(root)
     if not root.exists():
@@ -158,7 +158,7 @@ def open_copy(root: str | Path, cameras: str | Path | None = None, lens: str | N
 
 
 def _layout_hint(root: Path) -> str:
-    """What may be wrong with a folder that has none of the layouts."""
+    """A hint on the likely mistake where a folder has none of the layouts."""
     if not root.is_dir():
         return " It is a file; name the folder."
     packed = sorted(path for pattern in ("*.tgz", "*/*.tgz") for path in root.glob(pattern))
@@ -171,7 +171,7 @@ def _layout_hint(root: Path) -> str:
 
 
 def check_joint_unit(markers: Markers, where: str) -> None:
-    """`InputError` unless the legs are as long as a person's: catches millimetres taken for metres."""
+    """Raise `InputError` unless the legs have a person's length, as with millimetres taken for metres."""
     bones = [np.diff(markers.xyz[:, markers.indices(bone)], axis=1)[:, 0] for bone in _LEG_BONES]
     leg = float(np.nanmedian(np.sum([np.linalg.norm(bone, axis=-1) for bone in bones], 0))) / 2
     shortest, longest = _PLAUSIBLE_LEG_LENGTHS_M
@@ -183,7 +183,7 @@ def check_joint_unit(markers: Markers, where: str) -> None:
 
 
 def _subject_folders(root: Path) -> dict[str, Path]:
-    """{subject: folder} for folders named like subjects that hold one of the kinds."""
+    """{subject: folder} of folders with a subject's name that hold motion capture or videos."""
     found = {
         path.name: path
         for path in root.iterdir()
@@ -232,7 +232,7 @@ def read_pose(path: str | os.PathLike) -> np.ndarray:
 def write_pose(path: str | os.PathLike, poses: np.ndarray) -> None:
     """Write (frames, 32, 3) mm in the official layout, in single precision.
 
-    Equal arrays give equal bytes: nothing is compressed, since a compressed CDF carries the time of writing.
+    Equal arrays give equal bytes: nothing is compressed, since a compressed CDF holds the time of writing.
     """
     from cdflib import cdfwrite
 

@@ -1,10 +1,10 @@
-"""What the trials of Human3.6M are called, and which of them have known faults (`faults.csv`, with sources).
+"""Names of the trials of Human3.6M, and their known faults (`faults.csv`, with sources).
 
 A trial is named `<Action>_<1|2>` here, numbered as the data set's own table numbers its sub-actions (the `mapping` of
 metadata.xml). File names do not follow that order: `Directions 1` is mostly sub-action 1 and `Directions` sub-action 2,
-but S5 has `Discussion 2` and `Discussion 3`, S11 `Phoning 3` before `Phoning 2`, and of `SittingDown` the file without
-a number is now the first, now the second. `trials.csv` says which is which, so nothing is guessed. Sources of faults
-count sub-actions or name files; translated, they agree.
+but S5 has `Discussion 2` and `Discussion 3`, S11 `Phoning 3` before `Phoning 2`, and the file `SittingDown` without a
+number is sub-action 1 of some subjects and 2 of others. `trials.csv` lists them all, so nothing is guessed. Sources of
+faults number sub-actions or name files; converted to one numbering, they agree.
 """
 
 import csv
@@ -38,7 +38,7 @@ _WHOLE_SESSION_FILE = "all"  # files `_ALL` hold the whole session and are no tr
 
 
 def canonical_trials() -> list[str]:
-    """The 30 trials a subject has (`Directions_1`, `Directions_2`, …), without a look at any file."""
+    """The 30 trials of each subject (`Directions_1`, `Directions_2`, …), whatever files there are."""
     return [f"{action}_{number}" for action in HUMAN36M_ACTIONS for number in (1, 2)]
 
 
@@ -83,26 +83,27 @@ def official_name(subject: str, trial: str) -> str:
 
 
 def match_files(subject: str, names: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """{trial: the name that its file has}, in canonical order, and names that are no trial of this subject.
+    """{trial: name of its file}, in canonical order, and names that are no trial of this subject.
 
-    names: without ending and camera, in any order and spelling. Spaces, underscores, capitals and the spellings of
-    actions do not matter; numbers do. A file of the whole session (`_ALL`) is left out silently.
+    names: of files, without ending and camera, in any order. Spaces, underscores, capitals and spellings of actions are
+    ignored; numbers are not. A file of the whole session (`_ALL`) is left out silently.
     """
-    wanted = {_spelling_key(official_name(subject, trial)): trial for trial in canonical_trials()}
-    found: dict[str, str] = {}
+    trial_of_key = {_spelling_key(official_name(subject, trial)): trial for trial in canonical_trials()}
+    file_names: dict[str, str] = {}
     strays = []
     for name in sorted(set(names)):
-        trial = wanted.get(_spelling_key(name))
+        trial = trial_of_key.get(_spelling_key(name))
         if trial is None:
             if _split_name(name)[0].strip(" _").lower() != _WHOLE_SESSION_FILE:
                 strays.append(name)
-        elif trial in found:
+        elif trial in file_names:
             raise InputError(
-                f"{subject}: {found[trial]!r} and {name!r} both name the trial {trial}. Keep one of them in the folder."
+                f"{subject}: {file_names[trial]!r} and {name!r} both name the trial {trial}. Keep one of them in the "
+                "folder."
             )
         else:
-            found[trial] = name
-    return {trial: found[trial] for trial in canonical_trials() if trial in found}, tuple(strays)
+            file_names[trial] = name
+    return {trial: file_names[trial] for trial in canonical_trials() if trial in file_names}, tuple(strays)
 
 
 def subject_order(subjects: Iterable[str]) -> list[str]:
@@ -117,7 +118,7 @@ def _split_name(name: str) -> tuple[str, int | None]:
 
 
 def _spelling_key(name: str) -> tuple[str, int | None]:
-    """Equal for names that differ only in spelling."""
+    """Key that is equal for names that differ only in spelling."""
     stem, number = _split_name(name)
     plain = re.sub(r"[\s_-]+", "", stem).lower()
     return _ACTION_SPELLINGS.get(plain, plain), number
@@ -130,7 +131,7 @@ def _official_names() -> dict[str, dict[str, str]]:
     return {subject: {row["trial"]: row[subject] for row in rows} for subject in HUMAN36M_SUBJECT_NAMES}
 
 
-LONGER_IS_NORMAL = 0.02  # videos run on a little after the motion capture in most trials (3d-pose-baseline#48)
+LONGER_IS_NORMAL = 0.02  # share by which videos may outlast the motion capture, as most do (3d-pose-baseline#48)
 SpoiltPart = Literal["trial", "video"]
 
 
@@ -138,8 +139,8 @@ SpoiltPart = Literal["trial", "video"]
 class TrialFault:
     """One fault of one trial.
 
-    spoils: 'trial' (motion capture and images do not belong together: unusable) or 'video' (the images of one camera).
-    camera: None where all are concerned. sources: where it was reported, or 'found in the files'.
+    spoils: 'trial' (motion capture and images do not match: unusable) or 'video' (the images of one camera).
+    camera: None if the fault concerns all. sources: where it was reported, or 'found in the files'.
     """
 
     subject: str
@@ -160,7 +161,7 @@ def known_faults_of(subject: str, trial: str | None = None) -> list[TrialFault]:
 
 
 def is_unusable(faults: Sequence[TrialFault]) -> bool:
-    """Whether one of them makes the whole trial unusable."""
+    """Whether one of the faults makes the whole trial unusable."""
     return any(fault.spoils == "trial" for fault in faults)
 
 
@@ -171,7 +172,7 @@ def spoilt_videos(faults: Sequence[TrialFault]) -> set[str]:
 
 @cache
 def known_faults() -> tuple[TrialFault, ...]:
-    """The table, ordered by subject."""
+    """All known faults, ordered by subject."""
     text = files(__package__).joinpath("faults.csv").read_text(encoding="utf-8")
     rows: Iterable[dict[str, Any]] = csv.DictReader(text.splitlines())
     parsed = (row | {"camera": row["camera"] or None, "sources": tuple(row["sources"].split("; "))} for row in rows)
@@ -180,9 +181,9 @@ def known_faults() -> tuple[TrialFault, ...]:
 
 
 def length_faults(subject: str, trial: str, positions: int, videos: dict[str, int]) -> Iterator[TrialFault]:
-    """Videos, by camera, whose number of frames does not fit that of the motion capture.
+    """Faults of videos whose number of frames does not fit the motion capture. videos: {camera: frames}.
 
-    A video may be longer by 2 % (the common case, the surplus at its end is left out), not shorter.
+    A video may be up to 2 % longer (as most are; the surplus at its end is left out), but not shorter.
     """
     for camera, frames in videos.items():
         text = ""
