@@ -1,4 +1,4 @@
-"""How images become markers: detection, cameras, triangulation, filtering, merging with motion capture."""
+"""Options from images to markers: detection, cameras, triangulation, filtering, merging with motion capture."""
 
 from typing import Literal, Self
 
@@ -7,8 +7,8 @@ from pydantic import Field, field_validator, model_validator
 from simspine.core.errors import unknown_name
 from simspine.core.settings import Section
 
-BLAZEPOSE_MODELS = ("full", "heavy")  # heavy errs by a quarter less, and takes 3.5 times as long
-LIVE_MODEL = "full"  # of BlazePose before a webcam
+BLAZEPOSE_MODELS = ("full", "heavy")  # heavy has a quarter less error, and takes 3.5 times as long
+LIVE_MODEL = "full"  # of BlazePose for a webcam
 DEFAULT_MODELS = {"blazepose": "heavy", "blazepose_spine": "full", "spinepose": "medium"}
 
 
@@ -39,7 +39,7 @@ class DetectionOptions(Section):
     @field_validator("person", mode="before")
     @classmethod
     def _one_kind_of_person(cls, person):
-        """One fault in place of one for each kind that was tried."""
+        """One error message in place of one for each type of value."""
         names = ("most_views", "largest", "all")
         if isinstance(person, str) and person not in names:
             raise ValueError(str(unknown_name("choice", person, (*names, "a point [x, y, z]"))))
@@ -66,7 +66,7 @@ class DetectionOptions(Section):
 
     @property
     def network(self) -> str:
-        """The model that runs: the one chosen, or the detector's default; nothing for `import`."""
+        """The model used: the one chosen, or the detector's default; '' for `import`."""
         return self.model or DEFAULT_MODELS.get(self.detector, "")
 
 
