@@ -1,4 +1,4 @@
-"""simspine cameras: where are they, do they agree with what they saw, and what makes them agree?"""
+"""simspine cameras: calibrate, check, refine and synchronise cameras."""
 
 import os
 
@@ -39,7 +39,7 @@ def board_from_options(squares, size_mm, marker_mm, dictionary):
 
 @click.group("calibrate")
 def calibrate_group():
-    """Find lenses and places of cameras."""
+    """Find lenses and positions of cameras."""
 
 
 @calibrate_group.command("board")
@@ -49,9 +49,9 @@ def calibrate_group():
     "--lens", type=click.Choice(["perspective", "rational", "fisheye"]), default="perspective", show_default=True
 )
 @click.option(
-    "--floor", type=int, required=True, metavar="FRAME", help="In which the board lay on the floor: the world."
+    "--floor", type=int, required=True, metavar="FRAME", help="Frame with the board on the floor: defines the world."
 )
-@click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Looked at, evenly spread.")
+@click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Frames used, evenly spread.")
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option
 def calibrate_board_command(
@@ -59,8 +59,8 @@ def calibrate_board_command(
 ):  # fmt: skip
     """Calibrate cameras by a board that is moved about in front of them.
 
-    VIDEOS: one a camera, synchronous; or folders of images, of which the k-th of each shows the same instant. Their
-    names become the cameras'.
+    VIDEOS: one per camera, synchronous; or folders of images, whose k-th images show the same instant. Cameras are
+    named after them.
     """
     from simspine.workflow.board_files import BoardRequest, calibrate_by_board
 
@@ -71,10 +71,10 @@ def calibrate_board_command(
 
 @click.group("cameras")
 def cameras_group():
-    """Calibrate cameras, check them by the person they saw, refine their calibration, find views that run late.
+    """Calibrate cameras, check and refine a calibration by the points of a person, find delays of views.
 
-    check, refine and sync look at the 2D points of finished detections; where there are none yet, the stage detect
-    runs first. calibrate finds cameras from videos of a board.
+    check, refine and sync use the 2D points of finished detections; if there are none yet, the stage detect runs first.
+    calibrate finds cameras from videos of a board.
     """
 
 
@@ -98,7 +98,7 @@ def print_board_command(squares, size_mm, marker_mm, dictionary, out):
 @joint_trial_options
 @json_option
 def cameras_check_command(config, subject, trial, json_path):
-    """Compare each camera with the others; name those that are off, late, mirrored or exchanged.
+    """Compare each camera with the others; name those that are inexact, late, mirrored or exchanged.
 
     Exit code: 0 no fault, 3 faults, 2 bad input.
     """
@@ -114,9 +114,9 @@ def cameras_check_command(config, subject, trial, json_path):
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option
 def cameras_refine_command(config, subject, trial, out, json_path):
-    """Write a calibration that agrees with what the cameras saw; the given one stays as it is.
+    """Write a calibration that agrees with the person's points in all cameras; the given file stays unchanged.
 
-    Only what the recording shows is changed, and by how many standard deviations is said for each value. World and
+    Only values that the recording determines are changed; each change is also given in prior deviations. World and
     scale stay the given calibration's.
     """
     from simspine.workflow.camera_files import print_refinement
@@ -129,9 +129,9 @@ def cameras_refine_command(config, subject, trial, out, json_path):
 @first_trial_options
 @json_option
 def cameras_sync_command(config, subject, trial, json_path):
-    """Say by how many frames each view is late, to a fraction of a frame, as `delays` to paste into the trial.
+    """Find the delay of each view, to a fraction of a frame, as `delays` to paste into the trial.
 
-    Views may be up to 60 frames apart; with `delays: find` in the trial up to 10 seconds, and other lengths.
+    Views may be up to 60 frames apart; with `delays: find` in the trial up to 10 seconds, and differ in length.
     """
     from simspine.workflow.camera_files import print_delays
 
