@@ -142,7 +142,7 @@ def view_command(result, subject, trial, out, opened, recording):
     RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), or a data set's .h5.
     """
     if out is not None and recording is not None:
-        raise click.UsageError("--out and --rerun were both given; one file is written at a time. Leave one out.")
+        raise click.UsageError("--out and --rerun were both given; write one file at a time.")
     if recording is not None:
         from simspine.workflow.views import record_rerun
 
