@@ -1,4 +1,4 @@
-"""simspine annotate, simspine annotations: place and correct points in images, and what is made of them."""
+"""simspine annotate, simspine annotations: place and correct points in images; export, train with, validate them."""
 
 from functools import wraps
 from pathlib import Path
@@ -23,18 +23,18 @@ _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of 
 _target_choice = with_options([
     click.argument("source", metavar="FOLDER|RESULTS"),
     click.option("--config", "config_path", type=FILE_PATH, callback=lambda _, __, path: path and packaged_config(path),
-                 help="Of the results.  [default: config.yaml there]"),
+                 help="Configuration of the results.  [default: their config.yaml]"),
     result_trial_options,
     click.option("--out", "home", type=FOLDER_PATH, help="Folder of the annotations.  [default: annotations]"),
-    click.option("--skin", default="", metavar="C7,T7,…", help="Markers on the skin to be placed as well."),
+    click.option("--skin", default="", metavar="C7,T7,…", help="Skin markers to be placed as well."),
 ])  # fmt: skip
 
 
 def target_options(command):
-    """Which recording is meant; handed to the command as `target`."""
+    """Options that name a recording; the command gets it as `target`."""
 
     @wraps(command)
-    def of(source, config_path, subject, trial, home, skin, **rest):
+    def with_target(source, config_path, subject, trial, home, skin, **rest):
         from simspine.annotation.recording import Target
 
         levels = tuple(level.strip() for level in skin.split(",") if level.strip())
@@ -42,7 +42,7 @@ def target_options(command):
             target=Target(path=source, config=config_path, subject=subject, trial=trial, home=home, skin=levels), **rest
         )
 
-    return _target_choice(of)
+    return _target_choice(with_target)
 
 
 def _user_name() -> str:
@@ -50,12 +50,12 @@ def _user_name() -> str:
 
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # no name for the number this process runs under
+    except (OSError, KeyError):  # the process's user number has no name
         return "annotator"
 
 
 def _open_recording(target):
-    """The recording; what is missing of its points goes to standard error."""
+    """The recording; a note about missing points goes to standard error."""
     from simspine.annotation.recording import open_target
     from simspine.annotation.rounds import with_proposals
 
@@ -66,13 +66,13 @@ def _open_recording(target):
 
 
 def _exclusive_annotator(recording, annotator: str):
-    """A block in which no other process takes decisions of an annotator: each would not see the other's."""
+    """Context manager: no other process may record decisions of an annotator, because neither would see the other's."""
     from simspine.annotation.labels import journal_file
     from simspine.workflow.up_to_date import hold_lock
 
     file = journal_file(recording.home, annotator)
     busy = f"{annotator} is annotating {recording.name} in another process ({file})"
-    advice = "Stop that one, or take another name with --annotator."
+    advice = "Stop that process, or choose another name by --annotator."
     return hold_lock(file.with_name(f".{file.stem}.lock"), busy, 0.0, advice)
 
 
@@ -99,7 +99,7 @@ def _training_hook(settings: str | None):
 @click.option(
     "--batch", type=click.IntRange(1, 500), default=20, show_default=True, help="Frames handed out at a time."
 )
-@click.option("--again", type=FILE_PATH, help="JSON of `annotations validate`: begin with the frames it names.")
+@click.option("--again", type=FILE_PATH, help="JSON of `annotations validate`: begin with the frames named in it.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @training_option
 def annotate_command(target, annotator, batch, again, training, **page):
@@ -139,10 +139,8 @@ def _serve_page(target, annotator: str, batch: int, named: tuple[int, ...], *, p
 
     recording = _open_recording(target)
     rounds = read_rounds(recording)
-    click.echo(
-        f"{recording.name}: {recording.frames} frames in {len(recording.views)} view{'s' * (len(recording.views) > 1)}",
-        err=True,
-    )
+    views = f"{len(recording.views)} view" if len(recording.views) == 1 else f"{len(recording.views)} views"
+    click.echo(f"{recording.name}: {recording.frames} frames in {views}", err=True)
     with _exclusive_annotator(recording, annotator):
         first = named or open_frames(rounds)
         in_round = len(rounds) if first and not named else 0
@@ -162,15 +160,15 @@ def _serve_page(target, annotator: str, batch: int, named: tuple[int, ...], *, p
 
 @click.group("annotations")
 def annotations_group():
-    """What was annotated: other programs' files, rounds of training, biomechanical validation."""
+    """Use annotations: files of other programs, rounds of training, biomechanical validation."""
 
 
 @annotations_group.command("export")
 @target_options
 @annotator_option
-@click.option("--format", "form", type=click.Choice(["coco", "openpose"]), required=True, help="Of the file.")
+@click.option("--format", "form", type=click.Choice(["coco", "openpose"]), required=True, help="Format of the file.")
 @click.option("--file", "path", type=FILE_PATH, required=True, help="File to write; for openpose a folder.")
-@click.option("--all", "everything", is_flag=True, help="Images nobody has looked at as well.")
+@click.option("--all", "everything", is_flag=True, help="Include images that nobody has annotated.")
 @click.option("--images", type=FOLDER_PATH, help="Folder to write the images to, under the names in the file.")
 def export_labels_command(target, annotator, form, path, everything, images):
     """Write the points, with their status, for another program."""
@@ -179,7 +177,7 @@ def export_labels_command(target, annotator, form, path, everything, images):
 
     recording = _open_recording(target)
     labels = labels_of(recording, annotator)
-    count = 0  # images come first, since they are refused where they would replace others
+    count = 0  # images first: writing them is refused where they would replace others
     if images is not None:
         count = write_images(images, recording, labelled_images_of(recording, labels, not everything))
     click.echo(write_annotation_file(form, path, recording, labels=labels, decided_only=not everything))
@@ -200,9 +198,9 @@ def import_labels_command(target, annotator, path):
 
     recording = _open_recording(target)
     file = journal_file(recording.home, annotator)
-    found = to_simspine(read_coco_labels(path))
+    labels = to_simspine(read_coco_labels(path))
     with _exclusive_annotator(recording, annotator):
-        edits = edits_from(recording, labels_of(recording, annotator), found, str(path))
+        edits = edits_from(recording, labels_of(recording, annotator), labels, str(path))
         start_journal(file, recording.name, recording.views, recording.start.names, images=recording.images)
         append_edits(file, edits)
     click.echo(f"{len(edits)} decisions added to {file}")
@@ -267,9 +265,9 @@ def clicks_command(target, annotator):
 def validate_points_command(context, candidate: Path, reference, subject, trial, json_path):
     """Compare each triangulated point with the fitted body (RMSE).
 
-    CANDIDATE: a results folder of a recording with several calibrated views. Usual are 2–4 cm; points beyond 10 cm are
-    to be annotated again, and the frames are named. Exit code 1: the spine is worse than the reference, or than 4 cm
-    without one; 3: no point of the spine was seen, so that nothing is said of it.
+    CANDIDATE: a results folder of a recording with several calibrated views. 2–4 cm are usual; points beyond 10 cm
+    should be annotated again, and their frames are listed. Exit code 1: the spine is worse than the reference, or than
+    4 cm without one; 3: no point of the spine was seen, so that the spine cannot be validated.
     """
     import json
 
@@ -281,10 +279,10 @@ def validate_points_command(context, candidate: Path, reference, subject, trial,
     )
     from simspine.io.atomic import write_text
 
-    others = None if reference is None else read_result(reference, subject, trial)
+    reference_result = None if reference is None else read_result(reference, subject, trial)
     names = str(candidate), "" if reference is None else str(reference)
-    found = validate_against_body(read_result(candidate, subject, trial), others, names)
-    click.echo(body_validation_text(found))
+    validation = validate_against_body(read_result(candidate, subject, trial), reference_result, names)
+    click.echo(body_validation_text(validation))
     if json_path is not None:
-        write_text(json_path, json.dumps(body_validation_json(found), indent=1) + "\n")
-    context.exit(_NO_SPINE_POINT_EXIT_CODE if found.unseen else 0 if found.passed else 1)
+        write_text(json_path, json.dumps(body_validation_json(validation), indent=1) + "\n")
+    context.exit(_NO_SPINE_POINT_EXIT_CODE if validation.unseen else 0 if validation.passed else 1)

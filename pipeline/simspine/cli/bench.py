@@ -1,4 +1,4 @@
-"""simspine bench: measures simspine itself; simspine benchmark: any method's predictions, by the papers' protocols."""
+"""simspine bench measures simspine itself; simspine benchmark evaluates any method's predictions."""
 
 import sys
 from pathlib import Path
@@ -34,7 +34,7 @@ class _SourceGroup(click.Group):
 def bench_group():
     """Measure speed and accuracy of simspine on this machine; needs its source code.
 
-    Predictions of any method, by the papers' protocols: `simspine benchmark`.
+    `simspine benchmark` evaluates predictions of any method by the papers' protocols.
     """
 
 
@@ -42,8 +42,8 @@ def bench_group():
 def benchmark_group():
     """Evaluate predictions of any method by the papers' protocols (docs/benchmarks.md).
 
-    The published figures are printed as well, marked as of other data. `simspine bench` is something else: it measures
-    simspine itself on this machine, speed and accuracy against goals.
+    Published figures are printed as well, marked as from other data. `simspine bench` is another command: it measures
+    speed and accuracy of simspine itself on this machine, against goals.
     """
 
 
@@ -56,20 +56,20 @@ _comparison_options = with_options(
         click.option(
             "--truth", "--dataset", type=FILE_PATH, help="Data set, virtual capture, table, or TRC files (points only)."
         ),
-        click.option("--subjects", default="S9,S11", show_default=True, help="Who is tested, by comma; or all."),
+        click.option("--subjects", default="S9,S11", show_default=True, help="Tested subjects, by comma; or all."),
         _output_options,
     ]
 )
 
 
 def names_by_comma(text: str) -> tuple[str, ...]:
-    """Names by comma; 'none' is nothing."""
+    """Names separated by commas; 'none' stands for none."""
     return tuple(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))
 
 
 def _write_results(tables, protocol, files, output, **options) -> None:
-    """Print the tables; output: of `_output_options`. files: predictions by name, and the truth. options: of the
-    protocol."""
+    """Print the tables, and write them if asked. files: predictions by name, and the truth. output: values of
+    `_output_options`. options: of the protocol."""
     from simspine.evaluation.tables import join_tables
     from simspine.workflow.results import write_benchmark_results
 
@@ -80,7 +80,7 @@ def _write_results(tables, protocol, files, output, **options) -> None:
 
 
 def _read_predictions(read, predictions, truth):
-    """Files by name, and what `read` finds in them; predictions and truth are needed."""
+    """Files by name, and the predictions that `read` gives for them; a usage error without predictions or truth."""
     from simspine.workflow.results import named_files
 
     if not predictions or truth is None:
@@ -96,8 +96,8 @@ def benchmark_multiview_command(predictions, truth, subjects, **output):
     from simspine.evaluation.point_protocols import evaluate_multiview
     from simspine.evaluation.point_sources import read_points, truth_for
 
-    files, found = _read_predictions(read_points, predictions, truth)
-    tables = evaluate_multiview(found, truth_for(truth, (), names_by_comma(subjects)))
+    files, predicted = _read_predictions(read_points, predictions, truth)
+    tables = evaluate_multiview(predicted, truth_for(truth, (), names_by_comma(subjects)))
     _write_results(tables, "multiview", (files, truth), output, subjects=subjects)
 
 
@@ -108,19 +108,19 @@ def benchmark_multiview_command(predictions, truth, subjects, **output):
     type=click.IntRange(min=1),
     default=50,
     show_default=True,
-    help="Every n-th frame of the truth counts; 50 is 1 Hz.",
+    help="Use each n-th frame of the truth; 50 is 1 Hz.",
 )
 def benchmark_lifting_command(predictions, truth, subjects, step, **output):
     """Spine points from one view, relative to the root: P-MPJPE …, mm.
 
-    Predictions in a camera's axes are compared with the truth of that camera, which must then hold cameras.
+    Predictions in a camera's axes are compared with the truth in that camera's axes; the truth must contain cameras.
     """
     from simspine.evaluation.point_protocols import evaluate_lifting
     from simspine.evaluation.point_sources import read_points, truth_for
 
-    files, found = _read_predictions(read_points, predictions, truth)
-    true = truth_for(truth, [s for own in found.values() for s in own], names_by_comma(subjects), step)
-    tables = evaluate_lifting(found, true, step)
+    files, predicted = _read_predictions(read_points, predictions, truth)
+    sequences = [sequence for of_method in predicted.values() for sequence in of_method]
+    tables = evaluate_lifting(predicted, truth_for(truth, sequences, names_by_comma(subjects), step), step)
     _write_results(tables, "lifting", (files, truth), output, subjects=subjects, step=step)
 
 
@@ -129,17 +129,17 @@ def benchmark_lifting_command(predictions, truth, subjects, step, **output):
 def benchmark_angles_command(predictions, truth, subjects, **output):
     """Angles of levels, LLA and TKA: errors, correlation, coverage.
 
-    The papers have no such protocol; this one is ours. Controls that know no frame are printed as well: the mean of
-    the people of the truth who are not tested, and each trial's own true mean.
+    The papers have no such protocol; simspine defines it. Constant controls are printed as well: the mean of the people
+    of the truth who are not tested, and each trial's own true mean.
     """
     from simspine.evaluation.angle_protocol import evaluate_angles, read_angles
     from simspine.evaluation.point_sources import sequences_of_subjects
 
-    files, found = _read_predictions(read_angles, predictions, truth)
-    whole = read_angles(truth)
-    tested = sequences_of_subjects(whole, names_by_comma(subjects))
-    training = [sequence for sequence in whole if sequence not in tested]
-    _write_results(evaluate_angles(found, tested, training), "angles", (files, truth), output, subjects=subjects)
+    files, predicted = _read_predictions(read_angles, predictions, truth)
+    sequences = read_angles(truth)
+    tested = sequences_of_subjects(sequences, names_by_comma(subjects))
+    training = [sequence for sequence in sequences if sequence not in tested]
+    _write_results(evaluate_angles(predicted, tested, training), "angles", (files, truth), output, subjects=subjects)
 
 
 @benchmark_group.command("2d")
@@ -161,5 +161,5 @@ def benchmark_2d_command(predictions, truth, **output):
 
     labels = annotation_file(truth) if truth is not None and truth.is_dir() else truth
     people = None if labels is None else read_labelled_people(labels)
-    files, found = _read_predictions(lambda path: read_found_people(path, labels), predictions, labels)
-    _write_results(evaluate_images(found, people), "2d", (files, labels), output)
+    files, predicted = _read_predictions(lambda path: read_found_people(path, labels), predictions, labels)
+    _write_results(evaluate_images(predicted, people), "2d", (files, labels), output)

@@ -1,4 +1,4 @@
-"""simspine cameras: where are they, do they agree with what they saw, and what makes them agree?"""
+"""simspine cameras: calibrate, check, refine and synchronise cameras."""
 
 import os
 
@@ -39,7 +39,7 @@ def board_from_options(squares, size_mm, marker_mm, dictionary):
 
 @click.group("calibrate")
 def calibrate_group():
-    """Find lenses and places of cameras."""
+    """Find lenses and positions of cameras."""
 
 
 @calibrate_group.command("board")
@@ -49,9 +49,9 @@ def calibrate_group():
     "--lens", type=click.Choice(["perspective", "rational", "fisheye"]), default="perspective", show_default=True
 )
 @click.option(
-    "--floor", type=int, required=True, metavar="FRAME", help="In which the board lay on the floor: the world."
+    "--floor", type=int, required=True, metavar="FRAME", help="Frame with the board on the floor: defines the world."
 )
-@click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Looked at, evenly spread.")
+@click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Frames used, evenly spread.")
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option
 def calibrate_board_command(
@@ -59,8 +59,8 @@ def calibrate_board_command(
 ):  # fmt: skip
     """Calibrate cameras by a board that is moved about in front of them.
 
-    VIDEOS: one a camera, synchronous; or folders of images, of which the k-th of each shows the same instant. Their
-    names become the cameras'.
+    VIDEOS: one per camera, synchronous; or folders of images, whose k-th images show the same instant. Cameras are
+    named after them.
     """
     from simspine.workflow.board_files import BoardRequest, calibrate_by_board
 
@@ -73,8 +73,8 @@ def calibrate_board_command(
 def cameras_group():
     """Calibrate cameras, check and refine a calibration, find delays.
 
-    check, refine and sync look at the 2D points of finished detections; where there are none yet, the stage detect
-    runs first. calibrate finds cameras from videos of a board.
+    check, refine and sync use the 2D points of finished detections; if there are none yet, the stage detect runs first.
+    calibrate finds cameras from videos of a board.
     """
 
 

@@ -1,4 +1,4 @@
-"""simspine export, verify, check, validate, view, overlay: what results hold, and how they look."""
+"""simspine export, verify, check, validate, view, compare, overlay: write, check and show results."""
 
 import sys
 from pathlib import Path
@@ -47,8 +47,8 @@ def export_command(config, subject, trial, force, quiet, format_, axes, out, **c
     if axes is not None:
         _refuse_options({"format": format_}, "goes without --axes, which writes .mot files.")
         _refuse_options(chosen | {"public": False}, "goes with --format, not with --axes.")
-    whole = "goes without --format and --axes, which hold the whole data set."
-    _refuse_options({"subject": subject, "trial": trial}, whole)
+    reason = "goes without --format and --axes, which hold the whole data set."
+    _refuse_options({"subject": subject, "trial": trial}, reason)
     if format_ == "csv":
         _refuse_options(
             {"points": chosen["points"], "every": chosen["every"]},
@@ -63,20 +63,20 @@ def export_command(config, subject, trial, force, quiet, format_, axes, out, **c
     click.echo(export_format(config, format_ or f"axes{axes}", choice, out))
 
 
-def _refuse_options(chosen: dict, why: str) -> None:
-    """A usage error for the first option that was given a value of its own."""
+def _refuse_options(chosen: dict, reason: str) -> None:
+    """A usage error for the first option with another value than its default."""
     for name, value in chosen.items():
         if value not in (None, False, (), {"points": "15", "contents": "all", "every": 1}.get(name)):
-            raise click.UsageError(f"--{name} {why}")
+            raise click.UsageError(f"--{name} {reason}")
 
 
 @click.command("verify")
 @click.argument("path", type=FILE_PATH)
-@click.option("--kinematics", is_flag=True, help="Also compute every point from the angles anew.")
+@click.option("--kinematics", is_flag=True, help="Also recompute every point from the angles.")
 def verify_command(path, kinematics):
     """Check the data set in the folder PATH against its manifest, or one HDF5 file by itself.
 
-    Names each broken file and, in HDF5 files, trial and array. Exit code: 0 whole, 1 broken, 2 nothing to verify.
+    Names each damaged file and, in HDF5 files, trial and array. Exit code: 0 intact, 1 damaged, 2 nothing to verify.
     """
     from simspine.dataset.verify import verify_dataset as check
 
@@ -85,16 +85,16 @@ def verify_command(path, kinematics):
         click.secho(str(fault), fg="red")
     if not faults:
         # With a manifest every byte is checked; in a file by itself the arrays only.
-        known = "whole." if path.is_dir() else "no array is damaged. Bytes outside arrays need the folder's manifest."
-        click.echo(f"{path}: {known}")
+        result = "whole." if path.is_dir() else "no array is damaged. Bytes outside arrays need the folder's manifest."
+        click.echo(f"{path}: {result}")
     sys.exit(1 if faults else 0)
 
 
 @click.command("check")
 @config_option()
-@click.option("-q", "--quiet", is_flag=True, help="Only the files and the exit code.")
+@click.option("-q", "--quiet", is_flag=True, help="Write the files, print no table.")
 def check_quality_command(config, quiet):
-    """Sum up the quality of all trials: quality.csv, quality.json, and a table.
+    """Summarise the quality of all trials: quality.csv, quality.json, and a table.
 
     Exit code: 0 nothing worse than information, 3 warnings, 1 errors (frames were rejected), 2 bad input. The stage
     `quality` judges each trial and never fails for what it finds; this command reads its findings.
@@ -110,8 +110,8 @@ def check_quality_command(config, quiet):
 
 @click.command("validate")
 @click.argument("dataset", required=False, type=FILE_PATH)
-@config_option(help="Configuration whose results are taken where no DATASET is named.", argument=False, needed=False)
-@click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ next to it.")
+@config_option(help="Configuration whose results are used if no DATASET is named.", argument=False, needed=False)
+@click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ next to DATASET.")
 def validate_dataset_command(dataset, config, out):
     """Tables and figures of curvature and range of motion, next to published values.
 
@@ -133,7 +133,7 @@ def validate_dataset_command(dataset, config, out):
 @click.command("view")
 @click.argument("result", type=FILE_PATH)
 @result_trial_options
-@click.option("--out", type=FILE_PATH, help="Page to write; a temporary one if left out.")
+@click.option("--out", type=FILE_PATH, help="Page to write; a temporary file if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE_PATH, help="Write a Rerun recording (.rrd) instead.")
 def view_command(result, subject, trial, out, opened, recording):
@@ -142,7 +142,7 @@ def view_command(result, subject, trial, out, opened, recording):
     RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), or a data set's .h5.
     """
     if out is not None and recording is not None:
-        raise click.UsageError("--out and --rerun are two commands: one file at a time.")
+        raise click.UsageError("--out and --rerun were both given; write one file at a time.")
     if recording is not None:
         from simspine.workflow.views import record_rerun
 
@@ -164,7 +164,7 @@ def view_command(result, subject, trial, out, opened, recording):
 def compare_command(before, after, subject, trial, out):
     """Compare two trials: what changed, and does it exceed the measurement error?
 
-    BEFORE, AFTER: results folders, or a trial's .h5 in one. Both trials are shown in three dimensions side by side.
+    BEFORE, AFTER: results folders, or a trial's .h5 in such a folder. Both are shown in three dimensions side by side.
     """
     from simspine.workflow.views import write_comparison
 

@@ -1,4 +1,4 @@
-"""simspine detect: the workflow's first stage; or people in an image, a video, a webcam."""
+"""simspine detect: the workflow's first stage; or detection of people in an image, a video or a webcam's images."""
 
 import sys
 from pathlib import Path
@@ -27,9 +27,9 @@ one_camera_options = with_options([
     click.option("-o", "--output", "--vis-path", "picture", type=FILE_PATH,
                  help="Picture (.png, .jpg), video (.mp4, .webm) or, for a folder, folder with people drawn."),
     click.option("-s", "--save-path", "--json", "points", type=FILE_PATH,
-                 help="Points as OpenPose JSON: a .json file for an image, else a folder with one for each."),
+                 help="Points as OpenPose JSON: a .json file for an image, else a folder with a file for each image."),
     click.option("--view/--no-view", default=None,
-                 help="Show what is drawn: a webcam at once, else in the end.  [default: if no file is named]"),
+                 help="Show the picture: a webcam's at once, else at the end.  [default: if no file is named]"),
     click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose] rfdetr and "
                  "yolox, as in SpinePose's program, are accepted, but BlazePose finds the people."),
     click.option("-m", "--mode", "--model", "model",
@@ -40,14 +40,14 @@ one_camera_options = with_options([
     click.option("--device", type=click.Choice(["cpu", "cuda"]),
                  help="Where SpinePose's network runs.  [default: cpu]"),
     click.option("--max-detections", "--people", "people", type=click.IntRange(1, 32),
-                 help="The most people in an image.  [default: 4]"),
+                 help="Largest number of people in an image.  [default: 4]"),
     click.option("--spine-only", "--spine_only", is_flag=True, help="Only the nine points along the spine."),
-    click.option("--nosmooth", is_flag=True, help="Points as seen in each image, not smoothed over time."),
+    click.option("--nosmooth", is_flag=True, help="Points as detected in each image, not smoothed over time."),
     click.option("--infer/--no-infer", default=None,
-                 help="Infer points of the spine that are not detected, marked so.  [default: infer]"),
-    click.option("--frames", type=click.IntRange(1), help="Look at so many images at most."),
+                 help="Infer points of the spine that are not detected; they are marked.  [default: infer]"),
+    click.option("--frames", type=click.IntRange(1), help="Largest number of images."),
     click.option("--lift", type=FILE_PATH,
-                 help="Lifter (an ONNX file, such as SpinePose's): points in space as well, in the "
+                 help="Lifter (an ONNX file, such as SpinePose's): add points in space to the "
                  "file of --save-path. Estimated from one camera, relative to the root; no measurement."),
     click.option("--enable-lifting", is_flag=True,
                  help="Points in metres in a world with a floor, by --lift or the packaged lifter, with intervals."),
@@ -57,14 +57,14 @@ one_camera_options = with_options([
     click.option("--calibration", type=FILE_PATH,
                  help="Lifting: calibration file with the camera, in place of --fov."),
     click.option("--camera",
-                 help="--calibration: which of its cameras.  [default: the one named as INPUT, or the only one]"),
+                 help="Camera in --calibration.  [default: the one with the name of INPUT, or the only one]"),
     click.option("--primary-subject-height", type=float,
                  help="World: height of the first person, m.  [default: the mean of adults; intervals are wider]"),
     click.option("--no-metric-scale", is_flag=True, help="World: lengths as the lifter gives them, of mean adults."),
     click.option("--no-camera-pose", is_flag=True, help="World: the camera's own axes."),
-    click.option("--no-ground-plane", is_flag=True, help="World: the camera is taken to be level."),
+    click.option("--no-ground-plane", is_flag=True, help="World: the camera is assumed level."),
     click.option("--warmup-frames", type=click.IntRange(1),
-                 help="World: images that decide where it is.  [default: 30]"),
+                 help="World: number of first images that determine it.  [default: 30]"),
     click.option("--hardware-acceleration/--no-hardware-acceleration", default=None,
                  help="SpinePose's network on a GPU where onnxruntime has one, or never."),
     click.option("--no-mixed-precision", "--no-lifting-panel", is_flag=True, expose_value=False,
@@ -78,7 +78,7 @@ PEOPLE_FINDERS = ("rfdetr", "yolox")
 
 @click.command("detect")
 @click.argument("source", required=False, metavar="[INPUT | CONFIG]")
-@config_option(help="The stage's configuration. With INPUT: its section `detection`.", argument=False, needed=False)
+@config_option(help="The stage's configuration; with INPUT, only its `detection`.", argument=False, needed=False)
 @click.option("--subject", help="Stage: subject; all of them if left out.")
 @click.option("--trial", help="Stage: one trial of the subject; all of them if left out.")
 @click.option("--force", is_flag=True, help="Stage: do the work again even if it is done.")
@@ -99,8 +99,8 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
     if source is not None and source.lower().endswith((".yaml", ".yml")) and config is None:
         source, config = None, named_config(Path(source))
     inputs = [text for text in (source, one_camera.pop("input_path")) if text is not None]
-    on_line = click.core.ParameterSource.COMMANDLINE
-    named = [name for name in context.params if context.get_parameter_source(name) is on_line]
+    command_line = click.core.ParameterSource.COMMANDLINE
+    named = [name for name in context.params if context.get_parameter_source(name) is command_line]
     if len(inputs) > 1:
         raise click.UsageError("INPUT and --input_path were both given; they mean the same.")
     if inputs:
@@ -132,7 +132,7 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     camera = open_camera(source)
     options = options_for_camera(_detection_options(config, chosen), camera)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
-    looking = WatchSettings(options, not chosen["nosmooth"], infer)
+    settings = WatchSettings(options, not chosen["nosmooth"], infer)
     lifting = _lifting_of_options(chosen, source)
     unnamed = chosen["picture"] is None and chosen["points"] is None
     view = unnamed if chosen["view"] is None else chosen["view"]
@@ -143,7 +143,7 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
             "out --no-view."
         )
     picture = default_picture(camera) if unnamed and not live else chosen["picture"]
-    wanted = DetectionTask(
+    task = DetectionTask(
         picture=picture,
         points=chosen["points"],
         frames=chosen["frames"],
@@ -153,22 +153,22 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     )
     if isinstance(camera, Webcam) and not quiet:
         click.echo(f"looking at webcam {camera.number}; ctrl-C ends it, and the files hold what it saw.", err=True)
-    found = watch_source(camera, looking, wanted, quiet)
-    for line in found.lines(camera.name, looking.detection.detector):
+    result = watch_source(camera, settings, task, quiet)
+    for line in result.lines(camera.name, settings.detection.detector):
         click.echo(line)
-    for line in lifting.lines() if lifting is not None and found.shown else ():
+    for line in lifting.lines() if lifting is not None and result.shown else ():
         click.echo(line)
     for path in filter(None, (picture, chosen["points"])):
         click.echo(path)
     if view and picture is not None and not live:
         show_on_desktop(str(picture))
-    if found.stopped:
+    if result.stopped:
         click.echo("stopped; the files hold what was seen until then.", err=True)
         sys.exit(130)
 
 
 def _lifting_of_options(chosen: dict, source: str):
-    """What lifts people into space, or None."""
+    """The `LiftingTask` of the options, or None. source: INPUT."""
     from simspine.core.errors import InputError
     from simspine.vision.lifted_world import WARM_UP_FRAMES, WorldChoices
     from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens
@@ -176,12 +176,12 @@ def _lifting_of_options(chosen: dict, source: str):
 
     lifts, in_world = chosen["lift"] is not None or chosen["enable_lifting"], chosen["enable_lifting"]
     given = {name: f"--{name.replace('_', '-')}" for name, value in chosen.items() if value not in (None, False)}
-    for options, there, wanted in (
+    for options, allowed, needed in (
         (FOR_LIFTING, lifts, "--lift; name a lifter"), (FOR_WORLD, in_world, "--enable-lifting; add that"),
     ):  # fmt: skip
         named = [given[name] for name in options if name in given]
-        if named and not there:
-            raise InputError(f"{named[0]} is for {wanted}, or leave it out.")
+        if named and not allowed:
+            raise InputError(f"{named[0]} is for {needed}, or leave it out.")
     if not lifts:
         return None
     if chosen["points"] is None:
@@ -207,7 +207,7 @@ def _lifting_of_options(chosen: dict, source: str):
 
 
 def _calibrated_camera(path: Path, name: str | None, source: str):
-    """The camera of a calibration file that is named, is called like what is looked at, or is the only one."""
+    """The camera of a calibration file with this name, by default the name of the source's file, or the only one."""
     from simspine.core.errors import InputError
     from simspine.io.calibration import read_calibration
 
@@ -221,7 +221,7 @@ def _calibrated_camera(path: Path, name: str | None, source: str):
 
 
 def _detection_options(config, chosen: dict):
-    """Section `detection` of the configuration, if one is named, with what the command line changes."""
+    """Section `detection` of the configuration, or its defaults, changed by the command line's options."""
     from simspine.core.errors import InputError
     from simspine.core.settings import SettingsError
     from simspine.reconstruction.stage import Options
@@ -243,5 +243,5 @@ def _detection_options(config, chosen: dict):
         changes["model"] = network if version == "latest" or Path(network).is_file() else f"{version}/{network}"
     try:
         return Options.model_validate({"detection": {**options.model_dump(), **changes}}).detection
-    except SettingsError as wrong:
-        raise InputError(wrong.faults[0]) from None
+    except SettingsError as error:
+        raise InputError(error.faults[0]) from None

@@ -41,14 +41,14 @@ from simspine.cli.options import (
 )
 from simspine.cli.research import capture_group, train_group
 
-NO_MEMORY = "not enough memory. What is done is kept; give the command more, or cut long trials."
+NO_MEMORY = "not enough memory. What is done is kept; give the command more memory, or cut long trials."
 STAGE_COMMANDS = {
     "triangulate": "Combine the views into 3D points with covariance.",
     "merge": "Filter, fill short gaps, and merge with motion capture where there is any.",
     "scale": "Build the body model and scale it to the person.",
     "ik": "Fit the body to the markers: joint angles.",
     "vertebrae": "Vertebral positions, angles per level, lumbar and thoracic curvature.",
-    "quality": "Check every frame; say what was kept, corrected or rejected, and why.",
+    "quality": "Check every frame; report which were kept, corrected or rejected, and why.",
 }
 
 
@@ -59,13 +59,13 @@ COMMAND_GROUPS = {
     "Cameras and labels": ("cameras", "annotate", "annotations"),
     "Synthetic data, training, benchmarks": ("capture", "train", "bench", "benchmark", "warmup"),
 }
-# New objects between two looks for cycles among them. Loading libraries and drawing figures make a hundred thousand
-# objects that live on, and Python's own 700 has them gone through again and again: an eighth of the time of loading.
+# New objects between two garbage collections. Loading libraries and drawing figures make a hundred thousand lasting
+# objects; Python's own threshold of 700 collects again and again, which takes an eighth of the time of loading.
 _COLLECTED_AFTER = 50_000
 
 
 def _printable(text: object) -> str:
-    """Without the characters by which a name in a stranger's file could command the terminal."""
+    """The text without control characters: a name in a foreign file could send commands to the terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
@@ -79,7 +79,7 @@ def _require_current_folder() -> None:
 
 
 def _refuse_settings_of_libraries() -> None:
-    """Numba takes settings from a file in the working directory, which may be a stranger's."""
+    """`InputError` for settings of libraries that change results, such as a foreign Numba file in this folder."""
     from simspine.core.errors import InputError
 
     if os.environ.get("COLUMNS") == "0":  # rich would print nothing
@@ -97,9 +97,9 @@ def _refuse_settings_of_libraries() -> None:
 
 
 class _Commands(click.Group):
-    """A command group that turns bad input into one clear message and exit code 2, and warnings into a line each.
+    """A command group that turns bad input into one clear message and exit code 2, and each warning into one line.
 
-    What the operating system refuses (no permission, disk full) is the user's to correct as well.
+    Errors of the operating system (no permission, disk full) are treated as bad input: the user can correct them.
     """
 
     def invoke(self, ctx):
@@ -124,21 +124,21 @@ class _Commands(click.Group):
         except MemoryError:
             message = NO_MEMORY
         except ImportError as error:
-            if "failed to map" not in str(error):  # what the system's loader says where memory runs out
+            if "failed to map" not in str(error):  # the system loader's message for too little memory
                 raise
             message = NO_MEMORY
         except OSError as error:
-            if error.errno in (None, errno.EPIPE):  # a bug of ours; a closed pipe, which click handles
+            if error.errno in (None, errno.EPIPE):  # a bug in simspine; a closed pipe, which click handles
                 raise
             message = f"{error.filename or 'a file'}: {os.strerror(error.errno)}."
         click.secho(f"error: {_printable(message)}", fg="red", err=True)
         sys.exit(2)
 
     def list_commands(self, ctx):
-        return list(self.commands)  # in the order of the data, not of the alphabet
+        return list(self.commands)  # in the order of the workflow, not of the alphabet
 
     def format_commands(self, ctx, formatter):
-        """Commands by what they are for."""
+        """Write the commands in the groups of `COMMAND_GROUPS`."""
         for title, names in COMMAND_GROUPS.items():
             rows = [(name, self.commands[name].get_short_help_str(90)) for name in names]
             with formatter.section(title):
@@ -151,15 +151,15 @@ def main():
     """Posture and movement of the spine from videos or markers, with uncertainty.
 
     The stages detect → triangulate → merge → scale → ik → vertebrae → quality → export run one after another;
-    `simspine run CONFIG` runs them all for every subject. Each skips work that is done already.
+    `simspine run CONFIG` runs them all for every subject. Each skips finished work.
     """
 
 
 @main.command("run")
 @click.argument("config", required=False, type=FILE_PATH)
 @cores_option
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress; what the stages say goes to logs/run.log.")
+@click.option("--dry-run", is_flag=True, help="Only list the work to do.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress; messages of the stages go to logs/run.log.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def run_command(config, cores, dry_run, quiet, options):
     """Run the whole workflow of CONFIG, a configuration file; finished work is kept.
@@ -172,7 +172,7 @@ def run_command(config, cores, dry_run, quiet, options):
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
 
-    if config is not None and str(config).startswith("-"):  # of Snakemake, after --
+    if config is not None and str(config).startswith("-"):  # an option of Snakemake, after --
         config, options = None, (str(config), *options)
     markers = config is not None and config.suffix.lower() in (".c3d", ".trc")
     path = _config_of_markers(config) if markers else packaged_config(config)
@@ -182,7 +182,7 @@ def run_command(config, cores, dry_run, quiet, options):
 
 
 def _config_of_markers(file: Path) -> Path:
-    """configs/NAME.yaml of a marker file, written unless it is there."""
+    """configs/NAME.yaml of a marker file; written if it does not exist."""
     from simspine.core.errors import InputError
     from simspine.core.settings import read_mapping
     from simspine.workflow.setup import GivenFiles, config_name, write_new_config
@@ -192,10 +192,10 @@ def _config_of_markers(file: Path) -> Path:
     if not path.exists():
         click.echo(write_new_config(GivenFiles([file]), path, name=name, subject="S01").split("Next:")[0].rstrip())
         return path
-    there = read_mapping(path)
-    if json.dumps(str(file)) not in json.dumps(there, default=str):  # as a whole, not the end of another
+    content = read_mapping(path)
+    if json.dumps(str(file)) not in json.dumps(content, default=str):  # the whole name, not the end of another
         raise InputError(f"{path} is of other files than {file}. Name the configuration, or move it away.")
-    click.echo(f"{path} is there, and is run as it stands; results: {_printable(there.get('results'))}")
+    click.echo(f"{path} is there, and is run as it stands; results: {_printable(content.get('results'))}")
     return path
 
 
@@ -205,7 +205,7 @@ def _config_of_markers(file: Path) -> Path:
 def demo_command(which, cores):
     """Try simspine on four videos of a real person, which come with it.
 
-    `simspine demo gait`: a person standing and walking, with markers on the skin, six of them along the spine.
+    `simspine demo gait`: a person standing and walking, with skin markers, six of them along the spine.
     """
     from simspine.workflow.dataset import curvature_lines, print_summary
     from simspine.workflow.launch import run_here, run_workflow
@@ -223,8 +223,8 @@ def demo_command(which, cores):
 
 @main.command("add-spine")
 @click.argument("folder", metavar="SESSION", type=FOLDER_PATH)
-@click.option("--rate", type=click.FloatRange(1, 10_000), help="Frames per second, where no file of the session says.")
-@click.option("--marker-set", help="Of the session's markers.  [default: by their names]")
+@click.option("--rate", type=click.FloatRange(1, 10_000), help="Frames per second, if no file of the session has it.")
+@click.option("--marker-set", help="Marker set of the session.  [default: by the markers' names]")
 @click.option("--min-factor", type=Within(0.3, 1), help="Children: least size of a segment relative to an adult's.")
 @click.option("--max-asymmetry", type=Within(0.01, 1), help="Largest share by which left and right limbs may differ.")
 @quiet_option
@@ -232,8 +232,8 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
     """Add an estimated spine to a SESSION of another program, in its folders and formats.
 
     SESSION: the folder of a session of Pose2Sim, Sports2D, OpenCap, FreeMoCap, Caliscope, Anipose, EasyMocap or
-    movement, or of Vicon's C3D files. Files are added; none of the session's is changed or written over. Exit code: 0,
-    1 where frames were rejected, or 2 for input that cannot be used.
+    movement, or of Vicon's C3D files. Files are added; no file of the session is changed. Exit code: 0, 1 where frames
+    were rejected, or 2 for input that cannot be used.
     """
     from simspine.workflow.sessions import add_spine, grouped_messages, read_session
 
@@ -255,17 +255,14 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
 @click.argument("file", type=FILE_PATH)
 @click.option("--out", type=FOLDER_PATH, help="Folder for the results.  [default: <FILE>_spine next to it]")
 @click.option(
-    "--line", type=FILE_PATH, help="CSV file of the midline, where FILE is a scan (.ply) without marked points."
+    "--unit", type=click.Choice(["m", "dm", "cm", "mm", "in"]), help="Unit of FILE.  [default: by the back's length]"
 )
 @click.option(
-    "--unit", type=click.Choice(["m", "dm", "cm", "mm", "in"]), help="Of FILE.  [default: by the back's length]"
+    "--frame", type=click.Choice(["y_up", "z_up"]), help="Axes of FILE.  [default: y_up; markers: as in the file]"
 )
-@click.option(
-    "--frame", type=click.Choice(["y_up", "z_up"]), help="Of FILE.  [default: y_up; markers: as the file says]"
-)
-@click.option("--heading", type=float, help="Where the person faces, degrees from x to the left; needed without PSIS.")
-@click.option("--height", type=float, help="Of the person, m.")
-@click.option("--mass", type=float, help="Of the person, kg.")
+@click.option("--heading", type=float, help="Direction of the face, degrees from x to the left; needed without PSIS.")
+@click.option("--height", type=float, help="Height of the person, m.")
+@click.option("--mass", type=float, help="Mass of the person, kg.")
 def back_command(file, out, line, unit, frame, heading, height, mass):
     """Estimate the spine under a line on the back: report, table and data set.
 
@@ -277,21 +274,21 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     from simspine.io.back_line import read_back_line
     from simspine.reconstruction.spine_from_back import spine_from_back
 
-    found = read_back_line(file, unit, line)
+    back = read_back_line(file, unit, line)
     result = spine_from_back(
-        found.points,
-        c7=found.c7,
-        psis=found.psis,
+        back.points,
+        c7=back.c7,
+        psis=back.psis,
         height=height,
         mass=mass,
         heading=None if heading is None else math.radians(heading),
-        rate=found.rate or 30.0,
-        frame=frame or found.frame or "y_up",
+        rate=back.rate or 30.0,
+        frame=frame or back.frame or "y_up",
     )
     folder = out or file.with_name(f"{file.stem}_spine")
     folder.mkdir(parents=True, exist_ok=True)
     files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
-    click.echo(f"{found.points.shape[0]} frame(s), a line of {found.points.shape[1]} points, read in {found.unit}")
+    click.echo(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
     for name, values, sd in (
         ("lumbar lordosis", result.lla, result.spine.lla_sd),
         ("thoracic kyphosis", result.tka, result.spine.tka_sd),
@@ -317,24 +314,24 @@ def warmup_command():
 
 @main.command("status")
 @config_option()
-@click.option("-q", "--quiet", is_flag=True, help="Only what is not done.")
+@click.option("-q", "--quiet", is_flag=True, help="Only unfinished work.")
 def status_command(config, quiet):
-    """Say what is done, running, failed, stale or still to do, by subject and trial, and why.
+    """Print the state of each subject and trial (done, running, failed, stale or still to do), and why.
 
     All results are compared with the checksums in their manifests, and the manifests with the present inputs, settings
     and code. Exit code: 0 if all is done, 1 if not, 2 bad input. `simspine run` does what is not done.
     """
     from simspine.workflow.jobs import STATE_DONE, stage_states, status_lines
 
-    found = stage_states(config)
-    open_ = [state for state in found if state.kind != STATE_DONE]
-    for line in status_lines(open_ if quiet else found):
+    states = stage_states(config)
+    unfinished = [state for state in states if state.kind != STATE_DONE]
+    for line in status_lines(unfinished if quiet else states):
         click.echo(line)
-    sys.exit(1 if open_ else 0)
+    sys.exit(1 if unfinished else 0)
 
 
 class _Job(click.Command):
-    """A command that the run's server does, where there is one: before anything is loaded here."""
+    """A command that the run's job server executes, if it exists, before this process loads anything."""
 
     def parse_args(self, ctx, args):
         from simspine.workflow.job_server import ask_job_server
@@ -346,18 +343,18 @@ class _Job(click.Command):
 @main.command("job", hidden=True, cls=_Job)
 @click.argument("name")
 @config_option(argument=False)
-@click.option("--subject", help="Whose job it is; none for dataset and page.")
-@click.option("--trial", help="Of which trial, for detect, markers and motion.")
+@click.option("--subject", help="Subject of the job; none for dataset and page.")
+@click.option("--trial", help="Trial of the job, for detect, markers and motion.")
 def job_command(name, config, subject, trial):
-    """One job of the workflow, some stages in one process, as the Snakefile calls it.
+    """Run one job of the workflow, several stages in one process, as the Snakefile calls it.
 
-    NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet.
+    NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Finished work is kept.
     """
     from simspine.core.errors import require_known
     from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job, write_job_cost
     from simspine.workflow.up_to_date import run_task
 
-    begun, names = time.monotonic(), (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
+    start_time, names = time.monotonic(), (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
     require_known("job", (name,), names)
     if name == CAPTURE_JOB:
         from simspine.cli.research import write_configured
@@ -367,7 +364,7 @@ def job_command(name, config, subject, trial):
         run_task(step.manifest, step.task, step.stage)
     else:
         run_job(config, name, subject, trial)
-    write_job_cost(config, name, subject, trial, seconds=time.monotonic() - begun)
+    write_job_cost(config, name, subject, trial, seconds=time.monotonic() - start_time)
 
 
 def _add_stage(name: str, text: str) -> None:
@@ -402,7 +399,7 @@ def report_command(config):
 @main.command("summary")
 @config_option()
 def summary_command(config):
-    """Print the results' headline figures, and where the files are."""
+    """Print the main figures of the results, and the paths of the files."""
     from simspine.workflow.dataset import print_summary
 
     print_summary(config)
@@ -411,16 +408,16 @@ def summary_command(config):
 @main.command("init")
 @click.argument("files", nargs=-1, required=True, type=FILE_PATH)
 @click.option("--calibration", type=FILE_PATH, help="Videos: calibration of the cameras.")
-@click.option("--marker-set", help="Marker files: which set they are of.  [default: by their names]")
+@click.option("--marker-set", help="Marker files: their marker set.  [default: by the markers' names]")
 @click.option("--out", type=FILE_PATH, show_default="configs/NAME.yaml")
 @click.option("--name", default="mine", show_default=True, help="Name of the data set.")
 @click.option("--subject", default="S01", show_default=True)
 @click.option("--trial", help="Videos: name of the trial.  [default: trial]")
-@click.option("--rate", type=click.FloatRange(1, 10_000), help="Sessions: frames per second, where no file says.")
-@click.option("--height", type=float, help="Of the person, m.")
-@click.option("--mass", type=float, help="Of the person, kg.")
+@click.option("--rate", type=click.FloatRange(1, 10_000), help="Sessions: frames per second, if no file has it.")
+@click.option("--height", type=float, help="Height of the person, m.")
+@click.option("--mass", type=float, help="Mass of the person, kg.")
 def init_command(files, calibration, marker_set, out, name, subject, trial, rate, height, mass):
-    """Write a configuration for your own FILES after checking that they fit.
+    """Write a configuration for your own FILES after checking that they fit together.
 
     FILES: synchronised videos of one trial, one per camera; marker files (.c3d, .trc), each a trial; or the folder of a
     session of another program (`simspine add-spine --help` lists them).
@@ -437,10 +434,10 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, rate
 @config_option(needed=False)
 @click.option("--schema", is_flag=True, help="Print the configuration's JSON schema and stop.")
 def doctor_command(config, schema):
-    """Check the installation and a configuration: what is there, what fits, what is missing.
+    """Check the installation and a configuration: list what is installed, what fits, what is missing.
 
-    Without CONFIG, the first in this folder or in its configs/, if there is any. Exit code: 0 a run can start, 1
-    something is missing or does not fit, 2 the configuration cannot be read.
+    Without CONFIG, the first in this folder or in its configs/ is checked, if there is any. Exit code: 0 a run can
+    start, 1 something is missing or does not fit, 2 the configuration cannot be read.
     """
     from simspine.workflow.config import json_schema
     from simspine.workflow.setup import examine_installation

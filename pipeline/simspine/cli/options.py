@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they do with files that were written."""
+"""Options that several commands share, the search for configurations, and opening of written pages."""
 
 import math
 import os
@@ -10,36 +10,36 @@ from pathlib import Path
 
 import click
 
-CONFIG_PARAMETERS = {"config_argument", "config_path"}  # which mean the same
+CONFIG_PARAMETERS = {"config_argument", "config_path"}  # both name the configuration
 
 
 class _FilePath(click.Path):
-    """A path. A file that an option names once more is refused: what is written would replace what is read."""
+    """A path. A file named twice, at least once by an option, is refused: the output would replace the input."""
 
     def convert(self, value, param, ctx):
         path = super().convert(value, param, ctx)
         if ctx is not None and path.is_file():
             named = ctx.meta.setdefault(f"{__name__}.{ctx.command_path}", {})
             other = named.setdefault(path.resolve(), param)
-            twice = other is not param and not {other.name, param.name} <= CONFIG_PARAMETERS
-            if twice and click.Option in (type(other), type(param)):
+            repeated = other is not param and not {other.name, param.name} <= CONFIG_PARAMETERS
+            if repeated and click.Option in (type(other), type(param)):
                 self.fail(f"{path} is named twice; what is written needs a name of its own.", param, ctx)
         return path
 
 
 FILE_PATH = _FilePath(path_type=Path)
-FOLDER_PATH = click.Path(path_type=Path, file_okay=False)  # need not exist
+FOLDER_PATH = click.Path(path_type=Path, file_okay=False)  # the folder need not exist
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 cores_option = click.option(
     "--cores", type=click.IntRange(1), default=os.cpu_count(), show_default="all", help="Processor cores to use."
 )
 
 
-json_option = click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+json_option = click.option("--json", "json_path", type=FILE_PATH, help="File to write the figures to, as JSON.")
 
 
 def with_options(options: Sequence[Callable]) -> Callable:
-    """A decorator that gives a command all these options, in their order."""
+    """A decorator that adds the options to a command, in their order."""
 
     def decorated(command):
         for option in reversed(options):
@@ -50,7 +50,7 @@ def with_options(options: Sequence[Callable]) -> Callable:
 
 
 class PairOfNumbers(click.ParamType):
-    """Two whole numbers with an x between them, each within limits."""
+    """Two whole numbers from `least` to `most` with an x between them."""
 
     name = "pair"
 
@@ -66,7 +66,7 @@ class PairOfNumbers(click.ParamType):
 
 
 class Within(click.FloatRange):
-    """A number between two others; click takes NaN for one."""
+    """A number between two limits; `click.FloatRange` would accept NaN."""
 
     def convert(self, value, param, ctx):
         number = super().convert(value, param, ctx)
@@ -76,21 +76,20 @@ class Within(click.FloatRange):
 
 
 def packaged_config(path: Path | None) -> Path:
-    """A configuration file; the one that comes with simspine under this name (demo, gait, human36m, virtual); that of a
-    folder of results; or, where none is named, the only one in the working folder.
+    """The file of a configuration.
 
-    `InputError` for a name without folder and ending that is neither.
-    """
+    path: the file, a folder of results, or the name of a packaged configuration (demo, gait, human36m, virtual); None:
+    the only configuration in the working folder. `InputError` for an unknown name without folder and ending."""
     from simspine.core.errors import InputError, unknown_name
     from simspine.core.settings import data_folder, read_mapping
 
     if path is None:
         found = configs_here()
         if len(found) != 1:
-            many = f"there are {len(found)}: {', '.join(map(str, found))}"
+            some, none = f"there are {len(found)}: {', '.join(map(str, found))}", f"there is none in {Path.cwd()}"
             raise InputError(
-                f"no configuration was named, and {many if found else f'there is none in {Path.cwd()}'}. Name one, or "
-                "write one by `simspine init FILES`."
+                f"no configuration was named, and {some if found else none}. Name one, or write one by "
+                "`simspine init FILES`."
             )
         return found[0]
     if path.is_dir() and (path / "config.yaml").is_file():
@@ -104,15 +103,15 @@ def packaged_config(path: Path | None) -> Path:
     if path.name != str(path) or path.is_file():
         return path
     folder = data_folder("configs")
-    there = folder / f"{path}.yaml"
-    if path.suffix or there.is_file():
-        return there if there.is_file() else path
+    packaged = folder / f"{path}.yaml"
+    if path.suffix or packaged.is_file():
+        return packaged if packaged.is_file() else path
     names = sorted(file.stem for file in folder.glob("*.yaml"))
     raise InputError(f"{unknown_name('configuration', str(path), names)} Or name a file: {path}.yaml does not exist.")
 
 
 def configs_here() -> list[Path]:
-    """Configurations in the working folder, or else in its folder configs/, where `simspine init` puts them."""
+    """Configurations in the working folder, or else in its folder configs/, where `simspine init` writes them."""
     from simspine.core.errors import InputError
     from simspine.core.settings import read_mapping
 
@@ -140,10 +139,10 @@ def config_option(
     argument: bool = True,
     needed: bool = True,
 ):
-    """CONFIG as the first argument, or as `--config`, handed to the command as `config`, read and checked.
+    """CONFIG as the first argument, or as `--config`; the command gets it as `config`, read and checked.
 
-    default: name of a packaged one, where none is named; else that of the working folder. argument: False for commands
-    whose first argument is another. needed: False for commands that get None where none is named.
+    default: name of a packaged configuration to use if none is named; without it, that of the working folder is used.
+    argument: False for commands with another first argument. needed: False for commands that get None if none is named.
     """
 
     def decorated(command):
@@ -162,14 +161,14 @@ def config_option(
 
 
 def show_on_desktop(target: str) -> None:
-    """target: path or address. Where there is no desktop nothing happens: what was written is named anyway."""
+    """Open a path or an address; nothing happens without a desktop, because commands print the path as well."""
     desktop = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if desktop:
         click.launch(target)
 
 
 def trial_options(subject: str, trial: str) -> Callable:
-    """--subject and --trial. subject, trial: what their help says after the word."""
+    """Options --subject and --trial. subject, trial: continuations of their help texts."""
     return with_options([
         click.option("--subject", help=f"Subject{subject}"),
         click.option("--trial", help=f"Trial{trial}"),
@@ -177,7 +176,7 @@ def trial_options(subject: str, trial: str) -> Callable:
 
 
 first_trial_options = trial_options("; the first if left out.", "; the first if left out.")
-result_trial_options = trial_options(", where the results hold several.", ", where the results hold several.")
+result_trial_options = trial_options(", if the results have several.", ", if the results have several.")
 joint_trial_options = trial_options(
     "; all of them together if left out.", " of the subject; all of them together if left out."
 )

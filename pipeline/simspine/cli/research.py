@@ -1,4 +1,4 @@
-"""simspine capture and simspine train: data whose truth is known, and networks that learn from data sets."""
+"""simspine capture and simspine train: data with known truth, and training of networks."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,17 +14,17 @@ def capture_group():
 
 
 @capture_group.command("virtual")
-@config_option("virtual", help="Configuration, or the name of a packaged one; its section `virtual` says what.")
+@config_option("virtual", help="Configuration with a section `virtual`, or the name of a packaged one.")
 @click.option("--out", type=FILE_PATH, help="Folder to write to, if not capture.human36m.")
-@click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")
+@click.option("--subject", help="Only this subject (S1, S5, …); other processes can write others at the same time.")
 @quiet_option
 def capture_virtual_command(config, out, subject, quiet):
     """Simulate motions, cameras and a detector; no videos.
 
-    Writes a folder laid out like a copy of Human3.6M (positions as CDF files), 2D points in detections/
+    Writes a folder in the layout of Human3.6M (positions as CDF files), 2D points in detections/
     and the truth in truth/: models, coordinates, vertebral centres, angles of every level, LLA and TKA. No videos.
 
-    An interrupted run is continued where it stopped. On one machine, the same settings give the same bytes.
+    The same command continues an interrupted run. On one machine, the same settings give the same bytes.
     """
     write_configured(config, out, subject, quiet=quiet)
 
@@ -32,7 +32,7 @@ def capture_virtual_command(config, out, subject, quiet):
 def write_configured(config, out: Path | None = None, subject: str | None = None, quiet=False) -> None:
     """Write the virtual capture that a configuration describes.
 
-    out: its folder, if not the configuration's. subject: only this one. `InputError` if nothing is described.
+    out: folder to write, if not the configuration's. subject: only this one. `InputError` without section `virtual`.
     """
     from simspine.core.errors import InputError, safe_file_name
     from simspine.synthesis.capture_files import write_capture
@@ -58,10 +58,10 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
     type=click.Choice(["spinetrack"]),
     help="25,000 pictures of 16 people in 10 actions by 5 fixed cameras; other options change single counts.",
 )
-@click.option("--images", type=click.IntRange(1), help="How many pictures.  [default: 1000]")
-@click.option("--people", type=click.IntRange(1), help="How many different people.  [default: 16]")
-@click.option("--fixed-cameras", type=click.IntRange(1), help="So many cameras.  [default: another for each picture]")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
+@click.option("--images", type=click.IntRange(1), help="Number of pictures.  [default: 1000]")
+@click.option("--people", type=click.IntRange(1), help="Number of different people.  [default: 16]")
+@click.option("--fixed-cameras", type=click.IntRange(1), help="Number of cameras.  [default: one per picture]")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of all random numbers.")
 @click.option(
     "--size",
     type=PairOfNumbers(32, 4096, "192x256"),
@@ -70,12 +70,12 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
     help="Width x height of the pictures, px.",
 )
 @click.option(
-    "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
+    "--action", "actions", multiple=True, help="An action of the virtual capture; may be repeated. All if left out."
 )
 @click.option(
     "--backgrounds",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of images to put people before, in addition to the rooms.",
+    help="Folder of images for the background, in addition to the rooms.",
 )
 @quiet_option
 def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet, **counts):
@@ -93,11 +93,11 @@ def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet,
     from simspine.workflow.inputs import progress_bar
     from simspine.workflow.up_to_date import hold_lock
 
-    behind = () if backgrounds is None else images_in(backgrounds)
+    background_images = () if backgrounds is None else images_in(backgrounds)
     require_known("action", actions, ACTION_NAMES)
     chosen = {name: value for name, value in (counts | {"actions": actions}).items() if value}
     base = RenderSettings() if preset is None else SPINETRACK_COUNTS
-    settings = replace(base, seed=seed, size=size, backgrounds=behind, **chosen)
+    settings = replace(base, seed=seed, size=size, backgrounds=background_images, **chosen)
     busy, advice = f"another process is rendering to {out}", "Wait for it, or name another folder."
     with hold_lock(out / ".lock", busy, 0.0, advice), progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)
@@ -110,16 +110,16 @@ def train_group():
 
 
 def say_progress(line: str) -> None:
-    """Progress goes to standard error."""
+    """Print a line of progress to standard error."""
     click.echo(line, err=True)
 
 
 @train_group.command("spine")
 @click.argument("config", type=FILE_PATH)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training data.")
-@click.option("--batch", type=click.IntRange(2), help="Crops at once.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the network is trained.")
-@click.option("--seed", type=click.IntRange(0), help="Decides weights, order and augmentation.")
+@click.option("--batch", type=click.IntRange(2), help="Crops per batch.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Device that trains the network.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of weights, order and augmentation.")
 @click.option("--teacher", type=FILE_PATH, help="weights.pt or an ONNX network with fewer points.")
 @click.option(
     "--out", type=FILE_PATH, default="results/spine-detector", show_default=True, help="Folder for all files."
@@ -128,7 +128,7 @@ def train_spine_command(config, out, teacher, seed, **training):
     """Train a network that finds the spine in images. CONFIG: a YAML file of settings.
 
     \b
-    A small one (configs/training/spine-detector.yaml has more):
+    A small example (configs/training/spine-detector.yaml has more):
       preset: cpu            # or paper
       data:
         train: [{folder: pictures}]      # `simspine capture render --out pictures`

@@ -1,4 +1,4 @@
-"""Who is who: detections of several views that are one person, and people from image to image of one view."""
+"""Identity of people: detections of one person in several views, and people from image to image of one view."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -13,48 +13,48 @@ from simspine.core.errors import InputError
 from simspine.core.skeletons import Skeleton, load_skeleton
 from simspine.core.types import Camera
 
-# Detections of several views that are one person: decided by geometry of all views, then by continuity in time.
+# The geometry of all views, then continuity in time decide which detections of several views are one person.
 # Neither the order of detections nor their scores are used. Each detection is reduced to a few *landmarks* that
 # exchanging left and right does not move: the mid-points of hips, shoulders, knees and ankles. In each frame, two
-# detections in different views propose where the landmarks are (the points nearest to both rays), every other
+# detections in different views propose positions of the landmarks (the points nearest to both rays), every other
 # view supports the proposal with its nearest detection, and the best supported proposals become people. People of
-# successive frames are linked into tracks, and each view gives a track the detection nearest to where it is then.
+# successive frames are linked into tracks. In gaps of a track, each view gives it the detection nearest to its path.
 
 
-MAX_RAY_MISS_M = 0.25  # m, how far landmarks may lie from their rays (median over landmarks)
-MAX_TRACK_GAP_S = 2.0  # s that somebody may be lost and still be the same one
-MIN_TRACK_SHARE = 0.2  # of the frames, in which two views or more must see a person
+MAX_RAY_MISS_M = 0.25  # m, largest distance of landmarks from their rays (median over landmarks)
+MAX_TRACK_GAP_S = 2.0  # s, longest gap in the track of one person
+MIN_TRACK_SHARE = 0.2  # least share of the frames in which two views or more see a person
 _LANDMARK_PAIRS = ("Hip", "Shoulder", "Knee", "Ankle")
 _MIN_SHARED_LANDMARKS = 2  # landmarks two detections must share to be compared
 _MAX_PROPOSALS = 64  # best pairs of detections tried per frame
-_CLEAR_MATCH_SHARE = 0.25  # of `MAX_RAY_MISS_M`: at its whole length a point between two people would do for both
-_FRAMES_PER_BATCH = 500  # frames placed together: a few megabytes
+_CLEAR_MATCH_SHARE = 0.25  # of `MAX_RAY_MISS_M`: within all of it, a point between two people would match both
+_FRAMES_PER_BATCH = 500  # frames triangulated together: a few megabytes
 _MAX_JUMP_M = 0.3  # noise of a position
-_MAX_SPEED_M_S = 4.0  # how fast a person may have moved since last seen
+_MAX_SPEED_M_S = 4.0  # greatest mean speed of a person since last seen
 
 PersonChoice = str | Sequence[float]
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """What all views saw at one instant; NaN where a landmark was not seen."""
+    """Detections of all views at one instant; NaN where a landmark was not seen."""
 
     view: np.ndarray  # (detections,)
     person: np.ndarray  # (detections,) index among the people of its view
-    extent: np.ndarray  # (detections,) px, how far its landmarks spread
-    centre: np.ndarray  # (detections, 3) m, of the camera
+    extent: np.ndarray  # (detections,) px, diagonal of the box around its landmarks
+    centre: np.ndarray  # (detections, 3) m, centre of its camera
     direction: np.ndarray  # (detections, landmarks, 3), unit viewing rays
 
 
 @dataclass
 class _Track:
-    """A person over time. positions: (landmarks, 3) m at each of the frames, the last known where one was not seen."""
+    """A person over time. positions: (landmarks, 3) m per frame; a landmark not seen keeps its last known position."""
 
     frames: list[int] = field(default_factory=list)
-    members: list[np.ndarray] = field(default_factory=list)  # its detections in each of them
+    members: list[np.ndarray] = field(default_factory=list)  # indices of the person's detections, per frame
     positions: list[np.ndarray] = field(default_factory=list)
-    seen: int = 0  # detections of the person in all views and frames
-    extent: float = 0.0  # px, summed over them
+    seen: int = 0  # number of the person's detections in all views and frames
+    extent: float = 0.0  # px, sum over the detections
 
     def add(self, frame: int, position: np.ndarray, members: np.ndarray, extents: np.ndarray) -> None:
         if self.positions:
@@ -67,12 +67,12 @@ class _Track:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """All frames, whom each shows (landmarks and detections of each person), and their tracks over time."""
+class _Tracked:
+    """All frames, landmarks and detections of the people in each, and tracks of people over time."""
 
     people: np.ndarray
     frames: list[_Frame]
-    found: list[list[tuple[np.ndarray, np.ndarray]]]
+    people_in_frames: list[list[tuple[np.ndarray, np.ndarray]]]
     tracks: list[_Track]
 
 
@@ -83,41 +83,41 @@ def associate_person(
     rate: float,
     person: PersonChoice = "most_views",
 ) -> np.ndarray:
-    """One person out of everybody's detections: (frames, views, points, 3); NaN where a view did not see them.
+    """Detections (frames, views, points, 3) of one person; NaN where a view did not see the person.
 
     people: (frames, views, people, points, 3) x px, y px, confidence; padded with NaN, in any order. cameras: one per
-    view. skeleton: of the first points, with which others go along. rate: frames/s. person: 'most_views' (seen in the
-    most views and frames; of people seen about equally often, the largest), 'largest' (in the images, on average) or a
-    point (x, y, z) m of the cameras' world (nearest to it on average). Raises `InputError` if nobody is consistent in
-    two views.
+    view. skeleton: of the first points; further points are kept with them. rate: frames/s. person: 'most_views' (seen
+    in the most views and frames; of people seen about equally often, the largest), 'largest' (in the images, on
+    average) or a point (x, y, z) m of the cameras' world (the nearest person on average). Raises `InputError` if two
+    views are consistent about nobody.
     """
     if isinstance(person, str):
         if person not in ("most_views", "largest"):
             raise InputError(f"person is {person!r}, expected 'most_views', 'largest' or a point [x, y, z] in metres.")
     elif np.shape(person) != (3,) or not np.isfinite(np.asarray(person, float)).all():
         raise InputError(f"person is {person!r}, expected three coordinates x, y, z in metres.")
-    seen = _detections_seen(people, cameras, skeleton, rate)
-    (chosen,) = _gather_detections(seen, [_choose_track(seen.tracks, person)], rate)
+    tracked = _track_people(people, cameras, skeleton, rate)
+    (chosen,) = _gather_detections(tracked, [_choose_track(tracked.tracks, person)], rate)
     return chosen
 
 
 def tracks_of_people(
     people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton | str, rate: float
 ) -> list[np.ndarray]:
-    """Everybody, each as `associate_person` gives one: (frames, views, points, 3); who was seen most comes first.
+    """Detections (frames, views, points, 3) of each person, as of `associate_person`; the most seen person comes first.
 
-    A track counts as a person if two views or more saw it in `MIN_TRACK_SHARE` of the frames: shorter ones are chance
-    meetings of rays, or people passing by. Nobody gets a detection that another one has. Who is away for longer than
-    `MAX_TRACK_GAP_S` comes back as somebody else. Parameters and errors as in `associate_person`; the list is empty
-    where nobody was seen for long enough.
+    A track counts as a person if two views or more saw it in `MIN_TRACK_SHARE` of the frames: shorter tracks are rays
+    that meet by chance, or people passing by. No two people share a detection. A person absent for longer than
+    `MAX_TRACK_GAP_S` counts as another person afterwards. Parameters and errors as in `associate_person`; the list is
+    empty where nobody was seen for long enough.
     """
-    seen = _detections_seen(people, cameras, skeleton, rate)
-    lasting = [track for track in seen.tracks if len(track.frames) >= MIN_TRACK_SHARE * len(seen.frames)]
+    tracked = _track_people(people, cameras, skeleton, rate)
+    lasting = [track for track in tracked.tracks if len(track.frames) >= MIN_TRACK_SHARE * len(tracked.frames)]
     lasting.sort(key=lambda track: -track.seen)
-    return _gather_detections(seen, lasting, rate)
+    return _gather_detections(tracked, lasting, rate)
 
 
-def _detections_seen(people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton | str, rate: float) -> _Seen:
+def _track_people(people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton | str, rate: float) -> _Tracked:
     skeleton = load_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
     people = np.asarray(people)
     if people.ndim != 5 or people.shape[1] != len(cameras) or people.shape[3] < len(skeleton) or people.shape[4] != 3:
@@ -141,7 +141,7 @@ def _detections_seen(people: np.ndarray, cameras: Sequence[Camera], skeleton: Sk
             f"{MAX_RAY_MISS_M:g} m. Check that cameras and videos are in the same order, and that the calibration is "
             "theirs."
         )
-    return _Seen(people, frames, found, tracks)
+    return _Tracked(people, frames, found, tracks)
 
 
 def _detection_landmarks(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -155,7 +155,7 @@ def _detection_landmarks(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:
 
 
 def _landmark_directions(landmarks: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
-    """(frames, views, people, landmarks, 3): unit vectors in the world from each camera; NaN where there is nothing."""
+    """(frames, views, people, landmarks, 3): unit vectors in the world from each camera; NaN where not detected."""
     direction = np.empty((*landmarks.shape[:-1], 3))
     for v, camera in enumerate(cameras):
         normal = geometry.undistort_pixels(camera, landmarks[:, v])
@@ -173,7 +173,7 @@ def _frame_geometry(landmarks: np.ndarray, directions: np.ndarray, cameras: Sequ
 
 
 def _ray_distances_m(frame: _Frame, position: np.ndarray) -> np.ndarray:
-    """(..., detections): how far, m, positions (..., landmarks, 3) lie from each detection's rays.
+    """(..., detections): distances (m) of positions (..., landmarks, 3) from each detection's rays.
 
     The median over landmarks, so that one badly seen landmark does not decide; inf where fewer than two are shared.
     """
@@ -189,9 +189,9 @@ def _ray_distances_m(frame: _Frame, position: np.ndarray) -> np.ndarray:
 def _people_in_frames(frames: Sequence[_Frame]) -> list[list[tuple[np.ndarray, np.ndarray]]]:
     """People of every frame, as of `_people_of`.
 
-    Where each view shows one person at most and all of them clearly the same, as in a laboratory, there is nothing to
-    decide: such frames are placed together, in a fifth of the time. All views place such a person, so that one stays in
-    whom no two views place well, with landmarks hidden or rays nearly parallel.
+    Where each view shows at most one person, and clearly the same one, as in a laboratory, there is nothing to decide:
+    such frames are triangulated together, in a fifth of the time. All views together determine such a person's
+    position, also where no two views could: landmarks hidden, rays nearly parallel.
     """
     found: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
     alike: dict[tuple[int, ...], list[int]] = {}
@@ -227,7 +227,7 @@ def _people_of(frame: _Frame) -> list[tuple[np.ndarray, np.ndarray]]:
         nearest, distance = _nearest_per_view(frame, miss)  # (proposals, views)
         within = distance < MAX_RAY_MISS_M
         views = within.sum(1)
-        # the most views; among these the least distance, which is below the tolerance and so counts less than one view
+        # the most views, then the least mean distance: as a share of the tolerance, it counts less than one view
         best = np.argmax(views - np.where(within, distance, 0.0).sum(1) / MAX_RAY_MISS_M / np.maximum(views, 1))
         if views[best] < 2:
             break
@@ -267,7 +267,7 @@ def _nearest_per_view(frame: _Frame, miss: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _link_tracks(frames: Sequence[_Frame], people: Sequence[list], rate: float) -> list[_Track]:
-    """Tracks: people of successive frames, each linked to the nearest track as far as somebody can have moved since."""
+    """Tracks: people of successive frames, each linked to the nearest track within reach of a moving person."""
     tracks: list[_Track] = []
     for f, (frame, found) in enumerate(zip(frames, people, strict=True)):
         alive = [track for track in tracks if f - track.frames[-1] <= max(MAX_TRACK_GAP_S * rate, 1)]
@@ -288,9 +288,9 @@ def _link_tracks(frames: Sequence[_Frame], people: Sequence[list], rate: float) 
 
 
 def _choose_track(tracks: Sequence[_Track], person: PersonChoice) -> _Track:
-    """Never a track far shorter than the longest: those are chance meetings of rays of different people."""
+    """The person wanted, among tracks not far shorter than the longest: rays of different people meet by chance."""
     most = max(track.seen for track in tracks)
-    if isinstance(person, str) and person == "most_views":  # a few detections more or less are no difference
+    if isinstance(person, str) and person == "most_views":  # a small difference in the number of detections is ignored
         return max((t for t in tracks if t.seen >= 0.9 * most), key=lambda t: t.extent / t.seen)
     lasting = [track for track in tracks if track.seen >= 0.25 * most]
     if isinstance(person, str):
@@ -299,27 +299,27 @@ def _choose_track(tracks: Sequence[_Track], person: PersonChoice) -> _Track:
     return min(lasting, key=lambda t: np.nanmean(np.linalg.norm(np.nanmean(t.positions, 1) - point, axis=-1)))
 
 
-def _gather_detections(seen: _Seen, tracks: Sequence[_Track], rate: float) -> list[np.ndarray]:
-    """The detections of each of the people tracked.
+def _gather_detections(tracked: _Tracked, tracks: Sequence[_Track], rate: float) -> list[np.ndarray]:
+    """The detections of each person tracked.
 
-    Where somebody was not found in two views, the track runs on straight through the gap and takes what lies near it
-    and belongs to nobody else: one view may still see them.
+    Where fewer than two views found the person, the track is interpolated linearly. It takes nearby detections that
+    belong to nobody else: one view may still see the person.
     """
-    people = seen.people
+    people = tracked.people
     out = [np.full((*people.shape[:2], *people.shape[3:]), np.nan) for _ in tracks]
-    for f, (frame, found) in enumerate(zip(seen.frames, seen.found, strict=True)):
+    for f, (frame, found) in enumerate(zip(tracked.frames, tracked.people_in_frames, strict=True)):
         free = np.ones(len(frame.view), bool)
         for _, members in found:
             free[members] = False
         for points, track in zip(out, tracks, strict=True):
-            members = _track_detections(frame, f, track, free=np.flatnonzero(free), rate=rate)
+            members = _detections_of_track(frame, f, track, free=np.flatnonzero(free), rate=rate)
             free[members] = False
             points[f, frame.view[members]] = people[f, frame.view[members], frame.person[members]]
     return out
 
 
-def _track_detections(frame: _Frame, f: int, track: _Track, free: np.ndarray, rate: float) -> np.ndarray:
-    """The track's detections in frame f; `free` are those of nobody, for frames in which it was not found."""
+def _detections_of_track(frame: _Frame, f: int, track: _Track, free: np.ndarray, rate: float) -> np.ndarray:
+    """The track's detections in frame f. free: detections of nobody, used where the track does not have the frame."""
     i = bisect_left(track.frames, f)
     if i < len(track.frames) and track.frames[i] == f:
         return track.members[i]
@@ -335,30 +335,30 @@ def _track_detections(frame: _Frame, f: int, track: _Track, free: np.ndarray, ra
     return nearest[distance < MAX_RAY_MISS_M]
 
 
-# People of one view from image to image: numbers that stay with them.
+# Constant numbers of people from image to image of one view.
 # Tracking by detection with a constant velocity and the Hungarian method, as SORT does for boxes (Bewley et al. 2016,
-# "Simple online and realtime tracking"); here by the points of the pose. Each person seen before is expected where they
-# were going, so that two who cross keep their numbers although they hide one another for a while. People are compared
-# by the middle between left and right points, which a detector that exchanges the sides does not move.
+# "Simple online and realtime tracking"); here by the points of the pose. Each person's position is extrapolated by
+# their velocity, so that two people who cross keep their numbers although one hides the other for a while. People are
+# compared by mid-points between left and right points, which an exchange of sides by the detector does not move.
 
 
-MAX_IDENTITY_GAP_S = 1.0  # s somebody may be lost and still be the same
-MAX_MATCH_DISTANCE = 0.35  # of a person's extent: mean distance of the points from where they were expected
-LOST_SPEED_DECAY_S = 0.5  # s in which the speed of somebody lost falls to 1/e: people who go behind others often stop
+MAX_IDENTITY_GAP_S = 1.0  # s, longest gap after which a person keeps the number
+MAX_MATCH_DISTANCE = 0.35  # of a person's extent: mean distance of the points from their expected positions
+LOST_SPEED_DECAY_S = 0.5  # s in which the speed of a lost person falls to 1/e: people who go behind others often stop
 SPEED_MEMORY_S = 0.1  # s over which a speed is averaged
-DOUBLE_DISTANCE = 0.1  # of a person's extent: two found nearer than this, on average over the points, are one
-IMPOSSIBLE_COST = 1e3  # cost of a pair that cannot be
+DOUBLE_DISTANCE = 0.1  # of a person's extent: detections nearer than this, on average over the points, are one person
+IMPOSSIBLE_COST = 1e3  # cost of an impossible pair
 
 
 @dataclass
 class _Person:
     number: int
-    points: np.ndarray  # (points, 2) px, where last seen
+    points: np.ndarray  # (points, 2) px, each where last seen
     speed: np.ndarray  # (2,) px/s of the whole person
     time: float  # s, when last seen
 
     def expected(self, time: float) -> np.ndarray:
-        """(points, 2) px."""
+        """Extrapolated positions of the points (points, 2) px."""
         away = time - self.time
         return self.points + self.speed * LOST_SPEED_DECAY_S * (1 - np.exp(-away / LOST_SPEED_DECAY_S))
 
@@ -373,7 +373,7 @@ class _Person:
 
 
 class Identities:
-    """Numbers of the people of one view: 1, 2, … in the order in which they come. swaps: of the skeleton."""
+    """Numbers of the people of one view: 1, 2, … in order of appearance. swaps: index of each point's mirror point."""
 
     def __init__(self, swaps: Sequence[int]) -> None:
         self._swaps = list(swaps)
@@ -381,7 +381,7 @@ class Identities:
         self._next = 1
 
     def step(self, people: Sequence[np.ndarray], time: float) -> list[int]:
-        """The number of each of the people, (points, 2 or more) px, NaN = not seen, at `time` s, which only grows."""
+        """Numbers of people, each (points, 2 or more) px, NaN = not seen. time: s, later than that of the last call."""
         self._tracks = [track for track in self._tracks if time - track.time <= MAX_IDENTITY_GAP_S]
         numbers: list[int] = [0] * len(people)
         people = [swap_invariant_points(person, self._swaps) for person in people]
@@ -399,23 +399,23 @@ class Identities:
 
     @property
     def known(self) -> frozenset[int]:
-        """Numbers of those who are there, or may come back under their number."""
+        """Numbers of people who are present, or lost for less than `MAX_IDENTITY_GAP_S`."""
         return frozenset(track.number for track in self._tracks)
 
     @property
     def count(self) -> int:
-        """How many people there were so far."""
+        """Number of different people so far."""
         return self._next - 1
 
 
 def swap_invariant_points(person: np.ndarray, swaps: Sequence[int]) -> np.ndarray:
-    """(points, 2) px: the middle of each point and its mirrored one; that which there is where one is missing."""
+    """(points, 2) px: mid-point of each point and its mirror point; the other of the two where one is missing."""
     xy = np.asarray(person, float)[:, :2]
     return mean_of_known(np.stack([xy, xy[list(swaps)]]), 0)
 
 
 def drop_doubles(people: Sequence[np.ndarray], swaps: Sequence[int]) -> list[int]:
-    """Which of the people of one image, (points, 2 or more) px, to keep: the first of those found twice.
+    """Indices of the different people of one image, (points, 2 or more) px: the first detection of each.
 
     Detectors may find a person again with left and right exchanged.
     """

@@ -1,7 +1,7 @@
 """BlazePose: 33 points of each person in an image, offline, on the CPU; no spine points.
 
-The networks come with this package (`networks/README.md`). MediaPipe, whose they are, smooths points over time on top,
-with a lag; here they stay as seen, image by image: the filter of this pipeline has no lag.
+The networks, MediaPipe's, come with this package (`networks/README.md`). MediaPipe also smooths points over time, with
+a lag; here each image's points stay as detected, because the later filter of the pipeline has no lag.
 """
 
 import os
@@ -23,7 +23,7 @@ from simspine.vision.options import BLAZEPOSE_MODELS
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hide what compiled code writes to file descriptor 2, whose loggers obey no level; exceptions pass through."""
+    """Hide output of compiled code on file descriptor 2, whose loggers obey no level; exceptions pass through."""
     sys.stderr.flush()
     saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -36,10 +36,10 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def weighted_nms(found: np.ndarray, overlap: float) -> np.ndarray:
-    """Detections (n, 5 + k): score, x0 y0 x1 y1, k more coordinates → (m, 5 + k), the surest first.
+    """Weighted non-maximum suppression of detections (n, 5 + k), score x0 y0 x1 y1 …: (m, 5 + k), highest score first.
 
-    Those that overlap a surer one by more than `overlap` (intersection over union) are averaged with it by score.
-    """
+    Detections that overlap one of a higher score by more than `overlap` (intersection over union) are averaged with it,
+    weighted by score."""
     rest, kept = found[np.argsort(-found[:, 0], kind="stable")], []
     while len(rest):
         near = intersection_over_union(rest[0, 1:5], rest[:, 1:5]) > overlap
@@ -58,24 +58,24 @@ def intersection_over_union(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 # BlazePose's two networks: one finds people in an image, the other places 39 landmarks of one person in a crop.
 # Bazarevsky et al. 2020, "BlazePose: on-device real-time body pose tracking". Files and licence:
-# `networks/README.md`. What goes in and what comes out is laid down in MediaPipe's graphs (version 0.10.21,
+# `networks/README.md`. MediaPipe's graphs define inputs and outputs (version 0.10.21,
 # `mediapipe/modules/pose_detection` and `mediapipe/modules/pose_landmark`, options of the calculators named in
 # each function here).
 
 
 FINDER_SIZE, LANDMARK_SIZE = 224, 256  # px, sides of the networks' square inputs
-LANDMARK_COUNT = 39  # the last six are auxiliary: 33 and 34 say where the person will be in the next image
+LANDMARK_COUNT = 39  # the last six are auxiliary: 33 and 34 predict the person's circle in the next image
 POSE_POINT_COUNT = 33
 ANCHOR_STRIDES_PX = (8, 16, 32, 32, 32)  # px, of the finder's anchors
-MIN_SCORE, MIN_OVERLAP = 0.5, 0.3  # of a person found, and of two findings of the same
-MIN_POSE = 0.5  # of the landmark network's flag that somebody is in the crop
-CROP_PADDING = 1.25  # side of a crop to the diameter of the circle around the person
-HEAT_KERNEL_CELLS = 9  # side of the part of a heat map around a landmark
-MIN_LANDMARK_HEAT = 0.5  # least maximum in it that moves the landmark
+MIN_SCORE, MIN_OVERLAP = 0.5, 0.3  # least score of a person; least overlap of two detections of one person
+MIN_POSE = 0.5  # least value of the landmark network's output that a person is in the crop
+CROP_PADDING = 1.25  # side of a crop, relative to the diameter of the circle around the person
+HEAT_KERNEL_CELLS = 9  # side of the window of a heat map around a landmark
+MIN_LANDMARK_HEAT = 0.5  # least maximum in the window that moves the landmark
 
 
 class Region(NamedTuple):
-    """A square crop: centre px, side px, and by how many rad it is turned (clockwise as the image is seen)."""
+    """A square crop: centre px, side px, and its rotation, rad (clockwise in the displayed image)."""
 
     x: float
     y: float
@@ -83,7 +83,7 @@ class Region(NamedTuple):
     turn: float
 
     def to_image(self, crop: np.ndarray) -> np.ndarray:
-        """Points (..., 2), as shares 0…1 of the crop, in px of the image."""
+        """Points (..., 2) from shares 0…1 of the crop to px of the image."""
         c, s = np.cos(self.turn), np.sin(self.turn)
         return (crop - 0.5) * self.side @ np.array([[c, s], [-s, c]]) + [self.x, self.y]
 
@@ -95,10 +95,10 @@ class Region(NamedTuple):
 
 
 class Pose(NamedTuple):
-    """One person: points (33, 3) x px, y px, visibility 0…1; the region to look in in the next image.
+    """One person: points (33, 3) x px, y px, visibility 0…1. region: the crop for the next image.
 
-    mask: (256, 256) logits over the region `looked_in`, positive where the body is: its silhouette. depth: (33,) of the
-    points behind mid-hips along the line of sight, in px of the crop.
+    looked_in: the crop that the network saw. mask: (256, 256) logits over it, the silhouette, positive on the body.
+    depth: (33,) of the points behind the mid-hips along the line of sight, in px of the crop.
     """
 
     points: np.ndarray
@@ -109,7 +109,7 @@ class Pose(NamedTuple):
 
 
 def region_of(centre: np.ndarray, rim: np.ndarray) -> Region:
-    """The crop around a person with mid-hip `centre` px, so that `rim` px, a point of their circle, is straight above.
+    """The crop around a person with mid-hip `centre` px, turned so that `rim` px, on the circle, is straight above.
 
     `AlignmentPointsRectsCalculator` (start 0, end 1, target 90°), `RectTransformationCalculator` (scale 1.25).
     """
@@ -119,14 +119,14 @@ def region_of(centre: np.ndarray, rim: np.ndarray) -> Region:
 
 
 def region_of_box(box: np.ndarray) -> Region:
-    """The upright crop for a person within x0 y0 x1 y1 px: its circle reaches from the hips to beyond head and feet."""
+    """The upright crop for a person within x0 y0 x1 y1 px; the circle in it reaches beyond head and feet."""
     low, high = np.asarray(box[:2], float), np.asarray(box[2:], float)
     x, y = (low + high) / 2
     return Region(float(x), float(y), CROP_PADDING * float((high - low).max()), 0.0)
 
 
 def finder_anchors() -> np.ndarray:
-    """(2254, 2) centres as shares of the image: two a cell and layer (`SsdAnchorsCalculator`, fixed anchor size).
+    """(2254, 2) centres as shares of the image: two per cell and layer (`SsdAnchorsCalculator`, fixed anchor size).
 
     Layers of equal stride share their cells: six anchors in each of the three of stride 32.
     """
@@ -148,14 +148,14 @@ def decode_people(raw: np.ndarray, score: np.ndarray) -> np.ndarray:
     score = 1 / (1 + np.exp(-np.clip(score.astype(float), -100, 100)))
     sure = np.flatnonzero(score >= MIN_SCORE)
     values = raw[sure].reshape(-1, 6, 2) / FINDER_SIZE
-    at = _FINDER_ANCHORS[sure, None]
-    centre, extent, points = values[:, :1] + at, values[:, 1:2], values[:, 2:] + at
+    anchors = _FINDER_ANCHORS[sure, None]
+    centre, extent, points = values[:, :1] + anchors, values[:, 1:2], values[:, 2:] + anchors
     boxes = np.concatenate([centre - extent / 2, centre + extent / 2, points], 1).reshape(-1, 12)
     return weighted_nms(np.column_stack([score[sure], boxes]), MIN_OVERLAP)
 
 
 def search_squares(width: int, height: int) -> list[Region]:
-    """The whole image padded to a square, and squares of its shorter side that cover it, each half over the next."""
+    """The whole image padded to a square, and squares of its shorter side that cover it, at least half overlapping."""
     short, long = sorted((width, height))
     whole = Region(width / 2, height / 2, float(long), 0.0)
     count = int(np.ceil(2 * (long - short) / short)) + 1
@@ -169,8 +169,8 @@ def search_squares(width: int, height: int) -> list[Region]:
 def refine_landmarks(landmarks: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Landmarks (n, 2), shares of the crop, moved to the mean of the heat (rows, columns, n; logits) around them.
 
-    `RefineLandmarksFromHeatmapCalculator` (least confidence 0.5): only where the heat is sure. MediaPipe's graph asks
-    for a kernel of 7 cells, but its points are those of 9, the calculator's default.
+    `RefineLandmarksFromHeatmapCalculator` (least confidence 0.5): only where the heat is high. MediaPipe's graph states
+    a kernel of 7 cells, but MediaPipe's points are those of 9, the calculator's default.
     """
     size, out, reach = np.array(heat.shape[1::-1]), landmarks.copy(), (HEAT_KERNEL_CELLS - 1) // 2
     for i, (column, row) in enumerate((landmarks * size).astype(int)):
@@ -178,10 +178,10 @@ def refine_landmarks(landmarks: np.ndarray, heat: np.ndarray) -> np.ndarray:
             continue
         rows = slice(max(row - reach, 0), row + reach + 1)
         columns = slice(max(column - reach, 0), column + reach + 1)
-        sure = 1 / (1 + np.exp(-heat[rows, columns, i].astype(float)))
-        if sure.max() >= MIN_LANDMARK_HEAT:
-            y, x = np.mgrid[rows.start : rows.start + sure.shape[0], columns.start : columns.start + sure.shape[1]]
-            out[i] = [(x * sure).sum(), (y * sure).sum()] / sure.sum() / size
+        window = 1 / (1 + np.exp(-heat[rows, columns, i].astype(float)))
+        if window.max() >= MIN_LANDMARK_HEAT:
+            y, x = np.mgrid[rows.start : rows.start + window.shape[0], columns.start : columns.start + window.shape[1]]
+            out[i] = [(x * window).sum(), (y * window).sum()] / window.sum() / size
     return out
 
 
@@ -197,10 +197,10 @@ class PoseNetworks:
         self._landmarks = _run_network(f"pose_landmark_{model}.tflite")
 
     def find(self, image: np.ndarray) -> list[Region]:
-        """Where an RGB image (height, width, 3) uint8 may show people, the surest first.
+        """Crops of an RGB image (height, width, 3) uint8 that may show people, highest score first.
 
-        Looked at is the image as a whole, then in overlapping squares as wide as its shorter side: the network sees few
-        px of somebody small, and takes two people side by side for one.
+        The network sees the whole image, then overlapping squares as wide as its shorter side: in the whole image a
+        small person has few px, and two people side by side are taken for one.
         """
         height, width = image.shape[:2]
         found = np.concatenate([self.found_in(image, square) for square in search_squares(width, height)])
@@ -234,7 +234,7 @@ class PoseNetworks:
 
 
 def _padded_crop(image: np.ndarray, region: Region, size: int, padded: bool = False) -> np.ndarray:
-    """(1, size, size, 3) float32, 0…1; beyond the image its rim goes on, or it is black if `padded`.
+    """(1, size, size, 3) float32, 0…1; outside the image its edge pixels are repeated, or black if `padded`.
 
     `ImageToTensorCalculator`.
     """
@@ -267,12 +267,12 @@ def _run_network(name: str):
 _FINDER_ANCHORS = finder_anchors()
 
 
-SEARCH_INTERVAL_IMAGES = 6  # from one search for new people to the next: it takes as long as the points of three people
+SEARCH_INTERVAL_IMAGES = 6  # from one search for new people to the next; a search takes as long as three people's poses
 SAME_POSE_DISTANCE = 0.12  # of the crop's side: two poses whose points lie nearer than this on average are one person
 
 
 class PoseTracker:
-    """Up to `people` people of one view, each looked for where they were. Who has been followed longest comes first."""
+    """Up to `people` people of one view, each followed from image to image. The one followed longest comes first."""
 
     def __init__(self, people: int):
         self._most, self._images = people, 0
@@ -281,7 +281,7 @@ class PoseTracker:
     def step(self, networks: PoseNetworks, image: np.ndarray, boxes: np.ndarray | None = None) -> list[Pose]:
         """The people in the next RGB image (height, width, 3) uint8.
 
-        boxes: (people, 4) x0 y0 x1 y1 px, where alone they are looked for; without, where they were and in all of it.
+        boxes: (people, 4) x0 y0 x1 y1 px, the only places searched; without boxes, last places and the whole image.
         """
         poses: list[Pose] = []
         for region in self._regions if boxes is None else ():
@@ -298,21 +298,22 @@ class PoseTracker:
 
 
 def settled_pose(networks: PoseNetworks, image: np.ndarray, region: Region) -> Pose | None:
-    """The person in a region that is only roughly right: looked at twice, then where the first look says."""
+    """The person in an approximate region: the first pose gives the region for the second, which is returned."""
     first = networks.pose(image, region)
     return None if first is None else networks.pose(image, first.region)
 
 
 def _is_followed(region: Region, poses: Sequence[Pose]) -> bool:
-    """Whether the hips of a person found are those of somebody seen already, so that no network need look again."""
-    return any(
-        np.hypot(region.x - known.x, region.y - known.y) < SAME_POSE_DISTANCE * min(region.side, known.side)
-        for known in (pose.region for pose in poses)
-    )
+    """Whether the hips of a person found are those of one of the poses, so that no network need run again."""
+    for pose in poses:
+        apart = np.hypot(region.x - pose.region.x, region.y - pose.region.y)
+        if apart < SAME_POSE_DISTANCE * min(region.side, pose.region.side):
+            return True
+    return False
 
 
 def _add_unless_known(poses: list[Pose], pose: Pose | None) -> None:
-    """`pose` joins the others unless it is the same person as one of them, or there is none."""
+    """Append `pose` to `poses`, unless it is None or shows the same person as one of them."""
     if pose is None:
         return
     for other in poses:
@@ -323,17 +324,17 @@ def _add_unless_known(poses: list[Pose], pose: Pose | None) -> None:
 
 
 class BlazePose:
-    """One tracker per view, for up to `people` people in it; `threads` views are worked on at once.
+    """One tracker per view, for up to `people` people in it; `threads` views are processed in parallel.
 
-    The confidence is BlazePose's `visibility`; points outside the image are extrapolated by it and kept. model: of
-    `BLAZEPOSE_MODELS`.
+    The confidence is BlazePose's `visibility`. BlazePose extrapolates points outside the image; these are kept. model:
+    of `BLAZEPOSE_MODELS`.
     """
 
     skeleton = "blazepose33"
 
     def __init__(self, people: int = 4, threads: int = 2, model: str = "full"):
         if people < 1:
-            raise InputError(f"people is {people}, expected the most to look for in an image, 1 or more.")
+            raise InputError(f"people is {people}, expected the largest number of people in an image, 1 or more.")
         self.people = people
         self._trackers: list[PoseTracker] = []
         self._pool = ThreadPoolExecutor(max_workers=max(threads, 1))
@@ -344,7 +345,7 @@ class BlazePose:
     def detect(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None] | None = None
     ) -> list[np.ndarray]:
-        """See `Detector.detect`. In a view with boxes nobody else is looked for, and whom they show is followed on."""
+        """See `Detector.detect`. In a view with boxes, people are looked for in these only, and then followed."""
         if not self._trackers:
             self._trackers = [PoseTracker(self.people) for _ in images]
         if len(images) != len(self._trackers):
@@ -352,8 +353,8 @@ class BlazePose:
                 f"BlazePose follows {len(self._trackers)} views, got {len(images)} images. "
                 "Use a new detector for each capture, or call `forget` in between."
             )
-        given = [None] * len(images) if boxes is None else boxes
-        return list(self._pool.map(self._look, self._trackers, images, given))
+        boxes_by_view = [None] * len(images) if boxes is None else boxes
+        return list(self._pool.map(self._poses_in_view, self._trackers, images, boxes_by_view))
 
     def forget(self) -> None:
         """See `Detector.forget`."""
@@ -363,7 +364,7 @@ class BlazePose:
         self._pool.shutdown()
         self._trackers = []
 
-    def _look(self, tracker: PoseTracker, image: np.ndarray, boxes: np.ndarray | None) -> np.ndarray:
+    def _poses_in_view(self, tracker: PoseTracker, image: np.ndarray, boxes: np.ndarray | None) -> np.ndarray:
         """(people, points, 3) of one view."""
         rgb = np.ascontiguousarray(image[..., ::-1])
         networks = self._networks.get()

@@ -1,4 +1,4 @@
-"""What BlazePose's points and mask tell beyond its 33 points: the points of the spine, and a person's outline."""
+"""Points of the spine estimated from BlazePose's 33 points and its mask of a person's outline."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from simspine.core.skeletons import load_skeleton
 from simspine.vision.blazepose import LANDMARK_SIZE, BlazePose, Pose
 from simspine.vision.spinepose import open_session
 
-# What a network of the spine sees of a person: BlazePose's points and mask, in the frame of the trunk.
-# A share is a place in the square crop that BlazePose looked in, 0 … 1 across and down: the person's size in the
-# image is gone. The frame of the trunk has its origin in the middle between mid-hips and mid-shoulders, the
-# shoulders straight above (y down, as in images), and keeps the scale of shares: a trunk that is bent towards the
-# camera looks short.
+# Inputs of the network of the spine: BlazePose's points and mask of a person, in the frame of the trunk.
+# A share is a position in the square crop that BlazePose saw, 0 … 1 across and down, independent of the person's size
+# in the image. The frame of the trunk has its origin in the middle between mid-hips and mid-shoulders, and the
+# shoulders straight above (y down, as in images). It keeps the scale of shares: a trunk bent towards the camera looks
+# short.
 
 
 MASK_PX = 64  # px, side of the mask of the whole crop
@@ -26,11 +26,11 @@ SPINE_POINTS = (
     "hip", "spine_01", "spine_02", "spine_03", "spine_04", "spine_05", "neck", "neck_02", "neck_03",
     "left_latissimus", "right_latissimus", "left_clavicle", "right_clavicle",
 )  # fmt: skip
-"""What the network places, by SpineTrack's names."""
+"""Points that the network estimates, by SpineTrack's names."""
 
 
 class PoseFeatures(NamedTuple):
-    """points: (33, 4) x, y shares, depth as a share of the crop's side, visibility. mask: (64, 64) 0…1, of the body."""
+    """points: (33, 4) x, y and depth as shares of the crop's side, visibility. mask: (64, 64) 0…1, 1 on the body."""
 
     points: np.ndarray
     mask: np.ndarray
@@ -47,12 +47,12 @@ class TrunkFrame(NamedTuple):
         return (shares - self.origin[..., None, :]) @ self.turn
 
     def shares(self, places: np.ndarray) -> np.ndarray:
-        """The inverse."""
+        """Points (..., n, 2) of the frame of the trunk in shares: the inverse of `places`."""
         return places @ np.swapaxes(self.turn, -1, -2) + self.origin[..., None, :]
 
 
 def features_of(pose: Pose) -> PoseFeatures:
-    """Of one person."""
+    """Features of one person's pose."""
     import cv2
 
     shares = to_crop_shares(pose, pose.points[:, :2])
@@ -62,13 +62,13 @@ def features_of(pose: Pose) -> PoseFeatures:
 
 
 def to_crop_shares(pose: Pose, xy: np.ndarray) -> np.ndarray:
-    """Points (..., 2) px of the image as shares of the crop that was looked in."""
+    """Points (..., 2) px of the image as shares of the crop that the network saw."""
     to_crop = pose.looked_in.to_crop(1)
     return xy @ to_crop[:, :2].T + to_crop[:, 2]
 
 
 def trunk_frame(points: np.ndarray) -> TrunkFrame:
-    """Of points (..., 33, 2 or more), shares."""
+    """Frame of the trunk of BlazePose's points (..., 33, 2 or more), shares."""
     low, high = points[..., HIP_INDICES, :2].mean(-2), points[..., SHOULDER_INDICES, :2].mean(-2)
     down = low - high
     down = down / np.maximum(np.linalg.norm(down, axis=-1, keepdims=True), 1e-6)
@@ -96,9 +96,9 @@ def trunk_window(image: np.ndarray, frame: TrunkFrame) -> np.ndarray:
 
 
 # BlazePose and, after its points, thirteen of the trunk: the spine's nine, both latissimus and clavicle points.
-# Experimental. A small network (`networks/README.md`) places them from BlazePose's 33 points and its mask, which
-# carry over from rendered people, whom it was trained on, to real ones. What it gives is a guess with a spread:
-# nothing of the spine itself is seen. How far off it is on real images: docs/detector.md.
+# Experimental. A small network (`networks/README.md`) estimates them from BlazePose's 33 points and its mask. It was
+# trained on rendered people; points and mask are alike in rendered and real images. Its estimates are guesses with a
+# covariance: the network does not see the spine itself. Errors on real images: docs/detector.md.
 
 
 HALF_CONFIDENCE_SD = 0.03  # of the crop's side, some 7 cm: standard deviation of a point of the confidence one half
@@ -106,8 +106,8 @@ CROP_SIDE = 2.2  # m, of a person of usual height
 
 
 class PlacedSpine(NamedTuple):
-    """Of one person, in the order of `SPINE_POINTS`. xy: (13, 2) px; covariance: (13, 2, 2) px²;
-    confidence: (13,) 0…1, less the wider the spread is for the person's size."""
+    """Points of one person in the order of `SPINE_POINTS`. xy: (13, 2) px; covariance: (13, 2, 2) px²;
+    confidence: (13,) 0…1, lower for a larger standard deviation relative to the person's size."""
 
     xy: np.ndarray
     covariance: np.ndarray
@@ -115,30 +115,30 @@ class PlacedSpine(NamedTuple):
 
 
 class SpinePlacer:
-    """The network that goes from a person's pose to the points of the spine."""
+    """The network that estimates the points of the spine from a person's pose."""
 
     def __init__(self, weights: str | Path | None = None):
-        """weights: an ONNX file in place of the one that comes with simspine; `InputError` where it is none."""
+        """weights: an ONNX file in place of the packaged one; `InputError` for another kind of file."""
         shipped = packaged_file(Path(__file__).with_name("networks") / "spine.onnx")
         self._session = open_session(shipped if weights is None else weights)
 
     def place(self, pose: Pose) -> PlacedSpine:
         """The points of one person."""
-        seen = to_trunk_frame(features_of(pose))
-        given = {"points": seen.points, "mask": seen.mask[None]}
-        inputs = {entry.name: given[entry.name][None].astype(np.float32) for entry in self._session.get_inputs()}
-        found = self._session.run(None, inputs)[0][0].astype(float)
+        features = to_trunk_frame(features_of(pose))
+        arrays = {"points": features.points, "mask": features.mask[None]}
+        inputs = {entry.name: arrays[entry.name][None].astype(np.float32) for entry in self._session.get_inputs()}
+        output = self._session.run(None, inputs)[0][0].astype(float)
         frame, region = trunk_frame(to_crop_shares(pose, pose.points[:, :2])), pose.looked_in
-        xy = region.to_image(frame.shares(found[:, :2]))
-        spread = _covariance_of_whitening(found[:, 2:])
+        xy = region.to_image(frame.shares(output[:, :2]))
+        covariance = _covariance_of_whitening(output[:, 2:])
         c, s = np.cos(region.turn), np.sin(region.turn)
         to_image = region.side * np.array([[c, -s], [s, c]]) @ frame.turn
-        variance = np.sqrt(np.linalg.det(spread))  # of a circle as large as the ellipse
-        return PlacedSpine(xy, to_image @ spread @ to_image.T, 1 / (1 + variance / HALF_CONFIDENCE_SD**2))
+        variance = np.sqrt(np.linalg.det(covariance))  # of a circle as large as the ellipse
+        return PlacedSpine(xy, to_image @ covariance @ to_image.T, 1 / (1 + variance / HALF_CONFIDENCE_SD**2))
 
 
 class BlazePoseSpine(BlazePose):
-    """As `BlazePose`, with the points of the trunk after its own; the confidence of these says how sure they are."""
+    """As `BlazePose`, with the points of the trunk after its own; their confidence follows from the covariance."""
 
     skeleton = "blazepose_spine46"
     estimated = SPINE_POINTS
@@ -153,13 +153,13 @@ class BlazePoseSpine(BlazePose):
 
 
 def stated_deviation(confidence: np.ndarray) -> np.ndarray:
-    """Standard deviation along one axis, m, that a confidence 0…1 stands for; infinite where that is 0."""
+    """Standard deviation along one axis, m, that a confidence 0…1 stands for; infinite for a confidence of 0."""
     with np.errstate(divide="ignore"):
         return CROP_SIDE * HALF_CONFIDENCE_SD * np.sqrt(1 / np.asarray(confidence, float) - 1)
 
 
 def _covariance_of_whitening(whitening: np.ndarray) -> np.ndarray:
-    """(n, 2, 2) from a, b, c (n, 3) of the matrices [[exp a, 0], [c, exp b]] that make errors white."""
+    """Covariances (n, 2, 2) from a, b, c (n, 3) of the whitening matrices [[exp a, 0], [c, exp b]]."""
     a, b, c = whitening.T
     matrix = np.zeros((len(a), 2, 2))
     matrix[:, 0, 0], matrix[:, 1, 0], matrix[:, 1, 1] = np.exp(a), c, np.exp(b)

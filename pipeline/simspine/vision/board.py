@@ -1,4 +1,4 @@
-"""ChArUco boards for calibration: their corners in an image, and where a board is by these."""
+"""ChArUco boards for calibration: their corners in an image, and the pose of a board from its corners."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,15 +9,15 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera
 
-LEAST_CORNERS = 6  # of a board, of which parts are seen; fewer say little about lens or place
+LEAST_CORNERS = 6  # of a board seen in part; fewer determine lens and pose poorly
 
 
 @dataclass(frozen=True)
 class Board:
     """A flat ChArUco board, seen from its printed side.
 
-    columns, rows: of squares. square: m, their side. marker: m, side of the markers. dictionary: of these, such as
-    4X4_50. legacy: laid out as by OpenCV before 4.6, which differs for an even number of rows.
+    columns, rows: of squares. square: side of a square, m. marker: side of a marker, m. dictionary: of the markers,
+    such as 4X4_50. legacy: the layout of OpenCV before 4.6, which differs for an even number of rows.
     """
 
     columns: int
@@ -35,11 +35,11 @@ class Board:
                 f"squares of {1000 * self.square:g} mm with markers of {1000 * self.marker:g} mm: both must be "
                 "positive, and a marker must fit into its square."
             )
-        markers, room = self.columns * self.rows // 2, len(_aruco_dictionary(self.dictionary).bytesList)
-        if markers > room:
+        markers, available = self.columns * self.rows // 2, len(_aruco_dictionary(self.dictionary).bytesList)
+        if markers > available:
             raise InputError(
                 f"a ChArUco board of {self.columns}x{self.rows} squares has {markers} markers, the dictionary "
-                f"{self.dictionary} only {room}. Name a larger one, such as {self.dictionary.split('_')[0]}_250."
+                f"{self.dictionary} only {available}. Name a larger one, such as {self.dictionary.split('_')[0]}_250."
             )
 
     @property
@@ -60,17 +60,17 @@ def find_board(board: Board, image: np.ndarray) -> np.ndarray:
     found = np.full((len(board.corners), 2), np.nan)
     corners, ids, _, _ = _charuco_detector(board).detectBoard(grey)
     if ids is not None and len(ids) >= LEAST_CORNERS:
-        clear = (1 - board.marker / board.square) / 2  # from a corner to the next marker, in squares
-        found[ids.ravel()] = _refined_corners(grey, corners.reshape(-1, 2), clear)
+        gap = (1 - board.marker / board.square) / 2  # from a corner to the next marker, in squares
+        found[ids.ravel()] = _refined_corners(grey, corners.reshape(-1, 2), gap)
     return found
 
 
-def _refined_corners(grey: np.ndarray, corners: np.ndarray, clear: float) -> np.ndarray:
-    """Corners (n, 2) px to a hundredth of a pixel. clear: how far around them nothing else is, in squares."""
+def _refined_corners(grey: np.ndarray, corners: np.ndarray, gap: float) -> np.ndarray:
+    """Corners (n, 2) px to a hundredth of a pixel. gap: distance from a corner to the next marker, in squares."""
     import cv2
 
-    apart = np.linalg.norm(corners[:, None] - corners, axis=-1) + np.where(np.eye(len(corners)) > 0, np.inf, 0.0)
-    half = int(np.clip(clear * apart.min(), 2, 11))
+    distances = np.linalg.norm(corners[:, None] - corners, axis=-1) + np.where(np.eye(len(corners)) > 0, np.inf, 0.0)
+    half = int(np.clip(gap * distances.min(), 2, 11))
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-3)
     start = np.array(corners[:, None], np.float32, order="C")
     return cv2.cornerSubPix(grey, start, (half, half), (-1, -1), criteria).reshape(-1, 2)
@@ -81,9 +81,9 @@ def opencv_board(board: Board):
     import cv2
 
     size = (board.columns, board.rows)
-    made = cv2.aruco.CharucoBoard(size, board.square, board.marker, _aruco_dictionary(board.dictionary))
-    made.setLegacyPattern(board.legacy)
-    return made
+    charuco = cv2.aruco.CharucoBoard(size, board.square, board.marker, _aruco_dictionary(board.dictionary))
+    charuco.setLegacyPattern(board.legacy)
+    return charuco
 
 
 @lru_cache(maxsize=8)
@@ -103,22 +103,22 @@ def _aruco_dictionary(name: str):
     return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, f"DICT_{match}"))
 
 
-_LAST_ROW = [np.zeros(3), np.ones(1)]  # of a pose
+_LAST_ROW = [np.zeros(3), np.ones(1)]  # of a pose (4, 4)
 _ANYWHERE_IN_FRONT = np.block([[np.eye(3), np.array([[0], [0], [1.0]])], _LAST_ROW])
 
 
 def board_poses_by_view(camera: Camera, xy: np.ndarray, board: Board) -> list[np.ndarray]:
-    """Where the board is in a camera's frame by its corners (corners, 2) px alone: poses (4, 4), best first.
+    """Poses (4, 4) of the board in a camera's frame from its corners (corners, 2) px in one image, best first.
 
-    A plane seen in perspective leaves two places, of which the second is nearly as good where perspective is weak
+    The perspective image of a plane allows two poses; where perspective is weak, both fit nearly equally well
     (Collins & Bartoli 2014).
     """
     import cv2
 
     ideal = undistort_pixels(camera, xy)
-    good = np.isfinite(ideal).all(-1)
-    if good.sum() < 4:
+    seen = np.isfinite(ideal).all(-1)
+    if seen.sum() < 4:
         return [_ANYWHERE_IN_FRONT]
-    _, turns, moves, _ = cv2.solvePnPGeneric(board.corners[good], ideal[good], np.eye(3), None, flags=cv2.SOLVEPNP_IPPE)
+    _, turns, moves, _ = cv2.solvePnPGeneric(board.corners[seen], ideal[seen], np.eye(3), None, flags=cv2.SOLVEPNP_IPPE)
     found = [np.block([[cv2.Rodrigues(turn)[0], move], _LAST_ROW]) for turn, move in zip(turns, moves, strict=True)]
     return found or [_ANYWHERE_IN_FRONT]

@@ -1,7 +1,7 @@
-"""Bundle adjustment over the places of a board and the cameras that saw it: Gauss–Newton with robust weights.
+"""Bundle adjustment over the poses of a board and the cameras that saw it: Levenberg–Marquardt with robust weights.
 
-Lenses have weak priors, which hold what the views do not show: square pixels, the principal point in the middle of the
-image, no distortion.
+Lenses have weak priors for parameters that the views do not determine: square pixels, the principal point in the middle
+of the image, no distortion.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from simspine.core.types import Camera, read_only_array
 from simspine.vision.board import LEAST_CORNERS, Board
 from simspine.vision.bundle_adjustment import changed_camera
 
-COVERAGE_GRID = (8, 6)  # cells by which the coverage of an image is counted: along its longer side, its shorter one
+COVERAGE_GRID = (8, 6)  # cells along the longer and the shorter side of an image, for its coverage
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class BoardViews(Unchanging):
 
     @property
     def seen(self) -> np.ndarray:
-        """(frames, cameras) bool: enough corners to say where the board is, not all of one row or column."""
-        squares = (self.board.rows - 1, self.board.columns - 1)
-        there = np.isfinite(self.xy).all(-1).reshape(*self.xy.shape[:2], *squares)
-        return (there.sum((2, 3)) >= LEAST_CORNERS) & (there.any(2).sum(-1) > 1) & (there.any(3).sum(-1) > 1)
+        """(frames, cameras) bool: enough corners for the board's pose, not all in one row or column."""
+        grid = (self.board.rows - 1, self.board.columns - 1)
+        found = np.isfinite(self.xy).all(-1).reshape(*self.xy.shape[:2], *grid)
+        return (found.sum((2, 3)) >= LEAST_CORNERS) & (found.any(2).sum(-1) > 1) & (found.any(3).sum(-1) > 1)
 
     def frames(self, rows: Sequence[int] | np.ndarray) -> "BoardViews":
         """Some of the frames."""
@@ -60,30 +60,30 @@ def image_coverage(views: BoardViews, index: int) -> float:
     return float((counts > 0).mean())
 
 
-# Parameters of a camera: those of `changed_camera` to the principal point, distortion, logarithm of fx / fy. Of a
-# board: rotation (rad), position (m). All are changes of the start.
+# Parameters of a camera: those of `changed_camera` up to the principal point, distortion, logarithm of fx / fy. Of a
+# board: rotation (rad), position (m). All are changes from the initial values.
 ROTATION, POSITION, FOCAL, CENTRE, DISTORTION = slice(3), slice(3, 6), 6, slice(7, 9), slice(9, -1)
 ASPECT_SD, CENTRE_SD = 0.005, 0.05  # priors: of log fx / fy; of the principal point, in image sides
 DISTORTION_SD = {"perspective": (1.0, 1.0, 0.01, 0.01, 1.0, 1.0, 1.0, 1.0), "fisheye": (1.0, 1.0, 1.0, 1.0)}  # priors
-CAUCHY_SCALE = 3.0  # noise: from here an observation's pull declines (Cauchy)
-WRONG_CORNER_NOISE_FACTOR, MIN_WRONG_CORNER_PX = 6.0, 1.0  # noise, px: a corner farther off than both is another one
+CAUCHY_SCALE = 3.0  # scale of the Cauchy loss, times the noise: the influence of larger errors declines
+WRONG_CORNER_NOISE_FACTOR, MIN_WRONG_CORNER_PX = 6.0, 1.0  # times the noise; px: a larger error than both is a mistake
 MIN_CORNER_NOISE_PX = 0.02  # px
-BEHIND_CAMERA_PX = 1e6  # error of a corner that was seen and would be behind its camera
-MAX_STEPS, CONVERGED_SD = 60, 0.01  # at most; done when all parameters together move by less, in deviations
+BEHIND_CAMERA_PX = 1e6  # error of a corner that was seen, but whose estimate is behind the camera
+MAX_STEPS, CONVERGED_SD = 60, 0.01  # iterations; converged if the whole step is shorter, in standard deviations
 LEAST_DAMPING = 1e-12  # keeps equations solvable that do not separate a focal length from a distance
 DIFFERENCE_STEP = 1e-5  # of difference quotients
 
 
 class PlacedBoards(NamedTuple):
-    """Cameras, and where the board was in their world: poses (frames, 4, 4), m."""
+    """Cameras, and poses (frames, 4, 4), m, of the board in their world."""
 
     cameras: tuple[Camera, ...]
     poses: np.ndarray
 
 
 class BoardFit(NamedTuple):
-    """The result. deviation: (cameras, parameters), standard deviations. error_px: (frames, cameras, corners), NaN =
-    not seen. wrong: the same shape, so far off that another corner was found."""
+    """Cameras adjusted. deviation: (cameras, parameters), standard deviations. error_px: (frames, cameras, corners),
+    NaN = not seen. wrong: (frames, cameras, corners) bool, an error so large that another corner was found."""
 
     cameras: tuple[Camera, ...]
     deviation: np.ndarray
@@ -92,10 +92,10 @@ class BoardFit(NamedTuple):
 
 
 def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int) -> BoardFit:
-    """The most probable cameras and places of the board: Levenberg–Marquardt.
+    """The most probable cameras and poses of the board: Levenberg–Marquardt.
 
-    start: its cameras have as many coefficients of distortion as are sought. frame: in which the board's place, as it
-    is, defines the world.
+    start: initial values; all distortion coefficients of its cameras are estimated. frame: the frame whose pose of the
+    board stays fixed and defines the world.
     """
     problem = _BoardProblem(views, start, frame, count=DISTORTION.start + start.cameras[0].distortion.size + 1)
     values, damping = np.zeros(problem.shared + 6 * len(views.xy)), 1e-4
@@ -129,8 +129,8 @@ def corner_residuals(xy: np.ndarray, corners: np.ndarray, placed: PlacedBoards) 
 
 
 class _BoardEquations(NamedTuple):
-    """Normal equations of a step. frame_sides: (frames, values), what each frame adds to the side. precision: of the
-    priors. squares: (corners seen,) of errors, over that where the pull declines. noise: px."""
+    """Normal equations of a step. side: right-hand side; frame_sides: (frames, values), each frame's part of it.
+    precision: of the priors. squares: (corners seen,) errors² / (Cauchy scale · noise)². noise: px."""
 
     normal: csr_array
     side: np.ndarray
@@ -140,20 +140,19 @@ class _BoardEquations(NamedTuple):
     noise: float
 
     def solved(self, damping: float, side: np.ndarray) -> np.ndarray:
-        """With a share more of the diagonal. The board that defines the world has none, and stays."""
+        """Solution with `damping` times the diagonal added. The board that defines the world has zeros, and stays."""
         diagonal = self.normal.diagonal()
         return splu((self.normal + diags_array(damping * diagonal + (diagonal == 0))).tocsc()).solve(side)
 
     def covariance(self, shared: int) -> np.ndarray:
-        """Of so many values, the cameras': larger than that of independent normal errors, or equal.
+        """Covariance of the cameras' values, the first `shared`; at least that of independent normal errors.
 
-        By the scatter of what the frames say of the cameras, over what the weights promise, for corners of a frame
-        share errors (a board bends, or moves); and by the loss of slope where the robust loss flattens (Huber &
-        Ronchetti 2009, ch. 7).
-        """
+        Corners of a frame share errors (a board bends, or moves). The covariance is therefore multiplied by the scatter
+        of the frames' gradients relative to that expected from the weights, and divided by the squared mean slope of
+        the influence function, which falls for large errors (Huber & Ronchetti 2009, ch. 7)."""
         inverse = self.solved(LEAST_DAMPING, np.eye(len(self.side), shared))[:shared]
         scatter = np.einsum("fi,ij,fj->", self.frame_sides[:, :shared], inverse, self.frame_sides[:, :shared])
-        by_data = shared - float(np.diag(inverse) @ self.precision[:shared])  # what the priors do not hold
+        by_data = shared - float(np.diag(inverse) @ self.precision[:shared])  # parameters that the data determine
         weight = 1 / (1 + self.squares)
         slope = float(((1 - self.squares) * weight**2 + weight).sum() / (2 * weight.sum()))
         return inverse * max(1.0, float(scatter) / max(by_data, 1.0) / max(slope, 0.1) ** 2)
@@ -161,7 +160,7 @@ class _BoardEquations(NamedTuple):
 
 @dataclass(frozen=True)
 class _BoardProblem:
-    """Of `adjust_boards`, for values: `count` parameters of each camera, `shared` ones of all, then of each board."""
+    """Problem of `adjust_boards`. Values: `count` parameters of each camera (`shared` in all), then 6 of each board."""
 
     views: BoardViews
     start: PlacedBoards
@@ -173,6 +172,7 @@ class _BoardProblem:
         return len(self.start.cameras) * self.count
 
     def placed(self, values: np.ndarray) -> PlacedBoards:
+        """Cameras and boards at the values."""
         pairs = zip(self.start.cameras, values[: self.shared].reshape(-1, self.count), strict=True)
         moves, poses = values[self.shared :].reshape(-1, 6).copy(), self.start.poses.copy()
         moves[self.frame] = 0.0
@@ -181,13 +181,13 @@ class _BoardProblem:
         return PlacedBoards(tuple(_camera_after_step(camera, row) for camera, row in pairs), poses)
 
     def cost(self, values: np.ndarray, noise: float) -> float:
-        """Minus twice the logarithm of the probability."""
+        """Minus twice the logarithm of the probability, up to a constant."""
         off, precision = self._priors(values)
         squares = (self._residual(values) ** 2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
         return CAUCHY_SCALE**2 * float(np.log1p(squares).sum()) + float(precision @ off**2)
 
     def equations(self, values: np.ndarray) -> _BoardEquations:
-        """Of one step from there."""
+        """Normal equations of a step from the values."""
         frame, view, _ = np.nonzero(np.isfinite(self.views.xy).all(-1))
         columns = view[:, None] * self.count + np.arange(self.count)
         columns = np.c_[columns, self.shared + 6 * frame[:, None] + np.arange(6)]  # values on which a corner depends
@@ -209,19 +209,19 @@ class _BoardProblem:
         return _BoardEquations(normal, side, frame_sides, precision=precision, squares=squares, noise=noise)
 
     def _residual(self, values: np.ndarray) -> np.ndarray:
-        """(corners seen, 2) px."""
+        """Observed minus projected corners (corners seen, 2) px."""
         xy = self.views.xy
         return corner_residuals(xy, self.views.board.corners, self.placed(values))[np.isfinite(xy).all(-1)]
 
     def _priors(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far the values are from the priors' means, and 1 / variance, 0 where nothing is known beforehand."""
+        """Differences of values from the priors' means, and 1 / variance, 0 for values without a prior."""
         off, precision = np.zeros((2, len(values)))
         for v, camera in enumerate(self.placed(values).cameras):
-            own = slice(v * self.count + CENTRE.start, (v + 1) * self.count)
+            columns = slice(v * self.count + CENTRE.start, (v + 1) * self.count)
             centre = camera.K[:2, 2] - (np.array(camera.size) - 1) / 2
-            off[own] = np.r_[centre, camera.distortion, np.log(camera.K[0, 0] / camera.K[1, 1])]
+            off[columns] = np.r_[centre, camera.distortion, np.log(camera.K[0, 0] / camera.K[1, 1])]
             distortion_sd = DISTORTION_SD[camera.lens][: camera.distortion.size]
-            precision[own] = np.r_[np.full(2, CENTRE_SD * max(camera.size)), distortion_sd, ASPECT_SD] ** -2
+            precision[columns] = np.r_[np.full(2, CENTRE_SD * max(camera.size)), distortion_sd, ASPECT_SD] ** -2
         return off, precision
 
 

@@ -1,13 +1,13 @@
-"""Bundle adjustment over the points of a moving person: cameras and points together, robustly, about a calibration.
+"""Bundle adjustment over the points of a moving person: robust estimate of cameras and points about a calibration.
 
 Triggs et al. 2000, "Bundle adjustment — a modern synthesis". Points are eliminated frame by frame (Schur complement):
-the cost grows with the number of frames only. Three things are particular:
+the cost is linear in the number of frames. Three things are particular:
 
-- What the calibration says is a prior, so that directions which the recording does not show stay where they were: the
+- The calibration is a prior, so that parameters which the recording does not determine keep their values: the
   world's frame and scale are the calibration's.
-- Limbs keep their lengths, which are unknown. That ties depth where views are few.
-- Errors of detected points last for many frames, and neighbours share them. What the images say therefore counts as
-  the number of independent observations they amount to, in the estimate and in its covariance.
+- Limbs keep their lengths, which are unknown. That constrains depth where views are few.
+- Errors of detected points last for many frames, and neighbours share them. Observations are therefore weighted as the
+  number of independent observations that they are worth, in the estimate and in its covariance.
 """
 
 from collections.abc import Sequence
@@ -26,27 +26,27 @@ CAMERA_PARAMETER_NAMES = (
     "rotation_x", "rotation_y", "rotation_z", "position_x", "position_y", "position_z", "focal", "centre_x", "centre_y",
     "radial", "time", "drift",
 )  # fmt: skip
-GEOMETRY_PARAMETERS = 10  # of them are the camera's own; the last two are its clock's
+GEOMETRY_PARAMETERS = 10  # number of parameters of the camera itself; the last two are those of its clock
 
 
 @dataclass(frozen=True)
 class CameraPrior:
-    """Standard deviations of a calibration's errors about zero. 0 keeps what the calibration says.
+    """Standard deviations of a calibration's errors about zero. 0 keeps the calibration's value.
 
     Attributes
     ----------
     rotation : float
         About each of the camera's axes (right, down, forward), rad.
     position : float
-        Along them, m.
+        Along each of these axes, m.
     focal : float
         Relative change of both focal lengths.
     centre_px : float
         Of the principal point, px.
     radial : float
-        Of k1.
+        Of the distortion coefficient k1.
     time, drift : float
-        Frames that the view is late, and that it gets later from the first to the last frame.
+        Delay of the view, and the increase of that delay from the first to the last frame, frames.
     """
 
     rotation: float = radians(0.5)
@@ -63,15 +63,15 @@ class CameraPrior:
             raise InputError(f"standard deviations of cameras must be at least 0 and finite; got {self}.")
 
     def deviations(self) -> np.ndarray:
-        """In the order of `CAMERA_PARAMETER_NAMES`."""
-        three = [self.rotation] * 3 + [self.position] * 3
-        return np.array([*three, self.focal, self.centre_px, self.centre_px, self.radial, self.time, self.drift], float)
+        """Standard deviations in the order of `CAMERA_PARAMETER_NAMES`."""
+        pose = [self.rotation] * 3 + [self.position] * 3
+        return np.array([*pose, self.focal, self.centre_px, self.centre_px, self.radial, self.time, self.drift], float)
 
 
 def changed_camera(camera: Camera, change: np.ndarray) -> Camera:
-    """A camera after a change (in the order of `CAMERA_PARAMETER_NAMES`; those of the clock do not matter here).
+    """A camera after a change (in the order of `CAMERA_PARAMETER_NAMES`; those of the clock are ignored).
 
-    It turns and moves along its own axes: right, down, forward. Its numbers are not checked (`Camera.with_`).
+    It turns about and moves along its own axes: right, down, forward. Values are not checked, unlike `Camera.with_`.
     """
     change = np.asarray(change, float)
     R = scipy.spatial.transform.Rotation.from_rotvec(change[:3]).as_matrix() @ camera.R
@@ -84,25 +84,25 @@ def changed_camera(camera: Camera, change: np.ndarray) -> Camera:
     return camera.with_unchecked(K=K, distortion=distortion, R=R, t=-R @ centre)
 
 
-ROBUST_TAIL_SD = 2.0  # standard deviations from which an observation's pull declines (Cauchy)
-LIMB_LENGTH_SD_M = 0.015  # m: how far a detected limb's length wanders about its mean
-BONE_LENGTH_SD_M = 0.3  # m: what is known of a limb's length beforehand
+ROBUST_TAIL_SD = 2.0  # standard deviations from which an observation's influence declines (Cauchy)
+LIMB_LENGTH_SD_M = 0.015  # m: standard deviation of a detected limb's length about its mean
+BONE_LENGTH_SD_M = 0.3  # m: prior standard deviation of a limb's length
 MAX_BUNDLE_ITERATIONS = 20
-BUNDLE_CONVERGED_SHARE = 0.01  # done when no parameter moves by more than this share of its deviation
-MAX_POINT_MOVE_M = 0.1  # m: how far a step moves a point that little holds
-MAX_PARAMETER_STEP_SD = 1.0  # deviations: how far a step moves a parameter at most
+BUNDLE_CONVERGED_SHARE = 0.01  # converged when no parameter moves by more than this share of its prior deviation
+MAX_POINT_MOVE_M = 0.1  # m: standard deviation of a point's move in a step (damping)
+MAX_PARAMETER_STEP_SD = 1.0  # prior standard deviations: largest step of a parameter
 TURN_STEP, RADIAL_STEP = 1e-5, 1e-4  # of difference quotients, rad and of k1
-MIN_POINT_CORRELATION = 0.2  # correlation of two points' residuals that does not come about by chance
-MIN_BUNDLE_NOISE_PX = 0.05  # px: nothing detects better
+MIN_POINT_CORRELATION = 0.2  # correlation of two points' residuals that is more than chance
+MIN_BUNDLE_NOISE_PX = 0.05  # px: no detector is more precise
 MIN_POINT_INFORMATION = 1e-3  # 1/m²: keeps the equations of unseen points solvable
 
 
 @dataclass(frozen=True)
 class SeenImagePoints:
-    """What several cameras saw of points, of frames that need not follow one another closely.
+    """Observations of points by several cameras, in frames that need not be consecutive.
 
-    xy: (frames, views, points, 2) px, NaN = nothing. velocity: the same shape, px per frame, of what was seen. frame:
-    (frames,) from -0.5 for the recording's first to 0.5 for its last. limb_pairs: of points at a constant distance.
+    xy: (frames, views, points, 2) px, NaN = not seen. velocity: of xy, the same shape, px per frame. frame: (frames,)
+    position in the recording, -0.5 for its first to 0.5 for its last. limb_pairs: pairs of points at constant distance.
     """
 
     xy: np.ndarray
@@ -113,11 +113,11 @@ class SeenImagePoints:
 
 @dataclass(frozen=True)
 class Adjustment:
-    """Cameras and points that agree.
+    """Cameras and points after bundle adjustment.
 
     parameter_change: (views, parameters) in the order of `CAMERA_PARAMETER_NAMES`. covariance: of all changes,
-    flattened. xyz: (frames, points, 3) m. noise_px: standard deviation of one image coordinate. variance_inflation: how
-    many observations say the same, over frames and points. error_px: (frames, views, points) left over.
+    flattened. xyz: (frames, points, 3) m. noise_px: standard deviation of one image coordinate. variance_inflation:
+    number of observations, over frames and points, that share an error. error_px: (frames, views, points) residuals.
     """
 
     cameras: list[Camera]
@@ -138,8 +138,8 @@ def adjust_bundle(
 ) -> Adjustment:
     """The most probable cameras and points, starting from points (frames, points, 3) m, NaN = none.
 
-    The first view's clock is the reference. start: changes of the cameras to begin with (default: none). Observations
-    of points without a start do not count.
+    The first view's clock is the reference. start: initial changes of the cameras (default: none). Observations of
+    points without a start do not count.
     """
     deviation = np.tile(prior.deviations(), (len(cameras), 1))
     deviation[0, GEOMETRY_PARAMETERS:] = 0.0
@@ -174,8 +174,8 @@ def adjust_bundle(
 
 
 class LinearisedResiduals(NamedTuple):
-    """residual: (f, v, p, 2) px, observed minus predicted. by_camera: (f, v, p, 2, parameters), derivatives of what is
-    predicted, per deviation of the parameter. by_point: (f, v, p, 2, 3), px/m."""
+    """residual: (frames, views, points, 2) px, observed minus predicted. Derivatives of predicted points: by_camera (f,
+    v, p, 2, parameters), per prior deviation of the parameter; by_point (f, v, p, 2, 3), px/m."""
 
     residual: np.ndarray
     by_camera: np.ndarray
@@ -190,13 +190,13 @@ def linearised_residuals(
     by_clock = -np.nan_to_num(seen.velocity)[..., None] * clock[:, None, None, None]
     views = [_linearised_view(camera, row, xyz) for camera, row in zip(cameras, change, strict=True)]
     image, by_camera, by_point = (np.stack(values, 1) for values in zip(*views, strict=True))
-    shown = image + np.einsum("fvpxk,vk->fvpx", by_clock, change[:, GEOMETRY_PARAMETERS:])
+    predicted = image + np.einsum("fvpxk,vk->fvpx", by_clock, change[:, GEOMETRY_PARAMETERS:])
     by_camera = np.nan_to_num(np.concatenate([by_camera, by_clock], -1)) * deviation[:, None, None]
-    return LinearisedResiduals(seen.xy - shown, by_camera, np.nan_to_num(by_point))
+    return LinearisedResiduals(seen.xy - predicted, by_camera, np.nan_to_num(by_point))
 
 
 def _linearised_view(camera: Camera, change: np.ndarray, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where one camera shows the points (f, p, 2) after a change of it; derivatives as above, without the clock's."""
+    """Images (f, p, 2) of the points in one camera after a change of it; derivatives as above, without the clock's."""
     moved = changed_camera(camera, change).with_()
     local = xyz @ moved.R.T + moved.t
     depth = np.where(local[..., 2:] > 1e-9, local[..., 2:], np.nan)
@@ -226,32 +226,32 @@ class _Weights(NamedTuple):
 
 
 def _observation_weights(residual: np.ndarray, there: np.ndarray) -> _Weights:
-    """Robust weights, the noise that they are from, and how many observations say the same.
+    """Robust weights, the noise that they are from, and the variance inflation.
 
-    One noise for all views: with one each, points can be laid onto a view whose noise then vanishes. What the three
-    coordinates of each point take up is given back.
+    All views have one noise: with one each, points can fit a view exactly, so that its noise vanishes. The noise is
+    corrected for the degrees of freedom that the three coordinates of each point use.
     """
     views = there.sum(1)
-    left = 1 - 3 * (views > 0).sum() / max(2 * views.sum(), 1)
-    spread = np.median(np.abs(residual[there])) if there.any() else np.inf
-    noise = max(MIN_BUNDLE_NOISE_PX, 1.4826 * float(spread) / np.sqrt(max(left, 0.1)))
+    free_share = 1 - 3 * (views > 0).sum() / max(2 * views.sum(), 1)
+    median = np.median(np.abs(residual[there])) if there.any() else np.inf
+    noise = max(MIN_BUNDLE_NOISE_PX, 1.4826 * float(median) / np.sqrt(max(free_share, 0.1)))
     size = np.linalg.norm(residual, axis=-1) / noise
     weight = there / (noise**2 * (1 + (size / ROBUST_TAIL_SD) ** 2))
-    cut = np.where(there[..., None], np.clip(residual / noise, -ROBUST_TAIL_SD, ROBUST_TAIL_SD), 0.0)
-    return _Weights(weight, noise, _autocorrelation_time(cut, there) * _points_erring_together(cut))
+    clipped = np.where(there[..., None], np.clip(residual / noise, -ROBUST_TAIL_SD, ROBUST_TAIL_SD), 0.0)
+    return _Weights(weight, noise, _autocorrelation_time(clipped, there) * _points_erring_together(clipped))
 
 
 def _autocorrelation_time(residual: np.ndarray, there: np.ndarray) -> float:
-    """Integrated autocorrelation time of cut residuals in frames, from 1 to as many as there are.
+    """Integrated autocorrelation time of clipped residuals, from 1 to the number of frames.
 
-    Their mean is not taken off: an error that lasts is one error.
+    The mean is not subtracted: a lasting error is one error.
     """
-    frames, pairs = len(residual), there.astype(float)
-    spread = (residual**2).sum() / max(2 * pairs.sum(), 1.0)
+    frames, present = len(residual), there.astype(float)
+    variance = (residual**2).sum() / max(2 * present.sum(), 1.0)
     total = 1.0
     for lag in range(1, frames):
-        both = 2 * (pairs[lag:] * pairs[:-lag]).sum()
-        correlation = (residual[lag:] * residual[:-lag]).sum() / both / spread if both and spread else 0.0
+        both = 2 * (present[lag:] * present[:-lag]).sum()
+        correlation = (residual[lag:] * residual[:-lag]).sum() / both / variance if both and variance else 0.0
         if correlation < 0.05:
             break
         total += 2 * (1 - lag / frames) * correlation
@@ -259,8 +259,7 @@ def _autocorrelation_time(residual: np.ndarray, there: np.ndarray) -> float:
 
 
 def _points_erring_together(residual: np.ndarray) -> float:
-    """How many points of a view err together: mean row sum of their correlations above `MIN_POINT_CORRELATION`, at
-    least 1."""
+    """Number of points of a view that share an error: mean row sum of their correlations, without small ones; ≥ 1."""
     values = residual.swapaxes(2, 3).reshape(-1, residual.shape[2])
     product = values.T @ values
     size = np.sqrt(np.maximum(np.diag(product), 1e-12))
@@ -269,6 +268,7 @@ def _points_erring_together(residual: np.ndarray) -> float:
 
 
 def _typical_length(xyz: np.ndarray, there: np.ndarray, a: int, b: int) -> float:
+    """Median distance (m) of two points; 0 where never seen together."""
     both = (there[:, :, a].any(1)) & (there[:, :, b].any(1))
     return float(np.median(np.linalg.norm(xyz[both, a] - xyz[both, b], axis=-1))) if both.any() else 0.0
 
@@ -278,10 +278,10 @@ def _typical_length(xyz: np.ndarray, there: np.ndarray, a: int, b: int) -> float
 
 @dataclass(frozen=True)
 class _BlockSystem:
-    """Normal equations with unknowns of each frame and unknowns of all frames together.
+    """Normal equations with m unknowns of each frame and g unknowns shared by all frames; side: right-hand side.
 
-    frames: (f, m, m) of the former, frame_side: (f, m). whole: (g, g) of the latter, whole_side: (g,). coupling:
-    (f, m, g). groups: arrays (n, size) of unknowns of a frame; those of different rows share no equation.
+    frames: (f, m, m) of each frame's unknowns, frame_side: (f, m). whole: (g, g) of the shared ones, whole_side: (g,).
+    coupling: (f, m, g). groups: arrays (n, size) of a frame's unknowns; those of different rows share no equation.
     """
 
     frames: np.ndarray
@@ -292,8 +292,8 @@ class _BlockSystem:
     groups: tuple[np.ndarray, ...]
 
     def reduced(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Matrix and side of the shared unknowns alone (Schur complement); and how those of the frames follow:
-        own (f, m) − follow (f, m, g) @ shared, in the order (…, follow, own)."""
+        """Matrix and right-hand side of the shared unknowns alone (Schur complement), then `follow` and `own`. The
+        frames' unknowns are own (f, m) − follow (f, m, g) @ shared unknowns."""
         right = np.concatenate([self.coupling, self.frame_side[..., None]], -1)
         solved = np.empty_like(right)
         for rows in self.groups:
@@ -305,7 +305,7 @@ class _BlockSystem:
 
 
 class _Limbs(NamedTuple):
-    """pairs: of points. xyz: (f, p, 3) m, of all points. lengths: (pairs,) m, as they are estimated now."""
+    """pairs: indices of points. xyz: (f, p, 3) m, of all points. lengths: (pairs,) m, current estimates."""
 
     pairs: tuple[tuple[int, int], ...]
     xyz: np.ndarray
@@ -313,7 +313,7 @@ class _Limbs(NamedTuple):
 
 
 def _bundle_equations(slopes: LinearisedResiduals, weights: _Weights, limbs: _Limbs, damping: float) -> _BlockSystem:
-    """Of one step: own unknowns are the points' places, shared ones the cameras' parameters and the limbs' lengths."""
+    """Equations of one step. A frame's unknowns are points; shared ones are cameras' parameters and limbs' lengths."""
     f, v, p, _ = slopes.residual.shape
     k = slopes.by_camera.shape[-1]
     weight = weights.weight / weights.variance_inflation
@@ -337,26 +337,26 @@ def _bundle_equations(slopes: LinearisedResiduals, weights: _Weights, limbs: _Li
         flat = np.repeat(weight[:, view].ravel(), 2)[:, None] * slope
         system.whole[rows, rows] = flat.T @ slope
         system.whole_side[rows] = flat.T @ slopes.residual[:, view].ravel()
-    there = (weight.sum(1) > 0) / (LIMB_LENGTH_SD_M**2 * weights.variance_inflation)
+    precision = (weight.sum(1) > 0) / (LIMB_LENGTH_SD_M**2 * weights.variance_inflation)
     for limb in range(len(limbs.pairs)):
-        _add_limb(system, limbs, limb, column=v * k + limb, there=there)
+        _add_limb(system, limbs, limb, column=v * k + limb, precision=precision)
     return system
 
 
 def _groups_of_points(points: int, pairs: Sequence[tuple[int, int]]) -> tuple[np.ndarray, ...]:
-    """Coordinates of a frame's points: those of limbs together, each other point for itself."""
-    tied = sorted({i for pair in pairs for i in pair})
-    loose = [i for i in range(points) if i not in tied]
+    """Groups of a frame's coordinates: those of all points of limbs as one, each other point as one."""
+    on_limbs = sorted({i for pair in pairs for i in pair})
+    others = [i for i in range(points) if i not in on_limbs]
     coordinates = np.arange(3 * points).reshape(points, 3)
-    groups = (coordinates[tied].reshape(1, -1), coordinates[loose])
+    groups = (coordinates[on_limbs].reshape(1, -1), coordinates[others])
     return tuple(group for group in groups if group.size)
 
 
-def _add_limb(system: _BlockSystem, limbs: _Limbs, limb: int, column: int, there: np.ndarray) -> None:
-    """Equations of a limb that keeps its length. column: of the length among the shared unknowns. there: (f, p)
-    1 / variance, 0 where a point was not seen."""
+def _add_limb(system: _BlockSystem, limbs: _Limbs, limb: int, column: int, precision: np.ndarray) -> None:
+    """Add the equations of a limb of constant length. column: of the length among the shared unknowns. precision:
+    (f, p) 1 / variance, 0 where a point was not seen."""
     ends = limbs.pairs[limb]
-    strength = there[:, ends].min(1)
+    strength = precision[:, ends].min(1)
     difference = limbs.xyz[:, ends[0]] - limbs.xyz[:, ends[1]]
     distance = np.maximum(np.linalg.norm(difference, axis=-1), 1e-6)
     direction = difference / distance[:, None]
@@ -375,7 +375,7 @@ def _add_limb(system: _BlockSystem, limbs: _Limbs, limb: int, column: int, there
 def _bundle_step(
     system: _BlockSystem, change: np.ndarray, deviation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Step of the cameras (views, parameters) in prior deviations, of the points (f, p, 3), and of the lengths."""
+    """Step of the cameras (views, parameters) in prior deviations, of the points (f, p, 3) m, of the lengths, m."""
     matrix, side, follow, own = system.reduced()
     used = _add_priors(matrix, deviation)
     side[: change.size] -= (change / np.where(deviation > 0, deviation, 1.0)).ravel()
@@ -386,18 +386,18 @@ def _bundle_step(
 
 
 def _camera_covariance(system: _BlockSystem, deviation: np.ndarray) -> np.ndarray:
-    """Of the cameras' parameters; 0 of those that are kept."""
+    """Covariance of the cameras' parameters; 0 for those that are not estimated."""
     matrix = system.reduced()[0]
     used = _add_priors(matrix, deviation)
     inverse = np.linalg.inv(matrix[np.ix_(used, used)])
     free = used[: deviation.size]
-    found = np.zeros((deviation.size, deviation.size))
-    found[np.ix_(free, free)] = inverse[: free.sum(), : free.sum()]
-    return found * np.outer(deviation, deviation)
+    covariance = np.zeros((deviation.size, deviation.size))
+    covariance[np.ix_(free, free)] = inverse[: free.sum(), : free.sum()]
+    return covariance * np.outer(deviation, deviation)
 
 
 def _add_priors(matrix: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """Priors of cameras, in their deviations, and next to nothing of limbs' lengths; (unknowns,) bool: those sought."""
+    """Add priors of the cameras' parameters and weak ones of lengths; gives (unknowns,) bool: parameters estimated."""
     lengths = len(matrix) - deviation.size
     matrix += np.diag(np.r_[np.ones(deviation.size), np.full(lengths, 1 / BONE_LENGTH_SD_M**2)])
     return np.r_[deviation.ravel() > 0, np.ones(lengths, bool)]

@@ -1,4 +1,4 @@
-"""Whether each camera agrees with the others about what they saw: signed, per camera, with standard deviations."""
+"""Errors of each camera compared with the others: signed, with standard deviations; and views that are mixed up."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,21 +27,21 @@ FRAMES_BETWEEN_RECORDINGS = 10  # frames without points between two recordings, 
 def join_recordings(recordings: Sequence[Keypoints]) -> Keypoints:
     """Recordings of the same views and points as one, with frames without points between them.
 
-    Markers on the skin are left out: not every recording has them, and they are to test what comes of it.
+    Skin markers are left out: not every recording has them, and they serve to test the result.
     """
     names = without_skin_markers(recordings[0].names)
     first = recordings[0].select(names)
     xy, confidence = [], []
     for keypoints in recordings:
-        same = keypoints.select(names)
-        shape = (FRAMES_BETWEEN_RECORDINGS, *same.xy.shape[1:])
-        xy += [same.xy, np.full(shape, np.nan)]
-        confidence += [same.confidence, np.zeros(shape[:-1])]
+        selected = keypoints.select(names)
+        gap_shape = (FRAMES_BETWEEN_RECORDINGS, *selected.xy.shape[1:])
+        xy += [selected.xy, np.full(gap_shape, np.nan)]
+        confidence += [selected.confidence, np.zeros(gap_shape[:-1])]
     return first.with_(xy=np.concatenate(xy[:-1]), confidence=np.concatenate(confidence[:-1]))
 
 
 def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
-    """Whether two recordings were calibrated alike."""
+    """Whether the cameras of two recordings have the same calibration."""
     fields = ("K", "distortion", "R", "t")
     return len(a) == len(b) and all(
         (x.name, x.lens, x.distortion.shape) == (y.name, y.lens, y.distortion.shape)
@@ -51,17 +51,17 @@ def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
 
 
 def select_views(keypoints: Keypoints, views: Sequence[int]) -> Keypoints:
-    """What some of the views saw."""
+    """The keypoints of some of the views."""
     chosen = list(views)
     return keypoints.with_(xy=keypoints.xy[:, chosen], confidence=keypoints.confidence[:, chosen])
 
 
-# Two views of one point: how far they are from agreeing.
+# Disagreement of two views of one point.
 
 
 def epipolar_distances_px(a: Camera, b: Camera, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(...) px, signed: Sampson distances of normalised points (..., 2) in both views, as long as in an image of
-    either (Hartley, Zisserman 2004, section 11.4.3)."""
+    """Signed Sampson distances (...) px of normalised points (..., 2) in both views, scaled by the geometric mean of
+    both focal lengths (Hartley, Zisserman 2004, section 11.4.3)."""
     R = b.R @ a.R.T
     x, y, z = b.t - R @ a.t
     essential = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ R
@@ -71,87 +71,87 @@ def epipolar_distances_px(a: Camera, b: Camera, first: np.ndarray, second: np.nd
     return float(np.sqrt(a.K[0, 0] * b.K[0, 0])) * ((second * line_b).sum(-1) / slope)
 
 
-# How a camera's image differs from where chosen other cameras put the points: shift, turn, growth.
+# Differences of a camera's image from the points by chosen other cameras: shift, turn, scale.
 
 
 IMAGE_ERROR_QUANTITIES = ("shift_x_px", "shift_y_px", "roll", "scale", "late", "drift")
-MIN_RELATIVE_EIGENVALUE = 1e-6  # of the largest: directions of a point with less than this are unknown
+MIN_RELATIVE_EIGENVALUE = 1e-6  # of the largest: a point's directions with a smaller eigenvalue are unknown
 
 
 @dataclass(frozen=True)
 class ImageErrors:
-    """What a refinement says of the given cameras' images. The world's frame and scale, which nobody can see, drop out:
-    a motion of all cameras together moves the points with it."""
+    """Errors of the given cameras' images by a refinement. They do not depend on the world's frame and scale, which no
+    image shows: a motion of all cameras together moves the points with it."""
 
     refined: Refined
 
     def errors_relative_to(self, view: int, others: Sequence[int]) -> tuple[dict[str, float], dict[str, float]]:
-        """`IMAGE_ERROR_QUANTITIES` of a view, and standard deviations: how its image differs from where `others`, as
-        calibrated, put the points. The clock's are relative to the first view, whoever the others are.
+        """`IMAGE_ERROR_QUANTITIES` of a view and their standard deviations: differences of its image from the points by
+        `others`, as calibrated. Errors of the clock are relative to the first view, whatever `others` are.
 
-        Raises `InputError` where the view shares fewer than two points with them.
+        Raises `InputError` where the view shares fewer than two points with the others.
         """
         refined = self.refined
-        seen = self._shared_with(view, others)
+        seen = self._seen_with(view, others)
         basis, scale = _image_field_basis(refined.seen.xy[:, view][seen])
         fit = (np.linalg.pinv(basis) / scale[:, None]).reshape(len(scale), -1, 2)
         by_parameter = self._fields_by_parameters(view, others, fit, seen)
-        spread = np.sqrt(np.diag(by_parameter @ refined.adjustment.covariance @ by_parameter.T))
+        deviations = np.sqrt(np.diag(by_parameter @ refined.adjustment.covariance @ by_parameter.T))
         clock = slice(GEOMETRY_PARAMETERS, None)
         values = np.r_[by_parameter @ refined.change.ravel(), refined.change[view, clock]]
-        spread = np.r_[spread, refined.deviation[view, clock]]
+        deviations = np.r_[deviations, refined.deviation[view, clock]]
         return dict(zip(IMAGE_ERROR_QUANTITIES, values.tolist(), strict=True)), dict(
-            zip(IMAGE_ERROR_QUANTITIES, spread.tolist(), strict=True)
+            zip(IMAGE_ERROR_QUANTITIES, deviations.tolist(), strict=True)
         )
 
-    def _shared_with(self, view: int, others: Sequence[int]) -> np.ndarray:
-        """(frames, points) bool: what a view saw that two of the others saw as well, or, where there is less than that,
-        one of them."""
-        there = self._there
-        seen = there[:, view] & (there[:, others].sum(1) >= 2)
-        return seen if seen.sum() >= 2 else there[:, view] & there[:, others].any(1)
+    def _seen_with(self, view: int, others: Sequence[int]) -> np.ndarray:
+        """(frames, points) bool: points that the view and at least two of the others saw; if these are fewer than two,
+        points that the view and at least one of the others saw."""
+        used = self._used
+        seen = used[:, view] & (used[:, others].sum(1) >= 2)
+        return seen if seen.sum() >= 2 else used[:, view] & used[:, others].any(1)
 
     def _fields_by_parameters(self, view: int, others: Sequence[int], fit: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """Derivatives (fields, views · parameters) of image fields by the cameras' parameters, where the points follow
-        the others. fit: (fields, points seen, 2), from the image's errors to the fields."""
+        """Derivatives (fields, views · parameters) of image fields by the cameras' parameters, if the others determine
+        the points. fit: (fields, points seen, 2), from the image's errors to the fields."""
         _, by_camera, by_point = self._slopes
         normal = sum(self._normal[other][seen] for other in others)
-        onto = np.einsum("qnx,nxi->qni", fit, by_point[:, view][seen])
-        pull = np.einsum("qni,nij->qnj", onto, np.linalg.pinv(normal, rcond=MIN_RELATIVE_EIGENVALUE, hermitian=True))
-        by = np.zeros((len(fit), *self.refined.change.shape))
-        by[:, view] = np.einsum("qnx,nxk->qk", fit, by_camera[:, view][seen])
+        by_xyz = np.einsum("qnx,nxi->qni", fit, by_point[:, view][seen])
+        gain = np.einsum("qni,nij->qnj", by_xyz, np.linalg.pinv(normal, rcond=MIN_RELATIVE_EIGENVALUE, hermitian=True))
+        derivatives = np.zeros((len(fit), *self.refined.change.shape))
+        derivatives[:, view] = np.einsum("qnx,nxk->qk", fit, by_camera[:, view][seen])
         for other in others:
-            slope = np.where(self._there[:, other][seen][:, None, None], by_point[:, other][seen], 0.0)
-            by[:, other] -= np.einsum("qnj,nxj,nxk->qk", pull, slope, by_camera[:, other][seen], optimize=True)
-        return by.reshape(len(fit), -1)
+            slope = np.where(self._used[:, other][seen][:, None, None], by_point[:, other][seen], 0.0)
+            derivatives[:, other] -= np.einsum("qnj,nxj,nxk->qk", gain, slope, by_camera[:, other][seen], optimize=True)
+        return derivatives.reshape(len(fit), -1)
 
     @cached_property
-    def _there(self) -> np.ndarray:
-        """(frames, views, points) bool: what counted."""
+    def _used(self) -> np.ndarray:
+        """(frames, views, points) bool: observations that the refinement used."""
         refined = self.refined
         return np.isfinite(refined.seen.xy).all(-1) & np.isfinite(refined.adjustment.xyz).all(-1)[:, None]
 
     @cached_property
     def _slopes(self) -> LinearisedResiduals:
-        """Derivatives of what each given camera shows, by its parameters and by the points."""
-        refined, still = self.refined, np.zeros_like(self.refined.change)
+        """Derivatives of the points in each given camera's image by its parameters and by the points in space."""
+        refined, no_change = self.refined, np.zeros_like(self.refined.change)
         xyz = np.nan_to_num(refined.adjustment.xyz)
         return linearised_residuals(
-            refined.seen, refined.original_cameras, still, xyz=xyz, deviation=np.ones_like(still)
+            refined.seen, refined.original_cameras, no_change, xyz=xyz, deviation=np.ones_like(no_change)
         )
 
     @cached_property
     def _normal(self) -> list[np.ndarray]:
-        """Of each view, (frames, points, 3, 3): what it tells of each point."""
+        """Normal matrices (frames, points, 3, 3) of the points, from each view."""
         slopes = self._slopes.by_point
         return [
-            np.einsum("fpxi,fpxj->fpij", slopes[:, view], slopes[:, view]) * self._there[:, view, :, None, None]
+            np.einsum("fpxi,fpxj->fpij", slopes[:, view], slopes[:, view]) * self._used[:, view, :, None, None]
             for view in range(slopes.shape[1])
         ]
 
 
 def _image_field_basis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Image fields (2 n, 4) at points (n, 2) px: shift right, shift down, turn, growth about their middle."""
+    """Image fields (2 n, 4) at points (n, 2) px: shift right, shift down, turn and scale about their mean; units."""
     if len(points) < 2:
         raise InputError("a camera saw too few points to be checked.")
     x, y = (points - points.mean(0)).T
@@ -161,30 +161,30 @@ def _image_field_basis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([np.stack(field, -1).ravel() for field in fields], 1), np.array([1.0, 1.0, size, size])
 
 
-# Views that are mixed up: another reading of the images under which what they saw agrees.
+# Views that are mixed up: the observations agree better if a view is mirrored, turned, scaled or exchanged.
 
 
-MIX_UP_FRAMES = 40  # frames on which mixed-up views are looked for
-MIX_UP_IMAGE_SHARE = 0.03  # of the longer image side: an observation further off does not agree
-# Either so many more of the observations of the views concerned agree with the other reading, or so little of their
-# errors remains: of people who stand in the middle other readings nearly fit.
+MIX_UP_FRAMES = 40  # number of frames in which mixed-up views are looked for
+MIX_UP_IMAGE_SHARE = 0.03  # of the longer image side: largest error of an observation that agrees
+# A mix-up must either raise the share of agreeing observations of its views by the first, or leave at most the second
+# of their errors: if a person stands in the middle of the images, the wrong assignment nearly fits as well.
 MIN_MIX_UP_GAIN, MAX_REMAINING_ERROR_SHARE = 0.3, 0.4
 MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
-MIN_MIX_UP_AGREEMENT = 0.6  # share of them that must agree then
-MIN_MIX_UP_OBSERVATIONS = 20  # observations of the views concerned
+MIN_MIX_UP_AGREEMENT = 0.6  # least share of the observations that agree once the mix-up is undone
+MIN_MIX_UP_OBSERVATIONS = 20  # least number of observations of the views concerned
 IMAGE_SIZE_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2.0, 3.0, 4.0)  # between usual sizes of videos
 UNIT_RATIOS = (0.3048, 1 / 0.3048)  # one camera in feet, or all others; inches and the like are refused on reading
 
 
 @dataclass(frozen=True)
 class MixUp:
-    """Another reading of the views under which more of what they saw agrees.
+    """A mix-up of views; once it is undone, more of their observations agree.
 
     kind: 'mirrored' (images exchanged left with right), 'turned' (upside down), 'turned_left' or 'turned_right' (by a
     quarter), 'scaled' (points of images `size_ratio` times as large as those calibrated), 'exchanged' (two views
     belong to one another's camera), 'transposed' (a camera's rotation) or 'unit' (its translation is `size_ratio` times
-    as long as the others'). used, used_if_exchanged: share of the observations of these views that agree with the
-    others, as given and so.
+    as long as the others'). used, used_if_exchanged: share of these views' observations that agree with the
+    others, as given and with the mix-up undone.
     """
 
     kind: str
@@ -195,38 +195,39 @@ class MixUp:
 
 
 def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3) -> list[MixUp]:
-    """Readings of the views under which much more agrees. Best first.
+    """Mix-ups without which many more observations agree, best first.
 
-    keypoints: of one person, in the cameras' order. Only the views concerned count: the others agree or do not, and a
-    view of which little is left since nothing in it fitted weighs little among them.
+    keypoints: of one person, in the cameras' order. Only observations of the views concerned are counted: among all
+    observations, those of a view with few left, because the others did not fit, have little weight.
     """
     rows = evenly_spread(keypoints.frames, MIX_UP_FRAMES)
-    some = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
+    sample = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
 
-    def fit(read: Keypoints, cameras: Sequence[Camera]) -> _Agreement:
+    def fit(points: Keypoints, cameras: Sequence[Camera]) -> _Agreement:
         limit = MIX_UP_IMAGE_SHARE * max(max(camera.size) for camera in cameras)
-        report = triangulate_with_report(read, cameras, min_confidence=min_confidence, max_error_px=limit)[1]
-        seen = read.confidence >= min_confidence
+        report = triangulate_with_report(points, cameras, min_confidence=min_confidence, max_error_px=limit)[1]
+        seen = points.confidence >= min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
-    given, found = fit(some, cameras), []
-    for kind, views, read, seen_by, size_ratio in _other_readings(some, cameras):
+    given, found = fit(sample, cameras), []
+    for kind, views, undone, seen_by, size_ratio in _possible_mix_ups(sample, cameras):
         before, error = given.of(views)
         if given.seen[:, views].sum() < MIN_MIX_UP_OBSERVATIONS or (
             before > 1 - MIN_MIX_UP_GAIN and error < MIX_UP_CLOSE_PX
         ):
             continue
-        after, error_then = (then := fit(read, seen_by)).of(views)
-        better = after > before + MIN_MIX_UP_GAIN or error_then < MAX_REMAINING_ERROR_SHARE * error
-        if better and after > MIN_MIX_UP_AGREEMENT and then.used.sum() >= given.used.sum():
+        corrected = fit(undone, seen_by)
+        after, error_after = corrected.of(views)
+        better = after > before + MIN_MIX_UP_GAIN or error_after < MAX_REMAINING_ERROR_SHARE * error
+        if better and after > MIN_MIX_UP_AGREEMENT and corrected.used.sum() >= given.used.sum():
             names = tuple(cameras[view].name for view in views)
-            found.append((error_then, MixUp(kind, names, before, after, size_ratio=size_ratio)))
+            found.append((error_after, MixUp(kind, names, before, used_if_exchanged=after, size_ratio=size_ratio)))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
 
 
 @dataclass(frozen=True)
 class _Agreement:
-    """used, seen: (frames, views, points) bool, observations that agree and that there are. error: of each, px."""
+    """(frames, views, points) arrays. seen: observations; used: those that agree. error: reprojection error, px."""
 
     used: np.ndarray
     seen: np.ndarray
@@ -240,55 +241,54 @@ class _Agreement:
         return float(self.used[:, views].sum() / seen.sum()), float(np.median(self.error[:, views][seen]))
 
 
-def _other_readings(
-    some: Keypoints, cameras: Sequence[Camera]
+def _possible_mix_ups(
+    sample: Keypoints, cameras: Sequence[Camera]
 ) -> Iterator[tuple[str, tuple[int, ...], Keypoints, Sequence[Camera], float]]:
-    """Each other reading of the views: kind, views concerned, what would have been seen, by which cameras, and the
-    ratio of sizes."""
+    """Each possible mix-up: kind, views concerned, keypoints and cameras with the mix-up undone, ratio of sizes."""
     for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
         for kind in ("mirrored", "turned", "turned_left", "turned_right"):
-            swapped = np.zeros(some.confidence.shape, bool)
+            swapped = np.zeros(sample.confidence.shape, bool)
             swapped[:, list(views)] = kind == "mirrored"  # a detector takes a mirrored person's left for their right
-            other = exchange_sides(some, swapped)
+            other = exchange_sides(sample, swapped)
             xy = other.xy.copy()
             for view in views:
-                xy[:, view] = _turned_back(xy[:, view], kind, cameras[view].size)
+                xy[:, view] = _in_original_image(xy[:, view], kind, cameras[view].size)
             yield kind, views, other.with_(xy=xy), cameras, 1.0
         for size_ratio in IMAGE_SIZE_RATIOS:
-            xy = some.xy.copy()
+            xy = sample.xy.copy()
             xy[:, list(views)] /= size_ratio
-            yield "scaled", views, some.with_(xy=xy), cameras, size_ratio
+            yield "scaled", views, sample.with_(xy=xy), cameras, size_ratio
     for a, b in combinations(range(len(cameras)), 2):
         order = list(range(len(cameras)))
         order[a], order[b] = b, a
-        yield "exchanged", (a, b), select_views(some, order), cameras, 1.0
+        yield "exchanged", (a, b), select_views(sample, order), cameras, 1.0
     for view, camera in enumerate(cameras):
         inverse = camera.R.T
         read = [("transposed", camera.with_(R=inverse, t=t), 1.0) for t in (camera.t, -inverse @ camera.centre)]
         read += [("unit", camera.with_(t=camera.t / ratio), ratio) for ratio in UNIT_RATIOS]
         for kind, changed, ratio in read:
-            yield kind, (view,), some, [*cameras[:view], changed, *cameras[view + 1 :]], ratio
+            yield kind, (view,), sample, [*cameras[:view], changed, *cameras[view + 1 :]], ratio
 
 
-def _turned_back(xy: np.ndarray, kind: str, size: tuple[int, int]) -> np.ndarray:
-    """Where points (..., 2) px of an image that was turned or mirrored were in the image that the camera took."""
+def _in_original_image(xy: np.ndarray, kind: str, size: tuple[int, int]) -> np.ndarray:
+    """Points (..., 2) px of a turned or mirrored image in the image that the camera took."""
     x, y = xy[..., 0], xy[..., 1]
     width, height = size
-    back = {
+    original = {
         "mirrored": (width - 1 - x, y),
         "turned": (width - 1 - x, height - 1 - y),
         "turned_left": (width - 1 - y, x),
     }
-    return np.stack(back.get(kind, (y, height - 1 - x)), -1)
+    return np.stack(original.get(kind, (y, height - 1 - x)), -1)
 
 
-# Wide enough for a calibration that belongs to the set-up but is off; a camera that was moved shows at its limits.
+# Wide enough for an inexact calibration of this set-up; a camera that was moved reaches the limits.
 UNTRUSTED_CAMERA_PRIOR = CameraPrior(
     rotation=np.radians(2.0), position=0.05, focal=0.03, centre_px=20.0, time=3.0, drift=1.0
 )
-SURE_DISAGREEMENT_SD = 3.0  # standard deviations from which a camera's disagreement is no accident of the detections
-CLEAR_AGREEMENT_RATIO = 0.7  # a camera is set aside where the others then agree this much better than without any other
-MIN_JUDGING_VIEWS = 2  # cameras that must be left to judge one another
+SURE_DISAGREEMENT_SD = 3.0  # standard deviations from which detection errors do not explain a camera's disagreement
+CLEAR_AGREEMENT_RATIO = 0.7  # largest ratio of the rest's disagreement without a camera to that without any other
+MIN_JUDGING_VIEWS = 2  # least number of cameras that are compared with one another
 
 
 @dataclass(frozen=True)
@@ -299,9 +299,9 @@ class CameraCheck:
     ----------
     camera : str
     value, deviation : {str: float}
-        By quantity, with standard deviation: how far right and down the camera shows things, px; turned clockwise, rad;
-        too large, relative; how many frames late compared with the first camera, and how many later from first to last
-        frame.
+        Errors by quantity, and standard deviations: shift of the image to the right and down, px; rotation clockwise,
+        rad; relative scale; delay compared with the first camera, frames; and its increase from the first to the last
+        frame, frames.
     judging_views : tuple of str
         The cameras that it is compared with, without those that disagree with all.
     error_px : float
@@ -309,7 +309,7 @@ class CameraCheck:
     used_observations : float
         Share of its observations that agree with the others.
     swapped : float
-        Share with left and right exchanged, of the observations of points that have a side.
+        Share of its observations of left and right points that have left and right exchanged.
     """
 
     camera: str
@@ -323,16 +323,16 @@ class CameraCheck:
 
 @dataclass(frozen=True)
 class CameraChecks:
-    """How the cameras of a recording agree.
+    """Agreement of the cameras of a recording.
 
     Attributes
     ----------
     checks : tuple of CameraCheck
-        One per camera, in their order; none where views are mixed up.
+        One per camera, in their order; empty where views are mixed up.
     mixed_up : tuple of MixUp
-        Views that are mirrored, turned or exchanged, likeliest first; nothing else can be said then.
+        Views that are mirrored, turned, scaled or exchanged, most probable first.
     refinement : Refined or None
-        The cameras as they agree best, from which the checks are read; None where views are mixed up.
+        The refined cameras that the checks are from; None where views are mixed up.
     """
 
     checks: tuple[CameraCheck, ...]
@@ -346,7 +346,7 @@ def check_cameras(
     min_confidence: float = 0.3,
     tolerated: Mapping[str, float] | None = None,
 ) -> CameraChecks:
-    """How each camera disagrees with the others, and whether views are mixed up.
+    """Compare each camera with the others, and find views that are mixed up.
 
     Parameters
     ----------
@@ -356,8 +356,8 @@ def check_cameras(
     min_confidence : float
         Detected points below it are not used.
     tolerated : {str: float}, optional
-        By quantity, errors that are no fault. A camera without which the others agree is set aside, so that its error
-        does not count as theirs.
+        Errors by quantity that count as no fault. A camera without which the others agree is set aside, so that its
+        error does not count as theirs.
 
     Returns
     -------
@@ -397,7 +397,7 @@ def check_cameras(
 
 
 def _agreeing_views(images: ImageErrors, views: int, tolerated: Mapping[str, float]) -> list[int]:
-    """Views that judge: all, less those without which the rest agrees clearly better than without any other."""
+    """Views to compare with: all but those without which the rest agrees clearly better than without any other."""
     left = list(range(views))
     while len(left) > MIN_JUDGING_VIEWS and _largest_disagreement(images, left, tolerated) > 1:
         without = [[other for other in left if other != view] for view in left]
@@ -410,7 +410,7 @@ def _agreeing_views(images: ImageErrors, views: int, tolerated: Mapping[str, flo
 
 
 def _largest_disagreement(images: ImageErrors, views: Sequence[int], tolerated: Mapping[str, float]) -> float:
-    """The largest error of these views, each compared with the others of them; 1: just a fault."""
+    """Largest error among these views, each compared with the others, relative to the smallest that is a fault."""
     worst = 0.0
     for view in views:
         value, deviation = images.errors_relative_to(view, [other for other in views if other != view])

@@ -1,4 +1,4 @@
-"""Cameras refined by the person they saw: whole recordings, robustly, about what their calibration says."""
+"""Cameras refined by the keypoints of a person in a whole recording: a robust estimate about the calibration."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,34 +26,34 @@ REFINEMENT_LIMBS = tuple(
     for a, b in (("Hip", "Knee"), ("Knee", "Ankle"), ("Shoulder", "Elbow"), ("Elbow", "Wrist"))
 )
 REFINEMENT_WIDTHS = (("RHip", "LHip"), ("RShoulder", "LShoulder"))
-MAX_REFINEMENT_FRAMES = 150  # looked at: more say little new, since errors of detection last
-REFINEMENT_ROUNDS = 3  # which observations count is decided anew with each round's cameras
+MAX_REFINEMENT_FRAMES = 150  # frames used: more add little, since detection errors last for many frames
+REFINEMENT_ROUNDS = 3  # each round selects the observations anew with its cameras
 GENEROUS_ERROR_SHARE = 0.08  # of the longer image side: an error that a wrong calibration may cause
 VELOCITY_REACH_FRAMES = 3  # frames on either side over which velocity is measured
-# Velocities before and after a frame differ at most by this share of their mean, and this many px per frame.
+# Velocities before and after a frame differ at most by this share of their mean plus this many px per frame.
 STEADY_VELOCITY_SHARE, STEADY_VELOCITY_PX = 1.0, 1.0
-MIN_AGREEING_OBSERVATIONS = 0.6  # share of observations that must agree: of two exchanged views out of four half do
-MIN_OBSERVATIONS_PER_VIEW = 30  # observations a view must have
+MIN_AGREEING_OBSERVATIONS = 0.6  # least share of observations that agree: half do with two of four views exchanged
+MIN_OBSERVATIONS_PER_VIEW = 30  # least number of observations of a view
 
 
 @dataclass(frozen=True)
 class Refined:
-    """Refined cameras and what led to them.
+    """Refined cameras, the calibration, and the observations used.
 
     Attributes
     ----------
     original_cameras : list of Camera
-        The calibration's.
+        Cameras of the calibration.
     prior : CameraPrior
-        What was assumed of it.
+        Standard deviations assumed for the calibration.
     adjustment : Adjustment
-        The last round's.
+        Result of the last round.
     seen : SeenImagePoints
-        What the last round used.
+        Observations used in the last round.
     names : tuple of str
         Points used.
     median_px, p90_px : (float, float)
-        Reprojection errors of all views before and after, px, of the observations that triangulation uses.
+        Median and 90th percentile of reprojection errors before and after, px, of observations that triangulation uses.
     """
 
     original_cameras: list[Camera]
@@ -75,7 +75,7 @@ class Refined:
 
     @property
     def deviation(self) -> np.ndarray:
-        """Standard deviations of `change`, the prior's where the recording says nothing. Same shape."""
+        """Standard deviations (views, parameters) of `change`; the prior's where the recording adds nothing."""
         return np.sqrt(np.maximum(np.diag(self.adjustment.covariance), 0.0)).reshape(self.change.shape)
 
 
@@ -86,10 +86,10 @@ def refine_cameras(
     prior: CameraPrior | None = None,
     min_confidence: float = 0.3,
 ) -> Refined:
-    """The most probable cameras, given what they saw of a person and what their calibration says.
+    """The most probable cameras, given keypoints of a person and the calibration as a prior.
 
-    Bundle adjustment over cameras and points. What the recording does not show keeps the prior's mean, which is the
-    calibration, and its standard deviation.
+    Bundle adjustment over cameras and points. A parameter that the recording does not determine keeps the calibration's
+    value and the prior's standard deviation.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def refine_cameras(
     cameras : sequence of Camera
         The calibration.
     prior : CameraPrior, optional
-        How far off the calibration may be.
+        Standard deviations of the calibration's errors.
     min_confidence : float
         Detected points below it are not used.
 
@@ -136,8 +136,8 @@ def refine_cameras(
 class SampledFrames(NamedTuple):
     """Evenly spread frames of a recording.
 
-    points: those that are seen at all; they count from `min_confidence` on. velocity: (frames, views, points, 2) px per
-    frame. time: (frames,) from -0.5 to 0.5.
+    points: those that any view saw; used from `min_confidence` on. velocity: (frames, views, points, 2) px per frame.
+    time: (frames,) position in the recording, from -0.5 to 0.5.
     """
 
     points: Keypoints
@@ -151,52 +151,52 @@ class SampledFrames(NamedTuple):
 
 
 def sample_frames_seen(keypoints: Keypoints, min_confidence: float) -> SampledFrames:
-    """At most `MAX_REFINEMENT_FRAMES` of a recording."""
-    at = np.flatnonzero(np.isfinite(keypoints.xy).any((0, 1, 3)))
+    """At most `MAX_REFINEMENT_FRAMES` frames of a recording."""
+    columns = np.flatnonzero(np.isfinite(keypoints.xy).any((0, 1, 3)))
     rows = evenly_spread(keypoints.frames, MAX_REFINEMENT_FRAMES)
 
-    def seen(some: np.ndarray) -> np.ndarray:
-        sure = keypoints.confidence[some][:, :, at] >= min_confidence
-        return np.where(sure[..., None], keypoints.xy[some][:, :, at], np.nan)
+    def confident_xy(frames: np.ndarray) -> np.ndarray:
+        confident = keypoints.confidence[frames][:, :, columns] >= min_confidence
+        return np.where(confident[..., None], keypoints.xy[frames][:, :, columns], np.nan)
 
-    some = keypoints.select([keypoints.names[i] for i in at])
+    selected = keypoints.select([keypoints.names[i] for i in columns])
     rate = keypoints.rate * len(rows) / keypoints.frames
-    points = some.with_(rate=rate, xy=some.xy[rows], confidence=some.confidence[rows])
+    points = selected.with_(rate=rate, xy=selected.xy[rows], confidence=selected.confidence[rows])
     time = rows / max(keypoints.frames - 1, 1) - 0.5
-    return SampledFrames(points, _point_velocity(seen, rows, keypoints.frames), time, min_confidence)
+    return SampledFrames(points, _point_velocity(confident_xy, rows, keypoints.frames), time, min_confidence)
 
 
-def _point_velocity(seen: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, frames: int) -> np.ndarray:
-    """Of points at the frames `rows` of so many, px per frame. seen: frames → their points (frames, …, 2), NaN = not
-    sure. NaN where what is before and after a frame does not agree: a detector's jump is no movement, and would seem
-    to show to a fraction of a frame when it happened."""
-    here = seen(rows)
+def _point_velocity(xy_at: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, frames: int) -> np.ndarray:
+    """Velocity of points, px per frame, at the frames `rows` of `frames` in all. xy_at: frames → points (frames, …, 2)
+    px, NaN = not confident. NaN where velocities before and after a frame differ: a jump of the detections is no
+    movement, and its frame would falsely determine a view's delay to a fraction of a frame."""
+    here = xy_at(rows)
     velocity = np.full_like(here, np.nan)
     inside = (rows >= VELOCITY_REACH_FRAMES) & (rows < frames - VELOCITY_REACH_FRAMES)
-    before = (here[inside] - seen(rows[inside] - VELOCITY_REACH_FRAMES)) / VELOCITY_REACH_FRAMES
-    after = (seen(rows[inside] + VELOCITY_REACH_FRAMES) - here[inside]) / VELOCITY_REACH_FRAMES
-    mean, apart = (before + after) / 2, np.linalg.norm(after - before, axis=-1)
-    steady = apart <= STEADY_VELOCITY_SHARE * np.linalg.norm(mean, axis=-1) + STEADY_VELOCITY_PX
+    before = (here[inside] - xy_at(rows[inside] - VELOCITY_REACH_FRAMES)) / VELOCITY_REACH_FRAMES
+    after = (xy_at(rows[inside] + VELOCITY_REACH_FRAMES) - here[inside]) / VELOCITY_REACH_FRAMES
+    mean, change = (before + after) / 2, np.linalg.norm(after - before, axis=-1)
+    steady = change <= STEADY_VELOCITY_SHARE * np.linalg.norm(mean, axis=-1) + STEADY_VELOCITY_PX
     velocity[inside] = np.where(steady[..., None], mean, np.nan)
     return velocity
 
 
 def used_observations(sample: SampledFrames, cameras: Sequence[Camera]) -> tuple[SeenImagePoints, np.ndarray]:
-    """What counts of the recording, and where the points are: (frames, points, 3) m.
+    """Observations used of the recording, and the triangulated points (frames, points, 3) m.
 
-    Left and right are exchanged back where triangulation finds that.
+    Exchanged left and right points are exchanged back where triangulation finds them.
     """
     limit = GENEROUS_ERROR_SHARE * max(max(camera.size) for camera in cameras)
     markers, report = sample.triangulated(cameras, max_error_px=limit)
     exchanged = exchange_sides(sample.points, report.swapped)
     xy = np.where(exchanged.confidence[..., None] >= sample.min_confidence, exchanged.xy, np.nan)
-    place = {name: i for i, name in enumerate(exchanged.names)}
-    limbs = tuple((place[a], place[b]) for a, b in (*REFINEMENT_LIMBS, *REFINEMENT_WIDTHS) if a in place and b in place)
+    index = {name: i for i, name in enumerate(exchanged.names)}
+    limbs = tuple((index[a], index[b]) for a, b in (*REFINEMENT_LIMBS, *REFINEMENT_WIDTHS) if a in index and b in index)
     return SeenImagePoints(xy, sample.velocity, sample.time, limbs), markers.xyz
 
 
 def refinement_table(refined: Refined) -> list[dict]:
-    """For each camera: change and standard deviation of each parameter, by name; SI units, px, frames."""
+    """For each camera: its name, then (change, standard deviation) by parameter; SI units, px, frames."""
     rows = []
     for camera, change, deviation in zip(refined.original_cameras, refined.change, refined.deviation, strict=True):
         values = {
@@ -207,7 +207,7 @@ def refinement_table(refined: Refined) -> list[dict]:
 
 
 def _check_refinement_input(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
-    """`InputError` unless each of two cameras or more saw enough, alone and together with another."""
+    """`InputError` for fewer than two cameras, few frames, or too few observations by a camera or in common."""
     if len(cameras) != keypoints.views:
         raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many.")
     if len(cameras) < 2:

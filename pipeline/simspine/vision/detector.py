@@ -1,4 +1,4 @@
-"""What a detector is, boxes and crops around people, and videos run through a detector."""
+"""The interface of detectors, boxes and crops around people, and detection in videos."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from simspine.core.geometry import project_points
 from simspine.core.types import Camera
 from simspine.io.video import Video, check_synchronised, frames_at_rate, rates_differ
 
-# What a detector is.
+# The interface of detectors.
 
 
 @runtime_checkable
@@ -25,8 +25,8 @@ class Detector(Protocol):
     """Finds people in simultaneous images of several views.
 
     skeleton: name of the skeleton (see `simspine.core.skeletons`) whose points it gives, in that order. people: the
-    most it gives for one image. A detector may also have `estimated`: names of points of its skeleton that it does not
-    see, but places by other evidence, such as pose and outline. They keep the origin `estimated` to the last file.
+    largest number in one image. A detector may also have `estimated`: names of points of its skeleton that it does not
+    see, but estimates from other evidence, such as pose and outline. They have the origin `estimated` in all files.
     """
 
     skeleton: str
@@ -38,13 +38,13 @@ class Detector(Protocol):
         """Points of the people in each image.
 
         images: (height, width, 3) uint8, BGR; one per view, always in the same order, one call per instant: a detector
-        may follow a person from call to call. boxes: where people are known to be, (people, 4) x0 y0 x1 y1 px for
-        each view, None = find them. Returns per view (people, points, 3): x px, y px, confidence 0…1; people may be 0.
+        may follow a person from call to call. boxes: known places of people, (people, 4) x0 y0 x1 y1 px for each view,
+        None = find them. Returns per view (people, points, 3): x px, y px, confidence 0…1; people may be 0.
         """
         ...
 
     def forget(self) -> None:
-        """Follow nobody any more: the next images are looked at as a new detector's first ones, of any number."""
+        """Stop following people: the next images, of any number of views, are treated as the first ones."""
         ...
 
     def close(self) -> None:
@@ -53,53 +53,53 @@ class Detector(Protocol):
 
 
 def estimated_by(detector: Detector) -> tuple[str, ...]:
-    """Names of the points that a detector gives without seeing them."""
+    """Names of the points that a detector estimates without seeing them."""
     return getattr(detector, "estimated", ())
 
 
-# Where the people are in an image: boxes for detectors that look at one person at a time.
+# Boxes around people, for detectors that process one person at a time.
 
 
 EXTENT_MARGIN = 0.1  # of the extent of a person's points, on each side: joints lie inside the body
-MIN_EXTENT_CONFIDENCE = 0.3  # of the points that count for it
+MIN_EXTENT_CONFIDENCE = 0.3  # least confidence of points that a box encloses
 
 
 def boxes_around_points(xy: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:
     """Boxes (..., 4) around points (..., points, 2) px, widened by a share of their extent on each side.
 
-    Cut to the image of size (w, h); NaN where less than a pixel of it is left, or no point is known.
+    Cut to the image of size (w, h); NaN where less than a pixel of the box is left, or no point is known.
     """
     known = np.isfinite(xy).all(-1, keepdims=True)
     low, high = np.where(known, xy, np.inf).min(-2), np.where(known, xy, -np.inf).max(-2)
     with np.errstate(invalid="ignore"):
-        widen = margin * (high - low)
-        low, high = np.clip(low - widen, 0, size), np.clip(high + widen, 0, size)
-        seen = known.any((-2, -1)) & (high - low > 1).all(-1)
-    return np.where(seen[..., None], np.concatenate([low, high], -1), np.nan)
+        border = margin * (high - low)
+        low, high = np.clip(low - border, 0, size), np.clip(high + border, 0, size)
+        visible = known.any((-2, -1)) & (high - low > 1).all(-1)
+    return np.where(visible[..., None], np.concatenate([low, high], -1), np.nan)
 
 
 def boxes_of_joints(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
-    """(frames, views, 4) px: where each camera sees a person by joints (frames, joints, 3) m; NaN: nowhere."""
+    """Boxes (frames, views, 4) px around a person's joints (frames, joints, 3) m in each camera; NaN where not seen."""
     pixels = project_points(cameras, xyz)
-    boxes = [boxes_around_points(seen, c.size, EXTENT_MARGIN) for seen, c in zip(pixels, cameras, strict=True)]
+    boxes = [boxes_around_points(xy, c.size, EXTENT_MARGIN) for xy, c in zip(pixels, cameras, strict=True)]
     return np.stack(boxes, axis=1)
 
 
 def extent_boxes(people: Sequence[np.ndarray] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Boxes (people, 4) x0 y0 x1 y1 px around people, (points, 3) each, in an image of size (w, h), widened.
+    """Boxes (people, 4) x0 y0 x1 y1 px around people, (points, 3) each, in an image of size (w, h), with a margin.
 
-    The whole image in place of a box that is not known, and where there is nobody.
+    The whole image for a person without a known box, and one such box if there is nobody.
     """
-    found = np.tile([0.0, 0.0, *size], (max(len(people), 1), 1))
-    for row, person in zip(found, people, strict=False):
-        sure = person[person[:, 2] >= MIN_EXTENT_CONFIDENCE, :2]
-        box = boxes_around_points(sure if len(sure) > 1 else person[:, :2], size, EXTENT_MARGIN)
+    boxes = np.tile([0.0, 0.0, *size], (max(len(people), 1), 1))
+    for row, person in zip(boxes, people, strict=False):
+        confident = person[person[:, 2] >= MIN_EXTENT_CONFIDENCE, :2]
+        box = boxes_around_points(confident if len(confident) > 1 else person[:, :2], size, EXTENT_MARGIN)
         row[:] = np.where(np.isfinite(box), box, row)
-    return found
+    return boxes
 
 
-# The part of each image around a person, kept in a temporary file: images can be looked at in any order, and
-# memory does not grow with a video's length.
+# The part of each image around a person, kept in a temporary file: images can be read in any order, and memory does not
+# grow with a video's length.
 
 
 class _Entry(NamedTuple):
@@ -115,7 +115,7 @@ class Crops:
     def __init__(self) -> None:
         self._file = TemporaryFile()  # noqa: SIM115 - closed with the object
         self._entries: dict[int, _Entry] = {}
-        self._latest: dict[int, np.ndarray] = {}  # the two looked at last, decoded
+        self._latest: dict[int, np.ndarray] = {}  # the two images read last, decoded
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +129,7 @@ class Crops:
     def add(self, image: np.ndarray, box: Iterable[float] | None, frame: int | None = None) -> None:
         """Keep a frame's part inside `box` (x0 y0 x1 y1 px), or all of it (None). image: (height, width, 3) BGR.
 
-        frame: its number; the one after the last if left out.
+        frame: number of the frame; by default the number of frames kept so far.
         """
         import cv2
 
@@ -138,16 +138,16 @@ class Crops:
         x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
         part = np.ascontiguousarray(image[y0 : max(min(y1, height), y0 + 1), x0 : max(min(x1, width), x0 + 1)])
         level, strategy, filters = cv2.IMWRITE_PNG_COMPRESSION, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_FILTER
-        how = [level, 1, strategy, cv2.IMWRITE_PNG_STRATEGY_RLE, filters, cv2.IMWRITE_PNG_FAST_FILTERS]
-        packed = cv2.imencode(".png", part, how)[1].tobytes()
+        parameters = [level, 1, strategy, cv2.IMWRITE_PNG_STRATEGY_RLE, filters, cv2.IMWRITE_PNG_FAST_FILTERS]
+        packed = cv2.imencode(".png", part, parameters)[1].tobytes()
         number = len(self) if frame is None else frame
         self._entries[number] = _Entry(self._file.seek(0, 2), len(packed), x0, y0)
         self._file.write(packed)
 
     def window(self, frame: int, centre: np.ndarray, half: int) -> np.ndarray:
-        """(2 half + 1, 2 half + 1, 3) Lab around `centre` (2,) px, between pixels by linear interpolation.
+        """(2 half + 1, 2 half + 1, 3) Lab around `centre` (2,) px, linearly interpolated between pixels.
 
-        What lies outside the part kept repeats its edge.
+        Outside the part kept, its edge is repeated.
         """
         import cv2
 
@@ -156,7 +156,7 @@ class Crops:
         return cv2.getRectSubPix(image, (side, side), (float(centre[0] - entry.x), float(centre[1] - entry.y)))
 
     def inside(self, frame: int, xy: np.ndarray) -> bool:
-        """Whether the part kept shows a point (2,) px."""
+        """Whether a point (2,) px lies in the part kept."""
         height, width = self._decoded(frame).shape[:2]
         x, y = xy[0] - self._entries[frame].x, xy[1] - self._entries[frame].y
         return bool(0 <= x <= width - 1 and 0 <= y <= height - 1)
@@ -174,16 +174,16 @@ class Crops:
         return self._latest[frame]
 
 
-# Videos through a detector, all views in lockstep; only the points are kept.
+# Detection in videos, all views in lockstep; only the points are kept.
 
 
 class Detections(NamedTuple):
-    """Everybody seen. people: (frames, views, people, points, 3) float32 x px, y px, confidence; NaN = nobody.
+    """All people detected. people: (frames, views, people, points, 3) float32 x px, y px, confidence; NaN = nobody.
 
-    names: of a skeleton's points. lengths: (views,) frames each view has, where they may differ. estimated: names
-    of points that the detector gave without seeing them. skeleton: its name, where the detector said it. native: of
-    each view its frames, with fractions, at the instants of `rate`, where these are others than its own. rates:
-    frames/s of each view, where they differ.
+    names: of a skeleton's points. lengths: (views,) number of frames of each view, where they may differ. estimated:
+    names of points that the detector estimated without seeing them. skeleton: its name, where the detector states it.
+    native: for each resampled view, its frame numbers, with fractions, at the instants of `rate`. rates: frames/s of
+    each view, where they differ.
     """
 
     names: tuple[str, ...]
@@ -207,13 +207,13 @@ def detect_videos(
 ) -> Detections:
     """Run a detector over videos of one recording.
 
-    The detector is made after the videos were checked (a network loads slowly) and closed in the end. `progress` is
-    called with (frames done, frames in all). boxes: (frames, views, 4) x0 y0 x1 y1 px where the one person is known to
-    be, NaN = not known; the last one holds for frames beyond. frames: how many to look at, of videos that start
+    The detector is made after the videos were checked (a network loads slowly) and closed at the end. `progress` is
+    called with (frames done, frames in all). boxes: (frames, views, 4) x0 y0 x1 y1 px around the one person, NaN = not
+    known; the last box also serves all later frames. frames: number of frames to process, for videos that start
     together but may differ in length. together: False for videos that start and end at different instants: each is
-    looked at to its end, and views that have ended see nobody. resample: of `DetectionOptions`; each video is then
-    looked at to its end as well. Raises `InputError` for videos that do not go together or break off; a last frame or
-    two that the decoder delivers for some views only are left out.
+    processed to its end, and views that have ended see nobody. resample: of `DetectionOptions`; each video is then
+    processed to its end as well. Raises `InputError` for videos that do not belong together or break off. Last frames
+    that the decoder delivers for some views only are left out.
     """
     check_synchronised(videos, lengths_agree=frames is None and together, resample=resample, delayed=not together)
     rates = tuple(video.rate for video in videos if rates_differ(videos) and not resample)
@@ -224,16 +224,16 @@ def detect_videos(
     rows: list[np.ndarray] = []
     with closing(make_detector()) as detector:
         skeleton, estimated = skeletons.load_skeleton(detector.skeleton), estimated_by(detector)
-        # To the end of each: a video cut short is noticed.
+        # Each video is read to its end: reading raises an error for one that breaks off.
         for images in islice(one_ahead(zip_longest(*videos)), frames):
-            there = np.array([image is not None for image in images])
-            if together and not there.all():
+            running = np.array([image is not None for image in images])
+            if together and not running.all():
                 continue
-            lengths += there
+            lengths += running
             black = (np.zeros((video.size[1], video.size[0], 3), np.uint8) for video in videos)  # of views that ended
-            seen = [dark if image is None else image for image, dark in zip(images, black, strict=True)]
-            people = _people_in_images(detector, seen, _boxes_at(boxes, len(rows)), len(skeleton.names))
-            rows.append(np.where(there[:, None, None, None], people, np.float32(np.nan)))
+            filled = [dark if image is None else image for image, dark in zip(images, black, strict=True)]
+            people = _people_in_images(detector, filled, _boxes_at(boxes, len(rows)), len(skeleton.names))
+            rows.append(np.where(running[:, None, None, None], people, np.float32(np.nan)))
             if progress is not None:
                 progress(len(rows), expected)
     return Detections(
@@ -249,7 +249,7 @@ def detect_videos(
 
 
 def one_ahead(items: Iterable[Any]) -> Iterator[Any]:
-    """The same items, none of them None; a thread makes the next one while one is used."""
+    """The same items, of which none may be None; a thread fetches the next item while one is used."""
     waiting = iter(items)
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(next, waiting, None)
@@ -261,7 +261,7 @@ def one_ahead(items: Iterable[Any]) -> Iterator[Any]:
 def _people_in_images(
     detector: Detector, images: Sequence[np.ndarray], boxes: list[np.ndarray | None] | None, points: int
 ) -> np.ndarray:
-    """(views, people, points, 3) float32; NaN where there are fewer people."""
+    """Points (views, people, points, 3) float32 of the people in images of one instant; padded with NaN."""
     row = np.full((len(images), detector.people, points, 3), np.nan, np.float32)
     for view, found in enumerate(detector.detect(images, boxes)):
         if found.shape[1:] != (points, 3):
@@ -274,20 +274,20 @@ def _people_in_images(
 
 
 def _boxes_at(boxes: np.ndarray | None, frame: int) -> list[np.ndarray | None] | None:
-    """What a detector gets to know of one frame: a box per view, or nothing."""
+    """Boxes of one frame as `Detector.detect` takes them: one per view, or None."""
     if boxes is None or not len(boxes):
         return None
-    now = boxes[min(frame, len(boxes) - 1)]
-    return [box[None] if np.isfinite(box).all() else None for box in now]
+    boxes_of_frame = boxes[min(frame, len(boxes) - 1)]
+    return [box[None] if np.isfinite(box).all() else None for box in boxes_of_frame]
 
 
 def read_detections(
     folders: Sequence[str | os.PathLike], rate: float, skeleton: str | None = None
 ) -> tuple[Detections, skeletons.Skeleton]:
-    """Everybody in one folder of JSON files (or one table) per view, and the skeleton of their points.
+    """All people in one folder of JSON files (or one table) per view, and the skeleton of their points.
 
-    rate: frames/s, which the files do not hold. skeleton: its name; by default the one with as many points.
-    Points of a skeleton that is not in the tables cannot be used: `InputError`.
+    rate: frames/s, which the files do not contain. skeleton: its name; by default the one with as many points.
+    Raises `InputError` for a skeleton that simspine does not have.
     """
     from simspine.io.keypoint_json import TABLE_ENDINGS, read_people_json
 

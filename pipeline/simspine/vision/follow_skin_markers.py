@@ -1,4 +1,4 @@
-"""Between detection and triangulation: markers on the skin, followed in the videos from a few clicks."""
+"""Skin markers and tapes, followed in the videos from a few clicks, between detection and triangulation."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -20,23 +20,23 @@ from simspine.vision.synchronise import Timing, at_instants
 from simspine.vision.tape import clicked_rows, track_tape
 from simspine.vision.triangulation import triangulate
 
-# Do the views agree on a tape with dots: on the numbers of its dots, and on how far they are apart?
+# Agreement of the views on a tape with dots: on the numbers of its dots, and on their spacing.
 
 
-DOT_NUMBER_SHIFTS = (-3, -2, -1, 1, 2, 3)  # dots by which clicks of two views may be misnumbered, looked for
-BETTER_SHIFT_RATIO = 0.5  # of how far the views are apart as numbered: below it, other numbers are the right ones
-MISNUMBERED_STEP_SHARE = 0.5  # of a step in the image: views that are nearer agree on the numbers
-SPACING_RATIO_TOLERANCE = 0.25  # share by which the spacing measured may differ
-UNLIMITED_DISTANCE_PX = 100.0  # error up to which a dot is placed, for the spacing: cameras are not refined yet
+DOT_NUMBER_SHIFTS = (-3, -2, -1, 1, 2, 3)  # errors in numbering, in dots, that are looked for between two views
+BETTER_SHIFT_RATIO = 0.5  # largest epipolar distance with the right numbers, relative to that with those clicked
+MISNUMBERED_STEP_SHARE = 0.5  # of the distance between dots in the image: views with less disagreement are accepted
+SPACING_RATIO_TOLERANCE = 0.25  # largest relative error of the spacing measured
+UNLIMITED_DISTANCE_PX = 100.0  # largest reprojection error of a dot, for the spacing: cameras are not refined yet
 
 
 def check_clicked_images(video: Video, view: str, tape: Tape) -> None:
     """`InputError` unless the clicked images of a view show a row of evenly spaced dots between the clicks.
 
-    Needs those images only, and no person in them: so wrong clicks are found out before any detection.
+    Needs the clicked images only, no person in them: wrong clicks are found before any detection.
     """
     clicks = tape.clicks_in(view)
-    frames = sorted({frame for at in clicks.values() for frame in at})
+    frames = sorted({frame for by_frame in clicks.values() for frame in by_frame})
     with Crops() as crops:
         for frame, image in zip(frames, video.at(frames), strict=True):
             crops.add(image, None, frame)
@@ -47,10 +47,10 @@ def check_clicked_images(video: Video, view: str, tape: Tape) -> None:
 
 
 def check_views_of_tape(seen: Keypoints, cameras: Sequence[Camera], tape: Tape) -> None:
-    """`InputError` where two views number the dots differently, or the dots are not as far apart as the tape says.
+    """`InputError` where two views number the dots differently, or the dots do not have the spacing of the tape.
 
-    seen: the person's points and the dots, of simultaneous images. What the person's other points differ by between two
-    views is the calibration's, and is taken off.
+    seen: the person's points and the dots, in simultaneous images. The median epipolar distance of the person's points
+    between two views is an error of the calibration, and is subtracted.
     """
     rays = np.stack([undistort_pixels(camera, seen.xy[:, v]) for v, camera in enumerate(cameras)], 1)
     dots = seen.indices(tape.names)
@@ -60,22 +60,22 @@ def check_views_of_tape(seen: Keypoints, cameras: Sequence[Camera], tape: Tape) 
         body = epipolar_distances_px(*pair, rays[:, a, others], rays[:, b, others])
         calibration = np.nanmedian(body) if np.isfinite(body).any() else 0.0
         step = np.linalg.norm(np.diff(seen.xy[:, a, dots], axis=1), axis=-1)
-        apart = {
+        distances = {
             shift: _median_or_infinite(
                 epipolar_distances_px(*pair, *_dots_with_shift(rays[:, a, dots], rays[:, b, dots], shift)) - calibration
             )
             for shift in (0, *DOT_NUMBER_SHIFTS)
         }
-        best = min(apart, key=lambda shift: apart[shift])
+        best = min(distances, key=lambda shift: distances[shift])
         if (
             best
-            and apart[0] > MISNUMBERED_STEP_SHARE * np.nanmedian(step)
-            and apart[best] < BETTER_SHIFT_RATIO * apart[0]
+            and distances[0] > MISNUMBERED_STEP_SHARE * np.nanmedian(step)
+            and distances[best] < BETTER_SHIFT_RATIO * distances[0]
         ):
             raise InputError(
-                f"the dots of the tape in {cameras[a].name} and {cameras[b].name} are {apart[0]:.0f} px apart "
-                f"(epipolar distance), and {apart[best]:.0f} px if dot 10 of {cameras[a].name} is dot {10 + best} of "
-                f"{cameras[b].name}. The clicks of one of them are on other dots than they say: count again."
+                f"the dots of the tape in {cameras[a].name} and {cameras[b].name} are {distances[0]:.0f} px apart "
+                f"(epipolar distance), and {distances[best]:.0f} px if dot 10 of {cameras[a].name} is dot {10 + best} "
+                f"of {cameras[b].name}. The clicks of one of them are on other dots than they say: count again."
             )
     _check_spacing(seen.select(tape.names), cameras, tape)
 
@@ -86,7 +86,7 @@ def _dots_with_shift(a: np.ndarray, b: np.ndarray, shift: int) -> tuple[np.ndarr
 
 
 def _median_or_infinite(distances: np.ndarray) -> float:
-    """Median; infinite where nothing is seen in both views."""
+    """Median of absolute distances; infinite where no dot is seen in both views."""
     return float(np.nanmedian(np.abs(distances))) if np.isfinite(distances).any() else np.inf
 
 
@@ -106,9 +106,9 @@ def _check_spacing(dots: Keypoints, cameras: Sequence[Camera], tape: Tape) -> No
         )
 
 
-VIEWS_AT_ONCE = 2  # views looked at in parallel, as BlazePose does
+VIEWS_AT_ONCE = 2  # views processed in parallel, as by BlazePose
 TRUNK_BOX_MARGIN = 0.6  # of the trunk's diagonal, kept around it
-MIN_VIEW_DISAGREEMENT_PX, MAX_VIEW_DISAGREEMENT_SD = 3.0, 5.0  # of two views, beyond that of the calibration
+MIN_VIEW_DISAGREEMENT_PX, MAX_VIEW_DISAGREEMENT_SD = 3.0, 5.0  # px plus median deviations that the views may differ
 
 
 class SkinClicks(NamedTuple):
@@ -128,9 +128,9 @@ def follow_skin_markers(
     timing: Timing | None = None,
     tape: Tape | None = None,
 ) -> Keypoints:
-    """The keypoints and, after them, markers on the skin that are followed in the videos.
+    """The keypoints and, after them, skin markers that are followed in the videos.
 
-    Where two views do not agree, beyond what is the same throughout (the calibration's), the marker is missing.
+    A marker is missing where two views disagree by more than the calibration's error, which is constant in time.
 
     Parameters
     ----------
@@ -140,19 +140,19 @@ def follow_skin_markers(
     videos : sequence of Video
         In the order of the views (`simspine.io.video.open_videos`).
     clicks : {landmark: {view: {frame: (x, y) or None}}}
-        px, by the videos' frames. A marker is looked for in views where it was clicked.
+        px, by frame of the view's video. A marker is looked for only in views where it was clicked.
     radius : float
         Of a marker in the images, px.
     timing : Timing, optional
-        Where views are late: which frames of the videos the keypoints are of.
+        Delays of views, which give the frame of each video that a keypoint is of.
     tape : Tape, optional
         A row of dots along the spine (`simspine.anatomy.marker_sets`).
 
     Returns
     -------
     Keypoints
-        With `C7_skin`, `LPSIS_skin`, …; dots by their place between two levels: `T7.40_skin` is 40 % of the way from T7
-        to T8.
+        With `C7_skin`, `LPSIS_skin`, …; dots are named by their position between two levels: `T7.40_skin` is 40 % of
+        the way from T7 to T8.
 
     Raises
     ------
@@ -166,11 +166,11 @@ def follow_skin_markers(
 
     def tracks_in(view: int) -> dict[str, np.ndarray]:
         camera = cameras[view].name
-        seen = {name: at for name in singles if (at := clicks[skin_landmark(name)].get(camera))}
-        if not seen and (tape is None or camera not in tape.views):
+        clicked = {name: by_frame for name in singles if (by_frame := clicks[skin_landmark(name)].get(camera))}
+        if not clicked and (tape is None or camera not in tape.views):
             return {}
         trunk = _trunk_points(keypoints, view, frames, timing)
-        return _markers_tracked_in_view(videos[view], trunk, (seen, radius), (tape, camera))
+        return _markers_tracked_in_view(videos[view], trunk, (clicked, radius), (tape, camera))
 
     found = np.full((frames, keypoints.views, len(names), 3), np.nan)
     for view, tracks in enumerate(map_on_threads(tracks_in, range(len(cameras)), VIEWS_AT_ONCE)):
@@ -185,7 +185,7 @@ def follow_skin_markers(
 
 
 def _trunk_points(keypoints: Keypoints, view: int, frames: int, timing: Timing | None) -> np.ndarray:
-    """(frames, points, 2) px in the frames of one view's video; NaN in those that the keypoints do not have."""
+    """Trunk points (frames, points, 2) px in one view's video; NaN in frames that the keypoints do not have."""
     trunk = np.full((frames, len(TRUNK_POINTS), 2), np.nan)
     rows = slice(None) if timing is None else timing.nearest_frames(view)
     trunk[rows] = keypoints.select(TRUNK_POINTS).xy[:, view]
@@ -198,26 +198,26 @@ def check_clicks(
     videos: Sequence[Video],
     tape: Tape | None = None,
 ) -> None:
-    """`InputError` for clicks in a view, at a frame, or at a place in the image that there is none of.
+    """`InputError` for clicks in an unknown view, at a frame beyond the video, or outside the image.
 
     cameras, videos: in the order of the views.
     """
     by_view = {camera.name: video for camera, video in zip(cameras, videos, strict=True)}
     dots = {} if tape is None else {f"dot {number} of the tape": views for number, views in tape.clicks.items()}
     for name, views in {**clicks, **dots}.items():
-        for view, at in views.items():
+        for view, by_frame in views.items():
             require_known("view", (view,), by_view, f"the clicks of {name}")
-            _check_places(name, view, at, by_view[view])
+            _check_places(name, view, by_frame, by_view[view])
 
 
-def _check_places(name: str, view: str, at: MarkerClicks, video: Video) -> None:
-    if at and max(at) >= video.frames:
+def _check_places(name: str, view: str, by_frame: MarkerClicks, video: Video) -> None:
+    if by_frame and max(by_frame) >= video.frames:
         raise InputError(
-            f"{name} is clicked at frame {max(at)} of {view}, whose video has {video.frames} frames, "
+            f"{name} is clicked at frame {max(by_frame)} of {view}, whose video has {video.frames} frames, "
             f"0 to {video.frames - 1}."
         )
     width, height = video.size
-    for frame, xy in at.items():
+    for frame, xy in by_frame.items():
         if xy is not None and not (0 <= xy[0] < width and 0 <= xy[1] < height):
             raise InputError(
                 f"{name} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame} of {view}, whose images are "
@@ -228,7 +228,7 @@ def _check_places(name: str, view: str, at: MarkerClicks, video: Video) -> None:
 def _markers_tracked_in_view(
     video: Video, trunk: np.ndarray, singles: tuple[Mapping[str, MarkerClicks], float], tape: tuple[Tape | None, str]
 ) -> dict[str, np.ndarray]:
-    """{marker: (frames, 3)} in one view. singles: their clicks, and radius. tape: it, and the name of the view."""
+    """{marker: (frames, 3)} in one view. singles: clicks of single markers, radius. tape: tape, name of the view."""
     row, view = tape
     with Crops() as crops:
         for image, points in zip(video, trunk, strict=False):
@@ -253,13 +253,13 @@ def _trunk_box(trunk: np.ndarray) -> np.ndarray | None:
 
 
 def _agreeing_tracks(xy: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
-    """Tracks (frames, views, markers, 2) px without the frames in which two views do not show the same thing."""
+    """Tracks (frames, views, markers, 2) px, NaN in the frames in which two views disagree."""
     xy = xy.copy()
     rays = np.stack([undistort_pixels(camera, xy[:, v]) for v, camera in enumerate(cameras)], 1)
     for a, b in combinations(range(len(cameras)), 2):
-        apart = epipolar_distances_px(cameras[a], cameras[b], rays[:, a], rays[:, b])
-        for marker in np.flatnonzero(np.isfinite(apart).any(0)):
-            deviation = np.abs(apart[:, marker] - np.nanmedian(apart[:, marker]))
+        distances = epipolar_distances_px(cameras[a], cameras[b], rays[:, a], rays[:, b])
+        for marker in np.flatnonzero(np.isfinite(distances).any(0)):
+            deviation = np.abs(distances[:, marker] - np.nanmedian(distances[:, marker]))
             wrong = deviation > MIN_VIEW_DISAGREEMENT_PX + MAX_VIEW_DISAGREEMENT_SD * np.nanmedian(deviation)
             xy[wrong, a, marker] = xy[wrong, b, marker] = np.nan
     return xy

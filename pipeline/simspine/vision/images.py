@@ -29,9 +29,9 @@ class DetectedFrame:
     Attributes
     ----------
     number : int
-        From 0.
+        Number of the image, from 0.
     time : float
-        s.
+        Time of the image, s.
     image : (height, width, 3) array of uint8
         BGR.
     people : tuple of DetectedPerson
@@ -48,20 +48,20 @@ def detect_image(
 ) -> tuple[DetectedPerson, ...]:
     """Find people in one image: 37 points each, nine of them along the spine.
 
-    Places are px of the image. Angles of vertebrae take several cameras (`reconstruct`).
+    Positions are px of the image. Angles of vertebrae need several cameras (`reconstruct`).
 
     Parameters
     ----------
     image : (height, width, 3) array of uint8, or path
         BGR, as OpenCV reads it.
     model : str or path
-        'blazepose', which is 'heavy'; 'full', its faster network; 'blazepose_spine' (experimental); a size of
-        SpinePose ('medium', 'v1/large'), whose weights the package spinepose downloads; or an ONNX file of SimCC or
-        heat maps.
+        'blazepose' (same as 'heavy'); 'full', its faster network; 'blazepose_spine' (experimental); a size of SpinePose
+        ('medium', 'v1/large'), whose weights the package spinepose downloads; or an ONNX file that gives SimCC or heat
+        maps.
     people : int
         The most people in an image.
     infer_spine : bool
-        Place points of the spine that the model does not give, marked as inferred.
+        Infer points of the spine that the model does not give; they are marked as inferred.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def detect_image(
     Raises
     ------
     InputError
-        For what is no image, and for an unknown model.
+        For a file or an array that is no image, and for an unknown model.
 
     Examples
     --------
@@ -93,12 +93,12 @@ def detect_video(
     *,
     smooth: bool = True,
 ) -> Iterator[DetectedFrame]:
-    """Find people in each image of a video, one after the other; numbers of people stay from image to image.
+    """Find people in each image of a video, one after the other; a person keeps the same number in all images.
 
     Parameters
     ----------
     source : path
-        A video, a folder of photographs (separate pictures), or a webcam by its number ('0').
+        A video, a folder of photographs (independent pictures), or a webcam by its number ('0').
     model, people, infer_spine
         As of `detect_image`.
     smooth : bool
@@ -107,12 +107,12 @@ def detect_video(
     Returns
     -------
     iterator of DetectedFrame
-        An image is looked at when it is asked for.
+        Each image is processed when the iterator reaches it.
 
     Raises
     ------
     InputError
-        For what cannot be read, and for an unknown model.
+        For a source that cannot be read, and for an unknown model.
 
     Examples
     --------
@@ -139,13 +139,13 @@ def watch_camera(
 ) -> Iterator[tuple[CameraImage, tuple[DetectedPerson, ...]]]:
     """Each image with its people."""
     for shot in camera_images(camera):
-        if isinstance(camera, Photographs):  # they are separate
+        if isinstance(camera, Photographs):  # photographs are independent of each other
             watcher.reset_identities()
         yield shot, watcher.watch_image(shot.image, shot.time)
 
 
 def options_of_model(model: str | PathLike, people: int) -> DetectionOptions:
-    """The detector that a model's name means: its own, or a network of SpinePose's kind."""
+    """Detection options for a model: a network of BlazePose, a detector's name, or a network of SpinePose's kind."""
     name = fspath(model)
     if name in BLAZEPOSE_MODELS:
         return DetectionOptions(model=name, people=people)

@@ -1,8 +1,8 @@
-"""Lifted people in a world of metres with a floor, from one camera.
+"""Lifted people of one camera in a world in metres with a floor.
 
-A lifter gives a pose relative to its root. How far away the root is follows from the image and the lens; metres follow
-from the stature; the vertical and the floor follow from how the person stands (`person_frame`). Each of the three has a
-standard deviation, and so has every coordinate.
+A lifter gives a pose relative to its root. The distance of the root follows from the image and the lens; the scale from
+the stature; the vertical and the floor from the posture and feet of the person (`person_frame`). Each of the three has
+a standard deviation, and so has every coordinate.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,18 @@ from simspine.vision.one_camera import DetectedPerson
 from simspine.vision.person_frame import MEAN_STATURE_M, STATURE_SD_M, PersonFrame, check_height, person_frame
 
 WARM_UP_FRAMES = 30  # as SpinePose
-MIN_POINTS_OF_ROOT = 4  # image points by which the root is placed
-INDEPENDENT_POINTS = 4.0  # so many of a pose's errors are independent of each other
-LEAN_SD = np.radians(4.6)  # how far lifted people lean along the line of sight: `python -m tools.lifter.lean`
-UNKNOWN_PITCH_SD = np.radians(10.0)  # of a camera that is taken to be level
+MIN_POINTS_OF_ROOT = 4  # least number of image points that determine the root
+INDEPENDENT_POINTS = 4.0  # number of a pose's points with independent errors
+LEAN_SD = np.radians(4.6)  # of lifted people's lean along the line of sight: `python -m tools.lifter.lean`
+UNKNOWN_PITCH_SD = np.radians(10.0)  # of a camera that is assumed level
 LEVEL_CAMERA = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # ahead, left, up
 
 
 @dataclass(frozen=True)
 class WorldChoices:
-    """What is estimated. height: of the first person, m; unknown if left out. metric_scale: metres by that height, or
-    by adults' mean. camera_pose: a world with z up; else the camera's axes. ground_plane: vertical and floor by the
-    person; else the camera is taken to be level. warm_up: frames that decide.
+    """Quantities to estimate. height: of the first person, m; unknown if left out. metric_scale: scale by that height,
+    or adults' mean. camera_pose: a world with z up; else the camera's axes. ground_plane: vertical and floor by the
+    person; else the camera is assumed level. warm_up: number of first frames that determine the world.
     """
 
     height: float | None = None
@@ -47,14 +47,14 @@ class WorldChoices:
 
 @dataclass(frozen=True, eq=False)
 class PlacedPose:
-    """xyz, sd: (points, 3) m in the world, in the order of the lifter's points."""
+    """xyz, sd: positions and standard deviations (points, 3) m in the world, in the order of the lifter's points."""
 
     xyz: np.ndarray
     sd: np.ndarray
 
 
 class FramedPose(NamedTuple):
-    """A pose, where it is in the world, and that world; None where they are not known. names: of the points."""
+    """A lifted pose, the same in the world, and that world; the latter None where not known. names: of the points."""
 
     pose: LiftedPose
     placed: PlacedPose | None
@@ -62,18 +62,18 @@ class FramedPose(NamedTuple):
     names: tuple[str, ...]
 
     def rows(self, names: Sequence[str], scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """x y z score (points, 4) and deviations (points, 3) of the named points; 0 for those not placed."""
+        """x, y, z, score (points, 4) and standard deviations (points, 3) of the named points; 0 for others."""
         points, sd = np.zeros((len(names), 4)), np.zeros((len(names), 3))
         if self.placed is not None:
-            to = [i for i, name in enumerate(names) if name in self.names]
-            columns = [self.names.index(names[i]) for i in to]
-            points[to, :3], points[to, 3], sd[to] = self.placed.xyz[columns], scores[to], self.placed.sd[columns]
+            rows = [i for i, name in enumerate(names) if name in self.names]
+            lifted = [self.names.index(names[i]) for i in rows]
+            points[rows, :3], points[rows, 3], sd[rows] = self.placed.xyz[lifted], scores[rows], self.placed.sd[lifted]
         return points, sd
 
 
 def root_in_camera(pose: LiftedPose) -> tuple[np.ndarray, float]:
-    """The root (3,) in the camera's axes, in the lifter's unit, that puts the pose where its image is; and the relative
-    standard deviation of its distance. NaN where too few points were seen.
+    """The root (3,) in the camera's axes, in the lifter's unit, that projects the pose onto its image points; and the
+    relative standard deviation of its distance. NaN where too few points were seen.
 
     Linear least squares: x (Z + tz) = X + tx and y (Z + tz) = Y + ty of each point.
     """
@@ -81,14 +81,14 @@ def root_in_camera(pose: LiftedPose) -> tuple[np.ndarray, float]:
     if seen.sum() < MIN_POINTS_OF_ROOT:
         return np.full(3, np.nan), np.nan
     image, body = pose.image[seen], pose.xyz[seen]
-    sides = np.zeros((len(image), 2, 3))
-    sides[:, 0, 0] = sides[:, 1, 1] = 1.0
-    sides[:, :, 2] = -image
-    root = np.linalg.lstsq(sides.reshape(-1, 3), (image * body[:, 2:] - body[:, :2]).ravel())[0]
+    matrix = np.zeros((len(image), 2, 3))
+    matrix[:, 0, 0] = matrix[:, 1, 1] = 1.0
+    matrix[:, :, 2] = -image
+    root = np.linalg.lstsq(matrix.reshape(-1, 3), (image * body[:, 2:] - body[:, :2]).ravel())[0]
     if root[2] + body[:, 2].min() <= 0:
         return np.full(3, np.nan), np.nan
-    off = (body[:, :2] + root[:2]) / (body[:, 2:] + root[2]) - image
-    error = root[2] * np.sqrt((off**2).sum(1).mean())
+    residual = (body[:, :2] + root[:2]) / (body[:, 2:] + root[2]) - image
+    error = root[2] * np.sqrt((residual**2).sum(1).mean())
     if pose.sd is not None:
         error = np.hypot(error, np.sqrt((pose.sd[seen, :2] ** 2).sum(1).mean()))
     extent = np.sqrt(((body[:, :2] - body[:, :2].mean(0)) ** 2).sum(1).mean())
@@ -96,7 +96,7 @@ def root_in_camera(pose: LiftedPose) -> tuple[np.ndarray, float]:
 
 
 def frame_of_poses(names: Sequence[str], poses: Sequence[LiftedPose], choices: WorldChoices) -> PersonFrame | None:
-    """The world by one person's poses; None where none of them can be placed."""
+    """The world from one person's poses; None where none of them can be placed."""
     placed = [pose.xyz + root_in_camera(pose)[0] for pose in poses]
     xyz = np.array([points for points in placed if np.isfinite(points).all()])
     if not len(xyz):
@@ -121,17 +121,17 @@ def frame_of_poses(names: Sequence[str], poses: Sequence[LiftedPose], choices: W
 def place_pose(pose: LiftedPose, frame: PersonFrame) -> PlacedPose | None:
     """A pose in the world with standard deviations; None where it cannot be placed.
 
-    They add those of the pose, of the distance along the line of sight, and about the origin of scale and vertical.
+    Variances add up: of the pose, of the distance along the line of sight, and of scale and vertical about the origin.
     """
-    root, far_sd = root_in_camera(pose)
+    root, distance_sd = root_in_camera(pose)
     if not np.isfinite(root).all():
         return None
     body = frame.scale * pose.xyz
     camera = body + frame.scale * root
     world = (camera - frame.origin) @ frame.R.T
-    own = np.zeros_like(body) if pose.sd is None else frame.scale * pose.sd
-    variance = (own**2) @ (frame.R.T**2)
-    variance = variance + (far_sd * frame.scale * (frame.R @ root)) ** 2
+    pose_sd = np.zeros_like(body) if pose.sd is None else frame.scale * pose.sd
+    variance = (pose_sd**2) @ (frame.R.T**2)
+    variance = variance + (distance_sd * frame.scale * (frame.R @ root)) ** 2
     variance = variance + (frame.scale_sd * world) ** 2
     across = np.linalg.norm(world[:, :2], axis=1)
     variance = variance + (frame.tilt_sd * np.stack([world[:, 2], world[:, 2], across], 1)) ** 2
@@ -139,10 +139,10 @@ def place_pose(pose: LiftedPose, frame: PersonFrame) -> PlacedPose | None:
 
 
 class PeoplePlacer:
-    """Lifts people and puts them into the world as their images come: `push`, and `flush` in the end.
+    """Lifts people and places them in the world, image by image: `push` each image, and `flush` at the end.
 
-    The first frames are held back until they have decided the world by the person who is in most of them. choices:
-    None for no world.
+    The first frames are held back until the person who is in most of them determines the world. choices: None for no
+    world.
     """
 
     def __init__(self, lifter: PeopleLifter, choices: WorldChoices | None):
@@ -151,13 +151,13 @@ class PeoplePlacer:
         self.frame: PersonFrame | None = None
 
     def push(self, people: Sequence[DetectedPerson], size: tuple[int, int]) -> list[dict[int, FramedPose]]:
-        """One more image: {person: pose, placed pose} for each that is complete by it, in their order."""
+        """Add one image. Returns {person: pose} for each image completed by it, in order; none while held back."""
         self._held.append(self._lifter.lift_people(people, size))
         waits = self._choices is not None and self.frame is None and len(self._held) < self._choices.warm_up
         return [] if waits else self._released()
 
     def flush(self) -> list[dict[int, FramedPose]]:
-        """What was held back; the next image begins a recording of its own."""
+        """The images held back; the next image begins a new recording."""
         released = self._released()
         self.frame = None
         return released

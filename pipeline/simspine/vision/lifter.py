@@ -1,7 +1,7 @@
-"""Lifters: points in space of the people that one camera sees, image by image.
+"""Lifters: points in space of the people in one camera's images, image by image.
 
-One camera hardly shows how large a person is, and so how far away. All points are estimated, none is measured;
-`lifted_world` puts them into metres and a world with a floor.
+One camera hardly shows a person's size, and therefore distance. All points are estimated, none is measured;
+`lifted_world` scales them to metres and places them in a world with a floor.
 """
 
 import json
@@ -23,9 +23,9 @@ from simspine.vision.one_camera import FILE_POINT_NAMES, DetectedPerson
 from simspine.vision.spinepose import open_session, run_session
 
 # A lifter from its ONNX file: image points of one camera → points in space, relative to the root.
-# The file says all that is needed to use it (`LifterCard`, as JSON in the ONNX metadata under `CARD_KEY`). It has one
-# input, `image`, and one or two outputs, `xyz` and `sd`; what coordinates are standardised by is within the
-# network. Written by `simspine.learning.onnx_files`.
+# The file contains its description (`LifterCard`, as JSON in the ONNX metadata under `CARD_KEY`). It has one input,
+# `image`, and one or two outputs, `xyz` and `sd`; the network itself standardises coordinates.
+# Written by `simspine.learning.onnx_files`.
 
 CARD_KEY, CARD_VERSION = "simspine_lifter", 1
 TRAIN_LIFTER_HINT = "`python -m tools.lifting_baselines` of the source code writes one (lifter.onnx)"
@@ -34,49 +34,49 @@ USUAL_FOV_DEG = 60.0  # along the longer side: between phones' main cameras (65 
 
 
 class LifterCard(Section):
-    """What a lifter's file says of itself."""
+    """Description of a lifter in its file."""
 
     version: int = CARD_VERSION
-    """Of this list."""
+    """Version of this description."""
     method: str
-    """How it was made, such as simple, of the training's options."""
+    """Method of the training's options, such as simple."""
     points: tuple[str, ...] = Field(min_length=2)
-    """Names of the points that go in and come out, in their order, as SIMSPINE calls them; the first is the root."""
+    """SIMSPINE's names of input and output points, in order; the first is the root."""
     seen: tuple[str, ...] = Field(min_length=1)
-    """Those whose image points it was trained with; of the others none is looked at, and all are placed in space."""
+    """Points whose image points the lifter was trained with; it ignores those of the others, but outputs all points."""
     optional: tuple[str, ...] = ()
-    """Those of `seen` that a detector may lack."""
+    """Points of `seen` that a detector may lack."""
     frames: int = Field(1, ge=1, le=1)
-    """Of a sample."""
+    """Frames of a sample."""
     interval_s: float = Field(0.0, ge=0, le=0)
-    """From one frame of a sample to the next; there is one."""
+    """Time from one frame of a sample to the next; 0 for a single frame."""
     image: Literal["focal lengths from the principal point, lens undone; x right, y down; NaN where missing"] = (
         "focal lengths from the principal point, lens undone; x right, y down; NaN where missing"
     )
-    """What goes in: (n, frames, points, 2)."""
+    """Unit and axes of the input (n, frames, points, 2)."""
     standardised: Literal["within the network"] = "within the network"
     """Where means and standard deviations of the training data are applied."""
     xyz: Literal["m, relative to the first point; camera's axes: x right, y down, z ahead"] = (
         "m, relative to the first point; camera's axes: x right, y down, z ahead"
     )
-    """What comes out: (n, points, 3)."""
+    """Unit and axes of the output (n, points, 3)."""
     sd: bool = False
-    """Whether standard deviations come out as well, shape and unit of xyz."""
+    """Whether standard deviations are a second output, with shape and unit of xyz."""
     trained_on: str
     """People and detector, in words."""
     data: str
-    """SHA-256 of the samples that were learnt from."""
+    """SHA-256 of the training samples."""
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         if len(set(self.points)) < len(self.points) or not set(self.seen) <= set(self.points):
-            raise ValueError("a point is named twice, or seen and not among the points")
+            raise ValueError("a point is named twice, or one of `seen` is not among `points`")
         return self
 
 
 class LiftedPose(NamedTuple):
-    """xyz: (points, 3) m relative to the root, camera's axes. sd: the same shape, or None where it is not known. image:
-    (points, 2) what was lifted, in focal lengths, NaN = missing."""
+    """xyz: (points, 3) m relative to the root, camera's axes. sd: standard deviations (points, 3) m, None = not known.
+    image: (points, 2) the lifter's input, in focal lengths, NaN = missing."""
 
     xyz: np.ndarray
     sd: np.ndarray | None = None
@@ -84,10 +84,10 @@ class LiftedPose(NamedTuple):
 
 
 class Lifter:
-    """A lifter, opened: ours, or SpinePose's, which has no card."""
+    """A lifter opened from its file: simspine's, or SpinePose's, which has no card."""
 
     def __init__(self, path: str | Path = PACKAGED_LIFTER):
-        """Raises `InputError` for what is not there, no ONNX file, no lifter, or one of another version."""
+        """Raises `InputError` for a missing file, and for one that is no ONNX file or no lifter of this version."""
         self.path = Path(path)
         if not self.path.is_file():
             raise InputError(f"{path}: {missing_file(path)}; a lifter is wanted. {TRAIN_LIFTER_HINT}.")
@@ -108,30 +108,30 @@ class Lifter:
 
     @property
     def sha256(self) -> str:
-        """Of the file."""
+        """SHA-256 of the file."""
         return sha256_of_file(self.path)
 
     def lift(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Points in space (n, points, 3) m of image points (n, points, 2), and standard deviations or None.
 
-        Both as the card says. NaN where no point is seen: of such nothing is known.
+        Units and axes as the card states. NaN for a person without any image point that the lifter uses.
         """
-        looked_at = np.isin(self.card.points, self.card.seen)
-        blind = ~np.isfinite(image[:, looked_at]).any((1, 2))
+        used = np.isin(self.card.points, self.card.seen)
+        unseen = ~np.isfinite(image[:, used]).any((1, 2))
         outputs = self._run(image.astype(np.float32))
-        found = [np.where(blind[:, None, None], np.nan, part.astype(float)) for part in outputs]
-        return found[0], found[1] if self.card.sd else None
+        outputs = [np.where(unseen[:, None, None], np.nan, output.astype(float)) for output in outputs]
+        return outputs[0], outputs[1] if self.card.sd else None
 
     def _run(self, image: np.ndarray) -> list[np.ndarray]:
-        """Of SpinePose's lifter points go in and come out in its order, 0 0 for those not seen."""
+        """Outputs of the network. SpinePose's lifter has its own order of points, and takes 0 0 for those not seen."""
         if not self._is_spinepose:
-            parts = run_session(self._session, image[:, None], self.path)
-            if odd := [part.shape for part in parts if part.shape[1:] != (len(self.card.points), 3)]:
-                raise InputError(f"{self.path}: places of shape {odd[0]}; its card names {len(self.card.points)}.")
-            return parts
+            outputs = run_session(self._session, image[:, None], self.path)
+            if wrong := [output.shape for output in outputs if output.shape[1:] != (len(self.card.points), 3)]:
+                raise InputError(f"{self.path}: places of shape {wrong[0]}; its card names {len(self.card.points)}.")
+            return outputs
         order = [self.card.points.index(name) for name in FILE_POINT_NAMES]
-        (found,) = run_session(self._session, np.nan_to_num(image[:, order]), self.path)
-        xyz = found[:, np.argsort(order)]
+        (output,) = run_session(self._session, np.nan_to_num(image[:, order]), self.path)
+        xyz = output[:, np.argsort(order)]
         return [xyz - xyz[:, :1]]
 
 
@@ -144,7 +144,7 @@ def _spinepose_card(digest: str) -> LifterCard:
 
 
 def read_lifter_card(text: str | None, path: str | Path) -> LifterCard:
-    """The card of a file; `InputError` naming the file where it has none, one of another version, or a wrong one."""
+    """The card from a file's text; `InputError` naming the file if the card is missing, invalid or another version."""
     if text is None:
         raise InputError(f"{path}: this ONNX network is no lifter of simspine; {TRAIN_LIFTER_HINT}.")
     try:
@@ -158,15 +158,15 @@ def read_lifter_card(text: str | None, path: str | Path) -> LifterCard:
         )
     try:
         return LifterCard.model_validate(content)
-    except SettingsError as wrong:
-        raise InputError(f"{path}: the lifter's own description is wrong: {wrong.faults[0]}") from None
+    except SettingsError as error:
+        raise InputError(f"{path}: the lifter's own description is wrong: {error.faults[0]}") from None
 
 
 @dataclass(frozen=True)
 class LiftingLens:
-    """What is known of the camera's lens. camera: of a calibration, or None. fov_deg: field of view along the longer
-    side of the image, diagonal_deg: along its diagonal, or None. K: (3, 3) px, of images of any size. Without any,
-    `USUAL_FOV_DEG` is assumed. Lens and principal point of a field of view: a pinhole's, in the middle."""
+    """The camera's lens, as far as known. camera: of a calibration, or None. fov_deg: field of view along the longer
+    side of the image, diagonal_deg: along its diagonal, or None. K: (3, 3) px, for images of any size. Without any of
+    them, `USUAL_FOV_DEG` is assumed. A field of view means a pinhole camera with the principal point in the middle."""
 
     fov_deg: float | None = None
     camera: Camera | None = None
@@ -174,8 +174,8 @@ class LiftingLens:
     K: np.ndarray | None = None
 
     def of(self, size: tuple[int, int]) -> Camera:
-        """The camera of images (width, height); `InputError` where the calibrated one's are of
-        another size, as of a recording."""
+        """The camera of images (width, height) px; `InputError` for another size than the calibrated camera's, by more
+        than a recording's may differ."""
         if self.camera is not None:
             if any(abs(a - b) > SIZE_TOLERANCE_SHARE * b for a, b in zip(size, self.camera.size, strict=True)):
                 raise InputError(
@@ -183,17 +183,17 @@ class LiftingLens:
                     f"are {_size_text(size)}. Name the calibration of these images, or --fov."
                 )
             return self.camera
-        across, degrees = float(max(size)), self.fov_deg or USUAL_FOV_DEG
+        extent, degrees = float(max(size)), self.fov_deg or USUAL_FOV_DEG
         if self.diagonal_deg is not None:
-            across, degrees = float(np.hypot(*size)), self.diagonal_deg
-        focal = across / 2 / np.tan(np.radians(degrees) / 2)
-        middle = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1]])
-        K = middle if self.K is None else np.asarray(self.K, float)
+            extent, degrees = float(np.hypot(*size)), self.diagonal_deg
+        focal = extent / 2 / np.tan(np.radians(degrees) / 2)
+        pinhole = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1]])
+        K = pinhole if self.K is None else np.asarray(self.K, float)
         return Camera(name="one", size=size, K=K, distortion=np.zeros(5), R=np.eye(3), t=np.zeros(3))
 
     @property
     def words(self) -> str:
-        """Where it is known from."""
+        """Source of the lens, in words."""
         if self.camera is not None:
             return f"calibrated ({self.camera.name})"
         if self.diagonal_deg is not None:
@@ -204,7 +204,7 @@ class LiftingLens:
 
 
 class PeopleLifter:
-    """Lifts the people of an image. least_score: of a point that is looked at."""
+    """Lifts the people of an image. least_score: points with a lower score are not used."""
 
     def __init__(self, lifter: Lifter, lens: LiftingLens, least_score: float = 0.0):
         self._lifter, self._lens, self._least_score = lifter, lens, least_score
@@ -214,25 +214,25 @@ class PeopleLifter:
         ]
 
     def lift_people(self, people: Sequence[DetectedPerson], size: tuple[int, int]) -> dict[int, LiftedPose]:
-        """{person: pose} of an image of (width, height) px; people of whom no point goes in are left out.
+        """{person: pose} of an image of (width, height) px; people without any point that the lifter uses are left out.
 
-        Inferred points are not looked at.
+        Inferred points are not used.
         """
         camera = self._lens.of(size)
         if not people:
             return {}
-        image = np.array([self._image(seen, camera) for seen in people])
+        image = np.array([self._image(person, camera) for person in people])
         xyz, sd = self._lifter.lift(image)
         return {
-            seen.number: LiftedPose(xyz[i], None if sd is None else sd[i], image[i])
-            for i, seen in enumerate(people)
+            person.number: LiftedPose(xyz[i], None if sd is None else sd[i], image[i])
+            for i, person in enumerate(people)
             if np.isfinite(xyz[i]).all()
         }
 
-    def _image(self, seen: DetectedPerson, camera: Camera) -> np.ndarray:
-        """(points, 2) in focal lengths; NaN where the detector gave nothing."""
-        unknown = seen.inferred | (seen.scores < self._least_score)
-        xy = np.where(unknown[:, None], np.nan, seen.points)[self._columns]
+    def _image(self, person: DetectedPerson, camera: Camera) -> np.ndarray:
+        """The lifter's input (points, 2) in focal lengths; NaN where the detector gave no point."""
+        unknown = person.inferred | (person.scores < self._least_score)
+        xy = np.where(unknown[:, None], np.nan, person.points)[self._columns]
         xy[np.array(self._columns) < 0] = np.nan
         return undistort_pixels(camera, xy)
 

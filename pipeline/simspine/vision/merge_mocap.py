@@ -1,4 +1,4 @@
-"""Motion capture in the place of the triangulated points it knows better."""
+"""Motion-capture markers in place of the triangulated points to which they correspond."""
 
 import math
 import warnings
@@ -15,28 +15,28 @@ from simspine.core.skeletons import PointCorrespondence
 from simspine.core.types import Markers, Origin
 from simspine.vision.side_swaps import mirror_indices
 
-# One clock for two recordings: resampling, and whether their movements coincide.
+# One clock for two recordings: resampling, and the time shift between them.
 
 
-SPEED_CUTOFF_HZ = 4.0  # of speeds compared: everyday movement lies below, most of a detector's jitter above
-_SLOWEST_HZ = 0.05  # speeds that vary slower place no peak
+SPEED_CUTOFF_HZ = 4.0  # of speeds compared: everyday movement is slower, most of a detector's jitter faster
+_SLOWEST_HZ = 0.05  # slower variations of speed determine no peak of the correlation
 
 
 def resample_markers(markers: Markers, rate: float, start: float, frames: int) -> Markers:
-    """The markers at times start + k / rate, linear between two frames, NaN where one of the two is missing or outside.
+    """The markers at times start + k / rate, linear between two frames; NaN where either is missing or outside.
 
     A time within a thousandth of a frame of a given frame takes that frame's values unchanged. Nothing is smoothed:
     filter first when going to a lower rate.
     """
-    place = (start + np.arange(frames) / rate - markers.start) * markers.rate
-    near = np.round(place)
-    place = np.where(np.abs(place - near) < 1e-3, near, place)
-    inside = (place >= 0) & (place <= markers.frames - 1)
-    early = np.clip(np.floor(place), 0, markers.frames - 1).astype(int)
-    late = np.clip(np.ceil(place), 0, markers.frames - 1).astype(int)
-    share = np.where(inside, place - early, 0.0)
+    position = (start + np.arange(frames) / rate - markers.start) * markers.rate
+    nearest = np.round(position)
+    position = np.where(np.abs(position - nearest) < 1e-3, nearest, position)
+    inside = (position >= 0) & (position <= markers.frames - 1)
+    early = np.clip(np.floor(position), 0, markers.frames - 1).astype(int)
+    late = np.clip(np.ceil(position), 0, markers.frames - 1).astype(int)
+    share = np.where(inside, position - early, 0.0)
 
-    def between(values, missing):
+    def interpolated(values, missing):
         extra = (1,) * (values.ndim - 1)
         s = share.reshape(-1, *extra)
         mixed = np.where(s == 0, values[early], (1 - s) * values[early] + s * values[late])
@@ -45,9 +45,9 @@ def resample_markers(markers: Markers, rate: float, start: float, frames: int) -
     return markers.with_(
         rate=rate,
         start=start,
-        xyz=between(markers.xyz, np.nan),
-        weight=None if markers.weight is None else between(markers.weight, 0.0),
-        covariance=None if markers.covariance is None else between(markers.covariance, np.nan),
+        xyz=interpolated(markers.xyz, np.nan),
+        weight=None if markers.weight is None else interpolated(markers.weight, 0.0),
+        covariance=None if markers.covariance is None else interpolated(markers.covariance, np.nan),
         filled=None if markers.filled is None else inside[:, None] & (markers.filled[early] | markers.filled[late]),
     )
 
@@ -66,10 +66,10 @@ def shared_frames(points: Markers, mocap: Markers) -> tuple[int, int]:
 
 
 class TimeShift(NamedTuple):
-    """By how much the clock of `mocap` runs late.
+    """Delay of the clock of `mocap`.
 
     seconds: the same movement happens at t in `points` and at t + seconds in `mocap`; NaN if unknown.
-    deviation: its standard deviation, s. correlation: of the speeds, once shifted.
+    deviation: its standard deviation, s. correlation: of the speeds after the shift.
     """
 
     seconds: float
@@ -77,29 +77,28 @@ class TimeShift(NamedTuple):
     correlation: float
 
     def is_certain(self, least: float) -> bool:
-        """Whether it is larger than `least` s beyond doubt: by three standard deviations, of speeds much alike."""
-        sure = self.correlation > 0.5 and abs(self.seconds) > 3 * self.deviation
-        return bool(sure and abs(self.seconds) > least)
+        """Whether the shift exceeds `least` s, and three standard deviations, with speeds that are correlated."""
+        significant = self.correlation > 0.5 and abs(self.seconds) > 3 * self.deviation
+        return bool(significant and abs(self.seconds) > least)
 
 
 UNKNOWN_SHIFT = TimeShift(math.nan, math.nan, math.nan)
 
 
 def time_shift(points: Markers, mocap: Markers, max_shift_s: float = 1.0) -> TimeShift:
-    """The shift in time at which the speeds of the markers (both sets in the same order) agree best.
+    """The time shift at which the speeds of the markers (both sets in the same order) agree best.
 
-    Cross-correlation of the speeds, all markers together, after a low-pass of 4 Hz. Speeds do not depend on where
-    origin and axes lie, so clocks are compared before places are. Between frames: the cosine through three
-    correlations (Céspedes et al. 1995, Ultrasonic Imaging 17). The deviation is the bound for the delay of a signal in
-    noise of the same band (Carter 1987, Proc. IEEE 75): √((1/ρ² − 1) / n) / ω with n independent samples; or, if
-    larger, the jackknife's over markers. Unknown without movement, or with the best agreement at the largest shift
-    tried.
+    Cross-correlation of the speeds, all markers together, after a low-pass of 4 Hz. Speeds do not depend on origin and
+    axes, so that clocks are compared before positions. Between frames: the cosine through three correlations (Céspedes
+    et al. 1995, Ultrasonic Imaging 17). The standard deviation is the bound for the delay of a signal in noise of the
+    same band (Carter 1987, Proc. IEEE 75): √((1/ρ² − 1) / n) / ω with n independent samples; or, if larger, that of a
+    jackknife over markers. The shift is unknown without movement, or if the largest shift tried agrees best.
     """
     rate = mocap.rate
     start = min(points.start, mocap.start)
     frames = 1 + math.ceil((max(points.time[-1], mocap.time[-1]) - start) * rate - 1e-6)
-    whole = (mocap.start - start) * rate  # the grid keeps the frames of `mocap` and interpolates the points
-    start += (whole - math.floor(whole)) / rate
+    offset = (mocap.start - start) * rate  # the grid keeps the frames of `mocap` and interpolates the points
+    start += (offset - math.floor(offset)) / rate
     a = _centred_speeds(resample_markers(points, rate, start, frames))
     b = _centred_speeds(resample_markers(mocap, rate, start, frames))
     lags = min(round(max_shift_s * rate), frames // 3)
@@ -113,50 +112,50 @@ def time_shift(points: Markers, mocap: Markers, max_shift_s: float = 1.0) -> Tim
     if peak in (0, 2 * lags):
         return UNKNOWN_SHIFT
     around = sums[peak - 1 : peak + 2]
-    between, omega, rho = _cosine_vertex(_lag_correlations(around.sum(-1)), rate)
-    if not np.isfinite(between):
+    fraction, omega, rho = _cosine_vertex(_lag_correlations(around.sum(-1)), rate)
+    if not np.isfinite(fraction):
         return UNKNOWN_SHIFT
     samples = max(1.0, around[1, 0].sum() * 2 * SPEED_CUTOFF_HZ / rate)
     deviation = max(math.sqrt(max(1 / rho**2 - 1, 0.0) / samples) / omega, _jackknife_sd(around, rate))
-    return TimeShift((peak - lags + between) / rate, deviation / rate, rho)
+    return TimeShift((peak - lags + fraction) / rate, deviation / rate, rho)
 
 
 def _cosine_vertex(three: np.ndarray, rate: float) -> tuple[float, float, float]:
-    """The cosine through three correlations: place (frames from the middle), frequency (rad/frame) and height.
+    """Peak of the cosine through three correlations: position (frames from the middle), frequency (rad/frame), height.
 
-    NaN where they are no peak, or one too flat to be placed.
+    NaN where the three are no peak, or too flat a peak.
     """
     before, best, after = three
     cosine = (before + after) / (2 * best) if best > 0 else math.nan
     if not -1 < cosine < math.cos(2 * math.pi * _SLOWEST_HZ / rate):
         return math.nan, math.nan, math.nan
     omega = math.acos(cosine)
-    between = -math.atan2(before - after, 2 * best * math.sin(omega)) / omega
-    return between, omega, min(float(best) / math.cos(omega * between), 1.0)
+    position = -math.atan2(before - after, 2 * best * math.sin(omega)) / omega
+    return position, omega, min(float(best) / math.cos(omega * position), 1.0)
 
 
 def _jackknife_sd(around: np.ndarray, rate: float) -> float:
-    """Standard deviation (frames) of the shift, from what it is without each marker in turn; 0 with fewer than three.
+    """Jackknife standard deviation (frames) of the shift over markers; 0 with fewer than three markers.
 
-    Errors of one marker last, so that they count less often than there are frames.
+    A marker's errors last for many frames, so that frames are not independent.
     """
     n = around.shape[-1]
     if n < 3:
         return 0.0
     without = [_cosine_vertex(_lag_correlations(around.sum(-1) - around[..., i]), rate)[0] for i in range(n)]
-    spread = np.array([value for value in without if np.isfinite(value)])
-    return math.inf if len(spread) < n else math.sqrt((n - 1) / n * float(((spread - spread.mean()) ** 2).sum()))
+    known = np.array([value for value in without if np.isfinite(value)])
+    return math.inf if len(known) < n else math.sqrt((n - 1) / n * float(((known - known.mean()) ** 2).sum()))
 
 
 def _centred_speeds(markers: Markers) -> np.ndarray:
-    """(frames, markers) m/s, each about its mean; NaN next to gaps."""
-    calm = lowpass(markers, cutoff_hz=min(SPEED_CUTOFF_HZ, 0.4 * markers.rate))
-    speed = np.linalg.norm(np.gradient(calm.xyz, 1 / markers.rate, axis=0), axis=-1)
+    """Speeds (frames, markers) m/s less each marker's mean; NaN next to gaps."""
+    filtered = lowpass(markers, cutoff_hz=min(SPEED_CUTOFF_HZ, 0.4 * markers.rate))
+    speed = np.linalg.norm(np.gradient(filtered.xyz, 1 / markers.rate, axis=0), axis=-1)
     return speed - mean_of_known(speed, 0)
 
 
 def _lagged_sums(a: np.ndarray, b: np.ndarray, lag: int) -> np.ndarray:
-    """(4, markers): samples that a(t) and b(t + lag) both have, and the sums of ab, aa and bb over them."""
+    """(4, markers): number of samples common to a(t) and b(t + lag), and the sums of ab, aa and bb over them."""
     a, b = (a[: len(a) - lag], b[lag:]) if lag >= 0 else (a[-lag:], b[:lag])
     both = np.isfinite(a) & np.isfinite(b)
     a, b = np.where(both, a, 0.0), np.where(both, b, 0.0)
@@ -164,17 +163,17 @@ def _lagged_sums(a: np.ndarray, b: np.ndarray, lag: int) -> np.ndarray:
 
 
 def _lag_correlations(sums: np.ndarray) -> np.ndarray:
-    """From sums (lags, 4); NaN where nothing moves."""
+    """Correlations (lags,) from sums (lags, 4); NaN where nothing moves."""
     size = np.sqrt(sums[:, 2] * sums[:, 3])
     return np.divide(sums[:, 1], size, out=np.full(len(sums), np.nan), where=size > 0)
 
 
-# One frame of reference for two recordings: turned by name, and checked, with a diagnosis, before they are mixed.
+# Check of the common frame of reference before two recordings are merged, with a diagnosis.
 
 
-CLEARLY_BETTER_SHARE = 0.5  # another arrangement is the right one if it leaves less than this share of the misfit
+CLEARLY_BETTER_SHARE = 0.5  # another arrangement is right if the misfit falls below this share
 
-# The frame that the motion capture is in, and was not taken for: its axes that are x, y, z of the points.
+# {actual frame of the motion capture: its axes that are x, y, z of the points}, if it was taken for the other frame.
 _UP_INSTEAD = {"z_up": [1, 2, 0], "y_up": [2, 0, 1]}
 _MIRRORED_AXES = ([-1, 1, 1], [1, -1, 1])
 
@@ -187,10 +186,10 @@ def check_same_world(
     swaps: np.ndarray,
     hint: str = "",
 ) -> float:
-    """Root mean square distance (m) of two sets (frames, markers, 3); InputError with a diagnosis beyond the limit.
+    """Root mean square distance (m) of two sets (frames, markers, 3); `InputError` with a diagnosis above `max_misfit`.
 
-    swaps: index of each marker's mirror image, or its own. Left and right exchanged, or a mirrored axis, are an error
-    also within the limit where undoing them leaves less than half the distance. hint: added to the message.
+    swaps: index of each marker's mirror image, or its own. Exchanged sides or a mirrored axis are an error also below
+    `max_misfit`, if undoing them leaves less than half the distance. hint: added to the message.
     """
     misfit = _rms_distance(points, mocap)
     if not np.isfinite(misfit):  # they share no point in any frame
@@ -205,19 +204,19 @@ def check_same_world(
 
 
 def _better_arrangement(points: np.ndarray, mocap: np.ndarray, misfit: float, swaps: np.ndarray) -> bool:
-    """Whether the left for the right, or a mirrored axis, would agree far better."""
+    """Whether exchanged sides, or a mirrored axis, would agree far better."""
     others = [mocap[:, swaps], *(mocap * signs for signs in _MIRRORED_AXES)]
     return any(_rms_distance(points, other) < CLEARLY_BETTER_SHARE * misfit for other in others)
 
 
 def _rms_distance(points: np.ndarray, mocap: np.ndarray) -> float:
-    """Root mean square over what both have, m; infinite where that is nothing."""
+    """Root mean square distance over the points that both have, m; infinite if there are none."""
     both = np.isfinite(points).all(-1) & np.isfinite(mocap).all(-1)
     return _rms_of_vectors((mocap - points)[both]) if both.any() else np.inf
 
 
 def _diagnosis_text(points: np.ndarray, mocap: np.ndarray, names: Sequence[str], limit: float, swaps) -> str:
-    """What would bring the motion capture onto the points, in words."""
+    """The fault of the motion capture in words: the change that would bring it onto the points."""
     both = np.isfinite(points).all(-1) & np.isfinite(mocap).all(-1)
     a, b = mocap[both], points[both]
     size = _rms_of_vectors(a - a.mean(0)) / max(_rms_of_vectors(b - b.mean(0)), 1e-12)
@@ -253,11 +252,11 @@ def _rms_of_vectors(vectors: np.ndarray) -> float:
 
 
 class MergeReport(NamedTuple):
-    """shift: of the clock of the motion capture, as found.
+    """Time shift and fit of a merge. shift: of the clock of the motion capture.
 
-    misfit: root mean square distance of markers and points that correspond, m. replaced_points: now from the motion
-    capture. filled_points: frames of them, over all markers, that were interpolated. missing_points: frames of
-    unknown position.
+    misfit: root mean square distance of corresponding markers and points, m. replaced_points: names of points from the
+    motion capture. filled_points, missing_points: number of their positions, over frames and points, that were
+    interpolated or are unknown.
     """
 
     shift: TimeShift
@@ -268,23 +267,22 @@ class MergeReport(NamedTuple):
 
 
 def merge(points: Markers, mocap: Markers | None = None, **options) -> Markers:
-    """Motion-capture markers in the place of the points to which they correspond.
+    """Motion-capture markers in place of the points to which they correspond.
 
-    A replaced point has origin GIVEN, weight 1 and covariance (6 mm)², or those of the table. A covariance that `mocap`
-    brings stays, and its weights multiply those of the table. Where the marker is missing or has weight 0 the point is
-    missing, since a marker and a detector's point of the same name lie centimetres apart.
-    `simspine.vision.merge_mocap.merge_with_report` also returns what was found on the way.
+    A replaced point has origin GIVEN, weight 1 and covariance (6 mm)², or those of the table. A covariance of `mocap`
+    is kept, and its weights multiply those of the table. Where the marker is missing or has weight 0 the point is
+    missing, because a marker and a detector's point of the same name are centimetres apart.
+    `simspine.vision.merge_mocap.merge_with_report` also returns time shift, misfit and numbers of points.
 
     Parameters
     ----------
     points : Markers
     mocap : Markers, optional
-        Without it the points come back as they are.
+        Without it the points are returned unchanged.
     **options
         correspondence: {mocap marker: point}, equal names by default; or a table (`simspine.core.skeletons`). max_gap_s
-        (0.2): longest gap of a marker that is interpolated and marked. max_misfit_m (0.15): root mean square distance
-        at which the two count as different worlds. max_shift_s (1): up to which the clocks are compared; a shift of
-        more than half a frame is a warning.
+        (0.2): longest gap of a marker that is interpolated and marked. max_misfit_m (0.15): largest root mean square
+        distance of both. max_shift_s (1): largest time shift tried; a shift of more than half a frame is a warning.
 
     Returns
     -------
@@ -294,8 +292,8 @@ def merge(points: Markers, mocap: Markers | None = None, **options) -> Markers:
     Raises
     ------
     InputError
-        Where no marker corresponds, the times do not overlap, or the two disagree by more than `max_misfit_m`; it says
-        whether axes, mirror, sides, unit, origin or clock do.
+        Where no marker corresponds, the times do not overlap, or the two disagree by more than `max_misfit_m`. The
+        message names the cause: axes, mirror, sides, unit, origin or clock.
     """
     return points if mocap is None else merge_with_report(points, mocap, **options)[0]
 
@@ -309,7 +307,7 @@ def merge_with_report(
     max_misfit_m: float = 0.15,
     max_shift_s: float = 1.0,
 ) -> tuple[Markers, MergeReport]:
-    """`merge`, and what was found on the way; options as of `merge`."""
+    """`merge`, and a report on it; options as of `merge`."""
     mocap = mocap.without_zero_weights()
     pairs = _with_data(mocap, _marker_pairs(points, mocap, correspondence))
     names = [pair.point for pair in pairs]
@@ -349,8 +347,8 @@ def _replaced_points(points: Markers, known: Markers, pairs: Sequence[PointCorre
     xyz, weight = np.array(points.xyz), np.ones(shape) if points.weight is None else np.array(points.weight)
     filled = np.zeros(shape, bool) if points.filled is None else np.array(points.filled)
     xyz[:, columns], filled[:, columns] = known.xyz, known.filled
-    own = 1.0 if known.weight is None else known.weight
-    weight[:, columns] = np.where(known.present, own * np.array([pair.weight for pair in pairs]), 0.0)
+    marker_weight = 1.0 if known.weight is None else known.weight
+    weight[:, columns] = np.where(known.present, marker_weight * np.array([pair.weight for pair in pairs]), 0.0)
     covariance = None
     if points.covariance is not None and known.covariance is not None:
         covariance = np.array(points.covariance)
@@ -369,8 +367,8 @@ def _clock_text(shift: TimeShift, mocap: Markers) -> str:
 
 
 def _with_data(mocap: Markers, pairs: list[PointCorrespondence]) -> list[PointCorrespondence]:
-    """The pairs whose marker is present in at least one frame: one without any data cannot replace a point."""
-    seen = {name for name, there in zip(mocap.names, np.any(mocap.present, axis=0), strict=True) if there}
+    """The pairs whose marker is present in at least one frame: others cannot replace a point."""
+    seen = {name for name, present in zip(mocap.names, np.any(mocap.present, axis=0), strict=True) if present}
     absent = [pair.marker for pair in pairs if pair.marker not in seen]
     if len(absent) == len(pairs):
         raise InputError(
@@ -388,7 +386,7 @@ def _with_data(mocap: Markers, pairs: list[PointCorrespondence]) -> list[PointCo
 def _marker_pairs(
     points: Markers, mocap: Markers, correspondence: Mapping[str, str] | Sequence[PointCorrespondence] | None
 ) -> list[PointCorrespondence]:
-    """Which marker replaces which point."""
+    """Pairs of markers and the points that they replace."""
     if not isinstance(correspondence, Mapping):
         table = correspondence or [PointCorrespondence(name, name) for name in mocap.names]
         pairs = [pair for pair in table if pair.marker in mocap.names and pair.point in points.names]

@@ -1,4 +1,4 @@
-"""How images become markers: detection, cameras, triangulation, filtering, merging with motion capture."""
+"""Options from images to markers: detection, cameras, triangulation, filtering, merging with motion capture."""
 
 from typing import Literal, Self
 
@@ -7,8 +7,8 @@ from pydantic import Field, field_validator, model_validator
 from simspine.core.errors import unknown_name
 from simspine.core.settings import Section
 
-BLAZEPOSE_MODELS = ("full", "heavy")  # heavy errs by a quarter less, and takes 3.5 times as long
-LIVE_MODEL = "full"  # of BlazePose before a webcam
+BLAZEPOSE_MODELS = ("full", "heavy")  # heavy has a quarter less error, and takes 3.5 times as long
+LIVE_MODEL = "full"  # of BlazePose for a webcam
 DEFAULT_MODELS = {"blazepose": "heavy", "blazepose_spine": "full", "spinepose": "medium"}
 
 
@@ -16,30 +16,30 @@ class DetectionOptions(Section):
     """Image → 2D points."""
 
     detector: Literal["blazepose", "blazepose_spine", "spinepose", "import"] = "blazepose"
-    """blazepose works offline; blazepose_spine (experimental) estimates the spine's points from what blazepose sees;
+    """blazepose works offline; blazepose_spine (experimental) estimates spine points from blazepose's points and mask;
     spinepose sees the spine but is for non-commercial use; import reads `keypoints`."""
     model: str | None = None
-    """The detector's network. blazepose: heavy (default) or full (farther off, 3.5 times as fast). spinepose: model id
+    """The detector's network. blazepose: heavy (default) or full (less exact, 3.5 times as fast). spinepose: model id
     (small, medium (default), large, xlarge; v1/ or v2/ before it), or a path to an ONNX file of SimCC (RTMPose) or heat
     maps (HRNet, ViTPose, Sapiens)."""
     device: Literal["cpu", "cuda"] = "cpu"
     """SpinePose: where the network runs. BlazePose runs on the processor only."""
     people: int = Field(4, ge=1, le=32)
-    """The most people looked for in an image; each takes its time."""
+    """Largest number of people looked for in an image; each needs additional time."""
     skeleton: str | None = None
-    """Names of imported points (spinetrack37, halpe26, …); by their number if left out."""
+    """Skeleton of imported points (spinetrack37, halpe26, …); by their number if left out."""
     person: Literal["most_views", "largest", "all"] | list[float] = "most_views"
-    """Whom to follow: seen in most views, largest in the images, nearest to a point [x, y, z] m in space, or all."""
+    """Person to follow: seen in most views, largest in the images, nearest to a point [x, y, z] m in space, or all."""
     resample: float | None = Field(None, ge=0)
-    """Frames/s at which videos are read by their time stamps, where frame rates are uneven or differ; 0 takes the
-    frames of each as evenly spaced, whatever its time stamps say."""
+    """Frames/s at which videos are read by their time stamps, where frame rates are uneven or differ; 0 ignores time
+    stamps and takes each video's frames as evenly spaced."""
     infer_spine: bool = True
-    """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
+    """Infer spine points that the detector does not give, by a model of real spines. They are marked as inferred."""
 
     @field_validator("person", mode="before")
     @classmethod
     def _one_kind_of_person(cls, person):
-        """One fault in place of one for each kind that was tried."""
+        """One error message in place of one for each type of value."""
         names = ("most_views", "largest", "all")
         if isinstance(person, str) and person not in names:
             raise ValueError(str(unknown_name("choice", person, (*names, "a point [x, y, z]"))))
@@ -66,18 +66,18 @@ class DetectionOptions(Section):
 
     @property
     def network(self) -> str:
-        """The model that runs: the one chosen, or the detector's default; nothing for `import`."""
+        """The model used: the one chosen, or the detector's default; '' for `import`."""
         return self.model or DEFAULT_MODELS.get(self.detector, "")
 
 
 class CameraOptions(Section):
-    """The cameras compared with one another, and their world with the person they saw."""
+    """Comparison of the cameras with one another, and of their world with the person in it."""
 
     find_vertical: bool = True
     """Turn the world upright where neither the person nor the cameras stand along its z axis; the report says so."""
 
     refine: bool | Literal["auto"] = False
-    """Use a calibration that agrees with what the cameras saw, and say what was changed; `auto`: where one is off."""
+    """Refine the calibration by the person's keypoints, and report the changes; `auto`: only if a camera disagrees."""
 
 
 class TriangulationOptions(Section):
@@ -86,9 +86,9 @@ class TriangulationOptions(Section):
     min_confidence: float = Field(0.3, ge=0, le=1)
     """Detections below it are not used."""
     huber_px: float | None = Field(None, gt=0)
-    """Error from which a view's pull grows linearly instead of quadratically; chosen from the noise if left out."""
+    """Error above which a view's cost grows linearly instead of quadratically; from the noise if left out."""
     max_error_px: float | None = Field(None, gt=0)
-    """A view with a larger error never takes part; 3 % of the longer image side if left out."""
+    """Views with a larger error are never used; 3 % of the longer image side if left out."""
     min_views: int = Field(2, ge=2)
     """Points seen by fewer consistent views are missing."""
     fix_swaps: bool = True
@@ -110,8 +110,8 @@ class MergeOptions(Section):
     """Motion capture in the place of triangulated points."""
 
     correspondence: str | None = None
-    """Table of which marker is which point: `human36m` (its copies' default) or a CSV file; equal names if left out."""
+    """Table of corresponding markers and points: `human36m` (default of its copies) or a CSV file; default: by name."""
     max_misfit_m: float = Field(0.15, gt=0)
     """Largest plausible distance, root mean square over the trial, of markers and points that correspond."""
     max_shift_s: float = Field(1.0, ge=0)
-    """How far apart the two clocks may be for the shift to be found and reported; 0 does not look."""
+    """Largest time shift between both clocks that is looked for and reported; 0: none is looked for."""

@@ -1,4 +1,4 @@
-"""Scale, vertical and floor of a scene, from the person in it."""
+"""Scale, vertical and floor of a scene, estimated from the person in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from simspine.core.geometry import angle_between
 from simspine.core.types import Camera
 
 # Heights above the floor as shares of stature: top of the head, eyes, ankles (Drillis & Contini 1966 in Winter 2009,
-# Biomechanics and Motor Control of Human Movement, fig. 4.1; C). Spread: of proportions, and of how one stands.
+# Biomechanics and Motor Control of Human Movement, fig. 4.1; C). The standard deviation is of proportions and posture.
 ANKLE_HEIGHT_SHARE, TOP_HEIGHT_SHARES = 0.039, {"Head": 1.0, "Eye": 0.936}
 STANDING_STATURE_SD = 0.03  # relative
-# Distances between joint centres as shares of stature: de Leva 1996 (C), mean of both sexes. A detector's points are no
-# joint centres: the spread is wide.
+# Distances between joint centres as shares of stature: de Leva 1996 (C), mean of both sexes. The standard deviation is
+# large because a detector's points are no joint centres.
 LIMB_LENGTH_SHARES = {
     ("Hip", "Knee"): 0.228,
     ("Knee", "Ankle"): 0.249,
@@ -23,20 +23,20 @@ LIMB_LENGTH_SHARES = {
     ("Elbow", "Wrist"): 0.153,
 }
 LIMB_LENGTH_SHARES_SD = 0.08  # relative
-MIN_UPRIGHT_STATURE_SHARE = 0.85  # of the stature by the limbs: who measures less never stood straight
+MIN_UPRIGHT_STATURE_SHARE = 0.85  # of the stature by the limbs: a smaller measured height means no upright stance
 STANDING_QUANTILE = 0.95  # quantile of frames in which the person stands straight
 MEAN_STATURE_M, STATURE_SD_M = 1.69, 0.10  # m: adults of both sexes (C: US Army 2012)
 PLAUSIBLE_PERSON_HEIGHTS_M = (0.5, 2.5)  # m
-UPRIGHT_FRAMES_SHARE = 0.2  # share of frames, the most upright ones, that tell the vertical
-POSTURE_UP_SD = np.radians(3.0)  # rad: how a standing person leans
-DOUBTFUL_TILT_RAD = 3 * POSTURE_UP_SD  # of a person even when most upright, and of the cameras: hardly a posture
-MIN_FLOOR_SPREAD_M = 0.4  # m: feet that stood so far apart in two directions tell the floor's slope
-FOOT_HEIGHT_SD_M = 0.015  # m: how far a foot's point is from its height above the floor
-STANCE_FRAMES_SHARE = 0.3  # share of frames, the slowest of each foot's point, in which it stands
+UPRIGHT_FRAMES_SHARE = 0.2  # share of frames, the most upright ones, that determine the vertical
+POSTURE_UP_SD = np.radians(3.0)  # rad: of the lean of a standing person
+DOUBTFUL_TILT_RAD = 3 * POSTURE_UP_SD  # least tilt of a person, when most upright, that may be an error of the world
+MIN_FLOOR_SPREAD_M = 0.4  # m: least spread of foot positions, in two directions, that determines the floor's slope
+FOOT_HEIGHT_SD_M = 0.015  # m: of the height of a foot's point above the floor
+STANCE_FRAMES_SHARE = 0.3  # share of frames, the slowest ones of each foot's point, that count as stance
 FOOT_POINTS = ("RHeel", "LHeel", "RBigToe", "LBigToe", "RAnkle", "LAnkle")
 FLOOR_QUANTILE = 0.05  # share of the feet's heights that lie below the floor by chance
-# rad: a person who leans by less may lean; a world whose axis is this near to the vertical has it there (a board that
-# hangs on the wall or lies on the floor), unless its axes are those of a camera.
+# rad. A smaller tilt of the person may be a lean. An axis of the world nearer to the vertical is taken as vertical (a
+# board hangs on the wall or lies on the floor), unless the axes are those of a camera.
 MAX_LEAN_RAD, MAX_AXIS_ERROR_RAD = np.radians([25.0, 10.0])
 Z_AXIS = np.array([0.0, 0.0, 1.0])
 MAX_CAMERA_ROLL_RAD = np.radians(45.0)  # cameras that are held upright, but look down or up
@@ -44,11 +44,11 @@ MAX_CAMERA_ROLL_RAD = np.radians(45.0)  # cameras that are held upright, but loo
 
 @dataclass(frozen=True)
 class PersonFrame:
-    """From the cameras' own world to one with z up, m.
+    """Transformation from the cameras' own world to one with z up, m: x ↦ R (scale · x − origin).
 
-    scale: m per unit there. scale_sd: relative. R: (3, 3), origin: (3,) m: x ↦ R (scale · x − origin). tilt_sd: rad,
-    of the vertical. scale_from: what it compares: 'standing' person or 'limbs'; height_known: whether with this
-    person's height, or with mean adults'. vertical_from: 'floor' or 'posture'.
+    scale: m per unit of the cameras' world. scale_sd: relative. R: (3, 3), origin: (3,) m. tilt_sd: standard deviation
+    of the vertical, rad. scale_from: 'standing' (height of the standing person) or 'limbs'. height_known: whether the
+    person's height was given, or adults' mean was used. vertical_from: 'floor' or 'posture'.
     """
 
     scale: float
@@ -63,7 +63,7 @@ class PersonFrame:
 
 def limb_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
     """Stature by the lengths of limbs (each the median over frames) of points (frames, points, 3), in their unit; None
-    where no limb is there."""
+    without any limb."""
     statures = []
     for (a, b), share in LIMB_LENGTH_SHARES.items():
         for side in "RL":
@@ -81,30 +81,30 @@ def standing_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
     ankles = [xyz[:, names.index(name)] for name in ("RAnkle", "LAnkle") if name in names]
     tops = [("Head", ["Head"]), ("Eye", ["REye", "LEye"])]
     for kind, points in tops:
-        there = [xyz[:, names.index(name)] for name in points if name in names]
-        if len(there) < len(points) or not ankles:
+        found = [xyz[:, names.index(name)] for name in points if name in names]
+        if len(found) < len(points) or not ankles:
             continue
-        top = np.mean(there, 0)
-        apart = np.stack([np.linalg.norm(top - ankle, axis=-1) for ankle in ankles])
-        known = np.isfinite(apart).any(0)
+        top = np.mean(found, 0)
+        distances = np.stack([np.linalg.norm(top - ankle, axis=-1) for ankle in ankles])
+        known = np.isfinite(distances).any(0)
         if known.any():
-            return float(np.quantile(np.nanmax(apart[:, known], 0), STANDING_QUANTILE)) / (
+            return float(np.quantile(np.nanmax(distances[:, known], 0), STANDING_QUANTILE)) / (
                 TOP_HEIGHT_SHARES[kind] - ANKLE_HEIGHT_SHARE
             )
     return None
 
 
 def check_height(height: float | None) -> None:
-    """`InputError` for a height that no person has."""
+    """`InputError` for a height outside `PLAUSIBLE_PERSON_HEIGHTS_M`."""
     least, most = PLAUSIBLE_PERSON_HEIGHTS_M
     if height is not None and not least < height < most:
         raise InputError(f"no person is {height:g} m tall; expected metres, {least:g} to {most:g}.")
 
 
 def person_frame(names: Sequence[str], xyz: np.ndarray, height: float | None) -> PersonFrame:
-    """The world that a person's points (frames, points, 3) tell. height: of the person, m, if known.
+    """The world estimated from a person's points (frames, points, 3). height: of the person, m, if known.
 
-    Raises `InputError` for a height that no person has, and where limbs, hips or feet were not seen.
+    Raises `InputError` for an implausible height, and where limbs, shoulders, ankles or feet were not seen.
     """
     check_height(height)
     limbs, standing = limb_stature(names, xyz), standing_stature(names, xyz)
@@ -135,7 +135,7 @@ def person_frame(names: Sequence[str], xyz: np.ndarray, height: float | None) ->
 
 
 def _up_by_posture(names: Sequence[str], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Up (3,) by the frames in which ankles and shoulders are farthest apart, and these frames."""
+    """Upward direction (3,) in the frames in which ankles and shoulders are farthest apart, and these frames."""
 
     def middle(point: str) -> np.ndarray:
         sides = [points[:, names.index(side + point)] for side in "RL" if side + point in names]
@@ -154,8 +154,8 @@ def _up_by_posture(names: Sequence[str], points: np.ndarray) -> tuple[np.ndarray
 
 
 def _floor_normal(feet: np.ndarray, up: np.ndarray) -> tuple[np.ndarray | None, float]:
-    """The floor's normal (3,) by where each foot's points (frames, points, 3) stand, and its standard deviation, rad;
-    None and posture's where they stand in one place or on a line."""
+    """The floor's normal (3,) from positions of the feet's points (frames, points, 3) in stance, and its standard
+    deviation, rad; None and `POSTURE_UP_SD` where these are in one place or on a line."""
     standing = []
     for path in feet.swapaxes(0, 1) if len(feet) > 2 else ():  # an image or two show no speed
         speed = np.linalg.norm(np.gradient(path, axis=0), axis=-1)
@@ -175,17 +175,17 @@ def _floor_normal(feet: np.ndarray, up: np.ndarray) -> tuple[np.ndarray | None, 
 
 
 def _person_right(names: Sequence[str], points: np.ndarray) -> np.ndarray:
-    """(3,) the way to the person's right, by hips and shoulders; 0 where they were not seen."""
-    ways = [
+    """Direction (3,) to the person's right, from hips and shoulders; 0 where they were not seen."""
+    directions = [
         np.nanmedian(points[:, names.index("R" + point)] - points[:, names.index("L" + point)], 0)
         for point in ("Hip", "Shoulder")
         if "R" + point in names and "L" + point in names
     ]
-    return np.nan_to_num(np.array(ways)).sum(0) if ways else np.zeros(3)
+    return np.nan_to_num(np.array(directions)).sum(0) if directions else np.zeros(3)
 
 
 def _frame_axes(up: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Rows: forward, left, up."""
+    """Axes (3, 3) of the person's frame; rows: forward, left, up."""
     left = -(right - (right @ up) * up)
     size = np.linalg.norm(left)
     left = left / size if size > 1e-6 else np.linalg.svd(up[None])[2][1]
@@ -193,11 +193,11 @@ def _frame_axes(up: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 class WorldVertical(NamedTuple):
-    """Where up is in the world of a calibration.
+    """Upward direction in the world of a calibration.
 
-    up: (3,) unit vector. tilt: rad, from the world's z to it. tilt_sd: rad. R: (3, 3) from that world to one with z
-    up, in which the person faces along y (OpenSim's x) when most upright; None where cameras alone say where up is, and
-    the person lies or leans, or where the tilt is so small that it may be a posture.
+    up: (3,) unit vector. tilt: angle from the world's z to up, rad. tilt_sd: rad. R: (3, 3) from that world to one with
+    z up, in which the person faces along y (OpenSim's x) when most upright. R is None where only the cameras determine
+    `up`, because the person lies or leans, or where the tilt is so small that it may be a posture.
     """
 
     up: np.ndarray
@@ -211,24 +211,24 @@ class WorldVertical(NamedTuple):
 
 
 def vertical_of_world(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camera]) -> WorldVertical | None:
-    """Up, where it is not the z of the calibration's world; None where it is, or where a lying person leaves it open.
+    """Upward direction in the calibration's world; None if it is z, or a person may lie in an upright world.
 
-    A person who lies or stands on the hands looks like one who stands in a world that is turned. The cameras tell them
-    apart: their images are nearly upright. A world in which neither person nor cameras stand along z is turned. Where
-    no camera is given, a tilt of 25° or more is the world's.
+    A person who lies or stands on the hands looks like one who stands in a rotated world. The cameras distinguish both:
+    their images are nearly upright. A world in which neither person nor cameras are upright along z is rotated. Without
+    cameras, a tilt of 25° or more is attributed to the world.
 
     names, xyz: points (frames, points, 3) m, in that world. Raises `InputError` where shoulders or ankles are not seen.
     """
     by_person, upright = _up_by_posture(names, xyz)
     by_cameras = -np.mean([camera.R[1] for camera in cameras], axis=0) if cameras else by_person
     person_tilt, camera_tilt = (float(angle_between(up, Z_AXIS)) for up in (by_person, by_cameras))
-    apart = float(angle_between(by_person, by_cameras))
-    cameras_deny = camera_tilt < MAX_CAMERA_ROLL_RAD and apart > person_tilt / 2
+    disagreement = float(angle_between(by_person, by_cameras))
+    cameras_deny = camera_tilt < MAX_CAMERA_ROLL_RAD and disagreement > person_tilt / 2
     if cameras_deny or person_tilt < DOUBTFUL_TILT_RAD:
         return None
     if person_tilt < MAX_LEAN_RAD:
         return WorldVertical(by_person, person_tilt, POSTURE_UP_SD, None)
-    if apart > MAX_CAMERA_ROLL_RAD:
+    if disagreement > MAX_CAMERA_ROLL_RAD:
         return WorldVertical(by_cameras / np.linalg.norm(by_cameras), camera_tilt, MAX_CAMERA_ROLL_RAD, None)
     feet = [names.index(name) for name in FOOT_POINTS if name in names]
     normal, tilt_sd = _floor_normal(xyz[:, feet], by_person)

@@ -1,4 +1,4 @@
-"""From detections to markers: whom to follow, where points are in space, one marker set in the body's frame."""
+"""From detections to markers: choice of the person, points in space, one marker set in the body's frame."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -25,16 +25,16 @@ IMAGE_DETECTORS = ("blazepose", "blazepose_spine", "spinepose")
 def detect_in_videos(
     videos: Sequence[Video], options: DetectionOptions, boxes: np.ndarray | None = None, **how
 ) -> Detections:
-    """Everybody in videos; points as their `skeleton` says. boxes, frames, progress, together: as `detect_videos`."""
+    """All people in videos, with points of the detector's skeleton. Other parameters as of `detect_videos`."""
     make_detector = partial(detector_of_options, options, boxes_known=boxes is not None)
     return detect_videos(videos, make_detector, boxes=boxes, resample=options.resample, **how)
 
 
 def detector_of_options(options: DetectionOptions, boxes_known: bool = False) -> Detector:
-    """The detector that the options name, which finds people by itself.
+    """The detector that the options name, with a network that finds people.
 
-    boxes_known: from motion capture; then no network looks for people, and the whole image serves where there is none.
-    """
+    boxes_known: whether boxes come from motion capture. SpinePose then has no network that finds people, and uses the
+    whole image where a box is missing."""
     from simspine.vision.blazepose import BlazePose
 
     if options.detector == "spinepose":
@@ -52,14 +52,14 @@ def detector_of_options(options: DetectionOptions, boxes_known: bool = False) ->
 def follow_person(
     detections: Detections, cameras: Sequence[Camera], skeleton: str, options: DetectionOptions
 ) -> Keypoints:
-    """The one person followed. cameras: in the order of the views."""
+    """Keypoints of the one person chosen by the options. cameras: in the order of the views."""
     check_one_person(options)
     points = associate_person(detections.people, cameras, skeleton, detections.rate, person=options.person)
     return _named_points(points, detections, skeleton)
 
 
 def check_one_person(options: DetectionOptions) -> None:
-    """`InputError` where everybody is asked for and only one person can be given: to be said before hours of work."""
+    """`InputError` where all people are asked for, but only one can be returned; to be called before long work."""
     if options.person == "all":
         raise InputError(
             "detection.person is all, but one person is wanted here. simspine.reconstruct_people gives everybody; in a "
@@ -68,15 +68,15 @@ def check_one_person(options: DetectionOptions) -> None:
 
 
 def follow_people(detections: Detections, cameras: Sequence[Camera], skeleton: str) -> list[Keypoints]:
-    """Everybody who is there for long enough (see `tracks_of_people`), most seen first; else as `follow_person`."""
+    """Keypoints of all people seen for long enough (see `tracks_of_people`), the most seen first."""
     tracks = tracks_of_people(detections.people, cameras, skeleton, detections.rate)
     return [_named_points(points, detections, skeleton) for points in tracks]
 
 
 def _named_points(points: np.ndarray, detections: Detections, skeleton: str) -> Keypoints:
-    """Points (frames, views, points, 3) in the 37 SIMSPINE names."""
-    guessed = detections.estimated
-    origin = tuple(Origin.ESTIMATED if name in guessed else Origin.DETECTED for name in detections.names)
+    """Points (frames, views, points, 3) with the 37 SIMSPINE names."""
+    estimated = detections.estimated
+    origin = tuple(Origin.ESTIMATED if name in estimated else Origin.DETECTED for name in detections.names)
     native = Keypoints(
         names=detections.names,
         rate=detections.rate,
@@ -90,13 +90,13 @@ def _named_points(points: np.ndarray, detections: Detections, skeleton: str) -> 
 def locate_points(
     keypoints: Keypoints, cameras: Sequence[Camera], options: TriangulationOptions, timing: Timing | None = None
 ) -> tuple[Markers, TriangulationReport]:
-    """Points in space (z_up) with covariance, of those that any view shows, and what they were made from.
+    """Points in space (z_up) with covariance, of the points that any view shows, and a report.
 
-    Time 0 is the first view's frame 0; timing: where the points begin later than that. Estimated points are known in
-    space no better than one view states, see `with_shared_errors`.
+    Time 0 is the first view's frame 0; timing: for points that begin later than that. Estimated points are as uncertain
+    as one view states, see `with_shared_errors`.
     """
     observed = np.isfinite(keypoints.xy).any((0, 1, 3))
-    names = [name for name, there in zip(keypoints.names, observed, strict=True) if there]
+    names = [name for name, seen in zip(keypoints.names, observed, strict=True) if seen]
     points, report = triangulate_with_report(keypoints.select(names), cameras, **options.model_dump())
     warn_of_sizes(points)
     start = 0.0 if timing is None else timing.first / keypoints.rate
@@ -104,21 +104,21 @@ def locate_points(
 
 
 def with_shared_errors(points: Markers) -> Markers:
-    """Points whose covariance allows for errors that all views share: what a network estimates from pose and outline is
-    wrong in all views alike, and no number of views averages that away.
+    """Points whose covariance includes errors that all views share: a network that estimates points from pose and
+    outline has the same error in all views, and more views do not average it out.
 
-    Added along all axes is what the mean variance lacks of the one that the mean confidence of the views stands for.
+    The mean variance over the axes is raised to the one that the views' mean confidence stands for, if that is larger.
     """
-    at = np.flatnonzero(points.of_origin(Origin.ESTIMATED))
-    if not at.size or points.covariance is None or points.weight is None:
+    columns = np.flatnonzero(points.of_origin(Origin.ESTIMATED))
+    if not columns.size or points.covariance is None or points.weight is None:
         return points
     from simspine.vision.blazepose_spine import stated_deviation
 
     covariance = points.covariance.copy()
-    known = np.trace(covariance[:, at], axis1=-2, axis2=-1) / 3
+    variance = np.trace(covariance[:, columns], axis1=-2, axis2=-1) / 3
     with np.errstate(invalid="ignore"):
-        lacking = np.maximum(stated_deviation(points.weight[:, at]) ** 2 - known, 0)
-    covariance[:, at] += np.where(np.isfinite(known), lacking, 0)[..., None, None] * np.eye(3)
+        missing = np.maximum(stated_deviation(points.weight[:, columns]) ** 2 - variance, 0)
+    covariance[:, columns] += np.where(np.isfinite(variance), missing, 0)[..., None, None] * np.eye(3)
     return points.with_(covariance=covariance)
 
 
@@ -130,10 +130,10 @@ def make_markers(
     pairs: Sequence[PointCorrespondence] | None = None,
     infer_spine: bool = True,
 ) -> tuple[Markers, MergeReport | None]:
-    """What inverse kinematics fits (y_up): filtered, gaps filled or left, merged with motion capture, spine inferred.
+    """Markers for inverse kinematics (y_up): filtered, short gaps filled, merged with motion capture, spine inferred.
 
-    mocap: markers that replace points; pairs: which is which (default: equal names). Points of the spine that nobody
-    saw are inferred from the joints if asked, and marked in their names.
+    mocap: markers that replace points; pairs: their correspondence (default: equal names). infer_spine: infer missing
+    points of the spine from the joints. Names of inferred points have a suffix.
     """
     markers, report = smooth(points, **filtering.model_dump()), None
     if mocap is not None:

@@ -1,4 +1,4 @@
-"""Points from rays: lines of sight, first guesses, robust refinement, noise, and what neighbouring frames say."""
+"""Points from rays: lines of sight, initial points, robust refinement, pixel noise, and neighbouring frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,18 +11,18 @@ from numba import njit
 from simspine.core.geometry import distortion_derivative, undistort_pixels
 from simspine.core.types import Camera
 
-# What the views say: observations as rays, and the reprojection error of a 3D point in pixels.
+# Observations as rays, and the reprojection error of a 3D point in pixels.
 # Arrays here have the points last, (views, components, n) with n = frames × points, so that every operation runs
 # over long contiguous rows.
-# The lens enters once. Each observation is undistorted, and the map from ideal image coordinates to pixels is
-# replaced by its tangent at the observation, `lens_derivative`; the residual
+# The lens model is evaluated once. Each observation is undistorted, and the map from ideal image coordinates to pixels
+# is linearised at the observation, `lens_derivative`; the residual
 # `lens_derivative @ (ideal projection − ideal observation)` is then in pixels of the distorted image, exact at zero and
-# to first order around it. Reported errors do not use this shortcut.
+# to first order around it. Reported errors do not use this approximation.
 
 
 MIN_RAY_DEPTH_M = 1e-3  # m; a point closer to the camera plane than this counts as behind it
-_OBSERVATIONS_PER_BATCH = 15_000  # observations of a view undistorted at a time: what fits into a processor's cache
-_NEWTON_STEPS = 20  # far more than any lens needs inside its image; bounds the time spent on pixels outside it
+_OBSERVATIONS_PER_BATCH = 15_000  # observations of a view undistorted at a time, which fit into a processor's cache
+_NEWTON_STEPS = 20  # far more than any lens needs inside its image; limits the time spent on pixels outside it
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Rays:
     """Observations of n points in several views.
 
     R: (views, 3, 3), t: (views, 3) m: world → camera. normal: (views, 2, n) ideal image coordinates, 0 where not seen.
-    lens_derivative: (views, 2, 2, n) px, tangent of lens and pixel grid at the observation. weight: (views, n) ≥ 0,
-    0 = not seen.
+    lens_derivative: (views, 2, 2, n) px, derivative of pixels by ideal coordinates at the observation. weight: (views,
+    n) ≥ 0, 0 = not seen.
     """
 
     R: np.ndarray
@@ -42,16 +42,16 @@ class Rays:
 
     @property
     def seen(self) -> np.ndarray:
-        """(views, n) bool."""
+        """(views, n) bool: views that observed the point."""
         return self.weight > 0
 
     def of_points(self, columns) -> "Rays":
-        """The points `columns` (an index array or a slice)."""
+        """Rays of the points `columns` (an index array or a slice)."""
         # Indexing by an array would leave points first in memory.
-        some = (
+        selected = (
             np.ascontiguousarray(values[..., columns]) for values in (self.normal, self.lens_derivative, self.weight)
         )
-        return Rays(self.R, self.t, *some)
+        return Rays(self.R, self.t, *selected)
 
     def weighted(self, weight: np.ndarray) -> "Rays":
         """With weights (frames, views, points) where this one's are not 0."""
@@ -70,7 +70,7 @@ class Rays:
 def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray) -> Rays:
     """Rays of the pixels xy (frames, views, points, 2); n = frames × points.
 
-    Their weight is 1, and 0 of pixels that are NaN, or outside what the lens model can show.
+    The weight is 1, or 0 for pixels that are NaN or outside the range of the lens model.
     """
     frames, views, points = xy.shape[:3]
     normal, lens = np.empty((views, 2, frames * points)), np.empty((views, 2, 2, frames * points))
@@ -108,11 +108,11 @@ def camera_centres(rays: Rays) -> np.ndarray:
     return -np.einsum("vji,vj->vi", rays.R, rays.t)
 
 
-# First guesses: each pair of views proposes a point, all views judge it.
-# Trying every subset of views costs 2^views. A pair is the smallest subset that gives a point, and one pair of
-# good views suffices to expose all bad ones, so it is enough to try pairs: all of them up to `SEED_RANKS` views,
-# beyond that those of the `SEED_RANKS` most confident views of each point. The cost is then linear in the number of
-# views, and up to RANKS − 2 bad views are survived wherever they are.
+# Seeds: each pair of views proposes a point, all views evaluate it.
+# Trying every subset of views costs 2^views. A pair is the smallest subset that determines a point, and one pair of
+# correct views suffices to find all wrong ones. Pairs are therefore enough: all of them up to `SEED_RANKS` views; of
+# more views, pairs of the `SEED_RANKS` most confident ones of each point. The cost is then linear in the number of
+# views, and up to SEED_RANKS − 2 of the views tried may be wrong.
 
 
 SEED_RANKS = 7
@@ -124,9 +124,9 @@ def ray_midpoint(centre_a, ray_a, centre_b, ray_b) -> np.ndarray:
 
     centre: (3, n) or (3, 1) m. ray: (3, n), of depth one.
     """
-    between = centre_a - centre_b
+    baseline = centre_a - centre_b
     aa, bb, ab = (np.einsum("in,in->n", p, q) for p, q in ((ray_a, ray_a), (ray_b, ray_b), (ray_a, ray_b)))
-    a, b = (ray_a * between).sum(0), (ray_b * between).sum(0)
+    a, b = (ray_a * baseline).sum(0), (ray_b * baseline).sum(0)
     area = aa * bb - ab * ab
     crossing = area > _PARALLEL_SIN_SQUARED * aa * bb
     area = np.where(crossing, area, 1.0)
@@ -136,19 +136,19 @@ def ray_midpoint(centre_a, ray_a, centre_b, ray_b) -> np.ndarray:
 
 
 def truncated_misfit(rays: Rays, xyz: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """Cost (views, n) of xyz (3, n): weight × min(error² / limit², 1), a wrong view costs its weight at most."""
+    """Cost (views, n) of xyz (3, n): weight × min(error² / limit², 1). A wrong view costs at most its weight."""
     return rays.weight * np.minimum((reprojection_errors(rays, xyz) / limit) ** 2, 1.0)
 
 
 def pair_proposals(rays: Rays):
-    """Yields, pair by pair, what each of the n points gets proposed: (centre_a, ray_a, centre_b, ray_b, both seen)."""
+    """Yields pairs of views for each of the n points, pair by pair: (centre_a, ray_a, centre_b, ray_b, both seen)."""
     views = len(rays.weight)
     ray, centre, seen = ray_directions(rays), camera_centres(rays), rays.seen
     if views <= SEED_RANKS:
         for a, b in combinations(range(views), 2):
             yield centre[a][:, None], ray[a], centre[b][:, None], ray[b], seen[a] & seen[b]
         return
-    # Pick for each point its own most confident views; ties keep the order of the cameras.
+    # The most confident views of each point; ties keep the order of the cameras.
     rank = np.argsort(-rays.weight, axis=0, kind="stable")[:SEED_RANKS]  # (RANKS, n)
     ray = np.take_along_axis(ray, rank[:, None, :], 0)
     centre = centre[rank].transpose(0, 2, 1)  # (RANKS, 3, n)
@@ -158,10 +158,10 @@ def pair_proposals(rays: Rays):
 
 
 def best_seed(rays: Rays, limit: np.ndarray, expected: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
-    """The pair's point (3, n) that the views together like best; NaN where no two views propose one.
+    """The point (3, n) of a pair that has the least cost over all views; NaN where no pair proposes one.
 
-    limit: (n,) px, where an error counts as wrong. expected: position (3, n) and tolerance (n,) m from the neighbouring
-    frames; it counts as one more view of mean weight, no more (NaN = no opinion). It decides where the views are split.
+    limit: (n,) px, error from which an observation counts as wrong. expected: position (3, n) and tolerance (n,) m from
+    the neighbouring frames, with the weight of one more view (NaN = unknown). It decides where views are split evenly.
     """
     n = rays.weight.shape[1]
     best, lowest = np.full((3, n), np.nan), np.full(n, np.inf)
@@ -170,8 +170,8 @@ def best_seed(rays: Rays, limit: np.ndarray, expected: tuple[np.ndarray, np.ndar
         proposed = both & np.isfinite(xyz[0])
         cost = truncated_misfit(rays, xyz, limit).sum(0)
         if expected is not None:
-            place, tolerance = expected
-            cost = cost + np.nan_to_num(np.minimum(((xyz - place) ** 2).sum(0) / tolerance**2, 1.0), nan=1.0)
+            position, tolerance = expected
+            cost = cost + np.nan_to_num(np.minimum(((xyz - position) ** 2).sum(0) / tolerance**2, 1.0), nan=1.0)
         better = proposed & (cost < lowest)
         best, lowest = np.where(better, xyz, best), np.where(better, cost, lowest)
     return best
@@ -180,15 +180,15 @@ def best_seed(rays: Rays, limit: np.ndarray, expected: tuple[np.ndarray, np.ndar
 # Robust least squares: from a seed to the point that the consistent views agree on.
 
 
-_MAX_STEP_M = 0.5  # m; a longer Gauss–Newton step leaves the region where the linearisation means anything
+_MAX_STEP_M = 0.5  # m; a longer Gauss–Newton step leaves the region where the linearisation is valid
 _CONVERGED_STEP_M = 1e-9  # m
 _MAX_ITERATIONS = 12
 
 
 @dataclass(frozen=True)
 class RefinedPoints:
-    """Points and what supports them. xyz: (3, n) m. error: (views, n) px, infinite where not seen or behind the camera.
-    weight: (views, n), final weights of the views. information: (3, 3, n) = Jᵀ W J, 1/m² per px⁻²."""
+    """Points and their residuals. xyz: (3, n) m. error: (views, n) px, infinite where not seen or behind the camera.
+    weight: (views, n), final weights of the views. information: (3, 3, n) = Jᵀ W J, px²/m²."""
 
     xyz: np.ndarray
     error: np.ndarray
@@ -197,22 +197,22 @@ class RefinedPoints:
 
     @property
     def used(self) -> np.ndarray:
-        """(views, n) bool."""
+        """(views, n) bool: views of non-zero weight."""
         return self.weight > 0
 
 
 def refine_points(rays: Rays, xyz: np.ndarray, huber: np.ndarray, limit: np.ndarray) -> RefinedPoints:
     """Iteratively reweighted Gauss–Newton from the seeds xyz (3, n); huber, limit: (n,) px.
 
-    Points with fewer than two views inside the limit stay where they are.
+    Points with fewer than two views inside the limit stay at their seeds.
     """
-    found = np.array(xyz)
+    refined = np.array(xyz)
     error, weight = np.empty(rays.weight.shape), np.empty(rays.weight.shape)
-    information = np.empty((3, 3, found.shape[1]))
+    information = np.empty((3, 3, refined.shape[1]))
     limits = np.ascontiguousarray(huber), np.ascontiguousarray(limit), _MAX_ITERATIONS
     views = (rays.R, rays.t, rays.normal, rays.lens_derivative, rays.weight)
-    _refine_kernel(*views, *limits, found, error, weight, information)
-    return RefinedPoints(found, error, weight, information)
+    _refine_kernel(*views, *limits, refined, error, weight, information)
+    return RefinedPoints(refined, error, weight, information)
 
 
 @njit(cache=True, inline="always")
@@ -312,21 +312,21 @@ def inverse_3x3(a: np.ndarray) -> np.ndarray:
         return np.array([[c00, c01, c02], [c01, c11, c12], [c02, c12, c22]]) / (a00 * c00 + a01 * c01 + a02 * c02)
 
 
-# How large the pixel noise is, estimated from what the views disagree by.
+# Pixel noise, estimated from the residuals of the views.
 
 
 MIN_PIXEL_NOISE_PX = 12**-0.5  # px; rounding to whole pixels alone has this standard deviation
-_MIN_FRAMES_PER_POINT = 10  # frames a point needs for an estimate of its own
-_CLEAN_SHARE = 0.99  # share of clean observations that a frame's own residuals may not question
+_MIN_FRAMES_PER_POINT = 10  # frames that a point needs for its own estimate
+_CLEAN_SHARE = 0.99  # share of clean observations whose variance is not inflated
 
 
 def pooled_noise(squares: np.ndarray, views: np.ndarray) -> np.ndarray:
     """Standard deviation (points,) px of one image coordinate, pooled over the frames.
 
-    squares: (frames, points) px², weighted squared residuals summed over the used views; views: (frames, points) their
-    number. With noise σ, `squares` is σ² χ² with 2·views − 3 degrees of freedom: its median over the frames, each
-    divided by the median of its χ², gives σ² and does not mind outliers in up to half the frames. Points with few
-    frames get the value of all points together; never below the rounding to whole pixels.
+    squares: (frames, points) px², weighted squared residuals summed over the used views; views: (frames, points) number
+    of used views. With noise σ, `squares` is σ² χ² with 2·views − 3 degrees of freedom. Its median over the frames,
+    each divided by the median of its χ², gives σ², robust to outliers in up to half the frames. Points with few frames
+    get the value of all points together. The least value is that of rounding to whole pixels.
     """
     known = np.isfinite(squares) & (views >= 2)
     ratio = np.where(known, squares / chi2_quantile(0.5, views), np.nan)
@@ -339,29 +339,29 @@ def pooled_noise(squares: np.ndarray, views: np.ndarray) -> np.ndarray:
 
 
 def variance_inflation(squares: np.ndarray, views: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Factor ≥ 1 (frames, points) on the variance where a frame's residuals are too large for the pooled noise.
+    """Factor ≥ 1 (frames, points) on the variance of frames whose residuals are too large for the pooled noise.
 
-    1 for 99 % of clean observations; beyond, their χ² over its 99 % quantile (the idea of Birge's ratio, 1932).
+    1 for 99 % of clean observations; for others, their χ² over its 99 % quantile (similar to Birge's ratio, 1932).
     """
     return np.maximum(1.0, squares / (chi2_quantile(_CLEAN_SHARE, views) * noise**2))
 
 
 def chi2_quantile(share: float, views: np.ndarray) -> np.ndarray:
-    """Quantile of χ² with the 2·views − 3 degrees of freedom that a point seen by `views` (≥ 2) views leaves."""
+    """Quantile of χ² with 2·views − 3 degrees of freedom, those of a point seen by `views` (≥ 2) views."""
     freedom = np.maximum(2 * np.arange(int(views.max(initial=0)) + 1) - 3, 1)
     return 2 * scipy.special.gammaincinv(freedom / 2, share)[views]
 
 
-_NEIGHBOUR_HORIZON_S = 0.5  # s; beyond, neighbouring frames have nothing to say
-_POSITION_SLACK_M = 0.05  # m
+_NEIGHBOUR_HORIZON_S = 0.5  # s; frames farther away are not used
+_POSITION_SLACK_M = 0.05  # m; tolerance of the expected position at no distance in time
 _MAX_POINT_SPEED_M_S = 2.0  # m/s; a walker's foot swings at about 4, a trunk moves at less than 1
 
 
 def expected_position(xyz: np.ndarray, trusted: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Positions (3, frames, points) m between each frame's trusted neighbours, and tolerances (frames, points) m.
 
-    xyz: (3, frames, points) m. trusted: (frames, points) bool. A trusted frame is interpolated from its neighbours like
-    any other. NaN where there is no trusted frame within half a second on either side.
+    xyz: (3, frames, points) m. trusted: (frames, points) bool. A trusted frame is interpolated from its neighbours as
+    well. NaN where there is no trusted frame within half a second on either side.
     """
     frames = trusted.shape[0]
     index = np.arange(frames)[:, None]
@@ -374,8 +374,8 @@ def expected_position(xyz: np.ndarray, trusted: np.ndarray, rate: float) -> tupl
     early = np.take_along_axis(xyz, np.clip(before, 0, frames - 1)[None], 1)
     late = np.take_along_axis(xyz, np.clip(after, 0, frames - 1)[None], 1)
     share = (index - before) / (after - before)
-    place = np.where(has_before & has_after, early + share * (late - early), np.where(has_before, early, late))
+    position = np.where(has_before & has_after, early + share * (late - early), np.where(has_before, early, late))
     distance = np.minimum(np.where(has_before, index - before, np.inf), np.where(has_after, after - index, np.inf))
     known = has_before | has_after
     tolerance = _POSITION_SLACK_M + _MAX_POINT_SPEED_M_S * np.where(known, distance, np.nan) / rate
-    return np.where(known, place, np.nan), tolerance
+    return np.where(known, position, np.nan), tolerance

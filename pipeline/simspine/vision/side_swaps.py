@@ -1,10 +1,10 @@
 """Left and right exchanged by a detector: found per view and limb group, and undone.
 
-A detector that takes a back for a front exchanges both sides at once, so the decision is made for a whole group of
-points (legs, arms, face) in one view and frame. As for first guesses, pairs of views propose, now in two versions (the
-two views agree on left and right, or not), and every other view joins with the labelling that suits it better. A
+A detector that takes a back for a front exchanges both sides at once, so that the decision is made for a whole group of
+points (legs, arms, face) in one view and frame. As for seeds (`rays`), pairs of views propose points, here in two
+versions (both views agree on left and right, or not); every other view takes the labelling that fits better. A
 labelling and its complement fit equally well; the majority of the views and the continuity with neighbouring frames
-decide between the two.
+decide between them.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from simspine.vision.rays import SEED_RANKS, Rays, camera_centres, ray_direction
 SWAP_GROUPS = {
     "legs": ("hip", "knee", "ankle", "toe", "heel", "foot"),
     "face": ("eye", "ear", "mouth"),
-    "arms": ("",),  # shoulders, collar bones and what else is mirrored
+    "arms": ("",),  # shoulders, collar bones and all other points with a side
 }
-_MIN_SWAP_GAIN = 1.0  # observations that must come right before a view counts as swapped …
-_MAX_SWAP_MISFIT_RATIO = 0.5  # … and the share of its misfit that may remain
-_LASTING_MISFIT_RATIO = 0.25  # of the squared misfit: a smaller rest means that views are exchanged most of the time
-_SAMPLED_FRAMES = 60  # of a trial, in which this is looked for
-_LABELLING_WINDOW_S = 1.0  # s over which the choice between a labelling and its complement is made
+_MIN_SWAP_GAIN = 1.0  # least fall of the misfit, in observations, for which a view counts as swapped …
+_MAX_SWAP_MISFIT_RATIO = 0.5  # … and largest share of its misfit that remains
+_LASTING_MISFIT_RATIO = 0.25  # of the squared misfit: a smaller share left means an exchange in most frames
+_SAMPLED_FRAMES = 60  # frames of a trial in which an exchange in most frames is looked for
+_LABELLING_WINDOW_S = 1.0  # s before and after a frame, for the choice between a labelling and its complement
 
 
 def mirror_indices(names: Sequence[str]) -> np.ndarray:
@@ -36,10 +36,10 @@ def mirror_indices(names: Sequence[str]) -> np.ndarray:
 
 def _mirrored_name(name: str) -> str:
     for left, right in (("left", "right"), ("Left", "Right"), ("L", "R")):
-        for here, there in ((left, right), (right, left)):
-            rest = name.removeprefix(here)
-            if rest != name and (len(here) > 1 or rest[:1].isupper()):
-                return there + rest
+        for side, other in ((left, right), (right, left)):
+            rest = name.removeprefix(side)
+            if rest != name and (len(side) > 1 or rest[:1].isupper()):
+                return other + rest
     return name
 
 
@@ -54,7 +54,7 @@ def limb_groups(names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def exchange_sides(keypoints: Keypoints, swapped: np.ndarray) -> Keypoints:
-    """Keypoints with the observations `swapped` (frames, views, points) bool handed to their mirror images."""
+    """Keypoints with observations `swapped` (frames, views, points) bool replaced by those of their mirror images."""
     if not swapped.any():
         return keypoints
     at = np.nonzero(swapped)
@@ -67,48 +67,48 @@ def exchange_sides(keypoints: Keypoints, swapped: np.ndarray) -> Keypoints:
 def find_swaps(
     rays: Rays, xyz: np.ndarray, sides: np.ndarray, suspect: np.ndarray, limit: np.ndarray, rate: float
 ) -> np.ndarray:
-    """Which views exchange left and right of one group: (frames, views) bool.
+    """Views that exchange left and right of one group: (frames, views) bool.
 
-    rays: of the whole trial. xyz: (3, frames, points) m as found without exchanging. sides: (2, pairs) point indices.
-    suspect: (frames,) bool, where views disagree; the others are left alone. limit: (points,) px.
+    rays: of the whole trial. xyz: (3, frames, points) m, triangulated as observed. sides: (2, pairs) point indices.
+    suspect: (frames,) bool, frames in which views disagree; others are not changed. limit: (points,) px.
     """
     frames = xyz.shape[1]
     swapped = np.zeros((frames, len(rays.R)), bool)
-    where = np.flatnonzero(suspect)
-    if not len(where):
+    rows = np.flatnonzero(suspect)
+    if not len(rows):
         return swapped
-    labels, gain, proposed = _label_views(rays, where, sides, limit=limit)
-    clear = np.abs(gain) > 0  # (views, suspects): the view has an opinion
+    labels, gain, proposed = _label_views(rays, rows, sides, limit=limit)
+    clear = np.abs(gain) > 0  # (views, suspects): one labelling of the view fits clearly better
     vote = np.zeros(frames)
-    vote[where] = (clear * np.where(labels, -1.0, 1.0)).sum(0)
+    vote[rows] = (clear * np.where(labels, -1.0, 1.0)).sum(0)
     group = xyz[:, :, sides]  # (3, frames, 2, pairs)
-    group[:, where] = proposed
+    group[:, rows] = proposed
     known = np.isfinite(group).all((0, 2))
     vote[~suspect & known.any(-1)] = len(rays.R)
-    complement = _against_the_run(group, vote, rate)[where]
-    swapped[where] = (clear & (labels ^ complement)).T
+    complement = _complement_continues(group, vote, rate)[rows]
+    swapped[rows] = (clear & (labels ^ complement)).T
     return swapped
 
 
 def limit_without_swaps(rays: Rays, sides: np.ndarray, limit: np.ndarray, frames: int, least: float) -> np.ndarray:
-    """The limits (points,) px of a group, had no view exchanged its sides; lower where one does most of the time.
+    """Limits (points,) px of a group without exchanged sides; lower than `limit` if a view exchanges them mostly.
 
-    An exchange that lasts looks like noise, so that the limits grow with it until they admit it.
+    A lasting exchange looks like noise, which raises the limits until they accept it. least: smallest limit, px.
     """
     sample = np.unique(np.linspace(0, frames - 1, _SAMPLED_FRAMES).astype(int))
     widest = np.full_like(limit, limit[sides].max())
     best = _best_labelling(rays, sample, sides, widest, least_apart_px=0.0)
-    told = np.isfinite(best.lowest) & (best.unswapped > 0)
-    if not told.any():
+    known = np.isfinite(best.lowest) & (best.unswapped > 0)
+    if not known.any():
         return limit
-    share = float(np.median(best.lowest[told] / best.unswapped[told]))
+    share = float(np.median(best.lowest[known] / best.unswapped[known]))
     return np.minimum(limit, np.maximum(widest * np.sqrt(share), least)) if share < _LASTING_MISFIT_RATIO else limit
 
 
 @dataclass
 class _Labelling:
-    """The best so far, of m frames. lowest: (m,) cost. unswapped: (m,) lowest cost of leaving all views as they are.
-    labels: (views, m) bool, swapped. gain: (views, m), how clearly. places: (3, m, 2, pairs) m."""
+    """The best labelling so far, of m frames. lowest: (m,) its cost. unswapped: (m,) lowest cost without any exchange.
+    labels: (views, m) bool, swapped. gain: (views, m), fall of the cost by the swap. places: (3, m, 2, pairs) m."""
 
     lowest: np.ndarray
     unswapped: np.ndarray
@@ -117,7 +117,7 @@ class _Labelling:
     places: np.ndarray
 
     def consider(self, places: np.ndarray, kept: np.ndarray, swapped: np.ndarray) -> None:
-        """Points that were proposed, and what they cost each view (views, m) as it is, and with sides exchanged."""
+        """Compare with proposed points and their costs (views, m): as observed (`kept`), and with sides exchanged."""
         low, high = np.minimum(kept, swapped), np.maximum(kept, swapped)
         better = low.sum(0) < self.lowest
         self.lowest = np.where(better, low.sum(0), self.lowest)
@@ -131,7 +131,7 @@ class _Labelling:
 def _label_views(
     rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The labelling of the views (views, m) that fits best, how clearly (views, m), and its points (3, m, 2, pairs)."""
+    """The best labelling of the views (views, m), its gain (views, m), 0 if unclear, and points (3, m, 2, pairs) m."""
     best = _best_labelling(rays, frames, sides, limit)
     gain = np.where(np.abs(best.gain) >= _MIN_SWAP_GAIN, best.gain, 0.0)
     worthwhile = best.unswapped - best.lowest >= _MIN_SWAP_GAIN
@@ -141,13 +141,13 @@ def _label_views(
 def _best_labelling(
     rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray, least_apart_px: float | None = None
 ) -> _Labelling:
-    """The best labelling in some frames of the trial; without `least_apart_px` sides must be apart by their limit."""
+    """The best labelling in some frames. least_apart_px: least distance of the two sides, by default the limit."""
     shape, points = (len(frames), *sides.shape), len(limit)
     tolerance = np.broadcast_to(limit[sides], shape).reshape(-1)
     keep, swap = (
         rays.of_points((frames[:, None, None] * points + columns).reshape(-1)) for columns in (sides, sides[::-1])
     )
-    # A side alone, or two sides no further apart than the noise, say nothing about which is which.
+    # A side alone, or two sides no farther apart than the noise, do not distinguish left and right.
     apart = np.einsum("vijn,vjn->vin", keep.lens_derivative, keep.normal - swap.normal)
     least = tolerance if least_apart_px is None else least_apart_px
     both = keep.seen & swap.seen & (np.sqrt((apart**2).sum(1)) > least)
@@ -156,7 +156,7 @@ def _best_labelling(
 
 
 def _labelling_of_pairs(keep: Rays, swap: Rays, tolerance: np.ndarray, shape: tuple[int, ...]) -> _Labelling:
-    """Of what pairs of views propose. All views do; beyond `SEED_RANKS`, those that see most of the group."""
+    """The best labelling that pairs of views propose: of all views, or the `SEED_RANKS` that see most of the group."""
     directions, centre, both = (ray_directions(keep), ray_directions(swap)), camera_centres(keep), keep.seen
     views, m = len(keep.R), shape[0]
     best = _Labelling(
@@ -176,11 +176,11 @@ def _labelling_of_pairs(keep: Rays, swap: Rays, tolerance: np.ndarray, shape: tu
     return best
 
 
-def _against_the_run(group: np.ndarray, vote: np.ndarray, rate: float) -> np.ndarray:
-    """Where the complement of the labelling fits better into the run of frames: (frames,) bool.
+def _complement_continues(group: np.ndarray, vote: np.ndarray, rate: float) -> np.ndarray:
+    """Frames in which the complement of the labelling continues the neighbouring frames better: (frames,) bool.
 
-    group: (3, frames, 2, pairs) m. vote: (frames,), views for the labelling less views for its complement. From frame
-    to frame the nearer of the two labellings continues; the votes of a whole window, carried along so, decide.
+    group: (3, frames, 2, pairs) m. vote: (frames,), views for the labelling less views for its complement. Each frame
+    takes the labelling nearer to the frame before. The sum of the votes for it over a window of frames decides.
     """
     filled = _bridge_gaps(group)
     stay = np.nansum((filled[:, 1:] - filled[:, :-1]) ** 2, axis=(0, 2, 3))
@@ -193,7 +193,7 @@ def _against_the_run(group: np.ndarray, vote: np.ndarray, rate: float) -> np.nda
 
 
 def _bridge_gaps(group: np.ndarray) -> np.ndarray:
-    """Gaps in (3, frames, 2, pairs) bridged with the last position, so that a run continues across them."""
+    """Positions (3, frames, 2, pairs) with gaps filled by the last known position, so that labels continue across."""
     known = np.isfinite(group).all(0)
     last = np.maximum.accumulate(np.where(known, np.arange(len(known))[:, None, None], 0), axis=0)
     return np.take_along_axis(group, last[None], 1)

@@ -1,9 +1,8 @@
 """SpinePose: 37 points, nine of them on the spine, one person per box (Khan et al., CVPR workshops 2025).
 
-Its networks are RTMPose (Jiang et al. 2023): a crop goes in, out come for each point two one-dimensional maps, one
-along x and one along y, at `split` bins per pixel (SimCC, Li et al. 2022). Any such ONNX network serves, and any that
-gives heat maps instead (HRNet, ViTPose, Sapiens): the number of points decides the skeleton (37 SpineTrack, 26
-HALPE, 17 COCO).
+Its networks are RTMPose (Jiang et al. 2023): for each point of a crop they give two one-dimensional maps, along x and
+along y, with `split` bins per pixel (SimCC, Li et al. 2022). Any such ONNX network can be used, and any that gives heat
+maps (HRNet, ViTPose, Sapiens). The number of points determines the skeleton (37 SpineTrack, 26 HALPE, 17 COCO).
 
 SpinePose's weights are CC-BY-NC-4.0, not for commercial use; they are not part of this package.
 """
@@ -22,18 +21,18 @@ from simspine.core.errors import InputError, missing_file
 from simspine.io.video import describe_foreign_file
 from simspine.vision.detector import Detector, extent_boxes
 
-# ONNX networks: opened with clear errors, on the device that was asked for.
+# ONNX networks: opened on the device requested, with clear errors.
 
 
 _PROVIDER_OF_DEVICE = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
-MAX_NETWORK_SIDE_PX = 4096  # of the images that a network takes
+MAX_NETWORK_SIDE_PX = 4096  # largest side of a network's input images
 _EXTERNAL_DATA = re.compile(rb"\n\x08location\x12([\x80-\xff]?[\0-\x7f])")  # an entry of ONNX, up to its text's length
-_MAX_REASON_CHARACTERS = 160  # characters of onnxruntime's own words
+_MAX_REASON_CHARACTERS = 160  # characters of onnxruntime's own message that are quoted
 
 
 def fastest_device() -> str | None:
-    """'cuda' where the installed onnxruntime runs on one."""
+    """'cuda' where the installed onnxruntime supports it, else None."""
     import onnxruntime
 
     return "cuda" if _PROVIDER_OF_DEVICE["cuda"] in onnxruntime.get_available_providers() else None
@@ -42,8 +41,8 @@ def fastest_device() -> str | None:
 def open_session(weights: str | Path, device: str = "cpu"):
     """An `onnxruntime.InferenceSession`.
 
-    device: 'cpu', 'cuda' or 'cuda:N'. Raises `InputError` for a file that is no ONNX network, and where the device is
-    not there: onnxruntime would go on with the CPU without a word.
+    device: 'cpu', 'cuda' or 'cuda:N'. Raises `InputError` for a file that is no ONNX network, and for a device that is
+    missing: onnxruntime would use the CPU silently.
     """
     import onnxruntime
 
@@ -51,10 +50,10 @@ def open_session(weights: str | Path, device: str = "cpu"):
     if kind not in _PROVIDER_OF_DEVICE or (number and (kind == "cpu" or not number.isdigit())):
         raise InputError(f"device is {device!r}, expected 'cpu', 'cuda' or 'cuda:N'.")
     provider = _PROVIDER_OF_DEVICE[kind]
-    there = onnxruntime.get_available_providers()
-    if provider not in there:
+    available = onnxruntime.get_available_providers()
+    if provider not in available:
         raise InputError(
-            f"device {device!r} needs onnxruntime's {provider}; the installed build offers {', '.join(there)}. "
+            f"device {device!r} needs onnxruntime's {provider}; the installed build offers {', '.join(available)}. "
             "Install onnxruntime-gpu in place of onnxruntime, or use device 'cpu'."
         )
     options = onnxruntime.SessionOptions()
@@ -74,7 +73,7 @@ def open_session(weights: str | Path, device: str = "cpu"):
 
 
 def _fault_text(path: Path, error: Exception) -> str:
-    """What is wrong with a file that onnxruntime refuses, in a few words."""
+    """The fault of a file that onnxruntime refuses, in a few words."""
     found = describe_foreign_file(path) if path.is_file() else "no file"
     if found:
         return f"it is {found}"
@@ -84,49 +83,50 @@ def _fault_text(path: Path, error: Exception) -> str:
 
 
 def _onnxruntime_reason(error: Exception) -> str:
-    """The first line of what onnxruntime says, without its codes and places in its own source."""
+    """The first line of onnxruntime's message, without its codes and places in its source."""
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error)).strip().splitlines()
     line = re.sub(r"^/\S+:\d+ .*?\) ", "", text[0]) if text else type(error).__name__
-    return (line[:_MAX_REASON_CHARACTERS].rstrip() + "…" * (len(line) > _MAX_REASON_CHARACTERS)).rstrip(".")
+    ending = "…" if len(line) > _MAX_REASON_CHARACTERS else ""
+    return (line[:_MAX_REASON_CHARACTERS].rstrip() + ending).rstrip(".")
 
 
 def run_session(session, images: np.ndarray, weights: str | Path, outputs: int | None = None) -> list[np.ndarray]:
-    """What a network of images gives for a batch of them, one entry an image, by its first outputs or all of them.
+    """Outputs of a network for a batch of images, with one entry for each image.
 
-    Raises `InputError` where it fails on them, or gives something else than it announces. weights: its file.
-    """
-    announced = session.get_outputs()[:outputs]
+    outputs: number of outputs, the first ones; default: all. weights: the network's file. Raises `InputError` where it
+    fails, or where outputs differ from those declared in the file."""
+    declared = session.get_outputs()[:outputs]
     try:
-        found = session.run(None, {session.get_inputs()[0].name: images})[:outputs]
+        results = session.run(None, {session.get_inputs()[0].name: images})[:outputs]
     except Exception as error:  # onnxruntime raises classes of its compiled part
         raise InputError(
             f"{weights}: the network fails on images of shape {images.shape} ({_onnxruntime_reason(error)}). Export it "
             "again for such images."
         ) from None
-    for output, part in zip(announced, found, strict=True):
+    for output, result in zip(declared, results, strict=True):
         wanted = [len(images), *output.shape[1:]]
-        shape, kind = getattr(part, "shape", ()), getattr(part, "dtype", np.dtype(object)).kind
-        free = [n if isinstance(side, str | None) else side for side, n in zip(wanted, shape, strict=False)]
-        if kind != "f" or len(wanted) != len(shape) or free != list(shape):
+        shape, kind = getattr(result, "shape", ()), getattr(result, "dtype", np.dtype(object)).kind
+        expected = [n if isinstance(side, str | None) else side for side, n in zip(wanted, shape, strict=False)]
+        if kind != "f" or len(wanted) != len(shape) or expected != list(shape):
             raise InputError(
                 f"{weights}: the output {output.name} is of shape {shape}, expected numbers of shape {wanted} as the "
                 "file announces them. Export it again."
             )
-    return found
+    return results
 
 
 def input_shape(session, fallback: tuple[int, int], weights: str | Path) -> tuple[int, int]:
-    """(height, width) of the images a network (batch, 3, height, width) takes; `fallback` where it leaves them open.
+    """(height, width) of a network's input images (batch, 3, height, width); `fallback` where its file does not fix it.
 
-    weights: its file, for the error where it takes something else.
+    weights: its file, for the `InputError` about other inputs.
     """
-    given = session.get_inputs()
-    shape = given[0].shape if given else []
-    if len(given) != 1 or len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
-        said = "; ".join(f"{entry.name} {entry.shape}" for entry in given) or "none"
-        raise InputError(f"{weights}: the network's inputs are {said}; expected one of (batch, 3, height, width).")
-    if given[0].type != "tensor(float)":
-        raise InputError(f"{weights}: the network's input is {given[0].type}, expected tensor(float).")
+    inputs = session.get_inputs()
+    shape = inputs[0].shape if inputs else []
+    if len(inputs) != 1 or len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
+        found = "; ".join(f"{entry.name} {entry.shape}" for entry in inputs) or "none"
+        raise InputError(f"{weights}: the network's inputs are {found}; expected one of (batch, 3, height, width).")
+    if inputs[0].type != "tensor(float)":
+        raise InputError(f"{weights}: the network's input is {inputs[0].type}, expected tensor(float).")
     height, width = (s if isinstance(s, int) else f for s, f in zip(shape[2:], fallback, strict=True))
     if not 0 < min(height, width) <= max(height, width) <= MAX_NETWORK_SIDE_PX:
         raise InputError(f"{weights}: the network's images are {height} × {width} px, at most {MAX_NETWORK_SIDE_PX}.")
@@ -134,47 +134,47 @@ def input_shape(session, fallback: tuple[int, int], weights: str | Path) -> tupl
 
 
 def output_shapes(session, size: tuple[int, int], weights: str | Path) -> list[list]:
-    """Shapes of a network's outputs; exporters leave sides open that they did not work out, so it is run once then."""
+    """Shapes of a network's outputs. If the file leaves sides open, as some exporters do, the network is run once."""
     shapes = [output.shape for output in session.get_outputs()]
     if all(isinstance(side, int) for shape in shapes[:2] for side in shape[1:]):
         return shapes
     return [list(part.shape) for part in run_session(session, np.zeros((1, 3, *size), np.float32), weights)]
 
 
-# Points from heat maps, to fractions of a cell: what networks such as HRNet and ViTPose give.
-# A heat map is trained to be a Gaussian around the point. Its maximum is found cell by cell, and moved to where
-# the logarithm of the map, a parabola around the point, has its top: one Newton step from second differences
+# Points from heat maps, to fractions of a cell, for networks such as HRNet and ViTPose.
+# A heat map is trained to be a Gaussian around the point. Its greatest cell is found, and moved to the vertex of the
+# logarithm of the map, a parabola around the point: one Newton step from second differences
 # (DARK, Zhang et al. 2020, "Distribution-aware coordinate representation for human pose estimation"). The map is
-# smoothed before, so that noise does not bend the parabola; a Gaussian stays one.
+# smoothed before, so that noise does not distort the parabola; a Gaussian remains a Gaussian.
 
 
 GAUSSIAN_KERNEL_CELLS = 11  # OpenCV's Gaussian of this size has a standard deviation of 2 cells, that of trained maps
-MIN_HEAT_LOGARITHM = 1e-10  # of a map, before its logarithm is taken
-MAX_REFINEMENT_CELLS = 1.0  # cells a maximum may be moved along each axis
+MIN_HEAT_LOGARITHM = 1e-10  # least value of a map before its logarithm is taken
+MAX_REFINEMENT_CELLS = 1.0  # largest move of a maximum along each axis, cells
 
 
 def decode_heatmaps(maps: np.ndarray, size: tuple[int, int], unbiased: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Maps (people, points, rows, columns) → points (people, points, 2) px of the crop, confidence (people, points).
 
     size: (height, width) px of the crop. unbiased: the first and last cells' centres are those of the crop's first and
-    last pixels (UDP, Huang et al. 2020: ViTPose); else a cell stands for so many whole pixels (HRNet). The confidence
-    is the map's maximum, cut to 0…1; NaN where it is not positive (the network saw nothing).
+    last pixels (UDP, Huang et al. 2020: ViTPose); else a cell stands for a block of whole pixels (HRNet). The
+    confidence is the map's maximum, clipped to 0…1. Points are NaN where it is not positive (the network saw nothing).
     """
     people, points, rows, columns = maps.shape
-    top = maps.reshape(people, points, rows * columns).argmax(-1)
-    cell = np.stack([top % columns, top // columns], -1)  # (people, points, 2)
+    greatest = maps.reshape(people, points, rows * columns).argmax(-1)
+    cells = np.stack([greatest % columns, greatest // columns], -1)  # (people, points, 2)
     confidence = np.clip(maps.max((2, 3)), 0.0, 1.0).astype(float)
-    pairs = zip(maps.reshape(people * points, rows, columns), cell.reshape(-1, 2), strict=True)
-    xy = cell + np.array([_refined_maximum(heat, at) for heat, at in pairs]).reshape(cell.shape)
+    pairs = zip(maps.reshape(people * points, rows, columns), cells.reshape(-1, 2), strict=True)
+    xy = cells + np.array([_refined_maximum(heat, cell) for heat, cell in pairs]).reshape(cells.shape)
     grid, crop = np.array([columns, rows]), np.array(size[::-1])
     scale = (crop - 1) / np.maximum(grid - 1, 1) if unbiased else crop / grid
     return np.where(confidence[..., None] > 0, xy * scale, np.nan), confidence
 
 
 def _refined_maximum(heat: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """(2,) cells from the greatest cell (x, y) to the top of the parabola through the logarithms around it.
+    """Offset (2,) in cells from the greatest cell (x, y) to the vertex of the parabola through the logarithms around.
 
-    Nothing at the map's rim, or where the surface has no top.
+    0 at the map's edge, or where the surface has no maximum.
     """
     import cv2
 
@@ -200,21 +200,21 @@ def _refined_maximum(heat: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 SPINEPOSE_SIZES = ("small", "medium", "large", "xlarge")
 SPINEPOSE_VERSIONS = ("v1", "v2")  # v1: trained on SpineTrack; v2: on SIMSPINE as well (no xlarge)
-BOX_PADDING = 1.25  # of the box, as in training
-UNBIASED_NAME_PARTS = ("udp", "vitpose", "sapiens")  # in names of files of networks for unbiased heat maps
+BOX_PADDING = 1.25  # side of the crop relative to the box, as in training
+UNBIASED_NAME_PARTS = ("udp", "vitpose", "sapiens")  # in file names of networks that give unbiased heat maps
 IMAGENET_MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # ImageNet, order red green blue
 IMAGENET_SD = np.array([58.395, 57.12, 57.375], np.float32)
 
 
 class SpinePose:
-    """A network of SimCC or heat maps on onnxruntime; crops of all views and people go through it in one call where
-    it takes batches.
+    """A network of SimCC or heat maps on onnxruntime; crops of all views and people are processed in one call if the
+    network takes batches.
 
-    weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. finder: by whose
-    points people are looked for when `detect` gets no boxes; the whole image without it. people: most per image. The
-    network gets red, green and blue in this order, as RTMPose is trained; the released SpinePose code hands over blue
-    first, as OpenCV reads images. It also smooths the spine of its v1 models.
-    Heat maps are read without bias (UDP) where the file's name holds one of `UNBIASED_NAME_PARTS`.
+    weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. finder: detector
+    whose points give the boxes if `detect` gets none; the whole image without it. people: most per image. The network
+    gets red, green and blue in this order, as RTMPose is trained; the released SpinePose code gives blue first, as
+    OpenCV reads images, and smooths the spine of its v1 models.
+    Heat maps are decoded as unbiased (UDP) where the file's name contains one of `UNBIASED_NAME_PARTS`.
     """
 
     def __init__(
@@ -241,20 +241,22 @@ class SpinePose:
         found: Sequence[Any] = [()] * len(images)
         if self._finder is not None and any(box is None for box in given):
             found = self._finder.detect(images)
-        chosen = [
+        boxes_by_view = [
             (extent_boxes(people, image.shape[1::-1]) if box is None else _checked_boxes(box))[: self.people]
             for box, people, image in zip(given, found, images, strict=True)
         ]
         crops = [
-            (image, frame_box(box, self._size)) for image, rows in zip(images, chosen, strict=True) for box in rows
+            (image, frame_box(box, self._size))
+            for image, rows in zip(images, boxes_by_view, strict=True)
+            for box in rows
         ]
-        return np.split(self._run(crops), np.cumsum([len(rows) for rows in chosen])[:-1])
+        return np.split(self._run(crops), np.cumsum([len(rows) for rows in boxes_by_view])[:-1])
 
-    def _run(self, frames) -> np.ndarray:
-        """(people, points, 3) for pairs of image and framed box."""
-        if not frames:
+    def _run(self, crops) -> np.ndarray:
+        """Points (people, points, 3) of pairs of an image and a box as of `frame_box`."""
+        if not crops:
             return np.empty((0, self._points, 3))
-        batch = np.stack([self._crop(image, frame) for image, frame in frames])
+        batch = np.stack([self._crop(image, frame) for image, frame in crops])
         network = self._session.get_inputs()[0]
         size = network.shape[0]
         if isinstance(size, int) and size != 1:
@@ -268,7 +270,7 @@ class SpinePose:
             xy, confidence = decode_heatmaps(outputs[0], self._size, self._unbiased)
         else:
             xy, confidence = decode_simcc(outputs[0], outputs[1], self._size)
-        frame = np.array([f for _, f in frames])[:, None]
+        frame = np.array([f for _, f in crops])[:, None]
         scale = frame[..., 2:] / np.array(self._size[::-1])
         return np.concatenate([frame[..., :2] + xy * scale, confidence[..., None]], -1)
 
@@ -281,7 +283,7 @@ class SpinePose:
         return normalised_crop(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR))
 
     def forget(self) -> None:
-        """See `Detector.forget`: nobody is followed here, but the finder may."""
+        """See `Detector.forget`: SpinePose follows nobody, but the finder may."""
         if self._finder is not None:
             self._finder.forget()
 
@@ -297,7 +299,7 @@ def reads_unbiased(path: str | Path) -> bool:
 
 
 def frame_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """x0 y0 x1 y1 → x0, y0, width, height px of what the network sees: padded, and widened to the aspect of (h, w)."""
+    """x0 y0 x1 y1 → x0, y0, width, height px of the network's crop: padded, and widened to the aspect of (h, w)."""
     centre, extent = (box[:2] + box[2:]) / 2, BOX_PADDING * (box[2:] - box[:2])
     aspect = size[1] / size[0]
     width = max(extent[0], extent[1] * aspect)
@@ -305,15 +307,15 @@ def frame_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def normalised_crop(crop: np.ndarray) -> np.ndarray:
-    """(height, width, 3) uint8 BGR → (3, height, width) float32 RGB, less ImageNet's mean, over its deviation."""
+    """(height, width, 3) uint8 BGR → (3, height, width) float32 RGB, standardised by ImageNet's mean and deviation."""
     return ((crop[..., ::-1].astype(np.float32) - IMAGENET_MEAN) / IMAGENET_SD).transpose(2, 0, 1)
 
 
 def decode_simcc(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """SimCC maps (people, points, bins) → points (people, points, 2) px of the crop, confidence (people, points).
 
-    The bin of the greatest value; confidence is the mean of the two greatest values, cut to 0…1; NaN where it is not
-    positive (the network saw nothing).
+    A point is the bin of the greatest value; its confidence is the mean of the two greatest values, clipped to 0…1.
+    Points are NaN where it is not positive (the network saw nothing).
     """
     split = np.array([x.shape[-1] / size[1], y.shape[-1] / size[0]])
     xy = np.stack([x.argmax(-1), y.argmax(-1)], -1) / split
@@ -322,10 +324,9 @@ def decode_simcc(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[n
 
 
 def find_weights(weights: str | Path) -> Path:
-    """The ONNX file of a path or of a model id: 'medium', 'v1/medium', 'spinepose_v2_medium' (sizes:
-    `SPINEPOSE_SIZES`).
+    """The ONNX file of a path or of a model id: 'medium', 'v1/medium', 'spinepose_v2_medium' (`SPINEPOSE_SIZES`).
 
-    Ids are resolved, and downloaded at first use, by the optional package spinepose. Without a version: the newest.
+    The optional package spinepose resolves ids, and downloads weights at first use. Default version: the newest.
     """
     check_weights(weights)
     path = Path(weights)
@@ -347,7 +348,7 @@ def find_weights(weights: str | Path) -> Path:
 
 
 def check_weights(weights: str | Path) -> None:
-    """`InputError` where neither a file nor a model id is named, or the package that resolves ids is not installed."""
+    """`InputError` for neither a file nor a model id, and for an id if the package spinepose is not installed."""
     known_weights(weights)
     if not Path(weights).is_file() and find_spec("spinepose") is None:
         raise InputError(
@@ -358,13 +359,13 @@ def check_weights(weights: str | Path) -> None:
 
 
 def known_weights(weights: str | Path) -> None:
-    """`InputError` where neither a file nor a model id is named."""
+    """`InputError` for a text that is neither a file nor a model id."""
     if not Path(weights).is_file():
         _model_id(str(weights))
 
 
 def network_files(weights: str | Path) -> tuple[Path, ...]:
-    """An ONNX file and those in its folder that hold its weights (external data); () for a model id."""
+    """An ONNX file and the files in its folder that contain its weights (external data); () for a model id."""
     path, names = Path(weights), set()
     content = path.read_bytes() if path.is_file() else b""
     for entry in _EXTERNAL_DATA.finditer(content):
@@ -394,10 +395,10 @@ def _model_id(text: str) -> tuple[str, str]:
 
 
 def _network_outputs(shapes: list[list], path: Path) -> tuple[int, int]:
-    """How many points a network gives, and by how many maps each: two along the axes (SimCC), or one heat map."""
-    lines = [shape for shape in shapes[:2] if len(shape) == 3]
-    if len(lines) == 2 and lines[0][1] == lines[1][1]:
-        return lines[0][1], 2
+    """Number of points of a network, and number of maps for each: two along the axes (SimCC), or one heat map."""
+    simcc = [shape for shape in shapes[:2] if len(shape) == 3]
+    if len(simcc) == 2 and simcc[0][1] == simcc[1][1]:
+        return simcc[0][1], 2
     if shapes and len(shapes[0]) == 4:
         return shapes[0][1], 1
     raise InputError(

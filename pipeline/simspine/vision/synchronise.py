@@ -1,6 +1,6 @@
-"""Views that run late: found from what several cameras saw of moving people, to a fraction of a frame.
+"""Delays of views, estimated from keypoints of moving people in several cameras, to a fraction of a frame.
 
-First the epipolar constraint over whole frames, pair by pair (points of the same instant lie on one plane with both
+First the epipolar constraint over whole frames, pair by pair (points of the same instant lie in one plane with both
 cameras), then bundle adjustment with each view's clock as an unknown (`bundle_adjustment`).
 """
 
@@ -19,28 +19,28 @@ from simspine.vision.bundle_adjustment import GEOMETRY_PARAMETERS, CameraPrior
 from simspine.vision.camera_check import epipolar_distances_px
 from simspine.vision.camera_refine import refine_cameras
 
-# Clocks of views: which frame of each view shows an instant, and what views saw brought to common instants.
+# Clocks of views: the frame of each view at an instant, and keypoints of all views at common instants.
 
 
-MIN_SHARED_FRAMES = 10  # frames that all views must show
-WHOLE_FRAME_TOLERANCE = 1e-6  # frames: nearer to a frame than this is that frame
-DRIFT_UNIT_FRAMES = 1000  # frames
+MIN_SHARED_FRAMES = 10  # least number of frames that all views show
+WHOLE_FRAME_TOLERANCE = 1e-6  # frames: an instant nearer to a frame than this takes that frame
+DRIFT_UNIT_FRAMES = 1000  # frames over which a drift is stated
 
 ValuePerView = Sequence[float] | Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Clocks:
-    """How late each view is compared with the first.
+    """Delays of the views compared with the first.
 
     Attributes
     ----------
     views : tuple of str
         Names of the cameras.
     delays_frames, deviation : (views,) array
-        Frames that it is late, and their standard deviations.
+        Delays, and their standard deviations, frames.
     drift, drift_deviation : (views,) array
-        Frames that it gets later from the first to the last frame, and their standard deviations.
+        Increase of the delay from the first to the last frame, and its standard deviation, frames.
     """
 
     views: tuple[str, ...]
@@ -52,13 +52,13 @@ class Clocks:
 
 @dataclass(frozen=True, eq=False)
 class Timing:
-    """Which frame of each view belongs to each frame of a result.
+    """The frame of each view that belongs to each frame of a result.
 
-    views: names of the cameras. delays_frames: (views,) by which each shows an event later than the first view does, at
-    the first view's frame 0. drift: (views,) frames that it gets later in 1000 frames. first: frame of the first view
-    that is the result's first. frames: of the result. deviation: (views,) frames, of the delays; None where given.
-    native: of each view the frames of its video, with fractions, where those above count instants of another rate; NaN
-    where the video has a gap.
+    views: names of the cameras. delays_frames: (views,) delay of each view compared with the first, at the first view's
+    frame 0. drift: (views,) increase of the delay in 1000 frames. first: the first view's frame that is the result's
+    first. frames: number of the result's frames. deviation: (views,) frames, of the delays; None for given delays.
+    native: for each view resampled to another rate, the frames of its video, with fractions, at the instants of that
+    rate; NaN where the video has a gap.
     """
 
     views: tuple[str, ...]
@@ -70,24 +70,24 @@ class Timing:
     native: tuple[np.ndarray, ...] = ()
 
     def frame_positions(self, margin: int = 0) -> np.ndarray:
-        """(frames, views): frames of each view, with fractions. margin: more frames on either side."""
+        """(frames, views): frame numbers of each view, with fractions. margin: additional frames on either side."""
         instant = self.first + np.arange(-margin, self.frames + margin)[:, None]
-        places = instant * (1 + self.drift / DRIFT_UNIT_FRAMES) + self.delays_frames
+        positions = instant * (1 + self.drift / DRIFT_UNIT_FRAMES) + self.delays_frames
         if not self.native:
-            return places
-        own = [np.interp(at, np.arange(len(n)), n, np.nan, np.nan) for at, n in zip(places.T, self.native, strict=True)]
-        return np.stack(own, 1)
+            return positions
+        pairs = zip(positions.T, self.native, strict=True)
+        return np.stack([np.interp(x, np.arange(len(frames)), frames, np.nan, np.nan) for x, frames in pairs], 1)
 
     def nearest_frames(self, view: int) -> np.ndarray:
-        """(frames,) int: the frame of the view nearest to each instant; in a gap of the video the one before it."""
+        """(frames,) int: the view's frame nearest to each instant; in a gap of the video, the frame before the gap."""
         near = np.round(self.frame_positions()[:, view])
         return np.maximum.accumulate(np.nan_to_num(near).astype(int))
 
 
 def per_view(values: ValuePerView, views: Sequence[str], what: str = "delays") -> np.ndarray:
-    """(views,) out of a list, or of a mapping by names of views, of which those left out are 0.
+    """Values (views,) from a list, or from a mapping by names of views (0 for views without one).
 
-    Raises `InputError` for a name that is no view's, and for a list of another length.
+    Raises `InputError` for an unknown name, a list of another length, and values that are not finite.
     """
     if isinstance(values, Mapping):
         require_known("view", values, views, what)
@@ -107,10 +107,10 @@ def timing_of(
     drift: np.ndarray | None = None,
     deviation: np.ndarray | None = None,
 ) -> Timing:
-    """The frames that all views share. lengths: (views,) frames each view has; late (frames), drift: as in `Timing`.
+    """The frames that all views share. lengths: (views,) number of frames. late (delays, frames), drift: see `Timing`.
 
-    Times count from the first view's frame 0, whatever its own delay is. Raises `InputError` where fewer
-    than `MIN_SHARED_FRAMES` frames are left.
+    Times count from the first view's frame 0, whatever its own delay is. Raises `InputError` for fewer than
+    `MIN_SHARED_FRAMES` common frames.
     """
     late = np.asarray(late, float) - late[0]
     drift = np.zeros(len(views)) if drift is None else np.asarray(drift, float)
@@ -131,15 +131,15 @@ def timing_of(
 
 
 def whole_rows(timing: Timing, rows: int) -> np.ndarray:
-    """(frames + 2, views) int: the nearest frame of each view, with one instant more on either side; -1: none."""
-    near = np.nan_to_num(np.round(timing.frame_positions(1)), nan=-1).astype(int)
-    return np.where((near >= 0) & (near < rows), near, -1)
+    """(frames + 2, views) int: the nearest frame of each view, with one more instant on either side; -1: none."""
+    nearest = np.nan_to_num(np.round(timing.frame_positions(1)), nan=-1).astype(int)
+    return np.where((nearest >= 0) & (nearest < rows), nearest, -1)
 
 
 def synchronised_rows(people: np.ndarray, timing: Timing) -> np.ndarray:
-    """Detections (rows, views, …) of the frames `whole_rows` says: simultaneous to half a frame, nothing interpolated.
+    """Detections (rows, views, …) in the frames of `whole_rows`: simultaneous to half a frame, not interpolated.
 
-    So people can be distinguished in them; `between_frames` does the rest for each person.
+    People can be distinguished in them; afterwards, `between_frames` interpolates each person's points.
     """
     rows = whole_rows(timing, len(people))
     found = people[rows, np.arange(people.shape[1])[None]]
@@ -148,57 +148,58 @@ def synchronised_rows(people: np.ndarray, timing: Timing) -> np.ndarray:
 
 
 def between_frames(keypoints: Keypoints, timing: Timing, rows: int) -> Keypoints:
-    """Points of a person as found in `synchronised_rows`, at the instants themselves. rows: as `synchronised_rows`
-    was given."""
+    """A person's points in the frames of `synchronised_rows`, interpolated at the exact instants. rows: number of rows
+    given to `synchronised_rows`."""
     return _interpolated_keypoints(keypoints, whole_rows(timing, rows), timing.frame_positions())
 
 
 def shift_views(keypoints: Keypoints, late: Sequence[float] | np.ndarray) -> Keypoints:
-    """Keypoints as if no view were late (frames): between two frames by linear interpolation; NaN outside."""
+    """Keypoints with each view's delay `late` (frames) removed, by linear interpolation; NaN outside the recording."""
     frames = np.arange(keypoints.frames)[:, None]
     return _interpolated_keypoints(keypoints, np.repeat(frames, keypoints.views, 1), frames + np.asarray(late, float))
 
 
 def at_instants(keypoints: Keypoints, timing: Timing) -> Keypoints:
-    """Points of all frames of each view's video, at the instants of the result."""
+    """Keypoints of all frames of each view's video, interpolated at the instants of the result."""
     frames = np.repeat(np.arange(keypoints.frames)[:, None], keypoints.views, 1)
     return _interpolated_keypoints(keypoints, frames, timing.frame_positions())
 
 
-def _interpolated_keypoints(keypoints: Keypoints, own: np.ndarray, places: np.ndarray) -> Keypoints:
-    """Points at `places` (frames, views). own: (rows, views) int, the frame that each row shows in each view; -1: none.
+def _interpolated_keypoints(keypoints: Keypoints, row_frames: np.ndarray, positions: np.ndarray) -> Keypoints:
+    """Keypoints at frame `positions` (frames, views). row_frames: (rows, views) int, frame of each row; -1: none.
 
-    Linear between the frames before and after, missing where one of them is.
+    Linear between the frames before and after, missing where one of them is missing.
     """
-    shape = (len(places), *keypoints.xy.shape[1:])
+    shape = (len(positions), *keypoints.xy.shape[1:])
     xy, confidence = np.full(shape, np.nan), np.zeros(shape[:-1])
-    near = np.round(places)
-    places = np.where(np.abs(places - near) < WHOLE_FRAME_TOLERANCE, near, places)
-    for view, at in enumerate(places.T):
-        known, row = np.unique(own[:, view], return_index=True)
+    nearest = np.round(positions)
+    positions = np.where(np.abs(positions - nearest) < WHOLE_FRAME_TOLERANCE, nearest, positions)
+    for view, frames in enumerate(positions.T):
+        known, row = np.unique(row_frames[:, view], return_index=True)
         known, row = known[known >= 0], row[known >= 0]
-        before, after = np.searchsorted(known, at, "right") - 1, np.searchsorted(known, at, "left")  # equal if exact
+        before = np.searchsorted(known, frames, "right") - 1
+        after = np.searchsorted(known, frames, "left")  # equal to `before` at a known frame
         inside = (before >= 0) & (after < len(known))
         before, after = before[inside], after[inside]
-        share = ((at[inside] - known[before]) / np.maximum(known[after] - known[before], 1))[:, None, None]
+        share = ((frames[inside] - known[before]) / np.maximum(known[after] - known[before], 1))[:, None, None]
         early, late = row[before], row[after]
         xy[inside, view] = (1 - share) * keypoints.xy[early, view] + share * keypoints.xy[late, view]
         confidence[inside, view] = np.minimum(keypoints.confidence[early, view], keypoints.confidence[late, view])
     return keypoints.with_(xy=xy, confidence=confidence)
 
 
-MAX_DELAY_FRAMES = 60  # frames looked at on either side
-MIN_OVERLAP_FRAMES = 30  # frames two views must share
-MIN_SHARED_SHARE = 0.5  # of the shorter view's frames: where little is shared, chance fits well
+MAX_DELAY_FRAMES = 60  # largest delay tried, early or late
+MIN_OVERLAP_FRAMES = 30  # least number of frames that two views share
+MIN_SHARED_SHARE = 0.5  # least share of the shorter view's frames that is common: few frames fit well by chance
 SYNC_FRAMES = 150  # frames of a view that are compared, of those in which people move most
-MIN_MOVING_SHARE = 0.5  # share of a view's frames in which they do
-COARSE_STEP_S = 0.05  # s between shifts tried at first, where many are
-MIN_COST_CONTRAST = 0.15  # by how much the usual cost of a shift must exceed that of the best
-BASIN_SHARE = 0.5  # of that difference: shifts below belong to the best
-RIVAL_SHARE = 0.03  # of that difference: no other shift may be so near to the best
+MIN_MOVING_SHARE = 0.5  # share of a view's frames, those with the fastest motion, from which these are taken
+COARSE_STEP_S = 0.05  # s between the shifts tried first, if there are many
+MIN_COST_CONTRAST = 0.15  # least excess of the median cost over the least cost, relative to the latter
+BASIN_SHARE = 0.5  # of that difference: neighbouring shifts with less additional cost belong to the best one
+RIVAL_SHARE = 0.03  # of that difference: least additional cost of any other shift
 MAX_SYNC_ROUNDS = 10
-DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE = 0.02, 0.1  # done when no delay moves by more than one of the two
-MAX_DELAY_SD_FRAMES = 1.0  # frames: a delay with a larger standard deviation is not known
+DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE = 0.02, 0.1  # converged when each delay changes by less than either
+MAX_DELAY_SD_FRAMES = 1.0  # frames: largest standard deviation of a delay
 DELAYS_BY_HAND_HINT = (
     "Give `delays` instead: find the frame at which each view shows the same event, such as a clap, and subtract the "
     "first view's from each."
@@ -206,7 +207,7 @@ DELAYS_BY_HAND_HINT = (
 
 
 def find_delays(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3) -> Clocks:
-    """How late each view is, from how a person moves: up to 60 frames on either side.
+    """Delay of each view, from the motion of a person: up to 60 frames early or late.
 
     Parameters
     ----------
@@ -233,14 +234,14 @@ def find_delays(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence:
 def refined_delays(
     keypoints: Keypoints, cameras: Sequence[Camera], late: np.ndarray, min_confidence: float = 0.3
 ) -> Clocks:
-    """Delays to a fraction of a frame, from whole ones (views,). Else as `find_delays`."""
+    """Delays to a fraction of a frame. late: (views,) delays in whole frames. The rest as of `find_delays`."""
     prior, late = CameraPrior(time=2.0, drift=1.0), np.array(late, float)
     for _ in range(MAX_SYNC_ROUNDS):
         refined = refine_cameras(shift_views(keypoints, late), cameras, prior, min_confidence)
-        more, drift = refined.change[:, GEOMETRY_PARAMETERS:].T
+        step, drift = refined.change[:, GEOMETRY_PARAMETERS:].T
         deviation, drift_deviation = refined.deviation[:, GEOMETRY_PARAMETERS:].T
-        late = late + more
-        if (np.abs(more) < np.maximum(DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE * deviation)).all():
+        late = late + step
+        if (np.abs(step) < np.maximum(DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE * deviation)).all():
             break
     names, worst = tuple(camera.name for camera in cameras), int(np.argmax(deviation))
     if deviation[worst] > MAX_DELAY_SD_FRAMES:
@@ -258,12 +259,12 @@ def whole_frames_of_people(
     min_confidence: float = 0.3,
     farthest: int = MAX_DELAY_FRAMES,
 ) -> np.ndarray:
-    """(views,) int: whole frames each view is behind the first.
+    """(views,) int: delay of each view compared with the first, in whole frames.
 
-    people: (frames, views, people, points, 3) x px, y px, confidence; NaN = nobody; in any order, so that nobody needs
-    to know who is who. rate: frames/s. Two views show the same instant where somebody in one and somebody in the other
-    fit each other; frames in which people move count. Raises `InputError` where nobody moves, or where several shifts
-    fit equally well.
+    people: (frames, views, people, points, 3) x px, y px, confidence; NaN = nobody; people need not be identified.
+    rate: frames/s. farthest: largest delay tried, frames. Two views show the same instant if a person in one fits a
+    person in the other by the epipolar constraint; only frames in which people move are used. Raises `InputError` where
+    nobody moves, or where several shifts fit equally well.
     """
     frames = len(people)
     farthest = min(farthest, frames - MIN_OVERLAP_FRAMES)
@@ -275,15 +276,15 @@ def whole_frames_of_people(
     late = _consistent_shifts(cost, shifts)
     _check_certain(cost, shifts, late, [camera.name for camera in cameras])
     if step > 1:
-        fine = [_rays_on_time(each, int(delay)) for each, delay in zip(rays, late, strict=True)]
-        late = late + _consistent_shifts(*_pairwise_costs(fine, cameras, 2 * step, 1))
+        shifted = [_rays_on_time(rays_in_view, int(delay)) for rays_in_view, delay in zip(rays, late, strict=True)]
+        late = late + _consistent_shifts(*_pairwise_costs(shifted, cameras, 2 * step, 1))
     return late
 
 
 def _pairwise_costs(
     rays: Sequence[np.ndarray], cameras: Sequence[Camera], farthest: int, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distances (views, views, shifts) px of all pairs of views, the second so many frames late; and the shifts."""
+    """Epipolar distances (views, views, shifts) px of all pairs of views, and the shifts: delays of the second view."""
     views, moving = len(cameras), [_moving_frames(each) for each in rays]
     shifts = np.arange(-(farthest // step) * step, farthest + 1, step)
     cost = np.full((views, views, len(shifts)), np.nan)
@@ -295,27 +296,27 @@ def _pairwise_costs(
 
 
 def _rays_on_time(rays: np.ndarray, late: int) -> np.ndarray:
-    """As if the view were not late; NaN where it shows nothing then."""
+    """The rays of a view with its delay removed; NaN outside the recording."""
     source = np.arange(len(rays)) + late
-    there = (source >= 0) & (source < len(rays))
-    found = np.full_like(rays, np.nan)
-    found[there] = rays[source[there]]
-    return found
+    inside = (source >= 0) & (source < len(rays))
+    shifted = np.full_like(rays, np.nan)
+    shifted[inside] = rays[source[inside]]
+    return shifted
 
 
 def _image_rays(camera: Camera, people: np.ndarray, min_confidence: float) -> np.ndarray:
-    """(frames, people, points, 2) normalised image points; NaN where a detector was not sure. Empty places go."""
-    sure = people[..., 2] >= min_confidence
-    rays = np.where(sure[..., None], undistort_pixels(camera, people[..., :2].astype(float)), np.nan)
-    rays = np.take_along_axis(rays, np.argsort(~sure.any(-1), 1, kind="stable")[..., None, None], 1)
-    return rays[:, : max(int(sure.any(-1).sum(1).max(initial=0)), 1)]
+    """Normalised image points (frames, people, points, 2); NaN below `min_confidence`. Unused padding is removed."""
+    confident = people[..., 2] >= min_confidence
+    rays = np.where(confident[..., None], undistort_pixels(camera, people[..., :2].astype(float)), np.nan)
+    rays = np.take_along_axis(rays, np.argsort(~confident.any(-1), 1, kind="stable")[..., None, None], 1)
+    return rays[:, : max(int(confident.any(-1).sum(1).max(initial=0)), 1)]
 
 
 def _moving_frames(rays: np.ndarray) -> np.ndarray:
-    """Frames, at most `SYNC_FRAMES`, of the half in which somebody moves most from one to the next."""
-    apart = np.linalg.norm(rays[1:, :, None] - rays[:-1, None], axis=-1)  # whoever is nearest is the same one
+    """At most `SYNC_FRAMES` frames, evenly from the half in which people move fastest."""
+    distance = np.linalg.norm(rays[1:, :, None] - rays[:-1, None], axis=-1)  # the nearest is taken as the same person
     with np.errstate(invalid="ignore"):
-        step = np.where(np.isfinite(apart).any(-1), median_of_known(apart), np.inf).min(1)
+        step = np.where(np.isfinite(distance).any(-1), median_of_known(distance), np.inf).min(1)
     speed = np.r_[0.0, np.where(np.isfinite(step), step, 0.0).max(1)]
     fast = np.flatnonzero((speed > 0) & (speed >= np.quantile(speed, 1 - MIN_MOVING_SHARE)))
     return fast[evenly_spread(len(fast), SYNC_FRAMES)] if len(fast) else fast
@@ -324,7 +325,7 @@ def _moving_frames(rays: np.ndarray) -> np.ndarray:
 def _median_epipolar_distance(
     cameras: tuple[Camera, Camera], rays: Sequence[np.ndarray], moving: Sequence[np.ndarray], shift: int
 ) -> float:
-    """Median epipolar distance, px, of two views, the second so many frames late; NaN where they share too little."""
+    """Median epipolar distance, px, of two views, the second `shift` frames late; NaN for too few common frames."""
     a, b = rays
     least = max(MIN_OVERLAP_FRAMES, MIN_SHARED_SHARE * min(len(a), len(b)))
     if min(len(a), len(b) - shift) - max(0, -shift) < least:
@@ -332,14 +333,14 @@ def _median_epipolar_distance(
     frames = np.r_[moving[0], moving[1] - shift]
     frames = frames[(frames >= 0) & (frames < len(a)) & (frames + shift >= 0) & (frames + shift < len(b))]
     first, second = a[frames][:, :, None], b[frames + shift][:, None]
-    both = median_of_known(np.abs(epipolar_distances_px(*cameras, first, second)))  # (frames, people, people)
-    nearest = np.where(np.isfinite(both), both, np.inf).min((1, 2))
+    distances = median_of_known(np.abs(epipolar_distances_px(*cameras, first, second)))  # (frames, people, people)
+    nearest = np.where(np.isfinite(distances), distances, np.inf).min((1, 2))
     nearest = nearest[np.isfinite(nearest)]
     return float(np.median(nearest)) if len(nearest) >= MIN_OVERLAP_FRAMES / 2 else np.nan
 
 
 def _total_cost(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray) -> float:
-    """Summed cost over all pairs of views that are so late; infinite where a pair has no shift left that was tried."""
+    """Summed cost over all pairs of views with delays `late`; infinite if the shift of a pair was not tried."""
     step = shifts[1] - shifts[0] if len(shifts) > 1 else 1
     index = (late[None] - late[:, None]) // step + len(shifts) // 2
     pairs = list(combinations(range(len(late)), 2))
@@ -351,7 +352,8 @@ def _total_cost(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray) -> float
 
 
 def _consistent_shifts(cost: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Shifts (views,) of least summed cost over all pairs, the first view's 0: coordinate descent from each view."""
+    """Shifts (views,) of least summed cost over all pairs, 0 for the first view: coordinate descents from several
+    starts, in each of which all shifts are relative to one view."""
     views = len(cost)
     starts = []
     for reference in range(views):
@@ -376,7 +378,7 @@ def _descend_shifts(cost: np.ndarray, shifts: np.ndarray, start: np.ndarray) -> 
 
 
 def _check_certain(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray, views: Sequence[str]) -> None:
-    """`InputError` where most shifts of a view fit as well as the best, or another one, apart from it, does."""
+    """`InputError` where most shifts of a view fit nearly as well as the best, or a distant other one does."""
     for view in range(1, len(views)):
         trials = np.repeat(late[None], len(shifts), 0)
         trials[:, view] = shifts
@@ -388,13 +390,13 @@ def _check_certain(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray, views
             )
         best, usual = finite.min(), np.median(finite)
         low = curve < best + BASIN_SHARE * (usual - best)
-        place = int(np.nanargmin(curve))
+        index = int(np.nanargmin(curve))
         basins, _ = scipy.ndimage.label(low)
-        apart = np.flatnonzero(basins != basins[place])
-        rival = apart[np.argmin(curve[apart])] if len(apart) else place
-        if rival != place and curve[rival] < best + RIVAL_SHARE * (usual - best):
+        others = np.flatnonzero(basins != basins[index])
+        rival = others[np.argmin(curve[others])] if len(others) else index
+        if rival != index and curve[rival] < best + RIVAL_SHARE * (usual - best):
             raise InputError(
-                f"how late {views[view]} is cannot be determined: {shifts[place]:+d} and {shifts[rival]:+d} frames fit "
+                f"how late {views[view]} is cannot be determined: {shifts[index]:+d} and {shifts[rival]:+d} frames fit "
                 f"about equally well, as with a movement that repeats itself. If one of them is right, give it. "
                 f"{DELAYS_BY_HAND_HINT}"
             )

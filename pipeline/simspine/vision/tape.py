@@ -1,8 +1,8 @@
 """A tape with dots along the spine, followed through one view's video from the clicks on a few of them.
 
-Each dot is carried by optical flow and held in place by its own centre, as a single marker is. What is known as well is
-that the dots are a row: one that is not where its neighbours have it is dropped, and one that was covered is found
-again where they have it. So a dot keeps its number.
+Each dot is tracked by optical flow and corrected to its centre, as a single marker is. The dots are also known to be an
+evenly spaced row: a dot away from the position that its neighbours predict is dropped, and a covered dot is found again
+at that position. Each dot therefore keeps its number.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,34 +23,34 @@ from simspine.vision.skin_markers import (
 )
 
 # A row of dots in one image: perforated tape along the spine, of which two dots or more are clicked.
-# Spots are where the colour of a disk differs from that around it as it does at the clicked dots. Between two
+# Spots are places where a disk differs in colour from its surroundings as it does at the clicked dots. Between two
 # clicked dots the row is the chain of as many spots as there are dots, whose steps change least from one to the
-# next (dynamic programming over chains; a dot may be covered, and then two steps make one).
+# next (dynamic programming over chains; a covered dot makes a step of double length).
 
 
 DOT_DISK_WIDTH, DOT_SURROUND_WIDTH = 0.6, 1.6  # widths of the two Gaussians, in radii of a dot
-MIN_DOT_CONTRAST = 0.35  # of the clicked dots' contrast, from which something is a spot
-MAX_ROW_SWING = 0.45  # of the distance of two clicked dots: how far the row may swing out between them
+MIN_DOT_CONTRAST = 0.35  # least contrast of a spot, relative to the clicked dots
+MAX_ROW_SWING = 0.45  # of the distance of two clicked dots: largest deviation of the row from the line between them
 MIN_DOT_STEP, MAX_DOT_STEP = 0.45, 2.0  # of the mean step between two clicked dots
-STEP_CHANGE_SD = 0.2  # of a step: by how much the next one differs, one standard deviation
-COVERED_COST = 4.0  # of a dot that is not there
+STEP_CHANGE_SD = 0.2  # of a step: standard deviation of the change from one step to the next
+COVERED_COST = 4.0  # of a covered dot
 MAX_COVERED_DOTS = 2  # neighbouring dots, in the clicked image
-MAX_STEP_RATIO = 1.45  # ratio of two neighbouring steps from which spots are no row
-PASSED_DOT_DISTANCE = 0.3  # of a step: a spot that near the row, and not in it, is a dot that was passed over
+MAX_STEP_RATIO = 1.45  # largest ratio of two neighbouring steps in a row
+PASSED_DOT_DISTANCE = 0.3  # of a step: a spot nearer to the row, but not in it, is a dot that the chain left out
 
 DotPlaces = dict[int, np.ndarray]  # number along the row, from 1 → (2,) px
 
 
 class _Chain(NamedTuple):
-    """The best way to a spot: cost, the step per dot that led there (2,), and where it came from."""
+    """The best chain to a spot: cost, last step (2,) px per dot, and key of the chain without it."""
 
     cost: float
     step: np.ndarray
-    before: tuple[int, int, int] | None  # key of the chain before: (dot, spot, dots passed)
+    before: tuple[int, int, int] | None  # (dot, spot, number of dots of the step before)
 
 
 def find_dot_row(crops: Crops, frame: int, clicked: Mapping[int, tuple[float, float]], radius: float) -> DotPlaces:
-    """Places of the dots from the first to the last one clicked, without those that are covered.
+    """Positions of the dots from the first to the last one clicked, without those that are covered.
 
     clicked: {number: (x, y) px}, two or more. radius: of a dot, px. Raises `InputError` where the spots between two
     clicks are not as many dots in a row.
@@ -80,15 +80,15 @@ def _row_between(
 
 
 def _is_even(spots: np.ndarray, chain: list[tuple[int, int]]) -> bool:
-    """Whether neighbouring steps are alike, and no other spot lies in the row."""
+    """Whether neighbouring steps are similar, and no other spot lies in the row."""
     steps = [np.hypot(*(spots[j] - spots[i])) / (n - m) for (m, i), (n, j) in pairwise(chain)]
     if any(max(a, b) > MAX_STEP_RATIO * min(a, b) for a, b in pairwise(steps)):
         return False
     others = np.delete(spots, [i for _, i in chain], 0)
     for ((_, i), (_, j)), step in zip(pairwise(chain), steps, strict=True):
-        way = spots[j] - spots[i]
-        share = np.clip((others - spots[i]) @ way / (way @ way), 0, 1)
-        if (np.hypot(*(others - spots[i] - share[:, None] * way).T) < PASSED_DOT_DISTANCE * step).any():
+        segment = spots[j] - spots[i]
+        share = np.clip((others - spots[i]) @ segment / (segment @ segment), 0, 1)
+        if (np.hypot(*(others - spots[i] - share[:, None] * segment).T) < PASSED_DOT_DISTANCE * step).any():
             return False
     return True
 
@@ -96,7 +96,7 @@ def _is_even(spots: np.ndarray, chain: list[tuple[int, int]]) -> bool:
 def _dot_like_spots(
     crops: Crops, frame: int, ends: tuple[np.ndarray, np.ndarray], radius: float
 ) -> Iterator[np.ndarray]:
-    """Places (2,) px that look like the two ends and lie near the line between them."""
+    """Spots (2,) px that look like the two ends and lie near the line between them."""
     centre, chord = np.round((ends[0] + ends[1]) / 2), ends[1] - ends[0]
     length = float(np.hypot(*chord))
     half = int(np.ceil((0.5 + MAX_ROW_SWING) * length + 4 * radius))
@@ -113,13 +113,13 @@ def _dot_like_spots(
 
 
 def _contrast_peaks(image: np.ndarray, clicked: list[np.ndarray], radius: float) -> np.ndarray:
-    """Places (n, 2) px where disks differ most from what is around them, as they do at those clicked."""
+    """Positions (n, 2) px of disks with locally greatest contrast of the kind that the clicked dots have."""
     import cv2
 
     blurred = [cv2.GaussianBlur(image, (0, 0), width * radius) for width in (DOT_DISK_WIDTH, DOT_SURROUND_WIDTH)]
     colours = blurred[0] - blurred[1]
-    as_clicked = np.mean([colours[y, x] for x, y in clicked], 0)
-    contrast = colours @ as_clicked / max(float(np.linalg.norm(as_clicked)), 1e-9)
+    clicked_colour = np.mean([colours[y, x] for x, y in clicked], 0)
+    contrast = colours @ clicked_colour / max(float(np.linalg.norm(clicked_colour)), 1e-9)
     peak = cv2.dilate(contrast, np.ones((2 * int(radius) + 1,) * 2, np.uint8))
     least = MIN_DOT_CONTRAST * min(float(peak[y, x]) for x, y in clicked)
     y, x = np.nonzero((contrast == peak) & (contrast >= least))
@@ -134,51 +134,51 @@ def _centred_dot(crops: Crops, frame: int, place: np.ndarray, radius: float) -> 
 def _best_chain(spots: np.ndarray, count: int) -> list[tuple[int, int]] | None:
     """[(number, spot)] from the first spot, number 0, to the last one, number `count`; None if none leads there."""
     last, mean = len(spots) - 1, float(np.hypot(*(spots[-1] - spots[0]))) / count
-    ways = _possible_steps(spots, mean)
-    chains: list[dict[tuple[int, int], _Chain]] = [{} for _ in range(count + 1)]  # {(spot, steps taken at once): best}
+    steps = _possible_steps(spots, mean)
+    chains: list[dict[tuple[int, int], _Chain]] = [{} for _ in range(count + 1)]  # {(spot, dots of its step): best}
     chains[0][0, 1] = _Chain(0.0, np.zeros(2), None)
     for number in range(count):
-        for (i, passed), chain in chains[number].items():
-            for j, at_once, step in ways[i]:
-                after = number + at_once
+        for (i, last_dots), chain in chains[number].items():
+            for j, dots, step in steps[i]:
+                after = number + dots
                 if after > count or (j == last) != (after == count):
                     continue
                 change = float(np.hypot(*(step - chain.step)) if number else abs(np.hypot(*step) - mean) / 2)
-                cost = chain.cost + (change / (STEP_CHANGE_SD * mean)) ** 2 + COVERED_COST * (at_once - 1)
-                known = chains[after].get((j, at_once))
+                cost = chain.cost + (change / (STEP_CHANGE_SD * mean)) ** 2 + COVERED_COST * (dots - 1)
+                known = chains[after].get((j, dots))
                 if known is None or cost < known.cost:
-                    chains[after][j, at_once] = _Chain(cost, step, (number, i, passed))
+                    chains[after][j, dots] = _Chain(cost, step, (number, i, last_dots))
     if not chains[count]:
         return None
-    key: tuple[int, int, int] | None = (count, *min(chains[count], key=lambda way: chains[count][way].cost))
+    key: tuple[int, int, int] | None = (count, *min(chains[count], key=lambda end: chains[count][end].cost))
     found = []
     while key is not None:
-        number, spot, passed = key
+        number, spot, last_dots = key
         found.append((number, spot))
-        key = chains[number][spot, passed].before
+        key = chains[number][spot, last_dots].before
     return found[::-1]
 
 
 def _possible_steps(spots: np.ndarray, mean: float) -> list[list[tuple[int, int, np.ndarray]]]:
-    """For each spot the spots that may follow: (spot, as how many steps, one such step (2,) px)."""
-    apart = spots[None] - spots[:, None]
-    lengths = np.hypot(apart[..., 0], apart[..., 1])
+    """For each spot the spots that may follow: (spot, number of dots of the step, step per dot (2,) px)."""
+    differences = spots[None] - spots[:, None]
+    lengths = np.hypot(differences[..., 0], differences[..., 1])
     return [
         [
-            (int(j), at_once, apart[i, j] / at_once)
-            for at_once in range(1, MAX_COVERED_DOTS + 2)
+            (int(j), dots, differences[i, j] / dots)
+            for dots in range(1, MAX_COVERED_DOTS + 2)
             for j in np.flatnonzero(
-                (lengths[i] > MIN_DOT_STEP * at_once * mean) & (lengths[i] < MAX_DOT_STEP * at_once * mean)
+                (lengths[i] > MIN_DOT_STEP * dots * mean) & (lengths[i] < MAX_DOT_STEP * dots * mean)
             )
         ]
         for i in range(len(spots))
     ]
 
 
-NEIGHBOUR_REACH = 3  # neighbours on either side that tell where a dot is
+NEIGHBOUR_REACH = 3  # neighbours on either side that predict a dot's position
 MIN_NEIGHBOURS = 3
-MAX_ROW_DEVIATION = 0.3  # of a step: a dot that far from where its neighbours have it is another thing
-SIMILAR_CONTRAST_SHARE = 0.4  # share of the usual contrast of the others from which a dot is found again
+MAX_ROW_DEVIATION = 0.3  # of a step: largest distance of a dot from the position that its neighbours predict
+SIMILAR_CONTRAST_SHARE = 0.4  # least contrast of a dot found again, relative to the usual contrast; 1 / greatest
 
 TapeClicks = Mapping[int, Mapping[int, tuple[float, float]]]  # number of a dot, from 1 → {frame: x, y px}
 
@@ -190,25 +190,25 @@ def track_tape(crops: Crops, clicks: TapeClicks, dots: int, radius: float) -> np
     `InputError` for a click outside the images, and where no row of dots lies between the clicks.
     """
     rows = clicked_rows(crops, clicks, radius)
-    ways = [_one_way(crops, rows, dots, radius=radius, step=step) for step in (1, -1)]
-    found = np.empty((len(crops), dots, 3))
+    forward, backward = (_track_one_way(crops, rows, dots, radius=radius, step=step) for step in (1, -1))
+    tracks = np.empty((len(crops), dots, 3))
     for k in range(dots):
         seen = {frame: tuple(row[k + 1]) for frame, row in rows.items() if k + 1 in row}
-        anchors = seen or dict.fromkeys(rows, (0.0, 0.0))  # covered in all clicked images: only their frames count
-        found[:, k] = join_both_ways(ways[0][:, k], ways[1][:, k], anchors, radius)
-    return found
+        anchors = seen or dict.fromkeys(rows, (0.0, 0.0))  # covered in all clicked images: only their frames are used
+        tracks[:, k] = join_both_ways(forward[:, k], backward[:, k], anchors, radius)
+    return tracks
 
 
 def clicked_rows(crops: Crops, clicks: TapeClicks, radius: float) -> dict[int, DotPlaces]:
-    """{frame: the dots from the first to the last one clicked} of each frame with clicks; raises as `track_tape`."""
-    return {frame: find_dot_row(crops, frame, at, radius) for frame, at in _by_frame(crops, clicks).items()}
+    """{frame: dots from the first to the last one clicked} for frames with clicks. Errors as of `track_tape`."""
+    return {frame: find_dot_row(crops, frame, dots, radius) for frame, dots in _by_frame(crops, clicks).items()}
 
 
 def _by_frame(crops: Crops, clicks: TapeClicks) -> dict[int, dict[int, tuple[float, float]]]:
-    """{frame: {number: (x, y) px}}, checked."""
+    """The clicks, checked, by frame: {frame: {number: (x, y) px}}."""
     found: dict[int, dict[int, tuple[float, float]]] = {}
-    for number, at in clicks.items():
-        for frame, xy in at.items():
+    for number, clicked in clicks.items():
+        for frame, xy in clicked.items():
             require_on_trunk(crops, f"dot {number} of the tape", frame, xy)
             found.setdefault(frame, {})[number] = xy
     for frame, row in found.items():
@@ -220,8 +220,8 @@ def _by_frame(crops: Crops, clicks: TapeClicks) -> dict[int, dict[int, tuple[flo
     return found
 
 
-def _one_way(crops: Crops, rows: Mapping[int, DotPlaces], dots: int, radius: float, step: int) -> np.ndarray:
-    """From the clicked frames on, in one direction: (frames, dots, 3)."""
+def _track_one_way(crops: Crops, rows: Mapping[int, DotPlaces], dots: int, radius: float, step: int) -> np.ndarray:
+    """Tracks (frames, dots, 3) from the clicked frames on, in one direction of time."""
     found = np.tile([np.nan, np.nan, 0.0], (len(crops), dots, 1))
     places, motion, usual = np.full((dots, 2), np.nan), np.zeros((dots, 2)), 0.0
     for frame in range(len(crops))[::step]:
@@ -245,32 +245,32 @@ def _one_way(crops: Crops, rows: Mapping[int, DotPlaces], dots: int, radius: flo
 def _dot_by_flow(
     crops: Crops, frame: int, step: int, place: np.ndarray, motion: np.ndarray, dot: tuple[float, float]
 ) -> np.ndarray:
-    """(2,) px where the flow takes a dot that is still there; NaN otherwise. dot: its radius and usual contrast."""
+    """Position (2,) px of a dot by optical flow; NaN where it is lost. dot: its radius and usual contrast."""
     radius, usual = dot
     start = follow_by_flow(crops, frame - step, frame, place=place, guess=place + motion)
     if start is None:
         return np.full(2, np.nan)
     blob = find_centre(crops, frame, start, radius)
-    there = blob.mass >= LOST_CONTRAST_SHARE * usual and within_distance(blob.xy, start, radius)
-    return blob.xy if there else np.full(2, np.nan)
+    seen = blob.mass >= LOST_CONTRAST_SHARE * usual and within_distance(blob.xy, start, radius)
+    return blob.xy if seen else np.full(2, np.nan)
 
 
 def _in_row(places: np.ndarray) -> np.ndarray:
-    """Places (dots, 2) px without those that are not where their neighbours have them, the farthest off first."""
+    """Places (dots, 2) px without dots away from the positions that their neighbours predict, the farthest first."""
     places = places.copy()
     while True:
-        off = np.full(len(places), -np.inf)
+        deviation = np.full(len(places), -np.inf)
         for k in np.flatnonzero(np.isfinite(places[:, 0])):
             expected = _from_neighbours(places, int(k))
             if expected is not None:
-                off[k] = np.hypot(*(places[k] - expected[0])) / expected[1]
-        if off.max(initial=0.0) <= MAX_ROW_DEVIATION:
+                deviation[k] = np.hypot(*(places[k] - expected[0])) / expected[1]
+        if deviation.max(initial=0.0) <= MAX_ROW_DEVIATION:
             return places
-        places[off.argmax()] = np.nan
+        places[deviation.argmax()] = np.nan
 
 
 def _find_dots_again(crops: Crops, frame: int, places: np.ndarray, radius: float, usual: float) -> np.ndarray:
-    """The places with those of dots that are seen where their neighbours have them, nearest to the known ones first."""
+    """The places with missing dots found at the positions that neighbours predict, nearest to known dots first."""
     places, tried = places.copy(), set()
     while True:
         missing = [k for k in range(len(places)) if np.isnan(places[k, 0]) and k not in tried]
@@ -294,9 +294,9 @@ def _find_dots_again(crops: Crops, frame: int, places: np.ndarray, radius: float
 
 
 def _from_neighbours(places: np.ndarray, k: int) -> tuple[np.ndarray, float, float] | None:
-    """Where the nearest seen dots have dot k (2,) px, the length of a step there, and how far they are in dots.
+    """Position (2,) px of dot k predicted by its neighbours, length of a step there, mean distance to them in dots.
 
-    A parabola through them; None where fewer than three are near, or none is next to it.
+    A parabola, or a line for few or one-sided neighbours. None for fewer than three, or none next to the dot.
     """
     near = [
         n
@@ -305,9 +305,9 @@ def _from_neighbours(places: np.ndarray, k: int) -> tuple[np.ndarray, float, flo
     ]
     if len(near) < MIN_NEIGHBOURS or min(abs(n - k) for n in near) > 1:
         return None
-    away = np.array(near) - k
-    both_sides = away.min() < 0 < away.max()
+    offsets = np.array(near) - k
+    both_sides = offsets.min() < 0 < offsets.max()
     degree = 2 if both_sides and len(near) > MIN_NEIGHBOURS else 1
-    nearest = np.argsort(np.abs(away))[: 2 * NEIGHBOUR_REACH if both_sides else MIN_NEIGHBOURS]
-    fit = np.polynomial.polynomial.polyfit(away[nearest], places[near][nearest], degree)
-    return fit[0], float(np.hypot(*fit[1])), float(np.abs(away).mean())
+    nearest = np.argsort(np.abs(offsets))[: 2 * NEIGHBOUR_REACH if both_sides else MIN_NEIGHBOURS]
+    fit = np.polynomial.polynomial.polyfit(offsets[nearest], places[near][nearest], degree)
+    return fit[0], float(np.hypot(*fit[1])), float(np.abs(offsets).mean())

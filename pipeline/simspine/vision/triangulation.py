@@ -1,4 +1,4 @@
-"""Triangulation of a trial: first guesses, robust refinement, noise, swaps, and once more with what was learnt."""
+"""Triangulation of a trial: seeds, robust refinement, noise and swaps, then once more with the limits estimated."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ from simspine.vision.rays import (
 )
 from simspine.vision.side_swaps import exchange_sides, find_swaps, limb_groups, limit_without_swaps, mirror_indices
 
-# What the triangulation used, how well it fits, and why points are missing.
+# Observations used, residuals, and reasons of missing points.
 
 
 TRIANGULATION_REASONS = ("kept", "seen by too few views", "views disagree")
@@ -37,12 +37,12 @@ REASON_KEPT, REASON_TOO_FEW, REASON_DISAGREE = range(len(TRIANGULATION_REASONS))
 
 @dataclass(frozen=True)
 class TriangulationReport(Unchanging):
-    """How well the points of a trial fit the images. All arrays are read-only.
+    """Fit of the points of a trial to the images. All arrays are read-only.
 
     Attributes
     ----------
     names, views : tuple of str
-        Of the points and of the cameras.
+        Names of the points and of the cameras.
     used : (frames, views, points) array of bool
         Observations that support the point.
     error_px : (frames, views, points) array
@@ -84,15 +84,15 @@ class TriangulationReport(Unchanging):
         return np.where(self.kept, total / np.maximum(count, 1), np.nan)
 
     def of_points(self, names: Iterable[str]) -> "TriangulationReport":
-        """The report on some of the points, in the order of the report; names it lacks are skipped."""
+        """The report on some of the points, in the order of the report; unknown names are ignored."""
         wanted = set(names)
         keep = [i for i, name in enumerate(self.names) if name in wanted]
         arrays = ("used", "error_px", "swapped", "reason", "noise_px", "limit_px")
-        some = {field: getattr(self, field)[..., keep] for field in arrays}
-        return replace(self, names=tuple(self.names[i] for i in keep), **some)
+        selected = {field: getattr(self, field)[..., keep] for field in arrays}
+        return replace(self, names=tuple(self.names[i] for i in keep), **selected)
 
     def summary(self) -> dict:
-        """Figures for a table. Errors are of the used observations; shares of what was observed."""
+        """Figures for a table: errors (px) of the used observations, and shares of points and observations."""
         observed, kept = np.isfinite(self.error_px), self.error_px[self.used]
         return {
             "reprojection_px_median": float(np.percentile(kept, 50)) if kept.size else None,
@@ -105,19 +105,19 @@ class TriangulationReport(Unchanging):
     def _by_view(self, part: np.ndarray, whole: np.ndarray) -> dict[str, float | None]:
         """Share of the observations (frames, views, points) bool, by view."""
         counts = zip(self.views, part.sum((0, 2)), whole.sum((0, 2)), strict=True)
-        return {view: _share_or_none(some, every) for view, some, every in counts}
+        return {view: _share_or_none(count, total) for view, count, total in counts}
 
 
 def _share_or_none(part: int, whole: int) -> float | None:
     return float(part / whole) if whole else None
 
 
-_POINTS_PER_BATCH = 40_000  # observations solved at a time: what fits into a processor's cache
+_POINTS_PER_BATCH = 40_000  # observations solved at a time, which fit into a processor's cache
 _HUBER_NOISE_FACTOR = 2.15  # × noise: nine in ten clean observations keep their full weight (χ², 2 degrees of freedom)
-_LIMIT_NOISE_FACTOR = 4.5  # × noise: one clean observation in 25,000 lies beyond
-_MIN_LIMIT_PX = 3.0  # px; below this a disagreement is not worth losing a view
-_LASTING_SWAP_SHARE = 0.25  # of the frames
-_IMAGE_SHARE = 0.03  # of the longer image side: a detection further off than this is of something else
+_LIMIT_NOISE_FACTOR = 4.5  # × noise: one clean observation in 25,000 has a larger error
+_MIN_LIMIT_PX = 3.0  # px; smaller errors never exclude an observation
+_LASTING_SWAP_SHARE = 0.25  # of the frames: swaps in more of them have raised the noise and limits
+_IMAGE_SHARE = 0.03  # of the longer image side: a detection with a larger error shows something else
 
 
 def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> Markers:
@@ -132,11 +132,11 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
     cameras : sequence of Camera
         One per view, in the order of the views.
     **options
-        min_confidence (0.3): detected points below it are not used; inferred ones need one above 0. huber_px: where a
-        residual starts to lose influence, 2.15 × the noise found by default. max_error_px: an observation further off
-        is never used, 3 % of the longer image side by default; within it the limit is 4.5 × the noise found. min_views
-        (2): consistent views that a point needs. fix_swaps (True): exchange left and right where a view has them the
-        wrong way round, by the names.
+        min_confidence (0.3): detected points below it are not used; inferred ones need more than 0. huber_px: residual
+        above which influence declines, by default 2.15 × the estimated noise. max_error_px: largest error of a used
+        observation, by default 3 % of the longer image side; the limit is 4.5 × the estimated noise, if that is less.
+        min_views (2): consistent views that a point needs. fix_swaps (True): exchange left and right points, by their
+        names, where a view has them exchanged.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
     Raises
     ------
     InputError
-        Where cameras and views differ in number, or an option makes no sense.
+        Where cameras and views differ in number, or an option is invalid.
 
     Examples
     --------
@@ -162,19 +162,19 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
     return markers
 
 
-# m, lengths of legs and arms of anybody from one year on.
+# m, least and greatest lengths of legs and arms of people from one year of age.
 _LIMB_LENGTHS_M = {("Hip", "Knee", "Ankle"): (0.2, 1.3), ("Shoulder", "Elbow", "Wrist"): (0.12, 0.95)}
 
 
 def warn_of_sizes(markers: Markers) -> None:
-    """A warning where a leg or an arm is as long as nobody's: the cameras' places are in another unit than metres."""
+    """Warn of an impossible length of a leg or an arm: positions of the cameras are in another unit than metres."""
     try:
-        known = skeleton_of_names(markers.names).to_simspine
+        simspine_names = skeleton_of_names(markers.names).to_simspine
     except InputError:
-        return  # points of something else
-    place = {known.get(name, ""): markers.xyz[:, i] for i, name in enumerate(markers.names)}
+        return  # points that are no person's joints
+    xyz = {simspine_names.get(name, ""): markers.xyz[:, i] for i, name in enumerate(markers.names)}
     for (joints, (least, most)), side in product(_LIMB_LENGTHS_M.items(), "LR"):
-        points = [place[side + joint] for joint in joints if side + joint in place]
+        points = [xyz[side + joint] for joint in joints if side + joint in xyz]
         length = sum(median_of_known(np.linalg.norm(b - a, axis=-1)) for a, b in pairwise(points))
         if len(points) == len(joints) and not least <= length <= most and np.isfinite(length):
             warnings.warn(
@@ -189,7 +189,7 @@ def warn_of_sizes(markers: Markers) -> None:
 def triangulate_with_report(
     keypoints: Keypoints, cameras: Sequence[Camera], **options
 ) -> tuple[Markers, TriangulationReport]:
-    """`triangulate`, and what was used to get there; options as of `triangulate`."""
+    """`triangulate`, and a report on it; options as of `triangulate`."""
     chosen = TriangulationOptions(**options)
     _check_input(keypoints, cameras, chosen.min_views)
     cap = chosen.max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
@@ -209,7 +209,7 @@ def triangulate_with_report(
             del rays  # of a long trial each of these takes hundreds of megabytes
             lines = lines.with_exchanged(swapped, mirror_indices(keypoints.names))
             rays = lines.weighted(_relative_confidence(confidence))
-            if swapped.any(2).mean(0).max() > _LASTING_SWAP_SHARE:  # the limits have grown with it
+            if swapped.any(2).mean(0).max() > _LASTING_SWAP_SHARE:
                 fit = _solve_in_batches(rays, np.broadcast_to(limits.huber, grid), np.broadcast_to(limits.limit, grid))
                 limits = _tuned_limits(rays, fit, grid, cap=cap, huber_px=chosen.huber_px)
 
@@ -267,7 +267,7 @@ def _usable_confidence(keypoints: Keypoints, min_confidence: float) -> np.ndarra
 
 
 def _relative_confidence(confidence: np.ndarray) -> np.ndarray:
-    """Confidences over their mean for the point, so that its noise is that of an observation of its usual quality."""
+    """Confidences relative to each point's mean, so that a point's noise is that of its average observation."""
     seen = confidence > 0
     mean = confidence.sum((0, 1)) / np.maximum(seen.sum((0, 1)), 1)
     return confidence / np.where(mean > 0, mean, 1.0)
@@ -278,19 +278,19 @@ def _solve_in_batches(rays: Rays, huber: np.ndarray, limit: np.ndarray, expected
     views, n = rays.weight.shape
     huber, limit = huber.reshape(-1), limit.reshape(-1)
     size = max(1, _POINTS_PER_BATCH // views)
-    found = RefinedPoints(np.empty((3, n)), np.empty((views, n)), np.empty((views, n)), np.empty((3, 3, n)))
+    refined = RefinedPoints(np.empty((3, n)), np.empty((views, n)), np.empty((views, n)), np.empty((3, 3, n)))
     for start in range(0, n, size):
         part = slice(start, start + size)
         near = None if expected is None else (expected[0].reshape(3, n)[:, part], expected[1].reshape(n)[part])
-        some = rays.of_points(part)
-        fit = refine_points(some, best_seed(some, limit[part], near), huber[part], limit[part])
+        batch = rays.of_points(part)
+        fit = refine_points(batch, best_seed(batch, limit[part], near), huber[part], limit[part])
         for field in ("xyz", "error", "weight", "information"):
-            getattr(found, field)[..., part] = getattr(fit, field)
-    return found
+            getattr(refined, field)[..., part] = getattr(fit, field)
+    return refined
 
 
 class _Limits(NamedTuple):
-    """Noise, where a residual starts to lose influence, and the error beyond which none counts: (points,) px."""
+    """(points,) px: noise; residual above which influence declines; largest error of an observation used."""
 
     noise: np.ndarray
     huber: np.ndarray
@@ -298,7 +298,7 @@ class _Limits(NamedTuple):
 
 
 def _tuned_limits(rays: Rays, fit: RefinedPoints, grid: tuple[int, int], cap: float, huber_px: float | None) -> _Limits:
-    """From the residuals of a fit."""
+    """Noise and limits estimated from the residuals of a fit."""
     noise = pooled_noise(_summed_squares(rays, fit).reshape(grid), fit.used.sum(0).reshape(grid))
     huber = _HUBER_NOISE_FACTOR * noise if huber_px is None else np.full(grid[1], huber_px)
     return _Limits(noise, huber, np.clip(_LIMIT_NOISE_FACTOR * noise, min(_MIN_LIMIT_PX, cap), cap))
@@ -307,14 +307,14 @@ def _tuned_limits(rays: Rays, fit: RefinedPoints, grid: tuple[int, int], cap: fl
 def _expected_positions(
     rays: Rays, fit: RefinedPoints, grid: tuple[int, int], rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `expected_position`; trusted are points of three views, or of two that are all who saw it."""
+    """See `expected_position`; points used in three or more views are trusted, or in two if only two saw them."""
     support = fit.used.sum(0).reshape(grid)
     trusted = (support >= 3) | ((support == 2) & (rays.seen.sum(0).reshape(grid) == 2))
     return expected_position(fit.xyz.reshape(3, *grid), trusted, rate)
 
 
 def _reprojection_distances(keypoints: Keypoints, cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
-    """(frames, views, points) px between what was observed and where points (frames, points, 3) m are shown."""
+    """Distances (frames, views, points) px between observations and projected points (frames, points, 3) m."""
     distances = np.empty(keypoints.confidence.shape)
     for view, camera in enumerate(cameras):
         distances[:, view] = np.linalg.norm(project_one(camera, xyz) - keypoints.xy[:, view], axis=-1)
@@ -333,12 +333,12 @@ def _swapped_observations(keypoints: Keypoints, rays: Rays, fit: RefinedPoints, 
     detected = ~keypoints.of_origin(Origin.INFERRED)
     swapped = np.zeros((frames, views, points), bool)
     for sides in limb_groups(keypoints.names).values():
-        witnesses = sides[:, detected[sides].all(0)]  # inferred points follow the others, they have nothing to say
-        if witnesses.size:
-            lower = limit_without_swaps(rays, witnesses, limit=limit, frames=frames, least=_MIN_LIMIT_PX)
+        evidence = sides[:, detected[sides].all(0)]  # without inferred points, which follow from detected ones
+        if evidence.size:
+            lower = limit_without_swaps(rays, evidence, limit=limit, frames=frames, least=_MIN_LIMIT_PX)
             disagree = (rays.seen & (fit.error > np.tile(lower, frames))).any(0).reshape(frames, points)
-            suspect = np.any(disagree[:, witnesses], axis=(1, 2))
-            found = find_swaps(rays, xyz, witnesses, suspect=suspect, limit=lower, rate=keypoints.rate)
+            suspect = np.any(disagree[:, evidence], axis=(1, 2))
+            found = find_swaps(rays, xyz, evidence, suspect=suspect, limit=lower, rate=keypoints.rate)
             swapped[:, :, sides.ravel()] = found[..., None]
     return swapped
 
@@ -346,7 +346,7 @@ def _swapped_observations(keypoints: Keypoints, rays: Rays, fit: RefinedPoints, 
 def _markers_found(
     keypoints: Keypoints, fit: RefinedPoints, confidence: np.ndarray, found: np.ndarray, variance: np.ndarray
 ) -> Markers:
-    """The points found. confidence: (frames, views, points) of the views used, else 0. found: (frames, points) bool.
+    """Markers of the points found. confidence: (frames, views, points), 0 for views not used. found: (frames, points).
 
     variance: (frames, points) px² of an image coordinate.
     """
@@ -355,7 +355,7 @@ def _markers_found(
     np.copyto(covariance, inverse_3x3(fit.information).transpose(2, 0, 1).reshape(covariance.shape))
     covariance *= variance[..., None, None]
     covariance[~found] = np.nan
-    covariance.setflags(write=False)  # so that the type keeps it, and does not copy it
+    covariance.setflags(write=False)  # `Markers` copies writable arrays
     return Markers(
         names=keypoints.names,
         rate=keypoints.rate,
