@@ -287,7 +287,7 @@ def shared_subjects(named: Mapping[str, Subject]) -> dict[str, Subject]:
                 "told apart across trials; name a subject for each recording"
             )
         if any(trial.skin_markers for trial in subject.trials.values()):
-            raise ValueError(f"subjects.{name}: skin_markers cannot be assigned to one of {subject.people} people")
+            raise ValueError(f"subjects.{name}: unknown which of {subject.people} people wears the skin_markers")
         if subject.height is not None:
             raise ValueError(f"subjects.{name}: one height cannot be that of {subject.people} people; leave it out")
         fields = {key: getattr(subject, key) for key in Subject.model_fields}
