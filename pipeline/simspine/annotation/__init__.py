@@ -1,7 +1,7 @@
-"""Points in images, placed and corrected by people, in a page of the browser.
+"""Annotation of points in images by people, on a page in the browser.
 
-Read `labels` first: a decision is a line in a journal that only grows; which frames come first; how far annotators
-agree. `recording` holds images and points to be judged; `server` answers the page (this computer only; the page is in
-`site/`). `rounds` trains a detector between batches. `exchange` writes COCO and OpenPose files, and takes COCO files
-in. `validation` measures points against a body that fits them.
+Read `labels` first: decisions are lines of a journal to which lines are only added, and frames are ranked by need.
+`recording` holds the images, and the points to be corrected; `server` answers the page (from this computer only; the
+page is in `site/`). `rounds` trains a detector between batches. `exchange` writes COCO and OpenPose files, and reads
+COCO files. `validation` compares points with a body fitted to them.
 """

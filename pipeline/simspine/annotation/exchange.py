@@ -24,12 +24,12 @@ from simspine.io.image_streams import Stills
 from simspine.io.keypoint_json import write_people_json
 from simspine.io.text_tables import repeated_names
 
-SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
-OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSENT: 0.0}  # its files know scores only
+SAME_PX = 0.05  # a point that differs by less in another program's file was not moved
+OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSENT: 0.0}  # OpenPose has only scores
 
 
 def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
-    """{landmark: {view: [[frame, x, y], …]}} of what a person placed; [frame, null, null] where it is marked absent.
+    """YAML of {landmark: {view: [[frame, x, y], …]}}, the skin markers placed by a person; null for absent ones.
 
     Frames are the videos' own, from 0. Raises `InputError` where no marker on the skin was placed in two views.
     """
@@ -57,7 +57,7 @@ def _clicks_of(recording: RecordedViews, labels: Labels, view: int, point: int) 
 
 
 def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:
-    """A row per image. decided_only: leave out images without any decision, and inferred points without one."""
+    """Labels, one row per image. decided_only: leave out images and inferred points without a decision."""
     rows = [
         (frame, view)
         for frame in range(recording.frames)
@@ -69,37 +69,37 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
             f"{recording.name}: nobody has decided about a point yet; nothing is written. Annotate first, or write the "
             "pseudo-labels as well (--all)."
         )
-    at = tuple(np.array(rows).T)
-    points = np.concatenate([np.nan_to_num(labels.xy[at]), labels.visibility[at][..., None]], -1)
-    points[(points[..., 2] == 0) | (labels.guessed[at] & decided_only)] = 0.0
+    index = tuple(np.array(rows).T)
+    points = np.concatenate([np.nan_to_num(labels.xy[index]), labels.visibility[index][..., None]], -1)
+    points[(points[..., 2] == 0) | (labels.guessed[index] & decided_only)] = 0.0
     return LabelledImages(
         names=labels.names,
         file_names=tuple(recording.image_name(frame, view) for frame, view in rows),
         sizes=np.array([recording.sources[view].size for _, view in rows]),
         points=points,
-        status=labels.status[at],
+        status=labels.status[index],
     )
 
 
 def propose_spines(path: Path, least_height: float, curves: bool = False) -> LabelledImages:
     """The largest person of each image of a COCO file whose trunk is in sight, with points of the spine proposed.
 
-    least_height: of the person, as a share of the image's. Hips and shoulders must be labelled as seen. The spine's
-    points follow from them and the head, by `spine_in_image`, or `spine_on_curves`; they count as hidden, and nobody
-    has looked at them. `InputError` where nobody is left.
+    least_height: of the person, as a share of the image's height. Hips and shoulders must be labelled as seen. The
+    spine's points are computed from them and the head, by `spine_in_image` or `spine_on_curves`; they are labelled
+    hidden and not decided. `InputError` where no person qualifies.
     """
-    table, found = load_skeleton("spinetrack37"), read_coco(path)
+    table, people = load_skeleton("spinetrack37"), read_coco(path)
     names = tuple(table.to_simspine[name] for name in table.names)
-    points = in_spinetrack_order(found["keypoints"], tuple(found["names"].tolist()), str(path))
+    points = in_spinetrack_order(people["keypoints"], tuple(people["names"].tolist()), str(path))
     trunk = points[:, [names.index(name) for name in REQUIRED_JOINTS], 2] == COCO_VISIBLE
-    tall = found["bbox"][:, 3] >= least_height * found["size"][:, 1]
-    good = np.flatnonzero(trunk.all(1) & tall & ~found["crowd"])
+    tall = people["bbox"][:, 3] >= least_height * people["size"][:, 1]
+    good = np.flatnonzero(trunk.all(1) & tall & ~people["crowd"])
     if not len(good):
         raise InputError(
             f"{path}: of {len(points)} people nobody is {least_height:g} of the image's height or more with hips and "
             "shoulders in sight; lower --least-height, or name another file."
         )
-    largest = {str(found["file_name"][i]): i for i in good[np.argsort(found["area"][good], kind="stable")]}
+    largest = {str(people["file_name"][i]): i for i in good[np.argsort(people["area"][good], kind="stable")]}
     rows = sorted(largest.values())
     points = np.where(points[rows, :, 2:] > 0, points[rows], 0.0)
     status = np.where(points[..., 2] > 0, PointStatus.ACCEPTED, PointStatus.UNSEEN)
@@ -108,16 +108,16 @@ def propose_spines(path: Path, least_height: float, curves: bool = False) -> Lab
         for name, (x, y, *_) in (spine_on_curves if curves else spine_in_image)(seen).items():
             if name not in seen:
                 person[names.index(name)] = x, y, COCO_HIDDEN
-    files = tuple(str(found["file_name"][i]) for i in rows)
-    return LabelledImages(names, files, sizes=found["size"][rows].astype(int), points=points, status=status)
+    files = tuple(str(people["file_name"][i]) for i in rows)
+    return LabelledImages(names, files, sizes=people["size"][rows].astype(int), points=points, status=status)
 
 
 def write_annotation_file(
     form: str, out: Path, recording: RecordedViews, labels: Labels, decided_only: bool = True
 ) -> Path:
-    """Write the labels as `coco`, a file, or as `openpose`, a folder; returns what was written.
+    """Write the labels as `coco`, a file, or as `openpose`, a folder; returns its path.
 
-    Raises `InputError` for a name of the other kind.
+    Raises `InputError` for a file's name where a folder is written, or the reverse.
     """
     if (out.suffix.lower() == ".json") != (form == "coco"):
         wanted = "a file that ends in .json" if form == "coco" else "a folder"
@@ -131,50 +131,50 @@ def write_annotation_file(
 
 
 def write_images(folder: Path, recording: RecordedViews, images: LabelledImages) -> int:
-    """The labelled images as JPEG under their names in `folder`; returns how many.
+    """Write the labelled images as JPEG under their names into `folder`; returns their number.
 
     Raises `InputError` before any is written where one would replace an image of the recording.
     """
-    own = {file.resolve() for one in recording.sources if isinstance(one, Stills) for file in one.files}
-    if replaced := [folder / name for name in images.file_names if (folder / name).resolve() in own]:
+    originals = {file.resolve() for one in recording.sources if isinstance(one, Stills) for file in one.files}
+    if replaced := [folder / name for name in images.file_names if (folder / name).resolve() in originals]:
         raise InputError(f"{replaced[0]} is an image of the recording, and would be replaced; name another folder.")
-    named, source = _frame_view_by_image(recording), Images(recording)
+    place_of_image, source = _frame_view_by_image(recording), Images(recording)
     try:
         for name in images.file_names:
             with atomic_path(folder / name) as temporary:
-                temporary.write_bytes(source.jpeg(*named[name]))
+                temporary.write_bytes(source.jpeg(*place_of_image[name]))
     finally:
         source.close()
     return len(images.file_names)
 
 
 def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages, where: str) -> list[Edit]:
-    """What differs between the labels and a file: decisions that make them alike.
+    """Decisions that change the labels to those of a file; only for points that differ.
 
-    An image is found by its name, or by the end of its path. Raises `InputError` where none is found or names of points
-    are not the recording's.
+    Images are matched by name, or by the end of their path. Raises `InputError` where no image matches, or names of
+    points are not the recording's.
     """
-    strange = [name for name in images.names if name not in labels.names]
-    if strange:
+    unknown = [name for name in images.names if name not in labels.names]
+    if unknown:
         raise InputError(
-            f"{where}: points {', '.join(strange[:6])} are not the recording's. Add markers on the skin with --skin, "
+            f"{where}: points {', '.join(unknown[:6])} are not the recording's. Add markers on the skin with --skin, "
             "or leave these points out."
         )
     places = _frame_view_by_image(recording)
-    found = [(i, at) for i, at in enumerate(_place_of(places, name) for name in images.file_names) if at is not None]
-    if repeated := repeated_names(recording.image_name(*at) for _, at in found):
+    matched = [(i, at) for i, at in enumerate(_place_of(places, name) for name in images.file_names) if at is not None]
+    if repeated := repeated_names(recording.image_name(*at) for _, at in matched):
         raise InputError(f"{where}: several of its images are {repeated} of the recording; leave in only its own.")
-    if not found:
+    if not matched:
         raise InputError(
             f"{where}: none of its {len(images.file_names)} images is of this recording. Its names are such as "
             f"{images.file_names[0] if images.file_names else 'none'}; the recording's {recording.image_name(0, 0)}."
         )
-    made = (
+    candidates = (
         _edit_from_file(labels, at, point, xyv=images.points[i, k], status=PointStatus(int(images.status[i, k])))
-        for i, at in found
+        for i, at in matched
         for k, point in enumerate(images.names)
     )
-    edits = [edit for edit in made if edit is not None]
+    edits = [edit for edit in candidates if edit is not None]
     apply_edits(labels, edits)  # raises for points that the recording lacks
     return edits
 
@@ -187,7 +187,7 @@ def _place_of(places: dict[str, tuple[int, int]], name: str) -> tuple[int, int] 
 def _edit_from_file(
     labels: Labels, at: tuple[int, int], point: str, xyv: np.ndarray, status: PointStatus
 ) -> Edit | None:
-    """What makes a point as the file has it; None where it is so already."""
+    """The decision that makes a point equal to the file's; None where it is equal already."""
     index = (*at, labels.names.index(point))
     x, y = (float(v) for v in xyv[:2])
     see = Visibility(int(xyv[2]))
@@ -201,12 +201,12 @@ def _edit_from_file(
 
 
 def _frame_view_by_image(recording: RecordedViews) -> dict[str, tuple[int, int]]:
-    """{name of an image, also without its folder where only one has it: (frame, view)}."""
+    """{name of an image: (frame, view)}, also under its name without the folder where that is unique."""
     full = {recording.image_name(f, v): (f, v) for f in range(recording.frames) for v in range(len(recording.views))}
     short: dict[str, list[tuple[int, int]]] = {}
-    for name, at in full.items():
-        short.setdefault(name.split("/")[-1], []).append(at)
-    return {name: at[0] for name, at in short.items() if len(at) == 1} | full
+    for name, place in full.items():
+        short.setdefault(name.split("/")[-1], []).append(place)
+    return {name: place[0] for name, place in short.items() if len(place) == 1} | full
 
 
 def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImages) -> None:
@@ -214,11 +214,11 @@ def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImag
 
     A workflow reads them with `detection: {detector: import}`.
     """
-    found = to_spinetrack(images)
+    ordered = to_spinetrack(images)
     places = _frame_view_by_image(recording)
-    for i, name in enumerate(found.file_names):
+    for i, name in enumerate(ordered.file_names):
         frame, view = places[name]
-        score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in found.points[i, :, 2]])
-        flat = np.concatenate([found.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
+        score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in ordered.points[i, :, 2]])
+        flat = np.concatenate([ordered.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
         name = safe_file_name(recording.views[view])
         write_people_json(folder / f"{name}_json" / f"{name}_{frame:06d}.json", [{"pose_keypoints_2d": flat}])

@@ -1,4 +1,4 @@
-"""Decisions of people about points in images: their journal, the order of frames."""
+"""Decisions of people about points in images: the labels, their journal, the ranking of frames."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from simspine.vision.triangulation import triangulate_with_report
 
 
 class Visibility(IntEnum):
-    """Whether a point shows, with COCO's numbers."""
+    """Whether a point is visible, by COCO's numbers."""
 
     ABSENT = 0  # outside the image, or its place is unknown
     HIDDEN = 1  # something covers it; its place is known nevertheless
@@ -28,17 +28,17 @@ class Visibility(IntEnum):
 
 
 class PointStatus(IntEnum):
-    """What a person did about a point. Kept with it to the last file."""
+    """What a person decided about a point. All files that are exported keep it."""
 
-    UNSEEN = 0  # not looked at yet: a pseudo-label
+    UNSEEN = 0  # not decided yet: a pseudo-label
     ACCEPTED = 1  # looked at, and left as it was
     CORRECTED = 2  # placed or moved by hand
-    DERIVED = 3  # moved because others were: along the spine's curve, or to where the other views see it
+    DERIVED = 3  # moved with other points: along the spine's curve, or to its projection from the other views
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One decision. x, y: px; None for a point that is absent. time: s since 1970, if it was made on the page."""
+    """A decision. x, y: px; None for a point that is absent. time: s since 1970, for decisions made on the page."""
 
     frame: int
     view: int
@@ -54,9 +54,9 @@ class Edit:
 class Labels:
     """Points of one person in a recording.
 
-    names: of the points. xy: (frames, views, points, 2) px, NaN = none. visibility, status: (frames, views, points) of
-    the numbers of `Visibility` and `PointStatus`. confidence: (frames, views, points) 0…1 of the pseudo-labels.
-    inferred: (frames, views, points) bool, places that no detector saw; by default all were seen.
+    names: of the points. xy: (frames, views, points, 2) px, NaN = none. visibility, status: (frames, views, points),
+    numbers of `Visibility` and `PointStatus`. confidence: (frames, views, points) 0…1 of the pseudo-labels. inferred:
+    (frames, views, points) bool, points that no detector saw; by default none.
     """
 
     names: tuple[str, ...]
@@ -80,7 +80,7 @@ class Labels:
 
     @property
     def labelled(self) -> np.ndarray:
-        """(frames, views, points) bool: where there is a place."""
+        """(frames, views, points) bool: points with a position."""
         return (self.visibility > 0) & np.isfinite(self.xy).all(-1)
 
     @property
@@ -95,14 +95,14 @@ class Labels:
 
     @property
     def confirmed(self) -> np.ndarray:
-        """(frames, views, points) bool: what a person accepted, or placed by hand."""
+        """(frames, views, points) bool: points that a person accepted, or placed by hand."""
         return (self.status == PointStatus.ACCEPTED) | (self.status == PointStatus.CORRECTED)
 
 
 def pseudo_labels(keypoints: Keypoints, inferred: np.ndarray | None = None) -> Labels:
-    """Labels without any decision. A point without a place is absent until it is placed.
+    """Labels without any decision. A point without a position is absent.
 
-    inferred: (frames, views, points) bool, places that no detector saw; None where the origin of the points decides.
+    inferred: (frames, views, points) bool, points that no detector saw; None: by the origin of the points.
     """
     placed = np.isfinite(keypoints.xy).all(-1)
     unseen = keypoints.of_origin(Origin.INFERRED, Origin.ESTIMATED)
@@ -117,7 +117,7 @@ def pseudo_labels(keypoints: Keypoints, inferred: np.ndarray | None = None) -> L
 
 
 def apply_edits(labels: Labels, edits: Iterable[Edit]) -> Labels:
-    """The labels after some decisions, the last of each point counting. `InputError` for one that is nowhere."""
+    """The labels after some decisions; the last one of each point counts. `InputError` as of `check_edit`."""
     edits = list(edits)
     for edit in edits:
         check_edit(labels, edit)
@@ -130,13 +130,13 @@ def write_edits(edits: Iterable[Edit], names: Sequence[str], arrays: Mapping[str
     """Put decisions into `xy`, `visibility` and `status` of `Labels`, in place."""
     index = {name: i for i, name in enumerate(names)}
     for edit in edits:
-        at = edit.frame, edit.view, index[edit.point]
-        arrays["xy"][at] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
-        arrays["visibility"][at], arrays["status"][at] = edit.visibility, edit.status
+        place = edit.frame, edit.view, index[edit.point]
+        arrays["xy"][place] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
+        arrays["visibility"][place], arrays["status"][place] = edit.visibility, edit.status
 
 
 def check_edit(labels: Labels, edit: Edit) -> None:
-    """`InputError` unless the edit is of a frame, a view and a point that there are."""
+    """`InputError` unless the frame, the view and the point of the edit exist."""
     frames, views = labels.xy.shape[:2]
     require_known("point", [edit.point], labels.names)
     if not (0 <= edit.frame < frames and 0 <= edit.view < views):
@@ -146,9 +146,9 @@ def check_edit(labels: Labels, edit: Edit) -> None:
         )
 
 
-# The journal: one file per annotator that only grows, a line per decision, on the disk before it is confirmed. A killed
-# process can leave at most a last line that is cut short; it is not read. The head names the recording, its views and
-# points, so that decisions cannot be taken for another recording's. A full disk, too, leaves whole lines only.
+# The journal: one file per annotator, a line per decision; lines are only added, and are on the disk before the page
+# confirms them. A killed process can leave an incomplete last line, which is not read. The head names the recording,
+# its views and points, to refuse decisions about another recording. A full disk also leaves only complete lines.
 
 
 JOURNAL_SUFFIX = ".jsonl"
@@ -159,7 +159,7 @@ _ANNOTATOR_NAME = re.compile(r"[\w][\w .@-]{0,60}")
 
 
 def journal_file(folder: Path, annotator: str) -> Path:
-    """Where an annotator's decisions are; `InputError` for a name that cannot be a file's."""
+    """The file of an annotator's decisions; `InputError` for a name that cannot be a file's."""
     if not _ANNOTATOR_NAME.fullmatch(annotator) or safe_file_name(annotator) != annotator:
         raise InputError(
             f"annotator {annotator!r}: expected a name of letters, digits, spaces, '.', '-', '_' or '@', 61 at most."
@@ -170,9 +170,9 @@ def journal_file(folder: Path, annotator: str) -> Path:
 def start_journal(
     path: Path, recording: str, views: Sequence[str], names: Sequence[str], *, images: Sequence[str] = ()
 ) -> None:
-    """Make the file where there is none; cut off a last line that a kill left unfinished.
+    """Create the file if it does not exist; else cut off an incomplete last line.
 
-    images: digests of each view's. Raises `InputError` for a journal of another recording.
+    images: a digest for each view. Raises `InputError` for a journal of another recording.
     """
     if path.is_symlink():
         raise InputError(f"{path}: a symbolic link; a journal is no link. Name another folder (--out).")
@@ -188,7 +188,7 @@ def start_journal(
 
 
 def append_edits(path: Path, edits: Sequence[Edit]) -> None:
-    """Add decisions; they are on the disk when this returns, and none is in the file if it raises."""
+    """Add decisions: all are on the disk when this returns, none is in the file if it raises."""
     text = "".join(json.dumps(_to_json(edit)) + "\n" for edit in edits)
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))  # no link that took the journal's place
     with open(descriptor, "r+b", buffering=0) as file:
@@ -204,8 +204,8 @@ def append_edits(path: Path, edits: Sequence[Edit]) -> None:
 
 
 def _end_of_lines(file: FileIO) -> int:
-    """Cut the file after its last whole line, go there, and return the position. A decision without its line end,
-    which editors leave out, gets one."""
+    """Cut the file after its last complete line, seek there, and return the position. A complete decision whose line
+    end is missing, as some editors leave it, gets one."""
     end = file.seek(0, os.SEEK_END)
     if end and file.seek(end - 1) == end - 1 and file.read(1) != b"\n":
         file.seek(0)
@@ -227,10 +227,10 @@ def _is_whole(line: bytes) -> bool:
 def read_journal(
     path: Path, recording: str | None = None, views: Sequence[str] = (), images: Sequence[str] = ()
 ) -> list[Edit]:
-    """All decisions about points in their order; a torn last line is left out.
+    """All decisions about points in their order; an incomplete last line is left out.
 
-    recording, views, images: whose they must be; of any recording by default. Raises `InputError` for a journal of
-    another one, and with the line for what is no decision.
+    recording, views, images: those that the journal must be of; by default any. Raises `InputError` for a journal of
+    another recording, and for a line that is no decision.
     """
     content = read_bytes(path)
     _check_head(path, content, recording, views=views, images=images)
@@ -298,18 +298,18 @@ def _check_head(
         )
 
 
-# Which frames a person should look at first: where the points are least sure, disagree between views, or jump
+# The ranking of frames for correction: least confident points, disagreement between views, jumps over time come first
 
 
 FRAMES_PER_BATCH = 20  # frames handed out at a time
 MIN_SEPARATION_S = 0.1  # between two frames of a batch: neighbours show nearly the same
-WORST_POINTS_COUNTED = 3  # points of a frame that count: few bad ones must show among forty good ones
-DISAGREEMENT_LIMIT, JITTER_LIMIT = 0.02, 0.01  # of the person's size: as bad as no confidence at all
+WORST_POINTS_COUNTED = 3  # points of a frame that count, so that few bad ones show among forty good ones
+DISAGREEMENT_LIMIT, JITTER_LIMIT = 0.02, 0.01  # shares of the person's size that count like zero confidence
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Why each frame should be looked at, all (frames,), without unit; 1 is bad.
+    """Reasons to correct each frame, all (frames,), without unit; 1 is bad.
 
     uncertainty: 1 − confidence. disagreement: distance of the points from where the other views place them, in 2 % of
     the person's size; 0 without calibrated views. jitter: distance from the mean of the neighbouring frames, in 1 %.
@@ -325,39 +325,39 @@ class Ranking:
         return self.uncertainty + self.disagreement + self.jitter
 
     def reason(self, frame: int) -> str:
-        """The greatest of the three."""
+        """Name of the greatest of the three."""
         parts = {name: getattr(self, name)[frame] for name in ("uncertainty", "disagreement", "jitter")}
         return max(parts, key=lambda name: parts[name])
 
 
 def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = None) -> Ranking:
-    """How much each frame needs a person. What was decided already counts as sure; cameras: one per view, or None."""
+    """The need of each frame for correction. Decided points count as certain. cameras: one per view, or None."""
     xy = np.where(labels.labelled[..., None], labels.xy, np.nan)
     boxes = person_size(xy)
     size = np.nan_to_num(median_of_known(np.where(boxes > 0, boxes, np.nan).T), nan=1.0)  # 1 where nothing is labelled
     unsure = np.where(labels.visibility > Visibility.ABSENT, 1.0 - labels.confidence, np.nan)
     unsure = np.where(labels.decided, 0.0, unsure)
-    apart = np.full(xy.shape[:3], np.nan)
+    disagreement = np.full(xy.shape[:3], np.nan)
     if cameras is not None and len(cameras) > 1 and labels.frames:
-        apart = disagreement_px(labels, rate, cameras) / size[None, :, None]
-    jump = np.full(xy.shape[:3], np.nan)
+        disagreement = disagreement_px(labels, rate, cameras) / size[None, :, None]
+    jitter = np.full(xy.shape[:3], np.nan)
     if labels.frames > 2:
-        jump[1:-1] = np.linalg.norm(xy[1:-1] - (xy[:-2] + xy[2:]) / 2, axis=-1) / size[None, :, None]
-    jump = np.where(labels.decided, 0.0, jump)
-    return Ranking(_of_frames(unsure), _of_frames(apart / DISAGREEMENT_LIMIT), _of_frames(jump / JITTER_LIMIT))
+        jitter[1:-1] = np.linalg.norm(xy[1:-1] - (xy[:-2] + xy[2:]) / 2, axis=-1) / size[None, :, None]
+    jitter = np.where(labels.decided, 0.0, jitter)
+    return Ranking(_of_frames(unsure), _of_frames(disagreement / DISAGREEMENT_LIMIT), _of_frames(jitter / JITTER_LIMIT))
 
 
 def disagreement_px(labels: Labels, rate: float, cameras: Sequence[Camera]) -> np.ndarray:
-    """(frames, views, points) px between each point and where all views together place it; NaN where they cannot.
+    """(frames, views, points) px, distance of each point from its triangulated position's projection; NaN without one.
 
-    Inferred points are left out: they come from one place in space, so that their agreement is no evidence.
+    Inferred points are left out: they are projections of one point in space, so that their agreement is no evidence.
     """
     seen = labels.labelled & ~labels.guessed
-    sure = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * seen
-    keypoints = Keypoints(labels.names, rate, np.where(seen[..., None], labels.xy, np.nan), sure)
+    weight = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * seen
+    keypoints = Keypoints(labels.names, rate, np.where(seen[..., None], labels.xy, np.nan), weight)
     largest = float(max(max(camera.size) for camera in cameras))
-    how = {"min_confidence": 0.0, "max_error_px": largest, "fix_swaps": False}
-    return triangulate_with_report(keypoints, cameras, **how)[1].error_px
+    options = {"min_confidence": 0.0, "max_error_px": largest, "fix_swaps": False}
+    return triangulate_with_report(keypoints, cameras, **options)[1].error_px
 
 
 def person_size(xy: np.ndarray) -> np.ndarray:
@@ -373,13 +373,13 @@ def person_size(xy: np.ndarray) -> np.ndarray:
 def frame_batch(
     ranking: Ranking, rate: float, size: int = FRAMES_PER_BATCH, done: np.ndarray | None = None
 ) -> list[int]:
-    """Up to `size` frames, the worst first, none within `MIN_SEPARATION_S` of another. done: (frames,) bool, left
-    out."""
-    left = np.ones(len(ranking.score), bool) if done is None else ~done
-    away = max(1, round(MIN_SEPARATION_S * rate))
+    """Up to `size` frames, the worst first, none within `MIN_SEPARATION_S` of another. done: (frames,) bool, frames to
+    leave out."""
+    available = np.ones(len(ranking.score), bool) if done is None else ~done
+    separation = max(1, round(MIN_SEPARATION_S * rate))
     order: list[int] = []
     for frame in np.argsort(-ranking.score, kind="stable"):
-        if left[frame] and all(abs(int(frame) - other) >= away for other in order):
+        if available[frame] and all(abs(int(frame) - other) >= separation for other in order):
             order.append(int(frame))
             if len(order) == size:
                 break
@@ -393,6 +393,6 @@ def finished_frames(labels: Labels) -> np.ndarray:
 
 
 def _of_frames(values: np.ndarray) -> np.ndarray:
-    """(frames,): mean of the `WORST_POINTS_COUNTED` points, each as in its worst view; 0 where nothing is known."""
+    """(frames,): mean over the `WORST_POINTS_COUNTED` worst points, each in its worst view; 0 without known values."""
     known = np.where(np.isfinite(values), values, 0.0).max(1, initial=0.0)
     return np.sort(known, axis=1)[:, -WORST_POINTS_COUNTED:].mean(1) if known.size else np.zeros(len(values))

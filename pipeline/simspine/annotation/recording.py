@@ -1,4 +1,4 @@
-"""A recording to be annotated: its views, their cameras where they are calibrated, first points, and its images."""
+"""A recording for annotation: its views, their cameras if calibrated, the first guess of its points, and its images."""
 
 import hashlib
 import threading
@@ -38,7 +38,7 @@ from simspine.workflow.up_to_date import RunPaths
 from simspine.workflow.views import choose_trial
 
 INFERRED_POINT_CONFIDENCE = 0.3  # confidence of a point that comes from the solved spine: a first guess to be corrected
-FINGERPRINT_BYTES = 1 << 20  # of a file of images
+FINGERPRINT_BYTES = 1 << 20  # at the start of a video or photograph, in its digest
 PHOTOGRAPHS_RATE = 1.0  # frames/s of photographs, which have none
 
 
@@ -46,9 +46,9 @@ PHOTOGRAPHS_RATE = 1.0  # frames/s of photographs, which have none
 class RecordedViews:
     """Views of one person at the same instants.
 
-    name: of the trial or folder. views: names. sources: a video or photographs per view. rows: (frames, views) the
-    number of the image in each. cameras: one per view, or None. start: pseudo-labels. rate: frames/s. home: folder of
-    the annotations. note: what is missing of the pseudo-labels, and how to have it; '' where nothing is.
+    name: of the trial or folder. views: their names. sources: a video or photographs per view. rows: (frames, views),
+    number of the image in its view. cameras: one per view, or None. start: pseudo-labels. rate: frames/s. home: folder
+    of the annotations. note: points missing among the pseudo-labels, and the way to get them; '' for none.
     """
 
     name: str
@@ -67,7 +67,7 @@ class RecordedViews:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """Of each view a digest of its first images, by which recordings of one name differ."""
+        """A digest of the first bytes of each view's images, which tells recordings of equal names apart."""
         files = [source.files[0] if isinstance(source, Stills) else source.path for source in self.sources]
         return tuple(_digest_of_start(file) for file in files)
 
@@ -82,7 +82,7 @@ class RecordedViews:
         return all(isinstance(source, Stills) for source in self.sources)
 
     def image_name(self, frame: int, view: int) -> str:
-        """Of an image in other programs' files: of the photograph, or `<view>/<view>_000012.jpg` of a video."""
+        """Name of an image for other programs: the photograph's own, or `<view>/<view>_000012.jpg` of a video."""
         source, row = self.sources[view], int(self.rows[frame, view])
         folder = safe_file_name(self.views[view])
         if isinstance(source, Stills):
@@ -97,11 +97,11 @@ def _digest_of_start(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """Which recording is meant. path: a results folder, a folder of videos or images, or 'pose2sim:NAME'.
+    """The recording to open. path: a results folder, a folder of videos or images, or 'pose2sim:NAME'.
 
-    config: of the results, where config.yaml does not stand in their folder. subject, trial: where results hold
-    several. home: folder of the annotations; next to the recording if None. skin: levels of markers on the skin to be
-    placed in addition to the points there are.
+    config: configuration of the results, if their folder holds no config.yaml. subject, trial: for results of several.
+    home: folder of the annotations; next to the recording if None. skin: levels of skin markers to be placed besides
+    the other points.
     """
 
     path: str
@@ -115,21 +115,21 @@ class Target:
 def open_target(target: Target) -> RecordedViews:
     """The recording in a results folder, or in a folder of videos or images.
 
-    Raises `InputError` that says what was looked for.
+    Raises `InputError` that lists the kinds of folders expected.
     """
-    found = _recording_of_target(target)
-    require_distinct_files("views", found.views)
+    recording = _recording_of_target(target)
+    require_distinct_files("views", recording.views)
     known = read_skin_table().places
     require_known("marker on the skin", target.skin, known)
     if twice := [level for level in known if target.skin.count(level) > 1]:
         raise InputError(f"markers on the skin: {twice[0]} is named more than once; name each marker once.")
-    more = [name for name in (level + SKIN_SUFFIX for level in target.skin) if name not in found.start.names]
-    if not more:
-        return found
-    shape = (*found.start.xy.shape[:2], len(more))
-    nowhere = Keypoints(tuple(more), found.rate, np.full((*shape, 2), np.nan), np.zeros(shape))
-    guessed = np.concatenate([found.start.guessed, np.zeros(shape, bool)], 2)
-    return replace(found, start=pseudo_labels(skeletons.with_points_added(found.first_guess, nowhere), guessed))
+    added = [name for name in (level + SKIN_SUFFIX for level in target.skin) if name not in recording.start.names]
+    if not added:
+        return recording
+    shape = (*recording.start.xy.shape[:2], len(added))
+    absent = Keypoints(tuple(added), recording.rate, np.full((*shape, 2), np.nan), np.zeros(shape))
+    guessed = np.concatenate([recording.start.guessed, np.zeros(shape, bool)], 2)
+    return replace(recording, start=pseudo_labels(skeletons.with_points_added(recording.first_guess, absent), guessed))
 
 
 def _recording_of_target(target: Target) -> RecordedViews:
@@ -146,12 +146,12 @@ def _recording_of_target(target: Target) -> RecordedViews:
 
 
 def _of_results(folder: Path, target: Target) -> RecordedViews:
-    found = [
+    trials = [
         (path.parent.parent.name, path.stem)
         for path in sorted(folder.glob("*/keypoints/*.h5"))
         if not path.stem.endswith("_people")
     ]
-    person, name = choose_trial(found, target.subject, target.trial, str(folder))
+    person, name = choose_trial(trials, target.subject, target.trial, str(folder))
     paths = RunPaths(folder, person)
     stored = read_store(paths.keypoints(name))
     cameras = stored["cameras"]
@@ -206,23 +206,23 @@ def _videos_of(config: Config, subject: str, trial: str) -> tuple[Video | Stills
 def with_spine(
     keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers, centres: Markers | None = None
 ) -> Keypoints:
-    """Keypoints whose missing points are where the solved spine projects, with the low confidence of a guess.
+    """Keypoints with missing points filled by the projection of the solved spine, with a low confidence.
 
-    The chain from Hip to Neck_03 is at the centroids of S1 to C1, as SpineTrack has it.
+    The chain from Hip to Neck_03 is at the centroids of S1 to C1, as SpineTrack defines it.
     """
     markers = markers if centres is None else points_at_vertebrae(markers, centres)
-    seen = np.moveaxis(project_points(cameras, markers_in_frame(markers, "z_up").xyz), 0, 1)
-    guess = Keypoints(markers.names, keypoints.rate, seen, np.full(seen.shape[:3], INFERRED_POINT_CONFIDENCE))
+    projected = np.moveaxis(project_points(cameras, markers_in_frame(markers, "z_up").xyz), 0, 1)
+    guess = Keypoints(markers.names, keypoints.rate, projected, np.full(projected.shape[:3], INFERRED_POINT_CONFIDENCE))
     return laid_over(laid_over(keypoints, guess), keypoints)
 
 
 def laid_over(below: Keypoints, above: Keypoints) -> Keypoints:
-    """Points with others of the same names over them, where these have a place."""
+    """The points `below`, replaced by points of the same names in `above` where these have a position."""
     xy, confidence = below.xy.copy(), below.confidence.copy()
     for k, name in enumerate(above.names):
         if name in below.names:
-            i, here = below.names.index(name), np.isfinite(above.xy[:, :, k]).all(-1)
-            xy[:, :, i][here], confidence[:, :, i][here] = above.xy[:, :, k][here], above.confidence[:, :, k][here]
+            i, known = below.names.index(name), np.isfinite(above.xy[:, :, k]).all(-1)
+            xy[:, :, i][known], confidence[:, :, i][known] = above.xy[:, :, k][known], above.confidence[:, :, k][known]
     return below.with_(xy=xy, confidence=confidence)
 
 
@@ -268,7 +268,7 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
 
 
 def _view_paths(folder: Path) -> list[Path]:
-    """Videos in `videos/` or in the folder; else a folder of images each; else the folder's own images; or one file."""
+    """The views: videos in `videos/` or the folder; else folders of images; else the folder's own images; or a file."""
     if folder.is_file():
         return [folder]
     for place in (folder / "videos", folder):
@@ -285,7 +285,7 @@ def _view_paths(folder: Path) -> list[Path]:
 
 
 def _calibration(folder: Path) -> list[Camera] | None:
-    """Of the newest file in a folder with calib in its name, or next to the views; None where there is none."""
+    """Cameras of the newest calibration file, in a folder with calib in its name or next to the views; None without."""
     if folder.is_file():
         return None
     places = [p for p in sorted(folder.iterdir()) if p.is_dir() and "calib" in p.name.lower()]
@@ -297,17 +297,17 @@ def _calibration(folder: Path) -> list[Camera] | None:
 
 
 def keypoints_of_files(folder: Path, views: Sequence[str], rate: float) -> Keypoints | None:
-    """SIMSPINE's points in `<view>_json/` of a folder, by number of the image; None where a view has no such folder."""
+    """Points in `<view>_json/` of a folder, by number of the image; None where a view has no such folder."""
     folders = [folder / f"{safe_file_name(view)}_json" for view in views]
     if not all(path.is_dir() for path in folders):
         return None
-    found = read_keypoints(folders, rate=rate)
-    return skeletons.translate(found, skeletons.skeleton_of_names(found.names))
+    keypoints = read_keypoints(folders, rate=rate)
+    return skeletons.translate(keypoints, skeletons.skeleton_of_names(keypoints.names))
 
 
 def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoints:
-    """Keypoints by number of the image as a recording has them. rows: (frames, views) of `RecordedViews`. Where there
-    is none a point has no place."""
+    """Keypoints by number of the image, rearranged to the frames of a recording; NaN where there is none. rows:
+    (frames, views) of `RecordedViews`."""
     names = skeletons.load_skeleton(skeletons.SIMSPINE_SKELETON).names if found is None else found.names
     xy, confidence = np.full((*rows.shape, len(names), 2), np.nan), np.zeros((*rows.shape, len(names)))
     if found is not None:
@@ -317,11 +317,11 @@ def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoin
     return Keypoints(names, rate, xy, confidence)
 
 
-KEPT_IMAGES = 64  # in memory, encoded: 256 MiB if each has 4 MiB, as large ones in 4K have
+KEPT_IMAGES = 64  # encoded images kept in memory: 256 MiB for 4 MiB each, as of large 4K images
 
 
 class Images:
-    """Encoded images of a recording in any order, the latest kept in memory. One thread at a time uses a decoder."""
+    """Encoded images of a recording in any order, the latest cached. One thread at a time uses a decoder."""
 
     def __init__(self, recording: RecordedViews):
         self._rows = recording.rows
@@ -340,7 +340,7 @@ class Images:
         return self._encoded(int(rows[frame, view]), view)
 
     def close(self) -> None:
-        """Let go of the videos, each when the image that is being decoded is done; later requests are refused."""
+        """Close the videos, each after the image that is being decoded; later requests are refused."""
         for lock, decoder in zip(self._locks, self._decoders, strict=True):
             with lock:
                 self._closed = True

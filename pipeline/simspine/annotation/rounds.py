@@ -1,7 +1,7 @@
-"""Rounds of annotation: draw frames, have them corrected, train a detector on them, take its points, draw anew.
+"""Rounds of annotation: choose frames, let people correct them, train a detector on them, start again from its points.
 
-`rounds/rounds.json` next to the annotators' journals says what was done; `rounds/02/` holds what round 2 began with
-(`proposals.h5`) and what it gave (`labels.json`, `images/`, `out/`). A killed step is done again by the next call.
+`rounds/rounds.json` next to the annotators' journals lists the steps done; `rounds/02/` holds the first guess of round
+2 (`proposals.h5`) and its results (`labels.json`, `images/`, `out/`). The next call repeats a step that was killed.
 Active learning by uncertainty: Settles 2009, "Active learning literature survey" (University of Wisconsin-Madison,
 report 1648).
 """
@@ -24,13 +24,13 @@ from simspine.io.coco import write_coco_labels
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.text_tables import parse_content, read_bytes
 
-MOVED_PX = 0.5  # a point that is nearer than this was left where it was proposed
+MOVED_PX = 0.5  # points that differ by less from their proposal were not moved
 
 
 @dataclass(frozen=True)
 class Round:
-    """frames: of its batch, the worst first. corrected: whether somebody decided about all of them, and they were
-    exported. hook: how a detector was trained afterwards, '' before."""
+    """A round. frames: its batch, the worst first. corrected: whether all were decided about and exported. hook: how a
+    detector was trained afterwards, '' before."""
 
     frames: tuple[int, ...]
     corrected: bool = False
@@ -39,11 +39,11 @@ class Round:
 
 @dataclass(frozen=True)
 class RoundFiles:
-    """What a detector is trained on, and where its points go.
+    """Training data of a detector, and the folder for its points.
 
-    labels: COCO file of all finished frames, 37 points; their images are below `images`. out: where points of every
-    image are written, `<view>_json/<view>_000012.json`. recording: starts with the decisions so far, over the first
-    guess.
+    labels: COCO file of all finished frames, 37 points; their images are below `images`. out: folder to which the
+    detector writes points of every image, `<view>_json/<view>_000012.json`. recording: its start holds the decisions so
+    far over the first guess.
     """
 
     number: int
@@ -75,7 +75,7 @@ def read_rounds(recording: RecordedViews) -> tuple[Round, ...]:
 
 
 def rounds_json(rounds: Sequence[Round]) -> str:
-    """As `rounds.json` has them."""
+    """Text of `rounds.json`."""
     return _ROUNDS.dump_json(tuple(rounds), indent=1).decode() + "\n"
 
 
@@ -85,7 +85,7 @@ def open_frames(rounds: Sequence[Round]) -> tuple[int, ...]:
 
 
 def with_proposals(recording: RecordedViews) -> RecordedViews:
-    """The recording with the points that the last round began with as first guess."""
+    """The recording with the proposals of the last round as first guess."""
     rounds = read_rounds(recording)
     return _starting_from(recording, len(rounds)) if rounds else recording
 
@@ -95,9 +95,9 @@ def advance_round(
 ) -> tuple[Round, ...]:
     """Do all steps that need no person, and return all rounds.
 
-    The first call draws a batch of `size` frames. Once these are corrected the next call exports them. Another one
-    takes the points of a detector, which `hook` trains or another program has written to the round's folder `out`, and
-    draws the next batch. Raises `InputError` for a hook that fails or points that are none; what was done before stays.
+    The first call chooses a batch of `size` frames. Once these are corrected, the next call exports them. A further
+    call reads the points of a detector, trained by `hook` or written to the round's folder `out` by another program,
+    and chooses the next batch. `InputError` for a hook that fails or missing points; finished steps stay.
     """
     rounds = read_rounds(recording)
     if not rounds:
@@ -111,10 +111,10 @@ def advance_round(
     if not last.corrected:
         labels = labels_of(current, annotator)
         done = finished_frames(labels)
-        left = [str(frame) for frame in last.frames if not done[frame]]
-        if left:
-            shown = ", ".join(left[:12]) + (" …" if len(left) > 12 else "")
-            say(f"round {number}: {len(left)} of {len(last.frames)} frames are to be corrected: {shown}")
+        unfinished = [str(frame) for frame in last.frames if not done[frame]]
+        if unfinished:
+            shown = ", ".join(unfinished[:12]) + (" …" if len(unfinished) > 12 else "")
+            say(f"round {number}: {len(unfinished)} of {len(last.frames)} frames are to be corrected: {shown}")
             return rounds
         count = _export_finished_frames(current, labels, files)
         last = replace(last, corrected=True)
@@ -124,11 +124,11 @@ def advance_round(
         if hook is None and not files.out.exists():
             say(f"Name --training; or train any detector, write its points to {files.out}, and run this again.")
             return rounds
-        how = "another program" if hook is None else hook(files)
+        trained_by = "another program" if hook is None else hook(files)
         proposed = _read_proposed(current, files)
         count = int(np.isfinite(proposed.xy).any((1, 2, 3)).sum())
         write_store(_proposals_file(recording, number + 1), keypoints=laid_over(current.first_guess, proposed))
-        rounds = _keep_rounds(recording, (*rounds[:-1], replace(last, hook=how)))
+        rounds = _keep_rounds(recording, (*rounds[:-1], replace(last, hook=trained_by)))
         say(f"round {number}: the detector has proposed points for {count} of {recording.frames} frames")
     return _with_next_batch(recording, rounds, annotator, size=size, say=say)
 
@@ -148,7 +148,7 @@ def _with_next_batch(
 
 
 def _export_finished_frames(recording: RecordedViews, labels: Labels, files: RoundFiles) -> int:
-    """Write images and labels of finished frames; in the others pseudo-labels stand among the decisions."""
+    """Write images and labels of finished frames only, since others mix decisions with pseudo-labels."""
     finished = finished_frames(labels)[:, None, None]
     images = labelled_images_of(
         recording, replace(labels, status=np.where(finished, labels.status, PointStatus.UNSEEN))
@@ -158,21 +158,21 @@ def _export_finished_frames(recording: RecordedViews, labels: Labels, files: Rou
 
 
 def _read_proposed(recording: RecordedViews, files: RoundFiles) -> Keypoints:
-    """The points that a detector has given, by frame of the recording."""
-    found = keypoints_of_files(files.out, recording.views, recording.rate)
-    wanted = ", ".join(f"{view}_json" for view in recording.views)
-    if found is None:
+    """The points that a detector has written, by frame of the recording."""
+    points = keypoints_of_files(files.out, recording.views, recording.rate)
+    folders = ", ".join(f"{view}_json" for view in recording.views)
+    if points is None:
         raise InputError(
-            f"{files.out}: no folders {wanted} there. Expected files such as <view>_json/<view>_000012.json."
+            f"{files.out}: no folders {folders} there. Expected files such as <view>_json/<view>_000012.json."
         )
-    placed = at_images(found, recording.rows, recording.rate)
+    placed = at_images(points, recording.rows, recording.rate)
     if not np.isfinite(placed.xy).any():
-        raise InputError(f"{files.out}: no point in {wanted}; the detector has found nobody.")
+        raise InputError(f"{files.out}: no point in {folders}; the detector has found nobody.")
     return placed
 
 
 def _starting_from(recording: RecordedViews, number: int) -> RecordedViews:
-    """The recording with what a round began with as first guess."""
+    """The recording with the proposals of a round as first guess."""
     path = _proposals_file(recording, number)
     proposed = read_store(path, ["keypoints"])["keypoints"]
     if proposed.xy.shape[:2] != recording.start.xy.shape[:2]:

@@ -1,4 +1,4 @@
-"""The server of the annotation page: for this computer only, and only with the secret address.
+"""The server of the annotation page, for this computer only and under a secret address.
 
 Bound to the loopback interface. The first part of every path is a random token. A request whose Host is not this
 server's (DNS rebinding) or whose Origin is another page's is refused, so that no page open in the same browser can read
@@ -65,10 +65,10 @@ def labels_of(recording: RecordedViews, annotator: str) -> Labels:
 
 
 class Session:
-    """One annotator at work; every method may be called by several threads.
+    """The work of one annotator; several threads may call every method.
 
-    first: frames that make the first batch in place of the worst ones, as a validation names them. in_round: number of
-    the round that these frames are of, 0 outside rounds; the page leads through them and then ends.
+    first: frames of the first batch instead of the worst ones, such as those of a validation. in_round: number of the
+    round of these frames, 0 outside rounds; the page shows them one by one and then ends.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Session:
             self._batch = [{"frame": f, "score": self._scores[f], "reason": reason} for f in chosen]
 
     def _tally(self, frames: np.ndarray) -> None:
-        """Count anew in some frames what was done about their points."""
+        """Update the counts of decisions in some frames."""
         labels = self._labels_of_frames(frames)
         known = labels.labelled | labels.decided
         for kind in PointStatus:
@@ -115,12 +115,12 @@ class Session:
         return Labels(self._names, **{name: array[frames] for name, array in self._arrays.items()})
 
     def labels(self) -> Labels:
-        """As they stand."""
+        """The labels with all decisions so far."""
         with self._lock:
             return self._labels_of_frames(np.s_[:])
 
     def project(self) -> dict[str, Any]:
-        """What does not change while the page is open."""
+        """Data for the page that do not change while it is open."""
         recording = self.recording
         cameras = recording.cameras or (None,) * len(recording.views)
         views = [
@@ -143,7 +143,7 @@ class Session:
         return [[recording.image_name(f, v).rpartition("/")[2] for v in views] for f in range(recording.frames)]
 
     def frame(self, frame: int) -> dict[str, Any]:
-        """[view][point] x, y, visibility, status, confidence, inferred; null for a coordinate that is none."""
+        """[view][point] x, y, visibility, status, confidence, inferred; null for a coordinate that is NaN."""
         if not 0 <= frame < self.recording.frames:
             raise InputError(f"no frame {frame}: there are {self.recording.frames}, counted from 0.")
         with self._lock:
@@ -156,7 +156,7 @@ class Session:
         return {"points": [flat[i : i + points] for i in range(0, len(flat), points)]}
 
     def edit(self, entries: Sequence[Any]) -> dict[str, Any]:
-        """Take decisions; they are on the disk when this returns. `InputError` for one that cannot be, and none is."""
+        """Store decisions; they are on the disk when this returns. For a faulty one: `InputError`, and none is kept."""
         now = time.time()
         edits = [replace(edit_from(entry), time=now) for entry in entries]
         for edit in edits:
@@ -168,11 +168,11 @@ class Session:
         return self.progress()
 
     def close(self) -> None:
-        """Let go of the recording's videos; images are refused from then on."""
+        """Close the recording's videos; requests for images are refused from then on."""
         self.images.close()
 
     def progress(self) -> dict[str, Any]:
-        """How far the work is: counts by status, frames of the batch, which are done and begun."""
+        """Progress of the work: counts by status, frames of the batch, frames done and begun."""
         with self._lock:
             total = self._counts.sum(0).tolist()
             return {
@@ -181,11 +181,11 @@ class Session:
             }  # fmt: skip
 
     def summary(self) -> dict[str, Any]:
-        """`progress`, and how bad each frame is."""
+        """`progress`, and the score of each frame."""
         return self.progress() | {"scores": self._scores}
 
     def next_batch(self) -> dict[str, Any]:
-        """Rank the frames anew, with what was decided so far, and hand out the worst that are not finished."""
+        """Rank the frames again by the decisions so far, and choose the worst that are not finished."""
         labels = self.labels()
         ranking = rank_frames(labels, self.recording.rate, self.recording.cameras)
         chosen = frame_batch(ranking, self.recording.rate, self._size, finished_frames(labels))
@@ -197,19 +197,19 @@ class Session:
 def _point_entries(names: Sequence[str]) -> list[dict[str, Any]]:
     table = skeletons.load_skeleton(skeletons.SIMSPINE_SKELETON)
     group = {name: title for title, members in POINT_GROUPS for name in members}
-    out = []
+    entries = []
     for name in names:
         known = name in table.names
         i = table.index(name) if known else -1
         parent = table.names[table.parents[i]] if known and table.parents[i] >= 0 else None
         skin = name in is_skin_marker([name])
         side = "left" if name[0] == "L" and known else "right" if name[0] == "R" and known else "middle"
-        out.append({
+        entries.append({
             "name": name, "level": skin_landmark(name) if skin else table.levels[i] if known else "",
             "parent": names.index(parent) if parent in names else -1, "side": "skin" if skin else side,
             "group": "Skin" if skin else group.get(name, "Other"),
         })  # fmt: skip
-    return out
+    return entries
 
 
 def _camera_entry(camera) -> dict[str, Any]:
@@ -233,10 +233,10 @@ _STATIC_FILE_NAME = re.compile(r"[a-z]+\.(html|js|css|svg)")
 
 
 class AnnotationServer(ThreadingHTTPServer):
-    """Serves one session. port: 0 for the journal's own, which a restart has again: what the browser keeps of decisions
-    that were not sent belongs to the port. Where that is taken, any that is free."""
+    """Serves one session. port: 0 for a port derived from the journal's path, or any free one if that is taken. A
+    restart has the same port, under which the browser keeps decisions that were not sent."""
 
-    daemon_threads = False  # an interpreter that ends under a thread that decodes crashes: `server_close` waits for it
+    daemon_threads = False  # ending the interpreter while a thread decodes would crash: `server_close` waits for it
 
     def __init__(self, session: Session, port: int = 0):
         self.session = session
@@ -255,16 +255,16 @@ class AnnotationServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """Address of the page."""
         return f"http://{LOCAL_HOST}:{self.server_port}/{self.token}/"
 
     @property
     def address_for_once(self) -> str:
-        """What a program is started with to open `address`: other users of the computer can read its arguments."""
+        """Address that works once and leads to `address`, since other users can read the arguments of a browser."""
         return f"http://{LOCAL_HOST}:{self.server_port}/{next(iter(self.tickets), '')}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print errors, except that a browser closed the connection."""
+        """Print errors, except for connections that the browser closed."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -278,7 +278,7 @@ class AnnotationServer(ThreadingHTTPServer):
         super().close_request(request)
 
     def server_close(self) -> None:
-        """End connections, which browsers keep open, and wait for answers that are being given."""
+        """End connections, which browsers keep open, and wait for answers in progress."""
         for connection in tuple(self._connections):
             with contextlib.suppress(OSError):  # closed by its own thread meanwhile
                 connection.shutdown(socket.SHUT_RD)
@@ -292,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 20
 
     def log_message(self, format: str, *args: Any) -> None:
-        """The terminal is for the annotator."""
+        """No log, since the terminal is for the annotator."""
 
     def do_GET(self) -> None:
         path = self._allowed()
@@ -313,26 +313,26 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(lambda: self._post(path, body))
 
     def _allowed(self) -> str | None:
-        """The path behind the token; None, with the request refused, for anybody else's."""
-        own = {f"{name}:{self.server.server_port}" for name in (LOCAL_HOST, "localhost")}
+        """The path behind the token; None where the request is refused or redirected."""
+        hosts = {f"{name}:{self.server.server_port}" for name in (LOCAL_HOST, "localhost")}
         origin, site = self.headers.get("Origin"), self.headers.get("Sec-Fetch-Site")
         _, token, path = (*self.path.split("?", 1)[0].split("/", 2), "", "")[:3]
-        fault = None
-        if self.headers.get("Host") not in own:
-            fault = "another host's name"
-        elif (origin is not None and origin not in {f"http://{name}" for name in own}) or (
+        refusal = None
+        if self.headers.get("Host") not in hosts:
+            refusal = "another host's name"
+        elif (origin is not None and origin not in {f"http://{name}" for name in hosts}) or (
             site is not None and site not in ("none", "same-origin")
         ):
-            fault = "asked by another page"
+            refusal = "asked by another page"
         elif self.command == "GET" and self.server.tickets.pop(token, False):
             self._send(HTTPStatus.SEE_OTHER, b"", "text/plain", f"/{self.server.token}/")
             return None
         elif not hmac.compare_digest(token.encode(), self.server.token.encode()):
-            fault = "the token in the address is missing or wrong"
-        if fault is None:
+            refusal = "the token in the address is missing or wrong"
+        if refusal is None:
             return path
         self.close_connection = True
-        self._send(HTTPStatus.FORBIDDEN, f"refused: {fault}".encode(), "text/plain; charset=utf-8")
+        self._send(HTTPStatus.FORBIDDEN, f"refused: {refusal}".encode(), "text/plain; charset=utf-8")
         return None
 
     def _answer(self, work: Callable[[], tuple[bytes, str]]) -> None:
@@ -354,9 +354,9 @@ class _Handler(BaseHTTPRequestHandler):
             return session.images.jpeg(int(match[2]), int(match[1])), "image/jpeg"
         if match := re.fullmatch(r"api/frame/(\d{1,9})", path):
             return _json_response(session.frame(int(match[1])))
-        found = {"api/project": session.project, "api/summary": session.summary}
-        if path in found:
-            return _json_response(found[path]())
+        responses = {"api/project": session.project, "api/summary": session.summary}
+        if path in responses:
+            return _json_response(responses[path]())
         if _STATIC_FILE_NAME.fullmatch(path):
             return _static_response(path)
         raise InputError(f"there is no {path!r:.80} here.")

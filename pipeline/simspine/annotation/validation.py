@@ -1,9 +1,9 @@
-"""Biomechanical validation of points in images: how far, triangulated, they are from a body that moves as bodies do.
+"""Biomechanical validation of points in images: their distance, once triangulated, from a body model fitted to them.
 
-Khan et al. 2025 (SpinePose, CVPR workshops) validate annotations so: a recording with several calibrated views → points
-in each view → triangulation → scaling → inverse kinematics → root mean square error of each point between where it was
-triangulated and where the body has it. Current detectors of body points reach 2–4 cm; points beyond 10 cm are annotated
-again until the spine is no worse than the reference detector's points.
+Khan et al. 2025 (SpinePose, CVPR workshops) validate annotations in this way: a recording with several calibrated views
+→ points in each view → triangulation → scaling → inverse kinematics → root mean square distance of each triangulated
+point from its place on the body. Current detectors of body points reach 2–4 cm; points beyond 10 cm are annotated again
+until the spine is no worse than the reference detector's points.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ from simspine.workflow.results import load_result
 from simspine.workflow.views import find_results
 
 USUAL_ERROR_M = (0.02, 0.04)  # Khan et al. 2025, section on annotation: a body detector's points
-REANNOTATE_ERROR_M = 0.10  # the same: beyond it a point is annotated again
+REANNOTATE_ERROR_M = 0.10  # the same source: a point with a larger error is annotated again
 VALIDATED_SPINE_POINTS = (*VERTEBRA_OF,)
 
 
 @dataclass(frozen=True)
 class PointError:
-    """Of one point, over the frames in which it was triangulated and the body solved.
+    """Error of a point over the frames in which it was triangulated and the body solved.
 
-    rmse_m; reference_m: of the reference detector, NaN where it has no such point. frames: how many. beyond: frames in
-    which the point is more than 10 cm off. verdict: 'usual', 'beyond usual', 'annotate again', 'not seen'.
+    rmse_m; reference_m: of the reference detector, NaN where it has no such point. frames: their number. beyond: frames
+    in which the error is larger than 10 cm. verdict: 'usual', 'beyond usual', 'annotate again', 'not seen'.
     """
 
     point: str
@@ -50,12 +50,12 @@ class PointError:
 
 @dataclass(frozen=True)
 class Validation:
-    """All points, and the comparison that ends the loop.
+    """Errors of all points, and the comparison that decides whether annotation is finished.
 
-    spine_m: root mean square error of the points along the spine. reference_m: of all points of the reference detector,
-    NaN without one. again: frames to annotate again, those with most points beyond 10 cm first. frames: of the
-    recording. names: of candidate and reference; '' for a reference that there is not. worse: where the spine is worse
-    than its limit, the other frames in which it is, the worst first.
+    spine_m: root mean square error of the points along the spine. reference_m: that of all points of the reference
+    detector, NaN without one. again: frames to annotate again, those with most points beyond 10 cm first. frames:
+    number in the recording. names: of candidate and reference; '' without a reference. worse: if `spine_m` exceeds the
+    limit, further frames in which the spine's error does, the worst first.
     """
 
     points: tuple[PointError, ...]
@@ -68,7 +68,7 @@ class Validation:
 
     @property
     def limit_m(self) -> float:
-        """Most error of the spine: that of all points of the reference, or 4 cm where there is none."""
+        """Largest error of the spine that passes: that of all points of the reference, or 4 cm without one."""
         return self.reference_m if np.isfinite(self.reference_m) else USUAL_ERROR_M[1]
 
     @property
@@ -93,7 +93,7 @@ class Validation:
 
 
 def read_result(folder: Path, subject: str | None = None, trial: str | None = None) -> Result:
-    """Of a trial in a results folder, as inverse kinematics left it; `InputError` where there is none."""
+    """The result of inverse kinematics of a trial in a results folder; `InputError` where there is none."""
     found = find_results(folder, subject, trial)
     if found is None:
         raise InputError(f"{folder}: no results. Expected a results folder of a recording with several views.")
@@ -118,24 +118,24 @@ def validate_against_body(
             f"the candidate has {candidate.motion.frames} frames, the reference {reference.motion.frames}: validate "
             "both on the same recording."
         )
-    ours, theirs = _observed_errors(candidate), {} if reference is None else _observed_errors(reference)
-    unseen: dict[str, np.ndarray] = {name: np.empty(0) for name in VALIDATED_SPINE_POINTS if name not in ours}
+    errors, reference_errors = _observed_errors(candidate), {} if reference is None else _observed_errors(reference)
+    unseen: dict[str, np.ndarray] = {name: np.empty(0) for name in VALIDATED_SPINE_POINTS if name not in errors}
     rows = [
         PointError(
             point=name,
             rmse_m=_rms(error),
-            reference_m=_rms(theirs[name]) if name in theirs and name in ours else float("nan"),
+            reference_m=_rms(reference_errors[name]) if name in reference_errors and name in errors else float("nan"),
             frames=int(np.isfinite(error).sum()),
             beyond=tuple(np.flatnonzero(np.nan_to_num(error) > REANNOTATE_ERROR_M).tolist()),
         )
-        for name, error in (ours | unseen).items()
+        for name, error in (errors | unseen).items()
     ]
-    counted = np.zeros(candidate.motion.frames, int)
+    points_beyond = np.zeros(candidate.motion.frames, int)
     for row in rows:
-        counted[list(row.beyond)] += 1
-    again = [int(frame) for frame in np.argsort(-counted, kind="stable") if counted[frame]]
-    along = np.array([error for name, error in ours.items() if name in VALIDATED_SPINE_POINTS])
-    everything = _rms(np.array([error for name, error in theirs.items() if not is_skin_marker([name])]))
+        points_beyond[list(row.beyond)] += 1
+    again = [int(frame) for frame in np.argsort(-points_beyond, kind="stable") if points_beyond[frame]]
+    along = np.array([error for name, error in errors.items() if name in VALIDATED_SPINE_POINTS])
+    everything = _rms(np.array([error for name, error in reference_errors.items() if not is_skin_marker([name])]))
     found = Validation(
         points=tuple(rows),
         spine_m=_rms(along),
@@ -147,16 +147,16 @@ def validate_against_body(
     return found if found.passed or not len(along) else replace(found, worse=_frames_beyond_limit(along, found))
 
 
-def _frames_beyond_limit(along: np.ndarray, found: Validation) -> tuple[int, ...]:
-    """Frames in which the spine's points (points, frames) m are further off than the limit, the worst first; without
-    those that are to be annotated again anyway."""
-    rms = np.nan_to_num(rms_of_known(along, 0))
+def _frames_beyond_limit(spine_errors: np.ndarray, found: Validation) -> tuple[int, ...]:
+    """Frames in which the error of the spine's points (points, frames) m exceeds the limit, the worst first, without
+    those that are annotated again anyway."""
+    rms = np.nan_to_num(rms_of_known(spine_errors, 0))
     order = np.argsort(-rms, kind="stable")
     return tuple(int(frame) for frame in order if rms[frame] > found.limit_m and int(frame) not in found.again)
 
 
 def body_validation_text(found: Validation) -> str:
-    """A table in cm, the spine first, and what follows from it."""
+    """A table in cm, the spine first, and the conclusion."""
     lines = [f"{'point':<14} {'candidate':>10} {'reference':>10} {'frames':>7} {'> 10 cm':>8}  verdict"]
     for row in found.in_order:
         lines.append(
@@ -177,7 +177,7 @@ def _frame_list_text(frames: Sequence[int]) -> str:
 
 
 def validation_conclusion(found: Validation) -> str:
-    """Whether the loop may end, or which points along the spine are worst."""
+    """A sentence: annotation is finished, or the points along the spine that are worst."""
     if found.unseen:
         return "No point along the spine was seen, so nothing is known of it."
     limit, figures = "the usual 4 cm", _centimetres_text(found.spine_m)

@@ -1,4 +1,4 @@
-"""Videos of a trial with the body drawn on them, and small pictures of what the cameras saw for a page."""
+"""Videos of a trial with the body drawn on them, and small pictures from the cameras for a page."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,14 +37,14 @@ from simspine.vision.blazepose import quiet_stderr
 if TYPE_CHECKING:
     import cv2
 
-# In order of preference. OpenCV's wheels have no encoder for H.264. VP9 in MP4 is played by Chromium, Firefox and
-# Safari; MPEG-4 part 2 by players only. VP8 in WebM is written five times as fast as VP9, and browsers play it as well.
-# Motion JPEG is written nine times as fast as VP8, for players and for programs that read single pictures.
+# In order of preference. OpenCV's wheels have no encoder for H.264. VP9 in MP4 plays in Chromium, Firefox and Safari;
+# MPEG-4 part 2 only in players. Writing VP8 in WebM is five times as fast as VP9, and browsers play it as well. Writing
+# Motion JPEG is nine times as fast as VP8, for players and for programs that read single pictures.
 CODECS_BY_SUFFIX = {".mp4": ("vp09", "mp4v"), ".webm": ("VP80",), ".avi": ("MJPG",)}
 
 
 class Writer:
-    """An open video; `add` takes pictures (height, width, 3) uint8, BGR, all of one size. codec: the one found."""
+    """An open video; `add` takes pictures (height, width, 3) uint8, BGR, all of one size. codec: the one in use."""
 
     def __init__(self, path: Path, rate: float):
         self._path, self._rate = path, rate
@@ -67,7 +67,7 @@ class Writer:
         codecs = CODECS_BY_SUFFIX[self._path.suffix.lower()]
         for codec in codecs:
             letters = int.from_bytes(codec.encode(), "little")
-            with quiet_stderr():  # it warns about the code of VP8, but writes it; of missing encoders the next is tried
+            with quiet_stderr():  # OpenCV warns about VP8 though it writes it, and about encoders that are missing
                 file = cv2.VideoWriter(str(self._path), letters, self._rate, size)
             if file.isOpened():
                 self.codec = codec
@@ -79,14 +79,14 @@ class Writer:
         )
 
     def close(self) -> None:
-        """Make the file whole."""
+        """Finish the file."""
         if self._file is not None:
             self._file.release()
 
 
 @contextmanager
 def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
-    """A `Writer` whose file becomes `path` when the block ends well. rate: frames/s."""
+    """A `Writer` whose file becomes `path` when the block succeeds. rate: frames/s."""
     path = Path(path)
     if path.suffix.lower() not in CODECS_BY_SUFFIX:
         raise InputError(f"{path}: videos are written as {', '.join(CODECS_BY_SUFFIX)}; name the file so.")
@@ -97,7 +97,7 @@ def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
             raise InputError(f"{path}: there are no frames to write.")
 
 
-# What was found and the body, drawn on a trial's videos frame by frame.
+# Detections and the fitted body, drawn on a trial's videos frame by frame.
 
 
 OVERLAY_TILE_PX = 540  # px: height of a camera's picture next to others
@@ -106,10 +106,10 @@ BORDER_PX = 6  # around pictures of frames that were rejected
 
 @dataclass(frozen=True, eq=False)
 class DrawnTrial:
-    """Cameras of a trial and what is drawn on their images.
+    """Cameras of a trial and the layers drawn on their images.
 
-    videos: of the cameras; none: the ground is plain. shown: of each camera, (frames,) its video's frame at each of the
-    trial's. layers: what to draw on each camera's image of a frame.
+    videos: one for each camera, or none for a plain background. shown: for each camera (frames,), its video's frame for
+    each frame of the trial. layers: function from a frame to a layer for each camera's image.
     """
 
     cameras: Sequence[Camera]
@@ -121,14 +121,14 @@ class DrawnTrial:
     verdict: Verdict | None = None
 
     def boxes_and_signs(self) -> tuple[list[tuple[int, ...]], set[str]]:
-        """Where the person is during the trial, px of each camera, all of one aspect; what occurs in any frame."""
+        """Boxes around the person over the trial, px of each camera, all of one aspect; signs drawn in any frame."""
         places: list[list[np.ndarray]] = [[] for _ in self.cameras]
         signs: set[str] = set()
         for frame in range(len(self.shown[0])):
-            for own, layer in zip(places, self.layers(frame), strict=True):
-                own.append(layer.xy)
+            for points, layer in zip(places, self.layers(frame), strict=True):
+                points.append(layer.xy)
                 signs |= layer.signs
-        rooms = [(np.concatenate(own), camera.size) for own, camera in zip(places, self.cameras, strict=True)]
+        rooms = [(np.concatenate(points), camera.size) for points, camera in zip(places, self.cameras, strict=True)]
         boxes = [person_box(*room) for room in rooms]
         widest = max((x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in boxes)
         return [person_box(*room, aspect=widest) for room in rooms], signs
@@ -148,7 +148,7 @@ class DrawnTrial:
 
 
 def trial_to_draw(trial: SolvedTrial, views: Sequence[int]) -> DrawnTrial:
-    """Detections and the fitted body in some views (numbers)."""
+    """Detections and the fitted body in some views. views: indices of the cameras."""
 
     def layers(frame: int) -> list[PersonLayer]:
         seen = shown_in(trial, slice(frame, frame + 1))
@@ -166,9 +166,9 @@ def trial_to_draw(trial: SolvedTrial, views: Sequence[int]) -> DrawnTrial:
 
 
 def write_overlay_video(drawn: DrawnTrial, out: Path, progress: Callable[[int, int], None]) -> None:
-    """Write a video (.webm, .mp4 or .avi) of a trial with what is drawn on its images, and the legend below.
+    """Write a video (.webm, .mp4 or .avi) of a trial with the layers drawn on its images, and a legend below.
 
-    One camera in full size; several side by side, cut to where the person is during the trial. progress: called with
+    One camera in full size; several side by side, cut to a box around the person over the trial. progress: called with
     (frames done, frames in all).
     """
     boxes, signs = drawn.boxes_and_signs()
@@ -184,7 +184,7 @@ def write_overlay_video(drawn: DrawnTrial, out: Path, progress: Callable[[int, i
 def _view_images(
     cameras: Sequence[Camera], paths: Sequence[Path], shown: Sequence[np.ndarray]
 ) -> Iterator[list[np.ndarray]]:
-    """For each frame the images of the cameras; plain ones where there are no videos. shown: frames of the videos."""
+    """The cameras' images of each frame, plain ones without videos. shown: as in `DrawnTrial`."""
     if not paths:
         yield from repeat([canvas.blank_picture(*camera.size) for camera in cameras], len(shown[0]))
         return
@@ -197,7 +197,7 @@ def _view_images(
 
 
 def _verdict_on(verdict: Verdict | None, frame: int) -> tuple[str, str]:
-    """A note on a frame that was not simply kept, and the colour around one that was rejected; '' for none."""
+    """A note on a frame whose status is not 'kept', and the border colour of a rejected frame; '' for none."""
     if verdict is None or verdict.status[frame] is Status.KEPT:
         return "", ""
     status = str(verdict.status[frame])
@@ -206,16 +206,16 @@ def _verdict_on(verdict: Verdict | None, frame: int) -> tuple[str, str]:
 
 
 def _columns_of_grid(cells: Sequence[np.ndarray]) -> int:
-    """Of the grid that shows pictures largest on a screen of 16:9."""
+    """Number of columns of the grid that shows the pictures largest on a screen of 16:9."""
     tall, wide = (max(cell.shape[axis] for cell in cells) for axis in (0, 1))
     return max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * wide), 9 / (-(-len(cells) // n) * tall)))
 
 
-# What to draw on one image.
+# Layers to draw on one image.
 
 
 def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:
-    """What was detected, and where the cameras would see the points that were inferred; these have confidence 0. Needs
+    """Detected points, and projections of the inferred points with confidence 0. Only for trials with
     images."""
     seen, markers = trial.used_keypoints_of(frames), trial.markers
     inferred = markers.names_of(Origin.INFERRED)
@@ -233,7 +233,7 @@ def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:
 
 
 def layer_of_image(trial: SolvedTrial, shown: Keypoints, frame: int, view: int) -> PersonLayer:
-    """What was detected on one image, and the fitted body. shown: `shown_in` of this frame alone."""
+    """Detected points on one image, and the fitted body. shown: `shown_in` of this frame alone."""
     report = trial.keypoints_and_triangulation[1]
     swapped, used = report.swapped[frame, view], report.used[frame, view]
     inferred = shown.names_of(Origin.INFERRED)
@@ -248,7 +248,7 @@ def layer_of_image(trial: SolvedTrial, shown: Keypoints, frame: int, view: int) 
 
 
 def layer_of_points(seen: Keypoints, at: tuple[int, int], **more: Any) -> PersonLayer:
-    """The points of a (frame, view) as a layer. more: its other fields."""
+    """The points of a (frame, view) as a layer. more: other fields of the layer."""
     return PersonLayer(
         points=dict(zip(seen.names, seen.xy[at], strict=True)),
         confidence=dict(zip(seen.names, seen.confidence[at], strict=True)),
@@ -259,24 +259,24 @@ def layer_of_points(seen: Keypoints, at: tuple[int, int], **more: Any) -> Person
 
 
 def body_in_image(trial: SolvedTrial, view: int, frames: slice) -> np.ndarray:
-    """(frames, points, 2) px: `SolvedTrial.model_points` as a camera sees them."""
+    """(frames, points, 2) px: `SolvedTrial.model_points` projected into a camera's image."""
     model = trial.model_points
     return project_one(trial.cameras[view], change_frame(model.xyz[frames], model.frame, "z_up"))
 
 
-# Small pictures of a few cameras, with the places of the body and of the detected points in them.
+# Small pictures from a few cameras, with the positions of the body and of the detected points in them.
 
 
-FILM_HEIGHT_PX, FILM_ASPECT = 480, 3 / 4  # of a picture: px, width / height
-FILM_QUALITY = 45  # of JPEG: about 15 kB a picture
+FILM_HEIGHT_PX, FILM_ASPECT = 480, 3 / 4  # height of a picture, px; width / height
+FILM_QUALITY = 45  # JPEG's quality, for about 15 kB a picture
 MAX_FILM_VIEWS = 4  # cameras whose pictures a page holds
 
 
 def films_of_trial(trial: SolvedTrial, step: int, most_bytes: int) -> tuple[Film, ...]:
-    """Pictures of up to `MAX_FILM_VIEWS` cameras, cut to where the person is during the trial; () without videos.
+    """Pictures from up to `MAX_FILM_VIEWS` cameras, cut to a box around the person over the trial; () without videos.
 
-    step: of the frames that the page holds, the first, the step-th … most_bytes: of all pictures together; where more
-    would be needed, every second picture goes, as often as it takes.
+    step: the page holds the first frame and every step-th one after it. most_bytes: limit for all pictures together;
+    above it every second picture is dropped, repeatedly if necessary.
     """
     views = range(min(MAX_FILM_VIEWS, len(trial.videos)))
     opened = open_videos([trial.videos[view] for view in views])
@@ -292,7 +292,7 @@ def films_of_trial(trial: SolvedTrial, step: int, most_bytes: int) -> tuple[Film
 def _film_of_view(
     trial: SolvedTrial, view: int, video: Video, seen: Keypoints | None, step: int, most_bytes: int
 ) -> Film:
-    """seen: what was detected in the frames held; None where that is not known."""
+    """seen: detected points in the frames of the page; None where not known."""
     camera, xy, names = trial.cameras[view], body_in_image(trial, view, slice(None)), trial.model_points.names
     box = person_box(xy.reshape(-1, 2), camera.size, FILM_ASPECT)
     size = (round(FILM_HEIGHT_PX * FILM_ASPECT), FILM_HEIGHT_PX)
@@ -315,7 +315,7 @@ def _film_of_view(
 
 
 def _pixels_in_film(xy: np.ndarray, box: tuple[int, ...]) -> np.ndarray:
-    """Pixels of the whole image in those of a picture; NaN where far outside it, as behind a camera."""
+    """Pixels of the whole image as pixels of a picture; NaN far outside it, such as for points behind a camera."""
     inside = canvas.pixels_in_part(xy, box, FILM_HEIGHT_PX / (box[3] - box[1]))
     return np.where((np.abs(inside) < 4 * FILM_HEIGHT_PX).all(-1, keepdims=True), inside, np.nan)
 
@@ -323,7 +323,7 @@ def _pixels_in_film(xy: np.ndarray, box: tuple[int, ...]) -> np.ndarray:
 def _pictures_within_bytes(
     images: Iterable[np.ndarray], box: tuple[int, ...], size: tuple[int, int], most_bytes: int
 ) -> tuple[list[bytes], int]:
-    """Pictures of some bytes at most, and of how many images each stands for one."""
+    """Pictures within a number of bytes, and the number of images per picture."""
     pictures: list[bytes] = []
     every, total = 1, 0
     for number, image in enumerate(images):

@@ -1,4 +1,4 @@
-"""Bones of a body as meshes for pictures and pages, and the block of numbers that a page carries them in."""
+"""Bones of a body as meshes for pictures and pages, and the block of numbers in which a page stores them."""
 
 import os
 import xml.etree.ElementTree as ET
@@ -57,9 +57,9 @@ def _array_numbers(path: str | os.PathLike, array: ET.Element | None, dtype: typ
 
 
 # Arrays as one block of numbers.
-# Every length is stored as a 16-bit whole number between the least and greatest of its array (about 0.1 mm for a
-# room of 6 m), unit quaternions with steps of 3e-5 (0.004°); NaN has a code of its own. A page's script reads
-# them without parsing.
+# Every length is stored as a 16-bit integer between the smallest and largest of its array (steps of about 0.1 mm in
+# a room of 6 m), unit quaternions with steps of 3e-5 (0.004°); NaN has a code of its own. A page's script reads them
+# without parsing.
 
 
 MISSING_NUMBER = -32768
@@ -95,11 +95,11 @@ class Block:
         self._append(name, values.astype(kind))
 
 
-# The bones of a body, out of the meshes its model file names, light enough for a page.
+# The bones of a body, from the meshes named in its model file, thinned for a page.
 
 
-# m: edge of the cells whose points become one. Vertebrae are what the page is about and stay as they are; of the others
-# a picture of the whole body shows no more. Thin bones (ribs, fingers) need cells smaller than they are thick.
+# m: edge of the cells whose points become one. Vertebrae, the subject of the page, are not thinned; a picture of the
+# whole body shows no finer details of other bones. Thin bones (ribs, fingers) need cells smaller than they are thick.
 CELL_SIZES_M = {"skull": 0.013, "jaw": 0.011, "hat_ribs_scap": 0.008, "foot": 0.011, "l_foot": 0.011, "talus": 0.01}
 HAND_CELL_M, OTHER_CELL_M = 0.007, 0.009
 # The same for pictures in motion on machines without a graphics card: half the triangles.
@@ -124,8 +124,8 @@ class Bone:
 def bones_of_model(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str, ...]]:
     """The bones in a model file's text, one or two for each body, and the mesh files that were not found.
 
-    folder: where the meshes lie. Only `.vtp` meshes are read. A body's scale factors and the offset frames that carry
-    a mesh are applied, so that a pose of the body (4, 4) is all that is needed to place them.
+    folder: of the meshes. Only `.vtp` meshes are read. A body's scale factors and the offset frames of its meshes are
+    applied, so that the pose of the body (4, 4) alone places them.
     """
     found, missing = [], []
     for body in opensim_xml(osim).iter("Body"):
@@ -179,7 +179,7 @@ def _vector_of_element(element: ET.Element, name: str, default: float) -> np.nda
 
 
 def join_bones(parts: list[Bone]) -> Bone:
-    """Several bones of one body and kind as one."""
+    """One bone from several of the same body and kind."""
     starts = np.cumsum([0] + [len(part.points) for part in parts[:-1]])
     points = np.concatenate([part.points for part in parts])
     triangles = np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=True)])
@@ -187,7 +187,7 @@ def join_bones(parts: list[Bone]) -> Bone:
 
 
 def thin_triangles(points: np.ndarray, triangles: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points of one cell of a grid become their mean; triangles that collapse or repeat go.
+    """Replace all points in a cell of a grid by their mean, and drop triangles that collapse or repeat.
 
     Vertex clustering (Rossignac & Borrel 1993). cell 0: points at the same place are joined, nothing else.
     """
@@ -202,7 +202,7 @@ def thin_triangles(points: np.ndarray, triangles: np.ndarray, cell: float) -> tu
     corners = cluster[triangles]
     solid = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
     corners = corners[solid]
-    # The smallest corner first keeps the winding and makes doubles equal.
+    # Rotated to the smallest corner first, repeated triangles are equal, and the winding stays.
     corners = np.take_along_axis(corners, (corners.argmin(1)[:, None] + np.arange(3)) % 3, 1)
     corners = np.unique(corners, axis=0)
     used, corners = np.unique(corners, return_inverse=True)
@@ -224,7 +224,7 @@ def joint_pairs(osim: str) -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=1)  # all trials of a person have one body
 def bones_and_joints(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str], ...]]:
-    """Bones of the text of an `.osim` file, and joints between bodies that have some or carry some; () of ''."""
+    """Bones in the text of an `.osim` file, and joints whose child has bones or is a parent; () for ''."""
     if not model:
         return (), ()
     found = bones_of_model(model, pose2sim_folder() / "Geometry")[0]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _SUBPIXEL_BITS = 4  # OpenCV takes coordinates in 1/16 px
 _MAX_COORDINATE_PX = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
-WHITE, DARK = "#ffffff", "#14171a"  # the ground of pictures, and around lines and signs: seen on any image
-_EDGE_WIDTH = 1.7  # of a line with its edge, in widths of the line
+WHITE, DARK = "#ffffff", "#14171a"  # background of pictures, and edges of lines and signs: visible on any image
+_EDGE_WIDTH = 1.7  # width of a line with its edge, in widths of the line
 
 _TURNS = 2 * np.pi * np.arange(24) / 24
 _SHAPES = {
@@ -32,7 +32,7 @@ _SHAPES = {
     "square": np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]),
     "cross": np.array([[-1, -1], [1, 1], [0, 0], [1, -1], [-1, 1]]),
 }
-# How a point is known, or what is said of it: shapes from below upwards, each with its reach and the width of its line
+# Signs of a point by its origin or state: shapes from the bottom up, each with its radius and the width of its line
 # (0: filled) in sizes of the point, and its colour (None: the point's own); all colours here are '#rrggbb'.
 SIGNS: dict[str, tuple[tuple[str, float, float, str | None], ...]] = {
     "detected": (("disc", 1.3, 0, DARK), ("disc", 1.0, 0, None)),
@@ -49,7 +49,7 @@ GRID_GAP_PX = 4  # px: between pictures
 
 
 def _fixed_points(points) -> np.ndarray:
-    """(n, 1, 2) whole numbers of 1/16 px."""
+    """(n, 1, 2) points as integers in units of 1/16 px."""
     points = np.clip(np.asarray(points, float).reshape(-1, 1, 2), -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX)
     return np.round(points * (1 << _SUBPIXEL_BITS)).astype(np.int32)
 
@@ -66,7 +66,7 @@ def _draw_path(image: np.ndarray, corners: np.ndarray, colour: str, width: float
 
 
 def draw_line(image: np.ndarray, points, colour: str, width: float, dash: float = 0.0) -> None:
-    """A polyline with a dark edge through (n, 2) points; dash: px, of a dash and of the gap after it; 0: unbroken."""
+    """Draw a polyline with a dark edge through (n, 2) points. dash: px, length of dashes and of gaps; 0: unbroken."""
     points = np.asarray(points, float).reshape(-1, 2)
     _draw_path(image, _fixed_points(points), DARK, max(_EDGE_WIDTH * width, width + 1), closed=False)
     parts = points[None]
@@ -79,7 +79,7 @@ def draw_line(image: np.ndarray, points, colour: str, width: float, dash: float 
 
 
 def draw_sign(image: np.ndarray, at: np.ndarray, sign: str, size: float, colour: str = WHITE) -> None:
-    """One of `SIGNS` at a place (2,) px. size: px, about the radius of a disc."""
+    """Draw one of `SIGNS` at a point (2,) px. size: px, about the radius of a disc."""
     for shape, reach, width, paint in SIGNS[sign]:
         corners = _fixed_points(at + reach * size * _SHAPES[shape])
         _draw_path(image, corners, paint or colour, width * size, closed=shape != "cross")
@@ -101,19 +101,19 @@ def cut_out_part(image: np.ndarray, box: tuple[int, ...], size: tuple[int, int])
     picture = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=to_bgr(DARK))
     if picture.shape[1::-1] == size:
         return picture
-    while picture.shape[0] >= 2 * size[1]:  # halves are four times as fast as other shares of a picture
+    while picture.shape[0] >= 2 * size[1]:  # halving is four times as fast as other factors
         picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     shrinks = size[1] < picture.shape[0]
     return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR if shrinks else cv2.INTER_CUBIC)
 
 
 def pixels_in_part(xy: np.ndarray, box: Sequence[float], scale: float) -> np.ndarray:
-    """Places (…, 2) px of an image in the pixels of a part that was cut out of it: their middles are whole numbers."""
+    """Points (…, 2) px of an image as pixels of a part cut out of it; centres of pixels are whole numbers."""
     return scale * (xy + 0.5 - np.array(box[:2])) - 0.5
 
 
 def picture_grid(cells: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Pictures in rows of so many, each in room for the largest of them; a single one as it is."""
+    """Pictures in a grid of `columns`, whose cells fit the largest of them; a single picture unchanged."""
     if len(cells) == 1:
         return cells[0]
     tall, wide = (max(cell.shape[axis] for cell in cells) + GRID_GAP_PX for axis in (0, 1))
@@ -133,7 +133,7 @@ def _font_of_size(size: int):
 
 
 def text_size(image: np.ndarray) -> int:
-    """Height of the letters of a picture of this size, px."""
+    """Font size, px, for a picture of this size."""
     return max(13, round(0.0125 * max(image.shape[:2])))
 
 
@@ -152,9 +152,9 @@ def draw_text(image: np.ndarray, position: tuple[float, float], text: str, size:
 
 
 def draw_tag(picture: np.ndarray, at, text: str, colour: str = WHITE) -> None:
-    """A line of text on dark ground into the picture handed in, its left end and middle height at a place (2,) px.
+    """Draw a line of text on a dark background into `picture`, its left end and middle height at a point (2,) px.
 
-    Moved so that it lies in the picture, and shortened with '…' where it is longer.
+    The text is moved into the picture, and shortened with '…' where it is wider than the picture.
     """
     size, (height, width) = text_size(picture), picture.shape[:2]
     while len(text) > 1 and tag_width(text, size) > width:
@@ -167,7 +167,7 @@ def draw_tag(picture: np.ndarray, at, text: str, colour: str = WHITE) -> None:
 
 
 def tag_width(text: str, size: int) -> int:
-    """Width of the ground of `draw_tag` in px; size: of its letters."""
+    """Width of the background of `draw_tag`, px. size: of the font, px."""
     return text_width(text, size) + size // 2
 
 
@@ -175,8 +175,8 @@ def figure_svg(figure: "Figure", prefix: str) -> str:
     """An `<svg>` element to put into HTML.
 
     prefix: put before every id, so that several figures fit on one page without clashes. Ink becomes `currentColor`
-    and the named colours CSS variables, so that the page can brighten them on dark; metadata and namespaces go, so the
-    element names no address.
+    and the named colours become CSS variables, which the page brightens on dark backgrounds. Metadata and namespaces
+    are removed, so that the element holds no address.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", prefix):
         raise InputError(f"figure prefix {prefix!r} is not an id; use letters, digits, '-' and '_', a letter first.")
@@ -192,7 +192,7 @@ def figure_svg(figure: "Figure", prefix: str) -> str:
     text = buffer.getvalue().decode("utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    # A style element would hold for the whole page: its two properties go to the root, from where they are inherited.
+    # A style element would apply to the whole page: its two properties go to the root, whose children inherit them.
     text = re.sub(r"<style[^>]*>.*?</style>\s*", "", text, count=1, flags=re.DOTALL)
     head, body = text.split(">", 1)
     head = re.sub(r'\s(xmlns(:\w+)?|width|height|version)="[^"]*"', "", head)  # HTML knows the namespaces

@@ -1,4 +1,4 @@
-"""Several trials or runs: what changed, and cycles of a movement."""
+"""Figures of several trials: changes between them, and cycles of a movement."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 # Trials or visits of one person side by side: clinical parameters, and which differ beyond their errors.
 
 
-MAX_TRIALS_COMPARED = 4  # trials side by side; more are for the table of trials
+MAX_TRIALS_COMPARED = 4  # trials side by side; more are only in the table of trials
 BEYOND_ERROR, WITHIN_ERROR, ERROR_UNKNOWN = "● beyond its error", "within its error", "no ± known"
 NOT_DECIDED = "assumed: not decided"  # by the recording, in one of the trials
 
 
 @dataclass(frozen=True)
 class Change:
-    """How the mean or the range of a parameter changed from one trial to another. what: 'mean' or 'range'. by: in
-    `unit`, 'deg' or 'mm'. sd: of the difference, None where one trial has none. assumed: in one of the trials the
-    recording did not decide the parameter."""
+    """Change of the mean or the range of a parameter from one trial to another. what: 'mean' or 'range'. by: difference
+    in `unit`, 'deg' or 'mm'. sd: of the difference, None where one trial has none. assumed: the recording of one of the
+    trials did not decide the parameter."""
 
     label: str
     what: str
@@ -56,7 +56,7 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """The parameter's own verdict outranks the size of its change."""
+        """Whether the change exceeds its error; `NOT_DECIDED` for an assumed parameter, whatever the change."""
         if self.assumed:
             return NOT_DECIDED
         if self.sd is None:
@@ -68,7 +68,7 @@ class Change:
 
 
 def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]:
-    """Of mean and range, the last less the first; the errors of both count as independent."""
+    """Changes of mean and range, last minus first; errors of both trials are taken as independent."""
     means = ("mean", (last.mean or 0.0) - (first.mean or 0.0), first.sd, last.sd)
     ranges = ("range", range_of(last) - range_of(first), first.range_sd, last.range_sd)
     found, assumed = [], first.is_assumed or last.is_assumed
@@ -85,7 +85,7 @@ def beyond_error(changes: Iterable[Change]) -> str:
 
 
 def known_in_several(trials: Mapping[str, Sequence[ClinicalFigure]]) -> list[list[ClinicalFigure | None]]:
-    """For each parameter that two trials or more know: its figure in each trial."""
+    """For each parameter known in two or more trials: its figure in each trial."""
     by_name = [{figure.name: figure for figure in figures if figure.is_of_person} for figures in trials.values()]
     names = dict.fromkeys(name for figures in by_name for name in figures)
     rows = [[figures.get(name) for figures in by_name] for name in names]
@@ -93,7 +93,7 @@ def known_in_several(trials: Mapping[str, Sequence[ClinicalFigure]]) -> list[lis
 
 
 def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTable | None:
-    """A row for each parameter that two trials or more know, a column for each trial; None for one trial, or many.
+    """A row for each parameter known in two or more trials, a column for each trial; None for one trial, or many.
 
     trials: {name: its figures}, in the order of the visits.
     """
@@ -117,7 +117,7 @@ def _figure_cell(figure: ClinicalFigure | None) -> str:
 
 
 def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
-    """Each difference with its 95 % interval: filled beyond its error, hollow within, dashed where it is assumed.
+    """Each difference with its 95 % interval: filled beyond its error, hollow within, dashed if assumed.
 
     Degrees; lengths are left out.
     """
@@ -143,8 +143,8 @@ def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
 
 
 _CYCLE_COLUMNS = 3
-_MIN_CYCLES_FOR_SD = 3  # cycles from which on their standard deviation is drawn
-_MIN_MOVEMENT_RAD = 1e-4  # rad: angles that move less belong to the body, not to the movement
+_MIN_CYCLES_FOR_SD = 3  # least number of cycles for drawing their standard deviation
+_MIN_MOVEMENT_RAD = 1e-4  # rad: angles with a smaller range are constants of the body
 _SIDE_STYLES = {"r": ("right", VIOLET, ""), "l": ("left (dots)", OLIVE, "o")}  # label, colour, marker
 
 
@@ -186,7 +186,7 @@ def cycle_figure(
 
 
 def _angle_label(panel: str, names: list[str]) -> str:
-    """An angle as the page calls it, without its side and its vertebrae."""
+    """The page's label of an angle, without its side and its vertebrae."""
     known = CLINICAL_DEFINITIONS.get(names[0])
     return panel.replace("_", " ").capitalize() if known is None else known.label.partition(", ")[0]
 

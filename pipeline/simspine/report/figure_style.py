@@ -34,7 +34,7 @@ INK_COLOUR = "#1b1f24"
 
 FORCED_LABEL = "set by the model's couplers"
 ASSUMED_DASHES = (0, (5, 2))
-PALE = 0.5  # opacity of what is partly measured
+PALE = 0.5  # opacity of partly measured quantities
 
 ORIGIN_COLOURS = {
     "detected": BLUE, "estimated": BLUE, "inferred": ORANGE, "given": GREEN, "filled": PURPLE,
@@ -46,7 +46,7 @@ PAGE_WIDTH_IN = 8.6  # inches: the width of the page's column
 
 
 def matplotlib_style() -> AbstractContextManager[None]:
-    """`figures.mplstyle` while a figure is made or saved; what was set before comes back afterwards."""
+    """A block in which `figures.mplstyle` applies; previous settings come back afterwards."""
     import matplotlib as mpl
 
     return mpl.rc_context(fname=Path(__file__).with_name("figures.mplstyle"))
@@ -58,7 +58,7 @@ def to_bgr(colour: str) -> tuple[int, int, int]:
     return blue, green, red
 
 
-# What the figures share: an empty figure, and legends.
+# Parts shared by all figures: an empty figure, and legends.
 
 
 def new_figure(height: float, width: float = PAGE_WIDTH_IN) -> "Figure":

@@ -1,4 +1,4 @@
-"""Figures of all levels or all points at once: ranges of angles, and where points came from."""
+"""Figures of all levels or all points at once: ranges of angles, and origins of points."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 # Levels: range of motion of each, with its interval and its verdict.
 
 
-# The limits of the verdicts: measured is filled, partly measured pale, assumed hollow and dashed.
+# Limits of the verdicts: measured ranges are filled, partly measured ones pale, assumed ones hollow and dashed.
 MEASURED_FROM, ASSUMED_BELOW = THRESHOLDS["measured"].value_si, THRESHOLDS["assumed"].value_si
 SHORT_PLANE_NAMES = ("flexion", "to the right", "to the left")
 
 
 def _looks_by_verdict(shares: np.ndarray, forced: np.ndarray) -> list[tuple[np.ndarray, ArtistStyle]]:
-    """(levels with this verdict, how they are drawn) of the four verdicts: measured, partly, assumed, set by the model.
+    """(levels with this verdict, style of drawing) for the verdicts: measured, partly, assumed, set by the model.
 
     shares: (levels,), NaN counts as measured where the solver gave no share.
     """
@@ -95,7 +95,7 @@ def range_profile(
 
 
 def ends_of_span(angles: np.ndarray, sd: np.ndarray | None) -> np.ndarray:
-    """(4, levels, 3) degrees: least angle less 1.96 sd, least, greatest, greatest plus 1.96 sd; NaN = not known.
+    """(4, levels, 3) degrees: least angle minus 1.96 sd, least, greatest, greatest plus 1.96 sd; NaN = not known.
 
     angles, sd: (frames, levels, 3) rad, NaN = not known. Without sd the outer ends are the inner ones.
     """
@@ -109,11 +109,11 @@ def ends_of_span(angles: np.ndarray, sd: np.ndarray | None) -> np.ndarray:
 
 
 def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.ndarray) -> None:
-    """Of each level its range and its interval; those that look alike at once. ends: (4, levels) as of
+    """Draw the range and the interval of each level, all levels of a verdict at once. ends: (4, levels) as from
     `ends_of_span`."""
     known = np.isfinite(ends[1])
-    for own, look in _looks_by_verdict(shares, forced):
-        at = np.flatnonzero(known & own)
+    for of_verdict, look in _looks_by_verdict(shares, forced):
+        at = np.flatnonzero(known & of_verdict)
         low, least, greatest, high = ends[:, at]
         style = {"colors": look["edgecolor"], "linestyles": look.get("linestyle", "-"), "linewidth": 1.1}
         axes.hlines(at, low, least, **style)
@@ -142,12 +142,12 @@ def spine_region(level: str) -> str:
     return "thoracic" if upper[:1] == "T" else "cervical"
 
 
-# Points: where each came from in each frame.
+# Points: origin of each in each frame.
 
 
 POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "detected")
 _HOLLOW: ArtistStyle = {"facecolor": "none"}
-# Height of a bar and how it is drawn: readable without colour.
+# Height and style of a bar, which can be told apart without colour.
 _STATE_STYLES: dict[str, tuple[float, ArtistStyle]] = {
     "detected": (0.66, {"facecolor": ORIGIN_COLOURS["detected"], "linewidth": 0}),
     "given": (0.66, {"facecolor": ORIGIN_COLOURS["given"], "linewidth": 0}),
@@ -159,7 +159,7 @@ _STATE_STYLES: dict[str, tuple[float, ArtistStyle]] = {
 
 
 def point_states(markers: Markers) -> np.ndarray:
-    """(frames, markers) of indices into `POINT_STATES_DRAWN`. A filled gap outranks the point's origin."""
+    """(frames, markers) of indices into `POINT_STATES_DRAWN`; filled gaps count as 'filled', whatever the origin."""
     origin = markers.origins
     state = np.broadcast_to([POINT_STATES_DRAWN.index(str(o)) for o in origin], (markers.frames, len(origin))).copy()
     if markers.filled is not None:
@@ -175,21 +175,21 @@ def availability_figure(
 
     state: (frames, points) indices into `POINT_STATES_DRAWN`. status: per frame; rejected ones are shaded.
     """
-    half = (float(np.median(np.diff(time))) if len(time) > 1 else 1.0) / 2  # of the time from frame to frame
+    half = (float(np.median(np.diff(time))) if len(time) > 1 else 1.0) / 2  # half the time from frame to frame
     with matplotlib_style():
         figure = new_figure(1.0 + 0.18 * len(names))
         axes = figure.subplots()
         _shade_rejected(axes, time, half, status)
         keys = axes.get_legend_handles_labels()[0]
         for kind, (height, style) in _STATE_STYLES.items():
-            own = state == POINT_STATES_DRAWN.index(kind)
+            of_kind = state == POINT_STATES_DRAWN.index(kind)
             for p in range(len(names)) if height else ():
-                spans = runs_of_frames(np.flatnonzero(own[:, p]))
+                spans = runs_of_frames(np.flatnonzero(of_kind[:, p]))
                 bars = [(time[a] - half, time[b - 1] - time[a] + 2 * half) for a, b in spans]
                 if bars:
                     axes.broken_barh(bars, (p - height / 2, height), **style)
-            if own.any():
-                text = f"{kind} {100 * own.mean():.1f} %" + (" (empty)" if kind == "missing" else "")
+            if of_kind.any():
+                text = f"{kind} {100 * of_kind.mean():.1f} %" + (" (empty)" if kind == "missing" else "")
                 keys.append(patch_key(text, **style))
         figure_legend(figure, keys, 6)
         axes.set_yticks(range(len(names)), names, fontsize=8.5)
@@ -202,8 +202,8 @@ def availability_figure(
 
 
 def _shade_rejected(axes: "Axes", time: np.ndarray, half: float, status: Sequence[str] | None) -> None:
-    """Rejected frames as hatched stretches, half a frame to either side, with one legend entry; those that were filled
-    in with dots in place of the hatch, and an entry of their own."""
+    """Hatch stretches of rejected frames, half a frame wider on either side, with one legend entry; frames that were
+    filled in get dots instead, and an entry of their own."""
     if status is None:
         return
     if len(status) != len(time):

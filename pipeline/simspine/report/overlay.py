@@ -26,30 +26,30 @@ _LIMBS = (
     ("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle"), ("Ankle", "Heel"),
     ("Heel", "BigToe"), ("Ankle", "BigToe"), ("Shoulder", "Hip"), ("Ear", "Eye"),
 )  # fmt: skip
-POINT_LINES = (  # between points that were found; those of the fitted body are `body_edges`
+POINT_LINES = (  # between detected points; lines of the fitted body are `body_edges`
     *((side + a, side + b) for side in SIDE_COLOURS for a, b in _LIMBS),
     ("LShoulder", "RShoulder"), ("LHip", "RHip"), ("LEye", "Nose"), ("REye", "Nose"),
 )  # fmt: skip
 UNSURE_BELOW = 0.5  # confidence of points that the legend calls small
-PERSON_BOX_MARGIN = 0.1  # left free around a person, of their extent
+PERSON_BOX_MARGIN = 0.1  # margin around a person, as a share of their extent
 SHEET_ASPECT = 3 / 4  # width / height of a picture cut to the person: somebody who stands, with room for the arms
 SHEET_HEIGHT_PX = 560  # of a picture among others
 
 
 def point_colour(name: str) -> str:
-    """'#rrggbb' of a point: by its side, the spine's and markers on the skin in colours of their own, others white."""
+    """'#rrggbb' of a point: by its side; own colours for the spine and for skin markers, white for others."""
     if is_skin_marker([name]):
         return SKY
     return VERMILLION if name in SPINE_CHAIN_MARKERS else SIDE_COLOURS.get(name[0], canvas.WHITE)
 
 
 def line_colour(a: str, b: str) -> str:
-    """'#rrggbb' of a line between two points: that of both, white between two of different colours."""
+    """'#rrggbb' of a line between two points: their colour, or white if their colours differ."""
     return point_colour(a) if point_colour(a) == point_colour(b) else canvas.WHITE
 
 
 def body_lines(names: Sequence[str]) -> tuple[list[tuple[int, int]], list[int]]:
-    """Pairs of points of the body, by their numbers, that a line joins; points of the spine from below upwards."""
+    """Indices of points: pairs of the body that a line joins, and the spine from below upwards."""
     spine = [names.index(name) for name in SPINE_CHAIN_MARKERS if name in names]
     pairs = [(names.index(a), names.index(b)) for a, b in body_edges() if a in names and b in names]
     return [pair for pair in pairs if not set(pair) <= set(spine)], spine
@@ -57,12 +57,12 @@ def body_lines(names: Sequence[str]) -> tuple[list[tuple[int, int]], list[int]]:
 
 @dataclass(frozen=True)
 class PersonLayer:
-    """What to draw of one person on one image. Points with NaN are skipped.
+    """Points of one person to draw on one image. Points with NaN are skipped.
 
-    points: {SIMSPINE name: (x, y)} px as they were found. confidence: {name: 0…1}, 1 where left out. estimated,
-    inferred, pruned, swapped: names among the points that a detector gave without seeing them, that a rule placed, that
-    triangulation left out, whose left and right were exchanged. body: {name: (x, y)} px of the fitted body, which lines
-    then join in place of the points. label: written above the head.
+    points: {SIMSPINE name: (x, y)} px as detected. confidence: {name: 0…1}, 1 where left out. estimated: names of
+    points that a detector gave without seeing them; inferred: placed by a rule; pruned: rejected by triangulation;
+    swapped: with left and right exchanged. body: {name: (x, y)} px of the fitted body; lines then join these instead of
+    `points`. label: written above the head.
     """
 
     points: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -81,13 +81,13 @@ class PersonLayer:
 
     @property
     def xy(self) -> np.ndarray:
-        """(n, 2) px: where the person is, by the body, else by the points that were kept."""
+        """(n, 2) px: points of the fitted body, else the points that were not pruned."""
         kept = [place for name, place in self.points.items() if name not in self.pruned]
         return np.reshape(list(self.body.values()) or kept, (-1, 2))
 
     @property
     def signs(self) -> set[str]:
-        """Which entries of the `LEGEND` the layer shows."""
+        """Keys of the `LEGEND` for all signs in the layer."""
         skin, spine = set(is_skin_marker(self.points)), set(SPINE_CHAIN_MARKERS)
         seen = self.points.keys() - {*skin, *self.estimated, *self.inferred}
         limbs = (seen | self.body.keys()) - spine
@@ -101,7 +101,7 @@ class PersonLayer:
         return {key for key, names in held.items() if names}
 
     def moved(self, box: Sequence[float], scale: float) -> "PersonLayer":
-        """The same in the pixels of a part that begins at `box` (x0, y0, …) px, scaled."""
+        """The layer in pixels of a scaled part of the image that begins at `box` (x0, y0, …) px."""
         points, body = (
             {name: canvas.pixels_in_part(place, box, scale) for name, place in places.items()}
             for places in (self.points, self.body)
@@ -109,12 +109,12 @@ class PersonLayer:
         return replace(self, points=points, body=body)
 
     def known_as(self, *names: str) -> str:
-        """How points are known, as the least known of them: 'detected', 'estimated' or 'inferred'."""
+        """Origin of the least certain of some points: 'detected', 'estimated' or 'inferred'."""
         kinds = (kind for kind in ("inferred", "estimated") if not getattr(self, kind).isdisjoint(names))
         return next(kinds, "detected")
 
     def weight(self, *names: str) -> float:
-        """0.35…1 by the least confidence of points that were seen."""
+        """0.35…1, by the lowest confidence of those of the points that were detected."""
         seen = [self.confidence.get(name, 1.0) for name in names if self.known_as(name) == "detected"]
         return 0.35 + 0.65 * min(seen, default=1.0)
 
@@ -122,8 +122,8 @@ class PersonLayer:
 def person_box(xy: np.ndarray, size: tuple[int, int], aspect: float | None = None) -> tuple[int, ...]:
     """(x0, y0, x1, y1) px around a person, which may reach beyond the image of `size` (w, h).
 
-    xy: (…, 2) px, places of one image or of many; those outside do not count, and nearly all others are inside. aspect:
-    width / height; None: as the places lie. The whole image where there are none.
+    xy: (…, 2) px, points in one or many images; points outside the image do not count, and the box holds nearly all
+    others. aspect: width / height; None: by the points. Without points, the box is the whole image.
     """
     inside = xy[((xy >= 0) & (xy <= size)).all(-1)]  # False where NaN
     if not len(inside):
@@ -149,7 +149,7 @@ def draw_layers(
 ) -> np.ndarray:
     """A new picture of an image, or of a box (x0, y0, x1, y1) px of it, with people and caption.
 
-    Lines follow the size of each person. height: of the picture, px; None: as high as what it shows.
+    Widths of lines follow the size of each person. height: of the picture, px; None: that of the box.
     """
     size = require_image(image).shape[1::-1]
     x0, y0, x1, y1 = box or (0, 0, *size)
@@ -168,7 +168,7 @@ def draw_layers(
 
 
 def _draw_person(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
-    """Lines, then the signs of the body and of the points. unit: px, what widths and sizes are multiples of."""
+    """Draw lines, then the signs of the body and of the points. unit: px, unit of widths and sizes."""
     joined = PersonLayer(layer.body) if layer.body else layer
     for a, b in body_edges() if layer.body else POINT_LINES:
         if {a, b} <= joined.points.keys() and not {a, b} <= set(SPINE_CHAIN_MARKERS):
@@ -190,7 +190,7 @@ def _draw_person(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
 
 
 def _draw_spine(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
-    """The curve through the points of the spine; dashed between points of which one was not seen."""
+    """Draw the curve through the points of the spine, dashed next to points that were not seen."""
     chain = [name for name in SPINE_CHAIN_MARKERS if name in layer.points]
     curve = smooth_curve(np.reshape([layer.points[name] for name in chain], (-1, 2)))
     step = max(1, len(curve) - 1) // max(1, len(chain) - 1)
@@ -204,7 +204,7 @@ def _draw_spine(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
 
 
 def _draw_names(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
-    """The person's label above the head, and the names of markers on the skin, of a tape those of its ends."""
+    """Write the person's label above the head, and the names of skin markers; of a tape, only those of its ends."""
     skin, size = is_skin_marker(layer.points), canvas.text_size(picture)
     for name in [name for name in skin if name not in is_tape_dot(skin)[1:-1]]:
         text, place = skin_landmark(name), layer.points[name]
@@ -218,12 +218,12 @@ def _draw_names(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
 
 
 def _sample(*names: str) -> dict[str, np.ndarray]:
-    """A point in the middle, or several in a row, in units of the drawing."""
+    """Points for a sample of the legend: one in the middle, or several in a row, in units of the drawing."""
     across = np.linspace(-6.0, 6.0, len(names)) if len(names) > 1 else np.zeros(1)
     return {name: np.array([x, 0.0]) for name, x in zip(names, across, strict=True)}
 
 
-# What each sign means, and a sample of it, which is drawn as people are.
+# Meaning of each sign, and a sample, which is drawn in the same way as people.
 LEGEND = {
     "left": ("left side", PersonLayer(_sample("LElbow", "LWrist"))),
     "right": ("right side", PersonLayer(_sample("RElbow", "RWrist"))),
@@ -241,7 +241,7 @@ LEGEND = {
 
 
 def legend_below(picture: np.ndarray, signs: Collection[str]) -> np.ndarray:
-    """A strip as wide as a picture that says what signs mean, in as many lines as they need. signs: of `LEGEND`."""
+    """A legend as wide as a picture, in as many lines as needed. signs: keys of `LEGEND`."""
     size, width = canvas.text_size(picture), picture.shape[1]
     lines, x = [picture[:0]], width
     for text, sample in (entry for sign, entry in LEGEND.items() if sign in signs):
@@ -280,7 +280,7 @@ def overlay_sheet(
 
 
 def sample_frames(frames: int, count: int = 3, avoid: np.ndarray | None = None) -> tuple[int, ...]:
-    """`count` frames spread evenly over a trial, each the nearest one outside `avoid` (frames,) bool, if any is."""
+    """`count` frames spread evenly over a trial, each moved to the nearest frame not in `avoid` (frames,) bool."""
     if frames <= 0:
         return ()
     wanted = np.unique(np.round((np.arange(count) + 0.5) / count * frames - 0.5).astype(int))

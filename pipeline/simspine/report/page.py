@@ -1,4 +1,4 @@
-"""Pages that need no program in the browser: one file of HTML each."""
+"""Self-contained HTML pages, one file each, as plain data and as text."""
 
 import base64
 import math
@@ -14,7 +14,7 @@ from simspine.quality.findings import FINDING_LIGHTS, THRESHOLDS, Finding
 from simspine.report.figure_style import NAMED_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
 
-# What the page says apart from numbers stands in words.yaml.
+# The texts of the page are in words.yaml.
 
 
 _all_words = cache(partial(read_yaml, Path(__file__).with_name("words.yaml")))
@@ -26,11 +26,11 @@ def page_words(part: str) -> dict:
 
 
 def cause_of_finding(code: str) -> str:
-    """What a finding with this code is about; the code itself where it is a new one."""
+    """Words for the cause of a finding with this code; the code itself where words.yaml has none."""
     return page_words("causes").get(code, code.replace("_", " "))
 
 
-# What the report page says, as plain data: no files, no arrays. `page.write_report` turns it into HTML.
+# Content of the report page as plain data, without files and arrays. `write_report` turns it into HTML.
 
 
 def number_text(value: float | None, digits: int = 1, unit: str = "") -> str:
@@ -40,15 +40,15 @@ def number_text(value: float | None, digits: int = 1, unit: str = "") -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}{' ' + unit if unit else ''}"  # + 0.0: no "-0"
 
 
-NORMAL_95 = 1.96  # standard deviations to either side: every ± of a page is this interval
+NORMAL_95 = 1.96  # standard deviations on either side of the mean: every ± of a page is this 95 % interval
 UNIT_SIGNS = {"deg": "°", "mm": " mm", "1": ""}
 
 
 def interval_text(value: float | None, sd: float | None, unit: str, signed: bool = False) -> str:
     """'12.5 ± 3.1°' or '12 ± 14°': a value with its interval of 95 %, from the standard deviation.
 
-    Minus signs, and spaces at which no line ends. Whole numbers where the interval reaches 10, and of mm. signed: with
-    a plus sign.
+    With minus signs and non-breaking spaces. Rounded to whole numbers where the interval reaches 10, and in mm. signed:
+    with a plus sign.
     """
     if value is None or not math.isfinite(value):
         return "–"
@@ -59,18 +59,18 @@ def interval_text(value: float | None, sd: float | None, unit: str, signed: bool
     return unbreakable(f"{plus}{' ± '.join(texts)}{UNIT_SIGNS[unit]}")
 
 
-WHOLE_FROM = 9.95  # an interval that is written as 10 or more
+WHOLE_FROM = 9.95  # least interval that one digit would round to 10.0
 
 
 def unbreakable(text: str) -> str:
-    """With minus signs, and spaces at which no line ends."""
+    """The text with minus signs and non-breaking spaces."""
     return text.replace("-", "−").replace(" ", "\u00a0")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a summary. light: '', 'good', 'check' or 'bad'. note: what the figure means or was compared
-    with."""
+    """One line of a summary. light: '', 'good', 'check' or 'bad'. note: meaning of the value, or the value to compare
+    it with."""
 
     label: str
     value: str
@@ -90,7 +90,7 @@ class Statement:
 class PageTable:
     """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened.
 
-    notes: below it. links: for each row where its first cell leads, none if empty.
+    notes: below the table. links: target of the first cell of each row; empty for a table without links.
     """
 
     columns: tuple[str, ...]
@@ -103,10 +103,10 @@ class PageTable:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: `svg` markup out of `canvas.figure_svg`, or `data`, the bytes of an image out of `encode_jpeg`.
+    """A figure: `svg` markup from `canvas.figure_svg`, or `data`, the bytes of an image from `encode_jpeg`.
 
-    curves: in place of these, which of the player's curves the page's script draws: 'spinal' or 'limbs'.
-    alt: what it shows, for those who cannot see it. caption: how to read it.
+    curves: instead of both, the player's curves that the page's script draws: 'spinal' or 'limbs'.
+    alt: description for readers who cannot see it. caption: how to read it.
     """
 
     title: str
@@ -123,13 +123,13 @@ class Picture:
 
 
 def named_picture(key: str, more: str = "", *, svg: str = "", data: bytes = b"", curves: str = "") -> Picture:
-    """A picture with its title, alternative text and caption out of `words.yaml`. more: after the caption."""
+    """A picture with its title, alternative text and caption from `words.yaml`. more: text after the caption."""
     title, alt, caption = page_words("figures")[key]
     return Picture(title, alt, caption + more, svg=svg, data=data, curves=curves)
 
 
 def named_notes(*keys: str) -> tuple[Statement, ...]:
-    """Notes out of `words.yaml`."""
+    """Notes from `words.yaml`."""
     return tuple(Statement(*page_words("notes")[key]) for key in keys)
 
 
@@ -137,8 +137,8 @@ def named_notes(*keys: str) -> tuple[Statement, ...]:
 class TrialSection:
     """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
 
-    glance: what comes first. figures: of the angles; checks, fit: of cameras and markers. posture: the spine of a
-    single frame. methods: text for a paper; references: what it cites.
+    glance: the statements at the top. figures: of the angles; checks, fit: of cameras and markers. posture: the spine
+    of a single frame. methods: text for a paper; references: the sources that it cites.
     """
 
     name: str
@@ -158,7 +158,7 @@ class TrialSection:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the numbers come from. versions: name → version. inputs: path → SHA-256. settings: what else matters."""
+    """Origin of the results. versions: name → version. inputs: path → SHA-256. settings: further settings."""
 
     config_hash: str = ""
     versions: dict[str, str] = field(default_factory=dict)
@@ -170,10 +170,10 @@ class Provenance:
 class ReportContent:
     """The whole page.
 
-    inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
-    over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the page
-    this one belongs to. alone: a player and nothing else. validation_tables: the data set compared with
-    the literature. comparisons: trials of one person side by side; changes: figures of them. files: next to the page.
+    inferred, forced, assumed: quantities that were not measured, in a box of its own before any curve. overview: a
+    table over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the
+    parent page. alone: a page without provenance. validation_tables: the data set compared with the
+    literature. comparisons: tables of trials of one person; changes: figures of them. files: those next to the page.
     """
 
     title: str
@@ -196,7 +196,7 @@ class ReportContent:
     files: tuple[Statement, ...] = ()
 
 
-# One self-contained HTML page: no requests to anywhere, light and dark, phone and paper, 3D players.
+# One self-contained HTML page: no requests to the network, light and dark, phone and paper, 3D players.
 
 
 PAGE_TEMPLATE = "page.html.j2"

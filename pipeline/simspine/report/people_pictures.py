@@ -1,4 +1,4 @@
-"""Pictures of the people that one camera sees, and a window that shows them as they come."""
+"""Pictures with the people seen by one camera drawn on them, and a window that shows such pictures live."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from simspine.vision.one_camera import FILE_SPINE_INDICES, DetectedPerson
 def draw(
     image: np.ndarray, people: Sequence[DetectedPerson], spine_only: bool = False, caption: str = ""
 ) -> np.ndarray:
-    """Draw people on an image: sides in colours, the spine as a curve, what was not seen hollow and dashed.
+    """Draw people on an image: sides in colours, the spine as a curve, points that were not seen hollow and dashed.
 
     Parameters
     ----------
     image : (height, width, 3) array of uint8
         BGR, as OpenCV reads it.
     people : sequence of DetectedPerson
-        As of `detect_image`.
+        As from `detect_image`.
     spine_only : bool
         Draw only the nine points along the spine.
     caption : str
@@ -28,12 +28,12 @@ def draw(
     Returns
     -------
     array
-        (height, width, 3) uint8: a new picture; the image stays as it is.
+        (height, width, 3) uint8, BGR: a new picture; the image is not changed.
 
     Raises
     ------
     InputError
-        For what is no image.
+        If `image` is not such an array.
 
     Examples
     --------
@@ -44,25 +44,25 @@ def draw(
     return draw_layers(image, [_layer_of_person(person, spine_only) for person in people], caption)
 
 
-def _layer_of_person(seen: DetectedPerson, spine_only: bool) -> PersonLayer:
-    chosen = FILE_SPINE_INDICES if spine_only else range(len(seen.names))
+def _layer_of_person(person: DetectedPerson, spine_only: bool) -> PersonLayer:
+    chosen = FILE_SPINE_INDICES if spine_only else range(len(person.names))
     return PersonLayer(
-        points={seen.names[i]: seen.points[i] for i in chosen},
-        confidence=dict(zip(seen.names, seen.scores, strict=True)),
-        estimated={seen.names[i] for i in np.flatnonzero(seen.estimated)},
-        inferred={seen.names[i] for i in np.flatnonzero(seen.inferred)},
-        label=f"person {seen.number} · {seen.mean_confidence:.2f}",
+        points={person.names[i]: person.points[i] for i in chosen},
+        confidence=dict(zip(person.names, person.scores, strict=True)),
+        estimated={person.names[i] for i in np.flatnonzero(person.estimated)},
+        inferred={person.names[i] for i in np.flatnonzero(person.inferred)},
+        label=f"person {person.number} · {person.mean_confidence:.2f}",
     )
 
 
-# A window that shows pictures as they come.
+# A window for live pictures.
 
 
 QUIT_KEYS = (27, ord("q"))  # escape, q
 
 
 class LiveWindow:
-    """Opened at once. `InputError` where the installed OpenCV has no windows, or there is no screen."""
+    """An open window. `InputError` where the installed OpenCV has no windows, or there is no screen."""
 
     def __init__(self, name: str):
         import cv2
@@ -78,7 +78,7 @@ class LiveWindow:
             ) from None
 
     def show(self, picture: np.ndarray) -> bool:
-        """False once the window was closed, or q or escape was pressed."""
+        """Show a picture; False once the window was closed, or q or escape was pressed."""
         import cv2
 
         cv2.imshow(self._name, picture)

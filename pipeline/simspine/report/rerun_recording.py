@@ -23,7 +23,7 @@ from simspine.report.scene import Scene, tube_radius, unit_quaternions
 RERUN_TIMELINE = "time"
 _BONE_COLOUR, _VERTEBRA_COLOUR = "#e4dcc8", "#f0c56b"
 _ON_IMAGES = {"inferred": ORANGE, "estimated": BLUE}  # colours of points by origin; of others as on the overlays
-_VIDEO_CONTAINERS = (".mp4",)  # what Rerun plays; other videos are left out
+_VIDEO_CONTAINERS = (".mp4",)  # videos that Rerun plays; others are left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def write_recording(
     """
     with needing_extra("a recording", "rerun"):
         import rerun as rr
-    # The same trial gives a recording of the same name, so that Rerun puts new over old.
+    # The same trial gives the same recording_id, so that Rerun replaces an older recording.
     recording = rr.RecordingStream("simspine", recording_id=f"simspine {scene.name}")
     try:
         with atomic_path(path) as temporary, recording as stream:
@@ -68,7 +68,7 @@ def write_recording(
 
 
 class _Log:
-    """Logs what stays and what changes, at the times of the frames."""
+    """Logs static and changing entities, the latter at the times of the frames."""
 
     def __init__(self, rr, stream, time: np.ndarray):
         self.rr, self.stream, self.time = rr, stream, time
@@ -82,7 +82,7 @@ class _Log:
         self.stream.send_columns(place, indexes=[clock], columns=columns)
 
     def each(self, place: str, things: Iterator) -> None:
-        """One thing a frame."""
+        """One entity per frame."""
         for time, thing in zip(self.time, things, strict=True):
             self.stream.set_time(RERUN_TIMELINE, duration=time)
             self.stream.log(place, thing)

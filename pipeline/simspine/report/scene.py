@@ -28,23 +28,23 @@ def _packaged_text(name: str) -> str:
 
 
 def page_scripts(player: bool, table: bool = False) -> dict[str, str]:
-    """{name: script} a page carries. player, table: whether it holds one, and a table of trials.
+    """{name: script} that a page carries. player, table: whether it has a player, and a table of trials.
 
     theme: the button that switches between light and dark. table: sorts and filters. three: the global `THREE`.
     """
-    found = {"theme": _packaged_text("theme.js")}
+    scripts = {"theme": _packaged_text("theme.js")}
     if table:
-        found["table"] = _packaged_text("table.js")
+        scripts["table"] = _packaged_text("table.js")
     if player:
-        # One script; nothing of it is visible from outside but `player` on its elements.
+        # One script, whose only trace outside is the property `player` of its elements.
         parts = [_packaged_text(f"player/script/{name}.js") for name in _SCRIPT_NAMES]
         player_script = "(() => {\n'use strict';\n" + "\n".join(parts) + "})();"
-        found |= {"three": _packaged_text("player/three.js"), "player": player_script}
-    return found
+        scripts |= {"three": _packaged_text("player/three.js"), "player": player_script}
+    return scripts
 
 
 def content_security_policy(carried: dict[str, str]) -> str:
-    """Content security policy: no request to anywhere, and no script but these, by their SHA-256."""
+    """Content security policy: no request to the network, and only these scripts, by their SHA-256."""
     digests = (hashlib.sha256(script.encode()).digest() for script in carried.values())
     sums = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {sums}"
@@ -54,10 +54,10 @@ def content_security_policy(carried: dict[str, str]) -> str:
 class Film:
     """One camera's pictures of a trial next to the 3D view. size: (width, height) px.
 
-    pictures: JPEG images, of the frames 0, `every`, 2 · `every` … of the trial. body: (frames, points, 2) px in them,
-    the body reprojected; lines: pairs of its points that are joined; spine: its points of the spine from below upwards.
-    seen: (frames, points, 2) px, what was detected. NaN = missing. line_colours, seen_colours: of each line and of each
-    point detected. step: body and seen are of the trial's first frame and every step-th after it.
+    pictures: JPEG images of the trial's frames 0, `every`, 2 · `every` … body: (frames, points, 2) px in them, points
+    of the reprojected body; lines: pairs of points to join; spine: points of the spine from below upwards. seen:
+    (frames, points, 2) px, detected points. NaN = missing. line_colours, seen_colours: one for each line and detected
+    point. step: body and seen hold the trial's first frame and every step-th after it.
     """
 
     name: str
@@ -73,20 +73,20 @@ class Film:
     step: int = 1
 
 
-TUBE_SD = 1.96  # the tube reaches this many standard deviations: 95 % of the error in each direction
-MOST_FRAMES = 3000  # a page holds no more of a trial: about 4 MB; longer ones are thinned
+TUBE_SD = 1.96  # radius of the tube in standard deviations: 95 % of the error in each direction
+MOST_FRAMES = 3000  # largest number of frames of a trial on a page, about 4 MB; longer trials are thinned
 TRUNK_M = (0.45, 1.2)  # height of a trunk's lowest point above the floor, sitting or standing
 _IMAGE_CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: its verdict.
+    """One quantity over time. values, sd: (frames,), in `unit`. band: (low, high, people) of a norm. note: its verdict.
 
-    forced: the model sets it, so that it is no measurement. panel: of the curves that share one, its title; '' where
-    the curve is alone. chosen: shown from the start. unit: of the values where they are no degrees. assumed: the
-    recording did not decide it; it is drawn dashed. mean: over the frames kept with its interval, as text. least: that
-    the quantity can have, where its band ends.
+    forced: the model sets it, so that it is no measurement. panel: title of the panel that several curves share; ''
+    for a panel of its own. chosen: shown from the start. assumed: the recording did not decide it; it is drawn dashed.
+    mean: text of the mean over the frames kept, with its interval. least: smallest possible value, at which the drawn
+    interval ends.
     """
 
     name: str
@@ -110,8 +110,8 @@ class Scene:
 
     points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
     where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
-    origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: what cameras
-    saw. step: poses are of the first frame and every step-th after it.
+    origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: pictures from
+    cameras. step: poses hold the first frame and every step-th after it.
     """
 
     name: str
@@ -133,12 +133,12 @@ class Scene:
 
     @property
     def rejected(self) -> np.ndarray:
-        """(frames,) bool; frames that were filled in, too."""
+        """(frames,) bool: rejected frames, including those that were filled in."""
         return np.array([status in ("rejected", "inferred") for status in self.status or [""] * self.frames], bool)
 
     @property
     def summary(self) -> str:
-        """What the player shows, as text for screen readers."""
+        """Text on the content of the player, for screen readers."""
         parts = [f"{self.frames} frames at {self.spine.rate:g} per second", f"{len(self.cameras)} cameras"]
         for curve in (curve for curve in self.curves if curve.chosen):
             known = curve.values[np.isfinite(curve.values) & ~self.rejected]
@@ -152,7 +152,7 @@ class Scene:
 
 
 def frame_step(frames: int, most: int) -> int:
-    """Of so many frames every first, second, third … is kept, so that there are at most `most`."""
+    """Smallest step n such that every n-th of `frames` frames gives at most `most` frames."""
     return max(1, -(-frames // most))
 
 
@@ -165,17 +165,17 @@ def tube_radius(spine: Markers) -> np.ndarray | None:
 
 
 def floor_height(poses: Mapping[str, np.ndarray], bones: Sequence[Bone], points: Markers | None) -> float:
-    """Height (m) of the floor: the lowest a foot's bones come, else the lowest measured point; of a few frames.
+    """Height (m) of the floor: the lowest place of the feet's bones in a few frames, else the lowest measured point.
 
-    Of a trunk's points alone the lowest is in `TRUNK_M`: they stand above the frame's origin, which motion capture puts
-    on the floor.
+    A lowest point within `TRUNK_M` belongs to a trunk without limbs: then the floor is at the frame's origin, as in
+    motion capture.
     """
     lowest = []
     for bone in bones:
         if bone.body.startswith(("calcn", "toes")) and bone.body in poses:
             pose = poses[bone.body]
-            some = pose[:: max(1, len(pose) // 40)]
-            lowest.append(np.einsum("fj,pj->fp", some[:, 1, :3], bone.points) + some[:, 1, 3, None])
+            thinned = pose[:: max(1, len(pose) // 40)]
+            lowest.append(np.einsum("fj,pj->fp", thinned[:, 1, :3], bone.points) + thinned[:, 1, 3, None])
     if lowest:
         least = np.concatenate([a.min(1) for a in lowest])
         if np.isfinite(least).any():
@@ -197,10 +197,10 @@ def camera_frustum(camera: Camera, depth: float = 0.35) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PackedScene:
-    """header: JSON text that stays inside a <script> element. block: base64 text. summary: for screen readers.
+    """A scene as text. header: JSON that is safe in a <script> element. block: base64. summary: for screen readers.
 
-    cameras: names of those whose pictures come along; films: the pictures of each, one after another, base64 text.
-    curves: how many there are next to the 3D view. still: the body as an SVG path in cm, for where WebGL is missing.
+    cameras: names of those with pictures; films: all pictures of each camera, one after another, base64 text. curves:
+    their number next to the 3D view. still: the body as an SVG path in cm, for browsers without WebGL.
     """
 
     header: str
@@ -216,25 +216,25 @@ class PackedScene:
 
 
 def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
-    """The scene for a page; of more than `most` frames every second, third … is kept, a multiple of `scene.step`."""
+    """The scene for a page, thinned to at most `most` frames by a step that is a multiple of `scene.step`."""
     step = frame_step(scene.frames, most)
-    at = slice(None, None, step)
+    kept = slice(None, None, step)
     block = Block()
     header: dict[str, object] = {
         "name": scene.name, "rate": scene.spine.rate / step, "start": scene.spine.start, "step": step,
-        "frames": len(range(scene.frames)[at]), "total": scene.frames,
+        "frames": len(range(scene.frames)[kept]), "total": scene.frames,
     }  # fmt: skip
-    block.lengths("spine", scene.spine.xyz[at])
+    block.lengths("spine", scene.spine.xyz[kept])
     header["spine"] = list(scene.spine.names)
     radius = tube_radius(scene.spine)
     if radius is not None:
-        block.lengths("tube", radius[at])
+        block.lengths("tube", radius[kept])
     if scene.points is not None:
-        block.lengths("points", scene.points.xyz[at])
+        block.lengths("points", scene.points.xyz[kept])
         header["points"] = list(scene.points.names)
         header["origin"] = _point_origins(scene.points)
         if scene.points.filled is not None:
-            block.whole("filled", scene.points.filled[at])
+            block.whole("filled", scene.points.filled[kept])
     if scene.poses:
         names = list(scene.poses)
         poses = np.stack([scene.poses[name][:: step // scene.step] for name in names], 1)
@@ -252,18 +252,18 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
             block.whole(f"face-moving/{i}", triangles)
     header["floor"] = floor_height(scene.poses, scene.bones, scene.points)
     header["cameras"] = [{"name": c.name, "frustum": np.round(camera_frustum(c), 4).tolist()} for c in scene.cameras]
-    reasons = [f"{s}|{r}" for s, r in zip(scene.status or (), scene.reasons or scene.status or (), strict=True)][at]
+    reasons = [f"{s}|{r}" for s, r in zip(scene.status or (), scene.reasons or scene.status or (), strict=True)][kept]
     kinds = list(dict.fromkeys(reasons))
     if reasons:
         block.whole("status", np.array([kinds.index(reason) for reason in reasons]))
         header["status"] = [kind.split("|", 1) for kind in kinds]
     for i, curve in enumerate(scene.curves):
-        block.lengths(f"curve/{i}", curve.values[at])
+        block.lengths(f"curve/{i}", curve.values[kept])
         if curve.sd is not None:
-            block.lengths(f"sd/{i}", curve.sd[at])
+            block.lengths(f"sd/{i}", curve.sd[kept])
     header["films"] = [_film_header(film, i, step, block) for i, film in enumerate(scene.films)]
-    said = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit", "assumed", "mean", "least")
-    header["curves"] = [{key: getattr(curve, key) for key in said} for curve in scene.curves]
+    fields = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit", "assumed", "mean", "least")
+    header["curves"] = [{key: getattr(curve, key) for key in fields} for curve in scene.curves]
     header["arrays"] = block.entries
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return PackedScene(
@@ -281,7 +281,7 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
 
 
 def _still_path(scene: Scene) -> str:
-    """The body's segments and its spine at the first frame, seen obliquely; without what is not known there."""
+    """SVG path of the body's segments and spine in the first frame, seen obliquely; unknown lines are left out."""
     across = np.array([1.0, 0.0, -1.0]) / np.sqrt(2)
     pairs = [pair for pair in scene.segments if set(pair) <= set(scene.poses)]
     lines = [np.stack([scene.poses[name][0, :3, 3] for name in pair]) for pair in pairs] + [scene.spine.xyz[0]]
@@ -293,7 +293,7 @@ def _still_path(scene: Scene) -> str:
 
 
 def _film_header(film: Film, number: int, step: int, block: Block) -> dict[str, object]:
-    """A film's part of the header; its points are added to the block. step: of the frames kept."""
+    """A film's part of the header; adds its points to the block. step: that of the frames kept."""
     block.lengths(f"body/{number}", film.body[:: step // film.step])
     block.lengths(f"seen/{number}", film.seen[:: step // film.step])
     ends = np.cumsum([0, *map(len, film.pictures)]).tolist()
@@ -305,14 +305,14 @@ def _film_header(film: Film, number: int, step: int, block: Block) -> dict[str, 
 
 
 def _point_origins(points: Markers) -> list[str]:
-    """What each point is coloured by: its origin; 'skin' of detected markers on the skin, as on the overlays."""
+    """The kind of each point for its colour: its origin, or 'skin' for detected skin markers, as on the overlays."""
     skin = set(is_skin_marker(points.names_of(Origin.DETECTED)))
     origins = zip(points.names, points.origins, strict=True)
     return ["skin" if name in skin else str(origin) for name, origin in origins]
 
 
 def unit_quaternions(rotations: np.ndarray) -> np.ndarray:
-    """(..., 3, 3) rotations → (..., 4) unit quaternions x y z w; NaN where a rotation is."""
+    """(..., 3, 3) rotations → (..., 4) unit quaternions x y z w; NaN for rotations with NaN."""
     from scipy.spatial.transform import Rotation
 
     flat = rotations.reshape(-1, 3, 3)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 AXIS_TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
 
-BEYOND_LINE_MM = 25.0  # above the highest point on the skin: as far as a centre is from its spinous process
+BEYOND_LINE_MM = 25.0  # above the highest point on the skin: vertical distance of a centre from its spinous process
 _SPINE_LABELS = ("C7", "T6", "T12", "L3", "S1")
 
 
@@ -33,8 +33,8 @@ def posture_figure(
 ) -> "Figure":
     """The centres of the vertebrae in both planes with their 95 % intervals, on one scale.
 
-    place: (levels, 3) mm forwards, upwards and to the right of the lowest level. deviation: the same shape, mm. skin:
-    (points, 3) mm, what was measured on the back. Levels above that are assumed: dashed.
+    place: (levels, 3) mm forwards, upwards and to the right of the lowest level. deviation: standard deviations, same
+    shape, mm. skin: (points, 3) mm, points measured on the back. Levels above all of these are assumed: dashed.
     """
     beyond = np.zeros(len(place), bool) if skin is None else place[:, 1] > skin[:, 1].max() + BEYOND_LINE_MM
     with figure_style.matplotlib_style():
@@ -64,7 +64,7 @@ def _draw_plane(
     if deviation is not None:
         ends = (xy[:, 0] - NORMAL_95 * deviation, xy[:, 0] + NORMAL_95 * deviation)
         axes.fill_betweenx(xy[:, 1], *ends, color=BLUE, alpha=0.18, linewidth=0)
-    for own, dashes, colour in ((beyond, ASSUMED_DASHES, ORANGE), (~beyond, "-", BLUE)):
-        axes.plot(*np.where(own[:, None], xy, np.nan).T, color=colour, linestyle=dashes, marker="o", markersize=4)
+    for shown, dashes, colour in ((beyond, ASSUMED_DASHES, ORANGE), (~beyond, "-", BLUE)):
+        axes.plot(*np.where(shown[:, None], xy, np.nan).T, color=colour, linestyle=dashes, marker="o", markersize=4)
     for name in (name for name in _SPINE_LABELS if name in names):
         axes.annotate(name, xy[names.index(name)], xytext=(9, -3), textcoords="offset points", fontsize=8.5)

@@ -1,6 +1,6 @@
-"""The calls of SpinePose's own package, so that a program that uses it changes one import.
+"""The interface of the package spinepose, so that a program that uses it needs to change one import only.
 
-`from simspine import SpinePoseEstimator, infer_image, infer_video` in the place of `from spinepose import …`.
+`from simspine import SpinePoseEstimator, infer_image, infer_video` replaces `from spinepose import …`.
 """
 
 import warnings
@@ -51,25 +51,25 @@ class SpinePoseEstimator:
     enable_lifting : bool
         Give points in space as well: in the camera's axes, or by `infer_image` and `infer_video` in the world.
     lifting_thr : float
-        Of lifting: points with a lower score are not looked at.
+        Lifting: points with a lower score are ignored.
     camera_intrinsics : (3, 3) array
-        Of lifting: focal lengths and principal point, px.
+        Lifting: focal lengths and principal point, px.
     camera_field_of_view : float
-        Of lifting: degrees along the image's diagonal; 60 along the longer side if left out.
+        Lifting: degrees along the image's diagonal; by default 60 along the longer side.
     estimate_metric_scale, estimate_camera_pose, estimate_ground_plane : bool
-        Of lifting: leave out what is not wanted.
+        Lifting: False leaves out the scale, the camera's pose, or the ground.
     primary_subject_height : float
-        Of lifting: of the first person, m; unknown if left out.
+        Lifting: height of the first person, m; unknown by default.
     device : str
         'auto' and 'cpu': the processor; 'cuda'.
     hardware_acceleration : bool
         With the device 'auto': a GPU where onnxruntime has one.
     max_detections : int
-        The most people in an image.
+        Largest number of people in an image.
     lifter : str
         ONNX file of a lifter, SpinePose's own for instance; the packaged one if left out.
     warmup_frames : int
-        Of lifting: images that decide where the world is.
+        Lifting: number of images from which the world frame is estimated.
     mixed_precision, show_lifting_panel : bool
         Only False: networks run in full precision, and no panel is drawn.
     """
@@ -107,7 +107,7 @@ class SpinePoseEstimator:
         return self.open_watcher(smooth=False)
 
     def open_watcher(self, smooth: bool) -> PeopleWatcher:
-        """What looks at images one after the other, with the estimator's networks; to be closed in the end."""
+        """A watcher that detects people in successive images with the estimator's networks; close it in the end."""
         return PeopleWatcher(WatchSettings(self._options, smooth))
 
     def _detection_options(self) -> DetectionOptions:
@@ -132,7 +132,7 @@ class SpinePoseEstimator:
         return options.model_copy(update={"device": "cuda" if on_gpu else "cpu"})
 
     def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[DetectedPerson, ...]:
-        """The people, with what was inferred marked. bboxes: (people, 4) x0 y0 x1 y1 px, where they are known to be."""
+        """The people, with inferred points marked. bboxes: (people, 4) x0 y0 x1 y1 px, if their boxes are known."""
         self._watcher.reset_identities()
         self._people = self._watcher.watch_image(require_image(image), time=0.0, boxes=bboxes)
         return self._people
@@ -140,8 +140,8 @@ class SpinePoseEstimator:
     def __call__(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
         """Points (people, 37, 2) px in SpinePose's order, and scores (people, 37).
 
-        What is not there is 0 0 with score 0. With `enable_lifting` also points (people, 37, 3) m in the camera's axes.
-        bboxes: as of `find_people`.
+        A missing point is 0 0 with score 0. With `enable_lifting` also points (people, 37, 3) m in the camera's axes.
+        bboxes: as in `find_people`.
         """
         people = self.find_people(image, bboxes)
         if not self.enable_lifting:
@@ -151,7 +151,7 @@ class SpinePoseEstimator:
         return *_keypoints_and_scores(people), _rows_in_space(people, placer.flush()[0], False)[..., :3]
 
     def open_placer(self, camera_pose: bool) -> PeoplePlacer:
-        """What puts people into space as their images come. camera_pose: into a world, not the camera's axes."""
+        """A placer of people in space, image by image. camera_pose: in a world frame, not in the camera's axes."""
         lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
         choices = WorldChoices(
             self.primary_subject_height,
@@ -165,7 +165,7 @@ class SpinePoseEstimator:
     estimate = __call__
 
     def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """A picture with the people drawn. Points of the last call that were inferred are drawn so."""
+        """A picture with the people drawn; inferred points are marked if `keypoints` are those of the last call."""
         if np.array_equal(_keypoints_and_scores(self._people)[0], keypoints):
             return draw(image, self._people)
         scores, unmarked = np.asarray(scores), np.zeros(len(FILE_POINT_NAMES), bool)
@@ -183,7 +183,7 @@ class SpinePoseEstimator:
 
 
 def _keypoints_and_scores(people: Sequence[DetectedPerson]) -> tuple[np.ndarray, np.ndarray]:
-    """Points (people, 37, 2) and scores (people, 37); a point that is not there is 0 0 with score 0."""
+    """Points (people, 37, 2) px and scores (people, 37); a missing point is 0 0 with score 0."""
     count = len(FILE_POINT_NAMES)
     places = np.nan_to_num(np.array([one.points for one in people]).reshape(-1, count, 2))
     return places, np.array([one.scores for one in people]).reshape(-1, count)
@@ -199,7 +199,7 @@ def _result_rows(people: Sequence[DetectedPerson], spine_only: bool) -> np.ndarr
 
 
 def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, FramedPose], spine_only: bool) -> np.ndarray:
-    """(people, 37 or 9, 4) x y z m, score; 0 for what was not placed."""
+    """(people, 37 or 9, 4) x y z m, score; 0 for points that were not placed."""
     chosen = FILE_SPINE_INDICES if spine_only else range(len(FILE_POINT_NAMES))
     rows = np.zeros((len(people), len(FILE_POINT_NAMES), 4))
     for row, one in zip(rows, people, strict=True):
@@ -217,7 +217,7 @@ def infer_image(
     detector: str = "rfdetr",
     **others,
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-    """People in an image file, as SpinePose's function of this name gives them.
+    """Detect people in an image file; same result as of spinepose's function of this name.
 
     Parameters
     ----------
@@ -233,13 +233,13 @@ def infer_image(
     Returns
     -------
     array
-        (people, 37 or 9, 3): x px, y px, score; of no size where there is nobody. With `enable_lifting` a pair: these,
-        and (people, 37 or 9, 4) x y z m in the world, score.
+        (people, 37 or 9, 3): x px, y px, score; empty without people. With `enable_lifting` a pair: this array, and
+        (people, 37 or 9, 4): x y z m in the world, score.
 
     Raises
     ------
     InputError
-        For what is no image, and as `SpinePoseEstimator`.
+        If the file is no image, and as of `SpinePoseEstimator`.
     """
     image = read_image(Path(input_path))
     with closing(SpinePoseEstimator(mode, model_version, detector, **others)) as estimator:
@@ -263,7 +263,7 @@ def infer_video(
     detector: str = "rfdetr",
     **others,
 ) -> list:
-    """People in a video, image by image, as SpinePose's function of this name gives them.
+    """Detect people in a video, image by image; same result as of spinepose's function of this name.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def infer_video(
     Raises
     ------
     InputError
-        For what is no video, and as `SpinePoseEstimator`.
+        If the file is no video, and as of `SpinePoseEstimator`.
     """
     camera = open_camera(fspath(input_path))
     if isinstance(camera, Photographs):

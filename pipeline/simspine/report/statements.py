@@ -85,19 +85,19 @@ from simspine.report.trial_sections import (
     trial_tables,
 )
 
-# Five statements on a trial that come before everything else.
+# Five statements on a trial, at the top of its page.
 
 
 _MAX_CAUSES = 3  # warnings that are named; the rest are counted
-_NOTEBOOK_FRAMES = 300  # a cell of a notebook holds no more of a trial: about 2 MB, most of it the player
+_NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
 _RHYTHM = "Lumbopelvic rhythm"
-_FEW_CAMERAS = 3  # fewer see too little of a back that turns
+_FEW_CAMERAS = 3  # fewer cameras see too little of a back that turns
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
-    """What was measured, how sure, what not to use, what to be careful with, what to do better next time."""
+    """Measured quantities, their certainty, values not to use, cautions, and advice for the next recording."""
     return (
         Statement("What was measured", _measured_sentence(trial)),
         Statement("How sure", _certainty_sentence(trial)),
@@ -141,7 +141,7 @@ PSIS_SIDES = {"LPSIS": "left", "RPSIS": "right"}
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
-    """Whether single markers on the skin, none of them lumbar, are all that was seen, and lordosis was not decided."""
+    """Whether the spine was seen by single skin markers only, none of them lumbar, and lordosis was not decided."""
     lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in ways.get(SKIN_MARKER_GROUP, ()))
     assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
     return [*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed
@@ -163,21 +163,21 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
 
 
 def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
-    """What was measured of pelvis and trunk."""
-    found: dict[str, list[str]] = {str(Observability.MEASURED): [], str(Observability.PARTLY): []}
-    for figure in (one for one in figures if one.name in SPINAL_DEFINITIONS and one.decided_by in found):
-        found[figure.decided_by].append(_reach_text(figure.label.partition(",")[0], figure))
+    """Sentences on measured and partly measured parameters of pelvis and trunk."""
+    texts: dict[str, list[str]] = {str(Observability.MEASURED): [], str(Observability.PARTLY): []}
+    for figure in (one for one in figures if one.name in SPINAL_DEFINITIONS and one.decided_by in texts):
+        texts[figure.decided_by].append(_reach_text(figure.label.partition(",")[0], figure))
     heads = ("Measured of pelvis and trunk", "Partly measured, too")
-    return " ".join(f"{head}: {'; '.join(some)}." for head, some in zip(heads, found.values(), strict=True) if some)
+    return " ".join(f"{head}: {'; '.join(named)}." for head, named in zip(heads, texts.values(), strict=True) if named)
 
 
 def _reach_text(name: str, figure: ClinicalFigure) -> str:
-    """The name, and how well it is known."""
+    """The name with the half-width of its 95 % interval."""
     return f"{name} to ±{interval_text(figure.mean, figure.sd, figure.unit).partition('±')[2]}"
 
 
 def _limb_sentence(figures: Sequence[ClinicalFigure]) -> str:
-    """What was measured of the limbs, of both sides the larger ±, and what of it is imprecise."""
+    """Sentences on measured limb angles, with the larger ± of both sides, and on imprecise ones."""
     limbs = [one for one in figures if one.name not in SPINAL_DEFINITIONS and one.sd is not None]
     exact: dict[str, ClinicalFigure] = {}
     for figure in (one for one in limbs if one.decided_by == str(Observability.MEASURED)):
@@ -189,7 +189,7 @@ def _limb_sentence(figures: Sequence[ClinicalFigure]) -> str:
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
-    """A sentence on a curvature. by: source of the information."""
+    """A sentence on a curvature. by: subject of 'decided', such as 'the recording'."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
@@ -206,16 +206,16 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
 
 
 def _undecided(trial: SolvedTrial) -> dict[str, str]:
-    """{quantity: verdict} of what the recording did not decide: assumed first, then what the model sets."""
+    """{quantity: verdict} of quantities that the recording did not decide: assumed ones, then those the model sets."""
     figures = (*trial.curvature_figures, *trial.clinical_figures)
-    found = {panel_of(one): one.decided_by for one in figures if one.is_assumed}
+    verdicts = {panel_of(one): one.decided_by for one in figures if one.is_assumed}
     if trial.spine.frames > 1 and (verdict := rhythm_verdict(figures)) is Observability.ASSUMED:
-        found[_RHYTHM] = str(verdict)
-    return found | {panel_of(one): str(one.verdict) for one in figures if one.verdict is Observability.FORCED}
+        verdicts[_RHYTHM] = str(verdict)
+    return verdicts | {panel_of(one): str(one.verdict) for one in figures if one.verdict is Observability.FORCED}
 
 
 def _exclusion_sentence(trial: SolvedTrial) -> str:
-    """Frames that were rejected, and angles that the recording did not decide."""
+    """Sentences on rejected frames, and on angles that the recording did not decide."""
     frames = frame_ranges(np.flatnonzero(trial.rejected))
     parts = [f"Rejected frames: {frames}."] if frames else []
     of_verdict: dict[str, list[str]] = {}
@@ -255,11 +255,11 @@ def _views_of_skin_markers(trial: SolvedTrial) -> list[str]:
 
 
 def _findings_of(trial: SolvedTrial) -> tuple[Finding, ...]:
-    """Those of quality control; before them that no marker shows the lumbar spine."""
+    """Findings of quality control, after a warning where no marker shows the lumbar spine."""
     lacking = _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     words = page_words("unseen")
-    own = warning("lumbar_unseen", words["message"], words["advice"])
-    return (*[own] * lacking, *map(page_finding, trial.findings))
+    unseen = warning("lumbar_unseen", words["message"], words["advice"])
+    return (*[unseen] * lacking, *map(page_finding, trial.findings))
 
 
 def _cause_and_place(finding: Finding) -> str:
@@ -268,7 +268,7 @@ def _cause_and_place(finding: Finding) -> str:
 
 
 def _advice_sentence(trial: SolvedTrial) -> str:
-    """What would make this recording surer, by what it lacked."""
+    """Advice for a better recording, by what this one lacks."""
     ways = spine_points_by_source(trial.markers)
     lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
     assumed = any(figure.is_assumed for figure in trial.curvature_figures)
@@ -286,7 +286,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
 
 
 def methods_text(trial: SolvedTrial, how: str = "") -> str:
-    """Sentences for the methods section of a paper. how: points were found and filtered, in sentences."""
+    """Sentences for the methods section of a paper. how: sentences on detection and filtering of the points."""
     spine, body, distance, versions = trial.spine, trial.body, marker_rms_mm(trial), package_versions()
     source = f"{len(trial.cameras)} cameras ({image_sizes(trial.cameras)})" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
@@ -314,7 +314,7 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
 
 
 def _sources_of_adults(trial: SolvedTrial) -> dict[str, str]:
-    """{short name: source} of how adults differ in the trial's parameters, of which the verdicts make use."""
+    """{short name: source} of the spread of the trial's parameters among adults, on which the verdicts rest."""
     names = [figure.name for figure in (*trial.curvature_figures, *trial.clinical_figures)]
     sources = [PUBLISHED_ADULTS[name].source for name in names if name in PUBLISHED_ADULTS]
     sources += [published_bands(figure.name)[0].source for figure in trial.curvature_figures]
@@ -322,13 +322,13 @@ def _sources_of_adults(trial: SolvedTrial) -> dict[str, str]:
 
 
 def cited_references(trial: SolvedTrial, methods: str) -> tuple[Statement, ...]:
-    """What a text for a methods section cites, in full."""
-    known = _sources_of_adults(trial) | page_words("references")
-    return tuple(Statement(name, text) for name, text in sorted(known.items()) if name in methods)
+    """Full references of the sources that a text for a methods section cites."""
+    sources = _sources_of_adults(trial) | page_words("references")
+    return tuple(Statement(name, text) for name, text in sorted(sources.items()) if name in methods)
 
 
 def _model_sources(trial: SolvedTrial) -> list[str]:
-    """Sentences on the publications of the parent model, and on those that its priors are from."""
+    """Sentences on the publications of the parent model, and on the sources of the priors."""
     recipe, parent = trial.sized.recipe, _PUBLICATION.search(trial.body.osim)
     texts = [axis.source for region in recipe.regions for axis in region.axes] + [one.source for one in recipe.priors]
     cited = {found[1] for text in texts for part in re.split("; | and ", text) if (found := _CITED.match(part))}
@@ -341,7 +341,7 @@ def _model_sources(trial: SolvedTrial) -> list[str]:
 
 
 def _points_sentence(trial: SolvedTrial) -> str:
-    """How well detected points fit the images, as in the figures of the fit; '' without images."""
+    """Sentences on the reprojection errors of detected points, as in the tables of the fit; '' without images."""
     if trial.triangulation is None:
         return ""
     seen = detected_points(trial.triangulation, trial.markers)
@@ -360,7 +360,7 @@ def _points_sentence(trial: SolvedTrial) -> str:
 
 
 def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
-    """The spine of a single frame in both planes of the pelvis; nothing of a movement."""
+    """Picture of the spine in both planes of the pelvis for a single frame; () for a movement."""
     centres, sacrum = trial.spine.centres, trial.sized.vertebrae.get("S1")
     if trial.spine.frames > 1 or centres is None or sacrum is None:
         return ()
@@ -383,7 +383,7 @@ def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
 
 
 OVERLAY_SAMPLES = 3  # frames shown as overlays
-FILM_BYTES = 7_000_000  # of pictures in a trial's page; as text they take a third more
+FILM_BYTES = 7_000_000  # limit for pictures of a trial's page; base64 makes them a third larger
 REPORT_NOTICE = page_words("means")["notice"]
 
 
@@ -395,8 +395,8 @@ def trial_section_of(
     film_bytes: int = FILM_BYTES,
     how: str = "",
 ) -> TrialSection:
-    """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: frames that the
-    3D player holds. film_bytes: of all pictures next to it. how: points were found, for the text of a methods section.
+    """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: limit of frames
+    in the 3D player. film_bytes: limit of all pictures next to it. how: as in `methods_text`.
     """
     step = frame_step(trial.spine.frames, most)
     scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
@@ -419,7 +419,7 @@ def trial_section_of(
 
 
 def overlay_picture(trial: SolvedTrial, samples: int) -> np.ndarray:
-    """Sample frames (rows) in the cameras (columns) with what was detected and the fitted body."""
+    """Images of sample frames (rows) from the cameras (columns), with detected points and the fitted body."""
     frames = sample_frames(trial.spine.frames, samples, trial.rejected)
     opened = open_videos(trial.videos)
     columns = [_images_by_frame(video, frames, trial.video_frames(v)) for v, video in enumerate(opened)]
@@ -435,20 +435,20 @@ def overlay_picture(trial: SolvedTrial, samples: int) -> np.ndarray:
 
 
 def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) -> dict[int, np.ndarray]:
-    """{frame: image} of the trial's frames asked for and there. places: (frames,) the video's frame of each."""
+    """{frame: image} of some frames of the trial. places: (frames,) the video's frame for each of the trial's."""
     rows = places[list(frames)].tolist()
     images = dict(zip(sorted({*rows}), video.at(rows), strict=True))
     return {frame: images[row] for frame, row in zip(frames, rows, strict=True)}
 
 
 def trial_caveats(trial: SolvedTrial) -> Caveats:
-    """What was not measured in one trial."""
+    """Quantities that were not measured in one trial."""
     caveats = caveats_of_trial(trial.markers, trial.spine, trial.observed_shares)
     return replace(caveats, figures=_undecided(trial))
 
 
 def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
-    """A page about one trial alone."""
+    """Write a page about one trial alone; returns its path."""
     count = trial.spine.frames
     content = ReportContent(
         title=trial.trial,
@@ -464,7 +464,7 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
 
 
 def notebook_player(trial: SolvedTrial) -> str:
-    """The 3D player of a trial for a cell of a notebook: a frame that needs nothing else, of a bounded size."""
+    """HTML of the 3D player of a trial for a cell of a notebook: a self-contained iframe of limited size."""
     scene = scene_of_trial(trial, frame_step(trial.spine.frames, _NOTEBOOK_FRAMES))
     section = TrialSection(name=trial.name, player=pack_scene(scene, _NOTEBOOK_FRAMES))
     page = render_page(ReportContent(title=trial.trial, trials=(section,), alone=True))

@@ -1,4 +1,4 @@
-"""The headline figures of a trial, and of a data set from those of its trials."""
+"""The headline figures of a trial, and those of a data set, computed from its trials."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,16 +45,16 @@ def median_or_none(values: np.ndarray | None) -> float | None:
 
 
 def verdict_on(quantity: str, sd: float | None, forced: bool = False, estimated: bool = False) -> Observability:
-    """What decided 'lla' or 'tka'. sd: typical standard deviation, degrees. forced: the model sets it. estimated:
-    points of the spine were."""
+    """The verdict on 'lla' or 'tka'. sd: typical standard deviation, degrees. forced: the model sets it. estimated:
+    points of the spine were estimated."""
     return observability_word(share_of_curvature(quantity, sd), forced, estimated=estimated)
 
 
 def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> tuple[Row, ...]:
-    """Rows for what `summary.json` holds, in a fixed order; keys it lacks are left out, unknown ones are not shown.
+    """Rows for the content of `summary.json`, in a fixed order; missing keys and unknown ones are left out.
 
-    A value is a number, None or NaN (shown as '–'), or a mapping {part: number}. notes: {key: text} in place of the
-    default note. Lights follow the limits stated in the notes.
+    A value is a number, None or NaN (shown as '–'), or a mapping {part: number}. notes: {key: text} instead of the
+    default notes. Lights follow the limits stated in the notes.
     """
     notes = notes or {}
     if summary.get("views") == 0:  # a file of markers
@@ -99,7 +99,7 @@ def _rejected_line(summary: Mapping[str, Any], notes: Mapping[str, str]) -> Row:
 
 
 def _calibration_line(summary: Mapping[str, Any]) -> Row:
-    """Whether the calibration is in order: only where nothing was found of any camera."""
+    """The row on the calibration; its light is 'good' only where no finding is about a camera."""
     refined, unjudged = summary.get("cameras_refined"), summary.get("cameras_unjudged", ())
     value = "refined" if refined else "as given"
     if as_used := _disagreement_text(summary, "_as_used"):
@@ -120,7 +120,7 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
 
 
 def _disagreement_text(summary: Mapping[str, Any], which: str) -> str:
-    """'cam03 is off. cam01, cam02 disagree with one another.'; '' where no camera does. which: end of the keys."""
+    """'cam03 is off. cam01, cam02 disagree with one another.'; '' if no camera is off. which: end of the keys."""
     off, at_odds = (summary.get(f"cameras_{key}{which}", ()) for key in ("off", "at_odds"))
     parts = [f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} off."] if off else []
     if at_odds:
@@ -129,7 +129,7 @@ def _disagreement_text(summary: Mapping[str, Any], which: str) -> str:
 
 
 def _seen_by(summary: Mapping[str, Any]) -> Row:
-    """What of the spine was observed, and how; markers on the skin out of order or lost, and points not seen."""
+    """The row on observed points of the spine: by which source, skin markers out of order or lost, unseen points."""
     ways, estimated = summary["spine_seen_by"], summary.get("spine_estimated", ())
     doubted, lost = summary.get("skin_markers_doubted", ()), summary.get("skin_markers_lost", ())
     seen = {way: without_lost(names, lost) for way, names in ways.items()}
@@ -148,7 +148,7 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
 
 
 def without_lost(names: Sequence[str], lost: Sequence[str]) -> list[str]:
-    """Names of `spine_points_by_source` less those that were lost for most of the trial; all where nothing else is."""
+    """Names of `spine_points_by_source` without those lost for most of the trial; all names if none would remain."""
     return [name for name in names if " (" not in name or name.partition(" ")[0] not in lost] or [*names]
 
 
@@ -163,7 +163,7 @@ def lost_markers_text(ways: Mapping[str, Sequence[str]], lost: Sequence[str]) ->
 def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: bool) -> tuple[str, str]:
     """Note and light of an angle with its standard deviation, degrees. given: the model sets it.
 
-    estimated: points of the spine were.
+    estimated: points of the spine were estimated.
     """
     if given:
         return "set by the model, cannot change", ""
@@ -178,7 +178,7 @@ def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: boo
 
 
 def _parts_text(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:
-    """'limbs 18, feet 19' for {part: value}; shares in %, whole ones."""
+    """'limbs 18, feet 19' for {part: value}; shares as whole percentages."""
     if unit == "%":
         shares = {name: None if value is None else 100 * value for name, value in (parts or {}).items()}
         parts, digits = shares, 0
@@ -196,7 +196,7 @@ def _value_text(value: float | Mapping[str, float | None] | None, unit: str, dig
 
 
 def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: Sequence[float]) -> str:
-    """Of the worst part."""
+    """The light of the worst part; '' without a limit or a known value."""
     values = list(value.values()) if isinstance(value, Mapping) else [value]
     known = [v for v in values if v is not None and v == v]
     if not limit or not known:
@@ -204,7 +204,7 @@ def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: Seq
     return "good" if all(limit[0] <= v <= limit[1] for v in known) else "check"
 
 
-# The figures themselves.
+# Computation of the figures.
 
 
 FEET_POINTS = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
@@ -227,7 +227,7 @@ METRICS_BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera
 
 
 def summary_metrics(trial: SolvedTrial) -> dict:
-    """A trial's figures; lengths and angles in the units their names say.
+    """A trial's figures, in the units given in their names.
 
     Raises `InputError` where the trial has no verdict.
     """
@@ -278,7 +278,7 @@ def _groups_of_markers(trial: SolvedTrial) -> np.ndarray:
 
 
 def marker_rms_mm(trial: SolvedTrial) -> float | None:
-    """Root mean square distance, mm, from the points that were seen to the fitted body."""
+    """Root mean square distance, mm, of observed points from the fitted body."""
     return _rms_mm(trial.result.marker_error[:, ~np.isin(_groups_of_markers(trial), [*UNSEEN_GROUPS.values()])])
 
 
@@ -293,13 +293,13 @@ ABOUT_IMAGES = (
 
 
 def detected_points(report: TriangulationReport, markers: Markers | None) -> TriangulationReport:
-    """How well what a detector saw fits the images; without markers on the skin, whose places are far more exact."""
+    """The report on points seen by a detector, without skin markers, whose positions are far more exact."""
     unseen = [base_name(name) for name in markers.names_of(Origin.ESTIMATED, Origin.INFERRED)] if markers else ()
     return report.of_points(name for name in without_skin_markers(report.names) if name not in unseen)
 
 
 def _image_metrics(trial: SolvedTrial) -> dict:
-    """How well points and body fit the images; None where there were none."""
+    """Reprojection errors of points and body, and counts of detections; None for errors without images."""
     fits, report = view_fits(trial), trial.triangulation
     by_camera = {
         "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
@@ -322,25 +322,25 @@ def _image_metrics(trial: SolvedTrial) -> dict:
     )
 
 
-_CLINICAL_KEYS = {  # of the file: field of `ClinicalFigure`
+_CLINICAL_KEYS = {  # {key of the file: field of `ClinicalFigure`}
     "unit": "unit", "mean": "mean", "sd": "sd", "low": "minimum", "high": "maximum", "known": "known_share",
     "decided": "decided_by",
 }  # fmt: skip
 
 
 def _rhythm_entry(trial: SolvedTrial) -> dict | None:
-    """None where nothing is known of pelvis and spine. decided: the verdict, or why no ratio is given."""
-    found = trial.lumbopelvic_rhythm
-    if found is None:
+    """Entry on the lumbopelvic rhythm; None for a trial without one. decided: its verdict, or why no ratio is given."""
+    rhythm = trial.lumbopelvic_rhythm
+    if rhythm is None:
         return None
-    parts = {"lumbar_deg": found.lumbar, "pelvis_deg": found.pelvis}
+    parts = {"lumbar_deg": rhythm.lumbar, "pelvis_deg": rhythm.pelvis}
     motion = {name: None if angle is None else float(np.degrees(angle)) for name, angle in parts.items()}
-    decided = found.reason or str(rhythm_verdict(trial.clinical_figures))
-    return {"ratio": found.ratio, "sd": found.sd, **motion, "reason": found.reason, "decided": decided}
+    decided = rhythm.reason or str(rhythm_verdict(trial.clinical_figures))
+    return {"ratio": rhythm.ratio, "sd": rhythm.sd, **motion, "reason": rhythm.reason, "decided": decided}
 
 
 def dataset_summary_metrics(trials: Mapping[str, dict]) -> dict:
-    """The figures of a data set out of those of its trials."""
+    """The figures of a data set, computed from those of its trials."""
     entries = list(trials.values())
     weights = [entry["frames"] for entry in entries]
     reasons: dict[str, int] = {}
@@ -363,7 +363,7 @@ def dataset_summary_metrics(trials: Mapping[str, dict]) -> dict:
 
 def _camera_metrics(findings: Sequence[Finding]) -> dict:
     """Cameras that disagree with the others as calibrated, and as used; those that could not be judged; whether cameras
-    were refined. At odds: cameras of which it remains open which is off.
+    were refined. At odds: one of these cameras is off, but the recording does not show which.
     """
     about = [f for f in findings if f.where and f.code.startswith("camera_") and f.code != CAMERA_UNJUDGED_CODE]
     used = [f for f in about if f.severity is not Severity.INFO]
@@ -380,15 +380,15 @@ def _camera_metrics(findings: Sequence[Finding]) -> dict:
 
 
 def _merged(lists: Sequence[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
-    """Lists of the same key as one, each name once."""
-    found: dict[str, dict[str, None]] = {}
+    """{key: names of all lists of this key, each once}."""
+    merged: dict[str, dict[str, None]] = {}
     for key, names in lists:
-        found.setdefault(key, {}).update(dict.fromkeys(names))
-    return {key: [*names] for key, names in found.items()}
+        merged.setdefault(key, {}).update(dict.fromkeys(names))
+    return {key: [*names] for key, names in merged.items()}
 
 
 def _cameras_beyond_doubt(findings: Sequence[Finding]) -> set[str]:
-    """Cameras that are off beyond doubt."""
+    """Cameras that are certainly off."""
     return {finding.where for finding in findings if not which_camera_remains_open(finding)}
 
 
@@ -405,21 +405,21 @@ def _group_of(marker: str) -> str:
 
 
 def spine_points_by_source(markers: Markers) -> dict[str, list[str]]:
-    """{how: names}: what is known of the spine itself; empty where all of it is inferred from them, or
+    """{source: names} of the points of the spine that were observed; {} where all of them are inferred or
     estimated."""
-    own = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
+    points = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
     seen = dict(zip(markers.names, markers.present.mean(0), strict=True))
     dots = is_tape_dot(markers.names)
     single = [name for name in is_skin_marker(markers.names) if seen[name] and name not in dots]
     ways = {SKIN_MARKER_GROUP: [_with_share(skin_landmark(name), seen[name]) for name in single]}
     ways[DOTS_OF_TAPE] = [_with_share(skin_landmark(name), seen[name]) for name in dots if seen[name]]
     for origin in (Origin.DETECTED, Origin.GIVEN):
-        ways[str(origin)] = [name for name in markers.names_of(origin) if name in own]
+        ways[str(origin)] = [name for name in markers.names_of(origin) if name in points]
     return {way: names for way, names in ways.items() if names}
 
 
 def _with_share(name: str, seen: float) -> str:
-    """The name, and in how many of the frames it was seen if not in all."""
+    """The name, with the share of frames in which it was seen unless that is all."""
     return name if seen == 1 else f"{name} (seen in {100 * seen:.0f} % of the frames)"
 
 

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
-UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
+UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
@@ -65,9 +65,9 @@ SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scol
 
 
 def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None) -> tuple[PageTable, ...]:
-    """Pelvis and spine, and joints of the limbs; none of either where there are no figures of it.
+    """Tables of pelvis and spine, and of the joints of the limbs; a table without rows is left out.
 
-    Where nothing moves, as in a single frame, there are no ranges.
+    Without movement, as in a single frame, there are no ranges.
     """
     by_name = {figure.name: figure for figure in figures if not _is_unbounded(figure)}
     moves = any(_moves(figure) for figure in figures)
@@ -96,7 +96,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
 
 
 def _spread_text(quantity: str) -> str:
-    """By how much standing adults differ, as an interval of 95 %, and the source; '' where no verdict rests on it."""
+    """Half-width of the 95 % interval of standing adults, and its source; '' where no verdict rests on it."""
     if quantity in CURVATURE_KEYS:
         source = published_bands(quantity)[0].source.partition(",")[0]
         return f"{NORMAL_95 * spread_of_adults(quantity):.0f}° ({source})"
@@ -108,13 +108,13 @@ def _spread_text(quantity: str) -> str:
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
-    at = [i for i, column in enumerate(table.columns) if column.lower() not in unused]
-    rows = tuple(tuple(row[i] for i in at) for row in table.rows)
-    return replace(table, columns=tuple(table.columns[i] for i in at), rows=rows)
+    kept = [i for i, column in enumerate(table.columns) if column.lower() not in unused]
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
 
 
 def _is_unbounded(figure: ClinicalFigure) -> bool:
-    """Whether nothing at all is known of an angle, as of limbs that were not recorded."""
+    """Whether an angle is practically unknown, such as those of limbs that were not recorded."""
     return figure.unit == "deg" and figure.sd is not None and NORMAL_95 * figure.sd > UNKNOWN_FROM_DEG
 
 
@@ -130,11 +130,11 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     return (label_with_sign(figure), *cells, observed_share_text(figure.share), verdict)
 
 
-NOT_SHOWN, WITHIN = "not shown", "within its ±"  # in place of a range that the recording did not show
+NOT_SHOWN, WITHIN = "not shown", "within its ±"  # text for a range that the recording did not show
 
 
 def bracketed(text: str, decided: bool) -> str:
-    """A value, in brackets where the recording did not decide it."""
+    """The text of a value, in brackets where the recording did not decide it."""
     return text if decided or text == "–" else f"({text})"
 
 
@@ -144,7 +144,7 @@ def mean_cell(figure: ClinicalFigure) -> str:
 
 
 def is_range_shown(figure: ClinicalFigure) -> bool:
-    """Whether the recording showed that a quantity changed: it decided it, and the range is larger than its ±."""
+    """Whether the recording shows a change: it decided the quantity, and the range is larger than its ±."""
     return figure.is_decided and _is_beyond(range_of(figure), figure.range_sd)
 
 
@@ -153,7 +153,7 @@ def _is_beyond(span: float, sd: float | None) -> bool:
 
 
 def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> str:
-    """A range with its interval; in brackets where that is as large. None of what the recording did not decide."""
+    """A range with its interval, in brackets where it is within its ±; `NOT_SHOWN` where it was not decided."""
     if not decided:
         return NOT_SHOWN
     text = interval_text(span, sd, unit)
@@ -161,7 +161,7 @@ def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> st
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
-    """The parameter's name, and what a positive value means where that is not in the name."""
+    """The parameter's label, with the meaning of a positive value unless the label says it."""
     positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else "always"
     plain = positive.partition(" (")[0]
     if plain == "never negative":
@@ -176,10 +176,10 @@ def range_of(figure: ClinicalFigure) -> float:
 
 
 def norm_of(figure: ClinicalFigure) -> tuple[float, float, str] | None:
-    """(low, high, of whom) of 95 % of people in a parameter; None where none fits.
+    """(low, high, people and source) of 95 % of people in a parameter; None where no norm fits.
 
-    A norm fits where its definition is ours, the recording decided the value, and the person held still: norms are of
-    people who stand.
+    A norm fits where its definition is simspine's, the recording decided the value, and the person held still: norms
+    are of people who stand.
     """
     adults = PUBLISHED_ADULTS.get(figure.name)
     if adults is None or not adults.population or figure.mean is None or range_of(figure) > adults.sd:
@@ -192,11 +192,11 @@ def norm_of(figure: ClinicalFigure) -> tuple[float, float, str] | None:
 
 def norm_text(figure: ClinicalFigure) -> str:
     """`norm_of` as text, '' where there is none."""
-    found = norm_of(figure)
-    if found is None:
+    norm = norm_of(figure)
+    if norm is None:
         return ""
-    low, high = (number_text(end, 0) for end in found[:2])
-    return f"{unbreakable(f'{low} … {high}{UNIT_SIGNS[figure.unit]}')} ({found[2]})"
+    low, high = (number_text(end, 0) for end in norm[:2])
+    return f"{unbreakable(f'{low} … {high}{UNIT_SIGNS[figure.unit]}')} ({norm[2]})"
 
 
 def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
@@ -228,7 +228,7 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
 
 
 def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) -> str:
-    """The right mean less the left one, with an interval where both sides have one; none of what the model sets."""
+    """The right mean minus the left one, with an interval where both sides have one; '–' if the model sets it."""
     if right is None or left is None or right.mean is None or left.mean is None or not right.is_of_person:
         return "–"
     sd = None if right.sd is None or left.sd is None else math.hypot(right.sd, left.sd)
@@ -246,7 +246,7 @@ def _range_text(figure: ClinicalFigure) -> str:
 
 
 def _reach_text(figure: ClinicalFigure) -> str:
-    """Range with its interval, and its ends."""
+    """The range with its interval and its ends."""
     if not _moves(figure):
         return _range_text(figure)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
@@ -256,19 +256,19 @@ def _reach_text(figure: ClinicalFigure) -> str:
 # The data set compared with the literature, as tables of the page.
 
 
-def validation_text_tables(some: Sequence[TrialRecord]) -> tuple[PageTable, ...]:
+def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, ...]:
     """The tables of `validation_tables_of`, folded under their titles; empty ones are left out."""
     from simspine.evaluation import validation_tables as tables  # here, since it loads pandas
 
     made = []
-    for name, rows in tables.validation_tables_of(some).items():
+    for name, rows in tables.validation_tables_of(records).items():
         if len(rows):
             header, lines = tables.validation_cells(name, rows)
             made.append(PageTable(header, lines, tables.VALIDATION_NOTES[name], tables.VALIDATION_TITLES[name]))
     return tuple(made)
 
 
-# Uncertainty of the angles in words: the table of a trial, and what was not measured.
+# Uncertainty of the angles in words: the table of a trial, and quantities that were not measured.
 
 
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
@@ -289,7 +289,7 @@ def angle_table(
     """Mean with its interval, range of motion, observability and verdict per level and plane.
 
     shares: (levels, 3) of `quality.observability.level_shares`. table: levels with their coordinates. kept: (frames,).
-    estimated: points of the spine were.
+    estimated: points of the spine were estimated.
     """
     kept = np.ones(spine.frames, bool) if kept is None else kept
     shares = with_shares_of_sums(spine.levels, table, shares)
@@ -312,7 +312,7 @@ def angle_table(
 def segments_table(spine: SpineKinematics, kept: np.ndarray) -> PageTable | None:
     """Mean, least and greatest value, and range of pelvis and thorax in the room; None without standard deviations.
 
-    kept: (frames,). The mean of the axial rotation counts from the calibration's axes, and is not shown. One frame has
+    kept: (frames,). The mean axial rotation depends on the calibration's axes, and is not shown. A single frame has
     values only.
     """
     rows, moving = [], spine.frames > 1
@@ -345,10 +345,10 @@ def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, wor
 
 @dataclass(frozen=True, eq=False)
 class Caveats:
-    """What was not measured in one trial. inferred, estimated: points that a rule, or a network, placed.
+    """Quantities that were not measured in one trial. inferred, estimated: points placed by a rule, or by a network.
 
-    shares: (levels, 3) that the data decided; NaN where not known, or forced. figures: {label: verdict} of what
-    the recording did not decide.
+    shares: (levels, 3) decided by the data; NaN where not known, or forced. figures: {label: verdict} of parameters
+    that the recording did not decide.
     """
 
     inferred: tuple[str, ...]
@@ -368,7 +368,7 @@ class NotMeasured(TypedDict):
 
 
 def caveats_of_trial(measured: Markers, spine: SpineKinematics, shares: np.ndarray) -> Caveats:
-    """Of one trial. measured: what was fitted, with origin. shares: (levels, 3)."""
+    """The caveats of one trial. measured: fitted points with their origin. shares: (levels, 3)."""
     names, estimated = (
         tuple(base_name(name) for name in measured.names_of(origin)) for origin in (Origin.INFERRED, Origin.ESTIMATED)
     )
@@ -390,7 +390,7 @@ def not_measured(trials: Sequence[Caveats], fitted: bool = True) -> NotMeasured:
 
 
 def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
-    """Equal reasons share a line."""
+    """Statements on angles that the model forces; angles with equal reasons share one."""
     reasons: dict[str, list[str]] = defaultdict(list)
     for name, facts in (item for trial in trials for item in trial.forced.items()):
         if facts:
@@ -400,7 +400,7 @@ def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
 
 
 def _figure_statements(trials: Sequence[Caveats], *, forced: bool) -> list[Statement]:
-    """Figures that the model sets, or those that are assumed, by their verdicts."""
+    """Statements by verdict, on figures that the model sets (forced) or on assumed ones."""
     labels: dict[str, dict[str, None]] = defaultdict(dict)
     for label, verdict in (item for trial in trials for item in trial.figures.items()):
         if (verdict == Observability.FORCED) == forced:
@@ -409,7 +409,7 @@ def _figure_statements(trials: Sequence[Caveats], *, forced: bool) -> list[State
 
 
 def _level_statements(trials: Sequence[Caveats]) -> list[Statement]:
-    """The levels of each model that are assumed; means over its trials count."""
+    """Statements on the assumed levels of each model, by means of the shares over its trials."""
     by_levels: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
     for trial in trials:
         by_levels[trial.levels].append(trial.shares)
@@ -418,13 +418,13 @@ def _level_statements(trials: Sequence[Caveats]) -> list[Statement]:
 
 
 def assumed_levels(shares: np.ndarray) -> str:
-    """'flexion of 17 of 25 levels, …': how many the recording did not decide. shares: (levels, 3), NaN = not known."""
+    """'flexion of 17 of 25 levels, …', levels that the recording did not decide. shares: (levels, 3), NaN = unknown."""
     known, assumed = np.isfinite(shares).sum(0), (shares < THRESHOLDS["assumed"].value_si).sum(0)
     counts = zip(MOTION_PLANES, assumed, known, strict=True)
     return ", ".join(f"{plane} of {count} of {total} levels" for plane, count, total in counts if count)
 
 
-# How well cameras and points fit one another, and how far the body is from each point.
+# Errors of the detections in each camera, and distances of the points from the body.
 
 
 def image_sizes(cameras: Iterable[Camera]) -> str:
@@ -433,7 +433,7 @@ def image_sizes(cameras: Iterable[Camera]) -> str:
 
 
 def camera_table(seen: "TriangulationReport", sizes: str) -> PageTable:
-    """A row for each camera: its detections, their errors, how many were used, and exchanged. sizes: of the images."""
+    """A row for each camera: its detections, their errors, the shares used and exchanged. sizes: of the images."""
     rows, (frames, _, points) = [], seen.used.shape
     for view, camera in enumerate(seen.views):
         observed = np.isfinite(seen.error_px[:, view])
@@ -450,9 +450,9 @@ def camera_table(seen: "TriangulationReport", sizes: str) -> PageTable:
 
 
 def point_table(report: "TriangulationReport | None", markers: Markers, fitted: Mapping[str, np.ndarray]) -> PageTable:
-    """A row for each point: in how many frames it is known, its errors in each camera, its distance from the body.
+    """A row for each point: share of known frames, errors in each camera, distance from the body.
 
-    fitted: {marker: (frames,) m} of those that were fitted. The points that lie farthest from the body come first.
+    fitted: {marker: (frames,) m}, distances of fitted markers. The points farthest from the body come first.
     """
     cameras = () if report is None else report.views
     named = {base_name(name): name for name in markers.names}
@@ -476,7 +476,7 @@ def point_table(report: "TriangulationReport | None", markers: Markers, fitted: 
 
 
 def _error_cell(report: "TriangulationReport | None", point: str, view: int) -> str:
-    """'3 (98 %)': median error of used detections, px, and how many were used."""
+    """'3 (98 %)': median error of used detections, px, and the share used."""
     if report is None or point not in report.names:
         return number_text(None)
     errors, used = (values[:, view, report.names.index(point)] for values in (report.error_px, report.used))
@@ -488,5 +488,5 @@ def _error_cell(report: "TriangulationReport | None", point: str, view: int) -> 
 
 
 def _percent_text(mask: np.ndarray) -> str:
-    """Share of a mask that holds."""
+    """Share of true values of a mask, in %."""
     return f"{100 * mask.mean():.0f} %" if mask.size else number_text(None)

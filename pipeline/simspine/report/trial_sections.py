@@ -1,4 +1,4 @@
-"""One trial's part of the page, out of the stages' results: its scene in 3D, figures and tables."""
+"""One trial's part of the page, from a solved trial: its scene in 3D, figures and tables."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,26 +41,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# A reconstruction as the 3D player shows it.
+# The scene of a trial for the 3D player.
 
 
-SETTLED_CODE = "camera_settled"  # of what refined cameras no longer have: one line of the page
-MOST_MOVED = 2  # curves shown from the start, with lordosis and kyphosis: those that moved most for their error
+SETTLED_CODE = "camera_settled"  # code of misfits that refinement of the cameras removed: one line of the page
+MOST_MOVED = 2  # curves shown from the start, with lordosis and kyphosis: largest ranges relative to their errors
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
 
 
 def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
-    """One trial in 3D. step: poses are of every step-th frame, for the memory of long trials."""
+    """The scene of a trial. step: only every step-th frame has poses, to save memory in long trials."""
     spine, verdict = trial.spine, trial.verdict
-    shapes, pairs = bones_and_joints(trial.body.osim)
+    bones, segments = bones_and_joints(trial.body.osim)
     return Scene(
         name=trial.name,
         spine=chain_of_body(spine.markers),
         points=trial.markers,
         poses=trial.shown_poses(step),
-        bones=shapes,
-        segments=pairs,
+        bones=bones,
+        segments=segments,
         cameras=tuple(trial.cameras),
         status=None if verdict is None else tuple(map(str, verdict.status)),
         reasons=None if verdict is None else tuple("; ".join(map(page.cause_of_finding, c)) for c in verdict.reasons),
@@ -87,7 +87,7 @@ def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure]) -
 
 
 def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
-    """A curve of each figure, with its verdict, mean and norm; right and left in one panel; not what the model sets."""
+    """A curve of each figure that the model does not set, with verdict, mean and norm; both sides share a panel."""
     shown = [
         figure
         for figure in figures
@@ -99,14 +99,14 @@ def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tupl
 
 
 def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
-    """Clinical parameters that were not assumed, those first whose range is the largest for its error."""
+    """Clinical parameters that were not assumed, sorted by range over error, the largest first."""
     judged = [figure for figure in figures if figure.name not in CURVATURE_KEYS and figure.is_of_person and figure.sd]
     moving = [figure for figure in judged if not figure.is_assumed and range_of(figure) > 0]
     return sorted(moving, key=lambda figure: range_of(figure) / (figure.sd or 1.0), reverse=True)
 
 
 def panel_of(figure: ClinicalFigure) -> str:
-    """The label without its side."""
+    """Title of the figure's panel: its label without the side."""
     of_side = figure.name.endswith(tuple(f"_{side}" for side in SIDE_WORDS))
     return figure.label.rpartition(", ")[0] if of_side else figure.label
 
@@ -115,14 +115,14 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
     factor, forced = (1e3 if figure.unit == "mm" else 180 / np.pi), figure.verdict is Observability.FORCED
     panel = panel_of(figure)
     positive = "" if figure.name in CURVATURE_KEYS else CLINICAL_DEFINITIONS[figure.name].positive
-    said = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
+    noted = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
     return Curve(
         name=figure.label.rpartition(", ")[2] if panel != figure.label else figure.label,
         label=figure.label,
         values=factor * values,
         sd=None if sd is None or forced else factor * sd,
         band=norm_of(figure),
-        note=(str(figure.verdict) or figure.decided_by) if said else "",
+        note=(str(figure.verdict) or figure.decided_by) if noted else "",
         forced=forced,
         panel="" if panel == figure.label else panel,
         chosen=figure.name in CURVATURE_KEYS or panel in chosen,
@@ -157,7 +157,7 @@ def _status(trial: SolvedTrial) -> list[str] | None:
 
 
 def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page.Picture]:
-    """All angles over time, which the page's script draws out of the player's data; nothing of a single frame."""
+    """Pictures of all angles over time, which the page's script draws from the player's data; none for one frame."""
     estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * trial.spine_estimated
     shaded, looks = " Shaded in red: rejected frames." * bool(trial.rejected.any()), page.page_words("looks")
     for key, sided, more in (("spinal", False, estimated), ("limbs", True, "")):
@@ -172,15 +172,15 @@ def level_picture(trial: SolvedTrial, prefix: str) -> page.Picture:
     spine, status = trial.spine, _status(trial)
     joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
-    at = [spine.levels.index(level) for level in joints]
-    angles, shares = spine.angles[:, at], trial.observed_shares[at]
-    sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
+    rows = [spine.levels.index(level) for level in joints]
+    angles, shares = spine.angles[:, rows], trial.observed_shares[rows]
+    sd = None if spine.angles_sd is None else spine.angles_sd[:, rows]
     figure = range_profile(joints, angles, sd, shares=shares, status=status, forced=spine.forced)
     return figure_picture(figure, "range" if spine.frames > 1 else "angle", prefix)
 
 
 def check_pictures(trial: SolvedTrial, prefix: str) -> tuple[page.Picture, ...]:
-    """When each marker is known; nothing of a single frame."""
+    """Picture of the frames in which each marker is known; none for a single frame."""
     markers = trial.markers
     if markers.frames == 1:
         return ()
@@ -189,7 +189,7 @@ def check_pictures(trial: SolvedTrial, prefix: str) -> tuple[page.Picture, ...]:
 
 
 def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
-    """How well cameras and points fit one another, and how far the body is from each point.
+    """Tables of the errors of each camera's detections, and of the distance of each point from the fitted body.
 
     The fit over all frames, which gives a posterior, leaves inferred markers out.
     """
@@ -211,7 +211,7 @@ def page_finding(finding: Finding) -> Finding:
 
 
 def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:
-    """(frames, reasons) of the rejected frames, one row per set of reasons; those that were filled in say so."""
+    """(frames, reasons) of the rejected frames, one row per set of reasons; filled frames are marked as such."""
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for frame in np.flatnonzero(verdict.rejected):
         filled = ("filled in: inferred, not seen",) if verdict.inferred[frame] else ()

@@ -1,4 +1,4 @@
-"""`simspine cameras check`, `refine` and `sync`: what recordings say about their cameras."""
+"""`simspine cameras check`, `refine` and `sync`: errors, corrections and delays of cameras, from recordings."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from simspine.workflow.inputs import timing_in
 from simspine.workflow.jobs import run_stage
 from simspine.workflow.up_to_date import RunPaths
 
-REFINEMENT_FORMATS = {  # of a refinement: unit, factor, digits
+REFINEMENT_FORMATS = {  # {parameter: (unit, factor, digits)}
     **{f"rotation_{axis}": ("°", np.degrees(1.0), 2) for axis in "xyz"},
     **{f"position_{axis}": ("mm", 1000.0, 1) for axis in "xyz"},
     "focal": ("%", 100.0, 2),
@@ -46,7 +46,7 @@ CHECK_HEADINGS = (
 
 @dataclass(frozen=True)
 class RecordedKeypoints:
-    """What one set-up recorded: cameras, and everything they saw of the people followed. trials: 'subject/trial'."""
+    """Cameras of one set-up, and 2D points of the people followed in all its trials. trials: 'subject/trial'."""
 
     cameras: list[Camera]
     keypoints: Keypoints
@@ -54,25 +54,25 @@ class RecordedKeypoints:
 
 
 def recorded_keypoints(config: Config, subject: str | None, trial: str | None) -> RecordedKeypoints:
-    """2D points of the trials asked for, one after another; the stage detect runs first where it has not.
+    """2D points of the trials asked for, joined one after another; the stage detect runs first where needed.
 
-    `InputError` where the trials were not filmed by the same cameras: name one of them then.
+    `InputError` where the trials were not filmed by the same cameras.
     """
     subjects = list(config.subjects) if subject is None else [subject]
-    found: list[tuple[str, Keypoints, list[Camera]]] = []
+    parts: list[tuple[str, Keypoints, list[Camera]]] = []
     for name in subjects:
         run_stage("detect", config, name, trial)
         for each in config.trials(name, trial):
             content = read_store(RunPaths(Path(config.results), name).keypoints(each))
-            found.append((f"{name}/{each}", content["keypoints"], list(content["cameras"])))
-    first, _, cameras = found[0]
-    for name, _, others in found[1:]:
+            parts.append((f"{name}/{each}", content["keypoints"], list(content["cameras"])))
+    first, _, cameras = parts[0]
+    for name, _, others in parts[1:]:
         if not same_rig(cameras, others):
             raise InputError(
                 f"{first} and {name} were not filmed by the same cameras. Name one of them: --subject S --trial T."
             )
     return RecordedKeypoints(
-        cameras, join_recordings([keypoints for _, keypoints, _ in found]), tuple(name for name, _, _ in found)
+        cameras, join_recordings([keypoints for _, keypoints, _ in parts]), tuple(name for name, _, _ in parts)
     )
 
 
@@ -80,9 +80,9 @@ _CHECK_KEYS = {"judging_views": "others", "used_observations": "used"}  # fields
 
 
 def print_check(config: Config, subject: str | None, trial: str | None, out: Path | None = None) -> bool:
-    """A line per camera, and the findings; True if there are any."""
-    seen = recorded_keypoints(config, subject, trial)
-    compared = compare_cameras(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
+    """Print a line per camera, and the findings; True if there is a finding."""
+    recorded = recorded_keypoints(config, subject, trial)
+    compared = compare_cameras(recorded.keypoints, recorded.cameras, config.triangulation.min_confidence)
     rows = []
     for check in compared.checks:
         signed = (
@@ -91,37 +91,37 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
         )
         rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used_observations:.0f}"))
     if rows:
-        print_table(f"Cameras compared with one another: {_what_is_compared(seen)}", CHECK_HEADINGS, rows)
+        print_table(f"Cameras compared with one another: {_what_is_compared(recorded)}", CHECK_HEADINGS, rows)
     for finding in compared.findings:
         print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
     if not compared.findings:
         print("No camera disagrees by more than chance and a usual calibration's error.")
     checks = [{_CHECK_KEYS.get(name, name): value for name, value in asdict(one).items()} for one in compared.checks]
     findings = [finding.to_dict() for finding in compared.findings]
-    write_figures(out, {"trials": seen.trials, "cameras": checks, "findings": findings})
+    write_figures(out, {"trials": recorded.trials, "cameras": checks, "findings": findings})
     return bool(findings)
 
 
 def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
-    """Write the refined calibration; a line per camera and parameter that changed."""
+    """Write the refined calibration; print a line for each parameter of a camera that changed."""
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out.")
-    seen = recorded_keypoints(config, subject, trial)
-    refined = refine_cameras(seen.keypoints, seen.cameras, min_confidence=config.triangulation.min_confidence)
+    recorded = recorded_keypoints(config, subject, trial)
+    refined = refine_cameras(recorded.keypoints, recorded.cameras, min_confidence=config.triangulation.min_confidence)
     write_calibration(out, refined.cameras)
     table = refinement_table(refined)
-    print_table(f"Refined by {_what_is_compared(seen)}", REFINEMENT_HEADINGS, _refinement_rows(refined, table))
+    print_table(f"Refined by {_what_is_compared(recorded)}", REFINEMENT_HEADINGS, _refinement_rows(refined, table))
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
     print(
         f"reprojection, median: {before:.1f} → {after:.1f} px; 90th percentile: {p90_before:.1f} → {p90_after:.1f} px"
     )
-    print(f"{out} written. Name it as the trial's `calibration`. What the recording does not show has its old value.")
+    print(f"{out} written. Name it as the trial's `calibration`. Parameters not shown by the recording are unchanged.")
     errors = {"median_px": refined.median_px, "p90_px": refined.p90_px}
-    write_figures(figures, {"trials": seen.trials, "cameras": table} | errors)
+    write_figures(figures, {"trials": recorded.trials, "cameras": table} | errors)
 
 
 def _refinement_rows(refined: Refined, table: Sequence[Mapping]) -> Iterator[tuple[str, ...]]:
-    """Of each value that changed: the change, in deviations of the prior, and the share that the recording decided."""
+    """For each changed parameter: camera, name, change, change over the prior's SD, and the share from the data, %."""
     prior_sd = dict(zip(CAMERA_PARAMETER_NAMES, refined.prior.deviations(), strict=True))
     for camera, changes in zip(refined.cameras, table, strict=True):
         for name in (name for name in REFINEMENT_FORMATS if name in changes):
@@ -132,7 +132,7 @@ def _refinement_rows(refined: Refined, table: Sequence[Mapping]) -> Iterator[tup
 
 
 def print_delays(config: Config, subject: str | None, trial: str | None, out: Path | None) -> None:
-    """A line per view, and what to write into the configuration. What may be chance counts as 0."""
+    """Print a line per view, and the delays for the configuration. Delays that may be chance count as 0."""
     name = subject or next(iter(config.subjects))
     trial = trial or config.trials(name)[0]
     seen = recorded_keypoints(config, name, trial)
@@ -148,7 +148,7 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     rows[0] = (clocks.views[0], "the reference", "")
     print_table(f"Clocks: {_what_is_compared(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
     if known is not None:
-        print("The trial's own delays are undone already; they are part of what is printed.")
+        print("The trial's own delays are undone already; the delays printed include them.")
     if not sure.any():
         print("No view is late by more than chance." if known is None else "With these delays no view is late.")
     delays = {view: round(float(frames), 2) for view, frames in zip(clocks.views, total, strict=True)}
@@ -161,15 +161,15 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
 
 
 def _delay_text(value: float, deviation: float, known: float, sure: bool) -> str:
-    """A delay with its standard deviation; where it may be chance, what it does not differ from."""
+    """A delay with its standard deviation; one that may be chance as 'not different' from the known delay."""
     if sure:
         return f"{known + value:+.2f} ± {deviation:.2f}"
-    what = f"{known:+.2f}" if known else "0"
-    return f"not different from {what} ({known + value:+.2f} ± {deviation:.2f})"
+    reference = f"{known:+.2f}" if known else "0"
+    return f"not different from {reference} ({known + value:+.2f} ± {deviation:.2f})"
 
 
 def delays_as_yaml(delays: Mapping[str, float]) -> str:
-    """What to write below a trial's name in a configuration: one line, names in quotes where YAML wants them.
+    """The line `delays: …` for a trial in a configuration, with names in quotes where YAML needs them.
 
     delays: {view: frames}, written to a millionth of a frame.
     """
@@ -184,7 +184,7 @@ def _what_is_compared(seen: RecordedKeypoints) -> str:
 
 
 def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on the terminal, as wide as it is."""
+    """Print a table at its full width, also where the terminal is narrower."""
     from rich.console import Console
     from rich.measure import Measurement
     from rich.table import Column, Table
@@ -198,6 +198,6 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
 
 
 def write_figures(path: Path | None, content: dict) -> None:
-    """A command's figures as JSON, where a file is named."""
+    """Write a command's figures as JSON if a file is named."""
     if path is not None:
         write_text(path, json.dumps(content, indent=2) + "\n")

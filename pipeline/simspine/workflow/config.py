@@ -1,4 +1,4 @@
-"""The configuration of a run: its sections, reading and checking a file of it, its JSON schema."""
+"""The configuration of a run: its sections, reading and checking of its file, its JSON schema."""
 
 import hashlib
 import json
@@ -32,12 +32,12 @@ RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "log
 
 
 class FootContacts(Section):
-    """When each foot comes down, s: from one contact of a foot to the next is a cycle. They are yours."""
+    """Times at which each foot comes down, from your own analysis; a cycle ends at the same foot's next contact."""
 
     right: list[float] = Field(default_factory=list)
-    """Of the right foot, in the trial's time, s; two or more that ascend."""
+    """Contacts of the right foot, in the trial's time, s; two or more that ascend."""
     left: list[float] = Field(default_factory=list)
-    """Of the left foot, the same."""
+    """Contacts of the left foot, in the same way."""
 
     @field_validator("right", "left")
     @classmethod
@@ -48,7 +48,7 @@ class FootContacts(Section):
 
 
 class ReportOptions(Section):
-    """Pictures and page."""
+    """Pictures and pages of the report."""
 
     sample_frames: int = Field(3, ge=1, le=12)
     """Frames shown as overlays, per camera and trial."""
@@ -66,11 +66,11 @@ class Config(Options):
     results: str
     """Folder for all results."""
     subjects: dict[SafeName, Subject] = Field(default_factory=dict, min_length=1)
-    """People by name; with `capture`, only those there is something to say about, such as their height."""
+    """People by name; with `capture`, only those with settings of their own, such as their height."""
     capture: HumanCapture | None = None
     """The data set that subjects and trials are from."""
     virtual: Virtual | None = None
-    """Make that data set first, with known truth."""
+    """A virtual capture with known truth, which is made in the folder of `capture` first."""
     report: ReportOptions = ReportOptions()
 
     @field_validator("results")
@@ -78,19 +78,19 @@ class Config(Options):
     def _no_pattern(cls, results: str) -> str:
         """Snakemake would read braces as wildcards, programs a hyphen as an option; logs show no control character.
 
-        A path as Snakemake and `pathlib` both write it: without `./`, `//` and a slash at its end.
+        Returns the path as Snakemake and `pathlib` both write it: without `./`, `//` and a slash at its end.
         """
         if not results.strip() or results.startswith("-"):
             raise ValueError(f"{results!r} cannot be a folder for results; name one that does not begin with a hyphen")
-        if found := [c for c in results if c in "{}" or not c.isprintable()]:
-            raise ValueError(f"{results!r} holds {found[0]!r}; name a folder without braces and control characters")
+        if wrong := [c for c in results if c in "{}" or not c.isprintable()]:
+            raise ValueError(f"{results!r} holds {wrong[0]!r}; name a folder without braces and control characters")
         if (plain := Path(results).as_posix()) == ".":
             raise ValueError(f"{results!r} is the working directory; name a folder for the results alone")
         return plain
 
     @model_validator(mode="after")
     def _all_subjects(self):
-        """Subjects and trials of the data set join those named; no file is looked at."""
+        """Add subjects and trials of the data set to those named, and check them; no file is read."""
         if self.capture is not None:
             self.__dict__["subjects"] = people_of_capture(self.capture, self.virtual, self.subjects)
         elif self.virtual is not None:
@@ -113,47 +113,47 @@ class Config(Options):
                 raise ValueError(f"subjects.{name}.trials: required, but missing{who}")
             if self.capture is None and any(trial.capture for trial in person.trials.values()):
                 raise ValueError(f"subjects.{name}: a trial with `capture` needs the section `capture`")
-        self._several_people()
+        self._check_several_people()
         self.__dict__["subjects"] = shared_subjects(self.subjects)
         trials = [f"{name}/{trial}" for name, person in self.subjects.items() for trial in person.trials]
         for name in self.report.events:
             require_known("trial", (name,), trials, "report.events")
         return self
 
-    def _several_people(self) -> None:
+    def _check_several_people(self) -> None:
         """`ValueError` where `detection.person` and the subjects disagree about following several people."""
-        all_of_them, most = self.detection.person == "all", self.detection.people
+        follow_all, limit = self.detection.person == "all", self.detection.people
         for name, person in self.subjects.items():
             if isinstance(person, SharedSubject):
                 continue
-            if all_of_them and person.people is None:
+            if follow_all and person.people is None:
                 raise ValueError(f"detection.person is all: say how many people there are (subjects.{name}.people)")
-            if person.people is not None and not all_of_them:
+            if person.people is not None and not follow_all:
                 raise ValueError(f"subjects.{name}.people: needs `detection: {{person: all}}`")
-            if person.people is not None and person.people > most and self.detection.detector != "import":
+            if person.people is not None and person.people > limit and self.detection.detector != "import":
                 raise ValueError(
-                    f"subjects.{name}.people is {person.people}, but detection.people lets the detector find {most}"
+                    f"subjects.{name}.people is {person.people}, but detection.people lets the detector find {limit}"
                 )
 
     @property
     def captured(self) -> set[tuple[str, str]]:
-        """Subject and trial, by the data set's names, of each recording that is from there."""
+        """(subject, trial) of each recording of the data set, by the data set's names."""
         return {(name, t.capture) for name, who in self.subjects.items() for t in who.trials.values() if t.capture}
 
     @property
     def known_faults(self) -> dict[str, str]:
-        """{subject/trial: what is known to be wrong with it} for the trials used and those left out."""
+        """{subject/trial: its known faults} of the data set's trials, both those used and those left out."""
         if self.capture is None or self.virtual is not None:
             return {}
         from simspine.io.human36m.names import known_faults_of
 
-        left = {(name, trial) for name, trial in chosen_trials(self.capture, None) if is_spoilt(name, trial)}
-        faults = {f"{name}/{trial}": known_faults_of(name, trial) for name, trial in sorted(self.captured | left)}
-        return {key: "; ".join(map(str, found)) for key, found in faults.items() if found}
+        left_out = {(name, trial) for name, trial in chosen_trials(self.capture, None) if is_spoilt(name, trial)}
+        faults = {f"{name}/{trial}": known_faults_of(name, trial) for name, trial in sorted(self.captured | left_out)}
+        return {key: "; ".join(map(str, known)) for key, known in faults.items() if known}
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Those of the known faults whose trials are left out."""
+        """`known_faults` of the trials that are left out."""
         return {name: why for name, why in self.known_faults.items() if tuple(name.split("/")) not in self.captured}
 
     def subject(self, name: str) -> Subject:
@@ -162,8 +162,8 @@ class Config(Options):
 
     def recorded_as(self, subject: str) -> str:
         """The name under which a subject's recordings are configured: their own, unless several people share them."""
-        found = self.subject(subject)
-        return found.group if isinstance(found, SharedSubject) else subject
+        person = self.subject(subject)
+        return person.group if isinstance(person, SharedSubject) else subject
 
     def trials(self, subject: str, only: str | None = None) -> list[str]:
         """Names of the subject's trials, or the one asked for."""
@@ -175,8 +175,8 @@ class Config(Options):
 
     def filmed_trials(self, subject: str, only: str | None = None) -> list[str]:
         """Those of `trials` that have cameras; the others are marker files."""
-        own = self.subject(subject).trials
-        return [trial for trial in self.trials(subject, only) if own[trial].markers is None]
+        recordings = self.subject(subject).trials
+        return [trial for trial in self.trials(subject, only) if recordings[trial].markers is None]
 
     @property
     def hash(self) -> str:
@@ -190,9 +190,9 @@ def json_digest(value) -> str:
 
 
 def unknown_values(config: Config) -> list[str]:
-    """A line for each setting whose value names nothing that there is, with the nearest name; [] if all is well.
+    """A line for each setting whose value is an unknown name or file, with the nearest known name; [] for no fault.
 
-    Files of recordings are left to the stages that read them: a run is planned without them.
+    Stages check the files of recordings themselves, since a run can be planned without them.
     """
     checks: list[tuple[str, str | None, Callable[[str], object]]] = [
         ("body.recipe", config.body.recipe, recipe_path),
@@ -206,14 +206,14 @@ def unknown_values(config: Config) -> list[str]:
         from simspine.synthesis.virtual_detector import read_preset
 
         checks.append(("virtual.detections", config.virtual.detections, read_preset))
-    found = []
-    for place, value, check in checks:
+    faults = []
+    for setting, value, check in checks:
         try:
             if value is not None:
                 check(value)
         except InputError as error:
-            found.append(f"{place}: {error}")
-    return found
+            faults.append(f"{setting}: {error}")
+    return faults
 
 
 def read_config(path: str | Path) -> Config:
@@ -222,7 +222,7 @@ def read_config(path: str | Path) -> Config:
 
 
 def check_config(data, where: str = "the configuration") -> Config:
-    """A `Config` out of plain mappings, as a YAML file holds them; `InputError` as in `read_config`."""
+    """A `Config` from plain mappings, as a YAML file holds them; `InputError` as in `read_config`."""
     if not isinstance(data, Mapping):
         raise InputError(f"{where} is not a mapping of sections; see configs/demo.yaml for the layout.")
     try:

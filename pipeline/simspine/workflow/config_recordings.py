@@ -1,4 +1,4 @@
-"""Sections of a configuration about who was recorded and how: subjects, trials, clicks on markers, data sets."""
+"""Sections of a configuration about recordings: subjects, trials, clicks on skin markers, data sets."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -21,8 +21,8 @@ MAX_CLICK_PX = 1e7  # beyond any image
 def _require_click(row):
     """`ValueError` unless the row is a frame and a place, or a frame from which the marker is hidden."""
     frame, *place = row if isinstance(row, list | tuple) and len(row) == 3 else (None,)
-    seen = [type(value) in (int, float) and abs(value) < MAX_CLICK_PX for value in place if value is not None]
-    if type(frame) is not int or frame < 0 or len(seen) == 1 or not all(seen):
+    valid = [type(value) in (int, float) and abs(value) < MAX_CLICK_PX for value in place if value is not None]
+    if type(frame) is not int or frame < 0 or len(valid) == 1 or not all(valid):
         raise ValueError(
             f"{value_text(row)} is no click; write [frame, x, y] with frames from 0, or [frame, null, null] from where "
             "it is hidden"
@@ -50,17 +50,17 @@ class SkinTape(Section):
     """A tape with a row of dots along the spine; the first dot is the one nearest to the head."""
 
     dots: int = Field(ge=4, le=100)
-    """How many dots it has."""
+    """Number of dots."""
     spacing_mm: float = Field(ge=5, le=100)
-    """From the middle of a dot to the middle of the next one."""
+    """Distance between the centres of neighbouring dots, mm."""
     first: str
     """Level over which the first dot is: C7, T1 … L5, S1."""
     last: str
     """Level over which the last dot is."""
     clicks: dict[Annotated[int, Field(ge=1)], ClicksByView] = Field(min_length=1)
-    """{number of a dot, from 1 at the top: {view: [[frame, x, y], …]}}; two dots or more in a frame that has any."""
+    """{number of a dot, from 1 at the top: {view: [[frame, x, y], …]}}; two dots or more in each clicked frame."""
     radius_px: float = Field(4.0, ge=2, le=60)
-    """Of a dot in the images, px."""
+    """Radius of a dot in the images, px."""
 
     @model_validator(mode="after")
     def _on_a_spine(self):
@@ -77,11 +77,11 @@ class SkinTape(Section):
             raise ValueError(f"clicks of dot {hidden[0]}: leave null out; hidden dots of a tape are recognised")
         _check_apart({f"dot {number}": views for number, views in self.clicks.items()}, self.radius_px)
         _check_rows_of_dots(self.clicks)
-        self.on_skin()  # raises what the levels have against them
+        self.on_skin()  # raises where the levels do not fit
         return self
 
     def on_skin(self) -> Tape:
-        """The tape as the pipeline takes it."""
+        """The same tape in the pipeline's type, in metres."""
         spacing, clicks = self.spacing_mm / 1000, _by_frame(self.clicks)
         return Tape(self.dots, spacing, self.first, self.last, clicks=clicks, radius=self.radius_px)
 
@@ -90,15 +90,15 @@ class SkinMarkers(Section):
     """Markers on the skin, clicked in a few images and followed from there (docs/how-to/skin-markers.md)."""
 
     clicks: dict[str, ClicksByView] = Field(default_factory=dict, min_length=1)
-    """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … S1, LPSIS, RPSIS; frames from 0; px; null: hidden from there."""
+    """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … S1, LPSIS, RPSIS; frames from 0; px; null: hidden from then."""
     radius_px: float = Field(6.0, ge=2, le=60)
-    """Of a marker in the images, px."""
+    """Radius of a marker in the images, px."""
     tape: SkinTape | None = None
     """A row of dots along the spine, as one object."""
 
     @model_validator(mode="before")
     @classmethod
-    def _something(cls, data):
+    def _require_clicks_or_tape(cls, data):
         if isinstance(data, Mapping) and "clicks" not in data and not data.get("tape"):
             raise ValueError("clicks: required, but missing (or a `tape`)")
         return data
@@ -116,7 +116,7 @@ class SkinMarkers(Section):
         return self
 
     def tape_on_skin(self) -> Tape | None:
-        """The tape as the pipeline takes it, if there is one."""
+        """The tape in the pipeline's type, if there is one."""
         return None if self.tape is None else self.tape.on_skin()
 
     def by_frame(self) -> dict[str, dict[str, dict[int, tuple[float, float] | None]]]:
@@ -125,15 +125,15 @@ class SkinMarkers(Section):
 
 
 def _by_frame(clicks: Mapping[Any, Mapping[str, list[SkinClick]]]) -> dict[Any, dict[str, dict]]:
-    """{what was clicked: {view: {frame: (x, y), or None where it is hidden}}}."""
+    """{landmark or dot: {view: {frame: (x, y), or None where it is hidden}}}."""
     return {
-        what: {view: {frame: None if x is None else (x, y) for frame, x, y in rows} for view, rows in views.items()}
-        for what, views in clicks.items()
+        key: {view: {frame: None if x is None else (x, y) for frame, x, y in rows} for view, rows in views.items()}
+        for key, views in clicks.items()
     }
 
 
 def _check_apart(clicks: Mapping[str, Mapping[str, list[SkinClick]]], radius: float) -> None:
-    """`ValueError` where two markers are clicked at one place, within the radius of one."""
+    """`ValueError` where two markers are clicked closer to each other than the radius of one."""
     places = [
         (landmark, view, frame, x, y)
         for landmark, views in clicks.items()
@@ -153,8 +153,8 @@ def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> 
     """`ValueError` unless each frame that is clicked has two dots or more, and they follow one another by number."""
     rows: dict[tuple[str, int], dict[int, complex]] = {}
     for number in sorted(clicks):
-        for view, at in _by_frame(clicks)[number].items():
-            for frame, xy in at.items():
+        for view, places_by_frame in _by_frame(clicks)[number].items():
+            for frame, xy in places_by_frame.items():
                 rows.setdefault((view, frame), {})[number] = complex(*xy)
     for (view, frame), row in rows.items():
         numbers, places = list(row), list(row.values())
@@ -163,8 +163,8 @@ def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> 
                 f"clicks of the tape: {view} has a click on dot {numbers[0]} only in frame {frame}; click two dots or "
                 "more in the same frame, the first and the last one in sight"
             )
-        way = places[-1] - places[0]
-        along = [((place - places[0]) * way.conjugate()).real for place in places]
+        direction = places[-1] - places[0]
+        along = [((place - places[0]) * direction.conjugate()).real for place in places]
         for k in range(1, len(row)):
             if along[k] <= along[k - 1]:
                 raise ValueError(
@@ -188,13 +188,13 @@ class Trial(Section):
     keypoints: list[str] | None = None
     """Folders of OpenPose/Pose2Sim JSON, or tables (DeepLabCut, SLEAP), one per camera; read instead of detecting."""
     markers: str | None = None
-    """TRC or C3D file of markers, no cameras; `body.markers` names their set. Ours: `packaged:gait/walking.c3d`."""
+    """TRC or C3D file of markers, no cameras; `body.markers` names their set. Example: `packaged:gait/walking.c3d`."""
     calibration: str | None = None
     """Pose2Sim TOML, Qualisys .qca.txt, Vicon .xcp or JSON. Found in `folder` if left out."""
     rate: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)
     """Frames per second; needed with `keypoints`, read from the videos otherwise."""
     capture: str | None = None
-    """A trial of the data set that the section `capture` names, such as Walking_1; all of them if none is named."""
+    """A trial of the data set in section `capture`, such as Walking_1; a subject without any trial gets all of them."""
     delays: Literal["find"] | list[FiniteFloat] | dict[str, FiniteFloat] | None = None
     """Frames by which each view shows an event later than the first one does: a list, or by camera name; or `find`."""
     drift: list[FiniteFloat] | dict[str, FiniteFloat] | None = None
@@ -202,11 +202,11 @@ class Trial(Section):
     mocap: str | None = None
     """TRC or C3D file of motion-capture markers that replace the points of the same name."""
     mocap_frame: Literal["y_up", "z_up"] | None = None
-    """Which way is up in `mocap` or `markers`: what a C3D file says itself, and Y in a TRC file, if left out."""
+    """Vertical axis of `mocap` or `markers`; if left out, that of the C3D file's header, or Y in a TRC file."""
     mocap_start: FiniteFloat | None = None
-    """Seconds after the videos' first frame at which the `mocap` file begins, where its own times are others."""
+    """Seconds from the videos' first frame to the start of the `mocap` file; if left out, its own times count."""
     mocap_resample: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)
-    """Frames per second to interpolate a `mocap` file at whose time steps vary; without it such a file is refused."""
+    """Frames per second for interpolating a `mocap` file with varying time steps, which is refused otherwise."""
 
     skin_markers: SkinMarkers | None = None
     """Markers on the skin seen in the videos: their clicks."""
@@ -214,7 +214,7 @@ class Trial(Section):
     @field_validator("delays", mode="before")
     @classmethod
     def _kinds_of_delays(cls, delays):
-        """One fault in place of one for each kind that was tried."""
+        """Raises one fault; the union of types alone would raise one for each of them."""
         if delays is None or delays == "find":
             return delays
         values = delays.values() if isinstance(delays, Mapping) else delays
@@ -275,27 +275,27 @@ class SharedSubject(Subject):
 
 
 def shared_subjects(named: Mapping[str, Subject]) -> dict[str, Subject]:
-    """The subjects with each that holds several people in its place; `ValueError` for what does not go together."""
-    found: dict[str, Subject] = {}
+    """The subjects, each that stands for several people replaced by these; `ValueError` where this is impossible."""
+    subjects: dict[str, Subject] = {}
     for name, subject in named.items():
         if subject.people is None:
-            found[name] = subject
+            subjects[name] = subject
             continue
         if len(subject.trials) != 1 or any(trial.capture or trial.markers for trial in subject.trials.values()):
             raise ValueError(
-                f"subjects.{name}.people: needs exactly one trial of videos or keypoints, because nobody knows who is "
-                "who in another one; name a subject for each recording"
+                f"subjects.{name}.people: needs exactly one trial of videos or keypoints, because people cannot be "
+                "told apart across trials; name a subject for each recording"
             )
         if any(trial.skin_markers for trial in subject.trials.values()):
-            raise ValueError(f"subjects.{name}: nobody knows which of {subject.people} people wears the skin_markers")
+            raise ValueError(f"subjects.{name}: unknown which of {subject.people} people wears the skin_markers")
         if subject.height is not None:
             raise ValueError(f"subjects.{name}: one height cannot be that of {subject.people} people; leave it out")
         fields = {key: getattr(subject, key) for key in Subject.model_fields}
         for rank in range(1, subject.people + 1):
             if f"{name}_{rank}" in named:
                 raise ValueError(f"subjects.{name}_{rank}: is the name of one of the people of subjects.{name} as well")
-            found[f"{name}_{rank}"] = SharedSubject(**fields, group=name, rank=rank)
-    return found
+            subjects[f"{name}_{rank}"] = SharedSubject(**fields, group=name, rank=rank)
+    return subjects
 
 
 class HumanCapture(Section):
@@ -306,7 +306,7 @@ class HumanCapture(Section):
     cameras: str | None = None
     """File or folder of camera parameters; found in the copy if left out."""
     lens: Literal["human36m", "opencv"] | None = None
-    """Whose formula the tangential distortion belongs to; the file's kind decides if left out."""
+    """Formula of the tangential distortion; if left out, that of the file's kind."""
     subjects: list[SafeName] | None = Field(None, min_length=1)
     """Subjects by their names in the data set (S1, S5, …); all seven with published motion capture if left out."""
     actions: list[str] | None = Field(None, min_length=1)
@@ -320,29 +320,29 @@ class HumanCapture(Section):
 def people_of_capture(
     capture: HumanCapture, virtual: Virtual | None, named: Mapping[str, Subject]
 ) -> dict[str, Subject]:
-    """All people of the data set with all usable trials, and those named in addition."""
+    """All people of the data set with all usable trials, and the other people named."""
     trials: dict[str, dict[str, Trial]] = {}
     for name, trial in chosen_trials(capture, virtual):
-        own = trials.setdefault(name, {})
+        usable = trials.setdefault(name, {})
         if virtual is not None or capture.faults == "keep" or not is_spoilt(name, trial):
-            own[trial] = Trial(capture=trial)
+            usable[trial] = Trial(capture=trial)
     people = {}
-    for name, own in trials.items():
+    for name, usable in trials.items():
         person = named.get(name, Subject())
-        if person.trials or own:
-            people[name] = person if person.trials else person.model_copy(update={"trials": own})
+        if person.trials or usable:
+            people[name] = person if person.trials else person.model_copy(update={"trials": usable})
     if not people:
         raise ValueError("capture: all trials chosen have known faults; `faults: keep` uses them nevertheless")
     return people | {name: person for name, person in named.items() if name not in people}
 
 
 def chosen_trials(capture: HumanCapture, virtual: Virtual | None) -> list[tuple[str, str]]:
-    """Subject and trial of all that is asked for, by the names of the data set."""
+    """(subject, trial) of all recordings asked for, by the names of the data set."""
     from simspine.io.human36m.names import HUMAN36M_SUBJECT_NAMES, select_trials
 
     made = Virtual(preset="large").resolved() if virtual is None else virtual.resolved()
-    known, there = HUMAN36M_SUBJECT_NAMES[: made.subjects], select_trials(made.actions)
-    trials = [trial for trial in select_trials(capture.actions) if trial in there]
+    known, made_trials = HUMAN36M_SUBJECT_NAMES[: made.subjects], select_trials(made.actions)
+    trials = [trial for trial in select_trials(capture.actions) if trial in made_trials]
     if not trials:
         raise ValueError(f"capture.actions: none of them is made; virtual.actions are {', '.join(made.actions or ())}")
     require_known("subject", capture.subjects or (), known, "capture.subjects")

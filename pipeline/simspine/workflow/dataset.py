@@ -1,4 +1,4 @@
-"""The data set out of the trials' results: one HDF5 file, summary, provenance, manifest."""
+"""The data set from the trials' results: one HDF5 file, summary, provenance, manifest."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ def dataset_summary(config: Config) -> dict:
 
 
 def computing_times(config: Config) -> dict:
-    """Computing time, s, of all stages together and of each that took some, out of the manifests."""
+    """Computing time, s, of all stages together and of each stage that ran, from the manifests."""
     spent: dict[str, float] = {}
     for stage in STAGE_NAMES:
         manifests = (
@@ -70,8 +70,8 @@ def clinical_csv(trials: Mapping[str, dict]) -> str:
     """A line per trial and clinical parameter, LLA and TKA first, with `CLINICAL_CSV_COLUMNS`; empty where nothing is
     known.
 
-    trials: {'subject/trial': its headline}. The lumbopelvic rhythm is followed by the two motions that it is the ratio
-    of, each a row of its own; all three have neither low nor high.
+    trials: {'subject/trial': its headline figures}. The lumbopelvic rhythm and the two motions whose ratio it is have a
+    row each; all three have neither low nor high.
     """
     import pandas  # here, since other commands load this module
 
@@ -91,10 +91,10 @@ def clinical_csv(trials: Mapping[str, dict]) -> str:
 
 def read_summary(config: Config) -> dict:
     path = Path(config.results) / "summary.json"
-    found = read_json(path)
-    if not isinstance(found, dict) or "rejected_because" not in found:
+    summary = read_json(path)
+    if not isinstance(summary, dict) or "rejected_because" not in summary:
         raise InputError(f"{path}: not a whole summary: it lacks the counts of frames. Run `simspine run` again.")
-    return found
+    return summary
 
 
 def summary_table_rows(summary: dict) -> tuple[Row, ...]:
@@ -128,11 +128,11 @@ def print_summary(config: Config) -> None:
 
 
 def curvature_lines(config: Config) -> Iterator[str]:
-    """For each trial a line of what was found of lordosis and kyphosis, degrees: mean, range, intervals of 95 %."""
+    """For each trial a line on kyphosis and one on lordosis, degrees: mean, range, 95 % intervals."""
     for subject in config.subjects:
         for trial in config.trials(subject):
-            found = read_trial(RunPaths(Path(config.results), subject), trial)
-            kept, spine = ~found.rejected, found.spine
+            solved = read_trial(RunPaths(Path(config.results), subject), trial)
+            kept, spine = ~solved.rejected, solved.spine
             for text, name in (("thoracic kyphosis", "tka"), ("lumbar lordosis", "lla")):
                 values = np.degrees(getattr(spine, name)[kept])
                 deviations = (getattr(spine, f"{name}{kind}")[kept] for kind in ("_sd", "_change_sd"))
@@ -190,7 +190,6 @@ def dataset_task(config: Config) -> StageTask:
     """`export_dataset` as a task."""
     results, origin = Path(config.results), provenance_of_results(config)
     names = [f"{config.name}.h5", *_dataset_files(origin), MANIFEST_FILE]
-
     inputs = [file for subject in config.subjects for file in dataset_files_of_subject(config, subject)]
     return StageTask(
         name=config.name,
@@ -202,11 +201,11 @@ def dataset_task(config: Config) -> StageTask:
 
 
 def dataset_files_of_subject(config: Config, subject: str) -> list[Path]:
-    """Files of a subject that data set and page are made of."""
+    """Files of a subject from which the data set and the pages are made."""
     paths, trials = RunPaths(Path(config.results), subject), config.trials(subject)
     exported = [stage_files.export_files_of_trial(paths.results, subject, trial) for trial in trials]
-    own = [dataset_files_of_trial(config, paths, trial) for trial in trials]
-    return list(dict.fromkeys(file for files in (*own, *exported) for file in files))
+    read = [dataset_files_of_trial(config, paths, trial) for trial in trials]
+    return list(dict.fromkeys(file for files in (*read, *exported) for file in files))
 
 
 def dataset_files_of_trial(config: Config, paths: RunPaths, trial: str) -> tuple[Path, ...]:
@@ -220,30 +219,30 @@ def dataset_files_of_trial(config: Config, paths: RunPaths, trial: str) -> tuple
 
 
 def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[str, ManifestEntry]:
-    """The subject's files in the release's layout that are there (see `export`)."""
+    """Manifest entries of the subject's files in the release's layout that exist (see the stage export)."""
     calibration = ManifestEntry("toml", units={"t": "m"})
-    found = {
+    entries = {
         f"export/models/{subject}.osim": ManifestEntry("osim"),
         f"export/cameras/Calib_{subject}.toml": calibration,
     }
     for key, count in frames.items():
-        found[f"export/cameras/Calib_{key.replace('/', '_')}.toml"] = calibration
+        entries[f"export/cameras/Calib_{key.replace('/', '_')}.toml"] = calibration
         for path, units in stage_files.export_files_of_trial(results, *key.split("/")).items():
             entry = ManifestEntry(path.suffix[1:], count, units, {key: count})
-            found[path.relative_to(results).as_posix()] = entry
-    return {name: entry for name, entry in found.items() if (results / name).is_file()}
+            entries[path.relative_to(results).as_posix()] = entry
+    return {name: entry for name, entry in entries.items() if (results / name).is_file()}
 
 
 def provenance_of_results(config: Config) -> dict:
     """Where the numbers come from: configuration and its hash, checksums of the inputs, versions."""
     inputs: dict[str, dict] = {}
     for subject in config.subjects:
-        for stage in ("detect", "merge"):  # merge: motion capture; its other input is made by the stage before
+        for stage in ("detect", "merge"):  # merge reads motion capture, and a file of the stage before
             for trial in config.trials(subject):
                 entry = read_task_manifest(RunPaths(Path(config.results), subject).manifest(stage, trial))
-                own = f"{trial}.h5" if stage == "merge" else None
+                made_file = f"{trial}.h5" if stage == "merge" else None
                 given = entry["fingerprint"]["inputs"] if entry else ()
-                files = {name: digest for name, digest in given if name != own}
+                files = {name: digest for name, digest in given if name != made_file}
                 inputs.setdefault(f"{subject}/{trial}", {}).update(files)
     return {
         "configuration": config.model_dump(mode="json"),
@@ -252,13 +251,13 @@ def provenance_of_results(config: Config) -> dict:
         "versions": dict(package_versions()),
         "known_faults": config.known_faults,
         "trials_left_out": config.skipped,
-        "seed": None if config.virtual is None else config.virtual.seed,  # of the capture; no stage draws any
+        "seed": None if config.virtual is None else config.virtual.seed,  # of the capture; no stage uses one
         "notice": licence_notice(config.model_dump(mode="json"), _is_virtual(config)),
     }
 
 
 def _is_virtual(config: Config) -> bool:
-    """Whether the copy of Human3.6M that the configuration names is a virtual capture: its record says so."""
+    """Whether the copy of Human3.6M in the configuration is a virtual capture, by the record in its folder."""
     if config.capture is None:
         return False
     try:
@@ -270,7 +269,7 @@ def _is_virtual(config: Config) -> bool:
 def _subject_data(
     paths: RunPaths, trials: Sequence[str], deviations: dict[str, float], frames: dict[str, int]
 ) -> SubjectData:
-    """The subject with trials that are read one by one; fills in what each trial's check gives."""
+    """The subject, whose trials are read one by one; reading one fills in its entries of `deviations` and `frames`."""
 
     def read(name: str) -> TrialData:
         trial, key = trial_data(read_trial(paths, name, images=False)), f"{paths.subject}/{name}"
@@ -279,7 +278,7 @@ def _subject_data(
             deviations[key] = trial.fk_deviation
         return trial
 
-    seen = map(paths.cameras, trials)
-    cameras = next((tuple(read_store(path, ["cameras"])["cameras"]) for path in seen if path.is_file()), ())
+    camera_files = map(paths.cameras, trials)
+    cameras = next((tuple(read_store(path, ["cameras"])["cameras"]) for path in camera_files if path.is_file()), ())
     model = paths.model.read_text(encoding="utf-8")
     return SubjectData(cameras, LazyTrials(trials, read), model, f"models/{paths.subject}.osim")

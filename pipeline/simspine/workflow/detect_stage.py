@@ -1,6 +1,6 @@
-"""Images, folders of 2D points, or a file of ours → keypoints/<trial>.h5: 37 points per view of the person followed,
-and the cameras in the order of the views. Of a recording that several subjects share, the first one's stage keeps
-all people, and the others take theirs from it.
+"""The stage detect: images, folders of 2D points, or a file of simspine's → keypoints/<trial>.h5. It holds 37 points
+per view of the person followed, and the cameras in the order of the views. In a recording of several subjects, the
+first one's stage stores all people, and the other subjects' stages read theirs from that file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def plan_detect(context: Context) -> list[StageTask]:
 
 def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:
     capture = context.capture(name)
-    settings = context.config.detection.model_dump(mode="json", exclude={"infer_spine"})  # that is done by merge
+    settings = context.config.detection.model_dump(mode="json", exclude={"infer_spine"})  # of the stage merge
     settings |= _about_trial(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
     return StageTask(
         name=name,
@@ -57,63 +57,63 @@ def _detect(context: Context, name: str, trial: Trial) -> None:
 
 
 def _shared_people(context: Context, person: SharedSubject) -> StageTask:
-    """One of several people of a recording: all are followed together, by the stage of the first."""
+    """The task of one of several people of a recording; that of the first person follows all of them together."""
     ((name, trial),) = person.trials.items()
     out = context.paths.keypoints(name)
-    of_all = RunPaths(context.paths.results, f"{person.group}_1").people(name)
+    shared = RunPaths(context.paths.results, f"{person.group}_1").people(name)
     if person.rank > 1:
 
-        def take() -> None:
-            stored = read_store(of_all)
-            own = stored["people"][person.rank - 1]
-            write_store(out, keypoints=own, **{key: value for key, value in stored.items() if key != "people"})
+        def take_own() -> None:
+            stored = read_store(shared)
+            keypoints = stored["people"][person.rank - 1]
+            write_store(out, keypoints=keypoints, **{key: value for key, value in stored.items() if key != "people"})
 
-        return StageTask(name=name, inputs=(of_all,), outputs=(out,), settings={"rank": person.rank}, work=take)
+        return StageTask(name=name, inputs=(shared,), outputs=(out,), settings={"rank": person.rank}, work=take_own)
     capture, options = context.capture(name), context.config.detection
 
-    def find() -> None:
+    def detect_all() -> None:
         with context.progress(f"{name}: detecting") as progress:
             recording = replace(_recording(context, name, trial, capture), progress=progress)
-            found = detect_people(options, recording=recording)
-        if len(found) < (person.people or 1):
+            people = detect_people(options, recording=recording)
+        if len(people) < (person.people or 1):
             raise InputError(
-                f"{person.group}/{name}: {len(found)} people are seen in two views or more for long enough, "
-                f"{person.people} were announced. Set subjects.{person.group}.people to {max(len(found), 1)}, or see "
-                "docs/detection.md for what makes people hard to find."
+                f"{person.group}/{name}: {len(people)} people are seen in two views or more for long enough, "
+                f"{person.people} were announced. Set subjects.{person.group}.people to {max(len(people), 1)}, or see "
+                "docs/detection.md for causes of people that are not found."
             )
-        views = _about_views(found[0])
-        write_store(of_all, people=[one["keypoints"] for one in found[: person.people]], **views)
-        write_store(out, keypoints=found[0]["keypoints"], **views)
+        views = _about_views(people[0])
+        write_store(shared, people=[one["keypoints"] for one in people[: person.people]], **views)
+        write_store(out, keypoints=people[0]["keypoints"], **views)
 
     settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about_trial(trial)
     settings |= {"people": person.people}
     return StageTask(
-        name=name, inputs=_inputs_of(context, capture), outputs=(of_all, out), settings=settings, work=find
+        name=name, inputs=_inputs_of(context, capture), outputs=(shared, out), settings=settings, work=detect_all
     )
 
 
 def _inputs_of(context: Context, capture: CaptureSource) -> tuple[Path, ...]:
-    """Files of the trial, and of the network that looks at its images where it is the user's own."""
+    """Files of the trial, and those of the network that detects points in its images where they are the user's."""
     options = context.config.detection
-    own = options.detector == "spinepose" and not capture.keypoints
-    return capture.detected + (network_files(options.network) if own else ())
+    runs_network = options.detector == "spinepose" and not capture.keypoints
+    return capture.detected + (network_files(options.network) if runs_network else ())
 
 
 def _about_trial(trial: Trial) -> dict:
     """Settings of the trial that its points depend on."""
-    late = {} if trial.delays is None else {"delays": trial.delays, "drift": trial.drift}
-    return {"rate": trial.rate} | late
+    clocks = {} if trial.delays is None else {"delays": trial.delays, "drift": trial.drift}
+    return {"rate": trial.rate} | clocks
 
 
 def _about_views(seen: Mapping[str, Any]) -> dict:
-    """What a file holds of a trial's views besides the points: which frames belong together where not those of the
-    same number."""
+    """Contents of a keypoints file besides the points: cameras, skeleton, and the timing of the views where frames of
+    the same number are not simultaneous."""
     timing = {} if seen["timing"] is None else {"timing": asdict(seen["timing"])}
     return {"cameras": list(seen["cameras"]), "skeleton": seen["skeleton"]} | timing
 
 
 def _recording(context: Context, name: str, trial: Trial, capture: CaptureSource) -> TrialSource:
-    """What the trial's points come from; videos are not looked at here."""
+    """The source of the trial's points; no video is opened here."""
     options = context.config.detection
     cameras, delays = capture.cameras(), None if trial.delays is None else Delays(trial.delays, trial.drift)
     if capture.stored:
@@ -128,7 +128,7 @@ def _recording(context: Context, name: str, trial: Trial, capture: CaptureSource
 
 
 def _stored_keypoints(path: Path, cameras: Sequence[Camera]) -> TrialSource:
-    """One person's points out of a file of ours; each view gets the camera of the same name."""
+    """One person's points from a file of simspine's; each view gets the camera of the same name."""
     content = read_store(path)
     for item in ("keypoints", "cameras", "skeleton"):
         if item not in content:
@@ -139,16 +139,16 @@ def _stored_keypoints(path: Path, cameras: Sequence[Camera]) -> TrialSource:
         raise InputError(
             f"{path}: {keypoints.views} views of {', '.join(views)}; the calibration has {', '.join(by_name)}."
         )
-    people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
-    seen = Detections(keypoints.names, keypoints.rate, people, estimated=keypoints.names_of(Origin.ESTIMATED))
-    return TrialSource([by_name[view] for view in views], detections=seen, skeleton=content["skeleton"])
+    points = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
+    detections = Detections(keypoints.names, keypoints.rate, points, estimated=keypoints.names_of(Origin.ESTIMATED))
+    return TrialSource([by_name[view] for view in views], detections=detections, skeleton=content["skeleton"])
 
 
 def read_detection_folders(
     name: str, trial: Trial, capture: CaptureSource, cameras: Sequence[Camera], skeleton: str | None
 ) -> tuple[Detections, skeletons.Skeleton]:
-    """All people in the folders of keypoints; `InputError` unless there are as many as cameras."""
-    assert trial.rate is not None  # `Trial` wants one with keypoints
+    """All people in the folders of keypoints; `InputError` unless there is a folder for each camera."""
+    assert trial.rate is not None  # `Trial` requires it with keypoints
     if len(cameras) != len(capture.keypoints):
         raise InputError(
             f"trial {name!r} has {len(capture.keypoints)} folders of keypoints, but {capture.calibration} holds "

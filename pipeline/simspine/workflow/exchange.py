@@ -75,7 +75,7 @@ class ExportChoice:
 
 @dataclass
 class _Source:
-    """The data set's trials on their way out; every one is checked against its body."""
+    """The data set's trials for export; each is checked against the forward kinematics of its body."""
 
     file: DatasetFile
     name: str
@@ -89,7 +89,7 @@ class _Source:
     _bodies: dict[str, Body] = field(default_factory=dict)
 
     def frames_of(self, subjects: Sequence[str]) -> dict[str, int]:
-        """{trial: frames} of those of the subjects that are out."""
+        """{'subject/trial': number of frames} of the trials of these subjects that were read."""
         return {key: count for key, count in self.frames.items() if key.split("/")[0] in subjects}
 
     def body(self, subject: str) -> Body:
@@ -105,15 +105,15 @@ class _Source:
         if self.choice.contents == "angles":
             return drop_licensed_points(trial)
         if self.names != trial.markers.names:
-            known, markers = trial.markers, body_points(body, trial.motion, self.names)
-            if known.covariance is not None:
-                markers = markers.with_(covariance=columns_by_name(known.covariance, known.names, self.names))
+            stored, markers = trial.markers, body_points(body, trial.motion, self.names)
+            if stored.covariance is not None:
+                markers = markers.with_(covariance=columns_by_name(stored.covariance, stored.names, self.names))
             origin = point_origins(self.names, trial.fitted, trial.fitted_origin)
             trial = replace(trial, markers=markers.with_(origin=origin))
         return trial
 
     def takes(self, subjects: Sequence[str], pictures: bool = False) -> Iterator[ExportTrial]:
-        """pictures: with what the body hides."""
+        """All trials of the subjects. pictures: with the points that the body hides from each camera."""
         for subject in subjects:
             cameras = () if self.choice.contents == "angles" else self.file.cameras(subject)
             for name in self.file.trials(subject):
@@ -136,7 +136,7 @@ class _Source:
 def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | None = None) -> Path:
     """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None); returns it.
 
-    The folder appears whole or not at all; an older export of ours in its place is replaced, unless it holds other
+    The folder appears whole or not at all; an older export by simspine in its place is replaced, unless it holds other
     files.
     """
     results = Path(config.results)
@@ -171,7 +171,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
 
 
 def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, list[str]]:
-    """{'train': subjects, 'test': subjects}; only those that have any."""
+    """{'train': subjects, 'test': subjects}; a split without subjects is left out."""
     chosen = RELEASE_TEST_SUBJECTS if test is None else test
     for name in () if test is None else test:
         if name not in subjects:
@@ -182,12 +182,12 @@ def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, 
 
 @contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder that takes the target's place when the block ends well; only an export of ours is replaced."""
+    """A temporary folder that replaces the target when the block succeeds; the target may be a simspine export only."""
     if (target / MANIFEST_FILE).is_file():
         manifest = read_dataset_manifest(target)
-        ours = {MANIFEST_FILE, *manifest["files"], *([BIDS_IGNORE_FILE] if manifest.get("format") == "bids" else [])}
-        there = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
-        if others := sorted(there - ours, key=lambda name: (name.startswith("."), name)):
+        listed = {MANIFEST_FILE, *manifest["files"], *([BIDS_IGNORE_FILE] if manifest.get("format") == "bids" else [])}
+        existing = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
+        if others := sorted(existing - listed, key=lambda name: (name.startswith("."), name)):
             raise InputError(
                 f"{target} holds {len(others)} files that its {MANIFEST_FILE} does not name, such as {others[0]}. The "
                 "folder would be replaced as a whole; name another one with --out."
@@ -250,10 +250,10 @@ def _export_trials(
 
 def _export_csv(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     """One tidy table: a row for each frame of all trials, in degrees and mm, with standard deviations and verdicts."""
-    found = tidy_table((take.subject, take.name, take.trial) for take in source.takes(source.file.subjects))
-    found.round(TABLE_DECIMALS).to_csv(folder / "frames.csv", index=False)
+    table = tidy_table((take.subject, take.name, take.trial) for take in source.takes(source.file.subjects))
+    table.round(TABLE_DECIMALS).to_csv(folder / "frames.csv", index=False)
     units = {"columns ending in _deg": "deg", "in _mm": "mm", "in _s": "s"}
-    return {"frames.csv": ManifestEntry("csv", len(found), units, dict(source.frames))}
+    return {"frames.csv": ManifestEntry("csv", len(table), units, dict(source.frames))}
 
 
 def _export_bids(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
@@ -263,14 +263,14 @@ def _export_bids(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 
 
 def _deviation_from(axis: PaperAxis, known: Mapping[str, np.ndarray]) -> str:
-    """Where the standard deviation of an axis comes from."""
+    """The source of an axis's standard deviation, for the table of axes."""
     if axis.how == AXIS_COMPOSED:
         return "covariances of the joints between" if axis.name in known else "joints between taken as independent"
     return "none: locked" if axis.how == AXIS_LOCKED else "as solved"
 
 
 def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-    """A motion for each trial in the 62 axes of the paper, its standard deviations, and what each axis is made of."""
+    """A motion for each trial in the 62 axes of the paper, its standard deviations, and a table of the axes."""
     files: dict[str, ManifestEntry] = {}
     left_out: dict[str, float] = {}
     axes: tuple[PaperAxis, ...] = ()
@@ -278,8 +278,8 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
     for take in source.takes(source.file.subjects):
         body, trial, motion = source.body(take.subject), take.trial, take.trial.motion
         path, count = f"{take.file_stem}.mot", motion.frames
-        axes_of = to_paper_axes(body, motion)
-        write_mot(folder / path, axes_of, inferred=np.flatnonzero(trial.inferred))
+        in_axes = to_paper_axes(body, motion)
+        write_mot(folder / path, in_axes, inferred=np.flatnonzero(trial.inferred))
         files[path] = ManifestEntry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})
         levels = {} if trial.angles_sd is None else dict(zip(trial.levels, trial.angles_sd.swapaxes(0, 1), strict=True))
         clinical = (
@@ -289,13 +289,13 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
         sd = paper_axes_deviation(body, motion, known)
         if sd is not None:
             path = path.replace(".mot", "_sd.sto")
-            sd = np.where(axes_of.rotational, np.degrees(sd), sd)
+            sd = np.where(in_axes.rotational, np.degrees(sd), sd)
             write_sto(
-                folder / path, "Standard deviations", axes_of.names, time=axes_of.time, values=sd, in_degrees=True
+                folder / path, "Standard deviations", in_axes.names, time=in_axes.time, values=sd, in_degrees=True
             )
             files[path] = ManifestEntry("sto", count, {"deviation": "deg; m", "time": "s"}, {take.path: count})
         left_out[take.path] = round(float(np.degrees(thorax_left_out(body, motion))), 3)
-        axes = paper_axes_of(body)  # the same of all people: the recipe's
+        axes = paper_axes_of(body)  # set by the recipe, so the same for all people
     rows = [("axis", "unit", "how", "from", "to", "deviation")]
     rows += [(axis.name, axis.unit, axis.how, *(axis.spans or ("", "")), _deviation_from(axis, known)) for axis in axes]
     write_text(folder / "axes.csv", "".join(",".join(row) + "\n" for row in rows))

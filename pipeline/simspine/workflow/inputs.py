@@ -1,4 +1,4 @@
-"""Which files a trial starts from, and what every stage is given: configuration, subject, files, progress."""
+"""Input files of a trial, and the context that every stage gets: configuration, subject, files, progress bar."""
 
 import sys
 import time
@@ -30,12 +30,12 @@ PACKAGED_FILE_PREFIX = "packaged:"  # before the path of a packaged file of mark
 
 @dataclass(frozen=True)
 class CaptureSource:
-    """A trial's files: the calibration; videos, folders of keypoints (one per camera) or a file of ours; mocap.
+    """Input files of a trial: calibration; videos, folders of keypoints (one per camera) or stored points; mocap.
 
-    Without a calibration `mocap` is the trial's file of markers, and there is nothing else.
+    Without a calibration, `mocap` is the trial's marker file and its only file.
 
-    given: the trial as it is configured. person: whose rig is meant of a JSON calibration that holds several.
-    correspondence: table of the motion capture's markers.
+    given: the trial as it is configured. stored: a keypoints file of simspine's. person: subject whose cameras are read
+    from a JSON calibration of several. correspondence: table that maps motion-capture markers to points.
     """
 
     given: Trial
@@ -49,21 +49,21 @@ class CaptureSource:
 
     @property
     def detected(self) -> tuple[Path, ...]:
-        """What the 2D points are made from; a folder of keypoints stands for its files."""
+        """Files from which the 2D points are made; a folder of keypoints stands for its files."""
         single = (self.calibration, self.stored)
         return (*filter(None, single), *self.videos, *self.keypoints)
 
     def cameras(self) -> list[Camera]:
-        """As calibrated, in the order of the file."""
+        """The cameras as calibrated, in the order of the file."""
         from simspine.io.calibration import read_calibration
 
         if self.calibration is None:
             raise InputError(f"{self.mocap[0]} is a file of markers, seen by no camera; name videos, or keypoints.")
-        own = self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration)
-        return read_calibration(self.calibration, self.person if own else None)
+        of_person = self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration)
+        return read_calibration(self.calibration, self.person if of_person else None)
 
     def motion_capture(self) -> Markers | None:
-        """The markers of motion capture, if there were any."""
+        """The markers of motion capture; None without any."""
         from simspine.io.c3d import read_markers
 
         if not self.mocap:
@@ -75,7 +75,7 @@ class CaptureSource:
 
 @dataclass(frozen=True, kw_only=True)
 class HumanTrial(CaptureSource):
-    """A trial of a Human3.6M copy, whose reader knows cameras and motion capture."""
+    """A trial of a Human3.6M copy, whose reader gives cameras and motion capture."""
 
     copy: "HumanCopy"
 
@@ -87,20 +87,20 @@ class HumanTrial(CaptureSource):
 
 
 def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSource:
-    """The trial's files; `InputError` names the first that is missing. None of them is read."""
+    """The trial's files, none of them read; `InputError` names the first that is missing."""
     if trial.capture is not None and config.capture is not None:
         return _trial_of_copy(config.capture, config.detection.detector == "import", subject, trial)
-    given = trial.mocap or trial.markers
-    if given is not None and given.startswith(PACKAGED_FILE_PREFIX):
-        given = str(data_folder("third_party") / given.removeprefix(PACKAGED_FILE_PREFIX))
-    mocap = () if given is None else (_existing_path(given, "mocap file" if trial.mocap else "marker file"),)
+    markers = trial.mocap or trial.markers
+    if markers is not None and markers.startswith(PACKAGED_FILE_PREFIX):
+        markers = str(data_folder("third_party") / markers.removeprefix(PACKAGED_FILE_PREFIX))
+    mocap = () if markers is None else (_existing_path(markers, "mocap file" if trial.mocap else "marker file"),)
     calibration = None if trial.calibration is None else _existing_path(trial.calibration, "calibration")
     videos: tuple[Path, ...] = tuple(_existing_path(video, "video") for video in trial.videos or ())
     if trial.folder is not None:
         packaged = trial.folder.startswith(PACKAGED_PREFIX)
         name = trial.folder.removeprefix(PACKAGED_PREFIX)
-        found = find_project(demo_folder(name) if packaged else Path(name))
-        calibration, videos = calibration or found.calibration, tuple(found.videos)
+        project = find_project(demo_folder(name) if packaged else Path(name))
+        calibration, videos = calibration or project.calibration, tuple(project.videos)
     folders = tuple(
         _existing_path(item, "keypoints", folder=not item.lower().endswith(TABLE_ENDINGS))
         for item in trial.keypoints or ()
@@ -111,9 +111,9 @@ def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSour
 def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, given: Trial) -> HumanTrial:
     """Files of a trial in a Human3.6M copy: videos, or 2D points if they are `imported`; and the motion capture."""
     copy, trial = open_copy_once(options.human36m, options.cameras, options.lens), str(given.capture)
-    measured = copy.motion_capture_file(subject, trial)
+    mocap_file = copy.motion_capture_file(subject, trial)
     calibration = copy.camera_file(subject)
-    mocap = () if measured is None else (measured,)
+    mocap = () if mocap_file is None else (mocap_file,)
     videos: tuple[Path, ...] = () if imported else tuple(copy.videos(subject, trial))
     stored = None
     if imported:
@@ -134,7 +134,7 @@ def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, given: T
 
 
 def check_clicks_of(markers: SkinMarkers, capture: CaptureSource) -> None:
-    """`InputError` unless the recording has their views and frames, and a tape's clicked images show its dots."""
+    """`InputError` unless the recording has the clicked views and frames, and a tape's clicked images show its dots."""
     from simspine.io.video import match_cameras_to_views, open_videos
     from simspine.vision.follow_skin_markers import check_clicked_images, check_clicks
 
@@ -149,14 +149,14 @@ def check_clicks_of(markers: SkinMarkers, capture: CaptureSource) -> None:
 
 @cache
 def open_copy_once(root: str, cameras: str | None, lens: str | None) -> "HumanCopy":
-    """The copy of Human3.6M; its folders are listed a single time for all trials."""
+    """The copy of Human3.6M, cached so that its folders are listed once for all trials."""
     from simspine.io.human36m.copy import open_copy
 
     return open_copy(root, cameras, lens)
 
 
 def _copy_rigs(path: Path) -> list[str]:
-    """Names of what a JSON calibration holds; none if it is damaged, which its reader says better."""
+    """Top-level keys of a JSON calibration; [] if it is damaged, which its reader reports."""
     try:
         content = load_json(read_bytes(path))
     except (OSError, ValueError, RecursionError):
@@ -165,7 +165,7 @@ def _copy_rigs(path: Path) -> list[str]:
 
 
 def check_inputs(config: Config) -> None:
-    """`InputError` unless all that a run starts from is on this machine."""
+    """`InputError` unless all input files of a run exist."""
     for subject in config.subjects if config.virtual is None else ():  # a virtual capture is made first
         for trial in config.trials(subject):
             recorded = config.subject(subject).trials[trial]
@@ -173,19 +173,19 @@ def check_inputs(config: Config) -> None:
 
 
 def _existing_path(path: str, kind: str, folder: bool = False) -> Path:
-    found = Path(path)
-    if not found.exists():
-        raise InputError(f"{kind} {found} does not exist (looked from {Path.cwd()}).")
-    if found.is_dir() != folder:
-        raise InputError(f"{kind} {found} is {'no' if folder else 'a'} folder.")
-    return found
+    existing = Path(path)
+    if not existing.exists():
+        raise InputError(f"{kind} {existing} does not exist (looked from {Path.cwd()}).")
+    if existing.is_dir() != folder:
+        raise InputError(f"{kind} {existing} is {'no' if folder else 'a'} folder.")
+    return existing
 
 
 MAX_TRIALS_ON_ONE_PAGE = 3  # trials that share one page of the report
 
 
 def has_pages_of_trials(config: Config) -> bool:
-    """Whether each trial has a page of its own: one page of many would grow beyond what a browser opens quickly."""
+    """Whether each trial has a page of its own: a browser would open one page of many trials slowly."""
     return sum(len(config.trials(subject)) for subject in config.subjects) > MAX_TRIALS_ON_ONE_PAGE
 
 
@@ -193,14 +193,14 @@ PROGRESS_LINE_INTERVAL_S = 5.0  # between two lines of progress in a log
 
 
 def timing_in(stored: Mapping) -> Timing | None:
-    """Out of a file of keypoints: which frames of the views belong together, where that was given or found."""
-    kept = stored.get("timing")
-    return None if kept is None else Timing(**kept | {name: tuple(kept[name]) for name in ("views", "native")})
+    """Timing of the views in the content of a keypoints file; None where it was neither given nor estimated."""
+    entry = stored.get("timing")
+    return None if entry is None else Timing(**entry | {name: tuple(entry[name]) for name in ("views", "native")})
 
 
 @dataclass(frozen=True)
 class Context:
-    """trial: the only one it is about; None: all of the subject's."""
+    """A subject of a run, for stages. trial: the only trial to work on; None: all trials of the subject."""
 
     config: Config
     subject: str
@@ -231,7 +231,7 @@ class Context:
 
 @contextmanager
 def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A callable (done, total) that shows how far the work is and the time left; nothing if `quiet`.
+    """A callable (done, total) that shows the progress of the work and the time left; nothing if `quiet`.
 
     On a terminal a bar, from the first call on; elsewhere, as in a log, a line every `PROGRESS_LINE_INTERVAL_S`
     seconds.
@@ -256,7 +256,7 @@ def _progress_lines(text: str) -> Callable[[int, int], None]:
 
     def show(done: int, total: int) -> None:
         nonlocal start, last, first
-        if not first:  # whatever is loaded before the first step is no measure of the others
+        if not first:  # time before the first step includes loading, and is not counted
             start, first = time.monotonic(), done
         elif time.monotonic() - last >= PROGRESS_LINE_INTERVAL_S:
             last = time.monotonic()

@@ -1,6 +1,6 @@
 """A process that forks for each job of a run: libraries and kernels are loaded once, not once a job. Linux only.
 
-`simspine job` asks it over a socket without a file. Where nobody answers, the job is done in the process that asked.
+`simspine job` asks it over a socket without a file. Without an answer, the asking process does the job itself.
 """
 
 import gc
@@ -27,23 +27,23 @@ SERVER_VARIABLE = "SIMSPINE_JOB_SERVER"
 PRELOADED = (
     "simspine.cli.main", "simspine.workflow.detect_stage", "simspine.workflow.stage_files", "simspine.workflow.dataset",
 )  # fmt: skip
-STARTED = b"+"  # said by a fork before it begins
-MOST_BYTES = 1 << 18  # of a message
+STARTED = b"+"  # sent by a fork before it begins
+MOST_BYTES = 1 << 18  # largest message
 
 
 @contextmanager
 def job_server() -> Iterator[None]:
-    """While the block runs, forks of one process do the jobs."""
+    """Run a server during the block, whose forks do the jobs."""
     if sys.platform != "linux":
         yield
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind("")  # a name that the kernel chooses
         listener.listen(socket.SOMAXCONN)
-        name = f"{listener.getsockname().hex()} {secrets.token_hex(16)}"  # and what shows that one is of this run
+        name = f"{listener.getsockname().hex()} {secrets.token_hex(16)}"  # address, and a secret of this run
         server = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, str(listener.fileno())],
-            stdin=subprocess.PIPE,  # closed when the run has ended, however it did
+            stdin=subprocess.PIPE,  # closed when the run ends, for whatever reason
             pass_fds=[listener.fileno()],
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1", SERVER_VARIABLE: name},
         )
@@ -56,7 +56,7 @@ def job_server() -> Iterator[None]:
 
 
 def ask_job_server(words: Sequence[str]) -> None:
-    """Have `simspine job WORDS` done by a fork, and end as it ends. Returns where no server of this user answers."""
+    """Have a fork do `simspine job WORDS`, and exit with its code. Returns if no server of this user answers."""
     name = os.environ.pop(SERVER_VARIABLE, "")
     if not name:
         return
@@ -79,25 +79,25 @@ def ask_job_server(words: Sequence[str]) -> None:
 
 
 def _has_same_user(other: socket.socket) -> bool:
-    """Whether the process at the other end is of this user."""
+    """Whether the process at the other end belongs to this user."""
     size = struct.calcsize("3i")
     _, user, _ = struct.unpack("3i", other.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return user == os.getuid()
 
 
 def _serve_jobs(listener: socket.socket) -> None:
-    """Fork for each job until the run has ended; load what the forks had to load."""
+    """Fork for each job until the run has ended; load the modules and kernels that forks report."""
     interrupt, own_name = signal.signal(signal.SIGINT, signal.SIG_IGN), os.environ.pop(SERVER_VARIABLE)
     for name in PRELOADED:
         importlib.import_module(name)
-    learned, teach = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    reports, report_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     while True:
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        ready, _, _ = select.select([learned, listener, sys.stdin], [], [])
-        if learned in ready:
-            _load(*pickle.loads(learned.recv(MOST_BYTES)))
+        ready, _, _ = select.select([reports, listener, sys.stdin], [], [])
+        if reports in ready:
+            _load(*pickle.loads(reports.recv(MOST_BYTES)))
         elif listener not in ready:
             break
         else:
@@ -105,9 +105,9 @@ def _serve_jobs(listener: socket.socket) -> None:
             gc.freeze()  # pages that no collection touches stay shared
             if _has_same_user(asking) and os.fork() == 0:
                 listener.close()
-                learned.close()
+                reports.close()
                 signal.signal(signal.SIGINT, interrupt)
-                _do_job(asking, teach, own_name)
+                _do_job(asking, report_socket, own_name)
             asking.close()
     listener.close()
     with suppress(ChildProcessError):  # so that their processor time counts as the run's
@@ -115,10 +115,10 @@ def _serve_jobs(listener: socket.socket) -> None:
             pass
 
 
-def _do_job(asking: socket.socket, teach: socket.socket, own_name: str) -> None:
-    """In a fork: do the job as a process of its own would, tell the server what was loaded, and end.
+def _do_job(asking: socket.socket, report_socket: socket.socket, own_name: str) -> None:
+    """In a fork: do the job as a process of its own would, report to the server what was loaded, and end.
 
-    own_name: of the server, which only processes of its run know.
+    own_name: the server's address and secret, known only to processes of its run.
     """
     from threadpoolctl import threadpool_limits
 
@@ -131,7 +131,7 @@ def _do_job(asking: socket.socket, teach: socket.socket, own_name: str) -> None:
         for number, file in enumerate(files):
             os.dup2(file, number)
             os.close(file)
-        # Anew: what Python knows of the server's own streams does not hold of these.
+        # New objects, since Python's present ones describe the server's own streams.
         sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
         sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
         os.chdir(folder)
@@ -147,9 +147,9 @@ def _do_job(asking: socket.socket, teach: socket.socket, own_name: str) -> None:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
-    with suppress(Exception):  # what is not taught is loaded again
+    with suppress(Exception):  # later forks load again what is not reported
         new = [name for name in sys.modules if name not in modules and name != "__main__"]
-        teach.send(pickle.dumps((new, list(_loaded_kernels() - kernels))))
+        report_socket.send(pickle.dumps((new, list(_loaded_kernels() - kernels))))
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -158,7 +158,7 @@ def _do_job(asking: socket.socket, teach: socket.socket, own_name: str) -> None:
 
 
 def _end_with(asking: socket.socket) -> None:
-    """End this process when the one that asked has ended."""
+    """End this process when the asking process has ended."""
     with suppress(OSError):
         asking.recv(1)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -177,8 +177,8 @@ def _loaded_kernels() -> set[tuple[str, str, Any]]:
 
 
 def _load(modules: Sequence[str], kernels: Sequence[tuple[str, str, Any]]) -> None:
-    """Modules and kernels that a fork has loaded, for the forks to come."""
-    with suppress(Exception):  # what cannot be loaded here is loaded by the forks
+    """Load modules and kernels that a fork has loaded, for later forks."""
+    with suppress(Exception):  # forks load what cannot be loaded here
         for name in modules:
             importlib.import_module(name)
         for name, kernel, types in kernels:

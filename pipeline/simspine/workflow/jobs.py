@@ -1,4 +1,4 @@
-"""Stages of the workflow in order: which are done, and how the others are run, one by one or as jobs of Snakemake."""
+"""Stages of the workflow in order: which are done, and the running of the others, alone or as jobs of Snakemake."""
 
 import os
 import sys
@@ -27,21 +27,21 @@ from simspine.workflow.up_to_date import (
     run_task,
 )
 
-CAPTURE_JOB = "capture"  # a job where the data set is made first
+CAPTURE_JOB = "capture"  # the job that makes a virtual capture
 REPLACED_BY_A_RUN = (
     "config.yaml", "report.html", "manifest.json", "provenance.json", "summary.json", "timings.json", "clinical.csv",
     "quality.csv", "quality.json", "logs/*", "benchmarks/*",
 )  # fmt: skip
 STAGE_FOLDERS = ("keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality")
 MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log")
-STATE = ".workflow"  # in the results: working state of Snakemake; may be removed whenever no run is at work
+STATE = ".workflow"  # folder in the results: Snakemake's working state; may be removed while no run is at work
 
 
 @dataclass(frozen=True)
 class Job:
-    """stages: run one after another in one process, since starting one takes a second or two.
+    """Stages that run one after another in one process, since starting a process takes a second or two.
 
-    whole: once for all trials of a subject; else for each trial.
+    whole: one job for all trials of a subject; else one for each trial.
     """
 
     stages: tuple[str, ...]
@@ -59,7 +59,7 @@ JOBS_OF_ALL = ("dataset", "page")  # of all subjects together
 
 
 def tasks_of_stage(stage: str, context: Context) -> list[StageTask]:
-    """Nothing is read or computed before a task's work is called. Detection loads less than the stages after it."""
+    """Tasks of a stage, none of them begun. Imports are local: detection needs fewer modules than later stages."""
     if stage == "detect":
         from simspine.workflow.detect_stage import plan_detect
 
@@ -80,8 +80,8 @@ def run_stage(
 ) -> None:
     """Run a stage of one subject or all of them (None), skipping what is done; a line per subject says what ran.
 
-    `export` without a trial makes the data set as well, of all subjects or, after one, of those that are exported. It
-    speaks only of what ran: the data set's line says the rest.
+    `export` without a trial also makes the data set: of all subjects or, if one is named, of all that are exported. It
+    prints a line only for tasks that ran, and one for the data set.
     """
     makes_dataset = stage == "export" and (subject is None or trial is None)
     subjects = list(config.subjects) if subject is None else [subject]
@@ -95,13 +95,13 @@ def run_stage(
     if makes_dataset:
         from simspine.workflow.dataset import dataset_files_of_subject, export_dataset
 
-        there = [
+        ready = [
             name
             for name in config.subjects
             if subject is None or all(file.is_file() for file in dataset_files_of_subject(config, name))
         ]
-        part = f": {', '.join(there)} of {len(config.subjects)} subjects" if len(there) < len(config.subjects) else ""
-        print(f"{export_dataset(config, there)}{part}")
+        part = f": {', '.join(ready)} of {len(config.subjects)} subjects" if len(ready) < len(config.subjects) else ""
+        print(f"{export_dataset(config, ready)}{part}")
 
 
 def do_tasks(
@@ -120,17 +120,17 @@ def do_tasks(
 
 
 def check_writable(folder: Path) -> None:
-    """`InputError` if results cannot go to `folder`: better now than after an hour of detection."""
-    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-    if not there.is_dir():
-        raise InputError(f"results cannot be written to {folder}: {there} is no folder. Change `results`.")
-    if not os.access(there, os.W_OK):
-        raise InputError(f"results cannot be written to {folder}: no permission to write in {there}. Change `results`.")
+    """`InputError` if results cannot be written to `folder`, raised before hours of detection."""
+    place = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    if not place.is_dir():
+        raise InputError(f"results cannot be written to {folder}: {place} is no folder. Change `results`.")
+    if not os.access(place, os.W_OK):
+        raise InputError(f"results cannot be written to {folder}: no permission to write in {place}. Change `results`.")
 
 
 def check_subjects(config: Config, subjects: Iterable[str]) -> None:
-    """`check_writable` of their folders, and `InputError` where a stage would replace a recording that lies there, or
-    files in a folder that simspine did not make."""
+    """`check_writable` of the subjects' folders; `InputError` also where a stage would replace a recording that lies in
+    one, or files in a folder that simspine did not make."""
     for name in subjects:
         folder = RunPaths(Path(config.results), name).folder
         check_writable(folder)
@@ -158,8 +158,8 @@ def check_results(config: Config) -> None:
         raise InputError(f"{there[0]} is not of simspine, and a run would replace it. Change `results`.")
 
 
-# Jobs: manifests alone say what is done (`workflow/up_to_date.py`). A job finds out by itself which of its stages are.
-# Snakemake only puts jobs in order: it starts those without a mark, and `mark_done` sets the marks before it plans.
+# Jobs: manifests alone decide which stages are done (`workflow/up_to_date.py`), and each job checks those of its own.
+# Snakemake only orders the jobs: it starts those without a mark, and `mark_done` sets the marks before it plans.
 
 
 def prepare_results(results: Path, config: Path) -> None:
@@ -167,20 +167,20 @@ def prepare_results(results: Path, config: Path) -> None:
 
     Links, pipes and devices among the logs are removed as well: writing follows links and waits at pipes."""
     remove_stale_locks(results)
-    with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
+    with suppress(OSError):  # a folder of this name or a full disk: only the copy is missing
         write_text(results / "config.yaml", config.read_text(encoding="utf-8"))
     for folder in (results / "logs", results / "benchmarks"):
-        for path in chain([folder], folder.rglob("*")):  # a folder that is a link goes before it is looked into
+        for path in chain([folder], folder.rglob("*")):  # a folder that is a link is removed, not searched
             if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
                 path.unlink()
 
 
 @dataclass(frozen=True)
 class StageState:
-    """Of a stage of a trial. subject, trial: None where it is of all of them.
+    """State of a stage of a trial. subject, trial: None for a stage of all of them.
 
-    kind: done, running, failed, stale (made otherwise than it would be made), waiting (made, but a stage before it is
-    not done, and may change it), to do. job: which one does it; None: inputs of all of the subject's are missing.
+    kind: done, running, failed, stale (made from other inputs, settings or code), waiting (made, but a stage before it
+    is not done, and may change it), to do. job: the one that runs it; None where the subject's inputs are missing.
     """
 
     stage: str
@@ -205,7 +205,7 @@ class Step(StageState):
 
 
 def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None) -> list[Step]:
-    """What these jobs do of a subject (None: of all together), in order; nothing is read.
+    """Steps of these jobs for a subject (None: for all together), in order; nothing is read.
 
     trial: plan only this one; not for jobs of all trials. `InputError` is raised where a recording is missing.
     """
@@ -223,7 +223,7 @@ def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], tri
 
 
 def step_of_all(config: Config, job: str) -> Step:
-    """What a job over all subjects does."""
+    """The step of a job over all subjects."""
     from simspine.workflow.dataset import dataset_task
     from simspine.workflow.reporting import page_task
 
@@ -232,9 +232,9 @@ def step_of_all(config: Config, job: str) -> Step:
 
 
 def capture_step(config: Config, subject: str) -> Step:
-    """A subject's files in a virtual capture, once they are made.
+    """The step for a subject's files in a virtual capture; its task does nothing, and only lists the files made.
 
-    `simspine.synthesis.capture_files` keeps a record of them, and knows itself what is still to do.
+    `simspine.synthesis.capture_files` makes them, and decides by its own record which are still to be made.
     """
     assert config.virtual is not None
     assert config.capture is not None
@@ -255,18 +255,18 @@ def capture_step(config: Config, subject: str) -> Step:
 
 
 def run_job(config: Config, job: str, subject: str | None, trial: str | None) -> None:
-    """Do what a job still has to do. What fails is kept for `simspine status` (`failure_of`).
+    """Run the tasks of a job that are not done. The message of a failure is kept for `simspine status` (`failure_of`).
 
-    subject: None of jobs over all subjects. trial: None of jobs over all trials.
+    subject: None for jobs over all subjects. trial: None for jobs over all trials.
     """
-    wanted = (job not in JOBS_OF_ALL, job not in JOBS_OF_ALL and not STAGES_OF_JOB[job].whole)
-    if wanted != (subject is not None, trial is not None):
-        needs = " and ".join(name for name, need in zip(("--subject", "--trial"), wanted, strict=True) if need)
-        raise InputError(f"job {job} takes {needs or 'neither --subject nor --trial'}.")
+    needed = (job not in JOBS_OF_ALL, job not in JOBS_OF_ALL and not STAGES_OF_JOB[job].whole)
+    if needed != (subject is not None, trial is not None):
+        options = " and ".join(name for name, need in zip(("--subject", "--trial"), needed, strict=True) if need)
+        raise InputError(f"job {job} takes {options or 'neither --subject nor --trial'}.")
     if subject is not None:
         config.trials(subject, trial)  # both must exist
-    failed = failure_of(config, job, subject, trial)
-    check_writable(failed.parent)
+    failure_file = failure_of(config, job, subject, trial)
+    check_writable(failure_file.parent)
     try:
         if subject is None:
             step = step_of_all(config, job)
@@ -278,25 +278,25 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
                 do_tasks(Context(config, subject), stage, [step.task for step in steps if step.stage == stage])
     except Exception as error:
         with suppress(OSError):  # a full disk may be what failed
-            write_text(failed, f"{error}\n")
+            write_text(failure_file, f"{error}\n")
         raise
-    failed.unlink(missing_ok=True)
+    failure_file.unlink(missing_ok=True)
 
 
 def write_job_cost(config: Config, job: str, subject: str | None, trial: str | None, seconds: float) -> None:
-    """A table of what a job took, for readers of the results: seconds, processor time, MiB at most."""
+    """Write a table of a job's cost, for readers of the results: seconds, processor time, peak memory (MiB)."""
     costs = {"s": seconds, "cpu_time": sum(os.times()[:4])}
     with suppress(ImportError):  # Windows
         from resource import RUSAGE_SELF, getrusage
 
         costs["max_rss"] = getrusage(RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     place = Path(config.results, "benchmarks", subject or "", "_".join(filter(None, (trial, job))) + ".tsv")
-    with suppress(OSError):  # a full disk: the table is missing then, and nothing else
+    with suppress(OSError):  # a full disk: only the table is missing
         write_text(place, "\t".join(costs) + "\n" + "\t".join(f"{cost:.2f}" for cost in costs.values()) + "\n")
 
 
 def failure_of(config: Config, job: str, subject: str | None = None, trial: str | None = None) -> Path:
-    """The file that keeps a job's message where it failed."""
+    """The file that keeps the error message of a failed job."""
     return RunPaths(Path(config.results), subject or "").manifest(job, trial).with_suffix(".failed")
 
 
@@ -338,38 +338,38 @@ def marks_before_detect(config: Config, subject: str, trial: str) -> list[str]:
 
 STATE_DONE, STATE_RUNNING, STATE_FAILED = "done", "running", "failed"
 STATE_STALE, STATE_WAITING, STATE_OPEN = "stale", "waiting", "to do"
-LONG_AGO = 1e9  # s, of all marks: whatever Snakemake compares in time, none is newer than another
+LONG_AGO = 1e9  # s, time of all marks: Snakemake compares times of files, and none shall be newer than another
 
 
 def stage_states(config: Config) -> list[StageState]:
-    """Of every stage, trial by trial; all files of the results are read, and nothing is written."""
-    of = cache(file_checksum)
-    found: list[StageState] = []
-    unsure: set[Path] = set()  # files of stages that are not done
+    """States of all stages, trial by trial; all files of the results are read, and nothing is written."""
+    checksum = cache(file_checksum)
+    states: list[StageState] = []
+    unfinished_files: set[Path] = set()  # files of stages that are not done
     for subject in (*config.subjects, None):
         try:
             steps = [capture_step(config, subject)] if config.virtual is not None and subject is not None else []
             for step in steps + steps_of_trial(config, subject, JOBS_OF_ALL if subject is None else STAGES_OF_JOB):
                 try:
-                    kind, why = _stage_state(config, step, unsure, of)
+                    kind, why = _stage_state(config, step, unfinished_files, checksum)
                 except (InputError, OSError) as error:  # a file that cannot be read spoils its own row only
                     kind, why = STATE_FAILED, f"cannot be read: {error}"
-                found.append(replace(step, kind=kind, why=why))
+                states.append(replace(step, kind=kind, why=why))
                 if kind != STATE_DONE:
-                    unsure |= set(step.task.outputs)
+                    unfinished_files |= set(step.task.outputs)
         except InputError as error:
-            found.append(StageState("inputs", subject, kind=STATE_FAILED, why=str(error)))
-    return found
+            states.append(StageState("inputs", subject, kind=STATE_FAILED, why=str(error)))
+    return states
 
 
-def _stage_state(config: Config, step: Step, unsure: set[Path], of: Callable[[Path], str]) -> tuple[str, str]:
+def _stage_state(config: Config, step: Step, unsure: set[Path], checksum: Callable[[Path], str]) -> tuple[str, str]:
     lock = step.manifest.with_suffix(".lock")
     if is_lock_held(lock):
         return STATE_RUNNING, ""
     made = bool(read_task_manifest(step.manifest))
     if not unsure.isdisjoint(step.task.inputs):
         return (STATE_WAITING if made else STATE_OPEN), ""
-    why = reason_not_done(step.manifest, step.task, step.stage, of)
+    why = reason_not_done(step.manifest, step.task, step.stage, checksum)
     if why is None:
         return STATE_DONE, ""
     failure = failure_of(config, step.job, step.subject, step.trial)
@@ -394,13 +394,13 @@ def mark_done(config: Config) -> None:
             os.utime(mark, (LONG_AGO, LONG_AGO))
 
 
-def status_lines(found: list[StageState]) -> list[str]:
+def status_lines(states: list[StageState]) -> list[str]:
     """A line for each subject, trial and state: 'S01 bow: done detect, triangulate'."""
     lines = []
-    for subject, trial in dict.fromkeys((state.subject, state.trial) for state in found):
-        mine = [state for state in found if (state.subject, state.trial) == (subject, trial)]
+    for subject, trial in dict.fromkeys((state.subject, state.trial) for state in states):
+        of_trial = [state for state in states if (state.subject, state.trial) == (subject, trial)]
         name = " ".join(filter(None, (subject, trial))) or "all subjects"
-        for kind, why in dict.fromkeys((state.kind, state.why) for state in mine):
-            stages = ", ".join(state.stage for state in mine if (state.kind, state.why) == (kind, why))
+        for kind, why in dict.fromkeys((state.kind, state.why) for state in of_trial):
+            stages = ", ".join(state.stage for state in of_trial if (state.kind, state.why) == (kind, why))
             lines.append(f"{name}: {kind} {stages}" + (f" ({why})" if why else ""))
     return lines

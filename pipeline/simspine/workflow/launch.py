@@ -1,4 +1,4 @@
-"""The whole workflow by one command, from any folder: Snakemake with our Snakefile, as a child process.
+"""The whole workflow by one command, from any folder: Snakemake with simspine's Snakefile, as a child process.
 
 The child is `python -m simspine.workflow.launch`: Snakemake's own command with two changes. `--state FOLDER`, before
 all else, names a folder for its working state. Jobs on other machines need that state in `.snakemake`, where it stays.
@@ -44,7 +44,7 @@ from simspine.workflow.up_to_date import hold_lock
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
 SNAKEMAKE_RATE_LIMIT = (100, 1)  # jobs, s
 RESUME_HINT = "What is done is kept; the same command continues from there."
-LAST_LINES_SHOWN = 8  # of Snakemake's last lines, where it could not start
+LAST_LINES_SHOWN = 8  # last lines of Snakemake's log in the error, where it names no failed job
 STEPS_LINE = re.compile(r"(\d+) of (\d+) steps")
 OTHER_SETTINGS = ("--config", "-C", "--configfile", "--configfiles")
 FAILED_RULE_LINE = re.compile(r"Error in rule ([^\s:]+)")
@@ -57,7 +57,7 @@ def run_workflow(
 
     config: a configuration file; relative paths in it count from the working directory. options: for Snakemake.
     dry_run: only print what would be done. A bar shows the steps done and the time left, without `quiet`. Snakemake's
-    messages go to `<results>/logs/run.log`. It is not started where all is done. `InputError` for a faulty
+    messages go to `<results>/logs/run.log`. Without work to do it is not started. `InputError` for a faulty
     configuration, another run on the same results, a stage that fails, or results that are not up to date at the end.
     """
     refuse_other_settings([option for option in options if option.split("=")[0] in OTHER_SETTINGS], [config])
@@ -66,7 +66,7 @@ def run_workflow(
     results = Path(settings.results)
     check_results(settings)
     words = ["--snakefile", str(data_folder("configs").parent / "Snakefile"), "--configfile", str(config)]
-    words += ["--cores", str(cores), "--rerun-incomplete", "--workflow-profile", "none"]  # none of a stranger's folder
+    words += ["--cores", str(cores), "--rerun-incomplete", "--workflow-profile", "none"]  # no profile of the folder
     if dry_run:
         with TemporaryDirectory() as folder:
             if subprocess.run([*_snakemake(Path(folder)), *words, "--dry-run", *options], check=False).returncode:
@@ -95,7 +95,7 @@ def run_workflow(
 
 
 def run_here(config: Path) -> None:
-    """All stages of a small configuration in this process: no other is started, so that nothing is loaded twice."""
+    """Run all stages of a small configuration in this process, so that no module is loaded twice."""
     settings = read_config(config)
     check_inputs(settings)
     results = Path(settings.results)
@@ -117,38 +117,38 @@ def refuse_other_settings(changes: Collection[str], files: Sequence[str | Path])
 
 
 def _unfinished(config: Config, partly: bool) -> list[StageState]:
-    """What is not done; partly: only what is stale."""
-    found = stage_states(config)
-    return [s for s in found if (s.kind in (STATE_STALE, STATE_WAITING) if partly else s.kind != STATE_DONE)]
+    """States of stages that are not done; partly: only of those that are stale or waiting."""
+    states = stage_states(config)
+    return [s for s in states if (s.kind in (STATE_STALE, STATE_WAITING) if partly else s.kind != STATE_DONE)]
 
 
 def _snakemake(state: Path) -> list[str]:
-    """Our Snakemake, with a folder for its records. No module of the working directory is imported (-P)."""
+    """The command of Snakemake with a folder for its state. No module of the working directory is imported (-P)."""
     return [sys.executable, "-P", "-m", "simspine.workflow.launch", "--state", str(state)]
 
 
 def _failure_error(failed: Sequence[str], log: Path) -> str:
-    """What failed: the jobs, or else the last that Snakemake said."""
+    """The message of a failed run: the failed jobs, or else the last lines of Snakemake's log."""
     text = log.read_text(encoding="utf-8", errors="replace")
     if failed:
         killed = f"exit status {128 + signal.SIGKILL}" in text
         why = ": ended by the system (SIGKILL), as it does where memory runs out" if killed else ""
         return f"job {', '.join(dict.fromkeys(failed))} failed{why}"
-    said = [line for line in text.splitlines() if line.strip()]
-    return "\n".join(["the workflow failed", *said[-LAST_LINES_SHOWN:]])
+    lines = [line for line in text.splitlines() if line.strip()]
+    return "\n".join(["the workflow failed", *lines[-LAST_LINES_SHOWN:]])
 
 
 def _follow_output(
     command: Sequence[str], log: IO[str], lock: tuple[int, ...], quiet: bool = False
 ) -> tuple[int, list[str]]:
-    """Run Snakemake; what the stages print is shown, its own messages are kept. Returns exit code and failed rules."""
+    """Run Snakemake, show the output of the stages, log its own messages. Returns exit code and failed rules."""
     commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": commands, "PYTHONSAFEPATH": "1"}
     failed: list[str] = []
     with progress_bar("steps", quiet) as progress:
 
         def message(line: str) -> None:
-            with suppress(OSError):  # a full disk: Snakemake would wait for good if nobody read on
+            with suppress(OSError):  # a full disk: go on reading, or Snakemake would wait forever
                 log.write(line)
                 log.flush()
             if found := STEPS_LINE.search(line):
@@ -169,7 +169,7 @@ def _follow_output(
                 _each_line(child.stdout, message if quiet else partial(print, end="", flush=True))
                 reader.join()
             except KeyboardInterrupt:  # the child got the signal, too, and ends its jobs in order
-                with suppress(KeyboardInterrupt):  # whoever interrupts once more does not want to wait
+                with suppress(KeyboardInterrupt):  # a second interrupt ends the waiting
                     child.wait()
                 child.kill()
                 child.wait()
@@ -190,7 +190,7 @@ def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:
 
 
 def run_snakemake(words: Sequence[str]) -> int:
-    """Exit code of `snakemake words…`. A limit in the words or in a profile is kept, if it is another."""
+    """Exit code of `snakemake words…`. A limit of jobs a second other than Snakemake's own default is kept."""
     from snakemake import cli
     from snakemake.exceptions import print_exception
 
@@ -222,7 +222,7 @@ def _keep_state_in(folder: Path) -> None:
         return persistence(**options | {"path": folder})
 
     workflow.FilePersistence = kept
-    LoggerManager.setup_logfile = lambda *_, **__: None  # the process that started it keeps its output
+    LoggerManager.setup_logfile = lambda *_, **__: None  # the parent process keeps the log
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ WORLD_NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class LiftingTask:
-    """What lifts people, what is known of the camera's lens, and what is estimated of the world; None: no world."""
+    """Lifter of people into space, lens of the camera, and options of the world frame; world None: no world frame."""
 
     lifter: Lifter
     lens: LiftingLens
@@ -59,7 +59,7 @@ class LiftingTask:
 
     @property
     def about(self) -> dict:
-        """For a file that holds lifted points."""
+        """Description of the lifting, for files of lifted points."""
         card = self.lifter.card
         return {
             "origin": str(Origin.ESTIMATED),
@@ -80,7 +80,7 @@ class LiftingTask:
         }
 
     def lines(self) -> list[str]:
-        """For people to read."""
+        """Description of the lifting, for the terminal."""
         card = self.lifter.card
         return [
             f"lifted by {self.lifter.path.name} ({card.method}; learnt from {card.trained_on}): "
@@ -91,19 +91,19 @@ class LiftingTask:
 
 
 def lifted_entry(pose: LiftedPose) -> dict:
-    """Of one person of a JSON file, x y z of all points to 0.01 mm."""
+    """A person's entry in a JSON file: x y z of all lifted points, to 0.01 mm, and their standard deviations."""
     known = {"lifted_points_3d": pose.xyz, "lifted_points_3d_sd": pose.sd}
     return {name: np.round(values, 5).ravel().tolist() for name, values in known.items() if values is not None}
 
 
 def placed_entry(seen: DetectedPerson, found: FramedPose, chosen: Sequence[int]) -> dict[str, list[float]]:
-    """Of one person of a JSON file as SpinePose has it: x y z score of the chosen points, 0 for those not placed."""
+    """A person's entry in SpinePose's format: x y z score of the chosen points, 0 for points that are not placed."""
     rows = dict(zip(("", "_sd"), found.rows(FILE_POINT_NAMES, seen.scores), strict=True))
     return {f"pose_keypoints_3d{key}": np.round(part[list(chosen)], 5).ravel().tolist() for key, part in rows.items()}
 
 
 def frame_entry(frame: PersonFrame | None) -> dict:
-    """Of a file with placed points: the world they are in."""
+    """Entry of a file with placed points: their world frame; {} without one."""
     if frame is None:
         return {}
     camera = -frame.R @ frame.origin
@@ -125,9 +125,9 @@ ImageSink = Callable[[CameraImage, Sequence[DetectedPerson], np.ndarray | None],
 
 @dataclass(frozen=True)
 class DetectionTask:
-    """picture: image, folder or video to write, drawn upon. points: JSON file or folder of such. frames: the most
-    images to look at. live: a window that shows them as they come. spine_only: nothing but the nine points along it.
-    lifting: by which people are lifted into space, in the file of points."""
+    """Outputs of a detection. picture: image, folder or video to write, with people drawn. points: JSON file, or folder
+    of JSON files. frames: most images to read. live: show them in a window. spine_only: only the nine points of the
+    spine. lifting: how people are lifted into space, for the file of points."""
 
     picture: Path | None = None
     points: Path | None = None
@@ -139,8 +139,8 @@ class DetectionTask:
 
 @dataclass
 class DetectionSummary:
-    """What was seen, as it is counted. people: different ones. detected, estimated, inferred: the most points of a
-    person."""
+    """Running counts of a detection. shown: images with a person. people: number of different people. detected,
+    estimated, inferred: largest number of such points of one person."""
 
     images: int = 0
     shown: int = 0
@@ -151,7 +151,7 @@ class DetectionSummary:
     stopped: bool = False
 
     def count(self, people: Sequence[DetectedPerson], chosen: Sequence[int]) -> None:
-        """One more image."""
+        """Count an image with these people."""
         self.images += 1
         self.shown += bool(people)
         for seen in people:
@@ -160,18 +160,18 @@ class DetectionSummary:
             self.inferred = max(self.inferred, int(seen.inferred[list(chosen)].sum()))
 
     def lines(self, name: str, detector: str) -> list[str]:
-        """For people to read."""
-        images = f"{self.images} image" + "s" * (self.images != 1)
+        """Text for the terminal."""
+        images = f"{self.images} {'image' if self.images == 1 else 'images'}"
         people = "nobody" if not self.shown else "1 person" if self.people == 1 else f"{self.people} people"
-        said = [f"{name}: {images}, {people}, by {detector}"]
+        text = [f"{name}: {images}, {people}, by {detector}"]
         if self.shown:
             estimated = f"{self.estimated} estimated, " if self.estimated else ""
-            said.append(f"points of a person: up to {self.detected} detected, {estimated}{self.inferred} inferred")
-        return said
+            text.append(f"points of a person: up to {self.detected} detected, {estimated}{self.inferred} inferred")
+        return text
 
 
 def default_picture(camera: OneCameraSource) -> Path:
-    """Where what is drawn goes if nobody says: into the working folder."""
+    """Default path of the pictures or the video, in the working directory."""
     if isinstance(camera, Photographs):
         return Path(f"{camera.name}_detected" + ("" if camera.path.is_dir() else ".png"))
     return Path(f"{camera.name}_detected.webm")
@@ -180,9 +180,9 @@ def default_picture(camera: OneCameraSource) -> Path:
 def watch_source(
     camera: OneCameraSource, looking: WatchSettings, wanted: DetectionTask, quiet: bool = False
 ) -> DetectionSummary:
-    """Look at an image, a folder of them, a video or a webcam, and write what is wanted, frame by frame.
+    """Detect people in an image, a folder of images, a video or a webcam, and write the outputs image by image.
 
-    Ctrl-C ends the work after the image at hand, and the files hold what was seen until then.
+    Ctrl-C ends the work after the current image, and the files hold all images until then.
     """
     check_outputs(camera, wanted)
     chosen = FILE_SPINE_INDICES if wanted.spine_only else tuple(range(len(FILE_POINT_NAMES)))
@@ -226,7 +226,7 @@ def watch_source(
 
 
 def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
-    """`InputError` for files that cannot be what is wanted of them: before anything is looked at."""
+    """`InputError` for paths that cannot take the outputs; called before any image is read."""
     for path in filter(None, (wanted.picture, wanted.points)):
         if not isinstance(camera, Webcam) and path.resolve() == camera.path.resolve():
             raise InputError(f"{path}: {WOULD_REPLACE_INPUT_TEXT}")
@@ -253,14 +253,14 @@ def _needs_ending(path: Path | None, endings: tuple[str, ...], what: str) -> Non
 
 
 def _needs_none(path: Path | None, what: str, allowed: tuple[str, ...] = ()) -> None:
-    """allowed: endings that a folder may have all the same, as SpinePose's program makes one named x.json."""
+    """`InputError` for a file, or an ending of files. allowed: endings that a folder may have, such as SpinePose's."""
     endings = {".json", *PICTURE_SUFFIXES, *CODECS_BY_SUFFIX}.difference(allowed)
     if path is not None and (path.suffix.lower() in endings or path.is_file()):
         raise InputError(f"{path}: {what}; name a folder.")
 
 
 def _names_of(camera: OneCameraSource, ending: str) -> re.Pattern[str]:
-    """Names of the files that are written for each image."""
+    """Pattern of the names of the files that are written, one for each image."""
     if isinstance(camera, Photographs):
         return re.compile("|".join(re.escape(file.stem + ending) for file in camera.files))
     return re.compile(r"frame_\d+" + re.escape(ending))
@@ -274,7 +274,7 @@ def _is_single(camera: OneCameraSource) -> bool:
 def _points_sink(
     camera: OneCameraSource, looking: WatchSettings, wanted: DetectionTask, chosen: Sequence[int]
 ) -> Iterator[ImageSink]:
-    """Files of points; an image's waits until the world is known that its lifted points are in."""
+    """Writer of point files; an image's file waits until the world frame of its lifted points is known."""
     path, lifting = wanted.points, wanted.lifting
     assert path is not None
     photographs = isinstance(camera, Photographs)
@@ -347,7 +347,7 @@ def _pictures_sink(camera: Photographs, path: Path) -> Iterator[ImageSink]:
 
 @contextmanager
 def _video_sink(camera: Video | Webcam, path: Path) -> Iterator[ImageSink]:
-    """Each image of a video once; those of a webcam as often as keeps the video in time."""
+    """Writer of a video: an image of a video once, an image of a webcam as often as keeps the video in real time."""
     with video_writer(path, camera.rate) as video:
 
         def write(shot: CameraImage, people: Sequence[DetectedPerson], drawn: np.ndarray | None) -> None:
@@ -360,7 +360,7 @@ def _video_sink(camera: Video | Webcam, path: Path) -> Iterator[ImageSink]:
 
 
 class _Drawer:
-    """Pictures of one recording; the strip below them stays the same."""
+    """Draws the pictures of one recording; the legend below them is drawn once for pictures of one width."""
 
     def __init__(self, camera: OneCameraSource, looking: WatchSettings, watcher: PeopleWatcher, spine_only: bool):
         self._camera, self._looking, self._watcher, self._spine_only = camera, looking, watcher, spine_only
@@ -374,18 +374,18 @@ class _Drawer:
         picture = draw(shot.image, people, self._spine_only, caption=text)
         if self._strip is None or self._strip.shape[1] != picture.shape[1]:
             infers, watcher = self._looking.infer_spine, self._watcher
-            signs = {"detected", "unsure"} | (set() if self._spine_only else {"left", "right"})
-            signs |= {"spine"} if watcher.sees_spine else set()
-            signs |= {"estimated"} if infers and watcher.estimates_spine else set()
-            self._strip = legend_below(picture, signs | ({"inferred"} if infers else set()))
+            legend = {"detected", "unsure"} | (set() if self._spine_only else {"left", "right"})
+            legend |= {"spine"} if watcher.sees_spine else set()
+            legend |= {"estimated"} if infers and watcher.estimates_spine else set()
+            self._strip = legend_below(picture, legend | ({"inferred"} if infers else set()))
         return np.vstack([picture, self._strip])
 
 
 @contextmanager
 def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
-    """While it lasts, the first ctrl-C is only noted, to end in order; the second ends at once, as ever."""
+    """In the block the first ctrl-C is only noted (the callable returns True), and a second one interrupts at once."""
     noted: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # others cannot take signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         yield lambda: False
         return
 

@@ -1,4 +1,4 @@
-"""report.html of a data set, and a page for each trial where there are many, out of the results' files."""
+"""report.html of a data set, and a page for each trial where there are many, from the results' files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ MAX_PLAYER_FRAMES = 1000  # frames a player holds where there are many trials: 1
 
 @dataclass(frozen=True)
 class _Part:
-    """What the data set's page wants of a trial. section: its findings alone, where it has a page of its own."""
+    """A trial's content for the data set's page. section: only its findings, where it has a page of its own."""
 
     section: TrialSection
     link: str
@@ -104,23 +104,23 @@ def write_report_of(config: Config) -> Path:
 
 
 def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
-    """What the data set's page says of a trial, which is drawn there unless it has a page of its own."""
-    found, apart = _read_part(config, subject, trial), has_pages_of_trials(config)
-    section, link = TrialSection(found.name, tuple(map(page_finding, found.findings))), ""
+    """A trial's content for the data set's page, with its pictures unless it has a page of its own."""
+    solved, apart = _read_part(config, subject, trial), has_pages_of_trials(config)
+    section, link = TrialSection(solved.name, tuple(map(page_finding, solved.findings))), ""
     if apart:
         link = f"report/{quote(page_of_trial(Path(config.results), subject, trial).name)}"
     else:
-        section = _part_section(found, config, f"t{order}", apart)
+        section = _part_section(solved, config, f"t{order}", apart)
     return _Part(
         section=section,
         link=link,
-        caveats=trial_caveats(found),
-        figures=(*found.curvature_figures, *found.clinical_figures),
+        caveats=trial_caveats(solved),
+        figures=(*solved.curvature_figures, *solved.clinical_figures),
     )
 
 
 def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
-    """A trial's part of the page, or of its own page where it has one (apart); cycles come first."""
+    """A trial's section of the data set's page, or (apart) of a page of its own; cycles come first."""
     most, film_bytes = (MAX_PLAYER_FRAMES, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
     with threadpool_limits(1, "blas"):  # so that the bytes do not depend on the machine's processors
         how = _image_sentence(found, config)
@@ -138,7 +138,6 @@ def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) 
 def page_task(config: Config) -> StageTask:
     """`write_report_of` as a task."""
     results = Path(config.results)
-
     contexts = [Context(config, subject) for subject in config.subjects]
     videos = (video for context in contexts for trial in context.trials for video in context.capture(trial).videos)
     inputs = [
@@ -197,29 +196,29 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
 
 
 def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[TrialSection]) -> tuple[Row, ...]:
-    """The summary's rows, and one on the cameras' clocks; errors only of points that were fitted."""
+    """The summary's rows, and one on the cameras' clocks. Errors of inferred points are left out."""
     if config.ik.engine == "trajectory":
         groups = {name: rms for name, rms in summary["marker_rms_mm_by_group"].items() if name != INFERRED_SPINE_GROUP}
         summary = summary | {"marker_rms_mm_by_group": groups}
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
     unjudged = {"camera_late", "camera_unjudged"} & {f.code for section in sections for f in section.findings}
-    found = (
+    note = (
         "see the findings"
         if unjudged
         else "no delay was corrected: none exceeds both half a frame and three SD of its estimate"
     )
-    meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {found}"
+    meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {note}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "used as they are", meaning)
     return (*rows, clocks) if summary["views"] else rows
 
 
 def _image_sentence(found: SolvedTrial, config: Config) -> str:
-    """How points were found and filtered, for a methods section; '' without images."""
+    """Sentences on detection and filtering of points, for a methods section; '' without images."""
     if not found.cameras:
         return ""
     by = "given as files" if config.detection.detector == "import" else f"found by the detector {_detector(config)}"
-    by += " (Bazarevsky 2020)" * config.detection.detector.startswith("blazepose")
+    by += " (Bazarevsky 2020)" if config.detection.detector.startswith("blazepose") else ""
     filtered = f"Trajectories of points in space were {_low_pass(config)} before the body was fitted."
     return f"Points in the images were {by}. {filtered}"
 
@@ -235,7 +234,7 @@ def _detector(config: Config) -> str:
 
 
 def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
-    """A line per trial, where there are several."""
+    """A table with a line per trial; None for a single trial without a page of its own."""
     links = tuple(part.link for part in parts if part.link)
     if len(trials) < 2 and not links:
         return None

@@ -1,4 +1,4 @@
-"""What the stages keep of a trial, written and read back."""
+"""Files of the stages, written and read back; quality, validation and benchmark tables."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 
 
 def read_verdict(path: Path) -> Verdict:
-    """Of a trial, from the stage quality's file. Raises `InputError` where it is damaged."""
+    """The verdict on a trial, from the stage quality's file. Raises `InputError` where it is damaged."""
     stored = read_json(path)
     with naming_content(path, "a verdict; run `simspine quality` again"):
         return Verdict.from_dict(stored)
@@ -59,7 +59,7 @@ def read_verdicts(config: Config) -> dict[tuple[str, str], Verdict]:
 
 
 def write_quality(config: Config) -> VerdictsByTrial:
-    """Write quality.csv and quality.json into the results; returns what they hold."""
+    """Write quality.csv and quality.json into the results; returns the verdicts."""
     verdicts = read_verdicts(config)
     results = Path(config.results)
     write_text(results / "quality.csv", verdicts_csv(verdicts))
@@ -68,7 +68,7 @@ def write_quality(config: Config) -> VerdictsByTrial:
 
 
 def findings_by_code(verdicts: VerdictsByTrial) -> dict[str, list[Finding]]:
-    """Findings by code, the gravest codes first, each with whose it is."""
+    """{code: findings with their subject and trial}, the gravest codes first."""
     found: dict[str, list[Finding]] = {}
     for key, verdict in verdicts.items():
         for finding in verdict.of(*key).findings:
@@ -78,7 +78,7 @@ def findings_by_code(verdicts: VerdictsByTrial) -> dict[str, list[Finding]]:
 
 
 def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
-    """Frames per trial, then findings with what to do, a few of each code."""
+    """Print counts of frames per trial, then a few findings of each code with their suggestions."""
     from rich.console import Console
     from rich.table import Table
 
@@ -109,16 +109,16 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
 def write_validation(dataset: Path, out: Path) -> list[Path]:
     """Write <table>.csv, and validation.md with all tables, into `out`.
 
-    dataset: a data set's HDF5 file, ours or a released one, or a folder with exactly one. Returns the files written.
+    dataset: HDF5 file of a data set, by simspine or released, or a folder with exactly one. Returns the files written.
     """
     from simspine.evaluation import validation_tables as tables  # here, since it loads pandas
 
     with open_dataset(dataset) as file:
-        some = trial_records(file)
-    if not some:
+        records = trial_records(file)
+    if not records:
         raise InputError(f"{dataset}: holds no trial, so there is nothing to validate.")
     made, text = [], [f"# Validation of {dataset.stem}", ""]
-    for name, rows in tables.validation_tables_of(some).items():
+    for name, rows in tables.validation_tables_of(records).items():
         made.append(out / f"{name}.csv")
         write_text(made[-1], tables.validation_csv(rows))
         text.append(tables.validation_markdown(name, rows))
@@ -129,15 +129,15 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
 
 def named_files(arguments: Sequence[str]) -> dict[str, Path]:
     """{name: file} of 'name=file' or 'file', which is named after itself; `InputError` for a name given twice."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for argument in arguments:
         name, mark, path = argument.partition("=")
         file = Path(path if mark and not Path(argument).exists() else argument)
         label = name if mark and not Path(argument).exists() else file.stem
-        if not label or label in found:
+        if not label or label in files:
             raise InputError(f"two results are called {label!r}; give each a name of its own: NAME=FILE.")
-        found[label] = file
-    return found
+        files[label] = file
+    return files
 
 
 def path_fingerprint(path: Path) -> str:
@@ -158,7 +158,7 @@ def write_benchmark_results(
     truth: Path,
     options: Mapping[str, Any],
 ) -> None:
-    """Write tables with what they are of as JSON. predictions: {name: file}; options: what the protocol leaves open."""
+    """Write tables and their provenance as JSON. predictions: {name: file}; options: settings of the protocol."""
     about = {"protocol": f"simspine benchmark {protocol}", "simspine": __version__, "date": date.today().isoformat()}
     about |= {"truth": f"SHA-256 {path_fingerprint(truth)}"}
     methods = {name: path_fingerprint(file) for name, file in predictions.items()}
@@ -171,12 +171,12 @@ _SPINE_FIELDS = (
 
 
 def camera_findings(path: Path) -> tuple[Finding, ...]:
-    """What the stage triangulate found about the cameras."""
+    """Findings of the stage triangulate about the cameras."""
     return tuple(Finding.from_dict(entry) for entry in json.loads(read_store(path, ["findings"])["findings"]))
 
 
 def mocap_findings(path: Path) -> tuple[Finding, ...]:
-    """What the stage merge found odd about motion capture. path: of the markers."""
+    """Findings of the stage merge about motion capture. path: file of the markers."""
     with open_hdf5_file(path) as file:
         if "findings" not in file:
             return ()
@@ -184,7 +184,7 @@ def mocap_findings(path: Path) -> tuple[Finding, ...]:
 
 
 def read_sized_body(paths: RunPaths) -> SizedBody:
-    """The person's body as the stage scale left it."""
+    """The person's body from the files of the stage scale."""
     scaling = read_json(paths.scaling)
     with naming_content(paths.scaling, "a scaling of this version; run `simspine scale` again"):
         recipe = scaling["recipe"]
@@ -196,33 +196,33 @@ def read_sized_body(paths: RunPaths) -> SizedBody:
 
 @lru_cache(maxsize=2)
 def _body_in_file(path: Path, *_: int) -> Body:
-    """`Body.from_osim`; of an unchanged file made once."""
+    """`Body.from_osim`, cached while the file is unchanged."""
     return Body.from_osim(path)
 
 
 def save_result(path: Path, result: Result) -> None:
-    """Of inverse kinematics."""
+    """Write a result of inverse kinematics."""
     parts = {field.name: getattr(result, field.name) for field in fields(Result) if field.name != "posterior"}
-    known = result.posterior
+    posterior = result.posterior
     write_store(
         path,
         **parts,
-        response=None if known is None else known.response,
-        deviation=None if known is None else dict(known.derived),
+        response=None if posterior is None else posterior.response,
+        deviation=None if posterior is None else dict(posterior.derived),
     )
 
 
 def load_result(path: Path, without: Sequence[str] = ()) -> Result:
-    """What `save_result` wrote. without: of what was derived from the posterior."""
+    """Read a file of `save_result`. without: names of derived standard deviations to leave out."""
     stored = read_store(path, without=[f"deviation/{name}" for name in without])
     with naming_content(path, AS_WRITTEN):
         parts = {field.name: _plain_values(stored[field.name]) for field in fields(Result) if field.name != "posterior"}
-        known = stored["response"]
-        return Result(**parts, posterior=None if known is None else Posterior(known, stored["deviation"]))
+        response = stored["response"]
+        return Result(**parts, posterior=None if response is None else Posterior(response, stored["deviation"]))
 
 
 def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarray]) -> None:
-    """poses: of the body, {name: (frames, 4, 4)}, y_up."""
+    """Write kinematics of the spine and poses of the bodies, {name: (frames, 4, 4)}, y_up."""
     parts = {name: getattr(spine, name) for name in _SPINE_FIELDS}
     parts |= {"levels": list(spine.levels), "forced": forced_to_json(spine.forced)}
     clinical = None
@@ -241,8 +241,8 @@ def load_spine(path: Path) -> SpineKinematics:
         parts = {name: _plain_values(stored[name]) for name in _SPINE_FIELDS}
         forced = forced_from_json(stored["forced"], str(path))
         if clinical is not None:
-            said = forced_from_json(clinical["forced"], f"{path}: clinical")
-            clinical = ClinicalParameters(**{**clinical, "forced": said})
+            facts = forced_from_json(clinical["forced"], f"{path}: clinical")
+            clinical = ClinicalParameters(**{**clinical, "forced": facts})
         return SpineKinematics(
             rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced,
             clinical=clinical, **parts,
@@ -250,11 +250,12 @@ def load_spine(path: Path) -> SpineKinematics:
 
 
 def _plain_values(value):
-    """Lists of names come back from a file as lists; the types hold tuples."""
+    """A tuple for a list: files return tuples of names as lists."""
     return tuple(value) if isinstance(value, list) else value
 
 
-_SPINE_RESULT_FIELDS = ("angles", "markers", "centres", "clinical")  # derived from the posterior, kept with the spine
+# Names of standard deviations derived from the posterior, which the file of the spine holds as well.
+_SPINE_RESULT_FIELDS = ("angles", "markers", "centres", "clinical")
 
 
 def read_trial(
@@ -266,12 +267,11 @@ def read_trial(
     derived: bool = False,
     keypoints: bool = True,
 ) -> SolvedTrial:
-    """What the stages found in a trial; what comes from images and the verdict where their files are there.
+    """Results of the stages for a trial; those from images, and the verdict, only where their files exist.
 
-    judged: False leaves the verdict out, and what was filled in after it, for the stage that makes them. images: False
-    leaves out what comes from images; keypoints: False, only keypoints, which pictures want. derived: with
-    what was derived from the posterior, which the spine has by itself. Always left out, for the memory of long trials,
-    are the points before they were merged.
+    judged: False leaves out the verdict and filled frames, for the stage that makes them. images: False leaves out
+    results from images; keypoints: False only 2D points, which only pictures need. derived: True adds the posterior's
+    derived standard deviations. Points before merging are never read, to save memory.
     """
     verdict = read_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
     kinematics, vertebrae = paths.kinematics(name), paths.vertebrae(name)

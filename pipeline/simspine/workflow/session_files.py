@@ -1,6 +1,6 @@
-"""What other programs leave in the folders of a session: a reader for each, and tables in its own format.
+"""Sessions of other programs: a reader for each program's folders, and a writer of tables in its own format.
 
-A session's points are read as that program left them: 2D points with a calibration (Pose2Sim), tables of points in
+A session's points are read as the program wrote them: 2D points with a calibration (Pose2Sim), tables of points in
 space (FreeMoCap, Caliscope, Anipose, EasyMocap, movement), or files of markers (OpenCap, Sports2D, Vicon).
 """
 
@@ -41,13 +41,13 @@ from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import VIDEO_ENDINGS, find_calibration, match_cameras_to_views, open_video
 from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
-ANIPOSE_MAX_ERROR_PX = 50.0  # points of a larger reprojection error are not shown by Anipose's viewer
-ANIPOSE_MIN_CAMERAS = 2.0  # points seen by fewer are not shown by it
+ANIPOSE_MAX_ERROR_PX = 50.0  # Anipose's viewer hides points of a larger reprojection error
+ANIPOSE_MIN_CAMERAS = 2.0  # it hides points seen by fewer cameras
 ANIPOSE_FOLDER = "pose-3d-spine"
-CALISCOPE_TRACKER = "SIMSPINE"  # with ONNX_ before it, which Caliscope adds to names of model cards
-SUFFIX = "_spine"  # of files that are added
-MOST_FRAMES_PER_ROW = 1000  # of Caliscope's tables, which leave out frames without points
-MIN_SHARE_IN_IMAGE = 0.5  # of a camera that belongs to the points: how many of them are in its image
+CALISCOPE_TRACKER = "SIMSPINE"  # Caliscope writes ONNX_ before the names of model cards
+SUFFIX = "_spine"  # in the names of added files
+MOST_FRAMES_PER_ROW = 1000  # frames per row of Caliscope's tables, which leave out frames without points
+MIN_SHARE_IN_IMAGE = 0.5  # least share of the points in a camera's image, if the camera belongs to the points
 Rate = float | None
 TableWriter = Callable[[Path, Sequence[str], np.ndarray], None]  # file or folder, names, xyz (frames, points, 3)
 
@@ -56,10 +56,10 @@ TableWriter = Callable[[Path, Sequence[str], np.ndarray], None]  # file or folde
 class SessionTrial:
     """A trial of a session. source: 2D points, points in space (m), or a folder with videos; targets: files to add.
 
-    calibration: of 2D points. marker_set: of points in space, where their names do not say. person: whose it is.
-    turn: (3, 3) from the session's coordinates to ours in z_up, in metres. write_table: writes points in the session's
-    coordinates and format. files: what a configuration says of the trial; empty where no file of the session can be
-    named there.
+    calibration: of 2D points. marker_set: of points in space, where their names do not show it. person: their name.
+    turn: (3, 3) from the session's coordinates to z_up in metres. write_table: writes points in the session's
+    coordinates and format. files: the trial's entries in a configuration; empty where a configuration cannot name the
+    session's files.
     """
 
     name: str
@@ -74,7 +74,7 @@ class SessionTrial:
 
 
 def require_points(points: Keypoints | Markers, where: str) -> None:
-    """Raise `InputError` where no point was seen at all, or at a rate at which nobody is filmed."""
+    """Raise `InputError` where no point was seen at all, or the frame rate is outside the possible range."""
     if not MIN_FRAME_RATE_HZ <= points.rate <= MAX_FRAME_RATE_HZ:
         raise InputError(f"{where}: {points.rate:.3g} frames/s. Are its times in milliseconds? Expected seconds.")
     places = points.xy if isinstance(points, Keypoints) else points.xyz
@@ -87,7 +87,7 @@ def _write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 def _write_wide(path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
-    """A row a frame, columns NAME_x, NAME_y, NAME_z."""
+    """A row for each frame, with columns NAME_x, NAME_y, NAME_z."""
     _write_csv(path, _wide_table(names, xyz))
 
 
@@ -98,9 +98,9 @@ def _wide_table(names: Sequence[str], xyz: np.ndarray) -> pd.DataFrame:
 def _write_anipose(own: pd.DataFrame, config: Path, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
     """The session's own table with the vertebrae as further points: Anipose's viewer joins points of one file.
 
-    Anipose wants an error, a score and a number of cameras for each point, and hides those of too few cameras. A
-    vertebra was in no image: it gets no error, the score 1 and as many cameras as the points that it follows from.
-    A path that ends in .toml: the session's configuration, with the folders of these tables and the line of vertebrae.
+    Anipose needs an error, a score and a number of cameras for each point, and hides those of too few cameras. A
+    vertebra was in no image: it gets the error 0, the score 1 and the median number of cameras of the other points.
+    For a path that ends in .toml: the session's configuration, with folders of these tables and the line of vertebrae.
     """
     if path.suffix == ".toml":
         content = _toml_of(config)
@@ -118,14 +118,14 @@ def _write_anipose(own: pd.DataFrame, config: Path, path: Path, names: Sequence[
 
 
 def _toml_of(path: Path) -> dict[str, Any]:
-    """{} where there is no such file."""
+    """Content of a TOML file; {} where there is no such file."""
     return parse_toml(read_text(path), path) if path.is_file() else {}
 
 
 def _write_caliscope(frames: pd.DataFrame, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
-    """Caliscope's two tables: a row a frame (…_labelled.csv), or a row a point. frames: sync_index and frame_time.
+    """Caliscope's two tables: one row per frame (…_labelled.csv), or per point. frames: sync_index and frame_time.
 
-    A path that ends in .toml: a model card, by which Caliscope lists the tables as those of a tracker and draws lines.
+    For a path that ends in .toml: a model card, with which Caliscope lists the tables as a tracker's and draws lines.
     """
     if path.suffix == ".toml":
         model = {"name": CALISCOPE_TRACKER, "model_path": f"{CALISCOPE_TRACKER}.onnx", "format": "simcc"}
@@ -144,13 +144,13 @@ def _write_caliscope(frames: pd.DataFrame, path: Path, names: Sequence[str], xyz
 
 
 def _write_easymocap(files: Sequence[str], folder: Path, names: Sequence[str], xyz: np.ndarray) -> None:
-    """A JSON file a frame: one person with keypoints3d, x y z and confidence of each vertebra from C1 to S1."""
+    """One JSON file per frame: a person with keypoints3d, x y z and confidence of each vertebra from C1 to S1."""
     for file, row in zip(files, xyz, strict=True):
         points = [[*map(float, place), 1.0] if np.isfinite(place).all() else [0.0] * 4 for place in row]
         write_text(folder / file, json.dumps([{"id": 0, "names": names, "keypoints3d": points}]), sync=False)
 
 
-# What each program leaves. A reader yields nothing where the folder is not of its program.
+# Readers, one for each program. A reader yields nothing where the folder is not of its program.
 
 
 def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
@@ -170,9 +170,9 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         cameras = read_calibration(calibration)
         order = [camera.name for camera in match_cameras_to_views(views, cameras)]
         views = [views[order.index(camera.name)] for camera in cameras if camera.name in order]
-        said = _pose2sim_rate(place, folder) or _rate_of(place, rate)
-        files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": said}
-        yield SessionTrial(name, read_keypoints(views, rate=said), targets, calibration=calibration, files=files)
+        frame_rate = _pose2sim_rate(place, folder) or _rate_of(place, rate)
+        files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
+        yield SessionTrial(name, read_keypoints(views, rate=frame_rate), targets, calibration=calibration, files=files)
 
 
 def _pose2sim_rate(*folders: Path) -> Rate:
@@ -181,7 +181,7 @@ def _pose2sim_rate(*folders: Path) -> Rate:
 
 
 def _number_in(about: Mapping[str, Any], key: str, path: Path) -> float | None:
-    """None for a word such as 'auto', for a list, or where nothing is given. `InputError` for what is no size."""
+    """The number under a key; None for a word such as 'auto', a list, or no entry. `InputError` if out of range."""
     number = about.get(key)
     if isinstance(number, int | float) and not 0 < number < 1e6:  # frames/s, m or kg
         raise InputError(f"{path}: {key} is {str(number)[:30]}; expected a positive number.")
@@ -195,7 +195,7 @@ def _pose2sim_project(folder: Path) -> Mapping[str, Any]:
 
 
 def size_of_person(folder: Path) -> tuple[float | None, float | None]:
-    """Height, m, and mass, kg, as OpenCap's or Pose2Sim's file says; None where it names none, or several people's."""
+    """Height, m, and mass, kg, in OpenCap's or Pose2Sim's file; None where it has none, or those of several people."""
     path = folder / "sessionMetadata.yaml"
     if path.is_file():
         about = read_mapping(path)
@@ -206,7 +206,7 @@ def size_of_person(folder: Path) -> tuple[float | None, float | None]:
 
 def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
     for path in sorted(folder.rglob("*_m_person*.trc")):
-        if re.search(r"_m_person\d+$", path.stem):  # others were added, by us or by the marker augmentation
+        if re.search(r"_m_person\d+$", path.stem):  # others were added by simspine or the marker augmentation
             markers, person = read_markers(path), path.stem.rpartition("_")[2]
             targets = (path.with_name(f"{path.stem}{SUFFIX}.trc"), *_kinematics(path.parent, path.stem))
             skeleton = skeleton_of_names([name for name in markers.names if name in load_skeleton("halpe26").names])
@@ -215,7 +215,7 @@ def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
 
 
 def _is_added(path: Path) -> bool:
-    """Whether it was added to another file of its folder, as its name says."""
+    """Whether `add-spine` added the file to another one of its folder, judged by the names."""
     names = {path.name.lower() for path in path.parent.iterdir()}
     return path.stem.endswith(SUFFIX) and f"{path.stem.removesuffix(SUFFIX)}{path.suffix}".lower() in names
 
@@ -252,18 +252,18 @@ def _caliscope(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             continue
         table, frames = _on_all_frames(_read_table(path), path.with_name(path.name.replace("_labelled", "")))
         interval = float(np.median(np.diff(frames["frame_time"]) / np.diff(frames["sync_index"])))
-        said = rate or (1 / interval if interval > 0 else _rate_of(recording, rate))
+        frame_rate = rate or (1 / interval if interval > 0 else _rate_of(recording, rate))
         calibrations = sorted(folder.rglob("camera_array.toml"), key=lambda file: -len(file.parts))
-        points = _points_of_table(table, path, said, unit="m", calibrations=calibrations)
+        points = _points_of_table(table, path, frame_rate, unit="m", calibrations=calibrations)
         card, labelled = f"{CALISCOPE_TRACKER}.toml", f"xyz_ONNX_{CALISCOPE_TRACKER}_labelled.csv"
         targets = (target, target.with_name(labelled), target.with_suffix(".trc"), target.with_name(card))
         yield replace(points, name=recording.name, targets=targets, write_table=partial(_write_caliscope, frames))
 
 
 def _on_all_frames(labelled: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Caliscope's table with a row for each frame, and sync_index and frame_time of those that it had.
+    """Caliscope's table with a row for each frame, and sync_index and frame_time of the frames that it had.
 
-    Its rows are not numbered, and frames without points are left out; the table of single points (path) says which.
+    Its rows have no frame numbers, and frames without points have no row; the table of points (path) has the numbers.
     """
     points = _read_table(path)
     if absent := [column for column in ("sync_index", "frame_time") if column not in points]:
@@ -313,8 +313,8 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             rows = np.array([frame.get(number, np.full(shape, np.nan)) for frame in people])
             xyz = np.where(rows[..., 3:] > 0, rows[..., :3], np.nan) if shape[1] > 3 else rows
             names = load_skeleton("body25").names[: len(rows[0])]
-            said, calibrations = _rate_of(folder, rate), [folder / "intri.yml"]
-            points = _person(names, xyz[:, : len(names)], place, rate=said, unit="m", calibrations=calibrations)
+            frame_rate, calibrations = _rate_of(folder, rate), [folder / "intri.yml"]
+            points = _person(names, xyz[:, : len(names)], place, rate=frame_rate, unit="m", calibrations=calibrations)
             name = f"{folder.resolve().name}_{number}"
             target = place.with_name(f"keypoints3d{SUFFIX}" + (f"_{number}" if len(numbers) > 1 else ""))
             write = partial(_write_easymocap, [path.name for path in files])
@@ -326,12 +326,12 @@ def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         poses = read_poses(path)
         if poses.software == OWN_SOFTWARE:
             continue
-        said = rate or poses.rate or _rate_of(folder, rate)
+        frame_rate = rate or poses.rate or _rate_of(folder, rate)
         for person, xyz in poses.people.items():
             name = path.stem if len(poses.people) == 1 else f"{path.stem}_{safe_file_name(person)}"
             known = names_of_skeleton(poses.names, None, path)
-            points = _person(known, xyz, path, rate=said, unit="")
-            targets, write = (path.with_name(f"{name}{SUFFIX}.nc"),), partial(write_poses, said, person)
+            points = _person(known, xyz, path, rate=frame_rate, unit="")
+            targets, write = (path.with_name(f"{name}{SUFFIX}.nc"),), partial(write_poses, frame_rate, person)
             yield replace(points, name=name, targets=targets, person=person, write_table=write)
 
 
@@ -353,7 +353,7 @@ def _kinematics(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 def _rate_of(folder: Path, given: Rate) -> float:
-    """Frames/s: as given, else of the first video below the folder."""
+    """Frames/s: the given rate, else that of the first video below the folder."""
     if given is not None:
         return given
     for path in sorted(folder.rglob("*")):
@@ -363,7 +363,7 @@ def _rate_of(folder: Path, given: Rate) -> float:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    """A table of numbers under a line of names."""
+    """Read a CSV file of numbers under a line of names."""
     if not path.is_file():
         raise InputError(f"{path} is missing, which the program writes with the others of its folder.")
     head, *rows = [line.split(",") for _, line in read_lines(path)]
@@ -378,17 +378,17 @@ _FACE_OR_HAND = re.compile(r"^face_\d+$|_hand_root$|_(thumb|\w*finger)\d$")
 def _points_of_table(
     table: pd.DataFrame, path: Path, rate: float, *, unit: str, calibrations: Iterable[Path]
 ) -> SessionTrial:
-    """A table with columns NAME_x, NAME_y, NAME_z, a row a frame; other columns are left out."""
+    """The trial of a table with columns NAME_x, NAME_y, NAME_z, one row per frame; other columns are left out."""
     columns = set(table.columns)
     labels = [column[:-2] for column in table.columns if column.endswith("_x")]
     labels = [label for label in labels if {f"{label}_y", f"{label}_z"} <= columns and not _FACE_OR_HAND.search(label)]
     if table.empty or not labels:
         raise InputError(f"{path}: {len(labels)} points in {len(table)} rows; expected columns NAME_x, NAME_y, NAME_z.")
     tracker = re.sub(r"[\W_]", "", path.stem.lower())  # Caliscope's files are named after it
-    said = next((name for name in skeleton_names() if name in tracker), None)
-    known = names_of_skeleton(tuple(re.sub(r"^(body|pose)_", "", label) for label in labels), said, path)
+    skeleton = next((name for name in skeleton_names() if name in tracker), None)
+    names = names_of_skeleton(tuple(re.sub(r"^(body|pose)_", "", label) for label in labels), skeleton, path)
     xyz = table[[f"{label}_{axis}" for label in labels for axis in "xyz"]].to_numpy().reshape(len(table), -1, 3)
-    return _person(known, xyz, path, rate=rate, unit=unit, calibrations=calibrations, said=said)
+    return _person(names, xyz, path, rate=rate, unit=unit, calibrations=calibrations, declared=skeleton)
 
 
 def _person(
@@ -399,14 +399,14 @@ def _person(
     rate: float,
     unit: str,
     calibrations: Iterable[Path] = (),
-    said: str | None = None,
+    declared: str | None = None,
 ) -> SessionTrial:
-    """Points of a detector in space, in metres, z up, by SIMSPINE's names.
+    """The trial of a detector's points in space, in metres, z up, by SIMSPINE's names.
 
-    xyz: (frames, points, 3) in the unit. calibrations: files that may say where the cameras were; the first counts.
-    said: the points' skeleton; by default their names tell it.
+    xyz: (frames, points, 3) in the unit. calibrations: possible files of the cameras; the first that exists counts.
+    declared: skeleton of the points, if known; by default their names decide.
     """
-    xyz, skeleton = without_placeholders(xyz, path), load_skeleton(said) if said else skeleton_of_names(names)
+    xyz, skeleton = without_placeholders(xyz, path), load_skeleton(declared) if declared else skeleton_of_names(names)
     kept = [i for i, name in enumerate(names) if name in skeleton.to_simspine]
     own = tuple(skeleton.to_simspine[names[i]] for i in kept)
     require_points(Markers(own, rate, xyz[:, kept], "z_up"), str(path))
@@ -417,7 +417,7 @@ def _person(
 
 
 def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camera], path: Path) -> np.ndarray:
-    """(3, 3): the rotation that makes z point up. cameras: in the unit of xyz, perhaps of another world."""
+    """(3, 3): the rotation that makes z point up. cameras: in the unit of xyz; their world frame may differ."""
     if lacking := [f"{side}{part}" for part in ("Shoulder", "Ankle") for side in "LR" if f"{side}{part}" not in names]:
         raise InputError(f"{path}: the points {', '.join(lacking)} are not there; expected a whole person.")
     cameras = cameras if _see_points(cameras, xyz) else ()
@@ -437,7 +437,7 @@ def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camer
 
 
 def _see_points(cameras: Sequence[Camera], xyz: np.ndarray) -> bool:
-    """Whether most points are in the images. FreeMoCap turns its points, and leaves the cameras as they are."""
+    """Whether most points are in each camera's image. FreeMoCap rotates its points, but not its cameras."""
     known = xyz[np.isfinite(xyz).all(-1)]
     if not cameras or not len(known):
         return False

@@ -1,6 +1,6 @@
-"""`simspine add-spine`: a session of another program is recognised, reconstructed, and its spine put into its folders.
+"""`simspine add-spine`: recognises a session of another program, reconstructs it, and adds the spine to its folders.
 
-No file of the session is changed. What each program leaves there is read by `simspine.workflow.session_files`.
+No file of the session is changed. `simspine.workflow.session_files` reads the files of each program.
 """
 
 import re
@@ -46,7 +46,7 @@ PLANE_MAX_ASYMMETRY = 0.3  # of left and right in Sports2D's points: limbs out o
 
 @dataclass(frozen=True)
 class OtherSession:
-    """tool: the program's name. height: m, mass: kg, where the session says. to_see: how to look at what is added."""
+    """A session. tool: the program's name. height: m, mass: kg, where known. to_see: how to view the added files."""
 
     tool: str
     trials: tuple[SessionTrial, ...]
@@ -56,7 +56,7 @@ class OtherSession:
 
 
 class AddedSpine(NamedTuple):
-    """files: that were added. notes: what was noticed, results: a line a figure. faults: whether frames have errors."""
+    """files: those added. notes: warnings and errors, results: figures, as lines. faults: whether there are errors."""
 
     files: tuple[Path, ...]
     notes: tuple[str, ...]
@@ -65,9 +65,9 @@ class AddedSpine(NamedTuple):
 
 
 def read_session(folder: Path, rate: Rate = None) -> OtherSession:
-    """The session of another program in a folder. rate: frames/s, where no file of it says.
+    """The session of another program in a folder. rate: frames/s, for sessions whose files do not hold it.
 
-    Raises `InputError` listing the programs that are known where it is of none, and as the readers of its files do.
+    Raises `InputError` as the readers of its files do, and for a folder of no known program, with a list of these.
     """
     programs = read_mapping(Path(__file__).with_name("programs.yaml"))
     read = ", ".join(f"{tool} ({about['holds']})" for tool, about in programs.items())
@@ -90,7 +90,7 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
 
 
 def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
-    """The trials; those of one name also have the name of the folder that holds the folder of their files."""
+    """The trials; before equal names comes the name of the folder two levels above their files."""
     names = [trial.name for trial in trials]
     trials = [
         replace(trial, name=f"{trial.targets[0].parents[1].name}_{trial.name}")
@@ -144,7 +144,7 @@ def _curvature_text(figure: ClinicalFigure) -> str:
 
 
 def grouped_messages(messages: Iterable[str]) -> list[str]:
-    """The first message of each kind, and how many follow; names and numbers do not make a kind."""
+    """The first message of each kind, and the number of others; messages of a kind differ in names and numbers only."""
     kinds: dict[str, list[str]] = {}
     for text in messages:
         kinds.setdefault(re.sub(r"'[^']*'|\S*\d\S*", "", text), []).append(text)
@@ -158,7 +158,7 @@ def _reconstructed(
     scaling: Mapping[str, float] | None,
     quiet: bool,
 ) -> list[Reconstruction]:
-    """Of each trial of a person. Trials in space share one body; those of images have one each."""
+    """Reconstruct the trials of a person. Trials of points in space share one body; those of images have one each."""
     marker_set = marker_set or own[0].marker_set
     limits = {"max_asymmetry": PLANE_MAX_ASYMMETRY} if session.tool == "Sports2D" else {}
     body = {} if marker_set is None else {"markers": marker_set}
@@ -196,7 +196,7 @@ def _reconstructed(
 def _run_with_bar(
     known: Mapping[str, Known], options: Options, stages: Sequence[Stage], quiet: bool
 ) -> dict[str, Known]:
-    """As `run_stages`; a bar shows the steps done and the time left."""
+    """Like `run_stages`, with a bar that shows the steps done and the time left."""
     found = dict(known)
     steps = [(stage, names) for stage in stages for names in ([list(known)] if stage.of_person else zip(known))]
     with progress_bar(f"{next(iter(known))}: steps", quiet) as show:
@@ -211,7 +211,7 @@ def _run_with_bar(
 
 
 def spine_points(found: Reconstruction) -> Markers:
-    """What was seen of the person, and the centroids of the vertebrae; y_up."""
+    """Observed markers of the person, and the centroids of the vertebrae; y_up."""
     centres = found.spine.centres
     assert centres is not None  # of the packaged recipes
     seen = found.markers.select([name for name in found.markers.names if name not in centres.names])
@@ -220,7 +220,7 @@ def spine_points(found: Reconstruction) -> Markers:
 
 
 def _write_spine(path: Path, found: Reconstruction, trial: SessionTrial) -> None:
-    """The file, in the format of its ending, or of the session's own tables."""
+    """Write a file in the format of its ending, else as a table of the session's program."""
     path.parent.mkdir(parents=True, exist_ok=True)
     centres = found.spine.centres
     assert centres is not None

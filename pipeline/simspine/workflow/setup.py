@@ -1,4 +1,4 @@
-"""Before the first run: a configuration for one's own files, compiled kernels, a look at whether all is in place."""
+"""Before the first run: write a configuration, compile kernels, check the installation and the input files."""
 
 import re
 import time
@@ -46,15 +46,15 @@ OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[d
 
 
 def _passes(check: Callable[[], object], say: SayFinding, place: str = "") -> bool:
-    """Say the text that a check returns, or the fault that it raises; False in that case, and where it says so."""
+    """Say the text that a check returns, or the fault that it raises; False for a fault or if the check returns it."""
     try:
-        found = check()
+        outcome = check()
     except InputError as fault:
         say(FAULT_MARK, f"{place}{fault}")
         return False
-    if isinstance(found, str):
-        say(OK_MARK, f"{place}{found}")
-    return found is not False
+    if isinstance(outcome, str):
+        say(OK_MARK, f"{place}{outcome}")
+    return outcome is not False
 
 
 MOST_FAULTS_SHOWN = 3  # trials of a copy of Human3.6M whose faults are written out
@@ -91,7 +91,7 @@ def _examine_capture(config: Config, options: HumanCapture, say: SayFinding) -> 
 
 
 def _trials_of_capture_pass(config: Config, recorded: list[tuple[str, str, Trial]], say: SayFinding) -> bool:
-    """Say what is wrong with the first trials, and of how many more; True if nothing is."""
+    """Say the faults of the first trials, and the number of further ones; True if there is none."""
     faults: list[str] = []
     for subject, name, trial in recorded:
         _passes(
@@ -108,7 +108,7 @@ def _trials_of_capture_pass(config: Config, recorded: list[tuple[str, str, Trial
 
 
 def _recorded_trials(config: Config, captured: bool) -> list[tuple[str, str, Trial]]:
-    """Subject, name and trial of each recording; captured: those of the data set, or all others."""
+    """Subject, name and trial of each recording. captured: True for those of the data set, False for all others."""
     trials = ((subject, *item) for subject, person in config.subjects.items() for item in person.trials.items())
     return [found for found in trials if (found[2].capture is not None) == captured]
 
@@ -124,10 +124,10 @@ OPTIONAL_MODULES = {"spinepose": "optional, non-commercial", "torch": "optional,
 
 @dataclass(frozen=True)
 class GivenFiles:
-    """What a configuration is to be written for: videos of one trial, marker files, or the folder of a session.
+    """Files for a new configuration: videos of one trial, marker files, or the folder of a session.
 
-    calibration, trial: of videos, the trial's name. rate: frames/s of a session, where no file of it says. `InputError`
-    for files that do not exist, and where one of the others would have no effect.
+    calibration, trial: calibration file and trial's name of videos. rate: frames/s of a session whose files do not
+    hold it. `InputError` for files that do not exist, and for an option that would have no effect.
     """
 
     files: Sequence[Path]
@@ -201,8 +201,8 @@ def write_new_config(
         "# Written by `simspine init`. All settings with their defaults: `simspine doctor --schema`.\n"
         "# Height (m) and mass (kg) of the person go under the subject's name, next to `trials`.\n"
     )
-    if there := [path for path in points if path.exists()]:
-        raise InputError(f"{there[0]} exists already, and would be written over. Choose another --out, or move it.")
+    if existing := [path for path in points if path.exists()]:
+        raise InputError(f"{existing[0]} exists already, and would be written over. Choose another --out, or move it.")
     for path, markers in points.items():
         write_trc(path, markers)
     write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
@@ -225,12 +225,12 @@ def _marker_trials(files: Sequence[Path], marker_set: str | None) -> tuple[dict[
 
 
 def config_name(text: str) -> str:
-    """A name as configurations take it."""
+    """A text with characters replaced that names in a configuration may not have."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.-") or "trial"
 
 
 def _points_file(out: Path, trial: SessionTrial) -> Path:
-    """The TRC file for points of a table, which no configuration can name; in a folder next to it."""
+    """The TRC file for points of a table, which a configuration cannot name; in a folder next to the configuration."""
     return out.with_name(f"{out.stem}_markers") / f"{safe_file_name(trial.name)}.trc"
 
 
@@ -238,12 +238,12 @@ def _session_subjects(
     session: OtherSession, out: Path, subject: str, person: Mapping[str, float] | None
 ) -> dict[str, dict]:
     """People and trials of another program's session. `InputError` where two trials would have one name."""
-    known = {key: value for key, value in (("height", session.height), ("mass", session.mass)) if value is not None}
+    size = {key: value for key, value in (("height", session.height), ("mass", session.mass)) if value is not None}
     subjects: dict[str, dict] = {}
     for trial in session.trials:
         files = dict(trial.files) or {"markers": str(_points_file(out, trial))}
         who = subject if trial.person == "person" else trial.person
-        trials = subjects.setdefault(who, {**known, **(person or {}), "trials": {}})["trials"]
+        trials = subjects.setdefault(who, {**size, **(person or {}), "trials": {}})["trials"]
         name = config_name(trial.name)
         if name in trials:
             raise InputError(f"two trials of {who} would be {name!r}, the second is {trial.name!r}; rename its file.")
@@ -252,17 +252,17 @@ def _session_subjects(
 
 
 def _video_trial(videos: Sequence[Path], calibration: Path) -> tuple[dict, str]:
-    """The trial, and a note that shows whose camera each video is."""
+    """The trial, and a note on the camera of each video."""
     opened = open_videos(videos)
     if len(videos) < 2:
         raise InputError(f"{len(videos)} video given; at least two cameras are needed to place a point in space.")
     check_whole(opened)
     check_synchronised(opened, lengths_agree=False, delayed=True)
     cameras = match_cameras_to_views(opened, read_calibration(calibration))
-    said = "".join(f"\n{path.name}: camera {camera.name}" for path, camera in zip(videos, cameras, strict=True))
+    note = "".join(f"\n{path.name}: camera {camera.name}" for path, camera in zip(videos, cameras, strict=True))
     about: dict = {"videos": [str(video) for video in videos], "calibration": str(calibration)}
-    apart = len({video.frames for video in opened}) > 1 or rates_differ(opened)
-    return about | ({"delays": "find"} if apart else {}), f"{said}\n"
+    differ = len({video.frames for video in opened}) > 1 or rates_differ(opened)
+    return about | ({"delays": "find"} if differ else {}), f"{note}\n"
 
 
 def _examine_opencv(say: SayFinding) -> bool:
@@ -320,43 +320,43 @@ def _describe_body(config: Config) -> str:
     return f"{recipe.name}, markers {read_marker_set(config.body.markers).name}"
 
 
-def _check_place(place: Sequence[float], cameras: Sequence[Camera]) -> None:
+def _check_place(point: Sequence[float], cameras: Sequence[Camera]) -> None:
     """`InputError` unless two cameras look at the point (x, y, z) m near which a person is to be followed."""
-    if len(place) != 3:
-        raise InputError(f"detection.person is {list(place)}, expected three coordinates x, y, z in metres.")
-    inside = points_in_images(cameras, np.asarray(place, float))
+    if len(point) != 3:
+        raise InputError(f"detection.person is {list(point)}, expected three coordinates x, y, z in metres.")
+    inside = points_in_images(cameras, np.asarray(point, float))
     seeing = [camera.name for camera, sees in zip(cameras, inside, strict=True) if sees]
     if len(seeing) < 2:
         raise InputError(
-            f"detection.person is the point {list(place)} m; {names_text(seeing) or 'no camera'} has it in its image, "
+            f"detection.person is the point {list(point)} m; {names_text(seeing) or 'no camera'} has it in its image, "
             "two cameras must. Is it in the cameras' world (z up, metres)?"
         )
 
 
 def _describe_mocap(given: Markers, table: str | None) -> str:
-    """How many markers of motion capture will be used; `InputError` where none will."""
+    """A text on how many markers of motion capture will be used; `InputError` where none will."""
     known = set(
         load_skeleton(SIMSPINE_SKELETON).names
         if table is None
         else (pair.marker for pair in read_correspondence(table))
     )
-    used = known & set(given.names)
-    if not used:
+    known_markers = known & set(given.names)
+    if not known_markers:
         raise InputError(
             f"none of the {len(given.names)} markers of motion capture ({names_text(given.names)}) is one of "
             f"{table or 'the points'}: rename them, or say which is which in a table (`merge.correspondence`)."
         )
-    return f", {len(used)} of {len(given.names)} markers of motion capture"
+    return f", {len(known_markers)} of {len(given.names)} markers of motion capture"
 
 
 def _describe_markers(given: Markers, marker_set: str | None) -> str:
-    """How many markers of a file are of the marker set, and which are not; `InputError` where none is."""
+    """A text on how many markers of a file are of the marker set; `InputError` where none is."""
     found = given_markers(given, BodyOptions(markers=marker_set))
-    ever = np.any(given.present, axis=0)
-    if not ever.any():
+    seen_ever = np.any(given.present, axis=0)
+    if not seen_ever.any():
         raise InputError(f"none of the {len(given.names)} markers is seen in any frame; was an empty trial exported?")
-    if not ever.all():
-        never = [name for name, seen in zip(given.names, ever, strict=True) if not seen]
+    if not seen_ever.all():
+        never = [name for name, seen in zip(given.names, seen_ever, strict=True) if not seen]
         warn_assumed(f"{len(never)} markers are seen in no frame: {names_text(never)}.")
     known, names = read_marker_set(marker_set or found["skeleton"]), found["markers"].names
     used = [name for name in names if name in known.places or name.endswith(SKIN_SUFFIX)]
@@ -405,7 +405,7 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
     return f"{len(videos)} videos, {first.frames} frames at {first.rate:g} Hz, {first.frames / first.rate:.1f} s{mocap}"
 
 
-WARMUP_RECIPES = ("articulated", "coupled")  # solved in single and in double precision; others need no other kernel
+WARMUP_RECIPES = ("articulated", "coupled")  # solved in single and double precision; others need no other kernel
 WARMUP_FRAMES, WARMUP_RATE_HZ = 12, 60.0
 
 
@@ -429,6 +429,6 @@ def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
 
 
 def keypoints_of_markers(markers: Markers, cameras: Sequence[Camera]) -> Keypoints:
-    """The markers as the cameras see them."""
+    """The markers projected into the cameras' images."""
     xy = np.moveaxis(project_points(cameras, markers_in_frame(markers, "z_up").xyz), 0, 1)
     return Keypoints(markers.names, WARMUP_RATE_HZ, xy, np.ones(xy.shape[:3]))

@@ -1,6 +1,6 @@
-"""The stages after detection: each reads what the stages before left, calls its function of the core, and saves.
+"""The stages after detection: each reads files of earlier stages, calls its stage of `reconstruction`, and saves.
 
-`plan_<stage>(context)` lists a stage's tasks, usually one for each trial; nothing is read before a task's work is done.
+`plan_<stage>(context)` lists a stage's tasks, usually one for each trial; only a task's `work` reads files.
 """
 
 import json
@@ -42,7 +42,7 @@ from simspine.workflow.up_to_date import RunPaths, StageTask
 
 MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
 IK_ERRORS_SUFFIX = "_ik_marker_errors.sto"
-# Of export/: the points at the released places, those along the spine at their vertebrae's centroids, all centroids.
+# Folders of export/: points at the released places, points with the spine's at their vertebrae's centroids, centroids.
 TRC_FOLDERS = ("markers", "markers_vertebral", "centres")
 
 
@@ -133,12 +133,12 @@ def _merge_task(context: Context, trial: str) -> StageTask:
 
 
 def _about_mocap(capture: CaptureSource) -> dict:
-    """What the trial says of its motion capture."""
+    """The trial's settings for its motion capture."""
     return capture.given.model_dump(include={"mocap_frame", "mocap_start", "mocap_resample"})
 
 
 def _marker_file_task(context: Context, trial: str) -> StageTask:
-    """A file of markers in the place of points from images."""
+    """The task of a trial that has a file of markers instead of cameras."""
     capture, paths = context.capture(trial), context.paths
     sets = [path.read_text(encoding="utf-8") for path in sorted((models_folder() / "markers").glob("*.yaml"))]
     settings = {"marker_set": context.config.body.markers, "marker_sets": json_digest(sets)} | _about_mocap(capture)
@@ -149,7 +149,7 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
             given = capture.motion_capture()
         assert given is not None  # the trial has a file
         for stale in paths.seen_files(trial):
-            stale.unlink(missing_ok=True)  # of the trial when it had cameras
+            stale.unlink(missing_ok=True)  # made while the trial had cameras
         found = given_markers(given, context.config.body)
         kept = {"skeleton": found["skeleton"], **_mocap_findings(heard, capture.mocap, found["findings"])}
         _keep_markers(paths, trial, found["markers"], kept)
@@ -160,13 +160,13 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
 
 
 def _keep_markers(paths: RunPaths, trial: str, markers: Markers, kept: dict) -> None:
-    """Write the markers, and what else their file keeps."""
+    """Write the markers, and the other contents of their file."""
     write_store(paths.markers(trial), markers=markers, **kept)
     write_trc(paths.markers(trial, ".trc"), markers)
 
 
 def _merge(context: Context, trial: str, table: str | None) -> None:
-    """table: of the motion capture's markers."""
+    """table: correspondence of the motion capture's markers."""
     paths, capture, config = context.paths, context.capture(trial), context.config
     stored = read_store(paths.points(trial))
     options = config.model_copy(update={"merge": config.merge.model_copy(update={"correspondence": table})})
@@ -191,21 +191,21 @@ def _merge(context: Context, trial: str, table: str | None) -> None:
 
 
 def _mocap_findings(
-    heard: Sequence[warnings.WarningMessage], files: Sequence[Path], others: Sequence[Finding] = ()
+    caught: Sequence[warnings.WarningMessage], files: Sequence[Path], others: Sequence[Finding] = ()
 ) -> dict[str, str]:
-    """Pass warnings on; {'findings': JSON} of the others and of warnings about a fault of motion capture, or {}.
+    """Issue the warnings again; {'findings': JSON} of `others` and of warnings that are no remarks, or {}.
 
-    Files are called by their names alone: results do not show where they lay.
+    Findings name files without their folders, so that results do not show where the files lay.
     """
-    found = [finding.to_dict() for finding in others]
-    for warning in heard:
+    findings = [finding.to_dict() for finding in others]
+    for warning in caught:
         warnings.warn(warning.message, warning.category, stacklevel=2)
         if not issubclass(warning.category, Remark):
             text = str(warning.message)
             for path in files:
                 text = text.replace(str(path), path.name)
-            found.append(Finding(MOCAP_FILE_CODE, Severity.WARNING, text).to_dict())
-    return {"findings": json.dumps(found)} if found and files else {}
+            findings.append(Finding(MOCAP_FILE_CODE, Severity.WARNING, text).to_dict())
+    return {"findings": json.dumps(findings)} if findings and files else {}
 
 
 # scale: markers of all trials → the person's body
@@ -247,8 +247,8 @@ def _scale(context: Context) -> None:
     try:
         found = SCALE(config, trials=trials)[last]
     except InputError as error:
-        look = "\n`simspine overlay` draws the points that were found." * paths.keypoints(last).is_file()
-        raise InputError(f"{error}{look}") from None
+        hint = "\n`simspine overlay` draws the points that were found." if paths.keypoints(last).is_file() else ""
+        raise InputError(f"{error}{hint}") from None
     sized, factors = found["sized"], found["factors"]
     marker_set = marker_set_of(config.body, stored[last]["skeleton"])
     femur = {side: round(length, 4) for side, length in femur_lengths(sized.body).items()}
@@ -259,9 +259,9 @@ def _scale(context: Context) -> None:
 
 
 def body_files(options: BodyOptions) -> tuple[Path, ...]:
-    """Files that the body is made from besides the markers: recipes, marker sets, base model."""
-    own = [Path(name) for name in (options.recipe, options.markers) if name and name.endswith((".yaml", ".yml"))]
-    return (*own, read_recipe(options.recipe).base, *sorted(models_folder().rglob("*.yaml")))
+    """Files from which the body is made, besides the markers: recipes, marker sets, base model."""
+    given = [Path(name) for name in (options.recipe, options.markers) if name and name.endswith((".yaml", ".yml"))]
+    return (*given, read_recipe(options.recipe).base, *sorted(models_folder().rglob("*.yaml")))
 
 
 # ik: markers and body → coordinates with uncertainty
@@ -308,8 +308,8 @@ def _derive_vertebrae(context: Context, trial: str) -> None:
     write_trc(paths.vertebrae(trial, ".trc"), spine.markers)
 
 
-# quality: everything of a trial → findings, and a status for each frame; where rejected frames are to be filled in,
-# also coordinates and vertebrae that take the place of those of the stages before
+# quality: all results of a trial → findings, and a status for each frame; with `fill_gaps` also coordinates and
+# vertebrae with rejected frames filled in, which replace those of the earlier stages
 
 
 def plan_quality(context: Context) -> list[StageTask]:
@@ -318,9 +318,9 @@ def plan_quality(context: Context) -> list[StageTask]:
     solved = (paths.vertebrae, paths.kinematics, paths.markers)
     return tasks_of_trials(
         partial(_judge_trial, context),
-        {trial: (*(of(trial) for of in solved), *seen.get(trial, ()), paths.model) for trial in context.trials},
+        {trial: (*(file(trial) for file in solved), *seen.get(trial, ()), paths.model) for trial in context.trials},
         lambda trial: (paths.quality(trial), *(paths.filled_files(trial) if fill else ())),
-        # Without filling nothing is solved again, and quality has no settings.
+        # Without filling, quality solves nothing and depends on no settings.
         settings={name: getattr(config, name).model_dump() for name in ("quality", "ik", "body")} if fill else {},
     )
 
@@ -363,7 +363,7 @@ def plan_export(context: Context) -> list[StageTask]:
 
 
 def _export_trial(context: Context, trial: str) -> None:
-    """Points that are not the forward kinematics of the angles are refused."""
+    """Write a trial's files; `InputError` where points are not the forward kinematics of the angles."""
     paths = context.paths
     found = read_trial(paths, trial, images=False)
     solved, spine = found.result, found.spine
@@ -379,7 +379,7 @@ def _export_trial(context: Context, trial: str) -> None:
 
 
 def _body_and_cameras_task(context: Context) -> StageTask:
-    """One task for the subject: the trials share the body, and the cameras where they share a calibration."""
+    """One task for the subject, since its trials share the body, and the cameras if they share a calibration."""
     root, subject, paths = context.paths.results / "export", context.subject, context.paths
     captures = {trial: context.capture(trial) for trial in context.filmed}
     if len({capture.calibration for capture in captures.values()}) == 1:

@@ -1,8 +1,8 @@
-"""Work already done is not repeated, and a result is only called done when it is whole.
+"""Which tasks are done: work already done is not repeated, and only a complete result counts as done.
 
-A task's manifest holds a fingerprint of all that went in (configuration sections, checksums of the input files, the
-package's version and code) and the checksums of the files that came out. It is written last. A task whose fingerprint
-and files still agree is skipped.
+A task's manifest holds a fingerprint of all inputs (configuration sections, checksums of the input files, the package's
+version and code) and the checksums of the output files. It is written last. A task whose fingerprint and files still
+agree is skipped.
 """
 
 import json
@@ -37,7 +37,7 @@ class RunPaths:
         return self.results / self.subject
 
     def manifest(self, stage: str, trial: str | None = None) -> Path:
-        """What a stage made of a trial, from what: written last. Without a trial, of all trials together."""
+        """Manifest of a stage's inputs and outputs for a trial, or for all trials together; written last."""
         place = self.folder / "manifests" / stage
         return place.with_name(f"{stage}.json") if trial is None else place / f"{trial}.json"
 
@@ -47,7 +47,7 @@ class RunPaths:
     keypoints = partialmethod(_stored, "keypoints")
     # All people followed in a recording that several subjects share; in the folder of the first of them.
     people = partialmethod(_stored, "keypoints", suffix="_people.h5")
-    cameras = partialmethod(_stored, "cameras")  # those that are used, and what was found about them
+    cameras = partialmethod(_stored, "cameras")  # the cameras used, and findings about them
     points = partialmethod(_stored, "points")
     markers = partialmethod(_stored, "markers")
     kinematics = partialmethod(_stored, "kinematics")
@@ -55,7 +55,7 @@ class RunPaths:
     quality = partialmethod(_stored, "quality", suffix=".json")
 
     def seen_files(self, trial: str) -> tuple[Path, ...]:
-        """What comes from images alone."""
+        """Files that only trials with images have."""
         return self.points(trial), self.keypoints(trial), self.cameras(trial)
 
     @property
@@ -81,10 +81,10 @@ except ImportError:  # Windows: no such locks
 def hold_lock(
     path: Path, busy: str, patience_s: float | None = None, advice: str = "Wait for it, or change `results`."
 ) -> Iterator[tuple[int, ...]]:
-    """Lock a file while the block runs; gives the lock's descriptor, for children to hold as well.
+    """Lock a file while the block runs; yields the lock's descriptor, so that children can hold the lock as well.
 
-    The file stays where its holder was killed. () where the system has no such locks. busy: what a process does that
-    holds the lock. After `patience_s` of waiting (None: no limit), `InputError` is raised with it and the advice.
+    The file stays if its holder is killed. Yields () where the system has no such locks. busy: text that says what the
+    holder does. After `patience_s` of waiting (None: no limit), an `InputError` gives `busy` and `advice`.
     """
     make_folder(path.parent)
     if fcntl is None:
@@ -101,15 +101,15 @@ def hold_lock(
     try:
         yield () if descriptor < 0 else (descriptor,)
     finally:
-        with suppress(OSError):  # a lock file that stays holds nobody off, and the next run removes it
-            if path.stat().st_size == 0:  # not somebody's own file of this name
+        with suppress(OSError):  # a lock file without a holder blocks nobody; the next run removes it
+            if path.stat().st_size == 0:  # a file with content is not a lock
                 path.unlink()
         if descriptor >= 0:
             os.close(descriptor)
 
 
 def remove_stale_locks(results: Path) -> None:
-    """Remove the lock files of tasks whose process was killed; those that are held stay, and files of others."""
+    """Remove the lock files of tasks whose process was killed; locks that are held and other files stay."""
     stages = {*CODE_OF, *STAGE_NAMES}
     for pattern in ("manifests/*.lock", "*/manifests/*.lock", "*/manifests/*/*.lock"):
         for path in results.glob(pattern):
@@ -140,7 +140,7 @@ def _try_lock(path: Path) -> int | None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with suppress(FileNotFoundError):  # the one before removed the file: then this lock holds nobody off
+        with suppress(FileNotFoundError):  # the last holder removed the file: then this lock blocks nobody
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
     except BlockingIOError:
@@ -169,10 +169,10 @@ CODE_OF = {
     "detect": DETECTION_CODE,
     "dataset": DATASET_CODE,
     "page": (*DATASET_CODE, "evaluation", "report", "workflow/reporting.py", "workflow/views.py"),
-}  # of all other stages: STAGE_CODE
+}  # all other stages: STAGE_CODE
 
 
-_file_digest = cache(sha256_of_file)  # most files of the package are of several stages
+_file_digest = cache(sha256_of_file)  # most files of the package decide several stages
 
 
 @cache
@@ -215,7 +215,7 @@ def read_json(path: Path) -> dict:
 
 
 def _remedy_text(path: Path) -> str:
-    """For a result the stage that makes it; nothing for a recording."""
+    """How to make a missing result, by the stage's name; '' for a recording."""
     stage = "export" if path.name == "summary.json" else MADE_BY_KEY.get(path.parent.name, path.parent.name)
     if stage not in STAGE_NAMES:
         return ""
@@ -230,13 +230,13 @@ class StageTask:
     inputs: tuple[Path, ...]
     outputs: tuple[Path, ...]
     settings: dict
-    work: Callable[[], object]  # does it, and writes `outputs`
-    whole: bool = False  # of all trials of the subject together, whose name it then bears
+    work: Callable[[], object]  # does the work and writes `outputs`
+    whole: bool = False  # for all trials of the subject together; `name` is then the subject's
 
-    def fingerprint(self, stage: str, of: Callable[[Path], str] = file_checksum) -> dict:
-        """stage: whose code does the work. of: gives a file's checksum."""
+    def fingerprint(self, stage: str, checksum: Callable[[Path], str] = file_checksum) -> dict:
+        """Identity of all inputs. stage: the one whose code does the work. checksum: function that gives a file's."""
         return {
-            "inputs": [[path.name, of(path)] for path in self.inputs],
+            "inputs": [[path.name, checksum(path)] for path in self.inputs],
             "settings": json_digest(self.settings),
             "version": __version__,
             "code": code_digest(stage),
@@ -244,10 +244,10 @@ class StageTask:
 
 
 def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bool:
-    """Do the task's work unless it is done; whether it was done now.
+    """Do the task's work unless it is done; True if it was done now.
 
-    path: of its manifest. force: do it even if it is done. Two processes do not work on one task at the same time: the
-    second waits for the first, and then finds it done.
+    path: of the task's manifest. force: do it even if it is done. Two processes never work on one task at the same
+    time: the second waits for the first, and then finds the task done.
     """
     for missing in [file for file in task.inputs if not file.exists()]:
         file_checksum(missing)  # raises, before a folder is made
@@ -283,7 +283,7 @@ class _Manifest(BaseModel):
 
 
 def read_task_manifest(path: Path) -> dict:
-    """What a task left; empty if there is no readable manifest (then the work is simply done again)."""
+    """The manifest of a task; {} if there is no readable one, so that the work is done again."""
     with suppress(InputError, OSError, ValueError):
         require_path(path)
         content = path.read_bytes()
@@ -293,7 +293,7 @@ def read_task_manifest(path: Path) -> dict:
 
 
 def reason_not_done(path: Path, task: StageTask, stage: str, of: Callable[[Path], str] = file_checksum) -> str | None:
-    """None if a task's work is there, made of its inputs, settings and code as they are; else what differs."""
+    """None if a task's outputs exist and come from its present inputs, settings and code; else the difference."""
     entry = read_task_manifest(path)
     if not entry:
         return "not made yet"
@@ -304,9 +304,9 @@ def reason_not_done(path: Path, task: StageTask, stage: str, of: Callable[[Path]
 
 
 def manifest_difference(
-    entry: dict, fingerprint: dict, outputs: tuple[Path, ...], of: Callable[[Path], str] = file_checksum
+    entry: dict, fingerprint: dict, outputs: tuple[Path, ...], checksum: Callable[[Path], str] = file_checksum
 ) -> str | None:
-    """What of a task is not as its manifest says; None if all is. entry: the manifest, or {}."""
+    """The first difference between a task and its manifest; None if they agree. entry: the manifest, or {}."""
     if not entry:
         return "not made yet"
     old = entry["fingerprint"]
@@ -315,7 +315,7 @@ def manifest_difference(
     missing = [path.name for path in outputs if not path.exists()]
     if missing:
         return f"{missing[0]} is missing"
-    found = _file_checksums(outputs, of)
+    found = _file_checksums(outputs, checksum)
     if entry["outputs"] != found:
         names = [name for name in found if entry["outputs"].get(name) != found[name]]
         return f"{names[0] if names else 'the list of its files'} is not as it was made"
@@ -324,18 +324,18 @@ def manifest_difference(
 
 def _changed_text(old: dict, new: dict) -> str:
     """Which part of a fingerprint differs."""
-    for part, said in (("version", "made by another version"), ("settings", "settings changed")):
+    for part, text in (("version", "made by another version"), ("settings", "settings changed")):
         if old[part] != new[part]:
-            return said
+            return text
     if old["inputs"] != new["inputs"]:
         names = [entry[0] for entry in new["inputs"] if entry not in old["inputs"]]
         return f"{names[0]} changed" if names else "there are fewer inputs"
     return "made by other code"
 
 
-def _file_checksums(outputs: tuple[Path, ...], of: Callable[[Path], str] = file_checksum) -> dict[str, str]:
-    """{path from the folder that all share: checksum}; names alone may stand in several folders."""
+def _file_checksums(outputs: tuple[Path, ...], checksum: Callable[[Path], str] = file_checksum) -> dict[str, str]:
+    """{path relative to the outputs' common folder: checksum}; several folders may hold the same name."""
     if not outputs:
         return {}
     shared = os.path.commonpath([path.absolute().parent for path in outputs])
-    return {path.absolute().relative_to(shared).as_posix(): of(path) for path in outputs}
+    return {path.absolute().relative_to(shared).as_posix(): checksum(path) for path in outputs}

@@ -1,4 +1,4 @@
-"""What there is to see of a trial, out of results' files: 3D scenes, videos with the body, Rerun recordings, cycles."""
+"""Views of a trial, from files of results: 3D scenes, videos with the body, Rerun recordings, cycles of angles."""
 
 import tempfile
 import warnings
@@ -83,12 +83,12 @@ def _place_of_trial(result: Path, subject: str | None, trial: str | None) -> tup
 
 def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Scene:
     with DatasetFile(path) as file:
-        found = [(s, t) for s in file.subjects for t in file.trials(s)]
-        chosen = choose_trial(found, subject, trial, str(path))
+        names = [(s, t) for s in file.subjects for t in file.trials(s)]
+        chosen = choose_trial(names, subject, trial, str(path))
         entry, cameras, model = file.trial(*chosen), file.cameras(chosen[0]), file.model(chosen[0])
     angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in CURVATURE_KEYS}
-    angles = {key: found for key, found in angles.items() if found[0] is not None}
-    shapes, pairs = bones_and_joints(model)
+    angles = {key: values for key, values in angles.items() if values[0] is not None}
+    bones, segments = bones_and_joints(model)
     poses = entry.poses
     if poses and any(odd.any() for odd in unseen_limb_joints(entry.motion).values()):
         poses = without_unseen_limbs(poses, Body.from_text(model, f"model of {chosen[0]}"), entry.motion)
@@ -102,8 +102,8 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
         spine=chain_of_body(entry.markers),
         points=None,
         poses=poses,
-        bones=shapes,
-        segments=pairs,
+        bones=bones,
+        segments=segments,
         cameras=tuple(cameras),
         status=entry.status,
         reasons=entry.reasons,
@@ -112,7 +112,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
 
 
 def write_view(result: Path, out: Path | None = None, subject: str | None = None, trial: str | None = None) -> Path:
-    """Write a page with the player of one trial; into a temporary folder where no file is named. See `read_scene`."""
+    """Write a page with the player of one trial, by default into a temporary folder. See `read_scene`."""
     if out is not None and out.suffix.lower() != ".html":
         raise InputError(f"{out}: a view is a page; name a file that ends in .html.")
     scene = read_scene(result, subject, trial)
@@ -140,20 +140,20 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     """
     if out.suffix.lower() != ".html":
         raise InputError(f"{out}: a comparison is a page; name a file that ends in .html.")
-    found = [_place_of_trial(place, subject, trial) for place in (first, last)]
-    if found[0][0].vertebrae(found[0][1]).resolve() == found[1][0].vertebrae(found[1][1]).resolve():
+    places = [_place_of_trial(place, subject, trial) for place in (first, last)]
+    if places[0][0].vertebrae(places[0][1]).resolve() == places[1][0].vertebrae(places[1][1]).resolve():
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
-    trials = [read_trial(*result) for result in found]
+    trials = [read_trial(*result) for result in places]
     _warn_of_other_trials(*trials)
-    _warn_of_other_settings([paths.results for paths, _ in found])
-    folders = [paths.results.resolve().name for paths, _ in found]
+    _warn_of_other_settings([paths.results for paths, _ in places])
+    folders = [paths.results.resolve().name for paths, _ in places]
     names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
     write_report(out, _comparison_page(dict(zip(names, trials, strict=True))))
     return out
 
 
 def _warn_of_other_trials(first: SolvedTrial, last: SolvedTrial) -> None:
-    """A comparison is of one person and one movement; names that differ may say otherwise."""
+    """Warn where names differ: a comparison assumes one person and one movement."""
     for kind, one, other, cause in (
         ("person", first.subject, last.subject, "the people's"),
         ("movement", first.trial, last.trial, "the movements'"),
@@ -183,7 +183,7 @@ def _warn_of_other_settings(folders: Sequence[Path]) -> None:
 
 
 def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
-    """Two trials of a movement: what changed and whether that is more than the error, and both in 3D.
+    """Page on two trials of a movement: changes, whether they exceed their errors, and both trials in 3D.
 
     trials: {name on the page: trial}, the earlier one first.
     """
@@ -219,7 +219,7 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
 
 
 def find_trial(folder: Path, subject: str | None, trial: str | None) -> tuple[RunPaths, str]:
-    """The trial of a results folder; the only one if none is named. Raises `InputError` that lists those there are."""
+    """The trial of a results folder; the only one if none is named. `InputError` lists the trials that exist."""
     found = [(p.parent.parent.name, p.stem) for p in sorted(folder.glob("*/vertebrae/*.h5"))]
     if not found:
         raise InputError(f"{folder} holds no results: no <subject>/vertebrae/<trial>.h5. Run the stages first.")
@@ -230,14 +230,14 @@ def find_trial(folder: Path, subject: str | None, trial: str | None) -> tuple[Ru
 def choose_trial(
     found: Sequence[tuple[str, str]], subject: str | None, trial: str | None, where: str
 ) -> tuple[str, str]:
-    """The one (subject, trial) of those found that is meant. Raises `InputError` if there is none, or a choice."""
+    """The only (subject, trial) of those found that has the names given. Raises `InputError` for none or several."""
     for wanted, kind, place in ((subject, "subject", 0), (trial, "trial", 1)):
         require_known(kind, () if wanted is None else (wanted,), dict.fromkeys(entry[place] for entry in found), where)
     chosen = [entry for entry in found if subject in (None, entry[0]) and trial in (None, entry[1])]
     if len(chosen) != 1:
         names = [" / ".join(entry) for entry in chosen or found]
-        some = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-        raise InputError(f"{where} holds several trials ({some}); choose one with --subject and --trial.")
+        listed = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        raise InputError(f"{where} holds several trials ({listed}); choose one with --subject and --trial.")
     return chosen[0]
 
 
@@ -252,8 +252,8 @@ def write_overlay_of_trial(
 ) -> Path:
     """Write a video of one trial: detections and the fitted body on each image; returns its path.
 
-    out: ends in .webm, .mp4 or .avi. camera: one in full size;
-    None: all side by side, cut to the person. Without videos the ground is plain; without a body the points are alone.
+    out: ends in .webm, .mp4 or .avi. camera: one in full size; None: all side by side, cut to the person. Without
+    videos the background is plain; without a fitted body only the detected points are drawn.
     """
     context = Context(config, subject or next(iter(config.subjects)), quiet)
     trial = config.trials(context.subject, trial)[0]
@@ -294,21 +294,21 @@ def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str
     if place is None:
         write_recording(out, read_scene(result, subject, trial))
         return out
-    found = read_trial(*place)
-    if found.keypoints is None:
-        write_recording(out, scene_of_trial(found))
+    solved = read_trial(*place)
+    if solved.keypoints is None:
+        write_recording(out, scene_of_trial(solved))
         return out
-    videos, names = _trial_videos(*place), found.model_points.names
+    videos, names = _trial_videos(*place), solved.model_points.names
     views = [
-        CameraView(camera, videos.get(v), body_in_image(found, v, slice(None)), names, shown=found.video_frames(v))
-        for v, camera in enumerate(found.cameras)
+        CameraView(camera, videos.get(v), body_in_image(solved, v, slice(None)), names, shown=solved.video_frames(v))
+        for v, camera in enumerate(solved.cameras)
     ]
-    write_recording(out, scene_of_trial(found), views, shown_in(found, slice(None)))
+    write_recording(out, scene_of_trial(solved), views, shown_in(solved, slice(None)))
     return out
 
 
 def _trial_videos(paths: RunPaths, trial: str) -> dict[int, Path]:
-    """Videos by number of the camera, as the run's own configuration names them; those that are gone are left out."""
+    """{index of the camera: video} from the run's own configuration; videos that no longer exist are left out."""
     file = paths.results / "config.yaml"
     if not file.is_file():
         return {}
@@ -323,10 +323,10 @@ ContactEvents = dict[str, Sequence[float]]  # {'r' or 'l': times of that foot's 
 
 
 def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Picture:
-    """A trial's pelvis, trunk and limbs over their cycles. prefix: of its ids on the page.
+    """Picture of a trial's angles of pelvis, trunk and limbs over their cycles. prefix: of its ids on the page.
 
-    events: those of the right foot cut the right limbs, of the left the left ones; pelvis and trunk go by the right
-    foot where it has some.
+    events: contacts of the right foot limit the cycles of right limbs, those of the left foot of left limbs. Pelvis and
+    trunk follow the right foot where it has contacts.
     """
     figures = found.clinical_figures
     known = ((figure.name, figure.sd) for figure in figures if figure.unit == "deg")
@@ -345,14 +345,14 @@ def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Pic
 
 
 def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.ndarray]:
-    """{angle: (cycles, 101) rad} of those that the model does not set; rejected frames count as not known."""
+    """{angle: (cycles, 101) rad} of angles that the model does not set; rejected frames are NaN."""
     clinical = found.spine.clinical
     if not events:
         raise InputError(f"{found.name}: there are no events: give the times of one foot's contacts, two or more.")
     if clinical is None:
         raise InputError(f"{found.name}: was solved without clinical parameters; run it again.")
     central = events.get("r", events.get("l", ()))
-    out: dict[str, np.ndarray] = {}
+    cycles: dict[str, np.ndarray] = {}
     for name, unit in zip(clinical.names, clinical.units, strict=True):
         side = name[-1] if name.endswith(("_r", "_l")) else ""
         times = events.get(side, ()) if side else central
@@ -360,5 +360,5 @@ def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.n
         values = np.where(found.rejected, np.nan, clinical.of(name))
         if unit == "rad" and len(times) and not forced:
             cut = angle_cycles(found.spine.time, values, times)
-            out |= {name: cut} if np.isfinite(cut).any() else {}
-    return out
+            cycles |= {name: cut} if np.isfinite(cut).any() else {}
+    return cycles
