@@ -7,6 +7,7 @@ spine in four cameras; limbs come from simulated motion capture. Takes some ten 
 benchmarks/clinical_parameters.json, from which `python -m tools.document_figures` fills the table of docs/clinical.md.
 """
 
+import argparse
 import json
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def root_mean_square(values: np.ndarray) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     errors: dict[str, list[np.ndarray]] = {}
     deviations: dict[str, list[np.ndarray]] = {}
     people = 0

@@ -63,7 +63,7 @@ class PluggedOut:
 
 
 def test_a_webcam_tells_time_and_when_it_falls_silent(monkeypatch):
-    monkeypatch.setattr("simspine.io.image_streams._quiet_capture", PluggedOut)
+    monkeypatch.setattr("cv2.VideoCapture", PluggedOut)
     camera = open_camera("3")
     assert (camera.name, camera.frames, camera.rate) == ("webcam3", None, 30.0)
     shots = iter(camera)

@@ -216,7 +216,7 @@ class Fake:
 
 
 def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch):
-    monkeypatch.setattr("simspine.io.image_streams._quiet_capture", Fake)
+    monkeypatch.setattr("cv2.VideoCapture", Fake)
     done = call("0", "-s", tmp_path / "points", "--frames", 7, "--quiet")
     assert done.exit_code == 0, done.output
     assert len(files(tmp_path / "points")) == 7
@@ -242,7 +242,7 @@ def test_before_a_webcam_blazepose_takes_its_faster_network_unless_one_is_chosen
 
 def test_a_webcam_is_shown_until_q_is_pressed(bodies, monkeypatch):
     shown, keys = [], iter([255, 255, ord("q")])
-    monkeypatch.setattr("simspine.io.image_streams._quiet_capture", Fake)
+    monkeypatch.setattr("cv2.VideoCapture", Fake)
     for name, does in {
         "namedWindow": lambda name, flags: None,
         "destroyWindow": lambda name: shown.append(name),
@@ -261,7 +261,7 @@ def test_where_no_window_can_be_opened_it_says_what_to_do(bodies, tmp_path, monk
     def refuse(name, flags):
         raise cv2.error("not implemented")
 
-    monkeypatch.setattr("simspine.io.image_streams._quiet_capture", Fake)
+    monkeypatch.setattr("cv2.VideoCapture", Fake)
     monkeypatch.setattr(cv2, "namedWindow", refuse)
     done = call("0", "--view", "-s", tmp_path / "points")
     assert done.exit_code == 2

@@ -653,5 +653,5 @@ def test_trials_whose_spine_would_be_one_file_are_refused(tmp_path):
 
 
 def test_a_person_in_a_single_place_is_refused():
-    with pytest.raises(InputError, match="never seen apart from each other"):
+    with pytest.raises(InputError, match="were always in one place"):
         vertical_of_world(load_skeleton("simspine37").names, np.ones((FRAMES, 37, 3)), ())
