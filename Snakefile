@@ -25,10 +25,8 @@ if not workflow.overwrite_configfiles:
 # Jobs read the same file, so --config and further files are refused.
 refuse_other_settings(workflow.config_settings.config, workflow.configfiles)
 CONFIG = Path(workflow.configfiles[0])
-GIVEN = [
-    "--config",
-    str(CONFIG),
-]  # rules take it from a function: braces in a name are no wildcards
+# Rules take it from a function: braces in a name are no wildcards.
+GIVEN = ["--config", str(CONFIG)]
 # One line per fault, with the right key for a misspelt one.
 settings = read_config(CONFIG)
 
