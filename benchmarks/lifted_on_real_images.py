@@ -77,7 +77,7 @@ def mean_pose() -> np.ndarray:
     """(joints, 3) m of two synthetic people in the first 2 s of all trials, in the axes of all cameras."""
     views = source_views(LiftingSource(frames=100, context=50, detections="exact"), LIFTING_TRAIN_SUBJECTS[:2])
     at = [views[0].truth.names.index(name) for name in JOINTS]
-    return about_hips(np.concatenate([view.truth.xyz[:, at] for view in views])).mean(0)
+    return about_hips(np.concatenate([view.truth.values[:, at] for view in views])).mean(0)
 
 
 def about_hips(xyz: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from simspine.report import canvas
-from simspine.report.figure_style import ASSUMED_DASHES, BLUE, ORANGE, matplotlib_style, new_figure, time_axis
+from simspine.report.figure_style import ASSUMED_DASHES, BLUE, ORANGE, matplotlib_style, new_figure
 from simspine.report.page import NORMAL_95
 from simspine.report.statements import overlay_picture
 from simspine.report.trial_sections import curves_of_trial
@@ -59,7 +59,8 @@ def demonstration_picture(trial: SolvedTrial) -> np.ndarray:
                 )
             axes.plot(trial.spine.time, curve.values, color=colour, linestyle=dashes)
             axes.set_title(f"{curve.label} ({', '.join(filter(None, (curve.unit, curve.note)))})", fontsize=9.0)
-            time_axis(axes, trial.spine.time)
+            axes.set_xlim(trial.spine.time[0], trial.spine.time[-1])
+            axes.set_xlabel("time (s)")
         figure.savefig(buffer, format="png", dpi=width / CURVES_INCHES[0], facecolor="white")
     below = cv2.imdecode(np.frombuffer(buffer.getvalue(), np.uint8), cv2.IMREAD_COLOR)
     below = cv2.resize(below, (width, round(below.shape[0] * width / below.shape[1])))
