@@ -1,4 +1,4 @@
-"""Networks that learn to see the spine in images. Needs PyTorch to train.
+"""Training of networks that detect the spine in images. Training needs PyTorch.
 
-Read `spine_runs` first: one detector from its options to files. `spine_samples` cuts people out of images,
-`spine_network` holds network and losses, `spine_training` trains, `descent` is the training loop."""
+Read `spine_runs` first: it trains one detector from options and writes its files. `spine_samples` crops people,
+`spine_network` defines network and losses, `spine_training` trains, `descent` is the training loop."""

@@ -1,9 +1,9 @@
-"""One loop of gradient descent: the same weights from the same seed, and after a kill from where it stopped.
+"""The training loop (gradient descent). The same seed gives the same weights; a killed run resumes.
 
-What is random in an epoch depends on seed and epoch alone, so a checkpoint, written after each epoch, needs no state of
-random numbers. On a CPU a run that was killed ends with the very weights of one that was not. AdamW, clipped gradients,
-and a moving average of the weights, which is what is used; by default a linear warm-up and a cosine, and no decay of
-norms and biases. Needs PyTorch."""
+Random numbers of an epoch depend on seed and epoch alone, so a checkpoint, written after each epoch, needs no generator
+state. On a CPU a resumed run ends with exactly the weights of an uninterrupted one. The optimiser is AdamW with clipped
+gradients; the result is the moving average of the weights. Defaults: the learning rate has a linear warm-up and a
+cosine decay, and norms and biases have no weight decay. Needs PyTorch."""
 
 import json
 import math
@@ -25,25 +25,25 @@ from simspine.core.errors import InputError, naming_content
 from simspine.io.atomic import atomic_path, write_text
 from simspine.learning.options import DescentSettings, SayLine
 
-# Learning rate and moving average: what depends on how far training has come.
+# Learning rate and moving average, which depend on the step.
 
-_WARMUP_START_SHARE = 1e-5  # share of the greatest rate with which the warm-up begins (MMPose)
+_WARMUP_START_SHARE = 1e-5  # first learning rate of the warm-up, as a share of the greatest (MMPose)
 
 
 def learning_rate_at(step: int, steps: int, settings: DescentSettings) -> float:
-    """Learning rate of a step, counted from 0, of so many: linear up, then a cosine down to `last_share`."""
-    up = min(settings.warm_up, steps // 10)
-    if step < up:
-        return settings.rate * (_WARMUP_START_SHARE + (1 - _WARMUP_START_SHARE) * step / up)
-    done = (step - up) / max(steps - 1 - up, 1)
+    """Learning rate of a step (from 0) out of `steps`: linear warm-up, then a cosine down to `last_share`."""
+    warm_up = min(settings.warm_up, steps // 10)
+    if step < warm_up:
+        return settings.rate * (_WARMUP_START_SHARE + (1 - _WARMUP_START_SHARE) * step / warm_up)
+    done = (step - warm_up) / max(steps - 1 - warm_up, 1)
     last = settings.last_share
     return settings.rate * (last + (1 - last) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
 def update_average(average: dict[str, Tensor], network: nn.Module, step: int, settings: DescentSettings) -> None:
-    """Move an average of weights, in place, towards the network's; fast at first (MMPose's ExpMomentumEMA).
+    """Update the moving average of the weights in place; it moves faster in early steps (MMPose's ExpMomentumEMA).
 
-    average: copies of the network's state by name, counters included. step: steps done before."""
+    average: {name: tensor} of the network's state, counters included. step: number of earlier steps."""
     momentum = settings.average + (1 - settings.average) * math.exp(-(1 + step) / settings.average_steps)
     with torch.no_grad():
         for name, value in network.state_dict().items():
@@ -54,27 +54,27 @@ def update_average(average: dict[str, Tensor], network: nn.Module, step: int, se
 
 
 def decayed_groups(network: nn.Module, decay: float) -> list[dict]:
-    """Parameters for AdamW in two groups: norms and biases, which have one axis, are not decayed."""
-    flat = [p for p in network.parameters() if p.ndim < 2]
-    rest = [p for p in network.parameters() if p.ndim >= 2]
-    return [{"params": rest, "weight_decay": decay}, {"params": flat, "weight_decay": 0.0}]
+    """Parameters for AdamW in two groups: norms and biases (one axis) have no weight decay."""
+    vectors = [p for p in network.parameters() if p.ndim < 2]
+    matrices = [p for p in network.parameters() if p.ndim >= 2]
+    return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
-# Checkpoints: a network after an epoch, with all that is needed to go on, and to refuse what is not its own.
+# Checkpoints: the state after an epoch, from which training resumes, and the settings and data that it belongs to.
 
 CHECKPOINT_SCHEMA = 2
 
 
 @dataclass(frozen=True)
 class TrainingIdentity:
-    """What a checkpoint belongs to. options: all settings, as JSON can say them. data: digest of the training data."""
+    """The run of a checkpoint. options: all settings, as plain JSON values. data: digest of the training data."""
 
     options: Mapping[str, Any]
     data: str
 
 
 def save_checkpoint(path: Path, identity: TrainingIdentity, state: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all. state: tensors, numbers, texts, in lists and dictionaries."""
+    """Write a checkpoint atomically. state: tensors, numbers and texts, in lists and dictionaries."""
     content = {
         "schema": CHECKPOINT_SCHEMA,
         "options": json.dumps(identity.options, sort_keys=True),
@@ -85,10 +85,10 @@ def save_checkpoint(path: Path, identity: TrainingIdentity, state: Mapping[str, 
 
 
 def load_checkpoint(path: Path, identity: TrainingIdentity | None = None) -> tuple[TrainingIdentity, dict[str, Any]]:
-    """What `save_checkpoint` wrote. No code in a file is run (`weights_only`).
+    """Read a checkpoint: its identity and its state. No code in the file is run (`weights_only`).
 
-    Raises `InputError` naming the file where it cannot be read, and, if an identity is given, where the file belongs to
-    other data or other settings."""
+    Raises `InputError` where the file cannot be read, and, if an identity is given, where the file belongs to other
+    data or other settings."""
     try:
         with zipfile.ZipFile(path) as archive:
             if (damaged := archive.testzip()) is not None:
@@ -100,23 +100,21 @@ def load_checkpoint(path: Path, identity: TrainingIdentity | None = None) -> tup
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise InputError(f"{path} is no checkpoint that can be read: {reason}. Delete it to begin anew.") from None
     if not isinstance(content, dict) or content.get("schema") != CHECKPOINT_SCHEMA:
-        raise InputError(
-            f"{path} is no checkpoint of a training run of ours, or of another version. Delete it to begin anew."
-        )
+        raise InputError(f"{path} is no checkpoint of this version of simspine. Delete it to begin anew.")
     with naming_content(path, "a whole checkpoint"):
         found, state = TrainingIdentity(dict(json.loads(content["options"])), content["data"]), dict(content["state"])
     if identity is not None:
-        _refuse_others(path, found, identity)
+        _require_same_run(path, found, identity)
     return found, state
 
 
-def _refuse_others(path: Path, found: TrainingIdentity, wanted: TrainingIdentity) -> None:
-    there, asked = _flat_options(found.options), _flat_options(json.loads(json.dumps(wanted.options)))
-    others = [key for key in sorted(there | asked) if there.get(key) != asked.get(key)]
+def _require_same_run(path: Path, found: TrainingIdentity, wanted: TrainingIdentity) -> None:
+    stored, asked = _flat_options(found.options), _flat_options(json.loads(json.dumps(wanted.options)))
+    changed = [key for key in sorted(stored | asked) if stored.get(key) != asked.get(key)]
     advice = "Name another folder, or delete this one's checkpoint to begin anew."
-    if others:
-        said = "; ".join(f"{key} is {there.get(key)!r}, asked for is {asked.get(key)!r}" for key in others)
-        raise InputError(f"{path} was trained with other settings: {said}. {advice}")
+    if changed:
+        differences = "; ".join(f"{key} is {stored.get(key)!r}, asked for is {asked.get(key)!r}" for key in changed)
+        raise InputError(f"{path} was trained with other settings: {differences}. {advice}")
     if found.data != wanted.data:
         raise InputError(
             f"{path} was trained on other data (sha256 {found.data[:12]}…, here {wanted.data[:12]}…) although the "
@@ -124,31 +122,31 @@ def _refuse_others(path: Path, found: TrainingIdentity, wanted: TrainingIdentity
         )
 
 
-def _flat_options(options: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flat_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for key, value in options.items():
-        found |= _flat_options(value, f"{before}{key}.") if isinstance(value, Mapping) else {before + key: value}
-    return found
+        flat |= _flat_options(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
 
 
 # The loop.
 
 CHECKPOINT_FILE = "checkpoint.pt"
 TOTAL_LOSS = "total"
-_SAID_EVERY = 20.0  # s, between lines within an epoch
+_PROGRESS_INTERVAL_S = 20.0  # between messages within an epoch
 
 
 @dataclass(frozen=True)
 class DescentHistory:
-    """Per epoch. losses: means of each loss, not weighted, and of their weighted sum ('total'). watched: the figure
-    that is shown, NaN where there is none."""
+    """Figures of each epoch. losses: mean of each unweighted loss, and of their weighted sum ('total'). watched: the
+    monitored figure, NaN where there is none."""
 
     losses: tuple[dict[str, float], ...] = ()
     watched: tuple[float, ...] = ()
 
 
 def write_losses(path: Path, history: DescentHistory, watched: str) -> None:
-    """A CSV file with a line an epoch: means of the losses, their weighted sum, and what was watched."""
+    """Write a CSV file with one row per epoch: mean losses, their weighted sum, and the figure named `watched`."""
     rows = pd.DataFrame(history.losses).sort_index(axis=1).assign(**{watched: history.watched})
     rows.index = pd.RangeIndex(1, len(rows) + 1, name="epoch")
     write_text(path, rows.to_csv(lineterminator="\n", na_rep="nan"))
@@ -156,10 +154,10 @@ def write_losses(path: Path, history: DescentHistory, watched: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """What is minimised. batches: of an epoch, counted from 0; count: how many there are. losses: of a network on a
-    batch, by name; the one named 'total' is minimised. begin: puts the network in training mode before an epoch. watch:
-    from the averaged network to a figure that is shown and decides nothing; shown: its format. rate: learning rate of
-    an epoch, counted from 0; None: `learning_rate_at`. groups: of parameters, for AdamW, from network and weight decay.
+    """A training task. batches: the batches of an epoch (from 0); count: their number. losses: {name: loss} of a
+    network on a batch; 'total' is minimised. begin: puts the network in training mode before an epoch. watch: computes
+    the monitored figure from the averaged network; it does not affect training. shown: its format. rate: learning rate
+    of an epoch (from 0); None: `learning_rate_at`. groups: parameter groups for AdamW, from network and weight decay.
     """
 
     batches: Callable[[int], Iterable[Any]]
@@ -175,8 +173,8 @@ class Descent:
 
 @dataclass(frozen=True, eq=False)
 class DescentRun:
-    """Where and how. folder: of the checkpoint; identity: what it belongs to; say: called with lines; until: stop after
-    this epoch, as a kill would (tests)."""
+    """One run of a training task. folder: of the checkpoint; identity: of the run; say: receives progress messages;
+    until: stop after this number of epochs, as a kill would (for tests)."""
 
     folder: Path
     identity: TrainingIdentity
@@ -188,7 +186,7 @@ class DescentRun:
 
 @dataclass(eq=False)
 class _Learning:
-    """What changes while training: network, average of its weights, optimiser, steps done."""
+    """State of the training: network, moving average of its weights, optimiser, number of steps."""
 
     network: nn.Module
     average: dict[str, Tensor]
@@ -213,10 +211,10 @@ class _Learning:
 def train_by_descent(
     make: Callable[[], nn.Module], goal: Descent, run: DescentRun
 ) -> tuple[dict[str, Tensor], DescentHistory]:
-    """Averaged weights of a network trained from where the folder's checkpoint left it, or from the start.
+    """Train a network, resuming from the folder's checkpoint if there is one; returns averaged weights and history.
 
-    make: the network with the weights to start from. Raises `InputError` where the checkpoint is of other data or
-    settings, and where the loss is no number any more."""
+    make: makes the network with its initial weights. Raises `InputError` where the checkpoint is of other data or
+    settings, and where the loss is not finite."""
     settings = goal.settings
     with with_seed(run.seed, 0, run.device):
         network = make().to(run.device, memory_format=torch.channels_last)  # three times as fast on a CPU
@@ -246,11 +244,11 @@ def train_by_descent(
 
 
 def _train_epoch(state: _Learning, goal: Descent, epoch: int, say: SayLine) -> dict[str, float]:
-    """One pass; means of the losses over its batches."""
+    """Train for one epoch; returns the mean of each loss over its batches."""
     settings, sums = goal.settings, dict[str, float]()
     steps = settings.epochs * -(-goal.count // settings.accumulate)
     goal.begin(state.network, epoch)
-    said = time.perf_counter()
+    last_message = time.perf_counter()
     for number, batch in enumerate(goal.batches(epoch), start=1):
         rate = learning_rate_at(state.step, steps, settings) if goal.rate is None else goal.rate(epoch)
         for group in state.optimiser.param_groups:
@@ -266,26 +264,26 @@ def _train_epoch(state: _Learning, goal: Descent, epoch: int, say: SayLine) -> d
             state.optimiser.zero_grad(set_to_none=True)
             update_average(state.average, state.network, state.step, settings)
             state.step += 1
-        if time.perf_counter() - said > _SAID_EVERY:
-            said = time.perf_counter()
-            now = f"{number} of {goal.count} batches, loss {float(losses[TOTAL_LOSS].detach()):.3f}"
-            say(f"epoch {epoch + 1}/{settings.epochs}: {now}")
+        if time.perf_counter() - last_message > _PROGRESS_INTERVAL_S:
+            last_message = time.perf_counter()
+            progress = f"{number} of {goal.count} batches, loss {float(losses[TOTAL_LOSS].detach()):.3f}"
+            say(f"epoch {epoch + 1}/{settings.epochs}: {progress}")
     return {name: value / goal.count for name, value in sums.items()}
 
 
 def _watched_figure(state: _Learning, goal: Descent) -> float:
-    """What is watched of the averaged weights; the weights being trained come back."""
-    own = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
+    """The monitored figure of the averaged weights. The network keeps the weights being trained."""
+    trained = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
     state.network.load_state_dict(state.average)
     with torch.no_grad():
-        found = goal.watch(state.network.eval())
-    state.network.load_state_dict(own)
-    return found
+        figure = goal.watch(state.network.eval())
+    state.network.load_state_dict(trained)
+    return figure
 
 
 @contextmanager
 def with_seed(seed: int, epoch: int, device: str) -> Iterator[None]:
-    """Random numbers that depend on seed and epoch alone; those of the caller go on as they were."""
+    """Seed PyTorch's generators by seed and epoch alone; afterwards they are as before."""
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
         torch.manual_seed(1_000_003 * seed + epoch)
         yield

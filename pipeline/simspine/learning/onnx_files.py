@@ -13,16 +13,16 @@ from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path
 from simspine.vision.spinepose import open_session
 
-# A trained network as an ONNX file: whole or not at all, with properties, and checked against PyTorch.
+# A trained network is written atomically, with metadata, after its outputs were compared with PyTorch's.
 
 ONNX_OPSET = 17
-ONNX_TOLERANCE = 1e-4  # largest difference of any output between PyTorch and onnxruntime
+ONNX_TOLERANCE = 1e-4  # largest allowed difference of an output between PyTorch and onnxruntime
 
 
 @dataclass(frozen=True)
 class OnnxLayout:
-    """inputs, outputs: names; their first axis is free. points: the second axis of all outputs, which tracing leaves
-    open. properties: texts kept in the file (`metadata_props`)."""
+    """inputs, outputs: names; the first axis of each has any length. points: length of the second axis of all
+    outputs, which tracing does not record. properties: texts for the file's metadata (`metadata_props`)."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -31,7 +31,7 @@ class OnnxLayout:
 
 
 def write_onnx(path: Path, network: nn.Module, given: tuple[Tensor, ...], layout: OnnxLayout) -> float:
-    """Write a network; the largest difference of its outputs on onnxruntime from PyTorch's, on the inputs given.
+    """Write a network; returns the largest difference between onnxruntime's and PyTorch's outputs for `given`.
 
     Raises `InputError` where outputs differ by more than `ONNX_TOLERANCE`, relative to 1 or their greatest value."""
     network = network.eval()
@@ -44,8 +44,8 @@ def write_onnx(path: Path, network: nn.Module, given: tuple[Tensor, ...], layout
                 opset_version=ONNX_OPSET, dynamic_axes=free, dynamo=False,
             )  # fmt: skip
         _complete_onnx(temporary, layout)
-        one = tuple(part[:1] for part in given)  # shows what tracing took for a constant
-        worst = max(_largest_difference(network, temporary, some) for some in (given, one))
+        one = tuple(part[:1] for part in given)  # another batch size shows what tracing took for a constant
+        worst = max(_largest_difference(network, temporary, inputs) for inputs in (given, one))
         if not worst <= ONNX_TOLERANCE:
             raise InputError(
                 f"{path}: onnxruntime's outputs differ from PyTorch's by {worst:.1e}; at most "
@@ -66,12 +66,13 @@ def _complete_onnx(path: Path, layout: OnnxLayout) -> None:
 
 
 def _largest_difference(network: nn.Module, path: Path, given: tuple[Tensor, ...]) -> float:
-    """Largest difference, relative to an output's greatest value where that is above 1."""
+    """Largest difference of an output, relative to its greatest value where that is above 1."""
     session = open_session(path)
     names = [entry.name for entry in session.get_inputs()]
     found = session.run(None, {name: part.numpy() for name, part in zip(names, given, strict=True)})
     with torch.no_grad():
         wanted = [part.numpy() for part in network(*given)]
     return max(
-        float(np.abs(own - true).max() / max(np.abs(true).max(), 1.0)) for own, true in zip(found, wanted, strict=True)
+        float(np.abs(output - expected).max() / max(np.abs(expected).max(), 1.0))
+        for output, expected in zip(found, wanted, strict=True)
     )

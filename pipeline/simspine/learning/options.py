@@ -1,4 +1,4 @@
-"""Settings of training: what detectors of the spine learn from and how, and the presets of the command."""
+"""Training settings of spine detectors (data, network, losses, augmentation), and the command's presets."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from simspine.core.errors import InputError, require_known
 from simspine.core.settings import Section, SettingsError, read_yaml
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 
-# PyTorch, imported when a network is asked for, and one clear error where it is not installed.
+# PyTorch is imported only where a network is used; without it there is one clear error.
 
 
 def require_torch() -> ModuleType:
@@ -26,13 +26,13 @@ def require_torch() -> ModuleType:
 
 def chosen_device(wanted: str) -> str:
     """'cpu' or 'cuda' for 'auto', 'cpu' or 'cuda'; `InputError` if a GPU is asked for and cannot be used."""
-    there = require_torch().cuda.is_available()
-    if wanted == "cuda" and not there:
+    has_gpu = require_torch().cuda.is_available()
+    if wanted == "cuda" and not has_gpu:
         raise InputError("training.device is cuda, but PyTorch finds no GPU here; choose cpu or auto.")
-    return "cuda" if there and wanted != "cpu" else "cpu"
+    return "cuda" if has_gpu and wanted != "cpu" else "cpu"
 
 
-# Settings of a training run from a preset or a YAML file, with changes of single ones.
+# Settings of a training run come from a preset or a YAML file; the caller may change single keys.
 
 
 Options = TypeVar("Options", bound=Section)
@@ -43,11 +43,11 @@ SPINE_PRESETS: PresetTable = yaml.safe_load(Path(__file__).with_name("presets.ya
 
 
 def options_from(kind: type[Options], presets: PresetTable, source: str | Path, changes: Mapping[str, Any]) -> Options:
-    """The options of a preset by its name, or those in a YAML file, with single keys changed; None changes nothing.
+    """Read the options of a named preset or of a YAML file, then change single keys; None leaves a key unchanged.
 
-    A key of a section is written 'training.epochs'. A file's key `preset` (default 'paper') names one whose values
-    stand where the file has none. Raises `InputError` naming the file, for presets and keys that do not exist, and for
-    values out of range."""
+    A key of a section is written 'training.epochs'. A file's key `preset` (default 'paper') names the preset that
+    supplies missing values. Raises `InputError` for presets and keys that do not exist, and for values out of range.
+    """
     content, where = {"preset": source}, f"preset {source}"
     if isinstance(source, Path):
         content, where = read_yaml(source), str(source)
@@ -66,12 +66,12 @@ def options_from(kind: type[Options], presets: PresetTable, source: str | Path, 
 
 
 def _with_keys(section: Any, keys: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A section with some keys set; the keys alone where it is none."""
+    """A section with some keys replaced; only these keys where `section` is no mapping."""
     return {**section, **keys} if isinstance(section, Mapping) else keys
 
 
 def parse_options(kind: type[Options], content: Mapping[str, Any], where: str) -> Options:
-    """Options out of a plain mapping; `InputError` with a line for each fault."""
+    """Options from a plain mapping. Raises `InputError` with one line for each fault."""
     try:
         return kind.model_validate(content)
     except SettingsError as wrong:
@@ -79,36 +79,36 @@ def parse_options(kind: type[Options], content: Mapping[str, Any], where: str) -
         raise InputError(f"{where} cannot be used as settings of training:\n{faults}") from None
 
 
-# What a detector of the spine learns from and how.
+# Sections of the settings.
 
 
 class DescentSettings(Section):
-    """AdamW with a linear warm-up and a cosine."""
+    """AdamW; the learning rate has a linear warm-up and a cosine decay."""
 
     epochs: int = Field(10, ge=1)
     """Passes over the training data; with two sets, over the larger."""
     batch: int = Field(64, ge=2)
-    """Samples at once."""
+    """Samples in a batch."""
     accumulate: int = Field(1, ge=1)
-    """Batches of a step: the effective batch is `batch` times this."""
+    """Batches per optimiser step: the effective batch is `batch` times this."""
     rate: float = Field(4e-3, gt=0)
     """Greatest learning rate."""
     warm_up: int = Field(1000, ge=0)
-    """Steps of the linear warm-up; never more than a tenth of all."""
+    """Steps of the linear warm-up; at most a tenth of all steps."""
     last_share: float = Field(0.05, ge=0, le=1)
     """Learning rate at the end, as a share of the greatest."""
     decay: float = Field(0.05, ge=0)
     """Weight decay; none on norms and biases."""
     average: float = Field(2e-4, ge=0, le=1)
-    """Momentum of the moving average of weights, which is what is used; 0: the weights themselves."""
+    """Momentum of the moving average of the weights, which becomes the detector; 0: no averaging."""
     average_steps: float = Field(2000.0, gt=0)
-    """Steps after which that average has become slow."""
+    """Time constant in steps of the average's fast start."""
     clip: float | None = Field(35.0, gt=0)
-    """Greatest norm of a gradient."""
+    """Largest norm of the gradient; larger ones are clipped."""
 
 
 DETECTOR_SKELETON = "spinetrack37"
-CROP_SIZE_PX = (256, 192)  # height and width of the crops that detectors look at
+CROP_SIZE_PX = (256, 192)  # height and width of a detector's crops
 _DETECTOR_POINTS = load_skeleton(DETECTOR_SKELETON).names
 POINT_CHOICES: Mapping[str, tuple[str, ...]] = {
     "all": _DETECTOR_POINTS,
@@ -125,27 +125,27 @@ class LabelledSet(Section):
     """One set of labelled images, in one of two layouts."""
 
     folder: str
-    """SpineTrack's layout (`simspine capture render` writes it): annotations/, images/. With `labels`: the images."""
+    """Folder with annotations/ and images/, as `simspine capture render` writes it; with `labels`: of the images."""
     split: str = "train-unreal"
-    """Which of the annotations: person_keypoints_<split>.json, images/<split>/."""
+    """Which split: annotations/person_keypoints_<split>.json and images/<split>/."""
     labels: str | None = None
-    """A file of labels in place of that layout: COCO (.json)."""
+    """A COCO file of labels (.json), for images in any folder."""
     fraction: float = Field(1.0, gt=0, le=1)
-    """Share of the people that are used, drawn by the seed."""
+    """Share of the people that are used; the seed decides which."""
     whole_epochs: bool = False
-    """An epoch shows as many crops as with all people: fractions are then compared at equal numbers of steps."""
+    """With a fraction, an epoch still has as many crops as all people, so that runs have equal numbers of steps."""
 
 
 class SpineData(Section):
-    """Which images."""
+    """Images to train on and to test on."""
 
     train: tuple[LabelledSet, ...] = Field((), max_length=2)
-    """One or two sets to learn from."""
+    """One or two training sets."""
     mixing: Literal["batch", "epoch"] = "batch"
-    """Of two sets. batch: half of each batch is from either. epoch: every image of both once an epoch, in one order."""
+    """How two sets are mixed. batch: each gives half of every batch. epoch: each image of both comes once an epoch."""
     test: tuple[LabelledSet, ...] = Field((), max_length=2)
-    """One or two sets to judge by: after each epoch by the mean error in the first, at the end by the papers' figures
-    in each. Decides nothing."""
+    """One or two test sets: the mean error in the first after each epoch, the papers' figures in each at the end. They
+    do not affect training."""
     points: Literal["all", "trunk", "body"] = "all"
     """all: SpineTrack's 37 points; trunk: spine, latissimus and clavicles (13); body: 26, those of a teacher."""
 
@@ -168,14 +168,14 @@ class SpineNetworkSize(Section):
     blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 3, 4, 3)
     """Blocks at 1/4, 1/8, 1/16 and 1/32 of the crop."""
     hidden: int = Field(256, ge=8)
-    """Numbers of a point between map and output."""
+    """Length of the hidden vector of a point."""
     start: str | None = None
-    """A network of another program to start from (.pt2, by `python -m tools.start_network`), in place of those sizes.
+    """A network from another program to start from (.pt2, by `python -m tools.start_network`); it replaces the sizes.
     """
 
 
 class SpineLosses(Section):
-    """Weights of the losses, and what the paper leaves open about them."""
+    """Weights of the losses, and parameters of the spine loss that the paper does not give."""
 
     position: float = Field(5.0, ge=0)
     """Published: KL to the Gaussians of the labels."""
@@ -186,13 +186,13 @@ class SpineLosses(Section):
     spine: float = Field(0.5, ge=0)
     """Published: distance of the spine's points from their smoothed chain."""
     spread: float = Field(0.1, ge=0)
-    """Ours: likelihood of the covariances. Places do not learn from it."""
+    """Ours: likelihood of the covariances; the points' positions enter it as constants."""
     unit_px: float = Field(1.0, gt=0)
-    """Spine: px of the crop that count as 1. Not published."""
+    """Spine: unit of length, in px of the crop. Not published."""
     a: float = Field(0.2, ge=0)
     """Spine: steepness, per unit. Not published."""
     threshold: float = Field(38.0, ge=0)
-    """Spine: length T of a step from which it is shortened, in units. Not published."""
+    """Spine: length T of a step above which it is shortened, in units. Not published."""
 
 
 class CurriculumStage(Section):
@@ -201,9 +201,9 @@ class CurriculumStage(Section):
     share: float = Field(1.0, gt=0)
     """Length, relative to the other stages."""
     frozen: Literal["nothing", "backbone"] = "nothing"
-    """What does not learn: with a teacher's weights at first the backbone, for instance."""
+    """Part of the network that is not trained, for instance the backbone while the head adapts to new points."""
     flip: float = Field(0.5, ge=0, le=1)
-    """Probability of mirroring; left and right are exchanged."""
+    """Probability of mirroring, which exchanges left and right."""
     half_body: float = Field(0.0, ge=0, le=1)
     """Probability of showing the upper or the lower half only."""
     shift: float = Field(0.0, ge=0, le=0.5)
@@ -213,7 +213,7 @@ class CurriculumStage(Section):
     rotation_deg: float = Field(0.0, ge=0, le=180)
     """Largest rotation."""
     colour: bool = False
-    """Change hue, saturation, brightness."""
+    """Whether hue, saturation and brightness change at random."""
     blur: float = Field(0.0, ge=0, le=1)
     """Probability of a blur, and of a median blur."""
     hole: float = Field(0.0, ge=0, le=1)
@@ -227,34 +227,34 @@ class CurriculumStage(Section):
 
 
 class SpineTraining(DescentSettings):
-    """How crops are learnt from."""
+    """Optimiser, precision and hardware."""
 
     mixed: bool = False
-    """Half precision (bfloat16) where it serves: faster on a GPU."""
+    """Mixed precision (bfloat16): faster on a GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where: the GPU if there is one, and PyTorch can use it; or as named."""
+    """auto: the GPU if PyTorch can use one, else the CPU."""
     processes: int = Field(0, ge=0)
-    """Processes that cut out crops ahead of the network; 0: this one does. Does not change results."""
+    """Processes that crop images ahead of the network; 0: the main process crops. Does not change results."""
 
 
 class SpineDetectorOptions(Section):
     """One detector of the spine: data, network, losses, curriculum, training."""
 
     data: SpineData = SpineData()
-    """Which images."""
+    """Images to train on and to test on."""
     network: SpineNetworkSize = SpineNetworkSize()
     """Size of the network."""
     losses: SpineLosses = SpineLosses()
-    """What is minimised."""
+    """The losses and their weights."""
     curriculum: tuple[CurriculumStage, ...] = Field((CurriculumStage(),), min_length=1)
-    """Stages in their order."""
+    """Stages of augmentation, in order."""
     training: SpineTraining = SpineTraining()
-    """How it is minimised."""
+    """Optimiser, precision and hardware."""
     teacher: str | None = None
-    """Weights of a teacher: weights.pt of a training run with fewer points, whose weights the student starts from; or
-    an ONNX SimCC network for crops of this size, from which is only distilled."""
+    """A teacher network: weights.pt of a training run with fewer points, whose weights the student starts from; or
+    an ONNX network for crops of this size, of which only the maps are distilled."""
     seed: int = Field(1, ge=0)
-    """Decides initial weights, fractions, order and augmentation of the crops."""
+    """Seed of initial weights, fractions, and order and augmentation of the crops."""
 
     @model_validator(mode="after")
     def _one_start(self) -> Self:
@@ -264,5 +264,5 @@ class SpineDetectorOptions(Section):
 
 
 def spine_options(source: str | Path, **changes: Any) -> SpineDetectorOptions:
-    """Of a preset or a file, see `options_from`."""
+    """Options of a spine detector from a preset or a file, see `options_from`."""
     return options_from(SpineDetectorOptions, SPINE_PRESETS, source, changes)

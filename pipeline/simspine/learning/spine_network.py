@@ -1,4 +1,4 @@
-"""The network that finds a spine in a crop, its losses, and its weights in a file. Needs PyTorch."""
+"""The network that detects a spine's points in a crop, its losses, and its file of weights. Needs PyTorch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,11 @@ from simspine.learning.exported_networks import inert_archive
 from simspine.learning.options import CROP_SIZE_PX, DETECTOR_SKELETON, SpineLosses, SpineNetworkSize, parse_options
 from simspine.vision.spinepose import reads_unbiased
 
-# SimCC (Li et al. 2022): a point as two one-dimensional maps, one along x and one along y.
-# Maps are logits over bins, `BINS_PER_PX` bins a pixel of the crop. A bin's number over `BINS_PER_PX` is its place in
-# px.
+# SimCC (Li et al. 2022) represents a point by two one-dimensional maps, one along x and one along y.
+# Maps are logits over bins, `BINS_PER_PX` bins per pixel of the crop. Bin number / `BINS_PER_PX` = position in px.
 
-BINS_PER_PX = 2.0  # bins a pixel (RTMPose, SpinePose)
-SIMCC_SHARPNESS = 10.0  # sharpness of predicted and of wanted distributions (RTMPose, SpinePose)
+BINS_PER_PX = 2.0  # (RTMPose, SpinePose)
+SIMCC_SHARPNESS = 10.0  # factor of the logits, predicted and labelled (RTMPose, SpinePose)
 SIMCC_SIGMAS_BINS = (4.9, 5.66)  # along x and y of a crop of 192 × 256 px (RTMPose, SpinePose)
 _TINY_PROBABILITY = 1e-12
 
@@ -35,14 +34,14 @@ class SimccMaps(NamedTuple):
     y: Tensor
 
     def rows(self, points: "list[int] | slice") -> "SimccMaps":
-        """Only these points."""
+        """The maps of these points."""
         return SimccMaps(self.x[:, points], self.y[:, points])
 
 
 def wanted_maps(xy: Tensor, size: tuple[int, int] = CROP_SIZE_PX) -> SimccMaps:
     """Gaussians of height 1 around labels. xy: (crops, points, 2) px; size: (height, width) px of the crops.
 
-    Centres lie between bins where labels do: they are not rounded."""
+    The centres are not rounded to bins."""
     made = []
     for axis, side in ((0, size[1]), (1, size[0])):
         bins = torch.arange(round(side * BINS_PER_PX), dtype=xy.dtype, device=xy.device)
@@ -51,8 +50,7 @@ def wanted_maps(xy: Tensor, size: tuple[int, int] = CROP_SIZE_PX) -> SimccMaps:
 
 
 def simcc_divergence(found: SimccMaps, wanted: SimccMaps) -> Tensor:
-    """(crops, points) KL(wanted ‖ found) of the distributions softmax(sharpness · map), summed over bins, x and y
-    added."""
+    """(crops, points) KL(wanted ‖ found) of the distributions softmax(sharpness · map); sum of x and y."""
     total = torch.zeros((), dtype=found.x.dtype, device=found.x.device)
     for map_found, map_wanted in zip(found, wanted, strict=True):
         log_found = torch.log_softmax(SIMCC_SHARPNESS * map_found, -1)
@@ -62,7 +60,7 @@ def simcc_divergence(found: SimccMaps, wanted: SimccMaps) -> Tensor:
 
 
 def expected_places(maps: SimccMaps) -> Tensor:
-    """(crops, points, 2) px: means of the distributions, through which losses of places are differentiated."""
+    """(crops, points, 2) px: means of the distributions, which are differentiable, for losses of positions."""
     places = []
     for logits in maps:
         bins = torch.arange(logits.shape[-1], dtype=logits.dtype, device=logits.device)
@@ -71,8 +69,8 @@ def expected_places(maps: SimccMaps) -> Tensor:
 
 
 def best_places(maps: SimccMaps) -> Tensor:
-    """(crops, points, 2) px: bins of the greatest values, and the vertex of the parabola through them and their
-    neighbours."""
+    """(crops, points, 2) px: maxima of the maps, refined by the parabola through the greatest bin and its
+    two neighbours."""
     return torch.stack([_parabola_vertex(logits) for logits in maps], -1) / BINS_PER_PX
 
 
@@ -89,26 +87,26 @@ def _parabola_vertex(logits: Tensor) -> Tensor:
     return best.to(logits.dtype) + torch.where(inner, shift.clamp(-0.5, 0.5), torch.zeros_like(shift))
 
 
-# A small network from a crop to SimCC maps and to how sure it is.
-# Depthwise convolutions with residuals (MobileNet's blocks), a map at 1/16 of the crop that takes in one at 1/32,
-# then a head like RTMPose's: a row of the map and a hidden vector for each point, attention among points, two
-# linear layers. Only the rows of the points depend on how many points there are, so a network is widened by
-# adding rows.
+# A small network from a crop to SimCC maps and covariances.
+# The backbone has depthwise convolutions with residuals (MobileNet's blocks); its map at 1/32 of the crop is added to
+# that at 1/16. The head is like RTMPose's: for each point a channel and a hidden vector, then attention among points,
+# then two linear layers. Only the layer `points` depends on the number of points, so more points need only more rows
+# of its weights.
 
-FEATURE_STRIDE_PX = 16  # px of the crop for a cell of the map that points are read from
-_FIRST_SD = 0.01  # of the last layers' weights: no place is preferred before learning
+FEATURE_STRIDE_PX = 16  # px of the crop per cell of the backbone's map
+_FIRST_SD = 0.01  # of the last layers' initial weights: maps are nearly flat before training
 SPINE_LOG_SD_LIMITS = (-2.0, 5.0)  # bounds of logarithms of standard deviations, px
 
 
 class NetworkOutputs(NamedTuple):
-    """What a network sees in crops. maps: logits. spread: (crops, points, 3), see `covariances_of_spread`."""
+    """A network's outputs for crops. maps: logits. spread: (crops, points, 3), see `covariances_of_spread`."""
 
     maps: SimccMaps
     spread: Tensor
 
 
 class SpineNetwork(nn.Module):
-    """Crops (n, 3, height, width), colours as `normalised_crop` makes them, → `NetworkOutputs`. points: how many."""
+    """Crops (n, 3, height, width), normalised by `normalised_crop`, → `NetworkOutputs`. points: their number."""
 
     def __init__(self, points: int, size: SpineNetworkSize):
         super().__init__()
@@ -131,7 +129,7 @@ class SpineNetwork(nn.Module):
 
 
 class SpreadLayer(nn.Linear):
-    """What is known of a point → its spread, within limits; the same for all points before learning."""
+    """Features of a point → its spread, within limits; equal for all points before training."""
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
@@ -139,16 +137,16 @@ class SpreadLayer(nn.Linear):
         with torch.no_grad():
             self.bias.copy_(torch.tensor([2.0, 2.0, 0.0]))
 
-    def forward(self, seen: Tensor) -> Tensor:
-        spread = super().forward(seen)
+    def forward(self, features: Tensor) -> Tensor:
+        spread = super().forward(features)
         return torch.cat([spread[..., :2].clamp(*SPINE_LOG_SD_LIMITS), spread[..., 2:]], -1)
 
 
 class StartedNetwork(nn.Module):
-    """A network of another program that learns on: crops → `NetworkOutputs`.
+    """A network from another program, for further training: crops → `NetworkOutputs`.
 
-    path: file of `torch.export`, from crops to maps, with a part `backbone`. points: how many there must be. Its
-    normalisation keeps its statistics. Raises `InputError` for a file that is none, or of other points."""
+    path: file of `torch.export`, from crops to maps, with a submodule `backbone`. points: the required number. The
+    statistics of normalisation layers stay fixed. Raises `InputError` for other files and other numbers of points."""
 
     def __init__(self, path: str, points: int):
         super().__init__()
@@ -156,7 +154,7 @@ class StartedNetwork(nn.Module):
             self.network = torch.export.load(inert_archive(path)).module()
             outputs = self.network(torch.zeros(2, 3, *CROP_SIZE_PX))
             self.backbone = self.network.backbone
-        except Exception as error:  # of files, archives and programs: classes of its own
+        except Exception as error:  # files, archives and programs raise various classes
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]
             raise InputError(f"{path} is no network to start from: {reason}. See tools.start_network.") from None
         if outputs[0].shape[1] != points:
@@ -164,7 +162,7 @@ class StartedNetwork(nn.Module):
                 f"{path} gives {outputs[0].shape[1]} points, data.points asks for {points}; write it with these "
                 "(tools.start_network --points)."
             )
-        del self.network.train, self.network.eval  # refuse to be called
+        del self.network.train, self.network.eval  # these raise errors in exported networks
         self._unbiased = reads_unbiased(path)
         self.spread = SpreadLayer(round(sum(CROP_SIZE_PX) * BINS_PER_PX), 3)
 
@@ -175,23 +173,23 @@ class StartedNetwork(nn.Module):
 
 
 def maps_of_outputs(outputs: Sequence[Tensor], unbiased: bool) -> SimccMaps:
-    """Maps of a pose network's outputs: SimCC's as they are; of heat maps (crops, points, rows, columns) the greatest
-    value of each column and row, linear between cells. unbiased: as of `decode_heatmaps`."""
+    """SimCC maps from a pose network's outputs. Heat maps (crops, points, rows, columns) become the greatest value of
+    each column and of each row, interpolated linearly to bins. unbiased: see `decode_heatmaps`."""
     if len(outputs) > 1:
         return SimccMaps(*outputs[:2])
-    made = []
-    for other, side in ((2, CROP_SIZE_PX[1]), (3, CROP_SIZE_PX[0])):
-        cells = outputs[0].amax(other)
+    maps = []
+    for reduced_axis, side in ((2, CROP_SIZE_PX[1]), (3, CROP_SIZE_PX[0])):
+        cells = outputs[0].amax(reduced_axis)
         count = cells.shape[-1]
         scale = (count - 1) / (side - 1) if unbiased else count / side
         places = torch.arange(round(side * BINS_PER_PX), device=cells.device) / BINS_PER_PX * scale
         share = 1 - (places - torch.arange(count, device=cells.device)[:, None]).abs()
-        made.append(cells @ share.clamp(min=0).to(cells.dtype))
-    return SimccMaps(*made)
+        maps.append(cells @ share.clamp(min=0).to(cells.dtype))
+    return SimccMaps(*maps)
 
 
 def network_size(network: nn.Module) -> tuple[float, float]:
-    """Millions of parameters, and 10⁹ multiplications with their additions for a crop."""
+    """Millions of parameters, and 10⁹ multiply-add operations per crop."""
     weights = list(network.parameters())
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 3, *CROP_SIZE_PX, device=weights[0].device))
@@ -201,7 +199,7 @@ def network_size(network: nn.Module) -> tuple[float, float]:
 class Backbone(nn.Module):
     """Crops → (n, wide[3], height / 16, width / 16). wide: channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the crop.
 
-    blocks: how many at 1/4, 1/8, 1/16 and 1/32, the first of which halves the size."""
+    blocks: numbers of blocks at 1/4, 1/8, 1/16 and 1/32; the first block of each level halves the size."""
 
     def __init__(self, channels: int, wide: list[int], blocks: tuple[int, int, int, int]):
         super().__init__()
@@ -223,7 +221,7 @@ class Backbone(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Depthwise 5 × 5, pointwise to twice the channels and back; a residual where the shape stays."""
+    """Depthwise 5 × 5, pointwise to twice the channels and back; a residual where the shape stays the same."""
 
     def __init__(self, before: int, after: int, stride: int):
         super().__init__()
@@ -234,25 +232,25 @@ class InvertedResidual(nn.Module):
         self.back = nn.Sequential(nn.Conv2d(2 * after, after, 1, bias=False), nn.BatchNorm2d(after))
         self.same = before == after and stride == 1
 
-    def forward(self, seen: Tensor) -> Tensor:
-        made = self.back(self.wider(self.across(seen)))
-        return seen + made if self.same else made
+    def forward(self, features: Tensor) -> Tensor:
+        changed = self.back(self.wider(self.across(features)))
+        return features + changed if self.same else changed
 
 
 class RootNorm(nn.Module):
-    """Vectors over their root mean square, times one learnt number (ScaleNorm of RTMPose's head)."""
+    """Divide vectors by their root mean square, times one learnt factor (ScaleNorm of RTMPose's head)."""
 
     def __init__(self, length: int):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(1))
         self.root = length**0.5
 
-    def forward(self, seen: Tensor) -> Tensor:
-        return seen / seen.norm(dim=-1, keepdim=True).clamp(min=1e-5) * self.root * self.scale
+    def forward(self, features: Tensor) -> Tensor:
+        return features / features.norm(dim=-1, keepdim=True).clamp(min=1e-5) * self.root * self.scale
 
 
 class PointAttention(nn.Module):
-    """Points look at one another: one head of attention, with a residual."""
+    """Self-attention among points: one head, with a residual."""
 
     def __init__(self, hidden: int):
         super().__init__()
@@ -260,10 +258,10 @@ class PointAttention(nn.Module):
         self.parts = nn.Linear(hidden, 3 * hidden, bias=False)
         self.last = nn.Linear(hidden, hidden, bias=False)
 
-    def forward(self, seen: Tensor) -> Tensor:
-        asked, key, value = self.parts(self.norm(seen)).chunk(3, -1)
-        share = torch.softmax(asked @ key.transpose(1, 2) / key.shape[-1] ** 0.5, -1)
-        return seen + self.last(share @ value)
+    def forward(self, features: Tensor) -> Tensor:
+        query, key, value = self.parts(self.norm(features)).chunk(3, -1)
+        share = torch.softmax(query @ key.transpose(1, 2) / key.shape[-1] ** 0.5, -1)
+        return features + self.last(share @ value)
 
 
 def _convolution_block(before: int, after: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -272,41 +270,41 @@ def _convolution_block(before: int, after: int, kernel: int, stride: int = 1) ->
     )
 
 
-# Gaussians in the plane as the network states them: likelihood, covariance, and whether they hold.
-# A spread is (…, 3): logarithms of the standard deviations along x and y, and artanh of the correlation.
+# The network states a Gaussian in the image plane for each point, by its "spread" (…, 3): logarithms of the
+# standard deviations along x and y, and artanh of the correlation.
 
 _MIN_DETERMINANT = 1e-9
 
 
 def gaussian_loss(places: Tensor, spread: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
-    """Negative log-likelihood of labels, less its constant, mean over labelled points.
+    """Negative log-likelihood of labels without its constant term, mean over labelled points.
 
-    places, labels: (n, points, 2); spread: (n, points, 3), in their unit; weight: (n, points), 0 without label."""
+    places, labels: (n, points, 2); spread: (n, points, 3), in the same unit; weight: (n, points), 0 without label."""
     correlation = torch.tanh(spread[..., 2])
     error, rest = (labels - places) * torch.exp(-spread[..., :2]), 1 - correlation**2 + _MIN_DETERMINANT
     mahalanobis = ((error**2).sum(-1) - 2 * correlation * error.prod(-1)) / rest
     likelihood = spread[..., :2].sum(-1) + 0.5 * torch.log(rest) + 0.5 * mahalanobis
-    known = weight > 0
-    return torch.where(known, likelihood, torch.zeros_like(likelihood)).sum() / known.sum().clamp(min=1)
+    labelled = weight > 0
+    return torch.where(labelled, likelihood, torch.zeros_like(likelihood)).sum() / labelled.sum().clamp(min=1)
 
 
 def covariances_of_spread(spread: Tensor) -> Tensor:
-    """(…, 2, 2) of spreads (…, 3)."""
+    """Covariances (…, 2, 2) from spreads (…, 3)."""
     sd, correlation = torch.exp(spread[..., :2]), torch.tanh(spread[..., 2])
     mixed = correlation * sd.prod(-1)
     return torch.stack([torch.stack([sd[..., 0] ** 2, mixed], -1), torch.stack([mixed, sd[..., 1] ** 2], -1)], -2)
 
 
 # The four losses of SpinePose (Khan et al. 2025), with their published weights, and one of our own.
-# What the paper leaves open of the spine term is a setting (`SpineLosses`): unit of length, a and T. Where a label is
-# missing its weight is 0 and the point counts nowhere.
+# The paper does not give the unit of length, a and T of the spine loss; they are settings (`SpineLosses`). A point
+# without label has weight 0 and no effect.
 
 _MIN_NORM = 1e-9
 
 
 @dataclass(frozen=True)
 class PointGraph:
-    """What losses know of the points. bones: pairs of indices, parent first. chain: indices of the spine's points, the
+    """Connections of the points. bones: pairs of indices, parent first. chain: indices of the spine's points, the
     sacrum first."""
 
     bones: tuple[tuple[int, int], ...]
@@ -314,7 +312,7 @@ class PointGraph:
 
     @classmethod
     def of(cls, names: tuple[str, ...]) -> "PointGraph":
-        """For some of SpineTrack's points; a bone ends at the nearest of its ancestors that is among them."""
+        """The graph of a selection of SpineTrack's points; the parent of a point is its nearest selected ancestor."""
         parents = parent_indices(names, DETECTOR_SKELETON)
         bones = tuple((parent, i) for i, parent in enumerate(parents) if parent >= 0)
         chain = [names.index(name) for name in reversed(SPINETRACK_REGIONS["spine"]) if name in names]
@@ -322,30 +320,30 @@ class PointGraph:
 
 
 def position_loss(found: SimccMaps, wanted: SimccMaps, weight: Tensor) -> Tensor:
-    """L_pos and L_distill: KL of maps times weight (crops, points), added over points, mean over crops."""
+    """L_pos and L_distill: KL of maps times weight (crops, points), sum over points, mean over crops."""
     return (simcc_divergence(found, wanted) * weight).sum(1).mean()
 
 
 def structure_loss(places: Tensor, labels: Tensor, weight: Tensor, bones: tuple[tuple[int, int], ...]) -> Tensor:
-    """L_structure: mean over bones of the angle between a bone found and the one labelled, over π.
+    """L_structure: mean over bones of the angle between the predicted and the labelled bone, divided by π.
 
-    places, labels: (crops, points, 2) px. Bones with an end without label, or without length, are left out; 0 where
+    places, labels: (crops, points, 2) px. Bones without both labels, or of no length, are left out; the loss is 0 where
     none is left."""
     if not bones:
         return places.sum() * 0
     first, second = torch.tensor(bones, device=places.device).T
-    own, true = places[:, second] - places[:, first], labels[:, second] - labels[:, first]
+    bone, true = places[:, second] - places[:, first], labels[:, second] - labels[:, first]
     known = (weight[:, first] > 0) & (weight[:, second] > 0)
-    known = known & ((own**2).sum(-1) > _MIN_NORM) & ((true**2).sum(-1) > _MIN_NORM)
+    known = known & ((bone**2).sum(-1) > _MIN_NORM) & ((true**2).sum(-1) > _MIN_NORM)
     ahead = torch.tensor([1.0, 0.0], dtype=places.dtype, device=places.device)
-    own, true = torch.where(known[..., None], own, ahead), torch.where(known[..., None], true, ahead)
-    cross, dot = own[..., 1] * true[..., 0] - own[..., 0] * true[..., 1], (own * true).sum(-1)
-    angle = torch.atan2(cross, dot).abs()  # of the difference: wrapped already
+    bone, true = torch.where(known[..., None], bone, ahead), torch.where(known[..., None], true, ahead)
+    cross, dot = bone[..., 1] * true[..., 0] - bone[..., 0] * true[..., 1], (bone * true).sum(-1)
+    angle = torch.atan2(cross, dot).abs()
     return torch.where(known, angle, torch.zeros_like(angle)).sum() / (math.pi * known.sum().clamp(min=1))
 
 
 def spine_loss(chain: Tensor, weight: Tensor, settings: SpineLosses) -> Tensor:
-    """L_spine: mean square of the labelled points' distances from their own smoothed chain, both coordinates.
+    """L_spine: mean squared difference between the labelled points' predictions and their smoothed chain.
 
     chain: (crops, points, 2) px, the sacrum first. The chain is smoothed point after point: s̃ᵢ = s̃ᵢ₋₁ + wᵢ (sᵢ − s̃ᵢ₋₁)
     with wᵢ = 1 − ½ σ(a (‖sᵢ − s̃ᵢ₋₁‖ − T))."""
@@ -365,7 +363,7 @@ def spine_loss(chain: Tensor, weight: Tensor, settings: SpineLosses) -> Tensor:
 class WantedOutputs:
     """Labels of crops. places: (crops, points, 2) px; weight: (crops, points), 0 without label; maps: Gaussians.
 
-    teacher: maps of what a teacher sees, or None; taught: indices of its points among ours."""
+    teacher: a teacher's maps of the crops, or None; taught: the student's indices of the teacher's points."""
 
     places: Tensor
     weight: Tensor
@@ -377,7 +375,7 @@ class WantedOutputs:
 def all_losses(
     found: NetworkOutputs, wanted: WantedOutputs, graph: PointGraph, settings: SpineLosses
 ) -> dict[str, Tensor]:
-    """Each loss by its name in `SpineLosses`, not weighted; without a teacher none is distilled."""
+    """{name in `SpineLosses`: unweighted loss}; without a teacher there is no `distill`."""
     places = expected_places(found.maps)
     losses = {
         "position": position_loss(found.maps, wanted.maps, wanted.weight),
@@ -388,15 +386,15 @@ def all_losses(
         losses["spine"] = spine_loss(places[:, chain], wanted.weight[:, chain], settings)
     if wanted.teacher is not None:
         taught = list(wanted.taught)
-        seen = torch.ones_like(wanted.weight[:, taught])
-        losses["distill"] = position_loss(found.maps.rows(taught), wanted.teacher, seen)
-    # places taken as given: only what says how sure they are learns from this
+        ones = torch.ones_like(wanted.weight[:, taught])
+        losses["distill"] = position_loss(found.maps.rows(taught), wanted.teacher, ones)
+    # the places are constants in this loss
     losses["spread"] = gaussian_loss(places.detach(), found.spread, wanted.places, wanted.weight)
     return losses
 
 
 def total_loss(losses: Mapping[str, Tensor], settings: SpineLosses) -> Tensor:
-    """Sum of the losses times their weights: 5, 2.5, 0.1 and 0.5 as published."""
+    """Sum of the losses, each times its weight in the settings."""
     return torch.stack([getattr(settings, name) * loss for name, loss in losses.items()]).sum()
 
 
@@ -406,7 +404,7 @@ _WEIGHTS_KIND = "spine detector"
 
 @dataclass(frozen=True, eq=False)
 class NetworkWeights:
-    """size and names of points of a network; state: its weights."""
+    """A trained network. size: of the network; names: of its points; state: its weights by name."""
 
     size: SpineNetworkSize
     names: tuple[str, ...]
@@ -414,26 +412,26 @@ class NetworkWeights:
 
 
 def make_network(names: Sequence[str], size: SpineNetworkSize) -> SpineNetwork | StartedNetwork:
-    """A network for these points, with the weights to start from."""
+    """A network for these points, with initial weights."""
     return SpineNetwork(len(names), size) if size.start is None else StartedNetwork(size.start, len(names))
 
 
 def build_network(weights: NetworkWeights) -> SpineNetwork | StartedNetwork:
-    """The network, ready to be used."""
+    """The trained network, in evaluation mode."""
     network = make_network(weights.names, weights.size)
     network.load_state_dict(dict(weights.state))
     return network.eval()
 
 
 def save_weights(path: Path, weights: NetworkWeights) -> None:
-    """Write weights, whole or not at all."""
+    """Write weights atomically."""
     stated = {"kind": _WEIGHTS_KIND, "size": weights.size.model_dump(mode="json"), "names": list(weights.names)}
     state = {name: value.detach().cpu().contiguous() for name, value in weights.state.items()}
     save_checkpoint(path, TrainingIdentity(stated, ""), state)
 
 
 def read_weights(path: str | Path) -> NetworkWeights:
-    """What `save_weights` wrote; `InputError` naming the file for anything else."""
+    """Read a file of `save_weights`. Raises `InputError` for any other file."""
     identity, state = load_checkpoint(Path(path))
     stated = identity.options
     if stated.get("kind") != _WEIGHTS_KIND:

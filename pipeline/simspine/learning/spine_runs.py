@@ -1,4 +1,4 @@
-"""One detector of the spine from its options to files, its figures, and training between rounds of annotation."""
+"""Train a spine detector from options to files, evaluate it, and train it between rounds of annotation."""
 
 import hashlib
 import json
@@ -46,20 +46,20 @@ if TYPE_CHECKING:
 UNTRAINED_LABEL, TRAINED_LABEL, MEAN_PLACE_LABEL = "untrained", "trained", "mean place in the box"
 PCK_SHARES = (0.05, 0.1, 0.2)  # of the shorter side of the box
 SIDES_EXCHANGED_LABEL = "sides exchanged"
-MIN_SIDE_SEPARATION = 0.1  # of the shorter side: sides nearer to one another say little
-NOMINAL_ELLIPSE_COVERAGE = 0.9  # share of labels that ellipses should hold
+MIN_SIDE_SEPARATION = 0.1  # of the box's shorter side: left and right labels must be farther apart to be compared
+NOMINAL_ELLIPSE_COVERAGE = 0.9  # share of labels that should lie inside the ellipses
 DETECTOR_ONNX_FILE = "detector.onnx"
 
 
 def train_detector(
     options: SpineDetectorOptions, folder: str | Path, say: SayLine = lambda line: None
 ) -> tuple[EvaluationTable, ...]:
-    """Train one detector, export it, and judge it: four tables of each test set, `judged_tables`.
+    """Train one detector, export it, and evaluate it; returns the tables of `judged_tables` for each test set.
 
     Writes to the folder: options.json, checkpoint.pt, losses.csv, weights.pt (averaged), detector.onnx, tables.json. A
-    killed run goes on after its last epoch. Raises `InputError` where there is nothing to learn from, people of the
-    test set are learnt from, a file cannot be read, or the checkpoint is of other data or settings."""
-    require_torch()  # before minutes of work
+    killed run resumes after its last epoch. Raises `InputError` where there is no training set, training and test sets
+    share images, a file cannot be read, or the checkpoint is of other data or settings."""
+    require_torch()  # fail before minutes of work
     from simspine.learning.spine_network import WEIGHTS_FILE, NetworkWeights, build_network, save_weights
     from simspine.learning.spine_training import export_onnx
 
@@ -73,8 +73,8 @@ def train_detector(
     if not sets:
         raise InputError("data.train names no set of labelled images; make one with `simspine capture render`.")
     tests = tuple(read_labelled_set(where, data.names, options.seed) for where in data.test)
-    _refuse_learnt(sets, tests)
-    counts = [" and ".join(str(len(people)) for people in some) or "0" for some in (sets, tests)]
+    _refuse_shared_images(sets, tests)
+    counts = [" and ".join(str(len(people)) for people in group) or "0" for group in (sets, tests)]
     say(f"{counts[0]} people to learn from, {counts[1]} to judge by")
     judged = [CropReader((people,), options.seed) for people in tests]
     shown = tuple(crops_per_epoch(where, people) for where, people in zip(data.train, sets, strict=True))
@@ -86,35 +86,35 @@ def train_detector(
     write_text(folder / "options.json", json.dumps(options.model_dump(mode="json"), indent=1) + "\n")
     if not judged:
         return ()
-    say("judging")
+    say("evaluating")
     networks = {UNTRAINED_LABEL: start, TRAINED_LABEL: build_network(weights)}
-    tables = _tables_of_sets([judged_tables(networks, own, sets[0]) for own in judged], data.test)
+    tables = _tables_of_sets([judged_tables(networks, test, sets[0]) for test in judged], data.test)
     write_text(folder / "tables.json", evaluation_json(tables))
     return tables
 
 
 def _tables_of_sets(
-    of_each: Sequence[tuple[EvaluationTable, ...]], tests: tuple[LabelledSet, ...]
+    tables_of_sets: Sequence[tuple[EvaluationTable, ...]], tests: tuple[LabelledSet, ...]
 ) -> tuple[EvaluationTable, ...]:
-    """Tables one after the other; those of several sets with the set's number and folder."""
-    if len(of_each) == 1:
-        return of_each[0]
+    """All tables in one sequence; with several sets, name and title state the set."""
+    if len(tables_of_sets) == 1:
+        return tables_of_sets[0]
     return tuple(
         replace(table, name=f"{table.name}_{number}", title=f"{table.title}: {where.folder}")
-        for number, (tables, where) in enumerate(zip(of_each, tests, strict=True), start=1)
+        for number, (tables, where) in enumerate(zip(tables_of_sets, tests, strict=True), start=1)
         for table in tables
     )
 
 
 def crops_per_epoch(where: LabelledSet, people: LabelledPeople) -> int:
-    """How many crops of a set an epoch shows."""
+    """Number of crops of a set in one epoch."""
     return round(len(people) / where.fraction) if where.whole_epochs else len(people)
 
 
 def _fit_networks(
     options: SpineDetectorOptions, reader: CropReader, judged: CropReader | None, folder: Path, say: SayLine
 ) -> tuple[dict[str, "Tensor"], "SpineNetwork | StartedNetwork"]:
-    """Averaged weights, and the network as it was before training."""
+    """Train; returns the averaged weights, and the network with its initial weights."""
     from simspine.learning.descent import DescentRun, TrainingIdentity, with_seed, write_losses
     from simspine.learning.spine_network import make_network
     from simspine.learning.spine_training import fit_detector, read_teacher, sight_people, student_weights
@@ -133,9 +133,9 @@ def _fit_networks(
         return float("nan") if judged is None else float(np.nanmean(sight_people(network, judged).error_px))
 
     stated = options.model_dump(mode="json", exclude={"training": {"device", "processes"}, "data": {"test"}})
-    given = [path for path in (options.teacher, options.network.start) if path is not None]
-    taught = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in given]
-    identity = TrainingIdentity(stated, "+".join([*(people.digest for people in reader.sets), *taught]))
+    networks = [path for path in (options.teacher, options.network.start) if path is not None]
+    digests = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in networks]
+    identity = TrainingIdentity(stated, "+".join([*(people.digest for people in reader.sets), *digests]))
     run = DescentRun(folder=folder, identity=identity, seed=options.seed, device=device, say=say)
     state, history = fit_detector(make, reader, options, run, teacher=teacher, watch=test_error)
     write_losses(folder / "losses.csv", history, "watched_px")
@@ -143,16 +143,16 @@ def _fit_networks(
         return state, make()
 
 
-def _refuse_learnt(sets: tuple[LabelledPeople, ...], tests: tuple[LabelledPeople, ...]) -> None:
-    learnt = {file.resolve() for people in sets for file in people.files}
-    both = [file for test in tests for file in test.files if file.resolve() in learnt]
-    if both:
+def _refuse_shared_images(sets: tuple[LabelledPeople, ...], tests: tuple[LabelledPeople, ...]) -> None:
+    training = {file.resolve() for people in sets for file in people.files}
+    shared = [file for test in tests for file in test.files if file.resolve() in training]
+    if shared:
         raise InputError(
-            f"{len(both)} images are learnt from and judged by, {both[0]} first; use sets without overlap."
+            f"{len(shared)} images are learnt from and judged by, {shared[0]} first; use sets without overlap."
         )
 
 
-# How good a detector is: figures on a set of labelled people.
+# Figures of detectors on a set of labelled people.
 
 
 JUDGED_COLUMNS = (
@@ -164,9 +164,9 @@ JUDGED_COLUMNS = (
     TableColumn("FLOPs", "10⁹", 2),
 )
 JUDGED_NOTES = (
-    "Boxes are the labelled ones. PCK: share of labels nearer than that share of the box's shorter side.",
-    f"{SIDES_EXCHANGED_LABEL}: of points with a left and a right, labelled more than {MIN_SIDE_SEPARATION:g} of that "
-    "side apart, those found nearer to the other one's label; 50 is chance.",
+    "Boxes are the labelled ones. PCK: share of points within that share of the box's shorter side from their label.",
+    f"{SIDES_EXCHANGED_LABEL}: share of paired points found nearer to the label of the other side, of pairs "
+    f"whose labels are more than {MIN_SIDE_SEPARATION:g} of the shorter side apart; 50 is chance.",
     "FLOPs: a multiplication and an addition count as one, as in MMPose's tables.",
 )
 
@@ -174,14 +174,14 @@ JUDGED_NOTES = (
 def judged_tables(
     networks: Mapping[str, "SpineNetwork | StartedNetwork"], judged: CropReader, learnt: LabelledPeople
 ) -> tuple[EvaluationTable, ...]:
-    """Figures of networks on a reader's people, compared with the mean places of the people learnt from: error, PCK and
-    how many labels the ellipses hold, then the papers' average precision and AUC."""
+    """Figures of networks on a reader's people, and of the training people's mean places as a baseline: error, PCK and
+    share of labels inside the ellipses, then the papers' average precision and AUC."""
     from simspine.learning.spine_network import network_size
     from simspine.learning.spine_training import mean_places, sight_people, to_image_px
 
     people = judged.sets[0]
-    same = np.broadcast_to(mean_places(learnt), (len(people), len(people.names), 2))
-    places, confidence = {MEAN_PLACE_LABEL: to_image_px(same, people.box)}, {MEAN_PLACE_LABEL: np.ones(same.shape[:2])}
+    mean = np.broadcast_to(mean_places(learnt), (len(people), len(people.names), 2))
+    places, confidence = {MEAN_PLACE_LABEL: to_image_px(mean, people.box)}, {MEAN_PLACE_LABEL: np.ones(mean.shape[:2])}
     held: dict[str, tuple[float, ...]] = {}
     for name, network in networks.items():
         seen = sight_people(network, judged)
@@ -206,7 +206,7 @@ def judged_tables(
 
 
 def _judged_rows(name: str, found: np.ndarray, people: LabelledPeople, held: tuple[TableCell, ...]) -> list[TableRow]:
-    """Rows of the spine, if its points are among the people's, and of all points."""
+    """One row of the spine's points, if there are any, and one of all points."""
     side = (people.box[:, 2:] - people.box[:, :2]).min(1)
     spine = [people.names.index(point) for point in SPINETRACK_REGIONS["spine"] if point in people.names]
     rows = []
@@ -218,15 +218,15 @@ def _judged_rows(name: str, found: np.ndarray, people: LabelledPeople, held: tup
 
 
 def _judged_figures(found: np.ndarray, labels: np.ndarray, side: np.ndarray) -> tuple[float, ...]:
-    """Median error in % of the side, and PCK: means over points."""
+    """Median error in % of the side, and PCK as the mean over points."""
     error = np.linalg.norm(found - labels[..., :2], axis=-1) / side[:, None]
     median = 100 * float(np.median(error[labels[..., 2] > 0]))
     return median, *(float(np.nanmean(correct_keypoint_share(found, labels, side, share))) for share in PCK_SHARES)
 
 
 def exchanged_share(found: np.ndarray, people: LabelledPeople, side: np.ndarray) -> float:
-    """Share in % of points (people, points, 2) nearer to the label of the other side than to their own; see
-    `MIN_SIDE_SEPARATION`."""
+    """Share in % of found points (people, points, 2) nearer to the label of the other side than to their own; only
+    pairs farther apart than `MIN_SIDE_SEPARATION` count. side: (people,) px, of the box."""
     other = mirror_indices(people.names)
     labels, known = people.keypoints[..., :2], people.keypoints[..., 2] > 0
     apart = np.linalg.norm(labels - labels[:, other], axis=-1) > MIN_SIDE_SEPARATION * side[:, None]
@@ -236,34 +236,34 @@ def exchanged_share(found: np.ndarray, people: LabelledPeople, side: np.ndarray)
 
 
 def share_in_ellipses(error: np.ndarray, covariance: np.ndarray) -> float:
-    """Share of errors (…, 2) within the ellipses of probability `NOMINAL_ELLIPSE_COVERAGE` of Gaussians of covariance
+    """Share of errors (…, 2) inside the ellipses that hold `NOMINAL_ELLIPSE_COVERAGE` of a Gaussian with covariance
     (…, 2, 2)."""
     known = np.isfinite(error).all(-1)
-    far = np.einsum("ni,nij,nj->n", error[known], np.linalg.inv(covariance[known]), error[known])
-    return float((far <= -2 * np.log(1 - NOMINAL_ELLIPSE_COVERAGE)).mean())
+    mahalanobis = np.einsum("ni,nij,nj->n", error[known], np.linalg.inv(covariance[known]), error[known])
+    return float((mahalanobis <= -2 * np.log(1 - NOMINAL_ELLIPSE_COVERAGE)).mean())
 
 
 def image_people(people: LabelledPeople, keypoints: np.ndarray, score: np.ndarray) -> ImagePeople:
-    """People for the papers' evaluation: points (people, points, 3) in SpineTrack's order; those that are not among the
-    set's are not labelled, and not found."""
-    every = np.zeros((len(people), len(load_skeleton(DETECTOR_SKELETON)), 3))
-    every[..., :2] = np.nan if keypoints is not people.keypoints else 0
-    every[:, [load_skeleton(DETECTOR_SKELETON).index(name) for name in people.names]] = keypoints
+    """People for the papers' evaluation. keypoints: (people, points, 3) of the set's points; the result has
+    SpineTrack's order. Points that the set lacks count as unlabelled, and as not found."""
+    all_points = np.zeros((len(people), len(load_skeleton(DETECTOR_SKELETON)), 3))
+    all_points[..., :2] = np.nan if keypoints is not people.keypoints else 0
+    all_points[:, [load_skeleton(DETECTOR_SKELETON).index(name) for name in people.names]] = keypoints
     box = np.concatenate([people.box[:, :2], people.box[:, 2:] - people.box[:, :2]], 1)
     images = tuple(str(file) for file in people.files)
     return ImagePeople(
-        image=images, keypoints=every, box=box, area=people.area, score=score, crowd=np.zeros(len(people), bool)
+        image=images, keypoints=all_points, box=box, area=people.area, score=score, crowd=np.zeros(len(people), bool)
     )
 
 
-# Between two rounds of annotation a detector of the spine learns from what was corrected, and detects in the recording.
+# Between two rounds of annotation a spine detector is trained on the corrected images, and detects in the recording.
 # The recording's other frames show the same person in the same room, so such a detector is for this recording only.
 
 
 def training_hook(settings: str, say: Callable[[str], None]) -> TrainingHook:
-    """A hook that trains with a preset or a file of settings, on the corrected images and on the settings' own set.
+    """A hook that trains with a preset or a file of settings, on the corrected images and the settings' training set.
 
-    Raises `InputError` for settings that leave points out or name two training sets."""
+    Raises `InputError` for settings that omit points or name two training sets."""
     require_torch()
     options = spine_options(settings if settings in SPINE_PRESETS else Path(settings))
     if options.data.points != "all":
@@ -284,7 +284,7 @@ def training_hook(settings: str, say: Callable[[str], None]) -> TrainingHook:
 
 
 def with_corrected_images(options: SpineDetectorOptions, files: RoundFiles) -> SpineDetectorOptions:
-    """The options with a round's images as another training set; where it is the only one, a batch fits into it."""
+    """The options with a round's images as a further training set; if it is the only one, its size limits the batch."""
     corrected = LabelledSet(folder=str(files.images), labels=str(files.labels))
     data = options.data.model_copy(update={"train": (*options.data.train, corrected)})
     training = options.training
@@ -295,9 +295,9 @@ def with_corrected_images(options: SpineDetectorOptions, files: RoundFiles) -> S
 
 
 def detect_in_recording(recording: RecordedViews, detector: SpinePose, out: Path) -> None:
-    """Write a detector's points of every image as `<view>_json/<view>_000012.json`, and close it.
+    """Write a detector's points in each image as `<view>_json/<view>_000012.json`, then close the detector.
 
-    The person is looked for in `person_boxes`, or by BlazePose where there are none."""
+    It looks for the person in `person_boxes`; BlazePose finds the person where there is no box."""
     decoders = [ImagesInAnyOrder(source) for source in recording.sources]
     boxes = person_boxes(recording)
     try:
@@ -318,13 +318,13 @@ def detect_in_recording(recording: RecordedViews, detector: SpinePose, out: Path
 
 
 def person_boxes(recording: RecordedViews) -> np.ndarray:
-    """(frames, views, 4) x0 y0 x1 y1 px around the recording's points, NaN = not known. In videos boxes are
-    interpolated linearly between frames with points."""
+    """(frames, views, 4) x0 y0 x1 y1 px around the recording's points, NaN without points. In videos the boxes of other
+    frames are interpolated linearly."""
     xy = np.where(recording.start.labelled[..., None], recording.start.xy, np.nan)
     boxes = np.stack([boxes_around_points(xy[:, v], source.size, 0.0) for v, source in enumerate(recording.sources)], 1)
     for v, source in enumerate(recording.sources):
         known = np.flatnonzero(np.isfinite(boxes[:, v]).all(-1))
         if isinstance(source, Video) and len(known):
-            every = np.arange(len(boxes))
-            boxes[:, v] = np.stack([np.interp(every, known, boxes[known, v, k]) for k in range(4)], -1)
+            frames = np.arange(len(boxes))
+            boxes[:, v] = np.stack([np.interp(frames, known, boxes[known, v, k]) for k in range(4)], -1)
     return boxes

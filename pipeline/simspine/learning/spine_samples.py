@@ -1,4 +1,4 @@
-"""Labelled people cut out of their images, in batches; what is in a batch is decided by seed and epoch alone."""
+"""Batches of labelled crops, one person each; seed and epoch alone determine a batch."""
 
 import hashlib
 import os
@@ -26,14 +26,14 @@ from simspine.synthesis.signals import random_stream
 from simspine.vision.side_swaps import mirror_indices
 from simspine.vision.spinepose import frame_box, normalised_crop
 
-# Labelled people in images: rendered ones, SpineTrack's, MMPose-style sets, as one type. Pixels.
+# Labelled people in images, of rendered, SpineTrack's and COCO-style sets, in one type. Pixels.
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledPeople:
-    """One row a person.
+    """Labelled people, one row per person.
 
-    files: of the images, one a person. names: of the points. keypoints: (people, points, 3) x, y px and v, 0 where not
+    files: the image of each person. names: of the points. keypoints: (people, points, 3) x, y px and v, 0 where not
     labelled. box: (people, 4) x0 y0 x1 y1 px. area: (people,) px²."""
 
     files: tuple[Path, ...]
@@ -47,18 +47,18 @@ class LabelledPeople:
 
     @property
     def digest(self) -> str:
-        """sha256 of labels and names of images; the images themselves are not read."""
-        found = hashlib.sha256("\x1f".join((*self.names, *(file.name for file in self.files))).encode())
+        """sha256 of labels and image names; the images are not read."""
+        digest = hashlib.sha256("\x1f".join((*self.names, *(file.name for file in self.files))).encode())
         for array in (self.keypoints, self.box):
-            found.update(np.ascontiguousarray(array, "<f8").tobytes())
-        return found.hexdigest()
+            digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+        return digest.hexdigest()
 
 
 def read_labelled_set(where: LabelledSet, names: tuple[str, ...], seed: int) -> LabelledPeople:
-    """The people of a set with these points of SpineTrack's, drawn by `where.fraction` and the seed.
+    """Read the people of a set, with these points; the seed decides which share `where.fraction` is kept.
 
-    Groups of people, and people without a labelled point or an area, are left out. Raises `InputError` for files that
-    cannot be read, for a set without people, and naming the first image that is missing.
+    Crowds, and people without a labelled point or an area, are left out. Raises `InputError` for files that cannot be
+    read, for a set without people, and for a missing image.
     """
     labels, images = _label_and_image_paths(where)
     found = read_labelled_people(labels)
@@ -68,7 +68,7 @@ def read_labelled_set(where: LabelledSet, names: tuple[str, ...], seed: int) -> 
         count = max(round(where.fraction * len(kept)), 1)
         kept = np.sort(random_stream(seed, "fraction", labels.name).permutation(kept)[:count])
     if not len(kept):
-        raise InputError(f"{labels}: nobody in it has a labelled point of the {len(names)} that are asked for.")
+        raise InputError(f"{labels}: no person has a label of one of the {len(names)} points asked for.")
     files = tuple(images / found.image[i] for i in kept)
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
@@ -78,24 +78,23 @@ def read_labelled_set(where: LabelledSet, names: tuple[str, ...], seed: int) -> 
 
 
 def _label_and_image_paths(where: LabelledSet) -> tuple[Path, Path]:
-    """The file of labels, and the folder of the images."""
+    """Paths of the file of labels, and of the folder of images."""
     folder = Path(where.folder)
     if where.labels is not None:
         return Path(where.labels), folder
     labels = folder / "annotations" / f"person_keypoints_{where.split}.json"
     if not labels.is_file():
-        there = sorted(file.stem.removeprefix("person_keypoints_") for file in labels.parent.glob("*.json"))
-        said = f"splits there: {', '.join(there)}" if there else "expected a folder of `simspine capture render`"
-        raise InputError(f"{labels} does not exist; {said}, or name a file of labels (`labels`).")
+        splits = sorted(file.stem.removeprefix("person_keypoints_") for file in labels.parent.glob("*.json"))
+        advice = f"splits there: {', '.join(splits)}" if splits else "expected a folder of `simspine capture render`"
+        raise InputError(f"{labels} does not exist; {advice}, or name a file of labels (`labels`).")
     return labels, folder / "images" / where.split
 
 
-# Crops of people: where they are cut out, turned, mirrored, and what is done to their colours. All by a
-# generator.
+# Crops of people, with random position, rotation, mirroring and colours.
 
 
-_LEAST_POINTS, _LEAST_HALF = 9, 3  # labelled points for showing half a body, and in that half (MMPose)
-_UPPER_HALF_PROBABILITY, _HALF_PADDING = 0.7, 1.5  # probability of the upper half, and of its box's size (MMPose)
+_LEAST_POINTS, _LEAST_HALF = 9, 3  # labelled points required for half a body: of the body, of that half (MMPose)
+_UPPER_HALF_PROBABILITY, _HALF_PADDING = 0.7, 1.5  # probability of the upper half; factor of its box's size (MMPose)
 _ROTATION_PROBABILITY, _SHIFT_PROBABILITY = 0.6, 0.3  # probabilities of a rotation and of a shift (MMPose)
 _LOWER_BODY_WORDS = ("hip", "knee", "ankle", "toe", "heel")
 _MAX_COLOUR_GAINS = np.array([5.0, 0.3, 0.3])  # largest changes: hue (of 180), saturation and value (shares)
@@ -105,8 +104,8 @@ _GREY_VALUE = 114
 
 @dataclass(frozen=True)
 class CropView:
-    """Where a crop looks. centre: x, y px of the image; width: px, the height follows from the crop's aspect; turn:
-    rad; mirrored: left for right.
+    """Position of a crop in its image. centre: x, y px; width: px (the height follows from the crop's aspect); turn:
+    rotation, rad; mirrored: left and right exchanged.
     """
 
     centre: tuple[float, float]
@@ -116,18 +115,18 @@ class CropView:
 
     @property
     def matrix(self) -> np.ndarray:
-        """(2, 3) from px of the image to px of the crop."""
+        """(2, 3) affine map from px of the image to px of the crop."""
         height, width = CROP_SIZE_PX
         c, s = np.cos(self.turn), np.sin(self.turn)
         linear = np.array([[c, s], [-s, c]]) * (width / self.width)
-        found = np.column_stack([linear, np.array([width, height]) / 2 - linear @ self.centre])
+        matrix = np.column_stack([linear, np.array([width, height]) / 2 - linear @ self.centre])
         if self.mirrored:
-            found[0] = [0, 0, width - 1] - found[0]
-        return found
+            matrix[0] = [0, 0, width - 1] - matrix[0]
+        return matrix
 
 
 def plain_view(box: np.ndarray) -> CropView:
-    """The crop that a detector looks at: the box (x0 y0 x1 y1 px), padded and widened to the crop's aspect."""
+    """The crop that a detector uses: the box (x0 y0 x1 y1 px), padded and widened to the crop's aspect."""
     x, y, width, height = frame_box(np.asarray(box, float), CROP_SIZE_PX)
     return CropView((float(x + width / 2), float(y + height / 2)), float(width))
 
@@ -135,7 +134,7 @@ def plain_view(box: np.ndarray) -> CropView:
 def drawn_view(
     box: np.ndarray, keypoints: np.ndarray, names: tuple[str, ...], stage: CurriculumStage, rng: np.random.Generator
 ) -> CropView:
-    """A crop with the augmentation of a stage. keypoints: (points, 3) px of the image."""
+    """A random crop, augmented as the stage says. keypoints: (points, 3) px of the image."""
 
     def normal() -> float:
         return float(truncated_normal(rng, 0.0, 1.0, limit=1.0))
@@ -157,7 +156,7 @@ def drawn_view(
 def _half_body_box(
     box: np.ndarray, keypoints: np.ndarray, names: tuple[str, ...], rng: np.random.Generator
 ) -> np.ndarray:
-    """The box of the labelled points of the upper or the lower half; the whole one where too few are labelled."""
+    """The box around the labelled points of the upper or the lower half; `box` itself where too few are labelled."""
     labelled = keypoints[:, 2] > 0
     lower = np.array([name.endswith(_LOWER_BODY_WORDS) for name in names])
     chosen = labelled & (lower if rng.random() > _UPPER_HALF_PROBABILITY else ~lower)
@@ -169,16 +168,16 @@ def _half_body_box(
 
 
 def cut_out(image: np.ndarray, view: CropView) -> np.ndarray:
-    """(height, width, channels) of the image; black beyond its edges."""
+    """The crop (height, width, channels) of an image; black beyond its edges."""
     import cv2
 
     return cv2.warpAffine(image, view.matrix, CROP_SIZE_PX[::-1], flags=cv2.INTER_LINEAR)
 
 
 def moved_labels(keypoints: np.ndarray, names: tuple[str, ...], view: CropView) -> tuple[np.ndarray, np.ndarray]:
-    """(points, 2) px of the crop, and (points,) bool: labelled and inside the crop. Left and right change places where
-    the crop is mirrored. keypoints: (points, 3) px of the image.
-    """
+    """Labels in a crop: (points, 2) px of the crop, and (points,) bool, whether labelled and inside the crop.
+
+    keypoints: (points, 3) px of the image. In a mirrored crop, left and right points are exchanged."""
     xy = keypoints[:, :2] @ view.matrix[:, :2].T + view.matrix[:, 2]
     known = (keypoints[:, 2] > 0) & (xy >= 0).all(1) & (xy <= np.array(CROP_SIZE_PX[::-1]) - 1).all(1)
     if view.mirrored:
@@ -188,7 +187,7 @@ def moved_labels(keypoints: np.ndarray, names: tuple[str, ...], view: CropView) 
 
 
 def changed_colours(crop: np.ndarray, stage: CurriculumStage, rng: np.random.Generator) -> np.ndarray:
-    """The crop (height, width, 3) uint8 BGR with other colours, blurred, with a hole, as the stage says."""
+    """The crop (height, width, 3) uint8 BGR with random colours, blur and a grey rectangle, as the stage says."""
     import cv2
 
     if stage.colour:
@@ -203,20 +202,20 @@ def changed_colours(crop: np.ndarray, stage: CurriculumStage, rng: np.random.Gen
         crop = cv2.medianBlur(crop, 2 * int(rng.integers(1, 4)) + 1)
     if rng.random() < stage.hole:
         height, width = crop.shape[:2]
-        high, wide = (round(side * rng.uniform(*_HOLE_SIDE_SHARES)) for side in (height, width))
-        top, left = int(rng.integers(0, height - high + 1)), int(rng.integers(0, width - wide + 1))
+        rows, columns = (round(side * rng.uniform(*_HOLE_SIDE_SHARES)) for side in (height, width))
+        top, left = int(rng.integers(0, height - rows + 1)), int(rng.integers(0, width - columns + 1))
         crop = crop.copy()
-        crop[top : top + high, left : left + wide] = _GREY_VALUE
+        crop[top : top + rows, left : left + columns] = _GREY_VALUE
     return crop
 
 
-BATCHES_AHEAD = 2  # of each process, cut out before they are asked for
+BATCHES_AHEAD = 2  # per process, cropped before they are requested
 
 
 @dataclass(frozen=True, eq=False)
 class CropBatch:
-    """crops: (n, 3, height, width) float32, as `normalised_crop`. places: (n, points, 2) px of the crop. weight:
-    (n, points), 0 without label.
+    """Crops with labels. crops: (n, 3, height, width) float32, by `normalised_crop`. places: (n, points, 2) px of the
+    crop. weight: (n, points), 0 without label.
     """
 
     crops: np.ndarray
@@ -229,9 +228,8 @@ class CropBatch:
 
 @dataclass(frozen=True, eq=False)
 class CropReader:
-    """Cuts people out of their images. sets: one or two, with the same points. shown: how many crops of each set an
-    epoch goes through, as if it had so many people; everybody once if left out. mixing: of two sets, see `SpineData`.
-    processes: how many `start` starts.
+    """Crops people from their images. sets: one or two, with the same points. shown: number of crops of each set in an
+    epoch; by default each person once. mixing: of two sets, see `SpineData`. processes: the number that `start` starts.
     """
 
     sets: tuple[LabelledPeople, ...]
@@ -241,7 +239,7 @@ class CropReader:
     mixing: str = "batch"
 
     def count(self, batch: int) -> int:
-        """How many batches an epoch has."""
+        """Number of batches in an epoch."""
         return sum(self._shown) // batch if self.mixing == "epoch" else batches_in(self._shown, batch)
 
     @property
@@ -254,7 +252,7 @@ class CropReader:
         return self.sets[0].names
 
     def start(self) -> AbstractContextManager[Executor | None]:
-        """Processes that cut out crops, for `epoch`; None where there are to be none."""
+        """Start the processes that crop images for `epoch`; None if `processes` is 0."""
         if not self.processes:
             return nullcontext()
         return ProcessPoolExecutor(self.processes, get_context("spawn"), initializer=_keep_reader, initargs=(self,))
@@ -262,31 +260,33 @@ class CropReader:
     def epoch(
         self, number: int, stage: CurriculumStage, batch: int, pool: Executor | None = None
     ) -> Iterator[CropBatch]:
-        """The batches of an epoch, in random order, augmented. A last batch that is not full is left out.
+        """The batches of an epoch, augmented, in random order. An incomplete last batch is left out.
 
-        pool: of `start`; without it crops are cut out when they are asked for."""
+        pool: from `start`; without it, crops are made when they are requested."""
         sizes = [len(people) for people in self.sets]
         rng = random_stream(self.seed, "order", str(number))
         rows = (shuffled_rows if self.mixing == "epoch" else epoch_rows)(sizes, batch, rng, self._shown)
         if pool is None:
-            yield from (self.drawn_batch(number, stage, own) for own in rows)
+            yield from (self.drawn_batch(number, stage, batch_rows) for batch_rows in rows)
             return
         ahead = BATCHES_AHEAD * self.processes
-        waiting = deque(pool.submit(_kept_batch, number, stage, own) for own in rows[:ahead])
+        waiting = deque(pool.submit(_worker_batch, number, stage, batch_rows) for batch_rows in rows[:ahead])
         try:
             for following in [*rows[ahead:], *[None] * len(waiting)]:
                 yield waiting.popleft().result()
                 if following is not None:
-                    waiting.append(pool.submit(_kept_batch, number, stage, following))
+                    waiting.append(pool.submit(_worker_batch, number, stage, following))
         except BrokenProcessPool:
-            raise InputError("a process that cuts out crops has ended: no memory? Lower training.processes.") from None
+            raise InputError(
+                "a process that crops images has ended, perhaps without memory. Lower training.processes."
+            ) from None
 
     def drawn_batch(self, epoch: int, stage: CurriculumStage, rows: np.ndarray) -> CropBatch:
-        """Crops of a row each (set, row in it, place in the epoch), augmented."""
+        """Augmented crops, one for each row (number of the set, person in it, position in the epoch)."""
         return _stacked_batch([self._drawn(epoch, stage, row) for row in rows])
 
     def plain(self, batch: int) -> Iterator[CropBatch]:
-        """Everybody of the first set in order, not augmented: what a detector sees."""
+        """All people of the first set in order, without augmentation, as a detector sees them."""
         people = self.sets[0]
         crops = [plain_view(box) for box in people.box]
         for start in range(0, len(people), batch):
@@ -300,33 +300,33 @@ class CropReader:
         return _cut_person(people, row, view, partial(changed_colours, stage=stage, rng=rng))
 
 
-_KEPT: dict[str, CropReader] = {}  # of a process that cuts out crops
+_WORKER: dict[str, CropReader] = {}  # the reader of a process that crops images
 
 
 def _keep_reader(reader: CropReader) -> None:
     import cv2
 
-    _KEPT["reader"] = reader
+    _WORKER["reader"] = reader
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C ends the process that asks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent process
     Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed says nothing to those that wait for it."""
+    """End this process when its parent ends; a killed parent does not tell its children."""
     if parent := parent_process():
         parent.join()
         os._exit(1)
 
 
-def _kept_batch(epoch: int, stage: CurriculumStage, rows: np.ndarray) -> CropBatch:
-    return _KEPT["reader"].drawn_batch(epoch, stage, rows)
+def _worker_batch(epoch: int, stage: CurriculumStage, rows: np.ndarray) -> CropBatch:
+    return _WORKER["reader"].drawn_batch(epoch, stage, rows)
 
 
 def _cut_person(
     people: LabelledPeople, row: int, view: CropView, change: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A crop, its places and their weights. change: of its colours."""
+    """A crop, its labels (px of the crop) and their weights. change: changes the crop's colours."""
     crop = normalised_crop(change(cut_out(read_image(people.files[row]), view)))
     places, known = moved_labels(people.keypoints[row], people.names, view)
     return crop, places, known * point_weights(people.names)
@@ -335,12 +335,11 @@ def _cut_person(
 def epoch_rows(
     sizes: Sequence[int], batch: int, rng: np.random.Generator, shown: Sequence[int] = ()
 ) -> list[np.ndarray]:
-    """For each batch (batch, 3): set, row in it, place in the epoch.
+    """For each batch (batch, 3): number of the set, person in it, position in the epoch.
 
-    Of one set everybody comes once. Of two sets the larger comes once, and half of every batch is from either: the
-    smaller is gone through again, in another order each time. shown: sizes that decide how many batches there are, in
-    place of the sets' own; people come again until these are filled. Raises `InputError` where no batch can be filled.
-    """
+    People of one set come once. With two sets, each gives half of every batch: people of the larger come once, those of
+    the smaller again and again, in a new order each time. shown: sizes that decide the number of batches in place of
+    the sets' own; people repeat until these are filled. Raises `InputError` where no batch can be filled."""
     count, shares = batches_in(shown or sizes, batch), _batch_shares(shown or sizes, batch)
     drawn = _drawn_people(sizes, [count * share for share in shares], rng)
     return _numbered_batches(
@@ -353,35 +352,35 @@ def epoch_rows(
 def shuffled_rows(
     sizes: Sequence[int], batch: int, rng: np.random.Generator, shown: Sequence[int] = ()
 ) -> list[np.ndarray]:
-    """As `epoch_rows`, of all sets in one random order: batches have what comes of each, in proportion to the sizes."""
+    """As `epoch_rows`, with all sets in one random order: a batch has people of each in proportion to the sizes."""
     count = sum(shown or sizes) // batch
     rows = rng.permutation(np.concatenate(_drawn_people(sizes, shown or sizes, rng)))
     return _numbered_batches(rows[: count * batch].reshape(count, batch, 2), sizes, batch)
 
 
 def _drawn_people(sizes: Sequence[int], wanted: Sequence[int], rng: np.random.Generator) -> list[np.ndarray]:
-    """Of each set (wanted, 2): its number and people in random order, gone through again until there are enough."""
-    made = []
+    """For each set (wanted, 2): number of the set and people in random order, repeated until there are enough."""
+    drawn = []
     for which, (size, count) in enumerate(zip(sizes, wanted, strict=True)):
         rows = np.concatenate([np.empty(0, int), *(rng.permutation(size) for _ in range(-(-count // size)))])[:count]
-        made.append(np.column_stack([np.full(count, which), rows]))
-    return made
+        drawn.append(np.column_stack([np.full(count, which), rows]))
+    return drawn
 
 
 def _numbered_batches(rows: np.ndarray, sizes: Sequence[int], batch: int) -> list[np.ndarray]:
-    """Batches (count, batch, 2) with the place in the epoch in a third column."""
+    """Add the position in the epoch as a third column to batches (count, batch, 2)."""
     if not len(rows):
         raise InputError(f"{' and '.join(map(str, sizes))} people fill no batch of {batch}; lower training.batch.")
     return list(np.dstack([rows, np.arange(rows[..., 0].size).reshape(rows.shape[:2])]))
 
 
 def batches_in(sizes: Sequence[int], batch: int) -> int:
-    """How many batches an epoch of one or two sets has."""
+    """Number of batches in an epoch of one or two sets."""
     return max(size // share for size, share in zip(sizes, _batch_shares(sizes, batch), strict=True))
 
 
 def _batch_shares(sizes: Sequence[int], batch: int) -> tuple[int, ...]:
-    """How many of a batch are from each set; an odd one is from the larger."""
+    """Number of people of each set in a batch; the larger set gives one more where `batch` is odd."""
     if len(sizes) == 1:
         return (batch,)
     most, least = batch - batch // 2, batch // 2
@@ -389,7 +388,7 @@ def _batch_shares(sizes: Sequence[int], batch: int) -> tuple[int, ...]:
 
 
 def point_weights(names: tuple[str, ...]) -> np.ndarray:
-    """(points,) SpineTrack's weights of points in training."""
+    """(points,) SpineTrack's training weights of the points."""
     table = load_skeleton(DETECTOR_SKELETON)
     return np.array([table.weights[table.index(name)] for name in names])
 

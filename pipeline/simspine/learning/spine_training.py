@@ -1,4 +1,4 @@
-"""Training of a detector of the spine: teachers, the loop on crops, what it sees, and its ONNX file. Needs PyTorch."""
+"""Training of a spine detector: teachers, training on crops, predictions, and its ONNX file. Needs PyTorch."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -39,16 +39,16 @@ from simspine.learning.spine_network import (
 from simspine.learning.spine_samples import CropBatch, CropReader, LabelledPeople, plain_view
 from simspine.vision.spinepose import input_shape, open_session, output_shapes, reads_unbiased
 
-# Teachers: networks with fewer points, whose weights a student starts from, and whose maps it keeps to.
+# A teacher has fewer points: the student starts from its weights, and its maps are distilled into the student.
 
 
-POINT_ROW_WEIGHTS = ("points.weight", "points.bias")  # what has a row for each point
+POINT_ROW_WEIGHTS = ("points.weight", "points.bias")  # weights with one row per point
 
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """see: from crops (n, 3, height, width) to maps of its points. names: of these, SpineTrack's. state: weights that a
-    student can start from, or None.
+    """A teacher network. see: crops (n, 3, height, width) → maps of its points. names: of these points, as in
+    SpineTrack. state: weights that a student can start from, or None.
     """
 
     see: Callable[[Tensor], SimccMaps]
@@ -57,16 +57,16 @@ class Teacher:
 
 
 def read_teacher(path: str | Path, size: SpineNetworkSize, names: tuple[str, ...], device: str = "cpu") -> Teacher:
-    """A teacher for a student of this size with these points.
+    """Read a teacher for a student of this size with these points.
 
-    Raises `InputError` for a file that is none, for one of another size, and where it has a point the student lacks.
+    Raises `InputError` for other files, for another size, and where the teacher has a point that the student lacks.
     """
     path = Path(path)
     teacher = _onnx_teacher(path) if path.suffix == ".onnx" else _own_teacher(path, size, device)
-    more = [name for name in teacher.names if name not in names]
-    if more:
+    extra = [name for name in teacher.names if name not in names]
+    if extra:
         raise InputError(
-            f"the teacher {path} has points that the student lacks: {', '.join(more)}. Choose data.points."
+            f"the teacher {path} has points that the student lacks: {', '.join(extra)}. Choose data.points."
         )
     return teacher
 
@@ -74,13 +74,13 @@ def read_teacher(path: str | Path, size: SpineNetworkSize, names: tuple[str, ...
 def student_weights(
     state: Mapping[str, Tensor], names: tuple[str, ...], wanted: tuple[str, ...], seed: int
 ) -> dict[str, Tensor]:
-    """A student's weights out of a teacher's: rows of points that the teacher has are copied, new ones are drawn from
-    a normal distribution with the mean and the standard deviation of the teacher's rows; all else is the teacher's.
+    """Initial weights of a student. All weights are copied from the teacher except the rows of new points; these are
+    drawn from a normal distribution with the mean and standard deviation of the teacher's rows.
 
     names: of the teacher's points; wanted: of the student's.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, len(wanted)]))
-    found = dict(state)
+    weights = dict(state)
     for key in POINT_ROW_WEIGHTS:
         old = state[key]
         mean, sd = float(old.mean()), float(old.std(correction=0))
@@ -88,8 +88,8 @@ def student_weights(
         for i, name in enumerate(wanted):
             if name in names:
                 rows[i] = old[names.index(name)]
-        found[key] = rows
-    return found
+        weights[key] = rows
+    return weights
 
 
 def _own_teacher(path: Path, size: SpineNetworkSize, device: str) -> Teacher:
@@ -102,7 +102,9 @@ def _own_teacher(path: Path, size: SpineNetworkSize, device: str) -> Teacher:
     try:
         network = build_network(weights).to(device)
     except (RuntimeError, AttributeError):
-        raise InputError(f"{path}: its weights are not those of a network of its size and points; damaged?") from None
+        raise InputError(
+            f"{path}: its weights are not those of a network of its size and points. The file may be damaged."
+        ) from None
 
     def see(crops: Tensor) -> SimccMaps:
         with torch.no_grad():
@@ -118,8 +120,8 @@ def _onnx_teacher(path: Path) -> Teacher:
         raise InputError(f"the teacher {path} takes images of {size} px, expected {CROP_SIZE_PX}.")
     outputs = output_shapes(session, CROP_SIZE_PX, path)[:2]
     bins = [round(side * BINS_PER_PX) for side in CROP_SIZE_PX[::-1]]
-    heat = len(outputs[0]) == 4
-    if (not heat and [shape[-1] for shape in outputs] != bins) or outputs[0][1] not in POINTS_BY_COUNT:
+    has_heatmaps = len(outputs[0]) == 4
+    if (not has_heatmaps and [shape[-1] for shape in outputs] != bins) or outputs[0][1] not in POINTS_BY_COUNT:
         raise InputError(
             f"{path} is no teacher: outputs {outputs}, expected (n, points, {bins[0]}) and (n, points, {bins[1]}), or "
             f"heat maps, with {' or '.join(map(str, sorted(POINTS_BY_COUNT)))} points in SpineTrack's order."
@@ -127,8 +129,8 @@ def _onnx_teacher(path: Path) -> Teacher:
     name = session.get_inputs()[0].name
 
     def see(crops: Tensor) -> SimccMaps:
-        found = session.run(None, {name: crops.float().cpu().numpy()})[: 1 if heat else 2]
-        return maps_of_outputs([torch.as_tensor(part, device=crops.device) for part in found], reads_unbiased(path))
+        outputs = session.run(None, {name: crops.float().cpu().numpy()})[: 1 if has_heatmaps else 2]
+        return maps_of_outputs([torch.as_tensor(part, device=crops.device) for part in outputs], reads_unbiased(path))
 
     return Teacher(see, POINTS_BY_COUNT[outputs[0][1]])
 
@@ -136,7 +138,7 @@ def _onnx_teacher(path: Path) -> Teacher:
 POINTS_BY_COUNT = {17: POINT_CHOICES["all"][:17], 26: POINT_CHOICES["body"], 37: POINT_CHOICES["all"]}
 
 
-# Training on crops, by the loop that all networks have.
+# Training on crops, with the loop of `descent`.
 
 
 def fit_detector(
@@ -147,10 +149,10 @@ def fit_detector(
     teacher: Teacher | None = None,
     watch: Callable[[nn.Module], float] = lambda network: float("nan"),
 ) -> tuple[dict[str, Tensor], DescentHistory]:
-    """Averaged weights of a network trained from where the folder's checkpoint left it, or from the start.
+    """Train a network, resuming from the folder's checkpoint if there is one; returns averaged weights and history.
 
-    make: the network with the weights to start from. teacher: whose maps are kept to. watch: from a network to the
-    error that is shown. Raises `InputError` where people fill no batch, where an image cannot be read, and as
+    make: makes the network with its initial weights. teacher: its maps are distilled. watch: computes the monitored
+    error of a network. Raises `InputError` where people fill no batch, where an image cannot be read, and as
     `train_by_descent` does.
     """
     training, graph = options.training, PointGraph.of(reader.names)
@@ -198,7 +200,7 @@ def _wanted_outputs(batch: CropBatch, names: tuple[str, ...], teacher: Teacher |
 
 
 def stage_at_epoch(epoch: int, epochs: int, curriculum: Sequence[CurriculumStage]) -> CurriculumStage:
-    """The stage of an epoch, counted from 0: the one that holds its middle."""
+    """The stage that contains the middle of an epoch (counted from 0)."""
     ends, total = 0.0, sum(stage.share for stage in curriculum)
     for stage in curriculum:
         ends += stage.share / total
@@ -208,7 +210,7 @@ def stage_at_epoch(epoch: int, epochs: int, curriculum: Sequence[CurriculumStage
 
 
 def _set_training_mode(network: nn.Module, stage: CurriculumStage) -> None:
-    """Training mode; what the stage freezes neither learns nor moves its statistics."""
+    """Set training mode; a frozen part keeps its weights and its statistics."""
     network.train()
     fixed = stage.frozen == "backbone"
     network.backbone.requires_grad_(not fixed)
@@ -217,11 +219,11 @@ def _set_training_mode(network: nn.Module, stage: CurriculumStage) -> None:
 
 
 def crop_tensor(batch: CropBatch, device: str) -> Tensor:
-    """The crops of a batch, as a network takes them."""
+    """The crops of a batch as a tensor for a network."""
     return torch.as_tensor(batch.crops, device=device).contiguous(memory_format=torch.channels_last)
 
 
-# What a network sees in labelled crops: places and covariances, in px of the crop and of the image.
+# Predictions of a network for labelled crops: positions and covariances, in px of the crop and of the image.
 
 
 CROPS_AT_ONCE = 64
@@ -229,8 +231,8 @@ CROPS_AT_ONCE = 64
 
 @dataclass(frozen=True, eq=False)
 class Sightings:
-    """Of everybody in a set. places, labels: (people, points, 2) px of the crop, labels NaN where there is none or it
-    is outside the crop. covariance: (people, points, 2, 2) px². confidence: (people, points) 0…1.
+    """Predictions for all people of a set. places, labels: (people, points, 2) px of the crop; labels are NaN where
+    missing or outside the crop. covariance: (people, points, 2, 2) px². confidence: (people, points) 0…1.
     """
 
     places: np.ndarray
@@ -245,16 +247,16 @@ class Sightings:
 
 
 def to_image_px(places: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Px of plain crops → px of the images. places: (people, points, 2); box: (people, 4) x0 y0 x1 y1 px."""
-    found = []
-    for own, corners in zip(places, box, strict=True):
+    """Px of crops by `plain_view` → px of the images. places: (people, points, 2); box: (people, 4) x0 y0 x1 y1 px."""
+    image_places = []
+    for crop_places, corners in zip(places, box, strict=True):
         matrix = plain_view(corners).matrix
-        found.append((own - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T)
-    return np.array(found).reshape(places.shape)
+        image_places.append((crop_places - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T)
+    return np.array(image_places).reshape(places.shape)
 
 
 def sight_people(network: nn.Module, reader: CropReader) -> Sightings:
-    """What a network sees of everybody in the reader's first set."""
+    """Predictions of a network for all people of the reader's first set."""
     device = str(next(network.parameters()).device)
     parts: list[tuple[np.ndarray, ...]] = []
     network.eval()
@@ -271,7 +273,7 @@ def sight_people(network: nn.Module, reader: CropReader) -> Sightings:
 
 
 def mean_places(people: LabelledPeople) -> np.ndarray:
-    """(points, 2) px: mean place of each point in people's plain crops, what any network must beat; NaN without."""
+    """(points, 2) px: mean label of each point in crops by `plain_view`, a baseline; NaN without labels."""
     total, count = np.zeros((len(people.names), 2)), np.zeros(len(people.names))
     for box, keypoints in zip(people.box, people.keypoints, strict=True):
         matrix, known = plain_view(box).matrix, keypoints[:, 2] > 0
@@ -284,7 +286,7 @@ ONNX_OUTPUTS = ("simcc_x", "simcc_y", "covariance")
 
 
 class _Exported(nn.Module):
-    """Plain tensors out: maps, and covariances in px²."""
+    """Outputs as tensors: maps, and covariances in px²."""
 
     def __init__(self, network: SpineNetwork):
         super().__init__()
@@ -296,7 +298,7 @@ class _Exported(nn.Module):
 
 
 def export_onnx(path: Path, weights: NetworkWeights) -> float:
-    """Write the network, whole or not at all; the largest difference of its outputs on onnxruntime from PyTorch's.
+    """Write the network atomically; returns the largest difference between onnxruntime's and PyTorch's outputs.
 
     Input: crops (n, 3, 256, 192). Outputs: simcc_x (n, points, 384), simcc_y (n, points, 512), covariance (n, points,
     2, 2) px². The points' names are in the file's metadata, key `names`. Raises `InputError` as `write_onnx` does.

@@ -1,4 +1,4 @@
-"""The fifteen actions of Human3.6M, each played from the parts in `postures`."""
+"""The fifteen actions of Human3.6M, each composed of parts from `postures`."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ from simspine.synthesis.postures import (
 def play_action(
     subject: SyntheticSubject, truth: TruthBody, action: str, repeat: int, frames: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Channels of one trial of one of `ACTION_NAMES` (see `MotionChannels`)."""
+    """Channels (see `MotionChannels`) of one trial of an action of `ACTION_NAMES`."""
     score = Score(subject, truth, rng, frames)
     for name in ("x", "z", "heading"):
         score.add(name, 0.0)
@@ -102,7 +102,7 @@ def act_phoning(score: Score, repeat: int) -> None:
     calling = score.spells(score.near(25.0), score.near(16.0), 1.1)
     bring_hand(score, calling, side, offset=(0.06, -0.03, 0.10), place=f"{side.upper()}Ear")
     tilt = 1.0 if side == "r" else -1.0
-    # the neck bends sideways to the phone (direction as in the paper; size ours)
+    # the neck bends sideways to the phone (direction as in the paper, size ours)
     score.degrees(calling * tilt * (1 + 0.15 * score.wander(3.0)), neck_bending=score.near(13.0), head_bending=3.0)
     score.degrees(calling, neck_flexion=4.0, thoracic_flexion=3.0, thoracic_bending=2.0 * tilt)
     add_gestures(score, 7.0, OTHER_SIDE[side])
@@ -180,7 +180,7 @@ def act_sitting(score: Score, repeat: int) -> None:
                 bring_hand(score, done, side, (0.45, -0.62, 0.05))
         elif kind < 0.55:  # back
             score.degrees(done, tilt=score.near(9.0), lumbar_flexion=-4.0, neck_flexion=6.0)
-        elif kind < 0.85:  # round to another person
+        elif kind < 0.85:  # turned to another person
             turn = score.near(1.0) * score.rng.choice([-1.0, 1.0])
             score.degrees(done * turn, lumbar_rotation=4.0, thoracic_rotation=16.0, neck_rotation=10.0)
         else:  # stretching
@@ -189,7 +189,7 @@ def act_sitting(score: Score, repeat: int) -> None:
 
 
 def act_sitting_down(score: Score, repeat: int) -> None:
-    """On the floor, in several ways one after another, standing up between them."""
+    """Sit on the floor in several ways, and stand up between them."""
     stand_still(score, sway=0.5)
     stand_facing(score, turning=0.0, place=0.3)
     look_about(score, 6.0, wide=20.0)
@@ -264,7 +264,7 @@ def act_walk_together(score: Score, repeat: int) -> None:
 
 
 def act_seated(score: Score, chair: bool, stands_up: bool = True) -> None:
-    """On a chair, getting up now and then, or on the feet."""
+    """Sit on a chair and get up now and then, or stand."""
     stand_still(score, sway=0.4 if chair else 1.0)
     stand_facing(score, turning=0.0 if chair else 20.0)
     if not chair:
@@ -278,8 +278,8 @@ def act_seated(score: Score, chair: bool, stands_up: bool = True) -> None:
     sit_on_chair(score, down)
 
 
-# What is done, and frames of a trial at 50 Hz, typical; the lengths of trials vary about them. 15 actions, 2 trials,
-# 7 subjects: 535,000.
+# Each action's function, and its typical number of frames at 50 Hz, about which trials vary. 15 actions, 2 trials and
+# 7 subjects give 535,000 frames.
 _ACTIONS: dict[str, tuple[Callable[[Score, int], None], int]] = {
     "Directions": (act_directions, 1870),
     "Discussion": (act_discussion, 3560),

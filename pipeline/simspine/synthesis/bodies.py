@@ -1,9 +1,8 @@
-"""A subject's body: the articulated model with this person's sizes, standing curve and moving discs, as an `.osim`.
+"""A subject's body: the articulated model with the subject's sizes, standing curve and disc motion, as an `.osim`.
 
 Bodies and coordinates keep their names; each level gets three translations (`L5_S1_shift_forward`, `…_up`,
-`…_right`). A level's angles are 0 where the generic model's are, not where this person stands: the standing curve is
-the default pose. So a true angle and an estimated one of the same name mean the same rotation of one vertebra on the
-other.
+`…_right`). Angles of levels are 0 in the generic model's neutral pose, not in the subject's standing posture, which is
+the default pose. So true and estimated angles of the same name are the same rotation of one vertebra on the other.
 """
 
 import xml.etree.ElementTree as ET
@@ -35,13 +34,13 @@ from simspine.synthesis.standing_posture import (
 
 @cache
 def body_landmarks() -> dict[str, tuple[str, tuple[float, float, float]]]:
-    """{name: (body, offset)}; the name of a sided one ends in `_r` or `_l`, or begins with R or L (eyes and ears where
-    they are, not where a detector sees them)."""
-    found = {}
+    """{landmark: (body, offset in m)}. Names of sided ones end in `_r` or `_l`, or begin with R or L (eyes and ears at
+    their anatomical places, not where detectors place them)."""
+    landmarks = {}
     for name, (body, forward, up, right) in read_sided_table("landmarks.yaml").items():
         sign = -1.0 if name.endswith("_l") or name.startswith("L") else 1.0
-        found[name] = (body, (forward, up, sign * right))
-    return found
+        landmarks[name] = (body, (forward, up, sign * right))
+    return landmarks
 
 
 FLOOR_CONTACTS = tuple(
@@ -50,13 +49,13 @@ FLOOR_CONTACTS = tuple(
 
 
 HIP_POINTS = ("RHip", "LHip")  # points on the pelvis that move with the hip centres
-MAX_SHIFT_M = 0.006  # m; of a level's translation either way
+MAX_SHIFT_M = 0.006  # m; largest translation of a level in either direction
 
 
 @dataclass(frozen=True, eq=False)
 class TruthBody:
-    """body: the model, in whose default pose the subject stands. vertebrae: centres and endplates on it. sizes,
-    posture: how it was made.
+    """A subject's true body. body: the model; its default pose is the standing posture. vertebrae: centres and
+    endplates in its bodies. sizes, posture: from which it was made.
     """
 
     body: Body
@@ -67,7 +66,7 @@ class TruthBody:
 
 @lru_cache(maxsize=16)
 def truth_body(subject: SyntheticSubject) -> TruthBody:
-    """The body of a subject; equal subjects give equal files. Takes about two seconds."""
+    """Make the body of a subject; equal subjects give equal files. Takes about two seconds."""
     recipe, base = unscaled_body()
     generic = unscaled_measures(recipe, base)
     sizes = sizes_of(subject, generic)
@@ -98,7 +97,7 @@ def truth_body(subject: SyntheticSubject) -> TruthBody:
 
 @cache
 def unscaled_body() -> tuple[Recipe, Body]:
-    """The articulated recipe and its body with spine points in vertebral centres; four seconds, once."""
+    """The articulated recipe, and its body with spine points at vertebral centres; takes four seconds, once."""
     recipe = read_recipe("articulated")
     return recipe, build_body(recipe, "vertebral")
 
@@ -138,7 +137,7 @@ def unscaled_measures(recipe: Recipe, base: Body) -> Generic:
 
 
 def _own_vertebra(vertebra: Vertebra, sizes: BodySizes) -> Vertebra:
-    """Grown, and with its endplates tilted as this person's are."""
+    """The vertebra in the subject's size, with its endplates tilted."""
     factor = sizes.factors[vertebra.body]
     inferior, superior = sizes.wedge.get(vertebra.body, np.zeros(2))
 
@@ -156,7 +155,7 @@ def _own_vertebra(vertebra: Vertebra, sizes: BodySizes) -> Vertebra:
 
 
 def _edit_level(joints: ET.Element, level: str, below: np.ndarray, above: np.ndarray) -> None:
-    """Put the joint's centre where it is in both vertebrae, and give it three translations."""
+    """Set a level's joint centre in both vertebrae, and add three translations."""
     joint = _joint_of(joints, f"{level}_{LEVEL_AXIS_COORDINATES[0]}")
     for which, point in (("parent", below), ("child", above)):
         _joint_centre(joint, which).text = _numbers_text(point)
@@ -176,7 +175,7 @@ def _edit_level(joints: ET.Element, level: str, below: np.ndarray, above: np.nda
 
 
 def _set_standing_defaults(joints: ET.Element, pose: Mapping[str, float], generic: Generic) -> None:
-    """Defaults: standing, arms hanging. The ranges of levels and shoulders count from this person's own rest."""
+    """Make standing the default pose. Ranges of levels and clavicles are shifted by the subject's standing angles."""
     for coordinate in joints.iter("Coordinate"):
         name = coordinate.attrib["name"]
         if name not in pose:
@@ -187,22 +186,22 @@ def _set_standing_defaults(joints: ET.Element, pose: Mapping[str, float], generi
 
 
 def _marker_places(recipe: Recipe, sizes: BodySizes, vertebrae: VertebraeOfBody) -> dict[str, Place]:
-    """The 37 points, vertebral centres by level, the released places of the spine's points (`_virtual`), landmarks."""
+    """Places of the 37 points, vertebral centres, the released spine points (`_virtual`) and landmarks."""
     plan = population_articulation()
 
-    def grown(name: str, place: Place) -> Place:
+    def scaled(name: str, place: Place) -> Place:
         body, offset = plan.relocate(place.body, place.offset, name)
         if name in HIP_POINTS:
             return Place(body, tuple(np.add(_scaled_point(sizes.factors[body], offset), sizes.hips)))
-        # what is neither vertebra nor clavicle grows with the rib cage
+        # points of the torso that are on no vertebra or clavicle are scaled with the rib cage
         ribs = place.body == plan.split and body in plan.chain
         return Place(body, _scaled_point(sizes.thorax if ribs else sizes.factors[body], offset))
 
-    landmarks = {name: grown(name, Place(body, offset)) for name, (body, offset) in body_landmarks().items()}
-    points = {name: grown(name, place) for name, place in read_marker_set("vertebral").places.items()}
+    landmarks = {name: scaled(name, Place(body, offset)) for name, (body, offset) in body_landmarks().items()}
+    points = {name: scaled(name, place) for name, place in read_marker_set("vertebral").places.items()}
     centres = {level: Place(v.body, v.centroid) for level, v in vertebrae.items()}
     points |= {name: centres[level] for name, level in VERTEBRA_OF.items()}
-    released = {name + VIRTUAL_SUFFIX: grown(name, place) for name, place in recipe.virtual.items()}
+    released = {name + VIRTUAL_SUFFIX: scaled(name, place) for name, place in recipe.virtual.items()}
     return points | centres | released | landmarks
 
 
@@ -218,14 +217,14 @@ def _joint_of(joints: ET.Element, coordinate: str) -> ET.Element:
 
 
 def _joint_centre(joint: ET.Element, which: str) -> ET.Element:
-    """A joint's centre in its 'parent' or 'child' body."""
+    """The element of a joint's centre in its 'parent' or 'child' body."""
     name = joint.findtext(f"socket_{which}_frame", "").strip()
     return _child_element(joint, f"frames/PhysicalOffsetFrame[@name='{name}']/translation")
 
 
 def _child_element(element: ET.Element, path: str) -> ET.Element:
     found = element.find(path)
-    assert found is not None, path  # our own model's file has them all
+    assert found is not None, path  # the package's own model file has all of them
     return found
 
 
@@ -235,5 +234,5 @@ def _scaled_point(factor: float, point: PointTuple) -> PointTuple:
 
 
 def _numbers_text(values) -> str:
-    """Numbers as a model file has them, to the last bit."""
+    """Numbers in a model file's format, without rounding."""
     return " ".join(repr(float(v)) for v in np.atleast_1d(values))

@@ -1,4 +1,4 @@
-"""A virtual capture on disk, trial by trial: begun, continued where it stopped, and called complete when it is."""
+"""Write a virtual capture to disk, trial by trial. A record states whether it is complete; a stopped one continues."""
 
 import hashlib
 import json
@@ -35,32 +35,32 @@ from simspine.synthesis.population import SyntheticSubject, make_subject
 from simspine.synthesis.virtual_detector import Preset, read_preset
 from simspine.synthesis.virtual_trial import trial_frames, virtual_rig
 
-# The files of one trial of a virtual capture: what a copy of Human3.6M would hold, detections, and the truth.
+# The files of a trial of a virtual capture: positions as in a copy of Human3.6M, detections, and the truth.
 
 
 CAPTURE_SKELETON = "simspine37"
 
 
 def camera_file(subject: str) -> str:
-    """The calibration of a subject's cameras, relative to the capture's folder."""
+    """Path of a subject's calibration file, relative to the capture's folder."""
     return f"Calib_{subject}.toml"
 
 
 def trial_files(subject: str, trial: str) -> dict[str, str]:
-    """What each file of a trial is called, relative to the capture's folder: {role: path}.
+    """{role: path} of a trial's files, relative to the capture's folder.
 
-    trial: canonical ('Walking_1'). Files of the data set have its own names ('Walking 1').
+    trial: canonical name ('Walking_1'). Files in the layout of Human3.6M have its names ('Walking 1').
     """
     official = official_name(subject, trial)
-    true = f"truth/{subject}/{subject}_{trial}"
+    truth = f"truth/{subject}/{subject}_{trial}"
     files = {"world": f"{subject}/MyPoseFeatures/D3_Positions/{official}.cdf"}
     files |= {"detections": f"detections/{subject}/{trial}.h5"}
-    return files | {"positions": f"{true}.trc", "motion": f"{true}.mot", "spine": f"{true}.h5"}
+    return files | {"positions": f"{truth}.trc", "motion": f"{truth}.mot", "spine": f"{truth}.h5"}
 
 
 @cache
 def motion_of_trial(trial: str) -> tuple[str, int]:
-    """The motion that a canonical trial shows, by the name it has there, and which of the two."""
+    """Action of a canonical trial name, as in `ACTION_NAMES`, and the number of its repeat."""
     action, number = split_trial(trial)
     return next(name for name in ACTION_NAMES if canonical_action(name) == action), number
 
@@ -70,10 +70,10 @@ def write_trial(
 ) -> None:
     """Make one trial and write all its files. Equal arguments give equal bytes.
 
-    In the layout of the data set (float32): positions in the world in mm as motion capture would have them
-    (`simulate_mocap`). detections: the 37 points and the cameras. truth: TRC with vertebral centres, joint centres and
-    the 37 points (y_up); MOT with all coordinates of the truth body; HDF5 with the same in full precision, the true
-    joints, level angles, LLA and TKA, and which detections are outliers or exchanged.
+    In the layout of Human3.6M (float32): positions in the world, mm, with errors of motion capture (`simulate_mocap`).
+    detections: the 37 points and the cameras. truth: TRC with vertebral centres, joint centres and the 37 points
+    (y_up); MOT with all coordinates of the true body; HDF5 with the same in full precision, the true joints, level
+    angles, LLA and TKA, and which detections are outliers, exchanged or hidden.
     """
     made = replace(virtual_trial.make_trial(subject, *motion_of_trial(trial), frames), trial=trial)
     paths = {role: folder / path for role, path in trial_files(subject.name, trial).items()}
@@ -111,14 +111,14 @@ Progress = Callable[[int, int], None]
 def write_capture(
     folder: str | Path, settings: Virtual, progress: Progress | None = None, only: str | None = None
 ) -> list[str]:
-    """Write a virtual capture, or go on with it; returns the trials written now ('S1/Walking_1').
+    """Write a virtual capture, or continue one; returns the trials written in this call ('S1/Walking_1').
 
-    A trial whose files are there, unchanged and of the same settings is left as it is; files of other settings are
-    replaced. only: one subject of the capture; several processes may write one each. progress: called with (frames
-    done, frames in all). `capture.json` is written first, saying that the capture is virtual and not complete, and last
+    Trials with complete, unchanged files of the same settings are kept; files of other settings are replaced. only:
+    one subject of the capture; several processes may write one subject each. progress: called with (frames done, total
+    frames). `capture.json` first states that the capture is virtual and not complete; at the end it is written again
     with the checksum of each file. Memory does not grow with the number of trials.
 
-    Raises `InputError` if the folder holds something that is no virtual capture, and for settings that cannot be.
+    Raises `InputError` if the folder holds files of another kind, and for invalid settings.
     """
     folder, settings = Path(folder), settings.resolved()
     subjects = [make_subject(settings.seed, i) for i in range(len(HUMAN36M_SUBJECT_NAMES))[: settings.subjects]]
@@ -170,13 +170,15 @@ def _subject_files(subject: str, trials: Sequence[str]) -> dict[str, list[str]]:
 
 
 def claim_folder(folder: Path, record: str, key: str, kind: str) -> dict:
-    """The record of a folder of this kind, empty for a new one; never one that holds something else.
+    """Read the record of a folder of this kind; {} for a new folder. Raises `InputError` for a folder with other files.
 
-    record: name of its file, whose `key` is true. Hidden files do not count: a killed process leaves half a record.
+    record: name of the record's file, whose `key` is true. Hidden files are ignored: a killed process may leave them.
     """
     if folder.is_file():
-        raise InputError(f"{folder} is a file; a folder to write to is wanted.")
-    holds_files = any(path.name[0] != "." for path in folder.glob("*"))  # before the record, which others write first
+        raise InputError(f"{folder} is a file; name a folder to write to.")
+    holds_files = any(
+        path.name[0] != "." for path in folder.glob("*")
+    )  # checked before another process writes the record
     found = _read_record(folder / record)
     if holds_files and found.get(key) is not True:
         raise InputError(f"{folder} holds files, but no {kind}. Name an empty or a new folder.")
@@ -184,7 +186,7 @@ def claim_folder(folder: Path, record: str, key: str, kind: str) -> dict:
 
 
 def _finish_record(folder: Path, stated: dict, subjects: Sequence[str], trials: list[str]) -> None:
-    """Write the record with all checksums, if every subject is there."""
+    """Write the record with all checksums, if every subject is complete."""
     files: dict[str, str] = {}
     shared = ["truth/subjects.json"]
     for subject in subjects:
@@ -208,8 +210,8 @@ def _settings_digest(stated: dict) -> str:
 
 
 class _SubjectRecord:
-    """What is written of a subject. parts: as of `_subject_files`. files: {path: checksum}; of an older record only
-    whole files that are wanted stay."""
+    """Files written for a subject. parts: from `_subject_files`. files: {path: checksum}. Files of an older record are
+    deleted unless they are unchanged, wanted and of the same settings."""
 
     def __init__(self, folder: Path, subject: str, stated: dict, trials: Sequence[str]):
         self.folder, self.path, self.settings = folder, folder / _record_file(subject), _settings_digest(stated)
@@ -220,8 +222,8 @@ class _SubjectRecord:
             place = Path(path)
             if place.is_absolute() or (folder / place).resolve() != folder.resolve() / place:
                 raise InputError(f"{self.path}: {path!r} is no file of this capture. Name another folder.")
-            there = (folder / path).is_file() and sha256_of_file(folder / path) == checksum
-            if there and path in wanted and found.get("settings") == self.settings:
+            unchanged = (folder / path).is_file() and sha256_of_file(folder / path) == checksum
+            if unchanged and path in wanted and found.get("settings") == self.settings:
                 self.files[path] = checksum
             else:
                 (folder / path).unlink(missing_ok=True)
@@ -232,7 +234,7 @@ class _SubjectRecord:
 
 
 def _read_record(path: Path) -> dict:
-    """The record in a JSON file; empty if there is none that can be read, so that its work is done again."""
+    """The record in a JSON file; {} if it cannot be read, so that its files are written again."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -241,6 +243,6 @@ def _read_record(path: Path) -> dict:
 
 
 def _json_text(content) -> str:
-    """JSON of plain values, dataclasses and arrays; NaN (not sampled) is null."""
+    """JSON of plain values, dataclasses and arrays; NaN becomes null."""
     plain = to_jsonable_python(content, fallback=np.ndarray.tolist, inf_nan_mode="null")
     return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"

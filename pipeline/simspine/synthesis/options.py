@@ -1,4 +1,4 @@
-"""What a virtual capture is made of: the section `virtual` of a configuration."""
+"""Settings of a virtual capture: the section `virtual` of a configuration."""
 
 from typing import Literal
 
@@ -17,17 +17,17 @@ class Virtual(Section):
     seed: int = Field(1, ge=0)
     """Decides everything random: on one machine, the same seed gives the same bytes."""
     subjects: int | None = Field(None, ge=1, le=7)
-    """How many people, if not as in the preset."""
+    """Number of people; default: the preset's."""
     actions: list[str] | None = Field(None, min_length=1)
-    """Actions, if not those of the preset; two trials of each."""
+    """Actions, with two trials each; default: the preset's."""
     frames: int | None = Field(None, ge=20)
-    """Frames of every trial, if not as in the preset."""
+    """Frames of every trial; default: the preset's."""
     detections: str = "finetuned"
-    """How far off the 2D points are: exact, finetuned or zero-shot; or a YAML file with figures of one's own."""
+    """Errors of the 2D points: exact, finetuned or zero-shot; or a YAML file with other figures."""
     cameras: str | None = None
-    """Calibration file of another rig than four cameras like those of Human3.6M."""
+    """Calibration file of a rig; default: four cameras like those of Human3.6M."""
 
     def resolved(self) -> "Virtual":
-        """With the preset's figures where none are given; `frames` None means lengths as in Human3.6M."""
+        """The settings with missing values from the preset; `frames` None means lengths as in Human3.6M."""
         preset = SMALL_VIRTUAL_CAPTURE if self.preset == "small" else {"subjects": 7}
         return self.model_copy(update={key: value for key, value in preset.items() if getattr(self, key) is None})

@@ -1,4 +1,4 @@
-"""Synthetic subjects: size, proportions and spine, sampled from published distributions."""
+"""Synthetic subjects: stature, proportions and spine, sampled from published distributions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, Articulation, girdle_
 from simspine.core.errors import InputError
 from simspine.synthesis.signals import random_stream, read_table
 
-# The population that synthetic subjects are drawn from: the tables of this room, in SI units.
+# The population of synthetic subjects, from the tables of this package, in SI units.
 
 
 SHIFT_DIRECTIONS = ("forward", "up", "right")  # translations of a level, along the axes of the vertebra below
@@ -23,8 +23,8 @@ SHIFT_DIRECTIONS = ("forward", "up", "right")  # translations of a level, along 
 class Levels:
     """Published figures of the levels, from the sacrum up; arrays (levels,) or (levels, 3: flexion, bending, rotation).
 
-    spacing: of the vertebral centres, mean and sd, m; NaN where none is published, or where it is no height
-    (C1's ring). motion: rad; motion_cv: its spread between people, relative.
+    spacing, spacing_sd: m, distance of neighbouring vertebral centres; NaN where none is published (or, at C1's ring,
+    where it is no height). motion: rad, range of motion; motion_cv: its coefficient of variation between people.
     """
 
     names: tuple[str, ...]
@@ -35,7 +35,7 @@ class Levels:
     motion_cv: np.ndarray
 
     def within(self, region: str) -> np.ndarray:
-        """Indices of a region's levels."""
+        """Indices of the levels of a region."""
         return np.flatnonzero(np.array(self.region) == region)
 
     @property
@@ -45,7 +45,7 @@ class Levels:
 
 @cache
 def read_population() -> dict:
-    """`tables/population.yaml` as it is: units in the keys, angles in degrees."""
+    """The content of `tables/population.yaml`: units in the keys, angles in degrees."""
     return read_table("population.yaml")
 
 
@@ -67,16 +67,16 @@ def read_levels() -> Levels:
 
 @cache
 def population_articulation() -> Articulation:
-    """How the articulated body's torso is made of single vertebrae."""
+    """The articulation of the articulated body: its torso in single vertebrae."""
     plan = read_recipe("articulated").articulation
-    assert plan is not None  # what that recipe is for
+    assert plan is not None  # this recipe has one
     return plan
 
 
 def truncated_normal(
     rng: np.random.Generator, mean, sd, size: tuple[int, ...] | None = None, limit: float = 2.5
 ) -> np.ndarray:
-    """Normal numbers, redrawn where they are more than `limit` sd from the mean."""
+    """Normally distributed numbers; those more than `limit` sd from the mean are redrawn."""
     shape = np.broadcast_shapes(np.shape(mean), np.shape(sd)) if size is None else size
     z = rng.standard_normal(shape)
     while np.any(far := np.abs(z) > limit):
@@ -84,9 +84,9 @@ def truncated_normal(
     return np.asarray(mean) + np.asarray(sd) * z
 
 
-# One person's spine: sizes of vertebrae and discs, standing curve, how it shares motion out over its levels.
-# Everything is drawn from published means and spreads (tables/, docs/virtual-capture.md), nothing from the priors
-# of this package's estimators, so that it is an independent reference.
+# One person's spine: sizes of vertebrae and discs, standing curve, and shares of the levels in the motion.
+# All values come from published means and spreads (tables/, docs/virtual-capture.md), none from the priors of this
+# package's estimators, so that the spine is an independent reference.
 
 
 Stream = Callable[..., np.random.Generator]
@@ -96,15 +96,15 @@ Stream = Callable[..., np.random.Generator]
 class SyntheticSpine:
     """A person's spine; levels from L5–S1 to C1–skull as in `Levels`, 25 of them.
 
-    spacing: (levels,) m between the centres of neighbouring vertebrae, NaN where none is published (sized like the next
-    ones). vertebra: (levels,) height of the vertebra above each level, relative to its neighbours'; the disc has what
-    the vertebrae leave of the spacing. lordosis, kyphosis: standing LLA and TKA, rad. lordosis_parts (5,),
-    kyphosis_parts (9,): parts of the levels, from below, in what differs from the generic curve; sum 1. own_curve:
-    (levels, 2) rad, a level's own deviation in flexion and bending. curve: (levels,) rad, extension against the generic
-    curve, where that is drawn as a whole; lordosis, kyphosis and the own flexion then have no effect. wedge:
-    (levels, 2) rad, tilt of the lower and the upper endplate of the vertebra above each level. sacral_tilt: rad, of the
-    sacrum's endplate, back. centre: (levels, 3) m, centre of rotation from the disc's middle. shares: (levels, 3) of a
-    region's flexion, bending, rotation; sum 1 per region. change: (levels, 3) of the share with the amount of motion.
+    spacing: (levels,) m between the centres of neighbouring vertebrae, NaN where none is published (neighbours then set
+    the size). vertebra: (levels,) height of the vertebra above each level relative to its neighbours'; discs fill the
+    rest of the spacing. lordosis, kyphosis: standing LLA and TKA, rad. lordosis_parts (5,), kyphosis_parts (9,): shares
+    of the levels, from below, in the deviation from the mean curve; sum 1. own_curve: (levels, 2) rad, deviation of
+    each level in flexion and bending. curve: (levels,) rad, extension relative to the generic curve, or None; if given,
+    lordosis, kyphosis and the flexion of own_curve have no effect. wedge: (levels, 2) rad, tilt of the lower and the
+    upper endplate of the vertebra above each level. sacral_tilt: rad, backward tilt of the sacrum's endplate. centre:
+    (levels, 3) m, centre of rotation relative to that of the generic body. shares: (levels, 3), in a region's flexion,
+    bending and rotation; sum 1 per region. change: (levels, 3), change of the share with the amount of motion.
     rotation_per_bending: (levels,). shift: (levels, 3) m/rad: forward per flexion, up per flexion, right per bending.
     c7_behind_hips: m, when standing. head_tilt: rad, forward.
     """
@@ -129,8 +129,8 @@ class SyntheticSpine:
 
 
 def sample_spine(draw: Stream, sex: str, stature: float, hips_forward: float = 0.0) -> SyntheticSpine:
-    """A spine. draw(quantity) gives the generator of a quantity; stature in m; hips_forward: m, how far before those of
-    the generic pelvis the hips are.
+    """Draw a spine. draw(quantity): the generator of a quantity; stature: m; hips_forward: m, forward shift of the hip
+    centres from those of the generic pelvis.
     """
     table, levels = read_population(), read_levels()
     count = len(levels.names)
@@ -162,20 +162,20 @@ def sample_spine(draw: Stream, sex: str, stature: float, hips_forward: float = 0
 
 
 def _draw_lordosis(draw: Stream, incidence: float) -> float:
-    """rad. incidence: rad, of the pelvis, against the mean; both spreads together make the published one."""
+    """Lordosis, rad. incidence: rad, pelvic incidence minus its mean. The total spread equals the published one."""
     table = read_population()
     figures, hips = table["lordosis"], table["hips_m"]["forward"][1] / table["pelvic_radius_m"]
-    with_it = figures["on_incidence"] * np.hypot(np.radians(table["sacral_tilt_sd"]), hips)
-    own = np.sqrt(np.radians(figures["sd"]) ** 2 - with_it**2)
+    from_incidence = figures["on_incidence"] * np.hypot(np.radians(table["sacral_tilt_sd"]), hips)
+    own = np.sqrt(np.radians(figures["sd"]) ** 2 - from_incidence**2)
     return float(
         truncated_normal(draw("lordosis"), np.radians(figures["mean"]), own) + figures["on_incidence"] * incidence
     )
 
 
 def _draw_spacing(draw: Stream, stature: float) -> np.ndarray:
-    """Published mean × (stature) × (trunk) × (level). The three spreads together make the published one.
+    """(levels,) m: published mean × stature factor × trunk factor × level factor; their total spread is as published.
 
-    What all levels share is the spread of the whole arc; the rest of a level's published spread is its own.
+    The stature and trunk factors, common to all levels, have the spread of the whole arc; the level factor the rest.
     """
     table, levels = read_population(), read_levels()
     relative = levels.spacing_sd / levels.spacing
@@ -188,7 +188,7 @@ def _draw_spacing(draw: Stream, stature: float) -> np.ndarray:
 
 
 def stature_spread() -> float:
-    """Relative sd of the stature of both sexes together."""
+    """Coefficient of variation of stature, both sexes pooled."""
     both = list(read_population()["stature_m"].values())
     mean = np.mean([m for m, _ in both])
     variance = np.mean([sd**2 + (m - mean) ** 2 for m, sd in both])
@@ -201,7 +201,7 @@ def _draw_parts(rng: np.random.Generator, mean: np.ndarray, cv: float) -> np.nda
 
 
 def _own_curve(draw: Stream) -> np.ndarray:
-    """Deviations that sum to nothing over each region, so that lordosis and kyphosis stay as drawn."""
+    """(levels, 2) rad: deviations with sum 0 in each region, so that lordosis and kyphosis stay as drawn."""
     table, levels = read_population(), read_levels()
     sd = np.radians([table["level_angle_sd"], table["level_bend_sd"]])
     own = sd * truncated_normal(draw("own curve"), np.zeros((len(levels.names), 2)), 1.0)
@@ -231,7 +231,7 @@ def _draw_level_shifts(draw: Stream) -> np.ndarray:
 
 
 def _by_region(rng: np.random.Generator, figures: Mapping[str, tuple[float, float]], each: bool = True) -> np.ndarray:
-    """(levels,) numbers whose mean and sd depend on the region; each: one per level, else one per region."""
+    """(levels,) numbers whose mean and sd depend on the region. each: one number per level, else one per region."""
     levels = read_levels()
     out = np.zeros(len(levels.names))
     for region in levels.regions:
@@ -240,21 +240,21 @@ def _by_region(rng: np.random.Generator, figures: Mapping[str, tuple[float, floa
     return out
 
 
-# How a person's shoulders move with their arms: up and back as the arm is raised, forward as it reaches forward.
-# Arm angles are the model's: flexion about the axis to the right, then adduction about the turned forward axis,
-# of an upper arm that hangs down at 0. The estimator assumes no such rhythm.
+# Scapulohumeral rhythm: clavicles move up and back as the arm is raised, and forward as it reaches forward.
+# Arm angles are the model's: flexion about the axis to the right, then adduction about the rotated forward axis; at 0
+# the upper arm hangs down. The estimator assumes no such rhythm.
 
 
 SETTING_PHASE_RAD = np.radians(30.0)  # the clavicle hardly moves before the arm is raised this far (Inman 1944; C)
-SETTING_TRANSITION_RAD = np.radians(10.0)  # over which it begins to
+SETTING_TRANSITION_RAD = np.radians(10.0)  # width of the transition after this phase
 
 
 @dataclass(frozen=True)
 class SyntheticGirdle:
-    """A person's shoulders. rest: {motion: rad}, of the clavicles when the arms hang, against the generic body's.
+    """A person's shoulder girdle. rest: {motion: rad} of the clavicles with hanging arms, relative to the generic body.
     width: length of the clavicles relative to the rib cage. elevation, retraction: of the clavicle, per angle of the
-    upper arm beyond `SETTING_PHASE_RAD`; forward: protraction of an arm that points straight forward, against the
-    retraction. unrest: rad, sd of slow motion that has nothing to do with the arm.
+    upper arm beyond `SETTING_PHASE_RAD`; forward: protraction per this angle of an arm that points forward, to which
+    the retraction is opposed. unrest: rad, sd of slow motion independent of the arm.
     """
 
     rest: Mapping[str, float]
@@ -265,7 +265,7 @@ class SyntheticGirdle:
     unrest: float
 
     def follow(self, flexion: np.ndarray, adduction: np.ndarray) -> dict[str, np.ndarray]:
-        """{motion: rad, from rest} for arm angles (frames,) of one side; motions as in
+        """{motion: rad from rest} at arm angles (frames,) rad of one side; motions as in
         `simspine.anatomy.split_torso`."""
         raised = np.arccos(np.clip(np.cos(flexion) * np.cos(adduction), -1.0, 1.0))
         beyond = SETTING_TRANSITION_RAD * np.logaddexp(0.0, (raised - SETTING_PHASE_RAD) / SETTING_TRANSITION_RAD)
@@ -273,13 +273,13 @@ class SyntheticGirdle:
         return {"elevation": self.elevation * beyond, "protraction": (self.forward * ahead - self.retraction) * beyond}
 
     def at(self, side: str, flexion: np.ndarray, adduction: np.ndarray) -> dict[str, np.ndarray]:
-        """{coordinate: rad, from rest}, see `follow`. side: 'r' or 'l'."""
+        """{coordinate: rad from rest}, see `follow`. side: 'r' or 'l'."""
         moved = self.follow(flexion, adduction)
         return {girdle_angle(motion, side): moved[motion] for motion in CLAVICLE_MOTIONS}
 
 
 def sample_girdle(draw: Stream) -> SyntheticGirdle:
-    """draw(quantity) gives the generator of a quantity."""
+    """Draw a shoulder girdle. draw(quantity): the generator of a quantity."""
     table = read_population()["girdle"]
 
     def drawn(name: str) -> float:
@@ -300,8 +300,8 @@ class SyntheticSubject:
     """A person. stature in m, mass in kg.
 
     proportions: size of segments (pelvis, thorax, head, upper_arm, forearm, foot) relative to a generic body of this
-    stature, and `thigh_over_shank`, relative to the generic one's; the legs' length is what the stature leaves. hips:
-    (forward, up) m, of the hip centres from where the generic pelvis of this size has them.
+    stature, and `thigh_over_shank` relative to the generic ratio; legs fill the rest of the stature. hips: (forward,
+    up) m, shift of the hip centres from those of the scaled generic pelvis.
     """
 
     seed: int
@@ -321,7 +321,7 @@ class SyntheticSubject:
 
 
 def subject_name(index: int) -> str:
-    """S1, S5, S6, S7, S8, S9, S11 (Human3.6M's), then S12, S13, …"""
+    """Name of a subject: S1, S5, S6, S7, S8, S9, S11 as in Human3.6M, then S12, S13, …"""
     if index < 0:
         raise InputError(f"subject index is {index}, expected 0 or more.")
     names = read_population()["names"]
@@ -329,9 +329,9 @@ def subject_name(index: int) -> str:
 
 
 def make_subject(seed: int, index: int) -> SyntheticSubject:
-    """The subject number `index` (from 0) of the capture with this seed; equal arguments give an equal subject.
+    """Make subject number `index` (from 0) of the capture with this seed; equal arguments give an equal subject.
 
-    Each quantity has random numbers of its own, so that adding one changes no other.
+    Each quantity has a separate random stream, so that a new quantity does not change the others.
     """
     table = read_population()
     name = subject_name(index)
@@ -340,7 +340,7 @@ def make_subject(seed: int, index: int) -> SyntheticSubject:
     sex = sexes[index] if index < len(sexes) else str(draw("sex").choice(["female", "male"]))
     stature = float(truncated_normal(draw("stature"), *table["stature_m"][sex]))
     build = table["body_mass_index"]
-    index_of_mass = float(np.clip(truncated_normal(draw("mass"), build["mean"], build["sd"]), *build["range"]))
+    body_mass_index = float(np.clip(truncated_normal(draw("mass"), build["mean"], build["sd"]), *build["range"]))
     proportions = {
         segment: float(1 + sd * truncated_normal(draw("proportions", segment), 0.0, 1.0))
         for segment, sd in table["proportions"].items()
@@ -353,7 +353,7 @@ def make_subject(seed: int, index: int) -> SyntheticSubject:
         name=name,
         sex=sex,
         stature=stature,
-        mass=index_of_mass * stature**2,
+        mass=body_mass_index * stature**2,
         proportions=proportions,
         spine=spine,
         girdle=sample_girdle(draw),

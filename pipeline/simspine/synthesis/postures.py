@@ -1,4 +1,4 @@
-"""What people do with the whole body, as parts that add to a score: stand, walk, sit, bend, look, reach, gesture."""
+"""Motions of the whole body, as parts that add to a `Score`: stand, walk, sit, bend, look, reach, gesture."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,43 +14,43 @@ from simspine.synthesis.bodies import FLOOR_CONTACTS, TruthBody
 from simspine.synthesis.population import SHIFT_DIRECTIONS, SyntheticGirdle, SyntheticSubject, read_levels
 from simspine.synthesis.signals import band_limited_noise, smooth_envelope, soft_limit
 
-# Where the hand goes: angles of an arm that bring it to a place on or before this person's body.
+# Inverse kinematics of an arm: angles that bring the hand to a place on or in front of the body.
 
 ARM_COORDINATES = ("arm_flex", "arm_add", "arm_rot", "elbow_flex")
-_RELAXED_ARM = np.radians([15.0, -8.0, 0.0, 60.0])  # drawn to, where the place leaves the arm a choice
+_RELAXED_ARM = np.radians([15.0, -8.0, 0.0, 60.0])  # preferred angles, since a place leaves the arm a degree of freedom
 
 
 def reaching_arm_angles(
     truth: TruthBody, girdle: SyntheticGirdle, side: str, place: str, offset: Sequence[float] = (0.0, 0.0, 0.0)
 ) -> dict[str, float]:
-    """Change of the arm's coordinates (rad) from standing that brings the knuckles to a place.
+    """{arm coordinate: change from standing, rad} that brings the knuckles to a place.
 
-    girdle: how the shoulder goes with the arm. side: 'r' or 'l'. place: a marker of the body, where the standing body
-    has it. offset: from there (forward, up, outwards), in arm lengths. What is out of reach is approached.
+    girdle: motion of the shoulder with the arm. side: 'r' or 'l'. place: a marker, at its position in the standing
+    body. offset: from there (forward, up, outwards), in arm lengths. If the place is out of reach, the hand comes near.
     """
     from scipy.optimize import least_squares
 
     body, coordinates = truth.body, truth.body.coordinates
     names = coordinates.names
-    at = [names.index(f"{joint}_{side}") for joint in ARM_COORDINATES]
+    columns = [names.index(f"{joint}_{side}") for joint in ARM_COORDINATES]
     row, hand = coordinates.default[None].copy(), body.marker_index(f"knuckles_{side}")
     target = _hand_target(truth, side, place, offset)
 
-    def miss(angles: np.ndarray) -> np.ndarray:
-        row[0, at] = angles
+    def residuals(angles: np.ndarray) -> np.ndarray:
+        row[0, columns] = angles
         for name, moved in girdle.at(side, angles[0], angles[1]).items():
             row[0, names.index(name)] = coordinates.default[names.index(name)] + moved
         return np.concatenate([(all_poses(body.tree, row)[2][0, hand] - target) / 0.02, 0.4 * (angles - _RELAXED_ARM)])
 
-    room = 0.05 * (coordinates.upper[at] - coordinates.lower[at])
-    bounds = coordinates.lower[at] + room, coordinates.upper[at] - room
-    found = least_squares(miss, np.clip(_RELAXED_ARM, *bounds), bounds=bounds, max_nfev=60).x
-    change = found - coordinates.default[at]
+    margin = 0.05 * (coordinates.upper[columns] - coordinates.lower[columns])
+    bounds = coordinates.lower[columns] + margin, coordinates.upper[columns] - margin
+    found = least_squares(residuals, np.clip(_RELAXED_ARM, *bounds), bounds=bounds, max_nfev=60).x
+    change = found - coordinates.default[columns]
     return {f"{joint}_{side}": float(v) for joint, v in zip(ARM_COORDINATES, change, strict=True)}
 
 
 def _hand_target(truth: TruthBody, side: str, place: str, offset: Sequence[float]) -> np.ndarray:
-    """(3,) m: a place of the standing body and an offset from it, in arm lengths."""
+    """(3,) m: a marker of the standing body plus an offset in arm lengths."""
     body = truth.body
     markers = all_poses(body.tree, body.coordinates.default[None].copy())[2][0]
     shoulder, elbow, wrist = (
@@ -62,25 +62,25 @@ def _hand_target(truth: TruthBody, side: str, place: str, offset: Sequence[float
 
 
 def arm_elevation(pose: dict[str, float], side: str) -> float:
-    """How far an arm pose of `reaching_arm_angles` lifts the upper arm: 0 hanging, 1 level or higher."""
+    """Elevation of the upper arm in a pose of `reaching_arm_angles`: 0 hanging, 1 horizontal, up to 1.5."""
     flex, add = pose[f"arm_flex_{side}"], pose[f"arm_add_{side}"]
     return float(np.clip(1 - np.cos(flex) * np.cos(add), 0.0, 1.5))
 
 
-# From what a person does to coordinates of the body: sharing out over the levels, feet on the floor, joint limits.
+# From channels to coordinates of the body: distribution over the levels, feet on the floor, joint limits.
 
 
 MOTION_RATE_HZ = 50.0  # Hz, as Human3.6M's motion capture
 REGION_MOTIONS = ("flexion", "bending", "rotation")  # of a region: forward, to the right, to the left
 COORDINATE_SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's Flex_Ext is positive in extension
-LEVEL_NOISE_SD = np.radians(0.35)  # of a level, slow, added to its share of the region's motion (ours)
+LEVEL_NOISE_SD = np.radians(0.35)  # slow noise of a level, added to its share of the region's motion (ours)
 SETTLE_FRAMES = 6
 
-# What a motion may say besides the names of limb coordinates:
-#   <region>_<kind>   lumbar, thoracic, neck, head; a region's motion from standing, rad
-#   tilt, list        of the pelvis: backwards, to the right, from standing, rad; heading: where the person faces
-#   hip_flexion_*     thighs from the vertical
-#   x, z              m, on the floor, of the pelvis, or as far as `planted` = 1 of the middle of the feet
+# Channels of a motion, besides coordinates of the limbs (change from standing, rad):
+#   <region>_<kind>   motion of the region (lumbar, thoracic, neck, head) from standing, rad
+#   tilt, list        of the pelvis, backwards and to the right, from standing, rad; heading: direction of the person
+#   hip_flexion_*     angle of the thigh from the vertical, rad
+#   x, z              m, position on the floor: of the pelvis (`planted` = 0), of the middle of the feet (`planted` = 1)
 #   flat              0…1, how far the ankles keep the soles level
 MotionChannels = Mapping[str, np.ndarray]
 
@@ -92,7 +92,7 @@ def perform_motion(
     rng: np.random.Generator,
     girdle_rng: np.random.Generator,
 ) -> Motion:
-    """The body's motion: all coordinates, 50 Hz, y_up. rng: of the levels; girdle_rng: of the shoulders."""
+    """Motion of the body from channels: all coordinates, 50 Hz, y_up. rng: for levels; girdle_rng: for shoulders."""
     body = truth.body
     names = body.coordinates.names
     frames = len(channels["x"])
@@ -105,13 +105,13 @@ def perform_motion(
     for name in channels:
         if name in column:
             values[:, column[name]] += channels[name]
-    for side in "rl":  # thighs count from the vertical
+    for side in "rl":  # angles of thighs are relative to the vertical
         values[:, column[f"hip_flexion_{side}"]] -= get("tilt")
     _add_spine_motion(subject, values, column, get=get, rng=rng)
     _add_girdle_motion(subject, values, column, girdle_rng)
     values = _limited_to_ranges(body, values)
     tilt = truth.posture.pose["pelvis_tilt"] + get("tilt")
-    for side in "rl":  # soles level: the ankle takes back what hip and knee do
+    for side in "rl":  # the ankle compensates hip and knee to keep the sole level
         level = values[:, column[f"knee_angle_{side}"]] - values[:, column[f"hip_flexion_{side}"]] - tilt
         ankle = values[:, column[f"ankle_angle_{side}"]]
         at = column[f"ankle_angle_{side}"]
@@ -132,9 +132,9 @@ def _add_spine_motion(
     for region in levels.regions:
         i = levels.within(region)
         amount = np.column_stack([get(f"{region}_{kind}") for kind in REGION_MOTIONS])  # (frames, 3)
-        whole = levels.motion[i].sum(0)
-        change = spine.change[i] - (spine.shares[i] * spine.change[i]).sum(0)  # all levels together give the amount
-        share = spine.shares[i] * (1 + change * np.tanh(amount / whole)[:, None])  # (frames, levels, 3)
+        range_of_motion = levels.motion[i].sum(0)
+        change = spine.change[i] - (spine.shares[i] * spine.change[i]).sum(0)  # the levels' angles sum to the amount
+        share = spine.shares[i] * (1 + change * np.tanh(amount / range_of_motion)[:, None])  # (frames, levels, 3)
         moved = share * amount[:, None]
         moved[:, :, 2] += spine.rotation_per_bending[i] * moved[:, :, 1]
         for k, angles in zip(i, np.moveaxis(moved, 1, 0), strict=True):
@@ -161,7 +161,7 @@ def _add_level_motion(
 def _add_girdle_motion(
     subject: SyntheticSubject, values: np.ndarray, column: Mapping[str, int], rng: np.random.Generator
 ) -> None:
-    """Shoulders that go with the arms, and slowly by themselves."""
+    """Add the rhythm of the shoulders with the arms, and slow noise."""
     time = np.arange(len(values)) / MOTION_RATE_HZ
     for side in "rl":
         arm = (values[:, column[f"{name}_{side}"]] for name in ("arm_flex", "arm_add"))
@@ -173,7 +173,7 @@ def _limited_to_ranges(body, values: np.ndarray) -> np.ndarray:
     held = np.isfinite(body.coordinates.lower) & (np.arange(values.shape[1]) >= 6) & ~body.coordinates.dependent
     low, high = body.coordinates.lower[held], body.coordinates.upper[held]
     out = values.copy()
-    # where the default lies near a limit (straight knees), the margin is narrower
+    # the margin is narrower where the default is near a limit (straight knees)
     room = np.minimum(body.coordinates.default[held] - low, high - body.coordinates.default[held])
     margin = np.clip(room / (high - low) * 0.9, 0.03, 0.15)
     out[:, held] = soft_limit(values[:, held], low, high, margin)
@@ -181,7 +181,7 @@ def _limited_to_ranges(body, values: np.ndarray) -> np.ndarray:
 
 
 def _pelvis_rotations(heading: np.ndarray, tilt: np.ndarray, lean: np.ndarray) -> np.ndarray:
-    """Heading, then tilts, as the model's coordinates, which turn the other way round: (frames, 3) rad."""
+    """(frames, 3) rad: the pelvis' coordinates (Z-X-Y sequence) from heading, tilt and list (Y-Z-X sequence)."""
     from scipy.spatial.transform import Rotation
 
     turned = Rotation.from_euler("YZX", np.column_stack([heading, tilt, lean]))
@@ -189,31 +189,31 @@ def _pelvis_rotations(heading: np.ndarray, tilt: np.ndarray, lean: np.ndarray) -
 
 
 def _place_on_floor(truth: TruthBody, values: np.ndarray, column: Mapping[str, int], get) -> None:
-    """Pelvis so that the lowest contact rests on the floor, and the feet, as far as planted, stay where they stand."""
+    """Place the pelvis so that the lowest contact point is on the floor, and planted feet do not move."""
     body = truth.body
-    at = [column[f"pelvis_t{axis}"] for axis in "xyz"]
-    values[:, at] = 0.0
+    translations = [column[f"pelvis_t{axis}"] for axis in "xyz"]
+    values[:, translations] = 0.0
     _, _, markers = all_poses(body.tree, values)
     contacts = markers[:, [body.marker_index(name) for name in FLOOR_CONTACTS]]
     feet = markers[:, [body.marker_index(f"joint_ankle_{side}") for side in "rl"]].mean(1)
     lift = smooth_envelope(-contacts[:, :, 1].min(1), SETTLE_FRAMES)
     planted = get("planted")
-    values[:, at[0]] = get("x") - planted * feet[:, 0]
-    values[:, at[1]] = lift
-    values[:, at[2]] = get("z") - planted * feet[:, 2]
+    values[:, translations[0]] = get("x") - planted * feet[:, 0]
+    values[:, translations[1]] = lift
+    values[:, translations[2]] = get("z") - planted * feet[:, 2]
 
 
-AREA_M = (1.35, 1.85)  # m either way from the middle: depth (x of the body), width (z)
-# Raised arms extend the thoracic spine and a little of the lumbar one (degrees per arm at shoulder height; direction as
-# in the paper's table, where actions with raised arms have less kyphosis; size ours).
+AREA_M = (1.35, 1.85)  # m from the middle to either side: depth (x of the body), width (z)
+# Raised arms extend the thoracic and slightly the lumbar spine (degrees per arm at shoulder height). The direction is
+# that of the paper's table, where actions with raised arms have less kyphosis; the size is ours.
 ARM_RAISE_EXTENSION_DEG = {"thoracic_flexion": -4.5, "lumbar_flexion": -1.5}
 OTHER_SIDE = {"r": "l", "l": "r"}
-STRIDE_LEG_LENGTHS = 1.5  # leg lengths: what the cycle of `gait_cycle` covers while a foot stands
+STRIDE_LEG_LENGTHS = 1.5  # stride length of `gait_cycle`, in leg lengths
 
 
 @dataclass
 class Score:
-    """What a person does over time: channels (see `MotionChannels`) that parts of the motion add to."""
+    """Motion of a person over time: channels (see `MotionChannels`) to which the parts of the motion add."""
 
     subject: SyntheticSubject
     truth: TruthBody
@@ -228,23 +228,23 @@ class Score:
 
     @property
     def length(self) -> float:
-        """s."""
+        """Duration, s."""
         return self.frames / MOTION_RATE_HZ
 
     def add(self, name: str, values) -> None:
         self.channels[name] = self.channels.get(name, np.zeros(self.frames)) + values
 
     def degrees(self, weight: np.ndarray | float = 1.0, **angles: float) -> None:
-        """Add angles in degrees, times a weight over time."""
+        """Add angles (degrees) times a weight over time to channels."""
         for name, angle in angles.items():
             self.add(name, np.radians(angle) * weight)
 
     def both(self, weight: np.ndarray | float = 1.0, **angles: float) -> None:
-        """The same angles on the right and on the left."""
+        """Add the same angles on the right and on the left."""
         self.degrees(weight, **{f"{name}_{side}": angle for side in "rl" for name, angle in angles.items()})
 
     def near(self, value: float, spread: float = 0.15) -> float:
-        """A number like this one, as this person in this trial has it."""
+        """A random number near `value` (log-normal, relative spread `spread`)."""
         return float(value * np.exp(spread * np.clip(self.rng.standard_normal(), -2, 2)))
 
     def wander(self, knot: float) -> np.ndarray:
@@ -254,16 +254,16 @@ class Score:
         return "rl"[int(self.rng.random() < 0.4)]
 
     def times(self, every: float, duration: float, first: float = 0.4) -> list[float]:
-        """Starts of something that takes `duration` s and comes back about each `every` s, never overlapping."""
-        found: list[float] = []
+        """Start times (s) of an event of `duration` s that recurs about every `every` s without overlap."""
+        starts: list[float] = []
         t = first + self.rng.uniform(0, min(0.4 * every, 0.3 * self.length))
-        while t + duration < self.length or (not found and t < self.length):
-            found.append(t)
+        while t + duration < self.length or (not starts and t < self.length):
+            starts.append(t)
             t += duration + max(self.rng.normal(every - duration, 0.3 * every), 0.2)
-        return found
+        return starts
 
     def spells(self, every: float, hold: float, rise: float = 0.8, first: float = 0.4) -> np.ndarray:
-        """(frames,) 0…1: done again and again, for about `hold` s each."""
+        """(frames,) 0…1: weight of an event that recurs, for about `hold` s each time."""
         out = np.zeros(self.frames)
         for start in self.times(every, hold + 2 * rise, first):
             span = min(self.near(hold, 0.3), max(hold, 0.1))
@@ -272,7 +272,7 @@ class Score:
 
 
 def add_breathing(score: Score) -> None:
-    """Breathing and the small motions of a person who stands or sits still; arms hang loosely."""
+    """Add breathing, small motions of a person at rest, and loosely hanging arms."""
     rate = score.near(0.25)
     breath = np.sin(2 * np.pi * (rate * score.time + 0.3 * score.wander(4.0)))
     score.degrees(breath, thoracic_flexion=-score.near(0.8), lumbar_flexion=0.3, neck_flexion=0.3)
@@ -288,7 +288,7 @@ def add_breathing(score: Score) -> None:
 
 
 def stand_still(score: Score, standing: np.ndarray | float = 1.0, sway: float = 1.0) -> None:
-    """Feet planted; sway, and weight shifted from one foot to the other."""
+    """Stand on planted feet, with sway and shifts of weight from foot to foot."""
     score.add("planted", standing)
     score.add("flat", standing)
     score.both(standing * score.wander(1.5), hip_flexion=0.5 * sway)
@@ -300,7 +300,7 @@ def stand_still(score: Score, standing: np.ndarray | float = 1.0, sway: float = 
 
 
 def stand_facing(score: Score, turning: float = 25.0, place: float = 0.4) -> None:
-    """Stand somewhere in the area, facing somewhere, turning now and then by about `turning` degrees."""
+    """Stand at a random position and heading; turn now and then by about `turning` degrees."""
     score.add("heading", score.rng.uniform(-np.pi, np.pi))
     score.add("x", score.rng.uniform(-place, place))
     score.add("z", score.rng.uniform(-place, place))
@@ -312,18 +312,18 @@ def stand_facing(score: Score, turning: float = 25.0, place: float = 0.4) -> Non
         p.minimum_jerk_course(score.time, starts, np.radians(random_headings(score, len(starts), turning)), 1.4),
     )
     for start in starts:  # on the spot: one foot, then the other
-        for side, late in (("r", 0.0), ("l", 0.55)):
-            lifted = p.minimum_jerk_pulse(score.time, start + late, 0.35, hold=0.05, fall=0.35)
+        for side, delay in (("r", 0.0), ("l", 0.55)):
+            lifted = p.minimum_jerk_pulse(score.time, start + delay, 0.35, hold=0.05, fall=0.35)
             score.degrees(lifted, **{f"hip_flexion_{side}": 14, f"knee_angle_{side}": 28})
 
 
 def random_headings(score: Score, count: int, size: float) -> np.ndarray:
-    """Headings (count + 1,), degrees, about the first."""
+    """(count + 1,) degrees: 0, then random headings about it."""
     return np.concatenate([[0.0], score.rng.normal(0.0, size, count)])
 
 
 def leg_length(truth: TruthBody) -> float:
-    """From hip to ankle, m, straight."""
+    """Distance from hip to ankle of a straight leg, m."""
     standing = neutral_markers(truth.body)
     hip, ankle = (standing[truth.body.marker_index(f"joint_{name}_r")] for name in ("hip", "ankle"))
     return float(np.linalg.norm(hip - ankle))
@@ -334,13 +334,13 @@ def walk_round(
 ) -> None:
     """Walk round a closed path in the area. walking: (frames,) 0…1, size of the steps. arms: swing, right and left.
 
-    Where nobody walks they stand, with planted feet.
+    Where `walking` is 0, the person stands on planted feet.
     """
     walking = np.broadcast_to(np.asarray(walking, float), (score.frames,))
     size = score.near(1.0, 0.04) * pace
     stride = STRIDE_LEG_LENGTHS * leg_length(score.truth) * size
     speed = score.near(1.1, 0.08) * pace * (1 + 0.04 * score.wander(2.0))
-    # steps get shorter and rarer together: the speed falls with the square of either
+    # step length and cadence both scale with `walking`, so the speed scales with its square
     distance = np.cumsum(speed * walking**2) / MOTION_RATE_HZ
     phase = np.cumsum(speed * walking) / MOTION_RATE_HZ / stride + score.rng.uniform()
     start = score.rng.uniform(0, 6)
@@ -349,11 +349,11 @@ def walk_round(
     score.add("z", place[:, 1])
     score.add("heading", -direction)
     swing = score.near(1.0, 0.25)
-    for side, late, part in (("r", 0.0, arms[0]), ("l", 0.5, arms[1])):
-        for name, values in p.gait_cycle(phase + late).items():
+    for side, delay, part in (("r", 0.0, arms[0]), ("l", 0.5, arms[1])):
+        for name, values in p.gait_cycle(phase + delay).items():
             score.add(f"{name}_{side}", size * walking * values)
         score.degrees(-walking, **{f"knee_angle_{side}": 4.0, f"hip_flexion_{side}": 2.0})  # less than when standing
-        turn = 2 * np.pi * (phase + late)
+        turn = 2 * np.pi * (phase + delay)
         score.degrees(-part * swing * walking * np.cos(turn), **{f"arm_flex_{side}": 17})
         score.degrees(part * swing * walking * (1 - np.cos(turn)), **{f"elbow_flex_{side}": 8})
     _add_trunk_of_walking(score, walking, phase, direction)
@@ -361,13 +361,13 @@ def walk_round(
 
 
 def _add_trunk_of_walking(score: Score, walking: np.ndarray, phase: np.ndarray, direction: np.ndarray) -> None:
-    """Pelvis, spine and head over the stride. direction: (frames,) rad, of the path."""
+    """Add the motion of pelvis, spine and head over the stride. direction: (frames,) rad, of the path."""
     turn = 2 * np.pi * phase
-    # At right heel strike (phase 0) the right side of the pelvis is forward, and so is the left shoulder.
+    # At right heel strike (phase 0) the right side of the pelvis and the left shoulder are forward.
     score.degrees(walking * np.cos(turn), heading=score.near(4.5))
-    # Over the standing foot the hips shift to its side and the other side sinks; the legs keep their direction.
-    over = walking * np.sin(turn + 0.3)
-    drop, shift, narrow = np.radians(score.near(3.5)) * over, score.near(0.02) * over, np.radians(1.5) * walking
+    # In stance the hips shift towards the stance foot and the other side drops; the legs keep their direction.
+    stance = walking * np.sin(turn + 0.3)
+    drop, shift, narrow = np.radians(score.near(3.5)) * stance, score.near(0.02) * stance, np.radians(1.5) * walking
     score.add("list", -drop)
     score.add("x", -np.sin(direction) * shift)
     score.add("z", np.cos(direction) * shift)
@@ -383,7 +383,7 @@ def _add_trunk_of_walking(score: Score, walking: np.ndarray, phase: np.ndarray, 
 
 
 def sit_on_chair(score: Score, sitting: np.ndarray) -> None:
-    """On a chair as far as `sitting` (frames,) 0…1: the pelvis rolls back, the lumbar spine flattens.
+    """Sit on a chair with weight `sitting` (frames,) 0…1: the pelvis tilts back, the lumbar lordosis decreases.
 
     Between 0 and 1 the trunk leans forward, as in sitting down and standing up.
     """
@@ -398,7 +398,7 @@ def sit_on_chair(score: Score, sitting: np.ndarray) -> None:
     score.both(between, arm_flex=22.0, elbow_flex=15.0)
 
 
-# Ways to sit on the floor (degrees): thigh from the vertical, knee, abduction (negative: apart), rotation of the hips.
+# Ways to sit on the floor (degrees): thigh from the vertical, knee, adduction (negative: apart), rotation of the hips.
 FLOOR_SITTING_ANGLES = {
     "knees up": {"hip_flexion": 152, "knee_angle": 141, "hip_adduction": -6, "hip_rotation": 0},
     "legs out": {"hip_flexion": 96, "knee_angle": 12, "hip_adduction": -10, "hip_rotation": -15},
@@ -407,7 +407,7 @@ FLOOR_SITTING_ANGLES = {
 
 
 def sit_on_floor(score: Score, low: np.ndarray, way: str) -> None:
-    """On the floor as far as `low` (frames,) 0…1, through a squat; the lumbar spine loses its lordosis."""
+    """Sit on the floor with weight `low` (frames,) 0…1, through a squat; the lumbar lordosis decreases."""
     between = (4 * low * (1 - low)) ** 2
     for side in "rl":
         score.degrees(
@@ -424,12 +424,12 @@ def sit_on_floor(score: Score, low: np.ndarray, way: str) -> None:
     score.degrees(low, thoracic_flexion=score.near(7.0, 0.3), neck_flexion=-score.near(8.0, 0.3))
     score.degrees(between, tilt=-42.0, lumbar_flexion=10.0, neck_flexion=-14.0)
     score.both(between, arm_flex=64.0, elbow_flex=55.0)
-    if way != "knees up":  # else the soles stay on the floor
+    if way != "knees up":  # with knees up, the soles stay on the floor
         score.add("flat", -low)
 
 
 def bend_forward(score: Score, bent: np.ndarray, deep: float = 1.0) -> None:
-    """Forward, by hips and spine, as far as `bent` (frames,) 0…1; the hips go back over the planted feet."""
+    """Bend forward in hips and spine with weight `bent` (frames,) 0…1; the hips move back over the planted feet."""
     hips, back = score.near(48.0, 0.1) * deep, score.near(36.0, 0.12) * deep
     score.degrees(bent, tilt=-hips, lumbar_flexion=back, thoracic_flexion=score.near(11.0) * deep)
     score.degrees(bent, neck_flexion=-10.0 * deep, head_flexion=-6.0 * deep)
@@ -439,13 +439,13 @@ def bend_forward(score: Score, bent: np.ndarray, deep: float = 1.0) -> None:
 
 
 def crouch_down(score: Score, low: np.ndarray, deep: float = 1.0) -> None:
-    """Knees bent, trunk leaning forward a little."""
+    """Bend the knees, with the trunk slightly forward. low: (frames,) 0…1, weight."""
     score.both(low, hip_flexion=42.0 * deep, knee_angle=74.0 * deep)
     score.degrees(low, tilt=-24.0 * deep, lumbar_flexion=12.0 * deep, neck_flexion=-10.0 * deep)
 
 
 def look_about(score: Score, every: float, wide: float = 30.0, down: float = 0.0) -> None:
-    """Look about: the head turns mostly in its upper joints, the neck and the thorax follow."""
+    """Look about: the head turns mostly in its upper joints; the neck and the thorax follow."""
     count = max(int(score.length / every), 1)
     starts = np.sort(score.rng.uniform(0, score.length, count))
     turn = p.minimum_jerk_course(
@@ -457,28 +457,28 @@ def look_about(score: Score, every: float, wide: float = 30.0, down: float = 0.0
 
 
 def bring_hand(score: Score, done: np.ndarray, side: str, offset: Sequence[float], place: str | None = None) -> None:
-    """Bring a hand to a place (see `reaching_arm_angles`; default: its shoulder) as far as `done` (frames,) 0…1, and
-    hold it there as people do.
+    """Bring a hand to a place (see `reaching_arm_angles`; default: its shoulder) with weight `done` (frames,) 0…1, and
+    hold it there with small random motions.
     """
     pose = reaching_arm_angles(
         score.truth, score.subject.girdle, side, place=place or f"joint_shoulder_{side}", offset=offset
     )
     for name, change in pose.items():
         score.add(name, done * change)
-    score.degrees(-done, **{f"elbow_flex_{side}": 14.0})  # what `add_breathing` had bent
+    score.degrees(-done, **{f"elbow_flex_{side}": 14.0})  # removes the elbow flexion of `add_breathing`
     score.degrees(done * score.wander(0.9), **{f"arm_flex_{side}": 1.5, f"arm_rot_{side}": 2.5})
     score.degrees(done * arm_elevation(pose, side), **ARM_RAISE_EXTENSION_DEG)
 
 
 def raise_arms(score: Score, done: np.ndarray) -> None:
-    """Both out and up, to above the shoulders."""
+    """Raise both arms sideways above the shoulders."""
     score.both(done, arm_add=-102.0, arm_flex=30.0)
     for _ in "rl":
         score.degrees(done * 1.3, **ARM_RAISE_EXTENSION_DEG)
 
 
 def add_gestures(score: Score, every: float, sides: str = "rl", size: float = 1.0) -> None:
-    """Hands that talk: each gesture goes somewhere else before the body, and beats there."""
+    """Add gestures of the hands: each goes to a random place in front of the body and beats there."""
     for side in sides:
         for start in score.times(every, 2.2):
             hold = score.near(0.8, 0.4)

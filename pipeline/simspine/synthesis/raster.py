@@ -1,4 +1,4 @@
-"""A z-buffer, and what it draws: triangles of several materials, and the light that falls on them."""
+"""A z-buffer, and the meshes, materials and lights of rendered scenes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,22 +8,21 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-# A z-buffer: which triangle each pixel shows, and how far away it is.
-# Pixel (column, row) is sampled at its middle (column, row) in image coordinates, as OpenCV counts them. Depth is
-# along the optical axis. Corners are projected through the lens; between them an edge is straight in the image,
-# and depth and what else is interpolated is perspectively right for a pinhole. With triangles of a body's size
-# the lens bends an edge by far less than a pixel.
+# A z-buffer holds the visible triangle of each pixel, and its depth along the optical axis.
+# Pixel (column, row) is sampled at its middle, which is (column, row) in image coordinates (as in OpenCV). Corners are
+# projected through the lens. Edges between them are straight in the image, and interpolation is perspectively correct
+# for a pinhole. In triangles as small as those of a body, the lens bends an edge by far less than a pixel.
 
 
 NEAR_PLANE_M = 0.05  # m; triangles with a corner nearer to the camera, or behind it, are left out
-NO_TRIANGLE = -1  # triangle where nothing is seen
+NO_TRIANGLE = -1  # in place of a triangle's number where nothing is visible
 _ZERO, _ONE, _EDGE_TOLERANCE = np.float32(0.0), np.float32(1.0), np.float32(1e-9)
 _TRIANGLE_BITS = 0xFFFFFFFF  # the bits of a key that hold the triangle
 
 
 class Visible(NamedTuple):
-    """depth: (height, width) m along the optical axis, infinite where nothing is seen. triangle: (height, width) int32
-    number of the one seen, `NO_TRIANGLE` where there is none.
+    """The visible triangles. depth: (height, width) m along the optical axis, infinite where there is none. triangle:
+    (height, width) int32, number of the visible triangle, `NO_TRIANGLE` where there is none.
     """
 
     depth: np.ndarray
@@ -31,9 +30,9 @@ class Visible(NamedTuple):
 
 
 def rasterise_triangles(px: np.ndarray, depth: np.ndarray, triangles: np.ndarray, size: tuple[int, int]) -> Visible:
-    """What is seen of triangles (t, 3) with corners at px (points, 2) and depth (points,) m. size: (width, height) px.
+    """Visible ones of triangles (t, 3) with corners at px (points, 2) and depth (points,) m. size: (width, height) px.
 
-    Both sides of a triangle are seen. Where two are equally near, the one that stands first counts.
+    Both sides of a triangle are visible. Of two triangles at equal depth, the first is visible.
     """
     width, height = size
     near, seen = np.empty((height, width), np.float32), np.empty((height, width), np.int32)
@@ -49,10 +48,10 @@ def rasterise_triangles(px: np.ndarray, depth: np.ndarray, triangles: np.ndarray
 def _fill_nearest(px, inverse, triangles, nearest):
     """Draw into `nearest` (height, width) int64: the bits of 1 / depth above those of the triangle's number.
 
-    inverse: (points,) 1 / depth, 0 for what is not before the camera.
+    inverse: (points,) 1 / depth, 0 for points that are not in front of the camera.
 
-    Positive floats are ordered as their bits are, so the larger key is the nearer triangle, and of equally near ones,
-    numbers being complemented, the first. One maximum in the place of a branch is what makes small triangles cheap.
+    Positive floats have the order of their bits, so the larger key is the nearer triangle; at equal depth it is the
+    first, since the number is complemented. One maximum in place of a branch makes small triangles cheap.
     """
     height, width = nearest.shape
     most_x, most_y = np.float32(width - 1), np.float32(height - 1)
@@ -61,7 +60,7 @@ def _fill_nearest(px, inverse, triangles, nearest):
         ax, ay, bx, by, cx, cy = px[a, 0], px[a, 1], px[b, 0], px[b, 1], px[c, 0], px[c, 1]
         left, right = max(np.ceil(min(ax, bx, cx)), _ZERO), min(np.floor(max(ax, bx, cx)), most_x)
         top, bottom = max(np.ceil(min(ay, by, cy)), _ZERO), min(np.floor(max(ay, by, cy)), most_y)
-        if not (left <= right and top <= bottom):  # between samples, outside the image, or not a number
+        if not (left <= right and top <= bottom):  # contains no sample, is outside the image, or has NaN
             continue
         ia, ib, ic = inverse[a], inverse[b], inverse[c]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
@@ -105,7 +104,7 @@ def _unpack_nearest(nearest, depth, triangle):
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def barycentric_weights_at(px, depth, corners, x, y):
-    """Shares (3,) of a triangle's corners in what is seen at pixel (x, y), perspectively right. corners: (3,)."""
+    """Weights of a triangle's three corners at pixel (x, y), perspectively correct. corners: (3,) indices of points."""
     a, b, c = corners[0], corners[1], corners[2]
     ax, ay = px[a, 0], px[a, 1]
     area = (px[b, 0] - ax) * (px[c, 1] - ay) - (px[b, 1] - ay) * (px[c, 0] - ax)
@@ -118,9 +117,9 @@ def barycentric_weights_at(px, depth, corners, x, y):
 
 
 class Pattern(IntEnum):
-    """What a material's second colour does."""
+    """Pattern of a material's second colour."""
 
-    PLAIN = 0  # nothing
+    PLAIN = 0  # no second colour
     RINGS = 1  # stripes across the body
     STRIPES = 2  # stripes along the body
     CHECKS = 3
@@ -129,8 +128,8 @@ class Pattern(IntEnum):
 
 @dataclass(frozen=True)
 class Material:
-    """colour, second: linear RGB 0…1. size: m, of the pattern. mottle: how far the colour varies by itself, a share.
-    fold: how far bumps turn the normal, rad, each `fold_size` m long. gloss: strength of the highlight, 0…1.
+    """A surface material. colour, second: linear RGB 0…1. size: m, of the pattern. mottle: random variation of the
+    colour, as a share. fold: rotation of the normal by folds, rad; fold_size: m. gloss: of the highlight, 0…1.
     """
 
     colour: tuple[float, float, float]
@@ -145,8 +144,8 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """points, normals: (n, 3) m in the world. looks: (n, 7) float32, what stays with the surface as it moves, see
-    `surface_looks`. triangles: (t, 3) int32. material: (t,) number in `materials`.
+    """A triangle mesh. points, normals: (n, 3), m in the world. looks: (n, 7) float32, surface attributes independent
+    of the pose, see `surface_looks`. triangles: (t, 3) int32. material: (t,) number in `materials`.
     """
 
     points: np.ndarray
@@ -158,14 +157,14 @@ class Mesh:
 
 
 def surface_looks(texture: np.ndarray, tint: np.ndarray, open_sky: np.ndarray) -> np.ndarray:
-    """(n, 7) float32: texture (n, 3) m, places for patterns; tint (n, 3), factors of the colour; open_sky (n,) 0…1."""
+    """(n, 7) float32: texture (n, 3) m, coordinates of patterns; tint (n, 3), colour factors; open_sky (n,) 0…1."""
     return np.column_stack([texture, tint, open_sky]).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """way: (3,) unit vector towards the lamp or sun. strength, sky, ground: (3,) linear RGB; sky lights from above,
-    ground from below."""
+    """Light of a scene. way: (3,) unit vector towards the lamp or sun. strength: of the lamp; sky: light from above;
+    ground: light from below; each (3,) linear RGB."""
 
     way: np.ndarray
     strength: np.ndarray
@@ -174,7 +173,7 @@ class Light:
 
 
 def join_meshes(parts: Sequence[Mesh]) -> Mesh:
-    """Several meshes as one."""
+    """Join several meshes."""
     if len(parts) == 1:
         return parts[0]
     starts = np.cumsum([0, *(len(part.points) for part in parts)])
@@ -190,7 +189,7 @@ def join_meshes(parts: Sequence[Mesh]) -> Mesh:
 
 
 def material_table(materials: Sequence[Material]) -> np.ndarray:
-    """(materials, 12) float32, as the compiled shader reads them."""
+    """(materials, 12) float32, the layout that the compiled shader reads."""
     return np.array(
         [[*m.colour, *m.second, float(m.pattern), m.size, m.mottle, m.fold, m.fold_size, m.gloss] for m in materials],
         np.float32,

@@ -1,4 +1,4 @@
-"""Labelled pictures of people, with everything around them drawn at random, and their files."""
+"""Labelled pictures of people in random scenes, and their files."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -41,10 +41,10 @@ from simspine.synthesis.shading import ShadowMap, see_room, shadow_map
 from simspine.synthesis.signals import random_stream
 from simspine.synthesis.virtual_trial import make_trial
 
-# What is known of a person in a picture: 37 points, which of them are in sight, the outline, the box.
-# A point inside the body counts as in sight as long as nothing but its own flesh covers it: what the z-buffer
-# shows in front of it may be as far before it as the point is deep under the skin, and a radius of its part more
-# (the rule of `simspine.anatomy.skin`, with a surface in the place of capsules).
+# Labels of a person in a picture: 37 points, their visibility, mask and box.
+# A point inside the body is visible if only its own flesh covers it. The visible surface may be in front of the point
+# by the point's depth under the skin plus the radius of its body part (the rule of `simspine.anatomy.skin`, with a
+# surface in place of capsules).
 
 
 _POINT_BODY_PARTS = {
@@ -59,13 +59,14 @@ _FLESH_RADII_M = {name: BODY_PART_RADII[part] for part, names in _POINT_BODY_PAR
 _SIMSPINE_NAMES = load_skeleton("simspine37").names
 _SPINETRACK = load_skeleton("spinetrack37")
 _SPINETRACK_ORDER = [_SIMSPINE_NAMES.index(_SPINETRACK.to_simspine[name]) for name in _SPINETRACK.names]
-MIN_VISIBLE_PX = 30  # px of a person in sight; fewer and the picture is no use
+MIN_VISIBLE_PX = 30  # visible px of a person that a picture must have
 
 
 @dataclass(frozen=True, eq=False)
 class PictureLabels:
-    """keypoints: (37, 3) x, y, v in SpineTrack's order; v 2: in sight, 1: hidden, 0: outside the image. camera_xyz:
-    (37, 3) m in the camera's frame. mask: (height, width) bool. box: (4,) left, top, width, height px of the mask.
+    """Labels of a picture. keypoints: (37, 3) x, y, v in SpineTrack's order; v 2: visible, 1: hidden, 0: outside the
+    image. camera_xyz: (37, 3) m in the camera's frame. mask: (height, width) bool. box: (4,) left, top, width, height
+    px of the mask.
     """
 
     keypoints: np.ndarray
@@ -75,16 +76,14 @@ class PictureLabels:
 
 
 def flesh_depths(points: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """(37,) m: how far before each of SIMSPINE's points its own flesh may be. points: (37, 3), skin: (n, 3), of one
-    pose.
-    """
+    """(37,) m: largest distance of own flesh before each SIMSPINE point. points: (37, 3), skin: (n, 3), of a pose."""
     return cKDTree(skin).query(points)[0] + np.array([_FLESH_RADII_M[name] for name in _SIMSPINE_NAMES])
 
 
 def label_picture(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray) -> PictureLabels | None:
-    """Labels of the person of a picture; None where hardly anything of them is in it.
+    """Labels of the person in a picture; None if fewer than `MIN_VISIBLE_PX` are visible.
 
-    xyz: (37, 3) m in the world, SIMSPINE's points; reach: as from `flesh_depths`.
+    xyz: (37, 3) m in the world, SIMSPINE's points; reach: (37,) m from `flesh_depths`.
     """
     mask = np.asarray(picture.mask > 0.5)
     if mask.sum() < MIN_VISIBLE_PX:
@@ -100,27 +99,29 @@ def label_picture(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, rea
 
 
 def points_in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """(points,) bool: nothing lies farther before a point than its reach. Points outside the image are hidden."""
+    """(points,) bool: whether nothing is farther in front of a point than its reach; False outside the image."""
     fine = finer_camera(camera, picture.scale)
     px, local = project_one(fine, xyz), xyz @ camera.R.T + camera.t
-    at = np.round(np.nan_to_num(px, nan=-1.0)).astype(int)
-    inside = ((at >= 0) & (at < fine.size)).all(1)
-    column, row = np.where(inside[:, None], at, 0).T
-    slant = np.linalg.norm(local, axis=1) / local[:, 2]  # depth is along the axis, flesh along the line of sight
+    pixel = np.round(np.nan_to_num(px, nan=-1.0)).astype(int)
+    inside = ((pixel >= 0) & (pixel < fine.size)).all(1)
+    column, row = np.where(inside[:, None], pixel, 0).T
+    slant = (
+        np.linalg.norm(local, axis=1) / local[:, 2]
+    )  # depth is along the optical axis, reach along the line of sight
     before = (local[:, 2] - picture.seen.depth[row, column]) * slant
     return inside & ((picture.seen.triangle[row, column] == NO_TRIANGLE) | (before <= reach))
 
 
-# Whose motion is rendered: people of the virtual capture.
+# The rendered motions are those of people of the virtual capture.
 
 
-GENERATED_MOTION_FRAMES = 300  # frames of each motion that is made up
+GENERATED_MOTION_FRAMES = 300  # frames of each motion
 
 
 @dataclass(frozen=True, eq=False)
 class Performer:
-    """A person and their motion. name: of the person. points: (frames, 37, 3) m, z up, SIMSPINE's. maps: (frames,
-    segments, 3, 4), rest → world. reach: (37,) m, see `flesh_depths`. floor: m, its height.
+    """A person in motion. name: of the person. points: (frames, 37, 3) m, z up, SIMSPINE's. maps: (frames, segments, 3,
+    4), rest → world. reach: (37,) m, see `flesh_depths`. floor: m, its height.
     """
 
     name: str
@@ -136,12 +137,12 @@ class Performer:
 
 
 def make_performer(name: str, person: RenderedPerson, motion: Motion, points: Markers) -> Performer:
-    """A person in a motion of their body. points: of that motion, the 37 among them."""
+    """Make a performer from a motion of the person's body. points: markers of the motion, with SIMSPINE's 37."""
     maps = person.maps(body_poses(person.body, motion))
     xyz = markers_in_frame(points.select(_SIMSPINE_NAMES), "z_up").xyz
-    some = np.linspace(0, len(maps) - 1, min(len(maps), 12)).astype(int)
-    skins = [posed_points(person.skin, maps[k]) for k in some]
-    reach = np.median([flesh_depths(xyz[k], skin) for k, skin in zip(some, skins, strict=True)], 0)
+    samples = np.linspace(0, len(maps) - 1, min(len(maps), 12)).astype(int)
+    skins = [posed_points(person.skin, maps[k]) for k in samples]
+    reach = np.median([flesh_depths(xyz[k], skin) for k, skin in zip(samples, skins, strict=True)], 0)
     floor = float(np.median([skin[:, 2].min() for skin in skins]))
     return Performer(name=name, person=person, points=xyz, maps=maps, reach=reach, floor=floor)
 
@@ -153,7 +154,7 @@ def virtual_person(subject: SyntheticSubject) -> RenderedPerson:
 
 
 def virtual_performer(seed: int, index: int, actions: Sequence[str] | None = None) -> Performer:
-    """Person number `index` of the virtual capture of this seed, doing all actions, one after the other."""
+    """Person number `index` of the virtual capture with this seed, in all actions in sequence."""
     subject = make_subject(seed, index)
     person = virtual_person(subject)
     motions = [make_trial(subject, name, 1, GENERATED_MOTION_FRAMES).motion for name in actions or ACTION_NAMES]
@@ -162,15 +163,15 @@ def virtual_performer(seed: int, index: int, actions: Sequence[str] | None = Non
     return make_performer(subject.name, person, motion, forward_kinematics(person.body, motion))
 
 
-_BACKGROUND_SCALE = 0.5  # px of a room for one of the picture: out of focus behind the person
-_BACKGROUND_BLUR_PX = 0.7  # px of the room, one standard deviation
-_MAX_CROP_ATTEMPTS = 20  # until the person is in sight
-_OWN_BACKGROUND = 0.7  # share of pictures before the user's images, where there are any
+_BACKGROUND_SCALE = 0.5  # px of the room's picture per px of the picture: the room is out of focus
+_BACKGROUND_BLUR_PX = 0.7  # standard deviation, px of the room's picture
+_MAX_CROP_ATTEMPTS = 20  # until the person is visible
+_OWN_BACKGROUND = 0.7  # share of pictures with a background from the user's images, if there are any
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """image: (height, width, 3) uint8 BGR, not compressed yet. frame: of the performer's motion."""
+    """A labelled picture. image: (height, width, 3) uint8 BGR, not compressed. frame: of the performer's motion."""
 
     image: np.ndarray
     labels: PictureLabels
@@ -181,8 +182,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Style:
-    """size: (width, height) px. samples: a side of each pixel. backgrounds: image files to put people before.
-    fixed_cameras: how many stand about the middle of each person's motion; 0: another one for each picture."""
+    """Style of pictures. size: (width, height) px. samples: per side of a pixel. backgrounds: image files.
+    fixed_cameras: number of cameras round the middle of each person's motion; 0: a new camera for each picture."""
 
     size: tuple[int, int] = (192, 256)
     samples: int = 2
@@ -226,7 +227,7 @@ def _attempt_crop(who: Performer, style: Style, rng: np.random.Generator) -> Sam
 def _draw_background(
     rng: np.random.Generator, camera: Camera, light: Light, shadow: ShadowMap, floor: float, images: Sequence[Path]
 ) -> np.ndarray:
-    """(height, width, 3) linear: a part of one of the user's images, or a room."""
+    """(height, width, 3) linear colours: a part of one of the user's images, or a room."""
     if images and rng.random() < _OWN_BACKGROUND:
         return _part_of_image(images[int(rng.integers(len(images)))], camera.size, rng)
     room = draw_room(rng, camera.centre[None], floor)
@@ -262,7 +263,7 @@ RENDER_NOTICE = "Rendered people of a virtual capture; body surface after MakeHu
 
 @dataclass(frozen=True)
 class RenderSettings(Style):
-    """What decides a set of pictures. actions: of the virtual capture; None: all."""
+    """Settings of a set of pictures. actions: of the virtual capture; None: all."""
 
     seed: int = 1
     images: int = 1000
@@ -270,15 +271,15 @@ class RenderSettings(Style):
     actions: tuple[str, ...] | None = None
 
 
-# As many as SpineTrack's rendered part has (its motions are others): docs/rendered-people.md.
+# The numbers of SpineTrack's rendered part, which has other motions: docs/rendered-people.md.
 SPINETRACK_COUNTS = RenderSettings(images=25_000, people=16, actions=ACTION_NAMES[:10], fixed_cameras=5)
 
 
 def write_pictures(folder: Path, settings: RenderSettings, progress: Callable[[int, int], None] | None = None) -> int:
     """Write a set of labelled pictures; returns how many. Equal settings give equal bytes.
 
-    One person is in memory at a time; the numbers of the pictures go round the people. Raises `InputError` for a folder
-    that holds something else, and for settings that cannot be.
+    Only one person is in memory at a time; consecutive pictures show different people. Raises `InputError` for a folder
+    that holds other files, and for invalid settings.
     """
     claim_folder(folder, RENDER_RECORD_FILE, "rendered", "rendered pictures")
     begin_pictures(folder, stated_settings(settings))
@@ -305,9 +306,9 @@ def stated_settings(settings: RenderSettings) -> dict:
 
 
 def begin_pictures(folder: Path, stated: dict) -> None:
-    """Mark a folder as one of rendered pictures, which are not all there; those of other settings go."""
+    """Mark a folder as an incomplete set of rendered pictures, and delete earlier pictures and labels."""
     place = folder.resolve() / "images" / RENDERED_SPLIT
-    pictures = sorted(place.glob(6 * "[0-9]" + ".jpg")) if place.resolve() == place else []  # none behind a link
+    pictures = sorted(place.glob(6 * "[0-9]" + ".jpg")) if place.resolve() == place else []  # not through a link
     for old in (*pictures, folder / "annotations" / LABELS_FILE):
         old.unlink(missing_ok=True)
     _write_record(folder, stated, complete=False)
@@ -319,7 +320,7 @@ def _write_record(folder: Path, stated: dict, *, complete: bool) -> None:
 
 
 def _image_row(number: int, name: str, sample: Sample) -> dict:
-    """An image's row: COCO's fields and the camera, x_cam = R x + t, OpenCV's lens."""
+    """COCO's fields of an image, and its camera: x_cam = R x + t, OpenCV's distortion."""
     camera = sample.camera
     own = {"K": camera.K, "distortion": camera.distortion, "R": camera.R, "t": camera.t}
     return {

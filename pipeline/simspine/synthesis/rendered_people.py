@@ -1,4 +1,4 @@
-"""People with skin: a body, the surface on it at the body's sizes and mass, dressed, as a mesh in any pose."""
+"""People with skin, hair and clothes that fit a body's sizes and mass, as a mesh in any pose."""
 
 import colorsys
 from collections.abc import Mapping, Sequence
@@ -24,22 +24,21 @@ from simspine.anatomy.skin import (
 from simspine.core.geometry import frame_rotation
 from simspine.synthesis.raster import Material, Mesh, Pattern, surface_looks
 
-# Soft clothing: shells over the skin, ending in hems, that move with the skin below.
-# A garment covers the skin where its field is positive; the field is about the distance to its hem, m. Points of
-# the skin outside, next to points inside, slide to the hem, so that it is straight.
+# Clothes are shells over the skin that end in hems and move with the skin below.
+# A garment covers the skin where its field (about the distance to its hem, m) is positive. Skin points just outside the
+# hem slide to it, so that the hem is straight.
 
 
-_FIELD_LIMIT_M = 1.0  # m: a field where a garment certainly is, or is not
-_SHOE_SMOOTHING_SHARE = 0.25  # how far smoothing that goes below the skin is taken back in shoes
+_FIELD_LIMIT_M = 1.0  # m; field of points far inside or far outside a garment
+_SHOE_SMOOTHING_SHARE = 0.25  # share of the smoothing below the skin that is undone in shoes
 _GARMENT_GAP_M = 0.004  # m between a garment and the one worn under it
-_HIDDEN_UNDER_HEM_M = 0.02  # m inside the hem from which the skin below is not drawn
+_HIDDEN_UNDER_HEM_M = 0.02  # m; skin is not drawn where it is farther inside the hem
 
 
 @dataclass(frozen=True)
 class GarmentCut:
-    """A garment's cut. kind: 'top', 'bottom', 'shoes' or 'hair'. end: where it ends, see `garment_field`. thickness:
-    m from the
-    skin. smooth: rounds of smoothing, which hide what is below.
+    """A garment's cut. kind: 'top', 'bottom', 'shoes' or 'hair'. end: where it ends, see `garment_field`. thickness: m
+    from the skin. smooth: rounds of smoothing, which hide the body's details.
     """
 
     kind: str
@@ -50,8 +49,8 @@ class GarmentCut:
 
 @dataclass(frozen=True, eq=False)
 class Garment:
-    """points: (m, 3) m at rest. carried: (m,) points of the skin that they go with. triangles: (t, 3). occlusion: (m,),
-    how much of the sky they see.
+    """A garment's shell. points: (m, 3) m at rest. carried: (m,) indices of the skin points that move them. triangles:
+    (t, 3). occlusion: (m,), visible share of the sky.
     """
 
     points: np.ndarray
@@ -63,9 +62,9 @@ class Garment:
 def garment_shell(
     rest: RestSurface, cut: GarmentCut, outward: np.ndarray, below: np.ndarray
 ) -> tuple[Garment, np.ndarray, np.ndarray]:
-    """A garment; where (n,) bool the skin is under it; how high (n,) m above the skin it and what is below reach.
+    """A garment; (n,) bool, whether the skin is under it; (n,) m, height above the skin of it and the garments below.
 
-    outward: (n, 3) normals of the skin. below: (n,) m, how high garments worn under it stand off the skin.
+    outward: (n, 3) normals of the skin. below: (n,) m, height above the skin of the garments worn under it.
     """
     asset = skin_asset()
     value = garment_field(rest, cut)
@@ -73,7 +72,7 @@ def garment_shell(
     kept = asset.triangles[inside[asset.triangles].any(1)]
     smooth = smooth_points(rest.points, asset.triangles, inside, cut.smooth)
     rise = ((smooth - rest.points) * outward).sum(1)
-    # Smoothing must not take cloth below the skin; what is deep inside shoes is not drawn.
+    # Smoothing must not move cloth below the skin, except in shoes, in which the skin is not drawn.
     held = _SHOE_SMOOTHING_SHARE if cut.kind == "shoes" else 1.0
     height = np.maximum(
         rise + cut.thickness + held * np.maximum(-rise, 0.0), np.where(below > 0, below + _GARMENT_GAP_M, 0.0)
@@ -89,8 +88,8 @@ def garment_shell(
 def garment_field(rest: RestSurface, cut: GarmentCut) -> np.ndarray:
     """(n,) m: how far inside the garment a point of the skin is; negative outside.
 
-    end: of a top its sleeves' length as a share of upper arm and forearm (0: none, 2: to the wrist); of a bottom its
-    legs' as a share of thigh and shank; of shoes m above the ankle; of hair m below the ears at the back.
+    end of a top: length of the sleeves (0: none, 1: to the elbow, 2: to the wrist); of a bottom: length of the legs (1:
+    to the knee, 2: to the ankle); of shoes: m above the ankle; of hair: m below the ears at the back.
     """
     v, at = rest.points, rest.landmarks
     share = _limb_shares()
@@ -110,7 +109,7 @@ def garment_field(rest: RestSurface, cut: GarmentCut) -> np.ndarray:
 
 
 def _hair_field(v: np.ndarray, at, end: float) -> np.ndarray:
-    """Behind a plane from above the forehead through the ears, above the nape, off the ears."""
+    """Field of hair: behind a plane from forehead to temples, above the nape, outside the ears."""
     eye, ear, vertex = (at["eye_r"] + at["eye_l"]) / 2, (at["ear_r"] + at["ear_l"]) / 2, at["vertex"]
     forehead = np.array([eye[0], 0.45 * eye[1] + 0.55 * vertex[1], 0.0])
     temple = np.array([0.4 * ear[0] + 0.6 * eye[0] - 0.025, eye[1], 0.0])
@@ -125,7 +124,7 @@ def _hair_field(v: np.ndarray, at, end: float) -> np.ndarray:
 
 
 def _limb_field(v: np.ndarray, at, joints: tuple[str, str, str], end: float) -> np.ndarray:
-    """m left to the sleeve's end along the nearer arm."""
+    """(n,) m along the limb of a point's side to the end of the sleeve or leg."""
     out = np.full(len(v), -_FIELD_LIMIT_M)
     for side, sign in (("r", 1.0), ("l", -1.0)):
         a, b, c = (at[f"{name}_{side}"] for name in joints)
@@ -139,18 +138,18 @@ def _limb_field(v: np.ndarray, at, joints: tuple[str, str, str], end: float) -> 
 
 
 def _limb_shares() -> dict[str, np.ndarray]:
-    """(n,) 0…1: how much of a point arms, feet and the head carry."""
+    """{part: (n,) 0…1}: share of a point's skin weights on arms, feet and head."""
     asset = skin_asset()
     parts = {"arm": ("humerus", "ulna", "radius", "hand"), "foot": ("calcn", "toes"), "head": SPINE_SEGMENTS[-1:]}
-    found = {}
+    shares = {}
     for name, stems in parts.items():
-        of = np.array([segment.startswith(stems) for segment in SKIN_SEGMENTS])
-        found[name] = (asset.weights * of[asset.carriers]).sum(1)
-    return found
+        in_part = np.array([segment.startswith(stems) for segment in SKIN_SEGMENTS])
+        shares[name] = (asset.weights * in_part[asset.carriers]).sum(1)
+    return shares
 
 
 def smooth_points(points: np.ndarray, triangles: np.ndarray, inside: np.ndarray, rounds: int) -> np.ndarray:
-    """Points (n, 3) where those inside have gone towards the mean of their neighbours, `rounds` times."""
+    """Points (n, 3), of which those inside moved towards the mean of their neighbours, `rounds` times."""
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     ways = np.concatenate([edges, edges[:, ::-1]]).T
     neighbours = coo_array((np.ones(ways.shape[1]), ways), shape=(len(points),) * 2).tocsr()
@@ -162,7 +161,7 @@ def smooth_points(points: np.ndarray, triangles: np.ndarray, inside: np.ndarray,
 
 
 def cut_to_hem(points: np.ndarray, value: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Points (n, 3) where those outside next to some inside have slid to where the field is 0 between them."""
+    """Points (n, 3), of which those outside with neighbours inside moved to the zero of the field between them."""
     edges = np.concatenate([triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0], [1, 0], [2, 1], [0, 2])])
     crossing = (value[edges[:, 0]] <= 0) & (value[edges[:, 1]] > 0)
     out, into = edges[crossing].T
@@ -175,7 +174,7 @@ def cut_to_hem(points: np.ndarray, value: np.ndarray, triangles: np.ndarray) -> 
 
 
 def dress_skin(rest: RestSurface, cuts: Sequence[GarmentCut]) -> tuple[tuple[Garment, ...], np.ndarray]:
-    """The garments, innermost first, and the skin's triangles (t, 3); of both, what no garment outside hides."""
+    """Garments (innermost first) and triangles (t, 3) of the skin, without triangles that an outer garment hides."""
     asset = skin_asset()
     outward = surface_normals(rest.points, asset.triangles)
     made, height = [], np.zeros(len(rest.points))
@@ -191,7 +190,7 @@ def dress_skin(rest: RestSurface, cuts: Sequence[GarmentCut]) -> tuple[tuple[Gar
     return tuple(shown), asset.triangles[~hidden[asset.triangles].all(1)]
 
 
-# How a rendered person looks: skin, hair, clothes. All drawn from a random stream; nobody in particular.
+# Appearance of a rendered person: skin, hair and clothes, all random; no real person.
 
 
 # sRGB, from light to dark; tones between two neighbours are drawn.
@@ -202,7 +201,7 @@ IRIS_COLOURS = ((58, 40, 28), (74, 96, 112), (84, 92, 62))
 
 @dataclass(frozen=True)
 class Appearance:
-    """skin, hair, iris: linear RGB. garments: cuts with their materials, innermost first. bald: no hair cap."""
+    """Appearance. skin, hair, iris: linear RGB. garments: cuts with materials, innermost first; hair is one of them."""
 
     skin: tuple[float, float, float]
     hair: tuple[float, float, float]
@@ -222,7 +221,7 @@ def linear_light(srgb: np.ndarray) -> np.ndarray:
 
 
 def draw_appearance(rng: np.random.Generator, female: bool) -> Appearance:
-    """An appearance: a top, something on the legs, and mostly shoes."""
+    """Draw an appearance: a top, a bottom, mostly shoes and mostly hair."""
     place = rng.uniform(0, len(SKIN_TONES) - 1.001)
     low, share = int(place), place % 1
     tone = (1 - share) * np.array(SKIN_TONES[low]) + share * np.array(SKIN_TONES[low + 1])
@@ -247,7 +246,7 @@ def draw_appearance(rng: np.random.Generator, female: bool) -> Appearance:
 
 
 def recolour_clothes(appearance: Appearance, rng: np.random.Generator) -> Appearance:
-    """The same person in clothes of the same cut and other colours and patterns."""
+    """The appearance with new colours and patterns of the clothes."""
     cloth = {"top": False, "bottom": True}
     garments = []
     for cut, material in appearance.garments:
@@ -279,7 +278,7 @@ def _draw_colour(rng: np.random.Generator, most: float = 1.0) -> tuple[float, fl
 
 
 def face_tint(points: np.ndarray, at: Mapping[str, np.ndarray], appearance: Appearance) -> np.ndarray:
-    """(n, 3) factors of the skin's colour: lips redder, brows as the hair. points, at: of the rest surface, m."""
+    """(n, 3) factors of the skin's colour, for lips and brows. points, at: of the rest surface, m; at: landmarks."""
     tint = np.ones((len(points), 3))
     nose, eye = at["nose"], (at["eye_r"] + at["eye_l"]) / 2
     size = (at["vertex"][1] - eye[1]) / 0.125  # of the head, against an adult's
@@ -294,18 +293,18 @@ def face_tint(points: np.ndarray, at: Mapping[str, np.ndarray], appearance: Appe
 
 
 BODY_DENSITY = 985.0  # kg/m³, of a living body with air in its lungs (from memory)
-_BUILD_RANGE = (-1.25, 2.4)  # units of lighter and heavier between which mass is looked for; beyond 1 extrapolated
+_BUILD_RANGE = (-1.25, 2.4)  # range of builds that is searched for the mass; beyond ±1 shapes are extrapolated
 _EYE_MATERIAL = Material((0.62, 0.6, 0.57), mottle=0.0, gloss=0.5)
-_BREATH_AMPLITUDE_M = 0.006  # m, how far a calm breath moves the front of the chest (ours)
+_BREATH_AMPLITUDE_M = 0.006  # m, motion of the front of the chest in a calm breath (ours)
 
 
 @dataclass(frozen=True, eq=False)
 class WornSurface:
-    """The skin and, after it, the points of clothes and hair, innermost first: all that does not change with the pose.
+    """Pose-independent data of the skin and, after it, of clothes and hair, innermost first.
 
-    rest: (n, 3) m. carriers, weights: (n, 8), as of the skin. breathing: (n, 3) m, at a full breath. looks: (n, 7),
-    triangles: (t, 3) int32, material: (t,), of what shows, as in `Mesh`; materials are skin, eyes and the garments'.
-    whole: (u, 3) int32, all triangles of skin and garments, for normals.
+    rest: (n, 3) m. carriers, weights: (n, 8), as of the skin. breathing: (n, 3) m, displacement at a full breath.
+    looks: (n, 7), triangles: (t, 3) int32, material: (t,), of the visible part, as in `Mesh`; materials are skin, eyes
+    and the garments'. whole: (u, 3) int32, all triangles of skin and garments, for normals.
     """
 
     rest: np.ndarray
@@ -320,7 +319,7 @@ class WornSurface:
 
 @dataclass(frozen=True, eq=False)
 class RenderedPerson:
-    """A body with its skin, and what is drawn of both."""
+    """A body with its skin, appearance and visible surface."""
 
     body: Body
     skin: BoundSkin
@@ -333,7 +332,7 @@ class RenderedPerson:
 
 
 def make_person(body: Body, female: bool, mass: float | None, rng: np.random.Generator) -> RenderedPerson:
-    """A person of this body, of a build that has this mass (kg), of a shape and look drawn from `rng`."""
+    """Draw a person with this body, a build with this mass (kg; None: average), and random shape and appearance."""
     shape = {f"body {i + 1}": float(rng.normal(0, 0.22)) for i in range(10)}
     shape |= {f"face {i + 1}": float(rng.normal(0, 0.5)) for i in range(8)}
     shape["older"] = float(max(rng.normal(0.2, 0.35), 0))
@@ -345,7 +344,7 @@ def make_person(body: Body, female: bool, mass: float | None, rng: np.random.Gen
 
 
 def person_of(body: Body, female: float, shape: Mapping[str, float], appearance: Appearance) -> RenderedPerson:
-    """A person of this body, shape and look."""
+    """A person with this body, shape and appearance. female: 0…1."""
     rest = rest_surface(female, shape)
     skin = bind_skin(rest, body)
     shells, bare = dress_skin(rest, [cut for cut, _ in appearance.garments])
@@ -361,7 +360,7 @@ def person_of(body: Body, female: float, shape: Mapping[str, float], appearance:
 def _assemble_worn(
     rest: RestSurface, shells: tuple[Garment, ...], bare: np.ndarray, eyes: np.ndarray, tint: np.ndarray
 ) -> WornSurface:
-    """shells: clothes and hair. bare: (t, 3), the skin's triangles that show. eyes: (n,) bool. tint: (n, 3)."""
+    """shells: clothes and hair. bare: (t, 3), visible triangles of the skin. eyes: (n,) bool. tint: (n, 3)."""
     asset = skin_asset()
     carried = np.concatenate([np.arange(len(rest.points)), *(shell.carried for shell in shells)])
     starts = np.cumsum([len(rest.points), *(len(shell.points) for shell in shells)])
@@ -383,12 +382,12 @@ def _assemble_worn(
 
 
 def weight_shape(build: float) -> dict[str, float]:
-    """A build from −1 (lightest) over 0 (average) to 1 (heaviest) as directions of shape."""
+    """Shape parameters of a build from −1 (lightest) over 0 (average) to 1 (heaviest)."""
     return {"heavier": build} if build > 0 else {"lighter": -build}
 
 
 def build_of(body: Body, female: float, shape: Mapping[str, float], mass: float) -> float:
-    """The build at which the skin's volume weighs `mass` kg; the nearest one there is."""
+    """The build whose skin encloses `mass` kg, limited to the range of builds."""
     poses = {name: pose[None] for name, pose in neutral_poses(body).items()}
 
     def weight(build: float) -> float:
@@ -413,7 +412,7 @@ def enclosed_volume(points: np.ndarray, triangles: np.ndarray) -> float:
 
 
 def person_mesh(person: RenderedPerson, maps: np.ndarray, breath: float = 0.0) -> Mesh:
-    """The person in the pose of the segments' maps (segments, 3, 4), as from `RenderedPerson.maps`. breath: −1 … 1."""
+    """The person's mesh in the pose of maps (segments, 3, 4) from `RenderedPerson.maps`. breath: −1 … 1."""
     worn = person.worn
     points = blend_points(worn.rest + breath * worn.breathing, worn.carriers, worn.weights, np.ascontiguousarray(maps))
     materials = (
@@ -432,7 +431,7 @@ def person_mesh(person: RenderedPerson, maps: np.ndarray, breath: float = 0.0) -
 
 
 def _paint_eyes(tint: np.ndarray, eyes: np.ndarray, rest: RestSurface, appearance: Appearance) -> None:
-    """Iris and pupil: discs about each eye's axis."""
+    """Paint iris and pupil into `tint`: discs about each eye's axis."""
     tint[eyes] = 1.0
     for side in "rl":
         centre = rest.landmarks[f"eye_{side}"]
@@ -442,7 +441,7 @@ def _paint_eyes(tint: np.ndarray, eyes: np.ndarray, rest: RestSurface, appearanc
 
 
 def _chest_motion(rest: RestSurface) -> np.ndarray:
-    """(n, 3): how breathing moves the rest surface, 1 at the front of the ribs, forward and a little up."""
+    """(n, 3): motion of the rest surface in breathing, forward (1 at the front of the ribs) and slightly up."""
     at, v = rest.landmarks, rest.points
     middle, half = (at["T9"][1] + at["lumbar1"][1]) / 2, at["T3"][1] - at["T9"][1]
     height = np.exp(-(((v[:, 1] - middle) / half) ** 2))

@@ -1,4 +1,4 @@
-"""Light, rooms, cameras and sensors drawn at random, and the picture that they take of somebody."""
+"""Random lights, rooms, objects, cameras and sensors, and the picture that a camera takes of a person."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from simspine.synthesis.rendered_people import linear_rgb
 from simspine.synthesis.shading import DrawnPixels, Room, ShadowMap, shade_pixels
 from simspine.synthesis.virtual_trial import look_at_rotation
 
-# Where people are filmed: light, rooms, things in the way.
+# Scenes: light, rooms, and objects between camera and person.
 
 
 def draw_light(rng: np.random.Generator) -> Light:
-    """A lamp or sun from above, and what comes from everywhere; between warm and cool."""
+    """Draw a lamp or sun from above and ambient light, with random colour temperature."""
     height, round_about = np.radians(rng.uniform(25, 75)), rng.uniform(0, 2 * np.pi)
     way = np.array([np.cos(height) * np.cos(round_about), np.cos(height) * np.sin(round_about), np.sin(height)])
     warm = rng.normal(0, 0.1)
@@ -29,7 +29,7 @@ def draw_light(rng: np.random.Generator) -> Light:
 
 
 def draw_room(rng: np.random.Generator, eyes: np.ndarray, floor: float) -> Room:
-    """A room around cameras at `eyes` (n, 3) m, whose floor is at height `floor`."""
+    """Draw a room that contains cameras at `eyes` (n, 3) m. floor: m, its height."""
     reach = np.abs(eyes[:, :2]).max(0) + 0.5
     half = np.maximum(reach, rng.uniform(2.5, 6.0, 2))
     low = np.array([-half[0], -half[1], floor])
@@ -50,7 +50,7 @@ def _draw_wall_colour(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def _draw_poster(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> list[float]:
-    """A picture, door, window or cupboard: a rectangle on a wall."""
+    """Draw a rectangle on a wall (picture, door, window or cupboard): a row of `Room.posters`."""
     wall = int(rng.choice([0, 1, 3, 4]))
     along = 1 if wall % 3 == 0 else 0
     width, height = rng.uniform(0.3, 1.6), rng.uniform(0.3, 2.1)
@@ -60,8 +60,8 @@ def _draw_poster(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) ->
 
 
 def box_mesh(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: Material) -> Mesh:
-    """A thing to stand in the way: a block with edges `size` (3,) m, turned by `turn` (3, 3)."""
-    side = np.array([[-1, -1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, 1]]) / 2  # the upper one, turned to the others
+    """A block with edges `size` (3,) m, rotated by `turn` (3, 3)."""
+    side = np.array([[-1, -1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, 1]]) / 2  # the upper face, rotated to the others
     quarters = [[0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0], [0, 1, 0], [0, 3, 0]]
     turns = np.rint(Rotation.from_rotvec(np.pi / 2 * np.array(quarters)).as_matrix())
     local = (side @ turns.swapaxes(1, 2)).reshape(-1, 3)
@@ -78,10 +78,10 @@ def box_mesh(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: M
 
 
 def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray) -> Sequence[Mesh]:
-    """Things between a camera at `eye` (3,) m and points of a person (n, 3) m; in a third of cases there are any."""
+    """Draw objects between a camera at `eye` (3,) m and points of a person (n, 3) m; two thirds of calls give none."""
     if rng.random() > 0.35:
         return ()
-    found = []
+    meshes = []
     for _ in range(rng.integers(1, 3)):
         target = body[rng.integers(len(body))]
         near = rng.uniform(0.2, 0.75)
@@ -91,21 +91,21 @@ def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray) -> 
         if np.linalg.norm(body - place, axis=1).min() > 0.5 * np.linalg.norm(size) + 0.05:
             one, two = (linear_rgb((rng.uniform(20, 230) + rng.normal(0, 35, 3)).clip(5, 250)) for _ in range(2))
             pattern = Pattern(rng.choice([0, 0, 1, 3, 4]))
-            found.append(box_mesh(place, size, turn, Material(one, two, pattern, size=0.08, mottle=0.15)))
-    return found
+            meshes.append(box_mesh(place, size, turn, Material(one, two, pattern, size=0.08, mottle=0.15)))
+    return meshes
 
 
-# What a camera makes of light: exposure, blur, noise, the sRGB curve, compression.
+# The sensor: exposure, blur, noise, the sRGB curve, compression.
 
 
-_MEAN_BRIGHTNESS = 0.24  # mean linear brightness that a camera chooses its exposure for
+_MEAN_BRIGHTNESS = 0.24  # mean linear brightness after automatic exposure
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """exposure: factor of what the camera would choose by itself. balance: (3,) factors of red, green, blue. blur: px,
-    one standard deviation. noise: of a pixel of full brightness from the light itself, and always, both as shares of
-    full. quality: of the JPEG, 1…100.
+    """A camera's sensor. exposure: factor of the automatic exposure. balance: (3,) factors of red, green, blue. blur:
+    px, standard deviation. noise: standard deviations of shot noise at full brightness and of read noise, as shares of
+    full brightness. quality: of the JPEG, 1…100.
     """
 
     exposure: float = 1.0
@@ -116,7 +116,7 @@ class Sensor:
 
 
 def draw_sensor(rng: np.random.Generator) -> Sensor:
-    """A camera as people have them: mostly good, some dark, soft, noisy or badly compressed."""
+    """Draw a sensor: mostly good, sometimes soft, noisy or strongly compressed."""
     bad = rng.random() < 0.3
     return Sensor(
         exposure=float(np.exp(rng.normal(0.0, 0.25))),
@@ -128,10 +128,10 @@ def draw_sensor(rng: np.random.Generator) -> Sensor:
 
 
 def expose_picture(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.ndarray:
-    """(height, width, 3) uint8 BGR of linear colours (height, width, 3), as the sensor has them."""
+    """The sensor's picture (height, width, 3) uint8 BGR of linear colours (height, width, 3)."""
     import cv2
 
-    colours = np.nan_to_num(colours)  # NaN would be looked up beyond the curve
+    colours = np.nan_to_num(colours)  # NaN has no index in the sRGB curve
     chosen = _MEAN_BRIGHTNESS / max(float(colours[::4, ::4].mean()), 1e-3)
     image = colours * (sensor.exposure * chosen * np.array(sensor.balance, np.float32))
     if sensor.blur > 0.2:
@@ -144,7 +144,7 @@ def expose_picture(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator
 
 
 def to_srgb(colours: np.ndarray) -> np.ndarray:
-    """(height, width, 3) uint8 BGR of linear RGB 0…1; brighter is cut off."""
+    """(height, width, 3) uint8 BGR of linear RGB 0…1; larger values are clipped."""
     steps = np.clip(colours[..., ::-1] * (len(_SRGB_CURVE) - 1), 0, len(_SRGB_CURVE) - 1).astype(np.int32)
     return _SRGB_CURVE[steps]
 
@@ -154,13 +154,13 @@ _SRGB_CURVE = np.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR **
 _SRGB_CURVE = np.round(255 * _SRGB_CURVE).astype(np.uint8)
 
 
-# One camera's picture of a scene: colours, and what of it is whom.
+# One camera's picture of a scene: colours, and the person's mask.
 
 
 @dataclass(frozen=True, eq=False)
 class RenderedPicture:
-    """colours: (height, width, 3) float32, linear. mask: (height, width) 0…1, how much of a pixel the person covers.
-    seen: what is nearest in each pixel, at `scale` times the picture's size.
+    """A rendered picture. colours: (height, width, 3) float32, linear. mask: (height, width) 0…1, share of a pixel that
+    the person covers. seen: the visible triangles, at `scale` times the picture's size.
     """
 
     colours: np.ndarray
@@ -179,10 +179,10 @@ def finer_camera(camera: Camera, scale: float) -> Camera:
 def take_picture(
     camera: Camera, mesh: Mesh, person: int, light: Light, shadow: ShadowMap, behind: np.ndarray, scale: int = 1
 ) -> RenderedPicture:
-    """A picture of a mesh that begins with a person. person: how many triangles these have.
+    """Render a mesh whose first triangles are a person's. person: their number.
 
-    behind: (height, width, 3) linear colours of what is behind. scale: samples a side of each pixel; edges of what is
-    drawn are then as soft as a lens would show them. Colours are worked out once a pixel.
+    behind: (height, width, 3) linear colours of the background. scale: samples per side of a pixel, which smooth the
+    edges. Colours are computed once per pixel.
     """
     fine = finer_camera(camera, scale)
     px = project_one(fine, mesh.points).astype(np.float32)
@@ -194,12 +194,12 @@ def take_picture(
     return RenderedPicture(colours=colours, mask=count * np.float32(1 / scale**2), seen=seen, scale=scale)
 
 
-# Cameras that look at somebody: from anywhere, cut to the person as a detector's crop is.
+# Cameras that look at a person from any side; their image is cropped to the person, as for a detector.
 
 
 _CAMERA_DISTANCES_M = (2.0, 8.0)  # m
 _CAMERA_HEIGHTS_M = (0.3, 2.4)  # m above the floor
-_OFF_AXIS_SD_RAD = np.radians(9.0)  # of the person from the middle of the full image, one standard deviation
+_OFF_AXIS_SD_RAD = np.radians(9.0)  # standard deviation of the person's angle from the optical axis
 _CLOSE_UP_SHARE = 0.15  # share of pictures that show only a part of the person
 
 _Stand = tuple[np.random.Generator, np.ndarray]
@@ -208,11 +208,11 @@ _Stand = tuple[np.random.Generator, np.ndarray]
 def draw_camera(
     rng: np.random.Generator, points: np.ndarray, floor: float, size: tuple[int, int], fixed: _Stand | None = None
 ) -> Camera:
-    """A camera of `size` px that sees points (n, 3) m of a person, z up.
+    """Draw a camera of `size` px that sees points (n, 3) m of a person, z up.
 
-    It stands anywhere around, looks past the person a little, and what is kept of its image is the part around them:
-    the principal point may lie outside. The lens is bent as much as those of Human3.6M. fixed: what draws its place and
-    lens, and the place (3,) m about which it stands; `rng` and the person if left out.
+    It stands at any side, does not look exactly at the person, and its image is cropped to the person, so the principal
+    point may lie outside. Its distortion is about that of Human3.6M's lenses. fixed: generator of its position and
+    lens, and the position (3,) m round which it stands; default: `rng` and the person.
     """
     placing, middle = fixed or (rng, (points.min(0) + points.max(0)) / 2)
     turn, far = placing.uniform(0, 2 * np.pi), placing.uniform(*_CAMERA_DISTANCES_M)
@@ -226,8 +226,8 @@ def draw_camera(
     unit = Camera(name="unit", size=size, K=np.eye(3), distortion=distortion, R=R, t=-R @ eye)
     if rng.random() < _CLOSE_UP_SHARE:  # head to hips, or a part about one point
         points = points[points[:, 2] > np.quantile(points[:, 2], rng.uniform(0.25, 0.55))]
-    at = project_one(unit, points)
-    low, high = at.min(0), at.max(0)
+    px = project_one(unit, points)
+    low, high = px.min(0), px.max(0)
     focal = rng.uniform(0.6, 0.92) * float(np.min(np.array(size) / (high - low)))
     centre = np.array(size) / 2 + rng.normal(0, 0.03, 2) * size - focal * (low + high) / 2
     return unit.with_(name="crop", K=np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]]))

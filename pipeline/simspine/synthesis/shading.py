@@ -1,4 +1,4 @@
-"""Light: on people and things, and on the walls of a room. Compiled, pixel by pixel."""
+"""Shading of people, objects and the walls of a room, pixel by pixel, in compiled code."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,20 +10,20 @@ from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera
 from simspine.synthesis.raster import Light, Mesh, Visible, barycentric_weights_at, material_table, rasterise_triangles
 
-# Light on what is seen: one pass over the pixels of a person or thing, compiled.
-# Diffuse light of a lamp with its shadow, of the sky above and the ground below, weakened where the surface sees
-# little sky; a soft highlight. Colours are linear.
+# Shading of meshes: one pass over the pixels.
+# It adds diffuse light of a lamp (with shadow), of the sky above and of the ground below (weaker where the surface sees
+# little sky), and a soft highlight. Colours are linear.
 
 
-_SHADOW_SIZE = 192  # px of the map of what the lamp sees
-_SHADOW_BIAS_M = 0.012  # m behind what the lamp sees that still counts as lit
-_LIGHT_WRAP = 0.25  # how far light goes round an edge
-_NOISE_SIZE = 32  # values of the noise along an axis, after which it repeats
+_SHADOW_SIZE = 192  # px of a side of the shadow map
+_SHADOW_BIAS_M = 0.012  # m; points up to this far behind the shadow map's depth are lit
+_LIGHT_WRAP = 0.25  # diffuse light ends where the cosine of normal and lamp is minus this
+_NOISE_SIZE = 32  # period of the noise along an axis
 _NOISE = np.random.default_rng(0).random((_NOISE_SIZE,) * 3, np.float32)
 
 
 class ShadowMap(NamedTuple):
-    """What the lamp sees, along parallel rays: a point x is at px frame[:2] @ x + origin, frame[2] @ x m from it."""
+    """What the lamp sees along parallel rays. frame @ x + origin: px (column, row) and depth of a point x."""
 
     depth: np.ndarray
     frame: np.ndarray
@@ -31,7 +31,7 @@ class ShadowMap(NamedTuple):
 
 
 def shadow_map(points: np.ndarray, triangles: np.ndarray, way: np.ndarray) -> ShadowMap:
-    """What a lamp far away in direction `way` (3,) sees of a mesh."""
+    """The shadow map of a mesh for a distant lamp in direction `way` (3,)."""
     across = np.cross(way, [0.11, 0.27, 0.95] if abs(way[2]) < 0.9 else [1.0, 0, 0])
     across /= np.linalg.norm(across)
     frame = np.stack([across, np.cross(way, across), -way])
@@ -48,7 +48,7 @@ def shadow_map(points: np.ndarray, triangles: np.ndarray, way: np.ndarray) -> Sh
 
 
 class DrawnPixels(NamedTuple):
-    """px: (n, 2) float32, of a mesh's points in the image. depth: (n,) float32 m. seen: what the z-buffer shows."""
+    """A rasterised mesh. px: (n, 2) float32, of its points in the image. depth: (n,) float32 m. seen: the z-buffer."""
 
     px: np.ndarray
     depth: np.ndarray
@@ -58,12 +58,12 @@ class DrawnPixels(NamedTuple):
 def shade_pixels(
     mesh: Mesh, drawn: DrawnPixels, eye: np.ndarray, light: Light, shadow: ShadowMap, behind: np.ndarray, person: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(height, width, 3) float32 linear colours of what is seen before `behind`, and (height, width) uint8: in how many
-    samples of a pixel the person is seen, who are the mesh's first `person` triangles.
+    """Linear colours (height, width, 3) float32 of a mesh in front of `behind`, and (height, width) uint8: number of a
+    pixel's samples that show the person (the mesh's first `person` triangles).
 
-    drawn: of the mesh, with as many samples a pixel as it is larger than `behind` (height, width, 3). eye: (3,) m, the
-    camera's centre. A pixel gets the colour of the first of its samples in which something is seen, by the share of
-    those in which anything is.
+    drawn: the rasterised mesh, larger than `behind` (height, width, 3) by the number of samples per side of a pixel.
+    eye: (3,) m, the camera's centre. A pixel has the colour of its first sample that shows the mesh, blended with
+    `behind` by the share of such samples.
     """
     out, step = np.empty_like(behind), len(drawn.seen.triangle) // len(behind)
     count = np.zeros(behind.shape[:2], np.uint8)
@@ -132,11 +132,11 @@ def _shade_triangles(
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def _bumped_normal(v, m):
-    """The normal at a pixel, turned by the material's bumps, and the factor of its colour, which goes with them."""
+    """The normal at a pixel with the material's folds, and the factor of its colour, from the same noise."""
     nx, ny, nz = v[3], v[4], v[5]
     height = np.float32(0.5)
     if m[8] > 0.0 or m[9] > 0.0:
-        # Folds hang: longer along the body than across. World axes stand for the body's.
+        # Folds hang: they are longer along the body (world z) than across.
         height, gx, gy, gz = noise_gradient(v[6] / m[10], v[7] / (np.float32(2.5) * m[10]), v[8] / m[10])
         nx, ny, nz = nx + m[9] * gx, ny + m[9] * gz, nz + m[9] * gy
     length = np.sqrt(nx * nx + ny * ny + nz * nz)
@@ -145,7 +145,7 @@ def _bumped_normal(v, m):
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def light_share_at(x, y, z, map_depth, frame, origin):
-    """Share (0…1) of the lamp's light that reaches a point: mean of 2 × 2 looks into the shadow map, weighted."""
+    """Share (0…1) of the lamp's light that reaches a point: weighted mean of 2 × 2 samples of the shadow map."""
     u = frame[0, 0] * x + frame[0, 1] * y + frame[0, 2] * z + origin[0]
     v = frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z + origin[1]
     far = frame[2, 0] * x + frame[2, 1] * y + frame[2, 2] * z + origin[2]
@@ -163,7 +163,7 @@ def light_share_at(x, y, z, map_depth, frame, origin):
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def pattern_at(x, y, z, m):
-    """How much of the second colour (0…1) is at a place of the texture (x forward, y up, z right, m)."""
+    """Share (0…1) of the second colour at texture coordinates (x forward, y up, z right, m)."""
     kind, size = int(m[6]), m[7]
     if kind == 1:
         return 1.0 if y / size - np.floor(y / size) < 0.5 else 0.0
@@ -181,7 +181,7 @@ def pattern_at(x, y, z, m):
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def noise_gradient(x, y, z):
-    """Smooth noise 0…1 with features of length 1 (values at the corners of a grid, blended), and its gradient."""
+    """Smooth noise 0…1 (interpolated between random values on a grid of spacing 1), and its gradient."""
     i, j, k = np.floor(x), np.floor(y), np.floor(z)
     a, b, c = x - i, y - j, z - k
     i0, j0, k0 = int(i) % _NOISE_SIZE, int(j) % _NOISE_SIZE, int(k) % _NOISE_SIZE
@@ -199,18 +199,18 @@ def noise_gradient(x, y, z):
     return value, dx, dy, dz
 
 
-# What stands behind a person: the inside of a room, seen by rays; or a picture.
+# The background of a person: the inside of a room, by ray casting.
 
 
-_ON_WALLS = 0.6  # share of the lamp that walls get
-_RAY_GRID_PX = 16  # px between the rays that are worked out through the lens; linear between them
+_ON_WALLS = 0.6  # share of the lamp's light on walls
+_RAY_GRID_PX = 16  # px between rays computed through the lens; other rays are interpolated linearly
 
 
 @dataclass(frozen=True, eq=False)
 class Room:
-    """A box, z up. low, high: (3,) m, its corners. colours: (6, 3) linear RGB of the walls at low x, y, z (the floor)
-    and high x, y, z (the ceiling). second: (6, 3) the colour of joints, planks and stains. tile: (6,) m, of the
-    pattern; 0 for none. posters: (k, 8) wall, its left, bottom, width, height (m along the wall), linear RGB.
+    """A room: a box, z up. low, high: (3,) m, its corners. colours: (6, 3) linear RGB, walls at low x, y, z (floor),
+    high x, y, z (ceiling). second: (6, 3), colour of joints, planks and stains. tile: (6,) m, size of the pattern;
+    0: none. posters: (k, 8) number of the wall; left, bottom, width, height (m along the wall); linear RGB.
     """
 
     low: np.ndarray
@@ -222,7 +222,7 @@ class Room:
 
 
 def pixel_rays(camera: Camera) -> np.ndarray:
-    """(height, width, 3) float32: ways in the world through the pixels, of any length."""
+    """(height, width, 3) float32: directions of the pixels' rays in the world, not normalised."""
     import cv2
 
     width, height = camera.size
@@ -242,7 +242,7 @@ def pixel_rays(camera: Camera) -> np.ndarray:
 def see_room(room: Room, camera: Camera, light: np.ndarray, lamp: np.ndarray, shadow: ShadowMap) -> np.ndarray:
     """(height, width, 3) float32 linear colours of a room in a camera, with a person's shadow on its floor.
 
-    light, lamp: (3,) linear RGB that everything gets, and that the lamp adds.
+    light: (3,) linear RGB of the ambient light; lamp: (3,) linear RGB that the lamp adds.
     """
     out = np.empty((camera.size[1], camera.size[0], 3), np.float32)
     box = np.stack([room.low, room.high]).astype(np.float32)
@@ -256,7 +256,7 @@ def see_room(room: Room, camera: Camera, light: np.ndarray, lamp: np.ndarray, sh
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def wall_hit(eye, way, box):
-    """How far a ray from inside a box goes, in lengths of `way`, and the number of the wall it meets."""
+    """Distance, in lengths of `way`, of a ray from inside a box to a wall, and the number of that wall."""
     nearest, wall = np.float32(np.inf), 0
     for axis in range(3):
         side = 1 if way[axis] > 0.0 else 0
@@ -298,11 +298,11 @@ def _shade_room(
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def _wall_texture(u, v, wall, tile):
-    """Share of the second colour at a place of a wall."""
+    """Share of the second colour at a point (u, v) m of a wall."""
     if tile <= 0.0:
         return np.float32(0.25) * noise_gradient(u * 6, v * 6, np.float32(wall))[0]
     a, b, grain, joint = u / tile, v / tile, np.float32(0.1), np.float32(0.03)
-    if wall == 2:  # planks: joints along one way, ends displaced from row to row
+    if wall == 2:  # planks: joints along one direction, ends offset between rows
         grain = np.float32(0.5) * noise_gradient(a * 9, np.float32(1.2) * b, np.floor(a))[0]
         b = b / 5 + np.float32(0.37) * np.floor(a)
         joint = np.float32(0.006)

@@ -1,7 +1,7 @@
-"""Curves in time of which motions are made: transitions, pulses, band-limited noise, the cycle of walking, paths.
+"""Curves over time from which motions are composed: transitions, pulses, band-limited noise, gait cycle, paths.
 
-All curves are twice continuously differentiable, so that speeds and accelerations at 50 Hz are those of a body, not of
-corners. Pure functions; times in s, angles in rad. The room's tables are read here as well.
+All curves are twice continuously differentiable, so that velocities and accelerations at 50 Hz have no jumps. Functions
+have no side effects; times in s, angles in rad. This module also reads the tables of the package.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from simspine.core.geometry import evenly_along
 
 
 def read_table(name: str) -> dict[str, Any]:
-    """A YAML file of this room's `tables/`, as it is."""
+    """The content of a YAML file in this package's `tables/`."""
     return yaml.safe_load(_table_text(name))
 
 
 def read_sided_table(name: str) -> dict[str, Any]:
-    """A table with each row for the right and for the left side: `{s}` and `{S}` stand for r and R, or l and L."""
+    """A table whose rows are repeated for right and left: `{s}` and `{S}` become r and R, then l and L."""
     text = _table_text(name)
     right, left = (yaml.safe_load(text.replace("{s}", side).replace("{S}", side.upper())) for side in "rl")
     return {key: value for row in zip(right.items(), left.items(), strict=True) for key, value in row}
@@ -32,13 +32,13 @@ def _table_text(name: str) -> str:
     return files(__package__).joinpath("tables", name).read_text(encoding="utf-8")
 
 
-# An independent stream of random numbers for each quantity, and correlated sequences: drift, runs of events.
+# Each quantity has an independent random stream. Correlated sequences: drift, and spells of rare events.
 
 
 def random_stream(seed: int, *labels: str) -> np.random.Generator:
-    """A generator of its own for each set of labels, so that adding one draw changes no other.
+    """A separate generator for each set of labels, so that a new quantity does not change the others.
 
-    seed: of the capture. labels: what is drawn, for whom ('detections', 'S1', 'Walking_1', 'swaps').
+    seed: of the capture. labels: quantity, subject and trial, such as 'detections', 'S1', 'Walking_1', 'swaps'.
     """
     digest = hashlib.sha256("\x1f".join(labels).encode()).digest()
     return np.random.default_rng(np.random.SeedSequence([seed, *np.frombuffer(digest, "<u4").tolist()]))
@@ -56,31 +56,31 @@ def correlated_drift(
     steps = rng.standard_normal((frames, *shape))
     if correlation_time <= 0:
         return steps
-    keep = np.exp(-1 / (rate * correlation_time))
-    steps[1:] *= np.sqrt(1 - keep**2)
-    return lfilter([1.0], [1.0, -keep], steps, axis=0)
+    decay = np.exp(-1 / (rate * correlation_time))
+    steps[1:] *= np.sqrt(1 - decay**2)
+    return lfilter([1.0], [1.0, -decay], steps, axis=0)
 
 
 def rare_spells(rng: np.random.Generator, likely: np.ndarray, share: float, rate: float, duration: float) -> np.ndarray:
-    """Spells of something rare: bool, shaped as `likely` (frames, …).
+    """Spells of a rare event: bool, shaped as `likely` (frames, …).
 
-    likely: relative likelihood that a spell starts in a frame, any scale. share: of all frames in spells, on average
-    over the array. rate: frames/s. duration: mean length of a spell, s (at least a frame). Lengths are geometric,
-    spells may overlap; the share then is 1 − exp(−starts per frame · length).
+    likely: relative likelihood that a spell starts in a frame, any scale. share: mean share of frames in spells, over
+    the array. rate: frames/s. duration: mean length of a spell, s (at least one frame). Lengths are geometric and
+    spells may overlap, so the share is 1 − exp(−starts per frame · length).
     """
     if share <= 0 or likely.size == 0:
         return np.zeros(likely.shape, bool)
     length = max(rate * duration, 1.0)
-    expected = -np.log1p(-share) * likely / likely.mean()  # spells that cover a frame
+    expected = -np.log1p(-share) * likely / likely.mean()  # mean number of spells that cover a frame
     starts = rng.random(likely.shape) < 1 - np.exp(-expected / length)
-    starts[0] |= rng.random(likely.shape[1:]) < 1 - np.exp(-expected[0])  # those that began before
+    starts[0] |= rng.random(likely.shape[1:]) < 1 - np.exp(-expected[0])  # spells that began before the first frame
     ends = np.where(starts, rng.geometric(1 / length, likely.shape), 0)
     frame = np.arange(len(likely)).reshape(-1, *[1] * (likely.ndim - 1))
     return np.maximum.accumulate(np.where(starts, frame + ends, 0), 0) > frame
 
 
 def uniform_per_spell(rng: np.random.Generator, spells: np.ndarray) -> np.ndarray:
-    """Uniform numbers (*spells.shape, 2) in 0…1 that stay the same as long as a spell goes on."""
+    """Uniform numbers (*spells.shape, 2) in 0…1, constant within a spell."""
     values = rng.random((*spells.shape, 2))
     first = spells.copy()
     first[1:] &= ~spells[:-1]
@@ -90,29 +90,29 @@ def uniform_per_spell(rng: np.random.Generator, spells: np.ndarray) -> np.ndarra
 
 
 def minimum_jerk_step(u: np.ndarray) -> np.ndarray:
-    """0 before u = 0, 1 after u = 1, between them the course of least jerk (Flash & Hogan 1985)."""
+    """0 before u = 0, 1 after u = 1, a minimum-jerk transition between (Flash & Hogan 1985)."""
     u = np.clip(u, 0.0, 1.0)
     return u**3 * (10 - 15 * u + 6 * u**2)
 
 
 def minimum_jerk_pulse(time: np.ndarray, start: float, rise: float, hold: float, fall: float) -> np.ndarray:
-    """0, up to 1 within `rise` from `start`, held for `hold`, down within `fall`."""
+    """A pulse: from 0 to 1 in `rise` s from `start`, 1 for `hold` s, back to 0 in `fall` s."""
     return minimum_jerk_step((time - start) / rise) - minimum_jerk_step((time - start - rise - hold) / fall)
 
 
 def band_limited_noise(rng: np.random.Generator, time: np.ndarray, knot: float) -> np.ndarray:
-    """Noise of variance about one without motion faster than `knot` s: a cubic B-spline of white numbers."""
+    """Noise of variance about one: a cubic B-spline of white noise with knots every `knot` s."""
     from scipy.interpolate import BSpline
 
     count = int(np.ceil((time[-1] - time[0]) / knot)) + 4
     knots = time[0] + knot * (np.arange(count + 4) - 3)
-    return BSpline(knots, rng.standard_normal(count) / 0.69, 3)(time)  # 0.69: root of the mean squared weights
+    return BSpline(knots, rng.standard_normal(count) / 0.69, 3)(time)  # 0.69: its standard deviation for unit noise
 
 
 def minimum_jerk_course(
     time: np.ndarray, at: Sequence[float] | np.ndarray, values: np.ndarray, duration: float
 ) -> np.ndarray:
-    """Stepwise values: values[0], from each time at[i] on to values[i + 1], with least jerk in `duration` s."""
+    """A sequence of values: values[0], then at each time at[i] a minimum-jerk change to values[i + 1]."""
     out = np.full(len(time), float(values[0]))
     for start, before, after in zip(at, values, values[1:], strict=False):
         out += (after - before) * minimum_jerk_step((time - start) / duration)
@@ -131,12 +131,12 @@ def _gait_curves() -> dict[str, Any]:
 
 
 def gait_cycle(phase: np.ndarray) -> dict[str, np.ndarray]:
-    """Coordinates of walking legs, without side, at phases of the stride from heel strike (one stride = 1)."""
+    """{leg coordinate without side: rad} at phases of the stride from heel strike (one stride = 1)."""
     return {name: curve(np.mod(phase, 1.0)) for name, curve in _gait_curves().items()}
 
 
 def closed_path(rng: np.random.Generator, reach: tuple[float, float]) -> np.ndarray:
-    """A closed smooth curve about the origin: (points, 2) m, equal steps, within ± reach. Left or right round."""
+    """A closed smooth curve round the origin, within ± reach: (points, 2) m, equally spaced, in a random sense."""
     angle = np.linspace(0, 2 * np.pi, 2001)
     radius = np.ones_like(angle)
     for order, size in ((2, 0.10), (3, 0.05)):
@@ -149,22 +149,22 @@ def closed_path(rng: np.random.Generator, reach: tuple[float, float]) -> np.ndar
 
 
 def along_path(curve: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Place (n, 2) and direction (n,) rad, unwrapped, at distances (n,) m along a closed curve (`closed_path`)."""
+    """Position (n, 2) m and direction (n,) rad, unwrapped, at distances (n,) m along a curve of `closed_path`."""
     from scipy.interpolate import CubicSpline
 
     steps = np.linalg.norm(np.diff(curve, axis=0), axis=1)
     total = steps.sum()
     at = np.linspace(0, total, len(curve))
-    # few knots: the curve is smooth, and its third derivative should be too
+    # few knots keep the third derivative smooth
     spline = CubicSpline(at[::25], np.vstack([curve[:-1:25], curve[:1]]), bc_type="periodic")
     place, slope = spline(np.mod(distance, total)), spline(np.mod(distance, total), 1)
     return place, np.unwrap(np.arctan2(slope[:, 1], slope[:, 0]))
 
 
 def soft_limit(values: np.ndarray, low: np.ndarray, high: np.ndarray, margin: float = 0.15) -> np.ndarray:
-    """Values kept within low … high, unchanged but within `margin` of the range at either end.
+    """Limit values to low … high; they change only within `margin` (share of the range) of either end.
 
-    There v → edge + m tanh((v − edge) / m): smooth to the second derivative at the edge.
+    There v → edge + m tanh((v − edge) / m), which is twice continuously differentiable at the edge.
     """
     m = margin * (high - low)
     top, bottom = high - m, low + m
@@ -173,13 +173,13 @@ def soft_limit(values: np.ndarray, low: np.ndarray, high: np.ndarray, margin: fl
 
 
 def smooth_envelope(required: np.ndarray, frames: int) -> np.ndarray:
-    """A smooth curve (n,) nowhere below `required`, and little above it; both within about ± `frames`.
+    """A smooth curve (n,) nowhere below `required` and little above it; `frames` is the half width of its smoothing.
 
-    The curve smoothed, plus what that lacks: its running maximum, smoothed by a kernel no wider than the maximum's.
+    `required` is smoothed; then the running maximum of what it lacks is added, smoothed by the same kernel.
     """
     from scipy.ndimage import convolve1d, maximum_filter1d
 
-    # three uniform averages in a row: twice differentiable, of limited width
+    # three uniform averages in sequence: twice differentiable, of finite width
     width = max(frames // 3, 1)
     kernel = np.ones(1)
     for _ in range(3):

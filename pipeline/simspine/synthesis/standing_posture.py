@@ -1,6 +1,6 @@
-"""Sizes of a subject's segments, and how the subject stands: balanced over the feet, looking ahead.
+"""Sizes of a subject's segments, and the standing posture: C7 balanced over the hips, gaze ahead.
 
-Plane geometry in the median plane of the unscaled model (x forward, y up), where nothing turns but about z.
+Geometry in the median plane of the unscaled model (x forward, y up); all rotations are about z.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ MIN_DISC_HEIGHT_SHARE = 0.4  # of the generic disc's height
 
 @dataclass(frozen=True, eq=False)
 class Generic:
-    """Measures (m) of the unscaled articulated body. below, above: (levels, 3) centres of the levels in their bodies;
-    sacrum, hips: in the pelvis; breastbone: of the clavicles' joints, in T4, by side; vertex: in the head; ranges: of
-    coordinates.
+    """Measures (m) of the unscaled articulated body. below, above: (levels, 3) joint centre of each level in the
+    vertebra below and in the one above; sacrum, hips: in the pelvis; breastbone: sternoclavicular joints in T4, by
+    side; vertex: in the head; ranges: of the coordinates.
     """
 
     levels: tuple[str, ...]
@@ -42,17 +42,17 @@ class Generic:
 
     @cached_property
     def carried(self) -> dict[str, Vertebra]:
-        """{body: the vertebra it carries}."""
+        """{body: its vertebra}."""
         return {v.body: v for v in self.vertebrae.values()}
 
 
 @dataclass(frozen=True, eq=False)
 class BodySizes:
-    """How large the parts of a body are.
+    """Sizes of a subject's body.
 
-    factors: {body: scale}; the legs' are those of the stature until `with_leg_lengths` has fitted them. thorax: scale
-    of ribs and shoulder blades. hips: (3,) m, of the hip centres from the generic pelvis' of this size. below, above:
-    (levels, 3) m, centres of the levels in their bodies. wedge: {body: tilt of its lower and upper endplate, rad}.
+    factors: {body: scale}; legs are scaled by the stature until `with_leg_lengths` fits them. thorax: scale of ribs and
+    shoulder blades. hips: (3,) m, shift of the hip centres from those of the scaled generic pelvis. below, above:
+    (levels, 3) m, joint centres as in `Generic`. wedge: {body: tilt of its lower and upper endplate, rad}.
     """
 
     factors: dict[str, float]
@@ -65,25 +65,25 @@ class BodySizes:
 
 @dataclass(frozen=True, eq=False)
 class StandingPosture:
-    """pose: {coordinate: rad} of standing; levels left out are 0. curve: (levels,) its flexion–extension."""
+    """pose: {coordinate: rad} of standing; other coordinates are 0. curve: (levels,) rad, its flexion–extension."""
 
     pose: Mapping[str, float]
     curve: np.ndarray
 
 
 def sizes_of(subject: SyntheticSubject, generic: Generic) -> BodySizes:
-    """Sizes of all segments. A vertebra has the size that the spacings about it ask for, a disc what they leave."""
-    spine, whole = subject.spine, subject.stature / generic.stature
-    own = subject.proportions
-    of_segment = {name: whole * own.get(name, 1.0) for name in generic.segments}
+    """Sizes of all segments. The spacings next to a vertebra set its size; discs fill the rest of the spacings."""
+    spine, scale = subject.spine, subject.stature / generic.stature
+    proportions = subject.proportions
+    segment_scale = {name: scale * proportions.get(name, 1.0) for name in generic.segments}
     ratio = _spacing_ratio(spine.spacing, generic)
-    factors = {name: of_segment[segment] for segment, bodies in generic.segments.items() for name in bodies}
+    factors = {name: segment_scale[segment] for segment, bodies in generic.segments.items() for name in bodies}
     smooth = np.array([ratio[max(k - 1, 0) : k + 2].mean() for k in range(len(ratio))])
     vertebrae = [name for name in generic.chain if name not in ("sacrum", "head")]
     for k, name in enumerate(vertebrae):
         factors[name] = float((smooth[k] + smooth[k + 1]) / 2 * spine.vertebra[k])
     factors["Abdomen"] = factors["lumbar3"]
-    thorax = whole * own["thorax"]
+    thorax = scale * proportions["thorax"]
     factors |= {clavicle_body(side): thorax * subject.girdle.width for side in "rl"}
     below, above = np.zeros_like(generic.below), np.zeros_like(generic.above)
     for k in range(len(generic.levels)):
@@ -98,18 +98,18 @@ def sizes_of(subject: SyntheticSubject, generic: Generic) -> BodySizes:
 def with_leg_lengths(
     subject: SyntheticSubject, generic: Generic, sizes: BodySizes, posture: StandingPosture
 ) -> BodySizes:
-    """The sizes with legs as long as the stature wants them."""
+    """The sizes with legs that give the subject's stature."""
     factors = dict(sizes.factors)
-    rest = subject.stature - _vertex_over_hips(generic, sizes, posture) - factors["calcn_r"] * generic.foot
-    part = subject.proportions["thigh_over_shank"]
-    shank = rest / (part * generic.thigh + generic.shank)
-    factors |= {name: float(part * shank) for name in generic.segments["thigh"]}
+    legs = subject.stature - _vertex_over_hips(generic, sizes, posture) - factors["calcn_r"] * generic.foot
+    ratio = subject.proportions["thigh_over_shank"]
+    shank = legs / (ratio * generic.thigh + generic.shank)
+    factors |= {name: float(ratio * shank) for name in generic.segments["thigh"]}
     factors |= {name: float(shank) for name in generic.segments["shank"]}
     return replace(sizes, factors=factors)
 
 
 def _spacing_ratio(spacing: np.ndarray, generic: Generic) -> np.ndarray:
-    """(levels,) size of a spacing relative to the generic one; where none is published, the mean of the next three."""
+    """(levels,) spacing / generic spacing; where none is published, the mean of the three nearest levels."""
     ratio = np.full(len(spacing), np.nan)
     for k in np.flatnonzero(np.isfinite(spacing)):
         ratio[k] = spacing[k] / _generic_spacing(generic, int(k))
@@ -120,36 +120,36 @@ def _spacing_ratio(spacing: np.ndarray, generic: Generic) -> np.ndarray:
 
 
 def _generic_spacing(generic: Generic, k: int) -> float:
-    """m between the centres of the vertebrae below and above a level."""
+    """Distance (m) between the centres of the vertebrae below and above a level."""
     below, above = (generic.carried[name] for name in generic.chain[k : k + 2])
     return float(np.linalg.norm((generic.below[k] - below.centroid) - (generic.above[k] - above.centroid)))
 
 
 def _joint_centres(subject: SyntheticSubject, generic: Generic, factors: Mapping, ratio: np.ndarray, k: int):
-    """Centre of a level in the body below and in the one above."""
+    """Joint centre (3,) m of a level in the vertebra below and in the one above."""
     low, high = (generic.carried.get(name) for name in generic.chain[k : k + 2])
     f_low, f_high = (factors[name] for name in generic.chain[k : k + 2])
     centre = subject.spine.centre[k]
-    if low is None or high is None or low.superior is None or high.inferior is None:  # below C1 and the skull: no disc
+    if low is None or high is None or low.superior is None or high.inferior is None:  # C1-C2, C1-skull: no disc
         return f_low * generic.below[k] + centre / 3, f_high * generic.above[k] + centre / 3
     top, bottom = np.array(low.superior.centre), np.array(high.inferior.centre)
     size = (f_low + f_high) / 2
     to_centre, from_centre = size * (generic.below[k] - top), size * (generic.above[k] - bottom)
     disc = size * ((generic.below[k] - top) - (generic.above[k] - bottom))
     apart = f_low * (top - low.centroid) - f_high * (bottom - high.centroid) + disc
-    # the disc takes what is missing, along the line of the centres
+    # the disc fills the missing distance, along the line of the centres
     length = np.linalg.norm(apart)
     missing = (
         apart / length * max(ratio[k] * _generic_spacing(generic, k) - length, (MIN_DISC_HEIGHT_SHARE - 1) * disc[1])
     )
-    shift = centre * min(1.0, disc[1] / 0.008)  # a thin disc leaves the centre less room
+    shift = centre * min(1.0, disc[1] / 0.008)  # thin discs limit the shift
     return f_low * top + to_centre + missing / 2 + shift, f_high * bottom + from_centre - missing / 2 + shift
 
 
 def find_standing_posture(
     subject: SyntheticSubject, generic: Generic, sizes: BodySizes, vertebrae: VertebraeOfBody
 ) -> StandingPosture:
-    """Standing: lordosis and kyphosis as sampled, C7 over the hips, the head as it is held, legs straight."""
+    """The standing posture: sampled lordosis and kyphosis, C7 over the hips, sampled head tilt, straight legs."""
     spine = subject.spine
     curve = standing_curve(subject, vertebrae)
     tilt, curve = _balanced_posture(subject, generic, sizes, curve)
@@ -158,13 +158,16 @@ def find_standing_posture(
     pose |= {"pelvis_tilt": tilt} | {f"hip_flexion_{side}": -tilt for side in "rl"}
     for side in "rl":
         pose |= {girdle_angle(motion, side): angle for motion, angle in subject.girdle.rest.items()}
-        pose[f"arm_add_{side}"] = HANGING_ARM_ABDUCTION + subject.girdle.rest["elevation"]  # wherever shoulders are
+        pose[f"arm_add_{side}"] = (
+            HANGING_ARM_ABDUCTION + subject.girdle.rest["elevation"]
+        )  # whatever the height of the shoulders
     return StandingPosture(pose, curve)
 
 
 def standing_curve(subject: SyntheticSubject, vertebrae: VertebraeOfBody) -> np.ndarray:
-    """(levels,) rad, extension positive, such that the Cobb angles are the person's, the neck only its own part; or the
-    curve as drawn. What a person's lordosis differs from people's mean is shared out over the levels.
+    """(levels,) rad, extension positive: the sampled curve if there is one, else one with the subject's LLA and TKA.
+
+    `lordosis_parts` and `kyphosis_parts` distribute the missing angle over levels. The neck has only `own_curve`.
     """
     spine, names = subject.spine, list(read_levels().names)
     if spine.curve is not None:
@@ -183,24 +186,24 @@ def standing_curve(subject: SyntheticSubject, vertebrae: VertebraeOfBody) -> np.
 
 
 def _mean_lumbar() -> dict[str, float]:
-    """{level: rad} of people's mean standing curve, against the generic body's bones."""
+    """{level: rad} of the mean standing curve, relative to the generic body's vertebrae."""
     by_level, bones = read_population()["lordosis_by_level"], read_endplates()
-    found = {}
+    curve = {}
     for level, angle in by_level.items():
         upper, lower = (_endplate_tilt(endplate_of(bones, name, "superior")) for name in level.split("_"))
-        found[level] = float(np.radians(angle)) - (upper - lower)
-    return found
+        curve[level] = float(np.radians(angle)) - (upper - lower)
+    return curve
 
 
 def _endplate_tilt(plate: Endplate) -> float:
-    """How far an endplate leans back, rad."""
+    """Backward tilt of an endplate, rad."""
     return float(np.arctan2(-plate.normal[0], plate.normal[1]))
 
 
 def _balanced_posture(
     subject: SyntheticSubject, generic: Generic, sizes: BodySizes, curve: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Tilt of the pelvis that puts C7 where it belongs over the hips; the curve, with the neck that lifts the gaze."""
+    """Pelvic tilt (rad) that puts C7 at its sampled place over the hips; the curve with the neck's part."""
     c7 = generic.chain.index("C7")
     x, y = (_chain_places(generic, sizes, curve)[c7] - _hip_middle(generic, sizes)).tolist()
     behind = subject.spine.c7_behind_hips
@@ -217,7 +220,7 @@ def _balanced_posture(
 
 
 def _chain_places(generic: Generic, sizes: BodySizes, curve: np.ndarray) -> np.ndarray:
-    """(bodies of the chain, 2) m, origins in the pelvis."""
+    """(bodies of the chain, 2) m: their origins in the pelvis."""
     at, turned = sizes.factors["pelvis"] * generic.sacrum[:2], 0.0
     places = [at]
     for below, above, angle in zip(sizes.below, sizes.above, curve, strict=True):
@@ -236,7 +239,7 @@ def _vertex_over_hips(generic: Generic, sizes: BodySizes, posture: StandingPostu
 
 
 def _hip_middle(generic: Generic, sizes: BodySizes) -> np.ndarray:
-    """(2,) m, middle of the hip centres in the pelvis."""
+    """(2,) m: middle of the hip centres in the pelvis."""
     return sizes.factors["pelvis"] * generic.hips[:2] + sizes.hips[:2]
 
 

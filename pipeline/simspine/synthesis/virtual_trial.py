@@ -1,6 +1,6 @@
-"""A trial whose truth is known: who, what body, which motion, and what follows from them exactly.
+"""A synthetic trial with known truth: subject, body, motion, and all quantities that follow exactly from them.
 
-Every point here is the forward kinematics of the subject's body at the motion's coordinates. World z_up, metres; the
+All points come from forward kinematics of the subject's body with the motion's coordinates. World: z_up, metres; the
 origin is on the floor in the middle of the area.
 """
 
@@ -26,16 +26,16 @@ from simspine.synthesis.postures import perform_motion
 from simspine.synthesis.signals import correlated_drift, random_stream, read_sided_table, read_table
 from simspine.synthesis.virtual_detector import Detected, Preset, capsules_of, simulate_detections
 
-# Virtual cameras: a rig of the size and layout of Human3.6M's, with values of its own, or any calibration file's.
+# Virtual cameras: a rig with the size and layout of Human3.6M's but other values, or one from a calibration file.
 
 
 def virtual_rig(seed: int, subject: str, calibration: str | os.PathLike | None = None) -> list[Camera]:
-    """The cameras that see a subject; world z up, m, the origin on the floor in the middle of the hall.
+    """The cameras of a subject; world z up, m, the origin on the floor in the middle of the hall.
 
-    Without `calibration` four cameras like Human3.6M's: lenses are the same for all subjects, places differ by
-    centimetres and degrees from subject to subject, as if the rig had been put up anew. Equal arguments give equal
-    cameras. calibration: a file with any other rig (`read_calibration`), the same for all subjects unless a JSON file
-    holds one for each.
+    By default there are four cameras like Human3.6M's. All subjects have the same lenses; positions differ between
+    subjects by centimetres and degrees, as if the rig were set up again. Equal arguments give equal cameras.
+    calibration: a file with another rig (`read_calibration`), the same for all subjects unless a JSON file holds one
+    for each.
     """
     if calibration is not None:
         from simspine.io.calibration import read_calibration
@@ -51,7 +51,7 @@ def _virtual_camera(hall: np.random.Generator, own: np.random.Generator, rig: di
     cx, cy = (hall.normal(*axis) for axis in rig["principal_point"])
     distortion = [hall.normal(*coefficient) for coefficient in rig["distortion"]]
     distance, height = hall.uniform(*rig["distance"]), hall.uniform(*rig["height"])
-    # Put up anew for each subject: a few centimetres, a degree or two.
+    # differences between subjects: a few centimetres, a degree or two
     distance += own.normal(0, 0.05)
     height = np.clip(height + own.normal(0, 0.02), 1.4, 1.7)
     turn = np.radians(camera["azimuth"] + own.normal(0, 1.5))
@@ -64,7 +64,7 @@ def _virtual_camera(hall: np.random.Generator, own: np.random.Generator, rig: di
 
 
 def look_at_rotation(centre: np.ndarray, aim: np.ndarray, roll: float = 0.0) -> np.ndarray:
-    """(3, 3) rotation world → camera of a camera at `centre` that looks at `aim`, z up; roll: rad about its axis."""
+    """(3, 3) rotation world → camera, of a camera at `centre` that looks at `aim`, z up; roll: rad about its axis."""
     forward = (aim - centre) / np.linalg.norm(aim - centre)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
@@ -73,18 +73,18 @@ def look_at_rotation(centre: np.ndarray, aim: np.ndarray, roll: float = 0.0) -> 
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ level
 
 
-# Human3.6M's joints as motion capture of reflective markers would give them: near the true joints, not on them.
-# Error of a joint = a constant offset (markers misplaced, joint centres estimated from the skin), turning with
-# the segment; plus soft tissue that shifts as the joint bends and lags as the segment moves; plus correlated
-# noise. Sizes are chosen, within what is reported of markers on the skin (thigh up to 30 mm, shank 10 mm:
-# Leardini et al. 2005, Gait & Posture 21:212), of which a fitted skeleton shows a part.
+# Human3.6M's joints with the errors of marker-based motion capture.
+# Error of a joint = a constant offset in the segment's frame (misplaced markers, joint centres estimated from the
+# skin) + soft tissue that shifts as the joint bends and lags as the segment moves + correlated noise. We chose the
+# sizes within those reported for skin markers (thigh up to 30 mm, shank 10 mm: Leardini et al. 2005, Gait & Posture
+# 21:212); a fitted skeleton shows only a part of these.
 
 
-MARKER_OFFSET_SD_M = 0.003  # m per axis, deviation of the constant offset
-BENT_JOINT_SHIFT_SD_M = 0.005  # m per axis, deviation of the shift of a joint bent by 90°
-SOFT_TISSUE_LAG_S = 0.002  # s that soft tissue stays behind, times the joint's speed relative to the pelvis
-MARKER_NOISE_SD_M = (0.001, 0.003)  # m per axis, deviation of the noise: drawn per joint
-NOISE_CORRELATION_S = 0.1  # s, of the noise
+MARKER_OFFSET_SD_M = 0.003  # m per axis, standard deviation of the constant offset
+BENT_JOINT_SHIFT_SD_M = 0.005  # m per axis, standard deviation of the shift of a joint bent by 90°
+SOFT_TISSUE_LAG_S = 0.002  # s; times the joint's velocity relative to the pelvis: lag of soft tissue
+MARKER_NOISE_SD_M = (0.001, 0.003)  # m per axis, range of a joint's standard deviation of noise
+NOISE_CORRELATION_S = 0.1  # s, correlation time of the noise
 
 _JOINT_CHAINS = {
     "arm": ("thorax", (0.5**0.5, -(0.5**0.5), 0.0), ("Shoulder", "Elbow", "Wrist", "Hand")),
@@ -93,10 +93,10 @@ _JOINT_CHAINS = {
 
 
 def simulate_mocap(joints: np.ndarray, rate: float, seed: int, subject: str, trial: str) -> np.ndarray:
-    """The 32 joints (frames, 32, 3) m, z up, as captured; same shape. rate: frames/s.
+    """The 32 joints (frames, 32, 3) m, z up, with errors of motion capture; same shape. rate: frames/s.
 
-    Offsets and soft tissue belong to the subject, noise to the trial. Joints that coincide (`SpineBase` and `Hip`, …)
-    still do afterwards.
+    Offsets and soft tissue depend on the subject, noise on the trial. Joints that coincide (`SpineBase` and `Hip`, …)
+    get the same error.
     """
     names = load_skeleton("human36m32").names
     joints = np.asarray(joints, float)
@@ -119,13 +119,13 @@ def simulate_mocap(joints: np.ndarray, rate: float, seed: int, subject: str, tri
 
 
 def _first_at_same_place(joints: np.ndarray) -> list[int]:
-    """For each joint the first one that is where it is in all frames."""
-    apart = np.array([np.abs(joints - joints[:, j, None]).max((0, 2)) for j in range(joints.shape[1])])
-    return np.argmax(apart < 1e-9, 1).tolist()
+    """For each joint, the index of the first joint that coincides with it in all frames."""
+    distance = np.array([np.abs(joints - joints[:, j, None]).max((0, 2)) for j in range(joints.shape[1])])
+    return np.argmax(distance < 1e-9, 1).tolist()
 
 
 def _axes_and_bend(names: tuple[str, ...], joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Axes (frames, 32, 3, 3) of each joint's segment (forward, up, right), and 1 − cos of how far it is bent."""
+    """Axes (frames, 32, 3, 3) of each joint's segment (forward, up, right), and 1 − cos(bending angle of the joint)."""
     at = {name: joints[:, j] for j, name in enumerate(names)}
     trunk = {
         "pelvis": upright_axes(at["Spine"] - at["Hip"], at["RHip"] - at["LHip"]),
@@ -152,7 +152,7 @@ def _axes_and_bend(names: tuple[str, ...], joints: np.ndarray) -> tuple[np.ndarr
 
 @dataclass(frozen=True, eq=False)
 class TruthTrial:
-    """A subject's trial ('Walking_1'). truth: the body with its vertebrae. motion: all coordinates, 50 Hz, y_up."""
+    """A trial of a subject. trial: its name ('Walking_1'). truth: the true body. motion: its coordinates, 50 Hz."""
 
     subject: SyntheticSubject
     trial: str
@@ -169,15 +169,15 @@ class TruthTrial:
 
 
 def trial_frames(subject: SyntheticSubject, action: str, repeat: int) -> int:
-    """Frames of a trial: typical for the action, 15 % more or less."""
+    """Frames of a trial: the action's typical length ± up to 15 %."""
     return round(FRAMES_PER_ACTION[action] * (1 + 0.15 * subject.stream("length", action, str(repeat)).uniform(-1, 1)))
 
 
 def make_trial(subject: SyntheticSubject, action: str, repeat: int = 1, frames: int | None = None) -> TruthTrial:
-    """One trial; repeat 1 or 2. frames: its length (default: that of such trials); what is done fits into it.
+    """Make one trial; repeat: 1 or 2. frames: its length (default: `trial_frames`); the actions fit into it.
 
-    Deterministic: the same subject, action, repeat and length give the same numbers. Raises `InputError` for an action
-    that does not exist.
+    The same subject, action, repeat and length give the same numbers. Raises `InputError` for an unknown action and for
+    a repeat or a length below 1.
     """
     require_known("action", (action,), FRAMES_PER_ACTION)
     if repeat < 1:
@@ -218,24 +218,24 @@ def true_human36m_joints(trial: TruthTrial) -> np.ndarray:
 
 
 def detect_trial(trial: TruthTrial, cameras: Sequence[Camera], preset: Preset) -> Detected:
-    """What a detector of this preset sees of a trial; random numbers are the subject's and the trial's."""
-    who = trial.subject
-    capsules = capsules_of(who, true_markers(trial))
+    """Simulated detections of a trial; subject and trial determine the random numbers."""
+    subject = trial.subject
+    capsules = capsules_of(subject, true_markers(trial))
     return simulate_detections(
-        true_points(trial), cameras, capsules, preset, seed=who.seed, subject=who.name, trial=trial.trial
+        true_points(trial), cameras, capsules, preset, seed=subject.seed, subject=subject.name, trial=trial.trial
     )
 
 
 def captured_joints(trial: TruthTrial) -> np.ndarray:
-    """`true_human36m_joints` as motion capture would give them."""
+    """`true_human36m_joints` with errors of motion capture, (frames, 32, 3) m."""
     who = trial.subject
     return simulate_mocap(true_human36m_joints(trial), trial.motion.rate, who.seed, subject=who.name, trial=trial.trial)
 
 
 def spine_truth(trial: TruthTrial) -> SpineKinematics:
-    """Level angles, LLA, TKA and the spine's points, with the true endplates.
+    """True level angles, LLA, TKA and points of the spine, from the true endplates.
 
-    Angles count from where the generic body's are 0, so they compare with an estimate of the same level.
+    Angles are relative to the generic body's neutral pose, so they are comparable with estimates of the same level.
     """
     body = trial.body
     return spine_kinematics(
