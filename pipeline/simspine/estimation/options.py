@@ -9,6 +9,7 @@ from simspine.core.settings import Section
 
 class KinematicsOptions(Section):
     """Markers → joint angles."""
+
     engine: Literal["trajectory", "frames"] = "trajectory"
     """trajectory: all frames at once, with standard deviations. frames: each frame by itself, as in OpenSim's tool."""
     weights: dict[str, float] = Field(default_factory=dict)
@@ -34,6 +35,7 @@ class KinematicsOptions(Section):
 
 class BodyOptions(Section):
     """The musculoskeletal model."""
+
     recipe: str = "articulated"
     """articulated: a joint per vertebra. coupled: the 62 coordinates of the SIMSPINE release, lumbar levels tied.
     paper: these 62 as the SIMSPINE paper describes them, lumbar levels free. Or the path of your own recipe (YAML)."""
@@ -45,6 +47,7 @@ class BodyOptions(Section):
 
 class ScalingOptions(Section):
     """Sizes of body segments, from distances between markers."""
+
     min_factor: float = Field(0.7, gt=0)
     """Smallest plausible scale factor of a segment."""
     max_factor: float = Field(1.4, gt=0)
