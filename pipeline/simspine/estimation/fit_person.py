@@ -463,8 +463,8 @@ def _noise_with_fast_errors(
         weights,
         trials=[recording.markers for recording in recordings],
         fast_variance=mean_of_known(np.array([recording.fast_variance for recording in recordings]), 0),
-        seen=shares,
-        lasting=noise.lasting_share,
+        residual_shares=shares,
+        detected_lasting_share=noise.lasting_share,
     )
     return replace(levels, shared_lasting_share=shared_error_share)
 
