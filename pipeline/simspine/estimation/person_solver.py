@@ -142,10 +142,9 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
         scale=errors.huber_threshold(w),
     )
     L, _, precision, _ = problem.person_prior.arrays(problem.names, 1.0)
-    index = problem.names.index
-    subtracted = [[index(name) for name in names] or [-1] * 3 for names in problem.followed_markers.values()]
+    subtracted = [[problem.names.index(n) for n in names] or [-1] * 3 for names in problem.followed_markers.values()]
     prior_sd = {next(iter(p.combination)): p.sd for p in problem.person_prior.terms if len(p.combination) == 1}
-    hidden = [(index(name), v**0.5 / prior_sd[name] ** 2) for name, v in problem.hidden_variance.items()]
+    hidden = [(problem.names.index(n), v**0.5 / prior_sd[n] ** 2) for n, v in problem.hidden_variance.items()]
     return PersonSystem(
         markers=markers,
         limits=LimitTerm(body_tree.lower, body_tree.upper),

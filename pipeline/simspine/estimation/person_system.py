@@ -308,8 +308,10 @@ def find_person_minimum(system: PersonSystem, at: Unknowns, tolerance: float = M
             continue
         total = cost.sum() + shared_cost
         if promise < tolerance:
-            end = at.from_flat(at.flat + step.flat)  # rounding of the costs hides the gain of the very last step
-            return PersonMinimum(end if tolerance <= MAX_REMAINING_GAIN or system.total(end) < total else at, promise)
+            moved = at.from_flat(at.flat + step.flat)  # rounding of the costs hides the gain of the very last step
+            return PersonMinimum(
+                moved if tolerance <= MAX_REMAINING_GAIN or system.total(moved) < total else at, promise
+            )
         shares, moved, new, new_shared = _step_by_frame(system, at, step, total=total, promise=promise)
         gain = total - new.sum() - new_shared
         damping = np.where(shares == 1.0, damping / 10, np.where(shares < 0.5, damping * 10, damping)).clip(
