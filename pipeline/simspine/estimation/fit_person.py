@@ -1,8 +1,8 @@
 """The body at a person's size, and its fit to all trials of the person: joint places, standing curve, noise.
 
-`size_body` scales the recipe's body by distances of markers. `fit_to_person` alternates between the fit of the body to
-some postures of all trials (`simspine.estimation.person_solver`) and what its residuals say of the noise
-(`simspine.estimation.noise`).
+`size_body` scales the recipe's body by distances between markers. `fit_to_person` alternates between the fit of the
+body to some postures of all trials (`simspine.estimation.person_solver`) and the estimate of the noise from its
+residuals (`simspine.estimation.noise`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -82,8 +82,8 @@ from simspine.estimation.person_solver import PersonFit, PersonProblem, solve_pe
 
 @dataclass(frozen=True, eq=False)
 class SizedBody:
-    """A body at a person's size, and its recipe. factors: {body: scale}, 1 where absent. person: what else all trials
-    say, where the body was fitted to them.
+    """A body at a person's size, and its recipe. factors: {body: scale}, 1 where absent. person: constants
+    estimated from all trials; None if the body was not fitted to them.
     """
 
     body: Body
@@ -93,12 +93,12 @@ class SizedBody:
 
     @cached_property
     def vertebrae(self) -> VertebraeOfBody:
-        """Centroids and endplates on the bodies that carry them, the sacrum's as far as the person's is known."""
-        found = scale_vertebrae(carried_vertebrae(self.recipe.partition, read_endplates()), self.factors)
+        """Centroids and endplates on the bodies that carry them, with the person's displacements and sacral tilt."""
+        scaled = scale_vertebrae(carried_vertebrae(self.recipe.partition, read_endplates()), self.factors)
         if self.person is None:
-            return found
-        places = {level: centroid.offset_m for level, centroid in self.person.centroids.items()}
-        return with_tilted_sacrum(displace_vertebrae(found, places), self.person.sacral_tilt[0])
+            return scaled
+        offsets = {level: centroid.offset_m for level, centroid in self.person.centroids.items()}
+        return with_tilted_sacrum(displace_vertebrae(scaled, offsets), self.person.sacral_tilt[0])
 
     @property
     def sacral_tilt_sd(self) -> float:
@@ -126,14 +126,14 @@ class SizedBody:
 
     @cached_property
     def forced(self) -> dict[str, tuple[Forced, ...]]:
-        """Angles in which the model is not free, see `simspine.anatomy.vertebrae`."""
+        """Angles that the model sets, see `simspine.anatomy.vertebrae`."""
         coordinates = self.body.coordinates
         locked = [name for name, held in zip(coordinates.names, coordinates.locked, strict=True) if held]
         return forced_by_model(self.body.couplers, self.vertebrae, locked=locked, levels=self.levels)
 
     @cached_property
     def prior(self) -> Prior:
-        """The recipe's, about this person's standing curve where that is known."""
+        """The recipe's prior, about this person's standing curve if it was estimated."""
         return read_prior(self.recipe) if self.person is None else personal_prior(self.person, self.recipe)
 
     def weights(self, marker_set: str) -> dict[str, float]:
@@ -161,10 +161,10 @@ def size_body(
     mass: float | None = None,
     skin_height: float = 0.007,
 ) -> tuple[SizedBody, ScaleFactors]:
-    """The recipe's body at a person's size, by the distances of markers.
+    """The recipe's body at a person's size, from distances between markers.
 
-    trials: markers of all trials of the person, y_up. marker_set: where a detector's points are on the body. height (m)
-    and mass (kg) where they are known. skin_height: how far centres of markers on the skin are above it, m.
+    trials: markers of all trials of the person, y_up. marker_set: name of the set that places points on the body.
+    height: m, or None. mass: kg, or None. skin_height: height of skin markers' centres above the skin, m.
     """
     recipe = read_recipe(recipe) if isinstance(recipe, str) else recipe
     skin = dict.fromkeys(name for markers in trials for name in is_skin_marker(markers.names))
@@ -180,7 +180,7 @@ def size_body(
 
 
 def stack_trials(trials: Sequence[Markers]) -> Markers:
-    """All trials one after another, with the markers they share."""
+    """All trials one after another, with the markers that all of them have."""
     shared = [name for name in trials[0].names if all(name in markers.names for markers in trials)]
     chosen = [markers.select(shared) for markers in trials]
     filled = [np.zeros(m.present.shape, bool) if m.filled is None else m.filled for m in chosen]
@@ -205,22 +205,22 @@ def femur_lengths(body: Body) -> dict[str, float]:
 # The fit to all trials of a person.
 
 NOISE_ROUNDS = 5
-POSTURE_DURATION_S = 1.0  # s: as long as a posture lasts, the body is wrong in the same way
-# A detector's bias of a person, as a ratio of its variation from trial to trial. A half lies between what suits a
-# detector with a systematic error (1 or more) and one that errs anew in each trial (0): with 0, a half and 1 the
-# former's points are 28.8, 25.6 and 23.3 mm off, vertebrae by the latter's 9.3, 10.7 and 13.8 mm.
+POSTURE_DURATION_S = 1.0  # s: how long a posture lasts; the body's misfit is constant in it
+# Standard deviation of a detector's bias for a person, over that of a region's offset between trials. A detector with a
+# systematic error has 1 or more, one with new errors in each trial 0. For ratios 0, 0.5 and 1, points of the former err
+# by 28.8, 25.6 and 23.3 mm, vertebrae from the latter's points by 9.3, 10.7 and 13.8 mm.
 DETECTOR_BIAS_RATIO = 0.5
-# m, of an axis: a fine-tuned detector's points are off by 22 mm in all trials of anybody, in the three regions of the
-# spine (Khan 2026, tables 3 and 4, less what varies: `synthesis/tables/presets.yaml`). No trial shows it: the estimate
-# assumes what suits both kinds of detectors, the intervals have this.
+# m, an axis: points of a fine-tuned detector have a bias of 22 mm in all trials of all people, in the three regions of
+# the spine (Khan 2026, tables 3 and 4, less the errors that vary: `synthesis/tables/presets.yaml`). No trial shows it.
+# The estimate uses `DETECTOR_BIAS_RATIO`; the standard deviations contain this bias.
 DETECTOR_BIAS_SD_M = 0.013
-# Share of the variance of lasting errors from which a detector's bias in all trials says how large errors of one are.
+# Detector's share in lasting errors above which a detector's bias counts among the squares of regions' offsets.
 MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class _PersonUnknowns:
-    """What is the same in all trials: variations of the body, places of points and their regions' bias, the standing
+    """Constants of the person: variations of the body, places of points and biases of their regions, the standing
     curve and `others`, in this order. standing_prior: of frames in which the person stands.
     """
 
@@ -248,14 +248,14 @@ class _PersonUnknowns:
 
     @property
     def place_part(self) -> slice:
-        """Of `names`: places of points and the bias of regions."""
+        """Slice of `names`: places of points and biases of regions."""
         return slice(len(self.variation_names), len(self.names) - len(self.curve_names) - len(self.others))
 
 
 @dataclass(frozen=True, eq=False)
 class _PersonNoise:
-    """What is known of the errors so far. levels: of points. lasting_place_sd: m, of points of the spine.
-    side_difference_sd: m, of places left and right. lasting_share: the part of the variance of a detector's points that
+    """Estimates of one round. levels: noise of points. lasting_place_sd: m, detector's error in all trials, of points
+    of the spine. side_difference_sd: m, of mirrored places. lasting_share: share of the detected points' variance that
     lasts. coronal_scale: see `curve_prior`.
     """
 
@@ -269,10 +269,10 @@ class _PersonNoise:
 def fit_to_person(
     sized: SizedBody, trials: Sequence[Markers], marker_set: str, options: KinematicsOptions, exchanged: FrameCheck
 ) -> SizedBody:
-    """The body with its joints where all trials of the person put them, and what is known of the person.
+    """The body with joint places estimated from all trials of the person, and the person's constants.
 
-    trials: y_up. exchanged: in which frames left and right, or head and feet, are exchanged. A recipe without
-    `anatomy`, and engines without priors, leave the body as it is.
+    trials: y_up. exchanged: tells in which frames left and right, or head and feet, are exchanged. The body stays as it
+    is if the recipe has no `anatomy` or the engine has no priors.
     """
     if not sized.recipe.anatomy or sized.recipe.articulation is None or options.engine != "trajectory":
         return sized
@@ -280,7 +280,7 @@ def fit_to_person(
     configured = NoiseLevels.of_options(options)
     recordings = sampled_recordings(sized.body, trials, weights, levels=configured, exchanged=exchanged)
     if not recordings:
-        return sized  # the solver says so, trial by trial
+        return sized  # the engine reports the lack of markers for each trial
     first = recordings[0].postures
     unknowns = _unknowns_of_person(sized, first)
     configured = configured.given_view_agreement(first)
@@ -342,16 +342,16 @@ def _problem_of_person(
     options: KinematicsOptions,
     noise: _PersonNoise,
 ) -> PersonProblem:
-    # Where the body itself is wrong it stays so for a while, whatever the detector's errors do. Were every frame taken
-    # to say something new, errors that points share would bend and lengthen the body.
-    time = max(noise.levels.correlation_s, options.error_correlation_s, POSTURE_DURATION_S)
-    levels = replace(noise.levels, correlation_s=time)
+    # The body's misfit lasts for a while, however short the detector's errors are. If frames counted as independent,
+    # errors that points share would bend and lengthen the body.
+    correlation_s = max(noise.levels.correlation_s, options.error_correlation_s, POSTURE_DURATION_S)
+    levels = replace(noise.levels, correlation_s=correlation_s)
     places = unknowns.places
     constants = _population_prior(sized.recipe, unknowns.levels, noise.coronal_scale)
-    # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
+    # Points that were marked by hand or projected have small errors, so no detector's share and no bias.
     share = detector_error_share(noise.levels.detected_sd)
     bias_sd = DETECTOR_BIAS_RATIO * noise.levels.region_sd * share**0.5
-    hidden = share * DETECTOR_BIAS_SD_M**2 - bias_sd**2
+    hidden_variance = share * DETECTOR_BIAS_SD_M**2 - bias_sd**2
     return PersonProblem(
         body=sized.body,
         observations=[
@@ -366,12 +366,12 @@ def _problem_of_person(
         followed_markers=_markers_to_follow(sized.body, places),
         standing_prior=unknowns.standing_prior,
         standing_frames=[is_standing(recording.postures) for recording in recordings],
-        hidden_variance=dict.fromkeys(places.region_coordinate_names, max(0.0, hidden)),
+        hidden_variance=dict.fromkeys(places.region_coordinate_names, max(0.0, hidden_variance)),
     )
 
 
 def _markers_to_follow(body: Body, places: PointPlaces) -> dict[str, tuple[str, ...]]:
-    """{marker whose place is published: unknowns of the bias that its place is free of}."""
+    """{marker whose place is published: names of the constants of the bias that is subtracted from the place}."""
     on_bones = (*virtual_spine_markers(body).values(), *vertebra_markers(body).values())
     points = [name for name in SPINE_MARKERS if name in body.marker_names]
     followed = dict.fromkeys((*on_bones, *places.skin_along_spine), ())
@@ -387,8 +387,8 @@ def _noise_after_fit(
     bursts: Sequence[np.ndarray],
     configured: NoiseLevels,
 ) -> _PersonNoise:
-    """The noise that makes what the fit found likeliest."""
-    places, squares = unknowns.places, errors.bias**2 + errors.bias_variance
+    """The noise that is likeliest given the fit."""
+    places, squared_bias = unknowns.places, errors.bias**2 + errors.bias_variance
     share, time = lasting_error_share(problem, fit, bursts, configured.correlation_s)
     levels = learnt_noise(
         noise.levels,
@@ -396,7 +396,7 @@ def _noise_after_fit(
         fit,
         configured=configured,
         correlation_s=2 * share * time,
-        squared_bias=_squared_bias_in_all_trials(noise.levels, squares),
+        squared_bias=_squared_offsets_from_bias(noise.levels, squared_bias),
     )
     return _PersonNoise(
         levels=levels,
@@ -412,7 +412,7 @@ def _noise_after_fit(
 def _fitted_body(
     sized: SizedBody, unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceErrors, lasting_sd: float
 ) -> tuple[Body, dict[str, Displacement]]:
-    """The body with joints and points where the fit put them, and how far vertebrae lie off their places."""
+    """The body with the fitted places of joints and points, and the displacements of the vertebrae by level."""
     places, limbs = unknowns.places, len(unknowns.places.sd)
     own, variance = errors.own[limbs:], errors.own_variance[limbs:]
     centroids = own_centroids(sized.body, places.spine_points, own, variance=variance, lasting_sd=lasting_sd)
@@ -429,7 +429,7 @@ def _person_of_fit(
     noise: NoiseLevels,
     coronal_scale: float,
 ) -> Person:
-    """The person's anatomy, standing curve and detector."""
+    """The person's anatomy, standing curve, noise and detector's bias."""
     count, start, regions = len(unknowns.variations), unknowns.place_part.stop, unknowns.places.regions
     curve = slice(start, start + len(unknowns.curve_names))
     values, sd = fit.solution.constants[:count], fit.constant_sd[:count]
@@ -456,29 +456,29 @@ def _noise_with_fast_errors(
     fit: PersonFit,
     weights: Mapping[str, float],
 ) -> NoiseLevels:
-    """What was learnt of the errors, with those that smoothing had taken out."""
+    """The learnt noise levels, with the errors that smoothing removed."""
     shares, shared_error_share = seen_shares_by_marker(problem, fit)
     levels = add_white_noise(
         noise.levels,
         weights,
         trials=[recording.markers for recording in recordings],
         fast_variance=mean_of_known(np.array([recording.fast_variance for recording in recordings]), 0),
-        seen=shares,
-        lasting=noise.lasting_share,
+        residual_shares=shares,
+        detected_lasting_share=noise.lasting_share,
     )
     return replace(levels, shared_lasting_share=shared_error_share)
 
 
-def _squared_bias_in_all_trials(levels: NoiseLevels, squares: np.ndarray) -> np.ndarray:
-    """m²: what squares of a region's bias in all trials, (regions, 3), say of those of its errors in one."""
-    detectors = detector_error_share(levels.detected_sd)
-    if detectors <= MIN_DETECTOR_SHARE_FOR_BIAS:
+def _squared_offsets_from_bias(levels: NoiseLevels, squared_bias: np.ndarray) -> np.ndarray:
+    """m²: squares of regions' offsets in a trial that correspond to the squared bias in all trials, (regions, 3) m²."""
+    share = detector_error_share(levels.detected_sd)
+    if share <= MIN_DETECTOR_SHARE_FOR_BIAS:
         return np.empty(0)
-    return squares.ravel() / (DETECTOR_BIAS_RATIO**2 * detectors)
+    return squared_bias.ravel() / (DETECTOR_BIAS_RATIO**2 * share)
 
 
 def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior], coronal_scale: float) -> list[LinearPrior]:
-    """Priors on all constants of a person but places."""
+    """Priors on all constants of a person except places."""
     priors, pelvis = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy], recipe.pelvis
     priors += curve_prior(levels, {} if pelvis is None else pelvis.incidence, coronal_scale)
     if pelvis is not None:
@@ -486,7 +486,7 @@ def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior], coronal_scal
     return priors
 
 
-def _displacements_by_name(names: Iterable[str], found: np.ndarray, variance: np.ndarray) -> dict[str, Displacement]:
-    """By name, of (names, 3) m, and m²."""
-    each = zip(names, found.tolist(), variance.mean(1).tolist(), strict=True)
+def _displacements_by_name(names: Iterable[str], offsets: np.ndarray, variance: np.ndarray) -> dict[str, Displacement]:
+    """{name: displacement}. offsets, variance: (names, 3) m and m²."""
+    each = zip(names, offsets.tolist(), variance.mean(1).tolist(), strict=True)
     return {name: Displacement((x, y, z), v**0.5) for name, (x, y, z), v in each}

@@ -1,8 +1,8 @@
-"""How far points are off, learnt from all trials of a person; and the frames that teach it.
+"""Noise of the points, learnt from all trials of a person; and the choice of the frames for the fit to the person.
 
-The fit to a person takes a posture from each of a few frames. A single noisy frame would bend the spine, and so
-lengthen it; so positions are smoothed first (`smooth_positions`), and the noise taken out is
-added to what the fit learns of the rest (`add_white_noise`).
+The fit estimates a posture in each of a few frames. A noisy frame would bend the spine, and so lengthen it. Positions
+are therefore smoothed first (`smooth_positions`). The noise levels are learnt from the smoothed positions; the variance
+that smoothing removed is then added (`add_white_noise`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,18 +27,18 @@ from simspine.estimation.observations import (
 )
 from simspine.estimation.person_solver import PersonFit, PersonProblem
 
-# The noise of a person's recordings, learnt from the residuals of a fit: empirical Bayes. Each step takes the standard
-# deviations and the correlation time that make what was found likeliest, under priors that hold what was configured to
-# be right within a factor (expectation maximisation: Dempster, Laird & Rubin 1977).
+# Noise levels from the residuals of a fit, by empirical Bayes. Each step takes the standard deviations that maximise
+# their posterior; its prior is log-normal about the configured value (expectation maximisation: Dempster, Laird & Rubin
+# 1977).
 
-KINDS_OF_LEVEL = {  # of `NoiseLevels`
+KINDS_OF_LEVEL = {  # {field of `NoiseLevels`: kinds of points}
     "detected_sd": (PointKind.DETECTED, PointKind.ESTIMATED),
     "given_sd": (PointKind.MOTION_CAPTURE,),
     "skin_sd": (PointKind.SKIN,),
 }
-BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
-MAX_WEIGHT_FACTOR = 4.0  # a marker is worth at most so many times more or less than its marker set says
-MIN_BODY_MISFIT_M = 0.001  # m: bodies are wrong by as much at the least
+BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: three frames close together show how long errors last
+MAX_WEIGHT_FACTOR = 4.0  # largest factor on a marker's weight in its marker set; its inverse is the smallest
+MIN_BODY_MISFIT_M = 0.001  # m: smallest misfit of any body
 
 
 def learnt_noise(
@@ -49,27 +49,27 @@ def learnt_noise(
     correlation_s: float,
     squared_bias: np.ndarray,
 ) -> NoiseLevels:
-    """Levels that make what the fit found likeliest: a step of expectation maximisation.
+    """Noise levels that are likeliest given the fit: a step of expectation maximisation.
 
-    levels: those of the fit. configured: assumed to be right within a factor (see `likeliest_variance`); a marker is
-    assumed to be like its group. correlation_s: see `lasting_error_share`. squared_bias: m², squares of the regions'
-    bias in all trials, as far as they tell of their errors in one.
+    levels: those of the fit. configured: centre of the prior of the kinds' levels (see `likeliest_variance`); a kind's
+    level is the centre of its markers' prior. correlation_s: the new one, s. squared_bias: m², further squares of
+    regions' offsets, from their bias in all trials.
     """
-    found = _learnt_marker_noise(levels, problem, fit, configured)
+    learnt = _learnt_marker_noise(levels, problem, fit, configured)
     regions = [i for i, error in enumerate(problem.errors.shared_errors) if len(error.markers) > 1]
     if regions:
         shape = (len(problem.observations), -1, 3)
         squares = (fit.solution.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
         squares = np.append(squares, squared_bias)
         variance = likeliest_variance(float(squares.mean()), squares.size, configured.region_sd**2)
-        found = replace(found, region_sd=float(max(MIN_BODY_MISFIT_M, np.sqrt(variance))))
-    return replace(found, correlation_s=float(np.clip(correlation_s, 0.02, 30.0)))
+        learnt = replace(learnt, region_sd=float(max(MIN_BODY_MISFIT_M, np.sqrt(variance))))
+    return replace(learnt, correlation_s=float(np.clip(correlation_s, 0.02, 30.0)))
 
 
 def _learnt_marker_noise(
     levels: NoiseLevels, problem: PersonProblem, fit: PersonFit, configured: NoiseLevels
 ) -> NoiseLevels:
-    """Standard deviations of points by kind, and factors on the weights of each."""
+    """Levels with the likeliest standard deviation of each kind of points, and the likeliest factor of each marker."""
     first = problem.observations[0].markers
     count, total = _scores_by_marker(problem, fit)
     update: dict[str, Any] = {}
@@ -78,21 +78,21 @@ def _learnt_marker_noise(
         group = np.flatnonzero(are_of_kind(first, *kinds) & (count > 0))
         if not group.size:
             continue
-        own, assumed = getattr(levels, level), getattr(configured, level)
-        shown = count[group].sum()
-        variance = likeliest_variance(total[group].sum() / shown, shown, (assumed / own) ** 2)
-        update[level] = float(max(MIN_BODY_MISFIT_M, own * np.sqrt(variance)))
+        used_sd, configured_sd = getattr(levels, level), getattr(configured, level)
+        group_count = count[group].sum()
+        variance = likeliest_variance(total[group].sum() / group_count, group_count, (configured_sd / used_sd) ** 2)
+        update[level] = float(max(MIN_BODY_MISFIT_M, used_sd * np.sqrt(variance)))
         each = [likeliest_variance(total[i] / max(count[i], 1e-9), count[i], variance) for i in group]
         change |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
     factors = {
-        name: float(np.clip(levels.weight_factors.get(name, 1.0) * by, 1 / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR))
-        for name, by in change.items()
+        name: float(np.clip(levels.weight_factors.get(name, 1.0) * factor, 1 / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR))
+        for name, factor in change.items()
     }
     return replace(levels, weight_factors=factors, **update)
 
 
 def _scores_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, np.ndarray]:
-    """(markers,) independent coordinates of each, and the sum of their squared residuals in assumed variances."""
+    """(markers,): count of independent coordinates; sum of their squared residuals over the assumed variances."""
     w = np.where(problem.precision > 0, problem.precision, np.nan)[:, :, None]
     score = w * (np.minimum(fit.residual**2, problem.errors.loss_threshold_sd**2 / w) + fit.marker_variance)
     sharing = max(1.0, len(score) / float(problem.independent.sum()))
@@ -100,63 +100,63 @@ def _scores_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarra
 
 
 def seen_shares_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, float]:
-    """(markers,) and of errors that regions share: the share of the assumed variances that residuals show, 0…1.
+    """Squared residuals over their expectation, at most 1: (markers,), and one ratio for the shared errors.
 
-    Variances are not learnt below `MIN_BODY_MISFIT_M`; residuals may be smaller. They are compared with the variance
-    less that of the fit itself, over all markers of a kind (the variance factor of adjustment theory: Birge 1932).
+    Residuals may be smaller than `MIN_BODY_MISFIT_M`, the smallest learnt deviation. Their expectation is the assumed
+    variance less that of the fit. Markers of one kind share a ratio (variance factor of adjustment theory: Birge 1932).
     """
     first = problem.observations[0].markers
     precision = problem.precision[:, :, None]
     w = np.where((precision > 0) & np.isfinite(fit.residual), precision, np.nan)
-    scale = problem.errors.loss_threshold_sd if problem.errors.loss == "huber" else np.inf
-    square, wanted = np.minimum(w * fit.residual**2, scale**2), 1 - np.minimum(w * fit.marker_variance, 0.99)
+    threshold = problem.errors.loss_threshold_sd if problem.errors.loss == "huber" else np.inf
+    square, expected = np.minimum(w * fit.residual**2, threshold**2), 1 - np.minimum(w * fit.marker_variance, 0.99)
     shares = np.ones(len(first.names))
     for kinds in KINDS_OF_LEVEL.values():
         group = are_of_kind(first, *kinds)
         if np.isfinite(w[:, group]).any():
-            shares[group] = min(1.0, float(np.nansum(square[:, group]) / np.nansum(wanted[:, group])))
+            shares[group] = min(1.0, float(np.nansum(square[:, group]) / np.nansum(expected[:, group])))
     sd = np.array([sd for error in problem.errors.shared_errors for sd in error.sd_by_axis])
-    found = fit.solution.offsets**2
-    left = sd**2 - np.minimum(fit.offset_variance, 0.99 * sd**2)
-    return shares, min(1.0, float(found.sum() / left.sum())) if sd.size else 1.0
+    squared_offsets = fit.solution.offsets**2
+    expected_offsets = sd**2 - np.minimum(fit.offset_variance, 0.99 * sd**2)
+    return shares, min(1.0, float(squared_offsets.sum() / expected_offsets.sum())) if sd.size else 1.0
 
 
 def lasting_error_share(
     problem: PersonProblem, fit: PersonFit, bursts: Sequence[np.ndarray], default: float
 ) -> tuple[float, float]:
-    """The share of the variance of a detector's points that lasts, 0…1, and the time, s, in which its autocorrelation
-    falls to 1/e. The rest is new in frames that are 0.3 s apart.
+    """Share of the detected points' variance that lasts, 0…1, and the time, s, in which its autocorrelation falls to
+    1/e. The rest of the variance is independent in frames that are 0.3 s apart.
 
-    bursts: (bursts, 3) of each trial, which of its frames are `BURST_TIMES_S` apart; residuals of the spine's points in
-    them decide. Without bursts, or with gaps in them, all of it lasts and its autocorrelation has the integral
-    `default`.
+    bursts: for each trial (bursts, 3), indices of frames that are `BURST_TIMES_S` apart. The residuals of the spine's
+    points in these frames are correlated. Without bursts, or with gaps in them, all variance lasts, and the integral of
+    its autocorrelation is `default`, s.
     """
     first = problem.observations[0].markers
     detected = first.of_origin(*FROM_DETECTOR)
-    along = np.isin(first.names, SPINE_CHAIN_MARKERS) & detected
-    group = along if along.any() else detected  # a detector that does not see the spine
-    firsts = np.cumsum([0, *(seen.markers.frames for seen in problem.observations)])
-    frames = np.concatenate([first + own for first, own in zip(firsts[:-1], bursts, strict=True)])
+    on_spine = np.isin(first.names, SPINE_CHAIN_MARKERS) & detected
+    group = on_spine if on_spine.any() else detected  # a detector without points of the spine
+    starts = np.cumsum([0, *(recording.markers.frames for recording in problem.observations)])
+    frames = np.concatenate([start + burst_frames for start, burst_frames in zip(starts[:-1], bursts, strict=True)])
     if not group.any() or not len(frames):
         return 1.0, default / 2
     burst = fit.residual[:, group][frames]  # (bursts, 3, markers, 3)
     products = mean_of_known(burst[:, :1] * burst, (0, 3))  # (lags, markers)
     products = products[:, products[0] > 0]
     if not np.isfinite(products).any(1).all():
-        return 1.0, default / 2  # gaps leave one of the lags out
+        return 1.0, default / 2  # because of gaps, a lag has no product
     near, far = np.clip(np.nanmedian(products[1:] / products[0], axis=1), 1e-3, 0.999)
     longest = float(np.mean(problem.durations_s)) / 2
     time = min(longest, (BURST_TIMES_S[2] - BURST_TIMES_S[1]) / max(np.log(max(near, far) / far), 1e-2))
     return min(1.0, max(near, far) * np.exp(BURST_TIMES_S[1] / time)), time
 
 
-# Errors that change from frame to frame: polynomials over a window take them out (Savitzky & Golay 1964).
+# Smoothing by polynomials over a window removes errors that change from frame to frame (Savitzky & Golay 1964).
 
 SMOOTHING_WINDOW_S, SMOOTHING_DEGREE = 0.3, 3
 
 
 def smooth_positions(markers: Markers) -> Markers:
-    """Positions without what changes from frame to frame; as they are where the window reaches over a gap or an end."""
+    """Smoothed positions. They stay as they are where the window reaches over a gap or over an end of the trial."""
     window = _window_frames(markers)
     if window == 1:
         return markers
@@ -168,14 +168,14 @@ def smooth_positions(markers: Markers) -> Markers:
 
 
 def _window_frames(markers: Markers) -> int:
-    """Frames over which `smooth_positions` smooths; 1 where there are too few."""
+    """Frames in the window of `smooth_positions`; 1 if the trial is too short to be smoothed."""
     window = 2 * int(SMOOTHING_WINDOW_S * markers.rate / 2) + 1
     return window if SMOOTHING_DEGREE < window <= markers.frames else 1
 
 
-def _is_new_after(markers: Markers) -> float:
-    """s: independent errors that `smooth_positions` has smoothed are one error over so long a time: their remaining
-    variance times this is their variance times one frame."""
+def _smoothed_error_duration(markers: Markers) -> float:
+    """s: how long an independent error lasts after `smooth_positions`. The remaining variance times this duration is
+    the original variance times the duration of a frame."""
     if (window := _window_frames(markers)) == 1:
         return 1 / markers.rate
     from scipy.signal import savgol_coeffs
@@ -184,7 +184,7 @@ def _is_new_after(markers: Markers) -> float:
 
 
 def white_noise_variance(markers: Markers, smooth: Markers) -> np.ndarray:
-    """(markers,) m²: variance of a coordinate that `smooth_positions` took out."""
+    """(markers,) m²: variance of a coordinate that `smooth_positions` removed."""
     return mean_of_known((markers.xyz - smooth.xyz) ** 2, (0, 2))
 
 
@@ -193,19 +193,19 @@ def add_white_noise(
     marker_weights: Mapping[str, float],
     trials: Sequence[Markers],
     fast_variance: np.ndarray,
-    seen: np.ndarray,
-    lasting: float,
+    residual_shares: np.ndarray,
+    detected_lasting_share: float,
 ) -> NoiseLevels:
-    """The levels with the errors that smoothing had taken out, of (markers,) `fast_variance`, m².
+    """Noise levels of the positions before smoothing, from those of smoothed positions.
 
-    levels: of smoothed positions. marker_weights: of the marker set. seen: (markers,), the share of their variances
-    that residuals show. lasting: the share of that which is not new after 0.3 s, of a detector's points. What lasts is
-    the body's up to `USUAL_BODY_MISFIT_M`, and the detector's beyond it, with a time of its own.
+    marker_weights: of the marker set. fast_variance: (markers,) m², removed by smoothing. residual_shares: (markers,),
+    see `seen_shares_by_marker`. detected_lasting_share: see `lasting_error_share`. Lasting errors up to
+    `USUAL_BODY_MISFIT_M` come from the body's misfit, the rest from the detector, with its own correlation time.
     """
     update: dict[str, Any] = {}
-    times, smoothed = [], np.mean([_is_new_after(trial) for trial in trials])
+    times, smoothed_duration = [], np.mean([_smoothed_error_duration(trial) for trial in trials])
     factors = dict(levels.weight_factors)
-    lasting_share = dict(zip(trials[0].names, seen.tolist(), strict=True))
+    lasting_share = dict(zip(trials[0].names, residual_shares.tolist(), strict=True))
     misfit_share = dict(lasting_share)
     for level, kinds in KINDS_OF_LEVEL.items():
         group = np.flatnonzero(are_of_kind(trials[0], *kinds) & np.isfinite(fast_variance))
@@ -216,10 +216,11 @@ def add_white_noise(
         total = slow + np.array([marker_weights.get(name, 1.0) for name in names]) * fast_variance[group]
         update[level] = float(np.sqrt(total.mean()))
         factors.update(zip(names, (total.mean() / total).tolist(), strict=True))
-        part, detectors = lasting if level == "detected_sd" else 1.0, detector_error_share(getattr(levels, level))
-        lasting_share.update(zip(names, (part * seen[group] * slow / total).tolist(), strict=True))
-        misfit_share.update({name: lasting_share[name] * (1 - detectors) for name in names})
-        times.append(float((slow / total).mean() * (levels.correlation_s * detectors + (1 - part) * smoothed)))
+        lasts = detected_lasting_share if level == "detected_sd" else 1.0
+        detector = detector_error_share(getattr(levels, level))
+        lasting_share.update(zip(names, (lasts * residual_shares[group] * slow / total).tolist(), strict=True))
+        misfit_share.update({name: lasting_share[name] * (1 - detector) for name in names})
+        times.append(float((slow / total).mean() * (levels.correlation_s * detector + (1 - lasts) * smoothed_duration)))
     return replace(
         levels,
         **update,
@@ -230,21 +231,20 @@ def add_white_noise(
     )
 
 
-# Which postures of a person's trials the fit of the body uses: some frames of each, far apart, smoothed.
-
+# The postures that the fit to the person uses: some frames of each smoothed trial, far apart.
 
 MAX_POSTURES = 150  # of all trials together
 MIN_POSTURES_PER_TRIAL, MAX_POSTURES_PER_TRIAL = 6, 60
 MIN_MARKERS_PER_POSTURE = 3
-MAX_THIGH_TILT_RAD, MAX_TRUNK_TILT_RAD = np.radians(20.0), np.radians(15.0)  # from upright, of a person who stands
+MAX_THIGH_TILT_RAD, MAX_TRUNK_TILT_RAD = np.radians(20.0), np.radians(15.0)  # against the vertical, in standing
 UPRIGHT_POINTS = tuple(side + name for side in "LR" for name in ("Knee", "Hip", "Shoulder"))
-FrameCheck = Callable[[Markers], np.ndarray]  # of markers to frames, (frames,) bool
+FrameCheck = Callable[[Markers], np.ndarray]  # (frames,) bool: left and right, or head and feet, are exchanged
 
 
 @dataclass(frozen=True, eq=False)
 class PostureRecording:
-    """markers: a trial. fast_variance: (markers,) m², of what smoothing took out of it. postures: some frames of the
-    smoothed trial. bursts: (bursts, 3), which of the postures are `BURST_TIMES_S` apart."""
+    """A trial and its postures for the fit. markers: the trial. fast_variance: (markers,) m², removed by smoothing.
+    postures: some frames of the smoothed trial. bursts: (bursts, 3), indices of postures `BURST_TIMES_S` apart."""
 
     markers: Markers
     fast_variance: np.ndarray
@@ -259,10 +259,10 @@ def sampled_recordings(
     levels: NoiseLevels,
     exchanged: FrameCheck,
 ) -> list[PostureRecording]:
-    """The trials that show a posture."""
+    """The trials in which some frame has enough markers, with their postures for the fit."""
     padded = _padded_to_common_markers([fit_markers(body, trial) for trial in trials])
-    shown = [(trial, _frames_with_enough_markers(trial, weights, levels)) for trial in padded]
-    recordings, chosen = [], _without_swapped_frames(shown, exchanged)
+    usable = [(trial, _frames_with_enough_markers(trial, weights, levels)) for trial in padded]
+    recordings, chosen = [], _without_swapped_frames(usable, exchanged)
     for trial, frames in chosen:
         smooth = smooth_positions(trial)
         postures, bursts = _sampled_in_bursts(smooth, frames, len(chosen))
@@ -271,8 +271,8 @@ def sampled_recordings(
 
 
 def is_standing(markers: Markers) -> np.ndarray:
-    """(frames,) bool: thighs and trunk upright, within `MAX_THIGH_TILT_RAD` and `MAX_TRUNK_TILT_RAD`; where they are
-    not seen, not."""
+    """(frames,) bool: thighs and trunk are within `MAX_THIGH_TILT_RAD` and `MAX_TRUNK_TILT_RAD` of the vertical; False
+    where their points are missing."""
     if not set(UPRIGHT_POINTS) <= set(markers.names):
         return np.zeros(markers.frames, bool)
     thighs, trunk = (
@@ -282,54 +282,53 @@ def is_standing(markers: Markers) -> np.ndarray:
     return (thighs < MAX_THIGH_TILT_RAD) & (trunk < MAX_TRUNK_TILT_RAD)
 
 
-def _sampled_in_bursts(markers: Markers, shown: np.ndarray, trials: int) -> tuple[Markers, np.ndarray]:
-    """Frames evenly over those that show a posture, in bursts where the trial is long enough; and which of them make a
-    burst, (bursts, 3).
-    """
+def _sampled_in_bursts(markers: Markers, usable: np.ndarray, trials: int) -> tuple[Markers, np.ndarray]:
+    """A sample of the `usable` frames, evenly spaced, in bursts if the trial is long enough; and the indices of the
+    frames of each burst in the sample, (bursts, 3). trials: how many share `MAX_POSTURES`."""
     wanted = int(np.clip(MAX_POSTURES // trials, MIN_POSTURES_PER_TRIAL, MAX_POSTURES_PER_TRIAL))
     steps = np.round(np.array(BURST_TIMES_S) * markers.rate).astype(int)
-    begin = shown[shown < markers.frames - steps[-1]]
+    begin = usable[usable < markers.frames - steps[-1]]
     if not begin.size or markers.frames <= wanted:
-        chosen = shown[np.unique(np.linspace(0, shown.size - 1, min(wanted, shown.size)).astype(int))]
+        chosen = usable[np.unique(np.linspace(0, usable.size - 1, min(wanted, usable.size)).astype(int))]
         bursts = np.zeros((0, len(steps)), int)
     else:
         evenly = np.linspace(0, begin.size - 1, max(1, wanted // len(steps))).astype(int)
-        together = begin[evenly][:, None] + steps
-        chosen = np.unique(together)
-        bursts = np.searchsorted(chosen, together)
-    part = {"xyz": markers.xyz[chosen]}
+        burst_frames = begin[evenly][:, None] + steps
+        chosen = np.unique(burst_frames)
+        bursts = np.searchsorted(chosen, burst_frames)
+    arrays = {"xyz": markers.xyz[chosen]}
     for name in ("weight", "filled", "covariance"):
         values = getattr(markers, name)
-        part[name] = None if values is None else values[chosen]
+        arrays[name] = None if values is None else values[chosen]
     spacing = (markers.frames - 1) / markers.rate / max(1, len(chosen) - 1)
-    return markers.with_(**part, rate=1 / max(spacing, 1 / markers.rate)), bursts
+    return markers.with_(**arrays, rate=1 / max(spacing, 1 / markers.rate)), bursts
 
 
 def _frames_with_enough_markers(
     markers: Markers, marker_weights: Mapping[str, float], levels: NoiseLevels
 ) -> np.ndarray:
-    """Indices of the frames that show enough for a posture."""
+    """Indices of the frames with `MIN_MARKERS_PER_POSTURE` or more measured markers."""
     w = observation_weights(markers, marker_weights, levels)
     return np.flatnonzero(((w > 0) & markers.present).sum(1) >= MIN_MARKERS_PER_POSTURE)
 
 
 def _without_swapped_frames(
-    seen: Sequence[tuple[Markers, np.ndarray]], exchanged: FrameCheck
+    usable: Sequence[tuple[Markers, np.ndarray]], exchanged: FrameCheck
 ) -> list[tuple[Markers, np.ndarray]]:
-    """Trials with the indices of the frames to fit, if any: those in which left and right, or head and feet, are
-    exchanged tell of another body than the person's. Where all are such, all are left."""
-    sound = [(trial, shown[~exchanged(trial)[shown]]) for trial, shown in seen]
-    return [pair for pair in sound if pair[1].size] or [pair for pair in seen if pair[1].size]
+    """Trials and indices of their usable frames, without frames in which left and right, or head and feet, are
+    exchanged. If no frame is left, the exchanged ones stay. Trials without a frame are left out."""
+    sound = [(trial, frames[~exchanged(trial)[frames]]) for trial, frames in usable]
+    return [pair for pair in sound if pair[1].size] or [pair for pair in usable if pair[1].size]
 
 
 def _padded_to_common_markers(trials: Sequence[Markers]) -> list[Markers]:
-    """With the same names: a marker that a trial lacks is missing in all its frames."""
-    origin = {name: of for trial in trials for name, of in zip(trial.names, trial.origins, strict=True)}
-    return [_with_all_names(trial, origin) for trial in trials]
+    """The trials, all with the same marker names: a marker that a trial lacks is missing in all its frames."""
+    origins = {name: origin for trial in trials for name, origin in zip(trial.names, trial.origins, strict=True)}
+    return [_with_all_names(trial, origins) for trial in trials]
 
 
-def _with_all_names(markers: Markers, origin: Mapping[str, Origin]) -> Markers:
-    lacking = [name for name in origin if name not in markers.names]
+def _with_all_names(markers: Markers, origin_by_name: Mapping[str, Origin]) -> Markers:
+    lacking = [name for name in origin_by_name if name not in markers.names]
 
     def padded(values: np.ndarray | None, fill: float) -> np.ndarray | None:
         if values is None:
@@ -338,5 +337,5 @@ def _with_all_names(markers: Markers, origin: Mapping[str, Origin]) -> Markers:
 
     fills = {"xyz": np.nan, "weight": 0.0, "covariance": np.nan, "filled": False}
     arrays = {field: padded(getattr(markers, field), fill) for field, fill in fills.items()}
-    origins = (*markers.origins, *(origin[name] for name in lacking))
-    return markers.with_(names=(*markers.names, *lacking), origin=origins, **arrays).select(list(origin))
+    origins = (*markers.origins, *(origin_by_name[name] for name in lacking))
+    return markers.with_(names=(*markers.names, *lacking), origin=origins, **arrays).select(list(origin_by_name))

@@ -1,7 +1,7 @@
-"""What the estimator is given: points, the kind of each, and how far it may be off; made in one place.
+"""Observations of the estimator: markers, their kinds, their weights and the model of their errors.
 
-`NoiseLevels` says how large errors are, as configured or as learnt from all recordings of a person
-(`simspine.estimation.noise`). `observe` makes `Observations` of a recording from them, for every engine.
+`NoiseLevels` holds the standard deviations of the errors, as configured or as learnt from all recordings of a person
+(`simspine.estimation.noise`). `observe` makes the `Observations` of a recording from them, for every engine.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +16,15 @@ from simspine.core.skeletons import SPINE_REGIONS, is_skin_marker, is_tape_dot
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.options import KinematicsOptions
 
-# Views that agree to a millimetre come from a source that knows its points (marked by hand, projected), not from a
-# detector whose idea of a point is centimetres off. Three times what their disagreement says, since some errors are
-# common to all views; and never less than bodies misfit as a rule, unless a fit to the person learns better.
+# Views that agree to a millimetre show points marked by hand or projected, not a detector's, which err by centimetres.
+# The standard deviation is three times the triangulated one, since some errors are common to all views. It is no less
+# than the usual misfit of a body, unless the fit to the person learns a smaller one.
 VIEW_DISAGREEMENT_FACTOR = 3.0
 USUAL_BODY_MISFIT_M = 0.003  # m
 
 
 class PointKind(StrEnum):
-    """How the place of a point is known."""
+    """Kind of a point: its origin, or a marker on the skin."""
 
     MOTION_CAPTURE = "motion capture"
     DETECTED = "detected"
@@ -42,7 +42,7 @@ KIND_OF_ORIGIN = {
 
 
 def point_kinds(markers: Markers) -> tuple[PointKind, ...]:
-    """The kind of each marker. A marker on the skin is one, whether it was detected or captured."""
+    """The kind of each marker. Markers on the skin are of the kind SKIN, unless they were inferred."""
     skin = set(is_skin_marker(markers.names))
     return tuple(
         PointKind.SKIN if name in skin and origin is not Origin.INFERRED else KIND_OF_ORIGIN[origin]
@@ -51,20 +51,20 @@ def point_kinds(markers: Markers) -> tuple[PointKind, ...]:
 
 
 def are_of_kind(markers: Markers, *kinds: PointKind) -> np.ndarray:
-    """(markers,) bool: those of one of the kinds."""
+    """(markers,) bool: whether a marker is of one of these kinds."""
     return np.array([kind in kinds for kind in point_kinds(markers)], bool)
 
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """How large errors of points are.
+    """Standard deviations of the points' errors, and how long the errors last.
 
     detected_sd, given_sd: m, of a coordinate of a point of weight 1, from a detector and from motion capture. skin_sd:
-    m, of a marker on the skin, without what is unknown of its place on the body. region_sd: m, of the error that
-    detected points of a spinal region share in a trial. correlation_s: s, correlation time of a point's error.
-    weight_factors: {marker: by how much more it counts than its marker set says}. lasting_share, misfit_share:
-    {marker: share of its variance that lasts, and that the body's misfit makes}. shared_lasting_share: of the variance
-    of errors that points share.
+    m, of a marker on the skin, without the error of its place on the body. region_sd: m, of the offset that detected
+    points of a spinal region share in a trial. correlation_s: correlation time of a point's error, s. weight_factors:
+    {marker: factor on its weight in the marker set}, 1 where absent. lasting_share: {marker: share of its variance that
+    lasts}. misfit_share: {marker: share of its variance that the body's misfit causes}. shared_lasting_share: share of
+    the variance of shared offsets that lasts.
     """
 
     detected_sd: float
@@ -79,7 +79,7 @@ class NoiseLevels:
 
     @classmethod
     def of_options(cls, options: KinematicsOptions) -> "NoiseLevels":
-        """As configured."""
+        """The configured levels."""
         return cls(
             detected_sd=options.marker_sd_m,
             given_sd=options.given_sd_m,
@@ -89,7 +89,7 @@ class NoiseLevels:
         )
 
     def given_view_agreement(self, markers: Markers) -> "NoiseLevels":
-        """With smaller deviations of a detector's points where views agree better than these say."""
+        """These levels, or smaller ones for detected points whose views agree better (median of the trial)."""
         detected = are_of_kind(markers, PointKind.DETECTED, PointKind.ESTIMATED)
         if markers.covariance is None or not detected.any():
             return self
@@ -101,15 +101,15 @@ class NoiseLevels:
 
 
 def detector_error_share(sd: float) -> float:
-    """Share of the detector in the variance of lasting errors, whose standard deviation is `sd`, m; the rest is the
-    body's misfit."""
+    """The detector's share in the variance of lasting errors, 0…1; the body's misfit causes the rest. sd: of the
+    lasting errors, m."""
     return max(0.0, 1 - (USUAL_BODY_MISFIT_M / sd) ** 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """markers: of a recording, y_up. weights: (frames, markers), by which the precision of a point of weight 1 is
-    multiplied; 0 where it is no measurement. errors: what is assumed of the markers' errors."""
+    """Markers of a recording, y_up, with their weights and errors. weights: (frames, markers), factors on the precision
+    of a point of weight 1; 0 where a marker is no measurement. errors: the model of the markers' errors."""
 
     markers: Markers
     weights: np.ndarray
@@ -117,7 +117,7 @@ class Observations:
 
     @property
     def precision(self) -> np.ndarray:
-        """(frames, markers) m⁻², of a coordinate; 0 where it is no measurement."""
+        """(frames, markers) m⁻²: precision of a coordinate; 0 where a marker is no measurement."""
         return self.weights / self.errors.sd**2
 
 
@@ -130,18 +130,18 @@ def observe(
     places_fitted: bool = False,
     detector_bias: Mapping[str, tuple[float, float, float]] | None = None,
 ) -> Observations:
-    """A recording with what is assumed of its errors.
+    """A recording with the weights and the error model of its markers.
 
-    marker_weights: of the marker set, 1 where absent. places_fitted: the places of markers on the skin are fitted to
-    the person; otherwise they are unknown in each recording. detector_bias: {region: (forward, up, right) m} of the
-    person, where it was learnt; by default zero.
+    marker_weights: of the marker set, 1 where absent. places_fitted: whether places of skin markers are fitted to the
+    person; otherwise each recording has errors of these places. detector_bias: {region: (forward, up, right) m}, the
+    learnt mean of the offset that the region's points share; zero where absent.
     """
     shared = shared_errors(markers, levels.region_sd, detector_bias or {})
-    spine = {name for names in SPINE_REGIONS.values() for name in names}
+    spine_points = {name for names in SPINE_REGIONS.values() for name in names}
     errors = MarkerErrors(
         sd=levels.detected_sd,
         correlation_time=levels.correlation_s,
-        slow_markers=tuple(name for name in markers.names_of(*FROM_DETECTOR) if name in spine),
+        slow_markers=tuple(name for name in markers.names_of(*FROM_DETECTOR) if name in spine_points),
         body_misfit_time=options.error_correlation_s,
         lasting_variance_share=levels.lasting_share,
         misfit_variance_share=levels.misfit_share,
@@ -156,79 +156,78 @@ def observe(
 def observation_weights(
     markers: Markers, marker_weights: Mapping[str, float], levels: NoiseLevels, engine: str = "trajectory"
 ) -> np.ndarray:
-    """(frames, markers): weight of the marker set × confidence × what its kind is worth.
+    """(frames, markers): weight of the marker set × confidence × factor of the marker's kind.
 
-    Motion capture is worth more by the ratio of the variances. An inferred point is no measurement: the trajectory
-    engine, which has priors for what is not observed, leaves it out; the frame-wise ones, which have none, keep it with
-    its low weight. In the trajectory engine a marker on the skin is worth what its own error says; the frame-wise
-    engines take the marker set's word instead.
+    The factor of motion capture is the ratio of the variances, detected to given. An inferred point is no measurement:
+    the trajectory engine leaves it out; the frame-wise engine, without priors, keeps it with its low weight. The
+    trajectory engine weighs a skin marker by its own variance; the frame-wise engine, by its marker set and origin.
     """
     factors = levels.weight_factors
-    by_name = [marker_weights.get(name, 1.0) * factors.get(name, 1.0) for name in markers.names]
-    weights = np.tile(by_name, (markers.frames, 1))
+    marker_weight = [marker_weights.get(name, 1.0) * factors.get(name, 1.0) for name in markers.names]
+    weights = np.tile(marker_weight, (markers.frames, 1))
     confidence = np.ones(weights.shape) if markers.weight is None else markers.weight
-    captured = (levels.detected_sd / levels.given_sd) ** 2
-    worth = np.where(markers.of_origin(Origin.GIVEN), captured, 1.0)
+    given_factor = (levels.detected_sd / levels.given_sd) ** 2
+    kind_factor = np.where(markers.of_origin(Origin.GIVEN), given_factor, 1.0)
     inferred = are_of_kind(markers, PointKind.INFERRED)
     if engine != "trajectory":
-        return np.where(inferred, weights, worth * weights * confidence)
-    worth[inferred] = 0.0
-    worth[are_of_kind(markers, PointKind.SKIN)] = (levels.detected_sd / levels.skin_sd) ** 2
+        return np.where(inferred, weights, kind_factor * weights * confidence)
+    kind_factor[inferred] = 0.0
+    kind_factor[are_of_kind(markers, PointKind.SKIN)] = (levels.detected_sd / levels.skin_sd) ** 2
     dots = is_tape_dot(markers.names)
-    if dots:  # the skin moves over the bone with all dots of a knot, which together count as one marker
-        worth[np.isin(markers.names, dots)] *= min(1.0, len(_tape_knots(dots)) / len(dots))
-    return worth * weights * confidence
+    if dots:  # the dots near a knot slide over the bone together, so they count as one marker
+        kind_factor[np.isin(markers.names, dots)] *= min(1.0, len(_tape_knots(dots)) / len(dots))
+    return kind_factor * weights * confidence
 
 
-# Errors that points have in common.
+# Errors that several points share.
 
 
 def shared_errors(
     markers: Markers, region_sd: float, detector_bias: Mapping[str, tuple[float, float, float]]
 ) -> tuple[SharedError, ...]:
-    """Errors that a detector's points share throughout a recording; markers of motion capture share none.
+    """Errors that detected points share throughout a recording; markers of motion capture share none.
 
-    Points of one region of the spine err together, about the detector's bias; dots of a tape by how well the bone under
-    them is known.
+    The points of a spinal region share an offset, whose mean is the detector's bias. The dots of a tape share the
+    errors of its places on the bones.
     """
     detected = markers.names_of(*FROM_DETECTOR)
     members = {region: tuple(name for name in detected if name in names) for region, names in SPINE_REGIONS.items()}
-    found = [
+    region_errors = [
         SharedError(region, names, region_sd, mean=detector_bias.get(region, (0.0, 0.0, 0.0)), in_ground_frame=True)
         for region, names in members.items()
         if len(names) > 1 and region_sd > 0
     ]
-    return (*found, *_tape_errors(is_tape_dot(detected)))
+    return (*region_errors, *_tape_errors(is_tape_dot(detected)))
 
 
 def skin_place_errors(markers: Markers) -> tuple[SharedError, ...]:
-    """How far the bone under each single marker on the skin may be from its place in the table.
+    """Errors of the places of single skin markers on their bones, with the table's standard deviations.
 
-    Both posterior superior iliac spines of a person lie elsewhere on the sacrum than the model's; so they show where
-    the pelvis faces and which side is higher, and hardly how it is tilted.
+    Both posterior superior iliac spines share a deviation. So they constrain the rotation and the lateral tilt of the
+    pelvis, and hardly its tilt in the sagittal plane.
     """
     table = read_skin_table()
     places = table.of_single_markers(markers.names)
-    found = [SharedError(name, (name,), place.sd) for name, place in places.items()]
+    place_errors = [SharedError(name, (name,), place.sd) for name, place in places.items()]
     if pelvis := pelvis_skin_pair(places):
-        found.append(SharedError("pelvis", pelvis, table.pelvis_sd, shares=(1.0,) * len(pelvis)))
-    return tuple(found)
+        place_errors.append(SharedError("pelvis", pelvis, table.pelvis_sd, shares=(1.0,) * len(pelvis)))
+    return tuple(place_errors)
 
 
 def _tape_errors(dots: Sequence[str]) -> Iterator[SharedError]:
-    """Dots of a tape err alike with their neighbours: errors at knots along it, and in between a mixture of both."""
+    """Errors at knots along the tape. A dot between two knots has both errors, linearly interpolated."""
     if not dots:
         return
     table, knots = read_skin_table(), _tape_knots(dots)
     along = np.array([table.along(name) for name in dots])
     for k, knot in enumerate(knots):
         shares = np.interp(along, knots, np.eye(len(knots))[k])
-        level = table.landmark_at(float(knot))
-        (place,) = table.of([level]).values()
-        chosen = np.flatnonzero(shares)
-        if chosen.size:
-            names = tuple(dots[int(i)] for i in chosen)
-            yield SharedError(f"tape at {level}", names, place.sd, shares=tuple(float(shares[i]) for i in chosen))
+        landmark = table.landmark_at(float(knot))
+        (place,) = table.of([landmark]).values()
+        near = np.flatnonzero(shares)
+        if near.size:
+            names = tuple(dots[int(i)] for i in near)
+            yield SharedError(f"tape at {landmark}", names, place.sd, shares=tuple(float(shares[i]) for i in near))
 
 
 def _tape_knots(dots: Sequence[str]) -> np.ndarray:

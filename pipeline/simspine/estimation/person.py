@@ -1,11 +1,11 @@
-"""What all trials of a person say together: their standing curve, their vertebrae, and where their points lie.
+"""Constants of a person, estimated from all trials: standing curve, vertebrae, places of points, detector's bias.
 
-A point of the spine is off for two reasons: this person's vertebra is elsewhere than the sized body has it, and the
-detector puts the point off it, always in the same way. People are symmetrical, so what points are off to the side is
-the second alone. It is learnt from there and taken to be as large forwards and upwards; what is left is the vertebra's.
-A systematic detector error, such as a region whose points are all too high, looks like a body of another shape. Its
-variation from trial to trial alone is known; the part that is the same in all trials is taken as a share of it
-(`simspine.estimation.fit_person`), as far as the detector's errors last at all.
+A point of the spine departs from the sized body for two reasons: the person's vertebra lies elsewhere, and the detector
+errs in all trials alike. People are nearly symmetrical, so lateral departures show the detector's error. Its standard
+deviation is learnt from them and taken for the other axes too; the rest of a departure is the vertebra's.
+A bias of all points of a region, such as points that are too high, looks like a body of another shape. Trials show only
+how the offset of a region varies between them. The spread of the bias is a ratio of that variation, times the root of
+the detector's share in lasting errors (`simspine.estimation.fit_person`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ from simspine.estimation.person_solver import PersonFit
 
 
 class Displacement(NamedTuple):
-    """offset_m: (forward, up, right) m, from the place in the body of the person's size. sd: m, of each."""
+    """Departure from the place in the sized body. offset_m: (forward, up, right) m. sd: m, of an axis."""
 
     offset_m: tuple[float, float, float]
     sd: float
@@ -39,17 +39,16 @@ CURVE_ARRAYS = ("curve_mean", "curve_covariance", "curve_prior_precision")
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """What all trials say of a person apart from the body itself.
+    """What is estimated from all trials of a person, without the body itself.
 
-    curve_coordinates: names of the standing curve's k unknowns (`curve_names`). curve_mean: (k,) rad, from people's
-    mean curve. curve_covariance: (k, k). curve_prior_precision: (k, k), of people's curves that are `coronal_scale`
-    times as crooked. trials: how many there are. noise: errors of points, learnt from all trials. anatomy: {variation:
-    (value, standard deviation)}, see `simspine.anatomy.person_variation`. body_error_modes: {free coordinate: (r,) rad
-    or m}, its change with each of r independent errors that the body may still have, one standard deviation each.
-    centroids: by level, how far the person's vertebrae lie off the sized body's. detector_bias: by region of the spine,
-    the detector's error in all trials. place_covariance_from_body: {marker: (3, 3) m²}, from the body's remaining
-    errors, along the axes of the body that carries it. unconverged_cost: squared standard deviations that the fit had
-    left to gain when it ended.
+    curve_coordinates: names of the standing curve's k unknowns (`curve_names`). curve_mean: (k,) rad, relative to the
+    mean curve of people. curve_covariance: (k, k) rad². curve_prior_precision: (k, k) rad⁻², of people's curves, whose
+    coronal spread is multiplied by `coronal_scale`. trials: their number. noise: levels learnt from all trials.
+    anatomy: {variation: (value, standard deviation)}, see `simspine.anatomy.person_variation`. body_error_modes: {free
+    coordinate: (r,) rad or m}, its change with r independent remaining errors of the body, one standard deviation each.
+    centroids: {level: displacement of the vertebra's centroid from the sized body's}. detector_bias: {spinal region:
+    error of its detected points in all trials}. place_covariance_from_body: {marker: (3, 3) m²}, from the body's
+    remaining errors, along the axes of the marker's body. unconverged_cost: see `PersonMinimum`.
     """
 
     curve_coordinates: tuple[str, ...]
@@ -67,23 +66,23 @@ class Person:
     unconverged_cost: float = 0.0
 
     def posterior_without(self, share: float) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (k,) and covariance (k, k) of the curve without that share of the evidence, such as one trial's."""
-        gained = np.linalg.inv(self.curve_covariance) - self.curve_prior_precision
-        values, vectors = np.linalg.eigh((gained + gained.T) / 2)
-        gained = (vectors * np.maximum(values, 0.0)) @ vectors.T
-        pull = (gained + self.curve_prior_precision) @ self.curve_mean  # the prior's mean is zero
-        covariance = np.linalg.inv(self.curve_prior_precision + (1 - share) * gained)
+        """Mean (k,) and covariance (k, k) of the curve without this share of the evidence, such as one trial's."""
+        evidence = np.linalg.inv(self.curve_covariance) - self.curve_prior_precision
+        values, vectors = np.linalg.eigh((evidence + evidence.T) / 2)
+        evidence = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        pull = (evidence + self.curve_prior_precision) @ self.curve_mean  # the prior's mean is zero
+        covariance = np.linalg.inv(self.curve_prior_precision + (1 - share) * evidence)
         return (1 - share) * covariance @ pull, covariance
 
     def as_dict(self) -> dict:
-        """For a JSON file."""
-        values = {own.name: getattr(self, own.name) for own in fields(self)}
+        """Entries for a JSON file."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
         values |= {name: values[name].tolist() for name in CURVE_ARRAYS}
         return values | {"noise": asdict(self.noise)}
 
     @classmethod
     def from_dict(cls, entry: Mapping) -> "Person":
-        """Of what `as_dict` gave."""
+        """The person of entries as `as_dict` returns them."""
         values: dict[str, Any] = dict(entry)
         values["noise"] = NoiseLevels(**values["noise"])
         values["curve_coordinates"] = tuple(values["curve_coordinates"])
@@ -92,13 +91,13 @@ class Person:
             values[name] = np.array(values[name], float).reshape(shape)
         values["anatomy"] = {name: (float(value), float(sd)) for name, (value, sd) in values["anatomy"].items()}
         for name in ("centroids", "detector_bias"):
-            found = values[name].items()
-            values[name] = {key: Displacement(tuple(offset), float(sd)) for key, (offset, sd) in found}
+            entries = values[name].items()
+            values[name] = {key: Displacement(tuple(offset), float(sd)) for key, (offset, sd) in entries}
         return cls(**values)
 
     @property
     def sacral_tilt(self) -> tuple[float, float]:
-        """rad: how far the sacrum's endplate tilts forward against the model's, and its standard deviation."""
+        """Forward tilt of the sacrum's endplate relative to the model's, and its standard deviation, rad."""
         if SACRAL_TILT not in self.curve_coordinates:
             return 0.0, SACRAL_TILT_SD
         i = self.curve_coordinates.index(SACRAL_TILT)
@@ -106,56 +105,56 @@ class Person:
 
 
 def personal_prior(person: Person, recipe: Recipe) -> Prior:
-    """The recipe's priors about this person's standing curve instead of people's, as a trial's evidence is added to it.
+    """The recipe's priors for a trial of this person, about the person's standing curve instead of people's.
 
-    The trial's own share in what is known of the curve is left out.
+    One trial's share of the evidence is left out of the curve, so that the trial does not count twice.
     """
     assert recipe.articulation is not None  # a recipe with an anatomy has one
     mean, covariance = person.posterior_without(1 / person.trials)
     scale = np.where(in_coronal_plane(person.curve_coordinates), person.coronal_scale, 1.0)
     anyone = np.linalg.inv(person.curve_prior_precision) / np.outer(scale, scale)
-    known = levels_given_known_curve(
+    personal = levels_given_known_curve(
         level_priors(recipe.articulation.regions),
         person.curve_coordinates,
         mean,
         covariance=covariance,
         anyone=anyone,
     )
-    return Prior([*recipe.priors, *known], person.body_error_modes)
+    return Prior([*recipe.priors, *personal], person.body_error_modes)
 
 
 def likeliest_coronal_scale(names: Sequence[str], fit: PersonFit, used: float) -> float:
-    """By how much a person's spine is more crooked than people's, at least 1: these are without scoliosis.
+    """Likeliest factor on the coronal spread of people without scoliosis, at least 1.
 
-    So the prior has the heavy tails of a scale mixture: it holds straight spines straight, and lets go of crooked ones.
-    names: of the constants of the fit. used: scale of the prior of the fit.
+    The learnt factor gives the prior the heavy tails of a scale mixture: it keeps straight spines straight and hardly
+    holds back those with a scoliosis. names: constants of the fit. used: factor in the prior of the fit.
     """
-    plane = np.flatnonzero(in_coronal_plane(names))
-    people = np.diag(np.linalg.inv(fit.prior_precision))[plane] / used**2
-    square = (fit.solution.constants[plane] ** 2 + np.diag(fit.covariance)[plane]) / people
-    return max(1.0, float(np.sqrt(likeliest_variance(float(square.mean()), plane.size, 1.0))))
+    coronal = np.flatnonzero(in_coronal_plane(names))
+    people_variance = np.diag(np.linalg.inv(fit.prior_precision))[coronal] / used**2
+    square = (fit.solution.constants[coronal] ** 2 + np.diag(fit.covariance)[coronal]) / people_variance
+    return max(1.0, float(np.sqrt(likeliest_variance(float(square.mean()), coronal.size, 1.0))))
 
 
-# Where points lie on the body, and what of that is the detector's bias.
+# Places of points on the body, and the detector's bias in them.
 
 PLACE_SD_M = {Origin.DETECTED: 0.02, Origin.ESTIMATED: 0.02, Origin.GIVEN: 0.012}  # m, of limbs and head
-# m, left less right, to begin with: bones of both sides differ by under 1 % (Auerbach & Ruff 2006, J Hum Evol 50:203),
-# 2 mm in half a pelvis and in the places of joint centres. What a detector adds is learnt from all pairs of a person.
+# m, left less right: bones of both sides differ by under 1 % (Auerbach & Ruff 2006, J Hum Evol 50:203), by 2 mm in half
+# a pelvis and in places of joint centres. It is a start; the sum with the detector's part is learnt from all pairs.
 SIDE_DIFFERENCE_SD_M = 0.002
-LASTING_PLACE_SD_M, MIN_PLACE_SD_M = 0.005, 0.0005  # m, of points of the spine: what is assumed, and never less
-# m, forward, up, right, of a vertebra's centroid in the sized body. Up: spacings in CT scans vary by 1.7 mm once the
-# heights of the regions are known, and the model's spacings differ from their mean by 1.3 mm. Forward: once the angle
-# of each level is known, which differs by 4° from person to person, scans vary by 0.2 mm, with fractured vertebrae by
-# 0.9 mm (`tools.learn_spine_shape`); a larger value would take from the curve, which flattens it.
+LASTING_PLACE_SD_M, MIN_PLACE_SD_M = 0.005, 0.0005  # m: detector's error in all trials, on the spine; start, least
+# m, forward, up, right: a vertebra's centroid about its place in the sized body. Up: given the heights of the regions,
+# spacings in CT scans vary by 1.7 mm; the model's spacings differ from their mean by 1.3 mm. Forward: given the angles
+# of the levels, which vary by 4° between people, scans vary by 0.2 mm, by 0.9 mm with fractured vertebrae
+# (`tools.learn_spine_shape`). A larger value would flatten the curve: displaced centroids would explain part of it.
 CENTROID_SD = np.array([0.0005, 0.002, 0.001])
-SAME_PLACE_M = 1e-4  # m
-NO_ERROR_SD_M = 1e-4  # m, standard deviation of an error that is not there
-CORRELATED_LEVELS = 1.8  # levels over which neighbouring vertebrae are off alike: in the scans by 0.57 at the next one
+SAME_PLACE_M = 1e-4  # m: places that are nearer to each other count as one
+NO_ERROR_SD_M = 1e-4  # m: standard deviation that stands for zero
+CORRELATED_LEVELS = 1.8  # correlation length of centroids' displacements, levels: 0.57 between neighbours in the scans
 
 
 class PlaceErrors(NamedTuple):
-    """own: (points, 3) m, how far each point is off its region's bias. own_variance: m². bias, bias_variance: (regions,
-    3) m and m², of the detector in all trials."""
+    """Departures of points from the sized body, in two parts. own: (points, 3) m, without the bias of the region.
+    own_variance: (points, 3) m². bias, bias_variance: (regions, 3) m and m², of the detector in all trials."""
 
     own: np.ndarray
     own_variance: np.ndarray
@@ -165,8 +164,8 @@ class PlaceErrors(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PointPlaces:
-    """Points whose places on the body are unknown. sd: {point: m, or forward, up, right m} of limbs, head and skin.
-    spine_points: of the spine. regions: {region: points of a detector, of either kind}, which share a bias.
+    """Points whose places on the body are unknown. sd: {point of limbs, head or skin: m, or (forward, up, right) m}.
+    spine_points: those of the spine. regions: {region: its detected points, with or without `sd`}, which share a bias.
     """
 
     sd: Mapping[str, float | tuple[float, float, float]]
@@ -179,31 +178,32 @@ class PointPlaces:
 
     @property
     def coordinate_names(self) -> list[str]:
-        """Of the unknowns, three for each point: forward, up, right on the body that carries it."""
+        """Names of three unknowns of each point: forward, up, right on the body that carries it."""
         return [f"place of {point}, {axis}" for point in self.points for axis in "xyz"]
 
     @property
     def region_coordinate_names(self) -> list[str]:
-        """Of the unknowns, three for each region: the bias of its points in all trials."""
+        """Names of three unknowns of each region: the bias of its points in all trials."""
         return [f"{region} points always, {axis}" for region in self.regions for axis in "xyz"]
 
     @property
     def region_membership(self) -> np.ndarray:
         """(points, regions): 1 where a point is one of the region's."""
-        return np.array([[point in of for of in self.regions.values()] for point in self.points], float)
+        return np.array([[point in members for members in self.regions.values()] for point in self.points], float)
 
     def region_of(self, point: str) -> tuple[str, ...]:
-        """The three unknowns of a point's region; () where it has none."""
-        found = [region for region, of in self.regions.items() if point in of]
-        return tuple(f"{region} points always, {axis}" for region in found for axis in "xyz")
+        """Names of the three unknowns of a point's region; () if no region has the point."""
+        regions = [region for region, members in self.regions.items() if point in members]
+        return tuple(f"{region} points always, {axis}" for region in regions for axis in "xyz")
 
     def priors(
         self, lasting_sd: float, detector_bias_sd: float, side_difference_sd: float = SIDE_DIFFERENCE_SD_M
     ) -> list[LinearPrior]:
-        """What is assumed of the unknowns; m, lasting_sd: of the points of the spine."""
-        limbs = [np.broadcast_to(sd, 3) for sd in self.sd.values()]
-        each = np.concatenate([*limbs, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine_points), []])
-        found = [
+        """Priors of the unknowns. lasting_sd: m, the detector's error in all trials, for each point of the spine.
+        detector_bias_sd: m, for each region. side_difference_sd: m, of mirrored places."""
+        known_sd = [np.broadcast_to(sd, 3) for sd in self.sd.values()]
+        place_sd = np.concatenate([*known_sd, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine_points), []])
+        priors = [
             LinearPrior(
                 {f"{region} points always, {axis}": 1.0}, 0.0, max(detector_bias_sd, NO_ERROR_SD_M), "detectors"
             )
@@ -211,26 +211,26 @@ class PointPlaces:
             for axis in "xyz"
         ]
         pelvis, on_back = pelvis_skin_pair(is_skin_marker(self.sd)), self.skin_along_spine
-        for i, (name, sd) in enumerate(zip(self.coordinate_names, each.tolist(), strict=True)):
+        for i, (name, sd) in enumerate(zip(self.coordinate_names, place_sd.tolist(), strict=True)):
             region = self.region_of(self.points[i // 3])
             bias = {region[i % 3]: -1.0} if region else {}
             if self.points[i // 3] not in (*pelvis, *on_back):
-                found.append(LinearPrior({name: 1.0} | bias, 0.0, sd, "places of points"))
-        found += self._skin_priors(on_back)
-        return [*found, *(self._pelvis_priors(*pelvis) if pelvis else ()), *self._symmetry_priors(side_difference_sd)]
+                priors.append(LinearPrior({name: 1.0} | bias, 0.0, sd, "places of points"))
+        priors += self._skin_priors(on_back)
+        return [*priors, *(self._pelvis_priors(*pelvis) if pelvis else ()), *self._symmetry_priors(side_difference_sd)]
 
     @property
     def skin_along_spine(self) -> tuple[str, ...]:
         """Single markers on the skin over the spine, downwards."""
         levels = read_skin_table().levels
-        found = [name for name in is_skin_marker(self.sd) if skin_landmark(name) in levels]
-        return tuple(sorted(found, key=lambda name: levels.index(skin_landmark(name))))
+        over_spine = [name for name in is_skin_marker(self.sd) if skin_landmark(name) in levels]
+        return tuple(sorted(over_spine, key=lambda name: levels.index(skin_landmark(name))))
 
     def _skin_priors(self, markers: Sequence[str]) -> Iterator[LinearPrior]:
-        """Neighbouring markers on the skin err alike, in depth and in the level that was palpated.
+        """Priors of places of skin markers over the spine, which are correlated, exp(−distance / correlation length).
 
-        Errors are correlated like those of dots of a tape, exp(−distance / correlation length). All depths of a person
-        have a part in common, which other points of the body show; without these it is not estimated
+        Neighbours err alike in depth and in the level that was palpated. All depths of a person share an error, which
+        is estimated if other points of the body show it; else its variance is added to that of the places
         (`simspine.estimation.solve_trial`). markers: along the spine.
         """
         if not markers:
@@ -247,22 +247,21 @@ class PointPlaces:
                 yield LinearPrior(dict(zip(names, row, strict=True)), 0.0, 1.0, "places on the skin")
 
     def _pelvis_priors(self, left: str, right: str) -> Iterator[LinearPrior]:
-        """Both posterior superior iliac spines of a person lie elsewhere on the sacrum than the model's.
+        """Priors of both posterior superior iliac spines, which share a deviation from their places on the sacrum.
 
-        What they have in common has a spread of its own, so that they show where the pelvis faces and which side is
-        higher, and hardly how it is tilted.
+        So they constrain the rotation and the lateral tilt of the pelvis, and hardly its tilt in the sagittal plane.
         """
-        together = read_skin_table().pelvis_sd
-        for axis, own_sd, shared_sd in zip("xyz", np.broadcast_to(self.sd[left], 3), together, strict=True):
-            both = f"place of {left}, {axis}", f"place of {right}, {axis}"
+        shared_sds = read_skin_table().pelvis_sd
+        for axis, own_sd, shared_sd in zip("xyz", np.broadcast_to(self.sd[left], 3), shared_sds, strict=True):
+            names = f"place of {left}, {axis}", f"place of {right}, {axis}"
             sum_sd, difference_sd = np.sqrt(2 * own_sd**2 + 4 * shared_sd**2), np.sqrt(2) * own_sd
             for sign, sd in ((1.0, sum_sd), (-1.0, difference_sd)):
-                yield LinearPrior({both[0]: 1.0, both[1]: sign}, 0.0, float(sd), "markers over the pelvis")
+                yield LinearPrior({names[0]: 1.0, names[1]: sign}, 0.0, float(sd), "markers over the pelvis")
 
     def _symmetry_priors(self, sd: float) -> list[LinearPrior]:
-        """Points of limbs lie at mirrored places left and right; markers that a hand put somewhere do not.
+        """Priors that mirror the places of left and right points of the skeleton; markers placed by hand have none.
 
-        Without these priors a motion to one side would look like a crooked body.
+        Without these priors a motion to one side would look like an asymmetric body. sd: m, of the difference.
         """
         joints = set(load_skeleton(SIMSPINE_SKELETON).names) & set(self.sd)
         pairs = [
@@ -280,20 +279,21 @@ class PointPlaces:
         ]
 
     def split_bias_from_trial_error(self, constants: np.ndarray, covariance: np.ndarray) -> PlaceErrors:
-        """constants: of `coordinate_names` and `region_coordinate_names`; covariance: of them."""
-        places = 3 * len(self.points)
-        own = np.eye(places, len(constants))
-        own[:, places:] = -np.kron(self.region_membership, np.eye(3))
-        variance = np.einsum("ij,jk,ik->i", own, covariance, own)
+        """Each point's departure less its region's bias, and the biases. constants: values of `coordinate_names` and
+        `region_coordinate_names`, m. covariance: theirs, m²."""
+        count = 3 * len(self.points)
+        subtract_bias = np.eye(count, len(constants))
+        subtract_bias[:, count:] = -np.kron(self.region_membership, np.eye(3))
+        variance = np.einsum("ij,jk,ik->i", subtract_bias, covariance, subtract_bias)
         return PlaceErrors(
-            own=(own @ constants).reshape(-1, 3),
+            own=(subtract_bias @ constants).reshape(-1, 3),
             own_variance=variance.reshape(-1, 3),
-            bias=constants[places:].reshape(-1, 3),
-            bias_variance=np.diag(covariance)[places:].reshape(-1, 3),
+            bias=constants[count:].reshape(-1, 3),
+            bias_variance=np.diag(covariance)[count:].reshape(-1, 3),
         )
 
     def estimated_side_difference_sd(self, constants: np.ndarray, covariance: np.ndarray) -> float:
-        """m: the likeliest, by how far places left and right do not mirror each other; arguments as of
+        """Likeliest standard deviation of the differences of mirrored places, m. Arguments: see
         `split_bias_from_trial_error`."""
         names = [*self.coordinate_names, *self.region_coordinate_names]
         rows = Prior(self._symmetry_priors(1.0)).arrays(names, 1.0)[0]
@@ -302,29 +302,29 @@ class PointPlaces:
         square = (rows @ constants) ** 2 + np.einsum("ij,jk,ik->i", rows, covariance, rows)
         return float(np.sqrt(likeliest_variance(float(square.mean()), square.size, SIDE_DIFFERENCE_SD_M**2)))
 
-    def estimated_lasting_sd(self, found: np.ndarray, variance: np.ndarray) -> float:
-        """m: the likeliest, by what points of the spine are off to the side. found: (points, 3) m, variance: m²."""
+    def estimated_lasting_sd(self, departures: np.ndarray, variance: np.ndarray) -> float:
+        """Likeliest standard deviation of the detector's error in all trials, m, from the lateral departures of the
+        points of the spine. departures: (points, 3) m. variance: (points, 3) m²."""
         if not self.spine_points:
             return LASTING_PLACE_SD_M
-        square = found[len(self.sd) :, 2] ** 2 + variance[len(self.sd) :, 2]
-        left = max(float(square.mean()) - float(CENTROID_SD[2]) ** 2, MIN_PLACE_SD_M**2)
-        return float(np.sqrt(likeliest_variance(left, square.size, LASTING_PLACE_SD_M**2)))
+        square = departures[len(self.sd) :, 2] ** 2 + variance[len(self.sd) :, 2]
+        mean_square = max(float(square.mean()) - float(CENTROID_SD[2]) ** 2, MIN_PLACE_SD_M**2)
+        return float(np.sqrt(likeliest_variance(mean_square, square.size, LASTING_PLACE_SD_M**2)))
 
 
 def point_places_of(markers: Markers) -> PointPlaces:
-    """The points whose places on the body are unknown: those of a detector or given, and single markers on the skin.
+    """The points whose places on the body are unknown: detected, estimated and given points, and single skin markers.
 
-    Dots of a tape err alike with their neighbours, in each recording (`shared_errors`).
+    Dots of a tape are left out: their places are errors of each recording (`shared_errors`).
     """
     skin = is_skin_marker(markers.names)
-    known = {name: sd for origin, sd in PLACE_SD_M.items() for name in markers.names_of(origin) if name not in skin}
-    spine = tuple(name for name in known if name in SPINE_CHAIN_MARKERS)
-    limbs = {name: sd for name, sd in known.items() if name not in spine}
+    place_sd = {name: sd for origin, sd in PLACE_SD_M.items() for name in markers.names_of(origin) if name not in skin}
+    spine = tuple(name for name in place_sd if name in SPINE_CHAIN_MARKERS)
+    limbs = {name: sd for name, sd in place_sd.items() if name not in spine}
     on_skin = read_skin_table().of_single_markers(markers.names)
-    detected = {name for name in markers.names_of(*FROM_DETECTOR) if name in known}
-    regions = {
-        region: tuple(p for p in (*limbs, *spine) if p in of and p in detected) for region, of in SPINE_REGIONS.items()
-    }
+    from_detector = markers.names_of(*FROM_DETECTOR)
+    detected = [name for name in (*limbs, *spine) if name in from_detector]
+    regions = {region: tuple(name for name in detected if name in members) for region, members in SPINE_REGIONS.items()}
     return PointPlaces(
         sd={**limbs, **{name: place.sd for name, place in on_skin.items()}},
         spine_points=spine,
@@ -335,54 +335,54 @@ def point_places_of(markers: Markers) -> PointPlaces:
 def own_centroids(
     body: Body, points: Sequence[str], offsets: np.ndarray, variance: np.ndarray, lasting_sd: float
 ) -> dict[str, Displacement]:
-    """{level: how far that vertebra of a person lies off `body`'s}.
+    """Displacements of the person's vertebrae from those of `body`, by level.
 
-    points: of the spine; offsets: (points, 3) m, how far they lie off their places, variance: m². Only points that mean
-    centroids say something; of a level without one its neighbours do.
+    points: of the spine. offsets, variance: (points, 3) m and m², departures of the points from their places. Only
+    points at centroids are used. A level without such a point is interpolated from its neighbours.
     """
     level_of = _levels_of(body, points)
     if not level_of:
         return {}
-    seen = [CHAIN_LEVELS.index(level) for level in level_of.values()]
+    observed = [CHAIN_LEVELS.index(level) for level in level_of.values()]
     rows = [list(points).index(point) for point in level_of]
     share = CENTROID_SD**2 / (CENTROID_SD**2 + lasting_sd**2)
-    seen_variance = share**2 * variance[rows] + CENTROID_SD**2 * (1 - share)
+    observed_variance = share**2 * variance[rows] + CENTROID_SD**2 * (1 - share)
     index = np.arange(len(CHAIN_LEVELS))
     correlation = np.exp(-np.abs(np.subtract.outer(index, index)) / CORRELATED_LEVELS)
-    gain = np.linalg.solve(correlation[np.ix_(seen, seen)], correlation[seen]).T
-    unseen_share = 1 - np.einsum("ls,sl->l", gain, correlation[seen])
+    gain = np.linalg.solve(correlation[np.ix_(observed, observed)], correlation[observed]).T
+    unexplained_share = 1 - np.einsum("ls,sl->l", gain, correlation[observed])
     place = gain @ (share * offsets[rows])
-    square = gain**2 @ seen_variance + unseen_share[:, None] * CENTROID_SD**2
-    there = vertebra_markers(body)
+    square = gain**2 @ observed_variance + unexplained_share[:, None] * CENTROID_SD**2
+    levels_of_body = vertebra_markers(body)
     return {
         level: Displacement((float(x), float(y), float(z)), float(np.sqrt(square[i].mean())))
         for i, (level, (x, y, z)) in enumerate(zip(CHAIN_LEVELS, place, strict=True))
-        if level in there
+        if level in levels_of_body
     }
 
 
 def _levels_of(body: Body, points: Sequence[str]) -> dict[str, str]:
-    """{point: level}, of the points that lie at a vertebra's centroid."""
-    tree, found = body.tree, {}
+    """{point: level} of the points that lie at a vertebra's centroid."""
+    tree, level_of = body.tree, {}
     for level, marker in vertebra_markers(body).items():
         centroid = body.marker_index(marker)
         for point in points:
             i = body.marker_index(point)
             apart = np.linalg.norm(tree.marker_offset[i] - tree.marker_offset[centroid])
             if tree.marker_body[i] == tree.marker_body[centroid] and apart < SAME_PLACE_M:
-                found[point] = level
-    return found
+                level_of[point] = level
+    return level_of
 
 
 def carried_along(body: Body, centroids: Mapping[str, Displacement]) -> dict[str, np.ndarray]:
-    """{marker: (3,) m} by which the body's virtual markers go with their vertebrae."""
-    of_level = vertebra_markers(body)
-    found = {of_level[level]: np.array(moved.offset_m) for level, moved in centroids.items()}
-    by_body = {int(body.tree.marker_body[body.marker_index(name)]): place for name, place in found.items()}
+    """Displacements of the body's virtual markers, which move with their vertebrae, {marker: (3,) m}."""
+    marker_of = vertebra_markers(body)
+    moves = {marker_of[level]: np.array(displacement.offset_m) for level, displacement in centroids.items()}
+    by_body = {int(body.tree.marker_body[body.marker_index(name)]): move for name, move in moves.items()}
     for name in SPINE_CHAIN_MARKERS:
         marker = name + VIRTUAL_SUFFIX
         if marker in body.marker_names:
             carrier = int(body.tree.marker_body[body.marker_index(marker)])
             if carrier in by_body:
-                found[marker] = by_body[carrier]
-    return found
+                moves[marker] = by_body[carrier]
+    return moves
