@@ -136,7 +136,7 @@ def solve_with_trajectory(
         modes = prior.body_error_mode_matrix(body.free_names)
     spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
     publish = _PublishedFigures(body, problem, modes, derive=derive, spacing=spacing) if solver.uncertainty else None
-    trajectory = solve_trajectory(
+    solved = solve_trajectory(
         problem.objective,
         path,
         solver,
@@ -145,15 +145,14 @@ def solve_with_trajectory(
         publish=publish,
     )
     too_few = f"fewer than {solver.min_markers} markers present"
-    reasons = [r if ok else too_few for r, ok in zip(trajectory.reason, problem.usable, strict=True)]
-    z = canonical_branch(body, trajectory.coordinates[:, : problem.coordinate_count])
+    reasons = [r if ok else too_few for r, ok in zip(solved.reason, problem.usable, strict=True)]
+    z = canonical_branch(body, solved.coordinates[:, : problem.coordinate_count])
     values = all_coordinates(body.tree, z)[0]
-    posterior = _trajectory_posterior(body, trajectory) if solver.uncertainty else None
-    cost = trajectory.cost
-    result = result_of(body, markers, values, weights=weights, reasons=reasons, cost=cost, posterior=posterior)
+    posterior = _trajectory_posterior(body, solved) if solver.uncertainty else None
+    result = result_of(body, markers, values, weights=weights, reasons=reasons, cost=solved.cost, posterior=posterior)
     if posterior is None:
         return result
-    return replace(result, motion=result.motion.with_(deviation=trajectory.derived_figures[DEVIATION_KEY]))
+    return replace(result, motion=result.motion.with_(deviation=solved.derived_figures[DEVIATION_KEY]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,8 +250,7 @@ def _trajectory_problem(
         ]
     )
     names = [*body.free_names, *offset_coordinate_names(errors.shared_errors)]
-    frames_per_error = max(marker_frames, body_frames)
-    prior_term = _prior_term(priors, names, markers, frames_per_error=frames_per_error)
+    prior_term = _prior_term(priors, names, markers, frames_per_error=max(marker_frames, body_frames))
     rotational, acceleration = body.coordinates.rotational[body.tree.free], np.zeros(len(names))
     if smoothness is not None:  # offsets of markers have no smoothness
         acceleration[: len(rotational)] = smoothness.precisions(body.free_names, rotational) * markers.rate**4
@@ -264,7 +262,7 @@ def _trajectory_problem(
         prior=prior_term,
         coordinate_count=len(body.free_names),
         usable=usable,
-        frames_per_error=frames_per_error,
+        frames_per_error=max(marker_frames, body_frames),
         thinning=thinning,
         lasting=_lasting_errors(errors, markers, len(priors.terms)),
         angles=np.flatnonzero(rotational),
