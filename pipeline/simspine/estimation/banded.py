@@ -1,7 +1,7 @@
-"""A symmetric positive definite system whose unknowns are coupled over a few control points of a path.
+"""A symmetric positive definite, banded system for the control points of a path.
 
-n unknowns in each control point (`path_basis`). Every control point is coupled to the next ones, so one Cholesky sweep
-by LAPACK costs O(points · n³). The same factor gives the blocks of the inverse inside the band (Takahashi, Fagan & Chin
+Each control point (`path_basis`) has n unknowns and is coupled to the next few only, so a Cholesky factorisation by
+LAPACK costs O(points · n³). The same factor gives the blocks of the inverse inside the band (Takahashi, Fagan & Chin
 1973), hence marginal variances.
 """
 
@@ -18,8 +18,8 @@ from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS
 from simspine.estimation.path_basis import Basis
 
 # Cholesky factors by LAPACK and BLAS. `scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows
-# solved in two threads would take turns. The same routines, reached through SciPy's Cython interface by ctypes, let it
-# go.
+# solved in two threads would take turns. Called through SciPy's Cython interface by ctypes, the same routines release
+# the lock.
 
 _LAPACK_LETTER = {"d": "d", "f": "s"}  # LAPACK's letters for NumPy's types
 _LOWER_TRIANGLE, _RIGHT = ctypes.c_char(b"L"), ctypes.c_char(b"R")
@@ -32,7 +32,7 @@ def _fortran_routine(module: str, name: str):
 
 
 def _call_lapack(name: str, arguments: Sequence[Any]) -> int:
-    """Fortran passes everything by reference; returns LAPACK's `info`."""
+    """Call a routine with all arguments by reference, as Fortran expects; returns LAPACK's `info`."""
     info = ctypes.c_int(0)
     _fortran_routine("cython_lapack", name)(*[_by_reference(value) for value in (*arguments, info)])
     return info.value
@@ -53,20 +53,20 @@ def inverses_of_blocks(blocks: np.ndarray) -> np.ndarray:
 
     Raises `LinAlgError` where one is not positive definite.
     """
-    found = np.triu(blocks)
-    n = found.shape[-1]
-    for block in found:  # rows are Fortran's columns
+    upper = np.triu(blocks)
+    n = upper.shape[-1]
+    for block in upper:  # NumPy's rows are Fortran's columns, so this is Fortran's lower triangle
         if any(_call_lapack(routine, (_LOWER_TRIANGLE, n, block, n)) for routine in ("dpotrf", "dpotri")):
             raise np.linalg.LinAlgError("a matrix is not positive definite")
-    return found + np.triu(found, 1).transpose(0, 2, 1)
+    return upper + np.triu(upper, 1).transpose(0, 2, 1)
 
 
 def band_factorise(band: np.ndarray, n: int) -> bool:
-    """L of a positive definite H = L Lᵀ, in place; False if it is not. band (width, size), Fortran order, lower,
-    in double or single precision, of n unknowns in each control point.
+    """Replace a positive definite H by its Cholesky factor L, H = L Lᵀ; False if H is not positive definite.
 
-    A band of whole blocks is factorised block by block, which takes three quarters of the operations of LAPACK's
-    routine and larger matrices.
+    band: (width, size) lower triangle of H in Fortran order, double or single precision. n: unknowns in each control
+    point. A band of whole blocks is factorised block by block: three quarters of the operations of LAPACK's banded
+    routine, and on larger matrices.
     """
     assert band.flags.f_contiguous
     width, size = band.shape
@@ -77,9 +77,9 @@ def band_factorise(band: np.ndarray, n: int) -> bool:
 
 
 def _factorise_blocks(band: np.ndarray, n: int) -> bool:
-    """Right-looking Cholesky: each diagonal block, the blocks below it, and what they take off all later ones.
+    """Right-looking Cholesky: factorise each diagonal block, solve the blocks below it, and update all later blocks.
 
-    With one row less between its columns the band's memory is H itself, column by column.
+    Read with a column stride of width − 1 instead of width, the band's memory is H itself, column by column.
     """
     width, size = band.shape
     letter, stride = _LAPACK_LETTER[band.dtype.char], width - 1
@@ -90,18 +90,18 @@ def _factorise_blocks(band: np.ndarray, n: int) -> bool:
             return False
         later = min(width, size - first) - n
         if later > 0:
-            solved = (_RIGHT, _LOWER_TRIANGLE, _TRANSPOSED, _PLAIN, later, n, one, block, stride, below, stride)
-            _call_blas(f"{letter}trsm", solved)
+            solve_below = (_RIGHT, _LOWER_TRIANGLE, _TRANSPOSED, _PLAIN, later, n, one, block, stride, below, stride)
+            _call_blas(f"{letter}trsm", solve_below)
             next_block = band[:, first + n :]
-            taken_off = (_LOWER_TRIANGLE, _PLAIN, later, n, minus_one, below, stride, one, next_block, stride)
-            _call_blas(f"{letter}syrk", taken_off)
+            update_later = (_LOWER_TRIANGLE, _PLAIN, later, n, minus_one, below, stride, one, next_block, stride)
+            _call_blas(f"{letter}syrk", update_later)
     return True
 
 
 def blocks_of_band(band: np.ndarray, n: int, lag: int, lags: int = 1) -> np.ndarray:
     """View (points, n, lags · n) of a band: entry [t, j, i] is H[(t + lag) n + i, t n + j], where that is in the band.
 
-    With one row less between its columns the band's memory is H itself, column by column.
+    Read with a column stride of width − 1 instead of width, the band's memory is H itself, column by column.
     """
     (width, size), item = band.shape, band.itemsize
     shape, strides = (size // n, n, lags * n), (n * width * item, (width - 1) * item, item)
@@ -110,9 +110,9 @@ def blocks_of_band(band: np.ndarray, n: int, lag: int, lags: int = 1) -> np.ndar
 
 @njit(**ENTRY_KERNEL_OPTIONS)
 def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights: np.ndarray) -> None:
-    """band += Bᵀ H B, H of symmetric blocks (frames, n, n) on the diagonal. first, weights: of these frames, see
-    `path_basis.Basis`.
-    """
+    """band += Bᵀ H B, where H has the symmetric blocks (frames, n, n) on its diagonal.
+
+    first, weights: `Basis.first` and `Basis.weights` of these frames."""
     frames, n, _ = blocks.shape
     reach, begin = weights.shape[1], 0
     while begin < frames:
@@ -126,7 +126,7 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights:
                 shares[lag] = weights[begin:end, a] * weights[begin:end, a + lag]
             sums = np.dot(shares, of_frames).reshape(reach - a, n, n)
             for lag in range(reach - a):
-                for j in range(n):  # along the band's columns, which lie together
+                for j in range(n):  # along the band's columns, which are contiguous in memory
                     for i in range(0 if lag > 0 else j, n):
                         band[lag * n + i - j, (point + a) * n + j] += sums[lag, j, i]
         begin = end
@@ -134,9 +134,9 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights:
 
 @njit(**ENTRY_KERNEL_OPTIONS)
 def add_form(band: np.ndarray, form: np.ndarray, block: np.ndarray) -> None:
-    """band += block (n, n), symmetric, times form (lags + 1, points) between each control point and the ones after it.
+    """Add block (n, n), symmetric, times form[lag, t], between control points t and t + lag, for all entries of form.
 
-    Zeros, which are most, cost nothing.
+    form: (lags + 1, points). Entries that are zero, as most are, are skipped.
     """
     n = block.shape[0]
     columns, rows = np.nonzero(block.T)  # along the band's columns
@@ -154,7 +154,7 @@ FloatType = type[float] | type[np.float32]
 
 
 class BandedSystem:
-    """H x = b over control points of a basis; band[d, i] = H[i + d, i], lower triangle. dtype: double or single."""
+    """H of H x = b over a basis's control points; band[d, i] = H[i + d, i], lower triangle. dtype: double or single."""
 
     def __init__(self, basis: Basis, n: int, dtype: FloatType = float):
         self.basis, self.n = basis, n
@@ -165,7 +165,7 @@ class BandedSystem:
         self.band[:] = 0.0
 
     def add_diagonal(self, values: np.ndarray) -> None:
-        """Add values (frames, n): what each coordinate is held by in each frame."""
+        """Add diagonal entries of H, values (frames, n): one for each coordinate in each frame."""
         B, n = self.basis.values, self.n
         for lag in range(self.basis.weights.shape[1]):
             points = self.basis.points - lag
@@ -173,19 +173,18 @@ class BandedSystem:
 
     def add_blocks(self, blocks: np.ndarray, frames: slice = slice(None)) -> None:
         """Add symmetric blocks (frames, n, n) of these frames."""
-        weights, kind = self.basis.weights[frames], self.band.dtype
-        add_blocks(self.band, blocks.astype(kind, copy=False), self.basis.first[frames], weights.astype(kind))
+        weights, dtype = self.basis.weights[frames], self.band.dtype
+        add_blocks(self.band, blocks.astype(dtype, copy=False), self.basis.first[frames], weights.astype(dtype))
 
     def add_form(self, form: np.ndarray, block: np.ndarray) -> None:
-        """Add block (n, n), symmetric, times a form of the basis, (lags + 1, points)."""
+        """Add block (n, n), symmetric, times a quadratic form of the basis, (lags + 1, points)."""
         add_form(self.band, form, np.ascontiguousarray(block, float))
 
     def factorise(self, damping: np.ndarray | None = None, sweeps: FloatType = float) -> "Factor | None":
-        """Cholesky factor of H + diag(damping (points, n)), or None if that is not positive definite. sweeps: see
-        `Factor`.
+        """Cholesky factor of H + diag(damping (points, n)), or None if that is not positive definite.
 
-        It takes the place of H, which must be cleared and filled again: a band is far larger than a processor's cache,
-        and a copy would cost a fifth of the factorisation, more with two threads.
+        sweeps: see `Factor`. The factor overwrites H, which must be cleared and filled again: a band is far larger than
+        a processor's cache. Copying it would cost a fifth of the factorisation's time, more with two threads.
         """
         if damping is not None:
             self.band[0] += damping.reshape(-1)
@@ -193,7 +192,7 @@ class BandedSystem:
 
 
 class Factor:
-    """L of H = L Lᵀ, in the band's layout. sweeps: the precision of what is computed of the inverse."""
+    """L of H = L Lᵀ, in the band's layout. sweeps: floating-point type in which parts of the inverse are computed."""
 
     def __init__(self, lower: np.ndarray, basis: Basis, n: int, sweeps: FloatType = float):
         self.lower, self.basis, self.n, self._sweeps = lower, basis, n, sweeps
@@ -210,70 +209,70 @@ class Factor:
     @cached_property
     def _inverses(self) -> np.ndarray:
         """(points, n, n): inverses of the blocks on L's diagonal."""
-        found, letter = np.triu(blocks_of_band(self.lower, self.n, 0)), _LAPACK_LETTER[self.lower.dtype.char]
-        for block in found:  # rows are Fortran's columns
+        upper, letter = np.triu(blocks_of_band(self.lower, self.n, 0)), _LAPACK_LETTER[self.lower.dtype.char]
+        for block in upper:  # NumPy's rows are Fortran's columns, so this is Fortran's lower triangle
             _call_lapack(f"{letter}trtri", (_LOWER_TRIANGLE, _PLAIN, self.n, block, self.n))
-        return found.astype(self._sweeps, copy=False).transpose(0, 2, 1)
+        return upper.astype(self._sweeps, copy=False).transpose(0, 2, 1)
 
-    def _later(self, t: int) -> np.ndarray:
+    def _blocks_below(self, t: int) -> np.ndarray:
         """(lags · n, n): the blocks of L below the diagonal one of control point t."""
         n = self.n
-        found = blocks_of_band(self.lower, n, 1, self.basis.lags)[t].astype(self._sweeps, copy=False)
-        if self.basis.diagonal_last_lag:  # of its factor the last block is a triangle
-            found = np.hstack([found[:, :-n], np.tril(found[:, -n:])])
-        return found.T
+        transposed = blocks_of_band(self.lower, n, 1, self.basis.lags)[t].astype(self._sweeps, copy=False)
+        if self.basis.diagonal_last_lag:  # the factor's last block is then triangular
+            transposed = np.hstack([transposed[:, :-n], np.tril(transposed[:, -n:])])
+        return transposed.T
 
     def mean_response(self, blocks: np.ndarray) -> np.ndarray:
-        """(n,): x_i[t, i] averaged over the frames t, where x_i = B H⁻¹ Bᵀ b_i and b_i holds column i of each frame's
-        block, symmetric.
+        """(n,): mean over the frames t of x_i[t, i], where x_i = B H⁻¹ Bᵀ b_i and b_i stacks column i of all frames'
+        symmetric blocks.
 
-        The diagonal of Eᵀ H⁻¹ D, with E and D the sums over frames of unit matrices and of blocks, is that of the
-        product of L⁻¹ E and L⁻¹ D; so one sweep forward does, both side by side.
+        With E = Bᵀ I and D = Bᵀ blocks, the diagonal of Eᵀ H⁻¹ D is that of (L⁻¹ E)ᵀ (L⁻¹ D). So one forward
+        substitution for [E, D] is enough.
         """
         (points, n, _), lags = self._inverses.shape, self.basis.lags
         D = (self.basis.values.T @ blocks.reshape(len(blocks), -1)).reshape(points, n, n).astype(self._sweeps)
         E, total = np.eye(n, dtype=self._sweeps), np.zeros(n)
-        pending = np.zeros(((lags + 1) * n, 2 * n), self._sweeps)  # to be taken off later
+        pending = np.zeros(((lags + 1) * n, 2 * n), self._sweeps)  # to subtract from the next right-hand sides
         for t, share in enumerate(self.basis.values.sum(0)):
             x = self._inverses[t] @ (np.hstack([E.dtype.type(share) * E, D[t]]) - pending[:n])
             total += (x[:, :n] * x[:, n:]).sum(0)
             pending[:-n] = pending[n:]
-            pending[:-n] += self._later(t) @ x
+            pending[:-n] += self._blocks_below(t) @ x
         return total / self.basis.frames
 
     def covariances(self, frames: np.ndarray) -> np.ndarray:
-        """(frames, n, n): of the coordinates in these frames, in their order.
+        """(frames, n, n): covariance of the coordinates in each of these frames, given in ascending order.
 
-        The recursion adds positive matrices, so that sweeps in single precision from a factor in double leave variances
-        good to some four digits at 50 Hz.
+        The recursion adds positive matrices. So single-precision sweeps over a double-precision factor give variances
+        to about four digits at 50 Hz.
         """
         return self._selected_inverse(self.basis.first[frames], self.basis.weights[frames])
 
     def acceleration_variances(self) -> np.ndarray:
-        """(rows, n): of the coordinates' accelerations, per frame², see `Basis.accelerations`."""
+        """(rows, n): variances of the coordinates' accelerations, per frame², see `Basis.accelerations`."""
         return np.einsum("tii->ti", self._selected_inverse(*self.basis.acceleration_rows))
 
     def _selected_inverse(self, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Covariances (frames, n, n) of some frames, from the inverse's blocks inside the band.
 
-        first, weights: how these frames depend on control points, in their order. All that is added here is positive
-        but for extrapolating over a control point, so that errors fade as the motion does.
+        first, weights: how these frames depend on control points, as in `Basis`, with first ascending.
 
-        Backwards in time: with M the blocks of L below L_tt, times L_tt⁻¹, and W the inverse's block of the control
-        points after t, (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M.
+        The sweep runs backwards in time. M is the blocks of L below L_tt, times L_tt⁻¹; W is the inverse's block for
+        the control points after t. Then (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M. Both terms of
+        the sum are positive semidefinite, so rounding errors fade over the sweep.
         """
         (points, n, _), lags, reach = self._inverses.shape, self.basis.lags, weights.shape[1]
         shares = (weights[:, :, None] * weights[:, None, :]).astype(self._sweeps)
         ends = np.searchsorted(first, np.arange(points + 1))
-        found = np.zeros((len(first), n, n))
+        covariances = np.zeros((len(first), n, n))
         around = np.zeros(((lags + 1) * n, (lags + 1) * n), self._sweeps)  # the inverse's block of t and those after it
         for t in range(points - 1, first[0] - 1, -1):
             W, inverse = around[:-n, :-n], self._inverses[t]
-            M = self._later(t) @ inverse
+            M = self._blocks_below(t) @ inverse
             cross = W @ M
-            own = inverse.T @ inverse + M.T @ cross
-            around = np.block([[0.5 * (own + own.T), -cross.T], [-cross, W]])
-            own_frames = slice(ends[t], ends[t + 1])
+            diagonal = inverse.T @ inverse + M.T @ cross
+            around = np.block([[0.5 * (diagonal + diagonal.T), -cross.T], [-cross, W]])
+            frames = slice(ends[t], ends[t + 1])
             parts = around.reshape(lags + 1, n, lags + 1, n)[:reach, :, :reach]
-            found[own_frames] = np.tensordot(shares[own_frames], parts, ((1, 2), (0, 2)))
-        return found
+            covariances[frames] = np.tensordot(shares[frames], parts, ((1, 2), (0, 2)))
+        return covariances

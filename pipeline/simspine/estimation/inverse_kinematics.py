@@ -1,4 +1,4 @@
-"""`inverse_kinematics`: checks what is handed in, brings it into the body's frame, and gives it to an engine."""
+"""`inverse_kinematics`: checks its input, turns it into the body's frame (y_up), and calls an engine."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from simspine.core.geometry import markers_in_frame, rms_radius, unit_of_ratio
 from simspine.core.types import MAX_FRAME_RATE_HZ, Markers
 from simspine.estimation.result import DEFAULT_TOLERANCES, DerivedFigures, Result, Solver
 
-ANOTHER_UNIT_RATIO = 10.0  # no posture spreads the same markers ten times as far as another
+ANOTHER_UNIT_RATIO = 10.0  # markers spread this many times as far as on the body, or as little, are in another unit
 
 
 def inverse_kinematics(
@@ -26,30 +26,31 @@ def inverse_kinematics(
     solver: Solver | None = None,
     derive: DerivedFigures | None = None,
 ) -> Result:
-    """Coordinates of a body whose markers fit the ones given.
+    """Coordinates with which a body's markers fit the given ones.
 
-    Without smoothness and prior: in each frame the least squares of weights × squared distances, exactly the objective
-    of OpenSim's tool, locked coordinates and couplers respected. With either: the whole trial at once, with standard
-    deviations. Method: docs/method.md. One bad frame never raises; its reason is in the result.
+    Without smoothness and prior, each frame is solved by weighted least squares of the distances. That is exactly the
+    objective of OpenSim's tool; locked coordinates and couplers are respected. With either, the whole trial is solved
+    at once, with standard deviations (docs/method.md). A frame that fails never raises; the result has its reason.
 
     Parameters
     ----------
     body : Body
     markers : Markers
-        m, of frame z_up (turned to y_up) or y_up; NaN = missing.
+        m, in the frame z_up (turned to y_up) or y_up; NaN = missing.
     weights : {marker: float} or (frames, markers) array, optional
-        1 where a marker is absent; by default `markers.weight`, else 1.
+        1 for markers that a mapping lacks. By default `markers.weight`, else 1.
     smoothness : Smoothness, optional
+        Standard deviations of accelerations (trajectory).
     prior : Prior, optional
+        Gaussian priors on combinations of coordinates (trajectory).
     errors : MarkerErrors, optional
-        How far markers are off (trajectory).
+        Standard deviations and correlations of the markers' errors (trajectory).
     solver : Solver, optional
-        Can ask for an engine by name.
+        Engine, tolerance and other settings.
     derive : callable, optional
-        Trajectory: called with coordinates z (frames, free) of every 80 ms and their posterior covariance (frames,
-        free, free), which is too large to keep; what it returns, {name: (frames, …)}, is in `result.posterior.derived`
-        (see `simspine.estimation.result`). Angles in z may be on another branch than in the result; the poses are the
-        same.
+        Called with coordinates z (frames, free) every 80 ms and their posterior covariance (frames, free, free), which
+        is too large to keep (trajectory). It returns {name: (frames, …)}, which `result.posterior.derived` has for all
+        frames (`simspine.estimation.result`). Angles in z may be on another branch than in the result; poses are equal.
 
     Returns
     -------
@@ -58,8 +59,8 @@ def inverse_kinematics(
     Raises
     ------
     InputError
-        For names that do not match, weights of the wrong shape, markers that are all missing or in another unit than
-        metres, a rate that is no camera's, and terms that the engine does not have.
+        For unknown names, weights of the wrong shape, markers that are all missing or not in metres, a frame rate
+        above that of any camera, and arguments that the engine does not support.
 
     Examples
     --------
@@ -82,8 +83,8 @@ def inverse_kinematics(
         from simspine.estimation import frame_engine
 
         tolerance = solver.tolerance or DEFAULT_TOLERANCES[engine]
-        tasks, least = solver.coordinate_tasks, solver.min_markers
-        return frame_engine.solve_frames(body, turned, w, tasks, tolerance=tolerance, min_markers=least)
+        tasks, minimum = solver.coordinate_tasks, solver.min_markers
+        return frame_engine.solve_frames(body, turned, w, tasks, tolerance=tolerance, min_markers=minimum)
     if not (((w > 0) & markers.present).sum(1) >= solver.min_markers).any():
         raise InputError(f"no frame has {solver.min_markers} markers or more; nothing to solve.")
     from simspine.estimation import trajectory_engine
@@ -119,7 +120,7 @@ def _check_observed(markers: Markers, weights: np.ndarray) -> None:
 
 
 def _check_rate(markers: Markers) -> None:
-    """Raise for a rate at which nobody is filmed: between such frames nothing moves, and standard deviations fail."""
+    """Raise for a rate above that of any camera: nothing moves between such frames, and standard deviations fail."""
     if markers.rate > MAX_FRAME_RATE_HZ:
         raise InputError(
             f"the markers have {markers.rate:g} frames per second; no camera films people faster than "
@@ -128,27 +129,27 @@ def _check_rate(markers: Markers) -> None:
 
 
 def _check_unit(body: Body, markers: Markers) -> None:
-    """Raise where the markers are spread ten times as far, or a tenth as far, as on the body: another unit."""
+    """Raise where the markers spread ten times as far as on the body, or a tenth as far: they are in another unit."""
     present = markers.present
-    some = present.sum(1) >= 3
-    if not some.any():
+    usable = present.sum(1) >= 3
+    if not usable.any():
         return
     places = neutral_markers(body)[[body.marker_index(name) for name in markers.names]]
-    found = rms_radius(markers.xyz[some], present[some])
-    wanted = rms_radius(np.broadcast_to(places, (int(some.sum()), *places.shape)), present[some])
-    ratio = float(np.median(found / np.maximum(wanted, 1e-3)))
-    if 1 / ANOTHER_UNIT_RATIO < ratio < ANOTHER_UNIT_RATIO or np.median(wanted) < 0.01:
+    spread = rms_radius(markers.xyz[usable], present[usable])
+    on_body = rms_radius(np.broadcast_to(places, (int(usable.sum()), *places.shape)), present[usable])
+    ratio = float(np.median(spread / np.maximum(on_body, 1e-3)))
+    if 1 / ANOTHER_UNIT_RATIO < ratio < ANOTHER_UNIT_RATIO or np.median(on_body) < 0.01:
         return
     name = unit_of_ratio(ratio)
     unit = f" They seem to be in {name}." if name else ""
     raise InputError(
-        f"the markers are spread over {np.median(found):.3g} m (RMS from their centre), those of body {body.name!r} "
-        f"over {np.median(wanted):.3g} m.{unit} Hand them in in metres."
+        f"the markers are spread over {np.median(spread):.3g} m (RMS from their centre), those of body {body.name!r} "
+        f"over {np.median(on_body):.3g} m.{unit} Convert them to metres."
     )
 
 
 def marker_weights(markers: Markers, weights: Mapping[str, float] | np.ndarray | None) -> np.ndarray:
-    """Weights (frames, markers) ≥ 0 from what `inverse_kinematics` takes. Names in a mapping must be in `markers`."""
+    """Weights (frames, markers) ≥ 0 from those that `inverse_kinematics` accepts; raises `InputError` for others."""
     shape = markers.xyz.shape[:2]
     if weights is None:
         return np.ones(shape) if markers.weight is None else np.array(markers.weight)

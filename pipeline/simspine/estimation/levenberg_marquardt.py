@@ -1,10 +1,10 @@
-"""Levenberg–Marquardt over a whole stretch of frames, for any objective; and smoothness learnt with it.
+"""Levenberg–Marquardt for all frames of a path together; and smoothness learnt from a trial by empirical Bayes.
 
-How fast a person moves, the trial itself says: empirical Bayes for the standard deviation of accelerations. Each
-coordinate has a factor on what was assumed: the likeliest one given the markers, under a weak prior that it is 1. Only
-what the markers decide counts: of N accelerations γ = N − V/s² are decided by them, if V is the sum of their posterior
-variances and s² the assumed one, and the likeliest s² is the sum of their squares over γ (MacKay 1992, Bayesian
-interpolation, Neural Computation 4: 415). So noise is not taken for motion, nor smoothness for stillness.
+How fast a person moves is estimated from the trial itself. Each coordinate has a factor on the assumed standard
+deviation s of its accelerations: the likeliest one given the markers, under a weak prior about 1. Of N accelerations
+with posterior variances that add up to V, the markers determine γ = N − V/s². The likeliest s² is the sum of the
+squared accelerations divided by γ (MacKay 1992, Bayesian interpolation, Neural Computation 4: 415). So noise is not
+taken for motion, nor smoothness for stillness.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,24 +20,24 @@ from simspine.estimation.banded import BandedSystem, FloatType
 from simspine.estimation.terms import Evaluation, Objective
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
-NEAR_MINIMUM_COST_SHARE = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
-# Of its promise: a step that gains more needs no damping, wherever the cost rose, and no new factor.
+NEAR_MINIMUM_COST_SHARE = 0.3  # a step that lowers the cost by a smaller share is near the minimum: Newton's follow
+# Gain ratio, actual over predicted decrease of the cost, above which a step needs no more damping and no new factor.
 GOOD_GAIN_RATIO = 0.5
-MAX_ITERATIONS = 100  # steps; 72 to 100 were seen where an arm begins wound up, and trials that end sooner take no more
-# Steps of a converged solution, at most, towards the minimum itself, so that its path does not show.
+MAX_ITERATIONS = 100  # steps; starts with a wound-up arm took 72 to 100
+# More steps, at most, after convergence, so that the solution does not depend on the path to it.
 MAX_POLISHING_STEPS = 60
-# Of the cost: so little left to gain moves nothing by a ten-thousandth of its standard deviation.
+# Share of the cost: a smaller predicted decrease moves no coordinate by a ten-thousandth of its standard deviation.
 POLISHED_COST_SHARE = 1e-13
-# Of the promise before: a chord step that promises more is not taken, its factor is out of date.
+# Of the last predicted decrease: a chord step that predicts a larger one is not taken, as its factor is out of date.
 CHORD_PROMISE_RATIO = 0.9
-# A quarter and a sixteenth of a step that raised the cost: an evaluation costs a tenth of a factor.
+# A step that raises the cost is cut to a quarter, then a sixteenth: evaluating costs a tenth of factorising.
 MAX_SHORTER_STEPS = 2
-MAX_FACTORISATIONS = 20  # tries with more and more damping
+MAX_FACTORISATIONS = 20  # attempts: Newton's Hessian, Gauss–Newton's, double precision, then more and more damping
 
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """points: (points, free). cost: of all terms. reason: '' if converged, else why the steps ended."""
+    """points: (points, free) control points. cost: sum of all terms. reason: '' if converged, else why it stopped."""
 
     points: np.ndarray
     cost: float
@@ -53,69 +53,69 @@ def minimise(
 ) -> Minimum:
     """Minimise an objective from control points (points, free).
 
-    Steps are Gauss–Newton's far away and Newton's near the end, where that has a positive Hessian. A factor is kept for
-    further steps while each gains what it promised and promises less than the one before (only gradients are new, which
-    cost a tenth), and corrected by what these show (`ChordStep`): mostly a joint enters or leaves its limit in some
-    frames.
-    Since steps are corrected, factors may be of single `precision`; costs and gradients, which say where the minimum
-    is, are in double. Each control point has a damping of its own, so that a few awkward frames do not hold up the
-    others. It grows where the cost around it rose and shrinks where it fell; it shrinks everywhere after a step that
-    gained what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
+    Steps are Gauss–Newton's far from the minimum and Newton's near it, if Newton's Hessian is positive definite there.
+    A factor serves further steps (`ChordStep`) while each has a good gain ratio and predicts a smaller decrease than
+    the one before. Such a step needs only a new gradient, at a tenth of the cost. The gradients' changes correct the
+    factor, mostly for joints that enter or leave their limits in some frames. So factors may be of single `precision`;
+    costs and gradients, which define the minimum, are in double.
 
-    Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
-    tenth for Newton's, whose error falls with the square. At most `polish` more steps then lead to the minimum itself,
-    which is the same on every processor and from every path, whereas `tolerance` would let angles stop half a standard
-    deviation short.
-    """
+    Each control point has its own damping, so that a few difficult frames do not slow down the others. It grows where
+    the cost nearby rose and shrinks elsewhere. After a step with a good gain ratio it shrinks everywhere; after one
+    that did not lower the cost it grows everywhere.
+
+    Converged when the remaining decrease is less than `tolerance` times the cost. It is estimated as the predicted
+    decrease, or a tenth of that for Newton's steps, which converge quadratically. Up to `polish` more steps then lead
+    to the minimum itself, which is the same on every processor and from every start. Without them, angles could stop
+    half a standard deviation short."""
     system = _DampedSystem(objective, points.shape[1], precision)
     here = objective.evaluated(points)
-    chord, near, promise = None, False, np.inf
+    chord, near_minimum, predicted = None, False, np.inf
     steps, last, reason = 0, MAX_ITERATIONS, "out of iterations"
     while steps < last:
         if chord is None:
-            chord = system.factorise(here.z, near)
+            chord = system.factorise(here.z, near_minimum)
             if chord is None:
                 reason = reason and "no step lowers the cost any more"
                 break
         step = clipped_step(-chord.solve(here.gradient))
-        before, promise = promise, -float((here.gradient * step).sum())
-        if not chord.fresh and not 0.0 < promise <= CHORD_PROMISE_RATIO * before:
+        predicted_before, predicted = predicted, -float((here.gradient * step).sum())
+        if not chord.fresh and not 0.0 < predicted <= CHORD_PROMISE_RATIO * predicted_before:
             chord = None
             continue
         steps += 1
-        left = abs(promise) * (0.1 if system.newton and chord.fresh else 1.0)
+        remaining = abs(predicted) * (0.1 if system.newton and chord.fresh else 1.0)
         there = objective.evaluated(here.z + step)
         for _ in range(MAX_SHORTER_STEPS if chord.fresh else 0):
             if there.cost.sum() < here.cost.sum():
                 break
-            step, promise = 0.25 * step, (1 - 0.75**2) * promise
+            step, predicted = 0.25 * step, (1 - 0.75**2) * predicted
             there = objective.evaluated(here.z + step)
         gain = here.cost.sum() - there.cost.sum()
-        system.learn_from_step(here.cost, there, promise)
-        if gain > GOOD_GAIN_RATIO * promise:
+        system.learn_from_step(here.cost, there, predicted)
+        if gain > GOOD_GAIN_RATIO * predicted:
             chord.update_from_step(step, there.gradient - here.gradient)
         else:
             chord = None
         if gain > 0.0:
-            near = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
+            near_minimum = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
             here = there
         exact, enough = (share * here.cost.sum() + 1e-16 * len(points) for share in (POLISHED_COST_SHARE, tolerance))
-        if left <= enough and (gain > 0.0 or left <= exact):
+        if remaining <= enough and (gain > 0.0 or remaining <= exact):
             reason, last = "", min(last, steps + polish)
-        if left <= min(enough, exact):  # costs are no more exact
+        if remaining <= min(enough, exact):  # costs are not accurate beyond this
             break
     return Minimum(here.z, float(here.cost.sum()), reason)
 
 
 def clipped_step(step: np.ndarray) -> np.ndarray:
-    """(points, free): each coordinate's step, no longer than `MAX_STEP`. One that no marker determines, such as the
-    twist of a straight arm, does not shorten the steps of the others."""
+    """(points, free): the step with each entry limited to ±`MAX_STEP`. A coordinate that no marker determines, such as
+    the twist of a straight arm, thus does not shorten the steps of the others."""
     return np.clip(step, -MAX_STEP, MAX_STEP)
 
 
 class ChordStep:
-    """Solves the system of an earlier Hessian, corrected by what steps since then showed of the present one
-    (limited-memory BFGS: Nocedal 1980). fresh: no step was taken since then."""
+    """Solves H x = b with the factor of an earlier Hessian, corrected by the steps and changes of the gradient since
+    then (limited-memory BFGS: Nocedal 1980). fresh: no step was taken since the factorisation."""
 
     def __init__(self, solve: Callable[[np.ndarray], np.ndarray]):
         self.fresh = True
@@ -123,14 +123,14 @@ class ChordStep:
         self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
 
     def update_from_step(self, step: np.ndarray, change: np.ndarray) -> None:
-        """step changed the gradient by `change`, arrays of one shape; no correction where that shows no curvature."""
+        """Store a step and the change of the gradient by it, of the same shape; without positive curvature, ignored."""
         self.fresh = False
         curvature = float((step * change).sum())
         if curvature > 0.0:
             self._pairs.append((step, change, curvature))
 
     def solve(self, b: np.ndarray) -> np.ndarray:
-        """x of H x = b, about."""
+        """Approximate x of H x = b."""
         x, shares = b.copy(), []
         for step, change, curvature in reversed(self._pairs):
             shares.append(float((step * x).sum()) / curvature)
@@ -142,8 +142,8 @@ class ChordStep:
 
 
 class _DampedSystem:
-    """The system of an objective with a damping of its own for each control point. newton: whether the last factor was
-    of Newton's Hessian."""
+    """The Hessian of an objective with a damping for each control point. newton: whether the last factor was that of
+    Newton's Hessian."""
 
     def __init__(self, objective: Objective, n: int, precision: FloatType):
         self.newton = False
@@ -151,11 +151,10 @@ class _DampedSystem:
         self._damping = np.full(objective.basis.points, 1e-8)
 
     def factorise(self, points: np.ndarray, newton: bool) -> ChordStep | None:
-        """A factor at these points, of Newton's Hessian if asked for and positive, else Gauss–Newton's; None if none is
-        positive.
+        """A factor at these points: of Newton's Hessian if `newton` and it is positive definite, else Gauss–Newton's.
 
-        A system in single precision gives way to one in double where Gauss–Newton's Hessian is not positive to it.
-        """
+        If Gauss–Newton's is not positive definite in single precision, the system changes to double precision; then its
+        damping grows. None if all attempts fail."""
         for _ in range(MAX_FACTORISATIONS):
             self._objective.curve(points, self._system, newton)
             diagonal = self._system.band[0].reshape(points.shape)
@@ -171,16 +170,16 @@ class _DampedSystem:
                 self._damping = np.maximum(10 * self._damping, 1e-8)
         return None
 
-    def learn_from_step(self, before: np.ndarray, there: Evaluation, promise: float) -> None:
-        """Adapt the damping. before: (points,) costs."""
+    def learn_from_step(self, before: np.ndarray, there: Evaluation, predicted: float) -> None:
+        """Adapt the damping to a step's gain. before: (points,) costs. predicted: decrease of the total cost."""
         gain = before.sum() - there.cost.sum()
         rose = _sum_over_neighbours(there.cost - before) > 1e-4 * _sum_over_neighbours(before)
-        grows = (rose & (gain < GOOD_GAIN_RATIO * promise)) | (gain <= 0.0)
+        grows = (rose & (gain < GOOD_GAIN_RATIO * predicted)) | (gain <= 0.0)
         self._damping = np.where(grows, np.maximum(10 * self._damping, 1e-5), np.maximum(0.1 * self._damping, 1e-12))
 
 
 def _sum_over_neighbours(values: np.ndarray, reach: int = 5) -> np.ndarray:
-    """Sums over each control point and `reach` of them on either side."""
+    """(points,): sum of the values of each control point and of `reach` neighbours on either side."""
     if len(values) <= 2 * reach:
         return np.full_like(values, values.sum())
     return np.convolve(values, np.ones(2 * reach + 1), "same")
@@ -188,32 +187,31 @@ def _sum_over_neighbours(values: np.ndarray, reach: int = 5) -> np.ndarray:
 
 # Smoothness learnt from the trial.
 
-STRETCH_COUNT = 3  # of a long trial
-MIN_STRETCH_FRAMES, MIN_STRETCH_S = 70, 1.4  # of a stretch: longer than smoothing reaches
-UPDATE_COUNT = 4  # then factors are within a few percent of where updates lead
-MAX_SMOOTHNESS_FACTOR = 10.0  # a coordinate is at most so many times calmer or livelier than assumed
-MAX_EXTRAPOLATION = 4.0  # times an update's own step
+STRETCH_COUNT = 3  # parts of a long trial from which smoothness is learnt
+MIN_STRETCH_FRAMES, MIN_STRETCH_S = 70, 1.4  # length of a stretch: longer than smoothing reaches
+UPDATE_COUNT = 4  # after these, factors are within a few percent of their limit
+MAX_SMOOTHNESS_FACTOR = 10.0  # a coordinate's accelerations differ from the assumed ones by at most this factor
+MAX_EXTRAPOLATION = 4.0  # the longest extrapolated step, in units of the update's step
 
 
 def learnt_factor(
     stretches: Sequence[Objective], paths: Sequence[np.ndarray], which: np.ndarray, threads: int = 1
 ) -> np.ndarray:
-    """(free,): the likeliest factors on the standard deviations of accelerations of the coordinates `which` (free,)
-    bool; 1 for others.
+    """(free,): the likeliest factor on the standard deviation of each coordinate's accelerations; 1 where not learnt.
 
     stretches: objectives of parts of the trial, with the assumed smoothness. paths: their minima, (frames, free) each.
-    All is in double precision, so that the factors are the same on every processor.
-    """
+    which: (free,) bool, coordinates to learn. All is in double precision, so that factors are the same on every
+    processor."""
     factor, log, before = np.ones(len(which)), np.zeros(int(which.sum())), None
     points = [stretch.basis.fit(path) for stretch, path in zip(stretches, paths, strict=True)]
     with threadpool_limits(1, "blas"):
         for _ in range(UPDATE_COUNT):
             factor[which] = np.exp(log)
             update = partial(_updated_stretch, factor, which)
-            found = map_on_threads(update, list(zip(stretches, points, strict=True)), threads)
-            points, squares, counts = (list(each) for each in zip(*found, strict=True))
-            square, decided = np.sum(squares, axis=0), np.sum(counts, axis=0)
-            each = zip(np.exp(2 * log), square, decided, strict=True)
+            updated = map_on_threads(update, list(zip(stretches, points, strict=True)), threads)
+            points, squares, counts = (list(each) for each in zip(*updated, strict=True))
+            square, determined = np.sum(squares, axis=0), np.sum(counts, axis=0)
+            each = zip(np.exp(2 * log), square, determined, strict=True)
             step = 0.5 * np.log([likeliest_variance(v * s / max(d, 1e-9), d, 1.0) for v, s, d in each]) - log
             now = (log, step)
             log = (log + step * _extrapolation_factor(before, now)).clip(
@@ -225,8 +223,9 @@ def learnt_factor(
 
 
 def sample_stretches(path: np.ndarray, rate: float) -> list[slice]:
-    """Parts of a trial that stand for all of it: a short one is all of it, of a long one those in which a rough path
-    (frames, free) moves as much as anywhere, and as in the middle of all."""
+    """Parts of a trial that represent it: all of a short trial; of a long one, stretches from median to maximum motion.
+
+    path: rough path (frames, free); its motion in a stretch is the sum of squared accelerations."""
     length = max(MIN_STRETCH_FRAMES, round(MIN_STRETCH_S * rate))
     count = len(path) // length
     if count <= STRETCH_COUNT:
@@ -240,8 +239,9 @@ def sample_stretches(path: np.ndarray, rate: float) -> list[slice]:
 def _extrapolation_factor(
     before: tuple[np.ndarray, np.ndarray] | None, now: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray | float:
-    """How many times an update's own step to take: as far as the line through it and the one before leads to none, for
-    updates alone go a part of the way. Each: logarithms of the factors, and steps."""
+    """Factor on an update's step, by the secant method: extrapolates the last two steps linearly to a step of zero.
+
+    before, now: logarithms of the factors, and their updates' steps. Updates alone converge slowly."""
     if before is None:
         return 1.0
     moved, change = now[0] - before[0], now[1] - before[1]
@@ -252,10 +252,11 @@ def _extrapolation_factor(
 def _updated_stretch(
     factor: np.ndarray, which: np.ndarray, stretch: tuple[Objective, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Control points (points, free) a step nearer to the minimum; (which,) sum of the squared accelerations, in assumed
-    standard deviations; (which,) how many of them the markers decide. factor: (free,) on the assumed standard
-    deviations. stretch: an objective, and control points of a path.
-    """
+    """One step towards a stretch's minimum, and the statistics of its accelerations.
+
+    factor: (free,) on the assumed standard deviations. which: (free,) bool. stretch: an objective with the assumed
+    smoothness, and control points. Returns the new control points (points, free); for each learnt coordinate the sum of
+    squared accelerations, in units of the variance with `factor`, and how many accelerations the markers determine."""
     assumed, points = stretch
     objective = replace(assumed, acceleration=assumed.acceleration / factor**2)
     basis, count = objective.basis, int(which.sum())
@@ -263,7 +264,7 @@ def _updated_stretch(
     objective.curve(points, system, False)
     solved = system.factorise()
     if solved is None or basis.frames < 3:
-        return points, np.zeros(count), np.zeros(count)  # nothing is decided
+        return points, np.zeros(count), np.zeros(count)  # the markers determine nothing
     points = points - clipped_step(solved.solve(objective.evaluated(points).gradient))
     precision = objective.acceleration[which]
     variance = (precision * solved.acceleration_variances()[:, which]).sum(0)

@@ -1,10 +1,10 @@
-"""Compiled value, gradient and Hessian of the marker term of one frame.
+"""Compiled value, gradient and Hessian of the marker term, frame by frame.
 
-A marker with weight w acts like a point mass: with the twist ξ of a joint axis taken at the ground's origin, the marker
-x moves by X ξ, X = [−[x]×, I]. So the Gauss–Newton Hessian between two axes, one of which carries the other, is
-ξᵢᵀ (Σ w Xᵀ X) ξⱼ, summed over the markers that the distal one carries: the composite-rigid-body algorithm of dynamics
-(Featherstone 2008, ch. 6) with markers for masses, whose cost does not depend on the number of markers. The
-second-order part of the Hessian, residual · ∂²x/∂qᵢ∂qⱼ, falls out of the same sums: see `propagate_hessian`.
+A joint axis has a twist ξ at the ground's origin; it moves a marker at x by X ξ, X = [−[x]×, I]. For two axes, one of
+which carries the other, the Gauss–Newton Hessian is ξᵢᵀ (Σ w Xᵀ X) ξⱼ, summed over the markers that the distal axis
+carries. A marker with weight w thus acts like a point mass in the composite-rigid-body algorithm of dynamics
+(Featherstone 2008, ch. 6): once the sums are made, the cost does not depend on the number of markers. The same sums
+give the second-order part of the Hessian, residual · ∂²x/∂qᵢ∂qⱼ: see `propagate_hessian`.
 """
 
 from typing import NamedTuple
@@ -24,18 +24,18 @@ from simspine.anatomy.tree import (
     place_markers,
 )
 
-# Lets sums run in vector registers; NaN and infinity keep their meaning.
+# Lets the compiler vectorise sums; NaN and infinity keep their meaning.
 FAST_MATH_FLAGS = {"reassoc", "contract", "arcp"}
 
 
 class BodyColumns(NamedTuple):
-    """An entry is a pair of a body and one of the free coordinates (columns) that move it."""
+    """Entries: pairs of a body and a free coordinate (column) that moves it, listed body by body."""
 
-    first: np.ndarray  # (bodies + 1,) entries of a body
-    column: np.ndarray  # (entries,)
-    parent: np.ndarray  # (entries,) the same column's entry of the parent body, −1 where it has none
+    first: np.ndarray  # (bodies + 1,) index of each body's first entry
+    column: np.ndarray  # (entries,) free coordinate
+    parent: np.ndarray  # (entries,) entry of the parent body with the same column, −1 if there is none
     slot_entry: np.ndarray  # (slots,) entry of the body that the slot moves, −1 where no free column drives the slot
-    slot_first: np.ndarray  # (joints + 1,) slots of a joint
+    slot_first: np.ndarray  # (joints + 1,) index of each joint's first slot
 
 
 def body_columns(tree: Tree) -> BodyColumns:
@@ -59,43 +59,43 @@ def body_columns(tree: Tree) -> BodyColumns:
 
 
 LOSS_HUBER, LOSS_SQUARE = 1, 0
-ORDER_VALUE, ORDER_GRADIENT, ORDER_GAUSS_NEWTON, ORDER_NEWTON = 0, 1, 2, 3  # what is asked of `frames_terms`
+ORDER_VALUE, ORDER_GRADIENT, ORDER_GAUSS_NEWTON, ORDER_NEWTON = 0, 1, 2, 3  # what `frames_terms` computes
 
 
 class PosedBodies(NamedTuple):
-    """The body in one pose."""
+    """All bodies, axes and markers in one pose, in the ground's frame."""
 
-    q: np.ndarray  # (coordinates,) all of them
+    q: np.ndarray  # (coordinates,) all coordinates, free or not
     factor: np.ndarray  # (coordinates,) derivative of each by the free coordinate that drives it
-    R: np.ndarray  # (bodies, 3, 3) poses of the bodies in the ground
-    p: np.ndarray  # (bodies, 3)
-    direction: np.ndarray  # (slots, 3) axes in the ground
-    centre: np.ndarray  # (slots, 3)
-    rate: np.ndarray  # (slots,) of a slot's value by its own coordinate
-    x: np.ndarray  # (markers, 3)
+    R: np.ndarray  # (bodies, 3, 3) orientations of the bodies
+    p: np.ndarray  # (bodies, 3) origins of the bodies, m
+    direction: np.ndarray  # (slots, 3) the axes
+    centre: np.ndarray  # (slots, 3) m, a point on each axis; the displacement of SLOT_SLIDE_IN_GROUND
+    rate: np.ndarray  # (slots,) derivative of a slot's value by its own coordinate
+    x: np.ndarray  # (markers, 3) places of the markers, m
 
 
 class Sums(NamedTuple):
-    """Sums over the markers that each body carries, directly or further out."""
+    """Sums over the markers on each body and on all bodies distal to it; r: residual, w: weight times loss slope."""
 
     K: np.ndarray  # (bodies, 6, 6) Σ w XᵀX
     F: np.ndarray  # (bodies, 6) Σ w Xᵀr
     combinations: np.ndarray  # (bodies, 3, 3) Σ w x rᵀ
-    T: np.ndarray  # (entries, 6) scratch of `propagate_hessian`
+    T: np.ndarray  # (entries, 6) working memory of `propagate_hessian`
 
 
 class MarkerData(NamedTuple):
-    """What a trial's markers say. w = 0: missing."""
+    """A trial's observed markers. w = 0: missing."""
 
     y: np.ndarray  # (frames, markers, 3) m
     w: np.ndarray  # (frames, markers)
-    loss: int
-    scale: np.ndarray  # (frames, markers) m, distance from which on the loss is linear
+    loss: int  # LOSS_HUBER or LOSS_SQUARE
+    scale: np.ndarray  # (frames, markers) m, distance beyond which Huber's loss is linear
 
 
 @njit(cache=True, inline="always")
 def robust_loss(d2: float, loss: int, scale: float):
-    """ρ and dρ/d(d²) for a squared distance; ρ = d² near 0 for each loss."""
+    """ρ and dρ/d(d²) for a squared distance d2; near 0, ρ = d² for both losses."""
     if loss == LOSS_HUBER and d2 > scale * scale:
         d = np.sqrt(d2)
         return 2.0 * scale * d - scale * scale, scale / d
@@ -104,7 +104,7 @@ def robust_loss(d2: float, loss: int, scale: float):
 
 @njit(**INNER_KERNEL_OPTIONS)
 def marker_cost(x, y, w, loss: int, scale) -> float:
-    """Σ w ρ(|x − y|²) over the markers with w > 0. scale: (markers,), which 'square' does not look at."""
+    """Σ w ρ(|x − y|²) over the markers with w > 0. scale: (markers,) m, not used by the square loss."""
     total = 0.0
     for m in range(w.size):
         if w[m] > 0.0:
@@ -126,7 +126,7 @@ def _moment_component(a: np.ndarray, x0: float, x1: float, x2: float, i: int) ->
 
 @njit(inline="always")
 def _add_mass(K: np.ndarray, weighted: np.ndarray, x0: float, x1: float, x2: float) -> None:
-    """Add Xᵀ W X (lower triangle) to K (6, 6), of a marker at x with a weight W (3, 3)."""
+    """Add Xᵀ W X (lower triangle) to K (6, 6) for a marker at x with the weight matrix W (3, 3), `weighted`."""
     column = np.empty(3)
     for i in range(3):
         for k in range(3):
@@ -134,7 +134,7 @@ def _add_mass(K: np.ndarray, weighted: np.ndarray, x0: float, x1: float, x2: flo
     for k in range(3):  # lower left block: W X_ω = (−W [x]×), row k of it from x × (row k of W)
         for i in range(3):
             K[3 + k, i] += _moment_component(weighted[k], x0, x1, x2, i)
-    for k in range(3):  # upper left block: −[x]×ᵀ … from x × each column of the block above
+    for k in range(3):  # upper left block: −[x]×ᵀ (−W [x]×), from x × each column of the lower left block
         for i in range(3):
             column[i] = _moment_component(weighted[i], x0, x1, x2, k)
         for i in range(k, 3):
@@ -142,13 +142,13 @@ def _add_mass(K: np.ndarray, weighted: np.ndarray, x0: float, x1: float, x2: flo
 
 
 @njit(**INNER_KERNEL_OPTIONS)
-def accumulate_sums(tree: Tree, at: PosedBodies, y, w, loss: int, scale, order: int, sums: Sums) -> None:
-    """Set F of `sums`, and for a Hessian K and S. What slides in space is no lever of a rotation.
+def accumulate_sums(tree: Tree, posed: PosedBodies, y, w, loss: int, scale, order: int, sums: Sums) -> None:
+    """Set F of `sums`, and for a Hessian also K and the combinations S.
 
-    NEWTON: where the loss is linear, K has no curvature along the residual, ρ' (I − r rᵀ / d²): with ρ'' the
-    Hessian's own, so that steps near the minimum are right in the presence of outliers too.
-    """
-    x = at.x
+    Rotations do not turn offsets along the ground's axes, so these are subtracted from a marker's lever arm. NEWTON:
+    where the loss is linear, a marker's weight in K is ρ' (I − r rᵀ / d²), which includes ρ'': no curvature along the
+    residual. So Newton steps near the minimum are right with outliers too."""
+    x = posed.x
     K, F, S, _ = sums
     second = order >= ORDER_GAUSS_NEWTON
     F[:] = 0.0
@@ -162,7 +162,7 @@ def accumulate_sums(tree: Tree, at: PosedBodies, y, w, loss: int, scale, order: 
             continue
         body = tree.marker_body[m]
         r0, r1, r2 = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
-        s0, s1, s2 = marker_slide(tree, at.centre, body)
+        s0, s1, s2 = marker_slide(tree, posed.centre, body)
         x0, x1, x2 = x[m, 0] - s0, x[m, 1] - s1, x[m, 2] - s2
         d2 = r0 * r0 + r1 * r1 + r2 * r2
         weight = w[m] * robust_loss(d2, loss, scale[m])[1]
@@ -188,16 +188,16 @@ def accumulate_sums(tree: Tree, at: PosedBodies, y, w, loss: int, scale, order: 
             F[a, i] += F[b, i]
             for k in range(i + 1 if second else 0):
                 K[a, i, k] += K[b, i, k]
-                K[b, k, i] = K[b, i, k]  # this body's sum is complete
+                K[b, k, i] = K[b, i, k]  # fill the upper triangle: this body's sum is complete
         for i in range(3 if second else 0):
             for k in range(3):
                 S[a, i, k] += S[b, i, k]
 
 
 @njit(**INNER_KERNEL_OPTIONS)
-def accumulate_gradient(tree: Tree, at: PosedBodies, F, g) -> None:
-    """Add to g (free,) half the gradient of Σ w ρ: Σ of twist · F over the axes that a column drives."""
-    _, factor, _, _, direction, centre, rate, _ = at
+def accumulate_gradient(tree: Tree, posed: PosedBodies, F, g) -> None:
+    """Add half the gradient of Σ w ρ to g (free,): for each column, Σ twist · F over the axes that it drives."""
+    _, factor, _, _, direction, centre, rate, _ = posed
     for s in range(tree.slot_kind.size):
         column = tree.column[tree.slot_coordinate[s]]
         if column < 0:
@@ -215,20 +215,20 @@ def accumulate_gradient(tree: Tree, at: PosedBodies, F, g) -> None:
 
 
 @njit(**INNER_KERNEL_OPTIONS, fastmath=FAST_MATH_FLAGS)
-def propagate_hessian(tree: Tree, columns: BodyColumns, at: PosedBodies, sums: Sums, g, H, C) -> None:
-    """Set the gradient g (free,), the Gauss–Newton Hessian H and its second-order part C (lower triangles).
+def propagate_hessian(tree: Tree, columns: BodyColumns, posed: PosedBodies, sums: Sums, g, H, C) -> None:
+    """Set the gradient g (free,), the Gauss–Newton Hessian H and the second-order part C (lower triangles).
 
-    Half the derivative of Σ w ρ, so that H is Σ w JᵀJ. The second-order part between a rotation i and an axis j that it
-    carries is Σ f · (wᵢ × ∂x/∂qⱼ), f = w r, which is wᵢ · v with v = (G − tr G) wⱼ, G = S − oⱼ Fᵀ, for a rotation j,
-    and v = wⱼ × F for a translation. The curvature of the axes' own functions is left out (zero unless splines).
+    All are half the derivatives of Σ w ρ, so that H is Σ w JᵀJ. Let a rotation i about wᵢ carry an axis j, and f = w r.
+    Their second-order part is Σ f · (wᵢ × ∂x/∂qⱼ) = wᵢ · v. For a rotation j about wⱼ through oⱼ, v = (G − tr G) wⱼ
+    with G = S − oⱼ Fᵀ; for a translation, v = wⱼ × F. Curvature of the axes' own functions (splines only) is left out.
 
-    sums.T: for each body and column, the sum of the twists of the axes on the way that this column drives. Both parts
-    are linear in the carrying axis' twist, so one product per column serves all its axes.
+    sums.T: for each body and column, the sum of the twists of all axes between ground and body that this column drives.
+    Both parts are linear in the twist of the carrying axis, so one product per column serves all its axes.
     """
     g[:] = 0.0
     H[:] = 0.0
     C[:] = 0.0
-    _, factor, _, _, direction, centre, rate, _ = at
+    _, factor, _, _, direction, centre, rate, _ = posed
     K, F, S, T = sums
     twist = np.empty(6)
     h = np.empty(6)
@@ -260,7 +260,7 @@ def propagate_hessian(tree: Tree, columns: BodyColumns, at: PosedBodies, sums: S
             else:
                 twist[0] = twist[1] = twist[2] = 0.0
                 twist[3], twist[4], twist[5] = w0, w1, w2
-                if tree.slot_kind[s] == SLOT_SLIDE_IN_GROUND:  # no rotation turns it
+                if tree.slot_kind[s] == SLOT_SLIDE_IN_GROUND:  # no rotation turns this direction
                     w0 = w1 = w2 = 0.0
                 v[0] = w1 * F[b, 5] - w2 * F[b, 4]
                 v[1] = w2 * F[b, 3] - w0 * F[b, 5]
@@ -289,11 +289,11 @@ def propagate_hessian(tree: Tree, columns: BodyColumns, at: PosedBodies, sums: S
 
 @njit(inline="always")
 def frame_space(tree: Tree, columns: BodyColumns):
-    """Room for `evaluate_frame`, and for `accumulate_sums` and `propagate_hessian`."""
+    """Empty arrays for `evaluate_frame`, `accumulate_sums` and `propagate_hessian`."""
     bodies, slots, entries = tree.bodies, tree.slot_kind.size, columns.column.size
     R, p, x = np.empty((bodies, 3, 3)), np.empty((bodies, 3)), np.empty((tree.marker_body.size, 3))
     direction, centre = np.empty((slots, 3)), np.empty((slots, 3))
-    at = PosedBodies(
+    posed = PosedBodies(
         q=tree.rest.copy(),
         factor=np.empty(tree.rest.size),
         R=R,
@@ -304,13 +304,13 @@ def frame_space(tree: Tree, columns: BodyColumns):
         x=x,
     )
     K, F, S, T = np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6))
-    return at, Sums(K, F, S, T)
+    return posed, Sums(K, F, S, T)
 
 
 @njit(**INNER_KERNEL_OPTIONS)
-def evaluate_frame(tree: Tree, z, at: PosedBodies) -> None:
-    """Set everything that depends on the free coordinates z (free,)."""
-    q, factor, R, p, direction, centre, rate, x = at
+def evaluate_frame(tree: Tree, z, posed: PosedBodies) -> None:
+    """Set all fields of `posed` from the free coordinates z (free,)."""
+    q, factor, R, p, direction, centre, rate, x = posed
     for i in range(z.size):
         q[tree.free[i]] = z[i]
     apply_couplers_to_frame(tree, q, factor)
@@ -320,28 +320,28 @@ def evaluate_frame(tree: Tree, z, at: PosedBodies) -> None:
 
 @njit(**ENTRY_KERNEL_OPTIONS)
 def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, order: int, gradient, information):
-    """Σ_m w ρ of each frame, (frames,). z (frames, free).
+    """Σ_m w ρ of each frame, (frames,), at the coordinates z (frames, free).
 
-    order GRADIENT: adds half the gradient to gradient (frames, free). GAUSS_NEWTON, NEWTON: sets information (frames,
-    free, free) to half that Hessian.
+    order: GRADIENT also adds half the gradient to `gradient` (frames, free); GAUSS_NEWTON and NEWTON instead set
+    `information` (frames, free, free) to half that Hessian.
     """
     n = z.shape[1]
     y, w, loss, scale = data
-    at, sums = frame_space(tree, columns)
+    posed, sums = frame_space(tree, columns)
     H = np.empty((n, n))
     C = np.empty((n, n))
     g = np.empty(n)
     cost = np.empty(z.shape[0])
     for t in range(z.shape[0]):
-        evaluate_frame(tree, z[t], at)
-        cost[t] = marker_cost(at.x, y[t], w[t], loss, scale[t])
+        evaluate_frame(tree, z[t], posed)
+        cost[t] = marker_cost(posed.x, y[t], w[t], loss, scale[t])
         if order == ORDER_VALUE:
             continue
-        accumulate_sums(tree, at, y[t], w[t], loss, scale[t], order, sums)
+        accumulate_sums(tree, posed, y[t], w[t], loss, scale[t], order, sums)
         if order == ORDER_GRADIENT:
-            accumulate_gradient(tree, at, sums.F, gradient[t])
+            accumulate_gradient(tree, posed, sums.F, gradient[t])
             continue
-        propagate_hessian(tree, columns, at, sums, g, H, C)
+        propagate_hessian(tree, columns, posed, sums, g, H, C)
         for i in range(n):
             for j in range(i + 1):
                 value = H[i, j] + C[i, j] if order == ORDER_NEWTON else H[i, j]

@@ -1,9 +1,9 @@
-"""Paths in time from few unknowns: cubic B-splines with uniform knots, or every frame by itself.
+"""Paths of coordinates in time: cubic B-splines with uniform knots, or independent values in each frame.
 
-A path (frames, free) is B c, with control points c (points, free). A person moves little within 80 ms, so a spline with
-a knot in about that time has a third of the unknowns of a trial at 50 Hz, and loses little of the motion
-(docs/method.md). Each frame depends on four neighbouring control points, so that Hessians stay banded (de Boor 1978, A
-practical guide to splines). Integrals over the spline are exact, by two points of Gauss and Legendre an interval.
+A path (frames, free) is B c, with control points c (points, free). Splines with knots 60 ms apart have a third of the
+unknowns of a trial at 50 Hz and lose little of the motion (docs/method.md). Each frame depends on four neighbouring
+control points, so Hessians stay banded (de Boor 1978, A practical guide to splines). Integrals of squared accelerations
+are exact, by Gauss–Legendre quadrature with two points in each interval between knots.
 """
 
 from collections.abc import Iterator
@@ -14,29 +14,29 @@ from itertools import pairwise
 import numpy as np
 import scipy
 
-GAUSS_POINTS = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)  # of an interval 0…1, each with the weight 1/2
-BASES_KEPT = 16  # windows of a trial have few lengths
-FRAMES_PER_BATCH = 32  # frames whose blocks are made and added together: they stay in the cache
-# Share of third differences of control points in a least-squares fit to a path (P-splines: Eilers & Marx 1996). One at
-# an end may have a weight of 10⁻⁴ in the only frame that depends on it, and must not follow that frame.
+GAUSS_POINTS = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)  # quadrature points of an interval 0…1, each of weight 1/2
+BASES_KEPT = 16  # size of the cache: windows of a trial have few different lengths
+FRAMES_PER_BATCH = 32  # frames whose Hessian blocks are computed together: so many fit into the processor's cache
+# Penalty on third differences of control points in a least-squares fit to a path (P-splines: Eilers & Marx 1996). The
+# last control point may have a weight of only 10⁻⁴ in the one frame that depends on it, and must not follow that frame.
 FIT_SMOOTHNESS = 3e-5
 
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """B, and what is integrated over it.
+    """The matrix B of a path B c, and its accelerations.
 
-    spacing: frames from a knot to the next. first: (frames,) first of the control points that a frame depends on.
-    weights: (frames, reach) how it depends on that one and those after it. accelerations: sparse (rows, points); the
-    squares of its rows add up to those of the accelerations, per frame², over all frames. frame_of_row: (rows,) in
-    which frame they count. lags: how many control points later the last one is to which one is coupled.
-    diagonal_last_lag: whether only each coordinate with itself is coupled over the last of these.
+    spacing: frames from one knot to the next. first: (frames,) first control point that each frame depends on. weights:
+    (frames, reach) of that control point and the next ones. accelerations: sparse A (rows, points); the sum of squares
+    of A c is that of the path's accelerations, per frame², over all frames. frame_of_row: (rows,) frame to which each
+    row of A belongs. lags: the farthest control point coupled to point i is i + lags. diagonal_last_lag: whether over
+    that distance each coordinate is coupled only with itself.
     """
 
     spacing: int
     first: np.ndarray
     weights: np.ndarray
-    accelerations: "scipy.sparse.csr_array"  # quoted: loading it takes a while
+    accelerations: "scipy.sparse.csr_array"  # quoted, so that scipy.sparse is not loaded for an annotation
     frame_of_row: np.ndarray
     lags: int
     diagonal_last_lag: bool
@@ -50,7 +50,7 @@ class Basis:
         return self.accelerations.shape[1]
 
     def band_width(self, n: int) -> int:
-        """Rows of a band for n unknowns in each control point."""
+        """Rows of the Hessian's band with n unknowns in each control point."""
         return self.lags * n + 1 if self.diagonal_last_lag else (self.lags + 1) * n
 
     @cached_property
@@ -60,17 +60,17 @@ class Basis:
 
     @cached_property
     def acceleration_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """First control point (rows,) of each of the rows of `accelerations`, and its entries (rows, reach)."""
+        """First control point (rows,) of each row of `accelerations`, and the row's entries (rows, lags + 1)."""
         shape = self.accelerations.shape[0], self.lags + 1
         first = self.accelerations.indices.reshape(shape)[:, 0].astype(self.first.dtype)
         return first, self.accelerations.data.reshape(shape)
 
     @cached_property
     def point_of_frame(self) -> np.ndarray:
-        """(frames,): the control point that counts most in each."""
+        """(frames,): the control point with the largest weight in each frame."""
         return self.first + self.weights.argmax(1)
 
-    # Quadratic forms of control points, (lags + 1, points): row `lag` couples each with the one `lag` later.
+    # Quadratic forms of control points, (lags + 1, points): entry [lag, i] couples point i with point i + lag.
 
     @cached_property
     def value_form(self) -> np.ndarray:
@@ -86,7 +86,7 @@ class Basis:
 
     @cached_property
     def end_form(self) -> np.ndarray:
-        """z² of the first frame and of the last."""
+        """z² of the first frame plus z² of the last."""
         return self._form_of(scipy.sparse.csr_array(self.values[np.array([0, self.frames - 1])]))
 
     @cached_property
@@ -102,7 +102,7 @@ class Basis:
         return form
 
     def fit(self, path: np.ndarray) -> np.ndarray:
-        """Control points (points, free) of the path (frames, free) nearest to this one."""
+        """Control points (points, free) of a penalised least-squares fit to a path (frames, free)."""
         if self.weights.shape[1] == 1:
             return path
         count = self.points - 3
@@ -111,7 +111,7 @@ class Basis:
         return scipy.linalg.solveh_banded(form, self.values.T @ path, lower=True)
 
     def batches(self) -> Iterator[slice]:
-        """Frames in parts of whole intervals, one after another."""
+        """Consecutive slices of frames, each of whole intervals between knots."""
         starts = np.flatnonzero(np.diff(self.first, prepend=-1))[:: max(1, FRAMES_PER_BATCH // self.spacing)]
         for begin, end in pairwise([*starts.tolist(), self.frames]):
             yield slice(begin, end)
@@ -119,7 +119,7 @@ class Basis:
 
 @lru_cache(maxsize=BASES_KEPT)
 def path_basis(frames: int, spacing: int) -> Basis:
-    """Cubic splines with a knot every `spacing` frames; 1: an unknown for every frame."""
+    """Basis of cubic splines with a knot every `spacing` frames; 1: each frame has its own unknowns."""
     return _frame_basis(frames) if spacing == 1 else _spline_basis(frames, spacing)
 
 
@@ -144,22 +144,22 @@ def _spline_basis(frames: int, spacing: int) -> Basis:
     weights = np.stack([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3], 1) / 6
     g = GAUSS_POINTS
     second = np.stack([1 - g, 3 * g - 2, 1 - 3 * g, g], 1) * np.sqrt(spacing / len(g)) / spacing**2
-    begin = np.repeat(np.arange(intervals), len(g))
-    at = np.tile(g, intervals)
+    interval = np.repeat(np.arange(intervals), len(g))
+    place = np.tile(g, intervals)
     return Basis(
         spacing=spacing,
         first=first,
         weights=weights,
-        accelerations=_sparse_rows(np.tile(second, (intervals, 1)), begin, intervals + 3),
-        frame_of_row=np.minimum(((begin + at) * spacing).round().astype(int), frames - 1),
+        accelerations=_sparse_rows(np.tile(second, (intervals, 1)), interval, intervals + 3),
+        frame_of_row=np.minimum(((interval + place) * spacing).round().astype(int), frames - 1),
         lags=3,
         diagonal_last_lag=False,
     )
 
 
 def _sparse_rows(rows: np.ndarray, first: np.ndarray, columns: int) -> "scipy.sparse.csr_array":
-    """Sparse (rows, columns): `rows` (rows, reach), each from the column `first` (rows,) on."""
+    """Sparse matrix (rows, columns) with the values `rows` (rows, reach), each row from its column `first` (rows,)."""
     count, reach = rows.shape
-    at = first[:, None] + np.arange(reach)
+    column = first[:, None] + np.arange(reach)
     ends = np.arange(0, count * reach + 1, reach)
-    return scipy.sparse.csr_array((rows.reshape(-1), at.reshape(-1), ends), shape=(count, columns))
+    return scipy.sparse.csr_array((rows.reshape(-1), column.reshape(-1), ends), shape=(count, columns))

@@ -1,4 +1,4 @@
-"""What an inverse-kinematics problem is given and gives back: `Solver`, `Result`, and the pose where engines start."""
+"""Settings and results of inverse kinematics, `Solver` and `Result`, and the pose from which engines start."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,18 +35,18 @@ class Solver(Unchanging):
     Attributes
     ----------
     engine : str, optional
-        'trajectory' (the whole trial at once) or 'frames' (each by itself: OpenSim's objective); 'frames' by default
-        where there is neither smoothness nor prior.
+        'trajectory' (the whole trial at once) or 'frames' (frame by frame, with OpenSim's objective). By default
+        'frames' if there is neither smoothness nor prior.
     tolerance : float, optional
         Relative decrease of the cost at which to stop, 1e-5 by default (trajectory: 5e-5).
     min_markers : int
-        Frames with fewer are not solved and say so (trajectory: carried by the frames around).
+        Frames with fewer markers are not solved; `reason` of the result says so (trajectory: inferred from others).
     coordinate_tasks : {coordinate: (target, weight)}
-        Frame by frame only: target in rad or m; docs/body.md says how hard they pull.
+        Engine 'frames' only: targets in rad or m; for the weights see docs/body.md.
     uncertainty : bool
-        Trajectory only: with standard deviations.
+        Trajectory only: whether to compute standard deviations.
     threads, window, overlap : int
-        Trajectory only: how long trials are cut (frames), see `simspine.estimation.trajectory`.
+        Trajectory only: number of threads; lengths of windows and of their overlap, in frames.
     """
 
     engine: str | None = None
@@ -63,10 +63,10 @@ class Solver(Unchanging):
             require_known("engine", [self.engine], DEFAULT_TOLERANCES)
         if self.tolerance is not None and not (np.isfinite(self.tolerance) and self.tolerance > 0):
             raise InputError(f"tolerance is {self.tolerance}, expected a positive number.")
-        for name, least in (("min_markers", 0), ("threads", 1), ("window", 1), ("overlap", 0)):
+        for name, minimum in (("min_markers", 0), ("threads", 1), ("window", 1), ("overlap", 0)):
             value = getattr(self, name)
-            if not (isinstance(value, Integral) and value >= least):
-                raise InputError(f"{name} is {value!r}, expected a whole number from {least} on.")
+            if not (isinstance(value, Integral) and value >= minimum):
+                raise InputError(f"{name} is {value!r}, expected a whole number from {minimum} on.")
         for name, task in self.coordinate_tasks.items():
             if not _is_task(task):
                 raise InputError(
@@ -76,7 +76,7 @@ class Solver(Unchanging):
 
 
 def _is_task(task) -> bool:
-    """Whether it is a finite target with a weight."""
+    """Whether a coordinate task is a pair of a finite target and a finite weight of 0 or more."""
     try:
         target, weight = (float(value) for value in task)
     except (TypeError, ValueError):
@@ -86,24 +86,24 @@ def _is_task(task) -> bool:
 
 NO_COORDINATE_TASKS: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
-# From coordinates z (frames, free) and their covariance (frames, free, free) to what is to be kept, (frames, …) each.
+# Function of coordinates z (frames, free) and their covariance (frames, free, free): {name: figures (frames, …)}.
 DerivedFigures = Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
-# What `derive` returns by the first name, gradients (frames, figures, free) of some figures, is kept by the second as
-# (frames, figures): their standard deviations about their mean over a window, without what lasts throughout.
+# `derive` may return gradients (frames, figures, free) of some figures by the first name. The result has, by the second
+# name, standard deviations (frames, figures) of these figures' changes: of a value minus its mean over a window.
 GRADIENT_KEY, CHANGE_KEY = "gradient", "change"
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior(Unchanging):
-    """What the trajectory engine knows about its result, apart from `motion.deviation`.
+    """Figures of the trajectory engine's posterior, apart from `motion.deviation`.
 
     Attributes
     ----------
     response : (coordinates,) array
-        How much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 = assumed. Driven
-        coordinates have their driver's, locked ones NaN.
-    derived : {str: array}
-        What `derive` made of the covariance.
+        Measurement response: the share of a lasting change of a coordinate that its estimate shows, 1 = measured,
+        0 = assumed. Driven coordinates have their driver's, locked ones NaN.
+    derived : {str: (frames, …) array}
+        What `derive` returned, interpolated to all frames, and the standard deviations of changes.
     """
 
     response: np.ndarray
@@ -117,7 +117,7 @@ class Result(Unchanging):
     Attributes
     ----------
     motion : Motion
-        A frame that was not solved is NaN, or with the engine 'trajectory' what follows from the frames around.
+        Frames that were not solved are NaN; the engine 'trajectory' infers them from the frames around instead.
     marker_names : tuple of str
         The fitted markers.
     marker_error : (frames, markers) array
@@ -126,9 +126,9 @@ class Result(Unchanging):
         Value of the objective; NaN where not solved.
     converged : (frames,) array of bool
     reason : tuple of str
-        Why a frame was not solved, or only after a restart; '' if all went well.
+        For each frame why it was not solved, or only after a restart; '' if it was solved.
     posterior : Posterior or None
-        Of the engine 'trajectory' with uncertainty.
+        With the engine 'trajectory' and uncertainty.
     """
 
     motion: Motion
@@ -154,7 +154,7 @@ class Result(Unchanging):
 
     @property
     def marker_rms(self) -> np.ndarray:
-        """(frames,) m: root mean square of the marker errors of each frame; NaN where not solved."""
+        """(frames,) m: root mean square of each frame's marker errors; NaN where there are none."""
         return rms_of_frames(self.marker_error)
 
 
@@ -169,10 +169,10 @@ def result_of(
     cost: np.ndarray | None = None,
     posterior: Posterior | None = None,
 ) -> Result:
-    """The `Result` for coordinates found: marker errors from forward kinematics, and OpenSim's objective as the cost.
+    """The `Result` for solved coordinates, with marker errors from forward kinematics.
 
-    values: (frames, coordinates), NaN where not solved. A frame converged if it has values and no reason. tasks:
-    OpenSim's coordinate tasks. cost: (frames,) of another objective than OpenSim's.
+    values: (frames, coordinates), NaN where not solved. reasons: a frame with values converged if its reason is ''.
+    tasks: OpenSim's coordinate tasks. cost: (frames,), by default OpenSim's objective.
     """
     motion = Motion(body.coordinates.names, markers.rate, values, body.coordinates.rotational, start=markers.start)
     error = _marker_distances(body, motion, markers)
@@ -191,12 +191,12 @@ def result_of(
 
 
 def _marker_distances(body: Body, motion: Motion, markers: Markers) -> np.ndarray:
-    """(frames, markers) m between the body's markers and the ones given; some frames after another, to save memory."""
+    """(frames, markers) m between the body's markers and the given ones; computed in batches to save memory."""
     error = np.empty(markers.xyz.shape[:2])
     for start in range(0, motion.frames, FRAMES_PER_POSE_BATCH):
         part = slice(start, start + FRAMES_PER_POSE_BATCH)
-        there = forward_kinematics(body, motion.with_(values=motion.values[part])).select(markers.names)
-        error[part] = np.linalg.norm(there.xyz - markers.xyz[part], axis=-1)
+        on_body = forward_kinematics(body, motion.with_(values=motion.values[part])).select(markers.names)
+        error[part] = np.linalg.norm(on_body.xyz - markers.xyz[part], axis=-1)
     return error
 
 
@@ -205,7 +205,7 @@ def objective_per_frame(
 ) -> np.ndarray:
     """(frames,) Σ w d² + Σ w_c (Σ w) (q − q₀)² over the markers present; error: (frames, markers) m.
 
-    OpenSim divides the markers' part by the sum of their weights, so a task of weight w_c pulls like w_c·Σ w.
+    OpenSim divides the markers' part by the sum of their weights, so a task of weight w_c here has the weight w_c·Σ w.
     """
     w = np.where(np.isfinite(error), weights, 0.0)
     cost = (w * np.nan_to_num(error) ** 2).sum(1)
@@ -214,17 +214,17 @@ def objective_per_frame(
     return np.where(np.isfinite(values).all(1), cost, np.nan)
 
 
-# Three rotations about perpendicular axes reach each orientation twice: (a, b, c) and (a + π, π − b, c + π).
-# A solver may end on either. The one inside the coordinates' ranges is what a reader expects: an arm flexed by
-# −1°, not by 179° with the other two turned over.
+# Rotations about three perpendicular axes reach each orientation by two sets of angles: (a, b, c) and
+# (a + π, π − b, c + π). A solver may end at either. Readers expect the angles inside the coordinates' ranges: an arm
+# flexed by −1°, not one flexed by 179° with the other two angles changed as well.
 
 
 def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.ndarray:
-    """z (frames, free) on the branch nearer to the ranges, joint by joint; the same poses.
+    """z (frames, free) with each joint's angles on the branch nearer to their ranges; poses stay the same.
 
-    NaN frames stay. Of a joint to ground only the second angle counts: a person may face anywhere. continuous: of the
-    trial as a whole, with the same whole turns off all frames; else, for joints with ranges, frame by frame, as frames
-    that were solved one by one may have wound an arm up.
+    NaN frames stay NaN. For a joint to ground only the second angle has a range, since people may face anywhere.
+    continuous: one branch for the whole trial, with the same whole turns removed from all frames. Else each frame of a
+    joint with ranges has its own, since frames solved one by one may have wound an arm up.
     """
     tree = body.tree
     z = z.copy()
@@ -232,19 +232,19 @@ def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.n
         lower, upper = body.coordinates.lower[tree.free[columns]], body.coordinates.upper[tree.free[columns]]
         if tree.parent[joint] == 0:
             lower, upper = np.array([-np.inf, -np.pi / 2, -np.inf]), np.array([np.inf, np.pi / 2, np.inf])
-        now, other = z[:, columns], other_angle_branch(z[:, columns])
-        singly = [_whole_turns_removed(angles, lower, upper, False) for angles in (now, other)]
-        outside = [_square_outside(angles, lower, upper) for angles in singly]
+        present, other = z[:, columns], other_angle_branch(z[:, columns])
+        by_frame = [_whole_turns_removed(angles, lower, upper, False) for angles in (present, other)]
+        outside = [_square_outside(angles, lower, upper) for angles in by_frame]
         if continuous or tree.parent[joint] == 0:
-            better = now if np.nansum(outside[0]) <= np.nansum(outside[1]) else other
+            better = present if np.nansum(outside[0]) <= np.nansum(outside[1]) else other
             z[:, columns] = _whole_turns_removed(better, lower, upper, True)
         else:
-            z[:, columns] = np.where((outside[0] <= outside[1])[:, None], *singly)
+            z[:, columns] = np.where((outside[0] <= outside[1])[:, None], *by_frame)
     return z
 
 
 def _perpendicular_triples(tree: Tree):
-    """Joints that turn about three perpendicular axes, each freely and by a coordinate of its own; their columns."""
+    """(joint, columns) of joints with three perpendicular rotation axes, each driven by its own free coordinate."""
     for j in range(len(tree.parent)):
         columns = [int(tree.column[c]) if c >= 0 else -1 for c in tree.argument[j, :3]]
         if min(columns) < 0 or len(set(columns)) < 3 or not tree.periodic[columns].all():
@@ -255,30 +255,30 @@ def _perpendicular_triples(tree: Tree):
 
 
 def _whole_turns_removed(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray, together: bool) -> np.ndarray:
-    """Whole turns off each frame, or the same off all, so that it (their median) lies nearest to the range's middle."""
+    """Angles minus the whole turns that bring them nearest to the ranges' middle; together: the same for all frames."""
     middle = (np.clip(lower, -np.pi, np.pi) + np.clip(upper, -np.pi, np.pi)) / 2
-    known = angles[np.isfinite(angles).all(1)]
-    if not len(known):
+    finite = angles[np.isfinite(angles).all(1)]
+    if not len(finite):
         return angles
-    where = np.median(known, axis=0) if together else angles
-    return angles - 2 * np.pi * np.round((where - middle) / (2 * np.pi))
+    reference = np.median(finite, axis=0) if together else angles
+    return angles - 2 * np.pi * np.round((reference - middle) / (2 * np.pi))
 
 
 def _square_outside(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """(frames,): square of how far the angles (frames, 3) lie outside their ranges; NaN frames stay."""
+    """(frames,) rad²: sum of the squared excesses of angles (frames, 3) over their ranges; NaN frames stay NaN."""
     excess = np.maximum(angles - upper, 0) + np.maximum(lower - angles, 0)
     return np.square(excess).sum(1)
 
 
-# rad. A straight elbow leaves open how the upper arm is turned about its length; begun the wrong way, the joint's limit
-# holds it there. Of 180 arm postures 39 are not found from straight elbows, 4 from bent ones
-# (tests/estimation/test_start.py).
+# rad. With a straight elbow, the upper arm's rotation about its long axis is undetermined. If a solver starts in the
+# wrong direction, the elbow's limit keeps it there. Of 180 arm postures, 39 are missed from straight elbows, 4 from
+# bent ones (tests/estimation/test_start.py).
 BENT_HINGE_RAD = np.radians(45.0)
 TRUNK_BODIES = ("pelvis", "sacrum", "lumbar5", "lumbar4", "lumbar3", "lumbar2", "lumbar1", "torso", "head")
 
 
 class StartPose:
-    """Start values for a body and a selection of its markers (`markers`: their indices in the body)."""
+    """Start values for a body and some of its markers (`markers`: their indices in the body)."""
 
     def __init__(self, body: Body, markers: list[int]):
         self._default = neutral_motion(body).values[0].copy()
@@ -295,9 +295,9 @@ class StartPose:
     def values(self, observed: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Coordinates (coordinates,) for observed markers (markers, 3) m, NaN = missing.
 
-        A rigid fit of the trunk's markers gives place and heading whichever way the person faces; limbs stay neutral.
-        With fewer than three trunk markers all take part; with fewer than three at all the default pose is returned.
-        """
+        A rigid fit of the trunk's markers gives place and heading, whichever way the person faces; limbs stay neutral.
+        With fewer than three trunk markers all markers are fitted; with fewer than three in all, the default pose is
+        returned. weights: (markers,); a marker of weight 0 is not used."""
         values = self._default.copy()
         usable = np.isfinite(observed).all(-1) & (weights > 0)
         chosen = usable & self._trunk if (usable & self._trunk).sum() >= 3 else usable
@@ -310,8 +310,8 @@ class StartPose:
 
 
 def with_bent_hinges(body: Body, values: np.ndarray) -> np.ndarray:
-    """Values (coordinates,), but elbows, knees and what else rests at an end of its range by `BENT_HINGE_RAD` inside
-    it."""
+    """Values (coordinates,) with elbows, knees and other angles at an end of their range moved inside it by
+    `BENT_HINGE_RAD`."""
     c = body.coordinates
     free = np.isin(np.arange(len(c)), body.tree.free) & c.rotational & (c.upper - c.lower > 2 * BENT_HINGE_RAD)
     low, high = (free & (np.abs(values - end) < np.radians(1.0)) for end in (c.lower, c.upper))
@@ -319,8 +319,9 @@ def with_bent_hinges(body: Body, values: np.ndarray) -> np.ndarray:
 
 
 def root_joint(tree: Tree) -> int | None:
-    """The joint to ground that turns about three axes and moves along three, each by a coordinate of its own, as it
-    is; None where the model has no such root."""
+    """Index of the joint to ground with three rotations and three translations, each equal to its own coordinate.
+
+    None if the model has no such joint."""
     for j in np.flatnonzero(tree.parent == 0):
         f = tree.function[j]
         single = (tree.argument[j] >= 0).all() and len(set(tree.argument[j])) == 6
@@ -341,18 +342,19 @@ def place_root(tree: Tree, j: int, pose: np.ndarray, values: np.ndarray) -> None
 
 
 def first_pose(body: Body, markers: Markers, weights: np.ndarray) -> np.ndarray:
-    """Free coordinates (free,) to begin with: a rigid fit of the trunk in a frame that shows most of the body, limbs
-    neutral but for bent elbows and knees."""
-    begin = StartPose(body, [body.marker_index(name) for name in markers.names])
-    seen = np.where(markers.present, weights, 0.0) > 0
-    count = seen.sum(1)
+    """Free coordinates (free,) to start from: a rigid fit of the trunk, with neutral limbs but bent elbows and knees.
+
+    The fit is in the first frame with at least 80 % of the largest number of markers in any frame."""
+    start = StartPose(body, [body.marker_index(name) for name in markers.names])
+    usable = np.where(markers.present, weights, 0.0) > 0
+    count = usable.sum(1)
     frame = int(np.argmax(count >= max(1, 0.8 * count.max())))
-    values = begin.values(markers.xyz[frame], np.where(seen[frame], weights[frame], 0.0))
+    values = start.values(markers.xyz[frame], np.where(usable[frame], weights[frame], 0.0))
     return with_bent_hinges(body, values)[body.tree.free]
 
 
 def rms_of_frames(errors: np.ndarray) -> np.ndarray:
-    """(frames,) root mean square of (frames, markers) distances, over those that are known; NaN where none is."""
+    """(frames,) root mean square of the finite distances (frames, markers) of each frame; NaN where there are none."""
     present = np.isfinite(errors)
     squares = np.where(present, errors, 0.0) ** 2
     with np.errstate(invalid="ignore"):

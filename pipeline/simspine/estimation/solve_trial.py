@@ -1,4 +1,4 @@
-"""From markers to the spine: coordinates of the body, and where each vertebra is and how it is turned."""
+"""From a trial's markers to the body's coordinates, and from these to spine kinematics and clinical parameters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -36,7 +36,7 @@ from simspine.estimation.uncertainty import (
 )
 
 INCIDENCE_PARAMETER, TILT_PARAMETER = "pelvic_incidence", "pelvic_tilt"
-# Angles of limbs, and the model's coordinates that are all or nearly all of each.
+# {angle of a limb: the model's coordinates that it equals, or nearly equals}, without the side.
 LIMB_ANGLE_COORDINATES = {
     **{f"hip_{angle}": (f"hip_{angle}",) for angle in ("flexion", "adduction", "rotation")},
     "knee_flexion": ("knee_angle",),
@@ -56,27 +56,27 @@ def measures_of_body(sized: SizedBody) -> tuple[ClinicalMeasure, ...]:
 def read_clinical(sized: SizedBody, result: Result, poses: Mapping[str, np.ndarray]) -> ClinicalParameters:
     """The clinical parameters of a solved trial. poses: of the body, {name: (frames, 4, 4)}, y_up.
 
-    Standard deviations are those of the posterior. Where the body was fitted to the person, the places of its hips are
-    known to some extent only: pelvic tilt and incidence have that too.
+    Standard deviations come from the posterior. If the body was fitted to the person, those of pelvic tilt and pelvic
+    incidence also include the uncertainty of the hips' places.
     """
-    some = measures_of_body(sized)
-    found = replace(clinical_parameters(some, poses), forced=_forced_parameters(sized, some))
+    measures = measures_of_body(sized)
+    clinical = replace(clinical_parameters(measures, poses), forced=_forced_parameters(sized, measures))
     derived = None if result.posterior is None else result.posterior.derived.get("clinical")
-    if derived is None or derived.shape != found.values.shape:
-        return found
-    sd, hips = np.where(np.isfinite(found.values), derived, np.nan), incidence_deviation(sized)
-    if hips is not None:
-        for name in {INCIDENCE_PARAMETER, TILT_PARAMETER} & set(found.names):
-            at = found.names.index(name)
-            sd[:, at] = np.hypot(sd[:, at], hips[0])
-    return replace(found, deviation=sd)
+    if derived is None or derived.shape != clinical.values.shape:
+        return clinical
+    sd, incidence_sd = np.where(np.isfinite(clinical.values), derived, np.nan), incidence_deviation(sized)
+    if incidence_sd is not None:
+        for name in {INCIDENCE_PARAMETER, TILT_PARAMETER} & set(clinical.names):
+            column = clinical.names.index(name)
+            sd[:, column] = np.hypot(sd[:, column], incidence_sd[0])
+    return replace(clinical, deviation=sd)
 
 
 def incidence_deviation(sized: SizedBody) -> tuple[float, float] | None:
     """Standard deviation of pelvic incidence after the fit to the person, and before it, rad; None without such a fit.
 
-    From the places of the hips alone, whose errors count as independent, by the slopes of a pelvis of people's size:
-    the fitted one may be too large, as wide as a detector has its hips.
+    It is propagated from the places of the hips alone, whose errors count as independent. The slopes are those of a
+    pelvis of average size, since detected hips may have made the fitted pelvis too wide.
     """
     person, pelvis = sized.person, sized.recipe.pelvis
     if person is None or pelvis is None:
@@ -88,28 +88,28 @@ def incidence_deviation(sized: SizedBody) -> tuple[float, float] | None:
 
 
 def decided_shares(sized: SizedBody, result: Result) -> dict[str, float]:
-    """{parameter: share of it that the data decided}, 0…1, where that is known.
+    """{parameter: share that the data determine}, 0…1, of the parameters where it is known.
 
-    Angles of limbs have the least measurement response of the coordinates that they are. Pelvic incidence has the part
-    that the fit to the person took from the variance between people.
+    For a limb's angle it is the smallest measurement response of its coordinates; for pelvic incidence, the share of
+    the variance between people that the fit to the person removed.
     """
     shares: dict[str, float] = {}
     if result.posterior is not None:
         response = dict(zip(sized.body.coordinates.names, result.posterior.response.tolist(), strict=True))
         for angle, coordinates in LIMB_ANGLE_COORDINATES.items():
             for side in SIDE_WORDS:
-                own = [response.get(f"{coordinate}_{side}", np.nan) for coordinate in coordinates]
-                if np.isfinite(own).all():
-                    shares[f"{angle}_{side}"] = min(own)
-    known = incidence_deviation(sized)
-    if known is None:
+                responses = [response.get(f"{coordinate}_{side}", np.nan) for coordinate in coordinates]
+                if np.isfinite(responses).all():
+                    shares[f"{angle}_{side}"] = min(responses)
+    incidence_sd = incidence_deviation(sized)
+    if incidence_sd is None:
         return shares
-    after, before = np.hypot(known, (sized.sacral_tilt_sd, SACRAL_TILT_SD)).tolist()
+    after, before = np.hypot(incidence_sd, (sized.sacral_tilt_sd, SACRAL_TILT_SD)).tolist()
     return shares | {INCIDENCE_PARAMETER: 1 - (after / before) ** 2}
 
 
 def lumbopelvic_rhythm_of(clinical: ClinicalParameters, kept: np.ndarray, result: Result) -> LumbopelvicRhythm:
-    """The trial's lumbopelvic rhythm, from the frames that are kept (frames,) bool. result: that it was read from."""
+    """The trial's lumbopelvic rhythm. kept: (frames,) bool, frames to use. result: from which `clinical` was read."""
     if not set(RHYTHM_PARAMETERS) <= set(clinical.names):
         return LumbopelvicRhythm(
             ratio=None, sd=None, lumbar=None, pelvis=None, reason="the body lacks what it is measured on"
@@ -121,29 +121,29 @@ def lumbopelvic_rhythm_of(clinical: ClinicalParameters, kept: np.ndarray, result
     return lumbopelvic_rhythm(lumbar, -tilt, *change[:, 2 : 2 + len(RHYTHM_PARAMETERS)].T)
 
 
-def _forced_parameters(sized: SizedBody, some: tuple[ClinicalMeasure, ...]) -> dict[str, tuple[Forced, ...]]:
-    """What the model forces of each parameter, () where nothing."""
-    found: dict[str, tuple[Forced, ...]] = {name: () for measure in some for name in measure.names}
-    for measure in some:
+def _forced_parameters(sized: SizedBody, measures: tuple[ClinicalMeasure, ...]) -> dict[str, tuple[Forced, ...]]:
+    """{parameter: what the model fixes about it before any data, see `Forced`}, () where nothing."""
+    forced: dict[str, tuple[Forced, ...]] = {name: () for measure in measures for name in measure.names}
+    for measure in measures:
         if len(measure.names) > 1:
-            found |= _of_joint(sized.body, measure)
+            forced |= _forced_angles_of_joint(sized.body, measure)
     plates, flexion = sized.vertebrae, MOTION_PLANES[:1]
-    if INCIDENCE_PARAMETER in found and incidence_deviation(sized) is None:
-        found[INCIDENCE_PARAMETER] = (Forced(KIND_RIGID, flexion, spans=("S1", "the hips"), body="pelvis"),)
-    if "cervical_lordosis" in found and plates["C2"].body == plates["C7"].body:
-        found["cervical_lordosis"] = (Forced(KIND_RIGID, flexion, spans=("C2", "C7"), body=plates["C2"].body),)
+    if INCIDENCE_PARAMETER in forced and incidence_deviation(sized) is None:
+        forced[INCIDENCE_PARAMETER] = (Forced(KIND_RIGID, flexion, spans=("S1", "the hips"), body="pelvis"),)
+    if "cervical_lordosis" in forced and plates["C2"].body == plates["C7"].body:
+        forced["cervical_lordosis"] = (Forced(KIND_RIGID, flexion, spans=("C2", "C7"), body=plates["C2"].body),)
     for name, upper, plane in (("lumbar_flexion", "T12", MOTION_PLANES[0]), ("coronal_cobb", "T1", MOTION_PLANES[1])):
-        if name in found:
+        if name in forced:
             chain = forced_between(sized.body.couplers, sized.levels, plates["S1"].body, plates[upper].body)
-            found[name] = chain[plane]
-    return found
+            forced[name] = chain[plane]
+    return forced
 
 
-def _of_joint(body: Body, measure: ClinicalMeasure) -> dict[str, tuple[Forced, ...]]:
-    """A joint of fewer axes than three gives its last angles as functions of the coordinates that it has."""
+def _forced_angles_of_joint(body: Body, measure: ClinicalMeasure) -> dict[str, tuple[Forced, ...]]:
+    """In a joint with fewer than three free coordinates, the last angles are functions of these coordinates."""
     movers = [body.coordinates.names[body.tree.free[i]] for i in columns_between(body, measure.bodies)]
-    rest = measure.names[len(movers) :]
-    return {name: (Forced(KIND_COUPLED, (name.split("_")[1],), " and ".join(movers)),) for name in rest}
+    dependent = measure.names[len(movers) :]
+    return {name: (Forced(KIND_COUPLED, (name.split("_")[1],), " and ".join(movers)),) for name in dependent}
 
 
 def solve_kinematics(
@@ -156,14 +156,14 @@ def solve_kinematics(
 ) -> Result:
     """Coordinates of the body that explain a trial's markers (y_up), with the uncertainty of all published figures.
 
-    Markers that the body lacks are left out. prior: by default the recipe's. spine_markers: as for `read_spine`.
-    Raises `InputError` for weights of markers that do not exist, and where no marker is the body's.
-    """
+    Markers that the body lacks are left out. marker_set: name, for the weights of markers. prior: by default that of
+    `sized`. spine_markers: as for `read_spine`. Raises `InputError` for weights of markers that do not exist, and where
+    the body has none of the markers."""
     body, recipe, person = sized.body, sized.recipe, sized.person
     markers = fit_markers(body, markers)
     levels = NoiseLevels.of_options(options).given_view_agreement(markers) if person is None else person.noise
     require_known("marker", options.weights, body.marker_names, "ik.weights of the configuration")
-    seen = observe(
+    observations = observe(
         markers,
         sized.weights(marker_set) | dict(options.weights),
         options,
@@ -173,18 +173,18 @@ def solve_kinematics(
     )
     if options.engine != "trajectory":
         solver = Solver(options.engine, coordinate_tasks=recipe.coordinate_tasks)
-        return inverse_kinematics(body, markers, seen.weights, solver=solver)
+        return inverse_kinematics(body, markers, observations.weights, solver=solver)
     points = virtual_spine_markers(body) if spine_markers is None else spine_markers
-    places = [body.marker_index(name) for name in points.values()]
+    indices = [body.marker_index(name) for name in points.values()]
     clinical = measures_of_body(sized)
     assumed = sized.prior if prior is None else prior
     return inverse_kinematics(
         body,
         markers,
-        seen.weights,
+        observations.weights,
         smoothness=_smoothness_of_options(sized, options),
         prior=assumed,
-        errors=seen.errors,
+        errors=observations.errors,
         solver=Solver("trajectory"),
         derive=lambda z, blocks: (
             spine_deviation(
@@ -197,19 +197,18 @@ def solve_kinematics(
                 measures=clinical,
             )
             | _spine_place_covariances(
-                sized, assumed, z, blocks=blocks, markers=places, depth_sd=_unseen_depth_sd(markers)
+                sized, assumed, z, blocks=blocks, markers=indices, depth_sd=_common_depth_sd(markers)
             )
         ),
     )
 
 
 def _smoothness_of_options(sized: SizedBody, options: KinematicsOptions) -> Smoothness:
-    """Limbs move much faster than the trunk; held back like it they would bend it instead.
+    """The configured smoothness: weaker for limbs, which move faster; with the trunk's, their motion would bend it.
 
-    Where the noise of its markers is known, each trial itself shows how fast trunk, pelvis and neck move. Limbs keep
-    what is configured: held as still as they seem to be, they would leave the slow errors of their markers to the
-    spine, which then moves by 2° where it does not (Sitting, seen by a detector and motion capture).
-    """
+    After a fit to the person the noise of markers is known, so the smoothness of all but the limbs is learnt from each
+    trial. Limbs keep the configured one: a stronger one would shift slow errors of their markers to the spine. In the
+    trial Sitting, seen by a detector and motion capture, the spine then moved by 2° although it was still."""
     acceleration = {"*": options.acceleration_sd}
     acceleration |= dict.fromkeys(sized.trunk, options.level_acceleration_sd)
     acceleration |= dict.fromkeys(sized.limbs, options.limb_acceleration_sd)
@@ -225,31 +224,30 @@ def _spine_place_covariances(
     markers: Sequence[int],
     depth_sd: float,
 ) -> dict[str, np.ndarray]:
-    """Covariances of the spine's points and the vertebrae's centres, with remaining errors of this person's body.
+    """Covariances of the spine's points and the vertebrae's centres, with the remaining errors of the person's body.
 
-    Their effect on coordinates is in `blocks`, as far as `prior` has it. Places move with coordinates and with the body
-    itself, which mostly cancel, so places have the covariance of both together instead. depth_sd: m, see
-    `_unseen_depth_sd`.
+    `blocks` includes the body errors' effect on coordinates, as far as `prior` has their modes. A place changes with
+    the coordinates and with the body itself, and these changes mostly cancel. So the modes are subtracted here, and the
+    covariance of both changes together is added. markers: indices. depth_sd: m, see `_common_depth_sd`.
     """
-    body, person, of_level = sized.body, sized.person, vertebra_markers(sized.body)
-    names = [*(body.marker_names[i] for i in markers), *(of_level[level] for level in sized.vertebrae)]
+    body, person, marker_of_level = sized.body, sized.person, vertebra_markers(sized.body)
+    names = [*(body.marker_names[i] for i in markers), *(marker_of_level[level] for level in sized.vertebrae)]
     own = np.tile(depth_sd**2 * np.diag([1.0, 0.0, 0.0]), (len(names), 1, 1))
     if person is not None:
-        ways = prior.body_error_mode_matrix(body.free_names)
-        blocks = blocks - ways @ ways.T
+        modes = prior.body_error_mode_matrix(body.free_names)
+        blocks = blocks - modes @ modes.T
         own += np.array([person.place_covariance_from_body.get(name, np.zeros((3, 3))) for name in names])
         sd = [person.centroids[level].sd if level in person.centroids else 0.0 for level in sized.vertebrae]
         own[len(markers) :] += np.square(sd)[:, None, None] * np.eye(3)
     return place_covariance(body, z, blocks, vertebrae=sized.vertebrae, markers=markers, own=own)
 
 
-def _unseen_depth_sd(markers: Markers) -> float:
-    """m: how far all vertebrae of a person may lie forward or backward of where they are estimated, one standard
-    deviation; 0 where anything but markers on the skin is measured.
+def _common_depth_sd(markers: Markers) -> float:
+    """m: standard deviation of the depth that all vertebrae of a person share; 0 if not only skin markers are measured.
 
-    A line on the skin does not show how deep the spine lies under it. An unknown depth would be estimated from what
-    else does not fit, such as the length of the trunk; so it is not estimated, and its variance is added to that of
-    the places (a consider parameter: Schmidt 1966, Adv Control Syst 3:293).
+    Markers on the skin of the back do not show how deep the spine lies. If that depth were estimated, it would absorb
+    other misfits, such as that of the trunk's length. So it is not estimated; its variance is added to that of the
+    places instead (a consider parameter: Schmidt 1966, Adv Control Syst 3:293).
     """
     measured = set(markers.names) - set(markers.names_of(Origin.INFERRED))
     return read_skin_table().person_depth_sd if measured == set(is_skin_marker(measured)) else 0.0
@@ -261,22 +259,22 @@ def read_spine(
     spine_markers: Mapping[str, str] | None = None,
     poses: Mapping[str, np.ndarray] | None = None,
 ) -> SpineKinematics:
-    """The spine of the body in motion: angles per level, LLA and TKA, clinical parameters, points, vertebral centres,
-    with uncertainty.
+    """The spine's kinematics: angles per level, LLA and TKA, clinical parameters, points, vertebral centres; with
+    uncertainty.
 
     spine_markers: {spine point: the body's marker}; by default those of `virtual_spine_markers`. poses: `body_poses` of
-    the result, where they are at hand.
+    the result, computed if not given.
     """
     body, motion = sized.body, result.motion
     poses = body_poses(body, motion) if poses is None else poses
-    own = virtual_spine_markers(body) if spine_markers is None else spine_markers
+    points = virtual_spine_markers(body) if spine_markers is None else spine_markers
     spine = spine_kinematics(
         poses,
-        forward_kinematics(body, motion, names=[own.get(name, name) for name in SPINE_MARKERS]),
+        forward_kinematics(body, motion, names=[points.get(name, name) for name in SPINE_MARKERS]),
         sized.vertebrae,
         levels=sized.levels,
         forced=sized.forced,
-        spine_markers=own,
+        spine_markers=points,
     )
     spine = replace(spine, clinical=read_clinical(sized, result, poses))
     return with_deviation(spine, None if result.posterior is None else result.posterior.derived)

@@ -1,10 +1,10 @@
 """The inverse-kinematics objective E(z), z (frames, free coordinates): limits, markers, priors, and smoothness.
 
-A term has `cost(z, gradient)`, which also adds half its gradient (frames, free), and `curve(z, system, newton)`, which
-adds half its Hessian to a `BandedSystem`; newton: with the second-order part, where it has one. The halves make the
-Gauss–Newton Hessian of Σ w d² simply Σ w JᵀJ; where the weights are inverse variances, E/2 is the negative log
-posterior and the system at the minimum is the posterior's precision. `Objective` is their sum, with smoothness, over
-the control points of a path.
+Each term has two methods. `cost(z, gradient)` returns the cost of each frame and adds half the gradient to `gradient`
+(frames, free). `curve(z, system, newton)` adds half the Hessian to a `BandedSystem`, with the second-order part if
+newton. The halves make the Gauss–Newton Hessian of Σ w d² simply Σ w JᵀJ. With inverse variances as weights, E/2 is the
+negative log posterior, and the system at its minimum is the posterior's precision. `Objective` is the sum of the terms
+and of smoothness, as a function of a path's control points.
 """
 
 from dataclasses import dataclass, replace
@@ -30,15 +30,15 @@ from simspine.estimation.marker_kernels import (
 )
 from simspine.estimation.path_basis import Basis, path_basis
 
-UNIFORM_VARIANCE_DIVISOR = 12.0  # the variance of a uniform distribution is the square of its range over this
+UNIFORM_VARIANCE_DIVISOR = 12.0  # the variance of a uniform distribution is the square of its range divided by this
 
 
 @dataclass(frozen=True, eq=False)
 class LimitTerm:
-    """Joint limits, soft: Σ_t (how far outside its range)² / sd², nothing inside.
+    """Soft joint limits: Σ_t excess² / sd², where the excess over a coordinate's range is 0 inside it.
 
-    lower, upper: (free,) rad or m, ±inf for none. sd: of an excess, same units. informative: (frames, free) bool or
-    one for all, where being at a limit says how large a coordinate is.
+    lower, upper: (free,) rad or m, ±inf for none. sd: of the excess, in the same units. informative: (frames, free)
+    bool, or one for all: whether a coordinate's limit adds to its precision.
     """
 
     lower: np.ndarray
@@ -60,10 +60,10 @@ class LimitTerm:
         return (self._excess(z) != 0.0) * self.informative / self.sd**2
 
     def where_measured(self, information: np.ndarray) -> "LimitTerm":
-        """For standard deviations: a coordinate that markers do not show is not known because it rests at its limit.
+        """Limits for standard deviations: they add no precision to coordinates that the markers do not determine.
 
-        information: see `MarkerTerm`. Less than a uniform distribution over the range is nothing.
-        """
+        information: of the markers, see `MarkerTerm`. A coordinate counts as determined if the markers' precision of it
+        exceeds that of a uniform distribution over its range."""
         of_range = UNIFORM_VARIANCE_DIVISOR / (self.upper - self.lower) ** 2
         return replace(self, informative=np.diagonal(information, axis1=1, axis2=2) > of_range)
 
@@ -72,15 +72,15 @@ class LimitTerm:
 
 
 LOSS_CODES = {"square": LOSS_SQUARE, "huber": LOSS_HUBER}
-UNUSED_MATRIX, UNUSED_BLOCKS = np.empty((1, 1)), np.empty((1, 1, 1))  # typed like what is used
+UNUSED_MATRIX, UNUSED_BLOCKS = np.empty((1, 1)), np.empty((1, 1, 1))  # of the types that the kernel expects
 
 
 @dataclass(frozen=True, eq=False)
 class MarkerTerm:
     """Σ_tm w_tm ρ(|x_m(q_t) − y_tm|), distances in metres.
 
-    y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. loss: 'square' or 'huber', from `scale` on, m,
-    (frames, markers) or one for all. columns: `body_columns(tree)`, made where it is not given.
+    y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. loss: 'square' or 'huber', which is linear beyond the
+    distance `scale`, m, (frames, markers) or one for all. columns: by default `body_columns(tree)`.
     """
 
     tree: Tree
@@ -100,7 +100,7 @@ class MarkerTerm:
 
     @property
     def seen(self) -> np.ndarray:
-        """(frames,) bool: in which any marker counts."""
+        """(frames,) bool: whether any marker has a weight above 0."""
         return np.any(self.w > 0.0, axis=1)
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
@@ -113,7 +113,7 @@ class MarkerTerm:
             system.add_blocks(self.of_window(part).information(z[part], newton), part)
 
     def information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
-        """(frames, free, free): what the markers say about each frame, Σ w JᵀJ; newton: with the second-order part."""
+        """(frames, free, free): information of the markers, Σ w JᵀJ; newton: with the second-order part."""
         blocks = np.empty((*z.shape, z.shape[1]))
         self._terms(z, ORDER_NEWTON if newton else ORDER_GAUSS_NEWTON, information=blocks)
         return blocks
@@ -132,17 +132,17 @@ class MarkerTerm:
 class PriorTerm:
     """Posture and rhythm: |S z_t − μ|²_Λ, Gaussian priors on linear combinations of coordinates.
 
-    A departure d from the mean is correlated in time: a stiff level is stiff in the next frame too. Counting the prior
-    anew in each frame would make it surer the more frames there are, so departures are a stationary process (Ornstein
-    and Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame:
-    E = d₀²/s² + Σ_t (d_t − a d_{t−1})² / (s² (1 − a²)). Each frame by itself then has d ~ N(0, s²).
+    A departure d from the mean is correlated in time: a stiff level is stiff in the next frame too. Independent priors
+    in each frame would get stronger with the number of frames. So departures are a stationary process (Ornstein and
+    Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame:
+    E = d₀²/s² + Σ_t (d_t − a d_{t−1})² / (s² (1 − a²)). In each single frame then d ~ N(0, s²).
 
-    Where markers' errors are correlated as well, k frames share one error, so of a lasting departure the markers say k
-    times less than they seem to. The prior is then repeated in each frame, so often that of a constant departure it
-    says k times as much; of how a departure changes neither says more or less than before.
+    Where markers' errors are correlated as well, k frames share one error, so the markers hold k times less information
+    about a lasting departure than their weights say. The prior is then repeated in each frame, so that its precision of
+    a constant departure is k times as large. The precision of changes of a departure stays as it is.
 
-    combinations: S (priors, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame), repetition: (priors,),
-    the share of the precision that is added in each frame, see `prior_repetition`.
+    combinations: S (priors, free). The others are (priors,): mean μ, precision 1/s², decay a in 0…1 (0: independent
+    frames), and repetition, the share of the precision that is added in each frame, see `prior_repetition`.
     """
 
     combinations: np.ndarray
@@ -153,40 +153,41 @@ class PriorTerm:
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         departure = z @ self.combinations.T - self.mean
-        added = departure.copy()  # what each frame adds to it
-        added[1:] -= self.decay * departure[:-1]
-        weight = np.tile(self._later, (len(z), 1))
+        innovation = departure.copy()  # of the process: d₀, then d_t − a d_{t−1}
+        innovation[1:] -= self.decay * departure[:-1]
+        weight = np.tile(self._innovation_precision, (len(z), 1))
         weight[0] = self.precision
-        pull, held = weight * added, self.repetition * self.precision * departure
-        cost = (pull * added).sum(1) + (held * departure).sum(1)
+        pull, repeated = weight * innovation, self.repetition * self.precision * departure
+        cost = (pull * innovation).sum(1) + (repeated * departure).sum(1)
         if gradient is not None:
             pull[:-1] -= self.decay * pull[1:]
-            gradient += (pull + held) @ self.combinations
+            gradient += (pull + repeated) @ self.combinations
         return cost
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        basis, (held, changes, ends) = system.basis, self._blocks
-        system.add_form(basis.value_form, held)
+        basis, (values, changes, ends) = system.basis, self._blocks
+        system.add_form(basis.value_form, values)
         system.add_form(basis.change_form, changes)
         system.add_form(basis.end_form, ends)
 
     @cached_property
     def _blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(free, free) each: by which all frames, changes from one frame to the next, and the two ends are held.
+        """Precisions (free, free) of each frame's values, of changes between frames, and of the first and last values.
 
-        With these, all weights of E are positive: (d_t − a d_{t−1})² = (1 − a)(d_t² − a d_{t−1}²) + a (d_t − d_{t−1})².
+        By (d_t − a d_{t−1})² = (1 − a)(d_t² − a d_{t−1}²) + a (d_t − d_{t−1})², E is a sum of these with weights ≥ 0.
         """
-        own = self.precision / (1 + self.decay)
-        held = (1 - self.decay) * own + self.repetition * self.precision
-        return self._block(held), self._block(self.decay * self._later), self._block(self.decay * own)
+        end = self.precision / (1 + self.decay)
+        value = (1 - self.decay) * end + self.repetition * self.precision
+        changes = self._block(self.decay * self._innovation_precision)
+        return self._block(value), changes, self._block(self.decay * end)
 
     @property
-    def _later(self) -> np.ndarray:
-        """Precision (priors,) of what a frame adds to the departure of the one before."""
+    def _innovation_precision(self) -> np.ndarray:
+        """Precision (priors,) of d_t − a d_{t−1}."""
         return self.precision / (1 - self.decay**2)
 
     def information(self) -> np.ndarray:
-        """(free, free): what the priors say about a single frame."""
+        """(free, free): precision of the priors in a single frame."""
         return self._block(self.precision)
 
     def _block(self, weight: np.ndarray) -> np.ndarray:
@@ -196,22 +197,22 @@ class PriorTerm:
 def single_coordinate_precision_and_target(
     S: np.ndarray, mean: np.ndarray, precision: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(free,) precision with which priors about one coordinate hold it, and (free,) the value they draw it to.
+    """(free,) precision and (free,) target value of each coordinate, from the priors about a single coordinate.
 
-    S: (priors, free). Of those about one coordinate, others that its posture goes with count for little.
+    S: (priors, free). A prior is about a single coordinate if that has over 0.9 of the sum of absolute factors in S.
     """
     size = np.abs(S)
     single = size.max(1, initial=0.0) > 0.9 * size.sum(1)
     S, precision = S[single], precision[single]
-    held = (S**2).T @ precision
-    return held, (S.T @ (precision * mean[single])) / np.where(held > 0.0, held, 1.0)
+    total = (S**2).T @ precision
+    return total, (S.T @ (precision * mean[single])) / np.where(total > 0.0, total, 1.0)
 
 
 def prior_repetition(decay: np.ndarray, frames: int, shared: float) -> np.ndarray:
-    """How often each frame must repeat priors (priors,) that all together they say `shared` times as much of a
-    departure that stays the same over the trial; 0 for errors that are new in each frame (shared 1).
-    """
-    once = 1 + (frames - 1) * (1 - decay) / (1 + decay)  # what the process says of it, in units of its precision
+    """(priors,): share of each prior's precision to repeat in each frame, for `PriorTerm`.
+
+    It makes the precision of a constant departure `shared` times as large; 0 for shared = 1, independent errors."""
+    once = 1 + (frames - 1) * (1 - decay) / (1 + decay)  # precision of a constant departure, in units of `precision`
     return (shared - 1) * once / frames
 
 
@@ -219,8 +220,8 @@ Term = MarkerTerm | LimitTerm | PriorTerm
 
 
 class Evaluation(NamedTuple):
-    """z: (points, free) control points of the path. cost: (points,) of the frames around each. gradient: half of it,
-    (points, free)."""
+    """z: (points, free) control points of the path. cost: (points,) sum over the frames that each control point has
+    the largest weight in. gradient: (points, free) half the gradient."""
 
     z: np.ndarray
     cost: np.ndarray
@@ -229,9 +230,9 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """Σ terms + smoothness, Σ_t |Δ²z_t|² with a precision for each coordinate, over the paths of a basis.
+    """Σ terms + smoothness, Σ_t |Δ²z_t|² with a precision for each coordinate, for paths of a basis.
 
-    terms: of frames. acceleration: (free,) precision of Δ²z, per frame²; 0 leaves a coordinate free.
+    terms: functions of z (frames, free). acceleration: (free,) precision of Δ²z; 0: no smoothness of that coordinate.
     """
 
     terms: tuple[Term, ...]
@@ -239,7 +240,7 @@ class Objective:
     basis: Basis
 
     def of_window(self, frames: slice) -> "Objective":
-        """Of a part of the frames, on a basis of its own."""
+        """The objective of some consecutive frames, on their own basis."""
         basis = path_basis(frames.stop - frames.start, self.basis.spacing)
         terms = (term.of_window(frames) if isinstance(term, MarkerTerm) else term for term in self.terms)
         return replace(self, terms=tuple(terms), basis=basis)
@@ -247,23 +248,23 @@ class Objective:
     def evaluated(self, points: np.ndarray) -> Evaluation:
         basis = self.basis
         z, a = basis.values @ points, basis.accelerations @ points
-        of_frames = np.zeros(z.shape)
-        by_frame = self._frame_costs(z, a, of_frames)
-        by_point = np.bincount(basis.point_of_frame, by_frame, minlength=basis.points)
-        gradient = basis.values.T @ of_frames + basis.accelerations.T @ (self.acceleration * a)
-        return Evaluation(points, by_point, gradient)
+        frame_gradient = np.zeros(z.shape)
+        frame_costs = self._frame_costs(z, a, frame_gradient)
+        point_costs = np.bincount(basis.point_of_frame, frame_costs, minlength=basis.points)
+        gradient = basis.values.T @ frame_gradient + basis.accelerations.T @ (self.acceleration * a)
+        return Evaluation(points, point_costs, gradient)
 
     def frame_costs(self, points: np.ndarray) -> np.ndarray:
-        """(frames,): what each frame adds to the cost; an acceleration counts in the frame where it ends."""
+        """(frames,): each frame's part of the cost; accelerations belong to frames by `Basis.frame_of_row`."""
         return self._frame_costs(self.basis.values @ points, self.basis.accelerations @ points)
 
     def _frame_costs(self, z: np.ndarray, a: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
-        of_rows = (self.acceleration * a * a).sum(1)
-        smoothness = np.bincount(self.basis.frame_of_row, of_rows, minlength=self.basis.frames)
+        row_costs = (self.acceleration * a * a).sum(1)
+        smoothness = np.bincount(self.basis.frame_of_row, row_costs, minlength=self.basis.frames)
         return np.sum([term.cost(z, gradient) for term in self.terms], axis=0) + smoothness
 
     def curve(self, points: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        """Fill `system` with half the Hessian; newton: include the second-order parts."""
+        """Set `system` to half the Hessian; newton: with the second-order parts."""
         system.clear()
         z = self.basis.values @ points
         for term in self.terms:

@@ -1,9 +1,9 @@
 """The whole trial at once: markers, smoothness, priors and limits in one problem, solved in overlapping windows.
 
-A frame far away says almost nothing about this one, so a long trial is cut into windows that overlap (`Solver`);
-only their inner parts are kept. That makes memory constant and windows independent (threads). The covariance of a frame
-is far larger than anything published of it (102 kB with 113 coordinates), so each window hands its own to `publish` and
-forgets it.
+Distant frames hold almost no information about each other, so a long trial is cut into overlapping windows (`Solver`),
+of which only the inner parts are kept. Memory is then constant, and threads solve windows independently. A frame's
+covariance (102 kB with 113 coordinates) is far larger than the figures published from it. So each window passes its
+covariances to `publish` and frees them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,18 +25,17 @@ from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum
 from simspine.estimation.result import Solver, canonical_branch
 from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective
 
-TOO_FEW_MARKERS_REASON = "too few markers in all the frames around: nothing says how sure the pose is"
-ROUGH_ITERATIONS, ROUGH_TOLERANCE = 60, 1e-3  # of a frame of a path to begin from
+TOO_FEW_MARKERS_REASON = "too few markers in all the frames around: the pose has no standard deviation"
+ROUGH_ITERATIONS, ROUGH_TOLERANCE = 60, 1e-3  # of the frame solver, for each frame of a starting path
 PublishedFigures = Callable[[MarkerTerm, "WindowPosterior"], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """coordinates: (frames, free). cost: (frames,). derived_figures: of the covariance, by `publish`, (frames, …) each.
+    """The solution for a window's inner frames, or for the whole trial.
 
-    response: (free,) how much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 = assumed.
-    reason: (frames,) '' where the window converged. Of a window's inner frames, or of the whole trial.
-    """
+    coordinates: (frames, free). cost: (frames,). derived_figures: what `publish` returned, (frames, …) each. response:
+    (free,) measurement response, 1 = measured, 0 = assumed. reason: (frames,) '' where the window converged."""
 
     coordinates: np.ndarray
     cost: np.ndarray
@@ -57,29 +56,28 @@ def solve_trajectory(
 ) -> Trajectory:
     """Minimise an objective over all frames; its first term is the `MarkerTerm`.
 
-    path: (frames, free) to begin from, see `starting_path`. solver: says how long windows are; knots of all lie on the
-    same frames. tolerance, polish: see `minimise`. precision: of factors for steps, and of sweeps for the posterior.
-    publish: called for each window with the marker term and the posterior of its inner frames; without it no covariance
-    is made.
-    """
+    path: (frames, free) to start from, see `starting_path`. solver: its window and overlap are rounded up to whole
+    intervals, so that the knots of all windows lie on the same frames. tolerance, polish: see `minimise`. precision: of
+    factors for steps, and of sweeps for the posterior. publish: called for each window with the marker term and the
+    posterior of its inner frames; without it no covariance is computed."""
     frames, spacing = len(path), trial.basis.spacing
     length, overlap = (-(-size // spacing) * spacing for size in (solver.window, solver.overlap))
 
-    def work(begin: int) -> Trajectory:
+    def solve_window(begin: int) -> Trajectory:
         end = min(begin + length, frames)
         low, high = max(0, begin - overlap), min(frames, end + overlap + 1)
-        part = slice(low, high)
-        objective = trial.of_window(part)
-        points = objective.basis.fit(path[part])
-        found = minimise(objective, points, tolerance=tolerance, precision=precision, polish=polish)
-        return _solved_window(objective, found, slice(begin - low, end - low), precision=precision, publish=publish)
+        window, inner = slice(low, high), slice(begin - low, end - low)
+        objective = trial.of_window(window)
+        points = objective.basis.fit(path[window])
+        minimum = minimise(objective, points, tolerance=tolerance, precision=precision, polish=polish)
+        return _solved_window(objective, minimum, inner, precision=precision, publish=publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
-        return _joined_windows(map_on_threads(work, range(0, frames, length), solver.threads))
+        return _joined_windows(map_on_threads(solve_window, range(0, frames, length), solver.threads))
 
 
 def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:
-    known = [part.response for part in parts if part.response is not None]
+    responses = [part.response for part in parts if part.response is not None]
     lengths = [len(part.coordinates) for part in parts if part.response is not None]
     return Trajectory(
         coordinates=np.concatenate([part.coordinates for part in parts]),
@@ -87,7 +85,7 @@ def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:
         derived_figures={
             name: np.concatenate([part.derived_figures[name] for part in parts]) for name in parts[0].derived_figures
         },
-        response=np.average(known, axis=0, weights=lengths) if known else None,
+        response=np.average(responses, axis=0, weights=lengths) if responses else None,
         reason=tuple(reason for part in parts for reason in part.reason),
     )
 
@@ -95,56 +93,55 @@ def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:
 def starting_path(
     body: Body, markers: MarkerTerm, start: np.ndarray, *, ridge: np.ndarray, target: np.ndarray, stride: int = 1
 ) -> np.ndarray:
-    """A rough path (frames, free): every `stride`-th frame with markers by itself, and lines in between.
+    """A rough path (frames, free): every `stride`-th frame with markers is solved alone, others interpolated linearly.
 
-    Each frame begins in the middle of its joints' ranges: from the frame before, an elbow that came to its limit the
-    wrong way round would stay there.
+    Each frame starts from the middle of the joints' ranges. From the solution of the frame before, an elbow that had
+    reached its limit by turning the wrong way would stay there.
 
-    start: (free,) pose to begin the first frame from. ridge: (free,) 1/sd² that ties coordinates to `target` (free,).
-    Scaled so that a marker's weight is about 1, as the frame solver expects.
+    start: (free,) pose to start the first frame from. ridge: (free,) 1/sd² that ties coordinates to `target` (free,).
+    Weights and ridge are divided by the median weight, since the frame solver expects weights of about 1.
     """
     scale = float(np.median(markers.w[markers.w > 0]))
-    shown = np.flatnonzero(markers.seen)
-    chosen = np.union1d(shown[::stride], shown[-1:])
+    with_markers = np.flatnonzero(markers.seen)
+    chosen = np.union1d(with_markers[::stride], with_markers[-1:])
     pulls, targets = np.tile(ridge / scale, (len(chosen), 1)), np.tile(target, (len(chosen), 1))
     frames = Frames(markers.y[chosen], markers.w[chosen] / scale, pulls, targets)
     middles = range_middles(body)
-    begin = np.append(middles, np.full(start.size - middles.size, np.nan))  # behind them, offsets of markers
+    begin = np.append(middles, np.full(start.size - middles.size, np.nan))  # NaN: offsets of markers
     z = fit_frames(markers.tree, markers.columns, frames, start, begin, ROUGH_ITERATIONS, ROUGH_TOLERANCE)[0]
     return _interpolated_path(markers, chosen, canonical_branch(body, z, continuous=False))
 
 
 def _interpolated_path(markers: MarkerTerm, chosen: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """(frames, free) through z at the chosen frames; coordinates that move no marker stay at rest."""
+    """Path (frames, free) through z at the chosen frames; coordinates that move no marker keep their rest values."""
     tree: Tree = markers.tree
     path = np.column_stack([np.interp(np.arange(len(markers.y)), chosen, column) for column in z.T])
-    seen = {c for body in set(tree.marker_body.tolist()) for c in tree.columns_of(body).tolist()}
-    unseen = [i for i in range(z.shape[1]) if i not in seen]
-    path[:, unseen] = tree.rest[tree.free[unseen]]
+    moving = {c for body in set(tree.marker_body.tolist()) for c in tree.columns_of(body).tolist()}
+    unobserved = [i for i in range(z.shape[1]) if i not in moving]
+    path[:, unobserved] = tree.rest[tree.free[unobserved]]
     return path
 
 
 @dataclass(frozen=True, eq=False)
 class WindowPosterior:
-    """Of a window's inner frames. coordinates: (frames, free). factor: of the whole window's precision, None where that
-    leaves something open. inner: which of its frames these are."""
+    """Posterior of a window's inner frames. coordinates: (frames, free) of the inner frames. factor: of the whole
+    window's precision, None if that is not positive definite. inner: the inner frames within the window."""
 
     coordinates: np.ndarray
     factor: Factor | None
     inner: slice
 
     def covariances(self) -> np.ndarray:
-        """(frames, free, free)."""
+        """(frames, free, free): of the coordinates in each inner frame; NaN without a factor."""
         frames, n = self.coordinates.shape
         if self.factor is None:
             return np.full((frames, n, n), np.nan)
         return self.factor.covariances(np.arange(self.inner.start, self.inner.stop))
 
     def covariance_with_mean(self, gradient: np.ndarray) -> np.ndarray:
-        """(frames, figures): of each figure with its mean over the frames; gradient: (frames, figures, free).
+        """(frames, figures): covariance of each figure in a frame with its mean over the inner frames.
 
-        One solve with the mean's gradient gives it for all frames.
-        """
+        gradient: (frames, figures, free). One solve, with the gradient of the mean, serves all frames."""
         frames, figures, n = gradient.shape
         if self.factor is None:
             return np.full((frames, figures), np.nan)
@@ -155,31 +152,31 @@ class WindowPosterior:
 
 
 def share_about_mean(variance: np.ndarray, with_mean: np.ndarray) -> np.ndarray:
-    """(frames, figures): of the variance of a figure, the part that is left when its mean over the frames is taken off.
+    """(frames, figures): share of a figure's variance that remains after subtracting its mean over the frames.
 
-    with_mean: its covariance with the mean. What lasts as long as the frames do, such as a point that is put too high
-    throughout, leaves changes as they are.
+    with_mean: (frames, figures) covariance of the figure with that mean. An error that lasts for all frames, such as a
+    point that is too high throughout, does not affect changes.
     """
-    left = variance - 2 * with_mean + with_mean.mean(0)
-    return np.clip(left / np.where(variance > 0, variance, np.nan), 0.0, 1.0)
+    remaining = variance - 2 * with_mean + with_mean.mean(0)
+    return np.clip(remaining / np.where(variance > 0, variance, np.nan), 0.0, 1.0)
 
 
 def _solved_window(
-    objective: Objective, found: Minimum, inner: slice, precision: FloatType, publish: PublishedFigures | None
+    objective: Objective, minimum: Minimum, inner: slice, precision: FloatType, publish: PublishedFigures | None
 ) -> Trajectory:
-    coordinates = objective.basis.values @ found.points
-    kept, response, reason = coordinates[inner], None, found.reason
+    coordinates = objective.basis.values @ minimum.points
+    kept, response, reason = coordinates[inner], None, minimum.reason
     published: Mapping[str, np.ndarray] = {}
     if publish is not None:
         markers = objective.terms[0]
         assert isinstance(markers, MarkerTerm)
         factor, response = _posterior_factor(objective, coordinates, precision)
-        if factor is None:  # nothing says where the body is, as in a gap as long as a window
+        if factor is None:  # the body's place is undetermined, as in a gap as long as a window
             reason = reason or TOO_FEW_MARKERS_REASON
         published = publish(markers.of_window(inner), WindowPosterior(kept, factor, inner))
     return Trajectory(
         coordinates=kept,
-        cost=objective.frame_costs(found.points)[inner],
+        cost=objective.frame_costs(minimum.points)[inner],
         derived_figures=published,
         response=response,
         reason=(reason,) * len(kept),
@@ -189,40 +186,40 @@ def _solved_window(
 def _posterior_factor(
     objective: Objective, coordinates: np.ndarray, precision: FloatType
 ) -> tuple[Factor | None, np.ndarray | None]:
-    """A factor of the posterior's precision at a minimum, and the response (free,): change of the estimate, mean over
-    frames, when the truth of one coordinate changes by one for good.
+    """A factor of the posterior's precision at a minimum, and the measurement response (free,).
 
-    The estimate changes by H⁻¹ D 1 if the data's part of the precision H is D (the measurement response of retrieval
-    theory: Rodgers 2000, Inverse Methods for Atmospheric Sounding, ch. 3).
+    The response is the mean change of a coordinate's estimate if its true value changed by one in all frames. It is an
+    entry of H⁻¹ D e, where D is the markers' part of the precision H and e that change (Rodgers 2000, Inverse Methods
+    for Atmospheric Sounding, ch. 3).
     """
     markers, *others = objective.terms
     assert isinstance(markers, MarkerTerm)
-    # Knots are so far apart that single precision is enough for the factor as well.
-    kind = precision if objective.basis.spacing > 1 else float
-    system = BandedSystem(objective.basis, coordinates.shape[1], kind)
-    seen = markers.information(coordinates)
-    system.add_blocks(seen)
+    # With a spline's knots, far apart, `precision` is enough for the factor too; with unknowns in each frame it is not.
+    dtype = precision if objective.basis.spacing > 1 else float
+    system = BandedSystem(objective.basis, coordinates.shape[1], dtype)
+    information = markers.information(coordinates)
+    system.add_blocks(information)
     for term in others:
         if isinstance(term, LimitTerm):
-            term = term.where_measured(seen)
+            term = term.where_measured(information)
         term.curve(coordinates, system, newton=False)
     objective.curve_smoothness(system)
     factor = system.factorise(sweeps=precision)
-    return factor, None if factor is None else np.clip(factor.mean_response(seen), 0.0, 1.0)
+    return factor, None if factor is None else np.clip(factor.mean_response(information), 0.0, 1.0)
 
 
 # Errors that neighbouring markers share, as unknown coordinates of the body's tree.
 #
-# With one lumbar point too high, all of them are. Taken for independent, such errors look like a bent spine: over a
-# lumbar spine of 15 cm, 1 cm of depth is some 30° of lordosis. So each group of markers gets an offset of its own,
-# three coordinates along the axes of the bodies that carry them, unknown like a joint angle, with a prior about zero.
-# A tree with offsets is a tree: each body that carries markers of a group gets a massless child that slides, all
-# children of a group by the same three coordinates, or by a share of them: an error that changes along a row of
-# markers is a few errors, of which each marker has its shares.
+# If one lumbar point is too high, all of them are. Treated as independent, such errors look like a bent spine: in a
+# lumbar spine of 15 cm, 1 cm of depth is about 30° of lordosis. So each group of markers gets its own offset: three
+# coordinates along the axes of the bodies that carry the markers, with a prior about zero. Each such body gets a
+# massless child in the tree that slides with the markers. All children of a group slide by the same three coordinates,
+# or by a share of them. An error that changes along a row of markers is a sum of a few errors, of which each marker
+# has its shares.
 #
-# Vertebrae are turned against each other. Points of a region that are all off by the same in space are not by the
-# same along the axes of their vertebrae: of 15 mm, L5 turned by 25° on the sacrum makes 6 mm between the two, and
-# over a lumbar spine 5 mm is 15° of lordosis. Such offsets are along the ground's axes.
+# Vertebrae are rotated against each other. So an error that is equal in space for all points of a region differs along
+# their vertebrae's axes: for 15 mm and an L5 rotated by 25° on the sacrum, by 6 mm. Over a lumbar spine, 5 mm is 15° of
+# lordosis. Such offsets are along the ground's axes instead.
 
 
 OFFSET_AXES = "xyz"
@@ -232,22 +229,23 @@ MarkerShares = Mapping[int, float]  # index of a marker → its share of an erro
 def tree_with_marker_offsets(tree: Tree, groups: Sequence[MarkerShares], in_ground_frame: Sequence[bool] = ()) -> Tree:
     """The tree with three more free coordinates (m, after the others) per group of markers.
 
-    in_ground_frame: of each group, whether it is moved along the ground's axes; by default none. All groups of a
-    marker after such a one must be such as well.
+    in_ground_frame: for each group, whether its offset is along the ground's axes; by default none. If so, all later
+    groups with one of its markers must be in the ground frame as well.
     """
-    functions, itself = with_identity_function(tree.functions)
+    functions, identity = with_identity_function(tree.functions)
     tree, kinds = tree._replace(functions=functions), [tree.slot_kind]
     for group, in_ground in zip(groups, in_ground_frame or [False] * len(groups), strict=True):
         before = tree.bodies
-        tree = _with_sliding_children(tree, group, itself)
+        tree = _with_sliding_children(tree, group, identity)
         kinds.append(np.full(3 * (tree.bodies - before), SLOT_SLIDE_IN_GROUND if in_ground else SLOT_SLIDE))
     slots = slots_of_joints(tree.parent, tree.child, tree.argument, tree.bodies)
     return tree._replace(**slots | {"slot_kind": np.concatenate(kinds)})
 
 
-def _with_sliding_children(tree: Tree, group: MarkerShares, itself: int) -> Tree:
-    """With a child that slides for each body that carries markers of the group; slots are not numbered yet. itself: the
-    function that is its argument."""
+def _with_sliding_children(tree: Tree, group: MarkerShares, identity: int) -> Tree:
+    """The tree with a sliding child for each body that carries markers of the group; slots are not numbered yet.
+
+    identity: index of the identity function."""
     children = sorted({(int(tree.marker_body[m]), share) for m, share in group.items()})
     count, coordinates = len(children), len(tree.rest) + np.arange(3)
     marker_body = tree.marker_body.copy()
@@ -259,7 +257,7 @@ def _with_sliding_children(tree: Tree, group: MarkerShares, itself: int) -> Tree
         "to_joint": np.tile(np.eye(3, 4), (count, 1, 1)),
         "from_joint": np.tile(np.eye(3, 4), (count, 1, 1)),
         "axes": [np.vstack([np.zeros((3, 3)), share * np.eye(3)]) for _, share in children],
-        "function": np.tile([-1, -1, -1, itself, itself, itself], (count, 1)),
+        "function": np.tile([-1, -1, -1, identity, identity, identity], (count, 1)),
         "argument": np.tile([-1, -1, -1, *coordinates], (count, 1)),
     }
     joined: dict[str, Any] = {n: np.concatenate([getattr(tree, n), values]) for n, values in added.items()}
@@ -267,8 +265,8 @@ def _with_sliding_children(tree: Tree, group: MarkerShares, itself: int) -> Tree
 
 
 def tree_with_shared_errors(tree: Tree, errors: Sequence[SharedError], markers: Sequence[str]) -> Tree:
-    """`tree_with_marker_offsets` for these errors of the tree's markers. Their mean in space turns with the bodies that
-    carry them: it is added to the markers' places."""
+    """`tree_with_marker_offsets` for these shared errors. The mean of an error in the ground frame is added to the
+    markers' places on their bodies, so it turns with these."""
     groups = marker_shares_of(errors, markers)
     offset = tree.marker_offset.copy()
     for error, group in zip(errors, groups, strict=True):
@@ -281,9 +279,9 @@ def tree_with_shared_errors(tree: Tree, errors: Sequence[SharedError], markers: 
 
 
 def marker_shares_of(errors: Sequence[SharedError], markers: Sequence[str]) -> list[MarkerShares]:
-    """Indices and shares of the markers of each error among `markers`.
+    """For each error, {index in `markers`: share of the error}.
 
-    Raises `InputError` where two errors have all of one marker.
+    Raises `InputError` where a marker is in two errors without shares.
     """
     index: Mapping[str, int] = {name: i for i, name in enumerate(markers)}
     taken: dict[str, str] = {}
@@ -301,14 +299,14 @@ def offset_coordinate_names(errors: Sequence[SharedError]) -> list[str]:
 
 
 def offset_priors(errors: Sequence[SharedError]) -> list[LinearPrior]:
-    """Each offset is its mean, more or less; in space zero, see `tree_with_shared_errors`."""
-    about = [(0.0, 0.0, 0.0) if e.in_ground_frame else e.mean for e in errors]
-    each = [
-        (*of, e.correlation_time)
-        for e, m in zip(errors, about, strict=True)
-        for of in zip(m, e.sd_by_axis, strict=True)
+    """Gaussian priors of the offsets about their means; about zero in the ground frame (`tree_with_shared_errors`)."""
+    means = [(0.0, 0.0, 0.0) if e.in_ground_frame else e.mean for e in errors]
+    parameters = [
+        (mean, sd, e.correlation_time)
+        for e, mean_by_axis in zip(errors, means, strict=True)
+        for mean, sd in zip(mean_by_axis, e.sd_by_axis, strict=True)
     ]
-    named = zip(offset_coordinate_names(errors), each, strict=True)
+    named = zip(offset_coordinate_names(errors), parameters, strict=True)
     return [
         LinearPrior(combination={name: 1.0}, mean=mean, sd=sd, source="shared error", correlation_time=time)
         for name, (mean, sd, time) in named

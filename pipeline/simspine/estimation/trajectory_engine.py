@@ -56,36 +56,35 @@ from simspine.estimation.uncertainty import (
     spaced_frames,
 )
 
-NO_PRIOR_SD_RAD = 1.5  # rad: how far an angle without a prior may be from its default, one standard deviation
-START_OFFSET_SD_M = 1e-3  # m: offsets of markers are left to the trajectory, its starting path keeps them near zero
+NO_PRIOR_SD_RAD = 1.5  # rad: standard deviation of an angle without a prior about its default
+START_OFFSET_SD_M = 1e-3  # m: keeps offsets of markers near zero in the starting path; the trajectory estimates them
 DEVIATION_KEY = "deviation"
-FRAMES_PER_COVARIANCE_BATCH = 100  # their covariance stays in the cache
-# s: standard deviations are computed in frames so far apart, and lie on lines in between. They change with the posture,
-# which moves little in that time: of the spine they agree within 1 %, of limbs within 2 % but where a joint just comes
-# to its limit (tests/estimation/test_deviation_spacing.py).
+FRAMES_PER_COVARIANCE_BATCH = 100  # their covariances stay in the processor's cache
+# s: standard deviations are computed every so often and interpolated linearly. They change with the posture, which
+# changes little in that time. The error is within 1 % for the spine, and within 2 % for limbs except where a joint
+# reaches its limit (tests/estimation/test_deviation_spacing.py).
 DEVIATION_SPACING_S = 0.08
-START_SMOOTHING_FRAMES = 3.0  # frames; takes the jitter out of the starting path
-# Squared rate of knots or frames over the smallest standard deviation of an angle's acceleration, 1/rad: up to this
-# factors and sweeps are in single precision (docs/method.md).
+START_SMOOTHING_FRAMES = 3.0  # frames: standard deviation of the Gaussian that smooths the starting path
+# 1/rad: the squared rate of knots or frames, divided by the smallest standard deviation of an angle's acceleration. Up
+# to this, factors and sweeps are in single precision.
 MAX_SINGLE_PRECISION_STIFFNESS = 2000.0
-# s between knots: the largest of these that loses no more of the motion than allowed, of a trial's liveliest parts.
+# s between knots: the first of these is taken that follows a trial's liveliest parts within `MAX_SPLINE_ERROR_RAD`.
 KNOT_SPACINGS_S = (0.06, 0.04)
-MIN_KNOT_SPACING = 3  # frames; with fewer a spline is no cheaper than the frames
-MAX_SPLINE_ERROR_RAD = np.radians(0.05)  # root mean square of any angle: a hundredth of how well limbs are known
-START_KNOT_SPACING_S = 0.16  # s between the knots of a path to begin from
-ROUGH_START_COST_SHARE = 1e-3  # of the cost: what that path may lack of its minimum
-LIVELY_MOTION_HZ = 2.0  # the rate of steps
-START_HZ = 20.0  # frames per second from which the rough path is made
+MIN_KNOT_SPACING = 3  # frames; with fewer, a spline is no cheaper than unknowns in each frame
+MAX_SPLINE_ERROR_RAD = np.radians(0.05)  # root mean square over all angles: a hundredth of the limbs' uncertainty
+START_KNOT_SPACING_S = 0.16  # s between the knots of the starting path
+ROUGH_START_COST_SHARE = 1e-3  # of the cost: the starting path's tolerance, see `minimise`
+LIVELY_MOTION_HZ = 2.0  # frequency of steps in walking
+START_HZ = 20.0  # frames per second that are solved one by one for the starting path
 
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
     """objective: of the trial; markers and prior are two of its terms. coordinate_count: how many columns are
-    coordinates of the body; offsets of markers follow. usable: (frames,). frames_per_error: how many frames share one
-    error, of a marker or of the body, at least 1. thinning: (markers,) by how much less each counts in `markers` since
-    frames share its own error; at least 1. lasting: which part of the errors lasts, None where all of it does. angles:
-    columns that are angles of the body.
-    """
+    coordinates of the body; offsets of markers follow. usable: (frames,) bool, enough markers. frames_per_error: how
+    many frames share one error, of a marker or of the body, at least 1. thinning: (markers,) by which each marker's
+    weight in `markers` was divided, as its frames share an error; at least 1. lasting: which part of the errors lasts,
+    None if all of it does. angles: columns that are angles of the body."""
 
     objective: Objective
     markers: MarkerTerm
@@ -98,14 +97,14 @@ class _Problem:
     angles: np.ndarray
 
     def each_frame(self, markers: MarkerTerm) -> MarkerTerm:
-        """As if each frame had errors of its own."""
+        """The markers without thinning: with the weights of errors that are independent in each frame."""
         return replace(markers, w=markers.w * self.thinning)
 
     @property
     def precision(self) -> FloatType:
-        """Of factors and sweeps."""
-        held, basis = self.objective.acceleration[self.angles], self.objective.basis
-        stiffness = np.sqrt(held.max(initial=0.0)) / basis.spacing**2
+        """Floating-point type of factors and sweeps."""
+        acceleration, basis = self.objective.acceleration[self.angles], self.objective.basis
+        stiffness = np.sqrt(acceleration.max(initial=0.0)) / basis.spacing**2
         return np.float32 if stiffness <= MAX_SINGLE_PRECISION_STIFFNESS else float
 
 
@@ -137,7 +136,7 @@ def solve_with_trajectory(
         modes = prior.body_error_mode_matrix(body.free_names)
     spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
     publish = _PublishedFigures(body, problem, modes, derive=derive, spacing=spacing) if solver.uncertainty else None
-    found = solve_trajectory(
+    solved = solve_trajectory(
         problem.objective,
         path,
         solver,
@@ -145,23 +144,23 @@ def solve_with_trajectory(
         precision=problem.precision,
         publish=publish,
     )
-    few = f"fewer than {solver.min_markers} markers present"
-    reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
-    z = canonical_branch(body, found.coordinates[:, : problem.coordinate_count])
+    too_few = f"fewer than {solver.min_markers} markers present"
+    reasons = [r if ok else too_few for r, ok in zip(solved.reason, problem.usable, strict=True)]
+    z = canonical_branch(body, solved.coordinates[:, : problem.coordinate_count])
     values = all_coordinates(body.tree, z)[0]
-    posterior = _trajectory_posterior(body, found) if solver.uncertainty else None
-    result = result_of(body, markers, values, weights=weights, reasons=reasons, cost=found.cost, posterior=posterior)
+    posterior = _trajectory_posterior(body, solved) if solver.uncertainty else None
+    result = result_of(body, markers, values, weights=weights, reasons=reasons, cost=solved.cost, posterior=posterior)
     if posterior is None:
         return result
-    return replace(result, motion=result.motion.with_(deviation=found.derived_figures[DEVIATION_KEY]))
+    return replace(result, motion=result.motion.with_(deviation=solved.derived_figures[DEVIATION_KEY]))
 
 
 @dataclass(frozen=True, eq=False)
 class _PublishedFigures:
     """Figures of a window's inner frames from their covariance: deviations of the coordinates, and those of `derive`.
 
-    body_error_modes: (coordinates, r), see `Prior.body_error_mode_matrix`. spacing: frames from one in which figures
-    are computed to the next.
+    body_error_modes: (coordinates, r), see `Prior.body_error_mode_matrix`. spacing: figures are computed every
+    `spacing` frames.
     """
 
     body: Body
@@ -170,14 +169,14 @@ class _PublishedFigures:
     derive: DerivedFigures | None
     spacing: int
 
-    def __call__(self, shown: MarkerTerm, posterior: WindowPosterior) -> dict[str, np.ndarray]:
+    def __call__(self, observed: MarkerTerm, posterior: WindowPosterior) -> dict[str, np.ndarray]:
         z = posterior.coordinates
-        computed = spaced_frames(shown.seen, self.spacing)
+        computed = spaced_frames(observed.seen, self.spacing)
         blocks = posterior.covariances()
         begins = range(0, len(computed), FRAMES_PER_COVARIANCE_BATCH)
         pieces = [slice(begin, begin + FRAMES_PER_COVARIANCE_BATCH) for begin in begins]
         parts = [
-            self._of_some_frames(shown.of_window(computed[piece]), z[computed[piece]], blocks[computed[piece]])
+            self._figures_of_frames(observed.of_window(computed[piece]), z[computed[piece]], blocks[computed[piece]])
             for piece in pieces
         ]
         derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -186,38 +185,38 @@ class _PublishedFigures:
             offsets = z.shape[1] - self.problem.coordinate_count
             padded = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
             gradient = on_lines_between(computed, padded, len(z))
-            variance = ((gradient @ blocks) * gradient).sum(-1)  # in every frame: little of it is left
+            variance = ((gradient @ blocks) * gradient).sum(-1)  # in every frame: changes keep little of it
             share = share_about_mean(variance, posterior.covariance_with_mean(gradient))
             changes[CHANGE_KEY] = np.sqrt(share * on_lines_between(computed, derived.pop(CHANGE_KEY), len(z)))
-        found = {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()}
-        return found | changes
+        return {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()} | changes
 
-    def _of_some_frames(self, shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
-        problem, own = self.problem, self.problem.coordinate_count
-        wide, of_trial = blocks, blocks
+    def _figures_of_frames(self, observed: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
+        """Figures at coordinates z (frames, free) with the trajectory's covariance `blocks` (frames, free, free)."""
+        problem, count = self.problem, self.problem.coordinate_count
+        total, of_changes = blocks, blocks
         if problem.frames_per_error > 1.0:
-            wide, of_trial = covariance_of_correlated_errors(
-                problem.each_frame(shown),
+            total, of_changes = covariance_of_correlated_errors(
+                problem.each_frame(observed),
                 problem.prior,
                 z,
                 blocks=blocks,
                 frames=problem.frames_per_error,
                 lasting=problem.lasting,
             )
-        # Where markers were thinned, the trajectory's own covariance counts their errors as correlated already; the
-        # body's misfit, which it does not count, is known of a person only.
+        # Where markers were thinned, the trajectory's covariance already counts their errors as correlated. It lacks
+        # the body's misfit, which is known only after a fit to the person (`lasting`).
         if problem.lasting is None and (problem.thinning > 1.0).any():
-            of_trial = blocks
-        # Priors are repeated because markers' errors last. Where no marker is seen, that makes nothing surer.
-        if not shown.seen.all():
-            of_trial = np.where(shown.seen[:, None, None], of_trial, wide)
-        of_trial = of_trial[:, :own, :own]
-        z, wide = z[:, :own], wide[:, :own, :own] + self.body_error_modes @ self.body_error_modes.T
-        derived = {} if self.derive is None else dict(self.derive(z, wide))
+            of_changes = blocks
+        # Priors are repeated because markers' errors last. In frames without markers, that must not add precision.
+        if not observed.seen.all():
+            of_changes = np.where(observed.seen[:, None, None], of_changes, total)
+        of_changes = of_changes[:, :count, :count]
+        z, total = z[:, :count], total[:, :count, :count] + self.body_error_modes @ self.body_error_modes.T
+        derived = {} if self.derive is None else dict(self.derive(z, total))
         if GRADIENT_KEY in derived:
             gradient = derived[GRADIENT_KEY]
-            derived[CHANGE_KEY] = ((gradient @ of_trial) * gradient).sum(-1)
-        return {DEVIATION_KEY: coordinate_deviation(self.body.tree, z, wide)} | derived
+            derived[CHANGE_KEY] = ((gradient @ of_changes) * gradient).sum(-1)
+        return {DEVIATION_KEY: coordinate_deviation(self.body.tree, z, total)} | derived
 
 
 def _trajectory_problem(
@@ -229,17 +228,17 @@ def _trajectory_problem(
     errors: MarkerErrors,
     min_markers: int,
 ) -> _Problem:
-    """The objective's terms."""
+    """The objective of a trial, and what its uncertainty needs."""
     tree, y, w, usable = usable_observations(body, markers, weights, min_markers)
-    # Correlated errors make the frames of one correlation time worth a single one. Where a part moves faster than they
-    # change, thinning its markers would give the motion up to smoothness, although such an error does not hide it; so
-    # priors are repeated instead.
-    own, of_body = (
+    # With correlated errors, the frames of one correlation time hold the information of a single frame. But thinning
+    # the markers of a part that moves faster than the errors change would let smoothness remove its motion, although
+    # slow errors do not hide it. So priors are repeated instead; only `errors.slow_markers` are thinned.
+    marker_frames, body_frames = (
         min(max(1.0, time * markers.rate), float(markers.frames))
         for time in (errors.correlation_time, errors.body_misfit_time)
     )
     require_known("marker", errors.slow_markers, markers.names, "the markers that are counted once")
-    thinning = np.where(np.isin(markers.names, errors.slow_markers), own, 1.0)
+    thinning = np.where(np.isin(markers.names, errors.slow_markers), marker_frames, 1.0)
     tree = tree_with_shared_errors(tree, errors.shared_errors, markers.names)
     w = w / errors.sd**2
     observed = MarkerTerm(tree, y, w / thinning, loss=errors.loss, scale=errors.huber_threshold(w))
@@ -251,19 +250,19 @@ def _trajectory_problem(
         ]
     )
     names = [*body.free_names, *offset_coordinate_names(errors.shared_errors)]
-    assumed = _prior_term(priors, names, markers, frames_per_error=max(own, of_body))
+    prior_term = _prior_term(priors, names, markers, frames_per_error=max(marker_frames, body_frames))
     rotational, acceleration = body.coordinates.rotational[body.tree.free], np.zeros(len(names))
-    if smoothness is not None:  # offsets of markers are not held
+    if smoothness is not None:  # offsets of markers have no smoothness
         acceleration[: len(rotational)] = smoothness.precisions(body.free_names, rotational) * markers.rate**4
     return _Problem(
         objective=Objective(
-            (observed, LimitTerm(tree.lower, tree.upper), assumed), acceleration, path_basis(markers.frames, 1)
+            (observed, LimitTerm(tree.lower, tree.upper), prior_term), acceleration, path_basis(markers.frames, 1)
         ),
         markers=observed,
-        prior=assumed,
+        prior=prior_term,
         coordinate_count=len(body.free_names),
         usable=usable,
-        frames_per_error=max(own, of_body),
+        frames_per_error=max(marker_frames, body_frames),
         thinning=thinning,
         lasting=_lasting_errors(errors, markers, len(priors.terms)),
         angles=np.flatnonzero(rotational),
@@ -277,17 +276,18 @@ def _prior_term(priors: Prior, names: Sequence[str], markers: Markers, frames_pe
 
 
 def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray, rate: float, threads: int) -> _Problem:
-    """With the smoothness and the spacing of knots that stretches of the trial show. A short trial is solved frame by
-    frame. learnt: (coordinates,) bool, those whose accelerations the trial itself shows. path: (frames, free)."""
+    """The problem with smoothness and knot spacing learnt from stretches of the trial; short trials get no spline.
+
+    learnt: (coordinates,) bool, those whose smoothness is learnt. path: (frames, free), the starting path."""
     parts, objective = sample_stretches(path, rate), problem.objective
     spacings = [int(seconds * rate) for seconds in KNOT_SPACINGS_S if len(parts) > 1 and objective.acceleration.any()]
     spacings = [spacing for spacing in spacings if spacing >= MIN_KNOT_SPACING]
     if not spacings and not learnt.any():
         return problem
-    # Thinned markers say little of slow motion only. Of errors with the correlation time τ, of which the frames of 2 τ
-    # share one, the spectrum falls with 1 + (2π f τ)²; bends and steps are faster.
-    faster = 1 + (np.pi * LIVELY_MOTION_HZ * problem.thinning / rate) ** 2
-    markers = replace(problem.markers, w=problem.markers.w * np.minimum(faster, problem.thinning))
+    # Thinning is right for slow motion only. The spectrum of errors with the correlation time τ, one error for the
+    # frames of 2 τ, falls as 1 / (1 + (2π f τ)²), and bends and steps are faster.
+    weight_factor = 1 + (np.pi * LIVELY_MOTION_HZ * problem.thinning / rate) ** 2
+    markers = replace(problem.markers, w=problem.markers.w * np.minimum(weight_factor, problem.thinning))
     lively = replace(objective, terms=(markers, *objective.terms[1:]))
     stretches = [lively.of_window(part) for part in parts]
 
@@ -296,7 +296,7 @@ def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray,
 
     with threadpool_limits(1, "blas"):
         minima = map_on_threads(minimum, range(len(parts)), threads)
-    spacing = next((each for each in spacings if _is_spline(minima, problem.angles, each)), 1)
+    spacing = next((frames for frames in spacings if _is_spline(minima, problem.angles, frames)), 1)
     acceleration = objective.acceleration
     if learnt.any():
         which = np.append(learnt, np.zeros(path.shape[1] - problem.coordinate_count, bool))
@@ -306,33 +306,33 @@ def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray,
 
 
 def _is_spline(paths: Sequence[np.ndarray], angles: np.ndarray, spacing: int) -> bool:
-    """Whether splines with knots so many frames apart follow the angles of these paths."""
+    """Whether splines with knots every `spacing` frames follow the angles of these paths (frames, free)."""
     bases = [path_basis(len(path), spacing) for path in paths]
-    apart = [(path - basis.values @ basis.fit(path))[:, angles] for path, basis in zip(paths, bases, strict=True)]
-    return max(float(np.sqrt((each**2).mean())) for each in apart) <= MAX_SPLINE_ERROR_RAD
+    errors = [(path - basis.values @ basis.fit(path))[:, angles] for path, basis in zip(paths, bases, strict=True)]
+    return max(float(np.sqrt((error**2).mean())) for error in errors) <= MAX_SPLINE_ERROR_RAD
 
 
 def _lasting_errors(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErrors | None:
-    """priors: how many there are, those of `errors.shared_errors` the last of them."""
+    """priors: number of priors; those of `errors.shared_errors` come last. None if all errors last."""
     if not errors.lasting_variance_share and errors.shared_error_variance_share == 1.0:
         return None
-    of_prior = np.ones(priors)
-    of_prior[priors - len(offset_priors(errors.shared_errors)) :] = errors.shared_error_variance_share
+    prior_shares = np.ones(priors)
+    prior_shares[priors - len(offset_priors(errors.shared_errors)) :] = errors.shared_error_variance_share
     lasting, misfit = (
-        np.array([of.get(name, 1.0) for name in markers.names])
-        for of in (errors.lasting_variance_share, errors.misfit_variance_share)
+        np.array([shares.get(name, 1.0) for name in markers.names])
+        for shares in (errors.lasting_variance_share, errors.misfit_variance_share)
     )
-    return LastingErrors(lasting, misfit, of_prior)
+    return LastingErrors(lasting, misfit, prior_shares)
 
 
 def _starting_path(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver) -> np.ndarray:
-    """(frames, free) to begin from: a rough path, or the minimum on a spline to which it leads."""
-    prior, own = problem.prior, problem.coordinate_count
-    pose = np.append(first_pose(body, markers, weights), np.zeros(prior.combinations.shape[1] - own))
-    held, drawn = single_coordinate_precision_and_target(prior.combinations, prior.mean, prior.precision)
-    held[own:], drawn[own:] = 1.0 / START_OFFSET_SD_M**2, 0.0
+    """Path (frames, free) to start from: a rough path, refined on a coarse spline where the trial allows one."""
+    prior, count = problem.prior, problem.coordinate_count
+    pose = np.append(first_pose(body, markers, weights), np.zeros(prior.combinations.shape[1] - count))
+    ridge, target = single_coordinate_precision_and_target(prior.combinations, prior.mean, prior.precision)
+    ridge[count:], target[count:] = 1.0 / START_OFFSET_SD_M**2, 0.0
     stride = max(1, int(markers.rate / START_HZ))
-    rough = starting_path(body, problem.each_frame(problem.markers), pose, stride=stride, ridge=held, target=drawn)
+    rough = starting_path(body, problem.each_frame(problem.markers), pose, stride=stride, ridge=ridge, target=target)
     rough = scipy.ndimage.gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest")
     spacing = int(START_KNOT_SPACING_S * markers.rate)
     if spacing < MIN_KNOT_SPACING or markers.frames <= spacing or not problem.objective.acceleration.any():
@@ -343,21 +343,21 @@ def _starting_path(body: Body, markers: Markers, weights: np.ndarray, problem: _
     ).coordinates
 
 
-def _trajectory_posterior(body: Body, found: Trajectory) -> Posterior:
+def _trajectory_posterior(body: Body, trajectory: Trajectory) -> Posterior:
     response = np.full(len(body.coordinates), np.nan)
-    driven = body.tree.column >= 0
-    if found.response is not None:
-        response[driven] = found.response[body.tree.column[driven]]
-    return Posterior(response, {name: v for name, v in found.derived_figures.items() if name != DEVIATION_KEY})
+    has_driver = body.tree.column >= 0
+    if trajectory.response is not None:
+        response[has_driver] = trajectory.response[body.tree.column[has_driver]]
+    return Posterior(response, {name: v for name, v in trajectory.derived_figures.items() if name != DEVIATION_KEY})
 
 
 def wide_priors(body: Body, names: Sequence[str]) -> list[LinearPrior]:
-    """A wide prior on every coordinate but the root's, so that what no marker observes stays at its default."""
+    """A wide prior on every coordinate but the root's: coordinates that no marker observes stay at their defaults."""
     root = root_joint(body.tree)
-    placed = set() if root is None else {body.coordinates.names[c] for c in body.tree.argument[root]}
+    of_root = set() if root is None else {body.coordinates.names[c] for c in body.tree.argument[root]}
     c = body.coordinates
     return [
         LinearPrior({name: 1.0}, float(c.default[c.index(name)]), NO_PRIOR_SD_RAD, "wide default")
         for name in names
-        if name not in placed
+        if name not in of_root
     ]

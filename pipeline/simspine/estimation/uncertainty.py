@@ -1,7 +1,7 @@
-"""Standard deviations of what is published, from the posterior covariance of the coordinates.
+"""Standard deviations of published figures, from the posterior covariance of the coordinates.
 
-Errors that last or that markers share widen the covariance; figures of the spine and the paper's 62 axes follow from it
-by linear propagation.
+Errors that last, or that markers share, enlarge this covariance. Standard deviations of the spine's figures and of the
+paper's 62 axes follow from it by linear propagation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,26 +31,25 @@ from simspine.estimation.banded import inverses_of_blocks
 from simspine.estimation.result import CHANGE_KEY, GRADIENT_KEY
 from simspine.estimation.terms import UNIFORM_VARIANCE_DIVISOR, MarkerTerm, PriorTerm
 
-# Covariance when the markers' errors are correlated in time: a hip that is put too low stays so for many frames. Two
-# covariances are too wide rather than too narrow then: the trajectory's, times the number of frames that share one
-# error (as if only every such frame had been seen); and that of a single frame with the priors, smoothness left out (as
-# if only this one had been seen). Either is right where smoothing reaches much further than errors last, or much less
-# far. In between a coordinate's variance is less than both (`covariance_of_single_frames`); it gets the correlations of
-# the single frame.
+# Covariance when the markers' errors are correlated in time: a hip that is detected too low stays so for many frames.
+# Two covariances are upper bounds then. The first is the trajectory's times the k frames that share one error, as if
+# only every k-th frame had been observed; it is exact where smoothing reaches much further than errors last. The second
+# is that of a single frame with the priors but no smoothness, exact where smoothing reaches much less far. In between,
+# a coordinate's variance is less than both (`covariance_of_single_frames`), with the correlations of the single frame.
 #
-# Weights may say less than what is known: no marker counts as surer than bodies are right in general, also where this
-# body fits better. Then errors are smaller than the weights say, and the estimate's covariance is that of a weighted
-# mean whose weights are not the inverse variances (the sandwich of Huber 1967): with A the assumed information and S
-# that of the errors that last, A⁻¹ S A⁻¹, and the trajectory's own covariance for those that do not.
+# Errors may be smaller than the weights assume: no marker's assumed variance is below the usual misfit of bodies, even
+# where this body fits better. The estimate's covariance is then that of a weighted mean whose weights are not the
+# inverse variances (the sandwich estimator, Huber 1967). With the assumed information A, and S the part of it whose
+# errors last, it is A⁻¹ S A⁻¹, plus the trajectory's own covariance for the errors that do not last.
 
-FRAMES_INVERTED_TOGETHER = 16  # their matrices stay in the cache
+FRAMES_INVERTED_TOGETHER = 16  # their matrices stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class LastingErrors:
-    """Shares of the assumed variances that are real and last, 0…1: markers (markers,); prior (priors,). misfit:
-    (markers,), the share that the body's misfit makes, which changes with the posture; the trajectory does not count
-    it."""
+    """Shares of the assumed variances, 0…1. markers (markers,), prior (priors,): the share of errors that exist and
+    last. misfit: (markers,) the share of the body's misfit, which changes with the posture; it is not part of the
+    trajectory's covariance."""
 
     markers: np.ndarray
     misfit: np.ndarray
@@ -65,45 +64,44 @@ def covariance_of_correlated_errors(
     frames: float,
     lasting: LastingErrors | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(frames, free, free), of coordinates and of their changes within a trial.
+    """Covariances (frames, free, free) of coordinates, and of their changes within a trial.
 
-    blocks: the trajectory's posterior. frames: how many share an error, at least 1. lasting: None where all that is
-    assumed lasts; else changes have the covariance of the trajectory and that of the body's misfit, without what is not
-    known of the person, which stays.
+    z: (frames, free). blocks: the trajectory's posterior covariance. frames: how many frames share an error, at least
+    1. lasting: None if all assumed errors last. Else changes have the covariance of the trajectory plus that of the
+    body's misfit; errors of the person's constants are left out, since they do not change.
     """
-    wide = frames * blocks
-    changes = wide if lasting is None else blocks.copy()
+    total = frames * blocks
+    changes = total if lasting is None else blocks.copy()
     assumed = prior.information()
-    there = assumed if lasting is None else replace(prior, precision=prior.precision * lasting.prior).information()
-    telling = np.flatnonzero(markers.seen)  # a frame without markers says nothing by itself
-    for part in np.split(telling, range(FRAMES_INVERTED_TOGETHER, len(telling), FRAMES_INVERTED_TOGETHER)):
-        seen = markers.of_window(part)
-        single = _inverses_of_frames(seen.information(z[part]) + assumed, wide[part])
+    prior_part = assumed if lasting is None else replace(prior, precision=prior.precision * lasting.prior).information()
+    observed = np.flatnonzero(markers.seen)  # a single frame without markers has no information
+    for part in np.split(observed, range(FRAMES_INVERTED_TOGETHER, len(observed), FRAMES_INVERTED_TOGETHER)):
+        piece = markers.of_window(part)
+        single = _inverses_of_frames(piece.information(z[part]) + assumed, total[part])
         if lasting is not None:
-            misfit, left = (
-                replace(seen, w=seen.w * part_of).information(z[part]) for part_of in (lasting.misfit, lasting.markers)
+            misfit, marker_part = (
+                replace(piece, w=piece.w * share).information(z[part]) for share in (lasting.misfit, lasting.markers)
             )
             changes[part] += single @ misfit @ single
-            single = single @ (left + there) @ single + blocks[part]
-        ratio = np.einsum("tii->ti", wide[part]) / np.einsum("tii->ti", single)
+            single = single @ (marker_part + prior_part) @ single + blocks[part]
+        ratio = np.einsum("tii->ti", total[part]) / np.einsum("tii->ti", single)
         shrink = np.sqrt(covariance_of_single_frames(ratio))
-        wide[part] = shrink[:, :, None] * single * shrink[:, None, :]
-    return wide, changes
+        total[part] = shrink[:, :, None] * single * shrink[:, None, :]
+    return total, changes
 
 
 def covariance_of_single_frames(ratio: np.ndarray) -> np.ndarray:
-    """Which part of a single frame's variance is left, 0…1. ratio: of the trajectory's, times the frames that share an
-    error, to the single frame's.
+    """Share of a single frame's variance that a coordinate gets, 0…1.
 
-    Of errors with the autocorrelation exp(−|t|/τ) a mean weighted by exp(−|t|/T) leaves τ (T + 2 τ) / 2 (T + τ)², and
-    of errors that are independent from one 2 τ to the next τ / 2 T, which is `ratio`. Where accelerations are held, not
-    rates, it leaves up to a ninth more.
-    """
+    ratio: of the trajectory's variance, times the frames that share an error, to the single frame's variance. A mean
+    weighted by exp(−|t|/T) reduces the variance of errors with the autocorrelation exp(−|t|/τ) to the share
+    τ (T + 2 τ) / 2 (T + τ)². Errors that are independent every 2 τ it reduces to τ / 2 T, which is `ratio`. Where
+    accelerations are penalised, as here, instead of rates, the share is up to a ninth larger."""
     return ratio * (1 + 4 * ratio) / (1 + 2 * ratio) ** 2
 
 
 def _inverses_of_frames(information: np.ndarray, instead: np.ndarray) -> np.ndarray:
-    """Its inverses, (frames, free, free); `instead` for a frame that by itself leaves something open."""
+    """Inverses of information (frames, free, free); `instead` for frames where that is not positive definite."""
     try:
         return inverses_of_blocks(information)
     except np.linalg.LinAlgError:
@@ -112,7 +110,7 @@ def _inverses_of_frames(information: np.ndarray, instead: np.ndarray) -> np.ndar
     return np.concatenate([_inverses_of_frames(information[[i]], instead[[i]]) for i in range(len(information))])
 
 
-# Deviations are computed in some frames and lie on lines in between.
+# Deviations are computed in some frames and interpolated linearly in between.
 
 
 def spaced_frames(seen: np.ndarray, spacing: int) -> np.ndarray:
@@ -123,7 +121,7 @@ def spaced_frames(seen: np.ndarray, spacing: int) -> np.ndarray:
 
 
 def on_lines_between(computed: np.ndarray, values: np.ndarray, frames: int) -> np.ndarray:
-    """(frames, …): values (computed, …) of some frames, and on lines between them for the others."""
+    """(frames, …): values (computed, …) at the frames `computed`, interpolated linearly for the others."""
     place = np.interp(np.arange(frames), computed, np.arange(len(computed)))
     before = np.minimum(place.astype(int), max(len(computed) - 2, 0))
     after = np.minimum(before + 1, len(computed) - 1)
@@ -135,20 +133,20 @@ def on_lines_between(computed: np.ndarray, values: np.ndarray, frames: int) -> n
 
 
 def coordinate_deviation(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """(frames, coordinates): of all coordinates; driven ones follow their driver, locked ones have none.
+    """(frames, coordinates) standard deviations; driven coordinates follow their driver, locked ones have 0.
 
-    None is less sure than anywhere in its range.
-    """
+    z: (frames, free). blocks: (frames, free, free) covariance. None exceeds that of a uniform distribution over the
+    coordinate's range."""
     _, factor = all_coordinates(tree, z)
     free = blocks.shape[-1]
-    anywhere = (tree.upper[:free] - tree.lower[:free]) ** 2 / UNIFORM_VARIANCE_DIVISOR
-    variance = np.minimum(np.einsum("tii->ti", blocks), anywhere)
+    of_range = (tree.upper[:free] - tree.lower[:free]) ** 2 / UNIFORM_VARIANCE_DIVISOR
+    variance = np.minimum(np.einsum("tii->ti", blocks), of_range)
     column = np.where(tree.column >= 0, tree.column, 0)
     return np.abs(factor) * np.sqrt(variance[:, column])
 
 
 def marker_covariance(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """(frames, markers, 3, 3) m²: of the tree's markers."""
+    """(frames, markers, 3, 3) m²: covariance of the places of the tree's markers, in the ground's frame."""
     covariance = np.empty((len(z), len(tree.marker_body), 3, 3))
     for t in range(len(z)):
         J = markers_and_jacobian(tree, z[t])[1]  # (markers, free, 3)
@@ -171,23 +169,22 @@ def spine_deviation(
     sacral_tilt_sd: float = SACRAL_TILT_SD,
     measures: Sequence[ClinicalMeasure] = (),
 ) -> dict[str, np.ndarray]:
-    """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad, clinical: (frames, parameters) rad or m};
-    the gradient (frames, figures, free) of LLA, TKA and those of the measures that make the lumbopelvic rhythm, in
-    its order.
+    """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad, clinical: (frames, parameters) rad or m}.
 
-    z: (frames, free) coordinates, blocks: (frames, free, free) their covariance, as `inverse_kinematics` hands to its
-    `derive`. sacral_tilt_sd: rad. measures: clinical parameters (`simspine.anatomy.clinical.clinical_measures`). Linear
-    propagation of the covariance. LLA, TKA and some clinical parameters count from endplates, which tilt from person to
-    person, unseen: that spread is added, the sacrum's as given. Gradients are differences between poses in which one
-    coordinate was moved; of each figure only by the coordinates that lie between its bodies, since the others cannot
-    change it.
-    """
+    Also the gradient (frames, figures, free), by `GRADIENT_KEY`, of LLA, TKA and the parameters of the lumbopelvic
+    rhythm, in the order of `RHYTHM_PARAMETERS`. z: (frames, free) coordinates and blocks: (frames, free, free) their
+    covariance, as `inverse_kinematics` passes to `derive`. sacral_tilt_sd: rad. measures: clinical parameters
+    (`simspine.anatomy.clinical.clinical_measures`).
+
+    The covariance is propagated linearly. LLA, TKA and some clinical parameters refer to endplates, whose tilt differs
+    between people and is not observed: its spread is added, for the sacrum sacral_tilt_sd. Gradients are finite
+    differences, of each figure only by the coordinates between its bodies, since others do not change it."""
     own_figures = [*_curvature_figures(body, vertebrae), *(_level_figure(body, level) for level in levels)]
     gradients = _figure_gradients(body, z, [*own_figures, *(_clinical_figure(body, m) for m in measures)])
-    rows = np.concatenate(gradients, 1)  # one product for all figures: NumPy picks parts of a covariance slowly
+    rows = np.concatenate(gradients, 1)  # one product for all figures: selecting blocks of a covariance is slow
     each = np.sqrt(np.einsum("tki,tki->tk", rows, rows @ blocks))
     sd = np.split(each, np.cumsum([gradient.shape[1] for gradient in gradients])[:-1], axis=1)
-    followed = [0, 1, *(len(own_figures) + i for i in _rhythm_figure(measures))]
+    with_gradient = [0, 1, *(len(own_figures) + i for i in _rhythm_measures(measures))]
     clinical = [name for measure in measures for name in measure.names]
     people = np.array([curvature_sd_of_people(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
     return {
@@ -195,7 +192,7 @@ def spine_deviation(
         "tka": np.hypot(sd[1][:, 0], people[1]),
         "angles": np.stack(sd[2 : len(own_figures)], 1),
         "clinical": np.hypot(np.concatenate([np.empty((len(z), 0)), *sd[len(own_figures) :]], 1), people[2:]),
-        GRADIENT_KEY: np.stack([gradients[i][:, 0] for i in followed], 1),
+        GRADIENT_KEY: np.stack([gradients[i][:, 0] for i in with_gradient], 1),
     }
 
 
@@ -209,26 +206,26 @@ def place_covariance(
 ) -> dict[str, np.ndarray]:
     """Covariances {markers: (frames, markers, 3, 3) m², centres: (frames, vertebrae, 3, 3) m²}.
 
-    z, blocks: as of `spine_deviation`. markers: indices, in the body, of the spine's points. own: (markers and
-    vertebrae, 3, 3) m², of the places on their bodies, along the bodies' axes.
+    z, blocks: as for `spine_deviation`. markers: indices, in the body, of the spine's points. own: (markers and
+    vertebrae, 3, 3) m², covariances of their places on the bodies, along the bodies' axes.
     """
     tree = _with_centroids(body, markers, vertebrae)
     covariance = marker_covariance(tree, z, blocks)
     if own is not None:
-        turned = all_poses(tree, all_coordinates(tree, z)[0])[0][:, tree.marker_body]
-        covariance += turned @ own @ turned.transpose(0, 1, 3, 2)
+        rotation = all_poses(tree, all_coordinates(tree, z)[0])[0][:, tree.marker_body]
+        covariance += rotation @ own @ rotation.transpose(0, 1, 3, 2)
     return {"markers": covariance[:, : len(markers)], "centres": covariance[:, len(markers) :]}
 
 
-def _rhythm_figure(measures: Sequence[ClinicalMeasure]) -> list[int]:
-    """Which measures make the lumbopelvic rhythm, in its order; none where one of them is not there."""
+def _rhythm_measures(measures: Sequence[ClinicalMeasure]) -> list[int]:
+    """Indices of the lumbopelvic rhythm's measures, in the order of `RHYTHM_PARAMETERS`; empty if one is missing."""
     names = [measure.names for measure in measures]
-    found = [names.index((name,)) for name in RHYTHM_PARAMETERS if (name,) in names]
-    return found if len(found) == len(RHYTHM_PARAMETERS) else []
+    indices = [names.index((name,)) for name in RHYTHM_PARAMETERS if (name,) in names]
+    return indices if len(indices) == len(RHYTHM_PARAMETERS) else []
 
 
 def _with_centroids(body: Body, markers: Sequence[int], vertebrae: Mapping[str, Vertebra]) -> Tree:
-    """The body's tree with some of its markers, and the vertebrae's centroids as markers after them."""
+    """The body's tree with these markers only, followed by the vertebrae's centroids as markers."""
     tree = body.tree
     carriers = [body.bodies.index(vertebra.body) + 1 for vertebra in vertebrae.values()]
     places = np.array([vertebra.centroid for vertebra in vertebrae.values()]).reshape(-1, 3)
@@ -239,7 +236,7 @@ def _with_centroids(body: Body, markers: Sequence[int], vertebrae: Mapping[str, 
 
 
 class _Figure(NamedTuple):
-    """Something computed from the poses of some bodies. columns: the free ones that change it."""
+    """A figure computed from the poses of some bodies. columns: the free coordinates that change it."""
 
     bodies: tuple[str, ...]
     of: Callable[[Mapping[str, np.ndarray]], np.ndarray]
@@ -261,25 +258,25 @@ def _level_figure(body: Body, level: Level) -> _Figure:
 
 
 def _clinical_figure(body: Body, measure: ClinicalMeasure) -> _Figure:
-    """What is grounded depends on how its bodies stand to the ground as well, not to one another only."""
+    """A grounded measure also depends on its bodies' poses relative to the ground, not only to one another."""
     ground = ("ground",) if measure.grounded else ()
     return _Figure(measure.bodies, measure.of, columns_between(body, (*measure.bodies, *ground)))
 
 
 def columns_between(body: Body, bodies: Sequence[str]) -> np.ndarray:
-    """Free columns that move some of the bodies, but not all of them alike. Of one body: those that move it."""
-    moved = [set(body.tree.columns_of(_body_index(body, name)).tolist()) for name in bodies]
-    alike = set.intersection(*moved) if len(moved) > 1 else set()
-    return np.array(sorted(set.union(*moved) - alike), int)
+    """Free columns that move some of the bodies but not all of them; for one body, those that move it."""
+    moving = [set(body.tree.columns_of(_body_index(body, name)).tolist()) for name in bodies]
+    common = set.intersection(*moving) if len(moving) > 1 else set()
+    return np.array(sorted(set.union(*moving) - common), int)
 
 
 def _body_index(body: Body, name: str) -> int:
-    """Of a body in the tree, whose first is the ground."""
+    """Index of a body in the tree, where the ground has 0."""
     return 0 if name == "ground" else body.bodies.index(name) + 1
 
 
 def _figure_gradients(body: Body, z: np.ndarray, figures: Sequence[_Figure]) -> list[np.ndarray]:
-    """(frames, values, free) of each figure, from the poses of its bodies as they are, and with each column moved."""
+    """Gradients (frames, values, free) of each figure, by forward differences of its bodies' poses."""
     moved = [(_body_index(body, name), c) for f in figures for name in f.bodies for c in (-1, *f.columns)]
     bodies, columns = np.array(moved, int).T.copy()
     poses = moved_poses(body.tree, z, bodies, columns, SPINE_DIFFERENCE_STEP)
@@ -298,7 +295,7 @@ def _figure_gradients(body: Body, z: np.ndarray, figures: Sequence[_Figure]) -> 
 
 
 def with_deviation(spine: SpineKinematics, deviation: Mapping[str, np.ndarray] | None) -> SpineKinematics:
-    """The spine kinematics with what `spine_deviation` found; unchanged for None."""
+    """The spine kinematics with a posterior's derived deviations and covariances; unchanged for None."""
     if deviation is None:
         return spine
     return replace(
@@ -321,40 +318,39 @@ PAPER_NECK_AXES = ("neck_flexion", "neck_bending", "neck_rotation")
 def known_deviations(
     body: Body, levels: Mapping[str, np.ndarray | None], lumbar_flexion: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    """{composed axis: (frames,) rad} of those that are a published figure, whose deviation has all covariances in it.
+    """{composed axis: (frames,) rad}: deviations of axes that equal a published figure, with all covariances.
 
-    levels: {level: (frames, 3) deviations of its angles}. lumbar_flexion: (frames,) deviation of that of T12 on the
-    sacrum. The neck's axes are the level 'neck', the abdomen's flexion is the lumbar one, where they span the same
-    bodies.
+    levels: {level: (frames, 3) rad, deviations of its angles}. lumbar_flexion: (frames,) rad, deviation of the flexion
+    of T12 on the sacrum. Where they span the same bodies, the neck's axes equal the angles of the level 'neck', and the
+    abdomen's flexion equals lumbar flexion.
     """
     spans = {axis.name: axis.spans for axis in paper_axes_of(body)}
-    found: dict[str, np.ndarray] = {}
+    known: dict[str, np.ndarray] = {}
     neck = levels.get("neck")
     if neck is not None and spans["neck_flexion"] == ("T1", "head"):
-        found |= {name: neck[:, k] for k, name in enumerate(PAPER_NECK_AXES)}
+        known |= {name: neck[:, k] for k, name in enumerate(PAPER_NECK_AXES)}
     if lumbar_flexion is not None and spans["Abs_r3"] == ("sacrum", "T12"):
-        found["Abs_r3"] = lumbar_flexion
-    return found
+        known["Abs_r3"] = lumbar_flexion
+    return known
 
 
 def paper_axes_deviation(
     body: Body, motion: Motion, known: Mapping[str, np.ndarray] = NO_KNOWN_DEVIATIONS
 ) -> np.ndarray | None:
     """(frames, 62) rad, m: standard deviations of `to_paper_axes`; NaN where a frame is not solved, None where `motion`
-    has no deviations. motion: of all the body's coordinates, in its order.
+    has no deviations. motion: of all the body's coordinates, in the body's order.
 
-    known: {axis: (frames,) rad} of composed axes whose deviation was found from the covariances (`known_deviations`).
-    Axes as solved have those of their coordinates. Other composed axes have them by linear propagation from the
-    coordinates between the bodies that the axis spans, whose errors count as independent, since their covariances are
-    not kept: rough, as errors of neighbouring levels are not independent (docs/how-to/data-set.md).
-    """
+    known: {axis: (frames,) rad}, deviations of composed axes from the covariances (`known_deviations`). Axes that are
+    coordinates of the body have these coordinates' deviations. Those of other composed axes are propagated linearly
+    from the coordinates between the bodies that the axis spans. Their errors count as independent, since covariances
+    are not kept. This is rough: errors of neighbouring levels are correlated (docs/how-to/data-set.md)."""
     if motion.deviation is None:
         return None
     axes, base = paper_axes_of(body), to_paper_axes(body, motion)
-    found = np.zeros(base.values.shape)
+    sd = np.zeros(base.values.shape)
     for i, axis in enumerate(axes):
         if axis.how != AXIS_COMPOSED and axis.name in motion.names:
-            found[:, i] = motion.deviation[:, motion.names.index(axis.name)]
+            sd[:, i] = motion.deviation[:, motion.names.index(axis.name)]
     spans = {
         axis.spans: [i for i, other in enumerate(axes) if other.spans == axis.spans] for axis in axes if axis.spans
     }
@@ -366,7 +362,7 @@ def paper_axes_deviation(
         changed = to_paper_axes(body, motion.with_(values=follow_couplers(body, moved), deviation=None))
         own = [i for span, columns in between.items() if column in columns for i in spans[span]]
         slope = wrap_angles(changed.values[:, own] - base.values[:, own]) / AXES_DIFFERENCE_STEP_RAD
-        found[:, own] = np.hypot(found[:, own], slope * motion.deviation[:, [coordinate]])
+        sd[:, own] = np.hypot(sd[:, own], slope * motion.deviation[:, [coordinate]])
     for name, deviation in known.items():
-        found[:, base.names.index(name)] = deviation
-    return np.where(np.isfinite(base.values), found, np.nan)
+        sd[:, base.names.index(name)] = deviation
+    return np.where(np.isfinite(base.values), sd, np.nan)
