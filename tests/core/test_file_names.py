@@ -73,7 +73,7 @@ CHECKED = {
     "io/npz.py": {"name", "split"},
     "learning/spine_samples.py": {"where.split"},
     "reconstruction/publish.py": {"first.subject"},
-    "synthesis/capture_files.py": {"official", "subject", "trial", "true"},
+    "synthesis/capture_files.py": {"official", "subject", "trial", "truth"},
     "workflow/config.py": {"self.name"},
     "workflow/dataset.py": {"config.name", "key.replace('/', '_')", "paths.subject", "subject", "trial"},
     "workflow/exchange.py": {"config.name", "source.name", "split", "take.file_stem"},

@@ -56,7 +56,7 @@ def test_sound_markers_are_taken_without_a_word(person):
     assert findings(*person) == {}
 
 
-@pytest.mark.parametrize(("factor", "unit"), [(1000, "millimetres"), (100, "centimetres"), (1e-3, "in metres")])
+@pytest.mark.parametrize(("factor", "unit"), [(1000, "millimetres"), (100, "centimetres"), (1e-3, "to metres")])
 @pytest.mark.parametrize("smoothness", [None, Smoothness()])
 def test_another_unit_is_refused(person, factor, unit, smoothness):
     body, markers = person

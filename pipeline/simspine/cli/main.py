@@ -254,6 +254,7 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
 @main.command("back")
 @click.argument("file", type=FILE_PATH)
 @click.option("--out", type=FOLDER_PATH, help="Folder for the results.  [default: <FILE>_spine next to it]")
+@click.option("--line", type=FILE_PATH, help="CSV file of the midline, if FILE is a scan (.ply) without marked points.")
 @click.option(
     "--unit", type=click.Choice(["m", "dm", "cm", "mm", "in"]), help="Unit of FILE.  [default: by the back's length]"
 )
@@ -316,7 +317,7 @@ def warmup_command():
 @config_option()
 @click.option("-q", "--quiet", is_flag=True, help="Only unfinished work.")
 def status_command(config, quiet):
-    """Print the state of each subject and trial (done, running, failed, stale or still to do), and why.
+    """Print what is done, running, failed, stale or still to do, and why.
 
     All results are compared with the checksums in their manifests, and the manifests with the present inputs, settings
     and code. Exit code: 0 if all is done, 1 if not, 2 bad input. `simspine run` does what is not done.
@@ -434,7 +435,7 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, rate
 @config_option(needed=False)
 @click.option("--schema", is_flag=True, help="Print the configuration's JSON schema and stop.")
 def doctor_command(config, schema):
-    """Check the installation and a configuration: list what is installed, what fits, what is missing.
+    """Check the installation and a configuration: what fits, what is missing.
 
     Without CONFIG, the first in this folder or in its configs/ is checked, if there is any. Exit code: 0 a run can
     start, 1 something is missing or does not fit, 2 the configuration cannot be read.
