@@ -301,8 +301,11 @@ def test_15_points_of_openpose_are_not_taken_for_simspines(tmp_path, lost):
             assert read_keypoints([folder], [f"p{i}" for i in range(15)], rate=50).frames == 2
 
 
-def test_25_points_of_neither_order(tmp_path):
-    pose = np.column_stack([np.random.default_rng(2).uniform(0, 500, (25, 2)), np.full(25, 0.9)]).ravel().tolist()
+@pytest.mark.parametrize("seen", [True, False])
+def test_25_points_of_neither_order(tmp_path, seen):
+    """Points anywhere; and a person of whom nothing is seen."""
+    points = np.column_stack([np.random.default_rng(2).uniform(0, 500, (25, 2)), np.full(25, 0.9)])
+    pose = (points * seen).ravel().tolist()
     (tmp_path / "000.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": pose}]}))
     with pytest.raises(InputError, match=r"BODY_25 or BODY_25B. Say so: skeleton 'body25' or 'body25b'"):
         read_keypoints([tmp_path], rate=50)

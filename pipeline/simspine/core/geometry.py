@@ -213,7 +213,7 @@ def points_in_images(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
     """(views, ...) bool: whether world points (..., 3) m are in each camera's image."""
     px = project_points(cameras, xyz)
     sizes = np.array([camera.size for camera in cameras]).reshape(len(cameras), *[1] * (px.ndim - 2), 2)
-    return np.asarray(((px >= 0) & (px <= sizes)).all(-1))  # False where NaN
+    return np.asarray(((px >= 0) & (px < sizes)).all(-1))  # False where NaN
 
 
 def nearest_to_rays(centre: np.ndarray, direction: np.ndarray) -> np.ndarray:
@@ -225,6 +225,7 @@ def nearest_to_rays(centre: np.ndarray, direction: np.ndarray) -> np.ndarray:
     across = np.where(np.isfinite(across), across, 0.0)
     matrix = across.sum(-4)
     right = np.einsum("...nlij,...nj->...li", across, centre)
+    # of two rays at an angle θ the least eigenvalue of Σ (I − d dᵀ) is 1 − |cos θ|; of one ray it is 0
     # of two rays at an angle θ the least eigenvalue of Σ (I − d dᵀ) is 1 − |cos θ|; of one ray it is 0
     solvable = np.linalg.eigvalsh(matrix)[..., 0] > 1 - np.cos(LEAST_RAY_ANGLE_RAD)
     solution = np.linalg.solve(np.where(solvable[..., None, None], matrix, np.eye(3)), right[..., None])[..., 0]

@@ -25,8 +25,8 @@ TABLE_ENDINGS = (".csv", ".h5", ".hdf5")
 _TABLE_HEAD = ("scorer", "individuals", "bodyparts", "coords")  # first cells of the lines above a table
 _MAX_FRAMES_PER_FILE = 10  # largest span of frame numbers, as a multiple of the number of files
 _MPI_PARENTS = (1, -1, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, 1)  # of OpenPose's model of 15 points
-# By the number of points; how long bones may be, relative to those in the other order.
-_TWO_ORDERS = {25: ("body25", "body25b", 0.8), 15: ("simspine15", "MPI", 1.0)}
+_TWO_ORDERS = {25: ("body25", "body25b"), 15: ("simspine15", "MPI")}  # by the number of points
+_MAX_BONE_LENGTH_RATIO = 0.8  # mean bone length in the likely order of 25 points to that in the other order
 _MIN_FILES_JUDGED = 4  # least number of files in a folder from which the step of its frame numbers is judged
 _LEAST_SHARE_OF_FILES = 0.75  # least share of frames, from a folder's first to its last, that have a file
 _MAX_LATE_END = 2  # frames between the last frames of two folders; more give a warning
@@ -271,8 +271,7 @@ def _people_in_file(content: bytes, path: Path) -> Iterator[np.ndarray]:
 def _likely_order(people: Sequence[np.ndarray], where) -> str:
     """The skeleton of a number of points that come in two orders: the one whose bones are shorter."""
     points, mean = np.stack(people)[..., :2], {}
-    *names, most = _TWO_ORDERS[points.shape[1]]
-    for name in names:
+    for name in _TWO_ORDERS[points.shape[1]]:
         parents = _MPI_PARENTS if name == "MPI" else skeletons.load_skeleton(name).parents
         a, b = np.transpose([(i, k) for i, k in enumerate(parents) if k >= 0])
         bones = median_of_known(np.linalg.norm(points[:, a] - points[:, b], axis=-1).T)
@@ -280,7 +279,7 @@ def _likely_order(people: Sequence[np.ndarray], where) -> str:
     likely, other = sorted(mean, key=lambda name: mean[name])
     if likely == "MPI":
         raise InputError(f"{where}: its 15 points seem to be those of OpenPose's MPI model. Detect with BODY_25.")
-    if mean[likely] > most * mean[other]:
+    if "body25" in mean and not mean[likely] < _MAX_BONE_LENGTH_RATIO * mean[other]:
         raise InputError(
             f"{where}: it cannot be told whether its 25 points are OpenPose's BODY_25 or BODY_25B. Say so: skeleton "
             "'body25' or 'body25b'."
