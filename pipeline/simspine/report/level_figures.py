@@ -87,7 +87,7 @@ def range_profile(
             axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=8.5, ha="right", va="bottom")
             axes.grid(axis="y", visible=False)
             low, high = axes.get_xlim()
-            axes.set_xlim(low, high + 0.3 * (high - low))  # room for the numbers
+            axes.set_xlim(low, high + 0.42 * (high - low))  # room for the numbers
             axes.set_yticks(range(len(levels)), levels, fontsize=8.5)
             axes.tick_params(axis="y", length=0, labelleft=True)
         _profile_legend(figure, shares, mask, sd is not None)
