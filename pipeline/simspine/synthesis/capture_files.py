@@ -138,8 +138,6 @@ def write_capture(
     }
     if claim_folder(folder, CAPTURE_RECORD_FILE, "virtual", "virtual capture").get("settings") != stated:
         write_text(folder / CAPTURE_RECORD_FILE, _json_text({"virtual": True, "complete": False, "settings": stated}))
-    for name, cameras in rigs.items():
-        write_calibration(folder / camera_file(name), cameras)
     people = {subject.name: subject for subject in subjects}
     write_text(folder / "truth" / "subjects.json", _json_text(people))
 
@@ -147,6 +145,7 @@ def write_capture(
     lengths = {(s.name, t): settings.frames or trial_frames(s, *motion_of_trial(t)) for s in chosen for t in trials}
     done, written = 0, []
     for subject in chosen:
+        write_calibration(folder / camera_file(subject.name), rigs[subject.name])
         record = _SubjectRecord(folder, subject.name, stated, trials)
         for trial, paths in record.parts.items():
             if not set(paths) <= set(record.files):
