@@ -160,6 +160,18 @@ def check_said(space):
     assert all(finding["subject"] == "S01" for finding in space["said"]["findings"])
 
 
+def check_camera_frame(space):
+    """Centres are ahead of the camera, and their pixels are those of the points in the world."""
+    from simspine.core.geometry import change_frame, project_points
+
+    camera, seen = space["camera"], space["in_camera"]
+    assert (seen[..., 2] > 2).all()
+    pixels = seen @ camera.K.T
+    there = change_frame(space["centres"].xyz, "y_up", "z_up")
+    np.testing.assert_allclose(pixels[..., :2] / pixels[..., 2:], project_points([camera], there)[0], atol=1e-6)
+    assert len(Path("vertebrae.csv").read_text().splitlines()) == 1 + len(seen)
+
+
 def check_fit(space):
     check_knee({"knee": space["fit"]["motion"].column("knee_angle_r")})
     assert space["fit"]["response"].shape == (len(space["fit"]["motion"].names),)
@@ -294,6 +306,7 @@ CHECKS = {
     "items": check_items,
     "said": check_said,
     "fit": check_fit,
+    "in_camera": check_camera_frame,
     "motion": check_motion,
 }
 
