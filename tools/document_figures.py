@@ -152,6 +152,7 @@ RADIOGRAPH_ROWS = {
     "fore–aft": "centres, anteroposterior, mm",
     "fore–aft less person and height": "… after removing each person's and each height's mean, mm",
     "sideways": "centres, lateral, mm",
+    "sideways less constant and tilt": "… less each person's constant and tilt, mm",
 }
 GAIT_ROWS = {
     "simspine + standing offset": "simspine, with the standing trial",

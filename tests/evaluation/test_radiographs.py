@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from tools.bench.radiographs import (
+    HEIGHT_SHARES,
     _mean_of_others,
     _ridge,
     interval_table,
@@ -67,9 +68,21 @@ def test_the_table_has_ours_and_the_rules(people):
     assert table.value("mean", "made", "fore–aft") is None
 
 
+def test_a_constant_and_a_tilt_are_no_error_of_the_shape(people):
+    truth = people["made"]["truth"]
+    tilted = {"made": people["made"] | {"truth": truth | {"side": truth["side"] + 9 - 20 * HEIGHT_SHARES}}}
+    before, after = radiograph_table(people), radiograph_table(tilted)
+    for method in ("simspine", "line"):
+        shape = before.value(method, "made", "sideways less constant and tilt")
+        assert after.value(method, "made", "sideways less constant and tilt") == pytest.approx(shape)
+        assert shape < before.value(method, "made", "sideways") < after.value(method, "made", "sideways")
+
+
 def test_intervals_are_nested_and_a_row_is_a_person(people):
-    inside = [row.cells[0] for row in interval_table(people).rows]
-    assert inside == sorted(inside)
+    table = interval_table(people)
+    assert [column.name for column in table.columns] == ["kyphosis", "lordosis", "fore–aft", "sideways"]
+    for inside in zip(*(row.cells for row in table.rows), strict=True):
+        assert list(inside) == sorted(inside)
     rows = person_rows(people)
     assert len(rows) == PEOPLE
     assert all(row["kyphosis_sd_deg"] > 0 for row in rows)

@@ -80,7 +80,8 @@ def _compared(back: np.ndarray, centres: np.ndarray, marks: np.ndarray) -> Study
     assert ours.covariance is not None
     assert spine.tka_sd is not None
     assert spine.lla_sd is not None
-    xyz, forward_sd = 1000 * ours.xyz[0], 1000 * np.sqrt(ours.covariance[0, :, 0, 0])
+    xyz, sds = 1000 * ours.xyz[0], 1000 * np.sqrt(np.diagonal(ours.covariance[0], 0, 1, 2))
+    heights_compared = top - HEIGHT_SHARES * (top - bottom)
     low, high = centres[:, 1].min(), centres[:, 1].max()
 
     def reached(shares: Any, margin: float = 0.0) -> np.ndarray:
@@ -95,7 +96,7 @@ def _compared(back: np.ndarray, centres: np.ndarray, marks: np.ndarray) -> Study
         "sd": {
             "kyphosis": float(np.degrees(spine.tka_sd[0])),
             "lordosis": float(np.degrees(spine.lla_sd[0])),
-            "fore": np.interp(-(top - HEIGHT_SHARES * (top - bottom)), -xyz[:, 1], forward_sd),
+            **{key: np.interp(-heights_compared, -xyz[:, 1], sds[:, axis]) for key, axis in (("fore", 0), ("side", 2))},
         },
         "known": {angle: reached(shares, ANGLE_MARGIN_MM).all() for angle, shares in ANGLE_SHARES.items()}
         | {"fore": seen, "side": seen},
@@ -138,6 +139,7 @@ def radiograph_table(studies: Mapping[str, Study]) -> EvaluationTable:
         TableColumn("fore–aft"),
         TableColumn("fore–aft less person and height"),
         TableColumn("sideways"),
+        TableColumn("sideways less constant and tilt"),
     )
     rows = []
     for name, study in studies.items():
@@ -145,15 +147,27 @@ def radiograph_table(studies: Mapping[str, Study]) -> EvaluationTable:
             errors = errors_of_estimate(study, estimate)
             shape = errors["fore"] - mean_of_known(errors["fore"], 0)
             shape = shape - mean_of_known(shape, 1)[:, None]
-            columns_of = (errors["kyphosis"], errors["lordosis"], errors["fore"], shape, errors["side"])
+            side = errors["side"]
+            columns_of = (errors["kyphosis"], errors["lordosis"], errors["fore"], shape, side, _less_tilt(side))
             cells = [rms_or_nan(finite_values([values])) for values in columns_of]
             rows.append(TableRow(method, name, tuple(None if np.isnan(cell) else cell for cell in cells)))
     return EvaluationTable("radiographs", "Errors against radiographs, root mean square", columns, tuple(rows))
 
 
+def _less_tilt(errors: np.ndarray) -> np.ndarray:
+    """Errors (people, shares) less each person's constant and tilt, fitted by least squares: those of the shape."""
+    rest = np.full(errors.shape, np.nan)
+    for error, row in zip(errors, rest, strict=True):
+        known = np.isfinite(error)
+        if known.sum() > 1:
+            heights = HEIGHT_SHARES[known]
+            row[known] = error[known] - np.polyval(np.polyfit(heights, error[known], 1), heights)
+    return rest
+
+
 def interval_table(studies: Mapping[str, Study]) -> EvaluationTable:
     """Share of truths inside our intervals."""
-    columns = tuple(TableColumn(name, "") for name in ("kyphosis", "lordosis", "fore–aft"))
+    columns = tuple(TableColumn(name, "") for name in ("kyphosis", "lordosis", "fore–aft", "sideways"))
     rows = []
     for name, study in studies.items():
         errors = errors_of_estimate(study, study["simspine"])
