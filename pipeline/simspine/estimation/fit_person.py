@@ -8,6 +8,7 @@ residuals (`simspine.estimation.noise`).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,8 @@ class SizedBody:
     @cached_property
     def levels(self) -> tuple[Level, ...]:
         """The levels of the spine, with their coordinates."""
-        return spine_levels_of(self.recipe)
+        articulation = self.recipe.articulation
+        return SPINE_LEVELS if articulation is None else spine_levels(articulation)
 
     @cached_property
     def trunk(self) -> tuple[str, ...]:
@@ -145,11 +147,6 @@ class SizedBody:
         """{free coordinate: (lower, upper)} rad or m."""
         c = self.body.coordinates
         return {c.names[i]: (float(c.lower[i]), float(c.upper[i])) for i in np.flatnonzero(c.free)}
-
-
-def spine_levels_of(recipe: Recipe) -> tuple[Level, ...]:
-    """The levels of a recipe's body, with their coordinates."""
-    return SPINE_LEVELS if recipe.articulation is None else spine_levels(recipe.articulation)
 
 
 def size_body(
@@ -310,9 +307,6 @@ def fit_to_person(
         trials=len(recordings),
         noise=_noise_with_fast_errors(noise, recordings, problem, fit=fit, weights=weights),
         coronal_scale=used.coronal_scale,
-    )
-    person = replace(
-        person,
         body_error_modes=dict(zip(body.free_names, fit.body_error_modes.tolist(), strict=True)),
         place_covariance_from_body=dict(zip(problem.followed_markers, fit.place_covariance.tolist(), strict=True)),
         centroids=centroids,
@@ -421,15 +415,8 @@ def _fitted_body(
     return place_inferred(vary_joint_places(sized.body, unknowns.variations, values, moved), sized.recipe), centroids
 
 
-def _person_of_fit(
-    unknowns: _PersonUnknowns,
-    fit: PersonFit,
-    errors: PlaceErrors,
-    trials: int,
-    noise: NoiseLevels,
-    coronal_scale: float,
-) -> Person:
-    """The person's anatomy, standing curve, noise and detector's bias."""
+def _person_of_fit(unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceErrors, **others: Any) -> Person:
+    """The person's anatomy, standing curve and detector's bias; `others`: fields that do not follow from these."""
     count, start, regions = len(unknowns.variations), unknowns.place_part.stop, unknowns.places.regions
     curve = slice(start, start + len(unknowns.curve_names))
     values, sd = fit.solution.constants[:count], fit.constant_sd[:count]
@@ -439,13 +426,10 @@ def _person_of_fit(
         curve_mean=fit.solution.constants[curve],
         curve_covariance=fit.covariance[curve, curve],
         curve_prior_precision=np.linalg.inv(np.linalg.inv(fit.prior_precision)[curve, curve]),
-        coronal_scale=coronal_scale,
-        trials=trials,
-        noise=noise,
         anatomy=dict(anatomy),
-        body_error_modes={},
         detector_bias=_displacements_by_name(regions, errors.bias, errors.bias_variance),
         unconverged_cost=fit.unconverged_cost,
+        **others,
     )
 
 

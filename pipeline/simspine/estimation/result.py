@@ -234,7 +234,8 @@ def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.n
             lower, upper = np.array([-np.inf, -np.pi / 2, -np.inf]), np.array([np.inf, np.pi / 2, np.inf])
         present, other = z[:, columns], other_angle_branch(z[:, columns])
         by_frame = [_whole_turns_removed(angles, lower, upper, False) for angles in (present, other)]
-        outside = [_square_outside(angles, lower, upper) for angles in by_frame]
+        excesses = (np.maximum(angles - upper, 0) + np.maximum(lower - angles, 0) for angles in by_frame)
+        outside = [np.square(excess).sum(1) for excess in excesses]  # (frames,) rad²; NaN frames stay NaN
         if continuous or tree.parent[joint] == 0:
             better = present if np.nansum(outside[0]) <= np.nansum(outside[1]) else other
             z[:, columns] = _whole_turns_removed(better, lower, upper, True)
@@ -262,12 +263,6 @@ def _whole_turns_removed(angles: np.ndarray, lower: np.ndarray, upper: np.ndarra
         return angles
     reference = np.median(finite, axis=0) if together else angles
     return angles - 2 * np.pi * np.round((reference - middle) / (2 * np.pi))
-
-
-def _square_outside(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """(frames,) rad²: sum of the squared excesses of angles (frames, 3) over their ranges; NaN frames stay NaN."""
-    excess = np.maximum(angles - upper, 0) + np.maximum(lower - angles, 0)
-    return np.square(excess).sum(1)
 
 
 # rad. With a straight elbow, the upper arm's rotation about its long axis is undetermined. If a solver starts in the
