@@ -117,7 +117,9 @@ def write_annotation_file(
 ) -> Path:
     """Write the labels as `coco`, a file, or as `openpose`, a folder; returns its path.
 
-    Raises `InputError` for a file's name where a folder is written, or the reverse.
+    openpose: `<view>_json/<view>_000012.json`, 37 points in SpineTrack's order; score 1: seen, 0.5: hidden, 0: absent.
+    A workflow reads them with `detection: {detector: import}`. Raises `InputError` for a file's name where a folder is
+    written, or the reverse.
     """
     if (out.suffix.lower() == ".json") != (form == "coco"):
         wanted = "a file that ends in .json" if form == "coco" else "a folder"
@@ -125,8 +127,14 @@ def write_annotation_file(
     images = labelled_images_of(recording, labels, decided_only)
     if form == "coco":
         write_coco_labels(out, images)
-    else:
-        _write_openpose(out, recording, images)
+        return out
+    ordered, places = to_spinetrack(images), _frame_view_by_image(recording)
+    for i, name in enumerate(ordered.file_names):
+        frame, view = places[name]
+        score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in ordered.points[i, :, 2]])
+        flat = np.concatenate([ordered.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
+        folder = safe_file_name(recording.views[view])
+        write_people_json(out / f"{folder}_json" / f"{folder}_{frame:06d}.json", [{"pose_keypoints_2d": flat}])
     return out
 
 
@@ -207,18 +215,3 @@ def _frame_view_by_image(recording: RecordedViews) -> dict[str, tuple[int, int]]
     for name, place in full.items():
         short.setdefault(name.split("/")[-1], []).append(place)
     return {name: place[0] for name, place in short.items() if len(place) == 1} | full
-
-
-def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImages) -> None:
-    """`<view>_json/<view>_000012.json`, 37 points in SpineTrack's order; score 1: seen, 0.5: hidden, 0: absent.
-
-    A workflow reads them with `detection: {detector: import}`.
-    """
-    ordered = to_spinetrack(images)
-    places = _frame_view_by_image(recording)
-    for i, name in enumerate(ordered.file_names):
-        frame, view = places[name]
-        score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in ordered.points[i, :, 2]])
-        flat = np.concatenate([ordered.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
-        name = safe_file_name(recording.views[view])
-        write_people_json(folder / f"{name}_json" / f"{name}_{frame:06d}.json", [{"pose_keypoints_2d": flat}])

@@ -17,7 +17,7 @@ from simspine.anatomy.body import (
     neutral_poses,
 )
 from simspine.anatomy.tree import Tree
-from simspine.core.arrays import Unchanging
+from simspine.core.arrays import Unchanging, rms_of_known
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import other_angle_branch, rigid_fit
 from simspine.core.types import Markers, Motion, read_only_array
@@ -155,7 +155,7 @@ class Result(Unchanging):
     @property
     def marker_rms(self) -> np.ndarray:
         """(frames,) m: root mean square of each frame's marker errors; NaN where there are none."""
-        return rms_of_frames(self.marker_error)
+        return rms_of_known(self.marker_error, axis=1)
 
 
 def result_of(
@@ -346,11 +346,3 @@ def first_pose(body: Body, markers: Markers, weights: np.ndarray) -> np.ndarray:
     frame = int(np.argmax(count >= max(1, 0.8 * count.max())))
     values = start.values(markers.xyz[frame], np.where(usable[frame], weights[frame], 0.0))
     return with_bent_hinges(body, values)[body.tree.free]
-
-
-def rms_of_frames(errors: np.ndarray) -> np.ndarray:
-    """(frames,) root mean square of the finite distances (frames, markers) of each frame; NaN where there are none."""
-    present = np.isfinite(errors)
-    squares = np.where(present, errors, 0.0) ** 2
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(squares.sum(1) / np.where(present.any(1), present.sum(1), np.nan))

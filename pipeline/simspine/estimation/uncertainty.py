@@ -209,7 +209,13 @@ def place_covariance(
     z, blocks: as for `spine_deviation`. markers: indices, in the body, of the spine's points. own: (markers and
     vertebrae, 3, 3) m², covariances of their places on the bodies, along the bodies' axes.
     """
-    tree = _with_centroids(body, markers, vertebrae)
+    carriers = [body.bodies.index(vertebra.body) + 1 for vertebra in vertebrae.values()]
+    centroids = np.array([vertebra.centroid for vertebra in vertebrae.values()]).reshape(-1, 3)
+    chosen, whole = list(markers), body.tree
+    tree: Tree = whole._replace(  # with these markers only, followed by the centroids as markers
+        marker_body=np.concatenate([whole.marker_body[chosen], np.array(carriers, whole.marker_body.dtype)]),
+        marker_offset=np.concatenate([whole.marker_offset[chosen], centroids]),
+    )
     covariance = marker_covariance(tree, z, blocks)
     if own is not None:
         rotation = all_poses(tree, all_coordinates(tree, z)[0])[0][:, tree.marker_body]
@@ -222,17 +228,6 @@ def _rhythm_measures(measures: Sequence[ClinicalMeasure]) -> list[int]:
     names = [measure.names for measure in measures]
     indices = [names.index((name,)) for name in RHYTHM_PARAMETERS if (name,) in names]
     return indices if len(indices) == len(RHYTHM_PARAMETERS) else []
-
-
-def _with_centroids(body: Body, markers: Sequence[int], vertebrae: Mapping[str, Vertebra]) -> Tree:
-    """The body's tree with these markers only, followed by the vertebrae's centroids as markers."""
-    tree = body.tree
-    carriers = [body.bodies.index(vertebra.body) + 1 for vertebra in vertebrae.values()]
-    places = np.array([vertebra.centroid for vertebra in vertebrae.values()]).reshape(-1, 3)
-    return tree._replace(
-        marker_body=np.concatenate([tree.marker_body[list(markers)], np.array(carriers, tree.marker_body.dtype)]),
-        marker_offset=np.concatenate([tree.marker_offset[list(markers)], places]),
-    )
 
 
 class _Figure(NamedTuple):

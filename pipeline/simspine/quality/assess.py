@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, names_text
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody
@@ -21,7 +21,6 @@ from simspine.quality.findings import (
     Severity,
     Status,
     Verdict,
-    names_text,
     sum_up_findings,
     warning,
     worst_severity,

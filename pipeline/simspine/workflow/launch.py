@@ -191,8 +191,9 @@ def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:
 
 def run_snakemake(words: Sequence[str]) -> int:
     """Exit code of `snakemake words…`. A limit of jobs a second other than Snakemake's own default is kept."""
-    from snakemake import cli
+    from snakemake import cli, workflow
     from snakemake.exceptions import print_exception
+    from snakemake.logging import LoggerManager
 
     try:
         state = None
@@ -204,25 +205,14 @@ def run_snakemake(words: Sequence[str]) -> int:
             args.max_jobs_per_timespan = None
         if state is None or args.executor not in (None, "local") or args.software_deployment_method:
             return 0 if cli.args_to_api(args, parser) else 1
-        _keep_state_in(state.absolute())
+        folder, persistence = state.absolute(), workflow.FilePersistence
+        workflow.FilePersistence = lambda **options: persistence(**options | {"path": folder})
+        LoggerManager.setup_logfile = lambda *_, **__: None  # the parent process keeps the log
         with nullcontext() if args.dryrun else job_server():
             return 0 if cli.args_to_api(args, parser) else 1
     except Exception as error:
         print_exception(error)
         return 1
-
-
-def _keep_state_in(folder: Path) -> None:
-    from snakemake import workflow
-    from snakemake.logging import LoggerManager
-
-    persistence = workflow.FilePersistence
-
-    def kept(**options):
-        return persistence(**options | {"path": folder})
-
-    workflow.FilePersistence = kept
-    LoggerManager.setup_logfile = lambda *_, **__: None  # the parent process keeps the log
 
 
 if __name__ == "__main__":
