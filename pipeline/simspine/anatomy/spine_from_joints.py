@@ -80,10 +80,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
             f"the spine cannot be inferred without {', '.join(absent)}; points present: {', '.join(joints.names)}."
         )
     hips, shoulders = _MidPoint.of(joints, "Hip"), _MidPoint.of(joints, "Shoulder")
-    length = np.linalg.norm(shoulders.place - hips.place, axis=1)
-    width = np.maximum(*(np.linalg.norm(pair.across, axis=1) for pair in (hips, shoulders)))
-    shortest, longest = PLAUSIBLE_TRUNK_LENGTHS_M
-    good = (length > shortest) & (length < longest) & (width > LEAST_WIDTH)
+    good = _is_trunk(hips, shoulders)
     xyz = np.full((joints.frames, len(CHAIN_LEVELS), 3), np.nan)
     covariance = np.full((joints.frames, len(CHAIN_LEVELS), 3, 3), np.nan)
     if good.any():
@@ -104,6 +101,13 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
         origin=(Origin.INFERRED,) * len(CHAIN_LEVELS),
         start=joints.start,
     )
+
+
+def _is_trunk(hips: "_MidPoint", shoulders: "_MidPoint") -> np.ndarray:
+    """(frames,) bool: whether the distances of the four joints are plausible."""
+    trunk = np.linalg.norm(shoulders.place - hips.place, axis=1)
+    width = np.maximum(*(np.linalg.norm(pair.across, axis=1) for pair in (hips, shoulders)))
+    return (trunk > PLAUSIBLE_TRUNK_LENGTHS_M[0]) & (trunk < PLAUSIBLE_TRUNK_LENGTHS_M[1]) & (width > LEAST_WIDTH)
 
 
 @dataclass(frozen=True)
