@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from simspine.cli.main import main
-from simspine.quality.assess import FINDING_COLUMNS, gravest_severity, severity_exit_code, verdicts_csv, verdicts_dict
+from simspine.quality.assess import FINDING_COLUMNS, severity_exit_code, verdicts_csv, verdicts_dict
 from simspine.quality.findings import THRESHOLDS, Finding, Severity, Verdict, sum_up_findings, worst_severity
 
 WARN = Finding("level_range", "warning", "Too far, by 3°.", "Look.", (1, 2, 5), "L4-L5")
@@ -26,7 +26,7 @@ def verdicts(*findings: Finding) -> dict:
      ((WARN, ERROR, INFO), Severity.ERROR, 1)],
 )  # fmt: skip
 def test_exit_code_follows_the_gravest_finding(findings, severity, code):
-    assert gravest_severity(verdicts(*findings)) is severity
+    assert worst_severity(findings) is severity
     assert worst_severity(findings) is severity
     assert severity_exit_code(verdicts(*findings)) == code
 

@@ -10,7 +10,7 @@ from simspine.vision.synchronise import Clocks
 from simspine.workflow import camera_files
 from simspine.workflow.config_recordings import Trial
 from simspine.workflow.inputs import timing_in
-from simspine.workflow.results import camera_findings, read_trial
+from simspine.workflow.results import read_trial, stored_findings
 from simspine.workflow.up_to_date import RunPaths
 
 
@@ -41,7 +41,7 @@ def test_the_results_are_those_of_the_synchronised_recording(late, finished):
     np.testing.assert_allclose(points.xyz, all_points.xyz[1 : 1 + frames], atol=1e-3)  # noise from fewer frames
     assert points.start == found.spine.start == 0.0
     assert [found.video_frames(view)[0] for view in range(4)] == [0, 1, 3, 1]
-    (finding,) = [f for f in camera_findings(paths.cameras("bow")) if f.code == "camera_delays"]
+    (finding,) = [f for f in stored_findings(paths.cameras("bow")) if f.code == "camera_delays"]
     assert "given are undone: cam02 +1.00, cam03 +3.00, cam04 +1.00 frames later than cam01" in finding.message
     kept = timing_in(read_store(paths.cameras("bow")))
     assert kept.delays_frames.tolist() == [0, 1, 3, 1]

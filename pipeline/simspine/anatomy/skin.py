@@ -185,7 +185,7 @@ def _sagittal_axes(up: np.ndarray) -> np.ndarray:
 
 
 def _head_map(body: Body, pose: np.ndarray, marks: Mapping, joints: Mapping) -> np.ndarray:
-    """The similarity that takes joint, nose, eyes and vertex to the body's."""
+    """The similarity that takes joint, nose, eyes and vertex to the body's, in the sagittal plane (Umeyama 1991)."""
     source, target = [marks["head"]], [joints["head"]]
     for landmark, marker in _FACE_POINTS.items():
         names = [name for name in (f"{marker}{VIRTUAL_SUFFIX}", marker) if name in body.marker_names]
@@ -195,17 +195,13 @@ def _head_map(body: Body, pose: np.ndarray, marks: Mapping, joints: Mapping) -> 
             target.append((pose @ [*offset, 1])[:3])
     if len(source) < 3:
         raise InputError(f"body {body.name!r} has no points Nose, REye, LEye, Head; the skin of the head needs them.")
-    return _sagittal_similarity(np.array(source), np.array(target))
-
-
-def _sagittal_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(4, 4) similarity in the sagittal plane, least squares (Umeyama 1991)."""
-    a, b = source - source.mean(0), target - target.mean(0)
+    middle, aim = np.mean(source, axis=0), np.mean(target, axis=0)
+    a, b = np.array(source) - middle, np.array(target) - aim
     turn = np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1]).sum())
     c, s = np.cos(turn), np.sin(turn)
     R = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
     scale = (b * (a @ R.T)).sum() / (a * a).sum()
-    return _map_about_point(scale * R, source.mean(0), target.mean(0))
+    return _map_about_point(scale * R, middle, aim)
 
 
 def _arm_maps(side: str, poses: Mapping, marks: Mapping, across: float) -> dict[str, np.ndarray]:
@@ -226,16 +222,11 @@ def _arm_maps(side: str, poses: Mapping, marks: Mapping, across: float) -> dict[
 
 
 def _leg_maps(side: str, body: Body, poses: Mapping, marks: Mapping, across: float) -> dict[str, np.ndarray]:
+    """The maps of thigh and shank, and that of heel, toe and ankle to the body's, with a level sole."""
     joint = {name: poses[f"{name}_{side}"][:3, 3] for name in ("femur", "tibia", "talus")}
     rest = {name: marks[f"{name}_{side}"] for name in ("hip", "knee", "ankle", "heel", "big_toe")}
     thigh = _stretched_map(rest["hip"], rest["knee"], joint["femur"], new_end=joint["tibia"], across=across)
     shank = _stretched_map(rest["knee"], rest["ankle"], joint["tibia"], new_end=joint["talus"], across=across)
-    foot = _foot_map(side, body, poses, rest=rest, across=across)
-    return {f"femur_{side}": thigh, f"tibia_{side}": shank, f"calcn_{side}": foot, f"toes_{side}": foot}
-
-
-def _foot_map(side: str, body: Body, poses: Mapping, rest: Mapping, across: float) -> np.ndarray:
-    """The map of heel, toe and ankle to the body's, with a level sole."""
     heel, toe = (
         (poses[f"{carrier}_{side}"] @ [*body.marker_offsets[body.marker_index(f"{side.upper()}{marker}")], 1])[:3]
         for marker, carrier in (("Heel", "calcn"), ("BigToe", "toes"))
@@ -245,12 +236,9 @@ def _foot_map(side: str, body: Body, poses: Mapping, rest: Mapping, across: floa
     behind, before = _HEEL_BEHIND * across, _TOE_BEFORE * across
     length = (toe - heel) @ target[:, 0] + behind + before
     A = target @ np.diag([length / (rest_toe @ source[:, 0]), _FOOT_HIGH * across, across]) @ source.T
-    ankle = poses[f"talus_{side}"][:3, 3]
-    return _map_about_point(
-        A,
-        _above_sole(rest["heel"], rest["ankle"]),
-        _above_sole(heel - behind * target[:, 0], ankle),
-    )
+    ankle_of_body = _above_sole(heel - behind * target[:, 0], joint["talus"])
+    foot = _map_about_point(A, _above_sole(rest["heel"], rest["ankle"]), ankle_of_body)
+    return {f"femur_{side}": thigh, f"tibia_{side}": shank, f"calcn_{side}": foot, f"toes_{side}": foot}
 
 
 def _above_sole(heel: np.ndarray, ankle: np.ndarray) -> np.ndarray:

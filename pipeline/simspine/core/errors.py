@@ -145,6 +145,12 @@ def reason_of(error: Exception) -> str:
     return next((reason for words, reason in _HDF5_REASONS.items() if words in text), text)
 
 
+def names_text(names: Iterable[str], most: int = 5) -> str:
+    """'a, b and 3 more'."""
+    names = list(names)
+    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
 def nearest_name(found: str, names: Sequence[str]) -> str | None:
     """The most similar of `names`; None where none is similar or two are equally so ('cam9': 'cam01', 'cam02')."""
     near = get_close_matches(found, names, n=2, cutoff=0.6)

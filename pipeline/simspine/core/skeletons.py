@@ -369,29 +369,14 @@ _LIMB_CHAINS = {
 _FOOT_POINTS = ("BigToe", "SmallToe", "Heel")  # turn with the shank: toes bend too little to matter
 
 
-def trunk_axes(names: Sequence[str], xyz: np.ndarray) -> dict[str, np.ndarray]:
-    """{'pelvis', 'thorax', 'head': axes (frames, 3, 3)}; segments whose landmarks are absent are left out.
-
-    xyz: (frames, points, 3) m.
-    """
-    positions = {name: xyz[:, i] for i, name in enumerate(names)}
-    axes = {}
-    for part, (below, above, left, right) in _TRUNK_FRAMES.items():
-        if positions.keys() >= {below, above, left, right}:
-            axes[part] = upright_axes(positions[above] - positions[below], positions[right] - positions[left])
-    return axes
-
-
-def trunk_part(point: str) -> str:
-    """The segment that a point of trunk or head moves with: 'pelvis', 'thorax' or 'head'."""
-    return _FRAME_OF_POINT.get(point, "thorax")
-
-
 def point_axes(names: Sequence[str], xyz: np.ndarray) -> np.ndarray:
     """(frames, points, 3, 3) axes of 37 points xyz (frames, points, 3), in its frame; columns forward, up, right."""
     positions = {name: xyz[:, i] for i, name in enumerate(names)}
-    trunk = trunk_axes(names, xyz)
-    axes = {name: trunk[trunk_part(name)] for name in names}
+    trunk = {
+        part: upright_axes(positions[above] - positions[below], positions[right] - positions[left])
+        for part, (below, above, left, right) in _TRUNK_FRAMES.items()
+    }
+    axes = {name: trunk[_FRAME_OF_POINT.get(name, "thorax")] for name in names}
     for frame, start, joints in _LIMB_CHAINS.values():
         for side in "LR":
             turned, before = trunk[frame], trunk[frame] @ np.array(start)

@@ -8,23 +8,12 @@ residuals (`simspine.estimation.noise`).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from simspine.anatomy import curvature
 from simspine.anatomy.body import Body, neutral_poses
-from simspine.anatomy.curvature import (
-    LUMBAR_LEVELS,
-    SACRAL_TILT_SD,
-    SPINE_LEVELS,
-    SPINE_MARKERS,
-    THORACIC_LEVELS,
-    Level,
-    VertebraeOfBody,
-    displace_vertebrae,
-    read_endplates,
-    scale_vertebrae,
-    with_tilted_sacrum,
-)
 from simspine.anatomy.person_variation import (
     OWN_TILT_NAME,
     SACRAL_TILT,
@@ -92,28 +81,31 @@ class SizedBody:
     person: Person | None = None
 
     @cached_property
-    def vertebrae(self) -> VertebraeOfBody:
+    def vertebrae(self) -> curvature.VertebraeOfBody:
         """Centroids and endplates on the bodies that carry them, with the person's displacements and sacral tilt."""
-        scaled = scale_vertebrae(carried_vertebrae(self.recipe.partition, read_endplates()), self.factors)
+        scaled = curvature.scale_vertebrae(
+            carried_vertebrae(self.recipe.partition, curvature.read_endplates()), self.factors
+        )
         if self.person is None:
             return scaled
         offsets = {level: centroid.offset_m for level, centroid in self.person.centroids.items()}
-        return with_tilted_sacrum(displace_vertebrae(scaled, offsets), self.person.sacral_tilt[0])
+        return curvature.with_tilted_sacrum(curvature.displace_vertebrae(scaled, offsets), self.person.sacral_tilt[0])
 
     @property
     def sacral_tilt_sd(self) -> float:
         """rad: standard deviation of the tilt of the sacrum's endplate."""
-        return SACRAL_TILT_SD if self.person is None else self.person.sacral_tilt[1]
+        return curvature.SACRAL_TILT_SD if self.person is None else self.person.sacral_tilt[1]
 
     @cached_property
-    def levels(self) -> tuple[Level, ...]:
+    def levels(self) -> tuple[curvature.Level, ...]:
         """The levels of the spine, with their coordinates."""
-        return spine_levels_of(self.recipe)
+        articulation = self.recipe.articulation
+        return curvature.SPINE_LEVELS if articulation is None else spine_levels(articulation)
 
     @cached_property
     def trunk(self) -> tuple[str, ...]:
         """Free coordinates of the lumbar and thoracic levels."""
-        trunk = (level for level in self.levels if level.name in (*LUMBAR_LEVELS, *THORACIC_LEVELS))
+        trunk = (level for level in self.levels if level.name in (*curvature.LUMBAR_LEVELS, *curvature.THORACIC_LEVELS))
         return tuple(name for level in trunk for name in level.coordinates if name in self.ranges)
 
     @cached_property
@@ -145,11 +137,6 @@ class SizedBody:
         """{free coordinate: (lower, upper)} rad or m."""
         c = self.body.coordinates
         return {c.names[i]: (float(c.lower[i]), float(c.upper[i])) for i in np.flatnonzero(c.free)}
-
-
-def spine_levels_of(recipe: Recipe) -> tuple[Level, ...]:
-    """The levels of a recipe's body, with their coordinates."""
-    return SPINE_LEVELS if recipe.articulation is None else spine_levels(recipe.articulation)
 
 
 def size_body(
@@ -310,9 +297,6 @@ def fit_to_person(
         trials=len(recordings),
         noise=_noise_with_fast_errors(noise, recordings, problem, fit=fit, weights=weights),
         coronal_scale=used.coronal_scale,
-    )
-    person = replace(
-        person,
         body_error_modes=dict(zip(body.free_names, fit.body_error_modes.tolist(), strict=True)),
         place_covariance_from_body=dict(zip(problem.followed_markers, fit.place_covariance.tolist(), strict=True)),
         centroids=centroids,
@@ -373,7 +357,7 @@ def _problem_of_person(
 def _markers_to_follow(body: Body, places: PointPlaces) -> dict[str, tuple[str, ...]]:
     """{marker whose place is published: names of the constants of the bias that is subtracted from the place}."""
     on_bones = (*virtual_spine_markers(body).values(), *vertebra_markers(body).values())
-    points = [name for name in SPINE_MARKERS if name in body.marker_names]
+    points = [name for name in curvature.SPINE_MARKERS if name in body.marker_names]
     followed = dict.fromkeys((*on_bones, *places.skin_along_spine), ())
     return followed | {point: places.region_of(point) for point in points}
 
@@ -421,15 +405,8 @@ def _fitted_body(
     return place_inferred(vary_joint_places(sized.body, unknowns.variations, values, moved), sized.recipe), centroids
 
 
-def _person_of_fit(
-    unknowns: _PersonUnknowns,
-    fit: PersonFit,
-    errors: PlaceErrors,
-    trials: int,
-    noise: NoiseLevels,
-    coronal_scale: float,
-) -> Person:
-    """The person's anatomy, standing curve, noise and detector's bias."""
+def _person_of_fit(unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceErrors, **others: Any) -> Person:
+    """The person's anatomy, standing curve and detector's bias; `others`: fields that do not follow from these."""
     count, start, regions = len(unknowns.variations), unknowns.place_part.stop, unknowns.places.regions
     curve = slice(start, start + len(unknowns.curve_names))
     values, sd = fit.solution.constants[:count], fit.constant_sd[:count]
@@ -439,13 +416,10 @@ def _person_of_fit(
         curve_mean=fit.solution.constants[curve],
         curve_covariance=fit.covariance[curve, curve],
         curve_prior_precision=np.linalg.inv(np.linalg.inv(fit.prior_precision)[curve, curve]),
-        coronal_scale=coronal_scale,
-        trials=trials,
-        noise=noise,
         anatomy=dict(anatomy),
-        body_error_modes={},
         detector_bias=_displacements_by_name(regions, errors.bias, errors.bias_variance),
         unconverged_cost=fit.unconverged_cost,
+        **others,
     )
 
 

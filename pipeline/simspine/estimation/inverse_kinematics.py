@@ -72,11 +72,9 @@ def inverse_kinematics(
     errors, solver = errors or MarkerErrors(), solver or Solver()
     engine = solver.engine or ("frames" if smoothness is None and prior is None else "trajectory")
     _check_terms(engine, smoothness, prior, solver)
-    _check_names(body, markers)
     turned, w = markers_in_frame(markers, "y_up"), marker_weights(markers, weights)
-    _check_observed(markers, w)
+    _check_markers(body, markers, w)
     _check_unit(body, turned)
-    _check_rate(turned)
     for name in solver.coordinate_tasks:
         body.coordinates.index(name)
     if engine != "trajectory":
@@ -108,7 +106,16 @@ def _check_terms(engine: str, smoothness: Smoothness | None, prior: Prior | None
             )
 
 
-def _check_observed(markers: Markers, weights: np.ndarray) -> None:
+def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
+    """Raise for unknown names, nothing seen, and a rate above that of any camera, at which standard deviations fail."""
+    unknown = [name for name in markers.names if name not in body.marker_names]
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} of {len(markers.names)} markers do not exist in body {body.name!r}: {', '.join(unknown)}. "
+            f"The body has: {', '.join(body.marker_names) or 'none'}. "
+            "Rename the markers, choose another marker set for the body, or leave them out "
+            "(simspine.anatomy.recipes.fit_markers)."
+        )
     if markers.frames == 0:
         raise InputError("the markers have no frames; nothing to solve.")
     if not markers.present.any():
@@ -117,10 +124,6 @@ def _check_observed(markers: Markers, weights: np.ndarray) -> None:
         )
     if not ((weights > 0) & markers.present).any():
         raise InputError("no marker that is present has a weight above zero; nothing to solve.")
-
-
-def _check_rate(markers: Markers) -> None:
-    """Raise for a rate above that of any camera: nothing moves between such frames, and standard deviations fail."""
     if markers.rate > MAX_FRAME_RATE_HZ:
         raise InputError(
             f"the markers have {markers.rate:g} frames per second; no camera films people faster than "
@@ -161,14 +164,3 @@ def marker_weights(markers: Markers, weights: Mapping[str, float] | np.ndarray |
     if not np.isfinite(array).all() or (array < 0).any():
         raise InputError("weights must be finite and not negative; use 0 to leave a marker out.")
     return array
-
-
-def _check_names(body: Body, markers: Markers) -> None:
-    unknown = [name for name in markers.names if name not in body.marker_names]
-    if unknown:
-        raise InputError(
-            f"{len(unknown)} of {len(markers.names)} markers do not exist in body {body.name!r}: {', '.join(unknown)}. "
-            f"The body has: {', '.join(body.marker_names) or 'none'}. "
-            "Rename the markers, choose another marker set for the body, or leave them out "
-            "(simspine.anatomy.recipes.fit_markers)."
-        )

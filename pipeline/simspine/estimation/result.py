@@ -17,7 +17,7 @@ from simspine.anatomy.body import (
     neutral_poses,
 )
 from simspine.anatomy.tree import Tree
-from simspine.core.arrays import Unchanging
+from simspine.core.arrays import Unchanging, rms_of_known
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import other_angle_branch, rigid_fit
 from simspine.core.types import Markers, Motion, read_only_array
@@ -155,7 +155,7 @@ class Result(Unchanging):
     @property
     def marker_rms(self) -> np.ndarray:
         """(frames,) m: root mean square of each frame's marker errors; NaN where there are none."""
-        return rms_of_frames(self.marker_error)
+        return rms_of_known(self.marker_error, axis=1)
 
 
 def result_of(
@@ -234,7 +234,8 @@ def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.n
             lower, upper = np.array([-np.inf, -np.pi / 2, -np.inf]), np.array([np.inf, np.pi / 2, np.inf])
         present, other = z[:, columns], other_angle_branch(z[:, columns])
         by_frame = [_whole_turns_removed(angles, lower, upper, False) for angles in (present, other)]
-        outside = [_square_outside(angles, lower, upper) for angles in by_frame]
+        excesses = (np.maximum(angles - upper, 0) + np.maximum(lower - angles, 0) for angles in by_frame)
+        outside = [np.square(excess).sum(1) for excess in excesses]  # (frames,) rad²; NaN frames stay NaN
         if continuous or tree.parent[joint] == 0:
             better = present if np.nansum(outside[0]) <= np.nansum(outside[1]) else other
             z[:, columns] = _whole_turns_removed(better, lower, upper, True)
@@ -262,12 +263,6 @@ def _whole_turns_removed(angles: np.ndarray, lower: np.ndarray, upper: np.ndarra
         return angles
     reference = np.median(finite, axis=0) if together else angles
     return angles - 2 * np.pi * np.round((reference - middle) / (2 * np.pi))
-
-
-def _square_outside(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """(frames,) rad²: sum of the squared excesses of angles (frames, 3) over their ranges; NaN frames stay NaN."""
-    excess = np.maximum(angles - upper, 0) + np.maximum(lower - angles, 0)
-    return np.square(excess).sum(1)
 
 
 # rad. With a straight elbow, the upper arm's rotation about its long axis is undetermined. If a solver starts in the
@@ -351,11 +346,3 @@ def first_pose(body: Body, markers: Markers, weights: np.ndarray) -> np.ndarray:
     frame = int(np.argmax(count >= max(1, 0.8 * count.max())))
     values = start.values(markers.xyz[frame], np.where(usable[frame], weights[frame], 0.0))
     return with_bent_hinges(body, values)[body.tree.free]
-
-
-def rms_of_frames(errors: np.ndarray) -> np.ndarray:
-    """(frames,) root mean square of the finite distances (frames, markers) of each frame; NaN where there are none."""
-    present = np.isfinite(errors)
-    squares = np.where(present, errors, 0.0) ** 2
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(squares.sum(1) / np.where(present.any(1), present.sum(1), np.nan))

@@ -217,12 +217,7 @@ def _smoothness_of_options(sized: SizedBody, options: KinematicsOptions) -> Smoo
 
 
 def _spine_place_covariances(
-    sized: SizedBody,
-    prior: Prior,
-    z: np.ndarray,
-    blocks: np.ndarray,
-    markers: Sequence[int],
-    depth_sd: float,
+    sized: SizedBody, prior: Prior, z: np.ndarray, blocks: np.ndarray, markers: Sequence[int], depth_sd: float
 ) -> dict[str, np.ndarray]:
     """Covariances of the spine's points and the vertebrae's centres, with the remaining errors of the person's body.
 

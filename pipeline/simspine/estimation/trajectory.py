@@ -95,6 +95,8 @@ def starting_path(
 ) -> np.ndarray:
     """A rough path (frames, free): every `stride`-th frame with markers is solved alone, others interpolated linearly.
 
+    Coordinates that move no marker keep their rest values.
+
     Each frame starts from the middle of the joints' ranges. From the solution of the frame before, an elbow that had
     reached its limit by turning the wrong way would stay there.
 
@@ -109,14 +111,10 @@ def starting_path(
     middles = range_middles(body)
     begin = np.append(middles, np.full(start.size - middles.size, np.nan))  # NaN: offsets of markers
     z = fit_frames(markers.tree, markers.columns, frames, start, begin, ROUGH_ITERATIONS, ROUGH_TOLERANCE)[0]
-    return _interpolated_path(markers, chosen, canonical_branch(body, z, continuous=False))
-
-
-def _interpolated_path(markers: MarkerTerm, chosen: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Path (frames, free) through z at the chosen frames; coordinates that move no marker keep their rest values."""
-    tree: Tree = markers.tree
+    z = canonical_branch(body, z, continuous=False)
     path = np.column_stack([np.interp(np.arange(len(markers.y)), chosen, column) for column in z.T])
-    moving = {c for body in set(tree.marker_body.tolist()) for c in tree.columns_of(body).tolist()}
+    tree: Tree = markers.tree
+    moving = {c for carrier in set(tree.marker_body.tolist()) for c in tree.columns_of(carrier).tolist()}
     unobserved = [i for i in range(z.shape[1]) if i not in moving]
     path[:, unobserved] = tree.rest[tree.free[unobserved]]
     return path

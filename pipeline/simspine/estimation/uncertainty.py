@@ -11,17 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simspine.anatomy import curvature
 from simspine.anatomy.alignment import RHYTHM_PARAMETERS
 from simspine.anatomy.body import Body, follow_couplers
 from simspine.anatomy.clinical import ClinicalMeasure
-from simspine.anatomy.curvature import (
-    SACRAL_TILT_SD,
-    Level,
-    Vertebra,
-    curvature_sd_of_people,
-    lumbar_lordosis,
-    thoracic_kyphosis,
-)
 from simspine.anatomy.paper_axes import AXIS_COMPOSED, paper_axes_of, to_paper_axes
 from simspine.anatomy.tree import Tree, all_coordinates, all_poses, markers_and_jacobian, moved_poses
 from simspine.anatomy.vertebrae import SpineKinematics, angles_of_level
@@ -164,9 +157,9 @@ def spine_deviation(
     body: Body,
     z: np.ndarray,
     blocks: np.ndarray,
-    vertebrae: Mapping[str, Vertebra],
-    levels: Sequence[Level],
-    sacral_tilt_sd: float = SACRAL_TILT_SD,
+    vertebrae: Mapping[str, curvature.Vertebra],
+    levels: Sequence[curvature.Level],
+    sacral_tilt_sd: float = curvature.SACRAL_TILT_SD,
     measures: Sequence[ClinicalMeasure] = (),
 ) -> dict[str, np.ndarray]:
     """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad, clinical: (frames, parameters) rad or m}.
@@ -186,7 +179,7 @@ def spine_deviation(
     sd = np.split(each, np.cumsum([gradient.shape[1] for gradient in gradients])[:-1], axis=1)
     with_gradient = [0, 1, *(len(own_figures) + i for i in _rhythm_measures(measures))]
     clinical = [name for measure in measures for name in measure.names]
-    people = np.array([curvature_sd_of_people(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
+    people = np.array([curvature.curvature_sd_of_people(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
     return {
         "lla": np.hypot(sd[0][:, 0], people[0]),
         "tka": np.hypot(sd[1][:, 0], people[1]),
@@ -200,7 +193,7 @@ def place_covariance(
     body: Body,
     z: np.ndarray,
     blocks: np.ndarray,
-    vertebrae: Mapping[str, Vertebra],
+    vertebrae: Mapping[str, curvature.Vertebra],
     markers: Sequence[int],
     own: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
@@ -209,7 +202,13 @@ def place_covariance(
     z, blocks: as for `spine_deviation`. markers: indices, in the body, of the spine's points. own: (markers and
     vertebrae, 3, 3) m², covariances of their places on the bodies, along the bodies' axes.
     """
-    tree = _with_centroids(body, markers, vertebrae)
+    carriers = [body.bodies.index(vertebra.body) + 1 for vertebra in vertebrae.values()]
+    centroids = np.array([vertebra.centroid for vertebra in vertebrae.values()]).reshape(-1, 3)
+    chosen, whole = list(markers), body.tree
+    tree: Tree = whole._replace(  # with these markers only, followed by the centroids as markers
+        marker_body=np.concatenate([whole.marker_body[chosen], np.array(carriers, whole.marker_body.dtype)]),
+        marker_offset=np.concatenate([whole.marker_offset[chosen], centroids]),
+    )
     covariance = marker_covariance(tree, z, blocks)
     if own is not None:
         rotation = all_poses(tree, all_coordinates(tree, z)[0])[0][:, tree.marker_body]
@@ -224,17 +223,6 @@ def _rhythm_measures(measures: Sequence[ClinicalMeasure]) -> list[int]:
     return indices if len(indices) == len(RHYTHM_PARAMETERS) else []
 
 
-def _with_centroids(body: Body, markers: Sequence[int], vertebrae: Mapping[str, Vertebra]) -> Tree:
-    """The body's tree with these markers only, followed by the vertebrae's centroids as markers."""
-    tree = body.tree
-    carriers = [body.bodies.index(vertebra.body) + 1 for vertebra in vertebrae.values()]
-    places = np.array([vertebra.centroid for vertebra in vertebrae.values()]).reshape(-1, 3)
-    return tree._replace(
-        marker_body=np.concatenate([tree.marker_body[list(markers)], np.array(carriers, tree.marker_body.dtype)]),
-        marker_offset=np.concatenate([tree.marker_offset[list(markers)], places]),
-    )
-
-
 class _Figure(NamedTuple):
     """A figure computed from the poses of some bodies. columns: the free coordinates that change it."""
 
@@ -243,16 +231,16 @@ class _Figure(NamedTuple):
     columns: np.ndarray
 
 
-def _curvature_figures(body: Body, vertebrae: Mapping[str, Vertebra]) -> list[_Figure]:
+def _curvature_figures(body: Body, vertebrae: Mapping[str, curvature.Vertebra]) -> list[_Figure]:
     def between(of, *names: str) -> _Figure:
         plates = (p for n in names for p in (vertebrae[n].superior, vertebrae[n].inferior) if p)
         bodies = tuple(dict.fromkeys(plate.body for plate in plates))
         return _Figure(bodies, lambda poses: of(poses, vertebrae), columns_between(body, bodies))
 
-    return [between(lumbar_lordosis, "L1", "S1"), between(thoracic_kyphosis, "T3", "T12")]
+    return [between(curvature.lumbar_lordosis, "L1", "S1"), between(curvature.thoracic_kyphosis, "T3", "T12")]
 
 
-def _level_figure(body: Body, level: Level) -> _Figure:
+def _level_figure(body: Body, level: curvature.Level) -> _Figure:
     bodies = (level.child,) if level.parent is None else (level.parent, level.child)
     return _Figure(bodies, lambda poses: angles_of_level(level, poses)[0], columns_between(body, bodies))
 

@@ -260,8 +260,10 @@ def average_precision(
         truth.dataset = _coco_dataset(labels, numbers)
         truth.createIndex()
         loaded = truth.loadRes(results)
-        for entry in loaded.anns.values():  # pycocotools would include `MISSING_POINT_PX`
-            entry["area"] = _known_box_area(entry["keypoints"])
+        for entry in loaded.anns.values():  # the area of the box, in which pycocotools includes `MISSING_POINT_PX`
+            places = np.reshape(entry["keypoints"], (-1, 3))[:, :2]
+            places = places[(places != MISSING_POINT_PX).all(1)]
+            entry["area"] = float(np.prod(np.ptp(places, axis=0))) if len(places) else 0.0
         run = cocoeval.COCOeval(truth, loaded, "keypoints")
         run.params.kpt_oks_sigmas = np.asarray(sigmas, float)
         for step in (run.evaluate, run.accumulate, run.summarize):
@@ -302,10 +304,3 @@ def _flat_keypoints(keypoints: np.ndarray) -> list[float]:
     """x, y, v of all points in one list; unknown positions are moved far outside, where they match nothing."""
     known = np.isfinite(keypoints[:, :2]).all(1)
     return np.where(known[:, None], np.nan_to_num(keypoints), [MISSING_POINT_PX, MISSING_POINT_PX, 0]).ravel().tolist()
-
-
-def _known_box_area(flat: Sequence[float]) -> float:
-    """Area of the box around the known positions, px²; 0 without any."""
-    places = np.reshape(flat, (-1, 3))[:, :2]
-    places = places[(places != MISSING_POINT_PX).all(1)]
-    return float(np.prod(np.ptp(places, axis=0))) if len(places) else 0.0

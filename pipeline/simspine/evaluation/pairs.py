@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simspine.core.arrays import columns_by_name
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError, names_text, require_known
 from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
 from simspine.core.types import WORLD_FRAMES
 from simspine.evaluation.metrics import (
@@ -87,7 +87,8 @@ def pair_with_truth(
     if not both:
         given = dict.fromkeys(name for sequence in by_key.values() for name in sequence.names)
         raise InputError(
-            f"none of the predicted points {_first_names_text(given)} is one of the points wanted: {', '.join(wanted)}."
+            f"none of the predicted points {names_text(given, 3) or 'none'} is one of the points wanted: "
+            f"{', '.join(wanted)}."
         )
     pairs = tuple(_point_pair(by_key.get(_pair_key(true)), true, both) for true in truth)
     _check_common(pairs, by_key, truth)
@@ -137,12 +138,7 @@ def _pair_key(sequence: PointSequence) -> tuple:
 
 
 def _examples_text(sequences: Iterable[PointSequence]) -> str:
-    return _first_names_text("/".join(filter(None, sequence.key)) for sequence in sequences)
-
-
-def _first_names_text(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "none"
+    return names_text(("/".join(filter(None, sequence.key)) for sequence in sequences), 3) or "none"
 
 
 def _point_pair(given: PointSequence | None, true: PointSequence, names: tuple[str, ...]) -> PointPair:

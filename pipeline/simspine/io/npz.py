@@ -93,26 +93,22 @@ def _columns_of_views(take: ExportTrial, kept: np.ndarray) -> Iterator[tuple[Exp
     vertebral = take.vertebral
     other_views = [] if vertebral is None else export_views(vertebral)
     for i, view in enumerate(export_views(take)):
-        columns = _view_columns(take, view, kept)
+        px = view.px[kept]
+        low, high = (np.where(np.isfinite(px), px, end) for end in (np.inf, -np.inf))
+        low, high = (np.nan_to_num(corner, posinf=0.0, neginf=0.0) for corner in (low.min(1), high.max(1)))
+        columns = {
+            "center": (low + high) / 2,
+            "scale": BOX_MARGIN_FACTOR * (high - low).max(-1) / PIXEL_STD,
+            **_view_points(take, view, kept),
+            "angles": take.trial.degrees[kept],
+            "valid": take.trial.valid[kept],
+            "inferred": take.trial.inferred[kept],
+            "frame": kept + 1,
+        }
         if vertebral is not None:
             points = _view_points(vertebral, other_views[i], kept)
             columns |= {f"{key}_vertebral": values for key, values in points.items()}
         yield view, columns
-
-
-def _view_columns(take: ExportTrial, view: ExportView, kept: np.ndarray) -> dict[str, np.ndarray]:
-    px = view.px[kept]
-    low, high = (np.where(np.isfinite(px), px, end) for end in (np.inf, -np.inf))
-    low, high = (np.nan_to_num(corner, posinf=0.0, neginf=0.0) for corner in (low.min(1), high.max(1)))
-    return {
-        "center": (low + high) / 2,
-        "scale": BOX_MARGIN_FACTOR * (high - low).max(-1) / PIXEL_STD,
-        **_view_points(take, view, kept),
-        "angles": take.trial.degrees[kept],
-        "valid": take.trial.valid[kept],
-        "inferred": take.trial.inferred[kept],
-        "frame": kept + 1,
-    }
 
 
 def _view_points(take: ExportTrial, view: ExportView, kept: np.ndarray) -> dict[str, np.ndarray]:

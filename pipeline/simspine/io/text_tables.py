@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from simspine.core.errors import InputError, Remark, reason_of, require_path
+from simspine.core.errors import InputError, Remark, names_text, reason_of, require_path
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -207,8 +207,7 @@ def repeated_names(names: Iterable[str]) -> str:
 
 def list_names(names: Iterable[str], most: int = 8) -> str:
     """The distinct names, sorted, as a text; of more than `most` the first, and how many more there are."""
-    unique = sorted(set(names))
-    return ", ".join(unique[:most]) + (f" and {len(unique) - most} more" if len(unique) > most else "")
+    return names_text(sorted(set(names)), most)
 
 
 def warn_assumed(message: str) -> None:

@@ -173,7 +173,10 @@ def fit_detector(
         if epoch == 0 or stage(epoch - 1) is not now:
             changed = ", ".join(f"{key} {value}" for key, value in now.model_dump(exclude_defaults=True).items())
             run.say(f"stage {options.curriculum.index(now) + 1} of {len(options.curriculum)}: {changed or 'mirroring'}")
-        _set_training_mode(network, now)
+        frozen = now.frozen == "backbone"  # it keeps its weights and its statistics
+        network.train()
+        network.backbone.requires_grad_(not frozen)
+        network.backbone.train(not frozen)
 
     with reader.start() as pool:
         goal = Descent(
@@ -207,15 +210,6 @@ def stage_at_epoch(epoch: int, epochs: int, curriculum: Sequence[CurriculumStage
         if (epoch + 0.5) / epochs < ends:
             return stage
     return curriculum[-1]
-
-
-def _set_training_mode(network: nn.Module, stage: CurriculumStage) -> None:
-    """Set training mode; a frozen part keeps its weights and its statistics."""
-    network.train()
-    fixed = stage.frozen == "backbone"
-    network.backbone.requires_grad_(not fixed)
-    if fixed:
-        network.backbone.eval()
 
 
 def crop_tensor(batch: CropBatch, device: str) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, names_text
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody
@@ -21,7 +21,6 @@ from simspine.quality.findings import (
     Severity,
     Status,
     Verdict,
-    names_text,
     sum_up_findings,
     warning,
     worst_severity,
@@ -73,7 +72,9 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
     directions = (("to the right", "to the left"), ("below", "above"))
     sure = (np.abs(shift) > THRESHOLDS["camera_shift"].value) & (np.abs(shift) > SURE_DISAGREEMENT_SD * spread)
     if sure.any():
-        towards = " and ".join(_direction_text(shift[k], spread[k], *directions[k]) for k in np.flatnonzero(sure))
+        towards = " and ".join(
+            f"{abs(shift[k]):.0f} ± {spread[k]:.0f} px {directions[k][int(shift[k] < 0)]}" for k in np.flatnonzero(sure)
+        )
         text = f"{check.camera}: the person appears {towards}, compared with {others}."
         yield warning("camera_shift", text, REFINE_HINT, where=check.camera)
     for quantity, code, ways, factor in (
@@ -120,10 +121,6 @@ def check_person_seen(camera: str, points: int) -> Finding:
     """The finding that a camera saw too little of the person, while others saw more."""
     text = f"{camera}: saw {points} points of the person whom the others saw, too few to compare it with them."
     return warning(CAMERA_UNJUDGED_CODE, text, where=camera)
-
-
-def _direction_text(value: float, deviation: float, ahead: str, behind: str) -> str:
-    return f"{abs(value):.0f} ± {deviation:.0f} px {ahead if value >= 0 else behind}"
 
 
 _TURNED = {  # {kind of mix-up: (in words, ffmpeg filter that undoes it)}
@@ -288,14 +285,9 @@ FINDING_COLUMNS = ("subject", "trial", "severity", "code", "where", "frames", "o
 VerdictsByTrial = Mapping[tuple[str, str], Verdict]
 
 
-def gravest_severity(verdicts: VerdictsByTrial) -> Severity | None:
-    """The worst severity among all findings."""
-    return worst_severity(finding for verdict in verdicts.values() for finding in verdict.findings)
-
-
 def severity_exit_code(verdicts: VerdictsByTrial) -> int:
     """0: nothing worse than an info; 3: warnings; 1: errors, so frames were rejected."""
-    return EXIT_CODES[gravest_severity(verdicts)]
+    return EXIT_CODES[worst_severity(finding for verdict in verdicts.values() for finding in verdict.findings)]
 
 
 def verdicts_csv(verdicts: VerdictsByTrial) -> str:
@@ -321,7 +313,7 @@ def verdicts_dict(verdicts: VerdictsByTrial) -> dict:
         for status, counts_by_code in verdict.reason_counts.items():
             reasons[status].update(counts_by_code)
     return {
-        "severity": str(gravest_severity(verdicts) or "none"),
+        "severity": str(worst_severity(findings) or "none"),
         "exit_code": severity_exit_code(verdicts),
         "frames": counts.total(),
         "counts": dict(counts),
@@ -364,18 +356,11 @@ def check_solved_trial(
         level_shares=observed_angle_shares(sized, result, spine),
         views=views,
     )
-    return replace(verdict, findings=(*verdict.findings, *_body_findings(sized), *recording))
-
-
-def _body_findings(sized: SizedBody) -> Iterator[Finding]:
-    """A warning where the fit of the body to the person stopped before its minimum."""
-    cost = 0.0 if sized.person is None else sized.person.unconverged_cost
-    if cost > MAX_UNFINISHED_GAIN:
-        yield warning(
-            "person_fit",
-            "the fit of the body to the person's trials ran out of steps before its minimum: results may be off by "
-            f"up to {cost**0.5:.1g} of their standard deviations.",
-        )
+    if sized.person is not None and (cost := sized.person.unconverged_cost) > MAX_UNFINISHED_GAIN:
+        text = "the fit of the body to the person's trials ran out of steps before its minimum: results may be off by"
+        fit = warning("person_fit", f"{text} up to {cost**0.5:.1g} of their standard deviations.")
+        recording = (fit, *recording)
+    return replace(verdict, findings=(*verdict.findings, *recording))
 
 
 def observed_angle_shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:

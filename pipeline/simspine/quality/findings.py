@@ -259,12 +259,6 @@ def where_true(mask: np.ndarray) -> tuple[int, ...]:
     return tuple(int(k) for k in np.flatnonzero(mask))
 
 
-def names_text(names: Sequence[str], most: int = 5) -> str:
-    """'a, b and 3 more'."""
-    names = list(names)
-    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])} and {len(names) - most} more"
-
-
 # The limits of the checks.
 _RAD = np.radians(1.0)
 _SI_PER_UNIT = {"deg": _RAD, "deg/s": _RAD, "cm": 0.01, "m/s": 1.0, "px": 1.0, "frames": 1.0, "%": 0.01, "1": 1.0}

@@ -8,11 +8,11 @@ import numpy as np
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.core.arrays import median_of_known, rms_of_known
-from simspine.core.errors import nearest_name
+from simspine.core.errors import names_text, nearest_name
 from simspine.core.geometry import angle_between
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Motion, Origin
-from simspine.quality.findings import THRESHOLDS, Finding, Severity, names_text, warning
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, warning
 from simspine.quality.spine_checks import jump_frames
 from simspine.vision.triangulation import TriangulationReport
 

@@ -13,6 +13,7 @@ from simspine.anatomy.complete_spine import (
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.shape_model import CHAIN_LEVELS
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
+from simspine.core.errors import names_text
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import FROM_DETECTOR, Markers, Motion, Origin
 from simspine.quality.findings import (
@@ -22,7 +23,6 @@ from simspine.quality.findings import (
     Finding,
     Severity,
     Threshold,
-    names_text,
     warning,
     where_true,
 )

@@ -17,10 +17,10 @@ from simspine.anatomy.body import Body, forward_kinematics
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, virtual_spine_markers
 from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.core.arrays import rms_of_known
 from simspine.core.errors import InputError, needing_extra
 from simspine.core.skeletons import VERTEBRA_OF, base_name
 from simspine.core.types import Markers, Motion, Origin
-from simspine.estimation.result import rms_of_frames
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
 from simspine.reconstruction.solved_trial import SolvedTrial
 
@@ -196,7 +196,7 @@ def trial_table(trial: TrialData, decided: Mapping[str, str] | None = None) -> "
         columns["filled_markers"] = [
             " ".join(name for name, known in zip(trial.fitted, row, strict=False) if known) for row in filled
         ]
-        columns["marker_rms_mm"] = 1e3 * rms_of_frames(trial.marker_error)
+        columns["marker_rms_mm"] = 1e3 * rms_of_known(trial.marker_error, axis=1)
     columns |= {f"{name}_deg": np.degrees(values) for name, values in _curvature(trial).items()}
     columns |= decided or {}
     levels = [

@@ -108,7 +108,7 @@ AFTER_MERGING = STAGES[STAGES.index(SCALE) :]
 # Entries of a trial without cameras, of a person of unknown size.
 UNSEEN: dict[str, Any] = {
     "cameras": (), "keypoints": None, "triangulation": None, "points": None, "videos": (), "timing": None,
-    "findings": (), "mocap": None, "spine_markers": None, "height": None, "mass": None,
+    "findings": (), "mocap": None, "height": None, "mass": None,
 }  # fmt: skip
 
 

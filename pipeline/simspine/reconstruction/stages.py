@@ -269,13 +269,7 @@ SCALE = Stage(
 
 
 def solve_trial(
-    body: BodyOptions,
-    ik: KinematicsOptions,
-    *,
-    sized: SizedBody,
-    markers: Markers,
-    skeleton: str,
-    spine_markers: Mapping[str, str] | None = None,
+    body: BodyOptions, ik: KinematicsOptions, *, sized: SizedBody, markers: Markers, skeleton: str
 ) -> dict[str, Any]:
     """The stage `ik`: coordinates of the body that explain the markers.
 
@@ -286,32 +280,25 @@ def solve_trial(
     sized : SizedBody
     markers : Markers
     skeleton : str
-    spine_markers : {str: str}, optional
-        As of `read_spine`.
 
     Returns
     -------
     dict
         result (Result).
     """
-    marker_set = marker_set_of(body, skeleton)
-    return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
+    return {"result": solve_kinematics(sized, markers, marker_set_of(body, skeleton), ik)}
 
 
 IK = Stage("ik", solve_trial, gives=("result",))
 
 
-def read_vertebrae(
-    *, sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+def read_vertebrae(*, sized: SizedBody, result: Result) -> dict[str, Any]:
     """The stage `vertebrae`: the spine, and the poses that it was read from.
 
     Parameters
     ----------
     sized : SizedBody
     result : Result
-    spine_markers : {str: str}, optional
-        As of `read_spine`.
 
     Returns
     -------
@@ -319,7 +306,7 @@ def read_vertebrae(
         spine (SpineKinematics), poses {body: (frames, 4, 4)} in ground, y_up.
     """
     poses: dict[str, np.ndarray] = body_poses(sized.body, result.motion)
-    return {"spine": read_spine(sized, result, spine_markers, poses), "poses": poses}
+    return {"spine": read_spine(sized, result, poses=poses), "poses": poses}
 
 
 VERTEBRAE = Stage("vertebrae", read_vertebrae, gives=("spine", "poses"))

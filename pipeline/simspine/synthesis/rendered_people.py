@@ -340,21 +340,22 @@ def make_person(body: Body, female: bool, mass: float | None, rng: np.random.Gen
     shape["muscular" if muscle > 0 else "slender"] = float(abs(muscle))
     sex = float(np.clip((1.0 if female else 0.0) + rng.normal(0, 0.08), 0, 1))
     build = 0.0 if mass is None else build_of(body, sex, shape, mass)
-    return person_of(body, sex, shape | weight_shape(build), draw_appearance(rng, female))
-
-
-def person_of(body: Body, female: float, shape: Mapping[str, float], appearance: Appearance) -> RenderedPerson:
-    """A person with this body, shape and appearance. female: 0…1."""
-    rest = rest_surface(female, shape)
-    skin = bind_skin(rest, body)
+    appearance, rest = draw_appearance(rng, female), rest_surface(sex, shape | weight_shape(build))
     shells, bare = dress_skin(rest, [cut for cut, _ in appearance.garments])
     asset = skin_asset()
     eye_kinds = [asset.kinds.index(name) for name in ("eye_front.R", "eye_front.L")]
     eyes = np.zeros(len(rest.points), bool)
     eyes[asset.triangles[np.isin(asset.kind, eye_kinds)].ravel()] = True
     tint = face_tint(rest.points, rest.landmarks, appearance)
-    _paint_eyes(tint, eyes, rest, appearance)
-    return RenderedPerson(body, skin, appearance, _assemble_worn(rest, shells, bare, eyes=eyes, tint=tint))
+    tint[eyes] = 1.0
+    for side in "rl":  # iris and pupil: discs about each eye's axis
+        centre = rest.landmarks[f"eye_{side}"]
+        off = np.hypot(rest.points[:, 1] - centre[1], rest.points[:, 2] - centre[2])
+        tint[eyes & (off < 0.0065)] = np.array(appearance.iris) / _EYE_MATERIAL.colour
+        tint[eyes & (off < 0.0025)] = 0.02
+    return RenderedPerson(
+        body, bind_skin(rest, body), appearance, _assemble_worn(rest, shells, bare, eyes=eyes, tint=tint)
+    )
 
 
 def _assemble_worn(
@@ -428,16 +429,6 @@ def person_mesh(person: RenderedPerson, maps: np.ndarray, breath: float = 0.0) -
         material=worn.material,
         materials=materials,
     )
-
-
-def _paint_eyes(tint: np.ndarray, eyes: np.ndarray, rest: RestSurface, appearance: Appearance) -> None:
-    """Paint iris and pupil into `tint`: discs about each eye's axis."""
-    tint[eyes] = 1.0
-    for side in "rl":
-        centre = rest.landmarks[f"eye_{side}"]
-        off = np.hypot(rest.points[:, 1] - centre[1], rest.points[:, 2] - centre[2])
-        tint[eyes & (off < 0.0065)] = np.array(appearance.iris) / _EYE_MATERIAL.colour
-        tint[eyes & (off < 0.0025)] = 0.02
 
 
 def _chest_motion(rest: RestSurface) -> np.ndarray:

@@ -100,7 +100,8 @@ def simulate_mocap(joints: np.ndarray, rate: float, seed: int, subject: str, tri
     """
     names = load_skeleton("human36m32").names
     joints = np.asarray(joints, float)
-    first = _first_at_same_place(joints)
+    apart = np.array([np.abs(joints - joints[:, j, None]).max((0, 2)) for j in range(joints.shape[1])])
+    first = np.argmax(apart < 1e-9, 1)  # for each joint, the first that coincides with it in all frames
     axes, bent = _axes_and_bend(names, joints)
     local = np.empty((len(joints), len(names), 3))
     for j, name in enumerate(names):
@@ -116,12 +117,6 @@ def simulate_mocap(joints: np.ndarray, rate: float, seed: int, subject: str, tri
     )
     error = np.einsum("fjik,fjk->fji", axes, local) + lag + noise
     return joints + error[:, first]
-
-
-def _first_at_same_place(joints: np.ndarray) -> list[int]:
-    """For each joint, the index of the first joint that coincides with it in all frames."""
-    distance = np.array([np.abs(joints - joints[:, j, None]).max((0, 2)) for j in range(joints.shape[1])])
-    return np.argmax(distance < 1e-9, 1).tolist()
 
 
 def _axes_and_bend(names: tuple[str, ...], joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -207,22 +207,17 @@ def check_clicks(
     for name, views in {**clicks, **dots}.items():
         for view, by_frame in views.items():
             require_known("view", (view,), by_view, f"the clicks of {name}")
-            _check_places(name, view, by_frame, by_view[view])
-
-
-def _check_places(name: str, view: str, by_frame: MarkerClicks, video: Video) -> None:
-    if by_frame and max(by_frame) >= video.frames:
-        raise InputError(
-            f"{name} is clicked at frame {max(by_frame)} of {view}, whose video has {video.frames} frames, "
-            f"0 to {video.frames - 1}."
-        )
-    width, height = video.size
-    for frame, xy in by_frame.items():
-        if xy is not None and not (0 <= xy[0] < width and 0 <= xy[1] < height):
-            raise InputError(
-                f"{name} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame} of {view}, whose images are "
-                f"{width}×{height} px. Clicks are x right, y down from the upper left corner."
-            )
+            last, (width, height) = by_view[view].frames - 1, by_view[view].size
+            for frame, xy in by_frame.items():
+                if frame > last:
+                    raise InputError(
+                        f"{name} is clicked at frame {frame} of {view}, whose video has frames 0 to {last}."
+                    )
+                if xy is not None and not (0 <= xy[0] < width and 0 <= xy[1] < height):
+                    raise InputError(
+                        f"{name} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame} of {view}, whose images are "
+                        f"{width}×{height} px. Clicks are x right, y down from the upper left corner."
+                    )
 
 
 def _markers_tracked_in_view(

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from simspine.core.errors import InputError, missing_file
+from simspine.core.errors import InputError, missing_file, names_text
 from simspine.core.geometry import undistort_pixels
 from simspine.core.settings import Section, SettingsError
 from simspine.core.types import Camera
@@ -241,10 +241,9 @@ def check_lifter_points(lifter: Lifter, given: Sequence[str], detector: str) -> 
     """`InputError` where the lifter was trained with image points that the detector does not give."""
     missing = [name for name in lifter.card.seen if name not in (*given, *lifter.card.optional)]
     if missing:
-        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         raise InputError(
-            f"{lifter.path} was trained with image points that {detector} does not give: {', '.join(missing[:4])}"
-            f"{more}. Train a lifter for its points, or choose the detector."
+            f"{lifter.path} was trained with image points that {detector} does not give: {names_text(missing, 4)}. "
+            "Train a lifter for its points, or choose the detector."
         )
 
 

@@ -182,7 +182,9 @@ def _complement_continues(group: np.ndarray, vote: np.ndarray, rate: float) -> n
     group: (3, frames, 2, pairs) m. vote: (frames,), views for the labelling less views for its complement. Each frame
     takes the labelling nearer to the frame before. The sum of the votes for it over a window of frames decides.
     """
-    filled = _bridge_gaps(group)
+    known = np.isfinite(group).all(0)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(known))[:, None, None], 0), axis=0)
+    filled = np.take_along_axis(group, last[None], 1)  # gaps have the last known position: labels continue across
     stay = np.nansum((filled[:, 1:] - filled[:, :-1]) ** 2, axis=(0, 2, 3))
     turn = np.nansum((filled[:, 1:, ::-1] - filled[:, :-1]) ** 2, axis=(0, 2, 3))
     side = np.cumprod(np.concatenate([[1.0], np.where(turn < stay, -1.0, 1.0)]))
@@ -190,10 +192,3 @@ def _complement_continues(group: np.ndarray, vote: np.ndarray, rate: float) -> n
     reach, index = max(1, round(_LABELLING_WINDOW_S * rate)), np.arange(len(vote))
     window = total[np.minimum(index + reach + 1, len(vote))] - total[np.maximum(index - reach, 0)]
     return window * side < 0
-
-
-def _bridge_gaps(group: np.ndarray) -> np.ndarray:
-    """Positions (3, frames, 2, pairs) with gaps filled by the last known position, so that labels continue across."""
-    known = np.isfinite(group).all(0)
-    last = np.maximum.accumulate(np.where(known, np.arange(len(known))[:, None, None], 0), axis=0)
-    return np.take_along_axis(group, last[None], 1)

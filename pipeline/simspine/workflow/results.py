@@ -170,17 +170,12 @@ _SPINE_FIELDS = (
 )  # fmt: skip
 
 
-def camera_findings(path: Path) -> tuple[Finding, ...]:
-    """Findings of the stage triangulate about the cameras."""
-    return tuple(Finding.from_dict(entry) for entry in json.loads(read_store(path, ["findings"])["findings"]))
-
-
-def mocap_findings(path: Path) -> tuple[Finding, ...]:
-    """Findings of the stage merge about motion capture. path: file of the markers."""
+def stored_findings(path: Path) -> tuple[Finding, ...]:
+    """Findings in a file of a stage: triangulate's about cameras, merge's about motion capture; () without any."""
     with open_hdf5_file(path) as file:
         if "findings" not in file:
             return ()
-    return camera_findings(path)
+    return tuple(Finding.from_dict(entry) for entry in json.loads(read_store(path, ["findings"])["findings"]))
 
 
 def read_sized_body(paths: RunPaths) -> SizedBody:

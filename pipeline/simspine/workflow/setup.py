@@ -14,7 +14,7 @@ import yaml
 from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import marker_set_names, read_marker_set
 from simspine.anatomy.recipes import build_body, read_recipe
-from simspine.core.errors import InputError, safe_file_name
+from simspine.core.errors import InputError, names_text, safe_file_name
 from simspine.core.geometry import markers_in_frame, points_in_images, project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, SKIN_SUFFIX, load_skeleton, read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers, Motion
@@ -26,7 +26,7 @@ from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import warn_assumed
 from simspine.io.trc import write_trc
 from simspine.io.video import check_synchronised, check_whole, match_cameras_to_views, open_videos, rates_differ
-from simspine.quality.findings import Severity, names_text
+from simspine.quality.findings import Severity
 from simspine.reconstruction.detection import Delays, given_timing
 from simspine.reconstruction.reconstruct import fit_trials
 from simspine.reconstruction.stages import given_markers

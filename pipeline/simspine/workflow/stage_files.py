@@ -30,13 +30,12 @@ from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBR
 from simspine.workflow.config import json_digest
 from simspine.workflow.inputs import CaptureSource, Context, timing_in
 from simspine.workflow.results import (
-    camera_findings,
     load_result,
-    mocap_findings,
     read_sized_body,
     read_trial,
     save_result,
     save_spine,
+    stored_findings,
 )
 from simspine.workflow.up_to_date import RunPaths, StageTask
 
@@ -240,7 +239,7 @@ def _scale(context: Context) -> None:
     trials = {
         trial: about
         | {"markers": item["markers"], "skeleton": item["skeleton"]}
-        | {"findings": camera_findings(paths.cameras(trial)) if paths.cameras(trial).is_file() else ()}
+        | {"findings": stored_findings(paths.cameras(trial)) if paths.cameras(trial).is_file() else ()}
         for trial, item in stored.items()
     }
     last = context.trials[-1]
@@ -329,12 +328,12 @@ def _judge_trial(context: Context, trial: str) -> None:
     config, paths = context.config, context.paths
     fill = config.quality.fill_gaps
     found = read_trial(paths, trial, judged=False, derived=fill)
-    seen = camera_findings(paths.cameras(trial)) if trial in context.filmed else ()
+    seen = stored_findings(paths.cameras(trial)) if trial in context.filmed else ()
     judged = QUALITY(
         config,
         **{field: getattr(found, field) for field in OF_TRIAL},
         skeleton=read_store(paths.markers(trial), ["skeleton"])["skeleton"],
-        findings=(*seen, *mocap_findings(paths.markers(trial))),
+        findings=(*seen, *stored_findings(paths.markers(trial))),
     )
     verdict = judged["verdict"]
     if fill:

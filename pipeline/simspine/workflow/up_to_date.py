@@ -310,8 +310,14 @@ def manifest_difference(
     if not entry:
         return "not made yet"
     old = entry["fingerprint"]
+    for part, text in (("version", "made by another version"), ("settings", "settings changed")):
+        if old[part] != fingerprint[part]:
+            return text
+    if old["inputs"] != fingerprint["inputs"]:
+        names = [entry[0] for entry in fingerprint["inputs"] if entry not in old["inputs"]]
+        return f"{names[0]} changed" if names else "there are fewer inputs"
     if old != fingerprint:
-        return _changed_text(old, fingerprint)
+        return "made by other code"
     missing = [path.name for path in outputs if not path.exists()]
     if missing:
         return f"{missing[0]} is missing"
@@ -320,17 +326,6 @@ def manifest_difference(
         names = [name for name in found if entry["outputs"].get(name) != found[name]]
         return f"{names[0] if names else 'the list of its files'} is not as it was made"
     return None
-
-
-def _changed_text(old: dict, new: dict) -> str:
-    """Which part of a fingerprint differs."""
-    for part, text in (("version", "made by another version"), ("settings", "settings changed")):
-        if old[part] != new[part]:
-            return text
-    if old["inputs"] != new["inputs"]:
-        names = [entry[0] for entry in new["inputs"] if entry not in old["inputs"]]
-        return f"{names[0]} changed" if names else "there are fewer inputs"
-    return "made by other code"
 
 
 def _file_checksums(outputs: tuple[Path, ...], checksum: Callable[[Path], str] = file_checksum) -> dict[str, str]:

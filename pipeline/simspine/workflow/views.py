@@ -12,7 +12,7 @@ import numpy as np
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS
-from simspine.core.errors import InputError, naming_content, require_known, safe_file_name
+from simspine.core.errors import InputError, names_text, naming_content, require_known, safe_file_name
 from simspine.core.types import ForcedKind
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file, read_store
@@ -236,7 +236,7 @@ def choose_trial(
     chosen = [entry for entry in found if subject in (None, entry[0]) and trial in (None, entry[1])]
     if len(chosen) != 1:
         names = [" / ".join(entry) for entry in chosen or found]
-        listed = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        listed = names_text(names, 12)
         raise InputError(f"{where} holds several trials ({listed}); choose one with --subject and --trial.")
     return chosen[0]
 

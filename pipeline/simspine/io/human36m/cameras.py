@@ -50,7 +50,13 @@ def read_metadata(path: str | os.PathLike) -> dict[str, list[Camera]]:
         raise InputError(
             f"{path}: of a virtual capture by an earlier simspine. Remove the capture's folder, and make it again."
         )
-    vector = _camera_vector(root, path)
+    element = root.find("w0") if root.find("w0") is not None else root.find(".//w0")
+    if element is None:
+        raise InputError(
+            f"{path}: no element <w0> with the camera parameters; the metadata.xml of Human3.6M was expected."
+        )
+    with naming_content(path, "numbers in <w0>"):
+        vector = np.array(_element_text(element).strip("[] \n\t").replace(",", " ").split(), float)
     texts = (_element_text(element) for element in root.iterfind("dbcameras/index2id/*"))
     ids = [text for text in texts if text] or list(names.HUMAN36M_CAMERA_SIZES)
     if len(vector) != _PER_CAMERA * len(ids):
@@ -85,16 +91,6 @@ def _camera_of_metadata(name: str, extrinsic: np.ndarray, intrinsic: np.ndarray,
             R=R,
             t=-R @ extrinsic[3:] / 1000,
         )
-
-
-def _camera_vector(root: ElementTree.Element, path) -> np.ndarray:
-    element = root.find("w0") if root.find("w0") is not None else root.find(".//w0")
-    if element is None:
-        raise InputError(
-            f"{path}: no element <w0> with the camera parameters; the metadata.xml of Human3.6M was expected."
-        )
-    with naming_content(path, "numbers in <w0>"):
-        return np.array(_element_text(element).strip("[] \n\t").replace(",", " ").split(), float)
 
 
 def _element_text(element: ElementTree.Element) -> str:

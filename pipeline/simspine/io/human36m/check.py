@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, names_text, unknown_name
 from simspine.io.human36m import names
 from simspine.io.human36m.copy import Copy
 from simspine.io.human36m.names import TrialFault, is_unusable, length_faults
@@ -61,8 +61,7 @@ class CopyState:
             frames = sum(trial.frames for trial in s.trials)
             out.append(f"  {s.subject}: {len(s.trials)} trials, {frames} frames, {_views_text(s.trials)}")
             if s.missing:
-                more = f" and {len(s.missing) - MOST_NAMED} more" if len(s.missing) > MOST_NAMED else ""
-                out.append(f"    missing: {', '.join(s.missing[:MOST_NAMED])}{more}")
+                out.append(f"    missing: {names_text(s.missing, MOST_NAMED)}")
             if s.strays:
                 out.append(f"    no trials of {s.subject}, left out: {', '.join(s.strays)}")
             if s.cameras:
