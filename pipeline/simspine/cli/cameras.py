@@ -4,14 +4,22 @@ import os
 
 import click
 
-from simspine.cli import options
+from simspine.cli.options import (
+    FILE_PATH,
+    PairOfNumbers,
+    config_option,
+    first_trial_options,
+    joint_trial_options,
+    json_option,
+    with_options,
+)
 
-board_options = options.with_options(
+board_options = with_options(
     [
         click.option(
             "--squares",
             required=True,
-            type=options.PairOfNumbers(1, 999, "7x5"),
+            type=PairOfNumbers(1, 999, "7x5"),
             help="Columns x rows of squares, such as 7x5.",
         ),
         click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
@@ -35,7 +43,7 @@ def calibrate_group():
 
 
 @calibrate_group.command("board")
-@click.argument("recordings", metavar="VIDEOS...", nargs=-1, required=True, type=options.FILE_PATH)
+@click.argument("recordings", metavar="VIDEOS...", nargs=-1, required=True, type=FILE_PATH)
 @board_options
 @click.option(
     "--lens", type=click.Choice(["perspective", "rational", "fisheye"]), default="perspective", show_default=True
@@ -44,8 +52,8 @@ def calibrate_group():
     "--floor", type=int, required=True, metavar="FRAME", help="Frame with the board on the floor: defines the world."
 )
 @click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Frames used, evenly spread.")
-@click.option("--out", required=True, type=options.FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
-@options.json_option
+@click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
+@json_option
 def calibrate_board_command(
     recordings, squares, size_mm, marker_mm, dictionary, lens, floor, frames, out, json_path
 ):  # fmt: skip
@@ -75,7 +83,7 @@ cameras_group.add_command(calibrate_group)
 
 @cameras_group.command("board")
 @board_options
-@click.option("--out", required=True, type=options.FILE_PATH, help="File to print: .pdf or .png.")
+@click.option("--out", required=True, type=FILE_PATH, help="File to print: .pdf or .png.")
 def print_board_command(squares, size_mm, marker_mm, dictionary, out):
     """Write a calibration board to print at its true size."""
     from simspine.workflow.board_files import write_board
@@ -86,9 +94,9 @@ def print_board_command(squares, size_mm, marker_mm, dictionary, out):
 
 
 @cameras_group.command("check")
-@options.config_option()
-@options.joint_trial_options
-@options.json_option
+@config_option()
+@joint_trial_options
+@json_option
 def cameras_check_command(config, subject, trial, json_path):
     """Find cameras that are off, late, mirrored or exchanged.
 
@@ -101,10 +109,10 @@ def cameras_check_command(config, subject, trial, json_path):
 
 
 @cameras_group.command("refine")
-@options.config_option()
-@options.joint_trial_options
-@click.option("--out", required=True, type=options.FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
-@options.json_option
+@config_option()
+@joint_trial_options
+@click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
+@json_option
 def cameras_refine_command(config, subject, trial, out, json_path):
     """Write a calibration that agrees with what the cameras saw.
 
@@ -117,9 +125,9 @@ def cameras_refine_command(config, subject, trial, out, json_path):
 
 
 @cameras_group.command("sync")
-@options.config_option()
-@options.first_trial_options
-@options.json_option
+@config_option()
+@first_trial_options
+@json_option
 def cameras_sync_command(config, subject, trial, json_path):
     """Find each view's delay in frames, to paste into the trial.
 

@@ -12,8 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from simspine.anatomy import curvature
 from simspine.anatomy.body import Body, neutral_poses
+from simspine.anatomy.curvature import (
+    LUMBAR_LEVELS,
+    SACRAL_TILT_SD,
+    SPINE_LEVELS,
+    SPINE_MARKERS,
+    THORACIC_LEVELS,
+    Level,
+    VertebraeOfBody,
+    displace_vertebrae,
+    read_endplates,
+    scale_vertebrae,
+    with_tilted_sacrum,
+)
 from simspine.anatomy.person_variation import (
     OWN_TILT_NAME,
     SACRAL_TILT,
@@ -81,31 +93,29 @@ class SizedBody:
     person: Person | None = None
 
     @cached_property
-    def vertebrae(self) -> curvature.VertebraeOfBody:
+    def vertebrae(self) -> VertebraeOfBody:
         """Centroids and endplates on the bodies that carry them, with the person's displacements and sacral tilt."""
-        scaled = curvature.scale_vertebrae(
-            carried_vertebrae(self.recipe.partition, curvature.read_endplates()), self.factors
-        )
+        scaled = scale_vertebrae(carried_vertebrae(self.recipe.partition, read_endplates()), self.factors)
         if self.person is None:
             return scaled
         offsets = {level: centroid.offset_m for level, centroid in self.person.centroids.items()}
-        return curvature.with_tilted_sacrum(curvature.displace_vertebrae(scaled, offsets), self.person.sacral_tilt[0])
+        return with_tilted_sacrum(displace_vertebrae(scaled, offsets), self.person.sacral_tilt[0])
 
     @property
     def sacral_tilt_sd(self) -> float:
         """rad: standard deviation of the tilt of the sacrum's endplate."""
-        return curvature.SACRAL_TILT_SD if self.person is None else self.person.sacral_tilt[1]
+        return SACRAL_TILT_SD if self.person is None else self.person.sacral_tilt[1]
 
     @cached_property
-    def levels(self) -> tuple[curvature.Level, ...]:
+    def levels(self) -> tuple[Level, ...]:
         """The levels of the spine, with their coordinates."""
         articulation = self.recipe.articulation
-        return curvature.SPINE_LEVELS if articulation is None else spine_levels(articulation)
+        return SPINE_LEVELS if articulation is None else spine_levels(articulation)
 
     @cached_property
     def trunk(self) -> tuple[str, ...]:
         """Free coordinates of the lumbar and thoracic levels."""
-        trunk = (level for level in self.levels if level.name in (*curvature.LUMBAR_LEVELS, *curvature.THORACIC_LEVELS))
+        trunk = (level for level in self.levels if level.name in (*LUMBAR_LEVELS, *THORACIC_LEVELS))
         return tuple(name for level in trunk for name in level.coordinates if name in self.ranges)
 
     @cached_property
@@ -357,7 +367,7 @@ def _problem_of_person(
 def _markers_to_follow(body: Body, places: PointPlaces) -> dict[str, tuple[str, ...]]:
     """{marker whose place is published: names of the constants of the bias that is subtracted from the place}."""
     on_bones = (*virtual_spine_markers(body).values(), *vertebra_markers(body).values())
-    points = [name for name in curvature.SPINE_MARKERS if name in body.marker_names]
+    points = [name for name in SPINE_MARKERS if name in body.marker_names]
     followed = dict.fromkeys((*on_bones, *places.skin_along_spine), ())
     return followed | {point: places.region_of(point) for point in points}
 

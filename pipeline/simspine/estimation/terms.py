@@ -15,8 +15,19 @@ import numpy as np
 
 from simspine.anatomy.tree import Tree
 from simspine.core.errors import require_known
-from simspine.estimation import marker_kernels
 from simspine.estimation.banded import BandedSystem
+from simspine.estimation.marker_kernels import (
+    LOSS_HUBER,
+    LOSS_SQUARE,
+    ORDER_GAUSS_NEWTON,
+    ORDER_GRADIENT,
+    ORDER_NEWTON,
+    ORDER_VALUE,
+    BodyColumns,
+    MarkerData,
+    body_columns,
+    frames_terms,
+)
 from simspine.estimation.path_basis import Basis, path_basis
 
 UNIFORM_VARIANCE_DIVISOR = 12.0  # the variance of a uniform distribution is the square of its range divided by this
@@ -60,7 +71,7 @@ class LimitTerm:
         system.add_diagonal(self.curvature(z))
 
 
-LOSS_CODES = {"square": marker_kernels.LOSS_SQUARE, "huber": marker_kernels.LOSS_HUBER}
+LOSS_CODES = {"square": LOSS_SQUARE, "huber": LOSS_HUBER}
 UNUSED_MATRIX, UNUSED_BLOCKS = np.empty((1, 1)), np.empty((1, 1, 1))  # of the types that the kernel expects
 
 
@@ -77,12 +88,12 @@ class MarkerTerm:
     w: np.ndarray
     loss: str = "square"
     scale: np.ndarray | float = 1.0
-    columns: marker_kernels.BodyColumns | None = None
+    columns: BodyColumns | None = None
 
     def __post_init__(self):
         require_known("loss", [self.loss], LOSS_CODES)
         if self.columns is None:
-            object.__setattr__(self, "columns", marker_kernels.body_columns(self.tree))
+            object.__setattr__(self, "columns", body_columns(self.tree))
         scale = np.broadcast_to(np.asarray(self.scale, float), self.w.shape)
         for name, values in (("y", self.y), ("w", self.w), ("scale", scale)):
             object.__setattr__(self, name, np.require(values, float, ["C", "W"]))  # kernels are compiled for one layout
@@ -94,8 +105,8 @@ class MarkerTerm:
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         if gradient is None:
-            return self._terms(z, marker_kernels.ORDER_VALUE)
-        return self._terms(z, marker_kernels.ORDER_GRADIENT, gradient=gradient)
+            return self._terms(z, ORDER_VALUE)
+        return self._terms(z, ORDER_GRADIENT, gradient=gradient)
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         for part in system.basis.batches():
@@ -104,16 +115,14 @@ class MarkerTerm:
     def information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
         """(frames, free, free): information of the markers, Σ w JᵀJ; newton: with the second-order part."""
         blocks = np.empty((*z.shape, z.shape[1]))
-        self._terms(z, marker_kernels.ORDER_NEWTON if newton else marker_kernels.ORDER_GAUSS_NEWTON, information=blocks)
+        self._terms(z, ORDER_NEWTON if newton else ORDER_GAUSS_NEWTON, information=blocks)
         return blocks
 
     def _terms(
         self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED_MATRIX, information: np.ndarray = UNUSED_BLOCKS
     ) -> np.ndarray:
-        data = marker_kernels.MarkerData(self.y, self.w, LOSS_CODES[self.loss], np.asarray(self.scale))
-        return marker_kernels.frames_terms(
-            self.tree, self.columns, np.ascontiguousarray(z), data, order, gradient, information
-        )
+        data = MarkerData(self.y, self.w, LOSS_CODES[self.loss], np.asarray(self.scale))
+        return frames_terms(self.tree, self.columns, np.ascontiguousarray(z), data, order, gradient, information)
 
     def of_window(self, frames: slice | np.ndarray) -> "MarkerTerm":
         return replace(self, y=self.y[frames], w=self.w[frames], scale=np.asarray(self.scale)[frames])

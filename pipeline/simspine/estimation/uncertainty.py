@@ -11,10 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.anatomy import curvature
 from simspine.anatomy.alignment import RHYTHM_PARAMETERS
 from simspine.anatomy.body import Body, follow_couplers
 from simspine.anatomy.clinical import ClinicalMeasure
+from simspine.anatomy.curvature import (
+    SACRAL_TILT_SD,
+    Level,
+    Vertebra,
+    curvature_sd_of_people,
+    lumbar_lordosis,
+    thoracic_kyphosis,
+)
 from simspine.anatomy.paper_axes import AXIS_COMPOSED, paper_axes_of, to_paper_axes
 from simspine.anatomy.tree import Tree, all_coordinates, all_poses, markers_and_jacobian, moved_poses
 from simspine.anatomy.vertebrae import SpineKinematics, angles_of_level
@@ -157,9 +164,9 @@ def spine_deviation(
     body: Body,
     z: np.ndarray,
     blocks: np.ndarray,
-    vertebrae: Mapping[str, curvature.Vertebra],
-    levels: Sequence[curvature.Level],
-    sacral_tilt_sd: float = curvature.SACRAL_TILT_SD,
+    vertebrae: Mapping[str, Vertebra],
+    levels: Sequence[Level],
+    sacral_tilt_sd: float = SACRAL_TILT_SD,
     measures: Sequence[ClinicalMeasure] = (),
 ) -> dict[str, np.ndarray]:
     """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad, clinical: (frames, parameters) rad or m}.
@@ -179,7 +186,7 @@ def spine_deviation(
     sd = np.split(each, np.cumsum([gradient.shape[1] for gradient in gradients])[:-1], axis=1)
     with_gradient = [0, 1, *(len(own_figures) + i for i in _rhythm_measures(measures))]
     clinical = [name for measure in measures for name in measure.names]
-    people = np.array([curvature.curvature_sd_of_people(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
+    people = np.array([curvature_sd_of_people(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
     return {
         "lla": np.hypot(sd[0][:, 0], people[0]),
         "tka": np.hypot(sd[1][:, 0], people[1]),
@@ -193,7 +200,7 @@ def place_covariance(
     body: Body,
     z: np.ndarray,
     blocks: np.ndarray,
-    vertebrae: Mapping[str, curvature.Vertebra],
+    vertebrae: Mapping[str, Vertebra],
     markers: Sequence[int],
     own: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
@@ -231,16 +238,16 @@ class _Figure(NamedTuple):
     columns: np.ndarray
 
 
-def _curvature_figures(body: Body, vertebrae: Mapping[str, curvature.Vertebra]) -> list[_Figure]:
+def _curvature_figures(body: Body, vertebrae: Mapping[str, Vertebra]) -> list[_Figure]:
     def between(of, *names: str) -> _Figure:
         plates = (p for n in names for p in (vertebrae[n].superior, vertebrae[n].inferior) if p)
         bodies = tuple(dict.fromkeys(plate.body for plate in plates))
         return _Figure(bodies, lambda poses: of(poses, vertebrae), columns_between(body, bodies))
 
-    return [between(curvature.lumbar_lordosis, "L1", "S1"), between(curvature.thoracic_kyphosis, "T3", "T12")]
+    return [between(lumbar_lordosis, "L1", "S1"), between(thoracic_kyphosis, "T3", "T12")]
 
 
-def _level_figure(body: Body, level: curvature.Level) -> _Figure:
+def _level_figure(body: Body, level: Level) -> _Figure:
     bodies = (level.child,) if level.parent is None else (level.parent, level.child)
     return _Figure(bodies, lambda poses: angles_of_level(level, poses)[0], columns_between(body, bodies))
 

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.io import image_streams
+from simspine.io.image_streams import (
+    CameraImage,
+    OneCameraSource,
+    Photographs,
+    camera_images,
+    open_camera,
+    read_image,
+    require_image,
+)
 from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings, options_for_camera
 from simspine.vision.options import BLAZEPOSE_MODELS, DetectionOptions
 from simspine.vision.points import IMAGE_DETECTORS
@@ -71,10 +79,10 @@ def detect_image(
     ((37, 2), (37,), (97, 2))
     """
     if isinstance(image, str | PathLike):
-        image = image_streams.read_image(Path(image))
+        image = read_image(Path(image))
     settings = WatchSettings(options_of_model(model, people), smooth=False, infer_spine=infer_spine)
     with closing(PeopleWatcher(settings)) as watcher:
-        return watcher.watch_image(image_streams.require_image(image), time=0.0)
+        return watcher.watch_image(require_image(image), time=0.0)
 
 
 def detect_video(
@@ -114,24 +122,24 @@ def detect_video(
     0 1 (37, 2) 9
     1 1 (37, 2) 9
     """
-    camera = image_streams.open_camera(fspath(source))
+    camera = open_camera(fspath(source))
     options = options_for_camera(options_of_model(model, people), camera)
-    settings = WatchSettings(options, smooth and not isinstance(camera, image_streams.Photographs), infer_spine)
+    settings = WatchSettings(options, smooth and not isinstance(camera, Photographs), infer_spine)
     return _detected_frames(camera, settings)
 
 
-def _detected_frames(camera: image_streams.OneCameraSource, settings: WatchSettings) -> Iterator[DetectedFrame]:
+def _detected_frames(camera: OneCameraSource, settings: WatchSettings) -> Iterator[DetectedFrame]:
     with closing(PeopleWatcher(settings)) as watcher:
         for shot, people in watch_camera(camera, watcher):
             yield DetectedFrame(shot.number, shot.time, shot.image, people)
 
 
 def watch_camera(
-    camera: image_streams.OneCameraSource, watcher: PeopleWatcher
-) -> Iterator[tuple[image_streams.CameraImage, tuple[DetectedPerson, ...]]]:
+    camera: OneCameraSource, watcher: PeopleWatcher
+) -> Iterator[tuple[CameraImage, tuple[DetectedPerson, ...]]]:
     """Each image with its people."""
-    for shot in image_streams.camera_images(camera):
-        if isinstance(camera, image_streams.Photographs):  # photographs are independent of each other
+    for shot in camera_images(camera):
+        if isinstance(camera, Photographs):  # photographs are independent of each other
             watcher.reset_identities()
         yield shot, watcher.watch_image(shot.image, shot.time)
 

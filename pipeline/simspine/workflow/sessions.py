@@ -25,9 +25,16 @@ from simspine.io.trc import write_trc
 from simspine.io.video import find_project
 from simspine.quality.findings import Severity
 from simspine.quality.observability import ClinicalFigure
-from simspine.reconstruction import reconstruct
 from simspine.reconstruction.detection import DETECT, TrialSource
 from simspine.reconstruction.publish import trial_data
+from simspine.reconstruction.reconstruct import (
+    AFTER_DETECTION,
+    AFTER_MERGING,
+    SUBJECT_NAME,
+    UNSEEN,
+    Reconstruction,
+    as_reconstructions,
+)
 from simspine.reconstruction.stage import Known, Options, Stage
 from simspine.reconstruction.stages import given_markers
 from simspine.workflow.inputs import progress_bar
@@ -114,7 +121,7 @@ def add_spine(
         raise InputError(f"{there[0]} exists already; nothing of a session is written over. Move it away first.")
     written: list[Path] = []
     notes, results, faults = [], [], False
-    solved: list[tuple[SessionTrial, reconstruct.Reconstruction]] = []  # of all people, before the first file
+    solved: list[tuple[SessionTrial, Reconstruction]] = []  # of all people, before the first file
     for person in dict.fromkeys(trial.person for trial in session.trials):
         own = [trial for trial in session.trials if trial.person == person]
         solved += zip(own, _reconstructed(session, own, marker_set, scaling, quiet=quiet), strict=True)
@@ -150,18 +157,18 @@ def _reconstructed(
     marker_set: str | None,
     scaling: Mapping[str, float] | None,
     quiet: bool,
-) -> list[reconstruct.Reconstruction]:
+) -> list[Reconstruction]:
     """Reconstruct the trials of a person. Trials of points in space share one body; those of images have one each."""
     marker_set = marker_set or own[0].marker_set
     limits = {"max_asymmetry": PLANE_MAX_ASYMMETRY} if session.tool == "Sports2D" else {}
     body = {} if marker_set is None else {"markers": marker_set}
     options = Options(cameras={"refine": "auto"}, body=body, scaling={**limits, **(scaling or {})})
-    person = reconstruct.UNSEEN | {"subject": reconstruct.SUBJECT_NAME, "height": session.height, "mass": session.mass}
+    person = UNSEEN | {"subject": SUBJECT_NAME, "height": session.height, "mass": session.mass}
     known: dict[str, Known] = {}
     in_space = {t.name: given_markers(t.source, options.body) for t in own if isinstance(t.source, Markers)}
     if in_space:
         trials = {name: person | {"trial": name} | given for name, given in in_space.items()}
-        known = _run_with_bar(trials, options, reconstruct.AFTER_MERGING, quiet=quiet)
+        known = _run_with_bar(trials, options, AFTER_MERGING, quiet=quiet)
     for trial in own:
         if trial.name in in_space:
             continue
@@ -174,7 +181,7 @@ def _reconstructed(
         about = person | {"trial": trial.name, "videos": recording.videos}
         with progress_bar(f"{trial.name}: frames", quiet) as show:
             seen = DETECT.run({trial.name: about | {"recording": replace(recording, progress=show)}}, options)
-        known |= _run_with_bar(seen, options, reconstruct.AFTER_DETECTION, quiet=quiet)
+        known |= _run_with_bar(seen, options, AFTER_DETECTION, quiet=quiet)
     for trial in own:
         for factor in known[trial.name]["factors"].factors:
             if (factor.asymmetry or 0.0) > ScalingOptions().max_asymmetry and "max_asymmetry" in limits:
@@ -182,7 +189,7 @@ def _reconstructed(
                     f"{trial.name}: left and right of {factor.segment} differ by {100 * factor.asymmetry:.0f} %: limbs "
                     "outside the plane of the film appear short. Their mean was taken."
                 )
-    found = reconstruct.as_reconstructions(known)
+    found = as_reconstructions(known)
     return [found[trial.name] for trial in own]
 
 
@@ -203,7 +210,7 @@ def _run_with_bar(
     return found
 
 
-def spine_points(found: reconstruct.Reconstruction) -> Markers:
+def spine_points(found: Reconstruction) -> Markers:
     """Observed markers of the person, and the centroids of the vertebrae; y_up."""
     centres = found.spine.centres
     assert centres is not None  # of the packaged recipes
@@ -212,7 +219,7 @@ def spine_points(found: reconstruct.Reconstruction) -> Markers:
     return Markers((*seen.names, *centres.names), seen.rate, xyz, "y_up", start=seen.start)
 
 
-def _write_spine(path: Path, found: reconstruct.Reconstruction, trial: SessionTrial) -> None:
+def _write_spine(path: Path, found: Reconstruction, trial: SessionTrial) -> None:
     """Write a file in the format of its ending, else as a table of the session's program."""
     path.parent.mkdir(parents=True, exist_ok=True)
     centres = found.spine.centres
