@@ -120,6 +120,16 @@ def test_folders_named_in_code_marks_exist(page):
 
 
 @pages
+def test_functions_named_in_code_marks_exist(page):
+    """Those that are called, and those that read and write the formats: functions of the package. The changelog also
+    names older ones."""
+    files = (ROOT / "pipeline/simspine").glob("**/*.py")
+    known = set(re.findall(r"^ *(?:def|class) (\w+)", "\n".join(map(Path.read_text, files)), re.MULTILINE))
+    named = set(re.findall(r"`(?:simspine[\w.]+\.)?([A-Za-z_]\w*)\(|`((?:read|write)_\w+)`", prose(page)))
+    assert {one or other for one, other in named} - known == set() or page.stem == "CHANGELOG"
+
+
+@pages
 def test_python_uses_names_that_exist(page):
     """Imports from the package in Python code, and names of the library in code and in code marks."""
     text = page.read_text(encoding="utf-8")

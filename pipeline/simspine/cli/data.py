@@ -28,7 +28,7 @@ from simspine.cli.options import (
 @click.option("--contents", type=click.Choice(["all", "angles"]), default="all", show_default=True,
               help="With --format hdf5: angles leaves out points, poses and cameras.")  # fmt: skip
 @click.option("--public", is_flag=True,
-              help="With --format, --axes: refuse what the licence of the inputs forbids to give away.")  # fmt: skip
+              help="With --format, --axes: refuse what the licence of the inputs forbids to share.")  # fmt: skip
 @click.option("--test", multiple=True, help="With --format: a subject of the test split. Default: S9, S11.")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True,
               help="With --format coco: each n-th frame.")  # fmt: skip

@@ -61,7 +61,7 @@ RELEASE_TEST_SUBJECTS = ("S9", "S11")  # Human3.6M's usual test subjects, as in 
 
 @dataclass(frozen=True)
 class ExportChoice:
-    """What to export. points: 15 or 37. contents: 'all', or 'angles' without points. public: to be given away.
+    """What to export. points: 15 or 37. contents: 'all', or 'angles' without points. public: to be shared.
 
     test: subjects of the test split. every: use each n-th frame (coco).
     """
