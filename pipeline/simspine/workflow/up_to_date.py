@@ -322,6 +322,16 @@ def manifest_difference(
     return None
 
 
+def check_as_made(file: Path, trial: str | None) -> None:
+    """`InputError` where a file of the stages is not what the manifest says that was made. trial: None for the files of
+    all trials together."""
+    stage = MADE_BY_KEY.get(file.parent.name, file.parent.name)
+    paths = RunPaths(file.parents[2], file.parents[1].name)
+    made = read_task_manifest(paths.manifest(stage, trial)).get("outputs", {}).get(file.name)
+    if made is not None and file.is_file() and file_checksum(file) != made:
+        raise InputError(f"{file} is not as it was made: changed, or damaged. Run `simspine run` again.")
+
+
 def _changed_text(old: dict, new: dict) -> str:
     """Which part of a fingerprint differs."""
     for part, text in (("version", "made by another version"), ("settings", "settings changed")):
