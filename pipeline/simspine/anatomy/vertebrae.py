@@ -154,7 +154,8 @@ class ClinicalParameters(Unchanging):
         for name in ("values", "deviation"):
             if getattr(self, name) is not None:
                 shape = (None if name == "values" else len(self.values), len(self.names))
-                self._set(**{name: read_only_array("ClinicalParameters", name, getattr(self, name), shape, infinite=False)})
+                array = read_only_array("ClinicalParameters", name, getattr(self, name), shape, infinite=False)
+                self._set(**{name: array})
 
     def of(self, name: str) -> np.ndarray:
         """(frames,) of one parameter; raises `InputError` listing all parameters."""

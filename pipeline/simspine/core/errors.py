@@ -65,6 +65,14 @@ def require_file_name(name: str) -> str:
     return name
 
 
+def require_inside(name: str) -> str:
+    """The relative path that a file names; raises where it leads out of a folder, on any system."""
+    parts = re.split(r"[/\\]", name)
+    if ".." in parts or not parts[0] or re.match("[A-Za-z]:", name):
+        raise InputError(f"{name!r:.100} leads out of the folder; name files below it.")
+    return name
+
+
 def require_distinct_files(kind: str, names: Iterable[str]) -> None:
     """Raise where two names would be one file on systems that ignore upper and lower case."""
     seen: dict[str, str] = {}

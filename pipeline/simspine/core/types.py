@@ -120,7 +120,8 @@ def read_only_array(
 ) -> np.ndarray:
     """`value` as a read-only array; an `InputError` names owner, field, what was found and what was wanted.
 
-    infinite: False refuses infinite values. A field `deviation` or `…_sd` has no negative or infinite ones. An array that is read-only already is not copied: arrays of a long trial take most of the memory.
+    infinite: False refuses infinite values. A field `deviation` or `…_sd` has no negative or infinite ones.
+    An array that is read-only already is not copied: arrays of a long trial take most of the memory.
     """
     kept = _is_unchanging(value) and value.dtype == dtype
     array = value if kept else np.array(require_numbers(f"{owner}.{field}", value, dtype=dtype))
@@ -395,7 +396,7 @@ class Markers(_PointSet):
         if self.weight is not None:
             weight = self._array("weight", xyz.shape[:2])
             if not ((weight >= 0) & (weight <= MAX_WEIGHT)).all():
-                raise InputError(f"Markers.weight must be finite and not negative, at most {MAX_WEIGHT:g}; use 0 to leave a point out.")
+                raise InputError(f"Markers.weight must be finite and not negative, at most {MAX_WEIGHT:g}; 0: left out.")
         if self.covariance is not None:
             covariance = self._array("covariance", (*xyz.shape[:2], 3, 3))
             if (np.einsum("tmii->tmi", covariance) < 0).any():
