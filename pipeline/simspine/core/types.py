@@ -396,7 +396,7 @@ class Markers(_PointSet):
         if self.weight is not None:
             weight = self._array("weight", xyz.shape[:2])
             if not ((weight >= 0) & (weight <= MAX_WEIGHT)).all():
-                raise InputError(f"Markers.weight must be finite and not negative, at most {MAX_WEIGHT:g}; 0: left out.")
+                raise InputError(f"Markers.weight must be finite and not negative, at most {MAX_WEIGHT:g}.")
         if self.covariance is not None:
             covariance = self._array("covariance", (*xyz.shape[:2], 3, 3))
             if (np.einsum("tmii->tmi", covariance) < 0).any():
