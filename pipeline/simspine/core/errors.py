@@ -33,6 +33,11 @@ class Remark(UserWarning):
     """A notice that a reader left something out or followed a caller's request; it is no sign of a fault."""
 
 
+def printable(text: object) -> str:
+    """The text without control characters: a name in a foreign file could send commands to the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
 def require_path(path: str | PathLike) -> None:
     """Raise for an empty path (it would mean the working folder), and for a pipe or device (it may never end)."""
     if not fspath(path):
