@@ -101,7 +101,7 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
             console.print(head, style=style, highlight=False)
             console.print(f"  {printable(f'{f.message} {f.suggestion}')}", highlight=False, soft_wrap=True)
         if len(found) > EXAMPLES_PER_CODE:
-            console.print(f"  … and {len(found) - EXAMPLES_PER_CODE} more of {code}", style=style, highlight=False)
+            console.print(f"  … and {len(found) - EXAMPLES_PER_CODE} more", style=style, highlight=False)
     console.print(
         f"all findings: {Path(config.results) / 'quality.csv'}, quality.json", highlight=False, soft_wrap=True
     )

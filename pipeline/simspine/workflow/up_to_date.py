@@ -322,14 +322,15 @@ def manifest_difference(
     return None
 
 
-def check_as_made(file: Path, trial: str | None) -> None:
-    """`InputError` where a file of the stages is not what the manifest says that was made. trial: None for the files of
-    all trials together."""
-    stage = MADE_BY_KEY.get(file.parent.name, file.parent.name)
-    paths = RunPaths(file.parents[2], file.parents[1].name)
-    made = read_task_manifest(paths.manifest(stage, trial)).get("outputs", {}).get(file.name)
-    if made is not None and file.is_file() and file_checksum(file) != made:
-        raise InputError(f"{file} is not as it was made: changed, or damaged. Run `simspine run` again.")
+def check_as_made(paths: RunPaths, trial: str) -> None:
+    """`InputError` where a file that a trial is read from is not what its manifest says that was made."""
+    kinds = (paths.keypoints, paths.points, paths.markers, paths.kinematics, paths.vertebrae, paths.quality)
+    for file in (*(kind(trial) for kind in kinds), *paths.filled_files(trial), paths.model, paths.scaling):
+        stage = MADE_BY_KEY.get(file.parent.name, file.parent.name)
+        manifest = paths.manifest(stage, None if stage == "scale" else trial)
+        made = read_task_manifest(manifest).get("outputs", {}).get(file.name)
+        if made is not None and file.is_file() and file_checksum(file) != made:
+            raise InputError(f"{file} is not as it was made: changed, or damaged. Run `simspine run` again.")
 
 
 def _changed_text(old: dict, new: dict) -> str:

@@ -69,7 +69,8 @@ def find_results(result: Path, subject: str | None = None, trial: str | None = N
     if result.parent.name in VIEWABLE_STAGES and result.suffix == ".h5":
         paths = RunPaths(result.parents[2], result.parents[1].name)
         if paths.vertebrae(result.stem).is_file():
-            return _as_made(paths, result.stem)
+            check_as_made(paths, result.stem)
+            return paths, result.stem
     return None
 
 
@@ -224,17 +225,9 @@ def find_trial(folder: Path, subject: str | None, trial: str | None) -> tuple[Ru
     if not found:
         raise InputError(f"{folder} holds no results: no <subject>/vertebrae/<trial>.h5. Run the stages first.")
     person, name = choose_trial(found, subject, trial, str(folder))
-    return _as_made(RunPaths(folder, person), name)
-
-
-def _as_made(paths: RunPaths, trial: str) -> tuple[RunPaths, str]:
-    """The arguments; `InputError` where files of the trial were changed since they were made."""
-    kinds = (paths.keypoints, paths.points, paths.markers, paths.kinematics, paths.vertebrae, paths.quality)
-    for file in (*(kind(trial) for kind in kinds), *paths.filled_files(trial)):
-        check_as_made(file, trial)
-    for file in (paths.model, paths.scaling):
-        check_as_made(file, None)
-    return paths, trial
+    paths = RunPaths(folder, person)
+    check_as_made(paths, name)
+    return paths, name
 
 
 def choose_trial(
