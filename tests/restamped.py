@@ -10,6 +10,8 @@ def restamp(path, steps):
     content = path.read_bytes()
     table = struct.pack(">II", 0, len(steps)) + b"".join(struct.pack(">II", 1, step) for step in steps)
     content = content.replace(b"edts", b"free")  # the list of edits, which cuts at the old duration
+    at = content.index(b"mdhd") + 4
+    content = content[: at + 16] + struct.pack(">I", sum(steps)) + content[at + 20 :]
     path.write_bytes(_with_table(content, struct.pack(">I", 8 + len(table)) + b"stts" + table))
 
 

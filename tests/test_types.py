@@ -67,6 +67,8 @@ FAULTS = [
     (Markers, MARKERS, {"weight": np.ones(2)}, r"weight has shape \(2,\), expected \(3, 2\)"),
     (Markers, MARKERS, {"weight": -np.ones((3, 2))}, "weight must be finite and not negative"),
     (Markers, MARKERS, {"weight": np.full((3, 2), np.nan)}, "weight must be finite"),
+    (Markers, MARKERS, {"weight": np.full((3, 2), 1e7)}, r"at most 1e\+06"),
+    (Markers, MARKERS, {"covariance": -np.ones((3, 2, 3, 3))}, "negative variances"),
     (Markers, MARKERS, {"covariance": np.ones((3, 2, 3))}, r"covariance has shape .* expected \(3, 2, 3, 3\)"),
     (Markers, MARKERS, {"origin": ["given"] * 3}, "origin has 3 entries"),
     (Markers, MARKERS, {"filled": np.zeros((2, 2))}, r"filled has shape \(2, 2\), expected \(3, 2\)"),
@@ -226,7 +228,7 @@ def test_sizes_of_no_image_are_refused(size):
         Camera("c", size, np.diag([1000.0, 1000.0, 1.0]), np.zeros(5), np.eye(3), np.zeros(3))
 
 
-@pytest.mark.parametrize("change", [{"values": [[np.inf]]}, {"deviation": [[-0.1]]}])
+@pytest.mark.parametrize("change", [{"values": [[np.inf]]}, {"deviation": [[-0.1]]}, {"deviation": [[np.inf]]}])
 def test_motions_that_cannot_be_are_refused(change):
     motion = Motion(("knee_angle_r",), 50.0, [[0.5]], [True], [[0.1]])
     with pytest.raises(InputError, match=f"Motion.{next(iter(change))} holds"):

@@ -40,6 +40,15 @@ def test_read_back(path):
     assert read_journal(path) == EDITS
 
 
+@pytest.mark.parametrize("far", [1e7, -1e300, float("nan")])
+def test_a_decision_that_could_not_be_read_back_is_not_added(far, path):
+    """As of another program's file: one such line would make all decisions unreadable."""
+    append_edits(path, EDITS)
+    with pytest.raises(InputError, match="expected two numbers of px"):
+        append_edits(path, [EDITS[0], replace(EDITS[0], x=far)])
+    assert read_journal(path) == EDITS
+
+
 def test_a_line_that_a_kill_cut_short_is_left_out_and_the_next_ones_are_whole(path):
     append_edits(path, EDITS)
     whole = path.read_bytes()

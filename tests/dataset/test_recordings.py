@@ -1,6 +1,7 @@
 """The loader against the data that were written."""
 
 import pickle
+import shutil
 import sys
 
 import cv2
@@ -209,3 +210,37 @@ def test_bad_places(tmp_path):
         file["metadata/markers_names"] = file["metadata/kinematic_axes"] = np.array(["a"], "S")
     with ss.open_dataset(tmp_path) as empty, pytest.raises(IndexError):
         _ = empty.windows(5)[0]
+
+
+def doubled(values):
+    return 2 * values
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "message"),
+    [
+        ("simspine/kinematics_sd", np.negative, "negative standard deviations"),
+        ("simspine/lla", lambda values: values + np.inf, "infinite values"),
+        ("simspine/marker_covariance", np.negative, "negative variances"),
+        ("timestamps", doubled, "do not fit the timestamps"),
+        ("timestamps", lambda values: np.where(values < values.max(), values, np.nan), "do not fit the timestamps"),
+        ("simspine@rate", doubled, "do not fit the timestamps"),
+        ("simspine@start", doubled, "do not fit the timestamps"),
+        ("simspine@kinematics_rate", doubled, "motion has 100.0 frames/s"),
+    ],
+)
+def test_impossible_values_are_refused(exported, tmp_path, place, change, message):
+    shutil.copy(exported / "tiny.h5", tmp_path / "x.h5")
+    array, _, attribute = place.partition("@")
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        node = file["S5/Sitting"][array]
+        if attribute:
+            node.attrs[attribute] = change(node.attrs[attribute])
+        else:
+            node[...] = change(node[()])
+    with ss.open_dataset(tmp_path / "x.h5") as data:
+        with pytest.raises(InputError, match=rf"x\.h5: S5/Sitting: .*{message}"):
+            data["S5", "Sitting"].read()
+        if place.endswith("_sd"):
+            with pytest.raises(InputError, match=message):
+                data["S5", "Sitting"].array("kinematics_sd", 3, 20)

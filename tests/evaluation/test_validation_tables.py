@@ -252,3 +252,12 @@ def test_an_interval_is_of_95_percent_and_its_verdict_stands_by_it(small_records
     assert (first["LLA, ± 95 %"], first["LLA data"]) == ("11.0", "75 % (partly measured)")
     assert (first["TKA, ± 95 %"], first["TKA data"]) == ("–", "set by the model")
     assert not any("to be checked" in cell for line in lines for cell in line)
+
+
+def test_names_that_a_spreadsheet_would_run_are_texts():
+    rows = pd.DataFrame(
+        {"trial": ["=cmd|calc!A0", "+1", "@x", "-2+3", "walk = run", "\t=1"], "lla": [-1.5, 2, 3, 4, 5, 6]}
+    )
+    read = list(csv.DictReader(io.StringIO(validation_csv(rows))))
+    assert [row["trial"] for row in read] == ["'=cmd|calc!A0", "'+1", "'@x", "'-2+3", "walk = run", "'\t=1"]
+    assert read[0]["lla"] == "-1.5"

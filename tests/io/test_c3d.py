@@ -161,6 +161,20 @@ def test_a_long_file_that_was_cut(tmp_path):
         read_c3d(path)
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_an_endless_tail_of_zeros_is_not_read(tmp_path, full):
+    """A sparse file takes no room on the disk, but took 50 s and all of its size in memory."""
+    path = long_trial(tmp_path / "a.c3d", 66_000 if full else 20)
+    os.truncate(path, 3 << 30)
+    started = time.process_time()
+    if full:
+        with pytest.raises(InputError, match="Export it in parts"):
+            read_c3d(path)
+    else:
+        assert read_c3d(path).frames == 20
+    assert time.process_time() - started < 2
+
+
 @pytest.mark.parametrize(
     ("unit", "metres"), [("in", 0.0254), ("inches", 0.0254), ("ft", 0.3048), ("dm", 0.1), ("", 1e-3)]
 )

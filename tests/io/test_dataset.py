@@ -43,7 +43,7 @@ def trial(frames=7, seed=0, start=0.5, **changes):
     filled[3, 1] = True
     content = {
         "markers": Markers(NAMES, 50, xyz, "y_up", origin=["given", "inferred", "inferred"], start=start,
-                           covariance=rng.normal(size=(frames, 3, 3, 3))),
+                           covariance=rng.random(size=(frames, 3, 3, 3))),
         "motion": Motion(AXES, 50, values, ROTATIONAL, deviation=np.abs(rng.normal(size=(frames, 4))), start=start),
         "levels": ("L5-S1", "L4-L5"), "angles": rng.normal(size=(frames, 2, 3)),
         "lla": rng.normal(size=frames), "tka": np.full(frames, 0.6),
@@ -61,7 +61,7 @@ def trial(frames=7, seed=0, start=0.5, **changes):
         "poses": {"pelvis": rng.normal(size=(frames, 4, 4)), "torso": rng.normal(size=(frames, 4, 4))},
         "fk_deviation": 3e-9,
         "centres": Markers(("L3", "L5", "S1"), 50, rng.normal(size=(frames, 3, 3)), "y_up", start=start,
-                           origin=["detected", "inferred", "given"], covariance=rng.normal(size=(frames, 3, 3, 3))),
+                           origin=["detected", "inferred", "given"], covariance=rng.random(size=(frames, 3, 3, 3))),
     }  # fmt: skip
     return TrialData(**(content | changes))
 

@@ -156,6 +156,7 @@ def test_hidden_and_foreign_files_are_not_read(tmp_path):
         ("1.json", '{"people": [{"pose_keypoints_2d": [1, 2]}]}', "1.json: pose_keypoints_2d has 2 numbers"),
         ("1.json", '{"people": [{"pose_keypoints_2d": [1, 2, 0.5]}]}', "people with 1 and 3 points"),
         ("x.json", "{}", "no frame number"),
+        ("9" * 60 + ".json", "{}", "no frame number"),
         ("00.json", "{}", "is there twice"),
         ("20240101120000.json", '{"people": []}', "frame numbers run from 0 to 20240101120000"),
     ],

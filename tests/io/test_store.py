@@ -30,7 +30,7 @@ MARKERS = Markers(
     XYZ,
     "y_up",
     RNG.uniform(0, 1, (20, 3)),
-    RNG.normal(size=(20, 3, 3, 3)),
+    RNG.random(size=(20, 3, 3, 3)),
     (Origin.INFERRED, Origin.GIVEN, Origin.DETECTED),
     RNG.uniform(size=(20, 3)) < 0.5,
     start=1.25,

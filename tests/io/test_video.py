@@ -7,6 +7,7 @@ import pytest
 from restamped import restamp, time_scale
 
 from simspine.core.errors import InputError
+from simspine.io.mp4 import fault_of_header
 from simspine.io.video import Video, check_synchronised, frame_times, frames_at_rate, open_video, open_videos
 
 WIDTH, HEIGHT = 96, 64
@@ -47,6 +48,56 @@ def test_mirrored_images_are_refused(tmp_path, box, at, matrix, ending):
     with pytest.raises(InputError, match=r"should mirror its images.*ffmpeg -i selfie") as refused:
         open_video(path)
     assert "\n" not in str(refused.value)
+
+
+def mirrored(data: bytearray) -> None:
+    struct.pack_into(">5i", data, data.find(b"tkhd") + 44, -65536, 0, 0, 0, 65536)
+
+
+def grown(data: bytearray, parents: tuple[bytes, ...], extra: bytes) -> None:
+    """More bytes at the end of the last of these boxes; the header is behind the images, whose places stay."""
+    start = data.find(parents[-1]) - 4
+    end = start + struct.unpack_from(">I", data, start)[0]
+    for at in (data.find(box) - 4 for box in parents):
+        struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] + len(extra))
+    data[end:end] = extra
+
+
+def test_mirrored_images_are_refused_however_their_header_is_laid_out(tmp_path):
+    plain = write_video(tmp_path / "plain.mp4").read_bytes()
+    for extra in (8, 3000):
+        data = bytearray(plain)
+        mirrored(data)
+        grown(data, (b"moov", b"trak", b"tkhd"), bytes(extra))
+        (tmp_path / f"{extra}.mp4").write_bytes(data)
+    data = bytearray(plain)
+    mirrored(data)
+    moov = data.find(b"moov") - 4
+    data[moov : moov + 8] = struct.pack(">I4sQ", 1, b"moov", len(plain) - moov + 8)
+    (tmp_path / "long.mp4").write_bytes(data)
+    for name in ("8.mp4", "3000.mp4", "long.mp4"):
+        assert cv2.VideoCapture(str(tmp_path / name)).read()[0]
+        with pytest.raises(InputError, match="should mirror its images"):
+            open_video(tmp_path / name)
+
+
+@pytest.mark.parametrize(("place", "factor"), [(4, 2), (4, 0.5), (0, 0.5)])
+def test_a_damaged_table_of_times_is_noticed(tmp_path, place, factor):
+    """Twice the rate, half of it, and half of the frames; the track still states its length."""
+    path = write_video(tmp_path / "a.mp4", frames=12)
+    data = bytearray(path.read_bytes())
+    at = data.find(b"stts") + 12 + place
+    struct.pack_into(">I", data, at, round(struct.unpack_from(">I", data, at)[0] * factor))
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="states two lengths"):
+        open_video(path)
+
+
+@pytest.mark.parametrize("header", [b"mdhd", b"mdhdvide", b"mdhd" + bytes(9) + b"videmdhd", b"tkhd", b"mdhdvidestts"])
+def test_a_header_of_pieces_is_no_fault_of_its_own(tmp_path, header):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(struct.pack(">I4s", len(header) + 16, b"moov") + header + bytes(8))
+    assert fault_of_header(path) == ""
 
 
 def test_rotation_is_applied(tmp_path):

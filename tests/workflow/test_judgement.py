@@ -96,6 +96,19 @@ def test_lumbar_ranges_of_the_coupled_body_are_its_couplers(finished):
         assert rows[level] / rows["L5-S1"] == pytest.approx(slope, rel=1e-3)
 
 
+def test_names_in_findings_are_neither_markup_nor_commands(copied):
+    """Marker names of a foreign file stand in findings."""
+    file = copied.results / "S01/quality/bow.json"
+    stored = json.loads(file.read_text())
+    stored["findings"][0] |= {"message": "markers [/x] and \x1b]0;owned\x07 [bold]y[/bold]", "code": "a\x1b[2J"}
+    file.write_text(json.dumps(stored))
+    done = CliRunner().invoke(main, ["check", "--config", str(copied.file)])
+    assert done.exit_code == 3, done.exception
+    assert "markers [/x] and \N{REPLACEMENT CHARACTER}]0;owned" in done.output
+    assert "[bold]y[/bold]" in done.output
+    assert not {"\x1b", "\x07"} & set(done.output)
+
+
 def test_checking_again_changes_nothing(copied):
     before = (copied.results / "quality.json").read_bytes()
     done = CliRunner().invoke(main, ["check", "--config", str(copied.file)])

@@ -15,13 +15,17 @@ import yaml
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
+from simspine.core.settings import yaml_files
 from simspine.estimation import solve_trial
+from simspine.estimation.options import BodyOptions
 from simspine.estimation.person import CURVE_ARRAYS
+from simspine.io.calibration import read_calibration
 from simspine.workflow.detect_stage import plan_detect
 from simspine.workflow.inputs import Context
 from simspine.workflow.jobs import stage_states
 from simspine.workflow.reporting import write_report_of
 from simspine.workflow.results import read_sized_body
+from simspine.workflow.stage_files import body_files
 from simspine.workflow.up_to_date import (
     STAGE_NAMES,
     RunPaths,
@@ -113,6 +117,39 @@ def test_a_changed_input_file_repeats_detection(copied, capsys):
     file.write_text(json.dumps(content))
     copied.run("detect")
     assert ran(capsys) == {"detect": "done"}
+
+
+def test_a_changed_file_that_a_recipe_or_marker_set_names_counts(copied):
+    files = [copied.folder / f"{name}.yaml" for name in ("mine", "middle", "base")]
+    for file, other in zip(files, [*files[1:], "coupled"], strict=True):
+        file.write_text(yaml.safe_dump({"from": str(other)}))
+    assert set(files) <= set(body_files(BodyOptions(recipe=str(files[0]))))
+    files[2].write_text(yaml.safe_dump({"from": str(files[0])}))  # no endless loop
+    assert set(files) == set(yaml_files("coupled", None, str(files[0])))
+
+
+def test_a_changed_second_file_of_a_calibration_repeats_detection(copied, capsys):
+    """EasyMocap has lenses in one file and places in another; OpenCap has a file per camera."""
+    lenses, places = "%YAML:1.0\n---\nnames:\n", "%YAML:1.0\n---\nnames:\n"
+    for camera in read_calibration(copied.folder / "cameras.toml"):
+        lenses += f'  - "{camera.name}"\n'
+    for camera in read_calibration(copied.folder / "cameras.toml"):
+        entries = {"K": camera.K, "dist": camera.distortion, "Rot": camera.R, "T": camera.t[:, None]}
+        for key, values in entries.items():
+            rows, columns = np.atleast_2d(values).shape
+            text = f"{key}_{camera.name}: !!opencv-matrix\n  rows: {rows}\n  cols: {columns}\n  dt: d\n"
+            text += f"  data: {np.ravel(values).tolist()}\n"
+            lenses, places = (lenses + text, places) if key in ("K", "dist") else (lenses, places + text)
+    (copied.folder / "intri.yml").write_text(lenses)
+    (copied.folder / "extri.yml").write_text(places)
+    copied.trial(calibration=str(copied.folder / "intri.yml"))
+    copied.run("detect")
+    capsys.readouterr()
+    copied.run("detect")
+    assert ran(capsys) == {"detect": "up to date"}
+    (copied.folder / "extri.yml").write_text(places.replace(", ", " , "))
+    why = [state.why for state in stage_states(copied.config) if state.stage == "detect"]
+    assert why == ["extri.yml changed"]
 
 
 def network_beside_weights(path, data):

@@ -184,6 +184,18 @@ def test_other_people_and_movements_are_not_compared_without_a_word(finished, tm
     assert "'bow' is compared with 'turn'. Is this one movement?" in done.output
 
 
+@pytest.mark.parametrize("value", [np.nan, -0.1, 0.3])
+def test_results_that_were_changed_are_neither_compared_nor_shown(value, finished, tmp_path):
+    shutil.copytree(finished.results, tmp_path / "later")
+    with h5py.File(tmp_path / "later/S01/vertebrae/bow.h5", "r+") as file:
+        file["lla_sd"][...] = value
+    for words in (("compare", finished.results, tmp_path / "later"), ("view", tmp_path / "later", "--no-open")):
+        done = run(*words, "--out", tmp_path / "c.html")
+        assert done.exit_code == 2
+        assert "bow.h5 is not as it was made" in done.output
+    assert not (tmp_path / "c.html").exists()
+
+
 def test_results_of_other_versions_and_settings_are_not_compared_without_a_word(finished, tmp_path):
     shutil.copytree(finished.results, tmp_path / "later")
     origin = json.loads((finished.results / "provenance.json").read_text())

@@ -154,7 +154,8 @@ class ClinicalParameters(Unchanging):
         for name in ("values", "deviation"):
             if getattr(self, name) is not None:
                 shape = (None if name == "values" else len(self.values), len(self.names))
-                self._set(**{name: read_only_array("ClinicalParameters", name, getattr(self, name), shape)})
+                array = read_only_array("ClinicalParameters", name, getattr(self, name), shape, infinite=False)
+                self._set(**{name: array})
 
     def of(self, name: str) -> np.ndarray:
         """(frames,) of one parameter; raises `InputError` listing all parameters."""
@@ -232,9 +233,8 @@ class SpineKinematics(Unchanging):
         for name, shape in (wanted | {"repaired": (frames, levels)}).items():
             value = getattr(self, name)
             if value is not None or not name.endswith("_sd"):
-                array = read_only_array(
-                    "SpineKinematics", name, value, shape=shape, dtype=bool if name == "repaired" else float
-                )
+                dtype = bool if name == "repaired" else float
+                array = read_only_array("SpineKinematics", name, value, shape=shape, dtype=dtype, infinite=False)
                 self._set(**{name: array})
         for name, points in (("markers", self.markers), ("centres", self.centres)):
             if points is not None and points.frames != frames:

@@ -188,8 +188,12 @@ def start_journal(
 
 
 def append_edits(path: Path, edits: Sequence[Edit]) -> None:
-    """Add decisions: all are on the disk when this returns, none is in the file if it raises."""
-    text = "".join(json.dumps(_to_json(edit)) + "\n" for edit in edits)
+    """Add decisions: all are on the disk when this returns, none is in the file if it raises. `InputError` for one that
+    `read_journal` would refuse, so that no decision makes the others unreadable."""
+    entries = [_to_json(edit) for edit in edits]
+    with naming_content(path, "able to hold these decisions"):
+        list(map(edit_from, entries))
+    text = "".join(json.dumps(entry) + "\n" for entry in entries)
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))  # no link that took the journal's place
     with open(descriptor, "r+b", buffering=0) as file:
         lines = _end_of_lines(file)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from simspine.cli.options import FILE_PATH, with_options
+from simspine.core.errors import InputError
 
 
 class _SourceGroup(click.Group):
@@ -14,8 +15,6 @@ class _SourceGroup(click.Group):
     def _found(self) -> dict[str, click.Command]:
         source = Path(__file__).resolve().parents[3]
         if not (source / "tools/bench").is_dir():
-            from simspine.core.errors import InputError
-
             raise InputError("`simspine bench` needs simspine's source code; install it from a clone.")
         if str(source) not in sys.path:
             sys.path.insert(0, str(source))

@@ -15,6 +15,7 @@ from simspine.cli.options import (
     show_on_desktop,
     stage_options,
 )
+from simspine.core.errors import InputError, printable
 
 
 @click.command("export")
@@ -82,7 +83,7 @@ def verify_command(path, kinematics):
 
     faults = check(path, kinematics)
     for fault in faults:
-        click.secho(str(fault), fg="red")
+        click.secho(printable(fault), fg="red")
     if not faults:
         # With a manifest every byte is checked; in a file by itself the arrays only.
         result = "whole." if path.is_dir() else "no array is damaged. Bytes outside arrays need the folder's manifest."
@@ -117,7 +118,6 @@ def validate_dataset_command(dataset, config, out):
 
     DATASET: an HDF5 file. Each value says how much of it the data decided. Columns: docs/validation.md.
     """
-    from simspine.core.errors import InputError
     from simspine.workflow.results import write_validation
 
     if dataset is None:

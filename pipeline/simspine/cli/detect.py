@@ -15,6 +15,7 @@ from simspine.cli.options import (
     show_on_desktop,
     with_options,
 )
+from simspine.core.errors import InputError
 
 ONLY_FOR_STAGE_OPTIONS = ("subject", "trial", "force")
 ONLY_FOR_INPUT_HINT = (
@@ -117,7 +118,6 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
 
 
 def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
-    from simspine.core.errors import InputError
     from simspine.io.image_streams import Webcam, open_camera
     from simspine.vision.one_camera import WatchSettings, options_for_camera
     from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
@@ -169,7 +169,6 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
 
 def _lifting_of_options(chosen: dict, source: str):
     """The `LiftingTask` of the options, or None. source: INPUT."""
-    from simspine.core.errors import InputError
     from simspine.vision.lifted_world import WARM_UP_FRAMES, WorldChoices
     from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens
     from simspine.workflow.one_camera import LiftingTask
@@ -208,7 +207,6 @@ def _lifting_of_options(chosen: dict, source: str):
 
 def _calibrated_camera(path: Path, name: str | None, source: str):
     """The camera of a calibration file with this name, by default the name of the source's file, or the only one."""
-    from simspine.core.errors import InputError
     from simspine.io.calibration import read_calibration
 
     cameras = {camera.name: camera for camera in read_calibration(path)}
@@ -222,7 +220,6 @@ def _calibrated_camera(path: Path, name: str | None, source: str):
 
 def _detection_options(config, chosen: dict):
     """Section `detection` of the configuration, or its defaults, changed by the command line's options."""
-    from simspine.core.errors import InputError
     from simspine.core.settings import SettingsError
     from simspine.reconstruction.stage import Options
     from simspine.vision.options import BLAZEPOSE_MODELS, DetectionOptions

@@ -40,6 +40,7 @@ from simspine.cli.options import (
     stage_options,
 )
 from simspine.cli.research import capture_group, train_group
+from simspine.core.errors import InputError, printable, require_known
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more memory, or cut long trials."
 STAGE_COMMANDS = {
@@ -64,14 +65,7 @@ COMMAND_GROUPS = {
 _COLLECTED_AFTER = 50_000
 
 
-def _printable(text: object) -> str:
-    """The text without control characters: a name in a foreign file could send commands to the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-
-
 def _require_current_folder() -> None:
-    from simspine.core.errors import InputError
-
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -80,8 +74,6 @@ def _require_current_folder() -> None:
 
 def _refuse_settings_of_libraries() -> None:
     """`InputError` for settings of libraries that change results, such as a foreign Numba file in this folder."""
-    from simspine.core.errors import InputError
-
     if os.environ.get("COLUMNS") == "0":  # rich would print nothing
         del os.environ["COLUMNS"]
     if not os.environ.get("SOURCE_DATE_EPOCH", "0").isdecimal():
@@ -106,7 +98,7 @@ class _Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")  # where the terminal cannot show a character
-        warnings.showwarning = lambda message, *_: click.secho(f"warning: {_printable(message)}", fg="yellow", err=True)
+        warnings.showwarning = lambda message, *_: click.secho(f"warning: {printable(message)}", fg="yellow", err=True)
         try:
             _require_current_folder()
             _refuse_settings_of_libraries()
@@ -116,8 +108,6 @@ class _Commands(click.Group):
             click.echo("stopped by ctrl-C.", err=True)
             sys.exit(128 + signal.SIGINT)
         except ValueError as error:
-            from simspine.core.errors import InputError
-
             if not isinstance(error, InputError):
                 raise
             message = str(error)
@@ -131,7 +121,7 @@ class _Commands(click.Group):
             if error.errno in (None, errno.EPIPE):  # a bug in simspine; a closed pipe, which click handles
                 raise
             message = f"{error.filename or 'a file'}: {os.strerror(error.errno)}."
-        click.secho(f"error: {_printable(message)}", fg="red", err=True)
+        click.secho(f"error: {printable(message)}", fg="red", err=True)
         sys.exit(2)
 
     def list_commands(self, ctx):
@@ -183,7 +173,6 @@ def run_command(config, cores, dry_run, quiet, options):
 
 def _config_of_markers(file: Path) -> Path:
     """configs/NAME.yaml of a marker file; written if it does not exist."""
-    from simspine.core.errors import InputError
     from simspine.core.settings import read_mapping
     from simspine.workflow.setup import GivenFiles, config_name, write_new_config
 
@@ -195,7 +184,7 @@ def _config_of_markers(file: Path) -> Path:
     content = read_mapping(path)
     if json.dumps(str(file)) not in json.dumps(content, default=str):  # the whole name, not the end of another
         raise InputError(f"{path} is of other files than {file}. Name the configuration, or move it away.")
-    click.echo(f"{path} is there, and is run as it stands; results: {_printable(content.get('results'))}")
+    click.echo(f"{path} is there, and is run as it stands; results: {printable(content.get('results'))}")
     return path
 
 
@@ -245,9 +234,9 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
             added = add_spine(session, marker_set, scaling, quiet)
         finally:
             for text in grouped_messages(str(one.message) for one in caught):
-                click.secho(f"warning: {_printable(text)}", fg="yellow", err=True)
+                click.secho(f"warning: {printable(text)}", fg="yellow", err=True)
     for line in (*grouped_messages(added.notes), *added.files, f"To see it: {session.to_see}.", *added.results):
-        click.echo(_printable(line))
+        click.echo(printable(line))
     sys.exit(1 if added.faults else 0)
 
 
@@ -351,7 +340,6 @@ def job_command(name, config, subject, trial):
 
     NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Finished work is kept.
     """
-    from simspine.core.errors import require_known
     from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job, write_job_cost
     from simspine.workflow.up_to_date import run_task
 

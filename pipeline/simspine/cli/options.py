@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from simspine.core.errors import InputError, unknown_name
+
 CONFIG_PARAMETERS = {"config_argument", "config_path"}  # both name the configuration
 
 
@@ -80,7 +82,6 @@ def packaged_config(path: Path | None) -> Path:
 
     path: the file, a folder of results, or the name of a packaged configuration (demo, gait, human36m, virtual); None:
     the only configuration in the working folder. `InputError` for an unknown name without folder and ending."""
-    from simspine.core.errors import InputError, unknown_name
     from simspine.core.settings import data_folder, read_mapping
 
     if path is None:
@@ -112,7 +113,6 @@ def packaged_config(path: Path | None) -> Path:
 
 def configs_here() -> list[Path]:
     """Configurations in the working folder, or else in its folder configs/, where `simspine init` writes them."""
-    from simspine.core.errors import InputError
     from simspine.core.settings import read_mapping
 
     for folder in (Path(), Path("configs")):

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from simspine.cli.options import FILE_PATH, PairOfNumbers, config_option, quiet_option
+from simspine.core.errors import InputError, require_known, safe_file_name
 
 
 @click.group("capture")
@@ -34,7 +35,6 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
 
     out: folder to write, if not the configuration's. subject: only this one. `InputError` without section `virtual`.
     """
-    from simspine.core.errors import InputError, safe_file_name
     from simspine.synthesis.capture_files import write_capture
     from simspine.workflow.inputs import progress_bar
     from simspine.workflow.up_to_date import hold_lock
@@ -86,7 +86,6 @@ def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet,
     """
     from dataclasses import replace
 
-    from simspine.core.errors import require_known
     from simspine.io.image_streams import images_in
     from simspine.synthesis.actions import ACTION_NAMES
     from simspine.synthesis.rendered_crops import SPINETRACK_COUNTS, RenderSettings, write_pictures

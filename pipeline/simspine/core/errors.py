@@ -33,6 +33,11 @@ class Remark(UserWarning):
     """A notice that a reader left something out or followed a caller's request; it is no sign of a fault."""
 
 
+def printable(text: object) -> str:
+    """The text without control characters: a name in a foreign file could send commands to the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
 def require_path(path: str | PathLike) -> None:
     """Raise for an empty path (it would mean the working folder), and for a pipe or device (it may never end)."""
     if not fspath(path):
@@ -62,6 +67,14 @@ def require_file_name(name: str) -> str:
     """The name; raises where it is not its own `safe_file_name`."""
     if safe_file_name(name) != name:
         raise InputError(f"{name!r:.100} cannot be the name of a file on every system; choose another.")
+    return name
+
+
+def require_inside(name: str) -> str:
+    """The relative path that a file names; raises where it leads out of a folder, on any system."""
+    parts = re.split(r"[/\\]", name)
+    if ".." in parts or not parts[0] or re.match("[A-Za-z]:", name):
+        raise InputError(f"{name!r:.100} leads out of the folder; name files below it.")
     return name
 
 

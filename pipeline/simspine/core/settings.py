@@ -192,6 +192,18 @@ def read_mapping(path: Path) -> dict:
     return deepcopy(_mapping_in_file(path, *file_version(path)))
 
 
+def yaml_files(*names: str | None) -> tuple[Path, ...]:
+    """Those of the names that are YAML files, the files that these name (`from` of a recipe), and so on."""
+    found: dict[Path, None] = {}
+    waiting: list[Any] = list(names)
+    while waiting:
+        file = Path(str(waiting.pop()))
+        if file.suffix in (".yaml", ".yml") and file not in found and isfile(file):
+            found[file] = None
+            waiting += _single_values(read_mapping(file))
+    return tuple(found)
+
+
 @lru_cache(maxsize=64)
 def _mapping_in_file(path: Path, *_: int) -> dict:
     data = read_yaml(path)

@@ -19,6 +19,7 @@ from simspine.core.errors import InputError, index_of_name, require_known
 
 MAX_CAMERA_DISTANCE_M = 200.0  # cameras farther apart, or from the origin, were not given in metres
 MAX_IMAGE_SIDE_PX = 100_000
+MAX_WEIGHT = 1e6  # of a marker; squares of larger ones exceed the precision of the solvers
 MIN_FRAME_RATE_HZ = 1.0  # a lower rate means that times were in milliseconds
 MAX_FRAME_RATE_HZ = 10_000.0  # cameras and motion capture have some 25 to 2000 frames/s; more is a slip
 
@@ -114,9 +115,12 @@ def _equal_values(a: Any, b: Any) -> bool:
     return type(a) is type(b) and a == b
 
 
-def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
-    """`value` as a read-only array; an `InputError` names owner, field, shape found and shape wanted.
+def read_only_array(
+    owner: str, field: str, value, shape: tuple[int | None, ...], dtype=float, infinite: bool = True
+) -> np.ndarray:
+    """`value` as a read-only array; an `InputError` names owner, field, what was found and what was wanted.
 
+    infinite: False refuses infinite values. A field `deviation` or `…_sd` has no negative or infinite ones.
     An array that is read-only already is not copied: arrays of a long trial take most of the memory.
     """
     kept = _is_unchanging(value) and value.dtype == dtype
@@ -124,6 +128,11 @@ def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...]
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise InputError(f"{owner}.{field} has shape {array.shape}, expected ({wanted}).")
+    is_deviation = field.endswith(("deviation", "_sd"))
+    if is_deviation and (array < 0).any():
+        raise InputError(f"{owner}.{field} holds negative standard deviations; was the file changed?")
+    if (is_deviation or not infinite) and np.isinf(array).any():
+        raise InputError(f"{owner}.{field} holds infinite values; mark with NaN what is not known.")
     array.setflags(write=False)
     return array
 
@@ -386,10 +395,12 @@ class Markers(_PointSet):
         self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
         if self.weight is not None:
             weight = self._array("weight", xyz.shape[:2])
-            if not np.isfinite(weight).all() or (weight < 0).any():
-                raise InputError("Markers.weight must be finite and not negative; use 0 to leave a point out.")
+            if not ((weight >= 0) & (weight <= MAX_WEIGHT)).all():
+                raise InputError(f"Markers.weight must be finite and not negative, at most {MAX_WEIGHT:g}.")
         if self.covariance is not None:
-            self._array("covariance", (*xyz.shape[:2], 3, 3))
+            covariance = self._array("covariance", (*xyz.shape[:2], 3, 3))
+            if (np.einsum("tmii->tmi", covariance) < 0).any():
+                raise InputError("Markers.covariance holds negative variances.")
         if self.origin is not None:
             self._check_origin(self.origin)
         if self.filled is not None:
@@ -457,8 +468,8 @@ class Motion(_Named):
             raise InputError("Motion.values holds infinite values; mark frames that were not solved with NaN.")
         self._array("rotational", (len(self.names),), bool)
         self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
-        if self.deviation is not None and (self._array("deviation", values.shape) < 0).any():
-            raise InputError("Motion.deviation holds negative standard deviations.")
+        if self.deviation is not None:
+            self._array("deviation", values.shape)
 
     @property
     def frames(self) -> int:

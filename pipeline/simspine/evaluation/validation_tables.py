@@ -254,8 +254,10 @@ def validation_tables_of(some: Sequence[TrialRecord]) -> dict[str, pd.DataFrame]
 
 
 def validation_csv(rows: pd.DataFrame) -> str:
-    """One line per row, all columns, numbers to six decimals; empty cells = not known."""
-    return rows.round(6).to_csv(index=False, lineterminator="\n") if len(rows) else ""
+    """One line per row, all columns, numbers to six decimals; empty cells = not known. Texts that a spreadsheet would
+    run as a formula, such as a foreign file's name of a trial, begin with an apostrophe."""
+    plain = rows.round(6).replace(r"^(?=[=+@\t\r-])", "'", regex=True)
+    return plain.to_csv(index=False, lineterminator="\n") if len(rows) else ""
 
 
 def validation_markdown(name: str, rows: pd.DataFrame) -> str:

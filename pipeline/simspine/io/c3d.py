@@ -21,6 +21,7 @@ from simspine.io.trc import metres_per_unit, read_trc, without_placeholders
 _MODEL_OUTPUTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # in POINT: lists of a gait model's outputs
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
 _MAX_HEADER_FRAME = 0xFFFF  # largest frame number that the header's 16-bit word holds
+_MAX_UNCOUNTED_BYTES = 1 << 30  # of points in a file that does not state how many frames it has
 _MIN_PREFIXED_NAMES = 6  # fewer names with a common `LFoot_` may all be of the left foot, without a subject's name
 _SIDES = ("l", "r", "left", "right")
 _INTEL, _MIPS = 84, 86  # processor codes in the parameter block; Intel's files are little-endian, the usual order
@@ -120,7 +121,7 @@ def _with_frames_beyond_header(
     rows, scale, header_full = _rows_of_data(path)
     if not header_full and not 0 < stated <= len(rows):
         return points, residuals  # complete, or a part of the recording that the parameters describe
-    if rows.dtype.byteorder == ">" or stated > len(rows):
+    if rows.dtype.byteorder == ">" or stated > len(rows) or (not stated and rows.nbytes > _MAX_UNCOUNTED_BYTES):
         raise InputError(f"{path}: {read} of its {stated or len(rows)} frames can be read. Export it in parts.")
     frames = stated or max(int(np.flatnonzero(rows.any(1)).max(initial=0)) + 1, read)
     data = rows[:frames].reshape(frames, -1, 4).transpose(2, 1, 0).astype(float)
@@ -134,9 +135,9 @@ def _rows_of_data(path: Path) -> tuple[np.ndarray, float, bool]:
     order = "<" if kind == _INTEL else ">"
     count, analog, _, last = struct.unpack("<HHHH", header[2:10])
     scale, block = struct.unpack("<fH", header[12:18])
-    values = np.fromfile(path, np.dtype(f"{order}f4" if scale < 0 else f"{order}i2"), offset=512 * (block - 1))
-    width = 4 * count + analog
-    rows = values[: len(values) // width * width].reshape(-1, width)[:, : 4 * count]
+    number, start, width = np.dtype(f"{order}f4" if scale < 0 else f"{order}i2"), 512 * (block - 1), 4 * count + analog
+    shape = ((path.stat().st_size - start) // (number.itemsize * width), width)
+    rows = np.memmap(path, number, "r", start, shape)[:, : 4 * count]  # most files need none of them
     return rows, scale, last == _MAX_HEADER_FRAME
 
 

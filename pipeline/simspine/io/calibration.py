@@ -26,6 +26,7 @@ _QUALISYS_SUBPIXELS = 64  # Qualisys states image positions in 1/64 px
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
 _MAX_SORTED_DIGITS = 20  # numbers of so many digits are sorted by their size
 _OPENCAP_WORLD = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # upright board's axes to z up
+_EASYMOCAP_FILES = ("intri.yml", "extri.yml")
 _TOML_ENTRIES = ("size", "matrix", "distortions", "translation")
 _ORIGIN = "the world's origin"
 _LEAST_CAMERA_DISTANCE_M = 1e-3  # m between two cameras; nearer ones suggest that one was not calibrated
@@ -363,12 +364,20 @@ def _opencv_lens_of_vicon(
     return lens
 
 
+def calibration_files(path: Path) -> tuple[Path, ...]:
+    """The files that `read_calibration` reads where this one is named: several of OpenCap's and EasyMocap's."""
+    if path.suffix.lower() in (".pickle", ".pkl"):
+        own = path.absolute().parent
+        alike = re.sub(r"\d+", "*", own.name) if re.search(r"\d", own.name) else "*"  # folders of the other cameras
+        return tuple(sorted(own.parent.glob(f"{alike}/{path.name}"))) or (path,)
+    others = _EASYMOCAP_FILES if path.suffix.lower() in (".yml", ".yaml") else ()
+    return (path, *(file for file in map(path.with_name, others) if file.is_file() and file != path))
+
+
 def _cameras_of_opencap(path: Path) -> Iterator[Camera]:
     """OpenCap: a pickle per camera, `Cam0/cameraIntrinsicsExtrinsics.pickle`, `Cam1/…`; image size as height, width;
     mm; the world is an upright board, turned here so that z is up."""
-    own = path.absolute().parent
-    alike = re.sub(r"\d+", "*", own.name) if re.search(r"\d", own.name) else "*"  # of the folders of the other cameras
-    for file in sorted(own.parent.glob(f"{alike}/{path.name}")) or [path]:
+    for file in calibration_files(path):
         found, where = pickled_arrays(file), f"{file} (read as OpenCap's calibration)"
         keys = ("intrinsicMat", "distortion", "imageSize", "rotation", "translation")
         entries = [require_numbers(where, _required_entry(found, key, where)).squeeze() for key in keys]
@@ -382,7 +391,7 @@ def _cameras_of_opencap(path: Path) -> Iterator[Camera]:
 def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:
     """EasyMocap: `K_…`, `dist_…` and optional `H_…`, `W_…` of each name in intri.yml, `Rot_…`, `T_…` in extri.yml."""
     stores = []
-    for file in (path.with_name("intri.yml"), path.with_name("extri.yml")):
+    for file in map(path.with_name, _EASYMOCAP_FILES):
         if not file.is_file():
             raise InputError(f"{path}: EasyMocap's calibration is intri.yml and extri.yml; {file} is missing.")
         # OpenCV's own reader crashes on nested brackets. Without its version line and its tag the file is plain YAML.

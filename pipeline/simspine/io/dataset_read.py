@@ -59,6 +59,7 @@ _TRIAL_TEXTS = ("levels", "fitted", "clinical_names", "clinical_units", "clinica
 # Each open array keeps its last chunks unpacked: enough for overlapping windows, and bounded over hundreds of trials.
 _CHUNK_CACHE_BYTES = 1 << 17  # bytes of cache per array
 _OPEN_ARRAYS = 1024
+_MAX_CLOCK_ERROR_FRAMES = 0.5  # between the timestamps, and the rate and start that a trial states
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -191,6 +192,8 @@ class DatasetFile:
                 self._arrays.clear()
             data = self._arrays[key] = group[path]
         values = data[frames]
+        if values.dtype.kind == "f" and (np.isinf(values).any() or (path.endswith("_sd") and (values < 0).any())):
+            raise InputError(f"{path} holds infinite values, or negative standard deviations; was the file changed?")
         if path in ("kinematics", f"{OWN_GROUP}/kinematics_sd"):
             values *= self._to_si
         elif path == f"{OWN_GROUP}/valid":
@@ -289,12 +292,16 @@ def _read_centres(added: Any, markers: Markers, frames: slice) -> Markers | None
 
 def _rate_and_start(timestamps: h5py.Dataset, added: h5py.Group | None) -> tuple[float, float]:
     """(rate, time of the first frame); in a released file, which states neither, from the timestamps."""
+    start, last = (float(timestamps[i]) if len(timestamps) else 0.0 for i in (0, -1))
     if added is not None and "rate" in added.attrs:
-        return float(checked_attribute(added, "rate")), float(checked_attribute(added, "start"))
-    start = float(timestamps[0]) if len(timestamps) else 0.0
+        rate, stated = float(checked_attribute(added, "rate")), float(checked_attribute(added, "start"))
+        off = np.abs([rate * (start - stated), rate * (last - start) - len(timestamps) + 1])
+        if len(timestamps) and not (off < _MAX_CLOCK_ERROR_FRAMES).all():
+            raise InputError(f"rate {rate:g} and start {stated:g} do not fit the timestamps; was the file changed?")
+        return rate, stated
     if len(timestamps) < 2:
         return 1.0, start
-    rate = (len(timestamps) - 1) / float(timestamps[-1] - timestamps[0])
+    rate = (len(timestamps) - 1) / (last - start)
     return (round(rate) if abs(rate - round(rate)) < 1e-3 * rate else rate), start  # TRC's times are rounded
 
 

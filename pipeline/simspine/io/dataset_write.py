@@ -51,6 +51,7 @@ FRAME_ARRAYS = {
     "clinical": ("clinical", "rad; m"), "clinical_sd": ("clinical_sd", "rad; m"),
     "marker_error": ("marker_error", "m"), "filled": ("filled", None),
 }  # fmt: skip
+_RATE_TOLERANCE = 1e-3  # largest relative difference of the rates of points and angles, which have the same frames
 TRIAL_SHARES = ("response", "level_share")
 
 
@@ -119,6 +120,8 @@ class TrialData(Frozen):
             raise InputError(
                 f"TrialData.motion has {self.motion.frames} frames, markers have {frames}; cut both alike."
             )
+        if not np.isclose(self.motion.rate, self.markers.rate, rtol=_RATE_TOLERANCE):
+            raise InputError(f"TrialData.motion has {self.motion.rate} frames/s, markers have {self.markers.rate}.")
         shapes = {
             "angles": (frames, len(self.levels), 3), "lla": (frames,), "tka": (frames,),
             "angles_sd": (frames, len(self.levels), 3), "lla_sd": (frames,), "tka_sd": (frames,),
@@ -130,7 +133,8 @@ class TrialData(Frozen):
         for name, shape in shapes.items():
             if (value := getattr(self, name)) is not None:
                 dtype = bool if name == "filled" else float
-                self._set(**{name: read_only_array("TrialData", name, value, shape=shape, dtype=dtype)})
+                array = read_only_array("TrialData", name, value, shape=shape, dtype=dtype, infinite=False)
+                self._set(**{name: array})
         for name in ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided", "status", "reasons"):
             if (texts := getattr(self, name)) is not None:
                 self._set(**{name: tuple(str(text) for text in texts)})

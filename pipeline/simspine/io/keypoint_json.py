@@ -30,6 +30,7 @@ _MAX_BONE_LENGTH_RATIO = 0.8  # mean bone length in the likely order of 25 point
 _MIN_FILES_JUDGED = 4  # least number of files in a folder from which the step of its frame numbers is judged
 _LEAST_SHARE_OF_FILES = 0.75  # least share of frames, from a folder's first to its last, that have a file
 _MAX_LATE_END = 2  # frames between the last frames of two folders; more give a warning
+_MAX_FRAME_DIGITS = 15  # of a frame number; more are no number that an array can have
 _MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts milliseconds, not frames
 
 
@@ -197,7 +198,7 @@ def _files_by_frame(folder: Path) -> dict[int, Path]:
         if path.name.startswith("."):
             continue
         numbers = re.findall(r"\d+", path.stem)
-        if not numbers:
+        if not numbers or len(numbers[-1]) > _MAX_FRAME_DIGITS:
             raise InputError(f"{path}: no frame number in the file's name.")
         if int(numbers[-1]) in files:
             raise InputError(f"{path}: frame {numbers[-1]} is there twice, also as {files[int(numbers[-1])].name}.")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import struct
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from simspine.core.errors import InputError, require_file, unknown_name
 from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 from simspine.io.atomic import check_announced_bytes
+from simspine.io.mp4 import fault_of_header
 
 _FILE_SIGNATURES = {  # first bytes of files: kind of file; the first match counts
     b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture",
@@ -24,8 +24,7 @@ _FILE_SIGNATURES = {  # first bytes of files: kind of file; the first match coun
     **dict.fromkeys((b"ffconcat", b"#EXTM3U", b"v=0"), "a text file, which names other files to be played"),
 }  # fmt: skip
 _MAX_TEXT_SHOWN = 30  # characters of a text file that a message quotes
-_HEAD_BYTES = 1024  # bytes read to recognise a file, and largest size of a header box
-_MATRIX_FROM_END = {b"mvhd": 64, b"tkhd": 44}  # bytes from the end of an MP4 or MOV box to its display matrix
+_HEAD_BYTES = 1024  # bytes read to recognise a file
 
 
 def describe_foreign_file(path: Path) -> str:
@@ -127,11 +126,8 @@ def open_video(path: str | Path) -> Video:
 
     path = Path(path)
     require_file(path)
-    if _states_mirroring(path):
-        raise InputError(
-            f"video {path} says that a player should mirror its images, which is not done here. Write it anew with "
-            f"mirrored images: ffmpeg -i {path.name} NEW.mp4."
-        )
+    if fault := fault_of_header(path):
+        raise InputError(f"video {path} {fault}")
     with _open_capture(path) as capture:
         size = 3 * capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
         check_announced_bytes(f"video {path}", round(size), path.stat().st_size)
@@ -152,23 +148,6 @@ def open_video(path: str | Path) -> Video:
         size = f"{path.stat().st_size} bytes"
         raise InputError(f"video {path} announces {frames} frames in {size}: it is damaged. Convert it with ffmpeg.")
     return Video(path, (image.shape[1], image.shape[0]), rate, frames)
-
-
-def _states_mirroring(path: Path) -> bool:
-    """Whether a display matrix of an MP4 or MOV file, of the movie or a track, mirrors the images."""
-    offset, end = 0, path.stat().st_size
-    with path.open("rb") as file:
-        while offset + 16 <= end:
-            file.seek(offset)
-            size, kind, long_size = struct.unpack(">I4sQ", file.read(16))
-            if kind in _MATRIX_FROM_END and size < _HEAD_BYTES:
-                file.seek(offset + size - _MATRIX_FROM_END[kind])
-                a, b, _, c, d = struct.unpack(">5i", file.read(20).ljust(20, b"\0"))
-                if a * d < b * c:
-                    return True
-            size = long_size if size == 1 else size
-            offset += 8 if kind in (b"moov", b"trak") else size if size >= 8 else end
-    return False
 
 
 def check_whole(videos: Iterable[Video]) -> None:

@@ -16,9 +16,10 @@ from threading import Thread
 
 import numpy as np
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, naming_content, require_inside
 from simspine.core.skeletons import load_skeleton
 from simspine.evaluation.point_protocols import read_labelled_people
+from simspine.io.atomic import sha256_of_file
 from simspine.io.image_streams import read_image
 from simspine.learning.options import CROP_SIZE_PX, DETECTOR_SKELETON, CurriculumStage, LabelledSet
 from simspine.synthesis.population import truncated_normal
@@ -47,8 +48,10 @@ class LabelledPeople:
 
     @property
     def digest(self) -> str:
-        """sha256 of labels and image names; the images are not read."""
+        """sha256 of labels, image names and images."""
         digest = hashlib.sha256("\x1f".join((*self.names, *(file.name for file in self.files))).encode())
+        for file in dict.fromkeys(self.files):
+            digest.update(sha256_of_file(file).encode())
         for array in (self.keypoints, self.box):
             digest.update(np.ascontiguousarray(array, "<f8").tobytes())
         return digest.hexdigest()
@@ -69,7 +72,8 @@ def read_labelled_set(where: LabelledSet, names: tuple[str, ...], seed: int) -> 
         kept = np.sort(random_stream(seed, "fraction", labels.name).permutation(kept)[:count])
     if not len(kept):
         raise InputError(f"{labels}: no person has a label of one of the {len(names)} points asked for.")
-    files = tuple(images / found.image[i] for i in kept)
+    with naming_content(labels, "labels of images below their folder"):
+        files = tuple(images / require_inside(found.image[i]) for i in kept)
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise InputError(f"{labels} names the image {missing}, which does not exist. Name the folder of the images.")

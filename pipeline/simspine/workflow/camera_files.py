@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, printable
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import write_text
 from simspine.io.calibration import write_calibration
@@ -93,7 +93,7 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
     if rows:
         print_table(f"Cameras compared with one another: {_what_is_compared(recorded)}", CHECK_HEADINGS, rows)
     for finding in compared.findings:
-        print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
+        print(printable(f"{finding.severity}: {finding.message}\n    {finding.suggestion}"))
     if not compared.findings:
         print("No camera disagrees by more than chance and a usual calibration's error.")
     checks = [{_CHECK_KEYS.get(name, name): value for name, value in asdict(one).items()} for one in compared.checks]
@@ -191,10 +191,10 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
 
     shown = Table(*(Column(heading, no_wrap=True) for heading in headings), title=title, title_justify="left")
     for row in rows:
-        shown.add_row(*row)
-    console = Console()
+        shown.add_row(*map(printable, row))
+    console = Console(markup=False)
     whole = Measurement.get(console, console.options.update(max_width=1000), shown).maximum
-    Console(width=max(console.width, whole)).print(shown)
+    Console(width=max(console.width, whole), markup=False).print(shown)
 
 
 def write_figures(path: Path | None, content: dict) -> None:

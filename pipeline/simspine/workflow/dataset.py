@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, naming_content
+from simspine.core.errors import InputError, naming_content, printable
 from simspine.dataset.recordings import (
     HDF5_UNITS,
     MANIFEST_FILE,
@@ -110,13 +110,13 @@ def print_summary(config: Config) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console, results = Console(), Path(config.results)
+    console, results = Console(markup=False), Path(config.results)
     table = Table(title=f"simspine · {config.name}", title_justify="left", show_header=False)
     summary = read_summary(config) | computing_times(config)
     with naming_content(results / "summary.json", "a whole summary; run `simspine run` again"):
         rows = summary_table_rows(summary)
     for row in rows:
-        table.add_row(row.label, row.value, row.note, style=LIGHT_STYLES.get(row.light))
+        table.add_row(*map(printable, (row.label, row.value, row.note)), style=LIGHT_STYLES.get(row.light))
     console.print(table)
     for what, path in (
         ("report", results / "report.html"),

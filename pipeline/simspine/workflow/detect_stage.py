@@ -96,7 +96,8 @@ def _inputs_of(context: Context, capture: CaptureSource) -> tuple[Path, ...]:
     """Files of the trial, and those of the network that detects points in its images where they are the user's."""
     options = context.config.detection
     runs_network = options.detector == "spinepose" and not capture.keypoints
-    return capture.detected + (network_files(options.network) if runs_network else ())
+    known = capture.mocap if capture.given.capture and not capture.stored else ()  # guides detection
+    return (*capture.detected, *known, *(network_files(options.network) if runs_network else ()))
 
 
 def _about_trial(trial: Trial) -> dict:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
 from simspine.core.types import Camera, Markers
+from simspine.io.calibration import calibration_files, read_calibration
 from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import load_json, read_bytes
 from simspine.io.video import demo_folder, find_project
@@ -50,13 +51,11 @@ class CaptureSource:
     @property
     def detected(self) -> tuple[Path, ...]:
         """Files from which the 2D points are made; a folder of keypoints stands for its files."""
-        single = (self.calibration, self.stored)
-        return (*filter(None, single), *self.videos, *self.keypoints)
+        calibration = () if self.calibration is None else calibration_files(self.calibration)
+        return (*calibration, *filter(None, (self.stored,)), *self.videos, *self.keypoints)
 
     def cameras(self) -> list[Camera]:
         """The cameras as calibrated, in the order of the file."""
-        from simspine.io.calibration import read_calibration
-
         if self.calibration is None:
             raise InputError(f"{self.mocap[0]} is a file of markers, seen by no camera; name videos, or keypoints.")
         of_person = self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration)

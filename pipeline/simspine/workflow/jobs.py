@@ -9,7 +9,7 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, printable
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
 from simspine.workflow.config import Config
@@ -402,5 +402,5 @@ def status_lines(states: list[StageState]) -> list[str]:
         name = " ".join(filter(None, (subject, trial))) or "all subjects"
         for kind, why in dict.fromkeys((state.kind, state.why) for state in of_trial):
             stages = ", ".join(state.stage for state in of_trial if (state.kind, state.why) == (kind, why))
-            lines.append(f"{name}: {kind} {stages}" + (f" ({why})" if why else ""))
+            lines.append(f"{name}: {kind} {stages}" + (f" ({printable(why)})" if why else ""))
     return lines

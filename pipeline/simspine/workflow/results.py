@@ -15,7 +15,7 @@ from simspine import __version__
 from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
-from simspine.core.errors import InputError, file_version, naming_content
+from simspine.core.errors import InputError, file_version, naming_content, printable
 from simspine.dataset.recordings import open_dataset
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
@@ -82,7 +82,7 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False)
     table = Table(title=f"simspine · {config.name} · quality", title_justify="left")
     for column in ("trial", "frames", *map(str, Status), "worst finding"):
         table.add_column(column, justify="left" if column in ("trial", "worst finding") else "right")
@@ -97,10 +97,11 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
         style = SEVERITY_STYLES[found[0].severity]
         for f in found[:EXAMPLES_PER_CODE]:
             frames = f" · frames {f.span}" if f.frames else ""
-            console.print(f"{f.severity} {code} · {f.subject}/{f.trial}{frames}", style=style, highlight=False)
-            console.print(f"  {f.message} {f.suggestion}", highlight=False, soft_wrap=True)
+            head = printable(f"{f.severity} {code} · {f.subject}/{f.trial}{frames}")
+            console.print(head, style=style, highlight=False)
+            console.print(f"  {printable(f'{f.message} {f.suggestion}')}", highlight=False, soft_wrap=True)
         if len(found) > EXAMPLES_PER_CODE:
-            console.print(f"  … and {len(found) - EXAMPLES_PER_CODE} more of {code}", style=style, highlight=False)
+            console.print(f"  … and {len(found) - EXAMPLES_PER_CODE} more", style=style, highlight=False)
     console.print(
         f"all findings: {Path(config.results) / 'quality.csv'}, quality.json", highlight=False, soft_wrap=True
     )

@@ -13,13 +13,13 @@ from pathlib import Path
 from simspine.anatomy.body import body_poses
 from simspine.anatomy.recipes import read_recipe
 from simspine.core.errors import InputError, Remark
-from simspine.core.settings import models_folder
+from simspine.core.settings import models_folder, yaml_files
 from simspine.core.skeletons import points_at_vertebrae, split_inferred_suffix
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import femur_lengths
 from simspine.estimation.options import BodyOptions
 from simspine.io.atomic import write_text
-from simspine.io.calibration import write_calibration
+from simspine.io.calibration import calibration_files, write_calibration
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.mot import write_marker_errors, write_mot
 from simspine.io.trc import write_trc
@@ -154,7 +154,7 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
         _keep_markers(paths, trial, found["markers"], kept)
 
     outputs = (paths.markers(trial), paths.markers(trial, ".trc"))
-    own = [Path(name) for name in (context.config.body.markers,) if name and name.endswith((".yaml", ".yml"))]
+    own = yaml_files(context.config.body.markers)
     return StageTask(name=trial, inputs=(*capture.mocap, *own), outputs=outputs, settings=settings, work=work)
 
 
@@ -259,7 +259,7 @@ def _scale(context: Context) -> None:
 
 def body_files(options: BodyOptions) -> tuple[Path, ...]:
     """Files from which the body is made, besides the markers: recipes, marker sets, base model."""
-    given = [Path(name) for name in (options.recipe, options.markers) if name and name.endswith((".yaml", ".yml"))]
+    given = yaml_files(options.recipe, options.markers)
     return (*given, read_recipe(options.recipe).base, *sorted(models_folder().rglob("*.yaml")))
 
 
@@ -395,7 +395,7 @@ def _body_and_cameras_task(context: Context) -> StageTask:
 
     return StageTask(
         name=subject,
-        inputs=(paths.model, *(capture.calibration for capture in cameras.values() if capture.calibration)),
+        inputs=(paths.model, *(f for c in cameras.values() if c.calibration for f in calibration_files(c.calibration))),
         outputs=(model, *cameras),
         settings={},
         work=work,

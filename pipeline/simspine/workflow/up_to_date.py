@@ -328,6 +328,17 @@ def manifest_difference(
     return None
 
 
+def check_as_made(paths: RunPaths, trial: str) -> None:
+    """`InputError` where a file that a trial is read from is not what its manifest says that was made."""
+    kinds = (paths.keypoints, paths.points, paths.markers, paths.kinematics, paths.vertebrae, paths.quality)
+    for file in (*(kind(trial) for kind in kinds), *paths.filled_files(trial), paths.model, paths.scaling):
+        stage = MADE_BY_KEY.get(file.parent.name, file.parent.name)
+        manifest = paths.manifest(stage, None if stage == "scale" else trial)
+        made = read_task_manifest(manifest).get("outputs", {}).get(file.name)
+        if made is not None and file.is_file() and file_checksum(file) != made:
+            raise InputError(f"{file} is not as it was made: changed, or damaged. Run `simspine run` again.")
+
+
 def _file_checksums(outputs: tuple[Path, ...], checksum: Callable[[Path], str] = file_checksum) -> dict[str, str]:
     """{path relative to the outputs' common folder: checksum}; several folders may hold the same name."""
     if not outputs:

@@ -39,7 +39,7 @@ from simspine.report.trial_sections import angle_curves, chain_of_body, scene_of
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, timing_in
 from simspine.workflow.results import read_trial
-from simspine.workflow.up_to_date import RunPaths, read_json
+from simspine.workflow.up_to_date import RunPaths, check_as_made, read_json
 
 VIEWABLE_STAGES = ("keypoints", "points", "markers", "kinematics", "vertebrae")  # folders with a .h5 per trial
 
@@ -69,6 +69,7 @@ def find_results(result: Path, subject: str | None = None, trial: str | None = N
     if result.parent.name in VIEWABLE_STAGES and result.suffix == ".h5":
         paths = RunPaths(result.parents[2], result.parents[1].name)
         if paths.vertebrae(result.stem).is_file():
+            check_as_made(paths, result.stem)
             return paths, result.stem
     return None
 
@@ -224,7 +225,9 @@ def find_trial(folder: Path, subject: str | None, trial: str | None) -> tuple[Ru
     if not found:
         raise InputError(f"{folder} holds no results: no <subject>/vertebrae/<trial>.h5. Run the stages first.")
     person, name = choose_trial(found, subject, trial, str(folder))
-    return RunPaths(folder, person), name
+    paths = RunPaths(folder, person)
+    check_as_made(paths, name)
+    return paths, name
 
 
 def choose_trial(

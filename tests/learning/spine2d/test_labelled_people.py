@@ -37,6 +37,28 @@ def test_a_folder_in_spinetracks_layout_is_read(tmp_path):
     assert trunk.digest != found.digest
 
 
+def test_the_digest_covers_the_images(tmp_path):
+    """A training whose images were changed is another training."""
+    write_dotted(tmp_path, "train-unreal", 3, seed=3)
+    before = read_labelled_set(LabelledSet(folder=str(tmp_path)), NAMES, 1).digest
+    file = tmp_path / "images/train-unreal/000002.png"
+    file.write_bytes((tmp_path / "images/train-unreal/000003.png").read_bytes())
+    assert read_labelled_set(LabelledSet(folder=str(tmp_path)), NAMES, 1).digest != before
+
+
+@pytest.mark.parametrize(
+    "name", ["../000001.png", "a/../../x.png", "/etc/passwd", "..\\x.png", "C:x.png", "\\\\a\\b", ""]
+)
+def test_labels_name_no_images_elsewhere(tmp_path, name):
+    write_dotted(tmp_path, "train-unreal", 3, seed=3)
+    path = tmp_path / "annotations" / "person_keypoints_train-unreal.json"
+    content = json.loads(path.read_text())
+    content["images"][1]["file_name"] = name
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"person_keypoints_train-unreal\.json: .* leads out of the folder"):
+        read_labelled_set(LabelledSet(folder=str(tmp_path)), NAMES, 1)
+
+
 def test_a_file_of_labels_holds_the_same_people(dotted, people):
     labels = dotted / "annotations" / "person_keypoints_train-unreal.json"
     where = LabelledSet(folder=str(dotted / "images" / "train-unreal"), labels=str(labels))
