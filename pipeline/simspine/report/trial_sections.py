@@ -19,7 +19,7 @@ from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas, page
 from simspine.report.bones import bones_and_joints
-from simspine.report.level_figures import availability_figure, point_states, range_profile
+from simspine.report.level_figures import point_states, presence_chart, range_charts
 from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
@@ -167,7 +167,7 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
             yield page.named_picture(key, assumed + forced + more + shaded, curves=key)
 
 
-def level_picture(trial: SolvedTrial, prefix: str) -> page.Picture:
+def level_picture(trial: SolvedTrial) -> page.Picture:
     """Ranges of the levels, or their angles in a single frame."""
     spine, status = trial.spine, _status(trial)
     joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
@@ -175,17 +175,17 @@ def level_picture(trial: SolvedTrial, prefix: str) -> page.Picture:
     rows = [spine.levels.index(level) for level in joints]
     angles, shares = spine.angles[:, rows], trial.observed_shares[rows]
     sd = None if spine.angles_sd is None else spine.angles_sd[:, rows]
-    figure = range_profile(joints, angles, sd, shares=shares, status=status, forced=spine.forced)
-    return figure_picture(figure, "range" if spine.frames > 1 else "angle", prefix)
+    chart = range_charts(joints, angles, sd, shares=shares, status=status, forced=spine.forced)
+    return page.named_picture("range" if spine.frames > 1 else "angle", chart=chart)
 
 
-def check_pictures(trial: SolvedTrial, prefix: str) -> tuple[page.Picture, ...]:
+def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
     """Picture of the frames in which each marker is known; none for a single frame."""
     markers = trial.markers
     if markers.frames == 1:
         return ()
-    states = availability_figure(markers.time, markers.names, point_states(markers), _status(trial))
-    return (figure_picture(states, "presence", prefix),)
+    chart = presence_chart(markers.time, markers.names, point_states(markers), _status(trial))
+    return (page.named_picture("presence", chart=chart),)
 
 
 def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
