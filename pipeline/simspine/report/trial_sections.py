@@ -142,10 +142,10 @@ def movement_sentence(trial: SolvedTrial) -> str:
     Angles are named where the recording decided them, those of the thorax beyond their ±.
     """
     kept, texts = ~trial.rejected, list[str]()
-    if trial.spine.frames == 1 or not kept.any():
+    if trial.spine.frames == 1:
         return ""
-    if "pelvis" in trial.poses:
-        places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS)
+    places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS) if "pelvis" in trial.poses else np.empty((0, 3))
+    if len(places := places[np.isfinite(places).all(1)]):
         reach = np.linalg.norm(places - places[0], axis=1).max()
         texts.append(f"The pelvis moved up to {reach:.2f} m from its first place")
     if leans := _lean_texts(trial.spine, kept):
@@ -157,7 +157,7 @@ def movement_sentence(trial: SolvedTrial) -> str:
         texts += [f"{text} up to {', '.join(sides)}"] * bool(sides)
     moved = [f"{one.label}, by {interval_text(range_of(one), one.range_sd, one.unit)}" for one in most_moved(figures)]
     texts += [f"Changed most, relative to its ±: {'; '.join(moved[:2])}"] * bool(moved)
-    return f"By the fitted body (± under Numbers): {'. '.join(texts)}."
+    return f"{'. '.join(texts)}. These are extremes of the fitted body; their ± stand under Numbers." * bool(texts)
 
 
 def _lean_texts(spine: SpineKinematics, kept: np.ndarray) -> list[str]:
