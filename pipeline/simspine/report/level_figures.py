@@ -22,7 +22,8 @@ _LONGEST_NAME = 20  # letters
 
 def _chart(names: Sequence[str], marks: Mapping[float, float], label: str, drawn: str, look: str = "") -> str:
     """An `<svg>` with a row for each name above an axis. marks: {share of the width, %: number}. drawn: in the rows."""
-    foot, shown = _TOP_PX + len(names) * _ROW_PX, [_short_name(name) for name in names]
+    foot = _TOP_PX + len(names) * _ROW_PX
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names]
     rows = (f'<text class="name" x="-6" y="{_middle(i) + 4:g}">{escape(name)}</text>' for i, name in enumerate(shown))
     grid = "".join(f'<line class="grid" x1="{x:.2f}%" x2="{x:.2f}%" y1="{_TOP_PX}" y2="{foot}"/>' for x in marks)
     texts = ((x, unbreakable(f"{number + 0.0:g}")) for x, number in marks.items())  # + 0.0: no "-0"
@@ -31,10 +32,6 @@ def _chart(names: Sequence[str], marks: Mapping[float, float], label: str, drawn
     named = f'<text class="tick" x="50%" y="{foot + 33}">{label}</text>'
     opening = f'<svg class="chart {look}" height="{foot + _AXIS_PX}" style="--name: {max(map(len, shown), default=0)}">'
     return f"{opening}{grid}{''.join(rows)}{drawn}{axis}{ticks}{named}</svg>"
-
-
-def _short_name(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _middle(row: int) -> float:
@@ -53,7 +50,7 @@ _THIN_BARS = {"filled": 4, "interval": 1}  # height, px
 
 def _legend(keys: Mapping[str, str]) -> str:
     """keys: {text: look}."""
-    bars = ((text, _bar(look, 4, 96, 5.5, _THIN_BARS.get(look, 9))) for text, look in keys.items())
+    bars = ((text, _bar(look, 4, 96, middle=5.5, height=_THIN_BARS.get(look, 9))) for text, look in keys.items())
     signs = (f'<span><svg width="24" height="11">{bar}</svg> {text}</span>' for text, bar in bars)
     return f'<p class="chart-key">{"".join(signs)}</p>'
 
@@ -112,29 +109,38 @@ def range_charts(
 
 def _plane_chart(levels: Sequence[str], ends: np.ndarray, looks: np.ndarray, title: str, positive: str) -> str:
     """Ranges and intervals in one plane. ends: (4, levels) as from `ends_of_span`. looks: (levels,)."""
-    known = np.append(ends[np.isfinite(ends)], 0.0)
-    margin = max(0.04 * np.ptp(known), 0.5)
-    low, high = known.min() - margin, known.max() + margin
+    low, high = _scale_of(ends)
     span, interval_of_span = ends[2] - ends[1], np.hypot(ends[1] - ends[0], ends[3] - ends[2])
     places, zero = 100 * (ends - low) / (high - low), 100 * -low / (high - low)
-    numbers, top, bottom = list[str](), _TOP_PX, _TOP_PX + len(levels) * _ROW_PX
+    top, bottom = _TOP_PX, _TOP_PX + len(levels) * _ROW_PX
     parts = [f'<text class="title" x="0" y="14">{title}</text>']
     parts.append(f'<line class="zero" x1="{zero:.2f}%" x2="{zero:.2f}%" y1="{top}" y2="{bottom}"/>')
-    for i in np.flatnonzero(np.isfinite(ends[1])).tolist():
-        middle, look = _middle(i), looks[i]
-        outer, least, greatest, end = places[:, i]
-        for left, right in ((outer, least), (greatest, end)):
-            parts.append(f'<line class="{look}" x1="{left:.2f}%" x2="{right:.2f}%" y1="{middle:g}" y2="{middle:g}"/>')
-        parts.append(_bar(look, least, greatest, middle, 9))
-        if look in ("measured", "partly") and span[i] > interval_of_span[i]:
-            text = unbreakable(f"{span[i]:.1f} ± {interval_of_span[i]:.1f}°")
-            numbers.append(f'<text class="span" x="100%" y="{middle + 4:g}">{text}</text>')
+    known = np.flatnonzero(np.isfinite(ends[1])).tolist()
+    parts += [_range_mark(looks[i], places[:, i], _middle(i)) for i in known]
     for edge in (i for i, (a, b) in enumerate(pairwise(map(spine_region, levels)), 1) if a != b):
         parts.append(f'<line class="axis" x1="0" x2="100%" y1="{top + edge * _ROW_PX}" y2="{top + edge * _ROW_PX}"/>')
-    if numbers:
-        parts += ['<text class="span" x="100%" y="14">range</text>', *numbers]
-    label, look = f"angle (°), positive = {positive}", "numbered" if numbers else ""
+    decided = [i for i in known if looks[i] in ("measured", "partly") and span[i] > interval_of_span[i]]
+    numbers = {14.0: "range"} | {_middle(i) + 4: f"{span[i]:.1f} ± {interval_of_span[i]:.1f}°" for i in decided}
+    if decided:
+        parts += [f'<text class="span" x="100%" y="{y:g}">{unbreakable(text)}</text>' for y, text in numbers.items()]
+    label, look = f"angle (°), positive = {positive}", "numbered" if decided else ""
     return _chart(levels, _round_marks(low, high), label, drawn="".join(parts), look=look)
+
+
+def _scale_of(ends: np.ndarray) -> tuple[float, float]:
+    """Least and greatest angle of a chart, degrees: those of the intervals and 0, with a margin."""
+    known = np.append(ends[np.isfinite(ends)], 0.0)
+    margin = max(0.04 * np.ptp(known), 0.5)
+    return known.min() - margin, known.max() + margin
+
+
+def _range_mark(look: str, places: np.ndarray, middle: float) -> str:
+    """A box with a line on either side. places: (4,) ends of the left line, of the box, and of the right line, %."""
+    lines = (
+        f'<line class="{look}" x1="{left:.2f}%" x2="{right:.2f}%" y1="{middle:g}" y2="{middle:g}"/>'
+        for left, right in (places[:2], places[2:])
+    )
+    return "".join(lines) + _bar(look, places[1], places[2], middle=middle, height=9)
 
 
 def ends_of_span(angles: np.ndarray, sd: np.ndarray | None) -> np.ndarray:
