@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from simspine.anatomy.clinical import published_bands
+from simspine.anatomy.clinical import CURVATURE_OF_ADULTS
 from simspine.anatomy.curvature import (
     CORNER_SD,
     SVA_PARAMETER,
@@ -97,11 +97,12 @@ def test_missing_frames_and_names():
         cobb_angle(poses, *plates(upper="v9"))
 
 
-def test_bands_are_ordered_ranges_with_sources():
-    for quantity in ("lla", "tka"):
-        found = published_bands(quantity)
-        assert found
-        assert all(0 < band.low < band.high < 90 and band.source and band.grade in "ABC" for band in found)
+def test_the_spread_of_adults_has_a_primary_source():
+    assert set(CURVATURE_OF_ADULTS) == {"lla", "tka"}
+    for adults in CURVATURE_OF_ADULTS.values():
+        assert 0 < adults.sd < adults.mean < 90
+        assert adults.grade == "A"
+        assert not adults.population  # the endplates are others: no norm
 
 
 def test_an_angle_is_seen_along_its_axis():

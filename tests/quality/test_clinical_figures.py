@@ -6,6 +6,7 @@ import pytest
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, PUBLISHED_ADULTS
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.types import Forced
+from simspine.quality.findings import LEVEL_ENVELOPES
 from simspine.quality.observability import ClinicalFigure, clinical_figures, composed_shares, rhythm_verdict
 
 FRAMES = 5
@@ -105,6 +106,12 @@ def test_sources_have_grades_and_a_spread_goes_with_its_mean():
         assert adults.grade != "C" or not adults.population  # what is to be checked is no norm
 
 
+def test_no_range_of_motion_prints_a_source_that_is_to_be_checked():
+    for envelope in LEVEL_ENVELOPES.values():
+        assert "check" not in envelope.source
+        assert "memory" not in envelope.source
+
+
 def test_the_range_counts_the_errors_of_both_its_ends():
     """Least and greatest value with deviations of 3 and 4 degrees: their difference has 5. Rejected frames do not
     count."""
@@ -144,7 +151,8 @@ def test_composed_parameters_have_the_verdict_of_what_they_are_composed_of():
     names = ("lumbar_flexion", "coronal_cobb", "trunk_inclination", "sagittal_vertical_axis", "coronal_balance")
     units = tuple(CLINICAL_DEFINITIONS[name].unit for name in names)
     values = np.tile(np.linspace(0.2, 0.4, FRAMES)[:, None], (1, len(names)))
-    sd = np.tile([0.02, 0.02, 0.02, 0.0155, 0.031], (FRAMES, 1))  # adults differ by 31 mm in the plumb line
+    spread = PUBLISHED_ADULTS["sagittal_vertical_axis"].sd / 1e3
+    sd = np.tile([0.02, 0.02, 0.02, spread / 2, spread], (FRAMES, 1))
     clinical = ClinicalParameters(names, units, values, sd)
     levels = ("T11-T12", "T12-L1", "L5-S1", "C7-T1", "lumbar")
     shares = np.full((5, 3), 0.9)

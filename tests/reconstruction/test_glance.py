@@ -1,4 +1,4 @@
-"""The five statements that come first: they say what the figures behind them say."""
+"""The statements that come first: they say what the figures behind them say."""
 
 from dataclasses import replace
 
@@ -20,32 +20,62 @@ def found(finished):
     return read_trial(RunPaths(finished.results, "S01"), "bow")
 
 
-def said(found):
-    return [statement.reason for statement in summary_statements(found)]
+def said(found, name):
+    return {statement.name: statement.reason for statement in summary_statements(found)}[name]
 
 
 def test_it_counts_what_there_is(found):
-    measured, *_ = said(found)
+    measured = said(found, "What was measured")
     seconds = found.spine.frames / found.spine.rate
     assert measured.startswith(
-        f"{len(found.cameras)} cameras saw {seconds:.1f} s of movement, {found.spine.frames} frames"
+        f"{len(found.cameras)} cameras saw {seconds:.1f} s of movement, {found.spine.frames} frames at "
     )
+    assert f"numbered from 0 to {found.spine.frames - 1}" in measured
+
+
+def test_it_says_what_the_person_did(found):
+    """Against the extremes themselves; rejected frames do not count."""
+    text = said(found, "What the person did")
+    pelvis = found.poses["pelvis"][:, [0, 2], 3]
+    reach = np.linalg.norm(pelvis - pelvis[0], axis=1).max()
+    assert f"The pelvis moved up to {reach:.2f} m from its first place" in text
+    for side, word in (("r", "right"), ("l", "left")):
+        for what, angle in (("Knees bent", "knee_flexion"), ("Arms raised", "shoulder_elevation")):
+            (figure,) = [one for one in found.clinical_figures if one.name == f"{angle}_{side}"]
+            assert (f"{figure.maximum:.0f}° ({word})" in text) == figure.is_decided
+            assert not figure.is_decided or what in text
+    place = found.spine.levels.index("thorax")
+    tilt, sd = (np.degrees(values[:, place, 0]) for values in (found.spine.angles, found.spine.angles_sd))
+    most = tilt.argmax()
+    assert (f"{tilt[most]:.0f}° forwards" in text) == (tilt[most] > 1.96 * sd[most])
+    status = np.full(found.spine.frames, "kept", object)
+    status[most] = "rejected"
+    verdict = replace(found.verdict, status=tuple(status))
+    tilt[most] = -np.inf
+    assert f"{tilt.max():.0f}° forwards" in said(replace(found, verdict=verdict), "What the person did")
+
+
+def test_errors_are_named_before_warnings(found):
+    findings = (Finding("camera_shift", "warning", "a", "b"), Finding("upside_down", "error", "c", "d"))
+    careful = said(replace(found, verdict=replace(found.verdict, findings=findings)), "Be careful with")
+    error, warning = "Errors: the shoulders are below the ankles.", "cameras disagree about where the person is"
+    assert -1 < careful.find(error) < careful.find("Warnings: ") < careful.find(warning)
 
 
 def test_a_wide_interval_says_little(found):
-    """24 of 25 parts of the variance of adults' lordosis, 11° (spread_of_adults), and a hundredth of it."""
+    """24 of 25 parts of the variance of adults' lordosis, 11°, and a hundredth of it."""
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)), tka_sd=None)
-    _, sure, *_ = said(replace(found, spine=wide))
+    sure = said(replace(found, spine=wide), "How sure")
     assert "\u00a0±\u00a024°) as a measurement" in sure
     assert "Thoracic kyphosis" in sure
     narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
-    _, sure, *_ = said(replace(found, spine=narrow))
+    sure = said(replace(found, spine=narrow), "How sure")
     assert "\u00a0±\u00a02.0° was measured." in sure
 
 
 def test_single_vertebrae_are_counted_in_all_planes(found):
     """The counts against the shares themselves."""
-    excluded = said(found)[2]
+    excluded = said(found, "Do not use")
     for plane, shares in zip(("flexion", "lateral bending", "axial rotation"), found.observed_shares.T, strict=True):
         known = shares[np.isfinite(shares)]
         count = int((known < 0.2).sum())
@@ -55,29 +85,29 @@ def test_single_vertebrae_are_counted_in_all_planes(found):
 def test_causes_are_named_once(found):
     warnings = tuple(Finding("bone_length", "warning", f"bone {i}", "Look.") for i in range(5))
     other = Finding("camera_shift", "info", "mended", "None.")
-    _, _, _, careful, _ = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))))
+    careful = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))), "Be careful with")
     assert careful.count("distances between joints, as triangulated, change with time") == 1
     assert "cameras" not in careful
 
 
 def test_refined_cameras_are_a_caution_though_no_warning(found):
     refined = Finding("camera_refined", "info", "cameras were refined: 9 → 5 px")
-    _, _, _, careful, _ = said(replace(found, verdict=replace(found.verdict, findings=(refined,))))
+    careful = said(replace(found, verdict=replace(found.verdict, findings=(refined,))), "Be careful with")
     assert "no independent check" in careful
-    _, _, _, careful, _ = said(replace(found, verdict=replace(found.verdict, findings=())))
+    careful = said(replace(found, verdict=replace(found.verdict, findings=())), "Be careful with")
     assert "refined" not in careful
 
 
 def test_what_not_to_use_has_every_angle_that_was_not_decided(found):
-    *_, excluded, _, _ = said(found)
+    excluded = said(found, "Do not use")
     for figure in (*found.curvature_figures, *found.clinical_figures):
         name = figure.label.partition(",")[0]
         if figure.is_assumed or figure.verdict is Observability.FORCED:
             assert name in excluded, name
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)))
-    assert "Lumbar lordosis" in said(replace(found, spine=wide))[2]
+    assert "Lumbar lordosis" in said(replace(found, spine=wide), "Do not use")
     narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
-    assert "Lumbar lordosis" not in said(replace(found, spine=narrow))[2]
+    assert "Lumbar lordosis" not in said(replace(found, spine=narrow), "Do not use")
 
 
 def test_the_methods_text_has_model_solver_and_sources_and_counts_fitted_markers_only(found):

@@ -12,9 +12,8 @@ from player_scene import HOSTILE
 
 from simspine.io.image_streams import encode_jpeg
 from simspine.quality.findings import Finding
-from simspine.report import canvas
 from simspine.report import page as c
-from simspine.report.level_figures import availability_figure
+from simspine.report.level_figures import presence_chart
 from simspine.report.page import render_page, write_report
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "col"}
@@ -57,10 +56,8 @@ class Page(HTMLParser):
 
 
 def full(name="S01 walking"):
-    figure = availability_figure(np.arange(6) / 10, [name, "LHip"], np.full((6, 2), [2, 5]))
-    picture = c.Picture(
-        "Points over time", "when each point is known", "Full is better.", svg=canvas.figure_svg(figure, "f1")
-    )
+    chart = presence_chart(np.arange(6) / 10, [name, "LHip"], np.full((6, 2), [2, 5]))
+    picture = c.Picture("Points over time", "when each point is known", "Full is better.", chart=chart)
     photo = c.Picture(name, name, name, data=encode_jpeg(np.zeros((20, 30, 3), np.uint8)))
     findings = (
         Finding("SPINE", "info", "Fine.", "Nothing.", where=name),
@@ -163,14 +160,12 @@ def test_empty_content_still_makes_a_page():
 def test_ten_trials_with_pictures_stay_small(tmp_path):
     rng = np.random.default_rng(0)
     photo = encode_jpeg(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
-    figure = canvas.figure_svg(
-        availability_figure(
-            np.arange(200) / 10, [f"m{i}" for i in range(37)], rng.integers(0, 6, (10, 37)).repeat(20, 0)
-        ),
-        "f",
-    )
+    states = rng.integers(0, 6, (10, 37)).repeat(20, 0)
+    chart = presence_chart(np.arange(200) / 10, [f"m{i}" for i in range(37)], states)
     trials = tuple(
-        c.TrialSection(f"t{i}", overlays=(c.Picture("o", "o", data=photo),), figures=(c.Picture("f", "f", svg=figure),))
+        c.TrialSection(
+            f"t{i}", overlays=(c.Picture("o", "o", data=photo),), figures=(c.Picture("f", "f", chart=chart),)
+        )
         for i in range(10)
     )
     write_report(tmp_path / "out" / "report.html", c.ReportContent("Ten", trials=trials))

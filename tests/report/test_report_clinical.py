@@ -37,8 +37,8 @@ def _row(table, label):
 
 def test_spread_of_adults_that_is_known_decides_the_share(tables):
     """A T1 slope known to 1.146° of people who differ by 6.4°: 1 − (1.146 / 6.4)² = 97 %."""
-    assert _row(tables[0], "T1 slope")["Decided by data"] == "97 %"
-    assert _row(tables[0], "Lumbar flexion")["Decided by data"] == "10 %"
+    assert _row(tables[0], "T1 slope")["Recording's weight"] == "97 %"
+    assert _row(tables[0], "Lumbar flexion")["Recording's weight"] == "10 %"
     assert _row(tables[0], "Lumbar flexion")["Mean"].startswith("(")
 
 
@@ -58,7 +58,7 @@ def test_every_interval_is_of_95_percent(tables):
         "(20 ± 55 mm), within its ±",
     )
     by = NAMES.index("hip_flexion_r") - NAMES.index("hip_flexion_l")
-    assert _row(tables[1], "Hip, flexion")["Right − left"] == f"{by:+.1f} ± 3.2°".replace("-", "−")
+    assert _row(tables[1], "Hip, flexion")["Right − left (●: beyond its ±)"] == f"{by:+.1f} ± 3.2°".replace("-", "−")
 
 
 def test_the_rhythm_has_the_weaker_verdict_of_both_angles_and_no_number_where_it_is_assumed(tables):
@@ -94,7 +94,7 @@ def test_definitions_name_the_endplates_that_are_measured():
 
 
 def test_what_the_model_sets_has_no_difference_between_sides(tables):
-    assert _row(tables[1], "Knee, adduction")["Right − left"] == "–"
+    assert _row(tables[1], "Knee, adduction")["Right − left (●: beyond its ±)"] == "–"
 
 
 def test_a_norm_stands_where_it_fits_and_nowhere_else(tables):
@@ -130,13 +130,13 @@ def test_what_a_figure_rests_on_is_always_said_in_words(tables):
 def test_limbs_have_both_sides_in_a_row(tables):
     assert len(tables[1].rows) == 12
     assert _row(tables[1], "Hip, flexion")["Label"] == "measured / partly measured"
-    assert _row(tables[1], "Hip, flexion")["Decided by data"] == "90 % / 30 %"
-    assert _row(tables[1], "Knee, adduction")["Decided by data"] == "–"
+    assert _row(tables[1], "Hip, flexion")["Recording's weight"] == "90 % / 30 %"
+    assert _row(tables[1], "Knee, adduction")["Recording's weight"] == "–"
     assert _row(tables[1], "Knee, adduction")["Label"] == "set by the model"
     shoulder = _row(tables[1], "Shoulder, plane")
     assert shoulder["Right"] == "–"
     assert shoulder["Label"] == "not known: the arm hangs / no label"
-    assert shoulder["Right − left"] == "–"
+    assert shoulder["Right − left (●: beyond its ±)"] == "–"
 
 
 def test_a_rhythm_that_the_trial_does_not_say_has_its_reason():
@@ -151,7 +151,7 @@ def test_a_rhythm_that_the_trial_does_not_say_has_its_reason():
 def test_a_single_frame_has_values_and_no_ranges():
     parameters = ClinicalParameters(("pelvic_tilt",), ("rad",), np.radians([[12.0]]), np.radians([[3.0]]))
     (table,) = clinical_tables(clinical_figures(parameters), LumbopelvicRhythm(None, None, None, None, "one frame"))
-    assert table.columns == ("Pelvis and spine", "Value", "Norm", "Decided by data", "Label")
+    assert table.columns == ("Pelvis and spine", "Value", "Norm", "Recording's weight", "Label")
     assert [row[1] for row in table.rows] == ["12.0\u00a0±\u00a05.9°"]
 
 

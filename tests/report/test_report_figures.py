@@ -6,18 +6,14 @@ from html.parser import HTMLParser
 import matplotlib as mpl
 import numpy as np
 import pytest
+from chart_parts import boxes, said
 from figure_text import texts
 
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
 from simspine.report import canvas
-from simspine.report.figure_style import BLUE, ORANGE
-from simspine.report.level_figures import (
-    POINT_STATES_DRAWN,
-    availability_figure,
-    point_states,
-    range_profile,
-)
+from simspine.report.figure_style import BLUE, ORANGE, matplotlib_style, new_figure
+from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
 from simspine.report.spine_figures import posture_figure
 
 TIME = 2.0 + np.arange(40) / 20
@@ -64,19 +60,43 @@ def test_states_and_availability():
     assert words[1, 1] == words[1, 4] == "filled"
     assert words[0, 4] == "inferred"
     assert (words == "detected").sum() == 14
-    figure = availability_figure(source.time, source.names, state, ["kept"] * 4)
-    said = texts(figure)
-    for wanted in ("detected 58.3 %", "inferred 29.2 %", "filled 8.3 %", "missing 4.2 %", "time (s)", "LShoulder"):
-        assert wanted in said, wanted
+    chart = presence_chart(source.time, source.names, state, ["kept"] * 4)
+    shares = ("detected 58.3 %", "inferred 29.2 %", "filled 8.3 %", "missing 4.2 % (empty)")
+    for wanted in (*shares, "time (s)", "LShoulder"):
+        assert wanted in said(chart), wanted
+    drawn = boxes(chart)
+    assert ("filled", 25, 25) in drawn  # the second of four frames
+    assert drawn.count(("detected", 0, 50)) == 1  # missing in the third
+    assert drawn.count(("detected", 75, 25)) == 1
+    assert drawn.count(("detected", 0, 100)) == 2
+
+
+def test_rejected_frames_are_shaded():
+    chart = presence_chart(TIME, ["x"], np.full((40, 1), 5), STATUS)
+    shades = [box for box in boxes(chart) if box[0] == "rejected-frames"][1:]  # the first is the legend's
+    assert shades == [("rejected-frames", 12.5, 7.5), ("rejected-frames", 50, 2.5)]
+    assert "rejected frames (4 of 40)" in said(chart)
+    with pytest.raises(InputError, match="status has 40 entries"):
+        presence_chart(TIME[:4], ["x"], np.full((4, 1), 5), STATUS)
+
+
+def test_times_stand_where_they_belong():
+    """A frame reaches half a frame to either side; a mark is at its time."""
+    chart = presence_chart(TIME, ["x"], np.full((40, 1), 5))
+    marks = dict(re.findall(r'<text class="tick" x="([\d.]+)%" y="\d+">([\d.]+)<', chart))
+    assert {float(number): float(place) for place, number in marks.items()} == {
+        2.0: 1.25, 2.5: 26.25, 3.0: 51.25, 3.5: 76.25
+    }  # fmt: skip
 
 
 def test_everything_missing_still_draws():
-    figures = [
-        range_profile(["L5-S1"], np.full((40, 1, 3), np.nan), None, np.full((1, 3), np.nan)),
-        availability_figure(TIME[:4], ["x"], np.zeros((4, 1), int)),
+    charts = [
+        range_charts(["L5-S1"], np.full((40, 1, 3), np.nan), None, np.full((1, 3), np.nan)),
+        presence_chart(TIME[:4], ["x"], np.zeros((4, 1), int)),
     ]
-    for figure in figures:
-        assert canvas.figure_svg(figure, "empty").startswith("<svg")
+    for chart in charts:
+        assert "<svg" in chart
+        assert "nan" not in chart
 
 
 class Collector(HTMLParser):
@@ -93,12 +113,30 @@ class Collector(HTMLParser):
         self.data += data
 
 
+def test_names_of_files_are_text_in_a_chart():
+    names = ["<script>alert(1)</script>", "a $x^2 & b"]
+    page = Collector()
+    page.feed(presence_chart(TIME[:4], names, np.full((4, 2), POINT_STATES_DRAWN.index("detected"))))
+    assert "script" not in page.tags
+    assert "<script>alert(1)</s…" in page.data
+    assert names[1] in page.data
+
+
+def drawn_names(names):
+    """A figure that says these names."""
+    figure = new_figure(2.0)
+    axes = figure.subplots()
+    axes.plot([0, 1], color=BLUE)
+    axes.set_yticks(range(len(names)), names)
+    return figure
+
+
 def test_svg_for_the_page():
     names = ["<script>alert(1)</script>", "a $x^2 & b"]
 
     def drawn():
-        state = np.full((4, 2), POINT_STATES_DRAWN.index("detected"))
-        return canvas.figure_svg(availability_figure(TIME[:4], names, state), "fig-1")
+        with matplotlib_style():
+            return canvas.figure_svg(drawn_names(names), "fig-1")
 
     text = drawn()
     page = Collector()
@@ -118,14 +156,13 @@ def test_svg_for_the_page():
     assert "#1b1f24" not in text
     assert "var(--blue, #0072b2)" in text
     assert text == drawn()  # deterministic
-    figure = availability_figure(TIME[:4], ["x"], np.zeros((4, 1), int))
     with pytest.raises(InputError, match="is not an id"):
-        canvas.figure_svg(figure, '1"><script>')
+        canvas.figure_svg(drawn_names(["x"]), '1"><script>')
 
 
 def test_matplotlib_stays_as_it_was():
     before = dict(mpl.rcParams)
-    canvas.figure_svg(availability_figure(TIME[:4], ["x"], np.zeros((4, 1), int)), "x")
+    canvas.figure_svg(posture_figure(("C7", "S1"), np.eye(3)[:2]), "x")
     assert dict(mpl.rcParams) == before
     import sys
 

@@ -143,7 +143,7 @@ def test_summary_rows():
     assert notes["Points in space to the fitted body, RMS"].startswith("limbs 24, spine –; after the filter")
     assert notes["Fitted body to detected limb points, median"].endswith("Limit: 30 px")
     assert notes["Lumbar lordosis, L1–S1"] == (
-        "assumed: the data decided 0 %; adults who stand differ by ± 22° (Yukawa 2019)"
+        "assumed: the recording's weight is 0 %; people who stand differ by ± 22° (Yukawa 2019)"
     )
     assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
     assert summary_rows({}) == ()
@@ -153,12 +153,12 @@ def test_angles_in_the_summary_have_their_interval():
     (measured,) = summary_rows({"lla_deg_mean": 41.23, "lla_deg_sd": 2.04})
     assert (measured.value, measured.note, measured.light) == (
         "41.2\u00a0±\u00a04.0°",
-        "measured: the data decided 97 %; adults who stand differ by ± 22° (Yukawa 2019)",
+        "measured: the recording's weight is 97 %; people who stand differ by ± 22° (Yukawa 2019)",
         "",
     )
     (assumed,) = summary_rows({"tka_deg_mean": 38.6, "tka_deg_sd": 9.06})
     assert (assumed.note, assumed.light) == (
-        "assumed: the data decided 18 %; adults who stand differ by ± 20° (Spine Secrets (Devlin))",
+        "assumed: the recording's weight is <20 %; people who stand differ by ± 20° (Yukawa 2018)",
         "check",
     )
     (given,) = summary_rows({"tka_deg_mean": 45.0, "tka_deg_sd": None, "set_by_model": ["tka"]})

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-import matplotlib as mpl
 import numpy as np
-from figure_text import texts
+import pytest
+from chart_parts import boxes, said
 
 from simspine.anatomy.curvature import MOTION_PLANES, SPINE_MARKERS, Level
 from simspine.anatomy.vertebrae import SpineKinematics
@@ -12,8 +12,7 @@ from simspine.core.types import Forced, Markers
 from simspine.quality.findings import Finding
 from simspine.quality.observability import Observability, observability_of, with_shares_of_sums
 from simspine.report import page as content
-from simspine.report.figure_style import BLUE, GREY, ORANGE
-from simspine.report.level_figures import PALE, ends_of_span, range_profile, spine_region
+from simspine.report.level_figures import ends_of_span, range_charts, spine_region
 from simspine.report.page import render_page
 from simspine.report.summary import verdict_on
 from simspine.report.tables import angle_table, caveats_of_trial, not_measured, segments_table
@@ -55,21 +54,24 @@ def test_a_spread_as_wide_as_among_adults_is_assumed():
     assert verdict_on("lla", 20.0, forced=True) is Observability.FORCED
 
 
-def test_profile_shows_the_verdict_of_each_level():
+def test_charts_show_the_verdict_of_each_level():
     """Shares of 10, 50 and 90 %: assumed is hollow and dashed, partly measured pale, measured full; forced is grey."""
     s = spine()
-    figure = range_profile(NAMES, s.angles, s.angles_sd, SHARES, None, {"L4-L5": COUPLED})
-    flexion, _, rotation = figure.axes
-    boxes, turns = (sorted(axes.patches, key=lambda box: box.get_y()) for axes in (flexion, rotation))
-    np.testing.assert_allclose([b.get_x() for b in boxes], -1)
-    np.testing.assert_allclose([b.get_width() for b in boxes], 4)
-    assert [mpl.colors.to_hex(b.get_edgecolor()) for b in boxes[:4]] == [ORANGE, GREY, BLUE, ORANGE]
-    assert [b.get_linestyle() for b in boxes[:4]] == ["--", "--", "solid", "--"]
-    assert [b.get_facecolor()[3] for b in boxes[:4]] == [0, 0, PALE / 2, 0]
-    assert [(i, b.get_facecolor()[3]) for i, b in enumerate(turns) if b.get_facecolor()[3] > 0] == [(7, 1)]
-    assert "4.0 ± 2.8°" in texts(figure)
-    for wanted in ("measured", "partly measured", "assumed", "set by the model's couplers"):
-        assert wanted in texts(figure).split(" | ")
+    text = range_charts(NAMES, s.angles, s.angles_sd, SHARES, None, {"L4-L5": COUPLED})
+    key, *planes = text.split('<svg class="chart')
+    assert len(planes) == 3
+    flexion, _, rotation = map(boxes, planes)
+    assert [look for look, *_ in flexion[::-1][:4]] == ["assumed", "forced", "partly", "assumed"]  # L5-S1 is lowest
+    assert [(i, look) for i, (look, *_) in enumerate(rotation[::-1]) if look == "measured"] == [(7, "measured")]
+    low, high = -1 - 1.96, 3 + 1.96  # degrees: ends of the intervals, in a scale with a margin on either side
+    margin = 0.5
+    scale = 100 / (high - low + 2 * margin)
+    for _, left, width in flexion:
+        assert left == pytest.approx((-1 - low + margin) * scale, abs=0.01)
+        assert width == pytest.approx(4 * scale, abs=0.01)
+    assert "4.0\u00a0±\u00a02.8°" in said(text)
+    for wanted in ("measured", "partly measured", "assumed", "set by the model's couplers", "95 % interval"):
+        assert wanted in said(key)
 
 
 def test_ends_are_those_of_the_extreme_frames():

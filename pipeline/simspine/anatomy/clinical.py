@@ -31,28 +31,15 @@ class PublishedAdults:
     grade: str
     population: str = ""
 
-
-@dataclass(frozen=True)
-class PublishedBand:
-    """A normal range of 'lla' or 'tka', degrees. span: the endplates it was measured between."""
-
-    quantity: str
-    low: float
-    high: float
-    span: str
-    source: str
-    grade: str
-    note: str = ""
+    @property
+    def short_source(self) -> str:
+        """Author and year."""
+        return self.source.partition(",")[0]
 
 
 _PUBLISHED = json.loads(Path(__file__).with_name("published_adults.json").read_text(encoding="utf-8"))
 PUBLISHED_ADULTS = {name: PublishedAdults(**entry) for name, entry in _PUBLISHED["parameters"].items()}
-PUBLISHED_BANDS = tuple(PublishedBand(**entry) for entry in _PUBLISHED["curvature"])
-
-
-def published_bands(quantity: str) -> tuple[PublishedBand, ...]:
-    """The bands of 'lla' or 'tka'; the first is the one to draw if only one is drawn."""
-    return tuple(band for band in PUBLISHED_BANDS if band.quantity == quantity)
+CURVATURE_OF_ADULTS = {name: PublishedAdults(**entry) for name, entry in _PUBLISHED["curvature"].items()}  # lla, tka
 
 
 @dataclass(frozen=True)

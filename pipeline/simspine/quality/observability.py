@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.anatomy.alignment import RHYTHM_PARAMETERS, TRUNK_VERTEBRAE
-from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, PUBLISHED_ADULTS, SPINAL_DEFINITIONS, published_bands
+from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, CURVATURE_OF_ADULTS, PUBLISHED_ADULTS, SPINAL_DEFINITIONS
 from simspine.anatomy.curvature import MOTION_PLANES, Level, curvature_sd_of_people
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.errors import InputError
@@ -387,12 +387,6 @@ def share_by_deviation(sd: float, before: float) -> float:
     return 1 - min(sd / before, 1.0) ** 2 if np.isfinite(sd) and before > 0 else float("nan")
 
 
-def spread_of_adults(quantity: str) -> float:
-    """Spread of 'lla' or 'tka' among standing adults: half the width of the first published band, degrees."""
-    band = published_bands(quantity)[0]
-    return (band.high - band.low) / 2
-
-
 def share_of_curvature(quantity: str, sd: float | None) -> float:
     """`share_by_deviation` of 'lla' or 'tka' given the spread among standing adults. sd: degrees; NaN of None."""
-    return share_by_deviation(float("nan") if sd is None else sd, spread_of_adults(quantity))
+    return share_by_deviation(float("nan") if sd is None else sd, CURVATURE_OF_ADULTS[quantity].sd)

@@ -2,7 +2,7 @@
 
 Two rules hold everywhere. What was *inferred* or *estimated* is never drawn like what was detected: hollow instead of
 filled, dashed instead of solid. What the model's couplers *force* is never drawn like a measurement: dashed grey, and
-labelled `FORCED_LABEL`.
+labelled as such.
 
 Colours: Okabe & Ito 2008 (colour universal design), distinct with any of the common colour deficiencies; yellow and
 black are left out of figures because they vanish on white and on dark pages.
@@ -32,9 +32,7 @@ NAMED_COLOURS = {
 # The ink of text and axes. `canvas.figure_svg` turns it into `currentColor`: figures follow the light or dark theme.
 INK_COLOUR = "#1b1f24"
 
-FORCED_LABEL = "set by the model's couplers"
 ASSUMED_DASHES = (0, (5, 2))
-PALE = 0.5  # opacity of partly measured quantities
 
 ORIGIN_COLOURS = {
     "detected": BLUE, "estimated": BLUE, "inferred": ORANGE, "given": GREEN, "filled": PURPLE,
@@ -73,13 +71,6 @@ def line_key(label: str, **style: Any) -> "Artist":
     from matplotlib.lines import Line2D
 
     return Line2D([], [], label=label, **style)
-
-
-def patch_key(label: str, **style: Any) -> "Artist":
-    """A filled or hollow box in a legend."""
-    from matplotlib.patches import Patch
-
-    return Patch(label=label, **style)
 
 
 def figure_legend(figure: "Figure", keys: Sequence["Artist"], columns: int) -> None:

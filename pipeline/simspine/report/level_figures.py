@@ -1,8 +1,11 @@
-"""Figures of all levels or all points at once: ranges of angles, and origins of points."""
+"""Charts of all levels or all points at once: ranges of angles, and origins of points.
 
-from collections.abc import Mapping, Sequence
+They are SVG without a viewBox. Lengths across are shares of the width, so text has one size on screens of any width.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,28 +14,54 @@ from simspine.core.errors import InputError
 from simspine.core.types import Forced, Markers
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import forced_mask
-from simspine.report.figure_style import (
-    BLUE,
-    FORCED_LABEL,
-    GREY,
-    INK_COLOUR,
-    ORANGE,
-    ORIGIN_COLOURS,
-    PALE,
-    VERMILLION,
-    ArtistStyle,
-    figure_legend,
-    line_key,
-    matplotlib_style,
-    new_figure,
-    patch_key,
-)
-from simspine.report.page import NORMAL_95
-from simspine.report.spine_figures import AXIS_TITLES
+from simspine.report.page import NORMAL_95, unbreakable
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+_ROW_PX, _TOP_PX, _AXIS_PX = 17, 24, 38  # heights of a row, of the title, and of the axis with its label
+_LONGEST_NAME = 20  # letters
+
+
+def _chart(names: Sequence[str], marks: Mapping[float, float], label: str, drawn: str, look: str = "") -> str:
+    """An `<svg>` with a row for each name above an axis. marks: {share of the width, %: number}. drawn: in the rows."""
+    foot = _TOP_PX + len(names) * _ROW_PX
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names]
+    rows = (f'<text class="name" x="-6" y="{_middle(i) + 4:g}">{escape(name)}</text>' for i, name in enumerate(shown))
+    grid = "".join(f'<line class="grid" x1="{x:.2f}%" x2="{x:.2f}%" y1="{_TOP_PX}" y2="{foot}"/>' for x in marks)
+    texts = ((x, unbreakable(f"{number + 0.0:g}")) for x, number in marks.items())  # + 0.0: no "-0"
+    ticks = "".join(f'<text class="tick" x="{x:.2f}%" y="{foot + 15}">{text}</text>' for x, text in texts)
+    axis = f'<line class="axis" x1="0" x2="100%" y1="{foot}" y2="{foot}"/>'
+    named = f'<text class="tick" x="50%" y="{foot + 33}">{label}</text>'
+    opening = f'<svg class="chart {look}" height="{foot + _AXIS_PX}" style="--name: {max(map(len, shown), default=0)}">'
+    return f"{opening}{grid}{''.join(rows)}{drawn}{axis}{ticks}{named}</svg>"
+
+
+def _middle(row: int) -> float:
+    """Middle of a row, px from the top."""
+    return _TOP_PX + (row + 0.5) * _ROW_PX
+
+
+def _bar(look: str, left: float, right: float, middle: float, height: float) -> str:
+    """A box between two shares of the width, %."""
+    across = f'x="{left:.2f}%" width="{right - left:.2f}%"'
+    return f'<rect class="{look}" {across} y="{middle - height / 2:g}" height="{height:g}"/>'
+
+
+_THIN_BARS = {"filled": 4, "interval": 1}  # height, px
+
+
+def _legend(keys: Mapping[str, str]) -> str:
+    """keys: {text: look}."""
+    bars = ((text, _bar(look, 4, 96, middle=5.5, height=_THIN_BARS.get(look, 9))) for text, look in keys.items())
+    signs = (f'<span><svg width="24" height="11">{bar}</svg> {text}</span>' for text, bar in bars)
+    return f'<p class="chart-key">{"".join(signs)}</p>'
+
+
+def _round_marks(low: float, high: float) -> dict[float, float]:
+    """{share of the width, %: round number} on a scale from low to high, seven at most."""
+    least = (high - low) / 6
+    power = 10.0 ** np.floor(np.log10(least))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= 0.999 * least)
+    numbers = step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
+    return dict(zip(100 * (numbers - low) / (high - low), numbers, strict=True))
 
 
 # Levels: range of motion of each, with its interval and its verdict.
@@ -40,58 +69,78 @@ if TYPE_CHECKING:
 
 # Limits of the verdicts: measured ranges are filled, partly measured ones pale, assumed ones hollow and dashed.
 MEASURED_FROM, ASSUMED_BELOW = THRESHOLDS["measured"].value_si, THRESHOLDS["assumed"].value_si
-SHORT_PLANE_NAMES = ("flexion", "to the right", "to the left")
+PLANE_TITLES = {"Flexion–extension": "flexion", "Lateral bending": "to the right", "Axial rotation": "to the left"}
+VERDICT_LOOKS = {
+    "measured": "measured",
+    "partly measured": "partly",
+    "assumed": "assumed",
+    "set by the model's couplers": "forced",
+}
 
 
-def _looks_by_verdict(shares: np.ndarray, forced: np.ndarray) -> list[tuple[np.ndarray, ArtistStyle]]:
-    """(levels with this verdict, style of drawing) for the verdicts: measured, partly, assumed, set by the model.
-
-    shares: (levels,), NaN counts as measured where the solver gave no share.
-    """
-    assumed, partly = shares < ASSUMED_BELOW, (shares >= ASSUMED_BELOW) & (shares < MEASURED_FROM)
-    return [
-        (~forced & ~assumed & ~partly, {"facecolor": BLUE, "edgecolor": BLUE}),
-        (~forced & partly, {"facecolor": (BLUE, PALE / 2), "edgecolor": (BLUE, PALE)}),
-        (~forced & assumed, {"facecolor": "none", "edgecolor": ORANGE, "linestyle": "--"}),
-        (forced, {"facecolor": "none", "edgecolor": GREY, "linestyle": "--"}),
-    ]
+def _verdict_looks(shares: np.ndarray, forced: np.ndarray) -> np.ndarray:
+    """The look of each angle, one of `VERDICT_LOOKS`. shares: NaN counts as measured where the solver gave no share."""
+    conditions = [forced, shares < ASSUMED_BELOW, shares < MEASURED_FROM]
+    return np.select(conditions, ["forced", "assumed", "partly"], "measured")
 
 
-VERDICT_LABELS = ("measured", "partly measured", "assumed", FORCED_LABEL)
-
-
-def range_profile(
+def range_charts(
     levels: Sequence[str],
     angles: np.ndarray,
     sd: np.ndarray | None,
     shares: np.ndarray,
     status: Sequence[str] | None = None,
     forced: Mapping[str, Sequence[Forced]] | None = None,
-) -> "Figure":
+) -> str:
     """Range of each level's angle over the trial (frames not rejected), with the 95 % interval around it.
 
-    angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. Looks: see `_looks_by_verdict`.
+    angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A chart for each plane.
     """
-    mask = forced_mask(levels, forced or {})
+    looks = _verdict_looks(shares, forced_mask(levels, forced or {}))[::-1]
     kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
     ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
-    with matplotlib_style():
-        figure = new_figure(1.2 + 0.185 * len(levels))
-        panels = figure.subplots(1, 3, sharey=True, subplot_kw={"ylim": (-0.6, len(levels) - 0.4)})
-        for k, (axes, title) in enumerate(zip(panels, AXIS_TITLES, strict=True)):
-            axes.axvline(0, color=GREY, linewidth=0.7, zorder=0)
-            _draw_ranges(axes, ends[:, :, k], shares[:, k], mask[:, k])
-            for edge in (i - 0.5 for i, (a, b) in enumerate(pairwise(map(spine_region, levels)), 1) if a != b):
-                axes.axhline(edge, color=INK_COLOUR, linewidth=0.8)  # between regions
-            axes.set(title=title, xlabel=f"angle (°), positive = {SHORT_PLANE_NAMES[k]}")
-            axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=8.5, ha="right", va="bottom")
-            axes.grid(axis="y", visible=False)
-            low, high = axes.get_xlim()
-            axes.set_xlim(low, high + 0.42 * (high - low))  # room for the numbers
-            axes.set_yticks(range(len(levels)), levels, fontsize=8.5)
-            axes.tick_params(axis="y", length=0, labelleft=True)
-        _profile_legend(figure, shares, mask, sd is not None)
-    return figure
+    top_down, planes = levels[::-1], enumerate(PLANE_TITLES.items())
+    charts = "".join(_plane_chart(top_down, ends[:, ::-1, k], looks[:, k], *names) for k, names in planes)
+    keys = {label: look for label, look in VERDICT_LOOKS.items() if (looks == look).any()}
+    if sd is not None:
+        keys["95 % interval"] = "interval"
+    return f'{_legend(keys)}<div class="planes">{charts}</div>'
+
+
+def _plane_chart(levels: Sequence[str], ends: np.ndarray, looks: np.ndarray, title: str, positive: str) -> str:
+    """Ranges and intervals in one plane. ends: (4, levels) as from `ends_of_span`. looks: (levels,)."""
+    low, high = _scale_of(ends)
+    span, interval_of_span = ends[2] - ends[1], np.hypot(ends[1] - ends[0], ends[3] - ends[2])
+    places, zero = 100 * (ends - low) / (high - low), 100 * -low / (high - low)
+    top, bottom = _TOP_PX, _TOP_PX + len(levels) * _ROW_PX
+    parts = [f'<text class="title" x="0" y="14">{title}</text>']
+    parts.append(f'<line class="zero" x1="{zero:.2f}%" x2="{zero:.2f}%" y1="{top}" y2="{bottom}"/>')
+    known = np.flatnonzero(np.isfinite(ends[1])).tolist()
+    parts += [_range_mark(looks[i], places[:, i], _middle(i)) for i in known]
+    for edge in (i for i, (a, b) in enumerate(pairwise(map(spine_region, levels)), 1) if a != b):
+        parts.append(f'<line class="axis" x1="0" x2="100%" y1="{top + edge * _ROW_PX}" y2="{top + edge * _ROW_PX}"/>')
+    decided = [i for i in known if looks[i] in ("measured", "partly") and span[i] > interval_of_span[i]]
+    numbers = {14.0: "range"} | {_middle(i) + 4: f"{span[i]:.1f} ± {interval_of_span[i]:.1f}°" for i in decided}
+    if decided:
+        parts += [f'<text class="span" x="100%" y="{y:g}">{unbreakable(text)}</text>' for y, text in numbers.items()]
+    label, look = f"angle (°), positive = {positive}", "numbered" if decided else ""
+    return _chart(levels, _round_marks(low, high), label, drawn="".join(parts), look=look)
+
+
+def _scale_of(ends: np.ndarray) -> tuple[float, float]:
+    """Least and greatest angle of a chart, degrees: those of the intervals and 0, with a margin."""
+    known = np.append(ends[np.isfinite(ends)], 0.0)
+    margin = max(0.04 * np.ptp(known), 0.5)
+    return known.min() - margin, known.max() + margin
+
+
+def _range_mark(look: str, places: np.ndarray, middle: float) -> str:
+    """A box with a line on either side. places: (4,) ends of the left line, of the box, and of the right line, %."""
+    lines = (
+        f'<line class="{look}" x1="{left:.2f}%" x2="{right:.2f}%" y1="{middle:g}" y2="{middle:g}"/>'
+        for left, right in (places[:2], places[2:])
+    )
+    return "".join(lines) + _bar(look, places[1], places[2], middle=middle, height=9)
 
 
 def ends_of_span(angles: np.ndarray, sd: np.ndarray | None) -> np.ndarray:
@@ -108,32 +157,6 @@ def ends_of_span(angles: np.ndarray, sd: np.ndarray | None) -> np.ndarray:
     return np.degrees([low - reach[0], low, high, high + reach[1]])
 
 
-def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.ndarray) -> None:
-    """Draw the range and the interval of each level, all levels of a verdict at once. ends: (4, levels) as from
-    `ends_of_span`."""
-    known = np.isfinite(ends[1])
-    for of_verdict, look in _looks_by_verdict(shares, forced):
-        at = np.flatnonzero(known & of_verdict)
-        low, least, greatest, high = ends[:, at]
-        style = {"colors": look["edgecolor"], "linestyles": look.get("linestyle", "-"), "linewidth": 1.1}
-        axes.hlines(at, low, least, **style)
-        axes.hlines(at, greatest, high, **style)
-        axes.barh(at, greatest - least, 0.56, least, linewidth=1.1, **look)
-    span, interval_of_span = ends[2] - ends[1], np.hypot(ends[1] - ends[0], ends[3] - ends[2])
-    decided = known & ~forced & ~(shares < ASSUMED_BELOW)
-    for level in np.flatnonzero(decided & (span > interval_of_span)).tolist():
-        text, place = f"{span[level]:.1f} ± {interval_of_span[level]:.1f}°", axes.get_yaxis_transform()
-        axes.text(1.0, level, text, transform=place, fontsize=8.5, ha="right", va="center")
-
-
-def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, interval: bool) -> None:
-    looks = _looks_by_verdict(shares, mask)
-    keys = [patch_key(label, **look) for (own, look), label in zip(looks, VERDICT_LABELS, strict=True) if own.any()]
-    if interval:
-        keys.append(line_key("95 % interval", color=GREY, linewidth=1.1))
-    figure_legend(figure, keys, 5)
-
-
 def spine_region(level: str) -> str:
     """'lumbar', 'thoracic' or 'cervical' for a level named after its vertebrae, upper one first; T12–L1 is lumbar."""
     upper, _, lower = level.partition("-")
@@ -146,16 +169,6 @@ def spine_region(level: str) -> str:
 
 
 POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "detected")
-_HOLLOW: ArtistStyle = {"facecolor": "none"}
-# Height and style of a bar, which can be told apart without colour.
-_STATE_STYLES: dict[str, tuple[float, ArtistStyle]] = {
-    "detected": (0.66, {"facecolor": ORIGIN_COLOURS["detected"], "linewidth": 0}),
-    "given": (0.66, {"facecolor": ORIGIN_COLOURS["given"], "linewidth": 0}),
-    "estimated": (0.62, {"edgecolor": ORIGIN_COLOURS["estimated"], "linewidth": 0.8, "hatch": "..."} | _HOLLOW),
-    "inferred": (0.56, {"edgecolor": ORIGIN_COLOURS["inferred"], "linewidth": 1.0} | _HOLLOW),
-    "filled": (0.34, {"edgecolor": ORIGIN_COLOURS["filled"], "linewidth": 0.8, "hatch": "/////"} | _HOLLOW),
-    "missing": (0.0, {"edgecolor": "none"} | _HOLLOW),
-}
 
 
 def point_states(markers: Markers) -> np.ndarray:
@@ -168,53 +181,46 @@ def point_states(markers: Markers) -> np.ndarray:
     return state
 
 
-def availability_figure(
+def presence_chart(
     time: np.ndarray, names: Sequence[str], state: np.ndarray, status: Sequence[str] | None = None
-) -> "Figure":
-    """One line per point over time.
+) -> str:
+    """One row per point over time.
 
-    state: (frames, points) indices into `POINT_STATES_DRAWN`. status: per frame; rejected ones are shaded.
+    time: (frames,) s, evenly spaced. state: (frames, points) indices into `POINT_STATES_DRAWN`. status: per frame;
+    stretches of rejected ones are shaded.
     """
-    half = (float(np.median(np.diff(time))) if len(time) > 1 else 1.0) / 2  # half the time from frame to frame
-    with matplotlib_style():
-        figure = new_figure(1.0 + 0.18 * len(names))
-        axes = figure.subplots()
-        _shade_rejected(axes, time, half, status)
-        keys = axes.get_legend_handles_labels()[0]
-        for kind, (height, style) in _STATE_STYLES.items():
-            of_kind = state == POINT_STATES_DRAWN.index(kind)
-            for p in range(len(names)) if height else ():
-                spans = runs_of_frames(np.flatnonzero(of_kind[:, p]))
-                bars = [(time[a] - half, time[b - 1] - time[a] + 2 * half) for a, b in spans]
-                if bars:
-                    axes.broken_barh(bars, (p - height / 2, height), **style)
-            if of_kind.any():
-                text = f"{kind} {100 * of_kind.mean():.1f} %" + (" (empty)" if kind == "missing" else "")
-                keys.append(patch_key(text, **style))
-        figure_legend(figure, keys, 6)
-        axes.set_yticks(range(len(names)), names, fontsize=8.5)
-        axes.set(ylim=(len(names) - 0.4, -0.6), title="Where each point came from: shares of points × frames")
-        axes.set_xlabel("time (s)")
-        if len(time):
-            axes.set_xlim(time[0] - half, time[-1] + half)
-        axes.grid(axis="y", visible=False)
-    return figure
+    frames, keys, parts = len(time), dict[str, str](), list[str]()
+    bottom = _TOP_PX + len(names) * _ROW_PX
+    for text, look, spans in _shaded_stretches(frames, status):
+        keys[text] = look
+        parts += [_bar(look, *span, middle=(_TOP_PX + bottom) / 2, height=bottom - _TOP_PX) for span in spans]
+    for i in range(len(names)):
+        for number, kind in enumerate(POINT_STATES_DRAWN[1:], 1):
+            height = _THIN_BARS.get(kind, 9)
+            parts += [_bar(kind, *span, middle=_middle(i), height=height) for span in _spans(state[:, i] == number)]
+    for number, kind in reversed([*enumerate(POINT_STATES_DRAWN)]):
+        if share := float((state == number).mean()) if state.size else 0.0:
+            keys[f"{kind} {100 * share:.1f} %{' (empty)' * (kind == 'missing')}"] = kind
+    rate = (frames - 1) / (time[-1] - time[0]) if frames > 1 else 1.0
+    ends = (time[0] - 0.5 / rate, time[-1] + 0.5 / rate) if frames else (0.0, 1.0)
+    marks = _round_marks(*ends)
+    return _legend(keys) + _chart(names, marks, "time (s)", drawn="".join(parts), look="of-points")
 
 
-def _shade_rejected(axes: "Axes", time: np.ndarray, half: float, status: Sequence[str] | None) -> None:
-    """Hatch stretches of rejected frames, half a frame wider on either side, with one legend entry; frames that were
-    filled in get dots instead, and an entry of their own."""
+def _spans(frames: np.ndarray) -> list[tuple[float, float]]:
+    """Stretches of true frames as shares of the width, %. frames: (frames,) bool."""
+    return [(100 * a / len(frames), 100 * b / len(frames)) for a, b in runs_of_frames(np.flatnonzero(frames))]
+
+
+def _shaded_stretches(
+    frames: int, status: Sequence[str] | None
+) -> Iterator[tuple[str, str, list[tuple[float, float]]]]:
+    """(text, look, stretches) of rejected frames, and of those that were filled in."""
     if status is None:
         return
-    if len(status) != len(time):
-        raise InputError(f"status has {len(status)} entries, expected one for each of {len(time)} frames.")
-    for kind, hatch, text in (("rejected", "////", "rejected frames"), ("inferred", "..", "inferred, not seen")):
+    if len(status) != frames:
+        raise InputError(f"status has {len(status)} entries, expected one for each of {frames} frames.")
+    for kind, text in (("rejected", "rejected frames"), ("inferred", "inferred, not seen")):
         of_kind = np.array([str(s) == kind for s in status], bool)
-        label: str | None = f"{text} ({of_kind.sum()} of {of_kind.size})"
-        for a, b in runs_of_frames(np.flatnonzero(of_kind)):
-            left, right = time[a] - half, time[b - 1] + half
-            # Two patches: SVG gives a hatch the opacity of the face it lies on.
-            axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=0)
-            axes.axvspan(left, right, facecolor="none", edgecolor=VERMILLION, hatch=hatch, linewidth=0, zorder=0,
-                         label=label)  # fmt: skip
-            label = None
+        if of_kind.any():
+            yield f"{text} ({of_kind.sum()} of {frames})", f"{kind}-frames", _spans(of_kind)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
@@ -105,7 +106,8 @@ class PageTable:
 class Picture:
     """A figure: `svg` markup from `canvas.figure_svg`, or `data`, the bytes of an image from `encode_jpeg`.
 
-    curves: instead of both, the player's curves that the page's script draws: 'spinal' or 'limbs'.
+    Instead of both, `chart`: markup of `level_figures`, which fits any width; or `curves`: the player's curves that the
+    page's script draws, 'spinal' or 'limbs'.
     alt: description for readers who cannot see it. caption: how to read it.
     """
 
@@ -114,6 +116,7 @@ class Picture:
     caption: str = ""
     svg: str = ""
     data: bytes = b""
+    chart: str = ""
     curves: str = ""
 
     @property
@@ -122,10 +125,10 @@ class Picture:
         return f"data:image/jpeg;base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
-def named_picture(key: str, more: str = "", *, svg: str = "", data: bytes = b"", curves: str = "") -> Picture:
+def named_picture(key: str, more: str = "", **content: Any) -> Picture:
     """A picture with its title, alternative text and caption from `words.yaml`. more: text after the caption."""
     title, alt, caption = page_words("figures")[key]
-    return Picture(title, alt, caption + more, svg=svg, data=data, curves=curves)
+    return Picture(title, alt, caption + more, **content)
 
 
 def named_notes(*keys: str) -> tuple[Statement, ...]:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-AXIS_TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
-
 BEYOND_LINE_MM = 25.0  # above the highest point on the skin: vertical distance of a centre from its spinous process
 _SPINE_LABELS = ("C7", "T6", "T12", "L3", "S1")
 

@@ -10,11 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.alignment import UP_AXIS
-from simspine.anatomy.clinical import (
-    PUBLISHED_ADULTS,
-    SPINAL_DEFINITIONS,
-    published_bands,
-)
+from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS, SPINAL_DEFINITIONS
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
@@ -34,6 +30,7 @@ from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, is_refined
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
+from simspine.report.canvas import figure_svg
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
     Picture,
@@ -69,15 +66,13 @@ from simspine.report.tables import (
     caveats_of_trial,
     image_sizes,
     not_measured,
-    range_of,
 )
 from simspine.report.trial_sections import (
     check_pictures,
     curve_pictures,
-    figure_picture,
     fit_tables,
     level_picture,
-    most_moved,
+    movement_sentence,
     page_finding,
     panel_of,
     rejected_frames,
@@ -88,7 +83,7 @@ from simspine.report.trial_sections import (
 # Five statements on a trial, at the top of its page.
 
 
-_MAX_CAUSES = 3  # warnings that are named; the rest are counted
+_MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
 _RHYTHM = "Lumbopelvic rhythm"
 _FEW_CAMERAS = 3  # fewer cameras see too little of a back that turns
@@ -97,9 +92,11 @@ _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
-    """Measured quantities, their certainty, values not to use, cautions, and advice for the next recording."""
+    """Measured quantities, the movement, certainty, values not to use, cautions, and advice for the next recording."""
+    movement = movement_sentence(trial)
     return (
         Statement("What was measured", _measured_sentence(trial)),
+        *[Statement("What the person did", movement)] * bool(movement),
         Statement("How sure", _certainty_sentence(trial)),
         Statement("Do not use", _exclusion_sentence(trial)),
         Statement("Be careful with", _caution_sentence(trial)),
@@ -110,7 +107,7 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
 def _measured_sentence(trial: SolvedTrial) -> str:
     spine, count = trial.spine, len(trial.cameras)
     kept = ", none rejected" * (not trial.rejected.any())
-    frames = f"{spine.frames} frames (0–{spine.frames - 1}) at {spine.rate:g} Hz{kept}"
+    frames = f"{spine.frames} frames at {spine.rate:g} Hz, numbered from 0 to {spine.frames - 1}{kept}"
     span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}" if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
     points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
@@ -134,7 +131,7 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     sides = {name: side for name, side in PSIS_SIDES.items() if name in str(ways.get(SKIN_MARKER_GROUP))}
     long_names = [f" {name}: {side} posterior superior iliac spine." for name, side in sides.items()]
-    return f"{by} {span}. {skeleton}{seen}{''.join(long_names)}{_moved_sentence(trial)}"
+    return f"{by} {span}. {skeleton}{seen}{''.join(long_names)}"
 
 
 PSIS_SIDES = {"LPSIS": "left", "RPSIS": "right"}
@@ -147,16 +144,9 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
     return [*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed
 
 
-def _moved_sentence(trial: SolvedTrial) -> str:
-    """The two clinical parameters whose range is the largest relative to its ±."""
-    moved = most_moved((*trial.curvature_figures, *trial.clinical_figures))[:2]
-    parts = [f"{figure.label}: {interval_text(range_of(figure), figure.range_sd, figure.unit)}" for figure in moved]
-    return f" Moved most, relative to its ±: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
-
-
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
-    why = "no marker is on a lumbar vertebra, and " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
+    by = f"weight of {'points that were estimated, not seen,' if trial.spine_estimated else 'the recording'}"
+    why = "no marker is on a lumbar vertebra, " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
     figures = trial.clinical_figures
     return " ".join(filter(None, [*curvature, _trunk_sentence(figures), _limb_sentence(figures)]))
@@ -189,19 +179,18 @@ def _limb_sentence(figures: Sequence[ClinicalFigure]) -> str:
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
-    """A sentence on a curvature. by: subject of 'decided', such as 'the recording'."""
+    """A sentence on a curvature. by: what stands before its share, such as 'weight of the recording'."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
     value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
     value = f"{name} {value_text}"
     if figure.is_assumed:
-        why = f"{by} decided {share} of it"
-        return f"{name} is assumed: {why}. Do not record its value ({value_text}) as a measurement."
+        return f"{name} is assumed: {by} {share}. Do not record its value ({value_text}) as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        return f"{value} was {figure.decided_by}: {by} decided {share} of it, published knowledge the rest."
+        return f"{value} was {figure.decided_by}: {by} {share}, of published knowledge the rest."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
 
@@ -234,14 +223,17 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     lost = [finding.where for finding in warned if finding.code == SKIN_LOST_CODE]
     lost_text = lost_markers_text(spine_points_by_source(trial.markers), lost)
-    causes = [cause_of_finding("lumbar_unseen")] * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
-    causes += dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned)
-    more = len(causes) - _MAX_CAUSES
-    rest = f"; and {more} more" if more > 0 else ""
+    causes: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
+    if _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers)):
+        causes[Severity.WARNING].append(cause_of_finding("lumbar_unseen"))
+    for finding in warned:
+        causes[finding.severity].append(lost_text if finding.code == SKIN_LOST_CODE else _cause_and_place(finding))
     parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
-    parts += [f"The worst first: {'; '.join(causes[:_MAX_CAUSES])}{rest}."] if causes else []
+    for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):
+        rest = [f"and {len(found) - _MAX_CAUSES} more"] * (len(found) > _MAX_CAUSES)
+        parts += [f"{severity.capitalize()}s: {'; '.join(found[:_MAX_CAUSES] + rest)}."] * bool(found)
     return " ".join(parts) or "Nothing stood out."
 
 
@@ -315,9 +307,8 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
 
 def _sources_of_adults(trial: SolvedTrial) -> dict[str, str]:
     """{short name: source} of the spread of the trial's parameters among adults, on which the verdicts rest."""
-    names = [figure.name for figure in (*trial.curvature_figures, *trial.clinical_figures)]
-    sources = [PUBLISHED_ADULTS[name].source for name in names if name in PUBLISHED_ADULTS]
-    sources += [published_bands(figure.name)[0].source for figure in trial.curvature_figures]
+    names, adults = [one.name for one in trial.clinical_figures], CURVATURE_OF_ADULTS | PUBLISHED_ADULTS
+    sources = [adults[name].source for name in (*CURVATURE_OF_ADULTS, *names) if name in adults]
     return {source.partition(",")[0]: source for source in sources}
 
 
@@ -379,7 +370,7 @@ def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
         deviation,
         1e3 * (skin - base) @ planes.T if len(skin) else None,
     )
-    return (figure_picture(figure, "posture", prefix),)
+    return (named_picture("posture", svg=figure_svg(figure, f"{prefix}-posture")),)
 
 
 OVERLAY_SAMPLES = 3  # frames shown as overlays
@@ -405,12 +396,12 @@ def trial_section_of(
         name=trial.name,
         findings=_findings_of(trial),
         overlays=(named_picture("overlay", data=encode_jpeg(overlay_picture(trial, samples))),) if trial.videos else (),
-        figures=(*curve_pictures(trial, scene.curves), level_picture(trial, prefix)),
+        figures=(*curve_pictures(trial, scene.curves), level_picture(trial)),
         tables=trial_tables(trial),
         rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
         player=pack_scene(scene, most),
         glance=summary_statements(trial),
-        checks=check_pictures(trial, prefix),
+        checks=check_pictures(trial),
         fit=fit_tables(trial),
         posture=_posture_pictures(trial, prefix),
         methods=methods,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.anatomy.clinical import published_bands
+from simspine.anatomy.clinical import CURVATURE_OF_ADULTS
 from simspine.core.errors import InputError
 from simspine.core.skeletons import (
     SPINE_REGIONS,
@@ -27,7 +27,6 @@ from simspine.quality.observability import (
     observed_share_text,
     rhythm_verdict,
     share_of_curvature,
-    spread_of_adults,
 )
 from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
@@ -170,10 +169,10 @@ def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: boo
     if sd is None or sd != sd:
         return "", ""
     verdict = verdict_on(quantity, sd, estimated=estimated)
-    source = published_bands(quantity)[0].source.partition(",")[0]
-    by = "the data, estimated points among them, decided" if estimated else "the data decided"
-    share = f"{by} {observed_share_text(share_of_curvature(quantity, sd))}"
-    spread = f"adults who stand differ by ± {NORMAL_95 * spread_of_adults(quantity):.0f}° ({source})"
+    adults = CURVATURE_OF_ADULTS[quantity]
+    whose = "the weight of the recording, estimated points included," if estimated else "the recording's weight"
+    share = f"{whose} is {observed_share_text(share_of_curvature(quantity, sd))}"
+    spread = f"people who stand differ by ± {NORMAL_95 * adults.sd:.0f}° ({adults.short_source})"
     return f"{verdict}: {share}; {spread}", "check" if verdict is Observability.ASSUMED else ""
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.clinical import (
     CLINICAL_DEFINITIONS,
+    CURVATURE_OF_ADULTS,
     JOINT_DEFINITIONS,
     PUBLISHED_ADULTS,
     SIDE_WORDS,
     SPINAL_DEFINITIONS,
-    published_bands,
 )
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
@@ -32,7 +32,6 @@ from simspine.quality.observability import (
     observability_of,
     observed_share_text,
     rhythm_verdict,
-    spread_of_adults,
     with_shares_of_sums,
 )
 from simspine.report.page import (
@@ -60,7 +59,7 @@ UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
-DECIDED_COLUMNS = ("Decided by data", "Label")
+DECIDED_COLUMNS = ("Recording's weight", "Label")
 SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scoliosis"
 
 
@@ -80,12 +79,12 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
-    sides = ("Angle", "Right", "range", "Left", "range", "Right − left", *DECIDED_COLUMNS)
+    sides = ("Angle", "Right", "range", "Left", "range", "Right − left (●: beyond its ±)", *DECIDED_COLUMNS)
     notes = named_notes("brackets", *["mean", "range"] * moves, "curvature")
     more = named_notes("bend", *["rhythm"] * (len(alignment) > len(spinal)), "norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    reach = f"95 % are no farther from the mean than {', '.join(spreads)}. The shares use this; it is no norm."
+    reach = f"95 % are no farther from the mean than {', '.join(spreads)}. Used for the weight; no norm."
     people = Statement("± of people who stand", reach)
     tables = (
         PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *more)),
@@ -97,14 +96,11 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
 
 def _spread_text(quantity: str) -> str:
     """Half-width of the 95 % interval of standing adults, and its source; '' where no verdict rests on it."""
-    if quantity in CURVATURE_KEYS:
-        source = published_bands(quantity)[0].source.partition(",")[0]
-        return f"{NORMAL_95 * spread_of_adults(quantity):.0f}° ({source})"
-    adults = PUBLISHED_ADULTS.get(quantity)
+    adults = (CURVATURE_OF_ADULTS | PUBLISHED_ADULTS).get(quantity)
     if adults is None or quantity == "pelvic_incidence":  # compared with the body model
         return ""
-    unit = " mm" if CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
-    return f"{NORMAL_95 * adults.sd:.0f}{unit} ({adults.source.partition(',')[0]})"
+    unit = " mm" if quantity in PUBLISHED_ADULTS and CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
+    return f"{NORMAL_95 * adults.sd:.0f}{unit} ({adults.short_source})"
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -187,7 +183,7 @@ def norm_of(figure: ClinicalFigure) -> tuple[float, float, str] | None:
     if figure.is_assumed or figure.verdict in (Observability.UNKNOWN, Observability.FORCED):
         return None
     reach = NORMAL_95 * adults.sd
-    return (adults.mean - reach, adults.mean + reach, f"{adults.population}, {adults.source.partition(',')[0]}")
+    return (adults.mean - reach, adults.mean + reach, f"{adults.population}, {adults.short_source}")
 
 
 def norm_text(figure: ClinicalFigure) -> str:

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
@@ -17,9 +17,9 @@ from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import ClinicalFigure, Observability
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.solved_trial import SolvedTrial
-from simspine.report import canvas, page
+from simspine.report import page
 from simspine.report.bones import bones_and_joints
-from simspine.report.level_figures import availability_figure, point_states, range_profile
+from simspine.report.level_figures import ends_of_span, point_states, presence_chart, range_charts
 from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
@@ -36,10 +36,6 @@ from simspine.report.tables import (
     range_of,
     segments_table,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 # The scene of a trial for the 3D player.
 
@@ -133,12 +129,50 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
     )
 
 
+# What the person did.
+
+
+_LEANS = (("backwards", "forwards"), ("to the left", "to the right"))  # least and greatest tilt and bending
+_RAISED = {"shoulder_elevation": "Arms raised", "hip_flexion": "Hips bent", "knee_flexion": "Knees bent"}
+
+
+def movement_sentence(trial: SolvedTrial) -> str:
+    """What the person did, by extremes of the fitted body over the frames kept; '' without a movement.
+
+    Angles are named where the recording decided them, those of the thorax beyond their ±.
+    """
+    kept, texts = ~trial.rejected, list[str]()
+    if trial.spine.frames == 1:
+        return ""
+    places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS) if "pelvis" in trial.poses else np.empty((0, 3))
+    if len(places := places[np.isfinite(places).all(1)]):
+        reach = np.linalg.norm(places - places[0], axis=1).max()
+        texts.append(f"The pelvis moved up to {reach:.2f} m from its first place")
+    if leans := _lean_texts(trial.spine, kept):
+        texts.append(f"The thorax leaned up to {', '.join(leans)}")
+    figures = (*trial.curvature_figures, *trial.clinical_figures)
+    for angle, text in _RAISED.items():
+        decided = [one for one in figures if one.name[:-2] == angle and one.is_decided and one.maximum]
+        sides = [f"{one.maximum:.0f}° ({SIDE_WORDS[one.name[-1]]})" for one in decided]
+        texts += [f"{text} up to {', '.join(sides)}"] * bool(sides)
+    moved = [f"{one.label}, by {interval_text(range_of(one), one.range_sd, one.unit)}" for one in most_moved(figures)]
+    texts += [f"Changed most, relative to its ±: {'; '.join(moved[:2])}"] * bool(moved)
+    return f"{'. '.join(texts)}. These are extremes of the fitted body; their ± stand under Numbers." * bool(texts)
+
+
+def _lean_texts(spine: SpineKinematics, kept: np.ndarray) -> list[str]:
+    """'30° forwards', '53° to the left': how far the thorax leaned from the vertical, where beyond its ±."""
+    if "thorax" not in spine.levels or spine.angles_sd is None:
+        return []
+    rows, texts = [spine.levels.index("thorax")], list[str]()
+    ends = ends_of_span(spine.angles[kept][:, rows], spine.angles_sd[kept][:, rows])[:, 0].T
+    for (negative, positive), (low, least, greatest, high) in zip(_LEANS, ends[:2], strict=True):
+        texts += [f"{greatest:.0f}° {positive}"] * bool(greatest > high - greatest)
+        texts += [f"{-least:.0f}° {negative}"] * bool(-least > least - low)
+    return texts
+
+
 # Sections of figures and tables.
-
-
-def figure_picture(figure: "Figure", key: str, prefix: str) -> page.Picture:
-    """A figure as a picture of a page. prefix: an id, different for each trial of the page ('t1')."""
-    return page.named_picture(key, svg=canvas.figure_svg(figure, f"{prefix}-{key}"))
 
 
 def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
@@ -167,7 +201,7 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
             yield page.named_picture(key, assumed + forced + more + shaded, curves=key)
 
 
-def level_picture(trial: SolvedTrial, prefix: str) -> page.Picture:
+def level_picture(trial: SolvedTrial) -> page.Picture:
     """Ranges of the levels, or their angles in a single frame."""
     spine, status = trial.spine, _status(trial)
     joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
@@ -175,17 +209,17 @@ def level_picture(trial: SolvedTrial, prefix: str) -> page.Picture:
     rows = [spine.levels.index(level) for level in joints]
     angles, shares = spine.angles[:, rows], trial.observed_shares[rows]
     sd = None if spine.angles_sd is None else spine.angles_sd[:, rows]
-    figure = range_profile(joints, angles, sd, shares=shares, status=status, forced=spine.forced)
-    return figure_picture(figure, "range" if spine.frames > 1 else "angle", prefix)
+    chart = range_charts(joints, angles, sd, shares=shares, status=status, forced=spine.forced)
+    return page.named_picture("range" if spine.frames > 1 else "angle", chart=chart)
 
 
-def check_pictures(trial: SolvedTrial, prefix: str) -> tuple[page.Picture, ...]:
+def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
     """Picture of the frames in which each marker is known; none for a single frame."""
     markers = trial.markers
     if markers.frames == 1:
         return ()
-    states = availability_figure(markers.time, markers.names, point_states(markers), _status(trial))
-    return (figure_picture(states, "presence", prefix),)
+    chart = presence_chart(markers.time, markers.names, point_states(markers), _status(trial))
+    return (page.named_picture("presence", chart=chart),)
 
 
 def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:

@@ -193,9 +193,9 @@ class Player {
     const [status, reason] = statusOf(this.data, frame);
     const number = frame * header.step;
     this.slider.value = frame;
-    this.slider.setAttribute("aria-valuetext", `frame ${number} of ${header.total}, ${time}${["rejected", "inferred"].includes(status) ? `, ${status}` : ""}`);
+    this.slider.setAttribute("aria-valuetext", `frame ${number} (0–${header.total - 1}), ${time}${["rejected", "inferred"].includes(status) ? `, ${status}` : ""}`);
     this.part("time").textContent = time;
-    this.part("frame").textContent = `frame ${number} of ${header.total - 1}`;
+    this.part("frame").textContent = `frame ${number} (0–${header.total - 1})`;
     const badge = this.part("badge");
     badge.hidden = status === "kept";
     badge.className = `p-badge ${status}`;
