@@ -21,7 +21,7 @@ from simspine.core.types import Camera
 
 
 MIN_RAY_DEPTH_M = 1e-3  # m; a point closer to the camera plane than this counts as behind it
-_OBSERVATIONS_PER_BATCH = 15_000  # observations of a view undistorted at a time, which fit into a processor's cache
+_OBSERVATIONS_PER_BATCH = 8000  # observations of a view undistorted at a time, which fit into a processor's cache
 _NEWTON_STEPS = 20  # far more than any lens needs inside its image; limits the time spent on pixels outside it
 
 
@@ -194,7 +194,7 @@ def robust_weight(error: float, huber: float, limit: float) -> float:
     return min(1.0, huber / max(error, 1e-12)) * tail
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _solve_kernel(
     R, t, centre, normal, lens, weight, huber, limit, position, tolerance, xyz, error, final, information
 ) -> None:
@@ -264,7 +264,7 @@ def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, toler
     The cost of a view is its weight × min(error² / limit², 1): a wrong view costs at most its weight.
     """
     best_x = best_y = best_z = np.nan
-    lowest = np.inf
+    lowest, per_limit = np.inf, 1.0 / (limit * limit)
     for first in range(len(rank)):
         a = rank[first]
         for second in range(first + 1, len(rank)):
@@ -276,7 +276,8 @@ def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, toler
                 p, q, baseline = rays[a, i], rays[b, i], centre[a, i] - centre[b, i]
                 aa, bb, ab, to_a, to_b = aa + p * p, bb + q * q, ab + p * q, to_a + p * baseline, to_b + q * baseline
             area = aa * bb - ab * ab
-            far_a, far_b = (ab * to_b - bb * to_a) / area, (aa * to_b - ab * to_a) / area
+            per_area = 1.0 / area
+            far_a, far_b = (ab * to_b - bb * to_a) * per_area, (aa * to_b - ab * to_a) * per_area
             if not (area > _PARALLEL_SIN_SQUARED * aa * bb and far_a > MIN_RAY_DEPTH_M and far_b > MIN_RAY_DEPTH_M):
                 continue
             x = (centre[a, 0] + far_a * rays[a, 0] + centre[b, 0] + far_b * rays[b, 0]) / 2
@@ -287,8 +288,8 @@ def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, toler
                 near, off_a, off_b = _image_offset(R, t, normal, v, n, x, y, z)
                 r0 = lens[v, 0, 0, n] * off_a + lens[v, 0, 1, n] * off_b
                 r1 = lens[v, 1, 0, n] * off_a + lens[v, 1, 1, n] * off_b
-                squared = (r0 * r0 + r1 * r1) / (limit * limit)
-                cost += weight[v, n] * (min(squared, 1.0) if near > 0.0 else 1.0)
+                squared = (r0 * r0 + r1 * r1) * per_limit
+                cost += weight[v, n] * (squared if squared < 1.0 else 1.0)
             if len(tolerance):
                 dx, dy, dz = x - position[0, n], y - position[1, n], z - position[2, n]
                 apart = (dx * dx + dy * dy + dz * dz) / (tolerance[n] * tolerance[n])
@@ -300,11 +301,9 @@ def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, toler
 
 @njit(cache=True, error_model="numpy", inline="always")
 def _image_offset(R, t, normal, v: int, n: int, x: float, y: float, z: float):
-    """1 / depth of a point in a view (0 behind the camera) and its offset from the observation, in ideal coordinates."""
+    """1 / depth of a point in a view, and its offset from the observation in ideal coordinates; not finite behind the camera."""
     depth = R[v, 2, 0] * x + R[v, 2, 1] * y + R[v, 2, 2] * z + t[v, 2]
-    if not depth > MIN_RAY_DEPTH_M:
-        return 0.0, 0.0, 0.0
-    near = 1.0 / depth
+    near = 1.0 / depth if depth > MIN_RAY_DEPTH_M else np.inf
     off_a = (R[v, 0, 0] * x + R[v, 0, 1] * y + R[v, 0, 2] * z + t[v, 0]) * near - normal[v, 0, n]
     off_b = (R[v, 1, 0] * x + R[v, 1, 1] * y + R[v, 1, 2] * z + t[v, 1]) * near - normal[v, 1, n]
     return near, off_a, off_b
@@ -316,13 +315,16 @@ def _linearise_point(R, t, normal, lens, weight, huber: float, limit: float, n: 
     a00 = a01 = a02 = a11 = a12 = a22 = g0 = g1 = g2 = 0.0
     for v in range(weight.shape[0]):
         near, off_a, off_b = _image_offset(R, t, normal, v, n, x, y, z)
-        if near == 0.0 or weight[v, n] == 0.0:
+        if not np.isfinite(near) or weight[v, n] == 0.0:
             error[v, n], final[v, n] = np.inf, 0.0
             continue
         l00, l01, l10, l11 = lens[v, 0, 0, n], lens[v, 0, 1, n], lens[v, 1, 0, n], lens[v, 1, 1, n]
         r0, r1 = l00 * off_a + l01 * off_b, l10 * off_a + l11 * off_b
         off = error[v, n] = np.sqrt(r0 * r0 + r1 * r1)
-        w = final[v, n] = weight[v, n] * robust_weight(off, huber, limit)
+        w = weight[v, n]
+        if off > huber or 2.0 * off > limit:
+            w *= robust_weight(off, huber, limit)
+        final[v, n] = w
         if w == 0.0:
             continue
         # d(x/z) = (R_x − (x/z) R_z) / z, and the lens on top.

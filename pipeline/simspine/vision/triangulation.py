@@ -300,7 +300,8 @@ def _reprojection_distances(keypoints: Keypoints, cameras: Sequence[Camera], xyz
     """Distances (frames, views, points) px between observations and projected points (frames, points, 3) m."""
     distances = np.empty(keypoints.confidence.shape)
     for view, camera in enumerate(cameras):
-        distances[:, view] = np.linalg.norm(project_one(camera, xyz) - keypoints.xy[:, view], axis=-1)
+        off = project_one(camera, xyz) - keypoints.xy[:, view]
+        distances[:, view] = np.sqrt(np.einsum("fpi,fpi->fp", off, off))
     return distances
 
 
