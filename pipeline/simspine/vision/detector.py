@@ -230,8 +230,10 @@ def detect_videos(
             if together and not running.all():
                 continue
             lengths += running
-            black = (np.zeros((video.size[1], video.size[0], 3), np.uint8) for video in videos)  # of views that ended
-            filled = [dark if image is None else image for image, dark in zip(images, black, strict=True)]
+            filled = [  # views that ended are black
+                np.zeros((video.size[1], video.size[0], 3), np.uint8) if image is None else image
+                for image, video in zip(images, videos, strict=True)
+            ]
             people = _people_in_images(detector, filled, _boxes_at(boxes, len(rows)), len(skeleton.names))
             rows.append(np.where(running[:, None, None, None], people, np.float32(np.nan)))
             if progress is not None:

@@ -194,7 +194,7 @@ def robust_weight(error: float, huber: float, limit: float) -> float:
     return min(1.0, huber / max(error, 1e-12)) * tail
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True)
 def _solve_kernel(
     R, t, centre, normal, lens, weight, huber, limit, position, tolerance, xyz, error, final, information
 ) -> None:
