@@ -243,7 +243,6 @@ def nearest_to_rays(centre: np.ndarray, direction: np.ndarray) -> np.ndarray:
     matrix = across.sum(-4)
     right = np.einsum("...nlij,...nj->...li", across, centre)
     # of two rays at an angle θ the least eigenvalue of Σ (I − d dᵀ) is 1 − |cos θ|; of one ray it is 0
-    # of two rays at an angle θ the least eigenvalue of Σ (I − d dᵀ) is 1 − |cos θ|; of one ray it is 0
     solvable = np.linalg.eigvalsh(matrix)[..., 0] > 1 - np.cos(LEAST_RAY_ANGLE_RAD)
     solution = np.linalg.solve(np.where(solvable[..., None, None], matrix, np.eye(3)), right[..., None])[..., 0]
     return np.where(solvable[..., None], solution, np.nan)

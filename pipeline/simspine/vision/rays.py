@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 import scipy
@@ -89,15 +88,6 @@ def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray) -> Rays:
     return Rays(R=R, t=t, normal=normal, lens_derivative=lens, weight=weights)
 
 
-def reprojection_errors(rays: Rays, xyz: np.ndarray) -> np.ndarray:
-    """Reprojection errors (views, n) px of xyz (3, n); infinite behind a camera or where xyz is NaN."""
-    local = rays.R @ xyz + rays.t[:, :, None]
-    ahead = local[:, 2] > MIN_RAY_DEPTH_M
-    image = local[:, :2] / np.where(ahead, local[:, 2], 1.0)[:, None]
-    residual = np.einsum("vijn,vjn->vin", rays.lens_derivative, image - rays.normal)
-    return np.where(ahead, np.sqrt(np.einsum("vin,vin->vn", residual, residual)), np.inf)
-
-
 def ray_directions(rays: Rays) -> np.ndarray:
     """World directions (views, 3, n) of the rays, of depth one along the optical axis."""
     return np.einsum("vji,vjn->vin", rays.R[:, :2], rays.normal) + rays.R[:, 2][:, :, None]
@@ -137,7 +127,12 @@ def ray_midpoint(centre_a, ray_a, centre_b, ray_b) -> np.ndarray:
 
 def truncated_misfit(rays: Rays, xyz: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Cost (views, n) of xyz (3, n): weight × min(error² / limit², 1). A wrong view costs at most its weight."""
-    return rays.weight * np.minimum((reprojection_errors(rays, xyz) / limit) ** 2, 1.0)
+    local = rays.R @ xyz + rays.t[:, :, None]
+    ahead = local[:, 2] > MIN_RAY_DEPTH_M
+    image = local[:, :2] / np.where(ahead, local[:, 2], 1.0)[:, None]
+    residual = np.einsum("vijn,vjn->vin", rays.lens_derivative, image - rays.normal)
+    squared = np.einsum("vin,vin->vn", residual, residual) / limit**2
+    return rays.weight * np.where(ahead, np.minimum(squared, 1.0), 1.0)
 
 
 # Robust least squares: from a seed to the point that the consistent views agree on.
@@ -194,7 +189,7 @@ def robust_weight(error: float, huber: float, limit: float) -> float:
     return min(1.0, huber / max(error, 1e-12)) * tail
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True)
+@njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 def _solve_kernel(
     R, t, centre, normal, lens, weight, huber, limit, position, tolerance, xyz, error, final, information
 ) -> None:
@@ -206,7 +201,9 @@ def _solve_kernel(
     rays, rank = np.empty((views, 3)), np.empty(min(views, SEED_RANKS), np.int64)
     for n in range(xyz.shape[1]):
         of_point = n % len(limit)
-        _set_rays(R, normal, n, rays)
+        for v in range(views):  # world directions, of depth one along the optical axes
+            for i in range(3):
+                rays[v, i] = R[v, 0, i] * normal[v, 0, n] + R[v, 1, i] * normal[v, 1, n] + R[v, 2, i]
         _rank_views(weight, n, rank)
         x, y, z = _best_seed(R, t, centre, normal, lens, weight, limit[of_point], position, tolerance, n, rays, rank)
         length, steps_left = np.inf, _MAX_ITERATIONS
@@ -231,14 +228,6 @@ def _solve_kernel(
         information[0, 1, n] = information[1, 0, n] = a01
         information[0, 2, n] = information[2, 0, n] = a02
         information[1, 2, n] = information[2, 1, n] = a12
-
-
-@njit(cache=True, error_model="numpy", inline="always")
-def _set_rays(R, normal, n: int, rays) -> None:
-    """Set point n's world directions rays (views, 3), of depth one along the optical axes."""
-    for v in range(len(rays)):
-        for i in range(3):
-            rays[v, i] = R[v, 0, i] * normal[v, 0, n] + R[v, 1, i] * normal[v, 1, n] + R[v, 2, i]
 
 
 @njit(cache=True, error_model="numpy", inline="always")
@@ -285,7 +274,7 @@ def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, toler
             z = (centre[a, 2] + far_a * rays[a, 2] + centre[b, 2] + far_b * rays[b, 2]) / 2
             cost = 0.0
             for v in range(weight.shape[0]):
-                near, off_a, off_b = _image_offset(R, t, normal, v, n, x, y, z)
+                _, off_a, off_b = _image_offset(R, t, normal, v, n, x, y, z)
                 r0 = lens[v, 0, 0, n] * off_a + lens[v, 0, 1, n] * off_b
                 r1 = lens[v, 1, 0, n] * off_a + lens[v, 1, 1, n] * off_b
                 squared = (r0 * r0 + r1 * r1) * per_limit
@@ -301,7 +290,7 @@ def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, toler
 
 @njit(cache=True, error_model="numpy", inline="always")
 def _image_offset(R, t, normal, v: int, n: int, x: float, y: float, z: float):
-    """1 / depth of a point in a view, and its offset from the observation in ideal coordinates; not finite behind the camera."""
+    """1 / depth of a point in a view (infinite behind it), and its offset from the observation, ideal coordinates."""
     depth = R[v, 2, 0] * x + R[v, 2, 1] * y + R[v, 2, 2] * z + t[v, 2]
     near = 1.0 / depth if depth > MIN_RAY_DEPTH_M else np.inf
     off_a = (R[v, 0, 0] * x + R[v, 0, 1] * y + R[v, 0, 2] * z + t[v, 0]) * near - normal[v, 0, n]

@@ -289,7 +289,7 @@ def _tuned_limits(rays: Rays, fit: RefinedPoints, grid: tuple[int, int], cap: fl
 def _expected_positions(
     rays: Rays, fit: RefinedPoints, grid: tuple[int, int], rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """See `expected_position`, with one axis of points; points used in three or more views are trusted, or in two if only two saw them."""
+    """`expected_position` of all n points, with trust in those used in three or more views, or in the only two."""
     support = fit.used.sum(0).reshape(grid)
     trusted = (support >= 3) | ((support == 2) & (rays.seen.sum(0).reshape(grid) == 2))
     position, tolerance = expected_position(fit.xyz.reshape(3, *grid), trusted, rate)
