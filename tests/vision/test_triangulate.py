@@ -242,14 +242,6 @@ def test_origin_is_carried_and_inferred_points_may_have_low_confidence(rig):
     assert markers.weight[:, 0] == pytest.approx(0.1)
 
 
-def test_chunks_do_not_change_the_result(rig, rng, monkeypatch):
-    cameras, truth = rig.ring(4), rig.person(11)
-    keypoints = rig.see(cameras, truth, noise=2.0, rng=rng)
-    whole = triangulate(keypoints, cameras)
-    monkeypatch.setattr(solve, "_POINTS_PER_BATCH", 100)
-    assert np.allclose(triangulate(keypoints, cameras).xyz, whole.xyz, atol=1e-9)
-
-
 def test_report_adds_up(rig, rng):
     cameras, truth = rig.ring(4), rig.person(20)
     keypoints = rig.see(cameras, truth, noise=2.0, rng=rng)

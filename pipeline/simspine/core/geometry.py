@@ -13,6 +13,7 @@
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -28,41 +29,54 @@ LEAST_RAY_ANGLE_RAD = np.radians(8)  # rays nearer to parallel than this do not 
 
 def distort_points(camera: Camera, ideal: np.ndarray) -> np.ndarray:
     """Ideal normalised coordinates (..., 2) → distorted by the camera's lens (..., 2)."""
-    x, y = ideal[..., 0], ideal[..., 1]
-    r2 = x * x + y * y
-    if camera.lens == "fisheye":
-        return ideal * _fisheye_factor(r2, camera.distortion)[0][..., None]
-    p1, p2 = camera.distortion[2:4]
-    radial = _radial_factor(r2, camera.distortion)
-    u = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
-    v = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
-    if camera.distortion.size == 12:
-        s1, s2, s3, s4 = camera.distortion[8:]
-        u, v = u + r2 * (s1 + r2 * s2), v + r2 * (s3 + r2 * s4)
-    return np.stack([u, v], -1)
+    return np.stack(_distorted(camera, *_components(ideal)), -1)
 
 
 def distortion_derivative(camera: Camera, ideal: np.ndarray) -> np.ndarray:
     """Derivative (2, 2, ...) of `distort_points` at ideal coordinates (..., 2): [[du/dx, du/dy], [dv/dx, dv/dy]]."""
-    x, y = ideal[..., 0], ideal[..., 1]
-    r2 = x * x + y * y
+    along_x, x_by_y, y_by_x, along_y = _distortion_slopes(camera, *_components(ideal))
+    return np.array([[along_x, x_by_y], [y_by_x, along_y]])
+
+
+def _components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of points (..., 2), each contiguous in memory."""
+    return np.ascontiguousarray(points[..., 0]), np.ascontiguousarray(points[..., 1])
+
+
+def _distorted(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x2, y2 = x * x, y * y
+    r2 = x2 + y2
+    if camera.lens == "fisheye":
+        factor = _fisheye_factor(r2, camera.distortion)[0]
+        return x * factor, y * factor
+    p1, p2 = camera.distortion[2:4]
+    radial, twice_xy = _radial_factor(r2, camera.distortion), 2 * x * y
+    u = x * radial + p1 * twice_xy + p2 * (r2 + 2 * x2)
+    v = y * radial + p1 * (r2 + 2 * y2) + p2 * twice_xy
+    if camera.distortion.size == 12:
+        s1, s2, s3, s4 = camera.distortion[8:]
+        u, v = u + r2 * (s1 + r2 * s2), v + r2 * (s3 + r2 * s4)
+    return u, v
+
+
+def _distortion_slopes(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+    """du/dx, du/dy, dv/dx, dv/dy of `_distorted`."""
+    x2, y2 = x * x, y * y
+    r2 = x2 + y2
     if camera.lens == "fisheye":
         stretch, slope = _fisheye_factor(r2, camera.distortion)
         across = 2 * x * y * slope
-        return np.stack(
-            [np.stack([stretch + 2 * x * x * slope, across]), np.stack([across, stretch + 2 * y * y * slope])]
-        )
+        return stretch + 2 * x2 * slope, across, across, stretch + 2 * y2 * slope
     p1, p2 = camera.distortion[2:4]
-    radial, slope = _radial_factor(r2, camera.distortion), _radial_slope(r2, camera.distortion)
-    across = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
-    along_x = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x
-    along_y = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
-    of_uv = np.stack([np.stack([along_x, across]), np.stack([across, along_y])])
-    if camera.distortion.size == 12:
-        s1, s2, s3, s4 = camera.distortion[8:]
-        prism = np.stack([2 * (s1 + 2 * s2 * r2), 2 * (s3 + 2 * s4 * r2)])  # twice the prism terms' derivative by r²
-        of_uv = of_uv + prism[:, None] * np.stack([x, y])
-    return of_uv
+    radial, slope = _radial_factor(r2, camera.distortion), 2 * _radial_slope(r2, camera.distortion)
+    p1_x, p1_y, p2_x, p2_y = 2 * p1 * x, 2 * p1 * y, 2 * p2 * x, 2 * p2 * y
+    across = x * y * slope + p1_x + p2_y
+    along_x, along_y = radial + x2 * slope + p1_y + 3 * p2_x, radial + y2 * slope + 3 * p1_y + p2_x
+    if camera.distortion.size < 12:
+        return along_x, across, across, along_y
+    s1, s2, s3, s4 = camera.distortion[8:]
+    of_u, of_v = 2 * (s1 + 2 * s2 * r2), 2 * (s3 + 2 * s4 * r2)  # twice the prism terms' derivative by r²
+    return along_x + of_u * x, across + of_u * y, across + of_v * x, along_y + of_v * y
 
 
 def distortion_reach(camera: Camera) -> float:
@@ -72,16 +86,16 @@ def distortion_reach(camera: Camera) -> float:
     """
     d = camera.distortion
     if camera.lens == "fisheye":
-        root = _smallest_root([1, *(d * [3, 5, 7, 9])])  # of dθd / dθ, a polynomial in θ²
+        root = _smallest_root(1, *(d * [3, 5, 7, 9]))  # of dθd / dθ, a polynomial in θ²
         return np.inf if root >= (np.pi / 2) ** 2 else float(np.tan(np.sqrt(root)) ** 2)
     numerator = np.array([1, d[0], d[1], d[4]])
     growth = numerator * [1, 3, 5, 7]  # d(r · numerator) / dr, a polynomial in r²
     if d.size == 5:
-        return _smallest_root(growth)
+        return _smallest_root(*growth)
     denominator = np.array([1, *d[5:8]])
     fall = 2 * np.arange(4) * denominator  # r · d(denominator) / dr
     folds = np.convolve(growth, denominator) - np.convolve(numerator, fall)
-    return min(_smallest_root(folds), _smallest_root(denominator))
+    return min(_smallest_root(*folds), _smallest_root(*denominator))
 
 
 def undistort_points(camera: Camera, seen: np.ndarray, iterations: int = 50) -> np.ndarray:
@@ -93,20 +107,22 @@ def undistort_points(camera: Camera, seen: np.ndarray, iterations: int = 50) -> 
         return _undistort_fisheye(camera, seen, iterations)
     if not camera.distortion.any():
         return seen
-    ideal = seen.copy()
+    u, v = _components(seen)
+    x, y = u, v
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for _ in range(iterations):
-            (a, b), (c, d) = distortion_derivative(camera, ideal)
-            residual = distort_points(camera, ideal) - seen
-            e, f = residual[..., 0], residual[..., 1]
-            determinant = a * d - b * c
-            step = np.stack([(d * e - b * f) / determinant, (a * f - c * e) / determinant], -1)
-            ideal = ideal - step
-            if not (np.abs(step) > _NEWTON_CONVERGED).any():
+            a, b, c, d = _distortion_slopes(camera, x, y)
+            e, f = _distorted(camera, x, y)
+            e, f = e - u, f - v
+            per_determinant = 1 / (a * d - b * c)
+            step_x, step_y = (d * e - b * f) * per_determinant, (a * f - c * e) * per_determinant
+            x, y = x - step_x, y - step_y
+            if not ((np.abs(step_x) > _NEWTON_CONVERGED) | (np.abs(step_y) > _NEWTON_CONVERGED)).any():
                 break
-        converged = np.abs(distort_points(camera, ideal) - seen).max(-1) < _MAX_RESIDUAL
-        converged &= (ideal * ideal).sum(-1) < distortion_reach(camera)
-    return np.where(converged[..., None], ideal, np.nan)
+        e, f = _distorted(camera, x, y)
+        converged = np.maximum(np.abs(e - u), np.abs(f - v)) < _MAX_RESIDUAL
+        converged &= x * x + y * y < distortion_reach(camera)
+    return np.where(converged[..., None], np.stack([x, y], -1), np.nan)
 
 
 def _undistort_fisheye(camera: Camera, seen: np.ndarray, iterations: int) -> np.ndarray:
@@ -157,9 +173,10 @@ def _fisheye_factor(r2: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return stretch, np.where(near, d[0] - 1 / 3, (slope / (1 + r2) - stretch) / (2 * safe * safe))
 
 
-def _smallest_root(rising: np.ndarray | list[float]) -> float:
+@lru_cache
+def _smallest_root(*rising: float) -> float:
     """Smallest positive real root of a polynomial, its coefficients from the constant on; infinite without one."""
-    roots = np.roots(np.asarray(rising, float)[::-1])
+    roots = np.roots(rising[::-1])
     real = roots.real[(np.abs(roots.imag) < 1e-9 * np.maximum(1.0, np.abs(roots.real))) & (roots.real > 0)]
     return float(real.min(initial=np.inf))
 
@@ -203,10 +220,10 @@ def project_points(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
 
 def project_one(camera: Camera, xyz: np.ndarray) -> np.ndarray:
     """World points (..., 3) m in one camera's image: (..., 2) px; NaN behind the camera."""
-    local = xyz @ camera.R.T + camera.t
+    local = camera.R @ xyz.reshape(-1, 3).T + camera.t[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        normal = np.where(local[..., 2:] > 1e-9, local[..., :2] / local[..., 2:], np.nan)
-    return to_pixels(camera, distort_points(camera, normal))
+        x, y = np.where(local[2] > 1e-9, local[:2] / local[2], np.nan)
+    return to_pixels(camera, np.stack(_distorted(camera, x, y), -1)).reshape(*xyz.shape[:-1], 2)
 
 
 def points_in_images(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
@@ -225,7 +242,6 @@ def nearest_to_rays(centre: np.ndarray, direction: np.ndarray) -> np.ndarray:
     across = np.where(np.isfinite(across), across, 0.0)
     matrix = across.sum(-4)
     right = np.einsum("...nlij,...nj->...li", across, centre)
-    # of two rays at an angle θ the least eigenvalue of Σ (I − d dᵀ) is 1 − |cos θ|; of one ray it is 0
     # of two rays at an angle θ the least eigenvalue of Σ (I − d dᵀ) is 1 − |cos θ|; of one ray it is 0
     solvable = np.linalg.eigvalsh(matrix)[..., 0] > 1 - np.cos(LEAST_RAY_ANGLE_RAD)
     solution = np.linalg.solve(np.where(solvable[..., None, None], matrix, np.eye(3)), right[..., None])[..., 0]

@@ -123,7 +123,8 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights:
         for a in range(reach):
             shares = np.empty((reach - a, end - begin), band.dtype)
             for lag in range(reach - a):
-                shares[lag] = weights[begin:end, a] * weights[begin:end, a + lag]
+                for k in range(end - begin):
+                    shares[lag, k] = weights[begin + k, a] * weights[begin + k, a + lag]
             sums = np.dot(shares, of_frames).reshape(reach - a, n, n)
             for lag in range(reach - a):
                 for j in range(n):  # along the band's columns, which are contiguous in memory

@@ -230,8 +230,8 @@ def detect_videos(
             if together and not running.all():
                 continue
             lengths += running
-            black = (np.zeros((video.size[1], video.size[0], 3), np.uint8) for video in videos)  # of views that ended
-            filled = [dark if image is None else image for image, dark in zip(images, black, strict=True)]
+            shown = zip(images, videos, strict=True)  # black where a view has ended
+            filled = [np.zeros((*v.size[::-1], 3), np.uint8) if image is None else image for image, v in shown]
             people = _people_in_images(detector, filled, _boxes_at(boxes, len(rows)), len(skeleton.names))
             rows.append(np.where(running[:, None, None, None], people, np.float32(np.nan)))
             if progress is not None:

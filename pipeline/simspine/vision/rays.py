@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 import scipy
@@ -21,7 +20,7 @@ from simspine.core.types import Camera
 
 
 MIN_RAY_DEPTH_M = 1e-3  # m; a point closer to the camera plane than this counts as behind it
-_OBSERVATIONS_PER_BATCH = 15_000  # observations of a view undistorted at a time, which fit into a processor's cache
+_OBSERVATIONS_PER_BATCH = 8000  # observations of a view undistorted at a time, which fit into a processor's cache
 _NEWTON_STEPS = 20  # far more than any lens needs inside its image; limits the time spent on pixels outside it
 
 
@@ -89,15 +88,6 @@ def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray) -> Rays:
     return Rays(R=R, t=t, normal=normal, lens_derivative=lens, weight=weights)
 
 
-def reprojection_errors(rays: Rays, xyz: np.ndarray) -> np.ndarray:
-    """Reprojection errors (views, n) px of xyz (3, n); infinite behind a camera or where xyz is NaN."""
-    local = rays.R @ xyz + rays.t[:, :, None]
-    ahead = local[:, 2] > MIN_RAY_DEPTH_M
-    image = local[:, :2] / np.where(ahead, local[:, 2], 1.0)[:, None]
-    residual = np.einsum("vijn,vjn->vin", rays.lens_derivative, image - rays.normal)
-    return np.where(ahead, np.sqrt(np.einsum("vin,vin->vn", residual, residual)), np.inf)
-
-
 def ray_directions(rays: Rays) -> np.ndarray:
     """World directions (views, 3, n) of the rays, of depth one along the optical axis."""
     return np.einsum("vji,vjn->vin", rays.R[:, :2], rays.normal) + rays.R[:, 2][:, :, None]
@@ -137,44 +127,12 @@ def ray_midpoint(centre_a, ray_a, centre_b, ray_b) -> np.ndarray:
 
 def truncated_misfit(rays: Rays, xyz: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Cost (views, n) of xyz (3, n): weight × min(error² / limit², 1). A wrong view costs at most its weight."""
-    return rays.weight * np.minimum((reprojection_errors(rays, xyz) / limit) ** 2, 1.0)
-
-
-def pair_proposals(rays: Rays):
-    """Yields pairs of views for each of the n points, pair by pair: (centre_a, ray_a, centre_b, ray_b, both seen)."""
-    views = len(rays.weight)
-    ray, centre, seen = ray_directions(rays), camera_centres(rays), rays.seen
-    if views <= SEED_RANKS:
-        for a, b in combinations(range(views), 2):
-            yield centre[a][:, None], ray[a], centre[b][:, None], ray[b], seen[a] & seen[b]
-        return
-    # The most confident views of each point; ties keep the order of the cameras.
-    rank = np.argsort(-rays.weight, axis=0, kind="stable")[:SEED_RANKS]  # (RANKS, n)
-    ray = np.take_along_axis(ray, rank[:, None, :], 0)
-    centre = centre[rank].transpose(0, 2, 1)  # (RANKS, 3, n)
-    seen = np.take_along_axis(seen, rank, 0)
-    for a, b in combinations(range(SEED_RANKS), 2):
-        yield centre[a], ray[a], centre[b], ray[b], seen[a] & seen[b]
-
-
-def best_seed(rays: Rays, limit: np.ndarray, expected: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
-    """The point (3, n) of a pair that has the least cost over all views; NaN where no pair proposes one.
-
-    limit: (n,) px, error from which an observation counts as wrong. expected: position (3, n) and tolerance (n,) m from
-    the neighbouring frames, with the weight of one more view (NaN = unknown). It decides where views are split evenly.
-    """
-    n = rays.weight.shape[1]
-    best, lowest = np.full((3, n), np.nan), np.full(n, np.inf)
-    for centre_a, ray_a, centre_b, ray_b, both in pair_proposals(rays):
-        xyz = ray_midpoint(centre_a, ray_a, centre_b, ray_b)
-        proposed = both & np.isfinite(xyz[0])
-        cost = truncated_misfit(rays, xyz, limit).sum(0)
-        if expected is not None:
-            position, tolerance = expected
-            cost = cost + np.nan_to_num(np.minimum(((xyz - position) ** 2).sum(0) / tolerance**2, 1.0), nan=1.0)
-        better = proposed & (cost < lowest)
-        best, lowest = np.where(better, xyz, best), np.where(better, cost, lowest)
-    return best
+    local = rays.R @ xyz + rays.t[:, :, None]
+    ahead = local[:, 2] > MIN_RAY_DEPTH_M
+    image = local[:, :2] / np.where(ahead, local[:, 2], 1.0)[:, None]
+    residual = np.einsum("vijn,vjn->vin", rays.lens_derivative, image - rays.normal)
+    squared = np.einsum("vin,vin->vn", residual, residual) / limit**2
+    return rays.weight * np.where(ahead, np.minimum(squared, 1.0), 1.0)
 
 
 # Robust least squares: from a seed to the point that the consistent views agree on.
@@ -201,18 +159,22 @@ class RefinedPoints:
         return self.weight > 0
 
 
-def refine_points(rays: Rays, xyz: np.ndarray, huber: np.ndarray, limit: np.ndarray) -> RefinedPoints:
-    """Iteratively reweighted Gauss–Newton from the seeds xyz (3, n); huber, limit: (n,) px.
+def solve_points(
+    rays: Rays, huber: np.ndarray, limit: np.ndarray, expected: tuple[np.ndarray, np.ndarray] | None = None
+) -> RefinedPoints:
+    """Seeds, refined by iteratively reweighted Gauss–Newton steps. huber, limit: (points,) px, the same in each frame.
 
-    Points with fewer than two views inside the limit stay at their seeds.
+    expected: position (3, n) and tolerance (n,) m from the neighbouring frames, with the weight of one more view (NaN =
+    unknown). It decides where views are split evenly. Points without a seed are NaN; those with fewer than two views
+    inside the limit stay at their seeds.
     """
-    refined = np.array(xyz)
-    error, weight = np.empty(rays.weight.shape), np.empty(rays.weight.shape)
-    information = np.empty((3, 3, refined.shape[1]))
-    limits = np.ascontiguousarray(huber), np.ascontiguousarray(limit), _MAX_ITERATIONS
-    views = (rays.R, rays.t, rays.normal, rays.lens_derivative, rays.weight)
-    _refine_kernel(*views, *limits, refined, error, weight, information)
-    return RefinedPoints(refined, error, weight, information)
+    views, n = rays.weight.shape
+    xyz, error, weight, information = (np.empty((*shape, n)) for shape in ((3,), (views,), (views,), (3, 3)))
+    position, tolerance = (np.empty((3, 0)), np.empty(0)) if expected is None else expected
+    limits = np.ascontiguousarray(huber), np.ascontiguousarray(limit), position, tolerance
+    observed = rays.R, rays.t, camera_centres(rays), rays.normal, rays.lens_derivative, rays.weight
+    _solve_kernel(*observed, *limits, xyz, error, weight, information)
+    return RefinedPoints(xyz, error, weight, information)
 
 
 @njit(cache=True, inline="always")
@@ -227,80 +189,145 @@ def robust_weight(error: float, huber: float, limit: float) -> float:
     return min(1.0, huber / max(error, 1e-12)) * tail
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _refine_kernel(R, t, normal, lens, weight, huber, limit, iterations: int, xyz, error, final, information) -> None:
-    """Moves xyz (3, n) and fills the other arrays of the `RefinedPoints`; the rest as in `Rays` and `refine_points`.
+@njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+def _solve_kernel(
+    R, t, centre, normal, lens, weight, huber, limit, position, tolerance, xyz, error, final, information
+) -> None:
+    """Fills the arrays of the `RefinedPoints`; the rest as in `Rays` and `solve_points`.
+
     Point by point: what one takes stays in registers, and most have arrived after a few steps.
     """
-    J, A, g, step = (np.empty(3), np.empty(3)), np.empty((3, 3)), np.empty(3), np.empty(3)
+    views = weight.shape[0]
+    rays, rank = np.empty((views, 3)), np.empty(min(views, SEED_RANKS), np.int64)
     for n in range(xyz.shape[1]):
-        steps_left, length = iterations, np.inf
+        of_point = n % len(limit)
+        for v in range(views):  # world directions, of depth one along the optical axes
+            for i in range(3):
+                rays[v, i] = R[v, 0, i] * normal[v, 0, n] + R[v, 1, i] * normal[v, 1, n] + R[v, 2, i]
+        _rank_views(weight, n, rank)
+        x, y, z = _best_seed(R, t, centre, normal, lens, weight, limit[of_point], position, tolerance, n, rays, rank)
+        length, steps_left = np.inf, _MAX_ITERATIONS
         while True:
-            _linearise_point(R, t, normal, lens, weight, huber[n], limit[n], n, xyz, error, final, J, A, g)
+            a00, a01, a02, a11, a12, a22, g0, g1, g2 = _linearise_point(
+                R, t, normal, lens, weight, huber[of_point], limit[of_point], n, x, y, z, error, final
+            )
             if length <= _CONVERGED_STEP_M or steps_left == 0:
                 break
-            length = _solve_point_step(A, g, step)
+            c00, c01, c02 = a11 * a22 - a12 * a12, a02 * a12 - a01 * a22, a01 * a12 - a02 * a11
+            det = a00 * c00 + a01 * c01 + a02 * c02
+            u = (c00 * g0 + c01 * g1 + c02 * g2) / det
+            v = (c01 * g0 + (a00 * a22 - a02 * a02) * g1 + (a01 * a02 - a00 * a12) * g2) / det
+            w = (c02 * g0 + (a01 * a02 - a00 * a12) * g1 + (a00 * a11 - a01 * a01) * g2) / det
+            length = np.sqrt(u * u + v * v + w * w)
+            if not np.isfinite(length):  # the point stays where it is
+                length = u = v = w = 0.0
             share = min(1.0, _MAX_STEP_M / max(length, _MAX_STEP_M))
-            for i in range(3):
-                xyz[i, n] -= step[i] * share
-            steps_left -= 1
-        for i in range(3):
-            for k in range(3):
-                information[i, k, n] = A[i, k]
+            x, y, z, steps_left = x - share * u, y - share * v, z - share * w, steps_left - 1
+        xyz[0, n], xyz[1, n], xyz[2, n] = x, y, z
+        information[0, 0, n], information[1, 1, n], information[2, 2, n] = a00, a11, a22
+        information[0, 1, n] = information[1, 0, n] = a01
+        information[0, 2, n] = information[2, 0, n] = a02
+        information[1, 2, n] = information[2, 1, n] = a12
 
 
 @njit(cache=True, error_model="numpy", inline="always")
-def _linearise_point(
-    R, t, normal, lens, weight, huber: float, limit: float, n: int, xyz, error, final, J, A, g
-) -> None:
-    """Set point n's errors and weights (views, n), A = Jᵀ W J (3, 3) and g = Jᵀ W r (3,). J: room for two rows."""
-    A[:] = 0.0
-    g[:] = 0.0
-    p, q = J
-    x, y, z = xyz[0, n], xyz[1, n], xyz[2, n]
+def _rank_views(weight, n: int, rank) -> None:
+    """Set the views that propose seeds: all, or the most confident ones; ties keep the order of the cameras."""
+    views = weight.shape[0]
+    for k in range(len(rank)):
+        rank[k] = k
+        if views > len(rank):
+            best = -1.0
+            for v in range(views):
+                taken = False
+                for earlier in rank[:k]:
+                    taken |= earlier == v
+                if not taken and weight[v, n] > best:
+                    best, rank[k] = weight[v, n], v
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, tolerance, n: int, rays, rank):
+    """x, y, z of the proposal of a pair of views that has the least cost over all views; NaN where there is none.
+
+    The cost of a view is its weight × min(error² / limit², 1): a wrong view costs at most its weight.
+    """
+    best_x = best_y = best_z = np.nan
+    lowest, per_limit = np.inf, 1.0 / (limit * limit)
+    for first in range(len(rank)):
+        a = rank[first]
+        for second in range(first + 1, len(rank)):
+            b = rank[second]
+            if not (weight[a, n] > 0.0 and weight[b, n] > 0.0):
+                continue
+            aa = bb = ab = to_a = to_b = 0.0
+            for i in range(3):
+                p, q, baseline = rays[a, i], rays[b, i], centre[a, i] - centre[b, i]
+                aa, bb, ab, to_a, to_b = aa + p * p, bb + q * q, ab + p * q, to_a + p * baseline, to_b + q * baseline
+            area = aa * bb - ab * ab
+            per_area = 1.0 / area
+            far_a, far_b = (ab * to_b - bb * to_a) * per_area, (aa * to_b - ab * to_a) * per_area
+            if not (area > _PARALLEL_SIN_SQUARED * aa * bb and far_a > MIN_RAY_DEPTH_M and far_b > MIN_RAY_DEPTH_M):
+                continue
+            x = (centre[a, 0] + far_a * rays[a, 0] + centre[b, 0] + far_b * rays[b, 0]) / 2
+            y = (centre[a, 1] + far_a * rays[a, 1] + centre[b, 1] + far_b * rays[b, 1]) / 2
+            z = (centre[a, 2] + far_a * rays[a, 2] + centre[b, 2] + far_b * rays[b, 2]) / 2
+            cost = 0.0
+            for v in range(weight.shape[0]):
+                _, off_a, off_b = _image_offset(R, t, normal, v, n, x, y, z)
+                r0 = lens[v, 0, 0, n] * off_a + lens[v, 0, 1, n] * off_b
+                r1 = lens[v, 1, 0, n] * off_a + lens[v, 1, 1, n] * off_b
+                squared = (r0 * r0 + r1 * r1) * per_limit
+                cost += weight[v, n] * (squared if squared < 1.0 else 1.0)
+            if len(tolerance):
+                dx, dy, dz = x - position[0, n], y - position[1, n], z - position[2, n]
+                apart = (dx * dx + dy * dy + dz * dz) / (tolerance[n] * tolerance[n])
+                cost += apart if apart < 1.0 else 1.0  # 1 where it is NaN
+            if cost < lowest:
+                best_x, best_y, best_z, lowest = x, y, z, cost
+    return best_x, best_y, best_z
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _image_offset(R, t, normal, v: int, n: int, x: float, y: float, z: float):
+    """1 / depth of a point in a view (infinite behind it), and its offset from the observation, ideal coordinates."""
+    depth = R[v, 2, 0] * x + R[v, 2, 1] * y + R[v, 2, 2] * z + t[v, 2]
+    near = 1.0 / depth if depth > MIN_RAY_DEPTH_M else np.inf
+    off_a = (R[v, 0, 0] * x + R[v, 0, 1] * y + R[v, 0, 2] * z + t[v, 0]) * near - normal[v, 0, n]
+    off_b = (R[v, 1, 0] * x + R[v, 1, 1] * y + R[v, 1, 2] * z + t[v, 1]) * near - normal[v, 1, n]
+    return near, off_a, off_b
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _linearise_point(R, t, normal, lens, weight, huber: float, limit: float, n: int, x, y, z, error, final):
+    """Set point n's errors and weights (views, n). Returns A = Jᵀ W J, its upper triangle, and g = Jᵀ W r (3,)."""
+    a00 = a01 = a02 = a11 = a12 = a22 = g0 = g1 = g2 = 0.0
     for v in range(weight.shape[0]):
-        depth = R[v, 2, 0] * x + R[v, 2, 1] * y + R[v, 2, 2] * z + t[v, 2]
-        if not (depth > MIN_RAY_DEPTH_M and weight[v, n] > 0.0):
+        near, off_a, off_b = _image_offset(R, t, normal, v, n, x, y, z)
+        if not np.isfinite(near) or weight[v, n] == 0.0:
             error[v, n], final[v, n] = np.inf, 0.0
             continue
-        near = 1.0 / depth
-        a = (R[v, 0, 0] * x + R[v, 0, 1] * y + R[v, 0, 2] * z + t[v, 0]) * near
-        b = (R[v, 1, 0] * x + R[v, 1, 1] * y + R[v, 1, 2] * z + t[v, 1]) * near
         l00, l01, l10, l11 = lens[v, 0, 0, n], lens[v, 0, 1, n], lens[v, 1, 0, n], lens[v, 1, 1, n]
-        off_a, off_b = a - normal[v, 0, n], b - normal[v, 1, n]
         r0, r1 = l00 * off_a + l01 * off_b, l10 * off_a + l11 * off_b
-        error[v, n] = np.sqrt(r0 * r0 + r1 * r1)
-        w = final[v, n] = weight[v, n] * robust_weight(error[v, n], huber, limit)
+        off = error[v, n] = np.sqrt(r0 * r0 + r1 * r1)
+        w = weight[v, n]
+        if off > huber or 2.0 * off > limit:
+            w *= robust_weight(off, huber, limit)
+        final[v, n] = w
         if w == 0.0:
             continue
         # d(x/z) = (R_x − (x/z) R_z) / z, and the lens on top.
-        for i in range(3):
-            s, u = (R[v, 0, i] - a * R[v, 2, i]) * near, (R[v, 1, i] - b * R[v, 2, i]) * near
-            p[i], q[i] = l00 * s + l01 * u, l10 * s + l11 * u
-        for i in range(3):
-            g[i] += w * (p[i] * r0 + q[i] * r1)
-            for k in range(i + 1):
-                A[i, k] += w * (p[i] * p[k] + q[i] * q[k])
-    A[0, 1], A[0, 2], A[1, 2] = A[1, 0], A[2, 0], A[2, 1]
-
-
-@njit(cache=True, error_model="numpy", inline="always")
-def _solve_point_step(A: np.ndarray, g: np.ndarray, step: np.ndarray) -> float:
-    """Set step (3,), A step = g, 0 where that cannot be solved; its length."""
-    c0 = A[1, 1] * A[2, 2] - A[1, 2] * A[2, 1]
-    c1 = A[1, 2] * A[2, 0] - A[1, 0] * A[2, 2]
-    c2 = A[1, 0] * A[2, 1] - A[1, 1] * A[2, 0]
-    det = A[0, 0] * c0 + A[0, 1] * c1 + A[0, 2] * c2
-    step[0] = (c0 * g[0] + c1 * g[1] + c2 * g[2]) / det
-    step[1] = (c1 * g[0] + (A[0, 0] * A[2, 2] - A[0, 2] * A[2, 0]) * g[1]) / det
-    step[1] += (A[0, 2] * A[1, 0] - A[0, 0] * A[1, 2]) * g[2] / det
-    step[2] = (c2 * g[0] + (A[0, 1] * A[2, 0] - A[0, 0] * A[2, 1]) * g[1]) / det
-    step[2] += (A[0, 0] * A[1, 1] - A[0, 1] * A[1, 0]) * g[2] / det
-    length = np.sqrt(step[0] ** 2 + step[1] ** 2 + step[2] ** 2)
-    if not np.isfinite(length):
-        step[:] = 0.0
-        return 0.0
-    return length
+        a, b = off_a + normal[v, 0, n], off_b + normal[v, 1, n]
+        s0, u0 = (R[v, 0, 0] - a * R[v, 2, 0]) * near, (R[v, 1, 0] - b * R[v, 2, 0]) * near
+        s1, u1 = (R[v, 0, 1] - a * R[v, 2, 1]) * near, (R[v, 1, 1] - b * R[v, 2, 1]) * near
+        s2, u2 = (R[v, 0, 2] - a * R[v, 2, 2]) * near, (R[v, 1, 2] - b * R[v, 2, 2]) * near
+        p0, p1, p2 = l00 * s0 + l01 * u0, l00 * s1 + l01 * u1, l00 * s2 + l01 * u2
+        q0, q1, q2 = l10 * s0 + l11 * u0, l10 * s1 + l11 * u1, l10 * s2 + l11 * u2
+        r0, r1 = w * r0, w * r1
+        g0, g1, g2 = g0 + p0 * r0 + q0 * r1, g1 + p1 * r0 + q1 * r1, g2 + p2 * r0 + q2 * r1
+        a00, a01, a02 = a00 + w * (p0 * p0 + q0 * q0), a01 + w * (p0 * p1 + q0 * q1), a02 + w * (p0 * p2 + q0 * q2)
+        a11, a12, a22 = a11 + w * (p1 * p1 + q1 * q1), a12 + w * (p1 * p2 + q1 * q2), a22 + w * (p2 * p2 + q2 * q2)
+    return a00, a01, a02, a11, a12, a22, g0, g1, g2
 
 
 def inverse_3x3(a: np.ndarray) -> np.ndarray:

@@ -18,12 +18,11 @@ from simspine.vision.options import TriangulationOptions
 from simspine.vision.rays import (
     Rays,
     RefinedPoints,
-    best_seed,
     expected_position,
     inverse_3x3,
     pooled_noise,
     rays_of_pixels,
-    refine_points,
+    solve_points,
     variance_inflation,
 )
 from simspine.vision.side_swaps import exchange_sides, find_swaps, limb_groups, limit_without_swaps, mirror_indices
@@ -112,7 +111,6 @@ def _share_or_none(part: int, whole: int) -> float | None:
     return float(part / whole) if whole else None
 
 
-_POINTS_PER_BATCH = 40_000  # observations solved at a time, which fit into a processor's cache
 _HUBER_NOISE_FACTOR = 2.15  # × noise: nine in ten clean observations keep their full weight (χ², 2 degrees of freedom)
 _LIMIT_NOISE_FACTOR = 4.5  # × noise: one clean observation in 25,000 has a larger error
 _MIN_LIMIT_PX = 3.0  # px; smaller errors never exclude an observation
@@ -197,7 +195,7 @@ def triangulate_with_report(
     confidence = _usable_confidence(keypoints, chosen.min_confidence)
     lines = rays_of_pixels(cameras, keypoints.xy)
     rays = lines.weighted(_relative_confidence(confidence))
-    fit = _solve_in_batches(rays, np.full(grid, chosen.huber_px or cap), np.full(grid, cap))
+    fit = solve_points(rays, np.full(grid[1], chosen.huber_px or cap), np.full(grid[1], cap))
     limits = _tuned_limits(rays, fit, grid, cap=cap, huber_px=chosen.huber_px)
 
     swapped = np.zeros(confidence.shape, bool)
@@ -210,13 +208,13 @@ def triangulate_with_report(
             lines = lines.with_exchanged(swapped, mirror_indices(keypoints.names))
             rays = lines.weighted(_relative_confidence(confidence))
             if swapped.any(2).mean(0).max() > _LASTING_SWAP_SHARE:
-                fit = _solve_in_batches(rays, np.broadcast_to(limits.huber, grid), np.broadcast_to(limits.limit, grid))
+                fit = solve_points(rays, limits.huber, limits.limit)
                 limits = _tuned_limits(rays, fit, grid, cap=cap, huber_px=chosen.huber_px)
 
     del lines
     expected = _expected_positions(rays, fit, grid, keypoints.rate)
     del fit
-    fit = _solve_in_batches(rays, np.broadcast_to(limits.huber, grid), np.broadcast_to(limits.limit, grid), expected)
+    fit = solve_points(rays, limits.huber, limits.limit, expected)
     noise = _tuned_limits(rays, fit, grid, cap=cap, huber_px=chosen.huber_px).noise
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
     inflation = variance_inflation(_summed_squares(rays, fit).reshape(grid), used.sum(1), noise)
@@ -273,22 +271,6 @@ def _relative_confidence(confidence: np.ndarray) -> np.ndarray:
     return confidence / np.where(mean > 0, mean, 1.0)
 
 
-def _solve_in_batches(rays: Rays, huber: np.ndarray, limit: np.ndarray, expected=None) -> RefinedPoints:
-    """Seeds and refinement of all points, in chunks; huber, limit: (frames, points) px."""
-    views, n = rays.weight.shape
-    huber, limit = huber.reshape(-1), limit.reshape(-1)
-    size = max(1, _POINTS_PER_BATCH // views)
-    refined = RefinedPoints(np.empty((3, n)), np.empty((views, n)), np.empty((views, n)), np.empty((3, 3, n)))
-    for start in range(0, n, size):
-        part = slice(start, start + size)
-        near = None if expected is None else (expected[0].reshape(3, n)[:, part], expected[1].reshape(n)[part])
-        batch = rays.of_points(part)
-        fit = refine_points(batch, best_seed(batch, limit[part], near), huber[part], limit[part])
-        for field in ("xyz", "error", "weight", "information"):
-            getattr(refined, field)[..., part] = getattr(fit, field)
-    return refined
-
-
 class _Limits(NamedTuple):
     """(points,) px: noise; residual above which influence declines; largest error of an observation used."""
 
@@ -307,17 +289,19 @@ def _tuned_limits(rays: Rays, fit: RefinedPoints, grid: tuple[int, int], cap: fl
 def _expected_positions(
     rays: Rays, fit: RefinedPoints, grid: tuple[int, int], rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """See `expected_position`; points used in three or more views are trusted, or in two if only two saw them."""
+    """`expected_position` of all n points, with trust in those used in three or more views, or in the only two."""
     support = fit.used.sum(0).reshape(grid)
     trusted = (support >= 3) | ((support == 2) & (rays.seen.sum(0).reshape(grid) == 2))
-    return expected_position(fit.xyz.reshape(3, *grid), trusted, rate)
+    position, tolerance = expected_position(fit.xyz.reshape(3, *grid), trusted, rate)
+    return position.reshape(3, -1), tolerance.reshape(-1)
 
 
 def _reprojection_distances(keypoints: Keypoints, cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
     """Distances (frames, views, points) px between observations and projected points (frames, points, 3) m."""
     distances = np.empty(keypoints.confidence.shape)
     for view, camera in enumerate(cameras):
-        distances[:, view] = np.linalg.norm(project_one(camera, xyz) - keypoints.xy[:, view], axis=-1)
+        off = project_one(camera, xyz) - keypoints.xy[:, view]
+        distances[:, view] = np.sqrt(np.einsum("fpi,fpi->fp", off, off))
     return distances
 
 
