@@ -14,7 +14,7 @@ import numpy as np
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame
 from simspine.core.settings import read_mapping
-from simspine.core.types import Keypoints, Markers
+from simspine.core.types import Markers
 from simspine.estimation.options import ScalingOptions
 from simspine.io.c3d import write_c3d
 from simspine.io.calibration import read_calibration
@@ -37,6 +37,7 @@ from simspine.reconstruction.reconstruct import (
 )
 from simspine.reconstruction.stage import Known, Options, Stage
 from simspine.reconstruction.stages import given_markers
+from simspine.vision.detector import Detections
 from simspine.workflow.inputs import progress_bar
 from simspine.workflow.session_files import READERS, Rate, SessionTrial, require_points, size_of_person
 
@@ -172,9 +173,10 @@ def _reconstructed(
     for trial in own:
         if trial.name in in_space:
             continue
-        if isinstance(trial.source, Keypoints):
+        if isinstance(trial.source, Detections):
             assert trial.calibration is not None  # of 2D points
-            recording = TrialSource(read_calibration(trial.calibration), keypoints=trial.source)
+            cameras, skeleton = read_calibration(trial.calibration), trial.source.skeleton
+            recording = TrialSource(cameras, detections=trial.source, skeleton=skeleton)
         else:
             project = find_project(trial.source)  # type: ignore[arg-type]
             recording = TrialSource(read_calibration(project.calibration), videos=project.videos)
