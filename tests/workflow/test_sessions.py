@@ -557,6 +557,19 @@ def test_other_folders_are_refused_with_what_is_read(tmp_path):
     assert "name --rate" not in refused.output
 
 
+@pytest.mark.parametrize("given", ["", "two/first/MarkerData", "two/second/pose/c1_json", "two/second/calibration"])
+def test_a_folder_around_or_inside_a_session_is_refused_with_the_sessions_name(tmp_path, given):
+    for file in ("first/MarkerData/walk.trc", "second/pose/c1_json/c1_000000.json", "second/calibration/Calib.toml"):
+        (tmp_path / "two" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "two" / file).write_text("{}")
+    said = refusal(tmp_path / given)
+    assert ("first looks like one of OpenCap" in said) is ("second" not in given)
+    assert ("second looks like one of Pose2Sim" in said) is ("first" not in given)
+    init = CliRunner().invoke(main, ["init", str(tmp_path / given), "--out", str(tmp_path / "c.yaml")])
+    assert init.exit_code == 2
+    assert "is no session itself" in init.output
+
+
 def test_the_spine_of_a_child(tmp_path):
     """The advice can be followed: a person of 1.1 m, 0.62 of the model."""
     centres = write_opencap(tmp_path, lambda labels, xyz: 0.62 * xyz)

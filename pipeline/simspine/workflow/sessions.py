@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,10 +84,28 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
     for tool, about in programs.items():
         if any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"]):
             raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")
+    if near := _sessions_near(folder, programs):
+        raise InputError(f"{folder} is no session itself; {list_names(near, most=3)}. Name the folder of one session.")
     raise InputError(
         f"{folder} is no session that is known: {read}. Name the folder that holds these; of another program, export "
         "markers as .trc or .c3d (`simspine init`)."
     )
+
+
+def _sessions_near(folder: Path, programs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Texts on the sessions that the folder is inside of, or else holds, up to two levels away."""
+    inside = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth)) if path.is_dir()]
+    places = [folder.resolve().parents[:2], inside]
+    for near in places:
+        found = [
+            f"{place} looks like one of {tool}"
+            for place in near
+            for tool, about in programs.items()
+            if any(any(place.glob(pattern)) for pattern in about["files"])
+        ]
+        if found:
+            return found
+    return []
 
 
 def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
