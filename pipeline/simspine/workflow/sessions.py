@@ -22,7 +22,7 @@ from simspine.io.exchange import ExportTrial
 from simspine.io.mot import write_mot
 from simspine.io.text_tables import list_names, repeated_names, warn_assumed
 from simspine.io.trc import write_trc
-from simspine.io.video import find_project
+from simspine.io.video import find_project, open_videos
 from simspine.quality.findings import Severity
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.detection import DETECT, TrialSource
@@ -38,7 +38,8 @@ from simspine.reconstruction.reconstruct import (
 from simspine.reconstruction.stage import Known, Options, Stage
 from simspine.reconstruction.stages import given_markers
 from simspine.vision.detector import Detections
-from simspine.workflow.inputs import progress_bar
+from simspine.vision.options import DetectionOptions
+from simspine.workflow.inputs import progress_bar, resampling_rate
 from simspine.workflow.session_files import READERS, Rate, SessionTrial, require_points, size_of_person
 
 SHARED_ENDINGS = (".toml",)  # of files for a program's viewer that serve several trials; written once
@@ -198,9 +199,11 @@ def _reconstructed(
         else:
             project = find_project(trial.source)  # type: ignore[arg-type]
             recording = TrialSource(read_calibration(project.calibration), videos=project.videos)
+        rate = resampling_rate(open_videos(recording.videos))
+        resampled = options.model_copy(update={"detection": DetectionOptions(resample=rate)})
         about = person | {"trial": trial.name, "videos": recording.videos}
         with progress_bar(f"{trial.name}: frames", quiet) as show:
-            seen = DETECT.run({trial.name: about | {"recording": replace(recording, progress=show)}}, options)
+            seen = DETECT.run({trial.name: about | {"recording": replace(recording, progress=show)}}, resampled)
         known |= _run_with_bar(seen, options, AFTER_DETECTION, quiet=quiet)
     for trial in own:
         for factor in known[trial.name]["factors"].factors:
