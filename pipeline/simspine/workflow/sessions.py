@@ -38,7 +38,6 @@ from simspine.reconstruction.reconstruct import (
 from simspine.reconstruction.stage import Known, Options, Stage
 from simspine.reconstruction.stages import given_markers
 from simspine.vision.detector import Detections
-from simspine.vision.options import DetectionOptions
 from simspine.workflow.inputs import progress_bar, resampling_rate
 from simspine.workflow.session_files import READERS, Rate, SessionTrial, require_points, size_of_person
 
@@ -192,18 +191,10 @@ def _reconstructed(
     for trial in own:
         if trial.name in in_space:
             continue
-        if isinstance(trial.source, Detections):
-            assert trial.calibration is not None  # of 2D points
-            cameras, skeleton = read_calibration(trial.calibration), trial.source.skeleton
-            recording = TrialSource(cameras, detections=trial.source, skeleton=skeleton)
-        else:
-            project = find_project(trial.source)  # type: ignore[arg-type]
-            recording = TrialSource(read_calibration(project.calibration), videos=project.videos)
-        rate = resampling_rate(open_videos(recording.videos))
-        resampled = options.model_copy(update={"detection": DetectionOptions(resample=rate)})
+        recording, detection = _recording(trial)
         about = person | {"trial": trial.name, "videos": recording.videos}
         with progress_bar(f"{trial.name}: frames", quiet) as show:
-            seen = DETECT.run({trial.name: about | {"recording": replace(recording, progress=show)}}, resampled)
+            seen = DETECT.run({trial.name: about | {"recording": replace(recording, progress=show)}}, detection)
         known |= _run_with_bar(seen, options, AFTER_DETECTION, quiet=quiet)
     for trial in own:
         for factor in known[trial.name]["factors"].factors:
@@ -214,6 +205,18 @@ def _reconstructed(
                 )
     found = as_reconstructions(known)
     return [found[trial.name] for trial in own]
+
+
+def _recording(trial: SessionTrial) -> tuple[TrialSource, Options]:
+    """The source of a trial's 2D points, and options with which videos of uneven frame rates are resampled."""
+    if isinstance(trial.source, Detections):
+        assert trial.calibration is not None  # of 2D points
+        skeleton = trial.source.skeleton
+        return TrialSource(read_calibration(trial.calibration), detections=trial.source, skeleton=skeleton), Options()
+    project = find_project(trial.source)  # type: ignore[arg-type]
+    rate = resampling_rate(open_videos(project.videos))
+    recording = TrialSource(read_calibration(project.calibration), videos=project.videos)
+    return recording, Options(detection={"resample": rate})
 
 
 def _run_with_bar(
