@@ -228,8 +228,8 @@ def _warn_of_repeats(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
         if len(repeats) > MOST_REPEATS:
             frames = shorten(frame_ranges(repeats), 60, placeholder=" …")
             warn_assumed(
-                f"{name}: in {len(repeats)} of {keypoints.frames} frames ({frames}) all its points are exactly where they "
-                "were in the frame before. Did the video stand still, or take fewer frames a second?"
+                f"{name}: in {len(repeats)} of {keypoints.frames} frames ({frames}) all its points are where they were "
+                "in the frame before. Did the video stand still, or take fewer frames a second?"
             )
         for other in range(view):
             if (xy[:, view] == xy[:, other]).all() and xy[:, view].any():
