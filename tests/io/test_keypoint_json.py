@@ -229,6 +229,8 @@ def test_numbers_that_do_not_count_the_same_frames(tmp_path, numbers, message):
         ([range(0, 20, 2)] * 2, "9 frames have a file in no folder"),
         ([[0, 1, 2, 3, 9, 10]] * 2, "5 frames have a file in no folder"),
         ([range(20), range(0, 20, 2)], "Did it take fewer frames a second"),
+        ([range(12), [*range(4), *range(6, 12)]], r"cam1_json: no file for 2 frames of the other folders \(4–5\)"),
+        ([range(300, 340), {*range(300, 340)} - {303, 311}], r"no file for 2 frames .*\(303, 311\), .*nobody\.$"),
         ([range(1, 61), range(1, 61), range(1, 61, 3)], "Did it take fewer frames a second"),
     ],
 )

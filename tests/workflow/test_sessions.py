@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tomllib
 import warnings
 
@@ -36,7 +37,7 @@ from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Keypoints, Markers
 from simspine.io.c3d import read_markers
 from simspine.io.calibration import write_calibration
-from simspine.io.keypoint_json import write_keypoints
+from simspine.io.keypoint_json import write_keypoints, write_people_json
 from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
 from simspine.vision.person_frame import vertical_of_world
@@ -465,26 +466,55 @@ def test_a_trial_whose_own_name_ends_in_spine_is_read(tmp_path):
     assert [trial.name for trial in read_session(tmp_path).trials] == ["low_spine"]
 
 
-def test_pose2sim_from_its_2d_points(tmp_path):
+def write_pose2sim(trial, apart=None):
+    """2D points of a person in four views, and the calibration; returns the centres of vertebrae.
+
+    apart: m, to a second person, whom the last view does not show; in the others the order of the two and their scores
+    change from image to image.
+    """
     whole, centres = person("halpe26")
-    names, xyz = native("halpe26", whole)
-    cameras = ring()
-    xy = np.moveaxis(project_points(cameras, xyz), 0, 1)
-    seen = Keypoints(names, RATE, xy, np.full(xy.shape[:3], 0.9))
+    _, xyz = native("halpe26", whole)
+    cameras, chance = ring(), np.random.default_rng(3)
+    people = [project_points(cameras, xyz + offset) for offset in ([0, 0, 0], apart) if offset is not None]
+    for view, camera in enumerate(cameras):
+        for frame in range(FRAMES):
+            seen = people[: 1 if view == 3 else 2]
+            shown = [np.insert(one[view, frame], 2, chance.uniform(0.8, 0.95), axis=1) for one in seen]
+            entries = [{"pose_keypoints_2d": shown[k].ravel().tolist()} for k in chance.permutation(len(seen))]
+            write_people_json(trial / f"pose/{camera.name}_json/{camera.name}_{frame:06d}.json", entries)
+    write_calibration(trial.parent / "calibration/Calib.toml", list(cameras))
+    (trial.parent / "Config.toml").write_text("[project]\nframe_rate = 50\n")
+    return centres
+
+
+def test_pose2sim_from_its_2d_points(tmp_path):
     project = tmp_path / "Session"
-    write_keypoints(project / "walk/pose", seen, [camera.name for camera in cameras])
-    (project / "calibration").mkdir()
-    write_calibration(project / "calibration/Calib.toml", list(cameras))
-    (project / "Config.toml").write_text("[project]\nframe_rate = 50\n")
+    centres = write_pose2sim(project / "walk")
     config = tmp_path / "config.yaml"
     done = CliRunner().invoke(main, ["init", str(project), "--out", str(config)])
     assert done.exit_code == 0, done.output
     assert read_config(config).cameras.refine == "auto"
     trial = read_config(config).subjects["S01"].trials["walk"]
-    assert (len(trial.keypoints), trial.rate) == (len(cameras), RATE)
-    assert "session of Pose2Sim" in add(project)
+    assert (len(trial.keypoints), trial.rate) == (4, RATE)
+    said = add(project)
+    assert "session of Pose2Sim" in said
+    assert "several people" not in said
     check_markers(project / "walk/kinematics/walk_spine.trc", centres)
     assert read_mot(project / "walk/kinematics/walk_spine.mot").rate == pytest.approx(RATE)
+
+
+def test_one_of_two_people_in_pose2sims_points_is_followed_throughout(tmp_path):
+    centres = write_pose2sim(tmp_path / "Session/walk", apart=[0.9, -0.7, 0.0])
+    said = " ".join(add(tmp_path / "Session").split())
+    assert f"{FRAMES} of {FRAMES} frames show several people; the one whom most views show is followed" in said
+    assert "detection.person" in said
+    check_markers(tmp_path / "Session/walk/kinematics/walk_spine.trc", centres)
+
+
+def test_a_camera_without_2d_points_is_named(tmp_path):
+    write_pose2sim(tmp_path / "Session/walk")
+    shutil.rmtree(tmp_path / "Session/walk/pose/cam02_json")
+    assert "no folder of 2D points for cam02 of" in refusal(tmp_path / "Session")
 
 
 def test_what_is_said_of_a_trial_in_the_folder_above_counts(tmp_path):
@@ -525,6 +555,19 @@ def test_other_folders_are_refused_with_what_is_read(tmp_path):
     assert "name --rate" in refused.output
     refused = CliRunner().invoke(main, ["init", str(tmp_path), "--rate", "50", "--out", str(tmp_path / "c.yaml")])
     assert "name --rate" not in refused.output
+
+
+@pytest.mark.parametrize("given", ["", "two/first/MarkerData", "two/second/pose/c1_json", "two/second/calibration"])
+def test_a_folder_around_or_inside_a_session_is_refused_with_the_sessions_name(tmp_path, given):
+    for file in ("first/MarkerData/walk.trc", "second/pose/c1_json/c1_000000.json", "second/calibration/Calib.toml"):
+        (tmp_path / "two" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "two" / file).write_text("{}")
+    said = refusal(tmp_path / given)
+    assert ("first looks like one of OpenCap" in said) is ("second" not in given)
+    assert ("second looks like one of Pose2Sim" in said) is ("first" not in given)
+    init = CliRunner().invoke(main, ["init", str(tmp_path / given), "--out", str(tmp_path / "c.yaml")])
+    assert init.exit_code == 2
+    assert "is no session itself" in init.output
 
 
 def test_the_spine_of_a_child(tmp_path):

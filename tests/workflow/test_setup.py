@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from restamped import restamp, time_scale
 from small_videos import HEIGHT, WIDTH, drop_camera, write_video
 
 from simspine.cli.main import main
@@ -66,6 +67,36 @@ def test_init_of_videos_of_other_lengths_or_rates_has_their_delays_found(videos,
     done = call("init", *files, "--calibration", project.folder / "cameras.toml", "--out", out, "--subject", "Ada")
     assert "their delays will be found" in done.output
     assert read_config(out).subjects["Ada"].trials["trial"].delays == "find"
+    assert call("doctor", "--config", out).exit_code == 0
+
+
+DOUBLED = {"drops_every_8th": range(6, 32, 7), "darker_from_frame_16": range(16, 32)}  # frames shown twice as long
+
+
+@pytest.mark.parametrize("frames", DOUBLED.values(), ids=DOUBLED)
+@pytest.mark.parametrize("given", ["videos", "session"])
+def test_init_of_uneven_videos_has_them_resampled(videos, frames, given):
+    project, files = videos
+    for file in files:
+        write_video(file, frames=32, rate=25)
+        tick = time_scale(file) // 25
+        restamp(file, [tick * (1 + (frame in frames)) for frame in range(32)])
+    out = project.folder / "new/mine.yaml"
+    what = [*files, "--calibration", project.folder / "cameras.toml"]
+    if given == "session":
+        for name, moved in (("videos", files), ("calibration", [project.folder / "cameras.toml"])):
+            (project.folder / "walk" / name).mkdir(parents=True)
+            for file in moved:
+                file.rename(project.folder / "walk" / name / file.name)
+        what = [project.folder / "walk"]
+    done = call("init", *what, "--out", out)
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "cam01.mp4 has an uneven frame rate, 25 frames/s usually, with steps of 40 to 80 ms" in said
+    assert "4 of 4 videos are like that. The videos are resampled by their time stamps, at 25 frames/s" in said
+    assert read_config(out).detection.resample == 25
+    (trial,) = read_config(out).subjects["S01"].trials.values()
+    assert trial.delays is None
     assert call("doctor", "--config", out).exit_code == 0
 
 

@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 
 from simspine.core import skeletons
-from simspine.core.arrays import median_of_known
+from simspine.core.arrays import frame_ranges, median_of_known
 from simspine.core.errors import InputError, naming_content, require_distinct_files, safe_file_name
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
@@ -28,7 +29,8 @@ _MPI_PARENTS = (1, -1, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, 1)  # of OpenPose
 _TWO_ORDERS = {25: ("body25", "body25b"), 15: ("simspine15", "MPI")}  # by the number of points
 _MAX_BONE_LENGTH_RATIO = 0.8  # mean bone length in the likely order of 25 points to that in the other order
 _MIN_FILES_JUDGED = 4  # least number of files in a folder from which the step of its frame numbers is judged
-_LEAST_SHARE_OF_FILES = 0.75  # least share of frames, from a folder's first to its last, that have a file
+_MOST_FILES_LACKING = 0.25  # largest share of frames without a file, from a folder's first to its last
+_LONGEST_LIST = 80  # characters of a list of frames in a message
 _MAX_LATE_END = 2  # frames between the last frames of two folders; more give a warning
 _MAX_FRAME_DIGITS = 15  # of a frame number; more are no number that an array can have
 _MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts milliseconds, not frames
@@ -231,12 +233,15 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
         )
     numbers = {number for view in views for number in view}
     absent = max(numbers) - min(numbers) + 1 - len(numbers)
-    spans = [sum(min(view) <= number <= max(view) for number in numbers) for view in views]
-    if any(len(view) < _LEAST_SHARE_OF_FILES * span for view, span in zip(views, spans, strict=True)):
-        text_tables.warn_assumed(
-            "a folder of keypoint files has none for many frames of the others, taken as frames in which its camera "
-            f"saw nobody: {ranges}. Did it take fewer frames a second?"
-        )
+    for folder, view in zip(folders, views, strict=True):
+        lacking = [number for number in numbers if min(view) < number < max(view) and number not in view]
+        if lacking:
+            many = len(lacking) > _MOST_FILES_LACKING * (len(view) + len(lacking))
+            named = shorten(frame_ranges(lacking), _LONGEST_LIST, placeholder=" …")
+            text_tables.warn_assumed(
+                f"{folder}: no file for {len(lacking)} frames of the other folders ({named}), taken as frames in which "
+                f"its camera saw nobody.{' Did it take fewer frames a second?' if many else ''}"
+            )
     if absent:
         text_tables.warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {ranges}.")
 

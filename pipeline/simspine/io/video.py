@@ -242,6 +242,13 @@ def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ..
     return tuple(numbers_of_videos)
 
 
+def fastest_rate(videos: Sequence[Video]) -> int:
+    """The highest frame rate of any video by its time stamps, in whole frames/s."""
+    times = [frame_times(video.path) for video in videos if video.path.is_file()]
+    rates = [1 / float(np.percentile(np.diff(stamps), 5)) for stamps in times if len(stamps) > 1]
+    return round(max(rates, default=max(video.rate for video in videos)))
+
+
 def rates_differ(videos: Sequence[Video]) -> bool:
     """Whether frame rates differ by more than 0.1 %, or by more than half a frame over the longest video."""
     rates = [video.rate for video in videos]
@@ -281,11 +288,10 @@ def check_synchronised(
     if differ and near and DELAYS_HINT not in cures:
         cures.append("With `delays: find` of the trial the drift follows from the rates and is refined.")
     if uneven or differ:
-        times = [frame_times(video.path) for video in videos if video.path.is_file()]
-        fastest = max([1 / float(np.percentile(np.diff(t), 5)) for t in times if len(t) > 1], default=max(rates))
+        setting = f"`detection: {{resample: {fastest_rate(videos)}}}`"
         cures.append(
-            f"Convert them to one even rate (ffmpeg -r), or write `detection: {{resample: {fastest:.0f}}}` into the "
-            "configuration: then they are resampled by their time stamps."
+            f"Convert them to one even rate (ffmpeg -r), or write {setting} into the configuration: then they are "
+            "resampled by their time stamps."
         )
     if uneven:
         cures.append("If a trigger took the frames and only the time stamps are wrong: `resample: 0`.")

@@ -3,13 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from simspine.core.arrays import frame_ranges
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton, skeleton_of_names, translate
 from simspine.core.types import Camera, Keypoints, Markers
+from simspine.io.text_tables import warn_assumed
 from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
 from simspine.reconstruction.stage import Stage
 from simspine.vision.detector import Detections, boxes_of_joints
@@ -30,6 +33,7 @@ from simspine.vision.synchronise import (
 )
 
 DELAY_SEARCH_S = 10.0  # largest delay between views that is searched for
+MOST_REPEATS = 5  # frames with exactly the points of the frame before; more give a warning
 SURE_DRIFT_SD = 3.0  # a smaller drift, in its standard deviations, is not undone
 
 
@@ -215,6 +219,23 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
     return _results(keypoints, timing, cameras, skeleton)
 
 
+def _warn_of_repeats(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
+    """Warn of a view whose points stay exactly the same from frame to frame, or are exactly those of another view."""
+    names, xy = [camera.name for camera in cameras], np.nan_to_num(keypoints.xy)
+    for view, name in enumerate(names):
+        known = np.isfinite(keypoints.xy[1:, view]).any((1, 2))
+        repeats = 1 + np.flatnonzero((xy[1:, view] == xy[:-1, view]).all((1, 2)) & known)
+        if len(repeats) > MOST_REPEATS:
+            frames = shorten(frame_ranges(repeats), 60, placeholder=" …")
+            warn_assumed(
+                f"{name}: in {len(repeats)} of {keypoints.frames} frames ({frames}) all its points are where they were "
+                "in the frame before. Did the video stand still, or take fewer frames a second?"
+            )
+        for other in range(view):
+            if (xy[:, view] == xy[:, other]).all() and xy[:, view].any():
+                warn_assumed(f"{names[other]} and {name} have exactly the same points. Is one a copy of the other?")
+
+
 DETECT = Stage("detect", detect_person, gives=("keypoints", "timing", "cameras", "skeleton"))
 
 
@@ -232,6 +253,7 @@ def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[
 
 
 def _results(keypoints: Keypoints, timing: Timing | None, cameras: Sequence[Camera], skeleton: str) -> dict[str, Any]:
+    _warn_of_repeats(keypoints, cameras)
     return {"keypoints": keypoints, "timing": timing, "cameras": tuple(cameras), "skeleton": skeleton}
 
 

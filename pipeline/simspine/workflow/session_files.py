@@ -22,12 +22,12 @@ from simspine.core.errors import InputError, naming_content, safe_file_name
 from simspine.core.geometry import points_in_images
 from simspine.core.settings import read_mapping
 from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
-from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Camera, Keypoints, Markers
+from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Camera, Markers
 from simspine.io.atomic import write_text
 from simspine.io.c3d import read_markers
 from simspine.io.calibration import cameras_as_written, read_calibration
 from simspine.io.exchange import OWN_SOFTWARE, read_poses, write_poses
-from simspine.io.keypoint_json import names_of_skeleton, parse_cells, read_keypoints
+from simspine.io.keypoint_json import names_of_skeleton, parse_cells
 from simspine.io.text_tables import (
     load_json,
     parse_content,
@@ -39,6 +39,7 @@ from simspine.io.text_tables import (
 )
 from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import VIDEO_ENDINGS, find_calibration, match_cameras_to_views, open_video
+from simspine.vision.detector import Detections, read_detections
 from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
 ANIPOSE_MAX_ERROR_PX = 50.0  # Anipose's viewer hides points of a larger reprojection error
@@ -63,7 +64,7 @@ class SessionTrial:
     """
 
     name: str
-    source: Keypoints | Markers | Path
+    source: Detections | Markers | Path
     targets: tuple[Path, ...]
     calibration: Path | None = None
     marker_set: str | None = None
@@ -73,11 +74,11 @@ class SessionTrial:
     files: Mapping[str, Any] = field(default_factory=dict)
 
 
-def require_points(points: Keypoints | Markers, where: str) -> None:
+def require_points(points: Detections | Markers, where: str) -> None:
     """Raise `InputError` where no point was seen at all, or the frame rate is outside the possible range."""
     if not MIN_FRAME_RATE_HZ <= points.rate <= MAX_FRAME_RATE_HZ:
         raise InputError(f"{where}: {points.rate:.3g} frames/s. Are its times in milliseconds? Expected seconds.")
-    places = points.xy if isinstance(points, Keypoints) else points.xyz
+    places = points.people if isinstance(points, Detections) else points.xyz
     if not np.isfinite(places).any():
         raise InputError(f"{where}: every point is missing or at 0 0 0 in every frame. Was an empty trial exported?")
 
@@ -169,10 +170,20 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             continue
         cameras = read_calibration(calibration)
         order = [camera.name for camera in match_cameras_to_views(views, cameras)]
-        views = [views[order.index(camera.name)] for camera in cameras if camera.name in order]
+        if lacking := [camera.name for camera in cameras if camera.name not in order]:
+            text = f"{kinds[0]}: no folder of 2D points for {', '.join(lacking)} of {calibration}"
+            raise InputError(f"{text}. Detect in all videos, or take the camera out of the calibration.")
+        views = [views[order.index(camera.name)] for camera in cameras]
         frame_rate = _pose2sim_rate(place, folder) or _rate_of(place, rate)
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
-        yield SessionTrial(name, read_keypoints(views, rate=frame_rate), targets, calibration=calibration, files=files)
+        seen, skeleton = read_detections(views, frame_rate)
+        if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
+            warn_left_out(
+                f"{kinds[0]}: {several} of {len(seen.people)} frames show several people; the one whom most views show "
+                "is followed. For another: `simspine init`, and `detection.person` of its configuration."
+            )
+        seen = seen._replace(skeleton=skeleton.name)
+        yield SessionTrial(name, seen, targets, calibration=calibration, files=files)
 
 
 def _pose2sim_rate(*folders: Path) -> Rate:

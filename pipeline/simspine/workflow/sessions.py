@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame
 from simspine.core.settings import read_mapping
-from simspine.core.types import Keypoints, Markers
+from simspine.core.types import Markers
 from simspine.estimation.options import ScalingOptions
 from simspine.io.c3d import write_c3d
 from simspine.io.calibration import read_calibration
@@ -22,7 +22,7 @@ from simspine.io.exchange import ExportTrial
 from simspine.io.mot import write_mot
 from simspine.io.text_tables import list_names, repeated_names, warn_assumed
 from simspine.io.trc import write_trc
-from simspine.io.video import find_project
+from simspine.io.video import find_project, open_videos
 from simspine.quality.findings import Severity
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.detection import DETECT, TrialSource
@@ -37,7 +37,8 @@ from simspine.reconstruction.reconstruct import (
 )
 from simspine.reconstruction.stage import Known, Options, Stage
 from simspine.reconstruction.stages import given_markers
-from simspine.workflow.inputs import progress_bar
+from simspine.vision.detector import Detections
+from simspine.workflow.inputs import progress_bar, resampling_rate
 from simspine.workflow.session_files import READERS, Rate, SessionTrial, require_points, size_of_person
 
 SHARED_ENDINGS = (".toml",)  # of files for a program's viewer that serve several trials; written once
@@ -83,10 +84,28 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
     for tool, about in programs.items():
         if any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"]):
             raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")
+    if near := _sessions_near(folder, programs):
+        raise InputError(f"{folder} is no session itself; {list_names(near, most=3)}. Name the folder of one session.")
     raise InputError(
         f"{folder} is no session that is known: {read}. Name the folder that holds these; of another program, export "
         "markers as .trc or .c3d (`simspine init`)."
     )
+
+
+def _sessions_near(folder: Path, programs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Texts on the sessions that the folder is inside of, or else holds, up to two levels away."""
+    inside = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth)) if path.is_dir()]
+    places = [folder.resolve().parents[:2], inside]
+    for near in places:
+        found = [
+            f"{place} looks like one of {tool}"
+            for place in near
+            for tool, about in programs.items()
+            if any(any(place.glob(pattern)) for pattern in about["files"])
+        ]
+        if found:
+            return found
+    return []
 
 
 def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
@@ -172,15 +191,10 @@ def _reconstructed(
     for trial in own:
         if trial.name in in_space:
             continue
-        if isinstance(trial.source, Keypoints):
-            assert trial.calibration is not None  # of 2D points
-            recording = TrialSource(read_calibration(trial.calibration), keypoints=trial.source)
-        else:
-            project = find_project(trial.source)  # type: ignore[arg-type]
-            recording = TrialSource(read_calibration(project.calibration), videos=project.videos)
+        recording, detection = _recording(trial)
         about = person | {"trial": trial.name, "videos": recording.videos}
         with progress_bar(f"{trial.name}: frames", quiet) as show:
-            seen = DETECT.run({trial.name: about | {"recording": replace(recording, progress=show)}}, options)
+            seen = DETECT.run({trial.name: about | {"recording": replace(recording, progress=show)}}, detection)
         known |= _run_with_bar(seen, options, AFTER_DETECTION, quiet=quiet)
     for trial in own:
         for factor in known[trial.name]["factors"].factors:
@@ -191,6 +205,18 @@ def _reconstructed(
                 )
     found = as_reconstructions(known)
     return [found[trial.name] for trial in own]
+
+
+def _recording(trial: SessionTrial) -> tuple[TrialSource, Options]:
+    """The source of a trial's 2D points, and options with which videos of uneven frame rates are resampled."""
+    if isinstance(trial.source, Detections):
+        assert trial.calibration is not None  # of 2D points
+        skeleton = trial.source.skeleton
+        return TrialSource(read_calibration(trial.calibration), detections=trial.source, skeleton=skeleton), Options()
+    project = find_project(trial.source)  # type: ignore[arg-type]
+    rate = resampling_rate(open_videos(project.videos))
+    recording = TrialSource(read_calibration(project.calibration), videos=project.videos)
+    return recording, Options(detection={"resample": rate})
 
 
 def _run_with_bar(

@@ -25,7 +25,16 @@ from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import warn_assumed
 from simspine.io.trc import write_trc
-from simspine.io.video import check_synchronised, check_whole, match_cameras_to_views, open_videos, rates_differ
+from simspine.io.video import (
+    TOLERATED_FRAMES,
+    check_synchronised,
+    check_whole,
+    find_project,
+    frames_at_rate,
+    match_cameras_to_views,
+    open_videos,
+    rates_differ,
+)
 from simspine.quality.findings import Severity
 from simspine.reconstruction.detection import Delays, given_timing
 from simspine.reconstruction.reconstruct import fit_trials
@@ -36,7 +45,7 @@ from simspine.vision.triangulation import triangulate
 from simspine.workflow.config import Config, check_config
 from simspine.workflow.config_recordings import HumanCapture, Trial
 from simspine.workflow.detect_stage import read_detection_folders
-from simspine.workflow.inputs import capture_of_config, check_clicks_of, open_copy_once
+from simspine.workflow.inputs import capture_of_config, check_clicks_of, open_copy_once, resampling_rate
 from simspine.workflow.jobs import check_results
 from simspine.workflow.session_files import SessionTrial
 from simspine.workflow.sessions import OtherSession, read_session
@@ -176,6 +185,7 @@ def write_new_config(
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
     subjects: dict[str, dict] = {}
     trials: dict[str, dict] = {}
+    rate: int | None = None
     points: dict[Path, Markers] = {}
     if given.is_session:
         session = read_session(given.files[0], given.rate)
@@ -183,18 +193,21 @@ def write_new_config(
         points = {path: source for path, source in sources.items() if isinstance(source, Markers)}
         subjects = _session_subjects(session, out, subject, person)
         marker_set = marker_set or session.trials[0].marker_set
+        filmed = [find_project(trial.source).videos for trial in session.trials if isinstance(trial.source, Path)]
+        rate = resampling_rate(open_videos([video for videos in filmed for video in videos]))
         said = f" A session of {session.tool}, {len(session.trials)} trial(s). "
     elif given.are_markers:
         trials, said = _marker_trials(given.files, marker_set)
     elif given.calibration is None:
         raise InputError("videos need the calibration of their cameras; name its file (--calibration).")
     else:
-        trial, said = _video_trial(given.files, given.calibration)
+        trial, rate, said = _video_trial(given.files, given.calibration)
         trials = {given.trial or "trial": trial}
     content: dict = {"name": name, "results": f"results/{name}"}
     content["subjects"] = subjects or {subject: {**(person or {}), "trials": trials}}
     if any("markers" not in trial for one in content["subjects"].values() for trial in one["trials"].values()):
         content["cameras"] = {"refine": "auto"}
+    content |= {} if rate is None else {"detection": {"resample": rate}}
     content |= {} if marker_set is None else {"body": {"markers": marker_set}}
     check_config(content, "the configuration from these arguments")
     lines = (
@@ -251,18 +264,21 @@ def _session_subjects(
     return subjects
 
 
-def _video_trial(videos: Sequence[Path], calibration: Path) -> tuple[dict, str]:
-    """The trial, and a note on the camera of each video."""
+def _video_trial(videos: Sequence[Path], calibration: Path) -> tuple[dict, int | None, str]:
+    """The trial, frames/s at which to resample its videos, and a note on the camera of each video."""
     opened = open_videos(videos)
     if len(videos) < 2:
         raise InputError(f"{len(videos)} video given; at least two cameras are needed to place a point in space.")
     check_whole(opened)
-    check_synchronised(opened, lengths_agree=False, delayed=True)
+    rate = resampling_rate(opened)
+    check_synchronised(opened, lengths_agree=False, resample=rate, delayed=True)
     cameras = match_cameras_to_views(opened, read_calibration(calibration))
     note = "".join(f"\n{path.name}: camera {camera.name}" for path, camera in zip(videos, cameras, strict=True))
     about: dict = {"videos": [str(video) for video in videos], "calibration": str(calibration)}
-    differ = len({video.frames for video in opened}) > 1 or rates_differ(opened)
-    return about | ({"delays": "find"} if differ else {}), f"{note}\n"
+    lengths = [video.frames for video in opened] if rate is None else list(map(len, frames_at_rate(opened, rate)))
+    differ = max(lengths) - min(lengths) > (0 if rate is None else TOLERATED_FRAMES)
+    late = differ or (rate is None and rates_differ(opened))
+    return about | ({"delays": "find"} if late else {}), rate, f"{note}\n"
 
 
 def _examine_opencv(say: SayFinding) -> bool:

@@ -1,0 +1,58 @@
+"""Views whose points repeat themselves or another view's, as no detector's do."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from small_project import ring
+
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Keypoints
+from simspine.reconstruction.detection import TrialSource, detect_person
+from simspine.vision.options import DetectionOptions
+
+NAMES = load_skeleton("coco17").names
+
+
+def said_of(change) -> str:
+    """Warnings about points of four views in 40 frames, after a change of (frames, views, points, 2) px."""
+    xy = np.random.default_rng(4).uniform(100, 900, (40, 4, len(NAMES), 2))
+    change(xy)
+    keypoints = Keypoints(NAMES, 30.0, xy, np.where(np.isfinite(xy).all(-1), 0.9, 0.0))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        detect_person(DetectionOptions(), recording=TrialSource(ring(), keypoints=keypoints))
+    return " ".join(str(one.message) for one in caught)
+
+
+def stand_still(xy):
+    xy[12:, 2] = xy[12, 2]
+
+
+def show_twice(xy):
+    xy[1::2, 1] = xy[::2, 1]
+
+
+def copy_view(xy):
+    xy[:, 3] = xy[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (stand_still, r"cam03: in 27 of 40 frames \(13–39\)"),
+        (show_twice, r"cam02: in 20 of 40 frames \(1, 3, 5,.*fewer frames a second"),
+        (copy_view, r"cam01 and cam04 have exactly the same points"),
+    ],
+)
+def test_repeated_points_are_named(change, words):
+    assert re.search(words, said_of(change))
+
+
+def test_a_person_out_of_view_or_still_for_a_moment_is_no_repeat():
+    def leave(xy):
+        xy[20:, :2] = np.nan
+        xy[4:8, 3] = xy[4, 3]
+
+    assert said_of(leave) == ""
