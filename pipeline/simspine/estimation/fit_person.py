@@ -218,7 +218,7 @@ DETECTOR_BIAS_RATIO = 0.5
 DETECTOR_BIAS_SD_M = 0.013
 # m, an axis, left less right: limb points of the same detector have a bias of 8.2 mm (ibid.), each side its own. The
 # estimate uses the learnt difference, which grows only if the trials show it; the standard deviations contain this one.
-SIDE_BIAS_SD_M = float(__import__("os").environ.get("SB", "0.0067"))
+SIDE_BIAS_SD_M = 0.0067
 # Detector's share in lasting errors above which a detector's bias counts among the squares of regions' offsets.
 MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
 

@@ -45,8 +45,8 @@ class Person:
     mean curve of people. curve_covariance: (k, k) rad². curve_prior_precision: (k, k) rad⁻², of people's curves, whose
     coronal spread is multiplied by `coronal_scale`. trials: their number. noise: levels learnt from all trials.
     anatomy: {variation: (value, standard deviation)}, see `simspine.anatomy.person_variation`. body_error_modes: {free
-    coordinate: (r,) rad or m}, its change with r independent remaining errors of the body, one standard deviation each;
-    the root's along its own axes (`simspine.estimation.uncertainty.along_root_axes`).
+    coordinate: (r,) rad or m}, its change with r independent remaining errors of the body, one standard deviation each,
+    as `simspine.estimation.uncertainty.along_root_axes` returns it.
     centroids: {level: displacement of the vertebra's centroid from the sized body's}. detector_bias: {spinal region:
     error of its detected points in all trials}. place_covariance_from_body: {marker: (3, 3) m²}, from the body's
     remaining errors, along the axes of the marker's body. unconverged_cost: see `PersonMinimum`.

@@ -37,7 +37,7 @@ from simspine.estimation.uncertainty import along_root_axes, marker_covariance
 START_TOLERANCE = 1.0  # squared standard deviations: tolerance of the minimum of each trial by itself
 MIN_STANDING_FRAMES = 5  # fewest standing frames that show how the person holds the pelvis
 ARM_COORDINATE_PREFIXES = ("arm_", "elbow_", "pro_sup_", "wrist_")
-BODY_ERROR_MODES = 20  # number of modes that are kept, the largest
+BODY_ERROR_MODES = 60  # number of modes that are kept, the largest; 20 hold a fifth of the variance of knee flexion
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,7 @@ class PersonProblem:
     person_prior: on the constants. posture_prior: of each frame, on coordinates and constants. durations_s: of the
     trials. followed_markers: {marker of the body whose place needs a covariance: () or three of `names` (forward, up,
     right) that are subtracted from the place}. standing_prior: on `standing_frames`, (frames,) bool of each trial.
-    hidden_variance: {source of `person_prior`: m², beyond that of its priors}, in standard deviations only, not in the
-    estimate.
+    hidden_variance: {source of `person_prior`: m², beyond its priors'}, in standard deviations, not in the estimate.
     """
 
     body: Body
@@ -88,8 +87,7 @@ class PersonFit:
     covariance: (k, k), of the constants. constant_sd: (k,), with hidden variances. prior_precision: (k, k). residual:
     (frames, markers, 3) m, model less measured; NaN where a marker is missing. marker_variance: (frames, markers, 3)
     m², of the fitted places. offset_variance: shaped like `solution.offsets`, m². body_error_modes: (coordinates, r),
-    mean change of the postures with r independent remaining errors of the constants, one standard deviation each; the
-    root's as by `along_root_axes`.
+    mean change of the postures, `along_root_axes`, with r independent errors of the constants, one deviation each.
     place_covariance: (followed, 3, 3) m², of the followed markers from the same errors, with the postures' change;
     along the axes of the bodies that carry them, mean of the frames.
     """

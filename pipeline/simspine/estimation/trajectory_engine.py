@@ -132,9 +132,7 @@ def solve_with_trajectory(
             rate=markers.rate,
             threads=solver.threads,
         )
-    modes = np.zeros((problem.coordinate_count, 0))
-    if prior is not None and prior.body_error_modes:
-        modes = prior.body_error_mode_matrix(body.free_names)
+    modes = (prior or Prior()).body_error_mode_matrix(body.free_names)
     spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
     publish = _PublishedFigures(body, problem, modes, derive=derive, spacing=spacing) if solver.uncertainty else None
     solved = solve_trajectory(

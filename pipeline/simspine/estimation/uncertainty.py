@@ -131,14 +131,11 @@ def on_lines_between(computed: np.ndarray, values: np.ndarray, frames: int) -> n
 
 # Coordinates and markers.
 
-LEAST_ROOT_RATE = 1e-3  # smallest singular value, over the largest, of the root's rates that is inverted
-
 
 def along_root_axes(tree: Tree, z: np.ndarray, changes: np.ndarray, *, back: bool = False) -> np.ndarray:
     """Changes (frames, free, r) of coordinates, the root's as its turn and slide along its own axes; `back`: reversed.
-
-    The root's coordinates count from the ground. So one error of the body changes them in another way if the person
-    turns. z: (frames, free). changes: (free, r) or (frames, free, r)."""
+    Its coordinates count from the ground: a body's error changes them in another way where the person faces elsewhere.
+    z: (frames, free). changes: (free, r) or (frames, free, r)."""
     changes = np.broadcast_to(changes, (len(z), *changes.shape[-2:])).copy()
     joint = root_joint(tree)
     columns = np.array([-1]) if joint is None else tree.column[tree.argument[joint]]
@@ -148,7 +145,7 @@ def along_root_axes(tree: Tree, z: np.ndarray, changes: np.ndarray, *, back: boo
     axes, step = moved[:, :1, :3, :3], moved[:, 1:, :3] - moved[:, :1, :3]
     turn = (axes.swapaxes(2, 3) @ step[..., :3])[..., [2, 0, 1], [1, 2, 0]]
     rates = np.concatenate([turn, step[..., 3] @ axes[:, 0]], 2).swapaxes(1, 2)  # (frames, axes, columns)
-    changes[:, columns] = (np.linalg.pinv(rates, LEAST_ROOT_RATE) if back else rates) @ changes[:, columns]
+    changes[:, columns] = (np.linalg.pinv(rates) if back else rates) @ changes[:, columns]
     return changes
 
 
