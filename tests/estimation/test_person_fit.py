@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from simspine.anatomy.body import forward_kinematics, neutral_motion
 from simspine.anatomy.person_variation import (
@@ -24,6 +25,7 @@ from simspine.estimation.observations import Observations
 from simspine.estimation.person_solver import PersonProblem, solve_person
 from simspine.estimation.person_system import UNSEEN_FRAME_PRECISION, factorise_person_system, find_person_minimum
 from simspine.estimation.trajectory_engine import wide_priors
+from simspine.estimation.uncertainty import along_root_axes
 
 SPINE = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck")
 TRUE = {"lumbar height": 0.08, "thoracic height": -0.06, "height of the shoulders": -0.03, "depth of the hips": 0.015}
@@ -232,7 +234,8 @@ def test_what_is_unsure_is_what_the_dense_hessian_says(body, recipe):
     constants = slice(at.q.size, at.q.size + k)
     np.testing.assert_allclose(fit.offset_variance.ravel(), np.diag(V)[at.q.size + k :], rtol=1e-6)
     moved = np.r_[constants.start : constants.start + system.visible_count]
-    carried = np.mean([V[t * n : (t + 1) * n, moved] for t in range(len(at.q))], 0)
+    each = np.array([V[t * n : (t + 1) * n, moved] for t in range(len(at.q))])
+    carried = along_root_axes(body.tree, at.q, each).mean(0)
     both = carried @ np.linalg.solve(V[np.ix_(moved, moved)], carried.T)
     np.testing.assert_allclose(fit.body_error_modes @ fit.body_error_modes.T, both, atol=1e-3 * np.diag(both).max())
     unsure, tree = np.zeros((2, 3, 3)), system.followed_tree
@@ -258,7 +261,8 @@ def test_a_larger_error_than_its_prior_says_is_in_what_is_unsure(body, recipe):
     states, as far as Gauss–Newton's Hessian is that of the cost."""
     aside = 0.0003
     problem = _problem(body, recipe)
-    hidden = replace(problem, hidden_variance={"x": aside**2})
+    terms = [replace(p, source="aside") if "x" in p.combination else p for p in problem.person_prior.terms]
+    hidden = replace(problem, person_prior=Prior(terms), hidden_variance={"aside": aside**2})
     start = solve_person(problem).solution
     plain, wide = (solve_person(one, start) for one in (problem, hidden))
     np.testing.assert_array_equal(plain.solution.flat, wide.solution.flat)
@@ -277,6 +281,20 @@ def test_a_larger_error_than_its_prior_says_is_in_what_is_unsure(body, recipe):
     off = (solve_person(shifted, start).solution.q - plain.solution.q).mean(0)
     added = wide.body_error_modes @ wide.body_error_modes.T - plain.body_error_modes @ plain.body_error_modes.T
     np.testing.assert_allclose(added, np.outer(off, off), atol=0.2 * np.abs(off).max() ** 2)
+
+
+def test_errors_of_the_body_turn_with_the_person(body, recipe):
+    """Remaining errors of the body do not depend on where the person faces, nor do those of a trial's posture."""
+    problem = _problem(body, recipe)
+    turn = Rotation.from_euler("y", 90, degrees=True).as_matrix()
+    fits = solve_person(problem), solve_person(_with_second_xyz(problem, lambda xyz: xyz @ turn.T))
+    ahead, aside = (fit.body_error_modes @ fit.body_error_modes.T for fit in fits)
+    np.testing.assert_allclose(aside, ahead, atol=0.02 * np.diag(ahead).max())
+    z = fits[1].solution.q
+    modes = along_root_axes(body.tree, z, fits[1].body_error_modes, back=True)
+    np.testing.assert_allclose(along_root_axes(body.tree, z, modes)[0], fits[1].body_error_modes, atol=1e-9)
+    tilt, list_ = (body.free_names.index(name) for name in ("pelvis_tilt", "pelvis_list"))
+    assert np.linalg.norm(modes[-1, list_]) == pytest.approx(np.linalg.norm(modes[0, tilt]), rel=0.1)
 
 
 def test_another_trial_makes_no_one_less_sure(body, recipe):

@@ -66,6 +66,8 @@ from simspine.estimation.noise import (
 from simspine.estimation.observations import NoiseLevels, detector_error_share, observe
 from simspine.estimation.options import KinematicsOptions, ScalingOptions
 from simspine.estimation.person import (
+    DETECTED_SYMMETRY,
+    GIVEN_SYMMETRY,
     LASTING_PLACE_SD_M,
     SIDE_DIFFERENCE_SD_M,
     Displacement,
@@ -211,6 +213,9 @@ DETECTOR_BIAS_RATIO = 0.5
 # the spine (Khan 2026, tables 3 and 4, less the errors that vary: `synthesis/tables/presets.yaml`). No trial shows it.
 # The estimate uses `DETECTOR_BIAS_RATIO`; the standard deviations contain this bias.
 DETECTOR_BIAS_SD_M = 0.013
+# m, an axis, left less right: limb points of the same detector have a bias of 8.2 mm (ibid.), each side its own. The
+# estimate uses the learnt difference, which grows only if the trials show it; the standard deviations contain this one.
+SIDE_BIAS_SD_M = 0.0067
 # Detector's share in lasting errors above which a detector's bias counts among the squares of regions' offsets.
 MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
 
@@ -345,7 +350,9 @@ def _problem_of_person(
     # Points that were marked by hand or projected have small errors, so no detector's share and no bias.
     share = detector_error_share(noise.levels.detected_sd)
     bias_sd = DETECTOR_BIAS_RATIO * noise.levels.region_sd * share**0.5
-    hidden_variance = share * DETECTOR_BIAS_SD_M**2 - bias_sd**2
+    hidden_variance = {"detectors": share * DETECTOR_BIAS_SD_M**2 - bias_sd**2}
+    for source, sd in ((GIVEN_SYMMETRY, noise.levels.given_sd), (DETECTED_SYMMETRY, noise.levels.detected_sd)):
+        hidden_variance[source] = detector_error_share(sd) * SIDE_BIAS_SD_M**2 - noise.side_difference_sd**2
     return PersonProblem(
         body=sized.body,
         observations=[
@@ -360,7 +367,7 @@ def _problem_of_person(
         followed_markers=_markers_to_follow(sized.body, places),
         standing_prior=unknowns.standing_prior,
         standing_frames=[is_standing(recording.postures) for recording in recordings],
-        hidden_variance=dict.fromkeys(places.region_coordinate_names, max(0.0, hidden_variance)),
+        hidden_variance={source: max(0.0, variance) for source, variance in hidden_variance.items()},
     )
 
 

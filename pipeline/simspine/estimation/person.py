@@ -45,7 +45,8 @@ class Person:
     mean curve of people. curve_covariance: (k, k) rad². curve_prior_precision: (k, k) rad⁻², of people's curves, whose
     coronal spread is multiplied by `coronal_scale`. trials: their number. noise: levels learnt from all trials.
     anatomy: {variation: (value, standard deviation)}, see `simspine.anatomy.person_variation`. body_error_modes: {free
-    coordinate: (r,) rad or m}, its change with r independent remaining errors of the body, one standard deviation each.
+    coordinate: (r,) rad or m}, its change with r independent remaining errors of the body, one standard deviation each,
+    as `simspine.estimation.uncertainty.along_root_axes` returns it.
     centroids: {level: displacement of the vertebra's centroid from the sized body's}. detector_bias: {spinal region:
     error of its detected points in all trials}. place_covariance_from_body: {marker: (3, 3) m²}, from the body's
     remaining errors, along the axes of the marker's body. unconverged_cost: see `PersonMinimum`.
@@ -141,6 +142,7 @@ PLACE_SD_M = {Origin.DETECTED: 0.02, Origin.ESTIMATED: 0.02, Origin.GIVEN: 0.012
 # m, left less right: bones of both sides differ by under 1 % (Auerbach & Ruff 2006, J Hum Evol 50:203), by 2 mm in half
 # a pelvis and in places of joint centres. It is a start; the sum with the detector's part is learnt from all pairs.
 SIDE_DIFFERENCE_SD_M = 0.002
+GIVEN_SYMMETRY, DETECTED_SYMMETRY = "symmetry of given points", "symmetry of detected points"
 LASTING_PLACE_SD_M, MIN_PLACE_SD_M = 0.005, 0.0005  # m: detector's error in all trials, on the spine; start, least
 # m, forward, up, right: a vertebra's centroid about its place in the sized body. Up: given the heights of the regions,
 # spacings in CT scans vary by 1.7 mm; the model's spacings differ from their mean by 1.3 mm. Forward: given the angles
@@ -272,7 +274,7 @@ class PointPlaces:
                 {f"place of {left}, {axis}": 1.0, f"place of {right}, {axis}": mirror},
                 mean=0.0,
                 sd=sd,
-                source="symmetry of places",
+                source=GIVEN_SYMMETRY if self.sd[left] == PLACE_SD_M[Origin.GIVEN] else DETECTED_SYMMETRY,
             )
             for left, right in pairs
             for axis, mirror in zip("xyz", (-1.0, -1.0, 1.0), strict=True)

@@ -32,12 +32,12 @@ from simspine.estimation.result import first_pose
 from simspine.estimation.terms import LimitTerm, MarkerTerm, single_coordinate_precision_and_target
 from simspine.estimation.trajectory import starting_path, tree_with_marker_offsets, tree_with_shared_errors
 from simspine.estimation.trajectory_engine import START_OFFSET_SD_M, wide_priors
-from simspine.estimation.uncertainty import marker_covariance
+from simspine.estimation.uncertainty import along_root_axes, marker_covariance
 
 START_TOLERANCE = 1.0  # squared standard deviations: tolerance of the minimum of each trial by itself
 MIN_STANDING_FRAMES = 5  # fewest standing frames that show how the person holds the pelvis
 ARM_COORDINATE_PREFIXES = ("arm_", "elbow_", "pro_sup_", "wrist_")
-BODY_ERROR_MODES = 20  # number of modes that are kept, the largest
+BODY_ERROR_MODES = 60  # number of modes that are kept, the largest; 20 hold a fifth of the variance of knee flexion
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class PersonProblem:
     person_prior: on the constants. posture_prior: of each frame, on coordinates and constants. durations_s: of the
     trials. followed_markers: {marker of the body whose place needs a covariance: () or three of `names` (forward, up,
     right) that are subtracted from the place}. standing_prior: on `standing_frames`, (frames,) bool of each trial.
-    hidden_variance: {constant: m², beyond its prior's}, in standard deviations only, not in the estimate.
+    hidden_variance: {source of `person_prior`: m², beyond its priors'}, in standard deviations, not in the estimate.
     """
 
     body: Body
@@ -87,7 +87,7 @@ class PersonFit:
     covariance: (k, k), of the constants. constant_sd: (k,), with hidden variances. prior_precision: (k, k). residual:
     (frames, markers, 3) m, model less measured; NaN where a marker is missing. marker_variance: (frames, markers, 3)
     m², of the fitted places. offset_variance: shaped like `solution.offsets`, m². body_error_modes: (coordinates, r),
-    mean change of the postures with r independent remaining errors of the constants, one standard deviation each.
+    mean change of the postures, `along_root_axes`, with r independent errors of the constants, one deviation each.
     place_covariance: (followed, 3, 3) m², of the followed markers from the same errors, with the postures' change;
     along the axes of the bodies that carry them, mean of the frames.
     """
@@ -143,8 +143,7 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
     )
     L, _, precision, _ = problem.person_prior.arrays(problem.names, 1.0)
     subtracted = [[problem.names.index(n) for n in names] or [-1] * 3 for names in problem.followed_markers.values()]
-    prior_sd = {next(iter(p.combination)): p.sd for p in problem.person_prior.terms if len(p.combination) == 1}
-    hidden = [(problem.names.index(n), v**0.5 / prior_sd[n] ** 2) for n, v in problem.hidden_variance.items()]
+    hidden = np.array([problem.hidden_variance.get(prior.source, 0.0) for prior in problem.person_prior.terms])
     return PersonSystem(
         markers=markers,
         limits=LimitTerm(body_tree.lower, body_tree.upper),
@@ -158,7 +157,7 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
         frames_per_error=frames_per_error,
         followed_tree=_tree_of_followed_markers(tree, problem.body, first.names, tuple(problem.followed_markers)),
         subtracted_constants=np.array(subtracted).reshape(-1, 3),
-        hidden_errors=np.array(hidden).reshape(-1, 2),
+        hidden_pull=(L.T * precision * np.sqrt(hidden))[:, hidden > 0],
     )
 
 
@@ -236,15 +235,15 @@ def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: floa
     factor = factorise_person_system(system, at, np.zeros(len(at.q)))
     covariance = scipy.linalg.cho_solve((factor.corner, True), np.eye(len(factor.corner)))
     subtracted = system.subtracted_constants
-    hidden, pull = system.hidden_errors[:, 0].astype(int), system.hidden_errors[:, 1]
-    chosen = np.union1d(np.arange(system.visible_count), [*subtracted[subtracted >= 0], *hidden]).astype(int)
+    with_hidden = np.flatnonzero(system.hidden_pull.any(1))
+    chosen = np.union1d(np.arange(system.visible_count), [*subtracted[subtracted >= 0], *with_hidden]).astype(int)
     blocks, with_chosen = _covariance_blocks(system, at, factor, covariance=covariance, chosen=chosen)
     # Change of constants and offsets with one deviation of each hidden error (consider parameters: Schmidt 1966).
-    hidden_change = covariance[:, hidden] * pull
+    hidden_change = covariance[:, :k] @ system.hidden_pull
     root = np.linalg.cholesky(covariance[np.ix_(chosen, chosen)])
     # Change of all unknowns of a frame with each independent error of the chosen constants.
     response = np.linalg.solve(root, with_chosen.transpose(0, 2, 1)).transpose(0, 2, 1)
-    response = np.concatenate([response, with_chosen[:, :, np.searchsorted(chosen, hidden)] * pull], 2)
+    response = np.concatenate([response, with_chosen @ system.hidden_pull[chosen]], 2)
     root = np.hstack([root, hidden_change[chosen]])
     subtracted_change = np.where(subtracted[:, :, None] >= 0, root[np.searchsorted(chosen, subtracted)], 0.0)
     z, tree = system.columns(at), system.markers.tree
@@ -259,7 +258,7 @@ def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: floa
         # Frames that share an error have their own postures, so their residuals contain less of the fit's variance.
         marker_variance=np.einsum("tmii->tmi", marker_covariance(tree, z, blocks))
         / system.frames_per_error[:, None, None],
-        body_error_modes=_body_error_modes(response[:, :n]),
+        body_error_modes=_body_error_modes(along_root_axes(tree, z, response)[:, :n]),
         place_covariance=_marker_place_covariance(system.followed_tree, z, response, subtracted_change),
         offset_variance=np.diag(covariance)[k:].reshape(at.offsets.shape),
     )

@@ -82,8 +82,8 @@ class PersonSystem:
     constant_precision: (k, k). offset_precision: (trials, 3 × shared errors). visible_count: number of constants that
     move markers; they come first. frames_per_error: (frames,), number of frames that share one error; the weights in
     `markers` are divided by it. followed_tree: `markers.tree` with the followed markers in place of the observed ones.
-    subtracted_constants: (followed, 3) indices of constants, −1 for none. hidden_errors: (errors, 2), index of a
-    constant with hidden variance, and the root of that variance over the variance of the constant's prior.
+    subtracted_constants: (followed, 3) indices of constants, −1 for none. hidden_pull: (k, errors), pull at the
+    constants of a prior with hidden variance whose mean errs by the root of that variance.
     """
 
     markers: MarkerTerm
@@ -96,7 +96,7 @@ class PersonSystem:
     frames_per_error: np.ndarray
     followed_tree: Tree
     subtracted_constants: np.ndarray
-    hidden_errors: np.ndarray
+    hidden_pull: np.ndarray
 
     def columns(self, at: Unknowns) -> np.ndarray:
         """(frames, free): the free coordinates of `markers.tree`, which has constants and offsets as joints."""

@@ -29,6 +29,7 @@ from simspine.estimation.observations import NoiseLevels, observe
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.result import CHANGE_KEY, Result, Solver
 from simspine.estimation.uncertainty import (
+    along_root_axes,
     columns_between,
     place_covariance,
     spine_deviation,
@@ -229,8 +230,8 @@ def _spine_place_covariances(
     names = [*(body.marker_names[i] for i in markers), *(marker_of_level[level] for level in sized.vertebrae)]
     own = np.tile(depth_sd**2 * np.diag([1.0, 0.0, 0.0]), (len(names), 1, 1))
     if person is not None:
-        modes = prior.body_error_mode_matrix(body.free_names)
-        blocks = blocks - modes @ modes.T
+        modes = along_root_axes(body.tree, z, prior.body_error_mode_matrix(body.free_names), back=True)
+        blocks = blocks - modes @ modes.swapaxes(1, 2)
         own += np.array([person.place_covariance_from_body.get(name, np.zeros((3, 3))) for name in names])
         sd = [person.centroids[level].sd if level in person.centroids else 0.0 for level in sized.vertebrae]
         own[len(markers) :] += np.square(sd)[:, None, None] * np.eye(3)

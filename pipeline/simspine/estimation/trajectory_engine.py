@@ -50,6 +50,7 @@ from simspine.estimation.trajectory import (
 )
 from simspine.estimation.uncertainty import (
     LastingErrors,
+    along_root_axes,
     coordinate_deviation,
     covariance_of_correlated_errors,
     on_lines_between,
@@ -131,9 +132,7 @@ def solve_with_trajectory(
             rate=markers.rate,
             threads=solver.threads,
         )
-    modes = np.zeros((problem.coordinate_count, 0))
-    if prior is not None and prior.body_error_modes:
-        modes = prior.body_error_mode_matrix(body.free_names)
+    modes = (prior or Prior()).body_error_mode_matrix(body.free_names)
     spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
     publish = _PublishedFigures(body, problem, modes, derive=derive, spacing=spacing) if solver.uncertainty else None
     solved = solve_trajectory(
@@ -211,7 +210,9 @@ class _PublishedFigures:
         if not observed.seen.all():
             of_changes = np.where(observed.seen[:, None, None], of_changes, total)
         of_changes = of_changes[:, :count, :count]
-        z, total = z[:, :count], total[:, :count, :count] + self.body_error_modes @ self.body_error_modes.T
+        z = z[:, :count]
+        modes = along_root_axes(self.body.tree, z, self.body_error_modes, back=True)
+        total = total[:, :count, :count] + modes @ modes.swapaxes(1, 2)
         derived = {} if self.derive is None else dict(self.derive(z, total))
         if GRADIENT_KEY in derived:
             gradient = derived[GRADIENT_KEY]

@@ -28,7 +28,7 @@ from simspine.anatomy.vertebrae import SpineKinematics, angles_of_level
 from simspine.core.geometry import wrap_angles
 from simspine.core.types import Motion
 from simspine.estimation.banded import inverses_of_blocks
-from simspine.estimation.result import CHANGE_KEY, GRADIENT_KEY
+from simspine.estimation.result import CHANGE_KEY, GRADIENT_KEY, root_joint
 from simspine.estimation.terms import UNIFORM_VARIANCE_DIVISOR, MarkerTerm, PriorTerm
 
 # Covariance when the markers' errors are correlated in time: a hip that is detected too low stays so for many frames.
@@ -130,6 +130,23 @@ def on_lines_between(computed: np.ndarray, values: np.ndarray, frames: int) -> n
 
 
 # Coordinates and markers.
+
+
+def along_root_axes(tree: Tree, z: np.ndarray, changes: np.ndarray, *, back: bool = False) -> np.ndarray:
+    """Changes (frames, free, r) of coordinates, the root's as its turn and slide along its own axes; `back`: reversed.
+    Its coordinates count from the ground: a body's error changes them in another way where the person faces elsewhere.
+    z: (frames, free). changes: (free, r) or (frames, free, r)."""
+    changes = np.broadcast_to(changes, (len(z), *changes.shape[-2:])).copy()
+    joint = root_joint(tree)
+    columns = np.array([-1]) if joint is None else tree.column[tree.argument[joint]]
+    if (columns < 0).any():
+        return changes
+    moved = moved_poses(tree, z, np.full(7, tree.child[joint]), np.array([-1, *columns]), 1.0)
+    axes, step = moved[:, :1, :3, :3], moved[:, 1:, :3] - moved[:, :1, :3]
+    turn = (axes.swapaxes(2, 3) @ step[..., :3])[..., [2, 0, 1], [1, 2, 0]]
+    rates = np.concatenate([turn, step[..., 3] @ axes[:, 0]], 2).swapaxes(1, 2)  # (frames, axes, columns)
+    changes[:, columns] = (np.linalg.pinv(rates) if back else rates) @ changes[:, columns]
+    return changes
 
 
 def coordinate_deviation(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarray:
