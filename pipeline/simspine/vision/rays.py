@@ -172,7 +172,10 @@ def solve_points(
     xyz, error, weight, information = (np.empty((*shape, n)) for shape in ((3,), (views,), (views,), (3, 3)))
     position, tolerance = (np.empty((3, 0)), np.empty(0)) if expected is None else expected
     limits = np.ascontiguousarray(huber), np.ascontiguousarray(limit), position, tolerance
-    observed = rays.R, rays.t, camera_centres(rays), rays.normal, rays.lens_derivative, rays.weight
+    rank = np.arange(views)[:, None]
+    if views > SEED_RANKS:  # the most confident views of each point; ties keep the order of the cameras
+        rank = np.ascontiguousarray(np.argsort(-rays.weight, axis=0, kind="stable")[:SEED_RANKS])
+    observed = rays.R, rays.t, camera_centres(rays), rays.normal, rays.lens_derivative, rays.weight, rank
     _solve_kernel(*observed, *limits, xyz, error, weight, information)
     return RefinedPoints(xyz, error, weight, information)
 
@@ -191,20 +194,19 @@ def robust_weight(error: float, huber: float, limit: float) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 def _solve_kernel(
-    R, t, centre, normal, lens, weight, huber, limit, position, tolerance, xyz, error, final, information
+    R, t, centre, normal, lens, weight, rank, huber, limit, position, tolerance, xyz, error, final, information
 ) -> None:
     """Fills the arrays of the `RefinedPoints`; the rest as in `Rays` and `solve_points`.
 
     Point by point: what one takes stays in registers, and most have arrived after a few steps.
     """
     views = weight.shape[0]
-    rays, rank = np.empty((views, 3)), np.empty(min(views, SEED_RANKS), np.int64)
+    rays = np.empty((views, 3))
     for n in range(xyz.shape[1]):
         of_point = n % len(limit)
         for v in range(views):  # world directions, of depth one along the optical axes
             for i in range(3):
                 rays[v, i] = R[v, 0, i] * normal[v, 0, n] + R[v, 1, i] * normal[v, 1, n] + R[v, 2, i]
-        _rank_views(weight, n, rank)
         x, y, z = _best_seed(R, t, centre, normal, lens, weight, limit[of_point], position, tolerance, n, rays, rank)
         length, steps_left = np.inf, _MAX_ITERATIONS
         while True:
@@ -231,22 +233,6 @@ def _solve_kernel(
 
 
 @njit(cache=True, error_model="numpy", inline="always")
-def _rank_views(weight, n: int, rank) -> None:
-    """Set the views that propose seeds: all, or the most confident ones; ties keep the order of the cameras."""
-    views = weight.shape[0]
-    for k in range(len(rank)):
-        rank[k] = k
-        if views > len(rank):
-            best = -1.0
-            for v in range(views):
-                taken = False
-                for earlier in rank[:k]:
-                    taken |= earlier == v
-                if not taken and weight[v, n] > best:
-                    best, rank[k] = weight[v, n], v
-
-
-@njit(cache=True, error_model="numpy", inline="always")
 def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, tolerance, n: int, rays, rank):
     """x, y, z of the proposal of a pair of views that has the least cost over all views; NaN where there is none.
 
@@ -254,10 +240,11 @@ def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, toler
     """
     best_x = best_y = best_z = np.nan
     lowest, per_limit = np.inf, 1.0 / (limit * limit)
+    column = n % rank.shape[1]
     for first in range(len(rank)):
-        a = rank[first]
+        a = rank[first, column]
         for second in range(first + 1, len(rank)):
-            b = rank[second]
+            b = rank[second, column]
             if not (weight[a, n] > 0.0 and weight[b, n] > 0.0):
                 continue
             aa = bb = ab = to_a = to_b = 0.0
