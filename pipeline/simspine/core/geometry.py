@@ -69,9 +69,8 @@ def _distortion_slopes(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np
         return stretch + 2 * x2 * slope, across, across, stretch + 2 * y2 * slope
     p1, p2 = camera.distortion[2:4]
     radial, slope = _radial_factor(r2, camera.distortion), 2 * _radial_slope(r2, camera.distortion)
-    p1_x, p1_y, p2_x, p2_y = 2 * p1 * x, 2 * p1 * y, 2 * p2 * x, 2 * p2 * y
-    across = x * y * slope + p1_x + p2_y
-    along_x, along_y = radial + x2 * slope + p1_y + 3 * p2_x, radial + y2 * slope + 3 * p1_y + p2_x
+    across = x * y * slope + 2 * (p1 * x + p2 * y)
+    along_x, along_y = radial + x2 * slope + 2 * (p1 * y + 3 * p2 * x), radial + y2 * slope + 2 * (3 * p1 * y + p2 * x)
     if camera.distortion.size < 12:
         return along_x, across, across, along_y
     s1, s2, s3, s4 = camera.distortion[8:]
@@ -98,35 +97,8 @@ def distortion_reach(camera: Camera) -> float:
     return min(_smallest_root(*folds), _smallest_root(*denominator))
 
 
-def undistort_points(camera: Camera, seen: np.ndarray, iterations: int = 50) -> np.ndarray:
-    """Distorted normalised coordinates (..., 2) → ideal ones (..., 2), the inverse of `distort_points`.
-
-    Newton's method; NaN where it does not converge, or converges beyond `distortion_reach`.
-    """
-    if camera.lens == "fisheye":
-        return _undistort_fisheye(camera, seen, iterations)
-    if not camera.distortion.any():
-        return seen
-    u, v = _components(seen)
-    x, y = u, v
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for _ in range(iterations):
-            a, b, c, d = _distortion_slopes(camera, x, y)
-            e, f = _distorted(camera, x, y)
-            e, f = e - u, f - v
-            per_determinant = 1 / (a * d - b * c)
-            step_x, step_y = (d * e - b * f) * per_determinant, (a * f - c * e) * per_determinant
-            x, y = x - step_x, y - step_y
-            if not ((np.abs(step_x) > _NEWTON_CONVERGED) | (np.abs(step_y) > _NEWTON_CONVERGED)).any():
-                break
-        e, f = _distorted(camera, x, y)
-        converged = np.maximum(np.abs(e - u), np.abs(f - v)) < _MAX_RESIDUAL
-        converged &= x * x + y * y < distortion_reach(camera)
-    return np.where(converged[..., None], np.stack([x, y], -1), np.nan)
-
-
 def _undistort_fisheye(camera: Camera, seen: np.ndarray, iterations: int) -> np.ndarray:
-    """`undistort_points` of a fisheye lens: Newton's method on the angle from the axis, which alone changes."""
+    """Ideal coordinates of a fisheye lens: Newton's method on the angle from the axis, which alone changes."""
     radius = np.linalg.norm(seen, axis=-1)
     edge = min(float(np.arctan(np.sqrt(distortion_reach(camera)))), np.pi / 2)
     angle = np.minimum(radius, edge)
@@ -256,10 +228,28 @@ def to_pixels(camera: Camera, normal: np.ndarray) -> np.ndarray:
 def undistort_pixels(camera: Camera, pixels: np.ndarray, iterations: int = 50) -> np.ndarray:
     """Pixels (..., 2) → ideal normalised coordinates (..., 2), undoing K and the lens.
 
-    Newton's method; NaN where it does not converge: a point far outside the image, where the lens model folds.
+    Newton's method; NaN where it does not converge, or converges beyond `distortion_reach`.
     """
-    inverse = np.linalg.inv(camera.K[:2, :2])
-    return undistort_points(camera, (np.asarray(pixels, float) - camera.K[:2, 2]) @ inverse.T, iterations)
+    seen = (np.asarray(pixels, float) - camera.K[:2, 2]) @ np.linalg.inv(camera.K[:2, :2]).T
+    if camera.lens == "fisheye":
+        return _undistort_fisheye(camera, seen, iterations)
+    if not camera.distortion.any():
+        return seen
+    x, y = u, v = _components(seen)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for _ in range(iterations):
+            a, b, c, d = _distortion_slopes(camera, x, y)
+            e, f = _distorted(camera, x, y)
+            e, f = e - u, f - v
+            per_determinant = 1 / (a * d - b * c)
+            step_x, step_y = (d * e - b * f) * per_determinant, (a * f - c * e) * per_determinant
+            x, y = x - step_x, y - step_y
+            if not ((np.abs(step_x) > _NEWTON_CONVERGED) | (np.abs(step_y) > _NEWTON_CONVERGED)).any():
+                break
+        e, f = _distorted(camera, x, y)
+        converged = np.maximum(np.abs(e - u), np.abs(f - v)) < _MAX_RESIDUAL
+        converged &= x * x + y * y < distortion_reach(camera)
+    return np.where(converged[..., None], np.stack([x, y], -1), np.nan)
 
 
 def wrap_angles(angles: np.ndarray) -> np.ndarray:

@@ -192,14 +192,11 @@ def robust_weight(error: float, huber: float, limit: float) -> float:
     return min(1.0, huber / max(error, 1e-12)) * tail
 
 
-@njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _solve_kernel(
     R, t, centre, normal, lens, weight, rank, huber, limit, position, tolerance, xyz, error, final, information
 ) -> None:
-    """Fills the arrays of the `RefinedPoints`; the rest as in `Rays` and `solve_points`.
-
-    Point by point: what one takes stays in registers, and most have arrived after a few steps.
-    """
+    """Fills the arrays of the `RefinedPoints`, point by point; the rest as in `Rays` and `solve_points`."""
     views = weight.shape[0]
     rays = np.empty((views, 3))
     for n in range(xyz.shape[1]):
@@ -217,14 +214,16 @@ def _solve_kernel(
                 break
             c00, c01, c02 = a11 * a22 - a12 * a12, a02 * a12 - a01 * a22, a01 * a12 - a02 * a11
             det = a00 * c00 + a01 * c01 + a02 * c02
-            u = (c00 * g0 + c01 * g1 + c02 * g2) / det
-            v = (c01 * g0 + (a00 * a22 - a02 * a02) * g1 + (a01 * a02 - a00 * a12) * g2) / det
-            w = (c02 * g0 + (a01 * a02 - a00 * a12) * g1 + (a00 * a11 - a01 * a01) * g2) / det
-            length = np.sqrt(u * u + v * v + w * w)
+            step_x = (c00 * g0 + c01 * g1 + c02 * g2) / det
+            step_y = (c01 * g0 + (a00 * a22 - a02 * a02) * g1 + (a01 * a02 - a00 * a12) * g2) / det
+            step_z = (c02 * g0 + (a01 * a02 - a00 * a12) * g1 + (a00 * a11 - a01 * a01) * g2) / det
+            length = np.sqrt(step_x * step_x + step_y * step_y + step_z * step_z)
+            steps_left -= 1
             if not np.isfinite(length):  # the point stays where it is
-                length = u = v = w = 0.0
+                length = 0.0
+                continue
             share = min(1.0, _MAX_STEP_M / max(length, _MAX_STEP_M))
-            x, y, z, steps_left = x - share * u, y - share * v, z - share * w, steps_left - 1
+            x, y, z = x - share * step_x, y - share * step_y, z - share * step_z
         xyz[0, n], xyz[1, n], xyz[2, n] = x, y, z
         information[0, 0, n], information[1, 1, n], information[2, 2, n] = a00, a11, a22
         information[0, 1, n] = information[1, 0, n] = a01
@@ -234,10 +233,7 @@ def _solve_kernel(
 
 @njit(cache=True, error_model="numpy", inline="always")
 def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, tolerance, n: int, rays, rank):
-    """x, y, z of the proposal of a pair of views that has the least cost over all views; NaN where there is none.
-
-    The cost of a view is its weight × min(error² / limit², 1): a wrong view costs at most its weight.
-    """
+    """x, y, z of the proposal of a pair of views that has the least `truncated_misfit`; NaN where there is none."""
     best_x = best_y = best_z = np.nan
     lowest, per_limit = np.inf, 1.0 / (limit * limit)
     column = n % rank.shape[1]
@@ -301,8 +297,6 @@ def _linearise_point(R, t, normal, lens, weight, huber: float, limit: float, n: 
         if off > huber or 2.0 * off > limit:
             w *= robust_weight(off, huber, limit)
         final[v, n] = w
-        if w == 0.0:
-            continue
         # d(x/z) = (R_x − (x/z) R_z) / z, and the lens on top.
         a, b = off_a + normal[v, 0, n], off_b + normal[v, 1, n]
         s0, u0 = (R[v, 0, 0] - a * R[v, 2, 0]) * near, (R[v, 1, 0] - b * R[v, 2, 0]) * near
