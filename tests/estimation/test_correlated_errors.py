@@ -101,3 +101,16 @@ def test_weighted_means_of_errors_that_last(reach):
     left = (pairs * np.exp(-np.abs(lags) / last)).sum()
     ratio = 2 * last * (weights**2).sum()
     assert covariance_of_single_frames(ratio) == pytest.approx(left, rel=0.02)
+
+
+@pytest.mark.parametrize("duration", [0.03, 0.3, 1.0, 3.0, 10.0, 30.0])
+def test_smoothed_errors_that_last_are_hardly_larger(duration):
+    """Spectra, of penalised accelerations: errors that last, against the share by the variance of the posterior."""
+    frequency = np.logspace(-5, 5, 20001)  # rad/s; smoothing halves amplitudes at 1
+
+    def integral(spectrum: np.ndarray) -> float:
+        return float(np.trapezoid(spectrum * frequency, np.log(frequency)) / np.pi)
+
+    kept, errors = 1 / (1 + frequency**4), 2 * duration / (1 + (frequency * duration) ** 2)
+    share = covariance_of_single_frames(2 * duration * integral(kept))
+    assert 0.74 * share < integral(kept**2 * errors) < 1.012 * share

@@ -23,7 +23,7 @@ class Smoothness:
     metres_per_rad : float
         Factor from the number for angles to that for lengths (the pelvis's path), m per rad.
     learn_from_trial : sequence of str
-        Coordinates whose accelerations are scaled by one factor, which is learnt from the trial.
+        Coordinates whose accelerations are scaled, each by its own factor, which is learnt from the trial.
     """
 
     acceleration: float | Mapping[str, float] = 20.0

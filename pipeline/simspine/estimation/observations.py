@@ -61,10 +61,10 @@ class NoiseLevels:
 
     detected_sd, given_sd: m, of a coordinate of a point of weight 1, from a detector and from motion capture. skin_sd:
     m, of a marker on the skin, without the error of its place on the body. region_sd: m, of the offset that detected
-    points of a spinal region share in a trial. correlation_s: correlation time of a point's error, s. weight_factors:
-    {marker: factor on its weight in the marker set}, 1 where absent. lasting_share: {marker: share of its variance that
-    lasts}. misfit_share: {marker: share of its variance that the body's misfit causes}. shared_lasting_share: share of
-    the variance of shared offsets that lasts.
+    points of a spinal region share in a trial. correlation_s: integral of the autocorrelation of a point's error, s.
+    weight_factors: {marker: factor on its weight in the marker set}, 1 where absent. lasting_share: {marker: share of
+    its variance that lasts}. misfit_share: {marker: share of its variance that the body's misfit causes}.
+    shared_lasting_share: share of the variance of shared offsets that lasts.
     """
 
     detected_sd: float

@@ -21,7 +21,7 @@ class KinematicsOptions(Section):
     region_sd_m: float = Field(0.04, ge=0, lt=1)
     """Trajectory: standard deviation of the offset that detected points of a spinal region share, an axis, m; or 0."""
     error_correlation_s: float = Field(2.0, ge=0)
-    """Trajectory: correlation time of a marker's error, s. Correlated errors average out less and widen intervals."""
+    """Trajectory: integral of the autocorrelation of a marker's error, s. Correlated errors widen intervals."""
     acceleration_sd: float = Field(8.0, gt=0)
     """Trajectory: standard deviation of the angular accelerations of pelvis and neck, rad/s², for people in general.
     If the body was fitted to the person, each trial scales it."""

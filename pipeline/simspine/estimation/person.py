@@ -108,7 +108,7 @@ class Person:
 def personal_prior(person: Person, recipe: Recipe) -> Prior:
     """The recipe's priors for a trial of this person, about the person's standing curve instead of people's.
 
-    One trial's share of the evidence is left out of the curve, so that the trial does not count twice.
+    Of the evidence on the curve, the share of one of the trials is left out, so that no trial counts fully twice.
     """
     assert recipe.articulation is not None  # a recipe with an anatomy has one
     mean, covariance = person.posterior_without(1 / person.trials)

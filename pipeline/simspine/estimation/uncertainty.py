@@ -95,8 +95,8 @@ def covariance_of_single_frames(ratio: np.ndarray) -> np.ndarray:
 
     ratio: of the trajectory's variance, times the frames that share an error, to the single frame's variance. A mean
     weighted by exp(−|t|/T) reduces the variance of errors with the autocorrelation exp(−|t|/τ) to the share
-    τ (T + 2 τ) / 2 (T + τ)². Errors that are independent every 2 τ it reduces to τ / 2 T, which is `ratio`. Where
-    accelerations are penalised, as here, instead of rates, the share is up to a ninth larger."""
+    τ (T + 2 τ) / 2 (T + τ)². Errors that are independent every 2 τ it reduces to τ / 2 T, which is `ratio`. With
+    penalised accelerations and the posterior's variance, as here, errors exceed the result by 1 % at most."""
     return ratio * (1 + 4 * ratio) / (1 + 2 * ratio) ** 2
 
 
