@@ -292,28 +292,10 @@ def spine_kinematics(
 ) -> SpineKinematics:
     """Spine kinematics of one trial, from poses of the model's bodies.
 
-    Parameters
-    ----------
-    poses : {body: (frames, 4, 4) array}
-        In ground, y_up, m; NaN where not solved.
-    markers : Markers
-        Forward kinematics of the model at the same frames, y_up, with all points of the spine.
-    vertebrae : {level: Vertebra}
-        As from `read_endplates`; only `centres` depends on their scale.
-    levels : sequence of Level
-    forced : {level, 'lla' or 'tka': tuple of Forced}, optional
-        As from `forced_by_model`.
-    spine_markers : {spine point: its name in `markers`}, optional
-        As from `simspine.anatomy.recipes.virtual_spine_markers`, where names differ.
-
-    Returns
-    -------
-    SpineKinematics
-
-    Raises
-    ------
-    InputError
-        For markers in another frame, other numbers of frames, and missing bodies or markers.
+    poses: {body: (frames, 4, 4)} in ground, y_up, m; NaN where not solved. markers: forward kinematics of the model at
+    the same frames, y_up. vertebrae: as from `read_endplates`; only `centres` depends on their scale. forced: as from
+    `forced_by_model`. spine_markers: {spine point: its name in `markers`}, where names differ. Raises `InputError` for
+    markers in another frame, other numbers of frames, and missing bodies or markers.
     """
     if markers.frame != "y_up":
         raise InputError(f"markers are in frame {markers.frame!r}; body poses are y_up, so hand in y_up markers.")
