@@ -137,8 +137,20 @@ def read_only_array(
     return array
 
 
+class HoldsArrays(Unchanging):
+    """Base of immutable objects with arrays as fields."""
+
+    def _set_arrays(self, shapes: Mapping[str, tuple[int | None, ...]], dtype=float, infinite: bool = True) -> None:
+        """Make fields read-only arrays of these shapes; None stays where None is the field's default."""
+        defaults = {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is not None or defaults[name] is not None:
+                self._set(**{name: read_only_array(type(self).__name__, name, value, shape, dtype, infinite)})
+
+
 @dataclass(frozen=True, eq=False)
-class Frozen(Unchanging):
+class Frozen(HoldsArrays):
     """Base of the types: fields set once, in `__post_init__`; comparison by content; no hash."""
 
     def __eq__(self, other) -> bool:
