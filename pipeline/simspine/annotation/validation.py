@@ -123,8 +123,8 @@ def validate_against_body(
     rows = [
         PointError(
             point=name,
-            rmse_m=rms_of_known(error, None),
-            reference_m=rms_of_known(reference_errors.get(name, np.empty(0)), None) if name in errors else float("nan"),
+            rmse_m=_rms(error),
+            reference_m=_rms(reference_errors[name]) if name in reference_errors and name in errors else float("nan"),
             frames=int(np.isfinite(error).sum()),
             beyond=tuple(np.flatnonzero(np.nan_to_num(error) > REANNOTATE_ERROR_M).tolist()),
         )
@@ -135,11 +135,11 @@ def validate_against_body(
         points_beyond[list(row.beyond)] += 1
     again = [int(frame) for frame in np.argsort(-points_beyond, kind="stable") if points_beyond[frame]]
     along = np.array([error for name, error in errors.items() if name in VALIDATED_SPINE_POINTS])
-    detected = np.array([error for name, error in reference_errors.items() if not is_skin_marker([name])])
+    everything = _rms(np.array([error for name, error in reference_errors.items() if not is_skin_marker([name])]))
     found = Validation(
         points=tuple(rows),
-        spine_m=rms_of_known(along, None),
-        reference_m=rms_of_known(detected, None),
+        spine_m=_rms(along),
+        reference_m=everything,
         again=tuple(again),
         frames=candidate.motion.frames,
         names=(names[0], names[1] if reference is not None else ""),
@@ -226,6 +226,10 @@ def _observed_errors(result: Result) -> dict[str, np.ndarray]:
     """{point: (frames,) m} of those that were not inferred."""
     errors = dict(zip(result.marker_names, result.marker_error.T, strict=True))
     return {name: error for name, error in errors.items() if not name.endswith(INFERRED_SUFFIX)}
+
+
+def _rms(error: np.ndarray) -> float:
+    return float(rms_of_known(np.ravel(error), 0))
 
 
 def _centimetres_text(metres: float) -> str:

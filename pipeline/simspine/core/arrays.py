@@ -80,14 +80,14 @@ def median_of_known(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, sum(pick) / 2, np.nan)
 
 
-def mean_of_known(values: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
+def mean_of_known(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
     """Mean of the finite values; NaN where there are none."""
     known = np.isfinite(values)
     count = known.sum(axis)
     return np.where(known, values, 0.0).sum(axis) / np.where(count > 0, count, np.nan)
 
 
-def rms_of_known(values: np.ndarray, axis: int | None) -> np.ndarray:
+def rms_of_known(values: np.ndarray, axis: int) -> np.ndarray:
     """Root mean square of the finite values; NaN where there are none."""
     return np.sqrt(mean_of_known(np.square(np.asarray(values, float)), axis))
 
