@@ -18,10 +18,9 @@ from simspine.anatomy.curvature import (
     place_on_body,
     thoracic_kyphosis,
 )
-from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, index_of_name, require_known
 from simspine.core.geometry import as_rotations, yxz_angles, zxy_angles
-from simspine.core.types import Forced, ForcedKind, Markers, read_only_array
+from simspine.core.types import Forced, ForcedKind, HoldsArrays, Markers
 
 # What the model decides before any data: couplers, locked coordinates, vertebrae that share one rigid body. A trend
 # that a coupler forces is reported as forced, never as a finding.
@@ -130,7 +129,7 @@ def _forced_of_span(
 
 
 @dataclass(frozen=True, eq=False)
-class ClinicalParameters(Unchanging):
+class ClinicalParameters(HoldsArrays):
     """Clinical parameters of a trial, frame by frame: alignment of pelvis and spine, angles of limb joints.
 
     names: of `simspine.anatomy.clinical.CLINICAL_DEFINITIONS`. units: 'rad' or 'm' of each. values: (frames,
@@ -151,11 +150,8 @@ class ClinicalParameters(Unchanging):
             raise InputError(
                 f"ClinicalParameters has {len(self.units)} units, expected one for each of {len(self.names)} names."
             )
-        for name in ("values", "deviation"):
-            if getattr(self, name) is not None:
-                shape = (None if name == "values" else len(self.values), len(self.names))
-                array = read_only_array("ClinicalParameters", name, getattr(self, name), shape, infinite=False)
-                self._set(**{name: array})
+        self._set_arrays({"values": (None, len(self.names))}, infinite=False)
+        self._set_arrays({"deviation": self.values.shape})
 
     def of(self, name: str) -> np.ndarray:
         """(frames,) of one parameter; raises `InputError` listing all parameters."""
@@ -173,7 +169,7 @@ _ANGLE_SIGNS = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class SpineKinematics(Unchanging):
+class SpineKinematics(HoldsArrays):
     """Spine kinematics of one trial.
 
     Frames that were not solved are NaN. The engine 'trajectory' infers them from the frames around, with larger
@@ -230,12 +226,8 @@ class SpineKinematics(Unchanging):
         curve, angles = (frames,), (frames, levels, 3)
         wanted = {"lla": curve, "tka": curve, "angles": angles, "angles_sd": angles}
         wanted |= {f"{name}{kind}_sd": curve for name in ("lla", "tka") for kind in ("", "_change")}
-        for name, shape in (wanted | {"repaired": (frames, levels)}).items():
-            value = getattr(self, name)
-            if value is not None or not name.endswith("_sd"):
-                dtype = bool if name == "repaired" else float
-                array = read_only_array("SpineKinematics", name, value, shape=shape, dtype=dtype, infinite=False)
-                self._set(**{name: array})
+        self._set_arrays(wanted, infinite=False)
+        self._set_arrays({"repaired": (frames, levels)}, bool)
         for name, points in (("markers", self.markers), ("centres", self.centres)):
             if points is not None and points.frames != frames:
                 raise InputError(f"SpineKinematics.{name} has {points.frames} frames, lla has {frames}.")
@@ -292,28 +284,10 @@ def spine_kinematics(
 ) -> SpineKinematics:
     """Spine kinematics of one trial, from poses of the model's bodies.
 
-    Parameters
-    ----------
-    poses : {body: (frames, 4, 4) array}
-        In ground, y_up, m; NaN where not solved.
-    markers : Markers
-        Forward kinematics of the model at the same frames, y_up, with all points of the spine.
-    vertebrae : {level: Vertebra}
-        As from `read_endplates`; only `centres` depends on their scale.
-    levels : sequence of Level
-    forced : {level, 'lla' or 'tka': tuple of Forced}, optional
-        As from `forced_by_model`.
-    spine_markers : {spine point: its name in `markers`}, optional
-        As from `simspine.anatomy.recipes.virtual_spine_markers`, where names differ.
-
-    Returns
-    -------
-    SpineKinematics
-
-    Raises
-    ------
-    InputError
-        For markers in another frame, other numbers of frames, and missing bodies or markers.
+    poses: {body: (frames, 4, 4)} in ground, y_up, m; NaN where not solved. markers: forward kinematics of the model at
+    the same frames, y_up. vertebrae: as from `read_endplates`; only `centres` depends on their scale. forced: as from
+    `forced_by_model`. spine_markers: {spine point: its name in `markers`}, where names differ. Raises `InputError` for
+    markers in another frame, other numbers of frames, and missing bodies or markers.
     """
     if markers.frame != "y_up":
         raise InputError(f"markers are in frame {markers.frame!r}; body poses are y_up, so hand in y_up markers.")

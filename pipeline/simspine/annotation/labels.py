@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.core.arrays import median_of_known
 from simspine.core.errors import InputError, naming_content, reason_of, require_known, safe_file_name
-from simspine.core.types import Camera, Keypoints, Origin, read_only_array
+from simspine.core.types import Camera, HoldsArrays, Keypoints, Origin
 from simspine.io.atomic import write_text
 from simspine.io.text_tables import read_bytes
 from simspine.vision.triangulation import triangulate_with_report
@@ -51,7 +51,7 @@ class Edit:
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class Labels(HoldsArrays):
     """Points of one person in a recording.
 
     names: of the points. xy: (frames, views, points, 2) px, NaN = none. visibility, status: (frames, views, points),
@@ -67,12 +67,11 @@ class Labels:
     inferred: np.ndarray = field(default_factory=lambda: np.zeros((1, 1, 1), bool))
 
     def __post_init__(self):
-        xy = read_only_array("Labels", "xy", self.xy, (None, None, len(self.names), 2))
-        object.__setattr__(self, "xy", xy)
-        for name, dtype in (("visibility", np.int8), ("status", np.int8), ("confidence", float)):
-            array = read_only_array("Labels", name, getattr(self, name), shape=xy.shape[:3], dtype=dtype)
-            object.__setattr__(self, name, array)
-        object.__setattr__(self, "inferred", np.broadcast_to(self.inferred, xy.shape[:3]))
+        self._set_arrays({"xy": (None, None, len(self.names), 2)})
+        shape = self.xy.shape[:3]
+        self._set_arrays({"visibility": shape, "status": shape}, np.int8)
+        self._set_arrays({"confidence": shape})
+        self._set(inferred=np.broadcast_to(self.inferred, shape))
 
     @property
     def frames(self) -> int:

@@ -137,8 +137,20 @@ def read_only_array(
     return array
 
 
+class HoldsArrays(Unchanging):
+    """Base of immutable objects with arrays as fields."""
+
+    def _set_arrays(self, shapes: Mapping[str, tuple[int | None, ...]], dtype=float, infinite: bool = True) -> None:
+        """Make fields read-only arrays of these shapes; None stays where None is the field's default."""
+        defaults = {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is not None or defaults[name] is not None:
+                self._set(**{name: read_only_array(type(self).__name__, name, value, shape, dtype, infinite)})
+
+
 @dataclass(frozen=True, eq=False)
-class Frozen(Unchanging):
+class Frozen(HoldsArrays):
     """Base of the types: fields set once, in `__post_init__`; comparison by content; no hash."""
 
     def __eq__(self, other) -> bool:
@@ -169,11 +181,6 @@ class _Named(Frozen):
         if rate <= 0:
             raise InputError(f"{owner}.rate is {rate}, expected a positive number of frames per second.")
         self._set(names=names, rate=rate)
-
-    def _array(self, field: str, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
-        array = read_only_array(type(self).__name__, field, getattr(self, field), shape=shape, dtype=dtype)
-        self._set(**{field: array})
-        return array
 
     def index(self, name: str) -> int:
         """Column of `name`; raises `InputError` listing the names there are."""
@@ -320,8 +327,9 @@ class Keypoints(_PointSet):
 
     def __post_init__(self):
         super().__post_init__()
-        xy = self._array("xy", (None, None, len(self.names), 2))
-        confidence = self._array("confidence", xy.shape[:3])
+        self._set_arrays({"xy": (None, None, len(self.names), 2)})
+        self._set_arrays({"confidence": self.xy.shape[:3]})
+        xy, confidence = self.xy, self.confidence
         unknown = ~(np.isfinite(xy).all(-1) & np.isfinite(confidence))
         if (confidence[unknown] != 0).any():
             confidence = np.where(unknown, 0.0, confidence)
@@ -389,22 +397,19 @@ class Markers(_PointSet):
         super().__post_init__()
         if self.frame not in WORLD_FRAMES:
             raise InputError(f"Markers.frame is {self.frame!r}, expected one of {', '.join(WORLD_FRAMES)}.")
-        xyz = self._array("xyz", (None, len(self.names), 3))
-        if np.isinf(xyz).any():
+        self._set_arrays({"xyz": (None, len(self.names), 3)})
+        shape = self.xyz.shape
+        self._set_arrays({"weight": shape[:2], "covariance": (*shape, 3)})
+        self._set_arrays({"filled": shape[:2]}, bool)
+        if np.isinf(self.xyz).any():
             raise InputError("Markers.xyz holds infinite values; mark missing points with NaN.")
         self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
-        if self.weight is not None:
-            weight = self._array("weight", xyz.shape[:2])
-            if not ((weight >= 0) & (weight <= MAX_WEIGHT)).all():
-                raise InputError(f"Markers.weight must be finite and not negative, at most {MAX_WEIGHT:g}.")
-        if self.covariance is not None:
-            covariance = self._array("covariance", (*xyz.shape[:2], 3, 3))
-            if (np.einsum("tmii->tmi", covariance) < 0).any():
-                raise InputError("Markers.covariance holds negative variances.")
+        if self.weight is not None and not ((self.weight >= 0) & (self.weight <= MAX_WEIGHT)).all():
+            raise InputError(f"Markers.weight must be finite and not negative, at most {MAX_WEIGHT:g}.")
+        if self.covariance is not None and (np.einsum("tmii->tmi", self.covariance) < 0).any():
+            raise InputError("Markers.covariance holds negative variances.")
         if self.origin is not None:
             self._check_origin(self.origin)
-        if self.filled is not None:
-            self._array("filled", xyz.shape[:2], bool)
 
     @property
     def frames(self) -> int:
@@ -463,13 +468,12 @@ class Motion(_Named):
 
     def __post_init__(self):
         super().__post_init__()
-        values = self._array("values", (None, len(self.names)))
-        if np.isinf(values).any():
+        self._set_arrays({"values": (None, len(self.names))})
+        self._set_arrays({"deviation": self.values.shape})
+        self._set_arrays({"rotational": (len(self.names),)}, bool)
+        if np.isinf(self.values).any():
             raise InputError("Motion.values holds infinite values; mark frames that were not solved with NaN.")
-        self._array("rotational", (len(self.names),), bool)
         self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
-        if self.deviation is not None:
-            self._array("deviation", values.shape)
 
     @property
     def frames(self) -> int:

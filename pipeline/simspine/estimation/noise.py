@@ -15,7 +15,7 @@ from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.priors import likeliest_variance
 from simspine.anatomy.recipes import fit_markers
-from simspine.core.arrays import mean_of_known
+from simspine.core.arrays import columns_by_name, mean_of_known
 from simspine.core.geometry import off_vertical
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.observations import (
@@ -259,10 +259,19 @@ def sampled_recordings(
     levels: NoiseLevels,
     exchanged: FrameCheck,
 ) -> list[PostureRecording]:
-    """The trials in which some frame has enough markers, with their postures for the fit."""
-    padded = _padded_to_common_markers([fit_markers(body, trial) for trial in trials])
-    usable = [(trial, _frames_with_enough_markers(trial, weights, levels)) for trial in padded]
-    recordings, chosen = [], _without_swapped_frames(usable, exchanged)
+    """The trials in which some frame has enough markers, with their postures for the fit.
+
+    All have the same marker names: a marker that a trial lacks is missing in all its frames. Frames in which left and
+    right, or head and feet, are exchanged are left out, unless no other frame has enough markers.
+    """
+    fitted = [fit_markers(body, trial) for trial in trials]
+    origins = {name: origin for trial in fitted for name, origin in zip(trial.names, trial.origins, strict=True)}
+    usable, recordings = [], []
+    for trial in (_with_all_names(trial, origins) for trial in fitted):
+        measured = (observation_weights(trial, weights, levels) > 0) & trial.present
+        usable.append((trial, np.flatnonzero(measured.sum(1) >= MIN_MARKERS_PER_POSTURE)))
+    sound = [(trial, frames[~exchanged(trial)[frames]]) for trial, frames in usable]
+    chosen = [pair for pair in sound if pair[1].size] or [pair for pair in usable if pair[1].size]
     for trial, frames in chosen:
         smooth = smooth_positions(trial)
         postures, bursts = _sampled_in_bursts(smooth, frames, len(chosen))
@@ -304,38 +313,10 @@ def _sampled_in_bursts(markers: Markers, usable: np.ndarray, trials: int) -> tup
     return markers.with_(**arrays, rate=1 / max(spacing, 1 / markers.rate)), bursts
 
 
-def _frames_with_enough_markers(
-    markers: Markers, marker_weights: Mapping[str, float], levels: NoiseLevels
-) -> np.ndarray:
-    """Indices of the frames with `MIN_MARKERS_PER_POSTURE` or more measured markers."""
-    w = observation_weights(markers, marker_weights, levels)
-    return np.flatnonzero(((w > 0) & markers.present).sum(1) >= MIN_MARKERS_PER_POSTURE)
-
-
-def _without_swapped_frames(
-    usable: Sequence[tuple[Markers, np.ndarray]], exchanged: FrameCheck
-) -> list[tuple[Markers, np.ndarray]]:
-    """Trials and indices of their usable frames, without frames in which left and right, or head and feet, are
-    exchanged. If no frame is left, the exchanged ones stay. Trials without a frame are left out."""
-    sound = [(trial, frames[~exchanged(trial)[frames]]) for trial, frames in usable]
-    return [pair for pair in sound if pair[1].size] or [pair for pair in usable if pair[1].size]
-
-
-def _padded_to_common_markers(trials: Sequence[Markers]) -> list[Markers]:
-    """The trials, all with the same marker names: a marker that a trial lacks is missing in all its frames."""
-    origins = {name: origin for trial in trials for name, origin in zip(trial.names, trial.origins, strict=True)}
-    return [_with_all_names(trial, origins) for trial in trials]
-
-
 def _with_all_names(markers: Markers, origin_by_name: Mapping[str, Origin]) -> Markers:
-    lacking = [name for name in origin_by_name if name not in markers.names]
-
-    def padded(values: np.ndarray | None, fill: float) -> np.ndarray | None:
-        if values is None:
-            return None
-        return np.concatenate([values, np.full((len(values), len(lacking), *values.shape[2:]), fill, values.dtype)], 1)
-
-    fills = {"xyz": np.nan, "weight": 0.0, "covariance": np.nan, "filled": False}
-    arrays = {field: padded(getattr(markers, field), fill) for field, fill in fills.items()}
-    origins = (*markers.origins, *(origin_by_name[name] for name in lacking))
-    return markers.with_(names=(*markers.names, *lacking), origin=origins, **arrays).select(list(origin_by_name))
+    names, arrays = tuple(origin_by_name), {}
+    for field, fill in {"xyz": np.nan, "weight": 0.0, "covariance": np.nan, "filled": False}.items():
+        values = getattr(markers, field)
+        arrays[field] = None if values is None else columns_by_name(values, markers.names, names, fill)
+    origins = {**origin_by_name, **dict(zip(markers.names, markers.origins, strict=True))}
+    return markers.with_(names=names, origin=tuple(origins.values()), **arrays)

@@ -20,7 +20,7 @@ from simspine.anatomy.tree import Tree
 from simspine.core.arrays import Unchanging, rms_of_known
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import other_angle_branch, rigid_fit
-from simspine.core.types import Markers, Motion, read_only_array
+from simspine.core.types import HoldsArrays, Markers, Motion, read_only_array
 
 # How an inverse-kinematics problem is solved (`Solver`), and its result (`Result`).
 
@@ -111,7 +111,7 @@ class Posterior(Unchanging):
 
 
 @dataclass(frozen=True, eq=False)
-class Result(Unchanging):
+class Result(HoldsArrays):
     """Coordinates of a body, and how well they explain the markers.
 
     Attributes
@@ -141,11 +141,8 @@ class Result(Unchanging):
 
     def __post_init__(self):
         frames = self.motion.frames
-        shapes = {"marker_error": (frames, len(self.marker_names)), "cost": (frames,), "converged": (frames,)}
-        for name, shape in shapes.items():
-            dtype = bool if name == "converged" else float
-            array = read_only_array("Result", name, getattr(self, name), shape=shape, dtype=dtype)
-            self._set(**{name: array})
+        self._set_arrays({"marker_error": (frames, len(self.marker_names)), "cost": (frames,)})
+        self._set_arrays({"converged": (frames,)}, bool)
         if self.posterior is not None:
             read_only_array("Posterior", "response", self.posterior.response, shape=(len(self.motion.names),))
         if len(self.reason) != frames:

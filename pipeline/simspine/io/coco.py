@@ -15,7 +15,7 @@ import numpy as np
 from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError, naming_content, require_known
 from simspine.core.skeletons import load_skeleton, skeleton_of_size
-from simspine.core.types import Frozen, read_only_array
+from simspine.core.types import Frozen
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
 from simspine.io.text_tables import load_json, read_bytes, repeated_names
@@ -238,14 +238,8 @@ class LabelledImages(Frozen):
         images, points = len(self.file_names), len(self.names)
         if len(set(self.names)) < points or len(set(self.file_names)) < images:
             raise InputError("LabelledImages: names of points, and of images, must be unique.")
-        shapes = {
-            "sizes": ((images, 2), int),
-            "points": ((images, points, 3), float),
-            "status": ((images, points), int),
-        }
-        for field, (shape, dtype) in shapes.items():
-            array = read_only_array("LabelledImages", field, getattr(self, field), shape=shape, dtype=dtype)
-            self._set(**{field: array})
+        self._set_arrays({"sizes": (images, 2), "status": (images, points)}, int)
+        self._set_arrays({"points": (images, points, 3)})
         if (self.sizes < 1).any():
             raise InputError("LabelledImages.sizes: expected at least one px.")
         if not np.isfinite(self.points).all() or not np.isin(self.points[..., 2], (0, 1, 2)).all():

@@ -128,13 +128,10 @@ class TrialData(Frozen):
             "lla_change_sd": (frames,), "tka_change_sd": (frames,),
             "response": (len(self.motion.names),), "level_share": (len(self.levels), 3),
             "clinical": (frames, len(self.clinical_names)), "clinical_sd": (frames, len(self.clinical_names)),
-            "marker_error": (frames, len(self.fitted)), "filled": (frames, len(self.fitted)),
+            "marker_error": (frames, len(self.fitted)),
         }  # fmt: skip
-        for name, shape in shapes.items():
-            if (value := getattr(self, name)) is not None:
-                dtype = bool if name == "filled" else float
-                array = read_only_array("TrialData", name, value, shape=shape, dtype=dtype, infinite=False)
-                self._set(**{name: array})
+        self._set_arrays(shapes, infinite=False)
+        self._set_arrays({"filled": (frames, len(self.fitted))}, bool)
         for name in ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided", "status", "reasons"):
             if (texts := getattr(self, name)) is not None:
                 self._set(**{name: tuple(str(text) for text in texts)})

@@ -25,6 +25,7 @@ _FILE_SIGNATURES = {  # first bytes of files: kind of file; the first match coun
 }  # fmt: skip
 _MAX_TEXT_SHOWN = 30  # characters of a text file that a message quotes
 _HEAD_BYTES = 1024  # bytes read to recognise a file
+_DAMAGED = "the file is damaged or was cut short. Copy it again from its source, or convert it with ffmpeg."
 
 
 def describe_foreign_file(path: Path) -> str:
@@ -89,10 +90,8 @@ class Video:
                 decoded += 1
                 yield image
         if decoded < self.frames - TOLERATED_FRAMES:
-            raise InputError(
-                f"video {self.path} announces {self.frames} frames, but only {decoded} could be decoded: the file is "
-                "damaged or was cut short. Copy it again from its source, or convert it with ffmpeg."
-            )
+            text = f"announces {self.frames} frames, but only {decoded} could be decoded"
+            raise InputError(f"video {self.path} {text}: {_DAMAGED}")
 
     def at(self, rows: Iterable[int]) -> Iterator[np.ndarray]:
         """Images of the frames `rows`, in ascending order; frames between them are skipped without conversion."""
@@ -101,10 +100,7 @@ class Video:
             for row in range(max(wanted, default=-1) + 1):
                 ok, image = capture.read() if row in wanted else (capture.grab(), None)
                 if not ok:
-                    raise InputError(
-                        f"video {self.path}: frame {row} of {self.frames} cannot be decoded; the file is damaged or "
-                        "was cut short. Copy it again from its source, or convert it with ffmpeg."
-                    )
+                    raise InputError(f"video {self.path}: frame {row} of {self.frames} cannot be decoded; {_DAMAGED}")
                 if image is not None:
                     yield image
 
@@ -133,10 +129,7 @@ def open_video(path: str | Path) -> Video:
         check_announced_bytes(f"video {path}", round(size), path.stat().st_size)
         ok, image = capture.read()
         if not ok:
-            raise InputError(
-                f"video {path} opens, but no frame of it can be decoded: it is empty or damaged. "
-                "Copy it again from its source, or convert it with ffmpeg."
-            )
+            raise InputError(f"video {path} opens, but no frame of it can be decoded; is it empty? Else {_DAMAGED}")
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         frames = round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     if not (np.isfinite(rate) and 0 < rate <= MAX_FRAME_RATE_HZ):

@@ -117,12 +117,6 @@ def check_delays(timing: Timing) -> Finding:
     return Finding("camera_delays", Severity.INFO, text, cure)
 
 
-def check_person_seen(camera: str, points: int) -> Finding:
-    """The finding that a camera saw too little of the person, while others saw more."""
-    text = f"{camera}: saw {points} points of the person whom the others saw, too few to compare it with them."
-    return warning(CAMERA_UNJUDGED_CODE, text, where=camera)
-
-
 _TURNED = {  # {kind of mix-up: (in words, ffmpeg filter that undoes it)}
     "mirrored": ("mirrored, left with right", "hflip"),
     "turned": ("upside down", "hflip,vflip"),

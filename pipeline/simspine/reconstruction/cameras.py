@@ -12,7 +12,7 @@ from simspine.core.errors import InputError
 from simspine.core.skeletons import read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.quality import assess
-from simspine.quality.findings import Finding, Severity
+from simspine.quality.findings import Finding, Severity, warning
 from simspine.reconstruction.stage import Known, Stage
 from simspine.vision.camera_check import CameraCheck, check_cameras, join_recordings, same_rig, select_views
 from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, refine_cameras, sample_frames_seen
@@ -69,9 +69,9 @@ def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: 
             f"{len(views)} of {len(cameras)} cameras saw the person (in {MIN_OBSERVATIONS_PER_VIEW} points or more); "
             "two must, to be compared."
         )
-    unseen = [
-        assess.check_person_seen(camera.name, int(counts[v])) for v, camera in enumerate(cameras) if v not in views
-    ]
+    unseen, said = [], "points of the person whom the others saw, too few to compare it with them"
+    for name, count in ((camera.name, counts[v]) for v, camera in enumerate(cameras) if v not in views):
+        unseen.append(warning(assess.CAMERA_UNJUDGED_CODE, f"{name}: saw {count} {said}.", where=name))
     points, chosen = select_views(seen, views), [cameras[view] for view in views]
     comparison = check_cameras(points, chosen, min_confidence, assess.TOLERATED_CAMERA_ERRORS)
     return ComparedCameras(

@@ -13,9 +13,8 @@ from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import splu
 from scipy.spatial.transform import Rotation
 
-from simspine.core.arrays import Unchanging
 from simspine.core.geometry import project_one
-from simspine.core.types import Camera, read_only_array
+from simspine.core.types import Camera, HoldsArrays
 from simspine.vision.board import LEAST_CORNERS, Board
 from simspine.vision.bundle_adjustment import changed_camera
 
@@ -23,7 +22,7 @@ COVERAGE_GRID = (8, 6)  # cells along the longer and the shorter side of an imag
 
 
 @dataclass(frozen=True)
-class BoardViews(Unchanging):
+class BoardViews(HoldsArrays):
     """Corners of one board in the images of several cameras. Frame k of all cameras shows the same instant.
 
     names, sizes: of the cameras; sizes (width, height) px. xy: (frames, cameras, corners, 2) px, NaN = not seen; the
@@ -36,8 +35,7 @@ class BoardViews(Unchanging):
     xy: np.ndarray
 
     def __post_init__(self):
-        shape = (len(self.xy), len(self.names), len(self.board.corners), 2)
-        object.__setattr__(self, "xy", read_only_array("BoardViews", "xy", self.xy, shape))
+        self._set_arrays({"xy": (len(self.xy), len(self.names), len(self.board.corners), 2)})
 
     @property
     def seen(self) -> np.ndarray:

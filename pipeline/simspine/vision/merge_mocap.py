@@ -194,19 +194,15 @@ def check_same_world(
     misfit = _rms_distance(points, mocap)
     if not np.isfinite(misfit):  # they share no point in any frame
         return float("nan")
-    if misfit <= max_misfit and not _better_arrangement(points, mocap, misfit, swaps):
+    others = [mocap[:, swaps], *(mocap * signs for signs in _MIRRORED_AXES)]
+    better = any(_rms_distance(points, other) < CLEARLY_BETTER_SHARE * misfit for other in others)
+    if misfit <= max_misfit and not better:
         return misfit
     fault = _diagnosis_text(points, mocap, names, limit=min(max_misfit, CLEARLY_BETTER_SHARE * misfit), swaps=swaps)
     raise InputError(
         f"motion capture and triangulated points lie {misfit:.3g} m apart (root mean square; limit {max_misfit:g} m): "
         f"{fault} {hint}".rstrip()
     )
-
-
-def _better_arrangement(points: np.ndarray, mocap: np.ndarray, misfit: float, swaps: np.ndarray) -> bool:
-    """Whether exchanged sides, or a mirrored axis, would agree far better."""
-    others = [mocap[:, swaps], *(mocap * signs for signs in _MIRRORED_AXES)]
-    return any(_rms_distance(points, other) < CLEARLY_BETTER_SHARE * misfit for other in others)
 
 
 def _rms_distance(points: np.ndarray, mocap: np.ndarray) -> float:

@@ -166,9 +166,8 @@ def write_benchmark_results(
     write_text(path, evaluation_json(tables, about=about, settings=dict(options), methods=methods))
 
 
-_SPINE_FIELDS = (
-    "levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "lla_change_sd", "tka_change_sd", "angles_sd", "repaired",
-)  # fmt: skip
+# Fields of `SpineKinematics` that its file holds under their names; rate and start are those of the markers.
+_SPINE_FIELDS = [field.name for field in fields(SpineKinematics) if field.name not in ("rate", "start", "markers")]
 
 
 def stored_findings(path: Path) -> tuple[Finding, ...]:
@@ -219,30 +218,21 @@ def load_result(path: Path, without: Sequence[str] = ()) -> Result:
 
 def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarray]) -> None:
     """Write kinematics of the spine and poses of the bodies, {name: (frames, 4, 4)}, y_up."""
-    parts = {name: getattr(spine, name) for name in _SPINE_FIELDS}
-    parts |= {"levels": list(spine.levels), "forced": forced_to_json(spine.forced)}
-    clinical = None
-    if (known := spine.clinical) is not None:
-        clinical = {
-            "names": list(known.names), "units": list(known.units), "values": known.values,
-            "deviation": known.deviation, "forced": forced_to_json(known.forced),
-        }  # fmt: skip
-    write_store(path, spine_markers=spine.markers, **parts, centres=spine.centres, clinical=clinical, poses=dict(poses))
+    parts = {name: getattr(spine, name) for name in _SPINE_FIELDS} | {"forced": forced_to_json(spine.forced)}
+    if spine.clinical is not None:
+        parts["clinical"] = vars(spine.clinical) | {"forced": forced_to_json(spine.clinical.forced)}
+    write_store(path, spine_markers=spine.markers, **parts, poses=dict(poses))
 
 
 def load_spine(path: Path) -> SpineKinematics:
-    stored = read_store(path, ["spine_markers", "centres", "clinical", "forced", *_SPINE_FIELDS])
+    parts = read_store(path, ["spine_markers", *_SPINE_FIELDS])
     with naming_content(path, AS_WRITTEN):
-        markers, clinical = stored["spine_markers"], stored["clinical"]
-        parts = {name: _plain_values(stored[name]) for name in _SPINE_FIELDS}
-        forced = forced_from_json(stored["forced"], str(path))
+        markers, clinical = parts.pop("spine_markers"), parts["clinical"]
+        parts["forced"] = forced_from_json(parts["forced"], str(path))
         if clinical is not None:
-            facts = forced_from_json(clinical["forced"], f"{path}: clinical")
-            clinical = ClinicalParameters(**{**clinical, "forced": facts})
-        return SpineKinematics(
-            rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced,
-            clinical=clinical, **parts,
-        )  # fmt: skip
+            clinical["forced"] = forced_from_json(clinical["forced"], f"{path}: clinical")
+            parts["clinical"] = ClinicalParameters(**clinical)
+        return SpineKinematics(rate=markers.rate, start=markers.start, markers=markers, **parts)
 
 
 def _plain_values(value):
