@@ -103,10 +103,7 @@ def range_charts(
     kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
     ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
     top_down, planes = levels[::-1], enumerate(PLANE_TITLES.items())
-    numbered = np.isin(top_down, marked)[:, None] & np.isin(looks, ("measured", "partly"))
-    charts = "".join(
-        _plane_chart(top_down, ends[:, ::-1, k], looks[:, k], numbered[:, k], *names) for k, names in planes
-    )
+    charts = "".join(_plane_chart(top_down, ends[:, ::-1, k], looks[:, k], marked, names) for k, names in planes)
     keys = {label: look for label, look in VERDICT_LOOKS.items() if (looks == look).any()}
     if sd is not None:
         keys["95 % interval"] = "interval"
@@ -114,9 +111,13 @@ def range_charts(
 
 
 def _plane_chart(
-    levels: Sequence[str], ends: np.ndarray, looks: np.ndarray, numbered: np.ndarray, title: str, positive: str
+    levels: Sequence[str], ends: np.ndarray, looks: np.ndarray, marked: Sequence[str], names: tuple[str, str]
 ) -> str:
-    """Ranges and intervals in one plane. ends: (4, levels) as from `ends_of_span`. looks, numbered: (levels,)."""
+    """Ranges and intervals in one plane. ends: (4, levels) as from `ends_of_span`. looks: (levels,).
+
+    names: the plane's, and that of positive angles.
+    """
+    title, positive = names
     low, high = _scale_of(ends)
     span, interval_of_span = ends[2] - ends[1], np.hypot(ends[1] - ends[0], ends[3] - ends[2])
     places, zero = 100 * (ends - low) / (high - low), 100 * -low / (high - low)
@@ -127,7 +128,9 @@ def _plane_chart(
     parts += [_range_mark(looks[i], places[:, i], _middle(i)) for i in known]
     for edge in (i for i, (a, b) in enumerate(pairwise(map(spine_region, levels)), 1) if a != b):
         parts.append(f'<line class="axis" x1="0" x2="100%" y1="{top + edge * _ROW_PX}" y2="{top + edge * _ROW_PX}"/>')
-    decided = [i for i in known if numbered[i] and span[i] > interval_of_span[i]]
+    decided = [
+        i for i in known if levels[i] in marked and looks[i] in ("measured", "partly") and span[i] > interval_of_span[i]
+    ]
     numbers = {_middle(i) + 4: f"{span[i]:.1f} ± {interval_of_span[i]:.1f}°" for i in decided}
     parts += [f'<text class="span" x="100%" y="{y:g}">{unbreakable(text)}</text>' for y, text in numbers.items()]
     label, look = f"angle (°), positive = {positive}", "numbered" if decided else ""
@@ -178,9 +181,6 @@ def spine_region(level: str) -> str:
 POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "detected", "skin")
 
 
-STATE_WORDS = {"skin": "on the skin", "filled": "interpolated"}  # of a legend, where the state's name is another
-
-
 def point_states(markers: Markers) -> np.ndarray:
     """(frames, markers) of indices into `POINT_STATES_DRAWN`; filled gaps count as 'filled', whatever the origin."""
     kinds = [POINT_STATES_DRAWN.index(kind) for kind in point_kinds(markers)]
@@ -210,7 +210,7 @@ def presence_chart(
             parts += [_bar(kind, *span, middle=_middle(i), height=height) for span in _spans(state[:, i] == number)]
     for number, kind in reversed([*enumerate(POINT_STATES_DRAWN)]):
         if share := float((state == number).mean()) if state.size else 0.0:
-            keys[f"{STATE_WORDS.get(kind, kind)} {100 * share:.1f} %{' (empty)' * (kind == 'missing')}"] = kind
+            keys[f"{'on the ' * (kind == 'skin')}{kind} {100 * share:.1f} %{' (empty)' * (kind == 'missing')}"] = kind
     rate = (frames - 1) / (time[-1] - time[0]) if frames > 1 else 1.0
     ends = (time[0] - 0.5 / rate, time[-1] + 0.5 / rate) if frames else (0.0, 1.0)
     marks = _round_marks(*ends)

@@ -111,7 +111,7 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
         which = "the cameras" if "all" in unjudged else ", ".join(unjudged)
         note, light = f"{which} could not be compared; see the findings", ""
     else:
-        note, light = "they agree with what they saw", "check" if refined else "good"
+        note, light = "they agree with what they saw", "good"
     return Row("Calibration", value, note, light)
 
 

@@ -61,6 +61,7 @@ NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
 DECIDED_COLUMNS = ("Recording's weight", "Label")
+BETWEEN_SIDES = "Right − left (●: beyond its ±; no asymmetry where the sides moved differently)"
 MEAN_COLUMN = "Mean (± of a typical frame)"
 SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scoliosis"
 
@@ -81,15 +82,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", MEAN_COLUMN if moves else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
-    sides = (
-        "Angle",
-        "Right",
-        "range",
-        "Left",
-        "range",
-        "Right − left (●: beyond its ±; no asymmetry where the sides moved differently)",
-        *DECIDED_COLUMNS,
-    )
+    sides = ("Angle", "Right", "range", "Left", "range", BETWEEN_SIDES, *DECIDED_COLUMNS)
     notes = named_notes("brackets", *["mean", "range"] * moves, "curvature")
     more = named_notes("bend", *["rhythm"] * (len(alignment) > len(spinal)), "norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]

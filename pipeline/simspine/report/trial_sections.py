@@ -162,7 +162,11 @@ def movement_sentence(trial: SolvedTrial) -> str:
         texts += [f"{text} up to {', '.join(sides)}"] * bool(sides)
     moved = most_moved((*figures, *segment_figures(trial.spine, kept)))
     first = [next((one for one in moved if one.unit == unit), None) for unit in ("mm", "deg")]
-    most = [f"{one.label}, by {interval_text(range_of(one), one.range_sd, one.unit)}" for one in first if one]
+    most = [
+        f"{one.label.partition(' (')[0]}, by {interval_text(range_of(one), one.range_sd, one.unit)}"
+        for one in first
+        if one
+    ]
     texts += [f"Changed most, relative to its ±: {'; '.join(most)}"] * bool(most)
     return f"{'. '.join(texts)}. These are extremes of the fitted body, each with the ± of its frame." * bool(texts)
 
@@ -234,13 +238,9 @@ def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
     if markers.frames == 1:
         return ()
     states, words = point_states(markers), page.page_words("states")
-    there = {POINT_STATES_DRAWN[state] for state in np.unique(states)}
-    caption = " ".join(text for state, text in words.items() if state in there)
-    return (
-        page.named_picture(
-            "presence", caption, chart=presence_chart(markers.time, markers.names, states, _status(trial))
-        ),
-    )
+    caption = " ".join(words[kind] for kind in words if (states == POINT_STATES_DRAWN.index(kind)).any())
+    chart = presence_chart(markers.time, markers.names, states, _status(trial))
+    return (page.named_picture("presence", caption, chart=chart),)
 
 
 def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
