@@ -322,8 +322,10 @@ def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]
 
 def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalFigure, ...]:
     """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,)."""
-    figures = []
-    for segment in (name for name in SEGMENTS_IN_ROOM if name in spine.levels and spine.angles_sd is not None):
+    figures: list[ClinicalFigure] = []
+    if spine.angles_sd is None:
+        return ()
+    for segment in (name for name in SEGMENTS_IN_ROOM if name in spine.levels):
         angles, sd = (np.degrees(each[:, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
         for k, plane in enumerate(SEGMENT_PLANES):
             found, label = angle_statistics(angles[:, k], sd[:, k], kept), f"{segment.capitalize()}, {plane}"

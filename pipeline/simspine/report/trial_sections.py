@@ -155,10 +155,11 @@ def movement_sentence(trial: SolvedTrial) -> str:
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     for angle, text in _RAISED.items():
         sides = []
-        for one in (one for one in figures if one.name[:-2] == angle and one.is_decided and one.maximum and clinical):
-            values, sd = clinical.of(one.name)[kept, None], clinical.sd(one.name)
-            greatest, high = ends_of_span(values, None if sd is None else sd[kept, None])[2:, 0]
-            sides.append(f"{_extreme_text(greatest, high)} ({SIDE_WORDS[one.name[-1]]})")
+        for one in figures:
+            if one.name[:-2] == angle and one.is_decided and one.maximum and clinical:
+                values, sd = clinical.of(one.name)[kept, None], clinical.sd(one.name)
+                greatest, high = ends_of_span(values, None if sd is None else sd[kept, None])[2:, 0]
+                sides.append(f"{_extreme_text(greatest, high)} ({SIDE_WORDS[one.name[-1]]})")
         texts += [f"{text} up to {', '.join(sides)}"] * bool(sides)
     moved = most_moved((*figures, *segment_figures(trial.spine, kept)))
     first = [next((one for one in moved if one.unit == unit), None) for unit in ("mm", "deg")]
