@@ -15,7 +15,7 @@ from simspine.report import page as content
 from simspine.report.level_figures import ends_of_span, range_charts, spine_region
 from simspine.report.page import render_page
 from simspine.report.summary import verdict_on
-from simspine.report.tables import angle_table, caveats_of_trial, not_measured, segments_table
+from simspine.report.tables import angle_table, caveats_of_trial, not_measured, segment_figures, segments_table
 
 FRAMES = 30
 TIME = np.arange(FRAMES) / 50
@@ -57,7 +57,8 @@ def test_a_spread_as_wide_as_among_adults_is_assumed():
 def test_charts_show_the_verdict_of_each_level():
     """Shares of 10, 50 and 90 %: assumed is hollow and dashed, partly measured pale, measured full; forced is grey."""
     s = spine()
-    text = range_charts(NAMES, s.angles, s.angles_sd, SHARES, None, {"L4-L5": COUPLED})
+    assert "4.0" not in " ".join(said(range_charts(NAMES, s.angles, s.angles_sd, SHARES)))  # no marker on a vertebra
+    text = range_charts(NAMES, s.angles, s.angles_sd, SHARES, None, {"L4-L5": COUPLED}, marked=["T12-L1"])
     key, *planes = text.split('<svg class="chart')
     assert len(planes) == 3
     flexion, _, rotation = map(boxes, planes)
@@ -113,13 +114,13 @@ def test_table_of_angles():
 def test_the_pelvis_in_the_room_has_ranges_but_no_heading():
     """From −1° to 3°, each ± 1 standard deviation; axial rotation counts from the calibration's axes."""
     walked = replace(spine(), levels=("pelvis", *NAMES[1:]))
-    table = segments_table(walked, np.ones(FRAMES, bool))
+    table = segments_table(segment_figures(walked, np.ones(FRAMES, bool)), moving=True)
     assert [row[0].partition(",")[0] for row in table.rows] == ["Pelvis"] * 3
     tilt, _, rotation = (row[1:] for row in table.rows)
     assert tilt == ("1.0\u00a0±\u00a02.0°", "−1\u00a0…\u00a03°", "4.0\u00a0±\u00a02.8°")
     assert rotation[:2] == ("–", "–")
     assert not any(row[0] == "pelvis" for row in angle_table(walked, SHARES, TABLE).rows)
-    assert segments_table(spine(), np.ones(FRAMES, bool)) is None
+    assert segments_table(segment_figures(spine(), np.ones(FRAMES, bool)), moving=True) is None
 
 
 def test_a_sum_has_the_mean_share_of_its_levels_and_a_segment_in_space_no_verdict():

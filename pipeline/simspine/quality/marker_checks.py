@@ -5,6 +5,7 @@ from itertools import combinations, product
 
 import numpy as np
 
+from simspine.anatomy.clinical import SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.core.arrays import median_of_known, rms_of_known
@@ -274,11 +275,15 @@ def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
         odd = (seen >= least * len(observed)) & (share < limit.value_si)
         if odd.any():
             texts = [f"{report.names[k]} {100 * share[k]:.0f} %" for k in np.flatnonzero(odd)]
+            names = [report.names[k] for k in np.flatnonzero(odd)]
+            sides = {SIDE_WORDS.get(name[0].lower()) if name[1:2].isupper() else None for name in names}
+            side = next(iter(sides)) if len(sides) == 1 < len(names) else None
+            hidden = f" All are of the {side} side: probably hidden by the body." if side else ""
             yield Finding(
                 "view_point_unused",
                 Severity.INFO,
                 f"{camera}: of these points less than {limit.value:g} % of the detections fit the other cameras: "
-                f"{names_text(texts)}. The rest were rejected.",
+                f"{names_text(texts)}. The rest were rejected.{hidden}",
                 where=camera,
             )
 

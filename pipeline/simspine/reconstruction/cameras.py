@@ -159,7 +159,8 @@ def _judged_rig(
         f"given calibration's. Reprojection error before: {before:.1f} px (median), {p90_before:.1f} px (90th "
         f"percentile), of detections that fitted then; after: {after:.1f} and {p90_after:.1f} px, of those that fit."
     )
-    refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO, text)
+    misfit = any(finding.severity is not Severity.INFO for finding in compared.findings)
+    refinement = Finding(CAMERA_REFINED_CODE, Severity.WARNING if misfit else Severity.INFO, text)
     return JudgedCameras(tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left)))
 
 

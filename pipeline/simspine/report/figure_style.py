@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 ArtistStyle = dict[str, Any]  # keyword arguments of Matplotlib's artists
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
-PURPLE, SKY, GREY = "#cc79a7", "#56b4e9", "#8b8f94"
+PURPLE, SKY, GREY, OCHRE = "#cc79a7", "#56b4e9", "#8b8f94", "#b59b00"
 VIOLET, OLIVE = "#4a2a9a", "#5c6100"  # right and left side of the body, which no state has
 LILAC, KHAKI = "#b9a8ff", "#e4e08a"  # the same on images and dark pages
 NAMED_COLOURS = {
     "blue": BLUE, "orange": ORANGE, "green": GREEN, "vermillion": VERMILLION,
-    "purple": PURPLE, "sky": SKY, "grey": GREY, "violet": VIOLET, "olive": OLIVE,
+    "purple": PURPLE, "sky": SKY, "grey": GREY, "violet": VIOLET, "olive": OLIVE, "ochre": OCHRE,
 }  # fmt: skip
 
 # The ink of text and axes. `canvas.figure_svg` turns it into `currentColor`: figures follow the light or dark theme.
@@ -34,9 +34,10 @@ INK_COLOUR = "#1b1f24"
 
 ASSUMED_DASHES = (0, (5, 2))
 
-ORIGIN_COLOURS = {
-    "detected": BLUE, "estimated": BLUE, "inferred": ORANGE, "given": GREEN, "filled": PURPLE,
-    "missing": "none",
+# Colours of points by kind, one of `NAMED_COLOURS` each: in the player, on pictures and in figures.
+POINT_COLOURS = {
+    "detected": "blue", "skin": "ochre", "estimated": "blue", "inferred": "orange", "given": "green",
+    "filled": "purple", "rejected": "vermillion",
 }  # fmt: skip
 STATUS_COLOURS = {"kept": GREEN, "corrected": ORANGE, "rejected": VERMILLION, "inferred": VERMILLION}
 

@@ -15,6 +15,7 @@ from simspine.core.types import Forced, Markers
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import forced_mask
 from simspine.report.page import NORMAL_95, unbreakable
+from simspine.report.scene import point_kinds
 
 _ROW_PX, _TOP_PX, _AXIS_PX = 17, 24, 38  # heights of a row, of the title, and of the axis with its label
 _LONGEST_NAME = 20  # letters
@@ -91,24 +92,32 @@ def range_charts(
     shares: np.ndarray,
     status: Sequence[str] | None = None,
     forced: Mapping[str, Sequence[Forced]] | None = None,
+    marked: Sequence[str] = (),
 ) -> str:
     """Range of each level's angle over the trial (frames not rejected), with the 95 % interval around it.
 
-    angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A chart for each plane.
+    angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A chart for each plane. marked:
+    levels with markers on both vertebrae, the only ones with numbers.
     """
     looks = _verdict_looks(shares, forced_mask(levels, forced or {}))[::-1]
     kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
     ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
     top_down, planes = levels[::-1], enumerate(PLANE_TITLES.items())
-    charts = "".join(_plane_chart(top_down, ends[:, ::-1, k], looks[:, k], *names) for k, names in planes)
+    charts = "".join(_plane_chart(top_down, ends[:, ::-1, k], looks[:, k], marked, names) for k, names in planes)
     keys = {label: look for label, look in VERDICT_LOOKS.items() if (looks == look).any()}
     if sd is not None:
         keys["95 % interval"] = "interval"
     return f'{_legend(keys)}<div class="planes">{charts}</div>'
 
 
-def _plane_chart(levels: Sequence[str], ends: np.ndarray, looks: np.ndarray, title: str, positive: str) -> str:
-    """Ranges and intervals in one plane. ends: (4, levels) as from `ends_of_span`. looks: (levels,)."""
+def _plane_chart(
+    levels: Sequence[str], ends: np.ndarray, looks: np.ndarray, marked: Sequence[str], names: tuple[str, str]
+) -> str:
+    """Ranges and intervals in one plane. ends: (4, levels) as from `ends_of_span`. looks: (levels,).
+
+    names: the plane's, and that of positive angles.
+    """
+    title, positive = names
     low, high = _scale_of(ends)
     span, interval_of_span = ends[2] - ends[1], np.hypot(ends[1] - ends[0], ends[3] - ends[2])
     places, zero = 100 * (ends - low) / (high - low), 100 * -low / (high - low)
@@ -119,10 +128,11 @@ def _plane_chart(levels: Sequence[str], ends: np.ndarray, looks: np.ndarray, tit
     parts += [_range_mark(looks[i], places[:, i], _middle(i)) for i in known]
     for edge in (i for i, (a, b) in enumerate(pairwise(map(spine_region, levels)), 1) if a != b):
         parts.append(f'<line class="axis" x1="0" x2="100%" y1="{top + edge * _ROW_PX}" y2="{top + edge * _ROW_PX}"/>')
-    decided = [i for i in known if looks[i] in ("measured", "partly") and span[i] > interval_of_span[i]]
-    numbers = {14.0: "range"} | {_middle(i) + 4: f"{span[i]:.1f} ± {interval_of_span[i]:.1f}°" for i in decided}
-    if decided:
-        parts += [f'<text class="span" x="100%" y="{y:g}">{unbreakable(text)}</text>' for y, text in numbers.items()]
+    decided = [
+        i for i in known if levels[i] in marked and looks[i] in ("measured", "partly") and span[i] > interval_of_span[i]
+    ]
+    numbers = {_middle(i) + 4: f"{span[i]:.1f} ± {interval_of_span[i]:.1f}°" for i in decided}
+    parts += [f'<text class="span" x="100%" y="{y:g}">{unbreakable(text)}</text>' for y, text in numbers.items()]
     label, look = f"angle (°), positive = {positive}", "numbered" if decided else ""
     return _chart(levels, _round_marks(low, high), label, drawn="".join(parts), look=look)
 
@@ -168,13 +178,13 @@ def spine_region(level: str) -> str:
 # Points: origin of each in each frame.
 
 
-POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "detected")
+POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "detected", "skin")
 
 
 def point_states(markers: Markers) -> np.ndarray:
     """(frames, markers) of indices into `POINT_STATES_DRAWN`; filled gaps count as 'filled', whatever the origin."""
-    origin = markers.origins
-    state = np.broadcast_to([POINT_STATES_DRAWN.index(str(o)) for o in origin], (markers.frames, len(origin))).copy()
+    kinds = [POINT_STATES_DRAWN.index(kind) for kind in point_kinds(markers)]
+    state = np.broadcast_to(kinds, (markers.frames, len(kinds))).copy()
     if markers.filled is not None:
         state[markers.filled] = POINT_STATES_DRAWN.index("filled")
     state[~markers.present] = POINT_STATES_DRAWN.index("missing")
@@ -200,7 +210,7 @@ def presence_chart(
             parts += [_bar(kind, *span, middle=_middle(i), height=height) for span in _spans(state[:, i] == number)]
     for number, kind in reversed([*enumerate(POINT_STATES_DRAWN)]):
         if share := float((state == number).mean()) if state.size else 0.0:
-            keys[f"{kind} {100 * share:.1f} %{' (empty)' * (kind == 'missing')}"] = kind
+            keys[f"{'on the ' * (kind == 'skin')}{kind} {100 * share:.1f} %{' (empty)' * (kind == 'missing')}"] = kind
     rate = (frames - 1) / (time[-1] - time[0]) if frames > 1 else 1.0
     ends = (time[0] - 0.5 / rate, time[-1] + 0.5 / rate) if frames else (0.0, 1.0)
     marks = _round_marks(*ends)

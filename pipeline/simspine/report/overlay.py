@@ -19,7 +19,7 @@ from simspine.core.skeletons import is_skin_marker, is_tape_dot, skin_landmark
 from simspine.io.image_streams import require_image
 from simspine.reconstruction.solved_trial import body_edges
 from simspine.report import canvas
-from simspine.report.figure_style import KHAKI, LILAC, ORANGE, SKY, VERMILLION
+from simspine.report.figure_style import KHAKI, LILAC, NAMED_COLOURS, ORANGE, POINT_COLOURS, SKY, VERMILLION
 
 SIDE_COLOURS = {"L": KHAKI, "R": LILAC}  # by the first letter of a point's name
 _LIMBS = (
@@ -36,16 +36,15 @@ SHEET_ASPECT = 3 / 4  # width / height of a picture cut to the person: somebody 
 SHEET_HEIGHT_PX = 560  # of a picture among others
 
 
-def point_colour(name: str) -> str:
-    """'#rrggbb' of a point: by its side; own colours for the spine and for skin markers, white for others."""
-    if is_skin_marker([name]):
-        return SKY
-    return VERMILLION if name in SPINE_CHAIN_MARKERS else SIDE_COLOURS.get(name[0], canvas.WHITE)
+def point_colour(name: str, kind: str = "detected") -> str:
+    """'#rrggbb' of a point by its kind, as everywhere; blue is lighter on images. Skin markers have their own."""
+    colour = POINT_COLOURS["skin" if is_skin_marker([name]) else kind]
+    return SKY if colour == "blue" else NAMED_COLOURS[colour]
 
 
 def line_colour(a: str, b: str) -> str:
-    """'#rrggbb' of a line between two points: their colour, or white if their colours differ."""
-    return point_colour(a) if point_colour(a) == point_colour(b) else canvas.WHITE
+    """'#rrggbb' of a line between two points: by their side, or white between sides."""
+    return SIDE_COLOURS.get(a[0], canvas.WHITE) if a[0] == b[0] else canvas.WHITE
 
 
 def body_lines(names: Sequence[str]) -> tuple[list[tuple[int, int]], list[int]]:
@@ -181,7 +180,7 @@ def _draw_person(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
         sign, colour = ("body_spine", VERMILLION) if name in SPINE_CHAIN_MARKERS else ("body", canvas.WHITE)
         canvas.draw_sign(picture, place, sign, size=2.4 * unit, colour=colour)
     for name, place in layer.points.items():
-        size, colour = 2.6 * unit, point_colour(name)
+        size, colour = 2.6 * unit, point_colour(name, layer.known_as(name))
         sign = "spine" if layer.known_as(name) == "detected" and name in SPINE_CHAIN_MARKERS else layer.known_as(name)
         canvas.draw_sign(picture, place, sign, size=size * layer.weight(name), colour=colour)
         for mark in ("swapped", "pruned"):
@@ -211,7 +210,7 @@ def _draw_names(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
         width, away = canvas.tag_width(text, size), 9 * unit
         right = place[0] + away + width <= picture.shape[1]
         x = place[0] + away if right else place[0] - away - width
-        canvas.draw_tag(picture, (x, place[1]), text, SKY)
+        canvas.draw_tag(picture, (x, place[1]), text, point_colour(name))
     if layer.label and len(layer.xy):
         middle = np.median(layer.xy[:, 0]) - canvas.tag_width(layer.label, size) / 2
         canvas.draw_tag(picture, (middle, layer.xy[:, 1].min() - 14 * unit - 0.8 * size), layer.label)

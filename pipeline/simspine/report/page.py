@@ -12,7 +12,7 @@ from typing import Any
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
 from simspine.quality.findings import FINDING_LIGHTS, THRESHOLDS, Finding
-from simspine.report.figure_style import NAMED_COLOURS
+from simspine.report.figure_style import NAMED_COLOURS, POINT_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
 
 # The texts of the page are in words.yaml.
@@ -218,6 +218,7 @@ def render_page(content: ReportContent) -> str:
         noticed=findings,
         policy=content_security_policy(carried),
         named=NAMED_COLOURS,
+        point_colours=POINT_COLOURS,
         lights=FINDING_LIGHTS,
         words=_LIGHT_WORDS,
         counts={light: sum(f.light == light for f in findings) for light in FINDING_LIGHTS},

@@ -16,13 +16,12 @@ from simspine.core.errors import InputError, needing_extra
 from simspine.core.geometry import frame_rotation, smooth_curve
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path
-from simspine.report.figure_style import BLUE, GREEN, GREY, ORANGE, ORIGIN_COLOURS, VERMILLION, to_bgr
+from simspine.report.figure_style import BLUE, GREEN, GREY, NAMED_COLOURS, POINT_COLOURS, VERMILLION, to_bgr
 from simspine.report.overlay import body_lines, line_colour, point_colour
 from simspine.report.scene import Scene, tube_radius, unit_quaternions
 
 RERUN_TIMELINE = "time"
 _BONE_COLOUR, _VERTEBRA_COLOUR = "#e4dcc8", "#f0c56b"
-_ON_IMAGES = {"inferred": ORANGE, "estimated": BLUE}  # colours of points by origin; of others as on the overlays
 _VIDEO_CONTAINERS = (".mp4",)  # videos that Rerun plays; others are left out
 
 
@@ -125,7 +124,7 @@ def _log_points(log: _Log, scene: Scene) -> None:
     rr, points = log.rr, scene.points
     for origin in dict.fromkeys(points.origins):
         some = points.select(points.names_of(origin))
-        colours, names = [_rgb_tuple(ORIGIN_COLOURS[origin])], np.array(some.names)
+        colours, names = [_rgb_tuple(NAMED_COLOURS[POINT_COLOURS[origin]])], np.array(some.names)
         log.each(
             f"body/points/{origin}",
             (
@@ -176,7 +175,7 @@ def _log_view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: 
     if keypoints is None:
         return
     named = zip(keypoints.names, keypoints.origins, strict=True)
-    colours = np.array([_rgb_tuple(_ON_IMAGES.get(origin) or point_colour(name)) for name, origin in named])
+    colours = np.array([_rgb_tuple(point_colour(name, origin)) for name, origin in named])
     log.each(
         f"{place}/points",
         (

@@ -59,6 +59,7 @@ from simspine.report.summary import (
 )
 from simspine.report.tables import (
     ESTIMATED_BY,
+    IMPRECISE_LABEL,
     NO_SCOLIOSIS,
     SIDEWAYS_BEND,
     Caveats,
@@ -131,7 +132,8 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     sides = {name: side for name, side in PSIS_SIDES.items() if name in str(ways.get(SKIN_MARKER_GROUP))}
     long_names = [f" {name}: {side} posterior superior iliac spine." for name, side in sides.items()]
-    return f"{by} {span}. {skeleton}{seen}{''.join(long_names)}"
+    given = "Scale and vertical come from the given calibration. " * bool(count)
+    return f"{by} {span}. {given}{skeleton}{seen}{''.join(long_names)}"
 
 
 PSIS_SIDES = {"LPSIS": "left", "RPSIS": "right"}
@@ -174,7 +176,7 @@ def _limb_sentence(figures: Sequence[ClinicalFigure]) -> str:
         exact[panel_of(figure)] = max(figure, exact.get(panel_of(figure), figure), key=lambda one: one.sd or 0.0)
     wide = dict.fromkeys(panel_of(one) for one in limbs if one.decided_by == IMPRECISE)
     reach = [_reach_text(name, figure) for name, figure in exact.items()]
-    found = {"Measured of the limbs": reach, "Imprecise": list(wide)}
+    found = {"Measured of the limbs": reach, IMPRECISE_LABEL.capitalize(): list(wide)}
     return " ".join(f"{head}: {'; '.join(names)}." for head, names in found.items() if names)
 
 
@@ -226,7 +228,7 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     causes: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
     if _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers)):
         causes[Severity.WARNING].append(cause_of_finding("lumbar_unseen"))
-    for finding in warned:
+    for finding in (one for one in warned if one.code != CAMERA_REFINED_CODE):
         causes[finding.severity].append(lost_text if finding.code == SKIN_LOST_CODE else _cause_and_place(finding))
     parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []
     if on_back := _views_of_skin_markers(trial):

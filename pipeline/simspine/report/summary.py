@@ -104,12 +104,9 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
     if as_used := _disagreement_text(summary, "_as_used"):
         note, light = f"{'After refinement: ' * bool(refined)}{as_used} See the findings.", "check"
     elif given := _disagreement_text(summary, ""):
-        settled = (
-            "after refinement no camera shows a systematic misfit; the same detections were used, so this is no "
-            "independent check"
-        )
+        settled = "after refinement no misfit shows in the same detections; this is no independent check"
         note = settled if refined else f"As given: {given} See the findings."
-        light = "" if refined else "check"
+        light = "check"
     elif unjudged:
         which = "the cameras" if "all" in unjudged else ", ".join(unjudged)
         note, light = f"{which} could not be compared; see the findings", ""

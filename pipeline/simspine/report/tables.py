@@ -24,6 +24,7 @@ from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_records import TrialRecord
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
+    IMPRECISE,
     NO_LABEL,
     ClinicalFigure,
     Observability,
@@ -60,6 +61,8 @@ NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
 DECIDED_COLUMNS = ("Recording's weight", "Label")
+BETWEEN_SIDES = "Right − left (●: beyond its ±; no asymmetry where the sides moved differently)"
+MEAN_COLUMN = "Mean (± of a typical frame)"
 SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scoliosis"
 
 
@@ -78,8 +81,8 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
-    columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
-    sides = ("Angle", "Right", "range", "Left", "range", "Right − left (●: beyond its ±)", *DECIDED_COLUMNS)
+    columns = ("Pelvis and spine", MEAN_COLUMN if moves else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
+    sides = ("Angle", "Right", "range", "Left", "range", BETWEEN_SIDES, *DECIDED_COLUMNS)
     notes = named_notes("brackets", *["mean", "range"] * moves, "curvature")
     more = named_notes("bend", *["rhythm"] * (len(alignment) > len(spinal)), "norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
@@ -123,9 +126,12 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     ends = _range_text(figure) if is_range_shown(figure) or not _moves(figure) else "–"
     verdict = figure.decided_by + f"; {NO_SCOLIOSIS}" * (figure.name == SIDEWAYS_BEND)
     cells = (mean_cell(figure), ends, span if _moves(figure) else "–", norm_text(figure) or "–")
-    return (label_with_sign(figure), *cells, observed_share_text(figure.share), verdict)
+    borrowed = page_words("borrowed").get(figure.name, "")
+    share = observed_share_text(figure.share) + f", {borrowed}" * bool(borrowed and np.isfinite(figure.share))
+    return (label_with_sign(figure), *cells, share, verdict.replace(IMPRECISE, IMPRECISE_LABEL))
 
 
+IMPRECISE_LABEL = f"measured, but imprecise (± over {NORMAL_95 * THRESHOLDS['imprecise'].value:.0f}°)"
 NOT_SHOWN, WITHIN = "not shown", "within its ±"  # text for a range that the recording did not show
 
 
@@ -215,7 +221,7 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
             text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
         known = [side for side in sides if side is not None]
-        words = [side.decided_by.partition(" from ")[0] for side in known]
+        words = [side.decided_by.partition(" from ")[0].replace(IMPRECISE, IMPRECISE_LABEL) for side in known]
         decided = [[observed_share_text(side.share) for side in known], words]
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
         label = f"{joint.capitalize()}, {angle}{sign}"
@@ -269,10 +275,11 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
 
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
+NO_LEVEL_FINDING = "; takes what the model cannot place elsewhere: no finding about this level"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical")
-ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", *DECIDED_COLUMNS)
+ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", *DECIDED_COLUMNS)
 
 
 def angle_table(
@@ -281,16 +288,17 @@ def angle_table(
     table: Sequence[Level] = (),
     kept: np.ndarray | None = None,
     estimated: bool = False,
+    marked: Sequence[str] | None = None,
 ) -> PageTable:
     """Mean with its interval, range of motion, observability and verdict per level and plane.
 
     shares: (levels, 3) of `quality.observability.level_shares`. table: levels with their coordinates. kept: (frames,).
-    estimated: points of the spine were estimated.
+    estimated: points of the spine were estimated. marked: levels with markers on both vertebrae; None: not known.
     """
     kept = np.ones(spine.frames, bool) if kept is None else kept
     shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
-    rows = []
+    rows, single = [], [level.name for level in table if level.coordinates]
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
@@ -298,33 +306,46 @@ def angle_table(
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
-            rows.append((level, plane, *cells, share, str(word) or NO_LABEL))
+            takes = word is Observability.PARTLY and marked is not None and level in single and level not in marked
+            rows.append((level, plane, *cells, share, (str(word) or NO_LABEL) + NO_LEVEL_FINDING * takes))
     as_sums = any(word is Observability.SUM for line in words for word in line)
     folded, said = f"All {len(rows)} angles of the levels: mean, range, label", page_words("levels")
     caption = said["shares"] + said["estimated"].format(by=ESTIMATED_BY) * estimated + said["sums"] * as_sums
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), caption, folded)
 
 
-def segments_table(spine: SpineKinematics, kept: np.ndarray) -> PageTable | None:
-    """Mean, least and greatest value, and range of pelvis and thorax in the room; None without standard deviations.
+def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:
+    """The levels with a detected or given marker on both of their vertebrae."""
+    seen = {skin_landmark(name) for name in markers.names_of(Origin.DETECTED, Origin.GIVEN)}
+    return [level for level in levels if set(level.split("-")) <= seen]
 
-    kept: (frames,). The mean axial rotation depends on the calibration's axes, and is not shown. A single frame has
-    values only.
-    """
-    rows, moving = [], spine.frames > 1
+
+def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalFigure, ...]:
+    """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,)."""
+    figures: list[ClinicalFigure] = []
+    if spine.angles_sd is None:
+        return ()
     for segment in (name for name in SEGMENTS_IN_ROOM if name in spine.levels):
-        i = spine.levels.index(segment)
+        angles, sd = (np.degrees(each[:, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
         for k, plane in enumerate(SEGMENT_PLANES):
-            sd = None if spine.angles_sd is None else np.degrees(spine.angles_sd[:, i, k])
-            found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
-            if found.sd is None or found.minimum is None or found.maximum is None:
-                continue
-            ends = unbreakable(f"{number_text(found.minimum, 0)} … {number_text(found.maximum, 0)}°")
-            mean = interval_text(found.mean, found.sd, "deg")
-            span = range_cell(True, found.maximum - found.minimum, found.range_sd, unit="deg")
-            shown = ("–", "–", span) if plane == SEGMENT_PLANES[2] else (mean, ends, span)
-            rows.append((f"{segment.capitalize()}, {plane}", *shown[: 3 if moving else 1]))
-    columns = ("Pelvis and thorax in the room", *(("Mean", "From … to", "Range") if moving else ("Value",)))
+            found, label = angle_statistics(angles[:, k], sd[:, k], kept), f"{segment.capitalize()}, {plane}"
+            if found.sd is not None:
+                figures.append(ClinicalFigure(label, label, "deg", decided_by=NO_LABEL, **found._asdict()))
+    return tuple(figures)
+
+
+def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable | None:
+    """Mean, least and greatest value, and range of each of `segment_figures`; None without any.
+
+    The mean axial rotation depends on the calibration's axes, and is not shown. Without movement: values only.
+    """
+    rows = []
+    for figure in figures:
+        span = range_cell(True, range_of(figure), figure.range_sd, unit=figure.unit)
+        of_room = figure.label.endswith(SEGMENT_PLANES[2])
+        shown = ("–", "–", span) if of_room else (mean_cell(figure), _range_text(figure), span)
+        rows.append((figure.label, *shown[: 3 if moving else 1]))
+    columns = ("Pelvis and thorax in the room", *((MEAN_COLUMN, "From … to", "Range") if moving else ("Value",)))
     return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
 
 
@@ -439,8 +460,8 @@ def camera_table(seen: "TriangulationReport", sizes: str) -> PageTable:
         rows.append(
             (camera, str(used.size), *quantiles, _percent_text(used), _percent_text(seen.swapped[:, view][observed]))
         )
-    errors_of = ("Median error of used, px", "90th percentile of used, px")
-    columns = ("Camera", "Detections", *errors_of, "Used", "Left and right exchanged")
+    errors_of = ("Median residual of the detections kept, px", "90th percentile, px")
+    columns = ("Camera", "Detections", *errors_of, "Kept", "Left and right exchanged")
     caption = page_words("fit")["cameras"].format(points=points, frames=frames, sizes=sizes)
     return PageTable(columns, tuple(rows), caption)
 

@@ -19,8 +19,8 @@ from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page
 from simspine.report.bones import bones_and_joints
-from simspine.report.level_figures import ends_of_span, point_states, presence_chart, range_charts
-from simspine.report.page import UNIT_SIGNS, interval_text
+from simspine.report.level_figures import POINT_STATES_DRAWN, ends_of_span, point_states, presence_chart, range_charts
+from simspine.report.page import NORMAL_95, UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
 from simspine.report.tables import (
@@ -31,9 +31,12 @@ from simspine.report.tables import (
     camera_table,
     clinical_tables,
     image_sizes,
+    is_range_shown,
+    levels_between_markers,
     norm_of,
     point_table,
     range_of,
+    segment_figures,
     segments_table,
 )
 
@@ -90,15 +93,14 @@ def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tupl
         if figure.name in angles
         and (figure.name in CURVATURE_KEYS or (figure.is_of_person and range_of(figure) > CONSTANT_RANGE))
     ]
-    panels = list(dict.fromkeys(map(panel_of, most_moved(shown))))
+    panels = list(dict.fromkeys(panel_of(one) for one in most_moved(shown) if one.name not in CURVATURE_KEYS))
     return tuple(_angle_curve(figure, *angles[figure.name], panels[:MOST_MOVED]) for figure in shown)
 
 
 def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
-    """Clinical parameters that were not assumed, sorted by range over error, the largest first."""
-    judged = [figure for figure in figures if figure.name not in CURVATURE_KEYS and figure.is_of_person and figure.sd]
-    moving = [figure for figure in judged if not figure.is_assumed and range_of(figure) > 0]
-    return sorted(moving, key=lambda figure: range_of(figure) / (figure.sd or 1.0), reverse=True)
+    """Figures whose range is larger than its ±, sorted by range over ±, the largest first."""
+    moving = [figure for figure in figures if figure.range_sd and is_range_shown(figure)]
+    return sorted(moving, key=lambda figure: range_of(figure) / (figure.range_sd or 1.0), reverse=True)
 
 
 def panel_of(figure: ClinicalFigure) -> str:
@@ -141,23 +143,38 @@ def movement_sentence(trial: SolvedTrial) -> str:
 
     Angles are named where the recording decided them, those of the thorax beyond their ±.
     """
-    kept, texts = ~trial.rejected, list[str]()
+    kept, texts, clinical = ~trial.rejected, list[str](), trial.spine.clinical
     if trial.spine.frames == 1:
         return ""
     places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS) if "pelvis" in trial.poses else np.empty((0, 3))
     if len(places := places[np.isfinite(places).all(1)]):
         reach = np.linalg.norm(places - places[0], axis=1).max()
-        texts.append(f"The pelvis moved up to {reach:.2f} m from its first place")
+        texts.append(f"The pelvis moved up to {reach:.2f} m from its first place (no ± given)")
     if leans := _lean_texts(trial.spine, kept):
         texts.append(f"The thorax leaned up to {', '.join(leans)}")
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     for angle, text in _RAISED.items():
-        decided = [one for one in figures if one.name[:-2] == angle and one.is_decided and one.maximum]
-        sides = [f"{one.maximum:.0f}° ({SIDE_WORDS[one.name[-1]]})" for one in decided]
+        sides = []
+        for one in figures:
+            if one.name[:-2] == angle and one.is_decided and one.maximum and clinical:
+                values, sd = clinical.of(one.name)[kept, None], clinical.sd(one.name)
+                greatest, high = ends_of_span(values, None if sd is None else sd[kept, None])[2:, 0]
+                sides.append(f"{_extreme_text(greatest, high)} ({SIDE_WORDS[one.name[-1]]})")
         texts += [f"{text} up to {', '.join(sides)}"] * bool(sides)
-    moved = [f"{one.label}, by {interval_text(range_of(one), one.range_sd, one.unit)}" for one in most_moved(figures)]
-    texts += [f"Changed most, relative to its ±: {'; '.join(moved[:2])}"] * bool(moved)
-    return f"{'. '.join(texts)}. These are extremes of the fitted body; their ± stand under Numbers." * bool(texts)
+    moved = most_moved((*figures, *segment_figures(trial.spine, kept)))
+    first = [next((one for one in moved if one.unit == unit), None) for unit in ("mm", "deg")]
+    most = [
+        f"{one.label.partition(' (')[0]}, by {interval_text(range_of(one), one.range_sd, one.unit)}"
+        for one in first
+        if one
+    ]
+    texts += [f"Changed most, relative to its ±: {'; '.join(most)}"] * bool(most)
+    return f"{'. '.join(texts)}. These are extremes of the fitted body, each with the ± of its frame." * bool(texts)
+
+
+def _extreme_text(extreme: float, high: float) -> str:
+    """An extreme with its interval, degrees. high: upper end of the interval."""
+    return interval_text(extreme, (high - extreme) / NORMAL_95 if high > extreme else None, "deg")
 
 
 def _lean_texts(spine: SpineKinematics, kept: np.ndarray) -> list[str]:
@@ -167,8 +184,8 @@ def _lean_texts(spine: SpineKinematics, kept: np.ndarray) -> list[str]:
     rows, texts = [spine.levels.index("thorax")], list[str]()
     ends = ends_of_span(spine.angles[kept][:, rows], spine.angles_sd[kept][:, rows])[:, 0].T
     for (negative, positive), (low, least, greatest, high) in zip(_LEANS, ends[:2], strict=True):
-        texts += [f"{greatest:.0f}° {positive}"] * bool(greatest > high - greatest)
-        texts += [f"{-least:.0f}° {negative}"] * bool(-least > least - low)
+        texts += [f"{_extreme_text(greatest, high)} {positive}"] * bool(greatest > high - greatest)
+        texts += [f"{_extreme_text(-least, -low)} {negative}"] * bool(-least > least - low)
     return texts
 
 
@@ -180,9 +197,11 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     spine, levels = trial.spine, list[page.PageTable]()
     if spine.angles_sd is not None:
         kept, estimated = ~trial.rejected, trial.spine_estimated
-        levels.append(angle_table(spine, trial.observed_shares, trial.sized.levels, kept=kept, estimated=estimated))
+        marked = levels_between_markers(spine.levels, trial.markers)
+        shares, table = trial.observed_shares, trial.sized.levels
+        levels.append(angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked))
     clinical = clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
-    room = segments_table(spine, ~trial.rejected)
+    room = segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1)
     return (*clinical[:1], *([] if room is None else [room]), *clinical[1:], *levels)
 
 
@@ -209,7 +228,8 @@ def level_picture(trial: SolvedTrial) -> page.Picture:
     rows = [spine.levels.index(level) for level in joints]
     angles, shares = spine.angles[:, rows], trial.observed_shares[rows]
     sd = None if spine.angles_sd is None else spine.angles_sd[:, rows]
-    chart = range_charts(joints, angles, sd, shares=shares, status=status, forced=spine.forced)
+    marked = levels_between_markers(joints, trial.markers)
+    chart = range_charts(joints, angles, sd, shares=shares, status=status, forced=spine.forced, marked=marked)
     return page.named_picture("range" if spine.frames > 1 else "angle", chart=chart)
 
 
@@ -218,8 +238,10 @@ def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
     markers = trial.markers
     if markers.frames == 1:
         return ()
-    chart = presence_chart(markers.time, markers.names, point_states(markers), _status(trial))
-    return (page.named_picture("presence", chart=chart),)
+    states, words = point_states(markers), page.page_words("states")
+    caption = " ".join(words[kind] for kind in words if (states == POINT_STATES_DRAWN.index(kind)).any())
+    chart = presence_chart(markers.time, markers.names, states, _status(trial))
+    return (page.named_picture("presence", caption, chart=chart),)
 
 
 def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:

@@ -60,14 +60,16 @@ class Plot {
     const width = this.paper ? PAPER_WIDTH / (this.alone ? 2.1 : 1) : this.element.clientWidth;
     if (!width) return;
     const narrow = width < 520;
-    const gap = narrow ? 46 : 30; // on a telephone the reading stands below the title
+    this.right = width - (narrow ? 10 : 18);
     const panels = this.all.filter((panel) => this.chosen.has(panel.key));
+    // On a telephone the reading stands below the title, as do the means where there is no room behind it.
+    this.below = this.right <= 760 && panels.some((panel) => this.key(panel.curves.map(([curve]) => curve)));
+    const gap = (narrow ? 46 : 30) + (this.below ? 15 : 0);
     // Beside the 3D view the panels share its height.
     const inColumn = !this.paper && !this.alone && matchMedia(WIDE).matches;
     const room = inColumn ? (this.element.clientHeight - 18) / Math.max(1, panels.length) - gap : 0;
     const height = Math.max(room, this.paper ? (this.alone ? 64 : 46) : inColumn ? 56 : narrow ? 84 : 104);
     this.left = 40;
-    this.right = width - (narrow ? 10 : 18);
     const total = panels.length * (height + gap) + 18;
     this.element.replaceChildren();
     this.svg = svgElement(this.element, "svg", { width, height: total, viewBox: `0 0 ${width} ${total}`, "aria-hidden": "true" });
@@ -77,7 +79,7 @@ class Plot {
     this.line = this.layer("p-cursor", { top: `${gap - 10}px`, height: `${Math.max(0, total - 14 - gap)}px` });
     for (const panel of this.panels) {
       for (const line of panel.lines) line.dot = this.layer("p-dot", {});
-      panel.reading = this.layer("p-reading", { top: `${panel.top - 19}px`, right: `${width - this.right}px` });
+      panel.reading = this.layer("p-reading", { top: `${panel.top - (this.below && !narrow ? 34 : 19)}px`, right: `${width - this.right}px` });
     }
     this.show(this.frame);
   }
@@ -145,7 +147,7 @@ class Plot {
       svgElement(inside, "path", { class: `p-curve${curve.look}`, d: this.path(curve.values, y) });
       if (i) this.markers(inside, curve.values, y, curve.look);
     });
-    this.heading(panel, curves, top, height, narrow);
+    this.heading(panel, curves, top, narrow);
     const lines = curves.map(({ values, sd, name, note, look, assumed, forced }) => ({ values, sd, name, note, look, finding: !assumed && !forced }));
     return { lines, y, top, unit };
   }
@@ -159,22 +161,28 @@ class Plot {
     }
   }
 
-  // Title, and the means: behind it where there is room, else at the foot of the panel.
-  heading(panel, curves, top, height, narrow) {
+  // The means of a panel's curves, and what its marks mean.
+  key(curves) {
     const [first] = curves;
-    const text = this.right < 480 ? panel.title.split(",")[0] : panel.title;
-    const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) }, text);
-    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed ? `${first.note}: no finding` : first.note);
     const known = curves.filter((curve) => curve.mean);
     const means = known.map((curve) => (curves.length > 1 ? `${curve.name} ${curve.mean}` : curve.mean));
-    const key = [
+    return [
       means.length && `mean ${means.join(", ")}`,
       curves.length > 1 && `${curves[1].name}: dots`,
       first.band && `green: ${first.band[2]}`,
     ].filter(Boolean).join(" · ");
+  }
+
+  // Title, and the means: behind it where there is room, else in a line below it.
+  heading(panel, curves, top, narrow) {
+    const [first] = curves;
+    const text = this.right < 480 ? panel.title.split(",")[0] : panel.title;
+    const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) - (this.below ? 15 : 0) }, text);
+    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed ? `${first.note}: no finding` : first.note);
+    const key = this.key(curves);
     if (!key) return;
-    if (this.right > 760) svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
-    else svgElement(this.svg, "text", { class: "p-key", x: this.left + 5, y: top + height - 5 }, key);
+    if (this.below) svgElement(this.svg, "text", { class: "p-key", x: this.left, y: top - (narrow ? 23 : 7) }, key);
+    else svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
   }
 
   path(values, y) {
