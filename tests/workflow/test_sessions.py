@@ -40,11 +40,11 @@ from simspine.io.calibration import write_calibration
 from simspine.io.keypoint_json import write_keypoints, write_people_json
 from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
+from simspine.reconstruction import sessions
+from simspine.reconstruction.session_files import _pose2sim_rate, read_session, size_of_person
 from simspine.vision.person_frame import vertical_of_world
-from simspine.workflow import sessions
 from simspine.workflow.config import read_config
-from simspine.workflow.session_files import _pose2sim_rate, size_of_person
-from simspine.workflow.sessions import grouped_messages, read_session
+from simspine.workflow.sessions import grouped_messages
 
 pytestmark = pytest.mark.usefixtures("two_rounds")
 
@@ -322,14 +322,14 @@ def test_where_the_second_person_cannot_be_solved_nothing_is_written(tmp_path, m
     """Else the same command, given again, would refuse the files of the first."""
     names, xyz = native("coco17", person("coco17")[0])
     write_movement(tmp_path / "walk.nc", names, np.stack([xyz, xyz + 1.5], -1), ("ada", "bob"), fps=RATE)
-    reconstructed = sessions._reconstructed
+    solve_person = sessions._solve_person
 
-    def stop(session, own, *arguments, **options):
+    def stop(session, own, *arguments):
         if own[0].person == "bob":
             raise KeyboardInterrupt
-        return reconstructed(session, own, *arguments, **options)
+        return solve_person(session, own, *arguments)
 
-    monkeypatch.setattr(sessions, "_reconstructed", stop)
+    monkeypatch.setattr(sessions, "_solve_person", stop)
     assert CliRunner().invoke(main, ["add-spine", str(tmp_path)]).exit_code == 130
     assert [path.name for path in tmp_path.iterdir()] == ["walk.nc"]
 
