@@ -1,7 +1,6 @@
 """Sessions of other programs: a reader for each program's folders, and a writer of tables in its own format.
 
-A session's points are read as the program wrote them: 2D points with a calibration (Pose2Sim), tables of points in
-space (FreeMoCap, Caliscope, Anipose, EasyMocap, movement), or files of markers (OpenCap, Sports2D, Vicon).
+Points are read as written: 2D points with a calibration, tables of points in space, or files of markers.
 """
 
 import json
