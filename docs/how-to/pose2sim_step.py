@@ -10,7 +10,8 @@ from pathlib import Path
 
 from Pose2Sim import Pose2Sim
 
-from simspine.workflow.sessions import add_spine, read_session
+from simspine import read_session
+from simspine.workflow.sessions import add_spine
 
 STEPS = ("calibration", "poseEstimation", "synchronization", "personAssociation", "triangulation", "filtering")
 

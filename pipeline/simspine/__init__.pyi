@@ -18,6 +18,7 @@ from .io.trc import read_trc, write_trc
 from .quality.findings import Finding, Verdict
 from .reconstruction.detection import Delayed
 from .reconstruction.reconstruct import Reconstruction, fit_trials, reconstruct, reconstruct_people
+from .reconstruction.session_files import read_session
 from .reconstruction.spine_from_back import spine_from_back
 from .reconstruction.stage import Options
 from .report.people_pictures import draw
@@ -75,6 +76,7 @@ __all__ = [
     "read_calibration",
     "read_keypoints",
     "read_mot",
+    "read_session",
     "read_trc",
     "reconstruct",
     "reconstruct_people",

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from tools.split_models import opensim_text
 
 from simspine.anatomy import osim
 from simspine.anatomy.body import Body
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, Remark
 from simspine.io.guarded import opensim_xml
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits of a file's size are POSIX")
@@ -123,3 +124,35 @@ def test_models_with_contact_are_read(release, tmp_path, kind, monkeypatch):
     if kind in ("HuntCrossleyForce", "ElasticFoundationForce"):
         force = getattr(opensim, kind).safeDownCast(again.getForceSet().get("contact"))
         assert force.getStaticFriction() == 0.77
+
+
+@pytest.mark.parametrize("file", ["solid.obj", "../Geometry/solid.obj", ""])
+@pytest.mark.parametrize("kind", ["HuntCrossleyForce", "ElasticFoundationForce"])
+def test_contact_of_a_mesh_that_is_not_found_is_left_out(release, tmp_path, kind, file):
+    """Its force is left out as well; a force between other shapes stays."""
+
+    def force(name, shape):
+        pair = f"<objects><{kind}::ContactParameters><geometry>{shape} floor</geometry></{kind}::ContactParameters>"
+        sets = (
+            f'<{kind}::ContactParametersSet name="contact_parameters">{pair}</objects></{kind}::ContactParametersSet>'
+        )
+        return f'<{kind} name="{name}">{sets}</{kind}>'
+
+    place = "<socket_frame>/bodyset/calcn_r</socket_frame>"
+    shapes = (
+        '<ContactHalfSpace name="floor"><socket_frame>/ground</socket_frame></ContactHalfSpace>'
+        f'<ContactSphere name="heel">{place}<radius>0.03</radius></ContactSphere>'
+        f'<ContactMesh name="sole">{place}<filename>{file}</filename></ContactMesh>'
+    )
+    sets = (
+        f'<ForceSet name="forceset"><objects>{force("kept", "heel")}{force("lost", "sole")}</objects></ForceSet>'
+        f'<ContactGeometrySet name="contactgeometryset"><objects>{shapes}</objects></ContactGeometrySet>'
+    )
+    kept = re.sub(r"<(ForceSet|ContactGeometrySet)[ >].*?</\1>", "", release.osim, flags=re.DOTALL)
+    (tmp_path / "contact.osim").write_text(kept.replace("</Model>", f"{sets}</Model>"))
+    with pytest.warns(Remark, match="contact of the mesh sole is left out"):
+        body = Body.from_osim(tmp_path / "contact.osim")
+    assert body.coordinates.names == release.coordinates.names
+    model = osim.load_opensim_model(body.osim)
+    assert [one.getName() for one in model.getForceSet()] == ["kept"]
+    assert [one.getName() for one in model.getContactGeometrySet()] == ["floor", "heel"]

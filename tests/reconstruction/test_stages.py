@@ -6,8 +6,7 @@ import pytest
 import simspine as ss
 from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import translate
-from simspine.reconstruction.reconstruct import AFTER_MERGING, UNSEEN
-from simspine.reconstruction.stages import STAGES
+from simspine.reconstruction.stages import AFTER_MERGING, STAGES, UNSEEN
 
 pytestmark = pytest.mark.usefixtures("two_rounds")
 

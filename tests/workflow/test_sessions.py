@@ -29,6 +29,7 @@ from small_c3d import write_small_c3d
 from small_project import ring
 from small_videos import write_video
 
+import simspine as ss
 from simspine.anatomy.marker_sets import read_marker_set
 from simspine.cli.main import main
 from simspine.core.errors import InputError
@@ -40,11 +41,11 @@ from simspine.io.calibration import write_calibration
 from simspine.io.keypoint_json import write_keypoints, write_people_json
 from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
+from simspine.reconstruction import sessions
+from simspine.reconstruction.session_files import _pose2sim_rate, read_session, size_of_person
 from simspine.vision.person_frame import vertical_of_world
-from simspine.workflow import sessions
 from simspine.workflow.config import read_config
-from simspine.workflow.session_files import _pose2sim_rate, size_of_person
-from simspine.workflow.sessions import grouped_messages, read_session
+from simspine.workflow.sessions import grouped_messages
 
 pytestmark = pytest.mark.usefixtures("two_rounds")
 
@@ -252,7 +253,7 @@ def test_opencap_by_its_markers_and_what_it_says_of_the_person(tmp_path):
     assert (tmp_path / "OpenSimData/Kinematics/walk_spine.osim").is_file()
 
 
-def test_vicon(tmp_path):
+def write_vicon(path):
     labels = [name for name in read_marker_set("plugin_gait").own if not name.endswith("JC")]
     whole, centres = person("plugin_gait")
     known = read_marker_set("plugin_gait")
@@ -260,8 +261,13 @@ def test_vicon(tmp_path):
     own = [label for label in own if label not in ("T1", "T3", "T5", "T7", "T9", "T11", "L2", "L4")]
     xyz = markers_in_frame(whole.select([known.names[label] for label in own]), "y_up").xyz
     content = {"names": [f"Ada:{label}" for label in own], "values": xyz, "rate": RATE}
+    write_small_c3d(path, content, {"Y_SCREEN": ["+Y"], "X_SCREEN": ["+X"]})
+    return centres
+
+
+def test_vicon(tmp_path):
+    centres = write_vicon(tmp_path / "walk.C3D")
     (tmp_path / "notes.txt").write_text("not a recording")
-    write_small_c3d(tmp_path / "walk.C3D", content, {"Y_SCREEN": ["+Y"], "X_SCREEN": ["+X"]})
     assert "session of Vicon, 1 trial(s)" in add(tmp_path)  # also where *.c3d and *.C3D are the same files
     check_markers(tmp_path / "walk_spine.c3d", centres)
 
@@ -293,6 +299,13 @@ def test_limbs_out_of_the_plane_of_a_film_are_short(tmp_path):
     check_markers(tmp_path / "film_m_person00_spine.trc", centres)
 
 
+def write_sports2d(folder):
+    whole, centres = person("halpe26")
+    names = tuple(name for name in load_skeleton("halpe26").names if name in whole.names)
+    write_trc(folder / "film_m_person00.trc", whole.select(names))
+    return centres
+
+
 def write_movement(path, names, xyz, people=("ada",), version="NETCDF4", **about):
     """As movement does: its arrays by xarray. xyz: (frames, points, 3, people)."""
     axes = {"time": np.arange(len(xyz)) / RATE, "space": list("xyz"), "keypoints": list(names)}
@@ -322,14 +335,14 @@ def test_where_the_second_person_cannot_be_solved_nothing_is_written(tmp_path, m
     """Else the same command, given again, would refuse the files of the first."""
     names, xyz = native("coco17", person("coco17")[0])
     write_movement(tmp_path / "walk.nc", names, np.stack([xyz, xyz + 1.5], -1), ("ada", "bob"), fps=RATE)
-    reconstructed = sessions._reconstructed
+    solve_person = sessions._solve_person
 
-    def stop(session, own, *arguments, **options):
+    def stop(session, own, *arguments):
         if own[0].person == "bob":
             raise KeyboardInterrupt
-        return reconstructed(session, own, *arguments, **options)
+        return solve_person(session, own, *arguments)
 
-    monkeypatch.setattr(sessions, "_reconstructed", stop)
+    monkeypatch.setattr(sessions, "_solve_person", stop)
     assert CliRunner().invoke(main, ["add-spine", str(tmp_path)]).exit_code == 130
     assert [path.name for path in tmp_path.iterdir()] == ["walk.nc"]
 
@@ -698,3 +711,78 @@ def test_trials_whose_spine_would_be_one_file_are_refused(tmp_path):
 def test_a_person_in_a_single_place_is_refused():
     with pytest.raises(InputError, match="were always in one place"):
         vertical_of_world(load_skeleton("simspine37").names, np.ones((FRAMES, 37, 3)), ())
+
+
+def write_session(tool, folder):
+    """A session of one trial, in a new folder; the centres of the person's vertebrae."""
+    layout = {"FreeMoCap": "blazepose33", "EasyMocap": "body25"}.get(tool, "coco17")
+    whole, centres = person(layout)
+    names, xyz = native(layout, whole)
+    folder.mkdir()
+    if tool in ("OpenCap", "Sports2D"):
+        return {"OpenCap": write_opencap, "Sports2D": write_sports2d}[tool](folder)
+    if tool == "Pose2Sim":
+        return write_pose2sim(folder / "walk")
+    if tool == "Vicon":
+        return write_vicon(folder / "walk.c3d")
+    if tool == "FreeMoCap":
+        freemocap(folder)
+    elif tool == "Caliscope":
+        caliscope_session(folder / "recordings/walk/POSE", names, xyz)
+    elif tool == "Anipose":
+        write_wide(folder / "walk/pose-3d/take1.csv", names, xyz)
+    elif tool == "movement":
+        write_movement(folder / "walk.nc", names, xyz[..., None], fps=RATE)
+    else:
+        (folder / "keypoints3d").mkdir()
+        for k, row in enumerate(xyz):
+            (folder / f"keypoints3d/{k:06d}.json").write_text(json.dumps([{"id": 0, "keypoints3d": row.tolist()}]))
+    return centres
+
+
+def spine_is_at(found, centres):
+    spine = markers_in_frame(found.spine.centres, "z_up")
+    check_near({level: spine.xyz[:, spine.index(level)] for level in LEVELS}, centres)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    ["Pose2Sim", "Sports2D", "OpenCap", "FreeMoCap", "Caliscope", "Anipose", "EasyMocap", "movement", "Vicon"],
+)
+def test_a_session_is_reconstructed_in_memory(tmp_path, tool):
+    """By its folder alone; where no file has the frame rate, as `read_session` with a rate gives it."""
+    centres = write_session(tool, tmp_path / "one")
+    before = sorted(tmp_path.rglob("*"))
+    if tool in ("FreeMoCap", "Anipose", "EasyMocap"):
+        with pytest.raises(InputError, match="name --rate"):
+            ss.reconstruct(tmp_path / "one")
+        ((_, found),) = ss.reconstruct(ss.read_session(tmp_path / "one", rate=RATE)).items()
+    else:
+        found = ss.reconstruct(str(tmp_path / "one"))
+    spine_is_at(found, centres)
+    assert found.markers.rate == pytest.approx(RATE)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_several_trials_of_a_session_in_memory_are_those_that_add_spine_writes(tmp_path):
+    centres = write_opencap(tmp_path)
+    (tmp_path / "sessionMetadata.yaml").write_text("mass_kg: 70.0\nheight_m: 1.75\n")
+    shutil.copy(tmp_path / "MarkerData/walk.trc", tmp_path / "MarkerData/sit.trc")
+    with pytest.raises(InputError, match="holds 2 trials: sit, walk; expected one"):
+        ss.reconstruct(tmp_path)
+    solved = ss.reconstruct(ss.read_session(tmp_path))
+    assert sorted(solved) == ["sit", "walk"]
+    spine_is_at(solved["walk"], centres)
+    add(tmp_path)
+    written = read_mot(tmp_path / "OpenSimData/Kinematics/walk_spine.mot")
+    np.testing.assert_allclose(written.values, solved["walk"].motion.values, atol=1e-6)
+
+
+def test_what_does_not_go_with_a_session_is_refused(tmp_path):
+    write_opencap(tmp_path)
+    with pytest.raises(InputError, match="expected no cameras and no mocap"):
+        ss.reconstruct(ss.read_session(tmp_path), ring())
+    with pytest.raises(InputError, match="no cameras were given"):
+        ss.reconstruct([tmp_path / "a.mp4", tmp_path / "b.mp4"])
+    with pytest.raises(InputError, match="is no folder; name the folder of a session"):
+        ss.reconstruct(tmp_path / "nowhere")

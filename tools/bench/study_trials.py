@@ -24,9 +24,8 @@ from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import SPINE_REGIONS, load_skeleton, read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.options import BodyOptions
-from simspine.reconstruction.reconstruct import AFTER_DETECTION, AFTER_MERGING, UNSEEN
 from simspine.reconstruction.stage import Options
-from simspine.reconstruction.stages import run_stages
+from simspine.reconstruction.stages import AFTER_DETECTION, AFTER_MERGING, UNSEEN, run_stages
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.postures import MOTION_RATE_HZ

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -22,7 +23,7 @@ from simspine.core.errors import InputError, index_of_name, require_known
 from simspine.core.types import Markers, Motion
 from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml, plain_names
-from simspine.io.text_tables import decode_text, read_bytes, warn_assumed
+from simspine.io.text_tables import decode_text, list_names, read_bytes, warn_assumed, warn_left_out
 
 _MAX_MODEL_CHARACTERS = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
 
@@ -71,6 +72,8 @@ class Coordinates(Unchanging):
 _XML_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*(["'])([\w.:-]+)\1""")
 _DECLARED_ENCODING = re.compile(r"""^(\s*<\?xml[^>]*?encoding\s*=\s*["'])(?!utf-8["'])[\w.:-]+(["'])""", re.IGNORECASE)
 _FOLDER_OF_MESH = re.compile(r"(<(?:mesh|geometry)_file>)[^<]*[/\\]")
+_CONTACT_MESH = re.compile(r"<ContactMesh[ >].*?</ContactMesh>", re.DOTALL)
+_FORCE_OF_MESHES = re.compile(r"<(HuntCrossleyForce|ElasticFoundationForce)[ >].*?</\1>", re.DOTALL)
 _WESTERN_ENCODINGS = ("ascii", "us-ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "cp1252")
 
 
@@ -151,7 +154,7 @@ class Body(Unchanging):
     @classmethod
     def from_text(cls, osim: str, where: str = "the text handed in") -> Self:
         """The body in the text of an OpenSim model file. `where` names the source in error messages."""
-        osim = _FOLDER_OF_MESH.sub(r"\1", osim)
+        osim = _without_lost_meshes(_FOLDER_OF_MESH.sub(r"\1", osim), where)
         check_xml(osim, where)
         return cls._of_checked_text(osim, where)
 
@@ -225,6 +228,25 @@ def read_model_file(path: str | PathLike) -> str:
     if not encoding_read.startswith("utf") and encoding not in _WESTERN_ENCODINGS:
         warn_assumed(f"model file {path} is not in UTF-8, as it should be; read as Windows-1252.")
     return _DECLARED_ENCODING.sub(r"\1UTF-8\2", text, count=1)
+
+
+def _without_lost_meshes(osim: str, where: str) -> str:
+    """A model's text without the contact of meshes that OpenSim would not find: it looks in the working folder only."""
+    lost = {}
+    for mesh in _CONTACT_MESH.findall(osim):
+        name, file = re.search(r"""name=["']([^"']*)""", mesh), re.search(r"<filename>([^<]*)<", mesh)
+        path = Path(file[1].strip() if file else "")
+        if name and (len(path.parts) != 1 or not path.is_file()):
+            lost[name[1]] = mesh
+    if not lost:
+        return osim
+    warn_left_out(f"{where}: contact of the mesh {list_names(lost)} is left out; motion does not depend on it.")
+
+    def kept(force: re.Match[str]) -> str:
+        geometry = " ".join(re.findall(r"<geometry>([^<]*)<", force[0])).split()
+        return "" if lost.keys() & geometry else force[0]
+
+    return _FORCE_OF_MESHES.sub(kept, _CONTACT_MESH.sub(lambda one: "" if one[0] in lost.values() else one[0], osim))
 
 
 def check_xml(osim: str, where: str) -> None:

@@ -224,7 +224,8 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
     movement, or of Vicon's C3D files. Files are added; no file of the session is changed. Exit code: 0, 1 where frames
     were rejected, or 2 for input that cannot be used.
     """
-    from simspine.workflow.sessions import add_spine, grouped_messages, read_session
+    from simspine.reconstruction.session_files import read_session
+    from simspine.workflow.sessions import add_spine, grouped_messages
 
     scaling = {name: value for name, value in limits.items() if value is not None}
     with warnings.catch_warnings(record=True) as caught:

@@ -15,6 +15,7 @@ from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 from simspine.io.atomic import check_announced_bytes
 from simspine.io.mp4 import fault_of_header
+from simspine.io.text_tables import warn_assumed
 
 _FILE_SIGNATURES = {  # first bytes of files: kind of file; the first match counts
     b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture",
@@ -214,6 +215,20 @@ def describe_unevenness(video: Video) -> str:
     if abs(stamped_rate / video.rate - 1) > max(RATE_TOLERANCE, 1 / count):
         return f"{video.path.name} states {video.rate:.5g} frames/s, its time stamps {stamped_rate:.5g}"
     return ""
+
+
+def resampling_rate(videos: Sequence[Video]) -> int | None:
+    """Frames/s at which videos with uneven frame rates are to be resampled, with a warning; None for even ones."""
+    uneven = [text for video in videos if (text := describe_unevenness(video))]
+    if not uneven:
+        return None
+    rate = fastest_rate(videos)
+    said = uneven[0] if len(uneven) == 1 else f"{uneven[0]}; {len(uneven)} of {len(videos)} videos are like that"
+    warn_assumed(
+        f"{said}. The videos are resampled by their time stamps, at {rate} frames/s (`detection.resample`). If a "
+        "trigger took the frames and only the time stamps are wrong, set it to 0 in a configuration."
+    )
+    return rate
 
 
 def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ...]:

@@ -4,7 +4,8 @@ All three run the one list of stages (`stages`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,20 @@ from typing import TYPE_CHECKING, Any
 from simspine.core.errors import InputError, require_known
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
+from simspine.io.text_tables import list_names
 from simspine.io.video import VIDEO_ENDINGS, files_with_endings
-from simspine.reconstruction.detection import DETECT, Delayed, TrialSource, detect_people
+from simspine.reconstruction.detection import Delayed, TrialSource, detect_people
+from simspine.reconstruction.sessions import OtherSession, solve_session
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stage import Known, Options
-from simspine.reconstruction.stages import SCALE, STAGES, given_markers, run_stages
+from simspine.reconstruction.stages import (
+    AFTER_DETECTION,
+    AFTER_MERGING,
+    SUBJECT_NAME,
+    UNSEEN,
+    given_markers,
+    run_stages,
+)
 from simspine.vision.points import check_one_person
 
 if TYPE_CHECKING:
@@ -99,22 +109,14 @@ class Reconstruction(SolvedTrial):
         return labelled_arrays(self)
 
 
-SUBJECT_NAME = "person"
 PlainSource = Keypoints | str | PathLike | Sequence[str | PathLike]
 VideosOrKeypoints = PlainSource | Delayed
 Progress = Callable[[int, int], None]
-AFTER_DETECTION = STAGES[STAGES.index(DETECT) + 1 :]
-AFTER_MERGING = STAGES[STAGES.index(SCALE) :]
-# Entries of a trial without cameras, of a person of unknown size.
-UNSEEN: dict[str, Any] = {
-    "cameras": (), "keypoints": None, "triangulation": None, "points": None, "videos": (), "timing": None,
-    "findings": (), "mocap": None, "height": None, "mass": None,
-}  # fmt: skip
 
 
 def reconstruct(
-    source: VideosOrKeypoints | Mapping[str, VideosOrKeypoints],
-    cameras: Sequence[Camera] | str | PathLike,
+    source: VideosOrKeypoints | Mapping[str, VideosOrKeypoints] | OtherSession,
+    cameras: Sequence[Camera] | str | PathLike | None = None,
     mocap: Markers | Mapping[str, Markers] | None = None,
     *,
     options: Options | None = None,
@@ -123,17 +125,18 @@ def reconstruct(
     mass: float | None = None,
     progress: Progress | None = None,
 ) -> Reconstruction | dict[str, Reconstruction]:
-    """From synchronised videos or 2D points of one person to the spine: all stages, in memory.
+    """From synchronised videos, 2D points or another program's session to the spine: all stages, in memory.
 
-    Equal to what the workflow writes for the same input.
+    Equal to what the workflow, or `simspine add-spine`, writes for the same input.
 
     Parameters
     ----------
-    source : Keypoints, path, sequence of paths, Delayed, or {trial: one of these}
+    source : Keypoints, path, sequence of paths, Delayed, {trial: one of these}, or OtherSession
         2D points of a skeleton that simspine knows by its names, views in the order of the cameras; or a folder of
-        videos, or the videos, one per camera. Several trials of a person share one body.
-    cameras : sequence of Camera, or path
-        World z up, or a calibration file.
+        videos, or the videos, one per camera. Several trials of a person share one body. Without cameras, the folder
+        of a session with one trial; of any session, what `read_session` returns.
+    cameras : sequence of Camera, or path, optional
+        World z up, or a calibration file. A session has its own, or none.
     mocap : Markers or {trial: Markers}, optional
         Motion capture, which takes the place of points of the same name.
     options : Options, optional
@@ -148,6 +151,7 @@ def reconstruct(
     Returns
     -------
     Reconstruction or {trial: Reconstruction}
+        The latter for {trial: source} and `OtherSession`.
 
     Raises
     ------
@@ -162,6 +166,9 @@ def reconstruct(
     ((16,), (16,))
     """
     options = _with_body(options or Options(), markers=marker_set)
+    if cameras is None or isinstance(source, OtherSession):
+        size = {name: value for name, value in (("height", height), ("mass", mass)) if value is not None}
+        return _reconstruct_session(source, cameras or mocap, options, size=size, progress=progress)
     sources = dict(source) if isinstance(source, Mapping) else {"trial": source}
     if not sources:
         raise InputError("no recording was given; expected {trial: recording} with at least one.")
@@ -175,6 +182,31 @@ def reconstruct(
         trials[trial] = UNSEEN | about | {"mocap": captured.get(trial), "height": height, "mass": mass}
     reconstructions = as_reconstructions(run_stages(trials, options))
     return reconstructions if isinstance(source, Mapping) else reconstructions["trial"]
+
+
+def _reconstruct_session(
+    source: Any, more: Any, options: Options, size: Mapping[str, Any], progress: Progress | None
+) -> Reconstruction | dict[str, Reconstruction]:
+    """As `reconstruct`. more: what a session does not go with. size: height and mass, in place of the session's."""
+    if not isinstance(source, OtherSession | str | PathLike):
+        raise InputError("no cameras were given; expected them, or the folder of a session as the only source.")
+    from simspine.reconstruction.session_files import read_session
+
+    session = source if isinstance(source, OtherSession) else read_session(Path(source))
+    if more is not None:
+        raise InputError("a session is read as its program wrote it; expected no cameras and no mocap. Leave them out.")
+    if session is not source and len(session.trials) > 1:
+        raise InputError(
+            f"{source} holds {len(session.trials)} trials: {list_names(trial.name for trial in session.trials)}; "
+            "expected one. `reconstruct(read_session(folder))` gives {trial: Reconstruction}."
+        )
+    check_one_person(options.detection)
+
+    def show(text: str) -> AbstractContextManager[Progress]:
+        return nullcontext(progress if progress and text.endswith("frames") else lambda done, total: None)
+
+    found = as_reconstructions(solve_session(replace(session, **size), options, show))
+    return found if session is source else found[session.trials[0].name]
 
 
 def reconstruct_people(

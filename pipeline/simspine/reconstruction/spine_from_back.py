@@ -24,9 +24,9 @@ from simspine.core.types import Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.io.back_line import BACK_LENGTHS_M
 from simspine.quality.findings import warning
-from simspine.reconstruction.reconstruct import SUBJECT_NAME, UNSEEN, Reconstruction, as_reconstructions
+from simspine.reconstruction.reconstruct import Reconstruction, as_reconstructions
 from simspine.reconstruction.stage import Options
-from simspine.reconstruction.stages import IK, QUALITY, VERTEBRAE, run_stages
+from simspine.reconstruction.stages import IK, QUALITY, SUBJECT_NAME, UNSEEN, VERTEBRAE, run_stages
 
 DOTS = 24  # along the line: a dot every 2 cm, five in one correlation length of the skin's errors
 MIN_POINTS = 8  # of a line: fewer do not show two curves

@@ -364,6 +364,14 @@ QUALITY = Stage("quality", judge_trial, gives=("result", "spine", "verdict"), ta
 
 
 STAGES = (DETECT, CAMERAS, TRIANGULATE, MERGE, SCALE, IK, VERTEBRAE, QUALITY)
+AFTER_DETECTION = STAGES[STAGES.index(DETECT) + 1 :]
+AFTER_MERGING = STAGES[STAGES.index(SCALE) :]
+SUBJECT_NAME = "person"
+# Entries of a trial without cameras, of a person of unknown size.
+UNSEEN: dict[str, Any] = {
+    "cameras": (), "keypoints": None, "triangulation": None, "points": None, "videos": (), "timing": None,
+    "findings": (), "mocap": None, "height": None, "mass": None,
+}  # fmt: skip
 
 
 def run_stages(trials: Mapping[str, Known], options: Options, stages: Sequence[Stage] = STAGES) -> dict[str, Known]:

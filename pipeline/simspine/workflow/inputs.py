@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -14,8 +14,8 @@ from simspine.core.settings import data_folder
 from simspine.core.types import Camera, Markers
 from simspine.io.calibration import calibration_files, read_calibration
 from simspine.io.keypoint_json import TABLE_ENDINGS
-from simspine.io.text_tables import load_json, read_bytes, warn_assumed
-from simspine.io.video import Video, demo_folder, describe_unevenness, fastest_rate, find_project
+from simspine.io.text_tables import load_json, read_bytes
+from simspine.io.video import demo_folder, find_project
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial
@@ -27,20 +27,6 @@ if TYPE_CHECKING:
 
 PACKAGED_PREFIX = "pose2sim:"  # before the name of a packaged project folder
 PACKAGED_FILE_PREFIX = "packaged:"  # before the path of a packaged file of markers
-
-
-def resampling_rate(videos: Sequence[Video]) -> int | None:
-    """Frames/s at which videos with uneven frame rates are to be resampled, with a warning; None for even ones."""
-    uneven = [text for video in videos if (text := describe_unevenness(video))]
-    if not uneven:
-        return None
-    rate = fastest_rate(videos)
-    said = uneven[0] if len(uneven) == 1 else f"{uneven[0]}; {len(uneven)} of {len(videos)} videos are like that"
-    warn_assumed(
-        f"{said}. The videos are resampled by their time stamps, at {rate} frames/s (`detection.resample`). If a "
-        "trigger took the frames and only the time stamps are wrong, set it to 0 in a configuration."
-    )
-    return rate
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,13 @@ from simspine.io.video import (
     match_cameras_to_views,
     open_videos,
     rates_differ,
+    resampling_rate,
 )
 from simspine.quality.findings import Severity
 from simspine.reconstruction.detection import Delays, given_timing
 from simspine.reconstruction.reconstruct import fit_trials
+from simspine.reconstruction.session_files import read_session
+from simspine.reconstruction.sessions import OtherSession, SessionTrial
 from simspine.reconstruction.stages import given_markers
 from simspine.synthesis.virtual_trial import virtual_rig
 from simspine.vision.spinepose import check_weights
@@ -45,10 +48,8 @@ from simspine.vision.triangulation import triangulate
 from simspine.workflow.config import Config, check_config
 from simspine.workflow.config_recordings import HumanCapture, Trial
 from simspine.workflow.detect_stage import read_detection_folders
-from simspine.workflow.inputs import capture_of_config, check_clicks_of, open_copy_once, resampling_rate
+from simspine.workflow.inputs import capture_of_config, check_clicks_of, open_copy_once
 from simspine.workflow.jobs import check_results
-from simspine.workflow.session_files import SessionTrial
-from simspine.workflow.sessions import OtherSession, read_session
 
 SayFinding = Callable[[str, str], None]
 OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "

@@ -1,15 +1,15 @@
 """Sessions of other programs: a reader for each program's folders, and a writer of tables in its own format.
 
-A session's points are read as the program wrote them: 2D points with a calibration (Pose2Sim), tables of points in
-space (FreeMoCap, Caliscope, Anipose, EasyMocap, movement), or files of markers (OpenCap, Sports2D, Vicon).
+Points are read as written: 2D points with a calibration, tables of points in space, or files of markers.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,27 @@ from simspine.core.errors import InputError, naming_content, safe_file_name
 from simspine.core.geometry import points_in_images
 from simspine.core.settings import read_mapping
 from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
-from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Camera, Markers
+from simspine.core.types import Camera, Markers
 from simspine.io.atomic import write_text
 from simspine.io.c3d import read_markers
 from simspine.io.calibration import cameras_as_written, read_calibration
 from simspine.io.exchange import OWN_SOFTWARE, read_poses, write_poses
 from simspine.io.keypoint_json import names_of_skeleton, parse_cells
 from simspine.io.text_tables import (
+    list_names,
     load_json,
     parse_content,
     parse_toml,
     read_lines,
     read_text,
+    repeated_names,
     warn_assumed,
     warn_left_out,
 )
 from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import VIDEO_ENDINGS, find_calibration, match_cameras_to_views, open_video
-from simspine.vision.detector import Detections, read_detections
+from simspine.reconstruction.sessions import OtherSession, SessionTrial, require_points
+from simspine.vision.detector import read_detections
 from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
 ANIPOSE_MAX_ERROR_PX = 50.0  # Anipose's viewer hides points of a larger reprojection error
@@ -50,37 +53,6 @@ SUFFIX = "_spine"  # in the names of added files
 MOST_FRAMES_PER_ROW = 1000  # frames per row of Caliscope's tables, which leave out frames without points
 MIN_SHARE_IN_IMAGE = 0.5  # least share of the points in a camera's image, if the camera belongs to the points
 Rate = float | None
-TableWriter = Callable[[Path, Sequence[str], np.ndarray], None]  # file or folder, names, xyz (frames, points, 3)
-
-
-@dataclass(frozen=True)
-class SessionTrial:
-    """A trial of a session. source: 2D points, points in space (m), or a folder with videos; targets: files to add.
-
-    calibration: of 2D points. marker_set: of points in space, where their names do not show it. person: their name.
-    turn: (3, 3) from the session's coordinates to z_up in metres. write_table: writes points in the session's
-    coordinates and format. files: the trial's entries in a configuration; empty where a configuration cannot name the
-    session's files.
-    """
-
-    name: str
-    source: Detections | Markers | Path
-    targets: tuple[Path, ...]
-    calibration: Path | None = None
-    marker_set: str | None = None
-    person: str = "person"
-    turn: np.ndarray | None = None
-    write_table: TableWriter | None = None
-    files: Mapping[str, Any] = field(default_factory=dict)
-
-
-def require_points(points: Detections | Markers, where: str) -> None:
-    """Raise `InputError` where no point was seen at all, or the frame rate is outside the possible range."""
-    if not MIN_FRAME_RATE_HZ <= points.rate <= MAX_FRAME_RATE_HZ:
-        raise InputError(f"{where}: {points.rate:.3g} frames/s. Are its times in milliseconds? Expected seconds.")
-    places = points.people if isinstance(points, Detections) else points.xyz
-    if not np.isfinite(places).any():
-        raise InputError(f"{where}: every point is missing or at 0 0 0 in every frame. Was an empty trial exported?")
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -453,3 +425,76 @@ def _see_points(cameras: Sequence[Camera], xyz: np.ndarray) -> bool:
     if not cameras or not len(known):
         return False
     return bool((points_in_images(cameras, known).mean(1) > MIN_SHARE_IN_IMAGE).all())
+
+
+def read_session(folder: str | PathLike, rate: Rate = None) -> OtherSession:
+    """Read the session of another program.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the session.
+    rate : float, optional
+        Frames/s, for sessions whose files do not hold it.
+
+    Returns
+    -------
+    OtherSession
+        Its trials, and the person's height (m) and mass (kg), where known.
+
+    Raises
+    ------
+    InputError
+        Where its files cannot be read, or are of no known program, with a list of these.
+    """
+    folder = Path(folder)
+    programs = read_mapping(Path(__file__).with_name("programs.yaml"))
+    read = ", ".join(f"{tool} ({about['holds']})" for tool, about in programs.items())
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; name the folder of a session: {read}.")
+    for tool, about in programs.items():
+        trials = _distinct_names(list(READERS[tool](folder, rate)), folder)
+        for trial in trials:
+            if not isinstance(trial.source, Path):
+                require_points(trial.source, f"{folder}, trial {trial.name!r}")
+        if trials:
+            return OtherSession(tool, tuple(trials), *size_of_person(folder), to_see=about["to_see"])
+    for tool, about in programs.items():
+        if any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"]):
+            raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")
+    if near := _sessions_near(folder, programs):
+        raise InputError(f"{folder} is no session itself; {list_names(near, most=3)}. Name the folder of one session.")
+    raise InputError(
+        f"{folder} is no session that is known: {read}. Name the folder that holds these; of another program, export "
+        "markers as .trc or .c3d (`simspine init`)."
+    )
+
+
+def _sessions_near(folder: Path, programs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Texts on the sessions that the folder is inside of, or else holds, up to two levels away."""
+    inside = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth)) if path.is_dir()]
+    places = [folder.resolve().parents[:2], inside]
+    for near in places:
+        found = [
+            f"{place} looks like one of {tool}"
+            for place in near
+            for tool, about in programs.items()
+            if any(any(place.glob(pattern)) for pattern in about["files"])
+        ]
+        if found:
+            return found
+    return []
+
+
+def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
+    """The trials; before equal names comes the name of the folder two levels above their files."""
+    names = [trial.name for trial in trials]
+    trials = [
+        replace(trial, name=f"{trial.targets[0].parents[1].name}_{trial.name}")
+        if names.count(trial.name) > 1
+        else trial
+        for trial in trials
+    ]
+    if repeated := repeated_names(trial.name for trial in trials):
+        raise InputError(f"{folder}: several trials are {repeated}, perhaps of two trackers. Move all but one away.")
+    return trials

@@ -1,0 +1,147 @@
+"""Trials of another program's session, and how they are solved; `simspine.reconstruction.session_files` reads them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.core.settings import Section
+from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
+from simspine.estimation.options import ScalingOptions
+from simspine.io.calibration import read_calibration
+from simspine.io.text_tables import list_names, warn_assumed
+from simspine.io.video import find_project, open_videos, resampling_rate
+from simspine.reconstruction.detection import DETECT, TrialSource
+from simspine.reconstruction.stage import Known, Options, Stage
+from simspine.reconstruction.stages import AFTER_DETECTION, AFTER_MERGING, SUBJECT_NAME, UNSEEN, given_markers
+from simspine.vision.detector import Detections
+
+PLANE_MAX_ASYMMETRY = 0.3  # of left and right in Sports2D's points: limbs out of the film's plane appear short
+TableWriter = Callable[[Path, Sequence[str], np.ndarray], None]  # file or folder, names, xyz (frames, points, 3)
+ShowProgress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]  # text: what is called (done, total)
+
+
+@dataclass(frozen=True)
+class SessionTrial:
+    """A trial of a session. source: 2D points, points in space (m), or a folder with videos; targets: files to add.
+
+    calibration: of 2D points. marker_set: of points in space, where their names do not show it. person: their name.
+    turn: (3, 3) from the session's coordinates to z_up in metres. write_table: writes points in the session's
+    coordinates and format. files: the trial's entries in a configuration; empty where a configuration cannot name the
+    session's files.
+    """
+
+    name: str
+    source: Detections | Markers | Path
+    targets: tuple[Path, ...]
+    calibration: Path | None = None
+    marker_set: str | None = None
+    person: str = "person"
+    turn: np.ndarray | None = None
+    write_table: TableWriter | None = None
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OtherSession:
+    """A session. tool: the program's name. height: m, mass: kg, where known. to_see: how to view the added files."""
+
+    tool: str
+    trials: tuple[SessionTrial, ...]
+    height: float | None = None
+    mass: float | None = None
+    to_see: str = ""
+
+
+def require_points(points: Detections | Markers, where: str) -> None:
+    """Raise `InputError` where no point was seen at all, or the frame rate is outside the possible range."""
+    if not MIN_FRAME_RATE_HZ <= points.rate <= MAX_FRAME_RATE_HZ:
+        raise InputError(f"{where}: {points.rate:.3g} frames/s. Are its times in milliseconds? Expected seconds.")
+    places = points.people if isinstance(points, Detections) else points.xyz
+    if not np.isfinite(places).any():
+        raise InputError(f"{where}: every point is missing or at 0 0 0 in every frame. Was an empty trial exported?")
+
+
+def solve_session(session: OtherSession, options: Options, show: ShowProgress) -> dict[str, Known]:
+    """What is known of each trial after all stages. options: for what they leave open, those of sessions are taken."""
+    people = dict.fromkeys(trial.person for trial in session.trials)
+    solved: dict[str, Known] = {}
+    for person in people:
+        own = [trial for trial in session.trials if trial.person == person]
+        solved |= _solve_person(session, own, options, show)
+    return {trial.name: solved[trial.name] for trial in session.trials}
+
+
+def _solve_person(
+    session: OtherSession, own: Sequence[SessionTrial], options: Options, show: ShowProgress
+) -> dict[str, Known]:
+    """Solve the trials of a person. Trials of points in space share one body; those of images have one each."""
+    in_plane = session.tool == "Sports2D" and "max_asymmetry" not in options.scaling.model_fields_set
+    options = options.model_copy(
+        update={
+            "cameras": _unless_given(options.cameras, refine="auto"),
+            "body": _unless_given(options.body, markers=own[0].marker_set),
+            "scaling": _unless_given(options.scaling, **({"max_asymmetry": PLANE_MAX_ASYMMETRY} if in_plane else {})),
+        }
+    )
+    person = UNSEEN | {"subject": SUBJECT_NAME, "height": session.height, "mass": session.mass}
+    known: dict[str, Known] = {}
+    in_space = {t.name: given_markers(t.source, options.body) for t in own if isinstance(t.source, Markers)}
+    if in_space:
+        trials = {name: person | {"trial": name} | given for name, given in in_space.items()}
+        known = _run_with_bar(trials, options, AFTER_MERGING, show)
+    for trial in own:
+        if trial.name in in_space:
+            continue
+        recording, detection = _recording(trial, options)
+        about = person | {"trial": trial.name, "videos": recording.videos}
+        with show(f"{trial.name}: frames") as progress:
+            seen = DETECT.run({trial.name: about | {"recording": replace(recording, progress=progress)}}, detection)
+        known |= _run_with_bar(seen, options, AFTER_DETECTION, show)
+    for trial in own:
+        for factor in known[trial.name]["factors"].factors:
+            if (factor.asymmetry or 0.0) > ScalingOptions().max_asymmetry and session.tool == "Sports2D":
+                warn_assumed(
+                    f"{trial.name}: left and right of {factor.segment} differ by {100 * factor.asymmetry:.0f} %: limbs "
+                    "outside the plane of the film appear short. Their mean was taken."
+                )
+    return known
+
+
+def _unless_given(section: Section, **settings: Any) -> Section:
+    """A section of the options with settings for what it leaves open."""
+    return section.model_copy(update={k: v for k, v in settings.items() if k not in section.model_fields_set})
+
+
+def _recording(trial: SessionTrial, options: Options) -> tuple[TrialSource, Options]:
+    """The source of a trial's 2D points, and options with which videos of uneven frame rates are resampled."""
+    if isinstance(trial.source, Detections):
+        assert trial.calibration is not None  # of 2D points
+        skeleton = trial.source.skeleton
+        return TrialSource(read_calibration(trial.calibration), detections=trial.source, skeleton=skeleton), options
+    project = find_project(trial.source)  # type: ignore[arg-type]
+    rate = resampling_rate(open_videos(project.videos))
+    recording = TrialSource(read_calibration(project.calibration), videos=project.videos)
+    detection = _unless_given(options.detection, resample=rate)
+    return recording, options.model_copy(update={"detection": detection})
+
+
+def _run_with_bar(
+    known: Mapping[str, Known], options: Options, stages: Sequence[Stage], show: ShowProgress
+) -> dict[str, Known]:
+    """Like `run_stages`, and shows the steps done."""
+    found = dict(known)
+    steps = [(stage, names) for stage in stages for names in ([list(known)] if stage.of_person else zip(known))]
+    with show(f"{next(iter(known))}: steps") as progress:
+        for done, (stage, names) in enumerate(steps):
+            progress(done, len(steps))
+            try:
+                found |= stage.run({name: found[name] for name in names}, options)
+            except InputError as error:
+                raise InputError(f"{list_names(names)}: {error}") from None
+        progress(len(steps), len(steps))
+    return found
