@@ -9,6 +9,7 @@ from simspine.core.types import Origin
 from simspine.quality.findings import Finding
 from simspine.quality.observability import Observability
 from simspine.report.body_video import films_of_trial, shown_in
+from simspine.report.page import interval_text
 from simspine.report.statements import methods_text, summary_statements
 from simspine.report.trial_sections import scene_of_trial
 from simspine.workflow.results import read_trial
@@ -42,17 +43,21 @@ def test_it_says_what_the_person_did(found):
     for side, word in (("r", "right"), ("l", "left")):
         for what, angle in (("Knees bent", "knee_flexion"), ("Arms raised", "shoulder_elevation")):
             (figure,) = [one for one in found.clinical_figures if one.name == f"{angle}_{side}"]
-            assert (f"{figure.maximum:.0f}° ({word})" in text) == figure.is_decided
+            sd = np.degrees(found.spine.clinical.sd(figure.name)[found.spine.clinical.of(figure.name).argmax()])
+            assert (f"{interval_text(figure.maximum, sd, 'deg')} ({word})" in text) == figure.is_decided
             assert not figure.is_decided or what in text
     place = found.spine.levels.index("thorax")
     tilt, sd = (np.degrees(values[:, place, 0]) for values in (found.spine.angles, found.spine.angles_sd))
     most = tilt.argmax()
-    assert (f"{tilt[most]:.0f}° forwards" in text) == (tilt[most] > 1.96 * sd[most])
+    assert (f"{interval_text(tilt[most], sd[most], 'deg')} forwards" in text) == (tilt[most] > 1.96 * sd[most])
     status = np.full(found.spine.frames, "kept", object)
     status[most] = "rejected"
     verdict = replace(found.verdict, status=tuple(status))
     tilt[most] = -np.inf
-    assert f"{tilt.max():.0f}° forwards" in said(replace(found, verdict=verdict), "What the person did")
+    most = tilt.argmax()
+    assert f"{interval_text(tilt[most], sd[most], 'deg')} forwards" in said(
+        replace(found, verdict=verdict), "What the person did"
+    )
 
 
 def test_errors_are_named_before_warnings(found):

@@ -37,7 +37,7 @@ def test_an_assumed_curve_says_so_and_rejected_frames_do_not_count():
 
 def figure(name, reach, sd, decided="measured"):
     label = CLINICAL_DEFINITIONS[name].label if name in CLINICAL_DEFINITIONS else name
-    return ClinicalFigure(name, label, "deg", 0.0, sd, 0.0, reach, 1.0, decided)
+    return ClinicalFigure(name, label, "deg", 0.0, sd, 0.0, reach, 1.0, decided, range_sd=sd)
 
 
 def test_what_moved_most_for_its_error_is_shown_first():

@@ -146,7 +146,9 @@ class HoldsArrays(Unchanging):
         for name, shape in shapes.items():
             value = getattr(self, name)
             if value is not None or defaults[name] is not None:
-                self._set(**{name: read_only_array(type(self).__name__, name, value, shape, dtype, infinite)})
+                self._set(
+                    **{name: read_only_array(type(self).__name__, name, value, shape, dtype=dtype, infinite=infinite)}
+                )
 
 
 @dataclass(frozen=True, eq=False)

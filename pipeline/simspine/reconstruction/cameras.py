@@ -143,8 +143,8 @@ def _judged_rig(
         advised = assess.REFINE_HINT in map(attrgetter("suggestion"), compared.findings)
         if compared.mixed_up or not (advised if options.refine == "auto" else options.refine):
             return JudgedCameras(tuple(cameras), compared.findings)
-        points, chosen = select_views(seen, compared.views), [cameras[view] for view in compared.views]
-        refined = refine_cameras(points, chosen, min_confidence=min_confidence)
+        points = select_views(seen, compared.views)
+        refined = refine_cameras(points, [cameras[view] for view in compared.views], min_confidence=min_confidence)
         left = compare_cameras(points, refined.cameras, min_confidence).findings
     except InputError as error:
         text = f"the cameras could not be compared: {error}"
@@ -159,8 +159,8 @@ def _judged_rig(
         f"given calibration's. Reprojection error before: {before:.1f} px (median), {p90_before:.1f} px (90th "
         f"percentile), of detections that fitted then; after: {after:.1f} and {p90_after:.1f} px, of those that fit."
     )
-    misfit = any(finding.severity is not Severity.INFO for finding in compared.findings)
-    refinement = Finding(CAMERA_REFINED_CODE, Severity.WARNING if misfit else Severity.INFO, text)
+    fitted = all(finding.severity is Severity.INFO for finding in compared.findings)
+    refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO if fitted else Severity.WARNING, text)
     return JudgedCameras(tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left)))
 
 

@@ -15,7 +15,7 @@ from simspine.core.types import Forced, Markers
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import forced_mask
 from simspine.report.page import NORMAL_95, unbreakable
-from simspine.report.scene import point_kinds
+from simspine.report.scene import point_states
 
 _ROW_PX, _TOP_PX, _AXIS_PX = 17, 24, 38  # heights of a row, of the title, and of the axis with its label
 _LONGEST_NAME = 20  # letters
@@ -103,7 +103,9 @@ def range_charts(
     kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
     ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
     top_down, planes = levels[::-1], enumerate(PLANE_TITLES.items())
-    charts = "".join(_plane_chart(top_down, ends[:, ::-1, k], looks[:, k], marked, names) for k, names in planes)
+    charts = "".join(
+        _plane_chart(top_down, ends[:, ::-1, k], looks[:, k], marked=marked, names=names) for k, names in planes
+    )
     keys = {label: look for label, look in VERDICT_LOOKS.items() if (looks == look).any()}
     if sd is not None:
         keys["95 % interval"] = "interval"
@@ -119,7 +121,6 @@ def _plane_chart(
     """
     title, positive = names
     low, high = _scale_of(ends)
-    span, interval_of_span = ends[2] - ends[1], np.hypot(ends[1] - ends[0], ends[3] - ends[2])
     places, zero = 100 * (ends - low) / (high - low), 100 * -low / (high - low)
     top, bottom = _TOP_PX, _TOP_PX + len(levels) * _ROW_PX
     parts = [f'<text class="title" x="0" y="14">{title}</text>']
@@ -128,13 +129,17 @@ def _plane_chart(
     parts += [_range_mark(looks[i], places[:, i], _middle(i)) for i in known]
     for edge in (i for i, (a, b) in enumerate(pairwise(map(spine_region, levels)), 1) if a != b):
         parts.append(f'<line class="axis" x1="0" x2="100%" y1="{top + edge * _ROW_PX}" y2="{top + edge * _ROW_PX}"/>')
-    decided = [
-        i for i in known if levels[i] in marked and looks[i] in ("measured", "partly") and span[i] > interval_of_span[i]
-    ]
-    numbers = {_middle(i) + 4: f"{span[i]:.1f} ± {interval_of_span[i]:.1f}°" for i in decided}
-    parts += [f'<text class="span" x="100%" y="{y:g}">{unbreakable(text)}</text>' for y, text in numbers.items()]
-    label, look = f"angle (°), positive = {positive}", "numbered" if decided else ""
-    return _chart(levels, _round_marks(low, high), label, drawn="".join(parts), look=look)
+    numbered = [i for i in known if levels[i] in marked and looks[i] in ("measured", "partly")]
+    numbers = [_span_number(ends[:, i], _middle(i) + 4) for i in numbered]
+    label, look = f"angle (°), positive = {positive}", "numbered" if any(numbers) else ""
+    return _chart(levels, _round_marks(low, high), label, drawn="".join([*parts, *numbers]), look=look)
+
+
+def _span_number(ends: np.ndarray, y: float) -> str:
+    """The span of a level with its ±, as text at height y; '' where it is within its ±. ends: (4,) degrees."""
+    span, interval = ends[2] - ends[1], np.hypot(ends[1] - ends[0], ends[3] - ends[2])
+    text = unbreakable(f"{span:.1f} ± {interval:.1f}°")
+    return f'<text class="span" x="100%" y="{y:g}">{text}</text>' if span > interval else ""
 
 
 def _scale_of(ends: np.ndarray) -> tuple[float, float]:
@@ -183,7 +188,7 @@ POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "de
 
 def point_states(markers: Markers) -> np.ndarray:
     """(frames, markers) of indices into `POINT_STATES_DRAWN`; filled gaps count as 'filled', whatever the origin."""
-    kinds = [POINT_STATES_DRAWN.index(kind) for kind in point_kinds(markers)]
+    kinds = [POINT_STATES_DRAWN.index(kind) for kind in point_states(markers)]
     state = np.broadcast_to(kinds, (markers.frames, len(kinds))).copy()
     if markers.filled is not None:
         state[markers.filled] = POINT_STATES_DRAWN.index("filled")

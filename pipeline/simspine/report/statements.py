@@ -112,7 +112,8 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}" if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
     points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
-    skeleton = f"A skeleton was fitted to {points} points of the body. " * bool(points)
+    basis = "Scale and vertical come from the given calibration. " * bool(count)
+    basis += f"A skeleton was fitted to {points} points of the body. " * bool(points)
     ways = spine_points_by_source(trial.markers)
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {ESTIMATED_BY}: {', '.join(guessed)}."
@@ -132,8 +133,7 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     sides = {name: side for name, side in PSIS_SIDES.items() if name in str(ways.get(SKIN_MARKER_GROUP))}
     long_names = [f" {name}: {side} posterior superior iliac spine." for name, side in sides.items()]
-    given = "Scale and vertical come from the given calibration. " * bool(count)
-    return f"{by} {span}. {given}{skeleton}{seen}{''.join(long_names)}"
+    return f"{by} {span}. {basis}{seen}{''.join(long_names)}"
 
 
 PSIS_SIDES = {"LPSIS": "left", "RPSIS": "right"}

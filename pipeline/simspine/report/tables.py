@@ -298,7 +298,8 @@ def angle_table(
     kept = np.ones(spine.frames, bool) if kept is None else kept
     shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
-    rows, single = [], [level.name for level in table if level.coordinates]
+    single = {level.name for level in table if level.coordinates}
+    rows, unmarked = [], single.difference(single if marked is None else marked)
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
@@ -306,12 +307,14 @@ def angle_table(
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
-            takes = word is Observability.PARTLY and marked is not None and level in single and level not in marked
-            rows.append((level, plane, *cells, share, (str(word) or NO_LABEL) + NO_LEVEL_FINDING * takes))
+            note = NO_LEVEL_FINDING * (word is Observability.PARTLY and level in unmarked)
+            rows.append((level, plane, *cells, share, (str(word) or NO_LABEL) + note))
     as_sums = any(word is Observability.SUM for line in words for word in line)
-    folded, said = f"All {len(rows)} angles of the levels: mean, range, label", page_words("levels")
+    said = page_words("levels")
     caption = said["shares"] + said["estimated"].format(by=ESTIMATED_BY) * estimated + said["sums"] * as_sums
-    return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), caption, folded)
+    return PageTable(
+        ANGLE_TABLE_COLUMNS, tuple(rows), caption, f"All {len(rows)} angles of the levels: mean, range, label"
+    )
 
 
 def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:

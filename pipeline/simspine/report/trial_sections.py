@@ -135,7 +135,11 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 
 
 _LEANS = (("backwards", "forwards"), ("to the left", "to the right"))  # least and greatest tilt and bending
-_RAISED = {"shoulder_elevation": "Arms raised", "hip_flexion": "Hips bent", "knee_flexion": "Knees bent"}
+_RAISED = {
+    "shoulder_elevation": "Arms raised from the thorax",
+    "hip_flexion": "Hips bent",
+    "knee_flexion": "Knees bent",
+}
 
 
 def movement_sentence(trial: SolvedTrial) -> str:
