@@ -83,8 +83,7 @@ def _line_of_csv(path: Path, unit: str | None) -> BackLine:
     if not set(axis_columns) <= set(columns):
         found = ", ".join(columns) or "none"
         raise InputError(f"{path}: columns are {found}; expected x, y, z (or x_mm, y_mm, z_mm), perhaps name.")
-    known = (*axis_columns, "name")
-    require_known("column", columns, known, str(path))
+    require_known("column", columns, (*axis_columns, "name"), str(path))
     points, names = [], []
     for number, row in enumerate(rows, 2):
         if None in row:
