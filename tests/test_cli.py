@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from simspine import __version__
 from simspine.cli.main import main
-from simspine.cli.options import packaged_config
+from simspine.cli.options import packaged_config, say
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
 from simspine.workflow.config import json_schema, read_config
@@ -300,3 +300,8 @@ def test_a_folder_that_was_removed_is_named(tmp_path, monkeypatch):
     done = call("status", "mine.yaml")
     assert done.exit_code == 2
     assert done.stderr == "error: the folder you are in was removed; change to another one.\n"
+
+
+def test_results_are_said_without_control_characters_and_with_their_spaces(capsys):
+    say("a\x1b[31m\u202eb\u202f1\u00a02\n")
+    assert capsys.readouterr().out == "a\ufffd[31m\ufffdb\u202f1\u00a02\n\n"

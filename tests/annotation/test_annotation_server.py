@@ -1,8 +1,10 @@
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import numpy as np
@@ -229,3 +231,17 @@ def test_what_a_browser_is_started_with_works_once(served):
     status, headers, body = ask(served, "", token=address.rstrip("/").rpartition("/")[2])
     assert status == 403
     assert server.token not in f"{headers}{body}"
+
+
+def test_who_does_not_read_the_answers_does_not_keep_the_program(recording):
+    served = Served(recording)
+    server = served.server
+    head = f"GET /{server.token}/image/0/0.jpg HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n"
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", server.server_port))
+        reader.sendall(400 * head.encode())
+        time.sleep(1)
+        start = time.monotonic()
+        served.stop()
+        assert time.monotonic() - start < 10

@@ -183,3 +183,12 @@ def test_frames_that_were_rejected_are_no_success(tmp_path):
         assert done.exit_code == code, done.output
         assert ("error: inverse kinematics did not solve 1 of 6 frames" in done.output) == bool(code)
         assert (tmp_path / f"{frames}_spine/report.html").is_file()
+
+
+@pytest.mark.parametrize("text", ["x,y,z,X\n0,1,2,3\n0,2,2,3\n", "x,y,z\n0,1,0\n0,1,2,0\n"])
+def test_repeated_columns_and_surplus_cells_are_refused(tmp_path, text):
+    """The last column of a name, or the first three cells, would be the line without a word."""
+    file = tmp_path / "line.csv"
+    file.write_text(text)
+    with pytest.raises(InputError, match=r"there twice|more cells than columns"):
+        read_back_line(file)

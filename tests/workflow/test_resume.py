@@ -445,3 +445,21 @@ def test_json_that_is_no_mapping_is_refused(tmp_path, content):
     (tmp_path / "scaling.json").write_text(content)
     with pytest.raises(InputError, match=r"scaling\.json: not JSON of names with values"):
         read_json(tmp_path / "scaling.json")
+
+
+def test_an_input_written_anew_with_the_same_content_ends_no_run(tmp_path):
+    """The work is done again, since it may have read half; an input that is written again and again is named."""
+    source, manifest, times = tmp_path / "in.txt", tmp_path / "m.json", []
+    source.write_text("abc")
+    task = copy_task(tmp_path)
+
+    def work(rewrites: int) -> None:
+        task.work()
+        times.append(len(times) + 1)
+        if len(times) <= rewrites:
+            os.utime(source, ns=(len(times), len(times)))
+
+    assert run_task(manifest, replace(task, work=lambda: work(1)), CODE) is True
+    assert len(times) == 2
+    with pytest.raises(InputError, match=r"in\.txt changed meanwhile \(its content is the same"):
+        run_task(manifest, replace(task, work=lambda: work(99)), OTHER)

@@ -219,6 +219,7 @@ def _camera_entry(camera) -> dict[str, Any]:
 
 LOCAL_HOST = "127.0.0.1"
 MAX_REQUEST_BYTES = 8 << 20  # bytes of a request
+LAST_ANSWERS_S = 2.0  # s that answers in progress may take when the server ends
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript",
@@ -278,10 +279,14 @@ class AnnotationServer(ThreadingHTTPServer):
         super().close_request(request)
 
     def server_close(self) -> None:
-        """End connections, which browsers keep open, and wait for answers in progress."""
-        for connection in tuple(self._connections):
-            with contextlib.suppress(OSError):  # closed by its own thread meanwhile
-                connection.shutdown(socket.SHUT_RD)
+        """End connections, which browsers keep open, and wait for answers in progress, not long if nobody reads."""
+        for ending in (socket.SHUT_RD, socket.SHUT_RDWR):
+            for connection in tuple(self._connections):
+                with contextlib.suppress(OSError):  # closed by its own thread meanwhile
+                    connection.shutdown(ending)
+            end = time.monotonic() + LAST_ANSWERS_S
+            while self._connections and time.monotonic() < end:
+                time.sleep(0.01)
         super().server_close()
 
 

@@ -12,6 +12,7 @@ from simspine.cli.options import (
     json_option,
     packaged_config,
     result_trial_options,
+    say,
     show_on_desktop,
     with_options,
 )
@@ -61,7 +62,7 @@ def _open_recording(target):
 
     recording = with_proposals(open_target(target))
     if recording.note:
-        click.echo(f"note: {recording.note}", err=True)
+        say(f"note: {recording.note}", err=True)
     return recording
 
 
@@ -89,7 +90,7 @@ def _training_hook(settings: str | None):
         return None
     from simspine.learning.spine_runs import training_hook
 
-    return training_hook(settings, click.echo)
+    return training_hook(settings, say)
 
 
 @click.command("annotate")
@@ -125,7 +126,7 @@ def annotate_command(target, annotator, batch, again, training, **page):
     while True:
         recording = open_target(target)
         with _exclusive_annotator(recording, annotator):
-            rounds = advance_round(recording, annotator, batch, hook=trains, say=click.echo)
+            rounds = advance_round(recording, annotator, batch, hook=trains, say=say)
         if rounds == before or not open_frames(rounds):
             return
         before = rounds
@@ -140,19 +141,19 @@ def _serve_page(target, annotator: str, batch: int, named: tuple[int, ...], *, p
     recording = _open_recording(target)
     rounds = read_rounds(recording)
     views = f"{len(recording.views)} view" if len(recording.views) == 1 else f"{len(recording.views)} views"
-    click.echo(f"{recording.name}: {recording.frames} frames in {views}", err=True)
+    say(f"{recording.name}: {recording.frames} frames in {views}", err=True)
     with _exclusive_annotator(recording, annotator):
         first = named or open_frames(rounds)
         in_round = len(rounds) if first and not named else 0
         server = AnnotationServer(Session(recording, annotator, batch, first, in_round=in_round), port)
-        click.echo(server.address)
-        click.echo(f"annotations: {server.session.project()['file']}", err=True)
+        say(server.address)
+        say(f"annotations: {server.session.project()['file']}", err=True)
         if opened:
             show_on_desktop(server.address_for_once)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            click.echo("stopped; everything is saved.", err=True)
+            say("stopped; everything is saved.", err=True)
         finally:
             server.server_close()
             server.session.close()
@@ -177,12 +178,11 @@ def export_labels_command(target, annotator, form, path, everything, images):
 
     recording = _open_recording(target)
     labels = labels_of(recording, annotator)
-    count = 0  # images first: writing them is refused where they would replace others
+    # Images first: writing them is refused where they would replace others.
+    count = images and write_images(images, recording, labelled_images_of(recording, labels, not everything))
+    say(write_annotation_file(form, path, recording, labels=labels, decided_only=not everything))
     if images is not None:
-        count = write_images(images, recording, labelled_images_of(recording, labels, not everything))
-    click.echo(write_annotation_file(form, path, recording, labels=labels, decided_only=not everything))
-    if images is not None:
-        click.echo(f"{count} images in {images}")
+        say(f"{count} images in {images}")
 
 
 @annotations_group.command("import")
@@ -203,7 +203,7 @@ def import_labels_command(target, annotator, path):
         edits = edits_from(recording, labels_of(recording, annotator), labels, str(path))
         start_journal(file, recording.name, recording.views, recording.start.names, images=recording.images)
         append_edits(file, edits)
-    click.echo(f"{len(edits)} decisions added to {file}")
+    say(f"{len(edits)} decisions added to {file}")
 
 
 @annotations_group.command("propose")
@@ -221,7 +221,7 @@ def propose_command(labels, path, least_height, curves):
 
     found = propose_spines(labels, least_height, curves)
     write_coco_labels(path, found)
-    click.echo(f"{path}: {len(found.file_names)} people")
+    say(f"{path}: {len(found.file_names)} people")
 
 
 @annotations_group.command("round")
@@ -241,7 +241,7 @@ def round_command(target, annotator, size, training):
     trains = _training_hook(training)
     recording = open_target(target)
     with _exclusive_annotator(recording, annotator):
-        advance_round(recording, annotator, size, hook=trains, say=click.echo)
+        advance_round(recording, annotator, size, hook=trains, say=say)
 
 
 @annotations_group.command("clicks")
@@ -253,7 +253,7 @@ def clicks_command(target, annotator):
     from simspine.annotation.server import labels_of
 
     recording = _open_recording(target)
-    click.echo(clicks_as_yaml(recording, labels_of(recording, annotator)))
+    say(clicks_as_yaml(recording, labels_of(recording, annotator)))
 
 
 @annotations_group.command("validate")
@@ -282,7 +282,7 @@ def validate_points_command(context, candidate: Path, reference, subject, trial,
     reference_result = None if reference is None else read_result(reference, subject, trial)
     names = str(candidate), "" if reference is None else str(reference)
     validation = validate_against_body(read_result(candidate, subject, trial), reference_result, names)
-    click.echo(body_validation_text(validation))
+    say(body_validation_text(validation))
     if json_path is not None:
         write_text(json_path, json.dumps(body_validation_json(validation), indent=1) + "\n")
     context.exit(_NO_SPINE_POINT_EXIT_CODE if validation.unseen else 0 if validation.passed else 1)

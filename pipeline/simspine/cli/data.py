@@ -12,6 +12,7 @@ from simspine.cli.options import (
     named_config,
     quiet_option,
     result_trial_options,
+    say,
     show_on_desktop,
     stage_options,
 )
@@ -61,7 +62,7 @@ def export_command(config, subject, trial, force, quiet, format_, axes, out, **c
         points=int(chosen["points"]), contents=chosen["contents"], public=chosen["public"],
         test=tuple(chosen["test"]) or None, every=chosen["every"],
     )  # fmt: skip
-    click.echo(export_format(config, format_ or f"axes{axes}", choice, out))
+    say(export_format(config, format_ or f"axes{axes}", choice, out))
 
 
 def _refuse_options(chosen: dict, reason: str) -> None:
@@ -87,7 +88,7 @@ def verify_command(path, kinematics):
     if not faults:
         # With a manifest every byte is checked; in a file by itself the arrays only.
         result = "whole." if path.is_dir() else "no array is damaged. Bytes outside arrays need the folder's manifest."
-        click.echo(f"{path}: {result}")
+        say(f"{path}: {result}")
     sys.exit(1 if faults else 0)
 
 
@@ -127,7 +128,7 @@ def validate_dataset_command(dataset, config, out):
             raise InputError(f"{dataset} does not exist. Run `simspine run` first, or name a data set (.h5).")
     folder = dataset if dataset.is_dir() else dataset.parent
     for path in write_validation(dataset, out or folder / "validation"):
-        click.echo(path)
+        say(path)
 
 
 @click.command("view")
@@ -146,12 +147,12 @@ def view_command(result, subject, trial, out, opened, recording):
     if recording is not None:
         from simspine.workflow.views import record_rerun
 
-        click.echo(record_rerun(result, recording, subject, trial))
+        say(record_rerun(result, recording, subject, trial))
         return
     from simspine.workflow.views import write_view
 
     page = write_view(result, out, subject, trial=trial)
-    click.echo(page)
+    say(page)
     if opened:
         show_on_desktop(page.resolve().as_uri())
 
@@ -168,7 +169,7 @@ def compare_command(before, after, subject, trial, out):
     """
     from simspine.workflow.views import write_comparison
 
-    click.echo(write_comparison(before, after, out, subject, trial=trial))
+    say(write_comparison(before, after, out, subject, trial=trial))
 
 
 @click.command("overlay")
@@ -181,4 +182,4 @@ def overlay_command(config, subject, trial, camera, out, quiet):
     """Draw the body on a trial's videos: lines and the spine."""
     from simspine.workflow.views import write_overlay_of_trial
 
-    click.echo(write_overlay_of_trial(config, out, subject, trial=trial, camera=camera, quiet=quiet))
+    say(write_overlay_of_trial(config, out, subject, trial=trial, camera=camera, quiet=quiet))

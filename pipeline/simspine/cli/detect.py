@@ -12,6 +12,7 @@ from simspine.cli.options import (
     config_option,
     named_config,
     quiet_option,
+    say,
     show_on_desktop,
     with_options,
 )
@@ -95,7 +96,7 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
     every file. Places are px of the image: angles and vertebrae need several cameras and the workflow.
     """
     if one_camera.pop("version"):
-        click.echo(f"simspine {__version__}")
+        say(f"simspine {__version__}")
         return
     if source is not None and source.lower().endswith((".yaml", ".yml")) and config is None:
         source, config = None, named_config(Path(source))
@@ -123,7 +124,7 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
 
     if chosen["detector"] in PEOPLE_FINDERS:
-        click.echo(f"--detector {chosen.pop('detector')}: people are found by BlazePose.", err=True)
+        say(f"--detector {chosen.pop('detector')}: people are found by BlazePose.", err=True)
         chosen["detector"] = None
     if chosen["hardware_acceleration"] is not None and chosen["device"] is None:
         from simspine.vision.spinepose import fastest_device
@@ -152,18 +153,18 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
         lifting=lifting,
     )
     if isinstance(camera, Webcam) and not quiet:
-        click.echo(f"looking at webcam {camera.number}; ctrl-C ends it, and the files hold what it saw.", err=True)
+        say(f"looking at webcam {camera.number}; ctrl-C ends it, and the files hold what it saw.", err=True)
     result = watch_source(camera, settings, task, quiet)
     for line in result.lines(camera.name, settings.detection.detector):
-        click.echo(line)
+        say(line)
     for line in lifting.lines() if lifting is not None and result.shown else ():
-        click.echo(line)
+        say(line)
     for path in filter(None, (picture, chosen["points"])):
-        click.echo(path)
+        say(path)
     if view and picture is not None and not live:
         show_on_desktop(str(picture))
     if result.stopped:
-        click.echo("stopped; the files hold what was seen until then.", err=True)
+        say("stopped; the files hold what was seen until then.", err=True)
         sys.exit(130)
 
 

@@ -37,6 +37,7 @@ from simspine.cli.options import (
     named_config,
     packaged_config,
     quiet_option,
+    say,
     stage_options,
 )
 from simspine.cli.research import capture_group, train_group
@@ -105,7 +106,7 @@ class _Commands(click.Group):
             gc.set_threshold(_COLLECTED_AFTER)
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("stopped by ctrl-C.", err=True)
+            say("stopped by ctrl-C.", err=True)
             sys.exit(128 + signal.SIGINT)
         except ValueError as error:
             if not isinstance(error, InputError):
@@ -179,12 +180,12 @@ def _config_of_markers(file: Path) -> Path:
     name = config_name(file.stem)
     path = Path(f"configs/{name}.yaml")
     if not path.exists():
-        click.echo(write_new_config(GivenFiles([file]), path, name=name, subject="S01").split("Next:")[0].rstrip())
+        say(write_new_config(GivenFiles([file]), path, name=name, subject="S01").split("Next:")[0].rstrip())
         return path
     content = read_mapping(path)
     if json.dumps(str(file)) not in json.dumps(content, default=str):  # the whole name, not the end of another
         raise InputError(f"{path} is of other files than {file}. Name the configuration, or move it away.")
-    click.echo(f"{path} is there, and is run as it stands; results: {printable(content.get('results'))}")
+    say(f"{path} is there, and is run as it stands; results: {content.get('results')}")
     return path
 
 
@@ -207,7 +208,7 @@ def demo_command(which, cores):
     config = named_config(path)
     print_summary(config)
     for line in curvature_lines(config) if which == "gait" else ():
-        click.echo(line)
+        say(line)
 
 
 @main.command("add-spine")
@@ -231,13 +232,13 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
     with warnings.catch_warnings(record=True) as caught:
         try:
             session = read_session(folder, rate)
-            click.echo(f"{folder}: a session of {session.tool}, {len(session.trials)} trial(s)")
+            say(f"{folder}: a session of {session.tool}, {len(session.trials)} trial(s)")
             added = add_spine(session, marker_set, scaling, quiet)
         finally:
             for text in grouped_messages(str(one.message) for one in caught):
                 click.secho(f"warning: {printable(text)}", fg="yellow", err=True)
     for line in (*grouped_messages(added.notes), *added.files, f"To see it: {session.to_see}.", *added.results):
-        click.echo(printable(line))
+        say(line)
     sys.exit(1 if added.faults else 0)
 
 
@@ -279,18 +280,16 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     folder = out or file.with_name(f"{file.stem}_spine")
     folder.mkdir(parents=True, exist_ok=True)
     files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
-    click.echo(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
+    say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
     for name, values, sd in (
         ("lumbar lordosis", result.lla, result.spine.lla_sd),
         ("thoracic kyphosis", result.tka, result.spine.tka_sd),
     ):
-        click.echo(
-            f"{name} of the first frame: {math.degrees(values[0]):.0f} ± {1.96 * math.degrees(sd[0]):.0f}° (95 %)"
-        )
+        say(f"{name} of the first frame: {math.degrees(values[0]):.0f} ± {1.96 * math.degrees(sd[0]):.0f}° (95 %)")
     for finding in result.findings:
-        click.echo(f"{finding.severity}: {finding.message} {finding.suggestion}")
+        say(f"{finding.severity}: {finding.message} {finding.suggestion}")
     for written in files:
-        click.echo(written)
+        say(written)
     sys.exit(1 if any(finding.severity == "error" for finding in result.findings) else 0)
 
 
@@ -299,8 +298,8 @@ def warmup_command():
     """Compile the solvers once after installation; the first recording then starts at once."""
     from simspine.workflow.setup import compile_kernels
 
-    click.echo("Compiling the kernels for this processor (once; up to a minute).")
-    click.echo(f"done in {compile_kernels(click.echo):.0f} s")
+    say("Compiling the kernels for this processor (once; up to a minute).")
+    say(f"done in {compile_kernels(say):.0f} s")
 
 
 @main.command("status")
@@ -317,7 +316,7 @@ def status_command(config, quiet):
     states = stage_states(config)
     unfinished = [state for state in states if state.kind != STATE_DONE]
     for line in status_lines(unfinished if quiet else states):
-        click.echo(line)
+        say(line)
     sys.exit(1 if unfinished else 0)
 
 
@@ -383,7 +382,7 @@ def report_command(config):
 
     if has_pages_of_trials(config):
         run_stage("page", config, subject=None, trial=None)
-    click.echo(write_report_of(config))
+    say(write_report_of(config))
 
 
 @main.command("summary")
@@ -417,7 +416,7 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, rate
     person = {key: value for key, value in (("height", height), ("mass", mass)) if value is not None}
     path = out or Path(f"configs/{name}.yaml")
     given = GivenFiles(files, calibration, trial, rate)
-    click.echo(write_new_config(given, path, name=name, subject=subject, marker_set=marker_set, person=person))
+    say(write_new_config(given, path, name=name, subject=subject, marker_set=marker_set, person=person))
 
 
 @main.command("doctor")
@@ -433,7 +432,7 @@ def doctor_command(config, schema):
     from simspine.workflow.setup import examine_installation
 
     if schema:
-        click.echo(json.dumps(json_schema(), indent=2))
+        say(json.dumps(json_schema(), indent=2))
         return
     if config is None and (here := configs_here()):
         config = named_config(here[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, printable, unknown_name
 
 CONFIG_PARAMETERS = {"config_argument", "config_path"}  # both name the configuration
 
@@ -35,6 +35,11 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar
 cores_option = click.option(
     "--cores", type=click.IntRange(1), default=os.cpu_count(), show_default="all", help="Processor cores to use."
 )
+
+
+def say(text: object, err: bool = False) -> None:
+    """Print a text to standard output or error, without control characters that foreign names may hold."""
+    click.echo(printable(text), err=err)
 
 
 json_option = click.option("--json", "json_path", type=FILE_PATH, help="File to write the figures to, as JSON.")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, PairOfNumbers, config_option, quiet_option
+from simspine.cli.options import FILE_PATH, PairOfNumbers, config_option, quiet_option, say
 from simspine.core.errors import InputError, require_known, safe_file_name
 
 
@@ -48,7 +48,7 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
             locks.enter_context(hold_lock(folder / f".{safe_file_name(name)}.lock", busy))
         progress = locks.enter_context(progress_bar("virtual capture, frames", quiet))
         written = write_capture(folder, config.virtual, progress, subject)
-    click.echo(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
+    say(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
 
 
 @capture_group.command("render")
@@ -100,7 +100,7 @@ def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet,
     busy, advice = f"another process is rendering to {out}", "Wait for it, or name another folder."
     with hold_lock(out / ".lock", busy, 0.0, advice), progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)
-    click.echo(f"{out}: {written} pictures")
+    say(f"{out}: {written} pictures")
 
 
 @click.group("train")
@@ -110,7 +110,7 @@ def train_group():
 
 def say_progress(line: str) -> None:
     """Print a line of progress to standard error."""
-    click.echo(line, err=True)
+    say(line, err=True)
 
 
 @train_group.command("spine")
@@ -146,5 +146,5 @@ def train_spine_command(config, out, teacher, seed, **training):
     options = spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
     tables = train_detector(options, out, say_progress)
     if tables:
-        click.echo(join_tables([table for table in tables if table.name.startswith("spine_detector")]))
-    click.echo(out)
+        say(join_tables([table for table in tables if table.name.startswith("spine_detector")]))
+    say(out)

@@ -35,7 +35,8 @@ class Remark(UserWarning):
 
 def printable(text: object) -> str:
     """The text without control characters: a name in a foreign file could send commands to the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+    shown = (c.isprintable() or c in "\n\t" or unicodedata.category(c) == "Zs" for c in str(text))  # Zs: all spaces
+    return "".join(c if keep else "\N{REPLACEMENT CHARACTER}" for c, keep in zip(str(text), shown, strict=True))
 
 
 def require_path(path: str | PathLike) -> None:

@@ -72,17 +72,22 @@ def _line_of_csv(path: Path, unit: str | None) -> BackLine:
     if separator != ",":  # then commas are decimal marks
         lines = [line.replace(",", ".") for line in lines]
     with naming_table(path):
-        rows = list(csv.DictReader(lines, delimiter=separator))
-    columns = {} if not rows else {(name or "").strip().lower(): name for name in rows[0]}
+        table = csv.DictReader(lines, delimiter=separator)
+        rows = list(table)
+    header = table.fieldnames if rows and table.fieldnames else ()
+    columns = {name.strip().lower(): name for name in header}
+    if len(columns) < len(header):
+        raise InputError(f"{path}: a column is there twice ({', '.join(header)}); keep those of one line.")
     stated = next((end for end in UNITS_PER_METRE if {f"{axis}_{end}" for axis in "xyz"} <= set(columns)), None)
     axis_columns = [f"{axis}_{stated}" if stated else axis for axis in "xyz"]
     if not set(axis_columns) <= set(columns):
         found = ", ".join(columns) or "none"
         raise InputError(f"{path}: columns are {found}; expected x, y, z (or x_mm, y_mm, z_mm), perhaps name.")
-    known = (*axis_columns, "name")
-    require_known("column", columns, known, str(path))
+    require_known("column", columns, (*axis_columns, "name"), str(path))
     points, names = [], []
     for number, row in enumerate(rows, 2):
+        if None in row:
+            raise InputError(f"{path}, line {number}: more cells than columns. Are decimal commas between them?")
         points.append([parse_number(row[columns[name]] or "", f"{path}, line {number}") for name in axis_columns])
         names.append((row[columns["name"]] or "").strip() if "name" in columns else "")
         if names[-1] and _landmark(names[-1]) not in (*LANDMARKS, *MIDLINE_MARKERS):

@@ -247,19 +247,26 @@ def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bo
     """Do the task's work unless it is done; True if it was done now.
 
     path: of the task's manifest. force: do it even if it is done. Two processes never work on one task at the same
-    time: the second waits for the first, and then finds the task done.
+    time: the second waits for the first, and then finds the task done. `InputError` where an input changes meanwhile.
     """
     for missing in [file for file in task.inputs if not file.exists()]:
         file_checksum(missing)  # raises, before a folder is made
     with hold_lock(path.with_suffix(".lock"), f"another process is making {task.outputs[0]}"):
-        before = [file_version(file) for file in task.inputs]
-        fingerprint = task.fingerprint(stage)
-        if not force and manifest_difference(read_task_manifest(path), fingerprint, task.outputs) is None:
-            return False
-        start = time.perf_counter()
-        task.work()
-        if before != [file_version(file) for file in task.inputs]:
-            raise InputError(f"a file that {task.outputs[0]} is made from was changed meanwhile; run it again.")
+        for again in (False, True):
+            before = [file_version(file) for file in task.inputs]
+            fingerprint = task.fingerprint(stage)
+            if not force and manifest_difference(read_task_manifest(path), fingerprint, task.outputs) is None:
+                return False
+            start = time.perf_counter()
+            task.work()
+            written = [file for file, old in zip(task.inputs, before, strict=True) if file_version(file) != old]
+            if not written:
+                break
+            same = fingerprint == task.fingerprint(stage)
+            if again or not same:  # equal content, written once, may have been read half: the work is done again
+                how = "its content is the same, its time stamp is not" if same else "its content is another"
+                advice = "Wait until no program writes to it, and run it again."
+                raise InputError(f"{written[0]} changed meanwhile ({how}); {task.outputs[0]} is made from it. {advice}")
         entry = {
             "fingerprint": fingerprint,
             "outputs": _file_checksums(task.outputs),
