@@ -15,7 +15,8 @@ from simspine.report import page as content
 from simspine.report.level_figures import ends_of_span, range_charts, spine_region
 from simspine.report.page import render_page
 from simspine.report.summary import verdict_on
-from simspine.report.tables import angle_table, caveats_of_trial, not_measured, segment_figures, segments_table
+from simspine.report.tables import angle_table, caveats_of_trial, not_measured, segments_table
+from simspine.report.trial_sections import segment_figures
 
 FRAMES = 30
 TIME = np.arange(FRAMES) / 50

@@ -15,7 +15,7 @@ from simspine.core.types import Forced, Markers
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import forced_mask
 from simspine.report.page import NORMAL_95, unbreakable
-from simspine.report.scene import point_states
+from simspine.report.scene import colour_kinds
 
 _ROW_PX, _TOP_PX, _AXIS_PX = 17, 24, 38  # heights of a row, of the title, and of the axis with its label
 _LONGEST_NAME = 20  # letters
@@ -188,7 +188,7 @@ POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "de
 
 def point_states(markers: Markers) -> np.ndarray:
     """(frames, markers) of indices into `POINT_STATES_DRAWN`; filled gaps count as 'filled', whatever the origin."""
-    kinds = [POINT_STATES_DRAWN.index(kind) for kind in point_states(markers)]
+    kinds = [POINT_STATES_DRAWN.index(kind) for kind in colour_kinds(markers)]
     state = np.broadcast_to(kinds, (markers.frames, len(kinds))).copy()
     if markers.filled is not None:
         state[markers.filled] = POINT_STATES_DRAWN.index("filled")

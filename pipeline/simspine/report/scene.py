@@ -232,7 +232,7 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
     if scene.points is not None:
         block.lengths("points", scene.points.xyz[kept])
         header["points"] = list(scene.points.names)
-        header["origin"] = point_states(scene.points)
+        header["origin"] = colour_kinds(scene.points)
         if scene.points.filled is not None:
             block.whole("filled", scene.points.filled[kept])
     if scene.poses:
@@ -304,7 +304,7 @@ def _film_header(film: Film, number: int, step: int, block: Block) -> dict[str, 
     }  # fmt: skip
 
 
-def point_states(points: Markers) -> list[str]:
+def colour_kinds(points: Markers) -> list[str]:
     """The kind of each point for its colour: its origin, or 'skin' for detected skin markers, as on the overlays."""
     skin = set(is_skin_marker(points.names_of(Origin.DETECTED)))
     origins = zip(points.names, points.origins, strict=True)

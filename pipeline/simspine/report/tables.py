@@ -298,8 +298,10 @@ def angle_table(
     kept = np.ones(spine.frames, bool) if kept is None else kept
     shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
-    single = {level.name for level in table if level.coordinates}
-    rows, unmarked = [], single.difference(single if marked is None else marked)
+    rows, unmarked = (
+        [],
+        {level.name for level in table if level.coordinates and marked is not None}.difference(marked or ()),
+    )
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
@@ -307,34 +309,19 @@ def angle_table(
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
-            note = NO_LEVEL_FINDING * (word is Observability.PARTLY and level in unmarked)
-            rows.append((level, plane, *cells, share, (str(word) or NO_LABEL) + note))
-    as_sums = any(word is Observability.SUM for line in words for word in line)
-    said = page_words("levels")
-    caption = said["shares"] + said["estimated"].format(by=ESTIMATED_BY) * estimated + said["sums"] * as_sums
-    return PageTable(
-        ANGLE_TABLE_COLUMNS, tuple(rows), caption, f"All {len(rows)} angles of the levels: mean, range, label"
+            rows.append((level, plane, *cells, share, _level_label(word, level in unmarked)))
+    said, folded = page_words("levels"), f"All {len(rows)} angles of the levels: mean, range, label"
+    caption = (
+        said["shares"]
+        + said["estimated"].format(by=ESTIMATED_BY) * estimated
+        + said["sums"] * any(Observability.SUM in planes for planes in words)
     )
+    return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), caption, folded)
 
 
-def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:
-    """The levels with a detected or given marker on both of their vertebrae."""
-    seen = {skin_landmark(name) for name in markers.names_of(Origin.DETECTED, Origin.GIVEN)}
-    return [level for level in levels if set(level.split("-")) <= seen]
-
-
-def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalFigure, ...]:
-    """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,)."""
-    figures: list[ClinicalFigure] = []
-    if spine.angles_sd is None:
-        return ()
-    for segment in (name for name in SEGMENTS_IN_ROOM if name in spine.levels):
-        angles, sd = (np.degrees(each[:, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
-        for k, plane in enumerate(SEGMENT_PLANES):
-            found, label = angle_statistics(angles[:, k], sd[:, k], kept), f"{segment.capitalize()}, {plane}"
-            if found.sd is not None:
-                figures.append(ClinicalFigure(label, label, "deg", decided_by=NO_LABEL, **found._asdict()))
-    return tuple(figures)
+def _level_label(word: Observability, unmarked: bool) -> str:
+    """The label of a level's angle. unmarked: a vertebra of the level has no marker."""
+    return (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (unmarked and word is Observability.PARTLY)
 
 
 def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable | None:

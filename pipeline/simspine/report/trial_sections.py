@@ -1,7 +1,7 @@
 """One trial's part of the page, from a solved trial: its scene in 3D, figures and tables."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +11,11 @@ from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import frame_ranges
+from simspine.core.skeletons import skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import ClinicalFigure, Observability
+from simspine.quality.observability import NO_LABEL, ClinicalFigure, Observability, angle_statistics
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page
@@ -27,16 +28,16 @@ from simspine.report.tables import (
     CONSTANT_RANGE,
     CURVATURE_KEYS,
     ESTIMATED_BY,
+    SEGMENT_PLANES,
+    SEGMENTS_IN_ROOM,
     angle_table,
     camera_table,
     clinical_tables,
     image_sizes,
     is_range_shown,
-    levels_between_markers,
     norm_of,
     point_table,
     range_of,
-    segment_figures,
     segments_table,
 )
 
@@ -191,6 +192,26 @@ def _lean_texts(spine: SpineKinematics, kept: np.ndarray) -> list[str]:
         texts += [f"{_extreme_text(greatest, high)} {positive}"] * bool(greatest > high - greatest)
         texts += [f"{_extreme_text(-least, -low)} {negative}"] * bool(-least > least - low)
     return texts
+
+
+def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:
+    """The levels with a detected or given marker on both of their vertebrae."""
+    seen = {skin_landmark(name) for name in markers.names_of(Origin.DETECTED, Origin.GIVEN)}
+    return [level for level in levels if set(level.split("-")) <= seen]
+
+
+def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalFigure, ...]:
+    """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,)."""
+    figures: list[ClinicalFigure] = []
+    if spine.angles_sd is None:
+        return ()
+    for segment in (name for name in SEGMENTS_IN_ROOM if name in spine.levels):
+        angles, sd = (np.degrees(each[:, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
+        for k, plane in enumerate(SEGMENT_PLANES):
+            found, label = angle_statistics(angles[:, k], sd[:, k], kept), f"{segment.capitalize()}, {plane}"
+            if found.sd is not None:
+                figures.append(ClinicalFigure(label, label, "deg", decided_by=NO_LABEL, **found._asdict()))
+    return tuple(figures)
 
 
 # Sections of figures and tables.
