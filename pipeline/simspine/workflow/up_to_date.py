@@ -321,7 +321,7 @@ def manifest_difference(
         if old[part] != fingerprint[part]:
             return text
     if old["inputs"] != fingerprint["inputs"]:
-        names = [entry[0] for entry in fingerprint["inputs"] if entry not in old["inputs"]]
+        names = [pair[0] for pair in fingerprint["inputs"] if pair not in old["inputs"]]
         return f"{names[0]} changed" if names else "there are fewer inputs"
     if old != fingerprint:
         return "made by other code"
