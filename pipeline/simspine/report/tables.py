@@ -61,7 +61,7 @@ NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
 DECIDED_COLUMNS = ("Recording's weight", "Label")
-BETWEEN_SIDES = "Right − left (●: beyond its ±; no asymmetry where the sides moved differently)"
+BETWEEN_SIDES = "Right − left (●: beyond its ±)"
 MEAN_COLUMN = "Mean (± of a typical frame)"
 SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scoliosis"
 
