@@ -189,10 +189,11 @@ def start_journal(
 def append_edits(path: Path, edits: Sequence[Edit]) -> None:
     """Add decisions: all are on the disk when this returns, none is in the file if it raises. `InputError` for one that
     `read_journal` would refuse, so that no decision makes the others unreadable."""
-    entries = [_to_json(edit) for edit in edits]
+    written = [json.dumps(_to_json(edit)) for edit in edits]
     with naming_content(path, "able to hold these decisions"):
-        list(map(edit_from, entries))
-    text = "".join(json.dumps(entry) + "\n" for entry in entries)
+        for entry in written:
+            edit_from(json.loads(entry))
+    text = "".join(f"{entry}\n" for entry in written)
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))  # no link that took the journal's place
     with open(descriptor, "r+b", buffering=0) as file:
         lines = _end_of_lines(file)
