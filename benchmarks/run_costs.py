@@ -9,6 +9,7 @@ import argparse
 import csv
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -47,11 +48,15 @@ def run_costs(results: Path) -> dict:
     return about | {"trials": trials, "frames": total, "core_minutes": sum(measured) / 60, "jobs": jobs}
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--json", type=Path, required=True)
-    arguments = parser.parse_args()
-    costs = run_costs(arguments.results)
-    arguments.json.write_text(json.dumps(costs, indent=1) + "\n", encoding="utf-8")
+    parser.add_argument("results", type=Path, help="folder of results of a run that has ended")
+    parser.add_argument("--json", type=Path, required=True, help="file for the figures")
+    chosen = parser.parse_args(arguments)
+    costs = run_costs(chosen.results)
+    chosen.json.write_text(json.dumps(costs, indent=1) + "\n", encoding="utf-8")
     print(f"{costs['frames']:,} frames of {costs['trials']} trials: {costs['core_minutes']:.1f} core-minutes")
+
+
+if __name__ == "__main__":
+    main()
