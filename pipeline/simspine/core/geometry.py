@@ -40,7 +40,7 @@ def distortion_derivative(camera: Camera, ideal: np.ndarray) -> np.ndarray:
 
 def _components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x and y of points (..., 2), each contiguous in memory."""
-    return np.ascontiguousarray(points[..., 0]), np.ascontiguousarray(points[..., 1])
+    return points[..., 0].copy(), points[..., 1].copy()
 
 
 def _distorted(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

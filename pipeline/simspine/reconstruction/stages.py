@@ -269,7 +269,13 @@ SCALE = Stage(
 
 
 def solve_trial(
-    body: BodyOptions, ik: KinematicsOptions, *, sized: SizedBody, markers: Markers, skeleton: str
+    body: BodyOptions,
+    ik: KinematicsOptions,
+    *,
+    sized: SizedBody,
+    markers: Markers,
+    skeleton: str,
+    spine_markers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The stage `ik`: coordinates of the body that explain the markers.
 
@@ -280,25 +286,32 @@ def solve_trial(
     sized : SizedBody
     markers : Markers
     skeleton : str
+    spine_markers : {str: str}, optional
+        As of `read_spine`.
 
     Returns
     -------
     dict
         result (Result).
     """
-    return {"result": solve_kinematics(sized, markers, marker_set_of(body, skeleton), ik)}
+    marker_set = marker_set_of(body, skeleton)
+    return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
 
 
 IK = Stage("ik", solve_trial, gives=("result",))
 
 
-def read_vertebrae(*, sized: SizedBody, result: Result) -> dict[str, Any]:
+def read_vertebrae(
+    *, sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The stage `vertebrae`: the spine, and the poses that it was read from.
 
     Parameters
     ----------
     sized : SizedBody
     result : Result
+    spine_markers : {str: str}, optional
+        As of `read_spine`.
 
     Returns
     -------
@@ -306,7 +319,7 @@ def read_vertebrae(*, sized: SizedBody, result: Result) -> dict[str, Any]:
         spine (SpineKinematics), poses {body: (frames, 4, 4)} in ground, y_up.
     """
     poses: dict[str, np.ndarray] = body_poses(sized.body, result.motion)
-    return {"spine": read_spine(sized, result, poses=poses), "poses": poses}
+    return {"spine": read_spine(sized, result, spine_markers, poses), "poses": poses}
 
 
 VERTEBRAE = Stage("vertebrae", read_vertebrae, gives=("spine", "poses"))
@@ -370,7 +383,7 @@ SUBJECT_NAME = "person"
 # Entries of a trial without cameras, of a person of unknown size.
 UNSEEN: dict[str, Any] = {
     "cameras": (), "keypoints": None, "triangulation": None, "points": None, "videos": (), "timing": None,
-    "findings": (), "mocap": None, "height": None, "mass": None,
+    "findings": (), "mocap": None, "spine_markers": None, "height": None, "mass": None,
 }  # fmt: skip
 
 
