@@ -24,7 +24,7 @@ def first(keypoints: ss.Keypoints, frames: int) -> ss.Keypoints:
 
 
 def test_each_stage_takes_what_those_before_it_give():
-    known = {"recording", "subject", "trial", "videos", "mocap", "height", "mass"}
+    known = {"recording", "subject", "trial", "videos", "mocap", "spine_markers", "height", "mass"}
     for stage in STAGES:
         assert set(stage.takes) <= known, stage.name
         known |= set(stage.gives)
