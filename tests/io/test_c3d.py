@@ -62,14 +62,6 @@ def test_header_by_bytes(written):
     assert struct.unpack("<f", header[20:24]) == (50.0,)
 
 
-def test_read_back(written):
-    path, take = written
-    found = read_c3d(path)
-    assert found.names == take.trial.markers.names
-    np.testing.assert_array_equal(found.present, take.trial.markers.present)
-    np.testing.assert_allclose(found.xyz, take.trial.markers.xyz, atol=1e-6)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="limits of a file's size are POSIX")
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])
 def test_a_full_disk_leaves_no_part_of_a_file(written, tmp_path, share):

@@ -407,7 +407,7 @@ class TestOpenCap:
 
 class TestEasyMocap:
     @staticmethod
-    def write(folder, cameras, sizes=True):
+    def write(folder, cameras, sizes=True, matrices=True):
         import cv2
 
         inside, outside = (cv2.FileStorage(str(folder / n), cv2.FILE_STORAGE_WRITE) for n in ("intri.yml", "extri.yml"))
@@ -420,7 +420,8 @@ class TestEasyMocap:
             inside.write(f"K_{c.name}", c.K)
             inside.write(f"dist_{c.name}", c.distortion[None])
             outside.write(f"R_{c.name}", Rotation.from_matrix(c.R).as_rotvec()[:, None])
-            outside.write(f"Rot_{c.name}", c.R)
+            if matrices:
+                outside.write(f"Rot_{c.name}", c.R)
             outside.write(f"T_{c.name}", c.t[:, None])
             if sizes:
                 inside.write(f"W_{c.name}", c.size[0])
@@ -433,6 +434,18 @@ class TestEasyMocap:
         cameras = [camera("1"), camera("b", -0.003, 1)]
         self.write(tmp_path, cameras)
         same(read_calibration(tmp_path / file), cameras)
+
+    def test_rotation_vectors_alone(self, tmp_path):
+        """EasyMocap#2: R_1 is a rotation vector, Rot_1 its matrix."""
+        cameras = [camera("1"), camera("b", -0.003, 1)]
+        self.write(tmp_path, cameras, matrices=False)
+        same(read_calibration(tmp_path / "intri.yml"), cameras, 1e-9)
+
+    def test_centimetres(self, tmp_path):
+        """EasyMocap#5: the unit must be the metre."""
+        self.write(tmp_path, [c.with_(t=100 * c.t) for c in ring(2)])
+        with pytest.raises(InputError, match=r"8\.01 m if in cm.*Divide them by 100 if they are centimetres"):
+            read_calibration(tmp_path / "intri.yml")
 
     def test_a_size_that_is_not_there_is_assumed_with_a_warning(self, tmp_path):
         import Pose2Sim.calibration as converter

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simspine.core.errors import InputError
-from simspine.core.types import Camera, Forced, Markers, Motion, Origin
+from simspine.core.types import Camera, Forced, Markers, Motion
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, chunk_frames, write_dataset
 
@@ -178,12 +178,6 @@ def test_a_stretch_of_frames(written):
     np.testing.assert_array_equal(part.poses["torso"], wanted.poses["torso"][280:290])
     np.testing.assert_allclose(part.markers.time, wanted.markers.time[280:290])
     assert part.status == wanted.status[280:290]
-
-
-def test_equal_data_equal_bytes(tmp_path, written):
-    path, _ = written
-    write_dataset(tmp_path / "again.h5", dataset())
-    assert (tmp_path / "again.h5").read_bytes() == path.read_bytes()
 
 
 def test_units_are_said(written):
@@ -370,13 +364,6 @@ def test_clear_errors_when_reading(tmp_path, written):
             file.trial("S1", "Siting")
         with pytest.raises(InputError, match="Available: S1, S5"):
             file.cameras("S7")
-
-
-def test_origins_survive(written):
-    with DatasetFile(written[0]) as file:
-        found = file.trial("S1", "Directions_1")
-    assert found.markers.origin == (Origin.GIVEN, Origin.INFERRED, Origin.INFERRED)
-    assert dict(found.forced) == FORCED
 
 
 def test_sentences_of_earlier_files_are_refused(written, tmp_path):

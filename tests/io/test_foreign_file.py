@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from simspine.core.errors import InputError
-from simspine.io.video import describe_foreign_file, open_video
+from simspine.io.video import describe_foreign_file
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 CASES = {
@@ -31,15 +30,3 @@ def test_a_letter_cut_by_the_end_of_what_is_read_does_not_matter(tmp_path):
     path = tmp_path / "letters.txt"
     path.write_text("x" + "ä" * 4000, encoding="utf-8")  # the 1024th byte is half of a letter
     assert describe_foreign_file(path).startswith("a text file")
-
-
-def test_a_text_given_as_a_video_is_called_a_text(tmp_path):
-    path = tmp_path / "walk.mp4"
-    path.write_text("t, x, y\n0, 1, 2\n")
-    with pytest.raises(
-        InputError, match=r"walk\.mp4 cannot be opened as a video: it is a text file, .*“t, x, y 0, 1, 2”"
-    ):
-        open_video(path)
-    path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
-    with pytest.raises(InputError, match="damaged, cut short, or in a format"):
-        open_video(path)

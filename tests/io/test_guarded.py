@@ -91,10 +91,3 @@ def test_a_child_ends_without_its_parent():
     """Whoever reads may be killed: the child's own limit ends an endless reader."""
     code = "from simspine.io.guarded import _limit_resources\n_limit_resources(1 << 30, 1)\nwhile True: pass"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode < 0
-
-
-def test_a_folder_is_called_one(tmp_path):
-    with pytest.raises(InputError, match="a folder, where a file is wanted"):
-        read_guarded("C3D", tmp_path)
-    with pytest.raises(InputError, match="no such file"):
-        read_guarded("C3D", tmp_path / "x.c3d")

@@ -140,10 +140,3 @@ def test_a_damaged_heap_is_found_before_the_library_walks_it(tmp_path, monkeypat
     path.write_bytes(content[: content.index(b"GCOL") + 100])
     with pytest.raises(InputError, match="beyond the end"):
         check_heaps(path)
-
-
-def test_a_folder_and_nothing(tmp_path):
-    with pytest.raises(InputError, match="folder"):
-        read_store(tmp_path)
-    with pytest.raises(InputError, match="no such file"):
-        read_store(tmp_path / "x.h5")

@@ -136,13 +136,6 @@ def test_parents_skip_what_is_not_there():
     assert parent_indices(["Hip", "Spine_05", "RElbow"]) == [-1, 0, 1]
 
 
-def test_equal_data_equal_bytes(written, tmp_path):
-    folder, takes = written
-    write_mmpose(tmp_path, "train", lambda: takes, notice="n")
-    for path in (folder / "annotations").iterdir():
-        assert (tmp_path / "annotations" / path.name).read_bytes() == path.read_bytes(), path.name
-
-
 def test_bad_input(take, tmp_path):
     with pytest.raises(InputError, match="no cameras"):
         write_mmpose(tmp_path, "train", lambda: [ExportTrial("S1", "a", take.trial)])

@@ -86,36 +86,9 @@ def test_radians_in_the_header_hold_for_every_column(tmp_path):
     np.testing.assert_allclose(read_mot(path).values, [[0.5, 0.5, 2], [1, 1, 3]])
 
 
-def test_header_without_unit(tmp_path):
-    path = put(tmp_path, {"pelvis_tilt": [90, 180]}, degrees=None)
-    with pytest.warns(UserWarning, match="no inDegrees"):
-        np.testing.assert_allclose(read_mot(path).values[:, 0], [np.pi / 2, np.pi])
-
-
 def test_a_header_that_contradicts_itself(tmp_path):
     with pytest.raises(InputError, match="inDegrees is yes in one line of the header and no in another"):
         read_mot(put(tmp_path, {"pelvis_tilt": [1.0, 2.0]}, extra=["inDegrees=no"]))
-
-
-def test_kind_can_be_said(tmp_path):
-    path = put(tmp_path, {"slide": [1, 2], "turn": [90, 180]})
-    motion = read_mot(path, rotational={"slide": False})
-    np.testing.assert_allclose(motion.values, [[1, np.pi / 2], [2, np.pi]])
-    assert motion.rotational.tolist() == [False, True]
-
-
-def test_rate_of_a_single_row(tmp_path):
-    path = put(tmp_path, {"pelvis_tilt": [90]})
-    with pytest.warns(UserWarning, match="60 frames/s assumed"):
-        assert read_mot(path).rate == 60
-    assert read_mot(path, rate=25).rate == 25
-
-
-def test_uneven_time(tmp_path):
-    path = put(tmp_path, {"pelvis_tilt": [1, 2, 3]})
-    path.write_text(path.read_text().replace("0.02000000", "0.03000000"))
-    with pytest.raises(InputError, match="not uniform"):
-        read_mot(path)
 
 
 def test_opensim_reads_what_we_write(tmp_path):

@@ -64,13 +64,3 @@ def test_an_array_cut_short_is_refused(tmp_path, kept):
         archive.writestr("x.npy", content[:kept])
     with pytest.raises(InputError, match=r"cut\.npz: not a readable archive"):
         read_npz(tmp_path / "cut.npz")
-
-
-def test_a_folder_and_nothing_and_no_archive(tmp_path):
-    with pytest.raises(InputError, match="folder"):
-        read_npz(tmp_path)
-    with pytest.raises(InputError, match="no such file"):
-        read_npz(tmp_path / "x.npz")
-    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no archive")
-    with pytest.raises(InputError, match="not a readable archive"):
-        read_npz(tmp_path / "bad.npz")

@@ -11,7 +11,6 @@ from small_takes import FILLED, REJECTED, UNSOLVED, make_take
 
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
-from simspine.io.c3d import read_c3d, write_c3d
 from simspine.io.coco import write_coco
 from simspine.io.npz import read_npz, write_mmpose
 
@@ -63,13 +62,3 @@ def test_coco(take, released, tmp_path):
     rest = [i for i in range(37) if i not in places]
     np.testing.assert_array_equal(vertebral[rest], points[rest])
     assert np.abs(vertebral - points)[places][seen].max() > 3  # 4 cm at 4 m with f = 1145 px
-
-
-def test_c3d(take, released, tmp_path):
-    write_c3d(tmp_path / "a.c3d", take)
-    found = read_c3d(tmp_path / "a.c3d")
-    assert found.names == (*NAMES, *VERTEBRA_OF.values())
-    np.testing.assert_allclose(found.select(NAMES).xyz, released, atol=1e-6)
-    for point, level in VERTEBRA_OF.items():
-        wanted = released[:, NAMES.index(point)] + SHIFT
-        np.testing.assert_allclose(found.xyz[:, found.index(level)], wanted, atol=1e-6)

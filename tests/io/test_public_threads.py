@@ -3,23 +3,19 @@
 Each test names its threads. The numbers are made here.
 """
 
-import json
 import struct
 import warnings
 
-import cv2
 import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from small_c3d import write_small_c3d
-from small_project import ring
 from small_videos import write_video
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.types import Camera, Keypoints
-from simspine.io.c3d import read_c3d
 from simspine.io.calibration import read_calibration
 from simspine.io.keypoint_json import read_keypoints, write_keypoints
 from simspine.io.mot import read_mot, read_sto
@@ -78,15 +74,6 @@ def test_marker_files_that_opensim_refuses(tmp_path, changed):
     assert found.start == pytest.approx(changed.get("start", 0.0))
 
 
-@pytest.mark.parametrize("marker", [1, 2])
-def test_blank_cells_are_missing_markers(tmp_path, marker):
-    """opensim-core#2148, #2187: in the middle of a row, and at its end."""
-    xyz = XYZ.copy()
-    xyz[2, marker] = np.nan
-    found = read_trc(write_marker_file(tmp_path / "a.trc", xyz))
-    assert np.argwhere(np.isnan(found.xyz).any(-1)).tolist() == [[2, marker]]
-
-
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -138,16 +125,6 @@ def test_storage_files_without_counts(tmp_path):
     found = read_mot(tmp_path / "a.sto")
     assert found.rate == 50
     assert found.values[3] == pytest.approx([0.3, np.radians(3)])
-
-
-def test_c3d_of_other_makers(tmp_path):
-    """ezc3d#52: no analog parameters; ezc3d#144, opensim-core#3606: more than 255 labels; ezc3d#101: residual −1."""
-    content = {"names": NAMES, "values": XYZ, "rate": RATE}
-    write_small_c3d(tmp_path / "a.c3d", content, {"Y_SCREEN": ["+Y"], "missing": [[2, 1]], "repeat": 89})
-    found = read_c3d(tmp_path / "a.c3d")
-    assert len(found.names) == 267
-    assert np.argwhere(np.isnan(found.xyz).any(-1)).tolist() == [[2, 1]]
-    assert found.xyz[:, 264:] == pytest.approx(XYZ, abs=1e-6)
 
 
 def test_two_people_in_one_file_are_named(tmp_path):
@@ -234,43 +211,6 @@ def test_axes_in_another_order_are_refused(tmp_path, axes):
 # Calibrations.
 
 
-def write_easymocap(folder, scale=1.0, matrices=True):
-    cameras = ring(2)
-    inside = cv2.FileStorage(str(folder / "intri.yml"), cv2.FILE_STORAGE_WRITE)
-    outside = cv2.FileStorage(str(folder / "extri.yml"), cv2.FILE_STORAGE_WRITE)
-    inside.startWriteStruct("names", cv2.FileNode_SEQ)
-    for one in cameras:
-        inside.write("", one.name)
-    inside.endWriteStruct()
-    for one in cameras:
-        inside.write(f"K_{one.name}", np.array(one.K))
-        inside.write(f"dist_{one.name}", np.array(one.distortion)[None, :5])
-        inside.write(f"W_{one.name}", float(one.size[0]))
-        inside.write(f"H_{one.name}", float(one.size[1]))
-        outside.write(f"R_{one.name}", cv2.Rodrigues(np.array(one.R))[0])
-        if matrices:
-            outside.write(f"Rot_{one.name}", np.array(one.R))
-        outside.write(f"T_{one.name}", scale * np.array(one.t)[:, None])
-    inside.release()
-    outside.release()
-    return cameras
-
-
-def test_easymocap_with_rotation_vectors_alone(tmp_path):
-    """EasyMocap#2: R_1 is a rotation vector, Rot_1 its matrix."""
-    given = write_easymocap(tmp_path, matrices=False)
-    for found, wanted in zip(read_calibration(tmp_path / "intri.yml"), given, strict=True):
-        assert pytest.approx(wanted.R, abs=1e-9) == found.R
-        assert found.centre == pytest.approx(wanted.centre)
-
-
-def test_easymocap_in_another_unit(tmp_path):
-    """EasyMocap#5: the unit must be the metre."""
-    write_easymocap(tmp_path, scale=100.0)
-    with pytest.raises(InputError, match=r"8\.01 m if in cm.*Divide them by 100 if they are centimetres"):
-        read_calibration(tmp_path / "intri.yml")
-
-
 @pytest.mark.parametrize("name", ["motive.cal", "session.qca.txt"])
 def test_binary_calibrations_say_what_is_read(tmp_path, name):
     """pose2sim#26: OptiTrack's .cal; pose2sim#56: a .qca file renamed."""
@@ -346,20 +286,3 @@ def test_files_are_in_the_order_of_their_numbers(tmp_path):
         for path in sorted(folder.iterdir()):
             path.rename(folder / f"{int(path.stem[-6:])}.json")
     assert read_keypoints(folders, POINTS, rate=50).xy == pytest.approx(SEEN.xy)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        pytest.param([{"keypoints": [1, 2, 3]}], "not a keypoint file as OpenPose writes them", id="pose2sim#88"),
-        pytest.param({"instance_info": []}, "'people' is missing", id="pose2sim#186"),
-        pytest.param({"people": []}, "nobody is in any of the files", id="Sports2D#1"),
-    ],
-)
-def test_other_json_files_are_refused(tmp_path, content, said):
-    folders = write_keypoints(tmp_path, SEEN)
-    for path in tmp_path.rglob("*.json"):
-        path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=said) as refused:
-        read_keypoints(folders, rate=50)
-    assert "Error(" not in str(refused.value)

@@ -1,8 +1,3 @@
-import hashlib
-import subprocess
-import sys
-import time
-
 import h5py
 import numpy as np
 import pytest
@@ -143,28 +138,7 @@ def test_single_items(tmp_path):
         read_store(tmp_path / "x.h5", ["c"])
 
 
-def test_equal_content_gives_equal_bytes(tmp_path):
-    script = (
-        "import sys, numpy as np\n"
-        "from simspine.io.hdf5 import write_store\n"
-        "from simspine.core.types import Markers\n"
-        "x = np.random.default_rng(1).normal(size=(500, 3, 3))\n"
-        "write_store(sys.argv[1], m=Markers(('a', 'b', 'c'), 50, x, origin=('given',) * 3), d={'k': [1.5, None]},"
-        " t=np.array(['ä', 'bc']), g={'x': x})\n"
-    )
-    hashes = []
-    for name in ("a.h5", "b.h5"):
-        time.sleep(1.1 * len(hashes))  # a timestamp of whole seconds would show
-        subprocess.run([sys.executable, "-c", script, str(tmp_path / name)], check=True)
-        hashes.append(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
-    assert hashes[0] == hashes[1]
-
-
 class TestRefused:
-    def test_no_file(self, tmp_path):
-        with pytest.raises(InputError, match="no such file"):
-            read_store(tmp_path / "x.h5")
-
     def test_not_hdf5(self, tmp_path):
         (tmp_path / "x.h5").write_text("hello")
         with pytest.raises(InputError, match=r"x\.h5: cannot be read as HDF5"):
@@ -174,13 +148,6 @@ class TestRefused:
         with h5py.File(tmp_path / "x.h5", "w") as file:
             file["a"] = 1
         with pytest.raises(InputError, match="not written by simspine"):
-            read_store(tmp_path / "x.h5")
-
-    def test_newer(self, tmp_path):
-        write_store(tmp_path / "x.h5", a=1)
-        with h5py.File(tmp_path / "x.h5", "a") as file:
-            file.attrs["simspine_schema"] = 99
-        with pytest.raises(InputError, match="schema 99"):
             read_store(tmp_path / "x.h5")
 
     @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])

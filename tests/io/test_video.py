@@ -100,18 +100,6 @@ def test_a_header_of_pieces_is_no_fault_of_its_own(tmp_path, header):
     assert fault_of_header(path) == ""
 
 
-def test_rotation_is_applied(tmp_path):
-    path = write_video(tmp_path / "phone.mp4")
-    data = bytearray(path.read_bytes())
-    start = data.find(b"tkhd") + 4 + 40  # the track header's 3×3 matrix (ISO 14496-12, version 0)
-    assert struct.unpack(">9i", data[start : start + 36]) == (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
-    data[start : start + 36] = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, HEIGHT << 16, 0, 1 << 30)
-    path.write_bytes(data)
-    video = open_video(path)
-    assert video.size == (HEIGHT, WIDTH)
-    assert next(iter(video)).shape == (WIDTH, HEIGHT, 3)
-
-
 def test_images_at_frames_asked_for(tmp_path):
     video = open_video(write_video(tmp_path / "cam01.mp4", frames=12))
     levels = [image.mean() for image in video.shown_at([2, 3, 3, 7, 11, 12, 13])]

@@ -66,10 +66,3 @@ def test_bones_of_the_installed_model_are_closed_and_as_large_as_bones(mesh):
 def test_what_is_no_such_file_is_said(tmp_path, change, message):
     with pytest.raises(InputError, match=rf"mesh\.vtp.*({message})"):
         read_vtp(written(tmp_path, CUBE.replace(*change)))
-
-
-def test_a_missing_file_and_a_folder_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.vtp: no such file"):
-        read_vtp(tmp_path / "none.vtp")
-    with pytest.raises(InputError, match=f"{tmp_path.name}: cannot be read"):
-        read_vtp(tmp_path)
