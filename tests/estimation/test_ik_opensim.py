@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from benchmarks.agreement.opensim_tool import run_tool
-from tools.bench import opensim_engine
 from tools.bench.opensim_engine import solve_with_opensim
 
 from simspine.anatomy.body import follow_couplers, forward_kinematics
@@ -85,39 +84,6 @@ def test_missing_markers_and_frames(release, walk, seen):
     assert np.isnan(result.marker_error[:, markers.index("LHeel")]).all()
     assert np.nanmax(result.marker_error) < 0.02
     np.testing.assert_array_equal(np.isnan(result.marker_rms), [True, False, False, True, False])
-
-
-def test_a_failing_frame_costs_itself_only(release, walk, seen, monkeypatch):
-    markers = seen(walk(frames=4))
-    original = opensim_engine._Engine.attempt
-
-    def attempt(self, t, start=None):
-        if t == 1 or (t == 2 and start is None):
-            return None, "OpenSim: track() attempt failed."
-        return original(self, t, start)
-
-    monkeypatch.setattr(opensim_engine._Engine, "attempt", attempt)
-    result = solve_with_opensim(release, markers, np.ones(markers.xyz.shape[:2]))
-    np.testing.assert_array_equal(result.converged, [True, False, True, True])
-    assert "attempt failed" in result.reason[1]
-    assert result.reason[3] == ""
-    assert np.isnan(result.motion.values[1]).all()
-    assert np.nanmax(result.marker_error) < 0.02
-
-
-def test_couplers_and_locks_hold_in_the_result(release, walk, seen):
-    markers = seen(walk(frames=2), noise=0.02)
-    result = solve_with_opensim(release, markers, np.ones(markers.xyz.shape[:2]), TASKS)
-    values, c = result.motion.values, release.coordinates
-    np.testing.assert_array_equal(values, follow_couplers(release, values))
-    np.testing.assert_allclose(
-        values[:, c.index("L4_L5_Flex_Ext")], 1.8571 * values[:, c.index("L5_S1_Flex_Ext")], rtol=1e-9
-    )
-    np.testing.assert_array_equal(values[:, c.locked], 0)
-    np.testing.assert_array_equal(result.motion.rotational, c.rotational)
-    inside = values[:, c.clamped]
-    assert (inside >= c.lower[c.clamped] - 1e-6).all()
-    assert (inside <= c.upper[c.clamped] + 1e-6).all()
 
 
 def test_errors_and_cost_are_those_of_the_given_markers(release, walk, seen):

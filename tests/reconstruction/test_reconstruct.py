@@ -11,7 +11,6 @@ import pytest
 
 import simspine as ss
 from simspine.anatomy.shape_model import CHAIN_LEVELS as CENTRES
-from simspine.estimation.fit_person import SizedBody
 from simspine.io.hdf5 import read_store
 from simspine.quality.findings import Status
 from simspine.workflow.results import read_trial
@@ -47,16 +46,6 @@ def test_workflow_and_library_give_the_same_numbers(in_memory, by_files, finishe
     assert in_memory.spine.forced == by_files.spine.forced
     assert in_memory.verdict.counts == by_files.verdict.counts
     assert {f.code for f in in_memory.findings} == {f.code for f in by_files.findings}
-
-
-def test_given_the_workflows_markers_the_rest_is_the_same_to_the_bit(finished, by_files):
-    config = finished.config
-    options = ss.Options(ik=config.ik, scaling=config.scaling)
-    found = ss.fit_trials({"bow": by_files.markers}, config.body.recipe, "spinetrack37", mass=70.0, options=options)
-    again = found["bow"]
-    np.testing.assert_array_equal(again.motion.values, by_files.motion.values)
-    np.testing.assert_array_equal(again.spine.lla_sd, by_files.spine.lla_sd)
-    np.testing.assert_array_equal(again.spine.centres.covariance, by_files.spine.centres.covariance)
 
 
 def test_what_a_person_does_most(in_memory, truth, tmp_path):
@@ -161,16 +150,6 @@ def test_contract_of_the_spine(in_memory):
     assert np.linalg.eigvalsh(spine.centres.covariance).min() > -1e-12
     assert spine.angles.shape == spine.angles_sd.shape == (frames, levels, 3)
     assert (spine.lla_sd > 0).all()
-
-
-def test_centres_lie_where_the_bodies_carry_them(in_memory):
-    """Forward kinematics of the published angles, and nothing else."""
-    sized: SizedBody = in_memory.sized
-    for level, vertebra in sized.vertebrae.items():
-        pose = in_memory.poses[vertebra.body]
-        wanted = pose[:, :3, :3] @ np.array(vertebra.centroid) + pose[:, :3, 3]
-        found = in_memory.spine.centres
-        np.testing.assert_allclose(found.xyz[:, found.index(level)], wanted, atol=1e-12)
 
 
 def test_several_trials_share_one_body(by_files):

@@ -31,20 +31,6 @@ def test_each_stage_takes_what_those_before_it_give():
         assert set(stage.sections) <= set(ss.Options.model_fields)
 
 
-def test_the_types_of_a_stages_options_say_which_sections_decide_it():
-    assert {stage.name: stage.sections for stage in STAGES} == {
-        "detect": ("detection",),
-        "cameras": ("cameras", "triangulation"),
-        "triangulate": ("triangulation",),
-        "merge": ("filter", "merge", "detection"),
-        "scale": ("body", "scaling", "ik"),
-        "ik": ("body", "ik"),
-        "vertebrae": (),
-        "quality": ("quality", "ik", "body"),
-    }
-    assert [stage.name for stage in STAGES if stage.of_person] == ["cameras", "scale"]
-
-
 def test_a_stage_gives_what_it_says(truth, markers):
     person = {"subject": "p", "trial": "t", "markers": markers, "skeleton": "simspine37"}
     known = {"t": UNSEEN | person}

@@ -77,20 +77,10 @@ def test_videos_for_the_detector_that_imports(filmed, refused):
     assert "but the trial gives videos" in refused(filmed, "detect")
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "the file is empty"),
-        ("garbage", "not valid TOML"),
-        ("<camera", "not a readable Qualisys or Vicon calibration"),
-        ("[cam01]\nname = 'cam01'\n", "'rotation' is missing. Found: name"),
-        ("[cam01]\nrotation = ['a', 1, 2]\n", "rotation is not made of numbers"),
-    ],
-)
-def test_calibration_that_is_none(copied, refused, text, words):
-    (copied.folder / "cameras.toml").write_text(text)
+def test_calibration_that_is_none(copied, refused):
+    (copied.folder / "cameras.toml").write_text("garbage")
     message = refused(copied, "detect")
-    assert words in message
+    assert "not valid TOML" in message
     assert "cameras.toml" in message
 
 
@@ -151,15 +141,11 @@ def mocap_of(project, names=None, missing=()) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("", "the file is empty"), ("a\nb\n", "not a TRC file"), (None, "a header without data")],
-)
-def test_empty_trc(copied, refused, text, words):
+def test_empty_trc(copied, refused):
     path = mocap_of(copied)
-    path.write_text("\n".join(path.read_text().splitlines()[:5]) + "\n" if text is None else text)
+    path.write_text("")
     message = refused(copied, "merge")
-    assert words in message
+    assert "the file is empty" in message
     assert str(path) in message
 
 
@@ -275,9 +261,7 @@ def test_motion_capture_that_does_not_exist(copied, refused):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"filterr": {}}, "Did you mean 'filter'?"),
         ({"filter": {"cutof_hz": 6}}, "unknown key 'cutof_hz' in filter. Did you mean 'cutoff_hz'?"),
-        ({"ik": {"marker_sd_m": "fine"}}, "ik.marker_sd_m"),
         ({"filter": {"cutoff_hz": 15}}, "must lie between 0 and 15 Hz, half the rate of 30 frames/s"),
         ({"triangulation": {"min_views": 5}}, "min_views is 5, expected 2…4"),
         ({"detection": {"person": [1, 2]}}, "expected three coordinates"),
@@ -313,42 +297,21 @@ def test_unknown_subject_and_trial(copied, refused, arguments, words):
 # Models
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("junk", "it is not XML"),
-        ("<html><p/></html>", "it is a <html> holding p"),
-        ("<OpenSimDocument Version='40000'><ForceSet/></OpenSimDocument>", "<OpenSimDocument> holding ForceSet"),
-    ],
-)
-def test_base_model_that_is_not_opensims(copied, refused, text, words):
+def test_base_model_that_is_not_opensims(copied, refused):
     base = copied.folder / "base.osim"
-    base.write_text(text)
+    base.write_text("junk")
     recipe = yaml.safe_load((models_folder() / "coupled.yaml").read_text()) | {"base": {"file": str(base)}}
     (copied.folder / "mine.yaml").write_text(yaml.safe_dump(recipe))
     copied.change(body={"recipe": str(copied.folder / "mine.yaml")})
     message = refused(copied, "scale")
     assert f"{base} is not an OpenSim model" in message
-    assert words in message
+    assert "it is not XML" in message
 
 
 @pytest.mark.parametrize("stage", ["ik", "vertebrae"])
 def test_scaled_model_replaced_by_something_else(copied, refused, stage):
     (copied.results / "S01/model/S01.osim").write_text("junk")
     assert "S01.osim is not an OpenSim model" in refused(copied, stage)
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ({"recipe": "couple"}, "unknown recipe 'couple'"),
-        ({"recipe": "nowhere.yaml"}, "marker set nowhere.yaml does not exist"),
-        ({"markers": "blazepos"}, "Did you mean 'blazepose'?"),
-    ],
-)
-def test_unknown_recipe_and_marker_set(copied, refused, body, words):
-    copied.change(body=body)
-    assert words in refused(copied, "scale")
 
 
 # Files of our own

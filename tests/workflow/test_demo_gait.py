@@ -1,6 +1,8 @@
-"""`simspine demo gait`: a recorded child with markers on the spine; its kyphosis follows the markers."""
+"""`simspine demo gait`: a recorded child with markers on the spine; its kyphosis follows the markers, and the documents
+show what the command prints, with all rounds of the fit."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,19 @@ from simspine.cli.main import main
 from simspine.core.settings import data_folder
 from simspine.io.c3d import read_markers
 
-pytestmark = pytest.mark.usefixtures("two_rounds")
+pytestmark = pytest.mark.slow
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """(folder, output) of the command."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        done = CliRunner().invoke(main, ["demo", "gait"])
+    assert done.exit_code == 0, done.output
+    return folder, done.output
 
 
 def tilt(markers: ss.Markers, upper: str, lower: str) -> np.ndarray:
@@ -23,16 +37,13 @@ def tilt(markers: ss.Markers, upper: str, lower: str) -> np.ndarray:
     return np.degrees(np.arctan2((along * forward).sum(1) / np.linalg.norm(forward, axis=1), along[:, 2]))
 
 
-@pytest.mark.slow
-def test_kyphosis_is_measured_and_printed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(main, ["demo", "gait"])
-    assert done.exit_code == 0, done.output
-    said = re.search(r"walking: thoracic kyphosis (.*)\(95 %\)", done.output)
+def test_kyphosis_is_measured_and_printed(demo):
+    folder, printed = demo
+    said = re.search(r"walking: thoracic kyphosis (.*)\(95 %\)", printed)
     mean, half, low, high, change = map(float, re.findall(r"[\d.]*\d", said[1]))
-    assert "T2, T6, T10, T12" in done.output
-    assert (tmp_path / "results/gait/report.html").is_file()
-    with ss.open_dataset("results/gait") as data:
+    assert "T2, T6, T10, T12" in printed
+    assert (folder / "results/gait/report.html").is_file()
+    with ss.open_dataset(folder / "results/gait") as data:
         recording = data["S01", "walking"]
         tka, sd, change_sd = (np.degrees(recording.array(name)) for name in ("tka", "tka_sd", "tka_change_sd"))
         table = data.to_dataframe()
@@ -49,3 +60,15 @@ def test_kyphosis_is_measured_and_printed(tmp_path, monkeypatch):
     np.testing.assert_allclose(own["tka_change_sd_deg"], change_sd)
     assert set(table["trial"]) == {"standing", "walking"}
     assert list(own["frame"]) == list(range(128))
+
+
+def test_the_documents_show_what_the_command_prints(demo):
+    printed = demo[1].splitlines()
+    tutorial = (DOCS / "tutorials/markers.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^walking: .*\(95 %\)$", tutorial, re.MULTILINE)
+    assert shown == [line for line in printed if line.startswith("walking: ")]
+    half = float(re.search(r"lumbar lordosis [\d.]+ ± ([\d.]+)", shown[1])[1])
+    stated = re.search(
+        r"`simspine demo gait` \([^)]*\) reach ± ([\d.]+)°", (DOCS / "how-to/record-a-spine.md").read_text()
+    )
+    assert float(stated[1]) == pytest.approx(half / 1.96, abs=0.06)

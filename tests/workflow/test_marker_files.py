@@ -84,6 +84,7 @@ def test_the_numbers_are_those_of_the_library(project, files):
         by_files = read_trial(RunPaths(project.results, "S01"), name)
         np.testing.assert_array_equal(by_files.motion.values, found[name].motion.values)
         np.testing.assert_array_equal(by_files.spine.lla_sd, found[name].spine.lla_sd)
+        np.testing.assert_array_equal(by_files.spine.centres.covariance, found[name].spine.centres.covariance)
         assert by_files.verdict.counts == found[name].verdict.counts
 
 

@@ -14,8 +14,6 @@ from simspine.anatomy.recipes import virtual_spine_markers
 from simspine.anatomy.vertebrae import spine_kinematics
 from simspine.core.types import Origin
 from simspine.io.dataset_read import DatasetFile
-from simspine.io.mot import read_mot
-from simspine.io.trc import read_trc
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -100,16 +98,6 @@ def test_clinical_parameters_are_recovered(results, truth):
 
 def test_no_frame_of_a_good_trial_is_rejected(results):
     assert results.verdict.counts["rejected"] == 0
-
-
-def test_files_of_the_export_agree_with_the_results(finished, results):
-    export = finished.results / "export"
-    points = read_trc(export / "markers/S01/S01_bow.trc")
-    assert points.xyz == pytest.approx(results.spine.markers.xyz, abs=1e-7)
-    motion = read_mot(export / "kinematics/S01/S01_bow/S01_bow.mot")
-    assert motion.names == results.result.motion.names
-    assert motion.values == pytest.approx(results.result.motion.values, abs=1e-6)
-    assert (export / "models/S01.osim").read_bytes() == (finished.results / "S01/model/S01.osim").read_bytes()
 
 
 def test_the_data_set_holds_the_trial(finished, results):

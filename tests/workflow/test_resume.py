@@ -244,17 +244,6 @@ def test_one_trial_only(two_trials, capsys):
 
 
 @pytest.mark.slow
-def test_two_trials_to_the_end(two_trials, capsys):
-    two_trials.run(*STAGES)
-    summary = json.loads((two_trials.results / "summary.json").read_text())
-    assert summary["frames"] == 32
-    assert set(summary["trials"]) == {"S01/bow", "S01/again"}
-    capsys.readouterr()
-    two_trials.run(*STAGES)
-    assert set(ran(capsys).values()) == {"up to date"}
-
-
-@pytest.mark.slow
 def test_trials_with_calibrations_of_their_own(two_trials, capsys):
     """Each keeps its exported calibration; with one file for both, every run would undo the other's."""
     settings = two_trials.settings

@@ -233,6 +233,7 @@ def test_doctor_finds_the_fault_and_exits_with_1(copied, words):
     ("section", "values", "words"),
     [
         ("body", {"recipe": "couple"}, "unknown recipe 'couple'"),
+        ("body", {"recipe": "nowhere.yaml"}, "marker set nowhere.yaml does not exist"),
         ("body", {"markers": "blaze"}, "unknown marker set or skeleton 'blaze'"),
         ("detection", {"detector": "spinepose", "model": "huge"}, "no such file, and no model id"),
     ],

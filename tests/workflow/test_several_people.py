@@ -44,6 +44,7 @@ def test_everybody_becomes_a_subject_where_they_are(truth, duo):
         assert np.nanmax(np.abs(located.select(points).xyz - wanted)) < 0.02
     summary = read_json(duo.results / "summary.json")
     assert set(summary["trials"]) == {"duo_1/bow", "duo_2/bow"}
+    assert summary["frames"] == 2 * truth.markers.frames
 
 
 def test_detection_is_done_once(duo, capsys):
