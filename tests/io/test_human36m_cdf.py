@@ -4,7 +4,6 @@ import gzip
 import os
 import struct
 import sys
-import time
 
 import cdflib
 import numpy as np
@@ -48,14 +47,6 @@ def test_reads_what_the_library_can_write(tmp_path, poses, majority, encoding, p
     values = poses.reshape(40, 96).astype(dtype)
     path = write_variable(tmp_path / "a.cdf", "Pose", values, kind, Majority=majority, Encoding=encoding, **packing)
     np.testing.assert_array_equal(copy.read_pose(path), values.reshape(-1, 32, 3))
-
-
-def test_equal_arrays_give_equal_bytes(tmp_path, poses):
-    copy.write_pose(tmp_path / "a.cdf", poses)
-    time.sleep(1.1)  # a time stamp in seconds would show
-    copy.write_pose(tmp_path / "b.cdf", poses)
-    assert (tmp_path / "a.cdf").read_bytes() == (tmp_path / "b.cdf").read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.cdf", "b.cdf"]
 
 
 def test_damage_is_an_error_that_names_the_file(tmp_path, poses):

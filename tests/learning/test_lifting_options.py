@@ -9,14 +9,6 @@ def test_presets_are_options(name):
     assert lifting_options(name).method == "simple"
 
 
-def test_the_papers_settings_are_the_defaults():
-    found = lifting_options("paper")
-    assert (found.network.width, found.network.blocks, found.network.dropout) == (1024, 2, 0.5)
-    assert (found.training.epochs, found.training.batch, found.source.every) == (90, 8 * 256, 50)
-    assert found.train == ("S1", "S5", "S6", "S7", "S8")
-    assert found.test == ("S9", "S11")
-
-
 def test_single_keys_change_the_rest_stays():
     changed = lifting_options("tiny", **{"training.epochs": 7, "points": "spine", "method": None})
     plain = lifting_options("tiny")
@@ -45,11 +37,6 @@ def test_faults_are_named_with_the_file(tmp_path, text, said):
     with pytest.raises(InputError, match=said) as caught:
         lifting_options(file)
     assert str(file) in str(caught.value)
-
-
-def test_unknown_presets_list_those_there_are():
-    with pytest.raises(InputError, match="Available: paper, cpu, tiny"):
-        lifting_options("papers")
 
 
 def test_options_are_plain_for_checkpoints():

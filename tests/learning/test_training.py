@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_samples import small_samples
 from tools.lifting_baselines.lifters import fit_lifter, views_of_subjects
-from tools.lifting_baselines.networks import LearningData, SimpleBaseline, apply_network, fit_network
+from tools.lifting_baselines.networks import LearningData, SimpleBaseline, fit_network
 from tools.lifting_baselines.options import LiftingNetwork, LiftingTraining, lifting_options
 from tools.lifting_baselines.samples import Encoding
 
@@ -49,15 +49,6 @@ def test_a_killed_run_ends_as_if_it_had_not_been(undisturbed, tmp_path, killed_a
         assert torch.equal(tensor, again.state_dict()[name]), name
 
 
-def test_a_finished_run_is_not_trained_again(undisturbed):
-    network, history, folder = undisturbed
-    written = (folder / CHECKPOINT_FILE).stat().st_mtime_ns
-    again, found = fit_network(MAKE, LEARNING, SETTINGS, run(folder))
-    assert found.losses == history.losses
-    assert (folder / CHECKPOINT_FILE).stat().st_mtime_ns == written
-    np.testing.assert_array_equal(apply_network(again, LEARNING.features), apply_network(network, LEARNING.features))
-
-
 def test_it_learns_and_steps_down(undisturbed):
     _, history, folder = undisturbed
     assert history.losses[-1]["total"] < 0.9 * history.losses[0]["total"]  # most of the samples is noise
@@ -77,14 +68,6 @@ def test_random_numbers_of_the_caller_go_on(tmp_path):
     torch.manual_seed(5)
     fit_network(MAKE, LEARNING, SETTINGS, run(tmp_path, until=1))
     assert torch.equal(torch.rand(3), expected)
-
-
-def test_checkpoints_of_others_are_refused(undisturbed):
-    folder = undisturbed[2]
-    with pytest.raises(InputError, match=r"checkpoint\.pt was trained with other settings: a\.b is 1, asked for is 2"):
-        fit_network(MAKE, LEARNING, SETTINGS, run(folder, identity=TrainingIdentity({"a": {"b": 2}}, "data")))
-    with pytest.raises(InputError, match=r"checkpoint\.pt was trained on other data"):
-        fit_network(MAKE, LEARNING, SETTINGS, run(folder, identity=TrainingIdentity({"a": {"b": 1}}, "others")))
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04broken"])

@@ -434,15 +434,6 @@ def test_rejected_frames_that_were_filled_are_inferred_and_still_among_the_rejec
     assert not sum_up_findings(6, findings[:1]).filled
 
 
-def test_verdict_writes_itself_as_json():
-    result = check(marker_error=put(clean()["marker_error"], (slice(3, 6),), 0.2))
-    read = json.loads(json.dumps(result.to_dict()))
-    assert read["counts"]["rejected"] == 3
-    assert read["status"]["rejected"] == [[3, 6]]
-    assert read["findings"][0]["frames"] == [[3, 6]]
-    assert found(result, "frame_rmse")[0].span == "3–5"
-
-
 def test_thresholds_say_why_and_know_their_unit():
     for threshold in THRESHOLDS.values():
         assert threshold.reason
@@ -505,9 +496,3 @@ def test_a_level_that_travels_too_far_warns_though_no_angle_is_out_of_range():
 def test_published_extents_are_both_directions_together():
     np.testing.assert_allclose(np.degrees(LEVEL_ENVELOPES["L4-L5"].extent), [21, 12, 4])
     np.testing.assert_allclose(np.degrees(LEVEL_ENVELOPES["lumbar"].extent), [67, 35, 10])
-
-
-def test_findings_say_whose_they_are():
-    tka = put(clean()["spine"].tka, slice(None), np.radians(90))
-    result = check(spine=changed(tka=tka)).of("S9", "Posing")
-    assert {(f.subject, f.trial) for f in result.findings} == {("S9", "Posing")}

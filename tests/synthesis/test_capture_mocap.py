@@ -99,12 +99,6 @@ def test_joints_at_the_same_place_stay_together(joints):
     assert not np.array_equal(off[:, NAMES.index("LHip")], off[:, NAMES.index("RHip")])
 
 
-def test_equal_arguments_equal_bytes(joints):
-    assert error(joints).tobytes() == error(joints).tobytes()
-    for other in ({"seed": 2}, {"subject": "S5"}, {"trial": "Walking_2"}):
-        assert not np.array_equal(error(joints), error(joints, **other))
-
-
 def test_axes_are_rotations_without_jumps():
     points, *_ = stick_person(600)
     axes = point_axes(points.names, points.xyz)

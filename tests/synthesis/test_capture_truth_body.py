@@ -135,10 +135,6 @@ def test_the_file_gives_the_same_body(truth, tmp_path):
     np.testing.assert_array_equal(forward_kinematics(again, motion).xyz, forward_kinematics(truth.body, motion).xyz)
 
 
-def test_equal_subjects_have_equal_files(subject, truth):
-    assert truth_body.__wrapped__(make_subject(3, 2)).body.osim == truth.body.osim
-
-
 def test_no_scaling_of_the_estimators_body_is_this_body(subject, truth, standing):
     """Standing is another curve, and vertebrae have other proportions than one factor for the torso can give."""
     curve = np.array([truth.body.coordinates.default[truth.body.coordinates.index(f"{level}_Flex_Ext")]

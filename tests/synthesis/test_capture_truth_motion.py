@@ -49,14 +49,6 @@ def test_lengths_are_those_of_the_data_set():
     assert len(set(lengths)) > 150
 
 
-@pytest.mark.parametrize("action", ["Walking", "Discussion"])
-def test_equal_arguments_give_equal_bytes(subject, trials, action):
-    again = make_trial(make_subject(3, 2), action, 1, FRAMES)
-    assert again.motion.values.tobytes() == trials[action].motion.values.tobytes()
-    other = make_trial(subject, action, 2, FRAMES)
-    assert np.abs(other.motion.values - again.motion.values).max() > 0.1
-
-
 @pytest.mark.parametrize("action", ACTION_NAMES)
 def test_feet_rest_on_the_floor(trials, action):
     z = (found := true_markers(trials[action])).select(FLOOR_CONTACTS).xyz[..., 2]

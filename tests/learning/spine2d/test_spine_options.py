@@ -2,7 +2,6 @@ import pytest
 
 from simspine.core.errors import InputError
 from simspine.learning.options import (
-    POINT_CHOICES,
     SPINE_PRESETS,
     SpineDetectorOptions,
     spine_options,
@@ -14,25 +13,6 @@ def test_presets_are_options_that_files_can_hold(name):
     found = spine_options(name)
     assert SpineDetectorOptions.model_validate(found.model_dump(mode="json")) == found
     assert len(found.curriculum) == 3
-
-
-def test_the_papers_recipe_is_the_default():
-    found = spine_options("paper")
-    losses, training = found.losses, found.training
-    assert (losses.position, losses.distill, losses.structure, losses.spine) == (5, 2.5, 0.1, 0.5)
-    assert training.batch * training.accumulate == 1024
-    assert (training.rate, training.warm_up, training.last_share, training.epochs) == (4e-3, 1000, 0.05, 10)
-    assert (training.decay, training.average) == (0.05, 2e-4)
-    first, second, third = found.curriculum
-    assert (first.scale, first.rotation_deg, first.hole, first.colour) == ((0.6, 1.4), 80, 1, True)
-    assert (second.scale, second.rotation_deg, second.shift, second.hole) == ((0.75, 1.25), 60, 0, 0.5)
-    assert (third.flip, third.half_body, third.blur, third.hole) == (0.5, 0, 0, 0)
-
-
-def test_points_are_spinetracks_in_its_order():
-    assert {name: len(points) for name, points in POINT_CHOICES.items()} == {"all": 37, "trunk": 13, "body": 26}
-    assert POINT_CHOICES["trunk"][0] == "neck"
-    assert POINT_CHOICES["body"][-1] == "right_heel"
 
 
 def test_a_file_says_what_differs_from_a_preset(tmp_path):
