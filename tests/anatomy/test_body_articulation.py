@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from tools.bench.opensim_engine import set_coordinates, solve_with_opensim
+from opensim_poses import assert_poses_are_opensims
 from tools.split_models import split_mass
 
 from simspine.anatomy import osim
@@ -72,17 +72,6 @@ def test_spine_points_ride_on_their_vertebrae(articulated):
     assert "torso" not in carriers.values()
 
 
-def test_free_coordinates(articulated, plan):
-    c = articulated.coordinates
-    assert len(plan.levels) == 25
-    # the coupled body's without lumbar drivers and neck, plus the levels and the clavicles
-    assert c.free.sum() == 40 - 3 - 3 + 3 * 25 + 2 * 2
-    assert [n for n, d in zip(c.names, c.dependent, strict=True) if d] == ["knee_angle_r_beta", "knee_angle_l_beta"]
-    names = {f"{level}_{axis}" for level in plan.levels for axis in LEVEL_AXIS_COORDINATES}
-    assert names <= {n for n, free in zip(c.names, c.free, strict=True) if free}
-    assert not any(n.startswith(("neck_", "Abs_")) for n in c.names)
-
-
 def test_limits_contain_the_neutral_pose(articulated, plan):
     c = articulated.coordinates
     for level in plan.levels:
@@ -108,20 +97,7 @@ def test_kinematics_are_opensims(articulated):
     values = rng.uniform(low, high, (20, len(c)))
     for name in ("knee_angle_r", "knee_angle_l"):
         values[:, c.index(f"{name}_beta")] = values[:, c.index(name)]
-    motion = Motion(c.names, 50, values, c.rotational)
-    poses, markers = body_poses(articulated, motion), forward_kinematics(articulated, motion)
-    model = osim.load_opensim_model(articulated.osim)
-    state = model.initSystem()
-    for t in range(motion.frames):
-        set_coordinates(list(model.getCoordinateSet()), values[t].tolist(), state)
-        model.realizePosition(state)
-        for body in model.getBodySet():
-            there = body.getTransformInGround(state)
-            np.testing.assert_allclose(poses[body.getName()][t][:3, 3], there.p().to_numpy(), atol=1e-8)
-            x = body.expressVectorInGround(state, osim.opensim_api().Vec3(0.6, -0.8, 0.5)).to_numpy()
-            np.testing.assert_allclose(poses[body.getName()][t][:3, :3] @ [0.6, -0.8, 0.5], x, atol=1e-8)
-        for i, marker in enumerate(model.getMarkerSet()):
-            np.testing.assert_allclose(markers.xyz[t, i], marker.getLocationInGround(state).to_numpy(), atol=1e-8)
+    assert_poses_are_opensims(articulated, Motion(c.names, 50, values, c.rotational))
 
 
 def test_levels_turn_about_discs(articulated, plan):
@@ -203,14 +179,6 @@ def test_scaling_finds_the_size(articulated):
     np.testing.assert_allclose(list(again.by_segment.values()), 1.07, atol=1e-6)
     with pytest.raises(InputError, match=r"'torso'.*recipe"):
         scale_body(articulated, large)  # as if it were the coupled one
-
-
-def test_opensim_solves_it(articulated):
-    bent = {"L4_L5_Flex_Ext": -0.15, "T8_T9_Flex_Ext": -0.08, "C5_C6_Flex_Ext": 0.1, "hip_flexion_r": 0.4}
-    markers = walking(articulated, 2, **bent)
-    result = solve_with_opensim(articulated, markers, np.ones((2, len(markers.names))))
-    assert result.converged.all()
-    assert np.sqrt((result.marker_error**2).mean()) < 3e-3  # OpenSim stops a few mm early at its usual accuracy
 
 
 def test_mass_is_kept(articulated, release, plan):
@@ -324,10 +292,6 @@ def test_nothing_is_forced(articulated, plan):
     forced = forced_by_model(articulated.couplers, plates, levels=spine_levels(plan))
     assert {"lla", "tka", "T7-T8", "skull-C1"} <= set(forced)
     assert not any(forced.values())
-
-
-def test_building_twice_gives_the_same_file(articulated):
-    assert build_body("articulated", "simspine37").osim == articulated.osim
 
 
 def test_what_a_recipe_may_not_say_of_vertebrae(plan, tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from opensim_poses import assert_poses_are_opensims
 
-from simspine.anatomy import osim
 from simspine.anatomy.body import body_poses, follow_couplers, forward_kinematics, neutral_motion
 from simspine.anatomy.tree import all_coordinates, all_poses, moved_poses
 from simspine.core.errors import InputError
@@ -11,21 +11,9 @@ from simspine.core.types import Motion
 def test_markers_and_poses_are_opensims(release, wiggle):
     motion = wiggle(release)
     markers = forward_kinematics(release, motion)
-    poses = body_poses(release, motion)
     assert markers.names == release.marker_names
     assert markers.frame == "y_up"
-    model = osim.load_opensim_model(release.osim)
-    state = model.initSystem()
-    for t in range(motion.frames):
-        for coordinate in model.getCoordinateSet():
-            if not coordinate.getLocked(state):
-                coordinate.setValue(state, motion.column(coordinate.getName())[t], False)
-        model.realizePosition(state)
-        for i, marker in enumerate(model.getMarkerSet()):
-            np.testing.assert_allclose(markers.xyz[t, i], marker.getLocationInGround(state).to_numpy(), atol=1e-12)
-        for body in model.getBodySet():
-            there = body.findStationLocationInGround(state, osim.opensim_api().Vec3(0.1, -0.2, 0.3)).to_numpy()
-            np.testing.assert_allclose((poses[body.getName()][t] @ [0.1, -0.2, 0.3, 1])[:3], there, atol=1e-12)
+    assert_poses_are_opensims(release, motion, atol=1e-12)
 
 
 @pytest.mark.parametrize("step", [1e-3, 1e-5])

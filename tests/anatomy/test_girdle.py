@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from tools.split_models import articulate_torso, model_without_markers
 
-from simspine.anatomy.body import body_poses, forward_kinematics, neutral_motion, neutral_poses
-from simspine.anatomy.priors import MarkerErrors, Prior, Smoothness
+from simspine.anatomy.body import body_poses, forward_kinematics, neutral_motion
+from simspine.anatomy.priors import MarkerErrors, Smoothness
 from simspine.anatomy.recipes import build_body, read_prior, read_recipe
 from simspine.anatomy.scaling import measure_factors
 from simspine.core.errors import InputError
@@ -141,22 +140,6 @@ def test_a_shrug_is_found_and_leaves_the_thorax_where_it_is(marked):
 def test_raised_arms_leave_the_thorax_where_it_is(marked):
     motion, markers = moving(marked, shrug=12.0, raised=110.0)
     assert thorax_moved(marked, motion, solved(marked, markers), marked) < 1e-3
-
-
-def test_without_clavicles_a_shrug_moves_the_thorax(marked, plan, tmp_path):
-    """What they are for: the same markers on a body whose arms hang from T4."""
-    recipe, terms = read_recipe("articulated"), read_prior("articulated").terms
-    carries = {name: new for name, new in plan.carries.items() if not new.startswith("clavicle")}
-    whole, stiff = model_without_markers(), replace(plan, carries=carries)
-    base = tmp_path / "stiff.osim"
-    base.write_text(articulate_torso(whole.osim, stiff, neutral_poses(whole), with_clavicles=False))
-    rigid = build_body(replace(recipe, base=base, articulation=stiff, priors=()), "simspine-release")
-    assert rigid.coordinates.free.sum() == marked.coordinates.free.sum() - 4
-    motion, markers = moving(marked)
-    spine = Prior([t for t in terms if not any("clavicle" in name for name in t.combination)])
-    errors = MarkerErrors(sd=1e-3)
-    found = inverse_kinematics(rigid, markers, smoothness=Smoothness(), prior=spine, errors=errors).motion
-    assert thorax_moved(marked, motion, found, rigid) > 5e-3
 
 
 def test_an_unobserved_girdle_stays_at_rest(body):

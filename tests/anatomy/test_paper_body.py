@@ -5,10 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import yaml
-from tools.bench.opensim_engine import set_coordinates
+from opensim_poses import assert_poses_are_opensims
 
 from simspine import fit_trials
-from simspine.anatomy import osim
 from simspine.anatomy.body import body_poses, forward_kinematics, neutral_markers, neutral_motion, neutral_poses
 from simspine.anatomy.curvature import read_endplates
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
@@ -63,22 +62,7 @@ def test_kinematics_are_opensims(paper):
     values = np.where(c.locked, c.default, rng.uniform(low, high, (10, len(c))))
     for name in ("knee_angle_r", "knee_angle_l"):
         values[:, c.index(f"{name}_beta")] = values[:, c.index(name)]
-    motion = Motion(c.names, 50, values, c.rotational)
-    poses, markers = body_poses(paper, motion), forward_kinematics(paper, motion)
-    model = osim.load_opensim_model(paper.osim)
-    state = model.initSystem()
-    free = [coordinate for coordinate in model.getCoordinateSet() if not coordinate.getLocked(state)]
-    for t in range(motion.frames):
-        there = [values[t, c.index(coordinate.getName())] for coordinate in free]
-        set_coordinates(free, there, state)
-        model.realizePosition(state)
-        for body in model.getBodySet():
-            place = body.getTransformInGround(state).p().to_numpy()
-            np.testing.assert_allclose(poses[body.getName()][t][:3, 3], place, atol=1e-8)
-            x = body.expressVectorInGround(state, osim.opensim_api().Vec3(0.6, -0.8, 0.5)).to_numpy()
-            np.testing.assert_allclose(poses[body.getName()][t][:3, :3] @ [0.6, -0.8, 0.5], x, atol=1e-8)
-        for i, marker in enumerate(model.getMarkerSet()):
-            np.testing.assert_allclose(markers.xyz[t, i], marker.getLocationInGround(state).to_numpy(), atol=1e-8)
+    assert_poses_are_opensims(paper, Motion(c.names, 50, values, c.rotational))
 
 
 def test_neck_and_head_turn_together_about_the_disc_of_c7(paper):

@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from opensim_poses import poses_by_opensim
 
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, body_poses
@@ -113,29 +114,6 @@ MODELS = {
 @pytest.fixture(scope="module", params=MODELS)
 def body(request, osim):
     return MODELS[request.param](osim, np.random.default_rng(5))
-
-
-def poses_by_opensim(body, values):
-    model = _opensim.load_opensim_model(body.osim)
-    state = model.initSystem()
-    coordinates = [model.getCoordinateSet().get(name) for name in body.coordinates.names]
-    frames = [model.getBodySet().get(name) for name in body.bodies]
-    markers = [model.getMarkerSet().get(name) for name in body.marker_names]
-    R, p = np.empty((len(values), len(frames), 3, 3)), np.empty((len(values), len(frames), 3))
-    x = np.empty((len(values), len(markers), 3))
-    for t, row in enumerate(values.tolist()):
-        for coordinate, value in zip(coordinates, row, strict=True):
-            if not coordinate.getLocked(state):
-                coordinate.setValue(state, value, False)
-        model.realizePosition(state)
-        for i, frame in enumerate(frames):
-            transform = frame.getTransformInGround(state)
-            mat = transform.R().asMat33()
-            R[t, i] = [[mat.get(a, b) for b in range(3)] for a in range(3)]
-            p[t, i] = transform.p().to_numpy()
-        for i, marker in enumerate(markers):
-            x[t, i] = marker.getLocationInGround(state).to_numpy()
-    return R, p, x
 
 
 def random_values(body, count, rng):

@@ -10,7 +10,6 @@ from click.testing import CliRunner
 from tools.bench import accuracy as bench_accuracy
 from tools.bench.accuracy import (
     ACCURACY_LEVELS,
-    LEVELS_BY_REGION,
     OUR_FIGURES,
     StudyCell,
     StudyOutcome,
@@ -23,7 +22,7 @@ from tools.bench.accuracy import (
     study_tables,
 )
 from tools.bench.baselines import BASELINE_NAMES
-from tools.bench.spine_errors import SpineErrors, spine_error_figures, spine_errors_of
+from tools.bench.spine_errors import SpineErrors, spine_errors_of
 from tools.bench.study_trials import (
     POINT_ERRORS_BY_NAME,
     StudySize,
@@ -62,13 +61,6 @@ def test_exact_points_give_the_spine_back_and_the_published_procedure_does_not()
     assert {cell.method for cell in outcome.found} == {"peer", "articulated", *BASELINE_NAMES}
     assert curve["mpjpe_mm"] < peer["mpjpe_mm"]
     json.dumps(outcome.as_dict(), allow_nan=False)
-
-
-def test_truth_against_itself_is_without_error(filmed):
-    truth = filmed[0].truth
-    found = spine_error_figures([spine_errors_of(truth, truth, ACCURACY_LEVELS)], LEVELS_BY_REGION)
-    assert found["mpjpe_mm"] == found["lla_rmse_deg"] == found["lumbar_flexion_rmse_deg"] == 0
-    assert set(ACCURACY_LEVELS) <= set(truth.kinematics.levels)
 
 
 def test_detectors_see_the_same_trial_with_errors_of_their_own(filmed):
@@ -206,21 +198,6 @@ def test_a_person_who_is_refused_is_named(monkeypatch):
     assert list(found.refused.values()) == ["segment 'forearm' measures nonsense"]
     assert StudyCell("published", "white", "curve") in found.found
     assert "refused: published: white: articulated: S1: segment 'forearm' measures nonsense" in study_tables(found)
-
-
-@pytest.mark.parametrize(
-    ("families", "points", "named"),
-    [(("straight",), ("white",), "published"), (("scans",), ("pink",), "detector"), (("scans",), (), "0 errors")],
-)
-def test_families_and_errors_that_do_not_exist_are_named(families, points, named):
-    with pytest.raises(InputError, match=named):
-        measure_from_points(SIZE, families, points)
-
-
-@pytest.mark.parametrize(("change", "named"), [({"frames": 5}, "5 frames"), ({"every": 0}, "every 0")])
-def test_a_study_too_small_is_refused(change, named):
-    with pytest.raises(InputError, match=named):
-        replace(SIZE, **change)
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ import io
 import math
 from dataclasses import replace
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,8 +17,6 @@ from simspine.core.types import Markers, Motion
 from simspine.dataset.recordings import action_of
 from simspine.evaluation.validation_records import (
     level_coordinates,
-    published_range,
-    trial_records,
 )
 from simspine.evaluation.validation_tables import (
     RANGE_PERCENTILES,
@@ -32,7 +29,6 @@ from simspine.evaluation.validation_tables import (
     validation_markdown,
     validation_tables_of,
 )
-from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData
 from simspine.quality.observability import observability_word, share_by_deviation, share_of_curvature
 
@@ -179,24 +175,6 @@ def test_a_file_without_our_groups_still_counts_its_frames(recorded):
     assert "| – | 36.08 (2.43) |" in " ".join(validation_markdown("lla_tka", found["lla_tka"]).split())
 
 
-def test_a_released_file_can_be_read(tmp_path):
-    """Written by hand from the release's description: nothing of ours is in it."""
-    with h5py.File(tmp_path / "released.h5", "w") as file:
-        file["metadata/markers_names"] = [name.encode() for name in SPINE_MARKERS]
-        file["metadata/kinematic_axes"] = [b"pelvis_tilt", b"L5_S1_Flex_Ext"]
-        file["S9/calibration/K"] = np.eye(3)[None]
-        for name, shape in (("dist", (1, 5)), ("R", (1, 3, 3)), ("t", (1, 3)), ("size", (1, 2))):
-            file[f"S9/calibration/{name}"] = np.ones(shape)
-        file["S9/calibration/names"] = [b"54138969"]
-        trial = file.create_group("S9/Walking 1")
-        trial["markers"], trial["kinematics"] = np.zeros((6, 15, 3)), np.zeros((6, 2))
-        trial["timestamps"] = np.arange(6) / 50
-    with DatasetFile(tmp_path / "released.h5") as file:
-        row = curvature_table(trial_records(file)).iloc[0]
-    assert (row["name"], row.frames, row.paper_tka_mean_deg) == ("Walking", 6, 32.05)
-    assert math.isnan(row.lla_mean_deg)
-
-
 def test_levels_find_their_coordinates_by_name():
     names = [
         f"{joint}_{kind}"
@@ -210,23 +188,12 @@ def test_levels_find_their_coordinates_by_name():
     assert found == {"T12-L1": "L1_T12_Flex_Ext", "skull-C1": "C1_skull_Flex_Ext", "L5-S1": "L5_S1_Flex_Ext"}
 
 
-def test_published_ranges_span_their_sources():
-    assert published_range("L5-S1", "flexion") == (14, 20, "Pearcy 1985; White & Panjabi 1978")
-    assert published_range("T12-L1", "axial rotation")[:2] == (2.6, 4)
-    assert math.isnan(published_range("T9-T10", "flexion")[0])
-
-
 @given(st.floats(0.01, 1), st.floats(0.01, 5))
 def test_share_known_from_a_standard_deviation(before, noise):
     """Of a Gaussian belief and one measurement: the weight of the measurement in the estimate."""
     after = 1 / math.sqrt(1 / before**2 + 1 / noise**2)
     assert share_by_deviation(after, before) == pytest.approx(before**2 / (before**2 + noise**2), abs=1e-9)
     assert share_by_deviation(2 * before, before) == 0
-
-
-def test_records_do_not_hold_what_tables_do_not_need(small_records):
-    (first, *_), taken = small_records, {"poses", "markers", "motion"}
-    assert not taken & set(first.__dataclass_fields__)
 
 
 def test_one_verdict_on_curvature():
@@ -236,13 +203,6 @@ def test_one_verdict_on_curvature():
     assert said == ["assumed", "assumed", "partly measured"]
     assert observability_word(share_of_curvature("tka", None), forced=False) == ""
     assert observability_word(0.0, forced=True) == "set by the model"
-
-
-def test_the_spread_over_frames_is_named_as_such(small_records):
-    header, _ = validation_cells("lla_tka", curvature_table(small_records))
-    for name in ("LLA", "TKA"):
-        assert f"{name}, mean (sd over frames)" in header
-        assert name not in header
 
 
 def test_an_interval_is_of_95_percent_and_its_verdict_stands_by_it(small_records):

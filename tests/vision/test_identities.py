@@ -28,14 +28,6 @@ def test_people_who_cross_keep_their_numbers():
     assert people.count == 2
 
 
-def test_without_velocity_they_would_not():
-    """The people of the test above, told apart by the last place alone: it decides wrongly when they part."""
-    last = {1: 100 + 4.0 * 55, 2: 580 - 4.0 * 55}  # before one hides the other
-    first, second = 100 + 4.0 * 66, 580 - 4.0 * 66
-    assert abs(second - last[1]) < abs(second - last[2])
-    assert abs(first - last[2]) < abs(first - last[1])
-
-
 def test_who_is_away_for_long_comes_back_as_somebody_else():
     rng = np.random.default_rng(2)
     people = Identities(SWAPS)

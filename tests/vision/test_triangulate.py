@@ -43,12 +43,6 @@ def test_an_observation_loses_weight_beyond_hubers_threshold_and_all_of_it_at_th
     assert robust_weight.py_func(error, 2.0, 10.0) == pytest.approx(weight)
 
 
-def test_ignoring_the_lens_would_fail_this_tolerance(rig):
-    cameras, truth = rig.ring(4), rig.person(3)
-    ideal = [c.with_(distortion=np.zeros(5)) for c in cameras]
-    assert np.nanmedian(distance(triangulate(rig.see(cameras, truth), ideal), truth)) > 1e-4
-
-
 @pytest.mark.parametrize(("views", "bad"), [(4, 1), (6, 2), (16, 5)])
 def test_gross_views_are_found_and_left_out(rig, rng, views, bad):
     cameras, truth = rig.ring(views), rig.person(15)
