@@ -308,14 +308,6 @@ def test_imported_points_may_be_of_many_people():
     assert len(check_config(settings).subjects) == 9
 
 
-def test_unknown_subject_and_trial():
-    config = check_config(FULL)
-    with pytest.raises(InputError, match=r"unknown subject 'S1'.*Did you mean 'S01'"):
-        config.trials("S1")
-    with pytest.raises(InputError, match=r"unknown trial 'wakl'.*Did you mean 'walk'"):
-        config.trials("S01", "wakl")
-
-
 def test_configuration_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         check_config(FULL).filter.order = 2

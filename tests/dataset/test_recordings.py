@@ -48,12 +48,15 @@ def test_what_there_is(data, exported):
         assert by_folder.subjects == data.subjects
 
 
-@pytest.mark.parametrize(("name", "action"), [
-    ("Directions", "Directions"), ("Directions_1", "Directions"), ("Walking-12", "Walking"),
-    ("Phoning 2", "Phoning"), ("7", "7"),
-])  # fmt: skip
-def test_action_of_a_trial(name, action):
-    assert action_of(name) == action
+@pytest.mark.parametrize(
+    ("trial", "action"),
+    [("Directions", "Directions"), ("Directions 1", "Directions"), ("Directions_2", "Directions"),
+     ("S1_Directions_2", "Directions"), ("WalkDog-1", "WalkDog"), ("balance", "balance"), ("trial01", "trial"),
+     ("3", "3"), ("Walking-12", "Walking"), ("S9", "S9"), ("T12", "T12"), ("Sitting (2)", "Sitting")],
+)  # fmt: skip
+def test_action_of_a_trial(trial, action):
+    assert action_of(trial) == action
+    assert action_of(f"S11_{trial}", "S11") == action
 
 
 @pytest.mark.parametrize(("start", "length"), [(0, 300), (100, 60), (120, 10), (299, 1)])

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.core.errors import InputError
 from simspine.core.types import Markers, Motion
-from simspine.dataset.recordings import action_of
 from simspine.evaluation.validation_records import (
     level_coordinates,
 )
@@ -131,17 +130,6 @@ def test_one_person_has_no_spread_over_people(make, recorded):
     alone = recorded(Dataset({"S1": whole.subjects["S1"]}))
     assert lumbar_rom(alone).rom_sd_deg.isna().all()
     assert "(" not in "".join(line[4] for line in validation_cells("lumbar_rom", lumbar_rom(alone))[1])
-
-
-@pytest.mark.parametrize(
-    ("trial", "action"),
-    [("Directions", "Directions"), ("Directions 1", "Directions"), ("Directions_2", "Directions"),
-     ("S1_Directions_2", "Directions"), ("WalkDog-1", "WalkDog"), ("balance", "balance"), ("trial01", "trial"),
-     ("3", "3"), ("S9", "S9"), ("T12", "T12"), ("Sitting (2)", "Sitting")],
-)  # fmt: skip
-def test_action_of_a_trial(trial, action):
-    assert action_of(trial) == action
-    assert action_of(f"S11_{trial}", "S11") == action
 
 
 def test_csv_reads_back_and_leaves_unknown_empty(small_records):

@@ -1,7 +1,5 @@
 """Copies made by hand with the traps of the real one; all their forms must say the same."""
 
-import json
-
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -193,25 +191,6 @@ class TestRigs:
         assert open_rigs(tmp_path / "m.xml").lens == "human36m"
         assert open_rigs(tmp_path).lens == "opencv"
         assert open_rigs(tmp_path, "human36m").lens == "human36m"
-
-    def test_json_with_several_subjects(self, tmp_path):
-        content = {
-            s: {
-                c.name: {
-                    "size": c.size,
-                    "K": c.K.tolist(),
-                    "dist_k1k2p1p2k3": c.distortion.tolist(),
-                    "R_world_to_cam": c.R.tolist(),
-                    "t_m": c.t.tolist(),
-                }
-                for c in rig(s)
-            }
-            for s in SUBJECTS
-        }
-        (tmp_path / "cameras.json").write_text(json.dumps(content))
-        assert open_rigs(tmp_path / "cameras.json").cameras("S5") == rig("S5")
-        with pytest.raises(InputError, match="S7"):
-            open_rigs(tmp_path / "cameras.json").cameras("S7")
 
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="no such file"):
