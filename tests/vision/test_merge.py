@@ -146,28 +146,6 @@ def test_no_common_time():
         merge(points(), mocap(start=50.0))
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda x: x[..., [1, 2, 0]], "it is y_up: say so"),
-        (lambda x: x[..., [2, 0, 1]], "it is z_up: say so"),
-        (lambda x: x[..., [1, 0, 2]] * [1, -1, 1], r"rotation of 90\.0° and a shift"),
-        (lambda x: x * [1, -1, 1] + [0.6, 0.4, 0], "it is mirrored"),
-        (lambda x: x * 1000, "another unit"),
-        (lambda x: x + np.array([0.5, 0, 0]), r"rotation of 0.0° and a shift of \(-0.5"),
-        (lambda x: x[:, [1, 2, 0]] * [1, 1, 0.8], "no rotation, mirror or shift"),
-    ],
-)
-def test_wrong_worlds_are_named(spoil, message):
-    with pytest.raises(InputError, match=message):
-        merge(points(), mocap().with_(xyz=spoil(mocap().xyz)))
-
-
-def test_a_mirrored_axis_is_named():
-    with pytest.raises(InputError, match="it is mirrored"):
-        merge(points(), mocap().with_(xyz=mocap().xyz * [-1, 1, 1]))
-
-
 def test_resample_at_the_same_times_is_the_identity():
     markers = points(start=2.0)
     assert resample_markers(markers, markers.rate, 2.0, markers.frames) == markers
