@@ -16,7 +16,7 @@ from simspine.workflow.jobs import run_stage
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
-FRAMES = 12  # of each video, of the first notebook
+FRAMES = 6  # of each video, of the first notebook
 # A body to look at, not the best one: the first steps of one fit to the person.
 ROUGH = {"simspine.estimation.fit_person.NOISE_ROUNDS": 1, "simspine.estimation.person_system.MAX_PERSON_STEPS": 5}
 
