@@ -293,14 +293,14 @@ CROOKED_LEVELS = [f"T{i}_T{i + 1}_Lat_Bending" for i in range(5, 10)]
 
 def _bowing_to_and_fro(body, curve: float, seed: int) -> Motion:
     """curve: degrees, of all `CROOKED_LEVELS`; the lumbar levels bend to the other side, and move."""
-    coordinates, time = body.coordinates, np.arange(60) / 25
+    coordinates, time = body.coordinates, np.arange(120) / 50
     values = np.repeat(neutral_motion(body).values, time.size, axis=0)
     for name in CROOKED_LEVELS:
         values[:, coordinates.index(name)] += np.radians(curve / len(CROOKED_LEVELS))
     for level in ("L1_L2", "L2_L3", "L3_L4", "L4_L5"):
         values[:, coordinates.index(f"{level}_Lat_Bending")] -= np.radians(curve / 5)
         values[:, coordinates.index(f"{level}_Flex_Ext")] -= np.radians(4 + seed) * np.sin(2.0 * time)
-    return Motion(coordinates.names, 25, values, coordinates.rotational)
+    return Motion(coordinates.names, 50, values, coordinates.rotational)
 
 
 @pytest.mark.parametrize(
