@@ -39,23 +39,26 @@ def test_it_says_what_the_person_did(found):
     text = said(found, "What the person did")
     pelvis = found.poses["pelvis"][:, [0, 2], 3]
     reach = np.linalg.norm(pelvis - pelvis[0], axis=1).max()
-    assert f"The pelvis moved up to {reach:.2f} m from its first place" in text
+    assert f"The pelvis moved up to {reach:.2f} m from where it started" in text
     for side, word in (("r", "right"), ("l", "left")):
         for what, angle in (("Knees bent", "knee_flexion"), ("Arms raised", "shoulder_elevation")):
             (figure,) = [one for one in found.clinical_figures if one.name == f"{angle}_{side}"]
-            sd = np.degrees(found.spine.clinical.sd(figure.name)[found.spine.clinical.of(figure.name).argmax()])
-            assert (f"{interval_text(figure.maximum, sd, 'deg')} ({word})" in text) == figure.is_decided
+            greatest = found.spine.clinical.of(figure.name).argmax()
+            sd, time = np.degrees(found.spine.clinical.sd(figure.name)[greatest]), found.spine.time[greatest]
+            assert (f"{interval_text(figure.maximum, sd, 'deg')} ({word}, {time:.2f} s)" in text) == figure.is_decided
             assert not figure.is_decided or what in text
     place = found.spine.levels.index("thorax")
     tilt, sd = (np.degrees(values[:, place, 0]) for values in (found.spine.angles, found.spine.angles_sd))
     most = tilt.argmax()
-    assert (f"{interval_text(tilt[most], sd[most], 'deg')} forwards" in text) == (tilt[most] > 1.96 * sd[most])
+    assert (f"{interval_text(tilt[most], sd[most], 'deg')} forwards ({found.spine.time[most]:.2f} s)" in text) == (
+        tilt[most] > 1.96 * sd[most]
+    )
     status = np.full(found.spine.frames, "kept", object)
     status[most] = "rejected"
     verdict = replace(found.verdict, status=tuple(status))
     tilt[most] = -np.inf
     most = tilt.argmax()
-    assert f"{interval_text(tilt[most], sd[most], 'deg')} forwards" in said(
+    assert f"{interval_text(tilt[most], sd[most], 'deg')} forwards ({found.spine.time[most]:.2f} s)" in said(
         replace(found, verdict=verdict), "What the person did"
     )
 

@@ -31,6 +31,7 @@ from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.canvas import figure_svg
+from simspine.report.level_figures import ASSUMED_BELOW, MEASURED_FROM
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
     Picture,
@@ -73,11 +74,13 @@ from simspine.report.trial_sections import (
     curve_pictures,
     fit_tables,
     level_picture,
+    levels_between_markers,
     movement_sentence,
     page_finding,
     panel_of,
     rejected_frames,
     scene_of_trial,
+    segment_figures,
     trial_tables,
 )
 
@@ -147,11 +150,14 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    by = f"weight of {'points that were estimated, not seen,' if trial.spine_estimated else 'the recording'}"
+    by = "the weight of points that were estimated, not seen," if trial.spine_estimated else "the recording's weight"
     why = "no marker is on a lumbar vertebra, " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
     figures = trial.clinical_figures
-    return " ".join(filter(None, [*curvature, _trunk_sentence(figures), _limb_sentence(figures)]))
+    room = "Pelvis and thorax in the room have no label: go by their ±." * bool(
+        segment_figures(trial.spine, ~trial.rejected)
+    )
+    return " ".join(filter(None, [*curvature, _trunk_sentence(figures), _limb_sentence(figures), room]))
 
 
 def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
@@ -181,18 +187,21 @@ def _limb_sentence(figures: Sequence[ClinicalFigure]) -> str:
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
-    """A sentence on a curvature. by: what stands before its share, such as 'weight of the recording'."""
+    """A sentence on a curvature. by: what stands before its share, such as 'the recording's weight'."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
     value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
-    value = f"{name} {value_text}"
+    value, of_both = (
+        f"{name} {value_text}",
+        f"{by} in the value is {share}, the rest that of publications on other people",
+    )
     if figure.is_assumed:
-        return f"{name} is assumed: {by} {share}. Do not record its value ({value_text}) as a measurement."
+        return f"{name} is assumed: {of_both}. Do not record its value ({value_text}) as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        return f"{value} was {figure.decided_by}: {by} {share}, of published knowledge the rest."
+        return f"{value} was {figure.decided_by}: {of_both}."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
 
@@ -216,8 +225,13 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
     if any(figure.name == SIDEWAYS_BEND and figure.is_assumed for figure in trial.clinical_figures):
         parts.append(f"The page {NO_SCOLIOSIS}.")
-    levels = assumed_levels(trial_caveats(trial).shares)
-    parts += [f"Single vertebrae, assumed: {levels}."] if levels else []
+    shares = trial_caveats(trial).shares
+    marked = np.isin(trial.spine.levels, levels_between_markers(trial.spine.levels, trial.markers))
+    shown = (shares >= MEASURED_FROM) | (marked[:, None] & (shares >= ASSUMED_BELOW))
+    if levels := assumed_levels(shares):
+        parts.append(
+            f"Single vertebrae, assumed: {levels}." + " The other levels are no finding, either." * (not shown.any())
+        )
     return " ".join(parts) or "Nothing: all was measured."
 
 

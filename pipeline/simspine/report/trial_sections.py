@@ -20,7 +20,7 @@ from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page
 from simspine.report.bones import bones_and_joints
-from simspine.report.level_figures import POINT_STATES_DRAWN, ends_of_span, point_states, presence_chart, range_charts
+from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
 from simspine.report.page import NORMAL_95, UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
@@ -135,7 +135,7 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 # What the person did.
 
 
-_LEANS = (("backwards", "forwards"), ("to the left", "to the right"))  # least and greatest tilt and bending
+_LEANS = (("forwards", "backwards"), ("to the right", "to the left"))  # positive and negative tilt and bending
 _RAISED = {
     "shoulder_elevation": "Arms raised from the thorax",
     "hip_flexion": "Hips bent",
@@ -146,51 +146,55 @@ _RAISED = {
 def movement_sentence(trial: SolvedTrial) -> str:
     """What the person did, by extremes of the fitted body over the frames kept; '' without a movement.
 
-    Angles are named where the recording decided them, those of the thorax beyond their ±.
+    Angles are named where the recording decided them, those of thorax and pelvis beyond their ±.
     """
     kept, texts, clinical = ~trial.rejected, list[str](), trial.spine.clinical
-    if trial.spine.frames == 1:
+    if trial.spine.frames == 1 or not kept.any():
         return ""
     places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS) if "pelvis" in trial.poses else np.empty((0, 3))
     if len(places := places[np.isfinite(places).all(1)]):
         reach = np.linalg.norm(places - places[0], axis=1).max()
-        texts.append(f"The pelvis moved up to {reach:.2f} m from its first place (no ± given)")
-    if leans := _lean_texts(trial.spine, kept):
-        texts.append(f"The thorax leaned up to {', '.join(leans)}")
+        texts.append(f"The pelvis moved up to {reach:.2f} m from where it started (no ± given)")
+    for segment in reversed(SEGMENTS_IN_ROOM):
+        if leans := _lean_texts(trial.spine, kept, segment):
+            texts.append(f"The {segment} leaned up to {', '.join(leans)}")
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     for angle, text in _RAISED.items():
         sides = []
         for one in figures:
             if one.name[:-2] == angle and one.is_decided and one.maximum and clinical:
-                values, sd = clinical.of(one.name)[kept, None], clinical.sd(one.name)
-                greatest, high = ends_of_span(values, None if sd is None else sd[kept, None])[2:, 0]
-                sides.append(f"{_extreme_text(greatest, high)} ({SIDE_WORDS[one.name[-1]]})")
+                values, sd = clinical.of(one.name)[kept], clinical.sd(one.name)
+                value, when, _ = _extreme_texts(values, None if sd is None else sd[kept], trial.spine.time[kept])
+                sides.append(f"{value} ({SIDE_WORDS[one.name[-1]]}, {when})")
         texts += [f"{text} up to {', '.join(sides)}"] * bool(sides)
     moved = most_moved((*figures, *segment_figures(trial.spine, kept)))
     first = [next((one for one in moved if one.unit == unit), None) for unit in ("mm", "deg")]
     most = [
-        f"{one.label.partition(' (')[0]}, by {interval_text(range_of(one), one.range_sd, one.unit)}"
+        f"{one.label.partition(' (')[0]}, {interval_text(range_of(one), one.range_sd, one.unit)}"
         for one in first
         if one
     ]
-    texts += [f"Changed most, relative to its ±: {'; '.join(most)}"] * bool(most)
-    return f"{'. '.join(texts)}. These are extremes of the fitted body, each with the ± of its frame." * bool(texts)
+    texts += ["Each is an extreme of the fitted body, with its ± and its time"] * bool(texts)
+    texts += [f"Clearest changes, by range over ±: {'; '.join(most)}"] * bool(most)
+    return f"{'. '.join(texts)}." * bool(texts)
 
 
-def _extreme_text(extreme: float, high: float) -> str:
-    """An extreme with its interval, degrees. high: upper end of the interval."""
-    return interval_text(extreme, (high - extreme) / NORMAL_95 if high > extreme else None, "deg")
+def _extreme_texts(values: np.ndarray, sd: np.ndarray | None, time: np.ndarray) -> tuple[str, str, bool]:
+    """The greatest angle with its interval, its time, and whether it is beyond its ±. values, sd: (frames,) rad."""
+    at = int(np.where(np.isfinite(values), values, -np.inf).argmax())
+    value, spread = np.degrees(values[at]), None if sd is None else np.degrees(sd[at])
+    return interval_text(value, spread, "deg"), f"{time[at]:.2f} s", bool(value > NORMAL_95 * (spread or 0.0))
 
 
-def _lean_texts(spine: SpineKinematics, kept: np.ndarray) -> list[str]:
-    """'30° forwards', '53° to the left': how far the thorax leaned from the vertical, where beyond its ±."""
-    if "thorax" not in spine.levels or spine.angles_sd is None:
-        return []
-    rows, texts = [spine.levels.index("thorax")], list[str]()
-    ends = ends_of_span(spine.angles[kept][:, rows], spine.angles_sd[kept][:, rows])[:, 0].T
-    for (negative, positive), (low, least, greatest, high) in zip(_LEANS, ends[:2], strict=True):
-        texts += [f"{_extreme_text(greatest, high)} {positive}"] * bool(greatest > high - greatest)
-        texts += [f"{_extreme_text(-least, -low)} {negative}"] * bool(-least > least - low)
+def _lean_texts(spine: SpineKinematics, kept: np.ndarray, segment: str) -> list[str]:
+    """'30° forwards (1.20 s)': how far a segment leaned from the vertical, where beyond its ±."""
+    texts = list[str]()
+    if segment in spine.levels and spine.angles_sd is not None:
+        angles, sd = (each[kept, spine.levels.index(segment)] for each in (spine.angles, spine.angles_sd))
+        for k, ways in enumerate(_LEANS):
+            for sign, way in zip((1, -1), ways, strict=True):
+                value, when, beyond = _extreme_texts(sign * angles[:, k], sd[:, k], spine.time[kept])
+                texts += [f"{value} {way} ({when})"] * beyond
     return texts
 
 
