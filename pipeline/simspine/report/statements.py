@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.alignment import UP_AXIS
-from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS, SPINAL_DEFINITIONS
+from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
@@ -150,40 +150,38 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    by = "the weight of points that were estimated, not seen," if trial.spine_estimated else "the recording's weight"
+    by = (
+        "the weight of points that were estimated, not seen, is"
+        if trial.spine_estimated
+        else "the recording's weight in the value is"
+    )
     why = "no marker is on a lumbar vertebra, " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
-    figures = trial.clinical_figures
-    room = "Pelvis and thorax in the room have no label: go by their ±." * bool(
-        segment_figures(trial.spine, ~trial.rejected)
-    )
-    return " ".join(filter(None, [*curvature, _trunk_sentence(figures), _limb_sentence(figures), room]))
+    in_room = segment_figures(trial.spine, ~trial.rejected)
+    room = ["Pelvis and thorax in the room have no label: go by their ±."] * bool(in_room)
+    return " ".join(filter(None, [*curvature, _reach_sentences(trial.clinical_figures), *room]))
 
 
-def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
-    """Sentences on measured and partly measured parameters of pelvis and trunk."""
-    texts: dict[str, list[str]] = {str(Observability.MEASURED): [], str(Observability.PARTLY): []}
-    for figure in (one for one in figures if one.name in SPINAL_DEFINITIONS and one.decided_by in texts):
-        texts[figure.decided_by].append(_reach_text(figure.label.partition(",")[0], figure))
-    heads = ("Measured of pelvis and trunk", "Partly measured, too")
-    return " ".join(f"{head}: {'; '.join(named)}." for head, named in zip(heads, texts.values(), strict=True) if named)
+# Labels whose parameters the page names with their ±, the surest first.
+_LABEL_HEADS = {
+    str(Observability.MEASURED): "Measured",
+    IMPRECISE: IMPRECISE_LABEL.capitalize(),
+    str(Observability.PARTLY): "Partly measured, too",
+}
 
 
-def _reach_text(name: str, figure: ClinicalFigure) -> str:
-    """The name with the half-width of its 95 % interval."""
-    return f"{name} to ±{interval_text(figure.mean, figure.sd, figure.unit).partition('±')[2]}"
-
-
-def _limb_sentence(figures: Sequence[ClinicalFigure]) -> str:
-    """Sentences on measured limb angles, with the larger ± of both sides, and on imprecise ones."""
-    limbs = [one for one in figures if one.name not in SPINAL_DEFINITIONS and one.sd is not None]
-    exact: dict[str, ClinicalFigure] = {}
-    for figure in (one for one in limbs if one.decided_by == str(Observability.MEASURED)):
-        exact[panel_of(figure)] = max(figure, exact.get(panel_of(figure), figure), key=lambda one: one.sd or 0.0)
-    wide = dict.fromkeys(panel_of(one) for one in limbs if one.decided_by == IMPRECISE)
-    reach = [_reach_text(name, figure) for name, figure in exact.items()]
-    found = {"Measured of the limbs": reach, IMPRECISE_LABEL.capitalize(): list(wide)}
-    return " ".join(f"{head}: {'; '.join(names)}." for head, names in found.items() if names)
+def _reach_sentences(figures: Sequence[ClinicalFigure]) -> str:
+    """Sentences on measured parameters with the half-width of their 95 % interval. Of two sides the less sure one."""
+    found, labels = dict[str, ClinicalFigure](), [*_LABEL_HEADS]
+    for figure in (one for one in figures if one.decided_by in labels and one.sd is not None):
+        name = panel_of(figure).partition(",")[0]
+        sides = (figure, found.get(name, figure))
+        found[name] = max(sides, key=lambda one: (labels.index(one.decided_by), one.sd or 0.0))
+    texts: dict[str, list[str]] = {label: [] for label in labels}
+    for name, one in found.items():
+        reach = interval_text(one.mean, one.sd, one.unit).partition("±")[2]
+        texts[one.decided_by].append(f"{name} to ±{reach}")
+    return " ".join(f"{_LABEL_HEADS[label]}: {'; '.join(named)}." for label, named in texts.items() if named)
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
@@ -192,16 +190,14 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
     if figure.mean is None:
         return f"{name} is not known."
     value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
-    value, of_both = (
-        f"{name} {value_text}",
-        f"{by} in the value is {share}, the rest that of publications on other people",
-    )
+    value = f"{name} {value_text}"
     if figure.is_assumed:
-        return f"{name} is assumed: {of_both}. Do not record its value ({value_text}) as a measurement."
+        weights = f"{by} {share}, that of publications on other people the rest"
+        return f"{name} is assumed: {weights}. Do not record its value ({value_text}) as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        return f"{value} was {figure.decided_by}: {of_both}."
+        return f"{value} was {figure.decided_by}: {by} {share}."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
 

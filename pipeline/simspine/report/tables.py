@@ -84,13 +84,13 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     columns = ("Pelvis and spine", MEAN_COLUMN if moves else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
     sides = ("Angle", "Right", "range", "Left", "range", BETWEEN_SIDES, *DECIDED_COLUMNS)
     notes = named_notes("brackets", *["mean", "range"] * moves, "visits", "curvature")
-    more = named_notes("bend", *["rhythm"] * (len(alignment) > len(spinal)), "norm" if has_norms else "no_norm")
+    norms = named_notes("norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
     reach = f"95 % are no farther from the mean than {', '.join(spreads)}. Used for the weight; no norm."
     people = Statement("± of people who stand", reach)
     tables = (
-        PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *more)),
+        PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *norms)),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
     )
     unused = (() if has_norms else ("norm",)) + (() if moves else ("from … to", "range"))
@@ -298,10 +298,8 @@ def angle_table(
     kept = np.ones(spine.frames, bool) if kept is None else kept
     shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
-    rows, unmarked = (
-        [],
-        {level.name for level in table if level.coordinates and marked is not None}.difference(marked or ()),
-    )
+    rows, joints = [], {level.name for level in table if level.coordinates and marked is not None}
+    unmarked = joints.difference(marked or ())
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
@@ -309,7 +307,8 @@ def angle_table(
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
-            rows.append((level, plane, *cells, share, _level_label(word, level in unmarked)))
+            lone = NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
+            rows.append((level, plane, *cells, share, (str(word) or NO_LABEL) + lone))
     said, folded = page_words("levels"), f"All {len(rows)} angles of the levels: mean, range, label"
     caption = (
         said["shares"]
@@ -317,11 +316,6 @@ def angle_table(
         + said["sums"] * any(Observability.SUM in planes for planes in words)
     )
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), caption, folded)
-
-
-def _level_label(word: Observability, unmarked: bool) -> str:
-    """The label of a level's angle. unmarked: a vertebra of the level has no marker."""
-    return (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (unmarked and word is Observability.PARTLY)
 
 
 def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable | None:

@@ -135,7 +135,8 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 # What the person did.
 
 
-_LEANS = (("forwards", "backwards"), ("to the right", "to the left"))  # positive and negative tilt and bending
+_SIDEWAYS = {1: ("to the right", "to the left")}
+_LEANS = {"thorax": {0: ("forwards", "backwards")} | _SIDEWAYS, "pelvis": _SIDEWAYS}  # {segment: {angle: (+, −)}}
 _RAISED = {
     "shoulder_elevation": "Arms raised from the thorax",
     "hip_flexion": "Hips bent",
@@ -155,8 +156,8 @@ def movement_sentence(trial: SolvedTrial) -> str:
     if len(places := places[np.isfinite(places).all(1)]):
         reach = np.linalg.norm(places - places[0], axis=1).max()
         texts.append(f"The pelvis moved up to {reach:.2f} m from where it started (no ± given)")
-    for segment in reversed(SEGMENTS_IN_ROOM):
-        if leans := _lean_texts(trial.spine, kept, segment):
+    for segment, ways in _LEANS.items():
+        if leans := _lean_texts(trial.spine, kept, segment, ways):
             texts.append(f"The {segment} leaned up to {', '.join(leans)}")
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     for angle, text in _RAISED.items():
@@ -186,13 +187,15 @@ def _extreme_texts(values: np.ndarray, sd: np.ndarray | None, time: np.ndarray) 
     return interval_text(value, spread, "deg"), f"{time[at]:.2f} s", bool(value > NORMAL_95 * (spread or 0.0))
 
 
-def _lean_texts(spine: SpineKinematics, kept: np.ndarray, segment: str) -> list[str]:
-    """'30° forwards (1.20 s)': how far a segment leaned from the vertical, where beyond its ±."""
+def _lean_texts(
+    spine: SpineKinematics, kept: np.ndarray, segment: str, ways: Mapping[int, tuple[str, str]]
+) -> list[str]:
+    """'30° forwards (1.20 s)': how far a segment leaned from the vertical, where beyond its ±. ways: of `_LEANS`."""
     texts = list[str]()
     if segment in spine.levels and spine.angles_sd is not None:
         angles, sd = (each[kept, spine.levels.index(segment)] for each in (spine.angles, spine.angles_sd))
-        for k, ways in enumerate(_LEANS):
-            for sign, way in zip((1, -1), ways, strict=True):
+        for k, words in ways.items():
+            for sign, way in zip((1, -1), words, strict=True):
                 value, when, beyond = _extreme_texts(sign * angles[:, k], sd[:, k], spine.time[kept])
                 texts += [f"{value} {way} ({when})"] * beyond
     return texts
