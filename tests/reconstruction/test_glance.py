@@ -1,5 +1,6 @@
 """The statements that come first: they say what the figures behind them say."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -88,6 +89,26 @@ def test_single_vertebrae_are_counted_in_all_planes(found):
         known = shares[np.isfinite(shares)]
         count = int((known < 0.2).sum())
         assert (f"{plane} of {count} of {known.size} levels" in excluded) == (count > 0)
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_level_is_a_finding_only_with_markers_on_both_vertebrae(found, seen):
+    """One level at 50 %, all others at 10 %, with and without markers on its vertebrae."""
+    shares = np.where(np.isfinite(found.observed_shares), 0.1, np.nan)
+    free = int(np.flatnonzero(np.isfinite(shares).all(1))[0])
+    shares[free] = 0.5
+    points, skin = found.markers, [f"{vertebra}_skin" for vertebra in found.spine.levels[free].split("-")]
+    names, origin = (*points.names[:-2], *skin), (*points.origins[:-2], Origin.GIVEN, Origin.GIVEN)
+    trial = replace(found, markers=points.with_(names=names, origin=origin) if seen else points)
+    vars(trial)["observed_shares"] = shares
+    assert ("The other levels are no finding, either." in said(trial, "Do not use")) != seen
+
+
+def test_each_angle_is_named_with_one_label(found):
+    sure = said(found, "How sure")
+    named = [text.partition(" to ±")[0] for text in re.split(r"; |: |\. ", sure) if " to ±" in text]
+    assert named
+    assert len(named) == len(set(named))
 
 
 def test_causes_are_named_once(found):

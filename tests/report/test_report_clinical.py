@@ -42,6 +42,19 @@ def test_spread_of_adults_that_is_known_decides_the_share(tables):
     assert _row(tables[0], "Lumbar flexion")[MEAN_COLUMN].startswith("(")
 
 
+def test_a_spread_from_memory_is_said_to_be_unchecked(tables):
+    """Of the sources in `published_adults.json`, grade C is from memory."""
+    notes = {note.name: note.reason for note in tables[0].notes}["± of people who stand"]
+    assert PUBLISHED_ADULTS["t1_slope"].grade == "C"
+    assert "T1 slope 13° (Lee 2012, not checked)" in notes
+    assert notes.count("not checked") == 1
+
+
+def test_two_visits_have_a_rule(tables):
+    (visits,) = [note.reason for note in tables[0].notes if note.name == "Another visit"]
+    assert "√(±₁² + ±₂²)" in visits
+
+
 def test_what_does_not_change_is_said_to_be_constant(tables):
     slope = _row(tables[0], "T1 slope")
     assert (slope["From … to"], slope["Range"]) == ("constant", "–")

@@ -222,12 +222,11 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     if any(figure.name == SIDEWAYS_BEND and figure.is_assumed for figure in trial.clinical_figures):
         parts.append(f"The page {NO_SCOLIOSIS}.")
     shares = trial_caveats(trial).shares
-    marked = np.isin(trial.spine.levels, levels_between_markers(trial.spine.levels, trial.markers))
-    shown = (shares >= MEASURED_FROM) | (marked[:, None] & (shares >= ASSUMED_BELOW))
+    marked = np.isin(trial.spine.levels, levels_between_markers(trial.spine.levels, trial.markers))[:, None]
+    partly, findings = shares >= ASSUMED_BELOW, (shares >= MEASURED_FROM) | (marked & (shares >= ASSUMED_BELOW))
     if levels := assumed_levels(shares):
-        parts.append(
-            f"Single vertebrae, assumed: {levels}." + " The other levels are no finding, either." * (not shown.any())
-        )
+        others = " The other levels are no finding, either." * bool(partly.any() and not findings.any())
+        parts.append(f"Single vertebrae, assumed: {levels}.{others}")
     return " ".join(parts) or "Nothing: all was measured."
 
 
