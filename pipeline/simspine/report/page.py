@@ -254,5 +254,5 @@ def _page_template():
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-    environment.filters["bold_heads"] = partial(_HEAD_OF_SENTENCE.sub, r"<b>\1</b>")
+    environment.filters["bold_heads"] = lambda text: _HEAD_OF_SENTENCE.sub(r"<b>\1</b>", str(text))
     return environment.get_template(PAGE_TEMPLATE)

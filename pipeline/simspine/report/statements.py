@@ -311,22 +311,20 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks. Frames with other "
         "findings count in all means.",
         words["intervals"],
-        words["adults"].format(cited="; ".join(sorted(_sources_of_adults(trial)))),
+        words["adults"].format(cited="; ".join(_sources_of_adults(trial))),
     )
     return " ".join(filter(None, parts))
 
 
-def _sources_of_adults(trial: SolvedTrial) -> dict[str, str]:
-    """{short name: source} of the spread of the trial's parameters among adults, on which the verdicts rest."""
+def _sources_of_adults(trial: SolvedTrial) -> list[str]:
+    """Sources of the spread of the trial's parameters among adults, on which the verdicts rest."""
     names, adults = [one.name for one in trial.clinical_figures], CURVATURE_OF_ADULTS | PUBLISHED_ADULTS
-    sources = [adults[name].source for name in (*CURVATURE_OF_ADULTS, *names) if name in adults]
-    return {source.partition(",")[0]: source for source in sources}
+    return sorted({adults[name].short_source for name in (*CURVATURE_OF_ADULTS, *names) if name in adults})
 
 
-def cited_references(trial: SolvedTrial, methods: str) -> tuple[Statement, ...]:
+def cited_references(methods: str) -> tuple[Statement, ...]:
     """Full references of the sources that a text for a methods section cites."""
-    sources = _sources_of_adults(trial) | page_words("references")
-    return tuple(Statement(name, text) for name, text in sorted(sources.items()) if name in methods)
+    return tuple(Statement(name, text) for name, text in page_words("references").items() if name in methods)
 
 
 def _model_sources(trial: SolvedTrial) -> list[str]:
@@ -338,7 +336,8 @@ def _model_sources(trial: SolvedTrial) -> list[str]:
     if parent:
         sentences.append(words["parent"].format(parent=parent[1].strip()))
     if cited and trial.result.posterior is not None:
-        sentences.append(words["priors"].format(cited="; ".join(sorted(cited))))
+        doubted = (name + ", not checked" * (name in words["unchecked"]) for name in sorted(cited))
+        sentences.append(words["priors"].format(cited="; ".join(doubted)))
     return sentences
 
 
@@ -416,7 +415,7 @@ def trial_section_of(
         fit=fit_tables(trial),
         posture=_posture_pictures(trial, prefix),
         methods=methods,
-        references=cited_references(trial, methods),
+        references=cited_references(methods),
     )
 
 

@@ -131,7 +131,7 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     return (label_with_sign(figure), *cells, share, verdict.replace(IMPRECISE, IMPRECISE_LABEL))
 
 
-IMPRECISE_LABEL = f"measured, but imprecise (± over {NORMAL_95 * THRESHOLDS['imprecise'].value:.0f}°)"
+IMPRECISE_LABEL = "measured, but imprecise"
 NOT_SHOWN, WITHIN = "not shown", "within its ±"  # text for a range that the recording did not show
 
 
