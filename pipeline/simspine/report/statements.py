@@ -192,7 +192,7 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
     value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
     value = f"{name} {value_text}"
     if figure.is_assumed:
-        weights = f"{by} {share}, that of publications on other people the rest"
+        weights = f"{by} {share}, the rest comes from publications on other people"
         return f"{name} is assumed: {weights}. Do not record its value ({value_text}) as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
