@@ -134,12 +134,9 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = f"The spine rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
-    sides = {name: side for name, side in PSIS_SIDES.items() if name in str(ways.get(SKIN_MARKER_GROUP))}
-    long_names = [f" {name}: {side} posterior superior iliac spine." for name, side in sides.items()]
-    return f"{by} {span}. {basis}{seen}{''.join(long_names)}"
-
-
-PSIS_SIDES = {"LPSIS": "left", "RPSIS": "right"}
+    long_names = page_words("long_names").items()
+    explained = [f" {name}: {text}." for name, text in long_names if name in str(ways.get(SKIN_MARKER_GROUP))]
+    return f"{by} {span}. {basis}{seen}{''.join(explained)}"
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
@@ -296,20 +293,19 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
     ways = spine_points_by_source(trial.markers)
     skin = [name for way in (SKIN_MARKER_GROUP, DOTS_OF_TAPE) for name in ways.get(way, ())]
     words = page_words("methods")
+    levels, free = sum(bool(level.coordinates) for level in trial.sized.levels), len(body.tree.free)
     parts = (
-        f"Posture and movement were recorded with {source}, {frames}, and reconstructed with simspine "
-        f"{versions.get('simspine', '')}.",
+        words["recorded"].format(source=source, frames=frames, version=versions.get("simspine", "")),
         how,
         _points_sentence(trial),
         words["skin" if trial.cameras else "given_skin"].format(names=", ".join(skin)) if skin else "",
-        f"The body model '{trial.sized.recipe.name}' ({len(body.tree.free)} free coordinates, "
-        f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled by "
-        f"OpenSim {versions.get('opensim', '(version unknown)')} to "
-        f"the person's segments, and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
+        words["body"].format(
+            body=trial.sized.recipe.name, free=free, levels=levels, version=versions.get("opensim", "")
+        ),
+        words["by_frame" if trial.result.posterior is None else "trajectory"],
         *_model_sources(trial),
         f"RMS distance from points in space to the fitted body: {distance:.0f} mm." if distance else "",
-        f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks. Frames with other "
-        "findings count in all means.",
+        words["rejected"].format(count=trial.rejected.sum(), frames=spine.frames),
         words["intervals"],
         words["adults"].format(cited="; ".join(_sources_of_adults(trial))),
     )

@@ -168,12 +168,10 @@ def movement_sentence(trial: SolvedTrial) -> str:
                 value, when, _ = _extreme_texts(values, None if sd is None else sd[kept], trial.spine.time[kept])
                 sides.append(f"{value} ({SIDE_WORDS[one.name[-1]]}, {when})")
         texts += [f"{text} up to {', '.join(sides)}"] * bool(sides)
-    moved = most_moved((*figures, *segment_figures(trial.spine, kept)))
-    first = [next((one for one in moved if one.unit == unit), None) for unit in ("mm", "deg")]
+    clearest = {one.unit: one for one in reversed(most_moved((*figures, *segment_figures(trial.spine, kept))))}
     most = [
-        f"{one.label.partition(' (')[0]}, {interval_text(range_of(one), one.range_sd, one.unit)}"
-        for one in first
-        if one
+        f"{one.label.partition(' (')[0]}, {interval_text(range_of(one), one.range_sd, unit)}"
+        for unit, one in sorted(clearest.items(), reverse=True)
     ]
     texts += ["Each is an extreme of the fitted body, with its ± and its time"] * bool(texts)
     texts += [f"Clearest changes, by range over ±: {'; '.join(most)}"] * bool(most)
