@@ -298,8 +298,8 @@ def angle_table(
     kept = np.ones(spine.frames, bool) if kept is None else kept
     shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
-    rows, joints = [], {level.name for level in table if level.coordinates and marked is not None}
-    unmarked = joints.difference(marked or ())
+    rows: list[tuple[str, ...]] = []
+    unmarked = {level.name for level in table if level.coordinates and marked is not None and level.name not in marked}
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
@@ -307,15 +307,17 @@ def angle_table(
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
-            lone = NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
-            rows.append((level, plane, *cells, share, (str(word) or NO_LABEL) + lone))
-    said, folded = page_words("levels"), f"All {len(rows)} angles of the levels: mean, range, label"
+            label = (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
+            rows.append((level, plane, *cells, share, label))
+    said = page_words("levels")
     caption = (
         said["shares"]
         + said["estimated"].format(by=ESTIMATED_BY) * estimated
         + said["sums"] * any(Observability.SUM in planes for planes in words)
     )
-    return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), caption, folded)
+    return PageTable(
+        ANGLE_TABLE_COLUMNS, tuple(rows), caption, f"All {len(rows)} angles of the levels: mean, range, label"
+    )
 
 
 def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable | None:
