@@ -235,10 +235,6 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     return (*clinical[:1], *([] if room is None else [room]), *clinical[1:], *levels)
 
 
-def _status(trial: SolvedTrial) -> list[str] | None:
-    return None if trial.verdict is None else [str(status) for status in trial.verdict.status]
-
-
 def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page.Picture]:
     """Pictures of all angles over time, which the page's script draws from the player's data; none for one frame."""
     estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * trial.spine_estimated
@@ -252,14 +248,14 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
 
 def level_picture(trial: SolvedTrial) -> page.Picture:
     """Ranges of the levels, or their angles in a single frame."""
-    spine, status = trial.spine, _status(trial)
+    spine, kept = trial.spine, ~trial.rejected
     joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
     rows = [spine.levels.index(level) for level in joints]
-    angles, shares = spine.angles[:, rows], trial.observed_shares[rows]
-    sd = None if spine.angles_sd is None else spine.angles_sd[:, rows]
+    angles, shares = spine.angles[kept][:, rows], trial.observed_shares[rows]
+    sd = None if spine.angles_sd is None else spine.angles_sd[kept][:, rows]
     marked = levels_between_markers(joints, trial.markers)
-    chart = range_charts(joints, angles, sd, shares=shares, status=status, forced=spine.forced, marked=marked)
+    chart = range_charts(joints, angles, sd, shares=shares, forced=spine.forced, marked=marked)
     return page.named_picture("range" if spine.frames > 1 else "angle", chart=chart)
 
 
@@ -270,7 +266,8 @@ def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
         return ()
     states, words = point_states(markers), page.page_words("states")
     caption = " ".join(words[kind] for kind in words if (states == POINT_STATES_DRAWN.index(kind)).any())
-    chart = presence_chart(markers.time, markers.names, states, _status(trial))
+    status = None if trial.verdict is None else [*map(str, trial.verdict.status)]
+    chart = presence_chart(markers.time, markers.names, states, status)
     return (page.named_picture("presence", caption, chart=chart),)
 
 
