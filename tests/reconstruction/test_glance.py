@@ -12,7 +12,7 @@ from simspine.quality.observability import Observability
 from simspine.report.body_video import films_of_trial, shown_in
 from simspine.report.page import interval_text
 from simspine.report.statements import methods_text, summary_statements
-from simspine.report.trial_sections import scene_of_trial
+from simspine.report.trial_sections import panel_of, scene_of_trial
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -104,11 +104,19 @@ def test_a_level_is_a_finding_only_with_markers_on_both_vertebrae(found, seen):
     assert ("The other levels are no finding, either." in said(trial, "Do not use")) != seen
 
 
-def test_each_angle_is_named_with_one_label(found):
-    sure = said(found, "How sure")
+def test_each_angle_is_named_once_with_its_interval_and_the_less_sure_label_of_both_sides(found):
+    labels = {"knee_flexion_r": ("partly measured", 2.0), "knee_flexion_l": ("imprecise", 8.0)}
+    trial = replace(found)
+    vars(trial)["clinical_figures"] = tuple(
+        replace(one, decided_by=labels[one.name][0], sd=labels[one.name][1]) if one.name in labels else one
+        for one in found.clinical_figures
+    )
+    sure = said(trial, "How sure")
     named = [text.partition(" to ±")[0] for text in re.split(r"; |: |\. ", sure) if " to ±" in text]
-    assert named
-    assert len(named) == len(set(named))
+    shown = ("measured", "imprecise", "partly measured")
+    decided = [one for one in trial.clinical_figures if one.decided_by in shown and one.sd is not None]
+    assert sorted(named) == sorted({panel_of(one).partition(",")[0] for one in decided})
+    assert "Knee flexion to ±\u00a03.9°" in sure.partition("Partly measured, too: ")[2]
 
 
 def test_causes_are_named_once(found):
