@@ -1,5 +1,6 @@
 """The statements that come first: they say what the figures behind them say."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from simspine.quality.observability import Observability
 from simspine.report.body_video import films_of_trial, shown_in
 from simspine.report.page import interval_text
 from simspine.report.statements import methods_text, summary_statements
-from simspine.report.trial_sections import scene_of_trial
+from simspine.report.trial_sections import panel_of, scene_of_trial
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -39,23 +40,26 @@ def test_it_says_what_the_person_did(found):
     text = said(found, "What the person did")
     pelvis = found.poses["pelvis"][:, [0, 2], 3]
     reach = np.linalg.norm(pelvis - pelvis[0], axis=1).max()
-    assert f"The pelvis moved up to {reach:.2f} m from its first place" in text
+    assert f"The pelvis moved up to {reach:.2f} m from where it started" in text
     for side, word in (("r", "right"), ("l", "left")):
         for what, angle in (("Knees bent", "knee_flexion"), ("Arms raised", "shoulder_elevation")):
             (figure,) = [one for one in found.clinical_figures if one.name == f"{angle}_{side}"]
-            sd = np.degrees(found.spine.clinical.sd(figure.name)[found.spine.clinical.of(figure.name).argmax()])
-            assert (f"{interval_text(figure.maximum, sd, 'deg')} ({word})" in text) == figure.is_decided
+            greatest = found.spine.clinical.of(figure.name).argmax()
+            sd, time = np.degrees(found.spine.clinical.sd(figure.name)[greatest]), found.spine.time[greatest]
+            assert (f"{interval_text(figure.maximum, sd, 'deg')} ({word}, {time:.2f} s)" in text) == figure.is_decided
             assert not figure.is_decided or what in text
     place = found.spine.levels.index("thorax")
     tilt, sd = (np.degrees(values[:, place, 0]) for values in (found.spine.angles, found.spine.angles_sd))
     most = tilt.argmax()
-    assert (f"{interval_text(tilt[most], sd[most], 'deg')} forwards" in text) == (tilt[most] > 1.96 * sd[most])
+    assert (f"{interval_text(tilt[most], sd[most], 'deg')} forwards ({found.spine.time[most]:.2f} s)" in text) == (
+        tilt[most] > 1.96 * sd[most]
+    )
     status = np.full(found.spine.frames, "kept", object)
     status[most] = "rejected"
     verdict = replace(found.verdict, status=tuple(status))
     tilt[most] = -np.inf
     most = tilt.argmax()
-    assert f"{interval_text(tilt[most], sd[most], 'deg')} forwards" in said(
+    assert f"{interval_text(tilt[most], sd[most], 'deg')} forwards ({found.spine.time[most]:.2f} s)" in said(
         replace(found, verdict=verdict), "What the person did"
     )
 
@@ -85,6 +89,34 @@ def test_single_vertebrae_are_counted_in_all_planes(found):
         known = shares[np.isfinite(shares)]
         count = int((known < 0.2).sum())
         assert (f"{plane} of {count} of {known.size} levels" in excluded) == (count > 0)
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_level_is_a_finding_only_with_markers_on_both_vertebrae(found, seen):
+    """One level at 50 %, all others at 10 %, with and without markers on its vertebrae."""
+    shares = np.where(np.isfinite(found.observed_shares), 0.1, np.nan)
+    free = int(np.flatnonzero(np.isfinite(shares).all(1))[0])
+    shares[free] = 0.5
+    points, skin = found.markers, [f"{vertebra}_skin" for vertebra in found.spine.levels[free].split("-")]
+    names, origin = (*points.names[:-2], *skin), (*points.origins[:-2], Origin.GIVEN, Origin.GIVEN)
+    trial = replace(found, markers=points.with_(names=names, origin=origin) if seen else points)
+    vars(trial)["observed_shares"] = shares
+    assert ("The other levels are no finding, either." in said(trial, "Do not use")) != seen
+
+
+def test_each_angle_is_named_once_with_its_interval_and_the_less_sure_label_of_both_sides(found):
+    labels = {"knee_flexion_r": ("partly measured", 2.0), "knee_flexion_l": ("imprecise", 8.0)}
+    trial = replace(found)
+    vars(trial)["clinical_figures"] = tuple(
+        replace(one, decided_by=labels[one.name][0], sd=labels[one.name][1]) if one.name in labels else one
+        for one in found.clinical_figures
+    )
+    sure = said(trial, "How sure")
+    named = [text.partition(" to ±")[0] for text in re.split(r"; |: |\. ", sure) if " to ±" in text]
+    shown = ("measured", "imprecise", "partly measured")
+    decided = [one for one in trial.clinical_figures if one.decided_by in shown and one.sd is not None]
+    assert sorted(named) == sorted({panel_of(one).partition(",")[0] for one in decided})
+    assert "Knee flexion to ±\u00a03.9°" in sure.partition("Partly measured, too: ")[2]
 
 
 def test_causes_are_named_once(found):
@@ -123,7 +155,7 @@ def test_the_methods_text_has_model_solver_and_sources_and_counts_fitted_markers
     markers, result = found.markers.with_(origin=origin), replace(found.result, marker_error=error)
     text = methods_text(replace(found, markers=markers, result=result))
     assert "RMS distance from points in space to the fitted body: 5 mm." in text
-    for wanted in ("Pagnon", "simspine's own solver", "White & Panjabi 1978"):
+    for wanted in ("Pagnon", "simspine's own solver", "White & Panjabi 1978, not checked", "Lee 2012, not checked"):
         assert wanted in text
 
 

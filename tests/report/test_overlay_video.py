@@ -9,7 +9,7 @@ from simspine.core.types import Camera
 from simspine.io.video import open_video
 from simspine.quality.findings import Status, Verdict
 from simspine.report.body_video import CODECS_BY_SUFFIX, OVERLAY_TILE_PX, DrawnTrial, video_writer, write_overlay_video
-from simspine.report.figure_style import STATUS_COLOURS, to_bgr
+from simspine.report.figure_style import VERMILLION, to_bgr
 from simspine.report.overlay import PersonLayer
 
 
@@ -89,5 +89,5 @@ def test_one_camera_is_in_full_size_and_several_show_the_person(tmp_path, camera
     width, height = found.size
     assert height > (1200 if cameras == 1 else OVERLAY_TILE_PX)  # and the legend
     assert width == 1600 if cameras == 1 else OVERLAY_TILE_PX < width < 2 * OVERLAY_TILE_PX
-    framed = [np.abs(image[200, 3].astype(int) - to_bgr(STATUS_COLOURS["rejected"])).max() < 40 for image in found]
+    framed = [np.abs(image[200, 3].astype(int) - to_bgr(VERMILLION)).max() < 40 for image in found]
     assert framed == [False, True, False]

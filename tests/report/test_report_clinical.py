@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simspine.anatomy.alignment import LumbopelvicRhythm
-from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, PUBLISHED_ADULTS
+from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
 from simspine.anatomy.curvature import COBB_REFERENCES
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.types import Forced
@@ -40,6 +40,21 @@ def test_spread_of_adults_that_is_known_decides_the_share(tables):
     assert _row(tables[0], "T1 slope")["Recording's weight"] == "97 %"
     assert _row(tables[0], "Lumbar flexion")["Recording's weight"] == "10 %, as lordosis"
     assert _row(tables[0], "Lumbar flexion")[MEAN_COLUMN].startswith("(")
+
+
+def test_a_spread_from_memory_is_said_to_be_unchecked(tables):
+    """Of the sources in `published_adults.json`, grade C is from memory."""
+    notes = {note.name: note.reason for note in tables[0].notes}["± of people who stand"]
+    assert PUBLISHED_ADULTS["t1_slope"].grade == "C"
+    assert "T1 slope 13° (Lee 2012, not checked)" in notes
+    assert notes.count("not checked") == 1
+    sources = {one.source.partition(",")[0] for one in (CURVATURE_OF_ADULTS | PUBLISHED_ADULTS).values()}
+    assert sources <= page_words("references").keys()
+
+
+def test_two_visits_have_a_rule(tables):
+    (visits,) = [note.reason for note in tables[0].notes if note.name == "Another visit"]
+    assert "√(±₁² + ±₂²)" in visits
 
 
 def test_what_does_not_change_is_said_to_be_constant(tables):

@@ -59,7 +59,7 @@ def test_charts_show_the_verdict_of_each_level():
     """Shares of 10, 50 and 90 %: assumed is hollow and dashed, partly measured pale, measured full; forced is grey."""
     s = spine()
     assert "4.0" not in " ".join(said(range_charts(NAMES, s.angles, s.angles_sd, SHARES)))  # no marker on a vertebra
-    text = range_charts(NAMES, s.angles, s.angles_sd, SHARES, None, {"L4-L5": COUPLED}, marked=["T12-L1"])
+    text = range_charts(NAMES, s.angles, s.angles_sd, SHARES, {"L4-L5": COUPLED}, marked=["T12-L1"])
     key, *planes = text.split('<svg class="chart')
     assert len(planes) == 3
     flexion, _, rotation = map(boxes, planes)

@@ -33,8 +33,8 @@ class PublishedAdults:
 
     @property
     def short_source(self) -> str:
-        """Author and year."""
-        return self.source.partition(",")[0]
+        """Author and year; 'not checked' for a value from memory."""
+        return self.source.partition(",")[0] + ", not checked" * (self.grade == "C")
 
 
 _PUBLISHED = json.loads(Path(__file__).with_name("published_adults.json").read_text(encoding="utf-8"))

@@ -21,7 +21,7 @@ from simspine.io.video import Video, open_videos
 from simspine.quality.findings import Status, Verdict
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas
-from simspine.report.figure_style import STATUS_COLOURS, to_bgr
+from simspine.report.figure_style import VERMILLION, to_bgr
 from simspine.report.overlay import (
     PersonLayer,
     body_lines,
@@ -135,15 +135,17 @@ class DrawnTrial:
 
     def picture(self, frame: int, images: Sequence[np.ndarray], boxes: Sequence[tuple[int, ...]]) -> np.ndarray:
         """One frame: the boxes of the cameras' images side by side, or the whole image of a single camera."""
-        note, colour = _verdict_on(self.verdict, frame)
+        verdict, note = self.verdict, ""
+        if verdict is not None and verdict.status[frame] is not Status.KEPT:
+            note = f" · {verdict.status[frame]}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
         text = f"{self.start + frame / self.rate:.2f} s · frame {frame}{note}"
         cells = []
         for camera, image, layer, box in zip(self.cameras, images, self.layers(frame), boxes, strict=True):
             part, height = (box, OVERLAY_TILE_PX) if len(boxes) > 1 else (None, None)
             cells.append(draw_layers(image, [layer], f"{camera.name} · {text}", box=part, height=height))
-            if colour:
-                cells[-1][:BORDER_PX] = cells[-1][-BORDER_PX:] = to_bgr(colour)
-                cells[-1][:, :BORDER_PX] = cells[-1][:, -BORDER_PX:] = to_bgr(colour)
+            if verdict is not None and verdict.rejected[frame]:
+                cells[-1][:BORDER_PX] = cells[-1][-BORDER_PX:] = to_bgr(VERMILLION)
+                cells[-1][:, :BORDER_PX] = cells[-1][:, -BORDER_PX:] = to_bgr(VERMILLION)
         return canvas.picture_grid(cells, _columns_of_grid(cells))
 
 
@@ -194,15 +196,6 @@ def _view_images(
         if len(images) < len(videos):
             return
         yield images
-
-
-def _verdict_on(verdict: Verdict | None, frame: int) -> tuple[str, str]:
-    """A note on a frame whose status is not 'kept', and the border colour of a rejected frame; '' for none."""
-    if verdict is None or verdict.status[frame] is Status.KEPT:
-        return "", ""
-    status = str(verdict.status[frame])
-    note = f" · {status}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
-    return note, STATUS_COLOURS[status] if verdict.rejected[frame] else ""
 
 
 def _columns_of_grid(cells: Sequence[np.ndarray]) -> int:

@@ -39,7 +39,6 @@ POINT_COLOURS = {
     "detected": "blue", "skin": "ochre", "estimated": "blue", "inferred": "orange", "given": "green",
     "filled": "purple", "rejected": "vermillion",
 }  # fmt: skip
-STATUS_COLOURS = {"kept": GREEN, "corrected": ORANGE, "rejected": VERMILLION, "inferred": VERMILLION}
 
 PAGE_WIDTH_IN = 8.6  # inches: the width of the page's column
 

@@ -90,18 +90,16 @@ def range_charts(
     angles: np.ndarray,
     sd: np.ndarray | None,
     shares: np.ndarray,
-    status: Sequence[str] | None = None,
     forced: Mapping[str, Sequence[Forced]] | None = None,
     marked: Sequence[str] = (),
 ) -> str:
-    """Range of each level's angle over the trial (frames not rejected), with the 95 % interval around it.
+    """Range of each level's angle over the frames, with the 95 % interval around it.
 
     angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A chart for each plane. marked:
     levels with markers on both vertebrae, the only ones with numbers.
     """
     looks = _verdict_looks(shares, forced_mask(levels, forced or {}))[::-1]
-    kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
-    ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
+    ends = ends_of_span(angles, sd)
     top_down, planes = levels[::-1], enumerate(PLANE_TITLES.items())
     charts = "".join(
         _plane_chart(top_down, ends[:, ::-1, k], looks[:, k], marked=marked, names=names) for k, names in planes

@@ -3,6 +3,7 @@
 import base64
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -203,6 +204,7 @@ class ReportContent:
 
 
 PAGE_TEMPLATE = "page.html.j2"
+_HEAD_OF_SENTENCE = re.compile(r"(?:(?<=\. )|^)([A-Z][^.:;]{2,60}:)(?= )")  # such as 'Partly measured:'
 _LIGHT_WORDS = {"good": "in order", "info": "information", "check": "warning", "bad": "error"}
 
 
@@ -252,4 +254,5 @@ def _page_template():
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    environment.filters["bold_heads"] = lambda text: _HEAD_OF_SENTENCE.sub(r"<b>\1</b>", str(text))
     return environment.get_template(PAGE_TEMPLATE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.alignment import UP_AXIS
-from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS, SPINAL_DEFINITIONS
+from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
@@ -31,6 +31,7 @@ from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.canvas import figure_svg
+from simspine.report.level_figures import ASSUMED_BELOW, MEASURED_FROM
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
     Picture,
@@ -73,11 +74,13 @@ from simspine.report.trial_sections import (
     curve_pictures,
     fit_tables,
     level_picture,
+    levels_between_markers,
     movement_sentence,
     page_finding,
     panel_of,
     rejected_frames,
     scene_of_trial,
+    segment_figures,
     trial_tables,
 )
 
@@ -131,12 +134,9 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = f"The spine rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
-    sides = {name: side for name, side in PSIS_SIDES.items() if name in str(ways.get(SKIN_MARKER_GROUP))}
-    long_names = [f" {name}: {side} posterior superior iliac spine." for name, side in sides.items()]
-    return f"{by} {span}. {basis}{seen}{''.join(long_names)}"
-
-
-PSIS_SIDES = {"LPSIS": "left", "RPSIS": "right"}
+    long_names = page_words("long_names").items()
+    explained = [f" {name}: {text}." for name, text in long_names if name in str(ways.get(SKIN_MARKER_GROUP))]
+    return f"{by} {span}. {basis}{seen}{''.join(explained)}"
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
@@ -147,52 +147,54 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    by = f"weight of {'points that were estimated, not seen,' if trial.spine_estimated else 'the recording'}"
+    by = (
+        "the weight of points that were estimated, not seen, is"
+        if trial.spine_estimated
+        else "the recording's weight in the value is"
+    )
     why = "no marker is on a lumbar vertebra, " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
-    figures = trial.clinical_figures
-    return " ".join(filter(None, [*curvature, _trunk_sentence(figures), _limb_sentence(figures)]))
+    in_room = segment_figures(trial.spine, ~trial.rejected)
+    room = ["Pelvis and thorax in the room have no label: go by their ±."] * bool(in_room)
+    return " ".join(filter(None, [*curvature, _reach_sentences(trial.clinical_figures), *room]))
 
 
-def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
-    """Sentences on measured and partly measured parameters of pelvis and trunk."""
-    texts: dict[str, list[str]] = {str(Observability.MEASURED): [], str(Observability.PARTLY): []}
-    for figure in (one for one in figures if one.name in SPINAL_DEFINITIONS and one.decided_by in texts):
-        texts[figure.decided_by].append(_reach_text(figure.label.partition(",")[0], figure))
-    heads = ("Measured of pelvis and trunk", "Partly measured, too")
-    return " ".join(f"{head}: {'; '.join(named)}." for head, named in zip(heads, texts.values(), strict=True) if named)
+# Labels whose parameters the page names with their ±, the surest first.
+_LABEL_HEADS = {
+    str(Observability.MEASURED): "Measured",
+    IMPRECISE: IMPRECISE_LABEL.capitalize(),
+    str(Observability.PARTLY): "Partly measured, too",
+}
 
 
-def _reach_text(name: str, figure: ClinicalFigure) -> str:
-    """The name with the half-width of its 95 % interval."""
-    return f"{name} to ±{interval_text(figure.mean, figure.sd, figure.unit).partition('±')[2]}"
-
-
-def _limb_sentence(figures: Sequence[ClinicalFigure]) -> str:
-    """Sentences on measured limb angles, with the larger ± of both sides, and on imprecise ones."""
-    limbs = [one for one in figures if one.name not in SPINAL_DEFINITIONS and one.sd is not None]
-    exact: dict[str, ClinicalFigure] = {}
-    for figure in (one for one in limbs if one.decided_by == str(Observability.MEASURED)):
-        exact[panel_of(figure)] = max(figure, exact.get(panel_of(figure), figure), key=lambda one: one.sd or 0.0)
-    wide = dict.fromkeys(panel_of(one) for one in limbs if one.decided_by == IMPRECISE)
-    reach = [_reach_text(name, figure) for name, figure in exact.items()]
-    found = {"Measured of the limbs": reach, IMPRECISE_LABEL.capitalize(): list(wide)}
-    return " ".join(f"{head}: {'; '.join(names)}." for head, names in found.items() if names)
+def _reach_sentences(figures: Sequence[ClinicalFigure]) -> str:
+    """Sentences on measured parameters with the half-width of their 95 % interval. Of two sides the less sure one."""
+    found, labels = dict[str, ClinicalFigure](), [*_LABEL_HEADS]
+    for figure in (one for one in figures if one.decided_by in labels and one.sd is not None):
+        name = panel_of(figure).partition(",")[0]
+        sides = (figure, found.get(name, figure))
+        found[name] = max(sides, key=lambda one: (labels.index(one.decided_by), one.sd or 0.0))
+    texts: dict[str, list[str]] = {label: [] for label in labels}
+    for name, one in found.items():
+        reach = interval_text(one.mean, one.sd, one.unit).partition("±")[2]
+        texts[one.decided_by].append(f"{name} to ±{reach}")
+    return " ".join(f"{_LABEL_HEADS[label]}: {'; '.join(named)}." for label, named in texts.items() if named)
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
-    """A sentence on a curvature. by: what stands before its share, such as 'weight of the recording'."""
+    """A sentence on a curvature. by: what stands before its share, such as 'the recording's weight'."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
     value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
     value = f"{name} {value_text}"
     if figure.is_assumed:
-        return f"{name} is assumed: {by} {share}. Do not record its value ({value_text}) as a measurement."
+        weights = f"{by} {share}, the rest comes from publications on other people"
+        return f"{name} is assumed: {weights}. Do not record its value ({value_text}) as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        return f"{value} was {figure.decided_by}: {by} {share}, of published knowledge the rest."
+        return f"{value} was {figure.decided_by}: {by} {share}."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
 
@@ -216,8 +218,12 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
     if any(figure.name == SIDEWAYS_BEND and figure.is_assumed for figure in trial.clinical_figures):
         parts.append(f"The page {NO_SCOLIOSIS}.")
-    levels = assumed_levels(trial_caveats(trial).shares)
-    parts += [f"Single vertebrae, assumed: {levels}."] if levels else []
+    shares = trial_caveats(trial).shares
+    marked = np.isin(trial.spine.levels, levels_between_markers(trial.spine.levels, trial.markers))[:, None]
+    partly, findings = shares >= ASSUMED_BELOW, (shares >= MEASURED_FROM) | (marked & (shares >= ASSUMED_BELOW))
+    if levels := assumed_levels(shares):
+        others = " The other levels are no finding, either." * bool(partly.any() and not findings.any())
+        parts.append(f"Single vertebrae, assumed: {levels}.{others}")
     return " ".join(parts) or "Nothing: all was measured."
 
 
@@ -287,37 +293,34 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
     ways = spine_points_by_source(trial.markers)
     skin = [name for way in (SKIN_MARKER_GROUP, DOTS_OF_TAPE) for name in ways.get(way, ())]
     words = page_words("methods")
+    levels, free = sum(bool(level.coordinates) for level in trial.sized.levels), len(body.tree.free)
     parts = (
-        f"Posture and movement were recorded with {source}, {frames}, and reconstructed with simspine "
-        f"{versions.get('simspine', '')}.",
+        words["recorded"].format(source=source, frames=frames, version=versions.get("simspine", "")),
         how,
         _points_sentence(trial),
         words["skin" if trial.cameras else "given_skin"].format(names=", ".join(skin)) if skin else "",
-        f"The body model '{trial.sized.recipe.name}' ({len(body.tree.free)} free coordinates, "
-        f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled by "
-        f"OpenSim {versions.get('opensim', '(version unknown)')} to "
-        f"the person's segments, and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
+        words["body"].format(
+            body=trial.sized.recipe.name, free=free, levels=levels, version=versions.get("opensim", "")
+        ),
+        words["by_frame" if trial.result.posterior is None else "trajectory"],
         *_model_sources(trial),
         f"RMS distance from points in space to the fitted body: {distance:.0f} mm." if distance else "",
-        f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks. Frames with other "
-        "findings count in all means.",
+        words["rejected"].format(count=trial.rejected.sum(), frames=spine.frames),
         words["intervals"],
-        words["adults"].format(cited="; ".join(sorted(_sources_of_adults(trial)))),
+        words["adults"].format(cited="; ".join(_sources_of_adults(trial))),
     )
     return " ".join(filter(None, parts))
 
 
-def _sources_of_adults(trial: SolvedTrial) -> dict[str, str]:
-    """{short name: source} of the spread of the trial's parameters among adults, on which the verdicts rest."""
+def _sources_of_adults(trial: SolvedTrial) -> list[str]:
+    """Sources of the spread of the trial's parameters among adults, on which the verdicts rest."""
     names, adults = [one.name for one in trial.clinical_figures], CURVATURE_OF_ADULTS | PUBLISHED_ADULTS
-    sources = [adults[name].source for name in (*CURVATURE_OF_ADULTS, *names) if name in adults]
-    return {source.partition(",")[0]: source for source in sources}
+    return sorted({adults[name].short_source for name in (*CURVATURE_OF_ADULTS, *names) if name in adults})
 
 
-def cited_references(trial: SolvedTrial, methods: str) -> tuple[Statement, ...]:
+def cited_references(methods: str) -> tuple[Statement, ...]:
     """Full references of the sources that a text for a methods section cites."""
-    sources = _sources_of_adults(trial) | page_words("references")
-    return tuple(Statement(name, text) for name, text in sorted(sources.items()) if name in methods)
+    return tuple(Statement(name, text) for name, text in page_words("references").items() if name in methods)
 
 
 def _model_sources(trial: SolvedTrial) -> list[str]:
@@ -329,7 +332,8 @@ def _model_sources(trial: SolvedTrial) -> list[str]:
     if parent:
         sentences.append(words["parent"].format(parent=parent[1].strip()))
     if cited and trial.result.posterior is not None:
-        sentences.append(words["priors"].format(cited="; ".join(sorted(cited))))
+        doubted = (name + ", not checked" * (name in words["unchecked"]) for name in sorted(cited))
+        sentences.append(words["priors"].format(cited="; ".join(doubted)))
     return sentences
 
 
@@ -407,7 +411,7 @@ def trial_section_of(
         fit=fit_tables(trial),
         posture=_posture_pictures(trial, prefix),
         methods=methods,
-        references=cited_references(trial, methods),
+        references=cited_references(methods),
     )
 
 

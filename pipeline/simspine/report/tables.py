@@ -83,14 +83,14 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", MEAN_COLUMN if moves else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
     sides = ("Angle", "Right", "range", "Left", "range", BETWEEN_SIDES, *DECIDED_COLUMNS)
-    notes = named_notes("brackets", *["mean", "range"] * moves, "curvature")
-    more = named_notes("bend", *["rhythm"] * (len(alignment) > len(spinal)), "norm" if has_norms else "no_norm")
+    notes = named_notes("brackets", *["mean", "range"] * moves, "visits", "curvature")
+    norms = named_notes("norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
     reach = f"95 % are no farther from the mean than {', '.join(spreads)}. Used for the weight; no norm."
     people = Statement("± of people who stand", reach)
     tables = (
-        PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *more)),
+        PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *norms)),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
     )
     unused = (() if has_norms else ("norm",)) + (() if moves else ("from … to", "range"))
@@ -131,7 +131,7 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     return (label_with_sign(figure), *cells, share, verdict.replace(IMPRECISE, IMPRECISE_LABEL))
 
 
-IMPRECISE_LABEL = f"measured, but imprecise (± over {NORMAL_95 * THRESHOLDS['imprecise'].value:.0f}°)"
+IMPRECISE_LABEL = "measured, but imprecise"
 NOT_SHOWN, WITHIN = "not shown", "within its ±"  # text for a range that the recording did not show
 
 
@@ -298,10 +298,8 @@ def angle_table(
     kept = np.ones(spine.frames, bool) if kept is None else kept
     shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
-    rows, unmarked = (
-        [],
-        {level.name for level in table if level.coordinates and marked is not None}.difference(marked or ()),
-    )
+    rows: list[tuple[str, ...]] = []
+    unmarked = {level.name for level in table if level.coordinates and marked is not None and level.name not in marked}
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
@@ -309,19 +307,17 @@ def angle_table(
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
-            rows.append((level, plane, *cells, share, _level_label(word, level in unmarked)))
-    said, folded = page_words("levels"), f"All {len(rows)} angles of the levels: mean, range, label"
+            label = (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
+            rows.append((level, plane, *cells, share, label))
+    said = page_words("levels")
     caption = (
         said["shares"]
         + said["estimated"].format(by=ESTIMATED_BY) * estimated
         + said["sums"] * any(Observability.SUM in planes for planes in words)
     )
-    return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), caption, folded)
-
-
-def _level_label(word: Observability, unmarked: bool) -> str:
-    """The label of a level's angle. unmarked: a vertebra of the level has no marker."""
-    return (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (unmarked and word is Observability.PARTLY)
+    return PageTable(
+        ANGLE_TABLE_COLUMNS, tuple(rows), caption, f"All {len(rows)} angles of the levels: mean, range, label"
+    )
 
 
 def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable | None:

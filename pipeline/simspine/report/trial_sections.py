@@ -20,7 +20,7 @@ from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page
 from simspine.report.bones import bones_and_joints
-from simspine.report.level_figures import POINT_STATES_DRAWN, ends_of_span, point_states, presence_chart, range_charts
+from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
 from simspine.report.page import NORMAL_95, UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
@@ -135,7 +135,8 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 # What the person did.
 
 
-_LEANS = (("backwards", "forwards"), ("to the left", "to the right"))  # least and greatest tilt and bending
+_SIDEWAYS = {1: ("to the right", "to the left")}
+_LEANS = {"thorax": {0: ("forwards", "backwards")} | _SIDEWAYS, "pelvis": _SIDEWAYS}  # {segment: {angle: (+, −)}}
 _RAISED = {
     "shoulder_elevation": "Arms raised from the thorax",
     "hip_flexion": "Hips bent",
@@ -146,51 +147,55 @@ _RAISED = {
 def movement_sentence(trial: SolvedTrial) -> str:
     """What the person did, by extremes of the fitted body over the frames kept; '' without a movement.
 
-    Angles are named where the recording decided them, those of the thorax beyond their ±.
+    Angles are named where the recording decided them, those of thorax and pelvis beyond their ±.
     """
     kept, texts, clinical = ~trial.rejected, list[str](), trial.spine.clinical
-    if trial.spine.frames == 1:
+    if trial.spine.frames == 1 or not kept.any():
         return ""
     places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS) if "pelvis" in trial.poses else np.empty((0, 3))
     if len(places := places[np.isfinite(places).all(1)]):
         reach = np.linalg.norm(places - places[0], axis=1).max()
-        texts.append(f"The pelvis moved up to {reach:.2f} m from its first place (no ± given)")
-    if leans := _lean_texts(trial.spine, kept):
-        texts.append(f"The thorax leaned up to {', '.join(leans)}")
+        texts.append(f"The pelvis moved up to {reach:.2f} m from where it started (no ± given)")
+    for segment, ways in _LEANS.items():
+        if leans := _lean_texts(trial.spine, kept, segment, ways):
+            texts.append(f"The {segment} leaned up to {', '.join(leans)}")
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     for angle, text in _RAISED.items():
         sides = []
         for one in figures:
             if one.name[:-2] == angle and one.is_decided and one.maximum and clinical:
-                values, sd = clinical.of(one.name)[kept, None], clinical.sd(one.name)
-                greatest, high = ends_of_span(values, None if sd is None else sd[kept, None])[2:, 0]
-                sides.append(f"{_extreme_text(greatest, high)} ({SIDE_WORDS[one.name[-1]]})")
+                values, sd = clinical.of(one.name)[kept], clinical.sd(one.name)
+                value, when, _ = _extreme_texts(values, None if sd is None else sd[kept], trial.spine.time[kept])
+                sides.append(f"{value} ({SIDE_WORDS[one.name[-1]]}, {when})")
         texts += [f"{text} up to {', '.join(sides)}"] * bool(sides)
-    moved = most_moved((*figures, *segment_figures(trial.spine, kept)))
-    first = [next((one for one in moved if one.unit == unit), None) for unit in ("mm", "deg")]
+    clearest = {one.unit: one for one in reversed(most_moved((*figures, *segment_figures(trial.spine, kept))))}
     most = [
-        f"{one.label.partition(' (')[0]}, by {interval_text(range_of(one), one.range_sd, one.unit)}"
-        for one in first
-        if one
+        f"{one.label.partition(' (')[0]}, {interval_text(range_of(one), one.range_sd, unit)}"
+        for unit, one in sorted(clearest.items(), reverse=True)
     ]
-    texts += [f"Changed most, relative to its ±: {'; '.join(most)}"] * bool(most)
-    return f"{'. '.join(texts)}. These are extremes of the fitted body, each with the ± of its frame." * bool(texts)
+    texts += ["Each is an extreme of the fitted body, with its ± and its time"] * bool(texts)
+    texts += [f"Clearest changes, by range over ±: {'; '.join(most)}"] * bool(most)
+    return f"{'. '.join(texts)}." * bool(texts)
 
 
-def _extreme_text(extreme: float, high: float) -> str:
-    """An extreme with its interval, degrees. high: upper end of the interval."""
-    return interval_text(extreme, (high - extreme) / NORMAL_95 if high > extreme else None, "deg")
+def _extreme_texts(values: np.ndarray, sd: np.ndarray | None, time: np.ndarray) -> tuple[str, str, bool]:
+    """The greatest angle with its interval, its time, and whether it is beyond its ±. values, sd: (frames,) rad."""
+    at = int(np.where(np.isfinite(values), values, -np.inf).argmax())
+    value, spread = np.degrees(values[at]), None if sd is None else np.degrees(sd[at])
+    return interval_text(value, spread, "deg"), f"{time[at]:.2f} s", bool(value > NORMAL_95 * (spread or 0.0))
 
 
-def _lean_texts(spine: SpineKinematics, kept: np.ndarray) -> list[str]:
-    """'30° forwards', '53° to the left': how far the thorax leaned from the vertical, where beyond its ±."""
-    if "thorax" not in spine.levels or spine.angles_sd is None:
-        return []
-    rows, texts = [spine.levels.index("thorax")], list[str]()
-    ends = ends_of_span(spine.angles[kept][:, rows], spine.angles_sd[kept][:, rows])[:, 0].T
-    for (negative, positive), (low, least, greatest, high) in zip(_LEANS, ends[:2], strict=True):
-        texts += [f"{_extreme_text(greatest, high)} {positive}"] * bool(greatest > high - greatest)
-        texts += [f"{_extreme_text(-least, -low)} {negative}"] * bool(-least > least - low)
+def _lean_texts(
+    spine: SpineKinematics, kept: np.ndarray, segment: str, ways: Mapping[int, tuple[str, str]]
+) -> list[str]:
+    """'30° forwards (1.20 s)': how far a segment leaned from the vertical, where beyond its ±. ways: of `_LEANS`."""
+    texts = list[str]()
+    if segment in spine.levels and spine.angles_sd is not None:
+        angles, sd = (each[kept, spine.levels.index(segment)] for each in (spine.angles, spine.angles_sd))
+        for k, words in ways.items():
+            for sign, way in zip((1, -1), words, strict=True):
+                value, when, beyond = _extreme_texts(sign * angles[:, k], sd[:, k], spine.time[kept])
+                texts += [f"{value} {way} ({when})"] * beyond
     return texts
 
 
@@ -230,10 +235,6 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     return (*clinical[:1], *([] if room is None else [room]), *clinical[1:], *levels)
 
 
-def _status(trial: SolvedTrial) -> list[str] | None:
-    return None if trial.verdict is None else [str(status) for status in trial.verdict.status]
-
-
 def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page.Picture]:
     """Pictures of all angles over time, which the page's script draws from the player's data; none for one frame."""
     estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * trial.spine_estimated
@@ -247,14 +248,14 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
 
 def level_picture(trial: SolvedTrial) -> page.Picture:
     """Ranges of the levels, or their angles in a single frame."""
-    spine, status = trial.spine, _status(trial)
+    spine, kept = trial.spine, ~trial.rejected
     joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
     rows = [spine.levels.index(level) for level in joints]
-    angles, shares = spine.angles[:, rows], trial.observed_shares[rows]
-    sd = None if spine.angles_sd is None else spine.angles_sd[:, rows]
+    angles, shares = spine.angles[kept][:, rows], trial.observed_shares[rows]
+    sd = None if spine.angles_sd is None else spine.angles_sd[kept][:, rows]
     marked = levels_between_markers(joints, trial.markers)
-    chart = range_charts(joints, angles, sd, shares=shares, status=status, forced=spine.forced, marked=marked)
+    chart = range_charts(joints, angles, sd, shares=shares, forced=spine.forced, marked=marked)
     return page.named_picture("range" if spine.frames > 1 else "angle", chart=chart)
 
 
@@ -265,7 +266,8 @@ def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
         return ()
     states, words = point_states(markers), page.page_words("states")
     caption = " ".join(words[kind] for kind in words if (states == POINT_STATES_DRAWN.index(kind)).any())
-    chart = presence_chart(markers.time, markers.names, states, _status(trial))
+    status = None if trial.verdict is None else [*map(str, trial.verdict.status)]
+    chart = presence_chart(markers.time, markers.names, states, status)
     return (page.named_picture("presence", caption, chart=chart),)
 
 

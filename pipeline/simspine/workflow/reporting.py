@@ -206,7 +206,7 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
     note = (
         "see the findings"
         if unjudged
-        else "0 frames of delay were used for each: no estimate exceeds both half a frame and three of its SD"
+        else "no delay was found that exceeds both half a frame and three of its SD; smaller ones may remain"
     )
     meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {note}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "used as they are", meaning)
