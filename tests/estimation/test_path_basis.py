@@ -1,6 +1,5 @@
 """Paths as splines: against SciPy's, and against integrals by quadrature."""
 
-
 import numpy as np
 import pytest
 from scipy.integrate import quad

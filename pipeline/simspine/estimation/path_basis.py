@@ -1,6 +1,6 @@
 """Paths of coordinates in time: cubic B-splines with uniform knots, or independent values in each frame.
 
-A path (frames, free) is B c, with control points c (points, free). Splines with knots 60 ms apart have a third of the
+A path (frames, free) is B c, with control points c (points, free). Splines with knots 80 ms apart have a quarter of the
 unknowns of a trial at 50 Hz and lose little of the motion (docs/method.md). Each frame depends on four neighbouring
 control points, so Hessians stay banded (de Boor 1978, A practical guide to splines). Integrals of squared accelerations
 are exact, by Gauss–Legendre quadrature with two points in each interval between knots.
