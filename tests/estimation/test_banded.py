@@ -13,7 +13,7 @@ def random_system(frames, spacing, n, rng):
     basis = path_basis(frames, spacing)
     system = BandedSystem(basis, n)
     A = rng.normal(size=(3, n, n))
-    blocks = rng.normal(size=(frames, n, n))
+    blocks = rng.normal(size=(len(basis.interval_starts), n, n))
     system.add_blocks(blocks @ blocks.transpose(0, 2, 1))
     system.add_form(basis.value_form, A[0] @ A[0].T + np.eye(n))
     system.add_form(basis.change_form, A[1] @ A[1].T)
@@ -23,18 +23,29 @@ def random_system(frames, spacing, n, rng):
     return system
 
 
+def random_symmetric_blocks(basis, n, rng):
+    blocks = rng.normal(size=(len(basis.interval_starts), n, n))
+    return blocks + blocks.transpose(0, 2, 1)
+
+
+def of_frames(blocks, basis):
+    """(frames, n, n): equal shares of the intervals' blocks."""
+    counts = basis.frames_of_intervals
+    return np.repeat(blocks / counts[:, None, None], counts, axis=0)
+
+
 @pytest.mark.parametrize(("frames", "spacing"), BASES)
 def test_what_is_added_is_the_form_of_all_frames(frames, spacing):
-    """Oracle: dense matrices. Every frame of a path is a combination of control points."""
+    """Oracle: dense matrices. Every frame of a path is a combination of control points. The frames of an interval share
+    its block equally."""
     rng, n = np.random.default_rng(frames), 3
     basis = path_basis(frames, spacing)
     B, A = np.kron(basis.values.toarray(), np.eye(n)), basis.accelerations.toarray()
-    blocks = rng.normal(size=(frames, n, n))
-    blocks += blocks.transpose(0, 2, 1)
+    blocks = random_symmetric_blocks(basis, n, rng)
     system = BandedSystem(basis, n)
-    for part in basis.batches():
-        system.add_blocks(blocks[part], part)
-    np.testing.assert_allclose(dense(system), B.T @ _block_diagonal(blocks) @ B, atol=1e-12)
+    for first in range(0, len(blocks), 2):
+        system.add_blocks(blocks[first : first + 2], first)
+    np.testing.assert_allclose(dense(system), B.T @ _block_diagonal(of_frames(blocks, basis)) @ B, atol=1e-12)
     system.clear()
     values = rng.normal(size=(frames, n))
     system.add_diagonal(values)
@@ -75,9 +86,8 @@ def test_solution_and_covariances_are_those_of_the_dense_system(frames, spacing,
     accelerations = (A @ np.linalg.inv(H) @ A.T).diagonal().reshape(-1, n)
     if len(accelerations):
         np.testing.assert_allclose(factor.acceleration_variances(), accelerations, atol=1e-8 * scale)
-    blocks = rng.normal(size=(frames, n, n))
-    blocks += blocks.transpose(0, 2, 1)
-    moved = B @ np.linalg.solve(H, B.T @ blocks.reshape(frames * n, n))
+    blocks = random_symmetric_blocks(basis, n, rng)
+    moved = B @ np.linalg.solve(H, B.T @ of_frames(blocks, basis).reshape(frames * n, n))
     response = moved.reshape(frames, n, n).diagonal(axis1=1, axis2=2).mean(0)
     np.testing.assert_allclose(factor.mean_response(blocks), response, atol=1e-6)
 
@@ -85,7 +95,7 @@ def test_solution_and_covariances_are_those_of_the_dense_system(frames, spacing,
 def test_a_system_that_is_not_positive_has_no_factor():
     for spacing in (1, 3):
         basis = path_basis(7, spacing)
-        system, blocks = BandedSystem(basis, 2), np.tile(np.diag([1.0, -1.0]), (7, 1, 1))
+        system, blocks = BandedSystem(basis, 2), np.tile(np.diag([1.0, -1.0]), (len(basis.interval_starts), 1, 1))
         system.add_blocks(blocks)
         assert system.factorise() is None
         system.clear()

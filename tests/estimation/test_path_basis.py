@@ -1,13 +1,11 @@
 """Paths as splines: against SciPy's, and against integrals by quadrature."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.interpolate import BSpline
 
-from simspine.estimation.path_basis import FRAMES_PER_BATCH, path_basis
+from simspine.estimation.path_basis import path_basis
 
 
 @pytest.mark.parametrize(("frames", "spacing"), [(2, 3), (13, 4), (16, 4), (31, 3)])
@@ -65,11 +63,12 @@ def test_a_path_that_is_a_spline_is_found_again():
 
 
 @pytest.mark.parametrize(("frames", "spacing"), [(1, 1), (5, 3), (100, 1), (100, 3), (101, 40)])
-def test_batches_are_whole_intervals(frames, spacing):
+def test_intervals_hold_each_frame_once(frames, spacing):
     basis = path_basis(frames, spacing)
-    parts = list(basis.batches())
-    assert [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])]
-    assert parts[-1].stop == frames
-    for a, b in pairwise(parts):
-        assert basis.first[a.stop - 1] < basis.first[b.start]
-    assert all(part.stop - part.start <= max(FRAMES_PER_BATCH, spacing) + 1 for part in parts)
+    counts = basis.frames_of_intervals
+    assert counts.sum() == frames
+    assert counts.max() <= spacing + 1  # the last frame lies on the last knot
+    time = np.arange(float(frames))
+    np.testing.assert_allclose(basis.sums_of_intervals(time), basis.means_of_intervals(time) * counts)
+    assert basis.sums_of_intervals(time).sum() == pytest.approx(time.sum())
+    np.testing.assert_array_equal(np.repeat(basis.first[basis.interval_starts], counts), basis.first)

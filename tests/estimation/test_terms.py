@@ -149,9 +149,10 @@ def test_repeated_beliefs_hold_what_stays_and_let_go_what_changes():
     np.testing.assert_array_equal(prior_repetition(a, frames, 1.0), 0)
 
 
-@pytest.mark.parametrize("spacing", [1, 3])
-def test_an_objective_of_control_points_is_consistent(release, fit_names, spacing):
-    """Gradient by differences of the cost, Hessian by differences of the gradient, and the same cost frame by frame."""
+@pytest.mark.parametrize(("spacing", "motion", "error"), [(1, 0.2, 1e-5), (3, 0.001, 1e-3)])
+def test_an_objective_of_control_points_is_consistent(release, fit_names, spacing, motion, error):
+    """Gradient by differences of the cost, Hessian by differences of the gradient, and the same cost frame by frame.
+    Between knots the Hessian is that of the mean posture, so it is exact for small motion."""
     rng, frames = np.random.default_rng(9), 11
     n = release.tree.free.size
     basis = path_basis(frames, spacing)
@@ -162,7 +163,7 @@ def test_an_objective_of_control_points_is_consistent(release, fit_names, spacin
         LimitTerm(np.full(n, -0.05), np.full(n, 0.1), 0.3),
     )
     objective = Objective(terms, rng.uniform(0, 10, n), basis)
-    points = release.tree.rest[release.tree.free] + rng.normal(0, 0.2, (basis.points, n))
+    points = release.tree.rest[release.tree.free] + rng.normal(0, 0.2, n) + rng.normal(0, motion, (basis.points, n))
     here = objective.evaluated(points)
     assert here.cost.sum() == pytest.approx(objective.frame_costs(points).sum())
     way, h = rng.normal(size=points.shape), 1e-6
@@ -174,14 +175,13 @@ def test_an_objective_of_control_points_is_consistent(release, fit_names, spacin
     system = BandedSystem(basis, n)
     objective.curve(points, system, newton=True)
     change = ((after.gradient - before.gradient) / (2 * h)).ravel()
-    np.testing.assert_allclose(dense(system) @ way.ravel(), change, atol=1e-5 * np.abs(change).max())
+    np.testing.assert_allclose(dense(system) @ way.ravel(), change, atol=error * np.abs(change).max())
 
 
 def test_a_limit_informs_only_where_markers_say_more_than_the_range():
     """Of a range of 1 rad a uniform distribution has the precision 12: a limit counts where markers say more."""
     term = LimitTerm(np.array([0.0, 0.0, -np.inf]), np.array([1.0, 1.0, np.inf]), 0.25)
     outside = np.array([[-0.01, 1.02, 5.0]] * 2)
-    information = np.zeros((2, 3, 3))
-    information[0, [0, 1, 2], [0, 1, 2]] = 13.0, 11.0, 1.0
+    precision = np.array([[13.0, 11.0, 1.0], [0.0, 0.0, 0.0]])
     np.testing.assert_array_equal(term.curvature(outside), [[16.0, 16.0, 0.0]] * 2)
-    np.testing.assert_array_equal(term.where_measured(information).curvature(outside), [[16.0, 0, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(term.where_measured(precision).curvature(outside), [[16.0, 0, 0], [0, 0, 0]])

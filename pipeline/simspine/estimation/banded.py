@@ -109,28 +109,21 @@ def blocks_of_band(band: np.ndarray, n: int, lag: int, lags: int = 1) -> np.ndar
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights: np.ndarray) -> None:
-    """band += Bᵀ H B, where H has the symmetric blocks (frames, n, n) on its diagonal.
+def add_blocks(band: np.ndarray, blocks: np.ndarray, first: int, shares: np.ndarray) -> None:
+    """Add the symmetric block k (n, n), times shares[k, a, b], between the control points first + k + a and … + b.
 
-    first, weights: `Basis.first` and `Basis.weights` of these frames."""
-    frames, n, _ = blocks.shape
-    reach, begin = weights.shape[1], 0
-    while begin < frames:
-        point, end = first[begin], begin + 1
-        while end < frames and first[end] == point:
-            end += 1
-        of_frames = blocks[begin:end].reshape(end - begin, n * n)
-        for a in range(reach):
-            shares = np.empty((reach - a, end - begin), band.dtype)
-            for lag in range(reach - a):
-                for k in range(end - begin):
-                    shares[lag, k] = weights[begin + k, a] * weights[begin + k, a + lag]
-            sums = np.dot(shares, of_frames).reshape(reach - a, n, n)
-            for lag in range(reach - a):
-                for j in range(n):  # along the band's columns, which are contiguous in memory
-                    for i in range(0 if lag > 0 else j, n):
-                        band[lag * n + i - j, (point + a) * n + j] += sums[lag, j, i]
-        begin = end
+    blocks: (blocks, n, n). shares: (blocks, reach, reach), symmetric. Each part of the band is visited once."""
+    count, n, _ = blocks.shape
+    reach = shares.shape[1]
+    for point in range(count + reach - 1):
+        for lag in range(reach):
+            for j in range(n):
+                low = 0 if lag > 0 else j  # of the diagonal blocks, the lower triangle
+                entries = band[lag * n + low - j : (lag + 1) * n - j, (first + point) * n + j]
+                for a in range(max(0, point - count + 1), min(reach - lag, point + 1)):
+                    share, column = shares[point - a, a, a + lag], blocks[point - a, j, low:]
+                    for i in range(entries.size):
+                        entries[i] += share * column[i]
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
@@ -172,10 +165,13 @@ class BandedSystem:
             points = self.basis.points - lag
             self.band[lag * n, : points * n] += (B[:, :points].multiply(B[:, lag:]).T @ values).reshape(-1)
 
-    def add_blocks(self, blocks: np.ndarray, frames: slice = slice(None)) -> None:
-        """Add symmetric blocks (frames, n, n) of these frames."""
-        weights, dtype = self.basis.weights[frames], self.band.dtype
-        add_blocks(self.band, blocks.astype(dtype, copy=False), self.basis.first[frames], weights.astype(dtype))
+    def add_blocks(self, blocks: np.ndarray, first: int = 0) -> None:
+        """Add symmetric blocks (intervals, n, n) of consecutive intervals between knots, from the interval `first`.
+
+        A block is the sum over the interval's frames."""
+        dtype = self.band.dtype
+        shares = self.basis.interval_shares[first : first + len(blocks)].astype(dtype)
+        add_blocks(self.band, blocks.astype(dtype, copy=False), first, shares)
 
     def add_form(self, form: np.ndarray, block: np.ndarray) -> None:
         """Add block (n, n), symmetric, times a quadratic form of the basis, (lags + 1, points)."""
@@ -224,14 +220,14 @@ class Factor:
         return transposed.T
 
     def mean_response(self, blocks: np.ndarray) -> np.ndarray:
-        """(n,): mean over the frames t of x_i[t, i], where x_i = B H⁻¹ Bᵀ b_i and b_i stacks column i of all frames'
+        """(n,): mean over the frames t of x_i[t, i], where x_i = B H⁻¹ Bᵀ b_i and b_i stacks column i of all intervals'
         symmetric blocks.
 
         With E = Bᵀ I and D = Bᵀ blocks, the diagonal of Eᵀ H⁻¹ D is that of (L⁻¹ E)ᵀ (L⁻¹ D). So one forward
         substitution for [E, D] is enough.
         """
         (points, n, _), lags = self._inverses.shape, self.basis.lags
-        D = (self.basis.values.T @ blocks.reshape(len(blocks), -1)).reshape(points, n, n).astype(self._sweeps)
+        D = (self.basis.interval_values.T @ blocks.reshape(len(blocks), -1)).reshape(points, n, n).astype(self._sweeps)
         E, total = np.eye(n, dtype=self._sweeps), np.zeros(n)
         pending = np.zeros(((lags + 1) * n, 2 * n), self._sweeps)  # to subtract from the next right-hand sides
         for t, share in enumerate(self.basis.values.sum(0)):

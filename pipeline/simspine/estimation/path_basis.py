@@ -1,22 +1,19 @@
 """Paths of coordinates in time: cubic B-splines with uniform knots, or independent values in each frame.
 
-A path (frames, free) is B c, with control points c (points, free). Splines with knots 60 ms apart have a third of the
+A path (frames, free) is B c, with control points c (points, free). Splines with knots 80 ms apart have a quarter of the
 unknowns of a trial at 50 Hz and lose little of the motion (docs/method.md). Each frame depends on four neighbouring
 control points, so Hessians stay banded (de Boor 1978, A practical guide to splines). Integrals of squared accelerations
 are exact, by Gauss–Legendre quadrature with two points in each interval between knots.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
 
 import numpy as np
 import scipy
 
 GAUSS_POINTS = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)  # quadrature points of an interval 0…1, each of weight 1/2
 BASES_KEPT = 16  # size of the cache: windows of a trial have few different lengths
-FRAMES_PER_BATCH = 32  # frames whose Hessian blocks are computed together: so many fit into the processor's cache
 # Penalty on third differences of control points in a least-squares fit to a path (P-splines: Eilers & Marx 1996). The
 # last control point may have a weight of only 10⁻⁴ in the one frame that depends on it, and must not follow that frame.
 FIT_SMOOTHNESS = 3e-5
@@ -66,6 +63,35 @@ class Basis:
         return first, self.accelerations.data.reshape(shape)
 
     @cached_property
+    def interval_starts(self) -> np.ndarray:
+        """(intervals,): first frame of each interval between knots."""
+        return np.flatnonzero(np.diff(self.first, prepend=-1))
+
+    @cached_property
+    def frames_of_intervals(self) -> np.ndarray:
+        """(intervals,): number of frames in each interval."""
+        return np.diff(self.interval_starts, append=self.frames)
+
+    def sums_of_intervals(self, values: np.ndarray) -> np.ndarray:
+        """(intervals, …): sums of values (frames, …) over the frames of each interval."""
+        return np.add.reduceat(values, self.interval_starts)
+
+    def means_of_intervals(self, values: np.ndarray) -> np.ndarray:
+        """(intervals, …): means of values (frames, …) over the frames of each interval."""
+        sums = self.sums_of_intervals(values)
+        return sums / self.frames_of_intervals.reshape(-1, *[1] * (sums.ndim - 1))
+
+    @cached_property
+    def interval_shares(self) -> np.ndarray:
+        """(intervals, reach, reach): means over an interval's frames of the products of two weights."""
+        return self.means_of_intervals(self.weights[:, :, None] * self.weights[:, None, :])
+
+    @cached_property
+    def interval_values(self) -> "scipy.sparse.csr_array":
+        """(intervals, points): means of B's rows over the frames of each interval."""
+        return _sparse_rows(self.means_of_intervals(self.weights), self.first[self.interval_starts], self.points)
+
+    @cached_property
     def point_of_frame(self) -> np.ndarray:
         """(frames,): the control point with the largest weight in each frame."""
         return self.first + self.weights.argmax(1)
@@ -109,12 +135,6 @@ class Basis:
         differences = _sparse_rows(np.tile([-1.0, 3.0, -3.0, 1.0], (count, 1)), np.arange(count), self.points)
         form = self.value_form + FIT_SMOOTHNESS * self._form_of(differences)
         return scipy.linalg.solveh_banded(form, self.values.T @ path, lower=True)
-
-    def batches(self) -> Iterator[slice]:
-        """Consecutive slices of frames, each of whole intervals between knots."""
-        starts = np.flatnonzero(np.diff(self.first, prepend=-1))[:: max(1, FRAMES_PER_BATCH // self.spacing)]
-        for begin, end in pairwise([*starts.tolist(), self.frames]):
-            yield slice(begin, end)
 
 
 @lru_cache(maxsize=BASES_KEPT)

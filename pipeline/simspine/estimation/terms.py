@@ -59,18 +59,19 @@ class LimitTerm:
         """(frames, free): half the second derivatives."""
         return (self._excess(z) != 0.0) * self.informative / self.sd**2
 
-    def where_measured(self, information: np.ndarray) -> "LimitTerm":
+    def where_measured(self, precision: np.ndarray) -> "LimitTerm":
         """Limits for standard deviations: they add no precision to coordinates that the markers do not determine.
 
-        information: of the markers, see `MarkerTerm`. A coordinate counts as determined if the markers' precision of it
-        exceeds that of a uniform distribution over its range."""
+        precision: (frames, free) of the markers, the diagonal of `MarkerTerm.information`. A coordinate counts as
+        determined if it exceeds that of a uniform distribution over its range."""
         of_range = UNIFORM_VARIANCE_DIVISOR / (self.upper - self.lower) ** 2
-        return replace(self, informative=np.diagonal(information, axis1=1, axis2=2) > of_range)
+        return replace(self, informative=precision > of_range)
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         system.add_diagonal(self.curvature(z))
 
 
+INTERVALS_PER_BATCH = 32  # intervals whose Hessian blocks are computed together: so many fit into the processor's cache
 LOSS_CODES = {"square": LOSS_SQUARE, "huber": LOSS_HUBER}
 UNUSED_MATRIX, UNUSED_BLOCKS = np.empty((1, 1)), np.empty((1, 1, 1))  # of the types that the kernel expects
 
@@ -109,8 +110,21 @@ class MarkerTerm:
         return self._terms(z, ORDER_GRADIENT, gradient=gradient)
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        for part in system.basis.batches():
-            system.add_blocks(self.of_window(part).information(z[part], newton), part)
+        of_intervals, means = self.of_intervals(system.basis), system.basis.means_of_intervals(z)
+        for begin in range(0, len(means), INTERVALS_PER_BATCH):
+            part = slice(begin, begin + INTERVALS_PER_BATCH)
+            system.add_blocks(of_intervals.of_window(part).information(means[part], newton), begin)
+
+    def of_intervals(self, basis: Basis) -> "MarkerTerm":
+        """One frame in the place of all frames of an interval between knots.
+
+        It has the interval's mean places of the markers and the sums of their weights. At the interval's mean
+        coordinates its Hessian is thus nearly the sum of those of the interval's frames.
+        """
+        w = basis.sums_of_intervals(self.w)
+        weighted = basis.sums_of_intervals(np.where(self.w[..., None] > 0.0, self.w[..., None] * self.y, 0.0))
+        y = weighted / np.where(w > 0.0, w, 1.0)[..., None]
+        return replace(self, y=y, w=w, scale=basis.means_of_intervals(np.asarray(self.scale)))
 
     def information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
         """(frames, free, free): information of the markers, Σ w JᵀJ; newton: with the second-order part."""

@@ -192,14 +192,17 @@ def _posterior_factor(
     """
     markers, *others = objective.terms
     assert isinstance(markers, MarkerTerm)
+    basis = objective.basis
     # With a spline's knots, far apart, `precision` is enough for the factor too; with unknowns in each frame it is not.
-    dtype = precision if objective.basis.spacing > 1 else float
-    system = BandedSystem(objective.basis, coordinates.shape[1], dtype)
-    information = markers.information(coordinates)
+    dtype = precision if basis.spacing > 1 else float
+    system = BandedSystem(basis, coordinates.shape[1], dtype)
+    information = markers.of_intervals(basis).information(basis.means_of_intervals(coordinates))
     system.add_blocks(information)
+    counts = basis.frames_of_intervals
     for term in others:
         if isinstance(term, LimitTerm):
-            term = term.where_measured(information)
+            of_frames = np.diagonal(information, axis1=1, axis2=2) / counts[:, None]
+            term = term.where_measured(np.repeat(of_frames, counts, axis=0))
         term.curve(coordinates, system, newton=False)
     objective.curve_smoothness(system)
     factor = system.factorise(sweeps=precision)

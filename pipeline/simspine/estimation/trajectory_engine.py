@@ -70,9 +70,9 @@ START_SMOOTHING_FRAMES = 3.0  # frames: standard deviation of the Gaussian that 
 # to this, factors and sweeps are in single precision.
 MAX_SINGLE_PRECISION_STIFFNESS = 2000.0
 # s between knots: the first of these is taken that follows a trial's liveliest parts within `MAX_SPLINE_ERROR_RAD`.
-KNOT_SPACINGS_S = (0.06, 0.04)
+KNOT_SPACINGS_S = (0.08, 0.06, 0.04)
 MIN_KNOT_SPACING = 3  # frames; with fewer, a spline is no cheaper than unknowns in each frame
-MAX_SPLINE_ERROR_RAD = np.radians(0.05)  # root mean square over all angles: a hundredth of the limbs' uncertainty
+MAX_SPLINE_ERROR_RAD = np.radians(0.02)  # root mean square over all angles of a solved stretch
 START_KNOT_SPACING_S = 0.16  # s between the knots of the starting path
 ROUGH_START_COST_SHARE = 1e-3  # of the cost: the starting path's tolerance, see `minimise`
 LIVELY_MOTION_HZ = 2.0  # frequency of steps in walking
