@@ -16,6 +16,7 @@ from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
 from simspine.core.types import Forced, ForcedKind, Motion
 from simspine.dataset.recordings import action_of
 from simspine.evaluation.tables import published_values
+from simspine.io.dataset_write import is_rejected
 from simspine.quality.observability import estimated_of_spine, level_shares
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
         subject=subject,
         trial=name,
         rate=trial.markers.rate,
-        kept=np.ones(frames, bool) if status is None else ~np.isin(status, ("rejected", "inferred")),
+        kept=~is_rejected(status, frames),
         levels=levels,
         angles=angles[:, columns],
         lla=missing if lla is None else lla,

@@ -12,6 +12,7 @@ import numpy as np
 from simspine.core.arrays import runs_of_frames
 from simspine.core.errors import InputError
 from simspine.core.types import Forced, Markers
+from simspine.io.dataset_write import is_rejected
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import forced_mask
 from simspine.report.page import NORMAL_95, unbreakable
@@ -100,7 +101,7 @@ def range_charts(
     levels with markers on both vertebrae, the only ones with numbers.
     """
     looks = _verdict_looks(shares, forced_mask(levels, forced or {}))[::-1]
-    kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
+    kept = ~is_rejected(status, len(angles))
     ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
     top_down, planes = levels[::-1], enumerate(PLANE_TITLES.items())
     charts = "".join(

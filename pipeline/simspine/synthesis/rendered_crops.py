@@ -13,7 +13,7 @@ from simspine import __version__
 from simspine.anatomy.body import body_poses, forward_kinematics
 from simspine.anatomy.occlusion import BODY_PART_RADII
 from simspine.anatomy.skin import posed_points
-from simspine.core.geometry import markers_in_frame, project_one
+from simspine.core.geometry import in_image, markers_in_frame, project_one
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Markers, Motion
 from simspine.io.atomic import atomic_path, write_text
@@ -89,7 +89,7 @@ def label_picture(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, rea
     if mask.sum() < MIN_VISIBLE_PX:
         return None
     px = project_one(camera, xyz)
-    inside = np.all((px >= -0.5) & (px < np.array(camera.size) - 0.5), axis=1)
+    inside = in_image(px, camera.size)
     in_sight = points_in_sight(picture, camera, xyz, reach)
     v = np.where(inside, np.where(in_sight, COCO_VISIBLE, COCO_HIDDEN), 0)
     keypoints = np.column_stack([np.where(inside[:, None], px, 0.0), v])
