@@ -22,7 +22,6 @@ from simspine.io.video import Video
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
 from simspine.report.overlay import legend_below
 from simspine.report.people_pictures import LiveWindow, draw
-from simspine.vision.images import watch_camera
 from simspine.vision.lifted_world import FramedPose, PeoplePlacer, WorldChoices
 from simspine.vision.lifter import LiftedPose, Lifter, LiftingLens, PeopleLifter, check_lifter_points
 from simspine.vision.one_camera import (
@@ -32,6 +31,7 @@ from simspine.vision.one_camera import (
     DetectedPerson,
     PeopleWatcher,
     WatchSettings,
+    watch_camera,
 )
 from simspine.vision.person_frame import PersonFrame
 from simspine.workflow.inputs import progress_bar
