@@ -45,7 +45,7 @@ def array_names(group: h5py.Group) -> list[str]:
 FRAME_STATUSES = ("kept", "corrected", "rejected", "inferred")
 
 
-def is_rejected(status: Sequence[str] | None, frames: int) -> np.ndarray:
+def is_rejected(status: Sequence[str] | np.ndarray | None, frames: int) -> np.ndarray:
     """(frames,) bool: rejected, also if they were filled in ('inferred'); none where no status is known."""
     return np.zeros(frames, bool) if status is None else np.isin(status, ("rejected", "inferred"))
 
