@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tools.spine_shape_statistics import learn, level_angles_and_marks, vector_parameters
+from tools.spine_shape_statistics import learn, level_angles_and_marks, vector_names, vector_parameters
 
-from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, ShapeModel, vector_names
+from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, ShapeModel
 from simspine.core.errors import InputError
 
 STRENGTH = 100.0  # scans' worth of the structured covariance

@@ -9,6 +9,7 @@ seldom does not. Left and right mirror each other, so tilts have mean 0 and no c
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import minimize
@@ -25,6 +26,11 @@ from simspine.anatomy.shape_model import (
 EM_STEPS = 60
 # rad: how the whole lies in the scanner; what keeps a matrix regular
 LEANING, NEARLY_NONE = np.radians(20.0), 1e-4
+
+
+def vector_names() -> tuple[str, ...]:
+    """Names of the vectors between neighbouring vertebrae, from the head down."""
+    return tuple(f"{a}-{b}" for a, b in pairwise(CHAIN_LEVELS))
 
 
 def vector_parameters(points: np.ndarray) -> np.ndarray:

@@ -26,9 +26,8 @@ from .report.spinepose_interface import SpinePoseEstimator, infer_image, infer_v
 from .vision.camera_check import CameraChecks, check_cameras
 from .vision.camera_refine import refine_cameras
 from .vision.follow_skin_markers import follow_skin_markers
-from .vision.images import DetectedFrame, detect_image, detect_video
 from .vision.merge_mocap import merge
-from .vision.one_camera import DetectedPerson
+from .vision.one_camera import DetectedFrame, DetectedPerson, detect_image, detect_video
 from .vision.synchronise import find_delays
 from .vision.triangulation import TriangulationReport, triangulate
 

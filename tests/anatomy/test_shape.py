@@ -6,7 +6,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 from tools.learn_spine_shape import in_trunk_frame, learn_shape, main, read_table, shape_model_json
-from tools.spine_shape_statistics import expectation_maximisation, folds, level_angles_and_marks, vector_parameters
+from tools.spine_shape_statistics import (
+    expectation_maximisation,
+    folds,
+    level_angles_and_marks,
+    vector_names,
+    vector_parameters,
+)
 
 import simspine as ss
 from simspine.anatomy import shape_model
@@ -230,7 +236,7 @@ def mean_lengths(model):
 
 
 def test_shipped_spacing_agrees_with_published_means():
-    lengths = dict(zip(shape_model.vector_names(), mean_lengths(packaged_shape_model()), strict=True))
+    lengths = dict(zip(vector_names(), mean_lengths(packaged_shape_model()), strict=True))
     for vector, mm in PUBLISHED.items():
         assert lengths[vector] == pytest.approx(1e-3 * mm, rel=0.04), vector
     assert 0.030 < lengths["L5-S1"] < 0.042
@@ -238,7 +244,7 @@ def test_shipped_spacing_agrees_with_published_means():
 
 def test_shipped_shape_is_a_spine():
     pitch = np.degrees(packaged_shape_model().mean[CHAIN_VECTOR_COUNT : 2 * CHAIN_VECTOR_COUNT])
-    at = dict(zip(shape_model.vector_names(), pitch, strict=True))
+    at = dict(zip(vector_names(), pitch, strict=True))
     # published angles between vectors of the same scans: T3-T4 / T11-T12 33 ± 11°, L1-L2 / L4-L5 21 ± 12°
     assert at["T11-T12"] - at["T3-T4"] == pytest.approx(33, abs=6)
     assert at["L1-L2"] - at["L4-L5"] == pytest.approx(21, abs=6)

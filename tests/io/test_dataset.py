@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from whole_dataset import load
 
 from simspine.core.errors import InputError
 from simspine.core.types import Camera, Forced, Markers, Motion
@@ -144,7 +145,7 @@ def assert_same(found: TrialData, wanted: TrialData):
 def test_round_trip(written):
     path, content = written
     with DatasetFile(path) as file:
-        found = file.load()
+        found = load(file)
     assert found.provenance == content.provenance  # larger than an HDF5 attribute can be
     assert list(found.subjects) == list(content.subjects)
     for name, subject in content.subjects.items():
@@ -219,7 +220,7 @@ def test_the_released_file_is_read(tmp_path):
         group["Eating/timestamps"] = np.round([0.0, 0.02, 0.04], 6)
     with DatasetFile(tmp_path / "released.h5") as file:
         assert file.schema is None
-        found = file.load().subjects["S9"]
+        found = load(file).subjects["S9"]
     np.testing.assert_allclose(found.trials["Eating"].motion.values[0], [np.pi / 2, 1.25, np.pi, 0.5])
     np.testing.assert_allclose(found.cameras[0].distortion, [0.1, 0.2, 0.3, 0.4, 0], atol=1e-7)
     assert found.trials["Eating"].markers.rate == 50

@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 import pytest
+from whole_dataset import load
 
 from simspine.core.errors import InputError
 from simspine.io import hdf5
@@ -94,7 +95,7 @@ def test_a_data_set(secret, attack, where, small_trial_of_six):
 
     def read():
         with DatasetFile(path) as file:
-            file.load()
+            load(file)
 
     with pytest.raises(InputError, match=rf"data\.h5.*{ATTACKS[attack]}"):
         read()

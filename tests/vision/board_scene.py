@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from simspine.core.geometry import project_one, undistort_pixels
 from simspine.core.types import Camera
 from simspine.vision.board import Board
-from simspine.workflow.board_files import board_picture
+from simspine.workflow.camera_files import board_picture
 
 LENSES = {
     "perspective": ("perspective", (-0.2, 0.12, 1e-3, -8e-4, 0.01), 640.0),

@@ -6,7 +6,7 @@ import pytest
 
 from simspine.core.errors import InputError
 from simspine.vision.board import Board, find_board, opencv_board
-from simspine.workflow.board_files import board_picture, write_board
+from simspine.workflow.camera_files import board_picture, write_board
 
 CHARUCO, OTHER = Board(7, 5, 0.04, 0.03), Board(6, 8, 0.04, 0.02, "5X5_100")
 SIDE = 60  # px of a square

@@ -9,6 +9,7 @@ import numpy as np
 import pandas
 import pytest
 from click.testing import CliRunner
+from whole_dataset import load
 
 import simspine as ss
 from simspine.cli.main import main
@@ -261,7 +262,7 @@ class TestLicence:
         """The data set as if it came from Human3.6M."""
         path = copied.results / "synthetic.h5"
         with DatasetFile(path) as file:
-            data = file.load()
+            data = load(file)
         write_dataset(path, Dataset(data.subjects, dict(data.provenance) | {"notice": HUMAN36M_NOTICE}))
         return copied
 

@@ -9,10 +9,11 @@ from tools.spine_shape_statistics import (
     intervertebral_angles,
     intervertebral_matrix,
     supine_to_standing_shift,
+    vector_names,
 )
 
 from simspine.anatomy.curvature import NEUTRAL_LLA
-from simspine.anatomy.shape_model import CHAIN_VECTOR_COUNT, packaged_shape_model, vector_names
+from simspine.anatomy.shape_model import CHAIN_VECTOR_COUNT, packaged_shape_model
 from simspine.synthesis.population import (
     Stream,
     SyntheticSubject,

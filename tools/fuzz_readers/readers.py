@@ -271,7 +271,7 @@ def _read_dataset(path: Path):
     from simspine.io.dataset_read import DatasetFile
 
     with DatasetFile(path) as file:
-        return file.load()
+        return file.provenance, *((file.cameras(s), file.trial(s, t)) for s in file.subjects for t in file.trials(s))
 
 
 def _verify_dataset(path: Path):

@@ -13,7 +13,6 @@ Logarithms make size an addition, angles make bending exact however large it is.
 import json
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -113,10 +112,6 @@ def movement_covariance(share: float) -> np.ndarray:
         part = slice(kind * CHAIN_VECTOR_COUNT, (kind + 1) * CHAIN_VECTOR_COUNT)
         added[part, part] = turn @ joints @ turn.T
     return added
-
-
-def vector_names() -> tuple[str, ...]:
-    return tuple(f"{a}-{b}" for a, b in pairwise(CHAIN_LEVELS))
 
 
 @cache

@@ -151,7 +151,7 @@ class ClinicalParameters(HoldsArrays):
                 f"ClinicalParameters has {len(self.units)} units, expected one for each of {len(self.names)} names."
             )
         self._set_arrays({"values": (None, len(self.names))}, infinite=False)
-        self._set_arrays({"deviation": self.values.shape})
+        self._set_deviations({"deviation": self.values.shape})
 
     def of(self, name: str) -> np.ndarray:
         """(frames,) of one parameter; raises `InputError` listing all parameters."""
@@ -224,9 +224,9 @@ class SpineKinematics(HoldsArrays):
     def __post_init__(self):
         frames, levels = np.shape(self.lla)[0] if np.ndim(self.lla) else -1, len(self.levels)
         curve, angles = (frames,), (frames, levels, 3)
-        wanted = {"lla": curve, "tka": curve, "angles": angles, "angles_sd": angles}
-        wanted |= {f"{name}{kind}_sd": curve for name in ("lla", "tka") for kind in ("", "_change")}
-        self._set_arrays(wanted, infinite=False)
+        self._set_arrays({"lla": curve, "tka": curve, "angles": angles}, infinite=False)
+        deviations = {f"{name}{kind}_sd": curve for name in ("lla", "tka") for kind in ("", "_change")}
+        self._set_deviations(deviations | {"angles_sd": angles})
         self._set_arrays({"repaired": (frames, levels)}, bool)
         for name, points in (("markers", self.markers), ("centres", self.centres)):
             if points is not None and points.frames != frames:

@@ -17,7 +17,7 @@ from simspine.annotation.exchange import labelled_images_of, write_images
 from simspine.annotation.labels import Labels, PointStatus, finished_frames, frame_batch, pseudo_labels, rank_frames
 from simspine.annotation.recording import RecordedViews, at_images, keypoints_of_files, laid_over
 from simspine.annotation.server import labels_of
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, names_text
 from simspine.core.types import Keypoints
 from simspine.io.atomic import write_text
 from simspine.io.coco import write_coco_labels
@@ -113,7 +113,7 @@ def advance_round(
         done = finished_frames(labels)
         unfinished = [str(frame) for frame in last.frames if not done[frame]]
         if unfinished:
-            shown = ", ".join(unfinished[:12]) + (" …" if len(unfinished) > 12 else "")
+            shown = names_text(unfinished, 12)
             say(f"round {number}: {len(unfinished)} of {len(last.frames)} frames are to be corrected: {shown}")
             return rounds
         count = _export_finished_frames(current, labels, files)

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.arrays import rms_of_known
-from simspine.core.errors import InputError, naming_content
+from simspine.core.errors import InputError, names_text, naming_content
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, is_skin_marker
 from simspine.estimation.result import Result
 from simspine.io.text_tables import load_json, parse_content, read_bytes
 from simspine.workflow.results import load_result
-from simspine.workflow.views import find_results
+from simspine.workflow.views import place_of_trial
 
 USUAL_ERROR_M = (0.02, 0.04)  # Khan et al. 2025, section on annotation: a body detector's points
 REANNOTATE_ERROR_M = 0.10  # the same source: a point with a larger error is annotated again
@@ -94,10 +94,7 @@ class Validation:
 
 def read_result(folder: Path, subject: str | None = None, trial: str | None = None) -> Result:
     """The result of inverse kinematics of a trial in a results folder; `InputError` where there is none."""
-    found = find_results(folder, subject, trial)
-    if found is None:
-        raise InputError(f"{folder}: no results. Expected a results folder of a recording with several views.")
-    paths, name = found
+    paths, name = place_of_trial(folder, subject, trial)
     return load_result(paths.kinematics(name))
 
 
@@ -165,15 +162,12 @@ def body_validation_text(found: Validation) -> str:
         )
     usual = "Usual: up to 4 cm; annotate again: beyond 10 cm."
     lines += ["", f"RMSE in cm between triangulated points and the fitted body. {usual}", validation_conclusion(found)]
-    if found.again:
-        lines.append(f"frames to annotate again, the worst first ({len(found.again)}): {_frame_list_text(found.again)}")
-    if found.worse:
-        lines.append(f"frames in which the spine is worse ({len(found.worse)}): {_frame_list_text(found.worse)}")
+    kinds = {
+        "frames to annotate again, the worst first": found.again,
+        "frames in which the spine is worse": found.worse,
+    }
+    lines += [f"{kind} ({len(frames)}): {names_text(map(str, frames), 20)}" for kind, frames in kinds.items() if frames]
     return "\n".join(lines)
-
-
-def _frame_list_text(frames: Sequence[int]) -> str:
-    return ", ".join(map(str, frames[:20])) + (" …" if len(frames) > 20 else "")
 
 
 def validation_conclusion(found: Validation) -> str:

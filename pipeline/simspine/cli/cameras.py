@@ -62,7 +62,7 @@ def calibrate_board_command(
     VIDEOS: one per camera, synchronous; or folders of images, whose k-th images show the same instant. Cameras are
     named after them.
     """
-    from simspine.workflow.board_files import BoardRequest, calibrate_by_board
+    from simspine.workflow.camera_files import BoardRequest, calibrate_by_board
 
     board = board_from_options(squares, size_mm, marker_mm, dictionary)
     request = BoardRequest(board=board, lens=lens, frames=frames, floor=floor)
@@ -86,7 +86,7 @@ cameras_group.add_command(calibrate_group)
 @click.option("--out", required=True, type=FILE_PATH, help="File to print: .pdf or .png.")
 def print_board_command(squares, size_mm, marker_mm, dictionary, out):
     """Write a calibration board to print at its true size."""
-    from simspine.workflow.board_files import write_board
+    from simspine.workflow.camera_files import write_board
 
     board = board_from_options(squares, size_mm, marker_mm, dictionary)
     write_board(out, board)

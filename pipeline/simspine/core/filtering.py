@@ -108,6 +108,13 @@ def _runs_by_columns(present: np.ndarray) -> dict[tuple[int, int], list[int]]:
     return runs
 
 
+def short_gaps(missing: np.ndarray, rate: float, horizon_s: float) -> dict[tuple[int, int], list[int]]:
+    """The `_runs_by_columns` of at most `horizon_s` (frames / rate) with known frames on both sides."""
+    most = rate * horizon_s * (1 + 1e-9)
+    runs = _runs_by_columns(missing).items()
+    return {(a, b): columns for (a, b), columns in runs if a > 0 and b < len(missing) and b - a <= most}
+
+
 def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
     """Interpolate gaps inside a path of at most `horizon_s` (missing frames / rate), and mark them in `filled`.
 
@@ -123,9 +130,7 @@ def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
     weight = None if markers.weight is None else np.array(markers.weight)
     covariance = None if markers.covariance is None else np.array(markers.covariance)
     filled = np.zeros(present.shape, bool) if markers.filled is None else np.array(markers.filled)
-    for (start, stop), columns in _runs_by_columns(~present).items():
-        if start == 0 or stop == markers.frames or (stop - start) / markers.rate > horizon_s * (1 + 1e-9):
-            continue
+    for (start, stop), columns in short_gaps(~present, markers.rate, horizon_s).items():
         gap, a, b = np.arange(start, stop), start - 1, stop
         filled[start:stop, columns] = True
         for m in columns:

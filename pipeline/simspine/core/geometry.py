@@ -155,7 +155,6 @@ def _smallest_root(*rising: float) -> float:
 
 # Named frames, and points in images.
 
-
 # OpenSim (x, y, z) = world (Y, Z, X): a cyclic permutation, determinant +1 (Pose2Sim's zup2yup).
 _FROM_Z_UP = {"z_up": [0, 1, 2], "y_up": [1, 2, 0]}
 _TO_Z_UP = {"z_up": [0, 1, 2], "y_up": [2, 0, 1]}
@@ -200,9 +199,14 @@ def project_one(camera: Camera, xyz: np.ndarray) -> np.ndarray:
 
 def points_in_images(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
     """(views, ...) bool: whether world points (..., 3) m are in each camera's image."""
-    px = project_points(cameras, xyz)
-    sizes = np.array([camera.size for camera in cameras]).reshape(len(cameras), *[1] * (px.ndim - 2), 2)
-    return np.asarray(((px >= 0) & (px < sizes)).all(-1))  # False where NaN
+    return np.stack(
+        [in_image(px, camera.size) for px, camera in zip(project_points(cameras, xyz), cameras, strict=True)]
+    )
+
+
+def in_image(px: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """(...) bool: whether places (..., 2) px are in an image of `size`, whose pixel centres are whole numbers."""
+    return np.asarray(((px >= -0.5) & (px < np.array(size) - 0.5)).all(-1))
 
 
 def nearest_to_rays(centre: np.ndarray, direction: np.ndarray) -> np.ndarray:

@@ -120,7 +120,7 @@ def read_only_array(
 ) -> np.ndarray:
     """`value` as a read-only array; an `InputError` names owner, field, what was found and what was wanted.
 
-    infinite: False refuses infinite values. A field `deviation` or `…_sd` has no negative or infinite ones.
+    infinite: False refuses infinite values.
     An array that is read-only already is not copied: arrays of a long trial take most of the memory.
     """
     kept = _is_unchanging(value) and value.dtype == dtype
@@ -128,10 +128,7 @@ def read_only_array(
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise InputError(f"{owner}.{field} has shape {array.shape}, expected ({wanted}).")
-    is_deviation = field.endswith(("deviation", "_sd"))
-    if is_deviation and (array < 0).any():
-        raise InputError(f"{owner}.{field} holds negative standard deviations; was the file changed?")
-    if (is_deviation or not infinite) and np.isinf(array).any():
+    if not infinite and np.isinf(array).any():
         raise InputError(f"{owner}.{field} holds infinite values; mark with NaN what is not known.")
     array.setflags(write=False)
     return array
@@ -142,12 +139,19 @@ class HoldsArrays(Unchanging):
 
     def _set_arrays(self, shapes: Mapping[str, tuple[int | None, ...]], dtype=float, infinite: bool = True) -> None:
         """Make fields read-only arrays of these shapes; None stays where None is the field's default."""
-        defaults = {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
+        owner, defaults = type(self).__name__, {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
         for name, shape in shapes.items():
             value = getattr(self, name)
             if value is not None or defaults[name] is not None:
-                self._set(
-                    **{name: read_only_array(type(self).__name__, name, value, shape, dtype=dtype, infinite=infinite)}
+                self._set(**{name: read_only_array(owner, name, value, shape, dtype=dtype, infinite=infinite)})
+
+    def _set_deviations(self, shapes: Mapping[str, tuple[int | None, ...]]) -> None:
+        """`_set_arrays` for standard deviations: none is negative or infinite."""
+        self._set_arrays(shapes, infinite=False)
+        for name in shapes:
+            if (deviation := getattr(self, name)) is not None and (deviation < 0).any():
+                raise InputError(
+                    f"{type(self).__name__}.{name} holds negative standard deviations; was the file changed?"
                 )
 
 
@@ -471,7 +475,7 @@ class Motion(_Named):
     def __post_init__(self):
         super().__post_init__()
         self._set_arrays({"values": (None, len(self.names))})
-        self._set_arrays({"deviation": self.values.shape})
+        self._set_deviations({"deviation": self.values.shape})
         self._set_arrays({"rotational": (len(self.names),)}, bool)
         if np.isinf(self.values).any():
             raise InputError("Motion.values holds infinite values; mark frames that were not solved with NaN.")

@@ -122,7 +122,7 @@ class PointSequence:
             _check_turn(where, values, names)
         deviation = self.deviation
         if deviation is not None:
-            deviation = read_only_array(where, "deviations", deviation, shape)  # their signs are checked below, by name
+            deviation = read_only_array(where, "deviation", deviation, shape)
             _check_deviation(where, deviation, names, frames)
         action = self.action or action_of(self.trial, self.subject)
         checked = {"frames": frames, "names": names, "values": values, "deviation": deviation, "action": action}

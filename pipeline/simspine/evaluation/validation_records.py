@@ -16,6 +16,7 @@ from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
 from simspine.core.types import Forced, ForcedKind, Motion
 from simspine.dataset.recordings import action_of
 from simspine.evaluation.tables import published_values
+from simspine.io.dataset_write import is_rejected
 from simspine.quality.observability import estimated_of_spine, level_shares
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 # model with lumbar detail, whose spinal joints turn about the axes of simspine's level angles in the same order
 # (docs/spine.md). So each level's angles are its coordinates up to sign. Sums over levels, and LLA, are exact for
 # rotation about one axis.
-
 
 RELEASED_SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's flexion coordinates are positive in extension
 LORDOSIS_LEVELS = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2")
@@ -75,7 +75,6 @@ def forced_by_ratio(levels: Sequence[str], angles: np.ndarray) -> dict[str, tupl
 
 
 # Records: one per trial, with the data that the tables need.
-
 
 LUMBAR_LEVEL_NAMES = ("T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1", "lumbar")
 NECK_LEVEL_NAMES = ("neck",)
@@ -149,7 +148,7 @@ def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
         subject=subject,
         trial=name,
         rate=trial.markers.rate,
-        kept=np.ones(frames, bool) if status is None else ~np.isin(status, ("rejected", "inferred")),
+        kept=~is_rejected(status, frames),
         levels=levels,
         angles=angles[:, columns],
         lla=missing if lla is None else lla,

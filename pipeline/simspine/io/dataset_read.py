@@ -36,8 +36,6 @@ from simspine.io.dataset_write import (
     FRAME_ARRAYS,
     OWN_GROUP,
     TRIAL_SHARES,
-    Dataset,
-    SubjectData,
     TrialData,
     array_names,
     forced_from_json,
@@ -207,16 +205,6 @@ class DatasetFile:
         """(frames per second, time of the first frame) of a trial."""
         group = self._trial(subject, trial)
         return _rate_and_start(group["timestamps"], group.get(OWN_GROUP))
-
-    def load(self) -> Dataset:
-        """The whole data set in memory."""
-        return Dataset(
-            {name: SubjectData(
-                self.cameras(name), {trial: self.trial(name, trial) for trial in self.trials(name)},
-                self.model(name), self.model_file(name),
-            ) for name in self.subjects},
-            self.provenance,
-        )  # fmt: skip
 
     def _subject(self, subject: str) -> h5py.Group:
         require_known("subject", (subject,), self.subjects, self._where)

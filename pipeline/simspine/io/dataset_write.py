@@ -43,6 +43,13 @@ def array_names(group: h5py.Group) -> list[str]:
 
 
 FRAME_STATUSES = ("kept", "corrected", "rejected", "inferred")
+
+
+def is_rejected(status: Sequence[str] | np.ndarray | None, frames: int) -> np.ndarray:
+    """(frames,) bool: rejected, also if they were filled in ('inferred'); none where no status is known."""
+    return np.zeros(frames, bool) if status is None else np.isin(status, ("rejected", "inferred"))
+
+
 # Arrays of a trial with a row for each frame: name in the file, field of `TrialData`, unit.
 FRAME_ARRAYS = {
     "level_angles": ("angles", "rad"), "lla": ("lla", "rad"), "tka": ("tka", "rad"),
@@ -122,15 +129,14 @@ class TrialData(Frozen):
             )
         if not np.isclose(self.motion.rate, self.markers.rate, rtol=_RATE_TOLERANCE):
             raise InputError(f"TrialData.motion has {self.motion.rate} frames/s, markers have {self.markers.rate}.")
+        curve, angles, clinical = (frames,), (frames, len(self.levels), 3), (frames, len(self.clinical_names))
         shapes = {
-            "angles": (frames, len(self.levels), 3), "lla": (frames,), "tka": (frames,),
-            "angles_sd": (frames, len(self.levels), 3), "lla_sd": (frames,), "tka_sd": (frames,),
-            "lla_change_sd": (frames,), "tka_change_sd": (frames,),
-            "response": (len(self.motion.names),), "level_share": (len(self.levels), 3),
-            "clinical": (frames, len(self.clinical_names)), "clinical_sd": (frames, len(self.clinical_names)),
-            "marker_error": (frames, len(self.fitted)),
+            "angles": angles, "lla": curve, "tka": curve, "clinical": clinical, "level_share": (len(self.levels), 3),
+            "response": (len(self.motion.names),), "marker_error": (frames, len(self.fitted)),
         }  # fmt: skip
         self._set_arrays(shapes, infinite=False)
+        deviations = {f"{name}{kind}_sd": curve for name in ("lla", "tka") for kind in ("", "_change")}
+        self._set_deviations(deviations | {"angles_sd": angles, "clinical_sd": clinical})
         self._set_arrays({"filled": (frames, len(self.fitted))}, bool)
         for name in ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided", "status", "reasons"):
             if (texts := getattr(self, name)) is not None:
@@ -162,7 +168,7 @@ class TrialData(Frozen):
         """(frames,) bool: solved and not rejected. Other frames stay in the file, too, among them those that were
         rejected and then filled in (`inferred`)."""
         solved = np.isfinite(self.motion.values).all(1)
-        return solved if self.status is None else solved & ~np.isin(self.status, ("rejected", "inferred"))
+        return solved & ~is_rejected(self.status, self.motion.frames)
 
     @property
     def inferred(self) -> np.ndarray:

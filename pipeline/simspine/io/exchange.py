@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from simspine.core.errors import InputError, needing_extra, safe_file_name
-from simspine.core.geometry import change_frame, distortion_reach, project_points
+from simspine.core.geometry import change_frame, distortion_reach, in_image, project_points
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.dataset_write import TrialData
@@ -99,8 +99,7 @@ def export_views(take: ExportTrial) -> list[ExportView]:
         with np.errstate(divide="ignore", invalid="ignore"):
             # Beyond its reach a lens model maps points outside the view back into the image.
             inside = (local[..., 0] ** 2 + local[..., 1] ** 2) / local[..., 2] ** 2 < distortion_reach(camera)
-            # Pixel centres are whole numbers, so the image begins at -0.5.
-            inside &= (px >= -0.5).all(-1) & (px < np.array(camera.size) - 0.5).all(-1)
+            inside &= in_image(px, camera.size)
         visible = inside if take.hidden is None else inside & ~take.hidden[i]
         views.append(ExportView(camera=camera, px=px, local=local, inside=inside, visible=visible))
     return views

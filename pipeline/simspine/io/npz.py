@@ -35,28 +35,24 @@ _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # equal data give equal bytes
 
 
 class PointMoments:
-    """Mean and standard deviation per point, in one pass (Chan, Golub, LeVeque 1983)."""
+    """Mean and standard deviation per point, in one pass."""
 
     def __init__(self, points: int, axes: int):
-        self.count = np.zeros((points, 1))
-        self.mean, self.squares = np.zeros((points, axes)), np.zeros((points, axes))
+        self.count, self.sum, self.squares = np.zeros((points, 1)), np.zeros((points, axes)), np.zeros((points, axes))
 
     def add(self, values: np.ndarray) -> None:
         """Include values (rows, points, axes); missing ones are NaN."""
         present = np.isfinite(values).all(-1)[..., None]
-        count = present.sum(0).astype(float)
-        clean = np.where(present, values, 0.0)
-        mean = clean.sum(0) / np.maximum(count, 1)
-        squares = (np.where(present, values - mean, 0.0) ** 2).sum(0)
-        total = np.maximum(self.count + count, 1)
-        shift = np.where(count > 0, mean - self.mean, 0.0)
-        self.squares += squares + shift**2 * self.count * count / total
-        self.mean += shift * count / total
-        self.count += count
+        known = np.where(present, values, 0.0)
+        self.count += present.sum(0)
+        self.sum += known.sum(0)
+        self.squares += (known**2).sum(0)
 
     @property
     def stats(self) -> dict[str, np.ndarray]:
-        return {"mean": self.mean.copy(), "std": np.sqrt(self.squares / np.maximum(self.count, 1))}
+        count = np.maximum(self.count, 1)
+        mean = self.sum / count
+        return {"mean": mean, "std": np.sqrt(np.maximum(self.squares / count - mean**2, 0.0))}
 
 
 def write_mmpose(folder: Path, split: str, takes: ExportTrials, *, notice: str = "") -> int:

@@ -93,6 +93,15 @@ def load_json(content: str | bytes) -> Any:
     return json.loads(content, object_pairs_hook=_unique_names)
 
 
+def json_or_empty(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of simspine's; {} where there is none, or it is damaged."""
+    try:
+        content = load_json(read_bytes(path))
+    except (ValueError, RecursionError):  # `InputError` among them
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     entries = dict(pairs)
     if len(entries) < len(pairs):

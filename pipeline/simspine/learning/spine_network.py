@@ -14,7 +14,7 @@ from simspine.core.errors import InputError, naming_content
 from simspine.core.skeletons import SPINETRACK_REGIONS
 from simspine.io.npz import parent_indices
 from simspine.learning.descent import TrainingIdentity, load_checkpoint, save_checkpoint
-from simspine.learning.exported_networks import inert_archive
+from simspine.learning.onnx_files import inert_archive
 from simspine.learning.options import CROP_SIZE_PX, DETECTOR_SKELETON, SpineLosses, SpineNetworkSize, parse_options
 from simspine.vision.spinepose import reads_unbiased
 

@@ -41,7 +41,6 @@ from simspine.vision.spinepose import input_shape, open_session, output_shapes, 
 
 # A teacher has fewer points: the student starts from its weights, and its maps are distilled into the student.
 
-
 POINT_ROW_WEIGHTS = ("points.weight", "points.bias")  # weights with one row per point
 
 
@@ -218,7 +217,6 @@ def crop_tensor(batch: CropBatch, device: str) -> Tensor:
 
 
 # Predictions of a network for labelled crops: positions and covariances, in px of the crop and of the image.
-
 
 CROPS_AT_ONCE = 64
 

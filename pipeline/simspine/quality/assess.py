@@ -232,13 +232,8 @@ def assess_trial(
     if measured is not None:
         if solved is not None:
             findings += marker_checks.check_unknown_names(measured.names, solved.marker_names)
-        findings += marker_checks.check_presence(measured)
-        findings += marker_checks.check_skin_markers_lost(measured)
-        findings += marker_checks.check_skin_marker_order(measured)
-        findings += marker_checks.check_inferred(measured)
-        findings += marker_checks.check_marker_jumps(measured)
-        findings += marker_checks.check_bone_lengths(measured)
-        findings += marker_checks.check_sides(measured)
+        for check_markers in marker_checks.CHECKS_OF_MARKERS:
+            findings += check_markers(measured)
         findings += marker_checks.check_vertical(measured, spine.centres)
         findings += spine_checks.check_measured_shape(measured)
     if triangulation is not None:
@@ -270,7 +265,6 @@ def _solution_findings(
 
 
 # The verdicts of a whole data set, as CSV and JSON.
-
 
 # Programs may rely on these. 2 means bad input, as everywhere on the command line.
 EXIT_CODES = {None: 0, Severity.INFO: 0, Severity.WARNING: 3, Severity.ERROR: 1}

@@ -422,3 +422,9 @@ def check_marker_jumps(measured: Markers) -> Iterator[Finding]:
             frames=frames,
             where=names_text(names),
         )
+
+
+CHECKS_OF_MARKERS = (
+    check_presence, check_skin_markers_lost, check_skin_marker_order, check_inferred, check_marker_jumps,
+    check_bone_lengths, check_sides,
+)  # fmt: skip

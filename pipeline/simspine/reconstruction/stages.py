@@ -19,8 +19,8 @@ from simspine.anatomy.marker_sets import (
 )
 from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
 from simspine.anatomy.scaling import ScaleFactors
-from simspine.core.arrays import runs_of_frames
 from simspine.core.errors import InputError
+from simspine.core.filtering import short_gaps
 from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import skin_landmark
 from simspine.core.types import Markers
@@ -82,9 +82,8 @@ def short_gap_frames(rejected: np.ndarray, rate: float, max_gap_s: float) -> np.
     """(frames,) bool: those of the rejected frames (frames,) that lie in runs of at most `max_gap_s`, with frames that
     are not rejected on both sides."""
     short = np.zeros_like(rejected)
-    for start, stop in runs_of_frames(where_true(rejected)):
-        if start > 0 and stop < len(rejected) and (stop - start) / rate <= max_gap_s * (1 + 1e-9):
-            short[start:stop] = True
+    for start, stop in short_gaps(rejected[:, None], rate, max_gap_s):
+        short[start:stop] = True
     return short
 
 
@@ -374,7 +373,6 @@ def judge_trial(
 
 
 QUALITY = Stage("quality", judge_trial, gives=("result", "spine", "verdict"), takes=(*OF_TRIAL, "skeleton", "findings"))
-
 
 STAGES = (DETECT, CAMERAS, TRIANGULATE, MERGE, SCALE, IK, VERTEBRAE, QUALITY)
 AFTER_DETECTION = STAGES[STAGES.index(DETECT) + 1 :]

@@ -14,7 +14,7 @@ from operator import itemgetter
 import numpy as np
 
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
-from simspine.core.geometry import smooth_curve
+from simspine.core.geometry import in_image, smooth_curve
 from simspine.core.skeletons import is_skin_marker, is_tape_dot, skin_landmark
 from simspine.io.image_streams import require_image
 from simspine.reconstruction.solved_trial import body_edges
@@ -124,7 +124,7 @@ def person_box(xy: np.ndarray, size: tuple[int, int], aspect: float | None = Non
     xy: (…, 2) px, points in one or many images; points outside the image do not count, and the box holds nearly all
     others. aspect: width / height; None: by the points. Without points, the box is the whole image.
     """
-    inside = xy[((xy >= 0) & (xy <= size)).all(-1)]  # False where NaN
+    inside = xy[in_image(xy, size)]
     if not len(inside):
         inside = np.array([[0, 0], size])
     low, high = np.percentile(inside, [0.5, 99.5], axis=0)

@@ -144,11 +144,12 @@ def _log_curves(log: _Log, scene: Scene) -> None:
         log.still(place, rr.SeriesLines(names=name, widths=2, colors=paint))
         log.columns(place, rr.Scalars.columns(scalars=curve.values[known]), known)
     before = "kept"
-    for time, status, reason in zip(log.time, scene.status or (), scene.reasons or scene.status or (), strict=False):
+    states = zip(log.time, scene.status or (), scene.reasons or scene.status or (), scene.rejected, strict=False)
+    for time, status, reason, rejected in states:
         if status != before:
             log.stream.set_time(RERUN_TIMELINE, duration=time)
-            level = "WARN" if status in ("rejected", "inferred") else "INFO"
-            log.stream.log("quality", rr.TextLog(f"{status}: {reason}" if reason else status, level=level))
+            text = f"{status}: {reason}" if reason else status
+            log.stream.log("quality", rr.TextLog(text, level="WARN" if rejected else "INFO"))
             log.stream.reset_time()
         before = status
 

@@ -17,6 +17,7 @@ from simspine.core.arrays import frame_ranges
 from simspine.core.geometry import change_frame
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Camera, Markers, Origin
+from simspine.io.dataset_write import is_rejected
 from simspine.report.bones import MOVING_CELL_SIZES_M, Block, Bone, thin_triangles
 
 _SCRIPT_NAMES = ("1-data", "2-orbit", "3-names", "3-tube", "4-stage", "5-plot", "6-film", "7-player")
@@ -134,7 +135,7 @@ class Scene:
     @property
     def rejected(self) -> np.ndarray:
         """(frames,) bool: rejected frames, including those that were filled in."""
-        return np.array([status in ("rejected", "inferred") for status in self.status or [""] * self.frames], bool)
+        return is_rejected(self.status, self.frames)
 
     @property
     def summary(self) -> str:

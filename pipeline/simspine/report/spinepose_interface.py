@@ -17,7 +17,6 @@ from simspine.core.errors import InputError
 from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
 from simspine.report.people_pictures import draw
-from simspine.vision.images import options_of_model, watch_camera
 from simspine.vision.lifted_world import WARM_UP_FRAMES, FramedPose, PeoplePlacer, WorldChoices
 from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens, PeopleLifter
 from simspine.vision.one_camera import (
@@ -26,6 +25,8 @@ from simspine.vision.one_camera import (
     DetectedPerson,
     PeopleWatcher,
     WatchSettings,
+    options_of_model,
+    watch_camera,
 )
 from simspine.vision.options import DetectionOptions
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device

@@ -26,6 +26,7 @@ from simspine.io.human36m.names import (
     split_trial,
 )
 from simspine.io.mot import write_mot
+from simspine.io.text_tables import json_or_empty
 from simspine.io.trc import write_trc
 from simspine.synthesis import virtual_trial
 from simspine.synthesis.actions import ACTION_NAMES
@@ -36,7 +37,6 @@ from simspine.synthesis.virtual_detector import Preset, read_preset
 from simspine.synthesis.virtual_trial import trial_frames, virtual_rig
 
 # The files of a trial of a virtual capture: positions as in a copy of Human3.6M, detections, and the truth.
-
 
 CAPTURE_SKELETON = "simspine37"
 
@@ -234,11 +234,8 @@ class _SubjectRecord:
 
 def _read_record(path: Path) -> dict:
     """The record in a JSON file; {} if it cannot be read, so that its files are written again."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) and isinstance(content.get("files", {}), dict) else {}
+    content = json_or_empty(path)
+    return content if isinstance(content.get("files", {}), dict) else {}
 
 
 def _json_text(content) -> str:

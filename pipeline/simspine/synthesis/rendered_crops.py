@@ -13,7 +13,7 @@ from simspine import __version__
 from simspine.anatomy.body import body_poses, forward_kinematics
 from simspine.anatomy.occlusion import BODY_PART_RADII
 from simspine.anatomy.skin import posed_points
-from simspine.core.geometry import markers_in_frame, project_one
+from simspine.core.geometry import in_image, markers_in_frame, project_one
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Markers, Motion
 from simspine.io.atomic import atomic_path, write_text
@@ -45,7 +45,6 @@ from simspine.synthesis.virtual_trial import make_trial
 # A point inside the body is visible if only its own flesh covers it. The visible surface may be in front of the point
 # by the point's depth under the skin plus the radius of its body part (the rule of `simspine.anatomy.skin`, with a
 # surface in place of capsules).
-
 
 _POINT_BODY_PARTS = {
     "belly": ("Hip", "Spine_01", "Spine_02", "Spine_03"), "neck": ("Neck", "Neck_02", "Neck_03"),
@@ -89,7 +88,7 @@ def label_picture(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, rea
     if mask.sum() < MIN_VISIBLE_PX:
         return None
     px = project_one(camera, xyz)
-    inside = np.all((px >= -0.5) & (px < np.array(camera.size) - 0.5), axis=1)
+    inside = in_image(px, camera.size)
     in_sight = points_in_sight(picture, camera, xyz, reach)
     v = np.where(inside, np.where(in_sight, COCO_VISIBLE, COCO_HIDDEN), 0)
     keypoints = np.column_stack([np.where(inside[:, None], px, 0.0), v])
@@ -113,7 +112,6 @@ def points_in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, r
 
 
 # The rendered motions are those of people of the virtual capture.
-
 
 GENERATED_MOTION_FRAMES = 300  # frames of each motion
 
@@ -254,7 +252,6 @@ def _part_of_image(path: Path, size: tuple[int, int], rng: np.random.Generator) 
 
 
 # Pictures on disk, in SpineTrack's layout.
-
 
 RENDERED_SPLIT, RENDER_RECORD_FILE = "train-unreal", "render.json"
 LABELS_FILE = f"person_keypoints_{RENDERED_SPLIT}.json"

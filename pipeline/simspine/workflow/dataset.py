@@ -19,6 +19,7 @@ from simspine.dataset.recordings import (
 from simspine.io.atomic import write_text
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, write_dataset
 from simspine.io.hdf5 import read_store
+from simspine.io.text_tables import json_or_empty
 from simspine.reconstruction.publish import package_versions, trial_data
 from simspine.report.page import Row
 from simspine.report.summary import dataset_summary_metrics, summary_metrics, summary_rows
@@ -258,12 +259,8 @@ def provenance_of_results(config: Config) -> dict:
 
 def _is_virtual(config: Config) -> bool:
     """Whether the copy of Human3.6M in the configuration is a virtual capture, by the record in its folder."""
-    if config.capture is None:
-        return False
-    try:
-        return read_json(Path(config.capture.human36m) / "capture.json").get("virtual") is True
-    except (InputError, AttributeError):
-        return False
+    copy = config.capture
+    return copy is not None and json_or_empty(Path(copy.human36m) / "capture.json").get("virtual") is True
 
 
 def _subject_data(

@@ -14,7 +14,7 @@ from simspine.core.settings import data_folder
 from simspine.core.types import Camera, Markers
 from simspine.io.calibration import calibration_files, read_calibration
 from simspine.io.keypoint_json import TABLE_ENDINGS
-from simspine.io.text_tables import load_json, read_bytes
+from simspine.io.text_tables import json_or_empty
 from simspine.io.video import demo_folder, find_project
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
@@ -23,7 +23,6 @@ from simspine.workflow.up_to_date import RunPaths
 
 if TYPE_CHECKING:
     from simspine.io.human36m.copy import Copy as HumanCopy
-
 
 PACKAGED_PREFIX = "pose2sim:"  # before the name of a packaged project folder
 PACKAGED_FILE_PREFIX = "packaged:"  # before the path of a packaged file of markers
@@ -58,7 +57,7 @@ class CaptureSource:
         """The cameras as calibrated, in the order of the file."""
         if self.calibration is None:
             raise InputError(f"{self.mocap[0]} is a file of markers, seen by no camera; name videos, or keypoints.")
-        of_person = self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration)
+        of_person = self.calibration.suffix.lower() == ".json" and self.person in json_or_empty(self.calibration)
         return read_calibration(self.calibration, self.person if of_person else None)
 
     def motion_capture(self) -> Markers | None:
@@ -154,21 +153,11 @@ def open_copy_once(root: str, cameras: str | None, lens: str | None) -> "HumanCo
     return open_copy(root, cameras, lens)
 
 
-def _copy_rigs(path: Path) -> list[str]:
-    """Top-level keys of a JSON calibration; [] if it is damaged, which its reader reports."""
-    try:
-        content = load_json(read_bytes(path))
-    except (OSError, ValueError, RecursionError):
-        return []
-    return list(content) if isinstance(content, dict) else []
-
-
 def check_inputs(config: Config) -> None:
     """`InputError` unless all input files of a run exist."""
     for subject in config.subjects if config.virtual is None else ():  # a virtual capture is made first
         for trial in config.trials(subject):
-            recorded = config.subject(subject).trials[trial]
-            capture_of_config(recorded, subject, config)
+            Context(config, subject).capture(trial)
 
 
 def _existing_path(path: str, kind: str, folder: bool = False) -> Path:

@@ -22,7 +22,6 @@ from simspine.io.video import Video
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
 from simspine.report.overlay import legend_below
 from simspine.report.people_pictures import LiveWindow, draw
-from simspine.vision.images import watch_camera
 from simspine.vision.lifted_world import FramedPose, PeoplePlacer, WorldChoices
 from simspine.vision.lifter import LiftedPose, Lifter, LiftingLens, PeopleLifter, check_lifter_points
 from simspine.vision.one_camera import (
@@ -32,6 +31,7 @@ from simspine.vision.one_camera import (
     DetectedPerson,
     PeopleWatcher,
     WatchSettings,
+    watch_camera,
 )
 from simspine.vision.person_frame import PersonFrame
 from simspine.workflow.inputs import progress_bar
@@ -41,7 +41,6 @@ SCALE_UNKNOWN_NOTE = (
     "one camera does not show how large somebody is: lengths are those of the people the lifter learnt from, fitted to "
     "what is seen, and depth is the least certain. Not triangulated, no measurement"
 )
-
 
 WORLD_NOTE = (
     "m, z up, origin on the floor between the feet, x to where the person faces when most upright; estimated from the "

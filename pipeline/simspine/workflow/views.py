@@ -15,6 +15,7 @@ from simspine.anatomy.clinical import SIDE_WORDS
 from simspine.core.errors import InputError, names_text, naming_content, require_known, safe_file_name
 from simspine.core.types import ForcedKind
 from simspine.io.dataset_read import DatasetFile
+from simspine.io.dataset_write import is_rejected
 from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import curvature_figures, estimated_of_spine, forced_mask
@@ -74,7 +75,7 @@ def find_results(result: Path, subject: str | None = None, trial: str | None = N
     return None
 
 
-def _place_of_trial(result: Path, subject: str | None, trial: str | None) -> tuple[RunPaths, str]:
+def place_of_trial(result: Path, subject: str | None, trial: str | None) -> tuple[RunPaths, str]:
     """As `find_results`; `InputError` for any other file."""
     found = find_results(result, subject, trial)
     if found is None:
@@ -94,10 +95,8 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     if poses and any(odd.any() for odd in unseen_limb_joints(entry.motion).values()):
         poses = without_unseen_limbs(poses, Body.from_text(model, f"model of {chosen[0]}"), entry.motion)
     estimated = bool(estimated_of_spine(entry.fitted, entry.fitted_origin))
-    kept = np.array([word not in ("rejected", "inferred") for word in entry.status or ()], bool)
-    kept = kept if len(kept) else np.ones(entry.markers.frames, bool)
     forced = {key: bool(forced_mask([key], entry.forced).any()) for key in angles}
-    figures = curvature_figures(angles, kept, forced, estimated)
+    figures = curvature_figures(angles, ~is_rejected(entry.status, entry.markers.frames), forced, estimated)
     return Scene(
         name=" · ".join(chosen),
         spine=chain_of_body(entry.markers),
@@ -141,7 +140,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     """
     if out.suffix.lower() != ".html":
         raise InputError(f"{out}: a comparison is a page; name a file that ends in .html.")
-    places = [_place_of_trial(place, subject, trial) for place in (first, last)]
+    places = [place_of_trial(place, subject, trial) for place in (first, last)]
     if places[0][0].vertebrae(places[0][1]).resolve() == places[1][0].vertebrae(places[1][1]).resolve():
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
     trials = [read_trial(*result) for result in places]
