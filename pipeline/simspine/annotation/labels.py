@@ -149,6 +149,7 @@ def check_edit(labels: Labels, edit: Edit) -> None:
 # confirms them. A killed process can leave an incomplete last line, which is not read. The head names the recording,
 # its views and points, to refuse decisions about another recording. A full disk also leaves only complete lines.
 
+
 JOURNAL_SUFFIX = ".jsonl"
 JOURNAL_SCHEMA = 1
 MAX_POINT_DISTANCE_PX = 1e7  # beyond any image
@@ -302,6 +303,7 @@ def _check_head(
 
 
 # The ranking of frames for correction: least confident points, disagreement between views, jumps over time come first
+
 
 FRAMES_PER_BATCH = 20  # frames handed out at a time
 MIN_SEPARATION_S = 0.1  # between two frames of a batch: neighbours show nearly the same

@@ -20,6 +20,7 @@ from simspine.core.errors import InputError
 
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
 
+
 _target_choice = with_options([
     click.argument("source", metavar="FOLDER|RESULTS"),
     click.option("--config", "config_path", type=FILE_PATH, callback=lambda _, __, path: path and packaged_config(path),
@@ -77,6 +78,7 @@ def _exclusive_annotator(recording, annotator: str):
 
 
 annotator_option = click.option("--annotator", default=_user_name, show_default="your user name", help="Your name.")
+
 
 training_option = click.option(
     "--training", metavar="PRESET|FILE", help="Train simspine's own: cpu, paper, tiny or a file of settings."

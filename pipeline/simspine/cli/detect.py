@@ -23,6 +23,7 @@ ONLY_FOR_INPUT_HINT = (
     "is for INPUT (an image, a folder, a video, a webcam); the stage reads the configuration's videos."
 )
 
+
 one_camera_options = with_options([
     click.option("-i", "--input_path", "--input-path", "input_path", help="The same as INPUT."),
     click.option("-o", "--output", "--vis-path", "picture", type=FILE_PATH,

@@ -53,6 +53,7 @@ STAGE_COMMANDS = {
     "quality": "Check every frame; report which were kept, corrected or rejected, and why.",
 }
 
+
 COMMAND_GROUPS = {
     "Start": ("demo", "init", "doctor", "run", "add-spine", "back", "status"),
     "Stages, which run also does": ("detect", *STAGE_COMMANDS, "export"),

@@ -255,6 +255,7 @@ SPINETRACK_REGIONS = MappingProxyType({
 # The nine points of files that SpinePose writes with `--spine-only`: from the sacrum upwards.
 SPINEPOSE_SPINE = SPINETRACK_REGIONS["spine"][::-1]
 
+
 # Points along the spine and the vertebrae they are named after. A point has one of two places on its vertebra.
 # `released`: where the SIMSPINE release has its markers, near the tips of the spinous processes. `vertebral`: the
 # centroid of the vertebra, as its paper defines the points (docs/marker-atlas.md).
@@ -350,6 +351,7 @@ def _point_correspondence(row: dict, where: str) -> PointCorrespondence:
 # Axes of the body segment of each of the 37 points, from the points alone: columns forward, up, right.
 # Trunk and head: from landmarks. Limbs: the trunk's axes carried along the chain by the least rotation from one segment
 # to the next, which has no jumps as long as no joint folds flat on itself.
+
 
 # Frame: (below, above) of its up axis, (left, right) of its right axis.
 _TRUNK_FRAMES = {

@@ -28,6 +28,7 @@ from simspine.estimation.result import Result, canonical_branch, first_pose, res
 # Coordinates at a bound whose slope points outwards do not take part in a step (projected Newton, Bertsekas
 # 1982). One that a step would take beyond a bound stops there, and the step is computed again for the others.
 
+
 STATUS_CONVERGED, STATUS_OUT_OF_ITERATIONS, STATUS_UNSOLVED = 0, 1, 2
 # Damping of each coordinate at the beginning and at the least, in m² per rad² (or m²) and unit of weight: a turn of
 # 1 rad is damped like a shift of all markers by 1 cm, and by 0.3 mm.

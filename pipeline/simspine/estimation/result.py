@@ -24,6 +24,7 @@ from simspine.core.types import HoldsArrays, Markers, Motion, read_only_array
 
 # How an inverse-kinematics problem is solved (`Solver`), and its result (`Result`).
 
+
 DEFAULT_TOLERANCES = {"frames": 1e-5, "trajectory": 5e-5}  # by engine
 
 

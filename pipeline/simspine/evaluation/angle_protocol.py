@@ -85,6 +85,7 @@ def stacked_angles(lla: np.ndarray, tka: np.ndarray, levels: np.ndarray | None, 
 
 # Predicted angles in degrees, and predicted angles with names that the truth does not have.
 
+
 DEGREES_RATIO = np.degrees(1.0)  # ratio of sizes of angles in degrees and in radians
 SIZE_RATIO_TOLERANCE = 1.5  # factor by which errors of a prediction may change that ratio
 GROUND_SEGMENT_ANGLES = tuple(

@@ -159,6 +159,7 @@ def bootstrap_mean(
 
 # Points of people in images (px) compared with labels, as shares: OKS, PCK, and average precision by pycocotools.
 
+
 # Thresholds of the area under the PCK curve. The papers do not state them; MMPose's default is the first set.
 PCK_THRESHOLDS = MappingProxyType({
     "0–0.95": tuple(i / 20 for i in range(20)),
@@ -203,6 +204,7 @@ def pck_auc(found: np.ndarray, labels: np.ndarray, size: np.ndarray, thresholds:
 
 
 # Average precision and recall over OKS, by pycocotools, which defines them (extra `benchmark`).
+
 
 # In pycocotools' order.
 PRECISION_FIGURES = tuple(f"{kind}{case}" for kind in ("AP", "AR") for case in ("", ".5", ".75", "(M)", "(L)"))

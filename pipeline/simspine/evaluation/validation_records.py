@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # (docs/spine.md). So each level's angles are its coordinates up to sign. Sums over levels, and LLA, are exact for
 # rotation about one axis.
 
+
 RELEASED_SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's flexion coordinates are positive in extension
 LORDOSIS_LEVELS = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2")
 CONSTANT_RATIO_TOLERANCE = np.radians(0.01)  # largest residual of an angle that is a multiple of another
@@ -75,6 +76,7 @@ def forced_by_ratio(levels: Sequence[str], angles: np.ndarray) -> dict[str, tupl
 
 
 # Records: one per trial, with the data that the tables need.
+
 
 LUMBAR_LEVEL_NAMES = ("T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1", "lumbar")
 NECK_LEVEL_NAMES = ("neck",)

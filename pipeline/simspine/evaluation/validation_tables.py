@@ -66,6 +66,7 @@ def _drives_others(records: Sequence[TrialRecord], name: str, plane: int) -> boo
 
 # LLA and TKA by action and by subject, laid out as the paper's Table B2, with the paper's own values.
 
+
 _FIGURE_COLUMNS = ("mean_deg", "sd_deg", "uncertainty_deg", "share")
 
 
@@ -147,6 +148,7 @@ def _mean_of(group: str, lines: pd.DataFrame) -> dict[str, Any]:
 
 
 # Range of motion: of the lumbar levels about three axes, and of the neck by action.
+
 
 # Of a person's kept frames, so that outliers (1 % at either end) do not widen the range.
 RANGE_PERCENTILES = (1.0, 99.0)

@@ -34,6 +34,7 @@ def chosen_device(wanted: str) -> str:
 
 # Settings of a training run come from a preset or a YAML file; the caller may change single keys.
 
+
 Options = TypeVar("Options", bound=Section)
 SayLine = Callable[[str], None]
 PresetTable = Mapping[str, Mapping[str, Any]]

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from simspine.learning.spine_network import SpineNetwork, StartedNetwork
 
+
 UNTRAINED_LABEL, TRAINED_LABEL, MEAN_PLACE_LABEL = "untrained", "trained", "mean place in the box"
 PCK_SHARES = (0.05, 0.1, 0.2)  # of the shorter side of the box
 SIDES_EXCHANGED_LABEL = "sides exchanged"
@@ -152,6 +153,7 @@ def _refuse_shared_images(sets: tuple[LabelledPeople, ...], tests: tuple[Labelle
 
 
 # Figures of detectors on a set of labelled people.
+
 
 JUDGED_COLUMNS = (
     TableColumn("median error", "% of the box's shorter side", 1),

@@ -41,6 +41,7 @@ from simspine.vision.spinepose import input_shape, open_session, output_shapes, 
 
 # A teacher has fewer points: the student starts from its weights, and its maps are distilled into the student.
 
+
 POINT_ROW_WEIGHTS = ("points.weight", "points.bias")  # weights with one row per point
 
 
@@ -217,6 +218,7 @@ def crop_tensor(batch: CropBatch, device: str) -> Tensor:
 
 
 # Predictions of a network for labelled crops: positions and covariances, in px of the crop and of the image.
+
 
 CROPS_AT_ONCE = 64
 

@@ -374,6 +374,7 @@ def judge_trial(
 
 QUALITY = Stage("quality", judge_trial, gives=("result", "spine", "verdict"), takes=(*OF_TRIAL, "skeleton", "findings"))
 
+
 STAGES = (DETECT, CAMERAS, TRIANGULATE, MERGE, SCALE, IK, VERTEBRAE, QUALITY)
 AFTER_DETECTION = STAGES[STAGES.index(DETECT) + 1 :]
 AFTER_MERGING = STAGES[STAGES.index(SCALE) :]

@@ -38,6 +38,7 @@ from simspine.synthesis.virtual_trial import trial_frames, virtual_rig
 
 # The files of a trial of a virtual capture: positions as in a copy of Human3.6M, detections, and the truth.
 
+
 CAPTURE_SKELETON = "simspine37"
 
 

@@ -15,6 +15,7 @@ from simspine.synthesis.signals import random_stream, read_table
 
 # The population of synthetic subjects, from the tables of this package, in SI units.
 
+
 SHIFT_DIRECTIONS = ("forward", "up", "right")  # translations of a level, along the axes of the vertebra below
 
 
@@ -86,6 +87,7 @@ def truncated_normal(
 # One person's spine: sizes of vertebrae and discs, standing curve, and shares of the levels in the motion.
 # All values come from published means and spreads (tables/, docs/virtual-capture.md), none from the priors of this
 # package's estimators, so that the spine is an independent reference.
+
 
 Stream = Callable[..., np.random.Generator]
 
@@ -241,6 +243,7 @@ def _by_region(rng: np.random.Generator, figures: Mapping[str, tuple[float, floa
 # Scapulohumeral rhythm: clavicles move up and back as the arm is raised, and forward as it reaches forward.
 # Arm angles are the model's: flexion about the axis to the right, then adduction about the rotated forward axis; at 0
 # the upper arm hangs down. The estimator assumes no such rhythm.
+
 
 SETTING_PHASE_RAD = np.radians(30.0)  # the clavicle hardly moves before the arm is raised this far (Inman 1944; C)
 SETTING_TRANSITION_RAD = np.radians(10.0)  # width of the transition after this phase

@@ -69,6 +69,7 @@ def arm_elevation(pose: dict[str, float], side: str) -> float:
 
 # From channels to coordinates of the body: distribution over the levels, feet on the floor, joint limits.
 
+
 MOTION_RATE_HZ = 50.0  # Hz, as Human3.6M's motion capture
 REGION_MOTIONS = ("flexion", "bending", "rotation")  # of a region: forward, to the right, to the left
 COORDINATE_SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's Flex_Ext is positive in extension

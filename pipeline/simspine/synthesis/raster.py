@@ -13,6 +13,7 @@ from numba import njit
 # projected through the lens. Edges between them are straight in the image, and interpolation is perspectively correct
 # for a pinhole. In triangles as small as those of a body, the lens bends an edge by far less than a pixel.
 
+
 NEAR_PLANE_M = 0.05  # m; triangles with a corner nearer to the camera, or behind it, are left out
 NO_TRIANGLE = -1  # in place of a triangle's number where nothing is visible
 _ZERO, _ONE, _EDGE_TOLERANCE = np.float32(0.0), np.float32(1.0), np.float32(1e-9)

@@ -46,6 +46,7 @@ from simspine.synthesis.virtual_trial import make_trial
 # by the point's depth under the skin plus the radius of its body part (the rule of `simspine.anatomy.skin`, with a
 # surface in place of capsules).
 
+
 _POINT_BODY_PARTS = {
     "belly": ("Hip", "Spine_01", "Spine_02", "Spine_03"), "neck": ("Neck", "Neck_02", "Neck_03"),
     "chest": ("Spine_04", "Spine_05", "LLatissimus", "RLatissimus", "LClavicle", "RClavicle"),
@@ -112,6 +113,7 @@ def points_in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, r
 
 
 # The rendered motions are those of people of the virtual capture.
+
 
 GENERATED_MOTION_FRAMES = 300  # frames of each motion
 
@@ -252,6 +254,7 @@ def _part_of_image(path: Path, size: tuple[int, int], rng: np.random.Generator) 
 
 
 # Pictures on disk, in SpineTrack's layout.
+
 
 RENDERED_SPLIT, RENDER_RECORD_FILE = "train-unreal", "render.json"
 LABELS_FILE = f"person_keypoints_{RENDERED_SPLIT}.json"

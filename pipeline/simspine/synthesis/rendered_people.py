@@ -28,6 +28,7 @@ from simspine.synthesis.raster import Material, Mesh, Pattern, surface_looks
 # A garment covers the skin where its field (about the distance to its hem, m) is positive. Skin points just outside the
 # hem slide to it, so that the hem is straight.
 
+
 _FIELD_LIMIT_M = 1.0  # m; field of points far inside or far outside a garment
 _SHOE_SMOOTHING_SHARE = 0.25  # share of the smoothing below the skin that is undone in shoes
 _GARMENT_GAP_M = 0.004  # m between a garment and the one worn under it
@@ -190,6 +191,7 @@ def dress_skin(rest: RestSurface, cuts: Sequence[GarmentCut]) -> tuple[tuple[Gar
 
 
 # Appearance of a rendered person: skin, hair and clothes, all random; no real person.
+
 
 # sRGB, from light to dark; tones between two neighbours are drawn.
 SKIN_TONES = ((244, 214, 194), (231, 188, 158), (208, 158, 120), (172, 118, 82), (122, 78, 54), (74, 47, 36))

@@ -97,6 +97,7 @@ def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray) -> 
 
 # The sensor: exposure, blur, noise, the sRGB curve, compression.
 
+
 _MEAN_BRIGHTNESS = 0.24  # mean linear brightness after automatic exposure
 
 
@@ -194,6 +195,7 @@ def take_picture(
 
 
 # Cameras that look at a person from any side; their image is cropped to the person, as for a detector.
+
 
 _CAMERA_DISTANCES_M = (2.0, 8.0)  # m
 _CAMERA_HEIGHTS_M = (0.3, 2.4)  # m above the floor

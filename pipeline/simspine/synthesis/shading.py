@@ -14,6 +14,7 @@ from simspine.synthesis.raster import Light, Mesh, Visible, barycentric_weights_
 # It adds diffuse light of a lamp (with shadow), of the sky above and of the ground below (weaker where the surface sees
 # little sky), and a soft highlight. Colours are linear.
 
+
 _SHADOW_SIZE = 192  # px of a side of the shadow map
 _SHADOW_BIAS_M = 0.012  # m; points up to this far behind the shadow map's depth are lit
 _LIGHT_WRAP = 0.25  # diffuse light ends where the cosine of normal and lamp is minus this
@@ -199,6 +200,7 @@ def noise_gradient(x, y, z):
 
 
 # The background of a person: the inside of a room, by ray casting.
+
 
 _ON_WALLS = 0.6  # share of the lamp's light on walls
 _RAY_GRID_PX = 16  # px between rays computed through the lens; other rays are interpolated linearly

@@ -65,6 +65,7 @@ def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
 
 # A point is harder to localise where its segment points at the camera (foreshortening) or the body hides it.
 
+
 HIDING_FLESH_M = 0.06  # m of flesh in front of a point that hide it fully; less flesh hides it in proportion
 CROP_ASPECT = 4 / 3  # height / width of a top-down detector's crop (256 × 192)
 
@@ -107,6 +108,7 @@ def person_size_in_image(xy: np.ndarray) -> np.ndarray:
 
 
 # Error model of a virtual detector: the figures of a preset, by name or from a YAML file.
+
 
 EXACT_PRESET = "exact"
 

@@ -79,6 +79,7 @@ def look_at_rotation(centre: np.ndarray, aim: np.ndarray, roll: float = 0.0) -> 
 # sizes within those reported for skin markers (thigh up to 30 mm, shank 10 mm: Leardini et al. 2005, Gait & Posture
 # 21:212); a fitted skeleton shows only a part of these.
 
+
 MARKER_OFFSET_SD_M = 0.003  # m per axis, standard deviation of the constant offset
 BENT_JOINT_SHIFT_SD_M = 0.005  # m per axis, standard deviation of the shift of a joint bent by 90°
 SOFT_TISSUE_LAG_S = 0.002  # s; times the joint's velocity relative to the pelvis: lag of soft tissue

@@ -20,6 +20,7 @@ from simspine.core.types import Camera
 # view supports the proposal with its nearest detection, and the best supported proposals become people. People of
 # successive frames are linked into tracks. In gaps of a track, each view gives it the detection nearest to its path.
 
+
 MAX_RAY_MISS_M = 0.25  # m, largest distance of landmarks from their rays (median over landmarks)
 MAX_TRACK_GAP_S = 2.0  # s, longest gap in the track of one person
 MIN_TRACK_SHARE = 0.2  # least share of the frames in which two views or more see a person
@@ -339,6 +340,7 @@ def _detections_of_track(frame: _Frame, f: int, track: _Track, free: np.ndarray,
 # "Simple online and realtime tracking"); here by the points of the pose. Each person's position is extrapolated by
 # their velocity, so that two people who cross keep their numbers although one hides the other for a while. People are
 # compared by mid-points between left and right points, which an exchange of sides by the detector does not move.
+
 
 MAX_IDENTITY_GAP_S = 1.0  # s, longest gap after which a person keeps the number
 MAX_MATCH_DISTANCE = 0.35  # of a person's extent: mean distance of the points from their expected positions

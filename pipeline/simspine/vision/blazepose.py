@@ -62,6 +62,7 @@ def intersection_over_union(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 # `mediapipe/modules/pose_detection` and `mediapipe/modules/pose_landmark`, options of the calculators named in
 # each function here).
 
+
 FINDER_SIZE, LANDMARK_SIZE = 224, 256  # px, sides of the networks' square inputs
 LANDMARK_COUNT = 39  # the last six are auxiliary: 33 and 34 predict the person's circle in the next image
 POSE_POINT_COUNT = 33
@@ -264,6 +265,7 @@ def _run_network(name: str):
 
 
 _FINDER_ANCHORS = finder_anchors()
+
 
 SEARCH_INTERVAL_IMAGES = 6  # from one search for new people to the next; a search takes as long as three people's poses
 SAME_POSE_DISTANCE = 0.12  # of the crop's side: two poses whose points lie nearer than this on average are one person

@@ -16,6 +16,7 @@ from simspine.vision.spinepose import open_session
 # shoulders straight above (y down, as in images). It keeps the scale of shares: a trunk bent towards the camera looks
 # short.
 
+
 MASK_PX = 64  # px, side of the mask of the whole crop
 TRUNK_WINDOW_PX, TRUNK_WINDOW_SHARE = 40, 0.625  # side of the part of the mask about the trunk; as a share of the crop
 _BLAZEPOSE_NAMES = load_skeleton("blazepose33").names
@@ -98,6 +99,7 @@ def trunk_window(image: np.ndarray, frame: TrunkFrame) -> np.ndarray:
 # Experimental. A small network (`networks/README.md`) estimates them from BlazePose's 33 points and its mask. It was
 # trained on rendered people; points and mask are alike in rendered and real images. Its estimates are guesses with a
 # covariance: the network does not see the spine itself. Errors on real images: docs/detector.md.
+
 
 HALF_CONFIDENCE_SD = 0.03  # of the crop's side, some 7 cm: standard deviation of a point of the confidence one half
 CROP_SIDE = 2.2  # m, of a person of usual height

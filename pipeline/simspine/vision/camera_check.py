@@ -73,6 +73,7 @@ def epipolar_distances_px(a: Camera, b: Camera, first: np.ndarray, second: np.nd
 
 # Differences of a camera's image from the points by chosen other cameras: shift, turn, scale.
 
+
 IMAGE_ERROR_QUANTITIES = ("shift_x_px", "shift_y_px", "roll", "scale", "late", "drift")
 MIN_RELATIVE_EIGENVALUE = 1e-6  # of the largest: a point's directions with a smaller eigenvalue are unknown
 
@@ -161,6 +162,7 @@ def _image_field_basis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 # Views that are mixed up: the observations agree better if a view is mirrored, turned, scaled or exchanged.
+
 
 MIX_UP_FRAMES = 40  # number of frames in which mixed-up views are looked for
 MIX_UP_IMAGE_SHARE = 0.03  # of the longer image side: largest error of an observation that agrees

@@ -59,6 +59,7 @@ def estimated_by(detector: Detector) -> tuple[str, ...]:
 
 # Boxes around people, for detectors that process one person at a time.
 
+
 EXTENT_MARGIN = 0.1  # of the extent of a person's points, on each side: joints lie inside the body
 MIN_EXTENT_CONFIDENCE = 0.3  # least confidence of points that a box encloses
 

@@ -17,6 +17,7 @@ from simspine.vision.side_swaps import mirror_indices
 
 # One clock for two recordings: resampling, and the time shift between them.
 
+
 SPEED_CUTOFF_HZ = 4.0  # of speeds compared: everyday movement is slower, most of a detector's jitter faster
 _SLOWEST_HZ = 0.05  # slower variations of speed determine no peak of the correlation
 
@@ -168,6 +169,7 @@ def _lag_correlations(sums: np.ndarray) -> np.ndarray:
 
 
 # Check of the common frame of reference before two recordings are merged, with a diagnosis.
+
 
 CLEARLY_BETTER_SHARE = 0.5  # another arrangement is right if the misfit falls below this share
 

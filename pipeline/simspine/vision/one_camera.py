@@ -32,6 +32,7 @@ from simspine.vision.points import IMAGE_DETECTORS, detector_of_options
 # counting and annotation. The camera's pose is unknown, so that the points are no measurement in space: that needs
 # several cameras, and the workflow.
 
+
 FILE_POINT_ORDER = load_skeleton("spinetrack37")  # order of the points in files, as SpinePose writes them
 FILE_POINT_NAMES = tuple(FILE_POINT_ORDER.to_simspine[name] for name in FILE_POINT_ORDER.names)
 FILE_SPINE_INDICES = tuple(map(FILE_POINT_ORDER.index, SPINEPOSE_SPINE))

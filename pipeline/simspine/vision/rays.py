@@ -18,6 +18,7 @@ from simspine.core.types import Camera
 # `lens_derivative @ (ideal projection − ideal observation)` is then in pixels of the distorted image, exact at zero and
 # to first order around it. Reported errors do not use this approximation.
 
+
 MIN_RAY_DEPTH_M = 1e-3  # m; a point closer to the camera plane than this counts as behind it
 _OBSERVATIONS_PER_BATCH = 8000  # observations of a view undistorted at a time, which fit into a processor's cache
 _NEWTON_STEPS = 20  # far more than any lens needs inside its image; limits the time spent on pixels outside it
@@ -103,6 +104,7 @@ def camera_centres(rays: Rays) -> np.ndarray:
 # more views, pairs of the `SEED_RANKS` most confident ones of each point. The cost is then linear in the number of
 # views, and up to SEED_RANKS − 2 of the views tried may be wrong.
 
+
 SEED_RANKS = 7
 _PARALLEL_SIN_SQUARED = 1e-8  # sin² of the smallest angle between two rays (0.006°) that still gives a depth
 
@@ -134,6 +136,7 @@ def truncated_misfit(rays: Rays, xyz: np.ndarray, limit: np.ndarray) -> np.ndarr
 
 
 # Robust least squares: from a seed to the point that the consistent views agree on.
+
 
 _MAX_STEP_M = 0.5  # m; a longer Gauss–Newton step leaves the region where the linearisation is valid
 _CONVERGED_STEP_M = 1e-9  # m
@@ -318,6 +321,7 @@ def inverse_3x3(a: np.ndarray) -> np.ndarray:
 
 
 # Pixel noise, estimated from the residuals of the views.
+
 
 MIN_PIXEL_NOISE_PX = 12**-0.5  # px; rounding to whole pixels alone has this standard deviation
 _MIN_FRAMES_PER_POINT = 10  # frames that a point needs for its own estimate

@@ -19,6 +19,7 @@ from simspine.vision.detector import Crops
 # The surroundings may have two colours (skin and the edge of clothes) and all mixtures of them. In colour space
 # these are a line segment, and colours off it belong to the marker: a sphere, its dark base, a sticker.
 
+
 SURROUNDINGS_RING = (1.7, 2.4)  # inner and outer radius of the surroundings, in radii of the marker
 WINDOW_REACH = 2.7  # half a window's side, in radii
 CENTRE_STEPS = 3

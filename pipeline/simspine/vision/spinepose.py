@@ -23,6 +23,7 @@ from simspine.vision.detector import Detector, extent_boxes
 
 # ONNX networks: opened on the device requested, with clear errors.
 
+
 _PROVIDER_OF_DEVICE = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 MAX_NETWORK_SIDE_PX = 4096  # largest side of a network's input images
@@ -145,6 +146,7 @@ def output_shapes(session, size: tuple[int, int], weights: str | Path) -> list[l
 # logarithm of the map, a parabola around the point: one Newton step from second differences
 # (DARK, Zhang et al. 2020, "Distribution-aware coordinate representation for human pose estimation"). The map is
 # smoothed before, so that noise does not distort the parabola; a Gaussian remains a Gaussian.
+
 
 GAUSSIAN_KERNEL_CELLS = 11  # OpenCV's Gaussian of this size has a standard deviation of 2 cells, that of trained maps
 MIN_HEAT_LOGARITHM = 1e-10  # least value of a map before its logarithm is taken

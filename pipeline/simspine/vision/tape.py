@@ -27,6 +27,7 @@ from simspine.vision.skin_markers import (
 # clicked dots the row is the chain of as many spots as there are dots, whose steps change least from one to the
 # next (dynamic programming over chains; a covered dot makes a step of double length).
 
+
 DOT_DISK_WIDTH, DOT_SURROUND_WIDTH = 0.6, 1.6  # widths of the two Gaussians, in radii of a dot
 MIN_DOT_CONTRAST = 0.35  # least contrast of a spot, relative to the clicked dots
 MAX_ROW_SWING = 0.45  # of the distance of two clicked dots: largest deviation of the row from the line between them

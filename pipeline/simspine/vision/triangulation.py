@@ -29,6 +29,7 @@ from simspine.vision.side_swaps import exchange_sides, find_swaps, limb_groups, 
 
 # Observations used, residuals, and reasons of missing points.
 
+
 TRIANGULATION_REASONS = ("kept", "seen by too few views", "views disagree")
 REASON_KEPT, REASON_TOO_FEW, REASON_DISAGREE = range(len(TRIANGULATION_REASONS))
 

@@ -24,6 +24,7 @@ from simspine.workflow.up_to_date import RunPaths
 if TYPE_CHECKING:
     from simspine.io.human36m.copy import Copy as HumanCopy
 
+
 PACKAGED_PREFIX = "pose2sim:"  # before the name of a packaged project folder
 PACKAGED_FILE_PREFIX = "packaged:"  # before the path of a packaged file of markers
 

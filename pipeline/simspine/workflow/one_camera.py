@@ -42,6 +42,7 @@ SCALE_UNKNOWN_NOTE = (
     "what is seen, and depth is the least certain. Not triangulated, no measurement"
 )
 
+
 WORLD_NOTE = (
     "m, z up, origin on the floor between the feet, x to where the person faces when most upright; estimated from the "
     "person's size and stance, with a standard deviation of each coordinate (pose_keypoints_3d_sd)"

@@ -171,6 +171,7 @@ CODE_OF = {
     "page": (*DATASET_CODE, "evaluation", "report", "workflow/reporting.py", "workflow/views.py"),
 }  # all other stages: STAGE_CODE
 
+
 _file_digest = cache(sha256_of_file)  # most files of the package decide several stages
 
 
