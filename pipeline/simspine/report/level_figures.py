@@ -12,7 +12,6 @@ import numpy as np
 from simspine.core.arrays import runs_of_frames
 from simspine.core.errors import InputError
 from simspine.core.types import Forced, Markers
-from simspine.io.dataset_write import is_rejected
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import forced_mask
 from simspine.report.page import NORMAL_95, unbreakable
