@@ -10,6 +10,7 @@ SpinePose's weights are CC-BY-NC-4.0, not for commercial use; they are not part 
 import os
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from simspine.core import skeletons
-from simspine.core.errors import InputError, missing_file
+from simspine.core.errors import InputError, file_version, missing_file
+from simspine.io.guarded import MAX_NETWORK_SIDE_PX, read_guarded
 from simspine.io.video import describe_foreign_file
 from simspine.vision.detector import Detector, extent_boxes
 
@@ -26,7 +28,6 @@ from simspine.vision.detector import Detector, extent_boxes
 
 _PROVIDER_OF_DEVICE = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
-MAX_NETWORK_SIDE_PX = 4096  # largest side of a network's input images
 _EXTERNAL_DATA = re.compile(rb"\n\x08location\x12([\x80-\xff]?[\0-\x7f])")  # an entry of ONNX, up to its text's length
 _MAX_REASON_CHARACTERS = 160  # characters of onnxruntime's own message that are quoted
 
@@ -41,8 +42,8 @@ def fastest_device() -> str | None:
 def open_session(weights: str | Path, device: str = "cpu"):
     """An `onnxruntime.InferenceSession`.
 
-    device: 'cpu', 'cuda' or 'cuda:N'. Raises `InputError` for a file that is no ONNX network, and for a device that is
-    missing: onnxruntime would use the CPU silently.
+    device: 'cpu', 'cuda' or 'cuda:N'. Raises `InputError` for a file that is no ONNX network or computes without end,
+    and for a device that is missing: onnxruntime would use the CPU silently.
     """
     import onnxruntime
 
@@ -56,8 +57,10 @@ def open_session(weights: str | Path, device: str = "cpu"):
             f"device {device!r} needs onnxruntime's {provider}; the installed build offers {', '.join(available)}. "
             "Install onnxruntime-gpu in place of onnxruntime, or use device 'cpu'."
         )
+    if version := file_version(weights):
+        _try_network(Path(weights), version)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only
+    options.log_severity_level = 4  # errors are raised, and need no line of their own
     try:
         session = onnxruntime.InferenceSession(
             str(weights), options, providers=[(provider, {"device_id": int(number)} if number else {})]
@@ -70,6 +73,13 @@ def open_session(weights: str | Path, device: str = "cpu"):
     if session.get_providers()[0] != provider:
         raise InputError(f"{provider} could not be started for {weights}. Check the CUDA installation, or use 'cpu'.")
     return session
+
+
+@lru_cache
+def _try_network(path: Path, version: tuple[int, ...]) -> None:
+    """Run a network once in a guarded process, unless it comes with simspine. version: of the file, for the cache."""
+    if path.resolve().parent != Path(__file__).resolve().with_name("networks"):
+        read_guarded("ONNX", path, network_files(path)[1:])
 
 
 def _fault_text(path: Path, error: Exception) -> str:
@@ -107,7 +117,7 @@ def run_session(session, images: np.ndarray, weights: str | Path, outputs: int |
         wanted = [len(images), *output.shape[1:]]
         shape, kind = getattr(result, "shape", ()), getattr(result, "dtype", np.dtype(object)).kind
         expected = [n if isinstance(side, str | None) else side for side, n in zip(wanted, shape, strict=False)]
-        if kind != "f" or len(wanted) != len(shape) or expected != list(shape):
+        if kind != "f" or len(wanted) != len(shape) or expected != list(shape) or 0 in shape:
             raise InputError(
                 f"{weights}: the output {output.name} is of shape {shape}, expected numbers of shape {wanted} as the "
                 "file announces them. Export it again."
@@ -266,6 +276,8 @@ class SpinePose:
         parts = np.split(batch, len(batch)) if size == 1 else [batch]
         maps = [run_session(self._session, part, self._path, self._maps) for part in parts]
         outputs = [np.concatenate(axis) for axis in zip(*maps, strict=True)]
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise InputError(f"{self._path}: the network gives infinite or no numbers; export it again, in float32.")
         if self._maps == 1:
             xy, confidence = decode_heatmaps(outputs[0], self._size, self._unbiased)
         else:
@@ -396,10 +408,10 @@ def _model_id(text: str) -> tuple[str, str]:
 
 def _network_outputs(shapes: list[list], path: Path) -> tuple[int, int]:
     """Number of points of a network, and number of maps for each: two along the axes (SimCC), or one heat map."""
-    simcc = [shape for shape in shapes[:2] if len(shape) == 3]
+    simcc = [shape for shape in shapes[:2] if len(shape) == 3 and all(shape[1:])]
     if len(simcc) == 2 and simcc[0][1] == simcc[1][1]:
         return simcc[0][1], 2
-    if shapes and len(shapes[0]) == 4:
+    if shapes and len(shapes[0]) == 4 and all(shapes[0][1:]):
         return shapes[0][1], 1
     raise InputError(
         f"{path} is no SimCC pose network: outputs {shapes}, expected two of (people, points, bins); nor one of heat "
