@@ -1,8 +1,8 @@
 """Third-party readers in a separate process: a file that makes them crash, hang or fill the memory is refused.
 
 ezc3d (C3D) is C++ and does not check a file's counts; cdflib follows an index without end and unpacks any amount of
-data. Their results come back as plain arrays and JSON. Starting the process takes 0.3 to 0.5 s. An ONNX network, which
-may compute without end, is opened and run there once before it is used.
+data. Their results come back as plain arrays and JSON. Starting the process takes 0.3 to 0.5 s. An ONNX network, whose
+work may have no end, is run there once before it is used.
 """
 
 import json
@@ -204,6 +204,7 @@ def _cdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 MAX_NETWORK_SIDE_PX = 4096  # largest side of a network's input images
+_FIXED = range(1, MAX_NETWORK_SIDE_PX + 1)
 FREE_SIDE_PX = 256  # side of the image for a trial where a network's file leaves it open
 
 
@@ -215,16 +216,13 @@ def _run_network(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     options.intra_op_num_threads, options.log_severity_level = 1, 4  # fatal errors only
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        given = {}
-        for entry in session.get_inputs():
-            known = [n if isinstance(n, int) and 0 < n <= MAX_NETWORK_SIDE_PX else 0 for n in entry.shape]
-            sides = [n or (FREE_SIDE_PX if axis else 1) for axis, n in enumerate(known)]
-            given[entry.name] = np.zeros(sides, np.float32)
-        session.run(None, given)
+        shapes = {
+            entry.name: [n if n in _FIXED else FREE_SIDE_PX for n in entry.shape] for entry in session.get_inputs()
+        }
+        session.run(None, {name: np.zeros([1, *shape[1:]], np.float32) for name, shape in shapes.items()})
     except Exception as error:  # onnxruntime raises classes of its compiled part
         if "alloc" in str(error):
-            text = "it takes more memory than a network of its size may. Use one from a source that you know."
-            raise InputError(text) from None
+            raise InputError("it takes more memory than a network of its size may. Do you know its source?") from None
     return {}, {}
 
 

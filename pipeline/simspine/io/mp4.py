@@ -29,7 +29,7 @@ def fault_of_header(path: Path) -> str:
             text = "says that a player should mirror its images, which is not done here. Write it anew with mirrored"
             return f"{text} images: ffmpeg -i {path.name} NEW.mp4."
     for above, track in pairwise(header.split(b"mdhd")):
-        if b"vide" in track[:200] and not (_times_fit(track) and _edits_fit(header, above, track)):
+        if b"vide" in track[:200] and not (_times_fit(track) and _edit_fits(header, above, track)):
             return "states two lengths: the times of its frames do not add up to it. Copy it again from its source."
     return ""
 
@@ -60,19 +60,15 @@ def _times_fit(track: bytes) -> bool:
     return not total or length in _NO_LENGTH or abs(total - length) <= allowed
 
 
-def _edits_fit(header: bytes, above: bytes, track: bytes) -> bool:
-    """Whether no more of a track is shown, by the movie's clock, than its length by its own clock, which is the frame
-    rate's. above: the header down to the track's mdhd, with its list of edits."""
-    box = above.rpartition(b"trak")[2].partition(b"edts")[2]
-    edits = box[8:] if box[4:8] == b"elst" else b""
-    size = 8 if edits[:1] == b"\1" else 4
-    shown = 0.0
-    for at in range(8, min(8 + int.from_bytes(edits[4:8], "big") * (2 * size + 4), len(edits)), 2 * size + 4):
-        length, start = (int.from_bytes(edits[at + n : at + n + size], "big", signed=True) for n in (0, size))
-        if start >= 0:  # else the track begins later
-            shown += (length - 1) * int.from_bytes(edits[at + 2 * size :][:4], "big") / 2**16  # rounded; the speed
-    (_, movie_scale), (length, scale) = (_length_and_scale(box) for box in (header.partition(b"mvhd")[2], track))
-    known = movie_scale and scale and length not in _NO_LENGTH
+def _edit_fits(header: bytes, above: bytes, track: bytes) -> bool:
+    """Whether a track's only edit, by the movie's clock, is no longer than the track by its own, the frame rate's."""
+    edits = above.rpartition(b"trak")[2].partition(b"edts")[2]
+    size = 8 if edits[8:9] == b"\1" else 4
+    one_edit = edits[4:8] == b"elst" and edits[12:16] == b"\0\0\0\1"
+    as_filmed = edits[16 + 2 * size :][:4] == b"\0\1\0\0"  # not shown faster or slower
+    shown = int.from_bytes(edits[16 : 16 + size], "big") - 1  # it may be rounded up
+    (_, movie_scale), (length, scale) = _length_and_scale(header.partition(b"mvhd")[2]), _length_and_scale(track)
+    known = one_edit and as_filmed and movie_scale and scale and length not in _NO_LENGTH
     return not known or shown / movie_scale <= _MAX_EDITED_SHARE * length / scale
 
 

@@ -200,18 +200,16 @@ def frame_times(path: Path) -> np.ndarray:
 
 def describe_unevenness(video: Video) -> str:
     """A text on how the time stamps of a video deviate from its frame rate; '' where they agree or are missing.
-
-    Raises `InputError` for an AVI file that lacks frames of which its time stamps do not tell the place."""
+    Raises `InputError` for an AVI file that lacks a frame without a gap in its time stamps."""
     times = frame_times(video.path) if video.path.is_file() else np.zeros(0)
     count = len(times)
     if count < 2:
         return ""
-    is_avi = video.path.open("rb").read(4) == b"RIFF"  # other containers state their time stamps, or estimate the count
+    is_avi = video.path.open("rb").read(4) == b"RIFF"  # other containers state time stamps, or estimate the count
     if is_avi and round(times[-1] * video.rate) + 1 < video.frames:
         raise InputError(
-            f"video {video.path} announces {video.frames} frames and holds {count}; its time stamps do not tell where "
-            "one is missing, and all later images would be early. Copy it again from its source. If only its last "
-            f"frames are missing: ffmpeg -i {video.path.name} -c copy NEW.avi."
+            f"video {video.path} announces {video.frames} frames and holds {count}: one is missing, and all after it "
+            f"would be early. Copy it again. If its end is missing: ffmpeg -i {video.path.name} -c copy NEW.avi."
         )
     steps, usual_step = np.diff(times), float(np.median(np.diff(times)))
     even = np.linspace(0, times[-1], count)

@@ -10,7 +10,6 @@ SpinePose's weights are CC-BY-NC-4.0, not for commercial use; they are not part 
 import os
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from simspine.core import skeletons
-from simspine.core.errors import InputError, file_version, missing_file
+from simspine.core.errors import InputError, missing_file
 from simspine.io.guarded import MAX_NETWORK_SIDE_PX, read_guarded
 from simspine.io.video import describe_foreign_file
 from simspine.vision.detector import Detector, extent_boxes
@@ -57,8 +56,11 @@ def open_session(weights: str | Path, device: str = "cpu"):
             f"device {device!r} needs onnxruntime's {provider}; the installed build offers {', '.join(available)}. "
             "Install onnxruntime-gpu in place of onnxruntime, or use device 'cpu'."
         )
-    if version := file_version(weights):
-        _try_network(Path(weights), version)
+    path = Path(weights)
+    if path.is_file() and path.resolve().parent != Path(__file__).resolve().with_name(
+        "networks"
+    ):  # its work may not end
+        read_guarded("ONNX", path, network_files(path)[1:])
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised, and need no line of their own
     try:
@@ -67,19 +69,12 @@ def open_session(weights: str | Path, device: str = "cpu"):
         )
     except Exception as error:  # onnxruntime raises classes of its compiled part
         raise InputError(
-            f"{weights} cannot be opened as an ONNX network: {_fault_text(Path(weights), error)}. Export the network "
+            f"{weights} cannot be opened as an ONNX network: {_fault_text(path, error)}. Export the network "
             "again, or copy its file again."
         ) from None
     if session.get_providers()[0] != provider:
         raise InputError(f"{provider} could not be started for {weights}. Check the CUDA installation, or use 'cpu'.")
     return session
-
-
-@lru_cache
-def _try_network(path: Path, version: tuple[int, ...]) -> None:
-    """Run a network once in a guarded process, unless it comes with simspine. version: of the file, for the cache."""
-    if path.resolve().parent != Path(__file__).resolve().with_name("networks"):
-        read_guarded("ONNX", path, network_files(path)[1:])
 
 
 def _fault_text(path: Path, error: Exception) -> str:
