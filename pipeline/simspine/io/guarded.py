@@ -216,10 +216,8 @@ def _run_network(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     options.intra_op_num_threads, options.log_severity_level = 1, 4  # fatal errors only
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        shapes = {
-            entry.name: [n if n in _FIXED else FREE_SIDE_PX for n in entry.shape] for entry in session.get_inputs()
-        }
-        session.run(None, {name: np.zeros([1, *shape[1:]], np.float32) for name, shape in shapes.items()})
+        sides = {i.name: [n if n in _FIXED else FREE_SIDE_PX for n in i.shape[1:]] for i in session.get_inputs()}
+        session.run(None, {name: np.zeros([1, *image], np.float32) for name, image in sides.items()})
     except Exception as error:  # onnxruntime raises classes of its compiled part
         if "alloc" in str(error):
             raise InputError("it takes more memory than a network of its size may. Do you know its source?") from None

@@ -71,8 +71,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
 
     Without movement, as in a single frame, there are no ranges.
     """
-    limit = UNKNOWN_FROM_DEG / NORMAL_95  # angles beyond it are practically unknown, such as of limbs not recorded
-    by_name = {figure.name: figure for figure in figures if not (figure.unit == "deg" and (figure.sd or 0) > limit)}
+    by_name = {figure.name: figure for figure in figures if not _is_unbounded(figure)}
     moves = any(_moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
     alignment = [_alignment_row(figure) for figure in spinal]
@@ -111,6 +110,11 @@ def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
     kept = [i for i, column in enumerate(table.columns) if column.lower() not in unused]
     rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
     return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
+
+
+def _is_unbounded(figure: ClinicalFigure) -> bool:
+    """Whether an angle is practically unknown, such as those of limbs that were not recorded."""
+    return figure.unit == "deg" and figure.sd is not None and NORMAL_95 * figure.sd > UNKNOWN_FROM_DEG
 
 
 def _moves(figure: ClinicalFigure) -> bool:
@@ -305,8 +309,7 @@ def angle_table(
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
-            label = (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
-            rows.append((level, plane, *cells, share, label))
+            rows.append((level, plane, *cells, share, _level_label(word, level in unmarked)))
     said, folded = page_words("levels"), f"All {len(rows)} angles of the levels: mean, range, label"
     caption = (
         said["shares"]
@@ -314,6 +317,11 @@ def angle_table(
         + said["sums"] * any(Observability.SUM in planes for planes in words)
     )
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), caption, folded)
+
+
+def _level_label(word: Observability, unmarked: bool) -> str:
+    """The label of a level's angle. unmarked: a vertebra of the level has no marker."""
+    return (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (unmarked and word is Observability.PARTLY)
 
 
 def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable | None:

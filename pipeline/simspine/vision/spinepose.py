@@ -25,6 +25,7 @@ from simspine.vision.detector import Detector, extent_boxes
 # ONNX networks: opened on the device requested, with clear errors.
 
 
+_OWN_NETWORKS = Path(__file__).resolve().with_name("networks")  # all others are tried first: their work may not end
 _PROVIDER_OF_DEVICE = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 _EXTERNAL_DATA = re.compile(rb"\n\x08location\x12([\x80-\xff]?[\0-\x7f])")  # an entry of ONNX, up to its text's length
@@ -57,9 +58,7 @@ def open_session(weights: str | Path, device: str = "cpu"):
             "Install onnxruntime-gpu in place of onnxruntime, or use device 'cpu'."
         )
     path = Path(weights)
-    if path.is_file() and path.resolve().parent != Path(__file__).resolve().with_name(
-        "networks"
-    ):  # its work may not end
+    if path.is_file() and path.resolve().parent != _OWN_NETWORKS:
         read_guarded("ONNX", path, network_files(path)[1:])
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised, and need no line of their own
