@@ -3,6 +3,8 @@
 import ast
 import ntpath
 import re
+import subprocess
+import sys
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
@@ -116,3 +118,16 @@ def test_every_name_in_a_path_is_safe():
                 if not (number or text.isupper() or text in safe or text.startswith("safe_file_name(")):
                     found.setdefault(path.relative_to(PACKAGE).as_posix(), set()).add(text)
     assert found == CHECKED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+@pytest.mark.parametrize("ending", ["mp4", "c3d", "trc"])
+def test_names_that_are_no_unicode_are_refused(tmp_path, ending):
+    """OpenCV ends the process at such a name, and ezc3d calls the file damaged."""
+    path = tmp_path / f"x\udcff.{ending}"
+    path.write_bytes(bytes(100))
+    calibration = [] if ending != "mp4" else ["--calibration", path.with_name("c.toml")]
+    command = [sys.executable, "-m", "simspine", "init", path, *calibration]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "the name is no UTF-8; rename the file or folder" in done.stderr

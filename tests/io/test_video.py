@@ -93,11 +93,63 @@ def test_a_damaged_table_of_times_is_noticed(tmp_path, place, factor):
         open_video(path)
 
 
+@pytest.mark.parametrize(("factor", "wrong"), [(2, True), (4, True), (1, False)])
+def test_a_frame_rate_that_the_movies_length_contradicts(tmp_path, factor, wrong):
+    """The clock of the track alone runs faster: its own times still add up."""
+    path = write_video(tmp_path / "a.mp4", frames=60)
+    data = bytearray(path.read_bytes())
+    at = data.find(b"mdhd") + 16
+    struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] * factor)
+    path.write_bytes(data)
+    assert ("states two lengths" in fault_of_header(path)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("edits", "wrong"),
+    [
+        ([(500, -1, 1), (1200, 0, 1)], False),  # the track begins half a second later
+        ([(300, 20, 1)], False),  # its end is cut off
+        ([(4800, 0, 0.25)], False),  # shown four times as slowly
+        ([(4800, 0, 1)], True),
+    ],
+)
+def test_edits_of_a_movie_are_no_fault(tmp_path, edits, wrong):
+    path = write_video(tmp_path / "a.mp4", frames=60)  # 1.2 s
+    data = path.read_bytes()
+    at = data.find(b"elst") - 4
+    assert data[at:].startswith(struct.pack(">I4sIIIiI", 28, b"elst", 0, 1, 1200, 0, 1 << 16))
+    entries = b"".join(struct.pack(">IiI", length, start, int(speed * 65536)) for length, start, speed in edits)
+    path.write_bytes(data[: at + 8] + struct.pack(">II", 0, len(edits)) + entries + data[at + 28 :])
+    assert ("states two lengths" in fault_of_header(path)) == wrong
+
+
 @pytest.mark.parametrize("header", [b"mdhd", b"mdhdvide", b"mdhd" + bytes(9) + b"videmdhd", b"tkhd", b"mdhdvidestts"])
 def test_a_header_of_pieces_is_no_fault_of_its_own(tmp_path, header):
     path = tmp_path / "a.mp4"
     path.write_bytes(struct.pack(">I4s", len(header) + 16, b"moov") + header + bytes(8))
     assert fault_of_header(path) == ""
+
+
+def avi_without_a_frame(path, gap):
+    """Frame 30 of 60 is not there; gap: an empty chunk is in its place, as recorders write it."""
+    data = bytearray(write_video(path, frames=60).read_bytes())
+    entry = data.find(b"idx1") + 8 + 16 * 30
+    chunk = data.find(b"movi") + struct.unpack_from("<I", data, entry + 8)[0]
+    assert data[chunk : chunk + 4] == b"00dc"
+    if gap:
+        data[entry + 12 : entry + 16] = data[chunk + 4 : chunk + 8] = bytes(4)
+    else:
+        data[entry : entry + 4] = data[chunk : chunk + 4] = b"JUNK"
+    path.write_bytes(data)
+    return path
+
+
+def test_an_avi_file_that_lacks_a_frame_is_never_read_as_whole(tmp_path):
+    whole = open_video(write_video(tmp_path / "whole.avi", frames=60))
+    for gap, text in ((True, "uneven frame rate"), (False, "announces 60 frames and holds 59: one is missing")):
+        video = open_video(avi_without_a_frame(tmp_path / "lost.avi", gap))
+        with pytest.raises(InputError, match=text):
+            check_synchronised([whole, video])
 
 
 def test_images_at_frames_asked_for(tmp_path):

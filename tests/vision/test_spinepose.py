@@ -1,3 +1,4 @@
+import subprocess
 import sys
 import types
 
@@ -333,6 +334,83 @@ def test_a_network_that_gives_something_else_than_it_announces(tmp_path, given, 
     detector = SpinePose(lying_network(tmp_path / "lies.onnx", given, kind))
     with pytest.raises(InputError, match=r"lies\.onnx: the output x is of shape"):
         detector.detect([blobs([BLUE, GREEN, RED])], [np.tile(BOX, (2, 1))])
+
+
+def network_of(path, nodes, constants, sides=(37, 384)):
+    """A network whose maps are its tensor `map`, made by `nodes` from the largest number of an image, `top`."""
+    nodes = [
+        helper.make_node("ReduceMax", ["image"], ["top"], axes=[1, 2, 3], keepdims=1), *nodes,
+        helper.make_node("Squeeze", ["map", "axis"], ["one"]),
+        *(helper.make_node("Expand", ["one", "sides"], [name]) for name in "xy"),
+    ]  # fmt: skip
+    constants = [
+        *constants, helper.make_tensor("axis", TensorProto.INT64, [1], [3]),
+        helper.make_tensor("sides", TensorProto.INT64, [3], [1, *sides]),
+    ]  # fmt: skip
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, *SIZE])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *sides]) for name in "xy"]
+    graph = helper.make_graph(nodes, "strange", [image], outputs, constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return path
+
+
+def endless(path):
+    flags = [helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("go", "on")]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("a", "b")]
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["a", "a"], ["b"])], "round",
+        [helper.make_tensor_value_info("i", TensorProto.INT64, []), flags[0], values[0]], [flags[1], values[1]],
+    )  # fmt: skip
+    rounds = helper.make_tensor("rounds", TensorProto.INT64, [], [2**62])
+    always = helper.make_tensor("always", TensorProto.BOOL, [], [1])
+    return network_of(
+        path, [helper.make_node("Loop", ["rounds", "always", "top"], ["map"], body=body)], [rounds, always]
+    )
+
+
+def immense(path):
+    doubled = [helper.make_node("Concat", [f"d{k}", f"d{k}"], [f"d{k + 1}"], axis=0) for k in range(34)]  # 64 GiB
+    sums = [helper.make_node("ReduceSum", ["d34"], ["sum"]), helper.make_node("Mul", ["top", "sum"], ["map"])]
+    return network_of(path, [*doubled, *sums], [helper.make_tensor("d0", TensorProto.FLOAT, [1], [1.0])])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+@pytest.mark.parametrize(
+    ("network", "fault"), [(endless, "its reader found no end"), (immense, "it takes more memory")]
+)
+def test_a_small_file_of_endless_work_is_refused(network, fault, tmp_path):
+    code = (
+        "import sys, numpy\nfrom simspine.core.errors import InputError\n"
+        "from simspine.vision.spinepose import SpinePose\n"
+        "try: SpinePose(sys.argv[1]).detect([numpy.zeros((9, 9, 3), 'u1')])\n"
+        "except InputError as error: print(error)"
+    )  # in a process of its own, which can be ended
+    command = [
+        "bash",
+        "-c",
+        'ulimit -v 8000000; exec "$@"',
+        "bash",
+        sys.executable,
+        "-c",
+        code,
+        network(tmp_path / "n.onnx"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert f"n.onnx: {fault}" in done.stdout
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf, -np.inf])
+def test_maps_that_are_no_numbers_are_refused(factor, tmp_path):
+    node = helper.make_node("Mul", ["top", "factor"], ["map"])
+    path = network_of(tmp_path / "n.onnx", [node], [helper.make_tensor("factor", TensorProto.FLOAT, [1], [factor])])
+    with pytest.raises(InputError, match=r"n\.onnx: the network gives infinite or no numbers"):
+        SpinePose(path).detect([np.full((90, 90, 3), 255, np.uint8)])
+
+
+def test_maps_without_bins_are_refused(tmp_path):
+    path = network_of(tmp_path / "n.onnx", [helper.make_node("Identity", ["top"], ["map"])], [], sides=(37, 0))
+    with pytest.raises(InputError, match="no SimCC pose network"):
+        SpinePose(path).detect([np.zeros((90, 90, 3), np.uint8)])
 
 
 @pytest.mark.parametrize("size", [(0, 0), (1_000_000, 1_000_000)])

@@ -40,9 +40,12 @@ def printable(text: object) -> str:
 
 
 def require_path(path: str | PathLike) -> None:
-    """Raise for an empty path (it would mean the working folder), and for a pipe or device (it may never end)."""
+    """Raise for an empty path (the working folder), a pipe or device (it may never end), and a name that is no UTF-8,
+    at which OpenCV crashes."""
     if not fspath(path):
         raise InputError("the path handed in is empty; name a file.")
+    if re.search("[\ud800-\udfff]", str(path)):
+        raise InputError(f"{str(path)!r}: the name is no UTF-8; rename the file or folder.")
     if exists(path) and not (isfile(path) or isdir(path)):
         raise InputError(f"{path}: a pipe or device, where a file is wanted; save its content as a file.")
 

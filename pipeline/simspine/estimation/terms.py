@@ -121,6 +121,8 @@ class MarkerTerm:
         It has the interval's mean places of the markers and the sums of their weights. At the interval's mean
         coordinates its Hessian is thus nearly the sum of those of the interval's frames.
         """
+        if basis.spacing == 1:
+            return self
         w = basis.sums_of_intervals(self.w)
         weighted = basis.sums_of_intervals(np.where(self.w[..., None] > 0.0, self.w[..., None] * self.y, 0.0))
         y = weighted / np.where(w > 0.0, w, 1.0)[..., None]

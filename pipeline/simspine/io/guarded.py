@@ -1,7 +1,8 @@
 """Third-party readers in a separate process: a file that makes them crash, hang or fill the memory is refused.
 
 ezc3d (C3D) is C++ and does not check a file's counts; cdflib follows an index without end and unpacks any amount of
-data. Their results come back as plain arrays and JSON. Starting the process takes 0.3 to 0.5 s.
+data. Their results come back as plain arrays and JSON. Starting the process takes 0.3 to 0.5 s. An ONNX network, whose
+work may have no end, is run there once before it is used.
 """
 
 import json
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -134,7 +136,7 @@ def run_guarded_reader() -> None:
     """Read a file in the child. Arguments: kind of file, .npz to write, bytes, seconds, file; errors go to stderr."""
     kind, out, memory, seconds, path = sys.argv[1:]
     try:
-        readers = {"C3D": _c3d_arrays, "CDF": _cdf_arrays}
+        readers = {"C3D": _c3d_arrays, "CDF": _cdf_arrays, "ONNX": _run_network}
         _limit_resources(int(memory), int(seconds))
         arrays, metadata = readers[kind](path)
         content = json.dumps(metadata, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))
@@ -201,6 +203,27 @@ def _cdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return {"pose": values.astype(float)}, {}
 
 
+MAX_NETWORK_SIDE_PX = 4096  # largest side of a network's input images
+_FIXED = range(1, MAX_NETWORK_SIDE_PX + 1)
+FREE_SIDE_PX = 256  # side of the image for a trial where a network's file leaves it open
+
+
+def _run_network(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Open a network and run it on zeros. Only a lack of memory is an error: who opens it next meets all others."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4  # fatal errors only
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        sides = {i.name: [n if n in _FIXED else FREE_SIDE_PX for n in i.shape[1:]] for i in session.get_inputs()}
+        session.run(None, {name: np.zeros([1, *image], np.float32) for name, image in sides.items()})
+    except Exception as error:  # onnxruntime raises classes of its compiled part
+        if "alloc" in str(error):
+            raise InputError("it takes more memory than a network of its size may. Do you know its source?") from None
+    return {}, {}
+
+
 def _check_records(path: Path) -> None:
     """Raise `ValueError` where the second record announces more bytes or records than there are; cdflib trusts it."""
     content = path.read_bytes()
@@ -223,10 +246,14 @@ _CHILD_CODE = "from simspine.io.guarded import run_guarded_reader; run_guarded_r
 _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 
 
-def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays by name, and other contents, of a file; kind: of the reader, 'C3D' or 'CDF'."""
+def read_guarded(
+    kind: str, path: str | os.PathLike, parts: Sequence[Path] = ()
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays by name, and other contents, of a file; kind: of the reader, 'C3D', 'CDF' or 'ONNX' (nothing comes back).
+
+    parts: other files that the reader opens."""
     require_file(path)
-    size = Path(path).stat().st_size
+    size = sum(Path(file).stat().st_size for file in (path, *parts) if os.path.isfile(file))
     memory, seconds = ALWAYS_ALLOWED_BYTES + MAX_EXPANSION_FACTOR * size, MIN_READ_SECONDS + SECONDS_PER_BYTE * size
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory(prefix="simspine-") as folder:

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ _MOST_HEADER_BYTES = 64 << 20  # two hours at 240 frames/s take 40 MB
 _IMAGES_AND_ROOM = (b"mdat", b"free", b"skip", b"wide")  # boxes that hold no header
 _MATRIX_AT = {b"mvhd": (40, 52), b"tkhd": (44, 56)}  # bytes after the box's name begins, for times of 32 or 64 bits
 _WIDE = 1  # version of a box with times of 64 bits
+_NO_LENGTH = (0, 2**32 - 1, 2**64 - 1)  # lengths that mean: not known
+_MAX_EDITED_SHARE = 1.2  # what is shown of a track, as a share of its length; delays of a few frames pass
 _MAX_TIME_DIFFERENCE = 0.01  # between the sum of all frames' times and the length that a track states
 
 
@@ -25,8 +28,8 @@ def fault_of_header(path: Path) -> str:
         if a * d < b * c:
             text = "says that a player should mirror its images, which is not done here. Write it anew with mirrored"
             return f"{text} images: ffmpeg -i {path.name} NEW.mp4."
-    for track in header.split(b"mdhd")[1:]:
-        if b"vide" in track[:200] and not _times_fit(track):
+    for above, track in pairwise(header.split(b"mdhd")):
+        if b"vide" in track[:200] and not (_times_fit(track) and _edit_fits(header, above, track)):
             return "states two lengths: the times of its frames do not add up to it. Copy it again from its source."
     return ""
 
@@ -48,11 +51,28 @@ def _header_of(path: Path) -> bytes:
 
 def _times_fit(track: bytes) -> bool:
     """Whether the times of all frames add up to the length of a track. track: from the content of its box mdhd on."""
-    place, size = (24, 8) if track[0] == _WIDE else (16, 4)
-    length = int.from_bytes(track[place : place + size], "big")
+    length = _length_and_scale(track)[0]
     table = track.partition(b"stts")[2]
     numbers = np.frombuffer(table[8 : len(table) // 8 * 8], ">u4").astype(float).reshape(-1, 2)
     counts, steps = numbers[: int.from_bytes(table[4:8], "big")].T
     total = float(counts @ steps)
     allowed = max(_MAX_TIME_DIFFERENCE * total, 2 * steps.max(initial=0.0))
-    return not total or length in (0, 2 ** (8 * size) - 1) or abs(total - length) <= allowed
+    return not total or length in _NO_LENGTH or abs(total - length) <= allowed
+
+
+def _edit_fits(header: bytes, above: bytes, track: bytes) -> bool:
+    """Whether a track's only edit, by the movie's clock, is no longer than the track by its own, the frame rate's."""
+    edits = above.rpartition(b"trak")[2].partition(b"edts")[2]
+    size = 8 if edits[8:9] == b"\1" else 4
+    one_edit = edits[4:8] == b"elst" and edits[12:16] == b"\0\0\0\1"
+    as_filmed = edits[16 + 2 * size :][:4] == b"\0\1\0\0"  # not shown faster or slower
+    shown = int.from_bytes(edits[16 : 16 + size], "big") - 1  # it may be rounded up
+    (_, movie_scale), (length, scale) = _length_and_scale(header.partition(b"mvhd")[2]), _length_and_scale(track)
+    known = one_edit and as_filmed and movie_scale and scale and length not in _NO_LENGTH
+    return not known or shown / movie_scale <= _MAX_EDITED_SHARE * length / scale
+
+
+def _length_and_scale(box: bytes) -> tuple[int, int]:
+    """Length and units per second in a box mvhd or mdhd, given without its name."""
+    at, size = (20, 8) if box[:1] == b"\1" else (12, 4)
+    return int.from_bytes(box[at + 4 : at + 4 + size], "big"), int.from_bytes(box[at : at + 4], "big")

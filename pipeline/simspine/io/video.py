@@ -199,11 +199,18 @@ def frame_times(path: Path) -> np.ndarray:
 
 
 def describe_unevenness(video: Video) -> str:
-    """A text on how the time stamps of a video deviate from its frame rate; '' where they agree or are missing."""
+    """A text on how the time stamps of a video deviate from its frame rate; '' where they agree or are missing.
+    Raises `InputError` for an AVI file that lacks a frame without a gap in its time stamps."""
     times = frame_times(video.path) if video.path.is_file() else np.zeros(0)
     count = len(times)
     if count < 2:
         return ""
+    is_avi = video.path.open("rb").read(4) == b"RIFF"  # other containers state time stamps, or estimate the count
+    if is_avi and round(times[-1] * video.rate) + 1 < video.frames:
+        raise InputError(
+            f"video {video.path} announces {video.frames} frames and holds {count}: one is missing, and all after it "
+            f"would be early. Copy it again. If its end is missing: ffmpeg -i {video.path.name} -c copy NEW.avi."
+        )
     steps, usual_step = np.diff(times), float(np.median(np.diff(times)))
     even = np.linspace(0, times[-1], count)
     if np.ptp(times - even) > _MAX_UNEVENNESS * usual_step:

@@ -18,15 +18,16 @@ import numpy as np
 
 from simspine.core import skeletons
 from simspine.core.errors import InputError, missing_file
+from simspine.io.guarded import MAX_NETWORK_SIDE_PX, read_guarded
 from simspine.io.video import describe_foreign_file
 from simspine.vision.detector import Detector, extent_boxes
 
 # ONNX networks: opened on the device requested, with clear errors.
 
 
+_OWN_NETWORKS = Path(__file__).resolve().with_name("networks")  # all others are tried first: their work may not end
 _PROVIDER_OF_DEVICE = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
-MAX_NETWORK_SIDE_PX = 4096  # largest side of a network's input images
 _EXTERNAL_DATA = re.compile(rb"\n\x08location\x12([\x80-\xff]?[\0-\x7f])")  # an entry of ONNX, up to its text's length
 _MAX_REASON_CHARACTERS = 160  # characters of onnxruntime's own message that are quoted
 
@@ -41,8 +42,8 @@ def fastest_device() -> str | None:
 def open_session(weights: str | Path, device: str = "cpu"):
     """An `onnxruntime.InferenceSession`.
 
-    device: 'cpu', 'cuda' or 'cuda:N'. Raises `InputError` for a file that is no ONNX network, and for a device that is
-    missing: onnxruntime would use the CPU silently.
+    device: 'cpu', 'cuda' or 'cuda:N'. Raises `InputError` for a file that is no ONNX network or computes without end,
+    and for a device that is missing: onnxruntime would use the CPU silently.
     """
     import onnxruntime
 
@@ -56,15 +57,18 @@ def open_session(weights: str | Path, device: str = "cpu"):
             f"device {device!r} needs onnxruntime's {provider}; the installed build offers {', '.join(available)}. "
             "Install onnxruntime-gpu in place of onnxruntime, or use device 'cpu'."
         )
+    path = Path(weights)
+    if path.is_file() and path.resolve().parent != _OWN_NETWORKS:
+        read_guarded("ONNX", path, network_files(path)[1:])
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only
+    options.log_severity_level = 4  # errors are raised, and need no line of their own
     try:
         session = onnxruntime.InferenceSession(
             str(weights), options, providers=[(provider, {"device_id": int(number)} if number else {})]
         )
     except Exception as error:  # onnxruntime raises classes of its compiled part
         raise InputError(
-            f"{weights} cannot be opened as an ONNX network: {_fault_text(Path(weights), error)}. Export the network "
+            f"{weights} cannot be opened as an ONNX network: {_fault_text(path, error)}. Export the network "
             "again, or copy its file again."
         ) from None
     if session.get_providers()[0] != provider:
@@ -107,7 +111,7 @@ def run_session(session, images: np.ndarray, weights: str | Path, outputs: int |
         wanted = [len(images), *output.shape[1:]]
         shape, kind = getattr(result, "shape", ()), getattr(result, "dtype", np.dtype(object)).kind
         expected = [n if isinstance(side, str | None) else side for side, n in zip(wanted, shape, strict=False)]
-        if kind != "f" or len(wanted) != len(shape) or expected != list(shape):
+        if kind != "f" or len(wanted) != len(shape) or expected != list(shape) or 0 in shape:
             raise InputError(
                 f"{weights}: the output {output.name} is of shape {shape}, expected numbers of shape {wanted} as the "
                 "file announces them. Export it again."
@@ -266,6 +270,8 @@ class SpinePose:
         parts = np.split(batch, len(batch)) if size == 1 else [batch]
         maps = [run_session(self._session, part, self._path, self._maps) for part in parts]
         outputs = [np.concatenate(axis) for axis in zip(*maps, strict=True)]
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise InputError(f"{self._path}: the network gives infinite or no numbers; export it again, in float32.")
         if self._maps == 1:
             xy, confidence = decode_heatmaps(outputs[0], self._size, self._unbiased)
         else:
@@ -396,10 +402,10 @@ def _model_id(text: str) -> tuple[str, str]:
 
 def _network_outputs(shapes: list[list], path: Path) -> tuple[int, int]:
     """Number of points of a network, and number of maps for each: two along the axes (SimCC), or one heat map."""
-    simcc = [shape for shape in shapes[:2] if len(shape) == 3]
+    simcc = [shape for shape in shapes[:2] if len(shape) == 3 and all(shape[1:])]
     if len(simcc) == 2 and simcc[0][1] == simcc[1][1]:
         return simcc[0][1], 2
-    if shapes and len(shapes[0]) == 4:
+    if shapes and len(shapes[0]) == 4 and all(shapes[0][1:]):
         return shapes[0][1], 1
     raise InputError(
         f"{path} is no SimCC pose network: outputs {shapes}, expected two of (people, points, bins); nor one of heat "
