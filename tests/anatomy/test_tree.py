@@ -295,7 +295,7 @@ def test_a_joint_from_the_body_to_the_ground_is_refused(osim):
     text = re.sub(
         r">ground_offset<(.*?)>thigh_offset<", r">thigh_offset<\1>ground_offset<", two_links(osim), flags=re.S
     )
-    with pytest.raises(InputError, match="'j_thigh' .* its child is 'ground'. Exchange its parent and child"):
+    with pytest.raises(InputError, match=r"'j_thigh' .* its child is 'ground'\. Exchange its parent and child"):
         Body.from_text(text)
 
 

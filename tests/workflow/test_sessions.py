@@ -792,6 +792,7 @@ def test_what_does_not_go_with_a_session_is_refused(tmp_path):
 def test_a_video_of_uneven_rate_behind_points_is_named(tmp_path):
     """Points have as many rows as the video has frames, so that their times are the video's."""
     file = tmp_path / "synchronized_videos/cam1.mp4"
+    file.parent.mkdir()
     write_video(file, frames=24, rate=25)
     tick = time_scale(file) // 25
     restamp(file, [tick * (1 + 2 * (frame == 9)) for frame in range(24)])
