@@ -41,6 +41,8 @@ def printable(text: object) -> str:
 
 def require_path(path: str | PathLike) -> None:
     """Raise for an empty path (it would mean the working folder), and for a pipe or device (it may never end)."""
+    if not isinstance(path, str | PathLike):
+        raise InputError(f"{path!r:.80} is no path; name a file.")
     if not fspath(path):
         raise InputError("the path handed in is empty; name a file.")
     if exists(path) and not (isfile(path) or isdir(path)):

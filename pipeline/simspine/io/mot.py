@@ -165,7 +165,8 @@ _COUPLED_KNEE_NAME = re.compile(r"^knee_angle_[rl]_beta$")
 _NO_ANGLES_TITLE = re.compile(
     r"inverse ?dynamics.*|.*(generalized ?|joint ?reaction ?|^model ?|^)forces?|.*(activation|excitation|control)s"
     r"|static ?optimi[sz]ation.*|moment ?arm.*|.*marker errors.*|.*activation|length|(norm\w*|active|passive)?fiber\w+"
-    r"|tendon\w+|.*(speed|velocit(y|ie)|acceleration)s?|(muscle|actuator|actuation|joint)[ _]?(length|velocit|speed|power)\w*|.*(moment|torque|power)s",
+    r"|tendon\w+|.*(speed|velocit(y|ie)|acceleration)s?"
+    r"|(muscle|actuator|actuation|joint)[ _]?(length|velocit|speed|power)\w*|.*(moment|torque|power)s",
     re.IGNORECASE,
 )
 # OpenSim 4's names of states and outputs: /jointset/hip_r/hip_flexion_r/value, /forceset/soleus_r/activation.
