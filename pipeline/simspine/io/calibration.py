@@ -446,9 +446,8 @@ def _required_entry(table, key: str, where: str):
 def _lens_model(table: dict, where: str) -> str:
     unread = [f"{k} = {v}" for k, v in table.items() if _UNREAD_ENTRY.search(k) and v not in (0, "", "m", "metres")]
     if unread:
-        text_tables.warn_assumed(
-            f"{where}: {', '.join(unread)} is not read: lengths are taken as metres, images as the camera took them."
-        )
+        what = "is not read: lengths are taken as metres, images as the camera took them"
+        text_tables.warn_assumed(f"{where}: {', '.join(unread)} {what}.")
     said = [f"{k}: {v}" for k, v in table.items() if k != "name" and (v is True or isinstance(v, str))]
     fisheye = table.get("fisheye", next(filter(_FISHEYE_WORD.search, said), False))  # or another program's entry
     if not isinstance(fisheye, bool):

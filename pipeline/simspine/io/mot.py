@@ -248,10 +248,7 @@ def read_mot(
         degrees = not states
         unit = "degrees, which OpenSim writes by default" if degrees else "radians, as OpenSim keeps its states"
         text_tables.warn_assumed(f"{path}: the header has no inDegrees; read as {unit}.")
-    _warn_of_unit(table.values[:, is_angle], degrees, path)
-    lengths = [bool(_TRANSLATION_NAME.search(name)) and name not in non_angles for name in table.names]
-    if (farthest := float(np.nanmax(np.abs(table.values[:, lengths]), initial=0.0))) > _MOST_METRES:
-        text_tables.warn_assumed(f"{path}: lengths reach {farthest:.4g} m. Are they millimetres or centimetres?")
+    _warn_of_unit(table, is_angle, degrees, path)
     factor = np.where(is_angle & degrees, np.pi / 180, 1.0)
     if degrees:
         factor[_coupled_in_radians(table, path)] = 1.0
@@ -264,8 +261,12 @@ def read_mot(
     return Motion(table.names, rate, rows.values, is_angle, start=float(rows.time[0]))
 
 
-def _warn_of_unit(angles: np.ndarray, degrees: bool, path) -> None:
-    """Warn where a trial's angles, as written, hardly fit the unit that the header states."""
+def _warn_of_unit(table: StorageTable, is_angle: np.ndarray, degrees: bool, path) -> None:
+    """Warn where a trial's angles, as written, hardly fit the unit that the header states, or lengths are no metres."""
+    lengths = [bool(_TRANSLATION_NAME.search(n)) and not _NO_ANGLE_NAME.search(n) for n in table.names]
+    if (farthest := float(np.nanmax(np.abs(table.values[:, lengths]), initial=0.0))) > _MOST_METRES:
+        text_tables.warn_assumed(f"{path}: lengths reach {farthest:.4g} m. Are they millimetres or centimetres?")
+    angles = table.values[:, is_angle]
     largest = float(np.nanmax(np.abs(angles), initial=0.0))
     if degrees and angles.shape[1] >= _MANY_ANGLES and 0 < largest < np.pi:
         text_tables.warn_assumed(f"{path}: read as degrees, and no angle exceeds {largest:.2g}. Are they radians?")

@@ -218,14 +218,13 @@ def describe_unevenness(video: Video) -> str:
 
 
 def resampling_rate(videos: Sequence[Video]) -> int | None:
-    """Frames/s at which videos with uneven, or clearly different, frame rates are to be resampled, with a warning; None
-    for others."""
+    """Frames/s to resample videos of uneven, or clearly different, frame rates at, with a warning; None for others."""
     uneven = [text for video in videos if (text := describe_unevenness(video))]
-    if not uneven and (not videos or _rate_ratio(videos) < 1 + _KNOWN_DRIFT_RATE_TOLERANCE):
+    rates = sorted(video.rate for video in videos)
+    if not uneven and (not rates or rates[-1] / rates[0] - 1 < _KNOWN_DRIFT_RATE_TOLERANCE):
         return None
     rate = fastest_rate(videos)
-    rates = sorted({f"{video.rate:.5g}" for video in videos}, key=float)
-    said = uneven[0] if uneven else f"the videos have {' and '.join(rates)} frames/s"
+    said = uneven[0] if uneven else f"the videos have {rates[0]:.5g} and {rates[-1]:.5g} frames/s"
     said += f"; {len(uneven)} of {len(videos)} videos are like that" if len(uneven) > 1 else ""
     warn_assumed(
         f"{said}. The videos are resampled by their time stamps, at {rate} frames/s (`detection.resample`). If a "
@@ -260,15 +259,10 @@ def fastest_rate(videos: Sequence[Video]) -> int:
     return round(max(rates, default=max(video.rate for video in videos)))
 
 
-def _rate_ratio(videos: Sequence[Video]) -> float:
-    """The highest frame rate as a multiple of the lowest."""
-    rates = [video.rate for video in videos]
-    return max(rates) / min(rates)
-
-
 def rates_differ(videos: Sequence[Video]) -> bool:
     """Whether frame rates differ by more than 0.1 %, or by more than half a frame over the longest video."""
-    apart = _rate_ratio(videos) - 1
+    rates = [video.rate for video in videos]
+    apart = max(rates) / min(rates) - 1
     return apart > RATE_TOLERANCE or apart * max(video.frames for video in videos) > _MAX_DRIFT_FRAMES
 
 
@@ -297,7 +291,7 @@ def check_synchronised(
     if lengths_agree and len(lengths) > 1:
         faults.append(f"their lengths differ ({min(lengths)} to {max(lengths)} frames)")
         cures.append(DELAYS_HINT)
-    near = _rate_ratio(videos) - 1 < _KNOWN_DRIFT_RATE_TOLERANCE
+    near = max(rates) / min(rates) - 1 < _KNOWN_DRIFT_RATE_TOLERANCE
     differ = not resample and rates_differ(videos) and not (delayed and near)
     if differ:
         faults.append(f"their frame rates differ ({min(rates):g} to {max(rates):g} frames/s)")

@@ -187,10 +187,7 @@ def _warn_of_held_markers(markers: Markers) -> None:
         frames = [k for a, b in runs if b - a >= least for k in range(a, b + 1)]
         held += [f"{markers.names[i]} in frames {frame_ranges(frames)}"] if frames else []
     if held:
-        warn_assumed(
-            f"{names_text(held)}: exactly in one place while other markers move. Were they hidden there? Then export "
-            "them as missing."
-        )
+        warn_assumed(f"{names_text(held)}: exactly in one place while other markers move. Hidden? Export as missing.")
 
 
 def _shows_pelvis(names: Sequence[str], places: MarkerSet) -> bool:
