@@ -227,7 +227,7 @@ def test_a_table_of_somebody_else_is_not_replaced(in_memory, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda k, c: ss.reconstruct(k, [c[1], c[1], *c[2:]]), "several cameras are called cam02"),
+        (lambda k, c: ss.reconstruct(k, [c[1], c[1], *c[2:]]), "cameras hold cam02 twice"),
         (lambda k, c: ss.reconstruct(k, {camera.name: camera for camera in c}), "cameras hold a dict"),
         (lambda k, c: ss.reconstruct(k, ["a.toml", *c]), "cameras hold a str"),
         (lambda k, c: ss.reconstruct(k, c[0]), "4 views of keypoints but 1 camera"),

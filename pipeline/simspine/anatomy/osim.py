@@ -103,13 +103,16 @@ def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offs
     joints = _joint_arrays(_in_order(list(model.getJointSet())), bodies, table, names)
     coupled, driver, coupling = _coupler_table(model, table, names)
     functions, clamped = table.pack(), coordinates.clamped[free]
+    column = np.where(coordinates.free, np.cumsum(coordinates.free) - 1, -1)
+    for dependent, by in zip(coupled, driver, strict=True):
+        column[dependent] = column[by]
     periodic = _drives_rotations_only(
         joints["function"], joints["argument"], functions, driver=driver, count=len(names)
     )
     return Tree(
         **joints,
         **slots_of_joints(joints["parent"], joints["child"], joints["argument"], len(bodies)),
-        column=_free_columns(coordinates.free, coupled, driver),
+        column=column,
         coupled=coupled,
         driver=driver,
         coupling=coupling,
@@ -181,10 +184,8 @@ def _in_order(joints: list) -> list:
         for joint in ready or joints[:1]:
             child = _base_frame_name(joint.getChildFrame())
             if not ready or child in placed:
-                raise InputError(
-                    f"the joint {joint.getName()!r} of the model does not lead from the ground outwards to a body that "
-                    f"no other joint places: its child is {child!r}. Exchange its parent and child, or remove it."
-                )
+                said = f"joint {joint.getName()!r} of the model does not lead from the ground outwards to a body of its own"
+                raise InputError(f"{said}: its child is {child!r}. Exchange its parent and child, or remove it.")
             placed.add(child)
         ordered += ready
         joints = [joint for joint in joints if joint not in ready]
@@ -295,13 +296,6 @@ def _coupler_table(model, table: "_FunctionTable", names: tuple[str, ...]):
             raise InputError("couplers form a ring: " + ", ".join(names[c] for c in pending))
         ordered += [(c, *pending.pop(c)) for c in ready]
     return tuple(np.array(ordered, int).reshape(-1, 3).T.copy())
-
-
-def _free_columns(free: np.ndarray, coupled: np.ndarray, driver: np.ndarray) -> np.ndarray:
-    column = np.where(free, np.cumsum(free) - 1, -1)
-    for c, d in zip(coupled, driver, strict=True):
-        column[c] = column[d]
-    return column
 
 
 def _function_value(function, x: float) -> float:

@@ -250,9 +250,7 @@ def assess_trial(
 
 
 def _solution_findings(
-    spine: SpineKinematics,
-    solved: Result | None,
-    ranges: Mapping[str, tuple[float, float]] | None,
+    spine: SpineKinematics, solved: Result | None, ranges: Mapping[str, tuple[float, float]] | None
 ) -> list[Finding]:
     """Frames that were not solved, markers far off, coordinates out of range."""
     known = np.isfinite(spine.lla) & np.isfinite(spine.angles).all((1, 2))

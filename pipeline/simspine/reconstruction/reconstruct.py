@@ -352,10 +352,9 @@ def _cameras(cameras: Sequence[Camera] | str | PathLike) -> list[Camera]:
     if isinstance(cameras, str | PathLike):
         return read_calibration(cameras)
     given = list(cameras) if isinstance(cameras, Sequence) else [cameras]
-    if wrong := [type(camera).__name__ for camera in given if not isinstance(camera, Camera)]:
-        raise InputError(f"cameras hold a {wrong[0]}; expected one Camera for each view, or a calibration file.")
-    if repeated := repeated_names(camera.name for camera in given):
-        raise InputError(f"several cameras are called {repeated}; expected one Camera for each view.")
+    wrong = [f"a {type(camera).__name__}" for camera in given if not isinstance(camera, Camera)]
+    if wrong or (repeated := repeated_names(camera.name for camera in given)):
+        raise InputError(f"cameras hold {wrong[0] if wrong else f'{repeated} twice'}; expected a Camera for each view.")
     return given
 
 
