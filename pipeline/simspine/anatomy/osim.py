@@ -184,7 +184,7 @@ def _in_order(joints: list) -> list:
         for joint in ready or joints[:1]:
             child = _base_frame_name(joint.getChildFrame())
             if not ready or child in placed:
-                said = f"joint {joint.getName()!r} of the model does not lead from the ground outwards to a body of its own"
+                said = f"joint {joint.getName()!r} of the model does not lead from the ground out to a body of its own"
                 raise InputError(f"{said}: its child is {child!r}. Exchange its parent and child, or remove it.")
             placed.add(child)
         ordered += ready

@@ -351,7 +351,7 @@ def _mocap_of(
 def _cameras(cameras: Sequence[Camera] | str | PathLike) -> list[Camera]:
     if isinstance(cameras, str | PathLike):
         return read_calibration(cameras)
-    given = list(cameras) if isinstance(cameras, Sequence) else [cameras]
+    given: list[Any] = list(cameras) if isinstance(cameras, Sequence) else [cameras]
     wrong = [f"a {type(camera).__name__}" for camera in given if not isinstance(camera, Camera)]
     if wrong or (repeated := repeated_names(camera.name for camera in given)):
         raise InputError(f"cameras hold {wrong[0] if wrong else f'{repeated} twice'}; expected a Camera for each view.")
