@@ -1,5 +1,6 @@
 """The compiled tree against OpenSim, joint kind by joint kind, and its derivatives against differences."""
 
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -193,3 +194,107 @@ def test_an_unknown_joint_is_refused_by_name(osim):
     model.finalizeConnections()
     with pytest.raises(InputError, match="'ball' is a EllipsoidJoint"):
         Body.from_text(_opensim.opensim_model_xml(model))
+
+
+def two_links(osim):
+    """The file's text of a thigh on a pin joint and a shank on another."""
+    model, parent = osim.Model(), None
+    for name in ("thigh", "shank"):
+        body = osim.Body(name, 2.0, osim.Vec3(0), osim.Inertia(1, 1, 1))
+        model.addBody(body)
+        joint = osim.PinJoint(f"j_{name}", parent or model.getGround(), osim.Vec3(0.1, 0, 0), osim.Vec3(0), body,
+                              osim.Vec3(0, 0.3, 0), osim.Vec3(0))  # fmt: skip
+        model.addJoint(joint)
+        parent = body
+    model.finalizeConnections()
+    return _opensim.opensim_model_xml(model)
+
+
+def with_custom_foot(text, axis):
+    """The text with a foot on a CustomJoint, of whose axis translation1 this is the content."""
+    frames = "".join(
+        f'<PhysicalOffsetFrame name="{name}"><socket_parent>/bodyset/{body}</socket_parent></PhysicalOffsetFrame>'
+        for name, body in (("before", "shank"), ("after", "foot"))
+    )
+    joint = (
+        '<CustomJoint name="ankle"><socket_parent_frame>before</socket_parent_frame>'
+        '<socket_child_frame>after</socket_child_frame><coordinates><Coordinate name="flexion"/></coordinates>'
+        f'<frames>{frames}</frames><SpatialTransform><TransformAxis name="rotation1"><coordinates>flexion</coordinates>'
+        "<axis>0 0 1</axis><LinearFunction><coefficients>1 0</coefficients></LinearFunction></TransformAxis>"
+        '<TransformAxis name="rotation2"><axis>0 1 0</axis></TransformAxis>'
+        '<TransformAxis name="rotation3"><axis>1 0 0</axis></TransformAxis>'
+        f'<TransformAxis name="translation1">{axis}</TransformAxis>'
+        '<TransformAxis name="translation2"><axis>0 1 0</axis></TransformAxis>'
+        '<TransformAxis name="translation3"><axis>0 0 1</axis></TransformAxis></SpatialTransform></CustomJoint>'
+    )
+    document = ET.fromstring(text)
+    document.find("Model/JointSet/objects").append(ET.fromstring(joint))
+    document.find("Model/BodySet/objects").append(ET.fromstring('<Body name="foot"><mass>1</mass></Body>'))
+    return ET.tostring(document, encoding="unicode")
+
+
+SPLINE = "<SimmSpline><x>{}</x><y>0.1 0.2 0.4</y></SimmSpline>"
+
+
+@pytest.mark.parametrize(
+    ("coordinate", "function", "said"),
+    [
+        ("flexion", "<KneeFunction><b>2</b></KneeFunction>", r"translation1\) has the function <KneeFunction>, no"),
+        ("flexion", "<function><KneeFunction/></function>", "has the function <KneeFunction>, no"),
+        ("", SPLINE.format("-1 0 2"), "<SimmSpline>, but no coordinate"),
+        ("", "<LinearFunction><coefficients>1 0</coefficients></LinearFunction>", "<LinearFunction>, but no coord"),
+        ("flexion", SPLINE.format("-1 2 2"), r"'ankle' uses a SimmSpline of x = \[-1.0, 2.0, 2.0\]"),
+    ],
+)
+def test_a_function_that_opensim_would_not_follow_is_refused(osim, coordinate, function, said):
+    """It takes an unknown one for a constant, and reads memory at random for an argument that is not there."""
+    with pytest.raises(InputError, match=said):
+        Body.from_text(with_custom_foot(two_links(osim), f"<coordinates>{coordinate}</coordinates>{function}"))
+
+
+def test_a_scaled_constant_needs_no_coordinate(osim):
+    scaled = "<MultiplierFunction><function><Constant><value>0.2</value></Constant></function><scale>1.5</scale>"
+    text = with_custom_foot(two_links(osim), f"<coordinates/><axis>1 0 0</axis>{scaled}</MultiplierFunction>")
+    body = Body.from_text(text)
+    poses = body_poses(body, Motion(("flexion",), 1.0, [[0.4]], [True]))
+    np.testing.assert_allclose(poses["foot"][0, :3, 3] - poses["shank"][0, :3, 3], [0.3, 0, 0], atol=1e-12)
+
+
+def test_a_body_that_two_joints_place_is_refused(osim):
+    document = ET.fromstring(two_links(osim))
+    frames = "<socket_parent_frame>/ground</socket_parent_frame><socket_child_frame>/bodyset/shank</socket_child_frame>"
+    joint = f'<PinJoint name="second">{frames}<coordinates><Coordinate name="turn"/></coordinates></PinJoint>'
+    document.find("Model/JointSet/objects").append(ET.fromstring(joint))
+    with pytest.raises(InputError, match="to a body of its own: its child is 'shank'"):
+        Body.from_text(ET.tostring(document, encoding="unicode"))
+
+
+def test_a_joint_from_the_body_to_the_ground_is_refused(osim):
+    text = re.sub(
+        r">ground_offset<(.*?)>thigh_offset<", r">thigh_offset<\1>ground_offset<", two_links(osim), flags=re.S
+    )
+    with pytest.raises(InputError, match=r"'j_thigh' .* its child is 'ground'\. Exchange its parent and child"):
+        Body.from_text(text)
+
+
+def test_a_coordinate_prescribed_over_time_is_named(osim):
+    prescribed = "<prescribed_function><Constant><value>0.4</value></Constant></prescribed_function>"
+    text = with_custom_foot(two_links(osim), "<axis>1 0 0</axis>").replace(
+        '<Coordinate name="flexion" />',
+        f'<Coordinate name="flexion">{prescribed}<prescribed>true</prescribed></Coordinate>',
+    )
+    with pytest.warns(UserWarning, match="prescribes flexion as functions of time"):
+        assert "flexion" in Body.from_text(text).free_names
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("PinJoint", "KneeOfMyPlugin", "it knows no <KneeOfMyPlugin>, perhaps of a plugin"),
+        ("</Model>", '</Model><Model name="another" />', "holding Model, Model"),
+        (' Version="', ' version="', "required attribute Version"),
+    ],
+)
+def test_what_opensim_cannot_read_is_named(osim, old, new, said):
+    with pytest.raises(InputError, match=said):
+        Body.from_text(two_links(osim).replace(old, new))

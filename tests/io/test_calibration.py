@@ -795,3 +795,13 @@ def test_a_camera_that_was_not_calibrated_lies_in_another(tmp_path):
     write_calibration(tmp_path / "c.toml", [*cameras, cameras[1].with_(name="d")])
     with pytest.warns(UserWarning, match="camera 'b' and camera 'd' are in one place"):
         read_calibration(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize("entry", ['units = "cm"', "rotate = 270", 'orientation = "portrait"', "mirrored = true"])
+def test_entries_of_units_and_turns_that_are_not_read_are_named(tmp_path, entry):
+    write_calibration(tmp_path / "own.toml", ring())
+    text = (tmp_path / "own.toml").read_text().replace("fisheye = false", f"fisheye = false\n{entry}", 1)
+    (tmp_path / "own.toml").write_text(text)
+    said = entry.split(" ")[0] + ".* is not read: lengths are taken as metres, images as the camera took them"
+    with pytest.warns(UserWarning, match=said):
+        read_calibration(tmp_path / "own.toml")

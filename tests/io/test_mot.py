@@ -255,3 +255,41 @@ def test_angles_that_are_hardly_in_the_unit_of_the_header(tmp_path, in_degrees, 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_mot(tmp_path / "x.mot")
+
+
+def test_lengths_that_are_no_metres_are_named(tmp_path):
+    columns = {"pelvis_tilt": [4, 5], "pelvis_ty": [873.0, 881.0]}
+    with pytest.warns(UserWarning, match="lengths reach 881 m. Are they millimetres or centimetres"):
+        read_mot(put(tmp_path, columns))
+
+
+@pytest.mark.parametrize("title", ["Speeds", "Accelerations", "Model velocities"])
+def test_derivatives_are_no_angles(tmp_path, title):
+    values = storage(tmp_path / "x.sto", title, ["hip_flexion_r", "knee_angle_r"])
+    with pytest.warns(UserWarning, match="are no coordinates"):
+        motion = read_mot(tmp_path / "x.sto")
+    assert not motion.rotational.any()
+    np.testing.assert_allclose(motion.values, values, atol=1e-6)
+
+
+@pytest.mark.parametrize(("stated", "factor"), [("1", np.pi / 180), ("false", 1.0)])
+def test_other_spellings_of_the_unit(tmp_path, stated, factor, recwarn):
+    motion = read_mot(put(tmp_path, {"hip_flexion_r": [12, 13]}, degrees=f"inDegrees={stated}"))
+    np.testing.assert_allclose(motion.values[:, 0], factor * np.array([12, 13]))
+    assert not any("inDegrees" in str(warning.message) for warning in recwarn)
+
+
+def test_frame_numbers_are_no_seconds(tmp_path):
+    path = put(tmp_path, {"pelvis_tilt": [1, 2, 3]})
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join([*rows[:-3], *(f"{n}\t{n}" for n in (7, 8, 9))]) + "\n")
+    with pytest.raises(InputError, match=r"1 frames/s by its times\. Are they frame numbers"):
+        read_mot(path)
+
+
+def test_a_table_of_quaternions_is_refused_by_its_kind(tmp_path):
+    path = tmp_path / "imu.sto"
+    cells = "0.8,0.6,0,0\t1,0,0,0"
+    path.write_text(f"DataRate=40\nDataType=Quaternion\nversion=3\nendheader\ntime\tpelvis\ttorso\n0\t{cells}\n")
+    with pytest.raises(InputError, match="each cell is a Quaternion, expected one number"):
+        read_mot(path)

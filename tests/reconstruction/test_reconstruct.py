@@ -201,3 +201,22 @@ def test_a_table_of_somebody_else_is_not_replaced(in_memory, tmp_path):
     (tmp_path / "bow.csv").unlink()
     in_memory.save(tmp_path / "bow.h5")
     in_memory.save(tmp_path / "bow.h5")  # its own is
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda k, c: ss.reconstruct(k, [c[1], c[1], *c[2:]]), "cameras hold cam02 twice"),
+        (lambda k, c: ss.reconstruct(k, {camera.name: camera for camera in c}), "cameras hold a dict"),
+        (lambda k, c: ss.reconstruct(k, ["a.toml", *c]), "cameras hold a str"),
+        (lambda k, c: ss.reconstruct(k, c[0]), "4 views of keypoints but 1 camera"),
+        (lambda k, c: ss.reconstruct(k, [*c, replace(c[0], name="fifth")]), "4 views of keypoints but 5 cameras"),
+        (lambda k, c: ss.reconstruct([k, k], c), "the source holds a Keypoints"),
+        (lambda k, c: ss.fit_trials({"bow": "bow.trc"}), "'bow' is a str; expected Markers"),
+        (lambda k, c: ss.read_calibration(["a.toml"]), "is no path; name a file"),
+        (lambda k, c: ss.read_trc(None), "None is no path; name a file"),
+    ],
+)
+def test_things_of_another_kind_are_refused_by_name(truth, change, said):
+    with pytest.raises(ss.InputError, match=said):
+        change(truth.keypoints, truth.cameras)

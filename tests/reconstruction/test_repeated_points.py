@@ -8,8 +8,10 @@ import pytest
 from small_project import ring
 
 from simspine.core.skeletons import load_skeleton
-from simspine.core.types import Keypoints
+from simspine.core.types import Keypoints, Markers
+from simspine.estimation.options import BodyOptions
 from simspine.reconstruction.detection import TrialSource, detect_person
+from simspine.reconstruction.stages import given_markers
 from simspine.vision.options import DetectionOptions
 
 NAMES = load_skeleton("coco17").names
@@ -56,3 +58,17 @@ def test_a_person_out_of_view_or_still_for_a_moment_is_no_repeat():
         xy[4:8, 3] = xy[4, 3]
 
     assert said_of(leave) == ""
+
+
+def test_a_marker_held_in_its_last_place_is_named():
+    """As programs write hidden markers; one that never moves, and short stays, are left alone."""
+    rng = np.random.default_rng(4)
+    xyz = np.cumsum(rng.normal(0, 0.01, (60, 5, 3)), 0)
+    xyz[22:41, 1] = xyz[22, 1]
+    xyz[30:36, 2] = xyz[30, 2]
+    xyz[:, 3] = xyz[0, 3]
+    markers = Markers(("LKnee", "RKnee", "LAnkle", "RAnkle", "Head"), 50, xyz, "y_up")
+    said_so = "RKnee in frames 22–40: exactly in one place while other markers move"
+    with pytest.warns(UserWarning, match=said_so) as said:
+        given_markers(markers, BodyOptions())
+    assert not any(re.search("LKnee|Ankle|Head", str(warning.message)) for warning in said)

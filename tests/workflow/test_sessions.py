@@ -11,6 +11,7 @@ import pytest
 import tomli_w
 import xarray
 from click.testing import CliRunner
+from restamped import restamp, time_scale
 from scipy.spatial.transform import Rotation
 from session_person import (
     FRAMES,
@@ -553,9 +554,9 @@ def test_other_folders_are_refused_with_what_is_read(tmp_path):
         assert name in refused.output
     write_wide(tmp_path / "output_data/mediapipe_body_3d_xyz.csv", ("nose",), np.zeros((2, 1, 3)))
     refused = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
-    assert "name --rate" in refused.output
+    assert "pass rate=" in refused.output
     refused = CliRunner().invoke(main, ["init", str(tmp_path), "--rate", "50", "--out", str(tmp_path / "c.yaml")])
-    assert "name --rate" not in refused.output
+    assert "pass rate=" not in refused.output
 
 
 @pytest.mark.parametrize("given", ["", "two/first/MarkerData", "two/second/pose/c1_json", "two/second/calibration"])
@@ -717,7 +718,7 @@ def test_a_session_is_reconstructed_in_memory(tmp_path, tool):
         _, centres = person("blazepose33")
         freemocap(tmp_path / "one")
         before = sorted(tmp_path.rglob("*"))
-        with pytest.raises(InputError, match="name --rate"):
+        with pytest.raises(InputError, match="pass rate="):
             ss.reconstruct(tmp_path / "one")
         ((_, found),) = ss.reconstruct(ss.read_session(tmp_path / "one", rate=RATE)).items()
     spine_is_at(found, centres)
@@ -747,3 +748,15 @@ def test_what_does_not_go_with_a_session_is_refused(tmp_path):
         ss.reconstruct([tmp_path / "a.mp4", tmp_path / "b.mp4"])
     with pytest.raises(InputError, match="is no folder; name the folder of a session"):
         ss.reconstruct(tmp_path / "nowhere")
+
+
+def test_a_video_of_uneven_rate_behind_points_is_named(tmp_path):
+    """Points have as many rows as the video has frames, so that their times are the video's."""
+    file = tmp_path / "synchronized_videos/cam1.mp4"
+    file.parent.mkdir()
+    write_video(file, frames=24, rate=25)
+    tick = time_scale(file) // 25
+    restamp(file, [tick * (1 + 2 * (frame == 9)) for frame in range(24)])
+    with pytest.warns(UserWarning, match=r"cam1.mp4 has an uneven frame rate.*the points of .* are taken to be at"):
+        sessions.rate_of_session(tmp_path, None)
+    assert sessions.rate_of_session(tmp_path, 50.0) == 50.0

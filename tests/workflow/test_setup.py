@@ -37,13 +37,11 @@ def test_init_writes_a_configuration_that_works(videos):
     assert call("doctor", "--config", out).exit_code == 0
 
 
-@pytest.mark.parametrize("fault", ["rate", "camera", "exists", "name"])
+@pytest.mark.parametrize("fault", ["camera", "exists", "name"])
 def test_init_writes_nothing_where_something_does_not_fit(videos, fault):
     project, files = videos
     out, name = project.folder / "mine.yaml", "mine"
-    if fault == "rate":
-        write_video(files[2], rate=25)
-    elif fault == "camera":
+    if fault == "camera":
         drop_camera(project)
     elif fault == "exists":
         out.write_text("name: precious\n")
@@ -51,7 +49,7 @@ def test_init_writes_nothing_where_something_does_not_fit(videos, fault):
         name = "not/a name"
     done = call("init", *files, "--calibration", project.folder / "cameras.toml", "--out", out, "--name", name)
     assert done.exit_code == 2
-    wanted = {"rate": "rates differ", "camera": "cam04 has none", "exists": "exists already", "name": "name: "}
+    wanted = {"camera": "cam04 has none", "exists": "exists already", "name": "name: "}
     assert wanted[fault] in done.stderr
     assert "Traceback" not in done.output
     assert out.exists() == (fault == "exists")
@@ -98,6 +96,22 @@ def test_init_of_uneven_videos_has_them_resampled(videos, frames, given):
     (trial,) = read_config(out).subjects["S01"].trials.values()
     assert trial.delays is None
     assert call("doctor", "--config", out).exit_code == 0
+
+
+def test_init_of_videos_of_clearly_different_rates_has_them_resampled(videos):
+    """And `doctor` says the rate and the length after resampling."""
+    project, files = videos
+    for file, rate in zip(files, (24, 50, 50, 24), strict=True):
+        write_video(file, frames=2 * rate, rate=rate)
+    out = project.folder / "mine.yaml"
+    done = call("init", *files, "--calibration", project.folder / "cameras.toml", "--out", out)
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "the videos have 24 and 50 frames/s. The videos are resampled by their time stamps, at 50 frames/s" in said
+    assert read_config(out).detection.resample == 50
+    found = call("doctor", "--config", out)
+    assert found.exit_code == 0
+    assert "4 videos, 98 frames at 50 Hz, 2.0 s, resampled by their time stamps" in " ".join(found.output.split())
 
 
 def test_a_video_that_breaks_off_is_found_before_any_work(videos):

@@ -241,10 +241,7 @@ class LumbopelvicRhythm:
 
 
 def lumbopelvic_rhythm(
-    lumbar: np.ndarray,
-    pelvis: np.ndarray,
-    lumbar_sd: np.ndarray | None = None,
-    pelvis_sd: np.ndarray | None = None,
+    lumbar: np.ndarray, pelvis: np.ndarray, lumbar_sd: np.ndarray | None = None, pelvis_sd: np.ndarray | None = None
 ) -> LumbopelvicRhythm:
     """The rhythm of a trial's frames.
 

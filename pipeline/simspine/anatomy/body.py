@@ -260,7 +260,7 @@ def check_xml(osim: str, where: str) -> None:
         raise InputError(f"{where} is not an OpenSim model: it is not XML ({error}). Expected an .osim file.") from None
     except InputError as error:
         raise InputError(f"{where} is not an OpenSim model: {error}") from None
-    if root.tag != "OpenSimDocument" or root.find("Model") is None:
+    if root.tag != "OpenSimDocument" or [child.tag for child in root] != ["Model"]:
         inside = ", ".join(child.tag for child in list(root)[:3]) or "nothing"
         raise InputError(
             f"{where} is not an OpenSim model: it is a <{root.tag}> holding {inside}. "
@@ -272,12 +272,16 @@ def check_xml(osim: str, where: str) -> None:
             raise InputError(
                 f"{where}: <{element.tag:.40}> is in another file ({named:.100}). Save the model as one file."
             )
+    _opensim.check_functions_of_axes(root, where)
 
 
 def _opensim_reason(error: RuntimeError) -> str:
     """The telling line of an OpenSim exception."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].split("': ", 1)[-1][:300] if lines else "no reason given."
+    if unknown := re.search(r"object type '{?(\w+)}?' is not a registered", str(error)):
+        return f"it knows no <{unknown[1]}>, perhaps of a plugin. Remove it, or rewrite it with OpenSim's own classes."
+    lines = [line.strip() for line in re.sub(r"^std::exception in '.*?': ", "", str(error)).splitlines()]
+    said = [line for line in lines if line and not line.startswith("SimTK Exception")]
+    return said[0].split("': ", 1)[-1][:300] if said else "no reason given."
 
 
 def _coordinates_of_model(model) -> Coordinates:

@@ -399,8 +399,7 @@ class Plausibility:
 
 
 def shape_plausibility(
-    points: Mapping[str, np.ndarray],
-    covariance: float | np.ndarray | Mapping[str, np.ndarray | float] | None = None,
+    points: Mapping[str, np.ndarray], covariance: float | np.ndarray | Mapping[str, np.ndarray | float] | None = None
 ) -> Plausibility:
     """How unlikely the points are for a human spine, whatever its pose in space.
 

@@ -338,12 +338,7 @@ def read_skin_table() -> SkinTable:
         )
         forward, up, right = (float(value) / 1000 for value in data["pelvis_sd_mm"])
         return SkinTable(
-            places,
-            noise,
-            origins,
-            correlation=correlation,
-            person_depth_sd=depth_sd,
-            pelvis_sd=(forward, up, right),
+            places, noise, origins, correlation=correlation, person_depth_sd=depth_sd, pelvis_sd=(forward, up, right)
         )
 
 

@@ -5,6 +5,7 @@ The one module that imports `opensim`. It goes through OpenSim's API, so that ev
 
 import tempfile
 import warnings
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
@@ -95,20 +96,23 @@ def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offs
     coordinates: `simspine.anatomy.body.Coordinates` of the model. marker_bodies: body that carries each marker;
     marker_offsets: (markers, 3) m. Raises `InputError` naming whatever the tree cannot represent.
     """
-    _warn_of_loops(model)
+    _warn_of_left_out(model)
     table = _FunctionTable()
     names, free = coordinates.names, np.flatnonzero(coordinates.free)
     bodies = {"ground": 0} | {body.getName(): i + 1 for i, body in enumerate(model.getBodySet())}
     joints = _joint_arrays(_in_order(list(model.getJointSet())), bodies, table, names)
     coupled, driver, coupling = _coupler_table(model, table, names)
     functions, clamped = table.pack(), coordinates.clamped[free]
+    column = np.where(coordinates.free, np.cumsum(coordinates.free) - 1, -1)
+    for dependent, by in zip(coupled, driver, strict=True):
+        column[dependent] = column[by]
     periodic = _drives_rotations_only(
         joints["function"], joints["argument"], functions, driver=driver, count=len(names)
     )
     return Tree(
         **joints,
         **slots_of_joints(joints["parent"], joints["child"], joints["argument"], len(bodies)),
-        column=_free_columns(coordinates.free, coupled, driver),
+        column=column,
         coupled=coupled,
         driver=driver,
         coupling=coupling,
@@ -155,8 +159,13 @@ def _drives_rotations_only(
     return periodic
 
 
-def _warn_of_loops(model) -> None:
-    """A warning for each constraint that a tree of joints cannot hold."""
+def _warn_of_left_out(model) -> None:
+    """A warning for each constraint that a tree of joints cannot hold, and for coordinates prescribed over time."""
+    if prescribed := [c.getName() for c in model.getCoordinateSet() if c.getDefaultIsPrescribed()]:
+        warnings.warn(
+            f"the model prescribes {', '.join(prescribed)} as functions of time, which are left out: solved as free.",
+            stacklevel=2,
+        )
     for constraint in model.getConstraintSet():
         kind = constraint.getConcreteClassName()
         if kind != "CoordinateCouplerConstraint" and constraint.get_isEnforced():
@@ -172,10 +181,13 @@ def _in_order(joints: list) -> list:
     ordered, placed = [], {"ground"}
     while joints:
         ready = [joint for joint in joints if _base_frame_name(joint.getParentFrame()) in placed]
-        if not ready:
-            raise InputError("the model's joints do not form a tree: " + ", ".join(j.getName() for j in joints))
+        for joint in ready or joints[:1]:
+            child = _base_frame_name(joint.getChildFrame())
+            if not ready or child in placed:
+                said = f"joint {joint.getName()!r} of the model does not lead from the ground out to a body of its own"
+                raise InputError(f"{said}: its child is {child!r}. Exchange its parent and child, or remove it.")
+            placed.add(child)
         ordered += ready
-        placed |= {_base_frame_name(joint.getChildFrame()) for joint in ready}
         joints = [joint for joint in joints if joint not in ready]
     return ordered
 
@@ -231,6 +243,22 @@ def _custom_axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
             yield vector / np.linalg.norm(vector), number, names.index(drivers[0]) if drivers else -1
 
 
+def check_functions_of_axes(model_xml: ElementTree.Element, where: str) -> None:
+    """Raise `InputError` for functions of joints that OpenSim would replace without a word, or that lack an argument,
+    for which it reads memory at random."""
+    known = opensim_api().OpenSimObject.getDefaultInstanceOfType
+    for axis in model_xml.iter("TransformAxis"):
+        kinds = [element.tag for element in axis.iter() if element.tag[0].isupper()][1:]
+        unknown = next((kind for kind in kinds if known(kind) is None), "")
+        if unknown:
+            fault = f"<{unknown}>, no function that OpenSim knows. Rewrite it as a SimmSpline"
+        elif set(kinds) <= {"Constant", "MultiplierFunction"} or (axis.findtext("coordinates") or "").strip():
+            continue
+        else:
+            fault = f"<{kinds[-1]}>, but no coordinate. Name its coordinate, or write a Constant"
+        raise InputError(f"{where}: an axis of a joint ({axis.get('name')}) has the function {fault}.")
+
+
 def axis_coordinate_names(axis) -> list[str]:
     """Names of the coordinates that drive one axis of a CustomJoint."""
     return [axis.get_coordinates(i) for i in range(axis.getCoordinateNames().size())]
@@ -270,13 +298,6 @@ def _coupler_table(model, table: "_FunctionTable", names: tuple[str, ...]):
     return tuple(np.array(ordered, int).reshape(-1, 3).T.copy())
 
 
-def _free_columns(free: np.ndarray, coupled: np.ndarray, driver: np.ndarray) -> np.ndarray:
-    column = np.where(free, np.cumsum(free) - 1, -1)
-    for c, d in zip(coupled, driver, strict=True):
-        column[c] = column[d]
-    return column
-
-
 def _function_value(function, x: float) -> float:
     return function.calcValue(opensim_api().Vector(1, float(x)))
 
@@ -308,7 +329,10 @@ class _FunctionTable:
             return self._append([(-np.inf, 0.0, scale * falling[::-1])])
         if kind in ("SimmSpline", "PiecewiseLinearFunction"):
             cast = getattr(osim, kind).safeDownCast(function)
-            return self._append(_sample_spline(function, [cast.getX(i) for i in range(cast.getSize())], scale))
+            knots = [cast.getX(i) for i in range(cast.getSize())]
+            if len(knots) < 2 or (np.diff(knots) <= 0).any():
+                raise InputError(f"{where} uses a {kind} of x = {knots}; expected two points or more, x increasing.")
+            return self._append(_sample_spline(function, knots, scale))
         raise InputError(
             f"{where} uses a {kind}; known are Constant, LinearFunction, PolynomialFunction, SimmSpline, "
             "PiecewiseLinearFunction and MultiplierFunction of these."
@@ -331,8 +355,6 @@ class _FunctionTable:
 def _sample_spline(function, knots: list[float], scale: float):
     """A spline's cubic on each interval, from four samples of it, which determine it; straight beyond the ends, as
     OpenSim continues both kinds."""
-    if len(knots) < 2:
-        raise InputError("a spline of the model has fewer than two points.")
     u = np.linspace(0, 1, _SPLINE_DEGREE + 1)
     inverse = np.linalg.inv(np.vander(u, increasing=True))
     pieces = []

@@ -139,10 +139,7 @@ def measured_by(recipe: Recipe, marker_set: str, names: Collection[str]) -> Reci
 
 
 def build_body(
-    recipe: str | Recipe = "coupled",
-    marker_set: str = "blazepose",
-    skin: Sequence[str] = (),
-    skin_height: float = 0.0,
+    recipe: str | Recipe = "coupled", marker_set: str = "blazepose", skin: Sequence[str] = (), skin_height: float = 0.0
 ) -> Body:
     """The unscaled body of a recipe, with the fit markers of a marker set, virtual and inferred markers.
 

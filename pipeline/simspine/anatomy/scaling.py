@@ -88,6 +88,7 @@ class ScaleFactors:
 
 _UPRIGHT_SEGMENTS = {"torso", "thigh", "shank"}  # that make up most of the stature
 _HEIGHT_TOLERANCE_SHARE = 0.1  # of the height that is given, by which the measured stature may differ without a warning
+_USUAL_STATURES_M = (1.4, 2.0)  # m, shortest woman and tallest man of ANSUR II (2012; 1.409 and 1.993 m; grade C)
 
 
 def check_stature(height: float | None) -> None:
@@ -135,12 +136,14 @@ def measure_factors(
     for factor in factors:
         _check_segment_factor(factor, limits)
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
-    if height and measured.keys() >= _UPRIGHT_SEGMENTS and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
-        warnings.warn(
-            f"the points make the person {stature:.2f} m tall, and the height given is {height:g} m: is the height "
-            "right, and the length of the calibration board's squares, or the unit of the markers?",
-            stacklevel=2,
-        )
+    doubt, (shortest, tallest) = "", _USUAL_STATURES_M
+    if height and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
+        doubt = f", and the height given is {height:g} m: is the height"
+    elif not height and not shortest <= stature <= tallest:
+        doubt = f", adults {shortest} to {tallest} m: is that"
+    if doubt and measured.keys() >= _UPRIGHT_SEGMENTS:
+        board = "and the length of the calibration board's squares, or the unit of the markers?"
+        warnings.warn(f"the points make the person {stature:.2f} m tall{doubt} right, {board}", stacklevel=2)
     return ScaleFactors(factors, stature, stature / unscaled, height)
 
 

@@ -42,6 +42,8 @@ def printable(text: object) -> str:
 def require_path(path: str | PathLike) -> None:
     """Raise for an empty path (the working folder), a pipe or device (it may never end), and a name that is no UTF-8,
     at which OpenCV crashes."""
+    if not isinstance(path, str | PathLike):
+        raise InputError(f"{path!r:.80} is no path; name a file.")
     if not fspath(path):
         raise InputError("the path handed in is empty; name a file.")
     if re.search("[\ud800-\udfff]", str(path)):

@@ -13,7 +13,7 @@ import scipy
 import tomli_w
 
 from simspine.core.arrays import require_numbers
-from simspine.core.errors import InputError, naming_content, require_known
+from simspine.core.errors import InputError, naming_content, require_known, require_path
 from simspine.core.geometry import nearest_to_rays, points_in_images
 from simspine.core.settings import parse_yaml
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
@@ -33,6 +33,7 @@ _LEAST_CAMERA_DISTANCE_M = 1e-3  # m between two cameras; nearer ones suggest th
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two places farthest apart; outside this range a warning
 _LEAST_FOCAL_WIDTHS = 0.03  # least focal length as a share of the longer image side; its inverse is the largest
 _FISHEYE_WORD = re.compile(r"fish.?eye|equidistant|omni|kannala", re.IGNORECASE)
+_UNREAD_ENTRY = re.compile(r"^(image_)?(rotate|orientation|flip|mirror)|(^|_)units?$", re.IGNORECASE)
 _MOST_DISTANCE_RATIO, _MOST_ROLL_RAD = 2.5, np.radians(25.0)  # of cameras of one set-up, from where they look
 _MOST_CENTRE_SHARE, _MOST_PIXEL_RATIO = 0.25, 1.5  # principal point to image centre; ratio of both focal lengths
 _TURNED_CENTRE_SHARE = 0.1  # of the longer image side: a principal point this near to an image's centre fits the image
@@ -81,6 +82,7 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
 
 def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> Iterable[Camera]:
     """Cameras as `read_calibration` gives them, in the file's own unit of length and without checks of distances."""
+    require_path(path)
     suffix = Path(path).suffix.lower()
     if suffix in (".pickle", ".pkl"):
         return _cameras_of_opencap(Path(path))
@@ -442,6 +444,10 @@ def _required_entry(table, key: str, where: str):
 
 
 def _lens_model(table: dict, where: str) -> str:
+    unread = [f"{k} = {v}" for k, v in table.items() if _UNREAD_ENTRY.search(k) and v not in (0, "", "m", "metres")]
+    if unread:
+        what = "is not read: lengths are taken as metres, images as the camera took them"
+        text_tables.warn_assumed(f"{where}: {', '.join(unread)} {what}.")
     said = [f"{k}: {v}" for k, v in table.items() if k != "name" and (v is True or isinstance(v, str))]
     fisheye = table.get("fisheye", next(filter(_FISHEYE_WORD.search, said), False))  # or another program's entry
     if not isinstance(fisheye, bool):

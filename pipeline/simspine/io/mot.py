@@ -57,6 +57,8 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
             if key.strip() == "inDegrees" and header.get("inDegrees", value.strip()).lower() != value.strip().lower():
                 raise InputError(f"{path}: inDegrees is yes in one line of the header and no in another; keep one.")
             header[key.strip()] = value.strip()
+    if (kind := header.get("DataType", "double")).lower() != "double":
+        raise InputError(f"{path}: each cell is a {kind}, expected one number (DataType=double). Export joint angles.")
     if len(lines) == end + 1:
         raise InputError(f"{path}: nothing after 'endheader'; expected a row of labels.")
     line_number, row = lines[end + 1]
@@ -74,7 +76,7 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
             text_tables.warn_assumed(f"{path}: the header says {key}={header[key]}, the file holds {found}.")
     flag = header.get("inDegrees", "").lower()
     title = "" if "=" in lines[0][1] or end == 0 else lines[0][1].strip(_PADDING_CHARACTERS)
-    in_degrees = {"yes": True, "no": False}.get(flag)
+    in_degrees = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}.get(flag)
     return StorageTable(
         title=title, names=names, time=rows.time, values=values, in_degrees=in_degrees, header=header, step=rows.step
     )
@@ -163,13 +165,15 @@ _COUPLED_KNEE_NAME = re.compile(r"^knee_angle_[rl]_beta$")
 _NO_ANGLES_TITLE = re.compile(
     r"inverse ?dynamics.*|.*(generalized ?|joint ?reaction ?|^model ?|^)forces?|.*(activation|excitation|control)s"
     r"|static ?optimi[sz]ation.*|moment ?arm.*|.*marker errors.*|.*activation|length|(norm\w*|active|passive)?fiber\w+"
-    r"|tendon\w+|(muscle|actuator|actuation|joint)[ _]?(length|velocit|speed|power)\w*|.*(moment|torque|power)s",
+    r"|tendon\w+|.*(speed|velocit(y|ie)|acceleration)s?"
+    r"|(muscle|actuator|actuation|joint)[ _]?(length|velocit|speed|power)\w*|.*(moment|torque|power)s",
     re.IGNORECASE,
 )
 # OpenSim 4's names of states and outputs: /jointset/hip_r/hip_flexion_r/value, /forceset/soleus_r/activation.
 _STATE_NAME = re.compile(r"(?:.*/)?(?P<name>[^/|]+)[/|](?P<kind>value|speed)|/.*")
 _OWN_HEADER_KEY = "coupledInDegrees"  # header key of `write_mot` that states the unit of coupled angles
 _MANY_ANGLES, _MOST_RADIANS = 6, 20.0  # as many angles exceed 3° somewhere; rad, more than three turns
+_MOST_METRES = 30.0  # farther from the origin goes no person in a laboratory, but the pelvis does in cm or mm
 _COUPLED_MATCH_RAD = 0.02  # rad, largest difference of a coupled knee column from the knee's that identifies its unit
 
 
@@ -244,7 +248,7 @@ def read_mot(
         degrees = not states
         unit = "degrees, which OpenSim writes by default" if degrees else "radians, as OpenSim keeps its states"
         text_tables.warn_assumed(f"{path}: the header has no inDegrees; read as {unit}.")
-    _warn_of_unit(table.values[:, is_angle], degrees, path)
+    _warn_of_unit(table, is_angle, degrees, path)
     factor = np.where(is_angle & degrees, np.pi / 180, 1.0)
     if degrees:
         factor[_coupled_in_radians(table, path)] = 1.0
@@ -257,8 +261,12 @@ def read_mot(
     return Motion(table.names, rate, rows.values, is_angle, start=float(rows.time[0]))
 
 
-def _warn_of_unit(angles: np.ndarray, degrees: bool, path) -> None:
-    """Warn where a trial's angles, as written, hardly fit the unit that the header states."""
+def _warn_of_unit(table: StorageTable, is_angle: np.ndarray, degrees: bool, path) -> None:
+    """Warn where a trial's angles, as written, hardly fit the unit that the header states, or lengths are no metres."""
+    lengths = [bool(_TRANSLATION_NAME.search(n)) and not _NO_ANGLE_NAME.search(n) for n in table.names]
+    if (farthest := float(np.nanmax(np.abs(table.values[:, lengths]), initial=0.0))) > _MOST_METRES:
+        text_tables.warn_assumed(f"{path}: lengths reach {farthest:.4g} m. Are they millimetres or centimetres?")
+    angles = table.values[:, is_angle]
     largest = float(np.nanmax(np.abs(angles), initial=0.0))
     if degrees and angles.shape[1] >= _MANY_ANGLES and 0 < largest < np.pi:
         text_tables.warn_assumed(f"{path}: read as degrees, and no angle exceeds {largest:.2g}. Are they radians?")

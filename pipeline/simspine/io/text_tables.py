@@ -331,8 +331,9 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
         )
         return rows, ASSUMED_RATE
     fitted = _rate_of_column(rows, where, warn=not (stated.given or stated.header))
-    if fitted < 1:
-        raise InputError(f"{where}: {fitted:.3g} frames/s by its times. Are they milliseconds? Name the rate (rate=…).")
+    if fitted <= 1:
+        unit = "milliseconds" if fitted < 1 else "frame numbers"
+        raise InputError(f"{where}: {fitted:.3g} frames/s by its times. Are they {unit}? Name the rate (rate=…).")
     if stated.given:
         raise InputError(
             f"{where}: rate={stated.given:g}, but its time column has {fitted:.5g} frames/s. Leave rate out, or "

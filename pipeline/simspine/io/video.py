@@ -225,12 +225,14 @@ def describe_unevenness(video: Video) -> str:
 
 
 def resampling_rate(videos: Sequence[Video]) -> int | None:
-    """Frames/s at which videos with uneven frame rates are to be resampled, with a warning; None for even ones."""
+    """Frames/s to resample videos of uneven, or clearly different, frame rates at, with a warning; None for others."""
     uneven = [text for video in videos if (text := describe_unevenness(video))]
-    if not uneven:
+    rates = sorted(video.rate for video in videos)
+    if not uneven and (not rates or rates[-1] / rates[0] - 1 < _KNOWN_DRIFT_RATE_TOLERANCE):
         return None
     rate = fastest_rate(videos)
-    said = uneven[0] if len(uneven) == 1 else f"{uneven[0]}; {len(uneven)} of {len(videos)} videos are like that"
+    said = uneven[0] if uneven else f"the videos have {rates[0]:.5g} and {rates[-1]:.5g} frames/s"
+    said += f"; {len(uneven)} of {len(videos)} videos are like that" if len(uneven) > 1 else ""
     warn_assumed(
         f"{said}. The videos are resampled by their time stamps, at {rate} frames/s (`detection.resample`). If a "
         "trigger took the frames and only the time stamps are wrong, set it to 0 in a configuration."

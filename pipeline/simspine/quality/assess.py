@@ -221,7 +221,11 @@ def assess_trial(
     for name, frames in lengths.items():
         if frames is not None and frames != spine.frames:
             raise InputError(f"{name} has {frames} frames, the spine kinematics {spine.frames}.")
-    findings = _solution_findings(spine, solved, ranges)
+    findings = list(check_view_fits(views))  # causes come before what they lead to
+    if measured is not None:
+        findings += marker_checks.check_sides(measured)
+        findings += marker_checks.check_vertical(measured, spine.centres)
+    findings += _solution_findings(spine, solved, ranges)
     for check in (spine_checks.check_curvature_bounds, spine_checks.check_jumps, spine_checks.check_curvature_speed):
         findings += check(spine)
     findings += spine_checks.check_wraps(spine)
@@ -234,19 +238,15 @@ def assess_trial(
             findings += marker_checks.check_unknown_names(measured.names, solved.marker_names)
         for check_markers in marker_checks.CHECKS_OF_MARKERS:
             findings += check_markers(measured)
-        findings += marker_checks.check_vertical(measured, spine.centres)
         findings += spine_checks.check_measured_shape(measured)
     if triangulation is not None:
         findings += marker_checks.check_reprojection(triangulation.names, triangulation.point_error_px)
         findings += marker_checks.check_points_of_views(triangulation)
-    findings += check_view_fits(views)
     return sum_up_findings(spine.frames, findings)
 
 
 def _solution_findings(
-    spine: SpineKinematics,
-    solved: Result | None,
-    ranges: Mapping[str, tuple[float, float]] | None,
+    spine: SpineKinematics, solved: Result | None, ranges: Mapping[str, tuple[float, float]] | None
 ) -> list[Finding]:
     """Frames that were not solved, markers far off, coordinates out of range."""
     known = np.isfinite(spine.lla) & np.isfinite(spine.angles).all((1, 2))
@@ -349,7 +349,7 @@ def check_solved_trial(
         text = "the fit of the body to the person's trials ran out of steps before its minimum: results may be off by"
         fit = warning("person_fit", f"{text} up to {cost**0.5:.1g} of their standard deviations.")
         recording = (fit, *recording)
-    return replace(verdict, findings=(*verdict.findings, *recording))
+    return replace(verdict, findings=(*recording, *verdict.findings))  # causes first
 
 
 def observed_angle_shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:

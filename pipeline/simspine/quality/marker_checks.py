@@ -426,5 +426,5 @@ def check_marker_jumps(measured: Markers) -> Iterator[Finding]:
 
 CHECKS_OF_MARKERS = (
     check_presence, check_skin_markers_lost, check_skin_marker_order, check_inferred, check_marker_jumps,
-    check_bone_lengths, check_sides,
+    check_bone_lengths,
 )  # fmt: skip

@@ -113,21 +113,13 @@ def observability_of(
     def decided(i: int, k: int) -> Observability:
         names = coordinates.get(levels[i], ())
         return observability_word(
-            shares[i, k],
-            bool(mask[i, k]),
-            bool(names) and names[k] in drivers,
-            estimated=estimated,
+            shares[i, k], bool(mask[i, k]), bool(names) and names[k] in drivers, estimated=estimated
         )
 
     return tuple((decided(i, 0), decided(i, 1), decided(i, 2)) for i in range(len(levels)))
 
 
-def observability_word(
-    share: float,
-    forced: bool,
-    drives: bool = False,
-    estimated: bool = False,
-) -> Observability:
+def observability_word(share: float, forced: bool, drives: bool = False, estimated: bool = False) -> Observability:
     """What decided one angle. drives: its coordinate turns other levels too, so the data decided their sum.
     estimated: the angle is of the spine, and points of the spine were estimated."""
     if forced:

@@ -207,9 +207,7 @@ def _is_assumed(shares: np.ndarray | None, level: int, axis: int) -> bool:
 
 
 def check_coordinate_ranges(
-    motion: Motion,
-    ranges: Mapping[str, tuple[float, float]],
-    response: Mapping[str, float] | None = None,
+    motion: Motion, ranges: Mapping[str, tuple[float, float]], response: Mapping[str, float] | None = None
 ) -> Iterator[Finding]:
     """Angles beyond the model's own ranges: a warning. The solver holds clamped coordinates inside; others may leave.
 
@@ -256,10 +254,7 @@ def check_measured_shape(measured: Markers) -> Iterator[Finding]:
     real = measured.names_of(*FROM_DETECTOR, Origin.GIVEN)
     levels = {name: LEVEL_OF[name] for name in real if name in LEVEL_OF}
     return _shape_findings(
-        ("the spine's points", "shape_measured"),
-        measured,
-        levels,
-        skin=THRESHOLDS["shape_skin"].value_si,
+        ("the spine's points", "shape_measured"), measured, levels, skin=THRESHOLDS["shape_skin"].value_si
     )
 
 

@@ -222,7 +222,7 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
 def _warn_of_repeats(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
     """Warn of a view whose points stay exactly the same from frame to frame, or are exactly those of another view."""
     names, xy = [camera.name for camera in cameras], np.nan_to_num(keypoints.xy)
-    for view, name in enumerate(names):
+    for view, name in enumerate(names[: keypoints.views]):
         known = np.isfinite(keypoints.xy[1:, view]).any((1, 2))
         repeats = 1 + np.flatnonzero((xy[1:, view] == xy[:-1, view]).all((1, 2)) & known)
         if len(repeats) > MOST_REPEATS:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from simspine.core.errors import InputError, require_known
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
-from simspine.io.text_tables import list_names
+from simspine.io.text_tables import list_names, repeated_names
 from simspine.io.video import VIDEO_ENDINGS, files_with_endings
 from simspine.reconstruction.detection import Delayed, TrialSource, detect_people
 from simspine.reconstruction.sessions import OtherSession, solve_session
@@ -299,6 +299,8 @@ def fit_trials(
     """
     if not trials or not isinstance(trials, Mapping):
         raise InputError("no trials were given; expected {name: Markers} with at least one.")
+    if wrong := [f"{name!r} is a {type(it).__name__}" for name, it in trials.items() if not isinstance(it, Markers)]:
+        raise InputError(f"trial {wrong[0]}; expected Markers (`read_trc`, `read_c3d`).")
     options = _with_body(options or Options(), recipe=body, markers=marker_set)
     person = {"subject": SUBJECT_NAME, "height": height, "mass": mass}
     known = {
@@ -347,7 +349,13 @@ def _mocap_of(
 
 
 def _cameras(cameras: Sequence[Camera] | str | PathLike) -> list[Camera]:
-    return read_calibration(cameras) if isinstance(cameras, str | PathLike) else list(cameras)
+    if isinstance(cameras, str | PathLike):
+        return read_calibration(cameras)
+    given: list[Any] = list(cameras) if isinstance(cameras, Sequence) else [cameras]
+    wrong = [f"a {type(camera).__name__}" for camera in given if not isinstance(camera, Camera)]
+    if wrong or (repeated := repeated_names(camera.name for camera in given)):
+        raise InputError(f"cameras hold {wrong[0] if wrong else f'{repeated} twice'}; expected a Camera for each view.")
+    return given
 
 
 def _recording(source: VideosOrKeypoints, cameras: list[Camera], progress: Progress | None) -> TrialSource:
@@ -360,6 +368,8 @@ def _recording(source: VideosOrKeypoints, cameras: list[Camera], progress: Progr
 def _video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Path, ...]:
     """The video files named, or those in a folder."""
     if not isinstance(source, str | PathLike):
+        if wrong := [type(item).__name__ for item in source if not isinstance(item, str | PathLike)]:
+            raise InputError(f"the source holds a {wrong[0]}; expected the files of videos, a folder, or Keypoints.")
         return tuple(Path(item) for item in source)
     folder = Path(source)
     if not folder.is_dir():

@@ -40,8 +40,8 @@ from simspine.io.text_tables import (
     warn_left_out,
 )
 from simspine.io.trc import metres_per_unit, without_placeholders
-from simspine.io.video import VIDEO_ENDINGS, find_calibration, match_cameras_to_views, open_video
-from simspine.reconstruction.sessions import OtherSession, SessionTrial, require_points
+from simspine.io.video import find_calibration, match_cameras_to_views
+from simspine.reconstruction.sessions import OtherSession, SessionTrial, rate_of_session, require_points
 from simspine.vision.detector import read_detections
 from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
@@ -146,7 +146,7 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             text = f"{kinds[0]}: no folder of 2D points for {', '.join(lacking)} of {calibration}"
             raise InputError(f"{text}. Detect in all videos, or take the camera out of the calibration.")
         views = [views[order.index(camera.name)] for camera in cameras]
-        frame_rate = _pose2sim_rate(place, folder) or _rate_of(place, rate)
+        frame_rate = _pose2sim_rate(place, folder) or rate_of_session(place, rate)
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
@@ -222,7 +222,7 @@ def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
     for path in sorted(folder.glob("output_data/*_body_3d_xyz.csv")):
         table = _read_table(path)
         calibrations = folder.glob("*_camera_calibration.toml")
-        points = _points_of_table(table, path, _rate_of(folder, rate), unit="mm", calibrations=calibrations)
+        points = _points_of_table(table, path, rate_of_session(folder, rate), unit="mm", calibrations=calibrations)
         target = path.with_name(f"simspine{SUFFIX}_3d_xyz.csv")
         yield replace(points, name=folder.resolve().name, targets=(target,), write_table=_write_wide)
 
@@ -235,7 +235,7 @@ def _caliscope(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             continue
         table, frames = _on_all_frames(_read_table(path), path.with_name(path.name.replace("_labelled", "")))
         interval = float(np.median(np.diff(frames["frame_time"]) / np.diff(frames["sync_index"])))
-        frame_rate = rate or (1 / interval if interval > 0 else _rate_of(recording, rate))
+        frame_rate = rate or (1 / interval if interval > 0 else rate_of_session(recording, rate))
         calibrations = sorted(folder.rglob("camera_array.toml"), key=lambda file: -len(file.parts))
         points = _points_of_table(table, path, frame_rate, unit="m", calibrations=calibrations)
         card, labelled = f"{CALISCOPE_TRACKER}.toml", f"xyz_ONNX_{CALISCOPE_TRACKER}_labelled.csv"
@@ -271,7 +271,7 @@ def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         for column in table.columns[table.columns.str.endswith("_error")]:
             bad = table[column] > ANIPOSE_MAX_ERROR_PX
             shown.loc[bad, [column.replace("_error", f"_{axis}") for axis in "xyz"]] = np.nan
-        points = _points_of_table(shown, path, _rate_of(session, rate), unit="", calibrations=calibrations)
+        points = _points_of_table(shown, path, rate_of_session(session, rate), unit="", calibrations=calibrations)
         target, configs = session / ANIPOSE_FOLDER / path.name, [place / "config.toml" for place in places]
         config = next((file for file in configs if file.is_file()), session / "config.toml")
         targets = (target, config.with_name(f"config{SUFFIX}.toml"))
@@ -296,7 +296,7 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             rows = np.array([frame.get(number, np.full(shape, np.nan)) for frame in people])
             xyz = np.where(rows[..., 3:] > 0, rows[..., :3], np.nan) if shape[1] > 3 else rows
             names = load_skeleton("body25").names[: len(rows[0])]
-            frame_rate, calibrations = _rate_of(folder, rate), [folder / "intri.yml"]
+            frame_rate, calibrations = rate_of_session(folder, rate), [folder / "intri.yml"]
             points = _person(names, xyz[:, : len(names)], place, rate=frame_rate, unit="m", calibrations=calibrations)
             name = f"{folder.resolve().name}_{number}"
             target = place.with_name(f"keypoints3d{SUFFIX}" + (f"_{number}" if len(numbers) > 1 else ""))
@@ -309,7 +309,7 @@ def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         poses = read_poses(path)
         if poses.software == OWN_SOFTWARE:
             continue
-        frame_rate = rate or poses.rate or _rate_of(folder, rate)
+        frame_rate = rate or poses.rate or rate_of_session(folder, rate)
         for person, xyz in poses.people.items():
             name = path.stem if len(poses.people) == 1 else f"{path.stem}_{safe_file_name(person)}"
             known = names_of_skeleton(poses.names, None, path)
@@ -333,16 +333,6 @@ READERS: dict[str, Callable[[Path, Rate], Iterator[SessionTrial]]] = {
 
 def _kinematics(folder: Path, name: str) -> tuple[Path, Path]:
     return folder / f"{name}{SUFFIX}.mot", folder / f"{name}{SUFFIX}.osim"
-
-
-def _rate_of(folder: Path, given: Rate) -> float:
-    """Frames/s: the given rate, else that of the first video below the folder."""
-    if given is not None:
-        return given
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in VIDEO_ENDINGS and path.is_file():
-            return open_video(path).rate
-    raise InputError(f"{folder}: no file says how many frames a second there are, and no video is there; name --rate.")
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
 from simspine.estimation.options import ScalingOptions
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import list_names, warn_assumed
-from simspine.io.video import find_project, open_videos, resampling_rate
+from simspine.io.video import VIDEO_ENDINGS, describe_unevenness, find_project, open_videos, resampling_rate
 from simspine.reconstruction.detection import DETECT, TrialSource
 from simspine.reconstruction.stage import Known, Options, Stage
 from simspine.reconstruction.stages import AFTER_DETECTION, AFTER_MERGING, SUBJECT_NAME, UNSEEN, given_markers
@@ -64,6 +64,19 @@ def require_points(points: Detections | Markers, where: str) -> None:
     places = points.people if isinstance(points, Detections) else points.xyz
     if not np.isfinite(places).any():
         raise InputError(f"{where}: every point is missing or at 0 0 0 in every frame. Was an empty trial exported?")
+
+
+def rate_of_session(folder: Path, given: float | None) -> float:
+    """Frames/s: the given rate, else that of the first video below the folder."""
+    if given is not None:
+        return given
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in VIDEO_ENDINGS and path.is_file():
+            (video,) = open_videos([path])
+            if fault := describe_unevenness(video):
+                warn_assumed(f"{fault}; the points of {folder} are taken to be at {video.rate:.5g} (rate=…).")
+            return video.rate
+    raise InputError(f"{folder}: no file, and no video, says the frames a second; pass rate= (command line: --rate).")
 
 
 def solve_session(session: OtherSession, options: Options, show: ShowProgress) -> dict[str, Known]:

@@ -19,7 +19,8 @@ from simspine.anatomy.marker_sets import (
 )
 from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
 from simspine.anatomy.scaling import ScaleFactors
-from simspine.core.errors import InputError
+from simspine.core.arrays import frame_ranges, runs_of_frames
+from simspine.core.errors import InputError, names_text
 from simspine.core.filtering import short_gaps
 from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import skin_landmark
@@ -28,6 +29,7 @@ from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
 from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
 from simspine.estimation.result import Posterior, Result
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
+from simspine.io.text_tables import warn_assumed
 from simspine.quality.assess import check_solved_trial
 from simspine.quality.findings import (
     REJECTED_FILLED_CODE,
@@ -141,6 +143,7 @@ def marker_set_of(options: BodyOptions, skeleton: str) -> str:
     return options.markers or skeleton
 
 
+MIN_HELD_FRAMES, MIN_HELD_S = 10, 0.2  # s; shorter stays may be the rounding of slow movement
 MARKER_SET_CODE, UNKNOWN_MARKERS_CODE, PELVIS_UNSEEN_CODE = "marker_set", "unknown_markers", "pelvis_unseen"
 
 
@@ -153,6 +156,7 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
     """
     known = find_marker_set(markers.names) if body.markers is None else read_marker_set(body.markers)
     findings = []
+    _warn_of_held_markers(markers)
     if body.markers is None and known.name != MARKER_FILE_SET:
         count = len(markers.names)
         used = count - len(known.unknown_markers(markers.names))
@@ -171,6 +175,19 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
         )
         findings.append(warning(PELVIS_UNSEEN_CODE, text))
     return {"markers": given, "skeleton": skeleton, "findings": tuple(findings)}
+
+
+def _warn_of_held_markers(markers: Markers) -> None:
+    """Warn of markers that stay exactly where they are while others move: some programs hold hidden ones so."""
+    still = (np.diff(markers.xyz, axis=0) == 0).all(-1)
+    moves, held = np.isfinite(np.diff(markers.xyz, axis=0)).all(-1) & ~still, []
+    least = max(MIN_HELD_FRAMES, MIN_HELD_S * markers.rate)
+    for i in np.flatnonzero(moves.any(0)):
+        runs = runs_of_frames(where_true(still[:, i] & (2 * moves.sum(1) > still.sum(1))))
+        frames = [k for a, b in runs if b - a >= least for k in range(a, b + 1)]
+        held += [f"{markers.names[i]} in frames {frame_ranges(frames)}"] if frames else []
+    if held:
+        warn_assumed(f"{names_text(held)}: exactly in one place while other markers move. Hidden? Export as missing.")
 
 
 def _shows_pelvis(names: Sequence[str], places: MarkerSet) -> bool:

@@ -81,10 +81,7 @@ class Refined:
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # bits do not depend on BLAS's threads
 def refine_cameras(
-    keypoints: Keypoints,
-    cameras: Sequence[Camera],
-    prior: CameraPrior | None = None,
-    min_confidence: float = 0.3,
+    keypoints: Keypoints, cameras: Sequence[Camera], prior: CameraPrior | None = None, min_confidence: float = 0.3
 ) -> Refined:
     """The most probable cameras, given keypoints of a person and the calibration as a prior.
 

@@ -179,12 +179,7 @@ _MIRRORED_AXES = ([-1, 1, 1], [1, -1, 1])
 
 
 def check_same_world(
-    points: np.ndarray,
-    mocap: np.ndarray,
-    names: Sequence[str],
-    max_misfit: float,
-    swaps: np.ndarray,
-    hint: str = "",
+    points: np.ndarray, mocap: np.ndarray, names: Sequence[str], max_misfit: float, swaps: np.ndarray, hint: str = ""
 ) -> float:
     """Root mean square distance (m) of two sets (frames, markers, 3); `InputError` with a diagnosis above `max_misfit`.
 

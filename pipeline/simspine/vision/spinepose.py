@@ -222,11 +222,7 @@ class SpinePose:
     """
 
     def __init__(
-        self,
-        weights: str | Path = "medium",
-        device: str = "cpu",
-        finder: Detector | None = None,
-        people: int = 4,
+        self, weights: str | Path = "medium", device: str = "cpu", finder: Detector | None = None, people: int = 4
     ):
         path = self._path = find_weights(weights)
         self._session = open_session(path, device)

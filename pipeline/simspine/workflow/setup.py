@@ -419,7 +419,11 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
     if trial.delays not in (None, "find"):
         timing = given_timing(Delays(trial.delays, trial.drift), cameras, [video.frames for video in videos])
         mocap = f", {timing.frames} of them shared by all views{mocap}"
-    return f"{len(videos)} videos, {first.frames} frames at {first.rate:g} Hz, {first.frames / first.rate:.1f} s{mocap}"
+    frames, rate = first.frames, first.rate
+    if config.detection.resample:
+        frames, rate = len(frames_at_rate([first], config.detection.resample)[0]), config.detection.resample
+        mocap = f", resampled by their time stamps{mocap}"
+    return f"{len(videos)} videos, {frames} frames at {rate:g} Hz, {frames / rate:.1f} s{mocap}"
 
 
 WARMUP_RECIPES = ("articulated", "coupled")  # solved in single and double precision; others need no other kernel

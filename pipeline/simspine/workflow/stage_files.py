@@ -29,14 +29,7 @@ from simspine.reconstruction.publish import check_points_follow_angles
 from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers, marker_set_of
 from simspine.workflow.config import json_digest
 from simspine.workflow.inputs import CaptureSource, Context, timing_in
-from simspine.workflow.results import (
-    load_result,
-    read_sized_body,
-    read_trial,
-    save_result,
-    save_spine,
-    stored_findings,
-)
+from simspine.workflow.results import load_result, read_sized_body, read_trial, save_result, save_spine, stored_findings
 from simspine.workflow.up_to_date import RunPaths, StageTask
 
 MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
