@@ -146,7 +146,7 @@ def avi_without_a_frame(path, gap):
 
 def test_an_avi_file_that_lacks_a_frame_is_never_read_as_whole(tmp_path):
     whole = open_video(write_video(tmp_path / "whole.avi", frames=60))
-    for gap, text in ((True, "uneven frame rate"), (False, "announces 60 frames and holds 59: one is missing")):
+    for gap, text in ((True, "uneven frame rate"), (False, "announces 60 frames and holds 59")):
         video = open_video(avi_without_a_frame(tmp_path / "lost.avi", gap))
         with pytest.raises(InputError, match=text):
             check_synchronised([whole, video])

@@ -93,22 +93,26 @@ def test_bad_videos_stop_before_a_network_is_loaded(tmp_path):
         detect_videos(videos, never)
 
 
-def test_a_video_that_breaks_off_stops_the_run_and_closes_the_detector(tmp_path):
+def test_a_video_that_breaks_off_is_refused_before_detection(tmp_path):
     paths = _videos(tmp_path, frames=(20, 20, 20), noise=True)
     data = paths[1].read_bytes()
     paths[1].write_bytes(data[: len(data) // 2])
-    log = []
-    with pytest.raises(InputError, match=r"cam1\.avi announces 20 frames"):
-        detect_videos(open_videos(paths), lambda: Brightness(log))
-    assert len(log) == 1
+
+    def never():
+        raise AssertionError("made")
+
+    with pytest.raises(InputError, match=r"cam1\.avi is damaged: it announces 20 frames"):
+        detect_videos(open_videos(paths), never)
 
 
-def test_a_detector_that_breaks_its_promise_is_named(tmp_path):
+def test_a_detector_that_breaks_its_promise_is_named_and_closed(tmp_path):
     class Wrong(Brightness):
         skeleton = "halpe26"
 
+    log = []
     with pytest.raises(InputError, match=r"\(0, 17, 3\), expected \(people, 26, 3\)"):
-        detect_videos(open_videos(_videos(tmp_path)), lambda: Wrong([]))
+        detect_videos(open_videos(_videos(tmp_path)), lambda: Wrong(log))
+    assert len(log) == 1
 
 
 def test_known_boxes_reach_the_detector(tmp_path):

@@ -272,8 +272,8 @@ def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limi
             raise InputError(
                 f"segment {segment.name!r}: {'–'.join(sides[0].markers)} measures {left:.3f} m and "
                 f"{'–'.join(sides[1].markers)} {right:.3f} m, a difference of {100 * asymmetry:.1f} % "
-                f"(allowed: {100 * limits.max_asymmetry:.1f} %). Look at the points of that segment (exchanged sides? wrong person?), "
-                "or raise scaling.max_asymmetry (`simspine add-spine` --max-asymmetry)."
+                f"(allowed: {100 * limits.max_asymmetry:.1f} %). Look at the points of that segment (exchanged sides? "
+                "wrong person?), or raise scaling.max_asymmetry (`simspine add-spine` --max-asymmetry)."
             )
     return SegmentFactor(
         segment=segment.name,

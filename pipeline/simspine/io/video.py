@@ -208,8 +208,9 @@ def describe_unevenness(video: Video) -> str:
     is_avi = video.path.open("rb").read(4) == b"RIFF"  # other containers state time stamps, or estimate the count
     if is_avi and round(times[-1] * video.rate) + 1 < video.frames:
         raise InputError(
-            f"video {video.path} announces {video.frames} frames and holds {count}: one is missing, and all after it "
-            f"would be early. Copy it again. If its end is missing: ffmpeg -i {video.path.name} -c copy NEW.avi."
+            f"video {video.path} is damaged: it announces {video.frames} frames and holds {count}. Images after a "
+            f"missing one would be early. Copy it anew. If only its end is missing: ffmpeg -i {video.path.name} -c "
+            "copy NEW.avi."
         )
     steps, usual_step = np.diff(times), float(np.median(np.diff(times)))
     even = np.linspace(0, times[-1], count)
