@@ -29,13 +29,15 @@ class Place:
 class Segment:
     """Bodies that share a scale factor, and the marker pairs that measure it: one, or a left and a right one.
 
-    bends: the pair spans joints of the trunk, so that its length changes with posture.
+    bends: the pair spans joints of the trunk, so that its length changes with posture. max_asymmetry: allowed
+    difference between the sides where that must be wider than for the other segments.
     """
 
     name: str
     bodies: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
     bends: bool = False
+    max_asymmetry: float | None = None
 
 
 @dataclass(frozen=True)
@@ -203,10 +205,12 @@ def place_of(entry: Mapping) -> Place:
     return Place(str(entry["body"]), parse_point(entry["offset"]), float(entry.get("weight", 1.0)))
 
 
-def segment_from(name: str, pairs, bodies: Iterable[str] = (), bends: bool = False) -> Segment:
+def segment_from(
+    name: str, pairs, bodies: Iterable[str] = (), bends: bool = False, max_asymmetry: float | None = None
+) -> Segment:
     """A segment out of a YAML entry."""
     named = tuple((str(a), str(b)) for a, b in pairs)
-    return Segment(name, tuple(bodies), pairs=named, bends=bool(bends))
+    return Segment(name, tuple(bodies), pairs=named, bends=bool(bends), max_asymmetry=max_asymmetry)
 
 
 def _set_of_skeleton(name: str) -> str:

@@ -34,7 +34,7 @@ class ScalingLimits:
 
     min_factor: float = 0.7
     max_factor: float = 1.4
-    max_asymmetry: float = 0.3
+    max_asymmetry: float = 0.08
     trim: float = 0.2
     min_frames: int = 5
 
@@ -268,12 +268,13 @@ def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limi
     if len(sides) == 2:
         left, right = (side.measured for side in sides)
         asymmetry = abs(left - right) / ((left + right) / 2)
-        if asymmetry > limits.max_asymmetry and not segment.bends:
+        limit = max(limits.max_asymmetry, segment.max_asymmetry or 0.0)
+        if asymmetry > limit and not segment.bends:
             raise InputError(
                 f"segment {segment.name!r}: {'–'.join(sides[0].markers)} measures {left:.3f} m and "
                 f"{'–'.join(sides[1].markers)} {right:.3f} m, a difference of {100 * asymmetry:.1f} % "
-                f"(allowed: {100 * limits.max_asymmetry:.1f} %). Look at the points of that segment (exchanged sides? "
-                "wrong person?), or raise scaling.max_asymmetry (`simspine add-spine` --max-asymmetry)."
+                f"(allowed: {100 * limit:.1f} %). Look at the points of that segment (exchanged sides? wrong person?), "
+                "or raise scaling.max_asymmetry (`simspine add-spine` --max-asymmetry)."
             )
     return SegmentFactor(
         segment=segment.name,

@@ -52,8 +52,8 @@ class ScalingOptions(Section):
     """Smallest plausible scale factor of a segment."""
     max_factor: float = Field(1.4, gt=0)
     """Largest plausible scale factor."""
-    max_asymmetry: float = Field(0.3, gt=0)
-    """Largest difference between left and right, as a share of their mean: detectors' joints err by 1 to 3 cm."""
+    max_asymmetry: float = Field(0.08, gt=0)
+    """Largest plausible difference between left and right, as a share of their mean."""
     trim: float = Field(0.2, ge=0, lt=1)
     """Share of frames with extreme values that each segment's length leaves out."""
     anatomy: bool = True

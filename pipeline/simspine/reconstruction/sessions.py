@@ -11,15 +11,16 @@ import numpy as np
 from simspine.core.errors import InputError
 from simspine.core.settings import Section
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
+from simspine.estimation.options import ScalingOptions
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import list_names, warn_assumed
 from simspine.io.video import VIDEO_ENDINGS, describe_unevenness, find_project, open_videos, resampling_rate
-from simspine.quality.findings import THRESHOLDS
 from simspine.reconstruction.detection import DETECT, TrialSource
 from simspine.reconstruction.stage import Known, Options, Stage
 from simspine.reconstruction.stages import AFTER_DETECTION, AFTER_MERGING, SUBJECT_NAME, UNSEEN, given_markers
 from simspine.vision.detector import Detections
 
+PLANE_MAX_ASYMMETRY = 0.3  # of left and right in Sports2D's points: limbs out of the film's plane appear short
 TableWriter = Callable[[Path, Sequence[str], np.ndarray], None]  # file or folder, names, xyz (frames, points, 3)
 ShowProgress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]  # text: what is called (done, total)
 
@@ -92,10 +93,12 @@ def _solve_person(
     session: OtherSession, own: Sequence[SessionTrial], options: Options, show: ShowProgress
 ) -> dict[str, Known]:
     """Solve the trials of a person. Trials of points in space share one body; those of images have one each."""
+    in_plane = session.tool == "Sports2D" and "max_asymmetry" not in options.scaling.model_fields_set
     options = options.model_copy(
         update={
             "cameras": _unless_given(options.cameras, refine="auto"),
             "body": _unless_given(options.body, markers=own[0].marker_set),
+            "scaling": _unless_given(options.scaling, **({"max_asymmetry": PLANE_MAX_ASYMMETRY} if in_plane else {})),
         }
     )
     person = UNSEEN | {"subject": SUBJECT_NAME, "height": session.height, "mass": session.mass}
@@ -114,7 +117,7 @@ def _solve_person(
         known |= _run_with_bar(seen, options, AFTER_DETECTION, show)
     for trial in own:
         for factor in known[trial.name]["factors"].factors:
-            if (factor.asymmetry or 0.0) > THRESHOLDS["symmetry"].value_si and session.tool == "Sports2D":
+            if (factor.asymmetry or 0.0) > ScalingOptions().max_asymmetry and session.tool == "Sports2D":
                 warn_assumed(
                     f"{trial.name}: left and right of {factor.segment} differ by {100 * factor.asymmetry:.0f} %: limbs "
                     "outside the plane of the film appear short. Their mean was taken."
