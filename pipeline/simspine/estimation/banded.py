@@ -221,7 +221,8 @@ class Factor:
 
     def mean_response(self, blocks: np.ndarray) -> np.ndarray:
         """(n,): mean over the frames t of x_i[t, i], where x_i = B H⁻¹ Bᵀ b_i and b_i stacks column i of all intervals'
-        symmetric blocks.
+        symmetric blocks. With the markers' information, it is the change of a coordinate's estimate if its true value
+        changed by one in all frames (Rodgers 2000, Inverse Methods for Atmospheric Sounding, ch. 3).
 
         With E = Bᵀ I and D = Bᵀ blocks, the diagonal of Eᵀ H⁻¹ D is that of (L⁻¹ E)ᵀ (L⁻¹ D). So one forward
         substitution for [E, D] is enough.

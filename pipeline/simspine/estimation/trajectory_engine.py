@@ -186,8 +186,17 @@ class _PublishedFigures:
             gradient = on_lines_between(computed, padded, len(z))
             variance = ((gradient @ blocks) * gradient).sum(-1)  # in every frame: changes keep little of it
             share = share_about_mean(variance, posterior.covariance_with_mean(gradient))
-            changes[CHANGE_KEY] = np.sqrt(share * on_lines_between(computed, derived.pop(CHANGE_KEY), len(z)))
+            lost = (gradient @ posterior.lost_motion(self._joint_angles)[..., None])[..., 0]
+            variance = share * on_lines_between(computed, derived.pop(CHANGE_KEY), len(z))
+            changes[CHANGE_KEY] = np.sqrt(variance + (lost - lost.mean(0)) ** 2)
         return {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()} | changes
+
+    @property
+    def _joint_angles(self) -> np.ndarray:
+        """Columns of all angles but those of the body in space, which markers determine."""
+        tree = self.body.tree
+        root = root_joint(tree)
+        return np.setdiff1d(self.problem.angles, [] if root is None else tree.column[tree.argument[root]])
 
     def _figures_of_frames(self, observed: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
         """Figures at coordinates z (frames, free) with the trajectory's covariance `blocks` (frames, free, free)."""
