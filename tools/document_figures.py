@@ -105,8 +105,6 @@ def camera_rows() -> dict[str, list[str]]:
     seen = {
         "limbs": "limbs",
         "limbs and spine": "limbs, spine",
-        "limbs and spine, detector known": "limbs, spine, detector known",
-        "limbs and spine, motion capture of the limbs": "spine, limbs by motion capture",
         "limbs and spine, detector known, motion capture of the limbs": "both",
     }
     rows = {}
