@@ -139,7 +139,7 @@ def measure_factors(
     doubt, (shortest, tallest) = "", _USUAL_STATURES_M
     if height and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
         doubt = f", and the height given is {height:g} m: is the height"
-    elif not height and not shortest <= stature <= tallest:
+    elif not height and not shortest <= stature <= tallest and limits.min_factor >= ScalingLimits.min_factor:
         doubt = f", adults {shortest} to {tallest} m: is that"
     if doubt and measured.keys() >= _UPRIGHT_SEGMENTS:
         board = "and the length of the calibration board's squares, or the unit of the markers?"

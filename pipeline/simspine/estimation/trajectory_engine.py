@@ -187,6 +187,7 @@ class _PublishedFigures:
             variance = ((gradient @ blocks) * gradient).sum(-1)  # in every frame: changes keep little of it
             share = share_about_mean(variance, posterior.covariance_with_mean(gradient))
             lost = (gradient @ posterior.lost_motion(self._joint_angles)[..., None])[..., 0]
+            lost[~observed.seen] = 0.0  # there, priors interpolate; the covariance says how well
             variance = share * on_lines_between(computed, derived.pop(CHANGE_KEY), len(z))
             changes[CHANGE_KEY] = np.sqrt(variance + (lost - lost.mean(0)) ** 2)
         return {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()} | changes
