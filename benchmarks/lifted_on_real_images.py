@@ -21,7 +21,7 @@ from tools.lifting_baselines.options import LIFTING_TRAIN_SUBJECTS, LiftingSourc
 from simspine.core.types import Camera, Markers
 from simspine.evaluation.metrics import point_distances, scale_aligned, similarity_aligned
 from simspine.io.video import Video
-from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens, PeopleLifter
+from simspine.vision.lifting import PACKAGED_LIFTER, Lifter, LiftingLens, PeopleLifter
 from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings
 from simspine.vision.options import DetectionOptions
 

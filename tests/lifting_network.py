@@ -5,7 +5,7 @@ import json
 import onnx
 from onnx import TensorProto, helper
 
-from simspine.vision.lifter import CARD_KEY, LifterCard
+from simspine.vision.lifting import CARD_KEY, LifterCard
 
 POINTS = ("Hip", "LHip", "RHip", "Neck", "LShoulder")
 

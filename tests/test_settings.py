@@ -9,7 +9,7 @@ from simspine.core.errors import InputError
 from simspine.core.settings import Section, SettingsError
 from simspine.learning.options import DescentSettings
 from simspine.reconstruction.stage import Options
-from simspine.vision.lifter import LifterCard
+from simspine.vision.lifting import LifterCard
 
 
 class Hall(Section):

@@ -9,7 +9,7 @@ from tools.lifting_baselines.samples import LIFTED_SPINE_POINTS, lifting_samples
 
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
-from simspine.vision.lifter import Lifter
+from simspine.vision.lifting import Lifter
 
 pytestmark = pytest.mark.learn
 

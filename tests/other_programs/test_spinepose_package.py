@@ -11,8 +11,7 @@ from blob_network import blob_network, flat_lifter
 
 import simspine as ss
 from simspine.core.skeletons import load_skeleton
-from simspine.vision.lifted_world import root_in_camera
-from simspine.vision.lifter import LiftedPose, Lifter
+from simspine.vision.lifting import LiftedPose, Lifter, root_in_camera
 from simspine.vision.one_camera import FILE_POINT_NAMES
 from simspine.vision.spinepose import SPINEPOSE_SIZES, SpinePose, find_weights
 

@@ -12,7 +12,7 @@ import simspine as ss
 from simspine import SpinePoseEstimator, infer_image, infer_video
 from simspine.cli.main import main
 from simspine.core.settings import pose2sim_folder
-from simspine.vision.lifter import Lifter
+from simspine.vision.lifting import Lifter
 from simspine.vision.one_camera import FILE_POINT_NAMES
 
 

@@ -17,8 +17,17 @@ from simspine.synthesis.capture_files import motion_of_trial
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_detector import read_preset
 from simspine.synthesis.virtual_trial import detect_trial, make_trial, true_points, virtual_rig
-from simspine.vision.lifted_world import PeoplePlacer, WorldChoices, frame_of_poses, place_pose, root_in_camera
-from simspine.vision.lifter import LiftedPose, Lifter, LiftingLens, PeopleLifter
+from simspine.vision.lifting import (
+    LiftedPose,
+    Lifter,
+    LiftingLens,
+    PeopleLifter,
+    PeoplePlacer,
+    WorldChoices,
+    frame_of_poses,
+    place_pose,
+    root_in_camera,
+)
 from simspine.vision.one_camera import FILE_POINT_NAMES, DetectedPerson
 from simspine.vision.person_frame import person_frame
 from simspine.vision.triangulation import triangulate

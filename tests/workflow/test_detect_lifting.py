@@ -18,7 +18,7 @@ from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera
 from simspine.io.calibration import write_calibration
 from simspine.vision import one_camera
-from simspine.vision.lifter import CARD_KEY, TRAIN_LIFTER_HINT, Lifter, LiftingLens, PeopleLifter
+from simspine.vision.lifting import CARD_KEY, TRAIN_LIFTER_HINT, Lifter, LiftingLens, PeopleLifter
 from simspine.vision.one_camera import FILE_POINT_NAMES, DetectedPerson
 
 SIZE = (320, 240)

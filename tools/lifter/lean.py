@@ -4,7 +4,7 @@
 
 Nobody of them was learnt from. They play the virtual capture's actions before its four cameras, seen as by a detector
 on people unlike those it learnt from, with BlazePose's points. Compared is the line from mid-ankles to mid-shoulders,
-over half a second each. The first figure is `LEAN_SD` of `simspine.vision.lifted_world`.
+over half a second each. The first figure is `LEAN_SD` of `simspine.vision.lifting`.
 """
 
 import argparse
@@ -18,8 +18,7 @@ from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_detector import read_preset
 from simspine.synthesis.virtual_trial import detect_trial, make_trial, true_points, virtual_rig
-from simspine.vision.lifted_world import root_in_camera
-from simspine.vision.lifter import LiftedPose, Lifter, LiftingLens, PeopleLifter
+from simspine.vision.lifting import LiftedPose, Lifter, LiftingLens, PeopleLifter, root_in_camera
 from simspine.vision.one_camera import FILE_POINT_NAMES, DetectedPerson
 
 SEED, FIRST_PERSON = 977, 11

@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from tools.lifter.network import CentredLifter
 
 from simspine.io.atomic import atomic_path
-from simspine.vision.lifter import CARD_KEY, PACKAGED_LIFTER, LifterCard
+from simspine.vision.lifting import CARD_KEY, PACKAGED_LIFTER, LifterCard
 
 LEAST_KEPT = 1024  # numbers of a tensor that is kept with 16 bits
 TRAINED_ON = "40 synthetic people in actions of the virtual capture, arms and legs of different ones, cameras at random"

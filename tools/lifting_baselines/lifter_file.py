@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from simspine.core.errors import InputError
 from simspine.learning.onnx_files import OnnxLayout, write_onnx
-from simspine.vision.lifter import CARD_KEY, LifterCard
+from simspine.vision.lifting import CARD_KEY, LifterCard
 
 LIFTER_FILE = "lifter.onnx"
 

@@ -170,8 +170,7 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
 
 def _lifting_of_options(chosen: dict, source: str):
     """The `LiftingTask` of the options, or None. source: INPUT."""
-    from simspine.vision.lifted_world import WARM_UP_FRAMES, WorldChoices
-    from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens
+    from simspine.vision.lifting import PACKAGED_LIFTER, WARM_UP_FRAMES, Lifter, LiftingLens, WorldChoices
     from simspine.workflow.one_camera import LiftingTask
 
     lifts, in_world = chosen["lift"] is not None or chosen["enable_lifting"], chosen["enable_lifting"]

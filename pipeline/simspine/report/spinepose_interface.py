@@ -17,8 +17,7 @@ from simspine.core.errors import InputError
 from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
 from simspine.report.people_pictures import draw
-from simspine.vision.lifted_world import WARM_UP_FRAMES, FramedPose, PeoplePlacer, WorldChoices
-from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens, PeopleLifter
+from simspine.vision import lifting
 from simspine.vision.one_camera import (
     FILE_POINT_NAMES,
     FILE_SPINE_INDICES,
@@ -90,10 +89,10 @@ class SpinePoseEstimator:
     hardware_acceleration: bool = True
     mixed_precision: bool = False
     max_detections: int = 4
-    lifter: str | PathLike = PACKAGED_LIFTER
+    lifter: str | PathLike = lifting.PACKAGED_LIFTER
     estimate_camera_pose: bool = True
     estimate_ground_plane: bool = True
-    warmup_frames: int = WARM_UP_FRAMES
+    warmup_frames: int = lifting.WARM_UP_FRAMES
     show_lifting_panel: bool = False
 
     def __post_init__(self):
@@ -151,17 +150,19 @@ class SpinePoseEstimator:
         placer.push(people, (image.shape[1], image.shape[0]))
         return *_keypoints_and_scores(people), _rows_in_space(people, placer.flush()[0], False)[..., :3]
 
-    def open_placer(self, camera_pose: bool) -> PeoplePlacer:
+    def open_placer(self, camera_pose: bool) -> lifting.PeoplePlacer:
         """A placer of people in space, image by image. camera_pose: in a world frame, not in the camera's axes."""
-        lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
-        choices = WorldChoices(
+        lens = lifting.LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
+        choices = lifting.WorldChoices(
             self.primary_subject_height,
             metric_scale=self.estimate_metric_scale,
             camera_pose=camera_pose and self.estimate_camera_pose,
             ground_plane=self.estimate_ground_plane or not camera_pose,
             warm_up=self.warmup_frames,
         )
-        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), lens, self.lifting_thr), choices)
+        return lifting.PeoplePlacer(
+            lifting.PeopleLifter(lifting.Lifter(Path(self.lifter)), lens, self.lifting_thr), choices
+        )
 
     estimate = __call__
 
@@ -199,7 +200,9 @@ def _result_rows(people: Sequence[DetectedPerson], spine_only: bool) -> np.ndarr
     return rows[:, list(FILE_SPINE_INDICES)] if spine_only else rows
 
 
-def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, FramedPose], spine_only: bool) -> np.ndarray:
+def _rows_in_space(
+    people: Sequence[DetectedPerson], placed: Mapping[int, lifting.FramedPose], spine_only: bool
+) -> np.ndarray:
     """(people, 37 or 9, 4) x y z m, score; 0 for points that were not placed."""
     chosen = FILE_SPINE_INDICES if spine_only else range(len(FILE_POINT_NAMES))
     rows = np.zeros((len(people), len(FILE_POINT_NAMES), 4))

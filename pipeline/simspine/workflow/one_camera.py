@@ -22,8 +22,16 @@ from simspine.io.video import Video
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
 from simspine.report.overlay import legend_below
 from simspine.report.people_pictures import LiveWindow, draw
-from simspine.vision.lifted_world import FramedPose, PeoplePlacer, WorldChoices
-from simspine.vision.lifter import LiftedPose, Lifter, LiftingLens, PeopleLifter, check_lifter_points
+from simspine.vision.lifting import (
+    FramedPose,
+    LiftedPose,
+    Lifter,
+    LiftingLens,
+    PeopleLifter,
+    PeoplePlacer,
+    WorldChoices,
+    check_lifter_points,
+)
 from simspine.vision.one_camera import (
     FILE_POINT_NAMES,
     FILE_POINT_ORDER,
