@@ -177,6 +177,12 @@ def test_functions_have_few_local_names():
     assert many == {}
 
 
+def called_of_module(function: ast.expr, modules: set[str]) -> str:
+    """'make' for `module.make` of one of the modules; '' for any other expression."""
+    of_module = isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)
+    return function.attr if of_module and function.value.id in modules else ""
+
+
 def test_calls_name_their_arguments():
     """At most four positional arguments, wherever a function or a record of the package is called by its name."""
     compiled = {node.name for path in FILES for node in functions(path) if is_compiled(node)}
@@ -186,13 +192,14 @@ def test_calls_name_their_arguments():
         for node in tree(path).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     } - compiled
+    modules = {path.stem for path in FILES}
     unnamed = [
-        f"{relative(path)}:{node.lineno} {node.func.id}"
+        f"{relative(path)}:{node.lineno} {ast.unparse(node.func)}"
         for path in FILES
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in own
-        if len(node.args) > MOST_POSITIONAL_ARGUMENTS
-        and not any(isinstance(argument, ast.Starred) for argument in node.args)
+        if isinstance(node, ast.Call) and len(node.args) > MOST_POSITIONAL_ARGUMENTS
+        if {ast.unparse(node.func), called_of_module(node.func, modules)} & own
+        if not any(isinstance(argument, ast.Starred) for argument in node.args)
     ]
     assert unnamed == []
 
