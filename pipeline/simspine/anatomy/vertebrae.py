@@ -5,19 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from simspine.anatomy.curvature import (
-    LLA_LEVELS,
-    MOTION_PLANES,
-    SPINE_LEVELS,
-    SPINE_MARKERS,
-    TKA_LEVELS,
-    Level,
-    Vertebra,
-    endplate_of,
-    lumbar_lordosis,
-    place_on_body,
-    thoracic_kyphosis,
-)
+from simspine.anatomy import curvature
 from simspine.core.errors import InputError, index_of_name, require_known
 from simspine.core.geometry import as_rotations, yxz_angles, zxy_angles
 from simspine.core.types import Forced, ForcedKind, HoldsArrays, Markers
@@ -38,10 +26,10 @@ class Coupler:
 
 def forced_by_model(
     couplers: Iterable[Coupler],
-    vertebrae: Mapping[str, Vertebra],
+    vertebrae: Mapping[str, curvature.Vertebra],
     *,
     locked: Iterable[str] = (),
-    levels: Sequence[Level] = SPINE_LEVELS,
+    levels: Sequence[curvature.Level] = curvature.SPINE_LEVELS,
 ) -> dict[str, tuple[Forced, ...]]:
     """{level, 'lla', 'tka': what the model forces there}, () where it is free.
 
@@ -54,25 +42,27 @@ def forced_by_model(
     for level in levels:
         if level.parent and not level.coordinates:
             facts[level.name] = tuple(_forced_of_span(_joints_between(joints, level.parent, level.child), by_name))
-    for name, ends in (("lla", LLA_LEVELS), ("tka", TKA_LEVELS)):
-        upper, lower = (endplate_of(vertebrae, *end) for end in ends)
+    for name, ends in (("lla", curvature.LLA_LEVELS), ("tka", curvature.TKA_LEVELS)):
+        upper, lower = (curvature.endplate_of(vertebrae, *end) for end in ends)
         if upper.body == lower.body:
-            facts[name] = (Forced(KIND_RIGID, MOTION_PLANES, spans=(ends[0][0], ends[1][0]), body=upper.body),)
+            facts[name] = (
+                Forced(KIND_RIGID, curvature.MOTION_PLANES, spans=(ends[0][0], ends[1][0]), body=upper.body),
+            )
         else:
             between = _joints_between(joints, lower.body, upper.body)
-            facts[name] = tuple(_forced_of_span(between, by_name, planes=MOTION_PLANES[:1]))
+            facts[name] = tuple(_forced_of_span(between, by_name, planes=curvature.MOTION_PLANES[:1]))
     return facts
 
 
 def forced_between(
-    couplers: Iterable[Coupler], levels: Sequence[Level], lower: str, upper: str
+    couplers: Iterable[Coupler], levels: Sequence[curvature.Level], lower: str, upper: str
 ) -> dict[str, tuple[Forced, ...]]:
     """{plane: what the model forces of the body `upper` on the body `lower` below it}, () where it is free or no chain
     of joints joins them. levels: of the body, with their coordinates."""
     by_name = {coupler.dependent: coupler for coupler in couplers}
     joints = _joints_between([level for level in levels if level.coordinates], lower, upper)
     facts = tuple(_forced_of_span(joints, by_name))
-    return {plane: tuple(fact for fact in facts if plane in fact.planes) for plane in MOTION_PLANES}
+    return {plane: tuple(fact for fact in facts if plane in fact.planes) for plane in curvature.MOTION_PLANES}
 
 
 def forced_sentence(facts: Iterable[Forced]) -> str:
@@ -93,8 +83,8 @@ def _forced_in_words(fact: Forced) -> str:
     return f"{planes} of all {len(fact.spans)} levels from the one coordinate {fact.driver}{total}"
 
 
-def _forced_of_joint(level: Level, couplers: Mapping[str, Coupler], locked: set[str]) -> Iterator[Forced]:
-    for plane, coordinate in zip(MOTION_PLANES, level.coordinates, strict=False):
+def _forced_of_joint(level: curvature.Level, couplers: Mapping[str, Coupler], locked: set[str]) -> Iterator[Forced]:
+    for plane, coordinate in zip(curvature.MOTION_PLANES, level.coordinates, strict=False):
         if coordinate in locked:
             yield Forced(KIND_LOCKED, (plane,))
         elif coordinate in couplers:
@@ -102,11 +92,11 @@ def _forced_of_joint(level: Level, couplers: Mapping[str, Coupler], locked: set[
             yield Forced(KIND_COUPLED, (plane,), coupler.independent, coupler.slope)
 
 
-def _joints_between(joints: Sequence[Level], lower: str, upper: str) -> list[Level]:
+def _joints_between(joints: Sequence[curvature.Level], lower: str, upper: str) -> list[curvature.Level]:
     """Joints on the way up from the body `lower` to the body `upper`; empty where they do not form a chain."""
     by_child = {joint.child: joint for joint in joints}
     foot = "sacrum" if lower == "pelvis" else lower  # the sacrum is welded to the pelvis
-    chain: list[Level] = []
+    chain: list[curvature.Level] = []
     body: str | None = upper
     while body != foot and body in by_child:
         chain.append(by_child[body])
@@ -115,7 +105,7 @@ def _joints_between(joints: Sequence[Level], lower: str, upper: str) -> list[Lev
 
 
 def _forced_of_span(
-    joints: Sequence[Level], couplers: Mapping[str, Coupler], planes: Sequence[str] = MOTION_PLANES
+    joints: Sequence[curvature.Level], couplers: Mapping[str, Coupler], planes: Sequence[str] = curvature.MOTION_PLANES
 ) -> Iterator[Forced]:
     for k, plane in enumerate(planes):
         names = [joint.coordinates[k] for joint in joints]
@@ -276,9 +266,9 @@ def segment_angles(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def spine_kinematics(
     poses: Mapping[str, np.ndarray],
     markers: Markers,
-    vertebrae: Mapping[str, Vertebra],
+    vertebrae: Mapping[str, curvature.Vertebra],
     *,
-    levels: Sequence[Level] = SPINE_LEVELS,
+    levels: Sequence[curvature.Level] = curvature.SPINE_LEVELS,
     forced: Mapping[str, tuple[Forced, ...]] | None = None,
     spine_markers: Mapping[str, str] | None = None,
 ) -> SpineKinematics:
@@ -296,23 +286,23 @@ def spine_kinematics(
     for body in sorted(needed):
         if len(poses[body]) != markers.frames:
             raise InputError(f"poses of {body!r} have {len(poses[body])} frames, the markers {markers.frames}.")
-    points = markers.select([(spine_markers or {}).get(name, name) for name in SPINE_MARKERS])
+    points = markers.select([(spine_markers or {}).get(name, name) for name in curvature.SPINE_MARKERS])
     results = [angles_of_level(level, poses) for level in levels]
     return SpineKinematics(
         rate=markers.rate,
         start=markers.start,
         levels=tuple(level.name for level in levels),
         angles=np.stack([angles for angles, _ in results], 1),
-        lla=lumbar_lordosis(poses, vertebrae),
-        tka=thoracic_kyphosis(poses, vertebrae),
-        markers=points.with_(names=SPINE_MARKERS),
+        lla=curvature.lumbar_lordosis(poses, vertebrae),
+        tka=curvature.thoracic_kyphosis(poses, vertebrae),
+        markers=points.with_(names=curvature.SPINE_MARKERS),
         repaired=np.stack([repaired for _, repaired in results], 1),
         forced=dict(forced or {}),
         centres=vertebra_centroids(poses, vertebrae, markers.rate, markers.start),
     )
 
 
-def angles_of_level(level: Level, poses: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def angles_of_level(level: curvature.Level, poses: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Angles (frames, 3) rad of a level, signed as in `SpineKinematics`, and (frames,) where a wrap was undone."""
     if level.parent is None:
         return segment_angles(poses[level.child])
@@ -320,8 +310,8 @@ def angles_of_level(level: Level, poses: Mapping[str, np.ndarray]) -> tuple[np.n
 
 
 def vertebra_centroids(
-    poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], rate: float, start: float = 0.0
+    poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, curvature.Vertebra], rate: float, start: float = 0.0
 ) -> Markers:
     """Centroids in ground of vertebrae (scaled as the body is): Markers C1…L5, S1 (m, y_up)."""
-    xyz = [place_on_body(poses, vertebra.body, vertebra.centroid) for vertebra in vertebrae.values()]
+    xyz = [curvature.place_on_body(poses, vertebra.body, vertebra.centroid) for vertebra in vertebrae.values()]
     return Markers(tuple(vertebrae), rate, np.stack(xyz, 1), frame="y_up", start=start)
