@@ -10,16 +10,8 @@ from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, ap
 from simspine.annotation.recording import Images, RecordedViews
 from simspine.core.errors import InputError, safe_file_name
 from simspine.core.skeletons import is_skin_marker, load_skeleton, skin_landmark
+from simspine.io import coco
 from simspine.io.atomic import atomic_path
-from simspine.io.coco import (
-    COCO_HIDDEN,
-    COCO_VISIBLE,
-    LabelledImages,
-    in_spinetrack_order,
-    read_coco,
-    to_spinetrack,
-    write_coco_labels,
-)
 from simspine.io.image_streams import Stills
 from simspine.io.keypoint_json import write_people_json
 from simspine.io.text_tables import repeated_names
@@ -56,7 +48,7 @@ def _clicks_of(recording: RecordedViews, labels: Labels, view: int, point: int) 
     return [[int(recording.rows[frame, view]), *place] for frame, place in zip(frames, places.tolist(), strict=True)]
 
 
-def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:
+def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> coco.LabelledImages:
     """Labels, one row per image. decided_only: leave out images and inferred points without a decision."""
     rows = [
         (frame, view)
@@ -72,7 +64,7 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
     index = tuple(np.array(rows).T)
     points = np.concatenate([np.nan_to_num(labels.xy[index]), labels.visibility[index][..., None]], -1)
     points[(points[..., 2] == 0) | (labels.guessed[index] & decided_only)] = 0.0
-    return LabelledImages(
+    return coco.LabelledImages(
         names=labels.names,
         file_names=tuple(recording.image_name(frame, view) for frame, view in rows),
         sizes=np.array([recording.sources[view].size for _, view in rows]),
@@ -81,17 +73,17 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
     )
 
 
-def propose_spines(path: Path, least_height: float, curves: bool = False) -> LabelledImages:
+def propose_spines(path: Path, least_height: float, curves: bool = False) -> coco.LabelledImages:
     """The largest person of each image of a COCO file whose trunk is in sight, with points of the spine proposed.
 
     least_height: of the person, as a share of the image's height. Hips and shoulders must be labelled as seen. The
     spine's points are computed from them and the head, by `spine_in_image` or `spine_on_curves`; they are labelled
     hidden and not decided. `InputError` where no person qualifies.
     """
-    table, people = load_skeleton("spinetrack37"), read_coco(path)
+    table, people = load_skeleton("spinetrack37"), coco.read_coco(path)
     names = tuple(table.to_simspine[name] for name in table.names)
-    points = in_spinetrack_order(people["keypoints"], tuple(people["names"].tolist()), str(path))
-    trunk = points[:, [names.index(name) for name in REQUIRED_JOINTS], 2] == COCO_VISIBLE
+    points = coco.in_spinetrack_order(people["keypoints"], tuple(people["names"].tolist()), str(path))
+    trunk = points[:, [names.index(name) for name in REQUIRED_JOINTS], 2] == coco.COCO_VISIBLE
     tall = people["bbox"][:, 3] >= least_height * people["size"][:, 1]
     good = np.flatnonzero(trunk.all(1) & tall & ~people["crowd"])
     if not len(good):
@@ -107,9 +99,9 @@ def propose_spines(path: Path, least_height: float, curves: bool = False) -> Lab
         seen = {name: np.array([x, y, 1.0]) for name, (x, y, v) in zip(names, person, strict=True) if v > 0}
         for name, (x, y, *_) in (spine_on_curves if curves else spine_in_image)(seen).items():
             if name not in seen:
-                person[names.index(name)] = x, y, COCO_HIDDEN
+                person[names.index(name)] = x, y, coco.COCO_HIDDEN
     files = tuple(str(people["file_name"][i]) for i in rows)
-    return LabelledImages(names, files, sizes=people["size"][rows].astype(int), points=points, status=status)
+    return coco.LabelledImages(names, files, sizes=people["size"][rows].astype(int), points=points, status=status)
 
 
 def write_annotation_file(
@@ -126,9 +118,9 @@ def write_annotation_file(
         raise InputError(f"{out}: {form} is written to {wanted}. Choose another name, or another --format.")
     images = labelled_images_of(recording, labels, decided_only)
     if form == "coco":
-        write_coco_labels(out, images)
+        coco.write_coco_labels(out, images)
         return out
-    ordered, places = to_spinetrack(images), _frame_view_by_image(recording)
+    ordered, places = coco.to_spinetrack(images), _frame_view_by_image(recording)
     for i, name in enumerate(ordered.file_names):
         frame, view = places[name]
         score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in ordered.points[i, :, 2]])
@@ -138,7 +130,7 @@ def write_annotation_file(
     return out
 
 
-def write_images(folder: Path, recording: RecordedViews, images: LabelledImages) -> int:
+def write_images(folder: Path, recording: RecordedViews, images: coco.LabelledImages) -> int:
     """Write the labelled images as JPEG under their names into `folder`; returns their number.
 
     Raises `InputError` before any is written where one would replace an image of the recording.
@@ -156,7 +148,7 @@ def write_images(folder: Path, recording: RecordedViews, images: LabelledImages)
     return len(images.file_names)
 
 
-def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages, where: str) -> list[Edit]:
+def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledImages, where: str) -> list[Edit]:
     """Decisions that change the labels to those of a file; only for points that differ.
 
     Images are matched by name, or by the end of their path. Raises `InputError` where no image matches, or names of
