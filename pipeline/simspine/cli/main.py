@@ -14,18 +14,10 @@ from pathlib import Path
 import click
 
 from simspine import __version__
+from simspine.cli import data
 from simspine.cli.annotate import annotate_command, annotations_group
 from simspine.cli.bench import bench_group, benchmark_group
 from simspine.cli.cameras import cameras_group
-from simspine.cli.data import (
-    check_quality_command,
-    compare_command,
-    export_command,
-    overlay_command,
-    validate_dataset_command,
-    verify_command,
-    view_command,
-)
 from simspine.cli.detect import detect_command
 from simspine.cli.options import (
     FILE_PATH,
@@ -441,18 +433,18 @@ def doctor_command(config, schema):
 
 
 for _command in (
-    export_command,
+    data.export_command,
     cameras_group,
     bench_group,
     benchmark_group,
     train_group,
     capture_group,
-    validate_dataset_command,
-    verify_command,
-    check_quality_command,
-    view_command,
-    compare_command,
-    overlay_command,
+    data.validate_dataset_command,
+    data.verify_command,
+    data.check_quality_command,
+    data.view_command,
+    data.compare_command,
+    data.overlay_command,
     annotate_command,
     annotations_group,
 ):
