@@ -20,17 +20,8 @@ from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import Status, Verdict
 from simspine.reconstruction.solved_trial import SolvedTrial
-from simspine.report import canvas
+from simspine.report import canvas, overlay
 from simspine.report.figure_style import VERMILLION, to_bgr
-from simspine.report.overlay import (
-    PersonLayer,
-    body_lines,
-    draw_layers,
-    legend_below,
-    line_colour,
-    person_box,
-    point_colour,
-)
 from simspine.report.scene import Film
 from simspine.vision.blazepose import quiet_stderr
 
@@ -116,7 +107,7 @@ class DrawnTrial:
     videos: Sequence[Path]
     shown: Sequence[np.ndarray]
     rate: float
-    layers: Callable[[int], list[PersonLayer]]
+    layers: Callable[[int], list[overlay.PersonLayer]]
     start: float = 0.0
     verdict: Verdict | None = None
 
@@ -129,9 +120,9 @@ class DrawnTrial:
                 points.append(layer.xy)
                 signs |= layer.signs
         rooms = [(np.concatenate(points), camera.size) for points, camera in zip(places, self.cameras, strict=True)]
-        boxes = [person_box(*room) for room in rooms]
+        boxes = [overlay.person_box(*room) for room in rooms]
         widest = max((x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in boxes)
-        return [person_box(*room, aspect=widest) for room in rooms], signs
+        return [overlay.person_box(*room, aspect=widest) for room in rooms], signs
 
     def picture(self, frame: int, images: Sequence[np.ndarray], boxes: Sequence[tuple[int, ...]]) -> np.ndarray:
         """One frame: the boxes of the cameras' images side by side, or the whole image of a single camera."""
@@ -142,7 +133,7 @@ class DrawnTrial:
         cells = []
         for camera, image, layer, box in zip(self.cameras, images, self.layers(frame), boxes, strict=True):
             part, height = (box, OVERLAY_TILE_PX) if len(boxes) > 1 else (None, None)
-            cells.append(draw_layers(image, [layer], f"{camera.name} · {text}", box=part, height=height))
+            cells.append(overlay.draw_layers(image, [layer], f"{camera.name} · {text}", box=part, height=height))
             if verdict is not None and verdict.rejected[frame]:
                 cells[-1][:BORDER_PX] = cells[-1][-BORDER_PX:] = to_bgr(VERMILLION)
                 cells[-1][:, :BORDER_PX] = cells[-1][:, -BORDER_PX:] = to_bgr(VERMILLION)
@@ -152,7 +143,7 @@ class DrawnTrial:
 def trial_to_draw(trial: SolvedTrial, views: Sequence[int]) -> DrawnTrial:
     """Detections and the fitted body in some views. views: indices of the cameras."""
 
-    def layers(frame: int) -> list[PersonLayer]:
+    def layers(frame: int) -> list[overlay.PersonLayer]:
         seen = shown_in(trial, slice(frame, frame + 1))
         return [layer_of_image(trial, seen, frame, view) for view in views]
 
@@ -178,7 +169,7 @@ def write_overlay_video(drawn: DrawnTrial, out: Path, progress: Callable[[int, i
     with video_writer(out, drawn.rate) as video:
         for frame, images in enumerate(_view_images(drawn.cameras, drawn.videos, drawn.shown)):
             picture = drawn.picture(frame, images, boxes)
-            strip = legend_below(picture, signs) if strip is None else strip
+            strip = overlay.legend_below(picture, signs) if strip is None else strip
             video.add(np.vstack([picture, strip]))
             progress(frame + 1, len(drawn.shown[0]))
 
@@ -225,7 +216,7 @@ def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:
     )
 
 
-def layer_of_image(trial: SolvedTrial, shown: Keypoints, frame: int, view: int) -> PersonLayer:
+def layer_of_image(trial: SolvedTrial, shown: Keypoints, frame: int, view: int) -> overlay.PersonLayer:
     """Detected points on one image, and the fitted body. shown: `shown_in` of this frame alone."""
     report = trial.keypoints_and_triangulation[1]
     swapped, used = report.swapped[frame, view], report.used[frame, view]
@@ -240,9 +231,9 @@ def layer_of_image(trial: SolvedTrial, shown: Keypoints, frame: int, view: int) 
     )
 
 
-def layer_of_points(seen: Keypoints, at: tuple[int, int], **more: Any) -> PersonLayer:
+def layer_of_points(seen: Keypoints, at: tuple[int, int], **more: Any) -> overlay.PersonLayer:
     """The points of a (frame, view) as a layer. more: other fields of the layer."""
-    return PersonLayer(
+    return overlay.PersonLayer(
         points=dict(zip(seen.names, seen.xy[at], strict=True)),
         confidence=dict(zip(seen.names, seen.confidence[at], strict=True)),
         estimated={*seen.names_of(Origin.ESTIMATED)},
@@ -287,10 +278,10 @@ def _film_of_view(
 ) -> Film:
     """seen: detected points in the frames of the page; None where not known."""
     camera, xy, names = trial.cameras[view], body_in_image(trial, view, slice(None)), trial.model_points.names
-    box = person_box(xy.reshape(-1, 2), camera.size, FILM_ASPECT)
+    box = overlay.person_box(xy.reshape(-1, 2), camera.size, FILM_ASPECT)
     size = (round(FILM_HEIGHT_PX * FILM_ASPECT), FILM_HEIGHT_PX)
     pictures, every = _pictures_within_bytes(video.shown_at(trial.video_frames(view)[::step]), box, size, most_bytes)
-    lines, spine = body_lines(names)
+    lines, spine = overlay.body_lines(names)
     points = xy[::step, :0] if seen is None else seen.xy[:, view]
     return Film(
         name=camera.name,
@@ -301,8 +292,8 @@ def _film_of_view(
         lines=lines,
         spine=spine,
         seen=_pixels_in_film(points, box),
-        line_colours=[line_colour(names[a], names[b]) for a, b in lines],
-        seen_colours=[] if seen is None else [point_colour(name) for name in seen.names],
+        line_colours=[overlay.line_colour(names[a], names[b]) for a, b in lines],
+        seen_colours=[] if seen is None else [overlay.point_colour(name) for name in seen.names],
         step=step,
     )
 

@@ -17,16 +17,7 @@ from simspine.core.errors import InputError
 from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
 from simspine.report.people_pictures import draw
-from simspine.vision import lifting
-from simspine.vision.one_camera import (
-    FILE_POINT_NAMES,
-    FILE_SPINE_INDICES,
-    DetectedPerson,
-    PeopleWatcher,
-    WatchSettings,
-    options_of_model,
-    watch_camera,
-)
+from simspine.vision import lifting, one_camera
 from simspine.vision.options import DetectionOptions
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device
 
@@ -74,7 +65,7 @@ class SpinePoseEstimator:
         Only False: networks run in full precision, and no panel is drawn.
     """
 
-    SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
+    SPINE_IDS = list(one_camera.FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
 
     mode: str = "large"
     model_version: str = "latest"
@@ -100,15 +91,15 @@ class SpinePoseEstimator:
             if getattr(self, name):
                 raise InputError(f"{name} is True, but has no effect here; leave it out.")
         self._options = self._detection_options()
-        self._people: tuple[DetectedPerson, ...] = ()
+        self._people: tuple[one_camera.DetectedPerson, ...] = ()
 
     @cached_property
-    def _watcher(self) -> PeopleWatcher:
+    def _watcher(self) -> one_camera.PeopleWatcher:
         return self.open_watcher(smooth=False)
 
-    def open_watcher(self, smooth: bool) -> PeopleWatcher:
+    def open_watcher(self, smooth: bool) -> one_camera.PeopleWatcher:
         """A watcher that detects people in successive images with the estimator's networks; close it in the end."""
-        return PeopleWatcher(WatchSettings(self._options, smooth))
+        return one_camera.PeopleWatcher(one_camera.WatchSettings(self._options, smooth))
 
     def _detection_options(self) -> DetectionOptions:
         if self.detector not in PEOPLE_FINDERS:
@@ -116,7 +107,7 @@ class SpinePoseEstimator:
         model = str(self.mode)
         if model in SPINEPOSE_SIZES and self.model_version != "latest":
             model = f"{self.model_version}/{model}"
-        if options_of_model(model, self.max_detections).detector == "spinepose":
+        if one_camera.options_of_model(model, self.max_detections).detector == "spinepose":
             try:
                 check_weights(model)
             except InputError as error:
@@ -124,14 +115,14 @@ class SpinePoseEstimator:
                     raise
                 warnings.warn(f"{error} BlazePose is used; its spine is inferred.", stacklevel=4)
                 model = "blazepose"
-        options = options_of_model(model, self.max_detections)
+        options = one_camera.options_of_model(model, self.max_detections)
         device = self.device
         if device == "auto":
             device = (fastest_device() if self.hardware_acceleration else None) or "cpu"
         on_gpu = device.startswith("cuda") and options.detector == "spinepose"
         return options.model_copy(update={"device": "cuda" if on_gpu else "cpu"})
 
-    def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[DetectedPerson, ...]:
+    def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[one_camera.DetectedPerson, ...]:
         """The people, with inferred points marked. bboxes: (people, 4) x0 y0 x1 y1 px, if their boxes are known."""
         self._watcher.reset_identities()
         self._people = self._watcher.watch_image(require_image(image), time=0.0, boxes=bboxes)
@@ -170,10 +161,10 @@ class SpinePoseEstimator:
         """A picture with the people drawn; inferred points are marked if `keypoints` are those of the last call."""
         if np.array_equal(_keypoints_and_scores(self._people)[0], keypoints):
             return draw(image, self._people)
-        scores, unmarked = np.asarray(scores), np.zeros(len(FILE_POINT_NAMES), bool)
+        scores, unmarked = np.asarray(scores), np.zeros(len(one_camera.FILE_POINT_NAMES), bool)
         places = np.where(scores[..., None] > 0, keypoints, np.nan)
         people = [
-            DetectedPerson(own, certainty, estimated=unmarked, inferred=unmarked, number=number)
+            one_camera.DetectedPerson(own, certainty, estimated=unmarked, inferred=unmarked, number=number)
             for number, (own, certainty) in enumerate(zip(places, scores, strict=True), 1)
         ]
         return draw(image, people)
@@ -184,31 +175,31 @@ class SpinePoseEstimator:
             self._watcher.close()
 
 
-def _keypoints_and_scores(people: Sequence[DetectedPerson]) -> tuple[np.ndarray, np.ndarray]:
+def _keypoints_and_scores(people: Sequence[one_camera.DetectedPerson]) -> tuple[np.ndarray, np.ndarray]:
     """Points (people, 37, 2) px and scores (people, 37); a missing point is 0 0 with score 0."""
-    count = len(FILE_POINT_NAMES)
+    count = len(one_camera.FILE_POINT_NAMES)
     places = np.nan_to_num(np.array([one.points for one in people]).reshape(-1, count, 2))
     return places, np.array([one.scores for one in people]).reshape(-1, count)
 
 
-def _result_rows(people: Sequence[DetectedPerson], spine_only: bool) -> np.ndarray:
+def _result_rows(people: Sequence[one_camera.DetectedPerson], spine_only: bool) -> np.ndarray:
     """(people, 37 or 9, 3) x px, y px, score; empty without people."""
     if not people:
         return np.array([])
     places, scores = _keypoints_and_scores(people)
     rows = np.concatenate([places, scores[..., None]], -1)
-    return rows[:, list(FILE_SPINE_INDICES)] if spine_only else rows
+    return rows[:, list(one_camera.FILE_SPINE_INDICES)] if spine_only else rows
 
 
 def _rows_in_space(
-    people: Sequence[DetectedPerson], placed: Mapping[int, lifting.FramedPose], spine_only: bool
+    people: Sequence[one_camera.DetectedPerson], placed: Mapping[int, lifting.FramedPose], spine_only: bool
 ) -> np.ndarray:
     """(people, 37 or 9, 4) x y z m, score; 0 for points that were not placed."""
-    chosen = FILE_SPINE_INDICES if spine_only else range(len(FILE_POINT_NAMES))
-    rows = np.zeros((len(people), len(FILE_POINT_NAMES), 4))
+    chosen = one_camera.FILE_SPINE_INDICES if spine_only else range(len(one_camera.FILE_POINT_NAMES))
+    rows = np.zeros((len(people), len(one_camera.FILE_POINT_NAMES), 4))
     for row, one in zip(rows, people, strict=True):
         if one.number in placed:
-            row[:] = placed[one.number].rows(FILE_POINT_NAMES, one.scores)[0]
+            row[:] = placed[one.number].rows(one_camera.FILE_POINT_NAMES, one.scores)[0]
     return rows[:, list(chosen)]
 
 
@@ -297,7 +288,7 @@ def infer_video(
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
         found, everybody, placed = [], [], []
-        for shot, people in watch_camera(camera, watcher):
+        for shot, people in one_camera.watch_camera(camera, watcher):
             found.append(_result_rows(people, spine_only))
             everybody.append(people)
             if placer is not None:

@@ -29,6 +29,7 @@ from simspine.quality.observability import (
 from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, is_refined
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
+from simspine.report import tables
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.canvas import figure_svg
 from simspine.report.level_figures import ASSUMED_BELOW, MEASURED_FROM
@@ -57,17 +58,6 @@ from simspine.report.summary import (
     median_or_none,
     spine_points_by_source,
     without_lost,
-)
-from simspine.report.tables import (
-    ESTIMATED_BY,
-    IMPRECISE_LABEL,
-    NO_SCOLIOSIS,
-    SIDEWAYS_BEND,
-    Caveats,
-    assumed_levels,
-    caveats_of_trial,
-    image_sizes,
-    not_measured,
 )
 from simspine.report.trial_sections import (
     check_pictures,
@@ -119,7 +109,7 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     basis += f"A skeleton was fitted to {points} points of the body. " * bool(points)
     ways = spine_points_by_source(trial.markers)
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
-    estimated = f"{len(guessed)} points of it are {ESTIMATED_BY}: {', '.join(guessed)}."
+    estimated = f"{len(guessed)} points of it are {tables.ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
         kinds = page_words("sources")
         lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
@@ -162,7 +152,7 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
 # Labels whose parameters the page names with their ±, the surest first.
 _LABEL_HEADS = {
     str(Observability.MEASURED): "Measured",
-    IMPRECISE: IMPRECISE_LABEL.capitalize(),
+    IMPRECISE: tables.IMPRECISE_LABEL.capitalize(),
     str(Observability.PARTLY): "Partly measured, too",
 }
 
@@ -216,12 +206,12 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
         of_verdict.setdefault(verdict, []).append(label.partition(",")[0])
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
-    if any(figure.name == SIDEWAYS_BEND and figure.is_assumed for figure in trial.clinical_figures):
-        parts.append(f"The page {NO_SCOLIOSIS}.")
+    if any(figure.name == tables.SIDEWAYS_BEND and figure.is_assumed for figure in trial.clinical_figures):
+        parts.append(f"The page {tables.NO_SCOLIOSIS}.")
     shares = trial_caveats(trial).shares
     marked = np.isin(trial.spine.levels, levels_between_markers(trial.spine.levels, trial.markers))[:, None]
     partly, findings = shares >= ASSUMED_BELOW, (shares >= MEASURED_FROM) | (marked & (shares >= ASSUMED_BELOW))
-    if levels := assumed_levels(shares):
+    if levels := tables.assumed_levels(shares):
         others = " The other levels are no finding, either." * bool(partly.any() and not findings.any())
         parts.append(f"Single vertebrae, assumed: {levels}.{others}")
     return " ".join(parts) or "Nothing: all was measured."
@@ -288,7 +278,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
 def methods_text(trial: SolvedTrial, how: str = "") -> str:
     """Sentences for the methods section of a paper. how: sentences on detection and filtering of the points."""
     spine, body, distance, versions = trial.spine, trial.body, marker_rms_mm(trial), package_versions()
-    source = f"{len(trial.cameras)} cameras ({image_sizes(trial.cameras)})" if trial.cameras else "markers"
+    source = f"{len(trial.cameras)} cameras ({tables.image_sizes(trial.cameras)})" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
     ways = spine_points_by_source(trial.markers)
     skin = [name for way in (SKIN_MARKER_GROUP, DOTS_OF_TAPE) for name in ways.get(way, ())]
@@ -438,9 +428,9 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
     return {frame: images[row] for frame, row in zip(frames, rows, strict=True)}
 
 
-def trial_caveats(trial: SolvedTrial) -> Caveats:
+def trial_caveats(trial: SolvedTrial) -> tables.Caveats:
     """Quantities that were not measured in one trial."""
-    caveats = caveats_of_trial(trial.markers, trial.spine, trial.observed_shares)
+    caveats = tables.caveats_of_trial(trial.markers, trial.spine, trial.observed_shares)
     return replace(caveats, figures=_undecided(trial))
 
 
@@ -454,7 +444,7 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
         provenance=Provenance(versions=dict(package_versions())),
         licences=page_words("licences"),
         notice=REPORT_NOTICE,
-        **not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
+        **tables.not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
     )
     write_report(path, content)
     return Path(path)

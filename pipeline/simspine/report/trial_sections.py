@@ -18,28 +18,12 @@ from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import NO_LABEL, ClinicalFigure, Observability, angle_statistics
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.solved_trial import SolvedTrial
-from simspine.report import page
+from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
 from simspine.report.page import NORMAL_95, UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
-from simspine.report.tables import (
-    CONSTANT_RANGE,
-    CURVATURE_KEYS,
-    ESTIMATED_BY,
-    SEGMENT_PLANES,
-    SEGMENTS_IN_ROOM,
-    angle_table,
-    camera_table,
-    clinical_tables,
-    image_sizes,
-    is_range_shown,
-    norm_of,
-    point_table,
-    range_of,
-    segments_table,
-)
 
 # The scene of a trial for the 3D player.
 
@@ -79,7 +63,7 @@ def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure]) -
     """Curves of lordosis, kyphosis and clinical parameters; none for a single frame."""
     clinical = spine.clinical
     angles: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
-        key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in CURVATURE_KEYS
+        key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in tables.CURVATURE_KEYS
     }
     if clinical is not None:
         angles |= {name: (clinical.of(name), clinical.sd(name)) for name in clinical.names}
@@ -92,16 +76,19 @@ def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tupl
         figure
         for figure in figures
         if figure.name in angles
-        and (figure.name in CURVATURE_KEYS or (figure.is_of_person and range_of(figure) > CONSTANT_RANGE))
+        and (
+            figure.name in tables.CURVATURE_KEYS
+            or (figure.is_of_person and tables.range_of(figure) > tables.CONSTANT_RANGE)
+        )
     ]
-    panels = list(dict.fromkeys(panel_of(one) for one in most_moved(shown) if one.name not in CURVATURE_KEYS))
+    panels = list(dict.fromkeys(panel_of(one) for one in most_moved(shown) if one.name not in tables.CURVATURE_KEYS))
     return tuple(_angle_curve(figure, *angles[figure.name], panels[:MOST_MOVED]) for figure in shown)
 
 
 def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
     """Figures whose range is larger than its ±, sorted by range over ±, the largest first."""
-    moving = [figure for figure in figures if figure.range_sd and is_range_shown(figure)]
-    return sorted(moving, key=lambda figure: range_of(figure) / (figure.range_sd or 1.0), reverse=True)
+    moving = [figure for figure in figures if figure.range_sd and tables.is_range_shown(figure)]
+    return sorted(moving, key=lambda figure: tables.range_of(figure) / (figure.range_sd or 1.0), reverse=True)
 
 
 def panel_of(figure: ClinicalFigure) -> str:
@@ -113,18 +100,18 @@ def panel_of(figure: ClinicalFigure) -> str:
 def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | None, chosen: Sequence[str]) -> Curve:
     factor, forced = (1e3 if figure.unit == "mm" else 180 / np.pi), figure.verdict is Observability.FORCED
     panel = panel_of(figure)
-    positive = "" if figure.name in CURVATURE_KEYS else CLINICAL_DEFINITIONS[figure.name].positive
+    positive = "" if figure.name in tables.CURVATURE_KEYS else CLINICAL_DEFINITIONS[figure.name].positive
     noted = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
     return Curve(
         name=figure.label.rpartition(", ")[2] if panel != figure.label else figure.label,
         label=figure.label,
         values=factor * values,
         sd=None if sd is None or forced else factor * sd,
-        band=norm_of(figure),
+        band=tables.norm_of(figure),
         note=(str(figure.verdict) or figure.decided_by) if noted else "",
         forced=forced,
         panel="" if panel == figure.label else panel,
-        chosen=figure.name in CURVATURE_KEYS or panel in chosen,
+        chosen=figure.name in tables.CURVATURE_KEYS or panel in chosen,
         unit=UNIT_SIGNS[figure.unit],
         assumed=figure.is_assumed,
         mean=interval_text(figure.mean, figure.sd, figure.unit) if figure.is_decided else "",
@@ -170,7 +157,7 @@ def movement_sentence(trial: SolvedTrial) -> str:
         texts += [f"{text} up to {', '.join(sides)}"] * bool(sides)
     clearest = {one.unit: one for one in reversed(most_moved((*figures, *segment_figures(trial.spine, kept))))}
     most = [
-        f"{one.label.partition(' (')[0]}, {interval_text(range_of(one), one.range_sd, unit)}"
+        f"{one.label.partition(' (')[0]}, {interval_text(tables.range_of(one), one.range_sd, unit)}"
         for unit, one in sorted(clearest.items(), reverse=True)
     ]
     texts += ["Each is an extreme of the fitted body, with its ± and its time"] * bool(texts)
@@ -210,9 +197,9 @@ def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalF
     figures: list[ClinicalFigure] = []
     if spine.angles_sd is None:
         return ()
-    for segment in (name for name in SEGMENTS_IN_ROOM if name in spine.levels):
+    for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
         angles, sd = (np.degrees(each[:, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
-        for k, plane in enumerate(SEGMENT_PLANES):
+        for k, plane in enumerate(tables.SEGMENT_PLANES):
             found, label = angle_statistics(angles[:, k], sd[:, k], kept), f"{segment.capitalize()}, {plane}"
             if found.sd is not None:
                 figures.append(ClinicalFigure(label, label, "deg", decided_by=NO_LABEL, **found._asdict()))
@@ -229,15 +216,15 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
         kept, estimated = ~trial.rejected, trial.spine_estimated
         marked = levels_between_markers(spine.levels, trial.markers)
         shares, table = trial.observed_shares, trial.sized.levels
-        levels.append(angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked))
-    clinical = clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
-    room = segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1)
+        levels.append(tables.angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked))
+    clinical = tables.clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
+    room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1)
     return (*clinical[:1], *([] if room is None else [room]), *clinical[1:], *levels)
 
 
 def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page.Picture]:
     """Pictures of all angles over time, which the page's script draws from the player's data; none for one frame."""
-    estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * trial.spine_estimated
+    estimated = f" Points of the spine were {tables.ESTIMATED_BY}: the curves follow these." * trial.spine_estimated
     shaded, looks = " Shaded in red: rejected frames." * bool(trial.rejected.any()), page.page_words("looks")
     for key, sided, more in (("spinal", False, estimated), ("limbs", True, "")):
         if shown := [curve for curve in curves if bool(curve.panel) is sided]:
@@ -277,12 +264,12 @@ def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     The fit over all frames, which gives a posterior, leaves inferred markers out.
     """
     report, result = trial.triangulation, trial.result
-    sizes = image_sizes(trial.cameras)
-    cameras = () if report is None else (camera_table(detected_points(report, trial.markers), sizes),)
+    sizes = tables.image_sizes(trial.cameras)
+    cameras = () if report is None else (tables.camera_table(detected_points(report, trial.markers), sizes),)
     unfitted = () if result.posterior is None else trial.markers.names_of(Origin.INFERRED)
     columns = zip(result.marker_names, result.marker_error.T, strict=True)
     fitted = {name: distance for name, distance in columns if name not in unfitted}
-    return (*cameras, point_table(report, trial.markers, fitted))
+    return (*cameras, tables.point_table(report, trial.markers, fitted))
 
 
 def page_finding(finding: Finding) -> Finding:
