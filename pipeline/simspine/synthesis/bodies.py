@@ -20,16 +20,9 @@ from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, build_body, read_recipe
 from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, carried_vertebrae, girdle_angle
 from simspine.core.skeletons import VERTEBRA_OF
+from simspine.synthesis import standing_posture
 from simspine.synthesis.population import SHIFT_DIRECTIONS, SyntheticSubject, population_articulation
 from simspine.synthesis.signals import read_sided_table
-from simspine.synthesis.standing_posture import (
-    BodySizes,
-    Generic,
-    StandingPosture,
-    find_standing_posture,
-    sizes_of,
-    with_leg_lengths,
-)
 
 
 @cache
@@ -60,8 +53,8 @@ class TruthBody:
 
     body: Body
     vertebrae: VertebraeOfBody
-    sizes: BodySizes
-    posture: StandingPosture
+    sizes: standing_posture.BodySizes
+    posture: standing_posture.StandingPosture
 
 
 @lru_cache(maxsize=16)
@@ -69,10 +62,10 @@ def truth_body(subject: SyntheticSubject) -> TruthBody:
     """Make the body of a subject; equal subjects give equal files. Takes about two seconds."""
     recipe, base = unscaled_body()
     generic = unscaled_measures(recipe, base)
-    sizes = sizes_of(subject, generic)
+    sizes = standing_posture.sizes_of(subject, generic)
     vertebrae = {level: _own_vertebra(v, sizes) for level, v in generic.vertebrae.items()}
-    posture = find_standing_posture(subject, generic, sizes, vertebrae)
-    sizes = with_leg_lengths(subject, generic, sizes, posture)
+    posture = standing_posture.find_standing_posture(subject, generic, sizes, vertebrae)
+    sizes = standing_posture.with_leg_lengths(subject, generic, sizes, posture)
     scaled = _opensim.load_opensim_model(base.osim)
     scaled.initSystem()
     _opensim.scale_opensim_model(scaled, sizes.factors, subject.mass)
@@ -102,7 +95,7 @@ def unscaled_body() -> tuple[Recipe, Body]:
     return recipe, build_body(recipe, "vertebral")
 
 
-def unscaled_measures(recipe: Recipe, base: Body) -> Generic:
+def unscaled_measures(recipe: Recipe, base: Body) -> standing_posture.Generic:
     """Measures of the unscaled articulated body."""
     joints = _child_element(ET.fromstring(base.osim), "Model/JointSet/objects")
     plan, poses = population_articulation(), neutral_poses(base)
@@ -117,7 +110,7 @@ def unscaled_measures(recipe: Recipe, base: Body) -> Generic:
     for coordinate in joints.iter("Coordinate"):
         low, high = (float(v) for v in coordinate.findtext("range", "").split())
         ranges[coordinate.attrib["name"]] = (low, high)
-    return Generic(
+    return standing_posture.Generic(
         levels=plan.levels,
         chain=plan.chain,
         below=np.array([centre(f"{level}_{LEVEL_AXIS_COORDINATES[0]}", "parent") for level in plan.levels]),
@@ -136,7 +129,7 @@ def unscaled_measures(recipe: Recipe, base: Body) -> Generic:
     )
 
 
-def _own_vertebra(vertebra: Vertebra, sizes: BodySizes) -> Vertebra:
+def _own_vertebra(vertebra: Vertebra, sizes: standing_posture.BodySizes) -> Vertebra:
     """The vertebra in the subject's size, with its endplates tilted."""
     factor = sizes.factors[vertebra.body]
     inferior, superior = sizes.wedge.get(vertebra.body, np.zeros(2))
@@ -174,7 +167,7 @@ def _edit_level(joints: ET.Element, level: str, below: np.ndarray, above: np.nda
         axis[:] = [coordinates, _child_element(axis, "axis"), ET.fromstring(straight)]
 
 
-def _set_standing_defaults(joints: ET.Element, pose: Mapping[str, float], generic: Generic) -> None:
+def _set_standing_defaults(joints: ET.Element, pose: Mapping[str, float], generic: standing_posture.Generic) -> None:
     """Make standing the default pose. Ranges of levels and clavicles are shifted by the subject's standing angles."""
     for coordinate in joints.iter("Coordinate"):
         name = coordinate.attrib["name"]
@@ -185,7 +178,7 @@ def _set_standing_defaults(joints: ET.Element, pose: Mapping[str, float], generi
             _child_element(coordinate, "range").text = _numbers_text(np.add(generic.ranges[name], pose[name]))
 
 
-def _marker_places(recipe: Recipe, sizes: BodySizes, vertebrae: VertebraeOfBody) -> dict[str, Place]:
+def _marker_places(recipe: Recipe, sizes: standing_posture.BodySizes, vertebrae: VertebraeOfBody) -> dict[str, Place]:
     """Places of the 37 points, vertebral centres, the released spine points (`_virtual`) and landmarks."""
     plan = population_articulation()
 

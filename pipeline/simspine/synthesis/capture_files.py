@@ -17,14 +17,8 @@ from simspine.core.types import Camera
 from simspine.io.atomic import sha256_of_file, write_text
 from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import write_store
+from simspine.io.human36m import names
 from simspine.io.human36m.copy import write_pose
-from simspine.io.human36m.names import (
-    HUMAN36M_SUBJECT_NAMES,
-    canonical_action,
-    official_name,
-    select_trials,
-    split_trial,
-)
 from simspine.io.mot import write_mot
 from simspine.io.text_tables import json_or_empty
 from simspine.io.trc import write_trc
@@ -52,7 +46,7 @@ def trial_files(subject: str, trial: str) -> dict[str, str]:
 
     trial: canonical name ('Walking_1'). Files in the layout of Human3.6M have its names ('Walking 1').
     """
-    official = official_name(subject, trial)
+    official = names.official_name(subject, trial)
     truth = f"truth/{subject}/{subject}_{trial}"
     files = {"world": f"{subject}/MyPoseFeatures/D3_Positions/{official}.cdf"}
     files |= {"detections": f"detections/{subject}/{trial}.h5"}
@@ -62,8 +56,8 @@ def trial_files(subject: str, trial: str) -> dict[str, str]:
 @cache
 def motion_of_trial(trial: str) -> tuple[str, int]:
     """Action of a canonical trial name, as in `ACTION_NAMES`, and the number of its repeat."""
-    action, number = split_trial(trial)
-    return next(name for name in ACTION_NAMES if canonical_action(name) == action), number
+    action, number = names.split_trial(trial)
+    return next(name for name in ACTION_NAMES if names.canonical_action(name) == action), number
 
 
 def write_trial(
@@ -122,8 +116,8 @@ def write_capture(
     Raises `InputError` if the folder holds files of another kind, and for invalid settings.
     """
     folder, settings = Path(folder), settings.resolved()
-    subjects = [make_subject(settings.seed, i) for i in range(len(HUMAN36M_SUBJECT_NAMES))[: settings.subjects]]
-    trials = select_trials(settings.actions)
+    subjects = [make_subject(settings.seed, i) for i in range(len(names.HUMAN36M_SUBJECT_NAMES))[: settings.subjects]]
+    trials = names.select_trials(settings.actions)
     preset = read_preset(settings.detections)
     rigs = {subject.name: virtual_rig(settings.seed, subject.name, settings.cameras) for subject in subjects}
     if only is not None and only not in rigs:
