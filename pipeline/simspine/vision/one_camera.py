@@ -13,16 +13,7 @@ from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import OneEuro
 from simspine.core.geometry import smooth_curve
 from simspine.core.skeletons import SPINEPOSE_SPINE, load_skeleton
-from simspine.io.image_streams import (
-    CameraImage,
-    OneCameraSource,
-    Photographs,
-    Webcam,
-    camera_images,
-    open_camera,
-    read_image,
-    require_image,
-)
+from simspine.io import image_streams
 from simspine.vision.association import Identities, drop_doubles
 from simspine.vision.detector import Detector, estimated_by
 from simspine.vision.options import BLAZEPOSE_MODELS, LIVE_MODEL, DetectionOptions
@@ -85,9 +76,9 @@ class DetectedPerson:
         return float(self.scores[self.detected].mean()) if self.detected.any() else 0.0
 
 
-def options_for_camera(options: DetectionOptions, camera: OneCameraSource) -> DetectionOptions:
+def options_for_camera(options: DetectionOptions, camera: image_streams.OneCameraSource) -> DetectionOptions:
     """The options with BlazePose's faster network before a webcam, unless a network is chosen."""
-    faster = isinstance(camera, Webcam) and options.model is None and options.detector == "blazepose"
+    faster = isinstance(camera, image_streams.Webcam) and options.model is None and options.detector == "blazepose"
     return options.model_copy(update={"model": LIVE_MODEL}) if faster else options
 
 
@@ -279,10 +270,10 @@ def detect_image(
     ((37, 2), (37,), (97, 2))
     """
     if isinstance(image, str | PathLike):
-        image = read_image(Path(image))
+        image = image_streams.read_image(Path(image))
     settings = WatchSettings(options_of_model(model, people), smooth=False, infer_spine=infer_spine)
     with closing(PeopleWatcher(settings)) as watcher:
-        return watcher.watch_image(require_image(image), time=0.0)
+        return watcher.watch_image(image_streams.require_image(image), time=0.0)
 
 
 def detect_video(
@@ -322,24 +313,24 @@ def detect_video(
     0 1 (37, 2) 9
     1 1 (37, 2) 9
     """
-    camera = open_camera(fspath(source))
+    camera = image_streams.open_camera(fspath(source))
     options = options_for_camera(options_of_model(model, people), camera)
-    settings = WatchSettings(options, smooth and not isinstance(camera, Photographs), infer_spine)
+    settings = WatchSettings(options, smooth and not isinstance(camera, image_streams.Photographs), infer_spine)
     return _detected_frames(camera, settings)
 
 
-def _detected_frames(camera: OneCameraSource, settings: WatchSettings) -> Iterator[DetectedFrame]:
+def _detected_frames(camera: image_streams.OneCameraSource, settings: WatchSettings) -> Iterator[DetectedFrame]:
     with closing(PeopleWatcher(settings)) as watcher:
         for shot, people in watch_camera(camera, watcher):
             yield DetectedFrame(shot.number, shot.time, shot.image, people)
 
 
 def watch_camera(
-    camera: OneCameraSource, watcher: PeopleWatcher
-) -> Iterator[tuple[CameraImage, tuple[DetectedPerson, ...]]]:
+    camera: image_streams.OneCameraSource, watcher: PeopleWatcher
+) -> Iterator[tuple[image_streams.CameraImage, tuple[DetectedPerson, ...]]]:
     """Each image with its people."""
-    for shot in camera_images(camera):
-        if isinstance(camera, Photographs):  # photographs are independent of each other
+    for shot in image_streams.camera_images(camera):
+        if isinstance(camera, image_streams.Photographs):  # photographs are independent of each other
             watcher.reset_identities()
         yield shot, watcher.watch_image(shot.image, shot.time)
 
