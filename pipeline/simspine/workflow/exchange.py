@@ -11,16 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from simspine.anatomy import paper_axes
 from simspine.anatomy.body import Body
 from simspine.anatomy.occlusion import hidden_points
-from simspine.anatomy.paper_axes import (
-    AXIS_COMPOSED,
-    AXIS_LOCKED,
-    PaperAxis,
-    paper_axes_of,
-    thorax_left_out,
-    to_paper_axes,
-)
 from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
@@ -45,13 +38,7 @@ from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialDat
 from simspine.io.exchange import BIDS_IGNORE_FILE, ExportTrial, write_bids, write_nwb
 from simspine.io.mot import write_mot, write_sto
 from simspine.io.npz import MMPOSE_UNITS, write_mmpose
-from simspine.reconstruction.publish import (
-    TABLE_DECIMALS,
-    body_points,
-    check_forward_kinematics,
-    point_origins,
-    tidy_table,
-)
+from simspine.reconstruction import publish
 from simspine.workflow.config import Config
 
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
@@ -100,15 +87,15 @@ class _Source:
     def trial(self, subject: str, name: str) -> TrialData:
         """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
-        self.deviations[key] = check_forward_kinematics(body, trial, key)
+        self.deviations[key] = publish.check_forward_kinematics(body, trial, key)
         self.frames[key] = trial.markers.frames
         if self.choice.contents == "angles":
             return drop_licensed_points(trial)
         if self.names != trial.markers.names:
-            stored, markers = trial.markers, body_points(body, trial.motion, self.names)
+            stored, markers = trial.markers, publish.body_points(body, trial.motion, self.names)
             if stored.covariance is not None:
                 markers = markers.with_(covariance=columns_by_name(stored.covariance, stored.names, self.names))
-            origin = point_origins(self.names, trial.fitted, trial.fitted_origin)
+            origin = publish.point_origins(self.names, trial.fitted, trial.fitted_origin)
             trial = replace(trial, markers=markers.with_(origin=origin))
         return trial
 
@@ -250,8 +237,8 @@ def _export_trials(
 
 def _export_csv(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     """One tidy table: a row for each frame of all trials, in degrees and mm, with standard deviations and verdicts."""
-    table = tidy_table((take.subject, take.name, take.trial) for take in source.takes(source.file.subjects))
-    table.round(TABLE_DECIMALS).to_csv(folder / "frames.csv", index=False)
+    table = publish.tidy_table((take.subject, take.name, take.trial) for take in source.takes(source.file.subjects))
+    table.round(publish.TABLE_DECIMALS).to_csv(folder / "frames.csv", index=False)
     units = {"columns ending in _deg": "deg", "in _mm": "mm", "in _s": "s"}
     return {"frames.csv": ManifestEntry("csv", len(table), units, dict(source.frames))}
 
@@ -262,23 +249,23 @@ def _export_bids(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     return {path: ManifestEntry("text" if not rows else "bids", rows) for path, rows in written.items()}
 
 
-def _deviation_from(axis: PaperAxis, known: Mapping[str, np.ndarray]) -> str:
+def _deviation_from(axis: paper_axes.PaperAxis, known: Mapping[str, np.ndarray]) -> str:
     """The source of an axis's standard deviation, for the table of axes."""
-    if axis.how == AXIS_COMPOSED:
+    if axis.how == paper_axes.AXIS_COMPOSED:
         return "covariances of the joints between" if axis.name in known else "joints between taken as independent"
-    return "none: locked" if axis.how == AXIS_LOCKED else "as solved"
+    return "none: locked" if axis.how == paper_axes.AXIS_LOCKED else "as solved"
 
 
 def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     """A motion for each trial in the 62 axes of the paper, its standard deviations, and a table of the axes."""
     files: dict[str, ManifestEntry] = {}
     left_out: dict[str, float] = {}
-    axes: tuple[PaperAxis, ...] = ()
+    axes: tuple[paper_axes.PaperAxis, ...] = ()
     known: dict[str, np.ndarray] = {}
     for take in source.takes(source.file.subjects):
         body, trial, motion = source.body(take.subject), take.trial, take.trial.motion
         path, count = f"{take.file_stem}.mot", motion.frames
-        in_axes = to_paper_axes(body, motion)
+        in_axes = paper_axes.to_paper_axes(body, motion)
         write_mot(folder / path, in_axes, inferred=np.flatnonzero(trial.inferred))
         files[path] = ManifestEntry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})
         levels = {} if trial.angles_sd is None else dict(zip(trial.levels, trial.angles_sd.swapaxes(0, 1), strict=True))
@@ -294,8 +281,8 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
                 folder / path, "Standard deviations", in_axes.names, time=in_axes.time, values=sd, in_degrees=True
             )
             files[path] = ManifestEntry("sto", count, {"deviation": "deg; m", "time": "s"}, {take.path: count})
-        left_out[take.path] = round(float(np.degrees(thorax_left_out(body, motion))), 3)
-        axes = paper_axes_of(body)  # set by the recipe, so the same for all people
+        left_out[take.path] = round(float(np.degrees(paper_axes.thorax_left_out(body, motion))), 3)
+        axes = paper_axes.paper_axes_of(body)  # set by the recipe, so the same for all people
     rows = [("axis", "unit", "how", "from", "to", "deviation")]
     rows += [(axis.name, axis.unit, axis.how, *(axis.spans or ("", "")), _deviation_from(axis, known)) for axis in axes]
     write_text(folder / "axes.csv", "".join(",".join(row) + "\n" for row in rows))

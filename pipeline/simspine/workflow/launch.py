@@ -23,22 +23,10 @@ from typing import IO
 
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
+from simspine.workflow import jobs
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import check_inputs, progress_bar
 from simspine.workflow.job_server import job_server
-from simspine.workflow.jobs import (
-    STATE,
-    STATE_DONE,
-    STATE_STALE,
-    STATE_WAITING,
-    StageState,
-    all_jobs,
-    check_results,
-    prepare_results,
-    run_job,
-    stage_states,
-    status_lines,
-)
 from simspine.workflow.up_to_date import hold_lock
 
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
@@ -64,7 +52,7 @@ def run_workflow(
     settings = read_config(config)
     check_inputs(settings)
     results = Path(settings.results)
-    check_results(settings)
+    jobs.check_results(settings)
     words = ["--snakefile", str(data_folder("configs").parent / "Snakefile"), "--configfile", str(config)]
     words += ["--cores", str(cores), "--rerun-incomplete", "--workflow-profile", "none"]  # no profile of the folder
     if dry_run:
@@ -72,10 +60,10 @@ def run_workflow(
             if subprocess.run([*_snakemake(Path(folder)), *words, "--dry-run", *options], check=False).returncode:
                 raise InputError("the workflow cannot be planned; Snakemake says above why.")
         return
-    command = [*_snakemake(results / STATE), *words, *options]
+    command = [*_snakemake(results / jobs.STATE), *words, *options]
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S) as lock:
-        prepare_results(results, config)
-        shutil.rmtree(results / STATE, ignore_errors=True)  # of a run that was killed
+        jobs.prepare_results(results, config)
+        shutil.rmtree(results / jobs.STATE, ignore_errors=True)  # of a run that was killed
         if not options and not _unfinished(settings, partly=False):
             return
         (results / "logs").mkdir(exist_ok=True)
@@ -88,10 +76,10 @@ def run_workflow(
                 sys.exit(128 + signal.SIGINT)
         if code:
             raise InputError(f"{_failure_error(failed, Path(log.name))}. {RESUME_HINT} Log: {log.name}")
-        shutil.rmtree(results / STATE, ignore_errors=True)
+        shutil.rmtree(results / jobs.STATE, ignore_errors=True)
         if left := _unfinished(read_config(config), partly=bool(options)):  # the configuration as it is now
             text = "the run is through, but not all of its results are up to date:"
-            raise InputError("\n".join([text, *status_lines(left), RESUME_HINT]))
+            raise InputError("\n".join([text, *jobs.status_lines(left), RESUME_HINT]))
 
 
 def run_here(config: Path) -> None:
@@ -99,11 +87,11 @@ def run_here(config: Path) -> None:
     settings = read_config(config)
     check_inputs(settings)
     results = Path(settings.results)
-    check_results(settings)
+    jobs.check_results(settings)
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S):
-        prepare_results(results, config)
-        for job, subject, trial in all_jobs(settings):
-            run_job(settings, job, subject, trial)
+        jobs.prepare_results(results, config)
+        for job, subject, trial in jobs.all_jobs(settings):
+            jobs.run_job(settings, job, subject, trial)
 
 
 def refuse_other_settings(changes: Collection[str], files: Sequence[str | Path]) -> None:
@@ -116,10 +104,12 @@ def refuse_other_settings(changes: Collection[str], files: Sequence[str | Path])
         )
 
 
-def _unfinished(config: Config, partly: bool) -> list[StageState]:
+def _unfinished(config: Config, partly: bool) -> list[jobs.StageState]:
     """States of stages that are not done; partly: only of those that are stale or waiting."""
-    states = stage_states(config)
-    return [s for s in states if (s.kind in (STATE_STALE, STATE_WAITING) if partly else s.kind != STATE_DONE)]
+    states = jobs.stage_states(config)
+    return [
+        s for s in states if (s.kind in (jobs.STATE_STALE, jobs.STATE_WAITING) if partly else s.kind != jobs.STATE_DONE)
+    ]
 
 
 def _snakemake(state: Path) -> list[str]:
