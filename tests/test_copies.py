@@ -15,7 +15,7 @@ from simspine.anatomy.priors import LinearPrior, SharedError
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.vision.board import Board
-from simspine.vision.board_bundle import BoardViews
+from simspine.vision.board_calibration import BoardViews
 from simspine.vision.triangulation import triangulate_with_report
 
 WAYS = [copy.copy, copy.deepcopy, lambda item: pickle.loads(pickle.dumps(item))]

@@ -315,8 +315,8 @@ def with_data(code: str, folder: Path) -> str:
     """The code with this folder's data for what it has none of: videos become points, a licensed copy a virtual one."""
     seen = [str(path) for path in sorted((folder / "pose").iterdir())]
     if '"/data/Human3.6M"' in code:
-        from simspine.synthesis.capture_files import write_capture
         from simspine.synthesis.options import Virtual
+        from simspine.synthesis.virtual_trial import write_capture
 
         write_capture(folder / "copy", Virtual(subjects=1, actions=["Walking_1"], frames=20))
     if '"photo.jpg"' in code:

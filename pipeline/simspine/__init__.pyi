@@ -21,7 +21,7 @@ from .reconstruction.reconstruct import Reconstruction, fit_trials, reconstruct,
 from .reconstruction.session_files import read_session
 from .reconstruction.spine_from_back import spine_from_back
 from .reconstruction.stage import Options
-from .report.people_pictures import draw
+from .report.overlay import draw
 from .report.spinepose_interface import SpinePoseEstimator, infer_image, infer_video
 from .vision.camera_check import CameraChecks, check_cameras
 from .vision.camera_refine import refine_cameras

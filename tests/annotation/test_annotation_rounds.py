@@ -11,6 +11,13 @@ from click.testing import CliRunner
 from drawn_recording import FRAMES, VIEWS, off_by, true_points
 from served_recording import Served
 
+from simspine.annotation.exchange import (
+    advance_round,
+    open_frames,
+    read_rounds,
+    rounds_json,
+    with_proposals,
+)
 from simspine.annotation.labels import (
     Edit,
     PointStatus,
@@ -20,13 +27,6 @@ from simspine.annotation.labels import (
     start_journal,
 )
 from simspine.annotation.recording import Target, open_target
-from simspine.annotation.rounds import (
-    advance_round,
-    open_frames,
-    read_rounds,
-    rounds_json,
-    with_proposals,
-)
 from simspine.annotation.server import labels_of
 from simspine.cli.main import main
 from simspine.core.errors import InputError
@@ -167,7 +167,7 @@ def test_a_kill_before_the_next_draw_trains_nothing_again(plain, other_program, 
     advance_round(plain, "anna", 2, None, str)
     other_program(plain, 1)
     with monkeypatch.context() as patch:
-        patch.setattr("simspine.annotation.rounds.frame_batch", lambda *_: 1 / 0)
+        patch.setattr("simspine.annotation.exchange.frame_batch", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             advance_round(plain, "anna", 2, None, str)
     rounds = advance_round(plain, "anna", 2, lambda _: pytest.fail("trained again"), str)

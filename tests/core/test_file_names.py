@@ -63,7 +63,7 @@ def test_names_that_are_one_file_elsewhere_are_refused(tmp_path, pair):
 CHECKED = {
     "anatomy/curvature.py": {"i"},
     "annotation/labels.py": {"annotator"},
-    "annotation/rounds.py": {"view"},  # in a message
+    "annotation/exchange.py": {"view"},  # in a message
     "cli/annotate.py": {"file.stem"},
     "cli/data.py": {"config.name"},
     "cli/main.py": {"name"},
@@ -75,7 +75,7 @@ CHECKED = {
     "io/npz.py": {"name", "split"},
     "learning/spine_samples.py": {"where.split"},
     "reconstruction/publish.py": {"first.subject"},
-    "synthesis/capture_files.py": {"official", "subject", "trial", "truth"},
+    "synthesis/virtual_trial.py": {"official", "subject", "trial", "truth"},
     "workflow/config.py": {"self.name"},
     "workflow/dataset.py": {"config.name", "key.replace('/', '_')", "paths.subject", "subject", "trial"},
     "workflow/exchange.py": {"config.name", "source.name", "split", "take.file_stem"},

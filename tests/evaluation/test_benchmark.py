@@ -9,7 +9,7 @@ from tools.bench.engines import synthetic_views, triangulate_plainly, walking_ma
 from tools.bench.figures import Metric, benchmark_json, metrics_table
 
 from simspine.anatomy.recipes import build_body
-from simspine.cli import bench
+from simspine.cli import research
 from simspine.cli.main import main
 from simspine.core.geometry import project_points
 from simspine.core.types import Keypoints
@@ -35,7 +35,7 @@ def test_no_goal_is_neither_met_nor_not():
 @pytest.mark.parametrize("words", [["ik"], ["--help"]])
 def test_measurements_need_the_source_code(words, monkeypatch):
     """As in an installed wheel; predictions can be evaluated there."""
-    monkeypatch.setattr(bench, "__file__", "/site-packages/simspine/cli/bench.py")
+    monkeypatch.setattr(research, "__file__", "/site-packages/simspine/cli/research.py")
     done = CliRunner().invoke(main, ["bench", *words])
     assert done.exit_code == 2
     assert done.stderr == "error: `simspine bench` needs simspine's source code; install it from a clone.\n"

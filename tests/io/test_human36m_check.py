@@ -9,8 +9,8 @@ from small_metadata import write_metadata
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera
-from simspine.io.human36m import check, names
 from simspine.io.human36m import copy as cdf
+from simspine.io.human36m import names
 from simspine.io.human36m import names as faults
 from simspine.io.human36m.copy import open_copy
 
@@ -106,7 +106,7 @@ def test_numbers_of_rows(positions, videos, expected):
 
 
 def test_whole_trials_and_known_faults(copy):
-    state = check.examine_copy(copy, ["S9"], ["Walking_1", "Greeting_2"])
+    state = cdf.examine_copy(copy, ["S9"], ["Walking_1", "Greeting_2"])
     (subject,) = state.subjects
     assert [(t.trial, t.frames, t.usable) for t in subject.trials] == [
         ("Greeting_2", FRAMES, False),
@@ -119,12 +119,12 @@ def test_whole_trials_and_known_faults(copy):
 
 
 def test_what_is_missing_is_listed(copy):
-    state = check.examine_copy(copy, ["S1", "S9"], ["Walking"], videos=False)
+    state = cdf.examine_copy(copy, ["S1", "S9"], ["Walking"], videos=False)
     assert [s.missing for s in state.subjects] == [("Walking_1", "Walking_2"), ("Walking_2",)]
     assert state.lines()[2:4] == ["    missing: Walking_2", "  nothing of S1"]
     with pytest.raises(InputError, match="S2"):
-        check.examine_copy(copy, ["S2"])
-    everything = check.examine_copy(copy, videos=False)
+        cdf.examine_copy(copy, ["S2"])
+    everything = cdf.examine_copy(copy, videos=False)
     assert [s.subject for s in everything.subjects] == list(names.HUMAN36M_SUBJECT_NAMES)
     assert len(everything.subjects[0].missing) == 30
 
@@ -138,7 +138,7 @@ def test_damage_rows_and_videos(tmp_path):
     broken.write_bytes(broken.read_bytes()[:5000])
     (tmp_path / "S1/MyPoseFeatures/D3_Positions/Walking 9.cdf").write_bytes(b"")
     copy = open_copy(tmp_path)
-    first, second = check.examine_copy(copy, ["S1"], ["Walking"]).subjects[0].trials
+    first, second = cdf.examine_copy(copy, ["S1"], ["Walking"]).subjects[0].trials
     assert [(f.camera, f.spoils) for f in first.faults] == [
         ("55011271", "video"),
         ("58860488", "video"),
@@ -147,7 +147,7 @@ def test_damage_rows_and_videos(tmp_path):
     assert "60457274.mp4" in first.problems[0]
     assert not second.usable
     assert "Walking.cdf: cannot be read as CDF" in second.problems[0]
-    lines = "\n".join(check.examine_copy(copy, ["S1"], ["Walking"]).lines())
+    lines = "\n".join(cdf.examine_copy(copy, ["S1"], ["Walking"]).lines())
     assert "no trials of S1, left out: Walking 9" in lines
     assert "videos of 0 to 4 cameras" in lines
     assert "bytes are there" in second.problems[0]
@@ -155,5 +155,5 @@ def test_damage_rows_and_videos(tmp_path):
 
 def test_cameras_missing(copy, tmp_path):
     write(tmp_path, "S1", "Walking_1")
-    (subject,) = check.examine_copy(open_copy(tmp_path), ["S1"], ["Walking_1"], videos=False).subjects
+    (subject,) = cdf.examine_copy(open_copy(tmp_path), ["S1"], ["Walking_1"], videos=False).subjects
     assert "metadata.xml" in subject.cameras

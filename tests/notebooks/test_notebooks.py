@@ -9,7 +9,7 @@ import yaml
 from small_videos import write_beginning_of_the_demo
 from tools.run_notebooks import CHECKSUM, code_checksum
 
-from simspine.synthesis.capture_files import write_capture
+from simspine.synthesis.virtual_trial import write_capture
 from simspine.workflow.config import read_config
 from simspine.workflow.jobs import run_stage
 

@@ -4,7 +4,8 @@ import pytest
 from figure_text import texts
 
 from simspine.quality.observability import GIVEN_BY_MODEL, ClinicalFigure
-from simspine.report.dataset_figures import (
+from simspine.report.figure_style import BLUE, GREY, ORANGE
+from simspine.report.figures import (
     BEYOND_ERROR,
     ERROR_UNKNOWN,
     NOT_DECIDED,
@@ -14,7 +15,6 @@ from simspine.report.dataset_figures import (
     changes_figure,
     comparison_table,
 )
-from simspine.report.figure_style import BLUE, GREY, ORANGE
 
 
 def figure(name, mean, sd=None, unit="deg", decided="measured", reach=5.0, range_sd=None):

@@ -13,8 +13,8 @@ from simspine.core.errors import InputError
 from simspine.core.types import Markers
 from simspine.report import canvas
 from simspine.report.figure_style import BLUE, ORANGE, matplotlib_style, new_figure
+from simspine.report.figures import posture_figure
 from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
-from simspine.report.spine_figures import posture_figure
 
 TIME = 2.0 + np.arange(40) / 20
 STATUS = ["rejected" if f in (5, 6, 7, 20) else "kept" for f in range(40)]

@@ -18,10 +18,9 @@ from simspine.io.hdf5 import read_store
 from simspine.io.human36m.copy import open_copy
 from simspine.io.mot import read_mot
 from simspine.io.trc import read_trc
-from simspine.synthesis import capture_files
-from simspine.synthesis.capture_files import write_capture
+from simspine.synthesis import virtual_trial
 from simspine.synthesis.options import Virtual
-from simspine.synthesis.virtual_trial import virtual_rig
+from simspine.synthesis.virtual_trial import virtual_rig, write_capture
 
 FRAMES = 30
 EXACT = Virtual(subjects=1, actions=["Walking"], frames=FRAMES, detections="exact")
@@ -154,7 +153,7 @@ def test_going_on_where_it_stopped(capture, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     (folder / f"{TRIAL}.mot").unlink()
-    monkeypatch.setattr(capture_files, "write_trial", stop)
+    monkeypatch.setattr(virtual_trial, "write_trial", stop)
     with pytest.raises(KeyboardInterrupt):
         write_capture(folder, EXACT)
     monkeypatch.undo()
@@ -188,7 +187,7 @@ def test_subjects_one_by_one_are_the_same_capture(tmp_path):
 
 def test_another_process_begins_the_same_capture_at_the_same_time(tmp_path, monkeypatch):
     """Between a look into the empty folder and one at its record, the other process writes both."""
-    read = capture_files._read_record
+    read = virtual_trial._read_record
 
     def while_another_begins(path):
         found = read(path)
@@ -196,8 +195,8 @@ def test_another_process_begins_the_same_capture_at_the_same_time(tmp_path, monk
         (tmp_path / "Calib_S5.toml").write_text("")
         return found
 
-    monkeypatch.setattr(capture_files, "_read_record", while_another_begins)
-    assert capture_files.claim_folder(tmp_path, "capture.json", "virtual", "virtual capture") == {}
+    monkeypatch.setattr(virtual_trial, "_read_record", while_another_begins)
+    assert virtual_trial.claim_folder(tmp_path, "capture.json", "virtual", "virtual capture") == {}
 
 
 def test_other_peoples_files_are_not_touched(tmp_path):

@@ -7,8 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
 from simspine.vision.board import Board, find_board
-from simspine.vision.board_bundle import BoardViews, image_coverage
-from simspine.vision.board_calibration import calibrate_boards
+from simspine.vision.board_calibration import BoardViews, calibrate_boards, image_coverage
 
 CHARUCO, OTHER = Board(7, 5, 0.1, 0.075), Board(8, 5, 0.1, 0.075)
 

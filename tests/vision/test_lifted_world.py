@@ -13,10 +13,9 @@ from simspine.evaluation.metrics import point_distances, similarity_aligned
 from simspine.io.calibration import read_calibration
 from simspine.io.human36m.names import select_trials
 from simspine.io.video import demo_folder
-from simspine.synthesis.capture_files import motion_of_trial
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_detector import read_preset
-from simspine.synthesis.virtual_trial import detect_trial, make_trial, true_points, virtual_rig
+from simspine.synthesis.virtual_trial import detect_trial, make_trial, motion_of_trial, true_points, virtual_rig
 from simspine.vision.lifting import (
     LiftedPose,
     Lifter,

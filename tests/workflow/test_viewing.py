@@ -15,7 +15,7 @@ from small_project import RATE, ring
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.io.hdf5 import read_store, write_store
-from simspine.report.dataset_figures import comparison_table
+from simspine.report.figures import comparison_table
 from simspine.report.rerun_recording import CameraView, write_recording
 from simspine.workflow import inputs, reporting
 from simspine.workflow.results import read_trial

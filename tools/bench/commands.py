@@ -2,9 +2,8 @@
 
 import click
 
-from simspine.cli.bench import names_by_comma
 from simspine.cli.options import FILE_PATH, FOLDER_PATH
-from simspine.cli.research import say_progress
+from simspine.cli.research import names_by_comma, say_progress
 
 
 def _write_json(path, content) -> None:

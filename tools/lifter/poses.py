@@ -11,9 +11,8 @@ import numpy as np
 from tools.spine_detector.samples import bent_further
 
 from simspine.io.human36m.names import select_trials
-from simspine.synthesis.capture_files import motion_of_trial
 from simspine.synthesis.population import make_subject
-from simspine.synthesis.virtual_trial import make_trial, true_points
+from simspine.synthesis.virtual_trial import make_trial, motion_of_trial, true_points
 
 TRIALS, FRAMES, STEP = 15, 700, 10  # of a person: trials, frames of each at 50 Hz, and from one to the next
 KEPT = 0.85  # share of the poses, to keep the file small

@@ -18,10 +18,9 @@ from simspine.evaluation.point_sources import PointSequence
 from simspine.io.hdf5 import read_store
 from simspine.io.human36m.names import select_trials
 from simspine.synthesis import virtual_trial
-from simspine.synthesis.capture_files import motion_of_trial
 from simspine.synthesis.population import SyntheticSubject, make_subject, subject_name
 from simspine.synthesis.virtual_detector import Preset, read_preset
-from simspine.synthesis.virtual_trial import virtual_rig
+from simspine.synthesis.virtual_trial import motion_of_trial, virtual_rig
 
 # Image points are ideal normalised coordinates (x right, y down, in focal lengths from the principal point), free
 # of the lens, so that cameras do not differ by more than their places. Points in space are in the camera's frame, m.

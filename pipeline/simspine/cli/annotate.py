@@ -57,8 +57,8 @@ def _user_name() -> str:
 
 def _open_recording(target):
     """The recording; a note about missing points goes to standard error."""
+    from simspine.annotation.exchange import with_proposals
     from simspine.annotation.recording import open_target
-    from simspine.annotation.rounds import with_proposals
 
     recording = with_proposals(open_target(target))
     if recording.note:
@@ -113,8 +113,8 @@ def annotate_command(target, annotator, batch, again, training, **page):
     With --training rounds follow one another: a batch is drawn; when it is corrected and the page is stopped, a
     detector is trained, its points are taken, and the page opens with the next batch.
     """
+    from simspine.annotation.exchange import advance_round, open_frames
     from simspine.annotation.recording import open_target
-    from simspine.annotation.rounds import advance_round, open_frames
     from simspine.annotation.validation import frames_to_annotate
 
     if again is not None and training is not None:
@@ -135,7 +135,7 @@ def annotate_command(target, annotator, batch, again, training, **page):
 
 def _serve_page(target, annotator: str, batch: int, named: tuple[int, ...], *, port: int, opened: bool) -> None:
     """The page until ctrl-C. named: frames to begin with, before those of the open round."""
-    from simspine.annotation.rounds import open_frames, read_rounds
+    from simspine.annotation.exchange import open_frames, read_rounds
     from simspine.annotation.server import AnnotationServer, Session
 
     recording = _open_recording(target)
@@ -235,8 +235,8 @@ def round_command(target, annotator, size, training):
     Any other detector can be trained on labels.json (COCO) and images/ of the round's folder. Write its points to out/
     there, <view>_json/<view>_000012.json as OpenPose does, for every image; then give the same command again.
     """
+    from simspine.annotation.exchange import advance_round
     from simspine.annotation.recording import open_target
-    from simspine.annotation.rounds import advance_round
 
     trains = _training_hook(training)
     recording = open_target(target)

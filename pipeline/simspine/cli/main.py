@@ -16,7 +16,6 @@ import click
 from simspine import __version__
 from simspine.cli import data
 from simspine.cli.annotate import annotate_command, annotations_group
-from simspine.cli.bench import bench_group, benchmark_group
 from simspine.cli.cameras import cameras_group
 from simspine.cli.detect import detect_command
 from simspine.cli.options import (
@@ -32,7 +31,7 @@ from simspine.cli.options import (
     say,
     stage_options,
 )
-from simspine.cli.research import capture_group, train_group
+from simspine.cli.research import bench_group, benchmark_group, capture_group, train_group
 from simspine.core.errors import InputError, printable, require_known
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more memory, or cut long trials."

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.annotation.exchange import RoundFiles, TrainingHook
 from simspine.annotation.recording import RecordedViews
-from simspine.annotation.rounds import RoundFiles, TrainingHook
 from simspine.core.errors import InputError, needing_extra, safe_file_name
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 from simspine.evaluation.metrics import ImagePeople, correct_keypoint_share

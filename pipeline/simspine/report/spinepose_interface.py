@@ -16,7 +16,7 @@ import numpy as np
 from simspine.core.errors import InputError
 from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
-from simspine.report.people_pictures import draw
+from simspine.report.overlay import draw
 from simspine.vision import lifting, one_camera
 from simspine.vision.options import DetectionOptions
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device

@@ -32,6 +32,7 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import tables
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.canvas import figure_svg
+from simspine.report.figures import posture_figure
 from simspine.report.level_figures import ASSUMED_BELOW, MEASURED_FROM
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
@@ -48,7 +49,6 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
-from simspine.report.spine_figures import posture_figure
 from simspine.report.summary import (
     DOTS_OF_TAPE,
     SKIN_MARKER_GROUP,

@@ -21,7 +21,6 @@ from simspine.io.coco import COCO_HIDDEN, COCO_VISIBLE, keypoint_list, run_lengt
 from simspine.io.image_streams import encode_jpeg, read_image
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.bodies import truth_body
-from simspine.synthesis.capture_files import claim_folder
 from simspine.synthesis.population import SyntheticSubject, make_subject
 from simspine.synthesis.raster import NO_TRIANGLE, Light, join_meshes
 from simspine.synthesis.rendered_people import RenderedPerson, linear_light, make_person, person_mesh, recolour_clothes
@@ -39,7 +38,7 @@ from simspine.synthesis.rendered_scenes import (
 )
 from simspine.synthesis.shading import ShadowMap, see_room, shadow_map
 from simspine.synthesis.signals import random_stream
-from simspine.synthesis.virtual_trial import make_trial
+from simspine.synthesis.virtual_trial import claim_folder, make_trial
 
 # Labels of a person in a picture: 37 points, their visibility, mask and box.
 # A point inside the body is visible if only its own flesh covers it. The visible surface may be in front of the point

@@ -20,8 +20,7 @@ from simspine.io.image_streams import Stills, open_recording
 from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised
 from simspine.reconstruction.cameras import compare_cameras
 from simspine.vision.board import Board, find_board, opencv_board
-from simspine.vision.board_bundle import BoardViews
-from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards
+from simspine.vision.board_calibration import BoardViews, CalibratedCameras, calibrate_boards
 from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, join_recordings, same_rig
 from simspine.vision.camera_refine import Refined, refine_cameras, refinement_table

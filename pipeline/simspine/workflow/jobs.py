@@ -234,7 +234,7 @@ def step_of_all(config: Config, job: str) -> Step:
 def capture_step(config: Config, subject: str) -> Step:
     """The step for a subject's files in a virtual capture; its task does nothing, and only lists the files made.
 
-    `simspine.synthesis.capture_files` makes them, and decides by its own record which are still to be made.
+    `simspine.synthesis.virtual_trial` makes them, and decides by its own record which are still to be made.
     """
     assert config.virtual is not None
     assert config.capture is not None

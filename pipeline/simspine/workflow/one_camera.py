@@ -20,8 +20,7 @@ from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs,
 from simspine.io.keypoint_json import write_people_json
 from simspine.io.video import Video
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
-from simspine.report.overlay import legend_below
-from simspine.report.people_pictures import LiveWindow, draw
+from simspine.report.overlay import LiveWindow, draw, legend_below
 from simspine.vision.lifting import (
     FramedPose,
     LiftedPose,

@@ -12,7 +12,7 @@ from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.solved_trial import SolvedTrial
-from simspine.report.dataset_figures import comparison_table
+from simspine.report.figures import comparison_table
 from simspine.report.page import (
     PageTable,
     Provenance,

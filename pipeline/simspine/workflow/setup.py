@@ -72,7 +72,7 @@ MOST_FAULTS_SHOWN = 3  # trials of a copy of Human3.6M whose faults are written 
 
 def _examine_capture(config: Config, options: HumanCapture, say: SayFinding) -> bool:
     """Say what the configuration's data set holds, and what is wrong with it; True if a run can start."""
-    from simspine.io.human36m.check import examine_copy
+    from simspine.io.human36m.copy import examine_copy
 
     if config.virtual is not None and not (Path(options.human36m) / "capture.json").is_file():
         say(NOTE_MARK, f"virtual capture: not made yet; the workflow makes it in {options.human36m} first")

@@ -23,7 +23,7 @@ from simspine.reconstruction.solved_trial import SolvedTrial, without_unseen_lim
 from simspine.report import body_video, canvas
 from simspine.report.body_video import body_in_image, shown_in
 from simspine.report.bones import bones_and_joints
-from simspine.report.dataset_figures import (
+from simspine.report.figures import (
     beyond_error,
     changes_between,
     changes_figure,

@@ -10,6 +10,7 @@ import yaml
 from dotted_people import HEIGHT, POINTS, WIDTH, picture, places
 from small_videos import write_video
 
+from simspine.annotation.exchange import advance_round, with_proposals
 from simspine.annotation.labels import (
     Edit,
     PointStatus,
@@ -20,7 +21,6 @@ from simspine.annotation.labels import (
     start_journal,
 )
 from simspine.annotation.recording import Target, open_target
-from simspine.annotation.rounds import advance_round, with_proposals
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.learning.spine_runs import person_boxes, training_hook

@@ -1,4 +1,4 @@
-"""Figures of several trials: changes between them, and cycles of a movement."""
+"""Figures of a page: changes between trials, cycles of a movement, the spine of one frame."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,6 +16,7 @@ from simspine.report.figure_style import (
     BLUE,
     GREY,
     INK_COLOUR,
+    OCHRE,
     OLIVE,
     ORANGE,
     VIOLET,
@@ -145,7 +146,10 @@ def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
 _CYCLE_COLUMNS = 3
 _MIN_CYCLES_FOR_SD = 3  # least number of cycles for drawing their standard deviation
 _MIN_MOVEMENT_RAD = 1e-4  # rad: angles with a smaller range are constants of the body
-_SIDE_STYLES = {"r": ("right", VIOLET, ""), "l": ("left (dots)", OLIVE, "o")}  # label, colour, marker
+_SIDE_STYLES = {
+    "r": ("right", VIOLET, ""),
+    "l": ("left (dots)", OLIVE, "o"),
+}  # label, colour, marker
 
 
 def cycle_figure(
@@ -202,3 +206,57 @@ def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> 
     if known.any():
         mean = values[known].mean(0)
         axes.plot(CYCLE_PERCENT, mean, linewidth=1.8, marker=dots, markersize=3, markevery=10, **look)
+
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+BEYOND_LINE_MM = 25.0  # above the highest point on the skin: vertical distance of a centre from its spinous process
+_SPINE_LABELS = ("C7", "T6", "T12", "L3", "S1")
+
+
+def posture_figure(
+    names: Sequence[str], place: np.ndarray, deviation: np.ndarray | None = None, skin: np.ndarray | None = None
+) -> "Figure":
+    """The centres of the vertebrae in both planes with their 95 % intervals, on one scale.
+
+    place: (levels, 3) mm forwards, upwards and to the right of the lowest level. deviation: standard deviations, same
+    shape, mm. skin: (points, 3) mm, points measured on the back. Levels above all of these are assumed: dashed.
+    """
+    beyond = np.zeros(len(place), bool) if skin is None else place[:, 1] > skin[:, 1].max() + BEYOND_LINE_MM
+    with matplotlib_style():
+        figure = new_figure(5.6)
+        panels = figure.subplots(1, 2, sharey=True)
+        views = ((0, "Seen from the right", "forwards (mm)"), (2, "Seen from behind", "to the right (mm)"))
+        for axes, (across, title, label) in zip(panels, views, strict=True):
+            if skin is not None:
+                axes.plot(skin[:, across], skin[:, 1], "s", color=OCHRE, markersize=3)
+            own = None if deviation is None else deviation[:, across]
+            _draw_plane(axes, names, place[:, [across, 1]], deviation=own, beyond=beyond)
+            axes.set(title=title, xlabel=label, aspect="equal", adjustable="datalim")
+        panels[0].set_ylabel(f"above {names[-1] if place[-1, 1] < place[0, 1] else names[0]} (mm)")
+        keys = [line_key("centres of the vertebrae, band: 95 %", color=BLUE, marker="o", markersize=4)]
+        if beyond.any():
+            keys.append(line_key("assumed: not measured", color=ORANGE, linestyle=ASSUMED_DASHES))
+        if skin is not None:
+            keys.append(line_key("measured on the skin", color=OCHRE, marker="s", markersize=3, linestyle="none"))
+        figure_legend(figure, keys, 3)
+    return figure
+
+
+def _draw_plane(
+    axes: "Axes", names: Sequence[str], xy: np.ndarray, deviation: np.ndarray | None, beyond: np.ndarray
+) -> None:
+    """One view. xy: (levels, 2) mm. deviation: (levels,) mm, across. beyond: (levels,) bool, drawn as assumed."""
+    if deviation is not None:
+        ends = (xy[:, 0] - NORMAL_95 * deviation, xy[:, 0] + NORMAL_95 * deviation)
+        axes.fill_betweenx(xy[:, 1], *ends, color=BLUE, alpha=0.18, linewidth=0)
+    for shown, dashes, colour in (
+        (beyond, ASSUMED_DASHES, ORANGE),
+        (~beyond, "-", BLUE),
+    ):
+        axes.plot(*np.where(shown[:, None], xy, np.nan).T, color=colour, linestyle=dashes, marker="o", markersize=4)
+    for name in (name for name in _SPINE_LABELS if name in names):
+        axes.annotate(name, xy[names.index(name)], xytext=(9, -3), textcoords="offset points", fontsize=8.5)
