@@ -18,18 +18,10 @@ from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.result import Result
 from simspine.estimation.solve_trial import decided_shares, lumbopelvic_rhythm_of
+from simspine.quality import observability
 from simspine.quality.assess import ViewFit, observed_angle_shares
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.marker_checks import unseen_limb_joints
-from simspine.quality.observability import (
-    ClinicalFigure,
-    clinical_figures,
-    composed_shares,
-    curvature_figures,
-    estimated_of_spine,
-    forced_mask,
-    share_of_curvature,
-)
 from simspine.vision.side_swaps import exchange_sides
 from simspine.vision.synchronise import Timing
 from simspine.vision.triangulation import TriangulationReport
@@ -129,30 +121,32 @@ class SolvedTrial(Unchanging):
     @property
     def spine_estimated(self) -> bool:
         """Whether fitted points of the spine were estimated, so that angles of the spine are no measurements."""
-        return bool(estimated_of_spine(self.markers.names, self.markers.origins))
+        return bool(observability.estimated_of_spine(self.markers.names, self.markers.origins))
 
     @cached_property
-    def clinical_figures(self) -> tuple[ClinicalFigure, ...]:
+    def clinical_figures(self) -> tuple[observability.ClinicalFigure, ...]:
         """Clinical parameters over the frames that were not rejected, with what decided them."""
         clinical, kept = self.spine.clinical, ~self.rejected
         if clinical is None:
             return ()
-        lordosis = share_of_curvature("lla", self.curvature_figures[0].sd)
-        shares = decided_shares(self.sized, self.result) | composed_shares(
+        lordosis = observability.share_of_curvature("lla", self.curvature_figures[0].sd)
+        shares = decided_shares(self.sized, self.result) | observability.composed_shares(
             clinical, kept, lordosis, levels=self.spine.levels, level_shares=self.observed_shares
         )
-        return clinical_figures(
+        return observability.clinical_figures(
             clinical, kept, shares, estimated=self.spine_estimated, sacral_tilt_sd=self.sized.sacral_tilt_sd
         )
 
     @cached_property
-    def curvature_figures(self) -> tuple[ClinicalFigure, ...]:
+    def curvature_figures(self) -> tuple[observability.ClinicalFigure, ...]:
         """Lordosis and kyphosis over the frames that were not rejected, with what decided them."""
         spine = self.spine
         angles = {"lla": (spine.lla, spine.lla_sd), "tka": (spine.tka, spine.tka_sd)}
-        forced = {name: bool(forced_mask([name], spine.forced).any()) for name in angles}
+        forced = {name: bool(observability.forced_mask([name], spine.forced).any()) for name in angles}
         tilt_sd = self.sized.sacral_tilt_sd
-        return curvature_figures(angles, ~self.rejected, forced, estimated=self.spine_estimated, sacral_tilt_sd=tilt_sd)
+        return observability.curvature_figures(
+            angles, ~self.rejected, forced, estimated=self.spine_estimated, sacral_tilt_sd=tilt_sd
+        )
 
     @cached_property
     def lumbopelvic_rhythm(self) -> LumbopelvicRhythm | None:

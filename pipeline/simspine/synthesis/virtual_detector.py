@@ -27,15 +27,8 @@ from simspine.core.geometry import project_points
 from simspine.core.settings import Section, SettingsError, read_yaml
 from simspine.core.skeletons import POINTS_BY_REGION, load_skeleton, point_axes
 from simspine.core.types import Camera, Keypoints, Markers
+from simspine.synthesis import signals
 from simspine.synthesis.population import Stream, SyntheticSubject
-from simspine.synthesis.signals import (
-    correlated_drift,
-    random_stream,
-    rare_spells,
-    read_sided_table,
-    read_table,
-    uniform_per_spell,
-)
 from simspine.vision.side_swaps import exchange_sides
 
 # The body as capsules (a segment with a radius for each part), from which occlusion is computed.
@@ -52,7 +45,7 @@ class Capsules:
 
 def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
     """The capsules of a subject's body. markers: all markers of the true body, in any frame."""
-    parts = read_sided_table("capsules.yaml")
+    parts = signals.read_sided_table("capsules.yaml")
     size = subject.stature / 1.7
     relative_bmi = subject.mass / subject.stature**2 / 23.0
     ends = np.stack(
@@ -159,7 +152,7 @@ class Preset(Section):
 
 def preset_names() -> tuple[str, ...]:
     """Names of all presets."""
-    return (EXACT_PRESET, *read_table("presets.yaml"))
+    return (EXACT_PRESET, *signals.read_table("presets.yaml"))
 
 
 def read_preset(name: str) -> Preset:
@@ -175,7 +168,7 @@ def read_preset(name: str) -> Preset:
             raise InputError(f"preset {name}: expected one name with its figures below it, as in presets.yaml.")
         [(title, row)] = table.items()
         return parse_preset(str(title), row, str(name))
-    table = read_table("presets.yaml")
+    table = signals.read_table("presets.yaml")
     require_known("preset of detections", [name], preset_names())
     return parse_preset(name, table[name], "presets.yaml")
 
@@ -241,11 +234,11 @@ def simulate_detections(
         found, outlier = Keypoints(points.names, rate, exact, np.ones(hidden.shape)), np.zeros(hidden.shape, bool)
         swapped, missing = outlier[..., : len(SWAPPED_LIMB_PAIRS)], ~_inside_image(exact, cameras)
     else:
-        draw = partial(random_stream, seed, "detections", preset.name)
+        draw = partial(signals.random_stream, seed, "detections", preset.name)
         harder = 1 + preset.foreshortened * segment_foreshortening(points, cameras) + preset.occluded * hidden
         noise = _wandering_noise(partial(draw, "noise", subject, trial), exact.shape, rate) * harder[..., None]
         xy = _places_with_noise(points, cameras, preset, draw=draw, subject=subject, size=size, noise=noise)
-        outlier = rare_spells(
+        outlier = signals.rare_spells(
             draw("outliers", subject, trial), harder, preset.outliers, rate=rate, duration=OUTLIER_DURATION_S
         )
         xy += np.where(outlier[..., None], _outlier_displacements(draw("places", subject, trial), size, outlier), 0.0)
@@ -255,7 +248,7 @@ def simulate_detections(
         swapped = _limb_swaps(draw("swaps", subject, trial), exact, size, preset=preset, rate=rate)
         found = exchange_sides(Keypoints(points.names, rate, xy, confidence), _swapped_points(points, swapped))
         missing = ~_inside_image(exact, cameras) | ~_inside_image(found.xy, cameras)
-        missing |= rare_spells(
+        missing |= signals.rare_spells(
             draw("dropouts", subject, trial), 1 + 3 * hidden, preset.dropouts, rate=rate, duration=DROPOUT_DURATION_S
         )
     xy = np.where(missing[..., None], np.nan, found.xy)
@@ -344,8 +337,10 @@ def _with_common(rng: np.random.Generator, frames: int, views: int, rate: float,
     names = load_skeleton("simspine37").names
     regions = list(POINTS_BY_REGION)
     region_index = [regions.index(_REGION_OF[name]) for name in names]
-    own = correlated_drift(rng, frames, (views, len(names), 2), rate=rate, correlation_time=correlation_time)
-    shared = correlated_drift(rng, frames, (views, len(regions), 2), rate=rate, correlation_time=correlation_time)
+    own = signals.correlated_drift(rng, frames, (views, len(names), 2), rate=rate, correlation_time=correlation_time)
+    shared = signals.correlated_drift(
+        rng, frames, (views, len(regions), 2), rate=rate, correlation_time=correlation_time
+    )
     limbs = np.array(region_index) == regions.index("body")  # joints with independent noise
     part = np.where(limbs, 0.0, COMMON_VARIANCE_SHARE)[:, None]
     return np.sqrt(1 - part) * own + np.sqrt(part) * shared[:, :, region_index]
@@ -353,7 +348,7 @@ def _with_common(rng: np.random.Generator, frames: int, views: int, rate: float,
 
 def _outlier_displacements(rng: np.random.Generator, size: np.ndarray, spells: np.ndarray) -> np.ndarray:
     """Displacements (frames, views, points, 2) px in random directions, constant within a spell."""
-    share, turn = np.moveaxis(uniform_per_spell(rng, spells), -1, 0)
+    share, turn = np.moveaxis(signals.uniform_per_spell(rng, spells), -1, 0)
     distance = size[..., None] * (OUTLIER_DISTANCES[0] + share * (OUTLIER_DISTANCES[1] - OUTLIER_DISTANCES[0]))
     return distance[..., None] * np.stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)], -1)
 
@@ -361,9 +356,9 @@ def _outlier_displacements(rng: np.random.Generator, size: np.ndarray, spells: n
 def _simulated_confidence(rng, preset: Preset, harder: np.ndarray, noise: np.ndarray, outlier: np.ndarray, rate: float):
     """(frames, views, points), 0…1: lower for hard points and large noise, with an independent drift."""
     far = np.linalg.norm(noise, axis=-1) / harder
-    noticed = uniform_per_spell(rng, outlier)[..., 0] < LOW_CONFIDENCE_SHARE
+    noticed = signals.uniform_per_spell(rng, outlier)[..., 0] < LOW_CONFIDENCE_SHARE
     far = np.where(outlier, np.where(noticed, 15.0, np.median(far)), far)
-    drift = 0.5 * correlated_drift(rng, len(harder), harder.shape[1:], rate=rate, correlation_time=0.3)
+    drift = 0.5 * signals.correlated_drift(rng, len(harder), harder.shape[1:], rate=rate, correlation_time=0.3)
     odds = preset.confidence - 2.0 * np.log(harder) - 0.8 * np.log((0.3 + far) / 1.1) + drift
     return 1 / (1 + np.exp(-odds))
 
@@ -375,4 +370,4 @@ def _limb_swaps(rng, exact: np.ndarray, size: np.ndarray, preset: Preset, rate: 
     for limb in SWAPPED_LIMB_PAIRS:
         apart = exact[:, :, names.index(f"L{limb[0]}")] - exact[:, :, names.index(f"R{limb[0]}")]
         pairs.append(0.1 + np.exp(-((np.linalg.norm(apart, axis=-1) / (0.05 * size)) ** 2)))
-    return rare_spells(rng, np.stack(pairs, -1), preset.swaps, rate=rate, duration=SWAP_DURATION_S)
+    return signals.rare_spells(rng, np.stack(pairs, -1), preset.swaps, rate=rate, duration=SWAP_DURATION_S)

@@ -11,12 +11,7 @@ from simspine.core.arrays import evenly_spread
 from simspine.core.errors import InputError
 from simspine.core.skeletons import without_skin_markers
 from simspine.core.types import Camera, Keypoints
-from simspine.vision.bundle_adjustment import (
-    GEOMETRY_PARAMETERS,
-    CameraPrior,
-    LinearisedResiduals,
-    linearised_residuals,
-)
+from simspine.vision import bundle_adjustment
 from simspine.vision.camera_refine import Refined, refine_cameras, sample_frames_seen
 from simspine.vision.side_swaps import exchange_sides, mirror_indices
 from simspine.vision.triangulation import triangulate_with_report
@@ -97,7 +92,7 @@ class ImageErrors:
         fit = (np.linalg.pinv(basis) / scale[:, None]).reshape(len(scale), -1, 2)
         by_parameter = self._fields_by_parameters(view, others, fit, seen)
         deviations = np.sqrt(np.diag(by_parameter @ refined.adjustment.covariance @ by_parameter.T))
-        clock = slice(GEOMETRY_PARAMETERS, None)
+        clock = slice(bundle_adjustment.GEOMETRY_PARAMETERS, None)
         values = np.r_[by_parameter @ refined.change.ravel(), refined.change[view, clock]]
         deviations = np.r_[deviations, refined.deviation[view, clock]]
         return dict(zip(IMAGE_ERROR_QUANTITIES, values.tolist(), strict=True)), dict(
@@ -132,11 +127,11 @@ class ImageErrors:
         return np.isfinite(refined.seen.xy).all(-1) & np.isfinite(refined.adjustment.xyz).all(-1)[:, None]
 
     @cached_property
-    def _slopes(self) -> LinearisedResiduals:
+    def _slopes(self) -> bundle_adjustment.LinearisedResiduals:
         """Derivatives of the points in each given camera's image by its parameters and by the points in space."""
         refined, no_change = self.refined, np.zeros_like(self.refined.change)
         xyz = np.nan_to_num(refined.adjustment.xyz)
-        return linearised_residuals(
+        return bundle_adjustment.linearised_residuals(
             refined.seen, refined.original_cameras, no_change, xyz=xyz, deviation=np.ones_like(no_change)
         )
 
@@ -283,7 +278,7 @@ def _in_original_image(xy: np.ndarray, kind: str, size: tuple[int, int]) -> np.n
 
 
 # Wide enough for an inexact calibration of this set-up; a camera that was moved reaches the limits.
-UNTRUSTED_CAMERA_PRIOR = CameraPrior(
+UNTRUSTED_CAMERA_PRIOR = bundle_adjustment.CameraPrior(
     rotation=np.radians(2.0), position=0.05, focal=0.03, centre_px=20.0, time=3.0, drift=1.0
 )
 SURE_DISAGREEMENT_SD = 3.0  # standard deviations from which detection errors do not explain a camera's disagreement
