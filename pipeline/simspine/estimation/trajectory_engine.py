@@ -73,10 +73,9 @@ MAX_SINGLE_PRECISION_STIFFNESS = 2000.0
 KNOT_SPACINGS_S = (0.08, 0.06, 0.04)
 MIN_KNOT_SPACING = 3  # frames; with fewer, a spline is no cheaper than unknowns in each frame
 MAX_SPLINE_ERROR_RAD = np.radians(0.02)  # root mean square over all angles of a solved stretch
-START_KNOT_SPACING_S = 0.16  # s between the knots of the starting path
+START_KNOT_SPACING_S = 0.16  # s between the knots of the starting path, and between frames that are solved one by one
 ROUGH_START_COST_SHARE = 1e-3  # of the cost: the starting path's tolerance, see `minimise`
 LIVELY_MOTION_HZ = 2.0  # frequency of steps in walking
-START_HZ = 20.0  # frames per second that are solved one by one for the starting path
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,7 +310,8 @@ def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray,
     acceleration = objective.acceleration
     if learnt.any():
         which = np.append(learnt, np.zeros(path.shape[1] - problem.coordinate_count, bool))
-        acceleration = acceleration / learnt_factor(stretches, minima, which, threads=threads) ** 2
+        splines = [replace(each, basis=path_basis(each.basis.frames, spacing)) for each in stretches]
+        acceleration = acceleration / learnt_factor(splines, minima, which, threads=threads) ** 2
     basis = path_basis(len(path), spacing)
     return replace(problem, objective=replace(objective, acceleration=acceleration, basis=basis))
 
@@ -342,11 +342,12 @@ def _starting_path(body: Body, markers: Markers, weights: np.ndarray, problem: _
     pose = np.append(first_pose(body, markers, weights), np.zeros(prior.combinations.shape[1] - count))
     ridge, target = single_coordinate_precision_and_target(prior.combinations, prior.mean, prior.precision)
     ridge[count:], target[count:] = 1.0 / START_OFFSET_SD_M**2, 0.0
-    stride = max(1, int(markers.rate / START_HZ))
+    spacing = int(START_KNOT_SPACING_S * markers.rate)
+    has_spline = MIN_KNOT_SPACING <= spacing < markers.frames and problem.objective.acceleration.any()
+    stride = spacing if has_spline else 1
     rough = starting_path(body, problem.each_frame(problem.markers), pose, stride=stride, ridge=ridge, target=target)
     rough = scipy.ndimage.gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest")
-    spacing = int(START_KNOT_SPACING_S * markers.rate)
-    if spacing < MIN_KNOT_SPACING or markers.frames <= spacing or not problem.objective.acceleration.any():
+    if not has_spline:
         return rough
     coarse = replace(problem, objective=replace(problem.objective, basis=path_basis(markers.frames, spacing)))
     return solve_trajectory(
