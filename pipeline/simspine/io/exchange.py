@@ -19,7 +19,7 @@ from simspine.core.types import Camera, Markers
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.dataset_write import TrialData
 from simspine.io.hdf5 import checked_attribute, checked_values, create_file, open_checked, put_text
-from simspine.io.text_tables import read_bytes
+from simspine.io.text_tables import read_bytes, warn_assumed
 
 if TYPE_CHECKING:
     import pynwb
@@ -28,6 +28,8 @@ BIDS_VERSION = "1.10.0"
 MAX_STEM_BYTES = 200  # of a file's name, of which systems allow 255; suffixes and temporary names are added to it
 BIDS_IGNORE_FILE = ".bidsignore"  # a name that manifests do not list
 OWN_SOFTWARE = "SIMSPINE"
+MAX_STEP_SPREAD = 0.1  # of the steps between times, as a share of the usual one; a dropped frame makes 1
+MAX_RATE_DIFFERENCE = 0.01  # between a rate that a file states and that of its times, as a share
 _AXES_TEXT = "x forward of the standing person's model, y up, z to the right; origin as in the recording"
 _LEVEL_AXES = ("flexion", "lateral_bending", "axial_rotation")
 
@@ -309,11 +311,27 @@ def read_poses(path: Path) -> Poses:
         rate, software, unit = (checked_attribute(file, name, "") for name in ("fps", "source_software", "time_unit"))
         if xyz.shape[3] != 3:
             raise InputError(f"{path}: points of {xyz.shape[3]} coordinates, in images; triangulate them first.")
-        names, people = (tuple(map(_one_text, scales[name])) for name in ("keypoint", "individual"))
+        names, people, space = (tuple(map(_one_text, scales[name])) for name in ("keypoint", "individual", "space"))
+        if sorted(space) != ["x", "y", "z"]:
+            raise InputError(f"{path}: coordinates {', '.join(space)}; expected x, y and z.")
+        xyz = xyz[..., [space.index(axis) for axis in "xyz"]]
         frame_rate = None if isinstance(rate, str) else float(np.ravel(rate)[0])
-        if frame_rate is None and str(unit).startswith("s") and len(xyz[0]) > 1:
-            frame_rate = float(1 / np.median(np.diff(scales["time"])))
+        if str(unit) in ("s", "sec", "second", "seconds") and len(xyz[0]) > 1:
+            frame_rate = _rate_of_times(np.diff(scales["time"]), frame_rate, path)
         return Poses(names, dict(zip(people, xyz, strict=True)), frame_rate, str(software))
+
+
+def _rate_of_times(steps: np.ndarray, stated: float | None, path: Path) -> float:
+    """Frames/s by the steps between times, s; a warning where the file states another rate, as after a selection."""
+    usual = float(np.median(steps))
+    if not usual > 0 or np.ptp(steps) > MAX_STEP_SPREAD * usual:
+        span = f"steps of {steps.min():.3g} to {steps.max():.3g} s"
+        raise InputError(f"{path}: its times are uneven, {span}. Make them even, in Python: data.interp(time=…).")
+    if stated is not None and abs(stated * usual - 1) < MAX_RATE_DIFFERENCE:
+        return stated
+    if stated is not None:
+        warn_assumed(f"{path}: fps is {stated:g}, and its times are of {1 / usual:.5g} frames/s; took the latter.")
+    return 1 / usual
 
 
 def _one_text(cell) -> str:
