@@ -88,9 +88,8 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
     place = Path(os.path.realpath(target))  # keeps a link; `..` fails while the folder is renamed
     make_folder(place.parent)
     _remove_stale(place.parent, place.name, "")
-    temporary, old = (
-        place.with_name(f".{place.name}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp") for _ in range(2)
-    )
+    temporary = place.with_name(f".{place.name}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
+    old = temporary.with_suffix(".tmp.old")
     try:
         temporary.mkdir()
         yield temporary
@@ -105,6 +104,7 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         raise
     _flush_folder(place.parent)
     shutil.rmtree(old, ignore_errors=True)
+    _remove_stale(place.parent, place.name, ".old")  # of processes that were killed between the renames
 
 
 def _name_target_in_error(error: BaseException, temporary: Path, target: Path) -> None:
