@@ -19,7 +19,7 @@ from simspine.core.types import Camera, Markers
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.dataset_write import TrialData
 from simspine.io.hdf5 import checked_attribute, checked_values, create_file, open_checked, put_text
-from simspine.io.text_tables import read_bytes, warn_assumed
+from simspine.io.text_tables import StatedRate, TimedRows, positive_number, read_bytes, uniform_rows
 
 if TYPE_CHECKING:
     import pynwb
@@ -28,8 +28,6 @@ BIDS_VERSION = "1.10.0"
 MAX_STEM_BYTES = 200  # of a file's name, of which systems allow 255; suffixes and temporary names are added to it
 BIDS_IGNORE_FILE = ".bidsignore"  # a name that manifests do not list
 OWN_SOFTWARE = "SIMSPINE"
-MAX_STEP_SPREAD = 0.1  # of the steps between times, as a share of the usual one; a dropped frame makes 1
-MAX_RATE_DIFFERENCE = 0.01  # between a rate that a file states and that of its times, as a share
 _AXES_TEXT = "x forward of the standing person's model, y up, z to the right; origin as in the recording"
 _LEVEL_AXES = ("flexion", "lateral_bending", "axial_rotation")
 
@@ -315,23 +313,11 @@ def read_poses(path: Path) -> Poses:
         if sorted(space) != ["x", "y", "z"]:
             raise InputError(f"{path}: coordinates {', '.join(space)}; expected x, y and z.")
         xyz = xyz[..., [space.index(axis) for axis in "xyz"]]
-        frame_rate = None if isinstance(rate, str) else float(np.ravel(rate)[0])
-        if str(unit) in ("s", "sec", "second", "seconds") and len(xyz[0]) > 1:
-            frame_rate = _rate_of_times(np.diff(scales["time"]), frame_rate, path)
+        frame_rate = positive_number(str(np.ravel(rate)[0]))
+        if frame_rate or str(unit) in ("s", "seconds"):
+            rows = TimedRows(scales["time"], xyz[0].reshape(len(xyz[0]), -1), 0.0)
+            _, frame_rate = uniform_rows(rows, StatedRate(frame_rate), str(path))
         return Poses(names, dict(zip(people, xyz, strict=True)), frame_rate, str(software))
-
-
-def _rate_of_times(steps: np.ndarray, stated: float | None, path: Path) -> float:
-    """Frames/s by the steps between times, s; a warning where the file states another rate, as after a selection."""
-    usual = float(np.median(steps))
-    if not usual > 0 or np.ptp(steps) > MAX_STEP_SPREAD * usual:
-        span = f"steps of {steps.min():.3g} to {steps.max():.3g} s"
-        raise InputError(f"{path}: its times are uneven, {span}. Make them even, in Python: data.interp(time=…).")
-    if stated is not None and abs(stated * usual - 1) < MAX_RATE_DIFFERENCE:
-        return stated
-    if stated is not None:
-        warn_assumed(f"{path}: fps is {stated:g}, and its times are of {1 / usual:.5g} frames/s; took the latter.")
-    return 1 / usual
 
 
 def _one_text(cell) -> str:
