@@ -287,8 +287,11 @@ def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
 def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
     for place in sorted((*folder.glob("keypoints3d"), *folder.glob("output*/**/keypoints3d"))):
         files = files_by_frame(place)
-        if len(files) <= (last := max(files)) - (first := min(files)):
-            raise InputError(f"{place}: {len(files)} files, numbered {first} to {last}. Give each frame a file, or [].")
+        if len(files) <= max(files) - min(files):
+            raise InputError(
+                f"{place}: {len(files)} files, numbered {min(files)} to {max(files)}. Give each frame a file, a frame "
+                "without people one that holds []."
+            )
         frames = [parse_content(load_json, read_text(path), "valid JSON", path) for path in files.values()]
         with naming_content(place, "files of people with id and keypoints3d"):
             people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
