@@ -819,4 +819,4 @@ def test_easymocap_with_a_lost_frame_is_refused(tmp_path):
     (tmp_path / "keypoints3d").mkdir()
     for number in (0, 1, 3):
         (tmp_path / f"keypoints3d/{number:06d}.json").write_text("[]")
-    assert "keypoints3d: 3 files, numbered 0 to 3. Give each frame a file" in refusal(tmp_path, "--rate", "50")
+    assert "keypoints3d: 3 files, numbered 0 to 3; give frames of nobody one" in refusal(tmp_path, "--rate", "50")

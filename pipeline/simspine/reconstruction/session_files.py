@@ -289,8 +289,7 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         files = files_by_frame(place)
         if len(files) <= max(files) - min(files):
             raise InputError(
-                f"{place}: {len(files)} files, numbered {min(files)} to {max(files)}. Give each frame a file, a frame "
-                "without people one that holds []."
+                f"{place}: {len(files)} files, numbered {min(files)} to {max(files)}; give frames of nobody one of []."
             )
         frames = [parse_content(load_json, read_text(path), "valid JSON", path) for path in files.values()]
         with naming_content(place, "files of people with id and keypoints3d"):
