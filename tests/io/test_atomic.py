@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from simspine.core.errors import InputError
+from simspine.io import atomic
 from simspine.io.atomic import HOST_DIGEST, atomic_folder, atomic_path, write_text
 
 
@@ -251,3 +252,35 @@ def test_an_old_folder_comes_back_where_the_new_one_cannot_take_its_place(tmp_pa
         (folder / "frame_0.json").write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["points"]
     assert [path.read_text() for path in target.iterdir()] == ["old"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_kill_while_a_folder_is_exchanged_leaves_nothing_for_good(tmp_path):
+    """Between the two renames the old folder bears a hidden name; the next call removes it."""
+    script = (
+        "import os, re, signal, sys\n"
+        "from pathlib import Path\n"
+        "from simspine.io.atomic import atomic_folder\n"
+        "rename, calls = Path.rename, []\n"
+        "def renamed(*names):\n"
+        "    calls.append(names)\n"
+        "    return rename(*names) if len(calls) < 2 else os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Path.rename = renamed\n"
+        "with atomic_folder(sys.argv[1], re.compile('.*')) as folder: (folder / 'new').touch()\n"
+    )
+    (tmp_path / "x").mkdir()
+    run = subprocess.run([sys.executable, "-c", script, str(tmp_path / "x")], check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2
+    with atomic_folder(tmp_path / "x", OURS) as folder:
+        (folder / "frame_0.json").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_folder_is_on_the_disk_before_the_old_one_goes(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(atomic, "_flush_folder", lambda folder: done.append((folder, len(list(tmp_path.iterdir())))))
+    (tmp_path / "x").mkdir()
+    with atomic_folder(tmp_path / "x", OURS):
+        pass
+    assert done == [(tmp_path, 2)]

@@ -295,3 +295,11 @@ def test_rates_at_which_nobody_is_filmed(tmp_path, rate):
     write_small_c3d(tmp_path / "x.c3d", {"names": "ABCD", "values": xyz, "rate": rate}, {})
     with pytest.raises(InputError, match="neither POINT:RATE nor the header tells the frame rate"):
         read_c3d(tmp_path / "x.c3d")
+
+
+def test_two_numbers_of_points_are_refused(tmp_path):
+    """The reader would take points of one frame for those of another."""
+    content = {"names": ["A", "B", "C"], "rate": 50.0, "values": np.arange(36.0).reshape(4, 3, 3)}
+    write_small_c3d(tmp_path / "a.c3d", content, {"USED": 2})
+    with pytest.raises(InputError, match="3 points by its header, 2 by POINT:USED"):
+        read_c3d(tmp_path / "a.c3d")

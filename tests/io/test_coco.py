@@ -143,3 +143,23 @@ def test_images_with_one_id_are_refused(tmp_path):
     path.write_text(json.dumps({"images": images, "annotations": [row]}))
     with pytest.raises(InputError, match=r"x\.json: several images have one id \(1\)"):
         read_coco(path)
+
+
+def test_names_are_of_the_category_of_the_annotations(tmp_path):
+    """A file may list several: of another one, left points would have the names of right ones."""
+    path = tmp_path / "x.json"
+    image = {"id": 1, "file_name": "a.jpg", "width": 1, "height": 1}
+    kinds = [{"id": 7, "keypoints": ["b", "a"]}, {"id": 1, "keypoints": ["a", "b"]}]
+    rows = [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "keypoints": [1.0] * 6}]
+
+    def read():
+        path.write_text(json.dumps({"images": [image], "annotations": rows, "categories": kinds}))
+        return read_coco(path)["names"].tolist()
+
+    assert read() == ["a", "b"]
+    rows.append({**rows[0], "category_id": 7})
+    with pytest.raises(InputError, match=r"x\.json: annotations are of the categories \[1, 7\]"):
+        read()
+    rows[:] = [{**rows[0], "category_id": 3}]
+    with pytest.raises(InputError, match=r"of the categories \[3\]; leave in those of one that is listed"):
+        read()

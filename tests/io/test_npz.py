@@ -64,3 +64,14 @@ def test_an_array_cut_short_is_refused(tmp_path, kept):
         archive.writestr("x.npy", content[:kept])
     with pytest.raises(InputError, match=r"cut\.npz: not a readable archive"):
         read_npz(tmp_path / "cut.npz")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for values in ([1.0], [2.0]):
+            content = io.BytesIO()
+            np.save(content, np.array(values))
+            archive.writestr("S.npy", content.getvalue())
+    with pytest.raises(InputError, match=r"x\.npz: .*it has S\.npy twice"):
+        read_npz(tmp_path / "x.npz")

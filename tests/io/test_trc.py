@@ -178,6 +178,12 @@ class TestCorrectedWithAWarning:
             markers = read_trc(put(tmp_path, text(POINTS / metres, said)))
         np.testing.assert_allclose(markers.xyz, POINTS, atol=1e-6)
 
+    @pytest.mark.parametrize("said", ["km", "um"])
+    def test_rare_units_that_make_no_person(self, tmp_path, said):
+        with pytest.warns(UserWarning, match=f"says {said}, which makes the person .* across; read as mm"):
+            markers = read_trc(put(tmp_path, text(POINTS * 1000, said)))
+        np.testing.assert_allclose(markers.xyz, POINTS, atol=1e-6)
+
     def test_missing_unit(self, tmp_path):
         with pytest.warns(UserWarning, match="unit is 'furlong'; read as mm"):
             markers = read_trc(put(tmp_path, text(POINTS * 1000, "furlong")))

@@ -18,6 +18,7 @@ from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
 from simspine.dataset.recordings import HUMAN36M_NOTICE, read_dataset_manifest
 from simspine.dataset.verify import verify_dataset
+from simspine.io import atomic
 from simspine.io.c3d import read_c3d
 from simspine.io.coco import read_coco
 from simspine.io.dataset_read import DatasetFile
@@ -399,8 +400,11 @@ def test_another_configuration_is_said(copied, tmp_path):
         export_format(copied.config, "c3d", ExportChoice(), tmp_path / "c3d")
 
 
-def test_csv_is_one_table_of_all_trials(finished, results, tmp_path):
+def test_csv_is_one_table_of_all_trials(finished, results, tmp_path, monkeypatch):
+    flushed: list[str] = []
+    monkeypatch.setattr(atomic, "_flush_to_disk", lambda path: flushed.append(path.name))
     folder = export_format(finished.config, "csv", ExportChoice(), tmp_path / "csv")
+    assert any(name.startswith(".frames.") for name in flushed)  # else a power cut could empty it
     table = pandas.read_csv(folder / "frames.csv", keep_default_na=False, na_values=[""])
     with ss.open_dataset(finished.results / f"{finished.config.name}.h5") as data:
         whole = data.to_dataframe()

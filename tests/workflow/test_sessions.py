@@ -760,3 +760,63 @@ def test_a_video_of_uneven_rate_behind_points_is_named(tmp_path):
     with pytest.warns(UserWarning, match=r"cam1.mp4 has an uneven frame rate.*the points of .* are taken to be at"):
         sessions.rate_of_session(tmp_path, None)
     assert sessions.rate_of_session(tmp_path, 50.0) == 50.0
+
+
+def test_movement_of_which_every_second_frame_was_chosen(tmp_path):
+    """xarray keeps `fps` then; the times tell the rate. Axes of space may be in any order."""
+    names, xyz = native("coco17", person("coco17")[0])
+    path = tmp_path / "all/walk.nc"
+    path.parent.mkdir()
+    write_movement(path, names, xyz[..., None], fps=RATE, time_unit="seconds")
+    with xarray.open_dataset(path, engine="h5netcdf") as found:
+        found.isel(time=slice(None, None, 2), space=[2, 0, 1]).to_netcdf(tmp_path / "half.nc", engine="h5netcdf")
+    with pytest.warns(UserWarning, match="the header says DataRate 50, the Time column 25; took the latter"):
+        (trial,) = read_session(tmp_path).trials
+    assert trial.source.rate == 25.0
+    np.testing.assert_allclose(trial.source.xyz[:, trial.source.index("LKnee")], xyz[::2, names.index("left_knee")])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"time": [0, 1, 2, 3, 7, 8, 9, 10]}, "the time column is not uniform: 0.06 s is followed by 0.14 s"),
+        ({"time": [0, 2, 1, 3, 4, 5]}, "the time column is not uniform"),
+        ({"time": [0, 0, 0]}, "time column does not increase"),
+        ({"space": [0, 0, 0]}, "coordinates x, x, x; expected x, y and z"),
+    ],
+)
+def test_movement_with_uneven_times_or_other_axes_is_refused(tmp_path, change, said):
+    names, xyz = native("coco17", person("coco17")[0])
+    write_movement(tmp_path / "walk.nc", names, xyz[..., None], fps=RATE, time_unit="seconds")
+    with xarray.open_dataset(tmp_path / "walk.nc", engine="h5netcdf") as found:
+        chosen = found.isel(change).load()
+    chosen.to_netcdf(tmp_path / "walk.nc", engine="h5netcdf")
+    assert said in refusal(tmp_path)
+
+
+def test_hidden_files_are_no_trials(tmp_path):
+    """macOS puts them next to files on foreign disks; a killed process may leave one."""
+    write_opencap(tmp_path)
+    (tmp_path / "MarkerData/._walk.trc").write_bytes(b"\0\5\x16\7")
+    shutil.copy(tmp_path / "MarkerData/walk.trc", tmp_path / "MarkerData/.walk_spine.5bce98-7-00.tmp.trc")
+    assert [trial.name for trial in read_session(tmp_path).trials] == ["walk"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_where_a_file_cannot_be_written_no_other_stays(tmp_path, monkeypatch, error):
+    write_opencap(tmp_path)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("simspine.workflow.sessions.write_mot", fail)
+    before = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert CliRunner().invoke(main, ["add-spine", str(tmp_path)]).exit_code
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == before
+
+
+def test_easymocap_with_a_lost_frame_is_refused(tmp_path):
+    (tmp_path / "keypoints3d").mkdir()
+    for number in (0, 1, 3):
+        (tmp_path / f"keypoints3d/{number:06d}.json").write_text("[]")
+    assert "keypoints3d: 3 files, numbered 0 to 3; give frames of nobody one" in refusal(tmp_path, "--rate", "50")

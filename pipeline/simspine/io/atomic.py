@@ -86,10 +86,10 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
             f"{target} holds other files, {min(others)} for one, and would be replaced as a whole; name another folder."
         )
     place = Path(os.path.realpath(target))  # keeps a link; `..` fails while the folder is renamed
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     _remove_stale(place.parent, place.name, "")
     temporary = place.with_name(f".{place.name}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
-    old = temporary.with_suffix(".old")
+    old = temporary.with_suffix(".tmp.old")
     try:
         temporary.mkdir()
         yield temporary
@@ -102,7 +102,9 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         shutil.rmtree(temporary, ignore_errors=True)
         _name_target_in_error(error, temporary, target)
         raise
+    _flush_folder(place.parent)
     shutil.rmtree(old, ignore_errors=True)
+    _remove_stale(place.parent, place.name, ".old")  # of processes that were killed between the renames
 
 
 def _name_target_in_error(error: BaseException, temporary: Path, target: Path) -> None:

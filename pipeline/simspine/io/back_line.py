@@ -163,7 +163,10 @@ def _scan_vertices(path: Path) -> np.ndarray:
         return np.frombuffer(body, layout, count)
     rows = body.split(b"\n")[:count]
     with naming_content(path, "as many vertices of numbers as announced; cut short?"):
-        return np.array([tuple(float(cell) for cell in row.split()[: len(properties)]) for row in rows], layout)
+        found = [tuple(float(cell) for cell in row.split()[: len(properties)]) for row in rows]
+        if len(found) < count:
+            raise ValueError(f"{len(found)} of {count} are there")
+        return np.array(found, layout)
 
 
 def _in_order(points: np.ndarray) -> np.ndarray:

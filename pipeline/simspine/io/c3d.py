@@ -60,10 +60,12 @@ def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
         header, parameters = metadata["header"]["points"], metadata["parameters"]
         points, residuals = arrays["points"][:3], arrays["residuals"][0]
         words, processor = _header_words(path)
-        first, last = struct.unpack(f"{'>' if processor == _MIPS else '<'}HH", words[6:10])  # capped at 65535
+        count, _, first, last = struct.unpack(f"{'>' if processor == _MIPS else '<'}4H", words[2:10])  # capped at 65535
         announced = last - first + 1
         if points.shape[1] and points.shape[2] < announced:  # ezc3d accepts a cut file
             raise InputError(f"{path}: cut short: {points.shape[2]} of the {announced} frames its header announces.")
+        if points.size and points.shape[1] != count:  # ezc3d would mix them up
+            raise InputError(f"{path}: {count} points by its header, {points.shape[1]} by POINT:USED. Export it again.")
         points, residuals = _with_frames_beyond_header(path, parameters, points, residuals)
         return _markers_of_c3d(path, header, parameters, data=(points, residuals), frame=frame)
 

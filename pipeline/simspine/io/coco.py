@@ -159,12 +159,19 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
             "area": np.array([row.get("area", row["bbox"][2] * row["bbox"][3]) for row in rows], float),
             "crowd": np.array([bool(row.get("iscrowd", 0)) for row in rows], bool),
             "score": np.array([row.get("score", 1.0) for row in rows], float),
-            "names": np.array(_category_names(content.get("categories") or [{}], points)),
+            "names": np.array(_category_names(content.get("categories") or [{}], points, rows)),
         }
 
 
-def _category_names(categories: Sequence[Mapping[str, Any]], points: int) -> tuple[str, ...]:
-    """The first category's names; SpineTrack's released files have none."""
+def _category_names(
+    categories: Sequence[Mapping[str, Any]], points: int, rows: Sequence[Mapping[str, Any]] = ()
+) -> tuple[str, ...]:
+    """The names of the annotations' category, of several; SpineTrack's released files have none."""
+    if len(categories) > 1 and rows:
+        used = {row["category_id"] for row in rows}
+        categories = [category for category in categories if category["id"] in used]
+        if len(categories) != 1 or len(used) != 1:
+            raise InputError(f"annotations are of the categories {sorted(used)}; leave in those of one that is listed.")
     named = tuple(str(name) for name in categories[0].get("keypoints") or ())
     if named and points and len(named) != points:
         raise InputError(f"the category names {len(named)} keypoints, the annotations have {points}; make them agree.")

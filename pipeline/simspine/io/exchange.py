@@ -19,7 +19,7 @@ from simspine.core.types import Camera, Markers
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.dataset_write import TrialData
 from simspine.io.hdf5 import checked_attribute, checked_values, create_file, open_checked, put_text
-from simspine.io.text_tables import read_bytes
+from simspine.io.text_tables import StatedRate, TimedRows, positive_number, read_bytes, uniform_rows
 
 if TYPE_CHECKING:
     import pynwb
@@ -309,10 +309,14 @@ def read_poses(path: Path) -> Poses:
         rate, software, unit = (checked_attribute(file, name, "") for name in ("fps", "source_software", "time_unit"))
         if xyz.shape[3] != 3:
             raise InputError(f"{path}: points of {xyz.shape[3]} coordinates, in images; triangulate them first.")
-        names, people = (tuple(map(_one_text, scales[name])) for name in ("keypoint", "individual"))
-        frame_rate = None if isinstance(rate, str) else float(np.ravel(rate)[0])
-        if frame_rate is None and str(unit).startswith("s") and len(xyz[0]) > 1:
-            frame_rate = float(1 / np.median(np.diff(scales["time"])))
+        names, people, space = (tuple(map(_one_text, scales[name])) for name in ("keypoint", "individual", "space"))
+        if sorted(space) != ["x", "y", "z"]:
+            raise InputError(f"{path}: coordinates {', '.join(space)}; expected x, y and z.")
+        xyz = xyz[..., [space.index(axis) for axis in "xyz"]]
+        frame_rate = positive_number(str(np.ravel(rate)[0]))
+        if frame_rate or str(unit) in ("s", "seconds"):
+            rows = TimedRows(scales["time"], xyz[0].reshape(len(xyz[0]), -1), 0.0)
+            _, frame_rate = uniform_rows(rows, StatedRate(frame_rate), str(path))
         return Poses(names, dict(zip(people, xyz, strict=True)), frame_rate, str(software))
 
 

@@ -97,7 +97,7 @@ def read_people_json(
         if not all(tables):
             raise InputError(f"{folders[tables.index(True)]} is a table, others are folders; give one kind for all.")
         return _people_in_tables(folders, skeleton)
-    views = [_files_by_frame(Path(folder)) for folder in folders]
+    views = [files_by_frame(Path(folder)) for folder in folders]
     if not views:
         raise InputError("no keypoint folder was handed in; one per camera is needed.")
     numbers = sorted({number for view in views for number in view})
@@ -191,7 +191,7 @@ def write_people_json(path: str | os.PathLike, people: Sequence[Mapping], about:
     write_text(path, json.dumps({"version": 1.3, **(about or {}), "people": entries}), sync=False)
 
 
-def _files_by_frame(folder: Path) -> dict[int, Path]:
+def files_by_frame(folder: Path) -> dict[int, Path]:
     """{frame number: file} of a folder, in ascending order."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of keypoint files.")

@@ -17,6 +17,7 @@ from simspine.core.errors import InputError, naming_content, require_file
 from simspine.core.skeletons import load_skeleton
 from simspine.io.atomic import atomic_path, check_announced_bytes, shape_bytes
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
+from simspine.io.text_tables import repeated_names
 
 # Layout of MMPose's Human3.6M data sets: one npz per split, and statistics of the training split.
 # Like the files of the SIMSPINE release, without its faults: images are numbered from 1, `S` and `part`
@@ -195,6 +196,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     with naming_content(path, "a readable archive; cut short or damaged?"):
         with zipfile.ZipFile(path) as archive:
             announced = sum(info.file_size for info in archive.infolist())
+            if repeated := repeated_names(archive.namelist()):
+                raise ValueError(f"it has {repeated} twice")
         check_announced_bytes(str(path), announced, os.path.getsize(path))
         arrays: dict[str, np.ndarray] = {}
         with np.load(path, allow_pickle=False) as found:

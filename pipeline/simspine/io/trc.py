@@ -218,11 +218,10 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
     unit = stated.strip().strip(".").lower()
     unit = _UNIT_SPELLINGS.get(unit.removesuffix("s"), unit.removesuffix("s") or unit)
     extent = extent_of_points(xyz)
-    if unit in _RARE_UNITS:
-        return _RARE_UNITS[unit]
-    if unit in TRC_UNITS:
+    known = TRC_UNITS | _RARE_UNITS
+    if unit in known:
         others = [u for u in TRC_UNITS if u != unit]
-        size = extent * TRC_UNITS[unit]
+        size = extent * known[unit]
         few = np.isfinite(xyz).all(-1).any(0).sum() < _MANY_MARKERS
         lowest = PLAUSIBLE_TRC_EXTENTS_M[0] if few else _USUAL_EXTENTS_M[0]
         if np.isnan(extent) or lowest <= size <= PLAUSIBLE_TRC_EXTENTS_M[1]:
@@ -233,8 +232,8 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
                     f"{path}: the header says {stated}, which makes the markers {size:.3g} m across in a frame. Is "
                     "that one person, in the unit that the header says?"
                 )
-            return TRC_UNITS[unit]
-        claim = f"{path}: the header says {stated}, which makes the person {extent * TRC_UNITS[unit]:.3g} m across"
+            return known[unit]
+        claim = f"{path}: the header says {stated}, which makes the person {size:.3g} m across"
     else:
         others = list(TRC_UNITS)
         claim = f"{path}: the header's unit is {repr(stated) if stated.strip() else 'missing'}"
@@ -247,10 +246,10 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
     if len(candidates) == 1:
         text_tables.warn_assumed(f"{claim}; read as {candidates[0]}, {extent * TRC_UNITS[candidates[0]]:.3g} m.")
         return TRC_UNITS[candidates[0]]
-    if unit not in TRC_UNITS:
+    if unit not in known:
         raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}; values span {extent:.3g} in a frame.")
     text_tables.warn_assumed(f"{claim}; kept, as no other unit fits better. Check the file.")
-    return TRC_UNITS[unit]
+    return known[unit]
 
 
 def extent_of_points(xyz: np.ndarray) -> float:

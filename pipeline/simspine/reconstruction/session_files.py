@@ -23,11 +23,11 @@ from simspine.core.geometry import points_in_images
 from simspine.core.settings import read_mapping
 from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
 from simspine.core.types import Camera, Markers
-from simspine.io.atomic import write_text
+from simspine.io.atomic import atomic_folder, write_text
 from simspine.io.c3d import read_markers
 from simspine.io.calibration import cameras_as_written, read_calibration
 from simspine.io.exchange import OWN_SOFTWARE, read_poses, write_poses
-from simspine.io.keypoint_json import names_of_skeleton, parse_cells
+from simspine.io.keypoint_json import files_by_frame, names_of_skeleton, parse_cells
 from simspine.io.text_tables import (
     list_names,
     load_json,
@@ -118,9 +118,15 @@ def _write_caliscope(frames: pd.DataFrame, path: Path, names: Sequence[str], xyz
 
 def _write_easymocap(files: Sequence[str], folder: Path, names: Sequence[str], xyz: np.ndarray) -> None:
     """One JSON file per frame: a person with keypoints3d, x y z and confidence of each vertebra from C1 to S1."""
-    for file, row in zip(files, xyz, strict=True):
-        points = [[*map(float, place), 1.0] if np.isfinite(place).all() else [0.0] * 4 for place in row]
-        write_text(folder / file, json.dumps([{"id": 0, "names": names, "keypoints3d": points}]), sync=False)
+    with atomic_folder(folder, ours=re.compile("")) as temporary:
+        for file, row in zip(files, xyz, strict=True):
+            points = [[*map(float, place), 1.0] if np.isfinite(place).all() else [0.0] * 4 for place in row]
+            write_text(temporary / file, json.dumps([{"id": 0, "names": names, "keypoints3d": points}]), sync=False)
+
+
+def _shown(paths: Iterable[Path]) -> list[Path]:
+    """The paths in order, without hidden files: those of macOS, and what a killed process left."""
+    return sorted(path for path in paths if path.name[0] != ".")
 
 
 # Readers, one for each program. A reader yields nothing where the folder is not of its program.
@@ -188,7 +194,7 @@ def size_of_person(folder: Path) -> tuple[float | None, float | None]:
 
 
 def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
-    for path in sorted(folder.rglob("*_m_person*.trc")):
+    for path in _shown(folder.rglob("*_m_person*.trc")):
         if re.search(r"_m_person\d+$", path.stem):  # others were added by simspine or the marker augmentation
             markers, person = read_markers(path), path.stem.rpartition("_")[2]
             targets = (path.with_name(f"{path.stem}{SUFFIX}.trc"), *_kinematics(path.parent, path.stem))
@@ -204,7 +210,7 @@ def _is_added(path: Path) -> bool:
 
 
 def _opencap(folder: Path, _: Rate) -> Iterator[SessionTrial]:
-    for path in sorted(folder.glob("MarkerData/**/*.trc")):
+    for path in _shown(folder.glob("MarkerData/**/*.trc")):
         if not _is_added(path) and "PreAugmentation" not in path.parts:
             motion = _kinematics(folder / "OpenSimData/Kinematics", path.stem)
             targets = (path.with_name(f"{path.stem}{SUFFIX}.trc"), *motion)
@@ -212,14 +218,14 @@ def _opencap(folder: Path, _: Rate) -> Iterator[SessionTrial]:
 
 
 def _vicon(folder: Path, _: Rate) -> Iterator[SessionTrial]:
-    for path in sorted(folder.iterdir()):
+    for path in _shown(folder.iterdir()):
         if path.suffix.lower() == ".c3d" and not _is_added(path):
             targets = (path.with_name(f"{path.stem}{SUFFIX}.c3d"), *_kinematics(folder, path.stem))
             yield SessionTrial(path.stem, read_markers(path), targets, files={"markers": str(path)})
 
 
 def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
-    for path in sorted(folder.glob("output_data/*_body_3d_xyz.csv")):
+    for path in _shown(folder.glob("output_data/*_body_3d_xyz.csv")):
         table = _read_table(path)
         calibrations = folder.glob("*_camera_calibration.toml")
         points = _points_of_table(table, path, rate_of_session(folder, rate), unit="mm", calibrations=calibrations)
@@ -263,7 +269,7 @@ def _on_all_frames(labelled: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd
 
 
 def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
-    for path in sorted(folder.rglob("pose-3d/*.csv")):
+    for path in _shown(folder.rglob("pose-3d/*.csv")):
         session, table = path.parents[1], _read_table(path)
         places = (session, *session.resolve().parents[:3])
         calibrations = [place / "calibration/calibration.toml" for place in places]
@@ -280,8 +286,12 @@ def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
 
 def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
     for place in sorted((*folder.glob("keypoints3d"), *folder.glob("output*/**/keypoints3d"))):
-        files = sorted(place.glob("*.json"))
-        frames = [parse_content(load_json, read_text(path), "valid JSON", path) for path in files]
+        files = files_by_frame(place)
+        if len(files) <= max(files) - min(files):
+            raise InputError(
+                f"{place}: {len(files)} files, numbered {min(files)} to {max(files)}; give frames of nobody one of []."
+            )
+        frames = [parse_content(load_json, read_text(path), "valid JSON", path) for path in files.values()]
         with naming_content(place, "files of people with id and keypoints3d"):
             people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
             whole = all(type(number) is int for own in people for number in own)
@@ -300,12 +310,12 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             points = _person(names, xyz[:, : len(names)], place, rate=frame_rate, unit="m", calibrations=calibrations)
             name = f"{folder.resolve().name}_{number}"
             target = place.with_name(f"keypoints3d{SUFFIX}" + (f"_{number}" if len(numbers) > 1 else ""))
-            write = partial(_write_easymocap, [path.name for path in files])
+            write = partial(_write_easymocap, [path.name for path in files.values()])
             yield replace(points, name=name, targets=(target,), person=str(number), write_table=write)
 
 
 def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
-    for path in sorted(folder.glob("*.nc")):
+    for path in _shown(folder.glob("*.nc")):
         poses = read_poses(path)
         if poses.software == OWN_SOFTWARE:
             continue

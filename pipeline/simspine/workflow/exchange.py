@@ -30,7 +30,7 @@ from simspine.dataset.recordings import (
     write_dataset_manifest,
 )
 from simspine.estimation.uncertainty import known_deviations, paper_axes_deviation
-from simspine.io.atomic import atomic_folder, write_text
+from simspine.io.atomic import atomic_folder, atomic_path, write_text
 from simspine.io.c3d import write_c3d
 from simspine.io.coco import write_coco
 from simspine.io.dataset_read import DatasetFile
@@ -238,7 +238,9 @@ def _export_trials(
 def _export_csv(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     """One tidy table: a row for each frame of all trials, in degrees and mm, with standard deviations and verdicts."""
     table = publish.tidy_table((take.subject, take.name, take.trial) for take in source.takes(source.file.subjects))
-    table.round(publish.TABLE_DECIMALS).to_csv(folder / "frames.csv", index=False)
+    with atomic_path(folder / "frames.csv") as temporary:
+        table.round(publish.TABLE_DECIMALS).to_csv(temporary, index=False, lineterminator="
+")
     units = {"columns ending in _deg": "deg", "in _mm": "mm", "in _s": "s"}
     return {"frames.csv": ManifestEntry("csv", len(table), units, dict(source.frames))}
 

@@ -4,6 +4,7 @@ No file of the session is changed. `simspine.reconstruction.session_files` reads
 """
 
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -59,11 +60,17 @@ def add_spine(
     notes, results, faults = [], [], False
     options = Options(body={} if marker_set is None else {"markers": marker_set}, scaling=scaling or {})
     solved = as_reconstructions(solve_session(session, options, partial(progress_bar, quiet=quiet)))
-    for trial in session.trials:  # after the last is solved, so that nothing is half-written
+    try:
+        for trial in session.trials:  # after the last is solved, so that nothing is half-written
+            for path in (path for path in trial.targets if not path.exists()):
+                _write_spine(path, solved[trial.name], trial)
+                written.append(path)
+    except BaseException:  # also ctrl-C
+        for path in written:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
+    for trial in session.trials:
         found = solved[trial.name]
-        for path in (path for path in trial.targets if not path.exists()):
-            _write_spine(path, found, trial)
-            written.append(path)
         for finding in found.findings:
             faults = faults or finding.severity == Severity.ERROR
             if finding.severity != Severity.INFO:
