@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.core.arrays import Unchanging, median_of_known
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_kind
 from simspine.core.geometry import project_one
 from simspine.core.skeletons import skeleton_of_names
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera, Keypoints, Markers, Origin
@@ -154,9 +154,17 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
     >>> ss.triangulate(seen, cameras).xyz.round(3)
     array([[[0.5, 1. , 1. ]]])
     """
-    markers = triangulate_with_report(keypoints, cameras, **options)[0]
+    markers, report = triangulate_with_report(keypoints, cameras, **options)
     check_arrangement(cameras)
     warn_of_sizes(markers)
+    found, few, disagreeing = np.bincount(report.reason.ravel(), minlength=len(TRIANGULATION_REASONS))
+    if disagreeing >= found:
+        warnings.warn(
+            f"{found} points were triangulated; the views disagree about {disagreeing}, and {few} are seen by too few "
+            "views with enough confidence. Are the views in the order of the cameras, and the points pixels of images "
+            "as large as calibrated?",
+            stacklevel=2,
+        )
     return markers
 
 
@@ -189,6 +197,7 @@ def triangulate_with_report(
 ) -> tuple[Markers, TriangulationReport]:
     """`triangulate`, and a report on it; options as of `triangulate`."""
     chosen = TriangulationOptions(**options)
+    require_kind(keypoints=(keypoints, Keypoints))
     _check_input(keypoints, cameras, chosen.min_views)
     cap = chosen.max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
     grid = (keypoints.frames, len(keypoints.names))
