@@ -85,11 +85,8 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
     hips, shoulders = _MidPoint.of(joints, "Hip"), _MidPoint.of(joints, "Shoulder")
     good = _is_trunk(hips, shoulders)
     if not good.any():
-        warnings.warn(
-            "hips and shoulders are a trunk in no frame, so no spine is inferred. Are they metres, seen, and left and "
-            "right as named?",
-            stacklevel=2,
-        )
+        why = "Are they metres, seen, and left and right as named?"
+        warnings.warn(f"hips and shoulders are a trunk in no frame, so no spine is inferred. {why}", stacklevel=2)
     xyz = np.full((joints.frames, len(CHAIN_LEVELS), 3), np.nan)
     covariance = np.full((joints.frames, len(CHAIN_LEVELS), 3, 3), np.nan)
     if good.any():
