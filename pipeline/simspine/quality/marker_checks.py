@@ -83,8 +83,8 @@ def trunk_twist_angle(measured: Markers) -> np.ndarray:
 def feet_turn_angle(measured: Markers) -> np.ndarray:
     """(frames,) rad, 0…π: horizontal angle between forward of the pelvis and the foot that is nearer to it.
 
-    NaN where a point is missing, the hips' line is too steep to tell (someone lying on the side), or the person is
-    upside down.
+    NaN where a point is missing, the hips' line or a foot is too steep to tell (someone lying), or the person is upside
+    down.
     """
     up, right = _body_up(measured), _pair_vector_and_middle(measured, HIP_PAIR)[0]
     forward = np.cross(up, right)  # x forward, y up, z right
@@ -92,7 +92,9 @@ def feet_turn_angle(measured: Markers) -> np.ndarray:
     turns = []
     for heel, toe in FOOT_PAIRS:
         foot = -_pair_vector_and_middle(measured, (heel, toe))[0]
-        turns.append(angle_between(foot - (foot @ up)[:, None] * up, forward))
+        flat = foot - (foot @ up)[:, None] * up
+        upright = np.linalg.norm(flat, axis=-1) < LEVEL_HIPS * np.linalg.norm(foot, axis=-1)
+        turns.append(np.where(upright, np.nan, angle_between(flat, forward)))
     upside_down = body_axis_tilt(measured) > THRESHOLDS["upside_down"].value_si
     return np.where(steep | upside_down, np.nan, np.minimum(*turns))
 

@@ -220,9 +220,9 @@ def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera], min_conf
     if len(cameras) > 1 and not (seen.sum(1) > 1).any():
         counts = ", ".join(f"{camera.name} in {count}" for camera, count in zip(cameras, seen.sum(0), strict=False))
         raise InputError(
-            f"no frame shows the person to two cameras at once with a confidence of {min_confidence:g} or more "
-            f"(`triangulation.min_confidence`): of {keypoints.frames} frames {counts}. Look at the images: is it the "
-            "right recording, and is the person large and whole enough in them?"
+            f"no frame shows the person to two cameras at once: of {keypoints.frames} frames {counts}, with at least "
+            f"{min_confidence:g} (`triangulation.min_confidence`). Look at the images: the right recording? Is "
+            "the person large and whole enough in them?"
         )
 
 

@@ -179,7 +179,7 @@ def _nearest(curve: np.ndarray, point: np.ndarray, name: str) -> int:
     distances = np.linalg.norm(curve - point, axis=1)
     if distances.min() > MAX_OFF_LINE_M:  # not so where it is missing
         far = f"{name} is {distances.min():.3g} m from the line, expected up to {MAX_OFF_LINE_M:g} m"
-        raise InputError(f"{far}. Are both in metres, with the same axes?")
+        raise InputError(f"{far}. Is the unit metres, and are the axes those of the line?")
     return int(distances.argmin())
 
 
