@@ -129,8 +129,8 @@ def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
     if not MIN_FRAME_RATE_HZ <= markers.rate <= MAX_FRAME_RATE_HZ:
         raise InputError(
             f"the markers have {markers.rate:g} frames per second; no camera films people faster than "
-            f"{MAX_FRAME_RATE_HZ:g} or slower than {MIN_FRAME_RATE_HZ:g}. Is it a rate, in frames per second? Correct it "
-            "where it is stated."
+            f"{MAX_FRAME_RATE_HZ:g} or slower than {MIN_FRAME_RATE_HZ:g}. Is it a rate, in frames per second? Correct "
+            "it where it is stated."
         )
 
 
