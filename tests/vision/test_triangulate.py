@@ -322,7 +322,6 @@ def test_cameras_that_are_not_in_metres_are_reported(unit):
     "change",
     [
         lambda seen: {"xy": seen.xy / 1000},
-        lambda seen: {"xy": seen.xy[..., ::-1]},
         lambda seen: {"confidence": 0.25 * seen.confidence},
         lambda seen: {"xy": np.full(seen.xy.shape, np.nan)},
     ],
