@@ -279,7 +279,7 @@ def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
         unused = (part < limit.value_si) & observed[:, view].any(1)
         if unused.sum() > least * len(unused):
             text = f"{camera}: less than {limit.value:g} % of its points fit the other cameras in {unused.sum()} frames"
-            yield warning("view_unused", f"{text} ({frame_ranges(where_true(unused))}).", "", unused, camera)
+            yield warning("view_unused", f"{text} ({frame_ranges(where_true(unused))}).", frames=unused, where=camera)
         odd = (seen >= least * len(observed)) & (share < limit.value_si)
         if odd.any():
             texts = [f"{report.names[k]} {100 * share[k]:.0f} %" for k in np.flatnonzero(odd)]
