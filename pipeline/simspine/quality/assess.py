@@ -125,7 +125,7 @@ _MIX_UPS = {  # {kind of mix-up: (what seems to be so, cure)}
     "turned_right": ("{image} to be turned to the right by a quarter", _VIDEO_CURE.format("transpose=cclock")),
     "axes_exchanged": ("x and y of points seem to be exchanged", "Exchange the two columns."),
     "y_upwards": ("y of points seems to grow upwards", "Subtract y from the height of the image."),
-    "scaled": ("points seem to be of images {ratio:.3g} times too large", "Multiply these points by {inverse:.3g}."),
+    "scaled": ("points seem to be of images {ratio:.3g} times as large", "Multiply these points by {inverse:.3g}."),
     "transposed": ("its rotation seems to be transposed", "Transpose it: R leads from the world to the camera."),
     "unit": ("its translation seems to be {ratio:.3g} times as long as the others'", "Give all in metres."),
     "exchanged": ("they seem to be exchanged", ""),
