@@ -227,6 +227,13 @@ def test_a_mass_that_nobody_has_is_refused(release, mass):
         scale_body(release, factors_of(KNOWN), mass=mass)
 
 
+@pytest.mark.parametrize(("mass", "named"), [(9.5, True), (150.0, True), (48.0, False), (120.0, False)])
+def test_a_mass_in_another_unit_is_named(release, recwarn, mass, named):
+    """Stones or pounds: of 1.7 m 9.5 and 150 make a body-mass index of 3 and 52 kg/m²."""
+    scale_body(release, factors_of(KNOWN), mass=mass)
+    assert named is any("Is the mass right, in kilograms" in str(warning.message) for warning in recwarn)
+
+
 @pytest.mark.parametrize(
     ("size", "min_factor", "named"), [(1.27, 0.7, True), (1.05, 0.7, False), (0.74, 0.7, True), (0.74, 0.6, False)]
 )

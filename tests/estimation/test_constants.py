@@ -18,7 +18,7 @@ METHOD = Path(__file__).parents[2] / "docs" / "method.md"
 NUMERICAL = {
     "fit_person": {"NOISE_ROUNDS"},
     "frame_engine": {"INITIAL_DAMPING", "MIN_DAMPING", "NEGLIGIBLE_GAIN_M2", "MAX_FRAME_JUMP"},
-    "inverse_kinematics": {"ANOTHER_UNIT_RATIO"},
+    "inverse_kinematics": {"LEAST_SPREAD_RATIO", "MOST_SPREAD_RATIO"},
     "levenberg_marquardt": {
         *("MAX_STEP", "NEAR_MINIMUM_COST_SHARE", "GOOD_GAIN_RATIO", "MAX_ITERATIONS", "MAX_POLISHING_STEPS"),
         *("POLISHED_COST_SHARE", "CHORD_PROMISE_RATIO", "MAX_SHORTER_STEPS", "MAX_FACTORISATIONS", "STRETCH_COUNT"),

@@ -721,6 +721,15 @@ class TestPlausible:
         with pytest.warns(UserWarning, match=rf"{reading}.*Lengths must be metres.*squares"):
             read_calibration(self.rig(tmp_path / "c.toml", factor))
 
+    @pytest.mark.parametrize(("square", "named"), [(0.12, True), (1.0, False)])
+    def test_large_squares_are_reported_by_what_the_cameras_see(self, tmp_path, recwarn, square, named):
+        """Wide lenses 0.9 m from a person, 1.6 m apart: in squares of 12 cm 13 m apart, and images show 13.5 m."""
+        wide = [[600.0, 0, 960], [0, 600.0, 540], [0, 0, 1]]
+        rig = [camera.with_(K=wide, t=camera.t * 0.225 / square) for camera in ring(3)]
+        write_calibration(tmp_path / "squares.toml", rig)
+        read_calibration(tmp_path / "squares.toml")
+        assert named is any("counted in squares" in str(one.message) for one in recwarn)
+
     def test_millimetres_are_refused(self, tmp_path):
         with pytest.raises(InputError, match=r"3\.16 m if in mm.*by 1000 if they are millimetres"):
             read_calibration(self.rig(tmp_path / "c.toml", 1000.0))

@@ -236,6 +236,11 @@ def test_a_column_that_may_be_no_angle_is_named(tmp_path):
         read_mot(tmp_path / "x.mot", rotational={"TA": True, "soleus_r": False}, rate=20)
 
 
+def test_quaternions_of_the_pelvis_are_no_angles_without_a_word(tmp_path):
+    with pytest.warns(UserWarning, match="pelvis_imu_q0, pelvis_imu_q1 are read as angles"):
+        read_mot(put(tmp_path, {"pelvis_imu_q0": [0.9, 0.9], "pelvis_imu_q1": [0.1, 0.2]}))
+
+
 def test_the_caller_decides(tmp_path):
     values = storage(tmp_path / "x.mot", "x", ["error_angle", "sway"])
     motion = read_mot(tmp_path / "x.mot", rotational={"error_angle": True, "sway": False})

@@ -97,9 +97,11 @@ def test_times_printed_to_a_millisecond_mostly_tell_the_rate(rate, frames):
     assert not warned or frames == 5
 
 
-@pytest.mark.parametrize(("rate", "unit", "named"), [(120.0, 1e3, "milliseconds"), (59.94, 59.94, "frames")])
+@pytest.mark.parametrize(
+    ("rate", "unit", "named"), [(120.0, 1e3, "milliseconds"), (59.94, 59.94, "frames"), (25.0, 1 / 60, "minutes")]
+)
 def test_times_in_other_units_than_seconds(rate, unit, named):
-    rows = printed(unit * np.arange(40) / rate, 3)
+    rows = printed(unit * np.arange(40) / rate, 3 if unit > 1 else 8)
     for how in ("header", "given"):
         with pytest.warns(UserWarning, match=f"its times are not seconds; taken as {named}, at {rate:g} frames/s"):
             found, again = uniform_rows(rows, StatedRate(**{how: rate}), "x.trc")

@@ -121,6 +121,16 @@ def test_exchanged_hips_turn_trunk_and_feet():
     }  # fmt: skip
 
 
+def test_feet_that_point_up_are_not_judged():
+    """Lying on the back: what is left of the feet in the horizontal plane says nothing."""
+    points = person()
+    xyz = np.array(points.xyz)
+    for side in "RL":
+        heel, toe = points.indices((f"{side}Heel", f"{side}BigToe"))
+        xyz[:, toe] = xyz[:, heel] + [-0.05, 0.2, 0.0]  # y up
+    assert "feet_backwards" not in {finding.code for finding in check_sides(points.with_(xyz=xyz))}
+
+
 def test_one_foot_turned_out_is_no_fault_and_lying_on_the_side_is_not_judged():
     assert list(check_sides(turned(("RHeel", "RBigToe"), 130))) == []
     lying = person().with_(xyz=person().xyz[..., [0, 2, 1]])  # the hips' line is vertical

@@ -50,6 +50,15 @@ def test_a_point_that_one_camera_shows_elsewhere(kept, said):
     assert all(finding.severity is Severity.INFO and finding.frames == () for finding in found)
 
 
+@pytest.mark.parametrize(("moved_at", "said"), [(6, True), (9, False)])
+def test_a_camera_that_is_knocked_in_mid_trial(moved_at, said):
+    report = report_with_a_hidden_knee(10)
+    used = report.used.copy()
+    used[moved_at:, 2] = False
+    found = [finding for finding in check_points_of_views(replace(report, used=used)) if finding.code == "view_unused"]
+    assert [(finding.where, finding.frames) for finding in found] == [("cam03", (6, 7, 8, 9))][: int(said)]
+
+
 def test_a_point_seen_in_few_frames_is_no_finding():
     report = report_with_a_hidden_knee(0)
     error = report.error_px.copy()

@@ -78,7 +78,12 @@ def test_a_person_who_is_seen_by_fewer_than_two_cameras(views):
 
 
 @pytest.mark.parametrize(
-    ("largest", "apart", "said"), [(1.0, 1.0, "Multiply x by the width"), (900.0, 0.0, "all cameras are in one place")]
+    ("largest", "apart", "said"),
+    [
+        (1.0, 1.0, "Multiply x by the width"),
+        (92.0, 1.0, "within 0…92, no pixels"),
+        (900.0, 0.0, "all cameras are in one place"),
+    ],
 )
 def test_shares_of_images_and_lenses_without_places(largest, apart, said):
     """MediaPipe counts in shares of the image; a file of lenses has every camera at the origin."""

@@ -5,8 +5,12 @@ import pytest
 from small_project import dance, of_size
 
 from simspine.anatomy.body import forward_kinematics
+from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
 from simspine.core.errors import InputError
+from simspine.core.filtering import smooth
+from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.reconstruction.reconstruct import fit_trials
+from simspine.vision.triangulation import triangulate
 
 
 @pytest.mark.parametrize("factor", [0.3048, 1 / 0.3048])
@@ -21,3 +25,62 @@ def test_feet_of_a_seated_person_are_refused(factor):
     markers = forward_kinematics(body, seated.with_(values=values))
     with pytest.raises(InputError, match="Are the points in metres"):
         fit_trials({"t": markers.with_(xyz=factor * markers.xyz)}, "coupled", "spinetrack37")
+
+
+@pytest.fixture(scope="module")
+def moving():
+    body = of_size(0.97)
+    motion = dance(body, 12)
+    return body, motion, forward_kinematics(body, motion)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda body, motion, markers: smooth(markers.xyz), "markers is a ndarray, expected Markers"),
+        (lambda body, motion, markers: spine_from_joints(markers.xyz), "joints is a ndarray, expected Markers"),
+        (lambda body, motion, markers: triangulate(markers, ()), "keypoints is a Markers, expected Keypoints"),
+        (lambda body, motion, markers: forward_kinematics("coupled", motion), "body is a str, expected Body"),
+        (lambda body, motion, markers: forward_kinematics(body, motion.values), "motion is a ndarray"),
+        (lambda body, motion, markers: inverse_kinematics(body, motion), "markers is a Motion, expected Markers"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(moving, call, said):
+    with pytest.raises(InputError, match=said):
+        call(*moving)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda markers: {"rate": 0.02}, "0.02 frames per second; .* slower than 1"),
+        (lambda markers: {"xyz": markers.xyz / 0.3048}, "Convert them to metres"),
+        (lambda markers: {"xyz": 10 * markers.xyz}, "Convert them to metres"),
+    ],
+)
+def test_an_interval_for_a_rate_and_other_units_are_refused(moving, change, said):
+    body, _, markers = moving
+    with pytest.raises(InputError, match=said):
+        inverse_kinematics(body, markers.with_(**change(markers)))
+
+
+def test_degrees_for_radians_are_named(moving):
+    body, motion, _ = moving
+    with pytest.warns(UserWarning, match="Are they degrees"):
+        forward_kinematics(body, motion.with_(values=np.degrees(motion.values)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda xyz: 1000 * xyz,
+        lambda xyz: np.full(xyz.shape, np.nan),
+        lambda xyz: xyz[:, [1, 0, 2, 3]],  # hips exchanged
+        lambda xyz: xyz[:, [0, 1, 3, 2]],  # shoulders exchanged
+    ],
+)
+def test_joints_that_are_no_trunk_give_no_spine_and_say_so(moving, change):
+    joints = moving[2].select(REQUIRED_JOINTS)
+    assert spine_from_joints(joints).present.all()
+    with pytest.warns(UserWarning, match="a trunk in no frame"):
+        assert not spine_from_joints(joints.with_(xyz=change(joints.xyz))).present.any()

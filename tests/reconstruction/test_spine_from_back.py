@@ -153,6 +153,8 @@ def test_the_result_is_saved_and_reported(body, tmp_path):
         (lambda line, psis: (line[:, [2, 0, 1]], psis[:, [2, 0, 1]]), "does another axis point up"),
         (lambda line, psis: (line, psis[::-1]), "exchanged"),
         (lambda line, psis: (line, psis + np.array([0, 0.45, 0])), "Are C7 and the PSIS where the line begins"),
+        (lambda line, psis: (line, psis[[0, 0]]), "psis are 0 m apart"),
+        (lambda line, psis: (line, 1000 * psis), "middle of psis is .* m from the line"),
         (lambda line, psis: (line[:3], None), "3 points with three coordinates; expected 8"),
         (lambda line, psis: (line[:, :2], psis), r"shape \(40, 2\)"),
         (lambda line, psis: (line, psis[:1]), r"psis has shape \(1, 3\)"),

@@ -79,6 +79,9 @@ def test_views_that_agree_make_points_surer():
     assert_allclose(sds(0.012), (0.03, 0.036))
     assert_allclose(sds(1e-5), (0.003, 0.003))
     assert configured.given_view_agreement(markers(covariance=None)) == configured
+    blurred, sharp = (markers(covariance=np.tile(sd**2 * np.eye(3), (4, 3, 1, 1))) for sd in (0.012, 0.005))
+    of_all = configured.given_view_agreement(blurred, sharp)
+    assert of_all == configured.given_view_agreement(sharp, blurred) != configured.given_view_agreement(blurred)
 
 
 @pytest.mark.parametrize("engine", ["trajectory", "frames"])

@@ -151,6 +151,20 @@ def test_a_mirrored_image_is_found_by_the_little_that_is_left_of_its_view():
     assert only.used_if_exchanged > 0.9
 
 
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        ("axes_exchanged", lambda xy, size: xy[..., ::-1]),
+        ("y_upwards", lambda xy, size: [0, size[1] - 1] + [1, -1] * xy),
+    ],
+)
+def test_points_with_other_axes_are_found(kind, read):
+    keypoints, true, _ = walk("finetuned")
+    best = find_mix_ups(in_view(keypoints, 1, read(keypoints.xy[:, 1], true[1].size)), true)[0]
+    assert (best.kind, best.views) == (kind, (true[1].name,))
+    assert best.used_if_exchanged > 0.9
+
+
 def test_an_image_upside_down_is_found():
     keypoints, true, _ = walk("finetuned")
     xy = np.array(true[1].size) - 1 - keypoints.xy[:, 1]

@@ -318,6 +318,20 @@ def test_cameras_that_are_not_in_metres_are_reported(unit):
         solve.triangulate(keypoints, rig)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda seen: {"xy": seen.xy / 1000},
+        lambda seen: {"confidence": 0.25 * seen.confidence},
+        lambda seen: {"xy": np.full(seen.xy.shape, np.nan)},
+    ],
+)
+def test_points_that_no_views_agree_on_are_reported(change):
+    keypoints, cameras, _ = walk("finetuned")
+    with pytest.warns(UserWarning, match="points were triangulated, .*the views disagree about"):
+        solve.triangulate(keypoints.with_(**change(keypoints)), cameras)
+
+
 @pytest.mark.parametrize("size", [0.45, 1.0, 1.35])
 def test_children_and_tall_people_are_not_reported(size, recwarn):
     keypoints, cameras, _ = walk("finetuned")

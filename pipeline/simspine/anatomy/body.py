@@ -5,6 +5,7 @@ Coordinates are taken as given, also those driven by couplers: the result is exa
 """
 
 import re
+import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_
 from simspine.anatomy.tree import Tree, all_poses, apply_couplers_to_frames
 from simspine.anatomy.vertebrae import Coupler
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError, index_of_name, require_known
-from simspine.core.types import Markers, Motion
+from simspine.core.errors import InputError, index_of_name, require_kind, require_known
+from simspine.core.types import MOST_RADIANS, Markers, Motion
 from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml, plain_names
 from simspine.io.text_tables import decode_text, list_names, read_bytes, warn_assumed, warn_left_out
@@ -417,11 +418,15 @@ def _all_values(body: Body, motion: Motion) -> np.ndarray:
 
     Where `motion` has none: the default, or the coupler's value for a driven coordinate. Frames with a NaN are NaN.
     """
+    require_kind(body=(body, Body), motion=(motion, Motion))
     names = body.coordinates.names
     require_known("coordinate", motion.names, names, f"body {body.name!r}")
     values = np.tile(body.coordinates.default, (motion.frames, 1))
     given = [body.coordinates.index(name) for name in motion.names]
     values[:, given] = motion.values
+    turns = np.abs(values[:, body.coordinates.rotational])
+    if (most := float(np.nanmax(turns, initial=0.0))) > MOST_RADIANS:
+        warnings.warn(f"angles reach {most:.3g} rad. Are they degrees? Radians are wanted.", stacklevel=3)
     followed = follow_couplers(body, values)
     followed[:, given] = motion.values
     for i in np.flatnonzero(body.coordinates.locked):

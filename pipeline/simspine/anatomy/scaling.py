@@ -86,15 +86,19 @@ class ScaleFactors:
         return asdict(self)
 
 
+# kg/m², chosen: pounds taken for kilograms make 21 to 25 into 46 to 55; the thinnest children have some 12.
+_USUAL_MASS_INDICES = (10.0, 45.0)
 _UPRIGHT_SEGMENTS = {"torso", "thigh", "shank"}  # that make up most of the stature
 _HEIGHT_TOLERANCE_SHARE = 0.1  # of the height that is given, by which the measured stature may differ without a warning
-_USUAL_STATURES_M = (1.4, 2.0)  # m, shortest woman and tallest man of ANSUR II (2012; 1.409 and 1.993 m; grade C)
+# m, some three standard deviations below the median of women, 1.62, and above that of men, 1.76 (NHANES 2003–2006:
+# McDowell 2008, National Health Statistics Reports 10, tables 10 and 12; grade B).
+_USUAL_STATURES_M = (1.4, 2.0)
 
 
 def check_stature(height: float | None) -> None:
     """`InputError` for a height (m) that no person has; None is not known."""
     shortest, tallest = PLAUSIBLE_STATURES_M
-    if height is not None and not (isinstance(height, Real) and shortest <= height <= tallest):
+    if height is not None and not (isinstance(height, Real) and height is not True and shortest <= height <= tallest):
         raise InputError(f"height is {height!s:.9} m, expected {shortest} to {tallest} m. Is the unit right?")
 
 
@@ -160,6 +164,9 @@ def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, rec
         mass = model.getTotalMass(state) * factors.stature_factor**3
     elif not (isinstance(mass, Real) and MASS_LIMITS_KG[0] < mass < MASS_LIMITS_KG[1]):
         raise InputError(f"mass is {mass} kg, expected one between {MASS_LIMITS_KG[0]:g} and {MASS_LIMITS_KG[1]:g} kg.")
+    elif not _USUAL_MASS_INDICES[0] < (index := mass / factors.stature**2) < _USUAL_MASS_INDICES[1]:
+        text = f"{mass:g} kg at a stature of {factors.stature:.2f} m make a body-mass index of {index:.3g} kg/m²"
+        warnings.warn(f"{text}. Is the mass right, in kilograms?", stacklevel=2)
     if not _opensim.scale_opensim_model(model, factors.by_body, mass):
         raise InputError(f"OpenSim could not scale body {body.name!r} with factors {factors.by_segment}.")
     _keep_skin_depth(model, factors.by_body)

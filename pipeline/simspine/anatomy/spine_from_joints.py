@@ -8,6 +8,7 @@ these points. Places are those of the neutral full-body model (a test compares).
 before any result was known.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,7 @@ import numpy as np
 from simspine.anatomy.complete_spine import complete_centres
 from simspine.anatomy.shape_fit import OrientationPrior
 from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, ShapeModel, packaged_shape_model
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_kind
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers, Origin
 
@@ -67,13 +68,15 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
     -------
     Markers
         C1…L5, S1 with covariance, in the frame of `joints`, of origin INFERRED. NaN where a hip or shoulder is missing,
-        or mid-hips and mid-shoulders are nearer than 0.25 m or further than 0.9 m.
+        mid-hips and mid-shoulders are nearer than 0.25 m or further than 0.9 m, or the shoulders are turned by more
+        than a quarter against the hips.
 
     Raises
     ------
     InputError
         Where a joint has no column, or for an unknown posture.
     """
+    require_kind(joints=(joints, Markers))
     absent = [name for name in REQUIRED_JOINTS if name not in joints.names]
     if absent:
         raise InputError(
@@ -81,6 +84,9 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
         )
     hips, shoulders = _MidPoint.of(joints, "Hip"), _MidPoint.of(joints, "Shoulder")
     good = _is_trunk(hips, shoulders)
+    if not good.any():
+        why = "Are they metres, seen, and left and right as named?"
+        warnings.warn(f"hips and shoulders are a trunk in no frame, so no spine is inferred. {why}", stacklevel=2)
     xyz = np.full((joints.frames, len(CHAIN_LEVELS), 3), np.nan)
     covariance = np.full((joints.frames, len(CHAIN_LEVELS), 3, 3), np.nan)
     if good.any():
@@ -104,10 +110,16 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
 
 
 def _is_trunk(hips: "_MidPoint", shoulders: "_MidPoint") -> np.ndarray:
-    """(frames,) bool: whether the distances of the four joints are plausible."""
-    trunk = np.linalg.norm(shoulders.place - hips.place, axis=1)
-    width = np.maximum(*(np.linalg.norm(pair.across, axis=1) for pair in (hips, shoulders)))
-    return (trunk > PLAUSIBLE_TRUNK_LENGTHS_M[0]) & (trunk < PLAUSIBLE_TRUNK_LENGTHS_M[1]) & (width > LEAST_WIDTH)
+    """(frames,) bool: whether the distances of the four joints are plausible, and left and right are not exchanged at
+    one end."""
+    trunk = shoulders.place - hips.place
+    length = np.linalg.norm(trunk, axis=1)
+    up = trunk / np.maximum(length, 1e-9)[:, None]
+    lines = [pair.across - (pair.across * up).sum(1, keepdims=True) * up for pair in (hips, shoulders)]
+    widths = [np.linalg.norm(line, axis=1) for line in lines]
+    exchanged = (np.minimum(*widths) > LEAST_WIDTH) & ((lines[0] * lines[1]).sum(1) < 0)
+    shortest, longest = PLAUSIBLE_TRUNK_LENGTHS_M
+    return (length > shortest) & (length < longest) & (np.maximum(*widths) > LEAST_WIDTH) & ~exchanged
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,13 @@ def require_path(path: str | PathLike) -> None:
         raise InputError(f"{path}: a pipe or device, where a file is wanted; save its content as a file.")
 
 
+def require_kind(**values: tuple[object, type]) -> None:
+    """Raise unless each argument, {name: (value, kind)}, is of its kind."""
+    for name, (value, kind) in values.items():
+        if not isinstance(value, kind):
+            raise InputError(f"{name} is a {type(value).__name__}, expected {kind.__name__}.")
+
+
 def safe_file_name(name: str) -> str:
     """The name as part of a path that every system can store: characters that are not allowed become %XX.
 

@@ -19,6 +19,7 @@ from simspine.core.errors import InputError, index_of_name, require_known
 
 MAX_CAMERA_DISTANCE_M = 200.0  # cameras farther apart, or from the origin, were not given in metres
 MAX_IMAGE_SIDE_PX = 100_000
+MOST_RADIANS = 20.0  # rad, more than three turns; larger angles are probably degrees
 MAX_WEIGHT = 1e6  # of a marker; squares of larger ones exceed the precision of the solvers
 MIN_FRAME_RATE_HZ = 1.0  # a lower rate means that times were in milliseconds
 MAX_FRAME_RATE_HZ = 10_000.0  # cameras and motion capture have some 25 to 2000 frames/s; more is a slip

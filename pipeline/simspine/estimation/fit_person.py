@@ -283,9 +283,8 @@ def fit_to_person(
     recordings = sampled_recordings(sized.body, trials, weights, levels=configured, exchanged=exchanged)
     if not recordings:
         return sized  # the engine reports the lack of markers for each trial
-    first = recordings[0].postures
-    unknowns = _unknowns_of_person(sized, first)
-    configured = configured.given_view_agreement(first)
+    unknowns = _unknowns_of_person(sized, recordings[0].postures)
+    configured = configured.given_view_agreement(*(recording.postures for recording in recordings))
     noise, fit = _PersonNoise(configured), None
     for _ in range(NOISE_ROUNDS):
         used = noise

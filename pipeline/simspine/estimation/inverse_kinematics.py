@@ -7,12 +7,13 @@ import numpy as np
 from simspine.anatomy.body import Body, neutral_markers
 from simspine.anatomy.priors import MarkerErrors, Prior, Smoothness
 from simspine.core.arrays import require_numbers
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError, require_kind, require_known
 from simspine.core.geometry import markers_in_frame, rms_radius, unit_of_ratio
-from simspine.core.types import MAX_FRAME_RATE_HZ, Markers
+from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
 from simspine.estimation.result import DEFAULT_TOLERANCES, DerivedFigures, Result, Solver
 
-ANOTHER_UNIT_RATIO = 10.0  # markers spread this many times as far as on the body, or as little, are in another unit
+# Markers spread so little, or so far, in relation to those on the body, are in another unit.
+LEAST_SPREAD_RATIO, MOST_SPREAD_RATIO = 0.1, 2.5
 
 
 def inverse_kinematics(
@@ -60,7 +61,7 @@ def inverse_kinematics(
     ------
     InputError
         For unknown names, weights of the wrong shape, markers that are all missing or not in metres, a frame rate
-        above that of any camera, and arguments that the engine does not support.
+        that no camera has, and arguments that the engine does not support.
 
     Examples
     --------
@@ -69,6 +70,7 @@ def inverse_kinematics(
     >>> float(result.motion.column("knee_angle_r")[-1].round(2))  # rad
     0.6
     """
+    require_kind(body=(body, Body), markers=(markers, Markers))
     errors, solver = errors or MarkerErrors(), solver or Solver()
     engine = solver.engine or ("frames" if smoothness is None and prior is None else "trajectory")
     _check_terms(engine, smoothness, prior, solver)
@@ -124,10 +126,11 @@ def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
         )
     if not ((weights > 0) & markers.present).any():
         raise InputError("no marker that is present has a weight above zero; nothing to solve.")
-    if markers.rate > MAX_FRAME_RATE_HZ:
+    if not MIN_FRAME_RATE_HZ <= markers.rate <= MAX_FRAME_RATE_HZ:
         raise InputError(
             f"the markers have {markers.rate:g} frames per second; no camera films people faster than "
-            f"{MAX_FRAME_RATE_HZ:g}. Is it a rate, in frames per second? Correct it where it is stated."
+            f"{MAX_FRAME_RATE_HZ:g} or slower than {MIN_FRAME_RATE_HZ:g}. Is it a rate, in frames per second? Correct "
+            "it where it is stated."
         )
 
 
@@ -141,7 +144,7 @@ def _check_unit(body: Body, markers: Markers) -> None:
     spread = rms_radius(markers.xyz[usable], present[usable])
     on_body = rms_radius(np.broadcast_to(places, (int(usable.sum()), *places.shape)), present[usable])
     ratio = float(np.median(spread / np.maximum(on_body, 1e-3)))
-    if 1 / ANOTHER_UNIT_RATIO < ratio < ANOTHER_UNIT_RATIO or np.median(on_body) < 0.01:
+    if LEAST_SPREAD_RATIO < ratio < MOST_SPREAD_RATIO or np.median(on_body) < 0.01:
         return
     name = unit_of_ratio(ratio)
     unit = f" They seem to be in {name}." if name else ""

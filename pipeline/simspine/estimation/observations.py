@@ -88,12 +88,14 @@ class NoiseLevels:
             correlation_s=options.error_correlation_s,
         )
 
-    def given_view_agreement(self, markers: Markers) -> "NoiseLevels":
-        """These levels, or smaller ones for detected points whose views agree better (median of the trial)."""
-        detected = are_of_kind(markers, PointKind.DETECTED, PointKind.ESTIMATED)
-        if markers.covariance is None or not detected.any():
-            return self
-        variance = np.einsum("tmii->tm", markers.covariance[:, detected]) / 3
+    def given_view_agreement(self, *trials: Markers) -> "NoiseLevels":
+        """These levels, or smaller ones for detected points whose views agree better (median of all trials)."""
+        variances = [np.zeros(0)]
+        for markers in trials:
+            if markers.covariance is not None:
+                detected = are_of_kind(markers, PointKind.DETECTED, PointKind.ESTIMATED)
+                variances.append(np.einsum("tmii->tm", markers.covariance[:, detected]).ravel() / 3)
+        variance = np.concatenate(variances)
         if not np.isfinite(variance).any():
             return self
         sd = max(USUAL_BODY_MISFIT_M, VIEW_DISAGREEMENT_FACTOR * float(np.sqrt(np.nanmedian(variance))))

@@ -31,6 +31,7 @@ _TOML_ENTRIES = ("size", "matrix", "distortions", "translation")
 _ORIGIN = "the world's origin"
 _LEAST_CAMERA_DISTANCE_M = 1e-3  # m between two cameras; nearer ones suggest that one was not calibrated
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two places farthest apart; outside this range a warning
+_MOST_SEEN_M = 8.0  # m along the shorter image side, where cameras look: a person takes up a fifth
 _LEAST_FOCAL_WIDTHS = 0.03  # least focal length as a share of the longer image side; its inverse is the largest
 _FISHEYE_WORD = re.compile(r"fish.?eye|equidistant|omni|kannala", re.IGNORECASE)
 _UNREAD_ENTRY = re.compile(r"^(image_)?(rotate|orientation|flip|mirror)|(^|_)units?$", re.IGNORECASE)
@@ -115,7 +116,8 @@ def _check_distances(cameras: Sequence[Camera], path) -> None:
     if nearest < _LEAST_CAMERA_DISTANCE_M and apart > 0:
         text_tables.warn_assumed(f"{path}: {twins} are in one place. Was one of them calibrated?")
     least, most = _USUAL_CAMERA_DISTANCES_M
-    if least <= apart <= most or apart == 0:  # a file of lenses alone has all cameras in one place
+    usual = least <= apart <= most and _shows_people(cameras)
+    if usual or apart == 0:  # a file of lenses alone has all cameras in one place
         return
     readings = [f"{apart * factor:.3g} m if in {unit}" for unit, factor in _FOREIGN_UNITS.items() if apart > most]
     found = (
@@ -125,6 +127,15 @@ def _check_distances(cameras: Sequence[Camera], path) -> None:
     if apart > MAX_CAMERA_DISTANCE_M:
         raise InputError(f"{found}. Divide them by 100 if they are centimetres, by 1000 if they are millimetres.")
     text_tables.warn_assumed(f"{found}. Read as metres.")
+
+
+def _shows_people(cameras: Sequence[Camera]) -> bool:
+    """Whether images show little more than a person where all cameras look, or the cameras look at no common place."""
+    centres, axes = np.array([camera.centre for camera in cameras]), np.array([[camera.R[2]] for camera in cameras])
+    place = nearest_to_rays(centres, axes)[0]
+    away = np.linalg.norm(centres - place, axis=1)
+    shown = np.median([far * min(one.size) / one.K[0, 0] for far, one in zip(away, cameras, strict=True)])
+    return not points_in_images(cameras, place).all() or bool(shown <= _MOST_SEEN_M)
 
 
 def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from simspine.core.arrays import frame_ranges
 from simspine.core.errors import InputError
-from simspine.core.types import Motion
+from simspine.core.types import MOST_RADIANS, Motion
 from simspine.io import text_tables
 from simspine.io.atomic import write_lines
 from simspine.io.text_tables import StatedRate, uniform_rows
@@ -153,7 +153,7 @@ _NO_ANGLE_NAME = re.compile(
 )
 # Parts of the names that models give to angles; a column of any other name is read as an angle with a warning.
 _ANGLE_NAME = re.compile(
-    r"flex|ext|bend|rot|tilt|list|angle|add|abd|ele?v|tract|dev|pro|sup|inver|beta|lat_|yaw|pitch|roll|_r\d|_o[xyz]$",
+    r"flex|ext|bend|rot|tilt|list|angle|add|abd|(?<!p)ele?v|tract|dev|pro|sup|inver|beta|lat_|yaw|pitch|roll|_r\d|_o[xyz]$",
     re.IGNORECASE,
 )
 # Parts of names of coordinates that names of muscles, sensors and force plates do not contain.
@@ -172,7 +172,7 @@ _NO_ANGLES_TITLE = re.compile(
 # OpenSim 4's names of states and outputs: /jointset/hip_r/hip_flexion_r/value, /forceset/soleus_r/activation.
 _STATE_NAME = re.compile(r"(?:.*/)?(?P<name>[^/|]+)[/|](?P<kind>value|speed)|/.*")
 _OWN_HEADER_KEY = "coupledInDegrees"  # header key of `write_mot` that states the unit of coupled angles
-_MANY_ANGLES, _MOST_RADIANS = 6, 20.0  # as many angles exceed 3° somewhere; rad, more than three turns
+_MANY_ANGLES = 6  # as many angles exceed 3° somewhere
 _MOST_METRES = 30.0  # farther from the origin goes no person in a laboratory, but the pelvis does in cm or mm
 _COUPLED_MATCH_RAD = 0.02  # rad, largest difference of a coupled knee column from the knee's that identifies its unit
 
@@ -270,7 +270,7 @@ def _warn_of_unit(table: StorageTable, is_angle: np.ndarray, degrees: bool, path
     largest = float(np.nanmax(np.abs(angles), initial=0.0))
     if degrees and angles.shape[1] >= _MANY_ANGLES and 0 < largest < np.pi:
         text_tables.warn_assumed(f"{path}: read as degrees, and no angle exceeds {largest:.2g}. Are they radians?")
-    if not degrees and largest > _MOST_RADIANS:
+    if not degrees and largest > MOST_RADIANS:
         text_tables.warn_assumed(f"{path}: read as radians, and angles reach {largest:.3g}. Are they degrees?")
 
 

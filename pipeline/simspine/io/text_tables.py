@@ -320,7 +320,7 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
     if confirmed := _stated_rate(rows, stated, where):
         return rows, confirmed
     nominal = stated.given or stated.header or np.inf
-    for unit, seconds in (("milliseconds", 1e-3), ("frames", 1 / nominal)):
+    for unit, seconds in (("milliseconds", 1e-3), ("frames", 1 / nominal), ("minutes", 60.0)):
         scaled = replace(rows, time=seconds * rows.time, step=seconds * rows.step)
         if nominal < np.inf and _explains_times(nominal, scaled):
             warn_assumed(f"{where}: its times are not seconds; taken as {unit}, at {nominal:g} frames/s as stated.")

@@ -117,35 +117,27 @@ def check_delays(timing: Timing) -> Finding:
     return Finding("camera_delays", Severity.INFO, text, cure)
 
 
-_TURNED = {  # {kind of mix-up: (in words, ffmpeg filter that undoes it)}
-    "mirrored": ("mirrored, left with right", "hflip"),
-    "turned": ("upside down", "hflip,vflip"),
-    "turned_left": ("turned to the left by a quarter", "transpose=clock"),
-    "turned_right": ("turned to the right by a quarter", "transpose=cclock"),
+_VIDEO_CURE = "Use the video as it was calibrated (a front camera's may be mirrored): `ffmpeg -i IN -vf {} OUT`."
+_MIX_UPS = {  # {kind of mix-up: (what seems to be so, cure)}
+    "mirrored": ("{image} to be mirrored, left with right", _VIDEO_CURE.format("hflip")),
+    "turned": ("{image} to be upside down", _VIDEO_CURE.format("hflip,vflip")),
+    "turned_left": ("{image} to be turned to the left by a quarter", _VIDEO_CURE.format("transpose=clock")),
+    "turned_right": ("{image} to be turned to the right by a quarter", _VIDEO_CURE.format("transpose=cclock")),
+    "axes_exchanged": ("x and y of points seem to be exchanged", "Exchange the two columns."),
+    "y_upwards": ("y of points seems to grow upwards", "Subtract y from the height of the image."),
+    "scaled": ("points seem to be of images {ratio:.3g} times as large", "Multiply these points by {inverse:.3g}."),
+    "transposed": ("its rotation seems to be transposed", "Transpose it: R leads from the world to the camera."),
+    "unit": ("its translation seems to be {ratio:.3g} times as long as the others'", "Give all in metres."),
+    "exchanged": ("they seem to be exchanged", ""),
 }
 
 
 def _mix_up_finding(mix: MixUp) -> Finding:
-    whose = "it" if len(mix.views) == 1 else "they"
+    whose, image = ("it", "its image seems") if len(mix.views) == 1 else ("they", "their images seem")
     then, now = (f"{100 * share:.0f} %" for share in (mix.used_if_exchanged, mix.used))
-    gain = f"then {then} of what {whose} saw agrees with the others, now {now}."
-    if mix.kind in _TURNED:
-        how, back = _TURNED[mix.kind]
-        image = "its image seems" if len(mix.views) == 1 else "their images seem"
-        text = f"{names_text(mix.views)}: {image} to be {how}; {gain}"
-        cure = f"Use the video as it was calibrated (a front camera's may be mirrored): `ffmpeg -i IN -vf {back} OUT`."
-    elif mix.kind == "scaled":
-        size = f"{mix.size_ratio:.3g} times as large as calibrated"
-        text = f"{names_text(mix.views)}: points seem to be of images {size}; {gain}"
-        cure = f"Multiply these points by {1 / mix.size_ratio:.3g}, or detect them in images of the calibrated size."
-    elif mix.kind == "transposed":
-        text = f"{mix.views[0]}: its rotation seems to be transposed; {gain}"
-        cure = "Transpose it in the calibration: R leads from the world to the camera."
-    elif mix.kind == "unit":
-        text = f"{mix.views[0]}: its translation seems to be {mix.size_ratio:.3g} times as long as the others'; {gain}"
-        cure = "Give the translations of all cameras in metres."
-    else:
-        text, cure = f"{mix.views[0]} and {mix.views[1]} seem to be exchanged; {gain}", ""
+    about = {"image": image, "ratio": mix.size_ratio, "inverse": 1 / mix.size_ratio}
+    what, cure = (text.format(**about) for text in _MIX_UPS[mix.kind])
+    text = f"{names_text(mix.views)}: {what}; then {then} of what {whose} saw agrees with the others, now {now}."
     return Finding(f"camera_{mix.kind}", Severity.ERROR, text, cure, where=", ".join(mix.views))
 
 

@@ -8,12 +8,12 @@ import numpy as np
 from simspine.anatomy.clinical import SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
-from simspine.core.arrays import median_of_known, rms_of_known
+from simspine.core.arrays import frame_ranges, median_of_known, rms_of_known
 from simspine.core.errors import names_text, nearest_name
 from simspine.core.geometry import angle_between
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Motion, Origin
-from simspine.quality.findings import THRESHOLDS, Finding, Severity, warning
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, warning, where_true
 from simspine.quality.spine_checks import jump_frames
 from simspine.vision.triangulation import TriangulationReport
 
@@ -83,8 +83,8 @@ def trunk_twist_angle(measured: Markers) -> np.ndarray:
 def feet_turn_angle(measured: Markers) -> np.ndarray:
     """(frames,) rad, 0…π: horizontal angle between forward of the pelvis and the foot that is nearer to it.
 
-    NaN where a point is missing, the hips' line is too steep to tell (someone lying on the side), or the person is
-    upside down.
+    NaN where a point is missing, the hips' line or a foot is too steep to tell (someone lying), or the person is upside
+    down.
     """
     up, right = _body_up(measured), _pair_vector_and_middle(measured, HIP_PAIR)[0]
     forward = np.cross(up, right)  # x forward, y up, z right
@@ -92,7 +92,9 @@ def feet_turn_angle(measured: Markers) -> np.ndarray:
     turns = []
     for heel, toe in FOOT_PAIRS:
         foot = -_pair_vector_and_middle(measured, (heel, toe))[0]
-        turns.append(angle_between(foot - (foot @ up)[:, None] * up, forward))
+        flat = foot - (foot @ up)[:, None] * up
+        upright = np.linalg.norm(flat, axis=-1) < LEVEL_HIPS * np.linalg.norm(foot, axis=-1)
+        turns.append(np.where(upright, np.nan, angle_between(flat, forward)))
     upside_down = body_axis_tilt(measured) > THRESHOLDS["upside_down"].value_si
     return np.where(steep | upside_down, np.nan, np.minimum(*turns))
 
@@ -272,6 +274,12 @@ def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
         if used.sum() < limit.value_si * seen.sum():
             continue  # the whole camera has a finding
         share = used / np.maximum(seen, 1)
+        view = report.views.index(camera)
+        part = report.used[:, view].sum(1) / np.maximum(observed[:, view].sum(1), 1)
+        unused = (part < limit.value_si) & observed[:, view].any(1)
+        if unused.sum() > least * len(unused):
+            text = f"{camera}: less than {limit.value:g} % of its points fit the other cameras in {unused.sum()} frames"
+            yield warning("view_unused", f"{text} ({frame_ranges(where_true(unused))}).", frames=unused, where=camera)
         odd = (seen >= least * len(observed)) & (share < limit.value_si)
         if odd.any():
             texts = [f"{report.names[k]} {100 * share[k]:.0f} %" for k in np.flatnonzero(odd)]

@@ -20,10 +20,11 @@ from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptio
 from simspine.vision.person_frame import vertical_of_world
 from simspine.vision.points import locate_points, make_markers
 from simspine.vision.synchronise import Timing
+from simspine.vision.triangulation import usable_confidence
 
 CAMERA_REFINED_CODE = "camera_refined"  # code of the finding that cameras were refined
 REFINEMENT_REMOVED_IT = "Refinement removed it."
-_MOST_NORMALISED = 1.5  # largest coordinate of 2D points that are shares of the image, not px
+_MOST_NORMALISED, _MOST_PER_CENT = 1.5, 100.0  # largest coordinate of 2D points that are shares of the image, not px
 _ONE_PLACE_M = 1e-3  # cameras closer together than this count as one place
 WORLD_VERTICAL_CODE = "world_vertical"
 NOT_REPAIRED_TEXT = (
@@ -197,7 +198,7 @@ def choose_cameras(
     """
     recordings = {trial: (known["keypoints"], known["cameras"]) for trial, known in trials.items()}
     for keypoints, cameras in recordings.values():
-        _require_two_views(keypoints, cameras)
+        _require_two_views(keypoints, cameras, triangulation.min_confidence)
     chosen = {}
     for trial, judged in judge_cameras(recordings, options, triangulation.min_confidence).items():
         timing = trials[trial]["timing"]
@@ -206,18 +207,21 @@ def choose_cameras(
     return chosen
 
 
-def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
+def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
     """Raise `InputError` where no frame shows anything of the person, in px, to two cameras in different places."""
-    if np.nanmax(np.abs(keypoints.xy), initial=0.0) <= _MOST_NORMALISED and np.isfinite(keypoints.xy).any():
-        raise InputError("2D points lie within 0…1: pixels are wanted. Multiply x by the width, y by the height.")
+    smallest, farthest = min(min(camera.size) for camera in cameras), np.nanmax(np.abs(keypoints.xy), initial=0.0)
+    least = _MOST_PER_CENT if smallest > 2 * _MOST_PER_CENT else _MOST_NORMALISED
+    if farthest <= least and np.isfinite(keypoints.xy).any():
+        raise InputError(f"2D points lie within 0…{farthest:.0f}, no pixels. Multiply x by the width, y by the height.")
     if len(cameras) > 1 and np.ptp([camera.centre for camera in cameras], 0).max() < _ONE_PLACE_M:
         raise InputError("all cameras are in one place: the calibration holds lenses alone. Calibrate positions, too.")
-    seen = (keypoints.confidence > 0).any(2)
+    seen = (usable_confidence(keypoints, min_confidence) > 0).any(2)
     if len(cameras) > 1 and not (seen.sum(1) > 1).any():
         counts = ", ".join(f"{camera.name} in {count}" for camera, count in zip(cameras, seen.sum(0), strict=False))
         raise InputError(
-            f"no frame shows the person to two cameras at once: of {keypoints.frames} frames {counts}. Look at the "
-            "images: is it the right recording, and is the person large and whole enough in them?"
+            f"no frame shows the person to two cameras at once: of {keypoints.frames} frames {counts}, with at least "
+            f"{min_confidence:g} (`triangulation.min_confidence`). Look at the images: the right recording? Is "
+            "the person large and whole enough in them?"
         )
 
 

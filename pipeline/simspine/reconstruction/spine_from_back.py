@@ -39,6 +39,8 @@ CURVE_SPREAD_FACTOR = 3.0
 LEVELS_UNDER_NO_LINE = ("L5_S1",)  # the line ends above the sacrum's endplate, whose tilt it does not show
 HEADING_SD_RAD = float(np.radians(3.0))  # of a given heading: how exactly people stand square to a scanner
 MAX_HOLLOW_M = 0.01  # mean over the upper back, reached at a kyphosis of -25°
+MAX_OFF_LINE_M = 0.1  # between a landmark and the line through it, of a line drawn with gaps
+PSIS_DISTANCES_M = (0.02, 0.3)  # between left and right; outside them the unit or a point is wrong
 MIN_FALL_SHARE = 0.5  # of the line's length: a trunk that leans by 60°
 TRUNK_SEGMENTS = ("pelvis", "torso")  # sized by the line; the others by the height, where it is given
 TRIAL_NAME = "back"
@@ -168,13 +170,17 @@ def _back_curve(points: np.ndarray, c7: np.ndarray | None, dimples: np.ndarray |
     curve = points[np.isfinite(points).all(1)]
     if len(curve) < MIN_POINTS:
         return np.full((2, 3), np.nan)
-    begin = 0 if c7 is None else _nearest(curve, c7)
-    end = len(curve) - 1 if dimples is None else _nearest(curve, dimples.mean(0))
+    begin = 0 if c7 is None else _nearest(curve, c7, "c7")
+    end = len(curve) - 1 if dimples is None else _nearest(curve, dimples.mean(0), "the middle of psis")
     return curve[begin : end + 1] if end - begin + 1 >= MIN_POINTS else np.full((2, 3), np.nan)
 
 
-def _nearest(curve: np.ndarray, point: np.ndarray) -> int:
-    return int(np.nanargmin(np.linalg.norm(curve - point, axis=1))) if np.isfinite(point).all() else 0
+def _nearest(curve: np.ndarray, point: np.ndarray, name: str) -> int:
+    distances = np.linalg.norm(curve - point, axis=1)
+    if distances.min() > MAX_OFF_LINE_M:  # not so where it is missing
+        far = f"{name} is {distances.min():.3g} m from the line, expected up to {MAX_OFF_LINE_M:g} m"
+        raise InputError(f"{far}. Is the unit metres, and are the axes those of the line?")
+    return int(distances.argmin())
 
 
 def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.ndarray | None, frame: str) -> float:
@@ -193,7 +199,7 @@ def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.nd
     if not shortest <= length <= longest:
         raise InputError(
             f"the line is {length:.3g} m long from C7 to S1, expected {shortest:g} to {longest:g} m. "
-            "Is the unit metres?"
+            "Is the unit metres, and are its points in order, none of them off the line?"
         )
     seen = [curve for curve in curves if np.isfinite(curve).all()]
     upright = max(seen, key=lambda curve: abs(curve[0, 1] - curve[-1, 1]))
@@ -216,6 +222,9 @@ def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.nd
 
 def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
     """Raise `InputError` where the upper back is hollow, as it is with the left and right PSIS exchanged."""
+    (least, most), apart = PSIS_DISTANCES_M, float(np.linalg.norm(dimples[1] - dimples[0]))
+    if not least <= apart <= most:
+        raise InputError(f"psis are {apart:.3g} m apart, expected {least} to {most} m, left and right.")
     forward = np.cross(curve[0] - curve[-1], dimples[1] - dimples[0])
     forward /= np.linalg.norm(forward)
     depth, along = (curve - curve[0]) @ forward, distances_along(curve)

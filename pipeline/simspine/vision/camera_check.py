@@ -175,11 +175,12 @@ UNIT_RATIOS = (0.3048, 1 / 0.3048)  # one camera in feet, or all others; inches 
 class MixUp:
     """A mix-up of views; once it is undone, more of their observations agree.
 
-    kind: 'mirrored' (images exchanged left with right), 'turned' (upside down), 'turned_left' or 'turned_right' (by a
-    quarter), 'scaled' (points of images `size_ratio` times as large as those calibrated), 'exchanged' (two views
-    belong to one another's camera), 'transposed' (a camera's rotation) or 'unit' (its translation is `size_ratio` times
-    as long as the others'). used, used_if_exchanged: share of these views' observations that agree with the
-    others, as given and with the mix-up undone.
+    kind: 'axes_exchanged' (x and y of points), 'y_upwards' (y from the lower edge), 'mirrored' (images exchanged left
+    with right), 'turned' (upside down), 'turned_left' or 'turned_right' (by a quarter), 'scaled' (points of images
+    `size_ratio` times as large as those calibrated), 'exchanged' (two views belong to one another's camera),
+    'transposed' (a camera's rotation) or 'unit' (its translation is `size_ratio` times as long as the others').
+    used, used_if_exchanged: share of these views' observations that agree with the others, as given and with the
+    mix-up undone.
     """
 
     kind: str
@@ -241,7 +242,7 @@ def _possible_mix_ups(
 ) -> Iterator[tuple[str, tuple[int, ...], Keypoints, Sequence[Camera], float]]:
     """Each possible mix-up: kind, views concerned, keypoints and cameras with the mix-up undone, ratio of sizes."""
     for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
-        for kind in ("mirrored", "turned", "turned_left", "turned_right"):
+        for kind in ("axes_exchanged", "y_upwards", "mirrored", "turned", "turned_left", "turned_right"):
             swapped = np.zeros(sample.confidence.shape, bool)
             swapped[:, list(views)] = kind == "mirrored"  # a detector takes a mirrored person's left for their right
             other = exchange_sides(sample, swapped)
@@ -266,10 +267,12 @@ def _possible_mix_ups(
 
 
 def _in_original_image(xy: np.ndarray, kind: str, size: tuple[int, int]) -> np.ndarray:
-    """Points (..., 2) px of a turned or mirrored image in the image that the camera took."""
+    """Points (..., 2) px of a turned or mirrored image, or of other axes, in the image that the camera took."""
     x, y = xy[..., 0], xy[..., 1]
     width, height = size
     original = {
+        "axes_exchanged": (y, x),
+        "y_upwards": (x, height - 1 - y),
         "mirrored": (width - 1 - x, y),
         "turned": (width - 1 - x, height - 1 - y),
         "turned_left": (width - 1 - y, x),

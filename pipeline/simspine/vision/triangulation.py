@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.core.arrays import Unchanging, median_of_known
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_kind
 from simspine.core.geometry import project_one
 from simspine.core.skeletons import skeleton_of_names
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera, Keypoints, Markers, Origin
@@ -154,9 +154,14 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
     >>> ss.triangulate(seen, cameras).xyz.round(3)
     array([[[0.5, 1. , 1. ]]])
     """
-    markers = triangulate_with_report(keypoints, cameras, **options)[0]
+    markers, report = triangulate_with_report(keypoints, cameras, **options)
     check_arrangement(cameras)
     warn_of_sizes(markers)
+    found, few, disagreeing = np.bincount(report.reason.ravel(), minlength=len(TRIANGULATION_REASONS))
+    if disagreeing >= found:
+        text = f"{found} points were triangulated, {few} are seen surely by too few views, the views disagree about"
+        cure = "Are they in the order of the cameras, the points pixels of images of the calibrated size?"
+        warnings.warn(f"{text} {disagreeing}. {cure}", stacklevel=2)
     return markers
 
 
@@ -189,10 +194,11 @@ def triangulate_with_report(
 ) -> tuple[Markers, TriangulationReport]:
     """`triangulate`, and a report on it; options as of `triangulate`."""
     chosen = TriangulationOptions(**options)
+    require_kind(keypoints=(keypoints, Keypoints))
     _check_input(keypoints, cameras, chosen.min_views)
     cap = chosen.max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
     grid = (keypoints.frames, len(keypoints.names))
-    confidence = _usable_confidence(keypoints, chosen.min_confidence)
+    confidence = usable_confidence(keypoints, chosen.min_confidence)
     lines = rays_of_pixels(cameras, keypoints.xy)
     rays = lines.weighted(_relative_confidence(confidence))
     fit = solve_points(rays, np.full(grid[1], chosen.huber_px or cap), np.full(grid[1], cap))
@@ -203,7 +209,7 @@ def triangulate_with_report(
         swapped = _swapped_observations(keypoints, rays, fit, limits.limit)
         if swapped.any():
             keypoints = exchange_sides(keypoints, swapped)
-            confidence = _usable_confidence(keypoints, chosen.min_confidence)
+            confidence = usable_confidence(keypoints, chosen.min_confidence)
             del rays  # of a long trial each of these takes hundreds of megabytes
             lines = lines.with_exchanged(swapped, mirror_indices(keypoints.names))
             rays = lines.weighted(_relative_confidence(confidence))
@@ -257,7 +263,7 @@ def _check_input(keypoints: Keypoints, cameras: Sequence[Camera], min_views: int
         raise InputError(f"min_views is {min_views}, expected 2…{keypoints.views} (the views there are).")
 
 
-def _usable_confidence(keypoints: Keypoints, min_confidence: float) -> np.ndarray:
+def usable_confidence(keypoints: Keypoints, min_confidence: float) -> np.ndarray:
     """Confidences (frames, views, points), 0 for observations not to be used."""
     detected = ~keypoints.of_origin(Origin.INFERRED)
     floor = np.where(detected, min_confidence, 0.0)
