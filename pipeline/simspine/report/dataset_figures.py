@@ -9,6 +9,7 @@ import numpy as np
 
 from simspine.anatomy.alignment import CYCLE_PERCENT
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
 from simspine.quality.observability import ClinicalFigure
 from simspine.report.figure_style import (
@@ -25,7 +26,7 @@ from simspine.report.figure_style import (
     matplotlib_style,
     new_figure,
 )
-from simspine.report.page import NORMAL_95, PageTable, interval_text, named_notes, number_text, unbreakable
+from simspine.report.page import PageTable, interval_text, named_notes, number_text, unbreakable
 from simspine.report.tables import NOT_SHOWN, is_range_shown, label_with_sign, mean_cell, range_of
 
 if TYPE_CHECKING:

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.core.arrays import NORMAL_95
 from simspine.report import figure_style
 from simspine.report.figure_style import (
     ASSUMED_DASHES,
     BLUE,
-    OCHRE,
+    GREEN,
     ORANGE,
     figure_legend,
     line_key,
     new_figure,
 )
-from simspine.report.page import NORMAL_95
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def posture_figure(
         views = ((0, "Seen from the right", "forwards (mm)"), (2, "Seen from behind", "to the right (mm)"))
         for axes, (across, title, label) in zip(panels, views, strict=True):
             if skin is not None:
-                axes.plot(skin[:, across], skin[:, 1], "s", color=OCHRE, markersize=3)
+                axes.plot(skin[:, across], skin[:, 1], "s", color=GREEN, markersize=3)
             own = None if deviation is None else deviation[:, across]
             _draw_plane(axes, names, place[:, [across, 1]], deviation=own, beyond=beyond)
             axes.set(title=title, xlabel=label, aspect="equal", adjustable="datalim")
@@ -50,7 +50,7 @@ def posture_figure(
         if beyond.any():
             keys.append(line_key("assumed: not measured", color=ORANGE, linestyle=ASSUMED_DASHES))
         if skin is not None:
-            keys.append(line_key("measured on the skin", color=OCHRE, marker="s", markersize=3, linestyle="none"))
+            keys.append(line_key("measured on the skin", color=GREEN, marker="s", markersize=3, linestyle="none"))
         figure_legend(figure, keys, 3)
     return figure
 

@@ -19,6 +19,7 @@ from simspine.anatomy.clinical import (
 )
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
+from simspine.core.arrays import NORMAL_95
 from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
 from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_records import TrialRecord
@@ -36,7 +37,6 @@ from simspine.quality.observability import (
     with_shares_of_sums,
 )
 from simspine.report.page import (
-    NORMAL_95,
     UNIT_SIGNS,
     PageTable,
     Statement,
@@ -87,7 +87,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     norms = named_notes("norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    reach = f"95 % are no farther from the mean than {', '.join(spreads)}. Used for the weight; no norm."
+    reach = f"95 % lie within this distance of the mean: {', '.join(spreads)}. Used for the weight; no norm."
     people = Statement("± of people who stand", reach)
     tables = (
         PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *norms)),
@@ -276,6 +276,7 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 NO_LEVEL_FINDING = "; takes what the model cannot place elsewhere: no finding about this level"
+BY_LEVELS = ", judged by its levels; the sum can be surer"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical")
@@ -300,6 +301,7 @@ def angle_table(
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows: list[tuple[str, ...]] = []
     unmarked = {level.name for level in table if level.coordinates and marked is not None and level.name not in marked}
+    sums = {level.name for level in table if level.parent and not level.coordinates}
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
@@ -308,6 +310,7 @@ def angle_table(
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
             label = (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
+            label += BY_LEVELS * (level in sums and word is Observability.ASSUMED)
             rows.append((level, plane, *cells, share, label))
     said = page_words("levels")
     caption = (
@@ -408,7 +411,7 @@ def _figure_statements(trials: Sequence[Caveats], *, forced: bool) -> list[State
     for label, verdict in (item for trial in trials for item in trial.figures.items()):
         if (verdict == Observability.FORCED) == forced:
             labels[verdict][label] = None
-    return [Statement("; ".join(names), verdict) for verdict, names in labels.items()]
+    return [Statement("; ".join(names), "") for names in labels.values()]
 
 
 def _level_statements(trials: Sequence[Caveats]) -> list[Statement]:
@@ -417,7 +420,7 @@ def _level_statements(trials: Sequence[Caveats]) -> list[Statement]:
     for trial in trials:
         by_levels[trial.levels].append(trial.shares)
     texts = dict.fromkeys(assumed_levels(np.mean(some, axis=0)) for some in by_levels.values())
-    return [Statement("Single vertebrae", f"assumed: {text}") for text in texts if text]
+    return [Statement("Single levels", text) for text in texts if text]
 
 
 def assumed_levels(shares: np.ndarray) -> str:

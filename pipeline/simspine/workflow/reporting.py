@@ -206,9 +206,9 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
     note = (
         "see the findings"
         if unjudged
-        else "no delay was found that exceeds both half a frame and three of its SD; smaller ones may remain"
+        else "no delay exceeds half a frame and three of its SD, but smaller ones may remain"
     )
-    meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {note}"
+    meaning = " ".join(dict.fromkeys(delays)) or f"frames of the same number count as simultaneous: {note}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "used as they are", meaning)
     return (*rows, clocks) if summary["views"] else rows
 

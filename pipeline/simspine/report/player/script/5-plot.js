@@ -227,6 +227,7 @@ class Plot {
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
     for (const { lines, y, reading, unit } of this.panels) {
+      const differ = lines.some(({ note }) => note !== lines[0].note); // else the title says it
       const spans = lines.map(({ values, sd, name, note, look, finding, dot }) => {
         const value = values[frame];
         const known = Number.isFinite(value);
@@ -234,8 +235,7 @@ class Plot {
         if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
         const side = lines.length > 1 ? `${name} ` : "";
         const text = known ? intervalText(value, sd?.[frame], unit) : "–";
-        // The verdict is the trial's: a single moment has none of its own.
-        const textContent = known ? side + (finding ? text : `(${text})`) + (note ? `, ${note}` : "") : side + text;
+        const textContent = side + (known && !finding ? `(${text})` : text) + (known && differ && note ? `, ${note}` : "");
         return Object.assign(document.createElement("span"), { className: look, textContent });
       });
       reading.replaceChildren(...spans);
