@@ -174,7 +174,7 @@ def movement_sentence(trial: SolvedTrial) -> str:
         for unit, one in sorted(clearest.items(), reverse=True)
     ]
     texts += [f"Clearest changes, by range over ±: {'; '.join(most)}"] * bool(most)
-    head = "Extremes of the fitted body, each with its ± and its time: "
+    head = "Extremes of the fitted body, with their times: "
     return f"{head}{'. '.join(texts)}." * bool(texts)
 
 
