@@ -17,9 +17,6 @@ from simspine.quality.findings import FINDING_LIGHTS, THRESHOLDS, Finding
 from simspine.report.figure_style import NAMED_COLOURS, POINT_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
 
-# The texts of the page are in words.yaml.
-
-
 _all_words = cache(partial(read_yaml, Path(__file__).with_name("words.yaml")))
 
 

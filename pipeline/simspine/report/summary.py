@@ -94,8 +94,7 @@ def _rejected_line(summary: Mapping[str, Any], notes: Mapping[str, str]) -> Row:
     count, inferred = int(summary["frames_rejected"]), int(summary.get("frames_inferred", 0))
     total = f" of {int(summary['frames'])}" if "frames" in summary else ""
     text = f"{count}{total}" + (f", {inferred} inferred" if inferred else "")
-    why = notes.get("frames_rejected", "")
-    return Row("Frames rejected", text, why, "check" if count + inferred else "good")
+    return Row("Frames rejected", text, notes.get("frames_rejected", ""), "check" if count + inferred else "good")
 
 
 def _calibration_line(summary: Mapping[str, Any]) -> Row:

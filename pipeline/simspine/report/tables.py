@@ -58,8 +58,6 @@ CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
-
-
 DECIDED_COLUMNS = ("Recording's weight", "Label")
 BETWEEN_SIDES = "Right − left (●: beyond its ±)"
 MEAN_COLUMN = "Mean (± of a typical frame)"
@@ -300,18 +298,17 @@ def angle_table(
     shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows: list[tuple[str, ...]] = []
-    unmarked = {level.name for level in table if level.coordinates and marked is not None and level.name not in marked}
-    sums = {level.name for level in table if level.parent and not level.coordinates}
+    joints = {level.name for level in table if level.coordinates}
+    unmarked = joints.difference(joints if marked is None else marked)
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
         for k, plane in enumerate(MOTION_PLANES):
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
-            cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
             label = (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
-            label += BY_LEVELS * (level in sums and word is Observability.ASSUMED)
-            rows.append((level, plane, *cells, share, label))
+            label += BY_LEVELS * (bool(joints) and level not in joints and word is Observability.ASSUMED)
+            rows.append((level, plane, *_level_cells(spine.angles[:, i, k], sd, kept, word), share, label))
     said = page_words("levels")
     caption = (
         said["shares"]
@@ -406,12 +403,10 @@ def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
 
 
 def _figure_statements(trials: Sequence[Caveats], *, forced: bool) -> list[Statement]:
-    """Statements by verdict, on figures that the model sets (forced) or on assumed ones."""
-    labels: dict[str, dict[str, None]] = defaultdict(dict)
-    for label, verdict in (item for trial in trials for item in trial.figures.items()):
-        if (verdict == Observability.FORCED) == forced:
-            labels[verdict][label] = None
-    return [Statement("; ".join(names), "") for names in labels.values()]
+    """A statement on figures that the model sets (forced) or on assumed ones; none without such figures."""
+    verdicts = [item for trial in trials for item in trial.figures.items()]
+    labels = dict.fromkeys(label for label, verdict in verdicts if (verdict == Observability.FORCED) == forced)
+    return [Statement("; ".join(labels), "")] * bool(labels)
 
 
 def _level_statements(trials: Sequence[Caveats]) -> list[Statement]:

@@ -174,8 +174,7 @@ def movement_sentence(trial: SolvedTrial) -> str:
         for unit, one in sorted(clearest.items(), reverse=True)
     ]
     texts += [f"Clearest changes, by range over ±: {'; '.join(most)}"] * bool(most)
-    head = "Extremes of the fitted body, with their times: "
-    return f"{head}{'. '.join(texts)}." * bool(texts)
+    return f"Extremes of the fitted body, with their times: {'. '.join(texts)}." * bool(texts)
 
 
 def _extreme_texts(values: np.ndarray, sd: np.ndarray | None, time: np.ndarray) -> tuple[str, str, bool]:

@@ -212,8 +212,8 @@ def write_figures(path: Path | None, content: dict) -> None:
 
 # `simspine cameras calibrate board` and `board`: from recordings of a board to a calibration and its errors; a board.
 MIN_COVERAGE = 0.5  # share of an image that the board must have covered; below it a warning is printed
-LENS_TABLE_COLUMNS = ("camera", "views", "covered, %", "error, px", "wrong corners", "focal length, px")
-PLACE_TABLE_COLUMNS = ("camera", "position, m", "± mm", "rotation, ± °")
+LENS_TABLE_COLUMNS = ("camera", "views", "covered, %", "error, px", "wrong corners", "focal length, px ± SD")
+PLACE_TABLE_COLUMNS = ("camera", "position, m", "SD, mm", "SD of rotation, °")
 BoardRecording = Video | Stills
 
 
