@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from simspine.core.arrays import NORMAL_95
 from simspine.report import canvas
 from simspine.report.figure_style import ASSUMED_DASHES, BLUE, ORANGE, matplotlib_style, new_figure
-from simspine.report.page import NORMAL_95
 from simspine.report.statements import overlay_picture
 from simspine.report.trial_sections import curves_of_trial
 from simspine.workflow.config import read_config

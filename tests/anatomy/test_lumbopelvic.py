@@ -64,4 +64,4 @@ def test_a_ratio_that_is_hardly_known_is_a_gap():
     wide = np.full(400, np.radians(15))
     found = lumbopelvic_rhythm(0.6 * BEND, 0.4 * BEND, wide, wide)
     assert found.ratio is None
-    assert found.reason.startswith("it would be 1.5 ± 1.8, uncertain by more than half of itself")
+    assert found.reason.startswith("its ± would be too large (1.5 ± 3.5)")

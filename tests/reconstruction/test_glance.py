@@ -27,7 +27,7 @@ def said(found, name):
 
 
 def test_it_counts_what_there_is(found):
-    measured = said(found, "What was measured")
+    measured = said(found, "What was recorded")
     seconds = found.spine.frames / found.spine.rate
     assert measured.startswith(
         f"{len(found.cameras)} cameras saw {seconds:.1f} s of movement, {found.spine.frames} frames at "
@@ -116,14 +116,14 @@ def test_each_angle_is_named_once_with_its_interval_and_the_less_sure_label_of_b
     shown = ("measured", "imprecise", "partly measured")
     decided = [one for one in trial.clinical_figures if one.decided_by in shown and one.sd is not None]
     assert sorted(named) == sorted({panel_of(one).partition(",")[0] for one in decided})
-    assert "Knee flexion to ±\u00a03.9°" in sure.partition("Partly measured, too: ")[2]
+    assert "Knee flexion to ±\u00a03.9°" in sure.partition("Partly measured: ")[2]
 
 
 def test_causes_are_named_once(found):
     warnings = tuple(Finding("bone_length", "warning", f"bone {i}", "Look.") for i in range(5))
     other = Finding("camera_shift", "info", "mended", "None.")
     careful = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))), "Be careful with")
-    assert careful.count("distances between joints, as triangulated, change with time") == 1
+    assert careful.count("triangulated segments change their length") == 1
     assert "cameras" not in careful
 
 

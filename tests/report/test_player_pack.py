@@ -15,10 +15,10 @@ from player_scene import FRAMES, HOSTILE, box
 from scipy.spatial.transform import Rotation
 from tools.vendor_three import CHECKSUM, LIBRARY, VERSION, used_names
 
+from simspine.core.arrays import NORMAL_95
 from simspine.core.geometry import change_frame, project_one
 from simspine.report.bones import Block, Bone, bones_of_model, join_bones, joint_pairs, thin_triangles
 from simspine.report.scene import (
-    TUBE_SD,
     camera_frustum,
     floor_height,
     pack_scene,
@@ -116,8 +116,8 @@ def test_quaternions_turn_as_the_matrices_do():
     )
 
 
-def test_the_tube_is_two_standard_deviations_wide(scene):
-    np.testing.assert_allclose(tube_radius(scene.spine)[3], TUBE_SD * np.linspace(0.005, 0.03, 9))
+def test_the_tube_is_an_interval_of_95_percent(scene):
+    np.testing.assert_allclose(tube_radius(scene.spine)[3], NORMAL_95 * np.linspace(0.005, 0.03, 9))
     assert tube_radius(scene.spine.with_(covariance=None)) is None
 
 

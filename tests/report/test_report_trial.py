@@ -130,7 +130,7 @@ def test_summary_rows():
     assert found == {
         "Frames": ("100", ""),
         "Frames rejected": ("3 of 100", "check"),
-        "Views": ("4", ""),
+        "Cameras": ("4", ""),
         "Reprojection, 90th percentile": ("31.3 px", "check"),
         "Detected points placed in space": ("98.4 %", "good"),
         "Points in space to the fitted body, RMS": ("24 mm", "good"),
@@ -140,7 +140,9 @@ def test_summary_rows():
         "Femur length": ("0.410 / 0.610 m", "check"),
     }
     notes = {row.label: row.note for row in rows}
-    assert notes["Points in space to the fitted body, RMS"].startswith("limbs 24, spine –; after the filter")
+    assert notes["Points in space to the fitted body, RMS"].startswith(
+        "limbs 24, spine –; misfit of the body model to filtered points"
+    )
     assert notes["Fitted body to detected limb points, median"].endswith("Limit: 30 px")
     assert notes["Lumbar lordosis, L1–S1"] == (
         "assumed: the recording's weight is 0 %; people who stand differ by ± 22° (Yukawa 2019)"

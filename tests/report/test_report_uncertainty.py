@@ -146,9 +146,9 @@ def assumed(spines, shares):
 
 def test_assumed_levels_are_counted_in_each_plane():
     (statement,) = assumed([spine()], [SHARES])
-    assert statement.name == "Single vertebrae"
+    assert statement.name == "Single levels"
     counts = "flexion of 8 of 9 levels, lateral bending of 9 of 9 levels, axial rotation of 8 of 9 levels"
-    assert statement.reason == f"assumed: {counts}"
+    assert statement.reason == counts
     # Two trials: what counts is their mean.
     assert assumed([spine()] * 2, [SHARES, np.full((9, 3), 0.5)]) == ()
     assert assumed([spine(sd=False)], [np.full((9, 3), np.nan)]) == ()
@@ -168,11 +168,7 @@ def test_findings_of_one_kind_share_a_box():
     findings = [Finding("bone_length", "warning", f"bone {i}", "Look.", (3,), f"bone{i}") for i in range(5)]
     findings += [Finding("jump", "error", f"jump {i}", "Wait.") for i in range(2)]
     page = render_page(content.ReportContent("t", findings=tuple(findings)))
-    assert (
-        page.index("jump 0")
-        < page.index("jump 1")
-        < page.index("Distances between joints, as triangulated, change with time")
-    )
+    assert page.index("jump 0") < page.index("jump 1") < page.index("Triangulated segments change their length")
     assert page.count("Look.") == 1
     for i in range(5):
         assert f"bone {i}" in page

@@ -98,8 +98,8 @@ def test_what_is_printed_can_be_pasted(names, tmp_path):
 @pytest.mark.parametrize(
     ("late", "told", "pasted"),
     [
-        (12.07, "+12.07 ± 0.43", "delays: {cam01: 0, cam02: 12.07, cam03: 0}"),
-        (0.7, "not different from 0 (+0.70 ± 0.43)", "delays: {cam01: 0, cam02: 0, cam03: 0}"),
+        (12.07, "+12.07 ± 0.84", "delays: {cam01: 0, cam02: 12.07, cam03: 0}"),
+        (0.7, "not different from 0 (+0.70 ± 0.84)", "delays: {cam01: 0, cam02: 0, cam03: 0}"),
     ],
 )
 def test_a_delay_that_may_be_chance_is_no_result(copied, monkeypatch, capsys, late, told, pasted):
@@ -110,6 +110,6 @@ def test_a_delay_that_may_be_chance_is_no_result(copied, monkeypatch, capsys, la
     camera_files.print_delays(copied.config, None, None, None)
     said = capsys.readouterr().out
     assert told in said
-    assert "not different from 0 (-0.20 ± 0.40)" in said
+    assert "not different from 0 (-0.20 ± 0.78)" in said
     assert pasted in said
     assert ("No view is late by more than chance." in said) == (late < 1)

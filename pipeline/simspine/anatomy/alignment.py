@@ -23,6 +23,7 @@ from simspine.anatomy.curvature import (
     signed_angle_of,
 )
 from simspine.anatomy.vertebrae import relative_angles
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import as_rotations, zxy_angles
 
@@ -270,11 +271,8 @@ def lumbopelvic_rhythm(
     lumbar_error, pelvis_error = (float(np.hypot(np.median(sd[straight]), np.median(sd[bent]))) for sd in both_sds)
     sd = (lumbar_error + abs(ratio) * pelvis_error) / by_pelvis
     if not sd <= MAX_RELATIVE_SD * abs(ratio):
-        reason = (
-            f"it would be {ratio:.1f} ± {sd:.1f}, uncertain by more than half of itself: both motions are too small "
-            "for their errors, or too little is seen of them"
-        )
-        return replace(unknown, reason=reason)
+        wide = f"its ± would be too large ({ratio:.1f} ± {NORMAL_95 * sd:.1f})"
+        return replace(unknown, reason=f"{wide}: both motions are too small for their errors, or too little is seen")
     return replace(unknown, ratio=ratio, sd=sd)
 
 

@@ -32,6 +32,7 @@ from simspine.cli.options import (
     stage_options,
 )
 from simspine.cli.research import bench_group, benchmark_group, capture_group, train_group
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, printable, require_known
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more memory, or cut long trials."
@@ -276,7 +277,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         ("lumbar lordosis", result.lla, result.spine.lla_sd),
         ("thoracic kyphosis", result.tka, result.spine.tka_sd),
     ):
-        say(f"{name} of the first frame: {math.degrees(values[0]):.0f} ± {1.96 * math.degrees(sd[0]):.0f}° (95 %)")
+        say(f"{name} of the first frame: {math.degrees(values[0]):.0f} ± {NORMAL_95 * math.degrees(sd[0]):.0f}° (95 %)")
     for finding in result.findings:
         say(f"{finding.severity}: {finding.message} {finding.suggestion}")
     for written in files:

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from simspine.core.errors import InputError
 
+NORMAL_95 = 1.96  # standard deviations on either side of a mean: every ± of report and terminal is this 95 % interval
+
 
 def _join_masked_arrays(value: ArrayLike) -> ArrayLike:
     """Join masked arrays in a (nested) list into one masked array; NumPy would drop their masks."""

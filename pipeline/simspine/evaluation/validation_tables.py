@@ -14,6 +14,7 @@ import pandas as pd
 
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import forced_sentence
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import require_known
 from simspine.evaluation.metrics import finite_values, mean_or_nan
 from simspine.evaluation.tables import aligned_markdown, published_values, table_words
@@ -245,7 +246,6 @@ _WORDS = {name: table_words(name, low=RANGE_PERCENTILES[0], high=RANGE_PERCENTIL
 VALIDATION_TITLES = {name: title for name, (title, _) in _WORDS.items()}
 VALIDATION_NOTES = {name: " ".join(notes) for name, (_, notes) in _WORDS.items()}
 SPREAD_NOTE = ", mean (sd over frames)"
-_NORMAL_95 = 1.96  # standard deviations to either side
 
 
 def validation_tables_of(some: Sequence[TrialRecord]) -> dict[str, pd.DataFrame]:
@@ -309,7 +309,7 @@ def _columns_of_quantity(quantity: str) -> dict[str, Callable[[Any], str]]:
         f"SIMSPINE paper, {title} (sd)": lambda row: _mean_and_sd_text(
             getattr(row, f"paper_{quantity}_mean_deg"), getattr(row, f"paper_{quantity}_sd_deg"), 2
         ),
-        f"{title}, ± 95 %": lambda row: _number_text(_NORMAL_95 * get(row, "uncertainty_deg")),
+        f"{title}, ± 95 %": lambda row: _number_text(NORMAL_95 * get(row, "uncertainty_deg")),
         f"{title} data": lambda row: _share_text(get(row, "share"), get(row, "decided")),
     }
 
@@ -332,6 +332,6 @@ _RANGE_COLUMNS: Mapping[str, Callable[[Any], str]] = {
     "Range (sd over people), °": lambda row: _mean_and_sd_text(row.rom_mean_deg, row.rom_sd_deg),
     "From … to (°)": lambda row: f"{_number_text(row.low_deg)} … {_number_text(row.high_deg)}",
     "Published (°)": lambda row: _span_text(row.published_low_deg, row.published_high_deg),
-    "Angle, ± 95 % (°)": lambda row: _number_text(_NORMAL_95 * row.uncertainty_deg),
+    "Angle, ± 95 % (°)": lambda row: _number_text(NORMAL_95 * row.uncertainty_deg),
     "Data": lambda row: _share_text(row.share, row.decided),
 }

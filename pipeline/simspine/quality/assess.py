@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, names_text
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
@@ -73,7 +74,8 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
     sure = (np.abs(shift) > THRESHOLDS["camera_shift"].value) & (np.abs(shift) > SURE_DISAGREEMENT_SD * spread)
     if sure.any():
         towards = " and ".join(
-            f"{abs(shift[k]):.0f} ± {spread[k]:.0f} px {directions[k][int(shift[k] < 0)]}" for k in np.flatnonzero(sure)
+            f"{abs(shift[k]):.0f} ± {NORMAL_95 * spread[k]:.0f} px {directions[k][int(shift[k] < 0)]}"
+            for k in np.flatnonzero(sure)
         )
         text = f"{check.camera}: the person appears {towards}, compared with {others}."
         yield warning("camera_shift", text, REFINE_HINT, where=check.camera)
@@ -85,7 +87,8 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
         if abs(value) > THRESHOLDS[code].value and abs(value) > SURE_DISAGREEMENT_SD * doubt:
             turned = "turned by " if quantity == "roll" else ""
             way = ways[0] if value > 0 else ways[1]
-            text = f"{check.camera}: its image is {turned}{abs(value):.1f} ± {doubt:.1f}{way}, compared with {others}."
+            size = f"{abs(value):.1f} ± {NORMAL_95 * doubt:.1f}{way}"
+            text = f"{check.camera}: its image is {turned}{size}, compared with {others}."
             yield warning(code, text, REFINE_HINT, where=check.camera)
     if check.swapped > THRESHOLDS["camera_sides"].value_si:
         text = (
@@ -95,13 +98,14 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
         yield warning("camera_sides", text, where=check.camera)
     late, doubt = check.value["late"], check.deviation["late"]
     if abs(late) > THRESHOLDS["camera_late"].value and abs(late) > SURE_DISAGREEMENT_SD * doubt:
-        text = f"{check.camera}: {late:+.1f} ± {doubt:.1f} frames later than the first camera."
+        text = f"{check.camera}: {late:+.1f} ± {NORMAL_95 * doubt:.1f} frames later than the first camera."
         yield warning(CAMERA_LATE_CODE, text, where=check.camera)
 
 
 def check_delays(timing: Timing) -> Finding:
     """The finding that delays of views were undone: how large they were, and which frames all views share."""
-    doubts = [""] * len(timing.views) if timing.deviation is None else [f" ± {d:.2f}" for d in timing.deviation]
+    sds = timing.deviation
+    doubts = [""] * len(timing.views) if sds is None else [f" ± {NORMAL_95 * sd:.2f}" for sd in sds]
     drifts = [f" and {drift:+.2f} in {DRIFT_UNIT_FRAMES}" if drift else "" for drift in timing.drift]
     if timing.native and not timing.delays_frames.any():
         text = f"the videos were resampled by their time stamps; {timing.frames} frames are shared by all views."

@@ -133,8 +133,8 @@ def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
         if seen.mean() < limit.value_si:
             yield warning(
                 SKIN_LOST_CODE,
-                f"the marker over {skin_landmark(name)} is missing in {(~seen).sum()} of {seen.size} frames; this is "
-                f"a warning above {int((1 - limit.value_si) * seen.size)} frames ({100 - limit.value:g} %).",
+                f"the marker over {skin_landmark(name)} is missing in {(~seen).sum()} of {seen.size} frames "
+                f"(limit: {int((1 - limit.value_si) * seen.size)} frames, {100 - limit.value:g} %).",
                 frames=~seen,
                 where=skin_landmark(name),
             )

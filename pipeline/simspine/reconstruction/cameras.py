@@ -157,8 +157,8 @@ def _judged_rig(
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
     text = (
         "cameras were refined by bundle adjustment of the detected points of the person; scale and world axes are the "
-        f"given calibration's. Reprojection error before: {before:.1f} px (median), {p90_before:.1f} px (90th "
-        f"percentile), of detections that fitted then; after: {after:.1f} and {p90_after:.1f} px, of those that fit."
+        f"given calibration's. Reprojection errors of the detections kept, median and 90th percentile: {before:.1f} "
+        f"and {p90_before:.1f} px before, {after:.1f} and {p90_after:.1f} px after."
     )
     fitted = all(finding.severity is Severity.INFO for finding in compared.findings)
     refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO if fitted else Severity.WARNING, text)

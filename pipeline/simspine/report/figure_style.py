@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 ArtistStyle = dict[str, Any]  # keyword arguments of Matplotlib's artists
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
-PURPLE, SKY, GREY, OCHRE = "#cc79a7", "#56b4e9", "#8b8f94", "#b59b00"
+PURPLE, SKY, GREY = "#cc79a7", "#56b4e9", "#8b8f94"
 VIOLET, OLIVE = "#4a2a9a", "#5c6100"  # right and left side of the body, which no state has
-LILAC, KHAKI = "#b9a8ff", "#e4e08a"  # the same on images and dark pages
+LILAC, KHAKI, MINT = "#b9a8ff", "#e4e08a", "#2fc193"  # violet, olive and green on images and dark pages
 NAMED_COLOURS = {
     "blue": BLUE, "orange": ORANGE, "green": GREEN, "vermillion": VERMILLION,
-    "purple": PURPLE, "sky": SKY, "grey": GREY, "violet": VIOLET, "olive": OLIVE, "ochre": OCHRE,
+    "purple": PURPLE, "sky": SKY, "grey": GREY, "violet": VIOLET, "olive": OLIVE,
 }  # fmt: skip
 
 # The ink of text and axes. `canvas.figure_svg` turns it into `currentColor`: figures follow the light or dark theme.
@@ -36,8 +36,8 @@ ASSUMED_DASHES = (0, (5, 2))
 
 # Colours of points by kind, one of `NAMED_COLOURS` each: in the player, on pictures and in figures.
 POINT_COLOURS = {
-    "detected": "blue", "skin": "ochre", "estimated": "blue", "inferred": "orange", "given": "green",
-    "filled": "purple", "rejected": "vermillion",
+    "detected": "blue", "skin": "green", "estimated": "blue", "inferred": "orange", "given": "purple",
+    "filled": "grey", "rejected": "vermillion",
 }  # fmt: skip
 
 PAGE_WIDTH_IN = 8.6  # inches: the width of the page's column

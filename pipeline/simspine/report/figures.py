@@ -9,14 +9,15 @@ import numpy as np
 
 from simspine.anatomy.alignment import CYCLE_PERCENT
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
 from simspine.quality.observability import ClinicalFigure
 from simspine.report.figure_style import (
     ASSUMED_DASHES,
     BLUE,
+    GREEN,
     GREY,
     INK_COLOUR,
-    OCHRE,
     OLIVE,
     ORANGE,
     VIOLET,
@@ -26,7 +27,7 @@ from simspine.report.figure_style import (
     matplotlib_style,
     new_figure,
 )
-from simspine.report.page import NORMAL_95, PageTable, interval_text, named_notes, number_text, unbreakable
+from simspine.report.page import PageTable, interval_text, named_notes, number_text, unbreakable
 from simspine.report.tables import NOT_SHOWN, is_range_shown, label_with_sign, mean_cell, range_of
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ def posture_figure(
         views = ((0, "Seen from the right", "forwards (mm)"), (2, "Seen from behind", "to the right (mm)"))
         for axes, (across, title, label) in zip(panels, views, strict=True):
             if skin is not None:
-                axes.plot(skin[:, across], skin[:, 1], "s", color=OCHRE, markersize=3)
+                axes.plot(skin[:, across], skin[:, 1], "s", color=GREEN, markersize=3)
             own = None if deviation is None else deviation[:, across]
             _draw_plane(axes, names, place[:, [across, 1]], deviation=own, beyond=beyond)
             axes.set(title=title, xlabel=label, aspect="equal", adjustable="datalim")
@@ -241,7 +242,7 @@ def posture_figure(
         if beyond.any():
             keys.append(line_key("assumed: not measured", color=ORANGE, linestyle=ASSUMED_DASHES))
         if skin is not None:
-            keys.append(line_key("measured on the skin", color=OCHRE, marker="s", markersize=3, linestyle="none"))
+            keys.append(line_key("measured on the skin", color=GREEN, marker="s", markersize=3, linestyle="none"))
         figure_legend(figure, keys, 3)
     return figure
 

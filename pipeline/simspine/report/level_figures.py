@@ -9,12 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from simspine.core.arrays import runs_of_frames
+from simspine.core.arrays import NORMAL_95, runs_of_frames
 from simspine.core.errors import InputError
 from simspine.core.types import Forced, Markers
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import forced_mask
-from simspine.report.page import NORMAL_95, unbreakable
+from simspine.report.page import unbreakable
 from simspine.report.scene import colour_kinds
 
 _ROW_PX, _TOP_PX, _AXIS_PX = 17, 24, 38  # heights of a row, of the title, and of the axis with its label

@@ -20,7 +20,7 @@ from simspine.core.skeletons import is_skin_marker, is_tape_dot, skin_landmark
 from simspine.io.image_streams import require_image
 from simspine.reconstruction.solved_trial import body_edges
 from simspine.report import canvas
-from simspine.report.figure_style import KHAKI, LILAC, NAMED_COLOURS, ORANGE, POINT_COLOURS, SKY, VERMILLION
+from simspine.report.figure_style import KHAKI, LILAC, MINT, NAMED_COLOURS, ORANGE, POINT_COLOURS, SKY, VERMILLION
 from simspine.vision.one_camera import FILE_SPINE_INDICES, DetectedPerson
 
 SIDE_COLOURS = {"L": KHAKI, "R": LILAC}  # by the first letter of a point's name
@@ -39,9 +39,9 @@ SHEET_HEIGHT_PX = 560  # of a picture among others
 
 
 def point_colour(name: str, kind: str = "detected") -> str:
-    """'#rrggbb' of a point by its kind, as everywhere; blue is lighter on images. Skin markers have their own."""
+    """'#rrggbb' of a point by its kind, as everywhere; blue and green are lighter on images."""
     colour = POINT_COLOURS["skin" if is_skin_marker([name]) else kind]
-    return SKY if colour == "blue" else NAMED_COLOURS[colour]
+    return {"blue": SKY, "green": MINT}.get(colour, NAMED_COLOURS[colour])
 
 
 def line_colour(a: str, b: str) -> str:
@@ -212,7 +212,7 @@ def _draw_names(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
         width, away = canvas.tag_width(text, size), 9 * unit
         right = place[0] + away + width <= picture.shape[1]
         x = place[0] + away if right else place[0] - away - width
-        canvas.draw_tag(picture, (x, place[1]), text, point_colour(name))
+        canvas.draw_tag(picture, (x, place[1]), text)
     if layer.label and len(layer.xy):
         middle = np.median(layer.xy[:, 0]) - canvas.tag_width(layer.label, size) / 2
         canvas.draw_tag(picture, (middle, layer.xy[:, 1].min() - 14 * unit - 0.8 * size), layer.label)

@@ -10,14 +10,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from simspine.core.arrays import NORMAL_95
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
 from simspine.quality.findings import FINDING_LIGHTS, THRESHOLDS, Finding
 from simspine.report.figure_style import NAMED_COLOURS, POINT_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
-
-# The texts of the page are in words.yaml.
-
 
 _all_words = cache(partial(read_yaml, Path(__file__).with_name("words.yaml")))
 
@@ -42,7 +40,6 @@ def number_text(value: float | None, digits: int = 1, unit: str = "") -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}{' ' + unit if unit else ''}"  # + 0.0: no "-0"
 
 
-NORMAL_95 = 1.96  # standard deviations on either side of the mean: every ± of a page is this 95 % interval
 UNIT_SIGNS = {"deg": "°", "mm": " mm", "1": ""}
 
 

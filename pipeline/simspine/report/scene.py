@@ -13,7 +13,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from simspine.core.arrays import frame_ranges
+from simspine.core.arrays import NORMAL_95, frame_ranges
 from simspine.core.geometry import change_frame
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Camera, Markers, Origin
@@ -74,7 +74,6 @@ class Film:
     step: int = 1
 
 
-TUBE_SD = 1.96  # radius of the tube in standard deviations: 95 % of the error in each direction
 MOST_FRAMES = 3000  # largest number of frames of a trial on a page, about 4 MB; longer trials are thinned
 TRUNK_M = (0.45, 1.2)  # height of a trunk's lowest point above the floor, sitting or standing
 _IMAGE_CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
@@ -158,11 +157,11 @@ def frame_step(frames: int, most: int) -> int:
 
 
 def tube_radius(spine: Markers) -> np.ndarray | None:
-    """(frames, points) m: `TUBE_SD` standard deviations of each point in a typical direction; None where not known."""
+    """(frames, points) m: half of each point's 95 % interval in a typical direction; None where not known."""
     if spine.covariance is None:
         return None
     variance = np.diagonal(spine.covariance, axis1=-2, axis2=-1).mean(-1)
-    return TUBE_SD * np.sqrt(np.maximum(variance, 0))
+    return NORMAL_95 * np.sqrt(np.maximum(variance, 0))
 
 
 def floor_height(poses: Mapping[str, np.ndarray], bones: Sequence[Bone], points: Markers | None) -> float:

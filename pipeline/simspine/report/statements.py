@@ -89,7 +89,7 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
     """Measured quantities, the movement, certainty, values not to use, cautions, and advice for the next recording."""
     movement = movement_sentence(trial)
     return (
-        Statement("What was measured", _measured_sentence(trial)),
+        Statement("What was recorded", _measured_sentence(trial)),
         *[Statement("What the person did", movement)] * bool(movement),
         Statement("How sure", _certainty_sentence(trial)),
         Statement("Do not use", _exclusion_sentence(trial)),
@@ -121,11 +121,11 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         ]
         partly = [name for way, names in ways.items() for name in names if name not in kept_names[way]]
         parts += [f"for a part of the trial {', '.join(partly)}"] * bool(partly)
-        seen = f"The spine rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
+        seen = f"The spine is known from {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     long_names = page_words("long_names").items()
-    explained = [f" {name}: {text}." for name, text in long_names if name in str(ways.get(SKIN_MARKER_GROUP))]
+    explained = [f" {name} is the {text}." for name, text in long_names if name in str(ways.get(SKIN_MARKER_GROUP))]
     return f"{by} {span}. {basis}{seen}{''.join(explained)}"
 
 
@@ -145,7 +145,7 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
     why = "no marker is on a lumbar vertebra, " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
     in_room = segment_figures(trial.spine, ~trial.rejected)
-    room = ["Pelvis and thorax in the room have no label: go by their ±."] * bool(in_room)
+    room = ["The angles of pelvis and thorax in the room have no label: judge them by their ±."] * bool(in_room)
     return " ".join(filter(None, [*curvature, _reach_sentences(trial.clinical_figures), *room]))
 
 
@@ -153,7 +153,7 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
 _LABEL_HEADS = {
     str(Observability.MEASURED): "Measured",
     IMPRECISE: tables.IMPRECISE_LABEL.capitalize(),
-    str(Observability.PARTLY): "Partly measured, too",
+    str(Observability.PARTLY): "Partly measured",
 }
 
 
@@ -213,7 +213,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     partly, findings = shares >= ASSUMED_BELOW, (shares >= MEASURED_FROM) | (marked & (shares >= ASSUMED_BELOW))
     if levels := tables.assumed_levels(shares):
         others = " The other levels are no finding, either." * bool(partly.any() and not findings.any())
-        parts.append(f"Single vertebrae, assumed: {levels}.{others}")
+        parts.append(f"Single levels, assumed: {levels}.{others}")
     return " ".join(parts) or "Nothing: all was measured."
 
 

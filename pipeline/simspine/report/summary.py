@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from simspine.anatomy.clinical import CURVATURE_OF_ADULTS
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
 from simspine.core.skeletons import (
     SPINE_REGIONS,
@@ -30,7 +31,7 @@ from simspine.quality.observability import (
 )
 from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
-from simspine.report.page import NORMAL_95, Row, interval_text, number_text, page_words
+from simspine.report.page import Row, interval_text, number_text, page_words
 from simspine.report.tables import CURVATURE_KEYS
 from simspine.vision.triangulation import TriangulationReport
 
@@ -93,8 +94,7 @@ def _rejected_line(summary: Mapping[str, Any], notes: Mapping[str, str]) -> Row:
     count, inferred = int(summary["frames_rejected"]), int(summary.get("frames_inferred", 0))
     total = f" of {int(summary['frames'])}" if "frames" in summary else ""
     text = f"{count}{total}" + (f", {inferred} inferred" if inferred else "")
-    why = notes.get("frames_rejected", "" if count + inferred else "none")
-    return Row("Frames rejected", text, why, "check" if count + inferred else "good")
+    return Row("Frames rejected", text, notes.get("frames_rejected", ""), "check" if count + inferred else "good")
 
 
 def _calibration_line(summary: Mapping[str, Any]) -> Row:

@@ -19,6 +19,7 @@ from simspine.anatomy.clinical import (
 )
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
+from simspine.core.arrays import NORMAL_95
 from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
 from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_records import TrialRecord
@@ -36,7 +37,6 @@ from simspine.quality.observability import (
     with_shares_of_sums,
 )
 from simspine.report.page import (
-    NORMAL_95,
     UNIT_SIGNS,
     PageTable,
     Statement,
@@ -58,8 +58,6 @@ CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
-
-
 DECIDED_COLUMNS = ("Recording's weight", "Label")
 BETWEEN_SIDES = "Right − left (●: beyond its ±)"
 MEAN_COLUMN = "Mean (± of a typical frame)"
@@ -87,7 +85,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     norms = named_notes("norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    reach = f"95 % are no farther from the mean than {', '.join(spreads)}. Used for the weight; no norm."
+    reach = f"95 % lie within this distance of the mean: {', '.join(spreads)}. Used for the weight; no norm."
     people = Statement("± of people who stand", reach)
     tables = (
         PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *norms)),
@@ -276,6 +274,7 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 NO_LEVEL_FINDING = "; takes what the model cannot place elsewhere: no finding about this level"
+BY_LEVELS = ", judged by its levels; the sum can be surer"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical")
@@ -299,16 +298,17 @@ def angle_table(
     shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows: list[tuple[str, ...]] = []
-    unmarked = {level.name for level in table if level.coordinates and marked is not None and level.name not in marked}
+    joints = {level.name for level in table if level.coordinates}
+    unmarked = joints.difference(joints if marked is None else marked)
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
         for k, plane in enumerate(MOTION_PLANES):
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
-            cells = _level_cells(spine.angles[:, i, k], sd, kept, word)
             label = (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
-            rows.append((level, plane, *cells, share, label))
+            label += BY_LEVELS * (bool(joints) and level not in joints and word is Observability.ASSUMED)
+            rows.append((level, plane, *_level_cells(spine.angles[:, i, k], sd, kept, word), share, label))
     said = page_words("levels")
     caption = (
         said["shares"]
@@ -403,12 +403,10 @@ def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
 
 
 def _figure_statements(trials: Sequence[Caveats], *, forced: bool) -> list[Statement]:
-    """Statements by verdict, on figures that the model sets (forced) or on assumed ones."""
-    labels: dict[str, dict[str, None]] = defaultdict(dict)
-    for label, verdict in (item for trial in trials for item in trial.figures.items()):
-        if (verdict == Observability.FORCED) == forced:
-            labels[verdict][label] = None
-    return [Statement("; ".join(names), verdict) for verdict, names in labels.items()]
+    """A statement on figures that the model sets (forced) or on assumed ones; none without such figures."""
+    verdicts = [item for trial in trials for item in trial.figures.items()]
+    labels = dict.fromkeys(label for label, verdict in verdicts if (verdict == Observability.FORCED) == forced)
+    return [Statement("; ".join(labels), "")] * bool(labels)
 
 
 def _level_statements(trials: Sequence[Caveats]) -> list[Statement]:
@@ -417,7 +415,7 @@ def _level_statements(trials: Sequence[Caveats]) -> list[Statement]:
     for trial in trials:
         by_levels[trial.levels].append(trial.shares)
     texts = dict.fromkeys(assumed_levels(np.mean(some, axis=0)) for some in by_levels.values())
-    return [Statement("Single vertebrae", f"assumed: {text}") for text in texts if text]
+    return [Statement("Single levels", text) for text in texts if text]
 
 
 def assumed_levels(shares: np.ndarray) -> str:

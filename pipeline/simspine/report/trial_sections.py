@@ -10,7 +10,7 @@ from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.arrays import frame_ranges
+from simspine.core.arrays import NORMAL_95, frame_ranges
 from simspine.core.skeletons import skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
@@ -21,7 +21,7 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
-from simspine.report.page import NORMAL_95, UNIT_SIGNS, interval_text
+from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
 
@@ -160,9 +160,8 @@ def movement_sentence(trial: SolvedTrial) -> str:
         f"{one.label.partition(' (')[0]}, {interval_text(tables.range_of(one), one.range_sd, unit)}"
         for unit, one in sorted(clearest.items(), reverse=True)
     ]
-    texts += ["Each is an extreme of the fitted body, with its ± and its time"] * bool(texts)
     texts += [f"Clearest changes, by range over ±: {'; '.join(most)}"] * bool(most)
-    return f"{'. '.join(texts)}." * bool(texts)
+    return f"Extremes of the fitted body, with their times: {'. '.join(texts)}." * bool(texts)
 
 
 def _extreme_texts(values: np.ndarray, sd: np.ndarray | None, time: np.ndarray) -> tuple[str, str, bool]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.arrays import mean_of_known
+from simspine.core.arrays import NORMAL_95, mean_of_known
 from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import fill_short_gaps, lowpass
 from simspine.core.geometry import markers_in_frame, rigid_fit
@@ -351,7 +351,7 @@ def _replaced_points(points: Markers, known: Markers, pairs: Sequence[PointCorre
 def _clock_text(shift: TimeShift, mocap: Markers) -> str:
     late = "late" if shift.seconds > 0 else "early"
     return (
-        f"The motion capture's clock runs {abs(shift.seconds):.3f} s ± {shift.deviation:.3f} s {late} "
+        f"The motion capture's clock runs {abs(shift.seconds):.3f} s ± {NORMAL_95 * shift.deviation:.3f} s {late} "
         f"({abs(shift.seconds) * mocap.rate:.1f} frames): its movements are those of the points only after that shift. "
         f"`mocap_start: {mocap.start - shift.seconds:.3f}` undoes it."
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from simspine.core.arrays import evenly_spread, map_on_threads
+from simspine.core.arrays import NORMAL_95, evenly_spread, map_on_threads
 from simspine.core.errors import InputError, printable
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path, write_text
@@ -92,7 +92,7 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
     rows = []
     for check in compared.checks:
         signed = (
-            f"{factor * check.value[name]:+.{digits}f} ± {factor * check.deviation[name]:.{digits}f}"
+            f"{factor * check.value[name]:+.{digits}f} ± {NORMAL_95 * factor * check.deviation[name]:.{digits}f}"
             for name, factor, digits in CHECK_QUANTITIES
         )
         rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used_observations:.0f}"))
@@ -132,7 +132,7 @@ def _refinement_rows(refined: Refined, table: Sequence[Mapping]) -> Iterator[tup
     for camera, changes in zip(refined.cameras, table, strict=True):
         for name in (name for name in REFINEMENT_FORMATS if name in changes):
             (change, sd), (unit, factor, digits) = changes[name], REFINEMENT_FORMATS[name]
-            text = f"{factor * change:+.{digits}f} ± {factor * sd:.{digits}f} {unit}"
+            text = f"{factor * change:+.{digits}f} ± {NORMAL_95 * factor * sd:.{digits}f} {unit}"
             decided = f"{100 * (1 - (sd / prior_sd[name]) ** 2):.0f}"
             yield camera.name, name.replace("_", " "), text, f"{abs(change) / prior_sd[name]:.1f}", decided
 
@@ -167,11 +167,11 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
 
 
 def _delay_text(value: float, deviation: float, known: float, sure: bool) -> str:
-    """A delay with its standard deviation; one that may be chance as 'not different' from the known delay."""
+    """A delay with its 95 % interval; one that may be chance as 'not different' from the known delay."""
     if sure:
-        return f"{known + value:+.2f} ± {deviation:.2f}"
+        return f"{known + value:+.2f} ± {NORMAL_95 * deviation:.2f}"
     reference = f"{known:+.2f}" if known else "0"
-    return f"not different from {reference} ({known + value:+.2f} ± {deviation:.2f})"
+    return f"not different from {reference} ({known + value:+.2f} ± {NORMAL_95 * deviation:.2f})"
 
 
 def delays_as_yaml(delays: Mapping[str, float]) -> str:
@@ -211,8 +211,8 @@ def write_figures(path: Path | None, content: dict) -> None:
 
 # `simspine cameras calibrate board` and `board`: from recordings of a board to a calibration and its errors; a board.
 MIN_COVERAGE = 0.5  # share of an image that the board must have covered; below it a warning is printed
-LENS_TABLE_COLUMNS = ("camera", "views", "covered, %", "error, px", "wrong corners", "focal length, px")
-PLACE_TABLE_COLUMNS = ("camera", "position, m", "± mm", "rotation, ± °")
+LENS_TABLE_COLUMNS = ("camera", "views", "covered, %", "error, px", "wrong corners", "focal length, px ± SD")
+PLACE_TABLE_COLUMNS = ("camera", "position, m", "SD, mm", "SD of rotation, °")
 BoardRecording = Video | Stills
 
 

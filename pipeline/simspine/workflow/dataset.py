@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, naming_content, printable
 from simspine.dataset.recordings import (
     HDF5_UNITS,
@@ -137,7 +138,7 @@ def curvature_lines(config: Config) -> Iterator[str]:
             for text, name in (("thoracic kyphosis", "tka"), ("lumbar lordosis", "lla")):
                 values = np.degrees(getattr(spine, name)[kept])
                 deviations = (getattr(spine, f"{name}{kind}")[kept] for kind in ("_sd", "_change_sd"))
-                half = [1.96 * float(np.degrees(deviation.mean())) for deviation in deviations]
+                half = [NORMAL_95 * float(np.degrees(deviation.mean())) for deviation in deviations]
                 yield (
                     f"{trial}: {text} {values.mean():.1f} ± {half[0]:.1f}°, from {values.min():.1f} to "
                     f"{values.max():.1f}°; one frame minus the mean: ± {half[1]:.1f}° (95 %)"

@@ -203,12 +203,9 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
     unjudged = {"camera_late", "camera_unjudged"} & {f.code for section in sections for f in section.findings}
-    note = (
-        "see the findings"
-        if unjudged
-        else "no delay was found that exceeds both half a frame and three of its SD; smaller ones may remain"
-    )
-    meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {note}"
+    none = "no delay exceeds half a frame and three of its SD, but smaller ones may remain"
+    note = "see the findings" if unjudged else none
+    meaning = " ".join(dict.fromkeys(delays)) or f"frames of the same number count as simultaneous: {note}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "used as they are", meaning)
     return (*rows, clocks) if summary["views"] else rows
 

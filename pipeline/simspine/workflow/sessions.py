@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame
 from simspine.core.types import Markers
@@ -80,7 +81,7 @@ def add_spine(
 
 
 def _curvature_text(figure: ClinicalFigure) -> str:
-    sd = "" if figure.sd is None else f" ± {1.96 * figure.sd:.0f}"
+    sd = "" if figure.sd is None else f" ± {NORMAL_95 * figure.sd:.0f}"
     value = "unknown" if figure.mean is None else f"{figure.mean:.0f}{sd}°, {figure.decided_by}"
     return f"{figure.label} {value}"
 

@@ -12,6 +12,7 @@ import numpy as np
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, names_text, naming_content, require_known, safe_file_name
 from simspine.core.types import ForcedKind
 from simspine.io.dataset_read import DatasetFile
@@ -31,7 +32,7 @@ from simspine.report.figures import (
     cycle_figure,
     known_in_several,
 )
-from simspine.report.page import NORMAL_95, Picture, ReportContent, TrialSection, write_report
+from simspine.report.page import Picture, ReportContent, TrialSection, write_report
 from simspine.report.rerun_recording import CameraView, write_recording
 from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
 from simspine.report.statements import REPORT_NOTICE, summary_statements

@@ -168,7 +168,7 @@ class Plot {
     const means = known.map((curve) => (curves.length > 1 ? `${curve.name} ${curve.mean}` : curve.mean));
     return [
       means.length && `mean ${means.join(", ")}`,
-      curves.length > 1 && `${curves[1].name}: dots`,
+      curves.length > 1 && !this.paper && `${curves[1].name}: dots`,
       first.band && `green: ${first.band[2]}`,
     ].filter(Boolean).join(" · ");
   }
@@ -178,7 +178,7 @@ class Plot {
     const [first] = curves;
     const text = this.right < 480 ? panel.title.split(",")[0] : panel.title;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) - (this.below ? 15 : 0) }, text);
-    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed ? `${first.note}: no finding` : first.note);
+    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed && !this.paper ? `${first.note}: no finding` : first.note);
     const key = this.key(curves);
     if (!key) return;
     if (this.below) svgElement(this.svg, "text", { class: "p-key", x: this.left, y: top - (narrow ? 23 : 7) }, key);
@@ -227,6 +227,7 @@ class Plot {
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
     for (const { lines, y, reading, unit } of this.panels) {
+      const differ = lines.some(({ note }) => note !== lines[0].note); // else the title says it
       const spans = lines.map(({ values, sd, name, note, look, finding, dot }) => {
         const value = values[frame];
         const known = Number.isFinite(value);
@@ -234,8 +235,7 @@ class Plot {
         if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
         const side = lines.length > 1 ? `${name} ` : "";
         const text = known ? intervalText(value, sd?.[frame], unit) : "–";
-        // The verdict is the trial's: a single moment has none of its own.
-        const textContent = known ? side + (finding ? text : `(${text})`) + (note ? `, ${note}` : "") : side + text;
+        const textContent = side + (known && !finding ? `(${text})` : text) + (known && differ && note ? `, ${note}` : "");
         return Object.assign(document.createElement("span"), { className: look, textContent });
       });
       reading.replaceChildren(...spans);
