@@ -57,7 +57,7 @@ def test_rays_are_exchanged_as_their_pixels_are(rig):
     ("views", "frames"), [([1], range(20, 40)), ([0, 3], range(20, 40)), ([0, 1, 2], range(30, 36))]
 )
 def test_swapped_legs_are_found_and_undone(rig, rng, views, frames):
-    """One view of four wrong, then two, then three: a tie and a majority that only the frames before and after break."""
+    """One view of four wrong, then two, then three: a tie and a majority that only the frames about them break."""
     cameras, truth = rig.ring(4), rig.person(60)
     keypoints = rig.see(cameras, truth, noise=2.0, rng=rng)
     wrong, swapped = injected(rig, keypoints, frames, views, LEGS)
