@@ -146,18 +146,16 @@ def test_a_recipe_that_is_wrong_says_where(tmp_path, changes, message):
         read_recipe(str(path))
 
 
-def test_a_recipe_with_vertebrae_has_no_neck_in_one_piece(tmp_path):
-    path = tmp_path / "mine.yaml"
-    free = {"regions": [], "of": "articulated"}
-    path.write_text(yaml.safe_dump({"name": "mine", "from": "articulated", "free": free}))
-    with pytest.raises(InputError, match="go without `articulation`"):
-        read_recipe(str(path))
-
-
-@pytest.mark.parametrize(("region", "level"), [("thoracic", "T11_T12"), ("lumbar", "L4_L5")])
-def test_a_level_that_the_model_lacks_or_couples(tmp_path, region, level):
-    free = {"regions": [region], "of": "articulated"}
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump({"name": "mine", "from": "coupled", "free": free}))
-    with pytest.raises(InputError, match=f"no free coordinate {level}_Flex_Ext"):
+@pytest.mark.parametrize(
+    ("base", "regions", "said"),
+    [
+        ("articulated", [], "go without `articulation`"),
+        ("coupled", ["thoracic"], "no free coordinate T11_T12_Flex_Ext"),
+        ("coupled", ["lumbar"], "no free coordinate L4_L5_Flex_Ext"),
+    ],
+)
+def test_a_neck_in_one_piece_or_a_level_that_the_model_does_not_allow(tmp_path, base, regions, said):
+    path, free = tmp_path / "mine.yaml", {"regions": regions, "of": "articulated"}
+    path.write_text(yaml.safe_dump({"name": "mine", "from": base, "free": free}))
+    with pytest.raises(InputError, match=said):
         build_body(str(path), "simspine37")

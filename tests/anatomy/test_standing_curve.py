@@ -169,20 +169,17 @@ def _lowest() -> LevelPrior:
     return next(p for p in LEVELS if list(p.combination) == ["L5_S1_Flex_Ext"])
 
 
-@pytest.mark.parametrize(("key", "value"), [("sd", 0.0), ("sway", -1.0), ("source", None)])
-def test_a_pelvis_that_is_told_in_part_is_refused(key, value):
+@pytest.mark.parametrize(
+    ("key", "value", "varies"),
+    [("sd", 0.0, "depth"), ("sway", -1.0, "depth"), ("source", None, "depth"), ("sd", 5, "width")],
+)
+def test_a_pelvis_told_in_part_or_an_incidence_of_what_does_not_vary_is_refused(key, value, varies):
     entry = {"combination": {"hip_flexion_r": 1.0}, "mean": 0, "on_incidence": 0.6, "sd": 5, "sway": 5, "source": "x"}
     entry = entry | {key: value} if value is not None else {k: v for k, v in entry.items() if k != key}
-    with pytest.raises(InputError, match="pelvis"):
-        standing_pelvis_from({"incidence": {"depth of the hips": 8.5}, "standing": entry}, ["depth of the hips"])
+    with pytest.raises(InputError, match="pelvis" if varies == "depth" else "width of the hips"):
+        standing_pelvis_from({"incidence": {f"{varies} of the hips": 8.5}, "standing": entry}, ["depth of the hips"])
 
 
 def test_an_endplate_that_does_not_tilt_is_no_unknown():
     assert SACRAL_TILT in RECIPE.pelvis.population_prior().combination
     assert SACRAL_TILT not in RECIPE.pelvis.population_prior(tilts=False).combination
-
-
-def test_an_incidence_of_what_does_not_vary_is_refused():
-    entry = {"combination": {"hip_flexion_r": 1.0}, "mean": 0, "on_incidence": 0.6, "sd": 5, "sway": 5, "source": "x"}
-    with pytest.raises(InputError, match="width of the hips"):
-        standing_pelvis_from({"incidence": {"width of the hips": 8.5}, "standing": entry}, ["depth of the hips"])

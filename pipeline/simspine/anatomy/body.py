@@ -161,13 +161,13 @@ class Body(Unchanging):
 
     @classmethod
     def of_model(cls, model, where: str) -> Self:
-        """The body of an `opensim.Model`; text written by OpenSim itself is not checked."""
-        return cls._of_checked_text(_FOLDER_OF_MESH.sub(r"\1", _opensim.opensim_model_xml(model)), where)
+        """The body of an `opensim.Model`, which its text holds to the last bit and which is not checked again."""
+        return cls._of_checked_text(_FOLDER_OF_MESH.sub(r"\1", _opensim.opensim_model_xml(model)), where, model)
 
     @classmethod
-    def _of_checked_text(cls, osim: str, where: str) -> Self:
+    def _of_checked_text(cls, osim: str, where: str, model=None) -> Self:
         try:
-            model = _opensim.load_opensim_model(osim)
+            model = _opensim.load_opensim_model(osim) if model is None else model
             model.initSystem()
         except RuntimeError as error:
             raise InputError(
