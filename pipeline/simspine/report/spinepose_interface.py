@@ -1,6 +1,6 @@
 """The interface of the package spinepose, so that a program that uses it needs to change one import only.
 
-`from simspine import SpinePoseEstimator, infer_image, infer_video` replaces `from spinepose import …`.
+`from simspine import SpinePoseEstimator, PoseTracker, infer_image, infer_video` replaces `from spinepose import …`.
 """
 
 import warnings
@@ -17,6 +17,7 @@ from simspine.core.errors import InputError
 from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
 from simspine.report.people_pictures import draw
+from simspine.vision.detector import extent_boxes
 from simspine.vision.lifted_world import WARM_UP_FRAMES, FramedPose, PeoplePlacer, WorldChoices
 from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens, PeopleLifter
 from simspine.vision.one_camera import (
@@ -32,6 +33,11 @@ from simspine.vision.options import DetectionOptions
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
+ONLY_VALUES = {"backend": "onnxruntime", "mixed_precision": False}  # of options that have no other one here
+TRACKING_VALUES = {
+    "det_frequency": 1, "tracking": True, "tracking_thr": 0.3, "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1,
+    "smoothing_dcutoff": 1.0,
+}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -71,8 +77,10 @@ class SpinePoseEstimator:
         ONNX file of a lifter, SpinePose's own for instance; the packaged one if left out.
     warmup_frames : int
         Lifting: number of images from which the world frame is estimated.
-    mixed_precision, show_lifting_panel : bool
-        Only False: networks run in full precision, and no panel is drawn.
+    show_lifting_panel : bool
+        No panel is drawn; True is a warning.
+    mixed_precision, backend
+        Only False and 'onnxruntime'.
     """
 
     SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
@@ -95,11 +103,12 @@ class SpinePoseEstimator:
     estimate_ground_plane: bool = True
     warmup_frames: int = WARM_UP_FRAMES
     show_lifting_panel: bool = False
+    backend: str = "onnxruntime"
 
     def __post_init__(self):
-        for name in ("mixed_precision", "show_lifting_panel"):
-            if getattr(self, name):
-                raise InputError(f"{name} is True, but has no effect here; leave it out.")
+        _require_only_values({name: getattr(self, name) for name in ONLY_VALUES}, ONLY_VALUES)
+        if self.show_lifting_panel:
+            warnings.warn("show_lifting_panel: no panel is drawn beside the picture.", stacklevel=3)
         self._options = self._detection_options()
         self._people: tuple[DetectedPerson, ...] = ()
 
@@ -132,6 +141,11 @@ class SpinePoseEstimator:
         on_gpu = device.startswith("cuda") and options.detector == "spinepose"
         return options.model_copy(update={"device": "cuda" if on_gpu else "cpu"})
 
+    def detect(self, image: np.ndarray) -> np.ndarray:
+        """Boxes around people, (people, 4) x0 y0 x1 y1 px."""
+        points = [np.column_stack([person.points, person.scores]) for person in self.find_people(image)]
+        return extent_boxes(points, (image.shape[1], image.shape[0]))[: len(points)]
+
     def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[DetectedPerson, ...]:
         """The people, with inferred points marked. bboxes: (people, 4) x0 y0 x1 y1 px, if their boxes are known."""
         self._watcher.reset_identities()
@@ -147,9 +161,8 @@ class SpinePoseEstimator:
         people = self.find_people(image, bboxes)
         if not self.enable_lifting:
             return _keypoints_and_scores(people)
-        placer = self.open_placer(camera_pose=False)
-        placer.push(people, (image.shape[1], image.shape[0]))
-        return *_keypoints_and_scores(people), _rows_in_space(people, placer.flush()[0], False)[..., :3]
+        placed = self.open_placer(camera_pose=False).place_at_once(people, (image.shape[1], image.shape[0]))
+        return *_keypoints_and_scores(people), _rows_in_space(people, placed)[..., :3]
 
     def open_placer(self, camera_pose: bool) -> PeoplePlacer:
         """A placer of people in space, image by image. camera_pose: in a world frame, not in the camera's axes."""
@@ -158,12 +171,12 @@ class SpinePoseEstimator:
             self.primary_subject_height,
             metric_scale=self.estimate_metric_scale,
             camera_pose=camera_pose and self.estimate_camera_pose,
-            ground_plane=self.estimate_ground_plane or not camera_pose,
+            ground_plane=self.estimate_ground_plane,
             warm_up=self.warmup_frames,
         )
         return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), lens, self.lifting_thr), choices)
 
-    estimate = __call__
+    estimate = predict = __call__
 
     def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """A picture with the people drawn; inferred points are marked if `keypoints` are those of the last call."""
@@ -183,6 +196,73 @@ class SpinePoseEstimator:
             self._watcher.close()
 
 
+def _require_only_values(given: Mapping[str, object], only: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if value != only[name]:
+            raise InputError(f"{name} is {value!r}, but only {only[name]!r} has an effect here; leave it out.")
+
+
+class PoseTracker:
+    """SpinePose's tracker of the people in a video: `keypoints, scores = tracker(image)` of one image after the other.
+
+    With `enable_lifting` a third array follows, (people, 37, 3) m in the world. The images until then determine the
+    world, up to `warmup_frames` of them.
+
+    Parameters
+    ----------
+    solution : type
+        `SpinePoseEstimator`.
+    mode : str
+        As of `SpinePoseEstimator`.
+    smoothing : bool
+        Smooth the points over time (One-Euro filter).
+    smoothing_freq : float
+        Images per second.
+    others
+        As of `SpinePoseEstimator`. SpinePose's settings of its tracking and filter are accepted at their defaults.
+    """
+
+    def __init__(
+        self,
+        solution: type[SpinePoseEstimator] = SpinePoseEstimator,
+        mode: str = "large",
+        *,
+        smoothing: bool = False,
+        smoothing_freq: float = 30.0,
+        **others,
+    ):
+        _require_only_values({name: others.pop(name) for name in TRACKING_VALUES if name in others}, TRACKING_VALUES)
+        self.solution = solution(mode, **others)
+        self._rate = smoothing_freq
+        self._watcher = self.solution.open_watcher(smoothing)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget people and world; the next image begins another video."""
+        self._watcher.reset_identities()
+        self._images = 0
+        self._placer = self.solution.open_placer(camera_pose=True) if self.solution.enable_lifting else None
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Points (people, 37, 2) px in SpinePose's order, scores (people, 37), and those in the world if lifted."""
+        people = self._watcher.watch_image(require_image(image), self._images / self._rate)
+        self._images += 1
+        self.solution._people = people
+        if self._placer is None:
+            return _keypoints_and_scores(people)
+        placed = self._placer.place_at_once(people, (image.shape[1], image.shape[0]))
+        return *_keypoints_and_scores(people), _rows_in_space(people, placed)[..., :3]
+
+    def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """As of `SpinePoseEstimator`."""
+        return self.solution.visualize(image, keypoints, scores)
+
+    def close(self) -> None:
+        """Release networks and threads."""
+        self._watcher.close()
+        self.solution.close()
+
+
 def _keypoints_and_scores(people: Sequence[DetectedPerson]) -> tuple[np.ndarray, np.ndarray]:
     """Points (people, 37, 2) px and scores (people, 37); a missing point is 0 0 with score 0."""
     count = len(FILE_POINT_NAMES)
@@ -190,23 +270,25 @@ def _keypoints_and_scores(people: Sequence[DetectedPerson]) -> tuple[np.ndarray,
     return places, np.array([one.scores for one in people]).reshape(-1, count)
 
 
-def _result_rows(people: Sequence[DetectedPerson], spine_only: bool) -> np.ndarray:
-    """(people, 37 or 9, 3) x px, y px, score; empty without people."""
+def _results(
+    people: Sequence[DetectedPerson], spine_only: bool, placed: Mapping[int, FramedPose] | None = None
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    """(people, 37 or 9, 3) x px, y px, score, and with `placed` also (…, 4) x y z m, score; empty without people."""
     if not people:
-        return np.array([])
+        return np.array([]) if placed is None else (np.array([]), np.array([]))
+    chosen = list(FILE_SPINE_INDICES if spine_only else range(len(FILE_POINT_NAMES)))
     places, scores = _keypoints_and_scores(people)
-    rows = np.concatenate([places, scores[..., None]], -1)
-    return rows[:, list(FILE_SPINE_INDICES)] if spine_only else rows
+    rows = np.concatenate([places, scores[..., None]], -1)[:, chosen]
+    return rows if placed is None else (rows, _rows_in_space(people, placed)[:, chosen])
 
 
-def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, FramedPose], spine_only: bool) -> np.ndarray:
-    """(people, 37 or 9, 4) x y z m, score; 0 for points that were not placed."""
-    chosen = FILE_SPINE_INDICES if spine_only else range(len(FILE_POINT_NAMES))
+def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, FramedPose]) -> np.ndarray:
+    """(people, 37, 4) x y z m, score; 0 for points that were not placed."""
     rows = np.zeros((len(people), len(FILE_POINT_NAMES), 4))
     for row, one in zip(rows, people, strict=True):
         if one.number in placed:
             row[:] = placed[one.number].rows(FILE_POINT_NAMES, one.scores)[0]
-    return rows[:, list(chosen)]
+    return rows
 
 
 def infer_image(
@@ -248,10 +330,8 @@ def infer_image(
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
     if vis_path is not None:
         write_picture(Path(vis_path), draw(image, people, spine_only))
-    if placer is None:
-        return _result_rows(people, spine_only)
-    placer.push(people, (image.shape[1], image.shape[0]))
-    return _result_rows(people, spine_only), _rows_in_space(people, placer.flush()[0], spine_only)
+    placed = None if placer is None else placer.place_at_once(people, (image.shape[1], image.shape[0]))
+    return _results(people, spine_only, placed)
 
 
 def infer_video(
@@ -262,6 +342,7 @@ def infer_video(
     vis_path: str | PathLike | None = None,
     model_version: str = "latest",
     detector: str = "rfdetr",
+    max_detections: int = 4,
     **others,
 ) -> list:
     """Detect people in a video, image by image; same result as of spinepose's function of this name.
@@ -272,7 +353,7 @@ def infer_video(
         A video, or 'webcam'.
     use_smoothing : bool
         Smooth the points over time.
-    mode, spine_only, vis_path, model_version, detector, others
+    mode, spine_only, vis_path, model_version, detector, max_detections, others
         As of `infer_image`; `vis_path` is a video.
 
     Returns
@@ -289,20 +370,18 @@ def infer_video(
     if isinstance(camera, Photographs):
         raise InputError(f"{input_path} is no video; `infer_image` takes an image.")
     with ExitStack() as stack:
-        estimator = SpinePoseEstimator(mode, model_version, detector, **others)
+        estimator = SpinePoseEstimator(mode, model_version, detector, max_detections=max_detections, **others)
         watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
-        found, everybody, placed = [], [], []
+        everybody, placed = [], []
         for shot, people in watch_camera(camera, watcher):
-            found.append(_result_rows(people, spine_only))
             everybody.append(people)
             if placer is not None:
                 placed += placer.push(people, (shot.image.shape[1], shot.image.shape[0]))
             if video is not None:
                 video.add(draw(shot.image, people, spine_only))
         if placer is None:
-            return found
+            return [_results(people, spine_only) for people in everybody]
         placed += placer.flush()
-        space = [_rows_in_space(people, own, spine_only) for people, own in zip(everybody, placed, strict=True)]
-        return list(zip(found, space, strict=True))
+        return [_results(people, spine_only, own) for people, own in zip(everybody, placed, strict=True)]
