@@ -31,7 +31,7 @@ from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.calibration import read_calibration
 from simspine.io.video import Video, demo_folder, open_videos
 from simspine.reconstruction.cameras import judge_cameras
-from simspine.vision.blazepose import PoseNetworks, PoseTracker
+from simspine.vision.blazepose import BlazePoseTracker, PoseNetworks
 from simspine.vision.blazepose_spine import (
     SPINE_POINTS,
     SpinePlacer,
@@ -140,7 +140,7 @@ def in_space(keypoints: Keypoints, cameras: Sequence[Camera]) -> Markers:
 def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.ndarray]:
     """Points of the detector `blazepose_spine`, and their covariance (frames, views, 9, 2, 2) px²."""
     placer, networks = SpinePlacer(weights), PoseNetworks()
-    trackers = [PoseTracker(1) for _ in recording.videos]
+    trackers = [BlazePoseTracker(1) for _ in recording.videos]
     rows = []
     for images in zip(*recording.videos, strict=False):
         rgb = [np.ascontiguousarray(image[..., ::-1]) for image in images]

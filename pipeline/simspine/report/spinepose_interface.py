@@ -202,29 +202,30 @@ def _require_only_values(given: Mapping[str, object], only: Mapping[str, object]
             raise InputError(f"{name} is {value!r}, but only {only[name]!r} has an effect here; leave it out.")
 
 
+@dataclass(init=False, eq=False)
 class PoseTracker:
     """SpinePose's tracker of the people in a video: `keypoints, scores = tracker(image)` of one image after the other.
 
     With `enable_lifting` a third array follows, (people, 37, 3) m in the world. The images until then determine the
-    world, up to `warmup_frames` of them.
+    world, up to `warmup_frames` of them. SpinePose's settings of tracking and filter are accepted at their defaults.
 
-    Parameters
+    Attributes
     ----------
-    solution : type
-        `SpinePoseEstimator`.
-    mode : str
-        As of `SpinePoseEstimator`.
+    solution : SpinePoseEstimator
+        To be given as class; all other arguments are for it.
     smoothing : bool
         Smooth the points over time (One-Euro filter).
     smoothing_freq : float
         Images per second.
-    others
-        As of `SpinePoseEstimator`. SpinePose's settings of its tracking and filter are accepted at their defaults.
     """
+
+    solution: SpinePoseEstimator
+    smoothing: bool = False
+    smoothing_freq: float = 30.0
 
     def __init__(
         self,
-        solution: type[SpinePoseEstimator] = SpinePoseEstimator,
+        solution: type[SpinePoseEstimator],
         mode: str = "large",
         *,
         smoothing: bool = False,
@@ -232,8 +233,7 @@ class PoseTracker:
         **others,
     ):
         _require_only_values({name: others.pop(name) for name in TRACKING_VALUES if name in others}, TRACKING_VALUES)
-        self.solution = solution(mode, **others)
-        self._rate = smoothing_freq
+        self.solution, self.smoothing, self.smoothing_freq = solution(mode, **others), smoothing, smoothing_freq
         self._watcher = self.solution.open_watcher(smoothing)
         self.reset()
 
@@ -245,7 +245,7 @@ class PoseTracker:
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
         """Points (people, 37, 2) px in SpinePose's order, scores (people, 37), and those in the world if lifted."""
-        people = self._watcher.watch_image(require_image(image), self._images / self._rate)
+        people = self._watcher.watch_image(require_image(image), self._images / self.smoothing_freq)
         self._images += 1
         self.solution._people = people
         if self._placer is None:
