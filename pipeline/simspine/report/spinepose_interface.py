@@ -108,7 +108,7 @@ class SpinePoseEstimator:
     def __post_init__(self):
         _require_only_values({name: getattr(self, name) for name in ONLY_VALUES}, ONLY_VALUES)
         if self.show_lifting_panel:
-            warnings.warn("show_lifting_panel: no panel is drawn beside the picture.", stacklevel=3)
+            warnings.warn("show_lifting_panel: no panel is drawn next to the picture.", stacklevel=3)
         self._options = self._detection_options()
         self._people: tuple[DetectedPerson, ...] = ()
 
