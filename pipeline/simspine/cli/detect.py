@@ -24,12 +24,6 @@ ONLY_FOR_INPUT_HINT = (
 )
 
 
-def refuse_mixed_precision(_context, _option, chosen: bool) -> None:
-    """`InputError` for an option of SpinePose's program that nothing here corresponds to."""
-    if chosen:
-        raise InputError("--mixed-precision: networks run in full precision here; leave it out.")
-
-
 one_camera_options = with_options([
     click.option("-i", "--input_path", "--input-path", "input_path", help="The same as INPUT."),
     click.option("-o", "--output", "--vis-path", "--output_path", "picture", type=FILE_PATH,
@@ -75,8 +69,8 @@ one_camera_options = with_options([
                  help="World: number of first images that determine it.  [default: 30]"),
     click.option("--hardware-acceleration/--no-hardware-acceleration", default=None,
                  help="SpinePose's network on a GPU where onnxruntime has one, or never."),
-    click.option("--mixed-precision/--no-mixed-precision", default=False, callback=refuse_mixed_precision,
-                 expose_value=False, help="Networks run in full precision; only the second is accepted."),
+    click.option("--mixed-precision/--no-mixed-precision", default=False,
+                 help="Networks run in full precision; only the second is accepted."),
     click.option("--no-lifting-panel", is_flag=True, expose_value=False, help="No panel is drawn in any case."),
     click.option("-V", "--version", is_flag=True, help="Show the version and exit."),
 ])  # fmt: skip
@@ -133,6 +127,8 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     if chosen["detector"] in PEOPLE_FINDERS:
         say(f"--detector {chosen.pop('detector')}: people are found by BlazePose.", err=True)
         chosen["detector"] = None
+    if chosen["mixed_precision"]:
+        raise InputError("--mixed-precision: networks run in full precision here; leave it out.")
     if chosen["hardware_acceleration"] is not None and chosen["device"] is None:
         from simspine.vision.spinepose import fastest_device
 
