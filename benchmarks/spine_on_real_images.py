@@ -9,7 +9,8 @@ filtered as in any run; T7 and T10 lie on a cubic curve through its points of th
 those centres, its part across the spine (the level under a marker is known to half a level only), the part that
 changes within the recording (which no depth changes), the share of frames in which all that is stated as unknown
 covers the error along each axis at 90 %, the distance in the images, and how far each view's points are from where the
-other three views have them.
+other three views have them. Then the bounds: what a detector without any error would show against this truth, and how
+well points of limbs, fitted to the truth of half the recording, give it in the other half.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.calibration import read_calibration
 from simspine.io.video import Video, demo_folder, open_videos
 from simspine.reconstruction.cameras import judge_cameras
-from simspine.vision.blazepose import PoseNetworks, PoseTracker
+from simspine.vision.blazepose import BlazePoseTracker, PoseNetworks
 from simspine.vision.blazepose_spine import (
     SPINE_POINTS,
     SpinePlacer,
@@ -51,6 +52,10 @@ TARGETS = {"C7": "C7", "T7": "T7", "T10": "T10", "LPSIS": "S1"}  # marker: the v
 UP = {"C7": ("C7", "T7"), "T7": ("T7", "T10"), "T10": ("T7", "T10"), "LPSIS": ("T10", "LPSIS")}  # its axis, from, to
 HEIGHT = 0.007  # m, of a sphere's centre above the skin
 NORMAL_90, ELLIPSE_90 = 1.645, 4.605
+LIMITS = (15, 15, 10)  # mm: across the spine, median in space of S1, changes
+LIMBS = tuple(side + part for part in ("Hip", "Shoulder", "Ear") for side in "LR")
+RIDGES = 10.0 ** np.arange(-3, 2)  # m²; the best of them, so that limbs alone look as good as they can
+DRAWS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +72,19 @@ class Recording:
 @dataclass(frozen=True, eq=False)
 class Truth:
     """Of one marker's vertebra. centre: (frames, 3) m, NaN = not known; axes: (frames, 3, 3), rows forward, up, right;
-    sd: (3,) m along them."""
+    own, shared: (3,) m along them, standard deviations of the marker's lasting error and of that which markers of its
+    region have in common; noise: m, of the skin's movement."""
 
     centre: np.ndarray
     axes: np.ndarray
-    sd: np.ndarray
+    own: np.ndarray
+    shared: np.ndarray
+    noise: float
+
+    @property
+    def sd(self) -> np.ndarray:
+        """(3,) m along the axes, of all of these."""
+        return np.sqrt(self.own**2 + self.shared**2 + self.noise**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +109,7 @@ def main() -> None:
         seen, spread = placed(recording, weights)
         methods["blazepose_spine" if weights is None else weights.stem] = located(recording, seen, spread)
     print_tables(recording, truths, methods)
+    print_bounds(recording, truths)
 
 
 def watch() -> Recording:
@@ -140,7 +154,7 @@ def in_space(keypoints: Keypoints, cameras: Sequence[Camera]) -> Markers:
 def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.ndarray]:
     """Points of the detector `blazepose_spine`, and their covariance (frames, views, 9, 2, 2) px²."""
     placer, networks = SpinePlacer(weights), PoseNetworks()
-    trackers = [PoseTracker(1) for _ in recording.videos]
+    trackers = [BlazePoseTracker(1) for _ in recording.videos]
     rows = []
     for images in zip(*recording.videos, strict=False):
         rgb = [np.ascontiguousarray(image[..., ::-1]) for image in images]
@@ -203,8 +217,10 @@ def true_centres(recording: Recording) -> dict[str, Truth]:
         axes = axes_of(place[top] - place[bottom], right)
         drawn = axes_of((model[top] - model[bottom])[None], np.array([[0.0, 0.0, 1.0]]))[0]
         way = drawn @ (model_centre(level) - model[name])
-        sd = np.hypot(read_skin_table().places[name].sd, read_skin_table().noise)
-        found[name] = Truth(place[name] + size * np.einsum("fij,i->fj", axes, way), axes, sd)
+        table = read_skin_table()
+        shared = table.pelvis_sd if name == "LPSIS" else (table.person_depth_sd, 0.0, 0.0)
+        centre = place[name] + size * np.einsum("fij,i->fj", axes, way)
+        found[name] = Truth(centre, axes, np.array(table.places[name].sd), np.array(shared), table.noise)
     return found
 
 
@@ -364,6 +380,57 @@ def without_a_view(spine: Keypoints, cameras: Sequence[Camera]) -> np.ndarray:
         xyz = triangulate(some, [cameras[v] for v in others]).xyz
         found.append(np.linalg.norm(project_points([camera], xyz)[0] - spine.xy[:, view], axis=-1))
     return np.array(found)
+
+
+# Bounds
+
+
+def print_bounds(recording: Recording, truths: Mapping[str, Truth]) -> None:
+    """What truth and limbs alone allow, mm."""
+    *back, pelvis = truths.values()
+    print("\n| a detector without error | median over people (5 to 95 %) mm | within the limit |\n|---|---|---|")
+    rng = np.random.default_rng(1)
+    drawn = np.array([[*detector_without_error(back, rng), detector_without_error([pelvis], rng)[0]]
+                      for _ in range(DRAWS)])  # fmt: skip
+    words = ("C7, T7, T10: median", "across", "changes", "S1: median")
+    for column, word, limit in zip(1000 * drawn.T, words, (LIMITS[1], *LIMITS[::2], LIMITS[1]), strict=True):
+        low, middle, high = np.percentile(column, [5, 50, 95])
+        print(f"| {word} | {middle:.0f} ({low:.0f} to {high:.0f}) | {np.mean(column <= limit):.2f} |")
+    fixed, *linear = ([errors_from_limbs(recording, truth, ridge) for truth in back] for ridge in (np.inf, *RIDGES))
+    fixed, *linear = (1000 * np.sqrt((np.concatenate(off) ** 2).sum(-1).mean()) for off in (fixed, *linear))
+    print(f"limbs alone, changes: fixed to the trunk {fixed:.0f} mm, linear in limbs {min(linear):.0f} mm at best")
+
+
+def detector_without_error(truths: Sequence[Truth], rng: np.random.Generator) -> tuple[float, float, float]:
+    """Median, across and changes, m, that one person's recording would show where only the truth errs."""
+    common, off = rng.standard_normal(3), []
+    for truth in truths:
+        frames = np.isfinite(truth.centre).all(1).sum()
+        moving = truth.noise * rng.standard_normal((frames, 3))
+        off.append(truth.shared * common + truth.own * rng.standard_normal(3) + moving)
+    together = np.concatenate(off)
+    changes = np.sqrt(np.mean([own.var(0).sum() for own in off]))
+    across = np.hypot(together[:, 0], together[:, 2])
+    return float(np.median(np.linalg.norm(together, axis=1))), float(np.median(across)), float(changes)
+
+
+def errors_from_limbs(recording: Recording, truth: Truth, ridge: float) -> np.ndarray:
+    """(frames, 3) m without their mean: the truth in the trunk's axes minus its fit to the other half's frames, linear
+    in the places of `LIMBS` there. ridge: m², infinite for a constant."""
+    limbs = np.stack([recording.markers.xyz[:, recording.markers.index(name)] for name in LIMBS], 1)
+    hips, shoulders = limbs[:, :2].mean(1), limbs[:, 2:4].mean(1)
+    axes, origin = axes_of(shoulders - hips, rightwards(recording.markers)), (hips + shoulders) / 2
+    wanted = np.einsum("fij,fj->fi", axes, truth.centre - origin)
+    places = np.einsum("fij,fkj->fki", axes, limbs - origin[:, None]).reshape(len(wanted), -1)
+    known = np.isfinite(wanted).all(1) & np.isfinite(places).all(1)
+    wanted, places = wanted[known], places[known]
+    off, first = np.empty_like(wanted), np.arange(len(wanted)) < len(wanted) // 2
+    for half in (first, ~first):
+        x, y = (values[~half] - values[~half].mean(0) for values in (places, wanted))
+        u, size, v = np.linalg.svd(x, full_matrices=False)
+        slopes = v.T @ ((size / (size**2 + ridge))[:, None] * (u.T @ y))
+        off[half] = wanted[half] - wanted[~half].mean(0) - (places[half] - places[~half].mean(0)) @ slopes
+    return off - off.mean(0)
 
 
 if __name__ == "__main__":

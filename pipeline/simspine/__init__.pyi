@@ -22,7 +22,7 @@ from .reconstruction.session_files import read_session
 from .reconstruction.spine_from_back import spine_from_back
 from .reconstruction.stage import Options
 from .report.overlay import draw
-from .report.spinepose_interface import SpinePoseEstimator, infer_image, infer_video
+from .report.spinepose_interface import PoseTracker, SpinePoseEstimator, infer_image, infer_video
 from .vision.camera_check import CameraChecks, check_cameras
 from .vision.camera_refine import refine_cameras
 from .vision.follow_skin_markers import follow_skin_markers
@@ -47,6 +47,7 @@ __all__ = [
     "Motion",
     "Options",
     "Origin",
+    "PoseTracker",
     "Prior",
     "Reconstruction",
     "Result",

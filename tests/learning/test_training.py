@@ -49,6 +49,17 @@ def test_a_killed_run_ends_as_if_it_had_not_been(undisturbed, tmp_path, killed_a
         assert torch.equal(tensor, again.state_dict()[name]), name
 
 
+def test_twice_gives_equal_bytes_with_any_number_of_threads(tmp_path):
+    """A network that is large enough for its sums to be shared among threads."""
+    make, before = partial(SimpleBaseline, 30, 42, LiftingNetwork(width=512)), torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        fit_network(make, LEARNING, SETTINGS, run(tmp_path / str(threads), until=2))
+    torch.set_num_threads(before)
+    first, second = ((tmp_path / threads / CHECKPOINT_FILE).read_bytes() for threads in "12")
+    assert first == second
+
+
 def test_it_learns_and_steps_down(undisturbed):
     _, history, folder = undisturbed
     assert history.losses[-1]["total"] < 0.9 * history.losses[0]["total"]  # most of the samples is noise

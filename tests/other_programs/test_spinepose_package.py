@@ -11,6 +11,7 @@ from blob_network import blob_network, flat_lifter
 
 import simspine as ss
 from simspine.core.skeletons import load_skeleton
+from simspine.report.spinepose_interface import TRACKING_VALUES
 from simspine.vision.lifting import LiftedPose, Lifter, root_in_camera
 from simspine.vision.one_camera import FILE_POINT_NAMES
 from simspine.vision.spinepose import SPINEPOSE_SIZES, SpinePose, find_weights
@@ -80,7 +81,7 @@ def test_lifted_points_are_those_of_the_package(cached):
     np.testing.assert_allclose((xyz[0] + root)[np.argsort(order)], expected[0], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["SpinePoseEstimator", "infer_image", "infer_video"])
+@pytest.mark.parametrize("name", ["SpinePoseEstimator", "PoseTracker", "infer_image", "infer_video"])
 def test_calls_take_what_the_package_takes(name):
     from spinepose import inference
 
@@ -88,8 +89,11 @@ def test_calls_take_what_the_package_takes(name):
     theirs = inspect.signature(getattr(spinepose, name, None) or getattr(inference, name)).parameters
     ours = inspect.signature(getattr(ss, name)).parameters
     known = set(ours) | (estimator if "others" in ours else set())
+    if name == "PoseTracker":
+        known |= set(TRACKING_VALUES)
+        assert {word: theirs[word].default for word in TRACKING_VALUES} == TRACKING_VALUES
     assert set(theirs) - {"kwargs"} <= known
-    first = [word for word in ours if word != "others"][:9]
+    first = [word for word, own in ours.items() if own.kind is own.POSITIONAL_OR_KEYWORD][:9]
     assert first == list(theirs)[: len(first)]
 
 

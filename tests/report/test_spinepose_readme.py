@@ -9,7 +9,7 @@ from blob_network import blob_network, flat_lifter
 from click.testing import CliRunner
 
 import simspine as ss
-from simspine import SpinePoseEstimator, infer_image, infer_video
+from simspine import PoseTracker, SpinePoseEstimator, infer_image, infer_video
 from simspine.cli.main import main
 from simspine.core.settings import pose2sim_folder
 from simspine.vision.lifting import Lifter
@@ -67,10 +67,54 @@ def test_simplified_interface(files, mode, tmp_path):
     assert (head - heel > 0.5).all()  # z is up
 
 
+def test_image_with_all_of_its_default_arguments(files, tmp_path):
+    """Its own defaults of `infer_image`, with lifting: one image determines the world."""
+    lifting = {
+        "hardware_acceleration": True, "mixed_precision": False, "enable_lifting": True, "camera_intrinsics": None,
+        "camera_field_of_view": 84.0, "estimate_metric_scale": True, "estimate_camera_pose": True,
+        "estimate_ground_plane": True, "primary_subject_height": 1.84, "warmup_frames": 1, "show_lifting_panel": False,
+    }  # fmt: skip
+    call = (files / "image.jpg", "full", False, tmp_path / "output.jpg", "latest", "rfdetr")
+    flat, space = infer_image(*call, **lifting)
+    assert (flat.shape, space.shape) == ((1, 37, 3), (1, 37, 4))
+    own_axes = infer_image(*call, **lifting | {"estimate_camera_pose": False, "estimate_ground_plane": False})[1]
+    head, heel = (FILE_POINT_NAMES.index(name) for name in ("Head", "LHeel"))
+    assert space[0, head, 2] - space[0, heel, 2] > 0.5  # up
+    assert own_axes[0, heel, 1] - own_axes[0, head, 1] > 0.5  # down
+    cv2.imwrite(str(tmp_path / "nobody.png"), np.zeros((200, 200, 3), np.uint8))
+    nobody = infer_image(tmp_path / "nobody.png", "full", enable_lifting=True)
+    assert [part.shape for part in nobody] == [(0,), (0,)]
+
+
+def test_tracker(files):
+    """Points are those of `infer_video`; those in space are of the world of all images until then."""
+    images = [shot.image for shot in ss.detect_video(files / "video.avi", "full")]
+    tracker = PoseTracker(SpinePoseEstimator, mode="full", smoothing=True, max_detections=10, enable_lifting=True)
+    found = [tracker(image) for image in images]
+    video = infer_video(files / "video.avi", "full", False, True, None, "latest", "rfdetr", 10, enable_lifting=True)
+    for (keypoints, scores, space), (flat, placed) in zip(found, video, strict=True):
+        np.testing.assert_allclose(np.concatenate([keypoints, scores[..., None]], -1), flat, atol=1e-9)
+        assert space.shape == placed[..., :3].shape
+    np.testing.assert_allclose(found[-1][2], video[-1][1][..., :3], atol=1e-9)
+    drawn = tracker.visualize(images[-1], *found[-1][:2])
+    np.testing.assert_array_equal(drawn, ss.draw(images[-1], tracker.solution._people))
+    tracker.reset()
+    nobody = np.zeros_like(images[0])
+    assert [part.shape for part in tracker(nobody)] == [(0, 37, 2), (0, 37), (0, 37, 3)]
+    assert tracker.solution.detect(nobody).shape == (0, 4)
+    (box,) = tracker.solution.detect(images[0])
+    places = found[0][0][0][found[0][1][0] > 0]
+    assert (box[:2] < places.min(0)).all()
+    assert (box[2:] > places.max(0)).all()
+    tracker.close()
+    with pytest.raises(ss.InputError, match="det_frequency is 5, but only 1"):
+        PoseTracker(SpinePoseEstimator, mode="full", det_frequency=5)
+
+
 def test_command_line(files, tmp_path):
     out = tmp_path / "output_frames.json"  # SpinePose's program makes a folder of that name
     arguments = ["spinepose", "--input_path", files / "video.avi", "--mode", "full", "--save-path", out]
-    arguments += ["--vis-path", tmp_path / "out.mp4", "--enable-lifting", "--camera-field-of-view", 84]
+    arguments += ["--output_path", tmp_path / "out.mp4", "--enable-lifting", "--camera-field-of-view", 84]
     arguments += ["--primary-subject-height", 1.84, "--warmup-frames", 2]
     arguments += ["--no-lifting-panel", "--no-mixed-precision"]
     arguments += ["--no-hardware-acceleration", "--detector", "rfdetr", "--max-detections", 2, "--quiet"]
@@ -94,11 +138,12 @@ def test_version_and_options_without_effect(files, monkeypatch):
     assert "--warmup-frames is for --enable-lifting" in lost.output
     refused = call(files / "image.jpg", "--mixed-precision")
     assert refused.exit_code == 2
-    option = "--mixed-precision"
-    assert f"No such option: {option}" in refused.output or f"No such option '{option}'" in refused.output
-    for name in ("mixed_precision", "show_lifting_panel"):
-        with pytest.raises(ss.InputError, match=f"{name} is True, but has no effect"):
-            SpinePoseEstimator("full", **{name: True})
+    assert "--mixed-precision: networks run in full precision here" in refused.output
+    for name, value in (("mixed_precision", True), ("backend", "openvino")):
+        with pytest.raises(ss.InputError, match=f"{name} is {value!r}, but only"):
+            SpinePoseEstimator("full", **{name: value})
+    with pytest.warns(UserWarning, match="no panel is drawn"):
+        SpinePoseEstimator("full", show_lifting_panel=True)
     monkeypatch.setattr("simspine.report.spinepose_interface.fastest_device", lambda: "cuda")
     devices = [
         SpinePoseEstimator(str(files / "spinepose.onnx"), device=device, hardware_acceleration=fast)._options.device

@@ -103,11 +103,9 @@ def test_other_choices(walker):
     up = place_pose(poses[0], level).xyz[:, 2]
     np.testing.assert_allclose(up - up[0], truth[0, 1] - truth[:, 1], atol=1e-9)  # against the image's y
     assert level.tilt_sd > own.tilt_sd == 0
-    for wrong in (
-        {"height": 17.0},
-        {"height": 1.7, "metric_scale": False},
-        {"camera_pose": False, "ground_plane": False},
-    ):
+    neither = frame_of_poses(NAMES, poses, WorldChoices(metric_scale=False, camera_pose=False, ground_plane=False))
+    np.testing.assert_array_equal(place_pose(poses[0], neither).xyz, place_pose(poses[0], own).xyz)
+    for wrong in ({"height": 17.0}, {"height": 1.7, "metric_scale": False}):
         with pytest.raises(InputError):
             WorldChoices(**wrong)
 

@@ -1,5 +1,11 @@
 """`simspine init` and `simspine doctor`."""
 
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +16,7 @@ from small_videos import HEIGHT, WIDTH, drop_camera, write_video
 from simspine.cli.main import main
 from simspine.workflow import detect_stage
 from simspine.workflow.config import read_config
+from simspine.workflow.setup import OPENCV_REQUIREMENT
 
 
 def call(*arguments):
@@ -166,15 +173,46 @@ def test_doctor_is_content_with_a_good_project(copied):
     assert "fault" not in done.output
 
 
-@pytest.mark.parametrize("packages", [["opencv-python-headless"], ["opencv-python", "opencv-python-headless"]])
-def test_doctor_finds_a_second_opencv(tmp_path, monkeypatch, packages):
+HEADLESS, WINDOWED = "opencv-python-headless", "opencv-python"
+
+
+@pytest.mark.parametrize(
+    ("packages", "code"),
+    [
+        ({HEADLESS: "4.14.0.94"}, 0),
+        ({WINDOWED: "4.14.0.94", HEADLESS: "4.14.0.94"}, 0),
+        ({WINDOWED: "5.0.0.93", HEADLESS: "4.14.0.94"}, 1),
+    ],
+)
+def test_doctor_finds_a_second_opencv(tmp_path, monkeypatch, packages, code):
     """As the extra spinepose leaves it: two packages whose files are in one folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("simspine.workflow.setup.packages_distributions", lambda: {"cv2": packages})
+    monkeypatch.setattr("simspine.workflow.setup.packages_distributions", lambda: {"cv2": [*packages, *packages]})
+    monkeypatch.setattr("simspine.workflow.setup.version", lambda name: packages.get(name) or version(name))
     found = CliRunner().invoke(main, ["doctor"])
-    assert found.exit_code == (0 if len(packages) == 1 else 1)
-    assert f"OpenCV {cv2.__version__}, from {', '.join(packages)}" in " ".join(found.output.split())
-    assert ("pip uninstall opencv-python;" in " ".join(found.output.split())) is (len(packages) == 2)
+    text = " ".join(found.output.split())
+    assert found.exit_code == code
+    said = " and ".join(f"{name} {packages[name]}" for name in sorted(packages))
+    assert f"OpenCV {cv2.__version__} is loaded, from {said}" in text
+    cure = f"pip uninstall {WINDOWED}; pip install --force-reinstall --no-deps '{OPENCV_REQUIREMENT}'"
+    assert (cure in text) is (len(packages) == 2)
+
+
+def test_doctor_finds_a_damaged_opencv(tmp_path, monkeypatch):
+    """What is left where one of two packages is removed: an empty folder `cv2`, which Python imports."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "cv2", ModuleType("cv2"))
+    found = CliRunner().invoke(main, ["doctor"])
+    text = " ".join(found.output.split())
+    assert found.exit_code == 1
+    assert "OpenCV cannot be loaded" in text
+    assert f"pip install --force-reinstall --no-deps '{OPENCV_REQUIREMENT}'" in text
+
+
+def test_opencv_is_required_in_one_range():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert OPENCV_REQUIREMENT in project["dependencies"]
+    assert OPENCV_REQUIREMENT.replace(HEADLESS, WINDOWED) in project["optional-dependencies"]["spinepose"]
 
 
 def test_doctor_describes_videos(videos):

@@ -38,7 +38,6 @@ def main() -> None:
     parser.add_argument("--inputs", choices=("points", "points+mask", "crop"), default="points+mask")
     parser.add_argument("--exact", action="store_true", help="take BlazePose's joints on real people for the rendered")
     options = parser.parse_args()
-    torch.set_num_threads(1)
     files, crop = sorted(options.samples.glob("*.npz")), options.inputs == "crop"
     held = in_trunks(read_samples(files[::HELD_OUT], crop))
     seen = read_samples([path for i, path in enumerate(files) if i % HELD_OUT], crop)

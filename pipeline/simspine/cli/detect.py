@@ -26,7 +26,7 @@ ONLY_FOR_INPUT_HINT = (
 
 one_camera_options = with_options([
     click.option("-i", "--input_path", "--input-path", "input_path", help="The same as INPUT."),
-    click.option("-o", "--output", "--vis-path", "picture", type=FILE_PATH,
+    click.option("-o", "--output", "--vis-path", "--output_path", "picture", type=FILE_PATH,
                  help="Picture (.png, .jpg), video (.mp4, .webm) or, for a folder, folder with people drawn."),
     click.option("-s", "--save-path", "--json", "points", type=FILE_PATH,
                  help="Points as OpenPose JSON: a .json file for an image, else a folder with a file for each image."),
@@ -69,8 +69,9 @@ one_camera_options = with_options([
                  help="World: number of first images that determine it.  [default: 30]"),
     click.option("--hardware-acceleration/--no-hardware-acceleration", default=None,
                  help="SpinePose's network on a GPU where onnxruntime has one, or never."),
-    click.option("--no-mixed-precision", "--no-lifting-panel", is_flag=True, expose_value=False,
-                 help="So it is in any case: full precision, and no panel is drawn."),
+    click.option("--mixed-precision/--no-mixed-precision", default=False,
+                 help="Networks run in full precision; only the second is accepted."),
+    click.option("--no-lifting-panel", is_flag=True, expose_value=False, help="No panel is drawn in any case."),
     click.option("-V", "--version", is_flag=True, help="Show the version and exit."),
 ])  # fmt: skip
 FOR_LIFTING = ("fov", "camera_field_of_view", "calibration", "camera")
@@ -126,6 +127,8 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     if chosen["detector"] in PEOPLE_FINDERS:
         say(f"--detector {chosen.pop('detector')}: people are found by BlazePose.", err=True)
         chosen["detector"] = None
+    if chosen["mixed_precision"]:
+        raise InputError("--mixed-precision: networks run in full precision here; leave it out.")
     if chosen["hardware_acceleration"] is not None and chosen["device"] is None:
         from simspine.vision.spinepose import fastest_device
 

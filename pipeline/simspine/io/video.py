@@ -205,7 +205,8 @@ def describe_unevenness(video: Video) -> str:
     count = len(times)
     if count < 2:
         return ""
-    is_avi = video.path.open("rb").read(4) == b"RIFF"  # other containers state time stamps, or estimate the count
+    with video.path.open("rb") as file:
+        is_avi = file.read(4) == b"RIFF"  # other containers state time stamps, or estimate the count
     if is_avi and round(times[-1] * video.rate) + 1 < video.frames:
         raise InputError(
             f"video {video.path} is damaged: it announces {video.frames} frames and holds {count}. Images after a "

@@ -80,8 +80,8 @@ def save_checkpoint(path: Path, identity: TrainingIdentity, state: Mapping[str, 
         "options": json.dumps(identity.options, sort_keys=True),
         "data": identity.data,
     }
-    with atomic_path(path) as temporary:
-        torch.save(content | {"state": dict(state)}, temporary)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:  # a path's name would be written as well
+        torch.save(content | {"state": dict(state)}, file)
 
 
 def load_checkpoint(path: Path, identity: TrainingIdentity | None = None) -> tuple[TrainingIdentity, dict[str, Any]]:
@@ -216,6 +216,8 @@ def train_by_descent(
     make: makes the network with its initial weights. Raises `InputError` where the checkpoint is of other data or
     settings, and where the loss is not finite."""
     settings = goal.settings
+    if run.device == "cpu":
+        torch.set_num_threads(1)  # more threads sum in another order, which changes weights
     with with_seed(run.seed, 0, run.device):
         network = make().to(run.device, memory_format=torch.channels_last)  # three times as fast on a CPU
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}

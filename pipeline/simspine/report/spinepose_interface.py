@@ -1,6 +1,6 @@
 """The interface of the package spinepose, so that a program that uses it needs to change one import only.
 
-`from simspine import SpinePoseEstimator, infer_image, infer_video` replaces `from spinepose import …`.
+`from simspine import SpinePoseEstimator, PoseTracker, infer_image, infer_video` replaces `from spinepose import …`.
 """
 
 import warnings
@@ -17,11 +17,35 @@ from simspine.core.errors import InputError
 from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
 from simspine.report.overlay import draw
-from simspine.vision import lifting, one_camera
+from simspine.vision.detector import extent_boxes
+from simspine.vision.lifting import (
+    PACKAGED_LIFTER,
+    WARM_UP_FRAMES,
+    FramedPose,
+    Lifter,
+    LiftingLens,
+    PeopleLifter,
+    PeoplePlacer,
+    WorldChoices,
+)
+from simspine.vision.one_camera import (
+    FILE_POINT_NAMES,
+    FILE_SPINE_INDICES,
+    DetectedPerson,
+    PeopleWatcher,
+    WatchSettings,
+    options_of_model,
+    watch_camera,
+)
 from simspine.vision.options import DetectionOptions
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
+ONLY_VALUES = {"backend": "onnxruntime", "mixed_precision": False}  # of options that have no other one here
+TRACKING_VALUES = {
+    "det_frequency": 1, "tracking": True, "tracking_thr": 0.3, "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1,
+    "smoothing_dcutoff": 1.0,
+}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -61,11 +85,13 @@ class SpinePoseEstimator:
         ONNX file of a lifter, SpinePose's own for instance; the packaged one if left out.
     warmup_frames : int
         Lifting: number of images from which the world frame is estimated.
-    mixed_precision, show_lifting_panel : bool
-        Only False: networks run in full precision, and no panel is drawn.
+    show_lifting_panel : bool
+        No panel is drawn; True is a warning.
+    mixed_precision, backend
+        Only False and 'onnxruntime'.
     """
 
-    SPINE_IDS = list(one_camera.FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
+    SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
 
     mode: str = "large"
     model_version: str = "latest"
@@ -80,26 +106,27 @@ class SpinePoseEstimator:
     hardware_acceleration: bool = True
     mixed_precision: bool = False
     max_detections: int = 4
-    lifter: str | PathLike = lifting.PACKAGED_LIFTER
+    lifter: str | PathLike = PACKAGED_LIFTER
     estimate_camera_pose: bool = True
     estimate_ground_plane: bool = True
-    warmup_frames: int = lifting.WARM_UP_FRAMES
+    warmup_frames: int = WARM_UP_FRAMES
     show_lifting_panel: bool = False
+    backend: str = "onnxruntime"
 
     def __post_init__(self):
-        for name in ("mixed_precision", "show_lifting_panel"):
-            if getattr(self, name):
-                raise InputError(f"{name} is True, but has no effect here; leave it out.")
+        _require_only_values({name: getattr(self, name) for name in ONLY_VALUES}, ONLY_VALUES)
+        if self.show_lifting_panel:
+            warnings.warn("show_lifting_panel: no panel is drawn next to the picture.", stacklevel=3)
         self._options = self._detection_options()
-        self._people: tuple[one_camera.DetectedPerson, ...] = ()
+        self._people: tuple[DetectedPerson, ...] = ()
 
     @cached_property
-    def _watcher(self) -> one_camera.PeopleWatcher:
+    def _watcher(self) -> PeopleWatcher:
         return self.open_watcher(smooth=False)
 
-    def open_watcher(self, smooth: bool) -> one_camera.PeopleWatcher:
+    def open_watcher(self, smooth: bool) -> PeopleWatcher:
         """A watcher that detects people in successive images with the estimator's networks; close it in the end."""
-        return one_camera.PeopleWatcher(one_camera.WatchSettings(self._options, smooth))
+        return PeopleWatcher(WatchSettings(self._options, smooth))
 
     def _detection_options(self) -> DetectionOptions:
         if self.detector not in PEOPLE_FINDERS:
@@ -107,7 +134,7 @@ class SpinePoseEstimator:
         model = str(self.mode)
         if model in SPINEPOSE_SIZES and self.model_version != "latest":
             model = f"{self.model_version}/{model}"
-        if one_camera.options_of_model(model, self.max_detections).detector == "spinepose":
+        if options_of_model(model, self.max_detections).detector == "spinepose":
             try:
                 check_weights(model)
             except InputError as error:
@@ -115,14 +142,19 @@ class SpinePoseEstimator:
                     raise
                 warnings.warn(f"{error} BlazePose is used; its spine is inferred.", stacklevel=4)
                 model = "blazepose"
-        options = one_camera.options_of_model(model, self.max_detections)
+        options = options_of_model(model, self.max_detections)
         device = self.device
         if device == "auto":
             device = (fastest_device() if self.hardware_acceleration else None) or "cpu"
         on_gpu = device.startswith("cuda") and options.detector == "spinepose"
         return options.model_copy(update={"device": "cuda" if on_gpu else "cpu"})
 
-    def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[one_camera.DetectedPerson, ...]:
+    def detect(self, image: np.ndarray) -> np.ndarray:
+        """Boxes around people, (people, 4) x0 y0 x1 y1 px."""
+        points = [np.column_stack([person.points, person.scores]) for person in self.find_people(image)]
+        return extent_boxes(points, (image.shape[1], image.shape[0]))[: len(points)]
+
+    def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[DetectedPerson, ...]:
         """The people, with inferred points marked. bboxes: (people, 4) x0 y0 x1 y1 px, if their boxes are known."""
         self._watcher.reset_identities()
         self._people = self._watcher.watch_image(require_image(image), time=0.0, boxes=bboxes)
@@ -137,34 +169,31 @@ class SpinePoseEstimator:
         people = self.find_people(image, bboxes)
         if not self.enable_lifting:
             return _keypoints_and_scores(people)
-        placer = self.open_placer(camera_pose=False)
-        placer.push(people, (image.shape[1], image.shape[0]))
-        return *_keypoints_and_scores(people), _rows_in_space(people, placer.flush()[0], False)[..., :3]
+        placed = self.open_placer(camera_pose=False).place_at_once(people, (image.shape[1], image.shape[0]))
+        return *_keypoints_and_scores(people), _rows_in_space(people, placed)[..., :3]
 
-    def open_placer(self, camera_pose: bool) -> lifting.PeoplePlacer:
+    def open_placer(self, camera_pose: bool) -> PeoplePlacer:
         """A placer of people in space, image by image. camera_pose: in a world frame, not in the camera's axes."""
-        lens = lifting.LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
-        choices = lifting.WorldChoices(
+        lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
+        choices = WorldChoices(
             self.primary_subject_height,
             metric_scale=self.estimate_metric_scale,
             camera_pose=camera_pose and self.estimate_camera_pose,
-            ground_plane=self.estimate_ground_plane or not camera_pose,
+            ground_plane=self.estimate_ground_plane,
             warm_up=self.warmup_frames,
         )
-        return lifting.PeoplePlacer(
-            lifting.PeopleLifter(lifting.Lifter(Path(self.lifter)), lens, self.lifting_thr), choices
-        )
+        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), lens, self.lifting_thr), choices)
 
-    estimate = __call__
+    estimate = predict = __call__
 
     def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """A picture with the people drawn; inferred points are marked if `keypoints` are those of the last call."""
         if np.array_equal(_keypoints_and_scores(self._people)[0], keypoints):
             return draw(image, self._people)
-        scores, unmarked = np.asarray(scores), np.zeros(len(one_camera.FILE_POINT_NAMES), bool)
+        scores, unmarked = np.asarray(scores), np.zeros(len(FILE_POINT_NAMES), bool)
         places = np.where(scores[..., None] > 0, keypoints, np.nan)
         people = [
-            one_camera.DetectedPerson(own, certainty, estimated=unmarked, inferred=unmarked, number=number)
+            DetectedPerson(own, certainty, estimated=unmarked, inferred=unmarked, number=number)
             for number, (own, certainty) in enumerate(zip(places, scores, strict=True), 1)
         ]
         return draw(image, people)
@@ -175,32 +204,99 @@ class SpinePoseEstimator:
             self._watcher.close()
 
 
-def _keypoints_and_scores(people: Sequence[one_camera.DetectedPerson]) -> tuple[np.ndarray, np.ndarray]:
+def _require_only_values(given: Mapping[str, object], only: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if value != only[name]:
+            raise InputError(f"{name} is {value!r}, but only {only[name]!r} has an effect here; leave it out.")
+
+
+@dataclass(init=False, eq=False)
+class PoseTracker:
+    """SpinePose's tracker of the people in a video: `keypoints, scores = tracker(image)` of one image after the other.
+
+    With `enable_lifting` a third array follows, (people, 37, 3) m in the world. The images until then determine the
+    world, up to `warmup_frames` of them. SpinePose's settings of tracking and filter are accepted at their defaults.
+
+    Attributes
+    ----------
+    solution : SpinePoseEstimator
+        To be given as class; all other arguments are for it.
+    smoothing : bool
+        Smooth the points over time (One-Euro filter).
+    smoothing_freq : float
+        Images per second.
+    """
+
+    solution: SpinePoseEstimator
+    smoothing: bool = False
+    smoothing_freq: float = 30.0
+
+    def __init__(
+        self,
+        solution: type[SpinePoseEstimator],
+        mode: str = "large",
+        *,
+        smoothing: bool = False,
+        smoothing_freq: float = 30.0,
+        **others,
+    ):
+        _require_only_values({name: others.pop(name) for name in TRACKING_VALUES if name in others}, TRACKING_VALUES)
+        self.solution, self.smoothing, self.smoothing_freq = solution(mode, **others), smoothing, smoothing_freq
+        self._watcher = self.solution.open_watcher(smoothing)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget people and world; the next image begins another video."""
+        self._watcher.reset_identities()
+        self._images = 0
+        self._placer = self.solution.open_placer(camera_pose=True) if self.solution.enable_lifting else None
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Points (people, 37, 2) px in SpinePose's order, scores (people, 37), and those in the world if lifted."""
+        people = self._watcher.watch_image(require_image(image), self._images / self.smoothing_freq)
+        self._images += 1
+        self.solution._people = people
+        if self._placer is None:
+            return _keypoints_and_scores(people)
+        placed = self._placer.place_at_once(people, (image.shape[1], image.shape[0]))
+        return *_keypoints_and_scores(people), _rows_in_space(people, placed)[..., :3]
+
+    def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """As of `SpinePoseEstimator`."""
+        return self.solution.visualize(image, keypoints, scores)
+
+    def close(self) -> None:
+        """Release networks and threads."""
+        self._watcher.close()
+        self.solution.close()
+
+
+def _keypoints_and_scores(people: Sequence[DetectedPerson]) -> tuple[np.ndarray, np.ndarray]:
     """Points (people, 37, 2) px and scores (people, 37); a missing point is 0 0 with score 0."""
-    count = len(one_camera.FILE_POINT_NAMES)
+    count = len(FILE_POINT_NAMES)
     places = np.nan_to_num(np.array([one.points for one in people]).reshape(-1, count, 2))
     return places, np.array([one.scores for one in people]).reshape(-1, count)
 
 
-def _result_rows(people: Sequence[one_camera.DetectedPerson], spine_only: bool) -> np.ndarray:
-    """(people, 37 or 9, 3) x px, y px, score; empty without people."""
+def _results(
+    people: Sequence[DetectedPerson], spine_only: bool, placed: Mapping[int, FramedPose] | None = None
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    """(people, 37 or 9, 3) x px, y px, score, and with `placed` also (…, 4) x y z m, score; empty without people."""
     if not people:
-        return np.array([])
+        return np.array([]) if placed is None else (np.array([]), np.array([]))
+    chosen = list(FILE_SPINE_INDICES if spine_only else range(len(FILE_POINT_NAMES)))
     places, scores = _keypoints_and_scores(people)
-    rows = np.concatenate([places, scores[..., None]], -1)
-    return rows[:, list(one_camera.FILE_SPINE_INDICES)] if spine_only else rows
+    rows = np.concatenate([places, scores[..., None]], -1)[:, chosen]
+    return rows if placed is None else (rows, _rows_in_space(people, placed)[:, chosen])
 
 
-def _rows_in_space(
-    people: Sequence[one_camera.DetectedPerson], placed: Mapping[int, lifting.FramedPose], spine_only: bool
-) -> np.ndarray:
-    """(people, 37 or 9, 4) x y z m, score; 0 for points that were not placed."""
-    chosen = one_camera.FILE_SPINE_INDICES if spine_only else range(len(one_camera.FILE_POINT_NAMES))
-    rows = np.zeros((len(people), len(one_camera.FILE_POINT_NAMES), 4))
+def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, FramedPose]) -> np.ndarray:
+    """(people, 37, 4) x y z m, score; 0 for points that were not placed."""
+    rows = np.zeros((len(people), len(FILE_POINT_NAMES), 4))
     for row, one in zip(rows, people, strict=True):
         if one.number in placed:
-            row[:] = placed[one.number].rows(one_camera.FILE_POINT_NAMES, one.scores)[0]
-    return rows[:, list(chosen)]
+            row[:] = placed[one.number].rows(FILE_POINT_NAMES, one.scores)[0]
+    return rows
 
 
 def infer_image(
@@ -242,10 +338,8 @@ def infer_image(
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
     if vis_path is not None:
         write_picture(Path(vis_path), draw(image, people, spine_only))
-    if placer is None:
-        return _result_rows(people, spine_only)
-    placer.push(people, (image.shape[1], image.shape[0]))
-    return _result_rows(people, spine_only), _rows_in_space(people, placer.flush()[0], spine_only)
+    placed = None if placer is None else placer.place_at_once(people, (image.shape[1], image.shape[0]))
+    return _results(people, spine_only, placed)
 
 
 def infer_video(
@@ -256,6 +350,7 @@ def infer_video(
     vis_path: str | PathLike | None = None,
     model_version: str = "latest",
     detector: str = "rfdetr",
+    max_detections: int = 4,
     **others,
 ) -> list:
     """Detect people in a video, image by image; same result as of spinepose's function of this name.
@@ -266,7 +361,7 @@ def infer_video(
         A video, or 'webcam'.
     use_smoothing : bool
         Smooth the points over time.
-    mode, spine_only, vis_path, model_version, detector, others
+    mode, spine_only, vis_path, model_version, detector, max_detections, others
         As of `infer_image`; `vis_path` is a video.
 
     Returns
@@ -283,20 +378,18 @@ def infer_video(
     if isinstance(camera, Photographs):
         raise InputError(f"{input_path} is no video; `infer_image` takes an image.")
     with ExitStack() as stack:
-        estimator = SpinePoseEstimator(mode, model_version, detector, **others)
+        estimator = SpinePoseEstimator(mode, model_version, detector, max_detections=max_detections, **others)
         watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
-        found, everybody, placed = [], [], []
-        for shot, people in one_camera.watch_camera(camera, watcher):
-            found.append(_result_rows(people, spine_only))
+        everybody, placed = [], []
+        for shot, people in watch_camera(camera, watcher):
             everybody.append(people)
             if placer is not None:
                 placed += placer.push(people, (shot.image.shape[1], shot.image.shape[0]))
             if video is not None:
                 video.add(draw(shot.image, people, spine_only))
         if placer is None:
-            return found
+            return [_results(people, spine_only) for people in everybody]
         placed += placer.flush()
-        space = [_rows_in_space(people, own, spine_only) for people, own in zip(everybody, placed, strict=True)]
-        return list(zip(found, space, strict=True))
+        return [_results(people, spine_only, own) for people, own in zip(everybody, placed, strict=True)]

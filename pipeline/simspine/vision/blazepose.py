@@ -271,7 +271,7 @@ SEARCH_INTERVAL_IMAGES = 6  # from one search for new people to the next; a sear
 SAME_POSE_DISTANCE = 0.12  # of the crop's side: two poses whose points lie nearer than this on average are one person
 
 
-class PoseTracker:
+class BlazePoseTracker:
     """Up to `people` people of one view, each followed from image to image. The one followed longest comes first."""
 
     def __init__(self, people: int):
@@ -336,7 +336,7 @@ class BlazePose:
         if people < 1:
             raise InputError(f"people is {people}, expected the largest number of people in an image, 1 or more.")
         self.people = people
-        self._trackers: list[PoseTracker] = []
+        self._trackers: list[BlazePoseTracker] = []
         self._pool = ThreadPoolExecutor(max_workers=max(threads, 1))
         self._networks: SimpleQueue[PoseNetworks] = SimpleQueue()  # a pair for each thread, taken for one image
         for _ in range(max(threads, 1)):
@@ -347,7 +347,7 @@ class BlazePose:
     ) -> list[np.ndarray]:
         """See `Detector.detect`. In a view with boxes, people are looked for in these only, and then followed."""
         if not self._trackers:
-            self._trackers = [PoseTracker(self.people) for _ in images]
+            self._trackers = [BlazePoseTracker(self.people) for _ in images]
         if len(images) != len(self._trackers):
             raise InputError(
                 f"BlazePose follows {len(self._trackers)} views, got {len(images)} images. "
@@ -364,7 +364,7 @@ class BlazePose:
         self._pool.shutdown()
         self._trackers = []
 
-    def _poses_in_view(self, tracker: PoseTracker, image: np.ndarray, boxes: np.ndarray | None) -> np.ndarray:
+    def _poses_in_view(self, tracker: BlazePoseTracker, image: np.ndarray, boxes: np.ndarray | None) -> np.ndarray:
         """(people, points, 3) of one view."""
         rgb = np.ascontiguousarray(image[..., ::-1])
         networks = self._networks.get()

@@ -277,8 +277,6 @@ class WorldChoices:
         check_height(self.height)
         if self.height is not None and not self.metric_scale:
             raise InputError("a height has no effect without a metric scale; leave one of them out.")
-        if not self.camera_pose and not self.ground_plane:
-            raise InputError("without the camera's pose there is no ground plane to leave out; leave one of them out.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -392,6 +390,14 @@ class PeoplePlacer:
         waits = self._choices is not None and self.frame is None and len(self._held) < self._choices.warm_up
         return [] if waits else self._released()
 
+    def place_at_once(self, people: Sequence[DetectedPerson], size: tuple[int, int]) -> dict[int, FramedPose]:
+        """The poses of one image, without waiting: the world is of the images until then, up to `warm_up`."""
+        poses = self._lifter.lift_people(people, size)
+        if self._choices is not None and len(self._held) < self._choices.warm_up:
+            self._held.append(poses)
+            self.frame = self._world()
+        return {number: self._framed(pose) for number, pose in poses.items()}
+
     def flush(self) -> list[dict[int, FramedPose]]:
         """The images held back; the next image begins a new recording."""
         released = self._released()
@@ -399,13 +405,19 @@ class PeoplePlacer:
         return released
 
     def _released(self) -> list[dict[int, FramedPose]]:
+        if self.frame is None:
+            self.frame = self._world()
         held, self._held = self._held, []
-        numbers = [number for poses in held for number in poses]
-        if self._choices is not None and self.frame is None and numbers:
-            first = max(sorted(set(numbers)), key=numbers.count)
-            poses = [poses[first] for poses in held if first in poses]
-            self.frame = frame_of_poses(self._lifter.names, poses, self._choices)
         return [{number: self._framed(pose) for number, pose in poses.items()} for poses in held]
+
+    def _world(self) -> PersonFrame | None:
+        """The world by the person who is in most of the images held back."""
+        numbers = [number for poses in self._held for number in poses]
+        if self._choices is None or not numbers:
+            return None
+        first = max(sorted(set(numbers)), key=numbers.count)
+        poses = [poses[first] for poses in self._held if first in poses]
+        return frame_of_poses(self._lifter.names, poses, self._choices)
 
     def _framed(self, pose: LiftedPose) -> FramedPose:
         placed = None if self.frame is None else place_pose(pose, self.frame)

@@ -129,6 +129,7 @@ REQUIRED_MODULES = {
     "opencv-python-headless": "video",
     "snakemake": "workflow",
 }
+OPENCV_REQUIREMENT = "opencv-python-headless>=4.10,<5"  # as in pyproject.toml
 OPTIONAL_MODULES = {"spinepose": "optional, non-commercial", "torch": "optional, for training and SpinePose"}
 
 
@@ -283,20 +284,22 @@ def _video_trial(videos: Sequence[Path], calibration: Path) -> tuple[dict, int |
 
 
 def _examine_opencv(say: SayFinding) -> bool:
-    """Say which OpenCV is loaded; False where several packages hold one: each writes over the files of the others."""
+    """Say which OpenCV is loaded; False where it is damaged, or packages of several versions write to its folder."""
+    found = {name: version(name) for name in sorted(set(packages_distributions().get("cv2", ())))}
+    others = " ".join(name for name in found if name != "opencv-python-headless")
+    cure = f"pip uninstall {others}; " if others else ""
+    cure += f"pip install --force-reinstall --no-deps '{OPENCV_REQUIREMENT}'"
     try:
-        import cv2
+        from cv2 import __version__ as loaded
     except ImportError as error:
-        say(FAULT_MARK, f"OpenCV cannot be loaded: {error}")
+        say(FAULT_MARK, f"OpenCV cannot be loaded: {error}; {cure}")
         return False
-    packages = sorted(set(packages_distributions().get("cv2", ())))
-    say(OK_MARK if len(packages) < 2 else FAULT_MARK, f"OpenCV {cv2.__version__}, from {', '.join(packages)}")
-    if len(packages) < 2:
-        return True
-    others = " ".join(name for name in packages if name != "opencv-python-headless")
-    cure = f"pip uninstall {others}; pip install --force-reinstall --no-deps opencv-python-headless"
-    say(NOTE_MARK, f"one OpenCV must be left, as extras such as spinepose bring another: {cure}")
-    return False
+    alike = len(set(found.values())) < 2
+    packages = " and ".join(f"{name} {number}" for name, number in found.items())
+    say(OK_MARK if alike else FAULT_MARK, f"OpenCV {loaded} is loaded, from {packages}")
+    if len(found) > 1:
+        say(NOTE_MARK, f"these packages share a folder: removing or renewing one damages OpenCV. To keep one: {cure}")
+    return alike
 
 
 def examine_installation(config: Config | None) -> bool:
