@@ -27,6 +27,7 @@ from simspine.anatomy.curvature import (
     with_tilted_sacrum,
 )
 from simspine.anatomy.person_variation import (
+    OWN_LIST_NAME,
     OWN_TILT_NAME,
     SACRAL_TILT,
     JointMoves,
@@ -214,7 +215,8 @@ DETECTOR_BIAS_RATIO = 0.5
 # The estimate uses `DETECTOR_BIAS_RATIO`; the standard deviations contain this bias.
 DETECTOR_BIAS_SD_M = 0.013
 # m, an axis, left less right: limb points of the same detector have a bias of 8.2 mm (ibid.), each side its own. The
-# estimate uses the learnt difference, which grows only if the trials show it; the standard deviations contain this one.
+# estimate uses the learnt difference (`PointPlaces.expected_side_difference_sd`); the standard deviations contain this
+# one, where it is larger.
 SIDE_BIAS_SD_M = 0.0067
 # Detector's share in lasting errors above which a detector's bias counts among the squares of regions' offsets.
 MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
@@ -286,7 +288,8 @@ def fit_to_person(
     first = recordings[0].postures
     unknowns = _unknowns_of_person(sized, first)
     configured = configured.given_view_agreement(first)
-    noise, fit = _PersonNoise(configured), None
+    side_difference_sd = unknowns.places.expected_side_difference_sd(configured.detected_sd)
+    noise, fit = _PersonNoise(configured, side_difference_sd=side_difference_sd), None
     for _ in range(NOISE_ROUNDS):
         used = noise
         problem = _problem_of_person(sized, recordings, unknowns, weights=weights, options=options, noise=used)
@@ -328,8 +331,8 @@ def _unknowns_of_person(sized: SizedBody, markers: Markers) -> _PersonUnknowns:
         variation_names=tuple(variation.name for variation in recipe.anatomy),
         places=point_places_of(markers),
         levels=levels,
-        others=() if recipe.pelvis is None else (OWN_TILT_NAME,),
-        standing_prior=Prior() if recipe.pelvis is None else Prior([recipe.pelvis.prior_about_own_tilt()]),
+        others=() if recipe.pelvis is None else (OWN_TILT_NAME, OWN_LIST_NAME),
+        standing_prior=Prior() if recipe.pelvis is None else Prior(recipe.pelvis.priors_of_frame()),
     )
 
 
@@ -403,7 +406,9 @@ def _noise_after_fit(
         levels=levels,
         lasting_place_sd=places.estimated_lasting_sd(errors.own, errors.own_variance),
         side_difference_sd=places.estimated_side_difference_sd(
-            fit.solution.constants[unknowns.place_part], fit.covariance[unknowns.place_part, unknowns.place_part]
+            fit.solution.constants[unknowns.place_part],
+            fit.covariance[unknowns.place_part, unknowns.place_part],
+            places.expected_side_difference_sd(noise.levels.detected_sd),
         ),
         lasting_share=share,
         coronal_scale=likeliest_coronal_scale(unknowns.names, fit, noise.coronal_scale),
@@ -473,7 +478,7 @@ def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior], coronal_scal
     priors, pelvis = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy], recipe.pelvis
     priors += curve_prior(levels, {} if pelvis is None else pelvis.incidence, coronal_scale)
     if pelvis is not None:
-        priors.append(pelvis.population_prior(SACRAL_TILT in curve_names(levels)))
+        priors += pelvis.population_priors(SACRAL_TILT in curve_names(levels))
     return priors
 
 
