@@ -305,14 +305,14 @@ class PointPlaces:
         return float(np.hypot(SIDE_DIFFERENCE_SD_M, bias_sd))
 
     def estimated_side_difference_sd(self, constants: np.ndarray, covariance: np.ndarray, expected: float) -> float:
-        """Likeliest standard deviation of the differences of mirrored places, m. Arguments: see
-        `split_bias_from_trial_error`, `expected_side_difference_sd`."""
+        """Likeliest standard deviation of the differences of mirrored places, m, at least what is expected: postures
+        explain part of a difference. Arguments: see `split_bias_from_trial_error`, `expected_side_difference_sd`."""
         names = [*self.coordinate_names, *self.region_coordinate_names]
         rows = Prior(self._symmetry_priors(1.0)).arrays(names, 1.0)[0]
         if not len(rows):
             return expected
         square = (rows @ constants) ** 2 + np.einsum("ij,jk,ik->i", rows, covariance, rows)
-        return float(np.sqrt(likeliest_variance(float(square.mean()), square.size, expected**2)))
+        return max(expected, float(np.sqrt(likeliest_variance(float(square.mean()), square.size, expected**2))))
 
     def estimated_lasting_sd(self, departures: np.ndarray, variance: np.ndarray) -> float:
         """Likeliest standard deviation of the detector's error in all trials, m, from the lateral departures of the
