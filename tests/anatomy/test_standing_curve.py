@@ -61,7 +61,7 @@ def test_curve_pelvis_and_sacrum_differ_together_as_in_people():
     """Sacral slope and lordosis go with the pelvic incidence, and that with the tilt of the sacrum's endplate."""
     pelvis = RECIPE.pelvis
     names = [*NAMES, *pelvis.incidence, OWN_TILT_NAME]
-    covariance = _covariance(names, [*curve_prior(LEVELS, pelvis.incidence), pelvis.population_priors()[0]])
+    covariance = _covariance(names, [*curve_prior(LEVELS, pelvis.incidence), pelvis.population_prior()])
     tilt = np.array([name == SACRAL_TILT for name in names], float)
     incidence = tilt + np.array([pelvis.incidence.get(name, 0.0) for name in names])
     lordosis = tilt + np.array([name.removeprefix("own ") in LUMBAR for name in names])
@@ -171,41 +171,38 @@ def _lowest() -> LevelPrior:
 
 
 TILT = {"combination": {"hip_flexion_r": 1.0}, "mean": 0, "on_incidence": 0.6, "sd": 5, "sway": 5, "source": "x"}
-LIST = {"of": {"hip_adduction_r": 0.5, "hip_adduction_l": -0.5}, "sd": 2, "sway": 4, "source": "x"}
+LIST = RECIPE.pelvis.list_priors
 SAME_SIDES = LinearPrior({"hip_adduction_r": 1.0, "hip_adduction_l": 1.0}, 0.0, 0.1)
 
 
 def _pelvis(variation: str, standing: dict) -> dict:
-    return {"incidence": {variation: 8.5}, "standing": standing, "list": LIST}
+    return {"incidence": {variation: 8.5}, "standing": standing, "list": []}
 
 
 @pytest.mark.parametrize(("key", "value"), [("sd", 0.0), ("sway", -1.0), ("source", None)])
 def test_a_pelvis_that_is_told_in_part_is_refused(key, value):
     entry = TILT | {key: value} if value is not None else {k: v for k, v in TILT.items() if k != key}
     with pytest.raises(InputError, match="pelvis"):
-        standing_pelvis_from(_pelvis("depth of the hips", entry), ["depth of the hips"])
+        standing_pelvis_from(_pelvis("depth of the hips", entry), ["depth of the hips"], LIST)
 
 
-@pytest.mark.parametrize(("key", "value"), [("sd", 0.0), ("sway", -1.0), ("source", None)])
-def test_a_list_that_is_told_in_part_is_refused(key, value):
-    entry = LIST | {key: value} if value is not None else {k: v for k, v in LIST.items() if k != key}
+def test_a_list_that_is_told_in_part_is_refused():
     with pytest.raises(InputError, match="list"):
-        standing_pelvis_from(_pelvis("depth of the hips", TILT) | {"list": entry}, ["depth of the hips"])
+        standing_pelvis_from(_pelvis("depth of the hips", TILT), ["depth of the hips"], LIST[:1])
 
 
 def test_the_list_of_a_frame_is_the_persons_own_and_sway():
-    frame, own = RECIPE.pelvis.priors_of_frame()[1], RECIPE.pelvis.population_priors()[1]
-    covariance = _covariance(["hip_adduction_r", "hip_adduction_l", OWN_LIST_NAME], [frame, own, SAME_SIDES])
+    covariance = _covariance(["hip_adduction_r", "hip_adduction_l", OWN_LIST_NAME], [*LIST, SAME_SIDES])
     of_list = np.array([0.5, -0.5, 0.0])
     assert np.degrees(np.sqrt(of_list @ covariance @ of_list)) == pytest.approx(np.hypot(2.2, 4.0))
     assert np.degrees(np.sqrt(covariance[2, 2])) == pytest.approx(2.2)
 
 
 def test_an_endplate_that_does_not_tilt_is_no_unknown():
-    assert SACRAL_TILT in RECIPE.pelvis.population_priors()[0].combination
-    assert SACRAL_TILT not in RECIPE.pelvis.population_priors(tilts=False)[0].combination
+    assert SACRAL_TILT in RECIPE.pelvis.population_prior().combination
+    assert SACRAL_TILT not in RECIPE.pelvis.population_prior(tilts=False).combination
 
 
 def test_an_incidence_of_what_does_not_vary_is_refused():
     with pytest.raises(InputError, match="width of the hips"):
-        standing_pelvis_from(_pelvis("width of the hips", TILT), ["depth of the hips"])
+        standing_pelvis_from(_pelvis("width of the hips", TILT), ["depth of the hips"], LIST)

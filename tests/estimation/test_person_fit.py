@@ -61,7 +61,7 @@ def _problem(body, recipe, noise: float = 0.0, trials: int = 2, frames: int = 6,
         noisy = seen.with_(xyz=seen.xyz + rng.normal(0, noise, seen.xyz.shape))
         observed.append(Observations(noisy, np.ones(seen.xyz.shape[:2]), errors))
     anatomy = [LinearPrior({v.name: 1.0}, 0.0, v.sd) for v in recipe.anatomy]
-    curve = [*curve_prior(levels, recipe.pelvis.incidence), recipe.pelvis.population_priors()[0]]
+    curve = [*curve_prior(levels, recipe.pelvis.incidence), recipe.pelvis.population_prior()]
     return PersonProblem(
         body,
         observed,
@@ -71,7 +71,7 @@ def _problem(body, recipe, noise: float = 0.0, trials: int = 2, frames: int = 6,
         Prior([*anatomy, *(LinearPrior({a: 1.0}, 0.0, 0.01) for a in "xyz"), *curve]),
         Prior([*recipe.priors, *levels_given_curve(levels)]),
         [10.0] * trials,
-        standing_prior=Prior(recipe.pelvis.priors_of_frame()[:1]),
+        standing_prior=Prior([recipe.pelvis.prior_about_own_tilt()]),
         standing_frames=[np.arange(frames) % 2 == 0] * trials,
     )
 

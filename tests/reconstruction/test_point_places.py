@@ -1,5 +1,7 @@
 """Where points lie on a person's body: whose error it is, and what it says of vertebrae."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from simspine.anatomy.marker_sets import read_skin_table
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.recipes import build_body
 from simspine.core.types import Markers, Origin
+from simspine.estimation.observations import NoiseLevels
 from simspine.estimation.person import (
     CENTROID_SD,
     DETECTED_SIDE_BIAS_SD_M,
@@ -104,9 +107,10 @@ def test_how_far_left_and_right_differ_is_learnt_from_all_pairs(difference):
 def test_sides_of_a_detector_differ_by_its_bias():
     """Points that were marked by hand, or come from motion capture, differ as bones do."""
     detected, given = (_places(("LHip", "RHip"), origin) for origin in (Origin.DETECTED, Origin.GIVEN))
-    bones = pytest.approx(SIDE_DIFFERENCE_SD_M)
-    assert given.expected_side_difference_sd(1.0) == bones == detected.expected_side_difference_sd(0.003)
-    assert detected.expected_side_difference_sd(1.0) == pytest.approx(0.0107, abs=1e-4)
+    crude = NoiseLevels(detected_sd=1.0, given_sd=1.0, skin_sd=1.0, region_sd=1.0, correlation_s=1.0)
+    bones, fine = pytest.approx(SIDE_DIFFERENCE_SD_M), replace(crude, detected_sd=0.003)
+    assert given.expected_side_difference_sd(crude) == bones == detected.expected_side_difference_sd(fine)
+    assert detected.expected_side_difference_sd(crude) == pytest.approx(0.0107, abs=1e-4)
 
 
 def test_points_nobody_knows_the_place_of_leave_what_is_assumed():

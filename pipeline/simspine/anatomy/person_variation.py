@@ -269,8 +269,7 @@ def _own_curve_name(coordinate: str) -> str:
 # and lowest vertebra are not where the model has them. Standing tilt differs between people and is nearly constant in
 # one person; nothing is assumed about other postures.
 OWN_TILT_NAME = "own tilt of the pelvis"  # rad, this person's standing tilt minus the expected one
-# Nor does anything but the list of a standing pelvis show that one hip is detected too high in all trials.
-OWN_LIST_NAME = "own list of the pelvis"  # rad, this person's standing list on the thighs
+OWN_LIST_NAME = "own list of the pelvis"  # rad, this person's standing list; else hips detected unequally high look so
 
 
 @dataclass(frozen=True)
@@ -289,45 +288,39 @@ class StandingPelvis:
     sd: float
     sway: float
     source: str
-    list_priors: tuple[LinearPrior, LinearPrior]
+    list_priors: tuple[LinearPrior, ...]
 
-    def population_priors(self, tilts: bool = True) -> list[LinearPrior]:
-        """Priors on a person's own tilt and list. Sacral slope is measured at the endplate, coordinates at the bone.
+    def population_prior(self, tilts: bool = True) -> LinearPrior:
+        """Prior on a person's own tilt. Sacral slope is measured at the endplate, the coordinates at the bone.
 
         tilts: whether the endplate's tilt in the bone is unknown.
         """
         tilt = {SACRAL_TILT: 1 - self.on_incidence} if tilts else {}
         row = {name: -self.on_incidence * part for name, part in self.incidence.items()}
-        return [LinearPrior({OWN_TILT_NAME: 1.0} | tilt | row, 0.0, self.sd, self.source), self.list_priors[0]]
+        return LinearPrior({OWN_TILT_NAME: 1.0} | tilt | row, 0.0, self.sd, self.source)
 
-    def priors_of_frame(self) -> list[LinearPrior]:
-        """Priors on a frame in which the person stands, about the person's own tilt and list."""
-        tilt = LinearPrior({**self.combination, OWN_TILT_NAME: -1.0}, self.mean, self.sway, self.source)
-        return [tilt, self.list_priors[1]]
+    def prior_about_own_tilt(self) -> LinearPrior:
+        """Prior on a frame in which the person stands."""
+        return LinearPrior({**self.combination, OWN_TILT_NAME: -1.0}, self.mean, self.sway, self.source)
 
 
-def standing_pelvis_from(entry: Mapping, anatomy: Collection[str]) -> StandingPelvis:
-    """From a recipe's `pelvis` (degrees). anatomy: names of the recipe's variations.
+def standing_pelvis_from(
+    entry: Mapping, anatomy: Collection[str], list_priors: tuple[LinearPrior, ...]
+) -> StandingPelvis:
+    """From a recipe's `pelvis` (degrees). anatomy: names of the recipe's variations. list_priors: see `StandingPelvis`.
 
     Raises `InputError` unless all keys are there, the variations exist, and spreads are positive.
     """
-    standing, of_list = entry.get("standing", {}), entry.get("list", {})
-    known, of_lists = {"combination", "mean", "on_incidence", "sd", "sway", "source"}, {"of", "sd", "sway", "source"}
-    if set(entry) != {"incidence", "standing", "list"} or set(standing) != known or set(of_list) != of_lists:
-        raise InputError(
-            f"pelvis has {', '.join(entry)}; expected incidence, standing with {', '.join(sorted(known))}, and list "
-            f"with {', '.join(sorted(of_lists))}."
-        )
-    list_sd, list_sway = (float(np.radians(float(of_list[key]))) for key in ("sd", "sway"))
-    list_priors = (
-        LinearPrior({OWN_LIST_NAME: 1.0}, 0.0, list_sd, str(of_list["source"])),
-        LinearPrior({**of_list["of"], OWN_LIST_NAME: -1.0}, 0.0, list_sway, str(of_list["source"])),
-    )
+    standing = entry["standing"]
+    known = {"combination", "mean", "on_incidence", "sd", "sway", "source"}
+    if set(entry) != {"incidence", "list", "standing"} or set(standing) != known or len(list_priors) != 2:
+        wanted = f"incidence, list of two priors, and standing with {', '.join(sorted(known))}"
+        raise InputError(f"pelvis has {', '.join(entry)}; expected {wanted}.")
     require_known("variation", entry["incidence"], anatomy, "pelvis.incidence")
     mean, sd, sway = (float(np.radians(float(standing[key]))) for key in ("mean", "sd", "sway"))
     if not (sd > 0 and sway > 0):
         raise InputError(
-            f"pelvis.standing has sd {standing['sd']} and sway {standing['sway']}; expected positive numbers."
+            f"pelvis.standing has sd and sway {standing['sd'], standing['sway']}; expected positive numbers."
         )
     return StandingPelvis(
         incidence={str(name): float(part) for name, part in entry["incidence"].items()},

@@ -115,11 +115,7 @@ def personal_prior(person: Person, recipe: Recipe) -> Prior:
     scale = np.where(in_coronal_plane(person.curve_coordinates), person.coronal_scale, 1.0)
     anyone = np.linalg.inv(person.curve_prior_precision) / np.outer(scale, scale)
     personal = levels_given_known_curve(
-        level_priors(recipe.articulation.regions),
-        person.curve_coordinates,
-        mean,
-        covariance=covariance,
-        anyone=anyone,
+        level_priors(recipe.articulation.regions), person.curve_coordinates, mean, covariance=covariance, anyone=anyone
     )
     return Prior([*recipe.priors, *personal], person.body_error_modes)
 
@@ -143,8 +139,7 @@ PLACE_SD_M = {Origin.DETECTED: 0.02, Origin.ESTIMATED: 0.02, Origin.GIVEN: 0.012
 # a pelvis and in places of joint centres. It is a start; the sum with the detector's part is learnt from all pairs.
 SIDE_DIFFERENCE_SD_M = 0.002
 # m, left less right, an axis: limb points of a detector that was not trained on the data have a bias of 12.8 mm, each
-# side its own (Khan 2026, tables 3 and 4; `synthesis/tables/presets.yaml`). If it were expected to be smaller, hips at
-# different heights would always be a list of the pelvis.
+# side its own (Khan 2026, tables 3 and 4; `synthesis/tables/presets.yaml`).
 DETECTED_SIDE_BIAS_SD_M = 0.0105
 GIVEN_SYMMETRY, DETECTED_SYMMETRY = "symmetry of given points", "symmetry of detected points"
 LASTING_PLACE_SD_M, MIN_PLACE_SD_M = 0.005, 0.0005  # m: detector's error in all trials, on the spine; start, least
@@ -298,10 +293,10 @@ class PointPlaces:
             bias_variance=np.diag(covariance)[count:].reshape(-1, 3),
         )
 
-    def expected_side_difference_sd(self, detected_sd: float) -> float:
-        """Standard deviation of the differences of mirrored places before any trial, m. detected_sd: m, of points."""
+    def expected_side_difference_sd(self, levels: NoiseLevels) -> float:
+        """Standard deviation of the differences of mirrored places before any trial, m."""
         detected = {prior.source for prior in self._symmetry_priors(1.0)} == {DETECTED_SYMMETRY}
-        bias_sd = DETECTED_SIDE_BIAS_SD_M * np.sqrt(detector_error_share(detected_sd)) if detected else 0.0
+        bias_sd = DETECTED_SIDE_BIAS_SD_M * np.sqrt(detector_error_share(levels.detected_sd)) if detected else 0.0
         return float(np.hypot(SIDE_DIFFERENCE_SD_M, bias_sd))
 
     def estimated_side_difference_sd(self, constants: np.ndarray, covariance: np.ndarray, expected: float) -> float:
