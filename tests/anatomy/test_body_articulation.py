@@ -213,7 +213,7 @@ def test_model_spacing_is_within_published_spread(articulated, plan):
 
 def test_prior_names_the_bodys_coordinates(articulated):
     prior = read_prior("articulated")
-    assert len(prior.terms) == 2 * 75 + 4  # the levels, and the clavicles
+    assert len(prior.terms) == 2 * 75 + 4 + 2  # the levels, the clavicles, and the adduction of the hips
     assert all(len(term.source) > 8 for term in prior.terms)
     S, mean, precision, decay = prior.arrays(articulated.coordinates.names, 50.0)
     assert ((decay > 0.9) & (decay < 1)).all()
@@ -224,7 +224,7 @@ def test_prior_names_the_bodys_coordinates(articulated):
     used = np.abs(S).sum(0) > 0
     assert used[hips].all()
     used[hips] = False  # held by nothing here
-    assert used.sum() == 75 + 4
+    assert used.sum() == 75 + 4 + 2
     H = S.T @ np.diag(precision) @ S
     assert np.linalg.eigvalsh(H[np.ix_(used, used)]).min() > 1  # rad⁻²: every level is held, by at least 1 rad
     assert len(read_prior("coupled").terms) == 6

@@ -9,6 +9,7 @@ from simspine.anatomy.body import neutral_poses
 from simspine.anatomy.curvature import cobb_angle
 from simspine.anatomy.person_variation import (
     LOWEST_LEVEL_MEAN_NAME,
+    OWN_LIST_NAME,
     OWN_TILT_NAME,
     SACRAL_TILT,
     curve_names,
@@ -169,17 +170,39 @@ def _lowest() -> LevelPrior:
     return next(p for p in LEVELS if list(p.combination) == ["L5_S1_Flex_Ext"])
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "varies"),
-    [("sd", 0.0, "depth"), ("sway", -1.0, "depth"), ("source", None, "depth"), ("sd", 5, "width")],
-)
-def test_a_pelvis_told_in_part_or_an_incidence_of_what_does_not_vary_is_refused(key, value, varies):
-    entry = {"combination": {"hip_flexion_r": 1.0}, "mean": 0, "on_incidence": 0.6, "sd": 5, "sway": 5, "source": "x"}
-    entry = entry | {key: value} if value is not None else {k: v for k, v in entry.items() if k != key}
-    with pytest.raises(InputError, match="pelvis" if varies == "depth" else "width of the hips"):
-        standing_pelvis_from({"incidence": {f"{varies} of the hips": 8.5}, "standing": entry}, ["depth of the hips"])
+TILT = {"combination": {"hip_flexion_r": 1.0}, "mean": 0, "on_incidence": 0.6, "sd": 5, "sway": 5, "source": "x"}
+LIST = RECIPE.pelvis.list_priors
+SAME_SIDES = LinearPrior({"hip_adduction_r": 1.0, "hip_adduction_l": 1.0}, 0.0, 0.1)
+
+
+def _pelvis(variation: str, standing: dict) -> dict:
+    return {"incidence": {variation: 8.5}, "standing": standing, "list": []}
+
+
+@pytest.mark.parametrize(("key", "value"), [("sd", 0.0), ("sway", -1.0), ("source", None)])
+def test_a_pelvis_that_is_told_in_part_is_refused(key, value):
+    entry = TILT | {key: value} if value is not None else {k: v for k, v in TILT.items() if k != key}
+    with pytest.raises(InputError, match="pelvis"):
+        standing_pelvis_from(_pelvis("depth of the hips", entry), ["depth of the hips"], LIST)
+
+
+def test_a_list_that_is_told_in_part_is_refused():
+    with pytest.raises(InputError, match="list"):
+        standing_pelvis_from(_pelvis("depth of the hips", TILT), ["depth of the hips"], LIST[:1])
+
+
+def test_the_list_of_a_frame_is_the_persons_own_and_sway():
+    covariance = _covariance(["hip_adduction_r", "hip_adduction_l", OWN_LIST_NAME], [*LIST, SAME_SIDES])
+    of_list = np.array([0.5, -0.5, 0.0])
+    assert np.degrees(np.sqrt(of_list @ covariance @ of_list)) == pytest.approx(np.hypot(2.2, 4.0))
+    assert np.degrees(np.sqrt(covariance[2, 2])) == pytest.approx(2.2)
 
 
 def test_an_endplate_that_does_not_tilt_is_no_unknown():
     assert SACRAL_TILT in RECIPE.pelvis.population_prior().combination
     assert SACRAL_TILT not in RECIPE.pelvis.population_prior(tilts=False).combination
+
+
+def test_an_incidence_of_what_does_not_vary_is_refused():
+    with pytest.raises(InputError, match="width of the hips"):
+        standing_pelvis_from(_pelvis("width of the hips", TILT), ["depth of the hips"], LIST)

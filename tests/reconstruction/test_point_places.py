@@ -1,5 +1,7 @@
 """Where points lie on a person's body: whose error it is, and what it says of vertebrae."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,10 @@ from simspine.anatomy.marker_sets import read_skin_table
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.recipes import build_body
 from simspine.core.types import Markers, Origin
+from simspine.estimation.observations import NoiseLevels
 from simspine.estimation.person import (
     CENTROID_SD,
+    DETECTED_SIDE_BIAS_SD_M,
     LASTING_PLACE_SD_M,
     MIN_PLACE_SD_M,
     SIDE_DIFFERENCE_SD_M,
@@ -25,8 +29,8 @@ def body():
     return build_body("articulated", "centres")
 
 
-def _places(names=(*SPINE_CHAIN_MARKERS, "LKnee")):
-    origin = tuple(Origin.GIVEN if name == "LKnee" else Origin.DETECTED for name in names)
+def _places(names=(*SPINE_CHAIN_MARKERS, "LKnee"), limbs=Origin.GIVEN):
+    origin = tuple(Origin.DETECTED if name in SPINE_CHAIN_MARKERS else limbs for name in names)
     return point_places_of(Markers(names, 50.0, np.zeros((1, len(names), 3)), origin=origin, frame="y_up"))
 
 
@@ -91,12 +95,22 @@ def test_how_far_left_and_right_differ_is_learnt_from_all_pairs(difference):
     places = _places(names)
     constants = np.tile([0.02, -0.01, 0.005, 0.02, -0.01, -0.005], len(names) // 2)  # mirrored: nothing
     nothing = np.zeros((constants.size,) * 2)
-    assert places.estimated_side_difference_sd(constants, nothing) < 0.001
+    assert places.estimated_side_difference_sd(constants, nothing, SIDE_DIFFERENCE_SD_M) == SIDE_DIFFERENCE_SD_M
     constants[:: 2 * 3] += difference
-    found = places.estimated_side_difference_sd(constants, nothing)
-    assert found == pytest.approx(difference / np.sqrt(3), rel=0.3)
-    unseen = places.estimated_side_difference_sd(0 * constants, np.eye(constants.size) * SIDE_DIFFERENCE_SD_M**2 / 2)
-    assert unseen == pytest.approx(SIDE_DIFFERENCE_SD_M)
+    found = places.estimated_side_difference_sd(constants, nothing, SIDE_DIFFERENCE_SD_M)
+    assert found == pytest.approx(max(SIDE_DIFFERENCE_SD_M, difference / np.sqrt(3)), rel=0.3)
+    for expected in (SIDE_DIFFERENCE_SD_M, DETECTED_SIDE_BIAS_SD_M):
+        covariance = np.eye(constants.size) * expected**2 / 2
+        assert places.estimated_side_difference_sd(0 * constants, covariance, expected) == pytest.approx(expected)
+
+
+def test_sides_of_a_detector_differ_by_its_bias():
+    """Points that were marked by hand, or come from motion capture, differ as bones do."""
+    detected, given = (_places(("LHip", "RHip"), origin) for origin in (Origin.DETECTED, Origin.GIVEN))
+    crude = NoiseLevels(detected_sd=1.0, given_sd=1.0, skin_sd=1.0, region_sd=1.0, correlation_s=1.0)
+    bones, fine = pytest.approx(SIDE_DIFFERENCE_SD_M), replace(crude, detected_sd=0.003)
+    assert given.expected_side_difference_sd(crude) == bones == detected.expected_side_difference_sd(fine)
+    assert detected.expected_side_difference_sd(crude) == pytest.approx(0.0107, abs=1e-4)
 
 
 def test_points_nobody_knows_the_place_of_leave_what_is_assumed():

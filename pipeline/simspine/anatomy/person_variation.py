@@ -269,6 +269,7 @@ def _own_curve_name(coordinate: str) -> str:
 # and lowest vertebra are not where the model has them. Standing tilt differs between people and is nearly constant in
 # one person; nothing is assumed about other postures.
 OWN_TILT_NAME = "own tilt of the pelvis"  # rad, this person's standing tilt minus the expected one
+OWN_LIST_NAME = "own list of the pelvis"  # rad, this person's standing list; else hips detected unequally high look so
 
 
 @dataclass(frozen=True)
@@ -277,7 +278,7 @@ class StandingPelvis:
 
     incidence: {variation of the body: rad of pelvic incidence per unit}. combination: {coordinate: factor}; in standing
     people the sum is mean ± sd, rad, at the model's pelvic incidence, and grows by `on_incidence` times their excess of
-    incidence. sway: rad, sd from frame to frame.
+    incidence. sway: rad, sd from frame to frame. list_priors: on a person's own list, and on a frame's about it.
     """
 
     incidence: Mapping[str, float]
@@ -287,6 +288,7 @@ class StandingPelvis:
     sd: float
     sway: float
     source: str
+    list_priors: tuple[LinearPrior, ...]
 
     def population_prior(self, tilts: bool = True) -> LinearPrior:
         """Prior on a person's own tilt. Sacral slope is measured at the endplate, the coordinates at the bone.
@@ -302,22 +304,23 @@ class StandingPelvis:
         return LinearPrior({**self.combination, OWN_TILT_NAME: -1.0}, self.mean, self.sway, self.source)
 
 
-def standing_pelvis_from(entry: Mapping, anatomy: Collection[str]) -> StandingPelvis:
-    """From a recipe's `pelvis` (degrees). anatomy: names of the recipe's variations.
+def standing_pelvis_from(
+    entry: Mapping, anatomy: Collection[str], list_priors: tuple[LinearPrior, ...]
+) -> StandingPelvis:
+    """From a recipe's `pelvis` (degrees). anatomy: names of the recipe's variations. list_priors: see `StandingPelvis`.
 
     Raises `InputError` unless all keys are there, the variations exist, and spreads are positive.
     """
     standing = entry["standing"]
     known = {"combination", "mean", "on_incidence", "sd", "sway", "source"}
-    if set(entry) != {"incidence", "standing"} or set(standing) != known:
-        raise InputError(
-            f"pelvis has {', '.join(entry)}; expected incidence, and standing with {', '.join(sorted(known))}."
-        )
+    if set(entry) != {"incidence", "list", "standing"} or set(standing) != known or len(list_priors) != 2:
+        wanted = f"incidence, list of two priors, and standing with {', '.join(sorted(known))}"
+        raise InputError(f"pelvis has {', '.join(entry)}; expected {wanted}.")
     require_known("variation", entry["incidence"], anatomy, "pelvis.incidence")
     mean, sd, sway = (float(np.radians(float(standing[key]))) for key in ("mean", "sd", "sway"))
     if not (sd > 0 and sway > 0):
         raise InputError(
-            f"pelvis.standing has sd {standing['sd']} and sway {standing['sway']}; expected positive numbers."
+            f"pelvis.standing has sd and sway {standing['sd'], standing['sway']}; expected positive numbers."
         )
     return StandingPelvis(
         incidence={str(name): float(part) for name, part in entry["incidence"].items()},
@@ -327,4 +330,5 @@ def standing_pelvis_from(entry: Mapping, anatomy: Collection[str]) -> StandingPe
         sd=sd,
         sway=sway,
         source=str(standing["source"]),
+        list_priors=list_priors,
     )

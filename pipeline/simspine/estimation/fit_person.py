@@ -5,7 +5,7 @@ body to some postures of all trials (`simspine.estimation.person_solver`) and th
 residuals (`simspine.estimation.noise`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,7 @@ from simspine.anatomy.curvature import (
     with_tilted_sacrum,
 )
 from simspine.anatomy.person_variation import (
+    OWN_LIST_NAME,
     OWN_TILT_NAME,
     SACRAL_TILT,
     JointMoves,
@@ -66,10 +67,8 @@ from simspine.estimation.noise import (
 from simspine.estimation.observations import NoiseLevels, detector_error_share, observe
 from simspine.estimation.options import KinematicsOptions, ScalingOptions
 from simspine.estimation.person import (
-    DETECTED_SYMMETRY,
     GIVEN_SYMMETRY,
     LASTING_PLACE_SD_M,
-    SIDE_DIFFERENCE_SD_M,
     Displacement,
     Person,
     PlaceErrors,
@@ -213,8 +212,8 @@ DETECTOR_BIAS_RATIO = 0.5
 # the spine (Khan 2026, tables 3 and 4, less the errors that vary: `synthesis/tables/presets.yaml`). No trial shows it.
 # The estimate uses `DETECTOR_BIAS_RATIO`; the standard deviations contain this bias.
 DETECTOR_BIAS_SD_M = 0.013
-# m, an axis, left less right: limb points of the same detector have a bias of 8.2 mm (ibid.), each side its own. The
-# estimate uses the learnt difference, which grows only if the trials show it; the standard deviations contain this one.
+# m, an axis, left less right: limb points of the same detector have a bias of 8.2 mm (ibid.), each side its own.
+# Standard deviations contain it where limbs are given; where they are detected, see `person.DETECTED_SIDE_BIAS_SD_M`.
 SIDE_BIAS_SD_M = 0.0067
 # Detector's share in lasting errors above which a detector's bias counts among the squares of regions' offsets.
 MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
@@ -262,8 +261,8 @@ class _PersonNoise:
     """
 
     levels: NoiseLevels
+    side_difference_sd: float
     lasting_place_sd: float = LASTING_PLACE_SD_M
-    side_difference_sd: float = SIDE_DIFFERENCE_SD_M
     lasting_share: float = 1.0
     coronal_scale: float = 1.0
 
@@ -285,7 +284,7 @@ def fit_to_person(
         return sized  # the engine reports the lack of markers for each trial
     unknowns = _unknowns_of_person(sized, recordings[0].postures)
     configured = configured.given_view_agreement(*(recording.postures for recording in recordings))
-    noise, fit = _PersonNoise(configured), None
+    noise, fit = _PersonNoise(configured, unknowns.places.expected_side_difference_sd(configured)), None
     for _ in range(NOISE_ROUNDS):
         used = noise
         problem = _problem_of_person(sized, recordings, unknowns, weights=weights, options=options, noise=used)
@@ -294,13 +293,7 @@ def fit_to_person(
         errors = unknowns.places.split_bias_from_trial_error(fit.solution.constants[part], fit.covariance[part, part])
         bursts = [recording.bursts for recording in recordings]
         noise = _noise_after_fit(
-            used,
-            problem,
-            fit,
-            unknowns=unknowns,
-            errors=errors,
-            bursts=bursts,
-            configured=configured,
+            used, problem, fit, unknowns=unknowns, errors=errors, bursts=bursts, configured=configured
         )
     assert fit is not None
     body, centroids = _fitted_body(sized, unknowns, fit, errors=errors, lasting_sd=used.lasting_place_sd)
@@ -319,16 +312,15 @@ def fit_to_person(
 
 
 def _unknowns_of_person(sized: SizedBody, markers: Markers) -> _PersonUnknowns:
-    recipe = sized.recipe
+    recipe, pelvis = sized.recipe, sized.recipe.pelvis
     assert recipe.articulation is not None
-    levels = level_priors(recipe.articulation.regions)
     return _PersonUnknowns(
         variations=joint_moves_of(sized.body, recipe.anatomy, recipe.articulation.chain),
         variation_names=tuple(variation.name for variation in recipe.anatomy),
         places=point_places_of(markers),
-        levels=levels,
-        others=() if recipe.pelvis is None else (OWN_TILT_NAME,),
-        standing_prior=Prior() if recipe.pelvis is None else Prior([recipe.pelvis.prior_about_own_tilt()]),
+        levels=level_priors(recipe.articulation.regions),
+        others=() if pelvis is None else (OWN_TILT_NAME, OWN_LIST_NAME),
+        standing_prior=Prior() if pelvis is None else Prior([pelvis.prior_about_own_tilt(), pelvis.list_priors[1]]),
     )
 
 
@@ -350,8 +342,8 @@ def _problem_of_person(
     share = detector_error_share(noise.levels.detected_sd)
     bias_sd = DETECTOR_BIAS_RATIO * noise.levels.region_sd * share**0.5
     hidden_variance = {"detectors": share * DETECTOR_BIAS_SD_M**2 - bias_sd**2}
-    for source, sd in ((GIVEN_SYMMETRY, noise.levels.given_sd), (DETECTED_SYMMETRY, noise.levels.detected_sd)):
-        hidden_variance[source] = detector_error_share(sd) * SIDE_BIAS_SD_M**2 - noise.side_difference_sd**2
+    given_share = detector_error_share(noise.levels.given_sd)
+    hidden_variance[GIVEN_SYMMETRY] = given_share * SIDE_BIAS_SD_M**2 - noise.side_difference_sd**2
     return PersonProblem(
         body=sized.body,
         observations=[
@@ -402,7 +394,9 @@ def _noise_after_fit(
         levels=levels,
         lasting_place_sd=places.estimated_lasting_sd(errors.own, errors.own_variance),
         side_difference_sd=places.estimated_side_difference_sd(
-            fit.solution.constants[unknowns.place_part], fit.covariance[unknowns.place_part, unknowns.place_part]
+            fit.solution.constants[unknowns.place_part],
+            fit.covariance[unknowns.place_part, unknowns.place_part],
+            places.expected_side_difference_sd(noise.levels),
         ),
         lasting_share=share,
         coronal_scale=likeliest_coronal_scale(unknowns.names, fit, noise.coronal_scale),
@@ -423,7 +417,8 @@ def _fitted_body(
 
 def _person_of_fit(unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceErrors, **others: Any) -> Person:
     """The person's anatomy, standing curve and detector's bias; `others`: fields that do not follow from these."""
-    count, start, regions = len(unknowns.variations), unknowns.place_part.stop, unknowns.places.regions
+    count, start = len(unknowns.variations), unknowns.place_part.stop
+    biases = zip(unknowns.places.regions, errors.bias.tolist(), errors.bias_variance.mean(1).tolist(), strict=True)
     curve = slice(start, start + len(unknowns.curve_names))
     values, sd = fit.solution.constants[:count], fit.constant_sd[:count]
     anatomy = zip(unknowns.variation_names, zip(values.tolist(), sd.tolist(), strict=True), strict=True)
@@ -433,7 +428,7 @@ def _person_of_fit(unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceError
         curve_covariance=fit.covariance[curve, curve],
         curve_prior_precision=np.linalg.inv(np.linalg.inv(fit.prior_precision)[curve, curve]),
         anatomy=dict(anatomy),
-        detector_bias=_displacements_by_name(regions, errors.bias, errors.bias_variance),
+        detector_bias={name: Displacement((x, y, z), v**0.5) for name, (x, y, z), v in biases},
         unconverged_cost=fit.unconverged_cost,
         **others,
     )
@@ -472,11 +467,5 @@ def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior], coronal_scal
     priors, pelvis = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy], recipe.pelvis
     priors += curve_prior(levels, {} if pelvis is None else pelvis.incidence, coronal_scale)
     if pelvis is not None:
-        priors.append(pelvis.population_prior(SACRAL_TILT in curve_names(levels)))
+        priors += [pelvis.population_prior(SACRAL_TILT in curve_names(levels)), pelvis.list_priors[0]]
     return priors
-
-
-def _displacements_by_name(names: Iterable[str], offsets: np.ndarray, variance: np.ndarray) -> dict[str, Displacement]:
-    """{name: displacement}. offsets, variance: (names, 3) m and m²."""
-    each = zip(names, offsets.tolist(), variance.mean(1).tolist(), strict=True)
-    return {name: Displacement((x, y, z), v**0.5) for name, (x, y, z), v in each}

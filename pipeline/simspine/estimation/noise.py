@@ -253,11 +253,7 @@ class PostureRecording:
 
 
 def sampled_recordings(
-    body: Body,
-    trials: Sequence[Markers],
-    weights: Mapping[str, float],
-    levels: NoiseLevels,
-    exchanged: FrameCheck,
+    body: Body, trials: Sequence[Markers], weights: Mapping[str, float], levels: NoiseLevels, exchanged: FrameCheck
 ) -> list[PostureRecording]:
     """The trials in which some frame has enough markers, with their postures for the fit.
 

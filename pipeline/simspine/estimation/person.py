@@ -23,7 +23,7 @@ from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, vertebra_markers
 from simspine.anatomy.shape_model import CHAIN_LEVELS
 from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, is_skin_marker, load_skeleton, skin_landmark
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
-from simspine.estimation.observations import NoiseLevels
+from simspine.estimation.observations import NoiseLevels, detector_error_share
 from simspine.estimation.person_solver import PersonFit
 
 
@@ -115,11 +115,7 @@ def personal_prior(person: Person, recipe: Recipe) -> Prior:
     scale = np.where(in_coronal_plane(person.curve_coordinates), person.coronal_scale, 1.0)
     anyone = np.linalg.inv(person.curve_prior_precision) / np.outer(scale, scale)
     personal = levels_given_known_curve(
-        level_priors(recipe.articulation.regions),
-        person.curve_coordinates,
-        mean,
-        covariance=covariance,
-        anyone=anyone,
+        level_priors(recipe.articulation.regions), person.curve_coordinates, mean, covariance=covariance, anyone=anyone
     )
     return Prior([*recipe.priors, *personal], person.body_error_modes)
 
@@ -142,6 +138,9 @@ PLACE_SD_M = {Origin.DETECTED: 0.02, Origin.ESTIMATED: 0.02, Origin.GIVEN: 0.012
 # m, left less right: bones of both sides differ by under 1 % (Auerbach & Ruff 2006, J Hum Evol 50:203), by 2 mm in half
 # a pelvis and in places of joint centres. It is a start; the sum with the detector's part is learnt from all pairs.
 SIDE_DIFFERENCE_SD_M = 0.002
+# m, left less right, an axis: limb points of a detector that was not trained on the data have a bias of 12.8 mm, each
+# side its own (Khan 2026, tables 3 and 4; `synthesis/tables/presets.yaml`).
+DETECTED_SIDE_BIAS_SD_M = 0.0105
 GIVEN_SYMMETRY, DETECTED_SYMMETRY = "symmetry of given points", "symmetry of detected points"
 LASTING_PLACE_SD_M, MIN_PLACE_SD_M = 0.005, 0.0005  # m: detector's error in all trials, on the spine; start, least
 # m, forward, up, right: a vertebra's centroid about its place in the sized body. Up: given the heights of the regions,
@@ -294,15 +293,21 @@ class PointPlaces:
             bias_variance=np.diag(covariance)[count:].reshape(-1, 3),
         )
 
-    def estimated_side_difference_sd(self, constants: np.ndarray, covariance: np.ndarray) -> float:
-        """Likeliest standard deviation of the differences of mirrored places, m. Arguments: see
-        `split_bias_from_trial_error`."""
+    def expected_side_difference_sd(self, levels: NoiseLevels) -> float:
+        """Standard deviation of the differences of mirrored places before any trial, m."""
+        detected = {prior.source for prior in self._symmetry_priors(1.0)} == {DETECTED_SYMMETRY}
+        bias_sd = DETECTED_SIDE_BIAS_SD_M * np.sqrt(detector_error_share(levels.detected_sd)) if detected else 0.0
+        return float(np.hypot(SIDE_DIFFERENCE_SD_M, bias_sd))
+
+    def estimated_side_difference_sd(self, constants: np.ndarray, covariance: np.ndarray, expected: float) -> float:
+        """Likeliest standard deviation of the differences of mirrored places, m, at least what is expected: postures
+        explain part of a difference. Arguments: see `split_bias_from_trial_error`, `expected_side_difference_sd`."""
         names = [*self.coordinate_names, *self.region_coordinate_names]
         rows = Prior(self._symmetry_priors(1.0)).arrays(names, 1.0)[0]
         if not len(rows):
-            return SIDE_DIFFERENCE_SD_M
+            return expected
         square = (rows @ constants) ** 2 + np.einsum("ij,jk,ik->i", rows, covariance, rows)
-        return float(np.sqrt(likeliest_variance(float(square.mean()), square.size, SIDE_DIFFERENCE_SD_M**2)))
+        return max(expected, float(np.sqrt(likeliest_variance(float(square.mean()), square.size, expected**2))))
 
     def estimated_lasting_sd(self, departures: np.ndarray, variance: np.ndarray) -> float:
         """Likeliest standard deviation of the detector's error in all trials, m, from the lateral departures of the

@@ -1,7 +1,7 @@
 """Lifters: points in space of the people in one camera's images, image by image.
 
 One camera hardly shows a person's size, and therefore distance. All points are estimated, none is measured;
-`lifted_world` scales them to metres and places them in a world with a floor.
+`PeoplePlacer` scales them to metres and places them in a world with a floor.
 """
 
 import json
