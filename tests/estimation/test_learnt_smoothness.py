@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.levenberg_marquardt import (
-    MAX_SMOOTHNESS_FACTOR,
+    MIN_SMOOTHNESS_FACTOR,
     MIN_STRETCH_FRAMES,
     STRETCH_COUNT,
     learnt_factor,
@@ -67,7 +67,7 @@ def test_is_where_the_dense_marginal_likelihood_is_largest(true):
     y = np.column_stack([_moving(rng, 200, true) for _ in range(6)]) + rng.normal(0, NOISE, (200, 6))
     seen = Seen(y, np.full(6, 1 / NOISE**2))
     found = _learnt(seen, np.ones(6, bool), y)
-    wanted = np.maximum([_likeliest_factor(column) for column in y.T], 1 / MAX_SMOOTHNESS_FACTOR)
+    wanted = np.maximum([_likeliest_factor(column) for column in y.T], MIN_SMOOTHNESS_FACTOR)
     np.testing.assert_allclose(np.log(found), np.log(wanted), atol=0.06)
 
 
@@ -84,7 +84,7 @@ def test_noise_alone_is_not_taken_for_motion():
     rng = np.random.default_rng(5)
     y = rng.normal(0, NOISE, (200, 2))
     found = _learnt(Seen(y, np.full(2, 1 / NOISE**2)), np.ones(2, bool), np.zeros_like(y))
-    np.testing.assert_allclose(found, 1 / MAX_SMOOTHNESS_FACTOR)
+    np.testing.assert_allclose(found, MIN_SMOOTHNESS_FACTOR)
 
 
 def test_what_nothing_shows_stays_as_assumed():

@@ -190,7 +190,9 @@ def _sum_over_neighbours(values: np.ndarray, reach: int = 5) -> np.ndarray:
 STRETCH_COUNT = 3  # parts of a long trial from which smoothness is learnt
 MIN_STRETCH_FRAMES, MIN_STRETCH_S = 70, 1.4  # length of a stretch: longer than smoothing reaches
 UPDATE_COUNT = 4  # after these, factors are within a few percent of their limit
-MAX_SMOOTHNESS_FACTOR = 10.0  # a coordinate's accelerations differ from the assumed ones by at most this factor
+# Bounds of the factor on a coordinate's accelerations. In walking, each level turns with a third of the assumed ones. A
+# detector's noise hides that: by the evidence alone, the spine of a walking person would be still.
+MIN_SMOOTHNESS_FACTOR, MAX_SMOOTHNESS_FACTOR = 0.33, 10.0
 MAX_EXTRAPOLATION = 4.0  # the longest extrapolated step, in units of the update's step
 
 
@@ -215,7 +217,7 @@ def learnt_factor(
             step = 0.5 * np.log([likeliest_variance(v * s / max(d, 1e-9), d, 1.0) for v, s, d in each]) - log
             now = (log, step)
             log = (log + step * _extrapolation_factor(before, now)).clip(
-                -np.log(MAX_SMOOTHNESS_FACTOR), np.log(MAX_SMOOTHNESS_FACTOR)
+                np.log(MIN_SMOOTHNESS_FACTOR), np.log(MAX_SMOOTHNESS_FACTOR)
             )
             before = now
     factor[which] = np.exp(log)

@@ -75,7 +75,6 @@ MIN_KNOT_SPACING = 3  # frames; with fewer, a spline is no cheaper than unknowns
 MAX_SPLINE_ERROR_RAD = np.radians(0.02)  # root mean square over all angles of a solved stretch
 START_KNOT_SPACING_S = 0.16  # s between the knots of the starting path, and between frames that are solved one by one
 ROUGH_START_COST_SHARE = 1e-3  # of the cost: the starting path's tolerance, see `minimise`
-LIVELY_MOTION_HZ = 2.0  # frequency of steps in walking
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,12 +293,7 @@ def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray,
     spacings = [spacing for spacing in spacings if spacing >= MIN_KNOT_SPACING]
     if not spacings and not learnt.any():
         return problem
-    # Thinning is right for slow motion only. The spectrum of errors with the correlation time τ, one error for the
-    # frames of 2 τ, falls as 1 / (1 + (2π f τ)²), and bends and steps are faster.
-    weight_factor = 1 + (np.pi * LIVELY_MOTION_HZ * problem.thinning / rate) ** 2
-    markers = replace(problem.markers, w=problem.markers.w * np.minimum(weight_factor, problem.thinning))
-    lively = replace(objective, terms=(markers, *objective.terms[1:]))
-    stretches = [lively.of_window(part) for part in parts]
+    stretches = [objective.of_window(part) for part in parts]
 
     def minimum(i: int) -> np.ndarray:
         return minimise(stretches[i], path[parts[i]], precision=problem.precision).points
