@@ -137,6 +137,14 @@ class TestRefused:
         with pytest.warns(UserWarning, match=r"camera 'cam\d'.*Do all videos start at the same instant"):
             calibrate_boards(viewed(cameras, CHARUCO, xy), len(xy) - 1)
 
+    def test_a_camera_that_shares_too_few_views_to_be_placed(self):
+        cameras, _, views = scene(CHARUCO)
+        xy, common = views.xy.copy(), np.flatnonzero(views.seen[:, 1] & (views.seen.sum(1) > 1))
+        xy[common[3:, None], [0, 2, 3]] = np.nan
+        xy[common[:3], 1] = xy[common[[1, 2, 0]], 1]  # of other instants
+        with pytest.raises(InputError, match=r"camera 'cam.'.*these. At most [123] views of the board are shared"):
+            calibrate_boards(viewed(cameras, CHARUCO, xy), len(xy) - 1)
+
 
 class TestViews:
     def test_coverage_counts_cells(self):

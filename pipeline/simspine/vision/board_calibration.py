@@ -386,16 +386,24 @@ def _first_lens(views: BoardViews, index: int, lens: str) -> Camera:
 
 
 def _check_fit(views: BoardViews, fit: BoardFit) -> None:
-    """Warn where a camera's corners disagree with the other cameras' at the same instant; raise `InputError` where a
-    focal length is not known."""
-    together = views.seen.sum(1) > 1
+    """Warn where a camera's corners disagree with the other cameras' at the same instant; raise `InputError` where that
+    may come from too few common views, and where a focal length is not known."""
+    together, common = views.seen.sum(1) > 1, views.seen.T.astype(int) @ views.seen.astype(int)
     for v, name in enumerate(views.names):
         seen, wrong = np.isfinite(fit.error_px[together, v]).sum(), fit.wrong[together, v].sum()
         if wrong > MAX_WRONG_CORNERS_SHARE * max(seen, 1):
+            disagree = (
+                f"camera {name!r}: {100 * wrong / seen:.0f} % of the corners seen with other cameras"
+            )
+            most = np.delete(common[v], v).max()
+            if most < MIN_BOARD_VIEWS:
+                raise InputError(
+                    f"{disagree} disagree with these. At most {most} views of the board are shared with another "
+                    f"camera, too few to place it; show the board to both in {MIN_BOARD_VIEWS} frames or more, better 10."
+                )
             warnings.warn(
-                f"camera {name!r}: {100 * wrong / seen:.0f} % of the corners that it saw together with other cameras "
-                "disagree with these. Do all videos start at the same instant (simspine does not synchronise), and did "
-                "no camera move?",
+                f"{disagree} disagree with these. Do all videos start at the same instant (simspine does not "
+                "synchronise), and did no camera move?",
                 stacklevel=3,
             )
         if not fit.deviation[v, FOCAL] <= MAX_FOCAL_RELATIVE_SD:
