@@ -392,14 +392,12 @@ def _check_fit(views: BoardViews, fit: BoardFit) -> None:
     for v, name in enumerate(views.names):
         seen, wrong = np.isfinite(fit.error_px[together, v]).sum(), fit.wrong[together, v].sum()
         if wrong > MAX_WRONG_CORNERS_SHARE * max(seen, 1):
-            disagree = (
-                f"camera {name!r}: {100 * wrong / seen:.0f} % of the corners seen with other cameras"
-            )
+            disagree = f"camera {name!r}: {100 * wrong / seen:.0f} % of the corners seen with other cameras"
             most = np.delete(common[v], v).max()
             if most < MIN_BOARD_VIEWS:
                 raise InputError(
-                    f"{disagree} disagree with these. At most {most} views of the board are shared with another "
-                    f"camera, too few to place it; show the board to both in {MIN_BOARD_VIEWS} frames or more, better 10."
+                    f"{disagree} disagree with these. At most {most} views of the board are shared with another camera, "
+                    f"too few to place it; show the board to both in {MIN_BOARD_VIEWS} frames or more, better 10."
                 )
             warnings.warn(
                 f"{disagree} disagree with these. Do all videos start at the same instant (simspine does not "
