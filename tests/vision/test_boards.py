@@ -142,7 +142,7 @@ class TestRefused:
         xy, common = views.xy.copy(), np.flatnonzero(views.seen[:, 1] & (views.seen.sum(1) > 1))
         xy[common[3:, None], [0, 2, 3]] = np.nan
         xy[common[:3], 1] = xy[common[[1, 2, 0]], 1]  # of other instants
-        with pytest.raises(InputError, match=r"camera 'cam.'.*these. At most [123] views of the board are shared"):
+        with pytest.raises(InputError, match=r"camera 'cam.'.*these. Only [123] views of the board are shared"):
             calibrate_boards(viewed(cameras, CHARUCO, xy), len(xy) - 1)
 
 

@@ -396,7 +396,7 @@ def _check_fit(views: BoardViews, fit: BoardFit) -> None:
             most = np.delete(common[v], v).max()
             if most < MIN_BOARD_VIEWS:
                 raise InputError(
-                    f"{disagree} disagree with these. At most {most} views of the board are shared with another camera, "
+                    f"{disagree} disagree with these. Only {most} views of the board are shared with another camera, "
                     f"too few to place it; show the board to both in {MIN_BOARD_VIEWS} frames or more, better 10."
                 )
             warnings.warn(
