@@ -213,7 +213,9 @@ def test_model_spacing_is_within_published_spread(articulated, plan):
 
 def test_prior_names_the_bodys_coordinates(articulated):
     prior = read_prior("articulated")
-    assert len(prior.terms) == 2 * 75 + 4 + 2  # the levels, the clavicles, and the adduction of the hips
+    assert (
+        len(prior.terms) == 2 * 75 + 5 + 2
+    )  # the levels, the clavicles and their difference, and the adduction of the hips
     assert all(len(term.source) > 8 for term in prior.terms)
     S, mean, precision, decay = prior.arrays(articulated.coordinates.names, 50.0)
     assert ((decay > 0.9) & (decay < 1)).all()

@@ -32,7 +32,6 @@ from simspine.cli.options import (
     stage_options,
 )
 from simspine.cli.research import bench_group, benchmark_group, capture_group, train_group
-from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, printable, require_known
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more memory, or cut long trials."
@@ -255,6 +254,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     """
     import math
 
+    from simspine.core.arrays import NORMAL_95
     from simspine.io.back_line import read_back_line
     from simspine.reconstruction.spine_from_back import spine_from_back
 

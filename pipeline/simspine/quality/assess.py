@@ -131,7 +131,10 @@ _MIX_UPS = {  # {kind of mix-up: (what seems to be so, cure)}
     "y_upwards": ("y of points seems to grow upwards", "Subtract y from the height of the image."),
     "scaled": ("points seem to be of images {ratio:.3g} times as large", "Multiply these points by {inverse:.3g}."),
     "transposed": ("its rotation seems to be transposed", "Transpose it: R leads from the world to the camera."),
-    "unit": ("its translation seems to be {ratio:.3g} times as long as the others'", "Give all in metres."),
+    "unit": (
+        "its translation seems to be {ratio:.3g} times others'",
+        "Give translations of all cameras in metres.",
+    ),
     "exchanged": ("they seem to be exchanged", ""),
 }
 
