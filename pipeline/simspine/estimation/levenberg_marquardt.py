@@ -190,8 +190,7 @@ def _sum_over_neighbours(values: np.ndarray, reach: int = 5) -> np.ndarray:
 STRETCH_COUNT = 3  # parts of a long trial from which smoothness is learnt
 MIN_STRETCH_FRAMES, MIN_STRETCH_S = 70, 1.4  # length of a stretch: longer than smoothing reaches
 UPDATE_COUNT = 4  # after these, factors are within a few percent of their limit
-# Bounds of the factor on a coordinate's accelerations. In walking, each level turns with a third of the assumed ones. A
-# detector's noise hides that: by the evidence alone, the spine of a walking person would be still.
+# Bounds. In walking, each level turns with a third of the assumed accelerations, which a detector's noise hides.
 MIN_SMOOTHNESS_FACTOR, MAX_SMOOTHNESS_FACTOR = 0.33, 10.0
 MAX_EXTRAPOLATION = 4.0  # the longest extrapolated step, in units of the update's step
 
