@@ -206,7 +206,7 @@ _comparison_options = with_options(
 
 
 def names_by_comma(text: str) -> tuple[str, ...]:
-    """Names separated by commas; 'none' stands for none."""
+    """Names separated by commas; none where the text is 'none'."""
     return tuple(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))
 
 

@@ -382,14 +382,14 @@ def infer_video(
         watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
-        everybody, placed = [], []
+        detected, placed = [], []
         for shot, people in watch_camera(camera, watcher):
-            everybody.append(people)
+            detected.append(people)
             if placer is not None:
                 placed += placer.push(people, (shot.image.shape[1], shot.image.shape[0]))
             if video is not None:
                 video.add(draw(shot.image, people, spine_only))
         if placer is None:
-            return [_results(people, spine_only) for people in everybody]
+            return [_results(people, spine_only) for people in detected]
         placed += placer.flush()
-        return [_results(people, spine_only, own) for people, own in zip(everybody, placed, strict=True)]
+        return [_results(people, spine_only, own) for people, own in zip(detected, placed, strict=True)]
