@@ -82,7 +82,8 @@ def person(frame: str = "y_up") -> Markers:
     """Standing upright, facing x (y up, z right)."""
     at = {"RHip": (0, 1, 0.1), "LHip": (0, 1, -0.1), "RShoulder": (0, 1.5, 0.18), "LShoulder": (0, 1.5, -0.18)}
     for side, z in (("R", 0.1), ("L", -0.1)):
-        at |= {f"{side}Heel": (-0.05, 0, z), f"{side}BigToe": (0.15, 0, z)}
+        at |= {f"{side}Heel": (-0.05, 0, z), f"{side}BigToe": (0.15, 0, z), f"{side}Ankle": (0, 0.08, z)}
+        at |= {f"{side}Knee": (0.02, 0.5, z), f"{side}Elbow": (0, 1.2, 2.5 * z)}
     xyz = np.tile(list(at.values()), (FRAMES, 1, 1)).astype(float)
     order = [0, 1, 2] if frame == "y_up" else [2, 0, 1]  # x, y, z = world Y, Z, X
     return Markers(tuple(at), 50, xyz[..., order], frame)
@@ -119,6 +120,29 @@ def test_exchanged_hips_turn_trunk_and_feet():
     assert {(f.code, f.frames) for f in check_sides(points.with_(xyz=xyz))} == {
         ("trunk_twist", (2, 3, 4)), ("feet_backwards", (2, 3, 4)),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", ["y_up", "z_up"])
+@pytest.mark.parametrize(
+    ("exchanged", "found"),
+    [
+        (("Knee",), ["knees", "ankles"]),
+        (("Knee", "Ankle"), ["knees"]),
+        (("Ankle",), ["ankles"]),
+        (("Elbow",), ["elbows"]),
+    ],
+)
+@pytest.mark.parametrize("frames", [FRAMES, FRAMES // 2 - 1])
+def test_limbs_on_the_other_side_in_most_frames_are_named(frame, exchanged, found, frames):
+    points = person(frame)
+    xyz = np.array(points.xyz)
+    for joint in exchanged:
+        pair = points.indices((f"R{joint}", f"L{joint}"))
+        xyz[:frames, pair] = xyz[:frames, pair[::-1]]
+    findings = [f for f in check_sides(points.with_(xyz=xyz)) if f.code == "limbs_exchanged"]
+    assert [(f.where, len(f.frames)) for f in findings] == (
+        [(name, frames) for name in found] if frames == FRAMES else []
+    )
 
 
 def test_feet_that_point_up_are_not_judged():

@@ -19,7 +19,8 @@ from simspine.vision.triangulation import TriangulationReport
 
 # Are left and right, and head and feet, where they belong? Shoulders, hips, ankles and feet against one another.
 HIP_PAIR, SHOULDER_PAIR = ("RHip", "LHip"), ("RShoulder", "LShoulder")
-ANKLE_PAIR = ("RAnkle", "LAnkle")
+KNEE_PAIR, ANKLE_PAIR, ELBOW_PAIR = ("RKnee", "LKnee"), ("RAnkle", "LAnkle"), ("RElbow", "LElbow")
+LIMB_PAIRS = {"knees": (HIP_PAIR, KNEE_PAIR), "ankles": (KNEE_PAIR, ANKLE_PAIR), "elbows": (SHOULDER_PAIR, ELBOW_PAIR)}
 FOOT_PAIRS = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
 LEVEL_HIPS = 0.5  # least horizontal share of the line between the hips for which 'forward' is defined
 
@@ -41,6 +42,12 @@ def check_sides(measured: Markers) -> Iterator[Finding]:
             most = np.degrees(values[odd].max())
             text = f"{message} {most:.0f}° in {odd.sum()} frames, expected below {limit.value:g}°."
             yield warning(code, text, frames=odd)
+    for name, pairs in LIMB_PAIRS.items():
+        turn = _turn_between_pairs(measured, *pairs)
+        crossed = turn > THRESHOLDS["limbs_crossed"].value_si
+        if 2 * crossed.sum() > np.isfinite(turn).sum():  # people cross their limbs for a while
+            text = f"the {name} lie on the other side of the body in {crossed.sum()} frames, more than half."
+            yield warning("limbs_exchanged", text, frames=crossed, where=name)
 
 
 def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterator[Finding]:
@@ -73,11 +80,16 @@ def sides_exchanged(measured: Markers) -> np.ndarray:
 
 def trunk_twist_angle(measured: Markers) -> np.ndarray:
     """(frames,) rad, 0…π: angle between the lines of the hips and of the shoulders, seen along the trunk."""
-    hip, shoulder = (_pair_vector_and_middle(measured, names) for names in (HIP_PAIR, SHOULDER_PAIR))
-    trunk = shoulder[1] - hip[1]
-    length = np.linalg.norm(trunk, axis=-1, keepdims=True)
-    trunk = trunk / np.where(length > 0, length, np.nan)
-    return angle_between(*(line - (line * trunk).sum(-1, keepdims=True) * trunk for line in (hip[0], shoulder[0])))
+    return _turn_between_pairs(measured, HIP_PAIR, SHOULDER_PAIR)
+
+
+def _turn_between_pairs(measured: Markers, first: tuple[str, str], second: tuple[str, str]) -> np.ndarray:
+    """(frames,) rad, 0…π: angle between the lines of two pairs, seen along the axis through their mid-points."""
+    (line, middle), (other_line, other_middle) = (_pair_vector_and_middle(measured, pair) for pair in (first, second))
+    axis = other_middle - middle
+    length = np.linalg.norm(axis, axis=-1, keepdims=True)
+    axis = axis / np.where(length > 0, length, np.nan)
+    return angle_between(*(vector - (vector * axis).sum(-1, keepdims=True) * axis for vector in (line, other_line)))
 
 
 def feet_turn_angle(measured: Markers) -> np.ndarray:
