@@ -209,6 +209,7 @@ def test_forms_of_the_covariance_agree():
         ({"T3": [0, 0, 0], "L1": [0, np.inf, 0]}, {}, r"not finite"),
         ({"T3": [0, 0, 0], "L1": [0, 200, 0]}, {}, r"200 m.*are they metres"),
         ({"T3": [0, 0, 0], "L1": [0, 0.0002, 0]}, {}, r"0.0002 m.*are they metres"),
+        ({"T3": [0, 0.4, 0], "T12": [0, 0.1, 0], "T6": [0, 0, 0]}, {}, r"T3, T6, T12 do not lie along the spine"),
         ({"T3": [0, 0, 0], "L1": [0, 0.2]}, {}, r"shape \(2,\)"),
         ({"T3": [0, 0, 0], "L1": [[0, 0.2, 0]]}, {}, r"shape \(1, 3\)"),
         ({"T3": [0, 0, 0], "L1": "abc"}, {}, r"not made of numbers"),

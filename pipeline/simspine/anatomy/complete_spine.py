@@ -21,7 +21,7 @@ import scipy
 from simspine.anatomy import shape_fit, shape_model
 from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
-from simspine.core.geometry import kabsch
+from simspine.core.geometry import kabsch, triples_out_of_order
 
 SPIN_NODES = 24  # spins about the line through the points, evenly on the circle, where the spin is hardly observed
 FIXED_SPIN_SD_RAD = 1e-3  # rad: standard deviation that holds a spin at its node
@@ -279,8 +279,8 @@ def complete_spine(
     ------
     InputError
         For an unknown level or posture, fewer than two points, wrong shapes, values that are not finite, points
-        spanning less than 0.01 m or more than 2 m, a covariance that is not symmetric positive definite, an orientation
-        that is no rotation or lacks its standard deviation.
+        spanning less than 0.01 m or more than 2 m or not in the order of their levels, a covariance that is not
+        symmetric positive definite, an orientation that is no rotation or lacks its standard deviation.
 
     Examples
     --------
@@ -291,6 +291,12 @@ def complete_spine(
     mean, cov = (model or shape_model.packaged_shape_model()).prior(posture)
     levels, y = checked_points(points, fewest=2)
     C = checked_covariances(covariance, levels, len(y))
+    largest_sd = np.sqrt(np.linalg.eigvalsh(C).max())
+    for triple in triples_out_of_order(y, slack=3 * largest_sd)[:1]:
+        raise InputError(
+            f"points: {', '.join(levels[n] for n in triple)} do not lie along the spine in this order; are levels "
+            "exchanged?"
+        )
     prior = shape_fit.orientation_prior(orientation, orientation_sd, len(y))
     x, X = complete_centres(
         mean, cov, np.array([shape_model.CHAIN_LEVELS.index(level) for level in levels]), y=y, C=C, prior=prior

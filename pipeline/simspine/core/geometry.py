@@ -14,10 +14,11 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 
+from simspine.core.arrays import median_of_known
 from simspine.core.errors import InputError
 from simspine.core.types import WORLD_FRAMES, Camera, Markers
 
@@ -436,3 +437,14 @@ def evenly_along(points: np.ndarray, count: int) -> np.ndarray:
 def distances_along(points: np.ndarray) -> np.ndarray:
     """(n,) distances along a polyline (n, axes) from its first point, in the points' unit."""
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+
+
+def triples_out_of_order(points: np.ndarray, slack: float = 0.0) -> list[tuple[int, int, int]]:
+    """Indices of three points of a chain (frames, points, 3) m whose outer two are not the farthest apart, by the
+    median over frames and by more than `slack`, m. They do not lie in this order, unless the chain turns back."""
+    count = points.shape[1]
+    distances = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
+    apart = median_of_known(distances.reshape(len(points), count**2).T).reshape(count, count)
+    return [
+        (i, j, k) for i, j, k in combinations(range(count), 3) if apart[i, k] + slack < max(apart[i, j], apart[j, k])
+    ]

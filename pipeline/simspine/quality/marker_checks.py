@@ -10,7 +10,7 @@ from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.core.arrays import frame_ranges, median_of_known, rms_of_known
 from simspine.core.errors import names_text, nearest_name
-from simspine.core.geometry import angle_between
+from simspine.core.geometry import angle_between, triples_out_of_order
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Motion, Origin
 from simspine.quality.findings import THRESHOLDS, Finding, Severity, warning, where_true
@@ -179,20 +179,17 @@ def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
         (name for name in is_skin_marker(measured.names) if skin_landmark(name) not in PELVIS_SKIN_MARKERS),
         key=table.along,
     )
-    path, count = measured.xyz[:, measured.indices(names)], len(names)
-    distances = np.linalg.norm(path[:, :, None] - path[:, None], axis=-1)
-    apart = median_of_known(distances.reshape(len(path), count**2).T).reshape(count, count)
-    for i, j, k in combinations(range(len(names)), 3):
-        if apart[i, k] < max(apart[i, j], apart[j, k]):
-            first, second, third = (skin_landmark(names[n]) for n in (i, j, k))
-            yield warning(
-                SKIN_ORDER_CODE,
-                f"the markers named {first}, {second} and {third} do not lie along the back in that order "
-                f"({first}–{second} {1000 * apart[i, j]:.0f} mm, {second}–{third} {1000 * apart[j, k]:.0f} mm, "
-                f"{first}–{third} {1000 * apart[i, k]:.0f} mm).",
-                where=f"{first}, {second}, {third}",
-            )
-            return
+    path = measured.xyz[:, measured.indices(names)]
+    for triple in triples_out_of_order(path)[:1]:
+        pairs = combinations([(skin_landmark(names[n]), path[:, n]) for n in triple], 2)
+        apart = [(f"{a}–{b}", np.nanmedian(np.linalg.norm(at - to, axis=-1))) for (a, at), (b, to) in pairs]
+        first, second, third = (skin_landmark(names[n]) for n in triple)
+        yield warning(
+            SKIN_ORDER_CODE,
+            f"the markers named {first}, {second} and {third} do not lie along the back in that order "
+            f"({', '.join(f'{pair} {1000 * metres:.0f} mm' for pair, metres in apart)}).",
+            where=f"{first}, {second}, {third}",
+        )
 
 
 BONES = {  # {segment: joints at its ends}, for each side
