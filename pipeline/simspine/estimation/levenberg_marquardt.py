@@ -56,8 +56,8 @@ def minimise(
     Steps are Gauss–Newton's far from the minimum and Newton's near it, if Newton's Hessian is positive definite there.
     A factor serves further steps (`ChordStep`) while each has a good gain ratio and predicts a smaller decrease than
     the one before. Such a step needs only a new gradient, at a tenth of the cost. The gradients' changes correct the
-    factor, mostly for joints that enter or leave their limits in some frames. So factors may be of single `precision`;
-    costs and gradients, which define the minimum, are in double.
+    factor, mostly for joints that enter or leave their limits in some frames; after convergence, one poor step does so
+    as well. So factors may be of single `precision`; costs and gradients, which define the minimum, are in double.
 
     Each control point has its own damping, so that a few difficult frames do not slow down the others. It grows where
     the cost nearby rose and shrinks elsewhere. After a step with a good gain ratio it shrinks everywhere; after one
@@ -69,7 +69,7 @@ def minimise(
     half a standard deviation short."""
     system = _DampedSystem(objective, points.shape[1], precision)
     here = objective.evaluated(points)
-    chord, near_minimum, predicted = None, False, np.inf
+    chord, near_minimum, predicted, poor_steps = None, False, np.inf, 0
     steps, last, reason = 0, MAX_ITERATIONS, "out of iterations"
     while steps < last:
         if chord is None:
@@ -92,10 +92,10 @@ def minimise(
             there = objective.evaluated(here.z + step)
         gain = here.cost.sum() - there.cost.sum()
         system.learn_from_step(here.cost, there, predicted)
-        if gain > GOOD_GAIN_RATIO * predicted:
-            chord.update_from_step(step, there.gradient - here.gradient)
-        else:
-            chord = None
+        poor_steps = 0 if gain > GOOD_GAIN_RATIO * predicted else poor_steps + 1
+        chord.update_from_step(step, there.gradient - here.gradient)
+        if poor_steps > (0 if reason else 1):
+            chord, poor_steps = None, 0
         if gain > 0.0:
             near_minimum = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
             here = there
