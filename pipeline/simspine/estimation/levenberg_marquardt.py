@@ -69,7 +69,7 @@ def minimise(
     half a standard deviation short."""
     system = _DampedSystem(objective, points.shape[1], precision)
     here = objective.evaluated(points)
-    chord, near_minimum, predicted, poor_steps = None, False, np.inf, 0
+    chord, near_minimum, predicted = None, False, np.inf
     steps, last, reason = 0, MAX_ITERATIONS, "out of iterations"
     while steps < last:
         if chord is None:
@@ -92,10 +92,10 @@ def minimise(
             there = objective.evaluated(here.z + step)
         gain = here.cost.sum() - there.cost.sum()
         system.learn_from_step(here.cost, there, predicted)
-        poor_steps = 0 if gain > GOOD_GAIN_RATIO * predicted else poor_steps + 1
+        chord.poor_steps = 0 if gain > GOOD_GAIN_RATIO * predicted else chord.poor_steps + 1
         chord.update_from_step(step, there.gradient - here.gradient)
-        if poor_steps > (0 if reason else 1):
-            chord, poor_steps = None, 0
+        if chord.poor_steps > (0 if reason else 1):
+            chord = None
         if gain > 0.0:
             near_minimum = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
             here = there
@@ -115,10 +115,10 @@ def clipped_step(step: np.ndarray) -> np.ndarray:
 
 class ChordStep:
     """Solves H x = b with the factor of an earlier Hessian, corrected by the steps and changes of the gradient since
-    then (limited-memory BFGS: Nocedal 1980). fresh: no step was taken since the factorisation."""
+    then (limited-memory BFGS: Nocedal 1980). fresh: no step was taken yet. poor_steps: the last ones, of poor gain."""
 
     def __init__(self, solve: Callable[[np.ndarray], np.ndarray]):
-        self.fresh = True
+        self.fresh, self.poor_steps = True, 0
         self._solve = solve
         self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
 
