@@ -93,24 +93,26 @@ def test_solution_and_covariances_are_those_of_the_dense_system(frames, spacing,
     np.testing.assert_allclose(factor.mean_response(blocks), response, atol=1e-6)
 
 
-def test_lost_motion_is_the_bias_of_the_estimate():
+@pytest.mark.parametrize("spacing", [1, 3])
+def test_lost_motion_is_the_bias_of_the_estimate(spacing):
     """Oracle: dense matrices. A true motion d appears as R d; what is lost of it follows from R d alone."""
-    rng, frames, n = np.random.default_rng(4), 12, 3
-    basis = path_basis(frames, 1)
+    rng, frames, n = np.random.default_rng(4), 12 * spacing, 3
+    basis = path_basis(frames, spacing)
     blocks = random_symmetric_blocks(basis, n, rng)
     information = blocks @ blocks + 4 * np.eye(n)
-    system = BandedSystem(basis, n)
-    system.add_blocks(information)
-    system.add_form(basis.value_form, 2 * np.eye(n))
-    response = np.linalg.solve(dense(system), _block_diagonal(information))
-    true = rng.normal(size=(frames, n)) * np.array([1.0, 1.0, 0.0])
+    of_markers, system = BandedSystem(basis, n), BandedSystem(basis, n)
+    for each in (of_markers, system):
+        each.add_blocks(information)
+    system.add_form(basis.value_form, 2 / spacing * np.eye(n))
+    response = np.linalg.solve(dense(system), dense(of_markers))
+    true = basis.values @ (rng.normal(size=(basis.points, n)) * np.array([1.0, 1.0, 0.0]))
     true -= true.mean(0)
-    estimate = (response @ true.ravel()).reshape(frames, n)
+    estimate = basis.values @ (response @ basis.fit(true).ravel()).reshape(-1, n)
     window = 0.3 + np.where([True, True, False], estimate - estimate.mean(0), 5.0)
     found = WindowPosterior(window, information, system.factorise(), slice(0, frames)).lost_motion(np.array([0, 1]))
-    lost, moved = np.eye(frames * n) - response, (window - window.mean(0)).ravel()
+    lost, moved = np.eye(basis.points * n) - response, basis.fit(window - window.mean(0)).ravel()
     wanted = sum(np.linalg.matrix_power(lost, k + 1) for k in range(BIAS_TERMS)) @ moved
-    np.testing.assert_allclose(found.ravel(), wanted, atol=1e-10)
+    np.testing.assert_allclose(found, basis.values @ wanted.reshape(-1, n), atol=1e-10)
     bias = np.abs(true - estimate)[:, :2]
     assert np.abs(found[:, :2] - (true - estimate)[:, :2]).mean() < 0.2 * bias.mean()
 

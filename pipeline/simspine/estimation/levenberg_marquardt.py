@@ -56,8 +56,8 @@ def minimise(
     Steps are Gauss–Newton's far from the minimum and Newton's near it, if Newton's Hessian is positive definite there.
     A factor serves further steps (`ChordStep`) while each has a good gain ratio and predicts a smaller decrease than
     the one before. Such a step needs only a new gradient, at a tenth of the cost. The gradients' changes correct the
-    factor, mostly for joints that enter or leave their limits in some frames. So factors may be of single `precision`;
-    costs and gradients, which define the minimum, are in double.
+    factor, mostly for joints that enter or leave their limits in some frames; after convergence, one poor step does so
+    as well. So factors may be of single `precision`; costs and gradients, which define the minimum, are in double.
 
     Each control point has its own damping, so that a few difficult frames do not slow down the others. It grows where
     the cost nearby rose and shrinks elsewhere. After a step with a good gain ratio it shrinks everywhere; after one
@@ -92,9 +92,9 @@ def minimise(
             there = objective.evaluated(here.z + step)
         gain = here.cost.sum() - there.cost.sum()
         system.learn_from_step(here.cost, there, predicted)
-        if gain > GOOD_GAIN_RATIO * predicted:
-            chord.update_from_step(step, there.gradient - here.gradient)
-        else:
+        chord.poor_steps = 0 if gain > GOOD_GAIN_RATIO * predicted else chord.poor_steps + 1
+        chord.update_from_step(step, there.gradient - here.gradient)
+        if chord.poor_steps > (0 if reason else 1):
             chord = None
         if gain > 0.0:
             near_minimum = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
@@ -115,10 +115,10 @@ def clipped_step(step: np.ndarray) -> np.ndarray:
 
 class ChordStep:
     """Solves H x = b with the factor of an earlier Hessian, corrected by the steps and changes of the gradient since
-    then (limited-memory BFGS: Nocedal 1980). fresh: no step was taken since the factorisation."""
+    then (limited-memory BFGS: Nocedal 1980). fresh: no step was taken yet. poor_steps: the last ones, of poor gain."""
 
     def __init__(self, solve: Callable[[np.ndarray], np.ndarray]):
-        self.fresh = True
+        self.fresh, self.poor_steps = True, 0
         self._solve = solve
         self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
 

@@ -7,7 +7,7 @@ covariances to `publish` and frees them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from simspine.core.errors import InputError, require_known
 from simspine.estimation.banded import BandedSystem, Factor, FloatType
 from simspine.estimation.frame_engine import Frames, fit_frames, range_middles
 from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum, minimise
+from simspine.estimation.path_basis import path_basis
 from simspine.estimation.result import Solver, canonical_branch
 from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective
 
@@ -54,13 +55,15 @@ def solve_trajectory(
     precision: FloatType = float,
     polish: int = MAX_POLISHING_STEPS,
     publish: PublishedFigures | None = None,
+    posterior_spacing: int = 1,
 ) -> Trajectory:
     """Minimise an objective over all frames; its first term is the `MarkerTerm`.
 
     path: (frames, free) to start from, see `starting_path`. solver: its window and overlap are rounded up to whole
     intervals, so that the knots of all windows lie on the same frames. tolerance, polish: see `minimise`. precision: of
     factors for steps, and of sweeps for the posterior. publish: called for each window with the marker term and the
-    posterior of its inner frames; without it no covariance is computed."""
+    posterior of its inner frames; without it no covariance is computed. posterior_spacing: frames between the knots of
+    a spline's posterior, if more than between those of the path."""
     frames, spacing = len(path), trial.basis.spacing
     length, overlap = (-(-size // spacing) * spacing for size in (solver.window, solver.overlap))
 
@@ -71,7 +74,8 @@ def solve_trajectory(
         objective = trial.of_window(window)
         points = objective.basis.fit(path[window])
         minimum = minimise(objective, points, tolerance=tolerance, precision=precision, polish=polish)
-        return _solved_window(objective, minimum, inner, precision=precision, publish=publish)
+        knots = max(spacing, posterior_spacing) if spacing > 1 else 1
+        return _solved_window(objective, minimum, inner, precision=precision, publish=publish, posterior_spacing=knots)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
         return _joined_windows(map_on_threads(solve_window, range(0, frames, length), solver.threads))
@@ -80,12 +84,11 @@ def solve_trajectory(
 def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:
     responses = [part.response for part in parts if part.response is not None]
     lengths = [len(part.coordinates) for part in parts if part.response is not None]
+    figures = parts[0].derived_figures
     return Trajectory(
         coordinates=np.concatenate([part.coordinates for part in parts]),
         cost=np.concatenate([part.cost for part in parts]),
-        derived_figures={
-            name: np.concatenate([part.derived_figures[name] for part in parts]) for name in parts[0].derived_figures
-        },
+        derived_figures={name: np.concatenate([part.derived_figures[name] for part in parts]) for name in figures},
         response=np.average(responses, axis=0, weights=lengths) if responses else None,
         reason=tuple(reason for part in parts for reason in part.reason),
     )
@@ -144,47 +147,49 @@ class WindowPosterior:
             return np.full((frames, n, n), np.nan)
         return self.factor.covariances(np.arange(self.inner.start, self.inner.stop))
 
-    def covariance_with_mean(self, gradient: np.ndarray) -> np.ndarray:
-        """(frames, figures): covariance of each figure in a frame with its mean over the inner frames.
+    def share_about_mean(self, gradient: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """(frames, figures): share of each figure's variance that remains after subtracting its mean over the frames.
 
-        gradient: (frames, figures, free). One solve, with the gradient of the mean, serves all frames."""
+        An error that lasts for all frames, such as a point that is too high throughout, does not affect changes.
+        gradient: (frames, figures, free). variance: (frames, figures). One solve, with the gradient of the mean, gives
+        the covariance of all frames with the mean."""
         frames, figures, n = gradient.shape
         if self.factor is None:
             return np.full((frames, figures), np.nan)
         values = self.factor.basis.values[self.inner]
         mean = values.T @ (gradient.transpose(0, 2, 1).reshape(frames, -1) / frames)
         moved = values @ self.factor.solve(mean.reshape(-1, n, figures)).reshape(-1, n * figures)
-        return np.einsum("tkn,tnk->tk", gradient, moved.reshape(frames, n, figures))
+        with_mean = np.einsum("tkn,tnk->tk", gradient, moved.reshape(frames, n, figures))
+        remaining = variance - 2 * with_mean + with_mean.mean(0)
+        return np.clip(remaining / np.where(variance > 0, variance, np.nan), 0.0, 1.0)
 
     def lost_motion(self, columns: np.ndarray) -> np.ndarray:
         """(frames, free): by how much priors make the motion of these columns about its mean smaller than the true one.
 
         With the response R = H⁻¹ D, a true motion d appears as R d. If the estimate e is R d, the loss is
-        (1 − R) e + (1 − R)² e + …: a bootstrap estimate of bias (Efron & Tibshirani 1993, ch. 10), linearised."""
+        (1 − R) e + (1 − R)² e + …: a bootstrap estimate of bias (Efron & Tibshirani 1993, ch. 10), linearised. D has
+        the same weights in each interval as in H, so that a motion that markers determine is not lost."""
         if self.factor is None:
             return np.full(self.coordinates.shape, np.nan)
-        basis, estimate = self.factor.basis, np.zeros(self.window.shape)
-        estimate[:, columns] = (self.window - self.coordinates.mean(0))[:, columns]
+        basis, motion = self.factor.basis, np.zeros(self.window.shape)
+        motion[:, columns] = (self.window - self.coordinates.mean(0))[:, columns]
+        estimate = basis.fit(motion)  # from here on, of control points
+        rows = basis.first[basis.interval_starts][:, None] + np.arange(basis.weights.shape[1])
         lost = np.zeros(estimate.shape)
         for _ in range(BIAS_TERMS):
-            true = estimate + lost
-            pull = (self.information @ basis.means_of_intervals(true)[..., None])[..., 0]
-            lost = true - basis.values @ self.factor.solve(basis.interval_values.T @ pull)
-        return lost[self.inner]
-
-
-def share_about_mean(variance: np.ndarray, with_mean: np.ndarray) -> np.ndarray:
-    """(frames, figures): share of a figure's variance that remains after subtracting its mean over the frames.
-
-    with_mean: (frames, figures) covariance of the figure with that mean. An error that lasts for all frames, such as a
-    point that is too high throughout, does not affect changes.
-    """
-    remaining = variance - 2 * with_mean + with_mean.mean(0)
-    return np.clip(remaining / np.where(variance > 0, variance, np.nan), 0.0, 1.0)
+            true, pull = estimate + lost, np.zeros(estimate.shape)
+            np.add.at(pull, rows, basis.interval_shares @ true[rows] @ self.information)
+            lost = true - self.factor.solve(pull)
+        return (basis.values @ lost)[self.inner]
 
 
 def _solved_window(
-    objective: Objective, minimum: Minimum, inner: slice, precision: FloatType, publish: PublishedFigures | None
+    objective: Objective,
+    minimum: Minimum,
+    inner: slice,
+    precision: FloatType,
+    publish: PublishedFigures | None,
+    posterior_spacing: int,
 ) -> Trajectory:
     coordinates = objective.basis.values @ minimum.points
     kept, response, reason = coordinates[inner], None, minimum.reason
@@ -192,7 +197,8 @@ def _solved_window(
     if publish is not None:
         markers = objective.terms[0]
         assert isinstance(markers, MarkerTerm)
-        factor, information = _posterior_factor(objective, coordinates, precision)
+        basis = path_basis(objective.basis.frames, posterior_spacing)
+        factor, information = _posterior_factor(replace(objective, basis=basis), coordinates, precision)
         if factor is not None:
             response = np.clip(factor.mean_response(information), 0.0, 1.0)
         else:  # the body's place is undetermined, as in a gap as long as a window

@@ -43,7 +43,6 @@ from simspine.estimation.trajectory import (
     WindowPosterior,
     offset_coordinate_names,
     offset_priors,
-    share_about_mean,
     solve_trajectory,
     starting_path,
     tree_with_shared_errors,
@@ -61,9 +60,9 @@ NO_PRIOR_SD_RAD = 1.5  # rad: standard deviation of an angle without a prior abo
 START_OFFSET_SD_M = 1e-3  # m: keeps offsets of markers near zero in the starting path; the trajectory estimates them
 DEVIATION_KEY = "deviation"
 FRAMES_PER_COVARIANCE_BATCH = 100  # their covariances stay in the processor's cache
-# s: standard deviations are computed every so often and interpolated linearly. They change with the posture, which
-# changes little in that time. The error is within 1 % for the spine, and within 2 % for limbs except where a joint
-# reaches its limit (tests/estimation/test_deviation_spacing.py).
+# s: standard deviations are computed every so often and interpolated linearly; knots of their posterior are as far
+# apart. They change with the posture, which changes little in that time. The error is within 1 % for the spine, and
+# within 2 % for limbs except where a joint reaches its limit (tests/estimation/test_deviation_spacing.py).
 DEVIATION_SPACING_S = 0.08
 START_SMOOTHING_FRAMES = 3.0  # frames: standard deviation of the Gaussian that smooths the starting path
 # 1/rad: the squared rate of knots or frames, divided by the smallest standard deviation of an angle's acceleration. Up
@@ -140,6 +139,7 @@ def solve_with_trajectory(
         tolerance=solver.tolerance or DEFAULT_TOLERANCES["trajectory"],
         precision=problem.precision,
         publish=publish,
+        posterior_spacing=spacing,
     )
     too_few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else too_few for r, ok in zip(solved.reason, problem.usable, strict=True)]
@@ -170,25 +170,19 @@ class _PublishedFigures:
         z = posterior.coordinates
         computed = spaced_frames(observed.seen, self.spacing)
         blocks = posterior.covariances()
-        begins = range(0, len(computed), FRAMES_PER_COVARIANCE_BATCH)
-        pieces = [slice(begin, begin + FRAMES_PER_COVARIANCE_BATCH) for begin in begins]
-        parts = [
-            self._figures_of_frames(observed.of_window(computed[piece]), z[computed[piece]], blocks[computed[piece]])
-            for piece in pieces
-        ]
+        batches = np.split(computed, range(FRAMES_PER_COVARIANCE_BATCH, len(computed), FRAMES_PER_COVARIANCE_BATCH))
+        parts = [self._figures_of_frames(observed.of_window(some), z[some], blocks[some]) for some in batches]
         derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        changes: dict[str, np.ndarray] = {}
-        if GRADIENT_KEY in derived:
+        figures = {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()}
+        if GRADIENT_KEY in figures:
             offsets = z.shape[1] - self.problem.coordinate_count
-            padded = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
-            gradient = on_lines_between(computed, padded, len(z))
+            gradient = np.pad(figures.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
             variance = ((gradient @ blocks) * gradient).sum(-1)  # in every frame: changes keep little of it
-            share = share_about_mean(variance, posterior.covariance_with_mean(gradient))
+            share = posterior.share_about_mean(gradient, variance)
             lost = (gradient @ posterior.lost_motion(self._joint_angles)[..., None])[..., 0]
             lost[~observed.seen] = 0.0  # there, priors interpolate; the covariance says how well
-            variance = share * on_lines_between(computed, derived.pop(CHANGE_KEY), len(z))
-            changes[CHANGE_KEY] = np.sqrt(variance + (lost - lost.mean(0)) ** 2)
-        return {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()} | changes
+            figures[CHANGE_KEY] = np.sqrt(share * figures[CHANGE_KEY] + (lost - lost.mean(0)) ** 2)
+        return figures
 
     @property
     def _joint_angles(self) -> np.ndarray:
