@@ -76,6 +76,8 @@ def test_a_constant_and_a_tilt_are_no_error_of_the_shape(people):
         shape = before.value(method, "made", "sideways less constant and tilt")
         assert after.value(method, "made", "sideways less constant and tilt") == pytest.approx(shape)
         assert shape < before.value(method, "made", "sideways") < after.value(method, "made", "sideways")
+    moved = [table.value("moved line", "made", "sideways") for table in (before, after)]
+    assert moved[1] == pytest.approx(moved[0])  # what all have in common is no error of it
 
 
 def test_intervals_are_nested_and_a_row_is_a_person(people):

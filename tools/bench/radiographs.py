@@ -130,8 +130,9 @@ def _profile(points: np.ndarray, top: float, bottom: float) -> Profile:
 def radiograph_table(studies: Mapping[str, Study]) -> EvaluationTable:
     """Root mean square errors of each study: ours, and those of simple rules to compare with.
 
-    line: the back's own tangents and places. moved line: the line moved forward by the mean depth of the others. mean:
-    of the other people. regression: ridge regression on the line's profile, ten-fold: what linear information allows.
+    line: the back's own tangents and places. moved line: the line moved at each height by the others' mean distance
+    from line to centres, forward and sideways. mean: of the other people. regression: ridge regression on the line's
+    profile, ten-fold: what linear information allows.
     """
     columns = (
         TableColumn("kyphosis", "°", 1),
@@ -208,7 +209,7 @@ def _simple_rules(study: Study) -> dict[str, Profile]:
     profile = np.hstack([line[key] - line[key].mean(1)[:, None] for key in ("fore", "side")])
     return {
         "line": {key: values for key, values in line.items() if key != "fore"},
-        "moved line": {"fore": line["fore"] + _mean_of_others(depth["fore"])},
+        "moved line": {key: line[key] + _mean_of_others(shift) for key, shift in depth.items()},
         "mean": {key: _mean_of_others(truth[key]) for key in ANGLE_SHARES},
         "regression": {key: _ridge(profile, truth[key]) for key in ANGLE_SHARES}
         | {key: line[key] + _ridge(profile, values) for key, values in depth.items()},
