@@ -1,5 +1,7 @@
 """Nonsense handed to the library's whole chain ends in a finding or an error that names it."""
 
+import warnings
+
 import numpy as np
 import pytest
 from small_project import dance, of_size
@@ -68,6 +70,16 @@ def test_degrees_for_radians_are_named(moving):
     body, motion, _ = moving
     with pytest.warns(UserWarning, match="Are they degrees"):
         forward_kinematics(body, motion.with_(values=np.degrees(motion.values)))
+
+
+def test_a_person_who_turns_round_many_times_is_no_mistake_of_the_unit(moving):
+    body, motion, markers = moving
+    turned = np.array(motion.values)
+    turned[:, motion.names.index("pelvis_rotation")] += 2 * np.pi * 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = forward_kinematics(body, motion.with_(values=turned), names=markers.names)
+    np.testing.assert_allclose(again.xyz, markers.xyz, atol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -424,8 +424,9 @@ def _all_values(body: Body, motion: Motion) -> np.ndarray:
     values = np.tile(body.coordinates.default, (motion.frames, 1))
     given = [body.coordinates.index(name) for name in motion.names]
     values[:, given] = motion.values
-    turns = np.abs(values[:, body.coordinates.rotational])
-    if (most := float(np.nanmax(turns, initial=0.0))) > MOST_RADIANS:
+    largest = np.sort(np.nanmax(np.abs(values[:, body.coordinates.rotational]), axis=0, initial=0.0))
+    most = float(largest[-2:][:1].max(initial=0.0))  # the second largest: a person may turn round many times
+    if most > MOST_RADIANS:
         warnings.warn(f"angles reach {most:.3g} rad. Are they degrees? Radians are wanted.", stacklevel=3)
     followed = follow_couplers(body, values)
     followed[:, given] = motion.values
