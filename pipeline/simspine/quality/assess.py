@@ -26,7 +26,7 @@ from simspine.quality.findings import (
     warning,
     worst_severity,
 )
-from simspine.quality.observability import level_shares
+from simspine.quality.observability import level_shares, with_shares_of_sums
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, CameraCheck, MixUp
 from simspine.vision.synchronise import DRIFT_UNIT_FRAMES, Timing
 from simspine.vision.triangulation import TriangulationReport
@@ -354,4 +354,7 @@ def check_solved_trial(
 def observed_angle_shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:
     """(levels, 3) share of each angle that the data decided; NaN where not known."""
     response = None if result.posterior is None else result.posterior.response
-    return level_shares(spine.levels, sized.levels, result.motion.names, response)
+    shares = level_shares(spine.levels, sized.levels, result.motion.names, response)
+    if response is None or spine.angles_sd is None:
+        return shares
+    return with_shares_of_sums(spine.levels, sized.levels, shares, spine.angles_sd, sized.prior)
