@@ -211,7 +211,8 @@ class Prior:
             return float("nan")
         combinations, _, precision, _ = self.arrays(known, rate=1.0)
         summed = np.isin(known, names).astype(float)
-        return float(np.sqrt(summed @ np.linalg.solve((combinations.T * precision) @ combinations, summed)))
+        covariance = np.linalg.pinv((combinations.T * precision) @ combinations, hermitian=True)
+        return float(np.sqrt(summed @ covariance @ summed))
 
     def arrays(self, names: Sequence[str], rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """S (terms, coordinates `names`), mean, precision and decay per frame (terms,)."""

@@ -318,15 +318,18 @@ def angle_statistics(
     values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray, constant_sd: float = 0.0
 ) -> AngleStatistics:
     """Statistics of one quantity over the kept frames; values, deviation, kept: (frames,). constant_sd: standard
-    deviation of the errors that are the same in all frames."""
+    deviation of the errors that are the same in all frames. Frames without a deviation are left out where others have
+    one: there an angle is undefined, such as the plane of an arm that hangs."""
     used = kept & np.isfinite(values)
+    if deviation is not None and np.isfinite(deviation[used]).any():
+        used &= np.isfinite(deviation)
     known = values[used]
     if not known.size:
         return AngleStatistics(mean=None, sd=None, minimum=None, maximum=None, known_share=0.0, range_sd=None)
     ends = None if deviation is None else deviation[used][[known.argmin(), known.argmax()]]
     if ends is not None:
         ends = np.sqrt(np.maximum(ends**2 - constant_sd**2, 0.0))
-    spread = None if deviation is None else deviation[kept]
+    spread = None if deviation is None else deviation[used]
     return AngleStatistics(
         mean=float(known.mean()),
         sd=float(np.nanmedian(spread)) if spread is not None and np.isfinite(spread).any() else None,
