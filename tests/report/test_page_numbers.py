@@ -181,6 +181,14 @@ def test_paper_shows_what_stands_behind_headings(browser, page):
         assert before > 2
         window.page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert window.page.evaluate(closed) == 0
+        window.page.emulate_media(media="print")
+        assert "Only on screen" in window.page.inner_text("body")
+        assert not any(part.is_visible() for part in window.page.locator(".on-screen").all())
+        kept = window.page.locator(".trial > .pane .value, figure").all()
+        assert len(kept) > 10
+        assert all(one.is_visible() for one in kept)  # intervals of the person's angles, and pictures
+        window.page.emulate_media(media="screen")
+        assert "Only on screen" not in window.page.inner_text("body")
         window.page.evaluate("dispatchEvent(new Event('afterprint'))")
         assert window.page.evaluate(closed) == before
 

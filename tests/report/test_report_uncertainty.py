@@ -7,6 +7,7 @@ import pytest
 from chart_parts import boxes, said
 
 from simspine.anatomy.curvature import MOTION_PLANES, SPINE_MARKERS, Level
+from simspine.anatomy.priors import LinearPrior, Prior
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.types import Forced, Markers
 from simspine.quality.findings import Finding
@@ -124,18 +125,42 @@ def test_the_pelvis_in_the_room_has_ranges_but_no_heading():
     assert segments_table(segment_figures(spine(), np.ones(FRAMES, bool)), moving=True) is None
 
 
-def test_a_sum_has_the_mean_share_of_its_levels_and_a_segment_in_space_no_verdict():
+@pytest.mark.parametrize("noise", [0.5, 2.0, 20.0])
+def test_a_sum_has_the_share_by_which_data_narrow_it_and_a_segment_in_space_no_verdict(noise):
+    """Oracle: Bayes' rule for one observation, of noise sd, of the sum of two levels with priors of 3° and 4°: 5° of
+    the sum. Each level by itself is decided little. The third level has no prior: what is known is the mean share."""
     bodies = ("sacrum", "five", "four", "three")
     chain = [Level(NAMES[i], bodies[i], bodies[i + 1], TABLE[i].coordinates) for i in range(3)]
-    names = (*NAMES[:3], "sum", "thorax")
-    table = (*chain, Level("sum", "five", "three"), Level("thorax", None, "three"))
-    shares = np.array([[0.9] * 3, [0.1, 0.1, 0.9], [0.2, 0.5, 0.9], [np.nan] * 3, [np.nan] * 3])
-    found = with_shares_of_sums(names, table, shares)
-    np.testing.assert_allclose(found[3], [0.15, 0.3, 0.9])
-    assert np.isnan(found[4]).all()
+    names = (*NAMES[:3], "sum", "all", "thorax")
+    table = (*chain, Level("sum", "five", "three"), Level("all", "sacrum", "three"), Level("thorax", None, "three"))
+    shares = np.array([[0.9] * 3, [0.1, 0.1, 0.9], [0.2, 0.5, 0.9], *[[np.nan] * 3] * 3])
+    terms = [
+        LinearPrior({name: 1.0}, 0.0, np.radians(degrees), "")
+        for level, degrees in zip(chain[1:], (3.0, 4.0), strict=True)
+        for name in level.coordinates
+    ]
+    after = np.radians((1 / 5.0**2 + 1 / noise**2) ** -0.5)
+    sd = np.full((FRAMES, len(names), 3), after)
+    found = with_shares_of_sums(names, table, shares, sd, Prior(terms))
+    np.testing.assert_allclose(found[3], 25 / (25 + noise**2))
+    np.testing.assert_allclose(found[4], [0.4, 0.5, 0.9])
+    assert np.isnan(found[5]).all()
     words = observability_of(names, found, table=table)
-    assert list(map(str, words[3])) == ["assumed", "partly measured", "measured"]
-    assert set(words[4]) == {Observability.UNKNOWN}
+    expected = {0.5: "measured", 2.0: "measured", 20.0: "assumed"}[noise]
+    assert list(map(str, words[3])) == [expected] * 3
+    assert set(words[5]) == {Observability.UNKNOWN}
+
+
+@pytest.mark.parametrize("coupling", [0.0, 0.6])
+def test_the_deviation_of_a_sum_without_data_is_that_of_drawn_people(coupling):
+    """Oracle: people drawn from two levels' covariance, which the priors describe."""
+    covariance = np.array([[9.0, coupling * 12.0], [coupling * 12.0, 16.0]])
+    draws = np.random.default_rng(3).multivariate_normal([0.0, 0.0], covariance, 200_000)
+    variances, axes = np.linalg.eigh(covariance)
+    terms = [LinearPrior({"a": a, "b": b}, 0.0, v**0.5, "") for v, (a, b) in zip(variances, axes.T, strict=True)]
+    assert Prior(terms).deviation_of_sum(["a", "b"]) == pytest.approx(draws.sum(1).std(), rel=0.01)
+    assert Prior(terms).deviation_of_sum(["a"]) == pytest.approx(3.0)
+    assert np.isnan(Prior(terms).deviation_of_sum(["a", "c"]))
 
 
 def assumed(spines, shares):

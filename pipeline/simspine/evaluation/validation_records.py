@@ -158,7 +158,9 @@ def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
         angles_sd=None if angles_sd is None else angles_sd[:, columns],
         lla_sd=get("lla_sd"),
         tka_sd=get("tka_sd"),
-        shares=level_shares(levels, table, trial.motion.names, trial.response),
+        shares=level_shares(levels, table, trial.motion.names, trial.response)
+        if trial.level_share is None
+        else trial.level_share[columns],
         forced=forced,
         table=table,
         estimated=bool(estimated_of_spine(trial.fitted, trial.fitted_origin)),

@@ -19,14 +19,12 @@ from simspine.core.errors import require_known
 from simspine.evaluation.metrics import finite_values, mean_or_nan
 from simspine.evaluation.tables import aligned_markdown, published_values, table_words
 from simspine.evaluation.validation_records import LUMBAR_LEVEL_NAMES, NECK_LEVEL_NAMES, TrialRecord, published_range
-from simspine.quality.findings import LEVEL_ENVELOPES
 from simspine.quality.observability import (
     Observability,
     driving_coordinates,
     forced_mask,
     observability_word,
     observed_share_text,
-    share_by_deviation,
     share_of_curvature,
 )
 
@@ -185,10 +183,9 @@ def _range_row(action: str, group: Sequence[TrialRecord], level: str, plane: int
 
     rom_mean_deg, rom_sd_deg: mean and standard deviation (NaN for one) over the subjects of each one's range,
     percentile 1 to 99 of that subject's kept frames; low_deg, high_deg: the percentiles, means over subjects.
-    uncertainty_deg: typical standard deviation of the angle. share: of the angle that the data decided; for a sum over
-    levels, compared with an angle that may be anywhere in the published range. decided: by what; assumed where
-    the angle's deviation is as large as its whole range. published: smallest and largest total range in `source`.
-    forced: why the model sets the angle, '' if it does not.
+    uncertainty_deg: typical standard deviation of the angle. share: of the angle that the data decided. decided: by
+    what; assumed where the angle's deviation is as large as its whole range. published: smallest and largest total
+    range in `source`. forced: why the model sets the angle, '' if it does not.
     """
     group = [record for record in group if level in record.levels]
     by_person = [
@@ -199,7 +196,7 @@ def _range_row(action: str, group: Sequence[TrialRecord], level: str, plane: int
     low, high = np.array(ends).T if ends else np.full((2, 1), math.nan)
     forced, span = _is_forced(group, level, plane), float(np.mean(high - low))
     sd = _median_deg(_record_angle(r, r.angles_sd, level, plane) for r in group if r.angles_sd is not None)
-    share = _known_share(group, level, plane, sd)
+    share = _known_share(group, level, plane)
     estimated = any(record.estimated for record in group)
     decided = observability_word(share, forced, _drives_others(group, level, plane), estimated=estimated)
     if decided not in _NO_FINDING and sd >= span:
@@ -228,17 +225,12 @@ def _record_angle(record: TrialRecord, values: np.ndarray, level: str, plane: in
     return values[record.kept, record.levels.index(level), plane]
 
 
-def _known_share(records: Sequence[TrialRecord], level: str, plane: int, sd: float) -> float:
-    """Share that the data decided: mean over trials, weighted by frames; of sums, from sd (degrees)."""
+def _known_share(records: Sequence[TrialRecord], level: str, plane: int) -> float:
+    """Share that the data decided: mean over trials, weighted by frames; NaN where no trial has one."""
     shares = np.array([record.shares[record.levels.index(level), plane] for record in records])
     weights = np.array([record.kept.sum() for record in records])
     known = np.isfinite(shares)
-    if weights[known].sum():
-        return float(np.average(shares[known], weights=weights[known]))
-    if "-" in level or level not in LEVEL_ENVELOPES:  # a joint whose coordinate the solver gave no share for
-        return math.nan
-    low, high = LEVEL_ENVELOPES[level].limits()[plane]
-    return share_by_deviation(float(np.radians(sd)), float((high - low) / np.sqrt(12)))  # of a uniform distribution
+    return float(np.average(shares[known], weights=weights[known])) if weights[known].sum() else math.nan
 
 
 _VALIDATION_NAMES = ("lla_tka", "lumbar_rom", "neck_rom")

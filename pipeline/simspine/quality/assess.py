@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from simspine.anatomy.priors import Prior
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, names_text
@@ -15,6 +16,7 @@ from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.result import Result
+from simspine.estimation.trajectory_engine import wide_priors
 from simspine.quality import marker_checks, spine_checks
 from simspine.quality.findings import (
     THRESHOLDS,
@@ -26,7 +28,7 @@ from simspine.quality.findings import (
     warning,
     worst_severity,
 )
-from simspine.quality.observability import level_shares
+from simspine.quality.observability import level_shares, with_shares_of_sums
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, CameraCheck, MixUp
 from simspine.vision.synchronise import DRIFT_UNIT_FRAMES, Timing
 from simspine.vision.triangulation import TriangulationReport
@@ -354,4 +356,8 @@ def check_solved_trial(
 def observed_angle_shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:
     """(levels, 3) share of each angle that the data decided; NaN where not known."""
     response = None if result.posterior is None else result.posterior.response
-    return level_shares(spine.levels, sized.levels, result.motion.names, response)
+    shares = level_shares(spine.levels, sized.levels, result.motion.names, response)
+    if response is None or spine.angles_sd is None:
+        return shares
+    prior = Prior([*sized.prior.terms, *wide_priors(sized.body, sized.body.free_names)])
+    return with_shares_of_sums(spine.levels, sized.levels, shares, spine.angles_sd, prior)

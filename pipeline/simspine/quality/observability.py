@@ -10,6 +10,7 @@ import numpy as np
 from simspine.anatomy.alignment import RHYTHM_PARAMETERS, TRUNK_VERTEBRAE
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, CURVATURE_OF_ADULTS, PUBLISHED_ADULTS, SPINAL_DEFINITIONS
 from simspine.anatomy.curvature import MOTION_PLANES, Level, curvature_sd_of_people
+from simspine.anatomy.priors import Prior
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINE_REGIONS
@@ -67,7 +68,7 @@ def level_shares(
 
     table: levels with their coordinates (flexion, bending, rotation). response: (coordinates,), see
     `simspine.estimation.result.Posterior`; None where the solver gave none. Sums and segments in space have no
-    coordinate of their own and stay NaN.
+    coordinate of their own and stay NaN; `with_shares_of_sums` fills in the sums.
     """
     shares = np.full((len(levels), 3), np.nan)
     if response is None:
@@ -81,16 +82,26 @@ def level_shares(
     return shares
 
 
-def with_shares_of_sums(levels: Sequence[str], table: Sequence[Level], shares: np.ndarray) -> np.ndarray:
-    """`level_shares` in which a sum over levels has the mean share of its levels; segments in space keep NaN."""
+def with_shares_of_sums(
+    levels: Sequence[str], table: Sequence[Level], shares: np.ndarray, angles_sd: np.ndarray, prior: Prior
+) -> np.ndarray:
+    """`level_shares` with those of sums over levels, see `share_by_deviation`; segments in space keep NaN.
+
+    angles_sd: (frames, levels, 3) rad. prior: what was known of the coordinates without data. A sum about whose levels
+    the prior says nothing, since they share a coordinate, has their mean share.
+    """
     filled, joints = shares.copy(), {level.child: level for level in table if level.coordinates}
     for level in (one for one in table if one.name in levels and one.parent and not one.coordinates):
-        parts, body = list[int](), level.child
+        parts, body = list[Level](), level.child
         while body != level.parent and body in joints:
-            parts.append(levels.index(joints[body].name))
+            parts.append(joints[body])
             body = joints[body].parent or ""
-        if parts:
-            filled[levels.index(level.name)] = shares[parts].mean(0)
+        row, rows = levels.index(level.name), [levels.index(part.name) for part in parts]
+        for plane in range(3) if parts else ():
+            known = angles_sd[np.isfinite(angles_sd[:, row, plane]), row, plane]
+            before = prior.deviation_of_sum([part.coordinates[plane] for part in parts])
+            share = share_by_deviation(float(np.median(known)) if known.size else float("nan"), before)
+            filled[row, plane] = share if np.isfinite(share) else shares[rows, plane].mean()
     return filled
 
 
@@ -307,15 +318,18 @@ def angle_statistics(
     values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray, constant_sd: float = 0.0
 ) -> AngleStatistics:
     """Statistics of one quantity over the kept frames; values, deviation, kept: (frames,). constant_sd: standard
-    deviation of the errors that are the same in all frames."""
+    deviation of the errors that are the same in all frames. Frames without a deviation are left out where others have
+    one: there an angle is undefined, such as the plane of an arm that hangs."""
     used = kept & np.isfinite(values)
+    if deviation is not None and np.isfinite(deviation[used]).any():
+        used &= np.isfinite(deviation)
     known = values[used]
     if not known.size:
         return AngleStatistics(mean=None, sd=None, minimum=None, maximum=None, known_share=0.0, range_sd=None)
     ends = None if deviation is None else deviation[used][[known.argmin(), known.argmax()]]
     if ends is not None:
         ends = np.sqrt(np.maximum(ends**2 - constant_sd**2, 0.0))
-    spread = None if deviation is None else deviation[kept]
+    spread = None if deviation is None else deviation[used]
     return AngleStatistics(
         mean=float(known.mean()),
         sd=float(np.nanmedian(spread)) if spread is not None and np.isfinite(spread).any() else None,

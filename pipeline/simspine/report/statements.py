@@ -430,7 +430,10 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
 
 def trial_caveats(trial: SolvedTrial) -> tables.Caveats:
     """Quantities that were not measured in one trial."""
-    caveats = tables.caveats_of_trial(trial.markers, trial.spine, trial.observed_shares)
+    joints = {level.name for level in trial.sized.levels if level.coordinates}
+    is_joint = np.array([[level in joints] for level in trial.spine.levels])
+    shares = np.where(is_joint, trial.observed_shares, np.nan)
+    caveats = tables.caveats_of_trial(trial.markers, trial.spine, shares)
     return replace(caveats, figures=_undecided(trial))
 
 

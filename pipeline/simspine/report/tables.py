@@ -34,7 +34,6 @@ from simspine.quality.observability import (
     observability_of,
     observed_share_text,
     rhythm_verdict,
-    with_shares_of_sums,
 )
 from simspine.report.page import (
     UNIT_SIGNS,
@@ -274,7 +273,6 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 NO_LEVEL_FINDING = "; takes what the model cannot place elsewhere: no finding about this level"
-BY_LEVELS = ", judged by its levels; the sum can be surer"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical")
@@ -291,11 +289,10 @@ def angle_table(
 ) -> PageTable:
     """Mean with its interval, range of motion, observability and verdict per level and plane.
 
-    shares: (levels, 3) of `quality.observability.level_shares`. table: levels with their coordinates. kept: (frames,).
+    shares: (levels, 3), sums included. table: levels with their coordinates. kept: (frames,).
     estimated: points of the spine were estimated. marked: levels with markers on both vertebrae; None: not known.
     """
     kept = np.ones(spine.frames, bool) if kept is None else kept
-    shares = with_shares_of_sums(spine.levels, table, shares)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows: list[tuple[str, ...]] = []
     joints = {level.name for level in table if level.coordinates}
@@ -307,7 +304,6 @@ def angle_table(
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             label = (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
-            label += BY_LEVELS * (bool(joints) and level not in joints and word is Observability.ASSUMED)
             rows.append((level, plane, *_level_cells(spine.angles[:, i, k], sd, kept, word), share, label))
     said = page_words("levels")
     caption = (
