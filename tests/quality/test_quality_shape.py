@@ -9,11 +9,13 @@ from simspine.anatomy.shape_model import CHAIN_LEVELS, chain_positions, packaged
 from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Severity
 from simspine.quality.marker_checks import (
+    HIP_PAIR,
+    SHOULDER_PAIR,
     check_sides,
     check_vertical,
     feet_turn_angle,
     front_turn_angle,
-    trunk_twist_angle,
+    turn_between_pairs,
 )
 from simspine.quality.spine_checks import LEVEL_OF, check_fitted_shape, check_measured_shape, evenly_chosen_whole_frames
 
@@ -135,7 +137,7 @@ def test_a_person_who_stands_straight_is_fine(frame):
 @pytest.mark.parametrize("degrees", [30, 80, 180])
 def test_twist_is_the_turn_between_shoulders_and_hips(degrees):
     points = turned(("RShoulder", "LShoulder"), degrees)
-    assert np.degrees(trunk_twist_angle(points)[7]) == pytest.approx(degrees)
+    assert np.degrees(turn_between_pairs(points, HIP_PAIR, SHOULDER_PAIR)[7]) == pytest.approx(degrees)
     found = [f for f in check_sides(points) if f.code == "trunk_twist"]
     assert [f.frames for f in found] == ([(7,)] if degrees > 75 else [])
 

@@ -22,15 +22,9 @@ HIP_PAIR, SHOULDER_PAIR = ("RHip", "LHip"), ("RShoulder", "LShoulder")
 KNEE_PAIR, ANKLE_PAIR, ELBOW_PAIR = ("RKnee", "LKnee"), ("RAnkle", "LAnkle"), ("RElbow", "LElbow")
 LIMB_PAIRS = {"knees": (HIP_PAIR, KNEE_PAIR), "ankles": (KNEE_PAIR, ANKLE_PAIR), "elbows": (SHOULDER_PAIR, ELBOW_PAIR)}
 FOOT_PAIRS = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
-LANDMARKS = {
-    "Hip": "ASI",
-    "Knee": "KNE",
-    "Ankle": "ANK",
-    "Shoulder": "SHO",
-    "Elbow": "ELB",
-    "Heel": "HEE",
-    "BigToe": "TOE",
-}
+LANDMARKS = {  # {joint: Plug-in Gait's marker beside it}
+    "Hip": "ASI", "Knee": "KNE", "Ankle": "ANK", "Shoulder": "SHO", "Elbow": "ELB", "Heel": "HEE", "BigToe": "TOE",
+}  # fmt: skip
 LEAST_BEND = 0.1  # least distance of a bent knee from the line of its leg, as a share of the leg: 23° of flexion
 LEVEL_HIPS = 0.5  # least horizontal share of the line between the hips for which 'forward' is defined
 
@@ -38,21 +32,23 @@ LEVEL_HIPS = 0.5  # least horizontal share of the line between the hips for whic
 def check_sides(measured: Markers) -> Iterator[Finding]:
     """Frames in which left and right seem to be exchanged somewhere, or the person is upside down: warnings. Missing
     points are not checked."""
-    for code, angle, name, message in (
-        ("trunk_twist", trunk_twist_angle, "trunk_twist", "shoulders are turned against the hips by up to"),
-        ("feet_backwards", feet_turn_angle, "feet_back", "both feet point away from where the pelvis faces by up to"),
+    twist = turn_between_pairs(measured, HIP_PAIR, SHOULDER_PAIR)
+    feet, tilt = feet_turn_angle(measured), body_axis_tilt(measured)
+    for code, values, name, message in (
+        ("trunk_twist", twist, "trunk_twist", "shoulders are turned against the hips by up to"),
+        ("feet_backwards", feet, "feet_back", "both feet point away from where the pelvis faces by up to"),
         (
-            "upside_down", body_axis_tilt, "upside_down",
+            "upside_down", tilt, "upside_down",
             "the person is upside down, the line from ankles to shoulders leans from the vertical by up to",
         ),
     ):  # fmt: skip
-        values, limit = angle(measured), THRESHOLDS[name]
+        limit = THRESHOLDS[name]
         odd = values > limit.value_si
         if odd.any():
             most = np.degrees(values[odd].max())
             text = f"{message} {most:.0f}° in {odd.sum()} frames, expected below {limit.value:g}°."
             yield warning(code, text, frames=odd)
-    turns = {f"the {name}": _turn_between_pairs(measured, *pairs) for name, pairs in LIMB_PAIRS.items()}
+    turns = {f"the {name}": turn_between_pairs(measured, *pairs) for name, pairs in LIMB_PAIRS.items()}
     for what, turn in (turns | {"nose and bent knees": front_turn_angle(measured)}).items():
         crossed = turn > THRESHOLDS["limbs_crossed"].value_si
         if 2 * crossed.sum() > np.isfinite(turn).sum():  # people cross their limbs for a while
@@ -89,12 +85,7 @@ def sides_exchanged(measured: Markers) -> np.ndarray:
     return odd
 
 
-def trunk_twist_angle(measured: Markers) -> np.ndarray:
-    """(frames,) rad, 0…π: angle between the lines of the hips and of the shoulders, seen along the trunk."""
-    return _turn_between_pairs(measured, HIP_PAIR, SHOULDER_PAIR)
-
-
-def _turn_between_pairs(measured: Markers, first: tuple[str, str], second: tuple[str, str]) -> np.ndarray:
+def turn_between_pairs(measured: Markers, first: tuple[str, str], second: tuple[str, str]) -> np.ndarray:
     """(frames,) rad, 0…π: angle between the lines of two pairs, seen along the axis through their mid-points."""
     (line, middle), (other_line, other_middle) = (_pair_vector_and_middle(measured, pair) for pair in (first, second))
     axis = other_middle - middle
@@ -149,10 +140,10 @@ def _body_up(measured: Markers) -> np.ndarray:
 def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
     """Vector from the second point to the first, and their mid-point, (frames, 3); NaN where one is no marker. The
     landmark on the skin stands for a joint that is none."""
-    names = [name if name in measured.names else name[0] + LANDMARKS.get(name[1:], "") for name in names]
-    if not set(names) <= set(measured.names):
+    pair = [name if name in measured.names else name[0] + LANDMARKS.get(name[1:], "") for name in names]
+    if not set(pair) <= set(measured.names):
         return np.full((measured.frames, 3), np.nan), np.full((measured.frames, 3), np.nan)
-    first, second = (measured.xyz[:, i] for i in measured.indices(names))
+    first, second = (measured.xyz[:, i] for i in measured.indices(pair))
     return first - second, (first + second) / 2
 
 
