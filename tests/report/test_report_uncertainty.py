@@ -131,8 +131,8 @@ def test_a_sum_has_the_share_by_which_data_narrow_it_and_a_segment_in_space_no_v
     the sum. Each level by itself is decided little. The third level has no prior: what is known is the mean share."""
     bodies = ("sacrum", "five", "four", "three")
     chain = [Level(NAMES[i], bodies[i], bodies[i + 1], TABLE[i].coordinates) for i in range(3)]
-    names = (*NAMES[:3], "sum", "all", "thorax")
-    table = (*chain, Level("sum", "five", "three"), Level("all", "sacrum", "three"), Level("thorax", None, "three"))
+    names = (*NAMES[:3], "sum", "lowest", "thorax")
+    table = (*chain, Level("sum", "five", "three"), Level("lowest", "sacrum", "five"), Level("thorax", None, "three"))
     shares = np.array([[0.9] * 3, [0.1, 0.1, 0.9], [0.2, 0.5, 0.9], *[[np.nan] * 3] * 3])
     terms = [
         LinearPrior({name: 1.0}, 0.0, np.radians(degrees), "")
@@ -143,7 +143,8 @@ def test_a_sum_has_the_share_by_which_data_narrow_it_and_a_segment_in_space_no_v
     sd = np.full((FRAMES, len(names), 3), after)
     found = with_shares_of_sums(names, table, shares, sd, Prior(terms))
     np.testing.assert_allclose(found[3], 25 / (25 + noise**2))
-    np.testing.assert_allclose(found[4], [0.4, 0.5, 0.9])
+    np.testing.assert_allclose(found[4], 0.9)
+    np.testing.assert_allclose(with_shares_of_sums(names, table, shares, sd, Prior())[3], [0.15, 0.3, 0.9])
     assert np.isnan(found[5]).all()
     words = observability_of(names, found, table=table)
     expected = {0.5: "measured", 2.0: "measured", 20.0: "assumed"}[noise]
@@ -160,6 +161,8 @@ def test_the_deviation_of_a_sum_without_data_is_that_of_drawn_people(coupling):
     terms = [LinearPrior({"a": a, "b": b}, 0.0, v**0.5, "") for v, (a, b) in zip(variances, axes.T, strict=True)]
     assert Prior(terms).deviation_of_sum(["a", "b"]) == pytest.approx(draws.sum(1).std(), rel=0.01)
     assert Prior(terms).deviation_of_sum(["a"]) == pytest.approx(3.0)
+    given_both = draws[np.abs(draws.sum(1)) < 0.2]
+    assert Prior(terms).deviation_of_sum(["a"], ["a", "b"]) == pytest.approx(given_both[:, 0].std(), rel=0.03)
     assert np.isnan(Prior(terms).deviation_of_sum(["a", "c"]))
 
 

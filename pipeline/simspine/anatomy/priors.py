@@ -204,15 +204,17 @@ class Prior:
             len(names), count
         )
 
-    def deviation_of_sum(self, names: Sequence[str]) -> float:
-        """Standard deviation of the sum of coordinates, rad, without data; NaN if the priors leave one of them free."""
+    def deviation_of_sum(self, names: Sequence[str], given: Sequence[str] = ()) -> float:
+        """Standard deviation of the sum of coordinates, rad, without data; NaN if the priors leave one of them free.
+        given: coordinates whose sum is known."""
         known = list(dict.fromkeys(name for term in self.terms for name in term.combination))
-        if not set(names) <= set(known):
+        if not {*names, *given} <= set(known):
             return float("nan")
         combinations, _, precision, _ = self.arrays(known, rate=1.0)
-        summed = np.isin(known, names).astype(float)
         covariance = np.linalg.pinv((combinations.T * precision) @ combinations, hermitian=True)
-        return float(np.sqrt(summed @ covariance @ summed))
+        summed = np.array([np.isin(known, names), np.isin(known, given)], float)
+        (variance, common), (_, of_given) = summed @ covariance @ summed.T
+        return float(np.sqrt(variance - (common**2 / of_given if given else 0.0)))
 
     def arrays(self, names: Sequence[str], rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """S (terms, coordinates `names`), mean, precision and decay per frame (terms,)."""

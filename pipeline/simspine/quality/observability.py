@@ -87,22 +87,32 @@ def with_shares_of_sums(
 ) -> np.ndarray:
     """`level_shares` with those of sums over levels, see `share_by_deviation`; segments in space keep NaN.
 
-    angles_sd: (frames, levels, 3) rad. prior: what was known of the coordinates without data. A sum about whose levels
-    the prior says nothing, since they share a coordinate, has their mean share.
+    angles_sd: (frames, levels, 3) rad. prior: what was known of the coordinates without data. The widest sum, the
+    trunk's, counts as known in the prior of the others: their published share in it is no measurement. A sum about
+    whose levels the prior says nothing, since they share a coordinate, has their mean share.
     """
     filled, joints = shares.copy(), {level.child: level for level in table if level.coordinates}
-    for level in (one for one in table if one.name in levels and one.parent and not one.coordinates):
-        parts, body = list[Level](), level.child
-        while body != level.parent and body in joints:
-            parts.append(joints[body])
-            body = joints[body].parent or ""
-        row, rows = levels.index(level.name), [levels.index(part.name) for part in parts]
-        for plane in range(3) if parts else ():
+    sums = {level.name: _joints_of_sum(level, joints) for level in table if level.parent and not level.coordinates}
+    sums = {name: parts for name, parts in sums.items() if parts and name in levels}
+    widest = max(sums.values(), key=len, default=())
+    for name, parts in sums.items():
+        row, rows = levels.index(name), [levels.index(part.name) for part in parts]
+        for plane in range(3):
             known = angles_sd[np.isfinite(angles_sd[:, row, plane]), row, plane]
-            before = prior.deviation_of_sum([part.coordinates[plane] for part in parts])
+            given = () if parts is widest else [part.coordinates[plane] for part in widest]
+            before = prior.deviation_of_sum([part.coordinates[plane] for part in parts], given)
             share = share_by_deviation(float(np.median(known)) if known.size else float("nan"), before)
             filled[row, plane] = share if np.isfinite(share) else shares[rows, plane].mean()
     return filled
+
+
+def _joints_of_sum(level: Level, joints: Mapping[str, Level]) -> tuple[Level, ...]:
+    """The joints between a sum's two bodies, from the child down. joints: {child body: level}."""
+    parts, body = list[Level](), level.child
+    while body != level.parent and body in joints:
+        parts.append(joints[body])
+        body = joints[body].parent or ""
+    return tuple(parts)
 
 
 def observability_of(

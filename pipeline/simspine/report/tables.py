@@ -303,7 +303,9 @@ def angle_table(
         for k, plane in enumerate(MOTION_PLANES):
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
-            label = (str(word) or NO_LABEL) + NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
+            wide = sd is not None and np.degrees(np.median(sd[kept])) > THRESHOLDS["imprecise"].value
+            label = IMPRECISE_LABEL if wide and word is Observability.MEASURED else str(word) or NO_LABEL
+            label += NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
             rows.append((level, plane, *_level_cells(spine.angles[:, i, k], sd, kept, word), share, label))
     said = page_words("levels")
     caption = (
