@@ -33,12 +33,14 @@ def check_sides(measured: Markers) -> Iterator[Finding]:
     """Frames in which left and right seem to be exchanged somewhere, or the person is upside down: warnings. Missing
     points are not checked."""
     twist = turn_between_pairs(measured, HIP_PAIR, SHOULDER_PAIR)
-    feet, tilt = feet_turn_angle(measured), body_axis_tilt(measured)
     for code, values, name, message in (
         ("trunk_twist", twist, "trunk_twist", "shoulders are turned against the hips by up to"),
-        ("feet_backwards", feet, "feet_back", "both feet point away from where the pelvis faces by up to"),
         (
-            "upside_down", tilt, "upside_down",
+            "feet_backwards", feet_turn_angle(measured), "feet_back",
+            "both feet point away from where the pelvis faces by up to",
+        ),
+        (
+            "upside_down", body_axis_tilt(measured), "upside_down",
             "the person is upside down, the line from ankles to shoulders leans from the vertical by up to",
         ),
     ):  # fmt: skip

@@ -295,8 +295,7 @@ def angle_table(
     kept = np.ones(spine.frames, bool) if kept is None else kept
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows: list[tuple[str, ...]] = []
-    joints = {level.name for level in table if level.coordinates}
-    unmarked = joints.difference(joints if marked is None else marked)
+    unmarked = set() if marked is None else {one.name for one in table if one.coordinates}.difference(marked)
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
