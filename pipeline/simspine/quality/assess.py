@@ -360,4 +360,4 @@ def observed_angle_shares(sized: SizedBody, result: Result, spine: SpineKinemati
     if response is None or spine.angles_sd is None:
         return shares
     prior = Prior([*sized.prior.terms, *wide_priors(sized.body, sized.body.free_names)])
-    return with_shares_of_sums(spine.levels, sized.levels, shares, spine.angles_sd, prior)
+    return with_shares_of_sums(spine.levels, sized.levels, shares, angles_sd=spine.angles_sd, prior=prior)
