@@ -221,7 +221,8 @@ def test_prior_names_the_bodys_coordinates(articulated):
     assert ((decay > 0.9) & (decay < 1)).all()
     assert np.isfinite(precision).all()
     assert (precision > 0).all()
-    assert (mean != 0).sum() == 5 + 6  # people's standing curve: postures from L5–S1 to L1–L2, and the lumbar rhythm
+    # people's standing spine: flexion from L5–S1 to L1–L2 and the lumbar rhythm; turn of 8 levels, and two rhythms
+    assert (mean != 0).sum() == 5 + 6 + 8 + (6 + 11)
     hips = [articulated.coordinates.index(f"hip_flexion_{side}") for side in "rl"]
     used = np.abs(S).sum(0) > 0
     assert used[hips].all()

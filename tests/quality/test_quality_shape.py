@@ -8,7 +8,15 @@ import pytest
 from simspine.anatomy.shape_model import CHAIN_LEVELS, chain_positions, packaged_shape_model
 from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Severity
-from simspine.quality.marker_checks import check_sides, feet_turn_angle, trunk_twist_angle
+from simspine.quality.marker_checks import (
+    HIP_PAIR,
+    SHOULDER_PAIR,
+    check_sides,
+    check_vertical,
+    feet_turn_angle,
+    front_turn_angle,
+    turn_between_pairs,
+)
 from simspine.quality.spine_checks import LEVEL_OF, check_fitted_shape, check_measured_shape, evenly_chosen_whole_frames
 
 FRAMES = 12
@@ -89,6 +97,27 @@ def person(frame: str = "y_up") -> Markers:
     return Markers(tuple(at), 50, xyz[..., order], frame)
 
 
+def on_the_skin(names) -> list[str]:
+    """Names that laboratories give to markers on the skin over these points (Plug-in Gait)."""
+    places = {"Hip": "ASI", "Shoulder": "SHO", "Elbow": "ELB", "Knee": "KNE", "Ankle": "ANK", "Heel": "HEE"}
+    return [name[0] + (places | {"BigToe": "TOE"})[name[1:]] for name in names]
+
+
+@pytest.mark.parametrize(
+    ("order", "sign", "found"),
+    [
+        ([0, 1, 2], 1, None),
+        ([0, 1, 2], -1, "feet_backwards"),  # mirrored, left with right
+        ([1, 0, 2], -1, "lying"),  # x up
+        ([0, 2, 1], -1, "lying"),
+    ],
+)
+def test_markers_on_the_skin_show_sides_and_the_vertical(order, sign, found):
+    points = person()
+    markers = Markers(on_the_skin(points.names), 50, points.xyz[..., order] * [1, 1, sign], "y_up")
+    assert [f.code for f in [*check_sides(markers), *check_vertical(markers)]] == ([found] if found else [])
+
+
 def turned(names, degrees: float) -> Markers:
     """Some points turned to the left about the vertical axis through the origin, in frame 7."""
     points = person()
@@ -108,7 +137,7 @@ def test_a_person_who_stands_straight_is_fine(frame):
 @pytest.mark.parametrize("degrees", [30, 80, 180])
 def test_twist_is_the_turn_between_shoulders_and_hips(degrees):
     points = turned(("RShoulder", "LShoulder"), degrees)
-    assert np.degrees(trunk_twist_angle(points)[7]) == pytest.approx(degrees)
+    assert np.degrees(turn_between_pairs(points, HIP_PAIR, SHOULDER_PAIR)[7]) == pytest.approx(degrees)
     found = [f for f in check_sides(points) if f.code == "trunk_twist"]
     assert [f.frames for f in found] == ([(7,)] if degrees > 75 else [])
 
@@ -133,16 +162,45 @@ def test_exchanged_hips_turn_trunk_and_feet():
     ],
 )
 @pytest.mark.parametrize("frames", [FRAMES, FRAMES // 2 - 1])
-def test_limbs_on_the_other_side_in_most_frames_are_named(frame, exchanged, found, frames):
+@pytest.mark.parametrize("on_skin", [False, True])
+def test_limbs_on_the_other_side_in_most_frames_are_named(frame, exchanged, found, frames, on_skin):
     points = person(frame)
     xyz = np.array(points.xyz)
     for joint in exchanged:
         pair = points.indices((f"R{joint}", f"L{joint}"))
         xyz[:frames, pair] = xyz[:frames, pair[::-1]]
-    findings = [f for f in check_sides(points.with_(xyz=xyz)) if f.code == "limbs_exchanged"]
+    names = on_the_skin(points.names) if on_skin else points.names
+    findings = [f for f in check_sides(Markers(names, 50, xyz, frame)) if f.code == "limbs_exchanged"]
     assert [(f.where, len(f.frames)) for f in findings] == (
         [(name, frames) for name in found] if frames == FRAMES else []
     )
+
+
+@pytest.mark.parametrize("frame", ["y_up", "z_up"])
+@pytest.mark.parametrize(
+    ("seen", "degrees"),
+    [("Nose", np.degrees(np.arctan2(0.15, 0.2))), ("Knee", np.degrees(np.arctan2(0.04, 0.32))), ("", None)],
+)
+def test_left_and_right_exchanged_everywhere_are_named_by_nose_and_bent_knees(frame, seen, degrees):
+    points = person(frame)
+    forward = np.array([1.0, 0, 0] if frame == "y_up" else [0, 1, 0])
+    xyz = np.array(points.xyz)
+    if seen == "Knee":  # straight knees say nothing
+        xyz[:, points.indices(("RKnee", "LKnee"))] += 0.3 * forward
+    nose = (points.xyz[:, :1] + points.xyz[:, 1:2]) / 2 + [0.2 * forward]
+    nose[..., "yz".index(frame[0]) + 1] += 0.5 + 0.15  # mid-shoulders are 0.5 m above mid-hips
+    given = Markers(
+        ("Nose", *points.names), 50, np.concatenate([nose if seen == "Nose" else np.nan * nose, xyz], 1), frame
+    )
+    exchanged = [given.names.index({"R": "L", "L": "R"}.get(name[0], "N") + name[1:]) for name in given.names]
+    for order, expected in ((np.arange(len(exchanged)), degrees), (exchanged, degrees is not None and 180 - degrees)):
+        found = given.with_(xyz=given.xyz[:, order])
+        named = [len(f.frames) for f in check_sides(found) if f.code == "sides_exchanged"]
+        assert named == ([FRAMES] if expected and expected > 110 else [])
+        if degrees is None:
+            assert np.isnan(front_turn_angle(found)).all()
+        else:
+            np.testing.assert_allclose(np.degrees(front_turn_angle(found)), expected)
 
 
 def test_feet_that_point_up_are_not_judged():

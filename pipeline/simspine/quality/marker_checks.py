@@ -22,32 +22,39 @@ HIP_PAIR, SHOULDER_PAIR = ("RHip", "LHip"), ("RShoulder", "LShoulder")
 KNEE_PAIR, ANKLE_PAIR, ELBOW_PAIR = ("RKnee", "LKnee"), ("RAnkle", "LAnkle"), ("RElbow", "LElbow")
 LIMB_PAIRS = {"knees": (HIP_PAIR, KNEE_PAIR), "ankles": (KNEE_PAIR, ANKLE_PAIR), "elbows": (SHOULDER_PAIR, ELBOW_PAIR)}
 FOOT_PAIRS = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
+LANDMARKS = {  # {joint: Plug-in Gait's marker beside it}
+    "Hip": "ASI", "Knee": "KNE", "Ankle": "ANK", "Shoulder": "SHO", "Elbow": "ELB", "Heel": "HEE", "BigToe": "TOE",
+}  # fmt: skip
+LEAST_BEND = 0.1  # least distance of a bent knee from the line of its leg, as a share of the leg: 23° of flexion
 LEVEL_HIPS = 0.5  # least horizontal share of the line between the hips for which 'forward' is defined
 
 
 def check_sides(measured: Markers) -> Iterator[Finding]:
     """Frames in which left and right seem to be exchanged somewhere, or the person is upside down: warnings. Missing
     points are not checked."""
-    for code, angle, name, message in (
-        ("trunk_twist", trunk_twist_angle, "trunk_twist", "shoulders are turned against the hips by up to"),
-        ("feet_backwards", feet_turn_angle, "feet_back", "both feet point away from where the pelvis faces by up to"),
+    twist = turn_between_pairs(measured, HIP_PAIR, SHOULDER_PAIR)
+    feet, tilt = feet_turn_angle(measured), body_axis_tilt(measured)
+    for code, values, name, message in (
+        ("trunk_twist", twist, "trunk_twist", "shoulders are turned against the hips by up to"),
+        ("feet_backwards", feet, "feet_back", "both feet point away from where the pelvis faces by up to"),
         (
-            "upside_down", body_axis_tilt, "upside_down",
+            "upside_down", tilt, "upside_down",
             "the person is upside down, the line from ankles to shoulders leans from the vertical by up to",
         ),
     ):  # fmt: skip
-        values, limit = angle(measured), THRESHOLDS[name]
+        limit = THRESHOLDS[name]
         odd = values > limit.value_si
         if odd.any():
             most = np.degrees(values[odd].max())
             text = f"{message} {most:.0f}° in {odd.sum()} frames, expected below {limit.value:g}°."
             yield warning(code, text, frames=odd)
-    for name, pairs in LIMB_PAIRS.items():
-        turn = _turn_between_pairs(measured, *pairs)
+    turns = {f"the {name}": turn_between_pairs(measured, *pairs) for name, pairs in LIMB_PAIRS.items()}
+    for what, turn in (turns | {"nose and bent knees": front_turn_angle(measured)}).items():
         crossed = turn > THRESHOLDS["limbs_crossed"].value_si
         if 2 * crossed.sum() > np.isfinite(turn).sum():  # people cross their limbs for a while
-            text = f"the {name} lie on the other side of the body in {crossed.sum()} frames, more than half."
-            yield warning("limbs_exchanged", text, frames=crossed, where=name)
+            code = "limbs_exchanged" if what in turns else "sides_exchanged"
+            text = f"{what} lie on the other side of the body in {crossed.sum()} frames, most that show them."
+            yield warning(code, text, frames=crossed, where=what.removeprefix("the "))
 
 
 def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterator[Finding]:
@@ -78,12 +85,7 @@ def sides_exchanged(measured: Markers) -> np.ndarray:
     return odd
 
 
-def trunk_twist_angle(measured: Markers) -> np.ndarray:
-    """(frames,) rad, 0…π: angle between the lines of the hips and of the shoulders, seen along the trunk."""
-    return _turn_between_pairs(measured, HIP_PAIR, SHOULDER_PAIR)
-
-
-def _turn_between_pairs(measured: Markers, first: tuple[str, str], second: tuple[str, str]) -> np.ndarray:
+def turn_between_pairs(measured: Markers, first: tuple[str, str], second: tuple[str, str]) -> np.ndarray:
     """(frames,) rad, 0…π: angle between the lines of two pairs, seen along the axis through their mid-points."""
     (line, middle), (other_line, other_middle) = (_pair_vector_and_middle(measured, pair) for pair in (first, second))
     axis = other_middle - middle
@@ -111,6 +113,20 @@ def feet_turn_angle(measured: Markers) -> np.ndarray:
     return np.where(steep | upside_down, np.nan, np.minimum(*turns))
 
 
+def front_turn_angle(measured: Markers) -> np.ndarray:
+    """(frames,) rad, 0…π: angle between forward of the trunk and the nearest of: the nose, seen from mid-shoulders; a
+    bent knee, seen from the middle between hip and ankle. NaN = all are missing."""
+    (right, shoulders), (_, hips) = (_pair_vector_and_middle(measured, pair) for pair in (SHOULDER_PAIR, HIP_PAIR))
+    forward = np.cross(shoulders - hips, right)
+    turns = [angle_between(_pair_vector_and_middle(measured, ("Nose", "Nose"))[1] - shoulders, forward)]
+    for hip, knee, ankle in zip(HIP_PAIR, KNEE_PAIR, ANKLE_PAIR, strict=True):
+        leg, middle = _pair_vector_and_middle(measured, (hip, ankle))
+        bend = _pair_vector_and_middle(measured, (knee, knee))[1] - middle
+        straight = np.linalg.norm(bend, axis=-1) < LEAST_BEND * np.linalg.norm(leg, axis=-1)
+        turns.append(np.where(straight, np.nan, angle_between(bend, forward)))
+    return np.fmin.reduce(turns)
+
+
 def body_axis_tilt(measured: Markers) -> np.ndarray:
     """(frames,) rad, 0…π: angle between the vertical and the line from mid-ankles to mid-shoulders; NaN = missing."""
     line = _pair_vector_and_middle(measured, SHOULDER_PAIR)[1] - _pair_vector_and_middle(measured, ANKLE_PAIR)[1]
@@ -122,10 +138,12 @@ def _body_up(measured: Markers) -> np.ndarray:
 
 
 def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """Vector from the second point to the first, and their mid-point, (frames, 3); NaN where one is no marker."""
-    if not set(names) <= set(measured.names):
+    """Vector from the second point to the first, and their mid-point, (frames, 3); NaN where one is no marker. The
+    landmark on the skin stands for a joint that is none."""
+    pair = [name if name in measured.names else name[0] + LANDMARKS.get(name[1:], "") for name in names]
+    if not set(pair) <= set(measured.names):
         return np.full((measured.frames, 3), np.nan), np.full((measured.frames, 3), np.nan)
-    first, second = (measured.xyz[:, i] for i in measured.indices(names))
+    first, second = (measured.xyz[:, i] for i in measured.indices(pair))
     return first - second, (first + second) / 2
 
 
