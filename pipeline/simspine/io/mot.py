@@ -147,8 +147,8 @@ def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.nda
 _TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123]|_[XYZ])$")
 # Quantities of OpenSim's other storage files, to which inDegrees does not apply, by the column's name or file's title.
 _NO_ANGLE_NAME = re.compile(
-    r"force|torque|moment|activation|excitation|control|fiber|tendon|length|power|reserve|residual|actuator|grf|emg"
-    r"|error|muscle|grm|pressure|(^|[_.])cop(_|\d|[xyz]|$)|([_.][pvfm]|^[fmpt]p?\d?)[xyz](_?\d|_[rl])?$",
+    r"force|torque|moment|stiff|damping|imped|stress|strain|energy|work|mass|activation|excitation|control|fiber|tendon|length|power|reserve|residual|actuator|grf|emg"
+    r"|error|muscle|grm|pressure|(^|[_.])cop(_|\d|[xyz]|$)|([_.][pvfm]|^[lr][pvf]|^[fmpt]p?\d?)[xyz](_?\d|_[rl])?$",
     re.IGNORECASE,
 )
 # Parts of the names that models give to angles; a column of any other name is read as an angle with a warning.
@@ -348,24 +348,16 @@ def _coupled_in_radians(table: StorageTable, path) -> list[int]:
     for i in coupled:
         name, beta = table.names[i], table.values[:, i]
         knee = name.removesuffix("_beta")
-        if not np.isfinite(beta).any():
+        target = np.radians(table.values[:, table.names.index(knee)]) if knee in table.names else np.nan * beta
+        both = np.isfinite(beta) & np.isfinite(target)
+        as_radians, as_degrees = (np.abs(f * beta - target)[both].max(initial=-np.inf) for f in (1.0, np.pi / 180))
+        follows = both.any() and min(as_radians, as_degrees) <= _COUPLED_MATCH_RAD
+        largest = np.abs(beta[np.isfinite(beta)]).max(initial=-np.inf)
+        if as_degrees <= as_radians if follows else not 0 <= largest <= 2 * np.pi:  # more than a turn of the knee
             continue
-        evidence = None
-        if knee in table.names:
-            target = np.radians(table.values[:, table.names.index(knee)])
-            both = np.isfinite(beta) & np.isfinite(target)
-            if both.any():
-                as_radians = np.abs(beta - target)[both].max()
-                as_degrees = np.abs(np.radians(beta) - target)[both].max()
-                if min(as_radians, as_degrees) <= _COUPLED_MATCH_RAD:
-                    evidence = f"off {knee} by {as_radians:.2g} rad, but by {as_degrees:.2g} rad if degrees"
-                    if as_degrees <= as_radians:
-                        continue
-        if evidence is None:
-            largest = np.nanmax(np.abs(beta))
-            if largest > 2 * np.pi:  # more than a turn of the knee
-                continue
-            evidence = f"its values stay within ±{largest:.3g}"
+        evidence = f"its values stay within ±{largest:.3g}"
+        if follows:
+            evidence = f"off {knee} by {as_radians:.2g} rad, but by {as_degrees:.2g} rad if degrees"
         columns.append(i)
         text_tables.warn_assumed(
             f"{path}: {name} is read as radians although the header says degrees ({evidence}); "
