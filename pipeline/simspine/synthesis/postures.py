@@ -128,7 +128,7 @@ def perform_motion(
 def _add_spine_motion(
     subject: SyntheticSubject, values: np.ndarray, column: Mapping[str, int], get, rng: np.random.Generator
 ) -> None:
-    levels, spine, time = read_levels(), subject.spine, np.arange(len(values)) / MOTION_RATE_HZ
+    levels, spine = read_levels(), subject.spine
     for region in levels.regions:
         i = levels.within(region)
         amount = np.column_stack([get(f"{region}_{kind}") for kind in REGION_MOTIONS])  # (frames, 3)
@@ -137,13 +137,25 @@ def _add_spine_motion(
         share = spine.shares[i] * (1 + change * np.tanh(amount / range_of_motion)[:, None])  # (frames, levels, 3)
         moved = share * amount[:, None]
         moved[:, :, 2] += spine.rotation_per_bending[i] * moved[:, :, 1]
-        for k, angles in zip(i, np.moveaxis(moved, 1, 0), strict=True):  # (frames, 3): flexion, bending, rotation
-            level = levels.names[k]
-            for axis, sign, angle in zip(LEVEL_AXIS_COORDINATES, COORDINATE_SIGNS, angles.T, strict=True):
-                own = LEVEL_NOISE_SD * band_limited_noise(rng, time, 1.5)
-                values[:, column[f"{level}_{axis}"]] += sign * angle + own
-            for direction, shift in zip(SHIFT_DIRECTIONS, (angles[:, [0, 0, 1]] * spine.shift[k]).T, strict=True):
-                values[:, column[f"{level}_shift_{direction}"]] += shift
+        for k, angles in zip(i, np.moveaxis(moved, 1, 0), strict=True):
+            _add_level_motion(values, column, levels.names[k], angles=angles, shift=spine.shift[k], rng=rng)
+
+
+def _add_level_motion(
+    values: np.ndarray,
+    column: Mapping[str, int],
+    level: str,
+    angles: np.ndarray,
+    shift: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """angles: (frames, 3) of the level's flexion, bending, rotation; shift: (3,) m/rad, see `SyntheticSpine`."""
+    time = np.arange(len(values)) / MOTION_RATE_HZ
+    for axis, sign, angle in zip(LEVEL_AXIS_COORDINATES, COORDINATE_SIGNS, angles.T, strict=True):
+        own = LEVEL_NOISE_SD * band_limited_noise(rng, time, 1.5)
+        values[:, column[f"{level}_{axis}"]] += sign * angle + own
+    for direction, moved in zip(SHIFT_DIRECTIONS, (angles[:, [0, 0, 1]] * shift).T, strict=True):
+        values[:, column[f"{level}_shift_{direction}"]] += moved
 
 
 def _add_girdle_motion(
