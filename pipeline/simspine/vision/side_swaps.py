@@ -77,12 +77,13 @@ def find_swaps(
     rows = np.flatnonzero(suspect)
     if not len(rows):
         return swapped
-    labels, gain, proposed = _label_views(rays, rows, sides, limit=limit)
-    clear = np.abs(gain) > 0  # (views, suspects): one labelling of the view fits clearly better
+    best = _best_labelling(rays, rows, sides, limit)
+    clear = np.abs(best.gain) >= _MIN_SWAP_GAIN  # (views, suspects): one labelling of the view fits clearly better
+    labels = best.labels & (best.unswapped - best.lowest >= _MIN_SWAP_GAIN) & clear
     vote = np.zeros(frames)
     vote[rows] = (clear * np.where(labels, -1.0, 1.0)).sum(0)
     group = xyz[:, :, sides]  # (3, frames, 2, pairs)
-    group[:, rows] = proposed
+    group[:, rows] = best.places
     known = np.isfinite(group).all((0, 2))
     vote[~suspect & known.any(-1)] = len(rays.R)
     complement = _complement_continues(group, vote, rate)[rows]
@@ -126,16 +127,6 @@ class _Labelling:
         self.gain = np.where(better, gain, self.gain)
         self.places = np.where(better[:, None, None], places, self.places)
         self.unswapped = np.minimum(self.unswapped, kept.sum(0))
-
-
-def _label_views(
-    rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The best labelling of the views (views, m), its gain (views, m), 0 if unclear, and points (3, m, 2, pairs) m."""
-    best = _best_labelling(rays, frames, sides, limit)
-    gain = np.where(np.abs(best.gain) >= _MIN_SWAP_GAIN, best.gain, 0.0)
-    worthwhile = best.unswapped - best.lowest >= _MIN_SWAP_GAIN
-    return best.labels & worthwhile & (gain != 0), gain, best.places
 
 
 def _best_labelling(
