@@ -49,7 +49,7 @@ def find_centre(crops: Crops, frame: int, xy: np.ndarray, radius: float) -> Blob
     for _ in range(CENTRE_STEPS):
         window = crops.window(frame, place, half).astype(float)
         first, second = _two_colours(window[ring])
-        deviation = _distance_from_segment(window, first, second)  # of each pixel's colour from the surroundings
+        deviation = distance_from_segment(window, first, second)  # of each pixel's colour from the surroundings
         contrast = deviation - SURROUNDINGS_NOISE_SD * float(np.median(deviation[ring])) - LEAST_CONTRAST
         weight = np.clip(contrast, 0.0, MOST_CONTRAST) * gaussian
         mass = float(weight.sum())
@@ -71,11 +71,11 @@ def _two_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return main, main if min(share, 1 - share) < SECOND_COLOUR_SHARE else np.median(second, 0)
 
 
-def _distance_from_segment(colours: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Distances of colours (..., 3) from the segment between two."""
+def distance_from_segment(places: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Distances of colours, or of places in an image, (..., n) from the segment between two."""
     along = second - first
-    share = np.clip((colours - first) @ along / max(float(along @ along), 1e-9), 0, 1)
-    return np.linalg.norm(colours - first - share[..., None] * along, axis=-1)
+    share = np.clip((places - first) @ along / max(float(along @ along), 1e-9), 0, 1)
+    return np.linalg.norm(places - first - share[..., None] * along, axis=-1)
 
 
 TRUNK_POINTS = ("LShoulder", "RShoulder", "LHip", "RHip")

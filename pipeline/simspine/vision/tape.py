@@ -15,6 +15,7 @@ from simspine.core.errors import InputError
 from simspine.vision.detector import Crops
 from simspine.vision.skin_markers import (
     LOST_CONTRAST_SHARE,
+    distance_from_segment,
     find_centre,
     follow_by_flow,
     join_both_ways,
@@ -86,9 +87,7 @@ def _is_even(spots: np.ndarray, chain: list[tuple[int, int]]) -> bool:
         return False
     others = np.delete(spots, [i for _, i in chain], 0)
     for ((_, i), (_, j)), step in zip(pairwise(chain), steps, strict=True):
-        segment = spots[j] - spots[i]
-        share = np.clip((others - spots[i]) @ segment / (segment @ segment), 0, 1)
-        if (np.hypot(*(others - spots[i] - share[:, None] * segment).T) < PASSED_DOT_DISTANCE * step).any():
+        if (distance_from_segment(others, spots[i], spots[j]) < PASSED_DOT_DISTANCE * step).any():
             return False
     return True
 
