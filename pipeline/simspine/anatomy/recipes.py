@@ -47,6 +47,7 @@ RECIPE_KEYS = (
     "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "segments", "stature",
     "virtual", "inferred", "articulation", "anatomy", "pelvis", "regions", "free", "neck",
 )  # fmt: skip
+_REMOVABLE_SETS = {"forces": "ForceSet", "controllers": "ControllerSet", "contact_geometry": "ContactGeometrySet"}
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,9 @@ def _built_body(ingredients: bytes) -> Body:
     """The result of `build_body`. ingredients: its inputs, pickled, so that equal ones are built once."""
     recipe, fit, endplates, marks, skin_height, _ = pickle.loads(ingredients)
     model = opensim_base_model(recipe.base)
+    require_known("kind of component to remove", recipe.remove, _REMOVABLE_SETS)
     for kind in recipe.remove:
-        _removable_objects(model, kind).clearAndDestroy()
+        getattr(model, f"upd{_REMOVABLE_SETS[kind]}")().clearAndDestroy()
     model.updMarkerSet().clearAndDestroy()
     _limit_levels(model, recipe.regions)
     model.setName(f"simspine_{recipe.name}_{fit.name}")
@@ -347,12 +349,6 @@ def _limit_levels(model, regions: Sequence[LevelRegion]) -> None:
                 coordinates.get(name).setRangeMin(float(low))
                 coordinates.get(name).setRangeMax(float(high))
                 coordinates.get(name).setDefaultClamped(True)
-
-
-def _removable_objects(model, kind: str):
-    sets = {"forces": "ForceSet", "controllers": "ControllerSet", "contact_geometry": "ContactGeometrySet"}
-    require_known("kind of component to remove", (kind,), sets)
-    return getattr(model, f"upd{sets[kind]}")()
 
 
 def _add_marker(model, name: str, place: Place) -> None:
