@@ -172,9 +172,10 @@ def standing_curve(subject: SyntheticSubject, vertebrae: VertebraeOfBody) -> np.
     spine, names = subject.spine, list(read_levels().names)
     if spine.curve is not None:
         return spine.curve.copy()
-    curve = spine.own_curve[:, 0].copy()
-    for level, angle in _mean_lumbar().items():
-        curve[names.index(level)] += angle
+    curve, generic = spine.own_curve[:, 0].copy(), read_endplates()
+    for level, angle in read_population()["lordosis_by_level"].items():  # of the mean curve, less the generic body's
+        above, below = (_endplate_tilt(endplate_of(generic, name, "superior")) for name in level.split("_"))
+        curve[names.index(level)] += np.radians(angle) - (above - below)
     for first, last, upper, lower, target, parts in (
         ("L5_S1", "L1_L2", ("L1", "superior"), ("S1", "superior"), spine.lordosis, spine.lordosis_parts),
         ("T11_T12", "T3_T4", ("T3", "superior"), ("T12", "inferior"), -spine.kyphosis, spine.kyphosis_parts),
@@ -182,16 +183,6 @@ def standing_curve(subject: SyntheticSubject, vertebrae: VertebraeOfBody) -> np.
         i = slice(names.index(first), names.index(last) + 1)
         bones = _endplate_tilt(endplate_of(vertebrae, *upper)) - _endplate_tilt(endplate_of(vertebrae, *lower))
         curve[i] += parts * (target - bones - curve[i].sum())
-    return curve
-
-
-def _mean_lumbar() -> dict[str, float]:
-    """{level: rad} of the mean standing curve, relative to the generic body's vertebrae."""
-    by_level, bones = read_population()["lordosis_by_level"], read_endplates()
-    curve = {}
-    for level, angle in by_level.items():
-        upper, lower = (_endplate_tilt(endplate_of(bones, name, "superior")) for name in level.split("_"))
-        curve[level] = float(np.radians(angle)) - (upper - lower)
     return curve
 
 

@@ -23,7 +23,7 @@ from simspine.anatomy.recipes import virtual_spine_markers
 from simspine.anatomy.split_torso import spine_levels
 from simspine.anatomy.vertebrae import SpineKinematics, spine_kinematics
 from simspine.core.errors import InputError, require_known, unknown_name
-from simspine.core.geometry import change_frame
+from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import axes_after_least_rotation, load_skeleton, unit_vectors, upright_axes
 from simspine.core.types import Camera, Markers, Motion
 from simspine.io.atomic import sha256_of_file, write_text
@@ -207,8 +207,7 @@ def make_trial(subject: SyntheticSubject, action: str, repeat: int = 1, frames: 
 
 def true_markers(trial: TruthTrial) -> Markers:
     """All markers of the body, z_up: the 37 points, vertebral centres, `…_virtual`, landmarks."""
-    found = forward_kinematics(trial.body, trial.motion)
-    return found.with_(xyz=change_frame(found.xyz, "y_up", "z_up"), frame="z_up")
+    return markers_in_frame(forward_kinematics(trial.body, trial.motion), "z_up")
 
 
 def true_points(trial: TruthTrial) -> Markers:
