@@ -185,10 +185,33 @@ def storage(path, title, columns, rows=6):
 @pytest.mark.parametrize(
     ("title", "columns"),
     [
-        ("forces", ["ground_force_vx", "ground_force_px", "ground_torque_y", "1_ground_force_vz", "1_ground_torque_x"]),
+        (
+            "forces",
+            [
+                "hip_flexion_r_work",
+                "knee_angle_r_stiffness",
+                "disc_strain",
+                "ground_force_vx",
+                "ground_force_px",
+                "ground_torque_y",
+                "1_ground_force_vz",
+                "1_ground_torque_x",
+            ],
+        ),
         (
             "walk_grf.mot",
-            ["R_ground_force_vy", "l_ground_force_pz", "ground_moment_mx", "F1X", "FP2y", "COPx", "CoP2_z", "Tz1"],
+            [
+                "R_ground_force_vy",
+                "l_ground_force_pz",
+                "ground_moment_mx",
+                "F1X",
+                "FP2y",
+                "Rvx",
+                "lpz",
+                "COPx",
+                "CoP2_z",
+                "Tz1",
+            ],
         ),
         ("Inverse Dynamics Generalized Forces", ["pelvis_tx_force", "hip_flexion_r_moment", "knee_angle_r"]),
         ("x", ["soleus_r.tendon_force", "soleus_r_activation", "soleus_r_norm_fiber_length", "torso_Y"]),

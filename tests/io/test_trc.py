@@ -335,3 +335,14 @@ def test_pose2sim_reads_what_we_write(tmp_path):
     np.testing.assert_allclose(table[:, 1:].reshape(markers.xyz.shape), markers.xyz, atol=1e-8)
     common.write_trc(str(tmp_path / "z.trc"), data, frames, time, header)  # and back through theirs
     np.testing.assert_allclose(read_trc(tmp_path / "z.trc").xyz, markers.xyz, atol=1e-8)
+
+
+@pytest.mark.parametrize("jump", [0, 3])
+def test_frame_numbers_that_jump_are_named_where_times_do_not(tmp_path, jump):
+    lines = text(np.repeat(POINTS, 2, 0))
+    row = lines[-1].split("\t")
+    path = put(tmp_path, [*lines[:-1], "\t".join([str(int(row[0]) + jump), *row[1:]])])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert read_trc(path).rate == 50.0
+    assert [str(one.message).endswith("Are frames missing?") for one in said] == ([True] if jump else [])

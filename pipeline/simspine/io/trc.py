@@ -113,6 +113,10 @@ def read_trc(
             f"{path}: the header's DataRate is {header.get('DataRate') or 'missing'}, expected frames per second; the "
             "Time column tells them."
         )
+    if len(set(np.diff(table.values[:, 0]).tolist())) > 1 and len(set(np.diff(table.time).round(3))) == 1:
+        text_tables.warn_assumed(
+            f"{path}: Frame# jumps, the Time column does not; took the latter. Are frames missing?"
+        )
     table, rate = uniform_rows(table, StatedRate(header_rate, rate, resample), str(path))
     xyz = _without_incomplete_points(table.values[:, 1:].reshape(len(table.time), -1, 3), path)
     names, xyz = text_tables.named_columns(names, xyz, "marker", f"{path}, line {lines[3][0]}")

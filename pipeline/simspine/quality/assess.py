@@ -174,26 +174,17 @@ def check_view_fits(fits: Sequence[ViewFit]) -> Iterator[Finding]:
         )
     share, used, off = (THRESHOLDS[name] for name in ("view_contributed", "view_used", "view_distance"))
     for fit in fits:
-        if fit.contributed < share.value_si:
-            yield warning(
-                "view_absent",
-                f"{fit.name}: gives {100 * fit.contributed:.0f} % of the points, expected {share.value:g} % or more.",
-                where=fit.name,
-            )
-        if fit.used < used.value_si:
-            yield warning(
-                "view_unused",
-                f"{fit.name}: {100 * fit.used:.0f} % of the points detected in its images were used, expected "
-                f"{used.value:g} % or more; the others do not fit the other cameras.",
-                where=fit.name,
-            )
-        if fit.distance_px > off.value:
-            yield warning(
-                "view_off",
-                f"{fit.name}: the body's limbs lie {fit.distance_px:.0f} px (median) from the points detected in its "
-                f"images, expected at most {off.value:g} px.",
-                where=fit.name,
-            )
+        texts = {
+            "view_absent": f"gives {100 * fit.contributed:.0f} % of the points, expected {share.value:g} % or more.",
+            "view_unused": f"{100 * fit.used:.0f} % of the points detected in its images were used, expected "
+            f"{used.value:g} % or more; the others do not fit the other cameras.",
+            "view_off": f"the body's limbs lie {fit.distance_px:.0f} px (median) from the points detected in its "
+            f"images, expected at most {off.value:g} px.",
+        }
+        faults = (fit.contributed < share.value_si, fit.used < used.value_si, fit.distance_px > off.value)
+        for (code, text), wrong in zip(texts.items(), faults, strict=True):
+            if wrong:
+                yield warning(code, f"{fit.name}: {text}", where=fit.name)
 
 
 def assess_trial(
@@ -360,4 +351,4 @@ def observed_angle_shares(sized: SizedBody, result: Result, spine: SpineKinemati
     if response is None or spine.angles_sd is None:
         return shares
     prior = Prior([*sized.prior.terms, *wide_priors(sized.body, sized.body.free_names)])
-    return with_shares_of_sums(spine.levels, sized.levels, shares, spine.angles_sd, prior)
+    return with_shares_of_sums(spine.levels, sized.levels, shares, angles_sd=spine.angles_sd, prior=prior)

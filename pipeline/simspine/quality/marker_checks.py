@@ -33,12 +33,14 @@ def check_sides(measured: Markers) -> Iterator[Finding]:
     """Frames in which left and right seem to be exchanged somewhere, or the person is upside down: warnings. Missing
     points are not checked."""
     twist = turn_between_pairs(measured, HIP_PAIR, SHOULDER_PAIR)
-    feet, tilt = feet_turn_angle(measured), body_axis_tilt(measured)
     for code, values, name, message in (
         ("trunk_twist", twist, "trunk_twist", "shoulders are turned against the hips by up to"),
-        ("feet_backwards", feet, "feet_back", "both feet point away from where the pelvis faces by up to"),
         (
-            "upside_down", tilt, "upside_down",
+            "feet_backwards", feet_turn_angle(measured), "feet_back",
+            "both feet point away from where the pelvis faces by up to",
+        ),
+        (
+            "upside_down", body_axis_tilt(measured), "upside_down",
             "the person is upside down, the line from ankles to shoulders leans from the vertical by up to",
         ),
     ):  # fmt: skip
@@ -79,10 +81,7 @@ def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterato
 
 def sides_exchanged(measured: Markers) -> np.ndarray:
     """(frames,) bool: frames of the findings of `check_sides`."""
-    odd = np.zeros(measured.frames, bool)
-    for finding in check_sides(measured):
-        odd[list(finding.frames)] = True
-    return odd
+    return np.isin(np.arange(measured.frames), [i for finding in check_sides(measured) for i in finding.frames])
 
 
 def turn_between_pairs(measured: Markers, first: tuple[str, str], second: tuple[str, str]) -> np.ndarray:
@@ -260,10 +259,8 @@ def check_marker_distance(names: Sequence[str], error: np.ndarray) -> Iterator[F
     per_frame = rms_of_known(error, axis=1)
     far = per_frame > flagged.value_si
     if far.any():
-        text = (
-            f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} frames, "
-            f"expected below {flagged.value:g} cm."
-        )
+        most = f"up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} frames"
+        text = f"markers are {most}, expected below {flagged.value:g} cm."
         yield Finding("frame_rmse", Severity.ERROR, text, frames=far)
     for name, rmse, column in zip(names, rms_of_known(error, axis=0), error.T, strict=True):
         if not rmse > expected.value_si:
@@ -281,12 +278,8 @@ def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Find
     median = median_of_known(error)
     far = median > limit.value_si
     if far.any():
-        yield warning(
-            "reprojection",
-            f"the median point is up to {np.nanmax(median):.0f} px from its images in {far.sum()} frames, expected "
-            f"below {limit.value:g} px.",
-            frames=far,
-        )
+        most = f"up to {np.nanmax(median):.0f} px from its images in {far.sum()} frames"
+        yield warning("reprojection", f"the median point is {most}, expected below {limit.value:g} px.", frames=far)
     points = [name for name, value in zip(names, median_of_known(error.T), strict=True) if value > limit.value_si]
     if points:
         text = f"{names_text(points)} lie more than {limit.value:g} px from their images in the median over the trial."
@@ -336,12 +329,8 @@ def check_presence(measured: Markers) -> Iterator[Finding]:
     limit = THRESHOLDS["missing"]
     many = missing > limit.value_si
     if many.any():
-        yield warning(
-            "markers_missing",
-            f"up to {100 * missing.max():.0f} % of the markers are missing in {many.sum()} frames, expected below "
-            f"{limit.value:g} %.",
-            frames=many,
-        )
+        most = f"up to {100 * missing.max():.0f} % of the markers are missing in {many.sum()} frames"
+        yield warning("markers_missing", f"{most}, expected below {limit.value:g} %.", frames=many)
     if measured.filled is not None and measured.filled.any():
         frames = np.any(measured.filled, axis=1)
         text = f"{measured.filled.sum()} missing positions in {frames.sum()} frames were interpolated."
@@ -427,12 +416,8 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
             continue
         difference = abs(right - left) / (right + left) * 2
         if difference > limit.value_si:
-            yield warning(
-                "asymmetry",
-                f"{bone}: right {100 * right:.1f} cm, left {100 * left:.1f} cm, {100 * difference:.0f} % apart, "
-                f"expected within {limit.value:g} %.",
-                where=bone,
-            )
+            sides = f"right {100 * right:.1f} cm, left {100 * left:.1f} cm, {100 * difference:.0f} % apart"
+            yield warning("asymmetry", f"{bone}: {sides}, expected within {limit.value:g} %.", where=bone)
 
 
 def check_marker_jumps(measured: Markers) -> Iterator[Finding]:

@@ -295,18 +295,16 @@ def angle_table(
     kept = np.ones(spine.frames, bool) if kept is None else kept
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows: list[tuple[str, ...]] = []
-    joints = {level.name for level in table if level.coordinates}
-    unmarked = joints.difference(joints if marked is None else marked)
+    unmarked = set() if marked is None else {level.name for level in table if level.coordinates}.difference(marked)
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
         for k, plane in enumerate(MOTION_PLANES):
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
-            wide = sd is not None and np.degrees(np.median(sd[kept])) > THRESHOLDS["imprecise"].value
-            label = IMPRECISE_LABEL if wide and word is Observability.MEASURED else str(word) or NO_LABEL
+            *cells, label = _level_cells(spine.angles[:, i, k], sd, kept, word)
             label += NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
-            rows.append((level, plane, *_level_cells(spine.angles[:, i, k], sd, kept, word), share, label))
+            rows.append((level, plane, *cells, share, label))
     said = page_words("levels")
     caption = (
         said["shares"]
@@ -333,15 +331,17 @@ def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable
     return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
 
 
-def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability) -> tuple[str, str]:
-    """Mean and range of one level in one plane (frames,), rad; no range is claimed without a verdict."""
+def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability) -> tuple[str, ...]:
+    """Mean, range and label of one level in one plane (frames,), rad; no range is claimed without a verdict."""
     free = None if sd is None or word is Observability.FORCED else np.degrees(sd)
     found = angle_statistics(np.degrees(angle), free, kept)
     decided = word not in (Observability.ASSUMED, Observability.FORCED)
     mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
-    if word is Observability.UNKNOWN and sd is not None:
-        return mean, "–"
-    return mean, range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
+    if word is Observability.UNKNOWN:
+        return mean, "–", NO_LABEL
+    wide = word is Observability.MEASURED and (found.sd or 0.0) > THRESHOLDS["imprecise"].value
+    span = range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
+    return mean, span, IMPRECISE_LABEL if wide else str(word)
 
 
 @dataclass(frozen=True, eq=False)
