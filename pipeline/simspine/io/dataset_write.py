@@ -270,7 +270,11 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
                 if first is None:
                     first = f"{subject}/{name}", names
                     _write_names(meta, trial)
-                _check_same_names(f"{subject}/{name}", names, *first)
+                for kind, found in names.items():
+                    if found != (named := first[1][kind]):
+                        differ = sorted(set(found) ^ set(named)) or "their order"
+                        text = f"{subject}/{name} and {first[0]} differ in their {kind}: {differ}"
+                        raise InputError(f"{text}. A data set has one list for all.")
                 _write_trial(group.create_group(name, track_order=True), trial)
         if first is None:
             raise InputError("the data set holds no trial; nothing is written.")
@@ -283,15 +287,6 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
             if content.model:
                 data = _put_array(models, subject, _utf8_text(content.model))
                 data.attrs["sha256"] = hashlib.sha256(content.model.encode()).hexdigest()
-
-
-def _check_same_names(
-    name: str, names: dict[str, tuple[str, ...]], where: str, first: dict[str, tuple[str, ...]]
-) -> None:
-    for kind, found in names.items():
-        if found != first[kind]:
-            differ = sorted(set(found) ^ set(first[kind])) or "their order"
-            raise InputError(f"{name} and {where} differ in their {kind}: {differ}. A data set has one list for all.")
 
 
 def _write_names(meta: h5py.Group, trial: TrialData) -> None:
