@@ -40,7 +40,7 @@ from simspine.anatomy.curvature import (
 )
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelRegion
 from simspine.anatomy.recipes import Recipe, build_body, fit_markers, read_recipe
-from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, scale_body
+from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, model_stature, scale_body
 from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import SpineKinematics, vertebra_centroids
 from simspine.core.errors import InputError
@@ -417,7 +417,8 @@ def plain_factors(body: Body, trials: Sequence[Markers], recipe: Recipe) -> Scal
     def factor(name: str, bodies: tuple[str, ...]) -> SegmentFactor:
         return SegmentFactor(name, bodies, sizes.get(name, rest), assumed=name not in sizes, reason="plain ratio")
 
-    return ScaleFactors(tuple(factor(s.name, s.bodies) for s in recipe.segments), float("nan"), rest)
+    factors = tuple(factor(s.name, s.bodies) for s in recipe.segments)
+    return ScaleFactors(factors, stature=rest * model_stature(body, recipe, {}), stature_factor=rest)
 
 
 def peer_markers(keypoints: Keypoints, cameras: Sequence[Camera], mocap: Markers | None) -> Markers:
