@@ -126,7 +126,7 @@ def with_refined_cameras() -> tuple[Sequence[Video], Keypoints, Sequence[Camera]
     folder = demo_folder()
     videos = open_videos(sorted((folder / "videos").glob("*.mp4")))
     cameras = read_calibration(next((folder / "calibration").iterdir()))
-    limbs = detected(videos, cameras, "blazepose")
+    limbs = detected(videos, cameras, "full")  # what `blazepose_spine` builds on
     judged = judge_cameras({"": (limbs, cameras)}, CameraOptions(refine=True), TriangulationOptions().min_confidence)
     return videos, limbs, judged[""].cameras
 
@@ -138,9 +138,9 @@ def clicks() -> Mapping:
     return trial.skin_markers.by_frame()
 
 
-def detected(videos: Sequence[Video], cameras: Sequence[Camera], detector: str) -> Keypoints:
-    """A detector's points of the person, in all views."""
-    options = DetectionOptions(detector=detector, model="full", people=1)  # what `blazepose_spine` builds on
+def detected(videos: Sequence[Video], cameras: Sequence[Camera], model: str) -> Keypoints:
+    """The points of the person by a network of BlazePose, in all views."""
+    options = DetectionOptions(detector="blazepose", model=model, people=1)
     seen = detect_in_videos(videos, options)
     return follow_person(seen, cameras, seen.skeleton, options)
 
@@ -185,8 +185,15 @@ def spine_of(markers: Markers) -> Spine:
 
 
 def baselines(recording: Recording) -> dict[str, Spine]:
-    """Inferred from the joints, which is what there is without a detector of the spine; and a straight line."""
-    return {"inferred from joints": spine_of(recording.markers), "straight line": straight_line(recording.markers)}
+    """Inferred from the joints, which is what there is without a detector of the spine; and a straight line. Both also
+    with the network that is the default."""
+    heavy = in_space(detected(recording.videos, recording.cameras, "heavy"), recording.cameras)
+    return {
+        "inferred from joints": spine_of(recording.markers),
+        "straight line": straight_line(recording.markers),
+        "inferred, heavy": spine_of(heavy),
+        "straight line, heavy": straight_line(heavy),
+    }
 
 
 def straight_line(markers: Markers) -> Spine:

@@ -8,12 +8,14 @@ import inspect
 import numpy as np
 import pytest
 from blob_network import blob_network, flat_lifter
+from scipy.spatial.transform import Rotation
 
 import simspine as ss
 from simspine.core.skeletons import load_skeleton
-from simspine.report.spinepose_interface import TRACKING_VALUES
-from simspine.vision.lifting import LiftedPose, Lifter, root_in_camera
+from simspine.report.spinepose_interface import TRACKING_VALUES, turn_to_y_up
+from simspine.vision.lifting import LEVEL_CAMERA, LiftedPose, Lifter, root_in_camera
 from simspine.vision.one_camera import FILE_POINT_NAMES
+from simspine.vision.person_frame import PersonFrame
 from simspine.vision.spinepose import SPINEPOSE_SIZES, SpinePose, find_weights
 
 spinepose = pytest.importorskip("spinepose")
@@ -95,6 +97,21 @@ def test_calls_take_what_the_package_takes(name):
     assert set(theirs) - {"kwargs"} <= known
     first = [word for word, own in ours.items() if own.kind is own.POSITIONAL_OR_KEYWORD][:9]
     assert first == list(theirs)[: len(first)]
+    defaults = {word: own.default for word, own in inspect.signature(ss.SpinePoseEstimator).parameters.items()}
+    defaults |= {word: own.default for word, own in ours.items()}
+    asked = {word for word, own in theirs.items() if word in defaults and own.default is not own.empty}
+    asked -= {"camera_intrinsics", "show_lifting_panel"} | ({"warmup_frames"} if name == "infer_image" else set())
+    assert {word: defaults[word] for word in asked} == {word: theirs[word].default for word in asked}
+
+
+def test_world_has_the_axes_of_the_package():
+    from spinepose.camera_transforms import build_camera_to_world_transform
+
+    for tilt in Rotation.random(5, random_state=1).as_rotvec():
+        R = Rotation.from_rotvec(0.5 * tilt).as_matrix() @ LEVEL_CAMERA
+        frame = PersonFrame(1.0, 0.1, R, np.zeros(3), 0.1, "standing", False, "posture")
+        theirs = build_camera_to_world_transform(R[2], np.zeros(3))
+        np.testing.assert_allclose(turn_to_y_up(frame) @ R, theirs[:3, :3], atol=1e-6)
 
 
 @pytest.mark.parametrize("spine_only", [False, True])

@@ -144,7 +144,7 @@ def test_a_file_that_simspine_detect_wrote_has_the_same_spine(photo, bodies, tmp
         (lambda photo: ss.detect_video("nowhere.mp4"), "does not exist"),
         (lambda photo: ss.infer_video(photo, "blazepose"), "is no video"),
         (lambda photo: ss.infer_image(photo, "blazepose", enable_lifting=True, lifter="no.onnx"), "no such file"),
-        (lambda photo: ss.SpinePoseEstimator(detector="yolo"), "rfdetr or yolox"),
+        (lambda photo: ss.SpinePoseEstimator(detector="yolo"), "rfdetr, yolox"),
         (lambda photo: ss.SpinePoseEstimator("huge"), "'huge'"),
     ],
 )

@@ -61,10 +61,10 @@ def test_simplified_interface(files, mode, tmp_path):
     flat, space = infer_image(files / "image.jpg", mode, enable_lifting=True, spine_only=True)
     assert (flat.shape, space.shape) == ((1, 9, 3), (1, 9, 4))
     frames = infer_video(files / "video.avi", mode, enable_lifting=True, primary_subject_height=1.8)
-    heights = np.array([part[0, :, 2] for _, part in frames])
+    heights = np.array([part[0, :, 1] for _, part in frames])
     assert heights.shape == (4, 37)
     head, heel = (heights[:, FILE_POINT_NAMES.index(name)] for name in ("Head", "LHeel"))
-    assert (head - heel > 0.5).all()  # z is up
+    assert (head - heel > 0.5).all()  # y is up
 
 
 def test_image_with_all_of_its_default_arguments(files, tmp_path):
@@ -79,11 +79,34 @@ def test_image_with_all_of_its_default_arguments(files, tmp_path):
     assert (flat.shape, space.shape) == ((1, 37, 3), (1, 37, 4))
     own_axes = infer_image(*call, **lifting | {"estimate_camera_pose": False, "estimate_ground_plane": False})[1]
     head, heel = (FILE_POINT_NAMES.index(name) for name in ("Head", "LHeel"))
-    assert space[0, head, 2] - space[0, heel, 2] > 0.5  # up
+    assert space[0, head, 1] - space[0, heel, 1] > 0.5  # up
+    camera, world = (points[0, :, :3] - points[0, 0, :3] for points in (own_axes, space))
+    turn = np.linalg.lstsq(camera, world)[0].T  # from the camera's axes: x right, y down, z ahead
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
+    assert np.linalg.det(turn) > 0
+    assert turn[0, 0] > 0.9
+    np.testing.assert_allclose(turn[2, 0], 0, atol=1e-6)  # x is the camera's as far as it is level
     assert own_axes[0, heel, 1] - own_axes[0, head, 1] > 0.5  # down
     cv2.imwrite(str(tmp_path / "nobody.png"), np.zeros((200, 200, 3), np.uint8))
     nobody = infer_image(tmp_path / "nobody.png", "full", enable_lifting=True)
     assert [part.shape for part in nobody] == [(0,), (0,)]
+
+
+def test_one_person_for_each_box(files):
+    class Mirrored(SpinePoseEstimator):
+        def postprocess(self, keypoints, scores):
+            return -keypoints, scores
+
+    image = cv2.imread(str(files / "image.jpg"))
+    estimator = SpinePoseEstimator("full")
+    (box,) = estimator.detect(image)
+    alone = estimator(image, [box])[0]
+    keypoints, scores = estimator(image, [[0, 0, 20, 20], box, box])
+    assert not scores[0].any()
+    np.testing.assert_array_equal(keypoints, [np.zeros((37, 2)), *alone, *alone])
+    assert estimator.visualize(image, keypoints, scores).shape == image.shape
+    assert [part.shape for part in estimator(image, [])] == [(0, 37, 2), (0, 37)]
+    np.testing.assert_array_equal(Mirrored("full")(image, [box])[0], -alone)
 
 
 def test_tracker(files):
@@ -150,6 +173,16 @@ def test_version_and_options_without_effect(files, monkeypatch):
         for device, fast in (("auto", True), ("auto", False), ("cpu", True))
     ]
     assert devices == ["cuda", "cpu", "cpu"]
+
+
+@pytest.mark.parametrize(("command", "people"), [("spinepose", 10), ("detect", 4)])
+def test_most_people_of_the_program(files, tmp_path, monkeypatch, command, people):
+    def say_people(camera, settings, *rest):
+        raise ss.InputError(f"{settings.detection.people} people at most")
+
+    monkeypatch.setattr("simspine.workflow.one_camera.watch_source", say_people)
+    done = CliRunner().invoke(main, [command, str(files / "image.jpg"), "-s", str(tmp_path / "points.json")])
+    assert f" {people} people at most" in done.output
 
 
 def test_its_own_lifter_is_read(tmp_path):

@@ -42,7 +42,7 @@ one_camera_options = with_options([
     click.option("--device", type=click.Choice(["cpu", "cuda"]),
                  help="Where SpinePose's network runs.  [default: cpu]"),
     click.option("--max-detections", "--people", "people", type=click.IntRange(1, 32),
-                 help="Largest number of people in an image.  [default: 4]"),
+                 help="Largest number of people in an image.  [default: 4; `simspine spinepose`: 10]"),
     click.option("--spine-only", "--spine_only", is_flag=True, help="Only the nine points along the spine."),
     click.option("--nosmooth", is_flag=True, help="Points as detected in each image, not smoothed over time."),
     click.option("--infer/--no-infer", default=None,
@@ -77,6 +77,7 @@ one_camera_options = with_options([
 FOR_LIFTING = ("fov", "camera_field_of_view", "calibration", "camera")
 FOR_WORLD = ("primary_subject_height", "no_metric_scale", "no_camera_pose", "no_ground_plane", "warmup_frames")
 PEOPLE_FINDERS = ("rfdetr", "yolox")
+PEOPLE_OF_SPINEPOSE = 10  # its program's largest number of people in an image
 
 
 @click.command("detect")
@@ -107,6 +108,8 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
     if len(inputs) > 1:
         raise click.UsageError("INPUT and --input_path were both given; they mean the same.")
     if inputs:
+        if context.info_name == "spinepose" and config is None:
+            one_camera["people"] = one_camera["people"] or PEOPLE_OF_SPINEPOSE
         for name in (name for name in ONLY_FOR_STAGE_OPTIONS if name in named):
             raise click.UsageError(f"--{name} is for the stage, of a configuration's recordings; leave out INPUT.")
         _one_camera(inputs[0], config, quiet, one_camera)
@@ -158,12 +161,10 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     if isinstance(camera, Webcam) and not quiet:
         say(f"looking at webcam {camera.number}; ctrl-C ends it, and the files hold what it saw.", err=True)
     result = watch_source(camera, settings, task, quiet)
-    for line in result.lines(camera.name, settings.detection.detector):
+    lifted = lifting.lines() if lifting is not None and result.shown else ()
+    files = filter(None, (picture, chosen["points"]))
+    for line in (*result.lines(camera.name, settings.detection.detector), *lifted, *files):
         say(line)
-    for line in lifting.lines() if lifting is not None and result.shown else ():
-        say(line)
-    for path in filter(None, (picture, chosen["points"])):
-        say(path)
     if view and picture is not None and not live:
         show_on_desktop(str(picture))
     if result.stopped:

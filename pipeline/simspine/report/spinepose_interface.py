@@ -6,14 +6,14 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_known
 from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
 from simspine.report.overlay import draw
@@ -38,6 +38,7 @@ from simspine.vision.one_camera import (
     watch_camera,
 )
 from simspine.vision.options import DetectionOptions
+from simspine.vision.person_frame import PersonFrame
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
@@ -46,6 +47,8 @@ TRACKING_VALUES = {
     "det_frequency": 1, "tracking": True, "tracking_thr": 0.3, "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1,
     "smoothing_dcutoff": 1.0,
 }  # fmt: skip
+FOLLOWED = {"lifting_thr": TRACKING_VALUES["tracking_thr"]}  # SpinePose lifts people whom it follows by this threshold
+NOBODY = DetectedPerson(np.full((37, 2), np.nan), np.zeros(37), np.zeros(37, bool), np.zeros(37, bool))
 
 
 @dataclass(eq=False)
@@ -66,15 +69,15 @@ class SpinePoseEstimator:
     enable_lifting : bool
         Give points in space as well: in the camera's axes, or by `infer_image` and `infer_video` in the world.
     lifting_thr : float
-        Lifting: points with a lower score are ignored.
+        Lifting: points of SpinePose's networks with a lower score are ignored. BlazePose's score is its visibility.
     camera_intrinsics : (3, 3) array
         Lifting: focal lengths and principal point, px.
     camera_field_of_view : float
-        Lifting: degrees along the image's diagonal; by default 60 along the longer side.
+        Lifting: degrees along the image's diagonal; None: 60 along the longer side.
     estimate_metric_scale, estimate_camera_pose, estimate_ground_plane : bool
         Lifting: False leaves out the scale, the camera's pose, or the ground.
     primary_subject_height : float
-        Lifting: height of the first person, m; unknown by default.
+        Lifting: height of the first person, m; None: unknown.
     device : str
         'auto' and 'cpu': the processor; 'cuda'.
     hardware_acceleration : bool
@@ -97,15 +100,15 @@ class SpinePoseEstimator:
     model_version: str = "latest"
     detector: str = "rfdetr"
     enable_lifting: bool = False
-    lifting_thr: float = 0.0
+    lifting_thr: float = 0.5
     camera_intrinsics: np.ndarray | None = None
-    camera_field_of_view: float | None = None
+    camera_field_of_view: float | None = 84.0
     estimate_metric_scale: bool = True
-    primary_subject_height: float | None = None
+    primary_subject_height: float | None = 1.84
     device: str = "auto"
     hardware_acceleration: bool = True
     mixed_precision: bool = False
-    max_detections: int = 4
+    max_detections: int = 10
     lifter: str | PathLike = PACKAGED_LIFTER
     estimate_camera_pose: bool = True
     estimate_ground_plane: bool = True
@@ -129,8 +132,7 @@ class SpinePoseEstimator:
         return PeopleWatcher(WatchSettings(self._options, smooth))
 
     def _detection_options(self) -> DetectionOptions:
-        if self.detector not in PEOPLE_FINDERS:
-            raise InputError(f"detector is {self.detector!r}, expected {' or '.join(PEOPLE_FINDERS)}.")
+        require_known("detector", [self.detector], PEOPLE_FINDERS)
         model = str(self.mode)
         if model in SPINEPOSE_SIZES and self.model_version != "latest":
             model = f"{self.model_version}/{model}"
@@ -155,10 +157,18 @@ class SpinePoseEstimator:
         return extent_boxes(points, (image.shape[1], image.shape[0]))[: len(points)]
 
     def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[DetectedPerson, ...]:
-        """The people, with inferred points marked. bboxes: (people, 4) x0 y0 x1 y1 px, if their boxes are known."""
-        self._watcher.reset_identities()
-        self._people = self._watcher.watch_image(require_image(image), time=0.0, boxes=bboxes)
+        """The people, with inferred points marked. bboxes: (people, 4) x0 y0 x1 y1 px, if their boxes are known: one
+        person is given for each, without any point where nobody is in it."""
+        if bboxes is None:
+            self._people = self._look_at(image)
+        else:
+            people = [next(iter(self._look_at(image, box)), NOBODY) for box in np.reshape(bboxes, (-1, 1, 4))]
+            self._people = tuple(replace(person, number=number) for number, person in enumerate(people, 1))
         return self._people
+
+    def _look_at(self, image: np.ndarray, boxes: np.ndarray | None = None) -> tuple[DetectedPerson, ...]:
+        self._watcher.reset_identities()
+        return self._watcher.watch_image(require_image(image), time=0.0, boxes=boxes)
 
     def __call__(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
         """Points (people, 37, 2) px in SpinePose's order, and scores (people, 37).
@@ -167,33 +177,39 @@ class SpinePoseEstimator:
         bboxes: as in `find_people`.
         """
         people = self.find_people(image, bboxes)
+        flat = self.postprocess(*_keypoints_and_scores(people))
         if not self.enable_lifting:
-            return _keypoints_and_scores(people)
+            return flat
         placed = self.open_placer(camera_pose=False).place_at_once(people, (image.shape[1], image.shape[0]))
-        return *_keypoints_and_scores(people), _rows_in_space(people, placed)[..., :3]
+        return *flat, _rows_in_space(people, placed)[..., :3]
 
     def open_placer(self, camera_pose: bool) -> PeoplePlacer:
         """A placer of people in space, image by image. camera_pose: in a world frame, not in the camera's axes."""
         lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
         choices = WorldChoices(
-            self.primary_subject_height,
+            self.primary_subject_height if self.estimate_metric_scale else None,
             metric_scale=self.estimate_metric_scale,
             camera_pose=camera_pose and self.estimate_camera_pose,
             ground_plane=self.estimate_ground_plane,
             warm_up=self.warmup_frames,
         )
-        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), lens, self.lifting_thr), choices)
+        least = self.lifting_thr if self._options.detector == "spinepose" else 0.0
+        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), lens, least), choices)
 
     estimate = predict = __call__
+
+    def postprocess(self, keypoints: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points and scores as they are. A subclass may change those in the image; lifting takes them before."""
+        return keypoints, scores
 
     def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """A picture with the people drawn; inferred points are marked if `keypoints` are those of the last call."""
         if np.array_equal(_keypoints_and_scores(self._people)[0], keypoints):
             return draw(image, self._people)
-        scores, unmarked = np.asarray(scores), np.zeros(len(FILE_POINT_NAMES), bool)
+        scores = np.asarray(scores)
         places = np.where(scores[..., None] > 0, keypoints, np.nan)
         people = [
-            DetectedPerson(own, certainty, estimated=unmarked, inferred=unmarked, number=number)
+            replace(NOBODY, points=own, scores=certainty, number=number)
             for number, (own, certainty) in enumerate(zip(places, scores, strict=True), 1)
         ]
         return draw(image, people)
@@ -241,7 +257,8 @@ class PoseTracker:
         **others,
     ):
         _require_only_values({name: others.pop(name) for name in TRACKING_VALUES if name in others}, TRACKING_VALUES)
-        self.solution, self.smoothing, self.smoothing_freq = solution(mode, **others), smoothing, smoothing_freq
+        self.solution = solution(mode, **FOLLOWED | others)
+        self.smoothing, self.smoothing_freq = smoothing, smoothing_freq
         self._watcher = self.solution.open_watcher(smoothing)
         self.reset()
 
@@ -256,10 +273,11 @@ class PoseTracker:
         people = self._watcher.watch_image(require_image(image), self._images / self.smoothing_freq)
         self._images += 1
         self.solution._people = people
+        flat = self.solution.postprocess(*_keypoints_and_scores(people))
         if self._placer is None:
-            return _keypoints_and_scores(people)
+            return flat
         placed = self._placer.place_at_once(people, (image.shape[1], image.shape[0]))
-        return *_keypoints_and_scores(people), _rows_in_space(people, placed)[..., :3]
+        return *flat, _rows_in_space(people, placed)[..., :3]
 
     def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """As of `SpinePoseEstimator`."""
@@ -273,9 +291,8 @@ class PoseTracker:
 
 def _keypoints_and_scores(people: Sequence[DetectedPerson]) -> tuple[np.ndarray, np.ndarray]:
     """Points (people, 37, 2) px and scores (people, 37); a missing point is 0 0 with score 0."""
-    count = len(FILE_POINT_NAMES)
-    places = np.nan_to_num(np.array([one.points for one in people]).reshape(-1, count, 2))
-    return places, np.array([one.scores for one in people]).reshape(-1, count)
+    places = np.nan_to_num(np.array([one.points for one in people]).reshape(-1, 37, 2))
+    return places, np.array([one.scores for one in people]).reshape(-1, 37)
 
 
 def _results(
@@ -296,7 +313,19 @@ def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, Framed
     for row, one in zip(rows, people, strict=True):
         if one.number in placed:
             row[:] = placed[one.number].rows(FILE_POINT_NAMES, one.scores)[0]
+            row[:, :3] @= turn_to_y_up(placed[one.number].frame).T
     return rows
+
+
+def turn_to_y_up(frame: PersonFrame | None) -> np.ndarray:
+    """(3, 3) from simspine's world, in which x leads ahead of the person and z up, to SpinePose's: x to the camera's
+    right, y up, z towards the camera. The camera's own axes stay."""
+    if frame is None or np.array_equal(frame.R, np.eye(3)):
+        return np.eye(3)
+    up = frame.R[2]
+    right = np.array([1.0, 0.0, 0.0]) - up[0] * up
+    right = right / np.linalg.norm(right)
+    return np.stack([right, up, np.cross(right, up)]) @ frame.R.T
 
 
 def infer_image(
@@ -325,7 +354,7 @@ def infer_image(
     -------
     array
         (people, 37 or 9, 3): x px, y px, score; empty without people. With `enable_lifting` a pair: this array, and
-        (people, 37 or 9, 4): x y z m in the world, score.
+        (people, 37 or 9, 4): x y z m in the world, score. Its x leads to the camera's right, y up from the floor.
 
     Raises
     ------
@@ -333,7 +362,7 @@ def infer_image(
         If the file is no image, and as of `SpinePoseEstimator`.
     """
     image = read_image(Path(input_path))
-    with closing(SpinePoseEstimator(mode, model_version, detector, **others)) as estimator:
+    with closing(SpinePoseEstimator(mode, model_version, detector, **FOLLOWED | others)) as estimator:
         people = estimator.find_people(image)
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
     if vis_path is not None:
@@ -350,7 +379,7 @@ def infer_video(
     vis_path: str | PathLike | None = None,
     model_version: str = "latest",
     detector: str = "rfdetr",
-    max_detections: int = 4,
+    max_detections: int = 10,
     **others,
 ) -> list:
     """Detect people in a video, image by image; same result as of spinepose's function of this name.
@@ -378,7 +407,8 @@ def infer_video(
     if isinstance(camera, Photographs):
         raise InputError(f"{input_path} is no video; `infer_image` takes an image.")
     with ExitStack() as stack:
-        estimator = SpinePoseEstimator(mode, model_version, detector, max_detections=max_detections, **others)
+        chosen = FOLLOWED | {"max_detections": max_detections} | others
+        estimator = SpinePoseEstimator(mode, model_version, detector, **chosen)
         watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None

@@ -223,14 +223,9 @@ class PoseNetworks:
         xy = region.to_image(refine_landmarks(values[:, :2] / LANDMARK_SIZE, heat[0]))
         visibility = 1 / (1 + np.exp(-values[:POSE_POINT_COUNT, 3].astype(float)))
         points = np.column_stack([xy[:POSE_POINT_COUNT], visibility])
+        depth = values[:POSE_POINT_COUNT, 2].astype(float)
         ahead = region_of(xy[POSE_POINT_COUNT], xy[POSE_POINT_COUNT + 1])
-        return Pose(
-            points=points,
-            region=ahead,
-            mask=mask[0, ..., 0],
-            looked_in=region,
-            depth=values[:POSE_POINT_COUNT, 2].astype(float),
-        )
+        return Pose(points=points, region=ahead, mask=mask[0, ..., 0], looked_in=region, depth=depth)
 
 
 def _padded_crop(image: np.ndarray, region: Region, size: int, padded: bool = False) -> np.ndarray:
@@ -305,11 +300,9 @@ def settled_pose(networks: PoseNetworks, image: np.ndarray, region: Region) -> P
 
 def _is_followed(region: Region, poses: Sequence[Pose]) -> bool:
     """Whether the hips of a person found are those of one of the poses, so that no network need run again."""
-    for pose in poses:
-        apart = np.hypot(region.x - pose.region.x, region.y - pose.region.y)
-        if apart < SAME_POSE_DISTANCE * min(region.side, pose.region.side):
-            return True
-    return False
+    apart = [np.hypot(region.x - pose.region.x, region.y - pose.region.y) for pose in poses]
+    reach = [SAME_POSE_DISTANCE * min(region.side, pose.region.side) for pose in poses]
+    return bool(np.less(apart, reach).any())
 
 
 def _add_unless_known(poses: list[Pose], pose: Pose | None) -> None:

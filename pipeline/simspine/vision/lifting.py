@@ -279,8 +279,7 @@ class WorldChoices:
             raise InputError("a height has no effect without a metric scale; leave one of them out.")
 
 
-@dataclass(frozen=True, eq=False)
-class PlacedPose:
+class PlacedPose(NamedTuple):
     """xyz, sd: positions and standard deviations (points, 3) m in the world, in the order of the lifter's points."""
 
     xyz: np.ndarray

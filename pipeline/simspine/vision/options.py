@@ -46,16 +46,12 @@ class DetectionOptions(Section):
         return person
 
     @model_validator(mode="after")
-    def _blazepose_runs_on_the_processor(self) -> Self:
+    def _device_and_model_are_the_detectors(self) -> Self:
         if self.device != "cpu" and self.detector.startswith("blazepose"):
             raise ValueError(
                 f"device {self.device} is for the networks of spinepose; {self.detector} runs on the processor only. "
                 "Leave the device out, or choose another detector."
             )
-        return self
-
-    @model_validator(mode="after")
-    def _model_is_the_detectors(self) -> Self:
         if self.model is None or self.detector == "spinepose":
             return self
         if self.detector != "blazepose":

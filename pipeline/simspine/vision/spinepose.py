@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,8 @@ def _refined_maximum(heat: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 
 SPINEPOSE_SIZES = ("small", "medium", "large", "xlarge")
-SPINEPOSE_VERSIONS = ("v1", "v2")  # v1: trained on SpineTrack; v2: on SIMSPINE as well (no xlarge)
+# v1: trained on SpineTrack; v2: on SIMSPINE as well
+SPINEPOSE_MODELS = {("v1", "xlarge"), *product(("v1", "v2"), SPINEPOSE_SIZES[:-1])}
 BOX_PADDING = 1.25  # side of the crop relative to the box, as in training
 UNBIASED_NAME_PARTS = ("udp", "vitpose", "sapiens")  # in file names of networks that give unbiased heat maps
 IMAGENET_MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # ImageNet, order red green blue
@@ -383,12 +385,7 @@ def _model_id(text: str) -> tuple[str, str]:
     parts = text.removeprefix("spinepose_").replace("/", "_").split("_")
     size = parts[-1]
     version = parts[0] if len(parts) == 2 else ("v1" if size == "xlarge" else "v2")
-    if (
-        len(parts) > 2
-        or size not in SPINEPOSE_SIZES
-        or version not in SPINEPOSE_VERSIONS
-        or (version, size) == ("v2", "xlarge")
-    ):
+    if len(parts) > 2 or (version, size) not in SPINEPOSE_MODELS:
         raise InputError(
             f"SpinePose's weights {text!r}: {missing_file(text)}, and no model id. Ids: {', '.join(SPINEPOSE_SIZES)}, "
             "with v1/ or v2/ before it for a version (xlarge: v1 only)."

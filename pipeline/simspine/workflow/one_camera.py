@@ -18,7 +18,6 @@ from simspine.core.types import Origin
 from simspine.io.atomic import atomic_folder
 from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, Webcam, write_picture
 from simspine.io.keypoint_json import write_people_json
-from simspine.io.video import Video
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
 from simspine.report.overlay import LiveWindow, draw, legend_below
 from simspine.vision.lifting import (
@@ -113,9 +112,8 @@ def frame_entry(frame: PersonFrame | None) -> dict:
     """Entry of a file with placed points: their world frame; {} without one."""
     if frame is None:
         return {}
-    camera = -frame.R @ frame.origin
     return {"world": {
-        "axes": WORLD_NOTE, "camera_position_m": np.round(camera, 4).tolist(),
+        "axes": WORLD_NOTE, "camera_position_m": np.round(-frame.R @ frame.origin, 4).tolist(),
         "camera_axes": np.round(frame.R.T, 6).tolist(),
         "scale_sd": round(frame.scale_sd, 4), "scale_from": frame.scale_from, "height_known": frame.height_known,
         "vertical_from": frame.vertical_from, "tilt_sd_deg": round(float(np.degrees(frame.tilt_sd)), 2),
@@ -127,7 +125,8 @@ DEFAULT_PICTURE_SUFFIX = ".jpg"  # of a folder of pictures
 WOULD_REPLACE_INPUT_TEXT = "it would replace what is looked at; name another one."
 ONE_CAMERA_NOTE = "one camera: places in the image, no places in space"
 
-ImageSink = Callable[[CameraImage, Sequence[DetectedPerson], np.ndarray | None], None]
+PointsSink = Callable[[CameraImage, Sequence[DetectedPerson]], None]
+PictureSink = Callable[[CameraImage, np.ndarray], None]  # of an image with people drawn
 
 
 @dataclass(frozen=True)
@@ -203,28 +202,23 @@ def watch_source(
             )
         if wanted.lifting is not None:
             check_lifter_points(wanted.lifting.lifter, watcher.given, watcher.detector)
-        sinks: list[ImageSink] = []
-        if wanted.points is not None:
-            sinks.append(stack.enter_context(_points_sink(camera, looking, wanted, chosen)))
-        if wanted.picture is not None:
-            if isinstance(camera, Photographs):
-                sinks.append(stack.enter_context(_pictures_sink(camera, wanted.picture)))
-            else:
-                sinks.append(stack.enter_context(_video_sink(camera, wanted.picture)))
+        write_points = stack.enter_context(_points_sink(camera, looking, wanted, chosen)) if wanted.points else None
+        write_drawn = stack.enter_context(_picture_sink(camera, wanted.picture)) if wanted.picture else None
         stopped = stack.enter_context(ctrl_c_noted())
         window = stack.enter_context(closing(LiveWindow(camera.name))) if wanted.live else None
         total = min(camera.frames or 0, wanted.frames or camera.frames or 0)
         show = stack.enter_context(progress_bar(f"{camera.name}, images", quiet or total < 2))
         drawer = _Drawer(camera, looking, watcher, wanted.spine_only)
-        draws = wanted.picture is not None or window is not None
         for shot, people in islice(watch_camera(camera, watcher), wanted.frames):
-            drawn = drawer.draw(shot, people) if draws else None
-            for sink in sinks:
-                sink(shot, people, drawn)
+            drawn = drawer.draw(shot, people) if write_drawn or window else None
+            if write_points:
+                write_points(shot, people)
+            if write_drawn and drawn is not None:
+                write_drawn(shot, drawn)
             found.count(people, chosen)
             found.people = max(found.people, watcher.people)
             show(found.images, total)
-            if stopped() or (window is not None and drawn is not None and not window.show(drawn)):
+            if stopped() or (window and drawn is not None and not window.show(drawn)):
                 found.stopped = found.images < total
                 break
         if stopped() and not found.images:
@@ -280,7 +274,7 @@ def _is_single(camera: OneCameraSource) -> bool:
 @contextmanager
 def _points_sink(
     camera: OneCameraSource, looking: WatchSettings, wanted: DetectionTask, chosen: Sequence[int]
-) -> Iterator[ImageSink]:
+) -> Iterator[PointsSink]:
     """Writer of point files; an image's file waits until the world frame of its lifted points is known."""
     path, lifting = wanted.points, wanted.lifting
     assert path is not None
@@ -311,9 +305,7 @@ def _points_sink(
         where = {"image": shot.name, "image_size": list(size), "time_s": shot.time}
         write_people_json(file, entries, about | world | where)
 
-    def sink(
-        folder: Path | None, shot: CameraImage, people: Sequence[DetectedPerson], drawn: np.ndarray | None
-    ) -> None:
+    def sink(folder: Path | None, shot: CameraImage, people: Sequence[DetectedPerson]) -> None:
         size = (shot.image.shape[1], shot.image.shape[0])
         waiting.append((shot._replace(image=np.empty(0)), size, people))  # images would fill the memory
         if placer is None:
@@ -340,30 +332,22 @@ def image_entry(seen: DetectedPerson, chosen: Sequence[int]) -> dict:
 
 
 @contextmanager
-def _pictures_sink(camera: Photographs, path: Path) -> Iterator[ImageSink]:
-    def write(drawn: np.ndarray | None, file: Path) -> None:
-        assert drawn is not None  # pictures are wanted, so they are drawn
-        write_picture(file, drawn, sync=False)
-
+def _picture_sink(camera: OneCameraSource, path: Path) -> Iterator[PictureSink]:
+    """Writer of a picture, a folder of them, or a video; of a webcam's images as many as keep it in real time."""
     if _is_single(camera):
-        yield lambda shot, people, drawn: write(drawn, path)
-        return
-    with atomic_folder(path, _names_of(camera, DEFAULT_PICTURE_SUFFIX)) as folder:
-        yield lambda shot, people, drawn: write(drawn, folder / f"{shot.name}{DEFAULT_PICTURE_SUFFIX}")
+        yield lambda shot, drawn: write_picture(path, drawn, sync=False)
+    elif isinstance(camera, Photographs):
+        with atomic_folder(path, _names_of(camera, DEFAULT_PICTURE_SUFFIX)) as folder:
+            yield lambda shot, drawn: write_picture(folder / f"{shot.name}{DEFAULT_PICTURE_SUFFIX}", drawn, sync=False)
+    else:
+        with video_writer(path, camera.rate) as video:
 
+            def write(shot: CameraImage, drawn: np.ndarray) -> None:
+                due = round(shot.time * camera.rate) + 1 - video.frames if isinstance(camera, Webcam) else 1
+                for _ in range(due):
+                    video.add(drawn)
 
-@contextmanager
-def _video_sink(camera: Video | Webcam, path: Path) -> Iterator[ImageSink]:
-    """Writer of a video: an image of a video once, an image of a webcam as often as keeps the video in real time."""
-    with video_writer(path, camera.rate) as video:
-
-        def write(shot: CameraImage, people: Sequence[DetectedPerson], drawn: np.ndarray | None) -> None:
-            assert drawn is not None  # a video is wanted, so it is drawn
-            due = round(shot.time * camera.rate) + 1 - video.frames if isinstance(camera, Webcam) else 1
-            for _ in range(due):
-                video.add(drawn)
-
-        yield write
+            yield write
 
 
 class _Drawer:
