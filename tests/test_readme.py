@@ -289,12 +289,12 @@ def with_data(code: str, folder: Path) -> str:
         write_capture(folder / "copy", Virtual(subjects=1, actions=["Walking_1"], frames=20))
     if '"photo.jpg"' in code:
         import cv2
-        from drawn_bodies import write_frames
+        from small_videos import write_frames
 
         filmed = open_video(data_folder("third_party") / "pose2sim" / "Demo_SinglePerson" / "videos" / "cam01.mp4")
         frames = list(filmed.at(range(2)))
         cv2.imwrite(str(folder / "photo.jpg"), frames[0])
-        code = code.replace("walk.mp4", str(write_frames(folder / "walk.avi", frames)))
+        code = code.replace("walk.mp4", str(write_frames(folder / "walk.avi", frames, codec="FFV1")))
     if "find_board(board, image)" in code:
         code = code.replace("corners =", f"{SEEN_BY_CAMERAS}corners =")
     code = code.replace('"videos/"', f'ss.read_keypoints({seen}, "spinetrack37", rate={RATE})')

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from drawn_recording import FRAMES, cameras, true_points
-from small_videos import write_video
+from small_videos import greys, write_frames, write_video
 
 from simspine.annotation.recording import INFERRED_POINT_CONFIDENCE, Images, Target, open_target, with_spine
 from simspine.annotation.server import Session, labels_of
@@ -75,10 +75,7 @@ def results(tmp_path):
     rig, folder = cameras()[:3], tmp_path / "recorded"
     folder.mkdir()
     for camera in rig:
-        writer = cv2.VideoWriter(str(folder / f"{camera.name}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 50.0, camera.size)
-        for level in range(10):
-            writer.write(np.full((*camera.size[::-1], 3), 20 * level, np.uint8))
-        writer.release()
+        write_frames(folder / f"{camera.name}.mp4", greys(camera.size, range(0, 200, 20)), 50.0)
     write_calibration(folder / "Calib.toml", rig)
     videos = [str(folder / f"{camera.name}.mp4") for camera in rig]
     trial = {"videos": videos, "calibration": str(folder / "Calib.toml"), "delays": [0, 2, 0]}

@@ -4,12 +4,12 @@ Stand-ins have the inputs and outputs of each kind: RTMPose (SimCC), HRNet (heat
 whose rim cells lie on the crop's rim pixels, UDP). Point k of each sees the colour k mod 3, red, green or blue.
 """
 
-import cv2
 import numpy as np
 import pytest
 from blob_network import blob_network, save_network
 from conftest import ring
 from onnx import helper
+from small_videos import write_frames
 
 from simspine.core.geometry import project_points
 from simspine.core.skeletons import skeleton_of_size
@@ -60,12 +60,7 @@ def filmed(tmp_path_factory):
         y, x = np.mgrid[:height, :width]
         squares = [(x - px) ** 2 + (y - py) ** 2 for px, py in centres[::-1]]  # OpenCV's order: blue, green, red
         image = np.stack([255 * np.exp(-square / (2 * BLOB_SIGMA_PX**2)) for square in squares], -1).astype(np.uint8)
-        writer = cv2.VideoWriter(
-            str(folder / f"{camera.name}.avi"), cv2.VideoWriter_fourcc(*"FFV1"), 30, (width, height)
-        )
-        for _ in range(FRAMES):
-            writer.write(image)
-        writer.release()
+        write_frames(folder / f"{camera.name}.avi", [image] * FRAMES, 30, "FFV1")
     return cameras, open_videos(sorted(folder.glob("*.avi")))
 
 
