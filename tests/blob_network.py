@@ -1,9 +1,24 @@
-"""ONNX networks with the inputs and outputs of SpinePose's detector and lifter, whose functions are known."""
+"""ONNX networks whose functions are known; two have the inputs and outputs of SpinePose's detector and lifter."""
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 SIZE = (256, 192)
+
+
+def save_network(path, nodes, inputs, outputs, constants=None, properties=None):
+    """Write a network. inputs, outputs: {name: shape}, of floats. constants: {name: array}. properties: {key: text}."""
+    shapes = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in named.items()]
+        for named in (inputs, outputs)
+    ]
+    known = [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()]
+    graph = helper.make_graph(nodes, "known", *shapes, known)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, properties or {})
+    onnx.save(model, str(path))
+    return path
 
 
 def blob_network(path, batch="batch", points=37, size=SIZE):
@@ -13,9 +28,6 @@ def blob_network(path, batch="batch", points=37, size=SIZE):
     pixel, bin b standing for coordinate b / 2.
     """
     height, width = size
-    channels = helper.make_tensor("channels", TensorProto.INT64, [points], [k % 3 for k in range(points)])
-    double = helper.make_tensor("double", TensorProto.FLOAT, [3], [1, 1, 2])
-    factor = helper.make_tensor("factor", TensorProto.FLOAT, [], [0.2])
     resize = {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}
     nodes = [helper.make_node("Mul", ["image", "factor"], ["scaled"])]
     for name, axis in (("simcc_x", 2), ("simcc_y", 3)):
@@ -24,34 +36,18 @@ def blob_network(path, batch="batch", points=37, size=SIZE):
             helper.make_node("Gather", [f"{name}_profile", "channels"], [f"{name}_points"], axis=1),
             helper.make_node("Resize", [f"{name}_points", "", "double"], [name], **resize),
         ]
-    graph = helper.make_graph(
-        nodes,
-        "blobs",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, height, width])],
-        [
-            helper.make_tensor_value_info("simcc_x", TensorProto.FLOAT, [batch, points, 2 * width]),
-            helper.make_tensor_value_info("simcc_y", TensorProto.FLOAT, [batch, points, 2 * height]),
-        ],
-        [channels, double, factor],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    return path
+    constants = {"channels": np.arange(points) % 3, "double": np.float32([1, 1, 2]), "factor": np.float32(0.2)}
+    maps = {"simcc_x": [batch, points, 2 * width], "simcc_y": [batch, points, 2 * height]}
+    return save_network(path, nodes, {"image": [batch, 3, height, width]}, maps, constants)
 
 
 def flat_lifter(path):
     """A network like SpinePose's lifter, (n, 37, 2) → (n, 37, 3): x and y as they come in, z = 1."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("Slice", ["in", "a", "b", "axis"], ["x"]),
-            helper.make_node("Mul", ["x", "zero"], ["nothing"]),
-            helper.make_node("Add", ["nothing", "one"], ["z"]),
-            helper.make_node("Concat", ["in", "z"], ["out"], axis=2),
-        ],
-        "lifter",
-        [helper.make_tensor_value_info("in", TensorProto.FLOAT, ["n", 37, 2])],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 37, 3])],
-        [helper.make_tensor(name, TensorProto.INT64, [1], [value]) for name, value in (("a", 0), ("b", 1), ("axis", 2))]
-        + [helper.make_tensor(name, TensorProto.FLOAT, [], [value]) for name, value in (("zero", 0.0), ("one", 1.0))],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    return path
+    nodes = [
+        helper.make_node("Slice", ["in", "a", "b", "axis"], ["x"]),
+        helper.make_node("Mul", ["x", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "one"], ["z"]),
+        helper.make_node("Concat", ["in", "z"], ["out"], axis=2),
+    ]
+    constants = {"a": [0], "b": [1], "axis": [2], "zero": np.float32(0), "one": np.float32(1)}
+    return save_network(path, nodes, {"in": ["n", 37, 2]}, {"out": ["n", 37, 3]}, constants)

@@ -1,6 +1,5 @@
 """Images with a bright spot for each person, and a detector that sees a body below each."""
 
-import cv2
 import numpy as np
 
 from simspine.core.skeletons import load_skeleton
@@ -45,12 +44,3 @@ def image_of(*places, size=(320, 240)):
     for k, (x, y) in enumerate(places):
         image[y - 1 : y + 2, x - 1 : x + 2] = 230 + 10 * k
     return image
-
-
-def write_frames(path, frames, rate=25.0):
-    """A video without loss, so that the spots stay what they are."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), rate, frames[0].shape[1::-1])
-    for image in frames:
-        writer.write(image)
-    writer.release()
-    return path

@@ -2,8 +2,9 @@
 
 import json
 
-import onnx
-from onnx import TensorProto, helper
+import numpy as np
+from blob_network import save_network
+from onnx import helper
 
 from simspine.vision.lifting import CARD_KEY, LifterCard
 
@@ -21,12 +22,6 @@ def lifting_network(path, own_card: LifterCard | None = None, properties=None):
     """x and y: as they come in; z: twice x; 0 = missing. properties: in place of the card, as they are."""
     own_card = own_card or card()
     points = len(own_card.points)
-    constants = [
-        helper.make_tensor(name, TensorProto.INT64, shape, [value])
-        for name, shape, value in (("last", [1], 2), ("zero", [], 0))
-    ]
-    constants.append(helper.make_tensor("nothing", TensorProto.FLOAT, [], [0.0]))
-    constants.append(helper.make_tensor("two", TensorProto.FLOAT, [], [2.0]))
     nodes = [
         helper.make_node("IsNaN", ["image"], ["missing"]),
         helper.make_node("Where", ["missing", "nothing", "image"], ["filled"]),
@@ -36,17 +31,9 @@ def lifting_network(path, own_card: LifterCard | None = None, properties=None):
         helper.make_node("Unsqueeze", ["double", "last"], ["z"]),
         helper.make_node("Concat", ["own", "z"], ["xyz"], axis=2),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "known",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, points, 2])],
-        [helper.make_tensor_value_info("xyz", TensorProto.FLOAT, ["n", points, 3])],
-        constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {CARD_KEY: own_card.model_dump_json()} if properties is None else properties)
-    onnx.save(model, str(path))
-    return path
+    constants = {"last": [2], "zero": 0, "nothing": np.float32(0), "two": np.float32(2)}
+    known = {CARD_KEY: own_card.model_dump_json()} if properties is None else properties
+    return save_network(path, nodes, {"image": ["n", 1, points, 2]}, {"xyz": ["n", points, 3]}, constants, known)
 
 
 def of_version(version, **changes) -> dict[str, str]:

@@ -5,7 +5,7 @@ import doctest
 import cv2
 import numpy as np
 import pytest
-from drawn_bodies import write_frames
+from small_videos import write_frames
 
 import simspine as ss
 from simspine.core.settings import data_folder
@@ -34,7 +34,7 @@ def recording(truth, tmp_path_factory):
     filmed = open_video(data_folder("third_party") / "pose2sim" / "Demo_SinglePerson" / "videos" / "cam01.mp4")
     frames = list(filmed.at(range(2)))
     cv2.imwrite(str(folder / "person.png"), frames[0])
-    write_frames(folder / "person.avi", frames)
+    write_frames(folder / "person.avi", frames, codec="FFV1")
     trial = TrialData(truth.markers, truth.motion)
     write_dataset(folder / "study.h5", Dataset({"S01": SubjectData((), {"bow": trial})}, {}))
     return folder

@@ -1,6 +1,5 @@
-"""Cameras against OpenCV, rigid fits against SciPy."""
+"""Rigid fits against SciPy, frames, angles; lenses have tests of their own (test_lenses.py)."""
 
-import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -11,75 +10,10 @@ from simspine.core.geometry import (
     frame_rotation,
     markers_in_frame,
     off_vertical,
-    project_points,
     rigid_fit,
-    undistort_pixels,
     wrap_angles,
 )
-from simspine.core.types import Camera, Markers
-
-LENSES = [
-    (0, 0, 0, 0, 0),
-    (-0.05, 0.14, 6e-4, -5e-4, 0.01),
-    (-0.28, 0.09, 1e-3, -1e-3, -0.012),  # an action camera's barrel
-    (-0.207, 0.247, -0.00093, -0.0016, -0.0029),  # of the size of Human3.6M's
-]
-
-
-def camera(distortion, seed=0):
-    R = Rotation.random(random_state=seed).as_matrix()
-    return Camera("c", (1920, 1080), [[1100, 0, 950], [0, 1105, 545], [0, 0, 1]], distortion, R, [0.1, -0.2, 4.0])
-
-
-def in_front(cam, rng, n=200, spread=0.8):
-    """World points that project into or near the image."""
-    local = np.c_[rng.uniform(-spread, spread, (n, 2)), np.ones(n)] * rng.uniform(1, 8, (n, 1))
-    return (local - cam.t) @ cam.R
-
-
-@pytest.mark.parametrize("distortion", LENSES)
-def test_project_is_opencvs(distortion):
-    cam = camera(distortion)
-    xyz = in_front(cam, np.random.default_rng(1))
-    expected, _ = cv2.projectPoints(xyz, cv2.Rodrigues(cam.R)[0], cam.t, cam.K, cam.distortion)
-    assert np.allclose(project_points([cam], xyz)[0], expected[:, 0], atol=1e-7)
-
-
-@pytest.mark.parametrize("distortion", LENSES)
-def test_undistort_is_opencvs(distortion):
-    cam = camera(distortion)
-    rng = np.random.default_rng(2)
-    pixels = rng.uniform([0, 0], cam.size, (300, 2))
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 1000, 1e-14)
-    expected = cv2.undistortPointsIter(pixels, cam.K, cam.distortion, None, None, criteria)[:, 0]
-    assert np.allclose(undistort_pixels(cam, pixels), expected, atol=1e-8)
-
-
-@pytest.mark.parametrize("distortion", LENSES)
-def test_undistort_undoes_project(distortion):
-    cam = camera(distortion)
-    xyz = in_front(cam, np.random.default_rng(3), spread=0.6)
-    local = xyz @ cam.R.T + cam.t
-    assert np.allclose(undistort_pixels(cam, project_points([cam], xyz)[0]), local[:, :2] / local[:, 2:], atol=1e-10)
-
-
-def test_shapes_and_points_without_an_image():
-    cam = camera(LENSES[1])
-    behind = (np.array([0, 0, -2.0]) - cam.t) @ cam.R
-    xyz = np.array([[behind, [np.nan, 0, 0]]])
-    out = project_points([cam, cam, cam], xyz)
-    assert out.shape == (3, 1, 2, 2)
-    assert np.isnan(out).all()
-    assert np.isnan(undistort_pixels(cam, np.array([np.nan, 3.0]))).all()
-
-
-def test_undistort_gives_up_where_the_lens_folds():
-    """With strong barrel distortion no ray reaches a pixel far outside; a made-up ray would be worse than none."""
-    cam = camera((-0.4, 0, 0, 0, 0))
-    far = np.array([[950 + 4 * 1100, 545.0], [960, 550]])
-    out = undistort_pixels(cam, far)
-    assert np.isnan(out[0]).all()
-    assert np.isfinite(out[1]).all()
+from simspine.core.types import Markers
 
 
 def test_rigid_fit_is_scipys():
@@ -159,8 +93,3 @@ def test_covariances_turn_with_their_points():
     along_x = np.diag([4.0, 1.0, 0.0])
     markers = Markers(("a",), 50.0, np.ones((1, 1, 3)), "z_up", covariance=along_x[None, None])
     np.testing.assert_allclose(markers_in_frame(markers, "y_up").covariance[0, 0], np.diag([1.0, 0.0, 4.0]))
-
-
-def test_the_centre_of_a_camera_is_its_own_origin():
-    cam = camera(LENSES[0])
-    np.testing.assert_allclose(cam.R @ cam.centre + cam.t, 0, atol=1e-12)

@@ -21,7 +21,9 @@ PRISM = (*PLAIN, 0, 0, 0, 2e-3, -1e-3, -3e-3, 5e-4)
 FULL = (*RATIONAL, 2e-4, -1e-4, -3e-4, 5e-5)
 ACTION_CAMERA = (0.05, -0.012, 0.004, -0.0009)
 LENSES = {
+    "none": ("perspective", ()),
     "plain": ("perspective", PLAIN),
+    "barrel": ("perspective", (-0.28, 0.09, 1e-3, -1e-3, -0.012)),  # of an action camera
     "rational": ("perspective", RATIONAL),
     "prism": ("perspective", PRISM),
     "rational and prism": ("perspective", FULL),
@@ -67,6 +69,16 @@ def test_projection_is_opencvs(name):
     np.testing.assert_allclose(project_points([cam], xyz)[0], opencvs(cam, xyz), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["none", "plain", "barrel"])
+def test_undistortion_is_opencvs(name):
+    cam = camera(name, focal=1100.0)
+    pixels = np.random.default_rng(2).uniform([0, 0], cam.size, (300, 2))
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 1000, 1e-14)
+    plain = np.c_[pixels, np.ones(len(pixels))] @ np.linalg.inv(cam.K).T  # OpenCV leaves skew out here
+    expected = cv2.undistortPointsIter(plain[:, :2].copy(), np.eye(3), cam.distortion, None, None, criteria)[:, 0]
+    np.testing.assert_allclose(undistort_pixels(cam, pixels), expected, atol=1e-8)
+
+
 @pytest.mark.parametrize("name", LENSES)
 def test_undistortion_undoes_it(name):
     cam = camera(name)
@@ -94,7 +106,10 @@ def test_tangent_is_the_difference_quotient(name):
 def test_nothing_is_seen_behind_the_camera(name):
     cam = camera(name)
     behind = (np.array([[0, 0, -2.0], [1, 1, -0.1], [1, 0, 0]]) - cam.t) @ cam.R
-    assert np.isnan(project_points([cam], behind)).all()
+    seen = project_points([cam, cam, cam], np.array([[*behind, [np.nan, 0, 0]]]))
+    assert seen.shape == (3, 1, 4, 2)
+    assert np.isnan(seen).all()
+    np.testing.assert_allclose(cam.R @ cam.centre + cam.t, 0, atol=1e-12)
     assert np.isnan(undistort_pixels(cam, np.array([np.nan, 3.0]))).all()
 
 

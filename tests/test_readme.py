@@ -11,6 +11,7 @@ import click
 import numpy as np
 import pytest
 import yaml
+from small_project import STAGES, ring
 
 import simspine as ss
 from simspine.cli.main import main
@@ -28,7 +29,6 @@ PAGES = [
     *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING")),
     *(page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md"))),
 ]
-STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
 FRAMES, RATE = 12, 60.0
 # Before a block asks for a board: an image, and what cameras saw of the board, which first lies on the floor.
 SEEN_BY_CAMERAS = """
@@ -67,20 +67,13 @@ def project(tmp_path_factory) -> Path:
     from simspine.anatomy.recipes import build_body
     from simspine.core.geometry import change_frame, project_points
     from simspine.core.skeletons import load_skeleton
-    from simspine.core.types import Camera, Keypoints, Motion
+    from simspine.core.types import Keypoints, Motion
     from simspine.io.calibration import write_calibration
     from simspine.io.keypoint_json import write_keypoints
     from simspine.workflow.jobs import run_stage
 
     folder = tmp_path_factory.mktemp("readme")
-    cameras = []
-    for name, angle in (("cam01", 0.3), ("cam02", 2.2), ("cam03", 4.4)):
-        centre = 4 * np.array([np.cos(angle), np.sin(angle), 0.3])
-        forward = (np.array([0, 0, 1.0]) - centre) / np.linalg.norm(np.array([0, 0, 1.0]) - centre)
-        right = np.cross(forward, [0, 0, 1.0]) / np.linalg.norm(np.cross(forward, [0, 0, 1.0]))
-        R = np.stack([right, np.cross(forward, right), forward])
-        K = [[1500.0, 0, 960], [0, 1500.0, 540], [0, 0, 1]]
-        cameras.append(Camera(name, (1920, 1080), K, np.zeros(5), R, -R @ centre))
+    cameras = [camera.with_(distortion=np.zeros(5)) for camera in ring(3)]
     body = build_body("articulated", "spinetrack37")
     c = body.coordinates
     values = np.tile(c.default, (FRAMES, 1))
@@ -121,24 +114,27 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-def check_knee(space):
+# What a block of code yields, by the variable that it leaves.
+
+
+def left_knee(space):
     """Against the motion that the cameras saw; in radians or degrees."""
     knee = space["knee"] if np.max(space["knee"]) > 5 else np.degrees(space["knee"])
     assert np.abs(knee - np.linspace(30, 40, FRAMES)).max() < 4
 
 
-def check_flexion(space):
+def left_flexion(space):
     """Of one level: the coordinate of the body, extension positive."""
     assert np.degrees(np.abs(space["flexion"] + space["trial"].motion.column("L4_L5_Flex_Ext"))).max() < 1e-6
 
 
-def check_head(space):
+def left_head(space):
     assert np.ptp(space["head"][:, 1, 3]) < 0.05  # the person stands
     assert 1.3 < space["head"][0, 1, 3] < 1.8
     assert len(space["points"].names) == 15
 
 
-def check_pixels(space):
+def left_pixels(space):
     """Of the last window: its markers projected into the cameras of the file."""
     import simspine as ss
     from simspine.core.geometry import change_frame, project_points
@@ -148,19 +144,19 @@ def check_pixels(space):
         np.testing.assert_allclose(seen, project_points([camera], there)[0], atol=0.01)
 
 
-def check_items(space):
+def left_items(space):
     markers = space["ss"].open_dataset("results/demo")["S01", "balance"].window(0, FRAMES)["markers"]
     assert len(space["items"]) == 2  # windows of 9 in 12 frames, every third
     for start, item in zip((0, 3), space["items"], strict=True):
         np.testing.assert_array_equal(item["root"], markers[start : start + 9, :1])
 
 
-def check_said(space):
+def left_said(space):
     assert sum(space["said"]["counts"].values()) == FRAMES
     assert all(finding["subject"] == "S01" for finding in space["said"]["findings"])
 
 
-def check_camera_frame(space):
+def left_in_camera(space):
     """Centres are ahead of the camera, and their pixels are those of the points in the world."""
     from simspine.core.geometry import change_frame, project_points
 
@@ -172,24 +168,24 @@ def check_camera_frame(space):
     assert len(Path("vertebrae.csv").read_text().splitlines()) == 1 + len(seen)
 
 
-def check_fit(space):
-    check_knee({"knee": space["fit"]["motion"].column("knee_angle_r")})
+def left_fit(space):
+    left_knee({"knee": space["fit"]["motion"].column("knee_angle_r")})
     assert space["fit"]["response"].shape == (len(space["fit"]["motion"].names),)
     assert space["centres"].names[-1] == "S1"
     assert (space["centres"].frame, space["points"].frame) == ("y_up", "z_up")
 
 
-def check_back(space):
+def left_back(space):
     assert space["back"].lla.shape == (1,)
     assert 0 < np.degrees(space["back"].spine.tka_sd[0]) < 20
 
 
-def check_reconstruction(space):
+def left_rec(space):
     assert space["rec"].lla.shape == (FRAMES,)
     assert "Lumbar lordosis" in Path("out.html").read_text(encoding="utf-8")
 
 
-def check_trials(space):
+def left_solved(space):
     for trial in space["solved"].values():
         assert (
             np.abs(trial.spine.centres.select(["L3"]).xyz[:, 0, 1] - space["trials"]["walk"].xyz[:, 2, 2]).max() < 0.02
@@ -197,7 +193,7 @@ def check_trials(space):
         assert (trial.spine.lla_change_sd > 0).all()
 
 
-def check_tilt(space):
+def left_tilt(space):
     """The definition, on the poses that the file holds."""
     from simspine.io.dataset_read import DatasetFile
 
@@ -208,18 +204,18 @@ def check_tilt(space):
     assert (space["tilt_sd"] > 0).all()
 
 
-def check_curvature(space):
+def left_angle(space):
     """Of the last of both, TKA."""
     np.testing.assert_allclose(np.radians(space["angle"]), space["trial"].tka)
     assert (space["sd"] > 0).all()
 
 
-def check_validation(space):
+def left_made(space):
     lordosis = ss.open_dataset("results/demo/demo.h5")["S01", "balance"].read().lla
     assert space["made"]["lla_tka"].lla_mean_deg[0] == pytest.approx(np.degrees(lordosis.mean()), abs=0.01)
 
 
-def check_board(space):
+def left_calibrated(space):
     """Cameras 2.6 m from the middle of a board moved about between them, corners exact."""
     assert space["corners"].shape == (24, 2)
     found = space["calibrated"]
@@ -228,14 +224,14 @@ def check_board(space):
     assert 0 < found.focal.max() < 0.01
 
 
-def check_world(space):
+def left_world(space):
     from simspine.io.hdf5 import read_store
 
     np.testing.assert_array_equal(space["world"], read_store("results/demo/S01/points/balance.h5")["points"].xyz)
     assert len(space["names"]) == space["world"].shape[1]
 
 
-def check_points_table(space):
+def left_rows(space):
     from simspine.evaluation.point_sources import read_point_sequences
 
     (sequence,) = read_point_sequences("points.npz")
@@ -243,25 +239,25 @@ def check_points_table(space):
     assert len(sequence.values) == 100
 
 
-def check_copy(space):
+def left_copy(space):
     """Of a virtual capture, which has the layout of the real one."""
     assert space["markers"].xyz.shape[1:] == (32, 3)
     assert len(space["cameras"]) == 4
     assert space["videos"] == [] or len(space["videos"]) == 4
 
 
-def check_synthetic(space):
+def left_person(space):
     assert space["trial"].points.xyz.shape == (500, 37, 3)
     assert space["trial"].centres.xyz.shape == (500, 25, 3)
 
 
-def check_completed(space):
+def left_completed(space):
     """Centres that were given stay within what their variance allows."""
     for level, place in space["points"].items():
         assert np.linalg.norm(space["completed"].positions[level] - place) < 0.02
 
 
-def check_people(space):
+def left_people(space):
     """Of the packaged photograph: one person, whose spine was inferred."""
     (person,) = space["people"]
     assert person.points.shape == (37, 2)
@@ -270,45 +266,17 @@ def check_people(space):
     assert space["frame"].number == 1
 
 
-def check_spinepose(space):
+def left_picture(space):
     assert space["keypoints"].shape == (1, 37, 2)
     assert space["picture"].shape == space["image"].shape
     np.testing.assert_allclose(space["spine"][0, 0, :2], space["keypoints"][0, 19])  # the sacrum
 
 
-def check_motion(space):
+def left_motion(space):
     """Also as a copy for OpenSim, where one was written: with the same frames."""
     motion, copy = space["motion"], Path("for_opensim.mot")
     assert motion.frames > 1
     assert not copy.exists() or f"nRows={motion.frames}\n" in copy.read_text()
-
-
-# What a block of code yields, by the variable that it leaves.
-CHECKS = {
-    "back": check_back,
-    "rec": check_reconstruction,
-    "people": check_people,
-    "picture": check_spinepose,
-    "solved": check_trials,
-    "tilt": check_tilt,
-    "angle": check_curvature,
-    "made": check_validation,
-    "calibrated": check_board,
-    "world": check_world,
-    "rows": check_points_table,
-    "copy": check_copy,
-    "person": check_synthetic,
-    "completed": check_completed,
-    "knee": check_knee,
-    "flexion": check_flexion,
-    "head": check_head,
-    "pixels": check_pixels,
-    "items": check_items,
-    "said": check_said,
-    "fit": check_fit,
-    "in_camera": check_camera_frame,
-    "motion": check_motion,
-}
 
 
 def with_data(code: str, folder: Path) -> str:
@@ -321,12 +289,12 @@ def with_data(code: str, folder: Path) -> str:
         write_capture(folder / "copy", Virtual(subjects=1, actions=["Walking_1"], frames=20))
     if '"photo.jpg"' in code:
         import cv2
-        from drawn_bodies import write_frames
+        from small_videos import write_frames
 
         filmed = open_video(data_folder("third_party") / "pose2sim" / "Demo_SinglePerson" / "videos" / "cam01.mp4")
         frames = list(filmed.at(range(2)))
         cv2.imwrite(str(folder / "photo.jpg"), frames[0])
-        code = code.replace("walk.mp4", str(write_frames(folder / "walk.avi", frames)))
+        code = code.replace("walk.mp4", str(write_frames(folder / "walk.avi", frames, codec="FFV1")))
     if "find_board(board, image)" in code:
         code = code.replace("corners =", f"{SEEN_BY_CAMERAS}corners =")
     code = code.replace('"videos/"', f'ss.read_keypoints({seen}, "spinetrack37", rate={RATE})')
@@ -339,8 +307,8 @@ def test_code_runs(code, project, monkeypatch):
     monkeypatch.chdir(project)
     space = {}
     exec(compile(with_data(code, project), "<block>", "exec"), space)
-    left = [check for name, check in CHECKS.items() if name in space]
-    assert left, "nothing of what this code yields is checked: add it to CHECKS"
+    left = [globals()[f"left_{name}"] for name in space if f"left_{name}" in globals()]
+    assert left, "nothing of what this code yields is checked: add a function left_…"
     for check in left:
         check(space)
 

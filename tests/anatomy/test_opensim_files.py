@@ -4,10 +4,10 @@ import errno
 import os
 import re
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from full_disk import limited
 from tools.split_models import opensim_text
 
 from simspine.anatomy import osim
@@ -16,19 +16,6 @@ from simspine.core.errors import InputError, Remark
 from simspine.io.guarded import opensim_xml
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits of a file's size are POSIX")
-
-
-@contextmanager
-def limited(size: int):
-    """Files that grow beyond a size are refused, as by a full disk."""
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_model_that_cannot_be_handed_over_names_the_folder(release):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from drawn_recording import FRAMES, cameras, true_points
-from small_videos import write_video
+from small_videos import greys, write_frames, write_video
 
 from simspine.annotation.recording import INFERRED_POINT_CONFIDENCE, Images, Target, open_target, with_spine
 from simspine.annotation.server import Session, labels_of
@@ -65,7 +65,7 @@ def test_what_cannot_be_annotated_is_said(tmp_path, drawn):
         open_target(Target(str(drawn[0]), skin=("C7", "T7", "C7")))
     shutil.copytree(drawn[0], tmp_path / "copy")
     (tmp_path / "copy" / "cam02" / "005.png").unlink()
-    with pytest.raises(InputError, match="5 and 6 images"):
+    with pytest.raises(InputError, match="numbers of images: cam01 6, cam02 5, cam03 6"):
         open_target(Target(str(tmp_path / "copy")))
 
 
@@ -75,10 +75,7 @@ def results(tmp_path):
     rig, folder = cameras()[:3], tmp_path / "recorded"
     folder.mkdir()
     for camera in rig:
-        writer = cv2.VideoWriter(str(folder / f"{camera.name}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 50.0, camera.size)
-        for level in range(10):
-            writer.write(np.full((*camera.size[::-1], 3), 20 * level, np.uint8))
-        writer.release()
+        write_frames(folder / f"{camera.name}.mp4", greys(camera.size, range(0, 200, 20)), 50.0)
     write_calibration(folder / "Calib.toml", rig)
     videos = [str(folder / f"{camera.name}.mp4") for camera in rig]
     trial = {"videos": videos, "calibration": str(folder / "Calib.toml"), "delays": [0, 2, 0]}

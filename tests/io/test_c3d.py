@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from full_disk import limited
 from small_c3d import write_small_c3d
 from small_takes import FILLED, UNSOLVED, make_take
 
@@ -66,16 +67,9 @@ def test_header_by_bytes(written):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])
 def test_a_full_disk_leaves_no_part_of_a_file(written, tmp_path, share):
     """Here the limit of a file's size, after which ezc3d goes on without a word."""
-    import resource
-
     path, take = written
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * path.stat().st_size), before[1]))
-    try:
-        with pytest.raises(OSError, match=r"y\.c3d") as caught:
-            write_c3d(tmp_path / "y.c3d", take)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with limited(int(share * path.stat().st_size)), pytest.raises(OSError, match=r"y\.c3d") as caught:
+        write_c3d(tmp_path / "y.c3d", take)
     assert caught.value.errno == errno.ENOSPC
     assert list(tmp_path.iterdir()) == []
 

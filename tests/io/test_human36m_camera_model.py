@@ -1,6 +1,5 @@
-"""The data set's lens: its formula again from the MATLAB source, OpenCV's own functions, and closure with our own."""
+"""The data set's lens: its formula again from the MATLAB source, and closure with our own functions."""
 
-import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -53,13 +52,6 @@ def test_formula_is_that_of_the_release(rig, room):
     for camera in rig:
         expected = [[in_the_words_of_the_release(camera, P) for P in frame] for frame in room]
         np.testing.assert_allclose(project_points([to_opencv(camera)], room)[0], expected, atol=1e-9)
-
-
-def test_opencv_has_the_same_lens(rig, room):
-    for camera in rig:
-        own, turn = to_opencv(camera), cv2.Rodrigues(camera.R)[0]
-        pixels = cv2.projectPoints(room.reshape(-1, 3), turn, own.t, own.K, own.distortion)[0][:, 0]
-        np.testing.assert_allclose(project_points([own], room)[0].reshape(-1, 2), pixels, atol=1e-9)
 
 
 def test_undistortion_inverts_the_lens_over_the_whole_image(rig):

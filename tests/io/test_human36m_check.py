@@ -1,10 +1,10 @@
 """Known faults, and the report about a copy: complete, with holes, with damage, with another lens."""
 
-import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from small_metadata import write_metadata
+from small_videos import greys, write_frames
 
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
@@ -39,10 +39,7 @@ def body():
 
 def video(path, frames):
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 50, (32, 32))
-    for i in range(frames):
-        writer.write(np.full((32, 32, 3), i, np.uint8))
-    writer.release()
+    write_frames(path, greys((32, 32), range(frames)), 50)
 
 
 def write(root, subject, trial, videos=()):

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from small_videos import greys, write_frames
 
 from simspine.core.errors import InputError
 from simspine.io.image_streams import open_recording, read_image
@@ -47,12 +48,7 @@ def test_nothing_to_read(tmp_path):
 
 
 def test_some_frames_of_a_video_are_those_of_all(tmp_path):
-    path = tmp_path / "v.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
-    for i in range(9):
-        writer.write(np.full((48, 64, 3), 20 * i, np.uint8))
-    writer.release()
-    video = open_video(path)
+    video = open_video(write_frames(tmp_path / "v.avi", greys((64, 48), range(0, 180, 20)), codec="MJPG"))
     everything = list(video)
     for row, image in zip([0, 3, 4, 8], video.at([0, 3, 4, 8]), strict=True):
         np.testing.assert_array_equal(image, everything[row])

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from restamped import restamp, time_scale
+from small_videos import greys, write_frames
 
 from simspine.core.errors import InputError
 from simspine.io.mp4 import fault_of_header
@@ -15,14 +16,9 @@ WIDTH, HEIGHT = 96, 64
 
 def write_video(path, frames=12, rate=50.0, size=(WIDTH, HEIGHT), noise=False):
     """A grey ramp over time (frame k has level 10 + 8 k), so that frames can be told apart after compression."""
-    code = cv2.VideoWriter_fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
-    writer = cv2.VideoWriter(str(path), code, rate, size)
-    rng = np.random.default_rng(0)
-    for k in range(frames):
-        image = np.full((size[1], size[0], 3), 10 + 8 * k % 240, np.uint8)
-        writer.write(rng.integers(0, 255, image.shape, np.uint8) if noise else image)
-    writer.release()
-    return path
+    images, rng = greys(size, (10 + 8 * k % 240 for k in range(frames))), np.random.default_rng(0)
+    images = [rng.integers(0, 255, image.shape, np.uint8) if noise else image for image in images]
+    return write_frames(path, images, rate, "MJPG" if path.suffix == ".avi" else "mp4v")
 
 
 def test_metadata_and_frames_in_order(tmp_path):

@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
+from small_videos import greys, write_frames
 
 from simspine.io.video import open_video
 from simspine.reconstruction.solved_trial import SolvedTrial
@@ -20,12 +20,8 @@ def late(tmp_path):
     """Three videos whose grey tells the instant (10 levels per frame of the first view), and a trial of them."""
     paths = []
     for view, (by, length) in enumerate(zip(LATE.astype(int), LENGTHS, strict=True)):
-        path = tmp_path / f"cam{view}.mp4"
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 50.0, (64, 48))
-        for frame in range(length):
-            writer.write(np.full((48, 64, 3), level(frame - by), np.uint8))
-        writer.release()
-        paths.append(path)
+        shown = greys((64, 48), (level(frame - by) for frame in range(length)))
+        paths.append(write_frames(tmp_path / f"cam{view}.mp4", shown, 50.0))
     timing = timing_of(("a", "b", "c"), LENGTHS, LATE)
     found = SimpleNamespace(videos=paths, timing=timing, spine=SimpleNamespace(frames=timing.frames))
     found.video_frames = lambda view: SolvedTrial.video_frames(found, view)

@@ -4,11 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError
 from simspine.core.geometry import smooth_curve
 from simspine.io.image_streams import encode_jpeg
 from simspine.report import canvas
-from simspine.report.figure_style import SKY, to_bgr
+from simspine.report.figure_style import KHAKI, LILAC, ORANGE, SKY, VERMILLION, to_bgr
 from simspine.report.overlay import (
     SHEET_ASPECT,
     SHEET_HEIGHT_PX,
@@ -19,7 +20,7 @@ from simspine.report.overlay import (
     person_box,
 )
 
-GREY = np.full((400, 300, 3), 120, np.uint8)
+GREY, TALL = np.full((400, 300, 3), 120, np.uint8), np.full((600, 400, 3), 120, np.uint8)
 
 
 def changed(image, reference=GREY):
@@ -54,11 +55,46 @@ def test_drawn_where_it_is(layer, centre):
     np.testing.assert_array_equal(GREY, before)  # the frame handed in is not touched
 
 
-def test_inferred_is_hollow_and_detected_is_not():
-    seen = plain(PersonLayer({"p": (100, 100)}))
-    inferred = plain(PersonLayer({"p": (100, 100)}, inferred={"p"}))
-    assert tuple(seen[100, 100]) == to_bgr(SKY)
-    assert inferred[100, 100].max() < 40  # dark within
+def spine():
+    return {name: (200, 500 - 45 * i) for i, name in enumerate(SPINE_CHAIN_MARKERS)}
+
+
+def colour(picture, x, y):
+    return tuple(int(v) for v in picture[y, x])
+
+
+def test_left_and_right_have_their_colours():
+    points = {"LElbow": (300, 200), "LWrist": (300, 400), "RElbow": (100, 200), "RWrist": (100, 400)}
+    picture = draw_layers(TALL, [PersonLayer(points)])
+    assert colour(picture, 300, 300) == to_bgr(KHAKI)
+    assert colour(picture, 100, 300) == to_bgr(LILAC)
+    assert colour(picture, 300, 200) == colour(picture, 100, 200) == to_bgr(SKY)  # detected points
+    assert picture.shape == TALL.shape
+    assert (TALL == 120).all()
+
+
+def test_a_detected_spine_is_filled_and_an_inferred_one_hollow_and_broken():
+    seen = plain(PersonLayer(spine()), TALL)
+    guessed = draw_layers(TALL, [PersonLayer(spine(), inferred=set(SPINE_CHAIN_MARKERS))])
+    estimated = draw_layers(TALL, [PersonLayer(spine(), estimated=set(SPINE_CHAIN_MARKERS))])
+    assert (estimated != seen).any(2).sum() > 50
+    assert (estimated != guessed).any(2).sum() > 50
+    assert colour(seen, 200, 500) == to_bgr(SKY)
+    assert colour(guessed, 200, 500) not in (to_bgr(SKY), to_bgr(ORANGE))
+    along = np.arange(150, 490)
+    red = np.array([colour(seen, 200, y) in (to_bgr(VERMILLION), to_bgr(SKY)) for y in along])  # a line with points
+    orange = np.array([colour(guessed, 200, y) == to_bgr(ORANGE) for y in along])
+    assert red.mean() > 0.85
+    assert 0.2 < orange.mean() < 0.8
+    assert not (guessed == np.array(to_bgr(VERMILLION))).all(-1).any()
+
+
+def test_less_sure_points_are_smaller():
+    def area(confidence):
+        picture = draw_layers(TALL, [PersonLayer({"LWrist": (200, 300), "LKnee": (200, 20)}, {"LWrist": confidence})])
+        return int((picture[250:350] == np.array(to_bgr(SKY))).all(-1).sum())
+
+    assert area(1.0) > 2 * area(0.3) > 0
 
 
 def test_marks_differ():
@@ -78,6 +114,10 @@ def test_missing_and_wild_points_do_no_harm():
     assert plain(wild).shape == GREY.shape
     outside = plain(PersonLayer({"a": (-500, -500)}))
     np.testing.assert_array_equal(outside, GREY)
+    at_the_rim = PersonLayer({name: (10, 20 - 45 * i) for i, name in enumerate(spine())}, label="person 12 · 0.93")
+    assert plain(at_the_rim).shape == GREY.shape
+    plain(PersonLayer({"Hip": (200, 300)}))  # one point of the spine is no curve
+    np.testing.assert_array_equal(draw_layers(GREY, []), GREY)
 
 
 def test_crop_shows_the_person_where_they_are():
@@ -137,6 +177,9 @@ def test_caption_and_legend_say_what_is_there():
     assert strip.shape[1] == full.shape[1]
     assert strip.max() > 200  # something is written there
     assert len(legend_below(full, ())) == 0
+    below = legend_below(GREY, {"inferred"})
+    assert (below == np.array(to_bgr(ORANGE))).all(-1).any()
+    assert not (below == np.array(to_bgr(VERMILLION))).all(-1).any()
 
 
 @pytest.mark.parametrize("sign", [sign for sign in canvas.SIGNS if "body" not in sign and sign != "spine"])

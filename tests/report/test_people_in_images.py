@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from blob_network import blob_network
 from click.testing import CliRunner
-from drawn_bodies import BODY, Bodies, image_of, write_frames
+from drawn_bodies import BODY, Bodies, image_of
+from small_videos import write_frames
 
 import simspine as ss
 from simspine.cli.main import main
@@ -35,7 +36,7 @@ def photo(tmp_path):
 
 @pytest.fixture
 def video(tmp_path):
-    return write_frames(tmp_path / "walk.avi", [image_of((60 + 4 * i, 120)) for i in range(6)])
+    return write_frames(tmp_path / "walk.avi", [image_of((60 + 4 * i, 120)) for i in range(6)], codec="FFV1")
 
 
 def test_people_in_an_image_or_its_file(photo, bodies):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from blob_network import blob_network, flat_lifter
 from click.testing import CliRunner
+from small_videos import write_frames
 
 import simspine as ss
 from simspine import PoseTracker, SpinePoseEstimator, infer_image, infer_video
@@ -24,10 +25,7 @@ def files(tmp_path_factory):
     reader = cv2.VideoCapture(str(source))
     frames = [cv2.resize(reader.read()[1], None, fx=0.5, fy=0.5) for _ in range(4)]
     cv2.imwrite(str(folder / "image.jpg"), frames[0])
-    writer = cv2.VideoWriter(str(folder / "video.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, frames[0].shape[1::-1])
-    for frame in frames:
-        writer.write(frame)
-    writer.release()
+    write_frames(folder / "video.avi", frames, 30, "MJPG")
     blob_network(folder / "spinepose.onnx")
     return folder
 

@@ -1,8 +1,8 @@
 import cv2
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
+from blob_network import save_network
+from onnx import helper
 
 from simspine.core import skeletons
 from simspine.core.errors import InputError
@@ -42,19 +42,10 @@ def pose_at(mid_hips, mid_shoulders, turn=TURN):
 
 def network_of(values, path):
     """An ONNX network that gives (1, 13, 5) `values` whatever it sees."""
-    constant = helper.make_tensor("values", TensorProto.FLOAT, [1, 13, 5], np.asarray(values, np.float32).ravel())
-    given = [
-        helper.make_tensor_value_info("points", TensorProto.FLOAT, [None, 33, 4]),
-        helper.make_tensor_value_info("mask", TensorProto.FLOAT, [None, 1, TRUNK_WINDOW_PX, TRUNK_WINDOW_PX]),
-    ]
-    graph = helper.make_graph(
-        [helper.make_node("Constant", [], ["places"], value=constant)], "constant", given,
-        [helper.make_tensor_value_info("places", TensorProto.FLOAT, [1, 13, 5])],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 10
-    onnx.save(model, path)
-    return path
+    given = {"points": [None, 33, 4], "mask": [None, 1, TRUNK_WINDOW_PX, TRUNK_WINDOW_PX]}
+    nodes = [helper.make_node("Identity", ["values"], ["places"])]
+    constants = {"values": np.reshape(values, (1, 13, 5)).astype(np.float32)}
+    return save_network(path, nodes, given, {"places": [1, 13, 5]}, constants)
 
 
 def test_the_frame_of_the_trunk_stands_on_the_hips():

@@ -1,7 +1,7 @@
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
+from blob_network import save_network
+from onnx import helper
 
 from simspine.core.errors import InputError
 from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD, SpinePose, decode_heatmaps
@@ -60,30 +60,19 @@ def test_an_empty_map_saw_nothing():
 
 def every_fourth_pixel(path, points=17):
     """A network whose heat map of point k is every fourth pixel of colour k mod 3, 0…1."""
-    tensors = {
-        "deviation": (TensorProto.FLOAT, [1, 3, 1, 1], IMAGENET_SD / 255),
-        "mean": (TensorProto.FLOAT, [1, 3, 1, 1], IMAGENET_MEAN / 255),
-        "starts": (TensorProto.INT64, [2], [0, 0]),
-        "ends": (TensorProto.INT64, [2], SIZE),
-        "axes": (TensorProto.INT64, [2], [2, 3]),
-        "steps": (TensorProto.INT64, [2], [4, 4]),
-        "channels": (TensorProto.INT64, [points], [k % 3 for k in range(points)]),
-    }
+    constants = {
+        "deviation": np.reshape(IMAGENET_SD / 255, (1, 3, 1, 1)).astype(np.float32),
+        "mean": np.reshape(IMAGENET_MEAN / 255, (1, 3, 1, 1)).astype(np.float32),
+        "starts": [0, 0], "ends": SIZE, "axes": [2, 3], "steps": [4, 4], "channels": np.arange(points) % 3,
+    }  # fmt: skip
     nodes = [
         helper.make_node("Mul", ["image", "deviation"], ["scaled"]),
         helper.make_node("Add", ["scaled", "mean"], ["colours"]),
         helper.make_node("Slice", ["colours", "starts", "ends", "axes", "steps"], ["coarse"]),
         helper.make_node("Gather", ["coarse", "channels"], ["heat"], axis=1),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "heat",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, *SIZE])],
-        [helper.make_tensor_value_info("heat", TensorProto.FLOAT, ["batch", points, ROWS, COLUMNS])],
-        [helper.make_tensor(name, kind, shape, values) for name, (kind, shape, values) in tensors.items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    return path
+    heat = {"heat": ["batch", points, ROWS, COLUMNS]}
+    return save_network(path, nodes, {"image": ["batch", 3, *SIZE]}, heat, constants)
 
 
 def test_a_heat_map_network_serves_as_a_detector(tmp_path):
@@ -100,12 +89,9 @@ def test_a_heat_map_network_serves_as_a_detector(tmp_path):
 
 def test_a_network_of_another_kind_is_refused_by_name(tmp_path):
     path = tmp_path / "classes.onnx"
-    graph = helper.make_graph(
-        [helper.make_node("GlobalAveragePool", ["image"], ["pooled"]), helper.make_node("Flatten", ["pooled"], ["y"])],
-        "classes",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, *SIZE])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    pool = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]), helper.make_node("Flatten", ["pooled"], ["y"])
+    ]  # fmt: skip
+    save_network(path, pool, {"image": ["batch", 3, *SIZE]}, {"y": ["batch", 3]})
     with pytest.raises(InputError, match=r"classes\.onnx is no SimCC pose network.*heat maps"):
         SpinePose(path)

@@ -4,13 +4,12 @@ Stand-ins have the inputs and outputs of each kind: RTMPose (SimCC), HRNet (heat
 whose rim cells lie on the crop's rim pixels, UDP). Point k of each sees the colour k mod 3, red, green or blue.
 """
 
-import cv2
 import numpy as np
-import onnx
 import pytest
-from blob_network import blob_network
+from blob_network import blob_network, save_network
 from conftest import ring
-from onnx import TensorProto, helper
+from onnx import helper
+from small_videos import write_frames
 
 from simspine.core.geometry import project_points
 from simspine.core.skeletons import skeleton_of_size
@@ -27,12 +26,11 @@ FRAMES = 5
 def heatmap_network(path, size, points, unbiased):
     """A network whose heat map of point k is colour k mod 3, 0…1, at a quarter of the crop's size."""
     rows, columns = size[0] // 4, size[1] // 4
-    tensors = {
-        "deviation": (TensorProto.FLOAT, [1, 3, 1, 1], IMAGENET_SD / 255),
-        "mean": (TensorProto.FLOAT, [1, 3, 1, 1], IMAGENET_MEAN / 255),
-        "size": (TensorProto.INT64, [4], [1, 3, rows, columns]),
-        "channels": (TensorProto.INT64, [points], [k % 3 for k in range(points)]),
-    }
+    constants = {
+        "deviation": np.reshape(IMAGENET_SD / 255, (1, 3, 1, 1)).astype(np.float32),
+        "mean": np.reshape(IMAGENET_MEAN / 255, (1, 3, 1, 1)).astype(np.float32),
+        "size": [1, 3, rows, columns], "channels": np.arange(points) % 3,
+    }  # fmt: skip
     where = "align_corners" if unbiased else "asymmetric"
     nodes = [
         helper.make_node("Mul", ["image", "deviation"], ["scaled"]),
@@ -42,15 +40,7 @@ def heatmap_network(path, size, points, unbiased):
         ),
         helper.make_node("Gather", ["coarse", "channels"], ["heat"], axis=1),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "heat",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *size])],
-        [helper.make_tensor_value_info("heat", TensorProto.FLOAT, [1, points, rows, columns])],
-        [helper.make_tensor(name, kind, shape, values) for name, (kind, shape, values) in tensors.items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    return path
+    return save_network(path, nodes, {"image": [1, 3, *size]}, {"heat": [1, points, rows, columns]}, constants)
 
 
 NETWORKS = {
@@ -70,12 +60,7 @@ def filmed(tmp_path_factory):
         y, x = np.mgrid[:height, :width]
         squares = [(x - px) ** 2 + (y - py) ** 2 for px, py in centres[::-1]]  # OpenCV's order: blue, green, red
         image = np.stack([255 * np.exp(-square / (2 * BLOB_SIGMA_PX**2)) for square in squares], -1).astype(np.uint8)
-        writer = cv2.VideoWriter(
-            str(folder / f"{camera.name}.avi"), cv2.VideoWriter_fourcc(*"FFV1"), 30, (width, height)
-        )
-        for _ in range(FRAMES):
-            writer.write(image)
-        writer.release()
+        write_frames(folder / f"{camera.name}.avi", [image] * FRAMES, 30, "FFV1")
     return cameras, open_videos(sorted(folder.glob("*.avi")))
 
 

@@ -1,9 +1,9 @@
 from dataclasses import asdict
 
-import cv2
 import numpy as np
 import pytest
 from restamped import restamp, time_scale
+from small_videos import greys, write_frames
 
 from simspine.core.errors import InputError
 from simspine.core.types import Camera, Keypoints
@@ -43,11 +43,9 @@ class Brightness:
 def _videos(folder, frames=(8, 8, 8), noise=False):
     rng = np.random.default_rng(0)
     for view, (level, count) in enumerate(zip(LEVELS, frames, strict=True)):
-        writer = cv2.VideoWriter(str(folder / f"cam{view}.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 50, (64, 48))
-        for k in range(count):
-            image = np.full((48, 64, 3), level + 5 * k, np.uint8)
-            writer.write(rng.integers(0, 255, image.shape, np.uint8) if noise else image)
-        writer.release()
+        images = greys((64, 48), range(level, level + 5 * count, 5))
+        images = [rng.integers(0, 255, image.shape, np.uint8) if noise else image for image in images]
+        write_frames(folder / f"cam{view}.avi", images, 50, "MJPG")
     return sorted(folder.glob("*.avi"))
 
 
@@ -137,10 +135,7 @@ def test_known_boxes_reach_the_detector(tmp_path):
 
 def _ramp_by_time(path, times, rate):
     """Frames whose grey is 20 + 100 per second, shown at `times` (s)."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, (64, 48))
-    for time in times:
-        writer.write(np.full((48, 64, 3), round(20 + 100 * time), np.uint8))
-    writer.release()
+    write_frames(path, greys((64, 48), (round(20 + 100 * time) for time in times)), rate)
     ticks = np.round(np.diff(np.r_[times, times[-1] + 1 / rate]) * time_scale(path)).astype(int)
     restamp(path, ticks.tolist())
 

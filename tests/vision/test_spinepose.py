@@ -5,7 +5,7 @@ import types
 import numpy as np
 import onnx
 import pytest
-from blob_network import SIZE, blob_network
+from blob_network import SIZE, blob_network, save_network
 from onnx import TensorProto, helper
 
 from simspine.core.errors import InputError
@@ -219,8 +219,7 @@ def test_networks_that_take_something_else_are_refused_in_one_line(change, messa
 def test_a_network_that_fails_on_its_images_is_named(network, tmp_path):
     def pick_a_colour_that_is_not_there(model):
         values = next(v for v in model.graph.initializer if v.name == "channels")
-        del values.int64_data[:]
-        values.int64_data.extend([7] * 37)
+        values.raw_data = np.full(37, 7).tobytes()
 
     detector = SpinePose(changed(network, tmp_path / "fails.onnx", pick_a_colour_that_is_not_there))
     with pytest.raises(
@@ -343,15 +342,9 @@ def network_of(path, nodes, constants, sides=(37, 384)):
         helper.make_node("Squeeze", ["map", "axis"], ["one"]),
         *(helper.make_node("Expand", ["one", "sides"], [name]) for name in "xy"),
     ]  # fmt: skip
-    constants = [
-        *constants, helper.make_tensor("axis", TensorProto.INT64, [1], [3]),
-        helper.make_tensor("sides", TensorProto.INT64, [3], [1, *sides]),
-    ]  # fmt: skip
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, *SIZE])
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *sides]) for name in "xy"]
-    graph = helper.make_graph(nodes, "strange", [image], outputs, constants)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    return path
+    outputs = {name: ["n", *sides] for name in "xy"}
+    constants = constants | {"axis": [3], "sides": [1, *sides]}
+    return save_network(path, nodes, {"image": ["n", 3, *SIZE]}, outputs, constants)
 
 
 def endless(path):
@@ -361,17 +354,14 @@ def endless(path):
         [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["a", "a"], ["b"])], "round",
         [helper.make_tensor_value_info("i", TensorProto.INT64, []), flags[0], values[0]], [flags[1], values[1]],
     )  # fmt: skip
-    rounds = helper.make_tensor("rounds", TensorProto.INT64, [], [2**62])
-    always = helper.make_tensor("always", TensorProto.BOOL, [], [1])
-    return network_of(
-        path, [helper.make_node("Loop", ["rounds", "always", "top"], ["map"], body=body)], [rounds, always]
-    )
+    loop = helper.make_node("Loop", ["rounds", "always", "top"], ["map"], body=body)
+    return network_of(path, [loop], {"rounds": 2**62, "always": True})
 
 
 def immense(path):
     doubled = [helper.make_node("Concat", [f"d{k}", f"d{k}"], [f"d{k + 1}"], axis=0) for k in range(34)]  # 64 GiB
     sums = [helper.make_node("ReduceSum", ["d34"], ["sum"]), helper.make_node("Mul", ["top", "sum"], ["map"])]
-    return network_of(path, [*doubled, *sums], [helper.make_tensor("d0", TensorProto.FLOAT, [1], [1.0])])
+    return network_of(path, [*doubled, *sums], {"d0": np.float32([1.0])})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
@@ -402,13 +392,13 @@ def test_a_small_file_of_endless_work_is_refused(network, fault, tmp_path):
 @pytest.mark.parametrize("factor", [np.nan, np.inf, -np.inf])
 def test_maps_that_are_no_numbers_are_refused(factor, tmp_path):
     node = helper.make_node("Mul", ["top", "factor"], ["map"])
-    path = network_of(tmp_path / "n.onnx", [node], [helper.make_tensor("factor", TensorProto.FLOAT, [1], [factor])])
+    path = network_of(tmp_path / "n.onnx", [node], {"factor": np.float32([factor])})
     with pytest.raises(InputError, match=r"n\.onnx: the network gives infinite or no numbers"):
         SpinePose(path).detect([np.full((90, 90, 3), 255, np.uint8)])
 
 
 def test_maps_without_bins_are_refused(tmp_path):
-    path = network_of(tmp_path / "n.onnx", [helper.make_node("Identity", ["top"], ["map"])], [], sides=(37, 0))
+    path = network_of(tmp_path / "n.onnx", [helper.make_node("Identity", ["top"], ["map"])], {}, sides=(37, 0))
     with pytest.raises(InputError, match="no SimCC pose network"):
         SpinePose(path).detect([np.zeros((90, 90, 3), np.uint8)])
 

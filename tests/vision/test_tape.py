@@ -91,8 +91,3 @@ def test_part_of_the_tape_may_be_out_of_view():
 def test_a_click_on_one_dot_alone_is_refused(plain):
     with pytest.raises(InputError, match="frame 3 has a click on dot 5 of the tape only"):
         track_tape(plain, clicks_on(0, 5), DOTS, RADIUS_PX)
-
-
-def test_a_click_outside_the_images_is_refused(plain):
-    with pytest.raises(InputError, match="dot 1 of the tape is clicked at -4, 10 px in frame 3"):
-        track_tape(plain, {1: {3: (-4.0, 10.0)}, 5: {3: (10.0, 10.0)}}, DOTS, RADIUS_PX)

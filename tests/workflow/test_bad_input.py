@@ -15,7 +15,7 @@ from small_videos import drop_camera, write_video
 from simspine.cli.main import main
 from simspine.core.geometry import change_frame
 from simspine.core.settings import models_folder
-from simspine.core.types import Origin
+from simspine.core.types import Markers, Origin
 from simspine.io.hdf5 import read_store
 from simspine.io.trc import read_trc, write_trc
 
@@ -103,12 +103,6 @@ def test_keypoint_folder_that_does_not_exist(copied, refused):
     assert "cam02_json does not exist" in refused(copied, "detect")
 
 
-def test_keypoint_file_cut_short(copied, refused):
-    file = copied.folder / "pose/bow/cam02_json/cam02_000003.json"
-    file.write_text(file.read_text()[:100])
-    assert "cam02_000003.json: not a keypoint file" in refused(copied, "detect")
-
-
 def test_skeleton_that_does_not_exist(copied, refused):
     copied.change(detection={"detector": "import", "skeleton": "spinetrac37"})
     message = refused(copied, "detect")
@@ -141,6 +135,13 @@ def mocap_of(project, names=None, missing=()) -> Path:
     return path
 
 
+def merged(project) -> tuple[Markers, str]:
+    """The markers after the stage, and what it said."""
+    done = CliRunner().invoke(main, ["merge", "--config", str(project.file)])
+    assert done.exit_code == 0, done.output
+    return read_store(project.results / "S01/markers/bow.h5")["markers"], done.stderr
+
+
 def test_empty_trc(copied, refused):
     path = mocap_of(copied)
     path.write_text("")
@@ -168,9 +169,7 @@ def test_motion_capture_of_varying_step(copied, refused):
     assert "not uniform" in message
     assert "mocap_resample" in message
     copied.trial(mocap=str(path), mocap_resample=30)
-    done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
-    assert done.exit_code == 0, done.output
-    markers = read_store(copied.results / "S01/markers/bow.h5")["markers"]
+    markers, _ = merged(copied)
     assert set(markers.origin) == {Origin.GIVEN}
 
 
@@ -182,10 +181,8 @@ def test_motion_capture_with_z_up(copied, refused):
     message = refused(copied, "merge")
     assert "it is z_up: say so (`mocap_frame: z_up` in a configuration)" in message
     copied.trial(mocap=str(path), mocap_frame="z_up")
-    done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
-    assert done.exit_code == 0, done.output
-    merged = read_store(copied.results / "S01/markers/bow.h5")["markers"]
-    np.testing.assert_allclose(merged.xyz[:, merged.indices(markers.names)], markers.xyz, atol=1e-5)
+    found, _ = merged(copied)
+    np.testing.assert_allclose(found.xyz[:, found.indices(markers.names)], markers.xyz, atol=1e-5)
 
 
 def as_c3d(project, **make) -> Path:
@@ -209,9 +206,7 @@ def test_c3d_that_begins_later_than_the_videos(copied, refused):
     path = as_c3d(copied, first=501)
     assert "share no time. Set the start times (`mocap_start`)" in refused(copied, "merge")
     copied.trial(mocap=str(path), mocap_start=0)
-    done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
-    assert done.exit_code == 0, done.output
-    markers = read_store(copied.results / "S01/markers/bow.h5")["markers"]
+    markers, _ = merged(copied)
     assert set(markers.origin) == {Origin.GIVEN}
     assert markers.start == 0
 
@@ -235,10 +230,8 @@ def test_doctor_counts_the_markers_that_are_points(copied):
 def test_marker_without_any_data_is_left_out(copied):
     """The point of that name keeps what the cameras saw of it; the others are replaced."""
     mocap_of(copied, missing=["LKnee"])
-    done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
-    assert done.exit_code == 0, done.output
-    assert "left out, missing or of weight 0 in every frame of the motion capture: LKnee" in done.stderr
-    markers = read_store(copied.results / "S01/markers/bow.h5")["markers"]
+    markers, said = merged(copied)
+    assert "left out, missing or of weight 0 in every frame of the motion capture: LKnee" in said
     assert markers.present.all()
     origin = dict(zip(markers.names, markers.origin, strict=True))
     assert origin.pop("LKnee") is Origin.DETECTED
@@ -393,21 +386,21 @@ def test_disk_full(copied, refused, monkeypatch):
     assert "No space left on device" in refused(copied, "detect", "--force")
 
 
-def test_as_a_user_sees_it(copied):
-    """A process of its own: nothing but the message on stderr, nothing on stdout."""
+def as_a_user_sees_it(project) -> subprocess.CompletedProcess:
+    """A process of its own."""
+    command = [Path(sys.executable).with_name("simspine"), "detect", "--config", project.file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=project.folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    return done
+
+
+def test_nothing_but_the_message_is_seen(copied):
     copied.trial(calibration="nowhere.toml")
-    command = [Path(sys.executable).with_name("simspine"), "detect", "--config", copied.file]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=copied.folder)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr == f"error: calibration nowhere.toml does not exist (looked from {copied.folder}).\n"
+    said = as_a_user_sees_it(copied).stderr
+    assert said == f"error: calibration nowhere.toml does not exist (looked from {copied.folder}).\n"
 
 
-def test_corrupt_video_as_a_user_sees_it(filmed):
-    """The decoder's own complaints do not bury the message."""
+def test_the_decoders_own_complaints_do_not_bury_the_message(filmed):
     (filmed.folder / "cam02.mp4").write_bytes((filmed.folder / "cam02.mp4").read_bytes()[:600])
-    command = [Path(sys.executable).with_name("simspine"), "detect", "--config", filmed.file]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {filmed.folder / 'cam02.mp4'} cannot be opened as a video")
-    assert len(done.stderr.splitlines()) == 1
+    (said,) = as_a_user_sees_it(filmed).stderr.splitlines()
+    assert said.startswith(f"error: {filmed.folder / 'cam02.mp4'} cannot be opened as a video")

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from small_videos import write_frames
 
 from simspine.cli.main import main
 from simspine.io.calibration import read_calibration
@@ -75,11 +76,8 @@ def test_cameras_come_out_of_folders_of_images(shown, tmp_path):
 def test_videos_are_read_as_well(shown, tmp_path):
     """The first camera's images as a video; JPEG costs a little."""
     folders, cameras, _, board = shown
-    path = tmp_path / "cam1.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, cameras[0].size)
-    for f in range(FRAMES):
-        writer.write(cv2.imread(str(folders[0] / f"{f}.png")))
-    writer.release()
+    images = [cv2.imread(str(folders[0] / f"{f}.png")) for f in range(FRAMES)]
+    path = write_frames(tmp_path / "cam1.avi", images, 10, "MJPG")
     done = call(path, *board_arguments(board), "--floor", 0, "--out", tmp_path / "x.toml")
     assert done.exit_code == 0, done.output
     (found,) = read_calibration(tmp_path / "x.toml")

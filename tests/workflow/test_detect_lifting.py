@@ -9,8 +9,9 @@ import onnx
 import pytest
 from blob_network import blob_network
 from click.testing import CliRunner
-from drawn_bodies import BODY, Bodies, image_of, write_frames
+from drawn_bodies import BODY, Bodies, image_of
 from lifting_network import POINTS, card, lifting_network, of_version
+from small_videos import write_frames
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
@@ -50,9 +51,8 @@ def expected_x(places, focal) -> np.ndarray:
 
 def test_people_of_a_video_are_lifted_image_by_image(tmp_path):
     left, right = 60 + 4 * np.arange(12), 260 - 4 * np.arange(12)
-    video = write_frames(
-        tmp_path / "walk.avi", [image_of((a, 120), (b, 130)) for a, b in zip(left, right, strict=True)]
-    )
+    images = [image_of((a, 120), (b, 130)) for a, b in zip(left, right, strict=True)]
+    video = write_frames(tmp_path / "walk.avi", images, codec="FFV1")
     lifter = lifting_network(tmp_path / "known.onnx")
     done = call(video, "-s", tmp_path / "points", "--lift", lifter, "--fov", 90)
     assert done.exit_code == 0, done.output

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from blob_network import blob_network
 from click.testing import CliRunner
-from drawn_bodies import BODY, Bodies, image_of, write_frames
+from drawn_bodies import BODY, Bodies, image_of
+from small_videos import write_frames
 
 from simspine.cli.main import main
 from simspine.core.settings import data_folder
@@ -50,7 +51,8 @@ def photo(tmp_path):
 def video(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir(exist_ok=True)
-    return write_frames(folder / "walk.avi", [image_of((60 + 4 * i, 120), (260 - 4 * i, 130)) for i in range(24)])
+    images = [image_of((60 + 4 * i, 120), (260 - 4 * i, 130)) for i in range(24)]
+    return write_frames(folder / "walk.avi", images, codec="FFV1")
 
 
 def test_an_image_becomes_a_picture_and_points_that_read_back(photo, bodies, tmp_path):

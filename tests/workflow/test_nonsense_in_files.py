@@ -149,7 +149,9 @@ class TestPointsInImages:
         assert "cam02" in message
 
 
-@pytest.mark.parametrize("ending", ["trc", "c3d"])
+both_formats = pytest.mark.parametrize("ending", ["trc", "c3d"])
+
+
 class TestMotionCapture:
     """In a file that takes the place of the triangulated points: TRC with Y up, C3D with Z up."""
 
@@ -171,17 +173,18 @@ class TestMotionCapture:
             write_small_c3d(path, content, {"UNITS": [unit], "ANGLES": ["Ada:LKneeAngles"]} | axes)
         project_.trial(mocap=str(path))
 
+    @both_formats
     def test_a_sound_one_is_taken_without_a_word(self, copied, ending):
         self.put(copied, ending, lambda xyz, names: None)
         assert not ODD & set(findings(copied, STAGES[2:]))
 
     @pytest.mark.parametrize(
-        ("change", "words"),
+        ("ending", "change", "words"),
         [
-            (frame_away, "in another unit"),
-            (wrist_away, "The worst marker is 'LWrist'"),
-            (mirrored, "it is mirrored"),
-            (turned_over, "a rotation of 180.0°"),
+            ("trc", frame_away, "in another unit"),
+            ("c3d", wrist_away, "The worst marker is 'LWrist'"),
+            ("trc", mirrored, "it is mirrored"),
+            ("c3d", turned_over, "a rotation of 180.0°"),
         ],
     )
     def test_it_contradicts_the_cameras(self, copied, ending, change, words):
@@ -190,16 +193,17 @@ class TestMotionCapture:
         assert f"mocap.{ending}" in message
         assert words in message
 
-    def test_a_marker_two_metres_away_in_one_frame(self, copied, ending):
+    def test_a_marker_two_metres_away_in_one_frame(self, copied):
         """Little over the whole trial, so that the file is taken."""
 
         def away(xyz, names):
             xyz[FRAME, names.index("LWrist")] += [0, 0, 2]
 
-        self.put(copied, ending, away)
+        self.put(copied, "trc", away)
         found = findings(copied, STAGES[2:])
         assert found["marker_jump"][0] == found["frame_rmse"][0] == {FRAME}
 
+    @both_formats
     @pytest.mark.parametrize("wrong", ["numbers", "unit"])
     def test_millimetres_that_are_called_metres_or_the_other_way_round(self, copied, ending, wrong):
         """The person's size decides, and the quality report says so."""

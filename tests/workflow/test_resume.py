@@ -385,9 +385,11 @@ def test_what_changed_while_it_was_read_is_not_called_done(tmp_path):
 
 def test_checksum_of_a_folder_sees_names_and_contents(tmp_path):
     (tmp_path / "a.json").write_text("1")
-    first = file_checksum(tmp_path)
-    (tmp_path / "note.txt").write_text("not a keypoint file")
+    first, whole = file_checksum(tmp_path), file_checksum(tmp_path, "**/*")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below/note.txt").write_text("not a keypoint file")
     assert file_checksum(tmp_path) == first
+    assert file_checksum(tmp_path, "**/*") != whole
     (tmp_path / "a.json").write_text("2")
     second = file_checksum(tmp_path)
     (tmp_path / "a.json").rename(tmp_path / "b.json")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from restamped import restamp, time_scale
-from small_videos import HEIGHT, WIDTH, drop_camera, write_video
+from small_videos import HEIGHT, WIDTH, drop_camera, write_frames, write_video
 
 from simspine.cli.main import main
 from simspine.workflow import detect_stage
@@ -124,11 +124,8 @@ def test_init_of_videos_of_clearly_different_rates_has_them_resampled(videos):
 def test_a_video_that_breaks_off_is_found_before_any_work(videos):
     """Containers without an index at their end announce all frames of a copy that stopped."""
     project, files = videos
-    cut = files[1].with_suffix(".avi")
-    writer = cv2.VideoWriter(str(cut), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, (WIDTH, HEIGHT))
-    for row in range(12):
-        writer.write(np.random.default_rng(row).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8))
-    writer.release()
+    images = [np.random.default_rng(row).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8) for row in range(12)]
+    cut = write_frames(files[1].with_suffix(".avi"), images, 30.0, "MJPG")
     given = [files[0], cut, *files[2:]]
     settings = ("--calibration", project.folder / "cameras.toml", "--out", project.folder / "mine.yaml")
     assert call("init", *given, *settings).exit_code == 0

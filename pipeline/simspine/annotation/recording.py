@@ -19,13 +19,12 @@ from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import IMAGE_SUFFIXES as IMAGE_ENDINGS
-from simspine.io.image_streams import ImagesInAnyOrder, Stills, encode_jpeg, open_recording
+from simspine.io.image_streams import ImagesInAnyOrder, Stills, encode_jpeg, open_recording, open_recordings
 from simspine.io.keypoint_json import read_keypoints
 from simspine.io.video import (
     CALIBRATION_ENDINGS,
     VIDEO_ENDINGS,
     Video,
-    check_synchronised,
     check_whole,
     demo_folder,
     files_with_endings,
@@ -233,26 +232,16 @@ def _rows_of_views(frames: int, views: int, timing: Timing | None) -> np.ndarray
 
 
 def _of_folder(folder: Path, home: Path) -> RecordedViews:
-    paths = _view_paths(folder)
-    sources = tuple(open_recording(path) for path in paths)
+    sources = open_recordings(_view_paths(folder))
     videos = [source for source in sources if isinstance(source, Video)]
-    if videos:
-        check_synchronised(videos)
-        check_whole(videos)
-    lengths = {source.frames for source in sources}
-    if len(lengths) > 1:
-        raise InputError(
-            f"{folder}: the views have {' and '.join(map(str, sorted(lengths)))} images; they must show the same "
-            "instants one by one. Trim them, or annotate each view by itself."
-        )
+    check_whole(videos)
     calibration = _calibration(folder)
     cameras = None
     if calibration is not None and len(sources) > 1:
         cameras = tuple(match_cameras_to_views([s if isinstance(s, Video) else s.path for s in sources], calibration))
     views = tuple(c.name for c in cameras) if cameras else tuple(source.name for source in sources)
     rate = videos[0].rate if videos else PHOTOGRAPHS_RATE
-    frames = lengths.pop()
-    rows = _rows_of_views(frames, len(sources), None)
+    rows = _rows_of_views(sources[0].frames, len(sources), None)
     keypoints = at_images(keypoints_of_files(folder / "pose", views, rate), rows, rate)
     name = folder.stem if folder.is_file() else folder.name
     return RecordedViews(

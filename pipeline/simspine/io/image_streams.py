@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, require_path
 from simspine.io.atomic import atomic_path, check_announced_bytes
-from simspine.io.video import Video, describe_unevenness, open_video
+from simspine.io.video import Video, check_synchronised, describe_unevenness, open_video
 
 
 def write_picture(path: Path, picture: np.ndarray, sync: bool = True) -> None:
@@ -67,6 +67,20 @@ def open_recording(path: str | Path) -> Video | Stills:
     if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
         return _open_stills(path, (path,))
     return open_video(path)
+
+
+def open_recordings(paths: Iterable[str | Path]) -> tuple[Video | Stills, ...]:
+    """The recordings of several cameras; `InputError` unless their images with one number show the same instant."""
+    recordings = tuple(map(open_recording, paths))
+    if videos := [recording for recording in recordings if isinstance(recording, Video)]:
+        check_synchronised(videos)
+    if len({recording.frames for recording in recordings}) > 1:
+        listed = ", ".join(f"{recording.name} {recording.frames}" for recording in recordings)
+        raise InputError(
+            f"the recordings have different numbers of images: {listed}. Image k of every camera must show the same "
+            "instant."
+        )
+    return recordings
 
 
 def images_in(folder: Path) -> tuple[Path, ...]:

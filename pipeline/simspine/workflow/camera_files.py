@@ -16,8 +16,8 @@ from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import read_store
-from simspine.io.image_streams import Stills, open_recording
-from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised
+from simspine.io.image_streams import Stills, open_recordings
+from simspine.io.video import TOLERATED_FRAMES, Video
 from simspine.reconstruction.cameras import compare_cameras
 from simspine.vision.board import Board, find_board, opencv_board
 from simspine.vision.board_calibration import BoardViews, CalibratedCameras, calibrate_boards
@@ -233,7 +233,10 @@ def calibrate_by_board(
     """Calibrate cameras from recordings of a board, write the calibration, print its errors; a fault writes nothing."""
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out.")
-    recordings = _open_recordings(paths)
+    recordings = open_recordings(paths)
+    names = [recording.name for recording in recordings]
+    if len(set(names)) < len(names):
+        raise InputError(f"recordings give cameras their names, and two have the same: {', '.join(names)}. Rename one.")
     views, rows = find_boards_in_recordings(request, recordings, threads)
     calibrated = calibrate_boards(views, int(np.flatnonzero(rows == request.floor)[0]), request.lens)
     write_calibration(out, list(calibrated.cameras))
@@ -266,24 +269,6 @@ def find_boards_in_recordings(
             )
     names, sizes = tuple(r.name for r in recordings), tuple(r.size for r in recordings)
     return BoardViews(board, names, sizes, xy), rows[0]
-
-
-def _open_recordings(paths: Sequence[Path]) -> list[BoardRecording]:
-    recordings = [open_recording(path) for path in paths]
-    names = [recording.name for recording in recordings]
-    if len(set(names)) < len(names):
-        raise InputError(f"recordings give cameras their names, and two have the same: {', '.join(names)}. Rename one.")
-    videos = [recording for recording in recordings if isinstance(recording, Video)]
-    if videos and len(videos) == len(recordings):
-        check_synchronised(videos)
-    counts = {recording.name: recording.frames for recording in recordings}
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise InputError(
-            f"the recordings have different numbers of images: {listed}. Image k of every camera must show the same "
-            "instant."
-        )
-    return recordings
 
 
 def _corners_found(

@@ -1,6 +1,5 @@
 """Files of the stages, written and read back; quality, validation and benchmark tables."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -22,7 +21,7 @@ from simspine.estimation.person import Person
 from simspine.estimation.result import Posterior, Result
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.evaluation.validation_records import trial_records
-from simspine.io.atomic import sha256_of_file, write_text
+from simspine.io.atomic import write_text
 from simspine.io.dataset_write import forced_from_json, forced_to_json
 from simspine.io.hdf5 import open_hdf5_file, read_store, write_store
 from simspine.quality.assess import VerdictsByTrial, verdicts_csv, verdicts_dict
@@ -31,10 +30,11 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.vision.triangulation import TriangulationReport
 from simspine.workflow.config import Config
 from simspine.workflow.inputs import timing_in
-from simspine.workflow.up_to_date import RunPaths, read_json
+from simspine.workflow.up_to_date import RunPaths, file_checksum, read_json
 
 SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
 AS_WRITTEN = "as this version of simspine writes it; make it again with `simspine run`"  # of results
+ALL_FILES = "**/*"  # of a folder, for its checksum
 EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 
 
@@ -141,16 +141,6 @@ def named_files(arguments: Sequence[str]) -> dict[str, Path]:
     return files
 
 
-def path_fingerprint(path: Path) -> str:
-    """SHA-256 of a file, or of the names and checksums of all files of a folder."""
-    if path.is_file():
-        return sha256_of_file(path)
-    digest = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()} {sha256_of_file(file)}\n".encode())
-    return digest.hexdigest()
-
-
 def write_benchmark_results(
     path: Path,
     tables: Sequence[EvaluationTable],
@@ -161,8 +151,8 @@ def write_benchmark_results(
 ) -> None:
     """Write tables and their provenance as JSON. predictions: {name: file}; options: settings of the protocol."""
     about = {"protocol": f"simspine benchmark {protocol}", "simspine": __version__, "date": date.today().isoformat()}
-    about |= {"truth": f"SHA-256 {path_fingerprint(truth)}"}
-    methods = {name: path_fingerprint(file) for name, file in predictions.items()}
+    about |= {"truth": f"SHA-256 {file_checksum(truth, '**/*')}"}
+    methods = {name: file_checksum(file, "**/*") for name, file in predictions.items()}
     write_text(path, evaluation_json(tables, about=about, settings=dict(options), methods=methods))
 
 

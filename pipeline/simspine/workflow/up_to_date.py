@@ -194,12 +194,13 @@ def source_files(stage: str) -> list[Path]:
 MADE_BY_KEY = {"keypoints": "detect", "points": "triangulate", "markers": "merge", "model": "scale", "kinematics": "ik"}
 
 
-def file_checksum(path: Path) -> str:
-    """sha256 of a file; of a folder, of the names and checksums of its JSON files."""
+def file_checksum(path: Path, chosen: str = "*.json") -> str:
+    """sha256 of a file; of a folder, of the names and checksums of its files that a pattern chooses."""
     try:
         require_path(path)
         if path.is_dir():
-            return json_digest([[file.name, file_checksum(file)] for file in sorted(path.glob("*.json"))])
+            files = sorted(file for file in path.glob(chosen) if file.is_file())
+            return json_digest([[file.relative_to(path).as_posix(), sha256_of_file(file)] for file in files])
         return sha256_of_file(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist (looked from {Path.cwd()}). {_remedy_text(path)}".rstrip()) from None
