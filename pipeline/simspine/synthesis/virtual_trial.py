@@ -63,7 +63,7 @@ def virtual_rig(seed: int, subject: str, calibration: str | os.PathLike | None =
 def _virtual_camera(hall: np.random.Generator, own: np.random.Generator, rig: dict, camera: dict) -> Camera:
     focal, aspect = hall.normal(*rig["focal_length"]), hall.normal(*rig["focal_aspect"])
     cx, cy = (hall.normal(*axis) for axis in rig["principal_point"])
-    distortion = [hall.normal(*coefficient) for coefficient in rig["distortion"]]
+    distortion = np.array([hall.normal(*coefficient) for coefficient in rig["distortion"]])
     distance, height = hall.uniform(*rig["distance"]), hall.uniform(*rig["height"])
     # differences between subjects: a few centimetres, a degree or two
     distance += own.normal(0, 0.05)
@@ -73,8 +73,7 @@ def _virtual_camera(hall: np.random.Generator, own: np.random.Generator, rig: di
     aim = np.array([own.normal(0, 0.15), own.normal(0, 0.1), 0.55 + own.normal(0, 0.04)])
     R = look_at_rotation(centre, aim, np.radians(own.normal(0, 2.0)))
     K = np.array([[focal, 0, cx], [0, focal * aspect, cy], [0, 0, 1]])
-    size = tuple(camera["size"])
-    return Camera(name=camera["name"], size=size, K=K, distortion=np.array(distortion), R=R, t=-R @ centre)
+    return Camera(name=camera["name"], size=tuple(camera["size"]), K=K, distortion=distortion, R=R, t=-R @ centre)
 
 
 def look_at_rotation(centre: np.ndarray, aim: np.ndarray, roll: float = 0.0) -> np.ndarray:
@@ -124,10 +123,9 @@ def simulate_mocap(joints: np.ndarray, rate: float, seed: int, subject: str, tri
         local[:, j] = offset + shift * bent[:, j, None]
     lag = -SOFT_TISSUE_LAG_S * np.gradient(joints - joints[:, :1], 1 / rate, axis=0) if len(joints) > 1 else 0.0
     draw = random_stream(seed, "mocap", subject, trial)
-    noise = draw.uniform(*MARKER_NOISE_SD_M, (len(names), 1)) * correlated_drift(
-        draw, len(joints), (len(names), 3), rate=rate, correlation_time=NOISE_CORRELATION_S
-    )
-    error = np.einsum("fjik,fjk->fji", axes, local) + lag + noise
+    sd = draw.uniform(*MARKER_NOISE_SD_M, (len(names), 1))
+    drift = correlated_drift(draw, len(joints), (len(names), 3), rate=rate, correlation_time=NOISE_CORRELATION_S)
+    error = np.einsum("fjik,fjk->fji", axes, local) + lag + sd * drift
     return joints + error[:, first]
 
 
