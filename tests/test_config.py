@@ -221,7 +221,7 @@ def test_all_faults_in_one_message(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "just words", "- a\n- b\n", "3", "null"])
 def test_yaml_that_is_no_mapping(tmp_path, text):
-    assert "is not a mapping of sections" in refusal(tmp_path, text)
+    assert "expected sections such as" in refusal(tmp_path, text)
 
 
 def shared(people=2, person="all", most=4, **subject):

@@ -89,7 +89,7 @@ def test_faults_of_all_sections_come_together():
     with pytest.raises(InputError) as caught:
         Options(ik={"engin": "trajectory", "engine": "trajectry"}, filter={"order": 3}, bdoy={})
     assert [line.split(" Available")[0] for line in sorted(caught.value.faults)] == [
-        "filter.order: Input should be a multiple of 2 (found 3).",
+        "filter.order: Input should be a multiple of 2 (found 3). Order of the net filter.",
         "ik.engine: Input should be 'trajectory' or 'frames' (found 'trajectry'). Did you mean 'trajectory'?",
         "unknown key 'bdoy'. Did you mean 'body'?",
         "unknown key 'engin' in ik. Did you mean 'engine'?",

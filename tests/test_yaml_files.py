@@ -60,7 +60,7 @@ def test_a_folder_and_bytes_that_are_no_text(tmp_path):
     with pytest.raises(InputError, match="cannot be read as YAML"):
         read_yaml(tmp_path)
     (tmp_path / "x.yaml").write_bytes(b"a: \xff\xfe")
-    with pytest.raises(InputError, match=r"x\.yaml cannot be read as YAML"):
+    with pytest.raises(InputError, match=r"x\.yaml is no text in UTF-8"):
         read_yaml(tmp_path / "x.yaml")
 
 

@@ -91,6 +91,8 @@ def photograph_report(page_file: Path, folder: Path) -> None:
             page.wait_for_selector('.player[data-ready="yes"]', timeout=120_000)
             page.evaluate("scrollTo(0, 0)")
             page.emulate_media(media=medium, color_scheme=colours)
+            if medium == "print":  # a browser that prints says so first, and the player shows a still
+                page.evaluate("dispatchEvent(new Event('beforeprint'))")
             page.wait_for_timeout(4000)
             page.screenshot(path=folder / f"screen-{number}.png")
             page.close()

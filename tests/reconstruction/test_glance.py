@@ -77,7 +77,10 @@ def test_a_wide_interval_says_little(found):
     sure = said(replace(found, spine=wide), "How sure")
     assert "\u00a0±\u00a024°) as a measurement" in sure
     assert "Thoracic kyphosis" in sure
+    lumbar = found.spine.levels.index("lumbar")
+    assert replace(found, spine=wide).observed_shares[lumbar, 0] == 0, "flexion is lordosis mirrored"
     narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
+    assert replace(found, spine=narrow).observed_shares[lumbar, 0] > 0
     sure = said(replace(found, spine=narrow), "How sure")
     assert "\u00a0±\u00a02.0° was measured." in sure
 
@@ -143,7 +146,10 @@ def test_what_not_to_use_has_every_angle_that_was_not_decided(found):
             assert name in excluded, name
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)))
     assert "Lumbar lordosis" in said(replace(found, spine=wide), "Do not use")
+    lumbar = found.spine.levels.index("lumbar")
+    assert replace(found, spine=wide).observed_shares[lumbar, 0] == 0, "flexion is lordosis mirrored"
     narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
+    assert replace(found, spine=narrow).observed_shares[lumbar, 0] > 0
     assert "Lumbar lordosis" not in said(replace(found, spine=narrow), "Do not use")
 
 

@@ -10,6 +10,7 @@ from simspine.report.figures import (
     ERROR_UNKNOWN,
     NOT_DECIDED,
     WITHIN_ERROR,
+    Change,
     beyond_error,
     changes_between,
     changes_figure,
@@ -94,3 +95,12 @@ def test_one_trial_known_is_not_compared():
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_one_trial_or_many_have_no_table(count):
     assert comparison_table({str(i): (figure("knee", 1.0),) for i in range(count)}) is None
+
+
+@pytest.mark.parametrize(
+    ("by", "reach", "unit", "text", "beyond"),
+    [(15.4, 15.2, "mm", "+15\u00a0±\u00a015\u00a0mm", False), (2.5, 2.0, "deg", "+2.5\u00a0±\u00a02.0°", True)],
+)
+def test_the_verdict_is_that_of_the_numbers_as_written(by, reach, unit, text, beyond):
+    change = Change("Knee", "mean", unit, by=by, sd=reach / 1.96, assumed=False)
+    assert (str(change), change.verdict == BEYOND_ERROR) == (text, beyond)

@@ -42,7 +42,7 @@ def test_the_results_are_those_of_the_synchronised_recording(late, finished):
     assert points.start == found.spine.start == 0.0
     assert [found.video_frames(view)[0] for view in range(4)] == [0, 1, 3, 1]
     (finding,) = [f for f in stored_findings(paths.cameras("bow")) if f.code == "camera_delays"]
-    assert "given are undone: cam02 +1.00, cam03 +3.00, cam04 +1.00 frames later than cam01" in finding.message
+    assert "given delays were corrected (frames later than cam01): cam02 +1.00, cam03 +3.00, cam0" in finding.message
     kept = timing_in(read_store(paths.cameras("bow")))
     assert kept.delays_frames.tolist() == [0, 1, 3, 1]
     np.testing.assert_array_equal(
@@ -68,7 +68,7 @@ def read_points(project):
         ({"delays": [0, 1]}, "2 values for 4 views"),
         ({"delays": [0, 0, 0, 12]}, "share 4 frames, at least 10"),
         ({"delays": "find"}, "16 frames are too few to compare clocks"),
-        ({"delays": "guess"}, "'guess' is no delays; write find"),
+        ({"delays": "guess"}, "'guess' found; expected `find`"),
         ({"delays": [0, 0, 0, "late"]}, "'late' is no number of frames"),
         ({"delays": "find", "drift": [0, 0, 0, 1]}, "drift goes with `delays` that are given"),
     ],

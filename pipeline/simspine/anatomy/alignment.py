@@ -277,7 +277,7 @@ def lumbopelvic_rhythm(
 
 
 def _too_little(value: float, least: float) -> str:
-    return f"{np.degrees(value):.0f}° only, {np.degrees(least):.0f}° are wanted"
+    return f"{np.degrees(value):.0f}°; at least {np.degrees(least):.0f}° are needed"
 
 
 # Cycles of a movement: an angle between events that repeat, such as the contacts of one foot, over 0 to 100 %.

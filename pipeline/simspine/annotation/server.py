@@ -300,8 +300,7 @@ class _Handler(BaseHTTPRequestHandler):
         """No log, since the terminal is for the annotator."""
 
     def do_GET(self) -> None:
-        path = self._allowed()
-        if path is not None:
+        if (path := self._allowed()) is not None:
             self._answer(lambda: self._get(path))
 
     def do_POST(self) -> None:

@@ -106,12 +106,13 @@ def packaged_config(path: Path | None) -> Path:
                 "folder in which that path leads to them, or name the configuration file."
             )
         return path / "config.yaml"
-    if path.name != str(path) or path.is_file():
-        return path
     folder = data_folder("configs")
     packaged = folder / f"{path}.yaml"
-    if path.suffix or packaged.is_file():
-        return packaged if packaged.is_file() else path
+    if path.is_file() or (path.name == str(path) and packaged.is_file()):
+        return path if path.is_file() else packaged
+    if path.name != str(path) or path.suffix or path.is_dir():
+        fault = "holds no config.yaml" if path.is_dir() else f"does not exist (looked from {Path.cwd()})"
+        raise InputError(f"{path} {fault}. Name a configuration, or write one by `simspine init FILES`.")
     names = sorted(file.stem for file in folder.glob("*.yaml"))
     raise InputError(f"{unknown_name('configuration', str(path), names)} Or name a file: {path}.yaml does not exist.")
 

@@ -59,11 +59,14 @@ def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
         raise InputError(f"{where}: more than {MAX_YAML_ENTRIES} entries, which no configuration or recipe has.")
     try:
         loader = (yaml.SafeLoader if numbers else yaml.BaseLoader)(content.decode("utf-8-sig"))
+        loader.name = where
         root = loader.get_single_node()
         _check_nodes(root, where)
         return None if root is None else loader.construct_document(root)
     except InputError:
         raise
+    except UnicodeDecodeError:
+        raise InputError(f"{where} is no text in UTF-8. For videos, `simspine init` writes a configuration.") from None
     except RecursionError:
         raise InputError(f"{where}: more than {MAX_YAML_DEPTH} levels of nesting; write it without.") from None
     except (ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
@@ -319,15 +322,18 @@ def fault_line(error: Mapping[str, Any], kind: type[BaseModel], top: str = "") -
         return f"{place}: {text}." if place else f"{text}."
     should = _KINDS.get(error["type"])
     text = f"Input should be {should}" if should else str(error["msg"])
-    return f"{f'{place}: ' if place else ''}{text} (found {value_text(error['input'])}).{_hint(error)}"
+    return f"{f'{place}: ' if place else ''}{text} (found {value_text(error['input'])}).{_hint(error, kind)}"
 
 
-def _hint(error: Mapping[str, Any]) -> str:
-    """A hint at the nearest allowed value; empty where none is near."""
-    if error["type"] != "literal_error" or not isinstance(error["input"], str):
-        return ""
-    meant = nearest_name(error["input"], re.findall(r"'([^']*)'", error["ctx"]["expected"]))
-    return "" if meant is None else f" Did you mean {meant!r}?"
+def _hint(error: Mapping[str, Any], kind: type[BaseModel]) -> str:
+    """The nearest allowed name where there is one, else the first sentence on the setting."""
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        meant = nearest_name(error["input"], re.findall(r"'([^']*)'", error["ctx"]["expected"]))
+        return "" if meant is None else f" Did you mean {meant!r}?"
+    *parents, key = error["loc"] or [""]
+    setting = _section(kind, parents).model_fields.get(key)
+    meaning = "" if setting is None else " ".join((setting.description or "").split())
+    return f" {meaning.partition('. ')[0].rstrip('.')}." if meaning else ""
 
 
 def _section(root: type[BaseModel], location) -> type[BaseModel]:

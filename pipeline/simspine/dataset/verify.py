@@ -41,12 +41,11 @@ def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
     kinematics: also recompute every point from the angles (slower). Raises `InputError` if there is nothing to verify.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist.")
     if path.is_file() and path.suffix in HDF5_SUFFIXES:
         return verify_hdf5(path, path.name, None) or list(_kinematics_faults(path, path.name) if kinematics else ())
-    if path.is_file() and path.suffix != ".json":
-        raise InputError(f"{path}: expected a folder of results, its manifest.json, or a data set's .h5.")
+    if not path.is_dir() and (path.suffix != ".json" or not path.exists()):
+        found = "is another file" if path.exists() else "does not exist"
+        raise InputError(f"{path} {found}; expected a folder of results, its manifest.json, or a data set's .h5.")
     manifest = read_dataset_manifest(path)
     folder = path if path.is_dir() else path.parent
     faults: list[Fault] = []

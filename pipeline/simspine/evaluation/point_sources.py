@@ -177,7 +177,7 @@ def _check_deviation(where: str, deviation: np.ndarray, names: Sequence[str], fr
 
 ALL_SUBJECTS = "all"
 SOURCE_KINDS = (
-    "a table of points (.npz; docs/benchmarks.md), a data set (.h5, or its folder), TRC files "
+    "a table (.npz; docs/benchmarks.md), a data set (.h5, or its folder), TRC files "
     "(<subject>_<trial>.trc, or a folder of them) or a virtual capture (a folder with truth/)"
 )
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import NORMAL_95
@@ -28,7 +29,7 @@ from simspine.quality.findings import (
     warning,
     worst_severity,
 )
-from simspine.quality.observability import level_shares, with_shares_of_sums
+from simspine.quality.observability import level_shares, share_of_curvature, with_shares_of_sums
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, CameraCheck, MixUp
 from simspine.vision.synchronise import DRIFT_UNIT_FRAMES, Timing
 from simspine.vision.triangulation import TriangulationReport
@@ -108,15 +109,15 @@ def check_delays(timing: Timing) -> Finding:
     """The finding that delays of views were undone: how large they were, and which frames all views share."""
     sds = timing.deviation
     doubts = [""] * len(timing.views) if sds is None else [f" ± {NORMAL_95 * sd:.2f}" for sd in sds]
-    drifts = [f" and {drift:+.2f} in {DRIFT_UNIT_FRAMES}" if drift else "" for drift in timing.drift]
+    drifts = [f" (growing by {drift:+.2f} in {DRIFT_UNIT_FRAMES} frames)" if drift else "" for drift in timing.drift]
     if timing.native and not timing.delays_frames.any():
-        text = f"the videos were resampled by their time stamps; {timing.frames} frames are shared by all views."
+        text = f"the videos were resampled by their time stamps; all views share {timing.frames} frames."
         return Finding("camera_resampled", Severity.INFO, text)
     rows = list(zip(timing.views, timing.delays_frames, doubts, drifts, strict=True))[1:]
     delays = ", ".join(f"{view} {late:+.2f}{doubt}{drift}" for view, late, doubt, drift in rows)
     text = (
-        f"delays that were {'given' if timing.deviation is None else 'found'} are undone: {delays} frames later than "
-        f"{timing.views[0]}. {timing.frames} frames are shared by all views, from frame {timing.first} of "
+        f"{'given' if timing.deviation is None else 'found'} delays were corrected (frames later than "
+        f"{timing.views[0]}): {delays}. All views share {timing.frames} frames, from frame {timing.first} of "
         f"{timing.views[0]} on."
     )
     cure = "Nothing to do." if timing.deviation is None else "To keep them, write them down as `delays` of the trial."
@@ -345,10 +346,18 @@ def check_solved_trial(
 
 
 def observed_angle_shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:
-    """(levels, 3) share of each angle that the data decided; NaN where not known."""
+    """(levels, 3) share of each angle that the data decided; NaN where not known.
+
+    Flexion of the lumbar and the thoracic sum has at most the share of lordosis and kyphosis, which it changes."""
     response = None if result.posterior is None else result.posterior.response
     shares = level_shares(spine.levels, sized.levels, result.motion.names, response)
     if response is None or spine.angles_sd is None:
         return shares
     prior = Prior([*sized.prior.terms, *wide_priors(sized.body, sized.body.free_names)])
-    return with_shares_of_sums(spine.levels, sized.levels, shares, angles_sd=spine.angles_sd, prior=prior)
+    shares = with_shares_of_sums(spine.levels, sized.levels, shares, angles_sd=spine.angles_sd, prior=prior)
+    for level, curvature, sd in (("lumbar", "lla", spine.lla_sd), ("thoracic", "tka", spine.tka_sd)):
+        if sd is not None and level in spine.levels and np.isfinite(sd).any():
+            flexion = spine.levels.index(level), MOTION_PLANES.index("flexion")
+            most = share_of_curvature(curvature, float(np.degrees(np.nanmedian(sd))))
+            shares[flexion] = min(shares[flexion], most)
+    return shares

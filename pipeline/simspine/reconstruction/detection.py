@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal, NamedTuple
@@ -203,19 +204,14 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
         keypoints, timing = synchronise_by_detections(points, recording.cameras, recording.delays)
         return _results(keypoints, timing, recording.cameras, skeleton)
     detections, skeleton, cameras = _detect_everybody(options, recording)
-    (keypoints,), timing = follow_in_step(
-        detections,
-        cameras,
-        recording.delays,
-        follow=lambda seen: [follow_person(seen, cameras, skeleton, options)],
-        skeleton=skeleton,
-    )
+
+    def follow(seen: Detections) -> list[Keypoints]:
+        return [follow_person(seen, cameras, skeleton, options)]
+
+    (keypoints,), timing = follow_in_step(detections, cameras, recording.delays, follow=follow, skeleton=skeleton)
     if recording.skin is not None:
-        clicks, radius, tape = recording.skin
         videos = open_videos(recording.videos)
-        keypoints = follow_skin_markers(
-            keypoints, cameras, videos, clicks=clicks, radius=radius, timing=timing, tape=tape
-        )
+        keypoints = follow_skin_markers(keypoints, cameras, videos, timing=timing, **recording.skin._asdict())
     return _results(keypoints, timing, cameras, skeleton)
 
 
@@ -242,13 +238,8 @@ DETECT = Stage("detect", detect_person, gives=("keypoints", "timing", "cameras",
 def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[dict[str, Any]]:
     """`detect_person` of everybody who is seen for long enough, those seen most first."""
     detections, skeleton, cameras = _detect_everybody(options, recording)
-    people, timing = follow_in_step(
-        detections,
-        cameras,
-        recording.delays,
-        follow=lambda seen: follow_people(seen, cameras, skeleton),
-        skeleton=skeleton,
-    )
+    follow = partial(follow_people, cameras=cameras, skeleton=skeleton)
+    people, timing = follow_in_step(detections, cameras, recording.delays, follow=follow, skeleton=skeleton)
     return [_results(keypoints, timing, cameras, skeleton) for keypoints in people]
 
 

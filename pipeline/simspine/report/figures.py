@@ -27,7 +27,7 @@ from simspine.report.figure_style import (
     matplotlib_style,
     new_figure,
 )
-from simspine.report.page import PageTable, interval_text, named_notes, number_text, unbreakable
+from simspine.report.page import PageTable, interval_text, is_beyond, named_notes, number_text, unbreakable
 from simspine.report.tables import NOT_SHOWN, is_range_shown, label_with_sign, mean_cell, range_of
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Change:
             return NOT_DECIDED
         if self.sd is None:
             return ERROR_UNKNOWN
-        return BEYOND_ERROR if abs(self.by) > NORMAL_95 * self.sd else WITHIN_ERROR
+        return BEYOND_ERROR if is_beyond(self.by, self.sd, self.unit) else WITHIN_ERROR
 
     def __str__(self) -> str:
         return NOT_SHOWN if self.assumed else interval_text(self.by, self.sd, self.unit, signed=True)
@@ -147,10 +147,7 @@ def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
 _CYCLE_COLUMNS = 3
 _MIN_CYCLES_FOR_SD = 3  # least number of cycles for drawing their standard deviation
 _MIN_MOVEMENT_RAD = 1e-4  # rad: angles with a smaller range are constants of the body
-_SIDE_STYLES = {
-    "r": ("right", VIOLET, ""),
-    "l": ("left (dots)", OLIVE, "o"),
-}  # label, colour, marker
+_SIDE_STYLES = {"r": ("right", VIOLET, ""), "l": ("left (dots)", OLIVE, "o")}  # label, colour, marker
 
 
 def cycle_figure(

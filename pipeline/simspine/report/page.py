@@ -51,14 +51,24 @@ def interval_text(value: float | None, sd: float | None, unit: str, signed: bool
     """
     if value is None or not math.isfinite(value):
         return "–"
-    reach = None if sd is None or not math.isfinite(sd) else NORMAL_95 * sd
-    digits = 0 if unit == "mm" or (reach is not None and reach >= WHOLE_FROM) else 1
+    reach, digits = None if sd is None or not math.isfinite(sd) else NORMAL_95 * sd, interval_digits(sd, unit)
     texts = [number_text(number, digits) for number in (value, reach) if number is not None]
     plus = "+" if signed and round(value, digits) > 0 else ""
     return unbreakable(f"{plus}{' ± '.join(texts)}{UNIT_SIGNS[unit]}")
 
 
 WHOLE_FROM = 9.95  # least interval that one digit would round to 10.0
+
+
+def interval_digits(sd: float | None, unit: str) -> int:
+    """Digits after the point in `interval_text`."""
+    return 0 if unit == "mm" or (sd is not None and NORMAL_95 * sd >= WHOLE_FROM) else 1
+
+
+def is_beyond(value: float, sd: float, unit: str) -> bool:
+    """Whether a value exceeds its interval of 95 %, both rounded as in `interval_text`."""
+    digits = interval_digits(sd, unit)
+    return round(abs(value), digits) > round(NORMAL_95 * sd, digits)
 
 
 def unbreakable(text: str) -> str:

@@ -121,7 +121,7 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         ]
         partly = [name for way, names in ways.items() for name in names if name not in kept_names[way]]
         parts += [f"for a part of the trial {', '.join(partly)}"] * bool(partly)
-        seen = f"The spine is known from {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
+        seen = f"On the spine, the recording shows {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     long_names = page_words("long_names").items()
@@ -137,11 +137,8 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    by = (
-        "the weight of points that were estimated, not seen, is"
-        if trial.spine_estimated
-        else "the recording's weight in the value is"
-    )
+    estimated = "the weight of points that were estimated, not seen, is"
+    by = estimated if trial.spine_estimated else "the recording's weight in the value is"
     why = "no marker is on a lumbar vertebra, " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
     in_room = segment_figures(trial.spine, ~trial.rejected)
@@ -192,7 +189,8 @@ def _undecided(trial: SolvedTrial) -> dict[str, str]:
     """{quantity: verdict} of quantities that the recording did not decide: assumed ones, then those the model sets."""
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     verdicts = {panel_of(one): one.decided_by for one in figures if one.is_assumed}
-    if trial.spine.frames > 1 and (verdict := rhythm_verdict(figures)) is Observability.ASSUMED:
+    rhythm, verdict = trial.lumbopelvic_rhythm, rhythm_verdict(figures)
+    if rhythm is not None and rhythm.ratio is not None and verdict is Observability.ASSUMED:
         verdicts[_RHYTHM] = str(verdict)
     return verdicts | {panel_of(one): str(one.verdict) for one in figures if one.verdict is Observability.FORCED}
 

@@ -40,6 +40,7 @@ from simspine.report.page import (
     PageTable,
     Statement,
     interval_text,
+    is_beyond,
     named_notes,
     number_text,
     page_words,
@@ -144,11 +145,7 @@ def mean_cell(figure: ClinicalFigure) -> str:
 
 def is_range_shown(figure: ClinicalFigure) -> bool:
     """Whether the recording shows a change: it decided the quantity, and the range is larger than its ±."""
-    return figure.is_decided and _is_beyond(range_of(figure), figure.range_sd)
-
-
-def _is_beyond(span: float, sd: float | None) -> bool:
-    return sd is None or span > NORMAL_95 * sd
+    return figure.is_decided and (figure.range_sd is None or is_beyond(range_of(figure), figure.range_sd, figure.unit))
 
 
 def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> str:
@@ -156,7 +153,7 @@ def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> st
     if not decided:
         return NOT_SHOWN
     text = interval_text(span, sd, unit)
-    return text if _is_beyond(span, sd) else f"({text}), {WITHIN}"
+    return text if sd is None or is_beyond(span, sd, unit) else f"({text}), {WITHIN}"
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
@@ -232,7 +229,7 @@ def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) ->
         return "–"
     sd = None if right.sd is None or left.sd is None else math.hypot(right.sd, left.sd)
     by = right.mean - left.mean
-    beyond = sd is not None and round(abs(by)) > round(NORMAL_95 * sd) and not (right.is_assumed or left.is_assumed)
+    beyond = sd is not None and is_beyond(by, sd, right.unit) and not (right.is_assumed or left.is_assumed)
     return "●\u00a0" * beyond + interval_text(by, sd, right.unit, signed=True)
 
 

@@ -27,7 +27,7 @@ from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import axes_after_least_rotation, load_skeleton, unit_vectors, upright_axes
 from simspine.core.types import Camera, Markers, Motion
 from simspine.io.atomic import sha256_of_file, write_text
-from simspine.io.calibration import write_calibration
+from simspine.io.calibration import read_calibration, write_calibration
 from simspine.io.hdf5 import write_store
 from simspine.io.human36m import names
 from simspine.io.human36m.copy import write_pose
@@ -54,8 +54,6 @@ def virtual_rig(seed: int, subject: str, calibration: str | os.PathLike | None =
     for each.
     """
     if calibration is not None:
-        from simspine.io.calibration import read_calibration
-
         return read_calibration(calibration, subject)
     hall, own = random_stream(seed, "rig"), random_stream(seed, "rig", subject)
     rig = read_table("rig.yaml")
@@ -65,7 +63,7 @@ def virtual_rig(seed: int, subject: str, calibration: str | os.PathLike | None =
 def _virtual_camera(hall: np.random.Generator, own: np.random.Generator, rig: dict, camera: dict) -> Camera:
     focal, aspect = hall.normal(*rig["focal_length"]), hall.normal(*rig["focal_aspect"])
     cx, cy = (hall.normal(*axis) for axis in rig["principal_point"])
-    distortion = [hall.normal(*coefficient) for coefficient in rig["distortion"]]
+    distortion = np.array([hall.normal(*coefficient) for coefficient in rig["distortion"]])
     distance, height = hall.uniform(*rig["distance"]), hall.uniform(*rig["height"])
     # differences between subjects: a few centimetres, a degree or two
     distance += own.normal(0, 0.05)
@@ -75,8 +73,7 @@ def _virtual_camera(hall: np.random.Generator, own: np.random.Generator, rig: di
     aim = np.array([own.normal(0, 0.15), own.normal(0, 0.1), 0.55 + own.normal(0, 0.04)])
     R = look_at_rotation(centre, aim, np.radians(own.normal(0, 2.0)))
     K = np.array([[focal, 0, cx], [0, focal * aspect, cy], [0, 0, 1]])
-    size = tuple(camera["size"])
-    return Camera(name=camera["name"], size=size, K=K, distortion=np.array(distortion), R=R, t=-R @ centre)
+    return Camera(name=camera["name"], size=tuple(camera["size"]), K=K, distortion=distortion, R=R, t=-R @ centre)
 
 
 def look_at_rotation(centre: np.ndarray, aim: np.ndarray, roll: float = 0.0) -> np.ndarray:
@@ -122,16 +119,13 @@ def simulate_mocap(joints: np.ndarray, rate: float, seed: int, subject: str, tri
     local = np.empty((len(joints), len(names), 3))
     for j, name in enumerate(names):
         draw = random_stream(seed, "mocap", subject, name)
-        local[:, j] = (
-            MARKER_OFFSET_SD_M * draw.standard_normal(3)
-            + BENT_JOINT_SHIFT_SD_M * draw.standard_normal(3) * bent[:, j, None]
-        )
+        offset, shift = MARKER_OFFSET_SD_M * draw.standard_normal(3), BENT_JOINT_SHIFT_SD_M * draw.standard_normal(3)
+        local[:, j] = offset + shift * bent[:, j, None]
     lag = -SOFT_TISSUE_LAG_S * np.gradient(joints - joints[:, :1], 1 / rate, axis=0) if len(joints) > 1 else 0.0
     draw = random_stream(seed, "mocap", subject, trial)
-    noise = draw.uniform(*MARKER_NOISE_SD_M, (len(names), 1)) * correlated_drift(
-        draw, len(joints), (len(names), 3), rate=rate, correlation_time=NOISE_CORRELATION_S
-    )
-    error = np.einsum("fjik,fjk->fji", axes, local) + lag + noise
+    sd = draw.uniform(*MARKER_NOISE_SD_M, (len(names), 1))
+    drift = correlated_drift(draw, len(joints), (len(names), 3), rate=rate, correlation_time=NOISE_CORRELATION_S)
+    error = np.einsum("fjik,fjk->fji", axes, local) + lag + sd * drift
     return joints + error[:, first]
 
 
@@ -197,10 +191,8 @@ def make_trial(subject: SyntheticSubject, action: str, repeat: int = 1, frames: 
         raise InputError(f"frames is {frames}, expected 1 or more.")
     frames = trial_frames(subject, action, repeat) if frames is None else frames
     truth = truth_body(subject)
-    channels = play_action(
-        subject, truth, action, repeat=repeat, frames=frames, rng=subject.stream("motion", action, str(repeat))
-    )
-    levels, girdle = (subject.stream(quantity, action, str(repeat)) for quantity in ("levels", "girdle"))
+    rng, levels, girdle = (subject.stream(what, action, str(repeat)) for what in ("motion", "levels", "girdle"))
+    channels = play_action(subject, truth, action, repeat=repeat, frames=frames, rng=rng)
     motion = perform_motion(subject, truth, channels, rng=levels, girdle_rng=girdle)
     return TruthTrial(subject, f"{action}_{repeat}", truth, motion)
 

@@ -95,9 +95,8 @@ class ImageErrors:
         clock = slice(bundle_adjustment.GEOMETRY_PARAMETERS, None)
         values = np.r_[by_parameter @ refined.change.ravel(), refined.change[view, clock]]
         deviations = np.r_[deviations, refined.deviation[view, clock]]
-        return dict(zip(IMAGE_ERROR_QUANTITIES, values.tolist(), strict=True)), dict(
-            zip(IMAGE_ERROR_QUANTITIES, deviations.tolist(), strict=True)
-        )
+        found, sd = (dict(zip(IMAGE_ERROR_QUANTITIES, each.tolist(), strict=True)) for each in (values, deviations))
+        return found, sd
 
     def _seen_with(self, view: int, others: Sequence[int]) -> np.ndarray:
         """(frames, points) bool: points that the view and at least two of the others saw; if these are fewer than two,

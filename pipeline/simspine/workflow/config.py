@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from simspine.anatomy.marker_sets import marker_set_path
 from simspine.core.errors import InputError, require_distinct_files, require_known
-from simspine.core.settings import Section, SettingsError, fault_line, read_yaml, recipe_path
+from simspine.core.settings import Section, SettingsError, fault_line, read_yaml, recipe_path, value_text
 from simspine.core.skeletons import load_skeleton, read_correspondence
 from simspine.reconstruction.stage import Options
 from simspine.synthesis.options import Virtual
@@ -224,7 +224,9 @@ def read_config(path: str | Path) -> Config:
 def check_config(data, where: str = "the configuration") -> Config:
     """A `Config` from plain mappings, as a YAML file holds them; `InputError` as in `read_config`."""
     if not isinstance(data, Mapping):
-        raise InputError(f"{where} is not a mapping of sections; see configs/demo.yaml for the layout.")
+        raise InputError(
+            f"{where} holds {value_text(data)}; expected sections such as `subjects`. See `simspine init`."
+        )
     try:
         config = Config.model_validate(data)
         faults = unknown_values(config)

@@ -219,7 +219,7 @@ class Trial(Section):
             return delays
         values = delays.values() if isinstance(delays, Mapping) else delays
         if isinstance(delays, str) or not isinstance(delays, Mapping | Sequence):
-            raise ValueError(f"{value_text(delays)} is no delays; write find, or frames: a list, or by camera name")
+            raise ValueError(f"{value_text(delays)} found; expected `find`, a list of frames, or frames by camera name")
         if wrong := [v for v in values if isinstance(v, bool | str) or not isinstance(v, int | float)]:
             raise ValueError(f"{value_text(wrong[0])} is no number of frames")
         return delays

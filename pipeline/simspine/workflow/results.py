@@ -30,7 +30,7 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.vision.triangulation import TriangulationReport
 from simspine.workflow.config import Config
 from simspine.workflow.inputs import timing_in
-from simspine.workflow.up_to_date import RunPaths, file_checksum, read_json
+from simspine.workflow.up_to_date import RunPaths, file_checksum, read_json, require_made
 
 SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
 AS_WRITTEN = "as this version of simspine writes it; make it again with `simspine run`"  # of results
@@ -47,15 +47,11 @@ def read_verdict(path: Path) -> Verdict:
 
 def read_verdicts(config: Config) -> dict[tuple[str, str], Verdict]:
     """{(subject, trial): verdict} of the stage quality. Raises `InputError` where it has not run."""
-    verdicts = {}
-    for subject in config.subjects:
-        paths = RunPaths(Path(config.results), subject)
-        for trial in config.trials(subject):
-            file = paths.quality(trial)
-            if not file.exists():
-                raise InputError(f"{file}: not there yet; run the stage quality of {subject}/{trial} first.")
-            verdicts[subject, trial] = read_verdict(file)
-    return verdicts
+    return {
+        (subject, trial): read_verdict(RunPaths(Path(config.results), subject).quality(trial))
+        for subject in config.subjects
+        for trial in config.trials(subject)
+    }
 
 
 def write_quality(config: Config) -> VerdictsByTrial:
@@ -253,6 +249,8 @@ def read_trial(
     kinematics, vertebrae = paths.kinematics(name), paths.vertebrae(name)
     if verdict is not None and verdict.filled:
         kinematics, vertebrae = paths.filled_files(name)
+    for made in (paths.markers(name), kinematics, vertebrae):
+        require_made(made)
     seen: dict = {}
     if images and paths.keypoints(name).is_file() and paths.points(name).is_file():
         report = read_store(paths.points(name), ["report"])["report"]

@@ -196,23 +196,25 @@ MADE_BY_KEY = {"keypoints": "detect", "points": "triangulate", "markers": "merge
 
 def file_checksum(path: Path, chosen: str = "*.json") -> str:
     """sha256 of a file; of a folder, of the names and checksums of its files that a pattern chooses."""
-    try:
-        require_path(path)
-        if path.is_dir():
-            files = sorted(file for file in path.glob(chosen) if file.is_file())
-            return json_digest([[file.relative_to(path).as_posix(), sha256_of_file(file)] for file in files])
-        return sha256_of_file(path)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist (looked from {Path.cwd()}). {_remedy_text(path)}".rstrip()) from None
+    require_made(path)
+    if path.is_dir():
+        files = sorted(file for file in path.glob(chosen) if file.is_file())
+        return json_digest([[file.relative_to(path).as_posix(), sha256_of_file(file)] for file in files])
+    return sha256_of_file(path)
 
 
 def read_json(path: Path) -> dict:
     """A stage's JSON file; `InputError` saying which stage makes it if it is missing or damaged."""
-    require_path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist. {_remedy_text(path)}")
+    require_made(path)
     with naming_content(path, f"JSON of names with values; damaged? {_remedy_text(path)}"):
         return {**json.loads(path.read_bytes())}  # a list of pairs is no mapping
+
+
+def require_made(path: Path) -> None:
+    """`InputError` saying which stage makes it where a recording's or a stage's file is missing."""
+    require_path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist (looked from {Path.cwd()}). {_remedy_text(path)}".rstrip())
 
 
 def _remedy_text(path: Path) -> str:
