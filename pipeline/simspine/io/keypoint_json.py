@@ -114,9 +114,9 @@ def read_people_json(
         raise InputError(f"{folders[0]}: people with {' and '.join(map(str, sorted(sizes)))} points in one recording.")
     people = [person for view in found for everybody in view.values() for person in everybody]
     names = _point_names(skeleton, sizes.pop() if sizes else None, folders[0], people)
-    out = np.full(
-        (frames, len(views), max(1, *(len(p) for view in found for p in view.values())), len(names), 3), np.nan
-    )
+    most = max(1, *(len(everybody) for view in found for everybody in view.values()))
+    files = [path for view in views for path in view.values()]
+    out = text_tables.missing_numbers((frames, len(views), most, len(names), 3), files)
     for v, view in enumerate(found):
         for number, people in view.items():
             for k, person in enumerate(people):
@@ -300,7 +300,8 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
     for path, (labels, _) in zip(paths, tables, strict=True):
         if labels != names:
             raise InputError(f"{path}: its points are {', '.join(labels)}, those of {paths[0]} {', '.join(names)}.")
-    out = np.full((max(len(rows) for _, rows in tables), len(tables), 1, len(names), 3), np.nan)
+    longest = max(len(rows) for _, rows in tables)
+    out = text_tables.missing_numbers((longest, len(tables), 1, len(names), 3), paths)
     for view, (_, rows) in enumerate(tables):
         out[: len(rows), view, 0] = rows
     out[~np.isfinite(out).all(-1)] = np.nan
@@ -370,7 +371,7 @@ def _rows_at_frames(values: np.ndarray, numbers: Sequence[str], path: Path) -> n
     frames = np.array(numbers, float)
     if (np.diff(frames) <= 0).any() or frames[-1] > _MAX_FRAMES_PER_FILE * len(frames) + 1000:
         raise InputError(f"{path}: its first column is to count frames, but goes from {numbers[0]} to {numbers[-1]}.")
-    placed = np.full((int(frames[-1]) + 1, values.shape[1]), np.nan)
+    placed = text_tables.missing_numbers((int(frames[-1]) + 1, values.shape[1]), [path])
     placed[frames.astype(int)] = values
     if absent := len(placed) - len(values):
         text_tables.warn_assumed(f"{path}: {absent} frames have no row, so they are empty.")

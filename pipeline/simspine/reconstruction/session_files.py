@@ -31,6 +31,7 @@ from simspine.io.keypoint_json import files_by_frame, names_of_skeleton, parse_c
 from simspine.io.text_tables import (
     list_names,
     load_json,
+    missing_numbers,
     parse_content,
     parse_toml,
     read_lines,
@@ -50,7 +51,7 @@ ANIPOSE_MIN_CAMERAS = 2.0  # it hides points seen by fewer cameras
 ANIPOSE_FOLDER = "pose-3d-spine"
 CALISCOPE_TRACKER = "SIMSPINE"  # Caliscope writes ONNX_ before the names of model cards
 SUFFIX = "_spine"  # in the names of added files
-MOST_FRAMES_PER_ROW = 1000  # frames per row of Caliscope's tables, which leave out frames without points
+MOST_FRAMES_PER_ROW = 10  # frames per row of Caliscope's tables, which leave out frames without points
 MIN_SHARE_IN_IMAGE = 0.5  # least share of the points in a camera's image, if the camera belongs to the points
 Rate = float | None
 
@@ -68,26 +69,32 @@ def _wide_table(names: Sequence[str], xyz: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(xyz.reshape(len(xyz), -1), columns=[f"{name}_{axis}" for name in names for axis in "xyz"])
 
 
-def _write_anipose(own: pd.DataFrame, config: Path, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
+def _write_anipose(own: pd.DataFrame, settings: dict, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
     """The session's own table with the vertebrae as further points: Anipose's viewer joins points of one file.
 
     Anipose needs an error, a score and a number of cameras for each point, and hides those of too few cameras. A
     vertebra was in no image: it gets the error 0, the score 1 and the median number of cameras of the other points.
-    For a path that ends in .toml: the session's configuration, with folders of these tables and the line of vertebrae.
+    For a path that ends in .toml: settings, as of `_anipose_settings`, with the line of vertebrae.
     """
     if path.suffix == ".toml":
-        content = _toml_of(config)
-        pipeline = {**content.get("pipeline", {}), "pose_3d": ANIPOSE_FOLDER, "videos_labeled_3d": "videos-3d-spine"}
-        labeling = dict(content.get("labeling", {}))
-        if labeling.get("scheme"):  # without one, all points are drawn
-            labeling["scheme"] = [*labeling["scheme"], list(names)]
-        return write_text(path, tomli_w.dumps({**content, "pipeline": pipeline, "labeling": labeling}))
+        scheme = settings["labeling"]["scheme"]
+        lines = [*scheme, list(names)] if scheme else []  # without one, all points are drawn
+        return write_text(path, tomli_w.dumps({**settings, "labeling": {**settings["labeling"], "scheme": lines}}))
     cameras = own.loc[:, own.columns.str.endswith("_ncams")].median(axis=1).fillna(0.0)
     quality = {"error": 0.0, "ncams": np.maximum(cameras, ANIPOSE_MIN_CAMERAS), "score": 1.0}
     columns = {f"{name}_{key}": np.broadcast_to(value, len(own)) for name in names for key, value in quality.items()}
     added = pd.concat([_wide_table(names, xyz), pd.DataFrame(columns)], axis=1)
     ordered = [f"{name}_{part}" for name in names for part in (*"xyz", *quality)]
     return _write_csv(path, pd.concat([own, added[ordered]], axis=1))
+
+
+def _anipose_settings(path: Path) -> dict[str, Any]:
+    """Anipose's configuration, if there is one, with folders of the added tables. Has a list labeling.scheme."""
+    content = _toml_of(path)
+    with naming_content(path, "a configuration of Anipose"):
+        pipeline = {**content.get("pipeline", {}), "pose_3d": ANIPOSE_FOLDER, "videos_labeled_3d": "videos-3d-spine"}
+        labeling = {"scheme": [], **content.get("labeling", {})}
+        return {**content, "pipeline": pipeline, "labeling": {**labeling, "scheme": [*labeling["scheme"]]}}
 
 
 def _toml_of(path: Path) -> dict[str, Any]:
@@ -281,7 +288,8 @@ def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         target, configs = session / ANIPOSE_FOLDER / path.name, [place / "config.toml" for place in places]
         config = next((file for file in configs if file.is_file()), session / "config.toml")
         targets = (target, config.with_name(f"config{SUFFIX}.toml"))
-        yield replace(points, name=path.stem, targets=targets, write_table=partial(_write_anipose, table, config))
+        write = partial(_write_anipose, table, _anipose_settings(config))
+        yield replace(points, name=path.stem, targets=targets, write_table=write)
 
 
 def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
@@ -298,13 +306,15 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             if not whole or sum(map(len, people)) < sum(map(len, frames)):
                 raise ValueError("an id is no whole number of one person alone")
         numbers = sorted({key for frame in people for key in frame})
-        for number in numbers:
-            shapes = {frame[number].shape for frame in people if number in frame}
-            shape = shapes.pop()
-            if shapes or len(shape) != 2 or shape[1] < 3:
-                raise InputError(f"{place}: person {number} has the shape {shape}; expected (points, 3 or 4).")
-            rows = np.array([frame.get(number, np.full(shape, np.nan)) for frame in people])
-            xyz = np.where(rows[..., 3:] > 0, rows[..., :3], np.nan) if shape[1] > 3 else rows
+        shapes = sorted({one.shape for frame in people for one in frame.values()})
+        if len(shapes) > 1 or any(len(shape) != 2 or shape[1] < 3 for shape in shapes):
+            raise InputError(f"{place}: people have the shapes {shapes}; expected (points, 3 or 4), one for all.")
+        seen = missing_numbers((len(numbers), len(people), *(shapes or [()])[0]), list(files.values()))
+        for k, frame in enumerate(people):
+            for number, one in frame.items():
+                seen[numbers.index(number), k] = one
+        for number, rows in zip(numbers, seen, strict=True):
+            xyz = np.where(rows[..., 3:] > 0, rows[..., :3], np.nan) if rows.shape[2] > 3 else rows
             names = load_skeleton("body25").names[: len(rows[0])]
             frame_rate, calibrations = rate_of_session(folder, rate), [folder / "intri.yml"]
             points = _person(names, xyz[:, : len(names)], place, rate=frame_rate, unit="m", calibrations=calibrations)
@@ -350,8 +360,10 @@ def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} is missing, which the program writes with the others of its folder.")
     head, *rows = [line.split(",") for _, line in read_lines(path)]
-    cells = parse_cells(rows, len(head), path).reshape(-1, len(head))
-    return pd.DataFrame(cells, columns=[name.strip() for name in head])
+    names = [name.strip() for name in head]
+    if repeated := repeated_names(filter(None, names)):
+        raise InputError(f"{path}: several columns are called {repeated}; keep one of each.")
+    return pd.DataFrame(parse_cells(rows, len(head), path).reshape(-1, len(head)), columns=names)
 
 
 # Points of hands and faces, as FreeMoCap's trackers, Caliscope's and COCO-WholeBody call them.
