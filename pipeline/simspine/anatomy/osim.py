@@ -44,10 +44,9 @@ def opensim_model_xml(model) -> str:
         except RuntimeError as error:
             if "Failed to write" not in str(error):
                 raise
-            folder = tempfile.gettempdir()
             raise InputError(
-                f"{folder}: OpenSim could not write a temporary model there. Is the disk full, or are files limited in "
-                "size? The variable TMPDIR may name another folder."
+                f"{tempfile.gettempdir()}: OpenSim could not write a temporary model there. Is the disk full, or are "
+                "files limited in size? The variable TMPDIR may name another folder."
             ) from None
         return path.read_text(encoding="utf-8")
 

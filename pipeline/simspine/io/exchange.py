@@ -228,7 +228,6 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
     description = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "GeneratedBy": made_by}
     files = {"dataset_description.json": 0, "README": 0, "participants.tsv": 0}
     labels: dict[str, ExportTrial] = {}  # of trials, as a file system that ignores case has them
-    people: set[str] = set()
     for take in takes:
         subject, task = (re.sub(r"[^A-Za-z0-9]", "", text) for text in (take.subject, take.name))
         stem = f"sub-{subject}/motion/sub-{subject}_task-{task}_tracksys-SIMSPINE"
@@ -242,12 +241,12 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
         if len(stem.rpartition("/")[2]) > MAX_STEM_BYTES:
             text = f"{take.path:.100}: its BIDS files would have names longer than systems take"
             raise InputError(f"{text}; shorten the name of the subject or the trial.")
-        people.add(f"sub-{subject}")
         files |= _write_bids_trial(folder, stem, take)
     _write_json(folder / "dataset_description.json", description)
     write_text(folder / "README", f"{name}: spine kinematics estimated with SIMSPINE, in m and rad. {notice}\n")
     write_text(folder / BIDS_IGNORE_FILE, "manifest.json\nNOTICE.txt\n")
-    write_text(folder / "participants.tsv", "\n".join(["participant_id", *sorted(people)]) + "\n")
+    people = sorted({file.partition("/")[0] for file in files if "/" in file})
+    write_text(folder / "participants.tsv", "\n".join(["participant_id", *people]) + "\n")
     return files
 
 

@@ -105,7 +105,6 @@ def spine_points(found: Reconstruction) -> Markers:
 
 def _write_spine(path: Path, found: Reconstruction, trial: SessionTrial) -> None:
     """Write a file in the format of its ending, else as a table of the session's program."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     centres = found.spine.centres
     assert centres is not None
     if path.suffix == ".trc":
