@@ -24,6 +24,7 @@ from session_person import (
     native,
     person,
     read_wide,
+    write_opencap,
     write_wide,
 )
 from small_c3d import write_small_c3d
@@ -231,17 +232,6 @@ def test_easymocap(tmp_path):
     assert len(frames) == FRAMES
     places = np.array([frame["keypoints3d"] for frame in frames])[..., :3]
     check_near({level: places[:, frames[0]["names"].index(level)] for level in LEVELS}, centres)
-
-
-def write_opencap(folder, change=lambda labels, xyz: xyz) -> Markers:
-    """MarkerData/walk.trc of a person whose vertebrae are returned. change: of the points (frames, markers, 3)."""
-    whole, centres = person("opencap")
-    known = read_marker_set("opencap")
-    labels = [label for label, place in known.names.items() if label.endswith("_study") and place in whole.names]
-    xyz = change(labels, np.array(whole.select([known.names[label] for label in labels]).xyz))
-    (folder / "MarkerData").mkdir()
-    write_trc(folder / "MarkerData/walk.trc", Markers(tuple(labels), RATE, xyz, "z_up"))
-    return centres
 
 
 def test_easymocap_with_a_second_person_who_comes_later(tmp_path):
