@@ -629,7 +629,7 @@ def test_damaged_files_of_easymocap_are_refused(tmp_path, text):
     [
         (lambda row: [*row[:-1], str(1000 * float(row[-1]))], "Are its times in milliseconds"),
         (lambda row: [row[0].replace("14", "1000000014"), *row[1:]], "sync_index is 3 to 1e"),
-        (lambda row: [row[0].replace("14", "414"), *row[1:]], "sync_index is 3 to 414 in 12 rows"),
+        (lambda row: [row[0].replace("14", "1414"), *row[1:]], "sync_index is 3 to 1414 in 12 rows"),
         (lambda row: [row[0].replace("14", "inf"), *row[1:]], "sync_index is 3 to inf"),
         (lambda row: [str(float(row[0]) / 2), *row[1:]], "sync_index is 1.5 to 7"),
     ],

@@ -214,7 +214,8 @@ def _write_results(tables, protocol, files, json_path, **options) -> None:
 
     click.echo(join_tables(tables))
     if json_path is not None:
-        write_benchmark_results(json_path, tables, protocol, *files, options)
+        predictions, truth = files
+        write_benchmark_results(json_path, tables, protocol, predictions, truth=truth, options=options)
 
 
 def _read_predictions(read, predictions, truth):

@@ -453,7 +453,7 @@ def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
     if not (steps > 0).all():
         i = int(np.argmax(steps <= 0))
         raise InputError(f"{where}: {time[i]:g} s is followed by {time[i + 1]:g} s; times must increase to resample.")
-    frames = int((time[-1] - time[0]) * rate + 1 + 1e-6)
+    frames = int(min((time[-1].item() - time[0].item()) * rate + 1 + 1e-6, 1e15))  # the product can be infinite
     taken = 4 * 8 * frames * max(rows.values.shape[1], 1)  # bytes, of four arrays at a time
     check_announced_bytes(f"{where}: {frames:.3g} frames at resample={rate:g}", taken, rows.values.nbytes)
     grid = time[0] + np.arange(frames) / rate

@@ -51,7 +51,7 @@ ANIPOSE_MIN_CAMERAS = 2.0  # it hides points seen by fewer cameras
 ANIPOSE_FOLDER = "pose-3d-spine"
 CALISCOPE_TRACKER = "SIMSPINE"  # Caliscope writes ONNX_ before the names of model cards
 SUFFIX = "_spine"  # in the names of added files
-MOST_FRAMES_PER_ROW = 10  # frames per row of Caliscope's tables, which leave out frames without points
+MOST_FRAMES_PER_ROW = 100  # frames per row of Caliscope's tables, which leave out frames without points
 MIN_SHARE_IN_IMAGE = 0.5  # least share of the points in a camera's image, if the camera belongs to the points
 Rate = float | None
 
@@ -77,9 +77,9 @@ def _write_anipose(own: pd.DataFrame, settings: dict, path: Path, names: Sequenc
     For a path that ends in .toml: settings, as of `_anipose_settings`, with the line of vertebrae.
     """
     if path.suffix == ".toml":
-        scheme = settings["labeling"]["scheme"]
-        lines = [*scheme, list(names)] if scheme else []  # without one, all points are drawn
-        return write_text(path, tomli_w.dumps({**settings, "labeling": {**settings["labeling"], "scheme": lines}}))
+        labeling = settings["labeling"]
+        lines = [*labeling["scheme"], list(names)] if labeling["scheme"] else []  # without one, all points are drawn
+        return write_text(path, tomli_w.dumps({**settings, "labeling": {**labeling, "scheme": lines}}))
     cameras = own.loc[:, own.columns.str.endswith("_ncams")].median(axis=1).fillna(0.0)
     quality = {"error": 0.0, "ncams": np.maximum(cameras, ANIPOSE_MIN_CAMERAS), "score": 1.0}
     columns = {f"{name}_{key}": np.broadcast_to(value, len(own)) for name in names for key, value in quality.items()}
@@ -89,12 +89,12 @@ def _write_anipose(own: pd.DataFrame, settings: dict, path: Path, names: Sequenc
 
 
 def _anipose_settings(path: Path) -> dict[str, Any]:
-    """Anipose's configuration, if there is one, with folders of the added tables. Has a list labeling.scheme."""
-    content = _toml_of(path)
+    """Anipose's configuration, if there is one, with folders of the added tables, and a list of lines to draw."""
+    settings = {"pipeline": {}, "labeling": {}} | _toml_of(path)
     with naming_content(path, "a configuration of Anipose"):
-        pipeline = {**content.get("pipeline", {}), "pose_3d": ANIPOSE_FOLDER, "videos_labeled_3d": "videos-3d-spine"}
-        labeling = {"scheme": [], **content.get("labeling", {})}
-        return {**content, "pipeline": pipeline, "labeling": {**labeling, "scheme": [*labeling["scheme"]]}}
+        settings["pipeline"] |= {"pose_3d": ANIPOSE_FOLDER, "videos_labeled_3d": "videos-3d-spine"}
+        settings["labeling"]["scheme"] = [*settings["labeling"].get("scheme", [])]
+    return settings
 
 
 def _toml_of(path: Path) -> dict[str, Any]:
@@ -115,9 +115,8 @@ def _write_caliscope(frames: pd.DataFrame, path: Path, names: Sequence[str], xyz
         return write_text(path, tomli_w.dumps(card))
     if path.stem.endswith("_labelled"):
         return _write_wide(path, names, xyz[frames.index])
-    rows = frames.loc[frames.index.repeat(len(names))].assign(
-        object_id=0, keypoint_id=np.tile(np.arange(len(names)), len(frames))
-    )
+    rows = frames.loc[frames.index.repeat(len(names))].assign(object_id=0)
+    rows["keypoint_id"] = np.tile(np.arange(len(names)), len(frames))
     rows[["x_coord", "y_coord", "z_coord"]] = xyz[frames.index].reshape(-1, 3)
     order = ["sync_index", "object_id", "keypoint_id", "x_coord", "y_coord", "z_coord", "frame_time"]
     return _write_csv(path, rows[order].dropna())
@@ -167,8 +166,7 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
                 f"{kinds[0]}: {several} of {len(seen.people)} frames show several people; the one whom most views show "
                 "is followed. For another: `simspine init`, and `detection.person` of its configuration."
             )
-        seen = seen._replace(skeleton=skeleton.name)
-        yield SessionTrial(name, seen, targets, calibration=calibration, files=files)
+        yield SessionTrial(name, seen._replace(skeleton=skeleton.name), targets, calibration=calibration, files=files)
 
 
 def _pose2sim_rate(*folders: Path) -> Rate:
@@ -302,10 +300,9 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         frames = [parse_content(load_json, read_text(path), "valid JSON", path) for path in files.values()]
         with naming_content(place, "files of people with id and keypoints3d"):
             people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
-            whole = all(type(number) is int for own in people for number in own)
-            if not whole or sum(map(len, people)) < sum(map(len, frames)):
+            if {type(key) for own in people for key in own} - {int} or sum(map(len, people)) < sum(map(len, frames)):
                 raise ValueError("an id is no whole number of one person alone")
-        numbers = sorted({key for frame in people for key in frame})
+        numbers = sorted({number for frame in people for number in frame})
         shapes = sorted({one.shape for frame in people for one in frame.values()})
         if len(shapes) > 1 or any(len(shape) != 2 or shape[1] < 3 for shape in shapes):
             raise InputError(f"{place}: people have the shapes {shapes}; expected (points, 3 or 4), one for all.")
@@ -316,12 +313,11 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         for number, rows in zip(numbers, seen, strict=True):
             xyz = np.where(rows[..., 3:] > 0, rows[..., :3], np.nan) if rows.shape[2] > 3 else rows
             names = load_skeleton("body25").names[: len(rows[0])]
-            frame_rate, calibrations = rate_of_session(folder, rate), [folder / "intri.yml"]
-            points = _person(names, xyz[:, : len(names)], place, rate=frame_rate, unit="m", calibrations=calibrations)
-            name = f"{folder.resolve().name}_{number}"
+            xyz, frame_rate = xyz[:, : len(names)], rate_of_session(folder, rate)
+            points = _person(names, xyz, place, rate=frame_rate, unit="m", calibrations=[folder / "intri.yml"])
             target = place.with_name(f"keypoints3d{SUFFIX}" + (f"_{number}" if len(numbers) > 1 else ""))
-            write = partial(_write_easymocap, [path.name for path in files.values()])
-            yield replace(points, name=name, targets=(target,), person=str(number), write_table=write)
+            named = replace(points, name=f"{folder.resolve().name}_{number}", targets=(target,), person=str(number))
+            yield replace(named, write_table=partial(_write_easymocap, [path.name for path in files.values()]))
 
 
 def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
@@ -425,18 +421,14 @@ def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camer
         return np.eye(3)
     how = "as the person stood on average" if vertical.R is not None else "as the cameras were held"
     how += "" if cameras else ". No calibration of its cameras was found, which would tell a person who lies"
-    warn_assumed(
-        f"{path}: z is {np.degrees(vertical.tilt):.0f}° from the vertical; the world was turned upright, {how}."
-    )
+    warn_assumed(f"{path}: z is {np.degrees(vertical.tilt):.0f}° from the vertical; turned upright, {how}.")
     return Rotation.align_vectors([Z_AXIS], [vertical.up])[0].as_matrix() if vertical.R is None else vertical.R
 
 
 def _see_points(cameras: Sequence[Camera], xyz: np.ndarray) -> bool:
     """Whether most points are in each camera's image. FreeMoCap rotates its points, but not its cameras."""
     known = xyz[np.isfinite(xyz).all(-1)]
-    if not cameras or not len(known):
-        return False
-    return bool((points_in_images(cameras, known).mean(1) > MIN_SHARE_IN_IMAGE).all())
+    return bool(cameras and len(known) and (points_in_images(cameras, known).mean(1) > MIN_SHARE_IN_IMAGE).all())
 
 
 def read_session(folder: str | PathLike, rate: Rate = None) -> OtherSession:
@@ -485,8 +477,7 @@ def read_session(folder: str | PathLike, rate: Rate = None) -> OtherSession:
 def _sessions_near(folder: Path, programs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Texts on the sessions that the folder is inside of, or else holds, up to two levels away."""
     inside = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth)) if path.is_dir()]
-    places = [folder.resolve().parents[:2], inside]
-    for near in places:
+    for near in (folder.resolve().parents[:2], inside):
         found = [
             f"{place} looks like one of {tool}"
             for place in near
@@ -501,12 +492,9 @@ def _sessions_near(folder: Path, programs: Mapping[str, Mapping[str, Any]]) -> l
 def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
     """The trials; before equal names comes the name of the folder two levels above their files."""
     names = [trial.name for trial in trials]
-    trials = [
-        replace(trial, name=f"{trial.targets[0].parents[1].name}_{trial.name}")
-        if names.count(trial.name) > 1
-        else trial
-        for trial in trials
-    ]
+    for i, trial in enumerate(trials):
+        if names.count(trial.name) > 1:
+            trials[i] = replace(trial, name=f"{trial.targets[0].parents[1].name}_{trial.name}")
     if repeated := repeated_names(trial.name for trial in trials):
         raise InputError(f"{folder}: several trials are {repeated}, perhaps of two trackers. Move all but one away.")
     return trials
