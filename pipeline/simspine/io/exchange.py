@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -170,8 +171,11 @@ def write_nwb(path: Path, take: ExportTrial, *, notice: str = "") -> None:
             )
         )
     _add_unkept_frames(file, trial)
-    with atomic_path(path) as temporary, pynwb.NWBHDF5IO(temporary, "w") as out:
+    content = BytesIO()  # since HDF5 tells of a full disk in a traceback, or not at all
+    with h5py.File(content, "w") as made, pynwb.NWBHDF5IO(file=made, mode="w") as out:
         out.write(file)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _add_unkept_frames(file: "pynwb.NWBFile", trial: TrialData) -> None:
