@@ -26,7 +26,7 @@ _FILE_SIGNATURES = {  # first bytes of files: kind of file; the first match coun
 }  # fmt: skip
 _MAX_TEXT_SHOWN = 30  # characters of a text file that a message quotes
 _HEAD_BYTES = 1024  # bytes read to recognise a file
-_DAMAGED = "the file is damaged or was cut short. Copy it again from its source, or convert it with ffmpeg."
+_DAMAGED = "it is damaged, cut short, or trimmed without new encoding. Copy it from its source, or convert it (ffmpeg)."
 
 
 def describe_foreign_file(path: Path) -> str:

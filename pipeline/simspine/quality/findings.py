@@ -220,7 +220,7 @@ def findings_of_dicts(entries: Sequence[Mapping], frames: int = MOST_FRAMES) -> 
     """The findings, as `to_dict` stored them, of a trial of at most so many frames."""
     runs = [run for entry in entries for run in entry["frames"]]
     if not 0 <= frames <= MOST_FRAMES or any(not 0 <= first <= end <= frames for first, end in runs):
-        raise InputError(f"a finding names frames outside the trial's {frames}; check the trial again")
+        raise InputError(f"not 0 to {MOST_FRAMES} frames, or a finding outside the trial's {frames}; check it again")
     if (count := sum(end - first for first, end in runs)) > MOST_NAMED_FRAMES:
         raise InputError(f"its findings name {count} frames in all; check the trial again")
     named = [[k for first, end in entry["frames"] for k in range(first, end)] for entry in entries]
