@@ -11,6 +11,7 @@ from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Markers, Motion
 from simspine.io.c3d import read_markers
+from simspine.io.trc import write_trc
 
 FRAMES, RATE = 12, 50.0
 LEVELS = ("T8", "T12", "L3", "S1")
@@ -52,6 +53,17 @@ def read_wide(path) -> dict[str, np.ndarray]:
     head, *rows = [line.split(",") for line in path.read_text().splitlines()]
     cells = np.array(rows, float)
     return {level: np.stack([cells[:, head.index(f"{level}_{axis}")] for axis in "xyz"], 1) for level in LEVELS}
+
+
+def write_opencap(folder, change=lambda labels, xyz: xyz) -> Markers:
+    """MarkerData/walk.trc of a person whose vertebrae are returned. change: of the points (frames, markers, 3)."""
+    whole, centres = person("opencap")
+    known = read_marker_set("opencap")
+    labels = [label for label, place in known.names.items() if label.endswith("_study") and place in whole.names]
+    xyz = change(labels, np.array(whole.select([known.names[label] for label in labels]).xyz))
+    (folder / "MarkerData").mkdir()
+    write_trc(folder / "MarkerData/walk.trc", Markers(tuple(labels), RATE, xyz, "z_up"))
+    return centres
 
 
 def add(folder, *more, code=0):

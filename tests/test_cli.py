@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from numba import njit
+from numba.core.caching import FunctionCache
 
 from simspine import __version__
 from simspine.cli.main import main
@@ -90,6 +92,18 @@ def test_bad_input_is_one_message_and_code_2(command):
 def test_what_the_system_refuses_is_a_message_too(command):
     done = command(raising(PermissionError(errno.EACCES, "Permission denied", "/locked/file")))
     assert (done.exit_code, done.stderr) == (2, "error: /locked/file: Permission denied.\n")
+
+
+def test_compiled_code_that_can_be_kept_nowhere(command, monkeypatch):
+    """As Numba says it where neither the package's folder nor the user's cache can be written to."""
+    monkeypatch.setattr(FunctionCache._impl_class, "_locator_classes", [])
+    done = command(lambda: njit(cache=True)(abs_of))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+def abs_of(x):
+    return abs(x)
 
 
 def test_a_bug_stays_visible(command):

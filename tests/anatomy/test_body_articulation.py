@@ -300,7 +300,7 @@ def test_nothing_is_forced(articulated, plan):
 
 
 def test_what_a_recipe_may_not_say_of_vertebrae(plan, tmp_path):
-    with pytest.raises(InputError, match="none of the split body's"):
+    with pytest.raises(InputError, match="part of the split body 'sternum'"):
         replace(plan, rest="sternum")
     with pytest.raises(InputError, match="no disc"):
         replace(plan, centres={}).centre("C1_C2")

@@ -163,7 +163,7 @@ def test_clavicles_grow_with_the_torso(body):
 
 
 def test_what_a_recipe_may_say_of_clavicles(plan, tmp_path):
-    with pytest.raises(InputError, match="clavicle_x is none of the split body's"):
+    with pytest.raises(InputError, match="part of the split body 'clavicle_x'"):
         replace(plan, carries={"RShoulder": "clavicle_x"})
     data = yaml.safe_load((models_folder() / "articulated.yaml").read_text())
     del data["articulation"]["clavicle"]

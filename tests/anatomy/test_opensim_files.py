@@ -34,6 +34,13 @@ def test_a_model_that_opensim_cannot_write_names_the_folder(release):
     assert osim.opensim_model_xml(model) == whole
 
 
+def test_a_decimal_comma_is_refused(release, monkeypatch):
+    """As a program with Qt sets it. OpenSim would read 0.5 as 0: measured with de_DE, which few machines have."""
+    monkeypatch.setattr("locale.localeconv", lambda: {"decimal_point": ","})
+    with pytest.raises(InputError, match=r"a decimal comma in the locale C.*setlocale\(locale.LC_NUMERIC, 'C'\) first"):
+        osim.load_opensim_model(release.osim)
+
+
 def _tetrahedron() -> str:
     """A mesh file in the working folder; its name."""
     corners, faces = ["0 0 0", "0.1 0 0", "0 0.1 0", "0 0 0.1"], ["1 3 2", "1 2 4", "1 4 3", "2 3 4"]

@@ -59,7 +59,7 @@ def test_points_and_frames_are_selected():
     whole = next(iter(sequences()))
     part = whole.select(("Neck", "Hip"), np.array([50, 100]))
     np.testing.assert_array_equal(part.values, whole.values[1:][:, [2, 0]])
-    with pytest.raises(InputError, match="lack Head"):
+    with pytest.raises(InputError, match="unknown point 'Head'"):
         whole.select(("Head",))
     with pytest.raises(InputError, match="frames"):
         whole.select(("Hip",), np.array([51]))

@@ -5,17 +5,23 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from session_person import write_opencap
 from tools.faults.__main__ import main
 from tools.faults.every_write import JOURNAL, BrokenCommand, every_write_table, measure_every_write
 from tools.faults.runs import FaultOutcome, RunFolder, fault_table, result_checksums
 
 from simspine.cli.main import main as simspine
 from simspine.io.atomic import write_text
+from simspine.reconstruction.session_files import read_session
+from simspine.reconstruction.sessions import solve_session
+from simspine.reconstruction.stage import Options
+from simspine.workflow.inputs import progress_bar
 from simspine.workflow.up_to_date import hold_lock
 
 WATCHED = pytest.mark.skipif(
@@ -168,3 +174,24 @@ def test_decisions_are_taken_in_whole_or_not_at_all():
     assert one.changes > 20
     assert one.crashes > 3 * one.changes
     assert one.errors >= 6
+
+
+@WATCHED
+@pytest.mark.slow
+def test_add_spine_that_was_killed_is_continued_by_the_same_command(tmp_path, monkeypatch):
+    """Else it would refuse its own files. The trial is solved once: writing alone is broken."""
+    place = RunFolder(tmp_path / "p", 1, ["Walking 1"])
+    place.results.mkdir()
+    write_opencap(place.results)
+    solved = solve_session(read_session(place.results), Options(), partial(progress_bar, quiet=True))
+    monkeypatch.setattr("simspine.workflow.sessions.solve_session", lambda *_: solved)
+
+    def unless_all_is_there():
+        """The command refuses files of one that has ended."""
+        ended = not list(place.results.rglob("*.lock"))
+        if not (ended and len(list(place.results.rglob("walk_spine.*"))) == 3):
+            simspine(["add-spine", "results", "-q"])
+
+    found = BrokenCommand(place, "add-spine", unless_all_is_there).measure()
+    assert "\n".join(found.bad) == ""
+    assert found.changes > 20

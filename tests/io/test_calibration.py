@@ -230,6 +230,15 @@ def test_toml_keys_that_take_the_square_of_their_length(tmp_path, part):
         read_calibration(path)
 
 
+@pytest.mark.parametrize("entry", ["name", "rotation_count", "size"])
+@pytest.mark.parametrize("base", ["0x", "0o", "0b"])
+def test_toml_numbers_that_python_cannot_write(tmp_path, base, entry):
+    path = tmp_path / "a.toml"
+    path.write_text(f"[cam]\n{entry} = {base}{'1' * 16_000}\n")
+    with pytest.raises(InputError, match=r"a\.toml: .* a number of more than 100 digits"):
+        read_calibration(path)
+
+
 def test_a_file_of_line_ends_is_refused_at_once(tmp_path):
     (tmp_path / "a.yaml").write_text("a" + 40_000 * "\n" + "b")
     start = time.process_time()

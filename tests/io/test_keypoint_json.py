@@ -29,6 +29,24 @@ def person(x, score=0.9):
     return [[x, x + 1, score], [x + 2, x + 3, score], [x + 4, x + 5, score]]
 
 
+@pytest.mark.parametrize(("people", "points", "last"), [(4000, 26, 300), (1, 100_000, 500)])
+def test_small_files_do_not_fill_the_memory(tmp_path, people, points, last):
+    """A crowd in one of many frames, or a person of many points: each frame would have as many."""
+    put(tmp_path, {"0.json": [[(1, 2, 0.5)] * points] * people, f"{last}.json": []})
+    with pytest.raises(InputError, match=r"0\.json: announces [\d,]+ MB of numbers in a file of"):
+        read_people_json([tmp_path])
+
+
+def test_a_small_table_does_not_fill_the_memory(tmp_path):
+    """One row, at frame 1000, of many body parts."""
+    names = [f"part{i}" for i in range(20_000)]
+    head = [["scorer", *["s"] * 60_000], ["bodyparts", *np.repeat(names, 3)]]
+    rows = [*head, ["coords", *["x", "y", "likelihood"] * 20_000], ["1000", *["1"] * 60_000]]
+    (tmp_path / "a.csv").write_text("\n".join(",".join(row) for row in rows))
+    with pytest.raises(InputError, match=r"a\.csv: announces 480 MB of numbers"):
+        read_people_json([tmp_path / "a.csv"])
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 300))
 def test_round_trip(tmp_path_factory, seed, first):

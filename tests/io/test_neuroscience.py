@@ -1,6 +1,8 @@
 """BIDS files of a small trial of known numbers. Its validator, and readers of NWB: `tests/other_programs`."""
 
+import errno
 import json
+import os
 import sys
 
 import numpy as np
@@ -70,3 +72,22 @@ def test_without_the_package_the_cure_is_named(tmp_path, take, monkeypatch):
     monkeypatch.setitem(sys.modules, "ndx_pose", None)
     with pytest.raises(InputError, match=r"pip install 'simspine\[nwb\]'"):
         write_nwb(tmp_path / "walk.nwb", take)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of a file's size are POSIX")
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])
+def test_a_full_disk_leaves_no_part_of_an_nwb_file(tmp_path, take, share):
+    """HDF5 by itself raises a `RuntimeError`, or nothing."""
+    import resource
+
+    pytest.importorskip("ndx_pose")
+    write_nwb(tmp_path / "whole.nwb", take)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * (tmp_path / "whole.nwb").stat().st_size), before[1]))
+    try:
+        with pytest.raises(OSError, match=r"y\.nwb") as caught:
+            write_nwb(tmp_path / "y.nwb", take)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.nwb"]

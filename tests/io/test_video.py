@@ -361,9 +361,9 @@ def test_images_larger_than_the_file_can_hold_are_refused(tmp_path):
         open_video(tmp_path / "b.avi")
 
 
-@pytest.mark.parametrize("rate", [1e12, 1e6])
+@pytest.mark.parametrize("rate", [1e12, 1e6, 1100.0])
 def test_resampling_that_makes_too_many_frames_is_refused(tmp_path, rate):
     video = open_video(write_video(tmp_path / "a.mp4", 24, 25))
-    with pytest.raises(InputError, match=r"24 frames in 0\.92 s, too few for 1e\+\d+ frames/s"):
+    with pytest.raises(InputError, match=r"24 frames in 0\.92 s, too few for 1\S+ frames/s"):
         frames_at_rate([video], rate)
-    assert len(frames_at_rate([video], 10_000.0)[0]) == 9201
+    assert len(frames_at_rate([video], 1000.0)[0]) == 921

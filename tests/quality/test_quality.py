@@ -418,6 +418,21 @@ def test_an_error_outweighs_an_info_and_reasons_are_counted():
         sum_up_findings(2, findings)
 
 
+@pytest.mark.parametrize(
+    ("frames", "runs", "message"),
+    [
+        (9_999_999, [[0, 3]], "outside the trial's 9999999"),
+        (5, [[0, 6]], "outside the trial's 5"),
+        (5, [[3, 2]], "outside the trial's 5"),
+        (1_000_000, [[0, 1_000_000]] * 20, "name 20000000 frames in all"),
+    ],
+)
+def test_stored_findings_do_not_fill_the_memory(frames, runs, message):
+    entries = [Finding("a", Severity.ERROR, "m", "s").to_dict() | {"frames": [run]} for run in runs]
+    with pytest.raises(InputError, match=message):
+        Verdict.from_dict({"frames": frames, "findings": entries})
+
+
 def test_rejected_frames_that_were_filled_are_inferred_and_still_among_the_rejected():
     findings = [
         Finding("b", Severity.ERROR, "m", "s", (1, 2, 4)),

@@ -53,6 +53,8 @@ def shown(tmp_path_factory):
 def test_cameras_come_out_of_folders_of_images(shown, tmp_path):
     folders, cameras, places, board = shown
     out, figures = tmp_path / "Calib.toml", tmp_path / "figures.json"
+    unwritable = call(*folders, *board_arguments(board), "--floor", FRAMES, "--out", out, "--json", tmp_path)
+    assert (unwritable.exit_code, out.exists()) == (2, False)  # else the same command would be refused
     done = call(*folders, *board_arguments(board), "--floor", FRAMES, "--out", out, "--json", figures)
     assert done.exit_code == 0, done.output
     assert "World: the board on the floor" in done.output

@@ -24,6 +24,7 @@ from session_person import (
     native,
     person,
     read_wide,
+    write_opencap,
     write_wide,
 )
 from small_c3d import write_small_c3d
@@ -91,6 +92,29 @@ def test_anipose_in_the_first_cameras_world_and_unknown_units(tmp_path):
     ours, theirs = config["labeling"]["scheme"][::-1]
     assert theirs == ["nose", "left_eye"]
     assert set(LEVELS) <= set(ours) <= {name.removesuffix("_x") for name in head.split(",")}
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "message"),
+    [
+        ("labeling = 5", "", "config.toml: not a configuration of Anipose"),
+        ("labeling = [1]", "", "config.toml: not a configuration of Anipose"),
+        ("pipeline = 'x'", "", "config.toml: not a configuration of Anipose"),
+        ("[labeling]\nscheme = 5", "", "config.toml: not a configuration of Anipose"),
+        ("labeling =", "", "config.toml: not valid TOML"),
+        ("", ",nose_error,nose_error", "take1.csv: several columns are called nose_error"),
+        ("", ",nose_x", "take1.csv: several columns are called nose_x"),
+    ],
+)
+def test_anipose_files_that_are_refused_before_any_work(tmp_path, config, more, message):
+    names, xyz = native("coco17", person("coco17")[0])
+    path = tmp_path / "walk/pose-3d/take1.csv"
+    write_wide(path, names, xyz)
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{head}{more}", *(row + ",1" * more.count(",") for row in rows)]) + "\n")
+    (tmp_path / "config.toml").write_text(config)
+    with pytest.raises(InputError, match=message):
+        read_session(tmp_path, rate=RATE)
 
 
 def test_anipose_leaves_out_points_that_its_own_viewer_leaves_out(tmp_path):
@@ -204,17 +228,6 @@ def test_easymocap(tmp_path):
     assert len(frames) == FRAMES
     places = np.array([frame["keypoints3d"] for frame in frames])[..., :3]
     check_near({level: places[:, frames[0]["names"].index(level)] for level in LEVELS}, centres)
-
-
-def write_opencap(folder, change=lambda labels, xyz: xyz) -> Markers:
-    """MarkerData/walk.trc of a person whose vertebrae are returned. change: of the points (frames, markers, 3)."""
-    whole, centres = person("opencap")
-    known = read_marker_set("opencap")
-    labels = [label for label, place in known.names.items() if label.endswith("_study") and place in whole.names]
-    xyz = change(labels, np.array(whole.select([known.names[label] for label in labels]).xyz))
-    (folder / "MarkerData").mkdir()
-    write_trc(folder / "MarkerData/walk.trc", Markers(tuple(labels), RATE, xyz, "z_up"))
-    return centres
 
 
 def test_easymocap_with_a_second_person_who_comes_later(tmp_path):
@@ -590,10 +603,11 @@ def test_damaged_files_of_easymocap_are_refused(tmp_path, text):
     [
         (lambda row: [*row[:-1], str(1000 * float(row[-1]))], "Are its times in milliseconds"),
         (lambda row: [row[0].replace("14", "1000000014"), *row[1:]], "sync_index is 3 to 1e"),
+        (lambda row: [row[0].replace("14", "1414"), *row[1:]], "sync_index is 3 to 1414 in 12 rows"),
         (lambda row: [row[0].replace("14", "inf"), *row[1:]], "sync_index is 3 to inf"),
         (lambda row: [str(float(row[0]) / 2), *row[1:]], "sync_index is 1.5 to 7"),
     ],
-    ids=["milliseconds", "a_gap_that_fills_the_memory", "infinite", "halves"],
+    ids=["milliseconds", "a_gap_that_fills_the_memory", "a_gap_of_most_frames", "infinite", "halves"],
 )
 def test_times_and_numbers_of_frames_that_cannot_be(tmp_path, change, message):
     names, xyz = native("blazepose33", person("blazepose33")[0])
@@ -604,6 +618,16 @@ def test_times_and_numbers_of_frames_that_cannot_be(tmp_path, change, message):
     (folder / "xyz_POSE.csv").write_text("\n".join([head, *changed]) + "\n")
     with pytest.raises(InputError, match=message):
         read_session(tmp_path)
+
+
+def test_a_new_person_in_each_frame_does_not_fill_the_memory(tmp_path):
+    """Each of 100 people would have a table of 100 frames of 900 points."""
+    (tmp_path / "keypoints3d").mkdir()
+    for number in range(100):
+        people = [{"id": number, "keypoints3d": [[1, 2, 3, 1]] * 900}]
+        (tmp_path / f"keypoints3d/{number:06d}.json").write_text(json.dumps(people).replace(" ", ""))
+    with pytest.raises(InputError, match=r"keypoints3d/000000\.json: announces 288 MB"):
+        read_session(tmp_path, rate=RATE)
 
 
 @pytest.mark.parametrize("ids", [("a/b", "../../c"), (0, "a"), (None, 0), (True, 1), (0, 0)])

@@ -3,6 +3,7 @@
 The one module that imports `opensim`. It goes through OpenSim's API, so that every version of the file format works.
 """
 
+import locale
 import tempfile
 import warnings
 import xml.etree.ElementTree as ElementTree
@@ -20,10 +21,14 @@ from simspine.core.errors import InputError
 def opensim_api():
     """The `opensim` module, without its log file in the working directory and its messages.
 
-    Errors are raised as exceptions all the same.
+    Errors are raised as exceptions all the same. Raises `InputError` in a locale with a decimal comma, by which OpenSim
+    reads 0.5 as 0.
     """
     import opensim
 
+    if locale.localeconv()["decimal_point"] != ".":
+        text = f"a decimal comma in the locale {locale.setlocale(locale.LC_NUMERIC)}; OpenSim would misread"
+        raise InputError(f"{text} models. Call locale.setlocale(locale.LC_NUMERIC, 'C') first.")
     opensim.Logger.removeFileSink()
     opensim.Logger.setLevelString("off")
     return opensim
@@ -44,10 +49,9 @@ def opensim_model_xml(model) -> str:
         except RuntimeError as error:
             if "Failed to write" not in str(error):
                 raise
-            folder = tempfile.gettempdir()
             raise InputError(
-                f"{folder}: OpenSim could not write a temporary model there. Is the disk full, or are files limited in "
-                "size? The variable TMPDIR may name another folder."
+                f"{tempfile.gettempdir()}: OpenSim could not write a temporary model there. Is the disk full, or are "
+                "files limited in size? The variable TMPDIR may name another folder."
             ) from None
         return path.read_text(encoding="utf-8")
 

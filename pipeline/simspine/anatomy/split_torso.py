@@ -51,9 +51,7 @@ class Partition:
     vertebrae: Mapping[str, str]
 
     def __post_init__(self):
-        for name in (self.rest, *self.carries.values()):
-            if name not in self.origins:
-                raise InputError(f"{name} is none of the split body's: {', '.join(self.origins)}.")
+        require_known("part of the split body", (self.rest, *self.carries.values()), self.origins)
 
     def carrier(self, body: str, point: str) -> str:
         """The body that carries a point of the unsplit model's `body`."""

@@ -269,20 +269,17 @@ def validate_points_command(context, candidate: Path, reference, subject, trial,
     should be annotated again, and their frames are listed. Exit code 1: the spine is worse than the reference, or than
     4 cm without one; 3: no point of the spine was seen, so that the spine cannot be validated.
     """
-    import json
-
     from simspine.annotation.validation import (
         body_validation_json,
         body_validation_text,
         read_result,
         validate_against_body,
     )
-    from simspine.io.atomic import write_text
+    from simspine.workflow.camera_files import write_figures
 
     reference_result = None if reference is None else read_result(reference, subject, trial)
     names = str(candidate), "" if reference is None else str(reference)
     validation = validate_against_body(read_result(candidate, subject, trial), reference_result, names)
     say(body_validation_text(validation))
-    if json_path is not None:
-        write_text(json_path, json.dumps(body_validation_json(validation), indent=1) + "\n")
+    write_figures(json_path, body_validation_json(validation))
     context.exit(_NO_SPINE_POINT_EXIT_CODE if validation.unseen else 0 if validation.passed else 1)

@@ -195,9 +195,8 @@ def _lifting_of_options(chosen: dict, source: str):
         raise InputError(f"{' and '.join(lenses)} were both given; each states the field of view. Leave one out.")
     if chosen["camera"] is not None and chosen["calibration"] is None:
         raise InputError("--camera is of the cameras in --calibration; name that file.")
-    camera = (
-        None if chosen["calibration"] is None else _calibrated_camera(chosen["calibration"], chosen["camera"], source)
-    )
+    rig = chosen["calibration"]
+    camera = None if rig is None else _calibrated_camera(rig, chosen["camera"], source)
     world = WorldChoices(
         chosen["primary_subject_height"],
         metric_scale=not chosen["no_metric_scale"],

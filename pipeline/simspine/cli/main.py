@@ -35,6 +35,10 @@ from simspine.cli.research import bench_group, benchmark_group, capture_group, t
 from simspine.core.errors import InputError, printable, require_known
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more memory, or cut long trials."
+MESSAGES_OF_LIBRARIES = {  # by words of the system's loader, and of Numba
+    "failed to map": NO_MEMORY,
+    "no locator available": "compiled code can be kept in no folder; name one that you can write to (NUMBA_CACHE_DIR).",
+}
 STAGE_COMMANDS = {
     "triangulate": "Combine the views into 3D points with covariance.",
     "merge": "Filter, fill short gaps, and merge with motion capture where there is any.",
@@ -105,10 +109,10 @@ class _Commands(click.Group):
             message = str(error)
         except MemoryError:
             message = NO_MEMORY
-        except ImportError as error:
-            if "failed to map" not in str(error):  # the system loader's message for too little memory
+        except (ImportError, RuntimeError) as error:
+            message = next((text for words, text in MESSAGES_OF_LIBRARIES.items() if words in str(error)), "")
+            if not message:
                 raise
-            message = NO_MEMORY
         except OSError as error:
             if error.errno in (None, errno.EPIPE):  # a bug in simspine; a closed pipe, which click handles
                 raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, PairOfNumbers, config_option, quiet_option, say, with_options
+from simspine.cli.options import FILE_PATH, PairOfNumbers, config_option, json_option, quiet_option, say, with_options
 from simspine.core.errors import InputError, require_known, safe_file_name
 
 
@@ -190,9 +190,6 @@ def benchmark_group():
     """
 
 
-_output_options = with_options(
-    [click.option("--json", "json_path", type=FILE_PATH, help="File for the tables, with all settings.")]
-)
 _comparison_options = with_options(
     [
         click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
@@ -200,7 +197,7 @@ _comparison_options = with_options(
             "--truth", "--dataset", type=FILE_PATH, help="Data set, virtual capture, table, or TRC files (points only)."
         ),
         click.option("--subjects", default="S9,S11", show_default=True, help="Tested subjects, by comma; or all."),
-        _output_options,
+        json_option,
     ]
 )
 
@@ -210,16 +207,15 @@ def names_by_comma(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))
 
 
-def _write_results(tables, protocol, files, output, **options) -> None:
-    """Print the tables, and write them if asked. files: predictions by name, and the truth. output: values of
-    `_output_options`. options: of the protocol."""
+def _write_results(tables, protocol, files, json_path, **options) -> None:
+    """Print the tables, and write them if asked. files: predictions by name, and the truth. options: of the protocol"""
     from simspine.evaluation.tables import join_tables
     from simspine.workflow.results import write_benchmark_results
 
     click.echo(join_tables(tables))
-    if output["json_path"] is not None:
+    if json_path is not None:
         predictions, truth = files
-        write_benchmark_results(output["json_path"], tables, protocol, predictions, truth=truth, options=options)
+        write_benchmark_results(json_path, tables, protocol, predictions, truth=truth, options=options)
 
 
 def _read_predictions(read, predictions, truth):
@@ -234,14 +230,14 @@ def _read_predictions(read, predictions, truth):
 
 @benchmark_group.command("multiview")
 @_comparison_options
-def benchmark_multiview_command(predictions, truth, subjects, **output):
+def benchmark_multiview_command(predictions, truth, subjects, json_path):
     """Points in the world from several views: MPJPE, P-MPJPE, mm."""
     from simspine.evaluation.point_protocols import evaluate_multiview
     from simspine.evaluation.point_sources import read_points, truth_for
 
     files, predicted = _read_predictions(read_points, predictions, truth)
     tables = evaluate_multiview(predicted, truth_for(truth, (), names_by_comma(subjects)))
-    _write_results(tables, "multiview", (files, truth), output, subjects=subjects)
+    _write_results(tables, "multiview", (files, truth), json_path, subjects=subjects)
 
 
 @benchmark_group.command("lifting")
@@ -253,7 +249,7 @@ def benchmark_multiview_command(predictions, truth, subjects, **output):
     show_default=True,
     help="Use each n-th frame of the truth; 50 is 1 Hz.",
 )
-def benchmark_lifting_command(predictions, truth, subjects, step, **output):
+def benchmark_lifting_command(predictions, truth, subjects, step, json_path):
     """Spine points from one view, relative to the root: P-MPJPE …, mm.
 
     Predictions in a camera's axes are compared with the truth in that camera's axes; the truth must contain cameras.
@@ -264,12 +260,12 @@ def benchmark_lifting_command(predictions, truth, subjects, step, **output):
     files, predicted = _read_predictions(read_points, predictions, truth)
     sequences = [sequence for of_method in predicted.values() for sequence in of_method]
     tables = evaluate_lifting(predicted, truth_for(truth, sequences, names_by_comma(subjects), step), step)
-    _write_results(tables, "lifting", (files, truth), output, subjects=subjects, step=step)
+    _write_results(tables, "lifting", (files, truth), json_path, subjects=subjects, step=step)
 
 
 @benchmark_group.command("angles")
 @_comparison_options
-def benchmark_angles_command(predictions, truth, subjects, **output):
+def benchmark_angles_command(predictions, truth, subjects, json_path):
     """Angles of levels, LLA and TKA: errors, correlation, coverage.
 
     The papers have no such protocol; simspine defines it. Constant controls are printed as well: the mean of the people
@@ -282,7 +278,7 @@ def benchmark_angles_command(predictions, truth, subjects, **output):
     sequences = read_angles(truth)
     tested = sequences_of_subjects(sequences, names_by_comma(subjects))
     training = [sequence for sequence in sequences if sequence not in tested]
-    _write_results(evaluate_angles(predicted, tested, training), "angles", (files, truth), output, subjects=subjects)
+    _write_results(evaluate_angles(predicted, tested, training), "angles", (files, truth), json_path, subjects=subjects)
 
 
 @benchmark_group.command("2d")
@@ -293,8 +289,8 @@ def benchmark_angles_command(predictions, truth, subjects, **output):
     type=FILE_PATH,
     help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017).",
 )
-@_output_options
-def benchmark_2d_command(predictions, truth, **output):
+@json_option
+def benchmark_2d_command(predictions, truth, json_path):
     """Points in images: AP and AR over OKS, AUC of PCK.
 
     Predictions are COCO results (a list) or annotations, with 37 points, or 35 without the latissimus.
@@ -305,4 +301,4 @@ def benchmark_2d_command(predictions, truth, **output):
     labels = annotation_file(truth) if truth is not None and truth.is_dir() else truth
     people = None if labels is None else read_labelled_people(labels)
     files, predicted = _read_predictions(lambda path: read_found_people(path, labels), predictions, labels)
-    _write_results(evaluate_images(predicted, people), "2d", (files, labels), output)
+    _write_results(evaluate_images(predicted, people), "2d", (files, labels), json_path)

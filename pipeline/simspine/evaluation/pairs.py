@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simspine.core.arrays import columns_by_name
-from simspine.core.errors import InputError, names_text, require_known
+from simspine.core.errors import InputError, index_of_name, names_text, require_known
 from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
 from simspine.core.types import WORLD_FRAMES
 from simspine.evaluation.metrics import (
@@ -189,9 +189,7 @@ def point_errors(pair: PointPair, names: Sequence[str], measure: str) -> np.ndar
     if measure == "aligned":
         return point_distances(similarity_aligned(estimate, truth), truth)
     if measure != "world":
-        if ROOT_POINT not in pair.names:
-            raise InputError(f"{pair.subject}/{pair.trial}: no point {ROOT_POINT!r} that the others are relative to.")
-        k = pair.names.index(ROOT_POINT)
+        k = index_of_name(ROOT_POINT, pair.names, "point that the others are relative to", pair.trial)
         estimate, truth = estimate - pair.estimate[:, k, None], truth - pair.truth[:, k, None]
     return point_distances(scale_aligned(estimate, truth) if measure == "scaled" else estimate, truth)
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from simspine.core.arrays import require_numbers
-from simspine.core.errors import InputError, naming_content, require_path
+from simspine.core.errors import InputError, index_of_name, naming_content, require_path
 from simspine.core.geometry import change_frame
 from simspine.core.types import WORLD_FRAMES, Camera, Markers, read_only_array
 from simspine.dataset.recordings import action_of, open_dataset
@@ -136,10 +136,7 @@ class PointSequence:
 
     def select(self, names: Sequence[str], frames: np.ndarray | None = None) -> "PointSequence":
         """The named points in the order given, and only these frame numbers; `InputError` for one not there."""
-        missing = [name for name in names if name not in self.names]
-        if missing:
-            raise InputError(f"points of {self.subject}/{self.trial} lack {', '.join(missing)}.")
-        columns = [self.names.index(name) for name in names]
+        columns = [index_of_name(name, self.names, "point", f"{self.subject}/{self.trial}") for name in names]
         rows = np.arange(len(self.frames)) if frames is None else np.searchsorted(self.frames, frames)
         wanted = self.frames[rows] if frames is None else np.asarray(frames, int)
         if (rows >= len(self.frames)).any() or (self.frames[rows] != wanted).any():

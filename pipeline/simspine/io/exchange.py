@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -170,8 +171,11 @@ def write_nwb(path: Path, take: ExportTrial, *, notice: str = "") -> None:
             )
         )
     _add_unkept_frames(file, trial)
-    with atomic_path(path) as temporary, pynwb.NWBHDF5IO(temporary, "w") as out:
+    content = BytesIO()  # since HDF5 tells of a full disk in a traceback, or not at all
+    with h5py.File(content, "w") as made, pynwb.NWBHDF5IO(file=made, mode="w") as out:
         out.write(file)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _add_unkept_frames(file: "pynwb.NWBFile", trial: TrialData) -> None:
@@ -228,7 +232,6 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
     description = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "GeneratedBy": made_by}
     files = {"dataset_description.json": 0, "README": 0, "participants.tsv": 0}
     labels: dict[str, ExportTrial] = {}  # of trials, as a file system that ignores case has them
-    people: set[str] = set()
     for take in takes:
         subject, task = (re.sub(r"[^A-Za-z0-9]", "", text) for text in (take.subject, take.name))
         stem = f"sub-{subject}/motion/sub-{subject}_task-{task}_tracksys-SIMSPINE"
@@ -242,12 +245,12 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
         if len(stem.rpartition("/")[2]) > MAX_STEM_BYTES:
             text = f"{take.path:.100}: its BIDS files would have names longer than systems take"
             raise InputError(f"{text}; shorten the name of the subject or the trial.")
-        people.add(f"sub-{subject}")
         files |= _write_bids_trial(folder, stem, take)
     _write_json(folder / "dataset_description.json", description)
     write_text(folder / "README", f"{name}: spine kinematics estimated with SIMSPINE, in m and rad. {notice}\n")
     write_text(folder / BIDS_IGNORE_FILE, "manifest.json\nNOTICE.txt\n")
-    write_text(folder / "participants.tsv", "\n".join(["participant_id", *sorted(people)]) + "\n")
+    people = sorted({file.partition("/")[0] for file in files if "/" in file})
+    write_text(folder / "participants.tsv", "\n".join(["participant_id", *people]) + "\n")
     return files
 
 

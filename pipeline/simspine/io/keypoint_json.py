@@ -101,39 +101,37 @@ def read_people_json(
     if not views:
         raise InputError("no keypoint folder was handed in; one per camera is needed.")
     numbers = sorted({number for view in views for number in view})
-    first, frames = numbers[0], numbers[-1] - numbers[0] + 1
+    frames = numbers[-1] - numbers[0] + 1
     if frames > _MAX_FRAMES_PER_FILE * len(numbers) + 1000:
         raise InputError(
-            f"{folders[0]}: frame numbers run from {first} to {numbers[-1]} with only {len(numbers)} files; "
+            f"{folders[0]}: frame numbers run from {numbers[0]} to {numbers[-1]} with only {len(numbers)} files; "
             "the last number in a file's name should be its frame."
         )
     _check_numbering(views, folders)
     found = [_read_folder(view) for view in views]
-    sizes = {len(person) for view in found for people in view.values() for person in people}
+    people = [person for view in found for everybody in view.values() for person in everybody]
+    sizes = set(map(len, people))
     if len(sizes) > 1:
         raise InputError(f"{folders[0]}: people with {' and '.join(map(str, sorted(sizes)))} points in one recording.")
-    people = [person for view in found for everybody in view.values() for person in everybody]
     names = _point_names(skeleton, sizes.pop() if sizes else None, folders[0], people)
-    out = np.full(
-        (frames, len(views), max(1, *(len(p) for view in found for p in view.values())), len(names), 3), np.nan
-    )
+    most = max(1, *(len(everybody) for view in found for everybody in view.values()))
+    files = [path for view in views for path in view.values()]
+    out = text_tables.missing_numbers((frames, len(views), most, len(names), 3), files)
     for v, view in enumerate(found):
         for number, people in view.items():
             for k, person in enumerate(people):
-                out[number - first, v, k] = person
+                out[number - numbers[0], v, k] = person
     hidden = (out[..., 0] == out[..., 1]) & np.isin(out[..., 0], (0, -1))
     if hidden.any():
         out[hidden] = np.nan
         text_tables.warn_assumed(f"{folders[0]}: {hidden.sum()} points at 0 0 or −1 −1 have a score above 0; left out.")
-    score = out[..., 2]
-    if np.nanmax(np.abs(out[..., :2]), initial=0.0) <= 2 and np.nanmax(score, initial=0.0) > 0:
+    if np.nanmax(np.abs(out[..., :2]), initial=0.0) <= 2 and np.nanmax(out[..., 2], initial=0.0) > 0:
         text_tables.warn_assumed(f"{folders[0]}: all coordinates are near 0. Are they shares of the image, not px?")
-    highest = np.nanmax(score, initial=0.0)
-    if highest > 1:
+    if (highest := np.nanmax(out[..., 2], initial=0.0)) > 1:
         if highest > 1.5:
             raise InputError(f"{folders[0]}: scores reach {highest:g}, expected 0…1. Rescale them.")
         text_tables.warn_assumed(f"{folders[0]}: scores reach {highest:.3g}; cut to 1.")
-        np.minimum(score, 1.0, out=score)
+        out[..., 2] = np.minimum(out[..., 2], 1.0)
     return names, out
 
 
@@ -300,7 +298,8 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
     for path, (labels, _) in zip(paths, tables, strict=True):
         if labels != names:
             raise InputError(f"{path}: its points are {', '.join(labels)}, those of {paths[0]} {', '.join(names)}.")
-    out = np.full((max(len(rows) for _, rows in tables), len(tables), 1, len(names), 3), np.nan)
+    longest = max(len(rows) for _, rows in tables)
+    out = text_tables.missing_numbers((longest, len(tables), 1, len(names), 3), paths)
     for view, (_, rows) in enumerate(tables):
         out[: len(rows), view, 0] = rows
     out[~np.isfinite(out).all(-1)] = np.nan
@@ -370,7 +369,7 @@ def _rows_at_frames(values: np.ndarray, numbers: Sequence[str], path: Path) -> n
     frames = np.array(numbers, float)
     if (np.diff(frames) <= 0).any() or frames[-1] > _MAX_FRAMES_PER_FILE * len(frames) + 1000:
         raise InputError(f"{path}: its first column is to count frames, but goes from {numbers[0]} to {numbers[-1]}.")
-    placed = np.full((int(frames[-1]) + 1, values.shape[1]), np.nan)
+    placed = text_tables.missing_numbers((int(frames[-1]) + 1, values.shape[1]), [path])
     placed[frames.astype(int)] = values
     if absent := len(placed) - len(values):
         text_tables.warn_assumed(f"{path}: {absent} frames have no row, so they are empty.")

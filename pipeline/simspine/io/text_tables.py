@@ -1,6 +1,7 @@
 """Shared by text formats: tolerant reading of lines and numbers, names of columns, the frame rate of printed times."""
 
 import json
+import math
 import os
 import re
 import tomllib
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from simspine.core.errors import InputError, Remark, names_text, reason_of, require_path
+from simspine.io.atomic import check_announced_bytes
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -26,6 +28,7 @@ _THOUSANDS_SEPARATED = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _MOST_TOML_BYTES = 1 << 20
 # A dotted key of more than 16 parts: tomllib stores every leading part of it, quadratic in its length.
 _LONG_TOML_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"(?:\\.|[^"\\\n])*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){16}""")
+_LONG_TOML_NUMBER = re.compile(r"\b0[xob]\w{100}")  # which Python reads, but cannot write; of base 10 it reads none
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +86,9 @@ def parse_content(loads: Callable[[C], T], content: C, kind: str, path: str | os
 
 def parse_toml(text: str, path: str | os.PathLike) -> dict[str, Any]:
     """Content of a TOML file. Raises `InputError` also for one that would take very long to read."""
-    if len(text) > _MOST_TOML_BYTES or _LONG_TOML_KEY.search(text):
-        raise InputError(f"{path}: larger than 1 MiB, or with a key of more than 16 parts; not written by a program.")
+    if len(text) > _MOST_TOML_BYTES or _LONG_TOML_KEY.search(text) or _LONG_TOML_NUMBER.search(text):
+        found = "larger than 1 MiB, or with a key of more than 16 parts or a number of more than 100 digits"
+        raise InputError(f"{path}: {found}; not written by a program.")
     return parse_content(tomllib.loads, text, "valid TOML", path)
 
 
@@ -130,6 +134,12 @@ def cell_separator(labels: str) -> str | None:
 def split_cells(line: str, mark: str | None = "\t") -> list[str]:
     """Cells of a table row: separated by `mark` if the line has it (blank cells count), else by white space."""
     return [cell.strip() for cell in line.split(mark)] if mark and mark in line else line.split()
+
+
+def missing_numbers(shape: tuple[int, ...], files: Sequence[str | os.PathLike]) -> np.ndarray:
+    """An array of NaN for numbers of some files. Raises `InputError` where they are too small to fill it."""
+    check_announced_bytes(str(files[0]), 8 * math.prod(shape), sum(map(os.path.getsize, files)))
+    return np.full(shape, np.nan)
 
 
 def parse_number(cell: str, where: str) -> float:
@@ -281,7 +291,6 @@ _TELEVISION_RATES_HZ = (23.976, 29.97, 59.94, 119.88, 239.76)
 _MAX_TIME_JITTER = 0.15  # of a frame interval: largest spread of uniform times about a line, without that of rounding
 _MAX_ROUNDING_RESOLVED = 0.3  # of a frame interval: times rounded to less than this show each dropped frame
 _MAX_BRIDGED_GAP_S = 0.1  # s; resampling bridges no rows farther apart than this and than twice the usual step
-_MOST_FRAMES = 1e7  # made by resampling: a day at 100 frames/s; more mean that times or rate are not in seconds
 
 
 @dataclass(frozen=True)
@@ -312,9 +321,8 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
         raise InputError(f"{where}: row {missing[0] + 1} of the data has no time.")
     if stated.resample is not None:
         return _resampled_rows(rows, stated.resample, where), stated.resample
-    if confirmed := _stated_rate(rows, stated, where):
-        return rows, confirmed
-    if len(rows.time) > 1 and rows.time[-1] == rows.time[-2] and _rows_are_equal(rows, -1, -2):
+    repeated = len(rows.time) > 1 and rows.time[-1] == rows.time[-2] and _rows_are_equal(rows, -1, -2)
+    if repeated and not _stated_rate(rows, stated, where):
         warn_assumed(f"{where}: the last row is there twice; kept once.")  # some integrators write it again
         rows = rows.keep(slice(-1))
     if confirmed := _stated_rate(rows, stated, where):
@@ -445,9 +453,10 @@ def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
     if not (steps > 0).all():
         i = int(np.argmax(steps <= 0))
         raise InputError(f"{where}: {time[i]:g} s is followed by {time[i + 1]:g} s; times must increase to resample.")
-    if (frames := (time[-1] - time[0]) * rate + 1) > _MOST_FRAMES:
-        raise InputError(f"{where}: {frames:.3g} frames at resample={rate:g}; at most {_MOST_FRAMES:g} are made.")
-    grid = time[0] + np.arange(int(frames + 1e-6)) / rate
+    frames = int(min((time[-1].item() - time[0].item()) * rate + 1 + 1e-6, 1e15))  # the product can be infinite
+    taken = 4 * 8 * frames * max(rows.values.shape[1], 1)  # bytes, of four arrays at a time
+    check_announced_bytes(f"{where}: {frames:.3g} frames at resample={rate:g}", taken, rows.values.nbytes)
+    grid = time[0] + np.arange(frames) / rate
     if len(time) == 1:
         return TimedRows(grid, rows.values, 0.0)
     before = np.clip(np.searchsorted(time, grid, "right") - 1, 0, len(time) - 2)

@@ -26,7 +26,7 @@ _FILE_SIGNATURES = {  # first bytes of files: kind of file; the first match coun
 }  # fmt: skip
 _MAX_TEXT_SHOWN = 30  # characters of a text file that a message quotes
 _HEAD_BYTES = 1024  # bytes read to recognise a file
-_DAMAGED = "the file is damaged or was cut short. Copy it again from its source, or convert it with ffmpeg."
+_DAMAGED = "it is damaged, cut short, or trimmed without new encoding. Copy it from its source, or convert it (ffmpeg)."
 
 
 def describe_foreign_file(path: Path) -> str:
@@ -54,7 +54,7 @@ TOLERATED_FRAMES = 2
 RATE_TOLERANCE, _MAX_DRIFT_FRAMES = 1e-3, 0.5  # between videos: relative difference of rates, drift over their length
 _KNOWN_DRIFT_RATE_TOLERANCE = 1e-2  # relative difference of rates, where delays and drift are given or estimated
 _MAX_UNEVENNESS = 0.6  # of a frame interval: range of the deviations of time stamps from an even rate
-MOST_RESAMPLED = 1000  # frames that resampling may make of one
+MOST_RESAMPLED = 40  # frames that resampling may make of one
 _MAX_BRIDGED_GAP_S = 0.1  # s; frames farther apart than this, and than twice the usual step, are not bridged
 DELAYS_HINT = (
     "Say by how many frames each view is late (`delays` of the trial, or `delays: find`; in Python simspine.Delayed), "

@@ -51,7 +51,7 @@ class Status(StrEnum):
 # {code of a finding: what to do about it}.
 ADVICE: Mapping[str, str] = read_yaml(Path(__file__).parent / "tables" / "advice.yaml")
 REJECTED_FILLED_CODE = "rejected_filled"  # code of the finding whose rejected frames were filled in
-MOST_FRAMES = 10_000_000  # of a stored verdict
+MOST_FRAMES, MOST_NAMED_FRAMES = 1_000_000, 10_000_000  # of a trial; in all its findings, as files hold them
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,6 @@ class Finding:
             "suggestion": self.suggestion,
             "frames": [list(run) for run in runs_of_frames(self.frames)],
         }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping) -> "Finding":
-        """The finding that `to_dict` stored."""
-        return cls(**{**stored, "frames": [k for first, end in stored["frames"] for k in range(first, end)]})
 
 
 def warning(
@@ -218,11 +213,18 @@ class Verdict:
     @classmethod
     def from_dict(cls, stored: Mapping) -> "Verdict":
         """The verdict that `to_dict` stored; status and reasons follow from its findings."""
-        frames, findings = stored["frames"], stored["findings"]
-        runs = [run for entry in findings for run in entry["frames"]]
-        if not 0 <= frames <= MOST_FRAMES or any(not 0 <= first <= end <= frames for first, end in runs):
-            raise InputError(f"a finding names frames outside the trial's {frames}; check the trial again")
-        return sum_up_findings(frames, [Finding.from_dict(entry) for entry in findings])
+        return sum_up_findings(stored["frames"], findings_of_dicts(stored["findings"], stored["frames"]))
+
+
+def findings_of_dicts(entries: Sequence[Mapping], frames: int = MOST_FRAMES) -> tuple[Finding, ...]:
+    """The findings, as `to_dict` stored them, of a trial of at most so many frames."""
+    runs = [run for entry in entries for run in entry["frames"]]
+    if not 0 <= frames <= MOST_FRAMES or any(not 0 <= first <= end <= frames for first, end in runs):
+        raise InputError(f"not 0 to {MOST_FRAMES} frames, or a finding outside the trial's {frames}; check it again")
+    if (count := sum(end - first for first, end in runs)) > MOST_NAMED_FRAMES:
+        raise InputError(f"its findings name {count} frames in all; check the trial again")
+    named = [[k for first, end in entry["frames"] for k in range(first, end)] for entry in entries]
+    return tuple(Finding(**{**entry, "frames": frames}) for entry, frames in zip(entries, named, strict=True))
 
 
 def sum_up_findings(frames: int, findings: Iterable[Finding]) -> Verdict:
@@ -236,9 +238,7 @@ def sum_up_findings(frames: int, findings: Iterable[Finding]) -> Verdict:
     codes: dict[Severity, list[dict[str, None]]] = {severity: [{} for _ in range(frames)] for severity in Severity}
     for finding in findings:
         if finding.frames and not 0 <= finding.frames[0] <= finding.frames[-1] < frames:
-            raise InputError(
-                f"finding {finding.code!r} names frame {finding.frames[-1]} of a trial of {frames} frames."
-            )
+            raise InputError(f"{finding.code!r} names frame {finding.frames[-1]} of a trial of {frames} frames.")
         for k in finding.frames:
             codes[finding.severity][k][finding.code] = None
     status, reasons = [], []

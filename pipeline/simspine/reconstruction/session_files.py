@@ -31,6 +31,7 @@ from simspine.io.keypoint_json import files_by_frame, names_of_skeleton, parse_c
 from simspine.io.text_tables import (
     list_names,
     load_json,
+    missing_numbers,
     parse_content,
     parse_toml,
     read_lines,
@@ -50,7 +51,7 @@ ANIPOSE_MIN_CAMERAS = 2.0  # it hides points seen by fewer cameras
 ANIPOSE_FOLDER = "pose-3d-spine"
 CALISCOPE_TRACKER = "SIMSPINE"  # Caliscope writes ONNX_ before the names of model cards
 SUFFIX = "_spine"  # in the names of added files
-MOST_FRAMES_PER_ROW = 1000  # frames per row of Caliscope's tables, which leave out frames without points
+MOST_FRAMES_PER_ROW = 100  # frames per row of Caliscope's tables, which leave out frames without points
 MIN_SHARE_IN_IMAGE = 0.5  # least share of the points in a camera's image, if the camera belongs to the points
 Rate = float | None
 
@@ -68,26 +69,32 @@ def _wide_table(names: Sequence[str], xyz: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(xyz.reshape(len(xyz), -1), columns=[f"{name}_{axis}" for name in names for axis in "xyz"])
 
 
-def _write_anipose(own: pd.DataFrame, config: Path, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
+def _write_anipose(own: pd.DataFrame, settings: dict, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
     """The session's own table with the vertebrae as further points: Anipose's viewer joins points of one file.
 
     Anipose needs an error, a score and a number of cameras for each point, and hides those of too few cameras. A
     vertebra was in no image: it gets the error 0, the score 1 and the median number of cameras of the other points.
-    For a path that ends in .toml: the session's configuration, with folders of these tables and the line of vertebrae.
+    For a path that ends in .toml: settings, as of `_anipose_settings`, with the line of vertebrae.
     """
     if path.suffix == ".toml":
-        content = _toml_of(config)
-        pipeline = {**content.get("pipeline", {}), "pose_3d": ANIPOSE_FOLDER, "videos_labeled_3d": "videos-3d-spine"}
-        labeling = dict(content.get("labeling", {}))
-        if labeling.get("scheme"):  # without one, all points are drawn
-            labeling["scheme"] = [*labeling["scheme"], list(names)]
-        return write_text(path, tomli_w.dumps({**content, "pipeline": pipeline, "labeling": labeling}))
+        labeling = settings["labeling"]
+        lines = [*labeling["scheme"], list(names)] if labeling["scheme"] else []  # without one, all points are drawn
+        return write_text(path, tomli_w.dumps({**settings, "labeling": {**labeling, "scheme": lines}}))
     cameras = own.loc[:, own.columns.str.endswith("_ncams")].median(axis=1).fillna(0.0)
     quality = {"error": 0.0, "ncams": np.maximum(cameras, ANIPOSE_MIN_CAMERAS), "score": 1.0}
     columns = {f"{name}_{key}": np.broadcast_to(value, len(own)) for name in names for key, value in quality.items()}
     added = pd.concat([_wide_table(names, xyz), pd.DataFrame(columns)], axis=1)
     ordered = [f"{name}_{part}" for name in names for part in (*"xyz", *quality)]
     return _write_csv(path, pd.concat([own, added[ordered]], axis=1))
+
+
+def _anipose_settings(path: Path) -> dict[str, Any]:
+    """Anipose's configuration, if there is one, with folders of the added tables, and a list of lines to draw."""
+    settings = {"pipeline": {}, "labeling": {}} | _toml_of(path)
+    with naming_content(path, "a configuration of Anipose"):
+        settings["pipeline"] |= {"pose_3d": ANIPOSE_FOLDER, "videos_labeled_3d": "videos-3d-spine"}
+        settings["labeling"]["scheme"] = [*settings["labeling"].get("scheme", [])]
+    return settings
 
 
 def _toml_of(path: Path) -> dict[str, Any]:
@@ -108,9 +115,8 @@ def _write_caliscope(frames: pd.DataFrame, path: Path, names: Sequence[str], xyz
         return write_text(path, tomli_w.dumps(card))
     if path.stem.endswith("_labelled"):
         return _write_wide(path, names, xyz[frames.index])
-    rows = frames.loc[frames.index.repeat(len(names))].assign(
-        object_id=0, keypoint_id=np.tile(np.arange(len(names)), len(frames))
-    )
+    rows = frames.loc[frames.index.repeat(len(names))].assign(object_id=0)
+    rows["keypoint_id"] = np.tile(np.arange(len(names)), len(frames))
     rows[["x_coord", "y_coord", "z_coord"]] = xyz[frames.index].reshape(-1, 3)
     order = ["sync_index", "object_id", "keypoint_id", "x_coord", "y_coord", "z_coord", "frame_time"]
     return _write_csv(path, rows[order].dropna())
@@ -160,8 +166,7 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
                 f"{kinds[0]}: {several} of {len(seen.people)} frames show several people; the one whom most views show "
                 "is followed. For another: `simspine init`, and `detection.person` of its configuration."
             )
-        seen = seen._replace(skeleton=skeleton.name)
-        yield SessionTrial(name, seen, targets, calibration=calibration, files=files)
+        yield SessionTrial(name, seen._replace(skeleton=skeleton.name), targets, calibration=calibration, files=files)
 
 
 def _pose2sim_rate(*folders: Path) -> Rate:
@@ -281,7 +286,8 @@ def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         target, configs = session / ANIPOSE_FOLDER / path.name, [place / "config.toml" for place in places]
         config = next((file for file in configs if file.is_file()), session / "config.toml")
         targets = (target, config.with_name(f"config{SUFFIX}.toml"))
-        yield replace(points, name=path.stem, targets=targets, write_table=partial(_write_anipose, table, config))
+        write = partial(_write_anipose, table, _anipose_settings(config))
+        yield replace(points, name=path.stem, targets=targets, write_table=write)
 
 
 def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
@@ -294,24 +300,24 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         frames = [parse_content(load_json, read_text(path), "valid JSON", path) for path in files.values()]
         with naming_content(place, "files of people with id and keypoints3d"):
             people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
-            whole = all(type(number) is int for own in people for number in own)
-            if not whole or sum(map(len, people)) < sum(map(len, frames)):
+            if {type(key) for own in people for key in own} - {int} or sum(map(len, people)) < sum(map(len, frames)):
                 raise ValueError("an id is no whole number of one person alone")
-        numbers = sorted({key for frame in people for key in frame})
-        for number in numbers:
-            shapes = {frame[number].shape for frame in people if number in frame}
-            shape = shapes.pop()
-            if shapes or len(shape) != 2 or shape[1] < 3:
-                raise InputError(f"{place}: person {number} has the shape {shape}; expected (points, 3 or 4).")
-            rows = np.array([frame.get(number, np.full(shape, np.nan)) for frame in people])
-            xyz = np.where(rows[..., 3:] > 0, rows[..., :3], np.nan) if shape[1] > 3 else rows
+        numbers = sorted({number for frame in people for number in frame})
+        shapes = sorted({one.shape for frame in people for one in frame.values()})
+        if len(shapes) > 1 or any(len(shape) != 2 or shape[1] < 3 for shape in shapes):
+            raise InputError(f"{place}: people have the shapes {shapes}; expected (points, 3 or 4), one for all.")
+        seen = missing_numbers((len(numbers), len(people), *(shapes or [()])[0]), list(files.values()))
+        for k, frame in enumerate(people):
+            for number, one in frame.items():
+                seen[numbers.index(number), k] = one
+        for number, rows in zip(numbers, seen, strict=True):
+            xyz = np.where(rows[..., 3:] > 0, rows[..., :3], np.nan) if rows.shape[2] > 3 else rows
             names = load_skeleton("body25").names[: len(rows[0])]
-            frame_rate, calibrations = rate_of_session(folder, rate), [folder / "intri.yml"]
-            points = _person(names, xyz[:, : len(names)], place, rate=frame_rate, unit="m", calibrations=calibrations)
-            name = f"{folder.resolve().name}_{number}"
+            xyz, frame_rate = xyz[:, : len(names)], rate_of_session(folder, rate)
+            points = _person(names, xyz, place, rate=frame_rate, unit="m", calibrations=[folder / "intri.yml"])
             target = place.with_name(f"keypoints3d{SUFFIX}" + (f"_{number}" if len(numbers) > 1 else ""))
-            write = partial(_write_easymocap, [path.name for path in files.values()])
-            yield replace(points, name=name, targets=(target,), person=str(number), write_table=write)
+            named = replace(points, name=f"{folder.resolve().name}_{number}", targets=(target,), person=str(number))
+            yield replace(named, write_table=partial(_write_easymocap, [path.name for path in files.values()]))
 
 
 def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
@@ -350,8 +356,10 @@ def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} is missing, which the program writes with the others of its folder.")
     head, *rows = [line.split(",") for _, line in read_lines(path)]
-    cells = parse_cells(rows, len(head), path).reshape(-1, len(head))
-    return pd.DataFrame(cells, columns=[name.strip() for name in head])
+    names = [name.strip() for name in head]
+    if repeated := repeated_names(filter(None, names)):
+        raise InputError(f"{path}: several columns are called {repeated}; keep one of each.")
+    return pd.DataFrame(parse_cells(rows, len(head), path).reshape(-1, len(head)), columns=names)
 
 
 # Points of hands and faces, as FreeMoCap's trackers, Caliscope's and COCO-WholeBody call them.
@@ -413,18 +421,14 @@ def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camer
         return np.eye(3)
     how = "as the person stood on average" if vertical.R is not None else "as the cameras were held"
     how += "" if cameras else ". No calibration of its cameras was found, which would tell a person who lies"
-    warn_assumed(
-        f"{path}: z is {np.degrees(vertical.tilt):.0f}° from the vertical; the world was turned upright, {how}."
-    )
+    warn_assumed(f"{path}: z is {np.degrees(vertical.tilt):.0f}° from the vertical; turned upright, {how}.")
     return Rotation.align_vectors([Z_AXIS], [vertical.up])[0].as_matrix() if vertical.R is None else vertical.R
 
 
 def _see_points(cameras: Sequence[Camera], xyz: np.ndarray) -> bool:
     """Whether most points are in each camera's image. FreeMoCap rotates its points, but not its cameras."""
     known = xyz[np.isfinite(xyz).all(-1)]
-    if not cameras or not len(known):
-        return False
-    return bool((points_in_images(cameras, known).mean(1) > MIN_SHARE_IN_IMAGE).all())
+    return bool(cameras and len(known) and (points_in_images(cameras, known).mean(1) > MIN_SHARE_IN_IMAGE).all())
 
 
 def read_session(folder: str | PathLike, rate: Rate = None) -> OtherSession:
@@ -473,8 +477,7 @@ def read_session(folder: str | PathLike, rate: Rate = None) -> OtherSession:
 def _sessions_near(folder: Path, programs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Texts on the sessions that the folder is inside of, or else holds, up to two levels away."""
     inside = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth)) if path.is_dir()]
-    places = [folder.resolve().parents[:2], inside]
-    for near in places:
+    for near in (folder.resolve().parents[:2], inside):
         found = [
             f"{place} looks like one of {tool}"
             for place in near
@@ -489,12 +492,9 @@ def _sessions_near(folder: Path, programs: Mapping[str, Mapping[str, Any]]) -> l
 def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
     """The trials; before equal names comes the name of the folder two levels above their files."""
     names = [trial.name for trial in trials]
-    trials = [
-        replace(trial, name=f"{trial.targets[0].parents[1].name}_{trial.name}")
-        if names.count(trial.name) > 1
-        else trial
-        for trial in trials
-    ]
+    for i, trial in enumerate(trials):
+        if names.count(trial.name) > 1:
+            trials[i] = replace(trial, name=f"{trial.targets[0].parents[1].name}_{trial.name}")
     if repeated := repeated_names(trial.name for trial in trials):
         raise InputError(f"{folder}: several trials are {repeated}, perhaps of two trackers. Move all but one away.")
     return trials

@@ -114,16 +114,16 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
         raise InputError(f"{out} exists already. Choose another --out.")
     recorded = recorded_keypoints(config, subject, trial)
     refined = refine_cameras(recorded.keypoints, recorded.cameras, min_confidence=config.triangulation.min_confidence)
-    write_calibration(out, refined.cameras)
     table = refinement_table(refined)
+    errors = {"median_px": refined.median_px, "p90_px": refined.p90_px}
+    write_figures(figures, {"trials": recorded.trials, "cameras": table} | errors)
+    write_calibration(out, refined.cameras)  # last: the same command is refused once it is there
     print_table(f"Refined by {_what_is_compared(recorded)}", REFINEMENT_HEADINGS, _refinement_rows(refined, table))
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
     print(
         f"reprojection, median: {before:.1f} → {after:.1f} px; 90th percentile: {p90_before:.1f} → {p90_after:.1f} px"
     )
     print(f"{out} written. Name it as the trial's `calibration`. Parameters not shown by the recording are unchanged.")
-    errors = {"median_px": refined.median_px, "p90_px": refined.p90_px}
-    write_figures(figures, {"trials": recorded.trials, "cameras": table} | errors)
 
 
 def _refinement_rows(refined: Refined, table: Sequence[Mapping]) -> Iterator[tuple[str, ...]]:
@@ -239,10 +239,10 @@ def calibrate_by_board(
         raise InputError(f"recordings give cameras their names, and two have the same: {', '.join(names)}. Rename one.")
     views, rows = find_boards_in_recordings(request, recordings, threads)
     calibrated = calibrate_boards(views, int(np.flatnonzero(rows == request.floor)[0]), request.lens)
-    write_calibration(out, list(calibrated.cameras))
+    write_figures(figures, _calibration_figures(calibrated))
+    write_calibration(out, list(calibrated.cameras))  # last: the same command is refused once it is there
     _print_tables(calibrated, views.board)
     print(f"{out} written.")
-    write_figures(figures, _calibration_figures(calibrated))
 
 
 def find_boards_in_recordings(

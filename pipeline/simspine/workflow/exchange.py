@@ -3,7 +3,6 @@
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from simspine.anatomy import paper_axes
 from simspine.anatomy.body import Body
 from simspine.anatomy.occlusion import hidden_points
 from simspine.core.arrays import columns_by_name
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_known
 from simspine.core.skeletons import load_skeleton
 from simspine.dataset.recordings import (
     HDF5_UNITS,
@@ -146,7 +145,8 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
             splits=_splits(file.subjects, choice.test), names=load_skeleton(order).names,
         )  # fmt: skip
         target = results / "exchange" / kind if out is None else out
-        with _new_folder(target) as folder:
+        _check_replaceable(target)
+        with atomic_folder(target, ours=re.compile(".*")) as folder:
             files = _WRITER_OF_FORMAT[kind](folder, source)
             if origin["notice"]:
                 write_text(folder / "NOTICE.txt", HUMAN36M_NOTICE + "\n")
@@ -160,16 +160,13 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
 def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, list[str]]:
     """{'train': subjects, 'test': subjects}; a split without subjects is left out."""
     chosen = RELEASE_TEST_SUBJECTS if test is None else test
-    for name in () if test is None else test:
-        if name not in subjects:
-            raise InputError(f"subject {name!r} of the test split is not in the data set: {', '.join(subjects)}.")
+    require_known("subject of the test split", test or (), subjects)
     parts = {"train": [s for s in subjects if s not in chosen], "test": [s for s in subjects if s in chosen]}
     return {split: names for split, names in parts.items() if names}
 
 
-@contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder that replaces the target when the block succeeds; the target may be a simspine export only."""
+def _check_replaceable(target: Path) -> None:
+    """Raise `InputError` unless the target is absent, empty, or a simspine export without other files."""
     if (target / MANIFEST_FILE).is_file():
         manifest = read_dataset_manifest(target)
         listed = {MANIFEST_FILE, *manifest["files"], *([BIDS_IGNORE_FILE] if manifest.get("format") == "bids" else [])}
@@ -183,8 +180,6 @@ def _new_folder(target: Path) -> Iterator[Path]:
         raise InputError(
             f"{target} exists and is no export of ours (no {MANIFEST_FILE} in it); name another folder with --out."
         )
-    with atomic_folder(target, ours=re.compile(".*")) as folder:
-        yield folder
 
 
 def _export_hdf5(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
@@ -245,8 +240,7 @@ def _export_csv(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 
 
 def _export_bids(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-    takes = source.takes(source.file.subjects)
-    written = write_bids(folder, takes, name=source.name, notice=source.notice)
+    written = write_bids(folder, source.takes(source.file.subjects), name=source.name, notice=source.notice)
     return {path: ManifestEntry("text" if not rows else "bids", rows) for path, rows in written.items()}
 
 

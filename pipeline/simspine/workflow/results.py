@@ -25,7 +25,7 @@ from simspine.io.atomic import write_text
 from simspine.io.dataset_write import forced_from_json, forced_to_json
 from simspine.io.hdf5 import open_hdf5_file, read_store, write_store
 from simspine.quality.assess import VerdictsByTrial, verdicts_csv, verdicts_dict
-from simspine.quality.findings import Finding, Severity, Status, Verdict
+from simspine.quality.findings import Finding, Severity, Status, Verdict, findings_of_dicts
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.vision.triangulation import TriangulationReport
 from simspine.workflow.config import Config
@@ -161,7 +161,7 @@ def stored_findings(path: Path) -> tuple[Finding, ...]:
     with open_hdf5_file(path) as file:
         if "findings" not in file:
             return ()
-    return tuple(Finding.from_dict(entry) for entry in json.loads(read_store(path, ["findings"])["findings"]))
+    return findings_of_dicts(json.loads(read_store(path, ["findings"])["findings"]))
 
 
 def read_sized_body(paths: RunPaths) -> SizedBody:

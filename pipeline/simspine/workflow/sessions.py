@@ -28,6 +28,7 @@ from simspine.reconstruction.reconstruct import Reconstruction, as_reconstructio
 from simspine.reconstruction.sessions import OtherSession, SessionTrial, solve_session
 from simspine.reconstruction.stage import Options
 from simspine.workflow.inputs import progress_bar
+from simspine.workflow.up_to_date import hold_lock
 
 SHARED_ENDINGS = (".toml",)  # of files for a program's viewer that serve several trials; written once
 
@@ -50,34 +51,42 @@ def add_spine(
     """Reconstruct all trials and write their spine into the session.
 
     scaling: as in a configuration, such as `min_factor` for children. quiet: no bar that shows steps and time left.
-    Raises `InputError` before any work where a file is there already, and as `reconstruct` and `fit_trials`.
+    Files of a command that was killed are written again. Raises `InputError` before any work where another file is
+    there already, and as `reconstruct` and `fit_trials`.
     """
     targets = [path for trial in session.trials for path in trial.targets if path.suffix not in SHARED_ENDINGS]
     if shared := repeated_names(map(str, targets)):
         raise InputError(f"the spine of two trials would be one file, {shared}; rename the file of one of them.")
+    lock = targets[0].with_name(f".{targets[0].name}.lock")
+    writing = partial(hold_lock, lock, f"another add-spine writes to {lock.parent}", 0.0, "Wait for it.")
+    if lock.exists():  # that command was killed, or is still writing
+        with writing():
+            _remove(targets)
     if there := [path for path in targets if path.exists()]:
         raise InputError(f"{there[0]} exists already; nothing of a session is written over. Move it away first.")
-    written: list[Path] = []
-    notes, results, faults = [], [], False
     options = Options(body={} if marker_set is None else {"markers": marker_set}, scaling=scaling or {})
     solved = as_reconstructions(solve_session(session, options, partial(progress_bar, quiet=quiet)))
-    try:
-        for trial in session.trials:  # after the last is solved, so that nothing is half-written
-            for path in (path for path in trial.targets if not path.exists()):
-                _write_spine(path, solved[trial.name], trial)
-                written.append(path)
-    except BaseException:  # also ctrl-C
-        for path in written:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        raise
-    for trial in session.trials:
-        found = solved[trial.name]
-        for finding in found.findings:
-            faults = faults or finding.severity == Severity.ERROR
-            if finding.severity != Severity.INFO:
-                notes.append(f"{trial.name}: {finding.severity}: {finding.message} {finding.suggestion}")
-        results += [f"{trial.name}: {_curvature_text(figure)}" for figure in found.curvature_figures]
+    written: list[Path] = []
+    with writing():  # after the last is solved, so that nothing is half-written
+        try:
+            for trial in session.trials:
+                for path in (path for path in trial.targets if not path.exists()):
+                    _write_spine(path, solved[trial.name], trial)
+                    written.append(path)
+        except BaseException:  # also ctrl-C
+            _remove(written)
+            raise
+    findings = [(name, finding) for name, found in solved.items() for finding in found.findings]
+    notes = (f"{name}: {f.severity}: {f.message} {f.suggestion}" for name, f in findings if f.severity != Severity.INFO)
+    figures = ((name, figure) for name, found in solved.items() for figure in found.curvature_figures)
+    results = (f"{name}: {_curvature_text(figure)}" for name, figure in figures)
+    faults = any(finding.severity == Severity.ERROR for _, finding in findings)
     return AddedSpine(tuple(written), tuple(notes), tuple(results), faults)
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _curvature_text(figure: ClinicalFigure) -> str:
@@ -105,7 +114,6 @@ def spine_points(found: Reconstruction) -> Markers:
 
 def _write_spine(path: Path, found: Reconstruction, trial: SessionTrial) -> None:
     """Write a file in the format of its ending, else as a table of the session's program."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     centres = found.spine.centres
     assert centres is not None
     if path.suffix == ".trc":

@@ -88,10 +88,8 @@ def _examine_capture(config: Config, options: HumanCapture, say: SayFinding) -> 
     recorded = _recorded_trials(config, captured=True)
     good = _trials_of_capture_pass(config, recorded, say)
     bad = [f"{t.subject}/{t.trial}" for t in state.trials if (t.subject, t.trial) in used and t.problems]
-    for things, kind in (
-        (bad, "trials cannot be read"),
-        ([subject.subject for subject in state.subjects if subject.cameras], "subjects have no fitting cameras"),
-    ):
+    unfit = [subject.subject for subject in state.subjects if subject.cameras]
+    for things, kind in ((bad, "trials cannot be read"), (unfit, "subjects have no fitting cameras")):
         if things:
             good = False
             say(FAULT_MARK, f"{len(things)} {kind} (see above); first: {things[0]}")
@@ -104,11 +102,10 @@ def _trials_of_capture_pass(config: Config, recorded: list[tuple[str, str, Trial
     """Say the faults of the first trials, and the number of further ones; True if there is none."""
     faults: list[str] = []
     for subject, name, trial in recorded:
-        _passes(
-            partial(capture_of_config, trial, subject, config),
-            lambda _, text: faults.append(text),
-            f"{subject}/{name}: ",
-        )
+        try:
+            capture_of_config(trial, subject, config)
+        except InputError as fault:
+            faults.append(f"{subject}/{name}: {fault}")
     for text in faults[:MOST_FAULTS_SHOWN]:
         say(FAULT_MARK, text)
     if len(faults) > MOST_FAULTS_SHOWN:

@@ -155,15 +155,10 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
 
 def _warn_of_other_trials(first: SolvedTrial, last: SolvedTrial) -> None:
     """Warn where names differ: a comparison assumes one person and one movement."""
-    for kind, one, other, cause in (
-        ("person", first.subject, last.subject, "the people's"),
-        ("movement", first.trial, last.trial, "the movements'"),
-    ):
+    for kind, one, other in (("person", first.subject, last.subject), ("movement", first.trial, last.trial)):
         if one != other:
-            warnings.warn(
-                f"{one!r} is compared with {other!r}. Is this one {kind}? If not, the differences are {cause}.",
-                stacklevel=2,
-            )
+            text = f"{one!r} is compared with {other!r}. Is this one {kind}? If not, that explains differences."
+            warnings.warn(text, stacklevel=2)
 
 
 def _warn_of_other_settings(folders: Sequence[Path]) -> None:
