@@ -17,7 +17,7 @@ import numpy as np
 
 from simspine.anatomy.body import Body, body_poses, forward_kinematics
 from simspine.anatomy.recipes import virtual_spine_markers
-from simspine.core.geometry import change_frame
+from simspine.core.geometry import change_frame, distance_from_segment
 from simspine.core.types import Camera, Markers, Motion
 
 # Parts of a person of 1.7 m with a body-mass index of 23: radii, m, and the places whose mean each end is. Bodies
@@ -39,17 +39,10 @@ def flesh_in_front(centres: np.ndarray, points: np.ndarray, capsules: np.ndarray
         for ends, radius in zip(np.moveaxis(capsules, 0, 2), radii, strict=True):
             first, last = _contacts_with_capsule(centres, sight / reach[..., None], ends, radius)
             crossed = np.minimum(last, reach) - np.maximum(first, 0.0)
-            depth = radius - _distance_to_segment(points, *ends[:, :, None])
+            depth = radius - distance_from_segment(points, *ends[:, :, None])
             free = np.where(depth > 0.0, depth + radius, np.maximum(radius + 2.0 * depth, 0.0))
             most = np.maximum(most, np.where(crossed > free[:, None], crossed - free[:, None], 0.0))
     return most
-
-
-def _distance_to_segment(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(frames, points) m from points (frames, points, 3) to the segments a–b, (frames, 1, 3) each."""
-    axis, offset = b - a, points - a
-    share = np.clip(np.nan_to_num((offset * axis).sum(-1) / (axis * axis).sum(-1)), 0.0, 1.0)
-    return np.linalg.norm(offset - share[..., None] * axis, axis=-1)
 
 
 def _contacts_with_capsule(
