@@ -314,7 +314,7 @@ def test_cameras_that_are_not_in_metres_are_reported(unit):
     """A board's squares, inches or millimetres give a person of another size, whose points fit all images."""
     keypoints, cameras, _ = walk("finetuned")
     rig = [Camera(c.name, c.size, c.K, c.distortion, c.R, unit * c.t) for c in cameras]
-    with pytest.warns(UserWarning, match=r"LHip–Knee–Ankle is .* m long, as in no person.*metres"):
+    with pytest.warns(UserWarning, match=r"arms and legs are those of a person of .* m, as in no person.*metres"):
         solve.triangulate(keypoints, rig)
 
 
