@@ -64,7 +64,7 @@ def filmed(tmp_path_factory):
     return cameras, open_videos(sorted(folder.glob("*.avi")))
 
 
-@pytest.mark.filterwarnings("ignore:.* long, as in no person")
+@pytest.mark.filterwarnings("ignore:.*, as in no person")
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_one_option_chooses_the_network(kind, filmed, tmp_path):
     cameras, videos = filmed

@@ -14,11 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
 from simspine.anatomy.body import Body, body_poses, forward_kinematics
 from simspine.anatomy.recipes import virtual_spine_markers
-from simspine.core.geometry import change_frame
+from simspine.core.geometry import change_frame, distance_from_segment
 from simspine.core.types import Camera, Markers, Motion
 
 # Parts of a person of 1.7 m with a body-mass index of 23: radii, m, and the places whose mean each end is. Bodies
@@ -33,86 +32,44 @@ def flesh_in_front(centres: np.ndarray, points: np.ndarray, capsules: np.ndarray
     centres: (cameras, 3) m, of the cameras. points: (frames, points, 3) m. capsules: (frames, parts, 2, 3) m, ends of
     the axes. radii: (parts,) m. NaN where a point is NaN.
     """
-    arrays = (np.ascontiguousarray(a, dtype=float) for a in (centres, points, capsules, radii))
-    return _flesh_in_front(*arrays)
+    sight = points[:, None] - centres[:, None]  # (frames, cameras, points, 3)
+    reach = np.linalg.norm(sight, axis=-1)
+    most = 0.0 * reach
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for ends, radius in zip(np.moveaxis(capsules, 0, 2), radii, strict=True):
+            first, last = _contacts_with_capsule(centres, sight / reach[..., None], ends, radius)
+            crossed = np.minimum(last, reach) - np.maximum(first, 0.0)
+            depth = radius - distance_from_segment(points, *ends[:, :, None])
+            free = np.where(depth > 0.0, depth + radius, np.maximum(radius + 2.0 * depth, 0.0))
+            most = np.maximum(most, np.where(crossed > free[:, None], crossed - free[:, None], 0.0))
+    return most
 
 
-@njit(cache=True, error_model="numpy")
-def _flesh_in_front(centres, points, capsules, radii):
-    frames, count = points.shape[:2]
-    out = np.zeros((frames, len(centres), count))
-    for f in range(frames):
-        for p in range(count):
-            x, y, z = points[f, p]
-            for c in range(len(centres)):
-                most = 0.0
-                for k in range(len(radii)):
-                    a, b, r = capsules[f, k, 0], capsules[f, k, 1], radii[k]
-                    crossed = _chord_in_capsule(centres[c], x, y, z, a, b, r)
-                    if crossed > 0.0:
-                        depth = r - _distance_to_segment(x, y, z, a, b)
-                        free = depth + r if depth > 0.0 else max(r + 2.0 * depth, 0.0)
-                        most = max(most, crossed - free)
-                out[f, c, p] = most if np.isfinite(x + y + z) else np.nan
-    return out
-
-
-@njit(cache=True, error_model="numpy")
-def _distance_to_segment(x, y, z, a, b):
-    """From a point to the segment a–b."""
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    wx, wy, wz = x - a[0], y - a[1], z - a[2]
-    length = ux * ux + uy * uy + uz * uz
-    s = 0.0 if length == 0.0 else min(max((wx * ux + wy * uy + wz * uz) / length, 0.0), 1.0)
-    dx, dy, dz = wx - s * ux, wy - s * uy, wz - s * uz
-    return np.sqrt(dx * dx + dy * dy + dz * dz)
-
-
-@njit(cache=True, error_model="numpy")
-def _chord_in_capsule(o, x, y, z, a, b, r):
-    """Length within the capsule of the line from o to the point (x, y, z).
+def _contacts_with_capsule(
+    centres: np.ndarray, sight: np.ndarray, ends: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (frames, cameras, points) m along lines of sight to a capsule's first and last contact; NaN: none.
 
     A capsule is convex: the line is in it from the first to the last contact with its two balls and its cylinder.
+    sight: (frames, cameras, points, 3) unit vectors from the cameras. ends: (2, frames, 3) m.
     """
-    dx, dy, dz = x - o[0], y - o[1], z - o[2]
-    reach = np.sqrt(dx * dx + dy * dy + dz * dz)
-    dx, dy, dz = dx / reach, dy / reach, dz / reach
-    first, last = np.inf, -np.inf
-    for end in (a, b):
-        mx, my, mz = o[0] - end[0], o[1] - end[1], o[2] - end[2]
-        half = mx * dx + my * dy + mz * dz
-        root = half * half - (mx * mx + my * my + mz * mz - r * r)
-        if root > 0.0:
-            root = np.sqrt(root)
-            first, last = min(first, -half - root), max(last, -half + root)
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    length = np.sqrt(ux * ux + uy * uy + uz * uz)
-    if length > 0.0:
-        ux, uy, uz = ux / length, uy / length, uz / length
-        mx, my, mz = o[0] - a[0], o[1] - a[1], o[2] - a[2]
-        along, offset = dx * ux + dy * uy + dz * uz, mx * ux + my * uy + mz * uz
-        ex, ey, ez = dx - along * ux, dy - along * uy, dz - along * uz  # across the axis
-        gx, gy, gz = mx - offset * ux, my - offset * uy, mz - offset * uz
-        square, half = ex * ex + ey * ey + ez * ez, gx * ex + gy * ey + gz * ez
-        inside = gx * gx + gy * gy + gz * gz - r * r
-        low, high = -np.inf, np.inf
-        if square > 1e-15:
-            root = half * half - square * inside
-            if root <= 0.0:
-                low, high = 1.0, -1.0
-            else:
-                root = np.sqrt(root)
-                low, high = (-half - root) / square, (-half + root) / square
-        elif inside > 0.0:
-            low, high = 1.0, -1.0
-        if abs(along) > 1e-15:
-            one, two = -offset / along, (length - offset) / along
-            low, high = max(low, min(one, two)), min(high, max(one, two))
-        elif offset < 0.0 or offset > length:
-            low, high = 1.0, -1.0
-        if low < high:
-            first, last = min(first, low), max(last, high)
-    return max(min(last, reach) - max(first, 0.0), 0.0) if first < last else 0.0
+    to_camera = centres - ends[:, :, None]  # (2, frames, cameras, 3), from either end
+    middles = [-(sight @ m[..., None])[..., 0] for m in to_camera]
+    roots = [np.sqrt(h**2 - ((m**2).sum(-1) - radius**2)[..., None]) for h, m in zip(middles, to_camera, strict=True)]
+    axis = ends[1] - ends[0]
+    length = np.linalg.norm(axis, axis=-1)[:, None, None]
+    axis = (axis / length[:, 0])[:, None]
+    offset = (to_camera[0] * axis).sum(-1)
+    across = to_camera[0] - offset[..., None] * axis  # of the axis, like the part of the line that `square` is of
+    along, half = (sight * axis[:, None]).sum(-1), (sight @ across[..., None])[..., 0]
+    square = 1.0 - along**2
+    root = np.sqrt(half**2 - square * ((across**2).sum(-1) - radius**2)[..., None])
+    caps = -offset[..., None] / along, (length - offset[..., None]) / along
+    low = np.maximum((-half - root) / square, np.minimum(*caps))
+    high = np.minimum((root - half) / square, np.maximum(*caps))
+    low, high = (np.where(low < high, contact, np.nan) for contact in (low, high))
+    first = np.fmin.reduce([low, *(h - root for h, root in zip(middles, roots, strict=True))])
+    return first, np.fmax.reduce([high, *(h + root for h, root in zip(middles, roots, strict=True))])
 
 
 HIDDEN_FROM_M = 0.03  # m of flesh in front of a point, beyond what always covers it: half of what hides it fully (0.06)

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
 from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX
@@ -301,44 +300,19 @@ def posed_points(skin: BoundSkin, maps: np.ndarray) -> np.ndarray:
     return blend_points(skin.points, asset.carriers, asset.weights, np.ascontiguousarray(maps))
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def blend_points(points, carriers, weights, maps):
+def blend_points(points: np.ndarray, carriers: np.ndarray, weights: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """points (n, 3) by the maps (segments, 3, 4) of their carriers (n, k), weighted (n, k): (n, 3)."""
-    out = np.empty_like(points)
-    for i in range(len(points)):
-        x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        a, b, c = 0.0, 0.0, 0.0
-        for k in range(carriers.shape[1]):
-            w = weights[i, k]
-            if w == 0.0:
-                break
-            m = maps[carriers[i, k]]
-            a += w * (m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3])
-            b += w * (m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3])
-            c += w * (m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3])
-        out[i, 0], out[i, 1], out[i, 2] = a, b, c
-    return out
+    share = np.zeros((len(points), len(maps)))
+    np.add.at(share, (np.arange(len(points))[:, None], carriers), weights)
+    blended = (share @ maps.reshape(-1, 12)).reshape(-1, 3, 4)
+    return np.einsum("nij,nj->ni", blended[..., :3], points) + blended[..., 3]
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def surface_normals(points, triangles):
+def surface_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Unit normals (n, 3) of points (n, 3), the areas of their triangles (t, 3) weighing; outwards."""
-    out = np.zeros_like(points)
-    for t in range(len(triangles)):
-        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        x, y, z = points[a, 0], points[a, 1], points[a, 2]
-        ux, uy, uz = points[b, 0] - x, points[b, 1] - y, points[b, 2] - z
-        vx, vy, vz = points[c, 0] - x, points[c, 1] - y, points[c, 2] - z
-        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        for k in range(3):
-            i = triangles[t, k]
-            out[i, 0] += nx
-            out[i, 1] += ny
-            out[i, 2] += nz
-    for i in range(len(out)):
-        length = np.sqrt(out[i, 0] ** 2 + out[i, 1] ** 2 + out[i, 2] ** 2)
-        if length > 0.0:
-            out[i, 0] /= length
-            out[i, 1] /= length
-            out[i, 2] /= length
-    return out
+    first, second, third = points[triangles].swapaxes(0, 1)
+    areas = np.cross(second - first, third - first)
+    corners = np.repeat(areas, 3, axis=0).T
+    normals = np.stack([np.bincount(triangles.ravel(), axis, len(points)) for axis in corners], 1)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0.0)

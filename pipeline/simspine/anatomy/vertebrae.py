@@ -41,7 +41,7 @@ def forced_by_model(
     joints = [level for level in levels if level.coordinates]
     for level in levels:
         if level.parent and not level.coordinates:
-            facts[level.name] = tuple(_forced_of_span(_joints_between(joints, level.parent, level.child), by_name))
+            facts[level.name] = tuple(_forced_of_span(joints_between(joints, level.parent, level.child), by_name))
     for name, ends in (("lla", curvature.LLA_LEVELS), ("tka", curvature.TKA_LEVELS)):
         upper, lower = (curvature.endplate_of(vertebrae, *end) for end in ends)
         if upper.body == lower.body:
@@ -49,7 +49,7 @@ def forced_by_model(
                 Forced(KIND_RIGID, curvature.MOTION_PLANES, spans=(ends[0][0], ends[1][0]), body=upper.body),
             )
         else:
-            between = _joints_between(joints, lower.body, upper.body)
+            between = joints_between(joints, lower.body, upper.body)
             facts[name] = tuple(_forced_of_span(between, by_name, planes=curvature.MOTION_PLANES[:1]))
     return facts
 
@@ -60,7 +60,7 @@ def forced_between(
     """{plane: what the model forces of the body `upper` on the body `lower` below it}, () where it is free or no chain
     of joints joins them. levels: of the body, with their coordinates."""
     by_name = {coupler.dependent: coupler for coupler in couplers}
-    joints = _joints_between([level for level in levels if level.coordinates], lower, upper)
+    joints = joints_between([level for level in levels if level.coordinates], lower, upper)
     facts = tuple(_forced_of_span(joints, by_name))
     return {plane: tuple(fact for fact in facts if plane in fact.planes) for plane in curvature.MOTION_PLANES}
 
@@ -92,7 +92,7 @@ def _forced_of_joint(level: curvature.Level, couplers: Mapping[str, Coupler], lo
             yield Forced(KIND_COUPLED, (plane,), coupler.independent, coupler.slope)
 
 
-def _joints_between(joints: Sequence[curvature.Level], lower: str, upper: str) -> list[curvature.Level]:
+def joints_between(joints: Sequence[curvature.Level], lower: str, upper: str) -> list[curvature.Level]:
     """Joints on the way up from the body `lower` to the body `upper`; empty where they do not form a chain."""
     by_child = {joint.child: joint for joint in joints}
     foot = "sacrum" if lower == "pelvis" else lower  # the sacrum is welded to the pelvis

@@ -439,6 +439,13 @@ def distances_along(points: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
 
 
+def distance_from_segment(places: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Distances (...) of places, or colours, (..., axes) from the segments between two others."""
+    along = second - first
+    share = np.clip(((places - first) * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-9), 0.0, 1.0)
+    return np.linalg.norm(places - first - share[..., None] * along, axis=-1)
+
+
 def triples_out_of_order(points: np.ndarray, slack: float = 0.0) -> list[tuple[int, int, int]]:
     """Indices of three points of a chain (frames, points, 3) m whose outer two are not the farthest apart, by the
     median over frames and by more than `slack`, m. They do not lie in this order, unless the chain turns back."""

@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import NORMAL_95
-from simspine.core.errors import InputError, names_text
+from simspine.core.errors import names_text
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody
@@ -190,9 +191,9 @@ def check_view_fits(fits: Sequence[ViewFit]) -> Iterator[Finding]:
 
 def assess_trial(
     spine: SpineKinematics,
+    solved: Result,
+    measured: Markers,
     *,
-    solved: Result | None = None,
-    measured: Markers | None = None,
     triangulation: TriangulationReport | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     level_shares: np.ndarray | None = None,
@@ -204,57 +205,35 @@ def assess_trial(
     origin and filled. triangulation: how well the points fit the images. ranges: {coordinate: (lower, upper)} rad.
     level_shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`);
     angles mostly assumed are not compared with ranges. views: how each camera fits the others. Rejected frames are
-    masked, not removed. Raises `InputError` where lengths differ.
+    masked, not removed.
     """
-    lengths = {
-        "the solution": None if solved is None else solved.motion.frames,
-        "measured": None if measured is None else measured.frames,
-        "the triangulation": None if triangulation is None else len(triangulation.reason),
-    }
-    for name, frames in lengths.items():
-        if frames is not None and frames != spine.frames:
-            raise InputError(f"{name} has {frames} frames, the spine kinematics {spine.frames}.")
-    findings = list(check_view_fits(views))  # causes come before what they lead to
-    if measured is not None:
-        findings += marker_checks.check_sides(measured)
-        findings += marker_checks.check_vertical(measured, spine.centres)
-    findings += _solution_findings(spine, solved, ranges)
-    for check in (spine_checks.check_curvature_bounds, spine_checks.check_jumps, spine_checks.check_curvature_speed):
-        findings += check(spine)
-    findings += spine_checks.check_wraps(spine)
-    findings += spine_checks.check_level_ranges(spine, level_shares)
-    findings += spine_checks.level_extents(spine, level_shares)
-    if spine.centres is not None:
-        findings += spine_checks.check_fitted_shape(spine.centres)
-    if measured is not None:
-        if solved is not None:
-            findings += marker_checks.check_unknown_names(measured.names, solved.marker_names)
-        for check_markers in marker_checks.CHECKS_OF_MARKERS:
-            findings += check_markers(measured)
-        findings += spine_checks.check_measured_shape(measured)
-    if triangulation is not None:
-        findings += marker_checks.check_reprojection(triangulation.names, triangulation.point_error_px)
-        findings += marker_checks.check_points_of_views(triangulation)
-    return sum_up_findings(spine.frames, findings)
-
-
-def _solution_findings(
-    spine: SpineKinematics, solved: Result | None, ranges: Mapping[str, tuple[float, float]] | None
-) -> list[Finding]:
-    """Frames that were not solved, markers far off, coordinates out of range."""
     known = np.isfinite(spine.lla) & np.isfinite(spine.angles).all((1, 2))
-    if solved is None:
-        return list(marker_checks.check_solver(known))
-    findings = list(marker_checks.check_solver(known & solved.converged, solved.reason))
-    findings += marker_checks.check_marker_distance(solved.marker_names, solved.marker_error)
-    if set(solved.marker_names) != set(is_skin_marker(solved.marker_names)):  # a back alone shows no limbs
-        findings += marker_checks.check_limbs_seen(solved.motion)
-    if ranges:
-        response = None
-        if solved.posterior is not None:
-            response = dict(zip(solved.motion.names, solved.posterior.response, strict=True))
-        findings += spine_checks.check_coordinate_ranges(solved.motion, ranges, response)
-    return findings
+    response = None if solved.posterior is None else solved.posterior.response
+    shares = {} if response is None else dict(zip(solved.motion.names, response, strict=True))
+    back_alone = set(solved.marker_names) == set(is_skin_marker(solved.marker_names))  # which shows no limbs
+    checks = [
+        check_view_fits(views),  # causes come before what they lead to
+        marker_checks.check_sides(measured),
+        marker_checks.check_vertical(measured, spine.centres),
+        marker_checks.check_solver(known & solved.converged, solved.reason),
+        marker_checks.check_marker_distance(solved.marker_names, solved.marker_error),
+        () if back_alone else marker_checks.check_limbs_seen(solved.motion),
+        spine_checks.check_coordinate_ranges(solved.motion, ranges or {}, shares),
+        spine_checks.check_curvature_bounds(spine),
+        spine_checks.check_jumps(spine),
+        spine_checks.check_curvature_speed(spine),
+        spine_checks.check_wraps(spine),
+        spine_checks.check_level_ranges(spine, level_shares),
+        spine_checks.level_extents(spine, level_shares),
+        () if spine.centres is None else spine_checks.check_fitted_shape(spine.centres),
+        marker_checks.check_unknown_names(measured.names, solved.marker_names),
+        *(check_markers(measured) for check_markers in marker_checks.CHECKS_OF_MARKERS),
+        spine_checks.check_measured_shape(measured),
+    ]
+    if triangulation is not None:
+        checks.append(marker_checks.check_reprojection(triangulation.names, triangulation.point_error_px))
+        checks.append(marker_checks.check_points_of_views(triangulation))
+    return sum_up_findings(spine.frames, chain.from_iterable(checks))
 
 
 # The verdicts of a whole data set, as CSV and JSON.
@@ -331,8 +310,8 @@ def check_solved_trial(
     findings of stages before, about cameras (`judge_cameras`) and motion capture."""
     verdict = assess_trial(
         spine,
-        solved=result,
-        measured=markers,
+        result,
+        markers,
         triangulation=triangulation,
         ranges=sized.ranges,
         level_shares=observed_angle_shares(sized, result, spine),

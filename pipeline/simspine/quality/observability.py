@@ -11,7 +11,7 @@ from simspine.anatomy.alignment import RHYTHM_PARAMETERS, TRUNK_VERTEBRAE
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, CURVATURE_OF_ADULTS, PUBLISHED_ADULTS, SPINAL_DEFINITIONS
 from simspine.anatomy.curvature import MOTION_PLANES, Level, curvature_sd_of_people
 from simspine.anatomy.priors import Prior
-from simspine.anatomy.vertebrae import ClinicalParameters
+from simspine.anatomy.vertebrae import ClinicalParameters, joints_between
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINE_REGIONS
 from simspine.core.types import Forced, ForcedKind, Origin
@@ -91,10 +91,11 @@ def with_shares_of_sums(
     trunk's, counts as known in the prior of the others: their published share in it is no measurement. A sum about
     whose levels the prior says nothing, since they share a coordinate, has their mean share.
     """
-    filled, joints = shares.copy(), {level.child: level for level in table if level.coordinates}
-    sums = {level.name: _joints_of_sum(level, joints) for level in table if level.parent and not level.coordinates}
+    filled, joints = shares.copy(), [level for level in table if level.coordinates]
+    spans = [level for level in table if not level.coordinates]
+    sums = {span.name: joints_between(joints, span.parent, span.child) for span in spans if span.parent}
     sums = {name: parts for name, parts in sums.items() if parts and name in levels}
-    widest = max(sums.values(), key=len, default=())
+    widest = max(sums.values(), key=len, default=[])
     for name, parts in sums.items():
         row, rows = levels.index(name), [levels.index(part.name) for part in parts]
         for plane in range(3):
@@ -104,15 +105,6 @@ def with_shares_of_sums(
             share = share_by_deviation(float(np.median(known)) if known.size else float("nan"), before)
             filled[row, plane] = share if np.isfinite(share) else shares[rows, plane].mean()
     return filled
-
-
-def _joints_of_sum(level: Level, joints: Mapping[str, Level]) -> tuple[Level, ...]:
-    """The joints between a sum's two bodies, from the child down. joints: {child body: level}."""
-    parts, body = list[Level](), level.child
-    while body != level.parent and body in joints:
-        parts.append(joints[body])
-        body = joints[body].parent or ""
-    return tuple(parts)
 
 
 def observability_of(

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import diags_array
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera, HoldsArrays
 from simspine.vision.board import LEAST_CORNERS, Board, board_poses_by_view
-from simspine.vision.bundle_adjustment import changed_camera
+from simspine.vision.bundle_adjustment import NormalEquations, changed_camera, sparse_jacobian
 
 COVERAGE_GRID = (8, 6)  # cells along the longer and the shorter side of an image, for its coverage
 
@@ -100,12 +99,12 @@ def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int) -> BoardFi
     board stays fixed and defines the world.
     """
     problem = _BoardProblem(views, start, frame, count=DISTORTION.start + start.cameras[0].distortion.size + 1)
-    values, damping = np.zeros(problem.shared + 6 * len(views.xy)), 1e-4
+    values, damping = np.zeros(problem.cameras.stop), 1e-4
     equations = problem.equations(values)
     for _ in range(MAX_STEPS):
-        step = equations.solved(damping, equations.side)
+        step = equations.system.solved(equations.system.side, damping)
         if problem.cost(values + step, equations.noise) <= problem.cost(values, equations.noise):
-            values, damping, size = values + step, max(damping / 10, 1e-9), step @ equations.side
+            values, damping, size = values + step, max(damping / 10, 1e-9), step @ equations.system.side
             equations = problem.equations(values)
             if size < CONVERGED_SD**2:
                 break
@@ -117,7 +116,7 @@ def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int) -> BoardFi
     error = np.linalg.norm(corner_residuals(views.xy, views.board.corners, placed), axis=-1)
     return BoardFit(
         cameras=tuple(camera.with_() for camera in placed.cameras),
-        deviation=np.sqrt(np.diag(equations.covariance(problem.shared))).reshape(-1, problem.count),
+        deviation=np.sqrt(np.diag(equations.covariance(problem.cameras))).reshape(-1, problem.count),
         error_px=error,
         wrong=error > max(limit, MIN_WRONG_CORNER_PX),
     )
@@ -131,30 +130,24 @@ def corner_residuals(xy: np.ndarray, corners: np.ndarray, placed: PlacedBoards) 
 
 
 class _BoardEquations(NamedTuple):
-    """Normal equations of a step. side: right-hand side; frame_sides: (frames, values), each frame's part of it.
-    precision: of the priors. squares: (corners seen,) errors² / (Cauchy scale · noise)². noise: px."""
+    """Normal equations of a step. frame_sides: (frames, values), each frame's part of the right side. precision: of the
+    priors. squares: (corners seen,) errors² / (Cauchy scale · noise)². noise: px."""
 
-    normal: csr_array
-    side: np.ndarray
+    system: NormalEquations
     frame_sides: np.ndarray
     precision: np.ndarray
     squares: np.ndarray
     noise: float
 
-    def solved(self, damping: float, side: np.ndarray) -> np.ndarray:
-        """Solution with `damping` times the diagonal added. The board that defines the world has zeros, and stays."""
-        diagonal = self.normal.diagonal()
-        return splu((self.normal + diags_array(damping * diagonal + (diagonal == 0))).tocsc()).solve(side)
-
-    def covariance(self, shared: int) -> np.ndarray:
-        """Covariance of the cameras' values, the first `shared`; at least that of independent normal errors.
+    def covariance(self, cameras: slice) -> np.ndarray:
+        """Covariance of the cameras' values; at least that of independent normal errors.
 
         Corners of a frame share errors (a board bends, or moves). The covariance is therefore multiplied by the scatter
         of the frames' gradients relative to that expected from the weights, and divided by the squared mean slope of
         the influence function, which falls for large errors (Huber & Ronchetti 2009, ch. 7)."""
-        inverse = self.solved(LEAST_DAMPING, np.eye(len(self.side), shared))[:shared]
-        scatter = np.einsum("fi,ij,fj->", self.frame_sides[:, :shared], inverse, self.frame_sides[:, :shared])
-        by_data = shared - float(np.diag(inverse) @ self.precision[:shared])  # parameters that the data determine
+        inverse = self.system.covariance(cameras, LEAST_DAMPING)
+        scatter = np.einsum("fi,ij,fj->", self.frame_sides[:, cameras], inverse, self.frame_sides[:, cameras])
+        by_data = len(inverse) - float(np.diag(inverse) @ self.precision[cameras])  # parameters that data determine
         weight = 1 / (1 + self.squares)
         slope = float(((1 - self.squares) * weight**2 + weight).sum() / (2 * weight.sum()))
         return inverse * max(1.0, float(scatter) / max(by_data, 1.0) / max(slope, 0.1) ** 2)
@@ -162,7 +155,7 @@ class _BoardEquations(NamedTuple):
 
 @dataclass(frozen=True)
 class _BoardProblem:
-    """Problem of `adjust_boards`. Values: `count` parameters of each camera (`shared` in all), then 6 of each board."""
+    """Problem of `adjust_boards`. Values: 6 of each board, then `count` parameters of each camera."""
 
     views: BoardViews
     start: PlacedBoards
@@ -170,13 +163,15 @@ class _BoardProblem:
     count: int
 
     @property
-    def shared(self) -> int:
-        return len(self.start.cameras) * self.count
+    def cameras(self) -> slice:
+        """The cameras' parameters among the values."""
+        first = 6 * len(self.views.xy)
+        return slice(first, first + len(self.start.cameras) * self.count)
 
     def placed(self, values: np.ndarray) -> PlacedBoards:
         """Cameras and boards at the values."""
-        pairs = zip(self.start.cameras, values[: self.shared].reshape(-1, self.count), strict=True)
-        moves, poses = values[self.shared :].reshape(-1, 6).copy(), self.start.poses.copy()
+        pairs = zip(self.start.cameras, values[self.cameras].reshape(-1, self.count), strict=True)
+        moves, poses = values[: self.cameras.start].reshape(-1, 6).copy(), self.start.poses.copy()
         moves[self.frame] = 0.0
         poses[:, :3, :3] = Rotation.from_rotvec(moves[:, ROTATION]).as_matrix() @ poses[:, :3, :3]
         poses[:, :3, 3] += moves[:, POSITION]
@@ -191,8 +186,8 @@ class _BoardProblem:
     def equations(self, values: np.ndarray) -> _BoardEquations:
         """Normal equations of a step from the values."""
         frame, view, _ = np.nonzero(np.isfinite(self.views.xy).all(-1))
-        columns = view[:, None] * self.count + np.arange(self.count)
-        columns = np.c_[columns, self.shared + 6 * frame[:, None] + np.arange(6)]  # values on which a corner depends
+        columns = self.cameras.start + view[:, None] * self.count + np.arange(self.count)
+        columns = np.c_[columns, 6 * frame[:, None] + np.arange(6)]  # values on which a corner depends
         residual, slopes = self._residual(values), []
         for moved in columns.T:
             step = np.zeros_like(values)
@@ -202,13 +197,13 @@ class _BoardProblem:
         squares = (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
         root = 1 / (noise * np.sqrt(1 + squares))[:, None]
         weighted = root[..., None] * np.stack(slopes, -1)
-        parts = weighted.ravel(), np.repeat(columns, 2, axis=0).ravel(), np.arange(0, weighted.size + 1, len(columns.T))
-        jacobian = csr_array(parts, shape=(residual.size, len(values)))
+        jacobian = sparse_jacobian(weighted, columns, len(values))
         frame_sides = np.zeros((len(self.views.xy), len(values)))
         np.add.at(frame_sides, (frame[:, None], columns), np.einsum("nxi,nx->ni", weighted, root * residual))
         off, precision = self._priors(values)
         normal, side = jacobian.T @ jacobian + diags_array(precision), frame_sides.sum(0) - precision * off
-        return _BoardEquations(normal, side, frame_sides, precision=precision, squares=squares, noise=noise)
+        system = NormalEquations(normal, side)
+        return _BoardEquations(system, frame_sides, precision=precision, squares=squares, noise=noise)
 
     def _residual(self, values: np.ndarray) -> np.ndarray:
         """Observed minus projected corners (corners seen, 2) px."""
@@ -219,7 +214,8 @@ class _BoardProblem:
         """Differences of values from the priors' means, and 1 / variance, 0 for values without a prior."""
         off, precision = np.zeros((2, len(values)))
         for v, camera in enumerate(self.placed(values).cameras):
-            columns = slice(v * self.count + CENTRE.start, (v + 1) * self.count)
+            first = self.cameras.start + v * self.count
+            columns = slice(first + CENTRE.start, first + self.count)
             centre = camera.K[:2, 2] - (np.array(camera.size) - 1) / 2
             off[columns] = np.r_[centre, camera.distortion, np.log(camera.K[0, 0] / camera.K[1, 1])]
             distortion_sd = DISTORTION_SD[camera.lens][: camera.distortion.size]

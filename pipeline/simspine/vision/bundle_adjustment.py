@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
+from scipy.sparse import csr_array, diags_array, sparray, vstack
+from scipy.sparse.linalg import splu
 
 from simspine.core.errors import InputError
 from simspine.core.geometry import distort_points, distortion_derivative, to_pixels
@@ -152,20 +154,21 @@ def adjust_bundle(
         there &= np.isfinite(slopes.residual).all(-1)  # not behind a camera
         slopes.residual[~there] = 0.0
         weights = _observation_weights(slopes.residual, there)
-        limbs = _Limbs(seen.limb_pairs, xyz, lengths)
-        system = _bundle_equations(slopes, weights, limbs, damping=1 / MAX_POINT_MOVE_M**2)
-        step, moves, lengthened = _bundle_step(system, change, deviation)
-        change = change + np.clip(step, -MAX_PARAMETER_STEP_SD, MAX_PARAMETER_STEP_SD) * deviation
-        xyz, lengths = xyz + moves, lengths + lengthened
+        limbs, off = _Limbs(seen.limb_pairs, xyz, lengths), change / np.where(deviation > 0, deviation, 1.0)
+        system = _bundle_equations(slopes, weights, limbs, off, damping=1 / MAX_POINT_MOVE_M**2)
+        moves, step, lengthened = np.split(system.solved(system.side), [xyz.size, xyz.size + change.size])
+        change = change + np.clip(step, -MAX_PARAMETER_STEP_SD, MAX_PARAMETER_STEP_SD).reshape(off.shape) * deviation
+        xyz, lengths = xyz + moves.reshape(xyz.shape), lengths + lengthened
         if np.abs(step).max(initial=0.0) < BUNDLE_CONVERGED_SHARE:
             break
     slopes = linearised_residuals(seen, cameras, change, xyz=xyz, deviation=deviation)
     slopes.residual[~there] = 0.0
-    system = _bundle_equations(slopes, weights, _Limbs(seen.limb_pairs, xyz, lengths), damping=0.0)
+    system = _bundle_equations(slopes, weights, _Limbs(seen.limb_pairs, xyz, lengths), off, damping=0.0)
+    covariance = system.covariance(slice(xyz.size, xyz.size + change.size))
     return Adjustment(
         cameras=[changed_camera(camera, row).with_() for camera, row in zip(cameras, change, strict=True)],
         parameter_change=change,
-        covariance=_camera_covariance(system, deviation),
+        covariance=covariance * np.outer(deviation, deviation),
         xyz=np.where(there.any(1)[..., None], xyz, np.nan),
         noise_px=weights.noise_px,
         variance_inflation=weights.variance_inflation,
@@ -273,35 +276,36 @@ def _typical_length(xyz: np.ndarray, there: np.ndarray, a: int, b: int) -> float
     return float(np.median(np.linalg.norm(xyz[both, a] - xyz[both, b], axis=-1))) if both.any() else 0.0
 
 
-# The equations of a step. Unknowns of a frame (places of points) are eliminated frame by frame.
+# The equations of a step: places of points first, then the cameras' parameters, then the limbs' lengths. Factorised in
+# this order, points are eliminated frame by frame.
 
 
-@dataclass(frozen=True)
-class _BlockSystem:
-    """Normal equations with m unknowns of each frame and g unknowns shared by all frames; side: right-hand side.
+class NormalEquations(NamedTuple):
+    """normal: (n, n) JᵀWJ with the priors' precisions. side: (n,) right-hand side."""
 
-    frames: (f, m, m) of each frame's unknowns, frame_side: (f, m). whole: (g, g) of the shared ones, whole_side: (g,).
-    coupling: (f, m, g). groups: arrays (n, size) of a frame's unknowns; those of different rows share no equation.
-    """
+    normal: sparray
+    side: np.ndarray
 
-    frames: np.ndarray
-    frame_side: np.ndarray
-    coupling: np.ndarray
-    whole: np.ndarray
-    whole_side: np.ndarray
-    groups: tuple[np.ndarray, ...]
+    def solved(self, side: np.ndarray, damping: float = 0.0) -> np.ndarray:
+        """Solution for a right-hand side, (n,) or (n, k), with `damping` times the diagonal added. An unknown without
+        equations stays 0."""
+        diagonal = self.normal.diagonal()
+        matrix = self.normal + diags_array(damping * diagonal + (diagonal == 0))
+        symmetric = {"SymmetricMode": True}
+        return splu(matrix.tocsc(), permc_spec="NATURAL", diag_pivot_thresh=0.0, options=symmetric).solve(side)
 
-    def reduced(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Matrix and right-hand side of the shared unknowns alone (Schur complement), then `follow` and `own`. The
-        frames' unknowns are own (f, m) − follow (f, m, g) @ shared unknowns."""
-        right = np.concatenate([self.coupling, self.frame_side[..., None]], -1)
-        solved = np.empty_like(right)
-        for rows in self.groups:
-            solved[:, rows] = np.linalg.solve(self.frames[:, rows[:, :, None], rows[:, None]], right[:, rows])
-        follow, own = solved[..., :-1], solved[..., -1]
-        flat = self.coupling.reshape(-1, len(self.whole))
-        matrix = self.whole - flat.T @ follow.reshape(-1, len(self.whole))
-        return matrix, self.whole_side - flat.T @ own.ravel(), follow, own
+    def covariance(self, of: slice, damping: float = 0.0) -> np.ndarray:
+        """Covariance of some of the unknowns."""
+        return self.solved(np.eye(len(self.side), of.stop - of.start, -of.start), damping)[of]
+
+
+def sparse_jacobian(slopes: np.ndarray, columns: np.ndarray, unknowns: int) -> csr_array:
+    """(rows, unknowns) of derivatives (n, r, k): r rows of each observation, by the k unknowns in columns (n, k)."""
+    n, rows, k = slopes.shape
+    return csr_array(
+        (slopes.ravel(), np.repeat(columns, rows, axis=0).ravel(), k * np.arange(n * rows + 1)),
+        shape=(n * rows, unknowns),
+    )
 
 
 class _Limbs(NamedTuple):
@@ -312,92 +316,43 @@ class _Limbs(NamedTuple):
     lengths: np.ndarray
 
 
-def _bundle_equations(slopes: LinearisedResiduals, weights: _Weights, limbs: _Limbs, damping: float) -> _BlockSystem:
-    """Equations of one step. A frame's unknowns are points; shared ones are cameras' parameters and limbs' lengths."""
-    f, v, p, _ = slopes.residual.shape
-    k = slopes.by_camera.shape[-1]
-    weight = weights.weight / weights.variance_inflation
-    weighted = weight[..., None, None] * slopes.by_point
-    shared = v * k + len(limbs.pairs)
-    system = _BlockSystem(
-        frames=np.zeros((f, 3 * p, 3 * p)),
-        frame_side=np.einsum("fvpxi,fvpx->fpi", weighted, slopes.residual).reshape(f, -1),
-        coupling=np.zeros((f, 3 * p, shared)),
-        whole=np.zeros((shared, shared)),
-        whole_side=np.zeros(shared),
-        groups=_groups_of_points(p, limbs.pairs),
-    )
-    normal = np.einsum("fvpxi,fvpxj->pfij", weighted, slopes.by_point, optimize=True)
-    normal += (damping + MIN_POINT_INFORMATION) / weights.variance_inflation * np.eye(3)
-    system.frames.reshape(f, p, 3, p, 3)[:, range(p), :, range(p)] = normal
-    coupled = weighted.swapaxes(-1, -2) @ slopes.by_camera  # (f, v, p, 3, parameters)
-    system.coupling[..., : v * k] = coupled.transpose(0, 2, 3, 1, 4).reshape(f, 3 * p, v * k)
-    for view in range(v):
-        rows, slope = slice(view * k, (view + 1) * k), slopes.by_camera[:, view].reshape(-1, k)
-        flat = np.repeat(weight[:, view].ravel(), 2)[:, None] * slope
-        system.whole[rows, rows] = flat.T @ slope
-        system.whole_side[rows] = flat.T @ slopes.residual[:, view].ravel()
-    precision = (weight.sum(1) > 0) / (LIMB_LENGTH_SD_M**2 * weights.variance_inflation)
-    for limb in range(len(limbs.pairs)):
-        _add_limb(system, limbs, limb, column=v * k + limb, precision=precision)
-    return system
+def _bundle_equations(
+    slopes: LinearisedResiduals, weights: _Weights, limbs: _Limbs, off: np.ndarray, damping: float
+) -> NormalEquations:
+    """Equations of one step. off: (views, parameters) present changes of the cameras, in prior deviations."""
+    here = frame, view, point = np.nonzero(weights.weight)
+    of_points, of_cameras, k = limbs.xyz.size, off.size, off.shape[1]
+    precision = np.r_[
+        np.full(of_points, (damping + MIN_POINT_INFORMATION) / weights.variance_inflation),
+        np.ones(of_cameras),
+        np.full(len(limbs.pairs), 1 / BONE_LENGTH_SD_M**2),
+    ]
+    root = np.sqrt(weights.weight[here] / weights.variance_inflation)[:, None]
+    by_unknown = np.concatenate([slopes.by_point[here], slopes.by_camera[here]], -1)
+    of_point = 3 * (frame * limbs.xyz.shape[1] + point)[:, None] + np.arange(3)
+    columns = np.c_[of_point, of_points + k * view[:, None] + np.arange(k)]
+    parts = [(root[..., None] * by_unknown, columns, root * slopes.residual[here])]
+    if limbs.pairs:
+        parts.append(_limb_equations(limbs, np.any(weights.weight > 0, axis=1), weights.variance_inflation, of_cameras))
+    jacobian = vstack([sparse_jacobian(values, columns, len(precision)) for values, columns, _ in parts])
+    side = jacobian.T @ np.concatenate([residual.ravel() for _, _, residual in parts])
+    side[of_points : of_points + of_cameras] -= off.ravel()
+    return NormalEquations(jacobian.T @ jacobian + diags_array(precision), side)
 
 
-def _groups_of_points(points: int, pairs: Sequence[tuple[int, int]]) -> tuple[np.ndarray, ...]:
-    """Groups of a frame's coordinates: those of all points of limbs as one, each other point as one."""
-    on_limbs = sorted({i for pair in pairs for i in pair})
-    others = [i for i in range(points) if i not in on_limbs]
-    coordinates = np.arange(3 * points).reshape(points, 3)
-    groups = (coordinates[on_limbs].reshape(1, -1), coordinates[others])
-    return tuple(group for group in groups if group.size)
-
-
-def _add_limb(system: _BlockSystem, limbs: _Limbs, limb: int, column: int, precision: np.ndarray) -> None:
-    """Add the equations of a limb of constant length. column: of the length among the shared unknowns. precision:
-    (f, p) 1 / variance, 0 where a point was not seen."""
-    ends = limbs.pairs[limb]
-    strength = precision[:, ends].min(1)
-    difference = limbs.xyz[:, ends[0]] - limbs.xyz[:, ends[1]]
+def _limb_equations(
+    limbs: _Limbs, seen: np.ndarray, inflation: float, of_cameras: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted derivatives (n, 1, 7), columns (n, 7) and residuals (n, 1) of limbs of constant length, in frames that
+    show both ends. seen: (f, p) bool. of_cameras: number of the cameras' parameters."""
+    first, second = np.transpose(limbs.pairs)
+    frame, limb = np.nonzero(seen[:, first] & seen[:, second])
+    ends = np.stack([first[limb], second[limb]], 1)
+    difference = limbs.xyz[frame, ends[:, 0]] - limbs.xyz[frame, ends[:, 1]]
     distance = np.maximum(np.linalg.norm(difference, axis=-1), 1e-6)
     direction = difference / distance[:, None]
-    outer = strength[:, None, None] * direction[:, :, None] * direction[:, None]
-    miss = strength * (limbs.lengths[limb] - distance)
-    a, b = (slice(3 * end, 3 * end + 3) for end in ends)
-    for own, other, sign in ((a, b, 1), (b, a, -1)):
-        system.frames[:, own, own] += outer
-        system.frames[:, own, other] -= outer
-        system.frame_side[:, own] += sign * miss[:, None] * direction
-        system.coupling[:, own, column] -= sign * strength[:, None] * direction
-    system.whole[column, column] += strength.sum()
-    system.whole_side[column] -= miss.sum()
-
-
-def _bundle_step(
-    system: _BlockSystem, change: np.ndarray, deviation: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Step of the cameras (views, parameters) in prior deviations, of the points (f, p, 3) m, of the lengths, m."""
-    matrix, side, follow, own = system.reduced()
-    used = _add_priors(matrix, deviation)
-    side[: change.size] -= (change / np.where(deviation > 0, deviation, 1.0)).ravel()
-    step = np.zeros(len(matrix))
-    step[used] = np.linalg.solve(matrix[np.ix_(used, used)], side[used])
-    moves = (own - follow @ step).reshape(len(own), -1, 3)
-    return step[: change.size].reshape(change.shape), moves, step[change.size :]
-
-
-def _camera_covariance(system: _BlockSystem, deviation: np.ndarray) -> np.ndarray:
-    """Covariance of the cameras' parameters; 0 for those that are not estimated."""
-    matrix = system.reduced()[0]
-    used = _add_priors(matrix, deviation)
-    inverse = np.linalg.inv(matrix[np.ix_(used, used)])
-    free = used[: deviation.size]
-    covariance = np.zeros((deviation.size, deviation.size))
-    covariance[np.ix_(free, free)] = inverse[: free.sum(), : free.sum()]
-    return covariance * np.outer(deviation, deviation)
-
-
-def _add_priors(matrix: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """Add priors of the cameras' parameters and weak ones of lengths; gives (unknowns,) bool: parameters estimated."""
-    lengths = len(matrix) - deviation.size
-    matrix += np.diag(np.r_[np.ones(deviation.size), np.full(lengths, 1 / BONE_LENGTH_SD_M**2)])
-    return np.r_[deviation.ravel() > 0, np.ones(lengths, bool)]
+    root = 1 / (LIMB_LENGTH_SD_M * np.sqrt(inflation))
+    places = 3 * (frame[:, None] * seen.shape[1] + ends)[..., None] + np.arange(3)
+    columns = np.c_[places.reshape(len(frame), 6), limbs.xyz.size + of_cameras + limb]
+    slopes = root * np.c_[direction, -direction, -np.ones(len(frame))]
+    return slopes[:, None], columns, root * (limbs.lengths[limb] - distance)[:, None]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.core.errors import InputError
+from simspine.core.geometry import distance_from_segment
 from simspine.vision.detector import Crops
 
 # The centre of a skin marker in an image: the centre of the pixels that differ from its surroundings.
@@ -69,13 +70,6 @@ def _two_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first, second = (pixels[high], pixels[~high]) if share > 0.5 else (pixels[~high], pixels[high])
     main = np.median(first, 0)
     return main, main if min(share, 1 - share) < SECOND_COLOUR_SHARE else np.median(second, 0)
-
-
-def distance_from_segment(places: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Distances of colours, or of places in an image, (..., n) from the segment between two."""
-    along = second - first
-    share = np.clip((places - first) @ along / max(float(along @ along), 1e-9), 0, 1)
-    return np.linalg.norm(places - first - share[..., None] * along, axis=-1)
 
 
 TRUNK_POINTS = ("LShoulder", "RShoulder", "LHip", "RHip")

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.core.errors import InputError
+from simspine.core.geometry import distance_from_segment
 from simspine.vision.detector import Crops
 from simspine.vision.skin_markers import (
     LOST_CONTRAST_SHARE,
-    distance_from_segment,
     find_centre,
     follow_by_flow,
     join_both_ways,

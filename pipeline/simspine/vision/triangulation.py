@@ -3,18 +3,18 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.arrays import Unchanging, median_of_known
+from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, require_kind
 from simspine.core.geometry import project_one
 from simspine.core.skeletons import skeleton_of_names
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera, Keypoints, Markers, Origin
 from simspine.io.calibration import check_arrangement
 from simspine.vision.options import TriangulationOptions
+from simspine.vision.person_frame import PLAUSIBLE_PERSON_HEIGHTS_M, limb_stature
 from simspine.vision.rays import (
     Rays,
     RefinedPoints,
@@ -165,28 +165,21 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
     return markers
 
 
-# m, least and greatest lengths of legs and arms of people from one year of age.
-_LIMB_LENGTHS_M = {("Hip", "Knee", "Ankle"): (0.2, 1.3), ("Shoulder", "Elbow", "Wrist"): (0.12, 0.95)}
-
-
 def warn_of_sizes(markers: Markers) -> None:
-    """Warn of an impossible length of a leg or an arm: positions of the cameras are in another unit than metres."""
+    """Warn of limbs that no person has: positions of the cameras are in another unit than metres."""
     try:
         simspine_names = skeleton_of_names(markers.names).to_simspine
     except InputError:
         return  # points that are no person's joints
-    xyz = {simspine_names.get(name, ""): markers.xyz[:, i] for i, name in enumerate(markers.names)}
-    for (joints, (least, most)), side in product(_LIMB_LENGTHS_M.items(), "LR"):
-        points = [xyz[side + joint] for joint in joints if side + joint in xyz]
-        length = sum(median_of_known(np.linalg.norm(b - a, axis=-1)) for a, b in pairwise(points))
-        if len(points) == len(joints) and not least <= length <= most and np.isfinite(length):
-            warnings.warn(
-                f"{side}{'–'.join(joints)} is {length:.3g} m long, as in no person. Are the places of the cameras in "
-                "metres, and the views in the order of the cameras? Translations in another unit, or counted in "
-                "squares of a board, must be multiplied by that length in metres.",
-                stacklevel=3,
-            )
-            return
+    stature = limb_stature([simspine_names.get(name, "") for name in markers.names], markers.xyz)
+    shortest, tallest = PLAUSIBLE_PERSON_HEIGHTS_M
+    if stature is not None and not shortest <= stature <= tallest:
+        warnings.warn(
+            f"arms and legs are those of a person of {stature:.3g} m, as in no person. Are the places of the cameras "
+            "in metres, and the views in the order of the cameras? Translations in another unit, or counted in "
+            "squares of a board, must be multiplied by that length in metres.",
+            stacklevel=3,
+        )
 
 
 def triangulate_with_report(
