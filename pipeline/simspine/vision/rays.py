@@ -1,7 +1,7 @@
 """Points from rays: lines of sight, initial points, robust refinement, pixel noise, and neighbouring frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
 
 import numpy as np
@@ -174,16 +174,15 @@ def solve_points(
     unknown). It decides where views are split evenly. Points without a seed are NaN; those with fewer than two views
     inside the limit stay at their seeds.
     """
-    views, n = rays.weight.shape
-    huber, limit = np.tile(huber, n // len(huber)), np.tile(limit, n // len(limit))
-    found = RefinedPoints(*(np.empty((*shape, n)) for shape in ((3,), (views,), (views,), (3, 3))))
-    for start in range(0, n, _POINTS_PER_BATCH):
+    repeats = rays.weight.shape[1] // len(limit)
+    huber, limit = np.tile(huber, repeats), np.tile(limit, repeats)
+    batches = []
+    for start in range(0, len(limit), _POINTS_PER_BATCH):
         part = slice(start, start + _POINTS_PER_BATCH)
         some, near = rays.of_points(part), None if expected is None else (expected[0][:, part], expected[1][part])
-        refined = _refined_points(some, _seeds(some, limit[part], near), huber[part], limit[part])
-        for whole, values in zip(vars(found).values(), vars(refined).values(), strict=True):
-            whole[..., part] = values
-    return found
+        batches.append(_refined_points(some, _seeds(some, limit[part], near), huber[part], limit[part]))
+    names = [field.name for field in fields(RefinedPoints)]
+    return RefinedPoints(*(np.concatenate([getattr(one, name) for one in batches], -1) for name in names))
 
 
 def _seeds(rays: Rays, limit: np.ndarray, expected: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
