@@ -1,11 +1,11 @@
 """Points from rays: lines of sight, initial points, robust refinement, pixel noise, and neighbouring frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from itertools import combinations
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
+from numba import njit
 
 from simspine.core.geometry import distortion_derivative, undistort_pixels
 from simspine.core.types import Camera
@@ -125,17 +125,12 @@ def ray_midpoint(centre_a, ray_a, centre_b, ray_b) -> np.ndarray:
     return np.where(crossing & (depth_a > MIN_RAY_DEPTH_M) & (depth_b > MIN_RAY_DEPTH_M), point, np.nan)
 
 
-def _in_pixels(rays: Rays, off: np.ndarray) -> np.ndarray:
-    """Offsets (views, 2, n) from the observations, ideal image coordinates → px."""
-    return np.einsum("vijn,vjn->vin", rays.lens_derivative, off)
-
-
 def truncated_misfit(rays: Rays, xyz: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Cost (views, n) of xyz (3, n): weight × min(error² / limit², 1). A wrong view costs at most its weight."""
     local = rays.R @ xyz + rays.t[:, :, None]
     ahead = local[:, 2] > MIN_RAY_DEPTH_M
     image = local[:, :2] / np.where(ahead, local[:, 2], 1.0)[:, None]
-    residual = _in_pixels(rays, image - rays.normal)
+    residual = np.einsum("vijn,vjn->vin", rays.lens_derivative, image - rays.normal)
     squared = np.einsum("vin,vin->vn", residual, residual) / limit**2
     return rays.weight * np.where(ahead, np.minimum(squared, 1.0), 1.0)
 
@@ -146,7 +141,6 @@ def truncated_misfit(rays: Rays, xyz: np.ndarray, limit: np.ndarray) -> np.ndarr
 _MAX_STEP_M = 0.5  # m; a longer Gauss–Newton step leaves the region where the linearisation is valid
 _CONVERGED_STEP_M = 1e-9  # m
 _MAX_ITERATIONS = 12
-_POINTS_PER_BATCH = 20_000  # some ten megabytes
 
 
 @dataclass(frozen=True)
@@ -174,77 +168,147 @@ def solve_points(
     unknown). It decides where views are split evenly. Points without a seed are NaN; those with fewer than two views
     inside the limit stay at their seeds.
     """
-    repeats = rays.weight.shape[1] // len(limit)
-    huber, limit = np.tile(huber, repeats), np.tile(limit, repeats)
-    batches = []
-    for start in range(0, len(limit), _POINTS_PER_BATCH):
-        part = slice(start, start + _POINTS_PER_BATCH)
-        some, near = rays.of_points(part), None if expected is None else (expected[0][:, part], expected[1][part])
-        batches.append(_refined_points(some, _seeds(some, limit[part], near), huber[part], limit[part]))
-    names = [field.name for field in fields(RefinedPoints)]
-    return RefinedPoints(*(np.concatenate([getattr(one, name) for one in batches], -1) for name in names))
+    views, n = rays.weight.shape
+    xyz, error, weight, information = (np.empty((*shape, n)) for shape in ((3,), (views,), (views,), (3, 3)))
+    position, tolerance = (np.empty((3, 0)), np.empty(0)) if expected is None else expected
+    limits = np.ascontiguousarray(huber), np.ascontiguousarray(limit), position, tolerance
+    rank = np.arange(views)[:, None]
+    if views > SEED_RANKS:  # the most confident views of each point; ties keep the order of the cameras
+        rank = np.ascontiguousarray(np.argsort(-rays.weight, axis=0, kind="stable")[:SEED_RANKS])
+    observed = rays.R, rays.t, camera_centres(rays), rays.normal, rays.lens_derivative, rays.weight, rank
+    _solve_kernel(*observed, *limits, xyz, error, weight, information)
+    return RefinedPoints(xyz, error, weight, information)
 
 
-def _seeds(rays: Rays, limit: np.ndarray, expected: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Proposals (3, n) m of the pairs of views with the least `truncated_misfit`; NaN where there is none. limit: (n,)
-    px. expected: as of `solve_points`."""
-    directions, centre, columns = ray_directions(rays), camera_centres(rays), np.arange(len(limit))
-    ranked = np.repeat(np.arange(len(rays.R))[:, None], len(limit), 1)
-    if len(rays.R) > SEED_RANKS:  # the most confident views of each point; ties keep the order of the cameras
-        ranked = np.argsort(-rays.weight, axis=0, kind="stable")[:SEED_RANKS]
-    best, lowest = np.full((3, len(limit)), np.nan), np.full(len(limit), np.inf)
-    for a, b in combinations(ranked, 2):
-        xyz = ray_midpoint(centre[a].T, directions[a, :, columns].T, centre[b].T, directions[b, :, columns].T)
-        cost = truncated_misfit(rays, xyz, limit).sum(0)
-        if expected is not None:
-            cost += np.fmin(((xyz - expected[0]) ** 2).sum(0) / expected[1] ** 2, 1.0)  # 1 where it is NaN
-        better = (cost < lowest) & np.isfinite(xyz[0]) & rays.seen[a, columns] & rays.seen[b, columns]
-        best, lowest = np.where(better, xyz, best), np.where(better, cost, lowest)
-    return best
-
-
-def robust_weight(error: np.ndarray, huber: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """Weights of observations `error` px from the point: Huber's up to half the limit, then falling to 0 at the limit.
+@njit(cache=True, inline="always")
+def robust_weight(error: float, huber: float, limit: float) -> float:
+    """Weight of an observation `error` px from the point: Huber's up to half the limit, then falling to 0 at the limit.
 
     1 up to `huber`, huber/error beyond; the last part (Hampel 1974) lets a wrong view lose all influence, which Huber's
     alone never does, and without a jump that would make the iteration cycle.
     """
-    return np.minimum(1.0, huber / np.maximum(error, 1e-12)) * np.clip(2 * (limit - error) / limit, 0.0, 1.0)
+    half = limit / 2
+    tail = min(max((limit - error) / (limit - half), 0.0), 1.0)
+    return min(1.0, huber / max(error, 1e-12)) * tail
 
 
-def _refined_points(rays: Rays, xyz: np.ndarray, huber: np.ndarray, limit: np.ndarray) -> RefinedPoints:
-    """The points xyz (3, n) m after Gauss–Newton steps. huber, limit: (n,) px."""
-    left = np.arange(len(limit))
-    for _ in range(_MAX_ITERATIONS):
-        some, gradient = _linearised_points(rays.of_points(left), xyz[:, left], huber[left], limit[left])
-        step = np.einsum("ijn,jn->in", inverse_3x3(some.information), gradient)
-        length = np.linalg.norm(step, axis=0)
-        moves = np.isfinite(length)  # other points stay where they are
-        step *= np.minimum(1.0, _MAX_STEP_M / np.maximum(length, _MAX_STEP_M))
-        xyz[:, left[moves]] -= step[:, moves]
-        left = left[moves & (length > _CONVERGED_STEP_M)]
-        if not len(left):
-            break
-    return _linearised_points(rays, xyz, huber, limit)[0]
+@njit(cache=True, nogil=True, error_model="numpy")
+def _solve_kernel(
+    R, t, centre, normal, lens, weight, rank, huber, limit, position, tolerance, xyz, error, final, information
+) -> None:
+    """Fills the arrays of the `RefinedPoints`, point by point; the rest as in `Rays` and `solve_points`."""
+    views = weight.shape[0]
+    rays = np.empty((views, 3))
+    for n in range(xyz.shape[1]):
+        of_point = n % len(limit)
+        for v in range(views):  # world directions, of depth one along the optical axes
+            for i in range(3):
+                rays[v, i] = R[v, 0, i] * normal[v, 0, n] + R[v, 1, i] * normal[v, 1, n] + R[v, 2, i]
+        x, y, z = _best_seed(R, t, centre, normal, lens, weight, limit[of_point], position, tolerance, n, rays, rank)
+        length, steps_left = np.inf, _MAX_ITERATIONS
+        while True:
+            a00, a01, a02, a11, a12, a22, g0, g1, g2 = _linearise_point(
+                R, t, normal, lens, weight, huber[of_point], limit[of_point], n, x, y, z, error, final
+            )
+            if length <= _CONVERGED_STEP_M or steps_left == 0:
+                break
+            c00, c01, c02 = a11 * a22 - a12 * a12, a02 * a12 - a01 * a22, a01 * a12 - a02 * a11
+            det = a00 * c00 + a01 * c01 + a02 * c02
+            step_x = (c00 * g0 + c01 * g1 + c02 * g2) / det
+            step_y = (c01 * g0 + (a00 * a22 - a02 * a02) * g1 + (a01 * a02 - a00 * a12) * g2) / det
+            step_z = (c02 * g0 + (a01 * a02 - a00 * a12) * g1 + (a00 * a11 - a01 * a01) * g2) / det
+            length = np.sqrt(step_x * step_x + step_y * step_y + step_z * step_z)
+            steps_left -= 1
+            if not np.isfinite(length):  # the point stays where it is
+                length = 0.0
+                continue
+            share = min(1.0, _MAX_STEP_M / max(length, _MAX_STEP_M))
+            x, y, z = x - share * step_x, y - share * step_y, z - share * step_z
+        xyz[0, n], xyz[1, n], xyz[2, n] = x, y, z
+        information[0, 0, n], information[1, 1, n], information[2, 2, n] = a00, a11, a22
+        information[0, 1, n] = information[1, 0, n] = a01
+        information[0, 2, n] = information[2, 0, n] = a02
+        information[1, 2, n] = information[2, 1, n] = a12
 
 
-def _linearised_points(
-    rays: Rays, xyz: np.ndarray, huber: np.ndarray, limit: np.ndarray
-) -> tuple[RefinedPoints, np.ndarray]:
-    """Residuals and weights of the points, and Jᵀ W r (3, n)."""
-    local = np.einsum("vij,jn->vin", rays.R, xyz) + rays.t[:, :, None]
-    known = (local[:, 2] > MIN_RAY_DEPTH_M) & rays.seen
-    near = 1 / np.where(known, local[:, 2], np.inf)
-    image = local[:, :2] * near[:, None]
-    residual = np.where(known[:, None], _in_pixels(rays, image - rays.normal), 0.0)
-    error = np.where(known, np.hypot(residual[:, 0], residual[:, 1]), np.inf)
-    weight = rays.weight * robust_weight(error, huber, limit)
-    # d(x/z) = (R_x − (x/z) R_z) / z, and the lens on top.
-    slope = (rays.R[:, :2, :, None] - image[:, :, None] * rays.R[:, 2:, :, None]) * near[:, None, None]
-    slope = np.einsum("vijn,vjkn->vikn", rays.lens_derivative, slope)
-    weighted = weight[:, None, None] * slope
-    information = np.einsum("vxin,vxjn->ijn", weighted, slope)
-    return RefinedPoints(xyz, error, weight, information), np.einsum("vxin,vxn->in", weighted, residual)
+@njit(cache=True, error_model="numpy", inline="always")
+def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, tolerance, n: int, rays, rank):
+    """x, y, z of the proposal of a pair of views that has the least `truncated_misfit`; NaN where there is none."""
+    best_x = best_y = best_z = np.nan
+    lowest, per_limit = np.inf, 1.0 / (limit * limit)
+    column = n % rank.shape[1]
+    for first in range(len(rank)):
+        a = rank[first, column]
+        for second in range(first + 1, len(rank)):
+            b = rank[second, column]
+            if not (weight[a, n] > 0.0 and weight[b, n] > 0.0):
+                continue
+            aa = bb = ab = to_a = to_b = 0.0
+            for i in range(3):
+                p, q, baseline = rays[a, i], rays[b, i], centre[a, i] - centre[b, i]
+                aa, bb, ab, to_a, to_b = aa + p * p, bb + q * q, ab + p * q, to_a + p * baseline, to_b + q * baseline
+            area = aa * bb - ab * ab
+            per_area = 1.0 / area
+            far_a, far_b = (ab * to_b - bb * to_a) * per_area, (aa * to_b - ab * to_a) * per_area
+            if not (area > _PARALLEL_SIN_SQUARED * aa * bb and far_a > MIN_RAY_DEPTH_M and far_b > MIN_RAY_DEPTH_M):
+                continue
+            x = (centre[a, 0] + far_a * rays[a, 0] + centre[b, 0] + far_b * rays[b, 0]) / 2
+            y = (centre[a, 1] + far_a * rays[a, 1] + centre[b, 1] + far_b * rays[b, 1]) / 2
+            z = (centre[a, 2] + far_a * rays[a, 2] + centre[b, 2] + far_b * rays[b, 2]) / 2
+            cost = 0.0
+            for v in range(weight.shape[0]):
+                _, off_a, off_b = _image_offset(R, t, normal, v, n, x, y, z)
+                r0 = lens[v, 0, 0, n] * off_a + lens[v, 0, 1, n] * off_b
+                r1 = lens[v, 1, 0, n] * off_a + lens[v, 1, 1, n] * off_b
+                squared = (r0 * r0 + r1 * r1) * per_limit
+                cost += weight[v, n] * (squared if squared < 1.0 else 1.0)
+            if len(tolerance):
+                dx, dy, dz = x - position[0, n], y - position[1, n], z - position[2, n]
+                apart = (dx * dx + dy * dy + dz * dz) / (tolerance[n] * tolerance[n])
+                cost += apart if apart < 1.0 else 1.0  # 1 where it is NaN
+            if cost < lowest:
+                best_x, best_y, best_z, lowest = x, y, z, cost
+    return best_x, best_y, best_z
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _image_offset(R, t, normal, v: int, n: int, x: float, y: float, z: float):
+    """1 / depth of a point in a view (infinite behind it), and its offset from the observation, ideal coordinates."""
+    depth = R[v, 2, 0] * x + R[v, 2, 1] * y + R[v, 2, 2] * z + t[v, 2]
+    near = 1.0 / depth if depth > MIN_RAY_DEPTH_M else np.inf
+    off_a = (R[v, 0, 0] * x + R[v, 0, 1] * y + R[v, 0, 2] * z + t[v, 0]) * near - normal[v, 0, n]
+    off_b = (R[v, 1, 0] * x + R[v, 1, 1] * y + R[v, 1, 2] * z + t[v, 1]) * near - normal[v, 1, n]
+    return near, off_a, off_b
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _linearise_point(R, t, normal, lens, weight, huber: float, limit: float, n: int, x, y, z, error, final):
+    """Set point n's errors and weights (views, n). Returns A = Jᵀ W J, its upper triangle, and g = Jᵀ W r (3,)."""
+    a00 = a01 = a02 = a11 = a12 = a22 = g0 = g1 = g2 = 0.0
+    for v in range(weight.shape[0]):
+        near, off_a, off_b = _image_offset(R, t, normal, v, n, x, y, z)
+        if not np.isfinite(near) or weight[v, n] == 0.0:
+            error[v, n], final[v, n] = np.inf, 0.0
+            continue
+        l00, l01, l10, l11 = lens[v, 0, 0, n], lens[v, 0, 1, n], lens[v, 1, 0, n], lens[v, 1, 1, n]
+        r0, r1 = l00 * off_a + l01 * off_b, l10 * off_a + l11 * off_b
+        off = error[v, n] = np.sqrt(r0 * r0 + r1 * r1)
+        w = weight[v, n]
+        if off > huber or 2.0 * off > limit:
+            w *= robust_weight(off, huber, limit)
+        final[v, n] = w
+        # d(x/z) = (R_x − (x/z) R_z) / z, and the lens on top.
+        a, b = off_a + normal[v, 0, n], off_b + normal[v, 1, n]
+        s0, u0 = (R[v, 0, 0] - a * R[v, 2, 0]) * near, (R[v, 1, 0] - b * R[v, 2, 0]) * near
+        s1, u1 = (R[v, 0, 1] - a * R[v, 2, 1]) * near, (R[v, 1, 1] - b * R[v, 2, 1]) * near
+        s2, u2 = (R[v, 0, 2] - a * R[v, 2, 2]) * near, (R[v, 1, 2] - b * R[v, 2, 2]) * near
+        p0, p1, p2 = l00 * s0 + l01 * u0, l00 * s1 + l01 * u1, l00 * s2 + l01 * u2
+        q0, q1, q2 = l10 * s0 + l11 * u0, l10 * s1 + l11 * u1, l10 * s2 + l11 * u2
+        r0, r1 = w * r0, w * r1
+        g0, g1, g2 = g0 + p0 * r0 + q0 * r1, g1 + p1 * r0 + q1 * r1, g2 + p2 * r0 + q2 * r1
+        a00, a01, a02 = a00 + w * (p0 * p0 + q0 * q0), a01 + w * (p0 * p1 + q0 * q1), a02 + w * (p0 * p2 + q0 * q2)
+        a11, a12, a22 = a11 + w * (p1 * p1 + q1 * q1), a12 + w * (p1 * p2 + q1 * q2), a22 + w * (p2 * p2 + q2 * q2)
+    return a00, a01, a02, a11, a12, a22, g0, g1, g2
 
 
 def inverse_3x3(a: np.ndarray) -> np.ndarray:
