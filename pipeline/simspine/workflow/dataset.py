@@ -35,8 +35,7 @@ LIGHT_STYLES = {"check": "yellow", "bad": "red"}
 def dataset_summary(config: Config) -> dict:
     """All headline figures; needs the results of every stage."""
     paths = [RunPaths(Path(config.results), subject) for subject in config.subjects]
-    figures = {(p.subject, trial): p.exported(trial, ".json") for p in paths for trial in config.trials(p.subject)}
-    trials = {f"{subject}/{trial}": read_json(path) for (subject, trial), path in figures.items()}
+    trials = {f"{p.subject}/{t}": read_json(p.exported(t, ".json")) for p in paths for t in config.trials(p.subject)}
     femurs = [read_json(p.scaling)["femur_m"] for p in paths]
     return {
         "name": config.name,
