@@ -43,9 +43,13 @@ def test_reading_a_configuration_loads_nothing_heavy():
     assert loaded_by("from simspine.workflow.config import read_config, json_schema; json_schema()") == set()
 
 
-def test_a_run_with_nothing_to_do_loads_few_libraries():
+@pytest.mark.parametrize(
+    "further", ["", "simspine.io.human36m.copy", "simspine.synthesis.virtual_detector"], ids=["", "human36m", "virtual"]
+)
+def test_a_run_with_nothing_to_do_loads_few_libraries(further):
     heavy = (*HEAVY, "scipy.sparse", "scipy.spatial")
-    assert loaded_by("import simspine.workflow.reporting", heavy) <= {"scipy", "numba", "h5py"}
+    code = "import simspine.workflow.reporting" + (f", {further}" if further else "")
+    assert loaded_by(code, heavy) <= {"scipy", "numba", "h5py"}
 
 
 def test_errors_load_no_numpy():

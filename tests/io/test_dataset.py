@@ -3,6 +3,8 @@
 import json
 import shutil
 import weakref
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -13,7 +15,7 @@ from whole_dataset import load
 from simspine.core.errors import InputError
 from simspine.core.types import Camera, Forced, Markers, Motion
 from simspine.io.dataset_read import DatasetFile
-from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, chunk_frames, write_dataset
+from simspine.io.dataset_write import Dataset, SubjectData, TrialData, chunk_frames, write_dataset
 
 NAMES = ("Hip", "Spine_01", "Spine_02")
 FORCED = {
@@ -291,12 +293,35 @@ def test_trials_are_made_one_at_a_time(tmp_path):
         return made
 
     names = [f"t{i}" for i in range(6)]
-    write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), LazyTrials(names, make))}))
+    write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {name: partial(make, name) for name in names})}))
     assert len(alive) == 6
     assert max(most) <= 2  # the one being written may wait for the next
     with DatasetFile(tmp_path / "x.h5") as file:
         assert file.trials("S1") == tuple(names)
         assert_same(file.trial("S1", "t5"), trial(300, 2))
+
+
+def test_trials_in_files_are_copied_as_they_are(tmp_path, written):
+    """The data set of all trials together and the one put together from files of one trial each hold the same."""
+    path, content = written
+    subjects = {}
+    for name, subject in content.subjects.items():
+        alone = {trial: tmp_path / f"{name}_{trial}.h5" for trial in subject.trials}
+        for trial, file in alone.items():
+            write_dataset(file, Dataset({name: SubjectData((), {trial: subject.trials[trial]})}))
+        subjects[name] = replace(subject, trials=alone)
+    write_dataset(tmp_path / "joined.h5", Dataset(subjects, content.provenance))
+
+    def entries(file):
+        items = [file]
+        file.visititems(lambda _, item: items.append(item))
+        for item in items:
+            is_array = isinstance(item, h5py.Dataset)
+            held = (item[()].tobytes(), item.dtype, item.chunks, item.compression) if is_array else tuple(item)
+            yield item.name, held, {key: np.asarray(value).tolist() for key, value in item.attrs.items()}
+
+    with h5py.File(tmp_path / "joined.h5") as joined, h5py.File(path) as whole:
+        assert list(entries(joined)) == list(entries(whole))
 
 
 def test_withheld_points(tmp_path):
@@ -308,10 +333,14 @@ def test_withheld_points(tmp_path):
         assert file.attrs["notice"] == "not for all"
 
 
-def test_trials_must_agree(tmp_path):
+def test_trials_must_agree(tmp_path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("apart")
     other = trial(motion=Motion((*AXES[:3], "hip_flexion_r"), 50, np.zeros((7, 4)), ROTATIONAL))
     with pytest.raises(InputError, match=r"S1/b and S1/a differ in their coordinates.*hip_flexion_r"):
         write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {"a": trial(), "b": other})}))
+    write_dataset(folder / "b.h5", Dataset({"S1": SubjectData((), {"b": other})}))
+    with pytest.raises(InputError, match=r"S1/b and S1/a differ in their coordinates.*hip_flexion_r"):
+        write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {"a": trial(), "b": folder / "b.h5"})}))
     with pytest.raises(InputError, match="no trial"):
         write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {})}))
     with pytest.raises(InputError, match="cannot name"):

@@ -253,16 +253,14 @@ def read_spine(
     sized: SizedBody,
     result: Result,
     spine_markers: Mapping[str, str] | None = None,
-    poses: Mapping[str, np.ndarray] | None = None,
 ) -> SpineKinematics:
     """The spine's kinematics: angles per level, LLA and TKA, clinical parameters, points, vertebral centres; with
     uncertainty.
 
-    spine_markers: {spine point: the body's marker}; by default those of `virtual_spine_markers`. poses: `body_poses` of
-    the result, computed if not given.
+    spine_markers: {spine point: the body's marker}; by default those of `virtual_spine_markers`.
     """
     body, motion = sized.body, result.motion
-    poses = body_poses(body, motion) if poses is None else poses
+    poses = body_poses(body, motion)
     points = virtual_spine_markers(body) if spine_markers is None else spine_markers
     spine = spine_kinematics(
         poses,

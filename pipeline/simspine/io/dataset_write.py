@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +16,7 @@ from simspine.core.errors import InputError, naming_content, require_known
 from simspine.core.skeletons import load_skeleton, points_at_vertebrae
 from simspine.core.types import LENS_COEFFICIENTS, Camera, Forced, Frozen, Markers, Motion, Origin, read_only_array
 from simspine.io.atomic import atomic_path
-from simspine.io.hdf5 import create_file
+from simspine.io.hdf5 import create_file, open_checked
 
 # Chunks of frames, compression, checksums; measured in docs/formats.md.
 # gzip and Fletcher-32 are part of every HDF5 library, MATLAB's and R's too; LZF, somewhat faster, is h5py's own.
@@ -187,28 +187,14 @@ class TrialData(Frozen):
         return None if sd is None else np.where(self.motion.rotational, np.degrees(sd), sd)
 
 
-class LazyTrials(Mapping):
-    """Trials by name, each made on access and not kept, so that a data set larger than the memory can be written."""
-
-    def __init__(self, names: Iterable[str], read: Callable[[str], TrialData]):
-        self._makers = {name: partial(read, name) for name in names}
-
-    def __getitem__(self, name: str) -> TrialData:
-        return self._makers[name]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._makers)
-
-    def __len__(self) -> int:
-        return len(self._makers)
-
-
 @dataclass(frozen=True)
 class SubjectData:
-    """One person. cameras: in the order of the views. model: the scaled `.osim` as text; model_file: its path."""
+    """One person. cameras: in the order of the views. trials: each in memory; or, so that a data set may be larger
+    than the memory, a function that reads it, or a data set's file that holds it. model: the scaled `.osim` as text;
+    model_file: its path."""
 
     cameras: tuple[Camera, ...]
-    trials: Mapping[str, TrialData]
+    trials: Mapping[str, TrialData | Callable[[], TrialData] | Path]
     model: str = ""
     model_file: str = ""
 
@@ -239,7 +225,7 @@ POINT_ORDERS = ("simspine37", "simspine15", "spinetrack37")
 
 
 def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
-    """Write the data set atomically, one trial in memory at a time (see `LazyTrials`).
+    """Write the data set atomically, one trial in memory at a time. A trial in a file is copied without unpacking.
 
     Raises `InputError` if trials disagree on markers or coordinates (the tree names them once), if there is no trial,
     or if a name cannot be one in the file.
@@ -260,22 +246,16 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
         for subject, content in dataset.subjects.items():
             group = file.create_group(subject, track_order=True)
             _write_calibration(group, content)
-            for name, trial in content.trials.items():
-                names = {
-                    "markers": trial.markers.names,
-                    "coordinates": trial.motion.names,
-                    "rotations": tuple(np.array(trial.motion.names)[trial.motion.rotational].tolist()),
-                    "centroids": () if trial.centres is None else trial.centres.names,
-                }
+            for name, source in content.trials.items():
+                names = _add_trial(group, name, source)
                 if first is None:
                     first = f"{subject}/{name}", names
-                    _write_names(meta, trial)
+                    _write_names(meta, names)
                 for kind, found in names.items():
                     if found != (named := first[1][kind]):
                         differ = sorted(set(found) ^ set(named)) or "their order"
                         text = f"{subject}/{name} and {first[0]} differ in their {kind}: {differ}"
                         raise InputError(f"{text}. A data set has one list for all.")
-                _write_trial(group.create_group(name, track_order=True), trial)
         if first is None:
             raise InputError("the data set holds no trial; nothing is written.")
         ours = meta[OWN_GROUP]
@@ -289,15 +269,44 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
                 data.attrs["sha256"] = hashlib.sha256(content.model.encode()).hexdigest()
 
 
-def _write_names(meta: h5py.Group, trial: TrialData) -> None:
+def _add_trial(
+    subject: h5py.Group, name: str, source: TrialData | Callable[[], TrialData] | Path
+) -> dict[str, tuple[str, ...]]:
+    """Write a trial, or copy it from its file; returns the names that all trials of a data set share."""
+    if isinstance(source, Path):
+        with open_checked(source) as made:
+            made.copy(f"{subject.name}/{name}", subject)
+            return _names_in_file(made["metadata"], subject[name])
+    trial = source() if callable(source) else source
+    _write_trial(subject.create_group(name, track_order=True), trial)
+    return {
+        "markers": trial.markers.names,
+        "coordinates": trial.motion.names,
+        "rotations": tuple(np.array(trial.motion.names)[trial.motion.rotational].tolist()),
+        "centroids": () if trial.centres is None else trial.centres.names,
+    }
+
+
+def _names_in_file(meta: h5py.Group, trial: h5py.Group) -> dict[str, tuple[str, ...]]:
+    """The names that `_add_trial` returns, of a trial that was written."""
+    coordinates, centres = meta["kinematic_axes"].asstr()[()], trial.get(f"{OWN_GROUP}/centres")
+    return {
+        "markers": tuple(meta["markers_names"].asstr()[()].tolist()),
+        "coordinates": tuple(coordinates.tolist()),
+        "rotations": tuple(coordinates[meta[f"{OWN_GROUP}/kinematic_units"][()] == b"deg"].tolist()),
+        "centroids": () if centres is None else tuple(centres.attrs["names"].split(",")),
+    }
+
+
+def _write_names(meta: h5py.Group, names: Mapping[str, Sequence[str]]) -> None:
     """Write names, units, and the index in this file of each point of the known orders (-1: missing)."""
-    meta["markers_names"] = _string_array(trial.markers.names)
-    meta["kinematic_axes"] = _string_array(trial.motion.names)
+    meta["markers_names"] = _string_array(names["markers"])
+    meta["kinematic_axes"] = _string_array(names["coordinates"])
     ours = meta.create_group(OWN_GROUP)
-    ours["kinematic_units"] = np.array([b"deg" if r else b"m" for r in trial.motion.rotational])
+    ours["kinematic_units"] = np.where(np.isin(names["coordinates"], names["rotations"]), b"deg", b"m")
     orders = ours.create_group("orders")
     for name in POINT_ORDERS:
-        data = orders.create_dataset(name, data=np.array(skeleton_indices(trial.markers.names, name), "<i4"))
+        data = orders.create_dataset(name, data=np.array(skeleton_indices(names["markers"], name), "<i4"))
         data.attrs["names"] = ",".join(load_skeleton(name).names)
 
 
@@ -376,8 +385,7 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
 def _write_centres(ours: h5py.Group, trial: TrialData, centres: Markers) -> None:
     """Write the centroids of the vertebrae, and the trial's points with the spine's moved to them."""
     _put_array(ours, "centres", centres.xyz, "m").attrs.update(frame="y_up", names=",".join(centres.names))
-    vertebral = trial.vertebral
-    assert vertebral is not None  # there are centres
+    vertebral = points_at_vertebrae(trial.markers, centres)
     _put_array(ours, "markers_vertebral", vertebral.xyz, "m").attrs.update(frame="y_up", places="vertebral")
     if centres.covariance is not None:
         _put_array(ours, "centres_covariance", centres.covariance, "m2")

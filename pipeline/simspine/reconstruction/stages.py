@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from simspine.anatomy.body import body_poses
 from simspine.anatomy.marker_sets import (
     MARKER_FILE_SET,
     PELVIS_SKIN_MARKERS,
@@ -320,7 +319,7 @@ IK = Stage("ik", solve_trial, gives=("result",))
 def read_vertebrae(
     *, sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The stage `vertebrae`: the spine, and the poses that it was read from.
+    """The stage `vertebrae`: the spine, from the body and its angles.
 
     Parameters
     ----------
@@ -332,13 +331,12 @@ def read_vertebrae(
     Returns
     -------
     dict
-        spine (SpineKinematics), poses {body: (frames, 4, 4)} in ground, y_up.
+        spine (SpineKinematics).
     """
-    poses: dict[str, np.ndarray] = body_poses(sized.body, result.motion)
-    return {"spine": read_spine(sized, result, spine_markers, poses), "poses": poses}
+    return {"spine": read_spine(sized, result, spine_markers)}
 
 
-VERTEBRAE = Stage("vertebrae", read_vertebrae, gives=("spine", "poses"))
+VERTEBRAE = Stage("vertebrae", read_vertebrae, gives=("spine",))
 
 
 # The stage quality: which frames of a solved trial can be trusted; the others are filled in on request.

@@ -6,7 +6,6 @@ from functools import cache, partial
 from importlib.resources import files
 
 import numpy as np
-import pandas as pd
 
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, Articulation, girdle_angle
@@ -52,8 +51,10 @@ def read_population() -> dict:
 @cache
 def read_levels() -> Levels:
     """`tables/levels.csv`."""
+    import pandas  # here, since every command reads the options of a virtual capture
+
     with files(__package__).joinpath("tables/levels.csv").open() as file:
-        table = pd.read_csv(file)
+        table = pandas.read_csv(file)
     kinds = ("flexion", "bending", "rotation")
     return Levels(
         names=tuple(table["level"]),

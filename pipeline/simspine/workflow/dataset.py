@@ -18,12 +18,12 @@ from simspine.dataset.recordings import (
     write_dataset_manifest,
 )
 from simspine.io.atomic import write_text
-from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, write_dataset
-from simspine.io.hdf5 import read_store
+from simspine.io.dataset_write import OWN_GROUP, Dataset, SubjectData, write_dataset
+from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.io.text_tables import json_or_empty
-from simspine.reconstruction.publish import package_versions, trial_data
+from simspine.reconstruction.publish import package_versions
 from simspine.report.page import Row
-from simspine.report.summary import dataset_summary_metrics, summary_metrics, summary_rows
+from simspine.report.summary import dataset_summary_metrics, summary_rows
 from simspine.workflow import stage_files
 from simspine.workflow.config import Config
 from simspine.workflow.results import read_trial, write_quality
@@ -33,14 +33,10 @@ LIGHT_STYLES = {"check": "yellow", "bad": "red"}
 
 
 def dataset_summary(config: Config) -> dict:
-    """All headline figures; needs the results of every stage up to quality."""
-    trials: dict[str, dict] = {}
-    femurs = []
-    for subject in config.subjects:
-        paths = RunPaths(Path(config.results), subject)
-        for trial in config.trials(subject):
-            trials[f"{subject}/{trial}"] = summary_metrics(read_trial(paths, trial))
-        femurs.append(read_json(paths.scaling)["femur_m"])
+    """All headline figures; needs the results of every stage."""
+    paths = [RunPaths(Path(config.results), subject) for subject in config.subjects]
+    trials = {f"{p.subject}/{t}": read_json(p.exported(t, ".json")) for p in paths for t in config.trials(p.subject)}
+    femurs = [read_json(p.scaling)["femur_m"] for p in paths]
     return {
         "name": config.name,
         **dataset_summary_metrics(trials),
@@ -150,21 +146,19 @@ def export_dataset(config: Config, subjects: Sequence[str]) -> Path:
 
     Returns the HDF5's path. Equal results give equal bytes; computing times, which differ from run to run, go to
     timings.json, which the manifest does not list.
-
-    Nothing is written where a trial's points are not the forward kinematics of its angles.
     """
     results, whole = Path(config.results), config
     config = config.model_copy(update={"subjects": {name: config.subjects[name] for name in subjects}})
     stated = {"configuration": whole.model_dump(mode="json"), "configuration_hash": whole.hash}
     origin = provenance_of_results(config) | stated
-    deviations: dict[str, float] = {}
-    frames: dict[str, int] = {}
-    data = {
-        subject: _subject_data(RunPaths(results, subject), config.trials(subject), deviations, frames)
-        for subject in config.subjects
-    }
+    trials = {subject: config.trials(subject) for subject in config.subjects}
+    data = {subject: _subject_data(RunPaths(results, subject), names) for subject, names in trials.items()}
     path = results / f"{config.name}.h5"
     write_dataset(path, Dataset(data, origin))
+    with open_hdf5_file(path) as file:
+        keys = [f"{subject}/{name}" for subject, names in trials.items() for name in names]
+        frames = {key: len(file[key]["markers"]) for key in keys}
+        deviations = {key: float(file[key][OWN_GROUP].attrs["fk_deviation_m"]) for key in keys}
     write_text(results / "provenance.json", json.dumps(origin, indent=1, sort_keys=True) + "\n")
     write_quality(config)
     summary = dataset_summary(config)
@@ -203,21 +197,10 @@ def dataset_task(config: Config) -> StageTask:
 
 
 def dataset_files_of_subject(config: Config, subject: str) -> list[Path]:
-    """Files of a subject from which the data set and the pages are made."""
+    """Files of a subject from which the data set is made."""
     paths, trials = RunPaths(Path(config.results), subject), config.trials(subject)
-    exported = [stage_files.export_files_of_trial(paths.results, subject, trial) for trial in trials]
-    read = [dataset_files_of_trial(config, paths, trial) for trial in trials]
-    return list(dict.fromkeys(file for files in (*read, *exported) for file in files))
-
-
-def dataset_files_of_trial(config: Config, paths: RunPaths, trial: str) -> tuple[Path, ...]:
-    """Files of the stages that `read_trial` reads."""
-    seen = paths.seen_files(trial) if trial in config.filmed_trials(paths.subject) else ()
-    filled = paths.filled_files(trial) if config.quality.fill_gaps else ()
-    return (
-        paths.model, paths.scaling, *seen,
-        paths.markers(trial), paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial), *filled,
-    )  # fmt: skip
+    made = [file for trial in trials for file in (paths.quality(trial), *stage_files.files_exported(paths, trial))]
+    return [paths.model, paths.scaling, *map(paths.cameras, config.filmed_trials(subject)), *made]
 
 
 def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[str, ManifestEntry]:
@@ -264,19 +247,9 @@ def _is_virtual(config: Config) -> bool:
     return copy is not None and json_or_empty(Path(copy.human36m) / "capture.json").get("virtual") is True
 
 
-def _subject_data(
-    paths: RunPaths, trials: Sequence[str], deviations: dict[str, float], frames: dict[str, int]
-) -> SubjectData:
-    """The subject, whose trials are read one by one; reading one fills in its entries of `deviations` and `frames`."""
-
-    def read(name: str) -> TrialData:
-        trial, key = trial_data(read_trial(paths, name, images=False)), f"{paths.subject}/{name}"
-        frames[key] = trial.markers.frames
-        if trial.fk_deviation is not None:
-            deviations[key] = trial.fk_deviation
-        return trial
-
+def _subject_data(paths: RunPaths, trials: Sequence[str]) -> SubjectData:
+    """The subject, whose trials are in the files of the stage export."""
     camera_files = map(paths.cameras, trials)
     cameras = next((tuple(read_store(path, ["cameras"])["cameras"]) for path in camera_files if path.is_file()), ())
     model = paths.model.read_text(encoding="utf-8")
-    return SubjectData(cameras, LazyTrials(trials, read), model, f"models/{paths.subject}.osim")
+    return SubjectData(cameras, {t: paths.exported(t) for t in trials}, model, f"models/{paths.subject}.osim")

@@ -33,7 +33,7 @@ from simspine.io.atomic import atomic_folder, atomic_path, write_text
 from simspine.io.c3d import write_c3d
 from simspine.io.coco import write_coco
 from simspine.io.dataset_read import DatasetFile
-from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
+from simspine.io.dataset_write import Dataset, SubjectData, TrialData, skeleton_indices, write_dataset
 from simspine.io.exchange import BIDS_IGNORE_FILE, ExportTrial, write_bids, write_nwb
 from simspine.io.mot import write_mot, write_sto
 from simspine.io.npz import MMPOSE_UNITS, write_mmpose
@@ -187,7 +187,7 @@ def _export_hdf5(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     subjects = {
         subject: SubjectData(
             () if source.choice.contents == "angles" else file.cameras(subject),
-            LazyTrials(file.trials(subject), partial(source.trial, subject)),
+            {trial: partial(source.trial, subject, trial) for trial in file.trials(subject)},
             file.model(subject),
             file.model_file(subject),
         )

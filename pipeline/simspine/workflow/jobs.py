@@ -32,7 +32,7 @@ REPLACED_BY_A_RUN = (
     "config.yaml", "report.html", "manifest.json", "provenance.json", "summary.json", "timings.json", "clinical.csv",
     "quality.csv", "quality.json", "logs/*", "benchmarks/*",
 )  # fmt: skip
-STAGE_FOLDERS = ("keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality")
+STAGE_FOLDERS = ("keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality", "export")
 MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log")
 STATE = ".workflow"  # folder in the results: Snakemake's working state; may be removed while no run is at work
 

@@ -32,14 +32,12 @@ from simspine.report.tables import Caveats, not_measured, validation_text_tables
 from simspine.report.trial_sections import page_finding
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import (
-    dataset_files_of_subject,
-    dataset_files_of_trial,
     provenance_of_results,
     read_summary,
     summary_table_rows,
 )
 from simspine.workflow.inputs import Context, has_pages_of_trials
-from simspine.workflow.results import read_trial
+from simspine.workflow.results import files_of_trial, read_trial
 from simspine.workflow.stage_files import tasks_of_trials
 from simspine.workflow.up_to_date import StageTask
 from simspine.workflow.views import ContactEvents, cycle_picture
@@ -68,7 +66,7 @@ def plan_page(context: Context) -> list[StageTask]:
     drawn = {trial: context.capture(trial).videos for trial in context.trials}
     return tasks_of_trials(
         partial(_write_trial_page, context),
-        {trial: (*files, *dataset_files_of_trial(config, paths, trial)) for trial, files in drawn.items()},
+        {trial: (*files, *files_of_trial(config, paths, trial)) for trial, files in drawn.items()},
         lambda trial: (page_of_trial(paths.results, context.subject, trial),),
         settings={"name": config.name, "report": config.report.model_dump()},
     )
@@ -143,7 +141,7 @@ def page_task(config: Config) -> StageTask:
     inputs = [
         results / "summary.json", results / f"{config.name}.h5",
         *(() if has_pages_of_trials(config) else dict.fromkeys(videos)),
-        *(file for subject in config.subjects for file in dataset_files_of_subject(config, subject)),
+        *dict.fromkeys(file for c in contexts for trial in c.trials for file in files_of_trial(config, c.paths, trial)),
     ]  # fmt: skip
     return StageTask(
         name="page",

@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from simspine import __version__
 from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
@@ -202,12 +200,12 @@ def load_result(path: Path, without: Sequence[str] = ()) -> Result:
         return Result(**parts, posterior=None if response is None else Posterior(response, stored["deviation"]))
 
 
-def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarray]) -> None:
-    """Write kinematics of the spine and poses of the bodies, {name: (frames, 4, 4)}, y_up."""
+def save_spine(path: Path, spine: SpineKinematics) -> None:
+    """Write kinematics of the spine."""
     parts = {name: getattr(spine, name) for name in _SPINE_FIELDS} | {"forced": forced_to_json(spine.forced)}
     if spine.clinical is not None:
         parts["clinical"] = vars(spine.clinical) | {"forced": forced_to_json(spine.clinical.forced)}
-    write_store(path, spine_markers=spine.markers, **parts, poses=dict(poses))
+    write_store(path, spine_markers=spine.markers, **parts)
 
 
 def load_spine(path: Path) -> SpineKinematics:
@@ -230,20 +228,29 @@ def _plain_values(value):
 _SPINE_RESULT_FIELDS = ("angles", "markers", "centres", "clinical")
 
 
+def files_of_trial(config: Config, paths: RunPaths, trial: str) -> tuple[Path, ...]:
+    """Files that `read_trial` reads."""
+    seen = paths.seen_files(trial) if trial in config.filmed_trials(paths.subject) else ()
+    filled = paths.filled_files(trial) if config.quality.fill_gaps else ()
+    return (
+        paths.model, paths.scaling, *seen,
+        paths.markers(trial), paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial), *filled,
+    )  # fmt: skip
+
+
 def read_trial(
     paths: RunPaths,
     name: str,
     videos: Sequence[Path] = (),
     judged: bool = True,
-    images: bool = True,
     derived: bool = False,
     keypoints: bool = True,
 ) -> SolvedTrial:
     """Results of the stages for a trial; those from images, and the verdict, only where their files exist.
 
-    judged: False leaves out the verdict and filled frames, for the stage that makes them. images: False leaves out
-    results from images; keypoints: False only 2D points, which only pictures need. derived: True adds the posterior's
-    derived standard deviations. Points before merging are never read, to save memory.
+    judged: False leaves out the verdict and filled frames, for the stage that makes them. keypoints: False leaves out
+    2D points, which only pictures need. derived: True adds the posterior's derived standard deviations. Points before
+    merging are never read, to save memory.
     """
     verdict = read_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
     kinematics, vertebrae = paths.kinematics(name), paths.vertebrae(name)
@@ -252,7 +259,7 @@ def read_trial(
     for made in (paths.markers(name), kinematics, vertebrae):
         require_made(made)
     seen: dict = {}
-    if images and paths.keypoints(name).is_file() and paths.points(name).is_file():
+    if paths.keypoints(name).is_file() and paths.points(name).is_file():
         report = read_store(paths.points(name), ["report"])["report"]
         seen = {
             "cameras": tuple(read_store(paths.cameras(name), ["cameras"])["cameras"]),

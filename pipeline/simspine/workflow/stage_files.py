@@ -10,7 +10,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from simspine.anatomy.body import body_poses
 from simspine.anatomy.recipes import read_recipe
 from simspine.core.errors import InputError, Remark
 from simspine.core.settings import models_folder, yaml_files
@@ -20,16 +19,26 @@ from simspine.estimation.fit_person import femur_lengths
 from simspine.estimation.options import BodyOptions
 from simspine.io.atomic import write_text
 from simspine.io.calibration import calibration_files, write_calibration
+from simspine.io.dataset_write import Dataset, SubjectData, write_dataset
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.mot import write_marker_errors, write_mot
 from simspine.io.trc import write_trc
 from simspine.quality.findings import Finding, Severity, where_true
 from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE
-from simspine.reconstruction.publish import check_points_follow_angles
+from simspine.reconstruction.publish import trial_data
 from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers, marker_set_of
+from simspine.report.summary import summary_metrics
 from simspine.workflow.config import json_digest
 from simspine.workflow.inputs import CaptureSource, Context, timing_in
-from simspine.workflow.results import load_result, read_sized_body, read_trial, save_result, save_spine, stored_findings
+from simspine.workflow.results import (
+    files_of_trial,
+    load_result,
+    read_sized_body,
+    read_trial,
+    save_result,
+    save_spine,
+    stored_findings,
+)
 from simspine.workflow.up_to_date import RunPaths, StageTask
 
 MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
@@ -294,9 +303,9 @@ def plan_vertebrae(context: Context) -> list[StageTask]:
 
 def _derive_vertebrae(context: Context, trial: str) -> None:
     paths = context.paths
-    found = VERTEBRAE(context.config, sized=read_sized_body(paths), result=load_result(paths.kinematics(trial)))
-    spine = found["spine"]
-    save_spine(paths.vertebrae(trial), spine, found["poses"])
+    sized, result = read_sized_body(paths), load_result(paths.kinematics(trial))
+    spine = VERTEBRAE(context.config, sized=sized, result=result)["spine"]
+    save_spine(paths.vertebrae(trial), spine)
     write_trc(paths.vertebrae(trial, ".trc"), spine.markers)
 
 
@@ -328,27 +337,24 @@ def _judge_trial(context: Context, trial: str) -> None:
         skeleton=read_store(paths.markers(trial), ["skeleton"])["skeleton"],
         findings=(*seen, *stored_findings(paths.markers(trial))),
     )
-    verdict = judged["verdict"]
     if fill:
         kinematics, vertebrae = paths.filled_files(trial)
         save_result(kinematics, judged["result"])
-        save_spine(vertebrae, judged["spine"], body_poses(found.body, judged["result"].motion))
-    write_text(paths.quality(trial), json.dumps(verdict.to_dict(), indent=1) + "\n")
+        save_spine(vertebrae, judged["spine"])
+    write_text(paths.quality(trial), json.dumps(judged["verdict"].to_dict(), indent=1) + "\n")
 
 
 # export: results/<name>/export/: TRC (three kinds of places), MOT, marker errors, model, calibration. Filled frames are
-# in columns of their own (TRC, names end in `_inferred`), or listed in the header (MOT).
+# in columns of their own (TRC, names end in `_inferred`), or listed in the header (MOT). And the trial's part of the
+# data set, so that these are packed in parallel.
 
 
 def plan_export(context: Context) -> list[StageTask]:
     paths = context.paths
     tasks = tasks_of_trials(
         partial(_export_trial, context),
-        {
-            trial: (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model)
-            for trial in context.trials
-        },
-        lambda trial: tuple(export_files_of_trial(paths.results, context.subject, trial)),
+        {trial: files_of_trial(context.config, paths, trial) for trial in context.trials},
+        partial(files_exported, paths),
         settings={},
     )
     return [*tasks, _body_and_cameras_task(context)]
@@ -356,18 +362,18 @@ def plan_export(context: Context) -> list[StageTask]:
 
 def _export_trial(context: Context, trial: str) -> None:
     """Write a trial's files; `InputError` where points are not the forward kinematics of the angles."""
-    paths = context.paths
-    found = read_trial(paths, trial, images=False)
-    solved, spine = found.result, found.spine
-    assert spine.centres is not None  # the stage vertebrae finds them
-    for points in (spine.markers, spine.centres):
-        check_points_follow_angles(found.body, solved.motion, points, f"{context.subject}/{trial}")
-    *trcs, mot, sto = export_files_of_trial(paths.results, context.subject, trial)
-    places = (spine.markers, points_at_vertebrae(spine.markers, spine.centres), spine.centres)
-    for trc, points in zip(trcs, places, strict=True):
+    paths, subject = context.paths, context.subject
+    found = read_trial(paths, trial)
+    published = trial_data(found)
+    markers, centres = published.markers, published.centres
+    assert centres is not None  # the stage vertebrae finds them
+    *trcs, mot, sto = export_files_of_trial(paths.results, subject, trial)
+    for trc, points in zip(trcs, (markers, points_at_vertebrae(markers, centres), centres), strict=True):
         write_trc(trc, split_inferred_suffix(points, found.inferred))
-    write_mot(mot, solved.motion, inferred=where_true(found.inferred))
-    write_marker_errors(sto, solved.motion.time, solved.marker_error)
+    write_mot(mot, found.motion, inferred=where_true(found.inferred))
+    write_marker_errors(sto, found.motion.time, found.result.marker_error)
+    write_dataset(paths.exported(trial), Dataset({subject: SubjectData((), {trial: published})}))
+    write_text(paths.exported(trial, ".json"), json.dumps(summary_metrics(found), indent=1) + "\n")
 
 
 def _body_and_cameras_task(context: Context) -> StageTask:
@@ -394,6 +400,12 @@ def _body_and_cameras_task(context: Context) -> StageTask:
         work=work,
         whole=True,
     )
+
+
+def files_exported(paths: RunPaths, trial: str) -> tuple[Path, ...]:
+    """Files that the stage export makes of a trial."""
+    release = export_files_of_trial(paths.results, paths.subject, trial)
+    return (*release, paths.exported(trial), paths.exported(trial, ".json"))
 
 
 def export_files_of_trial(results: Path, subject: str, trial: str) -> dict[Path, dict[str, str]]:

@@ -53,6 +53,8 @@ class RunPaths:
     kinematics = partialmethod(_stored, "kinematics")
     vertebrae = partialmethod(_stored, "vertebrae")
     quality = partialmethod(_stored, "quality", suffix=".json")
+    # The trial as a data set of its own, and (.json) its headline figures; the data set is put together from them.
+    exported = partialmethod(_stored, "export")
 
     def seen_files(self, trial: str) -> tuple[Path, ...]:
         """Files that only trials with images have."""
@@ -163,10 +165,12 @@ STAGE_CODE = (
     "core", "io", "anatomy", "vision", "estimation", "quality", "reconstruction", "workflow/stage_files.py",
     "workflow/results.py", "workflow/inputs.py",
 )  # fmt: skip
-DATASET_CODE = (*STAGE_CODE, "dataset", "report/summary.py", "workflow/dataset.py", "workflow/results.py")
+EXPORT_CODE = (*STAGE_CODE, "report/summary.py")
+DATASET_CODE = (*EXPORT_CODE, "dataset", "workflow/dataset.py")
 CODE_OF = {
     "capture": ("synthesis",),
     "detect": DETECTION_CODE,
+    "export": EXPORT_CODE,
     "dataset": DATASET_CODE,
     "page": (*DATASET_CODE, "evaluation", "report", "workflow/reporting.py", "workflow/views.py"),
 }  # all other stages: STAGE_CODE

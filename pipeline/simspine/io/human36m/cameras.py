@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError, naming_content, require_file, require_known
 from simspine.core.types import Camera
@@ -80,6 +79,8 @@ def read_metadata(path: str | os.PathLike) -> dict[str, list[Camera]]:
 
 
 def _camera_of_metadata(name: str, extrinsic: np.ndarray, intrinsic: np.ndarray, where: str) -> Camera:
+    from scipy.spatial.transform import Rotation  # here, since every command opens the copy
+
     R = Rotation.from_euler("XYZ", extrinsic[:3]).as_matrix()
     fx, fy, cx, cy, k1, k2, k3, p1, p2 = intrinsic
     with naming_content(where, "a camera"):
