@@ -403,7 +403,9 @@ def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camer
     """(3, 3): the rotation that makes z point up. cameras: in the unit of xyz; their world frame may differ."""
     if lacking := [f"{side}{part}" for part in ("Shoulder", "Ankle") for side in "LR" if f"{side}{part}" not in names]:
         raise InputError(f"{path}: the points {', '.join(lacking)} are not there; expected a whole person.")
-    cameras = cameras if _see_points(cameras, xyz) else ()
+    known = xyz[np.isfinite(xyz).all(-1)]
+    if cameras and (not len(known) or (points_in_images(cameras, known).mean(1) <= MIN_SHARE_IN_IMAGE).any()):
+        cameras = ()  # FreeMoCap rotates its points, but not its cameras
     vertical = vertical_of_world(names, xyz, cameras)
     if vertical is None:
         return np.eye(3)
@@ -417,14 +419,6 @@ def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camer
         f"{path}: z is {np.degrees(vertical.tilt):.0f}° from the vertical; the world was turned upright, {how}."
     )
     return Rotation.align_vectors([Z_AXIS], [vertical.up])[0].as_matrix() if vertical.R is None else vertical.R
-
-
-def _see_points(cameras: Sequence[Camera], xyz: np.ndarray) -> bool:
-    """Whether most points are in each camera's image. FreeMoCap rotates its points, but not its cameras."""
-    known = xyz[np.isfinite(xyz).all(-1)]
-    if not cameras or not len(known):
-        return False
-    return bool((points_in_images(cameras, known).mean(1) > MIN_SHARE_IN_IMAGE).all())
 
 
 def read_session(folder: str | PathLike, rate: Rate = None) -> OtherSession:
