@@ -228,7 +228,7 @@ def test_points_that_are_all_missing_are_refused(tmp_path, hidden):
     content = {"names": ["A", "B"], "values": np.ones((3, 2, 3)), "rate": 100.0}
     write_small_c3d(tmp_path / "a.c3d", content, {hidden: [(frame, point) for frame in range(3) for point in (0, 1)]})
     marked = "100%" if hidden == "missing" else "0%"
-    with pytest.raises(InputError, match=f"all points are missing; {marked} are marked so"):
+    with pytest.raises(InputError, match=f"all points are missing, {marked} by residual −1"):
         read_c3d(tmp_path / "a.c3d")
 
 

@@ -102,6 +102,26 @@ def test_tables_of_deeplabcut_and_sleap_are_read(tmp_path):
         read_keypoints([tmp_path, tmp_path / "dlc0.csv"], rate=30.0)
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (3, 0, 2, 1), (3, 2, 1, 0)])
+@pytest.mark.parametrize("empty", [0, 2])
+def test_sleaps_axes_in_each_order_and_tracks_without_points(tmp_path, axes, empty):
+    """SLEAP writes (tracks, 2, nodes, frames), sleap-io (frames, tracks, nodes, 2); MATLAB reverses SLEAP's."""
+    seen = person("coco17")
+    tracks = np.full((1 + empty, 2, 17, seen.frames), np.nan)
+    tracks[0] = seen.xy[:, 0].transpose(2, 1, 0)
+    scores = np.linspace(0.1, 0.9, 17)[:, None] * np.ones((1 + empty, 17, seen.frames))
+    for points in (17, 5):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["tracks"], file["node_names"] = tracks.transpose(axes), [name.encode() for name in seen.names]
+            file["point_scores"] = scores[:, :points].transpose([axis - (axis > 1) for axis in axes if axis != 1])
+        if points == 17:
+            found = read_keypoints([tmp_path / "a.h5"], rate=30.0)
+            np.testing.assert_allclose(found.xy[:, 0], seen.xy[:, 0])
+            np.testing.assert_allclose(found.confidence[3, 0], np.linspace(0.1, 0.9, 17))
+    with pytest.raises(InputError, match=r"a\.h5: not tracks \(tracks, 2, 17 nodes, frames\)"):
+        read_keypoints([tmp_path / "a.h5"], rate=30.0)
+
+
 def test_points_called_as_in_two_skeletons_are_of_the_one_that_has_no_others():
     """'hip' of HALPE's 26 points lies between the hip joints, that of SpineTrack's 37 on the sacrum."""
     halpe = load_skeleton("halpe26").names

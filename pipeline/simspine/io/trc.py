@@ -214,9 +214,8 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
     unit = stated.strip().strip(".").lower()
     unit = _UNIT_SPELLINGS.get(unit.removesuffix("s"), unit.removesuffix("s") or unit)
     extent = extent_of_points(xyz)
-    known = TRC_UNITS | _RARE_UNITS
+    known, others = TRC_UNITS | _RARE_UNITS, [u for u in TRC_UNITS if u != unit]
     if unit in known:
-        others = [u for u in TRC_UNITS if u != unit]
         size = extent * known[unit]
         few = np.isfinite(xyz).all(-1).any(0).sum() < _MANY_MARKERS
         lowest = PLAUSIBLE_TRC_EXTENTS_M[0] if few else _USUAL_EXTENTS_M[0]
@@ -231,7 +230,6 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
             return known[unit]
         claim = f"{path}: the header says {stated}, which makes the person {size:.3g} m across"
     else:
-        others = list(TRC_UNITS)
         claim = f"{path}: the header's unit is {repr(stated) if stated.strip() else 'missing'}"
         if np.isnan(extent):
             raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}, and too little data to tell from.")

@@ -152,7 +152,8 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             text = f"{kinds[0]}: no folder of 2D points for {', '.join(lacking)} of {calibration}"
             raise InputError(f"{text}. Detect in all videos, or take the camera out of the calibration.")
         views = [views[order.index(camera.name)] for camera in cameras]
-        frame_rate = _pose2sim_rate(place, folder) or rate_of_session(place, rate)
+        project = {**_pose2sim_project(folder), **_pose2sim_project(place)}
+        frame_rate = _number_in(project, "frame_rate", place / "Config.toml") or rate_of_session(place, rate)
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
@@ -162,11 +163,6 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             )
         seen = seen._replace(skeleton=skeleton.name)
         yield SessionTrial(name, seen, targets, calibration=calibration, files=files)
-
-
-def _pose2sim_rate(*folders: Path) -> Rate:
-    rates = (_number_in(_pose2sim_project(folder), "frame_rate", folder / "Config.toml") for folder in folders)
-    return next((rate for rate in rates if rate is not None), None)
 
 
 def _number_in(about: Mapping[str, Any], key: str, path: Path) -> float | None:

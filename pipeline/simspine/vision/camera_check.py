@@ -47,8 +47,7 @@ def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
 
 def select_views(keypoints: Keypoints, views: Sequence[int]) -> Keypoints:
     """The keypoints of some of the views."""
-    chosen = list(views)
-    return keypoints.with_(xy=keypoints.xy[:, chosen], confidence=keypoints.confidence[:, chosen])
+    return keypoints.with_(xy=keypoints.xy[:, list(views)], confidence=keypoints.confidence[:, list(views)])
 
 
 # Disagreement of two views of one point.
