@@ -98,6 +98,17 @@ def test_tables_of_deeplabcut_and_sleap_are_read(tmp_path):
     write_dlc(tmp_path / "mouse.csv", seen, 0, [f"whisker{i}" for i in range(17)])
     with pytest.raises(InputError, match=r"whisker0.* are those of no skeleton"):
         read_keypoints([tmp_path / "mouse.csv"], rate=30.0)
+    quoted = (tmp_path / "dlc0.csv").read_text().replace(",", '","').replace("\n", '"\n"')
+    rows = f'"{quoted}'.removesuffix('"').splitlines()
+    rows[6] = ",".join(['"3"', '"0.0"', '"0.0"', *rows[6].split(",")[3:]])  # not seen
+    (tmp_path / "dlc0.csv").write_text("\n".join(rows))
+    found = read_keypoints([tmp_path / "dlc0.csv"], rate=30.0)
+    assert np.isnan(found.xy[3, 0, 0]).all()
+    np.testing.assert_allclose(np.delete(found.xy, 0, 2)[:, 0], np.delete(seen.xy, 0, 2)[:, 0])
+    with h5py.File(tmp_path / "sleap0.h5", "a") as file:
+        file["point_scores"][...] = 90.0
+    with pytest.raises(InputError, match=r"spans 0…90, expected 0…1|spans 90…90, expected 0…1"):
+        read_keypoints([tmp_path / "sleap0.h5"], rate=30.0)
     with pytest.raises(InputError, match=r"dlc0\.csv is a table, others are folders"):
         read_keypoints([tmp_path, tmp_path / "dlc0.csv"], rate=30.0)
 

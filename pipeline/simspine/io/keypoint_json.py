@@ -307,7 +307,7 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
     out = np.full((max(frames), len(tables), 1, len(names), 3), np.nan)
     for view, (_, rows) in enumerate(tables):
         out[: len(rows), view, 0] = rows
-    out[~np.isfinite(out).all(-1)] = np.nan
+    out[~np.isfinite(out).all(-1) | ~out[..., :2].any(-1)] = np.nan  # 0 0 stands for a point that was not seen
     return names_of_skeleton(names, skeleton, paths[0]), out
 
 
@@ -348,7 +348,7 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the points, and (frames, points, 3) with x px, y px, score."""
     if path.suffix.lower() != ".csv":
         return _points_in_hdf5(path)
-    lines = [line for _, line in text_tables.read_lines(path)]
+    lines = [line.replace('"', "") for _, line in text_tables.read_lines(path)]
     mark = text_tables.cell_separator(lines[0]) or ","
     rows = [(line if mark == "," else line.replace(",", ".")).split(mark) for line in lines]
     head = {row[0]: row for row in rows[:4]}
@@ -405,7 +405,8 @@ def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
             score = np.ones(xy.shape[:3])
             if "point_scores" in file:
                 score = np.einsum(f"{axes.replace('x', '')}->tfn", np.asarray(file["point_scores"], float))
-            points = np.concatenate([xy, np.clip(np.nan_to_num(score), 0, 1)[..., None]], -1)
+            score = np.where(score > 1.5, score, np.clip(np.nan_to_num(score), 0, 1))  # more than 1.5 is refused
+            points = np.concatenate([xy, score[..., None]], -1)
     points = points[np.isfinite(xy).any((1, 2, 3))]
     if len(points) != 1:
         raise InputError(f"{path}: holds {len(points)} tracks; export a file for each.")
