@@ -217,6 +217,15 @@ def test_a_scale_that_is_no_number(tmp_path, scale):
         read_c3d(path)
 
 
+@pytest.mark.parametrize("hidden", ["missing", "zero"])
+def test_points_that_are_all_missing_are_refused(tmp_path, hidden):
+    content = {"names": ["A", "B"], "values": np.ones((3, 2, 3)), "rate": 100.0}
+    write_small_c3d(tmp_path / "a.c3d", content, {hidden: [(frame, point) for frame in range(3) for point in (0, 1)]})
+    marked = "100%" if hidden == "missing" else "0%"
+    with pytest.raises(InputError, match=f"all points are missing, {marked} by residual −1"):
+        read_c3d(tmp_path / "a.c3d")
+
+
 @pytest.mark.parametrize(("axis", "frame"), [("z", "z_up"), ("y", "y_up")])
 def test_a_file_that_does_not_say_which_axis_points_up(tmp_path, axis, frame):
     """A standing person reaches farthest upwards; a trial of several paces along Y reaches farther only in time."""

@@ -98,8 +98,39 @@ def test_tables_of_deeplabcut_and_sleap_are_read(tmp_path):
     write_dlc(tmp_path / "mouse.csv", seen, 0, [f"whisker{i}" for i in range(17)])
     with pytest.raises(InputError, match=r"whisker0.* are those of no skeleton"):
         read_keypoints([tmp_path / "mouse.csv"], rate=30.0)
+    quoted = (tmp_path / "dlc0.csv").read_text().replace(",", '","').replace("\n", '"\n"')
+    rows = f'"{quoted}'.removesuffix('"').splitlines()
+    rows[6] = ",".join(['"3"', '"0.0"', '"0.0"', *rows[6].split(",")[3:]])  # not seen
+    (tmp_path / "dlc0.csv").write_text("\n".join(rows))
+    found = read_keypoints([tmp_path / "dlc0.csv"], rate=30.0)
+    assert np.isnan(found.xy[3, 0, 0]).all()
+    np.testing.assert_allclose(np.delete(found.xy, 0, 2)[:, 0], np.delete(seen.xy, 0, 2)[:, 0])
+    with h5py.File(tmp_path / "sleap0.h5", "a") as file:
+        file["point_scores"][...] = 90.0
+    with pytest.raises(InputError, match=r"spans 0…90, expected 0…1|spans 90…90, expected 0…1"):
+        read_keypoints([tmp_path / "sleap0.h5"], rate=30.0)
     with pytest.raises(InputError, match=r"dlc0\.csv is a table, others are folders"):
         read_keypoints([tmp_path, tmp_path / "dlc0.csv"], rate=30.0)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (3, 0, 2, 1), (3, 2, 1, 0)])
+@pytest.mark.parametrize("empty", [0, 2])
+def test_sleaps_axes_in_each_order_and_tracks_without_points(tmp_path, axes, empty):
+    """SLEAP writes (tracks, 2, nodes, frames), sleap-io (frames, tracks, nodes, 2); MATLAB reverses SLEAP's."""
+    seen = person("coco17")
+    tracks = np.full((1 + empty, 2, 17, seen.frames), np.nan)
+    tracks[0] = seen.xy[:, 0].transpose(2, 1, 0)
+    scores = np.linspace(0.1, 0.9, 17)[:, None] * np.ones((1 + empty, 17, seen.frames))
+    for points in (17, 5):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["tracks"], file["node_names"] = tracks.transpose(axes), [name.encode() for name in seen.names]
+            file["point_scores"] = scores[:, :points].transpose([axis - (axis > 1) for axis in axes if axis != 1])
+        if points == 17:
+            found = read_keypoints([tmp_path / "a.h5"], rate=30.0)
+            np.testing.assert_allclose(found.xy[:, 0], seen.xy[:, 0])
+            np.testing.assert_allclose(found.confidence[3, 0], np.linspace(0.1, 0.9, 17))
+    with pytest.raises(InputError, match=r"a\.h5: not tracks \(tracks, 2, 17 nodes, frames\)"):
+        read_keypoints([tmp_path / "a.h5"], rate=30.0)
 
 
 def test_points_called_as_in_two_skeletons_are_of_the_one_that_has_no_others():

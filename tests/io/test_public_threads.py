@@ -3,6 +3,7 @@
 Each test names its threads. The numbers are made here.
 """
 
+import re
 import struct
 import warnings
 
@@ -264,8 +265,15 @@ def test_frames_without_a_row_stay_frames(tmp_path):
         found = read_keypoints(paths, POINTS, rate=50)
     assert np.isnan(found.xy[4:6, 1]).all()
     assert found.xy[6:] == pytest.approx(SEEN.xy[6:], abs=1e-4)
+    as_numbers = [re.sub(r"^(\d+),", r"\1.0,", line) for line in lines]  # and a last row of empty cells
+    paths[1].write_text("\n".join([*as_numbers[:7], *as_numbers[9:], "," * lines[2].count(",")]))
+    with pytest.warns(UserWarning, match=r"cam1\.csv: 2 frames have no row"):
+        assert read_keypoints(paths, POINTS, rate=50).xy[6:] == pytest.approx(SEEN.xy[6:], abs=1e-4)
+    paths[1].write_text("\n".join(lines[:8]))
+    with pytest.warns(UserWarning, match=r"the tables end after \[12, 5, 12\] frames"):
+        read_keypoints(paths, POINTS, rate=50)
     paths[1].write_text("\n".join([*lines[:5], lines[4], *lines[5:]]))
-    with pytest.raises(InputError, match="its first column is to count frames"):
+    with pytest.raises(InputError, match="its first column is to count frames, but goes from 1 to 1"):
         read_keypoints(paths, POINTS, rate=50)
 
 

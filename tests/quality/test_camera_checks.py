@@ -71,6 +71,12 @@ def test_cameras_that_judge_one_another_and_disagree_leave_open_which_is_off():
         ("scaled", "Multiply these points by 2"),
         ("axes_exchanged", "Exchange the two columns"),
         ("y_upwards", "Subtract y"),
+        ("centred", "upper left corner"),
+        ("transposed", "Transpose it"),
+        ("centre", "Give t = −R · place"),
+        ("inverse", "Give their inverse"),
+        ("graphics", "y down"),
+        ("order", "in one order"),
         ("exchanged", "Exchange the"),
     ],
 )

@@ -156,12 +156,17 @@ def test_a_mirrored_image_is_found_by_the_little_that_is_left_of_its_view():
     [
         ("axes_exchanged", lambda xy, size: xy[..., ::-1]),
         ("y_upwards", lambda xy, size: [0, size[1] - 1] + [1, -1] * xy),
+        ("centred", lambda xy, size: xy - np.array(size) / 2),
+        ("centred", lambda xy, size: (xy - np.array(size) / 2) * [1, -1]),
     ],
 )
-def test_points_with_other_axes_are_found(kind, read):
+@pytest.mark.parametrize("views", [(1,), (0, 1, 2, 3)])
+def test_points_with_other_axes_are_found(kind, read, views):
     keypoints, true, _ = walk("finetuned")
-    best = find_mix_ups(in_view(keypoints, 1, read(keypoints.xy[:, 1], true[1].size)), true)[0]
-    assert (best.kind, best.views) == (kind, (true[1].name,))
+    for view in views:
+        keypoints = in_view(keypoints, view, read(keypoints.xy[:, view], true[view].size))
+    best = find_mix_ups(keypoints, true)[0]
+    assert (best.kind, best.views) == (kind, tuple(true[view].name for view in views))
     assert best.used_if_exchanged > 0.9
 
 
@@ -219,15 +224,32 @@ def test_one_camera_written_otherwise_than_the_others(kind, count):
     }.get(kind, true[1].with_(t=ratio * true[1].t))
     seen = select_views(keypoints, range(count))
     best, *others = find_mix_ups(seen, [true[0], changed, *true[2:count]])
-    if ratio != 1 and count == 2 and best.views == (true[0].name,):  # two cameras do not show which of them it is
-        ratio = 1 / ratio
-    else:
+    if ratio == 1 or count > 2 or best.views != (true[0].name,):  # two cameras do not show whose unit is another one
         assert best.views == (changed.name,)
         assert others == [] or count == 2
-    assert (best.kind, best.size_ratio) == ("unit" if ratio != 1 else "transposed", ratio)
+    assert best.kind == ("unit" if ratio != 1 else "transposed")
     (finding,) = assess.check_camera_images((), (best,))
     assert finding.code == f"camera_{best.kind}"
     assert ("translations of all cameras in metres" in finding.suggestion) is (ratio != 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [
+        ("transposed", lambda R, t, place: (R.T, t)),
+        ("transposed", lambda R, t, place: (R.T, -R.T @ place)),
+        ("centre", lambda R, t, place: (R, place)),
+        ("inverse", lambda R, t, place: (R.T, place)),
+        ("graphics", lambda R, t, place: (R * [[1], [-1], [-1]], t * [1, -1, -1])),
+        ("graphics", lambda R, t, place: (R.T * [1, -1, -1], place)),
+    ],
+)
+def test_a_calibration_of_other_conventions_in_all_cameras(kind, written):
+    keypoints, true, _ = walk("finetuned", 4)
+    poses = [written(camera.R, camera.t, camera.centre) for camera in true]
+    best = find_mix_ups(keypoints, [camera.with_(R=R, t=t) for camera, (R, t) in zip(true, poses, strict=True)])[0]
+    assert (best.kind, best.views) == (kind, tuple(camera.name for camera in true))
+    assert best.used_if_exchanged > 0.9
 
 
 def test_a_calibration_turned_with_its_images_is_not_mixed_up():
@@ -272,4 +294,12 @@ def test_exchanged_views_are_found():
     swapped = keypoints.with_(xy=keypoints.xy[:, order], confidence=keypoints.confidence[:, order])
     best = find_mix_ups(swapped, true)[0]
     assert (best.kind, best.views) == ("exchanged", (true[1].name, true[3].name))
+    assert best.used_if_exchanged > 0.9
+
+
+@pytest.mark.parametrize("order", [[1, 2, 3, 0], [2, 3, 0, 1], [3, 2, 1, 0]])
+def test_views_in_another_order_are_given_theirs(order):
+    keypoints, true, _ = walk("finetuned")
+    best = find_mix_ups(select_views(keypoints, order), true)[0]
+    assert (best.kind, best.views) == ("order", tuple(true[view].name for view in order))
     assert best.used_if_exchanged > 0.9

@@ -44,7 +44,7 @@ from simspine.io.keypoint_json import write_keypoints, write_people_json
 from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
 from simspine.reconstruction import sessions
-from simspine.reconstruction.session_files import _pose2sim_rate, read_session, size_of_person
+from simspine.reconstruction.session_files import _number_in, _pose2sim_project, read_session, size_of_person
 from simspine.vision.person_frame import vertical_of_world
 from simspine.workflow.config import read_config
 from simspine.workflow.sessions import grouped_messages
@@ -522,13 +522,17 @@ def test_a_camera_without_2d_points_is_named(tmp_path):
     assert "no folder of 2D points for cam02 of" in refusal(tmp_path / "Session")
 
 
+def pose2sim_rate(folder):
+    return _number_in(_pose2sim_project(folder), "frame_rate", folder / "Config.toml")
+
+
 def test_what_is_said_of_a_trial_in_the_folder_above_counts(tmp_path):
     """Pose2Sim lets a trial's Config.toml say only what differs from the session's."""
     (tmp_path / "walk").mkdir()
     (tmp_path / "Config.toml").write_text("[project]\nframe_rate = 120\nparticipant_mass = 61.0\n")
-    assert (_pose2sim_rate(tmp_path / "walk"), size_of_person(tmp_path / "walk")) == (120.0, (None, 61.0))
+    assert (pose2sim_rate(tmp_path / "walk"), size_of_person(tmp_path / "walk")) == (120.0, (None, 61.0))
     (tmp_path / "walk/Config.toml").write_text("[project]\nframe_rate = 50\nparticipant_height = 1.66\n")
-    assert (_pose2sim_rate(tmp_path / "walk"), size_of_person(tmp_path / "walk")) == (50.0, (1.66, 61.0))
+    assert (pose2sim_rate(tmp_path / "walk"), size_of_person(tmp_path / "walk")) == (50.0, (1.66, 61.0))
 
 
 @pytest.mark.parametrize("number", ["inf", "nan", "-1", "0", "1" + "0" * 400])
@@ -536,7 +540,7 @@ def test_what_is_said_of_a_trial_in_the_folder_above_counts(tmp_path):
 def test_impossible_numbers_of_pose2sim_are_refused_by_file_and_name(tmp_path, key, number):
     (tmp_path / "Config.toml").write_text(f"[project]\n{key} = {number}\n")
     with pytest.raises(InputError, match=rf"Config.toml: {key} is -?\w+; expected a positive number"):
-        (_pose2sim_rate if key == "frame_rate" else size_of_person)(tmp_path)
+        (pose2sim_rate if key == "frame_rate" else size_of_person)(tmp_path)
 
 
 def test_other_folders_are_refused_with_what_is_read(tmp_path):

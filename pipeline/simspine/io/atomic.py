@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from simspine.core.errors import InputError
 
 STALE_TEMPORARY_S = 24 * 3600.0  # s, age from which the process of a temporary file is taken to have ended
@@ -156,10 +158,12 @@ def write_text(path: str | os.PathLike, text: str, sync: bool = True) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
-    """Write lines, given without their ends, as `write_text` does; one is in memory at a time."""
+def write_table(path: str | os.PathLike, head: Iterable[str], row_format: str, table: np.ndarray) -> None:
+    """Write lines, given without their ends, then rows of numbers; one is in memory as text at a time."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{line}\n" for line in lines)
+        file.writelines(f"{line}\n" for line in head)
+        # + 0.0: no "-0.00"
+        file.writelines((row_format % tuple(row.tolist())).replace("nan", "NaN") + "\n" for row in table + 0.0)
 
 
 def _flush_folder(folder: Path) -> None:

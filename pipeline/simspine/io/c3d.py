@@ -92,6 +92,8 @@ def _markers_of_c3d(
     if not names:
         raise InputError(f"{path}: no point has a label (POINT:LABELS).")
     xyz = without_placeholders(xyz, path)
+    if not np.isfinite(xyz).any():
+        raise InputError(f"{path}: all points are missing, {(residuals < 0).mean():.0%} by residual −1. Label them.")
     xyz = xyz * metres_per_unit(xyz, "".join(_parameter_texts(point, "UNITS")[:1]), path)
     reach = np.nanmedian(np.nanmax(xyz, 1, initial=-np.inf) - np.nanmin(xyz, 1, initial=np.inf), 0)
     likely = "z_up" if reach[2] > _UPRIGHT_RATIO * reach[1] else "y_up"

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from textwrap import shorten
 
@@ -33,6 +33,7 @@ _MOST_FILES_LACKING = 0.25  # largest share of frames without a file, from a fol
 _LONGEST_LIST = 80  # characters of a list of frames in a message
 _MAX_LATE_END = 2  # frames between the last frames of two folders; more give a warning
 _MAX_FRAME_DIGITS = 15  # of a frame number; more are no number that an array can have
+_SLEAP_AXES = ("txnf", "ftnx", "fnxt")  # track, x or y, node, frame: of SLEAP, of sleap-io, of SLEAP read by MATLAB
 _MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts milliseconds, not frames
 
 
@@ -298,11 +299,13 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
     for path, (labels, _) in zip(paths, tables, strict=True):
         if labels != names:
             raise InputError(f"{path}: its points are {', '.join(labels)}, those of {paths[0]} {', '.join(names)}.")
-    longest = max(len(rows) for _, rows in tables)
-    out = text_tables.missing_numbers((longest, len(tables), 1, len(names), 3), paths)
+    frames = [len(rows) for _, rows in tables]
+    if np.ptp(frames) > _MAX_LATE_END:
+        text_tables.warn_assumed(f"{paths[0]}: the tables end after {frames} frames; all are taken to begin together.")
+    out = text_tables.missing_numbers((max(frames), len(tables), 1, len(names), 3), paths)
     for view, (_, rows) in enumerate(tables):
         out[: len(rows), view, 0] = rows
-    out[~np.isfinite(out).all(-1)] = np.nan
+    out[~np.isfinite(out).all(-1) | ~out[..., :2].any(-1)] = np.nan  # 0 0 stands for a point that was not seen
     return names_of_skeleton(names, skeleton, paths[0]), out
 
 
@@ -343,7 +346,7 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the points, and (frames, points, 3) with x px, y px, score."""
     if path.suffix.lower() != ".csv":
         return _points_in_hdf5(path)
-    lines = [line for _, line in text_tables.read_lines(path)]
+    lines = [line.replace('"', "") for _, line in text_tables.read_lines(path)]
     mark = text_tables.cell_separator(lines[0]) or ","
     rows = [(line if mark == "," else line.replace(",", ".")).split(mark) for line in lines]
     head = {row[0]: row for row in rows[:4]}
@@ -351,7 +354,7 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
         raise InputError(f"{path}: no table of DeepLabCut (scorer, bodyparts, coords). Export one, or SLEAP's .h5.")
     if "individuals" in head and len(set(head["individuals"][1:])) > 1:
         raise InputError(f"{path}: holds several individuals; export a table for each.")
-    rows = [row for row in rows if row[0] not in _TABLE_HEAD]
+    rows = [row for row in rows if row[0] not in _TABLE_HEAD and "".join(row).strip()]
     values = parse_cells([row[1:] for row in rows], len(head["coords"]) - 1, path)
     values = _rows_at_frames(values, [row[0].strip() for row in rows], path)
     parts = head["bodyparts"][1:]
@@ -364,11 +367,13 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
 
 def _rows_at_frames(values: np.ndarray, numbers: Sequence[str], path: Path) -> np.ndarray:
     """Rows placed at the frame numbers in their first cells, if these are numbers; frames without a row are NaN."""
-    if not numbers or not all(number.isdecimal() for number in numbers):
+    if not numbers or not all(re.fullmatch(r"[0-9]+(\.0*)?", number) for number in numbers):
         return values
     frames = np.array(numbers, float)
-    if (np.diff(frames) <= 0).any() or frames[-1] > _MAX_FRAMES_PER_FILE * len(frames) + 1000:
-        raise InputError(f"{path}: its first column is to count frames, but goes from {numbers[0]} to {numbers[-1]}.")
+    steps = [f"{a} to {b}" for a, b in pairwise(numbers) if float(a) >= float(b)]
+    if steps or frames[-1] > _MAX_FRAMES_PER_FILE * len(frames) + 1000:
+        steps.append(f"{numbers[0]} to {numbers[-1]}")
+        raise InputError(f"{path}: its first column is to count frames, but goes from {steps[0]}.")
     placed = text_tables.missing_numbers((int(frames[-1]) + 1, values.shape[1]), [path])
     placed[frames.astype(int)] = values
     if absent := len(placed) - len(values):
@@ -388,15 +393,22 @@ def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     from simspine.io.hdf5 import open_hdf5_file
 
     with open_hdf5_file(path) as file:
-        if "tracks" in file and "node_names" in file:  # SLEAP's analysis file: (tracks, 2, nodes, frames)
-            tracks = np.asarray(file["tracks"], float)
-            if len(tracks) != 1:
-                raise InputError(f"{path}: holds {len(tracks)} tracks; export a file for each.")
-            names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"][()])
-            xy = tracks[0].transpose(2, 1, 0)
-            score = np.asarray(file["point_scores"], float)[0].T if "point_scores" in file else np.ones(xy.shape[:2])
-            return names, np.concatenate([xy, np.clip(np.nan_to_num(score), 0, 1)[..., None]], -1)
-    raise InputError(f"{path}: no analysis file of SLEAP (tracks, node_names); of DeepLabCut, save the table as CSV.")
+        if "tracks" not in file or "node_names" not in file:
+            raise InputError(f"{path}: no analysis file of SLEAP (tracks, node_names); of DeepLabCut, save a CSV.")
+        names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"][()])
+        xy = np.asarray(file["tracks"], float)
+        with naming_content(path, f"tracks (tracks, 2, {len(names)} nodes, frames), and point_scores without the 2"):
+            axes = next(a for a in _SLEAP_AXES if [xy.shape[a.index(i)] for i in "xn"] == [2, len(names)])
+            xy = np.einsum(f"{axes}->tfnx", xy)
+            score = np.ones(xy.shape[:3])
+            if "point_scores" in file:
+                score = np.einsum(f"{axes.replace('x', '')}->tfn", np.asarray(file["point_scores"], float))
+            score = np.where(score > 1.5, score, np.clip(np.nan_to_num(score), 0, 1))  # more than 1.5 is refused
+            points = np.concatenate([xy, score[..., None]], -1)
+    points = points[np.isfinite(xy).any((1, 2, 3))]
+    if len(points) != 1:
+        raise InputError(f"{path}: holds {len(points)} tracks; export a file for each.")
+    return names, points[0]
 
 
 def _point_names(

@@ -2,9 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from simspine.core.arrays import frame_ranges
 from simspine.core.errors import InputError
 from simspine.core.types import MOST_RADIANS, Motion
 from simspine.io import text_tables
-from simspine.io.atomic import write_lines
+from simspine.io.atomic import write_table
 from simspine.io.text_tables import StatedRate, uniform_rows
 
 # Storage files: a header up to `endheader`, labels, rows. Layout: OpenSim 4 (`version=1`), as its STOFileAdapter and
@@ -115,14 +114,7 @@ def write_sto(
     lines.append(f"inDegrees={'yes' if in_degrees else 'no'}")
     lines += [f"{key}={value}" for key, value in (header or {}).items()]
     lines += ["endheader", "\t".join(("time", *names))]
-    write_lines(path, chain(lines, _table_lines(time, values)))
-
-
-def _table_lines(time: np.ndarray, values: np.ndarray) -> Iterator[str]:
-    """Rows, made one at a time: as Python floats all numbers of a long trial would take four times their memory."""
-    line = "%.9f" + "\t%.12f" * values.shape[1]
-    for t, row in zip(time.tolist(), values, strict=True):
-        yield (line % (t, *(row + 0.0).tolist())).replace("nan", "NaN")
+    write_table(path, lines, "%.9f" + "\t%.12f" * len(names), np.column_stack([time, values]))
 
 
 def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.ndarray) -> None:

@@ -5,8 +5,6 @@ Layout: SIMM/OpenSim (five header lines, a blank line or none, then frame number
 
 import os
 import re
-from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame
 from simspine.core.types import Markers
 from simspine.io import text_tables
-from simspine.io.atomic import write_lines
+from simspine.io.atomic import write_table
 from simspine.io.text_tables import StatedRate, uniform_rows
 
 TRC_UNITS = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "dm": 0.1, "in": 0.0254, "ft": 0.3048}
@@ -155,15 +153,9 @@ def write_trc(path: str | os.PathLike, markers: Markers) -> None:
         "Frame#\tTime\t" + "".join(f"{name}\t\t\t" for name in markers.names).removesuffix("\t"),
         "\t\t" + "\t".join(f"{axis}{i}" for i in range(1, count + 1) for axis in "XYZ"),
     ]
-    write_lines(path, chain(lines, _trc_rows(markers.time, xyz, markers.present)))
-
-
-def _trc_rows(time: np.ndarray, xyz: np.ndarray, present: np.ndarray) -> Iterator[str]:
-    """Rows of the table, made one at a time."""
-    line = "%d\t%.9f" + "\t%.8f" * (3 * xyz.shape[1])
-    for i, (t, points, points_present) in enumerate(zip(time, xyz, present, strict=True), 1):
-        row = np.where(points_present[:, None], points.round(8), np.nan) + 0.0  # + 0.0: no "-0.00000000"
-        yield (line % (i, t, *row.ravel().tolist())).replace("nan", "NaN")
+    points = np.where(markers.present[..., None], xyz.round(8), np.nan).reshape(frames, -1)
+    table = np.column_stack([np.arange(1, frames + 1), markers.time, points])
+    write_table(path, lines, "%d\t%.9f" + "\t%.8f" * (3 * count), table)
 
 
 def _marker_names(n: int, line: str, path) -> tuple[str, ...]:
@@ -222,9 +214,8 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
     unit = stated.strip().strip(".").lower()
     unit = _UNIT_SPELLINGS.get(unit.removesuffix("s"), unit.removesuffix("s") or unit)
     extent = extent_of_points(xyz)
-    known = TRC_UNITS | _RARE_UNITS
+    known, others = TRC_UNITS | _RARE_UNITS, [u for u in TRC_UNITS if u != unit]
     if unit in known:
-        others = [u for u in TRC_UNITS if u != unit]
         size = extent * known[unit]
         few = np.isfinite(xyz).all(-1).any(0).sum() < _MANY_MARKERS
         lowest = PLAUSIBLE_TRC_EXTENTS_M[0] if few else _USUAL_EXTENTS_M[0]
@@ -239,7 +230,6 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
             return known[unit]
         claim = f"{path}: the header says {stated}, which makes the person {size:.3g} m across"
     else:
-        others = list(TRC_UNITS)
         claim = f"{path}: the header's unit is {repr(stated) if stated.strip() else 'missing'}"
         if np.isnan(extent):
             raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}, and too little data to tell from.")

@@ -134,12 +134,14 @@ _MIX_UPS = {  # {kind of mix-up: (what seems to be so, cure)}
     "axes_exchanged": ("x and y of points seem to be exchanged", "Exchange the two columns."),
     "y_upwards": ("y of points seems to grow upwards", "Subtract y from the height of the image."),
     "scaled": ("points seem to be of images {ratio:.3g} times as large", "Multiply these points by {inverse:.3g}."),
-    "transposed": ("its rotation seems to be transposed", "Transpose it: R leads from the world to the camera."),
-    "unit": (
-        "its translation seems to be {ratio:.3g} times others'",
-        "Give translations of all cameras in metres.",
-    ),
+    "centred": ("points seem to be counted from the centre of the image", "Count from its upper left corner, y down."),
+    "transposed": ("R seems to be transposed", "Transpose it: R leads from the world to the camera."),
+    "centre": ("t seems to be the place of the camera", "Give t = −R · place."),
+    "inverse": ("R and t seem to lead from the camera to the world", "Give their inverse: Rᵀ and −Rᵀ · t."),
+    "graphics": ("its axes seem to be those of graphics (y up, z backwards)", "Give R and t to axes x right, y down."),
+    "unit": ("t seems to be in another unit than others'", "Give translations of all cameras in metres."),
     "exchanged": ("they seem to be exchanged", ""),
+    "order": ("the views seem to be of the cameras in this order", "Give views and cameras in one order."),
 }
 
 

@@ -49,10 +49,6 @@ class ComparedCameras:
     findings: tuple[Finding, ...]
     views: tuple[int, ...]
 
-    @property
-    def mixed_up(self) -> bool:
-        return not self.checks
-
 
 def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> ComparedCameras:
     """Compare each camera with the others; findings name those that are off. A camera that saw too little of the
@@ -88,17 +84,14 @@ def judge_cameras(
     recordings: keypoints of the person followed (SIMSPINE names) and cameras in the order of the views. Cameras
     that cannot be judged, as in a recording of a few frames, are used as calibrated.
     """
-    rigs: list[list[str]] = []
+    rigs: dict[str, list[str]] = {}  # recordings of a set-up, by the first of them
     for name, (_, cameras) in recordings.items():
-        same = next((rig for rig in rigs if same_rig(recordings[rig[0]][1], cameras)), None)
-        if same is None:
-            rigs.append([name])
-        else:
-            same.append(name)
+        first = next((first for first in rigs if same_rig(recordings[first][1], cameras)), name)
+        rigs.setdefault(first, []).append(name)
     judged_cameras: dict[str, JudgedCameras] = {}
-    for rig in rigs:
+    for first, rig in rigs.items():
         seen = join_recordings([recordings[name][0] for name in rig])
-        judged = _judged_rig(seen, recordings[rig[0]][1], options, min_confidence)
+        judged = _judged_rig(seen, recordings[first][1], options, min_confidence)
         if options.find_vertical:
             judged = _with_vertical(judged, seen, min_confidence)
         judged_cameras |= dict.fromkeys(rig, judged)
@@ -142,7 +135,7 @@ def _judged_rig(
     try:
         compared = compare_cameras(seen, cameras, min_confidence)
         advised = assess.REFINE_HINT in map(attrgetter("suggestion"), compared.findings)
-        if compared.mixed_up or not (advised if options.refine == "auto" else options.refine):
+        if not compared.checks or not (advised if options.refine == "auto" else options.refine):
             return JudgedCameras(tuple(cameras), compared.findings)
         points = select_views(seen, compared.views)
         refined = refine_cameras(points, [cameras[view] for view in compared.views], min_confidence=min_confidence)

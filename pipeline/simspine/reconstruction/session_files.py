@@ -158,7 +158,8 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             text = f"{kinds[0]}: no folder of 2D points for {', '.join(lacking)} of {calibration}"
             raise InputError(f"{text}. Detect in all videos, or take the camera out of the calibration.")
         views = [views[order.index(camera.name)] for camera in cameras]
-        frame_rate = _pose2sim_rate(place, folder) or rate_of_session(place, rate)
+        project = {**_pose2sim_project(folder), **_pose2sim_project(place)}
+        frame_rate = _number_in(project, "frame_rate", place / "Config.toml") or rate_of_session(place, rate)
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
@@ -167,11 +168,6 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
                 "is followed. For another: `simspine init`, and `detection.person` of its configuration."
             )
         yield SessionTrial(name, seen._replace(skeleton=skeleton.name), targets, calibration=calibration, files=files)
-
-
-def _pose2sim_rate(*folders: Path) -> Rate:
-    rates = (_number_in(_pose2sim_project(folder), "frame_rate", folder / "Config.toml") for folder in folders)
-    return next((rate for rate in rates if rate is not None), None)
 
 
 def _number_in(about: Mapping[str, Any], key: str, path: Path) -> float | None:
@@ -411,7 +407,9 @@ def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camer
     """(3, 3): the rotation that makes z point up. cameras: in the unit of xyz; their world frame may differ."""
     if lacking := [f"{side}{part}" for part in ("Shoulder", "Ankle") for side in "LR" if f"{side}{part}" not in names]:
         raise InputError(f"{path}: the points {', '.join(lacking)} are not there; expected a whole person.")
-    cameras = cameras if _see_points(cameras, xyz) else ()
+    known = xyz[np.isfinite(xyz).all(-1)]
+    if cameras and (not len(known) or (points_in_images(cameras, known).mean(1) <= MIN_SHARE_IN_IMAGE).any()):
+        cameras = ()  # FreeMoCap rotates its points, but not its cameras
     vertical = vertical_of_world(names, xyz, cameras)
     if vertical is None:
         return np.eye(3)
@@ -423,12 +421,6 @@ def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camer
     how += "" if cameras else ". No calibration of its cameras was found, which would tell a person who lies"
     warn_assumed(f"{path}: z is {np.degrees(vertical.tilt):.0f}° from the vertical; turned upright, {how}.")
     return Rotation.align_vectors([Z_AXIS], [vertical.up])[0].as_matrix() if vertical.R is None else vertical.R
-
-
-def _see_points(cameras: Sequence[Camera], xyz: np.ndarray) -> bool:
-    """Whether most points are in each camera's image. FreeMoCap rotates its points, but not its cameras."""
-    known = xyz[np.isfinite(xyz).all(-1)]
-    return bool(cameras and len(known) and (points_in_images(cameras, known).mean(1) > MIN_SHARE_IN_IMAGE).all())
 
 
 def read_session(folder: str | PathLike, rate: Rate = None) -> OtherSession:

@@ -47,8 +47,7 @@ def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
 
 def select_views(keypoints: Keypoints, views: Sequence[int]) -> Keypoints:
     """The keypoints of some of the views."""
-    chosen = list(views)
-    return keypoints.with_(xy=keypoints.xy[:, chosen], confidence=keypoints.confidence[:, chosen])
+    return keypoints.with_(xy=keypoints.xy[:, list(views)], confidence=keypoints.confidence[:, list(views)])
 
 
 # Disagreement of two views of one point.
@@ -167,17 +166,18 @@ MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
 MIN_MIX_UP_AGREEMENT = 0.6  # least share of the observations that agree once the mix-up is undone
 MIN_MIX_UP_OBSERVATIONS = 20  # least number of observations of the views concerned
 IMAGE_SIZE_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2.0, 3.0, 4.0)  # between usual sizes of videos
-UNIT_RATIOS = (0.3048, 1 / 0.3048)  # one camera in feet, or all others; inches and the like are refused on reading
 
 
 @dataclass(frozen=True)
 class MixUp:
     """A mix-up of views; once it is undone, more of their observations agree.
 
-    kind: 'axes_exchanged' (x and y of points), 'y_upwards' (y from the lower edge), 'mirrored' (images exchanged left
-    with right), 'turned' (upside down), 'turned_left' or 'turned_right' (by a quarter), 'scaled' (points of images
-    `size_ratio` times as large as those calibrated), 'exchanged' (two views belong to one another's camera),
-    'transposed' (a camera's rotation) or 'unit' (its translation is `size_ratio` times as long as the others').
+    kind: 'axes_exchanged' (x and y of points), 'y_upwards' (y from the lower edge), 'centred' (origin in the image's
+    centre), 'mirrored' (images exchanged left with right), 'turned' (upside down), 'turned_left' or 'turned_right' (by
+    a quarter), 'scaled' (points of images `size_ratio` times as large as those calibrated), 'exchanged' (two views
+    belong to one another's camera), 'order' (the views are of the cameras in order of `views`); of calibrations:
+    'transposed' (R), 'centre' (t is the camera's place), 'inverse' (R and t lead to the world), 'graphics' (axes of
+    the camera) or 'unit' (t is in another one than the others').
     used, used_if_exchanged: share of these views' observations that agree with the others, as given and with the
     mix-up undone.
     """
@@ -236,47 +236,60 @@ class _Agreement:
         return float(self.used[:, views].sum() / seen.sum()), float(np.median(self.error[:, views][seen]))
 
 
+_GRAPHICS = np.diag([1.0, -1.0, -1.0])  # a camera's axes in computer graphics: y up, z backwards
+_CAMERAS_AS_MEANT = (  # kind of mix-up; R and t of the camera
+    ("transposed", lambda camera: (camera.R.T, camera.t)),
+    ("transposed", lambda camera: (camera.R.T, -camera.R.T @ camera.centre)),
+    ("inverse", lambda camera: (camera.R.T, camera.centre)),
+    ("centre", lambda camera: (camera.R, -camera.R @ camera.t)),
+    ("graphics", lambda camera: (_GRAPHICS @ camera.R, _GRAPHICS @ camera.t)),
+    ("graphics", lambda camera: (_GRAPHICS @ camera.R.T, _GRAPHICS @ camera.centre)),
+    ("unit", lambda camera: (camera.R, camera.t * 0.3048)),  # in feet; inches and the like are refused on reading
+    ("unit", lambda camera: (camera.R, camera.t / 0.3048)),  # or all others
+)
+_POINTS_AS_MEANT = (  # kind of mix-up; place in the camera's image, px, of a point at x, y; w, h: size of the image
+    ("axes_exchanged", lambda x, y, w, h: (y, x)),
+    ("y_upwards", lambda x, y, w, h: (x, h - 1 - y)),
+    ("mirrored", lambda x, y, w, h: (w - 1 - x, y)),
+    ("turned", lambda x, y, w, h: (w - 1 - x, h - 1 - y)),
+    ("turned_left", lambda x, y, w, h: (w - 1 - y, x)),
+    ("turned_right", lambda x, y, w, h: (y, h - 1 - x)),
+    ("centred", lambda x, y, w, h: (x + w / 2, y + h / 2)),
+    ("centred", lambda x, y, w, h: (x + w / 2, h / 2 - y)),
+)
+
+
 def _possible_mix_ups(
     sample: Keypoints, cameras: Sequence[Camera]
 ) -> Iterator[tuple[str, tuple[int, ...], Keypoints, Sequence[Camera], float]]:
     """Each possible mix-up: kind, views concerned, keypoints and cameras with the mix-up undone, ratio of sizes."""
     for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
-        for kind in ("axes_exchanged", "y_upwards", "mirrored", "turned", "turned_left", "turned_right"):
+        for kind, point in _POINTS_AS_MEANT:
             swapped = np.zeros(sample.confidence.shape, bool)
             swapped[:, list(views)] = kind == "mirrored"  # a detector takes a mirrored person's left for their right
             other = exchange_sides(sample, swapped)
             xy = other.xy.copy()
             for view in views:
-                xy[:, view] = _in_original_image(xy[:, view], kind, cameras[view].size)
+                xy[:, view] = np.stack(point(xy[:, view, :, 0], xy[:, view, :, 1], *cameras[view].size), -1)
             yield kind, views, other.with_(xy=xy), cameras, 1.0
         for size_ratio in IMAGE_SIZE_RATIOS:
             xy = sample.xy.copy()
             xy[:, list(views)] /= size_ratio
             yield "scaled", views, sample.with_(xy=xy), cameras, size_ratio
+        for kind, pose in _CAMERAS_AS_MEANT:
+            meant = list(cameras)
+            for view in views:
+                R, t = pose(cameras[view])
+                meant[view] = cameras[view].with_(R=R, t=t)
+            yield kind, views, sample, meant, 1.0
     for a, b in combinations(range(len(cameras)), 2):
         order = list(range(len(cameras)))
         order[a], order[b] = b, a
         yield "exchanged", (a, b), select_views(sample, order), cameras, 1.0
-    for view, camera in enumerate(cameras):
-        inverse = camera.R.T
-        read = [("transposed", camera.with_(R=inverse, t=t), 1.0) for t in (camera.t, -inverse @ camera.centre)]
-        read += [("unit", camera.with_(t=camera.t / ratio), ratio) for ratio in UNIT_RATIOS]
-        for kind, changed, ratio in read:
-            yield kind, (view,), sample, [*cameras[:view], changed, *cameras[view + 1 :]], ratio
-
-
-def _in_original_image(xy: np.ndarray, kind: str, size: tuple[int, int]) -> np.ndarray:
-    """Points (..., 2) px of a turned or mirrored image, or of other axes, in the image that the camera took."""
-    x, y = xy[..., 0], xy[..., 1]
-    width, height = size
-    original = {
-        "axes_exchanged": (y, x),
-        "y_upwards": (x, height - 1 - y),
-        "mirrored": (width - 1 - x, y),
-        "turned": (width - 1 - x, height - 1 - y),
-        "turned_left": (width - 1 - y, x),
-    }
-    return np.stack(original.get(kind, (y, height - 1 - x)), -1)
+    for first in range(len(cameras) if len(cameras) > 2 else 0):
+        for step in (1, -1):  # of a ring of cameras, in another order
+            order = [(first + step * view) % len(cameras) for view in range(len(cameras))]
+            yield "order", tuple(np.argsort(order).tolist()), select_views(sample, order), cameras, 1.0
 
 
 # Wide enough for an inexact calibration of this set-up; a camera that was moved reaches the limits.

@@ -218,7 +218,8 @@ def triangulate_with_report(
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
     inflation = variance_inflation(_summed_squares(rays, fit).reshape(grid), used.sum(1), noise)
     reason = np.where(rays.seen.sum(0).reshape(grid) < chosen.min_views, REASON_TOO_FEW, REASON_DISAGREE)
-    reason[(used.sum(1) >= chosen.min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)] = REASON_KEPT
+    located = (np.einsum("iin->in", inverse_3x3(fit.information)) > 0).all(0)  # not by parallel rays alone
+    reason[(used.sum(1) >= chosen.min_views) & (located & np.isfinite(fit.xyz).all(0)).reshape(grid)] = REASON_KEPT
     del rays, expected
     markers = _markers_found(
         keypoints, fit, np.where(used, confidence, 0.0), found=reason == REASON_KEPT, variance=noise**2 * inflation
