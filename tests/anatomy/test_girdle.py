@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from simspine.anatomy.body import body_poses, forward_kinematics, neutral_motion
+from simspine.anatomy.body import body_poses, forward_kinematics, neutral_motion, neutral_poses
 from simspine.anatomy.priors import MarkerErrors, Smoothness
 from simspine.anatomy.recipes import build_body, read_prior, read_recipe
 from simspine.anatomy.scaling import measure_factors
@@ -97,6 +97,17 @@ def test_shoulder_points_ride_on_the_arms_side(skeleton):
     for side, name in (("r", "RShoulder"), ("l", "LShoulder")):
         assert carriers[name] == (f"humerus_{side}" if skeleton == "centres" else f"clavicle_{side}")
     assert {carriers[name] for name in ("RClavicle_virtual", "LClavicle_virtual")} == {"T4"}
+
+
+@pytest.mark.parametrize("recipe", ["articulated", "coupled", "paper"])
+def test_hips_of_joint_centres_lie_in_the_joints_and_ride_on_the_pelvis(recipe):
+    built = build_body(recipe, "centres")
+    poses = neutral_poses(built)
+    for point, bone in (("RHip", "femur_r"), ("LHip", "femur_l")):
+        i = built.marker_index(point)
+        assert built.marker_bodies[i] == "pelvis"
+        place = poses["pelvis"] @ [*built.marker_offsets[i], 1.0]
+        np.testing.assert_allclose(place, poses[bone][:, 3], atol=1e-9)
 
 
 def moving(body, shrug=15.0, raised=0.0, frames=40):
