@@ -9,6 +9,7 @@ import numpy as np
 import pandas
 import pytest
 from click.testing import CliRunner
+from small_project import of_size
 from whole_dataset import load
 
 import simspine as ss
@@ -438,3 +439,30 @@ def test_after_one_subject_there_is_a_data_set_of_those_that_are_exported(copied
     done = CliRunner().invoke(main, ["export", str(copied.file)])
     assert done.exit_code == 2  # S02 is to be solved first
     assert "S02" in done.output
+
+
+@pytest.mark.parametrize("chosen", [["--subject", "S01"], ["--trial", "bow"]])
+def test_a_trial_that_changed_after_its_export_is_checked_before_it_is_joined(copied, chosen):
+    settings = copied.settings
+    copied.write(settings | {"subjects": {name: settings["subjects"]["S01"] for name in ("S01", "S02")}})
+    shutil.copytree(copied.results / "S01", copied.results / "S02")
+    (copied.results / "S02/model/S01.osim").rename(copied.results / "S02/model/S02.osim")
+    copied.run("export")
+    of_size(1.1).write_osim(copied.results / "S02/model/S02.osim")
+    before = copied.contents()["synthetic.h5"]
+    done = CliRunner().invoke(main, ["export", str(copied.file), *chosen])
+    assert done.exit_code == 2
+    assert "S02/bow: the points are not the forward kinematics of the angles" in done.output
+    assert copied.contents()["synthetic.h5"] == before
+
+
+def test_one_trial_is_exported_while_another_is_not_solved(copied):
+    trials = {name: copied.settings["subjects"]["S01"]["trials"]["bow"] for name in ("bow", "again")}
+    copied.change(subjects={"S01": {"trials": trials}})
+    (copied.results / "S01/export/bow.h5").unlink()
+    done = CliRunner().invoke(main, ["export", str(copied.file), "--subject", "S01", "--trial", "bow"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(main, ["export", str(copied.file), "--trial", "bow"])  # and the data set
+    assert done.exit_code == 2
+    assert "again.h5 does not exist" in done.output
+    assert "Run `simspine" in done.output

@@ -104,19 +104,12 @@ class _Source:
             cameras = () if self.choice.contents == "angles" else self.file.cameras(subject)
             for name in self.file.trials(subject):
                 trial = self.trial(subject, name)
-                hidden = hidden_vertebral = None
+                take = ExportTrial(subject=subject, name=name, trial=trial, cameras=cameras)
                 if pictures and cameras:
                     hides = partial(hidden_points, self.body(subject), trial.motion, cameras=cameras)
-                    hidden = hides(trial.markers)
                     hidden_vertebral = None if trial.vertebral is None else hides(trial.vertebral)
-                yield ExportTrial(
-                    subject=subject,
-                    name=name,
-                    trial=trial,
-                    cameras=cameras,
-                    hidden=hidden,
-                    hidden_vertebral=hidden_vertebral,
-                )
+                    take = replace(take, hidden=hides(trial.markers), hidden_vertebral=hidden_vertebral)
+                yield take
 
 
 def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | None = None) -> Path:

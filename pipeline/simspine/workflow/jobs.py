@@ -100,6 +100,9 @@ def run_stage(
             for name in config.subjects
             if subject is None or all(file.is_file() for file in dataset_files_of_subject(config, name))
         ]
+        for name in ready if trial else [name for name in ready if name not in subjects]:  # anew if stale
+            context = Context(config, name, quiet)
+            do_tasks(context, stage, tasks_of_stage(stage, context), speak_of_idle=False)
         part = f": {', '.join(ready)} of {len(config.subjects)} subjects" if len(ready) < len(config.subjects) else ""
         print(f"{export_dataset(config, ready)}{part}")
 
