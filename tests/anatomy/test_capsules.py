@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simspine.anatomy.occlusion import flesh_in_front
+from simspine.anatomy.occlusion import FRAMES_AT_ONCE, flesh_in_front
 
 TRUNK = np.array([[[[0, 0, 0], [0, 0, 2.0]]]])
 
@@ -78,6 +78,12 @@ def test_the_back_is_hidden_from_the_front_within_60_degrees():
 def test_the_largest_share_counts_and_missing_points_stay_missing():
     capsules = np.array([[[[1, 0, 0], [1, 0, 2]], [[2, 0, 0], [2, 0, 2]]]], float)
     points = np.array([[[0, 0, 1], [np.nan, 0, 1]]], float)
-    found = flesh_in_front(np.array([[5.0, 0, 1]]), points, capsules, np.array([0.1, 0.2]))
+    radii = np.array([0.1, 0.2])
+    found = flesh_in_front(np.array([[5.0, 0, 1]]), points, capsules, radii)
     assert found[0, 0, 0] == pytest.approx(0.4)
     assert np.isnan(found[0, 0, 1])
+    frames = FRAMES_AT_ONCE + 1
+    np.testing.assert_array_equal(
+        flesh_in_front(np.array([[5.0, 0, 1]]), points.repeat(frames, 0), capsules.repeat(frames, 0), radii),
+        found.repeat(frames, 0),
+    )

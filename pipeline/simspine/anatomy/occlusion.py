@@ -10,6 +10,7 @@ has learnt to look through it. What hides a point is flesh beyond that:
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from simspine.core.types import Camera, Markers, Motion
 # stand for their origins; {s} is a side.
 _PARTS = json.loads(Path(__file__).with_name("body_parts.json").read_text(encoding="utf-8"))
 BODY_PART_RADII: dict[str, float] = _PARTS["radii_m"]
+FRAMES_AT_ONCE = 1000  # of which 40 MB are in memory for four cameras
 
 
 def flesh_in_front(centres: np.ndarray, points: np.ndarray, capsules: np.ndarray, radii: np.ndarray) -> np.ndarray:
@@ -32,6 +34,9 @@ def flesh_in_front(centres: np.ndarray, points: np.ndarray, capsules: np.ndarray
     centres: (cameras, 3) m, of the cameras. points: (frames, points, 3) m. capsules: (frames, parts, 2, 3) m, ends of
     the axes. radii: (parts,) m. NaN where a point is NaN.
     """
+    if (blocks := math.ceil(len(points) / FRAMES_AT_ONCE)) > 1:
+        parts = zip(np.array_split(points, blocks), np.array_split(capsules, blocks), strict=True)
+        return np.concatenate([flesh_in_front(centres, *part, radii) for part in parts])
     sight = points[:, None] - centres[:, None]  # (frames, cameras, points, 3)
     reach = np.linalg.norm(sight, axis=-1)
     most = 0.0 * reach
