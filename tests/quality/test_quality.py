@@ -424,13 +424,19 @@ def test_an_error_outweighs_an_info_and_reasons_are_counted():
         (9_999_999, [[0, 3]], "outside the trial's 9999999"),
         (5, [[0, 6]], "outside the trial's 5"),
         (5, [[3, 2]], "outside the trial's 5"),
-        (1_000_000, [[0, 1_000_000]] * 20, "name 20000000 frames in all"),
+        (3_000_000, [[0, 3_000_000]] * 20, "name 60000000 frames in all"),
     ],
 )
 def test_stored_findings_do_not_fill_the_memory(frames, runs, message):
     entries = [Finding("a", Severity.ERROR, "m", "s").to_dict() | {"frames": [run]} for run in runs]
     with pytest.raises(InputError, match=message):
         Verdict.from_dict({"frames": frames, "findings": entries})
+
+
+def test_the_verdict_of_three_hours_at_100_frames_a_second_is_read():
+    found = Finding("a", Severity.ERROR, "m", "s", np.arange(1_080_000) > 9)
+    stored = sum_up_findings(1_080_000, [found, found]).to_dict()
+    assert Verdict.from_dict(stored).counts == {"kept": 10, "corrected": 0, "rejected": 1_079_990, "inferred": 0}
 
 
 def test_rejected_frames_that_were_filled_are_inferred_and_still_among_the_rejected():

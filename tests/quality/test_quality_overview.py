@@ -90,4 +90,5 @@ def test_quality_that_has_not_run_is_named(results, tmp_path):
     (tmp_path / "results/S1/quality/Sitting.json").unlink()
     done = CliRunner().invoke(main, ["check", "--config", config])
     assert done.exit_code == 2
-    assert "S1/Sitting" in done.output
+    assert "S1/quality/Sitting.json does not exist" in done.output
+    assert "Run `simspine quality`" in done.output

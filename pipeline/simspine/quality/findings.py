@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -51,7 +52,8 @@ class Status(StrEnum):
 # {code of a finding: what to do about it}.
 ADVICE: Mapping[str, str] = read_yaml(Path(__file__).parent / "tables" / "advice.yaml")
 REJECTED_FILLED_CODE = "rejected_filled"  # code of the finding whose rejected frames were filled in
-MOST_FRAMES, MOST_NAMED_FRAMES = 1_000_000, 10_000_000  # of a trial; in all its findings, as files hold them
+# Frames of a trial, as files hold it (8 h at 100 frames/s), and in all its findings together.
+MOST_FRAMES, MOST_NAMED_FRAMES = 3_000_000, 30_000_000
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,8 @@ def findings_of_dicts(entries: Sequence[Mapping], frames: int = MOST_FRAMES) -> 
         raise InputError(f"not 0 to {MOST_FRAMES} frames, or a finding outside the trial's {frames}; check it again")
     if (count := sum(end - first for first, end in runs)) > MOST_NAMED_FRAMES:
         raise InputError(f"its findings name {count} frames in all; check the trial again")
-    named = [[k for first, end in entry["frames"] for k in range(first, end)] for entry in entries]
+    shared = tuple(range(max((end for _, end in runs), default=0)))  # each number is once in memory
+    named = ([k for first, end in entry["frames"] for k in shared[first:end]] for entry in entries)
     return tuple(Finding(**{**entry, "frames": frames}) for entry, frames in zip(entries, named, strict=True))
 
 
@@ -235,17 +238,19 @@ def sum_up_findings(frames: int, findings: Iterable[Finding]) -> Verdict:
     """
     findings = tuple(findings)
     filled = {k for finding in findings if finding.code == REJECTED_FILLED_CODE for k in finding.frames}
-    codes: dict[Severity, list[dict[str, None]]] = {severity: [{} for _ in range(frames)] for severity in Severity}
+    codes: dict[Severity, list[tuple[str, ...]]] = {severity: [()] * frames for severity in Severity}
+    longer = cache(lambda known, code: known if code in known else (*known, code))  # one tuple for all frames alike
     for finding in findings:
         if finding.frames and not 0 <= finding.frames[0] <= finding.frames[-1] < frames:
             raise InputError(f"{finding.code!r} names frame {finding.frames[-1]} of a trial of {frames} frames.")
+        known = codes[finding.severity]
         for k in finding.frames:
-            codes[finding.severity][k][finding.code] = None
+            known[k] = longer(known[k], finding.code)
     status, reasons = [], []
     for k, (error, info) in enumerate(zip(codes[Severity.ERROR], codes[Severity.INFO], strict=True)):
         bad = Status.INFERRED if k in filled else Status.REJECTED
         status.append(bad if error else Status.CORRECTED if info else Status.KEPT)
-        reasons.append(tuple(error or info))
+        reasons.append(error or info)
     return Verdict(tuple(status), tuple(reasons), findings)
 
 
@@ -314,17 +319,10 @@ def _table_rows(name: str) -> list[dict[str, str]]:
 
 
 def _envelope(row: Mapping[str, str]) -> Envelope:
-    def bounds(motion: str) -> tuple[float, float]:
-        return float(row[f"{motion}_low"]), float(row[f"{motion}_high"])
-
-    return Envelope(
-        level=row["level"],
-        flexion=bounds("flexion"),
-        bending=bounds("bending"),
-        rotation=bounds("rotation"),
-        source=row["source"],
-        flexion_total=float(row["flexion_total"]) if row["flexion_total"] else None,
-    )
+    motions = ("flexion", "bending", "rotation")
+    bounds = {motion: (float(row[f"{motion}_low"]), float(row[f"{motion}_high"])) for motion in motions}
+    total = float(row["flexion_total"]) if row["flexion_total"] else None
+    return Envelope(level=row["level"], source=row["source"], flexion_total=total, **bounds)
 
 
 THRESHOLDS: Mapping[str, Threshold] = {
