@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from simspine.core.errors import InputError, Remark, names_text, reason_of, require_path
-from simspine.io.atomic import check_announced_bytes
+from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR, check_announced_bytes
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -454,8 +454,10 @@ def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
         i = int(np.argmax(steps <= 0))
         raise InputError(f"{where}: {time[i]:g} s is followed by {time[i + 1]:g} s; times must increase to resample.")
     frames = int(min((time[-1].item() - time[0].item()) * rate + 1 + 1e-6, 1e15))  # the product can be infinite
-    taken = 4 * 8 * frames * max(rows.values.shape[1], 1)  # bytes, of four arrays at a time
-    check_announced_bytes(f"{where}: {frames:.3g} frames at resample={rate:g}", taken, rows.values.nbytes)
+    frame_bytes = 4 * 8 * max(rows.values.shape[1], 1)  # of four arrays at a time
+    if frames > (most := max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR * rows.values.nbytes) // frame_bytes):
+        made = f"{frames:.3g} frames at resample={rate:g}; at most {most:.3g} are made of {len(time)} rows"
+        raise InputError(f"{where}: {made}. Are its times in s, and is the rate in frames/s?")
     grid = time[0] + np.arange(frames) / rate
     if len(time) == 1:
         return TimedRows(grid, rows.values, 0.0)
