@@ -145,8 +145,8 @@ def write_benchmark_results(
 ) -> None:
     """Write tables and their provenance as JSON. predictions: {name: file}; options: settings of the protocol."""
     about = {"protocol": f"simspine benchmark {protocol}", "simspine": __version__, "date": date.today().isoformat()}
-    about |= {"truth": f"SHA-256 {file_checksum(truth, '**/*')}"}
-    methods = {name: file_checksum(file, "**/*") for name, file in predictions.items()}
+    about |= {"truth": f"SHA-256 {file_checksum(truth, ALL_FILES)}"}
+    methods = {name: file_checksum(file, ALL_FILES) for name, file in predictions.items()}
     write_text(path, evaluation_json(tables, about=about, settings=dict(options), methods=methods))
 
 
@@ -232,10 +232,8 @@ def files_of_trial(config: Config, paths: RunPaths, trial: str) -> tuple[Path, .
     """Files that `read_trial` reads."""
     seen = paths.seen_files(trial) if trial in config.filmed_trials(paths.subject) else ()
     filled = paths.filled_files(trial) if config.quality.fill_gaps else ()
-    return (
-        paths.model, paths.scaling, *seen,
-        paths.markers(trial), paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial), *filled,
-    )  # fmt: skip
+    made = (paths.markers(trial), paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial))
+    return (paths.model, paths.scaling, *seen, *made, *filled)
 
 
 def read_trial(
