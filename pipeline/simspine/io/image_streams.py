@@ -78,7 +78,7 @@ def open_recordings(paths: Iterable[str | Path]) -> tuple[Video | Stills, ...]:
         listed = ", ".join(f"{recording.name} {recording.frames}" for recording in recordings)
         raise InputError(
             f"the recordings have different numbers of images: {listed}. Image k of every camera must show the same "
-            "instant."
+            "instant; trim the longer ones."
         )
     return recordings
 

@@ -403,11 +403,12 @@ def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
             score = np.ones(xy.shape[:3])
             if "point_scores" in file:
                 score = np.einsum(f"{axes.replace('x', '')}->tfn", np.asarray(file["point_scores"], float))
-            score = np.where(score > 1.5, score, np.clip(np.nan_to_num(score), 0, 1))  # more than 1.5 is refused
-            points = np.concatenate([xy, score[..., None]], -1)
+            if (highest := np.nanmax(score, initial=0.0)) > 1.5:
+                raise InputError(f"scores reach {highest:g}, expected 0…1. Rescale them.")
+            points = np.concatenate([xy, np.clip(np.nan_to_num(score), 0, 1)[..., None]], -1)
     points = points[np.isfinite(xy).any((1, 2, 3))]
     if len(points) != 1:
-        raise InputError(f"{path}: holds {len(points)} tracks; export a file for each.")
+        raise InputError(f"{path}: holds {len(points)} tracks with points, expected 1; export a file for each.")
     return names, points[0]
 
 
