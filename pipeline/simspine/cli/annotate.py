@@ -156,7 +156,7 @@ def _serve_page(target, annotator: str, batch: int, named: tuple[int, ...], *, p
             say("stopped; everything is saved.", err=True)
         finally:
             server.server_close()
-            server.session.close()
+            server.session.images.close()
 
 
 @click.group("annotations")
