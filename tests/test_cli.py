@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from numba import njit
 from numba.core.caching import FunctionCache
+from pydantic_core import SchemaError
 
 from simspine import __version__
 from simspine.cli.main import main
@@ -291,6 +292,16 @@ def test_ctrl_c_while_libraries_load_gives_no_traceback(tmp_path, how):
     path = os.pathsep.join([str(tmp_path), *sys.path])
     done = subprocess.run([sys.executable, *words], env=os.environ | {"PYTHONPATH": path}, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SchemaError("Error building validator:\n KeyboardInterrupt")])
+def test_ctrl_c_that_pydantic_took_for_a_fault_of_a_schema(monkeypatch, error):
+    def interrupted(*_):
+        raise error
+
+    monkeypatch.setattr("simspine.workflow.setup.examine_installation", interrupted)
+    done = call("doctor", "gait")
+    assert (done.exit_code, done.stdout, done.stderr) == (130, "", "stopped by ctrl-C.\n")
 
 
 def test_variables_that_libraries_stumble_over(monkeypatch):
