@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from numba import njit
 from numba.core.caching import FunctionCache
+from pydantic_core import SchemaError
 
 from simspine import __version__
 from simspine.cli.main import main
@@ -279,6 +281,27 @@ def test_numbas_settings_of_a_strangers_folder_are_not_taken(tmp_path, monkeypat
     refused = call("status")
     assert refused.exit_code == 2
     assert ".numba_config.yaml in this folder changes how simspine computes" in refused.stderr
+
+
+@pytest.mark.parametrize("how", ["module", "script"])
+def test_ctrl_c_while_libraries_load_gives_no_traceback(tmp_path, how):
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    module, function = project["project"]["scripts"]["simspine"].split(":")
+    words = ["-m", "simspine"] if how == "module" else ["-c", f"from {module} import {function}"]
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run([sys.executable, *words], env=os.environ | {"PYTHONPATH": path}, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SchemaError("Error building validator:\n KeyboardInterrupt")])
+def test_ctrl_c_that_pydantic_took_for_a_fault_of_a_schema(monkeypatch, error):
+    def interrupted(*_):
+        raise error
+
+    monkeypatch.setattr("simspine.workflow.setup.examine_installation", interrupted)
+    done = call("doctor", "gait")
+    assert (done.exit_code, done.stdout, done.stderr) == (130, "", "stopped by ctrl-C.\n")
 
 
 def test_variables_that_libraries_stumble_over(monkeypatch):

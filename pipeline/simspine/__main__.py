@@ -1,5 +1,9 @@
-"""`python -m simspine`."""
+"""The command `simspine`, also as `python -m simspine`."""
 
-from simspine.cli.main import main
+try:
+    from simspine.cli.main import main
+except KeyboardInterrupt:  # while libraries load
+    raise SystemExit(130) from None
 
-main(prog_name="simspine")
+if __name__ == "__main__":
+    main(prog_name="simspine")

@@ -22,4 +22,4 @@ class Served:
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
-        self.session.close()
+        self.session.images.close()

@@ -4,8 +4,10 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -253,6 +255,19 @@ def test_one_run_at_a_time(project, monkeypatch):
         done = simspine("run", "mine.yaml", folder=project)
     assert done.returncode == 2
     assert "another run is at work on results/small" in done.stderr
+
+
+def test_a_signal_to_this_process_alone_ends_the_run(monkeypatch, tmp_path):
+    """A terminal gives it to Snakemake as well; supervisors do not, and Snakemake would do all that is left."""
+    monkeypatch.setattr(launch, "PATIENCE_S", 0.1)
+    lines = ["import os, signal, time", "os.kill(os.getppid(), signal.SIGINT)", "time.sleep(60)"]
+    before, start = signal.signal(signal.SIGINT, signal.default_int_handler), time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt), open(tmp_path / "log", "w") as log:
+            launch._follow_output([sys.executable, "-c", "\n".join(lines)], log, ())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - start < 30
 
 
 def test_missing_configuration(tmp_path):

@@ -167,10 +167,6 @@ class Session:
             self._tally(np.unique([edit.frame for edit in edits]).astype(int))
         return self.progress()
 
-    def close(self) -> None:
-        """Close the recording's videos; requests for images are refused from then on."""
-        self.images.close()
-
     def progress(self) -> dict[str, Any]:
         """Progress of the work: counts by status, frames of the batch, frames done and begun."""
         with self._lock:

@@ -1,5 +1,6 @@
 """simspine annotate, simspine annotations: place and correct points in images; export, train with, validate them."""
 
+from contextlib import closing, suppress
 from functools import wraps
 from pathlib import Path
 
@@ -150,13 +151,9 @@ def _serve_page(target, annotator: str, batch: int, named: tuple[int, ...], *, p
         say(f"annotations: {server.session.project()['file']}", err=True)
         if opened:
             show_on_desktop(server.address_for_once)
-        try:
+        with closing(server.session.images), server, suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            say("stopped; everything is saved.", err=True)
-        finally:
-            server.server_close()
-            server.session.close()
+        say("stopped; everything is saved.", err=True)
 
 
 @click.group("annotations")

@@ -100,9 +100,6 @@ class _Commands(click.Group):
             _refuse_settings_of_libraries()
             gc.set_threshold(_COLLECTED_AFTER)
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            say("stopped by ctrl-C.", err=True)
-            sys.exit(128 + signal.SIGINT)
         except ValueError as error:
             if not isinstance(error, InputError):
                 raise
@@ -117,6 +114,11 @@ class _Commands(click.Group):
             if error.errno in (None, errno.EPIPE):  # a bug in simspine; a closed pipe, which click handles
                 raise
             message = f"{error.filename or 'a file'}: {os.strerror(error.errno)}."
+        except BaseException as error:
+            if "KeyboardInterrupt" not in repr(error):  # Pydantic, interrupted, raises an error of its own
+                raise
+            say("stopped by ctrl-C.", err=True)
+            sys.exit(128 + signal.SIGINT)
         click.secho(f"error: {printable(message)}", fg="red", err=True)
         sys.exit(2)
 

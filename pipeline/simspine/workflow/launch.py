@@ -158,9 +158,9 @@ def _follow_output(
             try:
                 _each_line(child.stdout, message if quiet else partial(print, end="", flush=True))
                 reader.join()
-            except KeyboardInterrupt:  # the child got the signal, too, and ends its jobs in order
-                with suppress(KeyboardInterrupt):  # a second interrupt ends the waiting
-                    child.wait()
+            except KeyboardInterrupt:  # by ctrl-C, the child got the signal, too, and ends its jobs in order
+                with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):  # a second interrupt ends the waiting
+                    child.wait(PATIENCE_S)
                 child.kill()
                 child.wait()
                 raise
