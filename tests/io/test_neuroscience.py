@@ -80,7 +80,6 @@ def test_a_full_disk_leaves_no_part_of_an_nwb_file(tmp_path, take, share):
     """HDF5 by itself raises a `RuntimeError`, or nothing."""
     import resource
 
-    pytest.importorskip("ndx_pose")
     write_nwb(tmp_path / "whole.nwb", take)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * (tmp_path / "whole.nwb").stat().st_size), before[1]))

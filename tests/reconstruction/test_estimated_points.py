@@ -14,8 +14,9 @@ from simspine.estimation.observations import NoiseLevels, observe
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person import point_places_of
 from simspine.io.hdf5 import read_store, write_store
+from simspine.reconstruction.headline import summary_metrics
 from simspine.report.statements import summary_statements, trial_caveats
-from simspine.report.summary import summary_metrics, summary_rows
+from simspine.report.summary import summary_rows
 from simspine.report.tables import not_measured
 from simspine.vision import points as stage
 from simspine.vision.blazepose_spine import SPINE_POINTS

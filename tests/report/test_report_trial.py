@@ -12,10 +12,11 @@ from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import add_inferred_suffix
 from simspine.core.types import Camera, Forced, Keypoints, Markers, Origin
 from simspine.quality.findings import Finding, Severity, sum_up_findings
+from simspine.reconstruction.headline import detected_points
 from simspine.reconstruction.solved_trial import model_reprojection
 from simspine.report.body_video import layer_of_image, shown_in
 from simspine.report.overlay import sample_frames
-from simspine.report.summary import detected_points, lost_markers_text, summary_rows
+from simspine.report.summary import lost_markers_text, summary_rows
 from simspine.report.tables import caveats_of_trial, not_measured
 from simspine.report.trial_sections import page_finding, rejected_frames
 from simspine.vision.triangulation import TriangulationReport

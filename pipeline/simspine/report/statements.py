@@ -27,6 +27,14 @@ from simspine.quality.observability import (
     rhythm_verdict,
 )
 from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, is_refined
+from simspine.reconstruction.headline import (
+    DOTS_OF_TAPE,
+    SKIN_MARKER_GROUP,
+    detected_points,
+    marker_rms_mm,
+    median_or_none,
+    spine_points_by_source,
+)
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import tables
@@ -49,16 +57,7 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
-from simspine.report.summary import (
-    DOTS_OF_TAPE,
-    SKIN_MARKER_GROUP,
-    detected_points,
-    lost_markers_text,
-    marker_rms_mm,
-    median_or_none,
-    spine_points_by_source,
-    without_lost,
-)
+from simspine.report.summary import lost_markers_text, without_lost
 from simspine.report.trial_sections import (
     check_pictures,
     curve_pictures,

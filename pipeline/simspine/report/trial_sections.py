@@ -17,13 +17,14 @@ from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import NO_LABEL, ClinicalFigure, Observability, angle_statistics
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
+from simspine.reconstruction.headline import detected_points
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
 from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
-from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
+from simspine.report.summary import ESTIMATED_VERDICTS
 
 # The scene of a trial for the 3D player.
 

@@ -17,8 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
-from scipy.sparse import csr_array, diags_array, sparray, vstack
-from scipy.sparse.linalg import splu
 
 from simspine.core.errors import InputError
 from simspine.core.geometry import distort_points, distortion_derivative, to_pixels
@@ -283,26 +281,28 @@ def _typical_length(xyz: np.ndarray, there: np.ndarray, a: int, b: int) -> float
 class NormalEquations(NamedTuple):
     """normal: (n, n) JᵀWJ with the priors' precisions. side: (n,) right-hand side."""
 
-    normal: sparray
+    normal: "scipy.sparse.sparray"  # quoted, so that scipy.sparse is not loaded for an annotation
     side: np.ndarray
 
     def solved(self, side: np.ndarray, damping: float = 0.0) -> np.ndarray:
         """Solution for a right-hand side, (n,) or (n, k), with `damping` times the diagonal added. An unknown without
         equations stays 0."""
         diagonal = self.normal.diagonal()
-        matrix = self.normal + diags_array(damping * diagonal + (diagonal == 0))
+        matrix = self.normal + scipy.sparse.diags_array(damping * diagonal + (diagonal == 0))
         symmetric = {"SymmetricMode": True}
-        return splu(matrix.tocsc(), permc_spec="NATURAL", diag_pivot_thresh=0.0, options=symmetric).solve(side)
+        return scipy.sparse.linalg.splu(
+            matrix.tocsc(), permc_spec="NATURAL", diag_pivot_thresh=0.0, options=symmetric
+        ).solve(side)
 
     def covariance(self, of: slice, damping: float = 0.0) -> np.ndarray:
         """Covariance of some of the unknowns."""
         return self.solved(np.eye(len(self.side), of.stop - of.start, -of.start), damping)[of]
 
 
-def sparse_jacobian(slopes: np.ndarray, columns: np.ndarray, unknowns: int) -> csr_array:
+def sparse_jacobian(slopes: np.ndarray, columns: np.ndarray, unknowns: int) -> "scipy.sparse.csr_array":
     """(rows, unknowns) of derivatives (n, r, k): r rows of each observation, by the k unknowns in columns (n, k)."""
     n, rows, k = slopes.shape
-    return csr_array(
+    return scipy.sparse.csr_array(
         (slopes.ravel(), np.repeat(columns, rows, axis=0).ravel(), k * np.arange(n * rows + 1)),
         shape=(n * rows, unknowns),
     )
@@ -334,10 +334,10 @@ def _bundle_equations(
     parts = [(root[..., None] * by_unknown, columns, root * slopes.residual[here])]
     if limbs.pairs:
         parts.append(_limb_equations(limbs, np.any(weights.weight > 0, axis=1), weights.variance_inflation, of_cameras))
-    jacobian = vstack([sparse_jacobian(values, columns, len(precision)) for values, columns, _ in parts])
+    jacobian = scipy.sparse.vstack([sparse_jacobian(values, columns, len(precision)) for values, columns, _ in parts])
     side = jacobian.T @ np.concatenate([residual.ravel() for _, _, residual in parts])
     side[of_points : of_points + of_cameras] -= off.ravel()
-    return NormalEquations(jacobian.T @ jacobian + diags_array(precision), side)
+    return NormalEquations(jacobian.T @ jacobian + scipy.sparse.diags_array(precision), side)
 
 
 def _limb_equations(

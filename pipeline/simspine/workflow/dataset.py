@@ -21,9 +21,10 @@ from simspine.io.atomic import write_text
 from simspine.io.dataset_write import OWN_GROUP, Dataset, SubjectData, write_dataset
 from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.io.text_tables import json_or_empty
+from simspine.reconstruction.headline import dataset_summary_metrics
 from simspine.reconstruction.publish import package_versions
 from simspine.report.page import Row
-from simspine.report.summary import dataset_summary_metrics, summary_rows
+from simspine.report.summary import summary_rows
 from simspine.workflow import stage_files
 from simspine.workflow.config import Config
 from simspine.workflow.results import read_trial, write_quality

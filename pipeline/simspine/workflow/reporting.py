@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
+from simspine.reconstruction.headline import INFERRED_SPINE_GROUP
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.figures import comparison_table
 from simspine.report.page import (
@@ -27,7 +28,7 @@ from simspine.report.page import (
 )
 from simspine.report.scene import MOST_FRAMES
 from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_caveats, trial_section_of
-from simspine.report.summary import INFERRED_SPINE_GROUP, verdict_on
+from simspine.report.summary import verdict_on
 from simspine.report.tables import Caveats, not_measured, validation_text_tables
 from simspine.report.trial_sections import page_finding
 from simspine.workflow.config import Config

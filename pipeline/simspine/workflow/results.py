@@ -229,11 +229,11 @@ _SPINE_RESULT_FIELDS = ("angles", "markers", "centres", "clinical")
 
 
 def files_of_trial(config: Config, paths: RunPaths, trial: str) -> tuple[Path, ...]:
-    """Files that `read_trial` reads."""
+    """Files that `read_trial` reads, those of the last stage first."""
     seen = paths.seen_files(trial) if trial in config.filmed_trials(paths.subject) else ()
     filled = paths.filled_files(trial) if config.quality.fill_gaps else ()
-    made = (paths.markers(trial), paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial))
-    return (paths.model, paths.scaling, *seen, *made, *filled)
+    made = (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.markers(trial))
+    return (*made, *filled, paths.model, paths.scaling, *seen)
 
 
 def read_trial(

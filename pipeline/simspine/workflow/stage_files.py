@@ -25,9 +25,9 @@ from simspine.io.mot import write_marker_errors, write_mot
 from simspine.io.trc import write_trc
 from simspine.quality.findings import Finding, Severity, where_true
 from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE
+from simspine.reconstruction.headline import summary_metrics
 from simspine.reconstruction.publish import trial_data
 from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers, marker_set_of
-from simspine.report.summary import summary_metrics
 from simspine.workflow.config import json_digest
 from simspine.workflow.inputs import CaptureSource, Context, timing_in
 from simspine.workflow.results import (

@@ -165,12 +165,10 @@ STAGE_CODE = (
     "core", "io", "anatomy", "vision", "estimation", "quality", "reconstruction", "workflow/stage_files.py",
     "workflow/results.py", "workflow/inputs.py",
 )  # fmt: skip
-EXPORT_CODE = (*STAGE_CODE, "report/summary.py")
-DATASET_CODE = (*EXPORT_CODE, "dataset", "workflow/dataset.py")
+DATASET_CODE = (*STAGE_CODE, "dataset", "workflow/dataset.py")
 CODE_OF = {
     "capture": ("synthesis",),
     "detect": DETECTION_CODE,
-    "export": EXPORT_CODE,
     "dataset": DATASET_CODE,
     "page": (*DATASET_CODE, "evaluation", "report", "workflow/reporting.py", "workflow/views.py"),
 }  # all other stages: STAGE_CODE
