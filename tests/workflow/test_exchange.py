@@ -464,5 +464,5 @@ def test_one_trial_is_exported_while_another_is_not_solved(copied):
     assert done.exit_code == 0, done.output
     done = CliRunner().invoke(main, ["export", str(copied.file), "--trial", "bow"])  # and the data set
     assert done.exit_code == 2
-    assert "again.h5 does not exist" in done.output
+    assert "S01/quality/again.json does not exist" in done.output
     assert "Run `simspine" in done.output
