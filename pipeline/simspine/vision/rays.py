@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy
@@ -158,6 +159,15 @@ class RefinedPoints:
         """(views, n) bool: views of non-zero weight."""
         return self.weight > 0
 
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """(3, 3, n) m²/px²: inverse of the information, by cofactors; infinite or NaN where singular."""
+        (a00, a01, a02), (_, a11, a12), (_, _, a22) = self.information
+        c00, c01, c02 = a11 * a22 - a12 * a12, a02 * a12 - a01 * a22, a01 * a12 - a02 * a11
+        c11, c12, c22 = a00 * a22 - a02 * a02, a01 * a02 - a00 * a12, a00 * a11 - a01 * a01
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return np.array([[c00, c01, c02], [c01, c11, c12], [c02, c12, c22]]) / (a00 * c00 + a01 * c01 + a02 * c02)
+
 
 def solve_points(
     rays: Rays, huber: np.ndarray, limit: np.ndarray, expected: tuple[np.ndarray, np.ndarray] | None = None
@@ -309,15 +319,6 @@ def _linearise_point(R, t, normal, lens, weight, huber: float, limit: float, n: 
         a00, a01, a02 = a00 + w * (p0 * p0 + q0 * q0), a01 + w * (p0 * p1 + q0 * q1), a02 + w * (p0 * p2 + q0 * q2)
         a11, a12, a22 = a11 + w * (p1 * p1 + q1 * q1), a12 + w * (p1 * p2 + q1 * q2), a22 + w * (p2 * p2 + q2 * q2)
     return a00, a01, a02, a11, a12, a22, g0, g1, g2
-
-
-def inverse_3x3(a: np.ndarray) -> np.ndarray:
-    """Inverse of symmetric matrices (3, 3, n) by cofactors; infinite or NaN where singular."""
-    (a00, a01, a02), (_, a11, a12), (_, _, a22) = a
-    c00, c01, c02 = a11 * a22 - a12 * a12, a02 * a12 - a01 * a22, a01 * a12 - a02 * a11
-    c11, c12, c22 = a00 * a22 - a02 * a02, a01 * a02 - a00 * a12, a00 * a11 - a01 * a01
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return np.array([[c00, c01, c02], [c01, c11, c12], [c02, c12, c22]]) / (a00 * c00 + a01 * c01 + a02 * c02)
 
 
 # Pixel noise, estimated from the residuals of the views.

@@ -19,7 +19,6 @@ from simspine.vision.rays import (
     Rays,
     RefinedPoints,
     expected_position,
-    inverse_3x3,
     pooled_noise,
     rays_of_pixels,
     solve_points,
@@ -218,7 +217,7 @@ def triangulate_with_report(
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
     inflation = variance_inflation(_summed_squares(rays, fit).reshape(grid), used.sum(1), noise)
     reason = np.where(rays.seen.sum(0).reshape(grid) < chosen.min_views, REASON_TOO_FEW, REASON_DISAGREE)
-    located = (np.einsum("iin->in", inverse_3x3(fit.information)) > 0).all(0)  # not by parallel rays alone
+    located = (np.einsum("iin->in", fit.covariance) > 0).all(0)  # not by parallel rays alone
     reason[(used.sum(1) >= chosen.min_views) & (located & np.isfinite(fit.xyz).all(0)).reshape(grid)] = REASON_KEPT
     del rays, expected
     markers = _markers_found(
@@ -336,7 +335,7 @@ def _markers_found(
     """
     count = fit.used.sum(0).reshape(found.shape)
     covariance = np.empty((*found.shape, 3, 3))
-    np.copyto(covariance, inverse_3x3(fit.information).transpose(2, 0, 1).reshape(covariance.shape))
+    np.copyto(covariance, fit.covariance.transpose(2, 0, 1).reshape(covariance.shape))
     covariance *= variance[..., None, None]
     covariance[~found] = np.nan
     covariance.setflags(write=False)  # `Markers` copies writable arrays
