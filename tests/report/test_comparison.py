@@ -50,6 +50,16 @@ def test_what_the_model_gives_is_no_comparison_and_what_has_no_error_no_verdict(
     assert found["Tilt"][3] == ERROR_UNKNOWN
 
 
+def test_a_constant_of_the_body_has_no_range_that_could_change():
+    """Pelvic incidence is the same in every posture: nothing is said of its range, and single frames have no ranges."""
+    incidence, knee = (figure("incidence", 50.0, 8.0, reach=0.0, range_sd=8.0), figure("knee", 10.0, 3.0, range_sd=1.0))
+    assert [change.what for change in changes_between(incidence, incidence)] == ["mean"]
+    assert rows(a=(incidence, knee), b=(incidence, knee))["Incidence"][-2:] == ("–", "constant")
+    still = comparison_table({"a": (incidence,), "b": (incidence,)})
+    assert still.columns == ("Angle", "a", "b", "Difference of means", "Means")
+    assert still.rows[0][-1] == WITHIN_ERROR
+
+
 @pytest.mark.parametrize("assumed", ["before", "after"])
 def test_what_one_trial_assumed_did_not_change(assumed):
     """However large the difference of two assumptions is, it is no finding."""

@@ -28,7 +28,7 @@ from simspine.report.figure_style import (
     new_figure,
 )
 from simspine.report.page import PageTable, interval_text, is_beyond, named_notes, number_text, unbreakable
-from simspine.report.tables import NOT_SHOWN, is_range_shown, label_with_sign, mean_cell, range_of
+from simspine.report.tables import NOT_SHOWN, is_range_shown, label_with_sign, mean_cell, moves, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,11 +70,14 @@ class Change:
 
 
 def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]:
-    """Changes of mean and range, last minus first; errors of both trials are taken as independent."""
+    """Changes of mean and range, last minus first; errors of both trials are taken as independent.
+
+    A constant of the body, such as pelvic incidence, has no range that could change.
+    """
     means = ("mean", (last.mean or 0.0) - (first.mean or 0.0), first.sd, last.sd)
     ranges = ("range", range_of(last) - range_of(first), first.range_sd, last.range_sd)
     found, assumed = [], first.is_assumed or last.is_assumed
-    for what, by, one, other in (means, ranges):
+    for what, by, one, other in (means, ranges) if moves(first) or moves(last) else (means,):
         sd = None if one is None or other is None else math.hypot(one, other)
         found.append(Change(first.label, what, last.unit, by=by, sd=sd, assumed=assumed))
     return found
@@ -104,11 +107,16 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
     rows = []
     for found in known_in_several(trials):
         known = [figure for figure in found if figure is not None]
-        cells = [text for change in changes_between(known[0], known[-1]) for text in (str(change), change.verdict)]
-        rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *cells))
-    columns = ("Angle", *trials, "Difference of means", "Means", "Difference of ranges", "Ranges")
-    notes = named_notes("compared_means", "compared_ranges", "difference", "compared_assumed")
-    return PageTable(columns, tuple(rows), notes=notes) if rows else None
+        changes = changes_between(known[0], known[-1])
+        cells = [text for change in changes for text in (str(change), change.verdict)]
+        constant = () if len(changes) > 1 else ("–", "constant")
+        rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *cells, *constant))
+    columns, of_ranges = ("Angle", *trials, "Difference of means", "Means"), ("Difference of ranges", "Ranges")
+    notes = ["compared_means", "compared_ranges", "difference", "compared_assumed"]
+    if all(row[-1] == "constant" for row in rows):  # single frames
+        of_ranges, rows = (), [row[:-2] for row in rows]
+        notes.remove("compared_ranges")
+    return PageTable((*columns, *of_ranges), tuple(rows), notes=named_notes(*notes)) if rows else None
 
 
 def _figure_cell(figure: ClinicalFigure | None) -> str:

@@ -70,7 +70,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     Without movement, as in a single frame, there are no ranges.
     """
     by_name = {figure.name: figure for figure in figures if not _is_unbounded(figure)}
-    moves = any(_moves(figure) for figure in figures)
+    moves = any(moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
     alignment = [_alignment_row(figure) for figure in spinal]
     if alignment and rhythm is not None and moves:
@@ -115,15 +115,16 @@ def _is_unbounded(figure: ClinicalFigure) -> bool:
     return figure.unit == "deg" and figure.sd is not None and NORMAL_95 * figure.sd > UNKNOWN_FROM_DEG
 
 
-def _moves(figure: ClinicalFigure) -> bool:
+def moves(figure: ClinicalFigure) -> bool:
+    """Whether its value changes in the trial; False for a constant of the body."""
     return figure.minimum is not None and (figure.maximum or 0.0) - figure.minimum >= CONSTANT_RANGE
 
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    ends = _range_text(figure) if is_range_shown(figure) or not _moves(figure) else "–"
+    ends = _range_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
     verdict = figure.decided_by + f"; {NO_SCOLIOSIS}" * (figure.name == SIDEWAYS_BEND)
-    cells = (mean_cell(figure), ends, span if _moves(figure) else "–", norm_text(figure) or "–")
+    cells = (mean_cell(figure), ends, span if moves(figure) else "–", norm_text(figure) or "–")
     borrowed = page_words("borrowed").get(figure.name, "")
     share = observed_share_text(figure.share) + f", {borrowed}" * bool(borrowed and np.isfinite(figure.share))
     return (label_with_sign(figure), *cells, share, verdict.replace(IMPRECISE, IMPRECISE_LABEL))
@@ -236,14 +237,14 @@ def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) ->
 def _range_text(figure: ClinicalFigure) -> str:
     if figure.minimum is None or figure.maximum is None:
         return "–"
-    if not _moves(figure):
+    if not moves(figure):
         return "constant"
     return unbreakable(f"{number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}{UNIT_SIGNS[figure.unit]}")
 
 
 def _reach_text(figure: ClinicalFigure) -> str:
     """The range with its interval and its ends."""
-    if not _moves(figure):
+    if not moves(figure):
         return _range_text(figure)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
     return f"{span}, {_range_text(figure)}" if is_range_shown(figure) else span
