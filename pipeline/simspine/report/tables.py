@@ -70,20 +70,20 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     Without movement, as in a single frame, there are no ranges.
     """
     by_name = {figure.name: figure for figure in figures if not _is_unbounded(figure)}
-    moves = any(moves(figure) for figure in figures)
+    moving = any(moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
     alignment = [_alignment_row(figure) for figure in spinal]
-    if alignment and rhythm is not None and moves:
+    if alignment and rhythm is not None and moving:
         alignment.append(_rhythm_row(rhythm, str(rhythm_verdict(figures))))
     of_limbs = [figure for figure in by_name.values() if figure.name.startswith(tuple(JOINT_DEFINITIONS))]
     recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
-    columns = ("Pelvis and spine", MEAN_COLUMN if moves else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
+    columns = ("Pelvis and spine", MEAN_COLUMN if moving else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
     sides = ("Angle", "Right", "range", "Left", "range", BETWEEN_SIDES, *DECIDED_COLUMNS)
-    notes = named_notes("brackets", *["mean", "range"] * moves, "visits", "curvature")
+    notes = named_notes("brackets", *["mean", "range"] * moving, "visits", "curvature")
     norms = named_notes("norm" if has_norms else "no_norm")
-    title = page_words("means")["moving" if moves else "still"]
+    title = page_words("means")["moving" if moving else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
     reach = f"95 % lie within this distance of the mean: {', '.join(spreads)}. Used for the weight; no norm."
     people = Statement("± of people who stand", reach)
@@ -91,7 +91,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
         PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *norms)),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
     )
-    unused = (() if has_norms else ("norm",)) + (() if moves else ("from … to", "range"))
+    unused = (() if has_norms else ("norm",)) + (() if moving else ("from … to", "range"))
     return tuple(_without_columns(table, unused) for table in tables if table.rows)
 
 
