@@ -20,7 +20,7 @@ from simspine.anatomy.clinical import (
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.arrays import NORMAL_95
-from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
+from simspine.core.skeletons import VERTEBRA_OF, base_name, is_skin_marker, skin_landmark
 from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_records import TrialRecord
 from simspine.quality.findings import THRESHOLDS
@@ -80,7 +80,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", MEAN_COLUMN if moving else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
-    sides = ("Angle", "Right", "range", "Left", "range", BETWEEN_SIDES, *DECIDED_COLUMNS)
+    sides = ("Arms and legs", "Right", "range", "Left", "range", BETWEEN_SIDES, *DECIDED_COLUMNS)
     notes = named_notes("brackets", *["mean", "range"] * moving, "visits", "curvature")
     norms = named_notes("norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moving else "still"]
@@ -369,10 +369,16 @@ class NotMeasured(TypedDict):
 def caveats_of_trial(measured: Markers, spine: SpineKinematics, shares: np.ndarray) -> Caveats:
     """The caveats of one trial. measured: fitted points with their origin. shares: (levels, 3)."""
     names, estimated = (
-        tuple(base_name(name) for name in measured.names_of(origin)) for origin in (Origin.INFERRED, Origin.ESTIMATED)
+        tuple(_with_vertebra(base_name(name)) for name in measured.names_of(origin))
+        for origin in (Origin.INFERRED, Origin.ESTIMATED)
     )
     free = np.where(forced_mask(spine.levels, spine.forced), np.nan, shares)
     return Caveats(inferred=names, forced=spine.forced, levels=spine.levels, shares=free, estimated=estimated)
+
+
+def _with_vertebra(point: str) -> str:
+    """'Hip (S1)': a point of the spine with the vertebra that it stands for."""
+    return f"{point} ({VERTEBRA_OF[point]})" if point in VERTEBRA_OF else point
 
 
 def not_measured(trials: Sequence[Caveats], fitted: bool = True) -> NotMeasured:
