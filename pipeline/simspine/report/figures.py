@@ -123,8 +123,9 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
     rows = []
     for found in known_in_several(trials):
         known = [figure for figure in found if figure is not None]
-        changes = [*map(str, changes_between(known[0], known[-1]))]
-        rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *changes, *["constant"] * (len(changes) < 2)))
+        of_mean, *of_range = map(str, changes_between(known[0], known[-1]))
+        differences = (of_mean, *(of_range or ["constant"]))
+        rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *differences))
     columns = ("Angle", *trials, "Difference of means", "Difference of ranges")
     notes = ["compared_means", "compared_ranges", "difference", "compared_assumed"]
     if all(row[-1] == "constant" for row in rows):  # single frames
