@@ -91,7 +91,10 @@ def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]
 
 def beyond_error(changes: Iterable[Change]) -> str:
     """The changes that are larger than their errors, in a sentence."""
-    found = [f"{change.label}, {change.what} {change.size}" for change in changes if change.verdict == BEYOND_ERROR]
+    by_label: dict[str, list[str]] = {}
+    for change in (one for one in changes if one.verdict == BEYOND_ERROR):
+        by_label.setdefault(change.label, []).append(f"{change.what} {change.size}")
+    found = [f"{label} ({', '.join(sizes)})" for label, sizes in by_label.items()]
     return f"Larger than the measurement error: {'; '.join(found) or 'nothing'}."
 
 

@@ -270,7 +270,7 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
 
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
-NO_LEVEL_FINDING = "; takes what the model cannot place elsewhere: no finding about this level"
+NO_LEVEL_FINDING = ": no finding about this level"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical")
