@@ -90,7 +90,7 @@ def test_ranges_are_subtracted_with_the_errors_of_their_ends():
     assert found["Difference of ranges"] == f"{BEYOND_ERROR}: −12.0\u00a0±\u00a09.8°"
     assert found["Difference of means"] == f"{WITHIN_ERROR}: 0.0\u00a0±\u00a02.8°"
     said = beyond_error(changes_between(before, after))
-    assert said == "Larger than the measurement error: Knee_flexion_r, range −12.0\u00a0±\u00a09.8°."
+    assert said == "Larger than the measurement error: Knee_flexion_r (range −12.0\u00a0±\u00a09.8°)."
 
 
 def test_the_figure_says_what_the_table_says():

@@ -28,14 +28,11 @@ from simspine.report.figure_style import (
     new_figure,
 )
 from simspine.report.page import PageTable, interval_text, is_beyond, named_notes, number_text, unbreakable
-from simspine.report.tables import CONSTANT_RANGE, is_range_shown, label_with_sign, mean_cell, moves, range_of
+from simspine.report.tables import is_range_shown, label_with_sign, mean_cell, moves, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-# Trials or visits of one person side by side: clinical parameters, and which differ beyond their errors.
 
 
 MAX_TRIALS_COMPARED = 4  # trials side by side; more are only in the table of trials
@@ -78,12 +75,13 @@ class Change:
 def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]:
     """Changes of mean and range, last minus first; errors of both trials are taken as independent.
 
-    A constant of the body, such as pelvic incidence, has no range that could change.
+    A constant of the body, such as pelvic incidence, has no range. It has no change at all where trials share a body.
     """
     means = ("mean", (last.mean or 0.0) - (first.mean or 0.0), first.sd, last.sd)
     ranges = ("range", range_of(last) - range_of(first), first.range_sd, last.range_sd)
     found, assumed = [], first.is_assumed or last.is_assumed
-    for what, by, one, other in (means, ranges) if moves(first) or moves(last) else (means,):
+    compared = [means, ranges] if moves(first) or moves(last) else [means] * bool(means[1])
+    for what, by, one, other in compared:
         sd = None if one is None or other is None else math.hypot(one, other)
         found.append(Change(first.label, what, last.unit, by=by, sd=sd, assumed=assumed))
     return found
@@ -91,26 +89,19 @@ def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]
 
 def beyond_error(changes: Iterable[Change]) -> str:
     """The changes that are larger than their errors, in a sentence."""
-    found = [f"{change.label}, {change.what} {change.size}" for change in changes if change.verdict == BEYOND_ERROR]
+    by_label: dict[str, list[str]] = {}
+    for change in (one for one in changes if one.verdict == BEYOND_ERROR):
+        by_label.setdefault(change.label, []).append(f"{change.what} {change.size}")
+    found = [f"{label} ({', '.join(sizes)})" for label, sizes in by_label.items()]
     return f"Larger than the measurement error: {'; '.join(found) or 'nothing'}."
 
 
 def known_in_several(trials: Mapping[str, Sequence[ClinicalFigure]]) -> list[list[ClinicalFigure | None]]:
-    """For each parameter known in two or more trials: its figure in each trial.
-
-    A constant of one body that all trials share is left out.
-    """
+    """For each parameter known in two or more trials: its figure in each trial."""
     by_name = [{figure.name: figure for figure in figures if figure.is_of_person} for figures in trials.values()]
     names = dict.fromkeys(name for figures in by_name for name in figures)
     rows = [[figures.get(name) for figures in by_name] for name in names]
-    return [row for row in rows if sum(figure is not None for figure in row) > 1 and not _is_shared(row)]
-
-
-def _is_shared(row: Sequence[ClinicalFigure | None]) -> bool:
-    """Whether a parameter has one value in all frames of all trials, as pelvic incidence of one body has."""
-    known = [figure for figure in row if figure is not None]
-    ends = [end for figure in known for end in (figure.minimum, figure.maximum) if end is not None]
-    return len(known) > 1 and bool(ends) and max(ends) - min(ends) < CONSTANT_RANGE
+    return [row for row in rows if sum(figure is not None for figure in row) > 1]
 
 
 def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTable | None:
@@ -123,9 +114,9 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
     rows = []
     for found in known_in_several(trials):
         known = [figure for figure in found if figure is not None]
-        of_mean, *of_range = map(str, changes_between(known[0], known[-1]))
-        differences = (of_mean, *(of_range or ["constant"]))
-        rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *differences))
+        if changes := [*map(str, changes_between(known[0], known[-1]))]:
+            differences = changes if len(changes) > 1 else [*changes, "constant"]
+            rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *differences))
     columns = ("Angle", *trials, "Difference of means", "Difference of ranges")
     notes = ["compared_means", "compared_ranges", "difference", "compared_assumed"]
     if all(row[-1] == "constant" for row in rows):  # single frames
@@ -162,9 +153,6 @@ def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
         axes.set_yticks(range(len(shown)), [change.label for change in shown], fontsize=8.5)
         axes.set(title=title, xlabel="difference (°)", ylim=(-0.7, max(0.7, len(shown) - 0.3)))
     return figure
-
-
-# Cycles of a movement.
 
 
 _CYCLE_COLUMNS = 3
@@ -227,11 +215,6 @@ def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> 
     if known.any():
         mean = values[known].mean(0)
         axes.plot(CYCLE_PERCENT, mean, linewidth=1.8, marker=dots, markersize=3, markevery=10, **look)
-
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 BEYOND_LINE_MM = 25.0  # above the highest point on the skin: vertical distance of a centre from its spinous process

@@ -51,9 +51,6 @@ if TYPE_CHECKING:
     from simspine.vision.triangulation import TriangulationReport
 
 
-# Clinical parameters of a trial, with published values of standing adults.
-
-
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
@@ -250,9 +247,6 @@ def _reach_text(figure: ClinicalFigure) -> str:
     return f"{span}, {_range_text(figure)}" if is_range_shown(figure) else span
 
 
-# The data set compared with the literature, as tables of the page.
-
-
 def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, ...]:
     """The tables of `validation_tables_of`, folded under their titles; empty ones are left out."""
     from simspine.evaluation import validation_tables as tables  # here, since it loads pandas
@@ -265,12 +259,9 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
     return tuple(made)
 
 
-# Uncertainty of the angles in words: the table of a trial, and quantities that were not measured.
-
-
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
-NO_LEVEL_FINDING = "; takes what the model cannot place elsewhere: no finding about this level"
+NO_LEVEL_FINDING = ": no finding about this level"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical")
@@ -425,9 +416,6 @@ def assumed_levels(shares: np.ndarray) -> str:
     known, assumed = np.isfinite(shares).sum(0), (shares < THRESHOLDS["assumed"].value_si).sum(0)
     counts = zip(MOTION_PLANES, assumed, known, strict=True)
     return ", ".join(f"{plane} of {count} of {total} levels" for plane, count, total in counts if count)
-
-
-# Errors of the detections in each camera, and distances of the points from the body.
 
 
 def image_sizes(cameras: Iterable[Camera]) -> str:

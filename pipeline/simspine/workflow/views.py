@@ -193,7 +193,7 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
     pictures = []
     for what in dict.fromkeys(change.what for change in changes):
         name = f"Difference of {what}s"
-        figure = changes_figure([one for one in changes if one.what == what], f"{name}: {last} less {first}")
+        figure = changes_figure([one for one in changes if one.what == what], f"{last} less {first}")
         svg = canvas.figure_svg(figure, f"c-{what}")
         pictures.append(Picture(name, f"{name}, each with its interval", captions, svg=svg))
     scenes = {
