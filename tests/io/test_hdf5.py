@@ -10,7 +10,7 @@ from simspine.io import hdf5
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, SubjectData, write_dataset
-from simspine.io.hdf5 import check_heaps, read_store, write_store
+from simspine.io.hdf5 import check_heaps, checked_values, open_checked, read_store, write_store
 
 
 @pytest.fixture
@@ -141,3 +141,19 @@ def test_a_damaged_heap_is_found_before_the_library_walks_it(tmp_path, monkeypat
     path.write_bytes(content[: content.index(b"GCOL") + 100])
     with pytest.raises(InputError, match="beyond the end"):
         check_heaps(path)
+
+
+def test_a_text_that_states_more_bytes_than_its_file_has(tmp_path):
+    """The library would make room for 4 GiB before it finds the heap's object shorter."""
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["names"] = ["Hip", "Neck"]
+        start = file["names"].id.get_offset()
+    with open_checked(path) as file:
+        assert checked_values(file["names"]).tolist() == [b"Hip", b"Neck"]
+    content = bytearray(path.read_bytes())
+    assert content[start + 16 : start + 20] == b"\x04\0\0\0"  # of Neck
+    content[start + 16 : start + 20] = b"\xff\xff\xff\x7f"
+    path.write_bytes(content)
+    with open_checked(path) as file, pytest.raises(InputError, match=r"x\.h5: a text of /names states more bytes"):
+        checked_values(file["names"])

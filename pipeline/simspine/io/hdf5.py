@@ -143,6 +143,11 @@ def checked_values(data: h5py.Dataset) -> np.ndarray:
     check_announced_bytes(f"{path}: {data.name}", announced_bytes(data), os.path.getsize(path))
     if data.dtype.hasobject:
         check_heaps(path)
+        start = data.id.get_offset()  # None: in chunks
+        if start is not None and h5py.check_string_dtype(data.dtype):  # the library makes room for all that is stated
+            stated = np.fromfile(path, [("bytes", "<u4"), ("place", "V12")], data.size, offset=start)["bytes"]
+            if (stated > os.path.getsize(path)).any():
+                raise InputError(f"{path}: a text of {data.name} states more bytes than the file has; damaged?")
     return data[()]
 
 
