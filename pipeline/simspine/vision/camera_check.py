@@ -242,6 +242,7 @@ _CAMERAS_AS_MEANT = (  # kind of mix-up; R and t of the camera
     ("transposed", lambda camera: (camera.R.T, -camera.R.T @ camera.centre)),
     ("inverse", lambda camera: (camera.R.T, camera.centre)),
     ("centre", lambda camera: (camera.R, -camera.R @ camera.t)),
+    ("centre", lambda camera: (camera.R, camera.R @ camera.t)),  # of the place with its sign lost
     ("graphics", lambda camera: (_GRAPHICS @ camera.R, _GRAPHICS @ camera.t)),
     ("graphics", lambda camera: (_GRAPHICS @ camera.R.T, _GRAPHICS @ camera.centre)),
     ("unit", lambda camera: (camera.R, camera.t * 0.3048)),  # in feet; inches and the like are refused on reading
