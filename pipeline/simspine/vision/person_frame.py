@@ -212,7 +212,7 @@ class WorldVertical(NamedTuple):
 
 
 def _tilt_in_sd(by_person: np.ndarray, cameras: Sequence[Camera]) -> float:
-    """Distance, in standard deviations, between z and the vertical by a standing person and cameras that do not roll."""
+    """Distance, in standard deviations, between z and the vertical by a standing person and level cameras."""
     across = np.array([camera.R[0] for camera in cameras]).reshape(-1, 3)  # to the right in the image
     across = across[np.abs(across[:, 2]) < np.sin(MAX_CAMERA_ROLL_RAD)]
     sideways, rise = across[:, :2], across[:, 2]
