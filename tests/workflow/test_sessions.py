@@ -632,7 +632,8 @@ def test_other_layouts_of_easymocap_are_not_taken_for_body25(tmp_path):
     (tmp_path / "keypoints3d").mkdir()
     people = [{"id": 0, "keypoints3d": [[1, 2, 3, 1]] * 17}]
     (tmp_path / "keypoints3d/000000.json").write_text(json.dumps(people))
-    assert "people have 17 points, expected BODY_25's" in refusal(tmp_path, "--rate", "30")
+    said = refusal(tmp_path, "--rate", "30")
+    assert "people have the shapes [(17, 4)]; expected (points, 3 or 4), one for all, in the order of BODY_25" in said
 
 
 @pytest.mark.parametrize(

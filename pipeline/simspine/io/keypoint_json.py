@@ -130,19 +130,19 @@ def read_people_json(
         text_tables.warn_assumed(f"{folders[0]}: {hidden.sum()} points at 0 0 or −1 −1 have a score above 0; left out.")
     if np.nanmax(np.abs(out[..., :2]), initial=0.0) <= 2 and np.nanmax(out[..., 2], initial=0.0) > 0:
         text_tables.warn_assumed(f"{folders[0]}: all coordinates are near 0. Are they shares of the image, not px?")
-    for view, folder in enumerate(folders):
-        _cut_scores(out[:, view], folder)
+    _cut_scores(out, folders)
     return names, out
 
 
-def _cut_scores(points: np.ndarray, where) -> None:
-    """Cut scores of points (..., 3) to 0…1, with a warning where one was above; `InputError` if on another scale."""
-    highest = np.nanmax(points[..., 2], initial=0.0)
-    if highest > _MAX_SCORE:
-        raise InputError(f"{where}: scores reach {highest:g}, expected 0…1. Rescale them.")
-    if highest > 1 + _SCORE_ROUNDING:
-        text_tables.warn_assumed(f"{where}: scores reach {highest:.3g}; cut to 1.")
-    points[..., 2] = np.clip(points[..., 2], 0.0, 1.0)
+def _cut_scores(people: np.ndarray, paths: Sequence) -> None:
+    """Cut scores of people (frames, views, …, 3) to 0…1, with a warning of those above; `InputError` if far above."""
+    for view, path in enumerate(paths):
+        highest = np.nanmax(people[:, view, ..., 2], initial=0.0)
+        if highest > _MAX_SCORE:
+            raise InputError(f"{path}: scores reach {highest:g}, expected 0…1. Rescale them.")
+        if highest > 1 + _SCORE_ROUNDING:
+            text_tables.warn_assumed(f"{path}: scores reach {highest:.3g}; cut to 1.")
+    people[..., 2] = np.clip(people[..., 2], 0.0, 1.0)
 
 
 def write_keypoints(
@@ -315,8 +315,7 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
     for view, (_, rows) in enumerate(tables):
         out[: len(rows), view, 0] = rows
     out[~np.isfinite(out).all(-1) | ~out[..., :2].any(-1)] = np.nan  # 0 0 stands for a point that was not seen
-    for view, path in enumerate(paths):
-        _cut_scores(out[:, view], path)
+    _cut_scores(out, paths)
     return names_of_skeleton(names, skeleton, paths[0]), out
 
 

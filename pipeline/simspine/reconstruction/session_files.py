@@ -301,10 +301,9 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
                 raise ValueError("an id is no whole number of one person alone")
         numbers = sorted({number for frame in people for number in frame})
         shapes = sorted({one.shape for frame in people for one in frame.values()})
-        if len(shapes) > 1 or any(len(shape) != 2 or shape[1] < 3 for shape in shapes):
-            raise InputError(f"{place}: people have the shapes {shapes}; expected (points, 3 or 4), one for all.")
-        if shapes and shapes[0][0] in OTHER_ORDER_SIZES:
-            raise InputError(f"{place}: people have {shapes[0][0]} points, expected BODY_25's; use `--body body25`.")
+        if len(shapes) > 1 or any(len(shape) != 2 or shape[0] in OTHER_ORDER_SIZES or shape[1] < 3 for shape in shapes):
+            expected = "(points, 3 or 4), one for all, in the order of BODY_25 (`--body body25`)"
+            raise InputError(f"{place}: people have the shapes {shapes}; expected {expected}.")
         seen = missing_numbers((len(numbers), len(people), *(shapes or [()])[0]), list(files.values()))
         for k, frame in enumerate(people):
             for number, one in frame.items():
