@@ -214,9 +214,8 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         corrected = fit(undone, seen_by)
         after, error_after = corrected.of(views)
         better = after > before + MIN_MIX_UP_GAIN or error_after < MAX_REMAINING_ERROR_SHARE * error
-        by_all, given_by_all = (fitted.used.sum() / fitted.seen.sum() for fitted in (corrected, given))
-        explained = min(after, by_all) > MIN_MIX_UP_AGREEMENT  # else a view agrees with another one by chance
-        if better and explained and by_all >= given_by_all:
+        by_all = corrected.used.sum() / corrected.seen.sum()  # if small, a view agrees with another one by chance
+        if better and min(after, by_all) > MIN_MIX_UP_AGREEMENT and corrected.used.sum() >= given.used.sum():
             names = tuple(cameras[view].name for view in views)
             found.append((error_after, MixUp(kind, names, before, used_if_exchanged=after, size_ratio=size_ratio)))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
