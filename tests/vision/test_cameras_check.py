@@ -239,6 +239,7 @@ def test_one_camera_written_otherwise_than_the_others(kind, count):
         ("transposed", lambda R, t, place: (R.T, t)),
         ("transposed", lambda R, t, place: (R.T, -R.T @ place)),
         ("centre", lambda R, t, place: (R, place)),
+        ("centre", lambda R, t, place: (R, -place)),
         ("inverse", lambda R, t, place: (R.T, place)),
         ("graphics", lambda R, t, place: (R * [[1], [-1], [-1]], t * [1, -1, -1])),
         ("graphics", lambda R, t, place: (R.T * [1, -1, -1], place)),

@@ -277,6 +277,31 @@ def test_vicon(tmp_path):
     check_markers(tmp_path / "walk_spine.c3d", centres)
 
 
+def test_theia(tmp_path):
+    """C3D without points: poses of segments, whose origins are the joint centres. As its files have them: mm, z up."""
+    import ezc3d
+
+    whole, centres = person("theia")
+    place_of = read_marker_set("theia").names
+    labels = ["worldbody_4X4", *(label for label in place_of if label.endswith("_4X4"))]
+    poses = np.tile(np.eye(4)[..., None, None], (1, 1, len(labels), FRAMES))
+    places = whole.select([place_of[label] for label in labels[1:]]).xyz
+    poses[:3, 3, 1:] = 1000 * places.transpose(2, 1, 0)
+    file = ezc3d.c3d()
+    file["parameters"]["POINT"]["RATE"]["value"] = [RATE]
+    file["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
+    file.add_parameter("POINT", "X_SCREEN", ["+X"])
+    file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
+    file.add_parameter("ROTATION", "LABELS", labels)
+    file["data"]["points"], file["data"]["rotations"] = np.zeros((4, 0, FRAMES)), poses
+    file.write(str(tmp_path / "walk.c3d"))
+    read = read_markers(tmp_path / "walk.c3d")
+    assert (read.names, read.rate, read.frame) == (tuple(labels), RATE, "z_up")
+    np.testing.assert_allclose(read.xyz[:, 1:], places, atol=1e-6)
+    add(tmp_path)
+    check_markers(tmp_path / "walk_spine.c3d", centres)
+
+
 def test_sports2d_each_person_by_itself(tmp_path):
     whole, centres = person("halpe26")
     names = tuple(name for name in load_skeleton("halpe26").names if name in whole.names)
@@ -600,6 +625,15 @@ def test_damaged_files_of_easymocap_are_refused(tmp_path, text):
     said = refusal(tmp_path, "--rate", "30")
     assert "keypoints3d" in said
     assert "not files of people" in said or "expected" in said
+
+
+def test_other_layouts_of_easymocap_are_not_taken_for_body25(tmp_path):
+    """`--body h36m` and `coco`: 17 points in another order, of which no body comes."""
+    (tmp_path / "keypoints3d").mkdir()
+    people = [{"id": 0, "keypoints3d": [[1, 2, 3, 1]] * 17}]
+    (tmp_path / "keypoints3d/000000.json").write_text(json.dumps(people))
+    said = refusal(tmp_path, "--rate", "30")
+    assert "people have the shapes [(17, 4)]; expected (points, 3 or 4), one for all, in the order of BODY_25" in said
 
 
 @pytest.mark.parametrize(

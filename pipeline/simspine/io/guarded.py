@@ -170,7 +170,8 @@ def _limit_resources(memory: int, seconds: int) -> None:
 
 
 def _c3d_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """points (4, points, frames), residuals (1, points, frames); header and parameters as ezc3d has them."""
+    """points (4, points, frames), residuals (1, points, frames), poses of segments (4, 4, segments, frames); header and
+    parameters as ezc3d has them."""
     import ezc3d
 
     file = ezc3d.c3d(path)
@@ -183,7 +184,8 @@ def _c3d_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         for group, entries in file["parameters"].items()
     }
     header = {group: dict(entries) for group, entries in file["header"].items()}
-    arrays = {"points": file["data"]["points"], "residuals": file["data"]["meta_points"]["residuals"]}
+    data = file["data"]
+    arrays = {"points": data["points"], "residuals": data["meta_points"]["residuals"], "poses": data["rotations"]}
     return arrays, {"parameters": parameters, "header": header}
 
 
