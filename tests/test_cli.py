@@ -342,3 +342,13 @@ def test_a_folder_that_was_removed_is_named(tmp_path, monkeypatch):
 def test_results_are_said_without_control_characters_and_with_their_spaces(capsys):
     say("a\x1b[31m\u202eb\u202f1\u00a02\n")
     assert capsys.readouterr().out == "a\ufffd[31m\ufffdb\u202f1\u00a02\n\n"
+
+
+@pytest.mark.parametrize("name", ["numpy", "lazy_loader", "click", "json", "snakemake"])
+def test_modules_of_the_working_directory_are_not_run(name, tmp_path):
+    (tmp_path / f"{name}.py").write_text("raise SystemExit('run')")
+    package = os.environ | {"PYTHONPATH": str(Path(sys.modules["simspine"].__file__).parents[1])}
+    words = [sys.executable, "-m", "simspine", "status", "none.yaml"]
+    done = subprocess.run(words, cwd=tmp_path, env=package, capture_output=True, text=True)
+    assert "none.yaml" in done.stderr
+    assert done.returncode == 2

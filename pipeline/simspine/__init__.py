@@ -7,6 +7,9 @@ the package (and `simspine --help`) costs nothing.
 import os
 import sys
 
+if sys.argv[:1] == ["-m"] and "simspine" in sys.orig_argv and not sys.flags.safe_path:
+    del sys.path[0]  # `python -m simspine`: a numpy.py in the working directory is none of its modules
+
 import lazy_loader
 
 # Else Numba would load compiled code from wherever a .numba_config.yaml in the working directory says.
