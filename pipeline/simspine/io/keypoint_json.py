@@ -362,7 +362,10 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     wanted = ["coords", *["x", "y", "likelihood"] * len(names)]
     if head["coords"] != wanted or values.ndim != 2 or values.shape[1] != len(parts):
         raise InputError(f"{path}: expected x, y and likelihood of each body part, in every line.")
-    return names, values.reshape(len(values), len(names), 3)
+    points = values.reshape(len(values), len(names), 3)
+    if odd := [f"{score:g}" for score in points[..., 2].ravel() if not (np.isnan(score) or 0 <= score <= 1)]:
+        raise InputError(f"{path}: a likelihood is {odd[0]}, expected 0…1.")
+    return names, points
 
 
 def _rows_at_frames(values: np.ndarray, numbers: Sequence[str], path: Path) -> np.ndarray:
@@ -390,19 +393,21 @@ def parse_cells(rows: Sequence[Sequence[str]], width: int, path: object) -> np.n
 
 
 def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    from simspine.io.hdf5 import open_hdf5_file
+    from simspine.io.hdf5 import checked_values, open_checked
 
-    with open_hdf5_file(path) as file:
+    with open_checked(path) as file:
         if "tracks" not in file or "node_names" not in file:
             raise InputError(f"{path}: no analysis file of SLEAP (tracks, node_names); of DeepLabCut, save a CSV.")
-        names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"][()])
-        xy = np.asarray(file["tracks"], float)
+        names = tuple(
+            name.decode() if isinstance(name, bytes) else str(name) for name in checked_values(file["node_names"])
+        )
+        xy = checked_values(file["tracks"]).astype(float)
         with naming_content(path, f"tracks (tracks, 2, {len(names)} nodes, frames), and point_scores without the 2"):
             axes = next(a for a in _SLEAP_AXES if [xy.shape[a.index(i)] for i in "xn"] == [2, len(names)])
             xy = np.einsum(f"{axes}->tfnx", xy)
             score = np.ones(xy.shape[:3])
             if "point_scores" in file:
-                score = np.einsum(f"{axes.replace('x', '')}->tfn", np.asarray(file["point_scores"], float))
+                score = np.einsum(f"{axes.replace('x', '')}->tfn", checked_values(file["point_scores"]).astype(float))
             if (highest := np.nanmax(score, initial=0.0)) > 1.5:
                 raise InputError(f"scores reach {highest:g}, expected 0…1. Rescale them.")
             points = np.concatenate([xy, np.clip(np.nan_to_num(score), 0, 1)[..., None]], -1)
