@@ -267,7 +267,7 @@ def _sleap(path: Path) -> None:
 
     tracks = np.random.default_rng(0).uniform(0, 900, (1, 2, 4, 6))
     with h5py.File(path, "w") as file:
-        file["node_names"], file["tracks"], file["point_scores"] = POINTS, tracks, tracks[:, 0] / 900
+        file["node_names"], file["tracks"], file["point_scores"] = np.array(POINTS, "S"), tracks, tracks[:, 0] / 900
 
 
 def _deeplabcut(path: Path) -> None:

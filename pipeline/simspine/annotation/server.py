@@ -270,7 +270,7 @@ class AnnotationServer(ThreadingHTTPServer):
         request, address = super().get_request()
         self._connections[request] = None
         if len(self._connections) > MAX_CONNECTIONS:  # another user of this computer may hold them
-            oldest = next(iter(list(self._connections)))
+            oldest = next(iter(tuple(self._connections)))
             self._connections.pop(oldest, None)
             with contextlib.suppress(OSError):
                 oldest.shutdown(socket.SHUT_RDWR)

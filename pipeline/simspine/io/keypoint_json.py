@@ -398,9 +398,8 @@ def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     with open_checked(path) as file:
         if "tracks" not in file or "node_names" not in file:
             raise InputError(f"{path}: no analysis file of SLEAP (tracks, node_names); of DeepLabCut, save a CSV.")
-        names = tuple(
-            name.decode() if isinstance(name, bytes) else str(name) for name in checked_values(file["node_names"])
-        )
+        nodes = checked_values(file["node_names"])
+        names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in nodes)
         xy = checked_values(file["tracks"]).astype(float)
         with naming_content(path, f"tracks (tracks, 2, {len(names)} nodes, frames), and point_scores without the 2"):
             axes = next(a for a in _SLEAP_AXES if [xy.shape[a.index(i)] for i in "xn"] == [2, len(names)])
