@@ -86,7 +86,7 @@ FOUND = Path(__file__).parents[1] / "corpus/fuzz_found"
 
 @pytest.mark.parametrize("file", sorted(FOUND.iterdir()), ids=lambda file: file.name)
 def test_files_that_guided_fuzzing_found(tmp_path, file):
-    """Each raised another error, took 4 GiB, or was not named: a piece of a PNG of 4 GiB, a recipe not there."""
+    """Each raised another error, took 4 GiB, had no end, or was not named: a piece of a PNG, a recipe not there."""
     reader = file.stem.replace("-", " ")
     path = tmp_path / READERS[reader].name
     path.write_bytes(file.read_bytes())

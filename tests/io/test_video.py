@@ -1,3 +1,4 @@
+import re
 import struct
 import tracemalloc
 
@@ -367,3 +368,19 @@ def test_resampling_that_makes_too_many_frames_is_refused(tmp_path, rate):
     with pytest.raises(InputError, match=r"24 frames in 0\.92 s, too few for 1\S+ frames/s"):
         frames_at_rate([video], rate)
     assert len(frames_at_rate([video], 1000.0)[0]) == 921
+
+
+def test_a_frame_within_a_video_that_cannot_be_decoded_is_no_shift_of_later_ones(tmp_path):
+    """Decoders leave out an image of MPEG-4 or HEVC whose header is damaged: one of 40, no more than may lack at the
+    end. A pause is no damage."""
+    path = write_video(tmp_path / "a.mp4", 40, 25)
+    content = bytearray(path.read_bytes())
+    images = [match.start() for match in re.finditer(b"\0\0\1\xb6", content)]
+    content[images[20] + 4 : images[20] + 8] = bytes(4)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(content)
+    assert len(list(open_video(path))) == 40
+    for read in (list, lambda video: list(video.at([30])), lambda video: list(video.shown_at([30]))):
+        with pytest.raises(InputError, match=r"damaged\.mp4: the image at 0\.800 s cannot be decoded"):
+            read(open_video(damaged))
+    assert len(list(open_video(restamped(tmp_path / "b.mp4", [80, 200])))) > 8

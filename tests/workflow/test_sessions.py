@@ -47,6 +47,7 @@ from simspine.reconstruction import sessions
 from simspine.reconstruction.session_files import _number_in, _pose2sim_project, read_session, size_of_person
 from simspine.vision.person_frame import vertical_of_world
 from simspine.workflow.config import read_config
+from simspine.workflow.inputs import progress_bar
 from simspine.workflow.sessions import grouped_messages
 
 pytestmark = pytest.mark.usefixtures("two_rounds")
@@ -855,3 +856,33 @@ def test_easymocap_with_a_lost_frame_is_refused(tmp_path):
     for number in (0, 1, 3):
         (tmp_path / f"keypoints3d/{number:06d}.json").write_text("[]")
     assert "keypoints3d: 3 files, numbered 0 to 3; give frames of nobody one" in refusal(tmp_path, "--rate", "50")
+
+
+def test_what_others_put_where_a_command_was_killed_stays(tmp_path):
+    """The lock says that files were half-written; notes beside them are somebody's."""
+    _, xyz = native("body25", person("body25")[0])
+    (tmp_path / "keypoints3d").mkdir()
+    for k, row in enumerate(xyz):
+        (tmp_path / f"keypoints3d/{k:06d}.json").write_text(json.dumps([{"id": 0, "keypoints3d": row.tolist()}]))
+    added = tmp_path / "keypoints3d_spine"
+    added.mkdir()
+    (added / "notes.txt").write_text("mine")
+    (tmp_path / ".keypoints3d_spine.lock").touch()
+    assert "keypoints3d_spine exists already" in refusal(tmp_path, "--rate", "50")
+    assert (added / "notes.txt").read_text() == "mine"
+
+
+def test_a_name_neither_commands_the_terminal_nor_breaks_a_table(tmp_path, capsys):
+    path = tmp_path / "walk\n\x1b[31m.trc"
+    write_trc(path, Markers(("Hip",), RATE, np.ones((2, 1, 3)), "y_up"))
+    assert read_markers(path).names == ("Hip",)
+    with pytest.MonkeyPatch.context() as patch, progress_bar("\x1b[31mwalk[/]", quiet=False) as show:
+        patch.setattr("simspine.workflow.inputs.PROGRESS_LINE_INTERVAL_S", 0.0)
+        show(1, 3)
+        show(2, 3)
+    assert "�[31mwalk[/]: 2 of 3" in capsys.readouterr().out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdout.isatty", lambda: True)
+        patch.setenv("TERM", "xterm")
+        with progress_bar("\x1b[31mwalk[/]", quiet=False) as show:
+            show(1, 3)

@@ -24,6 +24,7 @@ class Reader:
 
 
 NAMES = ("Hip", "RHip", "LHip", "Neck")
+POINTS = ["nose", "left_eye", "left_hip", "right_hip"]
 
 
 def cameras() -> list[Camera]:
@@ -259,6 +260,27 @@ def _read_poses(path: Path):
     from simspine.io.exchange import read_poses
 
     return read_poses(path)
+
+
+def _sleap(path: Path) -> None:
+    import h5py
+
+    tracks = np.random.default_rng(0).uniform(0, 900, (1, 2, 4, 6))
+    with h5py.File(path, "w") as file:
+        file["node_names"], file["tracks"], file["point_scores"] = np.array(POINTS, "S"), tracks, tracks[:, 0] / 900
+
+
+def _deeplabcut(path: Path) -> None:
+    head = [["scorer", *["s"] * 12], ["bodyparts", *np.repeat(POINTS, 3)], ["coords", *["x", "y", "likelihood"] * 4]]
+    rows = np.random.default_rng(0).uniform(0, 1, (6, 12)).round(3).astype(str)
+    lines = [*head, *([str(frame), *row] for frame, row in enumerate(rows))]
+    path.write_text("\n".join(map(",".join, lines)) + "\n")
+
+
+def _read_keypoints(path: Path):
+    from simspine.io.keypoint_json import read_keypoints
+
+    return read_keypoints([path], rate=30.0)
 
 
 def _dataset(path: Path) -> None:
@@ -632,6 +654,8 @@ READERS = {
     "OpenSim model": Reader("model.osim", _osim, _read_osim, m.TEXT),
     "store": Reader("trial.h5", _store, _read_store),
     "netCDF poses": Reader("poses.nc", _poses, _read_poses),
+    "SLEAP": Reader("tracks.h5", _sleap, _read_keypoints),
+    "DeepLabCut": Reader("tracks.csv", _deeplabcut, _read_keypoints, m.TEXT),
     "data set": Reader("data.h5", _dataset, _read_dataset),
     "data set, verified": Reader("data.h5", _dataset, _verify_dataset),
     "manifest": Reader("manifest.json", _manifest, _read_manifest, _JSON),

@@ -400,19 +400,20 @@ def parse_cells(rows: Sequence[Sequence[str]], width: int, path: object) -> np.n
 
 
 def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    from simspine.io.hdf5 import open_hdf5_file
+    from simspine.io.hdf5 import checked_values, open_checked
 
-    with open_hdf5_file(path) as file:
+    with open_checked(path) as file:
         if "tracks" not in file or "node_names" not in file:
             raise InputError(f"{path}: no analysis file of SLEAP (tracks, node_names); of DeepLabCut, save a CSV.")
-        names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"][()])
-        xy = np.asarray(file["tracks"], float)
+        nodes = checked_values(file["node_names"])
+        names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in nodes)
+        xy = checked_values(file["tracks"]).astype(float)
         with naming_content(path, f"tracks (tracks, 2, {len(names)} nodes, frames), and point_scores without the 2"):
             axes = next(a for a in _SLEAP_AXES if [xy.shape[a.index(i)] for i in "xn"] == [2, len(names)])
             xy = np.einsum(f"{axes}->tfnx", xy)
             score = np.ones(xy.shape[:3])
             if "point_scores" in file:
-                score = np.einsum(f"{axes.replace('x', '')}->tfn", np.asarray(file["point_scores"], float))
+                score = np.einsum(f"{axes.replace('x', '')}->tfn", checked_values(file["point_scores"]).astype(float))
             points = np.concatenate([xy, np.nan_to_num(score)[..., None]], -1)
     points = points[np.isfinite(xy).any((1, 2, 3))]
     if len(points) != 1:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, safe_file_name
 from simspine.core.geometry import change_frame
 from simspine.core.types import Markers
 from simspine.io import text_tables
@@ -147,7 +147,7 @@ def write_trc(path: str | os.PathLike, markers: Markers) -> None:
     rate, frames, count = repr(markers.rate), markers.frames, len(markers.names)
     xyz = change_frame(markers.xyz, markers.frame, "y_up")
     lines = [
-        f"PathFileType\t4\t(X/Y/Z)\t{Path(path).name}",
+        f"PathFileType\t4\t(X/Y/Z)\t{safe_file_name(Path(path).name)}",
         "\t".join(_HEADER_KEYS),
         "\t".join([rate, rate, str(frames), str(count), "m", rate, "1", str(frames)]),
         "Frame#\tTime\t" + "".join(f"{name}\t\t\t" for name in markers.names).removesuffix("\t"),
