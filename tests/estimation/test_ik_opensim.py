@@ -83,7 +83,7 @@ def test_missing_markers_and_frames(release, walk, seen):
     assert np.isnan(result.marker_error[1, markers.index("Head")])
     assert np.isnan(result.marker_error[:, markers.index("LHeel")]).all()
     assert np.nanmax(result.marker_error) < 0.02
-    np.testing.assert_array_equal(np.isnan(result.marker_rms), [True, False, False, True, False])
+    np.testing.assert_array_equal(np.isnan(result.marker_error).all(1), [True, False, False, True, False])
 
 
 def test_errors_and_cost_are_those_of_the_given_markers(release, walk, seen):

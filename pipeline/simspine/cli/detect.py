@@ -20,10 +20,7 @@ from simspine.cli.options import (
 from simspine.core.errors import InputError
 
 ONLY_FOR_STAGE_OPTIONS = ("subject", "trial", "force")
-ONLY_FOR_INPUT_HINT = (
-    "is for INPUT (an image, a folder, a video, a webcam); the stage reads the configuration's videos."
-)
-
+ONLY_FOR_INPUT_HINT = "is for INPUT (image, folder, video, webcam); the stage reads the configuration's videos."
 
 one_camera_options = with_options([
     click.option("-i", "--input_path", "--input-path", "input_path", help="The same as INPUT."),
@@ -115,7 +112,10 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
         if context.info_name == "spinepose" and config is None:
             one_camera["people"] = one_camera["people"] or PEOPLE_OF_SPINEPOSE
             if one_camera["model"] is None and one_camera["detector"] is None:
-                one_camera["detector"] = _spinepose_if_installed(one_camera["model_version"])
+                if find_spec("spinepose") or one_camera["model_version"] != "latest":
+                    one_camera["detector"] = "spinepose"
+                else:
+                    say("The package spinepose is not installed: BlazePose is used; its spine is inferred.", err=True)
         for name in (name for name in ONLY_FOR_STAGE_OPTIONS if name in named):
             raise click.UsageError(f"--{name} is for the stage, of a configuration's recordings; leave out INPUT.")
         _one_camera(inputs[0], config, quiet, one_camera)
@@ -126,13 +126,6 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
     from simspine.workflow.jobs import run_stage
 
     run_stage("detect", config or named_config(None), subject, trial, force=force, quiet=quiet)
-
-
-def _spinepose_if_installed(version: str) -> str | None:
-    if find_spec("spinepose") or version != "latest":
-        return "spinepose"
-    say("The package spinepose is not installed: BlazePose is used; its spine is inferred.", err=True)
-    return None
 
 
 def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:

@@ -17,7 +17,7 @@ from simspine.anatomy.body import (
     neutral_poses,
 )
 from simspine.anatomy.tree import Tree
-from simspine.core.arrays import Unchanging, rms_of_known
+from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import other_angle_branch, rigid_fit
 from simspine.core.types import HoldsArrays, Markers, Motion, read_only_array
@@ -148,11 +148,6 @@ class Result(HoldsArrays):
         if len(self.reason) != frames:
             raise InputError(f"Result.reason has {len(self.reason)} entries, expected {frames}.")
         self._set(reason=tuple(self.reason))
-
-    @property
-    def marker_rms(self) -> np.ndarray:
-        """(frames,) m: root mean square of each frame's marker errors; NaN where there are none."""
-        return rms_of_known(self.marker_error, axis=1)
 
 
 def result_of(

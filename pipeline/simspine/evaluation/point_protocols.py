@@ -49,7 +49,6 @@ from simspine.io.text_tables import read_bytes
 
 # Points from one view, by the SIMSPINE paper's protocol: fifteen spine points relative to the root, at 1 Hz.
 
-
 ALL_POINTS_COLUMN = "all"
 ERROR_MEASURES = {"P-MPJPE": "aligned", "MPJPE": "rooted", "N-MPJPE": "scaled"}
 
