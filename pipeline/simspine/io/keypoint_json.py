@@ -50,7 +50,8 @@ def read_keypoints(
     Parameters
     ----------
     folders : sequence of paths
-        In the order of the cameras. Tables: .csv of DeepLabCut, .h5 of SLEAP's analysis; all of the same kind.
+        In the order of the cameras, or a .json file of an image each. Tables: .csv of DeepLabCut, .h5 of SLEAP's
+        analysis; all of the same kind.
     skeleton : str or sequence of str, optional
         Name of a skeleton, or names of the points in the files' order. By default it follows from the number of points,
         for 25 points also from the lengths of the bones (BODY_25 or BODY_25B). Tables name their points.
@@ -200,7 +201,9 @@ def write_people_json(path: str | os.PathLike, people: Sequence[Mapping], about:
 
 
 def files_by_frame(folder: Path) -> dict[int, Path]:
-    """{frame number: file} of a folder, in ascending order."""
+    """{frame number: file} of a folder, in ascending order; the file of one image is frame 0."""
+    if folder.suffix.lower() == ".json" and folder.is_file():
+        return {0: folder}
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of keypoint files.")
     files: dict[int, Path] = {}
