@@ -32,6 +32,7 @@ from simspine.workflow.up_to_date import (
     StageTask,
     file_checksum,
     hold_lock,
+    read_json,
     read_task_manifest,
     run_task,
 )
@@ -407,6 +408,13 @@ def test_damaged_figures_of_a_body_are_refused_by_the_file(copied, change):
     paths.scaling.write_text(json.dumps(change(json.loads(paths.scaling.read_text()))))
     with pytest.raises(InputError, match=r"scaling\.json: not (JSON|a scaling)"):
         read_sized_body(paths)
+
+
+def test_json_that_is_no_mapping_is_refused(tmp_path):
+    """A list of pairs, which `dict` would take."""
+    (tmp_path / "scaling.json").write_text('[["recipe", "coupled"]]')
+    with pytest.raises(InputError, match=r"scaling\.json: not JSON of names with values"):
+        read_json(tmp_path / "scaling.json")
 
 
 def test_an_input_written_anew_with_the_same_content_ends_no_run(tmp_path):
