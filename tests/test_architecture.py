@@ -19,7 +19,6 @@ PACKAGE = Path(simspine.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 ROOMS = re.findall(r"^\| `([a-z]+)/` \|", PAGE, re.MULTILINE)
-SATELLITES = ("synthesis", "evaluation", "report", "workflow", "annotation", "learning", "cli")
 CONTRACT = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
 
 MOST_MODULES = 220

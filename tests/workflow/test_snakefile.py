@@ -166,9 +166,10 @@ def test_it_runs_what_is_missing_or_was_changed_and_then_nothing(snakemake, copi
 
 @pytest.mark.slow
 def test_no_name_of_a_file_is_a_shell_command(snakemake, copied):
-    """Nor a wildcard: of the results, the inputs and the configuration. No blank, quote or other letter is lost."""
-    odd = "Läufe {x} {} $(touch y) `touch y`;touch y|touch y&\"'#*\\"
-    results, inputs = snakemake.root / odd, copied.folder / f"-{odd}"
+    """Of the results, the inputs and the configuration; nor are blanks, quotes and other letters lost on the way. In
+    names of inputs and of the configuration braces are no wildcards."""
+    odd = "Läufe $(touch y) `touch y`;touch y|touch y&\"'#*\\"
+    results, inputs = snakemake.root / odd, copied.folder / f"-{{x}} {{}} {odd}"
     inputs.mkdir()
     for name in ("pose", "cameras.toml"):
         (copied.folder / name).rename(inputs / name)
@@ -178,7 +179,7 @@ def test_no_name_of_a_file_is_a_shell_command(snakemake, copied):
         keypoints=[folder.replace(str(copied.folder), str(inputs)) for folder in trial["keypoints"]],
     )
     copied.change(results=str(results))
-    file = copied.file.rename(copied.folder / f"{odd}.yaml")
+    file = copied.file.rename(copied.folder / f"{{x}} {{}} {odd}.yaml")
     for arguments in (["--dry-run"], ["--until", "markers"]):
         done = snakemake("--configfile", file, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
