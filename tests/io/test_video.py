@@ -172,12 +172,14 @@ def test_unreadable_files_name_themselves(tmp_path):
     (tmp_path / "text.mp4").write_text("not a video")
     truncated = write_video(tmp_path / "truncated.mp4", noise=True)
     truncated.write_bytes(truncated.read_bytes()[:5000])  # the index at the end is gone
-    good = write_video(tmp_path / "good.mp4")
+    good, empty = write_video(tmp_path / "good.mp4"), tmp_path / "empty.mp4"
+    empty.touch()
     with pytest.raises(InputError) as fault:
-        open_videos([tmp_path / "text.mp4", good, truncated, tmp_path / "absent.mp4"])
+        open_videos([tmp_path / "text.mp4", good, truncated, empty, tmp_path / "absent.mp4"])
     message = str(fault.value)
     assert "text.mp4 cannot be opened" in message
     assert "truncated.mp4 cannot be opened" in message
+    assert "empty.mp4" in message
     assert "absent.mp4: no such file" in message
     assert "good.mp4" not in message
 
