@@ -116,8 +116,8 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: int, shares: np.ndar
     count, n, _ = blocks.shape
     reach = shares.shape[1]
     for point in range(count + reach - 1):
-        for lag in range(reach):
-            for j in range(n):
+        for j in range(n):
+            for lag in range(reach):
                 low = 0 if lag > 0 else j  # of the diagonal blocks, the lower triangle
                 entries = band[lag * n + low - j : (lag + 1) * n - j, (first + point) * n + j]
                 for a in range(max(0, point - count + 1), min(reach - lag, point + 1)):
@@ -127,21 +127,35 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: int, shares: np.ndar
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def add_form(band: np.ndarray, form: np.ndarray, block: np.ndarray) -> None:
-    """Add block (n, n), symmetric, times form[lag, t], between control points t and t + lag, for all entries of form.
+def add_forms(band: np.ndarray, forms: np.ndarray, blocks: np.ndarray) -> None:
+    """Add Σ_k forms[k, lag, t] · blocks[k] between the control points t and t + lag.
 
-    form: (lags + 1, points). Entries that are zero, as most are, are skipped.
-    """
-    n = block.shape[0]
-    columns, rows = np.nonzero(block.T)  # along the band's columns
-    for lag in range(form.shape[0]):
-        for point in range(form.shape[1] - lag):
-            if form[lag, point] == 0.0:
+    forms: (k, lags + 1, points). blocks: (k, n, n), symmetric. Entries of all blocks that are zero, as most are, are
+    skipped. Each part of the band is visited once."""
+    n = blocks.shape[1]
+    columns, rows = np.nonzero(np.abs(blocks).sum(0))  # along the band's columns
+    for point in range(forms.shape[2]):
+        for entry in range(rows.size):
+            i, j = rows[entry], columns[entry]
+            for lag in range(0 if i >= j else 1, min(forms.shape[1], forms.shape[2] - point)):
+                value = 0.0
+                for k in range(forms.shape[0]):
+                    value += forms[k, lag, point] * blocks[k, i, j]
+                if value != 0.0:  # in the last lag there may be no row for it
+                    band[lag * n + i - j, point * n + j] += value
+
+
+@njit(**ENTRY_KERNEL_OPTIONS)
+def add_diagonal(band: np.ndarray, first: np.ndarray, weights: np.ndarray, values: np.ndarray) -> None:
+    """Add diagonal entries, values (frames, n), of frames that are combinations of control points (`Basis`)."""
+    frames, n = values.shape
+    for t in range(frames):
+        for i in range(n):
+            if values[t, i] == 0.0:
                 continue
-            for k in range(rows.size):
-                i, j = rows[k], columns[k]
-                if lag > 0 or i >= j:
-                    band[lag * n + i - j, point * n + j] += form[lag, point] * block[i, j]
+            for a in range(weights.shape[1]):
+                for b in range(a, weights.shape[1]):
+                    band[(b - a) * n, (first[t] + a) * n + i] += weights[t, a] * weights[t, b] * values[t, i]
 
 
 FloatType = type[float] | type[np.float32]
@@ -160,10 +174,7 @@ class BandedSystem:
 
     def add_diagonal(self, values: np.ndarray) -> None:
         """Add diagonal entries of H, values (frames, n): one for each coordinate in each frame."""
-        B, n = self.basis.values, self.n
-        for lag in range(self.basis.weights.shape[1]):
-            points = self.basis.points - lag
-            self.band[lag * n, : points * n] += (B[:, :points].multiply(B[:, lag:]).T @ values).reshape(-1)
+        add_diagonal(self.band, self.basis.first, self.basis.weights, values)
 
     def add_blocks(self, blocks: np.ndarray, first: int = 0) -> None:
         """Add symmetric blocks (intervals, n, n) of consecutive intervals between knots, from the interval `first`.
@@ -173,9 +184,9 @@ class BandedSystem:
         shares = self.basis.interval_shares[first : first + len(blocks)].astype(dtype)
         add_blocks(self.band, blocks.astype(dtype, copy=False), first, shares)
 
-    def add_form(self, form: np.ndarray, block: np.ndarray) -> None:
-        """Add block (n, n), symmetric, times a quadratic form of the basis, (lags + 1, points)."""
-        add_form(self.band, form, np.ascontiguousarray(block, float))
+    def add_forms(self, forms: Sequence[np.ndarray], blocks: Sequence[np.ndarray]) -> None:
+        """Add symmetric blocks (n, n), each times a quadratic form of the basis, (lags + 1, points)."""
+        add_forms(self.band, np.stack(forms), np.stack(blocks))
 
     def factorise(self, damping: np.ndarray | None = None, sweeps: FloatType = float) -> "Factor | None":
         """Cholesky factor of H + diag(damping (points, n)), or None if that is not positive definite.

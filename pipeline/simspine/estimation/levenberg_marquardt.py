@@ -97,7 +97,7 @@ def minimise(
         if chord.poor_steps > (0 if reason else 1):
             chord = None
         if gain > 0.0:
-            near_minimum = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
+            near_minimum = polish > 0 and gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
             here = there
         exact, enough = (share * here.cost.sum() + 1e-16 * len(points) for share in (POLISHED_COST_SHARE, tolerance))
         if remaining <= enough and (gain > 0.0 or remaining <= exact):

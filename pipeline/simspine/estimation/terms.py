@@ -12,8 +12,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import scipy
+from numba import njit
 
-from simspine.anatomy.tree import Tree
+from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS, Tree
 from simspine.core.errors import require_known
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.marker_kernels import (
@@ -73,7 +75,7 @@ class LimitTerm:
 
 INTERVALS_PER_BATCH = 32  # intervals whose Hessian blocks are computed together: so many fit into the processor's cache
 LOSS_CODES = {"square": LOSS_SQUARE, "huber": LOSS_HUBER}
-UNUSED_MATRIX, UNUSED_BLOCKS = np.empty((1, 1)), np.empty((1, 1, 1))  # of the types that the kernel expects
+UNUSED_MATRIX, UNUSED_BLOCKS = np.empty((0, 0)), np.empty((0, 0, 0))  # of the types that the kernels expect
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +146,43 @@ class MarkerTerm:
         return replace(self, y=self.y[frames], w=self.w[frames], scale=np.asarray(self.scale)[frames])
 
 
+class PriorFactors(NamedTuple):
+    """Of each prior, (priors,): mean, decay a, precision of the first departure, precision of the later innovations
+    d_t − a d_{t−1}, and precision that is repeated in each frame."""
+
+    mean: np.ndarray
+    decay: np.ndarray
+    first: np.ndarray
+    later: np.ndarray
+    repeated: np.ndarray
+
+
+@njit(**ENTRY_KERNEL_OPTIONS)
+def prior_terms(starts, columns, shares, factors: PriorFactors, z: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Cost (frames,) of priors at z (frames, free); adds half the gradient to `gradient`, unless that is empty.
+
+    starts, columns, shares: the priors' combinations as a sparse matrix by rows."""
+    frames, priors = z.shape[0], factors.mean.size
+    cost, before = np.zeros(frames), np.zeros(priors)
+    for t in range(frames):
+        for k in range(priors):
+            departure = -factors.mean[k]
+            for e in range(starts[k], starts[k + 1]):
+                departure += shares[e] * z[t, columns[e]]
+            innovation = departure if t == 0 else departure - factors.decay[k] * before[k]
+            pull = innovation * (factors.first[k] if t == 0 else factors.later[k])
+            repeated = factors.repeated[k] * departure
+            cost[t] += pull * innovation + repeated * departure
+            before[k] = departure
+            if gradient.size == 0:
+                continue
+            for e in range(starts[k], starts[k + 1]):
+                gradient[t, columns[e]] += shares[e] * (pull + repeated)
+                if t > 0:
+                    gradient[t - 1, columns[e]] -= shares[e] * factors.decay[k] * pull
+    return cost
+
+
 @dataclass(frozen=True, eq=False)
 class PriorTerm:
     """Posture and rhythm: |S z_t − μ|²_Λ, Gaussian priors on linear combinations of coordinates.
@@ -168,23 +207,24 @@ class PriorTerm:
     repetition: np.ndarray | float = 0.0
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
-        departure = z @ self.combinations.T - self.mean
-        innovation = departure.copy()  # of the process: d₀, then d_t − a d_{t−1}
-        innovation[1:] -= self.decay * departure[:-1]
-        weight = np.tile(self._innovation_precision, (len(z), 1))
-        weight[0] = self.precision
-        pull, repeated = weight * innovation, self.repetition * self.precision * departure
-        cost = (pull * innovation).sum(1) + (repeated * departure).sum(1)
-        if gradient is not None:
-            pull[:-1] -= self.decay * pull[1:]
-            gradient += (pull + repeated) @ self.combinations
-        return cost
+        factors = PriorFactors(
+            mean=self.mean,
+            decay=self.decay,
+            first=self.precision,
+            later=self._innovation_precision,
+            repeated=self.repetition * self.precision,
+        )
+        S = self._sparse_combinations
+        derivative = UNUSED_MATRIX if gradient is None else gradient
+        return prior_terms(S.indptr, S.indices, S.data, factors, np.ascontiguousarray(z), derivative)
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        basis, (values, changes, ends) = system.basis, self._blocks
-        system.add_form(basis.value_form, values)
-        system.add_form(basis.change_form, changes)
-        system.add_form(basis.end_form, ends)
+        basis = system.basis
+        system.add_forms([basis.value_form, basis.change_form, basis.end_form], self._blocks)
+
+    @cached_property
+    def _sparse_combinations(self) -> "scipy.sparse.csr_array":
+        return scipy.sparse.csr_array(self.combinations)
 
     @cached_property
     def _blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -288,4 +328,4 @@ class Objective:
         self.curve_smoothness(system)
 
     def curve_smoothness(self, system: BandedSystem) -> None:
-        system.add_form(self.basis.acceleration_form, np.diag(self.acceleration))
+        system.add_forms([self.basis.acceleration_form], [np.diag(self.acceleration)])

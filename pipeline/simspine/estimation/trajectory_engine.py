@@ -73,7 +73,7 @@ KNOT_SPACINGS_S = (0.08, 0.06, 0.04)
 MIN_KNOT_SPACING = 3  # frames; with fewer, a spline is no cheaper than unknowns in each frame
 MAX_SPLINE_ERROR_RAD = np.radians(0.02)  # root mean square over all angles of a solved stretch
 START_KNOT_SPACING_S = 0.16  # s between the knots of the starting path, and between frames that are solved one by one
-ROUGH_START_COST_SHARE = 1e-3  # of the cost: the starting path's tolerance, see `minimise`
+ROUGH_START_COST_SHARE = 0.03  # of the cost: the starting path's tolerance, see `minimise`
 
 
 @dataclass(frozen=True, eq=False)
