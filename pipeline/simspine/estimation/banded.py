@@ -145,19 +145,6 @@ def add_forms(band: np.ndarray, forms: np.ndarray, blocks: np.ndarray) -> None:
                     band[lag * n + i - j, point * n + j] += value
 
 
-@njit(**ENTRY_KERNEL_OPTIONS)
-def add_diagonal(band: np.ndarray, first: np.ndarray, weights: np.ndarray, values: np.ndarray) -> None:
-    """Add diagonal entries, values (frames, n), of frames that are combinations of control points (`Basis`)."""
-    frames, n = values.shape
-    for t in range(frames):
-        for i in range(n):
-            if values[t, i] == 0.0:
-                continue
-            for a in range(weights.shape[1]):
-                for b in range(a, weights.shape[1]):
-                    band[(b - a) * n, (first[t] + a) * n + i] += weights[t, a] * weights[t, b] * values[t, i]
-
-
 FloatType = type[float] | type[np.float32]
 
 
@@ -174,7 +161,10 @@ class BandedSystem:
 
     def add_diagonal(self, values: np.ndarray) -> None:
         """Add diagonal entries of H, values (frames, n): one for each coordinate in each frame."""
-        add_diagonal(self.band, self.basis.first, self.basis.weights, values)
+        B, n = self.basis.values, self.n
+        for lag in range(self.basis.weights.shape[1]):
+            points = self.basis.points - lag
+            self.band[lag * n, : points * n] += (B[:, :points].multiply(B[:, lag:]).T @ values).reshape(-1)
 
     def add_blocks(self, blocks: np.ndarray, first: int = 0) -> None:
         """Add symmetric blocks (intervals, n, n) of consecutive intervals between knots, from the interval `first`.

@@ -146,40 +146,30 @@ class MarkerTerm:
         return replace(self, y=self.y[frames], w=self.w[frames], scale=np.asarray(self.scale)[frames])
 
 
-class PriorFactors(NamedTuple):
-    """Of each prior, (priors,): mean, decay a, precision of the first departure, precision of the later innovations
-    d_t − a d_{t−1}, and precision that is repeated in each frame."""
-
-    mean: np.ndarray
-    decay: np.ndarray
-    first: np.ndarray
-    later: np.ndarray
-    repeated: np.ndarray
-
-
 @njit(**ENTRY_KERNEL_OPTIONS)
-def prior_terms(starts, columns, shares, factors: PriorFactors, z: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def prior_terms(starts, columns, shares, mean, decay, precision, repeated, z, gradient):
     """Cost (frames,) of priors at z (frames, free); adds half the gradient to `gradient`, unless that is empty.
 
-    starts, columns, shares: the priors' combinations as a sparse matrix by rows."""
-    frames, priors = z.shape[0], factors.mean.size
-    cost, before = np.zeros(frames), np.zeros(priors)
+    starts, columns, shares: the combinations as a sparse matrix by rows. The next four, (priors,): as in `PriorTerm`,
+    repeated: the precision that is repeated in each frame."""
+    frames, priors = z.shape[0], mean.size
+    cost, before, of_innovation = np.zeros(frames), np.zeros(priors), precision / (1 - decay**2)
     for t in range(frames):
         for k in range(priors):
-            departure = -factors.mean[k]
+            departure = -mean[k]
             for e in range(starts[k], starts[k + 1]):
                 departure += shares[e] * z[t, columns[e]]
-            innovation = departure if t == 0 else departure - factors.decay[k] * before[k]
-            pull = innovation * (factors.first[k] if t == 0 else factors.later[k])
-            repeated = factors.repeated[k] * departure
-            cost[t] += pull * innovation + repeated * departure
+            innovation = departure if t == 0 else departure - decay[k] * before[k]
+            pull = innovation * (precision[k] if t == 0 else of_innovation[k])
+            force = repeated[k] * departure
+            cost[t] += pull * innovation + force * departure
             before[k] = departure
             if gradient.size == 0:
                 continue
             for e in range(starts[k], starts[k + 1]):
-                gradient[t, columns[e]] += shares[e] * (pull + repeated)
+                gradient[t, columns[e]] += shares[e] * (pull + force)
                 if t > 0:
-                    gradient[t - 1, columns[e]] -= shares[e] * factors.decay[k] * pull
+                    gradient[t - 1, columns[e]] -= shares[e] * decay[k] * pull
     return cost
 
 
@@ -207,16 +197,9 @@ class PriorTerm:
     repetition: np.ndarray | float = 0.0
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
-        factors = PriorFactors(
-            mean=self.mean,
-            decay=self.decay,
-            first=self.precision,
-            later=self._innovation_precision,
-            repeated=self.repetition * self.precision,
-        )
-        S = self._sparse_combinations
-        derivative = UNUSED_MATRIX if gradient is None else gradient
-        return prior_terms(S.indptr, S.indices, S.data, factors, np.ascontiguousarray(z), derivative)
+        S, repeated = self._sparse_combinations, self.repetition * self.precision
+        factors = (self.mean, self.decay, self.precision, repeated, np.ascontiguousarray(z))
+        return prior_terms(S.indptr, S.indices, S.data, *factors, UNUSED_MATRIX if gradient is None else gradient)
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         basis = system.basis
@@ -234,13 +217,8 @@ class PriorTerm:
         """
         end = self.precision / (1 + self.decay)
         value = (1 - self.decay) * end + self.repetition * self.precision
-        changes = self._block(self.decay * self._innovation_precision)
+        changes = self._block(self.decay * self.precision / (1 - self.decay**2))
         return self._block(value), changes, self._block(self.decay * end)
-
-    @property
-    def _innovation_precision(self) -> np.ndarray:
-        """Precision (priors,) of d_t − a d_{t−1}."""
-        return self.precision / (1 - self.decay**2)
 
     def information(self) -> np.ndarray:
         """(free, free): precision of the priors in a single frame."""

@@ -170,11 +170,10 @@ class _PublishedFigures:
         z = posterior.coordinates
         computed = spaced_frames(observed.seen, self.spacing)
         blocks = posterior.covariances(computed)
-        parts = []
-        for begin in range(0, len(computed), FRAMES_PER_COVARIANCE_BATCH):
-            batch = slice(begin, begin + FRAMES_PER_COVARIANCE_BATCH)
-            some = computed[batch]
-            parts.append(self._figures_of_frames(observed.of_window(some), z[some], blocks[batch]))
+        batch = FRAMES_PER_COVARIANCE_BATCH
+        batches = [slice(begin, begin + batch) for begin in range(0, len(computed), batch)]
+        frames = [(blocks[part], computed[part]) for part in batches]
+        parts = [self._figures_of_frames(observed.of_window(some), z[some], covariance) for covariance, some in frames]
         derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         figures = {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()}
         if GRADIENT_KEY in figures:
