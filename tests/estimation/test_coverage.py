@@ -65,7 +65,7 @@ def drawn(release):
     ):
         everywhere = np.tile(mean, (FRAMES, 1))
         term.cost(everywhere, gradient)
-        term.curve(everywhere, system, False)
+        term.curve(everywhere, system)
     factor = system.factorise()
     middle = mean - factor.solve(gradient)  # where all assumptions together are most content
     upper = np.zeros_like(factor.lower)

@@ -1,10 +1,9 @@
 """The inverse-kinematics objective E(z), z (frames, free coordinates): limits, markers, priors, and smoothness.
 
 Each term has two methods. `cost(z, gradient)` returns the cost of each frame and adds half the gradient to `gradient`
-(frames, free). `curve(z, system, newton)` adds half the Hessian to a `BandedSystem`, with the second-order part if
-newton. The halves make the Gauss–Newton Hessian of Σ w d² simply Σ w JᵀJ. With inverse variances as weights, E/2 is the
-negative log posterior, and the system at its minimum is the posterior's precision. `Objective` is the sum of the terms
-and of smoothness, as a function of a path's control points.
+(frames, free). `curve(z, system)` adds half the Gauss–Newton Hessian to a `BandedSystem`, which for Σ w d² is simply
+Σ w JᵀJ. With inverse variances as weights, E/2 is the negative log posterior, and the system at its minimum is the
+posterior's precision. `Objective` is the sum of the terms and of smoothness, as a function of a path's control points.
 """
 
 from dataclasses import dataclass, replace
@@ -69,7 +68,7 @@ class LimitTerm:
         of_range = UNIFORM_VARIANCE_DIVISOR / (self.upper - self.lower) ** 2
         return replace(self, informative=precision > of_range)
 
-    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+    def curve(self, z: np.ndarray, system: BandedSystem) -> None:
         system.add_diagonal(self.curvature(z))
 
 
@@ -111,11 +110,11 @@ class MarkerTerm:
             return self._terms(z, ORDER_VALUE)
         return self._terms(z, ORDER_GRADIENT, gradient=gradient)
 
-    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+    def curve(self, z: np.ndarray, system: BandedSystem) -> None:
         of_intervals, means = self.of_intervals(system.basis), system.basis.means_of_intervals(z)
         for begin in range(0, len(means), INTERVALS_PER_BATCH):
             part = slice(begin, begin + INTERVALS_PER_BATCH)
-            system.add_blocks(of_intervals.of_window(part).information(means[part], newton), begin)
+            system.add_blocks(of_intervals.of_window(part).information(means[part]), begin)
 
     def of_intervals(self, basis: Basis) -> "MarkerTerm":
         """One frame in the place of all frames of an interval between knots.
@@ -201,7 +200,7 @@ class PriorTerm:
         factors = (self.mean, self.decay, self.precision, repeated, np.ascontiguousarray(z))
         return prior_terms(S.indptr, S.indices, S.data, *factors, UNUSED_MATRIX if gradient is None else gradient)
 
-    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+    def curve(self, z: np.ndarray, system: BandedSystem) -> None:
         basis = system.basis
         system.add_forms([basis.value_form, basis.change_form, basis.end_form], self._blocks)
 
@@ -297,12 +296,12 @@ class Objective:
         smoothness = np.bincount(self.basis.frame_of_row, row_costs, minlength=self.basis.frames)
         return np.sum([term.cost(z, gradient) for term in self.terms], axis=0) + smoothness
 
-    def curve(self, points: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        """Set `system` to half the Hessian; newton: with the second-order parts."""
+    def curve(self, points: np.ndarray, system: BandedSystem) -> None:
+        """Set `system` to half the Gauss–Newton Hessian."""
         system.clear()
         z = self.basis.values @ points
         for term in self.terms:
-            term.curve(z, system, newton)
+            term.curve(z, system)
         self.curve_smoothness(system)
 
     def curve_smoothness(self, system: BandedSystem) -> None:

@@ -230,7 +230,7 @@ def _posterior_factor(
         if isinstance(term, LimitTerm):
             of_frames = np.diagonal(information, axis1=1, axis2=2) / counts[:, None]
             term = term.where_measured(np.repeat(of_frames, counts, axis=0))
-        term.curve(coordinates, system, newton=False)
+        term.curve(coordinates, system)
     objective.curve_smoothness(system)
     return system.factorise(sweeps=precision), information
 
