@@ -13,7 +13,18 @@ from simspine.core.errors import InputError
 from simspine.core.settings import models_folder, read_mapping
 from simspine.core.types import Markers
 
-SETS = ("plugin_gait", "cgm2", "ior", "rizzoli_spine", "cleveland", "gait2392", "rajagopal", "opencap", "spine")
+SETS = (
+    "plugin_gait",
+    "cgm2",
+    "ior",
+    "rizzoli_spine",
+    "cleveland",
+    "gait2392",
+    "rajagopal",
+    "opencap",
+    "spine",
+    "theia",
+)
 # Labels as in public recordings: biomechzoo's sample study, OpenSim's subject01, OpenCap, Visual3D's IOR sample.
 GAIT = (
     "LASI RASI SACR LTHI LKNE LTIB LANK LHEE LTOE RTHI RKNE RTIB RANK RHEE RTOE C7 T2 T6 T10 T12 CLAV STRN RBAK "

@@ -8,6 +8,7 @@ from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.priors import Smoothness
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.errors import InputError
+from simspine.core.filtering import smooth
 from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.core.types import MAX_FRAME_RATE_HZ
 from simspine.estimation.inverse_kinematics import inverse_kinematics
@@ -73,6 +74,29 @@ def test_a_rate_at_which_nobody_is_filmed_is_refused(person, smoothness):
     assert np.isfinite(solved.motion.values).all()
     if smoothness is not None:
         assert np.isfinite(solved.motion.deviation).all()
+
+
+@pytest.mark.parametrize(("away", "found"), [(0.9, True), (0.2, False)])
+def test_another_person_from_a_frame_on(person, away, found):
+    """Of the same size and in the same pose: only the place tells. Filtered, no marker is faster than a hand may be."""
+    _, markers = person
+    xyz = markers.xyz.copy()
+    xyz[12:, :, 0] += away
+    there = smooth(markers.with_(xyz=xyz))
+    frames = {frame for finding in check_marker_jumps(there) for frame in finding.frames}
+    assert ({11, 12} <= frames) is found
+    assert bool(frames) is found
+    assert all(abs(frame - 11.5) < 7 for frame in frames)
+
+
+def test_a_landing_is_no_other_person(person):
+    """From 0.8 m, stopped by five times gravity."""
+    _, markers = person
+    time = (np.arange(markers.frames) - 12) / markers.rate
+    speed = np.sqrt(2 * 9.81 * 0.8)
+    stopping = np.clip(time, 0, speed / 49)
+    height = -np.minimum(time, 0) * speed - 9.81 / 2 * np.minimum(time, 0) ** 2 - speed * stopping + 24.5 * stopping**2
+    assert not list(check_marker_jumps(markers.with_(xyz=markers.xyz + height[:, None, None] * np.array([0, 1, 0]))))
 
 
 def test_a_person_upside_down(person):

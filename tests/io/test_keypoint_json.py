@@ -159,6 +159,18 @@ def test_scores_over_one(tmp_path):
         read_keypoints([b], NAMES, 50)
 
 
+@pytest.mark.parametrize(("score", "read"), [(1.0001, 1.0), (1.02, 1.0), (-0.01, 0.0), (0.5, 0.5)])
+def test_scores_of_tables_beyond_their_range_by_rounding(tmp_path, score, read, recwarn):
+    """DeepLabCut's refined likelihoods; the table at fault is named."""
+    for name, likelihood in (("good.csv", 0.9), ("a.csv", score)):
+        head = "scorer,n,n,n\nbodyparts,Nose,Nose,Nose\ncoords,x,y,likelihood\n"
+        (tmp_path / name).write_text(f"{head}0,100,50,{likelihood}\n1,101,51,0.9\n")
+    found = read_keypoints([tmp_path / "good.csv", tmp_path / "a.csv"], ["Nose"], rate=30)
+    assert found.confidence[:, :, 0].tolist() == [[0.9, read], [0.9, 0.9]]
+    said = [str(one.message) for one in recwarn]
+    assert [text for text in said if "a.csv: scores reach 1.02; cut to 1" in text] == said[: score > 1.01]
+
+
 def test_hidden_and_foreign_files_are_not_read(tmp_path):
     a = put(tmp_path / "a", {"0.json": [person(1)]})
     (a / ".0.abc.tmp.json").write_text("{")

@@ -90,7 +90,7 @@ def test_a_person_who_bends_or_lies_or_stands_on_the_hands_turns_no_world(points
 
 @pytest.mark.parametrize(
     ("euler", "lies", "codes"),
-    [(("x", 14), 0, 1), (("y", -18), 0, 1), (("x", 5), 0, 0), (("x", -90), 90, 1)],
+    [(("x", 14), 0, 1), (("y", -18), 0, 1), (("x", 8), 0, 1), (("y", 7), 0, 1), (("x", 4), 0, 0), (("x", -90), 90, 1)],
 )
 def test_a_world_that_leans_with_the_person_is_a_finding_and_turns_nothing(points, euler, lies, codes):
     """A board on a slope: cameras and person lean alike, by more than a standing person does. Last, a person who lies

@@ -30,7 +30,7 @@ _UPRIGHT_RATIO = 1.2  # least ratio of the extents along Z and Y that makes Z th
 
 
 def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
-    """Read the points of a C3D file.
+    """Read the points of a C3D file; of one without points, the origins of its segments' frames, as Theia writes them.
 
     Outputs of a gait model (angles, forces, moments, powers, scalars), points without a label and exact repetitions
     of a point are left out with a warning. A missing unit follows from the size of the person.
@@ -59,6 +59,11 @@ def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
         arrays, metadata = read_guarded("C3D", path)
         header, parameters = metadata["header"]["points"], metadata["parameters"]
         points, residuals = arrays["points"][:3], arrays["residuals"][0]
+        if not points.size and arrays["poses"].size:  # of segments, as Theia writes them
+            points, rate = arrays["poses"][:3, 3], metadata["header"]["rotations"]["frame_rate"]
+            own = {"LABELS": parameters["ROTATION"]["LABELS"], "RATE": {"value": [rate]}}
+            parameters = {**parameters, "POINT": {**parameters["POINT"], **own}}
+            return _markers_of_c3d(path, header, parameters, data=(points, np.zeros(points.shape[1:])), frame=frame)
         words, processor = _header_words(path)
         count, _, first, last = struct.unpack(f"{'>' if processor == _MIPS else '<'}4H", words[2:10])  # capped at 65535
         announced = last - first + 1
@@ -175,7 +180,8 @@ def _point_rate(point, header: dict, path: Path) -> float:
     candidates = (*(np.ravel(point["RATE"]["value"]) if "RATE" in point else ()), header["frame_rate"])
     rates = [float(rate) for rate in candidates if MIN_FRAME_RATE_HZ <= rate <= MAX_FRAME_RATE_HZ]
     if not rates:
-        raise InputError(f"{path}: neither POINT:RATE nor the header tells the frame rate (found {candidates}).")
+        found = ", ".join(f"{rate:g}" for rate in candidates)
+        raise InputError(f"{path}: neither POINT:RATE nor the header tells the frame rate (found {found}).")
     words, processor = _header_words(path)
     (header_rate,) = struct.unpack("<f", words[20:24])  # ezc3d replaces it by the parameter's
     header_is_valid = processor == _INTEL and MIN_FRAME_RATE_HZ <= header_rate <= MAX_FRAME_RATE_HZ

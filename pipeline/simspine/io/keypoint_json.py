@@ -30,6 +30,8 @@ _TWO_ORDERS = {25: ("body25", "body25b"), 15: ("simspine15", "MPI")}  # by the n
 _MAX_BONE_LENGTH_RATIO = 0.8  # mean bone length in the likely order of 25 points to that in the other order
 _MIN_FILES_JUDGED = 4  # least number of files in a folder from which the step of its frame numbers is judged
 _MOST_FILES_LACKING = 0.25  # largest share of frames without a file, from a folder's first to its last
+_MAX_SCORE = 1.5  # a detector's overshoot; larger scores are per cent or logits
+_SCORE_ROUNDING = 1e-3  # above 1 that is not worth a warning
 _LONGEST_LIST = 80  # characters of a list of frames in a message
 _MAX_LATE_END = 2  # frames between the last frames of two folders; more give a warning
 _MAX_FRAME_DIGITS = 15  # of a frame number; more are no number that an array can have
@@ -129,12 +131,19 @@ def read_people_json(
         text_tables.warn_assumed(f"{folders[0]}: {hidden.sum()} points at 0 0 or −1 −1 have a score above 0; left out.")
     if np.nanmax(np.abs(out[..., :2]), initial=0.0) <= 2 and np.nanmax(out[..., 2], initial=0.0) > 0:
         text_tables.warn_assumed(f"{folders[0]}: all coordinates are near 0. Are they shares of the image, not px?")
-    if (highest := np.nanmax(out[..., 2], initial=0.0)) > 1:
-        if highest > 1.5:
-            raise InputError(f"{folders[0]}: scores reach {highest:g}, expected 0…1. Rescale them.")
-        text_tables.warn_assumed(f"{folders[0]}: scores reach {highest:.3g}; cut to 1.")
-        out[..., 2] = np.minimum(out[..., 2], 1.0)
+    _cut_scores(out, folders)
     return names, out
+
+
+def _cut_scores(people: np.ndarray, paths: Sequence) -> None:
+    """Cut scores of people (frames, views, …, 3) to 0…1, with a warning of those above; `InputError` if far above."""
+    for view, path in enumerate(paths):
+        highest = np.nanmax(people[:, view, ..., 2], initial=0.0)
+        if highest > _MAX_SCORE:
+            raise InputError(f"{path}: scores reach {highest:g}, expected 0…1. Rescale them.")
+        if highest > 1 + _SCORE_ROUNDING:
+            text_tables.warn_assumed(f"{path}: scores reach {highest:.3g}; cut to 1.")
+    people[..., 2] = np.clip(people[..., 2], 0.0, 1.0)
 
 
 def write_keypoints(
@@ -309,6 +318,7 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
     for view, (_, rows) in enumerate(tables):
         out[: len(rows), view, 0] = rows
     out[~np.isfinite(out).all(-1) | ~out[..., :2].any(-1)] = np.nan  # 0 0 stands for a point that was not seen
+    _cut_scores(out, paths)
     return names_of_skeleton(names, skeleton, paths[0]), out
 
 
@@ -393,22 +403,21 @@ def parse_cells(rows: Sequence[Sequence[str]], width: int, path: object) -> np.n
 
 
 def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    from simspine.io.hdf5 import open_hdf5_file
+    from simspine.io.hdf5 import checked_values, open_checked
 
-    with open_hdf5_file(path) as file:
+    with open_checked(path) as file:
         if "tracks" not in file or "node_names" not in file:
             raise InputError(f"{path}: no analysis file of SLEAP (tracks, node_names); of DeepLabCut, save a CSV.")
-        names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"][()])
-        xy = np.asarray(file["tracks"], float)
+        nodes = checked_values(file["node_names"])
+        names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in nodes)
+        xy = checked_values(file["tracks"]).astype(float)
         with naming_content(path, f"tracks (tracks, 2, {len(names)} nodes, frames), and point_scores without the 2"):
             axes = next(a for a in _SLEAP_AXES if [xy.shape[a.index(i)] for i in "xn"] == [2, len(names)])
             xy = np.einsum(f"{axes}->tfnx", xy)
             score = np.ones(xy.shape[:3])
             if "point_scores" in file:
-                score = np.einsum(f"{axes.replace('x', '')}->tfn", np.asarray(file["point_scores"], float))
-            if (highest := np.nanmax(score, initial=0.0)) > 1.5:
-                raise InputError(f"scores reach {highest:g}, expected 0…1. Rescale them.")
-            points = np.concatenate([xy, np.clip(np.nan_to_num(score), 0, 1)[..., None]], -1)
+                score = np.einsum(f"{axes.replace('x', '')}->tfn", checked_values(file["point_scores"]).astype(float))
+            points = np.concatenate([xy, np.nan_to_num(score)[..., None]], -1)
     points = points[np.isfinite(xy).any((1, 2, 3))]
     if len(points) != 1:
         raise InputError(f"{path}: holds {len(points)} tracks with points, expected 1; export a file for each.")

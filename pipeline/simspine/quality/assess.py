@@ -136,7 +136,7 @@ _MIX_UPS = {  # {kind of mix-up: (what seems to be so, cure)}
     "scaled": ("points seem to be of images {ratio:.3g} times as large", "Multiply these points by {inverse:.3g}."),
     "centred": ("points seem to be counted from the centre of the image", "Count from its upper left corner, y down."),
     "transposed": ("R seems to be transposed", "Transpose it: R leads from the world to the camera."),
-    "centre": ("t seems to be the place of the camera", "Give t = −R · place."),
+    "centre": ("t seems to be the place of the camera, or −place", "Give t = −R · place."),
     "inverse": ("R and t seem to lead from the camera to the world", "Give their inverse: Rᵀ and −Rᵀ · t."),
     "graphics": ("its axes seem to be those of graphics (y up, z backwards)", "Give R and t to axes x right, y down."),
     "unit": ("t seems to be in another unit than others'", "Give translations of all cameras in metres."),
@@ -259,10 +259,15 @@ def verdicts_csv(verdicts: VerdictsByTrial) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(FINDING_COLUMNS)
+
+    def cell(text: str) -> str:
+        """The text; after an apostrophe where a spreadsheet would take it, such as a camera's name, for a formula."""
+        return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
     for (subject, trial), verdict in verdicts.items():
         for f in verdict.findings:
             which = (len(f.frames), verdict.frames, f.span)
-            writer.writerow((subject, trial, f.severity, f.code, f.where, *which, f.message, f.suggestion))
+            writer.writerow((subject, trial, f.severity, f.code, cell(f.where), *which, cell(f.message), f.suggestion))
     return out.getvalue()
 
 

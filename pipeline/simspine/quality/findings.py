@@ -266,7 +266,8 @@ def where_true(mask: np.ndarray) -> tuple[int, ...]:
 
 # The limits of the checks.
 _RAD = np.radians(1.0)
-_SI_PER_UNIT = {"deg": _RAD, "deg/s": _RAD, "cm": 0.01, "m/s": 1.0, "px": 1.0, "frames": 1.0, "%": 0.01, "1": 1.0}
+_SI_PER_UNIT = dict.fromkeys(("m/s", "m/s²", "px", "frames", "1"), 1.0)
+_SI_PER_UNIT |= {"deg": _RAD, "deg/s": _RAD, "cm": 0.01, "%": 0.01}
 
 
 @dataclass(frozen=True)

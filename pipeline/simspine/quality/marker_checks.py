@@ -26,6 +26,7 @@ LANDMARKS = {  # {joint: Plug-in Gait's marker beside it}
     "Hip": "ASI", "Knee": "KNE", "Ankle": "ANK", "Shoulder": "SHO", "Elbow": "ELB", "Heel": "HEE", "BigToe": "TOE",
 }  # fmt: skip
 LEAST_BEND = 0.1  # least distance of a bent knee from the line of its leg, as a share of the leg: 23° of flexion
+PERSON_JUMP_LAG_S = 0.05  # s: noise does not count as acceleration, steps do
 LEVEL_HIPS = 0.5  # least horizontal share of the line between the hips for which 'forward' is defined
 
 
@@ -358,8 +359,8 @@ def check_limbs_seen(motion: Motion) -> Iterator[Finding]:
         spread = motion.deviation[:, [motion.names.index(name) for name in names]]
         yield warning(
             "limb_unseen",
-            f"{names_text(names, 8)}: not known in {unseen.any(1).sum()} of {len(unseen)} frames (± up to "
-            f"{np.degrees(spread[unseen].max()):.0f}°, expected below {limit.value:g}°); there they are assumed.",
+            f"{names_text(names, 8)}: not known in {unseen.any(1).sum()} of {len(unseen)} frames (standard deviation "
+            f"up to {np.degrees(spread[unseen].max()):.0f}°, expected below {limit.value:g}°); there they are assumed.",
             frames=np.any(unseen, axis=1),
             where=names_text(names, 8),
         )
@@ -429,6 +430,7 @@ def check_marker_jumps(measured: Markers) -> Iterator[Finding]:
         if faulty.any():
             jumps[name] = faulty, speed
     if not jumps:
+        yield from _person_jumps(measured)
         return
     all_together = len(jumps) > 1 and len(jumps) >= measured.present.any(0).sum() / 2
     groups = [tuple(jumps)] if all_together else [(name,) for name in jumps]
@@ -442,6 +444,23 @@ def check_marker_jumps(measured: Markers) -> Iterator[Finding]:
             frames=frames,
             where=names_text(names),
         )
+
+
+def _person_jumps(measured: Markers) -> Iterator[Finding]:
+    """A warning where most markers are accelerated at once as nobody is: filtering spreads a step over some frames."""
+    limit, lag = THRESHOLDS["person_jump"], max(1, round(PERSON_JUMP_LAG_S * measured.rate))
+    count = measured.frames - 2 * lag
+    if count < 1:
+        return
+    before, now, after = (measured.xyz[first : first + count] for first in (0, lag, 2 * lag))
+    acceleration = np.linalg.norm(after - 2 * now + before, axis=-1) * (measured.rate / lag) ** 2
+    most = np.isfinite(acceleration).sum(1) > measured.present.any(0).sum() / 2
+    jumps = np.zeros(measured.frames, bool)
+    jumps[lag : lag + count] = most & (median_of_known(acceleration) > limit.value_si)
+    if jumps.any():
+        around = np.convolve(jumps, np.ones(2 * lag + 1), "same") > 0
+        text = f"most markers jump together, accelerated by up to {np.nanmax(median_of_known(acceleration)):.0f} m/s²"
+        yield warning("marker_jump", f"{text}, expected below {limit.value:g} m/s².", frames=around)
 
 
 CHECKS_OF_MARKERS = (

@@ -50,6 +50,7 @@ ANIPOSE_MAX_ERROR_PX = 50.0  # Anipose's viewer hides points of a larger reproje
 ANIPOSE_MIN_CAMERAS = 2.0  # it hides points seen by fewer cameras
 ANIPOSE_FOLDER = "pose-3d-spine"
 CALISCOPE_TRACKER = "SIMSPINE"  # Caliscope writes ONNX_ before the names of model cards
+OTHER_ORDER_SIZES = {16, 17, 24}  # points of EasyMocap's layouts other than BODY_25, its beginning, or it with hands
 SUFFIX = "_spine"  # in the names of added files
 MOST_FRAMES_PER_ROW = 100  # frames per row of Caliscope's tables, which leave out frames without points
 MIN_SHARE_IN_IMAGE = 0.5  # least share of the points in a camera's image, if the camera belongs to the points
@@ -300,8 +301,9 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
                 raise ValueError("an id is no whole number of one person alone")
         numbers = sorted({number for frame in people for number in frame})
         shapes = sorted({one.shape for frame in people for one in frame.values()})
-        if len(shapes) > 1 or any(len(shape) != 2 or shape[1] < 3 for shape in shapes):
-            raise InputError(f"{place}: people have the shapes {shapes}; expected (points, 3 or 4), one for all.")
+        if len(shapes) > 1 or any(len(shape) != 2 or shape[0] in OTHER_ORDER_SIZES or shape[1] < 3 for shape in shapes):
+            expected = "(points, 3 or 4), one for all, in the order of BODY_25 (`--body body25`)"
+            raise InputError(f"{place}: people have the shapes {shapes}; expected {expected}.")
         seen = missing_numbers((len(numbers), len(people), *(shapes or [()])[0]), list(files.values()))
         for k, frame in enumerate(people):
             for number, one in frame.items():

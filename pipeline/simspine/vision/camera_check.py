@@ -214,7 +214,8 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         corrected = fit(undone, seen_by)
         after, error_after = corrected.of(views)
         better = after > before + MIN_MIX_UP_GAIN or error_after < MAX_REMAINING_ERROR_SHARE * error
-        if better and after > MIN_MIX_UP_AGREEMENT and corrected.used.sum() >= given.used.sum():
+        by_all = corrected.used.sum() / corrected.seen.sum()  # if small, a view agrees with another one by chance
+        if better and min(after, by_all) > MIN_MIX_UP_AGREEMENT and corrected.used.sum() >= given.used.sum():
             names = tuple(cameras[view].name for view in views)
             found.append((error_after, MixUp(kind, names, before, used_if_exchanged=after, size_ratio=size_ratio)))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
@@ -242,6 +243,7 @@ _CAMERAS_AS_MEANT = (  # kind of mix-up; R and t of the camera
     ("transposed", lambda camera: (camera.R.T, -camera.R.T @ camera.centre)),
     ("inverse", lambda camera: (camera.R.T, camera.centre)),
     ("centre", lambda camera: (camera.R, -camera.R @ camera.t)),
+    ("centre", lambda camera: (camera.R, camera.R @ camera.t)),  # of the place with its sign lost
     ("graphics", lambda camera: (_GRAPHICS @ camera.R, _GRAPHICS @ camera.t)),
     ("graphics", lambda camera: (_GRAPHICS @ camera.R.T, _GRAPHICS @ camera.centre)),
     ("unit", lambda camera: (camera.R, camera.t * 0.3048)),  # in feet; inches and the like are refused on reading

@@ -29,7 +29,8 @@ MEAN_STATURE_M, STATURE_SD_M = 1.69, 0.10  # m: adults of both sexes (C: US Army
 PLAUSIBLE_PERSON_HEIGHTS_M = (0.5, 2.5)  # m
 UPRIGHT_FRAMES_SHARE = 0.2  # share of frames, the most upright ones, that determine the vertical
 POSTURE_UP_SD = np.radians(3.0)  # rad: of the lean of a standing person
-DOUBTFUL_TILT_RAD = 3 * POSTURE_UP_SD  # least tilt of a person, when most upright, that may be an error of the world
+CAMERA_ROLL_SD = np.radians(3.0)  # rad: of cameras put up level; 2.9° by the calibrations of Human3.6M
+DOUBTFUL_TILT_SD = 3.0  # least tilt, by person and cameras, that may be an error of the world
 MIN_FLOOR_SPREAD_M = 0.4  # m: least spread of foot positions, in two directions, that determines the floor's slope
 FOOT_HEIGHT_SD_M = 0.015  # m: of the height of a foot's point above the floor
 STANCE_FRAMES_SHARE = 0.3  # share of frames, the slowest ones of each foot's point, that count as stance
@@ -210,6 +211,16 @@ class WorldVertical(NamedTuple):
         return camera if self.R is None else camera.with_(R=camera.R @ self.R.T)
 
 
+def _tilt_in_sd(by_person: np.ndarray, cameras: Sequence[Camera]) -> float:
+    """Distance, in standard deviations, between z and the vertical by a standing person and level cameras."""
+    across = np.array([camera.R[0] for camera in cameras]).reshape(-1, 3)  # to the right in the image
+    across = across[np.abs(across[:, 2]) < np.sin(MAX_CAMERA_ROLL_RAD)]
+    sideways, rise = across[:, :2], across[:, 2]
+    information = np.eye(2) / POSTURE_UP_SD**2 + sideways.T @ sideways / CAMERA_ROLL_SD**2
+    evidence = by_person[:2] / POSTURE_UP_SD**2 - sideways.T @ rise / CAMERA_ROLL_SD**2
+    return float(np.sqrt(evidence @ np.linalg.solve(information, evidence)))
+
+
 def vertical_of_world(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camera]) -> WorldVertical | None:
     """Upward direction in the calibration's world; None if it is z, or a person may lie in an upright world.
 
@@ -224,10 +235,11 @@ def vertical_of_world(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[C
     person_tilt, camera_tilt = (float(angle_between(up, Z_AXIS)) for up in (by_person, by_cameras))
     disagreement = float(angle_between(by_person, by_cameras))
     cameras_deny = camera_tilt < MAX_CAMERA_ROLL_RAD and disagreement > person_tilt / 2
-    if cameras_deny or person_tilt < DOUBTFUL_TILT_RAD:
+    if cameras_deny:
         return None
     if person_tilt < MAX_LEAN_RAD:
-        return WorldVertical(by_person, person_tilt, POSTURE_UP_SD, None)
+        is_doubtful = _tilt_in_sd(by_person, cameras) >= DOUBTFUL_TILT_SD
+        return WorldVertical(by_person, person_tilt, POSTURE_UP_SD, None) if is_doubtful else None
     if disagreement > MAX_CAMERA_ROLL_RAD:
         return WorldVertical(by_cameras / np.linalg.norm(by_cameras), camera_tilt, MAX_CAMERA_ROLL_RAD, None)
     feet = [names.index(name) for name in FOOT_POINTS if name in names]
