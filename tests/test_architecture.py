@@ -19,7 +19,6 @@ PACKAGE = Path(simspine.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 ROOMS = re.findall(r"^\| `([a-z]+)/` \|", PAGE, re.MULTILINE)
-SATELLITES = ("synthesis", "evaluation", "report", "workflow", "annotation", "learning", "cli")
 CONTRACT = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
 
 MOST_MODULES = 220
@@ -79,58 +78,12 @@ def local_names(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     return names
 
 
-def imports(path: Path):
-    """(imported module of the package, names), imports inside functions included."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("simspine"):
-            yield node.module, [alias.name for alias in node.names]
-
-
 def test_the_page_and_the_contract_have_the_same_order():
     layers = [layer for layer in CONTRACT["layers"] if layer != "__main__"]
     assert layers[::-1] == ROOMS
     assert set(ROOMS) == {room(path) for path in FILES if path.parent != PACKAGE}
     assert CONTRACT["exhaustive"]
     assert len(ROOMS) == 15
-
-
-def test_rooms_import_only_from_rooms_above_them_in_the_table():
-    """By the syntax tree, imports inside functions included. The one exception: `Reconstruction` writes its own
-    page."""
-    height = {name: i for i, name in enumerate(ROOMS)}
-    page_of_a_trial = "reconstruction/reconstruct.py imports simspine.report.statements"
-    against = {
-        f"{relative(path)} imports {module}"
-        for path in FILES
-        if path.parent != PACKAGE
-        for module, _ in imports(path)
-        if "." in module and height[module.split(".")[1]] > height[room(path)]
-    }
-    assert against == {page_of_a_trial}
-
-
-def test_no_circles_among_modules():
-    """Depth-first over all imports by name; a module met again on the way closes a circle."""
-    names = {".".join(("simspine", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in FILES}
-    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
-    edges = defaultdict(set)
-    for name, path in names.items():
-        for module, imported in imports(path):
-            inner = {f"{module}.{item}" for item in imported} & set(names)
-            edges[name] |= inner or ({module} & set(names))
-    edges["simspine.reconstruction.reconstruct"] -= {"simspine.report.statements"}  # when a page is asked for
-    state: dict[str, str] = {}
-
-    def visit(name: str, way: tuple[str, ...]) -> None:
-        assert state.get(name) != "open", " → ".join((*way, name))
-        if name not in state:
-            state[name] = "open"
-            for other in sorted(edges[name] - {name, "simspine"}):
-                visit(other, (*way, name))
-            state[name] = "closed"
-
-    for name in names:
-        visit(name, ())
 
 
 def test_the_package_stays_small():

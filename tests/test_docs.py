@@ -92,12 +92,16 @@ def _is_module(name: str) -> bool:
         return False
 
 
+@pytest.fixture(scope="module")
+def files() -> list[str]:
+    """Python files of the repository."""
+    tops = ("pipeline", "tests", "benchmarks", "tools")
+    return [path.as_posix() for top in tops for path in ROOT.glob(f"{top}/**/*.py*")]
+
+
 @pages
-def test_source_files_named_in_code_marks_exist(page):
+def test_source_files_named_in_code_marks_exist(page, files):
     """Python files by their name or the end of their path; folders of the architecture page's table of rooms."""
-    files = [
-        path.as_posix() for top in ("pipeline", "tests", "benchmarks", "tools") for path in ROOT.glob(f"{top}/**/*.py*")
-    ]
     for name in set(re.findall(r"`([\w./-]+\.pyi?)`", prose(page))):
         assert any(file.endswith(f"/{name}") for file in files), f"{name} in {page.name}"
     if page.stem == "architecture":
@@ -119,12 +123,17 @@ def test_folders_named_in_code_marks_exist(page):
             assert (ROOT / name).is_dir() or (package / name).is_dir(), f"{name} in {page.name}"
 
 
+@pytest.fixture(scope="module")
+def known() -> set[str]:
+    """Functions and classes of the package."""
+    sources = (ROOT / "pipeline/simspine").glob("**/*.py")
+    return set(re.findall(r"^ *(?:def|class) (\w+)", "\n".join(map(Path.read_text, sources)), re.MULTILINE))
+
+
 @pages
-def test_functions_named_in_code_marks_exist(page):
+def test_functions_named_in_code_marks_exist(page, known):
     """Those that are called, and those that read and write the formats: functions of the package. The changelog also
     names older ones."""
-    files = (ROOT / "pipeline/simspine").glob("**/*.py")
-    known = set(re.findall(r"^ *(?:def|class) (\w+)", "\n".join(map(Path.read_text, files)), re.MULTILINE))
     named = set(re.findall(r"`(?:simspine[\w.]+\.)?([A-Za-z_]\w*)\(|`((?:read|write)_\w+)`", prose(page)))
     assert {one or other for one, other in named} - known == set() or page.stem == "CHANGELOG"
 
@@ -139,7 +148,7 @@ def test_python_uses_names_that_exist(page):
             missing = {alias.name for alias in node.names} - set(dir(importlib.import_module(node.module)))
             assert not missing, f"{node.module} has no {missing}"
     marks = " ".join(re.findall(r"`[^`\n]+`", prose(page)))
-    assert set(re.findall(r"\bss\.(\w+)", f"{code}\n{marks}")) <= set(dir(simspine))
+    assert set(re.findall(r"\bss\.(\w+)", f"{code}\n{marks}")) <= {*simspine.__all__, "__version__"}
 
 
 @pages

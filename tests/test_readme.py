@@ -313,13 +313,6 @@ def test_code_runs(code, project, monkeypatch):
         check(space)
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_names_of_the_library_exist(code):
-    """Of the library's surface, not of a room below it."""
-    names = set(re.findall(r"\bss\.(\w+)", code))
-    assert names <= set(ss.__all__)
-
-
 @pytest.mark.slow
 def test_files_of_the_tables_exist(project):
     """Result files and HDF5 paths that the pages list; the page, the report's, is written from videos elsewhere."""

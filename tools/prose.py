@@ -11,17 +11,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[1]
-MOST_WORDS = 33_700
+MOST_WORDS = 32_500
 MOST_WORDS_ON_A_PAGE = 1_500
-MOST_WORDS_IN_A_SENTENCE = 30
+MOST_WORDS_IN_A_SENTENCE = 25
 # Pages to look things up in may be longer.
 REFERENCE = frozenset(
     f"docs/{name}.md"
     for name in ("accuracy", "api", "clinical", "configuration", "formats", "glossary", "human36m", "marker-atlas")
 )
-# Pages that are not held to any rule but the total: empty this list.
-EXCEPTIONS: frozenset[str] = frozenset()
+# Held to all rules but the numbers of words.
+UNCOUNTED = ("CHANGELOG.md", "CONTRIBUTING.md", "pipeline/simspine/report/words.yaml")
 # Each with what to write instead.
 PHRASES = {
     r"beside": "'next to' of places, 'compared with' of comparisons",
@@ -47,10 +49,12 @@ def pages(root: Path = ROOT) -> list[Path]:
 
 
 def text_of(page: Path) -> str:
-    """A Markdown page, or the text cells of a notebook."""
+    """A Markdown page, the text cells of a notebook, or the values of a YAML file."""
     text = page.read_text(encoding="utf-8")
     if page.suffix == ".md":
         return text
+    if page.suffix == ".yaml":
+        return "\n\n".join(node.value for node in yaml.parse(text) if isinstance(node, yaml.ScalarEvent))
     cells = (cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
     return "\n\n".join("".join(cell["source"]) for cell in cells)
 
@@ -61,13 +65,13 @@ def count_words(text: str) -> int:
 
 
 def blocks(text: str) -> Iterator[tuple[int, str]]:
-    """(line, text) of each paragraph, list item and table cell; no code, headings or pictures."""
+    """(line, text) of each paragraph, list item and table cell; no code, headings, formulas or pictures."""
     fenced, start, lines = False, 0, []
     for number, line in enumerate([*text.splitlines(), ""], 1):
         if line.lstrip().startswith("```"):
             fenced = not fenced
             line = ""
-        elif fenced or line.startswith(("    ", "#", "!")):
+        elif fenced or line.startswith(("    ", "#", "!", "$$")):
             line = ""
         item = re.match(r"\s*(?:[-*>]|\d+\.)\s+", line)
         row = line.startswith("|")
@@ -108,12 +112,12 @@ def faults(text: str, reference: bool = False) -> Iterator[tuple[int, str]]:
 
 def main(names: list[str]) -> int:
     total, wrong = 0, 0
-    for page in pages():
+    for page in (*pages(), *(ROOT / name for name in UNCOUNTED)):
         name, text = page.relative_to(ROOT).as_posix(), text_of(page)
-        total += count_words(text)
-        if name not in names if names else name in EXCEPTIONS:
+        total += 0 if name in UNCOUNTED else count_words(text)
+        if names and name not in names:
             continue
-        for line, what in faults(text, name in REFERENCE):
+        for line, what in faults(text, reference=name in (*REFERENCE, *UNCOUNTED)):
             wrong += 1
             print(f"{name}:{line}: {what}")
     if total > MOST_WORDS:

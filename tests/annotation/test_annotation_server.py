@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -12,7 +13,7 @@ import pytest
 from served_recording import Served
 
 from simspine.annotation.labels import PointStatus, finished_frames, read_journal
-from simspine.annotation.server import MAX_REQUEST_BYTES, AnnotationServer
+from simspine.annotation.server import MAX_CONNECTIONS, MAX_REQUEST_BYTES, AnnotationServer
 from simspine.core.errors import InputError
 
 EDIT = {"f": 2, "v": 1, "p": "Spine_03", "x": 100.5, "y": 200.25, "see": 2, "how": 2}
@@ -245,3 +246,19 @@ def test_who_does_not_read_the_answers_does_not_keep_the_program(recording):
         start = time.monotonic()
         served.stop()
         assert time.monotonic() - start < 10
+
+
+def test_strangers_who_hold_connections_do_not_fill_the_memory_or_keep_others_out(recording):
+    served = Served(recording)
+    port = served.server.server_port
+    held = []
+    for _ in range(3 * MAX_CONNECTIONS):
+        held.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+        held[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")  # its headers never end
+        time.sleep(0.005)
+    assert ask(served, "api/summary")[0] == 200
+    assert threading.active_count() <= MAX_CONNECTIONS + 10
+    assert held[0].recv(1) == b""  # the oldest were ended
+    for connection in held:
+        connection.close()
+    served.stop()

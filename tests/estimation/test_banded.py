@@ -16,9 +16,9 @@ def random_system(frames, spacing, n, rng):
     A = rng.normal(size=(3, n, n))
     blocks = rng.normal(size=(len(basis.interval_starts), n, n))
     system.add_blocks(blocks @ blocks.transpose(0, 2, 1))
-    system.add_form(basis.value_form, A[0] @ A[0].T + np.eye(n))
-    system.add_form(basis.change_form, A[1] @ A[1].T)
-    system.add_form(basis.acceleration_form, np.diag(rng.uniform(1, 2, n)))
+    system.add_forms([basis.value_form], [A[0] @ A[0].T + np.eye(n)])
+    system.add_forms([basis.change_form], [A[1] @ A[1].T])
+    system.add_forms([basis.acceleration_form], [np.diag(rng.uniform(1, 2, n))])
     system.add_diagonal(rng.uniform(1, 2, (frames, n)))
     system.band[0] += 0.1
     return system
@@ -53,7 +53,7 @@ def test_what_is_added_is_the_form_of_all_frames(frames, spacing):
     np.testing.assert_allclose(dense(system), B.T @ np.diag(values.ravel()) @ B, atol=1e-12)
     system.clear()
     weight = np.diag(rng.uniform(1, 2, n))
-    system.add_form(basis.acceleration_form, weight)
+    system.add_forms([basis.acceleration_form], [weight])
     np.testing.assert_allclose(dense(system), np.kron(A.T @ A, weight), atol=1e-12)
 
 
@@ -103,7 +103,7 @@ def test_lost_motion_is_the_bias_of_the_estimate(spacing):
     of_markers, system = BandedSystem(basis, n), BandedSystem(basis, n)
     for each in (of_markers, system):
         each.add_blocks(information)
-    system.add_form(basis.value_form, 2 / spacing * np.eye(n))
+    system.add_forms([basis.value_form], [2 / spacing * np.eye(n)])
     response = np.linalg.solve(dense(system), dense(of_markers))
     true = basis.values @ (rng.normal(size=(basis.points, n)) * np.array([1.0, 1.0, 0.0]))
     true -= true.mean(0)

@@ -54,7 +54,7 @@ def drawn(release):
     basis = path_basis(FRAMES, 1)
     system = BandedSystem(basis, len(names))
     gradient = np.zeros((FRAMES, len(names)))
-    system.add_form(basis.acceleration_form, np.diag(RATE**4 * SMOOTH.precisions(names, c.rotational[tree.free])))
+    system.add_forms([basis.acceleration_form], [np.diag(RATE**4 * SMOOTH.precisions(names, c.rotational[tree.free]))])
     # A belief of the solver's own about each angle, wide, is part of its assumptions.
     wide = Prior(
         [LinearPrior({n: 1.0}, c.default[c.index(n)], NO_PRIOR_SD_RAD) for n in names if not n.startswith("pelvis")]
@@ -65,7 +65,7 @@ def drawn(release):
     ):
         everywhere = np.tile(mean, (FRAMES, 1))
         term.cost(everywhere, gradient)
-        term.curve(everywhere, system, False)
+        term.curve(everywhere, system)
     factor = system.factorise()
     middle = mean - factor.solve(gradient)  # where all assumptions together are most content
     upper = np.zeros_like(factor.lower)

@@ -34,7 +34,7 @@ class Seen:
             gradient += self.weight * (z - self.y)
         return (self.weight * (z - self.y) ** 2).sum(1)
 
-    def curve(self, z, system: BandedSystem, newton):
+    def curve(self, z, system: BandedSystem):
         system.add_diagonal(np.tile(self.weight, (len(z), 1)))
 
 

@@ -1,16 +1,19 @@
 """HDF5 files made to read others, to fill the memory, or to lead in circles are refused by every reader of ours."""
 
+import sys
+
 import h5py
 import numpy as np
 import pytest
 from whole_dataset import load
 
 from simspine.core.errors import InputError
-from simspine.io import hdf5
+from simspine.io import guarded
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, SubjectData, write_dataset
-from simspine.io.hdf5 import check_heaps, read_store, write_store
+from simspine.io.exchange import read_poses, write_poses
+from simspine.io.hdf5 import checked_attribute, checked_values, open_checked, read_store, write_store
 
 
 @pytest.fixture
@@ -118,26 +121,55 @@ def test_a_subject_that_is_a_link(secret):
         file.trials("S1")
 
 
-@pytest.mark.parametrize("piece", [1 << 22, 64, 1])
-def test_a_damaged_heap_is_found_before_the_library_walks_it(tmp_path, monkeypatch, piece):
-    """An object of free space without a length leads the library round and round. piece: bytes looked through at a
-    time, so that the heap's mark lies across two of them."""
-    monkeypatch.setattr(hdf5, "_SCAN_BYTES", piece)
-    path = tmp_path / "x.h5"
+def _old_store(path):
+    """As version 1 had it: attributes of any length."""
     with h5py.File(path, "w") as file:
         file.attrs["simspine_schema"] = 1
-        data = file.create_dataset("a", data=np.zeros(3))
-        data.attrs["type"] = "array"  # of any length, as version 1 had them
-    assert read_store(path)["a"].tolist() == [0, 0, 0]
+        file.create_dataset("a", data=np.zeros(3)).attrs["type"] = "array"
+
+
+def _poses(path):
+    """HDF5 keeps which names belong to an axis as texts are kept."""
+    write_poses(50.0, "anna", path, ("Hip", "Neck"), np.zeros((3, 2, 3)))
+
+
+@pytest.mark.parametrize(("write", "read"), [(_old_store, read_store), (_poses, read_poses)])
+def test_a_heap_in_which_the_library_goes_round_and_round(tmp_path, monkeypatch, write, read):
+    """An object of free space without a length."""
+    path = tmp_path / "x.h5"
+    write(path)
+    read(path)
     content = bytearray(path.read_bytes())
     at = content.index(b"GCOL") + 16
     while content[at : at + 2] != b"\0\0":
         at += 16 + (int.from_bytes(content[at + 8 : at + 16], "little") + 7) // 8 * 8
     content[at + 8 : at + 16] = bytes(8)
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.h5: the heap of texts .* damaged"):
-        read_store(path)
-    content[at - 0x10 : at] = b""  # a heap cut short
-    path.write_bytes(content[: content.index(b"GCOL") + 100])
-    with pytest.raises(InputError, match="beyond the end"):
-        check_heaps(path)
+    monkeypatch.setattr(guarded, "MIN_READ_SECONDS", 1.0)
+    with pytest.raises(InputError, match=r"x\.h5: its reader found no end"):
+        read(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a child's memory may have no limit")
+@pytest.mark.parametrize("text", ["Neck", "DeepLabCut"])
+@pytest.mark.parametrize("chunks", [None, (1,)])
+def test_a_text_that_states_more_bytes_than_its_file_has(tmp_path, text, chunks):
+    """The library would make room for 4 GiB before it finds the heap's object shorter. text: in an array, or in an
+    attribute."""
+    path = tmp_path / "x.h5"
+
+    def read():
+        with open_checked(path) as file:
+            return [*checked_values(file["names"]), checked_attribute(file, "source")]
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset("names", data=["Hip", "Neck"], chunks=chunks, dtype=h5py.string_dtype())
+        file.attrs["source"] = "DeepLabCut"
+    assert read() == [b"Hip", b"Neck", "DeepLabCut"]
+    content = path.read_bytes()
+    heap = content.index(b"GCOL").to_bytes(8, "little")
+    stated = len(text).to_bytes(4, "little") + heap
+    assert content.count(stated) == 1
+    path.write_bytes(content.replace(stated, b"\xff\xff\xff\xfe" + heap))
+    with pytest.raises(InputError, match=r"x\.h5: a text in it states more bytes than the file can hold"):
+        read()

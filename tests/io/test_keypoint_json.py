@@ -198,6 +198,13 @@ def test_refused_files(tmp_path, name, text, message):
         read_keypoints([a], NAMES, 50)
 
 
+def test_the_file_of_one_image(tmp_path):
+    put(tmp_path, {"photo.json": [person(1)], "12.json": [person(7)]})
+    read = read_keypoints([tmp_path / "photo.json", tmp_path / "12.json"], NAMES, 50)
+    assert read.frames == 1
+    np.testing.assert_allclose(read.xy[0, :, 0, 0], [1, 7])
+
+
 def test_refused_folders(tmp_path):
     a = put(tmp_path / "a", {"0.json": [person(1)]})
     (tmp_path / "empty").mkdir()

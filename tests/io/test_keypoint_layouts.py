@@ -114,6 +114,11 @@ def test_tables_of_deeplabcut_and_sleap_are_read(tmp_path):
         file["point_scores"][...] = np.nan
     with pytest.raises(InputError, match=r"sleap0\.h5: holds 0 tracks with points, expected 1"):
         read_keypoints([tmp_path / "sleap0.h5"], rate=30.0)
+    with h5py.File(tmp_path / "linked.h5", "w") as file:
+        file["tracks"] = h5py.ExternalLink(str(tmp_path / "sleap1.h5"), "tracks")
+        file["node_names"] = [name.encode() for name in seen.names]
+    with pytest.raises(InputError, match=r"linked\.h5: /tracks is a link, which may lead to any file"):
+        read_keypoints([tmp_path / "linked.h5"], rate=30.0)
     with pytest.raises(InputError, match=r"dlc0\.csv is a table, others are folders"):
         read_keypoints([tmp_path, tmp_path / "dlc0.csv"], rate=30.0)
 

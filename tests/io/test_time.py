@@ -120,6 +120,14 @@ def test_a_stated_rate_that_is_not_the_headers_gives_a_warning():
     assert read(printed(np.arange(1) / 50, 2), header=50.0, given=25.0) == (25.0, True)
 
 
+@pytest.mark.parametrize("time", [np.nan, np.inf, -1e308])
+def test_times_that_are_none(time):
+    """Sums of the largest numbers overflow."""
+    rows = TimedRows(np.array([0.5, 0.52, time, 0.56]), np.arange(4.0)[:, None], 1e-9)
+    with pytest.raises(InputError, match=r"x\.mot: row 3 of the data has no time \("):
+        read(rows)
+
+
 def test_a_coarse_column_with_a_hole_is_no_other_rate():
     rows = printed(np.delete(np.arange(200), 90) / 100, 2)
     for told in ({}, {"header": 100.0}):

@@ -175,13 +175,6 @@ class TestCorrectedWithAWarning:
         with pytest.warns(UserWarning, match=f"says {said}, which makes the markers 0.*in the unit that the header"):
             read_trc(put(tmp_path, text(body / true, said, names=names, count=8)))
 
-    @pytest.mark.parametrize(("said", "metres"), [("yd", 0.9144), ("Yards", 0.9144), ("um", 1e-6), ("km", 1e3)])
-    def test_rare_units_are_read_where_they_are_named(self, tmp_path, said, metres):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            markers = read_trc(put(tmp_path, text(POINTS / metres, said)))
-        np.testing.assert_allclose(markers.xyz, POINTS, atol=1e-6)
-
     @pytest.mark.parametrize("said", ["km", "um"])
     def test_rare_units_that_make_no_person(self, tmp_path, said):
         with pytest.warns(UserWarning, match=f"says {said}, which makes the person .* across; read as mm"):

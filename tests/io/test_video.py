@@ -1,3 +1,4 @@
+import re
 import struct
 import tracemalloc
 
@@ -171,12 +172,14 @@ def test_unreadable_files_name_themselves(tmp_path):
     (tmp_path / "text.mp4").write_text("not a video")
     truncated = write_video(tmp_path / "truncated.mp4", noise=True)
     truncated.write_bytes(truncated.read_bytes()[:5000])  # the index at the end is gone
-    good = write_video(tmp_path / "good.mp4")
+    good, empty = write_video(tmp_path / "good.mp4"), tmp_path / "empty.mp4"
+    empty.touch()
     with pytest.raises(InputError) as fault:
-        open_videos([tmp_path / "text.mp4", good, truncated, tmp_path / "absent.mp4"])
+        open_videos([tmp_path / "text.mp4", good, truncated, empty, tmp_path / "absent.mp4"])
     message = str(fault.value)
     assert "text.mp4 cannot be opened" in message
     assert "truncated.mp4 cannot be opened" in message
+    assert "empty.mp4" in message
     assert "absent.mp4: no such file" in message
     assert "good.mp4" not in message
 
@@ -367,3 +370,19 @@ def test_resampling_that_makes_too_many_frames_is_refused(tmp_path, rate):
     with pytest.raises(InputError, match=r"24 frames in 0\.92 s, too few for 1\S+ frames/s"):
         frames_at_rate([video], rate)
     assert len(frames_at_rate([video], 1000.0)[0]) == 921
+
+
+def test_a_frame_within_a_video_that_cannot_be_decoded_is_no_shift_of_later_ones(tmp_path):
+    """Decoders leave out an image of MPEG-4 or HEVC whose header is damaged: one of 40, no more than may lack at the
+    end. A pause is no damage."""
+    path = write_video(tmp_path / "a.mp4", 40, 25)
+    content = bytearray(path.read_bytes())
+    images = [match.start() for match in re.finditer(b"\0\0\1\xb6", content)]
+    content[images[20] + 4 : images[20] + 8] = bytes(4)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(content)
+    assert len(list(open_video(path))) == 40
+    for read in (list, lambda video: list(video.at([30])), lambda video: list(video.shown_at([30]))):
+        with pytest.raises(InputError, match=r"damaged\.mp4: the image at 0\.800 s cannot be decoded"):
+            read(open_video(damaged))
+    assert len(list(open_video(restamped(tmp_path / "b.mp4", [80, 200])))) > 8

@@ -6,7 +6,6 @@ import pytest
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, PUBLISHED_ADULTS
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.types import Forced
-from simspine.quality.findings import LEVEL_ENVELOPES
 from simspine.quality.observability import ClinicalFigure, clinical_figures, composed_shares, rhythm_verdict
 
 FRAMES = 5
@@ -80,11 +79,6 @@ def test_where_no_share_is_known_there_is_no_verdict():
         assert _of(name, 5).decided_by == "no label"
 
 
-@pytest.mark.parametrize(("share", "said"), [(0.9, "measured"), (0.5, "partly measured"), (0.1, "assumed")])
-def test_share_of_the_data_in_words(share, said):
-    assert _of("knee_flexion_r", 30, 4.0, shares={"knee_flexion_r": share}).decided_by == said
-
-
 def test_measured_to_more_than_five_degrees_is_imprecise():
     for sd, said in ((4.9, "measured"), (5.1, "imprecise")):
         assert _of("knee_flexion_r", 30, sd, shares={"knee_flexion_r": 0.9}).decided_by == said
@@ -104,12 +98,6 @@ def test_sources_have_grades_and_a_spread_goes_with_its_mean():
         assert adults.source
         assert adults.sd > 0
         assert adults.grade != "C" or not adults.population  # what is to be checked is no norm
-
-
-def test_no_range_of_motion_prints_a_source_that_is_to_be_checked():
-    for envelope in LEVEL_ENVELOPES.values():
-        assert "check" not in envelope.source
-        assert "memory" not in envelope.source
 
 
 def test_the_range_counts_the_errors_of_both_its_ends():

@@ -381,7 +381,7 @@ def test_legs_out_of_view_are_named():
     (finding,) = check_limbs_seen(solved_limbs([75.0, 82.0, 3.0, 90.0, 25.0]))
     assert (finding.code, finding.severity) == ("limb_unseen", Severity.WARNING)
     assert finding.where == "hip_flexion_r, knee_angle_l"
-    assert "12 of 12 frames (± up to 82°" in finding.message
+    assert "12 of 12 frames (standard deviation up to 82°" in finding.message
     assert finding.frames == tuple(range(12))
 
 

@@ -40,6 +40,12 @@ def test_csv_has_a_line_per_finding():
     assert lines[1]["message"] == 'A "jump".'
 
 
+def test_no_name_becomes_a_formula_of_a_spreadsheet():
+    camera = Finding("camera_late", "warning", "@SUM(A1) is late.", "Look.", where="=cmd|' /C calc'!A0")
+    (line,) = csv.DictReader(io.StringIO(verdicts_csv(verdicts(camera))))
+    assert (line["where"], line["message"]) == ("'=cmd|' /C calc'!A0", "'@SUM(A1) is late.")
+
+
 def test_json_counts_what_was_kept_corrected_and_rejected():
     said = json.loads(json.dumps(verdicts_dict(verdicts(WARN, INFO, ERROR))))
     assert said["counts"] == {"kept": 27, "corrected": 1, "rejected": 2, "inferred": 0}

@@ -146,10 +146,7 @@ def test_what_not_to_use_has_every_angle_that_was_not_decided(found):
             assert name in excluded, name
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)))
     assert "Lumbar lordosis" in said(replace(found, spine=wide), "Do not use")
-    lumbar = found.spine.levels.index("lumbar")
-    assert replace(found, spine=wide).observed_shares[lumbar, 0] == 0, "flexion is lordosis mirrored"
     narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
-    assert replace(found, spine=narrow).observed_shares[lumbar, 0] > 0
     assert "Lumbar lordosis" not in said(replace(found, spine=narrow), "Do not use")
 
 

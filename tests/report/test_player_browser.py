@@ -418,11 +418,6 @@ def test_an_empty_place_beside_the_points_is_not_left(browser, scene, tmp_path):
         assert window.complaints == []
 
 
-def test_the_ribbon_and_the_figure_are_of_95_percent(window):
-    window.do("p.seek(5)")
-    assert "± 5.9°" in window.root.locator(".p-reading").first.inner_text()  # 1.96 × 3°
-
-
 @pytest.mark.parametrize(("width", "behind"), [(390, False), (900, True), (1440, False)])
 def test_what_is_shaded_is_said_in_its_panel(browser, address, scene, width, behind):
     """Behind the title where there is room, else in a line below it; above the curves."""

@@ -94,7 +94,7 @@ def test_not_measured_says_what_and_why(measured, spine):
     trial = caveats_of_trial(measured, spine, np.full((3, 3), np.nan))
     found = not_measured([trial, trial], fitted=False)
     (unseen,) = found["inferred"]
-    assert (unseen.name, unseen.reason.endswith("; not fitted, only drawn")) == ("Spine_01", True)
+    assert (unseen.name, unseen.reason.endswith("; not fitted, only drawn")) == ("Spine_01 (L5)", True)
     forced = found["forced"]
     assert [statement.name for statement in forced] == ["L4-L5", "TKA", "LLA"]
     assert forced[0].reason == "flexion = 1.857 × L5_S1_Flex_Ext"

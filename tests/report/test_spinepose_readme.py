@@ -157,14 +157,19 @@ def test_version_and_options_without_effect(files, monkeypatch):
     lost = call(files / "image.jpg", "-s", "x.json", "--warmup-frames", 3)
     assert lost.exit_code == 2
     assert "--warmup-frames is for --enable-lifting" in lost.output
-    refused = call(files / "image.jpg", "--mixed-precision")
-    assert refused.exit_code == 2
-    assert "--mixed-precision: networks run in full precision here" in refused.output
-    for name, value in (("mixed_precision", True), ("backend", "openvino")):
-        with pytest.raises(ss.InputError, match=f"{name} is {value!r}, but only"):
-            SpinePoseEstimator("full", **{name: value})
-    with pytest.warns(UserWarning, match="no panel is drawn"):
-        SpinePoseEstimator("full", show_lifting_panel=True)
+    plain, mixed = files / "plain.json", files / "mixed.json"
+    assert call(files / "image.jpg", "-m", files / "spinepose.onnx", "-s", plain).exit_code == 0
+    told = call(files / "image.jpg", "-m", files / "spinepose.onnx", "-s", mixed, "--mixed-precision")
+    assert "--mixed-precision: networks run in full precision." in told.output
+    assert mixed.read_text() == plain.read_text()
+    with pytest.raises(ss.InputError, match="backend is 'openvino', but only"):
+        SpinePoseEstimator("full", backend="openvino")
+    for name, instead in (("show_lifting_panel", "no panel is drawn"), ("mixed_precision", "full precision")):
+        with pytest.warns(UserWarning, match=f"{name}: .*{instead}"):
+            SpinePoseEstimator("full", **{name: True})
+    for version, size in (("v9", "medium"), ("v2", "xlarge")):  # no reason to take BlazePose
+        with pytest.raises(ss.InputError, match=f"weights '{version}/{size}'"):
+            SpinePoseEstimator(size, model_version=version)
     monkeypatch.setattr("simspine.report.spinepose_interface.fastest_device", lambda: "cuda")
     devices = [
         SpinePoseEstimator(str(files / "spinepose.onnx"), device=device, hardware_acceleration=fast)._options.device
@@ -173,14 +178,29 @@ def test_version_and_options_without_effect(files, monkeypatch):
     assert devices == ["cuda", "cpu", "cpu"]
 
 
+@pytest.mark.parametrize("installed", [False, True])
 @pytest.mark.parametrize(("command", "people"), [("spinepose", 10), ("detect", 4)])
-def test_most_people_of_the_program(files, tmp_path, monkeypatch, command, people):
-    def say_people(camera, settings, *rest):
-        raise ss.InputError(f"{settings.detection.people} people at most")
+def test_defaults_of_the_program(files, tmp_path, monkeypatch, command, people, installed):
+    """`spinepose` looks for ten people, and with SpinePose's medium network where its package is there."""
 
-    monkeypatch.setattr("simspine.workflow.one_camera.watch_source", say_people)
+    def say_choices(camera, settings, *rest):
+        chosen = settings.detection
+        raise ss.InputError(f"{chosen.people} people at most, by {chosen.detector} {chosen.network}")
+
+    monkeypatch.setattr("simspine.workflow.one_camera.watch_source", say_choices)
+    monkeypatch.setattr("simspine.cli.detect.find_spec", lambda name: object() if installed else None)
     done = CliRunner().invoke(main, [command, str(files / "image.jpg"), "-s", str(tmp_path / "points.json")])
-    assert f" {people} people at most" in done.output
+    theirs = command == "spinepose"
+    network = "spinepose medium" if theirs and installed else "blazepose heavy"
+    assert f" {people} people at most, by {network}" in done.output
+    assert ("BlazePose is used; its spine is inferred" in done.output) == (theirs and not installed)
+
+
+def test_a_person_whose_points_are_all_in_one_place_is_drawn(files):
+    image = np.zeros((80, 60, 3), np.uint8)
+    drawn = SpinePoseEstimator("full").visualize(image, np.full((1, 37, 2), 30.0), np.ones((1, 37)))
+    assert drawn[25:35, 25:35].any()
+    assert not drawn[70:].any()
 
 
 def test_its_own_lifter_is_read(tmp_path):

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tools.release.check import changelog_faults, other_bytes, vulnerability_faults
+from tools.release.check import changelog_faults, other_bytes, version_faults, vulnerability_faults
 from tools.release.licences import Licence, licences, listing, read_policy, refused
 from tools.release.locked import Pinned, read_lock
 from tools.release.sbom import bill, packages
 from tools.release.vulnerabilities import OLDEST, read_copy, vulnerable
+
+import simspine
 
 ROOT = Path(__file__).parents[2]
 NUMPY = Pinned("numpy", "2.1.0", ("ab" * 32,), "")
@@ -139,6 +141,14 @@ def test_the_changelog_has_the_version_and_nothing_unreleased():
     lacking = changelog_faults("# C\n\n## Unreleased\n\n- New.\n\n## 0.1.0\n\n- First.\n", "0.2.0")
     assert len(lacking) == 2
     assert "nothing under `## 0.2.0`" in lacking[0]
+
+
+def test_each_file_states_the_version():
+    assert version_faults(simspine.__version__, ROOT) == []
+    assert version_faults("9.9.9", ROOT) == [
+        "CITATION.cff lacks the line version: 9.9.9",
+        'pipeline/simspine/__init__.py lacks the line __version__ = "9.9.9"',
+    ]
 
 
 def test_two_builds_are_compared_byte_by_byte(tmp_path):

@@ -80,6 +80,7 @@ def test_one_bad_camera_alone_is_named(name):
     keypoints, true, _ = walk("finetuned", 1, SHORT)
     given = [*true[:2], undone(true[2], BAD[name]), true[3]]
     found = check_cameras(keypoints, given, tolerated=TOLERATED_CAMERA_ERRORS)
+    assert found.mixed_up == ()
     assert {finding.where for finding in assess.check_camera_images(found.checks, found.mixed_up)} == {true[2].name}
     good = {camera.name for camera in true} - {true[2].name}
     assert [set(check.judging_views) for check in found.checks] == [good - {check.camera} for check in found.checks]
@@ -117,11 +118,11 @@ def mirrored(keypoints, camera, view):
 
 
 def test_a_mirrored_image_is_found():
+    """Nothing else is computed then."""
     keypoints, true, _ = walk("finetuned")
-    seen = mirrored(keypoints, true[2], 2)
-    found = check_cameras(seen, true)
+    found = check_cameras(mirrored(keypoints, true[2], 2), true)
     assert (found.mixed_up[0].kind, found.mixed_up[0].views) == ("mirrored", (true[2].name,))
-    assert found == CameraChecks((), tuple(find_mix_ups(seen, true)), None)
+    assert found == CameraChecks((), found.mixed_up, None)
 
 
 @pytest.mark.parametrize("index", [3, 5])
@@ -152,29 +153,21 @@ def test_a_mirrored_image_is_found_by_the_little_that_is_left_of_its_view():
 
 
 @pytest.mark.parametrize(
-    ("kind", "read"),
+    ("kind", "views", "read"),
     [
-        ("axes_exchanged", lambda xy, size: xy[..., ::-1]),
-        ("y_upwards", lambda xy, size: [0, size[1] - 1] + [1, -1] * xy),
-        ("centred", lambda xy, size: xy - np.array(size) / 2),
-        ("centred", lambda xy, size: (xy - np.array(size) / 2) * [1, -1]),
+        ("axes_exchanged", (1,), lambda xy, size: xy[..., ::-1]),
+        ("y_upwards", (0, 1, 2, 3), lambda xy, size: [0, size[1] - 1] + [1, -1] * xy),
+        ("centred", (1,), lambda xy, size: xy - np.array(size) / 2),
+        ("centred", (0, 1, 2, 3), lambda xy, size: (xy - np.array(size) / 2) * [1, -1]),
     ],
 )
-@pytest.mark.parametrize("views", [(1,), (0, 1, 2, 3)])
-def test_points_with_other_axes_are_found(kind, read, views):
+def test_points_with_other_axes_are_found(kind, views, read):
     keypoints, true, _ = walk("finetuned")
     for view in views:
         keypoints = in_view(keypoints, view, read(keypoints.xy[:, view], true[view].size))
     best = find_mix_ups(keypoints, true)[0]
     assert (best.kind, best.views) == (kind, tuple(true[view].name for view in views))
     assert best.used_if_exchanged > 0.9
-
-
-def test_an_image_upside_down_is_found():
-    keypoints, true, _ = walk("finetuned")
-    xy = np.array(true[1].size) - 1 - keypoints.xy[:, 1]
-    (only,) = find_mix_ups(in_view(keypoints, 1, xy), true)
-    assert (only.kind, only.views) == ("turned", (true[1].name,))
 
 
 def turned_images(keypoints, cameras, views, kind):
@@ -190,8 +183,10 @@ def turned_images(keypoints, cameras, views, kind):
     return keypoints
 
 
-@pytest.mark.parametrize("views", [(2,), (0, 1, 2, 3)])
-@pytest.mark.parametrize("kind", ["turned_left", "turned_right", "turned"])
+@pytest.mark.parametrize(
+    ("kind", "views"),
+    [("turned_left", (2,)), ("turned_right", (0, 1, 2, 3)), ("turned", (1,)), ("turned", (0, 1, 2, 3))],
+)
 def test_images_that_were_turned_are_found(kind, views):
     """One video, or all of them, as portrait phones are exported by another program than the calibration's."""
     keypoints, true, _ = walk("finetuned")
@@ -200,8 +195,7 @@ def test_images_that_were_turned_are_found(kind, views):
     assert found[0].used_if_exchanged > 0.9
 
 
-@pytest.mark.parametrize("views", [(1,), (0, 1, 2, 3)])
-@pytest.mark.parametrize("size_ratio", [0.5, 2 / 3, 2.0])
+@pytest.mark.parametrize(("size_ratio", "views"), [(0.5, (0, 1, 2, 3)), (2 / 3, (1,)), (2.0, (0, 1, 2, 3))])
 def test_points_of_images_of_another_size_are_found(size_ratio, views):
     """2D points detected in a small copy of the videos, or in originals that were calibrated small."""
     keypoints, true, _ = walk("finetuned")
@@ -283,12 +277,6 @@ def test_sides_exchanged_in_most_frames_of_a_camera_are_a_finding():
     assert list(assess.check_camera_images(few.checks, few.mixed_up)) == []
 
 
-def test_a_camera_that_is_badly_off_is_not_mixed_up():
-    keypoints, true, _ = walk("finetuned")
-    for change in BAD.values():
-        assert find_mix_ups(keypoints, [*true[:2], undone(true[2], change), true[3]]) == []
-
-
 def test_exchanged_views_are_found():
     keypoints, true, _ = walk("finetuned")
     order = [0, 3, 2, 1]
@@ -298,7 +286,7 @@ def test_exchanged_views_are_found():
     assert best.used_if_exchanged > 0.9
 
 
-@pytest.mark.parametrize("order", [[1, 2, 3, 0], [2, 3, 0, 1], [3, 2, 1, 0]])
+@pytest.mark.parametrize("order", [[1, 2, 3, 0], [3, 2, 1, 0]])
 def test_views_in_another_order_are_given_theirs(order):
     keypoints, true, _ = walk("finetuned")
     best = find_mix_ups(select_views(keypoints, order), true)[0]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from small_c3d import write_small_c3d
-from small_videos import drop_camera, write_video
+from small_videos import drop_camera
 
 from simspine.cli.main import main
 from simspine.core.geometry import change_frame
@@ -22,44 +22,11 @@ from simspine.io.trc import read_trc, write_trc
 # Cameras and videos
 
 
-def test_camera_missing_in_the_calibration(filmed, refused):
-    drop_camera(filmed)
-    message = refused(filmed, "detect")
-    assert "cam04 has none" in message
-    assert "views:   cam01, cam02, cam03, cam04" in message
-    assert "cameras: cam01, cam02, cam03\n" in message
-
-
 def test_camera_missing_for_a_folder_of_keypoints(copied, refused):
     drop_camera(copied)
     message = refused(copied, "detect")
     assert "4 folders of keypoints" in message
     assert "3 cameras (cam01, cam02, cam03)" in message
-
-
-def test_videos_of_different_lengths(filmed, refused):
-    write_video(filmed.folder / "cam03.mp4", frames=9)
-    message = refused(filmed, "detect")
-    assert "lengths differ (9 to 12 frames)" in message
-    assert "cam03.mp4       9" in message
-
-
-def test_videos_of_different_rates(filmed, refused):
-    write_video(filmed.folder / "cam02.mp4", rate=25)
-    message = refused(filmed, "detect")
-    assert "frame rates differ (25 to 30 frames/s)" in message
-    assert "cam02.mp4      12    25.000" in message
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda b: b[:600], lambda b: b[: len(b) // 2], lambda b: b"a text\n", lambda b: b""]
-)
-def test_corrupt_video(filmed, refused, damage):
-    file = filmed.folder / "cam02.mp4"
-    file.write_bytes(damage(file.read_bytes()))
-    message = refused(filmed, "detect")
-    assert "cam02.mp4 cannot be opened as a video" in message
-    assert "cam01.mp4" not in message
 
 
 def test_video_that_does_not_exist(filmed, refused):
@@ -77,25 +44,12 @@ def test_videos_for_the_detector_that_imports(filmed, refused):
     assert "but the trial gives videos" in refused(filmed, "detect")
 
 
-def test_calibration_that_is_none(copied, refused):
-    (copied.folder / "cameras.toml").write_text("garbage")
-    message = refused(copied, "detect")
-    assert "not valid TOML" in message
-    assert "cameras.toml" in message
-
-
 def test_calibration_that_is_a_folder(copied, refused):
     copied.trial(calibration=str(copied.folder))
     assert "is a folder." in refused(copied, "detect")
 
 
 # Keypoints
-
-
-def test_keypoint_folder_without_files(copied, refused):
-    for file in (copied.folder / "pose/bow/cam02_json").iterdir():
-        file.unlink()
-    assert "cam02_json: no .json file in the folder" in refused(copied, "detect")
 
 
 def test_keypoint_folder_that_does_not_exist(copied, refused):
@@ -108,11 +62,6 @@ def test_skeleton_that_does_not_exist(copied, refused):
     message = refused(copied, "detect")
     assert "Did you mean 'spinetrack37'?" in message
     assert "halpe26" in message
-
-
-def test_skeleton_of_another_size(copied, refused):
-    copied.change(detection={"detector": "import", "skeleton": "halpe26"})
-    assert "the files hold 37 points, the skeleton 26" in refused(copied, "detect")
 
 
 def test_nobody_in_the_keypoints(copied, refused):
@@ -243,27 +192,7 @@ def test_motion_capture_without_any_data(copied, refused):
     assert "all 33 markers of the motion capture" in refused(copied, "merge")
 
 
-def test_motion_capture_that_does_not_exist(copied, refused):
-    copied.trial(mocap="nowhere.trc")
-    assert "mocap file nowhere.trc does not exist (looked from " in refused(copied, "merge")
-
-
 # Configuration
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ({"filter": {"cutof_hz": 6}}, "unknown key 'cutof_hz' in filter. Did you mean 'cutoff_hz'?"),
-        ({"filter": {"cutoff_hz": 15}}, "must lie between 0 and 15 Hz, half the rate of 30 frames/s"),
-        ({"triangulation": {"min_views": 5}}, "min_views is 5, expected 2…4"),
-        ({"detection": {"person": [1, 2]}}, "expected three coordinates"),
-    ],
-)
-def test_configuration(copied, refused, wrong, words):
-    copied.change(**wrong)
-    stage = {"filter": "merge", "triangulation": "triangulate", "detection": "detect"}.get(next(iter(wrong)), "ik")
-    assert words in refused(copied, stage)
 
 
 def test_configuration_that_does_not_exist(copied, refused):

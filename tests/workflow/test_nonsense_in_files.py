@@ -126,15 +126,15 @@ class TestPointsInImages:
     @pytest.mark.parametrize(
         ("factor", "words"),
         [
-            ((1 / 1920, 1 / 1080), "Are they shares of the image, not px?"),
-            ((1 / 1920, 1 / 1080), "the detections' rays miss each other"),
-            ((2, 2), "the detections' rays miss each other"),  # of images twice as large
-            ((0.5, 0.5), "Noticed before: "),  # half as large: rays meet, far from the person's size
+            ((1 / 1920, 1 / 1080), ["Are they shares of the image, not px?", "the detections' rays miss each other"]),
+            ((2, 2), ["the detections' rays miss each other"]),  # of images twice as large
+            ((0.5, 0.5), ["Noticed before: "]),  # half as large: rays meet, far from the person's size
         ],
     )
     def test_pixels_of_other_images(self, copied, truth, factor, words):
         put_images(copied, truth, truth.keypoints.xy * factor)
-        assert words in error(copied)
+        said = error(copied)
+        assert [text for text in words if text not in said] == []
 
     def test_a_mirrored_video(self, copied, truth):
         xy = np.array(truth.keypoints.xy)
@@ -147,9 +147,6 @@ class TestPointsInImages:
         message = error(copied)
         assert "cam01" in message
         assert "cam02" in message
-
-
-both_formats = pytest.mark.parametrize("ending", ["trc", "c3d"])
 
 
 class TestMotionCapture:
@@ -173,7 +170,7 @@ class TestMotionCapture:
             write_small_c3d(path, content, {"UNITS": [unit], "ANGLES": ["Ada:LKneeAngles"]} | axes)
         project_.trial(mocap=str(path))
 
-    @both_formats
+    @pytest.mark.parametrize("ending", ["trc", "c3d"])
     def test_a_sound_one_is_taken_without_a_word(self, copied, ending):
         self.put(copied, ending, lambda xyz, names: None)
         assert not ODD & set(findings(copied, STAGES[2:]))
@@ -203,8 +200,7 @@ class TestMotionCapture:
         found = findings(copied, STAGES[2:])
         assert found["marker_jump"][0] == found["frame_rmse"][0] == {FRAME}
 
-    @both_formats
-    @pytest.mark.parametrize("wrong", ["numbers", "unit"])
+    @pytest.mark.parametrize(("ending", "wrong"), [("trc", "numbers"), ("c3d", "unit")])
     def test_millimetres_that_are_called_metres_or_the_other_way_round(self, copied, ending, wrong):
         """The person's size decides, and the quality report says so."""
         if wrong == "numbers":

@@ -47,6 +47,7 @@ from simspine.reconstruction import sessions
 from simspine.reconstruction.session_files import _number_in, _pose2sim_project, read_session, size_of_person
 from simspine.vision.person_frame import vertical_of_world
 from simspine.workflow.config import read_config
+from simspine.workflow.inputs import progress_bar
 from simspine.workflow.sessions import grouped_messages
 
 pytestmark = pytest.mark.usefixtures("two_rounds")
@@ -250,17 +251,6 @@ def test_trials_of_one_name_are_told_apart_or_refused(tmp_path):
     for tracker in ("HOLISTIC", "POSE"):
         caliscope_session(tmp_path / "c/recordings/walk" / tracker, names, xyz)
     assert "perhaps of two trackers" in refusal(tmp_path / "c")
-
-
-def test_opencap_by_its_markers_and_what_it_says_of_the_person(tmp_path):
-    centres = write_opencap(tmp_path)
-    (tmp_path / "sessionMetadata.yaml").write_text("mass_kg: 70.0\nheight_m: 1.75\n")
-    said = add(tmp_path)
-    assert "session of OpenCap" in said
-    assert re.match(r"walk: Thoracic kyphosis, .* ± \d+°", said.splitlines()[-1])  # the result comes last
-    check_markers(tmp_path / "MarkerData/walk_spine.trc", centres)
-    assert read_mot(tmp_path / "OpenSimData/Kinematics/walk_spine.mot").frames == FRAMES
-    assert (tmp_path / "OpenSimData/Kinematics/walk_spine.osim").is_file()
 
 
 def test_vicon(tmp_path):
@@ -762,6 +752,7 @@ def test_a_session_is_reconstructed_in_memory(tmp_path, tool):
 
 
 def test_several_trials_of_a_session_in_memory_are_those_that_add_spine_writes(tmp_path):
+    """Also what is said of the person, and what of the result, which comes last."""
     centres = write_opencap(tmp_path)
     (tmp_path / "sessionMetadata.yaml").write_text("mass_kg: 70.0\nheight_m: 1.75\n")
     shutil.copy(tmp_path / "MarkerData/walk.trc", tmp_path / "MarkerData/sit.trc")
@@ -770,7 +761,11 @@ def test_several_trials_of_a_session_in_memory_are_those_that_add_spine_writes(t
     solved = ss.reconstruct(ss.read_session(tmp_path))
     assert sorted(solved) == ["sit", "walk"]
     spine_is_at(solved["walk"], centres)
-    add(tmp_path)
+    said = add(tmp_path)
+    assert "session of OpenCap" in said
+    assert re.match(r"walk: Thoracic kyphosis, .* ± \d+°", said.splitlines()[-1])
+    check_markers(tmp_path / "MarkerData/walk_spine.trc", centres)
+    assert (tmp_path / "OpenSimData/Kinematics/walk_spine.osim").is_file()
     written = read_mot(tmp_path / "OpenSimData/Kinematics/walk_spine.mot")
     np.testing.assert_allclose(written.values, solved["walk"].motion.values, atol=1e-6)
 
@@ -837,12 +832,12 @@ def test_hidden_files_are_no_trials(tmp_path):
     assert [trial.name for trial in read_session(tmp_path).trials] == ["walk"]
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_where_a_file_cannot_be_written_no_other_stays(tmp_path, monkeypatch, error):
+def test_where_a_file_cannot_be_written_no_other_stays(tmp_path, monkeypatch):
+    """By ctrl-C, which is no error of the kind that a full disk gives."""
     write_opencap(tmp_path)
 
     def fail(*_):
-        raise error
+        raise KeyboardInterrupt
 
     monkeypatch.setattr("simspine.workflow.sessions.write_mot", fail)
     before = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -855,3 +850,33 @@ def test_easymocap_with_a_lost_frame_is_refused(tmp_path):
     for number in (0, 1, 3):
         (tmp_path / f"keypoints3d/{number:06d}.json").write_text("[]")
     assert "keypoints3d: 3 files, numbered 0 to 3; give frames of nobody one" in refusal(tmp_path, "--rate", "50")
+
+
+def test_what_others_put_where_a_command_was_killed_stays(tmp_path):
+    """The lock says that files were half-written; notes beside them are somebody's."""
+    _, xyz = native("body25", person("body25")[0])
+    (tmp_path / "keypoints3d").mkdir()
+    for k, row in enumerate(xyz):
+        (tmp_path / f"keypoints3d/{k:06d}.json").write_text(json.dumps([{"id": 0, "keypoints3d": row.tolist()}]))
+    added = tmp_path / "keypoints3d_spine"
+    added.mkdir()
+    (added / "notes.txt").write_text("mine")
+    (tmp_path / ".keypoints3d_spine.lock").touch()
+    assert "keypoints3d_spine exists already" in refusal(tmp_path, "--rate", "50")
+    assert (added / "notes.txt").read_text() == "mine"
+
+
+def test_a_name_neither_commands_the_terminal_nor_breaks_a_table(tmp_path, capsys):
+    path = tmp_path / "walk\n\x1b[31m.trc"
+    write_trc(path, Markers(("Hip",), RATE, np.ones((2, 1, 3)), "y_up"))
+    assert read_markers(path).names == ("Hip",)
+    with pytest.MonkeyPatch.context() as patch, progress_bar("\x1b[31mwalk[/]", quiet=False) as show:
+        patch.setattr("simspine.workflow.inputs.PROGRESS_LINE_INTERVAL_S", 0.0)
+        show(1, 3)
+        show(2, 3)
+    assert "�[31mwalk[/]: 2 of 3" in capsys.readouterr().out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdout.isatty", lambda: True)
+        patch.setenv("TERM", "xterm")
+        with progress_bar("\x1b[31mwalk[/]", quiet=False) as show:
+            show(1, 3)

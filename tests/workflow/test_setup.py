@@ -75,17 +75,14 @@ def test_init_of_videos_of_other_lengths_or_rates_has_their_delays_found(videos,
     assert call("doctor", "--config", out).exit_code == 0
 
 
-DOUBLED = {"drops_every_8th": range(6, 32, 7), "darker_from_frame_16": range(16, 32)}  # frames shown twice as long
-
-
-@pytest.mark.parametrize("frames", DOUBLED.values(), ids=DOUBLED)
-@pytest.mark.parametrize("given", ["videos", "session"])
-def test_init_of_uneven_videos_has_them_resampled(videos, frames, given):
+@pytest.mark.parametrize(("given", "doubled"), [("videos", range(6, 32, 7)), ("session", range(16, 32))])
+def test_init_of_uneven_videos_has_them_resampled(videos, given, doubled):
+    """Some frames are shown twice as long: where others were dropped, or where it got darker."""
     project, files = videos
     for file in files:
         write_video(file, frames=32, rate=25)
         tick = time_scale(file) // 25
-        restamp(file, [tick * (1 + (frame in frames)) for frame in range(32)])
+        restamp(file, [tick * (1 + (frame in doubled)) for frame in range(32)])
     out = project.folder / "new/mine.yaml"
     what = [*files, "--calibration", project.folder / "cameras.toml"]
     if given == "session":
@@ -212,13 +209,6 @@ def test_opencv_is_required_in_one_range():
     assert OPENCV_REQUIREMENT.replace(HEADLESS, WINDOWED) in project["optional-dependencies"]["spinepose"]
 
 
-def test_doctor_describes_videos(videos):
-    project, _ = videos
-    done = call("doctor", "--config", project.file)
-    assert done.exit_code == 0, done.output
-    assert "S01/bow: 4 videos, 12 frames at 30 Hz, 0.4 s" in done.output
-
-
 FAULTS = {
     "S01/bow: calibration nowhere.toml does not exist": lambda p: p.trial(calibration="nowhere.toml"),
     "S01/bow: trial 'bow' has 4 folders of keypoints": drop_camera,
@@ -275,24 +265,6 @@ def test_doctor_finds_the_fault_and_exits_with_1(copied, words):
     assert done.exit_code == 1, done.output
     assert words in done.output
     assert done.output.count("fault  ") == 1
-    assert copied.contents() == before
-
-
-@pytest.mark.parametrize(
-    ("section", "values", "words"),
-    [
-        ("body", {"recipe": "couple"}, "unknown recipe 'couple'"),
-        ("body", {"recipe": "nowhere.yaml"}, "marker set nowhere.yaml does not exist"),
-        ("body", {"markers": "blaze"}, "unknown marker set or skeleton 'blaze'"),
-        ("detection", {"detector": "spinepose", "model": "huge"}, "no such file, and no model id"),
-    ],
-)
-def test_names_of_nothing_are_refused_when_the_configuration_is_read(copied, section, values, words):
-    copied.change(**{section: values})
-    before = copied.contents()
-    done = call("doctor", "--config", copied.file)
-    assert done.exit_code == 2, done.output
-    assert words in " ".join(done.output.split())
     assert copied.contents() == before
 
 

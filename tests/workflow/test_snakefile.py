@@ -114,14 +114,6 @@ def test_a_misspelt_key_stops_it_with_the_right_one(snakemake, second):
 
 
 @pytest.mark.slow
-def test_braces_in_the_name_of_the_configuration(snakemake, second):
-    """They are no wildcards."""
-    done = snakemake("--dry-run", "--configfile", second.rename(second.with_name("{x} {} '.yaml")))
-    assert done.returncode == 0, done.stderr
-    assert planned(done.stdout) == jobs(2, 2)
-
-
-@pytest.mark.slow
 def test_a_missing_input_stops_it_before_anything_runs(snakemake, second):
     second.write_text(second.read_text().replace("pose2sim:Demo_SinglePerson", "nowhere"))
     done = snakemake("--configfile", second)
@@ -146,7 +138,8 @@ def test_it_runs_what_is_missing_or_was_changed_and_then_nothing(snakemake, copi
     """The first jobs of the synthetic project (`make demo` runs all); a keypoint file changed in place counts.
 
     The copy's results were made in one process, and those of processes of their own have the same bytes. Snakemake
-    plans what is made again, for the jobs have no mark then; what is before them stays.
+    plans what is made again, for the jobs have no mark then; what is before them stays. That what is made again has
+    the same bytes too is shown by test_resume.py.
     """
     before = copied.contents()
     shutil.rmtree(copied.results)
@@ -162,15 +155,10 @@ def test_it_runs_what_is_missing_or_was_changed_and_then_nothing(snakemake, copi
         file = f"S01/{folder}/bow.h5"
         assert made[file] == before[file], file
     assert planned(snakemake(*arguments, "--dry-run").stdout) == {}
-    assert snakemake(*arguments).returncode == 0
     assert copied.contents() == made
     (copied.results / "S01/cameras/bow.h5").unlink()
     (copied.results / "S01/points/bow.h5").write_bytes(b"x")
     assert planned(snakemake(*arguments, "--dry-run").stdout) == {"cameras": 1, "markers": 1}
-    assert snakemake(*arguments).returncode == 0
-    for name in ("S01/keypoints/bow.h5", "S01/cameras/bow.h5", "S01/points/bow.h5"):
-        assert copied.contents()[name] == made[name]
-    assert planned(snakemake(*arguments, "--dry-run").stdout) == {}
     file = sorted(copied.folder.glob("pose/bow/cam02_json/*.json"))[4]
     file.write_text(file.read_text().replace("0.9", "0.8"))
     assert planned(snakemake(*arguments, "--dry-run").stdout) == {"detect": 1, "cameras": 1, "markers": 1}
@@ -178,9 +166,10 @@ def test_it_runs_what_is_missing_or_was_changed_and_then_nothing(snakemake, copi
 
 @pytest.mark.slow
 def test_no_name_of_a_file_is_a_shell_command(snakemake, copied):
-    """Of the results, the inputs and the configuration; nor are blanks, quotes and other letters lost on the way."""
+    """Of the results, the inputs and the configuration; nor are blanks, quotes and other letters lost on the way. In
+    names of inputs and of the configuration braces are no wildcards."""
     odd = "Läufe $(touch y) `touch y`;touch y|touch y&\"'#*\\"
-    results, inputs = snakemake.root / odd, copied.folder / f"-{odd}"
+    results, inputs = snakemake.root / odd, copied.folder / f"-{{x}} {{}} {odd}"
     inputs.mkdir()
     for name in ("pose", "cameras.toml"):
         (copied.folder / name).rename(inputs / name)
@@ -190,7 +179,7 @@ def test_no_name_of_a_file_is_a_shell_command(snakemake, copied):
         keypoints=[folder.replace(str(copied.folder), str(inputs)) for folder in trial["keypoints"]],
     )
     copied.change(results=str(results))
-    file = copied.file.rename(copied.folder / f"{odd}.yaml")
+    file = copied.file.rename(copied.folder / f"{{x}} {{}} {odd}.yaml")
     for arguments in (["--dry-run"], ["--until", "markers"]):
         done = snakemake("--configfile", file, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -220,18 +209,15 @@ def test_people_of_one_recording_are_planned_as_subjects(snakemake):
 
 @pytest.mark.slow
 def test_the_full_layout_is_planned_by_names_alone(snakemake):
-    """Seven subjects, 210 trials, 1,050 files in the official layout: all are empty, and none is read."""
+    """Two subjects of seven, 60 trials, 300 files in the official layout: all are empty, and none is read. Three trials
+    are faulty (tests/test_config.py)."""
     from simspine.io.calibration import write_calibration
-    from simspine.io.human36m.names import (
-        HUMAN36M_CAMERA_SIZES,
-        HUMAN36M_SUBJECT_NAMES,
-        canonical_trials,
-        official_name,
-    )
+    from simspine.io.human36m.names import HUMAN36M_CAMERA_SIZES, canonical_trials, official_name
     from simspine.synthesis.virtual_trial import virtual_rig
 
-    root = snakemake.root / "data/human36m"
-    for subject in HUMAN36M_SUBJECT_NAMES:
+    root, config = snakemake.root / "data/human36m", snakemake.root / "configs/human36m.yaml"
+    config.write_text(config.read_text().replace("capture:\n", "capture:\n  subjects: [S9, S11]\n"))
+    for subject in ("S9", "S11"):
         for kind in ("Videos", "MyPoseFeatures/D3_Positions"):
             (root / subject / kind).mkdir(parents=True)
         for trial in canonical_trials():
@@ -242,9 +228,7 @@ def test_the_full_layout_is_planned_by_names_alone(snakemake):
         write_calibration(root / f"Calib_{subject}.toml", virtual_rig(1, subject))
     done = snakemake("--dry-run", "--configfile", "configs/human36m.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
-    plan = planned(done.stdout)
-    assert plan == jobs(7, plan["detect"])
-    assert 180 < plan["detect"] <= 7 * 30, "faulty trials are left out"
+    assert planned(done.stdout) == jobs(2, 60 - 3)
 
 
 @pytest.mark.slow

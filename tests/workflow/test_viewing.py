@@ -187,6 +187,24 @@ def test_other_people_and_movements_are_not_compared_without_a_word(finished, tm
     assert "'bow' is compared with 'turn'. Is this one movement?" in done.output
 
 
+@pytest.mark.parametrize(
+    ("file", "commands"),
+    [
+        ("S01/kinematics/bow.h5", ["report"]),
+        ("summary.json", ["summary", "report"]),
+        ("synthetic.h5", ["export --format csv", "validate"]),
+    ],
+)
+def test_files_of_other_results_are_not_taken_for_those_of_these(file, commands, copied):
+    """As where somebody copies older files of another person into a folder of results: none is read without a word."""
+    place = copied.results / file
+    place.write_bytes(place.read_bytes() + b" ")
+    for command in commands:
+        done = run(*command.split(), "--config", copied.file)
+        assert done.exit_code == 2, done.output
+        assert f"{place} is not as it was made" in done.output
+
+
 @pytest.mark.parametrize("value", [np.nan, -0.1, 0.3])
 def test_results_that_were_changed_are_neither_compared_nor_shown(value, finished, tmp_path):
     shutil.copytree(finished.results, tmp_path / "later")

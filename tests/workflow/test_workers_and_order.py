@@ -32,7 +32,7 @@ def do(config: str, wanted) -> None:
 @pytest.fixture(scope="module")
 def in_order(tmp_path_factory):
     """A small virtual set whose jobs were done one after the other in this process, and the checksums of all files."""
-    place = RunFolder(tmp_path_factory.mktemp("workers") / "set", 1, ACTIONS)
+    place = RunFolder(tmp_path_factory.mktemp("workers") / "set", 1, ACTIONS, frames=20)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place.folder)
         do(RUN_CONFIG_FILE, jobs.all_jobs(read_config(RUN_CONFIG_FILE)))
@@ -88,7 +88,7 @@ def test_many_workers(in_order):
 def test_any_order_of_trials_and_jobs(in_order, tmp_path, monkeypatch):
     """Trials listed from the last to the first, their jobs at random, all in one process: what it did of one trial
     leaves nothing behind that changes another."""
-    place = RunFolder(tmp_path / "set", 1, ACTIONS[::-1])
+    place = RunFolder(tmp_path / "set", 1, ACTIONS[::-1], frames=20)
     monkeypatch.chdir(place.folder)
     wanted = shuffled(read_config(RUN_CONFIG_FILE), random.Random(5))
     do(RUN_CONFIG_FILE, [job for job in wanted if job[0] != "page"])

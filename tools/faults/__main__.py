@@ -29,9 +29,10 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--every-write", action="store_true", help="a fault at each change of a file instead")
     parser.add_argument("--only", default="", metavar="PATTERN", help="every write: commands that begin so")
     parser.add_argument("--most", type=int, help="every write: errors at so many changes of each command")
+    parser.add_argument("--errors-only", action="store_true", help="every write: no crashes")
     given = parser.parse_args(words)
-    if not given.every_write and (given.only or given.most):
-        parser.error("--only and --most need --every-write.")
+    if not given.every_write and (given.only or given.most or given.errors_only):
+        parser.error("--only, --most and --errors-only need --every-write.")
     try:
         good, outcomes = _every_write(given) if given.every_write else _whole_runs(given)
     except InputError as error:
@@ -49,10 +50,8 @@ def _whole_runs(given: argparse.Namespace) -> tuple[bool, list[dict]]:
 
 def _every_write(given: argparse.Namespace) -> tuple[bool, list[dict]]:
     found = []
-    for one in measure_every_write(simspine, given.most, given.only, say=_say):
+    for one in measure_every_write(simspine, given.most, given.only, not given.errors_only, _say):
         found.append(one)
-        for line in one.bad:
-            _say(f"{one.command}: {line}")
         _say(every_write_table(found[-1:]).splitlines()[-1])
     print(every_write_table(found))
     return not any(one.bad for one in found), [asdict(one) for one in found]

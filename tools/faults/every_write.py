@@ -70,14 +70,14 @@ class WriteOutcome:
 
 
 def measure_every_write(
-    program: Program, most: int | None = None, only: str = "", say: ReportLine = lambda _: None
+    program: Program, most: int | None = None, only: str = "", crash: bool = True, say: ReportLine = lambda _: None
 ) -> Iterator[WriteOutcome]:
     """A small run and a small annotation, command by command, each from the results of those before, `run` from those
     before the last job.
 
-    program: simspine's command line, given its words. most: errors at so many changes of a command, evenly spread; it
-    crashes at each. only: a pattern; break the commands that begin so. Raises `InputError` where Linux does not ask, or
-    a command fails by itself.
+    program: simspine's command line, given its words. only: a pattern; break the commands that begin so. crash: False
+    for errors only. most: errors at so many changes of a command, evenly spread. Raises `InputError` where Linux does
+    not ask, or a command fails by itself.
     """
     if not sys.platform.startswith("linux") or os.uname().machine != "x86_64":
         raise InputError("--every-write needs Linux on x86-64, whose kernel asks before each change of a file.")
@@ -99,7 +99,7 @@ def measure_every_write(
             start = broken.start
             if re.match(only, command):
                 say(command)
-                yield broken.measure(most)
+                yield broken.measure(most, crash, say)
             else:
                 broken.undisturbed()
 
@@ -130,14 +130,14 @@ class BrokenCommand:
         self.reference = comparable(read_state(self.place.results))
         return crashes
 
-    def measure(self, most: int | None = None) -> WriteOutcome:
+    def measure(self, most: int | None = None, crash: bool = True, say: ReportLine = lambda _: None) -> WriteOutcome:
         """Crashes at all changes, and errors at all or at `most` of them. The results are whole afterwards."""
         crashes = self.undisturbed()
         end, changes = read_state(self.place.results), crashes.changes
         step = max(1, len(changes) // (most or len(changes) or 1))
         bad, crashed, refused = [], 0, 0
         for number, change in enumerate(changes):
-            found = [(*left, "") for left in crashes.states[number]]
+            found = [(*left, "") for left in crashes.states[number]] if crash else []
             crashed += len(found)
             if number % step == step - 1:
                 found += self._refusals(number)
@@ -145,6 +145,7 @@ class BrokenCommand:
             for fault, state, confirmed, broke in found:
                 if why := "; ".join(filter(None, (broke, self._what_differs(state, confirmed)))):
                     bad.append(f"{fault} at {number + 1}, {change.name} {change.paths[-1]}: {why}")
+                    say(f"{self.command}: {bad[-1]}")
         write_state(self.place.results, end)
         return WriteOutcome(self.command, len(changes), crashed, refused, len(self._outcomes), tuple(bad))
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
@@ -44,8 +44,20 @@ def reference_rows(python: str, kernels: str) -> Iterator[Row]:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if not re.search(rf"^{case}: \d+ arrays", done.stdout, re.MULTILINE):
             raise InputError(f"{about}, {kernels}: {case} was not computed: {done.stderr[-300:]}")
-        most = re.search(r"^\s+(\S+)  \w+/", done.stdout, re.MULTILINE)
-        yield f"{about}, {kernels}: {case}", most[1] if most else "0", "too large" if done.returncode else ""
+        yield f"{about}, {kernels}: {case}", *judge(apart_in(done.stdout))
+
+
+def apart_in(said: str) -> dict[str, float]:
+    """{array: difference} of those that differ most, and of all that differ by too much for equal kernels."""
+    return {name: float(apart) for apart, name in re.findall(r"^ +(\S+)  (\w+/\S+)", said, re.MULTILINE)}
+
+
+def judge(apart: Mapping[str, float]) -> tuple[str, str]:
+    """The largest differences of values and of deviations, and whether they are too large for other kernels."""
+    values = max((value for name, value in apart.items() if not name.endswith(DEVIATIONS)), default=0.0)
+    deviations = max((value for name, value in apart.items() if name.endswith(DEVIATIONS)), default=0.0)
+    too_large = values > MOST_APART or deviations > MOST_APART_OF_DEVIATIONS
+    return f"{values:.1e}; deviations {deviations:.1e}", "too large" if too_large else ""
 
 
 def worker_rows(folder: Path) -> Iterator[Row]:
@@ -80,11 +92,9 @@ def moved_row(folder: Path) -> Row:
         raise InputError(f"the run was not continued: {said}")
     after = {path.name: path.read_text() for path in moved.results.rglob("*.json") if is_manifest(str(path))}
     redone = [name for name, text in made.items() if after[name] != text]
-    values, deviations = _apart(whole.results / "faults.h5", moved.results / "faults.h5")
-    too_large = values > MOST_APART or deviations > MOST_APART_OF_DEVIATIONS
-    wrong = f"{len(redone)} done again" if redone else "too large" if too_large else ""
+    apart, wrong = judge(_apart(whole.results / "faults.h5", moved.results / "faults.h5"))
     what = f"killed after {len(made)} tasks, moved, continued with {OTHER}'s kernels"
-    return what, f"{values:.1e}; deviations {deviations:.1e}", wrong
+    return what, apart, f"{len(redone)} done again" if redone else wrong
 
 
 def _kernels(name: str) -> list[str]:
@@ -94,9 +104,9 @@ def _kernels(name: str) -> list[str]:
     return ["env", *done.stdout.splitlines()]
 
 
-def _apart(one: Path, other: Path) -> tuple[float, float]:
-    """Largest difference of an array of two data sets, relative to its root mean square; of values, of deviations."""
-    values, deviations = [0.0], [0.0]
+def _apart(one: Path, other: Path) -> dict[str, float]:
+    """{array: largest difference relative to its root mean square} of two data sets."""
+    found: dict[str, float] = {}
     with h5py.File(one) as a, h5py.File(other) as b:
 
         def compare(name: str, item) -> None:
@@ -104,11 +114,10 @@ def _apart(one: Path, other: Path) -> tuple[float, float]:
                 before, after = np.array(item, float), np.array(b[name], float)
                 scale = np.sqrt(np.nanmean(before**2)) if np.isfinite(before).any() else 0.0
                 if scale > 0:
-                    found = deviations if name.endswith(DEVIATIONS) else values
-                    found.append(float(np.nanmax(np.abs(after - before))) / scale)
+                    found[name] = float(np.nanmax(np.abs(after - before))) / scale
 
         a.visititems(compare)
-    return max(values), max(deviations)
+    return found
 
 
 def main() -> None:

@@ -47,12 +47,15 @@ def _our_trc(path: Path) -> Numbers:
 def _their_trc(path: Path) -> Numbers:
     import opensim
 
+    from simspine.io.trc import MAX_COORDINATE
+
     table = opensim.TimeSeriesTableVec3(str(path))
     scale = 0.001 if table.getTableMetaDataAsString("Units") == "mm" else 1.0
     rows, found = range(table.getNumRows()), {}
     for name in table.getColumnLabels():
         xyz = np.array([table.getDependentColumn(name).getElt(i, 0).to_numpy() for i in rows]).reshape(-1, 3)
-        found[name] = np.where(np.isfinite(xyz).all(-1, keepdims=True), scale * xyz, np.nan)  # we take these as missing
+        known = (np.abs(xyz) <= MAX_COORDINATE).all(-1, keepdims=True)  # we take others as missing
+        found[name] = np.where(known, scale * xyz, np.nan)
     return found
 
 

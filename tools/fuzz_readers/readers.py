@@ -24,6 +24,7 @@ class Reader:
 
 
 NAMES = ("Hip", "RHip", "LHip", "Neck")
+POINTS = ["nose", "left_eye", "left_hip", "right_hip"]
 
 
 def cameras() -> list[Camera]:
@@ -259,6 +260,27 @@ def _read_poses(path: Path):
     from simspine.io.exchange import read_poses
 
     return read_poses(path)
+
+
+def _sleap(path: Path) -> None:
+    import h5py
+
+    tracks = np.random.default_rng(0).uniform(0, 900, (1, 2, 4, 6))
+    with h5py.File(path, "w") as file:
+        file["node_names"], file["tracks"], file["point_scores"] = np.array(POINTS, "S"), tracks, tracks[:, 0] / 900
+
+
+def _deeplabcut(path: Path) -> None:
+    head = [["scorer", *["s"] * 12], ["bodyparts", *np.repeat(POINTS, 3)], ["coords", *["x", "y", "likelihood"] * 4]]
+    rows = np.random.default_rng(0).uniform(0, 1, (6, 12)).round(3).astype(str)
+    lines = [*head, *([str(frame), *row] for frame, row in enumerate(rows))]
+    path.write_text("\n".join(map(",".join, lines)) + "\n")
+
+
+def _read_keypoints(path: Path):
+    from simspine.io.keypoint_json import read_keypoints
+
+    return read_keypoints([path], rate=30.0)
 
 
 def _dataset(path: Path) -> None:
@@ -536,7 +558,86 @@ def _read_image(path: Path):
     return read_image(path)
 
 
+# Sessions of other programs: a folder with one damaged file among valid ones
+
+FRAMES = 3
+
+
+def _standing() -> np.ndarray:
+    """A person of COCO's 17 points, m, z up: (frames, 17, 3)."""
+    heights = (1.6, 1.65, 1.65, 1.62, 1.62, 1.45, 1.45, 1.15, 1.15, 0.9, 0.9, 0.95, 0.95, 0.5, 0.5, 0.08, 0.08)
+    sides = [0.0, *[0.18 if i % 2 else -0.18 for i in range(1, 17)]]
+    return np.stack([[[0.01 * k, y, z] for y, z in zip(sides, heights, strict=True)] for k in range(FRAMES)])
+
+
+def _wide(path: Path) -> None:
+    from simspine.core.skeletons import load_skeleton
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = [f"{name}_{axis}" for name in load_skeleton("coco17").names for axis in "xyz"]
+    rows = [",".join(f"{value:.3f}" for value in frame.ravel()) for frame in _standing()]
+    path.write_text("\n".join([",".join(head), *rows]) + "\n")
+
+
+def _long(path: Path) -> None:
+    rows = [
+        f"{k + 3},0,{i},{x:.3f},{y:.3f},{z:.3f},{k / 50}"
+        for k, frame in enumerate(_standing())
+        for i, (x, y, z) in enumerate(frame)
+    ]
+    path.write_text("\n".join(["sync_index,object_id,keypoint_id,x_coord,y_coord,z_coord,frame_time", *rows]) + "\n")
+
+
+def _mocap(path: Path) -> None:
+    places = np.concatenate([_standing()[0], _standing()[0, :8]])  # BODY_25 has as many; which is which does not matter
+    path.write_text(json.dumps([{"id": 0, "keypoints3d": [[*map(float, place), 1.0] for place in places]}]))
+
+
+def _anipose_config(path: Path) -> None:
+    path.write_text('[pipeline]\npose_3d = "pose-3d"\n[labeling]\nscheme = [["nose", "left_eye"]]\n')
+
+
+def _movement(path: Path) -> None:
+    import xarray
+
+    from simspine.core.skeletons import load_skeleton
+    from simspine.io.exchange import write_poses
+
+    write_poses(50.0, "anna", path, load_skeleton("coco17").names, _standing())
+    with xarray.open_dataset(path) as file:
+        poses = file.load().assign_attrs(source_software="DeepLabCut")  # our own files are no session
+    poses.to_netcdf(path, engine="h5netcdf")
+
+
+def _metadata_yaml(path: Path) -> None:
+    path.write_text("height_m: 1.8\nmass_kg: 72.5\nsubjectID: a\n")
+
+
+def _pose2sim_config(path: Path) -> None:
+    path.write_text("[project]\nframe_rate = 60\nparticipant_height = 1.8\nparticipant_mass = 72.5\n")
+
+
+def _session(place: str, **others: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Reads the session whose file at `place` is the damaged one. others: its other files, made once."""
+
+    def read(path: Path):
+        from simspine.reconstruction.session_files import read_session
+
+        folder = path.parent / "session"
+        for name, write in (dict.fromkeys([place]) | others).items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if write is None:
+                file.write_bytes(path.read_bytes())
+            elif not file.exists():
+                write(file)
+        return read_session(folder, rate=50.0)
+
+    return read
+
+
 _JSON = (*m.TEXT, m.json_tree, m.json_tree, m.json_tree)
+_TOML = (*m.TEXT, m.toml_tree, m.toml_tree)
 _YAML = (*m.TEXT, m.yaml_tree, m.yaml_tree, m.yaml_tree)
 READERS = {
     "configuration": Reader("config.yaml", _config, _read_config, _YAML),
@@ -544,7 +645,7 @@ READERS = {
     "marker set": Reader("markers.yaml", _shipped("markers/rizzoli_spine.yaml"), _read_marker_set, _YAML),
     "endplates": Reader("endplates.yaml", _endplates, _read_endplates, _YAML),
     "detection preset": Reader("preset.yaml", _preset, _read_preset, _YAML),
-    "calibration TOML": Reader("cameras.toml", _toml, _read_calibration, (*m.TEXT, m.toml_tree, m.toml_tree)),
+    "calibration TOML": Reader("cameras.toml", _toml, _read_calibration, _TOML),
     "calibration JSON": Reader("rig.json", _rig, _read_calibration, _JSON),
     "calibration Qualisys": Reader("x.qca.txt", _qca, _read_calibration, m.TEXT),
     "calibration Vicon": Reader("x.xcp", _xcp, _read_calibration, m.TEXT),
@@ -553,6 +654,8 @@ READERS = {
     "OpenSim model": Reader("model.osim", _osim, _read_osim, m.TEXT),
     "store": Reader("trial.h5", _store, _read_store),
     "netCDF poses": Reader("poses.nc", _poses, _read_poses),
+    "SLEAP": Reader("tracks.h5", _sleap, _read_keypoints),
+    "DeepLabCut": Reader("tracks.csv", _deeplabcut, _read_keypoints, m.TEXT),
     "data set": Reader("data.h5", _dataset, _read_dataset),
     "data set, verified": Reader("data.h5", _dataset, _verify_dataset),
     "manifest": Reader("manifest.json", _manifest, _read_manifest, _JSON),
@@ -575,4 +678,20 @@ READERS = {
     "PNG": Reader("image.png", _image, _read_image),
     "JPEG": Reader("image.jpg", _image, _read_image),
     "spine shape": Reader("shape.json", _shape, _read_shape, _JSON),
-}
+    "session FreeMoCap": Reader("x.csv", _wide, _session("output_data/x_body_3d_xyz.csv"), m.TEXT),
+    "session Caliscope": Reader(
+        "x.csv", _long, _session("recordings/a/P/xyz_P.csv", **{"recordings/a/P/xyz_P_labelled.csv": _wide}), m.TEXT
+    ),
+    "session Anipose": Reader("x.toml", _anipose_config, _session("config.toml", **{"a/pose-3d/x.csv": _wide}), _TOML),
+    "session EasyMocap": Reader(
+        "x.json", _mocap, _session("keypoints3d/000000.json", **{"keypoints3d/000001.json": _mocap}), _JSON
+    ),
+    "session movement": Reader("x.nc", _movement, _session("x.nc")),
+    "session OpenCap": Reader(
+        "x.yaml", _metadata_yaml, _session("sessionMetadata.yaml", **{"MarkerData/x.trc": _trc}), _YAML
+    ),
+    "session Pose2Sim": Reader(
+        "x.toml", _pose2sim_config,
+        _session("Config.toml", **{"calibration/Calib.toml": _toml, "videos/x.mp4": Path.touch}), _TOML,
+    ),
+}  # fmt: skip

@@ -45,11 +45,21 @@ def changelog_faults(text: str, version: str) -> list[str]:
     return faults
 
 
-def version_faults(version: str, revision: str) -> list[str]:
+def tag_faults(version: str, revision: str) -> list[str]:
     """The revision is the tag of the version."""
     wanted = f"v{version}"
     tags = git("tag", "--points-at", revision).split()
     return [] if wanted in tags else [f"{revision} is not tagged {wanted} (tags there: {', '.join(tags) or 'none'})"]
+
+
+def version_faults(version: str, source: Path) -> list[str]:
+    """Files of a source tree that state another version."""
+    stated = {"CITATION.cff": f"version: {version}", "pipeline/simspine/__init__.py": f'__version__ = "{version}"'}
+    return [
+        f"{name} lacks the line {line}"
+        for name, line in stated.items()
+        if line not in (source / name).read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def other_bytes(folder: Path, again: Path) -> list[str]:
@@ -100,7 +110,7 @@ def check(out: Path, revision: str, copy: Path | None) -> Iterator[tuple[str, li
         with tarfile.open(archive) as tree:
             tree.extractall(source, filter="data")
         version = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-        yield f"version {version}", version_faults(version, revision)
+        yield f"version {version}", [*tag_faults(version, revision), *version_faults(version, source)]
         yield "changelog", changelog_faults((source / "CHANGELOG.md").read_text(encoding="utf-8"), version)
         pins, policy = read_lock(source / "requirements.lock"), read_policy()
         found = licences(pins, policy)

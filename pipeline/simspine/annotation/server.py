@@ -215,6 +215,7 @@ def _camera_entry(camera) -> dict[str, Any]:
 
 LOCAL_HOST = "127.0.0.1"
 MAX_REQUEST_BYTES = 8 << 20  # bytes of a request
+MAX_CONNECTIONS = 32  # at a time; a browser opens six, and a stranger's may hold 6 MB of headers each
 LAST_ANSWERS_S = 2.0  # s that answers in progress may take when the server ends
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -237,7 +238,7 @@ class AnnotationServer(ThreadingHTTPServer):
 
     def __init__(self, session: Session, port: int = 0):
         self.session = session
-        self._connections: set[socket.socket] = set()
+        self._connections: dict[socket.socket, None] = {}  # in the order of their beginning
         self.token = secrets.token_urlsafe(24)
         self.tickets = {secrets.token_urlsafe(24): True}
         journal = hashlib.sha256(session.project()["file"].encode("utf-8", "surrogateescape")).digest()
@@ -267,11 +268,16 @@ class AnnotationServer(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         request, address = super().get_request()
-        self._connections.add(request)
+        self._connections[request] = None
+        if len(self._connections) > MAX_CONNECTIONS:  # another user of this computer may hold them
+            oldest = next(iter(tuple(self._connections)))
+            self._connections.pop(oldest, None)
+            with contextlib.suppress(OSError):
+                oldest.shutdown(socket.SHUT_RDWR)
         return request, address
 
     def close_request(self, request: Any) -> None:
-        self._connections.discard(request)
+        self._connections.pop(request, None)
         super().close_request(request)
 
     def server_close(self) -> None:

@@ -27,7 +27,7 @@ _target_choice = with_options([
     click.option("--config", "config_path", type=FILE_PATH, callback=lambda _, __, path: path and packaged_config(path),
                  help="Configuration of the results.  [default: their config.yaml]"),
     result_trial_options,
-    click.option("--out", "home", type=FOLDER_PATH, help="Folder of the annotations.  [default: annotations]"),
+    click.option("--out", "home", type=FOLDER_PATH, help="Folder for them.  [default: annotations, in FOLDER]"),
     click.option("--skin", default="", metavar="C7,T7,…", help="Skin markers to be placed as well."),
 ])  # fmt: skip
 

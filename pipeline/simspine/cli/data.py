@@ -122,8 +122,10 @@ def validate_dataset_command(dataset, config, out):
     from simspine.workflow.results import write_validation
 
     if dataset is None:
+        from simspine.workflow.dataset import dataset_file
+
         config = config or named_config(None)
-        dataset = Path(config.results) / f"{config.name}.h5"
+        dataset = dataset_file(Path(config.results), f"{config.name}.h5")
         if not dataset.exists():
             raise InputError(f"{dataset} does not exist. Run `simspine run` first, or name a data set (.h5).")
     folder = dataset if dataset.is_dir() else dataset.parent

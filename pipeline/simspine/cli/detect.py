@@ -1,6 +1,7 @@
 """simspine detect: the workflow's first stage; or detection of people in an image, a video or a webcam's images."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -19,10 +20,7 @@ from simspine.cli.options import (
 from simspine.core.errors import InputError
 
 ONLY_FOR_STAGE_OPTIONS = ("subject", "trial", "force")
-ONLY_FOR_INPUT_HINT = (
-    "is for INPUT (an image, a folder, a video, a webcam); the stage reads the configuration's videos."
-)
-
+ONLY_FOR_INPUT_HINT = "is for INPUT (image, folder, video, webcam); the stage reads the configuration's videos."
 
 one_camera_options = with_options([
     click.option("-i", "--input_path", "--input-path", "input_path", help="The same as INPUT."),
@@ -70,7 +68,7 @@ one_camera_options = with_options([
     click.option("--hardware-acceleration/--no-hardware-acceleration", default=None,
                  help="SpinePose's network on a GPU where onnxruntime has one, or never."),
     click.option("--mixed-precision/--no-mixed-precision", default=False,
-                 help="Networks run in full precision; only the second is accepted."),
+                 help="Networks run in full precision in any case."),
     click.option("--no-lifting-panel", is_flag=True, expose_value=False, help="No panel is drawn in any case."),
     click.option("-V", "--version", is_flag=True, help="Show the version and exit."),
 ])  # fmt: skip
@@ -108,8 +106,16 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
     if len(inputs) > 1:
         raise click.UsageError("INPUT and --input_path were both given; they mean the same.")
     if inputs:
+        if one_camera["detector"] in PEOPLE_FINDERS:
+            say(f"--detector {one_camera['detector']}: people are found by BlazePose.", err=True)
+            one_camera["detector"] = None
         if context.info_name == "spinepose" and config is None:
             one_camera["people"] = one_camera["people"] or PEOPLE_OF_SPINEPOSE
+            if one_camera["model"] is None and one_camera["detector"] is None:
+                if find_spec("spinepose") or one_camera["model_version"] != "latest":
+                    one_camera["detector"] = "spinepose"
+                else:
+                    say("The package spinepose is not installed: BlazePose is used; its spine is inferred.", err=True)
         for name in (name for name in ONLY_FOR_STAGE_OPTIONS if name in named):
             raise click.UsageError(f"--{name} is for the stage, of a configuration's recordings; leave out INPUT.")
         _one_camera(inputs[0], config, quiet, one_camera)
@@ -127,11 +133,8 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     from simspine.vision.one_camera import WatchSettings, options_for_camera
     from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
 
-    if chosen["detector"] in PEOPLE_FINDERS:
-        say(f"--detector {chosen.pop('detector')}: people are found by BlazePose.", err=True)
-        chosen["detector"] = None
     if chosen["mixed_precision"]:
-        raise InputError("--mixed-precision: networks run in full precision here; leave it out.")
+        say("--mixed-precision: networks run in full precision.", err=True)
     if chosen["hardware_acceleration"] is not None and chosen["device"] is None:
         from simspine.vision.spinepose import fastest_device
 

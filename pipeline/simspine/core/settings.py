@@ -155,9 +155,8 @@ def data_folder(name: str) -> Path:
 @cache
 def packaged_file(path: Path) -> Path:
     """A network or model that comes with simspine; raises `InputError` where its SHA-256 is not the packaged one."""
-    lines = Path(__file__).with_name("packaged.sha256").read_text(encoding="utf-8").splitlines()
-    known = {name: digest for digest, name in map(str.split, lines)}
-    if hashlib.sha256(path.read_bytes()).hexdigest() != known.get(path.name):
+    listed = Path(__file__).with_name("packaged.sha256").read_text(encoding="utf-8").splitlines()
+    if not path.is_file() or f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.name}" not in listed:
         raise InputError(f"{path} is not the file that came with this version of simspine; install simspine anew.")
     return path
 

@@ -6,7 +6,7 @@ LAPACK costs O(points · n³). The same factor gives the blocks of the inverse i
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from typing import Any
 
@@ -116,8 +116,8 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: int, shares: np.ndar
     count, n, _ = blocks.shape
     reach = shares.shape[1]
     for point in range(count + reach - 1):
-        for lag in range(reach):
-            for j in range(n):
+        for j in range(n):
+            for lag in range(reach):
                 low = 0 if lag > 0 else j  # of the diagonal blocks, the lower triangle
                 entries = band[lag * n + low - j : (lag + 1) * n - j, (first + point) * n + j]
                 for a in range(max(0, point - count + 1), min(reach - lag, point + 1)):
@@ -127,21 +127,22 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: int, shares: np.ndar
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def add_form(band: np.ndarray, form: np.ndarray, block: np.ndarray) -> None:
-    """Add block (n, n), symmetric, times form[lag, t], between control points t and t + lag, for all entries of form.
+def add_forms(band: np.ndarray, forms: np.ndarray, blocks: np.ndarray) -> None:
+    """Add Σ_k forms[k, lag, t] · blocks[k] between the control points t and t + lag.
 
-    form: (lags + 1, points). Entries that are zero, as most are, are skipped.
-    """
-    n = block.shape[0]
-    columns, rows = np.nonzero(block.T)  # along the band's columns
-    for lag in range(form.shape[0]):
-        for point in range(form.shape[1] - lag):
-            if form[lag, point] == 0.0:
-                continue
-            for k in range(rows.size):
-                i, j = rows[k], columns[k]
-                if lag > 0 or i >= j:
-                    band[lag * n + i - j, point * n + j] += form[lag, point] * block[i, j]
+    forms: (k, lags + 1, points). blocks: (k, n, n), symmetric. Entries of all blocks that are zero, as most are, are
+    skipped. Each part of the band is visited once."""
+    n = blocks.shape[1]
+    columns, rows = np.nonzero(np.abs(blocks).sum(0))  # along the band's columns
+    for point in range(forms.shape[2]):
+        for entry in range(rows.size):
+            i, j = rows[entry], columns[entry]
+            for lag in range(0 if i >= j else 1, min(forms.shape[1], forms.shape[2] - point)):
+                value = 0.0
+                for k in range(forms.shape[0]):
+                    value += forms[k, lag, point] * blocks[k, i, j]
+                if value != 0.0:  # in the last lag there may be no row for it
+                    band[lag * n + i - j, point * n + j] += value
 
 
 FloatType = type[float] | type[np.float32]
@@ -173,9 +174,9 @@ class BandedSystem:
         shares = self.basis.interval_shares[first : first + len(blocks)].astype(dtype)
         add_blocks(self.band, blocks.astype(dtype, copy=False), first, shares)
 
-    def add_form(self, form: np.ndarray, block: np.ndarray) -> None:
-        """Add block (n, n), symmetric, times a quadratic form of the basis, (lags + 1, points)."""
-        add_form(self.band, form, np.ascontiguousarray(block, float))
+    def add_forms(self, forms: Sequence[np.ndarray], blocks: Sequence[np.ndarray]) -> None:
+        """Add symmetric blocks (n, n), each times a quadratic form of the basis, (lags + 1, points)."""
+        add_forms(self.band, np.stack(forms), np.stack(blocks))
 
     def factorise(self, damping: np.ndarray | None = None, sweeps: FloatType = float) -> "Factor | None":
         """Cholesky factor of H + diag(damping (points, n)), or None if that is not positive definite.
@@ -244,33 +245,43 @@ class Factor:
         The recursion adds positive matrices. So single-precision sweeps over a double-precision factor give variances
         to about four digits at 50 Hz.
         """
-        return self._selected_inverse(self.basis.first[frames], self.basis.weights[frames])
+        reach = self.basis.weights.shape[1]
+        covariances = np.empty((len(frames), self.n, self.n))
+        for some, shares, inverse in self._shares_of_inverse(self.basis.first[frames], self.basis.weights[frames]):
+            covariances[some] = np.tensordot(shares, inverse[:reach, :, :reach], ((1, 2), (0, 2)))
+        return covariances
 
     def acceleration_variances(self) -> np.ndarray:
         """(rows, n): variances of the coordinates' accelerations, per frame², see `Basis.accelerations`."""
-        return np.einsum("tii->ti", self._selected_inverse(*self.basis.acceleration_rows))
+        variances = np.empty((self.basis.accelerations.shape[0], self.n))
+        for some, shares, inverse in self._shares_of_inverse(*self.basis.acceleration_rows):
+            variances[some] = np.tensordot(shares, np.einsum("aibi->abi", inverse))
+        return variances
 
-    def _selected_inverse(self, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Covariances (frames, n, n) of some frames, from the inverse's blocks inside the band.
+    def _shares_of_inverse(
+        self, first: np.ndarray, weights: np.ndarray
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """For each control point, the last first: which rows depend on it and later ones alone, the products of two of
+        their weights (rows, reach, reach), and the inverse's block (lags + 1, n, lags + 1, n), valid until the next.
 
-        first, weights: how these frames depend on control points, as in `Basis`, with first ascending.
+        first, weights: how rows depend on control points, as in `Basis`, with first ascending.
 
         The sweep runs backwards in time. M is the blocks of L below L_tt, times L_tt⁻¹; W is the inverse's block for
         the control points after t. Then (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M. Both terms of
         the sum are positive semidefinite, so rounding errors fade over the sweep.
         """
-        (points, n, _), lags, reach = self._inverses.shape, self.basis.lags, weights.shape[1]
-        shares = (weights[:, :, None] * weights[:, None, :]).astype(self._sweeps)
+        (points, n, _), lags = self._inverses.shape, self.basis.lags
+        products = (weights[:, :, None] * weights[:, None, :]).astype(self._sweeps)
         ends = np.searchsorted(first, np.arange(points + 1))
-        covariances = np.zeros((len(first), n, n))
-        around = np.zeros(((lags + 1) * n, (lags + 1) * n), self._sweeps)  # the inverse's block of t and those after it
+        # The inverse's block of t and those after it, in two arrays by turns: new ones would take a third of the time.
+        around, before = (np.zeros(((lags + 1) * n, (lags + 1) * n), self._sweeps) for _ in range(2))
         for t in range(points - 1, first[0] - 1, -1):
-            W, inverse = around[:-n, :-n], self._inverses[t]
+            around, before = before, around
+            W, inverse = before[:-n, :-n], self._inverses[t]
             M = self._blocks_below(t) @ inverse
             cross = W @ M
             diagonal = inverse.T @ inverse + M.T @ cross
-            around = np.block([[0.5 * (diagonal + diagonal.T), -cross.T], [-cross, W]])
-            frames = slice(ends[t], ends[t + 1])
-            parts = around.reshape(lags + 1, n, lags + 1, n)[:reach, :, :reach]
-            covariances[frames] = np.tensordot(shares[frames], parts, ((1, 2), (0, 2)))
-        return covariances
+            around[:n, :n] = 0.5 * (diagonal + diagonal.T)
+            around[n:, :n], around[:n, n:], around[n:, n:] = -cross, -cross.T, W
+            rows = slice(ends[t], ends[t + 1])
+            yield rows, products[rows], around.reshape(lags + 1, n, lags + 1, n)

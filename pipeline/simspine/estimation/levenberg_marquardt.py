@@ -20,7 +20,6 @@ from simspine.estimation.banded import BandedSystem, FloatType
 from simspine.estimation.terms import Evaluation, Objective
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
-NEAR_MINIMUM_COST_SHARE = 0.3  # a step that lowers the cost by a smaller share is near the minimum: Newton's follow
 # Gain ratio, actual over predicted decrease of the cost, above which a step needs no more damping and no new factor.
 GOOD_GAIN_RATIO = 0.5
 MAX_ITERATIONS = 100  # steps; starts with a wound-up arm took 72 to 100
@@ -32,7 +31,7 @@ POLISHED_COST_SHARE = 1e-13
 CHORD_PROMISE_RATIO = 0.9
 # A step that raises the cost is cut to a quarter, then a sixteenth: evaluating costs a tenth of factorising.
 MAX_SHORTER_STEPS = 2
-MAX_FACTORISATIONS = 20  # attempts: Newton's Hessian, Gauss–Newton's, double precision, then more and more damping
+MAX_FACTORISATIONS = 20  # attempts: single precision, double precision, then more and more damping
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,27 +52,26 @@ def minimise(
 ) -> Minimum:
     """Minimise an objective from control points (points, free).
 
-    Steps are Gauss–Newton's far from the minimum and Newton's near it, if Newton's Hessian is positive definite there.
-    A factor serves further steps (`ChordStep`) while each has a good gain ratio and predicts a smaller decrease than
-    the one before. Such a step needs only a new gradient, at a tenth of the cost. The gradients' changes correct the
-    factor, mostly for joints that enter or leave their limits in some frames; after convergence, one poor step does so
-    as well. So factors may be of single `precision`; costs and gradients, which define the minimum, are in double.
+    Steps are Gauss–Newton's. A factor serves further steps (`ChordStep`) while each has a good gain ratio and predicts
+    a smaller decrease than the one before. Such a step needs only a new gradient, at a tenth of the cost. The
+    gradients' changes correct the factor, for curved residuals and for joints that enter or leave their limits; after
+    convergence, one poor step does so as well. So factors may be of single `precision`; costs and gradients, which
+    define the minimum, are in double.
 
     Each control point has its own damping, so that a few difficult frames do not slow down the others. It grows where
     the cost nearby rose and shrinks elsewhere. After a step with a good gain ratio it shrinks everywhere; after one
     that did not lower the cost it grows everywhere.
 
-    Converged when the remaining decrease is less than `tolerance` times the cost. It is estimated as the predicted
-    decrease, or a tenth of that for Newton's steps, which converge quadratically. Up to `polish` more steps then lead
+    Converged when the predicted decrease is less than `tolerance` times the cost. Up to `polish` more steps then lead
     to the minimum itself, which is the same on every processor and from every start. Without them, angles could stop
     half a standard deviation short."""
     system = _DampedSystem(objective, points.shape[1], precision)
     here = objective.evaluated(points)
-    chord, near_minimum, predicted = None, False, np.inf
+    chord, predicted = None, np.inf
     steps, last, reason = 0, MAX_ITERATIONS, "out of iterations"
     while steps < last:
         if chord is None:
-            chord = system.factorise(here.z, near_minimum)
+            chord = system.factorise(here.z)
             if chord is None:
                 reason = reason and "no step lowers the cost any more"
                 break
@@ -83,7 +81,6 @@ def minimise(
             chord = None
             continue
         steps += 1
-        remaining = abs(predicted) * (0.1 if system.newton and chord.fresh else 1.0)
         there = objective.evaluated(here.z + step)
         for _ in range(MAX_SHORTER_STEPS if chord.fresh else 0):
             if there.cost.sum() < here.cost.sum():
@@ -97,12 +94,11 @@ def minimise(
         if chord.poor_steps > (0 if reason else 1):
             chord = None
         if gain > 0.0:
-            near_minimum = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
             here = there
         exact, enough = (share * here.cost.sum() + 1e-16 * len(points) for share in (POLISHED_COST_SHARE, tolerance))
-        if remaining <= enough and (gain > 0.0 or remaining <= exact):
+        if abs(predicted) <= enough and (gain > 0.0 or abs(predicted) <= exact):
             reason, last = "", min(last, steps + polish)
-        if remaining <= min(enough, exact):  # costs are not accurate beyond this
+        if abs(predicted) <= min(enough, exact):  # costs are not accurate beyond this
             break
     return Minimum(here.z, float(here.cost.sum()), reason)
 
@@ -142,29 +138,22 @@ class ChordStep:
 
 
 class _DampedSystem:
-    """The Hessian of an objective with a damping for each control point. newton: whether the last factor was that of
-    Newton's Hessian."""
+    """The Gauss–Newton Hessian of an objective with a damping for each control point."""
 
     def __init__(self, objective: Objective, n: int, precision: FloatType):
-        self.newton = False
         self._objective, self._system = objective, BandedSystem(objective.basis, n, precision)
         self._damping = np.full(objective.basis.points, 1e-8)
 
-    def factorise(self, points: np.ndarray, newton: bool) -> ChordStep | None:
-        """A factor at these points: of Newton's Hessian if `newton` and it is positive definite, else Gauss–Newton's.
-
-        If Gauss–Newton's is not positive definite in single precision, the system changes to double precision; then its
-        damping grows. None if all attempts fail."""
+    def factorise(self, points: np.ndarray) -> ChordStep | None:
+        """A factor at these points. If the Hessian is not positive definite in single precision, the system changes to
+        double precision; then its damping grows. None if all attempts fail."""
         for _ in range(MAX_FACTORISATIONS):
-            self._objective.curve(points, self._system, newton)
+            self._objective.curve(points, self._system)
             diagonal = self._system.band[0].reshape(points.shape)
             factor = self._system.factorise(self._damping[:, None] * diagonal + 1e-12)
             if factor is not None:
-                self.newton = newton
                 return ChordStep(factor.solve)
-            if newton:
-                newton = False
-            elif self._system.band.dtype == np.float32:
+            if self._system.band.dtype == np.float32:
                 self._system = BandedSystem(self._objective.basis, points.shape[1])
             else:
                 self._damping = np.maximum(10 * self._damping, 1e-8)
@@ -262,7 +251,7 @@ def _updated_stretch(
     objective = replace(assumed, acceleration=assumed.acceleration / factor**2)
     basis, count = objective.basis, int(which.sum())
     system = BandedSystem(basis, points.shape[1])
-    objective.curve(points, system, False)
+    objective.curve(points, system)
     solved = system.factorise()
     if solved is None or basis.frames < 3:
         return points, np.zeros(count), np.zeros(count)  # the markers determine nothing

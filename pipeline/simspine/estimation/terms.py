@@ -1,10 +1,9 @@
 """The inverse-kinematics objective E(z), z (frames, free coordinates): limits, markers, priors, and smoothness.
 
 Each term has two methods. `cost(z, gradient)` returns the cost of each frame and adds half the gradient to `gradient`
-(frames, free). `curve(z, system, newton)` adds half the Hessian to a `BandedSystem`, with the second-order part if
-newton. The halves make the Gauss–Newton Hessian of Σ w d² simply Σ w JᵀJ. With inverse variances as weights, E/2 is the
-negative log posterior, and the system at its minimum is the posterior's precision. `Objective` is the sum of the terms
-and of smoothness, as a function of a path's control points.
+(frames, free). `curve(z, system)` adds half the Gauss–Newton Hessian to a `BandedSystem`, which for Σ w d² is simply
+Σ w JᵀJ. With inverse variances as weights, E/2 is the negative log posterior, and the system at its minimum is the
+posterior's precision. `Objective` is the sum of the terms and of smoothness, as a function of a path's control points.
 """
 
 from dataclasses import dataclass, replace
@@ -12,8 +11,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import scipy
+from numba import njit
 
-from simspine.anatomy.tree import Tree
+from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS, Tree
 from simspine.core.errors import require_known
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.marker_kernels import (
@@ -67,13 +68,13 @@ class LimitTerm:
         of_range = UNIFORM_VARIANCE_DIVISOR / (self.upper - self.lower) ** 2
         return replace(self, informative=precision > of_range)
 
-    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+    def curve(self, z: np.ndarray, system: BandedSystem) -> None:
         system.add_diagonal(self.curvature(z))
 
 
 INTERVALS_PER_BATCH = 32  # intervals whose Hessian blocks are computed together: so many fit into the processor's cache
 LOSS_CODES = {"square": LOSS_SQUARE, "huber": LOSS_HUBER}
-UNUSED_MATRIX, UNUSED_BLOCKS = np.empty((1, 1)), np.empty((1, 1, 1))  # of the types that the kernel expects
+UNUSED_MATRIX, UNUSED_BLOCKS = np.empty((0, 0)), np.empty((0, 0, 0))  # of the types that the kernels expect
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +110,11 @@ class MarkerTerm:
             return self._terms(z, ORDER_VALUE)
         return self._terms(z, ORDER_GRADIENT, gradient=gradient)
 
-    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+    def curve(self, z: np.ndarray, system: BandedSystem) -> None:
         of_intervals, means = self.of_intervals(system.basis), system.basis.means_of_intervals(z)
         for begin in range(0, len(means), INTERVALS_PER_BATCH):
             part = slice(begin, begin + INTERVALS_PER_BATCH)
-            system.add_blocks(of_intervals.of_window(part).information(means[part], newton), begin)
+            system.add_blocks(of_intervals.of_window(part).information(means[part]), begin)
 
     def of_intervals(self, basis: Basis) -> "MarkerTerm":
         """One frame in the place of all frames of an interval between knots.
@@ -144,6 +145,33 @@ class MarkerTerm:
         return replace(self, y=self.y[frames], w=self.w[frames], scale=np.asarray(self.scale)[frames])
 
 
+@njit(**ENTRY_KERNEL_OPTIONS)
+def prior_terms(starts, columns, shares, mean, decay, precision, repeated, z, gradient):
+    """Cost (frames,) of priors at z (frames, free); adds half the gradient to `gradient`, unless that is empty.
+
+    starts, columns, shares: the combinations as a sparse matrix by rows. The next four, (priors,): as in `PriorTerm`,
+    repeated: the precision that is repeated in each frame."""
+    frames, priors = z.shape[0], mean.size
+    cost, before, of_innovation = np.zeros(frames), np.zeros(priors), precision / (1 - decay**2)
+    for t in range(frames):
+        for k in range(priors):
+            departure = -mean[k]
+            for e in range(starts[k], starts[k + 1]):
+                departure += shares[e] * z[t, columns[e]]
+            innovation = departure if t == 0 else departure - decay[k] * before[k]
+            pull = innovation * (precision[k] if t == 0 else of_innovation[k])
+            force = repeated[k] * departure
+            cost[t] += pull * innovation + force * departure
+            before[k] = departure
+            if gradient.size == 0:
+                continue
+            for e in range(starts[k], starts[k + 1]):
+                gradient[t, columns[e]] += shares[e] * (pull + force)
+                if t > 0:
+                    gradient[t - 1, columns[e]] -= shares[e] * decay[k] * pull
+    return cost
+
+
 @dataclass(frozen=True, eq=False)
 class PriorTerm:
     """Posture and rhythm: |S z_t − μ|²_Λ, Gaussian priors on linear combinations of coordinates.
@@ -168,23 +196,17 @@ class PriorTerm:
     repetition: np.ndarray | float = 0.0
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
-        departure = z @ self.combinations.T - self.mean
-        innovation = departure.copy()  # of the process: d₀, then d_t − a d_{t−1}
-        innovation[1:] -= self.decay * departure[:-1]
-        weight = np.tile(self._innovation_precision, (len(z), 1))
-        weight[0] = self.precision
-        pull, repeated = weight * innovation, self.repetition * self.precision * departure
-        cost = (pull * innovation).sum(1) + (repeated * departure).sum(1)
-        if gradient is not None:
-            pull[:-1] -= self.decay * pull[1:]
-            gradient += (pull + repeated) @ self.combinations
-        return cost
+        S, repeated = self._sparse_combinations, self.repetition * self.precision
+        factors = (self.mean, self.decay, self.precision, repeated, np.ascontiguousarray(z))
+        return prior_terms(S.indptr, S.indices, S.data, *factors, UNUSED_MATRIX if gradient is None else gradient)
 
-    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        basis, (values, changes, ends) = system.basis, self._blocks
-        system.add_form(basis.value_form, values)
-        system.add_form(basis.change_form, changes)
-        system.add_form(basis.end_form, ends)
+    def curve(self, z: np.ndarray, system: BandedSystem) -> None:
+        basis = system.basis
+        system.add_forms([basis.value_form, basis.change_form, basis.end_form], self._blocks)
+
+    @cached_property
+    def _sparse_combinations(self) -> "scipy.sparse.csr_array":
+        return scipy.sparse.csr_array(self.combinations)
 
     @cached_property
     def _blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -194,13 +216,8 @@ class PriorTerm:
         """
         end = self.precision / (1 + self.decay)
         value = (1 - self.decay) * end + self.repetition * self.precision
-        changes = self._block(self.decay * self._innovation_precision)
+        changes = self._block(self.decay * self.precision / (1 - self.decay**2))
         return self._block(value), changes, self._block(self.decay * end)
-
-    @property
-    def _innovation_precision(self) -> np.ndarray:
-        """Precision (priors,) of d_t − a d_{t−1}."""
-        return self.precision / (1 - self.decay**2)
 
     def information(self) -> np.ndarray:
         """(free, free): precision of the priors in a single frame."""
@@ -279,13 +296,13 @@ class Objective:
         smoothness = np.bincount(self.basis.frame_of_row, row_costs, minlength=self.basis.frames)
         return np.sum([term.cost(z, gradient) for term in self.terms], axis=0) + smoothness
 
-    def curve(self, points: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        """Set `system` to half the Hessian; newton: with the second-order parts."""
+    def curve(self, points: np.ndarray, system: BandedSystem) -> None:
+        """Set `system` to half the Gauss–Newton Hessian."""
         system.clear()
         z = self.basis.values @ points
         for term in self.terms:
-            term.curve(z, system, newton)
+            term.curve(z, system)
         self.curve_smoothness(system)
 
     def curve_smoothness(self, system: BandedSystem) -> None:
-        system.add_form(self.basis.acceleration_form, np.diag(self.acceleration))
+        system.add_forms([self.basis.acceleration_form], [np.diag(self.acceleration)])

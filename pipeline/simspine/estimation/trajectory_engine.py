@@ -73,7 +73,7 @@ KNOT_SPACINGS_S = (0.08, 0.06, 0.04)
 MIN_KNOT_SPACING = 3  # frames; with fewer, a spline is no cheaper than unknowns in each frame
 MAX_SPLINE_ERROR_RAD = np.radians(0.02)  # root mean square over all angles of a solved stretch
 START_KNOT_SPACING_S = 0.16  # s between the knots of the starting path, and between frames that are solved one by one
-ROUGH_START_COST_SHARE = 1e-3  # of the cost: the starting path's tolerance, see `minimise`
+ROUGH_START_COST_SHARE = 0.03  # of the cost: the starting path's tolerance, see `minimise`
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,19 +169,23 @@ class _PublishedFigures:
     def __call__(self, observed: MarkerTerm, posterior: WindowPosterior) -> dict[str, np.ndarray]:
         z = posterior.coordinates
         computed = spaced_frames(observed.seen, self.spacing)
-        blocks = posterior.covariances()
-        batches = np.split(computed, range(FRAMES_PER_COVARIANCE_BATCH, len(computed), FRAMES_PER_COVARIANCE_BATCH))
-        parts = [self._figures_of_frames(observed.of_window(some), z[some], blocks[some]) for some in batches]
+        blocks = posterior.covariances(computed)
+        batch = FRAMES_PER_COVARIANCE_BATCH
+        batches = [slice(begin, begin + batch) for begin in range(0, len(computed), batch)]
+        frames = [(blocks[part], computed[part]) for part in batches]
+        parts = [self._figures_of_frames(observed.of_window(some), z[some], covariance) for covariance, some in frames]
         derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         figures = {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()}
         if GRADIENT_KEY in figures:
             offsets = z.shape[1] - self.problem.coordinate_count
             gradient = np.pad(figures.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
-            variance = ((gradient @ blocks) * gradient).sum(-1)  # in every frame: changes keep little of it
-            share = posterior.share_about_mean(gradient, variance)
+            of_computed = gradient[computed]
+            variance = ((of_computed @ blocks) * of_computed).sum(-1)
+            share = posterior.share_about_mean(gradient, variance, computed)
             lost = (gradient @ posterior.lost_motion(self._joint_angles)[..., None])[..., 0]
             lost[~observed.seen] = 0.0  # there, priors interpolate; the covariance says how well
-            figures[CHANGE_KEY] = np.sqrt(share * figures[CHANGE_KEY] + (lost - lost.mean(0)) ** 2)
+            remaining = on_lines_between(computed, share * derived[CHANGE_KEY], len(z))
+            figures[CHANGE_KEY] = np.sqrt(remaining + (lost - lost.mean(0)) ** 2)
         return figures
 
     @property

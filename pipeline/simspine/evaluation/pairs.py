@@ -203,10 +203,7 @@ def column_errors(
 
 # Rows of every table of distances: each action, two kinds of mean, and how well the mean is known.
 
-
 MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS = "mean over frames", "mean over actions"
-
-
 INTERVAL_ROW = "95 % by subject"
 
 

@@ -49,7 +49,6 @@ from simspine.io.text_tables import read_bytes
 
 # Points from one view, by the SIMSPINE paper's protocol: fifteen spine points relative to the root, at 1 Hz.
 
-
 ALL_POINTS_COLUMN = "all"
 ERROR_MEASURES = {"P-MPJPE": "aligned", "MPJPE": "rooted", "N-MPJPE": "scaled"}
 
@@ -152,7 +151,6 @@ POINT_SETS = {
 }
 OTHER_LABELS = {"COCO": 17, "Halpe26": 26}  # label sets: their points are the first ones of SpineTrack's
 ALL_SUBSETS, PUBLISHED_AUC_COLUMN = "all", "AUC"
-_SUBSETS_TEXT = ", ".join(f"{name} {len(points)} points" for name, points in SPINETRACK_REGIONS.items())
 _THRESHOLDS_TEXT = "; ".join(
     f"{name}: {values[0]:g}, {values[1]:g}, …, {values[-1]:g}" for name, values in PCK_THRESHOLDS.items()
 )
@@ -208,7 +206,8 @@ def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople)
         for name, points in subsets.items():
             columns = [SPINETRACK_TABLE.index(point) for point in points]
             figures[method][name] = average_precision(labels.select(columns), people.select(columns), sigmas[columns])
-    return _precision_summary(figures), _precision_details(figures), _auc_table(predictions, labels, point_sets)
+    summary, details = _precision_summary(figures, subsets), _precision_details(figures)
+    return summary, details, _auc_table(predictions, labels, point_sets)
 
 
 def _labelled_subsets(labels: ImagePeople) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
@@ -221,16 +220,19 @@ def _labelled_subsets(labels: ImagePeople) -> tuple[Mapping[str, Sequence[str]],
     return SPINETRACK_REGIONS, POINT_SETS
 
 
-def _precision_summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
-    """found: {method: {subset: figures of `average_precision`}}."""
-    keys = [(name, figure) for name in next(iter(found.values())) for figure in ("AP", "AR")]
+def _precision_summary(
+    found: Mapping[str, Mapping[str, Mapping[str, float]]], subsets: Mapping[str, Sequence[str]]
+) -> EvaluationTable:
+    """found: {method: {subset: figures of `average_precision`}}; subsets: the points of each."""
+    keys = [(name, figure) for name in subsets for figure in ("AP", "AR")]
+    sizes = ", ".join(f"{name} {len(points)} points" for name, points in subsets.items())
     columns = tuple(TableColumn(f"{name} {figure}", "", 3) for name, figure in keys)
     rows = [
         TableRow(method, ALL_SUBSETS, tuple(by_subset[name][figure] for name, figure in keys))
         for method, by_subset in found.items()
     ]
     rows += published_rows("images_ap", columns)
-    return noted_table("images_ap", columns, rows, subsets=_SUBSETS_TEXT)
+    return noted_table("images_ap", columns, rows, subsets=sizes)
 
 
 def _precision_details(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
@@ -240,14 +242,15 @@ def _precision_details(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -
         for method, by_subset in found.items()
         for name, figures in by_subset.items()
     )
-    return noted_table("images_details", columns, rows, subsets=_SUBSETS_TEXT)
+    return noted_table("images_details", columns, rows)
 
 
 def _auc_table(
     predictions: Mapping[str, ImagePeople], labels: ImagePeople, point_sets: Mapping[str, Sequence[str]]
 ) -> EvaluationTable:
     names = [f"{count} points, {span}" for count in point_sets for span in PCK_THRESHOLDS]
-    columns = (*(TableColumn(name, "", 3) for name in names), TableColumn(PUBLISHED_AUC_COLUMN, "", 3))
+    published = (PUBLISHED_AUC_COLUMN,) if point_sets is POINT_SETS else ()
+    columns = [TableColumn(name, "", 3) for name in (*names, *published)]
     people = np.flatnonzero(~labels.crowd)
     size = labels.box[people, 2:].min(1)
     rows = []
@@ -258,8 +261,8 @@ def _auc_table(
             indices = [SPINETRACK_TABLE.index(point) for point in points]
             labelled = labels.keypoints[people][:, indices]
             cells += [pck_auc(places[:, indices], labelled, size, thresholds) for thresholds in PCK_THRESHOLDS.values()]
-        rows.append(TableRow(method, ALL_SUBSETS, (*cells, None)))
-    rows += published_rows("images_auc", columns) if point_sets is POINT_SETS else ()
+        rows.append(TableRow(method, ALL_SUBSETS, (*cells, *(None for _ in published))))
+    rows += published_rows("images_auc", columns)
     return noted_table("images_auc", columns, rows, thresholds=_THRESHOLDS_TEXT)
 
 

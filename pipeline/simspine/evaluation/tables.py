@@ -167,7 +167,6 @@ def published_values(table: str) -> tuple[dict[str, str], ...]:
 
 # Constants of the papers' protocols: subjects of training and test, points of each column, rows.
 
-
 TEST_SUBJECTS = ("S9", "S11")  # training subjects: S1, S5, S6, S7, S8
 ROOT_POINT = "Hip"
 LIFTING_FRAME_STEP = 50  # frames: 1 Hz of Human3.6M's 50

@@ -19,7 +19,7 @@ from simspine.core.geometry import change_frame, distortion_reach, in_image, pro
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.dataset_write import TrialData
-from simspine.io.hdf5 import checked_attribute, checked_values, create_file, open_checked, put_text
+from simspine.io.hdf5 import check_texts, checked_attribute, checked_values, create_file, open_checked, put_text
 from simspine.io.text_tables import StatedRate, TimedRows, positive_number, read_bytes, uniform_rows
 
 if TYPE_CHECKING:
@@ -304,6 +304,7 @@ def read_poses(path: Path) -> Poses:
         position = file.get("position")
         if not isinstance(position, h5py.Dataset):
             raise InputError(f"{path}: no position in it; expected poses as movement writes them (to_netcdf).")
+        check_texts(path)  # the library keeps the names of axes as such
         scales = {axis[0].name.strip("/").rstrip("s"): checked_values(axis[0]) for axis in position.dims if len(axis)}
         if sorted(scales) != ["individual", "keypoint", "space", "time"]:
             raise InputError(f"{path}: axes {', '.join(scales)}; expected time, space, keypoints and individuals.")

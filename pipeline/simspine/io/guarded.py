@@ -2,7 +2,7 @@
 
 ezc3d (C3D) is C++ and does not check a file's counts; cdflib follows an index without end and unpacks any amount of
 data. Their results come back as plain arrays and JSON. Starting the process takes 0.3 to 0.5 s. An ONNX network, whose
-work may have no end, is run there once before it is used.
+work may have no end, is run there once before it is used; HDF5's texts of any length are read there once.
 """
 
 import json
@@ -136,7 +136,7 @@ def run_guarded_reader() -> None:
     """Read a file in the child. Arguments: kind of file, .npz to write, bytes, seconds, file; errors go to stderr."""
     kind, out, memory, seconds, path = sys.argv[1:]
     try:
-        readers = {"C3D": _c3d_arrays, "CDF": _cdf_arrays, "ONNX": _run_network}
+        readers = {"C3D": _c3d_arrays, "CDF": _cdf_arrays, "HDF5": _read_texts, "ONNX": _run_network}
         _limit_resources(int(memory), int(seconds))
         arrays, metadata = readers[kind](path)
         content = json.dumps(metadata, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))
@@ -205,6 +205,24 @@ def _cdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return {"pose": values.astype(float)}, {}
 
 
+def _read_texts(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read all texts of any length of an HDF5 file. Only a lack of memory is an error, as of networks."""
+    import h5py
+
+    with h5py.File(path) as file:
+        nodes: list[Any] = [file]
+        file.visititems(lambda _, node: nodes.append(node))
+        places: list[tuple[Any, Any]] = [(node.attrs, name) for node in nodes for name in node.attrs]
+        places += [(node, ()) for node in nodes if isinstance(node, h5py.Dataset) and node.dtype.hasobject]
+        for holder, name in places:
+            try:
+                holder[name]
+            except Exception as error:  # h5py has one class for all that HDF5 says
+                if isinstance(error, MemoryError) or "alloc" in str(error):
+                    raise InputError("a text in it states more bytes than the file can hold.") from None
+    return {}, {}
+
+
 MAX_NETWORK_SIDE_PX = 4096  # largest side of a network's input images
 _FIXED = range(1, MAX_NETWORK_SIDE_PX + 1)
 FREE_SIDE_PX = 256  # side of the image for a trial where a network's file leaves it open
@@ -251,9 +269,9 @@ _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 def read_guarded(
     kind: str, path: str | os.PathLike, parts: Sequence[Path] = ()
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays by name, and other contents, of a file; kind: of the reader, 'C3D', 'CDF' or 'ONNX' (nothing comes back).
+    """Arrays by name, and other contents, of a file; kind: of the reader, 'C3D', 'CDF', 'HDF5' or 'ONNX'.
 
-    parts: other files that the reader opens."""
+    parts: other files that the reader opens. Of HDF5 and ONNX nothing comes back."""
     require_file(path)
     size = sum(Path(file).stat().st_size for file in (path, *parts) if os.path.isfile(file))
     memory, seconds = ALWAYS_ALLOWED_BYTES + MAX_EXPANSION_FACTOR * size, MIN_READ_SECONDS + SECONDS_PER_BYTE * size

@@ -1,7 +1,8 @@
 """HDF5: foreign files opened safely, new files written safely, and simspine's own lossless container.
 
 HDF5 can keep numbers in other files (external storage, virtual data sets, links), announce arrays of any size, and
-nest groups without end. Its library loops for ever in a damaged heap of texts, so heaps are checked first.
+nest groups without end. Its library loops for ever in a damaged heap of texts, and makes room for any length that a
+text states, so a child process reads texts first.
 The container holds cameras, keypoints, markers, motions, arrays and diagnostics (layout: docs/formats.md). Equal
 content gives equal bytes: no timestamps, order of creation, sorted JSON.
 """
@@ -9,12 +10,11 @@ content gives equal bytes: no timestamps, order of creation, sorted JSON.
 import io
 import json
 import math
-import mmap
 import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import IO, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -30,12 +30,10 @@ from simspine.io.atomic import (
     check_version,
     shape_bytes,
 )
+from simspine.io.guarded import read_guarded
 
-_GLOBAL_HEAP_SIGNATURE = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
 _FILTER_NAMES = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 32000: "LZF"}
 _CHECKSUM_BYTES = 4  # bytes that Fletcher-32 adds
-_SCAN_BYTES = 1 << 22  # bytes searched at a time
-_HEAP_HEADER_BYTES = 16  # bytes of the header of a heap and of each of its objects
 
 
 def open_hdf5_file(path: str | os.PathLike, **options: Any) -> h5py.File:
@@ -142,7 +140,7 @@ def checked_values(data: h5py.Dataset) -> np.ndarray:
     path = data.file.filename
     check_announced_bytes(f"{path}: {data.name}", announced_bytes(data), os.path.getsize(path))
     if data.dtype.hasobject:
-        check_heaps(path)
+        check_texts(path)
     return data[()]
 
 
@@ -157,7 +155,7 @@ def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any =
         )
     kind = stored.get_type()
     if kind.get_class() == h5py.h5t.VLEN or (isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()):
-        check_heaps(node.file.filename)
+        check_texts(node.file.filename)
         size = os.path.getsize(node.file.filename)  # of each text, at most
         check_announced_bytes(f"{node.file.filename}: {name}", math.prod(stored.shape) * size, size)
     found = node.attrs[name]
@@ -205,47 +203,19 @@ def create_file(path: str | os.PathLike) -> Iterator[h5py.File]:
 
 
 def put_text(node: h5py.Group | h5py.Dataset, name: str, text: str) -> None:
-    """Write a text attribute of fixed length, which needs no heap (see `check_heaps`)."""
+    """Write a text attribute of fixed length, which needs no heap (see `check_texts`)."""
     content = text.encode("utf-8")
     node.attrs.create(name, np.bytes_(content), dtype=h5py.string_dtype("utf-8", max(len(content), 1)))
 
 
-def check_heaps(path: str | os.PathLike) -> None:
-    """Raise `InputError` if a heap, which holds texts of variable length, is damaged. Caches unchanged files."""
-    _check_heaps(os.fspath(path), *file_version(path))
+def check_texts(path: str | os.PathLike) -> None:
+    """Raise `InputError` if the library finds no end of a text of any length, or no room. Caches unchanged files."""
+    _check_texts(os.fspath(path), *file_version(path))
 
 
 @lru_cache(maxsize=64)
-def _check_heaps(path: str, *_: int) -> None:
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        heap = _next_heap(file, 0)
-        while heap >= 0:
-            end = heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
-            if end > len(content):
-                raise InputError(f"{path}: a heap of texts reaches beyond the end of the file; cut short or damaged?")
-            _check_heap(content, heap + _HEAP_HEADER_BYTES, end, path)
-            heap = _next_heap(file, max(end, heap + _HEAP_HEADER_BYTES))
-
-
-def _next_heap(file: IO[bytes], start: int) -> int:
-    """Offset of the first heap from `start` on, -1 for none; read piece by piece, for files larger than the memory."""
-    while True:
-        file.seek(start)
-        piece = file.read(_SCAN_BYTES + len(_GLOBAL_HEAP_SIGNATURE) - 1)  # a heap's mark may lie across two pieces
-        found = piece.find(_GLOBAL_HEAP_SIGNATURE)
-        if found >= 0 or len(piece) < _SCAN_BYTES:
-            return start + found if found >= 0 else -1
-        start += _SCAN_BYTES
-
-
-def _check_heap(content: mmap.mmap, offset: int, end: int, path: str) -> None:
-    """Raise `InputError` unless each object ends within the heap. Object 0 is free space, its header included."""
-    while offset + _HEAP_HEADER_BYTES <= end:
-        size = int.from_bytes(content[offset + 8 : offset + _HEAP_HEADER_BYTES], "little")
-        step = size if content[offset : offset + 2] == b"\0\0" else _HEAP_HEADER_BYTES + (size + 7) // 8 * 8
-        if step < _HEAP_HEADER_BYTES or offset + step > end:
-            raise InputError(f"{path}: the heap of texts at byte {offset} is damaged.")
-        offset += step
+def _check_texts(path: str, *_: int) -> None:
+    read_guarded("HDF5", path)
 
 
 STORE_SCHEMA = 4  # 1: texts of any length in the attributes; 2: cameras without a lens; 3: no origin `estimated`

@@ -50,7 +50,8 @@ def read_keypoints(
     Parameters
     ----------
     folders : sequence of paths
-        In the order of the cameras. Tables: .csv of DeepLabCut, .h5 of SLEAP's analysis; all of the same kind.
+        In the order of the cameras, or a .json file of an image each. Tables: .csv of DeepLabCut, .h5 of SLEAP's
+        analysis; all of the same kind.
     skeleton : str or sequence of str, optional
         Name of a skeleton, or names of the points in the files' order. By default it follows from the number of points,
         for 25 points also from the lengths of the bones (BODY_25 or BODY_25B). Tables name their points.
@@ -200,7 +201,9 @@ def write_people_json(path: str | os.PathLike, people: Sequence[Mapping], about:
 
 
 def files_by_frame(folder: Path) -> dict[int, Path]:
-    """{frame number: file} of a folder, in ascending order."""
+    """{frame number: file} of a folder, in ascending order; the file of one image is frame 0."""
+    if folder.suffix.lower() == ".json" and folder.is_file():
+        return {0: folder}
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of keypoint files.")
     files: dict[int, Path] = {}
@@ -400,19 +403,20 @@ def parse_cells(rows: Sequence[Sequence[str]], width: int, path: object) -> np.n
 
 
 def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    from simspine.io.hdf5 import open_hdf5_file
+    from simspine.io.hdf5 import checked_values, open_checked
 
-    with open_hdf5_file(path) as file:
+    with open_checked(path) as file:
         if "tracks" not in file or "node_names" not in file:
             raise InputError(f"{path}: no analysis file of SLEAP (tracks, node_names); of DeepLabCut, save a CSV.")
-        names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"][()])
-        xy = np.asarray(file["tracks"], float)
+        nodes = checked_values(file["node_names"])
+        names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in nodes)
+        xy = checked_values(file["tracks"]).astype(float)
         with naming_content(path, f"tracks (tracks, 2, {len(names)} nodes, frames), and point_scores without the 2"):
             axes = next(a for a in _SLEAP_AXES if [xy.shape[a.index(i)] for i in "xn"] == [2, len(names)])
             xy = np.einsum(f"{axes}->tfnx", xy)
             score = np.ones(xy.shape[:3])
             if "point_scores" in file:
-                score = np.einsum(f"{axes.replace('x', '')}->tfn", np.asarray(file["point_scores"], float))
+                score = np.einsum(f"{axes.replace('x', '')}->tfn", checked_values(file["point_scores"]).astype(float))
             points = np.concatenate([xy, np.nan_to_num(score)[..., None]], -1)
     points = points[np.isfinite(xy).any((1, 2, 3))]
     if len(points) != 1:

@@ -1,11 +1,14 @@
-"""What the header of an MP4 or MOV file says and FFmpeg does not check: mirrored images, damaged tables of times."""
+"""What FFmpeg does not check: mirrored images and damaged tables of times in MP4 or MOV files; time stamps of all."""
 
 import re
 import struct
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+
+from simspine.core.errors import file_version
 
 _MOST_HEADER_BYTES = 64 << 20  # two hours at 240 frames/s take 40 MB
 _IMAGES_AND_ROOM = (b"mdat", b"free", b"skip", b"wide")  # boxes that hold no header
@@ -76,3 +79,22 @@ def _length_and_scale(box: bytes) -> tuple[int, int]:
     """Length and units per second in a box mvhd or mdhd, given without its name."""
     at, size = (20, 8) if box[:1] == b"\1" else (12, 4)
     return int.from_bytes(box[at + 4 : at + 4 + size], "big"), int.from_bytes(box[at : at + 4], "big")
+
+
+def frame_times(path: Path) -> np.ndarray:
+    """Time stamps of the container (frames,), s after the first, without decoding; empty if missing or repeated."""
+    times = packet_stamps(path, file_version(path))
+    return times - times[0] if len(times) > 1 and (np.diff(times) > 0).all() else np.zeros(0)
+
+
+@lru_cache(maxsize=4)
+def packet_stamps(path: Path, _version: tuple[int, ...]) -> np.ndarray:
+    """Time stamps of all packets of images, s, ascending."""
+    import cv2
+
+    packets = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+    stamps = []
+    while packets.grab():
+        stamps.append(packets.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    packets.release()
+    return np.sort(stamps)

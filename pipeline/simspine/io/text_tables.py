@@ -291,6 +291,7 @@ _TELEVISION_RATES_HZ = (23.976, 29.97, 59.94, 119.88, 239.76)
 _MAX_TIME_JITTER = 0.15  # of a frame interval: largest spread of uniform times about a line, without that of rounding
 _MAX_ROUNDING_RESOLVED = 0.3  # of a frame interval: times rounded to less than this show each dropped frame
 _MAX_BRIDGED_GAP_S = 0.1  # s; resampling bridges no rows farther apart than this and than twice the usual step
+_MAX_TIME = 1e30  # in the file's unit; sums of larger numbers overflow
 
 
 @dataclass(frozen=True)
@@ -316,9 +317,10 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
     The rate that the caller, or else the header, states is taken if the times fit it within their rounding. A last row
     that repeats the one before it is left out with a warning.
     """
-    missing = np.flatnonzero(~np.isfinite(rows.time))
+    largest = _MAX_TIME if stated.resample is None else np.inf  # resampling counts the rows that it would make
+    missing = np.flatnonzero(~(np.abs(rows.time) < largest))
     if len(missing):
-        raise InputError(f"{where}: row {missing[0] + 1} of the data has no time.")
+        raise InputError(f"{where}: row {missing[0] + 1} of the data has no time ({rows.time[missing[0]]:g}).")
     if stated.resample is not None:
         return _resampled_rows(rows, stated.resample, where), stated.resample
     repeated = len(rows.time) > 1 and rows.time[-1] == rows.time[-2] and _rows_are_equal(rows, -1, -2)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, safe_file_name
 from simspine.core.geometry import change_frame
 from simspine.core.types import Markers
 from simspine.io import text_tables
@@ -27,7 +27,7 @@ _UNIT_SPELLINGS |= {
 PLAUSIBLE_TRC_EXTENTS_M = (0.05, 10.0)  # m, extents of a person in a frame; outside this range the unit is wrong
 _USUAL_EXTENTS_M = (0.25, 3.0)  # m, extents of six or more markers; outside this range a warning
 _SMALL_EXTENT_M = 0.75  # m, of six or more markers; below it a warning if in another unit they are a standing person
-_MIN_PLACEHOLDER, _MAX_COORDINATE = 900.0, 1e9  # in the file's unit: least x = y = z of a placeholder; largest number
+_MIN_PLACEHOLDER, MAX_COORDINATE = 900.0, 1e9  # in the file's unit: least x = y = z of a placeholder; largest number
 _MANY_MARKERS = 6
 _EXPECTED_COLUMNS_TEXT = (
     " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing in its header?"
@@ -147,7 +147,7 @@ def write_trc(path: str | os.PathLike, markers: Markers) -> None:
     rate, frames, count = repr(markers.rate), markers.frames, len(markers.names)
     xyz = change_frame(markers.xyz, markers.frame, "y_up")
     lines = [
-        f"PathFileType\t4\t(X/Y/Z)\t{Path(path).name}",
+        f"PathFileType\t4\t(X/Y/Z)\t{safe_file_name(Path(path).name)}",
         "\t".join(_HEADER_KEYS),
         "\t".join([rate, rate, str(frames), str(count), "m", rate, "1", str(frames)]),
         "Frame#\tTime\t" + "".join(f"{name}\t\t\t" for name in markers.names).removesuffix("\t"),
@@ -196,7 +196,7 @@ def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
         size = np.abs(xyz)
         equal = (xyz == xyz[..., :1]).all(-1)
         hidden = equal & (np.isin(xyz[..., 0], (0, -1)) | (size[..., 0] > _MIN_PLACEHOLDER))
-        hidden |= (size > _MAX_COORDINATE).any(-1)
+        hidden |= (size > MAX_COORDINATE).any(-1)
     if hidden.any():
         place = " ".join(f"{value:g}" for value in xyz[hidden][0])
         text_tables.warn_assumed(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_file, unknown_name
+from simspine.core.errors import InputError, file_version, require_file, unknown_name
 from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 from simspine.io.atomic import check_announced_bytes
-from simspine.io.mp4 import fault_of_header
+from simspine.io.mp4 import fault_of_header, frame_times, packet_stamps
 from simspine.io.text_tables import warn_assumed
 
 _FILE_SIGNATURES = {  # first bytes of files: kind of file; the first match counts
@@ -53,6 +53,7 @@ def describe_foreign_file(path: Path) -> str:
 TOLERATED_FRAMES = 2
 RATE_TOLERANCE, _MAX_DRIFT_FRAMES = 1e-3, 0.5  # between videos: relative difference of rates, drift over their length
 _KNOWN_DRIFT_RATE_TOLERANCE = 1e-2  # relative difference of rates, where delays and drift are given or estimated
+_LEAST_GAP_FRAMES = 1.5  # between two decoded images, after which the packets between them are counted
 _MAX_UNEVENNESS = 0.6  # of a frame interval: range of the deviations of time stamps from an even rate
 MOST_RESAMPLED = 40  # frames that resampling may make of one
 _MAX_BRIDGED_GAP_S = 0.1  # s; frames farther apart than this, and than twice the usual step, are not bridged
@@ -84,12 +85,9 @@ class Video:
         """Images (height, width, 3) uint8, BGR, one at a time."""
         decoded = 0
         with _open_capture(self.path) as capture:
-            while True:
-                ok, image = capture.read()
-                if not ok:
-                    break
+            for _ in self._grabbed(capture):
                 decoded += 1
-                yield image
+                yield capture.retrieve()[1]
         if decoded < self.frames - TOLERATED_FRAMES:
             text = f"announces {self.frames} frames, but only {decoded} could be decoded"
             raise InputError(f"video {self.path} {text}: {_DAMAGED}")
@@ -98,12 +96,28 @@ class Video:
         """Images of the frames `rows`, in ascending order; frames between them are skipped without conversion."""
         wanted = set(rows)
         with _open_capture(self.path) as capture:
+            grabbed = self._grabbed(capture)
             for row in range(max(wanted, default=-1) + 1):
-                ok, image = capture.read() if row in wanted else (capture.grab(), None)
-                if not ok:
+                if not next(grabbed, False):
                     raise InputError(f"video {self.path}: frame {row} of {self.frames} cannot be decoded; {_DAMAGED}")
-                if image is not None:
-                    yield image
+                if row in wanted:
+                    yield capture.retrieve()[1]
+
+    def _grabbed(self, capture) -> Iterator[bool]:
+        """True for each image decoded. `InputError` where one between two others was not: later ones would be early."""
+        import cv2
+
+        before = np.inf
+        while capture.grab():
+            now = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if now - before > _LEAST_GAP_FRAMES / self.rate:
+                stamps, margin = packet_stamps(self.path, file_version(self.path)), 0.4 / self.rate
+                first, end = np.searchsorted(stamps, [before + margin, now - margin])
+                if first < end:
+                    text = f"the image at {stamps[first]:.3f} s cannot be decoded"
+                    raise InputError(f"video {self.path}: {text}; {_DAMAGED}")
+            before = now
+            yield True
 
     def shown_at(self, frames: Iterable[int]) -> Iterator[np.ndarray]:
         """Images of `frames`, whose numbers must not decrease; ends at the end of the video."""
@@ -183,19 +197,6 @@ def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
     if faults:
         raise InputError("\n".join(faults))
     return tuple(videos)
-
-
-def frame_times(path: Path) -> np.ndarray:
-    """Time stamps of the container (frames,), s after the first, without decoding; empty if missing or repeated."""
-    import cv2
-
-    packets = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
-    stamps = []
-    while packets.grab():
-        stamps.append(packets.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-    packets.release()
-    times = np.sort(stamps)
-    return times - times[0] if len(times) > 1 and (np.diff(times) > 0).all() else np.zeros(0)
 
 
 def describe_unevenness(video: Video) -> str:

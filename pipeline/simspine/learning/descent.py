@@ -238,10 +238,8 @@ def train_by_descent(
         history = DescentHistory((*history.losses, losses), (*history.watched, watched))
         save_checkpoint(path, run.identity, state.dump(history))
         seconds = time.perf_counter() - started
-        run.say(
-            f"epoch {epoch + 1}/{settings.epochs}: loss {losses[TOTAL_LOSS]:.3f}, {goal.shown.format(watched)}, "
-            f"{seconds:.0f} s"
-        )
+        test = f"{goal.shown.format(watched)}, " if math.isfinite(watched) else ""
+        run.say(f"epoch {epoch + 1}/{settings.epochs}: loss {losses[TOTAL_LOSS]:.3f}, {test}{seconds:.0f} s")
     return state.average, history
 
 

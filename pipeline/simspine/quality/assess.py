@@ -259,10 +259,15 @@ def verdicts_csv(verdicts: VerdictsByTrial) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(FINDING_COLUMNS)
+
+    def cell(text: str) -> str:
+        """The text; after an apostrophe where a spreadsheet would take it, such as a camera's name, for a formula."""
+        return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
     for (subject, trial), verdict in verdicts.items():
         for f in verdict.findings:
             which = (len(f.frames), verdict.frames, f.span)
-            writer.writerow((subject, trial, f.severity, f.code, f.where, *which, f.message, f.suggestion))
+            writer.writerow((subject, trial, f.severity, f.code, cell(f.where), *which, cell(f.message), f.suggestion))
     return out.getvalue()
 
 

@@ -359,8 +359,8 @@ def check_limbs_seen(motion: Motion) -> Iterator[Finding]:
         spread = motion.deviation[:, [motion.names.index(name) for name in names]]
         yield warning(
             "limb_unseen",
-            f"{names_text(names, 8)}: not known in {unseen.any(1).sum()} of {len(unseen)} frames (± up to "
-            f"{np.degrees(spread[unseen].max()):.0f}°, expected below {limit.value:g}°); there they are assumed.",
+            f"{names_text(names, 8)}: not known in {unseen.any(1).sum()} of {len(unseen)} frames (standard deviation "
+            f"up to {np.degrees(spread[unseen].max()):.0f}°, expected below {limit.value:g}°); there they are assumed.",
             frames=np.any(unseen, axis=1),
             where=names_text(names, 8),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
 from simspine.core.skeletons import read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers
@@ -113,10 +114,10 @@ def _with_vertical(judged: JudgedCameras, seen: Keypoints, min_confidence: float
         text += " by the cameras' images. If they leaned, the person does too. Nothing was turned."
         cure += " Angles against the vertical may be wrong."
     else:
-        tilt_sd = math.degrees(vertical.tilt_sd)
+        doubt = NORMAL_95 * math.degrees(vertical.tilt_sd)
         axis = int(np.abs(vertical.up).argmax())
         sign = "-" if vertical.up[axis] < 0 else "+"
-        evidence = f"as the person stood, ± {tilt_sd:.0f}°" if tilt_sd else f"{sign}{'xyz'[axis]} points up"
+        evidence = f"as the person stood, ± {doubt:.0f}°" if doubt else f"{sign}{'xyz'[axis]} points up"
         text += f"; the world was turned upright, {evidence}. The person faces OpenSim's x axis when most upright."
         cure += " `cameras.find_vertical: false` keeps it as it is."
     finding = Finding(WORLD_VERTICAL_CODE, Severity.WARNING, text, cure)

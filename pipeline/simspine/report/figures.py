@@ -28,14 +28,11 @@ from simspine.report.figure_style import (
     new_figure,
 )
 from simspine.report.page import PageTable, interval_text, is_beyond, named_notes, number_text, unbreakable
-from simspine.report.tables import NOT_SHOWN, is_range_shown, label_with_sign, mean_cell, range_of
+from simspine.report.tables import is_range_shown, label_with_sign, mean_cell, moves, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-# Trials or visits of one person side by side: clinical parameters, and which differ beyond their errors.
 
 
 MAX_TRIALS_COMPARED = 4  # trials side by side; more are only in the table of trials
@@ -66,15 +63,25 @@ class Change:
         return BEYOND_ERROR if is_beyond(self.by, self.sd, self.unit) else WITHIN_ERROR
 
     def __str__(self) -> str:
-        return NOT_SHOWN if self.assumed else interval_text(self.by, self.sd, self.unit, signed=True)
+        """'● beyond its error: +23.0 ± 6.4°'."""
+        return self.verdict if self.assumed else f"{self.verdict}: {self.size}"
+
+    @property
+    def size(self) -> str:
+        """'+23.0 ± 6.4°'; '' for an assumed parameter."""
+        return "" if self.assumed else interval_text(self.by, self.sd, self.unit, signed=True)
 
 
 def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]:
-    """Changes of mean and range, last minus first; errors of both trials are taken as independent."""
+    """Changes of mean and range, last minus first; errors of both trials are taken as independent.
+
+    A constant of the body, such as pelvic incidence, has no range. It has no change at all where trials share a body.
+    """
     means = ("mean", (last.mean or 0.0) - (first.mean or 0.0), first.sd, last.sd)
     ranges = ("range", range_of(last) - range_of(first), first.range_sd, last.range_sd)
     found, assumed = [], first.is_assumed or last.is_assumed
-    for what, by, one, other in (means, ranges):
+    compared = [means, ranges] if moves(first) or moves(last) else [means] * bool(means[1])
+    for what, by, one, other in compared:
         sd = None if one is None or other is None else math.hypot(one, other)
         found.append(Change(first.label, what, last.unit, by=by, sd=sd, assumed=assumed))
     return found
@@ -82,7 +89,10 @@ def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]
 
 def beyond_error(changes: Iterable[Change]) -> str:
     """The changes that are larger than their errors, in a sentence."""
-    found = [f"{change.label}, {change.what} {change}" for change in changes if change.verdict == BEYOND_ERROR]
+    by_label: dict[str, list[str]] = {}
+    for change in (one for one in changes if one.verdict == BEYOND_ERROR):
+        by_label.setdefault(change.label, []).append(f"{change.what} {change.size}")
+    found = [f"{label} ({', '.join(sizes)})" for label, sizes in by_label.items()]
     return f"Larger than the measurement error: {'; '.join(found) or 'nothing'}."
 
 
@@ -104,11 +114,15 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
     rows = []
     for found in known_in_several(trials):
         known = [figure for figure in found if figure is not None]
-        cells = [text for change in changes_between(known[0], known[-1]) for text in (str(change), change.verdict)]
-        rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *cells))
-    columns = ("Angle", *trials, "Difference of means", "Means", "Difference of ranges", "Ranges")
-    notes = named_notes("compared_means", "compared_ranges", "difference", "compared_assumed")
-    return PageTable(columns, tuple(rows), notes=notes) if rows else None
+        if changes := [*map(str, changes_between(known[0], known[-1]))]:
+            differences = changes if len(changes) > 1 else [*changes, "constant"]
+            rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *differences))
+    columns = ("Angle", *trials, "Difference of means", "Difference of ranges")
+    notes = ["compared_means", "compared_ranges", "difference", "compared_assumed"]
+    if all(row[-1] == "constant" for row in rows):  # single frames
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+        notes.remove("compared_ranges")
+    return PageTable(columns, tuple(rows), notes=named_notes(*notes)) if rows else None
 
 
 def _figure_cell(figure: ClinicalFigure | None) -> str:
@@ -134,14 +148,11 @@ def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
                 ends = [change.by - NORMAL_95 * change.sd, change.by + NORMAL_95 * change.sd]
                 axes.plot(ends, [height] * 2, color=colour, linestyle=ASSUMED_DASHES if change.assumed else "-")
             axes.plot(change.by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
-            axes.text(1.01, height, str(change), transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
+            axes.text(1.01, height, change.size, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
         axes.axvline(0, color=INK_COLOUR, linewidth=0.8)
         axes.set_yticks(range(len(shown)), [change.label for change in shown], fontsize=8.5)
         axes.set(title=title, xlabel="difference (°)", ylim=(-0.7, max(0.7, len(shown) - 0.3)))
     return figure
-
-
-# Cycles of a movement.
 
 
 _CYCLE_COLUMNS = 3
@@ -204,11 +215,6 @@ def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> 
     if known.any():
         mean = values[known].mean(0)
         axes.plot(CYCLE_PERCENT, mean, linewidth=1.8, marker=dots, markersize=3, markevery=10, **look)
-
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 BEYOND_LINE_MM = 25.0  # above the highest point on the skin: vertical distance of a centre from its spinous process

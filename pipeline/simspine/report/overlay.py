@@ -194,7 +194,7 @@ def _draw_spine(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
     """Draw the curve through the points of the spine, dashed next to points that were not seen."""
     chain = [name for name in SPINE_CHAIN_MARKERS if name in layer.points]
     curve = smooth_curve(np.reshape([layer.points[name] for name in chain], (-1, 2)))
-    step = max(1, len(curve) - 1) // max(1, len(chain) - 1)
+    step = max(1, (len(curve) - 1) // max(1, len(chain) - 1))
     parts = [curve[start : start + step + 1] for start in range(0, len(curve) - 1, step)]
     known = [layer.known_as(*pair) for pair in pairwise(chain)]
     for kind, stretch in groupby(zip(known, parts, strict=False), key=itemgetter(0)):

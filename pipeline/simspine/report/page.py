@@ -30,9 +30,6 @@ def cause_of_finding(code: str) -> str:
     return page_words("causes").get(code, code.replace("_", " "))
 
 
-# Content of the report page as plain data, without files and arrays. `write_report` turns it into HTML.
-
-
 def number_text(value: float | None, digits: int = 1, unit: str = "") -> str:
     """'12.3 px'; an en dash for a missing value."""
     if value is None or not math.isfinite(value):
@@ -205,9 +202,6 @@ class ReportContent:
     comparisons: tuple[PageTable, ...] = ()
     changes: tuple[Picture, ...] = ()
     files: tuple[Statement, ...] = ()
-
-
-# One self-contained HTML page: no requests to the network, light and dark, phone and paper, 3D players.
 
 
 PAGE_TEMPLATE = "page.html.j2"

@@ -39,10 +39,10 @@ from simspine.vision.one_camera import (
 )
 from simspine.vision.options import DetectionOptions
 from simspine.vision.person_frame import PersonFrame
-from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device
+from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device, known_weights
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
-ONLY_VALUES = {"backend": "onnxruntime", "mixed_precision": False}  # of options that have no other one here
+ONLY_VALUES = {"backend": "onnxruntime"}  # of options that have no other one here
 TRACKING_VALUES = {
     "det_frequency": 1, "tracking": True, "tracking_thr": 0.3, "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1,
     "smoothing_dcutoff": 1.0,
@@ -88,10 +88,10 @@ class SpinePoseEstimator:
         ONNX file of a lifter, SpinePose's own for instance; the packaged one if left out.
     warmup_frames : int
         Lifting: number of images from which the world frame is estimated.
-    show_lifting_panel : bool
-        No panel is drawn; True is a warning.
-    mixed_precision, backend
-        Only False and 'onnxruntime'.
+    show_lifting_panel, mixed_precision : bool
+        Without effect; True is a warning.
+    backend : str
+        Only 'onnxruntime'.
     """
 
     SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
@@ -120,6 +120,8 @@ class SpinePoseEstimator:
         _require_only_values({name: getattr(self, name) for name in ONLY_VALUES}, ONLY_VALUES)
         if self.show_lifting_panel:
             warnings.warn("show_lifting_panel: no panel is drawn next to the picture.", stacklevel=3)
+        if self.mixed_precision:
+            warnings.warn("mixed_precision: networks run in full precision.", stacklevel=3)
         self._options = self._detection_options()
         self._people: tuple[DetectedPerson, ...] = ()
 
@@ -137,6 +139,7 @@ class SpinePoseEstimator:
         if model in SPINEPOSE_SIZES and self.model_version != "latest":
             model = f"{self.model_version}/{model}"
         if options_of_model(model, self.max_detections).detector == "spinepose":
+            known_weights(model)
             try:
                 check_weights(model)
             except InputError as error:

@@ -20,7 +20,7 @@ from simspine.anatomy.clinical import (
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.arrays import NORMAL_95
-from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
+from simspine.core.skeletons import VERTEBRA_OF, base_name, is_skin_marker, skin_landmark
 from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_records import TrialRecord
 from simspine.quality.findings import THRESHOLDS
@@ -51,9 +51,6 @@ if TYPE_CHECKING:
     from simspine.vision.triangulation import TriangulationReport
 
 
-# Clinical parameters of a trial, with published values of standing adults.
-
-
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
@@ -70,20 +67,20 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     Without movement, as in a single frame, there are no ranges.
     """
     by_name = {figure.name: figure for figure in figures if not _is_unbounded(figure)}
-    moves = any(_moves(figure) for figure in figures)
+    moving = any(moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
     alignment = [_alignment_row(figure) for figure in spinal]
-    if alignment and rhythm is not None and moves:
+    if alignment and rhythm is not None and moving:
         alignment.append(_rhythm_row(rhythm, str(rhythm_verdict(figures))))
     of_limbs = [figure for figure in by_name.values() if figure.name.startswith(tuple(JOINT_DEFINITIONS))]
     recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
-    columns = ("Pelvis and spine", MEAN_COLUMN if moves else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
-    sides = ("Angle", "Right", "range", "Left", "range", BETWEEN_SIDES, *DECIDED_COLUMNS)
-    notes = named_notes("brackets", *["mean", "range"] * moves, "visits", "curvature")
+    columns = ("Pelvis and spine", MEAN_COLUMN if moving else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
+    sides = ("Arms and legs", "Right", "range", "Left", "range", BETWEEN_SIDES, *DECIDED_COLUMNS)
+    notes = named_notes("brackets", *["mean", "range"] * moving, "visits", "curvature")
     norms = named_notes("norm" if has_norms else "no_norm")
-    title = page_words("means")["moving" if moves else "still"]
+    title = page_words("means")["moving" if moving else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
     reach = f"95 % lie within this distance of the mean: {', '.join(spreads)}. Used for the weight; no norm."
     people = Statement("± of people who stand", reach)
@@ -91,7 +88,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
         PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *norms)),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
     )
-    unused = (() if has_norms else ("norm",)) + (() if moves else ("from … to", "range"))
+    unused = (() if has_norms else ("norm",)) + (() if moving else ("from … to", "range"))
     return tuple(_without_columns(table, unused) for table in tables if table.rows)
 
 
@@ -115,15 +112,16 @@ def _is_unbounded(figure: ClinicalFigure) -> bool:
     return figure.unit == "deg" and figure.sd is not None and NORMAL_95 * figure.sd > UNKNOWN_FROM_DEG
 
 
-def _moves(figure: ClinicalFigure) -> bool:
+def moves(figure: ClinicalFigure) -> bool:
+    """Whether its value changes in the trial; False for a constant of the body."""
     return figure.minimum is not None and (figure.maximum or 0.0) - figure.minimum >= CONSTANT_RANGE
 
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    ends = _range_text(figure) if is_range_shown(figure) or not _moves(figure) else "–"
+    ends = _range_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
     verdict = figure.decided_by + f"; {NO_SCOLIOSIS}" * (figure.name == SIDEWAYS_BEND)
-    cells = (mean_cell(figure), ends, span if _moves(figure) else "–", norm_text(figure) or "–")
+    cells = (mean_cell(figure), ends, span if moves(figure) else "–", norm_text(figure) or "–")
     borrowed = page_words("borrowed").get(figure.name, "")
     share = observed_share_text(figure.share) + f", {borrowed}" * bool(borrowed and np.isfinite(figure.share))
     return (label_with_sign(figure), *cells, share, verdict.replace(IMPRECISE, IMPRECISE_LABEL))
@@ -236,20 +234,17 @@ def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) ->
 def _range_text(figure: ClinicalFigure) -> str:
     if figure.minimum is None or figure.maximum is None:
         return "–"
-    if not _moves(figure):
+    if not moves(figure):
         return "constant"
     return unbreakable(f"{number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}{UNIT_SIGNS[figure.unit]}")
 
 
 def _reach_text(figure: ClinicalFigure) -> str:
     """The range with its interval and its ends."""
-    if not _moves(figure):
+    if not moves(figure):
         return _range_text(figure)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
     return f"{span}, {_range_text(figure)}" if is_range_shown(figure) else span
-
-
-# The data set compared with the literature, as tables of the page.
 
 
 def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, ...]:
@@ -264,12 +259,9 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
     return tuple(made)
 
 
-# Uncertainty of the angles in words: the table of a trial, and quantities that were not measured.
-
-
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
-NO_LEVEL_FINDING = "; takes what the model cannot place elsewhere: no finding about this level"
+NO_LEVEL_FINDING = ": no finding about this level"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical")
@@ -368,10 +360,16 @@ class NotMeasured(TypedDict):
 def caveats_of_trial(measured: Markers, spine: SpineKinematics, shares: np.ndarray) -> Caveats:
     """The caveats of one trial. measured: fitted points with their origin. shares: (levels, 3)."""
     names, estimated = (
-        tuple(base_name(name) for name in measured.names_of(origin)) for origin in (Origin.INFERRED, Origin.ESTIMATED)
+        tuple(_with_vertebra(base_name(name)) for name in measured.names_of(origin))
+        for origin in (Origin.INFERRED, Origin.ESTIMATED)
     )
     free = np.where(forced_mask(spine.levels, spine.forced), np.nan, shares)
     return Caveats(inferred=names, forced=spine.forced, levels=spine.levels, shares=free, estimated=estimated)
+
+
+def _with_vertebra(point: str) -> str:
+    """'Hip (S1)': a point of the spine with the vertebra that it stands for."""
+    return f"{point} ({VERTEBRA_OF[point]})" if point in VERTEBRA_OF else point
 
 
 def not_measured(trials: Sequence[Caveats], fitted: bool = True) -> NotMeasured:
@@ -418,9 +416,6 @@ def assumed_levels(shares: np.ndarray) -> str:
     known, assumed = np.isfinite(shares).sum(0), (shares < THRESHOLDS["assumed"].value_si).sum(0)
     counts = zip(MOTION_PLANES, assumed, known, strict=True)
     return ", ".join(f"{plane} of {count} of {total} levels" for plane, count, total in counts if count)
-
-
-# Errors of the detections in each camera, and distances of the points from the body.
 
 
 def image_sizes(cameras: Iterable[Camera]) -> str:

@@ -41,6 +41,12 @@
     if (part) part.open = true;
   };
   addEventListener("hashchange", reveal);
+  const narrow = matchMedia("(max-width: 44rem)");
+  const fold = () => {
+    for (const part of document.querySelectorAll("details.fold")) part.open = !narrow.matches;
+  };
+  narrow.addEventListener("change", fold);
+  fold();
   reveal();
   let closed = [];
   addEventListener("beforeprint", () => {

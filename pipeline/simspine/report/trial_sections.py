@@ -120,9 +120,6 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
     )
 
 
-# What the person did.
-
-
 _SIDEWAYS = {1: ("to the right", "to the left")}
 _LEANS = {"thorax": {0: ("forwards", "backwards")} | _SIDEWAYS, "pelvis": _SIDEWAYS}  # {segment: {angle: (+, −)}}
 _RAISED = {
@@ -204,9 +201,6 @@ def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalF
             if found.sd is not None:
                 figures.append(ClinicalFigure(label, label, "deg", decided_by=NO_LABEL, **found._asdict()))
     return tuple(figures)
-
-
-# Sections of figures and tables.
 
 
 def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:

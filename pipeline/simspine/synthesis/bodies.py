@@ -39,8 +39,6 @@ def body_landmarks() -> dict[str, tuple[str, tuple[float, float, float]]]:
 FLOOR_CONTACTS = tuple(
     f"{name}_{side}" for name in ("sole_heel", "sole_inner", "sole_outer", "sole_toes", "seat") for side in "rl"
 )
-
-
 HIP_POINTS = ("RHip", "LHip")  # points on the pelvis that move with the hip centres
 MAX_SHIFT_M = 0.006  # m; largest translation of a level in either direction
 

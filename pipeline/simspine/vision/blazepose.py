@@ -260,8 +260,6 @@ def _run_network(name: str):
 
 
 _FINDER_ANCHORS = finder_anchors()
-
-
 SEARCH_INTERVAL_IMAGES = 6  # from one search for new people to the next; a search takes as long as three people's poses
 SAME_POSE_DISTANCE = 0.12  # of the crop's side: two poses whose points lie nearer than this on average are one person
 

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from simspine.core.errors import InputError, missing_file, names_text
 from simspine.core.geometry import undistort_pixels
-from simspine.core.settings import Section, SettingsError
+from simspine.core.settings import Section, SettingsError, packaged_file
 from simspine.core.types import Camera
 from simspine.io.atomic import sha256_of_file
 from simspine.io.video import SIZE_TOLERANCE_SHARE
@@ -94,7 +94,8 @@ class Lifter:
             raise InputError(f"{path}: {missing_file(path)}; a lifter is wanted. {TRAIN_LIFTER_HINT}.")
         if self.path.suffix.lower() == ".pt":
             raise InputError(f"{path}: a lifter is an ONNX file; {TRAIN_LIFTER_HINT}, next to checkpoint.pt.")
-        self._session = open_session(self.path)
+        self._session = open_session(packaged_file(self.path) if self.path == PACKAGED_LIFTER else self.path)
+        self.sha256 = sha256_of_file(self.path)
         self._is_spinepose = CARD_KEY not in self._session.get_modelmeta().custom_metadata_map and [
             entry.shape[1:] for entry in (*self._session.get_inputs(), *self._session.get_outputs())
         ] == [[len(FILE_POINT_NAMES), 2], [len(FILE_POINT_NAMES), 3]]
@@ -106,11 +107,6 @@ class Lifter:
         wanted = ["image", "xyz", *(["sd"] if self.card.sd else [])]
         if found != wanted:
             raise InputError(f"{path}: inputs and outputs are {', '.join(found)}, expected {', '.join(wanted)}.")
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the file."""
-        return sha256_of_file(self.path)
 
     def lift(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Points in space (n, points, 3) m of image points (n, points, 2), and standard deviations or None.

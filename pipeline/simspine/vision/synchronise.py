@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import scipy
 
-from simspine.core.arrays import evenly_spread, median_of_known, require_numbers
+from simspine.core.arrays import NORMAL_95, evenly_spread, median_of_known, require_numbers
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera, Keypoints
@@ -247,7 +247,8 @@ def refined_delays(
     if deviation[worst] > MAX_DELAY_SD_FRAMES:
         raise InputError(
             f"how late {names[worst]} is cannot be determined from this recording ({late[worst]:+.1f} ± "
-            f"{deviation[worst]:.1f} frames): the person moves too little, or is seen too rarely. {DELAYS_BY_HAND_HINT}"
+            f"{NORMAL_95 * deviation[worst]:.1f} frames): the person moves too little, or is seen too rarely. "
+            f"{DELAYS_BY_HAND_HINT}"
         )
     return Clocks(views=names, delays_frames=late, deviation=deviation, drift=drift, drift_deviation=drift_deviation)
 

@@ -302,7 +302,8 @@ def _print_tables(result: CalibratedCameras, board: Board) -> None:
     print_table("Places", PLACE_TABLE_COLUMNS, places)
     for camera, share in zip(result.cameras, result.coverage, strict=True):
         if share < MIN_COVERAGE:
-            print(f"{camera.name}: the board covered {100 * share:.0f} % of the image; the lens is guessed elsewhere.")
+            text = f"{camera.name}: the board covered {100 * share:.0f} % of the image; the lens is guessed elsewhere."
+            print(printable(text))
     print("World: the board on the floor; its upper left corner is the origin, x along its upper side, z up.")
 
 

@@ -15,9 +15,10 @@ from simspine.dataset.recordings import (
     ManifestEntry,
     licence_notice,
     manifest_header,
+    read_dataset_manifest,
     write_dataset_manifest,
 )
-from simspine.io.atomic import write_text
+from simspine.io.atomic import sha256_of_file, write_text
 from simspine.io.dataset_write import OWN_GROUP, Dataset, SubjectData, write_dataset
 from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.io.text_tables import json_or_empty
@@ -88,8 +89,18 @@ def clinical_csv(trials: Mapping[str, dict]) -> str:
     return table.to_csv(index=False, float_format="%.4g", lineterminator="\n")
 
 
+def dataset_file(results: Path, name: str) -> Path:
+    """The path of a file of the data set; `InputError` where its content is not what the manifest says, if any."""
+    path = results / name
+    if path.is_file() and (results / MANIFEST_FILE).is_file():
+        listed = read_dataset_manifest(results)["files"].get(name)
+        if listed is not None and sha256_of_file(path) != listed["sha256"]:
+            raise InputError(f"{path} is not as it was made: changed, or damaged. Run `simspine run` again.")
+    return path
+
+
 def read_summary(config: Config) -> dict:
-    path = Path(config.results) / "summary.json"
+    path = dataset_file(Path(config.results), "summary.json")
     summary = read_json(path)
     if not isinstance(summary, dict) or "rejected_because" not in summary:
         raise InputError(f"{path}: not a whole summary: it lacks the counts of frames. Run `simspine run` again.")

@@ -39,6 +39,7 @@ from simspine.io.mot import write_mot, write_sto
 from simspine.io.npz import MMPOSE_UNITS, write_mmpose
 from simspine.reconstruction import publish
 from simspine.workflow.config import Config
+from simspine.workflow.dataset import dataset_file
 
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
 POINT_ORDER_OF_COUNT = {15: "simspine15", 37: "simspine37"}
@@ -119,7 +120,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
     files.
     """
     results = Path(config.results)
-    path = results / f"{config.name}.h5"
+    path = dataset_file(results, f"{config.name}.h5")
     if not path.is_file():
         raise InputError(f"{path} does not exist: the data set is not made yet. Run `simspine run` first.")
     if kind == PAPER_AXES_CHOICE:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, printable
 from simspine.core.settings import data_folder
 from simspine.core.types import Camera, Markers
 from simspine.io.calibration import calibration_files, read_calibration
@@ -229,13 +229,13 @@ def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]
         yield lambda done, total: None
         return
     if not sys.stdout.isatty():
-        yield _progress_lines(text)
+        yield _progress_lines(printable(text))
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns) as bar:
-        task = bar.add_task(text, total=None, visible=False)
+        task = bar.add_task(printable(text), total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 

@@ -47,8 +47,6 @@ SCALE_UNKNOWN_NOTE = (
     "one camera does not show how large somebody is: lengths are those of the people the lifter learnt from, fitted to "
     "what is seen, and depth is the least certain. Not triangulated, no measurement"
 )
-
-
 WORLD_NOTE = (
     "m, z up, origin on the floor between the feet, x to where the person faces when most upright; estimated from the "
     "person's size and stance, with a standard deviation of each coordinate (pose_keypoints_3d_sd)"

@@ -33,6 +33,7 @@ from simspine.report.tables import Caveats, not_measured, validation_text_tables
 from simspine.report.trial_sections import page_finding
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import (
+    dataset_file,
     provenance_of_results,
     read_summary,
     summary_table_rows,
@@ -40,7 +41,7 @@ from simspine.workflow.dataset import (
 from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.results import files_of_trial, read_trial
 from simspine.workflow.stage_files import tasks_of_trials
-from simspine.workflow.up_to_date import StageTask
+from simspine.workflow.up_to_date import StageTask, check_as_made
 from simspine.workflow.views import ContactEvents, cycle_picture
 
 MAX_PLAYER_FRAMES = 1000  # frames a player holds where there are many trials: 1.4 MB a page
@@ -93,7 +94,7 @@ def write_report_of(config: Config) -> Path:
     figures: dict[str, dict[str, Sequence[ClinicalFigure]]] = {}
     for (subject, trial), part in zip(names, parts, strict=True):
         figures.setdefault(subject, {})[trial] = part.figures
-    front, dataset = _front_page(config, summary, parts), path.with_name(f"{config.name}.h5")
+    front, dataset = _front_page(config, summary, parts), dataset_file(path.parent, f"{config.name}.h5")
     front = replace(front, comparisons=tuple(filter(None, map(comparison_table, figures.values()))))
     if dataset.is_file() and len(names) > 1:  # tables over all of it
         with DatasetFile(dataset) as data:
@@ -156,6 +157,7 @@ def page_task(config: Config) -> StageTask:
 def _read_part(config: Config, subject: str, trial: str) -> SolvedTrial:
     context = Context(config, subject)
     videos = context.capture(trial).videos
+    check_as_made(context.paths, trial)
     return read_trial(context.paths, trial, videos, keypoints=bool(videos))  # for pictures only
 
 

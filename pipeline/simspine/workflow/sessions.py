@@ -85,8 +85,12 @@ def add_spine(
 
 
 def _remove(paths: Iterable[Path]) -> None:
+    """Remove what a command that ended early wrote; a folder in which there is something else stays."""
     for path in paths:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        if not path.is_dir() or path.is_symlink():
+            path.unlink(missing_ok=True)
+        elif all(file.suffix == ".json" for file in path.iterdir()):
+            shutil.rmtree(path)
 
 
 def _curvature_text(figure: ClinicalFigure) -> str:

@@ -4,7 +4,6 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -186,15 +185,16 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
     first, last = trials
     figures = {name: (*trial.curvature_figures, *trial.clinical_figures) for name, trial in trials.items()}
     table = comparison_table(figures)
-    changes = [changes_between(one, other) for one, other in known_in_several(figures) if one and other]
+    pairs = [(one, other) for one, other in known_in_several(figures) if one and other]
+    changes = [change for one, other in pairs for change in changes_between(one, other)]
     if table is None:
         raise InputError(f"{first} and {last}: no parameter is known in both; nothing can be compared.")
-    titles = ("Difference of means", "Difference of ranges")
     captions = "Filled: larger than its error. Hollow: within. Dashed: assumed in one of the trials."
     pictures = []
-    for number, (name, own) in enumerate(zip(titles, zip(*changes, strict=True), strict=True)):
-        figure = changes_figure(own, f"{name}: {last} less {first}")
-        svg = canvas.figure_svg(figure, f"c{number}")
+    for what in dict.fromkeys(change.what for change in changes):
+        name = f"Difference of {what}s"
+        figure = changes_figure([one for one in changes if one.what == what], f"{last} less {first}")
+        svg = canvas.figure_svg(figure, f"c-{what}")
         pictures.append(Picture(name, f"{name}, each with its interval", captions, svg=svg))
     scenes = {
         name: replace(scene_of_trial(trial, frame_step(trial.spine.frames, MOST_FRAMES)), name=name, curves=())
@@ -202,7 +202,7 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
     }
     return ReportContent(
         title=" → ".join(trials),
-        subtitle=beyond_error(chain.from_iterable(changes)),
+        subtitle=beyond_error(changes),
         trials=tuple(
             TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:3])
             for name, scene in scenes.items()

@@ -1,6 +1,7 @@
 """Training that is killed and goes on, two sets, teachers, stages that are frozen, and what a run leaves behind."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,7 @@ def test_a_killed_run_ends_with_the_very_weights(undisturbed, tmp_path, options,
     lines = []
     again, after = fit(tmp_path, options, reader, say=lines.append)
     assert lines[0].endswith(f"{killed_after} of 3 epochs are done")
+    assert re.search(r"^epoch 3/3: loss [\d.]+, \d+ s$", "\n".join(lines), re.MULTILINE)  # no test set, no figure of it
     assert after.losses == history.losses
     assert same(weights, again)
 
