@@ -275,7 +275,7 @@ def fit_trials(
     marker_set : str, optional
         Says where the points are on the body; by default that of the options, or the one whose names the markers have:
         'plugin_gait', 'cgm2', 'ior', 'rizzoli_spine', 'cleveland', 'gait2392', 'rajagopal', 'opencap', 'spine' (all of
-        markers on the skin), or else 'centres' (at the vertebral centres). A finding names the set.
+        markers on the skin), 'theia', or else 'centres' (at the vertebral centres). A finding names the set.
     height, mass : float, optional
         Height (m) and mass (kg) of the person.
     options : Options, optional

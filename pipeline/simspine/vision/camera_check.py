@@ -214,10 +214,11 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         corrected = fit(undone, seen_by)
         after, error_after = corrected.of(views)
         better = after > before + MIN_MIX_UP_GAIN or error_after < MAX_REMAINING_ERROR_SHARE * error
-        by_all = corrected.used.sum() / corrected.seen.sum()  # if small, a view agrees with another one by chance
-        if better and min(after, by_all) > MIN_MIX_UP_AGREEMENT and corrected.used.sum() >= given.used.sum():
-            names = tuple(cameras[view].name for view in views)
-            found.append((error_after, MixUp(kind, names, before, used_if_exchanged=after, size_ratio=size_ratio)))
+        # If few of all observations agree, the view agrees with another one by chance.
+        better &= min(after, corrected.used.sum() / corrected.seen.sum()) > MIN_MIX_UP_AGREEMENT
+        if better and corrected.used.sum() >= given.used.sum():
+            mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
+            found.append((error_after, mix))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
 
 
