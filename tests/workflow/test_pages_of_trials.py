@@ -35,6 +35,7 @@ def two(copied, monkeypatch):
         summary["trials"][f"S01/{name}"] = summary["trials"]["S01/bow"]
     copied.write(settings)
     (copied.results / "summary.json").write_text(json.dumps(summary))
+    (copied.results / "manifest.json").unlink()  # of the data set before
     return copied
 
 
