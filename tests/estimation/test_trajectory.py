@@ -213,7 +213,7 @@ def test_deviations_about_the_mean_are_those_of_the_full_covariance():
     wanted = np.array([np.diag(centre @ own @ centre) / np.diag(own) for own in covariance]).T
     variance = np.array([np.diag(own) for own in covariance]).T
     posterior = WindowPosterior(np.zeros((frames, n)), np.zeros((frames, n, n)), system.factorise(), inner)
-    found = posterior.share_about_mean(gradient, variance, np.arange(len(variance)))
+    found = posterior.share_about_mean(gradient, variance)
     np.testing.assert_allclose(found, np.minimum(wanted, 1.0), rtol=1e-9)
     assert (found < 1).any()
 

@@ -6,7 +6,7 @@ LAPACK costs O(points · n³). The same factor gives the blocks of the inverse i
 """
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, cached_property
 from typing import Any
 
@@ -245,35 +245,26 @@ class Factor:
         The recursion adds positive matrices. So single-precision sweeps over a double-precision factor give variances
         to about four digits at 50 Hz.
         """
-        reach = self.basis.weights.shape[1]
-        covariances = np.empty((len(frames), self.n, self.n))
-        for some, shares, inverse in self._shares_of_inverse(self.basis.first[frames], self.basis.weights[frames]):
-            covariances[some] = np.tensordot(shares, inverse[:reach, :, :reach], ((1, 2), (0, 2)))
-        return covariances
+        return self._selected_inverse(self.basis.first[frames], self.basis.weights[frames])
 
     def acceleration_variances(self) -> np.ndarray:
         """(rows, n): variances of the coordinates' accelerations, per frame², see `Basis.accelerations`."""
-        variances = np.empty((self.basis.accelerations.shape[0], self.n))
-        for some, shares, inverse in self._shares_of_inverse(*self.basis.acceleration_rows):
-            variances[some] = np.tensordot(shares, np.einsum("aibi->abi", inverse))
-        return variances
+        return np.einsum("tii->ti", self._selected_inverse(*self.basis.acceleration_rows))
 
-    def _shares_of_inverse(
-        self, first: np.ndarray, weights: np.ndarray
-    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """For each control point, the last first: which rows depend on it and later ones alone, the products of two of
-        their weights (rows, reach, reach), and the inverse's block (lags + 1, n, lags + 1, n), valid until the next.
+    def _selected_inverse(self, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Covariances (frames, n, n) of some frames, from the inverse's blocks inside the band.
 
-        first, weights: how rows depend on control points, as in `Basis`, with first ascending.
+        first, weights: how these frames depend on control points, as in `Basis`, with first ascending.
 
         The sweep runs backwards in time. M is the blocks of L below L_tt, times L_tt⁻¹; W is the inverse's block for
         the control points after t. Then (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M. Both terms of
         the sum are positive semidefinite, so rounding errors fade over the sweep.
         """
-        (points, n, _), lags = self._inverses.shape, self.basis.lags
-        products = (weights[:, :, None] * weights[:, None, :]).astype(self._sweeps)
+        (points, n, _), lags, reach = self._inverses.shape, self.basis.lags, weights.shape[1]
+        shares = (weights[:, :, None] * weights[:, None, :]).astype(self._sweeps)
         ends = np.searchsorted(first, np.arange(points + 1))
-        # The inverse's block of t and those after it, in two arrays by turns: new ones would take a third of the time.
+        covariances = np.zeros((len(first), n, n))
+        # The inverse's block of t and those after it, in two arrays by turns: new ones would take a sixth of the time.
         around, before = (np.zeros(((lags + 1) * n, (lags + 1) * n), self._sweeps) for _ in range(2))
         for t in range(points - 1, first[0] - 1, -1):
             around, before = before, around
@@ -282,6 +273,8 @@ class Factor:
             cross = W @ M
             diagonal = inverse.T @ inverse + M.T @ cross
             around[:n, :n] = 0.5 * (diagonal + diagonal.T)
-            around[n:, :n], around[:n, n:], around[n:, n:] = -cross, -cross.T, W
-            rows = slice(ends[t], ends[t + 1])
-            yield rows, products[rows], around.reshape(lags + 1, n, lags + 1, n)
+            around[:n, n:], around[n:, :n], around[n:, n:] = -cross.T, -cross, W
+            frames = slice(ends[t], ends[t + 1])
+            parts = around.reshape(lags + 1, n, lags + 1, n)[:reach, :, :reach]
+            covariances[frames] = np.tensordot(shares[frames], parts, ((1, 2), (0, 2)))
+        return covariances

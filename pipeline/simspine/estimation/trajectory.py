@@ -140,27 +140,27 @@ class WindowPosterior:
         """(frames, free) of the inner frames."""
         return self.window[self.inner]
 
-    def covariances(self, some: np.ndarray) -> np.ndarray:
-        """(some, free, free): of the coordinates in some of the inner frames; NaN without a factor."""
-        n = self.coordinates.shape[1]
+    def covariances(self) -> np.ndarray:
+        """(frames, free, free): of the coordinates in each inner frame; NaN without a factor."""
+        frames, n = self.coordinates.shape
         if self.factor is None:
-            return np.full((len(some), n, n), np.nan)
-        return self.factor.covariances(self.inner.start + some)
+            return np.full((frames, n, n), np.nan)
+        return self.factor.covariances(np.arange(self.inner.start, self.inner.stop))
 
-    def share_about_mean(self, gradient: np.ndarray, variance: np.ndarray, some: np.ndarray) -> np.ndarray:
-        """(some, figures): share of each figure's variance that remains after subtracting its mean over all frames.
+    def share_about_mean(self, gradient: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """(frames, figures): share of each figure's variance that remains after subtracting its mean over the frames.
 
         An error that lasts for all frames, such as a point that is too high throughout, does not affect changes.
-        gradient: (frames, figures, free). variance: (some, figures), in some of the frames. One solve, with the
-        gradient of the mean, gives the covariance of all frames with the mean."""
+        gradient: (frames, figures, free). variance: (frames, figures). One solve, with the gradient of the mean, gives
+        the covariance of all frames with the mean."""
         frames, figures, n = gradient.shape
         if self.factor is None:
-            return np.full(variance.shape, np.nan)
+            return np.full((frames, figures), np.nan)
         values = self.factor.basis.values[self.inner]
         mean = values.T @ (gradient.transpose(0, 2, 1).reshape(frames, -1) / frames)
         moved = values @ self.factor.solve(mean.reshape(-1, n, figures)).reshape(-1, n * figures)
         with_mean = np.einsum("tkn,tnk->tk", gradient, moved.reshape(frames, n, figures))
-        remaining = variance - 2 * with_mean[some] + with_mean.mean(0)
+        remaining = variance - 2 * with_mean + with_mean.mean(0)
         return np.clip(remaining / np.where(variance > 0, variance, np.nan), 0.0, 1.0)
 
     def lost_motion(self, columns: np.ndarray) -> np.ndarray:

@@ -169,23 +169,19 @@ class _PublishedFigures:
     def __call__(self, observed: MarkerTerm, posterior: WindowPosterior) -> dict[str, np.ndarray]:
         z = posterior.coordinates
         computed = spaced_frames(observed.seen, self.spacing)
-        blocks = posterior.covariances(computed)
-        batch = FRAMES_PER_COVARIANCE_BATCH
-        batches = [slice(begin, begin + batch) for begin in range(0, len(computed), batch)]
-        frames = [(blocks[part], computed[part]) for part in batches]
-        parts = [self._figures_of_frames(observed.of_window(some), z[some], covariance) for covariance, some in frames]
+        blocks = posterior.covariances()
+        batches = np.split(computed, range(FRAMES_PER_COVARIANCE_BATCH, len(computed), FRAMES_PER_COVARIANCE_BATCH))
+        parts = [self._figures_of_frames(observed.of_window(some), z[some], blocks[some]) for some in batches]
         derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         figures = {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()}
         if GRADIENT_KEY in figures:
             offsets = z.shape[1] - self.problem.coordinate_count
             gradient = np.pad(figures.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
-            of_computed = gradient[computed]
-            variance = ((of_computed @ blocks) * of_computed).sum(-1)
-            share = posterior.share_about_mean(gradient, variance, computed)
+            variance = ((gradient @ blocks) * gradient).sum(-1)  # in every frame: changes keep little of it
+            share = posterior.share_about_mean(gradient, variance)
             lost = (gradient @ posterior.lost_motion(self._joint_angles)[..., None])[..., 0]
             lost[~observed.seen] = 0.0  # there, priors interpolate; the covariance says how well
-            remaining = on_lines_between(computed, share * derived[CHANGE_KEY], len(z))
-            figures[CHANGE_KEY] = np.sqrt(remaining + (lost - lost.mean(0)) ** 2)
+            figures[CHANGE_KEY] = np.sqrt(share * figures[CHANGE_KEY] + (lost - lost.mean(0)) ** 2)
         return figures
 
     @property
