@@ -9,7 +9,7 @@ from restamped import restamp, time_scale
 from small_videos import greys, write_frames
 
 from simspine.core.errors import InputError
-from simspine.io.mp4 import fault_of_header
+from simspine.io.mp4 import fault_of_header, packet_stamps
 from simspine.io.video import Video, check_synchronised, frame_times, frames_at_rate, open_video, open_videos
 
 WIDTH, HEIGHT = 96, 64
@@ -386,3 +386,11 @@ def test_a_frame_within_a_video_that_cannot_be_decoded_is_no_shift_of_later_ones
         with pytest.raises(InputError, match=r"damaged\.mp4: the image at 0\.800 s cannot be decoded"):
             read(open_video(damaged))
     assert len(list(open_video(restamped(tmp_path / "b.mp4", [80, 200])))) > 8
+
+
+def test_pauses_of_views_read_side_by_side_are_looked_up_once(tmp_path):
+    """Each look takes as long as reading the file. Eight cameras that drop frames now and then."""
+    videos = open_videos([restamped(tmp_path / f"cam{k}.mp4", [80, 200, 120]) for k in range(8)])
+    packet_stamps.cache_clear()
+    assert sum(1 for _ in zip(*videos, strict=True)) == 24
+    assert packet_stamps.cache_info().misses == 8

@@ -176,6 +176,11 @@ def test_a_link_at_the_top_opens_what_it_leads_to(browser, page):
 
 def test_paper_shows_what_stands_behind_headings(browser, page):
     with Opened(browser, page.as_uri()) as window:
+        window.page.evaluate(
+            "addEventListener('afterprint', () => { folded = document.querySelectorAll('.fold:not([open])').length })"
+        )
+        window.page.pdf(format="A5")  # as narrow as a telephone, but paper
+        assert window.page.evaluate("folded") == 0
         closed = "document.querySelectorAll('details.part:not([open])').length"
         before = window.page.evaluate(closed)
         assert before > 2

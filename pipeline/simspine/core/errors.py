@@ -59,6 +59,11 @@ def require_kind(**values: tuple[object, type]) -> None:
             raise InputError(f"{name} is a {type(value).__name__}, expected {kind.__name__}.")
 
 
+def without_formula(text: str) -> str:
+    """The text; after an apostrophe where a spreadsheet would take it, such as a foreign name, for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def safe_file_name(name: str) -> str:
     """The name as part of a path that every system can store: characters that are not allowed become %XX.
 

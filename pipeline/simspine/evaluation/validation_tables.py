@@ -15,7 +15,7 @@ import pandas as pd
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import forced_sentence
 from simspine.core.arrays import NORMAL_95
-from simspine.core.errors import require_known
+from simspine.core.errors import require_known, without_formula
 from simspine.evaluation.metrics import finite_values, mean_or_nan
 from simspine.evaluation.tables import aligned_markdown, published_values, table_words
 from simspine.evaluation.validation_records import LUMBAR_LEVEL_NAMES, NECK_LEVEL_NAMES, TrialRecord, published_range
@@ -246,9 +246,8 @@ def validation_tables_of(some: Sequence[TrialRecord]) -> dict[str, pd.DataFrame]
 
 
 def validation_csv(rows: pd.DataFrame) -> str:
-    """One line per row, all columns, numbers to six decimals; empty cells = not known. Texts that a spreadsheet would
-    run as a formula, such as a foreign file's name of a trial, begin with an apostrophe."""
-    plain = rows.round(6).replace(r"^(?=[=+@\t\r-])", "'", regex=True)
+    """One line per row, all columns, numbers to six decimals; empty cells = not known."""
+    plain = rows.round(6).map(lambda cell: without_formula(cell) if isinstance(cell, str) else cell)
     return plain.to_csv(index=False, lineterminator="\n") if len(rows) else ""
 
 

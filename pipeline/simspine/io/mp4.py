@@ -87,7 +87,7 @@ def frame_times(path: Path) -> np.ndarray:
     return times - times[0] if len(times) > 1 and (np.diff(times) > 0).all() else np.zeros(0)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)  # all views of a recording, which are read side by side
 def packet_stamps(path: Path, _version: tuple[int, ...]) -> np.ndarray:
     """Time stamps of all packets of images, s, ascending."""
     import cv2

@@ -13,7 +13,7 @@ from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import NORMAL_95
-from simspine.core.errors import names_text
+from simspine.core.errors import names_text, without_formula
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody
@@ -259,15 +259,11 @@ def verdicts_csv(verdicts: VerdictsByTrial) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(FINDING_COLUMNS)
-
-    def cell(text: str) -> str:
-        """The text; after an apostrophe where a spreadsheet would take it, such as a camera's name, for a formula."""
-        return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
     for (subject, trial), verdict in verdicts.items():
         for f in verdict.findings:
             which = (len(f.frames), verdict.frames, f.span)
-            writer.writerow((subject, trial, f.severity, f.code, cell(f.where), *which, cell(f.message), f.suggestion))
+            said = without_formula(f.message), f.suggestion
+            writer.writerow((subject, trial, f.severity, f.code, without_formula(f.where), *which, *said))
     return out.getvalue()
 
 

@@ -41,7 +41,7 @@
     if (part) part.open = true;
   };
   addEventListener("hashchange", reveal);
-  const narrow = matchMedia("(max-width: 44rem)");
+  const narrow = matchMedia("screen and (max-width: 44rem)");
   const fold = () => {
     for (const part of document.querySelectorAll("details.fold")) part.open = !narrow.matches;
   };
