@@ -62,8 +62,8 @@ def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
         if not points.size and arrays["poses"].size:  # of segments, as Theia writes them
             points, rate = arrays["poses"][:3, 3], metadata["header"]["rotations"]["frame_rate"]
             points[:, (points == 0.0).all((0, 2))] = np.nan  # the room, as a segment
-            own = {"LABELS": parameters["ROTATION"]["LABELS"], "RATE": {"value": [rate]}}
-            parameters = {**parameters, "POINT": {**parameters["POINT"], **own}}
+            own = parameters["POINT"] | {"LABELS": parameters["ROTATION"]["LABELS"], "RATE": {"value": [rate]}}
+            parameters = parameters | {"POINT": own}
             return _markers_of_c3d(path, header, parameters, data=(points, np.zeros(points.shape[1:])), frame=frame)
         words, processor = _header_words(path)
         count, _, first, last = struct.unpack(f"{'>' if processor == _MIPS else '<'}4H", words[2:10])  # capped at 65535

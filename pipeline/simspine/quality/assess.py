@@ -261,9 +261,8 @@ def verdicts_csv(verdicts: VerdictsByTrial) -> str:
     writer.writerow(FINDING_COLUMNS)
     for (subject, trial), verdict in verdicts.items():
         for f in verdict.findings:
-            which = (len(f.frames), verdict.frames, f.span)
-            said = without_formula(f.message), f.suggestion
-            writer.writerow((subject, trial, f.severity, f.code, without_formula(f.where), *which, *said))
+            where, *words = map(without_formula, (f.where, f.message, f.suggestion))
+            writer.writerow((subject, trial, f.severity, f.code, where, len(f.frames), verdict.frames, f.span, *words))
     return out.getvalue()
 
 
