@@ -290,7 +290,7 @@ def verdicts_dict(verdicts: VerdictsByTrial) -> dict:
         "trials": [
             {"subject": subject, "trial": trial, "frames": verdict.frames}
             | verdict.counts
-            | {"severity": str(verdict.worst or "none")}
+            | {"severity": str(worst_severity(verdict.findings) or "none")}
             for (subject, trial), verdict in verdicts.items()
         ],
         "findings": [finding.to_dict() for finding in findings],

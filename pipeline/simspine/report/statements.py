@@ -305,11 +305,6 @@ def _sources_of_adults(trial: SolvedTrial) -> list[str]:
     return sorted({adults[name].short_source for name in (*CURVATURE_OF_ADULTS, *names) if name in adults})
 
 
-def cited_references(methods: str) -> tuple[Statement, ...]:
-    """Full references of the sources that a text for a methods section cites."""
-    return tuple(Statement(name, text) for name, text in page_words("references").items() if name in methods)
-
-
 def _model_sources(trial: SolvedTrial) -> list[str]:
     """Sentences on the publications of the parent model, and on the sources of the priors."""
     recipe, parent = trial.sized.recipe, _PUBLICATION.search(trial.body.osim)
@@ -398,7 +393,7 @@ def trial_section_of(
         fit=fit_tables(trial),
         posture=_posture_pictures(trial, prefix),
         methods=methods,
-        references=cited_references(methods),
+        references=tuple(Statement(*cited) for cited in page_words("references").items() if cited[0] in methods),
     )
 
 

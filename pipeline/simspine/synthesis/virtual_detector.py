@@ -144,11 +144,6 @@ class Preset(Section):
             raise ValueError(f"expected offset_m and noise of {', '.join(POINTS_BY_REGION)}; some are lacking.")
         return regions
 
-    @property
-    def exact(self) -> bool:
-        """Whether the preset has no errors."""
-        return not self.regions
-
 
 def preset_names() -> tuple[str, ...]:
     """Names of all presets."""
@@ -230,7 +225,7 @@ def simulate_detections(
     exact = np.moveaxis(project_points(cameras, points.xyz), 0, 1)
     hidden = occlusion_of_points(points, cameras, capsules)
     size, rate = person_size_in_image(exact), points.rate
-    if preset.exact:
+    if not preset.regions:  # the preset has no errors
         found, outlier = Keypoints(points.names, rate, exact, np.ones(hidden.shape)), np.zeros(hidden.shape, bool)
         swapped, missing = outlier[..., : len(SWAPPED_LIMB_PAIRS)], ~_inside_image(exact, cameras)
     else:
