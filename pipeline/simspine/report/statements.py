@@ -73,9 +73,6 @@ from simspine.report.trial_sections import (
     trial_tables,
 )
 
-# Five statements on a trial, at the top of its page.
-
-
 _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
 _RHYTHM = "Lumbopelvic rhythm"

@@ -100,9 +100,6 @@ def person_size_in_image(xy: np.ndarray) -> np.ndarray:
     return np.maximum(height, CROP_ASPECT * width)
 
 
-# Error model of a virtual detector: the figures of a preset, by name or from a YAML file.
-
-
 EXACT_PRESET = "exact"
 
 
