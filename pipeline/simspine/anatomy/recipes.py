@@ -99,7 +99,6 @@ def read_recipe(name: str = "coupled") -> Recipe:
             raise InputError("`free` and `neck` go without `articulation`, whose levels are free as they are.")
         parts: Partition | None = neck if split is None else split
         virtual = data["virtual"]
-        tilts = tuple(_linear_prior(**entry) for entry in data.get("pelvis", {}).get("list", ()))
         read_out = {virtual["from"]: virtual["names"]} | dict(virtual.get("others", {}))
         places_by_set = {kind: read_marker_set(kind).places for kind in read_out}
         return Recipe(
@@ -122,7 +121,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             priors=tuple(_linear_prior(**entry) for entry in data.get("priors", ())),
             articulation=split,
             anatomy=tuple(variation_from(key, entry) for key, entry in data.get("anatomy", {}).items()),
-            pelvis=standing_pelvis_from(data["pelvis"], data.get("anatomy", ()), tilts) if "pelvis" in data else None,
+            pelvis=_standing_pelvis(data["pelvis"], data.get("anatomy", ())) if "pelvis" in data else None,
             freed=_freed_regions(**data["free"]) if "free" in data else (),
             neck=neck,
         )
@@ -308,6 +307,10 @@ def _linear_prior(
         source=source,
         correlation_time=float(correlation_time_s),
     )
+
+
+def _standing_pelvis(entry: Mapping, anatomy: Collection[str]) -> StandingPelvis:
+    return standing_pelvis_from(entry, anatomy, tuple(_linear_prior(**prior) for prior in entry.get("list", ())))
 
 
 def _place_on_recipe(recipe: Recipe, point: str, place: Place) -> Place:

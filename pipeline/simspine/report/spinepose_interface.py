@@ -229,6 +229,7 @@ def _require_only_values(given: Mapping[str, object], only: Mapping[str, object]
             raise InputError(f"{name} is {value!r}, but only {only[name]!r} has an effect here; leave it out.")
 
 
+@dataclass(init=False, eq=False)
 class PoseTracker:
     """SpinePose's tracker of the people in a video: `keypoints, scores = tracker(image)` of one image after the other.
 
@@ -244,6 +245,10 @@ class PoseTracker:
     smoothing_freq : float
         Images per second.
     """
+
+    solution: SpinePoseEstimator
+    smoothing: bool = False
+    smoothing_freq: float = 30.0
 
     def __init__(
         self,
