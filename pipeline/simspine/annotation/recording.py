@@ -67,8 +67,11 @@ class RecordedViews:
     @property
     def images(self) -> tuple[str, ...]:
         """A digest of the first bytes of each view's images, which tells recordings of equal names apart."""
-        files = [source.files[0] if isinstance(source, Stills) else source.path for source in self.sources]
-        return tuple(_digest_of_start(file) for file in files)
+        digests = []
+        for source in self.sources:
+            with open(source.files[0] if isinstance(source, Stills) else source.path, "rb") as file:
+                digests.append(hashlib.sha256(file.read(FINGERPRINT_BYTES)).hexdigest()[:16])
+        return tuple(digests)
 
     @property
     def first_guess(self) -> Keypoints:
@@ -87,11 +90,6 @@ class RecordedViews:
         if isinstance(source, Stills):
             return f"{folder}/{source.files[row].name}"
         return f"{folder}/{folder}_{row:06d}.jpg"
-
-
-def _digest_of_start(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read(FINGERPRINT_BYTES)).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,9 @@ class BandedSystem:
 
     def __init__(self, basis: Basis, n: int, dtype: FloatType = float):
         self.basis, self.n = basis, n
+        width = basis.lags * n + 1 if basis.diagonal_last_lag else (basis.lags + 1) * n
         # Fortran order, as LAPACK wants it: a column of H is contiguous.
-        self.band: np.ndarray = np.zeros((basis.band_width(n), basis.points * n), dtype, order="F")
+        self.band: np.ndarray = np.zeros((width, basis.points * n), dtype, order="F")
 
     def clear(self) -> None:
         self.band[:] = 0.0

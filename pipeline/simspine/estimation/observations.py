@@ -181,9 +181,6 @@ def observation_weights(
     return kind_factor * weights * confidence
 
 
-# Errors that several points share.
-
-
 def shared_errors(
     markers: Markers, region_sd: float, detector_bias: Mapping[str, tuple[float, float, float]]
 ) -> tuple[SharedError, ...]:

@@ -46,10 +46,6 @@ class Basis:
     def points(self) -> int:
         return self.accelerations.shape[1]
 
-    def band_width(self, n: int) -> int:
-        """Rows of the Hessian's band with n unknowns in each control point."""
-        return self.lags * n + 1 if self.diagonal_last_lag else (self.lags + 1) * n
-
     @cached_property
     def values(self) -> "scipy.sparse.csr_array":
         """B (frames, points)."""

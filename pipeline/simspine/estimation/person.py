@@ -187,11 +187,6 @@ class PointPlaces:
         """Names of three unknowns of each region: the bias of its points in all trials."""
         return [f"{region} points always, {axis}" for region in self.regions for axis in "xyz"]
 
-    @property
-    def region_membership(self) -> np.ndarray:
-        """(points, regions): 1 where a point is one of the region's."""
-        return np.array([[point in members for members in self.regions.values()] for point in self.points], float)
-
     def region_of(self, point: str) -> tuple[str, ...]:
         """Names of the three unknowns of a point's region; () if no region has the point."""
         regions = [region for region, members in self.regions.items() if point in members]
@@ -284,7 +279,8 @@ class PointPlaces:
         `region_coordinate_names`, m. covariance: theirs, m²."""
         count = 3 * len(self.points)
         subtract_bias = np.eye(count, len(constants))
-        subtract_bias[:, count:] = -np.kron(self.region_membership, np.eye(3))
+        is_of_region = [[point in members for members in self.regions.values()] for point in self.points]
+        subtract_bias[:, count:] = -np.kron(np.array(is_of_region, float), np.eye(3))
         variance = np.einsum("ij,jk,ik->i", subtract_bias, covariance, subtract_bias)
         return PlaceErrors(
             own=(subtract_bias @ constants).reshape(-1, 3),

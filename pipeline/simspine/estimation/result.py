@@ -22,9 +22,6 @@ from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import other_angle_branch, rigid_fit
 from simspine.core.types import HoldsArrays, Markers, Motion, read_only_array
 
-# How an inverse-kinematics problem is solved (`Solver`), and its result (`Result`).
-
-
 DEFAULT_TOLERANCES = {"frames": 1e-5, "trajectory": 5e-5}  # by engine
 
 

@@ -249,11 +249,7 @@ def _common_depth_sd(markers: Markers) -> float:
     return read_skin_table().person_depth_sd if measured == set(is_skin_marker(measured)) else 0.0
 
 
-def read_spine(
-    sized: SizedBody,
-    result: Result,
-    spine_markers: Mapping[str, str] | None = None,
-) -> SpineKinematics:
+def read_spine(sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None) -> SpineKinematics:
     """The spine's kinematics: angles per level, LLA and TKA, clinical parameters, points, vertebral centres; with
     uncertainty.
 

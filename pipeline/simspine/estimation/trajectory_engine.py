@@ -246,11 +246,7 @@ def _trajectory_problem(
     w = w / errors.sd**2
     observed = MarkerTerm(tree, y, w / thinning, loss=errors.loss, scale=errors.huber_threshold(w))
     priors = Prior(
-        [
-            *(prior.terms if prior else ()),
-            *wide_priors(body, body.free_names),
-            *offset_priors(errors.shared_errors),
-        ]
+        [*(prior.terms if prior else ()), *wide_priors(body, body.free_names), *offset_priors(errors.shared_errors)]
     )
     names = [*body.free_names, *offset_coordinate_names(errors.shared_errors)]
     prior_term = _prior_term(priors, names, markers, frames_per_error=max(marker_frames, body_frames))

@@ -129,9 +129,6 @@ def on_lines_between(computed: np.ndarray, values: np.ndarray, frames: int) -> n
     return values[before] + share * (values[after] - values[before])
 
 
-# Coordinates and markers.
-
-
 def along_root_axes(tree: Tree, z: np.ndarray, changes: np.ndarray, *, back: bool = False) -> np.ndarray:
     """Changes (frames, free, r) of coordinates, the root's as its turn and slide along its own axes; `back`: reversed.
     Its coordinates count from the ground: a body's error changes them in another way where the person faces elsewhere.

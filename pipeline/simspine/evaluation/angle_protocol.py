@@ -88,9 +88,8 @@ def stacked_angles(lla: np.ndarray, tka: np.ndarray, levels: np.ndarray | None, 
 
 DEGREES_RATIO = np.degrees(1.0)  # ratio of sizes of angles in degrees and in radians
 SIZE_RATIO_TOLERANCE = 1.5  # factor by which errors of a prediction may change that ratio
-GROUND_SEGMENT_ANGLES = tuple(
-    f"{segment.name} {plane}" for segment in SEGMENT_LEVELS for plane in MOTION_PLANES
-)  # these may count whole turns
+# These may count whole turns.
+GROUND_SEGMENT_ANGLES = tuple(f"{segment.name} {plane}" for segment in SEGMENT_LEVELS for plane in MOTION_PLANES)
 
 
 def check_radians(method: str, pairs: Sequence[PointPair]) -> None:

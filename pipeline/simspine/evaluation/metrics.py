@@ -38,9 +38,6 @@ def rms_or_nan(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
 
 
-# Distances between estimated and true points.
-
-
 def scale_aligned(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The estimate (frames, points, 3) after the best scale per frame about the origin; NaN where there is none."""
     present = (np.isfinite(estimate).all(-1) & np.isfinite(reference).all(-1))[..., None]
@@ -77,9 +74,6 @@ def similarity_aligned(estimate: np.ndarray, reference: np.ndarray, scaled: bool
 def point_distances(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Distance of each point, (frames, points); NaN where either is missing."""
     return np.linalg.norm(estimate - reference, axis=-1)
-
-
-# Errors of angles over time: their size, their constant part, errors of motion, coverage of intervals.
 
 
 def angle_figures(

@@ -75,9 +75,6 @@ def forced_by_ratio(levels: Sequence[str], angles: np.ndarray) -> dict[str, tupl
     return {level: tuple(facts) for level, facts in facts_by_level.items()}
 
 
-# Records: one per trial, with the data that the tables need.
-
-
 LUMBAR_LEVEL_NAMES = ("T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1", "lumbar")
 NECK_LEVEL_NAMES = ("neck",)
 
@@ -187,9 +184,6 @@ def level_coordinates(levels: tuple[str, ...], coordinates: tuple[str, ...]) -> 
             if level is not None and level.coordinates and available.issuperset(level.coordinates):
                 matched.append(level)
     return tuple(matched)
-
-
-# Published values.
 
 
 def published_range(level: str, plane: str) -> tuple[float, float, str]:

@@ -28,8 +28,6 @@ from simspine.quality.observability import (
     share_of_curvature,
 )
 
-# Figures pooled over several records, and the share that the data decided.
-
 
 def records_by_group(
     some: Iterable[TrialRecord], group: str, first: Iterable[str] = ()

@@ -79,9 +79,6 @@ def parse_options(kind: type[Options], content: Mapping[str, Any], where: str) -
         raise InputError(f"{where} cannot be used as settings of training:\n{faults}") from None
 
 
-# Sections of the settings.
-
-
 class DescentSettings(Section):
     """AdamW; the learning rate has a linear warm-up and a cosine decay."""
 

@@ -152,9 +152,6 @@ def _refuse_shared_images(sets: tuple[LabelledPeople, ...], tests: tuple[Labelle
         )
 
 
-# Figures of detectors on a set of labelled people.
-
-
 JUDGED_COLUMNS = (
     TableColumn("median error", "% of the box's shorter side", 1),
     *(TableColumn(f"PCK {share:g}", "", 3) for share in PCK_SHARES),

@@ -94,9 +94,6 @@ def _label_and_image_paths(where: LabelledSet) -> tuple[Path, Path]:
     return labels, folder / "images" / where.split
 
 
-# Crops of people, with random position, rotation, mirroring and colours.
-
-
 _LEAST_POINTS, _LEAST_HALF = 9, 3  # labelled points required for half a body: of the body, of that half (MMPose)
 _UPPER_HALF_PROBABILITY, _HALF_PADDING = 0.7, 1.5  # probability of the upper half; factor of its box's size (MMPose)
 _ROTATION_PROBABILITY, _SHIFT_PROBABILITY = 0.6, 0.3  # probabilities of a rotation and of a shift (MMPose)

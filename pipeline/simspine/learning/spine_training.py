@@ -138,9 +138,6 @@ def _onnx_teacher(path: Path) -> Teacher:
 POINTS_BY_COUNT = {17: POINT_CHOICES["all"][:17], 26: POINT_CHOICES["body"], 37: POINT_CHOICES["all"]}
 
 
-# Training on crops, with the loop of `descent`.
-
-
 def fit_detector(
     make: Callable[[], nn.Module],
     reader: CropReader,

@@ -238,9 +238,6 @@ def assess_trial(
     return sum_up_findings(spine.frames, chain.from_iterable(checks))
 
 
-# The verdicts of a whole data set, as CSV and JSON.
-
-
 # Programs may rely on these. 2 means bad input, as everywhere on the command line.
 EXIT_CODES = {None: 0, Severity.INFO: 0, Severity.WARNING: 3, Severity.ERROR: 1}
 FINDING_COLUMNS = ("subject", "trial", "severity", "code", "where", "frames", "of", "span", "message", "suggestion")
@@ -285,7 +282,7 @@ def verdicts_dict(verdicts: VerdictsByTrial) -> dict:
         "trials": [
             {"subject": subject, "trial": trial, "frames": verdict.frames}
             | verdict.counts
-            | {"severity": str(verdict.worst or "none")}
+            | {"severity": str(worst_severity(verdict.findings) or "none")}
             for (subject, trial), verdict in verdicts.items()
         ],
         "findings": [finding.to_dict() for finding in findings],

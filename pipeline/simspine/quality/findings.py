@@ -188,11 +188,6 @@ class Verdict:
             for status, mask in masks.items()
         }
 
-    @property
-    def worst(self) -> Severity | None:
-        """The gravest severity among the findings; None where there are none."""
-        return worst_severity(self.findings)
-
     def of(self, subject: str, trial: str) -> "Verdict":
         """The verdict with subject and trial entered in all its findings."""
         marked = tuple(replace(finding, subject=subject, trial=trial) for finding in self.findings)

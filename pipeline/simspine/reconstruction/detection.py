@@ -64,10 +64,6 @@ class Delayed:
     delays: ValuePerView | Literal["find"] = "find"
     drift: ValuePerView | None = None
 
-    @property
-    def clocks(self) -> Delays:
-        return Delays(self.delays, self.drift)
-
 
 def follow_in_step(
     detections: Detections,

@@ -15,7 +15,7 @@ from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import list_names, repeated_names
 from simspine.io.video import VIDEO_ENDINGS, files_with_endings
-from simspine.reconstruction.detection import Delayed, TrialSource, detect_people
+from simspine.reconstruction.detection import Delayed, Delays, TrialSource, detect_people
 from simspine.reconstruction.sessions import OtherSession, solve_session
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stage import Known, Options
@@ -359,7 +359,9 @@ def _cameras(cameras: Sequence[Camera] | str | PathLike) -> list[Camera]:
 
 
 def _recording(source: VideosOrKeypoints, cameras: list[Camera], progress: Progress | None) -> TrialSource:
-    plain, delays = (source.source, source.clocks) if isinstance(source, Delayed) else (source, None)
+    plain, delays = source, None
+    if isinstance(source, Delayed):
+        plain, delays = source.source, Delays(source.delays, source.drift)
     if isinstance(plain, Keypoints):
         return TrialSource(cameras, keypoints=plain, delays=delays)
     return TrialSource(cameras, videos=_video_files(plain), delays=delays, progress=progress)

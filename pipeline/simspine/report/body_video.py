@@ -88,9 +88,6 @@ def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
             raise InputError(f"{path}: there are no frames to write.")
 
 
-# Detections and the fitted body, drawn on a trial's videos frame by frame.
-
-
 OVERLAY_TILE_PX = 540  # px: height of a camera's picture next to others
 BORDER_PX = 6  # around pictures of frames that were rejected
 
@@ -195,9 +192,6 @@ def _columns_of_grid(cells: Sequence[np.ndarray]) -> int:
     return max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * wide), 9 / (-(-len(cells) // n) * tall)))
 
 
-# Layers to draw on one image.
-
-
 def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:
     """Detected points, and projections of the inferred points with confidence 0. Only for trials with
     images."""
@@ -246,9 +240,6 @@ def body_in_image(trial: SolvedTrial, view: int, frames: slice) -> np.ndarray:
     """(frames, points, 2) px: `SolvedTrial.model_points` projected into a camera's image."""
     model = trial.model_points
     return project_one(trial.cameras[view], change_frame(model.xyz[frames], model.frame, "z_up"))
-
-
-# Small pictures from a few cameras, with the positions of the body and of the detected points in them.
 
 
 FILM_HEIGHT_PX, FILM_ASPECT = 480, 3 / 4  # height of a picture, px; width / height

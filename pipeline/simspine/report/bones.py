@@ -95,9 +95,6 @@ class Block:
         self._append(name, values.astype(kind))
 
 
-# The bones of a body, from the meshes named in its model file, thinned for a page.
-
-
 # m: edge of the cells whose points become one. Vertebrae, the subject of the page, are not thinned; a picture of the
 # whole body shows no finer details of other bones. Thin bones (ribs, fingers) need cells smaller than they are thick.
 CELL_SIZES_M = {"skull": 0.013, "jaw": 0.011, "hat_ribs_scap": 0.008, "foot": 0.011, "l_foot": 0.011, "talus": 0.01}

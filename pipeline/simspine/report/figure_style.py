@@ -56,9 +56,6 @@ def to_bgr(colour: str) -> tuple[int, int, int]:
     return blue, green, red
 
 
-# Parts shared by all figures: an empty figure, and legends.
-
-
 def new_figure(height: float, width: float = PAGE_WIDTH_IN) -> "Figure":
     """An empty figure of `width` x `height` inches that lays itself out; no window, no global state."""
     from matplotlib.figure import Figure

@@ -178,9 +178,6 @@ def spine_region(level: str) -> str:
     return "thoracic" if upper[:1] == "T" else "cervical"
 
 
-# Points: origin of each in each frame.
-
-
 POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "detected", "skin")
 
 

@@ -335,9 +335,6 @@ def _layer_of_person(person: DetectedPerson, spine_only: bool) -> PersonLayer:
     )
 
 
-# A window for live pictures.
-
-
 QUIT_KEYS = (27, ord("q"))  # escape, q
 
 

@@ -73,9 +73,6 @@ from simspine.report.trial_sections import (
     trial_tables,
 )
 
-# Five statements on a trial, at the top of its page.
-
-
 _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
 _RHYTHM = "Lumbopelvic rhythm"
@@ -305,11 +302,6 @@ def _sources_of_adults(trial: SolvedTrial) -> list[str]:
     return sorted({adults[name].short_source for name in (*CURVATURE_OF_ADULTS, *names) if name in adults})
 
 
-def cited_references(methods: str) -> tuple[Statement, ...]:
-    """Full references of the sources that a text for a methods section cites."""
-    return tuple(Statement(name, text) for name, text in page_words("references").items() if name in methods)
-
-
 def _model_sources(trial: SolvedTrial) -> list[str]:
     """Sentences on the publications of the parent model, and on the sources of the priors."""
     recipe, parent = trial.sized.recipe, _PUBLICATION.search(trial.body.osim)
@@ -398,7 +390,7 @@ def trial_section_of(
         fit=fit_tables(trial),
         posture=_posture_pictures(trial, prefix),
         methods=methods,
-        references=cited_references(methods),
+        references=tuple(Statement(*cited) for cited in page_words("references").items() if cited[0] in methods),
     )
 
 

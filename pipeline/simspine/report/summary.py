@@ -6,12 +6,7 @@ from typing import Any
 from simspine.anatomy.clinical import CURVATURE_OF_ADULTS
 from simspine.core.arrays import NORMAL_95
 from simspine.quality.findings import THRESHOLDS
-from simspine.quality.observability import (
-    Observability,
-    observability_word,
-    observed_share_text,
-    share_of_curvature,
-)
+from simspine.quality.observability import Observability, observability_word, observed_share_text, share_of_curvature
 from simspine.reconstruction.headline import ABOUT_IMAGES, SKIN_MARKER_GROUP
 from simspine.report.page import Row, interval_text, number_text, page_words
 from simspine.report.tables import CURVATURE_KEYS

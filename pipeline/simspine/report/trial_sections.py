@@ -26,9 +26,6 @@ from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS
 
-# The scene of a trial for the 3D player.
-
-
 SETTLED_CODE = "camera_settled"  # code of misfits that refinement of the cameras removed: one line of the page
 MOST_MOVED = 2  # curves shown from the start, with lordosis and kyphosis: largest ranges relative to their errors
 # {parameter: (values, sd)}, (frames,) rad or m

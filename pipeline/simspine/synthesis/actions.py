@@ -23,7 +23,6 @@ def play_action(
 
 
 def act_directions(score: postures.Score, repeat: int) -> None:
-    postures.stand_still(score)
     postures.stand_facing(score)
     postures.look_about(score, 4.0)
     for start in score.times(5.5, 3.6):
@@ -36,8 +35,7 @@ def act_directions(score: postures.Score, repeat: int) -> None:
 
 
 def act_discussion(score: postures.Score, repeat: int) -> None:
-    postures.stand_still(score, sway=1.3)
-    postures.stand_facing(score, turning=35.0)
+    postures.stand_facing(score, turning=35.0, sway=1.3)
     postures.look_about(score, 3.0, wide=22.0)
     postures.add_gestures(score, 4.0)
     nod = score.spells(7.0, 1.2, 0.3)
@@ -45,14 +43,11 @@ def act_discussion(score: postures.Score, repeat: int) -> None:
 
 
 def act_eating(score: postures.Score, repeat: int) -> None:
-    postures.stand_still(score)
     postures.stand_facing(score, turning=15.0)
     postures.look_about(score, 6.0, wide=15.0, down=8.0)
     side = score.side()
-    postures.bring_hand(
-        score, np.ones(score.frames), postures.OTHER_SIDE[side], (0.42, -0.55, -0.15)
-    )  # holds the plate
     ready = np.ones(score.frames)
+    postures.bring_hand(score, ready, postures.OTHER_SIDE[side], (0.42, -0.55, -0.15))  # holds the plate
     for start in score.times(4.5, 3.2):
         bite = p.minimum_jerk_pulse(score.time, start, score.near(0.8), hold=score.near(0.7, 0.3), fall=score.near(0.8))
         ready = ready - bite
@@ -95,7 +90,6 @@ def act_phoning(score: postures.Score, repeat: int) -> None:
 
 
 def act_photo(score: postures.Score, repeat: int) -> None:
-    postures.stand_still(score)
     postures.stand_facing(score, turning=40.0)
     postures.look_about(score, 8.0, wide=10.0)
     for start in score.times(8.5, 6.4):
@@ -112,8 +106,7 @@ def act_photo(score: postures.Score, repeat: int) -> None:
 
 
 def act_posing(score: postures.Score, repeat: int) -> None:
-    postures.stand_still(score, sway=1.2)
-    postures.stand_facing(score, turning=60.0)
+    postures.stand_facing(score, turning=60.0, sway=1.2)
     postures.look_about(score, 5.0, wide=20.0)
     for start in score.times(6.0, 5.2):
         kind = score.rng.random()
@@ -176,8 +169,7 @@ def act_sitting(score: postures.Score, repeat: int) -> None:
 
 def act_sitting_down(score: postures.Score, repeat: int) -> None:
     """Sit on the floor in several ways, and stand up between them."""
-    postures.stand_still(score, sway=0.5)
-    postures.stand_facing(score, turning=0.0, place=0.3)
+    postures.stand_facing(score, turning=0.0, place=0.3, sway=0.5)
     postures.look_about(score, 6.0, wide=20.0)
     ways = list(postures.FLOOR_SITTING_ANGLES)
     last = score.near(14.0, 0.15)
@@ -209,8 +201,7 @@ def act_waiting(score: postures.Score, repeat: int) -> None:
     if repeat == 2:
         postures.walk_round(score, score.spells(9.0, 2.4, 0.8), pace=0.75)
     else:
-        postures.stand_still(score, sway=1.8)
-        postures.stand_facing(score, turning=50.0)
+        postures.stand_facing(score, turning=50.0, sway=1.8)
     postures.look_about(score, 3.0, wide=35.0)
     folded = score.spells(14.0, 6.0, 1.0)
     postures.bring_hand(score, folded, "r", offset=(0.28, -0.30, -0.22), place="RClavicle")
@@ -251,8 +242,7 @@ def act_walk_together(score: postures.Score, repeat: int) -> None:
 
 def act_seated(score: postures.Score, chair: bool, stands_up: bool = True) -> None:
     """Sit on a chair and get up now and then, or stand."""
-    postures.stand_still(score, sway=0.4 if chair else 1.0)
-    postures.stand_facing(score, turning=0.0 if chair else 20.0)
+    postures.stand_facing(score, turning=0.0 if chair else 20.0, sway=0.4 if chair else 1.0)
     if not chair:
         return
     down = np.ones(score.frames)

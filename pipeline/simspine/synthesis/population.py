@@ -12,9 +12,6 @@ from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, Articulation, girdle_
 from simspine.core.errors import InputError
 from simspine.synthesis.signals import random_stream, read_table
 
-# The population of synthetic subjects, from the tables of this package, in SI units.
-
-
 SHIFT_DIRECTIONS = ("forward", "up", "right")  # translations of a level, along the axes of the vertebra below
 
 

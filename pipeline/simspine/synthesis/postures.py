@@ -299,8 +299,9 @@ def stand_still(score: Score, standing: np.ndarray | float = 1.0, sway: float = 
     score.both(standing, hip_rotation=-score.near(6.0, 0.4))
 
 
-def stand_facing(score: Score, turning: float = 25.0, place: float = 0.4) -> None:
-    """Stand at a random position and heading; turn now and then by about `turning` degrees."""
+def stand_facing(score: Score, turning: float = 25.0, place: float = 0.4, sway: float = 1.0) -> None:
+    """Stand still at a random position and heading; turn now and then by about `turning` degrees."""
+    stand_still(score, sway=sway)
     score.add("heading", score.rng.uniform(-np.pi, np.pi))
     score.add("x", score.rng.uniform(-place, place))
     score.add("z", score.rng.uniform(-place, place))

@@ -104,9 +104,8 @@ def points_in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, r
     pixel = np.round(np.nan_to_num(px, nan=-1.0)).astype(int)
     inside = ((pixel >= 0) & (pixel < fine.size)).all(1)
     column, row = np.where(inside[:, None], pixel, 0).T
-    slant = (
-        np.linalg.norm(local, axis=1) / local[:, 2]
-    )  # depth is along the optical axis, reach along the line of sight
+    # Depth is along the optical axis, reach along the line of sight.
+    slant = np.linalg.norm(local, axis=1) / local[:, 2]
     before = (local[:, 2] - picture.seen.depth[row, column]) * slant
     return inside & ((picture.seen.triangle[row, column] == NO_TRIANGLE) | (before <= reach))
 

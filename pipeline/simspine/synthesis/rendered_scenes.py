@@ -13,8 +13,6 @@ from simspine.synthesis.rendered_people import linear_rgb
 from simspine.synthesis.shading import DrawnPixels, Room, ShadowMap, shade_pixels
 from simspine.synthesis.virtual_trial import look_at_rotation
 
-# Scenes: light, rooms, and objects between camera and person.
-
 
 def draw_light(rng: np.random.Generator) -> Light:
     """Draw a lamp or sun from above and ambient light, with random colour temperature."""
@@ -95,9 +93,6 @@ def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray) -> 
     return meshes
 
 
-# The sensor: exposure, blur, noise, the sRGB curve, compression.
-
-
 _MEAN_BRIGHTNESS = 0.24  # mean linear brightness after automatic exposure
 
 
@@ -152,9 +147,6 @@ def to_srgb(colours: np.ndarray) -> np.ndarray:
 _LINEAR = np.linspace(0, 1, 8192)
 _SRGB_CURVE = np.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR ** (1 / 2.4) - 0.055)
 _SRGB_CURVE = np.round(255 * _SRGB_CURVE).astype(np.uint8)
-
-
-# One camera's picture of a scene: colours, and the person's mask.
 
 
 @dataclass(frozen=True, eq=False)

@@ -158,9 +158,8 @@ def find_standing_posture(
     pose |= {"pelvis_tilt": tilt} | {f"hip_flexion_{side}": -tilt for side in "rl"}
     for side in "rl":
         pose |= {girdle_angle(motion, side): angle for motion, angle in subject.girdle.rest.items()}
-        pose[f"arm_add_{side}"] = (
-            HANGING_ARM_ABDUCTION + subject.girdle.rest["elevation"]
-        )  # whatever the height of the shoulders
+        # Whatever the height of the shoulders.
+        pose[f"arm_add_{side}"] = HANGING_ARM_ABDUCTION + subject.girdle.rest["elevation"]
     return StandingPosture(pose, curve)
 
 

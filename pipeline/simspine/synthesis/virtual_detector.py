@@ -100,9 +100,6 @@ def person_size_in_image(xy: np.ndarray) -> np.ndarray:
     return np.maximum(height, CROP_ASPECT * width)
 
 
-# Error model of a virtual detector: the figures of a preset, by name or from a YAML file.
-
-
 EXACT_PRESET = "exact"
 
 
@@ -143,11 +140,6 @@ class Preset(Section):
         if regions and len(regions) < len(POINTS_BY_REGION):
             raise ValueError(f"expected offset_m and noise of {', '.join(POINTS_BY_REGION)}; some are lacking.")
         return regions
-
-    @property
-    def exact(self) -> bool:
-        """Whether the preset has no errors."""
-        return not self.regions
 
 
 def preset_names() -> tuple[str, ...]:
@@ -230,7 +222,7 @@ def simulate_detections(
     exact = np.moveaxis(project_points(cameras, points.xyz), 0, 1)
     hidden = occlusion_of_points(points, cameras, capsules)
     size, rate = person_size_in_image(exact), points.rate
-    if preset.exact:
+    if not preset.regions:  # the preset has no errors
         found, outlier = Keypoints(points.names, rate, exact, np.ones(hidden.shape)), np.zeros(hidden.shape, bool)
         swapped, missing = outlier[..., : len(SWAPPED_LIMB_PAIRS)], ~_inside_image(exact, cameras)
     else:

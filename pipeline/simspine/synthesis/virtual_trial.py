@@ -249,9 +249,6 @@ def spine_truth(trial: TruthTrial) -> SpineKinematics:
     )
 
 
-# The files of a trial of a virtual capture: positions as in a copy of Human3.6M, detections, and the truth.
-
-
 CAPTURE_SKELETON = "simspine37"
 
 
@@ -389,9 +386,8 @@ def claim_folder(folder: Path, record: str, key: str, kind: str) -> dict:
     """
     if folder.is_file():
         raise InputError(f"{folder} is a file; name a folder to write to.")
-    holds_files = any(
-        path.name[0] != "." for path in folder.glob("*")
-    )  # checked before another process writes the record
+    # Checked before another process writes the record.
+    holds_files = any(path.name[0] != "." for path in folder.glob("*"))
     found = _read_record(folder / record)
     if holds_files and found.get(key) is not True:
         raise InputError(f"{folder} holds files, but no {kind}. Name an empty or a new folder.")

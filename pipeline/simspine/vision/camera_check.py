@@ -50,9 +50,6 @@ def select_views(keypoints: Keypoints, views: Sequence[int]) -> Keypoints:
     return keypoints.with_(xy=keypoints.xy[:, list(views)], confidence=keypoints.confidence[:, list(views)])
 
 
-# Disagreement of two views of one point.
-
-
 def epipolar_distances_px(a: Camera, b: Camera, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Signed Sampson distances (...) px of normalised points (..., 2) in both views, scaled by the geometric mean of
     both focal lengths (Hartley, Zisserman 2004, section 11.4.3)."""
@@ -63,9 +60,6 @@ def epipolar_distances_px(a: Camera, b: Camera, first: np.ndarray, second: np.nd
     line_b, line_a = first @ essential.T, second @ essential
     slope = np.sqrt((line_b[..., :2] ** 2).sum(-1) + (line_a[..., :2] ** 2).sum(-1))
     return float(np.sqrt(a.K[0, 0] * b.K[0, 0])) * ((second * line_b).sum(-1) / slope)
-
-
-# Differences of a camera's image from the points by chosen other cameras: shift, turn, scale.
 
 
 IMAGE_ERROR_QUANTITIES = ("shift_x_px", "shift_y_px", "roll", "scale", "late", "drift")
@@ -152,9 +146,6 @@ def _image_field_basis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     one, none = np.ones_like(x), np.zeros_like(x)
     fields = [(one, none), (none, one), (-y / size, x / size), (x / size, y / size)]
     return np.stack([np.stack(field, -1).ravel() for field in fields], 1), np.array([1.0, 1.0, size, size])
-
-
-# Views that are mixed up: the observations agree better if a view is mirrored, turned, scaled or exchanged.
 
 
 MIX_UP_FRAMES = 40  # number of frames in which mixed-up views are looked for

@@ -17,8 +17,6 @@ from simspine.core.geometry import project_points
 from simspine.core.types import Camera
 from simspine.io.video import Video, check_synchronised, frames_at_rate, rates_differ
 
-# The interface of detectors.
-
 
 @runtime_checkable
 class Detector(Protocol):
@@ -55,9 +53,6 @@ class Detector(Protocol):
 def estimated_by(detector: Detector) -> tuple[str, ...]:
     """Names of the points that a detector estimates without seeing them."""
     return getattr(detector, "estimated", ())
-
-
-# Boxes around people, for detectors that process one person at a time.
 
 
 EXTENT_MARGIN = 0.1  # of the extent of a person's points, on each side: joints lie inside the body
@@ -172,9 +167,6 @@ class Crops:
             assert image is not None  # it was encoded above
             self._latest = {**dict(list(self._latest.items())[-1:]), frame: cv2.cvtColor(image, cv2.COLOR_BGR2LAB)}
         return self._latest[frame]
-
-
-# Detection in videos, all views in lockstep; only the points are kept.
 
 
 class Detections(NamedTuple):

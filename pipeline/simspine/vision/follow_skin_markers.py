@@ -20,9 +20,6 @@ from simspine.vision.synchronise import Timing, at_instants
 from simspine.vision.tape import clicked_rows, track_tape
 from simspine.vision.triangulation import triangulate
 
-# Agreement of the views on a tape with dots: on the numbers of its dots, and on their spacing.
-
-
 DOT_NUMBER_SHIFTS = (-3, -2, -1, 1, 2, 3)  # errors in numbering, in dots, that are looked for between two views
 BETTER_SHIFT_RATIO = 0.5  # largest epipolar distance with the right numbers, relative to that with those clicked
 MISNUMBERED_STEP_SHARE = 0.5  # of the distance between dots in the image: views with less disagreement are accepted

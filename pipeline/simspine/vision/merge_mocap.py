@@ -15,9 +15,6 @@ from simspine.core.skeletons import PointCorrespondence
 from simspine.core.types import Markers, Origin
 from simspine.vision.side_swaps import mirror_indices
 
-# One clock for two recordings: resampling, and the time shift between them.
-
-
 SPEED_CUTOFF_HZ = 4.0  # of speeds compared: everyday movement is slower, most of a detector's jitter faster
 _SLOWEST_HZ = 0.05  # slower variations of speed determine no peak of the correlation
 
@@ -166,9 +163,6 @@ def _lag_correlations(sums: np.ndarray) -> np.ndarray:
     """Correlations (lags,) from sums (lags, 4); NaN where nothing moves."""
     size = np.sqrt(sums[:, 2] * sums[:, 3])
     return np.divide(sums[:, 1], size, out=np.full(len(sums), np.nan), where=size > 0)
-
-
-# Check of the common frame of reference before two recordings are merged, with a diagnosis.
 
 
 CLEARLY_BETTER_SHARE = 0.5  # another arrangement is right if the misfit falls below this share

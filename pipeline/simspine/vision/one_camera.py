@@ -210,9 +210,6 @@ def _in_file_order(points: np.ndarray, columns: Mapping[int, int]) -> DetectedPe
     return DetectedPerson(xy, confidence, *np.zeros((2, len(FILE_POINT_NAMES)), bool))
 
 
-# `detect_image`, `detect_video`: people in one image, and in the images of a video.
-
-
 @dataclass(frozen=True, eq=False)
 class DetectedFrame:
     """One image of a video with its people.

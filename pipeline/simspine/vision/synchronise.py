@@ -19,9 +19,6 @@ from simspine.vision.bundle_adjustment import GEOMETRY_PARAMETERS, CameraPrior
 from simspine.vision.camera_check import epipolar_distances_px
 from simspine.vision.camera_refine import refine_cameras
 
-# Clocks of views: the frame of each view at an instant, and keypoints of all views at common instants.
-
-
 MIN_SHARED_FRAMES = 10  # least number of frames that all views show
 WHOLE_FRAME_TOLERANCE = 1e-6  # frames: an instant nearer to a frame than this takes that frame
 DRIFT_UNIT_FRAMES = 1000  # frames over which a drift is stated

@@ -26,9 +26,6 @@ from simspine.vision.rays import (
 )
 from simspine.vision.side_swaps import exchange_sides, find_swaps, limb_groups, limit_without_swaps, mirror_indices
 
-# Observations used, residuals, and reasons of missing points.
-
-
 TRIANGULATION_REASONS = ("kept", "seen by too few views", "views disagree")
 REASON_KEPT, REASON_TOO_FEW, REASON_DISAGREE = range(len(TRIANGULATION_REASONS))
 

@@ -32,12 +32,7 @@ from simspine.report.summary import verdict_on
 from simspine.report.tables import Caveats, not_measured, validation_text_tables
 from simspine.report.trial_sections import page_finding
 from simspine.workflow.config import Config
-from simspine.workflow.dataset import (
-    dataset_file,
-    provenance_of_results,
-    read_summary,
-    summary_table_rows,
-)
+from simspine.workflow.dataset import dataset_file, provenance_of_results, read_summary, summary_table_rows
 from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.results import files_of_trial, read_trial
 from simspine.workflow.stage_files import tasks_of_trials

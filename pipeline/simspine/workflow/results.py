@@ -23,7 +23,7 @@ from simspine.io.atomic import write_text
 from simspine.io.dataset_write import forced_from_json, forced_to_json
 from simspine.io.hdf5 import open_hdf5_file, read_store, write_store
 from simspine.quality.assess import VerdictsByTrial, verdicts_csv, verdicts_dict
-from simspine.quality.findings import Finding, Severity, Status, Verdict, findings_of_dicts
+from simspine.quality.findings import Finding, Severity, Status, Verdict, findings_of_dicts, worst_severity
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.vision.triangulation import TriangulationReport
 from simspine.workflow.config import Config
@@ -82,7 +82,7 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
         table.add_column(column, justify="left" if column in ("trial", "worst finding") else "right")
     for (subject, trial), verdict in verdicts.items():
         counts = [str(verdict.counts[status]) for status in Status]
-        worst = verdict.worst
+        worst = worst_severity(verdict.findings)
         table.add_row(
             f"{subject}/{trial}", str(verdict.frames), *counts, str(worst or "none"), style=SEVERITY_STYLES[worst]
         )
