@@ -359,9 +359,8 @@ def _cameras(cameras: Sequence[Camera] | str | PathLike) -> list[Camera]:
 
 
 def _recording(source: VideosOrKeypoints, cameras: list[Camera], progress: Progress | None) -> TrialSource:
-    plain, delays = source, None
-    if isinstance(source, Delayed):
-        plain, delays = source.source, Delays(source.delays, source.drift)
+    plain = source.source if isinstance(source, Delayed) else source
+    delays = Delays(source.delays, source.drift) if isinstance(source, Delayed) else None
     if isinstance(plain, Keypoints):
         return TrialSource(cameras, keypoints=plain, delays=delays)
     return TrialSource(cameras, videos=_video_files(plain), delays=delays, progress=progress)
