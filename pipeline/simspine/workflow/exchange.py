@@ -228,7 +228,7 @@ def _export_csv(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     """One tidy table: a row for each frame of all trials, in degrees and mm, with standard deviations and verdicts."""
     table = publish.tidy_table((take.subject, take.name, take.trial) for take in source.takes(source.file.subjects))
     with atomic_path(folder / "frames.csv") as temporary:
-        table.round(publish.TABLE_DECIMALS).to_csv(temporary, index=False, lineterminator="\n")
+        table.round(publish.TABLE_DECIMALS).to_csv(temporary.absolute(), index=False, lineterminator="\n")
     units = {"columns ending in _deg": "deg", "in _mm": "mm", "in _s": "s"}
     return {"frames.csv": ManifestEntry("csv", len(table), units, dict(source.frames))}
 
