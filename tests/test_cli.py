@@ -342,3 +342,11 @@ def test_a_folder_that_was_removed_is_named(tmp_path, monkeypatch):
 def test_results_are_said_without_control_characters_and_with_their_spaces(capsys):
     say("a\x1b[31m\u202eb\u202f1\u00a02\n")
     assert capsys.readouterr().out == "a\ufffd[31m\ufffdb\u202f1\u00a02\n\n"
+
+
+def test_a_link_to_itself_ends_in_one_message(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("loop.webm").symlink_to("loop.webm")
+    done = call("overlay", "demo", "--out", "loop.webm")
+    assert done.exit_code == 2
+    assert "leads to itself" in done.output

@@ -66,6 +66,13 @@ def test_an_interval_for_a_rate_and_other_units_are_refused(moving, change, said
         inverse_kinematics(body, markers.with_(**change(markers)))
 
 
+def test_map_coordinates_are_refused(moving):
+    """They ended in an error of the linear algebra."""
+    *_, markers = moving
+    with pytest.raises(InputError, match=r"is 5\.5e\+06 m from the origin in frame \d+; expected up to 10000 m"):
+        fit_trials({"walk": markers.with_(xyz=np.add(markers.xyz, [500_000.0, 5_500_000.0, 0.0]))})
+
+
 def test_degrees_for_radians_are_named(moving):
     body, motion, _ = moving
     with pytest.warns(UserWarning, match="Are they degrees"):

@@ -220,3 +220,15 @@ def test_a_table_of_somebody_else_is_not_replaced(in_memory, tmp_path):
 def test_things_of_another_kind_are_refused_by_name(truth, change, said):
     with pytest.raises(ss.InputError, match=said):
         change(truth.keypoints, truth.cameras)
+
+
+def test_a_folder_called_tilde_is_not_the_home_folder(in_memory, tmp_path, monkeypatch):
+    """pandas wrote the table to the home folder, and the command ended without it."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    in_memory.save("~/bow.h5")
+    assert sorted(file.name for file in (work / "~").iterdir()) == ["bow.csv", "bow.h5"]
+    assert not list(home.iterdir())

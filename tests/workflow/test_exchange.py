@@ -29,8 +29,9 @@ from simspine.io.mot import read_mot, read_sto
 from simspine.io.npz import read_npz
 from simspine.io.trc import read_trc
 from simspine.workflow.config_recordings import HumanCapture
-from simspine.workflow.dataset import provenance_of_results
+from simspine.workflow.dataset import provenance_of_results, read_summary
 from simspine.workflow.exchange import ExportChoice, export_format
+from simspine.workflow.reporting import write_report_of
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -401,6 +402,9 @@ def test_another_configuration_is_said(copied, tmp_path):
     copied.change(filter={"cutoff_hz": 5.0})
     with pytest.warns(UserWarning, match="made with another configuration"):
         export_format(copied.config, "c3d", ExportChoice(), tmp_path / "c3d")
+    for write in (read_summary, write_report_of):
+        with pytest.warns(UserWarning, match=r"summary\.json was made with another configuration"):
+            write(copied.config)
 
 
 def test_csv_is_one_table_of_all_trials(finished, results, tmp_path, monkeypatch):

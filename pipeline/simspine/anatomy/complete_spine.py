@@ -319,7 +319,7 @@ def checked_points(points: Mapping[str, np.ndarray], fewest: int) -> tuple[list[
     arrays = [require_numbers(f"points[{level!r}]", points[level]) for level in levels]
     shape = arrays[0].shape
     for level, array in zip(levels, arrays, strict=True):
-        if array.ndim not in (1, 2) or array.shape[-1] != 3 or array.shape != shape:
+        if array.ndim not in (1, 2) or array.shape[-1] != 3 or array.shape != shape or not array.size:
             raise InputError(
                 f"points[{level!r}] has shape {array.shape}; expected (3,) for each level, or (frames, 3) for each, "
                 f"with the same number of frames ({levels[0]} has shape {shape})."

@@ -35,7 +35,8 @@ from simspine.cli.research import bench_group, benchmark_group, capture_group, t
 from simspine.core.errors import InputError, printable, require_known
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more memory, or cut long trials."
-MESSAGES_OF_LIBRARIES = {  # by words of the system's loader, and of Numba
+MESSAGES_OF_LIBRARIES = {  # by words of the system's loader, of Numba and of Python's paths
+    "Symlink loop": "a link among the named paths leads to itself; remove it, or name another path.",
     "failed to map": NO_MEMORY,
     "no locator available": "compiled code can be kept in no folder; name one that you can write to (NUMBA_CACHE_DIR).",
 }

@@ -69,8 +69,8 @@ class Reconstruction(SolvedTrial):
         if table.is_file() and not table.read_bytes().startswith(TABLE_START):
             raise InputError(f"{table} is no table of simspine, and would be replaced by one; choose another name.")
         written = write_trials_dataset(path, [self])
-        with atomic_path(table) as temporary:
-            self.to_dataframe().round(TABLE_DECIMALS).to_csv(temporary)
+        with atomic_path(table) as temporary:  # absolute, since pandas would take a folder ~ for the home folder
+            self.to_dataframe().round(TABLE_DECIMALS).to_csv(temporary.absolute())
         return written
 
     def report(self, path: str | PathLike) -> Path:

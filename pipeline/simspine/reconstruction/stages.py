@@ -47,6 +47,9 @@ from simspine.reconstruction.solved_trial import SolvedTrial, view_fits
 from simspine.reconstruction.stage import Known, Options, Stage
 
 MAX_DOUBTS_SHOWN = 4  # findings about cameras that an error repeats
+# From the origin of marker files. Map coordinates reach 10⁷ m, where rounding leaves the normal equations indefinite;
+# at 10⁵ m it adds 1 % to standard deviations, at 10⁴ m nothing.
+MAX_MARKER_DISTANCE_M = 10_000.0
 
 # After the verdict: rejected frames are taken out, short gaps filled (SIMSPINE's third step of quality control). The
 # trajectory engine sees the trial without the markers of rejected frames. It infers their poses from the frames around
@@ -151,8 +154,16 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
 
     markers: under the names of their marker set. skeleton: the set that has their places. findings: which set it is,
     and which markers it does not know. The set is that of the options, or else the one whose names the markers have
-    (`find_marker_set`).
+    (`find_marker_set`). Raises `InputError` for a marker beyond `MAX_MARKER_DISTANCE_M`.
     """
+    distances = np.nan_to_num(np.abs(markers.xyz)).max(-1)
+    if (distances > MAX_MARKER_DISTANCE_M).any():
+        frame, marker = np.unravel_index(distances.argmax(), distances.shape)
+        raise InputError(
+            f"marker {markers.names[marker]} is {distances.max():.3g} m from the origin in frame {frame}; expected up "
+            f"to {MAX_MARKER_DISTANCE_M:g} m. Subtract the place of the recording if these are map coordinates; mark "
+            "a missing point as missing."
+        )
     known = find_marker_set(markers.names) if body.markers is None else read_marker_set(body.markers)
     findings = []
     _warn_of_held_markers(markers)

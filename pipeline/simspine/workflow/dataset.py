@@ -1,6 +1,7 @@
 """The data set from the trials' results: one HDF5 file, summary, provenance, manifest."""
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -104,7 +105,14 @@ def read_summary(config: Config) -> dict:
     summary = read_json(path)
     if not isinstance(summary, dict) or "rejected_because" not in summary:
         raise InputError(f"{path}: not a whole summary: it lacks the counts of frames. Run `simspine run` again.")
+    warn_of_other_configuration(path, json_or_empty(path.with_name("provenance.json")), config)
     return summary
+
+
+def warn_of_other_configuration(path: Path, origin: Mapping, config: Config) -> None:
+    """Warn where the provenance `origin` of a file names another configuration: texts would state its settings."""
+    if origin.get("configuration_hash") != config.hash:
+        warnings.warn(f"{path} was made with another configuration; run `simspine run` again.", stacklevel=3)
 
 
 def summary_table_rows(summary: dict) -> tuple[Row, ...]:

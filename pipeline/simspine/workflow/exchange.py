@@ -1,7 +1,6 @@
 """`simspine export --format`: the data set in other formats, in a folder of its own with a manifest."""
 
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,7 +38,7 @@ from simspine.io.mot import write_mot, write_sto
 from simspine.io.npz import MMPOSE_UNITS, write_mmpose
 from simspine.reconstruction import publish
 from simspine.workflow.config import Config
-from simspine.workflow.dataset import dataset_file
+from simspine.workflow.dataset import dataset_file, warn_of_other_configuration
 
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
 POINT_ORDER_OF_COUNT = {15: "simspine15", 37: "simspine37"}
@@ -129,8 +128,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5.")
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
-        if origin.get("configuration_hash") != config.hash:
-            warnings.warn(f"{path} was made with another configuration; run `simspine run` again.", stacklevel=2)
+        warn_of_other_configuration(path, origin, config)
         if choice.public:
             refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]
@@ -228,7 +226,7 @@ def _export_csv(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     """One tidy table: a row for each frame of all trials, in degrees and mm, with standard deviations and verdicts."""
     table = publish.tidy_table((take.subject, take.name, take.trial) for take in source.takes(source.file.subjects))
     with atomic_path(folder / "frames.csv") as temporary:
-        table.round(publish.TABLE_DECIMALS).to_csv(temporary, index=False, lineterminator="\n")
+        table.round(publish.TABLE_DECIMALS).to_csv(temporary.absolute(), index=False, lineterminator="\n")
     units = {"columns ending in _deg": "deg", "in _mm": "mm", "in _s": "s"}
     return {"frames.csv": ManifestEntry("csv", len(table), units, dict(source.frames))}
 
