@@ -257,10 +257,7 @@ def _draw_plane(
     if deviation is not None:
         ends = (xy[:, 0] - NORMAL_95 * deviation, xy[:, 0] + NORMAL_95 * deviation)
         axes.fill_betweenx(xy[:, 1], *ends, color=BLUE, alpha=0.18, linewidth=0)
-    for shown, dashes, colour in (
-        (beyond, ASSUMED_DASHES, ORANGE),
-        (~beyond, "-", BLUE),
-    ):
+    for shown, dashes, colour in ((beyond, ASSUMED_DASHES, ORANGE), (~beyond, "-", BLUE)):
         axes.plot(*np.where(shown[:, None], xy, np.nan).T, color=colour, linestyle=dashes, marker="o", markersize=4)
     for name in (name for name in _SPINE_LABELS if name in names):
         axes.annotate(name, xy[names.index(name)], xytext=(9, -3), textcoords="offset points", fontsize=8.5)
