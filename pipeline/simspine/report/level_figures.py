@@ -93,12 +93,10 @@ def range_charts(
     """Range of each level's angle over the frames, with the 95 % interval around it.
 
     angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A chart for each plane. marked:
-    levels with markers on both vertebrae, the only ones with numbers. Of an angle that is no finding, as in the table
-    of levels, only the mean is drawn, with its interval.
+    levels with markers on both vertebrae, the only ones with numbers. Of an angle that is no finding: the mean.
     """
     looks = _verdict_looks(shares, forced_mask(levels, forced or {}))
-    is_open = (looks == "partly") & ~np.isin(levels, marked)[:, None]
-    found = np.isin(looks, ("measured", "partly")) & ~is_open
+    found = (looks == "measured") | ((looks == "partly") & np.isin(levels, marked)[:, None])
     mean = np.ma.masked_invalid(angles).mean(0, keepdims=True).filled(np.nan)
     typical = None if sd is None else np.ma.median(np.ma.masked_invalid(sd), 0, keepdims=True).filled(np.nan)
     of_mean = ends_of_span(mean, typical)

@@ -76,7 +76,6 @@ from simspine.report.trial_sections import (
 
 _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
-_RHYTHM = "Lumbopelvic rhythm"
 _FEW_CAMERAS = 3  # fewer cameras see too little of a back that turns
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
@@ -142,8 +141,8 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
     in_room = segment_figures(trial.spine, ~trial.rejected)
     room = ["The angles of pelvis and thorax in the room have no label: judge them by their ±."] * bool(in_room)
-    visits = page_words("top")["visits"]
-    return " ".join(filter(None, [*curvature, _reach_sentences(trial.clinical_figures), *room, visits]))
+    room.append(page_words("top")["visits"])
+    return " ".join(filter(None, [*curvature, _reach_sentences(trial.clinical_figures), *room]))
 
 
 # Labels whose parameters the page names with their ±, the surest first.
@@ -191,7 +190,7 @@ def _undecided(trial: SolvedTrial) -> dict[str, str]:
     verdicts = {panel_of(one): one.decided_by for one in figures if one.is_assumed}
     rhythm, verdict = trial.lumbopelvic_rhythm, rhythm_verdict(figures)
     if rhythm is not None and rhythm.ratio is not None and verdict is Observability.ASSUMED:
-        verdicts[_RHYTHM] = str(verdict)
+        verdicts["Lumbopelvic rhythm"] = str(verdict)
     return verdicts | {panel_of(one): str(one.verdict) for one in figures if one.verdict is Observability.FORCED}
 
 

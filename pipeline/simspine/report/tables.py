@@ -170,8 +170,7 @@ def range_of(figure: ClinicalFigure) -> float:
 
 
 def held_still(figures: Sequence[ClinicalFigure]) -> bool:
-    """Whether the person held still: no posture changed by more than adults differ (one standard deviation), and by
-    more than its ±."""
+    """Whether no posture changed by more than its ± and than adults differ (one standard deviation)."""
     adults = CURVATURE_OF_ADULTS | PUBLISHED_ADULTS
     changed = [one for one in figures if one.name in adults and range_of(one) > adults[one.name].sd]
     return not any(is_beyond(range_of(one), one.range_sd or 0.0, one.unit) for one in changed)
@@ -269,7 +268,6 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
 
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
-NO_LEVEL_FINDING = ": no finding about this level"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical (+ to the left)")
@@ -301,7 +299,7 @@ def angle_table(
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
             open_level = level in unmarked and word is Observability.PARTLY
             *cells, label = _level_cells(spine.angles[:, i, k], sd, kept, word, open_level)
-            rows.append((level, plane, *cells, share, label + NO_LEVEL_FINDING * open_level))
+            rows.append((level, plane, *cells, share, label + ": no finding about this level" * open_level))
     said = page_words("levels")
     caption = (
         said["shares"]
@@ -331,8 +329,7 @@ def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable
 def _level_cells(
     angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability, is_open: bool
 ) -> tuple[str, ...]:
-    """Mean, range and label of one level in one plane (frames,), rad; no range is claimed without a verdict. is_open:
-    no marker tells this level from its neighbours."""
+    """Mean, range and label of one level in one plane (frames,), rad. is_open: without markers on both vertebrae."""
     free = None if sd is None or word is Observability.FORCED else np.degrees(sd)
     found = angle_statistics(np.degrees(angle), free, kept)
     decided = word not in (Observability.ASSUMED, Observability.FORCED) and not is_open
