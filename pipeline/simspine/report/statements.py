@@ -109,11 +109,10 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {tables.ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
-        kinds = page_words("sources")
         lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
         kept_names = {way: without_lost(names, lost) for way, names in ways.items()}
         parts = [
-            f"{len(names)} {kinds.get('clicked' if count and way == SKIN_MARKER_GROUP else way, way)}"
+            f"{len(names)} {page_words('sources').get('clicked' if count and way == SKIN_MARKER_GROUP else way, way)}"
             + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
             for way, names in kept_names.items()
         ]

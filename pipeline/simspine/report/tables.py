@@ -297,9 +297,10 @@ def angle_table(
         for k, plane in enumerate(MOTION_PLANES):
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
-            open_level = level in unmarked and word is Observability.PARTLY
-            *cells, label = _level_cells(spine.angles[:, i, k], sd, kept, word, open_level)
-            rows.append((level, plane, *cells, share, label + ": no finding about this level" * open_level))
+            *cells, label = _level_cells(
+                spine.angles[:, i, k], sd, kept, word, is_open=level in unmarked and word is Observability.PARTLY
+            )
+            rows.append((level, plane, *cells, share, label))
     said = page_words("levels")
     caption = (
         said["shares"]
@@ -338,7 +339,7 @@ def _level_cells(
         return mean, "–", NO_LABEL
     wide = word is Observability.MEASURED and (found.sd or 0.0) > THRESHOLDS["imprecise"].value
     span = range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
-    return mean, span, IMPRECISE_LABEL if wide else str(word)
+    return mean, span, IMPRECISE_LABEL if wide else f"{word}{': no finding about this level' * is_open}"
 
 
 @dataclass(frozen=True, eq=False)

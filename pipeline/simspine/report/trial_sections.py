@@ -155,10 +155,9 @@ def movement_sentence(trial: SolvedTrial) -> str:
         f"{one.label.partition(' (')[0]}, {interval_text(tables.range_of(one), one.range_sd, unit)}"
         for unit, one in sorted(clearest.items(), reverse=True)
     ]
-    said = page.page_words("top")
-    texts += [said["surest"].format(changes="; ".join(most))] * bool(most)
-    moved = [said["moved"]] * (not tables.held_still(figures))
-    return " ".join(moved + [said["extremes"].format(texts=". ".join(texts))] * bool(texts))
+    texts += [page.page_words("top")["surest"].format(changes="; ".join(most))] * bool(most)
+    texts = [page.page_words("top")["extremes"].format(texts=". ".join(texts))] * bool(texts)
+    return " ".join([page.page_words("top")["moved"]] * (not tables.held_still(figures)) + texts)
 
 
 def _extreme_texts(values: np.ndarray, sd: np.ndarray | None, time: np.ndarray) -> tuple[str, str, bool]:
