@@ -134,7 +134,7 @@ def test_headline_page_and_summary_name_them(guessed):
     assert "detected" not in figures["spine_seen_by"]
     assert figures["spine_estimated"] == list(names)
     assert "estimated spine" in figures["marker_rms_mm_by_group"]
-    (row,) = [row for row in summary_rows(figures) if row.label == "Seen on the spine"]
+    (row,) = [row for row in summary_rows(figures) if row.label == "Seen on the back"]
     assert "estimated" in row.value
     assert row.light == "check"
     box = not_measured([trial_caveats(guessed)])

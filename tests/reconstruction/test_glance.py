@@ -12,7 +12,9 @@ from simspine.quality.observability import Observability
 from simspine.report.body_video import films_of_trial, shown_in
 from simspine.report.page import interval_text
 from simspine.report.statements import methods_text, summary_statements
+from simspine.report.tables import held_still
 from simspine.report.trial_sections import panel_of, scene_of_trial
+from simspine.vision.person_frame import limb_stature
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -32,7 +34,8 @@ def test_it_counts_what_there_is(found):
     assert measured.startswith(
         f"{len(found.cameras)} cameras saw {seconds:.1f} s of movement, {found.spine.frames} frames at "
     )
-    assert f"numbered from 0 to {found.spine.frames - 1}" in measured
+    stature = float(measured.partition("Upright it is ")[2].partition(" m tall")[0])
+    assert stature == pytest.approx(limb_stature(found.markers.names, found.markers.xyz), rel=0.08)
 
 
 def test_it_says_what_the_person_did(found):
@@ -62,6 +65,30 @@ def test_it_says_what_the_person_did(found):
     assert f"{interval_text(tilt[most], sd[most], 'deg')} forwards ({found.spine.time[most]:.2f} s)" in said(
         replace(found, verdict=verdict), "What the person did"
     )
+
+
+def test_a_movement_is_called_one_and_standing_is_advised(found):
+    """Still is who changes by less than adults differ, 26 mm of SVA, or by less than the ±. The person bows."""
+    trial = replace(found)
+    (sva,) = [one for one in found.clinical_figures if one.name == "sagittal_vertical_axis"]
+    for reach, range_sd, still in ((20.0, 1.0, True), (30.0, 1.0, False), (30.0, 20.0, True)):
+        figure = replace(sva, minimum=0.0, maximum=reach, range_sd=range_sd)
+        assert held_still([figure]) == still
+        vars(trial)["curvature_figures"], vars(trial)["clinical_figures"] = (), (figure,)
+        assert said(trial, "What the person did").startswith("This is a movement") != still
+        assert ("quiet standing" in said(trial, "Better next time")) != still
+    assert not held_still(found.clinical_figures)
+
+
+def test_the_player_begins_with_what_moved_most(found):
+    """At most four panels, none assumed, each with a range of more of its ± than those left out."""
+    curves = {curve.label: curve for curve in scene_of_trial(found).curves}
+    sure = {}
+    for one in (*found.curvature_figures, *found.clinical_figures):
+        if one.is_decided and one.range_sd and one.label in curves and one.maximum - one.minimum > 2 * one.range_sd:
+            sure[panel_of(one)] = max(sure.get(panel_of(one), 0.0), (one.maximum - one.minimum) / one.range_sd)
+    chosen = {curve.panel or curve.label for curve in curves.values() if curve.chosen}
+    assert chosen == set(sorted(sure, key=sure.get)[-4:])
 
 
 def test_errors_are_named_before_warnings(found):

@@ -69,9 +69,11 @@ def test_charts_show_the_verdict_of_each_level():
     low, high = -1 - 1.96, 3 + 1.96  # degrees: ends of the intervals, in a scale with a margin on either side
     margin = 0.5
     scale = 100 / (high - low + 2 * margin)
-    for _, left, width in flexion:
-        assert left == pytest.approx((-1 - low + margin) * scale, abs=0.01)
-        assert width == pytest.approx(4 * scale, abs=0.01)
+    mean = np.nanmean(np.degrees(s.angles[:, 0, 0]))
+    for look, left, width in flexion:  # an angle that is no finding: its mean
+        least, span = (-1, 4) if look == "partly" else (mean, 0)
+        assert left == pytest.approx((least - low + margin) * scale, abs=0.01)
+        assert width == pytest.approx(span * scale, abs=0.01)
     assert "4.0\u00a0±\u00a02.8°" in said(text)
     for wanted in ("measured", "partly measured", "assumed", "set by the model's couplers", "95 % interval"):
         assert wanted in said(key)
@@ -106,6 +108,10 @@ def test_table_of_angles():
     )
     found = ("1.0\u00a0±\u00a02.0°", "4.0\u00a0±\u00a02.8°", "50 %", "partly measured")  # √2 × 1.96°
     assert rows["T12-L1", "flexion"] == found
+    unmarked = angle_table(spine(forced=forced), shares, TABLE, marked=["L5-S1"])
+    (level,) = [row for row in unmarked.rows if row[:2] == ("T12-L1", "flexion")]
+    label = "partly measured: no finding about this level"
+    assert level[2:] == ("(1.0\u00a0±\u00a02.0°)", "not shown", "50 %", label)
     assert rows["C1-C2", "axial rotation"][-2:] == ("90 %", "measured")
     assert rows["L5-S1", "flexion"][-1] == "measured as a sum"
     assert rows["L5-S1", "lateral bending"][-1] == "measured"

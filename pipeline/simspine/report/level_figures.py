@@ -65,9 +65,6 @@ def _round_marks(low: float, high: float) -> dict[float, float]:
     return dict(zip(100 * (numbers - low) / (high - low), numbers, strict=True))
 
 
-# Levels: range of motion of each, with its interval and its verdict.
-
-
 # Limits of the verdicts: measured ranges are filled, partly measured ones pale, assumed ones hollow and dashed.
 MEASURED_FROM, ASSUMED_BELOW = THRESHOLDS["measured"].value_si, THRESHOLDS["assumed"].value_si
 PLANE_TITLES = {"Flexion–extension": "flexion", "Lateral bending": "to the right", "Axial rotation": "to the left"}
@@ -96,10 +93,14 @@ def range_charts(
     """Range of each level's angle over the frames, with the 95 % interval around it.
 
     angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A chart for each plane. marked:
-    levels with markers on both vertebrae, the only ones with numbers.
+    levels with markers on both vertebrae, the only ones with numbers. Of an angle that is no finding: the mean.
     """
-    looks = _verdict_looks(shares, forced_mask(levels, forced or {}))[::-1]
-    ends = ends_of_span(angles, sd)
+    looks = _verdict_looks(shares, forced_mask(levels, forced or {}))
+    found = (looks == "measured") | ((looks == "partly") & np.isin(levels, marked)[:, None])
+    mean = np.ma.masked_invalid(angles).mean(0, keepdims=True).filled(np.nan)
+    typical = None if sd is None else np.ma.median(np.ma.masked_invalid(sd), 0, keepdims=True).filled(np.nan)
+    of_mean = ends_of_span(mean, typical)
+    ends, looks = np.where(found, ends_of_span(angles, sd), of_mean), looks[::-1]
     top_down, planes = levels[::-1], enumerate(PLANE_TITLES.items())
     charts = "".join(
         _plane_chart(top_down, ends[:, ::-1, k], looks[:, k], marked=marked, names=names) for k, names in planes

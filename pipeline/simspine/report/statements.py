@@ -11,6 +11,7 @@ import numpy as np
 
 from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
+from simspine.anatomy.scaling import model_stature
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
@@ -36,7 +37,7 @@ from simspine.reconstruction.headline import (
     spine_points_by_source,
 )
 from simspine.reconstruction.publish import package_versions
-from simspine.reconstruction.solved_trial import SolvedTrial
+from simspine.reconstruction.solved_trial import SolvedTrial, unseen_bodies
 from simspine.report import tables
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.canvas import figure_svg
@@ -75,7 +76,6 @@ from simspine.report.trial_sections import (
 
 _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
-_RHYTHM = "Lumbopelvic rhythm"
 _FEW_CAMERAS = 3  # fewer cameras see too little of a back that turns
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
@@ -97,27 +97,28 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
 def _measured_sentence(trial: SolvedTrial) -> str:
     spine, count = trial.spine, len(trial.cameras)
     kept = ", none rejected" * (not trial.rejected.any())
-    frames = f"{spine.frames} frames at {spine.rate:g} Hz, numbered from 0 to {spine.frames - 1}{kept}"
+    frames = f"{spine.frames} frames at {spine.rate:g} Hz{kept}"
     span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}" if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
     points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
-    basis = "Scale and vertical come from the given calibration. " * bool(count)
-    basis += f"A skeleton was fitted to {points} points of the body. " * bool(points)
+    words = page_words("top")
+    basis = words["basis"] * bool(count) + words["body"].format(points=points) * bool(points)
+    if points and not any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
+        basis += words["stature"].format(stature=model_stature(trial.body, trial.sized.recipe, {}))
     ways = spine_points_by_source(trial.markers)
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {tables.ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
-        kinds = page_words("sources")
         lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
         kept_names = {way: without_lost(names, lost) for way, names in ways.items()}
         parts = [
-            f"{len(names)} {kinds.get('clicked' if count and way == SKIN_MARKER_GROUP else way, way)}"
+            f"{len(names)} {page_words('sources').get('clicked' if count and way == SKIN_MARKER_GROUP else way, way)}"
             + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
             for way, names in kept_names.items()
         ]
         partly = [name for way, names in ways.items() for name in names if name not in kept_names[way]]
         parts += [f"for a part of the trial {', '.join(partly)}"] * bool(partly)
-        seen = f"On the spine, the recording shows {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
+        seen = f"On the back, the recording shows {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     long_names = page_words("long_names").items()
@@ -139,6 +140,7 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
     curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
     in_room = segment_figures(trial.spine, ~trial.rejected)
     room = ["The angles of pelvis and thorax in the room have no label: judge them by their ±."] * bool(in_room)
+    room.append(page_words("top")["visits"])
     return " ".join(filter(None, [*curvature, _reach_sentences(trial.clinical_figures), *room]))
 
 
@@ -187,7 +189,7 @@ def _undecided(trial: SolvedTrial) -> dict[str, str]:
     verdicts = {panel_of(one): one.decided_by for one in figures if one.is_assumed}
     rhythm, verdict = trial.lumbopelvic_rhythm, rhythm_verdict(figures)
     if rhythm is not None and rhythm.ratio is not None and verdict is Observability.ASSUMED:
-        verdicts[_RHYTHM] = str(verdict)
+        verdicts["Lumbopelvic rhythm"] = str(verdict)
     return verdicts | {panel_of(one): str(one.verdict) for one in figures if one.verdict is Observability.FORCED}
 
 
@@ -261,6 +263,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         "any_marker": not ways,
         "lost_markers": bool(lost),
         "cameras": 0 < len(trial.cameras) < _FEW_CAMERAS,
+        "standing": not tables.held_still((*trial.curvature_figures, *trial.clinical_figures)),
         "calibration": is_refined(trial.findings),
         "tape": assumed and DOTS_OF_TAPE not in ways,
         "radiograph": assumed and DOTS_OF_TAPE in ways,

@@ -104,14 +104,14 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
     notes = [", ".join(names) for names in seen.values()]
     if estimated:
         notes.append(f"not seen: {', '.join(estimated)}")
-        return Row("Seen on the spine", f"{text}; {len(estimated)} points estimated", "; ".join(notes), "check")
+        return Row("Seen on the back", f"{text}; {len(estimated)} points estimated", "; ".join(notes), "check")
     if not ways:
         notes = ["all of it is inferred from the limbs"]
     elif doubted:
         notes = [f"{doubted[0]} do not lie in this order: see the findings"]
     elif lost:
         notes.append(lost_markers_text(ways, lost))
-    return Row("Seen on the spine", text, "; ".join(notes), "good" if ways and not doubted and not lost else "check")
+    return Row("Seen on the back", text, "; ".join(notes), "good" if ways and not doubted and not lost else "check")
 
 
 def without_lost(names: Sequence[str], lost: Sequence[str]) -> list[str]:

@@ -169,6 +169,13 @@ def range_of(figure: ClinicalFigure) -> float:
     return (figure.maximum or 0.0) - (figure.minimum or 0.0)
 
 
+def held_still(figures: Sequence[ClinicalFigure]) -> bool:
+    """Whether no posture changed by more than its ± and than adults differ (one standard deviation)."""
+    adults = CURVATURE_OF_ADULTS | PUBLISHED_ADULTS
+    changed = [one for one in figures if one.name in adults and range_of(one) > adults[one.name].sd]
+    return not any(is_beyond(range_of(one), one.range_sd or 0.0, one.unit) for one in changed)
+
+
 def norm_of(figure: ClinicalFigure) -> tuple[float, float, str] | None:
     """(low, high, people and source) of 95 % of people in a parameter; None where no norm fits.
 
@@ -261,10 +268,9 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
 
 INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
-NO_LEVEL_FINDING = ": no finding about this level"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
-SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical")
+SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical (+ to the left)")
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", *DECIDED_COLUMNS)
 
 
@@ -291,8 +297,9 @@ def angle_table(
         for k, plane in enumerate(MOTION_PLANES):
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
-            *cells, label = _level_cells(spine.angles[:, i, k], sd, kept, word)
-            label += NO_LEVEL_FINDING * (level in unmarked and word is Observability.PARTLY)
+            *cells, label = _level_cells(
+                spine.angles[:, i, k], sd, kept, word, is_open=level in unmarked and word is Observability.PARTLY
+            )
             rows.append((level, plane, *cells, share, label))
     said = page_words("levels")
     caption = (
@@ -320,17 +327,19 @@ def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable
     return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
 
 
-def _level_cells(angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability) -> tuple[str, ...]:
-    """Mean, range and label of one level in one plane (frames,), rad; no range is claimed without a verdict."""
+def _level_cells(
+    angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability, is_open: bool
+) -> tuple[str, ...]:
+    """Mean, range and label of one level in one plane (frames,), rad. is_open: without markers on both vertebrae."""
     free = None if sd is None or word is Observability.FORCED else np.degrees(sd)
     found = angle_statistics(np.degrees(angle), free, kept)
-    decided = word not in (Observability.ASSUMED, Observability.FORCED)
+    decided = word not in (Observability.ASSUMED, Observability.FORCED) and not is_open
     mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
     if word is Observability.UNKNOWN:
         return mean, "–", NO_LABEL
     wide = word is Observability.MEASURED and (found.sd or 0.0) > THRESHOLDS["imprecise"].value
     span = range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
-    return mean, span, IMPRECISE_LABEL if wide else str(word)
+    return mean, span, IMPRECISE_LABEL if wide else f"{word}{': no finding about this level' * is_open}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS
 
 SETTLED_CODE = "camera_settled"  # code of misfits that refinement of the cameras removed: one line of the page
-MOST_MOVED = 2  # curves shown from the start, with lordosis and kyphosis: largest ranges relative to their errors
+MOST_MOVED = 4  # panels shown from the start: largest ranges relative to their errors
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
 
@@ -79,7 +79,7 @@ def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tupl
             or (figure.is_of_person and tables.range_of(figure) > tables.CONSTANT_RANGE)
         )
     ]
-    panels = list(dict.fromkeys(panel_of(one) for one in most_moved(shown) if one.name not in tables.CURVATURE_KEYS))
+    panels = list(dict.fromkeys(map(panel_of, most_moved(shown) or shown)))
     return tuple(_angle_curve(figure, *angles[figure.name], panels[:MOST_MOVED]) for figure in shown)
 
 
@@ -109,7 +109,7 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
         note=(str(figure.verdict) or figure.decided_by) if noted else "",
         forced=forced,
         panel="" if panel == figure.label else panel,
-        chosen=figure.name in tables.CURVATURE_KEYS or panel in chosen,
+        chosen=panel in chosen,
         unit=UNIT_SIGNS[figure.unit],
         assumed=figure.is_assumed,
         mean=interval_text(figure.mean, figure.sd, figure.unit) if figure.is_decided else "",
@@ -155,8 +155,9 @@ def movement_sentence(trial: SolvedTrial) -> str:
         f"{one.label.partition(' (')[0]}, {interval_text(tables.range_of(one), one.range_sd, unit)}"
         for unit, one in sorted(clearest.items(), reverse=True)
     ]
-    texts += [f"Clearest changes, by range over ±: {'; '.join(most)}"] * bool(most)
-    return f"Extremes of the fitted body, with their times: {'. '.join(texts)}." * bool(texts)
+    texts += [page.page_words("top")["surest"].format(changes="; ".join(most))] * bool(most)
+    texts = [page.page_words("top")["extremes"].format(texts=". ".join(texts))] * bool(texts)
+    return " ".join([page.page_words("top")["moved"]] * (not tables.held_still(figures)) + texts)
 
 
 def _extreme_texts(values: np.ndarray, sd: np.ndarray | None, time: np.ndarray) -> tuple[str, str, bool]:
@@ -243,7 +244,9 @@ def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
     if markers.frames == 1:
         return ()
     states, words = point_states(markers), page.page_words("states")
-    caption = " ".join(words[kind] for kind in words if (states == POINT_STATES_DRAWN.index(kind)).any())
+    drawn = {POINT_STATES_DRAWN[state] for state in np.unique(states)}
+    said = drawn if "filled" in drawn else {*drawn, "unfilled"}
+    caption = " ".join(text for kind, text in words.items() if kind in said)
     status = None if trial.verdict is None else [*map(str, trial.verdict.status)]
     chart = presence_chart(markers.time, markers.names, states, status)
     return (page.named_picture("presence", caption, chart=chart),)
@@ -268,6 +271,7 @@ def page_finding(finding: Finding) -> Finding:
     message, advice = (text.replace("`", "") for text in (finding.message, finding.suggestion))
     if advice == REFINEMENT_REMOVED_IT:
         finding, message = replace(finding, code=SETTLED_CODE), message.replace(f" {WHICH_CAMERA_OPEN_HINT}", "")
+        advice = page.page_words("top")["settled"]
     return replace(finding, message=message, suggestion=advice)
 
 

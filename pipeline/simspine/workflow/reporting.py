@@ -160,7 +160,8 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     """The page of the data set."""
     sections, links = [part.section for part in parts], [part.link for part in parts if part.link]
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
-    origin = provenance_of_results(config)
+    counted = [f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()]
+    origin, filmed = provenance_of_results(config), any(map(config.filmed_trials, config.subjects))
     image_settings = {"detector": _detector(config), "filter": _low_pass(config)}
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     unused = tuple({"blazepose", "spinepose"} - {config.detection.detector.partition("_")[0]})
@@ -168,7 +169,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         image_settings["network file"] = f"pose_landmark_{config.detection.network}.tflite"
     return ReportContent(
         title=config.name,
-        subtitle=", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()),
+        subtitle=", ".join([*counted, *[f"points by {_detector(config)}"] * filmed]),
         summary=_summary_with_clocks(summary, config, sections),
         findings=tuple(findings) if links else (),
         **not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory"),
@@ -180,7 +181,10 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
             inputs={f"{t}: {file}": sha for t, files in origin["inputs_sha256"].items() for file, sha in files.items()},
             settings={
                 "command": "simspine run CONFIG; next to this page, config.yaml is a copy of CONFIG",
-                **(image_settings if any(map(config.filmed_trials, config.subjects)) else {}),
+                **(image_settings if filmed else {}),
+                **{
+                    f"height of {name}": f"{one.height} m, given" for name, one in config.subjects.items() if one.height
+                },
                 "body": config.body.recipe,
                 "inverse kinematics": config.ik.engine + ": simspine's own solver" * (config.ik.engine == "trajectory"),
             },
@@ -199,8 +203,7 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
     unjudged = {"camera_late", "camera_unjudged"} & {f.code for section in sections for f in section.findings}
-    none = "no delay exceeds half a frame and three of its SD, but smaller ones may remain"
-    note = "see the findings" if unjudged else none
+    note = "see the findings" if unjudged else page_words("top")["clocks"]
     meaning = " ".join(dict.fromkeys(delays)) or f"frames of the same number count as simultaneous: {note}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "used as they are", meaning)
     return (*rows, clocks) if summary["views"] else rows
