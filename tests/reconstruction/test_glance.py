@@ -34,7 +34,7 @@ def test_it_counts_what_there_is(found):
     assert measured.startswith(
         f"{len(found.cameras)} cameras saw {seconds:.1f} s of movement, {found.spine.frames} frames at "
     )
-    stature = float(measured.partition("Upright it is ")[2].partition(" m tall")[0])
+    stature = float(measured.partition("Upright, the skeleton is ")[2].partition(" m tall")[0])
     assert stature == pytest.approx(limb_stature(found.markers.names, found.markers.xyz), rel=0.08)
 
 

@@ -96,7 +96,7 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
 
 def _measured_sentence(trial: SolvedTrial) -> str:
     spine, count = trial.spine, len(trial.cameras)
-    kept = ", none rejected" * (not trial.rejected.any())
+    kept = ", no frame rejected" * (not trial.rejected.any())
     frames = f"{spine.frames} frames at {spine.rate:g} Hz{kept}"
     span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}" if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
