@@ -855,7 +855,7 @@ def test_easymocap_with_a_lost_frame_is_refused(tmp_path):
 
 
 def test_what_others_put_where_a_command_was_killed_stays(tmp_path):
-    """The lock says that files were half-written; notes beside them are somebody's."""
+    """The lock says that files were half-written; other files in the folder are the user's."""
     _, xyz = native("body25", person("body25")[0])
     (tmp_path / "keypoints3d").mkdir()
     for k, row in enumerate(xyz):
