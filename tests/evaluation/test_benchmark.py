@@ -69,11 +69,11 @@ def test_bench_ik(tmp_path):
     assert {"date", "machine", "settings", "metrics"} == set(written)
     goals = {key: m["goal"] for key, m in written["metrics"].items() if m["goal"] is not None}
     assert goals == {
-        "frames_to_opensim": 250,
-        "trajectory_to_opensim": 200,
-        "trajectory_with_uncertainty_to_opensim": 100,
+        "frames_to_opensim": 400,
+        "trajectory_to_opensim": 400,
+        "trajectory_with_uncertainty_to_opensim": 350,
         "frames_cost_to_opensim_max": 1.001,
-        "articulated_to_opensim_on_coupled": 50,
+        "articulated_to_opensim_on_coupled": 100,
         "trajectory_memory_ratio": 1.2,
         "trajectory_with_uncertainty_memory_ratio": 1.2,
     }

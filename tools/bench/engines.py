@@ -153,13 +153,13 @@ def measure_ik(size: TrialSize, say: Callable[[str], None] = lambda _: None) -> 
         Metric("frames_frames_per_s", plain, "frames/s", "higher"),
         Metric("trajectory_frames_per_s", smooth, "frames/s", "higher"),
         Metric("trajectory_with_uncertainty_frames_per_s", sure, "frames/s", "higher"),
-        Metric("frames_to_opensim", plain / opensim, "×", "higher", goal=250),
-        Metric("trajectory_to_opensim", smooth / opensim, "×", "higher", goal=200),
-        Metric("trajectory_with_uncertainty_to_opensim", sure / opensim, "×", "higher", goal=100),
+        Metric("frames_to_opensim", plain / opensim, "×", "higher", goal=400),
+        Metric("trajectory_to_opensim", smooth / opensim, "×", "higher", goal=400),
+        Metric("trajectory_with_uncertainty_to_opensim", sure / opensim, "×", "higher", goal=350),
         Metric("frames_cost_to_opensim_max", float(np.nanmax(cost)), "×", "lower", goal=1.001),
         Metric("frames_cost_to_opensim_median", float(np.nanmedian(cost)), "×", "lower"),
         Metric("articulated_frames_per_s", many, "frames/s", "higher"),
-        Metric("articulated_to_opensim_on_coupled", many / opensim, "×", "higher", goal=50),
+        Metric("articulated_to_opensim_on_coupled", many / opensim, "×", "higher", goal=100),
         *_memory_metrics(size),
     ]
 
