@@ -183,10 +183,7 @@ def read_found_people(path: Path, labels: Path) -> ImagePeople:
     else:
         stored = read_coco(path)
         keypoints, score, images = stored["keypoints"], stored["score"], tuple(stored["file_name"].tolist())
-    names = tuple(stored["names"].tolist())
-    keypoints = in_spinetrack_order(keypoints, names, str(path))
-    known = {_SPINETRACK_NAME_OF.get(name, name) for name in names}
-    keypoints[:, [i for i, name in enumerate(SPINETRACK_TABLE.names) if name not in known]] = np.nan
+    keypoints = in_spinetrack_order(keypoints, tuple(stored["names"].tolist()), str(path), missing=np.nan)
     low, high = np.nanmin(keypoints[..., :2], 1), np.nanmax(keypoints[..., :2], 1)
     box = np.concatenate([low, high - low], 1)
     nobody = np.zeros(len(images), bool)

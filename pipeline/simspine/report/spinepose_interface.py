@@ -8,15 +8,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simspine.core.errors import InputError, require_known
 from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
-from simspine.report.overlay import draw
+from simspine.report.canvas import to_bgr
+from simspine.report.overlay import body_lines, draw, line_colour, point_colour, with_world_panel
 from simspine.vision.detector import extent_boxes
 from simspine.vision.lifting import (
     PACKAGED_LIFTER,
@@ -30,6 +33,7 @@ from simspine.vision.lifting import (
 )
 from simspine.vision.one_camera import (
     FILE_POINT_NAMES,
+    FILE_POINT_ORDER,
     FILE_SPINE_INDICES,
     DetectedPerson,
     PeopleWatcher,
@@ -38,7 +42,6 @@ from simspine.vision.one_camera import (
     watch_camera,
 )
 from simspine.vision.options import DetectionOptions
-from simspine.vision.person_frame import PersonFrame
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device, known_weights
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
@@ -49,6 +52,22 @@ TRACKING_VALUES = {
 }  # fmt: skip
 FOLLOWED = {"lifting_thr": TRACKING_VALUES["tracking_thr"]}  # SpinePose lifts people whom it follows by this threshold
 NOBODY = DetectedPerson(np.full((37, 2), np.nan), np.zeros(37), np.zeros(37, bool), np.zeros(37, bool))
+
+
+def points_metainfo() -> dict[str, Any]:
+    """Names, colours (red, green, blue) and lines of the 37 points in MMPose's layout, in simspine's colours."""
+    table, names, points, lines = FILE_POINT_ORDER, FILE_POINT_ORDER.names, {}, {}
+    for i, name in enumerate(names):
+        colour = list(to_bgr(point_colour(FILE_POINT_NAMES[i]))[::-1])
+        half = "lower" if name.endswith(("hip", "knee", "ankle", "toe", "heel")) else "upper"
+        swap = "" if table.swaps[i] == i else names[table.swaps[i]]
+        points[i] = {"name": name, "id": i, "color": colour, "type": half, "swap": swap}
+    limbs, spine = body_lines(FILE_POINT_NAMES)
+    for i, (a, b) in enumerate((*limbs, *pairwise(spine))):
+        colour = line_colour(FILE_POINT_NAMES[a], FILE_POINT_NAMES[b])
+        lines[i] = {"link": (names[a], names[b]), "id": i, "color": list(to_bgr(colour)[::-1])}
+    weights = {"joint_weights": list(table.weights), "sigmas": list(table.sigmas)}
+    return {"dataset_name": "spinetrack", "keypoint_info": points, "skeleton_info": lines, **weights}
 
 
 @dataclass(eq=False)
@@ -71,7 +90,7 @@ class SpinePoseEstimator:
     lifting_thr : float
         Lifting: points of SpinePose's networks with a lower score are ignored. BlazePose's score is its visibility.
     camera_intrinsics : (3, 3) array
-        Lifting: focal lengths and principal point, px.
+        Lifting: focal lengths and principal point, px. If left out: those taken for the image lifted last.
     camera_field_of_view : float
         Lifting: degrees along the image's diagonal; None: 60 along the longer side.
     estimate_metric_scale, estimate_camera_pose, estimate_ground_plane : bool
@@ -88,13 +107,15 @@ class SpinePoseEstimator:
         ONNX file of a lifter, SpinePose's own for instance; the packaged one if left out.
     warmup_frames : int
         Lifting: number of images from which the world frame is estimated.
-    show_lifting_panel, mixed_precision : bool
+    mixed_precision : bool
         Without effect; True is a warning.
     backend : str
         Only 'onnxruntime'.
     """
 
     SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
+    num_keypoints = len(FILE_POINT_NAMES)
+    metainfo = points_metainfo()
 
     mode: str = "large"
     model_version: str = "latest"
@@ -113,16 +134,14 @@ class SpinePoseEstimator:
     estimate_camera_pose: bool = True
     estimate_ground_plane: bool = True
     warmup_frames: int = WARM_UP_FRAMES
-    show_lifting_panel: bool = False
     backend: str = "onnxruntime"
 
     def __post_init__(self):
         _require_only_values({name: getattr(self, name) for name in ONLY_VALUES}, ONLY_VALUES)
-        if self.show_lifting_panel:
-            warnings.warn("show_lifting_panel: no panel is drawn next to the picture.", stacklevel=3)
         if self.mixed_precision:
             warnings.warn("mixed_precision: networks run in full precision.", stacklevel=3)
         self._options = self._detection_options()
+        self._lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
         self._people: tuple[DetectedPerson, ...] = ()
 
     @cached_property
@@ -183,12 +202,16 @@ class SpinePoseEstimator:
         flat = self.postprocess(*_keypoints_and_scores(people))
         if not self.enable_lifting:
             return flat
-        placed = self.open_placer(camera_pose=False).place_at_once(people, (image.shape[1], image.shape[0]))
-        return *flat, _rows_in_space(people, placed)[..., :3]
+        return *flat, self.lift(self.open_placer(camera_pose=False), people, image)
+
+    def lift(self, placer: PeoplePlacer, people: Sequence[DetectedPerson], image: np.ndarray) -> np.ndarray:
+        """Points (people, 37, 3) m of an image's people in the placer's axes."""
+        size = (image.shape[1], image.shape[0])
+        self.camera_intrinsics = self._lens.of(size).K
+        return _rows_in_space(people, placer.place_at_once(people, size))[..., :3]
 
     def open_placer(self, camera_pose: bool) -> PeoplePlacer:
         """A placer of people in space, image by image. camera_pose: in a world frame, not in the camera's axes."""
-        lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
         choices = WorldChoices(
             self.primary_subject_height if self.estimate_metric_scale else None,
             metric_scale=self.estimate_metric_scale,
@@ -197,7 +220,7 @@ class SpinePoseEstimator:
             warm_up=self.warmup_frames,
         )
         least = self.lifting_thr if self._options.detector == "spinepose" else 0.0
-        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), lens, least), choices)
+        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), self._lens, least), choices)
 
     estimate = predict = __call__
 
@@ -279,8 +302,7 @@ class PoseTracker:
         flat = self.solution.postprocess(*_keypoints_and_scores(people))
         if self._placer is None:
             return flat
-        placed = self._placer.place_at_once(people, (image.shape[1], image.shape[0]))
-        return *flat, _rows_in_space(people, placed)[..., :3]
+        return *flat, self.solution.lift(self._placer, people, image)
 
     def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """As of `SpinePoseEstimator`."""
@@ -315,20 +337,8 @@ def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, Framed
     rows = np.zeros((len(people), len(FILE_POINT_NAMES), 4))
     for row, one in zip(rows, people, strict=True):
         if one.number in placed:
-            row[:] = placed[one.number].rows(FILE_POINT_NAMES, one.scores)[0]
-            row[:, :3] @= turn_to_y_up(placed[one.number].frame).T
+            row[:] = placed[one.number].rows_y_up(FILE_POINT_NAMES, one.scores)
     return rows
-
-
-def turn_to_y_up(frame: PersonFrame | None) -> np.ndarray:
-    """(3, 3) from simspine's world, in which x leads ahead of the person and z up, to SpinePose's: x to the camera's
-    right, y up, z towards the camera. The camera's own axes stay."""
-    if frame is None or np.array_equal(frame.R, np.eye(3)):
-        return np.eye(3)
-    up = frame.R[2]
-    right = np.array([1.0, 0.0, 0.0]) - up[0] * up
-    right = right / np.linalg.norm(right)
-    return np.stack([right, up, np.cross(right, up)]) @ frame.R.T
 
 
 def infer_image(
@@ -338,6 +348,8 @@ def infer_image(
     vis_path: str | PathLike | None = None,
     model_version: str = "latest",
     detector: str = "rfdetr",
+    *,
+    show_lifting_panel: bool = True,
     **others,
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """Detect people in an image file; same result as of spinepose's function of this name.
@@ -350,6 +362,8 @@ def infer_image(
         Only the nine points along the spine, from S1 to C1.
     vis_path : path, optional
         Picture to write. No window is opened.
+    show_lifting_panel : bool
+        With `enable_lifting`: draw the world next to the picture, unless `estimate_camera_pose` is False.
     model_version, detector, others
         As of `SpinePoseEstimator`.
 
@@ -368,9 +382,12 @@ def infer_image(
     with closing(SpinePoseEstimator(mode, model_version, detector, **FOLLOWED | others)) as estimator:
         people = estimator.find_people(image)
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
-    if vis_path is not None:
-        write_picture(Path(vis_path), draw(image, people, spine_only))
     placed = None if placer is None else placer.place_at_once(people, (image.shape[1], image.shape[0]))
+    if vis_path is not None:
+        picture = draw(image, people, spine_only)
+        if placed is not None and show_lifting_panel and estimator.estimate_camera_pose:
+            picture = with_world_panel(picture, people, placed, spine_only)
+        write_picture(Path(vis_path), picture)
     return _results(people, spine_only, placed)
 
 
@@ -383,6 +400,8 @@ def infer_video(
     model_version: str = "latest",
     detector: str = "rfdetr",
     max_detections: int = 10,
+    *,
+    show_lifting_panel: bool = True,
     **others,
 ) -> list:
     """Detect people in a video, image by image; same result as of spinepose's function of this name.
@@ -393,7 +412,7 @@ def infer_video(
         A video, or 'webcam'.
     use_smoothing : bool
         Smooth the points over time.
-    mode, spine_only, vis_path, model_version, detector, max_detections, others
+    mode, spine_only, vis_path, model_version, detector, max_detections, show_lifting_panel, others
         As of `infer_image`; `vis_path` is a video.
 
     Returns
@@ -415,13 +434,21 @@ def infer_video(
         watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
+        panel_placer = None
+        if placer is not None and show_lifting_panel and estimator.estimate_camera_pose:
+            panel_placer = estimator.open_placer(camera_pose=True)
         detected, placed = [], []
         for shot, people in watch_camera(camera, watcher):
             detected.append(people)
+            size = (shot.image.shape[1], shot.image.shape[0])
             if placer is not None:
-                placed += placer.push(people, (shot.image.shape[1], shot.image.shape[0]))
-            if video is not None:
-                video.add(draw(shot.image, people, spine_only))
+                placed += placer.push(people, size)
+            if video is None:
+                continue
+            picture = draw(shot.image, people, spine_only)
+            if panel_placer is not None:
+                picture = with_world_panel(picture, people, panel_placer.place_at_once(people, size), spine_only)
+            video.add(picture)
         if placer is None:
             return [_results(people, spine_only) for people in detected]
         placed += placer.flush()

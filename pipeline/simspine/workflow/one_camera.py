@@ -19,7 +19,7 @@ from simspine.io.atomic import atomic_folder
 from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, Webcam, write_picture
 from simspine.io.keypoint_json import write_people_json
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
-from simspine.report.overlay import LiveWindow, draw, legend_below
+from simspine.report.overlay import LiveWindow, draw, legend_below, with_world_panel
 from simspine.vision.lifting import (
     FramedPose,
     LiftedPose,
@@ -55,11 +55,17 @@ WORLD_NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class LiftingTask:
-    """Lifter of people into space, lens of the camera, and options of the world frame; world None: no world frame."""
+    """Lifter of people into space, lens of the camera, and options of the world frame. panel: draw people in the world
+    next to the picture."""
 
     lifter: Lifter
     lens: LiftingLens
-    world: WorldChoices | None = None
+    world: WorldChoices
+    panel: bool = False
+
+    def open_placer(self) -> PeoplePlacer:
+        """A placer of people in space, image by image."""
+        return PeoplePlacer(PeopleLifter(self.lifter, self.lens), self.world)
 
     @property
     def about(self) -> dict:
@@ -90,7 +96,7 @@ class LiftingTask:
             f"lifted by {self.lifter.path.name} ({card.method}; learnt from {card.trained_on}): "
             f"{len(card.points)} points of a person in space, relative to {card.points[0]}, all of them estimated",
             f"field of view: {self.lens.words}",
-            f"scale: {SCALE_UNKNOWN_NOTE}." if self.world is None else f"world: {WORLD_NOTE}.",
+            f"world: {WORLD_NOTE}.",
         ]
 
 
@@ -206,7 +212,7 @@ def watch_source(
         window = stack.enter_context(closing(LiveWindow(camera.name))) if wanted.live else None
         total = min(camera.frames or 0, wanted.frames or camera.frames or 0)
         show = stack.enter_context(progress_bar(f"{camera.name}, images", quiet or total < 2))
-        drawer = _Drawer(camera, looking, watcher, wanted.spine_only)
+        drawer = _Drawer(camera, looking, watcher, wanted)
         for shot, people in islice(watch_camera(camera, watcher), wanted.frames):
             drawn = drawer.draw(shot, people) if write_drawn or window else None
             if write_points:
@@ -285,7 +291,7 @@ def _points_sink(
         **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip
     waiting: deque[tuple[CameraImage, tuple[int, int], Sequence[DetectedPerson]]] = deque()
-    placer = None if lifting is None else PeoplePlacer(PeopleLifter(lifting.lifter, lifting.lens), lifting.world)
+    placer = None if lifting is None else lifting.open_placer()
 
     def write(folder: Path | None, poses: Mapping[int, FramedPose]) -> None:
         shot, size, people = waiting.popleft()
@@ -293,11 +299,9 @@ def _points_sink(
         for seen in people:
             found = poses.get(seen.number)
             entry = image_entry(seen, chosen)
-            if lifting is not None and found is not None:
-                if lifting.world is not None:
-                    entry |= placed_entry(seen, found, chosen)
-                    world = frame_entry(found.frame)
-                entry |= lifted_entry(found.pose)
+            if found is not None:
+                entry |= placed_entry(seen, found, chosen) | lifted_entry(found.pose)
+                world = frame_entry(found.frame)
             entries.append(entry)
         file = path if folder is None else folder / f"{shot.name}.json"
         where = {"image": shot.name, "image_size": list(size), "time_s": shot.time}
@@ -351,8 +355,9 @@ def _picture_sink(camera: OneCameraSource, path: Path) -> Iterator[PictureSink]:
 class _Drawer:
     """Draws the pictures of one recording; the legend below them is drawn once for pictures of one width."""
 
-    def __init__(self, camera: OneCameraSource, looking: WatchSettings, watcher: PeopleWatcher, spine_only: bool):
-        self._camera, self._looking, self._watcher, self._spine_only = camera, looking, watcher, spine_only
+    def __init__(self, camera: OneCameraSource, looking: WatchSettings, watcher: PeopleWatcher, wanted: DetectionTask):
+        self._camera, self._looking, self._watcher, self._spine_only = camera, looking, watcher, wanted.spine_only
+        self._placer = wanted.lifting.open_placer() if wanted.lifting and wanted.lifting.panel else None
         self._strip: np.ndarray | None = None
 
     def draw(self, shot: CameraImage, people: Sequence[DetectedPerson]) -> np.ndarray:
@@ -361,11 +366,16 @@ class _Drawer:
         name = shot.name if photograph else f"{self._camera.name} #{shot.number}"
         text = f"{name} · {count} · {self._looking.detection.detector}"
         picture = draw(shot.image, people, self._spine_only, caption=text)
+        if self._placer is not None:
+            placed = self._placer.place_at_once(people, (shot.image.shape[1], shot.image.shape[0]))
+            picture = with_world_panel(picture, people, placed, self._spine_only)
+            if photograph:  # each has a world of its own
+                self._placer.flush()
         if self._strip is None or self._strip.shape[1] != picture.shape[1]:
             infers, watcher = self._looking.infer_spine, self._watcher
             legend = {"detected", "unsure"} | (set() if self._spine_only else {"left", "right"})
             legend |= {"spine"} if watcher.sees_spine else set()
-            legend |= {"estimated"} if infers and watcher.estimates_spine else set()
+            legend |= {"estimated"} if self._placer or (infers and watcher.estimates_spine) else set()
             self._strip = legend_below(picture, legend | ({"inferred"} if infers else set()))
         return np.vstack([picture, self._strip])
 
