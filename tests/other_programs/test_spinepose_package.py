@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 import simspine as ss
 from simspine.core.skeletons import load_skeleton
-from simspine.report.spinepose_interface import TRACKING_VALUES
+from simspine.report.spinepose_interface import FOLLOWED, ONLY_VALUES, WITHOUT_EFFECT
 from simspine.vision.lifting import LEVEL_CAMERA, LiftedPose, Lifter, LiftingLens, root_in_camera, turn_to_y_up
 from simspine.vision.one_camera import FILE_POINT_NAMES
 from simspine.vision.person_frame import PersonFrame
@@ -93,8 +93,10 @@ def test_calls_take_what_the_package_takes(name):
     ours = inspect.signature(getattr(ss, name)).parameters
     known = set(ours) | (estimator if "others" in ours else set())
     if name == "PoseTracker":
-        known |= set(TRACKING_VALUES)
-        assert {word: theirs[word].default for word in TRACKING_VALUES} == TRACKING_VALUES
+        usual = WITHOUT_EFFECT | ONLY_VALUES | {"tracking_thr": FOLLOWED["lifting_thr"]}
+        usual.pop("backend")
+        known |= set(usual)
+        assert {word: theirs[word].default for word in usual} == usual
     assert set(theirs) - {"kwargs"} <= known
     first = [word for word, own in ours.items() if own.kind is own.POSITIONAL_OR_KEYWORD][:9]
     assert first == list(theirs)[: len(first)]

@@ -150,8 +150,15 @@ def test_tracker(files):
     assert (box[:2] < places.min(0)).all()
     assert (box[2:] > places.max(0)).all()
     tracker.close()
-    with pytest.raises(ss.InputError, match="det_frequency is 5, but only 1"):
-        PoseTracker(SpinePoseEstimator, mode="full", det_frequency=5)
+    with pytest.raises(ss.InputError, match=r"smoothing_beta is 0\.5, but only 0\.1"):
+        PoseTracker(SpinePoseEstimator, mode="full", smoothing_beta=0.5)
+    with pytest.warns(UserWarning, match="det_frequency: without effect; people are followed"):
+        other = PoseTracker(SpinePoseEstimator, mode="full", det_frequency=7, tracking=True, tracking_thr=0.4)
+    assert other.solution.lifting_thr == 0.4
+    for (keypoints, scores, _), image in zip(found, images, strict=True):
+        again = other(image)
+        assert again[0].shape == keypoints.shape
+        np.testing.assert_array_equal(again[1], scores)
 
 
 def test_command_line(files, tmp_path):

@@ -45,12 +45,12 @@ from simspine.vision.options import DetectionOptions
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device, known_weights
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
-ONLY_VALUES = {"backend": "onnxruntime"}  # of options that have no other one here
-TRACKING_VALUES = {
-    "det_frequency": 1, "tracking": True, "tracking_thr": 0.3, "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1,
-    "smoothing_dcutoff": 1.0,
+# SpinePose's defaults of options that have no other value here: of its filter, and others without effect.
+ONLY_VALUES = {
+    "backend": "onnxruntime", "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1, "smoothing_dcutoff": 1.0,
 }  # fmt: skip
-FOLLOWED = {"lifting_thr": TRACKING_VALUES["tracking_thr"]}  # SpinePose lifts people whom it follows by this threshold
+WITHOUT_EFFECT = {"det_frequency": 1, "tracking": True}
+FOLLOWED = {"lifting_thr": 0.3}  # SpinePose lifts people whom it follows by the threshold of following
 NOBODY = DetectedPerson(np.full((37, 2), np.nan), np.zeros(37), np.zeros(37, bool), np.zeros(37, bool))
 
 
@@ -137,7 +137,7 @@ class SpinePoseEstimator:
     backend: str = "onnxruntime"
 
     def __post_init__(self):
-        _require_only_values({name: getattr(self, name) for name in ONLY_VALUES}, ONLY_VALUES)
+        _require_only_values({"backend": self.backend})
         if self.mixed_precision:
             warnings.warn("mixed_precision: networks run in full precision.", stacklevel=3)
         self._options = self._detection_options()
@@ -246,10 +246,10 @@ class SpinePoseEstimator:
             self._watcher.close()
 
 
-def _require_only_values(given: Mapping[str, object], only: Mapping[str, object]) -> None:
+def _require_only_values(given: Mapping[str, object]) -> None:
     for name, value in given.items():
-        if value != only[name]:
-            raise InputError(f"{name} is {value!r}, but only {only[name]!r} has an effect here; leave it out.")
+        if value != ONLY_VALUES[name]:
+            raise InputError(f"{name} is {value!r}, but only {ONLY_VALUES[name]!r} has an effect here; leave it out.")
 
 
 @dataclass(init=False, eq=False)
@@ -257,7 +257,8 @@ class PoseTracker:
     """SpinePose's tracker of the people in a video: `keypoints, scores = tracker(image)` of one image after the other.
 
     With `enable_lifting` a third array follows, (people, 37, 3) m in the world. The images until then determine the
-    world, up to `warmup_frames` of them. SpinePose's settings of tracking and filter are accepted at their defaults.
+    world, up to `warmup_frames` of them. SpinePose's `tracking_thr` is `lifting_thr`; its `det_frequency` and
+    `tracking` have no effect: people are always followed. Settings of its filter are accepted at their defaults.
 
     Attributes
     ----------
@@ -282,8 +283,12 @@ class PoseTracker:
         smoothing_freq: float = 30.0,
         **others,
     ):
-        _require_only_values({name: others.pop(name) for name in TRACKING_VALUES if name in others}, TRACKING_VALUES)
-        self.solution = solution(mode, **FOLLOWED | others)
+        for name, usual in WITHOUT_EFFECT.items():
+            if others.pop(name, usual) != usual:
+                warnings.warn(f"{name}: without effect; people are followed from image to image.", stacklevel=2)
+        _require_only_values({name: others.pop(name) for name in ONLY_VALUES if name in others})
+        lifting_thr = others.pop("tracking_thr", FOLLOWED["lifting_thr"])
+        self.solution = solution(mode, **{"lifting_thr": lifting_thr} | others)
         self.smoothing, self.smoothing_freq = smoothing, smoothing_freq
         self._watcher = self.solution.open_watcher(smoothing)
         self.reset()

@@ -22,7 +22,6 @@ from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
 from simspine.report.overlay import LiveWindow, draw, legend_below, with_world_panel
 from simspine.vision.lifting import (
     FramedPose,
-    LiftedPose,
     Lifter,
     LiftingLens,
     PeopleLifter,
@@ -82,8 +81,6 @@ class LiftingTask:
             "lifter": self.lifter.path.name,
             "sha256": self.lifter.sha256,
             "method": card.method,
-            "frames": card.frames,
-            "interval_s": card.interval_s,
             "image_points": list(card.seen),
             "trained_on": card.trained_on,
             "training_data_sha256": card.data,
@@ -100,16 +97,15 @@ class LiftingTask:
         ]
 
 
-def lifted_entry(pose: LiftedPose) -> dict:
-    """A person's entry in a JSON file: x y z of all lifted points, to 0.01 mm, and their standard deviations."""
-    known = {"lifted_points_3d": pose.xyz, "lifted_points_3d_sd": pose.sd}
-    return {name: np.round(values, 5).ravel().tolist() for name, values in known.items() if values is not None}
-
-
-def placed_entry(seen: DetectedPerson, found: FramedPose, chosen: Sequence[int]) -> dict[str, list[float]]:
-    """A person's entry in SpinePose's format: x y z score of the chosen points, 0 for points that are not placed."""
-    rows = dict(zip(("", "_sd"), found.rows(FILE_POINT_NAMES, seen.scores), strict=True))
-    return {f"pose_keypoints_3d{key}": np.round(part[list(chosen)], 5).ravel().tolist() for key, part in rows.items()}
+def space_entry(seen: DetectedPerson, found: FramedPose, chosen: Sequence[int]) -> dict[str, list[float]]:
+    """A person's entry in a JSON file: x y z score of the chosen points, 0 for those not placed, as SpinePose has them;
+    and x y z of all lifted points, to 0.01 mm. Each has standard deviations."""
+    rows, sd = found.rows(FILE_POINT_NAMES, seen.scores)
+    values = {
+        "pose_keypoints_3d": rows[list(chosen)], "pose_keypoints_3d_sd": sd[list(chosen)],
+        "lifted_points_3d": found.pose.xyz, "lifted_points_3d_sd": found.pose.sd,
+    }  # fmt: skip
+    return {name: np.round(part, 5).ravel().tolist() for name, part in values.items() if part is not None}
 
 
 def frame_entry(frame: PersonFrame | None) -> dict:
@@ -126,8 +122,6 @@ def frame_entry(frame: PersonFrame | None) -> dict:
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 DEFAULT_PICTURE_SUFFIX = ".jpg"  # of a folder of pictures
-WOULD_REPLACE_INPUT_TEXT = "it would replace what is looked at; name another one."
-ONE_CAMERA_NOTE = "one camera: places in the image, no places in space"
 
 PointsSink = Callable[[CameraImage, Sequence[DetectedPerson]], None]
 PictureSink = Callable[[CameraImage, np.ndarray], None]  # of an image with people drawn
@@ -234,7 +228,7 @@ def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     """`InputError` for paths that cannot take the outputs; called before any image is read."""
     for path in filter(None, (wanted.picture, wanted.points)):
         if not isinstance(camera, Webcam) and path.resolve() == camera.path.resolve():
-            raise InputError(f"{path}: {WOULD_REPLACE_INPUT_TEXT}")
+            raise InputError(f"{path}: it would replace what is looked at; name another one.")
         check_writable(path.parent)
     picture, points = wanted.picture, wanted.points
     if picture is not None and picture == points:
@@ -287,7 +281,7 @@ def _points_sink(
         "skeleton": FILE_POINT_ORDER.name, "point_names": [FILE_POINT_ORDER.names[i] for i in chosen],
         "detector": looking.detection.detector, "model": looking.detection.network,
         "smoothed": looking.smooth and not photographs,
-        "source": camera.name, "cameras": ONE_CAMERA_NOTE,
+        "source": camera.name, "cameras": "one camera: places in the image, no places in space",
         **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip
     waiting: deque[tuple[CameraImage, tuple[int, int], Sequence[DetectedPerson]]] = deque()
@@ -300,7 +294,7 @@ def _points_sink(
             found = poses.get(seen.number)
             entry = image_entry(seen, chosen)
             if found is not None:
-                entry |= placed_entry(seen, found, chosen) | lifted_entry(found.pose)
+                entry |= space_entry(seen, found, chosen)
                 world = frame_entry(found.frame)
             entries.append(entry)
         file = path if folder is None else folder / f"{shot.name}.json"
