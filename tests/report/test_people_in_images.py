@@ -2,6 +2,7 @@
 
 import json
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ import simspine as ss
 from simspine.cli.main import main
 from simspine.core.skeletons import load_skeleton
 from simspine.io.video import open_video
-from simspine.report.overlay import with_world_panel
+from simspine.report.overlay import draw_with_world
 from simspine.vision import one_camera
 from simspine.vision.lifting import LEVEL_CAMERA, FramedPose, PlacedPose
 from simspine.vision.person_frame import PersonFrame
@@ -164,10 +165,13 @@ def test_people_in_the_world_stand_on_a_floor_beside_the_picture():
     level = PersonFrame(1.0, 0.1, LEVEL_CAMERA, np.zeros(3), 0.1, "standing", False, "posture")
     pose = FramedPose(None, PlacedPose(np.array([heel, head]), np.zeros((2, 3))), level, ("LHeel", "Head"))
     picture = np.zeros((240, 90, 3), np.uint8)
-    empty = with_world_panel(picture, [person], {})
+    placer = SimpleNamespace(place_at_once=lambda people, size: placed)
+    placed = {}
+    empty = draw_with_world(picture, [person], placer)
     assert empty.shape == (240, 90 + 320, 3)
     floor, middle = 220, 90 + 160
-    drawn = (with_world_panel(picture, [person], {1: pose}) != empty).any(-1)
+    placed[1] = pose
+    drawn = (draw_with_world(picture, [person], placer) != empty).any(-1)
     assert drawn[floor, 90:].mean() > 0.9  # from side to side, but for the heel
     assert not drawn[:, :90].any()
     assert drawn[floor - 5 : floor, middle - 25 : middle - 15].any()

@@ -256,8 +256,9 @@ def _auc_table(
     predictions: Mapping[str, ImagePeople], labels: ImagePeople, judged: Mapping[str, JudgedPoints]
 ) -> EvaluationTable:
     counts = dict.fromkeys(count for own in judged.values() for count in own.point_sets)
-    published = (PUBLISHED_AUC_COLUMN,) if POINT_SETS.keys() <= counts.keys() else ()
-    names = (*(f"{count} points, {span}" for count in counts for span in PCK_THRESHOLDS), *published)
+    names = [f"{count} points, {span}" for count in counts for span in PCK_THRESHOLDS]
+    if POINT_SETS.keys() <= counts.keys():
+        names.append(PUBLISHED_AUC_COLUMN)
     columns = [TableColumn(name, "", 3) for name in names]
     people = np.flatnonzero(~labels.crowd)
     size = labels.box[people, 2:].min(1)

@@ -21,7 +21,7 @@ from simspine.io.image_streams import require_image
 from simspine.reconstruction.solved_trial import body_edges
 from simspine.report import canvas
 from simspine.report.figure_style import KHAKI, LILAC, MINT, NAMED_COLOURS, ORANGE, POINT_COLOURS, SKY, VERMILLION
-from simspine.vision.lifting import FramedPose
+from simspine.vision.lifting import PeoplePlacer
 from simspine.vision.one_camera import FILE_SPINE_INDICES, DetectedPerson
 
 SIDE_COLOURS = {"L": KHAKI, "R": LILAC}  # by the first letter of a point's name
@@ -340,10 +340,18 @@ WORLD_PANEL_SHARE, MIN_WORLD_PANEL_PX = 1 / 3, 320  # width beside a picture, as
 WORLD_PANEL_REACH_M = np.array([0.6, 1.2])  # m from the panel's middle, 1 m above the floor: room for an adult
 
 
-def with_world_panel(
-    picture: np.ndarray, people: Sequence[DetectedPerson], placed: Mapping[int, FramedPose], spine_only: bool = False
+def draw_with_world(
+    image: np.ndarray,
+    people: Sequence[DetectedPerson],
+    placer: PeoplePlacer | None,
+    spine_only: bool = False,
+    caption: str = "",
 ) -> np.ndarray:
-    """The picture, and right of it the lifted people on the floor, as a level camera shows them from far away."""
+    """As `draw`; right of it the people as `placer` lifts them, on the floor, as a level camera shows them from far."""
+    picture = draw(image, people, spine_only, caption)
+    if placer is None:
+        return picture
+    placed = placer.place_at_once(people, (image.shape[1], image.shape[0]))
     size = np.array([max(MIN_WORLD_PANEL_PX, round(WORLD_PANEL_SHARE * picture.shape[1])), picture.shape[0]])
     panel = canvas.blank_picture(*size)
     shown = [one for one in people if one.number in placed and placed[one.number].placed is not None]

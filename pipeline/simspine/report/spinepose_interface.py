@@ -19,7 +19,7 @@ from simspine.core.errors import InputError, require_known
 from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
 from simspine.report.canvas import to_bgr
-from simspine.report.overlay import body_lines, draw, line_colour, point_colour, with_world_panel
+from simspine.report.overlay import body_lines, draw, draw_with_world, line_colour, point_colour
 from simspine.vision.detector import extent_boxes
 from simspine.vision.lifting import (
     PACKAGED_LIFTER,
@@ -58,14 +58,14 @@ def points_metainfo() -> dict[str, Any]:
     """Names, colours (red, green, blue) and lines of the 37 points in MMPose's layout, in simspine's colours."""
     table, names, points, lines = FILE_POINT_ORDER, FILE_POINT_ORDER.names, {}, {}
     for i, name in enumerate(names):
-        colour = list(to_bgr(point_colour(FILE_POINT_NAMES[i]))[::-1])
+        colour = list(reversed(to_bgr(point_colour(FILE_POINT_NAMES[i]))))
         half = "lower" if name.endswith(("hip", "knee", "ankle", "toe", "heel")) else "upper"
         swap = "" if table.swaps[i] == i else names[table.swaps[i]]
         points[i] = {"name": name, "id": i, "color": colour, "type": half, "swap": swap}
     limbs, spine = body_lines(FILE_POINT_NAMES)
     for i, (a, b) in enumerate((*limbs, *pairwise(spine))):
-        colour = line_colour(FILE_POINT_NAMES[a], FILE_POINT_NAMES[b])
-        lines[i] = {"link": (names[a], names[b]), "id": i, "color": list(to_bgr(colour)[::-1])}
+        colour = list(reversed(to_bgr(line_colour(FILE_POINT_NAMES[a], FILE_POINT_NAMES[b]))))
+        lines[i] = {"link": (names[a], names[b]), "id": i, "color": colour}
     weights = {"joint_weights": list(table.weights), "sigmas": list(table.sigmas)}
     return {"dataset_name": "spinetrack", "keypoint_info": points, "skeleton_info": lines, **weights}
 
@@ -107,6 +107,8 @@ class SpinePoseEstimator:
         ONNX file of a lifter, SpinePose's own for instance; the packaged one if left out.
     warmup_frames : int
         Lifting: number of images from which the world frame is estimated.
+    show_lifting_panel : bool
+        Lifting: `infer_image` and `infer_video` draw the world next to the image.
     mixed_precision : bool
         Without effect; True is a warning.
     backend : str
@@ -134,6 +136,7 @@ class SpinePoseEstimator:
     estimate_camera_pose: bool = True
     estimate_ground_plane: bool = True
     warmup_frames: int = WARM_UP_FRAMES
+    show_lifting_panel: bool = True
     backend: str = "onnxruntime"
 
     def __post_init__(self):
@@ -221,6 +224,11 @@ class SpinePoseEstimator:
         )
         least = self.lifting_thr if self._options.detector == "spinepose" else 0.0
         return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), self._lens, least), choices)
+
+    def open_panel(self) -> PeoplePlacer | None:
+        """The placer of people in the world next to a picture; None where none is drawn."""
+        drawn = self.enable_lifting and self.show_lifting_panel and self.estimate_camera_pose
+        return self.open_placer(camera_pose=True) if drawn else None
 
     estimate = predict = __call__
 
@@ -353,8 +361,6 @@ def infer_image(
     vis_path: str | PathLike | None = None,
     model_version: str = "latest",
     detector: str = "rfdetr",
-    *,
-    show_lifting_panel: bool = True,
     **others,
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """Detect people in an image file; same result as of spinepose's function of this name.
@@ -367,8 +373,6 @@ def infer_image(
         Only the nine points along the spine, from S1 to C1.
     vis_path : path, optional
         Picture to write. No window is opened.
-    show_lifting_panel : bool
-        With `enable_lifting`: draw the world next to the picture, unless `estimate_camera_pose` is False.
     model_version, detector, others
         As of `SpinePoseEstimator`.
 
@@ -387,12 +391,9 @@ def infer_image(
     with closing(SpinePoseEstimator(mode, model_version, detector, **FOLLOWED | others)) as estimator:
         people = estimator.find_people(image)
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
-    placed = None if placer is None else placer.place_at_once(people, (image.shape[1], image.shape[0]))
     if vis_path is not None:
-        picture = draw(image, people, spine_only)
-        if placed is not None and show_lifting_panel and estimator.estimate_camera_pose:
-            picture = with_world_panel(picture, people, placed, spine_only)
-        write_picture(Path(vis_path), picture)
+        write_picture(Path(vis_path), draw_with_world(image, people, estimator.open_panel(), spine_only))
+    placed = None if placer is None else placer.place_at_once(people, (image.shape[1], image.shape[0]))
     return _results(people, spine_only, placed)
 
 
@@ -405,8 +406,6 @@ def infer_video(
     model_version: str = "latest",
     detector: str = "rfdetr",
     max_detections: int = 10,
-    *,
-    show_lifting_panel: bool = True,
     **others,
 ) -> list:
     """Detect people in a video, image by image; same result as of spinepose's function of this name.
@@ -417,7 +416,7 @@ def infer_video(
         A video, or 'webcam'.
     use_smoothing : bool
         Smooth the points over time.
-    mode, spine_only, vis_path, model_version, detector, max_detections, show_lifting_panel, others
+    mode, spine_only, vis_path, model_version, detector, max_detections, others
         As of `infer_image`; `vis_path` is a video.
 
     Returns
@@ -439,21 +438,14 @@ def infer_video(
         watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
-        panel_placer = None
-        if placer is not None and show_lifting_panel and estimator.estimate_camera_pose:
-            panel_placer = estimator.open_placer(camera_pose=True)
+        panel = estimator.open_panel()
         detected, placed = [], []
         for shot, people in watch_camera(camera, watcher):
             detected.append(people)
-            size = (shot.image.shape[1], shot.image.shape[0])
             if placer is not None:
-                placed += placer.push(people, size)
-            if video is None:
-                continue
-            picture = draw(shot.image, people, spine_only)
-            if panel_placer is not None:
-                picture = with_world_panel(picture, people, panel_placer.place_at_once(people, size), spine_only)
-            video.add(picture)
+                placed += placer.push(people, (shot.image.shape[1], shot.image.shape[0]))
+            if video is not None:
+                video.add(draw_with_world(shot.image, people, panel, spine_only))
         if placer is None:
             return [_results(people, spine_only) for people in detected]
         placed += placer.flush()

@@ -19,7 +19,7 @@ from simspine.io.atomic import atomic_folder
 from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, Webcam, write_picture
 from simspine.io.keypoint_json import write_people_json
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
-from simspine.report.overlay import LiveWindow, draw, legend_below, with_world_panel
+from simspine.report.overlay import LiveWindow, draw_with_world, legend_below
 from simspine.vision.lifting import (
     FramedPose,
     Lifter,
@@ -359,12 +359,9 @@ class _Drawer:
         photograph = isinstance(self._camera, Photographs)
         name = shot.name if photograph else f"{self._camera.name} #{shot.number}"
         text = f"{name} · {count} · {self._looking.detection.detector}"
-        picture = draw(shot.image, people, self._spine_only, caption=text)
-        if self._placer is not None:
-            placed = self._placer.place_at_once(people, (shot.image.shape[1], shot.image.shape[0]))
-            picture = with_world_panel(picture, people, placed, self._spine_only)
-            if photograph:  # each has a world of its own
-                self._placer.flush()
+        picture = draw_with_world(shot.image, people, self._placer, self._spine_only, caption=text)
+        if self._placer is not None and photograph:  # each has a world of its own
+            self._placer.flush()
         if self._strip is None or self._strip.shape[1] != picture.shape[1]:
             infers, watcher = self._looking.infer_spine, self._watcher
             legend = {"detected", "unsure"} | (set() if self._spine_only else {"left", "right"})
