@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 import simspine as ss
 from simspine.core.skeletons import load_skeleton
-from simspine.report.spinepose_interface import FOLLOWED, ONLY_VALUES, WITHOUT_EFFECT
+from simspine.report.spinepose_interface import FOLLOWED, WITHOUT_EFFECT
 from simspine.vision.lifting import LEVEL_CAMERA, LiftedPose, Lifter, LiftingLens, root_in_camera, turn_to_y_up
 from simspine.vision.one_camera import FILE_POINT_NAMES
 from simspine.vision.person_frame import PersonFrame
@@ -93,8 +93,9 @@ def test_calls_take_what_the_package_takes(name):
     ours = inspect.signature(getattr(ss, name)).parameters
     known = set(ours) | (estimator if "others" in ours else set())
     if name == "PoseTracker":
-        usual = WITHOUT_EFFECT | ONLY_VALUES | {"tracking_thr": FOLLOWED["lifting_thr"]}
-        usual.pop("backend")
+        usual = WITHOUT_EFFECT | {"tracking_thr": FOLLOWED["lifting_thr"]}
+        usual = {word: value for word, value in usual.items() if word in theirs}
+        assert len(usual) == len(WITHOUT_EFFECT) - 1
         known |= set(usual)
         assert {word: theirs[word].default for word in usual} == usual
     assert set(theirs) - {"kwargs"} <= known

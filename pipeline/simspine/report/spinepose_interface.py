@@ -45,11 +45,10 @@ from simspine.vision.options import DetectionOptions
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device, known_weights
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
-# SpinePose's defaults of options that have no other value here: of its filter, and others without effect.
-ONLY_VALUES = {
-    "backend": "onnxruntime", "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1, "smoothing_dcutoff": 1.0,
+WITHOUT_EFFECT = {  # SpinePose's defaults; other values are a warning
+    "backend": "onnxruntime", "mixed_precision": False, "det_frequency": 1, "tracking": True,
+    "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1, "smoothing_dcutoff": 1.0,
 }  # fmt: skip
-WITHOUT_EFFECT = {"det_frequency": 1, "tracking": True}
 FOLLOWED = {"lifting_thr": 0.3}  # SpinePose lifts people whom it follows by the threshold of following
 NOBODY = DetectedPerson(np.full((37, 2), np.nan), np.zeros(37), np.zeros(37, bool), np.zeros(37, bool))
 
@@ -109,10 +108,8 @@ class SpinePoseEstimator:
         Lifting: number of images from which the world frame is estimated.
     show_lifting_panel : bool
         Lifting: `infer_image` and `infer_video` draw the world next to the image.
-    mixed_precision : bool
-        Without effect; True is a warning.
-    backend : str
-        Only 'onnxruntime'.
+    mixed_precision, backend
+        Without effect; other values than the defaults are a warning.
     """
 
     SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
@@ -140,9 +137,7 @@ class SpinePoseEstimator:
     backend: str = "onnxruntime"
 
     def __post_init__(self):
-        _require_only_values({"backend": self.backend})
-        if self.mixed_precision:
-            warnings.warn("mixed_precision: networks run in full precision.", stacklevel=3)
+        _warn_without_effect({"backend": self.backend, "mixed_precision": self.mixed_precision})
         self._options = self._detection_options()
         self._lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
         self._people: tuple[DetectedPerson, ...] = ()
@@ -254,10 +249,10 @@ class SpinePoseEstimator:
             self._watcher.close()
 
 
-def _require_only_values(given: Mapping[str, object]) -> None:
+def _warn_without_effect(given: Mapping[str, object]) -> None:
     for name, value in given.items():
-        if value != ONLY_VALUES[name]:
-            raise InputError(f"{name} is {value!r}, but only {ONLY_VALUES[name]!r} has an effect here; leave it out.")
+        if value != WITHOUT_EFFECT[name]:
+            warnings.warn(f"{name} = {value!r} has no effect here.", stacklevel=4)
 
 
 @dataclass(init=False, eq=False)
@@ -265,8 +260,8 @@ class PoseTracker:
     """SpinePose's tracker of the people in a video: `keypoints, scores = tracker(image)` of one image after the other.
 
     With `enable_lifting` a third array follows, (people, 37, 3) m in the world. The images until then determine the
-    world, up to `warmup_frames` of them. SpinePose's `tracking_thr` is `lifting_thr`; its `det_frequency` and
-    `tracking` have no effect: people are always followed. Settings of its filter are accepted at their defaults.
+    world, up to `warmup_frames` of them. SpinePose's `tracking_thr` is `lifting_thr`. Other values of its
+    `det_frequency`, `tracking` and filter have no effect, and are a warning: people are always followed.
 
     Attributes
     ----------
@@ -291,10 +286,8 @@ class PoseTracker:
         smoothing_freq: float = 30.0,
         **others,
     ):
-        for name, usual in WITHOUT_EFFECT.items():
-            if others.pop(name, usual) != usual:
-                warnings.warn(f"{name}: without effect; people are followed from image to image.", stacklevel=2)
-        _require_only_values({name: others.pop(name) for name in ONLY_VALUES if name in others})
+        unused = WITHOUT_EFFECT.keys() - {"backend", "mixed_precision"}  # the solution's
+        _warn_without_effect({name: others.pop(name) for name in unused & others.keys()})
         lifting_thr = others.pop("tracking_thr", FOLLOWED["lifting_thr"])
         self.solution = solution(mode, **{"lifting_thr": lifting_thr} | others)
         self.smoothing, self.smoothing_freq = smoothing, smoothing_freq
