@@ -211,8 +211,7 @@ def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople)
         for name, points in judged[method].subsets.items():
             columns = [SPINETRACK_TABLE.index(point) for point in points]
             figures[method][name] = average_precision(labels.select(columns), people.select(columns), sigmas[columns])
-    summary, details = _precision_summary(figures, judged), _precision_details(figures)
-    return summary, details, _auc_table(predictions, labels, judged)
+    return _precision_summary(figures, judged), _precision_details(figures), _auc_table(predictions, labels, judged)
 
 
 def _judged_points(people: ImagePeople, labels: ImagePeople) -> JudgedPoints:

@@ -340,11 +340,9 @@ def _results(
 
 def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, FramedPose]) -> np.ndarray:
     """(people, 37, 4) x y z m, score; 0 for points that were not placed."""
-    rows = np.zeros((len(people), len(FILE_POINT_NAMES), 4))
-    for row, one in zip(rows, people, strict=True):
-        if one.number in placed:
-            row[:] = placed[one.number].rows_y_up(FILE_POINT_NAMES, one.scores)
-    return rows
+    nowhere = np.zeros((len(FILE_POINT_NAMES), 4))
+    found = {one.number: placed[one.number].rows_y_up(one.names, one.scores) for one in people if one.number in placed}
+    return np.array([found.get(one.number, nowhere) for one in people]).reshape(-1, *nowhere.shape)
 
 
 def infer_image(
