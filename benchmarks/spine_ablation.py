@@ -146,7 +146,10 @@ def run_ablations(
             key = own.model_dump_json()
             if key not in trained:
                 trained[key] = train_detector(own, folder / f"{what}-{number}", say)
-            made.append(TableRow(name, "all", _ablation_cells(trained[key])))
+            cells = _ablation_cells(trained[key])
+            same = next((row.method for row in made if row.cells == cells), None)
+            remark = f"as {same}: of this set the same people" if same and what in ("fractions", "mixing") else ""
+            made.append(TableRow(name, "all", cells, remark=remark))
         tables.append(_ablation_table(what, tuple(made), set_names(options)))
     return tuple(tables)
 

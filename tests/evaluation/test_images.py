@@ -79,6 +79,31 @@ def test_labels_of_other_sets_are_a_subset_of_that_name(tmp_path, name, count):
     assert f"Subsets: {name} {count} points." in summary.notes[0]
 
 
+@pytest.mark.parametrize(("name", "count"), [("COCO", 17), ("Halpe26", 26)])
+def test_a_method_of_other_points_is_judged_by_these_alone(tmp_path, name, count):
+    """Labels and the other method have 37 points. Cells of subsets that hold other points are empty."""
+    truth = people()
+    write_labels(tmp_path / "labels.json", truth)
+    write_results(tmp_path / "all.json", truth)
+    write_results(tmp_path / "few.json", truth[:, :count])
+    labels = read_labelled_people(tmp_path / "labels.json")
+    found = {
+        method: read_found_people(tmp_path / f"{method}.json", tmp_path / "labels.json") for method in ("all", "few")
+    }
+    summary, details, auc = evaluate_images(found, labels)
+    assert summary.value("few", "all", f"{name} AP") == pytest.approx(1)
+    assert summary.value("few", "all", "body AP") is summary.value("few", "all", "all AP") is None
+    assert summary.value("all", "all", f"{name} AP") is None
+    assert summary.value("all", "all", "body AP") == pytest.approx(1)
+    assert [row.label for row in details.rows if row.method == "few"] == [name]
+    assert auc.value("few", "all", f"{count} points, 0–0.95") == pytest.approx(19 / 20)
+    assert auc.value("few", "all", "37 points, 0–0.95") is None
+    assert {row.source for row in auc.rows if row.source} == {"SimSpine (CVPR 2026), Table 2"}
+    for table in (summary, auc):
+        remarks = {row.method: row.remark for row in table.rows if not row.source}
+        assert remarks == {"all": "", "few": f"gives the {count} points of {name} only: judged by these"}
+
+
 def test_points_are_shifted_by_a_known_share_of_the_box(tmp_path):
     """12.5 % of the shorter side: seventeen of twenty thresholds up to 0.95, seven of those up to 0.19."""
     truth = people()

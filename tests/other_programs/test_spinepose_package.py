@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 
 import simspine as ss
 from simspine.core.skeletons import load_skeleton
-from simspine.report.spinepose_interface import TRACKING_VALUES, turn_to_y_up
-from simspine.vision.lifting import LEVEL_CAMERA, LiftedPose, Lifter, root_in_camera
+from simspine.report.spinepose_interface import FOLLOWED, WITHOUT_EFFECT
+from simspine.vision.lifting import LEVEL_CAMERA, LiftedPose, Lifter, LiftingLens, root_in_camera, turn_to_y_up
 from simspine.vision.one_camera import FILE_POINT_NAMES
 from simspine.vision.person_frame import PersonFrame
 from simspine.vision.spinepose import SPINEPOSE_SIZES, SpinePose, find_weights
@@ -72,6 +72,7 @@ def test_lifted_points_are_those_of_the_package(cached):
         "small", hardware_acceleration=False, enable_lifting=True, estimate_metric_scale=False
     )
     lens = theirs._lifting_model.estimate_intrinsics(640, 480)
+    np.testing.assert_allclose(LiftingLens(diagonal_deg=84).of((640, 480)).K, lens)
     keypoints = np.random.default_rng(4).uniform(100, 400, (1, 37, 2))
     scores = np.where(np.arange(37) % 5 == 0, 0.2, 0.9)[None]  # some are not seen
     expected = theirs._lifting_model(keypoints, scores)
@@ -92,15 +93,18 @@ def test_calls_take_what_the_package_takes(name):
     ours = inspect.signature(getattr(ss, name)).parameters
     known = set(ours) | (estimator if "others" in ours else set())
     if name == "PoseTracker":
-        known |= set(TRACKING_VALUES)
-        assert {word: theirs[word].default for word in TRACKING_VALUES} == TRACKING_VALUES
+        usual = WITHOUT_EFFECT | {"tracking_thr": FOLLOWED["lifting_thr"]}
+        usual = {word: value for word, value in usual.items() if word in theirs}
+        assert len(usual) == len(WITHOUT_EFFECT) - 1
+        known |= set(usual)
+        assert {word: theirs[word].default for word in usual} == usual
     assert set(theirs) - {"kwargs"} <= known
     first = [word for word, own in ours.items() if own.kind is own.POSITIONAL_OR_KEYWORD][:9]
     assert first == list(theirs)[: len(first)]
     defaults = {word: own.default for word, own in inspect.signature(ss.SpinePoseEstimator).parameters.items()}
     defaults |= {word: own.default for word, own in ours.items()}
     asked = {word for word, own in theirs.items() if word in defaults and own.default is not own.empty}
-    asked -= {"camera_intrinsics", "show_lifting_panel"} | ({"warmup_frames"} if name == "infer_image" else set())
+    asked -= {"camera_intrinsics"} | ({"warmup_frames"} if name == "infer_image" else set())
     assert {word: defaults[word] for word in asked} == {word: theirs[word].default for word in asked}
 
 
@@ -112,6 +116,21 @@ def test_world_has_the_axes_of_the_package():
         frame = PersonFrame(1.0, 0.1, R, np.zeros(3), 0.1, "standing", False, "posture")
         theirs = build_camera_to_world_transform(R[2], np.zeros(3))
         np.testing.assert_allclose(turn_to_y_up(frame) @ R, theirs[:3, :3], atol=1e-6)
+
+
+def test_description_of_the_points_is_that_of_the_package(cached):
+    from spinepose.tools.visualization import draw_skeleton
+
+    theirs, ours = spinepose.SpinePoseEstimator("small", hardware_acceleration=False), ss.SpinePoseEstimator
+    assert ours.num_keypoints == theirs.num_keypoints
+    assert ours.metainfo.keys() == theirs.metainfo.keys() - {"paper_info"}
+    for i, point in theirs.metainfo["keypoint_info"].items():
+        assert ours.metainfo["keypoint_info"][i] | {"color": point["color"]} == point
+    for name in ("joint_weights", "sigmas"):
+        np.testing.assert_allclose(ours.metainfo[name], theirs.metainfo[name])
+    places = np.stack([np.linspace(20, 180, 37)] * 2, -1)
+    drawn = draw_skeleton(np.zeros((200, 200, 3), np.uint8), places[None], np.ones((1, 37)), ours.metainfo)
+    assert all(drawn[int(y), int(x)].any() for x, y in places)
 
 
 @pytest.mark.parametrize("spine_only", [False, True])

@@ -2,6 +2,7 @@
 
 import json
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,7 +16,10 @@ import simspine as ss
 from simspine.cli.main import main
 from simspine.core.skeletons import load_skeleton
 from simspine.io.video import open_video
+from simspine.report.overlay import draw_with_world
 from simspine.vision import one_camera
+from simspine.vision.lifting import LEVEL_CAMERA, FramedPose, PlacedPose
+from simspine.vision.person_frame import PersonFrame
 
 SPINE = [19, 26, 27, 28, 29, 30, 18, 35, 36]  # SpinePose's SPINE_IDS
 LEFT_HIP = load_skeleton("spinetrack37").names.index("left_hip")
@@ -152,3 +156,23 @@ def test_a_file_that_simspine_detect_wrote_has_the_same_spine(photo, bodies, tmp
 def test_what_cannot_work_says_so(photo, call, said):
     with pytest.raises(ss.InputError, match=said):
         call(photo)
+
+
+def test_people_in_the_world_stand_on_a_floor_beside_the_picture():
+    """In a panel of 320 × 240 px, 2.4 m are high: 100 px/m, with 1 m above the floor in the middle."""
+    person = ss.DetectedPerson(np.full((37, 2), np.nan), np.ones(37), *np.zeros((2, 37), bool))
+    heel, head = [0.3, 0.2, 0.0], [0.3, -0.2, 1.7]  # ahead, left, up
+    level = PersonFrame(1.0, 0.1, LEVEL_CAMERA, np.zeros(3), 0.1, "standing", False, "posture")
+    pose = FramedPose(None, PlacedPose(np.array([heel, head]), np.zeros((2, 3))), level, ("LHeel", "Head"))
+    picture = np.zeros((240, 90, 3), np.uint8)
+    placer = SimpleNamespace(place_at_once=lambda people, size: placed)
+    placed = {}
+    empty = draw_with_world(picture, [person], placer)
+    assert empty.shape == (240, 90 + 320, 3)
+    floor, middle = 220, 90 + 160
+    placed[1] = pose
+    drawn = (draw_with_world(picture, [person], placer) != empty).any(-1)
+    assert drawn[floor, 90:].mean() > 0.9  # from side to side, but for the heel
+    assert not drawn[:, :90].any()
+    assert drawn[floor - 5 : floor, middle - 25 : middle - 15].any()
+    assert drawn[floor - 175 : floor - 165, middle + 15 : middle + 25].any()

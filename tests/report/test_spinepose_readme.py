@@ -49,6 +49,22 @@ def test_estimator_and_picture(files, mode):
     assert (with_space[2][0, :, 2] > 0.5).all()  # ahead of the camera, m
 
 
+def test_intrinsics_are_those_of_each_lifted_image(files):
+    image = cv2.imread(str(files / "image.jpg"))
+    estimator = SpinePoseEstimator("full", enable_lifting=True, camera_field_of_view=90)
+    assert estimator.camera_intrinsics is None
+    for picture in (image, cv2.resize(image, None, fx=0.5, fy=0.5)):
+        estimator(picture)
+        height, width = picture.shape[:2]
+        half_diagonal = np.hypot(width, height) / 2  # of 90° the focal length
+        wanted = [[half_diagonal, 0, width / 2], [0, half_diagonal, height / 2], [0, 0, 1]]
+        np.testing.assert_allclose(estimator.camera_intrinsics, wanted)
+    given = np.array([[500.0, 0, 160], [0, 500, 120], [0, 0, 1]])
+    estimator = SpinePoseEstimator("full", enable_lifting=True, camera_intrinsics=given)
+    estimator(image)
+    np.testing.assert_array_equal(estimator.camera_intrinsics, given)
+
+
 def test_simplified_interface(files, mode, tmp_path):
     results = infer_image(files / "image.jpg", mode, vis_path=tmp_path / "output.jpg")
     assert results.shape == (1, 37, 3)
@@ -70,11 +86,17 @@ def test_image_with_all_of_its_default_arguments(files, tmp_path):
     lifting = {
         "hardware_acceleration": True, "mixed_precision": False, "enable_lifting": True, "camera_intrinsics": None,
         "camera_field_of_view": 84.0, "estimate_metric_scale": True, "estimate_camera_pose": True,
-        "estimate_ground_plane": True, "primary_subject_height": 1.84, "warmup_frames": 1, "show_lifting_panel": False,
+        "estimate_ground_plane": True, "primary_subject_height": 1.84, "warmup_frames": 1, "show_lifting_panel": True,
     }  # fmt: skip
     call = (files / "image.jpg", "full", False, tmp_path / "output.jpg", "latest", "rfdetr")
     flat, space = infer_image(*call, **lifting)
     assert (flat.shape, space.shape) == ((1, 37, 3), (1, 37, 4))
+    image, drawn = (cv2.imread(str(place)) for place in (files / "image.jpg", tmp_path / "output.jpg"))
+    assert drawn.shape == (image.shape[0], image.shape[1] + 320, 3)  # beside it the person in the world
+    assert drawn[:, image.shape[1] :].max() > 200
+    bare = infer_image(*call, **lifting | {"show_lifting_panel": False})
+    np.testing.assert_array_equal(bare[1], space)
+    assert cv2.imread(str(tmp_path / "output.jpg")).shape == image.shape
     own_axes = infer_image(*call, **lifting | {"estimate_camera_pose": False, "estimate_ground_plane": False})[1]
     head, heel = (FILE_POINT_NAMES.index(name) for name in ("Head", "LHeel"))
     assert space[0, head, 1] - space[0, heel, 1] > 0.5  # up
@@ -128,8 +150,15 @@ def test_tracker(files):
     assert (box[:2] < places.min(0)).all()
     assert (box[2:] > places.max(0)).all()
     tracker.close()
-    with pytest.raises(ss.InputError, match="det_frequency is 5, but only 1"):
-        PoseTracker(SpinePoseEstimator, mode="full", det_frequency=5)
+    with pytest.warns(UserWarning, match=r"smoothing_beta = 0\.5 has no effect here"):
+        PoseTracker(SpinePoseEstimator, mode="full", smoothing_beta=0.5).close()
+    with pytest.warns(UserWarning, match="det_frequency = 7 has no effect here"):
+        other = PoseTracker(SpinePoseEstimator, mode="full", det_frequency=7, tracking=True, tracking_thr=0.4)
+    assert other.solution.lifting_thr == 0.4
+    for (keypoints, scores, _), image in zip(found, images, strict=True):
+        again = other(image)
+        assert again[0].shape == keypoints.shape
+        np.testing.assert_array_equal(again[1], scores)
 
 
 def test_command_line(files, tmp_path):
@@ -137,10 +166,12 @@ def test_command_line(files, tmp_path):
     arguments = ["spinepose", "--input_path", files / "video.avi", "--mode", "full", "--save-path", out]
     arguments += ["--output_path", tmp_path / "out.mp4", "--enable-lifting", "--camera-field-of-view", 84]
     arguments += ["--primary-subject-height", 1.84, "--warmup-frames", 2]
-    arguments += ["--no-lifting-panel", "--no-mixed-precision"]
+    arguments += ["--no-mixed-precision"]
     arguments += ["--no-hardware-acceleration", "--detector", "rfdetr", "--max-detections", 2, "--quiet"]
     done = CliRunner().invoke(main, list(map(str, arguments)))
     assert done.exit_code == 0, done.output
+    drawn = cv2.VideoCapture(str(tmp_path / "out.mp4")).read()[1]
+    assert drawn.shape[1] - cv2.imread(str(files / "image.jpg")).shape[1] == 320  # the world's panel
     (person,) = json.loads((out / "frame_00003.json").read_text())["people"]
     assert (len(person["pose_keypoints_3d"]), len(person["pose_keypoints_3d_sd"])) == (4 * 37, 3 * 37)
     assert min(person["pose_keypoints_3d_sd"]) > 0
@@ -162,11 +193,13 @@ def test_version_and_options_without_effect(files, monkeypatch):
     told = call(files / "image.jpg", "-m", files / "spinepose.onnx", "-s", mixed, "--mixed-precision")
     assert "--mixed-precision: networks run in full precision." in told.output
     assert mixed.read_text() == plain.read_text()
-    with pytest.raises(ss.InputError, match="backend is 'openvino', but only"):
-        SpinePoseEstimator("full", backend="openvino")
-    for name, instead in (("show_lifting_panel", "no panel is drawn"), ("mixed_precision", "full precision")):
-        with pytest.warns(UserWarning, match=f"{name}: .*{instead}"):
-            SpinePoseEstimator("full", **{name: True})
+    for name, value in (("backend", "openvino"), ("mixed_precision", True)):
+        with pytest.warns(UserWarning, match=f"{name} = {value!r} has no effect here") as told:
+            SpinePoseEstimator("full", **{name: value})
+        assert told[0].filename == __file__
+    alone = ["--no-view", "--enable-lifting", "-m", "full", "-o", files / "alone.png"]
+    assert call(files / "image.jpg", *alone).exit_code == 0
+    assert "name where they go" in call(files / "image.jpg", *alone, "--no-lifting-panel").output
     for version, size in (("v9", "medium"), ("v2", "xlarge")):  # no reason to take BlazePose
         with pytest.raises(ss.InputError, match=f"weights '{version}/{size}'"):
             SpinePoseEstimator(size, model_version=version)

@@ -57,7 +57,7 @@ def test_people_of_a_video_are_lifted_image_by_image(tmp_path):
     done = call(video, "-s", tmp_path / "points", "--lift", lifter, "--fov", 90)
     assert done.exit_code == 0, done.output
     assert "5 points of a person in space, relative to Hip, all of them estimated" in done.output
-    assert "one camera does not show how large somebody is" in done.output
+    assert "world: m, z up, origin on the floor between the feet" in done.output
     assert "field of view: 90° along the longer side, as given" in done.output
     files = sorted((tmp_path / "points").iterdir())
     assert [file.name for file in files] == [f"frame_{i:05d}.json" for i in range(12)]
@@ -82,7 +82,7 @@ def test_files_say_what_lifted_points_are(tmp_path):
     assert about["lens"].startswith("60°")
     assert about["sha256"] == Lifter(tmp_path / "known.onnx").sha256
     (person,) = people_of(out)
-    assert person["pose_keypoints_3d"] == []  # what several cameras saw would be there
+    assert not any(person["pose_keypoints_3d"])  # three image points do not show how far away the person is
     assert "lifted_points_3d_sd" not in person
     focal = 160 / np.tan(np.radians(30))
     np.testing.assert_allclose(lifted(person)[:, 0], expected_x([80], focal)[0], atol=2e-5)
@@ -173,9 +173,9 @@ def test_what_is_no_lifter_of_these_points_is_refused_in_one_line(made, message,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("-o", "x.png", "--lift", "a.onnx"), "name where they go (--save-path)"),
+        (("-o", "x.png", "--lift", "a.onnx", "--no-lifting-panel"), "name where they go (--save-path)"),
         (("-s", "x.json", "--lift", "checkpoint.pt"), "checkpoint.pt: no such file"),
-        (("-s", "x.json", "--fov", 60), "--fov is for --lift"),
+        (("-s", "x.json", "--fov", 60), "--fov is for --enable-lifting"),
         (("-s", "x.json", "--lift", "a.onnx", "--fov", 60, "--calibration", "b.toml"), "were both given"),
         (("-s", "x.json", "--lift", "a.onnx", "--camera", "cam01"), "name that file"),
         (("-s", "x.json", "--lift", "a.onnx", "--fov", 190), "190.0 is not in the range"),

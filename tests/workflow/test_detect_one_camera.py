@@ -181,14 +181,14 @@ def test_without_names_the_picture_goes_to_the_working_folder(photo, bodies, tmp
 
 
 def test_ctrl_c_ends_in_order_and_the_files_hold_what_was_seen(video, bodies, tmp_path, monkeypatch):
-    real = detect_files.draw
+    real = detect_files.draw_with_world
 
-    def draw(image, people, spine_only, caption):
+    def draw(image, people, placer, spine_only, caption):
         if "#9 " in caption:
             signal.raise_signal(signal.SIGINT)
-        return real(image, people, spine_only, caption)
+        return real(image, people, placer, spine_only, caption)
 
-    monkeypatch.setattr(detect_files, "draw", draw)
+    monkeypatch.setattr(detect_files, "draw_with_world", draw)
     before = signal.getsignal(signal.SIGINT)
     done = call(video, "-o", tmp_path / "drawn.webm", "-s", tmp_path / "points", "--quiet")
     assert done.exit_code == 130

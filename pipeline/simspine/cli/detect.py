@@ -46,11 +46,11 @@ one_camera_options = with_options([
     click.option("--infer/--no-infer", default=None,
                  help="Infer points of the spine that are not detected; they are marked.  [default: infer]"),
     click.option("--frames", type=click.IntRange(1), help="Largest number of images."),
-    click.option("--lift", type=FILE_PATH,
-                 help="Lifter (an ONNX file, such as SpinePose's): add points in space to the "
-                 "file of --save-path. Estimated from one camera, relative to the root; no measurement."),
     click.option("--enable-lifting", is_flag=True,
-                 help="Points in metres in a world with a floor, by --lift or the packaged lifter, with intervals."),
+                 help="Points in metres in a world with a floor, with intervals: estimated from one camera, no "
+                 "measurement."),
+    click.option("--lift", type=FILE_PATH,
+                 help="The same by your lifter, an ONNX file, such as SpinePose's.  [default: the packaged one]"),
     click.option("--fov", type=Within(5, 170),
                  help="Lifting: field of view along the image's longer side, degrees.  [default: 60, assumed]"),
     click.option("--camera-field-of-view", type=Within(5, 170), help="Lifting: along its diagonal, in place of --fov."),
@@ -69,10 +69,10 @@ one_camera_options = with_options([
                  help="SpinePose's network on a GPU where onnxruntime has one, or never."),
     click.option("--mixed-precision/--no-mixed-precision", default=False,
                  help="Networks run in full precision in any case."),
-    click.option("--no-lifting-panel", is_flag=True, expose_value=False, help="No panel is drawn in any case."),
+    click.option("--no-lifting-panel", is_flag=True, help="World: do not draw it next to the picture."),
     click.option("-V", "--version", is_flag=True, help="Show the version and exit."),
 ])  # fmt: skip
-FOR_LIFTING = ("fov", "camera_field_of_view", "calibration", "camera")
+FOR_LENS = ("fov", "camera_field_of_view", "calibration", "camera")
 FOR_WORLD = ("primary_subject_height", "no_metric_scale", "no_camera_pose", "no_ground_plane", "warmup_frames")
 PEOPLE_FINDERS = ("rfdetr", "yolox")
 PEOPLE_OF_SPINEPOSE = 10  # its program's largest number of people in an image
@@ -143,7 +143,6 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     options = options_for_camera(_detection_options(config, chosen), camera)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
     settings = WatchSettings(options, not chosen["nosmooth"], infer)
-    lifting = _lifting_of_options(chosen, source)
     unnamed = chosen["picture"] is None and chosen["points"] is None
     view = unnamed if chosen["view"] is None else chosen["view"]
     live = view and isinstance(camera, Webcam)
@@ -153,6 +152,7 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
             "out --no-view."
         )
     picture = default_picture(camera) if unnamed and not live else chosen["picture"]
+    lifting = _lifting_of_options(chosen, source, draws=live or picture is not None)
     task = DetectionTask(
         picture=picture,
         points=chosen["points"],
@@ -175,25 +175,21 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
         sys.exit(130)
 
 
-def _lifting_of_options(chosen: dict, source: str):
-    """The `LiftingTask` of the options, or None. source: INPUT."""
+def _lifting_of_options(chosen: dict, source: str, draws: bool):
+    """The `LiftingTask` of the options, or None. source: INPUT. draws: a picture is written or shown."""
     from simspine.vision.lifting import PACKAGED_LIFTER, WARM_UP_FRAMES, Lifter, LiftingLens, WorldChoices
     from simspine.workflow.one_camera import LiftingTask
 
-    lifts, in_world = chosen["lift"] is not None or chosen["enable_lifting"], chosen["enable_lifting"]
     given = {name: f"--{name.replace('_', '-')}" for name, value in chosen.items() if value not in (None, False)}
-    for options, allowed, needed in (
-        (FOR_LIFTING, lifts, "--lift; name a lifter"), (FOR_WORLD, in_world, "--enable-lifting; add that"),
-    ):  # fmt: skip
-        named = [given[name] for name in options if name in given]
-        if named and not allowed:
-            raise InputError(f"{named[0]} is for {needed}, or leave it out.")
-    if not lifts:
+    named = [given[name] for name in (*FOR_LENS, *FOR_WORLD) if name in given]
+    if not {"lift", "enable_lifting"} & given.keys():
+        if named:
+            raise InputError(f"{named[0]} is for --enable-lifting; add that, or leave it out.")
         return None
-    if chosen["points"] is None:
-        raise InputError(f"{'--enable-lifting' if in_world else '--lift'} gives points in space; name where they go "
-                         "(--save-path).")  # fmt: skip
-    lenses = [given[name] for name in FOR_LIFTING if name in given and name != "camera"]
+    panel = draws and not chosen["no_lifting_panel"] and not chosen["no_camera_pose"]
+    if chosen["points"] is None and not panel:
+        raise InputError("--enable-lifting gives points in space; name where they go (--save-path).")
+    lenses = [given[name] for name in FOR_LENS if name in given and name != "camera"]
     if len(lenses) > 1:
         raise InputError(f"{' and '.join(lenses)} were both given; each states the field of view. Leave one out.")
     if chosen["camera"] is not None and chosen["calibration"] is None:
@@ -208,7 +204,7 @@ def _lifting_of_options(chosen: dict, source: str):
         warm_up=chosen["warmup_frames"] or WARM_UP_FRAMES,
     )
     lens = LiftingLens(chosen["fov"], camera, chosen["camera_field_of_view"])
-    return LiftingTask(Lifter(chosen["lift"] or PACKAGED_LIFTER), lens, world if in_world else None)
+    return LiftingTask(Lifter(chosen["lift"] or PACKAGED_LIFTER), lens, world, panel)
 
 
 def _calibrated_camera(path: Path, name: str | None, source: str):

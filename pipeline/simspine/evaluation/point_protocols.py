@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,6 @@ from simspine.evaluation.tables import (
     ROOT_POINT,
     SPINE_COLUMNS,
     EvaluationTable,
-    TableCell,
     TableColumn,
     TableRow,
     in_row_order,
@@ -183,55 +183,61 @@ def read_found_people(path: Path, labels: Path) -> ImagePeople:
     else:
         stored = read_coco(path)
         keypoints, score, images = stored["keypoints"], stored["score"], tuple(stored["file_name"].tolist())
-    names = tuple(stored["names"].tolist())
-    keypoints = in_spinetrack_order(keypoints, names, str(path))
-    known = {_SPINETRACK_NAME_OF.get(name, name) for name in names}
-    keypoints[:, [i for i, name in enumerate(SPINETRACK_TABLE.names) if name not in known]] = np.nan
+    keypoints = in_spinetrack_order(keypoints, tuple(stored["names"].tolist()), str(path), missing=np.nan)
     low, high = np.nanmin(keypoints[..., :2], 1), np.nanmax(keypoints[..., :2], 1)
     box = np.concatenate([low, high - low], 1)
     nobody = np.zeros(len(images), bool)
     return ImagePeople(images, keypoints, box=box, area=box[:, 2] * box[:, 3], score=score, crowd=nobody)
 
 
+class JudgedPoints(NamedTuple):
+    """The points of each subset and of each area under the curve that a method is judged by. remark: why not all."""
+
+    subsets: Mapping[str, Sequence[str]] = SPINETRACK_REGIONS
+    point_sets: Mapping[str, Sequence[str]] = POINT_SETS
+    remark: str = ""
+
+
 def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> tuple[EvaluationTable, ...]:
     """Tables of methods, {name: people found}: AP and AR of subsets, all their figures, AUC. Points in SpineTrack's
-    order. Labels of the 17 points of COCO or the 26 of Halpe alone are one subset of that name. Raises `InputError`
-    where a method has nobody in any of the images.
+    order. Where labels or a method have the 17 points of COCO or the 26 of Halpe alone, the method is judged by one
+    subset of that name. Raises `InputError` where a method has nobody in any of the images.
     """
-    subsets, point_sets = _labelled_subsets(labels)
+    judged = {method: _judged_points(people, labels) for method, people in predictions.items()}
     sigmas = np.array(SPINETRACK_TABLE.sigmas)
     figures: dict[str, dict[str, dict[str, float]]] = {}
     for method, people in predictions.items():
         figures[method] = {}
-        for name, points in subsets.items():
+        for name, points in judged[method].subsets.items():
             columns = [SPINETRACK_TABLE.index(point) for point in points]
             figures[method][name] = average_precision(labels.select(columns), people.select(columns), sigmas[columns])
-    summary, details = _precision_summary(figures, subsets), _precision_details(figures)
-    return summary, details, _auc_table(predictions, labels, point_sets)
+    return _precision_summary(figures, judged), _precision_details(figures), _auc_table(predictions, labels, judged)
 
 
-def _labelled_subsets(labels: ImagePeople) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
-    """The points of each subset, and of each area under the curve."""
+def _judged_points(people: ImagePeople, labels: ImagePeople) -> JudgedPoints:
     labelled = np.asarray((labels.keypoints[..., 2] > 0).any(0))
+    found = np.isfinite(people.keypoints[..., :2]).all(-1).any(0)
     for name, count in OTHER_LABELS.items():
-        if not labelled[count:].any():
+        if not (labelled & found)[count:].any():
             points = SPINETRACK_TABLE.names[:count]
-            return {name: points}, {str(count): points}
-    return SPINETRACK_REGIONS, POINT_SETS
+            remark = f"gives the {count} points of {name} only: judged by these" if labelled[count:].any() else ""
+            return JudgedPoints({name: points}, {str(count): points}, remark)
+    return JudgedPoints()
 
 
 def _precision_summary(
-    found: Mapping[str, Mapping[str, Mapping[str, float]]], subsets: Mapping[str, Sequence[str]]
+    found: Mapping[str, Mapping[str, Mapping[str, float]]], judged: Mapping[str, JudgedPoints]
 ) -> EvaluationTable:
-    """found: {method: {subset: figures of `average_precision`}}; subsets: the points of each."""
+    """found: {method: {subset: figures of `average_precision`}}."""
+    subsets = {name: len(points) for own in judged.values() for name, points in own.subsets.items()}
     keys = [(name, figure) for name in subsets for figure in ("AP", "AR")]
-    sizes = ", ".join(f"{name} {len(points)} points" for name, points in subsets.items())
     columns = tuple(TableColumn(f"{name} {figure}", "", 3) for name, figure in keys)
-    rows = [
-        TableRow(method, ALL_SUBSETS, tuple(by_subset[name][figure] for name, figure in keys))
-        for method, by_subset in found.items()
-    ]
+    rows = []
+    for method, by_subset in found.items():
+        cells = tuple(by_subset[name][figure] if name in by_subset else None for name, figure in keys)
+        rows.append(TableRow(method, ALL_SUBSETS, cells, remark=judged[method].remark))
     rows += published_rows("images_ap", columns)
+    sizes = ", ".join(f"{name} {count} points" for name, count in subsets.items())
     return noted_table("images_ap", columns, rows, subsets=sizes)
 
 
@@ -246,22 +252,26 @@ def _precision_details(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -
 
 
 def _auc_table(
-    predictions: Mapping[str, ImagePeople], labels: ImagePeople, point_sets: Mapping[str, Sequence[str]]
+    predictions: Mapping[str, ImagePeople], labels: ImagePeople, judged: Mapping[str, JudgedPoints]
 ) -> EvaluationTable:
-    names = [f"{count} points, {span}" for count in point_sets for span in PCK_THRESHOLDS]
-    published = (PUBLISHED_AUC_COLUMN,) if point_sets is POINT_SETS else ()
-    columns = [TableColumn(name, "", 3) for name in (*names, *published)]
+    counts = dict.fromkeys(count for own in judged.values() for count in own.point_sets)
+    names = [f"{count} points, {span}" for count in counts for span in PCK_THRESHOLDS]
+    if POINT_SETS.keys() <= counts.keys():
+        names.append(PUBLISHED_AUC_COLUMN)
+    columns = [TableColumn(name, "", 3) for name in names]
     people = np.flatnonzero(~labels.crowd)
     size = labels.box[people, 2:].min(1)
     rows = []
     for method, found in predictions.items():
         places = match_people(found, labels)[people]
-        cells: list[TableCell] = []
-        for points in point_sets.values():
+        areas: dict[str, float] = {}
+        for count, points in judged[method].point_sets.items():
             indices = [SPINETRACK_TABLE.index(point) for point in points]
             labelled = labels.keypoints[people][:, indices]
-            cells += [pck_auc(places[:, indices], labelled, size, thresholds) for thresholds in PCK_THRESHOLDS.values()]
-        rows.append(TableRow(method, ALL_SUBSETS, (*cells, *(None for _ in published))))
+            for span, thresholds in PCK_THRESHOLDS.items():
+                areas[f"{count} points, {span}"] = pck_auc(places[:, indices], labelled, size, thresholds)
+        cells = tuple(areas.get(name) for name in names)
+        rows.append(TableRow(method, ALL_SUBSETS, cells, remark=judged[method].remark))
     rows += published_rows("images_auc", columns)
     return noted_table("images_auc", columns, rows, thresholds=_THRESHOLDS_TEXT)
 

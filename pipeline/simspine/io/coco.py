@@ -209,8 +209,8 @@ def annotation_file(root: str | os.PathLike) -> Path:
     return path
 
 
-def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: str) -> np.ndarray:
-    """Keypoints (people, points, 3) with `names` as (people, 37, 3) in SpineTrack's order; missing ones have v = 0.
+def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: str, missing: float = 0.0) -> np.ndarray:
+    """Keypoints (people, points, 3) with `names` as (people, 37, 3) in SpineTrack's order; `missing` where absent.
 
     SIMSPINE's names are understood as well. Raises `InputError` for a name that is neither.
     """
@@ -220,7 +220,7 @@ def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: st
         raise InputError(f"{where}: {len(names)} names for keypoints of shape {keypoints.shape}.")
     native_names = [native.get(name, name) for name in names]
     require_known("point", native_names, table.names, where)
-    return columns_by_name(keypoints, native_names, table.names, 0.0)
+    return columns_by_name(keypoints, native_names, table.names, missing)
 
 
 POINT_STATUSES = ("unseen", "accepted", "corrected", "derived")  # by number: what a person did with a point

@@ -21,6 +21,7 @@ from simspine.io.image_streams import require_image
 from simspine.reconstruction.solved_trial import body_edges
 from simspine.report import canvas
 from simspine.report.figure_style import KHAKI, LILAC, MINT, NAMED_COLOURS, ORANGE, POINT_COLOURS, SKY, VERMILLION
+from simspine.vision.lifting import PeoplePlacer
 from simspine.vision.one_camera import FILE_SPINE_INDICES, DetectedPerson
 
 SIDE_COLOURS = {"L": KHAKI, "R": LILAC}  # by the first letter of a point's name
@@ -333,6 +334,41 @@ def _layer_of_person(person: DetectedPerson, spine_only: bool) -> PersonLayer:
         inferred={person.names[i] for i in np.flatnonzero(person.inferred)},
         label=f"person {person.number} · {person.mean_confidence:.2f}",
     )
+
+
+WORLD_PANEL_SHARE, MIN_WORLD_PANEL_PX = 1 / 3, 320  # width beside a picture, as SpinePose's: of the picture's; least
+WORLD_PANEL_REACH_M = np.array([0.6, 1.2])  # m from the panel's middle, 1 m above the floor: room for an adult
+
+
+def draw_with_world(
+    image: np.ndarray,
+    people: Sequence[DetectedPerson],
+    placer: PeoplePlacer | None,
+    spine_only: bool = False,
+    caption: str = "",
+) -> np.ndarray:
+    """As `draw`; right of it the people as `placer` lifts them, on the floor, as a level camera shows them from far."""
+    picture = draw(image, people, spine_only, caption)
+    if placer is None:
+        return picture
+    placed = placer.place_at_once(people, (image.shape[1], image.shape[0]))
+    size = np.array([max(MIN_WORLD_PANEL_PX, round(WORLD_PANEL_SHARE * picture.shape[1])), picture.shape[0]])
+    panel = canvas.blank_picture(*size)
+    shown = [one for one in people if one.number in placed and placed[one.number].placed is not None]
+    if not shown:
+        return np.hstack([picture, panel])
+    rows = np.array([placed[one.number].rows_y_up(one.names, np.ones(len(one.names))) for one in shown])
+    right_up = np.where(rows[..., 3:] > 0, rows[..., :2], np.nan)
+    middle = np.array([np.nanmean(right_up[..., 0]), 1.0])
+    reach = np.maximum(WORLD_PANEL_REACH_M, 1.1 * np.nanmax(abs(right_up - middle), (0, 1)))
+    scale = float(min(size / (2 * reach)))
+    floor = size[1] / 2 + scale * middle[1]
+    canvas.draw_line(panel, [[0, floor], [size[0], floor]], canvas.WHITE, 1.0)
+    layers = []
+    for one, places in zip(shown, size / 2 + scale * (right_up - middle) * [1, -1], strict=True):
+        lifted = replace(one, points=places, estimated=np.full(len(places), True), inferred=np.full(len(places), False))
+        layers.append(replace(_layer_of_person(lifted, spine_only), label=f"person {one.number}"))
+    return np.hstack([picture, draw_layers(panel, layers, f"lifted; {size[0] / scale:.1f} m wide")])
 
 
 QUIT_KEYS = (27, ord("q"))  # escape, q

@@ -8,15 +8,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simspine.core.errors import InputError, require_known
 from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
-from simspine.report.overlay import draw
+from simspine.report.canvas import to_bgr
+from simspine.report.overlay import body_lines, draw, draw_with_world, line_colour, point_colour
 from simspine.vision.detector import extent_boxes
 from simspine.vision.lifting import (
     PACKAGED_LIFTER,
@@ -30,6 +33,7 @@ from simspine.vision.lifting import (
 )
 from simspine.vision.one_camera import (
     FILE_POINT_NAMES,
+    FILE_POINT_ORDER,
     FILE_SPINE_INDICES,
     DetectedPerson,
     PeopleWatcher,
@@ -38,17 +42,31 @@ from simspine.vision.one_camera import (
     watch_camera,
 )
 from simspine.vision.options import DetectionOptions
-from simspine.vision.person_frame import PersonFrame
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device, known_weights
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
-ONLY_VALUES = {"backend": "onnxruntime"}  # of options that have no other one here
-TRACKING_VALUES = {
-    "det_frequency": 1, "tracking": True, "tracking_thr": 0.3, "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1,
-    "smoothing_dcutoff": 1.0,
+WITHOUT_EFFECT = {  # SpinePose's defaults; other values are a warning
+    "backend": "onnxruntime", "mixed_precision": False, "det_frequency": 1, "tracking": True,
+    "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1, "smoothing_dcutoff": 1.0,
 }  # fmt: skip
-FOLLOWED = {"lifting_thr": TRACKING_VALUES["tracking_thr"]}  # SpinePose lifts people whom it follows by this threshold
+FOLLOWED = {"lifting_thr": 0.3}  # SpinePose lifts people whom it follows by the threshold of following
 NOBODY = DetectedPerson(np.full((37, 2), np.nan), np.zeros(37), np.zeros(37, bool), np.zeros(37, bool))
+
+
+def points_metainfo() -> dict[str, Any]:
+    """Names, colours (red, green, blue) and lines of the 37 points in MMPose's layout, in simspine's colours."""
+    table, names, points, lines = FILE_POINT_ORDER, FILE_POINT_ORDER.names, {}, {}
+    for i, name in enumerate(names):
+        colour = list(reversed(to_bgr(point_colour(FILE_POINT_NAMES[i]))))
+        half = "lower" if name.endswith(("hip", "knee", "ankle", "toe", "heel")) else "upper"
+        swap = "" if table.swaps[i] == i else names[table.swaps[i]]
+        points[i] = {"name": name, "id": i, "color": colour, "type": half, "swap": swap}
+    limbs, spine = body_lines(FILE_POINT_NAMES)
+    for i, (a, b) in enumerate((*limbs, *pairwise(spine))):
+        colour = list(reversed(to_bgr(line_colour(FILE_POINT_NAMES[a], FILE_POINT_NAMES[b]))))
+        lines[i] = {"link": (names[a], names[b]), "id": i, "color": colour}
+    weights = {"joint_weights": list(table.weights), "sigmas": list(table.sigmas)}
+    return {"dataset_name": "spinetrack", "keypoint_info": points, "skeleton_info": lines, **weights}
 
 
 @dataclass(eq=False)
@@ -71,7 +89,7 @@ class SpinePoseEstimator:
     lifting_thr : float
         Lifting: points of SpinePose's networks with a lower score are ignored. BlazePose's score is its visibility.
     camera_intrinsics : (3, 3) array
-        Lifting: focal lengths and principal point, px.
+        Lifting: focal lengths and principal point, px. If left out: those taken for the image lifted last.
     camera_field_of_view : float
         Lifting: degrees along the image's diagonal; None: 60 along the longer side.
     estimate_metric_scale, estimate_camera_pose, estimate_ground_plane : bool
@@ -88,13 +106,15 @@ class SpinePoseEstimator:
         ONNX file of a lifter, SpinePose's own for instance; the packaged one if left out.
     warmup_frames : int
         Lifting: number of images from which the world frame is estimated.
-    show_lifting_panel, mixed_precision : bool
-        Without effect; True is a warning.
-    backend : str
-        Only 'onnxruntime'.
+    show_lifting_panel : bool
+        Lifting: `infer_image` and `infer_video` draw the world next to the image.
+    mixed_precision, backend
+        Without effect; other values than the defaults are a warning.
     """
 
     SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
+    num_keypoints = len(FILE_POINT_NAMES)
+    metainfo = points_metainfo()
 
     mode: str = "large"
     model_version: str = "latest"
@@ -113,16 +133,13 @@ class SpinePoseEstimator:
     estimate_camera_pose: bool = True
     estimate_ground_plane: bool = True
     warmup_frames: int = WARM_UP_FRAMES
-    show_lifting_panel: bool = False
+    show_lifting_panel: bool = True
     backend: str = "onnxruntime"
 
     def __post_init__(self):
-        _require_only_values({name: getattr(self, name) for name in ONLY_VALUES}, ONLY_VALUES)
-        if self.show_lifting_panel:
-            warnings.warn("show_lifting_panel: no panel is drawn next to the picture.", stacklevel=3)
-        if self.mixed_precision:
-            warnings.warn("mixed_precision: networks run in full precision.", stacklevel=3)
+        _warn_without_effect({"backend": self.backend, "mixed_precision": self.mixed_precision})
         self._options = self._detection_options()
+        self._lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
         self._people: tuple[DetectedPerson, ...] = ()
 
     @cached_property
@@ -183,12 +200,16 @@ class SpinePoseEstimator:
         flat = self.postprocess(*_keypoints_and_scores(people))
         if not self.enable_lifting:
             return flat
-        placed = self.open_placer(camera_pose=False).place_at_once(people, (image.shape[1], image.shape[0]))
-        return *flat, _rows_in_space(people, placed)[..., :3]
+        return *flat, self.lift(self.open_placer(camera_pose=False), people, image)
+
+    def lift(self, placer: PeoplePlacer, people: Sequence[DetectedPerson], image: np.ndarray) -> np.ndarray:
+        """Points (people, 37, 3) m of an image's people in the placer's axes."""
+        size = (image.shape[1], image.shape[0])
+        self.camera_intrinsics = self._lens.of(size).K
+        return _rows_in_space(people, placer.place_at_once(people, size))[..., :3]
 
     def open_placer(self, camera_pose: bool) -> PeoplePlacer:
         """A placer of people in space, image by image. camera_pose: in a world frame, not in the camera's axes."""
-        lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
         choices = WorldChoices(
             self.primary_subject_height if self.estimate_metric_scale else None,
             metric_scale=self.estimate_metric_scale,
@@ -197,7 +218,12 @@ class SpinePoseEstimator:
             warm_up=self.warmup_frames,
         )
         least = self.lifting_thr if self._options.detector == "spinepose" else 0.0
-        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), lens, least), choices)
+        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), self._lens, least), choices)
+
+    def open_panel(self) -> PeoplePlacer | None:
+        """The placer of people in the world next to a picture; None where none is drawn."""
+        drawn = self.enable_lifting and self.show_lifting_panel and self.estimate_camera_pose
+        return self.open_placer(camera_pose=True) if drawn else None
 
     estimate = predict = __call__
 
@@ -223,10 +249,10 @@ class SpinePoseEstimator:
             self._watcher.close()
 
 
-def _require_only_values(given: Mapping[str, object], only: Mapping[str, object]) -> None:
+def _warn_without_effect(given: Mapping[str, object]) -> None:
     for name, value in given.items():
-        if value != only[name]:
-            raise InputError(f"{name} is {value!r}, but only {only[name]!r} has an effect here; leave it out.")
+        if value != WITHOUT_EFFECT[name]:
+            warnings.warn(f"{name} = {value!r} has no effect here.", stacklevel=4)
 
 
 @dataclass(init=False, eq=False)
@@ -234,7 +260,8 @@ class PoseTracker:
     """SpinePose's tracker of the people in a video: `keypoints, scores = tracker(image)` of one image after the other.
 
     With `enable_lifting` a third array follows, (people, 37, 3) m in the world. The images until then determine the
-    world, up to `warmup_frames` of them. SpinePose's settings of tracking and filter are accepted at their defaults.
+    world, up to `warmup_frames` of them. SpinePose's `tracking_thr` is `lifting_thr`. Other values of its
+    `det_frequency`, `tracking` and filter have no effect, and are a warning: people are always followed.
 
     Attributes
     ----------
@@ -259,8 +286,10 @@ class PoseTracker:
         smoothing_freq: float = 30.0,
         **others,
     ):
-        _require_only_values({name: others.pop(name) for name in TRACKING_VALUES if name in others}, TRACKING_VALUES)
-        self.solution = solution(mode, **FOLLOWED | others)
+        unused = WITHOUT_EFFECT.keys() - {"backend", "mixed_precision"}  # the solution's
+        _warn_without_effect({name: others.pop(name) for name in unused & others.keys()})
+        lifting_thr = others.pop("tracking_thr", FOLLOWED["lifting_thr"])
+        self.solution = solution(mode, **{"lifting_thr": lifting_thr} | others)
         self.smoothing, self.smoothing_freq = smoothing, smoothing_freq
         self._watcher = self.solution.open_watcher(smoothing)
         self.reset()
@@ -279,8 +308,7 @@ class PoseTracker:
         flat = self.solution.postprocess(*_keypoints_and_scores(people))
         if self._placer is None:
             return flat
-        placed = self._placer.place_at_once(people, (image.shape[1], image.shape[0]))
-        return *flat, _rows_in_space(people, placed)[..., :3]
+        return *flat, self.solution.lift(self._placer, people, image)
 
     def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """As of `SpinePoseEstimator`."""
@@ -312,23 +340,9 @@ def _results(
 
 def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, FramedPose]) -> np.ndarray:
     """(people, 37, 4) x y z m, score; 0 for points that were not placed."""
-    rows = np.zeros((len(people), len(FILE_POINT_NAMES), 4))
-    for row, one in zip(rows, people, strict=True):
-        if one.number in placed:
-            row[:] = placed[one.number].rows(FILE_POINT_NAMES, one.scores)[0]
-            row[:, :3] @= turn_to_y_up(placed[one.number].frame).T
-    return rows
-
-
-def turn_to_y_up(frame: PersonFrame | None) -> np.ndarray:
-    """(3, 3) from simspine's world, in which x leads ahead of the person and z up, to SpinePose's: x to the camera's
-    right, y up, z towards the camera. The camera's own axes stay."""
-    if frame is None or np.array_equal(frame.R, np.eye(3)):
-        return np.eye(3)
-    up = frame.R[2]
-    right = np.array([1.0, 0.0, 0.0]) - up[0] * up
-    right = right / np.linalg.norm(right)
-    return np.stack([right, up, np.cross(right, up)]) @ frame.R.T
+    nowhere = np.zeros((len(FILE_POINT_NAMES), 4))
+    found = {one.number: placed[one.number].rows_y_up(one.names, one.scores) for one in people if one.number in placed}
+    return np.array([found.get(one.number, nowhere) for one in people]).reshape(-1, *nowhere.shape)
 
 
 def infer_image(
@@ -369,7 +383,7 @@ def infer_image(
         people = estimator.find_people(image)
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
     if vis_path is not None:
-        write_picture(Path(vis_path), draw(image, people, spine_only))
+        write_picture(Path(vis_path), draw_with_world(image, people, estimator.open_panel(), spine_only))
     placed = None if placer is None else placer.place_at_once(people, (image.shape[1], image.shape[0]))
     return _results(people, spine_only, placed)
 
@@ -415,13 +429,14 @@ def infer_video(
         watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
+        panel = estimator.open_panel()
         detected, placed = [], []
         for shot, people in watch_camera(camera, watcher):
             detected.append(people)
             if placer is not None:
                 placed += placer.push(people, (shot.image.shape[1], shot.image.shape[0]))
             if video is not None:
-                video.add(draw(shot.image, people, spine_only))
+                video.add(draw_with_world(shot.image, people, panel, spine_only))
         if placer is None:
             return [_results(people, spine_only) for people in detected]
         placed += placer.flush()

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError, missing_file, names_text
 from simspine.core.geometry import undistort_pixels
 from simspine.core.settings import Section, SettingsError, packaged_file
@@ -292,12 +293,27 @@ class FramedPose(NamedTuple):
 
     def rows(self, names: Sequence[str], scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """x, y, z, score (points, 4) and standard deviations (points, 3) of the named points; 0 for others."""
-        points, sd = np.zeros((len(names), 4)), np.zeros((len(names), 3))
-        if self.placed is not None:
-            rows = [i for i, name in enumerate(names) if name in self.names]
-            lifted = [self.names.index(names[i]) for i in rows]
-            points[rows, :3], points[rows, 3], sd[rows] = self.placed.xyz[lifted], scores[rows], self.placed.sd[lifted]
-        return points, sd
+        if self.placed is None:
+            return np.zeros((len(names), 4)), np.zeros((len(names), 3))
+        xyz, sd = (columns_by_name(part[None], self.names, names, 0.0)[0] for part in self.placed)
+        return np.column_stack([xyz, scores * np.isin(names, self.names)]), sd
+
+    def rows_y_up(self, names: Sequence[str], scores: np.ndarray) -> np.ndarray:
+        """x, y, z, score (points, 4) of the named points in SpinePose's world or the camera's axes; 0 for others."""
+        points = self.rows(names, scores)[0]
+        points[:, :3] @= turn_to_y_up(self.frame).T
+        return points
+
+
+def turn_to_y_up(frame: PersonFrame | None) -> np.ndarray:
+    """(3, 3) from simspine's world, in which x leads ahead of the person and z up, to SpinePose's: x to the camera's
+    right, y up, z towards the camera. The camera's own axes stay."""
+    if frame is None or np.array_equal(frame.R, np.eye(3)):
+        return np.eye(3)
+    up = frame.R[2]
+    right = np.array([1.0, 0.0, 0.0]) - up[0] * up
+    right = right / np.linalg.norm(right)
+    return np.stack([right, up, np.cross(right, up)]) @ frame.R.T
 
 
 def root_in_camera(pose: LiftedPose) -> tuple[np.ndarray, float]:
@@ -370,11 +386,10 @@ def place_pose(pose: LiftedPose, frame: PersonFrame) -> PlacedPose | None:
 class PeoplePlacer:
     """Lifts people and places them in the world, image by image: `push` each image, and `flush` at the end.
 
-    The first frames are held back until the person who is in most of them determines the world. choices: None for no
-    world.
+    The first frames are held back until the person who is in most of them determines the world.
     """
 
-    def __init__(self, lifter: PeopleLifter, choices: WorldChoices | None):
+    def __init__(self, lifter: PeopleLifter, choices: WorldChoices):
         self._lifter, self._choices = lifter, choices
         self._held: list[Mapping[int, LiftedPose]] = []
         self.frame: PersonFrame | None = None
@@ -382,13 +397,13 @@ class PeoplePlacer:
     def push(self, people: Sequence[DetectedPerson], size: tuple[int, int]) -> list[dict[int, FramedPose]]:
         """Add one image. Returns {person: pose} for each image completed by it, in order; none while held back."""
         self._held.append(self._lifter.lift_people(people, size))
-        waits = self._choices is not None and self.frame is None and len(self._held) < self._choices.warm_up
+        waits = self.frame is None and len(self._held) < self._choices.warm_up
         return [] if waits else self._released()
 
     def place_at_once(self, people: Sequence[DetectedPerson], size: tuple[int, int]) -> dict[int, FramedPose]:
         """The poses of one image, without waiting: the world is of the images until then, up to `warm_up`."""
         poses = self._lifter.lift_people(people, size)
-        if self._choices is not None and len(self._held) < self._choices.warm_up:
+        if len(self._held) < self._choices.warm_up:
             self._held.append(poses)
             self.frame = self._world()
         return {number: self._framed(pose) for number, pose in poses.items()}
@@ -408,7 +423,7 @@ class PeoplePlacer:
     def _world(self) -> PersonFrame | None:
         """The world by the person who is in most of the images held back."""
         numbers = [number for poses in self._held for number in poses]
-        if self._choices is None or not numbers:
+        if not numbers:
             return None
         first = max(sorted(set(numbers)), key=numbers.count)
         poses = [poses[first] for poses in self._held if first in poses]

@@ -19,10 +19,9 @@ from simspine.io.atomic import atomic_folder
 from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, Webcam, write_picture
 from simspine.io.keypoint_json import write_people_json
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
-from simspine.report.overlay import LiveWindow, draw, legend_below
+from simspine.report.overlay import LiveWindow, draw_with_world, legend_below
 from simspine.vision.lifting import (
     FramedPose,
-    LiftedPose,
     Lifter,
     LiftingLens,
     PeopleLifter,
@@ -55,11 +54,17 @@ WORLD_NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class LiftingTask:
-    """Lifter of people into space, lens of the camera, and options of the world frame; world None: no world frame."""
+    """Lifter of people into space, lens of the camera, and options of the world frame. panel: draw people in the world
+    next to the picture."""
 
     lifter: Lifter
     lens: LiftingLens
-    world: WorldChoices | None = None
+    world: WorldChoices
+    panel: bool = False
+
+    def open_placer(self) -> PeoplePlacer:
+        """A placer of people in space, image by image."""
+        return PeoplePlacer(PeopleLifter(self.lifter, self.lens), self.world)
 
     @property
     def about(self) -> dict:
@@ -76,8 +81,6 @@ class LiftingTask:
             "lifter": self.lifter.path.name,
             "sha256": self.lifter.sha256,
             "method": card.method,
-            "frames": card.frames,
-            "interval_s": card.interval_s,
             "image_points": list(card.seen),
             "trained_on": card.trained_on,
             "training_data_sha256": card.data,
@@ -90,20 +93,19 @@ class LiftingTask:
             f"lifted by {self.lifter.path.name} ({card.method}; learnt from {card.trained_on}): "
             f"{len(card.points)} points of a person in space, relative to {card.points[0]}, all of them estimated",
             f"field of view: {self.lens.words}",
-            f"scale: {SCALE_UNKNOWN_NOTE}." if self.world is None else f"world: {WORLD_NOTE}.",
+            f"world: {WORLD_NOTE}.",
         ]
 
 
-def lifted_entry(pose: LiftedPose) -> dict:
-    """A person's entry in a JSON file: x y z of all lifted points, to 0.01 mm, and their standard deviations."""
-    known = {"lifted_points_3d": pose.xyz, "lifted_points_3d_sd": pose.sd}
-    return {name: np.round(values, 5).ravel().tolist() for name, values in known.items() if values is not None}
-
-
-def placed_entry(seen: DetectedPerson, found: FramedPose, chosen: Sequence[int]) -> dict[str, list[float]]:
-    """A person's entry in SpinePose's format: x y z score of the chosen points, 0 for points that are not placed."""
-    rows = dict(zip(("", "_sd"), found.rows(FILE_POINT_NAMES, seen.scores), strict=True))
-    return {f"pose_keypoints_3d{key}": np.round(part[list(chosen)], 5).ravel().tolist() for key, part in rows.items()}
+def space_entry(seen: DetectedPerson, found: FramedPose, chosen: Sequence[int]) -> dict[str, list[float]]:
+    """A person's entry in a JSON file: x y z score of the chosen points, 0 for those not placed, as SpinePose has them;
+    and x y z of all lifted points, to 0.01 mm. Each has standard deviations."""
+    rows, sd = found.rows(FILE_POINT_NAMES, seen.scores)
+    values = {
+        "pose_keypoints_3d": rows[list(chosen)], "pose_keypoints_3d_sd": sd[list(chosen)],
+        "lifted_points_3d": found.pose.xyz, "lifted_points_3d_sd": found.pose.sd,
+    }  # fmt: skip
+    return {name: np.round(part, 5).ravel().tolist() for name, part in values.items() if part is not None}
 
 
 def frame_entry(frame: PersonFrame | None) -> dict:
@@ -120,8 +122,6 @@ def frame_entry(frame: PersonFrame | None) -> dict:
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 DEFAULT_PICTURE_SUFFIX = ".jpg"  # of a folder of pictures
-WOULD_REPLACE_INPUT_TEXT = "it would replace what is looked at; name another one."
-ONE_CAMERA_NOTE = "one camera: places in the image, no places in space"
 
 PointsSink = Callable[[CameraImage, Sequence[DetectedPerson]], None]
 PictureSink = Callable[[CameraImage, np.ndarray], None]  # of an image with people drawn
@@ -206,7 +206,7 @@ def watch_source(
         window = stack.enter_context(closing(LiveWindow(camera.name))) if wanted.live else None
         total = min(camera.frames or 0, wanted.frames or camera.frames or 0)
         show = stack.enter_context(progress_bar(f"{camera.name}, images", quiet or total < 2))
-        drawer = _Drawer(camera, looking, watcher, wanted.spine_only)
+        drawer = _Drawer(camera, looking, watcher, wanted)
         for shot, people in islice(watch_camera(camera, watcher), wanted.frames):
             drawn = drawer.draw(shot, people) if write_drawn or window else None
             if write_points:
@@ -228,7 +228,7 @@ def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     """`InputError` for paths that cannot take the outputs; called before any image is read."""
     for path in filter(None, (wanted.picture, wanted.points)):
         if not isinstance(camera, Webcam) and path.resolve() == camera.path.resolve():
-            raise InputError(f"{path}: {WOULD_REPLACE_INPUT_TEXT}")
+            raise InputError(f"{path}: it would replace what is looked at; name another one.")
         check_writable(path.parent)
     picture, points = wanted.picture, wanted.points
     if picture is not None and picture == points:
@@ -281,11 +281,11 @@ def _points_sink(
         "skeleton": FILE_POINT_ORDER.name, "point_names": [FILE_POINT_ORDER.names[i] for i in chosen],
         "detector": looking.detection.detector, "model": looking.detection.network,
         "smoothed": looking.smooth and not photographs,
-        "source": camera.name, "cameras": ONE_CAMERA_NOTE,
+        "source": camera.name, "cameras": "one camera: places in the image, no places in space",
         **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip
     waiting: deque[tuple[CameraImage, tuple[int, int], Sequence[DetectedPerson]]] = deque()
-    placer = None if lifting is None else PeoplePlacer(PeopleLifter(lifting.lifter, lifting.lens), lifting.world)
+    placer = None if lifting is None else lifting.open_placer()
 
     def write(folder: Path | None, poses: Mapping[int, FramedPose]) -> None:
         shot, size, people = waiting.popleft()
@@ -293,11 +293,9 @@ def _points_sink(
         for seen in people:
             found = poses.get(seen.number)
             entry = image_entry(seen, chosen)
-            if lifting is not None and found is not None:
-                if lifting.world is not None:
-                    entry |= placed_entry(seen, found, chosen)
-                    world = frame_entry(found.frame)
-                entry |= lifted_entry(found.pose)
+            if found is not None:
+                entry |= space_entry(seen, found, chosen)
+                world = frame_entry(found.frame)
             entries.append(entry)
         file = path if folder is None else folder / f"{shot.name}.json"
         where = {"image": shot.name, "image_size": list(size), "time_s": shot.time}
@@ -351,8 +349,9 @@ def _picture_sink(camera: OneCameraSource, path: Path) -> Iterator[PictureSink]:
 class _Drawer:
     """Draws the pictures of one recording; the legend below them is drawn once for pictures of one width."""
 
-    def __init__(self, camera: OneCameraSource, looking: WatchSettings, watcher: PeopleWatcher, spine_only: bool):
-        self._camera, self._looking, self._watcher, self._spine_only = camera, looking, watcher, spine_only
+    def __init__(self, camera: OneCameraSource, looking: WatchSettings, watcher: PeopleWatcher, wanted: DetectionTask):
+        self._camera, self._looking, self._watcher, self._spine_only = camera, looking, watcher, wanted.spine_only
+        self._placer = wanted.lifting.open_placer() if wanted.lifting and wanted.lifting.panel else None
         self._strip: np.ndarray | None = None
 
     def draw(self, shot: CameraImage, people: Sequence[DetectedPerson]) -> np.ndarray:
@@ -360,12 +359,14 @@ class _Drawer:
         photograph = isinstance(self._camera, Photographs)
         name = shot.name if photograph else f"{self._camera.name} #{shot.number}"
         text = f"{name} · {count} · {self._looking.detection.detector}"
-        picture = draw(shot.image, people, self._spine_only, caption=text)
+        picture = draw_with_world(shot.image, people, self._placer, self._spine_only, caption=text)
+        if self._placer is not None and photograph:  # each has a world of its own
+            self._placer.flush()
         if self._strip is None or self._strip.shape[1] != picture.shape[1]:
             infers, watcher = self._looking.infer_spine, self._watcher
             legend = {"detected", "unsure"} | (set() if self._spine_only else {"left", "right"})
             legend |= {"spine"} if watcher.sees_spine else set()
-            legend |= {"estimated"} if infers and watcher.estimates_spine else set()
+            legend |= {"estimated"} if self._placer or (infers and watcher.estimates_spine) else set()
             self._strip = legend_below(picture, legend | ({"inferred"} if infers else set()))
         return np.vstack([picture, self._strip])
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import spine_ablation
 from benchmarks.spine_ablation import (
     DATA_FRACTIONS,
     DRAWN_FIGURES,
@@ -50,6 +51,18 @@ def test_losses_are_switched_off_as_in_the_papers_rows(options):
 def test_fractions_are_of_the_last_set(options):
     found = [[own.fraction for own in changed.data.train] for changed in variants_by_fractions(options).values()]
     assert found == [[1.0, fraction] for fraction in DATA_FRACTIONS]
+
+
+def test_fractions_that_are_the_same_people_are_named(options, tmp_path, monkeypatch):
+    """Of 40 people 1 and 2 % are one person."""
+    monkeypatch.setattr(
+        spine_ablation, "train_detector", lambda own, *rest: max(1, round(40 * own.data.train[-1].fraction))
+    )
+    monkeypatch.setattr(spine_ablation, "_ablation_cells", lambda people: (float(people),) * 12)
+    (table,) = run_ablations(options, ("mixing",), tmp_path)
+    remarks = {row.method: row.remark for row in table.rows if row.remark}
+    assert remarks["2 %, each batch"] == "as 1 %, each batch: of this set the same people"
+    assert "5 %, each batch" not in remarks
 
 
 def test_stages_are_taken_alone(options):
