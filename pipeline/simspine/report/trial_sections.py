@@ -133,8 +133,8 @@ def movement_sentence(trial: SolvedTrial) -> str:
     texts = [words["named"].format(name=trial.trial), *[words["moved"]] * (not tables.held_still(figures))]
     places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS) if "pelvis" in trial.poses else np.empty((0, 3))
     if len(places := places[np.isfinite(places).all(1)]):
-        reach = np.linalg.norm(places - places[0], axis=1).max()
-        texts.append(f"The pelvis moved up to {reach:.2f} m from its start (no ± given).")
+        reach = f"{np.linalg.norm(places - places[0], axis=1).max():.1f} m"
+        texts += [f"The pelvis moved up to {reach} from its start (no ± given)."] * (reach != "0.0 m")
     for segment, ways in _LEANS.items():
         if leans := _lean_texts(trial.spine, kept, segment, ways):
             texts.append(f"The {segment} leaned up to {', '.join(leans)}.")
