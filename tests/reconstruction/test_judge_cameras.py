@@ -1,5 +1,6 @@
 """What becomes of the comparison of cameras: who is compared, what is refined, what is left to say."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from simspine.core.types import Keypoints
 from simspine.quality.findings import Severity
 from simspine.reconstruction.cameras import choose_cameras, compare_cameras, judge_cameras
 from simspine.vision.options import CameraOptions, TriangulationOptions
+from simspine.vision.synchronise import shift_views, timing_of
 
 sys.path.append(str(Path(__file__).parents[1] / "vision"))
 from rigs import one, undone, walk
@@ -61,6 +63,26 @@ def test_auto_refines_where_the_check_names_a_camera(off, refined):
     judged = judge_cameras({"t": (keypoints, given)}, CameraOptions(refine="auto"), 0.3)["t"]
     assert ("camera_refined" in {finding.code for finding in judged.findings}) == refined
     assert (judged.cameras != given) == refined
+
+
+@pytest.mark.slow
+def test_delays_are_stated_with_their_interval_once():
+    """A view that shows all two frames late: a number known to whom made it. Found delays have intervals already."""
+    keypoints, true, _ = walk("exact")
+    late, names = [0.0, 0.0, 2.0, 0.0], [camera.name for camera in true]
+    seen = {"keypoints": shift_views(keypoints, np.negative(late)), "cameras": true}
+    corrected = timing_of(names, [keypoints.frames] * 4, np.zeros(4), deviation=np.full(4, 0.1))
+    known = {"plain": seen | {"timing": None}, "corrected": seen | {"timing": corrected}}
+    chosen = choose_cameras(CameraOptions(), TriangulationOptions(), trials=known)
+    found = {finding.code: finding.message for finding in chosen["plain"]["findings"]}
+    rows = re.findall(r"(\w+) ([+-][\d.]+) ± ([\d.]*\d)", found["camera_clocks"])
+    assert [name for name, *_ in rows] == names[1:]
+    for (_, value, reach), wanted in zip(rows, late[1:], strict=True):
+        assert abs(float(value) - wanted) < 0.1  # the points move in straight lines from frame to frame, people do not
+        assert float(reach) < 0.1
+    codes = [finding.code for finding in chosen["corrected"]["findings"]]
+    assert "camera_delays" in codes
+    assert "camera_clocks" not in codes
 
 
 @pytest.mark.parametrize("views", [0, 1])

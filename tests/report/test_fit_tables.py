@@ -33,7 +33,7 @@ def markers():
 
 def test_a_row_for_each_camera():
     table = camera_table(report().of_points(["LHip"]), "640 × 480 px")
-    assert "1 points of one person in 10 frames; images of 640 × 480 px." in table.caption
+    assert "1 points of one person in 10 frames, without markers on the skin; images of 640 × 480 px." in table.caption
     assert table.rows == (
         ("left", "10", "7.0", "7.0", "100 %", "0 %"),
         ("right", "10", "7.0", "7.0", "100 %", "50 %"),

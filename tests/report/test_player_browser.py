@@ -47,8 +47,10 @@ def test_it_opens_from_a_file_and_asks_nobody(window):
 
 
 def test_only_what_is_looked_at_has_started(window):
-    """Also the reason why a long page is soon painted."""
+    """Also the reason why a long page is soon painted. Until then it says that it loads."""
     assert window.page.locator(".player").nth(1).get_attribute("data-ready") is None
+    said = "getComputedStyle(document.querySelectorAll('.p-stage')[{}], '::after').content"
+    assert [window.page.evaluate(said.format(number)) for number in (0, 1)] == ["none", '"Loading …"']
 
 
 def test_the_bones_stand_where_the_data_say(window, scene):
@@ -102,7 +104,7 @@ def test_the_reading_is_the_curve(window, scene):
     window.part("slider").fill("25")
     readings = window.root.locator(".p-reading").all_inner_texts()
     assert readings[0] == f"{scene.curves[0].values[25]:.1f} ± 5.9°"  # 1.96 × 3°
-    assert readings[1] == f"({scene.curves[1].values[25]:.1f}°)"  # set by the model: no finding
+    assert readings[1] == f"({scene.curves[1].values[25]:.1f}°)"  # set by the model: no result
     window.part("slider").fill("7")
     assert window.root.locator(".p-reading").nth(1).inner_text() == "–"
 
@@ -335,8 +337,24 @@ def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, 
         assert len({dashes for _, dashes in looks}) == 3, "solid, assumed, set by the model"
         readings = window.root.locator(".p-reading").all_inner_texts()
         in_brackets = [value.startswith("(") and value.endswith(")") for value in readings]
-        assert in_brackets == [False, True, True], "as in the tables: no finding"
-        assert window.root.locator(".p-note").all_text_contents() == ["assumed: no finding", "set by the model"]
+        assert in_brackets == [False, True, True], "as in the tables: no result"
+        assert window.root.locator(".p-note").all_text_contents() == ["assumed: no result", "set by the model"]
+
+
+def test_means_of_both_sides_fit_a_telephone(browser, scene, tmp_path):
+    """Which side has dots is said with its mean, so that no edge cuts it off."""
+    both = [
+        replace(
+            scene.curves[0], name=side, label=f"Hip, {side}", panel="Hip", mean="−13.4 ± 5.7°", chosen=True, band=None
+        )
+        for side in ("right", "left")
+    ]
+    player = pack_scene(replace(scene, curves=tuple(both)))
+    write_report(tmp_path / "p.html", content.ReportContent("p", trials=(content.TrialSection("t", player=player),)))
+    with Opened(browser, (tmp_path / "p.html").as_uri(), 390) as window:
+        key, plot = window.root.locator(".p-key"), window.part("plot").bounding_box()
+        assert key.text_content() == "mean right −13.4 ± 5.7°, left (dots) −13.4 ± 5.7°"
+        assert key.bounding_box()["x"] + key.bounding_box()["width"] <= plot["x"] + plot["width"]
 
 
 def test_a_script_that_fails_is_said_in_the_box(browser, address):

@@ -17,7 +17,7 @@ from simspine.reconstruction.solved_trial import model_reprojection
 from simspine.report.body_video import layer_of_image, shown_in
 from simspine.report.overlay import sample_frames
 from simspine.report.summary import lost_markers_text, summary_rows
-from simspine.report.tables import caveats_of_trial, not_measured
+from simspine.report.tables import angle_table
 from simspine.report.trial_sections import page_finding, rejected_frames
 from simspine.vision.triangulation import TriangulationReport
 
@@ -90,16 +90,12 @@ def test_points_inferred_by_a_rule_do_not_count_for_the_cameras():
     assert detected_points(report, markers).names == ("LHip",)
 
 
-def test_not_measured_says_what_and_why(measured, spine):
-    trial = caveats_of_trial(measured, spine, np.full((3, 3), np.nan))
-    found = not_measured([trial, trial], fitted=False)
-    (unseen,) = found["inferred"]
-    assert (unseen.name, unseen.reason.endswith("; not fitted, only drawn")) == ("Spine_01 (L5)", True)
-    forced = found["forced"]
-    assert [statement.name for statement in forced] == ["L4-L5", "TKA", "LLA"]
+def test_what_the_model_sets_stands_below_the_levels_with_its_reason(spine):
+    forced = angle_table(spine, np.full((3, 3), np.nan)).notes
+    names = [statement.name.removeprefix("Set by the model: ") for statement in forced]
+    assert names == ["L4-L5", "TKA", "LLA"]
     assert forced[0].reason == "flexion = 1.857 × L5_S1_Flex_Ext"
     assert forced[2].reason.startswith("the sum follows the images")
-    assert not_measured([]) == {"inferred": (), "forced": (), "assumed": ()}
 
 
 def test_rejections_have_their_frames_and_reasons(assessed):

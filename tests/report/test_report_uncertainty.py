@@ -16,7 +16,7 @@ from simspine.report import page as content
 from simspine.report.level_figures import ends_of_span, range_charts, spine_region
 from simspine.report.page import render_page
 from simspine.report.summary import verdict_on
-from simspine.report.tables import angle_table, caveats_of_trial, not_measured, segments_table
+from simspine.report.tables import angle_table, assumed_levels, segments_table
 from simspine.report.trial_sections import segment_figures
 
 FRAMES = 30
@@ -70,7 +70,7 @@ def test_charts_show_the_verdict_of_each_level():
     margin = 0.5
     scale = 100 / (high - low + 2 * margin)
     mean = np.nanmean(np.degrees(s.angles[:, 0, 0]))
-    for look, left, width in flexion:  # an angle that is no finding: its mean
+    for look, left, width in flexion:  # an angle that is no result: its mean
         least, span = (-1, 4) if look == "partly" else (mean, 0)
         assert left == pytest.approx((least - low + margin) * scale, abs=0.01)
         assert width == pytest.approx(span * scale, abs=0.01)
@@ -110,7 +110,7 @@ def test_table_of_angles():
     assert rows["T12-L1", "flexion"] == found
     unmarked = angle_table(spine(forced=forced), shares, TABLE, marked=["L5-S1"])
     (level,) = [row for row in unmarked.rows if row[:2] == ("T12-L1", "flexion")]
-    label = "partly measured: no finding about this level"
+    label = "partly measured: no result for this level"
     assert level[2:] == ("(1.0\u00a0±\u00a02.0°)", "not shown", "50 %", label)
     assert rows["C1-C2", "axial rotation"][-2:] == ("90 %", "measured")
     assert rows["L5-S1", "flexion"][-1] == "measured as a sum"
@@ -172,30 +172,18 @@ def test_the_deviation_of_a_sum_without_data_is_that_of_drawn_people(coupling):
     assert np.isnan(Prior(terms).deviation_of_sum(["a", "c"]))
 
 
-def assumed(spines, shares):
-    return not_measured([caveats_of_trial(s.markers, s, share) for s, share in zip(spines, shares, strict=True)])[
-        "assumed"
-    ]
-
-
 def test_assumed_levels_are_counted_in_each_plane():
-    (statement,) = assumed([spine()], [SHARES])
-    assert statement.name == "Single levels"
     counts = "flexion of 8 of 9 levels, lateral bending of 9 of 9 levels, axial rotation of 8 of 9 levels"
-    assert statement.reason == counts
-    # Two trials: what counts is their mean.
-    assert assumed([spine()] * 2, [SHARES, np.full((9, 3), 0.5)]) == ()
-    assert assumed([spine(sd=False)], [np.full((9, 3), np.nan)]) == ()
-    assert assumed([spine(forced={"tka": RIGID})], [np.ones((9, 3))]) == ()
+    assert assumed_levels(SHARES) == counts
+    assert assumed_levels(np.full((9, 3), np.nan)) == assumed_levels(np.ones((9, 3))) == ""
 
 
-def test_what_is_assumed_stands_before_the_findings():
-    table = angle_table(spine(), SHARES, TABLE)
-    section = content.TrialSection("walk", tables=(table,))
-    page = render_page(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))
-    assert "</svg>Assumed</h3>" in page
-    assert page.index("sd 17°") < page.index('<section id="quality"')
-    assert page.count("<details") == page.count("</details>") == 3  # curves, the folded table in it, provenance
+def test_a_level_has_a_response_and_a_sum_a_weight():
+    """Two measures under two names: neighbours share a sum that is well known, so each by itself shows little."""
+    table = (*TABLE, Level("lumbar", "a", "c"))
+    summed = replace(spine(), levels=(*NAMES[:-1], "lumbar"))
+    rows = {row[0]: row[-2] for row in angle_table(summed, SHARES, table).rows if row[1] == "flexion"}
+    assert (rows["T12-L1"], rows["lumbar"]) == ("50 %", "10 %, weight")
 
 
 def test_findings_of_one_kind_share_a_box():

@@ -79,7 +79,7 @@ def test_a_job_of_a_trial_plans_no_other(copied):
 AFTER = ["detect", "cameras", "markers", "scale", "motion"]
 OTHER_KINDS = (
     {"outputs": []}, {"outputs": None}, {"outputs": {"a": [1]}}, {"seconds": "1"}, {"seconds": float("nan")},
-    {"fingerprint": 7}, {"fingerprint": {"inputs": [1, 2]}}, {"fingerprint": {}},
+    {"made_on": 20}, {"fingerprint": 7}, {"fingerprint": {"inputs": [1, 2]}}, {"fingerprint": {}},
 )  # fmt: skip
 
 

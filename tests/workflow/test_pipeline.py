@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 
 import numpy as np
 import pytest
@@ -132,10 +133,11 @@ def test_the_summary_is_that_of_the_trial(finished, results, truth, true_spine):
     poses = body_poses(truth.body, truth.motion)
     thigh = np.linalg.norm(poses["tibia_l"][0, :3, 3] - poses["femur_l"][0, :3, 3])
     assert summary["femur_m"] == pytest.approx({"left": thigh, "right": thigh}, rel=0.01)
-    manifests = (finished.results / "S01/manifests").rglob("*.json")
-    spent = sum(json.loads(manifest.read_text())["seconds"] for manifest in manifests)
+    manifests = [json.loads(file.read_text()) for file in (finished.results / "S01/manifests").rglob("*.json")]
+    spent = sum(manifest["seconds"] for manifest in manifests)
     timings = json.loads((finished.results / "timings.json").read_text())
     assert 0 < timings["seconds"] == pytest.approx(spent, abs=0.01)
+    assert timings["made_on"] == max(manifest["made_on"] for manifest in manifests) <= date.today().isoformat()
     assert "seconds" not in summary
     assert "timings.json" not in json.loads((finished.results / "manifest.json").read_text())["files"]
 

@@ -65,12 +65,18 @@ class SegmentFactor:
 
 @dataclass(frozen=True)
 class ScaleFactors:
-    """Factors of all segments; stature (m) of the scaled body, its ratio to the unscaled one's; the height given."""
+    """Factors of all segments; stature (m) of the scaled body, its ratio to the unscaled one's; the height given.
+
+    stature_sd: m, by how left and right limbs differ; None where no pair was measured. The mean of a pair has half the
+    deviation of their difference. Stature adds up four parts of about equal length (head with neck, trunk, thigh,
+    shank) with independent errors, which halves it again. Errors that both sides share are not in it.
+    """
 
     factors: tuple[SegmentFactor, ...]
     stature: float
     stature_factor: float
     height: float | None = None
+    stature_sd: float | None = None
 
     @property
     def by_body(self) -> dict[str, float]:
@@ -148,7 +154,10 @@ def measure_factors(
     if doubt and measured.keys() >= _UPRIGHT_SEGMENTS:
         board = "and the length of the calibration board's squares, or the unit of the markers?"
         warnings.warn(f"the points make the person {stature:.2f} m tall{doubt} right, {board}", stacklevel=2)
-    return ScaleFactors(factors, stature, stature / unscaled, height)
+    bending = {segment.name for segment in recipe.segments if segment.bends}
+    pairs = [f.asymmetry for f in factors if f.asymmetry is not None and f.segment not in bending]
+    stature_sd = stature * float(np.sqrt(np.mean(np.square(pairs)))) / 4 if pairs else None
+    return ScaleFactors(factors, stature, stature / unscaled, height=height, stature_sd=stature_sd)
 
 
 def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, recipe: str | Recipe = "coupled") -> Body:

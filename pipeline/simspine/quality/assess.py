@@ -125,6 +125,17 @@ def check_delays(timing: Timing) -> Finding:
     return Finding("camera_delays", Severity.INFO, text, cure)
 
 
+def check_remaining_delays(checks: Sequence[CameraCheck]) -> tuple[Finding, ...]:
+    """The finding that states the delays of compared cameras, which are not corrected; () for fewer than two."""
+    delays = ", ".join(
+        f"{check.camera} {check.value['late']:+.2f} ± {NORMAL_95 * check.deviation['late']:.2f}" for check in checks[1:]
+    )
+    if not delays:
+        return ()
+    text = f"frames later than {checks[0].camera}, by the person's movement: {delays}. Not corrected."
+    return (Finding("camera_clocks", Severity.INFO, text, "Put a delay well beyond its ± into `delays` of the trial."),)
+
+
 _VIDEO_CURE = "Use the video as it was calibrated (a front camera's may be mirrored): `ffmpeg -i IN -vf {} OUT`."
 _MIX_UPS = {  # {kind of mix-up: (what seems to be so, cure)}
     "mirrored": ("{image} to be mirrored, left with right", _VIDEO_CURE.format("hflip")),

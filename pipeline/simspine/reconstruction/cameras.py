@@ -35,10 +35,11 @@ NOT_REPAIRED_TEXT = (
 
 @dataclass(frozen=True)
 class JudgedCameras:
-    """The cameras to use, as calibrated or refined, and the findings about the calibrated ones."""
+    """The cameras to use, as calibrated or refined; the findings about the calibrated ones; checks of those to use."""
 
     cameras: tuple[Camera, ...]
     findings: tuple[Finding, ...] = ()
+    checks: tuple[CameraCheck, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,10 @@ def _judged_rig(
         compared = compare_cameras(seen, cameras, min_confidence)
         advised = assess.REFINE_HINT in map(attrgetter("suggestion"), compared.findings)
         if not compared.checks or not (advised if options.refine == "auto" else options.refine):
-            return JudgedCameras(tuple(cameras), compared.findings)
+            return JudgedCameras(tuple(cameras), compared.findings, compared.checks)
         points = select_views(seen, compared.views)
         refined = refine_cameras(points, [cameras[view] for view in compared.views], min_confidence=min_confidence)
-        left = compare_cameras(points, refined.cameras, min_confidence).findings
+        left = compare_cameras(points, refined.cameras, min_confidence)
     except InputError as error:
         text = f"the cameras could not be compared: {error}"
         cure = "Nothing was changed. A longer recording, seen by all cameras, would tell."
@@ -156,7 +157,9 @@ def _judged_rig(
     )
     fitted = all(finding.severity is Severity.INFO for finding in compared.findings)
     refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO if fitted else Severity.WARNING, text)
-    return JudgedCameras(tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left)))
+    return JudgedCameras(
+        tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left.findings)), left.checks
+    )
 
 
 def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding]) -> Iterator[Finding]:
@@ -196,7 +199,9 @@ def choose_cameras(
     chosen = {}
     for trial, judged in judge_cameras(recordings, options, triangulation.min_confidence).items():
         timing = trials[trial]["timing"]
-        delays = () if timing is None else (assess.check_delays(timing),)
+        delays = [] if timing is None else [assess.check_delays(timing)]
+        if timing is None or timing.deviation is None:  # found delays have an interval of their own
+            delays += assess.check_remaining_delays(judged.checks)
         chosen[trial] = {"cameras": judged.cameras, "findings": (*delays, *judged.findings)}
     return chosen
 

@@ -178,9 +178,8 @@ class Provenance:
 class ReportContent:
     """The whole page.
 
-    inferred, forced, assumed: quantities that were not measured, in a box of its own before any curve. overview: a
-    table over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the
-    parent page. alone: a page without provenance. validation_tables: the data set compared with the
+    overview: a table over all trials, for data sets. licences: name → terms. notice: closing words. home: (address,
+    name) of the parent page. alone: a page without provenance. validation_tables: the data set compared with the
     literature. comparisons: tables of trials of one person; changes: figures of them. files: those next to the page.
     """
 
@@ -188,14 +187,11 @@ class ReportContent:
     subtitle: str = ""
     summary: tuple[Row, ...] = ()
     findings: tuple[Finding, ...] = ()
-    inferred: tuple[Statement, ...] = ()
-    forced: tuple[Statement, ...] = ()
     overview: PageTable | None = None
     trials: tuple[TrialSection, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     licences: dict[str, str] = field(default_factory=dict)
     notice: str = ""
-    assumed: tuple[Statement, ...] = ()
     home: tuple[str, str] | None = None
     alone: bool = False
     validation_tables: tuple[PageTable, ...] = ()
@@ -222,9 +218,7 @@ def render_page(content: ReportContent) -> str:
         policy=content_security_policy(carried),
         named=NAMED_COLOURS,
         point_colours=POINT_COLOURS,
-        lights=FINDING_LIGHTS,
         words=_LIGHT_WORDS,
-        counts={light: sum(f.light == light for f in findings) for light in FINDING_LIGHTS},
         grouped=_grouped_findings,
         cause=cause_of_finding,
         definitions=page_words("definitions"),

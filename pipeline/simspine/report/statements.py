@@ -12,7 +12,7 @@ import numpy as np
 from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
 from simspine.anatomy.scaling import model_stature
-from simspine.core.arrays import frame_ranges
+from simspine.core.arrays import NORMAL_95, frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
@@ -24,6 +24,7 @@ from simspine.quality.observability import (
     ClinicalFigure,
     Observability,
     estimated_of_spine,
+    forced_mask,
     observed_share_text,
     rhythm_verdict,
 )
@@ -58,7 +59,7 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
-from simspine.report.summary import lost_markers_text, without_lost
+from simspine.report.summary import without_lost
 from simspine.report.trial_sections import (
     check_pictures,
     curve_pictures,
@@ -70,7 +71,6 @@ from simspine.report.trial_sections import (
     panel_of,
     rejected_frames,
     scene_of_trial,
-    segment_figures,
     trial_tables,
 )
 
@@ -100,11 +100,6 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     frames = f"{spine.frames} frames at {spine.rate:g} Hz{kept}"
     span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}" if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
-    points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
-    words = page_words("top")
-    basis = words["basis"] * bool(count) + words["body"].format(points=points) * bool(points)
-    if points and not any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
-        basis += words["stature"].format(stature=model_stature(trial.body, trial.sized.recipe, {}))
     ways = spine_points_by_source(trial.markers)
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {tables.ESTIMATED_BY}: {', '.join(guessed)}."
@@ -123,7 +118,22 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     long_names = page_words("long_names").items()
     explained = [f" {name} is the {text}." for name, text in long_names if name in str(ways.get(SKIN_MARKER_GROUP))]
-    return f"{by} {span}. {basis}{seen}{''.join(explained)}"
+    return f"{by} {span}. {_skeleton_sentences(trial)}{seen}{''.join(explained)}{_inferred_sentences(trial)}"
+
+
+def _skeleton_sentences(trial: SolvedTrial) -> str:
+    """Sentences on the source of scale and vertical, and on the fitted skeleton with its stature."""
+    points, words = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))), page_words("top")
+    text = words["basis"] * bool(trial.cameras) + words["body"].format(points=points) * bool(points)
+    if points and not any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
+        stature, sd = model_stature(trial.body, trial.sized.recipe, {}), trial.sized.stature_sd
+        text += words["stature" if sd is None else "stature_sure"].format(stature=stature, reach=NORMAL_95 * (sd or 0))
+    return text
+
+
+def _inferred_sentences(trial: SolvedTrial) -> str:
+    count, fitted = len(trial.markers.names_of(Origin.INFERRED)), trial.result.posterior is None
+    return page_words("top")["inferred"].format(count=count, use="fitted" if fitted else "only drawn") * bool(count)
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
@@ -134,14 +144,11 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    estimated = "the weight of points that were estimated, not seen, is"
-    by = estimated if trial.spine_estimated else "the recording's weight in the value is"
-    why = "no marker is on a lumbar vertebra, " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
-    curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
-    in_room = segment_figures(trial.spine, ~trial.rejected)
-    room = ["The angles of pelvis and thorax in the room have no label: judge them by their ±."] * bool(in_room)
-    room.append(page_words("top")["visits"])
-    return " ".join(filter(None, [*curvature, _reach_sentences(trial.clinical_figures), *room]))
+    by = "points that were estimated, not seen, count for" if trial.spine_estimated else "the recording counts for"
+    why = " No marker is on a lumbar vertebra." * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
+    curvature = [_curvature_sentence(one, by, why * (one.name == "lla")) for one in trial.curvature_figures]
+    reaches = _reach_sentences(trial.clinical_figures)
+    return " ".join(filter(None, [*curvature, reaches, page_words("top")["visits"]]))
 
 
 # Labels whose parameters the page names with their ±, the surest first.
@@ -166,21 +173,28 @@ def _reach_sentences(figures: Sequence[ClinicalFigure]) -> str:
     return " ".join(f"{_LABEL_HEADS[label]}: {'; '.join(named)}." for label, named in texts.items() if named)
 
 
-def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
-    """A sentence on a curvature. by: what stands before its share, such as 'the recording's weight'."""
+def _curvature_sentence(figure: ClinicalFigure, by: str, why: str) -> str:
+    """A sentence on a curvature. by: what stands before its share. why: the reason where it is assumed."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
     value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
     value = f"{name} {value_text}"
     if figure.is_assumed:
-        weights = f"{by} {share}, the rest comes from publications on other people"
-        return f"{name} is assumed: {weights}. Do not record its value ({value_text}) as a measurement."
+        weights = f"{by} only {share} of its value, publications on other people for the rest"
+        return f"{name} is assumed: {weights}.{why} Do not record {value_text} as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        return f"{value} was {figure.decided_by}: {by} {share}."
+        return f"{value} was {figure.decided_by}: {by} {share} of its value."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
+
+
+def _level_shares(trial: SolvedTrial) -> np.ndarray:
+    """(levels, 3) share of each single level's angle that the data decided; NaN where not known, or forced."""
+    spine, joints = trial.spine, {level.name for level in trial.sized.levels if level.coordinates}
+    is_joint = np.array([[level in joints] for level in spine.levels])
+    return np.where(is_joint & ~forced_mask(spine.levels, spine.forced), trial.observed_shares, np.nan)
 
 
 def _undecided(trial: SolvedTrial) -> dict[str, str]:
@@ -202,26 +216,19 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
         of_verdict.setdefault(verdict, []).append(label.partition(",")[0])
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
-    if any(figure.name == tables.SIDEWAYS_BEND and figure.is_assumed for figure in trial.clinical_figures):
-        parts.append(f"The page {tables.NO_SCOLIOSIS}.")
-    shares = trial_caveats(trial).shares
+    shares = _level_shares(trial)
     marked = np.isin(trial.spine.levels, levels_between_markers(trial.spine.levels, trial.markers))[:, None]
-    partly, findings = shares >= ASSUMED_BELOW, (shares >= MEASURED_FROM) | (marked & (shares >= ASSUMED_BELOW))
     if levels := tables.assumed_levels(shares):
-        others = " The other levels are no finding, either." * bool(partly.any() and not findings.any())
-        parts.append(f"Single levels, assumed: {levels}.{others}")
+        any_found = ((shares >= MEASURED_FROM) | (marked & (shares >= ASSUMED_BELOW))).any()
+        parts.append(f"Single levels, assumed: {levels}." if any_found else "Single levels: none is a result.")
     return " ".join(parts) or "Nothing: all was measured."
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
-    lost = [finding.where for finding in warned if finding.code == SKIN_LOST_CODE]
-    lost_text = lost_markers_text(spine_points_by_source(trial.markers), lost)
     causes: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
-    if _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers)):
-        causes[Severity.WARNING].append(cause_of_finding("lumbar_unseen"))
     for finding in (one for one in warned if one.code != CAMERA_REFINED_CODE):
-        causes[finding.severity].append(lost_text if finding.code == SKIN_LOST_CODE else _cause_and_place(finding))
+        causes[finding.severity].append(_cause_and_place(finding))
     parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
@@ -420,15 +427,6 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
     return {frame: images[row] for frame, row in zip(frames, rows, strict=True)}
 
 
-def trial_caveats(trial: SolvedTrial) -> tables.Caveats:
-    """Quantities that were not measured in one trial."""
-    joints = {level.name for level in trial.sized.levels if level.coordinates}
-    is_joint = np.array([[level in joints] for level in trial.spine.levels])
-    shares = np.where(is_joint, trial.observed_shares, np.nan)
-    caveats = tables.caveats_of_trial(trial.markers, trial.spine, shares)
-    return replace(caveats, figures=_undecided(trial))
-
-
 def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
     """Write a page about one trial alone; returns its path."""
     count = trial.spine.frames
@@ -439,7 +437,6 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
         provenance=Provenance(versions=dict(package_versions())),
         licences=page_words("licences"),
         notice=REPORT_NOTICE,
-        **tables.not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
     )
     write_report(path, content)
     return Path(path)

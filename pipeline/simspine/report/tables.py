@@ -3,8 +3,8 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from simspine.anatomy.clinical import (
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.arrays import NORMAL_95
-from simspine.core.skeletons import VERTEBRA_OF, base_name, is_skin_marker, skin_landmark
-from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
+from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
+from simspine.core.types import Camera, Forced, ForcedKind, Markers
 from simspine.evaluation.validation_records import TrialRecord
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
@@ -30,7 +30,6 @@ from simspine.quality.observability import (
     ClinicalFigure,
     Observability,
     angle_statistics,
-    forced_mask,
     observability_of,
     observed_share_text,
     rhythm_verdict,
@@ -55,10 +54,8 @@ CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
-DECIDED_COLUMNS = ("Recording's weight", "Label")
 BETWEEN_SIDES = "Right − left (●: beyond its ±)"
 MEAN_COLUMN = "Mean (± of a typical frame)"
-SIDEWAYS_BEND, NO_SCOLIOSIS = "coronal_cobb", "can neither show nor exclude scoliosis"
 
 
 def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None) -> tuple[PageTable, ...]:
@@ -76,29 +73,17 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
-    columns = ("Pelvis and spine", MEAN_COLUMN if moving else "Value", "From … to", "Range", "Norm", *DECIDED_COLUMNS)
-    sides = ("Arms and legs", "Right", "range", "Left", "range", BETWEEN_SIDES, *DECIDED_COLUMNS)
-    notes = named_notes("brackets", *["mean", "range"] * moving, "visits", "curvature")
-    norms = named_notes("norm" if has_norms else "no_norm")
+    mean = MEAN_COLUMN if moving else "Value"
+    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight", "Label")
+    sides = ("Arms and legs", "Right", "range", "Left", "range", BETWEEN_SIDES, "Label")
+    notes = named_notes("brackets", *["mean", "range"] * moving, "weight", "norm" if has_norms else "no_norm")
     title = page_words("means")["moving" if moving else "still"]
-    spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    reach = f"95 % lie within this distance of the mean: {', '.join(spreads)}. Used for the weight; no norm."
-    people = Statement("± of people who stand", reach)
     tables = (
-        PageTable(columns, tuple(alignment), title, notes=(*notes, *[people] * bool(spreads), *norms)),
-        PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
+        PageTable(columns, tuple(alignment), title, notes=notes),
+        PageTable(sides, tuple(limbs), notes=named_notes("limbs", "sides", "response")),
     )
     unused = (() if has_norms else ("norm",)) + (() if moving else ("from … to", "range"))
     return tuple(_without_columns(table, unused) for table in tables if table.rows)
-
-
-def _spread_text(quantity: str) -> str:
-    """Half-width of the 95 % interval of standing adults, and its source; '' where no verdict rests on it."""
-    adults = (CURVATURE_OF_ADULTS | PUBLISHED_ADULTS).get(quantity)
-    if adults is None or quantity == "pelvic_incidence":  # compared with the body model
-        return ""
-    unit = " mm" if quantity in PUBLISHED_ADULTS and CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
-    return f"{NORMAL_95 * adults.sd:.0f}{unit} ({adults.short_source})"
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -120,7 +105,7 @@ def moves(figure: ClinicalFigure) -> bool:
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
     ends = _range_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
-    verdict = figure.decided_by + f"; {NO_SCOLIOSIS}" * (figure.name == SIDEWAYS_BEND)
+    verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
     cells = (mean_cell(figure), ends, span if moves(figure) else "–", norm_text(figure) or "–")
     borrowed = page_words("borrowed").get(figure.name, "")
     share = observed_share_text(figure.share) + f", {borrowed}" * bool(borrowed and np.isfinite(figure.share))
@@ -214,17 +199,16 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
     rows = []
     for angle, positive in JOINT_DEFINITIONS[joint][1]:
         sides = [by_name.get(f"{joint}_{angle}_{side}") for side in SIDE_WORDS]
-        if not any(sides):
+        known = [side for side in sides if side is not None]
+        if all(side.verdict is Observability.FORCED for side in known):  # named in the statements
             continue
         cells = [
             text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
-        known = [side for side in sides if side is not None]
         words = [side.decided_by.partition(" from ")[0].replace(IMPRECISE, IMPRECISE_LABEL) for side in known]
-        decided = [[observed_share_text(side.share) for side in known], words]
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
         label = f"{joint.capitalize()}, {angle}{sign}"
-        rows.append((label, *cells, _between_sides(*sides), *(" / ".join(dict.fromkeys(some)) for some in decided)))
+        rows.append((label, *cells, _between_sides(*sides), " / ".join(dict.fromkeys(words))))
     return rows
 
 
@@ -266,12 +250,11 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
     return tuple(made)
 
 
-INFERRED_BY = "vertebral centres that a statistical model of real spines places from hips, shoulders and ears"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical (+ to the left)")
-ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", *DECIDED_COLUMNS)
+ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", "Response", "Label")
 
 
 def angle_table(
@@ -290,25 +273,28 @@ def angle_table(
     kept = np.ones(spine.frames, bool) if kept is None else kept
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows: list[tuple[str, ...]] = []
-    unmarked = set() if marked is None else {level.name for level in table if level.coordinates}.difference(marked)
+    sums = {level.name for level in table if not level.coordinates}
+    unmarked = set() if marked is None else {level.name for level in table}.difference(sums, marked)
     for i, level in enumerate(spine.levels):
         if level in SEGMENTS_IN_ROOM:
             continue
         for k, plane in enumerate(MOTION_PLANES):
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
+            share += ", weight" * (level in sums and share != "–")
             *cells, label = _level_cells(
                 spine.angles[:, i, k], sd, kept, word, is_open=level in unmarked and word is Observability.PARTLY
             )
             rows.append((level, plane, *cells, share, label))
     said = page_words("levels")
-    caption = (
+    return PageTable(
+        ANGLE_TABLE_COLUMNS,
+        tuple(rows),
         said["shares"]
         + said["estimated"].format(by=ESTIMATED_BY) * estimated
-        + said["sums"] * any(Observability.SUM in planes for planes in words)
-    )
-    return PageTable(
-        ANGLE_TABLE_COLUMNS, tuple(rows), caption, f"All {len(rows)} angles of the levels: mean, range, label"
+        + said["sums"] * any(Observability.SUM in planes for planes in words),
+        f"All {len(rows)} angles of the levels: mean, range, label",
+        notes=_forced_statements(spine.forced),
     )
 
 
@@ -339,85 +325,17 @@ def _level_cells(
         return mean, "–", NO_LABEL
     wide = word is Observability.MEASURED and (found.sd or 0.0) > THRESHOLDS["imprecise"].value
     span = range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
-    return mean, span, IMPRECISE_LABEL if wide else f"{word}{': no finding about this level' * is_open}"
+    return mean, span, IMPRECISE_LABEL if wide else f"{word}{': no result for this level' * is_open}"
 
 
-@dataclass(frozen=True, eq=False)
-class Caveats:
-    """Quantities that were not measured in one trial. inferred, estimated: points placed by a rule, or by a network.
-
-    shares: (levels, 3) decided by the data; NaN where not known, or forced. figures: {label: verdict} of parameters
-    that the recording did not decide.
-    """
-
-    inferred: tuple[str, ...]
-    forced: Mapping[str, Sequence[Forced]]
-    levels: tuple[str, ...]
-    shares: np.ndarray
-    estimated: tuple[str, ...] = ()
-    figures: Mapping[str, str] = field(default_factory=dict)
-
-
-class NotMeasured(TypedDict):
-    """Fields of the same names of `ReportContent`."""
-
-    inferred: tuple[Statement, ...]
-    forced: tuple[Statement, ...]
-    assumed: tuple[Statement, ...]
-
-
-def caveats_of_trial(measured: Markers, spine: SpineKinematics, shares: np.ndarray) -> Caveats:
-    """The caveats of one trial. measured: fitted points with their origin. shares: (levels, 3)."""
-    names, estimated = (
-        tuple(_with_vertebra(base_name(name)) for name in measured.names_of(origin))
-        for origin in (Origin.INFERRED, Origin.ESTIMATED)
-    )
-    free = np.where(forced_mask(spine.levels, spine.forced), np.nan, shares)
-    return Caveats(inferred=names, forced=spine.forced, levels=spine.levels, shares=free, estimated=estimated)
-
-
-def _with_vertebra(point: str) -> str:
-    """'Hip (S1)': a point of the spine with the vertebra that it stands for."""
-    return f"{point} ({VERTEBRA_OF[point]})" if point in VERTEBRA_OF else point
-
-
-def not_measured(trials: Sequence[Caveats], fitted: bool = True) -> NotMeasured:
-    """Statements for the box 'What is not measured'. fitted: inferred points had a weight in the fit."""
-    rule = INFERRED_BY + "; not fitted, only drawn" * (not fitted)
-    inferred = dict.fromkeys(name for trial in trials for name in trial.inferred)
-    estimated = dict.fromkeys(name for trial in trials for name in trial.estimated)
-    placed = ((estimated, ESTIMATED_BY), (inferred, rule))
-    return {
-        "inferred": tuple(Statement(", ".join(names), by) for names, by in placed if names),
-        "forced": (*_forced_statements(trials), *_figure_statements(trials, forced=True)),
-        "assumed": (*_figure_statements(trials, forced=False), *_level_statements(trials)),
-    }
-
-
-def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
+def _forced_statements(forced: Mapping[str, Sequence[Forced]]) -> tuple[Statement, ...]:
     """Statements on angles that the model forces; angles with equal reasons share one."""
     reasons: dict[str, list[str]] = defaultdict(list)
-    for name, facts in (item for trial in trials for item in trial.forced.items()):
+    for name, facts in forced.items():
         if facts:
             shared = f"{_SUM_MEASURED_TEXT}: " if any(fact.kind is ForcedKind.SUM for fact in facts) else ""
             reasons[shared + forced_sentence(facts)].append(name.upper() if name in CURVATURE_KEYS else name)
-    return tuple(Statement(", ".join(dict.fromkeys(names)), reason) for reason, names in reasons.items())
-
-
-def _figure_statements(trials: Sequence[Caveats], *, forced: bool) -> list[Statement]:
-    """A statement on figures that the model sets (forced) or on assumed ones; none without such figures."""
-    verdicts = [item for trial in trials for item in trial.figures.items()]
-    labels = dict.fromkeys(label for label, verdict in verdicts if (verdict == Observability.FORCED) == forced)
-    return [Statement("; ".join(labels), "")] * bool(labels)
-
-
-def _level_statements(trials: Sequence[Caveats]) -> list[Statement]:
-    """Statements on the assumed levels of each model, by means of the shares over its trials."""
-    by_levels: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
-    for trial in trials:
-        by_levels[trial.levels].append(trial.shares)
-    texts = dict.fromkeys(assumed_levels(np.mean(some, axis=0)) for some in by_levels.values())
-    return [Statement("Single levels", text) for text in texts if text]
+    return tuple(Statement(f"Set by the model: {', '.join(names)}", reason) for reason, names in reasons.items())
 
 
 def assumed_levels(shares: np.ndarray) -> str:

@@ -119,65 +119,48 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 
 _SIDEWAYS = {1: ("to the right", "to the left")}
 _LEANS = {"thorax": {0: ("forwards", "backwards")} | _SIDEWAYS, "pelvis": _SIDEWAYS}  # {segment: {angle: (+, −)}}
-_RAISED = {
-    "shoulder_elevation": "Arms raised from the thorax",
-    "hip_flexion": "Hips bent",
-    "knee_flexion": "Knees bent",
-}
 
 
 def movement_sentence(trial: SolvedTrial) -> str:
-    """What the person did, by extremes of the fitted body over the frames kept; '' without a movement.
+    """What the person did: the trial's name, how far pelvis and thorax went over the frames kept, the clearest changes.
 
-    Angles are named where the recording decided them, those of thorax and pelvis beyond their ±.
+    '' without a movement. Angles of the thorax and the pelvis are named where they are beyond their ±.
     """
-    kept, texts, clinical = ~trial.rejected, list[str](), trial.spine.clinical
+    kept, words = ~trial.rejected, page.page_words("top")
     if trial.spine.frames == 1 or not kept.any():
         return ""
+    figures = (*trial.curvature_figures, *trial.clinical_figures)
+    texts = [words["named"].format(name=trial.trial), *[words["moved"]] * (not tables.held_still(figures))]
     places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS) if "pelvis" in trial.poses else np.empty((0, 3))
     if len(places := places[np.isfinite(places).all(1)]):
-        reach = np.linalg.norm(places - places[0], axis=1).max()
-        texts.append(f"The pelvis moved up to {reach:.2f} m from where it started (no ± given)")
+        reach = f"{np.linalg.norm(places - places[0], axis=1).max():.1f} m"
+        texts += [f"The pelvis moved up to {reach} from its start (no ± given)."] * (reach != "0.0 m")
     for segment, ways in _LEANS.items():
         if leans := _lean_texts(trial.spine, kept, segment, ways):
-            texts.append(f"The {segment} leaned up to {', '.join(leans)}")
-    figures = (*trial.curvature_figures, *trial.clinical_figures)
-    for angle, text in _RAISED.items():
-        sides = []
-        for one in figures:
-            if one.name[:-2] == angle and one.is_decided and one.maximum and clinical:
-                values, sd = clinical.of(one.name)[kept], clinical.sd(one.name)
-                value, when, _ = _extreme_texts(values, None if sd is None else sd[kept], trial.spine.time[kept])
-                sides.append(f"{value} ({SIDE_WORDS[one.name[-1]]}, {when})")
-        texts += [f"{text} up to {', '.join(sides)}"] * bool(sides)
-    clearest = {one.unit: one for one in reversed(most_moved((*figures, *segment_figures(trial.spine, kept))))}
-    most = [
-        f"{one.label.partition(' (')[0]}, {interval_text(tables.range_of(one), one.range_sd, unit)}"
-        for unit, one in sorted(clearest.items(), reverse=True)
+            texts.append(f"The {segment} leaned up to {', '.join(leans)}.")
+    clearest: dict[str, ClinicalFigure] = {}
+    for one in most_moved(figures):
+        clearest.setdefault(panel_of(one).partition(",")[0], one)
+    changes = [
+        f"{name} {interval_text(tables.range_of(one), one.range_sd, one.unit)}"
+        for name, one in [*clearest.items()][:MOST_MOVED]
     ]
-    texts += [page.page_words("top")["surest"].format(changes="; ".join(most))] * bool(most)
-    texts = [page.page_words("top")["extremes"].format(texts=". ".join(texts))] * bool(texts)
-    return " ".join([page.page_words("top")["moved"]] * (not tables.held_still(figures)) + texts)
-
-
-def _extreme_texts(values: np.ndarray, sd: np.ndarray | None, time: np.ndarray) -> tuple[str, str, bool]:
-    """The greatest angle with its interval, its time, and whether it is beyond its ±. values, sd: (frames,) rad."""
-    at = int(np.where(np.isfinite(values), values, -np.inf).argmax())
-    value, spread = np.degrees(values[at]), None if sd is None else np.degrees(sd[at])
-    return interval_text(value, spread, "deg"), f"{time[at]:.2f} s", bool(value > NORMAL_95 * (spread or 0.0))
+    texts += [words["clearest"].format(changes="; ".join(changes))] * bool(changes)
+    return " ".join(texts)
 
 
 def _lean_texts(
     spine: SpineKinematics, kept: np.ndarray, segment: str, ways: Mapping[int, tuple[str, str]]
 ) -> list[str]:
-    """'30° forwards (1.20 s)': how far a segment leaned from the vertical, where beyond its ±. ways: of `_LEANS`."""
+    """'30° forwards': how far a segment leaned from upright, where beyond its ±. ways: of `_LEANS`."""
     texts = list[str]()
     if segment in spine.levels and spine.angles_sd is not None:
-        angles, sd = (each[kept, spine.levels.index(segment)] for each in (spine.angles, spine.angles_sd))
+        angles, sd = (np.degrees(each[kept, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
         for k, words in ways.items():
             for sign, way in zip((1, -1), words, strict=True):
-                value, when, beyond = _extreme_texts(sign * angles[:, k], sd[:, k], spine.time[kept])
-                texts += [f"{value} {way} ({when})"] * beyond
+                at = int(np.where(np.isfinite(angles[:, k]), sign * angles[:, k], -np.inf).argmax())
+                value, spread = sign * angles[at, k], sd[at, k]
+                texts += [f"{interval_text(value, spread, 'deg')} {way}"] * bool(value > NORMAL_95 * spread)
     return texts
 
 

@@ -51,17 +51,19 @@ def dataset_summary(config: Config) -> dict:
 
 
 def computing_times(config: Config) -> dict:
-    """Computing time, s, of all stages together and of each stage that ran, from the manifests."""
-    spent: dict[str, float] = {}
+    """Computing time, s, of all stages together and of each stage that ran, and the day of the last, from manifests."""
+    spent, days = dict[str, float](), set[str]()
     for stage in STAGE_NAMES:
-        manifests = (
+        manifests = [
             read_task_manifest(RunPaths(Path(config.results), subject).manifest(stage, trial))
             for subject in config.subjects
             for trial in (None, *config.trials(subject))
-        )
-        if seconds := [entry["seconds"] for entry in manifests if entry]:
-            spent[stage] = round(sum(seconds), 3)
-    return {"seconds": round(sum(spent.values()), 3), "seconds_by_stage": spent}
+        ]
+        if made := list(filter(None, manifests)):
+            spent[stage] = round(sum(entry["seconds"] for entry in made), 3)
+            days |= {entry["made_on"] for entry in made}
+    total = round(sum(spent.values()), 3)
+    return {"made_on": max(days, default="not known"), "seconds": total, "seconds_by_stage": spent}
 
 
 CLINICAL_CSV_COLUMNS = ("trial", "parameter", "unit", "mean", "sd", "low", "high", "known", "decided")

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from threadpoolctl import threadpool_limits
 
+from simspine import __version__
 from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
@@ -27,12 +28,18 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES
-from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_caveats, trial_section_of
+from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_section_of
 from simspine.report.summary import verdict_on
-from simspine.report.tables import Caveats, not_measured, validation_text_tables
+from simspine.report.tables import validation_text_tables
 from simspine.report.trial_sections import page_finding
 from simspine.workflow.config import Config
-from simspine.workflow.dataset import dataset_file, provenance_of_results, read_summary, summary_table_rows
+from simspine.workflow.dataset import (
+    computing_times,
+    dataset_file,
+    provenance_of_results,
+    read_summary,
+    summary_table_rows,
+)
 from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.results import files_of_trial, read_trial
 from simspine.workflow.stage_files import tasks_of_trials
@@ -48,7 +55,6 @@ class _Part:
 
     section: TrialSection
     link: str
-    caveats: Caveats
     figures: tuple[ClinicalFigure, ...]
 
 
@@ -109,7 +115,6 @@ def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
     return _Part(
         section=section,
         link=link,
-        caveats=trial_caveats(solved),
         figures=(*solved.curvature_figures, *solved.clinical_figures),
     )
 
@@ -161,6 +166,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     sections, links = [part.section for part in parts], [part.link for part in parts if part.link]
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
     counted = [f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()]
+    made = f"computed on {computing_times(config)['made_on']} by simspine {__version__}"
     origin, filmed = provenance_of_results(config), any(map(config.filmed_trials, config.subjects))
     image_settings = {"detector": _detector(config), "filter": _low_pass(config)}
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
@@ -169,10 +175,9 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         image_settings["network file"] = f"pose_landmark_{config.detection.network}.tflite"
     return ReportContent(
         title=config.name,
-        subtitle=", ".join([*counted, *[f"points by {_detector(config)}"] * filmed]),
-        summary=_summary_with_clocks(summary, config, sections),
+        subtitle=", ".join([*counted, *[f"points by {_detector(config)}"] * filmed, made]),
+        summary=_rows_of_fit(summary, config),
         findings=tuple(findings) if links else (),
-        **not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory"),
         overview=_overview_table(summary["trials"], parts),
         trials=() if links else tuple(sections),
         provenance=Provenance(
@@ -195,18 +200,17 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     )
 
 
-def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[TrialSection]) -> tuple[Row, ...]:
-    """The summary's rows, and one on the cameras' clocks. Errors of inferred points are left out."""
+# Keys of the summary that the page states elsewhere.
+_STATED_ELSEWHERE = ("lla_deg_mean", "tka_deg_mean", "spine_seen_by")
+
+
+def _rows_of_fit(summary: dict, config: Config) -> tuple[Row, ...]:
+    """The summary's rows on the fit. Errors of inferred points are left out where they were not fitted."""
+    groups = dict(summary["marker_rms_mm_by_group"])
     if config.ik.engine == "trajectory":
-        groups = {name: rms for name, rms in summary["marker_rms_mm_by_group"].items() if name != INFERRED_SPINE_GROUP}
-        summary = summary | {"marker_rms_mm_by_group": groups}
-    rows = summary_table_rows(summary)
-    delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
-    unjudged = {"camera_late", "camera_unjudged"} & {f.code for section in sections for f in section.findings}
-    note = "see the findings" if unjudged else page_words("top")["clocks"]
-    meaning = " ".join(dict.fromkeys(delays)) or f"frames of the same number count as simultaneous: {note}"
-    clocks = Row("Cameras' clocks", "delays undone" if delays else "used as they are", meaning)
-    return (*rows, clocks) if summary["views"] else rows
+        groups.pop(INFERRED_SPINE_GROUP, None)
+    kept = {key: value for key, value in summary.items() if key not in _STATED_ELSEWHERE}
+    return summary_table_rows(kept | {"marker_rms_mm_by_group": groups})
 
 
 def _image_sentence(found: SolvedTrial, config: Config) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import date
 from functools import cache, partialmethod
 from pathlib import Path
 
@@ -276,6 +277,7 @@ def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bo
             "fingerprint": fingerprint,
             "outputs": _file_checksums(task.outputs),
             "seconds": round(time.perf_counter() - start, 3),
+            "made_on": date.today().isoformat(),
         }
         write_text(path, json.dumps(entry, indent=1, sort_keys=True) + "\n")
         return True
@@ -292,6 +294,7 @@ class _Manifest(BaseModel):
     fingerprint: _Fingerprint
     outputs: dict[str, str]
     seconds: FiniteFloat
+    made_on: str
 
 
 def read_task_manifest(path: Path) -> dict:

@@ -163,12 +163,14 @@ class Plot {
 
   // The means of a panel's curves, and what its marks mean.
   key(curves) {
-    const [first] = curves;
+    const [first, second] = curves;
     const known = curves.filter((curve) => curve.mean);
-    const means = known.map((curve) => (curves.length > 1 ? `${curve.name} ${curve.mean}` : curve.mean));
+    const dotted = this.paper ? undefined : second;
+    const named = (curve) => `${curve.name}${curve === dotted ? " (dots)" : ""} ${curve.mean}`;
+    const means = known.map((curve) => (second ? named(curve) : curve.mean));
     return [
       means.length && `mean ${means.join(", ")}`,
-      curves.length > 1 && !this.paper && `${curves[1].name}: dots`,
+      dotted && !dotted.mean && `${dotted.name}: dots`,
       first.band && `green: ${first.band[2]}`,
     ].filter(Boolean).join(" · ");
   }
@@ -178,7 +180,7 @@ class Plot {
     const [first] = curves;
     const text = this.right < 480 ? panel.title.split(",")[0] : panel.title;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) - (this.below ? 15 : 0) }, text);
-    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed && !this.paper ? `${first.note}: no finding` : first.note);
+    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed && !this.paper ? `${first.note}: no result` : first.note);
     const key = this.key(curves);
     if (!key) return;
     if (this.below) svgElement(this.svg, "text", { class: "p-key", x: this.left, y: top - (narrow ? 23 : 7) }, key);
