@@ -13,9 +13,10 @@ from simspine.anatomy.body import forward_kinematics, neutral_motion
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body, read_recipe
+from simspine.anatomy.scaling import ScalingOptions
 from simspine.core.skeletons import INFERRED_SUFFIX, SPINE_REGIONS
 from simspine.core.types import Markers, Motion, Origin
-from simspine.estimation.options import KinematicsOptions, ScalingOptions
+from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person import Person, personal_prior
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.quality.assess import check_solved_trial

@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Real
+from typing import Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, neutral_motion
@@ -17,26 +19,38 @@ from simspine.anatomy.marker_sets import Segment, read_skin_table
 from simspine.anatomy.recipes import Recipe, place_inferred, read_recipe
 from simspine.anatomy.tree import all_poses, scaled_tree
 from simspine.core.errors import InputError
+from simspine.core.settings import Section
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 
 MASS_LIMITS_KG = (5.0, 300.0)
 PLAUSIBLE_STATURES_M = (1.0, 2.3)  # m; outside this range the unit or the points are wrong
+MIN_FRAMES = 5  # fewest frames of a measured distance
 
 
-@dataclass(frozen=True)
-class ScalingLimits:
-    """Which frames of a distance are used, and which factors are accepted.
+class ScalingOptions(Section):
+    """Sizes of body segments, from distances between markers."""
 
-    trim: share of extreme frames that is left out, half at each end. min_frames: fewest frames of a measurement.
-    min_factor, max_factor: bounds of a factor. max_asymmetry: largest relative difference of a segment's sides.
-    """
+    min_factor: float = Field(0.7, gt=0)
+    """Smallest plausible scale factor of a segment."""
+    max_factor: float = Field(1.4, gt=0)
+    """Largest plausible scale factor."""
+    max_asymmetry: float = Field(0.08, gt=0)
+    """Largest plausible difference between left and right, as a share of their mean."""
+    trim: float = Field(0.2, ge=0, lt=1)
+    """Share of frames with extreme values that each segment's length leaves out."""
+    anatomy: bool = True
+    """Estimate proportions, standing curve and errors of points from all trials of a person (articulated body)."""
 
-    min_factor: float = 0.7
-    max_factor: float = 1.4
-    max_asymmetry: float = 0.08
-    trim: float = 0.2
-    min_frames: int = 5
+    @model_validator(mode="after")
+    def _factors_in_order(self) -> Self:
+        if self.min_factor >= self.max_factor:
+            found = f"min_factor is {self.min_factor:g}, max_factor {self.max_factor:g}"
+            raise ValueError(f"{found}; expected min_factor below max_factor")
+        return self
+
+
+DEFAULT_OPTIONS = ScalingOptions()
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,7 @@ def measure_factors(
     recipe: str | Recipe = "coupled",
     *,
     height: float | None = None,
-    limits: ScalingLimits = ScalingLimits(),
+    limits: ScalingOptions = DEFAULT_OPTIONS,
 ) -> ScaleFactors:
     """Scale factors of the segments of `recipe` from the distances between markers.
 
@@ -132,7 +146,7 @@ def measure_factors(
         wanted = "; ".join(f"{s.name}: {', '.join('–'.join(pair) for pair in s.pairs)}" for s in recipe.segments)
         raise InputError(
             f"no segment can be measured: no pair of markers is present together in at least "
-            f"{limits.min_frames} frames. Pairs wanted: {wanted}. Markers given: {', '.join(markers.names)}."
+            f"{MIN_FRAMES} frames. Pairs wanted: {wanted}. Markers given: {', '.join(markers.names)}."
         )
     unscaled = model_stature(body, recipe, {})
     sizes = _solve_segment_sizes(body, recipe, measured, None if height is None else height / unscaled)
@@ -143,7 +157,7 @@ def measure_factors(
     doubt, (shortest, tallest) = "", _USUAL_STATURES_M
     if height and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
         doubt = f", and the height given is {height:g} m: is the height"
-    elif not height and not shortest <= stature <= tallest and limits.min_factor >= ScalingLimits.min_factor:
+    elif not height and not shortest <= stature <= tallest and limits.min_factor >= DEFAULT_OPTIONS.min_factor:
         doubt = f", adults {shortest} to {tallest} m: is that"
     if doubt and measured.keys() >= _UPRIGHT_SEGMENTS:
         board = "and the length of the calibration board's squares, or the unit of the markers?"
@@ -188,7 +202,7 @@ def _keep_skin_depth(model, factors: Mapping[str, float]) -> None:
 
 
 def _measured_sides(
-    body: Body, markers: Markers, segment: Segment, recipe: Recipe, limits: ScalingLimits
+    body: Body, markers: Markers, segment: Segment, recipe: Recipe, limits: ScalingOptions
 ) -> tuple[Side, ...]:
     """The measured distances of a segment; () if a side cannot be measured."""
     known = set(markers.names) & set(body.marker_names)
@@ -207,7 +221,7 @@ def _measured_sides(
         ordered = np.sort(length[np.isfinite(length)])
         cut = int(len(ordered) * limits.trim / 2)  # of the lowest, and of the highest
         kept = ordered[cut : len(ordered) - cut]
-        if len(kept) < limits.min_frames:
+        if len(kept) < MIN_FRAMES:
             return ()
         low, middle, high = np.percentile(kept, [25, 50, 75])
         sides.append(
@@ -267,10 +281,7 @@ def _scaled_poses(body: Body, pose: Mapping[str, float], by_body: Mapping[str, f
     return R[0], p[0], x[0]
 
 
-def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limits: ScalingLimits) -> SegmentFactor:
-    if not sides:
-        reason = "its markers are missing; sized like the rest of the body"
-        return SegmentFactor(segment=segment.name, bodies=segment.bodies, factor=size, assumed=True, reason=reason)
+def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limits: ScalingOptions) -> SegmentFactor:
     asymmetry = None
     if len(sides) == 2:
         left, right = (side.measured for side in sides)
@@ -287,14 +298,14 @@ def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limi
         segment=segment.name,
         bodies=segment.bodies,
         factor=size,
-        assumed=False,
-        reason="",
+        assumed=not sides,
+        reason="" if sides else "its markers are missing; sized like the rest of the body",
         sides=sides,
         asymmetry=asymmetry,
     )
 
 
-def _check_segment_factor(factor: SegmentFactor, limits: ScalingLimits) -> None:
+def _check_segment_factor(factor: SegmentFactor, limits: ScalingOptions) -> None:
     low, high = limits.min_factor, limits.max_factor
     if low <= factor.factor <= high:
         return

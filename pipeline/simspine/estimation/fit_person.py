@@ -48,7 +48,7 @@ from simspine.anatomy.recipes import (
     vertebra_markers,
     virtual_spine_markers,
 )
-from simspine.anatomy.scaling import ScaleFactors, ScalingLimits, measure_factors, scale_body
+from simspine.anatomy.scaling import ScaleFactors, ScalingOptions, measure_factors, scale_body
 from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import forced_by_model
 from simspine.core.arrays import mean_of_known
@@ -65,7 +65,7 @@ from simspine.estimation.noise import (
     seen_shares_by_marker,
 )
 from simspine.estimation.observations import NoiseLevels, detector_error_share, observe
-from simspine.estimation.options import KinematicsOptions, ScalingOptions
+from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person import (
     GIVEN_SYMMETRY,
     LASTING_PLACE_SD_M,
@@ -167,13 +167,7 @@ def size_body(
     recipe = read_recipe(recipe) if isinstance(recipe, str) else recipe
     skin = dict.fromkeys(name for markers in trials for name in is_skin_marker(markers.names))
     unscaled = build_body(recipe, marker_set, tuple(skin), skin_height)
-    factors = measure_factors(
-        unscaled,
-        stack_trials(trials),
-        recipe,
-        height=height,
-        limits=ScalingLimits(**options.model_dump(exclude={"anatomy"})),
-    )
+    factors = measure_factors(unscaled, stack_trials(trials), recipe, height=height, limits=options)
     return SizedBody(scale_body(unscaled, factors, mass, recipe), recipe, factors.by_body), factors
 
 

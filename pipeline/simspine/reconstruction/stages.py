@@ -17,7 +17,7 @@ from simspine.anatomy.marker_sets import (
     read_marker_set,
 )
 from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
-from simspine.anatomy.scaling import ScaleFactors
+from simspine.anatomy.scaling import ScaleFactors, ScalingOptions
 from simspine.core.arrays import frame_ranges, runs_of_frames
 from simspine.core.errors import InputError, names_text
 from simspine.core.filtering import short_gaps
@@ -25,7 +25,7 @@ from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import skin_landmark
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
-from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
+from simspine.estimation.options import BodyOptions, KinematicsOptions
 from simspine.estimation.result import Posterior, Result
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.io.text_tables import warn_assumed
