@@ -70,6 +70,7 @@ def test_shipped_spine_is_anatomical():
                 # a standing spine's lie within 30° of horizontal, the sacrum's slopes by 41 ± 8° (Vialle 2005)
                 assert plate.normal[1] > (0.85 if level != "S1" else 0.57), level
                 assert abs(plate.normal[2]) < 1e-2
+                assert np.linalg.norm(plate.normal) == pytest.approx(1, abs=1e-3)
         if vertebra.superior and vertebra.inferior:
             height = np.dot(np.subtract(vertebra.superior.centre, vertebra.inferior.centre), vertebra.superior.normal)
             assert 0.010 < height < 0.032, level
@@ -186,8 +187,6 @@ def test_scaling_moves_centres_and_keeps_normals():
     np.testing.assert_allclose(big["T3"].superior.centre, 1.1 * np.array(vertebrae["T3"].superior.centre))
     assert big["T3"].superior.normal == vertebrae["T3"].superior.normal
     assert big["L3"] == vertebrae["L3"]
-    with pytest.raises(InputError, match=r"torso.*-1"):
-        scale_vertebrae(vertebrae, {"torso": -1})
 
 
 def test_what_is_missing_is_named(tmp_path):
@@ -196,10 +195,6 @@ def test_what_is_missing_is_named(tmp_path):
         endplate_of(vertebrae, "L6", "superior")
     with pytest.raises(InputError, match=r"C1 has no superior"):
         endplate_of(vertebrae, "C1", "superior")
-    with pytest.raises(InputError, match=r"upper.*superior, inferior"):
-        endplate_of(vertebrae, "L1", "upper")
-    with pytest.raises(InputError, match=r"length 2"):
-        Endplate("torso", (0, 0, 0), (0, 2, 0))
     for text in ("vertebrae: 3", "vertebrae: {L1: {body: a}}", "a: [", "[]"):
         (tmp_path / "bad.yaml").write_text(text)
         with pytest.raises(InputError, match=r"bad.yaml"):
