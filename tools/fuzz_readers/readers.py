@@ -100,14 +100,6 @@ def _shipped(name: str) -> Callable[[Path], object]:
     return write
 
 
-def _endplates(path: Path) -> None:
-    from simspine.core.settings import models_folder
-
-    shipped = yaml.safe_load((models_folder() / "endplates.yaml").read_text())["vertebrae"]
-    few = {name: shipped[name] for name in ("C2", "L5", "S1")}
-    path.write_text(yaml.safe_dump({"vertebrae": few}, sort_keys=False))
-
-
 def _preset(path: Path) -> None:
     import simspine.synthesis.virtual_detector as presets
 
@@ -512,7 +504,6 @@ READERS = {
         _reader("anatomy.marker_sets.read_marker_set", str),
         _YAML,
     ),
-    "endplates": Reader("endplates.yaml", _endplates, _reader("anatomy.curvature.read_endplates"), _YAML),
     "detection preset": Reader("preset.yaml", _preset, _reader("synthesis.virtual_detector.read_preset", str), _YAML),
     "calibration TOML": Reader("cameras.toml", _toml, _reader("io.calibration.read_calibration"), _TOML),
     "calibration JSON": Reader("rig.json", _rig, _reader("io.calibration.read_calibration"), _JSON),

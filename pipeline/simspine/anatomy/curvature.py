@@ -6,11 +6,10 @@ Centroids and endplates are data (`opensim_models/endplates.yaml`), measured onc
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, naming_content, require_known
+from simspine.core.errors import InputError, require_known
 from simspine.core.settings import models_folder, read_mapping
 
 MOTION_PLANES = ("flexion", "lateral bending", "axial rotation")
@@ -178,12 +177,10 @@ def parse_point(values: Iterable[float]) -> PointTuple:
     return x, y, z
 
 
-def read_endplates(path: str | Path | None = None) -> VertebraeOfBody:
-    """Vertebrae from a YAML file as `tools.measure_endplates` writes it (default: the one shipped), head to sacrum."""
-    path = Path(path or models_folder() / "endplates.yaml")
-    with naming_content(path, "a file of endplates"):
-        entries = read_mapping(path)["vertebrae"]
-        return {level: _vertebra_from_yaml(level, entry) for level, entry in entries.items()}
+def read_endplates() -> VertebraeOfBody:
+    """The vertebrae that `tools.measure_endplates` measured, from head to sacrum."""
+    entries = read_mapping(models_folder() / "endplates.yaml")["vertebrae"]
+    return {level: _vertebra_from_yaml(level, entry) for level, entry in entries.items()}
 
 
 def _vertebra_from_yaml(level: str, entry: Mapping) -> Vertebra:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.core.errors import InputError
 from simspine.core.geometry import distances_along
 from simspine.report.figure_style import GREEN, INK_COLOUR, NAMED_COLOURS, ORANGE, VERMILLION, matplotlib_style, to_bgr
 
@@ -174,12 +173,10 @@ def tag_width(text: str, size: int) -> int:
 def figure_svg(figure: "Figure", prefix: str) -> str:
     """An `<svg>` element to put into HTML.
 
-    prefix: put before every id, so that several figures fit on one page without clashes. Ink becomes `currentColor`
+    prefix: an id, put before every other one, so that several figures fit on one page. Ink becomes `currentColor`
     and the named colours become CSS variables, which the page brightens on dark backgrounds. Metadata and namespaces
     are removed, so that the element holds no address.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", prefix):
-        raise InputError(f"figure prefix {prefix!r} is not an id; use letters, digits, '-' and '_', a letter first.")
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = BytesIO()
