@@ -6,8 +6,9 @@ import pytest
 
 from simspine.anatomy import osim
 from simspine.anatomy.body import forward_kinematics, neutral_markers, neutral_motion, neutral_poses
+from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.recipes import read_recipe
-from simspine.anatomy.scaling import ScaleFactors, ScalingOptions, SegmentFactor, measure_factors, scale_body
+from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, measure_factors, scale_body
 from simspine.anatomy.spine_from_joints import spine_from_joints
 from simspine.anatomy.tree import all_poses, scaled_tree
 from simspine.core.errors import InputError

@@ -11,9 +11,9 @@ from tools.other_anatomy.motion import make_foreign_subject, make_foreign_trial
 
 from simspine.anatomy.body import forward_kinematics, neutral_motion
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
+from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body, read_recipe
-from simspine.anatomy.scaling import ScalingOptions
 from simspine.core.skeletons import INFERRED_SUFFIX, SPINE_REGIONS
 from simspine.core.types import Markers, Motion, Origin
 from simspine.estimation.options import KinematicsOptions

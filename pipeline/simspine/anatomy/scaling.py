@@ -8,48 +8,22 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Real
-from typing import Self
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, neutral_motion
 from simspine.anatomy.marker_sets import Segment, read_skin_table
+from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.recipes import Recipe, place_inferred, read_recipe
 from simspine.anatomy.tree import all_poses, scaled_tree
 from simspine.core.errors import InputError
-from simspine.core.settings import Section
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 
 MASS_LIMITS_KG = (5.0, 300.0)
 PLAUSIBLE_STATURES_M = (1.0, 2.3)  # m; outside this range the unit or the points are wrong
 MIN_FRAMES = 5  # fewest frames of a measured distance
-
-
-class ScalingOptions(Section):
-    """Sizes of body segments, from distances between markers."""
-
-    min_factor: float = Field(0.7, gt=0)
-    """Smallest plausible scale factor of a segment."""
-    max_factor: float = Field(1.4, gt=0)
-    """Largest plausible scale factor."""
-    max_asymmetry: float = Field(0.08, gt=0)
-    """Largest plausible difference between left and right, as a share of their mean."""
-    trim: float = Field(0.2, ge=0, lt=1)
-    """Share of frames with extreme values that each segment's length leaves out."""
-    anatomy: bool = True
-    """Estimate proportions, standing curve and errors of points from all trials of a person (articulated body)."""
-
-    @model_validator(mode="after")
-    def _factors_in_order(self) -> Self:
-        if self.min_factor >= self.max_factor:
-            found = f"min_factor is {self.min_factor:g}, max_factor {self.max_factor:g}"
-            raise ValueError(f"{found}; expected min_factor below max_factor")
-        return self
-
-
 DEFAULT_OPTIONS = ScalingOptions()
 
 

@@ -26,6 +26,7 @@ from simspine.anatomy.curvature import (
     scale_vertebrae,
     with_tilted_sacrum,
 )
+from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.person_variation import (
     OWN_LIST_NAME,
     OWN_TILT_NAME,
@@ -48,7 +49,7 @@ from simspine.anatomy.recipes import (
     vertebra_markers,
     virtual_spine_markers,
 )
-from simspine.anatomy.scaling import ScaleFactors, ScalingOptions, measure_factors, scale_body
+from simspine.anatomy.scaling import ScaleFactors, measure_factors, scale_body
 from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import forced_by_model
 from simspine.core.arrays import mean_of_known

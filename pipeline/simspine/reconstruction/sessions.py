@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.anatomy.scaling import ScalingOptions
+from simspine.anatomy.options import ScalingOptions
 from simspine.core.errors import InputError
 from simspine.core.settings import Section
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers

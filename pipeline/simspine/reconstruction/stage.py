@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from simspine.anatomy.scaling import ScalingOptions
+from simspine.anatomy.options import ScalingOptions
 from simspine.core.settings import Section
 from simspine.estimation.options import BodyOptions, KinematicsOptions
 from simspine.quality.findings import QualityOptions

@@ -16,8 +16,9 @@ from simspine.anatomy.marker_sets import (
     find_marker_set,
     read_marker_set,
 )
+from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
-from simspine.anatomy.scaling import ScaleFactors, ScalingOptions
+from simspine.anatomy.scaling import ScaleFactors
 from simspine.core.arrays import frame_ranges, runs_of_frames
 from simspine.core.errors import InputError, names_text
 from simspine.core.filtering import short_gaps
