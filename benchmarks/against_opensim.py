@@ -1,6 +1,6 @@
 """The frame engine beside OpenSim's InverseKinematicsTool at accuracy 1e-6.
 
-    python -m benchmarks.against_opensim FOLDER [--frames 100] [--seeds 1,2,3] [--restarts 0] [--json figures.json]
+    python -m benchmarks.against_opensim FOLDER [--frames 100] [--seeds 1,2,3] [--json figures.json]
 
 What is compared: `benchmarks/agreement/comparison.py`. The tool takes three minutes per hundred frames of a walk; its
 results and those of the demonstration's stages stay in FOLDER, so that another run compares only.
@@ -12,18 +12,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from benchmarks.agreement.cases import demo_case, walking_case
-from benchmarks.agreement.comparison import (
-    by_coordinate,
-    compare,
-    coordinates_table,
-    joined,
-    metrics,
-    other_minima,
-    restarted,
-    side_by_side,
-)
+from benchmarks.agreement.comparison import compare, metrics, side_by_side
 from benchmarks.agreement.opensim_tool import tool_result
 from tools.bench.figures import benchmark_json
 
@@ -35,40 +25,23 @@ def main():
     parser.add_argument("--seeds", default="1,2,3", help="walks, by comma; none: ''")
     parser.add_argument("--no-demo", action="store_true", help="leave the demonstration's markers out")
     parser.add_argument("--accuracy", type=float, default=1e-6, help="of the tool")
-    parser.add_argument("--restarts", type=int, default=0, help="frames of a trial that OpenSim solves from our result")
     parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
     accuracy = arguments.accuracy
     cases = [] if arguments.no_demo else [demo_case(arguments.folder / "demo").first(arguments.frames)]
     cases += [walking_case(arguments.frames, int(seed)) for seed in arguments.seeds.split(",") if seed]
-    found, details = {}, {}
+    figures, details = {}, {}
     for case in cases:
         print(f"{case.name}: OpenSim's tool, {case.markers.frames} frames", file=sys.stderr)
         folder = arguments.folder / "tool"
         tool = tool_result(case.body, case.markers, case.weights, folder, case.coordinate_tasks, accuracy)
-        compared = found[case.name] = compare(case, tool, accuracy)
+        compared = compare(case, tool)
+        figures[case.name] = metrics(compared)
         details[case.name] = {
             "tool_seconds": round(tool.seconds, 1),
             "tool_account": [round(float(v), 6) for v in (compared.tool_account.min(), compared.tool_account.max())],
-            "coordinates": by_coordinate(compared),
-            "other_minima": other_minima(compared),
         }
-        if arguments.restarts:
-            chosen = np.linspace(0, case.markers.frames - 1, arguments.restarts).astype(int)
-            ratio = restarted(case, chosen, accuracy)
-            details[case.name]["opensim_from_ours"] = [
-                {"frame": int(t), "cost_to_ours": round(float(r), 6), "same_minimum": bool(compared.same[t])}
-                for t, r in zip(chosen, ratio, strict=True)
-            ]
-    figures = {name: metrics(compared) for name, compared in found.items()}
-    walks = [compared for name, compared in found.items() if name != "demo"]
     print(side_by_side(figures))
-    for name, rows in (("demo", found.get("demo")), ("walks", joined(walks) if walks else None)):
-        if rows is not None:
-            print(f"\nCoordinates, {name}:\n\n{coordinates_table(by_coordinate(rows))}")
-    for name, detail in details.items():
-        for row in detail.get("opensim_from_ours", ()):
-            print(f"{name}: OpenSim from our result: {row}")
     if arguments.json:
         settings = {"frames": arguments.frames, "seeds": arguments.seeds, "accuracy": accuracy}
         rows = [replace(m, key=f"{name}: {m.key}") for name, part in figures.items() for m in part]

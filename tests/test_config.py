@@ -79,18 +79,12 @@ def test_defaults_are_those_of_the_stages():
     """The file, the schema and the library say the same thing."""
     import inspect
 
-    from simspine.anatomy.scaling import ScalingLimits
     from simspine.core.filtering import smooth
     from simspine.vision.merge_mocap import merge_with_report
 
     minimal = check_config({key: FULL[key] for key in ("name", "results", "subjects")})
-    for section, function in (
-        ("filter", smooth),
-        ("merge", merge_with_report),
-        ("scaling", ScalingLimits),
-    ):
+    for section, function in (("filter", smooth), ("merge", merge_with_report)):
         options = getattr(minimal, section).model_dump()
-        options.pop("anatomy", None)  # whether the body is fitted afterwards
         parameters = inspect.signature(function).parameters
         assert options == {name: parameters[name].default for name in options}, section
 

@@ -6,8 +6,9 @@ import pytest
 
 from simspine.anatomy import osim
 from simspine.anatomy.body import forward_kinematics, neutral_markers, neutral_motion, neutral_poses
+from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.recipes import read_recipe
-from simspine.anatomy.scaling import ScaleFactors, ScalingLimits, SegmentFactor, measure_factors, scale_body
+from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, measure_factors, scale_body
 from simspine.anatomy.spine_from_joints import spine_from_joints
 from simspine.anatomy.tree import all_poses, scaled_tree
 from simspine.core.errors import InputError
@@ -172,7 +173,7 @@ def test_implausible_factor_names_segment_and_numbers(release):
         InputError, match=r"'shank' would be scaled by 1\.600, outside 0\.7…1\.4: LKnee–LAnkle 0\.\d+ m"
     ):
         measure_factors(release, markers)
-    found = measure_factors(release, markers, limits=ScalingLimits(max_factor=1.7))
+    found = measure_factors(release, markers, limits=ScalingOptions(max_factor=1.7))
     assert found.by_segment["shank"] == pytest.approx(1.6)
 
 
@@ -207,7 +208,7 @@ def test_asymmetry_names_segment_and_numbers(release, known):
     said = r"'shank': LKnee–LAnkle measures 0\.4\d+ m and .* 11\.3 % \(allowed: 8\.0 %\).* scaling\.max_asymmetry"
     with pytest.raises(InputError, match=said):
         measure_factors(release, longer)
-    found = measure_factors(release, longer, limits=ScalingLimits(max_asymmetry=0.2))
+    found = measure_factors(release, longer, limits=ScalingOptions(max_asymmetry=0.2))
     shank = next(f for f in found.factors if f.segment == "shank")
     assert shank.asymmetry == pytest.approx(0.12 / 1.06, abs=1e-6)
     sized = standing(scale_body(release, found), 1).select(["LKnee", "LAnkle"]).xyz[0]
@@ -255,5 +256,5 @@ def test_a_mass_in_another_unit_is_named(release, recwarn, mass, named):
 def test_a_stature_that_no_adult_has_is_named(release, recwarn, size, min_factor, named):
     """Where neither a height nor a smaller limit, for a child, confirms it: a board in another unit, perhaps."""
     markers = standing(scale_body(release, factors_of(dict.fromkeys(KNOWN, size))))
-    measure_factors(release, markers, limits=ScalingLimits(min_factor=min_factor))
+    measure_factors(release, markers, limits=ScalingOptions(min_factor=min_factor))
     assert named is any("adults 1.4 to 2.0 m: is that right" in str(warning.message) for warning in recwarn)

@@ -17,12 +17,12 @@ METHOD = Path(__file__).parents[2] / "docs" / "method.md"
 # Constants that decide when to stop, which frames to look at, how fast or exactly a result comes, or how it is written.
 NUMERICAL = {
     "fit_person": {"NOISE_ROUNDS"},
-    "frame_engine": {"INITIAL_DAMPING", "MIN_DAMPING", "NEGLIGIBLE_GAIN_M2", "MAX_FRAME_JUMP"},
+    "frame_engine": {"INITIAL_DAMPING", "MIN_DAMPING", "NEGLIGIBLE_GAIN_M2", "MAX_FRAME_JUMP", "MAX_ITERATIONS"},
     "inverse_kinematics": {"LEAST_SPREAD_RATIO", "MOST_SPREAD_RATIO"},
     "levenberg_marquardt": {
         *("MAX_STEP", "GOOD_GAIN_RATIO", "MAX_ITERATIONS", "MAX_POLISHING_STEPS"),
         *("POLISHED_COST_SHARE", "CHORD_PROMISE_RATIO", "MAX_SHORTER_STEPS", "MAX_FACTORISATIONS", "STRETCH_COUNT"),
-        *("MIN_STRETCH_FRAMES", "MIN_STRETCH_S", "UPDATE_COUNT", "MAX_EXTRAPOLATION"),
+        *("MIN_STRETCH_FRAMES", "MIN_STRETCH_S", "UPDATE_COUNT", "MAX_EXTRAPOLATION", "NEIGHBOURHOOD"),
     },
     "noise": {
         *("SMOOTHING_DEGREE", "MAX_POSTURES", "MIN_POSTURES_PER_TRIAL", "MAX_POSTURES_PER_TRIAL"),

@@ -33,7 +33,7 @@ def posed(body):
 
 
 def test_composed_axes_scatter_as_said(body, posed):
-    found = paper_axes_deviation(body, posed)
+    found = paper_axes_deviation(body, posed, {})
     assert found.shape == (2, 62)
     assert np.isnan(found[0]).all()
     rng = np.random.default_rng(0)
@@ -58,7 +58,7 @@ def test_deviations_with_all_covariances_take_their_place(body, posed):
     np.testing.assert_allclose(
         found[1, [names.index(name) for name in (*PAPER_NECK_AXES, "Abs_r3")]], [0.3, 0.6, 0.9, 0.7]
     )
-    plain = paper_axes_deviation(body, posed)
+    plain = paper_axes_deviation(body, posed, {})
     others = [i for i, name in enumerate(names) if name not in known]
     np.testing.assert_array_equal(found[1, others], plain[1, others])
     assert np.isnan(found[0]).all()
@@ -81,4 +81,4 @@ def test_a_body_whose_neck_is_its_own_joint_has_none_known():
 
 
 def test_without_deviations_there_are_none(body, posed):
-    assert paper_axes_deviation(body, posed.with_(deviation=None)) is None
+    assert paper_axes_deviation(body, posed.with_(deviation=None), {}) is None

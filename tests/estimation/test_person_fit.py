@@ -18,7 +18,6 @@ from simspine.anatomy.person_variation import (
 from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, SharedError, level_priors
 from simspine.anatomy.recipes import build_body, default_weights, read_recipe
 from simspine.anatomy.tree import all_coordinates, all_poses, markers_and_jacobian
-from simspine.core.errors import InputError
 from simspine.core.types import Motion
 from simspine.estimation import person_solver, person_system
 from simspine.estimation.observations import Observations
@@ -366,10 +365,3 @@ def test_legs_stay_about_their_defaults_where_nobody_is_seen_to_stand(body, reci
         default = body.coordinates.default[body.coordinates.index(name)]
         wanted = start.q[:, at] if follows else np.full(len(start.q), default)
         np.testing.assert_allclose(posture.mean[:, row[0]], wanted)
-
-
-def test_a_trial_without_a_posture_is_named(body, recipe):
-    problem = _problem(body, recipe)
-    problem.observations[1].weights[:, 2:] = 0.0
-    with pytest.raises(InputError, match="trial 2 of 2 has no frame with 3 markers"):
-        solve_person(problem)

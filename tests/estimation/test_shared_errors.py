@@ -89,8 +89,10 @@ def test_in_space_markers_slide_along_the_axes_of_the_ground(release, offset_tre
         np.testing.assert_array_equal(R[0, body], R[0, parent])
 
 
-def test_what_is_known_of_an_error_in_space_turns_with_the_bodies(release):
-    error = SharedError("lumbar spine", LUMBAR, 0.01, mean=(0.01, -0.02, 0.005), in_ground_frame=True)
+@pytest.mark.parametrize("in_ground_frame", [True, False])
+def test_what_is_known_of_an_error_turns_with_the_bodies(release, in_ground_frame):
+    mean = (0.01, -0.02, 0.005)
+    error = SharedError("lumbar spine", LUMBAR, 0.01, mean=mean, in_ground_frame=in_ground_frame)
     tree = tree_with_shared_errors(release.tree, [error], release.marker_names)
     z = some_pose(tree, np.random.default_rng(4))
     z[-3:] = 0.0

@@ -16,8 +16,8 @@ from tools.fuzz_readers.readers import READERS
 
 from simspine.core.errors import InputError
 
-SLOW = {"C3D": 4, "CDF": 4, "configuration": 40, "body recipe": 10, "marker set": 40, "endplates": 25,
-        "detection preset": 40, "OpenSim model": 40, "npz table": 25}  # fmt: skip
+SLOW = {"C3D": 4, "CDF": 4, "configuration": 40, "body recipe": 10, "marker set": 40, "detection preset": 40,
+        "OpenSim model": 40, "npz table": 25}  # fmt: skip
 FILES = 100
 SEED = 7
 # Read from a copy; the data set's tells faults instead.

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,12 @@ class Reader:
     write: Callable[[Path], object]
     read: Callable[[Path], object]
     mutators: tuple[m.Mutator, ...] = m.BYTES
+
+
+def _reader(place: str, kind: type = Path) -> Callable[[Path], object]:
+    """The function at a place in simspine, imported when it is called. kind: of the path that it is handed."""
+    module, _, function = place.rpartition(".")
+    return lambda path: getattr(import_module(f"simspine.{module}"), function)(kind(path))
 
 
 NAMES = ("Hip", "RHip", "LHip", "Neck")
@@ -93,44 +100,12 @@ def _shipped(name: str) -> Callable[[Path], object]:
     return write
 
 
-def _read_recipe(path: Path):
-    from simspine.anatomy.recipes import read_recipe
-
-    return read_recipe(str(path))
-
-
-def _read_marker_set(path: Path):
-    from simspine.anatomy.marker_sets import read_marker_set
-
-    return read_marker_set(str(path))
-
-
-def _endplates(path: Path) -> None:
-    from simspine.core.settings import models_folder
-
-    shipped = yaml.safe_load((models_folder() / "endplates.yaml").read_text())["vertebrae"]
-    few = {name: shipped[name] for name in ("C2", "L5", "S1")}
-    path.write_text(yaml.safe_dump({"vertebrae": few}, sort_keys=False))
-
-
-def _read_endplates(path: Path):
-    from simspine.anatomy.curvature import read_endplates
-
-    return read_endplates(path)
-
-
 def _preset(path: Path) -> None:
     import simspine.synthesis.virtual_detector as presets
 
     table = yaml.safe_load((Path(presets.__file__).with_name("tables") / "presets.yaml").read_text())
     name = next(iter(table))
     path.write_text(yaml.safe_dump({name: table[name]}))
-
-
-def _read_preset(path: Path):
-    from simspine.synthesis import virtual_detector
-
-    return virtual_detector.read_preset(str(path))
 
 
 # Cameras
@@ -172,12 +147,6 @@ def _xcp(path: Path) -> None:
     path.write_text(f"<Cameras>{one.format(11, 900)}{one.format(12, 1900)}</Cameras>")
 
 
-def _read_calibration(path: Path):
-    from simspine.io.calibration import read_calibration
-
-    return read_calibration(path)
-
-
 def _metadata(path: Path) -> None:
     numbers = np.random.default_rng(0).uniform(0.1, 1, 300).tolist()
     path.write_text(f"<metadata><w0>[{' '.join(map(repr, numbers))}]</w0></metadata>")
@@ -199,12 +168,6 @@ def _vtp(path: Path) -> None:
         '<Polys><DataArray Name="connectivity" format="ascii">0 1 2 0 2 3</DataArray>'
         '<DataArray Name="offsets" format="ascii">3 6</DataArray></Polys></Piece></PolyData></VTKFile>'
     )
-
-
-def _read_vtp(path: Path):
-    from simspine.report.bones import read_vtp
-
-    return read_vtp(path)
 
 
 def _osim(path: Path) -> None:
@@ -244,22 +207,10 @@ def _store(path: Path) -> None:
     )  # fmt: skip
 
 
-def _read_store(path: Path):
-    from simspine.io.hdf5 import read_store
-
-    return read_store(path)
-
-
 def _poses(path: Path) -> None:
     from simspine.io.exchange import write_poses
 
     write_poses(50.0, "anna", path, NAMES, np.random.default_rng(0).uniform(0, 2, (6, 4, 3)))
-
-
-def _read_poses(path: Path):
-    from simspine.io.exchange import read_poses
-
-    return read_poses(path)
 
 
 def _sleap(path: Path) -> None:
@@ -307,12 +258,6 @@ def _manifest(path: Path) -> None:
     path.write_text(json.dumps({"manifest": 2, "name": "x", "files": {"a.trc": entry}}))
 
 
-def _read_manifest(path: Path):
-    from simspine.dataset.recordings import read_dataset_manifest
-
-    return read_dataset_manifest(path)
-
-
 # Exchange formats
 
 
@@ -323,34 +268,16 @@ def _mmpose(path: Path) -> None:
     (path.parent / "annotations/simspine_valid.npz").rename(path)
 
 
-def _read_npz(path: Path):
-    from simspine.io.npz import read_npz
-
-    return read_npz(path)
-
-
 def _c3d(path: Path) -> None:
     from simspine.io.c3d import write_c3d
 
     write_c3d(path, take())
 
 
-def _read_c3d(path: Path):
-    from simspine.io.c3d import read_c3d
-
-    return read_c3d(path)
-
-
 def _coco(path: Path) -> None:
     from simspine.io.coco import write_coco
 
     write_coco(path, lambda: [take()])
-
-
-def _read_coco(path: Path):
-    from simspine.io.coco import read_coco
-
-    return read_coco(path)
 
 
 # Text formats
@@ -362,22 +289,10 @@ def _trc(path: Path) -> None:
     write_trc(path, markers())
 
 
-def _read_trc(path: Path):
-    from simspine.io.trc import read_trc
-
-    return read_trc(path)
-
-
 def _mot(path: Path) -> None:
     from simspine.io.mot import write_mot
 
     write_mot(path, motion())
-
-
-def _read_mot(path: Path):
-    from simspine.io.mot import read_mot
-
-    return read_mot(path)
 
 
 def _openpose(path: Path) -> None:
@@ -402,22 +317,10 @@ def _cdf(path: Path) -> None:
     write_pose(path, np.random.default_rng(0).uniform(0, 1000, (5, 32, 3)))
 
 
-def _read_cdf(path: Path):
-    from simspine.io.human36m.copy import read_pose
-
-    return read_pose(path)
-
-
 def _shape(path: Path) -> None:
     import simspine.anatomy.shape_model as model
 
     path.write_bytes(Path(model.__file__).with_name("shape_statistics.json").read_bytes())
-
-
-def _read_shape(path: Path):
-    from simspine.anatomy.shape_model import read_shape_model
-
-    return read_shape_model(path)
 
 
 def _labelled_images():
@@ -436,12 +339,6 @@ def _write_labels(path: Path) -> None:
     write_coco_labels(path, _labelled_images())
 
 
-def _read_labels(path: Path):
-    from simspine.io.coco import read_coco_labels
-
-    return read_coco_labels(path)
-
-
 def _journal(path: Path) -> None:
     from simspine.annotation.labels import Edit, PointStatus, Visibility, append_edits, start_journal
 
@@ -449,12 +346,6 @@ def _journal(path: Path) -> None:
     append_edits(
         path, [Edit(f, f % 2, "Hip", 10.5 + f, 20.25, Visibility.SEEN, PointStatus.CORRECTED) for f in range(9)]
     )
-
-
-def _read_journal(path: Path):
-    from simspine.annotation.labels import read_journal
-
-    return read_journal(path)
 
 
 # A line on the back, and other tables
@@ -491,12 +382,6 @@ def _ply_binary(path: Path) -> None:
     path.write_bytes(_ply_head("binary_little_endian", len(points)).encode() + cells.tobytes())
 
 
-def _read_back(path: Path):
-    from simspine.io.back_line import read_back_line
-
-    return read_back_line(path)
-
-
 def _correspondence(path: Path) -> None:
     from simspine.core import skeletons
 
@@ -504,31 +389,13 @@ def _correspondence(path: Path) -> None:
     path.write_bytes(sorted(folder.glob("*.csv"))[0].read_bytes())
 
 
-def _read_correspondence(path: Path):
-    from simspine.core.skeletons import read_correspondence
-
-    return read_correspondence(str(path))
-
-
 def _coco_results(path: Path) -> None:
     people = [{"image_id": i, "category_id": 1, "keypoints": [1.5, 2.5, 0.5] * 37, "score": 0.5} for i in range(3)]
     path.write_text(json.dumps(people))
 
 
-def _read_coco_results(path: Path):
-    from simspine.io.coco import read_coco_results
-
-    return read_coco_results(path)
-
-
 def _named_frames(path: Path) -> None:
     path.write_text(json.dumps({"frames_again": [1, 2, 5], "frames_worse": [7]}))
-
-
-def _read_named_frames(path: Path):
-    from simspine.annotation.validation import frames_to_annotate
-
-    return frames_to_annotate(path)
 
 
 def _point_table(path: Path) -> None:
@@ -540,22 +407,10 @@ def _point_table(path: Path) -> None:
     write_point_sequences(path, [PointSequence("S1", "Walking_1", np.arange(5), NAMES, xyz)])
 
 
-def _read_point_table(path: Path):
-    from simspine.evaluation.point_sources import read_points
-
-    return read_points(path)
-
-
 def _image(path: Path) -> None:
     import cv2
 
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (24, 32, 3)).astype(np.uint8))
-
-
-def _read_image(path: Path):
-    from simspine.io.image_streams import read_image
-
-    return read_image(path)
 
 
 # Sessions of other programs: a folder with one damaged file among valid ones
@@ -639,45 +494,52 @@ def _session(place: str, **others: Callable[[Path], object]) -> Callable[[Path],
 _JSON = (*m.TEXT, m.json_tree, m.json_tree, m.json_tree)
 _TOML = (*m.TEXT, m.toml_tree, m.toml_tree)
 _YAML = (*m.TEXT, m.yaml_tree, m.yaml_tree, m.yaml_tree)
+_ZIP = (*m.BYTES, *[m.zip_members] * 8)
 READERS = {
     "configuration": Reader("config.yaml", _config, _read_config, _YAML),
-    "body recipe": Reader("recipe.yaml", _shipped("paper.yaml"), _read_recipe, _YAML),
-    "marker set": Reader("markers.yaml", _shipped("markers/rizzoli_spine.yaml"), _read_marker_set, _YAML),
-    "endplates": Reader("endplates.yaml", _endplates, _read_endplates, _YAML),
-    "detection preset": Reader("preset.yaml", _preset, _read_preset, _YAML),
-    "calibration TOML": Reader("cameras.toml", _toml, _read_calibration, _TOML),
-    "calibration JSON": Reader("rig.json", _rig, _read_calibration, _JSON),
-    "calibration Qualisys": Reader("x.qca.txt", _qca, _read_calibration, m.TEXT),
-    "calibration Vicon": Reader("x.xcp", _xcp, _read_calibration, m.TEXT),
+    "body recipe": Reader("recipe.yaml", _shipped("paper.yaml"), _reader("anatomy.recipes.read_recipe", str), _YAML),
+    "marker set": Reader(
+        "markers.yaml",
+        _shipped("markers/rizzoli_spine.yaml"),
+        _reader("anatomy.marker_sets.read_marker_set", str),
+        _YAML,
+    ),
+    "detection preset": Reader("preset.yaml", _preset, _reader("synthesis.virtual_detector.read_preset", str), _YAML),
+    "calibration TOML": Reader("cameras.toml", _toml, _reader("io.calibration.read_calibration"), _TOML),
+    "calibration JSON": Reader("rig.json", _rig, _reader("io.calibration.read_calibration"), _JSON),
+    "calibration Qualisys": Reader("x.qca.txt", _qca, _reader("io.calibration.read_calibration"), m.TEXT),
+    "calibration Vicon": Reader("x.xcp", _xcp, _reader("io.calibration.read_calibration"), m.TEXT),
     "metadata.xml": Reader("metadata.xml", _metadata, _read_rigs, m.TEXT),
-    "VTP": Reader("mesh.vtp", _vtp, _read_vtp, m.TEXT),
+    "VTP": Reader("mesh.vtp", _vtp, _reader("report.bones.read_vtp"), m.TEXT),
     "OpenSim model": Reader("model.osim", _osim, _read_osim, m.TEXT),
-    "store": Reader("trial.h5", _store, _read_store),
-    "netCDF poses": Reader("poses.nc", _poses, _read_poses),
+    "store": Reader("trial.h5", _store, _reader("io.hdf5.read_store")),
+    "netCDF poses": Reader("poses.nc", _poses, _reader("io.exchange.read_poses")),
     "SLEAP": Reader("tracks.h5", _sleap, _read_keypoints),
     "DeepLabCut": Reader("tracks.csv", _deeplabcut, _read_keypoints, m.TEXT),
     "data set": Reader("data.h5", _dataset, _read_dataset),
     "data set, verified": Reader("data.h5", _dataset, _verify_dataset),
-    "manifest": Reader("manifest.json", _manifest, _read_manifest, _JSON),
-    "npz table": Reader("x.npz", _mmpose, _read_npz, (*m.BYTES, *[m.zip_members] * 8)),
-    "C3D": Reader("x.c3d", _c3d, _read_c3d),
-    "COCO": Reader("x.json", _coco, _read_coco, _JSON),
-    "COCO labels": Reader("labels.json", _write_labels, _read_labels, _JSON),
-    "annotator's journal": Reader("anna.jsonl", _journal, _read_journal, m.TEXT),
-    "TRC": Reader("x.trc", _trc, _read_trc, m.TEXT),
-    "MOT and STO": Reader("x.mot", _mot, _read_mot, m.TEXT),
+    "manifest": Reader("manifest.json", _manifest, _reader("dataset.recordings.read_dataset_manifest"), _JSON),
+    "npz table": Reader("x.npz", _mmpose, _reader("io.npz.read_npz"), _ZIP),
+    "C3D": Reader("x.c3d", _c3d, _reader("io.c3d.read_c3d")),
+    "COCO": Reader("x.json", _coco, _reader("io.coco.read_coco"), _JSON),
+    "COCO labels": Reader("labels.json", _write_labels, _reader("io.coco.read_coco_labels"), _JSON),
+    "annotator's journal": Reader("anna.jsonl", _journal, _reader("annotation.labels.read_journal"), m.TEXT),
+    "TRC": Reader("x.trc", _trc, _reader("io.trc.read_trc"), m.TEXT),
+    "MOT and STO": Reader("x.mot", _mot, _reader("io.mot.read_mot"), m.TEXT),
     "OpenPose JSON": Reader("people.json", _openpose, _read_openpose, _JSON),
-    "CDF": Reader("Walking.cdf", _cdf, _read_cdf),
-    "back line, CSV": Reader("line.csv", _back_csv, _read_back, m.TEXT),
-    "back scan, text": Reader("scan.ply", _ply_text, _read_back, m.TEXT),
-    "back scan, binary": Reader("scan.ply", _ply_binary, _read_back),
-    "correspondences": Reader("table.csv", _correspondence, _read_correspondence, m.TEXT),
-    "COCO results": Reader("results.json", _coco_results, _read_coco_results, _JSON),
-    "validation's frames": Reader("validation.json", _named_frames, _read_named_frames, _JSON),
-    "table of points": Reader("points.npz", _point_table, _read_point_table, (*m.BYTES, *[m.zip_members] * 8)),
-    "PNG": Reader("image.png", _image, _read_image),
-    "JPEG": Reader("image.jpg", _image, _read_image),
-    "spine shape": Reader("shape.json", _shape, _read_shape, _JSON),
+    "CDF": Reader("Walking.cdf", _cdf, _reader("io.human36m.copy.read_pose")),
+    "back line, CSV": Reader("line.csv", _back_csv, _reader("io.back_line.read_back_line"), m.TEXT),
+    "back scan, text": Reader("scan.ply", _ply_text, _reader("io.back_line.read_back_line"), m.TEXT),
+    "back scan, binary": Reader("scan.ply", _ply_binary, _reader("io.back_line.read_back_line")),
+    "correspondences": Reader("table.csv", _correspondence, _reader("core.skeletons.read_correspondence", str), m.TEXT),
+    "COCO results": Reader("results.json", _coco_results, _reader("io.coco.read_coco_results"), _JSON),
+    "validation's frames": Reader(
+        "validation.json", _named_frames, _reader("annotation.validation.frames_to_annotate"), _JSON
+    ),
+    "table of points": Reader("points.npz", _point_table, _reader("evaluation.point_sources.read_points"), _ZIP),
+    "PNG": Reader("image.png", _image, _reader("io.image_streams.read_image")),
+    "JPEG": Reader("image.jpg", _image, _reader("io.image_streams.read_image")),
+    "spine shape": Reader("shape.json", _shape, _reader("anatomy.shape_model.read_shape_model"), _JSON),
     "session FreeMoCap": Reader("x.csv", _wide, _session("output_data/x_body_3d_xyz.csv"), m.TEXT),
     "session Caliscope": Reader(
         "x.csv", _long, _session("recordings/a/P/xyz_P.csv", **{"recordings/a/P/xyz_P_labelled.csv": _wide}), m.TEXT

@@ -6,11 +6,10 @@ Centroids and endplates are data (`opensim_models/endplates.yaml`), measured onc
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, naming_content, require_known
+from simspine.core.errors import InputError, require_known
 from simspine.core.settings import models_folder, read_mapping
 
 MOTION_PLANES = ("flexion", "lateral bending", "axial rotation")
@@ -94,16 +93,6 @@ class Endplate:
     normal: PointTuple
     rear: PointTuple | None = None
 
-    def __post_init__(self):
-        for field in ("centre", "normal", *(["rear"] if self.rear is not None else [])):
-            value = tuple(float(v) for v in getattr(self, field))
-            if len(value) != 3 or not np.isfinite(value).all():
-                raise InputError(f"Endplate.{field} on {self.body!r} is {value}, expected three finite numbers.")
-            object.__setattr__(self, field, value)
-        length = np.linalg.norm(self.normal)
-        if abs(length - 1) > 1e-3:
-            raise InputError(f"Endplate.normal on {self.body!r} has length {length:.4f}, expected 1.")
-
 
 @dataclass(frozen=True)
 class Vertebra:
@@ -135,7 +124,6 @@ VertebraeOfBody = dict[str, Vertebra]
 def endplate_of(vertebrae: Mapping[str, Vertebra], level: str, side: str) -> Endplate:
     """The 'superior' or 'inferior' endplate of a level; raises `InputError` where the level has none."""
     require_known("vertebra", (level,), vertebrae)
-    require_known("endplate", (side,), ENDPLATE_SIDES)
     plate = getattr(vertebrae[level], side)
     if plate is None:
         raise InputError(f"the model's {level} has no {side} endplate; choose a level from C3 to S1.")
@@ -175,13 +163,12 @@ def scale_vertebrae(vertebrae: Mapping[str, Vertebra], factors: Mapping[str, flo
 
     Scaling is isotropic within a body, so positions are multiplied and normals stay as they are.
     """
-    return {level: _scaled_vertebra(vertebra, factors.get(vertebra.body, 1.0)) for level, vertebra in vertebrae.items()}
 
+    def scaled(vertebra: Vertebra) -> Vertebra:
+        factor = factors.get(vertebra.body, 1.0)
+        return vertebra.moved(vertebra.body, lambda point: parse_point(factor * value for value in point))
 
-def _scaled_vertebra(vertebra: Vertebra, factor: float) -> Vertebra:
-    if not (np.isfinite(factor) and factor > 0):
-        raise InputError(f"scale factor of body {vertebra.body!r} is {factor}, expected a positive number.")
-    return vertebra.moved(vertebra.body, lambda point: (factor * point[0], factor * point[1], factor * point[2]))
+    return {level: scaled(vertebra) for level, vertebra in vertebrae.items()}
 
 
 def parse_point(values: Iterable[float]) -> PointTuple:
@@ -190,29 +177,20 @@ def parse_point(values: Iterable[float]) -> PointTuple:
     return x, y, z
 
 
-def read_endplates(path: str | Path | None = None) -> VertebraeOfBody:
-    """Vertebrae from a YAML file as `tools.measure_endplates` writes it (default: the one shipped), head to sacrum."""
-    path = Path(path or models_folder() / "endplates.yaml")
-    with naming_content(path, "a file of endplates"):
-        entries = read_mapping(path)["vertebrae"]
-        return {level: _vertebra_from_yaml(level, entry) for level, entry in entries.items()}
+def read_endplates() -> VertebraeOfBody:
+    """The vertebrae that `tools.measure_endplates` measured, from head to sacrum."""
+    entries = read_mapping(models_folder() / "endplates.yaml")["vertebrae"]
+    return {level: _vertebra_from_yaml(level, entry) for level, entry in entries.items()}
 
 
 def _vertebra_from_yaml(level: str, entry: Mapping) -> Vertebra:
-    superior, inferior = (
-        Endplate(entry["body"], entry[side]["centre"], entry[side]["normal"], entry[side].get("rear"))
-        if entry.get(side)
-        else None
+    plates = {
+        side: Endplate(entry["body"], **{key: parse_point(point) for key, point in entry[side].items()})
         for side in ENDPLATE_SIDES
-    )
-    return Vertebra(
-        level=level,
-        body=entry["body"],
-        centroid=parse_point(entry["centroid"]),
-        superior=superior,
-        inferior=inferior,
-        mesh=entry.get("mesh", ""),
-    )
+        if side in entry
+    }
+    centroid = parse_point(entry["centroid"])
+    return Vertebra(level=level, body=entry["body"], centroid=centroid, mesh=entry.get("mesh", ""), **plates)
 
 
 LLA_LEVELS = (("L1", "superior"), ("S1", "superior"))

@@ -14,6 +14,7 @@ import numpy as np
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, neutral_motion
 from simspine.anatomy.marker_sets import Segment, read_skin_table
+from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.recipes import Recipe, place_inferred, read_recipe
 from simspine.anatomy.tree import all_poses, scaled_tree
 from simspine.core.errors import InputError
@@ -22,21 +23,8 @@ from simspine.core.types import Markers
 
 MASS_LIMITS_KG = (5.0, 300.0)
 PLAUSIBLE_STATURES_M = (1.0, 2.3)  # m; outside this range the unit or the points are wrong
-
-
-@dataclass(frozen=True)
-class ScalingLimits:
-    """Which frames of a distance are used, and which factors are accepted.
-
-    trim: share of extreme frames that is left out, half at each end. min_frames: fewest frames of a measurement.
-    min_factor, max_factor: bounds of a factor. max_asymmetry: largest relative difference of a segment's sides.
-    """
-
-    min_factor: float = 0.7
-    max_factor: float = 1.4
-    max_asymmetry: float = 0.08
-    trim: float = 0.2
-    min_frames: int = 5
+MIN_FRAMES = 5  # fewest frames of a measured distance
+DEFAULT_OPTIONS = ScalingOptions()
 
 
 @dataclass(frozen=True)
@@ -114,7 +102,7 @@ def measure_factors(
     recipe: str | Recipe = "coupled",
     *,
     height: float | None = None,
-    limits: ScalingLimits = ScalingLimits(),
+    limits: ScalingOptions = DEFAULT_OPTIONS,
 ) -> ScaleFactors:
     """Scale factors of the segments of `recipe` from the distances between markers.
 
@@ -138,7 +126,7 @@ def measure_factors(
         wanted = "; ".join(f"{s.name}: {', '.join('–'.join(pair) for pair in s.pairs)}" for s in recipe.segments)
         raise InputError(
             f"no segment can be measured: no pair of markers is present together in at least "
-            f"{limits.min_frames} frames. Pairs wanted: {wanted}. Markers given: {', '.join(markers.names)}."
+            f"{MIN_FRAMES} frames. Pairs wanted: {wanted}. Markers given: {', '.join(markers.names)}."
         )
     unscaled = model_stature(body, recipe, {})
     sizes = _solve_segment_sizes(body, recipe, measured, None if height is None else height / unscaled)
@@ -149,7 +137,7 @@ def measure_factors(
     doubt, (shortest, tallest) = "", _USUAL_STATURES_M
     if height and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
         doubt = f", and the height given is {height:g} m: is the height"
-    elif not height and not shortest <= stature <= tallest and limits.min_factor >= ScalingLimits.min_factor:
+    elif not height and not shortest <= stature <= tallest and limits.min_factor >= DEFAULT_OPTIONS.min_factor:
         doubt = f", adults {shortest} to {tallest} m: is that"
     if doubt and measured.keys() >= _UPRIGHT_SEGMENTS:
         board = "and the length of the calibration board's squares, or the unit of the markers?"
@@ -197,7 +185,7 @@ def _keep_skin_depth(model, factors: Mapping[str, float]) -> None:
 
 
 def _measured_sides(
-    body: Body, markers: Markers, segment: Segment, recipe: Recipe, limits: ScalingLimits
+    body: Body, markers: Markers, segment: Segment, recipe: Recipe, limits: ScalingOptions
 ) -> tuple[Side, ...]:
     """The measured distances of a segment; () if a side cannot be measured."""
     known = set(markers.names) & set(body.marker_names)
@@ -216,7 +204,7 @@ def _measured_sides(
         ordered = np.sort(length[np.isfinite(length)])
         cut = int(len(ordered) * limits.trim / 2)  # of the lowest, and of the highest
         kept = ordered[cut : len(ordered) - cut]
-        if len(kept) < limits.min_frames:
+        if len(kept) < MIN_FRAMES:
             return ()
         low, middle, high = np.percentile(kept, [25, 50, 75])
         sides.append(
@@ -276,10 +264,7 @@ def _scaled_poses(body: Body, pose: Mapping[str, float], by_body: Mapping[str, f
     return R[0], p[0], x[0]
 
 
-def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limits: ScalingLimits) -> SegmentFactor:
-    if not sides:
-        reason = "its markers are missing; sized like the rest of the body"
-        return SegmentFactor(segment=segment.name, bodies=segment.bodies, factor=size, assumed=True, reason=reason)
+def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limits: ScalingOptions) -> SegmentFactor:
     asymmetry = None
     if len(sides) == 2:
         left, right = (side.measured for side in sides)
@@ -296,14 +281,14 @@ def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limi
         segment=segment.name,
         bodies=segment.bodies,
         factor=size,
-        assumed=False,
-        reason="",
+        assumed=not sides,
+        reason="" if sides else "its markers are missing; sized like the rest of the body",
         sides=sides,
         asymmetry=asymmetry,
     )
 
 
-def _check_segment_factor(factor: SegmentFactor, limits: ScalingLimits) -> None:
+def _check_segment_factor(factor: SegmentFactor, limits: ScalingOptions) -> None:
     low, high = limits.min_factor, limits.max_factor
     if low <= factor.factor <= high:
         return

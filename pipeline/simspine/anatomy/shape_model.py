@@ -35,9 +35,9 @@ def chain_positions(z: np.ndarray) -> np.ndarray:
     return centres_from_vectors(chain_derivatives(z, kinds=1)[..., 0, :, :])
 
 
-def centres_from_vectors(vectors: np.ndarray, axis: int = -2) -> np.ndarray:
-    """Centres as sums of the vectors, the first centre at zero. axis: of the n − 1 vectors, n long in the result."""
-    return np.cumulative_sum(vectors, axis=axis, include_initial=True)
+def centres_from_vectors(vectors: np.ndarray) -> np.ndarray:
+    """Centres (..., n, 3) as sums of the vectors (..., n − 1, 3), the first centre at zero."""
+    return np.cumulative_sum(vectors, axis=-2, include_initial=True)
 
 
 def chain_derivatives(z: np.ndarray, kinds: int = 3) -> np.ndarray:

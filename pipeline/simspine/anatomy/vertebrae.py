@@ -277,15 +277,10 @@ def spine_kinematics(
     poses: {body: (frames, 4, 4)} in ground, y_up, m; NaN where not solved. markers: forward kinematics of the model at
     the same frames, y_up. vertebrae: as from `read_endplates`; only `centres` depends on their scale. forced: as from
     `forced_by_model`. spine_markers: {spine point: its name in `markers`}, where names differ. Raises `InputError` for
-    markers in another frame, other numbers of frames, and missing bodies or markers.
+    missing bodies or markers.
     """
-    if markers.frame != "y_up":
-        raise InputError(f"markers are in frame {markers.frame!r}; body poses are y_up, so hand in y_up markers.")
     needed = {name for level in levels for name in (level.parent, level.child) if name is not None}
     require_known("body", sorted(needed), poses, "the poses")
-    for body in sorted(needed):
-        if len(poses[body]) != markers.frames:
-            raise InputError(f"poses of {body!r} have {len(poses[body])} frames, the markers {markers.frames}.")
     points = markers.select([(spine_markers or {}).get(name, name) for name in curvature.SPINE_MARKERS])
     results = [angles_of_level(level, poses) for level in levels]
     return SpineKinematics(

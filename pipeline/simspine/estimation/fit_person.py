@@ -26,6 +26,7 @@ from simspine.anatomy.curvature import (
     scale_vertebrae,
     with_tilted_sacrum,
 )
+from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.person_variation import (
     OWN_LIST_NAME,
     OWN_TILT_NAME,
@@ -48,7 +49,7 @@ from simspine.anatomy.recipes import (
     vertebra_markers,
     virtual_spine_markers,
 )
-from simspine.anatomy.scaling import ScaleFactors, ScalingLimits, measure_factors, scale_body
+from simspine.anatomy.scaling import ScaleFactors, measure_factors, scale_body
 from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import forced_by_model
 from simspine.core.arrays import mean_of_known
@@ -65,7 +66,7 @@ from simspine.estimation.noise import (
     seen_shares_by_marker,
 )
 from simspine.estimation.observations import NoiseLevels, detector_error_share, observe
-from simspine.estimation.options import KinematicsOptions, ScalingOptions
+from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person import (
     GIVEN_SYMMETRY,
     LASTING_PLACE_SD_M,
@@ -168,13 +169,7 @@ def size_body(
     recipe = read_recipe(recipe) if isinstance(recipe, str) else recipe
     skin = dict.fromkeys(name for markers in trials for name in is_skin_marker(markers.names))
     unscaled = build_body(recipe, marker_set, tuple(skin), skin_height)
-    factors = measure_factors(
-        unscaled,
-        stack_trials(trials),
-        recipe,
-        height=height,
-        limits=ScalingLimits(**options.model_dump(exclude={"anatomy"})),
-    )
+    factors = measure_factors(unscaled, stack_trials(trials), recipe, height=height, limits=options)
     body = scale_body(unscaled, factors, mass, recipe)
     return SizedBody(body, recipe, factors.by_body, stature_sd=factors.stature_sd), factors
 

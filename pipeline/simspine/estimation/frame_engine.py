@@ -33,6 +33,7 @@ STATUS_CONVERGED, STATUS_OUT_OF_ITERATIONS, STATUS_UNSOLVED = 0, 1, 2
 # Damping of each coordinate at the beginning and at the least, in m² per rad² (or m²) and unit of weight: a turn of
 # 1 rad is damped like a shift of all markers by 1 cm, and by 0.3 mm.
 INITIAL_DAMPING, MIN_DAMPING = 1e-4, 1e-7
+MAX_ITERATIONS = 100  # of a frame: a few suffice
 NEGLIGIBLE_GAIN_M2 = 1e-16  # m² per unit of weight: what is left to gain from markers without errors
 # rad or m: backwards, a frame is fitted again only if it begins that far from where it began forwards.
 MAX_FRAME_JUMP = 0.5
@@ -212,7 +213,6 @@ def solve_frames(
     coordinate_tasks: Mapping[str, tuple[float, float]] | None = None,
     tolerance: float = 1e-5,
     min_markers: int = 3,
-    iterations: int = 100,
 ) -> Result:
     """Coordinates that minimise Σ w d² (and OpenSim's coordinate tasks) in each frame.
 
@@ -223,7 +223,7 @@ def solve_frames(
     tree, y, w, usable = usable_observations(body, markers, weights, min_markers)
     frames = Frames(y, w, *coordinate_task_terms(body, coordinate_tasks, w))
     start, begin = first_pose(body, markers, weights), range_middles(body)
-    z, _, status = fit_frames(tree, body_columns(tree), frames, start, begin, iterations, tolerance)
+    z, _, status = fit_frames(tree, body_columns(tree), frames, start, begin, MAX_ITERATIONS, tolerance)
     values = np.full((markers.frames, len(body.coordinates)), np.nan)
     solved = status != STATUS_UNSOLVED
     values[solved] = all_coordinates(tree, canonical_branch(body, z, continuous=False)[solved])[0]

@@ -31,6 +31,7 @@ POLISHED_COST_SHARE = 1e-13
 CHORD_PROMISE_RATIO = 0.9
 # A step that raises the cost is cut to a quarter, then a sixteenth: evaluating costs a tenth of factorising.
 MAX_SHORTER_STEPS = 2
+NEIGHBOURHOOD = 11  # control points whose costs say how the damping of the middle one changes
 MAX_FACTORISATIONS = 20  # attempts: single precision, double precision, then more and more damping
 
 
@@ -167,11 +168,11 @@ class _DampedSystem:
         self._damping = np.where(grows, np.maximum(10 * self._damping, 1e-5), np.maximum(0.1 * self._damping, 1e-12))
 
 
-def _sum_over_neighbours(values: np.ndarray, reach: int = 5) -> np.ndarray:
-    """(points,): sum of the values of each control point and of `reach` neighbours on either side."""
-    if len(values) <= 2 * reach:
+def _sum_over_neighbours(values: np.ndarray) -> np.ndarray:
+    """(points,): sum of the values of each control point and of its neighbours."""
+    if len(values) < NEIGHBOURHOOD:
         return np.full_like(values, values.sum())
-    return np.convolve(values, np.ones(2 * reach + 1), "same")
+    return np.convolve(values, np.ones(NEIGHBOURHOOD), "same")
 
 
 # Smoothness learnt from the trial.

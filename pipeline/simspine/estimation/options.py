@@ -1,8 +1,8 @@
-"""Settings of the estimator: how markers become joint angles, the body, and its size."""
+"""Settings of the estimator: how markers become joint angles, and the body."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from simspine.core.settings import Section
 
@@ -43,25 +43,3 @@ class BodyOptions(Section):
     """Marker set. Default: that of the detector's skeleton."""
     skin_marker_height_m: float = Field(0.007, ge=0, le=0.05)
     """Height of a skin marker's centre above the skin, m: 0 for a flat sticker, the radius for a sphere."""
-
-
-class ScalingOptions(Section):
-    """Sizes of body segments, from distances between markers."""
-
-    min_factor: float = Field(0.7, gt=0)
-    """Smallest plausible scale factor of a segment."""
-    max_factor: float = Field(1.4, gt=0)
-    """Largest plausible scale factor."""
-    max_asymmetry: float = Field(0.08, gt=0)
-    """Largest plausible difference between left and right, as a share of their mean."""
-    trim: float = Field(0.2, ge=0, lt=1)
-    """Share of frames with extreme values that each segment's length leaves out."""
-    anatomy: bool = True
-    """Estimate proportions, standing curve and errors of points from all trials of a person (articulated body)."""
-
-    @model_validator(mode="after")
-    def _factors_in_order(self) -> Self:
-        if self.min_factor >= self.max_factor:
-            found = f"min_factor is {self.min_factor:g}, max_factor {self.max_factor:g}"
-            raise ValueError(f"{found}; expected min_factor below max_factor")
-        return self

@@ -16,7 +16,6 @@ from simspine.anatomy.body import Body
 from simspine.anatomy.person_variation import JointMoves, add_variations
 from simspine.anatomy.priors import MarkerErrors, Prior
 from simspine.anatomy.tree import Tree, all_coordinates, all_poses, markers_and_jacobian
-from simspine.core.errors import InputError
 from simspine.estimation.frame_engine import usable_observations
 from simspine.estimation.observations import Observations
 from simspine.estimation.person_system import (
@@ -105,7 +104,7 @@ class PersonFit:
 
 
 def solve_person(problem: PersonProblem, start: Unknowns | None = None) -> PersonFit:
-    """The fit to a person. Raises `InputError` if a trial has no frame with enough markers.
+    """The fit to a person.
 
     start: solution of an earlier fit. It is the mean of the wide priors on coordinates without a prior of their own.
     About the defaults instead, these priors would add up over all frames: raised arms would take 5° from the kyphosis
@@ -121,9 +120,6 @@ def solve_person(problem: PersonProblem, start: Unknowns | None = None) -> Perso
 def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSystem:
     errors, first = problem.errors, problem.observations[0].markers
     parts = [usable_observations(problem.body, obs.markers, obs.weights, 3) for obs in problem.observations]
-    for k, (_, _, _, usable) in enumerate(parts):
-        if not usable.any():
-            raise InputError(f"trial {k + 1} of {len(parts)} has no frame with 3 markers or more; leave it out.")
     body_tree = parts[0][0]
     places = [{first.index(name): 1.0} for name in problem.points_with_unknown_place]
     tree = tree_with_marker_offsets(add_variations(body_tree, problem.variations), places)

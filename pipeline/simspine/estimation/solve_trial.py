@@ -10,7 +10,7 @@ from simspine.anatomy.body import Body, body_poses, forward_kinematics
 from simspine.anatomy.clinical import SIDE_WORDS, ClinicalMeasure, clinical_measures, clinical_parameters
 from simspine.anatomy.curvature import MOTION_PLANES, SACRAL_TILT_SD, SPINE_MARKERS
 from simspine.anatomy.marker_sets import read_skin_table
-from simspine.anatomy.priors import Prior, Smoothness
+from simspine.anatomy.priors import Smoothness
 from simspine.anatomy.recipes import fit_markers, vertebra_markers, virtual_spine_markers
 from simspine.anatomy.vertebrae import (
     KIND_COUPLED,
@@ -152,14 +152,13 @@ def solve_kinematics(
     markers: Markers,
     marker_set: str,
     options: KinematicsOptions,
-    prior: Prior | None = None,
     spine_markers: Mapping[str, str] | None = None,
 ) -> Result:
     """Coordinates of the body that explain a trial's markers (y_up), with the uncertainty of all published figures.
 
-    Markers that the body lacks are left out. marker_set: name, for the weights of markers. prior: by default that of
-    `sized`. spine_markers: as for `read_spine`. Raises `InputError` for weights of markers that do not exist, and where
-    the body has none of the markers."""
+    Markers that the body lacks are left out. marker_set: name, for the weights of markers. spine_markers: as for
+    `read_spine`. Raises `InputError` for weights of markers that do not exist, and where the body has none of the
+    markers."""
     body, recipe, person = sized.body, sized.recipe, sized.person
     markers = fit_markers(body, markers)
     levels = NoiseLevels.of_options(options).given_view_agreement(markers) if person is None else person.noise
@@ -178,13 +177,12 @@ def solve_kinematics(
     points = virtual_spine_markers(body) if spine_markers is None else spine_markers
     indices = [body.marker_index(name) for name in points.values()]
     clinical = measures_of_body(sized)
-    assumed = sized.prior if prior is None else prior
     return inverse_kinematics(
         body,
         markers,
         observations.weights,
         smoothness=_smoothness_of_options(sized, options),
-        prior=assumed,
+        prior=sized.prior,
         errors=observations.errors,
         solver=Solver("trajectory"),
         derive=lambda z, blocks: (
@@ -197,9 +195,7 @@ def solve_kinematics(
                 sacral_tilt_sd=sized.sacral_tilt_sd,
                 measures=clinical,
             )
-            | _spine_place_covariances(
-                sized, assumed, z, blocks=blocks, markers=indices, depth_sd=_common_depth_sd(markers)
-            )
+            | _spine_place_covariances(sized, z, blocks, markers=indices, depth_sd=_common_depth_sd(markers))
         ),
     )
 
@@ -218,11 +214,11 @@ def _smoothness_of_options(sized: SizedBody, options: KinematicsOptions) -> Smoo
 
 
 def _spine_place_covariances(
-    sized: SizedBody, prior: Prior, z: np.ndarray, blocks: np.ndarray, markers: Sequence[int], depth_sd: float
+    sized: SizedBody, z: np.ndarray, blocks: np.ndarray, markers: Sequence[int], depth_sd: float
 ) -> dict[str, np.ndarray]:
     """Covariances of the spine's points and the vertebrae's centres, with the remaining errors of the person's body.
 
-    `blocks` includes the body errors' effect on coordinates, as far as `prior` has their modes. A place changes with
+    `blocks` includes the body errors' effect on coordinates, as far as the prior has their modes. A place changes with
     the coordinates and with the body itself, and these changes mostly cancel. So the modes are subtracted here, and the
     covariance of both changes together is added. markers: indices. depth_sd: m, see `_common_depth_sd`.
     """
@@ -230,7 +226,7 @@ def _spine_place_covariances(
     names = [*(body.marker_names[i] for i in markers), *(marker_of_level[level] for level in sized.vertebrae)]
     own = np.tile(depth_sd**2 * np.diag([1.0, 0.0, 0.0]), (len(names), 1, 1))
     if person is not None:
-        modes = along_root_axes(body.tree, z, prior.body_error_mode_matrix(body.free_names), back=True)
+        modes = along_root_axes(body.tree, z, sized.prior.body_error_mode_matrix(body.free_names), back=True)
         blocks = blocks - modes @ modes.swapaxes(1, 2)
         own += np.array([person.place_covariance_from_body.get(name, np.zeros((3, 3))) for name in names])
         sd = [person.centroids[level].sd if level in person.centroids else 0.0 for level in sized.vertebrae]

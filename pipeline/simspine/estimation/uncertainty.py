@@ -6,7 +6,6 @@ paper's 62 axes follow from it by linear propagation.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -320,7 +319,6 @@ def with_deviation(spine: SpineKinematics, deviation: Mapping[str, np.ndarray] |
 
 
 AXES_DIFFERENCE_STEP_RAD = 1e-5  # rad
-NO_KNOWN_DEVIATIONS: Mapping[str, np.ndarray] = MappingProxyType({})
 PAPER_NECK_AXES = ("neck_flexion", "neck_bending", "neck_rotation")
 
 
@@ -343,9 +341,7 @@ def known_deviations(
     return known
 
 
-def paper_axes_deviation(
-    body: Body, motion: Motion, known: Mapping[str, np.ndarray] = NO_KNOWN_DEVIATIONS
-) -> np.ndarray | None:
+def paper_axes_deviation(body: Body, motion: Motion, known: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """(frames, 62) rad, m: standard deviations of `to_paper_axes`; NaN where a frame is not solved, None where `motion`
     has no deviations. motion: of all the body's coordinates, in the body's order.
 

@@ -12,7 +12,6 @@ from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, CURVATURE_OF_ADULTS,
 from simspine.anatomy.curvature import MOTION_PLANES, Level, curvature_sd_of_people
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.vertebrae import ClinicalParameters, joints_between
-from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINE_REGIONS
 from simspine.core.types import Forced, ForcedKind, Origin
 from simspine.quality.findings import THRESHOLDS
@@ -73,8 +72,6 @@ def level_shares(
     shares = np.full((len(levels), 3), np.nan)
     if response is None:
         return shares
-    if len(response) != len(coordinates):
-        raise InputError(f"response has {len(response)} entries, expected one for each of {len(coordinates)} names.")
     share_of = dict(zip(coordinates, np.asarray(response, float), strict=True))
     for level in table:
         if level.name in levels and level.coordinates:

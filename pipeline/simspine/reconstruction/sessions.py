@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from simspine.anatomy.options import ScalingOptions
 from simspine.core.errors import InputError
 from simspine.core.settings import Section
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
-from simspine.estimation.options import ScalingOptions
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import list_names, warn_assumed
 from simspine.io.video import VIDEO_ENDINGS, describe_unevenness, find_project, open_videos, resampling_rate

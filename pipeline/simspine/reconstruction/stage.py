@@ -7,8 +7,9 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
+from simspine.anatomy.options import ScalingOptions
 from simspine.core.settings import Section
-from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
+from simspine.estimation.options import BodyOptions, KinematicsOptions
 from simspine.quality.findings import QualityOptions
 from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 

@@ -16,6 +16,7 @@ from simspine.anatomy.marker_sets import (
     find_marker_set,
     read_marker_set,
 )
+from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
 from simspine.anatomy.scaling import ScaleFactors
 from simspine.core.arrays import frame_ranges, runs_of_frames
@@ -25,7 +26,7 @@ from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import skin_landmark
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
-from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
+from simspine.estimation.options import BodyOptions, KinematicsOptions
 from simspine.estimation.result import Posterior, Result
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.io.text_tables import warn_assumed

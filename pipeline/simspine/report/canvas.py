@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.core.errors import InputError
 from simspine.core.geometry import distances_along
 from simspine.report.figure_style import GREEN, INK_COLOUR, NAMED_COLOURS, ORANGE, VERMILLION, matplotlib_style, to_bgr
 
@@ -142,16 +141,16 @@ def text_width(text: str, size: int) -> int:
     return int(np.ceil(_font_of_size(size).getlength(text)))
 
 
-def draw_text(image: np.ndarray, position: tuple[float, float], text: str, size: int, colour=WHITE) -> np.ndarray:
+def draw_text(image: np.ndarray, position: tuple[float, float], text: str, size: int) -> np.ndarray:
     """A copy with text whose left end and middle height lie at `position`."""
     from PIL import Image, ImageDraw
 
     picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
-    ImageDraw.Draw(picture).text(position, text, font=_font_of_size(size), fill=colour, anchor="lm")
+    ImageDraw.Draw(picture).text(position, text, font=_font_of_size(size), fill=WHITE, anchor="lm")
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
 
 
-def draw_tag(picture: np.ndarray, at, text: str, colour: str = WHITE) -> None:
+def draw_tag(picture: np.ndarray, at, text: str) -> None:
     """Draw a line of text on a dark background into `picture`, its left end and middle height at a point (2,) px.
 
     The text is moved into the picture, and shortened with '…' where it is wider than the picture.
@@ -163,7 +162,7 @@ def draw_tag(picture: np.ndarray, at, text: str, colour: str = WHITE) -> None:
     x = round(np.clip(at[0], 0, max(width - tag_width(text, size), 0)))
     y = round(np.clip(at[1], half, max(height - half, half)))
     ground = picture[y - half : y + half, x : x + tag_width(text, size)]
-    ground[:] = draw_text(np.full_like(ground, to_bgr(DARK)), (size // 4, half), text, size=size, colour=colour)
+    ground[:] = draw_text(np.full_like(ground, to_bgr(DARK)), (size // 4, half), text, size)
 
 
 def tag_width(text: str, size: int) -> int:
@@ -174,12 +173,10 @@ def tag_width(text: str, size: int) -> int:
 def figure_svg(figure: "Figure", prefix: str) -> str:
     """An `<svg>` element to put into HTML.
 
-    prefix: put before every id, so that several figures fit on one page without clashes. Ink becomes `currentColor`
+    prefix: an id, put before every other one, so that several figures fit on one page. Ink becomes `currentColor`
     and the named colours become CSS variables, which the page brightens on dark backgrounds. Metadata and namespaces
     are removed, so that the element holds no address.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", prefix):
-        raise InputError(f"figure prefix {prefix!r} is not an id; use letters, digits, '-' and '_', a letter first.")
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = BytesIO()

@@ -10,7 +10,6 @@ from itertools import pairwise
 import numpy as np
 
 from simspine.core.arrays import NORMAL_95, runs_of_frames
-from simspine.core.errors import InputError
 from simspine.core.types import Forced, Markers
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import forced_mask
@@ -229,8 +228,6 @@ def _shaded_stretches(
     """(text, look, stretches) of rejected frames, and of those that were filled in."""
     if status is None:
         return
-    if len(status) != frames:
-        raise InputError(f"status has {len(status)} entries, expected one for each of {frames} frames.")
     for kind, text in (("rejected", "rejected frames"), ("inferred", "inferred, not seen")):
         of_kind = np.array([str(s) == kind for s in status], bool)
         if of_kind.any():

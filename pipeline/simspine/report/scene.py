@@ -77,6 +77,7 @@ class Film:
 MOST_FRAMES = 3000  # largest number of frames of a trial on a page, about 4 MB; longer trials are thinned
 TRUNK_M = (0.45, 1.2)  # height of a trunk's lowest point above the floor, sitting or standing
 _IMAGE_CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
+_IMAGE_DISTANCE_M = 0.35  # from a camera drawn to its image
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,11 +187,11 @@ def floor_height(poses: Mapping[str, np.ndarray], bones: Sequence[Bone], points:
     return 0.0
 
 
-def camera_frustum(camera: Camera, depth: float = 0.35) -> np.ndarray:
-    """(5, 3) m, y up: the optical centre and the corners of the image `depth` m in front of it; distortion left out."""
+def camera_frustum(camera: Camera) -> np.ndarray:
+    """(5, 3) m, y up: the optical centre and the corners of the image in front of it; distortion left out."""
     pixels = _IMAGE_CORNERS * camera.size
     normal = (pixels - camera.K[:2, 2]) @ np.linalg.inv(camera.K[:2, :2]).T
-    rays = np.concatenate([normal, np.ones((4, 1))], 1) * depth
+    rays = np.concatenate([normal, np.ones((4, 1))], 1) * _IMAGE_DISTANCE_M
     corners = (rays - camera.t) @ camera.R  # R.T (x − t), rows
     return change_frame(np.concatenate([camera.centre[None], corners]), "z_up", "y_up")
 
