@@ -63,7 +63,6 @@ def is_skin_marker(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def without_skin_markers(names: Iterable[str]) -> tuple[str, ...]:
-    """The names that are not of skin markers."""
     return tuple(name for name in names if not name.endswith(SKIN_SUFFIX))
 
 
@@ -123,7 +122,6 @@ class Skeleton:
 
 
 def skeleton_names() -> tuple[str, ...]:
-    """Names of all packaged skeletons."""
     return table_names_in("tables")
 
 
@@ -310,7 +308,6 @@ class PointCorrespondence(NamedTuple):
 
 
 def correspondence_names() -> tuple[str, ...]:
-    """Names of all packaged tables of correspondences."""
     return table_names_in("correspondences")
 
 

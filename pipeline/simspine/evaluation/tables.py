@@ -129,7 +129,6 @@ def evaluation_json(tables: Sequence[EvaluationTable], **more: Any) -> str:
 
 
 def join_tables(tables: Sequence[EvaluationTable]) -> str:
-    """All tables in Markdown."""
     return "\n".join(map(evaluation_markdown, tables))
 
 

@@ -47,7 +47,6 @@ def read_population() -> dict:
 
 @cache
 def read_levels() -> Levels:
-    """`tables/levels.csv`."""
     import pandas  # here, since every command reads the options of a virtual capture
 
     with files(__package__).joinpath("tables/levels.csv").open() as file:

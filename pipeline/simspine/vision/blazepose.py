@@ -348,7 +348,6 @@ class BlazePose:
         return list(self._pool.map(self._poses_in_view, self._trackers, images, boxes_by_view))
 
     def forget(self) -> None:
-        """See `Detector.forget`."""
         self._trackers = []
 
     def close(self) -> None:

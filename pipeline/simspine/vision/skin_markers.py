@@ -205,7 +205,6 @@ def within_distance(a: np.ndarray, b: np.ndarray, distance: float) -> bool:
 
 
 def _is_free_place(place: np.ndarray, others: Sequence[np.ndarray], radius: float) -> bool:
-    """Whether no other marker is there."""
     return not any(within_distance(place, other, radius) for other in others)
 
 

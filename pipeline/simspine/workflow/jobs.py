@@ -226,7 +226,6 @@ def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], tri
 
 
 def step_of_all(config: Config, job: str) -> Step:
-    """The step of a job over all subjects."""
     from simspine.workflow.dataset import dataset_task
     from simspine.workflow.reporting import page_task
 

@@ -93,7 +93,6 @@ class Copy:
         return self._known_rigs().cameras(subject)
 
     def camera_file(self, subject: str) -> Path:
-        """The file that the subject's cameras are read from."""
         return self._known_rigs().file(subject)
 
     def _known_rigs(self) -> Rigs:
@@ -376,7 +375,6 @@ def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialSta
 
 
 def _camera_fault(copy: Copy, subject: str) -> str:
-    """The fault of the subject's cameras, '' if none."""
     try:
         copy.cameras(subject)
     except InputError as error:
