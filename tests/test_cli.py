@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from command_line import call
 from numba import njit
 from numba.core.caching import FunctionCache
 from pydantic_core import SchemaError
@@ -23,10 +23,6 @@ from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
 from simspine.workflow.config import json_schema, read_config
 from simspine.workflow.up_to_date import STAGE_NAMES
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 def test_help_lists_the_stages_in_the_order_of_the_data():
@@ -239,7 +235,7 @@ def test_a_marker_file_is_run_with_a_configuration_of_its_own(tmp_path, monkeypa
     ran = []
     monkeypatch.setattr("simspine.workflow.launch.run_workflow", lambda path, *_, **__: ran.append(path))
     for _ in range(2):  # the second time it is there
-        done = CliRunner().invoke(main, ["run", "walk.c3d", "--dry-run"])
+        done = call("run", "walk.c3d", "--dry-run")
         assert done.exit_code == 0
         said = " ".join(done.output.split())
     assert "configs/walk.yaml is there, and is run as it stands; results: results/walk" in said
@@ -248,7 +244,7 @@ def test_a_marker_file_is_run_with_a_configuration_of_its_own(tmp_path, monkeypa
     assert (config.name, config.subjects["S01"].trials["walk"].markers) == ("walk", "walk.c3d")
     (tmp_path / "other").mkdir()
     shutil.copy("walk.c3d", "other/walk.c3d")
-    refused = CliRunner().invoke(main, ["run", "other/walk.c3d", "--dry-run"])
+    refused = call("run", "other/walk.c3d", "--dry-run")
     assert refused.exit_code == 2
     assert "configs/walk.yaml is of other files" in refused.output
 
@@ -262,9 +258,9 @@ def test_a_marker_file_is_not_taken_for_another_of_the_same_name(tmp_path, monke
     for path in (other, Path(other.name)):
         shutil.copy(data_folder("third_party") / "gait/walking.c3d", path)
     for _ in range(2):
-        assert CliRunner().invoke(main, ["run", str(other), "--dry-run"]).exit_code == 0
+        assert call("run", other, "--dry-run").exit_code == 0
     assert read_config("configs/Walk_01.yaml").subjects["S01"].trials["Walk_01"].markers == str(other)
-    refused = CliRunner().invoke(main, ["run", other.name, "--dry-run"])
+    refused = call("run", other.name, "--dry-run")
     assert refused.exit_code == 2
     assert "configs/Walk_01.yaml is of other files than Walk 01.c3d" in refused.output
 
@@ -323,11 +319,11 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
     file.write_text("{}")
     for words in (["annotations", "propose", file, "--out", file], ["view", file, "--out", file],
                   ["cameras", "check", file, "--json", file]):  # fmt: skip
-        done = CliRunner().invoke(main, [str(word) for word in words])
+        done = call(*words)
         assert done.exit_code == 2, done.output
         assert "labels.json is named twice" in done.output
     assert file.read_text() == "{}"
-    done = CliRunner().invoke(main, ["view", str(file), "--out", str(tmp_path / "data.h5")])
+    done = call("view", file, "--out", tmp_path / "data.h5")
     assert "name a file that ends in .html" in done.output
 
 

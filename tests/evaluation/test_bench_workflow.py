@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from click.testing import CliRunner
+from command_line import call
 from tools.bench import workflow as bench_workflow
 from tools.bench.workflow import (
     TIMED_STAGES,
@@ -10,7 +10,6 @@ from tools.bench.workflow import (
     measure_workflow,
 )
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 
 
@@ -47,7 +46,7 @@ def test_lengths_that_say_nothing_are_refused(lengths):
 
 
 def test_lengths_are_whole_numbers():
-    outcome = CliRunner().invoke(main, ["bench", "workflow", "--frames", "100,many"])
+    outcome = call("bench", "workflow", "--frames", "100,many")
     assert outcome.exit_code == 2
     assert "'100,many'; whole numbers" in outcome.output
 
@@ -60,7 +59,7 @@ def test_short_trials_give_no_slopes_and_no_verdicts(monkeypatch, tmp_path, quic
         bench_workflow, "measure_workflow", lambda *_: (cost_scaling(costs(100, 200)), {"stages": stages})
     )
     out = tmp_path / "out.json"
-    outcome = CliRunner().invoke(main, ["bench", "workflow", "--json", str(out), *(["--quick"] if quick else [])])
+    outcome = call("bench", "workflow", "--json", out, *(["--quick"] if quick else []))
     assert outcome.exit_code == 0, outcome.output
     assert "0.9 (100)" in outcome.output
     for shown in ("ms_per_frame", "met"):
@@ -74,7 +73,7 @@ def test_short_trials_give_no_slopes_and_no_verdicts(monkeypatch, tmp_path, quic
 @pytest.mark.long
 def test_all_stages_run_and_are_measured(tmp_path):
     out = tmp_path / "out.json"
-    outcome = CliRunner().invoke(main, ["bench", "workflow", "--frames", "20,30", "--json", str(out)])
+    outcome = call("bench", "workflow", "--frames", "20,30", "--json", out)
     assert outcome.exit_code == 0, outcome.output
     written = json.loads(out.read_text())
     assert set(written["stages"]) == {"20", "30"}

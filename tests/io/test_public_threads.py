@@ -10,11 +10,10 @@ import warnings
 import h5py
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call
 from small_c3d import write_small_c3d
 from small_videos import write_video
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.types import Camera, Keypoints
 from simspine.io.calibration import read_calibration
@@ -30,10 +29,6 @@ KEYS = ["DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units"]
 KEYS += ["OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"]
 VALUES = ["100", "100", "5", "3", "m", "100", "1", "5"]
 AXES = [f"{axis}{i}" for i in (1, 2, 3) for axis in "XYZ"]
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def write_marker_file(

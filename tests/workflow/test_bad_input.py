@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from command_line import call
 from small_c3d import write_small_c3d
 from small_videos import drop_camera
 
-from simspine.cli.main import main
 from simspine.core.geometry import change_frame
 from simspine.core.settings import models_folder
 from simspine.core.types import Markers, Origin
@@ -86,7 +85,7 @@ def mocap_of(project, names=None, missing=()) -> Path:
 
 def merged(project) -> tuple[Markers, str]:
     """The markers after the stage, and what it said."""
-    done = CliRunner().invoke(main, ["merge", "--config", str(project.file)])
+    done = call("merge", "--config", project.file)
     assert done.exit_code == 0, done.output
     return read_store(project.results / "S01/markers/bow.h5")["markers"], done.stderr
 
@@ -168,10 +167,10 @@ def test_motion_capture_in_other_files(copied, refused):
 
 def test_doctor_counts_the_markers_that_are_points(copied):
     names = read_trc(mocap_of(copied)).names
-    done = CliRunner().invoke(main, ["doctor", "--config", str(copied.file)])
+    done = call("doctor", "--config", copied.file)
     assert f", {len(names)} of {len(names)} markers of motion capture" in done.output
     mocap_of(copied, names=[f"skin{name}" for name in names])
-    done = CliRunner().invoke(main, ["doctor", "--config", str(copied.file)])
+    done = call("doctor", "--config", copied.file)
     assert done.exit_code != 0
     assert "which is which in a table (`merge.correspondence`)" in done.output
 
@@ -285,7 +284,7 @@ FINDING = '{"code": "x", "severity": "error", "message": "", "suggestion": "", "
 def test_damaged_verdict_stops_the_data_set(copied, text):
     (copied.results / "S01/quality/bow.json").write_text(text)
     old = (copied.results / "synthetic.h5").read_bytes()
-    done = CliRunner().invoke(main, ["export", "--config", str(copied.file)])
+    done = call("export", "--config", copied.file)
     assert done.exit_code == 2
     assert "quality/bow.json: " in done.stderr
     assert (copied.results / "synthetic.h5").read_bytes() == old

@@ -8,12 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from blob_network import blob_network
-from click.testing import CliRunner
+from command_line import call
 from drawn_bodies import BODY, Bodies, image_of
 from lifting_network import POINTS, card, lifting_network, of_version
 from small_videos import write_frames
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera
@@ -31,8 +30,8 @@ def bodies(monkeypatch):
     monkeypatch.setattr(one_camera, "detector_of_options", lambda options: Bodies())
 
 
-def call(*arguments):
-    return CliRunner().invoke(main, ["detect", *map(str, arguments), "--quiet", "--nosmooth"])
+def detect(*arguments):
+    return call("detect", *arguments, "--quiet", "--nosmooth")
 
 
 def people_of(path) -> list[dict]:
@@ -54,7 +53,7 @@ def test_people_of_a_video_are_lifted_image_by_image(tmp_path):
     images = [image_of((a, 120), (b, 130)) for a, b in zip(left, right, strict=True)]
     video = write_frames(tmp_path / "walk.avi", images, codec="FFV1")
     lifter = lifting_network(tmp_path / "known.onnx")
-    done = call(video, "-s", tmp_path / "points", "--lift", lifter, "--fov", 90)
+    done = detect(video, "-s", tmp_path / "points", "--lift", lifter, "--fov", 90)
     assert done.exit_code == 0, done.output
     assert "5 points of a person in space, relative to Hip, all of them estimated" in done.output
     assert "one camera does not show how large somebody is" in done.output
@@ -71,7 +70,7 @@ def test_people_of_a_video_are_lifted_image_by_image(tmp_path):
 def test_files_say_what_lifted_points_are(tmp_path):
     photo, out = tmp_path / "photo.png", tmp_path / "points.json"
     cv2.imwrite(str(photo), image_of((80, 120)))
-    done = call(photo, "-s", out, "--lift", lifting_network(tmp_path / "known.onnx"))
+    done = detect(photo, "-s", out, "--lift", lifting_network(tmp_path / "known.onnx"))
     assert done.exit_code == 0, done.output
     assert "60° along the longer side, assumed" in done.output
     about = json.loads(out.read_text())["lifted"]
@@ -94,7 +93,7 @@ def test_photographs_are_lifted_each_for_itself(tmp_path):
     for name, place in {"b": 100, "c": 200, "d": None}.items():
         cv2.imwrite(str(folder / f"{name}.png"), image_of(*([] if place is None else [(place, 110)])))
     lifter = lifting_network(tmp_path / "known.onnx")
-    done = call(folder, "-s", tmp_path / "out", "--lift", lifter, "--fov", 90)
+    done = detect(folder, "-s", tmp_path / "out", "--lift", lifter, "--fov", 90)
     assert done.exit_code == 0, done.output
     for name, place in {"b": 100, "c": 200}.items():
         (person,) = people_of(tmp_path / "out" / f"{name}.json")
@@ -110,10 +109,10 @@ def test_a_calibrated_camera_straightens_the_image(tmp_path):
     cv2.imwrite(str(photo), image_of((80, 120)))
     arguments = (photo, "-s", out, "--lift", lifting_network(tmp_path / "known.onnx"))
     arguments += ("--calibration", tmp_path / "rig.toml")
-    assert "no camera 'photo', but left, right; name one by --camera" in call(*arguments).output
-    assert "for images of 640 × 480 px, these are 320 × 240 px" in call(*arguments, "--camera", "right").output
+    assert "no camera 'photo', but left, right; name one by --camera" in detect(*arguments).output
+    assert "for images of 640 × 480 px, these are 320 × 240 px" in detect(*arguments, "--camera", "right").output
     assert not out.exists()
-    done = call(*arguments, "--camera", "left")
+    done = detect(*arguments, "--camera", "left")
     assert done.exit_code == 0, done.output
     dx, dy = BODY["left_hip"]
     wanted = undistort_pixels(camera, np.array([80.0 + dx, 120.0 + dy]))
@@ -162,7 +161,7 @@ def test_what_is_no_lifter_of_these_points_is_refused_in_one_line(made, message,
     photo, out, path = tmp_path / "photo.png", tmp_path / "points.json", tmp_path / "lifter.onnx"
     cv2.imwrite(str(photo), image_of((80, 120)))
     made(path)
-    done = call(photo, "-s", out, "--lift", path)
+    done = detect(photo, "-s", out, "--lift", path)
     assert done.exit_code == 2
     assert message in done.output
     assert done.output.startswith("error: ")
@@ -184,7 +183,7 @@ def test_what_is_no_lifter_of_these_points_is_refused_in_one_line(made, message,
 def test_options_that_do_not_go_together(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cv2.imwrite("photo.png", image_of((80, 120)))
-    done = call("photo.png", *arguments)
+    done = detect("photo.png", *arguments)
     assert done.exit_code == 2
     assert message in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
@@ -193,7 +192,7 @@ def test_options_that_do_not_go_together(arguments, message, tmp_path, monkeypat
 def test_a_checkpoint_of_training_is_told_from_a_lifter(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"PK")
     cv2.imwrite(str(tmp_path / "photo.png"), image_of((80, 120)))
-    done = call(tmp_path / "photo.png", "-s", tmp_path / "x.json", "--lift", tmp_path / "checkpoint.pt")
+    done = detect(tmp_path / "photo.png", "-s", tmp_path / "x.json", "--lift", tmp_path / "checkpoint.pt")
     assert f"a lifter is an ONNX file; {TRAIN_LIFTER_HINT}" in done.output
 
 

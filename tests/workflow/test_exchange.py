@@ -8,12 +8,11 @@ import h5py
 import numpy as np
 import pandas
 import pytest
-from click.testing import CliRunner
+from command_line import call
 from small_project import of_size
 from whole_dataset import load
 
 import simspine as ss
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
@@ -153,7 +152,7 @@ def test_37_points_in_their_order(finished, exports, results, tmp_path):
 
 def test_motions_in_the_papers_62_axes(finished, results, tmp_path):
     out = tmp_path / "axes"
-    run = CliRunner().invoke(main, ["export", "--config", str(finished.file), "--axes", "62", "--out", str(out)])
+    run = call("export", "--config", finished.file, "--axes", "62", "--out", out)
     assert run.exit_code == 0, run.output
     assert verify_dataset(out) == []
     found, solved = read_mot(out / "S01/S01_bow.mot"), results.result.motion
@@ -172,7 +171,7 @@ def test_motions_in_the_papers_62_axes(finished, results, tmp_path):
     assert (manifest["format"], manifest["contents"]) == ("axes62", "angles")
     assert manifest["thorax_left_out_deg"] == {"S01/bow": 0.0}
     for wrong in (["--format", "npz"], ["--points", "37"], ["--subject", "S01"]):
-        run = CliRunner().invoke(main, ["export", "--config", str(finished.file), "--axes", "62", *wrong])
+        run = call("export", "--config", finished.file, "--axes", "62", *wrong)
         assert run.exit_code == 2
         assert wrong[0] in run.output
 
@@ -254,7 +253,7 @@ def test_points_and_angles_changed_apart_are_found(copied):
     assert "S01/bow" in found[0]
     assert "frames 5–5" in found[0]
     (copied.results / "manifest.json").unlink()  # else that alone refuses the changed file
-    message = CliRunner().invoke(main, ["export", "--config", str(copied.file), "--format", "c3d"])
+    message = call("export", "--config", copied.file, "--format", "c3d")
     assert message.exit_code == 2
     assert not (copied.results / "exchange" / "c3d").exists()
     assert list((copied.results / "exchange").iterdir()) == []
@@ -279,8 +278,8 @@ class TestLicence:
 
     def test_angles_and_models_may_go(self, restricted, tmp_path):
         out = tmp_path / "public"
-        done = CliRunner().invoke(main, ["export", "--config", str(restricted.file), "--format", "hdf5", "--public",
-                                         "--contents", "angles", "--out", str(out)])  # fmt: skip
+        chosen = ("--format", "hdf5", "--public", "--contents", "angles", "--out", out)
+        done = call("export", "--config", restricted.file, *chosen)
         assert done.exit_code == 0, done.output
         assert (out / "NOTICE.txt").read_text().strip() == HUMAN36M_NOTICE
         assert json.loads((out / "manifest.json").read_text())["notice"] == HUMAN36M_NOTICE
@@ -388,7 +387,7 @@ def test_an_older_export_is_replaced_and_nothing_else(finished, exports, tmp_pat
     (("--format", "coco", "--every", "0"), "0 is not in the range"),
 ])  # fmt: skip
 def test_wrong_options(finished, arguments, message):
-    done = CliRunner().invoke(main, ["export", "--config", str(finished.file), *arguments])
+    done = call("export", "--config", finished.file, *arguments)
     assert done.exit_code == 2
     assert message in done.output
 
@@ -432,17 +431,17 @@ def test_after_one_subject_there_is_a_data_set_of_those_that_are_exported(copied
     settings["subjects"]["S02"] = {"trials": {"bow": dict(settings["subjects"]["S01"]["trials"]["bow"])}}
     copied.write(settings)
     (copied.results / "synthetic.h5").unlink()
-    done = CliRunner().invoke(main, ["export", str(copied.file), "--subject", "S01"])
+    done = call("export", copied.file, "--subject", "S01")
     assert done.exit_code == 0, done.output
     assert "synthetic.h5: S01 of 2 subjects" in done.output
     assert [str(fault) for fault in verify_dataset(copied.results)] == []
     with DatasetFile(copied.results / "synthetic.h5") as file:
         assert list(file.subjects) == ["S01"]
         assert file.provenance["configuration_hash"] == copied.config.hash
-    done = CliRunner().invoke(main, ["export", str(copied.file), "--axes", "62", "--out", str(tmp_path / "axes")])
+    done = call("export", copied.file, "--axes", "62", "--out", tmp_path / "axes")
     assert (done.exit_code, done.output.strip()) == (0, str(tmp_path / "axes"))  # no word of another configuration
     assert list((tmp_path / "axes").rglob("*.mot"))
-    done = CliRunner().invoke(main, ["export", str(copied.file)])
+    done = call("export", copied.file)
     assert done.exit_code == 2  # S02 is to be solved first
     assert "S02" in done.output
 
@@ -456,7 +455,7 @@ def test_a_trial_that_changed_after_its_export_is_checked_before_it_is_joined(co
     copied.run("export")
     of_size(1.1).write_osim(copied.results / "S02/model/S02.osim")
     before = copied.contents()["synthetic.h5"]
-    done = CliRunner().invoke(main, ["export", str(copied.file), *chosen])
+    done = call("export", copied.file, *chosen)
     assert done.exit_code == 2
     assert "S02/bow: the points are not the forward kinematics of the angles" in done.output
     assert copied.contents()["synthetic.h5"] == before
@@ -466,9 +465,9 @@ def test_one_trial_is_exported_while_another_is_not_solved(copied):
     trials = {name: copied.settings["subjects"]["S01"]["trials"]["bow"] for name in ("bow", "again")}
     copied.change(subjects={"S01": {"trials": trials}})
     (copied.results / "S01/export/bow.h5").unlink()
-    done = CliRunner().invoke(main, ["export", str(copied.file), "--subject", "S01", "--trial", "bow"])
+    done = call("export", copied.file, "--subject", "S01", "--trial", "bow")
     assert done.exit_code == 0, done.output
-    done = CliRunner().invoke(main, ["export", str(copied.file), "--trial", "bow"])  # and the data set
+    done = call("export", copied.file, "--trial", "bow")  # and the data set
     assert done.exit_code == 2
     assert "S01/quality/again.json does not exist" in done.output
     assert "Run `simspine" in done.output

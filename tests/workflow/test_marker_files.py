@@ -5,12 +5,11 @@ import re
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from command_line import call
 from small_c3d import write_small_c3d
 from small_project import STAGES, Project
 
 import simspine as ss
-from simspine.cli.main import main
 from simspine.io.c3d import read_markers
 from simspine.workflow.config import check_config
 from simspine.workflow.jobs import all_jobs, mark_done, mark_of, run_job, stage_states
@@ -20,10 +19,6 @@ from simspine.workflow.up_to_date import RunPaths
 pytestmark = pytest.mark.usefixtures("two_rounds")
 
 SET = "spinetrack37"
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 @pytest.fixture(scope="module")

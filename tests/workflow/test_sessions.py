@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tomli_w
 import xarray
-from click.testing import CliRunner
+from command_line import call
 from restamped import restamp, time_scale
 from scipy.spatial.transform import Rotation
 from session_person import (
@@ -33,7 +33,6 @@ from small_videos import write_video
 
 import simspine as ss
 from simspine.anatomy.marker_sets import read_marker_set
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import load_skeleton
@@ -61,7 +60,7 @@ def test_freemocap_in_millimetres(tmp_path):
     write_video(tmp_path / "synchronized_videos/cam1.mp4", frames=FRAMES, rate=RATE)
     assert "session of FreeMoCap" in add(tmp_path)
     config = tmp_path / "new/config.yaml"
-    done = CliRunner().invoke(main, ["init", str(tmp_path), "--out", str(config)])
+    done = call("init", tmp_path, "--out", config)
     assert done.exit_code == 0, done.output
     settings = read_config(config)
     assert settings.body.markers == "blazepose33"
@@ -356,7 +355,7 @@ def test_where_the_second_person_cannot_be_solved_nothing_is_written(tmp_path, m
         return solve_person(session, own, *arguments)
 
     monkeypatch.setattr(sessions, "_solve_person", stop)
-    assert CliRunner().invoke(main, ["add-spine", str(tmp_path)]).exit_code == 130
+    assert call("add-spine", tmp_path).exit_code == 130
     assert [path.name for path in tmp_path.iterdir()] == ["walk.nc"]
 
 
@@ -388,7 +387,7 @@ def test_movement_in_netcdf_3_is_refused_with_a_cure_that_works(tmp_path, monkey
 
 def refusal(folder, *more) -> str:
     """What the command says of a session that it refuses: one error and nothing of NumPy's."""
-    refused = CliRunner().invoke(main, ["add-spine", str(folder), *more])
+    refused = call("add-spine", folder, *more)
     assert refused.exit_code == 2, refused.output
     assert refused.output.count("error: ") == 1
     assert not re.search("RuntimeWarning|slice|invalid value|divide", refused.output)
@@ -468,7 +467,7 @@ def test_frames_with_errors_give_exit_code_1_and_progress_is_shown(tmp_path, mon
 
     write_opencap(tmp_path, torn)
     monkeypatch.setattr("simspine.workflow.inputs.PROGRESS_LINE_INTERVAL_S", 0.0)
-    done = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
+    done = call("add-spine", tmp_path)
     assert done.exit_code == 1, done.output
     assert "walk: error: " in done.output
     assert re.search(r"walk: steps: 2 of 4, about \d+ s left", done.output)
@@ -513,7 +512,7 @@ def test_pose2sim_from_its_2d_points(tmp_path):
     project = tmp_path / "Session"
     centres = write_pose2sim(project / "walk")
     config = tmp_path / "config.yaml"
-    done = CliRunner().invoke(main, ["init", str(project), "--out", str(config)])
+    done = call("init", project, "--out", config)
     assert done.exit_code == 0, done.output
     assert read_config(config).cameras.refine == "auto"
     trial = read_config(config).subjects["S01"].trials["walk"]
@@ -567,7 +566,7 @@ def test_other_folders_are_refused_with_what_is_read(tmp_path):
     assert all(name in said for name in tools)
     write_wide(tmp_path / "output_data/mediapipe_body_3d_xyz.csv", ("nose",), np.zeros((2, 1, 3)))
     assert "pass rate=" in refusal(tmp_path)
-    refused = CliRunner().invoke(main, ["init", str(tmp_path), "--rate", "50", "--out", str(tmp_path / "c.yaml")])
+    refused = call("init", tmp_path, "--rate", "50", "--out", tmp_path / "c.yaml")
     assert "pass rate=" not in refused.output
 
 
@@ -579,7 +578,7 @@ def test_a_folder_around_or_inside_a_session_is_refused_with_the_sessions_name(t
     said = refusal(tmp_path / given)
     assert ("first looks like one of OpenCap" in said) is ("second" not in given)
     assert ("second looks like one of Pose2Sim" in said) is ("first" not in given)
-    init = CliRunner().invoke(main, ["init", str(tmp_path / given), "--out", str(tmp_path / "c.yaml")])
+    init = call("init", tmp_path / given, "--out", tmp_path / "c.yaml")
     assert init.exit_code == 2
     assert "is no session itself" in init.output
 
@@ -696,7 +695,7 @@ def test_init_of_a_session_writes_over_nothing_and_leaves_nothing(tmp_path, faul
         file.write_text("of somebody")
     name = "mine" if fault == "there" else "no/name"
     words = ["init", str(tmp_path / "take"), "--rate", "50", "--name", name, "--out", str(tmp_path / "mine.yaml")]
-    done = CliRunner().invoke(main, words)
+    done = call(*words)
     assert done.exit_code == 2
     assert ("exists already, and would be written over" if fault == "there" else "name: ") in done.stderr
     assert not (tmp_path / "mine.yaml").exists()
@@ -707,7 +706,7 @@ def test_trials_whose_names_become_one_are_refused(tmp_path):
     xyz = markers_in_frame(person("plugin_gait")[0], "y_up")
     for name in ("walk 1", "walk_1"):
         write_trc(tmp_path / f"MarkerData/{name}.trc", xyz)
-    done = CliRunner().invoke(main, ["init", str(tmp_path), "--out", str(tmp_path / "c.yaml")])
+    done = call("init", tmp_path, "--out", tmp_path / "c.yaml")
     assert done.exit_code == 2
     assert "two trials of S01 would be 'walk_1', the second is 'walk_1'" in done.stderr
     assert not (tmp_path / "c.yaml").exists()
@@ -843,7 +842,7 @@ def test_where_a_file_cannot_be_written_no_other_stays(tmp_path, monkeypatch):
 
     monkeypatch.setattr("simspine.workflow.sessions.write_mot", fail)
     before = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert CliRunner().invoke(main, ["add-spine", str(tmp_path)]).exit_code
+    assert call("add-spine", tmp_path).exit_code
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == before
 
 

@@ -9,18 +9,13 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call
 from restamped import restamp, time_scale
 from small_videos import HEIGHT, WIDTH, drop_camera, write_frames, write_video
 
-from simspine.cli.main import main
 from simspine.workflow import detect_stage
 from simspine.workflow.config import read_config
 from simspine.workflow.setup import OPENCV_REQUIREMENT
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 @pytest.fixture
@@ -183,7 +178,7 @@ def test_doctor_finds_a_second_opencv(tmp_path, monkeypatch, packages, code):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("simspine.workflow.setup.packages_distributions", lambda: {"cv2": [*packages, *packages]})
     monkeypatch.setattr("simspine.workflow.setup.version", lambda name: packages.get(name) or version(name))
-    found = CliRunner().invoke(main, ["doctor"])
+    found = call("doctor")
     text = " ".join(found.output.split())
     assert found.exit_code == code
     said = " and ".join(f"{name} {packages[name]}" for name in sorted(packages))
@@ -196,7 +191,7 @@ def test_doctor_finds_a_damaged_opencv(tmp_path, monkeypatch):
     """What is left where one of two packages is removed: an empty folder `cv2`, which Python imports."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "cv2", ModuleType("cv2"))
-    found = CliRunner().invoke(main, ["doctor"])
+    found = call("doctor")
     text = " ".join(found.output.split())
     assert found.exit_code == 1
     assert "OpenCV cannot be loaded" in text

@@ -8,11 +8,10 @@ from urllib.parse import unquote
 import h5py
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call
 from player_data import unpack
 from small_project import RATE, ring
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import read_store, write_store
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(*words):
-    done = CliRunner().invoke(main, [str(word) for word in words])
+    done = call(*words)
     return done
 
 

@@ -1,0 +1,10 @@
+"""The command line in this process."""
+
+from click.testing import CliRunner, Result
+
+from simspine.cli.main import main
+
+
+def call(*words: object, **options) -> Result:
+    """`simspine` with these words, paths among them. options: of `CliRunner.invoke`."""
+    return CliRunner().invoke(main, [str(word) for word in words], **options)
