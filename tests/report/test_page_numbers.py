@@ -6,11 +6,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call
 from opened_page import Opened
 from player_data import unpack
 
-from simspine.cli.main import main
 from simspine.io.hdf5 import read_store, write_store
 from simspine.workflow.config import read_config
 from simspine.workflow.reporting import write_report_of
@@ -199,7 +198,7 @@ def test_paper_shows_what_stands_behind_headings(browser, page):
 
 
 def compare(*words):
-    return CliRunner().invoke(main, ["compare", *map(str, words)])
+    return call("compare", *words)
 
 
 @pytest.fixture
