@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+from aimed import aimed
 from scipy.spatial.transform import Rotation
 from small_project import ring
 
@@ -692,9 +693,7 @@ def test_focal_lengths_in_millimetres_are_refused(tmp_path, focal):
 
 def looking_at(way, roll=0.0):
     """R of a camera that looks along a way, z up; roll: degrees clockwise."""
-    ahead = np.array(way) / np.linalg.norm(way)
-    right = np.cross(ahead, [0, 0, 1]) / np.linalg.norm(np.cross(ahead, [0, 0, 1]))
-    return Rotation.from_euler("z", roll, degrees=True).as_matrix() @ [right, np.cross(ahead, right), ahead]
+    return Rotation.from_euler("z", roll, degrees=True).as_matrix() @ aimed(np.zeros(3), way)
 
 
 class TestPlausible:

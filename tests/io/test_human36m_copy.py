@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from aimed import aimed
 from scipy.spatial.transform import Rotation
 from small_metadata import write_metadata
 
@@ -25,11 +26,7 @@ def rig(subject):
     for i, (name, size) in enumerate(names.HUMAN36M_CAMERA_SIZES.items()):
         angle = np.pi / 4 + i * (np.pi / 2 + 0.02 * SUBJECTS.index(subject))
         centre = turn @ [4.5 * np.cos(angle), 4.5 * np.sin(angle), 1.55]
-        z = [0, 0, 0.95] - centre
-        z /= np.linalg.norm(z)
-        x = np.cross(z, [0, 0, 1])
-        x /= np.linalg.norm(x)
-        R = np.stack([x, np.cross(z, x), z])
+        R = aimed(centre, [0, 0, 0.95])
         K = [[1145 + i, 0, 512 - i], [0, 1144, 506], [0, 0, 1]]
         cameras.append(Camera(name, size, K, [-0.2, 0.24, -0.0027, 0.0016, -0.003], R, -R @ centre))
     return cameras
