@@ -307,10 +307,6 @@ class PointCorrespondence(NamedTuple):
     sd: float = 0.006
 
 
-def correspondence_names() -> tuple[str, ...]:
-    return table_names_in("correspondences")
-
-
 def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
     """The pairs of a packaged table, by name, or of a CSV file, by path. `InputError` names the faulty line."""
     if name.lower().endswith(".csv"):
@@ -318,7 +314,7 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
         with naming_content(name, "a readable table of correspondences"):
             text = Path(name).read_text(encoding="utf-8-sig")
     else:
-        require_known("table of correspondences", (name,), correspondence_names())
+        require_known("table of correspondences", (name,), table_names_in("correspondences"))
         text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
     with naming_table(name):
         rows = csv.DictReader(text.splitlines())
