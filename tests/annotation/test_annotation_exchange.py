@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from command_line import call
+from command_line import call, succeeded
 from drawn_recording import off_by, true_points, write_recording
 from stick_person import STANDING
 
@@ -132,14 +132,11 @@ def test_export_import_and_comparison_by_command(drawn, tmp_path):
     )
     assert written.exit_code == 0, written.output
     assert len(list(jpg.rglob("*.png"))) == 12
-    done = call("annotations", "import", *common, "--annotator", "ben", "--file", file)
-    assert done.exit_code == 0, done.output
+    succeeded(call("annotations", "import", *common, "--annotator", "ben", "--file", file))
     assert (labels_of(recording, "ben").status == labels_of(recording, "anna").status).all()
-    done = call("annotations", "export", *common, "--annotator", "ben", "--format", "coco", "--file", other)
-    assert done.exit_code == 0, done.output
-    done = call("benchmark", "2d", f"ben={other}", "--truth", file, "--json", tmp_path / "c.json")
-    assert done.exit_code == 0, done.output
-    row = next(line.split() for line in done.output.splitlines() if line.startswith("| ben"))
+    succeeded(call("annotations", "export", *common, "--annotator", "ben", "--format", "coco", "--file", other))
+    said = succeeded(call("benchmark", "2d", f"ben={other}", "--truth", file, "--json", tmp_path / "c.json"))
+    row = next(line.split() for line in said.splitlines() if line.startswith("| ben"))
     assert set(row[4:]) == {"1.000", "|"}  # both decided alike
     file.write_text("<annotations/>")
     done = call("annotations", "import", *common, "--annotator", "ben", "--file", file)
@@ -160,9 +157,8 @@ def test_clicks_for_the_marker_tracker(drawn, tmp_path):
     path = journal_file(home, "anna")
     start_journal(path, "walk", ("cam01", "cam02", "cam03", "cam04"), ())
     append_edits(path, edits)
-    done = call(*common)
-    assert done.exit_code == 0, done.output
-    written = yaml.safe_load(done.output)
+    said = succeeded(call(*common))
+    written = yaml.safe_load(said)
     assert written == {"clicks": {"C7": {"cam01": [[1, 10.0, 20.0], [4, None, None]], "cam03": [[1, 30.0, 40.0]]}}}
     assert SkinMarkers.model_validate(written).by_frame()["C7"]["cam01"] == {1: (10.0, 20.0), 4: None}
 
@@ -211,8 +207,7 @@ def test_decisions_are_not_taken_in_while_their_annotator_is_at_work(drawn, reco
             assert "anna is annotating walk in another process" in refused.stderr
             assert "--annotator" in refused.stderr
         assert not journal_file(recording.home, "anna").exists()
-    done = call(*command)
-    assert done.exit_code == 0, done.output
+    succeeded(call(*command))
 
 
 @pytest.mark.parametrize("evil", ["../../stolen", "/tmp/stolen", "..", "a:b|", "a/../../b"])
@@ -265,8 +260,7 @@ def test_spines_are_proposed_for_large_people_whose_trunk_is_in_sight(tmp_path):
     people = [(1, small), (2, large), (2, larger), (3, larger), (4, large)]
     (tmp_path / "limbs.json").write_text(json.dumps(coco_of(people, hidden=[3])))
     words = ["annotations", "propose", str(tmp_path / "limbs.json"), "--out", str(tmp_path / "started.json")]
-    done = call(*words)
-    assert done.exit_code == 0, done.output
+    succeeded(call(*words))
     found = to_simspine(read_coco_labels(tmp_path / "started.json"))
     assert found.file_names == ("2.jpg", "4.jpg")  # of the second image the larger person
     for row, truth, unit in ((found.points[0], larger, 240), (found.points[1], large, 200)):
@@ -279,8 +273,7 @@ def test_spines_are_proposed_for_large_people_whose_trunk_is_in_sight(tmp_path):
     spine = [name in VERTEBRA_OF for name in found.names]
     assert (found.status[:, spine] == PointStatus.UNSEEN).all()
     assert (found.points[0, :, 2] == 2).sum() == 17
-    done = call(*words, "--curves")
-    assert done.exit_code == 0, done.output
+    succeeded(call(*words, "--curves"))
     curves = to_simspine(read_coco_labels(tmp_path / "started.json"))
     trunk = curves.points[0, [curves.names.index(name) for name in ("Hip", "Spine_01", "Spine_02", "Spine_03")], :2]
     steps = np.linalg.norm(np.diff(trunk, axis=0), axis=1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from drawn_recording import FRAMES, VIEWS, off_by, true_points
 from served_recording import Served
 
@@ -179,14 +179,12 @@ def test_the_commands(drawn, plain, other_program):
     def run(*arguments):
         return call("annotations", *arguments)
 
-    done = run("round", *common, "--batch", "2")
-    assert done.exit_code == 0, done.output
+    succeeded(run("round", *common, "--batch", "2"))
     correct(plain, "anna", read_rounds(plain)[0].frames)
     assert run("round", *common).exit_code == 0
     other_program(plain, 1)
-    done = run("round", *common)
-    assert done.exit_code == 0, done.output
-    assert "round 2: " in done.output
+    said = succeeded(run("round", *common))
+    assert "round 2: " in said
 
 
 def test_one_command_annotates_trains_and_draws(drawn, plain, other_program, monkeypatch):
@@ -210,12 +208,11 @@ def test_one_command_annotates_trains_and_draws(drawn, plain, other_program, mon
     monkeypatch.setattr("simspine.learning.spine_runs.training_hook", hook)
     monkeypatch.setattr("simspine.annotation.server.AnnotationServer.serve_forever", serve)
     words = [str(drawn[0]), "--out", str(plain.home), "--annotator", "anna", "--batch", "2", "--no-open"]
-    done = call("annotate", *words, "--training", "tiny")
-    assert done.exit_code == 0, done.output
+    said = succeeded(call("annotate", *words, "--training", "tiny"))
     assert [len(frames) for frames in pages] == [2, 2, 2]
     assert len({frame for frames in pages for frame in frames}) == 6  # the next batch is another one
     assert trained == [("tiny", 1), ("tiny", 2)]
-    assert "round 3: 2 of 2 frames are to be corrected" in done.output
+    assert "round 3: 2 of 2 frames are to be corrected" in said
     done = call("annotate", *words, "--training", "tiny", "--again", plain.home)
     assert done.exit_code == 2
     assert "leave one of the two out" in done.output

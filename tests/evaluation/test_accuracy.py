@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from tools.bench import accuracy as bench_accuracy
 from tools.bench.accuracy import (
     ACCURACY_LEVELS,
@@ -204,14 +204,13 @@ def test_a_person_who_is_refused_is_named(monkeypatch):
 def test_bench_accuracy_from_images(tmp_path):
     out = tmp_path / "accuracy.json"
     chosen = ["--quick", "--presets", "finetuned", "--families", "none", "--json", str(out)]
-    done = call("bench", "accuracy", *chosen, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    said = succeeded(call("bench", "accuracy", *chosen, catch_exceptions=False))
     written = json.loads(out.read_text())
     assert written["settings"]["from_images"]["frames"] == 40
     found = {row["method"]: row for row in written["from_images"]["totals"]}
     assert set(found) == {"coupled", "articulated", "peer", *BASELINE_NAMES}
     assert found["articulated"]["mpjpe_mm"] < found["peer"]["mpjpe_mm"]
-    assert "| published | finetuned | articulated" in done.output
+    assert "| published | finetuned | articulated" in said
 
 
 @pytest.mark.parametrize(
@@ -238,14 +237,13 @@ def test_bad_options_are_named(arguments, named):
 def test_bench_accuracy_from_points(tmp_path):
     out = tmp_path / "accuracy.json"
     chosen = ["--quick", "--presets", "none", "--families", "foreign", "--points", "white", "--json", str(out)]
-    done = call("bench", "accuracy", *chosen, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    said = succeeded(call("bench", "accuracy", *chosen, catch_exceptions=False))
     written = json.loads(out.read_text())
     assert written["settings"]["from_points"]["subjects"] == 1
     [row] = [row for row in written["from_points"]["by_person"] if row["method"] == "articulated"]
     assert row["family"] == "foreign"
     assert np.isfinite(row["coverage_centres"])
-    assert "| foreign | white  | articulated" in done.output
+    assert "| foreign | white  | articulated" in said
 
 
 def test_nothing_to_measure_is_said():

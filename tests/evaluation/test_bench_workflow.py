@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from tools.bench import workflow as bench_workflow
 from tools.bench.workflow import (
     TIMED_STAGES,
@@ -59,11 +59,10 @@ def test_short_trials_give_no_slopes_and_no_verdicts(monkeypatch, tmp_path, quic
         bench_workflow, "measure_workflow", lambda *_: (cost_scaling(costs(100, 200)), {"stages": stages})
     )
     out = tmp_path / "out.json"
-    outcome = call("bench", "workflow", "--json", out, *(["--quick"] if quick else []))
-    assert outcome.exit_code == 0, outcome.output
-    assert "0.9 (100)" in outcome.output
+    said = succeeded(call("bench", "workflow", "--json", out, *(["--quick"] if quick else [])))
+    assert "0.9 (100)" in said
     for shown in ("ms_per_frame", "met"):
-        assert (shown in outcome.output) != quick
+        assert (shown in said) != quick
     written = json.loads(out.read_text())
     assert written["stages"] == stages
     assert bool(written["metrics"]) != quick
@@ -73,8 +72,7 @@ def test_short_trials_give_no_slopes_and_no_verdicts(monkeypatch, tmp_path, quic
 @pytest.mark.long
 def test_all_stages_run_and_are_measured(tmp_path):
     out = tmp_path / "out.json"
-    outcome = call("bench", "workflow", "--frames", "20,30", "--json", out)
-    assert outcome.exit_code == 0, outcome.output
+    succeeded(call("bench", "workflow", "--frames", "20,30", "--json", out))
     written = json.loads(out.read_text())
     assert set(written["stages"]) == {"20", "30"}
     for own in written["stages"].values():

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from tools.bench.engines import synthetic_views, triangulate_plainly, walking_markers, walking_motion
 from tools.bench.figures import Metric, benchmark_json, metrics_table
 
@@ -60,8 +60,7 @@ def test_a_walk_is_smooth_and_inside_the_limits():
 @pytest.mark.slow
 @pytest.mark.long
 def test_bench_ik(tmp_path):
-    done = call("bench", "ik", "--quick", "--json", tmp_path / "ik.json", catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    said = succeeded(call("bench", "ik", "--quick", "--json", tmp_path / "ik.json", catch_exceptions=False))
     written = json.loads((tmp_path / "ik.json").read_text())
     assert {"date", "machine", "settings", "metrics"} == set(written)
     goals = {key: m["goal"] for key, m in written["metrics"].items() if m["goal"] is not None}
@@ -75,13 +74,12 @@ def test_bench_ik(tmp_path):
         "trajectory_with_uncertainty_memory_ratio": 1.2,
     }
     assert all(np.isfinite(m["value"]) and m["value"] > 0 for m in written["metrics"].values())
-    assert "| frames_to_opensim" in done.output
+    assert "| frames_to_opensim" in said
 
 
 def test_bench_triangulation(tmp_path):
     out = tmp_path / "triangulation.json"
-    done = call("bench", "triangulation", "--quick", "--json", out, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    succeeded(call("bench", "triangulation", "--quick", "--json", out, catch_exceptions=False))
     metrics = json.loads(out.read_text())["metrics"]
     assert metrics["synthetic: 4 views: kept"]["value"] > 0.9
     assert metrics["synthetic: 4 views: error_mm_p50"]["value"] < 20

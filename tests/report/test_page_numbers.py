@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from opened_page import Opened
 from player_data import unpack
 
@@ -219,8 +219,7 @@ def changed(copied):
 
 
 def test_a_known_change_is_found_and_nothing_else(finished, changed, tmp_path, trial):
-    done = compare(finished.results, changed, "--out", tmp_path / "c.html")
-    assert done.exit_code == 0, done.output
+    succeeded(compare(finished.results, changed, "--out", tmp_path / "c.html"))
     text = (tmp_path / "c.html").read_text()
     tables = Tables(text)
     deviation = np.median(np.degrees(trial.spine.clinical.sd("knee_flexion_r"))[~trial.rejected])

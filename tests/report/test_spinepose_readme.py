@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from blob_network import blob_network, flat_lifter
-from command_line import call
+from command_line import call, succeeded
 from small_videos import write_frames
 
 import simspine as ss
@@ -138,8 +138,7 @@ def test_command_line(files, tmp_path):
     arguments += ["--primary-subject-height", 1.84, "--warmup-frames", 2]
     arguments += ["--no-lifting-panel", "--no-mixed-precision"]
     arguments += ["--no-hardware-acceleration", "--detector", "rfdetr", "--max-detections", 2, "--quiet"]
-    done = call(*arguments)
-    assert done.exit_code == 0, done.output
+    succeeded(call(*arguments))
     (person,) = json.loads((out / "frame_00003.json").read_text())["people"]
     assert (len(person["pose_keypoints_3d"]), len(person["pose_keypoints_3d_sd"])) == (4 * 37, 3 * 37)
     assert min(person["pose_keypoints_3d_sd"]) > 0

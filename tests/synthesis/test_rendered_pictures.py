@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from pycocotools import mask as coco_mask
 from ray_hits import ray_hits
 
@@ -253,8 +253,7 @@ def test_pictures_stand_before_the_users_images(who, tmp_path):
 def test_the_preset_has_fixed_cameras(tmp_path):
     """Their axes and places stay; each picture is another part of their image. A person whose motion is short."""
     words = ["capture", "render", "--out", str(tmp_path), "--preset", "spinetrack", "--size", "64x64", "--quiet"]
-    done = call(*words, "--images", "12", "--people", "1", "--action", "Waiting")
-    assert done.exit_code == 0, done.output
+    succeeded(call(*words, "--images", "12", "--people", "1", "--action", "Waiting"))
     content = json.loads((tmp_path / "annotations/person_keypoints_train-unreal.json").read_text())
     cameras = [image["camera"] for image in content["images"]]
     places = {tuple(np.round(-np.array(c["R"]).T @ c["t"], 5)) for c in cameras}

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from blob_network import blob_network
-from command_line import call
+from command_line import call, succeeded
 from drawn_bodies import BODY, Bodies, image_of
 from small_videos import write_frames
 
@@ -56,9 +56,8 @@ def video(tmp_path):
 
 def test_an_image_becomes_a_picture_and_points_that_read_back(photo, bodies, tmp_path):
     out = tmp_path / "out"
-    done = detect(photo, "-o", out / "drawn.png", "-s", out / "points.json", "--quiet")
-    assert done.exit_code == 0, done.output
-    assert "photo: 1 image, 2 people, by blazepose" in done.output
+    said = succeeded(detect(photo, "-o", out / "drawn.png", "-s", out / "points.json", "--quiet"))
+    assert "photo: 1 image, 2 people, by blazepose" in said
     assert files(out) == ["drawn.png", "points.json"]
     drawn, given = cv2.imread(str(out / "drawn.png")), cv2.imread(str(photo))
     assert drawn.shape[1] == given.shape[1]
@@ -82,8 +81,7 @@ def test_an_image_becomes_a_picture_and_points_that_read_back(photo, bodies, tmp
 
 def test_a_video_has_as_many_frames_as_before_and_people_keep_their_numbers(video, bodies, tmp_path):
     folder = tmp_path / "points"
-    done = detect(video, "--output", tmp_path / "drawn.webm", "--save-path", folder, "--nosmooth", "--quiet")
-    assert done.exit_code == 0, done.output
+    succeeded(detect(video, "--output", tmp_path / "drawn.webm", "--save-path", folder, "--nosmooth", "--quiet"))
     assert (open_video(tmp_path / "drawn.webm").frames, open_video(video).frames) == (24, 24)
     assert files(folder) == [f"frame_{i:05d}.json" for i in range(24)]
     names, people = read_people_json([folder])
@@ -110,15 +108,13 @@ def test_a_folder_of_images_is_separate_pictures_of_any_size(tmp_path, bodies):
     cv2.imwrite(str(folder / "b.png"), image_of((100, 110)))
     cv2.imwrite(str(folder / "c.png"), image_of((200, 200), size=(400, 300)))
     cv2.imwrite(str(folder / "d.png"), image_of())
-    done = detect(folder, "-o", tmp_path / "drawn", "-s", tmp_path / "points", "--quiet")
-    assert done.exit_code == 0, done.output
+    succeeded(detect(folder, "-o", tmp_path / "drawn", "-s", tmp_path / "points", "--quiet"))
     assert files(tmp_path / "drawn") == ["b.jpg", "c.jpg", "d.jpg"]
     contents = [json.loads((tmp_path / "points" / f"{name}.json").read_text()) for name in "bcd"]
     assert [[person["person_id"] for person in c["people"]] for c in contents] == [[[1]], [[1]], []]
     assert Bodies.made == 1
     assert Bodies.forgot >= 3  # before each picture
-    again = detect(folder, "-o", tmp_path / "drawn", "--quiet")  # its own folder is replaced
-    assert again.exit_code == 0, again.output
+    succeeded(detect(folder, "-o", tmp_path / "drawn", "--quiet"))  # its own folder is replaced
 
 
 class Following(Bodies):
@@ -173,8 +169,7 @@ def test_spine_only(photo, bodies, tmp_path):
 def test_without_names_the_picture_goes_to_the_working_folder(photo, bodies, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    done = detect("-i", photo, "--no-view", "--quiet")
-    assert done.exit_code == 0, done.output
+    succeeded(detect("-i", photo, "--no-view", "--quiet"))
     assert files(tmp_path / "here") == ["photo_detected.png"]
     assert Bodies.made == 1
 
@@ -218,8 +213,7 @@ class Fake:
 
 def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch):
     monkeypatch.setattr("cv2.VideoCapture", Fake)
-    done = detect("0", "-s", tmp_path / "points", "--frames", 7, "--quiet")
-    assert done.exit_code == 0, done.output
+    succeeded(detect("0", "-s", tmp_path / "points", "--frames", 7, "--quiet"))
     assert len(files(tmp_path / "points")) == 7
     assert read_people_json([tmp_path / "points"])[1].shape == (7, 1, 1, 37, 3)
     done = detect("webcam", "--no-view", "--frames", 2)
@@ -252,10 +246,9 @@ def test_a_webcam_is_shown_until_q_is_pressed(bodies, monkeypatch):
         "getWindowProperty": lambda name, what: 1.0,
     }.items():
         monkeypatch.setattr(cv2, name, does)
-    done = detect("0")
-    assert done.exit_code == 0, done.output
+    said = succeeded(detect("0"))
     assert shown == [320, 320, 320, "webcam0"]
-    assert "webcam0: 3 images, 1 person" in done.output
+    assert "webcam0: 3 images, 1 person" in said
 
 
 def test_where_no_window_can_be_opened_it_says_what_to_do(bodies, tmp_path, monkeypatch):

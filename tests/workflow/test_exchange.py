@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pandas
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from small_project import of_size
 from whole_dataset import load
 
@@ -152,8 +152,7 @@ def test_37_points_in_their_order(finished, exports, results, tmp_path):
 
 def test_motions_in_the_papers_62_axes(finished, results, tmp_path):
     out = tmp_path / "axes"
-    run = call("export", "--config", finished.file, "--axes", "62", "--out", out)
-    assert run.exit_code == 0, run.output
+    succeeded(call("export", "--config", finished.file, "--axes", "62", "--out", out))
     assert verify_dataset(out) == []
     found, solved = read_mot(out / "S01/S01_bow.mot"), results.result.motion
     assert found.names == solved.names  # of the coupled body they are the axes
@@ -279,8 +278,7 @@ class TestLicence:
     def test_angles_and_models_may_go(self, restricted, tmp_path):
         out = tmp_path / "public"
         chosen = ("--format", "hdf5", "--public", "--contents", "angles", "--out", out)
-        done = call("export", "--config", restricted.file, *chosen)
-        assert done.exit_code == 0, done.output
+        succeeded(call("export", "--config", restricted.file, *chosen))
         assert (out / "NOTICE.txt").read_text().strip() == HUMAN36M_NOTICE
         assert json.loads((out / "manifest.json").read_text())["notice"] == HUMAN36M_NOTICE
         assert verify_dataset(out, kinematics=True) == []
@@ -431,9 +429,8 @@ def test_after_one_subject_there_is_a_data_set_of_those_that_are_exported(copied
     settings["subjects"]["S02"] = {"trials": {"bow": dict(settings["subjects"]["S01"]["trials"]["bow"])}}
     copied.write(settings)
     (copied.results / "synthetic.h5").unlink()
-    done = call("export", copied.file, "--subject", "S01")
-    assert done.exit_code == 0, done.output
-    assert "synthetic.h5: S01 of 2 subjects" in done.output
+    said = succeeded(call("export", copied.file, "--subject", "S01"))
+    assert "synthetic.h5: S01 of 2 subjects" in said
     assert [str(fault) for fault in verify_dataset(copied.results)] == []
     with DatasetFile(copied.results / "synthetic.h5") as file:
         assert list(file.subjects) == ["S01"]
@@ -465,8 +462,7 @@ def test_one_trial_is_exported_while_another_is_not_solved(copied):
     trials = {name: copied.settings["subjects"]["S01"]["trials"]["bow"] for name in ("bow", "again")}
     copied.change(subjects={"S01": {"trials": trials}})
     (copied.results / "S01/export/bow.h5").unlink()
-    done = call("export", copied.file, "--subject", "S01", "--trial", "bow")
-    assert done.exit_code == 0, done.output
+    succeeded(call("export", copied.file, "--subject", "S01", "--trial", "bow"))
     done = call("export", copied.file, "--trial", "bow")  # and the data set
     assert done.exit_code == 2
     assert "S01/quality/again.json does not exist" in done.output

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from small_c3d import write_small_c3d
 
 from simspine.core.geometry import change_frame, project_points
@@ -25,8 +25,7 @@ ODD = {"marker_jump", "frame_rmse", "feet_backwards", "upside_down", "bone_lengt
 def findings(project_, stages=STAGES) -> dict[str, tuple[set[int], str]]:
     """{code: (frames, messages)} of the trial's quality report after the stages."""
     for stage in stages:
-        done = call(stage, "--config", project_.file, "--quiet")
-        assert done.exit_code == 0, done.output
+        succeeded(call(stage, "--config", project_.file, "--quiet"))
     found: dict[str, tuple[set[int], str]] = {}
     for entry in json.loads((project_.results / "S01/quality/bow.json").read_text())["findings"]:
         frames, text = found.get(entry["code"], (set(), ""))

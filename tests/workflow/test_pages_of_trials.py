@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from command_line import call
+from command_line import call, succeeded
 
 from simspine.io.hdf5 import read_store, write_store
 from simspine.workflow.jobs import steps_of_trial
@@ -44,9 +44,8 @@ def pages(project) -> dict[str, bytes]:
 
 def test_each_trial_has_a_page_that_is_drawn_once(two):
     """The report names what it draws; a page that is up to date is kept."""
-    done = call("report", "--config", two.file)
-    assert done.exit_code == 0, done.output
-    assert "page S01: bow, b2 done" in done.output
+    said = succeeded(call("report", "--config", two.file))
+    assert "page S01: bow, b2 done" in said
     alone = pages(two)
     assert sorted(alone) == sorted(["report.html", *(f"report/S01_{name}.html" for name in NAMES)])
     assert len(set(alone.values())) == 3

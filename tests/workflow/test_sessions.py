@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tomli_w
 import xarray
-from command_line import call
+from command_line import call, succeeded
 from restamped import restamp, time_scale
 from scipy.spatial.transform import Rotation
 from session_person import (
@@ -60,8 +60,7 @@ def test_freemocap_in_millimetres(tmp_path):
     write_video(tmp_path / "synchronized_videos/cam1.mp4", frames=FRAMES, rate=RATE)
     assert "session of FreeMoCap" in add(tmp_path)
     config = tmp_path / "new/config.yaml"
-    done = call("init", tmp_path, "--out", config)
-    assert done.exit_code == 0, done.output
+    succeeded(call("init", tmp_path, "--out", config))
     settings = read_config(config)
     assert settings.body.markers == "blazepose33"
     assert settings.cameras.refine is False  # there are none
@@ -512,8 +511,7 @@ def test_pose2sim_from_its_2d_points(tmp_path):
     project = tmp_path / "Session"
     centres = write_pose2sim(project / "walk")
     config = tmp_path / "config.yaml"
-    done = call("init", project, "--out", config)
-    assert done.exit_code == 0, done.output
+    succeeded(call("init", project, "--out", config))
     assert read_config(config).cameras.refine == "auto"
     trial = read_config(config).subjects["S01"].trials["walk"]
     assert (len(trial.keypoints), trial.rate) == (4, RATE)

@@ -9,7 +9,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from restamped import restamp, time_scale
 from small_videos import HEIGHT, WIDTH, drop_camera, write_frames, write_video
 
@@ -86,9 +86,7 @@ def test_init_of_uneven_videos_has_them_resampled(videos, given, doubled):
             for file in moved:
                 file.rename(project.folder / "walk" / name / file.name)
         what = [project.folder / "walk"]
-    done = call("init", *what, "--out", out)
-    assert done.exit_code == 0, done.output
-    said = " ".join(done.output.split())
+    said = " ".join(succeeded(call("init", *what, "--out", out)).split())
     assert "cam01.mp4 has an uneven frame rate, 25 frames/s usually, with steps of 40 to 80 ms" in said
     assert "4 of 4 videos are like that. The videos are resampled by their time stamps, at 25 frames/s" in said
     assert read_config(out).detection.resample == 25
@@ -155,11 +153,10 @@ def test_init_of_an_empty_folder_says_that_no_video_is_there(tmp_path, monkeypat
 
 
 def test_doctor_is_content_with_a_good_project(copied):
-    done = call("doctor", "--config", copied.file)
-    assert done.exit_code == 0, done.output
-    assert "S01/bow: 4 folders of keypoints, 4 cameras" in done.output
-    assert "body: recipe coupled" in done.output
-    assert "fault" not in done.output
+    said = succeeded(call("doctor", "--config", copied.file))
+    assert "S01/bow: 4 folders of keypoints, 4 cameras" in said
+    assert "body: recipe coupled" in said
+    assert "fault" not in said
 
 
 HEADLESS, WINDOWED = "opencv-python-headless", "opencv-python"

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import yaml
-from command_line import call
+from command_line import call, succeeded
 from numpy.testing import assert_allclose
 from small_project import Project, ring
 from small_videos import write_video
@@ -281,10 +281,9 @@ def doctor(project):
 
 
 def test_doctor_says_what_a_copy_holds(copy):
-    done = doctor(copy)
-    assert done.exit_code == 0, done.output
-    assert f"usable: 2 trials, {2 * FRAMES} frames" in done.output
-    assert "2 trials of 2 subjects" in done.output
+    said = succeeded(doctor(copy))
+    assert f"usable: 2 trials, {2 * FRAMES} frames" in said
+    assert "2 trials of 2 subjects" in said
 
 
 @pytest.mark.parametrize(
@@ -309,9 +308,8 @@ def test_doctor_before_a_virtual_capture_is_made(tmp_path):
     base = settings(tmp_path, virtual={})
     base["capture"].pop("actions")
     file.write_text(yaml.safe_dump(base))
-    done = call("doctor", "--config", file)
-    assert done.exit_code == 0, done.output
-    assert "not made yet" in done.output
+    said = succeeded(call("doctor", "--config", file))
+    assert "not made yet" in said
     config = read_config(file)
     assert marks_before_detect(config, "S1", "Walking_1") == [str(mark_of(config, CAPTURE_JOB, "S1"))]
 

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from scipy.spatial.transform import Rotation
 
 from simspine.dataset.verify import verify_dataset
@@ -32,8 +32,7 @@ def test_a_run_with_the_papers_body(copied, truth):
         assert trial["simspine/centres"].shape == (*trial["markers"].shape[:1], 25, 3)
         assert "neck" in trial["simspine/poses"]
     out = copied.folder / "axes"
-    run = call("export", "--config", copied.file, "--axes", "62", "--out", out)
-    assert run.exit_code == 0, run.output
+    succeeded(call("export", "--config", copied.file, "--axes", "62", "--out", out))
     axes = read_mot(out / "S01/S01_bow.mot")
     lumbar = [name for name in axes.names if name.endswith("_Flex_Ext")]
     for name in ("neck_flexion", *lumbar):
@@ -41,5 +40,4 @@ def test_a_run_with_the_papers_body(copied, truth):
     sacrum, torso = (found.poses[name][:, :3, :3] for name in ("sacrum", "torso"))
     whole = Rotation.from_matrix(np.swapaxes(sacrum, 1, 2) @ torso).as_euler("ZXY")
     np.testing.assert_allclose(axes.column("Abs_r3"), whole[:, 0], atol=1e-7)
-    page = call("report", "--config", copied.file)
-    assert page.exit_code == 0, page.output
+    succeeded(call("report", "--config", copied.file))

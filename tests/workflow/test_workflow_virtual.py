@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from command_line import call
+from command_line import call, succeeded
 from small_project import STAGES, Project
 
 from simspine.core.geometry import markers_in_frame
@@ -17,9 +17,7 @@ TRIAL = "Walking_1"
 
 
 def output_of(project, *command):
-    done = call(*command, "--config", project.file, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.output
+    return succeeded(call(*command, "--config", project.file, catch_exceptions=False))
 
 
 @pytest.fixture(scope="module")
