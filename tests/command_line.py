@@ -14,3 +14,9 @@ def succeeded(done: Result) -> str:
     """What a command wrote that ended without an error."""
     assert done.exit_code == 0, done.output
     return done.output
+
+
+def failed(done: Result) -> str:
+    """What a command wrote that refused its input."""
+    assert done.exit_code == 2, done.output
+    return done.output
