@@ -34,11 +34,14 @@ def skin_of(layout: str) -> list[str]:
     return [name for name in set(read_marker_set(layout).names.values()) if name.endswith("_skin")]
 
 
-def native(layout: str, whole: Markers) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and places of all points of a detector's layout; those without a counterpart are where the nose is."""
-    skeleton = load_skeleton(layout)
+def native(layout: str) -> tuple[tuple[str, ...], np.ndarray, Markers]:
+    """Names and places of all points of a detector's layout, and the centres, of that `person`.
+
+    Points without a counterpart are where the nose is.
+    """
+    skeleton, (whole, centres) = load_skeleton(layout), person(layout)
     places = [whole.xyz[:, whole.index(skeleton.to_simspine.get(name, "Nose"))] for name in skeleton.names]
-    return skeleton.names, np.stack(places, 1)
+    return skeleton.names, np.stack(places, 1), centres
 
 
 def write_wide(path, names, xyz, first: str = "") -> None:
