@@ -222,10 +222,6 @@ def test_unusable_input_is_named():
     apart[..., 1] += 1000 * np.arange(3)[:, None, None]  # px: each view sees them higher above ground than the last
     with pytest.raises(InputError, match=r"expected \(frames, 3 views, people, 26 points, 3\)"):
         associate_person(people, cameras[:3], SKELETON, RATE)
-    with pytest.raises(InputError, match="'most_views', 'largest' or a point"):
-        associate_person(people, cameras, SKELETON, RATE, person="first")
-    with pytest.raises(InputError, match="three coordinates"):
-        associate_person(people, cameras, SKELETON, RATE, person=[1, 2])
     with pytest.raises(InputError, match="at least two cameras"):
         associate_person(people[:, :1], cameras[:1], SKELETON, RATE)
     with pytest.raises(InputError, match="nobody was seen consistently"):

@@ -214,7 +214,6 @@ FAULTS = {
 FILMED_FAULTS = {
     "needs the package spinepose": {"detector": "spinepose"},
     "reads `keypoints` folders, but the trial gives videos": {"detector": "import"},
-    "expected three coordinates x, y, z": {"person": [0.0, 1.0]},
     "is the point [0.0, 0.0, 99.0] m; no camera has it in its image": {"person": [0.0, 0.0, 99.0]},
 }
 
