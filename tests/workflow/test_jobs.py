@@ -185,15 +185,6 @@ def test_other_code_makes_results_stale(copied, monkeypatch):
 code = up_to_date.code_digest
 
 
-def test_a_job_needs_its_subject_and_trial(copied):
-    with pytest.raises(InputError, match="job motion takes --subject and --trial"):
-        run_job(copied.config, "motion", "S01", None)
-    with pytest.raises(InputError, match="job scale takes --subject\\."):
-        run_job(copied.config, "scale", "S01", "bow")
-    with pytest.raises(InputError, match="job page takes neither"):
-        run_job(copied.config, "page", "S01", None)
-
-
 # What `simspine status` says
 
 
