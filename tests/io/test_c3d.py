@@ -10,17 +10,12 @@ import numpy as np
 import pytest
 from full_disk import limited
 from small_c3d import write_small_c3d
-from small_takes import FILLED, UNSOLVED, make_take
+from small_takes import FILLED, UNSOLVED
 
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
 from simspine.io.c3d import read_c3d, read_markers, write_c3d
 from simspine.io.trc import read_trc, write_trc
-
-
-@pytest.fixture(scope="module")
-def take37():
-    return make_take("simspine37")
 
 
 @pytest.fixture(scope="module")
