@@ -207,11 +207,6 @@ class TestToml:
             read_calibration(path)
         assert str(path) in str(caught.value)
 
-    def test_millimetres(self, tmp_path):
-        write_calibration(tmp_path / "c.toml", [camera().with_(t=camera().t * 1000)])
-        with pytest.raises(InputError, match="millimetres"):
-            read_calibration(tmp_path / "c.toml")
-
     @pytest.mark.parametrize("cameras", [[], [camera(), camera()], [camera("metadata")]])
     def test_unwritable(self, tmp_path, cameras):
         with pytest.raises(InputError, match="camera names"):

@@ -152,13 +152,6 @@ class TestArchives:
         with pytest.raises(InputError, match=r"S1 Directions_1: .*m long together.*seems to be in metres"):
             open_copy(tmp_path).positions("S1", "Directions_1")
 
-    def test_two_spellings_of_one_trial(self, tmp_path):
-        folder = tmp_path / "S1/MyPoseFeatures/D3_Positions"
-        for name in ("Photo 1", "TakingPhoto 1"):
-            cdf.write_pose(folder / f"{name}.cdf", 1000 * motion("S1", "TakingPhoto_1"))
-        with pytest.raises(InputError, match="both name the trial TakingPhoto_1"):
-            _ = open_copy(tmp_path).subjects
-
     def test_strays_are_named_where_a_trial_is_missing(self, tmp_path):
         folder = tmp_path / "S5/MyPoseFeatures/D3_Positions"
         cdf.write_pose(folder / "Discussion 1.cdf", 1000 * motion("S5", "Discussion_1"))  # S5 has 2 and 3

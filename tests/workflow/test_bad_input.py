@@ -10,7 +10,6 @@ import pytest
 import yaml
 from command_line import call
 from small_c3d import write_small_c3d
-from small_videos import drop_camera
 
 from simspine.core.geometry import change_frame
 from simspine.core.settings import models_folder
@@ -21,21 +20,9 @@ from simspine.io.trc import read_trc, write_trc
 # Cameras and videos
 
 
-def test_camera_missing_for_a_folder_of_keypoints(copied, refused):
-    drop_camera(copied)
-    message = refused(copied, "detect")
-    assert "4 folders of keypoints" in message
-    assert "3 cameras (cam01, cam02, cam03)" in message
-
-
 def test_video_that_does_not_exist(filmed, refused):
     (filmed.folder / "cam02.mp4").unlink()
     assert "cam02.mp4 does not exist" in refused(filmed, "detect")
-
-
-@pytest.mark.slow
-def test_videos_without_a_person(filmed, refused):
-    assert "nobody was detected in any of 12 frames of 4 views" in refused(filmed, "detect", "--quiet")
 
 
 def test_videos_for_the_detector_that_imports(filmed, refused):
