@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from command_line import call
 from hypothesis import settings
 from small_project import FRAMES, NOISE_PX, RATE, SIZE, STAGES, Project, Truth, dance, of_size, ring, write_inputs
 from small_videos import HEIGHT, WIDTH, write_video
 
 from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX
-from simspine.cli.main import main
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.settings import models_folder
 from simspine.core.skeletons import INFERRED_SUFFIX, load_skeleton
@@ -171,7 +170,7 @@ def refused():
 
     def check(project: Project, *command: str, config: Path | None = None) -> str:
         before = project.contents()
-        done = CliRunner().invoke(main, [*command, "--config", str(config or project.file)])
+        done = call(*command, "--config", config or project.file)
         assert isinstance(done.exception, SystemExit), done.exception
         assert done.exit_code == 2, done.output
         assert len(re.findall("^error: ", done.stderr, re.MULTILINE)) == 1

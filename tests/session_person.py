@@ -1,12 +1,11 @@
 """A person whose spine is known, as sessions of other programs hold them, and `simspine add-spine` tried on these."""
 
 import numpy as np
-from click.testing import CliRunner
+from command_line import call, failed
 
 from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body
-from simspine.cli.main import main
 from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Markers, Motion
@@ -35,11 +34,14 @@ def skin_of(layout: str) -> list[str]:
     return [name for name in set(read_marker_set(layout).names.values()) if name.endswith("_skin")]
 
 
-def native(layout: str, whole: Markers) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and places of all points of a detector's layout; those without a counterpart are where the nose is."""
-    skeleton = load_skeleton(layout)
+def native(layout: str) -> tuple[tuple[str, ...], np.ndarray, Markers]:
+    """Names and places of all points of a detector's layout, and the centres, of that `person`.
+
+    Points without a counterpart are where the nose is.
+    """
+    skeleton, (whole, centres) = load_skeleton(layout), person(layout)
     places = [whole.xyz[:, whole.index(skeleton.to_simspine.get(name, "Nose"))] for name in skeleton.names]
-    return skeleton.names, np.stack(places, 1)
+    return skeleton.names, np.stack(places, 1), centres
 
 
 def write_wide(path, names, xyz, first: str = "") -> None:
@@ -69,12 +71,10 @@ def write_opencap(folder, change=lambda labels, xyz: xyz) -> Markers:
 def add(folder, *more, code=0):
     """The command's output; no file of the session is changed, and a second call writes nothing. code: its exit code"""
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    done = CliRunner().invoke(main, ["add-spine", str(folder), *more])
+    done = call("add-spine", folder, *more)
     assert done.exit_code == code, done.output
     assert all(path.read_bytes() == content for path, content in before.items())
-    again = CliRunner().invoke(main, ["add-spine", str(folder), *more])
-    assert again.exit_code == 2
-    assert "exists already; nothing of a session is written over" in again.output
+    assert "exists already; nothing of a session is written over" in failed(call("add-spine", folder, *more))
     return done.output
 
 

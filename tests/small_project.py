@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from aimed import aimed
 
 from simspine.anatomy.body import Body, follow_couplers, forward_kinematics
 from simspine.anatomy.recipes import build_body
@@ -42,11 +43,7 @@ def ring(views: int = 4) -> list[Camera]:
     for k in range(views):
         angle = 2 * np.pi * k / views + 0.4
         centre = np.array([4 * np.cos(angle), 4 * np.sin(angle), 1.0 + 0.3 * (k % 2)])
-        forward = np.array([0, 0, 1.0]) - centre
-        forward /= np.linalg.norm(forward)
-        right = np.cross(forward, [0, 0, 1.0])
-        right /= np.linalg.norm(right)
-        R = np.stack([right, np.cross(forward, right), forward])
+        R = aimed(centre, [0, 0, 1.0])
         K = [[1500.0, 0, 960], [0, 1500.0, 540], [0, 0, 1]]
         cameras.append(Camera(f"cam{k + 1:02d}", (1920, 1080), K, (-0.05, 0.02, 1e-3, -1e-3, 0), R, -R @ centre))
     return cameras

@@ -116,6 +116,8 @@ def test_misspelt_key_proposes_the_right_one(tmp_path, path, wrong, right, where
         (("filter", "order"), 3, "filter.order: Input should be a multiple of 2 (found 3)."),
         (("triangulation", "min_views"), 1, "triangulation.min_views: "),
         (("triangulation", "min_views"), 2.5, "(found 2.5)."),
+        (("detection", "person"), [0.0, 1.0], "detection.person: [0.0, 1.0], expected three coordinates x, y, z in"),
+        (("detection", "person"), [0.0, 1.0, float("nan")], "number that is finite (found nan)."),
         (("detection", "detector"), "openpose", "'blazepose_spine', 'spinepose' or 'import' (found 'openpose')."),
         (("filter",), ["a"], 'filter: Input should be a section of keys and values (found ["a"]).'),
         (("report",), None, "report: Input should be a section of keys and values (found nothing)."),

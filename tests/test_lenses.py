@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from aimed import aimed
 from scipy.spatial.transform import Rotation
 
 from simspine.core.geometry import (
@@ -151,11 +152,7 @@ def test_exact_points_triangulate_to_the_truth(name):
     rig = []
     for i, angle in enumerate(np.radians([20, 110, 200, 290])):
         centre = np.array([2.5 * np.cos(angle), 2.5 * np.sin(angle), 1.2])
-        z = np.array([0, 0, 1.0]) - centre
-        z /= np.linalg.norm(z)
-        x = np.cross(z, [0, 0, 1.0])
-        x /= np.linalg.norm(x)
-        R = np.stack([x, np.cross(z, x), z])
+        R = aimed(centre, [0, 0, 1.0])
         rig.append(camera(name, focal=700.0).with_(name=f"c{i}", R=R, t=-R @ centre))
     room = np.random.default_rng(4).uniform([-0.8, -0.8, 0], [0.8, 0.8, 1.9], (9, 4, 3))
     xy = project_points(rig, room).swapaxes(0, 1)

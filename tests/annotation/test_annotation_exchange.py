@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from drawn_recording import off_by, true_points, write_recording
 from stick_person import STANDING
 
@@ -26,7 +26,6 @@ from simspine.annotation.labels import (
 )
 from simspine.annotation.recording import Target, open_target
 from simspine.annotation.server import labels_of
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton, without_skin_markers
 from simspine.core.types import Keypoints
@@ -119,7 +118,8 @@ def test_files_of_other_recordings_and_points_are_refused(recording):
 
 def test_export_import_and_comparison_by_command(drawn, tmp_path):
     home, file = tmp_path / "annotations", tmp_path / "anna.json"
-    common = [str(drawn[0]), "--out", str(home)]
+    jpg, other = tmp_path / "jpg", tmp_path / "ben.json"
+    common = [drawn[0], "--out", home]
     from simspine.annotation.recording import Target, open_target
 
     recording = open_target(Target(str(drawn[0]), home=home))
@@ -127,51 +127,25 @@ def test_export_import_and_comparison_by_command(drawn, tmp_path):
     start_journal(path, recording.name, recording.views, recording.start.names)
     append_edits(path, decisions(recording))
 
-    def run(*arguments):
-        return CliRunner().invoke(main, ["annotations", *arguments])
-
-    done = run(
-        "export",
-        *common,
-        "--annotator",
-        "anna",
-        "--format",
-        "coco",
-        "--file",
-        str(file),
-        "--images",
-        str(tmp_path / "jpg"),
+    written = call(
+        "annotations", "export", *common, "--annotator", "anna", "--format", "coco", "--file", file, "--images", jpg
     )
-    assert done.exit_code == 0, done.output
-    assert len(list((tmp_path / "jpg").rglob("*.png"))) == 12
-    done = run("import", *common, "--annotator", "ben", "--file", str(file))
-    assert done.exit_code == 0, done.output
+    assert written.exit_code == 0, written.output
+    assert len(list(jpg.rglob("*.png"))) == 12
+    succeeded(call("annotations", "import", *common, "--annotator", "ben", "--file", file))
     assert (labels_of(recording, "ben").status == labels_of(recording, "anna").status).all()
-    done = run("export", *common, "--annotator", "ben", "--format", "coco", "--file", str(tmp_path / "ben.json"))
-    assert done.exit_code == 0, done.output
-    compared = [
-        "benchmark",
-        "2d",
-        f"ben={tmp_path / 'ben.json'}",
-        "--truth",
-        str(file),
-        "--json",
-        str(tmp_path / "c.json"),
-    ]
-    done = CliRunner().invoke(main, compared)
-    assert done.exit_code == 0, done.output
-    row = next(line.split() for line in done.output.splitlines() if line.startswith("| ben"))
+    succeeded(call("annotations", "export", *common, "--annotator", "ben", "--format", "coco", "--file", other))
+    said = succeeded(call("benchmark", "2d", f"ben={other}", "--truth", file, "--json", tmp_path / "c.json"))
+    row = next(line.split() for line in said.splitlines() if line.startswith("| ben"))
     assert set(row[4:]) == {"1.000", "|"}  # both decided alike
     file.write_text("<annotations/>")
-    done = run("import", *common, "--annotator", "ben", "--file", str(file))
-    assert done.exit_code == 2
-    assert str(file) in done.output
+    assert str(file) in failed(call("annotations", "import", *common, "--annotator", "ben", "--file", file))
 
 
 def test_clicks_for_the_marker_tracker(drawn, tmp_path):
     home = tmp_path / "annotations"
     common = ["annotations", "clicks", str(drawn[0]), "--out", str(home), "--annotator", "anna", "--skin", "C7,T7"]
-    assert CliRunner().invoke(main, common).exit_code == 2
+    assert call(*common).exit_code == 2
     edits = [
         Edit(1, 0, "C7_skin", 10.04, 20.0, Visibility.SEEN, PointStatus.CORRECTED),
         Edit(4, 0, "C7_skin", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
@@ -181,9 +155,8 @@ def test_clicks_for_the_marker_tracker(drawn, tmp_path):
     path = journal_file(home, "anna")
     start_journal(path, "walk", ("cam01", "cam02", "cam03", "cam04"), ())
     append_edits(path, edits)
-    done = CliRunner().invoke(main, common)
-    assert done.exit_code == 0, done.output
-    written = yaml.safe_load(done.output)
+    said = succeeded(call(*common))
+    written = yaml.safe_load(said)
     assert written == {"clicks": {"C7": {"cam01": [[1, 10.0, 20.0], [4, None, None]], "cam03": [[1, 30.0, 40.0]]}}}
     assert SkinMarkers.model_validate(written).by_frame()["C7"]["cam01"] == {1: (10.0, 20.0), 4: None}
 
@@ -227,13 +200,12 @@ def test_decisions_are_not_taken_in_while_their_annotator_is_at_work(drawn, reco
     ]  # fmt: skip
     with hold_lock(recording.home / ".anna.lock", "x"):
         for other in (command, ["annotate", str(drawn[0]), "--out", str(recording.home), "--annotator", "anna"]):
-            refused = CliRunner().invoke(main, other)
+            refused = call(*other)
             assert refused.exit_code == 2
             assert "anna is annotating walk in another process" in refused.stderr
             assert "--annotator" in refused.stderr
         assert not journal_file(recording.home, "anna").exists()
-    done = CliRunner().invoke(main, command)
-    assert done.exit_code == 0, done.output
+    succeeded(call(*command))
 
 
 @pytest.mark.parametrize("evil", ["../../stolen", "/tmp/stolen", "..", "a:b|", "a/../../b"])
@@ -285,9 +257,8 @@ def test_spines_are_proposed_for_large_people_whose_trunk_is_in_sight(tmp_path):
     small, large, larger = (seen_from_the_side(*size) for size in ((60, 100), (200, 150), (240, 400)))
     people = [(1, small), (2, large), (2, larger), (3, larger), (4, large)]
     (tmp_path / "limbs.json").write_text(json.dumps(coco_of(people, hidden=[3])))
-    call = ["annotations", "propose", str(tmp_path / "limbs.json"), "--out", str(tmp_path / "started.json")]
-    done = CliRunner().invoke(main, call)
-    assert done.exit_code == 0, done.output
+    words = ["annotations", "propose", str(tmp_path / "limbs.json"), "--out", str(tmp_path / "started.json")]
+    succeeded(call(*words))
     found = to_simspine(read_coco_labels(tmp_path / "started.json"))
     assert found.file_names == ("2.jpg", "4.jpg")  # of the second image the larger person
     for row, truth, unit in ((found.points[0], larger, 240), (found.points[1], large, 200)):
@@ -300,15 +271,12 @@ def test_spines_are_proposed_for_large_people_whose_trunk_is_in_sight(tmp_path):
     spine = [name in VERTEBRA_OF for name in found.names]
     assert (found.status[:, spine] == PointStatus.UNSEEN).all()
     assert (found.points[0, :, 2] == 2).sum() == 17
-    done = CliRunner().invoke(main, [*call, "--curves"])
-    assert done.exit_code == 0, done.output
+    succeeded(call(*words, "--curves"))
     curves = to_simspine(read_coco_labels(tmp_path / "started.json"))
     trunk = curves.points[0, [curves.names.index(name) for name in ("Hip", "Spine_01", "Spine_02", "Spine_03")], :2]
     steps = np.linalg.norm(np.diff(trunk, axis=0), axis=1)
     np.testing.assert_allclose(steps, steps.mean(), rtol=0.01)
-    done = CliRunner().invoke(main, [*call, "--least-height", "0.95"])
-    assert done.exit_code == 2
-    assert "nobody is 0.95 of the image's height" in done.output
+    assert "nobody is 0.95 of the image's height" in failed(call(*words, "--least-height", "0.95"))
 
 
 def test_images_of_the_recording_are_not_replaced(drawn, tmp_path):
@@ -319,7 +287,7 @@ def test_images_of_the_recording_are_not_replaced(drawn, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     for place in (folder, tmp_path / "link", folder / ".." / "walk"):
         words = ["annotations", "export", str(folder), "--format", "coco", "--file", str(tmp_path / "labels.json")]
-        done = CliRunner().invoke(main, [*words, "--all", "--images", str(place)])
+        done = call(*words, "--all", "--images", place)
         assert done.exit_code == 2, done.output
         assert "is an image of the recording, and would be replaced" in done.stderr
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from drawn_recording import FRAMES, VIEWS, off_by, true_points
 from served_recording import Served
 
@@ -28,7 +28,6 @@ from simspine.annotation.labels import (
 )
 from simspine.annotation.recording import Target, open_target
 from simspine.annotation.server import labels_of
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 
 DETECTOR = """
@@ -178,16 +177,14 @@ def test_the_commands(drawn, plain, other_program):
     common = [str(drawn[0]), "--out", str(plain.home), "--annotator", "anna"]
 
     def run(*arguments):
-        return CliRunner().invoke(main, ["annotations", *arguments])
+        return call("annotations", *arguments)
 
-    done = run("round", *common, "--batch", "2")
-    assert done.exit_code == 0, done.output
+    succeeded(run("round", *common, "--batch", "2"))
     correct(plain, "anna", read_rounds(plain)[0].frames)
     assert run("round", *common).exit_code == 0
     other_program(plain, 1)
-    done = run("round", *common)
-    assert done.exit_code == 0, done.output
-    assert "round 2: " in done.output
+    said = succeeded(run("round", *common))
+    assert "round 2: " in said
 
 
 def test_one_command_annotates_trains_and_draws(drawn, plain, other_program, monkeypatch):
@@ -211,15 +208,12 @@ def test_one_command_annotates_trains_and_draws(drawn, plain, other_program, mon
     monkeypatch.setattr("simspine.learning.spine_runs.training_hook", hook)
     monkeypatch.setattr("simspine.annotation.server.AnnotationServer.serve_forever", serve)
     words = [str(drawn[0]), "--out", str(plain.home), "--annotator", "anna", "--batch", "2", "--no-open"]
-    done = CliRunner().invoke(main, ["annotate", *words, "--training", "tiny"])
-    assert done.exit_code == 0, done.output
+    said = succeeded(call("annotate", *words, "--training", "tiny"))
     assert [len(frames) for frames in pages] == [2, 2, 2]
     assert len({frame for frames in pages for frame in frames}) == 6  # the next batch is another one
     assert trained == [("tiny", 1), ("tiny", 2)]
-    assert "round 3: 2 of 2 frames are to be corrected" in done.output
-    done = CliRunner().invoke(main, ["annotate", *words, "--training", "tiny", "--again", str(plain.home)])
-    assert done.exit_code == 2
-    assert "leave one of the two out" in done.output
+    assert "round 3: 2 of 2 frames are to be corrected" in said
+    assert "leave one of the two out" in failed(call("annotate", *words, "--training", "tiny", "--again", plain.home))
 
 
 SLOW_SAVING = """const quick = fetch;

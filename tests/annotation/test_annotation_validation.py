@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, succeeded
 
 from simspine.annotation.server import Session
 from simspine.annotation.validation import (
@@ -13,7 +13,6 @@ from simspine.annotation.validation import (
     validate_against_body,
     validation_conclusion,
 )
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.types import Motion
 from simspine.estimation.result import Result
@@ -91,21 +90,20 @@ def folders(tmp_path):
 
 def test_the_command(folders):
     arguments = ["annotations", "validate", str(folders / "spine"), "--reference", str(folders / "body")]
-    done = CliRunner().invoke(main, [*arguments, "--json", str(folders / "v.json")])
-    assert done.exit_code == 0, done.output
-    assert "no worse" in done.output
-    assert "(3): 3, 0, 4" in done.output
+    said = succeeded(call(*arguments, "--json", folders / "v.json"))
+    assert "no worse" in said
+    assert "(3): 3, 0, 4" in said
     written = json.loads((folders / "v.json").read_text())
     names = [str(folders / "spine"), str(folders / "body")]
     assert written == json.loads(json.dumps(body_validation_json(validate_against_body(CANDIDATE, REFERENCE, names))))
     assert written["points"]["Neck"]["rmse_m"] is None
     assert frames_to_annotate(folders / "v.json") == (3, 0, 4)
-    unseen = CliRunner().invoke(main, ["annotations", "validate", str(folders / "body")])
+    unseen = call("annotations", "validate", folders / "body")
     assert unseen.exit_code == 3  # not "worse", which is 1
     assert "No point along the spine was seen" in unseen.output
     worse = ["annotations", "validate", str(folders / "spine"), "--reference", str(folders / "knee")]
-    assert CliRunner().invoke(main, worse).exit_code == 1
-    assert CliRunner().invoke(main, ["annotations", "validate", str(folders / "none")]).exit_code == 2
+    assert call(*worse).exit_code == 1
+    assert call("annotations", "validate", folders / "none").exit_code == 2
 
 
 BROKEN = ["[]", "{}", "{", '{"frames_again": [1.5], "frames_worse": []}', '{"frames_again": 3, "frames_worse": []}']

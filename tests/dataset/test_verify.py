@@ -7,10 +7,9 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call
 from small_dataset import REJECTED, export_small, small_dataset
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.dataset.verify import verify_dataset
 from simspine.io.dataset_write import write_dataset
@@ -49,7 +48,7 @@ def test_a_whole_data_set(exported):
     assert texts(exported) == []
     assert texts(exported / "manifest.json") == []
     assert texts(exported / "tiny.h5") == []
-    done = CliRunner().invoke(main, ["verify", str(exported)])
+    done = call("verify", exported)
     assert (done.exit_code, done.output.strip().endswith("whole.")) == (0, True)
 
 
@@ -65,7 +64,7 @@ def test_a_flipped_byte(copy, array, chunk):
     assert len(found) == 2  # and that the file is not the manifest's
     assert "differs from its checksum" in found[0]
     assert texts(copy / "tiny.h5") == found[1:]  # by itself, without a manifest
-    done = CliRunner().invoke(main, ["verify", str(copy)])
+    done = call("verify", copy)
     assert done.exit_code == 1
     assert f"{trial}: {name} is damaged" in done.output
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from tools.bench import accuracy as bench_accuracy
 from tools.bench.accuracy import (
     ACCURACY_LEVELS,
@@ -32,7 +32,6 @@ from tools.bench.study_trials import (
     trials_of_people,
 )
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 
 SIZE = StudySize(1, 60, actions=("Directions", "Sitting"))
@@ -205,14 +204,13 @@ def test_a_person_who_is_refused_is_named(monkeypatch):
 def test_bench_accuracy_from_images(tmp_path):
     out = tmp_path / "accuracy.json"
     chosen = ["--quick", "--presets", "finetuned", "--families", "none", "--json", str(out)]
-    done = CliRunner().invoke(main, ["bench", "accuracy", *chosen], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    said = succeeded(call("bench", "accuracy", *chosen, catch_exceptions=False))
     written = json.loads(out.read_text())
     assert written["settings"]["from_images"]["frames"] == 40
     found = {row["method"]: row for row in written["from_images"]["totals"]}
     assert set(found) == {"coupled", "articulated", "peer", *BASELINE_NAMES}
     assert found["articulated"]["mpjpe_mm"] < found["peer"]["mpjpe_mm"]
-    assert "| published | finetuned | articulated" in done.output
+    assert "| published | finetuned | articulated" in said
 
 
 @pytest.mark.parametrize(
@@ -229,7 +227,7 @@ def test_bench_accuracy_from_images(tmp_path):
     ],
 )
 def test_bad_options_are_named(arguments, named):
-    done = CliRunner().invoke(main, ["bench", "accuracy", *arguments])
+    done = call("bench", "accuracy", *arguments)
     assert done.exit_code != 0
     assert named in done.output + str(done.exception)
 
@@ -239,17 +237,14 @@ def test_bad_options_are_named(arguments, named):
 def test_bench_accuracy_from_points(tmp_path):
     out = tmp_path / "accuracy.json"
     chosen = ["--quick", "--presets", "none", "--families", "foreign", "--points", "white", "--json", str(out)]
-    done = CliRunner().invoke(main, ["bench", "accuracy", *chosen], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    said = succeeded(call("bench", "accuracy", *chosen, catch_exceptions=False))
     written = json.loads(out.read_text())
     assert written["settings"]["from_points"]["subjects"] == 1
     [row] = [row for row in written["from_points"]["by_person"] if row["method"] == "articulated"]
     assert row["family"] == "foreign"
     assert np.isfinite(row["coverage_centres"])
-    assert "| foreign | white  | articulated" in done.output
+    assert "| foreign | white  | articulated" in said
 
 
 def test_nothing_to_measure_is_said():
-    done = CliRunner().invoke(main, ["bench", "accuracy", "--presets", "none", "--families", "none"])
-    assert done.exit_code == 2
-    assert "--families" in done.output
+    assert "--families" in failed(call("bench", "accuracy", "--presets", "none", "--families", "none"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simspine.evaluation.metrics import angle_figures, errors_about_mean
+from simspine.evaluation.metrics import angle_figures
 
 
 def test_angles_ignore_whole_turns():
@@ -41,7 +41,3 @@ def test_ninety_per_cent_of_normal_errors_are_inside():
     spread = random.uniform(0.01, 0.2, 20000)
     figures = angle_figures([spread * random.normal(size=20000)], [np.zeros(20000)], [spread])
     assert figures["coverage"] == pytest.approx(0.9, abs=0.01)
-
-
-def test_about_mean_ignores_gaps():
-    np.testing.assert_allclose(errors_about_mean(np.array([1.0, np.nan, 3.0])), [-1, np.nan, 1])

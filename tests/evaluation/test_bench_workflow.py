@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from tools.bench import workflow as bench_workflow
 from tools.bench.workflow import (
     TIMED_STAGES,
@@ -10,7 +10,6 @@ from tools.bench.workflow import (
     measure_workflow,
 )
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 
 
@@ -47,9 +46,7 @@ def test_lengths_that_say_nothing_are_refused(lengths):
 
 
 def test_lengths_are_whole_numbers():
-    outcome = CliRunner().invoke(main, ["bench", "workflow", "--frames", "100,many"])
-    assert outcome.exit_code == 2
-    assert "'100,many'; whole numbers" in outcome.output
+    assert "'100,many'; whole numbers" in failed(call("bench", "workflow", "--frames", "100,many"))
 
 
 @pytest.mark.parametrize("quick", [True, False])
@@ -60,11 +57,10 @@ def test_short_trials_give_no_slopes_and_no_verdicts(monkeypatch, tmp_path, quic
         bench_workflow, "measure_workflow", lambda *_: (cost_scaling(costs(100, 200)), {"stages": stages})
     )
     out = tmp_path / "out.json"
-    outcome = CliRunner().invoke(main, ["bench", "workflow", "--json", str(out), *(["--quick"] if quick else [])])
-    assert outcome.exit_code == 0, outcome.output
-    assert "0.9 (100)" in outcome.output
+    said = succeeded(call("bench", "workflow", "--json", out, *(["--quick"] if quick else [])))
+    assert "0.9 (100)" in said
     for shown in ("ms_per_frame", "met"):
-        assert (shown in outcome.output) != quick
+        assert (shown in said) != quick
     written = json.loads(out.read_text())
     assert written["stages"] == stages
     assert bool(written["metrics"]) != quick
@@ -74,8 +70,7 @@ def test_short_trials_give_no_slopes_and_no_verdicts(monkeypatch, tmp_path, quic
 @pytest.mark.long
 def test_all_stages_run_and_are_measured(tmp_path):
     out = tmp_path / "out.json"
-    outcome = CliRunner().invoke(main, ["bench", "workflow", "--frames", "20,30", "--json", str(out)])
-    assert outcome.exit_code == 0, outcome.output
+    succeeded(call("bench", "workflow", "--frames", "20,30", "--json", out))
     written = json.loads(out.read_text())
     assert set(written["stages"]) == {"20", "30"}
     for own in written["stages"].values():

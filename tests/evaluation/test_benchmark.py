@@ -4,13 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, succeeded
 from tools.bench.engines import synthetic_views, triangulate_plainly, walking_markers, walking_motion
 from tools.bench.figures import Metric, benchmark_json, metrics_table
 
 from simspine.anatomy.recipes import build_body
 from simspine.cli import research
-from simspine.cli.main import main
 from simspine.core.geometry import project_points
 from simspine.core.types import Keypoints
 
@@ -36,10 +35,10 @@ def test_no_goal_is_neither_met_nor_not():
 def test_measurements_need_the_source_code(words, monkeypatch):
     """As in an installed wheel; predictions can be evaluated there."""
     monkeypatch.setattr(research, "__file__", "/site-packages/simspine/cli/research.py")
-    done = CliRunner().invoke(main, ["bench", *words])
+    done = call("bench", *words)
     assert done.exit_code == 2
     assert done.stderr == "error: `simspine bench` needs simspine's source code; install it from a clone.\n"
-    assert CliRunner().invoke(main, ["benchmark", "--help"]).exit_code == 0
+    assert call("benchmark", "--help").exit_code == 0
 
 
 def test_a_walk_is_smooth_and_inside_the_limits():
@@ -61,10 +60,7 @@ def test_a_walk_is_smooth_and_inside_the_limits():
 @pytest.mark.slow
 @pytest.mark.long
 def test_bench_ik(tmp_path):
-    done = CliRunner().invoke(
-        main, ["bench", "ik", "--quick", "--json", str(tmp_path / "ik.json")], catch_exceptions=False
-    )
-    assert done.exit_code == 0, done.output
+    said = succeeded(call("bench", "ik", "--quick", "--json", tmp_path / "ik.json", catch_exceptions=False))
     written = json.loads((tmp_path / "ik.json").read_text())
     assert {"date", "machine", "settings", "metrics"} == set(written)
     goals = {key: m["goal"] for key, m in written["metrics"].items() if m["goal"] is not None}
@@ -78,13 +74,12 @@ def test_bench_ik(tmp_path):
         "trajectory_with_uncertainty_memory_ratio": 1.2,
     }
     assert all(np.isfinite(m["value"]) and m["value"] > 0 for m in written["metrics"].values())
-    assert "| frames_to_opensim" in done.output
+    assert "| frames_to_opensim" in said
 
 
 def test_bench_triangulation(tmp_path):
     out = tmp_path / "triangulation.json"
-    done = CliRunner().invoke(main, ["bench", "triangulation", "--quick", "--json", str(out)], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    succeeded(call("bench", "triangulation", "--quick", "--json", out, catch_exceptions=False))
     metrics = json.loads(out.read_text())["metrics"]
     assert metrics["synthetic: 4 views: kept"]["value"] > 0.9
     assert metrics["synthetic: 4 views: error_mm_p50"]["value"] < 20

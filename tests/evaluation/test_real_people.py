@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from tools.bench import real_people
 from tools.bench.baselines import BACK_MARKERS, back_marker_baselines
 from tools.bench.real_people import (
@@ -26,7 +26,6 @@ from tools.bench.real_people import (
 from simspine.anatomy.body import body_poses, forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set
 from simspine.anatomy.recipes import build_body
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame
 from simspine.core.types import Markers, Motion
@@ -169,13 +168,10 @@ def test_the_command_prints_and_writes_the_table(tmp_path):
     supine, prone = (np.degrees(angles) for angles in people_in_two_postures(60))
     path, out = tmp_path / "pairs.npz", tmp_path / "real.json"
     np.savez(path, supine=supine, prone=prone)
-    result = CliRunner().invoke(main, ["bench", "real", "--ct", str(path), "--json", str(out)])
-    assert result.exit_code == 0, result.output
-    assert "CT in two postures" in result.output
+    said = succeeded(call("bench", "real", "--ct", path, "--json", out))
+    assert "CT in two postures" in said
     (table,) = json.loads(out.read_text())["tables"]
     expected = ct_table(*read_ct_pairs(path))
     assert table["name"] == expected.name
     assert len(table["rows"]) == len(expected.rows) == 4
-    nothing = CliRunner().invoke(main, ["bench", "real"])
-    assert nothing.exit_code == 2
-    assert "give --gait or --ct" in nothing.output
+    assert "give --gait or --ct" in failed(call("bench", "real"))

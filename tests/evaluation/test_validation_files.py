@@ -1,9 +1,8 @@
 """Validation tables on the page and as files."""
 
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 
-from simspine.cli.main import main
 from simspine.io.dataset_write import write_dataset
 from simspine.report.tables import validation_text_tables
 
@@ -17,8 +16,7 @@ def test_tables_of_a_page_hold_what_the_files_hold(small_records):
 
 def test_command_writes_tables(small_dataset, tmp_path):
     write_dataset(tmp_path / "small.h5", small_dataset)
-    done = CliRunner().invoke(main, ["validate", str(tmp_path)], catch_exceptions=False)  # a folder with one file
-    assert done.exit_code == 0, done.output
+    succeeded(call("validate", tmp_path, catch_exceptions=False))  # a folder with one file
     made = {path.name for path in (tmp_path / "validation").iterdir()}
     names = ("lla_tka", "lumbar_rom", "neck_rom")
     assert made == {f"{name}.csv" for name in names} | {"validation.md"}
@@ -28,6 +26,4 @@ def test_command_writes_tables(small_dataset, tmp_path):
 
 @pytest.mark.parametrize("arguments", [["nothing.h5"], ["--config", "nothing.yaml"]])
 def test_what_is_missing_is_named(arguments):
-    done = CliRunner().invoke(main, ["validate", *arguments])
-    assert done.exit_code == 2
-    assert arguments[-1] in done.output
+    assert arguments[-1] in failed(call("validate", *arguments))

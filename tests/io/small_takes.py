@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+from aimed import aimed
 
 from simspine.core.geometry import change_frame
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
@@ -22,11 +23,7 @@ UNSOLVED, REJECTED, FILLED = 3, 5, 6  # frames; the last was rejected and filled
 def facing(name: str, angle: float, size=(1000, 1002)) -> Camera:
     """A camera 4 m from the origin at a height of 1.2 m, looking at it, with Human3.6M's kind of lens."""
     centre = np.array([4 * np.cos(angle), 4 * np.sin(angle), 1.2])
-    forward = np.array([0, 0, 1.0]) - centre
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0, 0, 1.0])
-    right /= np.linalg.norm(right)
-    R = np.stack([right, np.cross(forward, right), forward])
+    R = aimed(centre, [0, 0, 1.0])
     K = [[1145.0, 0, 512.0], [0, 1144.0, 515.0], [0, 0, 1]]
     return Camera(name, size, K, [-0.2, 0.24, -1e-3, 2e-3, -2e-3], R, -R @ centre)
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from small_takes import FILLED, REJECTED, UNSOLVED, make_take
+from small_takes import FILLED, REJECTED, UNSOLVED
 
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
@@ -15,11 +15,6 @@ from simspine.io.exchange import ExportTrial, export_views
 
 FRAMES = 9
 TABLE = load_skeleton("spinetrack37")
-
-
-@pytest.fixture(scope="module")
-def take37():
-    return make_take("simspine37")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from aimed import aimed
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
@@ -19,11 +20,7 @@ def rig():
     cameras = []
     for i, angle in enumerate(np.radians([40, 140, 220, 320])):
         centre = np.array([5 * np.cos(angle), 5 * np.sin(angle), 1.6])
-        z = np.array([0, 0, 0.9]) - centre
-        z /= np.linalg.norm(z)
-        x = np.cross(z, [0, 0, 1])
-        x /= np.linalg.norm(x)
-        R = Rotation.from_rotvec([0, 0, 0.02 * i]).as_matrix() @ np.stack([x, np.cross(z, x), z])
+        R = Rotation.from_rotvec([0, 0, 0.02 * i]).as_matrix() @ aimed(centre, [0, 0, 0.9])
         K = [[1145 + i, 0, 512 - i], [0, 1144, 506], [0, 0, 1]]
         cameras.append(Camera(f"c{i}", (1000, 1002), K, np.array(LENS) * [1, 1, 1, (-1) ** i, 1], R, -R @ centre))
     return cameras

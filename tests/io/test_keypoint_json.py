@@ -1,5 +1,4 @@
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -112,12 +111,10 @@ def test_places_of_points_that_are_not_there(tmp_path, place):
 
 
 @pytest.mark.parametrize(("factor", "doubtful"), [(1 / 1000, True), (1, False)])
-def test_coordinates_as_shares_of_the_image_are_doubted(tmp_path, factor, doubtful):
+def test_coordinates_as_shares_of_the_image_are_doubted(tmp_path, factor, doubtful, recwarn):
     shown = np.array(person(500)) * [factor, factor, 1]
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        read_keypoints([put(tmp_path / "a", {"0.json": [shown]})], rate=60)
-    assert any("shares of the image, not px" in str(one.message) for one in said) is doubtful
+    read_keypoints([put(tmp_path / "a", {"0.json": [shown]})], rate=60)
+    assert any("shares of the image, not px" in str(one.message) for one in recwarn) is doubtful
 
 
 def test_several_people(tmp_path):

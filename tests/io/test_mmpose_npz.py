@@ -20,11 +20,6 @@ def take():
 
 
 @pytest.fixture(scope="module")
-def take37():
-    return make_take("simspine37")
-
-
-@pytest.fixture(scope="module")
 def written(tmp_path_factory, take):
     folder = tmp_path_factory.mktemp("npz")
     other = make_take(name="Sitting", subject="S5", seed=1)

@@ -42,8 +42,7 @@ def test_anipose(tmp_path):
     projection = pytest.importorskip("anipose.project_2d")
     from aniposelib.cameras import Camera, CameraGroup
 
-    whole, centres = person("coco17")
-    names, xyz = native("coco17", whole)
+    names, xyz, centres = native("coco17")
     cameras, xyz = in_first_cameras_world(ring(), xyz)
     group = CameraGroup(
         [
@@ -116,8 +115,7 @@ def test_caliscope(tmp_path):
         def get_point_name(self, number: int) -> str:
             return card.keypoint_id_to_name[number]
 
-    whole, centres = person("halpe26")
-    _, xyz = native("halpe26", whole)
+    _, xyz, centres = native("halpe26")
     cameras = ring()
     array = CameraArray(
         {
@@ -203,8 +201,7 @@ def test_freemocap(tmp_path):
         command = [os.environ["FREEMOCAP_PYTHON"], "-c", script, str(tmp_path)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    whole, centres = person("blazepose33")
-    _, body = native("blazepose33", whole)
+    _, body, centres = native("blazepose33")
     np.save(tmp_path / "body.npy", 1000 * body)
     for folder in ("output_data", "synchronized_videos"):
         (tmp_path / folder).mkdir()
@@ -229,8 +226,7 @@ def test_the_spine_as_a_step_of_a_pose2sim_project(tmp_path):
     import Pose2Sim
 
     example = runpy.run_path(str(Path(__file__).parents[2] / "docs/how-to/pose2sim_step.py"))
-    whole, centres = person("halpe26")
-    names, xyz = native("halpe26", whole)
+    names, xyz, centres = native("halpe26")
     project = pose2sim_project(tmp_path, np.moveaxis(project_points(ring(), xyz), 0, 1), names)
     demo = Path(Pose2Sim.__file__).parent / "Demo_SinglePerson/Config.toml"
     text = demo.read_text(encoding="utf-8").replace("frame_rate = 'auto'", f"frame_rate = {RATE:g}")
@@ -296,8 +292,7 @@ def test_movement(tmp_path):
     kinematics = pytest.importorskip("movement.kinematics")
     import xarray
 
-    whole, centres = person("coco17")
-    names, xyz = native("coco17", whole)
+    names, xyz, centres = native("coco17")
     position = 1000 * xyz.swapaxes(1, 2)[..., None]
     data = loading.from_numpy(position, None, ["ada"], list(names), fps=RATE, source_software="SLEAP")
     data.to_netcdf(tmp_path / "walk.nc")

@@ -5,9 +5,8 @@ import io
 import json
 
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed
 
-from simspine.cli.main import main
 from simspine.quality.assess import FINDING_COLUMNS, severity_exit_code, verdicts_csv, verdicts_dict
 from simspine.quality.findings import THRESHOLDS, Finding, Severity, Verdict, sum_up_findings, worst_severity
 
@@ -84,7 +83,7 @@ def results(tmp_path):
 
 @pytest.mark.parametrize(("findings", "code"), [((INFO,), 0), ((WARN,), 3), ((WARN, ERROR), 1)])
 def test_the_command_tells_scripts_how_bad_it_is(results, tmp_path, findings, code):
-    done = CliRunner().invoke(main, ["check", "--config", results(*findings)])
+    done = call("check", "--config", results(*findings))
     assert done.exit_code == code, done.output
     assert findings[-1].message in done.output
     assert json.loads((tmp_path / "results/quality.json").read_text())["exit_code"] == code
@@ -94,7 +93,6 @@ def test_the_command_tells_scripts_how_bad_it_is(results, tmp_path, findings, co
 def test_quality_that_has_not_run_is_named(results, tmp_path):
     config = results()
     (tmp_path / "results/S1/quality/Sitting.json").unlink()
-    done = CliRunner().invoke(main, ["check", "--config", config])
-    assert done.exit_code == 2
-    assert "S1/quality/Sitting.json does not exist" in done.output
-    assert "Run `simspine quality`" in done.output
+    said = failed(call("check", "--config", config))
+    assert "S1/quality/Sitting.json does not exist" in said
+    assert "Run `simspine quality`" in said

@@ -158,9 +158,14 @@ def test_late_views_are_followed_in_their_own_frames_and_joined_at_the_same_inst
 
 @pytest.mark.parametrize(
     ("clicks", "said"),
-    [({"T13": {"left": {0: (1.0, 1.0)}}}, "T13"), ({"T7": {"middle": {0: (1.0, 1.0)}}}, "middle.*left, right")],
+    [
+        ({"T13": {"left": {0: (1.0, 1.0)}}}, "T13"),
+        ({"T7": {"middle": {0: (1.0, 1.0)}}}, "middle.*left, right"),
+        ({"T7": {"left": {3: (1.0, 1.0)}}}, "at frame 3 of left, whose video has frames 0 to 2"),
+        ({"T7": {"left": {-1: (1.0, 1.0)}}}, "at frame -1 of left"),
+    ],
 )
-def test_unknown_names_are_said(clicks, said):
+def test_clicks_that_cannot_be_are_named(clicks, said):
     blank = np.full((3, 2, len(load_skeleton(SIMSPINE_SKELETON)), 2), np.nan)
     keypoints = Keypoints(load_skeleton(SIMSPINE_SKELETON).names, RATE, blank, np.zeros(blank.shape[:3]))
     with pytest.raises(InputError, match=said):

@@ -6,11 +6,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, succeeded
 from opened_page import Opened
 from player_data import unpack
 
-from simspine.cli.main import main
 from simspine.io.hdf5 import read_store, write_store
 from simspine.workflow.config import read_config
 from simspine.workflow.reporting import write_report_of
@@ -200,7 +199,7 @@ def test_paper_shows_what_stands_behind_headings(browser, page):
 
 
 def compare(*words):
-    return CliRunner().invoke(main, ["compare", *map(str, words)])
+    return call("compare", *words)
 
 
 @pytest.fixture
@@ -221,8 +220,7 @@ def changed(copied):
 
 
 def test_a_known_change_is_found_and_nothing_else(finished, changed, tmp_path, trial):
-    done = compare(finished.results, changed, "--out", tmp_path / "c.html")
-    assert done.exit_code == 0, done.output
+    succeeded(compare(finished.results, changed, "--out", tmp_path / "c.html"))
     text = (tmp_path / "c.html").read_text()
     tables = Tables(text)
     deviation = np.median(np.degrees(trial.spine.clinical.sd("knee_flexion_r"))[~trial.rejected])

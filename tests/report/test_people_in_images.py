@@ -8,12 +8,11 @@ import cv2
 import numpy as np
 import pytest
 from blob_network import blob_network
-from click.testing import CliRunner
+from command_line import call, succeeded
 from drawn_bodies import BODY, Bodies, image_of
 from small_videos import write_frames
 
 import simspine as ss
-from simspine.cli.main import main
 from simspine.core.skeletons import load_skeleton
 from simspine.io.video import open_video
 from simspine.report.overlay import draw_with_world
@@ -132,8 +131,7 @@ def test_files_in_arrays_and_pictures_out(photo, video, bodies, tmp_path):
 
 
 def test_a_file_that_simspine_detect_wrote_has_the_same_spine(photo, bodies, tmp_path):
-    done = CliRunner().invoke(main, ["detect", str(photo), "-s", str(tmp_path / "0.json"), "--spine-only", "--quiet"])
-    assert done.exit_code == 0, done.output
+    succeeded(call("detect", photo, "-s", tmp_path / "0.json", "--spine-only", "--quiet"))
     rows = ss.infer_image(photo, "blazepose", spine_only=True)
     person = json.loads((tmp_path / "0.json").read_text())["people"][0]
     np.testing.assert_allclose(np.reshape(person["inferred_keypoints_2d"], (9, 3)), rows[0])

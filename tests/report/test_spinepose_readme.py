@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 import pytest
 from blob_network import blob_network, flat_lifter
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from small_videos import write_frames
 
 import simspine as ss
 from simspine import PoseTracker, SpinePoseEstimator, infer_image, infer_video
-from simspine.cli.main import main
 from simspine.core.settings import pose2sim_folder
 from simspine.vision.lifting import Lifter
 from simspine.vision.one_camera import FILE_POINT_NAMES
@@ -168,10 +167,9 @@ def test_command_line(files, tmp_path):
     arguments += ["--primary-subject-height", 1.84, "--warmup-frames", 2]
     arguments += ["--no-mixed-precision"]
     arguments += ["--no-hardware-acceleration", "--detector", "rfdetr", "--max-detections", 2, "--quiet"]
-    done = CliRunner().invoke(main, list(map(str, arguments)))
-    assert done.exit_code == 0, done.output
+    succeeded(call(*arguments))
     drawn = cv2.VideoCapture(str(tmp_path / "out.mp4")).read()[1]
-    assert drawn.shape[1] - cv2.imread(str(files / "image.jpg")).shape[1] == 320  # the world's panel
+    assert drawn.shape[1] - cv2.imread(str(files / "image.jpg")).shape[1] == 320  # the panel of the world
     (person,) = json.loads((out / "frame_00003.json").read_text())["people"]
     assert (len(person["pose_keypoints_3d"]), len(person["pose_keypoints_3d_sd"])) == (4 * 37, 3 * 37)
     assert min(person["pose_keypoints_3d_sd"]) > 0
@@ -183,14 +181,12 @@ def test_command_line(files, tmp_path):
 
 
 def test_version_and_options_without_effect(files, monkeypatch):
-    call = lambda *words: CliRunner().invoke(main, ["spinepose", *map(str, words)])  # noqa: E731
-    assert call("-V").output.strip() == f"simspine {ss.__version__}"
-    lost = call(files / "image.jpg", "-s", "x.json", "--warmup-frames", 3)
-    assert lost.exit_code == 2
-    assert "--warmup-frames is for --enable-lifting" in lost.output
+    assert call("spinepose", "-V").output.strip() == f"simspine {ss.__version__}"
+    said = failed(call("spinepose", files / "image.jpg", "-s", "x.json", "--warmup-frames", 3))
+    assert "--warmup-frames is for --enable-lifting" in said
     plain, mixed = files / "plain.json", files / "mixed.json"
-    assert call(files / "image.jpg", "-m", files / "spinepose.onnx", "-s", plain).exit_code == 0
-    told = call(files / "image.jpg", "-m", files / "spinepose.onnx", "-s", mixed, "--mixed-precision")
+    assert call("spinepose", files / "image.jpg", "-m", files / "spinepose.onnx", "-s", plain).exit_code == 0
+    told = call("spinepose", files / "image.jpg", "-m", files / "spinepose.onnx", "-s", mixed, "--mixed-precision")
     assert "--mixed-precision: networks run in full precision." in told.output
     assert mixed.read_text() == plain.read_text()
     for name, value in (("backend", "openvino"), ("mixed_precision", True)):
@@ -198,8 +194,8 @@ def test_version_and_options_without_effect(files, monkeypatch):
             SpinePoseEstimator("full", **{name: value})
         assert told[0].filename == __file__
     alone = ["--no-view", "--enable-lifting", "-m", "full", "-o", files / "alone.png"]
-    assert call(files / "image.jpg", *alone).exit_code == 0
-    assert "name where they go" in call(files / "image.jpg", *alone, "--no-lifting-panel").output
+    succeeded(call("spinepose", files / "image.jpg", *alone))
+    assert "name where they go" in failed(call("spinepose", files / "image.jpg", *alone, "--no-lifting-panel"))
     for version, size in (("v9", "medium"), ("v2", "xlarge")):  # no reason to take BlazePose
         with pytest.raises(ss.InputError, match=f"weights '{version}/{size}'"):
             SpinePoseEstimator(size, model_version=version)
@@ -222,7 +218,7 @@ def test_defaults_of_the_program(files, tmp_path, monkeypatch, command, people, 
 
     monkeypatch.setattr("simspine.workflow.one_camera.watch_source", say_choices)
     monkeypatch.setattr("simspine.cli.detect.find_spec", lambda name: object() if installed else None)
-    done = CliRunner().invoke(main, [command, str(files / "image.jpg"), "-s", str(tmp_path / "points.json")])
+    done = call(command, files / "image.jpg", "-s", tmp_path / "points.json")
     theirs = command == "spinepose"
     network = "spinepose medium" if theirs and installed else "blazepose heavy"
     assert f" {people} people at most, by {network}" in done.output

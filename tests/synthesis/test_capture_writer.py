@@ -5,11 +5,10 @@ import cdflib
 import h5py
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from tools.bench.engines import triangulate_plainly
 
 from simspine.anatomy.body import Body, forward_kinematics
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import load_skeleton
@@ -241,12 +240,10 @@ def test_command(tmp_path, capture):
         f"name: mine\nresults: {tmp_path}\ncapture: {{human36m: {tmp_path}/capture}}\n"
         f"virtual: {{subjects: 1, actions: [Walking], frames: {FRAMES}, detections: exact}}\n"
     )
-    done = CliRunner().invoke(main, ["capture", "virtual", "--config", str(config), "--quiet"])
-    assert done.exit_code == 0, done.output
-    assert "trials written: 2" in done.output
+    said = succeeded(call("capture", "virtual", "--config", config, "--quiet"))
+    assert "trials written: 2" in said
     assert contents(tmp_path / "capture") == contents(capture)
-    again = CliRunner().invoke(main, ["capture", "virtual", "--config", str(config), "--quiet"])
+    again = call("capture", "virtual", "--config", config, "--quiet")
     assert "everything is there already" in again.output
     config.write_text(f"name: mine\nresults: {tmp_path}\ncapture: {{human36m: {tmp_path}/capture}}\n")
-    refused = CliRunner().invoke(main, ["capture", "virtual", "--config", str(config)])
-    assert refused.exit_code == 2
+    failed(call("capture", "virtual", "--config", config))

@@ -7,12 +7,11 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from pycocotools import mask as coco_mask
 from ray_hits import ray_hits
 
 from simspine.anatomy.skin import skin_asset
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.skeletons import load_skeleton
@@ -222,7 +221,7 @@ def test_pictures_behind_a_link_and_those_of_other_names_stay(tmp_path):
 
 def test_two_cannot_write_to_one_folder(tmp_path):
     with hold_lock(tmp_path / ".lock", "busy"):
-        done = CliRunner().invoke(main, ["capture", "render", "--out", str(tmp_path), "--images", "1"])
+        done = call("capture", "render", "--out", tmp_path, "--images", "1")
     assert (done.exit_code, "another process is rendering" in done.output) == (2, True)
 
 
@@ -235,9 +234,7 @@ def test_two_cannot_write_to_one_folder(tmp_path):
     ],
 )
 def test_wrong_options_are_named(tmp_path, options, message):
-    done = CliRunner().invoke(main, ["capture", "render", "--out", str(tmp_path / "set"), "--images", "1", *options])
-    assert done.exit_code == 2
-    assert message in done.output
+    assert message in failed(call("capture", "render", "--out", tmp_path / "set", "--images", "1", *options))
     assert not (tmp_path / "set").exists()
 
 
@@ -254,8 +251,7 @@ def test_pictures_stand_before_the_users_images(who, tmp_path):
 def test_the_preset_has_fixed_cameras(tmp_path):
     """Their axes and places stay; each picture is another part of their image. A person whose motion is short."""
     words = ["capture", "render", "--out", str(tmp_path), "--preset", "spinetrack", "--size", "64x64", "--quiet"]
-    done = CliRunner().invoke(main, [*words, "--images", "12", "--people", "1", "--action", "Waiting"])
-    assert done.exit_code == 0, done.output
+    succeeded(call(*words, "--images", "12", "--people", "1", "--action", "Waiting"))
     content = json.loads((tmp_path / "annotations/person_keypoints_train-unreal.json").read_text())
     cameras = [image["camera"] for image in content["images"]]
     places = {tuple(np.round(-np.array(c["R"]).T @ c["t"], 5)) for c in cameras}

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from aimed import aimed
 from scipy.interpolate import RectBivariateSpline
 from scipy.spatial.transform import Rotation
 
@@ -22,13 +23,6 @@ SHARP, GREY_NOISE = 0.6, 3.0  # px: blur of the images; grey levels of noise
 _TEXELS = 48  # of a square's side in the printed board
 
 
-def looking(centre, aim):
-    z = (np.asarray(aim) - centre) / np.linalg.norm(np.asarray(aim) - centre)
-    x = np.cross(z, [0, 0, 1.0])
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z])
-
-
 def ring(count=4, lens="perspective", seed=0, radius=2.6):
     """Cameras round the origin, z up, level, at eye height, each a little different."""
     rng = np.random.default_rng(seed)
@@ -37,7 +31,7 @@ def ring(count=4, lens="perspective", seed=0, radius=2.6):
     for i in range(count):
         angle = 2 * np.pi * i / count + rng.normal(0, 0.1)
         centre = np.array([radius * np.cos(angle), radius * np.sin(angle), 1.4 + rng.normal(0, 0.2)])
-        R, f = looking(centre, [0, 0, 0.9]), focal * rng.uniform(0.95, 1.05)
+        R, f = aimed(centre, [0, 0, 0.9]), focal * rng.uniform(0.95, 1.05)
         K = [[f, 0, SIZE[0] / 2 + rng.normal(0, 6)], [0, f * 1.001, SIZE[1] / 2 + rng.normal(0, 6)], [0, 0, 1]]
         cameras.append(Camera(f"cam{i + 1}", SIZE, K, distortion, R, -R @ centre, model))
     return cameras
@@ -59,7 +53,7 @@ def shown_to(cameras, board: Board, frames: int, seed=1):
             place = rng.uniform([-0.7, -0.7, 0.5], [0.7, 0.7, 1.5])
             away = place - (a.centre + b.centre) / 2
         turn = Rotation.from_rotvec(rng.normal(0, [0.35, 0.35, 0.5])).as_matrix()
-        R = looking(np.zeros(3), away).T @ turn  # the board's z points away from who looks at it
+        R = aimed(np.zeros(3), away).T @ turn  # the board's z points away from who looks at it
         places.append((R, place - R @ middle))
     return places
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from aimed import aimed
 
 from simspine.core.geometry import project_points
 from simspine.core.types import Camera, Keypoints
@@ -22,10 +23,7 @@ _MIDDLE = {"Hip": (-0.05, 0, 1.0), "Neck": (-0.03, 0, 1.5), "Nose": (0.1, 0, 1.6
 
 def look_at(name, centre, target=(0.0, 0.0, 1.0), distortion=(-0.05, 0.14, 6e-4, -5e-4, 0.01), focal=1100.0):
     """A camera at `centre` that looks at `target`, image upright."""
-    forward = np.subtract(target, centre) / np.linalg.norm(np.subtract(target, centre))
-    right = np.cross(forward, [0, 0, 1.0])
-    right /= np.linalg.norm(right)
-    R = np.stack([right, np.cross(forward, right), forward])
+    R = aimed(centre, target)
     K = [[focal, 0, 950.0], [0, focal + 5, 545.0], [0, 0, 1]]
     return Camera(name, (1920, 1080), K, distortion, R, -R @ np.asarray(centre, float))
 

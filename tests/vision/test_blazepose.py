@@ -88,11 +88,6 @@ def test_nobody_gives_no_people():
     detector.close()
 
 
-def test_nonsense_is_refused():
-    with pytest.raises(InputError, match="people is 0"):
-        BlazePose(people=0)
-
-
 def test_loading_writes_nothing_to_the_terminal():
     code = (
         "import numpy as np; from simspine.vision.blazepose import BlazePose\n"

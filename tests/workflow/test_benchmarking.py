@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
+from command_line import call, succeeded
 from small_images import people, write_labels, write_results
 from small_points import moved, truth, write_angles
 from tools.lifting_baselines.point_tables import write_point_sequences
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.evaluation.angle_protocol import angle_names
 from simspine.evaluation.point_sources import PointSequence
@@ -23,8 +22,8 @@ from simspine.workflow.results import named_files, write_benchmark_results
 from simspine.workflow.up_to_date import file_checksum
 
 
-def call(*arguments):
-    return CliRunner().invoke(main, ["benchmark", *map(str, arguments)])
+def benchmark(*arguments):
+    return call("benchmark", *arguments)
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def files(tmp_path):
 
 def test_predictions_become_tables(files):
     out = files / "out.json"
-    done = call("multiview", f"mine={files / 'net.npz'}", "--dataset", files / "truth.npz", "--json", out)
+    done = benchmark("multiview", f"mine={files / 'net.npz'}", "--dataset", files / "truth.npz", "--json", out)
     assert done.exit_code == 0, done.output
     assert re.search(r"\| mine +\| mean over frames +\| 4\.00 +\| 4\.00", done.output)
     found = json.loads(out.read_text())
@@ -55,21 +54,19 @@ def test_angles_with_the_untested_people_as_control(tmp_path):
     ]
     write_angles(tmp_path / "truth.npz", everyone)
     write_angles(tmp_path / "net.npz", everyone)
-    done = call("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz")
-    assert done.exit_code == 0, done.output
-    (row,) = re.findall(r"\| net +\| LLA +\| 0\.00 .*", done.output)
+    said = succeeded(benchmark("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz"))
+    (row,) = re.findall(r"\| net +\| LLA +\| 0\.00 .*", said)
     assert "| no coverage: no deviations in the predictions" in row
-    assert "control: mean of the training people" in done.output
-    done = call("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz", "--subjects", "all")
+    assert "control: mean of the training people" in said
+    done = benchmark("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz", "--subjects", "all")
     assert "control: mean" not in done.output
 
 
 def test_points_in_images_from_a_copy_of_spinetrack(tmp_path):
     write_labels(tmp_path / "st/annotations/person_keypoints_val2017.json", people())
     write_results(tmp_path / "found.json", people())
-    done = call("2d", tmp_path / "found.json", "--truth", tmp_path / "st")
-    assert done.exit_code == 0, done.output
-    assert "| found | all | 1.000 | 1.000 |" in " ".join(done.output.split())
+    said = succeeded(benchmark("2d", tmp_path / "found.json", "--truth", tmp_path / "st"))
+    assert "| found | all | 1.000 | 1.000 |" in " ".join(said.split())
 
 
 def test_what_is_missing_or_wrong_ends_with_two_and_writes_nothing(files):
@@ -82,7 +79,7 @@ def test_what_is_missing_or_wrong_ends_with_two_and_writes_nothing(files):
         (("2d", files / "net.npz", "--truth", files / "gone"), "gone: no such file"),
         (("multiview", files / "net.npz", files / "net.npz", "--truth", files / "truth.npz"), "called 'net'"),
     ):
-        done = call(*arguments, "--json", files / "never")
+        done = benchmark(*arguments, "--json", files / "never")
         assert done.exit_code == 2, (arguments, done.output)
         assert said in done.output
     assert not (files / "never").exists()

@@ -7,10 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from small_videos import write_frames
 
-from simspine.cli.main import main
 from simspine.io.calibration import read_calibration
 from simspine.vision.board import Board
 
@@ -20,8 +19,8 @@ from board_scene import corners_seen, on_the_floor, render, ring, shown_to
 FRAMES = 20
 
 
-def call(*arguments):
-    return CliRunner().invoke(main, ["cameras", "calibrate", "board", *map(str, arguments)])
+def calibrate(*arguments):
+    return call("cameras", "calibrate", "board", *arguments)
 
 
 def board_arguments(board: Board):
@@ -53,11 +52,10 @@ def shown(tmp_path_factory):
 def test_cameras_come_out_of_folders_of_images(shown, tmp_path):
     folders, cameras, places, board = shown
     out, figures = tmp_path / "Calib.toml", tmp_path / "figures.json"
-    unwritable = call(*folders, *board_arguments(board), "--floor", FRAMES, "--out", out, "--json", tmp_path)
+    unwritable = calibrate(*folders, *board_arguments(board), "--floor", FRAMES, "--out", out, "--json", tmp_path)
     assert (unwritable.exit_code, out.exists()) == (2, False)  # else the same command would be refused
-    done = call(*folders, *board_arguments(board), "--floor", FRAMES, "--out", out, "--json", figures)
-    assert done.exit_code == 0, done.output
-    assert "World: the board on the floor" in done.output
+    told = succeeded(calibrate(*folders, *board_arguments(board), "--floor", FRAMES, "--out", out, "--json", figures))
+    assert "World: the board on the floor" in told
     R, t = places[-1][0] @ np.diag([1.0, -1.0, -1.0]), places[-1][1]
     said = json.loads(figures.read_text())
     for found, camera in zip(read_calibration(out), cameras, strict=True):
@@ -70,9 +68,7 @@ def test_cameras_come_out_of_folders_of_images(shown, tmp_path):
         assert row["error_px"] < 0.2
         assert 0 < row["position_sd_m"] < 0.01
 
-    again = call(*folders, *board_arguments(board), "--floor", FRAMES, "--out", out)
-    assert again.exit_code == 2
-    assert "exists already" in again.output
+    assert "exists already" in failed(calibrate(*folders, *board_arguments(board), "--floor", FRAMES, "--out", out))
 
 
 def test_videos_are_read_as_well(shown, tmp_path):
@@ -80,8 +76,7 @@ def test_videos_are_read_as_well(shown, tmp_path):
     folders, cameras, _, board = shown
     images = [cv2.imread(str(folders[0] / f"{f}.png")) for f in range(FRAMES)]
     path = write_frames(tmp_path / "cam1.avi", images, 10, "MJPG")
-    done = call(path, *board_arguments(board), "--floor", 0, "--out", tmp_path / "x.toml")
-    assert done.exit_code == 0, done.output
+    succeeded(calibrate(path, *board_arguments(board), "--floor", 0, "--out", tmp_path / "x.toml"))
     (found,) = read_calibration(tmp_path / "x.toml")
     assert found.K[0, 0] == pytest.approx(cameras[0].K[0, 0], rel=0.01)
 
@@ -89,9 +84,8 @@ def test_videos_are_read_as_well(shown, tmp_path):
 class TestRefused:
     def refused(self, message, *arguments, out):
         floor = () if "--floor" in arguments else ("--floor", 0)
-        done = call(*arguments, *floor, "--out", out)
-        assert done.exit_code == 2
-        assert message in " ".join(done.output.split()), done.output
+        said = failed(calibrate(*arguments, *floor, "--out", out))
+        assert message in " ".join(said.split()), said
         assert not out.exists()
 
     def test_other_markers(self, shown, tmp_path):
@@ -118,7 +112,6 @@ class TestRefused:
 def test_a_board_is_written_by_its_command(tmp_path):
     out = tmp_path / "board.png"
     wanted = ["cameras", "board", "--squares", "7x5", "--size-mm", "30", "--out", str(out)]
-    done = CliRunner().invoke(main, wanted)
-    assert done.exit_code == 0, done.output
-    assert "ChArUco board (4X4_50) of 7x5 squares" in done.output
+    said = succeeded(call(*wanted))
+    assert "ChArUco board (4X4_50) of 7x5 squares" in said
     assert out.read_bytes()[:4] == b"\x89PNG"

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call
 
 import simspine as ss
-from simspine.cli.main import main
 from simspine.core.settings import data_folder
 from simspine.io.c3d import read_markers
 
@@ -23,7 +22,7 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        done = CliRunner().invoke(main, ["demo", "gait"])
+        done = call("demo", "gait")
     assert done.exit_code == 0, done.output
     return folder, done.output
 

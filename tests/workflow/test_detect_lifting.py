@@ -8,12 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from blob_network import blob_network
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from drawn_bodies import BODY, Bodies, image_of
 from lifting_network import POINTS, card, lifting_network, of_version
 from small_videos import write_frames
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera
@@ -31,8 +30,8 @@ def bodies(monkeypatch):
     monkeypatch.setattr(one_camera, "detector_of_options", lambda options: Bodies())
 
 
-def call(*arguments):
-    return CliRunner().invoke(main, ["detect", *map(str, arguments), "--quiet", "--nosmooth"])
+def detect(*arguments):
+    return call("detect", *arguments, "--quiet", "--nosmooth")
 
 
 def people_of(path) -> list[dict]:
@@ -54,11 +53,10 @@ def test_people_of_a_video_are_lifted_image_by_image(tmp_path):
     images = [image_of((a, 120), (b, 130)) for a, b in zip(left, right, strict=True)]
     video = write_frames(tmp_path / "walk.avi", images, codec="FFV1")
     lifter = lifting_network(tmp_path / "known.onnx")
-    done = call(video, "-s", tmp_path / "points", "--lift", lifter, "--fov", 90)
-    assert done.exit_code == 0, done.output
-    assert "5 points of a person in space, relative to Hip, all of them estimated" in done.output
-    assert "world: m, z up, origin on the floor between the feet" in done.output
-    assert "field of view: 90° along the longer side, as given" in done.output
+    said = succeeded(detect(video, "-s", tmp_path / "points", "--lift", lifter, "--fov", 90))
+    assert "5 points of a person in space, relative to Hip, all of them estimated" in said
+    assert "world: m, z up, origin on the floor between the feet" in said
+    assert "field of view: 90° along the longer side, as given" in said
     files = sorted((tmp_path / "points").iterdir())
     assert [file.name for file in files] == [f"frame_{i:05d}.json" for i in range(12)]
     for k, places in enumerate((left, right)):
@@ -71,9 +69,8 @@ def test_people_of_a_video_are_lifted_image_by_image(tmp_path):
 def test_files_say_what_lifted_points_are(tmp_path):
     photo, out = tmp_path / "photo.png", tmp_path / "points.json"
     cv2.imwrite(str(photo), image_of((80, 120)))
-    done = call(photo, "-s", out, "--lift", lifting_network(tmp_path / "known.onnx"))
-    assert done.exit_code == 0, done.output
-    assert "60° along the longer side, assumed" in done.output
+    said = succeeded(detect(photo, "-s", out, "--lift", lifting_network(tmp_path / "known.onnx")))
+    assert "60° along the longer side, assumed" in said
     about = json.loads(out.read_text())["lifted"]
     assert about["origin"] == "estimated"
     assert about["point_names"] == list(POINTS)
@@ -94,8 +91,7 @@ def test_photographs_are_lifted_each_for_itself(tmp_path):
     for name, place in {"b": 100, "c": 200, "d": None}.items():
         cv2.imwrite(str(folder / f"{name}.png"), image_of(*([] if place is None else [(place, 110)])))
     lifter = lifting_network(tmp_path / "known.onnx")
-    done = call(folder, "-s", tmp_path / "out", "--lift", lifter, "--fov", 90)
-    assert done.exit_code == 0, done.output
+    succeeded(detect(folder, "-s", tmp_path / "out", "--lift", lifter, "--fov", 90))
     for name, place in {"b": 100, "c": 200}.items():
         (person,) = people_of(tmp_path / "out" / f"{name}.json")
         np.testing.assert_allclose(lifted(person)[:, 2], 2 * expected_x([place], 160)[0], atol=4e-5)
@@ -110,11 +106,10 @@ def test_a_calibrated_camera_straightens_the_image(tmp_path):
     cv2.imwrite(str(photo), image_of((80, 120)))
     arguments = (photo, "-s", out, "--lift", lifting_network(tmp_path / "known.onnx"))
     arguments += ("--calibration", tmp_path / "rig.toml")
-    assert "no camera 'photo', but left, right; name one by --camera" in call(*arguments).output
-    assert "for images of 640 × 480 px, these are 320 × 240 px" in call(*arguments, "--camera", "right").output
+    assert "no camera 'photo', but left, right; name one by --camera" in detect(*arguments).output
+    assert "for images of 640 × 480 px, these are 320 × 240 px" in detect(*arguments, "--camera", "right").output
     assert not out.exists()
-    done = call(*arguments, "--camera", "left")
-    assert done.exit_code == 0, done.output
+    succeeded(detect(*arguments, "--camera", "left"))
     dx, dy = BODY["left_hip"]
     wanted = undistort_pixels(camera, np.array([80.0 + dx, 120.0 + dy]))
     np.testing.assert_allclose(lifted(people_of(out)[0])[POINTS.index("LHip"), :2], wanted, atol=2e-5)
@@ -162,11 +157,10 @@ def test_what_is_no_lifter_of_these_points_is_refused_in_one_line(made, message,
     photo, out, path = tmp_path / "photo.png", tmp_path / "points.json", tmp_path / "lifter.onnx"
     cv2.imwrite(str(photo), image_of((80, 120)))
     made(path)
-    done = call(photo, "-s", out, "--lift", path)
-    assert done.exit_code == 2
-    assert message in done.output
-    assert done.output.startswith("error: ")
-    assert done.output.count("\n") == 1
+    said = failed(detect(photo, "-s", out, "--lift", path))
+    assert message in said
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
     assert not out.exists()
 
 
@@ -184,16 +178,14 @@ def test_what_is_no_lifter_of_these_points_is_refused_in_one_line(made, message,
 def test_options_that_do_not_go_together(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cv2.imwrite("photo.png", image_of((80, 120)))
-    done = call("photo.png", *arguments)
-    assert done.exit_code == 2
-    assert message in done.output
+    assert message in failed(detect("photo.png", *arguments))
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
 def test_a_checkpoint_of_training_is_told_from_a_lifter(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"PK")
     cv2.imwrite(str(tmp_path / "photo.png"), image_of((80, 120)))
-    done = call(tmp_path / "photo.png", "-s", tmp_path / "x.json", "--lift", tmp_path / "checkpoint.pt")
+    done = detect(tmp_path / "photo.png", "-s", tmp_path / "x.json", "--lift", tmp_path / "checkpoint.pt")
     assert f"a lifter is an ONNX file; {TRAIN_LIFTER_HINT}" in done.output
 
 

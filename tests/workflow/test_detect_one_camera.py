@@ -7,11 +7,10 @@ import cv2
 import numpy as np
 import pytest
 from blob_network import blob_network
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from drawn_bodies import BODY, Bodies, image_of
 from small_videos import write_frames
 
-from simspine.cli.main import main
 from simspine.core.settings import data_folder
 from simspine.core.skeletons import load_skeleton
 from simspine.io.image_streams import Webcam
@@ -31,8 +30,8 @@ def bodies(monkeypatch):
     Bodies.made = Bodies.forgot = 0
 
 
-def call(*arguments):
-    return CliRunner().invoke(main, ["detect", *map(str, arguments)])
+def detect(*arguments):
+    return call("detect", *arguments)
 
 
 def files(folder):
@@ -57,9 +56,8 @@ def video(tmp_path):
 
 def test_an_image_becomes_a_picture_and_points_that_read_back(photo, bodies, tmp_path):
     out = tmp_path / "out"
-    done = call(photo, "-o", out / "drawn.png", "-s", out / "points.json", "--quiet")
-    assert done.exit_code == 0, done.output
-    assert "photo: 1 image, 2 people, by blazepose" in done.output
+    said = succeeded(detect(photo, "-o", out / "drawn.png", "-s", out / "points.json", "--quiet"))
+    assert "photo: 1 image, 2 people, by blazepose" in said
     assert files(out) == ["drawn.png", "points.json"]
     drawn, given = cv2.imread(str(out / "drawn.png")), cv2.imread(str(photo))
     assert drawn.shape[1] == given.shape[1]
@@ -83,8 +81,7 @@ def test_an_image_becomes_a_picture_and_points_that_read_back(photo, bodies, tmp
 
 def test_a_video_has_as_many_frames_as_before_and_people_keep_their_numbers(video, bodies, tmp_path):
     folder = tmp_path / "points"
-    done = call(video, "--output", tmp_path / "drawn.webm", "--save-path", folder, "--nosmooth", "--quiet")
-    assert done.exit_code == 0, done.output
+    succeeded(detect(video, "--output", tmp_path / "drawn.webm", "--save-path", folder, "--nosmooth", "--quiet"))
     assert (open_video(tmp_path / "drawn.webm").frames, open_video(video).frames) == (24, 24)
     assert files(folder) == [f"frame_{i:05d}.json" for i in range(24)]
     names, people = read_people_json([folder])
@@ -99,7 +96,7 @@ def test_a_video_has_as_many_frames_as_before_and_people_keep_their_numbers(vide
 
 def test_smoothing_is_on_unless_switched_off(video, bodies, tmp_path):
     for name, options in (("smooth", ()), ("raw", ("--nosmooth",))):
-        assert call(video, "-s", tmp_path / name, "--quiet", *options).exit_code == 0
+        assert detect(video, "-s", tmp_path / name, "--quiet", *options).exit_code == 0
     smooth, raw = (read_people_json([tmp_path / name])[1] for name in ("smooth", "raw"))
     assert 0.05 < np.nanmax(np.abs(smooth - raw)) < 20
     assert json.loads((tmp_path / "smooth" / "frame_00003.json").read_text())["smoothed"] is True
@@ -111,15 +108,13 @@ def test_a_folder_of_images_is_separate_pictures_of_any_size(tmp_path, bodies):
     cv2.imwrite(str(folder / "b.png"), image_of((100, 110)))
     cv2.imwrite(str(folder / "c.png"), image_of((200, 200), size=(400, 300)))
     cv2.imwrite(str(folder / "d.png"), image_of())
-    done = call(folder, "-o", tmp_path / "drawn", "-s", tmp_path / "points", "--quiet")
-    assert done.exit_code == 0, done.output
+    succeeded(detect(folder, "-o", tmp_path / "drawn", "-s", tmp_path / "points", "--quiet"))
     assert files(tmp_path / "drawn") == ["b.jpg", "c.jpg", "d.jpg"]
     contents = [json.loads((tmp_path / "points" / f"{name}.json").read_text()) for name in "bcd"]
     assert [[person["person_id"] for person in c["people"]] for c in contents] == [[[1]], [[1]], []]
     assert Bodies.made == 1
     assert Bodies.forgot >= 3  # before each picture
-    again = call(folder, "-o", tmp_path / "drawn", "--quiet")  # its own folder is replaced
-    assert again.exit_code == 0, again.output
+    succeeded(detect(folder, "-o", tmp_path / "drawn", "--quiet"))  # its own folder is replaced
 
 
 class Following(Bodies):
@@ -145,9 +140,9 @@ def test_each_photograph_of_a_folder_is_seen_as_by_a_detector_of_its_own(tmp_pat
     pictures = {"b": image_of((60, 110)), "c": image_of((200, 200), size=(400, 300)), "d": image_of((150, 120))}
     for name, picture in pictures.items():
         cv2.imwrite(str(folder / f"{name}.png"), picture)
-    assert call(folder, "-s", tmp_path / "together", "--quiet").exit_code == 0
+    assert detect(folder, "-s", tmp_path / "together", "--quiet").exit_code == 0
     for name in pictures:
-        assert call(folder / f"{name}.png", "-s", tmp_path / "alone.json", "--quiet").exit_code == 0
+        assert detect(folder / f"{name}.png", "-s", tmp_path / "alone.json", "--quiet").exit_code == 0
         alone, together = (
             json.loads(path.read_text())["people"]
             for path in (tmp_path / "alone.json", tmp_path / "together" / f"{name}.json")
@@ -158,24 +153,21 @@ def test_each_photograph_of_a_folder_is_seen_as_by_a_detector_of_its_own(tmp_pat
 
 def test_spine_only(photo, bodies, tmp_path):
     out = tmp_path / "points.json"
-    assert call(photo, "-s", out, "--spine-only", "--quiet").exit_code == 0
+    assert detect(photo, "-s", out, "--spine-only", "--quiet").exit_code == 0
     content = json.loads(out.read_text())
     native = load_skeleton("spinetrack37").names
     assert content["point_names"] == [native[i] for i in (19, 26, 27, 28, 29, 30, 18, 35, 36)]  # SpinePose's SPINE_IDS
     assert {len(person["pose_keypoints_2d"]) for person in content["people"]} == {27}
     assert all(any(person["inferred_keypoints_2d"]) for person in content["people"])
     before = out.read_bytes()
-    nothing = call(photo, "-s", out, "--spine-only", "--no-infer", "--quiet")
-    assert nothing.exit_code == 2
-    assert "sees no point of the spine" in nothing.output
+    assert "sees no point of the spine" in failed(detect(photo, "-s", out, "--spine-only", "--no-infer", "--quiet"))
     assert out.read_bytes() == before
 
 
 def test_without_names_the_picture_goes_to_the_working_folder(photo, bodies, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    done = call("-i", photo, "--no-view", "--quiet")
-    assert done.exit_code == 0, done.output
+    succeeded(detect("-i", photo, "--no-view", "--quiet"))
     assert files(tmp_path / "here") == ["photo_detected.png"]
     assert Bodies.made == 1
 
@@ -190,7 +182,7 @@ def test_ctrl_c_ends_in_order_and_the_files_hold_what_was_seen(video, bodies, tm
 
     monkeypatch.setattr(detect_files, "draw_with_world", draw)
     before = signal.getsignal(signal.SIGINT)
-    done = call(video, "-o", tmp_path / "drawn.webm", "-s", tmp_path / "points", "--quiet")
+    done = detect(video, "-o", tmp_path / "drawn.webm", "-s", tmp_path / "points", "--quiet")
     assert done.exit_code == 130
     assert "stopped; the files hold" in done.output
     assert len(files(tmp_path / "points")) == open_video(tmp_path / "drawn.webm").frames == 10
@@ -219,20 +211,17 @@ class Fake:
 
 def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch):
     monkeypatch.setattr("cv2.VideoCapture", Fake)
-    done = call("0", "-s", tmp_path / "points", "--frames", 7, "--quiet")
-    assert done.exit_code == 0, done.output
+    succeeded(detect("0", "-s", tmp_path / "points", "--frames", 7, "--quiet"))
     assert len(files(tmp_path / "points")) == 7
     assert read_people_json([tmp_path / "points"])[1].shape == (7, 1, 1, 37, 3)
-    done = call("webcam", "--no-view", "--frames", 2)
-    assert done.exit_code == 2
-    assert "nothing of webcam 0 would be kept" in done.output
+    assert "nothing of webcam 0 would be kept" in failed(detect("webcam", "--no-view", "--frames", 2))
 
 
 @pytest.mark.parametrize(("chosen", "model"), [((), "heavy"), (("-m", "heavy"), "heavy"), (("-m", "full"), "full")])
 def test_the_network_of_blazepose_is_an_option(chosen, model, photo, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(one_camera, "detector_of_options", lambda options: made.append(options.network) or Bodies())
-    assert call(photo, "-s", tmp_path / "points.json", *chosen).exit_code == 0
+    assert detect(photo, "-s", tmp_path / "points.json", *chosen).exit_code == 0
     assert made == [model]
     assert json.loads((tmp_path / "points.json").read_text())["model"] == model
 
@@ -253,10 +242,9 @@ def test_a_webcam_is_shown_until_q_is_pressed(bodies, monkeypatch):
         "getWindowProperty": lambda name, what: 1.0,
     }.items():
         monkeypatch.setattr(cv2, name, does)
-    done = call("0")
-    assert done.exit_code == 0, done.output
+    said = succeeded(detect("0"))
     assert shown == [320, 320, 320, "webcam0"]
-    assert "webcam0: 3 images, 1 person" in done.output
+    assert "webcam0: 3 images, 1 person" in said
 
 
 def test_where_no_window_can_be_opened_it_says_what_to_do(bodies, tmp_path, monkeypatch):
@@ -265,9 +253,7 @@ def test_where_no_window_can_be_opened_it_says_what_to_do(bodies, tmp_path, monk
 
     monkeypatch.setattr("cv2.VideoCapture", Fake)
     monkeypatch.setattr(cv2, "namedWindow", refuse)
-    done = call("0", "--view", "-s", tmp_path / "points")
-    assert done.exit_code == 2
-    assert "no window can be opened" in done.output
+    assert "no window can be opened" in failed(detect("0", "--view", "-s", tmp_path / "points"))
     assert files(tmp_path) == []
 
 
@@ -329,10 +315,9 @@ def test_what_cannot_work_says_so_and_leaves_nothing(case, photo, video, tmp_pat
     monkeypatch.setattr("simspine.vision.spinepose.find_spec", lambda name: None)
     monkeypatch.chdir(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    done = call(*arguments)
-    assert done.exit_code == 2, done.output
-    assert message in done.output
-    assert "Traceback" not in done.output
+    said = failed(detect(*arguments))
+    assert message in said
+    assert "Traceback" not in said
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == {
         path: time for path, time in before.items() if path.is_file()
     }

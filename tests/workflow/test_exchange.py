@@ -8,12 +8,11 @@ import h5py
 import numpy as np
 import pandas
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from small_project import of_size
 from whole_dataset import load
 
 import simspine as ss
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
@@ -153,8 +152,7 @@ def test_37_points_in_their_order(finished, exports, results, tmp_path):
 
 def test_motions_in_the_papers_62_axes(finished, results, tmp_path):
     out = tmp_path / "axes"
-    run = CliRunner().invoke(main, ["export", "--config", str(finished.file), "--axes", "62", "--out", str(out)])
-    assert run.exit_code == 0, run.output
+    succeeded(call("export", "--config", finished.file, "--axes", "62", "--out", out))
     assert verify_dataset(out) == []
     found, solved = read_mot(out / "S01/S01_bow.mot"), results.result.motion
     assert found.names == solved.names  # of the coupled body they are the axes
@@ -172,9 +170,7 @@ def test_motions_in_the_papers_62_axes(finished, results, tmp_path):
     assert (manifest["format"], manifest["contents"]) == ("axes62", "angles")
     assert manifest["thorax_left_out_deg"] == {"S01/bow": 0.0}
     for wrong in (["--format", "npz"], ["--points", "37"], ["--subject", "S01"]):
-        run = CliRunner().invoke(main, ["export", "--config", str(finished.file), "--axes", "62", *wrong])
-        assert run.exit_code == 2
-        assert wrong[0] in run.output
+        assert wrong[0] in failed(call("export", "--config", finished.file, "--axes", "62", *wrong))
 
 
 def test_the_results_folder_itself_is_a_data_set(finished):
@@ -254,8 +250,7 @@ def test_points_and_angles_changed_apart_are_found(copied):
     assert "S01/bow" in found[0]
     assert "frames 5–5" in found[0]
     (copied.results / "manifest.json").unlink()  # else that alone refuses the changed file
-    message = CliRunner().invoke(main, ["export", "--config", str(copied.file), "--format", "c3d"])
-    assert message.exit_code == 2
+    failed(call("export", "--config", copied.file, "--format", "c3d"))
     assert not (copied.results / "exchange" / "c3d").exists()
     assert list((copied.results / "exchange").iterdir()) == []
 
@@ -279,9 +274,8 @@ class TestLicence:
 
     def test_angles_and_models_may_go(self, restricted, tmp_path):
         out = tmp_path / "public"
-        done = CliRunner().invoke(main, ["export", "--config", str(restricted.file), "--format", "hdf5", "--public",
-                                         "--contents", "angles", "--out", str(out)])  # fmt: skip
-        assert done.exit_code == 0, done.output
+        chosen = ("--format", "hdf5", "--public", "--contents", "angles", "--out", out)
+        succeeded(call("export", "--config", restricted.file, *chosen))
         assert (out / "NOTICE.txt").read_text().strip() == HUMAN36M_NOTICE
         assert json.loads((out / "manifest.json").read_text())["notice"] == HUMAN36M_NOTICE
         assert verify_dataset(out, kinematics=True) == []
@@ -388,9 +382,7 @@ def test_an_older_export_is_replaced_and_nothing_else(finished, exports, tmp_pat
     (("--format", "coco", "--every", "0"), "0 is not in the range"),
 ])  # fmt: skip
 def test_wrong_options(finished, arguments, message):
-    done = CliRunner().invoke(main, ["export", "--config", str(finished.file), *arguments])
-    assert done.exit_code == 2
-    assert message in done.output
+    assert message in failed(call("export", "--config", finished.file, *arguments))
 
 
 def test_before_the_stage_has_run(copied, refused):
@@ -432,19 +424,16 @@ def test_after_one_subject_there_is_a_data_set_of_those_that_are_exported(copied
     settings["subjects"]["S02"] = {"trials": {"bow": dict(settings["subjects"]["S01"]["trials"]["bow"])}}
     copied.write(settings)
     (copied.results / "synthetic.h5").unlink()
-    done = CliRunner().invoke(main, ["export", str(copied.file), "--subject", "S01"])
-    assert done.exit_code == 0, done.output
-    assert "synthetic.h5: S01 of 2 subjects" in done.output
+    said = succeeded(call("export", copied.file, "--subject", "S01"))
+    assert "synthetic.h5: S01 of 2 subjects" in said
     assert [str(fault) for fault in verify_dataset(copied.results)] == []
     with DatasetFile(copied.results / "synthetic.h5") as file:
         assert list(file.subjects) == ["S01"]
         assert file.provenance["configuration_hash"] == copied.config.hash
-    done = CliRunner().invoke(main, ["export", str(copied.file), "--axes", "62", "--out", str(tmp_path / "axes")])
+    done = call("export", copied.file, "--axes", "62", "--out", tmp_path / "axes")
     assert (done.exit_code, done.output.strip()) == (0, str(tmp_path / "axes"))  # no word of another configuration
     assert list((tmp_path / "axes").rglob("*.mot"))
-    done = CliRunner().invoke(main, ["export", str(copied.file)])
-    assert done.exit_code == 2  # S02 is to be solved first
-    assert "S02" in done.output
+    assert "S02" in failed(call("export", copied.file))  # S02 is to be solved first
 
 
 @pytest.mark.parametrize("chosen", [["--subject", "S01"], ["--trial", "bow"]])
@@ -456,9 +445,8 @@ def test_a_trial_that_changed_after_its_export_is_checked_before_it_is_joined(co
     copied.run("export")
     of_size(1.1).write_osim(copied.results / "S02/model/S02.osim")
     before = copied.contents()["synthetic.h5"]
-    done = CliRunner().invoke(main, ["export", str(copied.file), *chosen])
-    assert done.exit_code == 2
-    assert "S02/bow: the points are not the forward kinematics of the angles" in done.output
+    said = failed(call("export", copied.file, *chosen))
+    assert "S02/bow: the points are not the forward kinematics of the angles" in said
     assert copied.contents()["synthetic.h5"] == before
 
 
@@ -466,9 +454,7 @@ def test_one_trial_is_exported_while_another_is_not_solved(copied):
     trials = {name: copied.settings["subjects"]["S01"]["trials"]["bow"] for name in ("bow", "again")}
     copied.change(subjects={"S01": {"trials": trials}})
     (copied.results / "S01/export/bow.h5").unlink()
-    done = CliRunner().invoke(main, ["export", str(copied.file), "--subject", "S01", "--trial", "bow"])
-    assert done.exit_code == 0, done.output
-    done = CliRunner().invoke(main, ["export", str(copied.file), "--trial", "bow"])  # and the data set
-    assert done.exit_code == 2
-    assert "S01/quality/again.json does not exist" in done.output
-    assert "Run `simspine" in done.output
+    succeeded(call("export", copied.file, "--subject", "S01", "--trial", "bow"))
+    said = failed(call("export", copied.file, "--trial", "bow"))  # and the data set
+    assert "S01/quality/again.json does not exist" in said
+    assert "Run `simspine" in said

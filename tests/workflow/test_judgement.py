@@ -5,10 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call
 
 import simspine as ss
-from simspine.cli.main import main
 from simspine.evaluation.validation_records import trial_records
 from simspine.evaluation.validation_tables import curvature_table, lumbar_rom
 from simspine.quality.findings import THRESHOLDS
@@ -104,7 +103,7 @@ def test_names_in_findings_are_neither_markup_nor_commands(copied):
     stored = json.loads(file.read_text())
     stored["findings"][0] |= {"message": "markers [/x] and \x1b]0;owned\x07 [bold]y[/bold]", "code": "a\x1b[2J"}
     file.write_text(json.dumps(stored))
-    done = CliRunner().invoke(main, ["check", "--config", str(copied.file)])
+    done = call("check", "--config", copied.file)
     assert done.exit_code == 3, done.exception
     assert "markers [/x] and \N{REPLACEMENT CHARACTER}]0;owned" in done.output
     assert "[bold]y[/bold]" in done.output
@@ -113,6 +112,6 @@ def test_names_in_findings_are_neither_markup_nor_commands(copied):
 
 def test_checking_again_changes_nothing(copied):
     before = (copied.results / "quality.json").read_bytes()
-    done = CliRunner().invoke(main, ["check", "--config", str(copied.file)])
+    done = call("check", "--config", copied.file)
     assert done.exit_code == json.loads(before)["exit_code"], done.output
     assert (copied.results / "quality.json").read_bytes() == before

@@ -5,12 +5,11 @@ import re
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from command_line import call, succeeded
 from small_c3d import write_small_c3d
 from small_project import STAGES, Project
 
 import simspine as ss
-from simspine.cli.main import main
 from simspine.io.c3d import read_markers
 from simspine.workflow.config import check_config
 from simspine.workflow.jobs import all_jobs, mark_done, mark_of, run_job, stage_states
@@ -20,10 +19,6 @@ from simspine.workflow.up_to_date import RunPaths
 pytestmark = pytest.mark.usefixtures("two_rounds")
 
 SET = "spinetrack37"
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +35,7 @@ def project(files, tmp_path_factory):
     """Configured by `simspine init`, and run."""
     folder = tmp_path_factory.mktemp("project")
     out = folder / "config.yaml"
-    done = call("init", *files, "--out", out, "--name", "lab", "--marker-set", SET, "--mass", 62, "--height", 1.8)
-    assert done.exit_code == 0, done.output
+    succeeded(call("init", *files, "--out", out, "--name", "lab", "--marker-set", SET, "--mass", 62, "--height", 1.8))
     settings = yaml.safe_load(out.read_text())
     assert settings["subjects"] == {
         "S01": {
@@ -72,8 +66,7 @@ def test_everything_is_done_to_the_report(project):
     with ss.open_dataset(results / "lab.h5") as data:
         assert data["S01", "Ada_walk_1"].frames == data["S01", "sit"].frames
         assert data["S01", "sit"].cameras == ()
-    done = call("status", "--config", project.file)
-    assert done.exit_code == 0, done.output
+    succeeded(call("status", "--config", project.file))
     assert call("verify", results).exit_code == 0
 
 
@@ -89,12 +82,9 @@ def test_the_numbers_are_those_of_the_library(project, files):
 
 
 def test_doctor_counts_the_markers(project):
-    done = call("doctor", "--config", project.file)
-    assert done.exit_code == 0, done.output
-    assert "S01/sit: " in done.output
-    assert re.search(r"S01/sit: (\d+) of \1 markers are known, 16 frames; marker set 'vertebral'", done.output), (
-        done.output
-    )
+    said = succeeded(call("doctor", "--config", project.file))
+    assert "S01/sit: " in said
+    assert re.search(r"S01/sit: (\d+) of \1 markers are known, 16 frames; marker set 'vertebral'", said), said
 
 
 def test_stages_by_hand_and_a_trial_that_had_cameras(copied, files):

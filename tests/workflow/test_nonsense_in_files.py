@@ -5,10 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, succeeded
 from small_c3d import write_small_c3d
 
-from simspine.cli.main import main
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.io.keypoint_json import write_keypoints
@@ -26,8 +25,7 @@ ODD = {"marker_jump", "frame_rmse", "feet_backwards", "upside_down", "bone_lengt
 def findings(project_, stages=STAGES) -> dict[str, tuple[set[int], str]]:
     """{code: (frames, messages)} of the trial's quality report after the stages."""
     for stage in stages:
-        done = CliRunner().invoke(main, [stage, "--config", str(project_.file), "--quiet"])
-        assert done.exit_code == 0, done.output
+        succeeded(call(stage, "--config", project_.file, "--quiet"))
     found: dict[str, tuple[set[int], str]] = {}
     for entry in json.loads((project_.results / "S01/quality/bow.json").read_text())["findings"]:
         frames, text = found.get(entry["code"], (set(), ""))
@@ -39,7 +37,7 @@ def findings(project_, stages=STAGES) -> dict[str, tuple[set[int], str]]:
 def error(project_, stages=STAGES) -> str:
     """What the first stage that fails says, as bad input should: exit code 2, warnings, one error, no traceback."""
     for stage in stages:
-        done = CliRunner().invoke(main, [stage, "--config", str(project_.file), "--quiet"])
+        done = call(stage, "--config", project_.file, "--quiet")
         if done.exit_code:
             assert isinstance(done.exception, SystemExit), done.exception
             assert done.exit_code == 2

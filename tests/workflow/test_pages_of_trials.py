@@ -5,9 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, succeeded
 
-from simspine.cli.main import main
 from simspine.io.hdf5 import read_store, write_store
 from simspine.workflow.jobs import steps_of_trial
 from simspine.workflow.up_to_date import RunPaths, reason_not_done
@@ -45,9 +44,8 @@ def pages(project) -> dict[str, bytes]:
 
 def test_each_trial_has_a_page_that_is_drawn_once(two):
     """The report names what it draws; a page that is up to date is kept."""
-    done = CliRunner().invoke(main, ["report", "--config", str(two.file)])
-    assert done.exit_code == 0, done.output
-    assert "page S01: bow, b2 done" in done.output
+    said = succeeded(call("report", "--config", two.file))
+    assert "page S01: bow, b2 done" in said
     alone = pages(two)
     assert sorted(alone) == sorted(["report.html", *(f"report/S01_{name}.html" for name in NAMES)])
     assert len(set(alone.values())) == 3
@@ -55,7 +53,7 @@ def test_each_trial_has_a_page_that_is_drawn_once(two):
     paths = RunPaths(two.results, "S01")
     stored = read_store(paths.vertebrae("b2"))
     write_store(paths.vertebrae("b2"), **stored | {"lla": stored["lla"] + np.radians(5)})
-    again = CliRunner().invoke(main, ["report", "--config", str(two.file)])
+    again = call("report", "--config", two.file)
     assert "page S01: b2 done; bow up to date" in again.output
     changed = {name for name, data in pages(two).items() if data != alone[name]}
     assert changed == {"report.html", "report/S01_b2.html"}
@@ -74,7 +72,7 @@ def test_a_trial_that_cannot_be_drawn_is_one_error(two):
     (two.results / "report.html").write_text("old")
     (two.results / "S01/quality/b2.json").write_text("{")
     before = two.contents()
-    done = CliRunner().invoke(main, ["report", "--config", str(two.file)])
+    done = call("report", "--config", two.file)
     assert done.exit_code == 2
     assert done.stderr.startswith("error: ")
     assert "b2.json: not JSON" in done.stderr

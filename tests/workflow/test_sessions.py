@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tomli_w
 import xarray
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from restamped import restamp, time_scale
 from scipy.spatial.transform import Rotation
 from session_person import (
@@ -33,7 +33,6 @@ from small_videos import write_video
 
 import simspine as ss
 from simspine.anatomy.marker_sets import read_marker_set
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import load_skeleton
@@ -54,15 +53,13 @@ pytestmark = pytest.mark.usefixtures("two_rounds")
 
 
 def test_freemocap_in_millimetres(tmp_path):
-    whole, centres = person("blazepose33")
-    names, xyz = native("blazepose33", whole)
+    names, xyz, centres = native("blazepose33")
     write_wide(tmp_path / "output_data/mediapipe_body_3d_xyz.csv", names, 1000 * xyz)
     (tmp_path / "synchronized_videos").mkdir()
     write_video(tmp_path / "synchronized_videos/cam1.mp4", frames=FRAMES, rate=RATE)
     assert "session of FreeMoCap" in add(tmp_path)
     config = tmp_path / "new/config.yaml"
-    done = CliRunner().invoke(main, ["init", str(tmp_path), "--out", str(config)])
-    assert done.exit_code == 0, done.output
+    succeeded(call("init", tmp_path, "--out", config))
     settings = read_config(config)
     assert settings.body.markers == "blazepose33"
     assert settings.cameras.refine is False  # there are none
@@ -73,8 +70,7 @@ def test_freemocap_in_millimetres(tmp_path):
 
 def test_anipose_in_the_first_cameras_world_and_unknown_units(tmp_path):
     """z points down and forward, as a camera looks; the table that is added has the session's own coordinates."""
-    whole, centres = person("coco17")
-    names, xyz = native("coco17", whole)
+    names, xyz, centres = native("coco17")
     turn = Rotation.from_euler("xyz", [110, 20, 0], degrees=True).as_matrix()
     table = tmp_path / "walk/pose-3d/take1.csv"
     write_wide(table, names, 1000 * xyz @ turn.T, "fnum")
@@ -108,7 +104,7 @@ def test_anipose_in_the_first_cameras_world_and_unknown_units(tmp_path):
     ],
 )
 def test_anipose_files_that_are_refused_before_any_work(tmp_path, config, more, message):
-    names, xyz = native("coco17", person("coco17")[0])
+    names, xyz, _ = native("coco17")
     path = tmp_path / "walk/pose-3d/take1.csv"
     write_wide(path, names, xyz)
     head, *rows = path.read_text().splitlines()
@@ -119,8 +115,7 @@ def test_anipose_files_that_are_refused_before_any_work(tmp_path, config, more, 
 
 
 def test_anipose_leaves_out_points_that_its_own_viewer_leaves_out(tmp_path):
-    whole, centres = person("coco17")
-    names, xyz = native("coco17", whole)
+    names, xyz, centres = native("coco17")
     xyz = xyz.copy()
     wild = names.index("left_wrist")
     xyz[4:, wild] += 3.0
@@ -149,8 +144,7 @@ def caliscope_session(folder, names, xyz, left_out=()):
 def test_caliscope_with_frames_in_which_nothing_was_seen(tmp_path):
     """The frame rate is that of its times; points are called as Caliscope's HALPE model calls them. One point was never
     seen, so that the names alone would be SpineTrack's, whose neck and hip are elsewhere. Two frames have no result."""
-    whole, centres = person("halpe26")
-    names, xyz = native("halpe26", whole)
+    names, xyz, centres = native("halpe26")
     sides = {"L": "left_", "R": "right_"}
     plain = [f"{sides[name[0]]}{name[1:].lower()}" if name[:2].isupper() else name.lower() for name in names]
     caliscope_session(tmp_path / "recordings/walk/RTMPOSE_M_HALPE26", plain[:-1], xyz[:, :-1], left_out=(5, 6))
@@ -176,7 +170,7 @@ def test_caliscope_with_frames_in_which_nothing_was_seen(tmp_path):
 
 
 def test_caliscope_tables_that_do_not_agree_are_refused(tmp_path):
-    names, xyz = native("blazepose33", person("blazepose33")[0])
+    names, xyz, _ = native("blazepose33")
     folder = tmp_path / "recordings/walk/POSE"
     caliscope_session(folder, names, xyz)
     write_wide(folder / "xyz_POSE_labelled.csv", names, xyz[:-1])
@@ -188,8 +182,7 @@ def test_caliscope_tables_that_do_not_agree_are_refused(tmp_path):
 @pytest.mark.parametrize("turned", [False, True], ids=["z_up", "a_cameras_world"])
 def test_a_person_who_lies_is_not_stood_up_where_the_cameras_say_so(tmp_path, turned):
     """Anipose's calibration next to the points: the images are upright, so the person lies."""
-    whole, centres = person("coco17")
-    names, xyz = native("coco17", whole)
+    names, xyz, centres = native("coco17")
     lying = Rotation.from_euler("y", -90, degrees=True).as_matrix()  # on the back
     lift = np.array([1.0, 0.0, 1.0])
     world = ring()[1].R if turned else np.eye(3)
@@ -217,8 +210,7 @@ def test_a_person_who_lies_is_not_stood_up_where_the_cameras_say_so(tmp_path, tu
 
 
 def test_easymocap(tmp_path):
-    whole, centres = person("body25")
-    _, xyz = native("body25", whole)
+    _, xyz, centres = native("body25")
     folder = tmp_path / "output/keypoints3d"
     folder.mkdir(parents=True)
     for k, row in enumerate(xyz):
@@ -232,7 +224,7 @@ def test_easymocap(tmp_path):
 
 
 def test_easymocap_with_a_second_person_who_comes_later(tmp_path):
-    _, xyz = native("body25", person("body25")[0])
+    _, xyz, _ = native("body25")
     (tmp_path / "keypoints3d").mkdir()
     for k, row in enumerate(xyz):
         people = [{"id": who, "keypoints3d": (row + np.array([who, 0, 0])).tolist()} for who in range(1 + (k > 4))]
@@ -244,7 +236,7 @@ def test_easymocap_with_a_second_person_who_comes_later(tmp_path):
 
 def test_trials_of_one_name_are_told_apart_or_refused(tmp_path):
     """Anipose numbers takes anew in each session; Caliscope keeps the points of several trackers."""
-    names, xyz = native("coco17", person("coco17")[0])
+    names, xyz, _ = native("coco17")
     for session in ("a", "b"):
         write_wide(tmp_path / session / "pose-3d/take1.csv", names, xyz)
     assert [trial.name for trial in read_session(tmp_path, rate=RATE).trials] == ["a_take1", "b_take1"]
@@ -329,8 +321,7 @@ def write_movement(path, names, xyz, people=("ada",), version="NETCDF4", **about
 
 def test_movement_with_two_people(tmp_path):
     """Points of DeepLabCut or SLEAP in space; what is added is read by xarray as movement reads it."""
-    whole, centres = person("coco17")
-    names, xyz = native("coco17", whole)
+    names, xyz, centres = native("coco17")
     aside = np.array([1.5, 0.4, 0.0])
     write_movement(tmp_path / "walk.nc", names, 100 * np.stack([xyz, xyz + aside], -1), ("ada", "bob"), fps=RATE)
     assert "session of movement, 2 trial(s)" in add(tmp_path)
@@ -346,7 +337,7 @@ def test_movement_with_two_people(tmp_path):
 
 def test_where_the_second_person_cannot_be_solved_nothing_is_written(tmp_path, monkeypatch):
     """Else the same command, given again, would refuse the files of the first."""
-    names, xyz = native("coco17", person("coco17")[0])
+    names, xyz, _ = native("coco17")
     write_movement(tmp_path / "walk.nc", names, np.stack([xyz, xyz + 1.5], -1), ("ada", "bob"), fps=RATE)
     solve_person = sessions._solve_person
 
@@ -356,12 +347,12 @@ def test_where_the_second_person_cannot_be_solved_nothing_is_written(tmp_path, m
         return solve_person(session, own, *arguments)
 
     monkeypatch.setattr(sessions, "_solve_person", stop)
-    assert CliRunner().invoke(main, ["add-spine", str(tmp_path)]).exit_code == 130
+    assert call("add-spine", tmp_path).exit_code == 130
     assert [path.name for path in tmp_path.iterdir()] == ["walk.nc"]
 
 
 def test_movement_files_that_are_refused(tmp_path):
-    names, xyz = native("coco17", person("coco17")[0])
+    names, xyz, _ = native("coco17")
     path = tmp_path / "walk.nc"
     xarray.Dataset({"speed": ("time", np.zeros(3))}).to_netcdf(path, engine="h5netcdf")
     assert "no position in it" in refusal(tmp_path)
@@ -376,7 +367,7 @@ def test_movement_files_that_are_refused(tmp_path):
 
 @pytest.mark.parametrize("version", ["NETCDF3_CLASSIC", "NETCDF3_64BIT"])
 def test_movement_in_netcdf_3_is_refused_with_a_cure_that_works(tmp_path, monkeypatch, version):
-    names, xyz = native("coco17", person("coco17")[0])
+    names, xyz, _ = native("coco17")
     write_movement(tmp_path / "OLD.nc", names, xyz[..., None], ("ada",), version=version, fps=RATE)
     monkeypatch.chdir(tmp_path)
     (cure,) = re.findall(r"In Python: (xarray\S+\(.*\))\.", refusal(tmp_path))
@@ -388,11 +379,10 @@ def test_movement_in_netcdf_3_is_refused_with_a_cure_that_works(tmp_path, monkey
 
 def refusal(folder, *more) -> str:
     """What the command says of a session that it refuses: one error and nothing of NumPy's."""
-    refused = CliRunner().invoke(main, ["add-spine", str(folder), *more])
-    assert refused.exit_code == 2, refused.output
-    assert refused.output.count("error: ") == 1
-    assert not re.search("RuntimeWarning|slice|invalid value|divide", refused.output)
-    return " ".join(refused.output.split())
+    said = failed(call("add-spine", folder, *more))
+    assert said.count("error: ") == 1
+    assert not re.search("RuntimeWarning|slice|invalid value|divide", said)
+    return " ".join(said.split())
 
 
 @pytest.mark.parametrize(
@@ -442,7 +432,7 @@ def test_a_folder_of_a_common_name_is_no_session(tmp_path, files):
 
 
 def test_sessions_without_a_single_place_are_refused(tmp_path):
-    names, xyz = native("blazepose33", person("blazepose33")[0])
+    names, xyz, _ = native("blazepose33")
     write_wide(tmp_path / "a/output_data/mediapipe_body_3d_xyz.csv", names, 0 * xyz)
     (tmp_path / "b").mkdir()
     write_opencap(tmp_path / "b", lambda labels, xyz: 0 * xyz)
@@ -468,7 +458,7 @@ def test_frames_with_errors_give_exit_code_1_and_progress_is_shown(tmp_path, mon
 
     write_opencap(tmp_path, torn)
     monkeypatch.setattr("simspine.workflow.inputs.PROGRESS_LINE_INTERVAL_S", 0.0)
-    done = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
+    done = call("add-spine", tmp_path)
     assert done.exit_code == 1, done.output
     assert "walk: error: " in done.output
     assert re.search(r"walk: steps: 2 of 4, about \d+ s left", done.output)
@@ -494,8 +484,7 @@ def write_pose2sim(trial, apart=None):
     apart: m, to a second person, whom the last view does not show; in the others the order of the two and their scores
     change from image to image.
     """
-    whole, centres = person("halpe26")
-    _, xyz = native("halpe26", whole)
+    _, xyz, centres = native("halpe26")
     cameras, chance = ring(), np.random.default_rng(3)
     people = [project_points(cameras, xyz + offset) for offset in ([0, 0, 0], apart) if offset is not None]
     for view, camera in enumerate(cameras):
@@ -513,8 +502,7 @@ def test_pose2sim_from_its_2d_points(tmp_path):
     project = tmp_path / "Session"
     centres = write_pose2sim(project / "walk")
     config = tmp_path / "config.yaml"
-    done = CliRunner().invoke(main, ["init", str(project), "--out", str(config)])
-    assert done.exit_code == 0, done.output
+    succeeded(call("init", project, "--out", config))
     assert read_config(config).cameras.refine == "auto"
     trial = read_config(config).subjects["S01"].trials["walk"]
     assert (len(trial.keypoints), trial.rate) == (4, RATE)
@@ -567,7 +555,7 @@ def test_other_folders_are_refused_with_what_is_read(tmp_path):
     assert all(name in said for name in tools)
     write_wide(tmp_path / "output_data/mediapipe_body_3d_xyz.csv", ("nose",), np.zeros((2, 1, 3)))
     assert "pass rate=" in refusal(tmp_path)
-    refused = CliRunner().invoke(main, ["init", str(tmp_path), "--rate", "50", "--out", str(tmp_path / "c.yaml")])
+    refused = call("init", tmp_path, "--rate", "50", "--out", tmp_path / "c.yaml")
     assert "pass rate=" not in refused.output
 
 
@@ -579,9 +567,7 @@ def test_a_folder_around_or_inside_a_session_is_refused_with_the_sessions_name(t
     said = refusal(tmp_path / given)
     assert ("first looks like one of OpenCap" in said) is ("second" not in given)
     assert ("second looks like one of Pose2Sim" in said) is ("first" not in given)
-    init = CliRunner().invoke(main, ["init", str(tmp_path / given), "--out", str(tmp_path / "c.yaml")])
-    assert init.exit_code == 2
-    assert "is no session itself" in init.output
+    assert "is no session itself" in failed(call("init", tmp_path / given, "--out", tmp_path / "c.yaml"))
 
 
 def test_the_spine_of_a_child(tmp_path):
@@ -640,7 +626,7 @@ def test_other_layouts_of_easymocap_are_not_taken_for_body25(tmp_path):
     ids=["milliseconds", "a_gap_that_fills_the_memory", "a_gap_of_most_frames", "infinite", "halves"],
 )
 def test_times_and_numbers_of_frames_that_cannot_be(tmp_path, change, message):
-    names, xyz = native("blazepose33", person("blazepose33")[0])
+    names, xyz, _ = native("blazepose33")
     folder = tmp_path / "recordings/walk/POSE"
     caliscope_session(folder, names, xyz)
     head, *rows = (folder / "xyz_POSE.csv").read_text().splitlines()
@@ -662,7 +648,7 @@ def test_a_new_person_in_each_frame_does_not_fill_the_memory(tmp_path):
 
 @pytest.mark.parametrize("ids", [("a/b", "../../c"), (0, "a"), (None, 0), (True, 1), (0, 0)])
 def test_ids_of_people_that_are_no_numbers_of_their_own(tmp_path, ids):
-    row = native("body25", person("body25")[0])[1][0].tolist()
+    row = native("body25")[1][0].tolist()
     (tmp_path / "keypoints3d").mkdir()
     people = [{"id": number, "keypoints3d": row} for number in ids]
     (tmp_path / "keypoints3d/000000.json").write_text(json.dumps(people))
@@ -671,18 +657,16 @@ def test_ids_of_people_that_are_no_numbers_of_their_own(tmp_path, ids):
 
 
 def freemocap(folder, turn=None):
-    names, xyz = native("blazepose33", person("blazepose33")[0])
+    names, xyz, _ = native("blazepose33")
     xyz = xyz if turn is None else xyz @ turn.T
     write_wide(folder / "output_data/mediapipe_body_3d_xyz.csv", names, 1000 * xyz)
 
 
 @pytest.mark.parametrize("degrees", [5, 15])
-def test_a_person_who_leans_even_when_most_upright_is_named(tmp_path, degrees):
+def test_a_person_who_leans_even_when_most_upright_is_named(tmp_path, degrees, recwarn):
     freemocap(tmp_path / "take", Rotation.from_euler("x", degrees, degrees=True).as_matrix())
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        read_session(tmp_path / "take", rate=RATE)
-    leans = [str(one.message) for one in said if "the person leans by" in str(one.message)]
+    read_session(tmp_path / "take", rate=RATE)
+    leans = [str(one.message) for one in recwarn if "the person leans by" in str(one.message)]
     assert len(leans) == (degrees > 9)
     assert all("Nothing was turned" in text for text in leans)
 
@@ -696,7 +680,7 @@ def test_init_of_a_session_writes_over_nothing_and_leaves_nothing(tmp_path, faul
         file.write_text("of somebody")
     name = "mine" if fault == "there" else "no/name"
     words = ["init", str(tmp_path / "take"), "--rate", "50", "--name", name, "--out", str(tmp_path / "mine.yaml")]
-    done = CliRunner().invoke(main, words)
+    done = call(*words)
     assert done.exit_code == 2
     assert ("exists already, and would be written over" if fault == "there" else "name: ") in done.stderr
     assert not (tmp_path / "mine.yaml").exists()
@@ -707,7 +691,7 @@ def test_trials_whose_names_become_one_are_refused(tmp_path):
     xyz = markers_in_frame(person("plugin_gait")[0], "y_up")
     for name in ("walk 1", "walk_1"):
         write_trc(tmp_path / f"MarkerData/{name}.trc", xyz)
-    done = CliRunner().invoke(main, ["init", str(tmp_path), "--out", str(tmp_path / "c.yaml")])
+    done = call("init", tmp_path, "--out", tmp_path / "c.yaml")
     assert done.exit_code == 2
     assert "two trials of S01 would be 'walk_1', the second is 'walk_1'" in done.stderr
     assert not (tmp_path / "c.yaml").exists()
@@ -796,7 +780,7 @@ def test_a_video_of_uneven_rate_behind_points_is_named(tmp_path):
 
 def test_movement_of_which_every_second_frame_was_chosen(tmp_path):
     """xarray keeps `fps` then; the times tell the rate. Axes of space may be in any order."""
-    names, xyz = native("coco17", person("coco17")[0])
+    names, xyz, _ = native("coco17")
     path = tmp_path / "all/walk.nc"
     path.parent.mkdir()
     write_movement(path, names, xyz[..., None], fps=RATE, time_unit="seconds")
@@ -818,7 +802,7 @@ def test_movement_of_which_every_second_frame_was_chosen(tmp_path):
     ],
 )
 def test_movement_with_uneven_times_or_other_axes_is_refused(tmp_path, change, said):
-    names, xyz = native("coco17", person("coco17")[0])
+    names, xyz, _ = native("coco17")
     write_movement(tmp_path / "walk.nc", names, xyz[..., None], fps=RATE, time_unit="seconds")
     with xarray.open_dataset(tmp_path / "walk.nc", engine="h5netcdf") as found:
         chosen = found.isel(change).load()
@@ -843,7 +827,7 @@ def test_where_a_file_cannot_be_written_no_other_stays(tmp_path, monkeypatch):
 
     monkeypatch.setattr("simspine.workflow.sessions.write_mot", fail)
     before = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert CliRunner().invoke(main, ["add-spine", str(tmp_path)]).exit_code
+    assert call("add-spine", tmp_path).exit_code
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == before
 
 
@@ -856,7 +840,7 @@ def test_easymocap_with_a_lost_frame_is_refused(tmp_path):
 
 def test_what_others_put_where_a_command_was_killed_stays(tmp_path):
     """The lock says that files were half-written; other files in the folder are the user's."""
-    _, xyz = native("body25", person("body25")[0])
+    _, xyz, _ = native("body25")
     (tmp_path / "keypoints3d").mkdir()
     for k, row in enumerate(xyz):
         (tmp_path / f"keypoints3d/{k:06d}.json").write_text(json.dumps([{"id": 0, "keypoints3d": row.tolist()}]))

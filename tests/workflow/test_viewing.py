@@ -8,11 +8,10 @@ from urllib.parse import unquote
 import h5py
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, failed, succeeded
 from player_data import unpack
 from small_project import RATE, ring
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import read_store, write_store
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(*words):
-    done = CliRunner().invoke(main, [str(word) for word in words])
+    done = call(*words)
     return done
 
 
@@ -46,8 +45,7 @@ def test_view_shows_the_same_body_whatever_names_it(finished, tmp_path, kind):
         "folder": results, "subject": results / "S01", "vertebrae": results / "S01/vertebrae/bow.h5",
         "kinematics": results / "S01/kinematics/bow.h5", "dataset": results / "synthetic.h5",
     }[kind]  # fmt: skip
-    done = run("view", place, "--no-open", "--out", tmp_path / "view.html")
-    assert done.exit_code == 0, done.output
+    succeeded(run("view", place, "--no-open", "--out", tmp_path / "view.html"))
     header, arrays = data_of(tmp_path / "view.html")
     truth = read_store(results / "S01/vertebrae/bow.h5")
     with DatasetFile(results / "S01/export/bow.h5") as alone:
@@ -89,8 +87,7 @@ def test_overlay_without_videos_is_drawn_on_a_plain_ground(finished, tmp_path):
     from simspine.io.video import open_video
 
     out = tmp_path / "overlay.mp4"
-    done = run("overlay", "--config", finished.file, "--camera", "cam02", "--out", out, "--quiet")
-    assert done.exit_code == 0, done.output
+    succeeded(run("overlay", "--config", finished.file, "--camera", "cam02", "--out", out, "--quiet"))
     video = open_video(out)
     assert video.frames == 16
     image = next(iter(video)).astype(int)
@@ -114,17 +111,15 @@ def test_overlay_shows_the_points_where_no_body_was_fitted(copied, tmp_path):
     from simspine.io.video import open_video
 
     copied.change(scaling={"min_factor": 1.3})
-    scaled = run("scale", "--config", copied.file)
-    assert scaled.exit_code == 2
-    assert "outside 1.3…1.4" in scaled.output
-    assert "`simspine overlay` draws the points that were found" in scaled.output
+    said = failed(run("scale", "--config", copied.file))
+    assert "outside 1.3…1.4" in said
+    assert "`simspine overlay` draws the points that were found" in said
     (copied.results / "S01/vertebrae/bow.h5").unlink()
     out, arguments = (
         tmp_path / "points.avi",
         ("overlay", "--config", copied.file, "--camera", "cam02", "--quiet", "--out"),
     )
-    done = run(*arguments, out)
-    assert done.exit_code == 0, done.output
+    succeeded(run(*arguments, out))
     video, seen = open_video(out), read_store(copied.results / "S01/keypoints/bow.h5")["keypoints"]
     assert video.frames == seen.frames
     image = next(iter(video)).astype(int)
@@ -142,8 +137,7 @@ def test_overlay_lies_on_the_videos(filmed, tmp_path):
     from simspine.io.video import open_video
 
     out = tmp_path / "overlay.mp4"
-    done = run("overlay", "--config", filmed.file, "--out", out, "--quiet")
-    assert done.exit_code == 0, done.output
+    succeeded(run("overlay", "--config", filmed.file, "--out", out, "--quiet"))
     assert open_video(out).frames > 0
 
 
@@ -181,10 +175,9 @@ def test_other_people_and_movements_are_not_compared_without_a_word(finished, tm
     assert "is compared with" not in run("compare", finished.results, tmp_path / "later", *page).output
     for path in (*tmp_path.rglob("bow.*"), *tmp_path.rglob("S01.osim"), tmp_path / "later/S01"):
         path.rename(path.with_name(path.name.replace("bow", "turn").replace("S01", "Ada")))
-    done = run("compare", finished.results, tmp_path / "later", *page)
-    assert done.exit_code == 0, done.output
-    assert "'S01' is compared with 'Ada'. Is this one person?" in done.output
-    assert "'bow' is compared with 'turn'. Is this one movement?" in done.output
+    said = succeeded(run("compare", finished.results, tmp_path / "later", *page))
+    assert "'S01' is compared with 'Ada'. Is this one person?" in said
+    assert "'bow' is compared with 'turn'. Is this one movement?" in said
 
 
 @pytest.mark.parametrize(
@@ -200,9 +193,7 @@ def test_files_of_other_results_are_not_taken_for_those_of_these(file, commands,
     place = copied.results / file
     place.write_bytes(place.read_bytes() + b" ")
     for command in commands:
-        done = run(*command.split(), "--config", copied.file)
-        assert done.exit_code == 2, done.output
-        assert f"{place} is not as it was made" in done.output
+        assert f"{place} is not as it was made" in failed(run(*command.split(), "--config", copied.file))
 
 
 @pytest.mark.parametrize("value", [np.nan, -0.1, 0.3])
@@ -211,9 +202,7 @@ def test_results_that_were_changed_are_neither_compared_nor_shown(value, finishe
     with h5py.File(tmp_path / "later/S01/vertebrae/bow.h5", "r+") as file:
         file["lla_sd"][...] = value
     for words in (("compare", finished.results, tmp_path / "later"), ("view", tmp_path / "later", "--no-open")):
-        done = run(*words, "--out", tmp_path / "c.html")
-        assert done.exit_code == 2
-        assert "bow.h5 is not as it was made" in done.output
+        assert "bow.h5 is not as it was made" in failed(run(*words, "--out", tmp_path / "c.html"))
     assert not (tmp_path / "c.html").exists()
 
 
@@ -228,8 +217,7 @@ def test_results_of_other_versions_and_settings_are_not_compared_without_a_word(
 
 
 def test_recording_has_the_cameras(finished, tmp_path):
-    done = run("view", finished.results, "--rerun", tmp_path / "trial.rrd")
-    assert done.exit_code == 0, done.output
+    succeeded(run("view", finished.results, "--rerun", tmp_path / "trial.rrd"))
     assert (tmp_path / "trial.rrd").read_bytes()[:4] in (b"RRF2", b"RRF3")
     assert ".rrd" in run("view", finished.results, "--rerun", tmp_path / "trial.mp4").stderr
 

@@ -6,12 +6,11 @@ import re
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from command_line import call, succeeded
 from numpy.testing import assert_allclose
 from small_project import Project, ring
 from small_videos import write_video
 
-from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import load_skeleton, read_correspondence
@@ -278,14 +277,13 @@ def test_planning_reads_no_file(real, monkeypatch):
 
 
 def doctor(project):
-    return CliRunner().invoke(main, ["doctor", "--config", str(project.file)])
+    return call("doctor", "--config", project.file)
 
 
 def test_doctor_says_what_a_copy_holds(copy):
-    done = doctor(copy)
-    assert done.exit_code == 0, done.output
-    assert f"usable: 2 trials, {2 * FRAMES} frames" in done.output
-    assert "2 trials of 2 subjects" in done.output
+    said = succeeded(doctor(copy))
+    assert f"usable: 2 trials, {2 * FRAMES} frames" in said
+    assert "2 trials of 2 subjects" in said
 
 
 @pytest.mark.parametrize(
@@ -310,9 +308,8 @@ def test_doctor_before_a_virtual_capture_is_made(tmp_path):
     base = settings(tmp_path, virtual={})
     base["capture"].pop("actions")
     file.write_text(yaml.safe_dump(base))
-    done = CliRunner().invoke(main, ["doctor", "--config", str(file)])
-    assert done.exit_code == 0, done.output
-    assert "not made yet" in done.output
+    said = succeeded(call("doctor", "--config", file))
+    assert "not made yet" in said
     config = read_config(file)
     assert marks_before_detect(config, "S1", "Walking_1") == [str(mark_of(config, CAPTURE_JOB, "S1"))]
 
@@ -320,7 +317,7 @@ def test_doctor_before_a_virtual_capture_is_made(tmp_path):
 def test_doctor_on_a_part_of_the_data_set_is_short_and_names_the_settings(copy):
     whole = {key: value for key, value in copy.settings["capture"].items() if key not in ("actions", "subjects")}
     copy.change(capture=whole)
-    done = CliRunner().invoke(main, ["doctor", "--config", str(copy.file)])
+    done = call("doctor", "--config", copy.file)
     assert done.exit_code == 1
     lines = done.output.splitlines()
     about = lines[next(i for i, line in enumerate(lines) if "Human3.6M copy" in line) :]

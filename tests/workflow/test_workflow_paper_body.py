@@ -3,10 +3,9 @@
 import h5py
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, succeeded
 from scipy.spatial.transform import Rotation
 
-from simspine.cli.main import main
 from simspine.dataset.verify import verify_dataset
 from simspine.io.mot import read_mot
 from simspine.workflow.results import read_trial
@@ -33,8 +32,7 @@ def test_a_run_with_the_papers_body(copied, truth):
         assert trial["simspine/centres"].shape == (*trial["markers"].shape[:1], 25, 3)
         assert "neck" in trial["simspine/poses"]
     out = copied.folder / "axes"
-    run = CliRunner().invoke(main, ["export", "--config", str(copied.file), "--axes", "62", "--out", str(out)])
-    assert run.exit_code == 0, run.output
+    succeeded(call("export", "--config", copied.file, "--axes", "62", "--out", out))
     axes = read_mot(out / "S01/S01_bow.mot")
     lumbar = [name for name in axes.names if name.endswith("_Flex_Ext")]
     for name in ("neck_flexion", *lumbar):
@@ -42,5 +40,4 @@ def test_a_run_with_the_papers_body(copied, truth):
     sacrum, torso = (found.poses[name][:, :3, :3] for name in ("sacrum", "torso"))
     whole = Rotation.from_matrix(np.swapaxes(sacrum, 1, 2) @ torso).as_euler("ZXY")
     np.testing.assert_allclose(axes.column("Abs_r3"), whole[:, 0], atol=1e-7)
-    page = CliRunner().invoke(main, ["report", "--config", str(copied.file)])
-    assert page.exit_code == 0, page.output
+    succeeded(call("report", "--config", copied.file))

@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call, succeeded
 from small_project import STAGES, Project
 
-from simspine.cli.main import main
 from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import read_correspondence
 from simspine.core.types import Origin
@@ -17,10 +16,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("two_rounds")]
 TRIAL = "Walking_1"
 
 
-def call(project, *command):
-    done = CliRunner().invoke(main, [*command, "--config", str(project.file)], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.output
+def output_of(project, *command):
+    return succeeded(call(*command, "--config", project.file, catch_exceptions=False))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +36,7 @@ def made(tmp_path_factory) -> Project:
             "body": {"markers": "centres"},
         }
     )
-    call(project, "capture", "virtual", "--quiet")
+    output_of(project, "capture", "virtual", "--quiet")
     project.run(*STAGES)
     return project
 
@@ -90,7 +87,7 @@ def test_the_data_set_says_that_it_is_made_up(made):
 
 
 def test_making_it_again_makes_nothing(made):
-    assert "everything is there already" in call(made, "capture", "virtual", "--quiet")
+    assert "everything is there already" in output_of(made, "capture", "virtual", "--quiet")
 
 
 def test_provenance_names_motion_capture_and_detections(made):

@@ -30,7 +30,6 @@ board_options = with_options(
 
 
 def board_from_options(squares, size_mm, marker_mm, dictionary):
-    """The board that `board_options` describe."""
     from simspine.vision.board import Board
 
     marker = 0.75 * size_mm if marker_mm is None else marker_mm

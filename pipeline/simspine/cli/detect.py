@@ -70,7 +70,7 @@ one_camera_options = with_options([
     click.option("--mixed-precision/--no-mixed-precision", default=False,
                  help="Networks run in full precision in any case."),
     click.option("--no-lifting-panel", is_flag=True, help="World: do not draw it next to the picture."),
-    click.option("-V", "--version", is_flag=True, help="Show the version and exit."),
+    click.version_option(__version__, "-V", "--version", message="simspine %(version)s"),
 ])  # fmt: skip
 FOR_LENS = ("fov", "camera_field_of_view", "calibration", "camera")
 FOR_WORLD = ("primary_subject_height", "no_metric_scale", "no_camera_pose", "no_ground_plane", "warmup_frames")
@@ -95,9 +95,6 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
     number from image to image; points of the spine that the detector does not give are inferred, and marked so in
     every file. Places are px of the image: angles and vertebrae need several cameras and the workflow.
     """
-    if one_camera.pop("version"):
-        say(f"simspine {__version__}")
-        return
     if source is not None and source.lower().endswith((".yaml", ".yml")) and config is None:
         source, config = None, named_config(Path(source))
     inputs = [text for text in (source, one_camera.pop("input_path")) if text is not None]

@@ -112,7 +112,6 @@ def train_group():
 
 
 def say_progress(line: str) -> None:
-    """Print a line of progress to standard error."""
     say(line, err=True)
 
 

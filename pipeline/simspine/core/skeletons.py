@@ -63,7 +63,6 @@ def is_skin_marker(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def without_skin_markers(names: Iterable[str]) -> tuple[str, ...]:
-    """The names that are not of skin markers."""
     return tuple(name for name in names if not name.endswith(SKIN_SUFFIX))
 
 
@@ -123,7 +122,6 @@ class Skeleton:
 
 
 def skeleton_names() -> tuple[str, ...]:
-    """Names of all packaged skeletons."""
     return table_names_in("tables")
 
 
@@ -309,11 +307,6 @@ class PointCorrespondence(NamedTuple):
     sd: float = 0.006
 
 
-def correspondence_names() -> tuple[str, ...]:
-    """Names of all packaged tables of correspondences."""
-    return table_names_in("correspondences")
-
-
 def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
     """The pairs of a packaged table, by name, or of a CSV file, by path. `InputError` names the faulty line."""
     if name.lower().endswith(".csv"):
@@ -321,7 +314,7 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
         with naming_content(name, "a readable table of correspondences"):
             text = Path(name).read_text(encoding="utf-8-sig")
     else:
-        require_known("table of correspondences", (name,), correspondence_names())
+        require_known("table of correspondences", (name,), table_names_in("correspondences"))
         text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
     with naming_table(name):
         rows = csv.DictReader(text.splitlines())

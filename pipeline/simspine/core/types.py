@@ -404,12 +404,10 @@ class Markers(_PointSet):
         super().__post_init__()
         if self.frame not in WORLD_FRAMES:
             raise InputError(f"Markers.frame is {self.frame!r}, expected one of {', '.join(WORLD_FRAMES)}.")
-        self._set_arrays({"xyz": (None, len(self.names), 3)})
+        self._set_arrays({"xyz": (None, len(self.names), 3)}, infinite=False)
         shape = self.xyz.shape
         self._set_arrays({"weight": shape[:2], "covariance": (*shape, 3)})
         self._set_arrays({"filled": shape[:2]}, bool)
-        if np.isinf(self.xyz).any():
-            raise InputError("Markers.xyz holds infinite values; mark missing points with NaN.")
         self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
         if self.weight is not None and not ((self.weight >= 0) & (self.weight <= MAX_WEIGHT)).all():
             raise InputError(f"Markers.weight must be finite and not negative, at most {MAX_WEIGHT:g}.")
@@ -475,11 +473,9 @@ class Motion(_Named):
 
     def __post_init__(self):
         super().__post_init__()
-        self._set_arrays({"values": (None, len(self.names))})
+        self._set_arrays({"values": (None, len(self.names))}, infinite=False)
         self._set_deviations({"deviation": self.values.shape})
         self._set_arrays({"rotational": (len(self.names),)}, bool)
-        if np.isinf(self.values).any():
-            raise InputError("Motion.values holds infinite values; mark frames that were not solved with NaN.")
         self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
 
     @property

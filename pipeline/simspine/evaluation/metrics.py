@@ -29,12 +29,10 @@ def finite_values(arrays: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def mean_or_nan(values: np.ndarray) -> float:
-    """Mean; NaN without values."""
     return float(values.mean()) if values.size else float("nan")
 
 
 def rms_or_nan(values: np.ndarray) -> float:
-    """Root mean square; NaN without values."""
     return float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
 
 

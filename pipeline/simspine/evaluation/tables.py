@@ -68,13 +68,6 @@ class EvaluationTable:
     rows: tuple[TableRow, ...]
     notes: tuple[str, ...] = ()
 
-    def __post_init__(self):
-        for row in self.rows:
-            if len(row.cells) != len(self.columns):
-                raise InputError(
-                    f"table {self.name}: row {row.label!r} has {len(row.cells)} cells for {len(self.columns)} columns."
-                )
-
     def value(self, method: str, label: str, column: str) -> TableCell:
         """One cell; `InputError` for a row or a column that does not exist."""
         names = [c.name for c in self.columns]
@@ -129,7 +122,6 @@ def evaluation_json(tables: Sequence[EvaluationTable], **more: Any) -> str:
 
 
 def join_tables(tables: Sequence[EvaluationTable]) -> str:
-    """All tables in Markdown."""
     return "\n".join(map(evaluation_markdown, tables))
 
 

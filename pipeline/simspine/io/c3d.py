@@ -158,7 +158,6 @@ def _trial_field(parameters, name: str) -> int:
 
 
 def _parameter_texts(group, name: str) -> list[str]:
-    """The texts of a parameter; none if it is missing."""
     return [_decoded_text(str(text)).strip() for text in group.get(name, {}).get("value", ())] if name in group else []
 
 

@@ -182,7 +182,6 @@ class TrialData(Frozen):
 
     @property
     def degrees_sd(self) -> np.ndarray | None:
-        """Standard deviations of `degrees`."""
         sd = self.motion.deviation
         return None if sd is None else np.where(self.motion.rotational, np.degrees(sd), sd)
 

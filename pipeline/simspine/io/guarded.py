@@ -54,7 +54,6 @@ def parse_xml(text: str) -> ElementTree.Element:
 
 
 def opensim_xml(osim: str) -> ElementTree.Element:
-    """The root element of a model's text."""
     return ElementTree.fromstring(plain_names(osim))
 
 

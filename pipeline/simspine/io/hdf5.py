@@ -59,7 +59,6 @@ def open_checked(path: str | os.PathLike) -> Iterator[h5py.File]:
 
 
 def damaged_error(where: str | os.PathLike, error: Exception) -> InputError:
-    """The `InputError` for a file whose reading ended with `error`."""
     if isinstance(error, InputError):
         return error if str(where).partition(": ")[0] in str(error) else InputError(f"{where}: {error}")
     return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({reason_of(error)})")
@@ -145,7 +144,6 @@ def checked_values(data: h5py.Dataset) -> np.ndarray:
 
 
 def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -> Any:
-    """An attribute of a group or array; `default` if it is missing."""
     if name not in node.attrs:
         return default
     stored = node.attrs.get_id(name)
@@ -312,7 +310,6 @@ def _write_array(parent: h5py.Group, name: str, array: np.ndarray, where: str) -
 
 
 def _json_or_none(item: Any) -> str | None:
-    """The item as JSON, None if JSON cannot hold it."""
     try:
         text = json.dumps(item, default=np.generic.item)
     except (TypeError, ValueError):

@@ -257,7 +257,6 @@ OneCameraSource = Photographs | Video | Webcam
 
 
 def camera_images(camera: OneCameraSource) -> Iterator[CameraImage]:
-    """The images of a camera with their times."""
     if not isinstance(camera, Video):
         yield from camera
         return

@@ -244,7 +244,6 @@ def train_by_descent(
 
 
 def _train_epoch(state: _Learning, goal: Descent, epoch: int, say: SayLine) -> dict[str, float]:
-    """Train for one epoch; returns the mean of each loss over its batches."""
     settings, sums = goal.settings, dict[str, float]()
     steps = settings.epochs * -(-goal.count // settings.accumulate)
     goal.begin(state.network, epoch)

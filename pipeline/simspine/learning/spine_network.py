@@ -34,7 +34,6 @@ class SimccMaps(NamedTuple):
     y: Tensor
 
     def rows(self, points: "list[int] | slice") -> "SimccMaps":
-        """The maps of these points."""
         return SimccMaps(self.x[:, points], self.y[:, points])
 
 
@@ -424,7 +423,6 @@ def build_network(weights: NetworkWeights) -> SpineNetwork | StartedNetwork:
 
 
 def save_weights(path: Path, weights: NetworkWeights) -> None:
-    """Write weights atomically."""
     stated = {"kind": _WEIGHTS_KIND, "size": weights.size.model_dump(mode="json"), "names": list(weights.names)}
     state = {name: value.detach().cpu().contiguous() for name, value in weights.state.items()}
     save_checkpoint(path, TrainingIdentity(stated, ""), state)

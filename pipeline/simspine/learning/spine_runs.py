@@ -107,7 +107,6 @@ def _tables_of_sets(
 
 
 def crops_per_epoch(where: LabelledSet, people: LabelledPeople) -> int:
-    """Number of crops of a set in one epoch."""
     return round(len(people) / where.fraction) if where.whole_epochs else len(people)
 
 

@@ -240,7 +240,6 @@ class CropReader:
     mixing: str = "batch"
 
     def count(self, batch: int) -> int:
-        """Number of batches in an epoch."""
         return sum(self._shown) // batch if self.mixing == "epoch" else batches_in(self._shown, batch)
 
     @property
@@ -249,7 +248,6 @@ class CropReader:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The points' names."""
         return self.sets[0].names
 
     def start(self) -> AbstractContextManager[Executor | None]:
@@ -376,7 +374,6 @@ def _numbered_batches(rows: np.ndarray, sizes: Sequence[int], batch: int) -> lis
 
 
 def batches_in(sizes: Sequence[int], batch: int) -> int:
-    """Number of batches in an epoch of one or two sets."""
     return max(size // share for size, share in zip(sizes, _batch_shares(sizes, batch), strict=True))
 
 

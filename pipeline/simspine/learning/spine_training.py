@@ -210,7 +210,6 @@ def stage_at_epoch(epoch: int, epochs: int, curriculum: Sequence[CurriculumStage
 
 
 def crop_tensor(batch: CropBatch, device: str) -> Tensor:
-    """The crops of a batch as a tensor for a network."""
     return torch.as_tensor(batch.crops, device=device).contiguous(memory_format=torch.channels_last)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, Articulation, girdle_angle
-from simspine.core.errors import InputError
 from simspine.synthesis.signals import random_stream, read_table
 
 SHIFT_DIRECTIONS = ("forward", "up", "right")  # translations of a level, along the axes of the vertebra below
@@ -47,7 +46,6 @@ def read_population() -> dict:
 
 @cache
 def read_levels() -> Levels:
-    """`tables/levels.csv`."""
     import pandas  # here, since every command reads the options of a virtual capture
 
     with files(__package__).joinpath("tables/levels.csv").open() as file:
@@ -320,8 +318,6 @@ class SyntheticSubject:
 
 def subject_name(index: int) -> str:
     """Name of a subject: S1, S5, S6, S7, S8, S9, S11 as in Human3.6M, then S12, S13, …"""
-    if index < 0:
-        raise InputError(f"subject index is {index}, expected 0 or more.")
     names = read_population()["names"]
     return names[index] if index < len(names) else f"S{12 + index - len(names)}"
 

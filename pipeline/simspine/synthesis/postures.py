@@ -240,7 +240,6 @@ class Score:
             self.add(name, np.radians(angle) * weight)
 
     def both(self, weight: np.ndarray | float = 1.0, **angles: float) -> None:
-        """Add the same angles on the right and on the left."""
         self.degrees(weight, **{f"{name}_{side}": angle for side in "rl" for name, angle in angles.items()})
 
     def near(self, value: float, spread: float = 0.15) -> float:
@@ -472,7 +471,6 @@ def bring_hand(score: Score, done: np.ndarray, side: str, offset: Sequence[float
 
 
 def raise_arms(score: Score, done: np.ndarray) -> None:
-    """Raise both arms sideways above the shoulders."""
     score.both(done, arm_add=-102.0, arm_flex=30.0)
     for _ in "rl":
         score.degrees(done * 1.3, **ARM_RAISE_EXTENSION_DEG)

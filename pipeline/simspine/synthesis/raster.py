@@ -173,7 +173,6 @@ class Light:
 
 
 def join_meshes(parts: Sequence[Mesh]) -> Mesh:
-    """Join several meshes."""
     if len(parts) == 1:
         return parts[0]
     starts = np.cumsum([0, *(len(part.points) for part in parts)])

@@ -17,7 +17,6 @@ from simspine.core.geometry import evenly_along
 
 
 def read_table(name: str) -> dict[str, Any]:
-    """The content of a YAML file in this package's `tables/`."""
     return yaml.safe_load(_table_text(name))
 
 

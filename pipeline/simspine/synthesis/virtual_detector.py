@@ -104,8 +104,6 @@ EXACT_PRESET = "exact"
 
 
 class RegionErrors(Section):
-    """Errors of the points of a region."""
-
     offset_m: float = Field(ge=0, lt=10)
     """Distance of the point that the detector localises from the true point."""
     noise: float = Field(ge=0, lt=10)
@@ -143,7 +141,6 @@ class Preset(Section):
 
 
 def preset_names() -> tuple[str, ...]:
-    """Names of all presets."""
     return (EXACT_PRESET, *signals.read_table("presets.yaml"))
 
 
@@ -166,7 +163,6 @@ def read_preset(name: str) -> Preset:
 
 
 def parse_preset(name: str, row: Mapping, where: str) -> Preset:
-    """A preset from a plain mapping."""
     try:
         return Preset.model_validate({"name": name, "regions": None} | dict(row if isinstance(row, Mapping) else {}))
     except SettingsError as wrong:

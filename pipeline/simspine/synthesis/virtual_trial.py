@@ -181,14 +181,9 @@ def trial_frames(subject: SyntheticSubject, action: str, repeat: int) -> int:
 def make_trial(subject: SyntheticSubject, action: str, repeat: int = 1, frames: int | None = None) -> TruthTrial:
     """Make one trial; repeat: 1 or 2. frames: its length (default: `trial_frames`); the actions fit into it.
 
-    The same subject, action, repeat and length give the same numbers. Raises `InputError` for an unknown action and for
-    a repeat or a length below 1.
+    The same subject, action, repeat and length give the same numbers. Raises `InputError` for an unknown action.
     """
     require_known("action", (action,), FRAMES_PER_ACTION)
-    if repeat < 1:
-        raise InputError(f"repeat is {repeat}, expected 1, 2, …")
-    if frames is not None and frames < 1:
-        raise InputError(f"frames is {frames}, expected 1 or more.")
     frames = trial_frames(subject, action, repeat) if frames is None else frames
     truth = truth_body(subject)
     rng, levels, girdle = (subject.stream(what, action, str(repeat)) for what in ("motion", "levels", "girdle"))

@@ -91,11 +91,6 @@ def associate_person(
     average) or a point (x, y, z) m of the cameras' world (the nearest person on average). Raises `InputError` if two
     views are consistent about nobody.
     """
-    if isinstance(person, str):
-        if person not in ("most_views", "largest"):
-            raise InputError(f"person is {person!r}, expected 'most_views', 'largest' or a point [x, y, z] in metres.")
-    elif np.shape(person) != (3,) or not np.isfinite(np.asarray(person, float)).all():
-        raise InputError(f"person is {person!r}, expected three coordinates x, y, z in metres.")
     tracked = _track_people(people, cameras, skeleton, rate)
     (chosen,) = _gather_detections(tracked, [_choose_track(tracked.tracks, person)], rate)
     return chosen

@@ -15,10 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError
 from simspine.core.settings import packaged_file
 from simspine.core.skeletons import load_skeleton
-from simspine.vision.options import BLAZEPOSE_MODELS
 
 
 @contextmanager
@@ -192,7 +191,6 @@ class PoseNetworks:
     """
 
     def __init__(self, model: str = "full") -> None:
-        require_known("model of BlazePose", [model], BLAZEPOSE_MODELS)
         self._finder = _run_network("pose_detection.tflite")
         self._landmarks = _run_network(f"pose_landmark_{model}.tflite")
 
@@ -324,8 +322,6 @@ class BlazePose:
     skeleton = "blazepose33"
 
     def __init__(self, people: int = 4, threads: int = 2, model: str = "full"):
-        if people < 1:
-            raise InputError(f"people is {people}, expected the largest number of people in an image, 1 or more.")
         self.people = people
         self._trackers: list[BlazePoseTracker] = []
         self._pool = ThreadPoolExecutor(max_workers=max(threads, 1))
@@ -348,7 +344,6 @@ class BlazePose:
         return list(self._pool.map(self._poses_in_view, self._trackers, images, boxes_by_view))
 
     def forget(self) -> None:
-        """See `Detector.forget`."""
         self._trackers = []
 
     def close(self) -> None:

@@ -52,7 +52,6 @@ class TrunkFrame(NamedTuple):
 
 
 def features_of(pose: Pose) -> PoseFeatures:
-    """Features of one person's pose."""
     import cv2
 
     shares = to_crop_shares(pose, pose.points[:, :2])
@@ -123,7 +122,6 @@ class SpinePlacer:
         self._session = open_session(shipped if weights is None else weights)
 
     def place(self, pose: Pose) -> PlacedSpine:
-        """The points of one person."""
         features = to_trunk_frame(features_of(pose))
         arrays = {"points": features.points, "mask": features.mask[None]}
         inputs = {entry.name: arrays[entry.name][None].astype(np.float32) for entry in self._session.get_inputs()}

@@ -77,7 +77,6 @@ def _refined_corners(grey: np.ndarray, corners: np.ndarray, gap: float) -> np.nd
 
 
 def opencv_board(board: Board):
-    """OpenCV's ChArUco board."""
     import cv2
 
     size = (board.columns, board.rows)

@@ -48,7 +48,6 @@ class BoardViews(HoldsArrays):
         return (found.sum((2, 3)) >= LEAST_CORNERS) & (found.any(2).sum(-1) > 1) & (found.any(3).sum(-1) > 1)
 
     def frames(self, rows: Sequence[int] | np.ndarray) -> "BoardViews":
-        """Some of the frames."""
         return BoardViews(self.board, self.names, self.sizes, self.xy[np.asarray(rows, int)])
 
 
@@ -169,7 +168,6 @@ class _BoardProblem:
         return slice(first, first + len(self.start.cameras) * self.count)
 
     def placed(self, values: np.ndarray) -> PlacedBoards:
-        """Cameras and boards at the values."""
         pairs = zip(self.start.cameras, values[self.cameras].reshape(-1, self.count), strict=True)
         moves, poses = values[: self.cameras.start].reshape(-1, 6).copy(), self.start.poses.copy()
         moves[self.frame] = 0.0

@@ -295,7 +295,6 @@ class NormalEquations(NamedTuple):
         ).solve(side)
 
     def covariance(self, of: slice, damping: float = 0.0) -> np.ndarray:
-        """Covariance of some of the unknowns."""
         return self.solved(np.eye(len(self.side), of.stop - of.start, -of.start), damping)[of]
 
 

@@ -36,7 +36,6 @@ def join_recordings(recordings: Sequence[Keypoints]) -> Keypoints:
 
 
 def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
-    """Whether the cameras of two recordings have the same calibration."""
     fields = ("K", "distortion", "R", "t")
     return len(a) == len(b) and all(
         (x.name, x.lens, x.distortion.shape) == (y.name, y.lens, y.distortion.shape)
@@ -46,7 +45,6 @@ def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
 
 
 def select_views(keypoints: Keypoints, views: Sequence[int]) -> Keypoints:
-    """The keypoints of some of the views."""
     return keypoints.with_(xy=keypoints.xy[:, list(views)], confidence=keypoints.confidence[:, list(views)])
 
 

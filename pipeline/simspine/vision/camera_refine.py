@@ -205,8 +205,6 @@ def refinement_table(refined: Refined) -> list[dict]:
 
 def _check_refinement_input(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
     """`InputError` for fewer than two cameras, few frames, or too few observations by a camera or in common."""
-    if len(cameras) != keypoints.views:
-        raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many.")
     if len(cameras) < 2:
         raise InputError("one camera: two or more are wanted, since cameras are compared with one another.")
     for view, camera in enumerate(cameras):

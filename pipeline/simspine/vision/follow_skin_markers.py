@@ -206,7 +206,7 @@ def check_clicks(
             require_known("view", (view,), by_view, f"the clicks of {name}")
             last, (width, height) = by_view[view].frames - 1, by_view[view].size
             for frame, xy in by_frame.items():
-                if frame > last:
+                if not 0 <= frame <= last:
                     raise InputError(
                         f"{name} is clicked at frame {frame} of {view}, whose video has frames 0 to {last}."
                     )

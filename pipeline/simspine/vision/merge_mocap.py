@@ -371,7 +371,6 @@ def _with_data(mocap: Markers, pairs: list[PointCorrespondence]) -> list[PointCo
 def _marker_pairs(
     points: Markers, mocap: Markers, correspondence: Mapping[str, str] | Sequence[PointCorrespondence] | None
 ) -> list[PointCorrespondence]:
-    """Pairs of markers and the points that they replace."""
     if not isinstance(correspondence, Mapping):
         table = correspondence or [PointCorrespondence(name, name) for name in mocap.names]
         pairs = [pair for pair in table if pair.marker in mocap.names and pair.point in points.names]

@@ -181,7 +181,6 @@ class PeopleWatcher:
         return self._identities.count
 
     def close(self) -> None:
-        """Release networks and threads."""
         self._detector.close()
 
 
@@ -325,7 +324,6 @@ def _detected_frames(camera: image_streams.OneCameraSource, settings: WatchSetti
 def watch_camera(
     camera: image_streams.OneCameraSource, watcher: PeopleWatcher
 ) -> Iterator[tuple[image_streams.CameraImage, tuple[DetectedPerson, ...]]]:
-    """Each image with its people."""
     for shot in image_streams.camera_images(camera):
         if isinstance(camera, image_streams.Photographs):  # photographs are independent of each other
             watcher.reset_identities()

@@ -43,6 +43,8 @@ class DetectionOptions(Section):
         names = ("most_views", "largest", "all")
         if isinstance(person, str) and person not in names:
             raise ValueError(str(unknown_name("choice", person, (*names, "a point [x, y, z]"))))
+        if isinstance(person, list | tuple) and len(person) != 3:
+            raise ValueError(f"{list(person)}, expected three coordinates x, y, z in metres")
         return person
 
     @model_validator(mode="after")

@@ -105,9 +105,8 @@ def check_height(height: float | None) -> None:
 def person_frame(names: Sequence[str], xyz: np.ndarray, height: float | None) -> PersonFrame:
     """The world estimated from a person's points (frames, points, 3). height: of the person, m, if known.
 
-    Raises `InputError` for an implausible height, and where limbs, shoulders, ankles or feet were not seen.
+    Raises `InputError` where limbs, shoulders, ankles or feet were not seen.
     """
-    check_height(height)
     limbs, standing = limb_stature(names, xyz), standing_stature(names, xyz)
     feet = [names.index(name) for name in FOOT_POINTS if name in names]
     if limbs is None or not feet or not np.isfinite(xyz[:, feet]).any():

@@ -110,13 +110,10 @@ def track_markers(
     """{marker: (frames, 3)} x px, y px, confidence 0…1; NaN and 0 where it is not seen.
 
     crops: the images. trunk: (frames, 4, 2) px, the person's `TRUNK_POINTS` in this view, NaN = unknown. radius: of a
-    marker, px. rate: frames/s. Raises `InputError` for a click at a frame that the video does not have, or off the
-    person.
+    marker, px. rate: frames/s. Raises `InputError` for a click off the person.
     """
     for marker, by_frame in clicks.items():
         for frame, xy in by_frame.items():
-            if not 0 <= frame < len(crops):
-                raise InputError(f"marker {marker!r} is clicked at frame {frame}; the video has {len(crops)} frames.")
             if xy is not None:
                 require_on_trunk(crops, f"marker {marker!r}", frame, xy)
     tracks = [_track_one_way(crops, clicks, trunk, radius=radius, rate=rate, step=step) for step in (1, -1)]
@@ -205,7 +202,6 @@ def within_distance(a: np.ndarray, b: np.ndarray, distance: float) -> bool:
 
 
 def _is_free_place(place: np.ndarray, others: Sequence[np.ndarray], radius: float) -> bool:
-    """Whether no other marker is there."""
     return not any(within_distance(place, other, radius) for other in others)
 
 

@@ -238,7 +238,6 @@ class SpinePose:
     def detect(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None] | None = None
     ) -> list[np.ndarray]:
-        """See `Detector.detect`."""
         given = [None] * len(images) if boxes is None else list(boxes)
         found: Sequence[Any] = [()] * len(images)
         if self._finder is not None and any(box is None for box in given):

@@ -180,7 +180,6 @@ class Config(Options):
 
     @property
     def hash(self) -> str:
-        """Digest of everything that is configured."""
         return json_digest(self.model_dump(mode="json"))
 
 

@@ -126,7 +126,6 @@ def summary_table_rows(summary: dict) -> tuple[Row, ...]:
 
 
 def print_summary(config: Config) -> None:
-    """Print the table, and where the results are."""
     from rich.console import Console
     from rich.table import Table
 
@@ -205,7 +204,6 @@ def _dataset_files(origin: Mapping) -> dict[str, str]:
 
 
 def dataset_task(config: Config) -> StageTask:
-    """`export_dataset` as a task."""
     results, origin = Path(config.results), provenance_of_results(config)
     names = [f"{config.name}.h5", *_dataset_files(origin), MANIFEST_FILE]
     inputs = [file for subject in config.subjects for file in dataset_files_of_subject(config, subject)]
@@ -219,7 +217,6 @@ def dataset_task(config: Config) -> StageTask:
 
 
 def dataset_files_of_subject(config: Config, subject: str) -> list[Path]:
-    """Files of a subject from which the data set is made."""
     paths, trials = RunPaths(Path(config.results), subject), config.trials(subject)
     made = [file for trial in trials for file in (paths.quality(trial), *stage_files.files_exported(paths, trial))]
     return [paths.model, paths.scaling, *map(paths.cameras, config.filmed_trials(subject)), *made]

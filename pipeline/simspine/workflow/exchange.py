@@ -84,7 +84,6 @@ class _Source:
         return self._bodies[subject]
 
     def trial(self, subject: str, name: str) -> TrialData:
-        """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
         self.deviations[key] = publish.check_forward_kinematics(body, trial, key)
         self.frames[key] = trial.markers.frames
@@ -213,7 +212,6 @@ def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 def _export_trials(
     folder: Path, source: _Source, kind: str, write: Callable[..., None], units: dict[str, str]
 ) -> dict[str, ManifestEntry]:
-    """A file for each trial."""
     files = {}
     for take in source.takes(source.file.subjects):
         path, count = f"{take.file_stem}.{kind}", take.trial.markers.frames

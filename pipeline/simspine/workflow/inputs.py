@@ -206,7 +206,6 @@ class Context:
 
     @property
     def filmed(self) -> list[str]:
-        """The trials that have cameras."""
         return self.config.filmed_trials(self.subject, self.trial)
 
     def capture(self, trial: str) -> CaptureSource:
@@ -214,7 +213,6 @@ class Context:
         return capture_of_config(recorded, self.subject, self.config)
 
     def progress(self, text: str) -> AbstractContextManager[Callable[[int, int], None]]:
-        """`progress_bar` for the subject."""
         return progress_bar(f"{self.subject} {text}", self.quiet)
 
 

@@ -226,7 +226,6 @@ def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], tri
 
 
 def step_of_all(config: Config, job: str) -> Step:
-    """The step of a job over all subjects."""
     from simspine.workflow.dataset import dataset_task
     from simspine.workflow.reporting import page_task
 
@@ -262,10 +261,6 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
 
     subject: None for jobs over all subjects. trial: None for jobs over all trials.
     """
-    needed = (job not in JOBS_OF_ALL, job not in JOBS_OF_ALL and not STAGES_OF_JOB[job].whole)
-    if needed != (subject is not None, trial is not None):
-        options = " and ".join(name for name, need in zip(("--subject", "--trial"), needed, strict=True) if need)
-        raise InputError(f"job {job} takes {options or 'neither --subject nor --trial'}.")
     if subject is not None:
         config.trials(subject, trial)  # both must exist
     failure_file = failure_of(config, job, subject, trial)

@@ -68,7 +68,6 @@ class LiftingTask:
 
     @property
     def about(self) -> dict:
-        """Description of the lifting, for files of lifted points."""
         card = self.lifter.card
         return {
             "origin": str(Origin.ESTIMATED),
@@ -155,7 +154,6 @@ class DetectionSummary:
     stopped: bool = False
 
     def count(self, people: Sequence[DetectedPerson], chosen: Sequence[int]) -> None:
-        """Count an image with these people."""
         self.images += 1
         self.shown += bool(people)
         for seen in people:

@@ -59,7 +59,6 @@ class _Part:
 
 
 def page_of_trial(results: Path, subject: str, trial: str) -> Path:
-    """A trial's own page."""
     return results / "report" / f"{subject}_{trial}.html"
 
 
@@ -136,7 +135,6 @@ def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) 
 
 
 def page_task(config: Config) -> StageTask:
-    """`write_report_of` as a task."""
     results = Path(config.results)
     contexts = [Context(config, subject) for subject in config.subjects]
     videos = (video for context in contexts for trial in context.trials for video in context.capture(trial).videos)
@@ -162,7 +160,6 @@ def _read_part(config: Config, subject: str, trial: str) -> SolvedTrial:
 
 
 def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> ReportContent:
-    """The page of the data set."""
     sections, links = [part.section for part in parts], [part.link for part in parts if part.link]
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
     counted = [f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()]

@@ -181,7 +181,6 @@ def _body_in_file(path: Path, *_: int) -> Body:
 
 
 def save_result(path: Path, result: Result) -> None:
-    """Write a result of inverse kinematics."""
     parts = {field.name: getattr(result, field.name) for field in fields(Result) if field.name != "posterior"}
     posterior = result.posterior
     write_store(
@@ -202,7 +201,6 @@ def load_result(path: Path, without: Sequence[str] = ()) -> Result:
 
 
 def save_spine(path: Path, spine: SpineKinematics) -> None:
-    """Write kinematics of the spine."""
     parts = {name: getattr(spine, name) for name in _SPINE_FIELDS} | {"forced": forced_to_json(spine.forced)}
     if spine.clinical is not None:
         parts["clinical"] = vars(spine.clinical) | {"forced": forced_to_json(spine.clinical.forced)}

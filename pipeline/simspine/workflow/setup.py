@@ -339,8 +339,6 @@ def _describe_body(config: Config) -> str:
 
 def _check_place(point: Sequence[float], cameras: Sequence[Camera]) -> None:
     """`InputError` unless two cameras look at the point (x, y, z) m near which a person is to be followed."""
-    if len(point) != 3:
-        raise InputError(f"detection.person is {list(point)}, expected three coordinates x, y, z in metres.")
     inside = points_in_images(cameras, np.asarray(point, float))
     seeing = [camera.name for camera, sees in zip(cameras, inside, strict=True) if sees]
     if len(seeing) < 2:

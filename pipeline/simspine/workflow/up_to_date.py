@@ -123,7 +123,6 @@ def remove_stale_locks(results: Path) -> None:
 
 
 def is_lock_held(path: Path) -> bool:
-    """Whether a process holds the lock now."""
     if fcntl is None or not path.is_file():
         return False
     try:

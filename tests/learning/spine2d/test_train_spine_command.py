@@ -1,9 +1,7 @@
 """`simspine train spine` from the command line."""
 
 import pytest
-from click.testing import CliRunner
-
-from simspine.cli.main import main
+from command_line import call, succeeded
 
 pytestmark = pytest.mark.learn
 
@@ -15,12 +13,11 @@ def test_it_trains_prints_figures_and_goes_on(dotted, tmp_path):
         "  points: trunk\n"
     )
     command = ["train", "spine", str(config), "--out", str(out), "--epochs", "1", "--seed", "4"]
-    done = CliRunner().invoke(main, command)
-    assert done.exit_code == 0, done.output
-    assert "mean place in the box" in done.output
-    assert "18 people to learn from, 7 to judge by" in done.output
+    said = succeeded(call(*command))
+    assert "mean place in the box" in said
+    assert "18 people to learn from, 7 to judge by" in said
     assert (out / "detector.onnx").is_file()
-    again = CliRunner().invoke(main, command)
+    again = call(*command)
     assert "1 of 1 epochs are done" in again.output
-    other = CliRunner().invoke(main, [*command[:-1], "5"])
+    other = call(*command[:-1], "5")
     assert other.exit_code != 0

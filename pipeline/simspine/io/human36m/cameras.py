@@ -126,7 +126,6 @@ class Rigs:
         return [to_opencv(camera) for camera in given] if self.lens == "human36m" else given
 
     def file(self, subject: str) -> Path:
-        """The file of the subject's cameras."""
         if not self.place.is_dir():
             return self.place
         for pattern in SUBJECT_FILES:

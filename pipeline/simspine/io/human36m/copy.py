@@ -93,7 +93,6 @@ class Copy:
         return self._known_rigs().cameras(subject)
 
     def camera_file(self, subject: str) -> Path:
-        """The file that the subject's cameras are read from."""
         return self._known_rigs().file(subject)
 
     def _known_rigs(self) -> Rigs:
@@ -241,10 +240,6 @@ def write_pose(path: str | os.PathLike, poses: np.ndarray) -> None:
     from cdflib import cdfwrite
 
     poses = np.asarray(poses, float)
-    if poses.shape[1:] != _POSE_SHAPE or not len(poses):
-        raise InputError(f"{path}: poses have shape {poses.shape}, expected (frames, 32, 3).")
-    if not np.isfinite(poses).all():
-        raise InputError(f"{path}: poses hold values that are not finite, which the format has no mark for.")
     values = np.ascontiguousarray(poses.reshape(1, 1, len(poses), -1), "float32")
     variable = {
         "Variable": "Pose", "Data_Type": cdfwrite.CDF.CDF_FLOAT, "Num_Elements": 1, "Rec_Vary": True,
@@ -376,7 +371,6 @@ def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialSta
 
 
 def _camera_fault(copy: Copy, subject: str) -> str:
-    """The fault of the subject's cameras, '' if none."""
     try:
         copy.cameras(subject)
     except InputError as error:
