@@ -194,7 +194,7 @@ def test_the_stature_varies_as_its_interval_says(release, known):
             at = [true.index(side + name) for name in chain if side + name in true.names]
             steps = np.diff(true.xyz[:, at], axis=1) * rng.normal(1.0, 0.02, (1, len(at) - 1, 1))
             xyz[:, at[1:]] = xyz[:, at[:1]] + np.cumsum(steps, 1)
-        found.append(measure_factors(release, true.with_(xyz=xyz), limits=ScalingLimits(max_asymmetry=0.2)))
+        found.append(measure_factors(release, true.with_(xyz=xyz), limits=ScalingOptions(max_asymmetry=0.2)))
     spread = np.std([one.stature for one in found])
     assert spread == pytest.approx(np.sqrt(np.mean([one.stature_sd**2 for one in found])), rel=0.35)
 
