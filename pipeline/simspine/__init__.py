@@ -16,4 +16,15 @@ if "numba" in sys.modules:  # it has read that file, and reads its settings anew
 
     reload_config()
 __version__ = "0.2.0"
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str):
+    found = _load(name)
+    if name not in __all__ or not callable(found) or isinstance(found, type):
+        return found
+    from simspine.core.arrays import kinds_checked
+
+    checked = globals()[name] = kinds_checked(found)
+    checked.__module__ = __name__  # pickle looks for it here
+    return checked

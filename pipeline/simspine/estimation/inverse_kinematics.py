@@ -7,7 +7,7 @@ import numpy as np
 from simspine.anatomy.body import Body, neutral_markers
 from simspine.anatomy.priors import MarkerErrors, Prior, Smoothness
 from simspine.core.arrays import require_numbers
-from simspine.core.errors import InputError, require_kind, require_known
+from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import markers_in_frame, rms_radius, unit_of_ratio
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
 from simspine.estimation.result import DEFAULT_TOLERANCES, DerivedFigures, Result, Solver
@@ -70,7 +70,6 @@ def inverse_kinematics(
     >>> float(result.motion.column("knee_angle_r")[-1].round(2))  # rad
     0.6
     """
-    require_kind(body=(body, Body), markers=(markers, Markers))
     errors, solver = errors or MarkerErrors(), solver or Solver()
     engine = solver.engine or ("frames" if smoothness is None and prior is None else "trajectory")
     _check_terms(engine, smoothness, prior, solver)
