@@ -9,7 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
+
+
+def _require_positive(name: str, value: float) -> None:
+    number = require_numbers(name, value, ())
+    if not (np.isfinite(number) and number > 0):
+        raise InputError(f"{name} is {value}, expected a positive number.")
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,9 @@ class Smoothness:
         table = dict(given) if isinstance(given, Mapping) else {"*": given}
         require_known("coordinate", table, ("*", *names), "smoothness.acceleration")
         for name, sd in table.items():
-            if not sd > 0:
-                raise InputError(f"smoothness.acceleration of {name!r} is {sd}, expected a positive number.")
+            _require_positive(f"smoothness.acceleration of {name!r}", sd)
+        _require_positive("smoothness.metres_per_rad", self.metres_per_rad)
+        require_known("coordinate", self.learn_from_trial, names, "smoothness.learn_from_trial")
         sds = np.array([table.get(name, table.get("*", np.inf)) for name in names], float)
         scale = np.where(rotational, 1.0, self.metres_per_rad)
         listed = np.array([name in table for name in names])
@@ -165,13 +173,17 @@ class MarkerErrors:
 
     def __post_init__(self):
         for name in ("sd", "loss_threshold_sd"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise InputError(f"MarkerErrors.{name} is {value}, expected a positive number.")
+            _require_positive(f"MarkerErrors.{name}", getattr(self, name))
         for name in ("correlation_time", "body_misfit_time"):
-            value = getattr(self, name)
+            value = require_numbers(f"MarkerErrors.{name}", getattr(self, name), ())
             if not (np.isfinite(value) and value >= 0):
                 raise InputError(f"MarkerErrors.{name} is {value} s, expected 0 or more.")
+        for name in ("lasting_variance_share", "misfit_variance_share", "shared_error_variance_share"):
+            given = getattr(self, name)
+            shares = list(given.values()) if isinstance(given, Mapping) else given
+            shares = require_numbers(f"MarkerErrors.{name}", shares)
+            if not ((shares >= 0) & (shares <= 1)).all():
+                raise InputError(f"MarkerErrors.{name} is {given}, expected shares from 0 to 1.")
 
     def huber_threshold(self, precision: np.ndarray) -> np.ndarray:
         """Distance (m) from which 'huber' is linear, for markers of this precision, 1/m²; 0 where that is 0.
@@ -200,9 +212,10 @@ class Prior:
     def body_error_mode_matrix(self, names: Sequence[str]) -> np.ndarray:
         """(coordinates `names`, r): `body_error_modes` as an array; zero for those it does not name."""
         count = len(next(iter(self.body_error_modes.values()), ()))
-        return np.array([self.body_error_modes.get(name, np.zeros(count)) for name in names], float).reshape(
-            len(names), count
-        )
+        modes = [self.body_error_modes.get(name, np.zeros(count)) for name in names]
+        if not np.isfinite(require_numbers("body_error_modes", modes, (len(names), count))).all():
+            raise InputError("body_error_modes hold values that are not finite.")
+        return np.array(modes, float).reshape(len(names), count)
 
     def deviation_of_sum(self, names: Sequence[str], given: Sequence[str] = ()) -> float:
         """Standard deviation of the sum of coordinates, rad, without data; NaN if the priors leave one of them free.

@@ -12,7 +12,7 @@ from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import fill_short_gaps, lowpass
 from simspine.core.geometry import markers_in_frame, rigid_fit
 from simspine.core.skeletons import PointCorrespondence
-from simspine.core.types import Markers, Origin
+from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers, Origin
 from simspine.vision.side_swaps import mirror_indices
 
 SPEED_CUTOFF_HZ = 4.0  # of speeds compared: everyday movement is slower, most of a detector's jitter faster
@@ -293,6 +293,9 @@ def merge_with_report(
     max_shift_s: float = 1.0,
 ) -> tuple[Markers, MergeReport]:
     """`merge`, and a report on it; options as of `merge`."""
+    for what, given in (("points", points), ("motion capture", mocap)):
+        if not given.frames or not MIN_FRAME_RATE_HZ <= given.rate <= MAX_FRAME_RATE_HZ:
+            raise InputError(f"the {what} has {given.frames} frames at {given.rate:g} frames/s; nothing to merge.")
     mocap = mocap.without_zero_weights()
     pairs = _with_data(mocap, _marker_pairs(points, mocap, correspondence))
     names = [pair.point for pair in pairs]
