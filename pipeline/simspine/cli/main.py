@@ -95,6 +95,8 @@ class _Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")  # where the terminal cannot show a character
+        if sys.warnoptions:  # from PYTHONWARNINGS: no warning ends a command
+            warnings.simplefilter("default")
         warnings.showwarning = lambda message, *_: click.secho(f"warning: {printable(message)}", fg="yellow", err=True)
         try:
             _require_current_folder()
