@@ -62,7 +62,7 @@ FAULTS = [
     (Markers, MARKERS, {"filled": np.ma.masked_all((3, 2), bool)}, "filled is not made of numbers .masked values"),
     (Markers, MARKERS, {"frame": "up"}, "frame is 'up', expected one of z_up, y_up"),
     (Markers, MARKERS, {"xyz": np.ones((3, 4, 3))}, r"xyz has shape \(3, 4, 3\), expected \(any, 2, 3\)"),
-    (Markers, MARKERS, {"xyz": np.full((3, 2, 3), np.inf)}, "infinite values; mark missing points with NaN"),
+    (Markers, MARKERS, {"xyz": np.full((3, 2, 3), np.inf)}, "xyz holds infinite values; mark with NaN"),
     (Markers, MARKERS, {"weight": np.ones(2)}, r"weight has shape \(2,\), expected \(3, 2\)"),
     (Markers, MARKERS, {"weight": -np.ones((3, 2))}, "weight must be finite and not negative"),
     (Markers, MARKERS, {"weight": np.full((3, 2), 1e7)}, r"at most 1e\+06"),

@@ -21,10 +21,9 @@ _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 def __getattr__(name: str):
     found = _load(name)
-    if name not in __all__ or not callable(found) or isinstance(found, type):
-        return found
-    from simspine.core.arrays import kinds_checked
+    if name in __all__ and callable(found) and not isinstance(found, type):
+        from simspine.core.arrays import kinds_checked
 
-    checked = globals()[name] = kinds_checked(found)
-    checked.__module__ = __name__  # pickle looks for it here
-    return checked
+        found = globals()[name] = kinds_checked(found)
+        found.__module__ = __name__  # pickle looks for it here
+    return found

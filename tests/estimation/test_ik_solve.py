@@ -82,7 +82,7 @@ def test_bad_weights(release, markers, weights, telling):
 
 @pytest.mark.parametrize("term", ["smoothness", "prior"])
 def test_terms_the_engine_does_not_have(release, markers, term):
-    with pytest.raises(InputError, match=f"'frames'.*no term for {term}"):
+    with pytest.raises(InputError, match="'frames' solves frame by frame, without"):
         inverse_kinematics(release, markers, **{term: object()}, solver=Solver(engine="frames"))
 
 

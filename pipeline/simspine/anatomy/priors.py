@@ -6,6 +6,7 @@ opensim_models/articulated.yaml.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -174,16 +175,12 @@ class MarkerErrors:
     def __post_init__(self):
         for name in ("sd", "loss_threshold_sd"):
             _require_positive(f"MarkerErrors.{name}", getattr(self, name))
-        for name in ("correlation_time", "body_misfit_time"):
-            value = require_numbers(f"MarkerErrors.{name}", getattr(self, name), ())
-            if not (np.isfinite(value) and value >= 0):
-                raise InputError(f"MarkerErrors.{name} is {value} s, expected 0 or more.")
-        for name in ("lasting_variance_share", "misfit_variance_share", "shared_error_variance_share"):
-            given = getattr(self, name)
-            shares = list(given.values()) if isinstance(given, Mapping) else given
-            shares = require_numbers(f"MarkerErrors.{name}", shares)
-            if not ((shares >= 0) & (shares <= 1)).all():
-                raise InputError(f"MarkerErrors.{name} is {given}, expected shares from 0 to 1.")
+        shares = ("lasting_variance_share", "misfit_variance_share", "shared_error_variance_share")
+        for name in ("correlation_time", "body_misfit_time", *shares):
+            given, most = getattr(self, name), 1.0 if name in shares else np.finfo(float).max
+            values = require_numbers(f"MarkerErrors.{name}", [*given.values()] if isinstance(given, Mapping) else given)
+            if not ((values >= 0) & (values <= most)).all():
+                raise InputError(f"MarkerErrors.{name} is {given}, expected from 0 to {most:.3g}.")
 
     def huber_threshold(self, precision: np.ndarray) -> np.ndarray:
         """Distance (m) from which 'huber' is linear, for markers of this precision, 1/m²; 0 where that is 0.
@@ -212,7 +209,7 @@ class Prior:
     def body_error_mode_matrix(self, names: Sequence[str]) -> np.ndarray:
         """(coordinates `names`, r): `body_error_modes` as an array; zero for those it does not name."""
         count = len(next(iter(self.body_error_modes.values()), ()))
-        modes = [self.body_error_modes.get(name, np.zeros(count)) for name in names]
+        modes: list[Any] = [self.body_error_modes.get(name, np.zeros(count)) for name in names]
         if not np.isfinite(require_numbers("body_error_modes", modes, (len(names), count))).all():
             raise InputError("body_error_modes hold values that are not finite.")
         return np.array(modes, float).reshape(len(names), count)

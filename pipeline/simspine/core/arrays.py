@@ -66,7 +66,7 @@ def kinds_checked(function: Callable) -> Callable:
     return checked
 
 
-def _is_of_kind(value: object, kind: Any) -> bool:
+def _is_of_kind(value: Any, kind: Any) -> bool:
     """Whether a value fits an annotation; anything may be an array or a truth value."""
     base, parts = get_origin(kind) or kind, get_args(kind)
     if base in (Union, UnionType):

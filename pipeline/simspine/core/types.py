@@ -354,8 +354,7 @@ class Keypoints(_PointSet):
                 f"Keypoints.confidence spans {confidence.min():g}…{confidence.max():g}, expected 0…1. "
                 "Rescale the detector's scores before handing them in."
             )
-        if confidence.size and confidence.max() > 1:
-            confidence = np.minimum(confidence, 1.0)
+        confidence = np.minimum(confidence, 1.0) if confidence.max(initial=0.0) > 1 else confidence
         self._set(confidence=read_only_array("Keypoints", "confidence", confidence, xy.shape[:3]))
         self._check_origin(self.origin or (Origin.DETECTED,) * len(self.names))
 
@@ -413,13 +412,10 @@ class Markers(_PointSet):
         super().__post_init__()
         if self.frame not in WORLD_FRAMES:
             raise InputError(f"Markers.frame is {self.frame!r}, expected one of {', '.join(WORLD_FRAMES)}.")
-        self._set_arrays({"xyz": (None, len(self.names), 3)})
+        self._set_arrays({"xyz": (None, len(self.names), 3)}, infinite=False)
         shape = self.xyz.shape
-        self._set_arrays({"weight": shape[:2]})
-        self._set_arrays({"covariance": (*shape, 3)}, infinite=False)
+        self._set_arrays({"weight": shape[:2], "covariance": (*shape, 3)}, infinite=False)
         self._set_arrays({"filled": shape[:2]}, bool)
-        if np.isinf(self.xyz).any():
-            raise InputError("Markers.xyz holds infinite values; mark missing points with NaN.")
         self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
         if self.weight is not None and not ((self.weight >= 0) & (self.weight <= MAX_WEIGHT)).all():
             raise InputError(f"Markers.weight must be finite and not negative, at most {MAX_WEIGHT:g}.")
@@ -485,11 +481,9 @@ class Motion(_Named):
 
     def __post_init__(self):
         super().__post_init__()
-        self._set_arrays({"values": (None, len(self.names))})
+        self._set_arrays({"values": (None, len(self.names))}, infinite=False)
         self._set_deviations({"deviation": self.values.shape})
         self._set_arrays({"rotational": (len(self.names),)}, bool)
-        if np.isinf(self.values).any():
-            raise InputError("Motion.values holds infinite values; mark frames that were not solved with NaN.")
         self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
 
     @property

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise, product
-from numbers import Integral
 from pathlib import Path
 from textwrap import shorten
 
@@ -175,8 +174,8 @@ def write_keypoints(
     if len(cameras) != keypoints.views or len(set(cameras)) < len(cameras):
         raise InputError(f"{folder}: {keypoints.views} views need as many different camera names, got {list(cameras)}.")
     require_distinct_files("cameras", cameras)
-    if not isinstance(first, Integral) or first < 0:
-        raise InputError(f"{folder}: the first frame is {first!r}, expected a whole number from 0 on.")
+    if first < 0:
+        raise InputError(f"{folder}: the first frame is {first}, expected 0 or more.")
     stems = [safe_file_name(camera) for camera in cameras]
     folders = [Path(folder) / f"{stem}_json" for stem in stems]
     xyc = np.nan_to_num(np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1))

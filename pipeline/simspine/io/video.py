@@ -111,11 +111,10 @@ class Video:
         before, number = np.inf, 0
         while capture.grab():
             now = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            start = now if not number else start
             if now - before > _LEAST_GAP_FRAMES / self.rate:
                 stamps, margin = packet_stamps(self.path, file_version(self.path)), 0.4 / self.rate
                 first, end = np.searchsorted(stamps, [before + margin, now - margin])
-                lacks_one = (now - start) * self.rate > number + 0.5 and not frame_times(self.path).size
+                lacks_one = now * self.rate > number + 0.5 and not frame_times(self.path).size
                 if first < end or lacks_one:
                     text = f"the image at {before + 1 / self.rate:.3f} s is missing, or cannot be decoded"
                     raise InputError(f"video {self.path}: {text}; {_DAMAGED}")

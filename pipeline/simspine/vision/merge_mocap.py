@@ -304,10 +304,9 @@ def merge_with_report(
         sd = np.array([pair.sd for pair in pairs])
         known = known.with_(covariance=np.broadcast_to(sd[:, None, None] ** 2 * np.eye(3), (*known.xyz.shape, 3)))
     known = fill_short_gaps(known, max_gap_s)
-    shared_frames(points, known)
+    first, count = shared_frames(points, known)
     shift = time_shift(points.select(names), known, max_shift_s) if max_shift_s else UNKNOWN_SHIFT
     late = shift.is_certain(0.5 / mocap.rate)
-    first, count = shared_frames(points, known)
     known = resample_markers(known, known.rate, known.time[first], count)
     points = resample_markers(points, known.rate, known.start, count)
     clock = _clock_text(shift, mocap) if late else ""

@@ -241,9 +241,9 @@ def _check_input(keypoints: Keypoints, cameras: Sequence[Camera], min_views: int
             "the order of the views."
         )
     if far := [camera.name for camera in cameras if not np.linalg.norm(camera.centre) <= MAX_CAMERA_DISTANCE_M]:
-        far_off = f"camera {far[0]!r} is over {MAX_CAMERA_DISTANCE_M:g} m from the origin"
         raise InputError(
-            f"{far_off}; its translation seems to be in millimetres or centimetres. Divide all by 1000 or 100."
+            f"camera {far[0]!r} is over {MAX_CAMERA_DISTANCE_M:g} m from the origin; its translation seems to be in "
+            "millimetres or centimetres. Divide all by 1000 or 100."
         )
     if keypoints.views < 2:
         raise InputError("triangulation needs at least two views; got one. A single camera gives no depth.")
