@@ -51,6 +51,9 @@ def resample_markers(markers: Markers, rate: float, start: float, frames: int) -
 
 def shared_frames(points: Markers, mocap: Markers) -> tuple[int, int]:
     """First frame and number of frames of `mocap` that lie within the times of `points`."""
+    for each in (points, mocap):
+        if not each.frames or not MIN_FRAME_RATE_HZ <= each.rate <= MAX_FRAME_RATE_HZ:
+            raise InputError(f"nothing to merge: {each.frames} frames at {each.rate:g} frames/s.")
     slack = 1e-3 / points.rate
     inside = np.flatnonzero((mocap.time >= points.time[0] - slack) & (mocap.time <= points.time[-1] + slack))
     if not len(inside):
@@ -293,9 +296,6 @@ def merge_with_report(
     max_shift_s: float = 1.0,
 ) -> tuple[Markers, MergeReport]:
     """`merge`, and a report on it; options as of `merge`."""
-    for what, given in (("points", points), ("motion capture", mocap)):
-        if not given.frames or not MIN_FRAME_RATE_HZ <= given.rate <= MAX_FRAME_RATE_HZ:
-            raise InputError(f"the {what} has {given.frames} frames at {given.rate:g} frames/s; nothing to merge.")
     mocap = mocap.without_zero_weights()
     pairs = _with_data(mocap, _marker_pairs(points, mocap, correspondence))
     names = [pair.point for pair in pairs]
