@@ -154,7 +154,7 @@ def test_nothing_to_merge(rate, frames):
         return Markers(markers.names, rate, markers.xyz[:frames], markers.frame)
 
     for pair in ((points(), changed(mocap())), (changed(points()), mocap())):
-        with pytest.raises(InputError, match="nothing to merge: 5 frames at|nothing to merge: 0 frames|in all 0 frames"):
+        with pytest.raises(InputError, match=r"nothing to merge: \d frames at|in all 0 frames"):
             merge(*pair)
 
 
