@@ -180,7 +180,8 @@ class MarkerErrors:
             given, most = getattr(self, name), 1.0 if name in shares else np.finfo(float).max
             values = require_numbers(f"MarkerErrors.{name}", [*given.values()] if isinstance(given, Mapping) else given)
             if not ((values >= 0) & (values <= most)).all():
-                raise InputError(f"MarkerErrors.{name} is {given}, expected from 0 to {most:.3g}.")
+                limit = ", at most 1" if name in shares else ""
+                raise InputError(f"MarkerErrors.{name} is {given}, expected 0 or more{limit}.")
 
     def huber_threshold(self, precision: np.ndarray) -> np.ndarray:
         """Distance (m) from which 'huber' is linear, for markers of this precision, 1/m²; 0 where that is 0.
