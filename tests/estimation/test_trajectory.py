@@ -375,7 +375,7 @@ def test_a_slow_part_is_not_made_to_move_by_errors_with_a_memory(release, moving
         ({"smoothness": SMOOTH, "errors": MarkerErrors(slow_markers=("LKnew",))}, "Did you mean 'LKnee'"),
         ({"smoothness": Smoothness(acceleration={"knee_angel_r": 1.0})}, "Did you mean 'knee_angle_r'"),
         ({"smoothness": Smoothness(acceleration=-1.0)}, "expected a positive number"),
-        ({"smoothness": Smoothness(metres_per_rad=np.nan)}, "metres_per_rad is nan, expected a positive number"),
+        ({"smoothness": Smoothness(metres_per_rad=np.nan)}, "metres_per_rad' is nan, expected a positive number"),
         ({"smoothness": Smoothness(learn_from_trial=["knee_angel_r"])}, "Did you mean 'knee_angle_r'"),
         ({"smoothness": SMOOTH, "prior": Prior((), {"knee_angle_r": [np.nan]})}, "body_error_modes hold values that"),
         ({"prior": Prior([LinearPrior({"L5_S1_Flex_Xt": 1.0}, 0.0, 1.0)])}, "Did you mean 'L5_S1_Flex_Ext'"),

@@ -14,12 +14,6 @@ from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
 
 
-def _require_positive(name: str, value: float) -> None:
-    number = require_numbers(name, value, ())
-    if not (np.isfinite(number) and number > 0):
-        raise InputError(f"{name} is {value}, expected a positive number.")
-
-
 @dataclass(frozen=True)
 class Smoothness:
     """Standard deviations of the coordinates' accelerations; the smaller, the calmer the motion.
@@ -43,9 +37,9 @@ class Smoothness:
         given = self.acceleration
         table = dict(given) if isinstance(given, Mapping) else {"*": given}
         require_known("coordinate", table, ("*", *names), "smoothness.acceleration")
-        for name, sd in table.items():
-            _require_positive(f"smoothness.acceleration of {name!r}", sd)
-        _require_positive("smoothness.metres_per_rad", self.metres_per_rad)
+        for name, sd in (table | {"metres_per_rad": self.metres_per_rad}).items():
+            if not require_numbers(f"smoothness of {name!r}", sd, ()) > 0:
+                raise InputError(f"smoothness of {name!r} is {sd}, expected a positive number.")
         require_known("coordinate", self.learn_from_trial, names, "smoothness.learn_from_trial")
         sds = np.array([table.get(name, table.get("*", np.inf)) for name in names], float)
         scale = np.where(rotational, 1.0, self.metres_per_rad)
@@ -174,14 +168,15 @@ class MarkerErrors:
 
     def __post_init__(self):
         for name in ("sd", "loss_threshold_sd"):
-            _require_positive(f"MarkerErrors.{name}", getattr(self, name))
+            value = require_numbers(f"MarkerErrors.{name}", getattr(self, name), ())
+            if not (np.isfinite(value) and value > 0):
+                raise InputError(f"MarkerErrors.{name} is {value}, expected a positive number.")
         shares = ("lasting_variance_share", "misfit_variance_share", "shared_error_variance_share")
         for name in ("correlation_time", "body_misfit_time", *shares):
             given, most = getattr(self, name), 1.0 if name in shares else np.finfo(float).max
             values = require_numbers(f"MarkerErrors.{name}", [*given.values()] if isinstance(given, Mapping) else given)
             if not ((values >= 0) & (values <= most)).all():
-                limit = ", at most 1" if name in shares else ""
-                raise InputError(f"MarkerErrors.{name} is {given}, expected 0 or more{limit}.")
+                raise InputError(f"MarkerErrors.{name} is {given}, expected 0 {'to 1' if most == 1 else 'or more'}.")
 
     def huber_threshold(self, precision: np.ndarray) -> np.ndarray:
         """Distance (m) from which 'huber' is linear, for markers of this precision, 1/m²; 0 where that is 0.
