@@ -1,12 +1,15 @@
 """Shapes and runs of frames."""
 
+import inspect
 import itertools
+import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import simspine as ss
 from simspine.core.arrays import frame_ranges, median_of_known, require_numbers, rms_of_known, runs_of_frames
 from simspine.core.errors import InputError
 
@@ -54,3 +57,44 @@ def test_what_is_no_number_is_refused_by_name(given):
 def test_masked_numbers_are_missing():
     given = [np.ma.array([1.0, 9.0], mask=[False, True])] * 2
     np.testing.assert_array_equal(require_numbers("points", given), [[1.0, np.nan]] * 2)
+
+
+XYZ, MARKERS = np.zeros((3, 1, 3)), ss.Markers(["C7"], 50, np.zeros((3, 1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: ss.smooth(XYZ), "smooth: markers is a ndarray, expected Markers"),
+        (lambda: ss.smooth(MARKERS, max_gap_s="long"), "max_gap_s is a str, expected float"),
+        (lambda: ss.smooth(MARKERS, order=4.5), "order is a float, expected int"),
+        (lambda: ss.spine_from_joints(XYZ), "joints is a ndarray, expected Markers"),
+        (lambda: ss.triangulate(MARKERS, ()), "keypoints is a Markers, expected Keypoints"),
+        (lambda: ss.write_calibration("Calib.toml", ["c1"]), "cameras is a list of str, expected .*Camera"),
+        (lambda: ss.write_trc(MARKERS, "a.trc"), "path is a Markers, expected str | PathLike"),
+        (lambda: ss.merge(MARKERS, "mocap.trc"), "mocap is a str, expected Markers | None"),
+        (lambda: ss.read_keypoints("pose"), "folders is a str, expected Sequence"),
+        (lambda: ss.inverse_kinematics("coupled", MARKERS), "body is a str, expected Body"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named(call, said):
+    with pytest.raises(InputError, match=said):
+        call()
+
+
+@pytest.mark.parametrize("name", [name for name in ss.__all__ if inspect.isfunction(getattr(ss, name))])
+def test_every_public_function_refuses_another_kind_and_can_be_pickled(name):
+    function = getattr(ss, name)
+    parameters = inspect.signature(function).parameters.values()
+    with pytest.raises(InputError):
+        function(
+            *(object() for one in parameters if one.default is one.empty and one.kind == one.POSITIONAL_OR_KEYWORD)
+        )
+    assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_anything_that_is_a_number_a_path_or_a_list_is_taken(tmp_path):
+    for gap in (0, np.float32(0.2), np.int64(1), True):
+        assert ss.smooth(MARKERS, cutoff_hz=None, max_gap_s=gap) == MARKERS.with_(filled=np.zeros((3, 1), bool))
+    ss.write_trc(str(tmp_path / "a.trc"), MARKERS.with_(xyz=XYZ + 1, frame="y_up"))
+    assert ss.read_trc(tmp_path / "a.trc").names == ("C7",)

@@ -109,8 +109,12 @@ def test_a_bug_stays_visible(command):
     assert done.exit_code == 1
 
 
-def test_a_warning_is_one_line_and_the_work_goes_on(command):
+@pytest.mark.parametrize("action", ["default", "error"])
+def test_a_warning_is_one_line_and_the_work_goes_on(command, monkeypatch, action):
     import warnings
+
+    monkeypatch.setattr("sys.warnoptions", [action])  # as by PYTHONWARNINGS
+    warnings.simplefilter(action)
 
     def work():
         warnings.warn("the clock is late", stacklevel=1)

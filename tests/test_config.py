@@ -514,3 +514,16 @@ def test_names_that_some_system_cannot_store_are_refused(names, words, of):
     content = {"name": "x", "results": "r", "subjects": one or {"S01": {"trials": dict.fromkeys(names, trial)}}}
     with pytest.raises(InputError, match=words):
         check_config(content)
+
+
+@pytest.mark.parametrize(
+    ("subjects", "said"),
+    [
+        ({"A": ["B_C"], "A_B": ["C"]}, "A/B_C and A_B/C"),  # report/A_B_C.html
+        ({"A": ["1"], "a_1": ["x"]}, "a_1 and A/1"),  # Calib_A_1.toml
+    ],
+)
+def test_names_that_would_share_files_are_refused(subjects, said):
+    people = {name: {"trials": {trial: {"folder": "project"} for trial in trials}} for name, trials in subjects.items()}
+    with pytest.raises(InputError, match=f"{said} would have files of one name"):
+        check_config({"name": "x", "results": "r", "subjects": people})

@@ -14,6 +14,8 @@ MARKERS = dict(names=["a", "b"], rate=50, xyz=np.arange(18.0).reshape(3, 2, 3))
 MOTION = dict(names=["a", "b"], rate=50, values=np.zeros((3, 2)), rotational=[True, False])
 
 FAULTS = [
+    (Camera, CAMERA, {"name": "c\n1"}, r"Camera.name is \['c\\n1'\], expected texts in one line"),
+    (Camera, CAMERA, {"name": ""}, "none of them empty"),
     (Camera, CAMERA, {"size": (0, 480)}, r"Camera 'c1'.size is \(0, 480\)"),
     (Camera, CAMERA, {"size": (1, 2, 3)}, r"expected \(width, height\)"),
     (
@@ -53,6 +55,8 @@ FAULTS = [
     (Markers, MARKERS, {"start": np.nan}, "start is nan, expected a finite number"),
     (Markers, MARKERS, {"names": "ab"}, "names is 'ab', expected texts"),
     (Markers, MARKERS, {"names": ["a", "b\n"]}, "expected texts in one line"),
+    (Markers, MARKERS, {"names": ["a", "\ud800"]}, "expected texts in one line"),
+    (Markers, MARKERS, {"names": None}, "names is None, expected texts"),
     (Markers, MARKERS, {"xyz": MARKERS["xyz"] + 1j}, "xyz is not made of numbers .found complex128"),
     (Markers, MARKERS, {"xyz": MARKERS["xyz"].astype(str)}, "xyz is not made of numbers"),
     (Markers, MARKERS, {"filled": np.ma.masked_all((3, 2), bool)}, "filled is not made of numbers .masked values"),
@@ -63,6 +67,7 @@ FAULTS = [
     (Markers, MARKERS, {"weight": -np.ones((3, 2))}, "weight must be finite and not negative"),
     (Markers, MARKERS, {"weight": np.full((3, 2), 1e7)}, r"at most 1e\+06"),
     (Markers, MARKERS, {"covariance": -np.ones((3, 2, 3, 3))}, "negative variances"),
+    (Markers, MARKERS, {"covariance": np.full((3, 2, 3, 3), np.inf)}, "covariance holds infinite values"),
     (Markers, MARKERS, {"covariance": np.ones((3, 2, 3))}, r"covariance has shape .* expected \(3, 2, 3, 3\)"),
     (Markers, MARKERS, {"origin": ["given"] * 3}, "origin has 3 entries"),
     (Markers, MARKERS, {"filled": np.zeros((2, 2))}, r"filled has shape \(2, 2\), expected \(3, 2\)"),

@@ -16,4 +16,14 @@ if "numba" in sys.modules:  # it has read that file, and reads its settings anew
 
     reload_config()
 __version__ = "0.2.0"
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str):
+    found = _load(name)
+    if name in __all__ and callable(found) and not isinstance(found, type):
+        from simspine.core.arrays import kinds_checked
+
+        found = globals()[name] = kinds_checked(found)
+        found.__module__ = __name__  # pickle looks for it here
+    return found

@@ -161,6 +161,9 @@ def test_after_a_fork_the_file_is_opened_again(data, monkeypatch):
     assert data.file is not before
     np.testing.assert_array_equal(data["S1/Walking_1"].window(0, 2)["markers"].shape, (2, 15, 3))
     data.file.close()
+    for read in (lambda: data.subjects, lambda: data.trials()[0].frames, data.to_dataframe):
+        with pytest.raises(InputError, match=r"was closed; open it again"):
+            read()
 
 
 def test_a_whole_trial(data, truth):

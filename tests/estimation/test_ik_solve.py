@@ -61,7 +61,7 @@ def test_unmatched_names_list_both_sides(release, markers):
 def test_all_missing(release, markers):
     with pytest.raises(InputError, match="all 33 markers are missing in all 1 frames"):
         inverse_kinematics(release, markers.with_(xyz=np.full_like(markers.xyz, np.nan)))
-    with pytest.raises(InputError, match="no frames"):
+    with pytest.raises(InputError, match="missing in all 0 frames"):
         inverse_kinematics(release, markers.with_(xyz=np.empty((0, 33, 3))))
 
 
@@ -82,7 +82,7 @@ def test_bad_weights(release, markers, weights, telling):
 
 @pytest.mark.parametrize("term", ["smoothness", "prior"])
 def test_terms_the_engine_does_not_have(release, markers, term):
-    with pytest.raises(InputError, match=f"'frames'.*no term for {term}"):
+    with pytest.raises(InputError, match="'frames' solves frame by frame, without"):
         inverse_kinematics(release, markers, **{term: object()}, solver=Solver(engine="frames"))
 
 

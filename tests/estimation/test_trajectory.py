@@ -375,6 +375,9 @@ def test_a_slow_part_is_not_made_to_move_by_errors_with_a_memory(release, moving
         ({"smoothness": SMOOTH, "errors": MarkerErrors(slow_markers=("LKnew",))}, "Did you mean 'LKnee'"),
         ({"smoothness": Smoothness(acceleration={"knee_angel_r": 1.0})}, "Did you mean 'knee_angle_r'"),
         ({"smoothness": Smoothness(acceleration=-1.0)}, "expected a positive number"),
+        ({"smoothness": Smoothness(metres_per_rad=np.nan)}, "metres_per_rad' is nan, expected a positive number"),
+        ({"smoothness": Smoothness(learn_from_trial=["knee_angel_r"])}, "Did you mean 'knee_angle_r'"),
+        ({"smoothness": SMOOTH, "prior": Prior((), {"knee_angle_r": [np.nan]})}, "body_error_modes hold values that"),
         ({"prior": Prior([LinearPrior({"L5_S1_Flex_Xt": 1.0}, 0.0, 1.0)])}, "Did you mean 'L5_S1_Flex_Ext'"),
         ({"smoothness": SMOOTH, "errors": MarkerErrors(loss="hubert")}, "Did you mean 'huber'"),
         ({"smoothness": SMOOTH, "solver": Solver(coordinate_tasks={"L5_S1_Flex_Ext": (0, 1)})}, "no coordinate tasks"),
@@ -385,6 +388,19 @@ def test_clear_errors(release, moving, options, telling):
     _, markers = moving(5)
     with pytest.raises(InputError, match=telling):
         inverse_kinematics(release, markers, **options)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"sd": None}, {"sd": 10**400}, {"sd": [0.1]}, {"correlation_time": "long"}, {"loss_threshold_sd": np.inf},
+        {"shared_error_variance_share": np.nan}, {"lasting_variance_share": {"LKnee": -0.1}},
+        {"misfit_variance_share": {"LKnee": 1.5}},
+    ],
+)  # fmt: skip
+def test_errors_of_markers_are_numbers_in_their_range(given):
+    with pytest.raises(InputError, match=f"MarkerErrors.{next(iter(given))}"):
+        MarkerErrors(**given)
 
 
 def test_a_belief_needs_a_width():

@@ -383,9 +383,28 @@ def test_a_frame_within_a_video_that_cannot_be_decoded_is_no_shift_of_later_ones
     damaged.write_bytes(content)
     assert len(list(open_video(path))) == 40
     for read in (list, lambda video: list(video.at([30])), lambda video: list(video.shown_at([30]))):
-        with pytest.raises(InputError, match=r"damaged\.mp4: the image at 0\.800 s cannot be decoded"):
+        with pytest.raises(InputError, match=r"damaged\.mp4: the image at 0\.800 s is missing, or cannot be decoded"):
             read(open_video(damaged))
     assert len(list(open_video(restamped(tmp_path / "b.mp4", [80, 200])))) > 8
+
+
+def test_images_lost_from_a_program_stream_are_no_shift_of_later_ones(tmp_path):
+    """Where a packet of MPEG-2 holds several images, some have no time stamp, and gaps are seen in decoding only."""
+    noise, levels = np.random.default_rng(0).integers(0, 20, (96, 128, 3)), np.linspace(20, 200, 40).round()
+    path = write_frames(tmp_path / "a.mpg", [(noise + level).astype(np.uint8) for level in levels], 25, "mpg2")
+    content, pack, refused = path.read_bytes(), 2048, 0
+    assert len(frame_times(path)) == 0
+    assert len(list(open_video(path))) == 40
+    for start in range(2 * pack, len(content) - 3 * pack, pack):
+        lost = tmp_path / "lost.mpg"
+        lost.write_bytes(content[:start] + content[start + pack :])
+        try:
+            images = list(open_video(lost))
+        except InputError:
+            refused += 1
+        else:
+            assert images[-1].mean() == pytest.approx(noise.mean() + levels[len(images) - 1], abs=3)
+    assert refused > 5
 
 
 def test_pauses_of_views_read_side_by_side_are_looked_up_once(tmp_path):

@@ -170,3 +170,5 @@ def test_clicks_that_cannot_be_are_named(clicks, said):
     keypoints = Keypoints(load_skeleton(SIMSPINE_SKELETON).names, RATE, blank, np.zeros(blank.shape[:3]))
     with pytest.raises(InputError, match=said):
         follow_skin_markers(keypoints, rig(), [_Drawn(np.zeros((3, 2)))] * 2, clicks)
+    with pytest.raises(InputError, match="1 videos and 2 cameras"):
+        follow_skin_markers(keypoints, rig(), [_Drawn(np.zeros((3, 2)))], {})

@@ -9,10 +9,8 @@ from small_project import dance, of_size
 from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
 from simspine.core.errors import InputError
-from simspine.core.filtering import smooth
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.reconstruction.reconstruct import fit_trials
-from simspine.vision.triangulation import triangulate
 
 
 @pytest.mark.parametrize("factor", [0.3048, 1 / 0.3048])
@@ -34,22 +32,6 @@ def moving():
     body = of_size(0.97)
     motion = dance(body, 12)
     return body, motion, forward_kinematics(body, motion)
-
-
-@pytest.mark.parametrize(
-    ("call", "said"),
-    [
-        (lambda body, motion, markers: smooth(markers.xyz), "markers is a ndarray, expected Markers"),
-        (lambda body, motion, markers: spine_from_joints(markers.xyz), "joints is a ndarray, expected Markers"),
-        (lambda body, motion, markers: triangulate(markers, ()), "keypoints is a Markers, expected Keypoints"),
-        (lambda body, motion, markers: forward_kinematics("coupled", motion), "body is a str, expected Body"),
-        (lambda body, motion, markers: forward_kinematics(body, motion.values), "motion is a ndarray"),
-        (lambda body, motion, markers: inverse_kinematics(body, motion), "markers is a Motion, expected Markers"),
-    ],
-)
-def test_arguments_of_another_kind_are_named(moving, call, said):
-    with pytest.raises(InputError, match=said):
-        call(*moving)
 
 
 @pytest.mark.parametrize(

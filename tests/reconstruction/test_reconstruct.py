@@ -203,18 +203,36 @@ def test_a_table_of_somebody_else_is_not_replaced(in_memory, tmp_path):
     in_memory.save(tmp_path / "bow.h5")  # its own is
 
 
+@pytest.mark.parametrize("failing", ["write_trials_dataset", "frame_table"])
+def test_data_set_and_table_are_both_new_or_neither(in_memory, tmp_path, monkeypatch, failing):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "bow.csv").write_text("frame,time_s,status,\n")
+    (tmp_path / "bow.h5").write_text("old")
+    monkeypatch.setattr(f"simspine.reconstruction.publish.{failing}", full)
+    with pytest.raises(OSError, match="No space"):
+        in_memory.save(tmp_path / "bow.h5")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bow.csv", "bow.h5"]
+    assert (tmp_path / "bow.csv").read_text() == "frame,time_s,status,\n"
+    assert (tmp_path / "bow.h5").read_text() == "old"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda k, c: ss.reconstruct(k, [c[1], c[1], *c[2:]]), "cameras hold cam02 twice"),
-        (lambda k, c: ss.reconstruct(k, {camera.name: camera for camera in c}), "cameras hold a dict"),
-        (lambda k, c: ss.reconstruct(k, ["a.toml", *c]), "cameras hold a str"),
-        (lambda k, c: ss.reconstruct(k, c[0]), "4 views of keypoints but 1 camera"),
+        (
+            lambda k, c: ss.reconstruct(k, {camera.name: camera for camera in c}),
+            "cameras is a dict, expected Sequence.Camera",
+        ),
+        (lambda k, c: ss.reconstruct(k, ["a.toml", *c]), "cameras is a list of Camera, str"),
+        (lambda k, c: ss.reconstruct(k, c[0]), "cameras is a Camera, expected Sequence"),
         (lambda k, c: ss.reconstruct(k, [*c, replace(c[0], name="fifth")]), "4 views of keypoints but 5 cameras"),
-        (lambda k, c: ss.reconstruct([k, k], c), "the source holds a Keypoints"),
+        (lambda k, c: ss.reconstruct([k, k], c), "source is a list of Keypoints, expected"),
         (lambda k, c: ss.fit_trials({"bow": "bow.trc"}), "'bow' is a str; expected Markers"),
-        (lambda k, c: ss.read_calibration(["a.toml"]), "is no path; name a file"),
-        (lambda k, c: ss.read_trc(None), "None is no path; name a file"),
+        (lambda k, c: ss.read_calibration(["a.toml"]), "path is a list of str, expected str"),
+        (lambda k, c: ss.read_trc(None), "path is a NoneType"),
     ],
 )
 def test_things_of_another_kind_are_refused_by_name(truth, change, said):

@@ -202,8 +202,8 @@ def test_masked_points_are_missing_ones(body):
     ("change", "message"),
     [
         ({"psis": None, "heading": 90}, "heading is 90; expected an angle .*in radians"),
-        ({"psis": None, "heading": "1"}, "heading is not made of numbers"),
-        ({"psis": None, "heading": 1j}, "heading is not made of numbers"),
+        ({"psis": None, "heading": "1"}, "heading is a str, expected float"),
+        ({"psis": None, "heading": 1j}, "heading is a complex, expected float"),
         ({"psis": None, "line": [[1, 2, 3], [1, 2]]}, "line is not made of numbers"),
         ({"height": 168.0}, "height is 168.0 m"),
         ({"heading": 0.0}, "Leave one of them out"),

@@ -1,5 +1,7 @@
 """Overlays: drawn where they should be, inside the picture, and visible."""
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -242,3 +244,10 @@ def test_markers_on_the_skin_carry_their_names():
     assert tags[55:75].any()
     assert tags[155:175].any()
     assert not tags[105:125].any()
+
+
+def test_a_caption_without_end_is_cut_at_once():
+    """It may be the name of a camera in a foreign file; shortening it letter by letter would take hours."""
+    start = time.process_time()
+    canvas.draw_tag(np.zeros((60, 90, 3), np.uint8), (0, 30), "x" * 200_000)
+    assert time.process_time() - start < 5

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from rigs import one, undone, walk
 
-from simspine.core.types import Camera
+from simspine.core.errors import InputError
+from simspine.core.types import Camera, Keypoints
 from simspine.quality import assess
 from simspine.quality.assess import TOLERATED_CAMERA_ERRORS
 from simspine.vision.camera_check import CameraChecks, check_cameras, find_mix_ups, select_views
@@ -275,6 +276,12 @@ def test_sides_exchanged_in_most_frames_of_a_camera_are_a_finding():
     swapped[frames, 3] = np.arange(frames.sum())[:, None] % 5 == 0
     few = check_cameras(exchange_sides(keypoints, swapped), true, tolerated=TOLERATED_CAMERA_ERRORS)
     assert list(assess.check_camera_images(few.checks, few.mixed_up)) == []
+
+
+def test_no_cameras_are_refused():
+    keypoints = Keypoints(["a"], 30, np.ones((9, 2, 1, 2)), np.ones((9, 2, 1)))
+    with pytest.raises(InputError, match="2 views of keypoints but 0 cameras"):
+        check_cameras(keypoints, [])
 
 
 def test_exchanged_views_are_found():

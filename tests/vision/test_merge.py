@@ -146,6 +146,18 @@ def test_no_common_time():
         merge(points(), mocap(start=50.0))
 
 
+@pytest.mark.parametrize(("rate", "frames"), [(1e6, 5), (1e-300, 5), (30, 0)])
+def test_nothing_to_merge(rate, frames):
+    """A grid of a million frames a second would fill the memory."""
+
+    def changed(markers):
+        return Markers(markers.names, rate, markers.xyz[:frames], markers.frame)
+
+    for pair in ((points(), changed(mocap())), (changed(points()), mocap())):
+        with pytest.raises(InputError, match=r"nothing to merge: \d frames at|in all 0 frames"):
+            merge(*pair)
+
+
 def test_resample_at_the_same_times_is_the_identity():
     markers = points(start=2.0)
     assert resample_markers(markers, markers.rate, 2.0, markers.frames) == markers

@@ -109,7 +109,7 @@ def test_a_job_is_marked_if_it_and_all_before_it_are_done(copied, spoil, left):
     assert marked(copied) == set(left)
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "report.html", "logs/app.log"])
+@pytest.mark.parametrize("name", ["config.yaml", "report.html", "logs/app.log", ".workflow/steps.txt"])
 def test_files_of_others_are_not_replaced(tmp_path, name):
     path, config = tmp_path / name, of_markers(tmp_path, tmp_path / "walk.trc")
     path.parent.mkdir(exist_ok=True)

@@ -51,9 +51,11 @@ def made(results: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def done(truth, tmp_path_factory) -> Path:
-    """A folder with a configuration that was run in it."""
+    """A folder with a configuration that was run in it, by a user whose home folder cannot be written to."""
     place = folder_with_inputs(truth, tmp_path_factory.mktemp("done"))
-    run = simspine("run", "mine.yaml", "--cores", "2", folder=place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(place / "mine.yaml/home"))
+        run = simspine("run", "mine.yaml", "--cores", "2", folder=place)
     assert run.returncode == 0, run.stdout + run.stderr
     return place
 

@@ -20,7 +20,7 @@ from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_
 from simspine.anatomy.tree import Tree, all_poses, apply_couplers_to_frames
 from simspine.anatomy.vertebrae import Coupler
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError, index_of_name, require_kind, require_known
+from simspine.core.errors import InputError, index_of_name, require_known
 from simspine.core.types import MOST_RADIANS, Markers, Motion
 from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml, plain_names
@@ -418,7 +418,6 @@ def _all_values(body: Body, motion: Motion) -> np.ndarray:
 
     Where `motion` has none: the default, or the coupler's value for a driven coordinate. Frames with a NaN are NaN.
     """
-    require_kind(body=(body, Body), motion=(motion, Motion))
     names = body.coordinates.names
     require_known("coordinate", motion.names, names, f"body {body.name!r}")
     values = np.tile(body.coordinates.default, (motion.frames, 1))

@@ -6,9 +6,11 @@ opensim_models/articulated.yaml.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
 
 
@@ -35,9 +37,10 @@ class Smoothness:
         given = self.acceleration
         table = dict(given) if isinstance(given, Mapping) else {"*": given}
         require_known("coordinate", table, ("*", *names), "smoothness.acceleration")
-        for name, sd in table.items():
-            if not sd > 0:
-                raise InputError(f"smoothness.acceleration of {name!r} is {sd}, expected a positive number.")
+        for name, sd in (table | {"metres_per_rad": self.metres_per_rad}).items():
+            if not require_numbers(f"smoothness of {name!r}", sd, ()) > 0:
+                raise InputError(f"smoothness of {name!r} is {sd}, expected a positive number.")
+        require_known("coordinate", self.learn_from_trial, names, "smoothness.learn_from_trial")
         sds = np.array([table.get(name, table.get("*", np.inf)) for name in names], float)
         scale = np.where(rotational, 1.0, self.metres_per_rad)
         listed = np.array([name in table for name in names])
@@ -165,13 +168,15 @@ class MarkerErrors:
 
     def __post_init__(self):
         for name in ("sd", "loss_threshold_sd"):
-            value = getattr(self, name)
+            value = require_numbers(f"MarkerErrors.{name}", getattr(self, name), ())
             if not (np.isfinite(value) and value > 0):
                 raise InputError(f"MarkerErrors.{name} is {value}, expected a positive number.")
-        for name in ("correlation_time", "body_misfit_time"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise InputError(f"MarkerErrors.{name} is {value} s, expected 0 or more.")
+        shares = ("lasting_variance_share", "misfit_variance_share", "shared_error_variance_share")
+        for name in ("correlation_time", "body_misfit_time", *shares):
+            given, most = getattr(self, name), 1.0 if name in shares else np.finfo(float).max
+            values = require_numbers(f"MarkerErrors.{name}", [*given.values()] if isinstance(given, Mapping) else given)
+            if not ((values >= 0) & (values <= most)).all():
+                raise InputError(f"MarkerErrors.{name} is {given}, expected 0 {'to 1' if most == 1 else 'or more'}.")
 
     def huber_threshold(self, precision: np.ndarray) -> np.ndarray:
         """Distance (m) from which 'huber' is linear, for markers of this precision, 1/m²; 0 where that is 0.
@@ -200,9 +205,10 @@ class Prior:
     def body_error_mode_matrix(self, names: Sequence[str]) -> np.ndarray:
         """(coordinates `names`, r): `body_error_modes` as an array; zero for those it does not name."""
         count = len(next(iter(self.body_error_modes.values()), ()))
-        return np.array([self.body_error_modes.get(name, np.zeros(count)) for name in names], float).reshape(
-            len(names), count
-        )
+        modes: list[Any] = [self.body_error_modes.get(name, np.zeros(count)) for name in names]
+        if not np.isfinite(require_numbers("body_error_modes", modes, (len(names), count))).all():
+            raise InputError("body_error_modes hold values that are not finite.")
+        return np.array(modes, float).reshape(len(names), count)
 
     def deviation_of_sum(self, names: Sequence[str], given: Sequence[str] = ()) -> float:
         """Standard deviation of the sum of coordinates, rad, without data; NaN if the priors leave one of them free.

@@ -18,7 +18,7 @@ import numpy as np
 from simspine.anatomy.complete_spine import complete_centres
 from simspine.anatomy.shape_fit import OrientationPrior
 from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, ShapeModel, packaged_shape_model
-from simspine.core.errors import InputError, require_kind
+from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers, Origin
 
@@ -76,7 +76,6 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
     InputError
         Where a joint has no column, or for an unknown posture.
     """
-    require_kind(joints=(joints, Markers))
     absent = [name for name in REQUIRED_JOINTS if name not in joints.names]
     if absent:
         raise InputError(

@@ -5,6 +5,7 @@ import errno
 import gc
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -62,19 +63,16 @@ COMMAND_GROUPS = {
 _COLLECTED_AFTER = 50_000
 
 
-def _require_current_folder() -> None:
+def _refuse_surroundings() -> None:
+    """`InputError` for settings of libraries that change results, such as a foreign Numba file in this folder."""
     try:
         os.getcwd()
     except FileNotFoundError:
         raise InputError("the folder you are in was removed; change to another one.") from None
-
-
-def _refuse_settings_of_libraries() -> None:
-    """`InputError` for settings of libraries that change results, such as a foreign Numba file in this folder."""
     if os.environ.get("COLUMNS") == "0":  # rich would print nothing
         del os.environ["COLUMNS"]
-    if not os.environ.get("SOURCE_DATE_EPOCH", "0").isdecimal():
-        raise InputError("SOURCE_DATE_EPOCH is no whole number of seconds since 1970; unset it.")
+    if not re.fullmatch("[0-9]{1,11}", os.environ.get("SOURCE_DATE_EPOCH", "0")):
+        raise InputError("SOURCE_DATE_EPOCH is no whole number of seconds since 1970, up to 11 digits; unset it.")
     threads = os.environ.get("NUMBA_NUM_THREADS", "1")
     if not (threads.isdecimal() and int(threads)):
         raise InputError(f"NUMBA_NUM_THREADS is {threads!r:.50}, no whole number of threads above 0; unset it.")
@@ -95,10 +93,11 @@ class _Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")  # where the terminal cannot show a character
+        if sys.warnoptions:  # from PYTHONWARNINGS: no warning ends a command
+            warnings.simplefilter("default")
         warnings.showwarning = lambda message, *_: click.secho(f"warning: {printable(message)}", fg="yellow", err=True)
         try:
-            _require_current_folder()
-            _refuse_settings_of_libraries()
+            _refuse_surroundings()
             gc.set_threshold(_COLLECTED_AFTER)
             return super().invoke(ctx)
         except ValueError as error:

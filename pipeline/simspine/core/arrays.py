@@ -1,10 +1,13 @@
 """Helpers for arrays, frame numbers and threads that all rooms use."""
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from numbers import Integral
-from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from types import MappingProxyType, UnionType
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -43,6 +46,39 @@ def require_numbers(
     if shape is not None and array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
     return array
+
+
+def kinds_checked(function: Callable) -> Callable:
+    """The function; it raises `InputError` where an argument is not of the kind that its annotation says."""
+    parameters = inspect.signature(function).parameters
+
+    @wraps(function)
+    def checked(*given, **named):
+        for name, value in {**dict(zip(parameters, given, strict=False)), **named}.items():
+            kind = parameters[name].annotation if name in parameters else Any
+            if not _is_of_kind(value, kind):
+                items = {type(item).__name__ for item in value} if isinstance(value, list | tuple) else ()
+                found = " of ".join(filter(None, (type(value).__name__, ", ".join(sorted(items)))))
+                wanted = re.sub(r"\w+\.", "", inspect.formatannotation(kind))
+                raise InputError(f"{function.__name__}: {name} is a {found}, expected {wanted}.")
+        return function(*given, **named)
+
+    return checked
+
+
+def _is_of_kind(value: Any, kind: Any) -> bool:
+    """Whether a value fits an annotation; anything may be an array or a truth value."""
+    base, parts = get_origin(kind) or kind, get_args(kind)
+    if base in (Union, UnionType):
+        return any(_is_of_kind(value, part) for part in parts)
+    if base in (float, int):
+        return hasattr(value, "__float__" if base is float else "__index__")
+    if base in (Any, Literal, bool, np.ndarray, inspect.Parameter.empty) or not isinstance(base, type):
+        return True
+    if base is Sequence:
+        listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+        return listed and all(_is_of_kind(item, parts[0]) for item in value)
+    return isinstance(value, base)
 
 
 def columns_by_name(

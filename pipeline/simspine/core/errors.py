@@ -52,13 +52,6 @@ def require_path(path: str | PathLike) -> None:
         raise InputError(f"{path}: a pipe or device, where a file is wanted; save its content as a file.")
 
 
-def require_kind(**values: tuple[object, type]) -> None:
-    """Raise unless each argument, {name: (value, kind)}, is of its kind."""
-    for name, (value, kind) in values.items():
-        if not isinstance(value, kind):
-            raise InputError(f"{name} is a {type(value).__name__}, expected {kind.__name__}.")
-
-
 def without_formula(text: str) -> str:
     """The text; after an apostrophe where a spreadsheet would take it, such as a foreign name, for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 
 from simspine.core.arrays import require_numbers
-from simspine.core.errors import InputError, require_kind
+from simspine.core.errors import InputError
 from simspine.core.types import Markers
 
 # Of a limb in everyday movement; the error of an interpolated position is taken from it.
@@ -47,7 +47,6 @@ def smooth(markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, m
     InputError
         For a cut-off that the frame rate cannot carry, or an odd order.
     """
-    require_kind(markers=(markers, Markers))
     markers = fill_short_gaps(markers, max_gap_s)
     return markers if cutoff_hz is None else lowpass(markers, cutoff_hz=cutoff_hz, order=order)
 

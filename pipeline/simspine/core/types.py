@@ -6,6 +6,7 @@ metres, angles radians, times seconds and frames right-handed. Millimetres and d
 and written.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -105,6 +106,15 @@ def _finite_number(name: str, value) -> float:
     raise InputError(f"{name} is {value!s:.80}, expected a finite number.")
 
 
+def _texts_in_one_line(field: str, names: Any) -> tuple[str, ...]:
+    """Names as texts. Line ends would break tables and pictures; surrogates cannot be written to a file."""
+    if not isinstance(names, str) and np.iterable(names):
+        texts = tuple(map(str, names))
+        if all(re.fullmatch(r"[^\x00-\x1f\ud800-\udfff]+", text) for text in texts):
+            return texts
+    raise InputError(f"{field} is {names!r:.80}, expected texts in one line, none of them empty.")
+
+
 def _equal_values(a: Any, b: Any) -> bool:
     """Whether two fields have equal content; NaN equals NaN."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
@@ -178,10 +188,8 @@ class _Named(Frozen):
     rate: float
 
     def __post_init__(self):
-        owner, names = type(self).__name__, tuple(str(name) for name in self.names)
-        rate = _finite_number(f"{owner}.rate", self.rate)
-        if isinstance(self.names, str) or any(not name or min(name) < " " for name in names):
-            raise InputError(f"{owner}.names is {self.names!r:.80}, expected texts in one line, none of them empty.")
+        owner = type(self).__name__
+        names, rate = _texts_in_one_line(f"{owner}.names", self.names), _finite_number(f"{owner}.rate", self.rate)
         repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         if repeated:
             raise InputError(f"{owner}.names must be unique; repeated: {', '.join(repeated)}.")
@@ -264,7 +272,8 @@ class Camera(Frozen):
             raise InputError(f"{owner}.size is {self.size}, expected (width, height) in pixels.")
         distortion = _lens_coefficients(owner, self.lens, self.distortion)
         values = {"K": self.K, "distortion": distortion, "R": self.R, "t": np.ravel(self.t)}
-        self._set(name=str(self.name), size=tuple(map(int, size)), lens=str(self.lens))
+        (name,) = _texts_in_one_line("Camera.name", [self.name])
+        self._set(name=name, size=tuple(map(int, size)), lens=str(self.lens))
         for (field, value), shape in zip(values.items(), ((3, 3), (None,), (3, 3), (3,)), strict=True):
             array = read_only_array(owner, field, value, shape)
             if not np.isfinite(array).all():
@@ -345,8 +354,7 @@ class Keypoints(_PointSet):
                 f"Keypoints.confidence spans {confidence.min():g}…{confidence.max():g}, expected 0…1. "
                 "Rescale the detector's scores before handing them in."
             )
-        if confidence.size and confidence.max() > 1:
-            confidence = np.minimum(confidence, 1.0)
+        confidence = np.minimum(confidence, 1.0) if confidence.max(initial=0.0) > 1 else confidence
         self._set(confidence=read_only_array("Keypoints", "confidence", confidence, xy.shape[:3]))
         self._check_origin(self.origin or (Origin.DETECTED,) * len(self.names))
 
@@ -406,7 +414,7 @@ class Markers(_PointSet):
             raise InputError(f"Markers.frame is {self.frame!r}, expected one of {', '.join(WORLD_FRAMES)}.")
         self._set_arrays({"xyz": (None, len(self.names), 3)}, infinite=False)
         shape = self.xyz.shape
-        self._set_arrays({"weight": shape[:2], "covariance": (*shape, 3)})
+        self._set_arrays({"weight": shape[:2], "covariance": (*shape, 3)}, infinite=False)
         self._set_arrays({"filled": shape[:2]}, bool)
         self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
         if self.weight is not None and not ((self.weight >= 0) & (self.weight <= MAX_WEIGHT)).all():

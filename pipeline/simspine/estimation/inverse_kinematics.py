@@ -7,7 +7,7 @@ import numpy as np
 from simspine.anatomy.body import Body, neutral_markers
 from simspine.anatomy.priors import MarkerErrors, Prior, Smoothness
 from simspine.core.arrays import require_numbers
-from simspine.core.errors import InputError, require_kind, require_known
+from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import markers_in_frame, rms_radius, unit_of_ratio
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
 from simspine.estimation.result import DEFAULT_TOLERANCES, DerivedFigures, Result, Solver
@@ -70,10 +70,12 @@ def inverse_kinematics(
     >>> float(result.motion.column("knee_angle_r")[-1].round(2))  # rad
     0.6
     """
-    require_kind(body=(body, Body), markers=(markers, Markers))
     errors, solver = errors or MarkerErrors(), solver or Solver()
     engine = solver.engine or ("frames" if smoothness is None and prior is None else "trajectory")
-    _check_terms(engine, smoothness, prior, solver)
+    if engine == "trajectory" and solver.coordinate_tasks:
+        raise InputError("the engine 'trajectory' has no coordinate tasks; state a prior (simspine.anatomy.priors).")
+    if engine != "trajectory" and not (smoothness is None and prior is None):
+        raise InputError(f"the engine {engine!r} solves frame by frame, without smoothness and prior; leave them out.")
     turned, w = markers_in_frame(markers, "y_up"), marker_weights(markers, weights)
     _check_markers(body, markers, w)
     _check_unit(body, turned)
@@ -94,20 +96,6 @@ def inverse_kinematics(
     )
 
 
-def _check_terms(engine: str, smoothness: Smoothness | None, prior: Prior | None, solver: Solver) -> None:
-    if engine == "trajectory":
-        if solver.coordinate_tasks:
-            raise InputError(
-                "the engine 'trajectory' has no coordinate tasks; state a prior (simspine.anatomy.priors)."
-            )
-        return
-    for term, value in (("smoothness", smoothness), ("prior", prior)):
-        if value is not None:
-            raise InputError(
-                f"the engine {engine!r} solves frame by frame and has no term for {term}; leave {term}=None."
-            )
-
-
 def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
     """Raise for unknown names, nothing seen, and a rate above that of any camera, at which standard deviations fail."""
     unknown = [name for name in markers.names if name not in body.marker_names]
@@ -118,8 +106,6 @@ def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
             "Rename the markers, choose another marker set for the body, or leave them out "
             "(simspine.anatomy.recipes.fit_markers)."
         )
-    if markers.frames == 0:
-        raise InputError("the markers have no frames; nothing to solve.")
     if not markers.present.any():
         raise InputError(
             f"all {len(markers.names)} markers are missing in all {markers.frames} frames; nothing to solve."
@@ -129,8 +115,7 @@ def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
     if not MIN_FRAME_RATE_HZ <= markers.rate <= MAX_FRAME_RATE_HZ:
         raise InputError(
             f"the markers have {markers.rate:g} frames per second; no camera films people faster than "
-            f"{MAX_FRAME_RATE_HZ:g} or slower than {MIN_FRAME_RATE_HZ:g}. Is it a rate, in frames per second? Correct "
-            "it where it is stated."
+            f"{MAX_FRAME_RATE_HZ:g} or slower than {MIN_FRAME_RATE_HZ:g}. Correct the rate where it is stated."
         )
 
 

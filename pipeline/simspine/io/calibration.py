@@ -169,7 +169,7 @@ def _shows_upright(camera: Camera, place: np.ndarray, up: np.ndarray) -> bool:
     return bool(points_in_images([camera], place)[0] and x < np.tan(_MOST_ROLL_RAD) * y)
 
 
-def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
+def write_calibration(path: str | os.PathLike, cameras: Sequence[Camera]) -> None:
     """Write Pose2Sim's TOML: a table per camera, rotation as Rodrigues vector (rad), translation in m.
 
     Parameters

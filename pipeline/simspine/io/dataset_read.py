@@ -68,6 +68,8 @@ def _naming_unreadable(read: Callable[Concatenate["DatasetFile", P], T]) -> Call
 
     @wraps(read)
     def checked(self: "DatasetFile", *args: P.args, **kwargs: P.kwargs) -> T:
+        if not self._file:
+            raise InputError(f"{self._where} was closed; open it again, or read inside the `with` block.")
         try:
             return read(self, *args, **kwargs)
         except Exception as error:  # damaged files end in many ways
@@ -127,6 +129,7 @@ class DatasetFile:
         self._file.close()
 
     @property
+    @_naming_unreadable
     def subjects(self) -> tuple[str, ...]:
         """Names of the subjects, in the order written."""
         return tuple(name for name in self._file if name != "metadata")

@@ -94,8 +94,6 @@ def read_people_json(
     to 1 with a warning. People without a pose (`{}`, null, only a face) are left out. An empty file (0 bytes) is a
     frame without detection, with a warning.
     """
-    if isinstance(folders, str | os.PathLike):
-        raise InputError(f"read_keypoints wants a list of folders, one per camera, not the single path {folders}.")
     tables = [str(folder).lower().endswith(TABLE_ENDINGS) for folder in folders]
     if any(tables):
         if not all(tables):
@@ -176,6 +174,8 @@ def write_keypoints(
     if len(cameras) != keypoints.views or len(set(cameras)) < len(cameras):
         raise InputError(f"{folder}: {keypoints.views} views need as many different camera names, got {list(cameras)}.")
     require_distinct_files("cameras", cameras)
+    if first < 0:
+        raise InputError(f"{folder}: the first frame is {first}, expected 0 or more.")
     stems = [safe_file_name(camera) for camera in cameras]
     folders = [Path(folder) / f"{stem}_json" for stem in stems]
     xyc = np.nan_to_num(np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1))

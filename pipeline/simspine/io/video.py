@@ -104,19 +104,21 @@ class Video:
                     yield capture.retrieve()[1]
 
     def _grabbed(self, capture) -> Iterator[bool]:
-        """True for each image decoded. `InputError` where one between two others was not: later ones would be early."""
+        """True for each image decoded. `InputError` where one between two others was not: later ones would be early.
+        Gaps without a packet are those of `describe_unevenness`, which needs a time stamp for each image."""
         import cv2
 
-        before = np.inf
+        before, number = np.inf, 0
         while capture.grab():
             now = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if now - before > _LEAST_GAP_FRAMES / self.rate:
                 stamps, margin = packet_stamps(self.path, file_version(self.path)), 0.4 / self.rate
                 first, end = np.searchsorted(stamps, [before + margin, now - margin])
-                if first < end:
-                    text = f"the image at {stamps[first]:.3f} s cannot be decoded"
+                lacks_one = now * self.rate > number + 0.5 and not frame_times(self.path).size
+                if first < end or lacks_one:
+                    text = f"the image at {before + 1 / self.rate:.3f} s is missing, or cannot be decoded"
                     raise InputError(f"video {self.path}: {text}; {_DAMAGED}")
-            before = now
+            before, number = now, number + 1
             yield True
 
     def shown_at(self, frames: Iterable[int]) -> Iterator[np.ndarray]:

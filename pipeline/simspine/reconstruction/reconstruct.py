@@ -68,10 +68,9 @@ class Reconstruction(SolvedTrial):
         table = Path(path).with_suffix(".csv")
         if table.is_file() and not table.read_bytes().startswith(TABLE_START):
             raise InputError(f"{table} is no table of simspine, and would be replaced by one; choose another name.")
-        written = write_trials_dataset(path, [self])
         with atomic_path(table) as temporary:  # absolute, since pandas would take a folder ~ for the home folder
             self.to_dataframe().round(TABLE_DECIMALS).to_csv(temporary.absolute())
-        return written
+            return write_trials_dataset(path, [self])  # inside: both files are new, or neither
 
     def report(self, path: str | PathLike) -> Path:
         """Write the report of the trial: one page of HTML that needs nothing else. Returns its path."""
@@ -297,7 +296,7 @@ def fit_trials(
     >>> rec.spine.levels[:2], rec.spine.angles.shape  # (frames, levels, 3) rad
     (('L5-S1', 'L4-L5'), (16, 31, 3))
     """
-    if not trials or not isinstance(trials, Mapping):
+    if not trials:
         raise InputError("no trials were given; expected {name: Markers} with at least one.")
     if wrong := [f"{name!r} is a {type(it).__name__}" for name, it in trials.items() if not isinstance(it, Markers)]:
         raise InputError(f"trial {wrong[0]}; expected Markers (`read_trc`, `read_c3d`).")
@@ -338,8 +337,6 @@ def _mocap_of(
     if isinstance(mocap, Mapping):
         require_known("trial", mocap, sources, "mocap")
         return mocap
-    if not isinstance(mocap, Markers):
-        raise InputError(f"mocap is a {type(mocap).__name__}, expected Markers or {{trial: Markers}}.")
     if len(sources) > 1:
         raise InputError(
             f"mocap is one Markers, but there are {len(sources)} trials ({', '.join(sources)}); expected "
@@ -351,11 +348,9 @@ def _mocap_of(
 def _cameras(cameras: Sequence[Camera] | str | PathLike) -> list[Camera]:
     if isinstance(cameras, str | PathLike):
         return read_calibration(cameras)
-    given: list[Any] = list(cameras) if isinstance(cameras, Sequence) else [cameras]
-    wrong = [f"a {type(camera).__name__}" for camera in given if not isinstance(camera, Camera)]
-    if wrong or (repeated := repeated_names(camera.name for camera in given)):
-        raise InputError(f"cameras hold {wrong[0] if wrong else f'{repeated} twice'}; expected a Camera for each view.")
-    return given
+    if repeated := repeated_names(camera.name for camera in cameras):
+        raise InputError(f"cameras hold {repeated} twice; expected a Camera for each view.")
+    return list(cameras)
 
 
 def _recording(source: VideosOrKeypoints, cameras: list[Camera], progress: Progress | None) -> TrialSource:
@@ -369,8 +364,6 @@ def _recording(source: VideosOrKeypoints, cameras: list[Camera], progress: Progr
 def _video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Path, ...]:
     """The video files named, or those in a folder."""
     if not isinstance(source, str | PathLike):
-        if wrong := [type(item).__name__ for item in source if not isinstance(item, str | PathLike)]:
-            raise InputError(f"the source holds a {wrong[0]}; expected the files of videos, a folder, or Keypoints.")
         return tuple(Path(item) for item in source)
     folder = Path(source)
     if not folder.is_dir():

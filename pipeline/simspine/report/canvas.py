@@ -156,6 +156,7 @@ def draw_tag(picture: np.ndarray, at, text: str) -> None:
     The text is moved into the picture, and shortened with '…' where it is wider than the picture.
     """
     size, (height, width) = text_size(picture), picture.shape[:2]
+    text = text[:width]  # a foreign name may have a million characters
     while len(text) > 1 and tag_width(text, size) > width:
         text = text.rstrip("…")[:-1] + "…"
     half = round(0.75 * size)

@@ -188,7 +188,7 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
     sample = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
 
     def fit(points: Keypoints, cameras: Sequence[Camera]) -> _Agreement:
-        limit = MIX_UP_IMAGE_SHARE * max(max(camera.size) for camera in cameras)
+        limit = MIX_UP_IMAGE_SHARE * max((max(camera.size) for camera in cameras), default=1)
         report = triangulate_with_report(points, cameras, min_confidence=min_confidence, max_error_px=limit)[1]
         seen = points.confidence >= min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))

@@ -199,6 +199,8 @@ def check_clicks(
 
     cameras, videos: in the order of the views.
     """
+    if len(cameras) != len(videos):
+        raise InputError(f"{len(videos)} videos and {len(cameras)} cameras; expected as many, in the same order.")
     by_view = {camera.name: video for camera, video in zip(cameras, videos, strict=True)}
     dots = {} if tape is None else {f"dot {number} of the tape": views for number, views in tape.clicks.items()}
     for name, views in {**clicks, **dots}.items():

@@ -12,7 +12,7 @@ from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import fill_short_gaps, lowpass
 from simspine.core.geometry import markers_in_frame, rigid_fit
 from simspine.core.skeletons import PointCorrespondence
-from simspine.core.types import Markers, Origin
+from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers, Origin
 from simspine.vision.side_swaps import mirror_indices
 
 SPEED_CUTOFF_HZ = 4.0  # of speeds compared: everyday movement is slower, most of a detector's jitter faster
@@ -51,6 +51,9 @@ def resample_markers(markers: Markers, rate: float, start: float, frames: int) -
 
 def shared_frames(points: Markers, mocap: Markers) -> tuple[int, int]:
     """First frame and number of frames of `mocap` that lie within the times of `points`."""
+    for each in (points, mocap):
+        if not each.frames or not MIN_FRAME_RATE_HZ <= each.rate <= MAX_FRAME_RATE_HZ:
+            raise InputError(f"nothing to merge: {each.frames} frames at {each.rate:g} frames/s.")
     slack = 1e-3 / points.rate
     inside = np.flatnonzero((mocap.time >= points.time[0] - slack) & (mocap.time <= points.time[-1] + slack))
     if not len(inside):
@@ -301,10 +304,9 @@ def merge_with_report(
         sd = np.array([pair.sd for pair in pairs])
         known = known.with_(covariance=np.broadcast_to(sd[:, None, None] ** 2 * np.eye(3), (*known.xyz.shape, 3)))
     known = fill_short_gaps(known, max_gap_s)
-    shared_frames(points, known)
+    first, count = shared_frames(points, known)
     shift = time_shift(points.select(names), known, max_shift_s) if max_shift_s else UNKNOWN_SHIFT
     late = shift.is_certain(0.5 / mocap.rate)
-    first, count = shared_frames(points, known)
     known = resample_markers(known, known.rate, known.time[first], count)
     points = resample_markers(points, known.rate, known.start, count)
     clock = _clock_text(shift, mocap) if late else ""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError, require_kind
+from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.skeletons import skeleton_of_names
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera, Keypoints, Markers, Origin
@@ -183,7 +183,6 @@ def triangulate_with_report(
 ) -> tuple[Markers, TriangulationReport]:
     """`triangulate`, and a report on it; options as of `triangulate`."""
     chosen = TriangulationOptions(**options)
-    require_kind(keypoints=(keypoints, Keypoints))
     _check_input(keypoints, cameras, chosen.min_views)
     cap = chosen.max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
     grid = (keypoints.frames, len(keypoints.names))
@@ -214,7 +213,8 @@ def triangulate_with_report(
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
     inflation = variance_inflation(_summed_squares(rays, fit).reshape(grid), used.sum(1), noise)
     reason = np.where(rays.seen.sum(0).reshape(grid) < chosen.min_views, REASON_TOO_FEW, REASON_DISAGREE)
-    located = (np.einsum("iin->in", fit.covariance) > 0).all(0)  # not by parallel rays alone
+    variance = np.einsum("iin->in", fit.covariance)
+    located = ((variance > 0) & (variance < np.inf)).all(0)  # not by parallel rays alone
     reason[(used.sum(1) >= chosen.min_views) & (located & np.isfinite(fit.xyz).all(0)).reshape(grid)] = REASON_KEPT
     del rays, expected
     markers = _markers_found(
@@ -241,9 +241,9 @@ def _check_input(keypoints: Keypoints, cameras: Sequence[Camera], min_views: int
             "the order of the views."
         )
     if far := [camera.name for camera in cameras if not np.linalg.norm(camera.centre) <= MAX_CAMERA_DISTANCE_M]:
-        far_off = f"camera {far[0]!r} is over {MAX_CAMERA_DISTANCE_M:g} m from the origin"
         raise InputError(
-            f"{far_off}; its translation seems to be in millimetres or centimetres. Divide all by 1000 or 100."
+            f"camera {far[0]!r} is over {MAX_CAMERA_DISTANCE_M:g} m from the origin; its translation seems to be in "
+            "millimetres or centimetres. Divide all by 1000 or 100."
         )
     if keypoints.views < 2:
         raise InputError("triangulation needs at least two views; got one. A single camera gives no depth.")

@@ -30,7 +30,7 @@ from simspine.workflow.up_to_date import (
 CAPTURE_JOB = "capture"  # the job that makes a virtual capture
 REPLACED_BY_A_RUN = (
     "config.yaml", "report.html", "manifest.json", "provenance.json", "summary.json", "timings.json", "clinical.csv",
-    "quality.csv", "quality.json", "logs/*", "benchmarks/*",
+    "quality.csv", "quality.json", "logs/*", "benchmarks/*", ".workflow/*",
 )  # fmt: skip
 STAGE_FOLDERS = ("keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality", "export")
 MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log")

@@ -197,6 +197,7 @@ def run_snakemake(words: Sequence[str]) -> int:
             return 0 if cli.args_to_api(args, parser) else 1
         folder, persistence = state.absolute(), workflow.FilePersistence
         workflow.FilePersistence = lambda **options: persistence(**options | {"path": folder})
+        workflow.Workflow.source_cache_path = folder / "source-cache"  # the home folder may not be writable
         LoggerManager.setup_logfile = lambda *_, **__: None  # the parent process keeps the log
         with nullcontext() if args.dryrun else job_server():
             return 0 if cli.args_to_api(args, parser) else 1
