@@ -65,12 +65,16 @@ class SegmentFactor:
 
 @dataclass(frozen=True)
 class ScaleFactors:
-    """Factors of all segments; stature (m) of the scaled body, its ratio to the unscaled one's; the height given."""
+    """Factors of all segments; stature (m) of the scaled body, its ratio to the unscaled one's; the height given.
+
+    doubt: why the stature may be wrong; '' without a reason.
+    """
 
     factors: tuple[SegmentFactor, ...]
     stature: float
     stature_factor: float
     height: float | None = None
+    doubt: str = ""
 
     @property
     def by_body(self) -> dict[str, float]:
@@ -90,9 +94,9 @@ class ScaleFactors:
 _USUAL_MASS_INDICES = (10.0, 45.0)
 _UPRIGHT_SEGMENTS = {"torso", "thigh", "shank"}  # that make up most of the stature
 _HEIGHT_TOLERANCE_SHARE = 0.1  # of the height that is given, by which the measured stature may differ without a warning
-# m, some three standard deviations below the median of women, 1.62, and above that of men, 1.76 (NHANES 2003–2006:
-# McDowell 2008, National Health Statistics Reports 10, tables 10 and 12; grade B).
-_USUAL_STATURES_M = (1.4, 2.0)
+# m, some two standard deviations below the median of women, 1.62, and above that of men, 1.76 (NHANES 2003–2006:
+# McDowell 2008, National Health Statistics Reports 10, tables 10 and 12; grade B). For others, a height confirms it.
+_USUAL_STATURES_M = (1.48, 1.91)
 
 
 def check_stature(height: float | None) -> None:
@@ -142,12 +146,14 @@ def measure_factors(
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
     doubt, (shortest, tallest) = "", _USUAL_STATURES_M
     if height and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
-        doubt = f", and the height given is {height:g} m: is the height"
+        doubt = f"the height given is {height:g} m"
     elif not height and not shortest <= stature <= tallest and limits.min_factor >= ScalingLimits.min_factor:
-        doubt = f", adults {shortest} to {tallest} m: is that"
+        doubt = f"most adults are {shortest} to {tallest} m, and no height is given"
     if doubt and measured.keys() >= _UPRIGHT_SEGMENTS:
-        board = "and the length of the calibration board's squares, or the unit of the markers?"
-        warnings.warn(f"the points make the person {stature:.2f} m tall{doubt} right, {board}", stacklevel=2)
+        doubt = f"the points make the person {stature:.2f} m tall; {doubt}."
+        question = "Is that right, and the length of the calibration board's squares, or the unit of the markers?"
+        warnings.warn(f"{doubt} {question}", stacklevel=2)
+        return ScaleFactors(factors, stature, stature / unscaled, height, doubt)
     return ScaleFactors(factors, stature, stature / unscaled, height)
 
 

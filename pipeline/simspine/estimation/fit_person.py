@@ -85,13 +85,14 @@ from simspine.estimation.person_solver import PersonFit, PersonProblem, solve_pe
 @dataclass(frozen=True, eq=False)
 class SizedBody:
     """A body at a person's size, and its recipe. factors: {body: scale}, 1 where absent. person: constants
-    estimated from all trials; None if the body was not fitted to them.
+    estimated from all trials; None if the body was not fitted to them. doubt: as of `ScaleFactors`.
     """
 
     body: Body
     recipe: Recipe
     factors: Mapping[str, float]
     person: Person | None = None
+    doubt: str = ""
 
     @cached_property
     def vertebrae(self) -> VertebraeOfBody:
@@ -174,7 +175,8 @@ def size_body(
         height=height,
         limits=ScalingLimits(**options.model_dump(exclude={"anatomy"})),
     )
-    return SizedBody(scale_body(unscaled, factors, mass, recipe), recipe, factors.by_body), factors
+    scaled = scale_body(unscaled, factors, mass, recipe)
+    return SizedBody(scaled, recipe, factors.by_body, doubt=factors.doubt), factors
 
 
 def stack_trials(trials: Sequence[Markers]) -> Markers:

@@ -320,6 +320,8 @@ def check_solved_trial(
         text = "the fit of the body to the person's trials ran out of steps before its minimum: results may be off by"
         fit = warning("person_fit", f"{text} up to {cost**0.5:.1g} of their standard deviations.")
         recording = (fit, *recording)
+    if sized.doubt:
+        recording = (*recording, warning("stature", sized.doubt))
     return replace(verdict, findings=(*recording, *verdict.findings))  # causes first
 
 

@@ -170,7 +170,7 @@ def read_sized_body(paths: RunPaths) -> SizedBody:
         factors = {str(body): float(entry["factor"]) for entry in scaling["factors"] for body in entry["bodies"]}
         person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
     body = _body_in_file(paths.model, *file_version(paths.model))
-    return SizedBody(body, read_recipe(recipe), factors, person)
+    return SizedBody(body, read_recipe(recipe), factors, person, doubt=scaling.get("doubt", ""))
 
 
 @lru_cache(maxsize=2)
