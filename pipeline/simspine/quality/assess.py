@@ -134,6 +134,7 @@ _MIX_UPS = {  # {kind of mix-up: (what seems to be so, cure)}
     "axes_exchanged": ("x and y of points seem to be exchanged", "Exchange the two columns."),
     "y_upwards": ("y of points seems to grow upwards", "Subtract y from the height of the image."),
     "scaled": ("points seem to be of images {ratio:.3g} times as large", "Multiply these points by {inverse:.3g}."),
+    "cropped": ("their images seem to be cropped or resized", "Use images as calibrated, or calibrate these."),
     "centred": ("points seem to be counted from the centre of the image", "Count from its upper left corner, y down."),
     "transposed": ("R seems to be transposed", "Transpose it: R leads from the world to the camera."),
     "centre": ("t seems to be the place of the camera, or −place", "Give t = −R · place."),
