@@ -151,10 +151,10 @@ def measure_factors(
         doubt = f"most adults are {shortest} to {tallest} m, and no height is given"
     if doubt and measured.keys() >= _UPRIGHT_SEGMENTS:
         doubt = f"the points make the person {stature:.2f} m tall; {doubt}."
-        question = "Is that right, and the length of the calibration board's squares, or the unit of the markers?"
-        warnings.warn(f"{doubt} {question}", stacklevel=2)
-        return ScaleFactors(factors, stature, stature / unscaled, height, doubt)
-    return ScaleFactors(factors, stature, stature / unscaled, height)
+        warnings.warn(f"{doubt} Is the unit right, or the length of the board's squares?", stacklevel=2)
+    else:
+        doubt = ""
+    return ScaleFactors(factors, stature, stature / unscaled, height, doubt)
 
 
 def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, recipe: str | Recipe = "coupled") -> Body:
@@ -274,9 +274,6 @@ def _scaled_poses(body: Body, pose: Mapping[str, float], by_body: Mapping[str, f
 
 
 def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limits: ScalingLimits) -> SegmentFactor:
-    if not sides:
-        reason = "its markers are missing; sized like the rest of the body"
-        return SegmentFactor(segment=segment.name, bodies=segment.bodies, factor=size, assumed=True, reason=reason)
     asymmetry = None
     if len(sides) == 2:
         left, right = (side.measured for side in sides)
@@ -289,14 +286,9 @@ def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limi
                 f"(allowed: {100 * limit:.1f} %). Look at the points of that segment (exchanged sides? wrong person?), "
                 "or raise scaling.max_asymmetry (`simspine add-spine` --max-asymmetry)."
             )
+    reason = "" if sides else "its markers are missing; sized like the rest of the body"
     return SegmentFactor(
-        segment=segment.name,
-        bodies=segment.bodies,
-        factor=size,
-        assumed=False,
-        reason="",
-        sides=sides,
-        asymmetry=asymmetry,
+        segment.name, segment.bodies, factor=size, assumed=not sides, reason=reason, sides=sides, asymmetry=asymmetry
     )
 
 

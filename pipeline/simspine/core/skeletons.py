@@ -57,6 +57,7 @@ _SIDE_OF_WORD = {"L": "L", "LT": "L", "LEFT": "L", "R": "R", "RT": "R", "RIGHT":
 _NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _VERTEBRA_NAME = re.compile(r"([CTLS])V?0*(\d{1,2})")
 _NAME_SEPARATOR = re.compile(r"[:_.\s|-]+")
+_LETTER = re.compile("[A-Za-z]")
 _MIN_PREFIXED_NAMES = 6  # fewer names with a common `LFoot_` may all be of the left foot, without a subject's name
 
 
@@ -83,18 +84,17 @@ def subject_prefix(names: Sequence[str]) -> str:
     pairs = zip(min(names, default=""), max(names, default=""), strict=False)  # sorted between, all others begin so
     shared = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     prefix = shared[: max((separator.end() for separator in _NAME_SEPARATOR.finditer(shared)), default=0)]
-    if prefix:
-        is_side = _NAME_SEPARATOR.split(prefix)[0].upper() in _SIDE_OF_WORD
-        unclear = is_side or len(names) < _MIN_PREFIXED_NAMES  # may be anatomical, unless before a colon
-        has_names = all(re.search("[A-Za-z]", name[len(prefix) :]) for name in names)
-        return prefix if has_names and (":" in prefix or not unclear) and prefix.strip(":_.|- ") else ""
+    first, *more = _NAME_SEPARATOR.split(prefix)
+    if more:
+        is_clear = ":" in prefix or (first.upper() not in _SIDE_OF_WORD and len(names) >= _MIN_PREFIXED_NAMES)
+        return prefix if first and is_clear and all(map(_LETTER.search, (n[len(prefix) :] for n in names))) else ""
     names_of: dict[str, set[str]] = {}
-    for first, rest in (parts for name in names if len(parts := _NAME_SEPARATOR.split(name, 1)) == 2):
-        if first and first.upper() not in _SIDE_OF_WORD and re.search("[A-Za-z]", rest):
-            names_of.setdefault(first, set()).add(rest)
+    for first, *rest in (_NAME_SEPARATOR.split(name, 1) for name in names):
+        if first and first.upper() not in _SIDE_OF_WORD:
+            names_of.setdefault(first, set()).update(filter(_LETTER.search, rest))
     for one, other in combinations(names_of, 2):
-        is_other_side = one[1:] == other[1:] and {one[0].upper(), other[0].upper()} == {"L", "R"}
-        if len(names_of[one] & names_of[other]) >= _MIN_PREFIXED_NAMES and not is_other_side:
+        are_sides = one[1:] == other[1:] and {one[0].upper(), other[0].upper()} == {"L", "R"}
+        if len(names_of[one] & names_of[other]) >= _MIN_PREFIXED_NAMES and not are_sides:
             raise InputError(f"the markers are those of {one}, {other}; expected one person's. Export each alone.")
     return ""
 

@@ -159,7 +159,6 @@ MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
 MIN_MIX_UP_AGREEMENT = 0.6  # least share of the observations that agree once the mix-up is undone
 MIN_MIX_UP_OBSERVATIONS = 20  # least number of observations of the views concerned
 CROP_POINTS = 60  # number of points, of all frames, from which a crop is found
-CROP_SCALE_PX = 50.0  # size of a step in the search for it
 IMAGE_SIZE_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2.0, 3.0, 4.0)  # between usual sizes of videos
 
 
@@ -199,35 +198,23 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         seen = points.confidence >= min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
-    given = fit(sample, cameras)
-
-    def may_be_mixed_up(views: Sequence[int]) -> bool:
-        share, error = given.of(views)
-        enough = given.seen[:, views].sum() >= MIN_MIX_UP_OBSERVATIONS
-        return bool(enough and (share <= 1 - MIN_MIX_UP_GAIN or error >= MIX_UP_CLOSE_PX))
-
-    def judged(
-        kind: str, views: Sequence[int], undone: Keypoints, seen_by: Sequence[Camera], size_ratio: float
-    ) -> list[tuple[float, MixUp]]:
-        """The mix-up after its remaining error, px; [] where it does not explain the observations."""
+    given, found = fit(sample, cameras), []
+    for kind, views, undone, seen_by, size_ratio in _possible_mix_ups(sample, cameras):
         before, error = given.of(views)
+        if given.seen[:, views].sum() < MIN_MIX_UP_OBSERVATIONS or (
+            before > 1 - MIN_MIX_UP_GAIN and error < MIX_UP_CLOSE_PX
+        ):
+            continue
         corrected = fit(undone, seen_by)
         after, error_after = corrected.of(views)
         better = after > before + MIN_MIX_UP_GAIN or error_after < MAX_REMAINING_ERROR_SHARE * error
         # If few of all observations agree, the view agrees with another one by chance.
         better &= min(after, corrected.used.sum() / corrected.seen.sum()) > MIN_MIX_UP_AGREEMENT
-        names = tuple(cameras[view].name for view in views)
-        mix = MixUp(kind, names, used=before, used_if_exchanged=after, size_ratio=size_ratio)
-        return [(error_after, mix)] if better and corrected.used.sum() >= given.used.sum() else []
-
-    possible = (one for one in _possible_mix_ups(sample, cameras) if may_be_mixed_up(one[1]))
-    found = sorted((mix for one in possible for mix in judged(*one)), key=lambda mix: mix[0])
-    every, closest = tuple(range(len(cameras))), found[0][0] if found else np.inf
-    if closest >= MIX_UP_CLOSE_PX and may_be_mixed_up(every):
-        for error, mix in judged("cropped", every, _uncropped(sample, cameras), cameras, 1.0):
-            if error < CLEAR_AGREEMENT_RATIO * closest:
-                return [mix]
-    return [mix for _, mix in found]
+        if better and corrected.used.sum() >= given.used.sum():
+            mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
+            fitted = kind == "cropped"  # to the points, so it must be clearly better
+            found.append((error_after / CLEAR_AGREEMENT_RATIO if fitted else error_after, mix))
+    return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
 
 
 def _uncropped(sample: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
@@ -245,7 +232,7 @@ def _uncropped(sample: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
         found = [epipolar_distances_px(cameras[a], cameras[b], normal[a], normal[b]) for a, b in pairs]
         return np.nan_to_num(np.concatenate(found))
 
-    fit = least_squares(distances, np.zeros(2), loss="soft_l1", f_scale=MIX_UP_CLOSE_PX, x_scale=CROP_SCALE_PX)
+    fit = least_squares(distances, np.zeros(2), loss="soft_l1", f_scale=MIX_UP_CLOSE_PX, x_scale="jac")
     return sample.with_(xy=sample.xy + fit.x)
 
 
@@ -312,6 +299,7 @@ def _possible_mix_ups(
                 R, t = pose(cameras[view])
                 meant[view] = cameras[view].with_(R=R, t=t)
             yield kind, views, sample, meant, 1.0
+    yield "cropped", tuple(range(len(cameras))), _uncropped(sample, cameras), cameras, 1.0
     for a, b in combinations(range(len(cameras)), 2):
         order = list(range(len(cameras)))
         order[a], order[b] = b, a
