@@ -14,15 +14,8 @@ from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial
 from simspine.io.guarded import read_guarded
-from simspine.io.text_tables import (
-    decode_text,
-    list_names,
-    named_columns,
-    warn_assumed,
-    warn_left_out,
-    without_subject_name,
-)
-from simspine.io.trc import metres_per_unit, read_trc, without_placeholders
+from simspine.io.text_tables import decode_text, list_names, named_columns, warn_assumed, warn_left_out
+from simspine.io.trc import metres_per_unit, read_trc, without_placeholders, without_subject_name
 
 _MODEL_OUTPUTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # in POINT: lists of a gait model's outputs
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")

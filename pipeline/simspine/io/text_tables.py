@@ -15,8 +15,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from simspine.core.errors import InputError, Remark, names_text, reason_of, require_path
-from simspine.core.skeletons import subject_prefix
-from simspine.core.types import Markers
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR, check_announced_bytes
 
 C = TypeVar("C")
@@ -210,15 +208,6 @@ def named_columns(
     if kept.pop("", None) is not None:
         warn_left_out(f"{where}: {sum(not name for name in names)} {what}s have no name; left out.")
     return tuple(kept), values[:, list(kept.values())]
-
-
-def without_subject_name(markers: Markers, where: str | os.PathLike) -> Markers:
-    """The markers without the beginning of all their names, such as a subject's; a remark names it."""
-    prefix = subject_prefix(markers.names)
-    if not prefix:
-        return markers
-    warn_left_out(f"{where}: all names begin with {prefix!r}, which was left out.")
-    return markers.with_(names=[name.removeprefix(prefix) for name in markers.names])
 
 
 def positive_number(text: str | None) -> float | None:

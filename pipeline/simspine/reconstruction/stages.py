@@ -28,7 +28,8 @@ from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
 from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
 from simspine.estimation.result import Posterior, Result
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
-from simspine.io.text_tables import warn_assumed, without_subject_name
+from simspine.io.text_tables import warn_assumed
+from simspine.io.trc import without_subject_name
 from simspine.quality.assess import check_solved_trial
 from simspine.quality.findings import (
     REJECTED_FILLED_CODE,
