@@ -154,7 +154,7 @@ def measure_factors(
         warnings.warn(f"{doubt} Is the unit right, or the length of the board's squares?", stacklevel=2)
     else:
         doubt = ""
-    return ScaleFactors(factors, stature, stature / unscaled, height, doubt)
+    return ScaleFactors(factors, stature, stature / unscaled, height=height, doubt=doubt)
 
 
 def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, recipe: str | Recipe = "coupled") -> Body:

@@ -6,7 +6,6 @@ from functools import cached_property
 from itertools import combinations
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from simspine.core.arrays import evenly_spread
 from simspine.core.errors import InputError
@@ -212,8 +211,8 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         better &= min(after, corrected.used.sum() / corrected.seen.sum()) > MIN_MIX_UP_AGREEMENT
         if better and corrected.used.sum() >= given.used.sum():
             mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
-            fitted = kind == "cropped"  # to the points, so it must be clearly better
-            found.append((error_after / CLEAR_AGREEMENT_RATIO if fitted else error_after, mix))
+            # A crop is fitted to the points, so it must be clearly better.
+            found.append((error_after / (CLEAR_AGREEMENT_RATIO if kind == "cropped" else 1), mix))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
 
 
@@ -222,6 +221,8 @@ def _uncropped(sample: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
 
     This also makes up for most of a change of size, which looks like another distance of the cameras.
     """
+    from scipy.optimize import least_squares  # not loaded where there is nothing to do
+
     frames, points = np.nonzero(np.isfinite(sample.xy).all(-1).sum(1) > 1)
     rows = evenly_spread(len(frames), CROP_POINTS)
     px = sample.xy[frames[rows], :, points[rows]]
