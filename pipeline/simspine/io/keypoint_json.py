@@ -332,7 +332,7 @@ def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | No
         return _point_names(skeleton, len(names), where, ())
     candidates = [skeleton] if skeleton else skeletons.skeleton_names()
     fitting: dict[tuple[int, ...], tuple[str, ...]] = {}
-    for name, normalise in product(candidates, (str, skeletons.plain_name)):
+    for name, normalise in product(candidates, (skeletons.base_name, skeletons.plain_name)):
         points = skeletons.load_skeleton(name).names
         by_spelling = dict(zip(map(normalise, points), points, strict=True))
         spelled = [by_spelling[plain] for plain in map(normalise, names) if plain in by_spelling]
