@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from simspine.anatomy import marker_sets
-from simspine.anatomy.marker_sets import find_marker_set, plain_name, read_marker_set, read_skin_table
+from simspine.anatomy.marker_sets import find_marker_set, read_marker_set, read_skin_table
 from simspine.core.errors import InputError
 from simspine.core.settings import models_folder, read_mapping
+from simspine.core.skeletons import plain_name, subject_prefix
 from simspine.core.types import Markers
 
 SETS = (
@@ -82,6 +83,47 @@ def test_sets_are_found_by_the_names_of_recordings(name, recorded):
     spelt = [f"Ada:{label.lower()[:1]}_{label.lower()[1:]}" for label in names]
     again = find_marker_set(spelt)
     assert list(again.place_names(spelt).values()) == list(known.place_names(names).values())
+
+
+@pytest.mark.parametrize(
+    ("spelt", "place"),
+    [
+        *((name, "LASI") for name in ("ASI_L", "ASI left", "LeftASI", "Lt. ASI", "SIAS_L", "EIAS.L", "LFWT")),
+        ("right knee", None),  # RKnee is a joint centre
+        *((name, "RPSIS_skin") for name in ("PSIS r", "Right SIPS", "P07:BWT-R")),
+        *((name, "C7_skin") for name in ("CV7", "C07", "c_7")),
+        *((name, None) for name in ("LT1", "RT_10", "T1_L", "TH10")),  # clusters of a thigh, perhaps
+    ],
+)
+def test_sides_and_vertebrae_in_other_spellings(spelt, place):
+    assert read_marker_set("plugin_gait").place_names([spelt]).get(spelt) == place
+
+
+@pytest.mark.parametrize("prefix", ["P01.", "P01 ", "my-subject-", "P|", "Ada_B:"])
+def test_a_subjects_name_before_all_names_is_left_out(prefix):
+    names = RECORDED["spine"].split()
+    assert subject_prefix([prefix + name for name in names]) == prefix
+    assert subject_prefix(names) == ""
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"T.{n}" for n in range(1, 13)],
+        [f"L_foot_{mark}" for mark in "abcdefgh"],
+        [f"{side}thigh_{mark}" for side in "LR" for mark in "abcdefgh"],
+        [f"{part}_{n}" for part in ("head", "chest") for n in range(8)],
+    ],
+)
+def test_beginnings_that_are_no_subject_stay(names):
+    assert subject_prefix(names) == ""
+
+
+@pytest.mark.parametrize("mark", list(":_. -"))
+def test_two_subjects_are_refused(mark):
+    names = [f"{who}{mark}{name}" for who in ("S1", "S2") for name in RECORDED["spine"].split()]
+    with pytest.raises(InputError, match="the markers are those of S1, S2; expected one person's"):
+        subject_prefix(names)
 
 
 def test_few_names_of_a_set_and_simspines_own_names_are_taken_for_joint_centres():

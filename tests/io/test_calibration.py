@@ -807,7 +807,9 @@ def test_a_camera_that_was_not_calibrated_lies_in_another(tmp_path):
         read_calibration(tmp_path / "c.toml")
 
 
-@pytest.mark.parametrize("entry", ['units = "cm"', "rotate = 270", 'orientation = "portrait"', "mirrored = true"])
+@pytest.mark.parametrize(
+    "entry", ['units = "cm"', "rotate = 270", "rotation_degrees = 90", 'orientation = "portrait"', "mirrored = true"]
+)
 def test_entries_of_units_and_turns_that_are_not_read_are_named(tmp_path, entry):
     write_calibration(tmp_path / "own.toml", ring())
     text = (tmp_path / "own.toml").read_text().replace("fisheye = false", f"fisheye = false\n{entry}", 1)

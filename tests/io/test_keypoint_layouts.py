@@ -151,3 +151,9 @@ def test_points_called_as_in_two_skeletons_are_of_the_one_that_has_no_others():
     assert names_of_skeleton(spelt, None, "table.csv") == halpe
     track = load_skeleton("spinetrack37").names
     assert names_of_skeleton(track[5:30], None, "table.csv") == track[5:30]
+    coco = load_skeleton("coco17").names
+    behind = tuple(
+        "_".join([*name.split("_")[1:], name[0].upper() * ("_" in name)]).strip("_") or name for name in coco
+    )
+    assert behind[5:7] == ("shoulder_L", "shoulder_R")
+    assert names_of_skeleton(behind, None, "table.csv") == coco

@@ -222,6 +222,7 @@ def storage(path, title, columns, rows=6):
         ("FiberVelocity", ["soleus_r", "bflh_r"]),
         ("TendonForce", ["soleus_r", "bflh_r"]),
         ("Joint Powers", ["hip_flexion_r", "knee_angle_r"]),
+        ("walk", ["hip_flexion_r_speed", "knee_angle_r_vel", "ankle_angle_r_dot"]),
         ("joint_moments", ["hip_flexion_r", "knee_angle_r"]),
         ("net torques", ["hip_flexion_r", "knee_angle_r"]),
     ],

@@ -69,6 +69,7 @@ def test_cameras_that_judge_one_another_and_disagree_leave_open_which_is_off():
         ("turned_left", "-vf transpose=clock OUT"),
         ("turned_right", "-vf transpose=cclock OUT"),
         ("scaled", "Multiply these points by 2"),
+        ("cropped", "as calibrated"),
         ("axes_exchanged", "Exchange the two columns"),
         ("y_upwards", "Subtract y"),
         ("centred", "upper left corner"),

@@ -81,7 +81,15 @@ def test_a_pelvis_without_markers_on_both_sides_is_said(drop, said):
     assert ("pelvis_unseen" in codes(standing(drop))) == said
 
 
+@pytest.mark.parametrize(("size", "height"), [(1.27, None), (1.0, 1.4)])
+def test_a_person_of_an_unlikely_height_is_said(size, height):
+    """A board in another unit: its squares, or the markers, are longer or shorter than said."""
+    markers = standing()
+    found = ss.fit_trials({"t": markers.with_(xyz=size * markers.xyz)}, height=height)["t"].findings
+    assert "stature" in {finding.code for finding in found}
+
+
 def test_a_file_whose_vertical_is_another_axis_is_said():
     """opencap-core#144, #179: sideways. Plug-in Gait has no shoulder centres: the spine tells."""
-    assert "lying" not in codes(standing())
+    assert not codes(standing()) & {"lying", "stature"}
     assert "lying" in codes(standing(turn=[[1, 0, 0], [0, 0, 1], [0, -1, 0]]))

@@ -208,6 +208,16 @@ def test_points_of_images_of_another_size_are_found(size_ratio, views):
     assert found[0].used_if_exchanged > 0.9
 
 
+@pytest.mark.parametrize(("size", "corner"), [(1.0, (0.11, 0.0)), (0.8, (0.0, 0.0)), (0.7, (-0.05, 0.03))])
+def test_images_cropped_or_resized_alike_in_all_views(size, corner):
+    """corner: of the images among those calibrated, as a share of the larger side."""
+    keypoints, true, _ = walk("finetuned", 4)
+    moved = keypoints.with_(xy=size * keypoints.xy - max(true[0].size) * np.array(corner))
+    (only,) = find_mix_ups(moved, true)
+    assert (only.kind, only.views) == ("cropped", tuple(camera.name for camera in true))
+    assert only.used_if_exchanged > 0.9
+
+
 @pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize("kind", ["transposed", "transposed with its centre", "feet", "others in feet"])
 def test_one_camera_written_otherwise_than_the_others(kind, count):

@@ -88,17 +88,19 @@ def test_doctor_counts_the_markers(project):
 
 
 def test_stages_by_hand_and_a_trial_that_had_cameras(copied, files):
-    """The same trial, from keypoints before: what came from images is gone."""
+    """The same trial, from keypoints before: what came from images is gone; a height that the markers deny is said."""
     copied.trial()
     settings = copied.settings
     settings["subjects"]["S01"]["trials"]["bow"] = {"markers": str(files[1])}
     settings["body"] = settings["body"] | {"markers": SET}
+    settings["subjects"]["S01"]["height"] = 1.4
     copied.write(settings)
     copied.run(*STAGES)
     assert not (copied.results / "S01/keypoints/bow.h5").exists()
     found = read_trial(RunPaths(copied.results, "S01"), "bow")
     assert found.cameras == ()
     assert found.keypoints is None
+    assert "stature" in {finding.code for finding in found.findings}
 
 
 @pytest.mark.parametrize(

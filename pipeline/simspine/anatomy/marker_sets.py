@@ -1,6 +1,5 @@
 """Where markers and detected points are on the unscaled model: marker sets, markers on the skin, tapes with dots."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -12,7 +11,14 @@ from simspine.anatomy.curvature import PointTuple, parse_point
 from simspine.core.errors import InputError, naming_content, nearest_name, require_known, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.settings import models_folder, read_mapping, recipe_path
-from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, is_tape_dot, levels_of_tape_dot, skin_landmark
+from simspine.core.skeletons import (
+    SKIN_SUFFIX,
+    is_skin_marker,
+    is_tape_dot,
+    levels_of_tape_dot,
+    plain_name,
+    skin_landmark,
+)
 from simspine.core.types import Markers, Origin
 
 
@@ -62,8 +68,8 @@ class MarkerSet:
     def place_names(self, recorded: Sequence[str]) -> dict[str, str | None]:
         """{name in a recording: name of its place} of the markers that the set knows; None for one it does not use.
 
-        A name must match exactly, or else in any case and without separators and a subject's name before a colon. Names
-        of joint centres must match exactly in a set with names of its own: R_KNEE is a marker, RKnee a joint centre.
+        A name must match exactly, or else as `plain_name` has it. Names of joint centres must match exactly in a set
+        with names of its own: R_KNEE is a marker, RKnee a joint centre.
         `InputError` where a name means several markers.
         """
         named: dict[str, str | None] = dict(self.names) | dict.fromkeys(self.unused)
@@ -116,11 +122,6 @@ class MarkerSet:
         free = {plain_name(name): name for name in (*self.own, *self.names) if plain_name(name) not in taken}
         near = {name: nearest_name(plain_name(name), list(free)) for name in recorded if name not in known}
         return {name: None if meant is None else free[meant] for name, meant in near.items()}
-
-
-def plain_name(name: str) -> str:
-    """A marker's name without a subject's before a colon, in capitals, without separators: 'Ada:L_asi' → 'LASI'."""
-    return re.sub(r"[^A-Z0-9]", "", name.rpartition(":")[2].upper())
 
 
 MARKER_FILE_SET = "centres"  # marker set of markers without cameras, where their names are of no other set

@@ -58,6 +58,7 @@ class ScaleFactors:
     stature_sd: m, by how left and right limbs differ; None where no pair was measured. The mean of a pair has half the
     deviation of their difference. Stature adds up four parts of about equal length (head with neck, trunk, thigh,
     shank) with independent errors, which halves it again. Errors that both sides share are not in it.
+    doubt: why the stature may be wrong; '' without a reason.
     """
 
     factors: tuple[SegmentFactor, ...]
@@ -65,6 +66,7 @@ class ScaleFactors:
     stature_factor: float
     height: float | None = None
     stature_sd: float | None = None
+    doubt: str = ""
 
     @property
     def by_body(self) -> dict[str, float]:
@@ -84,9 +86,9 @@ class ScaleFactors:
 _USUAL_MASS_INDICES = (10.0, 45.0)
 _UPRIGHT_SEGMENTS = {"torso", "thigh", "shank"}  # that make up most of the stature
 _HEIGHT_TOLERANCE_SHARE = 0.1  # of the height that is given, by which the measured stature may differ without a warning
-# m, some three standard deviations below the median of women, 1.62, and above that of men, 1.76 (NHANES 2003–2006:
-# McDowell 2008, National Health Statistics Reports 10, tables 10 and 12; grade B).
-_USUAL_STATURES_M = (1.4, 2.0)
+# m, some two standard deviations below the median of women, 1.62, and above that of men, 1.76 (NHANES 2003–2006:
+# McDowell 2008, National Health Statistics Reports 10, tables 10 and 12; grade B). For others, a height confirms it.
+_USUAL_STATURES_M = (1.48, 1.91)
 
 
 def check_stature(height: float | None) -> None:
@@ -136,16 +138,18 @@ def measure_factors(
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
     doubt, (shortest, tallest) = "", _USUAL_STATURES_M
     if height and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
-        doubt = f", and the height given is {height:g} m: is the height"
+        doubt = f"the height given is {height:g} m"
     elif not height and not shortest <= stature <= tallest and limits.min_factor >= DEFAULT_OPTIONS.min_factor:
-        doubt = f", adults {shortest} to {tallest} m: is that"
+        doubt = f"most adults are {shortest} to {tallest} m, and no height is given"
     if doubt and measured.keys() >= _UPRIGHT_SEGMENTS:
-        board = "and the length of the calibration board's squares, or the unit of the markers?"
-        warnings.warn(f"the points make the person {stature:.2f} m tall{doubt} right, {board}", stacklevel=2)
+        doubt = f"the points make the person {stature:.2f} m tall; {doubt}."
+        warnings.warn(f"{doubt} Is the unit right, or the length of the board's squares?", stacklevel=2)
+    else:
+        doubt = ""
     bending = {segment.name for segment in recipe.segments if segment.bends}
     pairs = [f.asymmetry for f in factors if f.asymmetry is not None and f.segment not in bending]
     stature_sd = stature * float(np.sqrt(np.mean(np.square(pairs)))) / 4 if pairs else None
-    return ScaleFactors(factors, stature, stature / unscaled, height=height, stature_sd=stature_sd)
+    return ScaleFactors(factors, stature, stature / unscaled, height=height, stature_sd=stature_sd, doubt=doubt)
 
 
 def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, recipe: str | Recipe = "coupled") -> Body:
@@ -277,14 +281,9 @@ def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limi
                 f"(allowed: {100 * limit:.1f} %). Look at the points of that segment (exchanged sides? wrong person?), "
                 "or raise scaling.max_asymmetry (`simspine add-spine` --max-asymmetry)."
             )
+    reason = "" if sides else "its markers are missing; sized like the rest of the body"
     return SegmentFactor(
-        segment=segment.name,
-        bodies=segment.bodies,
-        factor=size,
-        assumed=not sides,
-        reason="" if sides else "its markers are missing; sized like the rest of the body",
-        sides=sides,
-        asymmetry=asymmetry,
+        segment.name, segment.bodies, factor=size, assumed=not sides, reason=reason, sides=sides, asymmetry=asymmetry
     )
 
 

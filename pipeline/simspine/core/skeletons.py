@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from itertools import pairwise
+from itertools import combinations, pairwise, takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -50,6 +50,53 @@ def split_inferred_suffix(markers: Markers, frames: np.ndarray) -> Markers:
 def base_name(name: str) -> str:
     """The point's name without the suffix `_inferred`."""
     return name.removesuffix(INFERRED_SUFFIX)
+
+
+# Spellings of names.
+_SIDE_OF_WORD = {"L": "L", "LT": "L", "LEFT": "L", "R": "R", "RT": "R", "RIGHT": "R"}
+_NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_VERTEBRA_NAME = re.compile(r"([CTLS])V?0*(\d{1,2})")
+_NAME_SEPARATOR = re.compile(r"[:_.\s|-]+")
+_LETTER = re.compile("[A-Za-z]")
+_MIN_PREFIXED_NAMES = 6  # fewer names with a common `LFoot_` may all be of the left foot, without a subject's name
+
+
+def plain_name(name: str) -> str:
+    """A name in capitals, with its side first, and without separators and a subject before a colon.
+
+    'Ada:L_asi', 'ASI left' and 'Lt. ASI' are 'LASI'; 'CV7' and 'C07' are 'C7'.
+    """
+    words = [word.upper() for word in _NAME_WORD.findall(name.rpartition(":")[2])]
+    plain = "".join(words)
+    for side, others in ((words[0], words[1:]), (words[-1], words[:-1])) if len(words) > 1 else ():
+        moved = _SIDE_OF_WORD.get(side, "") + "".join(others)
+        if side in _SIDE_OF_WORD and not _VERTEBRA_NAME.fullmatch(moved):  # LT1 is no L1
+            return moved
+    vertebra = _VERTEBRA_NAME.fullmatch(plain)
+    return plain if vertebra is None else f"{vertebra[1]}{vertebra[2]}"
+
+
+def subject_prefix(names: Sequence[str]) -> str:
+    """The beginning of all names up to a separator, such as a subject's name; '' without any.
+
+    Raises `InputError` for two beginnings with many equal names after them: these are two people.
+    """
+    pairs = zip(min(names, default=""), max(names, default=""), strict=False)  # sorted between, all others begin so
+    shared = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    prefix = shared[: max((separator.end() for separator in _NAME_SEPARATOR.finditer(shared)), default=0)]
+    first, *more = _NAME_SEPARATOR.split(prefix)
+    if more:
+        is_clear = ":" in prefix or (first.upper() not in _SIDE_OF_WORD and len(names) >= _MIN_PREFIXED_NAMES)
+        return prefix if first and is_clear and all(map(_LETTER.search, (n[len(prefix) :] for n in names))) else ""
+    names_of: dict[str, set[str]] = {}
+    for first, *rest in (_NAME_SEPARATOR.split(name, 1) for name in names):
+        if first and first.upper() not in _SIDE_OF_WORD:
+            names_of.setdefault(first, set()).update(filter(_LETTER.search, rest))
+    for one, other in combinations(names_of, 2):
+        are_sides = one[1:] == other[1:] and {one[0].upper(), other[0].upper()} == {"L", "R"}
+        if len(names_of[one] & names_of[other]) >= _MIN_PREFIXED_NAMES and not are_sides:
+            raise InputError(f"the markers are those of {one}, {other}; expected one person's. Export each alone.")
+    return ""
 
 
 # How a marker's name shows that it is on the skin.

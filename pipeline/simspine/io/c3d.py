@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import struct
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,12 @@ from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial
 from simspine.io.guarded import read_guarded
 from simspine.io.text_tables import decode_text, list_names, named_columns, warn_assumed, warn_left_out
-from simspine.io.trc import metres_per_unit, read_trc, without_placeholders
+from simspine.io.trc import metres_per_unit, read_trc, without_placeholders, without_subject_name
 
 _MODEL_OUTPUTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # in POINT: lists of a gait model's outputs
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
 _MAX_HEADER_FRAME = 0xFFFF  # largest frame number that the header's 16-bit word holds
 _MAX_UNCOUNTED_BYTES = 1 << 30  # of points in a file that does not state how many frames it has
-_MIN_PREFIXED_NAMES = 6  # fewer names with a common `LFoot_` may all be of the left foot, without a subject's name
-_SIDES = ("l", "r", "left", "right")
 _INTEL, _MIPS = 84, 86  # processor codes in the parameter block; Intel's files are little-endian, the usual order
 _RATE_TOLERANCE_SHARE = 0.01  # largest relative difference of the rates in parameters and header
 _UPRIGHT_RATIO = 1.2  # least ratio of the extents along Z and Y that makes Z the vertical where a file states none
@@ -285,7 +282,7 @@ MARKER_FILES = (".trc", ".c3d")
 def read_markers(path: str | os.PathLike, frame: str | None = None, resample: float | None = None) -> Markers:
     """Marker trajectories, m, of a TRC or C3D file, by its ending.
 
-    A prefix that all labels share up to a colon or an underscore, such as a subject's name, is removed with a remark.
+    A beginning that all labels share up to a separator, such as a subject's name, is removed with a remark.
 
     frame: of the coordinates, 'y_up' or 'z_up'; None takes the frame that a C3D file states, and 'y_up' for TRC.
     resample: see `read_trc`.
@@ -294,19 +291,7 @@ def read_markers(path: str | os.PathLike, frame: str | None = None, resample: fl
     if ending not in MARKER_FILES:
         raise InputError(f"{path}: motion capture is read from {' and '.join(MARKER_FILES)} files; export it as one.")
     if ending == ".trc":
-        return _without_prefix(read_trc(path, frame or "y_up", resample=resample), path)
+        return without_subject_name(read_trc(path, frame or "y_up", resample=resample), path)
     if resample is not None:
         raise InputError(f"{path}: frames of a C3D file are equally spaced in time; leave `mocap_resample` out.")
-    return _without_prefix(read_c3d(path, frame), path)
-
-
-def _without_prefix(markers: Markers, path: str | os.PathLike) -> Markers:
-    pairs = zip(min(markers.names), max(markers.names), strict=False)  # names sorted between share this beginning
-    common = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    prefix = common[: max(common.rfind(":"), common.rfind("_")) + 1]
-    short = [name.removeprefix(prefix) for name in markers.names]
-    may_be_anatomical = prefix[-1:] == "_" and (len(short) < _MIN_PREFIXED_NAMES or prefix.strip("_").lower() in _SIDES)
-    if not prefix.strip(":_") or may_be_anatomical or "" in short:
-        return markers
-    warn_left_out(f"{path}: all names begin with {prefix!r}, which was left out.")
-    return markers.with_(names=short)
+    return without_subject_name(read_c3d(path, frame), path)

@@ -323,7 +323,7 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
 
 
 def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | None, where) -> tuple[str, ...]:
-    """Names of a table in the skeleton's spelling; case, separators, and L or R for a side are ignored.
+    """Names of a table in the skeleton's spelling; case, separators, and how and where a side stands are ignored.
 
     A skeleton with exactly these points is preferred, since 'hip' differs between HALPE's 26 points and SpineTrack's
     37. Raises `InputError` for unknown names.
@@ -332,12 +332,12 @@ def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | No
         return _point_names(skeleton, len(names), where, ())
     candidates = [skeleton] if skeleton else skeletons.skeleton_names()
     fitting: dict[tuple[int, ...], tuple[str, ...]] = {}
-    for name, normalise in product(candidates, (_plain_name, _plain_side)):
+    for name, normalise in product(candidates, (skeletons.base_name, skeletons.plain_name)):
         points = skeletons.load_skeleton(name).names
         by_spelling = dict(zip(map(normalise, points), points, strict=True))
         spelled = [by_spelling[plain] for plain in map(normalise, names) if plain in by_spelling]
         if len(set(spelled)) == len(names):
-            by_side = normalise is _plain_side
+            by_side = normalise is skeletons.plain_name
             fitting.setdefault((len(points) != len(names), by_side, by_side * len(points)), tuple(spelled))
     if fitting:
         return fitting[min(fitting)]
@@ -345,14 +345,6 @@ def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | No
         f"{where}: its points {', '.join(names)} are those of no skeleton ({', '.join(candidates)}). Rename them in "
         "the table, or name all of them in order (skeleton=[…])."
     )
-
-
-def _plain_name(name: str) -> str:
-    return re.sub(r"[\W_]", "", name.lower())
-
-
-def _plain_side(name: str) -> str:
-    return _plain_name(re.sub(r"^(l)eft|^(r)ight", r"\1\2", name.lower()))
 
 
 def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:

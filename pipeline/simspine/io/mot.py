@@ -140,7 +140,8 @@ _TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123]|_[XYZ])$")
 # Quantities of OpenSim's other storage files, to which inDegrees does not apply, by the column's name or file's title.
 _NO_ANGLE_NAME = re.compile(
     r"force|torque|moment|activation|excitation|control|fiber|tendon|length|power|reserve|residual|actuator|grf|emg"
-    r"|error|muscle|grm|pressure|stiff|damping|imped|stress|strain|energy|work|mass"
+    r"|error|muscle|grm|pressure|stiff|damping|imped|stress|strain|energy|work|mass|speed|velocity|acceleration"
+    r"|_(vel|acc|dot)$"
     r"|(^|[_.])cop(_|\d|[xyz]|$)|([_.][pvfm]|^[lr][pvf]|^[fmpt]p?\d?)[xyz](_?\d|_[rl])?$",
     re.IGNORECASE,
 )

@@ -290,6 +290,7 @@ _CUSTOMARY_RATES_HZ = (
 _TELEVISION_RATES_HZ = (23.976, 29.97, 59.94, 119.88, 239.76)
 _MAX_TIME_JITTER = 0.15  # of a frame interval: largest spread of uniform times about a line, without that of rounding
 _MAX_ROUNDING_RESOLVED = 0.3  # of a frame interval: times rounded to less than this show each dropped frame
+_RATE_ROUNDING_SHARE = 2e-5  # of a rate printed with five digits: 29.97 for 30000/1001 frames/s
 _MAX_BRIDGED_GAP_S = 0.1  # s; resampling bridges no rows farther apart than this and than twice the usual step
 _MAX_TIME = 1e30  # in the file's unit; sums of larger numbers overflow
 
@@ -357,10 +358,18 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
 
 
 def _stated_rate(rows: TimedRows, stated: StatedRate, where: str) -> float | None:
-    """The rate of the caller, or else of the header, if the times fit it."""
+    """The rate of the caller, or else of the header, if the times fit it.
+
+    Times may jitter, but where they are uniform to the last digit, a header's rate must fit them as well.
+    """
     rate = stated.given or stated.header
     if not rate or not _explains_times(rate, rows):
         return None
+    if not stated.given and len(rows.time) > 2 and rows.step <= _MAX_ROUNDING_RESOLVED / rate:
+        own, printed = _closest_interval(rows.time), rows.step + _time_rounding(rows.time)
+        is_off = _time_spread_s(1 / rate, rows.time) > printed >= _time_spread_s(own, rows.time)
+        if is_off and abs(own * rate - 1) > _RATE_ROUNDING_SHARE:
+            return None
     if stated.header and abs(rate - stated.header) > 1e-3 * stated.header:
         warn_assumed(f"{where}: the header says DataRate {stated.header:g}; took {rate:g} as stated (rate=…).")
     return rate

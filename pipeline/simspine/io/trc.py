@@ -11,6 +11,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, safe_file_name
 from simspine.core.geometry import change_frame
+from simspine.core.skeletons import subject_prefix
 from simspine.core.types import Markers
 from simspine.io import text_tables
 from simspine.io.atomic import write_table
@@ -204,6 +205,15 @@ def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
             "where programs put markers that they do not see; taken as missing."
         )
     return np.where(hidden[..., None], np.nan, xyz)
+
+
+def without_subject_name(markers: Markers, where: str | os.PathLike) -> Markers:
+    """The markers without the beginning of all their names, such as a subject's; a remark names it."""
+    prefix = subject_prefix(markers.names)
+    if not prefix:
+        return markers
+    text_tables.warn_left_out(f"{where}: all names begin with {prefix!r}, which was left out.")
+    return markers.with_(names=[name.removeprefix(prefix) for name in markers.names])
 
 
 def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> float:

@@ -145,6 +145,7 @@ _MIX_UPS = {  # {kind of mix-up: (what seems to be so, cure)}
     "axes_exchanged": ("x and y of points seem to be exchanged", "Exchange the two columns."),
     "y_upwards": ("y of points seems to grow upwards", "Subtract y from the height of the image."),
     "scaled": ("points seem to be of images {ratio:.3g} times as large", "Multiply these points by {inverse:.3g}."),
+    "cropped": ("their images seem to be cropped or resized", "Use images as calibrated, or calibrate these."),
     "centred": ("points seem to be counted from the centre of the image", "Count from its upper left corner, y down."),
     "transposed": ("R seems to be transposed", "Transpose it: R leads from the world to the camera."),
     "centre": ("t seems to be the place of the camera, or −place", "Give t = −R · place."),
@@ -331,6 +332,8 @@ def check_solved_trial(
         text = "the fit of the body to the person's trials ran out of steps before its minimum: results may be off by"
         fit = warning("person_fit", f"{text} up to {cost**0.5:.1g} of their standard deviations.")
         recording = (fit, *recording)
+    if sized.doubt:
+        recording = (*recording, warning("stature", sized.doubt))
     return replace(verdict, findings=(*recording, *verdict.findings))  # causes first
 
 

@@ -30,6 +30,7 @@ from simspine.estimation.options import BodyOptions, KinematicsOptions
 from simspine.estimation.result import Posterior, Result
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.io.text_tables import warn_assumed
+from simspine.io.trc import without_subject_name
 from simspine.quality.assess import check_solved_trial
 from simspine.quality.findings import (
     REJECTED_FILLED_CODE,
@@ -165,6 +166,7 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
             f"to {MAX_MARKER_DISTANCE_M:g} m. Subtract the place of the recording if these are map coordinates; mark "
             "a missing point as missing."
         )
+    markers = without_subject_name(markers, "the markers")
     known = find_marker_set(markers.names) if body.markers is None else read_marker_set(body.markers)
     findings = []
     _warn_of_held_markers(markers)

@@ -9,6 +9,7 @@ import numpy as np
 
 from simspine.core.arrays import evenly_spread
 from simspine.core.errors import InputError
+from simspine.core.geometry import undistort_pixels
 from simspine.core.skeletons import without_skin_markers
 from simspine.core.types import Camera, Keypoints
 from simspine.vision import bundle_adjustment
@@ -154,6 +155,7 @@ MIN_MIX_UP_GAIN, MAX_REMAINING_ERROR_SHARE = 0.3, 0.4
 MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
 MIN_MIX_UP_AGREEMENT = 0.6  # least share of the observations that agree once the mix-up is undone
 MIN_MIX_UP_OBSERVATIONS = 20  # least number of observations of the views concerned
+CROP_POINTS = 60  # number of points, of all frames, from which a crop is found
 IMAGE_SIZE_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2.0, 3.0, 4.0)  # between usual sizes of videos
 
 
@@ -162,11 +164,11 @@ class MixUp:
     """A mix-up of views; once it is undone, more of their observations agree.
 
     kind: 'axes_exchanged' (x and y of points), 'y_upwards' (y from the lower edge), 'centred' (origin in the image's
-    centre), 'mirrored' (images exchanged left with right), 'turned' (upside down), 'turned_left' or 'turned_right' (by
-    a quarter), 'scaled' (points of images `size_ratio` times as large as those calibrated), 'exchanged' (two views
-    belong to one another's camera), 'order' (the views are of the cameras in order of `views`); of calibrations:
-    'transposed' (R), 'centre' (t is the camera's place), 'inverse' (R and t lead to the world), 'graphics' (axes of
-    the camera) or 'unit' (t is in another one than the others').
+    centre), 'cropped' (or resized, all images alike), 'mirrored' (images exchanged left with right), 'turned' (upside
+    down), 'turned_left' or 'turned_right' (by a quarter), 'scaled' (points of images `size_ratio` times as large as
+    those calibrated), 'exchanged' (two views belong to one another's camera), 'order' (the views are of the cameras in
+    order of `views`); of calibrations: 'transposed' (R), 'centre' (t is the camera's place), 'inverse' (R and t lead to
+    the world), 'graphics' (axes of the camera) or 'unit' (t is in another one than the others').
     used, used_if_exchanged: share of these views' observations that agree with the others, as given and with the
     mix-up undone.
     """
@@ -207,8 +209,30 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         better &= min(after, corrected.used.sum() / corrected.seen.sum()) > MIN_MIX_UP_AGREEMENT
         if better and corrected.used.sum() >= given.used.sum():
             mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
-            found.append((error_after, mix))
+            # A crop is fitted to the points, so it must be clearly better.
+            found.append((error_after / (CLEAR_AGREEMENT_RATIO if kind == "cropped" else 1), mix))
     return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
+
+
+def _uncropped(sample: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
+    """The points shifted alike in all images, so that lines of sight of two views come closest to one another.
+
+    This also makes up for most of a change of size, which looks like another distance of the cameras.
+    """
+    from scipy.optimize import least_squares  # not loaded where there is nothing to do
+
+    frames, points = np.nonzero(np.isfinite(sample.xy).all(-1).sum(1) > 1)
+    rows = evenly_spread(len(frames), CROP_POINTS)
+    px = sample.xy[frames[rows], :, points[rows]]
+
+    def distances(shift: np.ndarray) -> np.ndarray:
+        normal = [undistort_pixels(camera, px[:, view] + shift) for view, camera in enumerate(cameras)]
+        pairs = combinations(range(len(cameras)), 2)
+        found = [epipolar_distances_px(cameras[a], cameras[b], normal[a], normal[b]) for a, b in pairs]
+        return np.nan_to_num(np.concatenate(found))
+
+    fit = least_squares(distances, np.zeros(2), loss="soft_l1", f_scale=MIX_UP_CLOSE_PX, x_scale="jac")
+    return sample.with_(xy=sample.xy + fit.x)
 
 
 @dataclass(frozen=True)
@@ -274,6 +298,7 @@ def _possible_mix_ups(
                 R, t = pose(cameras[view])
                 meant[view] = cameras[view].with_(R=R, t=t)
             yield kind, views, sample, meant, 1.0
+    yield "cropped", tuple(range(len(cameras))), _uncropped(sample, cameras), cameras, 1.0
     for a, b in combinations(range(len(cameras)), 2):
         order = list(range(len(cameras)))
         order[a], order[b] = b, a

@@ -316,10 +316,10 @@ def _derive_vertebrae(context: Context, trial: str) -> None:
 def plan_quality(context: Context) -> list[StageTask]:
     config, paths, fill = context.config, context.paths, context.config.quality.fill_gaps
     seen = {trial: paths.seen_files(trial) for trial in context.filmed}
-    solved = (paths.vertebrae, paths.kinematics, paths.markers)
+    solved, shared = (paths.vertebrae, paths.kinematics, paths.markers), (paths.model, paths.scaling)
     return tasks_of_trials(
         partial(_judge_trial, context),
-        {trial: (*(file(trial) for file in solved), *seen.get(trial, ()), paths.model) for trial in context.trials},
+        {trial: (*(file(trial) for file in solved), *seen.get(trial, ()), *shared) for trial in context.trials},
         lambda trial: (paths.quality(trial), *(paths.filled_files(trial) if fill else ())),
         # Without filling, quality solves nothing and depends on no settings.
         settings={name: getattr(config, name).model_dump() for name in ("quality", "ik", "body")} if fill else {},
