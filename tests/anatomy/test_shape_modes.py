@@ -104,6 +104,18 @@ def test_points_that_fit_two_spins_have_a_rival(sd, rival):
     assert problem.best_spins(seen)[1] == [rival]
 
 
+def test_one_shape_for_all_problems_equals_the_shape_repeated():
+    mean, cov = packaged_shape_model().prior("any")
+    levels, rng = np.array([7, 12, 17, 20]), np.random.default_rng(5)
+    chain = ObservedChain(mean, cov, levels)
+    R = Rotation.random(3, random_state=6).as_matrix()
+    seen = SeenPoints(rng.normal(size=(3, 4, 3)), np.broadcast_to(np.diag([1e-4, 2e-4, 3e-4]), (3, 4, 3, 3)))
+    once = chain.linearised(seen, mean[None], R, np.zeros(1))
+    repeated = chain.linearised(seen, np.repeat(mean[None], 3, 0), R, np.zeros(3))
+    evidence, wanted = (linear.log_evidence(linear.best_effects(linear.whitened())) for linear in (once, repeated))
+    np.testing.assert_allclose(evidence, wanted, rtol=1e-12)
+
+
 @pytest.mark.parametrize("seed", [9, 10, 47, 67, 85, 93, 100, 138])
 def test_a_nanometre_moves_nothing(seed):
     """Where spins may swing between two states, and modes have a mirror image."""

@@ -119,8 +119,7 @@ class ShapePosterior:
         if seen.priors and (np.diagonal(seen.priors[0].precision, 0, 1, 2) > NARROW_SPIN_SD_RAD**-2).all():
             return seen.priors[0].rotation, np.zeros(len(seen), bool)
         again, R = self.around_line(seen)
-        typical = np.repeat(self.chain.mean[None], len(R), 0)
-        problem = self.chain.linearised(again, typical, R, np.zeros(len(R)))
+        problem = self.chain.linearised(again, self.chain.mean[None], R, np.zeros(1))
         evidence = problem.log_evidence(problem.best_effects(problem.whitened())).reshape(-1, SPIN_NODES)
         best = evidence.argmax(1)
         apart = np.abs((np.arange(SPIN_NODES) - best[:, None] + SPIN_NODES / 2) % SPIN_NODES - SPIN_NODES / 2)

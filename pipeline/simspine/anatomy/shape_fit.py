@@ -205,22 +205,24 @@ class ObservedChain:
         return A.reshape(len(x), -1, 6)
 
     def linearised(self, seen: SeenPoints, z: np.ndarray, R: np.ndarray, damping: np.ndarray) -> LinearisedChain:
-        """The problems at shapes z and rotations R. damping: (B,), precision that holds the shape at z, as a share
-        of its prior's."""
+        """The problems at shapes z and rotations R. z, damping: one for each problem, or a single one for all.
+        damping: (B,), precision that holds the shape at z, as a share of its prior's."""
         D = chain_derivatives(z)
         points = self._points_of(centres_from_vectors(D[:, 0]))
-        B, m = points.shape[:2]
-        J = chain_jacobian(D, self.levels).reshape(B, 3 * len(self.levels), -1)
+        B, m = len(R), points.shape[1]
+        J = chain_jacobian(D, self.levels).reshape(len(z), 3 * len(self.levels), -1)
         if self.mix is not None:
             J = self.mix @ J
         PJ = (J.reshape(-1, J.shape[-1]) @ self.cov).reshape(J.shape).swapaxes(-1, -2) / (1 + damping[:, None, None])
-        S = (J @ PJ).reshape(B, m, 3, m, 3)
+        S = np.empty((B, m, 3, m, 3))
+        S[:] = (J @ PJ).reshape(-1, m, 3, m, 3)
         k = np.arange(m)
         S[:, k, :, k, :] += (R.swapaxes(-1, -2)[:, None] @ seen.covariance @ R[:, None]).swapaxes(0, 1)
         mean = z + (self.mean - z) / (1 + damping[:, None])
         r = (seen.y @ R - points).reshape(B, -1) - (J @ (mean - z)[..., None])[..., 0]
         terms = tuple(prior.term(R) for prior in seen.priors)
-        return LinearisedChain(PJ, self.effects(points), S.reshape(B, 3 * m, 3 * m), r, mean=mean, orientation=terms)
+        A = np.broadcast_to(self.effects(points), (B, 3 * m, 6))
+        return LinearisedChain(PJ, A, S.reshape(B, 3 * m, 3 * m), r, mean=mean, orientation=terms)
 
     def step(self, problem: LinearisedChain, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The best turns (B, 3) rad, damped, and shapes (B, 3(n − 1)) of the linearised problems."""

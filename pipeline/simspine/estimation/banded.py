@@ -6,7 +6,7 @@ LAPACK costs O(points · n³). The same factor gives the blocks of the inverse i
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from typing import Any
 
@@ -246,25 +246,34 @@ class Factor:
         The recursion adds positive matrices. So single-precision sweeps over a double-precision factor give variances
         to about four digits at 50 Hz.
         """
-        return self._selected_inverse(self.basis.first[frames], self.basis.weights[frames])
+        weights = self.basis.weights[frames]
+        covariances = np.empty((len(frames), self.n, self.n))
+        for some, around in self._inverse_around(self.basis.first[frames]):
+            share = weights[some].astype(around.dtype)
+            reach = share.shape[1]
+            rows = np.tensordot(share, around[:reach], 1)[:, :, :reach]  # (some, n, reach, n)
+            covariances[some] = (share[:, None, None] @ rows)[:, :, 0]
+        return covariances
 
     def acceleration_variances(self) -> np.ndarray:
         """(rows, n): variances of the coordinates' accelerations, per frame², see `Basis.accelerations`."""
-        return np.einsum("tii->ti", self._selected_inverse(*self.basis.acceleration_rows))
+        first, weights = self.basis.acceleration_rows
+        variances = np.empty((len(first), self.n))
+        for some, around in self._inverse_around(first):
+            of_coordinates = np.einsum("aibi->iab", around)
+            variances[some] = np.einsum("ta,iab,tb->ti", weights[some], of_coordinates, weights[some])
+        return variances
 
-    def _selected_inverse(self, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Covariances (frames, n, n) of some frames, from the inverse's blocks inside the band.
-
-        first, weights: how these frames depend on control points, as in `Basis`, with first ascending.
+    def _inverse_around(self, first: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """For each control point, the last first: which of `first`, in ascending order, are this point, and the
+        inverse's block (lags + 1, n, lags + 1, n) of it and those after it, valid until the next.
 
         The sweep runs backwards in time. M is the blocks of L below L_tt, times L_tt⁻¹; W is the inverse's block for
         the control points after t. Then (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M. Both terms of
         the sum are positive semidefinite, so rounding errors fade over the sweep.
         """
-        (points, n, _), lags, reach = self._inverses.shape, self.basis.lags, weights.shape[1]
-        shares = (weights[:, :, None] * weights[:, None, :]).astype(self._sweeps)
+        (points, n, _), lags = self._inverses.shape, self.basis.lags
         ends = np.searchsorted(first, np.arange(points + 1))
-        covariances = np.zeros((len(first), n, n))
         # The inverse's block of t and those after it, in two arrays by turns: new ones would take a sixth of the time.
         around, before = (np.zeros(((lags + 1) * n, (lags + 1) * n), self._sweeps) for _ in range(2))
         for t in range(points - 1, first[0] - 1, -1):
@@ -275,7 +284,5 @@ class Factor:
             diagonal = inverse.T @ inverse + M.T @ cross
             around[:n, :n] = 0.5 * (diagonal + diagonal.T)
             around[:n, n:], around[n:, :n], around[n:, n:] = -cross.T, -cross, W
-            frames = slice(ends[t], ends[t + 1])
-            parts = around.reshape(lags + 1, n, lags + 1, n)[:reach, :, :reach]
-            covariances[frames] = np.tensordot(shares[frames], parts, ((1, 2), (0, 2)))
-        return covariances
+            if ends[t] < ends[t + 1]:
+                yield slice(ends[t], ends[t + 1]), around.reshape(lags + 1, n, lags + 1, n)

@@ -25,8 +25,8 @@ GOOD_GAIN_RATIO = 0.5
 MAX_ITERATIONS = 100  # steps; starts with a wound-up arm took 72 to 100
 # More steps, at most, after convergence, so that the solution does not depend on the path to it.
 MAX_POLISHING_STEPS = 60
-# Share of the cost: a smaller predicted decrease moves no coordinate by a ten-thousandth of its standard deviation.
-POLISHED_COST_SHARE = 1e-13
+# Share of the cost: a smaller predicted decrease moves no coordinate by a thousandth of its standard deviation.
+POLISHED_COST_SHARE = 1e-11
 # Of the last predicted decrease: a chord step that predicts a larger one is not taken, as its factor is out of date.
 CHORD_PROMISE_RATIO = 0.9
 # A step that raises the cost is cut to a quarter, then a sixteenth: evaluating costs a tenth of factorising.

@@ -286,7 +286,8 @@ def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray,
     stretches = [objective.of_window(part) for part in parts]
 
     def minimum(i: int) -> np.ndarray:
-        return minimise(stretches[i], path[parts[i]], precision=problem.precision).points
+        tolerance = DEFAULT_TOLERANCES["trajectory"]
+        return minimise(stretches[i], path[parts[i]], tolerance, precision=problem.precision, polish=0).points
 
     with threadpool_limits(1, "blas"):
         minima = map_on_threads(minimum, range(len(parts)), threads)
