@@ -181,12 +181,7 @@ def choose_cameras(
 ) -> dict[str, dict[str, Any]]:
     """The stage `cameras`: the cameras to use in each trial, and findings about them and about late views.
 
-    Parameters
-    ----------
-    options : CameraOptions
-    triangulation : TriangulationOptions
-    trials : {trial: dict}
-        For each trial: keypoints, cameras, timing.
+    trials: for each, keypoints, cameras, timing.
 
     Returns
     -------
@@ -232,13 +227,6 @@ def triangulate_person(
 ) -> dict[str, Any]:
     """The stage `triangulate`: points in space, and their reprojection errors.
 
-    Parameters
-    ----------
-    options : TriangulationOptions
-    keypoints : Keypoints
-    cameras : tuple of Camera
-    timing : Timing or None
-
     Returns
     -------
     dict
@@ -260,14 +248,6 @@ def merge_points(
     mocap: Markers | None,
 ) -> dict[str, Any]:
     """The stage `merge`: points filtered, some replaced by motion capture.
-
-    Parameters
-    ----------
-    filtering : FilterOptions
-    merging : MergeOptions
-    detection : DetectionOptions
-    points : Markers
-    mocap : Markers or None
 
     Returns
     -------

@@ -178,11 +178,7 @@ class TrialSource:
 def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[str, Any]:
     """The stage `detect`: one person's 2D points.
 
-    Parameters
-    ----------
-    options : DetectionOptions
-    recording : TrialSource
-        2D points, detections of everybody, or videos; with cameras.
+    recording: 2D points, detections of everybody, or videos; with cameras.
 
     Returns
     -------

@@ -246,13 +246,7 @@ def scale_person(
 ) -> dict[str, dict[str, Any]]:
     """The stage `scale`: the body at the person's size, one for all their trials.
 
-    Parameters
-    ----------
-    body : BodyOptions
-    scaling : ScalingOptions
-    ik : KinematicsOptions
-    trials : {trial: dict}
-        For each trial: markers (y_up), skeleton, height (m), mass (kg), findings (about its cameras).
+    trials: for each, markers (y_up), skeleton, height (m), mass (kg), findings (about its cameras).
 
     Returns
     -------
@@ -308,15 +302,7 @@ def solve_trial(
 ) -> dict[str, Any]:
     """The stage `ik`: coordinates of the body that explain the markers.
 
-    Parameters
-    ----------
-    body : BodyOptions
-    ik : KinematicsOptions
-    sized : SizedBody
-    markers : Markers
-    skeleton : str
-    spine_markers : {str: str}, optional
-        As of `read_spine`.
+    spine_markers: as of `read_spine`.
 
     Returns
     -------
@@ -335,12 +321,7 @@ def read_vertebrae(
 ) -> dict[str, Any]:
     """The stage `vertebrae`: the spine, from the body and its angles.
 
-    Parameters
-    ----------
-    sized : SizedBody
-    result : Result
-    spine_markers : {str: str}, optional
-        As of `read_spine`.
+    spine_markers: as of `read_spine`.
 
     Returns
     -------
@@ -369,16 +350,7 @@ def judge_trial(
 ) -> dict[str, Any]:
     """The stage `quality`: which frames can be trusted; the others are filled in on request.
 
-    Parameters
-    ----------
-    quality : QualityOptions
-    ik : KinematicsOptions
-    body : BodyOptions
-    skeleton : str
-    findings : sequence of Finding
-        Of the stages before.
-    **of_trial
-        The fields of `SolvedTrial`.
+    findings: of the stages before. of_trial: the fields of `SolvedTrial`.
 
     Returns
     -------
