@@ -48,6 +48,25 @@ def require_numbers(
     return array
 
 
+def require_finite_number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+        if np.isfinite(number):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"{name} is {value!s:.80}, expected a finite number.")
+
+
+def require_texts_in_one_line(name: str, values: Any) -> tuple[str, ...]:
+    """Names as texts. Line ends would break tables and pictures; surrogates cannot be written to a file."""
+    if not isinstance(values, str) and np.iterable(values):
+        texts = tuple(map(str, values))
+        if all(re.fullmatch(r"[^\x00-\x1f\ud800-\udfff]+", text) for text in texts):
+            return texts
+    raise InputError(f"{name} is {values!r:.80}, expected texts in one line, none of them empty.")
+
+
 def with_checked_arguments(function: Callable) -> Callable:
     """The function; it raises `InputError` for an argument that is not of the type in its annotation."""
     parameters = inspect.signature(function).parameters
