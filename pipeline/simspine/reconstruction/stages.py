@@ -248,16 +248,9 @@ def scale_person(
 
     trials: for each, markers (y_up), skeleton, height (m), mass (kg), findings (about its cameras).
 
-    Returns
-    -------
-    {trial: dict}
-        For each trial: sized (SizedBody), factors (ScaleFactors).
-
-    Raises
-    ------
-    InputError
-        Where trials have points of several skeletons, since the body has one place for each point, and where no body
-        fits the points; that message repeats the findings about cameras.
+    Returns for each trial: sized (SizedBody), factors (ScaleFactors). Raises `InputError` where trials have points of
+    several skeletons, since the body has one place for each point, and where no body fits the points; that message
+    repeats the findings about cameras.
     """
     sets = {trial: marker_set_of(body, known["skeleton"]) for trial, known in trials.items()}
     (first, marker_set), *others = sets.items()
@@ -302,12 +295,7 @@ def solve_trial(
 ) -> dict[str, Any]:
     """The stage `ik`: coordinates of the body that explain the markers.
 
-    spine_markers: as of `read_spine`.
-
-    Returns
-    -------
-    dict
-        result (Result).
+    Returns result (Result). spine_markers: as of `read_spine`.
     """
     marker_set = marker_set_of(body, skeleton)
     return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
@@ -321,12 +309,7 @@ def read_vertebrae(
 ) -> dict[str, Any]:
     """The stage `vertebrae`: the spine, from the body and its angles.
 
-    spine_markers: as of `read_spine`.
-
-    Returns
-    -------
-    dict
-        spine (SpineKinematics).
+    Returns spine (SpineKinematics). spine_markers: as of `read_spine`.
     """
     return {"spine": read_spine(sized, result, spine_markers)}
 
@@ -350,12 +333,8 @@ def judge_trial(
 ) -> dict[str, Any]:
     """The stage `quality`: which frames can be trusted; the others are filled in on request.
 
-    findings: of the stages before. of_trial: the fields of `SolvedTrial`.
-
-    Returns
-    -------
-    dict
-        result and spine, with filled frames; verdict (Verdict).
+    findings: of the stages before. of_trial: the fields of `SolvedTrial`. Returns result and spine, with filled frames;
+    verdict (Verdict).
     """
     trial = SolvedTrial(**of_trial)
     verdict = check_solved_trial(
