@@ -292,14 +292,13 @@ def _with_sliding_children(tree: Tree, group: MarkerShares, identity: int) -> Tr
 
 
 def tree_with_shared_errors(tree: Tree, errors: Sequence[SharedError], markers: Sequence[str]) -> Tree:
-    """`tree_with_marker_offsets` for these shared errors. The mean of an error in the ground frame is added to the
-    markers' places on their bodies, so it turns with these."""
+    """`tree_with_marker_offsets` for these shared errors. The mean of an error is added to the markers' places on their
+    bodies, so it turns with these."""
     groups = marker_shares_of(errors, markers)
     offset = tree.marker_offset.copy()
     for error, group in zip(errors, groups, strict=True):
-        if error.in_ground_frame:
-            for m, share in group.items():
-                offset[m] += share * np.array(error.mean)
+        for m, share in group.items():
+            offset[m] += share * np.array(error.mean)
     return tree_with_marker_offsets(
         tree._replace(marker_offset=offset), groups, [error.in_ground_frame for error in errors]
     )
@@ -326,15 +325,9 @@ def offset_coordinate_names(errors: Sequence[SharedError]) -> list[str]:
 
 
 def offset_priors(errors: Sequence[SharedError]) -> list[LinearPrior]:
-    """Gaussian priors of the offsets about their means; about zero in the ground frame (`tree_with_shared_errors`)."""
-    means = [(0.0, 0.0, 0.0) if e.in_ground_frame else e.mean for e in errors]
-    parameters = [
-        (mean, sd, e.correlation_time)
-        for e, mean_by_axis in zip(errors, means, strict=True)
-        for mean, sd in zip(mean_by_axis, e.sd_by_axis, strict=True)
-    ]
-    named = zip(offset_coordinate_names(errors), parameters, strict=True)
+    """Gaussian priors of the offsets about zero: places of the markers have the means (`tree_with_shared_errors`)."""
+    sds = [(sd, error.correlation_time) for error in errors for sd in error.sd_by_axis]
     return [
-        LinearPrior(combination={name: 1.0}, mean=mean, sd=sd, source="shared error", correlation_time=time)
-        for name, (mean, sd, time) in named
+        LinearPrior(combination={name: 1.0}, mean=0.0, sd=sd, source="shared error", correlation_time=time)
+        for name, (sd, time) in zip(offset_coordinate_names(errors), sds, strict=True)
     ]
