@@ -52,12 +52,14 @@ def test_what_lasts_is_the_bodys_up_to_its_misfit():
     trial, none = _trial(np.zeros((100, len(NAMES), 3))), np.zeros(len(NAMES))
     learnt = _learnt(trial, 0.5 * USUAL_BODY_MISFIT_M, 1.0, none)
     assert learnt.correlation_s == 0.0
+    assert learnt.misfit_sd == pytest.approx(0.5 * USUAL_BODY_MISFIT_M)
 
 
 def test_what_lasts_is_the_detectors_beyond_that():
     trial, none = _trial(np.zeros((100, len(NAMES), 3))), np.zeros(len(NAMES))
     learnt = _learnt(trial, 4 * USUAL_BODY_MISFIT_M, 1.0, none, 0.5)
     assert learnt.correlation_s == pytest.approx(0.5 * 15 / 16)
+    assert learnt.misfit_sd == USUAL_BODY_MISFIT_M
 
 
 def test_points_that_are_missing_throughout_are_left_as_they_were():

@@ -19,6 +19,7 @@ from simspine.core.arrays import columns_by_name, mean_of_known
 from simspine.core.geometry import off_vertical
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.observations import (
+    USUAL_BODY_MISFIT_M,
     NoiseLevels,
     PointKind,
     are_of_kind,
@@ -177,7 +178,7 @@ def add_white_noise(
     detector, with its own correlation time.
     """
     update: dict[str, Any] = {}
-    times, smoothed_duration = [], np.mean([_smoothed_error_duration(trial) for trial in trials])
+    times, misfits, smoothed_duration = [], [], np.mean([_smoothed_error_duration(trial) for trial in trials])
     factors = dict(levels.weight_factors)
     for level, kinds in KINDS_OF_LEVEL.items():
         group = np.flatnonzero(are_of_kind(trials[0], *kinds) & np.isfinite(fast_variance))
@@ -190,12 +191,14 @@ def add_white_noise(
         factors.update(zip(names, (total.mean() / total).tolist(), strict=True))
         lasts = detected_lasting_share if level == "detected_sd" else 1.0
         detector = detector_error_share(getattr(levels, level))
+        misfits.append(float(min(USUAL_BODY_MISFIT_M, np.sqrt(lasts) * getattr(levels, level))))
         times.append(float((slow / total).mean() * (levels.correlation_s * detector + (1 - lasts) * smoothed_duration)))
     return replace(
         levels,
         **update,
         correlation_s=times[0] if times else levels.correlation_s,
         weight_factors=factors,
+        misfit_sd=misfits[0] if misfits else levels.misfit_sd,
     )
 
 

@@ -62,7 +62,8 @@ class NoiseLevels:
     detected_sd, given_sd: m, of a coordinate of a point of weight 1, from a detector and from motion capture. skin_sd:
     m, of a marker on the skin, without the error of its place on the body. region_sd: m, of the offset that detected
     points of a spinal region share in a trial. correlation_s: integral of the autocorrelation of a point's error, s.
-    weight_factors: {marker: factor on its weight in the marker set}, 1 where absent.
+    weight_factors: {marker: factor on its weight in the marker set}, 1 where absent. misfit_sd: m, of the body's
+    misfit in lasting errors, of detected points if there are any.
     """
 
     detected_sd: float
@@ -71,6 +72,7 @@ class NoiseLevels:
     region_sd: float
     correlation_s: float
     weight_factors: Mapping[str, float] = field(default_factory=dict)
+    misfit_sd: float = USUAL_BODY_MISFIT_M
 
     @classmethod
     def of_options(cls, options: KinematicsOptions) -> "NoiseLevels":
@@ -140,7 +142,7 @@ def observe(
         correlation_time=levels.correlation_s,
         slow_markers=tuple(name for name in markers.names_of(*FROM_DETECTOR) if name in spine_points),
         body_misfit_time=options.error_correlation_s,
-        body_misfit_sd=USUAL_BODY_MISFIT_M,
+        body_misfit_sd=levels.misfit_sd,
         shared_errors=(*shared, *(() if places_fitted else skin_place_errors(markers))),
         loss="huber",
         loss_threshold_sd=options.loss_from_sd,
