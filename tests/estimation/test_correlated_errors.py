@@ -6,7 +6,7 @@ from scipy.signal import fftconvolve
 
 from simspine.anatomy.tree import markers_and_jacobian
 from simspine.estimation.terms import MarkerTerm, PriorTerm
-from simspine.estimation.uncertainty import LastingErrors, covariance_of_correlated_errors, covariance_of_single_frames
+from simspine.estimation.uncertainty import covariance_of_correlated_errors, covariance_of_single_frames
 
 
 @pytest.fixture(scope="module")
@@ -21,48 +21,39 @@ def frame(release):
     return markers, prior, z
 
 
-def _sampled(frame, lasting: LastingErrors) -> np.ndarray:
-    """Covariance of the errors of z, of samples of markers' errors and of departures from the priors."""
+def _sampled(frame, sd: np.ndarray, of_priors: float) -> np.ndarray:
+    """Variances of the errors of z, of samples of markers' errors and of departures from the priors.
+
+    sd: (markers,) m, of the errors. of_priors: departures, in standard deviations."""
     markers, prior, z = frame
     rng, J = np.random.default_rng(6), markers_and_jacobian(markers.tree, z)[1]
     rows, w = J.transpose(0, 2, 1).reshape(-1, z.size), np.repeat(markers.w[0], 3)
     A = (rows.T * w) @ rows + np.diag(prior.precision)
-    noise = rng.standard_normal((20000, w.size)) * np.sqrt(np.repeat(lasting.markers, 3) / w)
-    departure = rng.standard_normal((20000, z.size)) * np.sqrt(lasting.prior / prior.precision)
+    noise = rng.standard_normal((20000, w.size)) * np.repeat(sd, 3)
+    departure = of_priors * rng.standard_normal((20000, z.size)) / np.sqrt(prior.precision)
     errors = np.linalg.solve(A, rows.T @ (w * noise).T - (prior.precision * departure).T)
-    return errors @ errors.T / errors.shape[1]
+    return (errors**2).mean(1)
 
 
-def test_errors_smaller_than_the_weights_say_scatter_as_said(frame):
+def test_errors_that_last_for_ever_are_those_of_a_single_frame(frame):
     markers, prior, z = frame
-    share = np.where(np.arange(len(markers.tree.marker_body)) % 2, 0.1, 0.5)
-    misfit = share * np.where(np.arange(share.size) % 3, 0.7, 0.2)
-    lasting = LastingErrors(share, misfit, np.where(np.arange(z.size) % 3, 1.0, 0.2))
+    wide, _ = covariance_of_correlated_errors(markers, prior, z[None], np.eye(z.size)[None], 1e9, 0.0)
+    np.testing.assert_allclose(np.diag(wide[0]), _sampled(frame, 1 / np.sqrt(markers.w[0]), 1.0), rtol=0.05)
+
+
+@pytest.mark.parametrize("misfit", [0.003, 0.01])
+def test_changes_have_the_misfit_of_the_body(frame, misfit):
+    """In addition to the trajectory's errors, and at no marker more than its own."""
+    markers, prior, z = frame
     own = np.eye(z.size)[None] * 1e-4
-    wide, changes = covariance_of_correlated_errors(markers, prior, z[None], own, 1e9, lasting)
-    sd = np.sqrt(np.diag(_sampled(frame, lasting)))
-    np.testing.assert_allclose(np.sqrt(np.diag(wide[0] - own[0])), sd, rtol=0.03)
-    no_departures = LastingErrors(misfit, misfit, np.zeros(z.size))
-    sd = np.sqrt(np.diag(_sampled(frame, no_departures)))
-    np.testing.assert_allclose(np.sqrt(np.diag(changes[0] - own[0])), sd, rtol=0.03)
+    _, changes = covariance_of_correlated_errors(markers, prior, z[None], own, 1e9, misfit)
+    sd = np.minimum(misfit, 1 / np.sqrt(markers.w[0]))
+    np.testing.assert_allclose(np.diag(changes[0] - own[0]), _sampled(frame, sd, 0.0), rtol=0.05)
 
 
-def test_errors_as_large_as_the_weights_say_are_those_of_a_single_frame(frame):
-    markers, prior, z = frame
-    blocks = np.eye(z.size)[None]
-    wide, changes = covariance_of_correlated_errors(markers, prior, z[None], blocks, 1e9)
-    all_of_them = np.ones(len(markers.tree.marker_body))
-    everything = LastingErrors(all_of_them, all_of_them, np.ones(z.size))
-    np.testing.assert_allclose(np.diag(wide[0]), np.diag(_sampled(frame, everything)), rtol=0.05)
-    np.testing.assert_array_equal(changes, wide)
-
-
-@pytest.mark.parametrize("lasting", [False, True])
-def test_a_frame_without_markers_concerns_no_other(frame, lasting):
+def test_a_frame_without_markers_concerns_no_other(frame):
     """Of 20 frames two show nothing: the others are as if all had been seen, those two as the trajectory says."""
     markers, prior, z = frame
-    half = np.full(len(markers.tree.marker_body), 0.5)
-    share = LastingErrors(half, half, np.full(z.size, 0.5)) if lasting else None
     path, blocks = np.tile(z, (20, 1)), np.tile(np.eye(z.size) * 1e-2, (20, 1, 1))
     w = np.repeat(markers.w, 20, axis=0)
     shown = np.ones(20, bool)
@@ -73,7 +64,7 @@ def test_a_frame_without_markers_concerns_no_other(frame, lasting):
     found = []
     for weights in (w, w * shown[:, None]):
         term = MarkerTerm(markers.tree, np.zeros((20, w.shape[1], 3)), weights)
-        found.append(covariance_of_correlated_errors(term, unsaid, path, blocks, 50.0, share))
+        found.append(covariance_of_correlated_errors(term, unsaid, path, blocks, 50.0, 0.01))
     for whole, gap in zip(*found, strict=True):
         np.testing.assert_allclose(gap[shown], whole[shown], rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(found[1][0][~shown], 50.0 * blocks[~shown])
@@ -83,10 +74,10 @@ def test_between_a_single_frame_and_all_that_share_an_error(frame):
     """A coordinate's variance is less than the single frame's, and than the trajectory's times the frames that share an
     error; both are met at the ends."""
     markers, prior, z = frame
-    alone = np.diag(covariance_of_correlated_errors(markers, prior, z[None], np.eye(z.size)[None], 1e9)[0][0])
+    alone = np.diag(covariance_of_correlated_errors(markers, prior, z[None], np.eye(z.size)[None], 1e9, 0.0)[0][0])
     for ratio, part in ((1e-4, 1e-4), (0.5, 0.375), (2.0, 0.72), (1e4, 1.0)):
         blocks = np.diag(alone * ratio / 10.0)[None]
-        both = covariance_of_correlated_errors(markers, prior, z[None], blocks, 10.0)[0][0]
+        both = covariance_of_correlated_errors(markers, prior, z[None], blocks, 10.0, 0.0)[0][0]
         np.testing.assert_allclose(np.diag(both), part * alone, rtol=1e-3)
 
 

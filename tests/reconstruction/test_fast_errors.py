@@ -10,7 +10,6 @@ from simspine.estimation.noise import (
     BURST_TIMES_S,
     add_white_noise,
     lasting_error_share,
-    seen_shares_by_marker,
     smooth_positions,
     white_noise_variance,
 )
@@ -27,7 +26,7 @@ def _trial(xyz: np.ndarray, rate: float = 50.0) -> Markers:
 def _learnt(trial: Markers, slow: float, lasting: float, fast: np.ndarray, time: float = 0.5) -> NoiseLevels:
     one = dict.fromkeys(NAMES, 1.0)
     levels = NoiseLevels(slow, slow, skin_sd=0.005, region_sd=0.04, correlation_s=time, weight_factors=one)
-    return add_white_noise(levels, one, [trial], fast, np.ones(len(NAMES)), lasting)
+    return add_white_noise(levels, one, [trial], fast, lasting)
 
 
 @pytest.mark.parametrize("rate", [25.0, 50.0, 100.0])
@@ -40,27 +39,6 @@ def test_independent_errors_count_once_a_frame(rate):
     learnt = _learnt(trial, slow**0.5, 0.0, fast)
     assert learnt.detected_sd == pytest.approx(sd, rel=0.03)
     assert learnt.correlation_s * rate == pytest.approx(1.0, rel=0.1)
-    for share in (learnt.lasting_share, learnt.misfit_share):
-        assert [share[name] for name in NAMES[:3]] == [0.0] * 3
-
-
-def test_shares_of_assumed_variances_are_those_that_residuals_show():
-    """Residuals of half the assumed deviation; offsets of half the variance that the fit's own leaves."""
-    trial = _trial(np.zeros((2000, len(NAMES), 3)))
-    sd, region, known = 0.01, 0.04, 0.02**2
-    shared = SimpleNamespace(sd_by_axis=(region, region, region))
-    errors = SimpleNamespace(loss="huber", loss_threshold_sd=3.0, shared_errors=(shared,))
-    precision = np.full(trial.xyz.shape[:2], 1 / sd**2)
-    problem = SimpleNamespace(observations=(SimpleNamespace(markers=trial),), precision=precision, errors=errors)
-    fit = SimpleNamespace(
-        residual=np.random.default_rng(4).normal(0, 0.5 * sd, trial.xyz.shape),
-        marker_variance=np.full(trial.xyz.shape, 0.2 * sd**2),
-        solution=SimpleNamespace(offsets=np.full((1, 3), np.sqrt(0.5 * (region**2 - known)))),
-        offset_variance=np.full((1, 3), known),
-    )
-    shares, of_regions = seen_shares_by_marker(problem, fit)
-    np.testing.assert_allclose(shares, 0.25 / 0.8, rtol=0.02)
-    assert of_regions == pytest.approx(0.5)
 
 
 def test_a_short_trial_is_not_smoothed():
@@ -74,15 +52,14 @@ def test_what_lasts_is_the_bodys_up_to_its_misfit():
     trial, none = _trial(np.zeros((100, len(NAMES), 3))), np.zeros(len(NAMES))
     learnt = _learnt(trial, 0.5 * USUAL_BODY_MISFIT_M, 1.0, none)
     assert learnt.correlation_s == 0.0
-    assert learnt.misfit_share == learnt.lasting_share == dict.fromkeys(NAMES, 1.0)
+    assert learnt.misfit_sd == pytest.approx(0.5 * USUAL_BODY_MISFIT_M)
 
 
 def test_what_lasts_is_the_detectors_beyond_that():
     trial, none = _trial(np.zeros((100, len(NAMES), 3))), np.zeros(len(NAMES))
     learnt = _learnt(trial, 4 * USUAL_BODY_MISFIT_M, 1.0, none, 0.5)
     assert learnt.correlation_s == pytest.approx(0.5 * 15 / 16)
-    assert learnt.lasting_share == dict.fromkeys(NAMES, 1.0)
-    assert learnt.misfit_share["Spine_01"] == pytest.approx(1 / 16)
+    assert learnt.misfit_sd == USUAL_BODY_MISFIT_M
 
 
 def test_points_that_are_missing_throughout_are_left_as_they_were():

@@ -13,10 +13,9 @@ from simspine.anatomy.body import forward_kinematics, neutral_motion
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
 from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.priors import Prior
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body, read_recipe
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body
 from simspine.core.skeletons import INFERRED_SUFFIX, SPINE_REGIONS
 from simspine.core.types import Markers, Motion, Origin
-from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person import Person, personal_prior
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.quality.assess import check_solved_trial
@@ -134,17 +133,6 @@ def test_places_leave_out_only_what_the_prior_carries(fitted):
         for one in (carried, uncarried)
     )
     np.testing.assert_allclose(own.covariance, same.covariance, rtol=1e-9)
-
-
-def test_errors_said_to_be_independent_do_not_bend_the_body():
-    """A detector's errors that last, in 1.2 s of sitting and walking: less independent than the configuration says."""
-    trials = next(trials_of_people("published", StudySize(1, 60, actions=("Walking", "Sitting"))))
-    seen = [trial_in_space(trial, POINT_ERRORS_BY_NAME["detector"], 1).points for trial in trials]
-    options = Options(ik=KinematicsOptions(error_correlation_s=0.0))
-    person = body_of_person(seen, "articulated", "centres", options)[0].person
-    assert person.noise.region_sd < 2 * POINT_ERRORS_BY_NAME["detector"].region
-    width = {variation.name: variation.sd for variation in read_recipe("articulated").anatomy}
-    assert max(abs(value) / width[name] for name, (value, _) in person.anatomy.items()) < 3.0
 
 
 def test_a_single_trial_says_nothing_about_itself_beforehand(fitted):

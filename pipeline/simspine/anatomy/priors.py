@@ -143,10 +143,8 @@ class MarkerErrors:
         within a correlation time count as one.
     body_misfit_time : float
         Correlation time of errors from the body's misfit, where that is longer, s.
-    lasting_variance_share, misfit_variance_share : {marker: float}
-        Shares of a marker's variance that last, and that come from the body's misfit.
-    shared_error_variance_share : float
-        Share of the variance of `shared_errors` that lasts.
+    body_misfit_sd : float
+        Standard deviation of the body's misfit, m, as far as it changes with the posture.
     shared_errors : tuple of SharedError
         Errors that markers have in common.
     loss : str
@@ -159,9 +157,7 @@ class MarkerErrors:
     correlation_time: float = 0.0
     slow_markers: tuple[str, ...] = ()
     body_misfit_time: float = 0.0
-    lasting_variance_share: Mapping[str, float] = field(default_factory=dict)
-    misfit_variance_share: Mapping[str, float] = field(default_factory=dict)
-    shared_error_variance_share: float = 1.0
+    body_misfit_sd: float = 0.0
     shared_errors: tuple[SharedError, ...] = ()
     loss: str = "square"
     loss_threshold_sd: float = 3.0
@@ -171,15 +167,10 @@ class MarkerErrors:
             value = require_finite_number(f"MarkerErrors.{name}", getattr(self, name))
             if value <= 0:
                 raise InputError(f"MarkerErrors.{name} is {value}, expected a positive number.")
-        for name in ("correlation_time", "body_misfit_time"):
+        for name in ("correlation_time", "body_misfit_time", "body_misfit_sd"):
             value = require_finite_number(f"MarkerErrors.{name}", getattr(self, name))
             if value < 0:
-                raise InputError(f"MarkerErrors.{name} is {value} s, expected 0 or more.")
-        for name in ("lasting_variance_share", "misfit_variance_share", "shared_error_variance_share"):
-            given = getattr(self, name)
-            shares = require_numbers(f"MarkerErrors.{name}", [*given.values()] if isinstance(given, Mapping) else given)
-            if not ((shares >= 0) & (shares <= 1)).all():
-                raise InputError(f"MarkerErrors.{name} is {given}, expected 0 to 1.")
+                raise InputError(f"MarkerErrors.{name} is {value}, expected 0 or more.")
 
     def huber_threshold(self, precision: np.ndarray) -> np.ndarray:
         """Distance (m) from which 'huber' is linear, for markers of this precision, 1/m²; 0 where that is 0.

@@ -63,7 +63,6 @@ from simspine.estimation.noise import (
     lasting_error_share,
     learnt_noise,
     sampled_recordings,
-    seen_shares_by_marker,
 )
 from simspine.estimation.observations import NoiseLevels, detector_error_share, observe
 from simspine.estimation.options import KinematicsOptions
@@ -201,7 +200,6 @@ def femur_lengths(body: Body) -> dict[str, float]:
 # The fit to all trials of a person.
 
 NOISE_ROUNDS = 5
-POSTURE_DURATION_S = 1.0  # s: how long a posture lasts; the body's misfit is constant in it
 # Standard deviation of a detector's bias for a person, over that of a region's offset between trials. A detector with a
 # systematic error has 1 or more, one with new errors in each trial 0. For ratios 0, 0.5 and 1, points of the former err
 # by 28.8, 25.6 and 23.3 mm, vertebrae from the latter's points by 9.3, 10.7 and 13.8 mm.
@@ -213,8 +211,6 @@ DETECTOR_BIAS_SD_M = 0.013
 # m, an axis, left less right: limb points of the same detector have a bias of 8.2 mm (ibid.), each side its own.
 # Standard deviations contain it where limbs are given; where they are detected, see `person.DETECTED_SIDE_BIAS_SD_M`.
 SIDE_BIAS_SD_M = 0.0067
-# Detector's share in lasting errors above which a detector's bias counts among the squares of regions' offsets.
-MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,7 +296,13 @@ def fit_to_person(
         fit,
         errors,
         trials=len(recordings),
-        noise=_noise_with_fast_errors(noise, recordings, problem, fit=fit, weights=weights),
+        noise=add_white_noise(
+            noise.levels,
+            weights,
+            trials=[recording.markers for recording in recordings],
+            fast_variance=mean_of_known(np.array([recording.fast_variance for recording in recordings]), 0),
+            detected_lasting_share=noise.lasting_share,
+        ),
         coronal_scale=used.coronal_scale,
         body_error_modes=dict(zip(body.free_names, fit.body_error_modes.tolist(), strict=True)),
         place_covariance_from_body=dict(zip(problem.followed_markers, fit.place_covariance.tolist(), strict=True)),
@@ -332,7 +334,7 @@ def _problem_of_person(
 ) -> PersonProblem:
     # The body's misfit lasts for a while, however short the detector's errors are. If frames counted as independent,
     # errors that points share would bend and lengthen the body.
-    correlation_s = max(noise.levels.correlation_s, options.error_correlation_s, POSTURE_DURATION_S)
+    correlation_s = max(noise.levels.correlation_s, options.error_correlation_s)
     levels = replace(noise.levels, correlation_s=correlation_s)
     places = unknowns.places
     constants = _population_prior(sized.recipe, unknowns.levels, noise.coronal_scale)
@@ -378,7 +380,7 @@ def _noise_after_fit(
     configured: NoiseLevels,
 ) -> _PersonNoise:
     """The noise that is likeliest given the fit."""
-    places, squared_bias = unknowns.places, errors.bias**2 + errors.bias_variance
+    places = unknowns.places
     share, time = lasting_error_share(problem, fit, bursts, configured.correlation_s)
     levels = learnt_noise(
         noise.levels,
@@ -386,7 +388,6 @@ def _noise_after_fit(
         fit,
         configured=configured,
         correlation_s=2 * share * time,
-        squared_bias=_squared_offsets_from_bias(noise.levels, squared_bias),
     )
     return _PersonNoise(
         levels=levels,
@@ -430,34 +431,6 @@ def _person_of_fit(unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceError
         unconverged_cost=fit.unconverged_cost,
         **others,
     )
-
-
-def _noise_with_fast_errors(
-    noise: _PersonNoise,
-    recordings: Sequence[PostureRecording],
-    problem: PersonProblem,
-    fit: PersonFit,
-    weights: Mapping[str, float],
-) -> NoiseLevels:
-    """The learnt noise levels, with the errors that smoothing removed."""
-    shares, shared_error_share = seen_shares_by_marker(problem, fit)
-    levels = add_white_noise(
-        noise.levels,
-        weights,
-        trials=[recording.markers for recording in recordings],
-        fast_variance=mean_of_known(np.array([recording.fast_variance for recording in recordings]), 0),
-        residual_shares=shares,
-        detected_lasting_share=noise.lasting_share,
-    )
-    return replace(levels, shared_lasting_share=shared_error_share)
-
-
-def _squared_offsets_from_bias(levels: NoiseLevels, squared_bias: np.ndarray) -> np.ndarray:
-    """m²: squares of regions' offsets in a trial that correspond to the squared bias in all trials, (regions, 3) m²."""
-    share = detector_error_share(levels.detected_sd)
-    if share <= MIN_DETECTOR_SHARE_FOR_BIAS:
-        return np.empty(0)
-    return squared_bias.ravel() / (DETECTOR_BIAS_RATIO**2 * share)
 
 
 def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior], coronal_scale: float) -> list[LinearPrior]:

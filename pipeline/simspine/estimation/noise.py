@@ -19,6 +19,7 @@ from simspine.core.arrays import columns_by_name, mean_of_known
 from simspine.core.geometry import off_vertical
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.observations import (
+    USUAL_BODY_MISFIT_M,
     NoiseLevels,
     PointKind,
     are_of_kind,
@@ -47,20 +48,17 @@ def learnt_noise(
     fit: PersonFit,
     configured: NoiseLevels,
     correlation_s: float,
-    squared_bias: np.ndarray,
 ) -> NoiseLevels:
     """Noise levels that are likeliest given the fit: a step of expectation maximisation.
 
     levels: those of the fit. configured: centre of the prior of the kinds' levels (see `likeliest_variance`); a kind's
-    level is the centre of its markers' prior. correlation_s: the new one, s. squared_bias: m², further squares of
-    regions' offsets, from their bias in all trials.
+    level is the centre of its markers' prior. correlation_s: the new one, s.
     """
     learnt = _learnt_marker_noise(levels, problem, fit, configured)
     regions = [i for i, error in enumerate(problem.errors.shared_errors) if len(error.markers) > 1]
     if regions:
         shape = (len(problem.observations), -1, 3)
         squares = (fit.solution.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
-        squares = np.append(squares, squared_bias)
         variance = likeliest_variance(float(squares.mean()), squares.size, configured.region_sd**2)
         learnt = replace(learnt, region_sd=float(max(MIN_BODY_MISFIT_M, np.sqrt(variance))))
     return replace(learnt, correlation_s=float(np.clip(correlation_s, 0.02, 30.0)))
@@ -97,28 +95,6 @@ def _scores_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarra
     score = w * (np.minimum(fit.residual**2, problem.errors.loss_threshold_sd**2 / w) + fit.marker_variance)
     sharing = max(1.0, len(score) / float(problem.independent.sum()))
     return np.isfinite(score).sum((0, 2)) / sharing, np.nansum(score, (0, 2)) / sharing
-
-
-def seen_shares_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, float]:
-    """Squared residuals over their expectation, at most 1: (markers,), and one ratio for the shared errors.
-
-    Residuals may be smaller than `MIN_BODY_MISFIT_M`, the smallest learnt deviation. Their expectation is the assumed
-    variance less that of the fit. Markers of one kind share a ratio (variance factor of adjustment theory: Birge 1932).
-    """
-    first = problem.observations[0].markers
-    precision = problem.precision[:, :, None]
-    w = np.where((precision > 0) & np.isfinite(fit.residual), precision, np.nan)
-    threshold = problem.errors.loss_threshold_sd if problem.errors.loss == "huber" else np.inf
-    square, expected = np.minimum(w * fit.residual**2, threshold**2), 1 - np.minimum(w * fit.marker_variance, 0.99)
-    shares = np.ones(len(first.names))
-    for kinds in KINDS_OF_LEVEL.values():
-        group = are_of_kind(first, *kinds)
-        if np.isfinite(w[:, group]).any():
-            shares[group] = min(1.0, float(np.nansum(square[:, group]) / np.nansum(expected[:, group])))
-    sd = np.array([sd for error in problem.errors.shared_errors for sd in error.sd_by_axis])
-    squared_offsets = fit.solution.offsets**2
-    expected_offsets = sd**2 - np.minimum(fit.offset_variance, 0.99 * sd**2)
-    return shares, min(1.0, float(squared_offsets.sum() / expected_offsets.sum())) if sd.size else 1.0
 
 
 def lasting_error_share(
@@ -193,20 +169,17 @@ def add_white_noise(
     marker_weights: Mapping[str, float],
     trials: Sequence[Markers],
     fast_variance: np.ndarray,
-    residual_shares: np.ndarray,
     detected_lasting_share: float,
 ) -> NoiseLevels:
     """Noise levels of the positions before smoothing, from those of smoothed positions.
 
-    marker_weights: of the marker set. fast_variance: (markers,) m², removed by smoothing. residual_shares: (markers,),
-    see `seen_shares_by_marker`. detected_lasting_share: see `lasting_error_share`. Lasting errors up to
-    `USUAL_BODY_MISFIT_M` come from the body's misfit, the rest from the detector, with its own correlation time.
+    marker_weights: of the marker set. fast_variance: (markers,) m², removed by smoothing. detected_lasting_share: see
+    `lasting_error_share`. Lasting errors up to `USUAL_BODY_MISFIT_M` come from the body's misfit, the rest from the
+    detector, with its own correlation time.
     """
     update: dict[str, Any] = {}
-    times, smoothed_duration = [], np.mean([_smoothed_error_duration(trial) for trial in trials])
+    times, misfits, smoothed_duration = [], [], np.mean([_smoothed_error_duration(trial) for trial in trials])
     factors = dict(levels.weight_factors)
-    lasting_share = dict(zip(trials[0].names, residual_shares.tolist(), strict=True))
-    misfit_share = dict(lasting_share)
     for level, kinds in KINDS_OF_LEVEL.items():
         group = np.flatnonzero(are_of_kind(trials[0], *kinds) & np.isfinite(fast_variance))
         if not group.size:
@@ -218,16 +191,14 @@ def add_white_noise(
         factors.update(zip(names, (total.mean() / total).tolist(), strict=True))
         lasts = detected_lasting_share if level == "detected_sd" else 1.0
         detector = detector_error_share(getattr(levels, level))
-        lasting_share.update(zip(names, (lasts * residual_shares[group] * slow / total).tolist(), strict=True))
-        misfit_share.update({name: lasting_share[name] * (1 - detector) for name in names})
+        misfits.append(float(min(USUAL_BODY_MISFIT_M, np.sqrt(lasts) * getattr(levels, level))))
         times.append(float((slow / total).mean() * (levels.correlation_s * detector + (1 - lasts) * smoothed_duration)))
     return replace(
         levels,
         **update,
         correlation_s=times[0] if times else levels.correlation_s,
         weight_factors=factors,
-        lasting_share=lasting_share,
-        misfit_share=misfit_share,
+        misfit_sd=misfits[0] if misfits else levels.misfit_sd,
     )
 
 

@@ -62,9 +62,8 @@ class NoiseLevels:
     detected_sd, given_sd: m, of a coordinate of a point of weight 1, from a detector and from motion capture. skin_sd:
     m, of a marker on the skin, without the error of its place on the body. region_sd: m, of the offset that detected
     points of a spinal region share in a trial. correlation_s: integral of the autocorrelation of a point's error, s.
-    weight_factors: {marker: factor on its weight in the marker set}, 1 where absent. lasting_share: {marker: share of
-    its variance that lasts}. misfit_share: {marker: share of its variance that the body's misfit causes}.
-    shared_lasting_share: share of the variance of shared offsets that lasts.
+    weight_factors: {marker: factor on its weight in the marker set}, 1 where absent. misfit_sd: m, of the body's
+    misfit in lasting errors, of detected points if there are any.
     """
 
     detected_sd: float
@@ -73,9 +72,7 @@ class NoiseLevels:
     region_sd: float
     correlation_s: float
     weight_factors: Mapping[str, float] = field(default_factory=dict)
-    lasting_share: Mapping[str, float] = field(default_factory=dict)
-    misfit_share: Mapping[str, float] = field(default_factory=dict)
-    shared_lasting_share: float = 1.0
+    misfit_sd: float = USUAL_BODY_MISFIT_M
 
     @classmethod
     def of_options(cls, options: KinematicsOptions) -> "NoiseLevels":
@@ -145,9 +142,7 @@ def observe(
         correlation_time=levels.correlation_s,
         slow_markers=tuple(name for name in markers.names_of(*FROM_DETECTOR) if name in spine_points),
         body_misfit_time=options.error_correlation_s,
-        lasting_variance_share=levels.lasting_share,
-        misfit_variance_share=levels.misfit_share,
-        shared_error_variance_share=levels.shared_lasting_share,
+        body_misfit_sd=levels.misfit_sd,
         shared_errors=(*shared, *(() if places_fitted else skin_place_errors(markers))),
         loss="huber",
         loss_threshold_sd=options.loss_from_sd,

@@ -48,7 +48,6 @@ from simspine.estimation.trajectory import (
     tree_with_shared_errors,
 )
 from simspine.estimation.uncertainty import (
-    LastingErrors,
     along_root_axes,
     coordinate_deviation,
     covariance_of_correlated_errors,
@@ -81,8 +80,8 @@ class _Problem:
     """objective: of the trial; markers and prior are two of its terms. coordinate_count: how many columns are
     coordinates of the body; offsets of markers follow. usable: (frames,) bool, enough markers. frames_per_error: how
     many frames share one error, of a marker or of the body, at least 1. thinning: (markers,) by which each marker's
-    weight in `markers` was divided, as its frames share an error; at least 1. lasting: which part of the errors lasts,
-    None if all of it does. angles: columns that are angles of the body."""
+    weight in `markers` was divided, as its frames share an error; at least 1. misfit_sd: m, of the body's misfit.
+    angles: columns that are angles of the body."""
 
     objective: Objective
     markers: MarkerTerm
@@ -91,7 +90,7 @@ class _Problem:
     usable: np.ndarray
     frames_per_error: float
     thinning: np.ndarray
-    lasting: LastingErrors | None
+    misfit_sd: float
     angles: np.ndarray
 
     def each_frame(self, markers: MarkerTerm) -> MarkerTerm:
@@ -202,12 +201,8 @@ class _PublishedFigures:
                 z,
                 blocks=blocks,
                 frames=problem.frames_per_error,
-                lasting=problem.lasting,
+                misfit_sd=problem.misfit_sd,
             )
-        # Where markers were thinned, the trajectory's covariance already counts their errors as correlated. It lacks
-        # the body's misfit, which is known only after a fit to the person (`lasting`).
-        if problem.lasting is None and (problem.thinning > 1.0).any():
-            of_changes = blocks
         # Priors are repeated because markers' errors last. In frames without markers, that must not add precision.
         if not observed.seen.all():
             of_changes = np.where(observed.seen[:, None, None], of_changes, total)
@@ -263,7 +258,7 @@ def _trajectory_problem(
         usable=usable,
         frames_per_error=max(marker_frames, body_frames),
         thinning=thinning,
-        lasting=_lasting_errors(errors, markers, len(priors.terms)),
+        misfit_sd=errors.body_misfit_sd,
         angles=np.flatnonzero(rotational),
     )
 
@@ -306,19 +301,6 @@ def _is_spline(paths: Sequence[np.ndarray], angles: np.ndarray, spacing: int) ->
     bases = [path_basis(len(path), spacing) for path in paths]
     errors = [(path - basis.values @ basis.fit(path))[:, angles] for path, basis in zip(paths, bases, strict=True)]
     return max(float(np.sqrt((error**2).mean())) for error in errors) <= MAX_SPLINE_ERROR_RAD
-
-
-def _lasting_errors(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErrors | None:
-    """priors: number of priors; those of `errors.shared_errors` come last. None if all errors last."""
-    if not errors.lasting_variance_share and errors.shared_error_variance_share == 1.0:
-        return None
-    prior_shares = np.ones(priors)
-    prior_shares[priors - len(offset_priors(errors.shared_errors)) :] = errors.shared_error_variance_share
-    lasting, misfit = (
-        np.array([shares.get(name, 1.0) for name in markers.names])
-        for shares in (errors.lasting_variance_share, errors.misfit_variance_share)
-    )
-    return LastingErrors(lasting, misfit, prior_shares)
 
 
 def _starting_path(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver) -> np.ndarray:

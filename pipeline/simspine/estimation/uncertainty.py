@@ -5,7 +5,7 @@ paper's 62 axes follow from it by linear propagation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -35,54 +35,26 @@ from simspine.estimation.terms import UNIFORM_VARIANCE_DIVISOR, MarkerTerm, Prio
 # only every k-th frame had been observed; it is exact where smoothing reaches much further than errors last. The second
 # is that of a single frame with the priors but no smoothness, exact where smoothing reaches much less far. In between,
 # a coordinate's variance is less than both (`covariance_of_single_frames`), with the correlations of the single frame.
-#
-# Errors may be smaller than the weights assume: no marker's assumed variance is below the usual misfit of bodies, even
-# where this body fits better. The estimate's covariance is then that of a weighted mean whose weights are not the
-# inverse variances (the sandwich estimator, Huber 1967). With the assumed information A, and S the part of it whose
-# errors last, it is A⁻¹ S A⁻¹, plus the trajectory's own covariance for the errors that do not last.
 
 FRAMES_INVERTED_TOGETHER = 16  # their matrices stay in the processor's cache
 
 
-@dataclass(frozen=True, eq=False)
-class LastingErrors:
-    """Shares of the assumed variances, 0…1. markers (markers,), prior (priors,): the share of errors that exist and
-    last. misfit: (markers,) the share of the body's misfit, which changes with the posture; it is not part of the
-    trajectory's covariance."""
-
-    markers: np.ndarray
-    misfit: np.ndarray
-    prior: np.ndarray
-
-
 def covariance_of_correlated_errors(
-    markers: MarkerTerm,
-    prior: PriorTerm,
-    z: np.ndarray,
-    blocks: np.ndarray,
-    frames: float,
-    lasting: LastingErrors | None = None,
+    markers: MarkerTerm, prior: PriorTerm, z: np.ndarray, blocks: np.ndarray, frames: float, misfit_sd: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Covariances (frames, free, free) of coordinates, and of their changes within a trial.
 
     z: (frames, free). blocks: the trajectory's posterior covariance. frames: how many frames share an error, at least
-    1. lasting: None if all assumed errors last. Else changes have the covariance of the trajectory plus that of the
-    body's misfit; errors of the person's constants are left out, since they do not change.
+    1. misfit_sd: m, of the body's misfit, which changes with the posture. Changes have it and the trajectory's errors.
     """
-    total = frames * blocks
-    changes = total if lasting is None else blocks.copy()
+    total, changes = frames * blocks, blocks.copy()
     assumed = prior.information()
-    prior_part = assumed if lasting is None else replace(prior, precision=prior.precision * lasting.prior).information()
     observed = np.flatnonzero(markers.seen)  # a single frame without markers has no information
     for part in np.split(observed, range(FRAMES_INVERTED_TOGETHER, len(observed), FRAMES_INVERTED_TOGETHER)):
         piece = markers.of_window(part)
         single = _inverses_of_frames(piece.information(z[part]) + assumed, total[part])
-        if lasting is not None:
-            misfit, marker_part = (
-                replace(piece, w=piece.w * share).information(z[part]) for share in (lasting.misfit, lasting.markers)
-            )
-            changes[part] += single @ misfit @ single
-            single = single @ (marker_part + prior_part) @ single + blocks[part]
+        misfit = replace(piece, w=piece.w * np.minimum(1.0, piece.w * misfit_sd**2)).information(z[part])
+        changes[part] += single @ misfit @ single
         ratio = np.einsum("tii->ti", total[part]) / np.einsum("tii->ti", single)
         shrink = np.sqrt(covariance_of_single_frames(ratio))
         total[part] = shrink[:, :, None] * single * shrink[:, None, :]
