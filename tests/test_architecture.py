@@ -219,5 +219,4 @@ def test_the_public_surface_is_documented(name):
 def test_stages_are_documented(stage):
     text = inspect.getdoc(stage.work)
     assert text.startswith(f"The stage `{stage.name}`: ")
-    assert documented(text, "Parameters") == set(inspect.signature(stage.work).parameters)
-    assert documented(text, "Returns")
+    assert [name for name in stage.gives if name not in text] == []

@@ -299,13 +299,13 @@ def test_variables_that_libraries_stumble_over(monkeypatch):
     monkeypatch.setenv("COLUMNS", "0")  # rich printed nothing
     assert "OpenCV" in call("doctor").stdout
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "abc")
-    assert "SOURCE_DATE_EPOCH is no whole number" in call("doctor").stderr
+    assert "SOURCE_DATE_EPOCH is not a whole number" in call("doctor").stderr
     monkeypatch.delenv("SOURCE_DATE_EPOCH")
     for threads in ("0", "-1", "many"):  # Numba ended in a traceback, or took another number
         monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
         refused = call("doctor")
         assert (refused.exit_code, refused.stdout) == (2, "")
-        assert f"NUMBA_NUM_THREADS is '{threads}', no whole number of threads above 0" in refused.stderr
+        assert f"NUMBA_NUM_THREADS is '{threads}', not a whole number of threads above 0" in refused.stderr
 
 
 def test_an_output_that_is_an_input_is_refused(tmp_path):

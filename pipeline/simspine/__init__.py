@@ -6,6 +6,7 @@ the package (and `simspine --help`) costs nothing.
 
 import os
 import sys
+from types import FunctionType
 
 import lazy_loader
 
@@ -20,10 +21,11 @@ _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str):
-    found = _load(name)
-    if name in __all__ and callable(found) and not isinstance(found, type):
-        from simspine.core.arrays import kinds_checked
+    """The public name, loaded. A function of the package checks the types of its arguments."""
+    loaded = _load(name)
+    if isinstance(loaded, FunctionType):
+        from simspine.core.arrays import with_checked_arguments
 
-        found = globals()[name] = kinds_checked(found)
-        found.__module__ = __name__  # pickle looks for it here
-    return found
+        loaded = globals()[name] = with_checked_arguments(loaded)
+        loaded.__module__ = __name__  # pickle looks for it here
+    return loaded

@@ -393,8 +393,7 @@ def test_clear_errors(release, moving, options, telling):
     "given",
     [
         {"sd": None}, {"sd": 10**400}, {"sd": [0.1]}, {"correlation_time": "long"}, {"loss_threshold_sd": np.inf},
-        {"shared_error_variance_share": np.nan}, {"lasting_variance_share": {"LKnee": -0.1}},
-        {"misfit_variance_share": {"LKnee": 1.5}},
+        {"body_misfit_time": np.nan}, {"body_misfit_sd": -0.003},
     ],
 )  # fmt: skip
 def test_errors_of_markers_are_numbers_in_their_range(given):

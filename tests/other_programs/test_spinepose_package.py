@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 import simspine as ss
 from simspine.core.skeletons import load_skeleton
-from simspine.report.spinepose_interface import FOLLOWED, WITHOUT_EFFECT
+from simspine.report.spinepose_interface import FOLLOWING_THRESHOLD, WITHOUT_EFFECT
 from simspine.vision.lifting import LEVEL_CAMERA, LiftedPose, Lifter, LiftingLens, root_in_camera, turn_to_y_up
 from simspine.vision.one_camera import FILE_POINT_NAMES
 from simspine.vision.person_frame import PersonFrame
@@ -93,7 +93,7 @@ def test_calls_take_what_the_package_takes(name):
     ours = inspect.signature(getattr(ss, name)).parameters
     known = set(ours) | (estimator if "others" in ours else set())
     if name == "PoseTracker":
-        usual = WITHOUT_EFFECT | {"tracking_thr": FOLLOWED["lifting_thr"]}
+        usual = WITHOUT_EFFECT | {"tracking_thr": FOLLOWING_THRESHOLD}
         usual = {word: value for word, value in usual.items() if word in theirs}
         assert len(usual) == len(WITHOUT_EFFECT) - 1
         known |= set(usual)

@@ -49,10 +49,9 @@ def test_it_says_what_the_person_did(found):
     reach = np.linalg.norm(pelvis - pelvis[0], axis=1).max()
     assert (f"The pelvis moved up to {reach:.1f} m from its start" in text) == (reach >= 0.05)
     changes = text.partition("Clearest changes (largest range over its ±): ")[2].rstrip(".").split("; ")
-    shown = {panel_of(one).partition(",")[0] for one in most_moved((*found.curvature_figures, *found.clinical_figures))}
-    assert len(changes) == min(len(shown), 4)
-    for one in most_moved((*found.curvature_figures, *found.clinical_figures))[:1]:
-        assert changes[0].endswith(interval_text(one.maximum - one.minimum, one.range_sd, one.unit))
+    moved = most_moved((*found.curvature_figures, *found.clinical_figures))
+    assert len(changes) == min(len({panel_of(one).partition(",")[0] for one in moved}), 4)
+    assert changes[0].endswith(interval_text(moved[0].maximum - moved[0].minimum, moved[0].range_sd, moved[0].unit))
     place = found.spine.levels.index("thorax")
     tilt, sd = (np.degrees(values[:, place, 0]) for values in (found.spine.angles, found.spine.angles_sd))
     most = tilt.argmax()

@@ -21,7 +21,7 @@ def test_a_note_says_why_a_curve_says_little():
     lumbar, thoracic = curves(angles)
     assert (lumbar.note, lumbar.assumed, lumbar.forced) == ("", False, False)
     assert (thoracic.note, thoracic.assumed, thoracic.forced) == ("assumed", True, False)
-    assert thoracic.mean == "", "no mean of what is no finding"
+    assert thoracic.mean == "", "no mean of what is not a result"
     np.testing.assert_allclose(lumbar.sd, 2.0)
     assert lumbar.mean == f"{np.degrees(0.8):.1f}\u00a0±\u00a03.9°"  # 1.96 × 2°
     _, held = curves(angles, tka=True)

@@ -69,7 +69,7 @@ def test_a_constant_of_one_body_is_not_compared():
 
 @pytest.mark.parametrize("assumed", ["before", "after"])
 def test_what_one_trial_assumed_did_not_change(assumed):
-    """However large the difference of two assumptions is, it is no finding."""
+    """However large the difference of two assumptions is, it is not a result."""
     words = {trial: "assumed" if trial == assumed else "measured" for trial in ("before", "after")}
     found = rows(
         before=(figure("cobb", 10.0, 0.1, decided=words["before"]),),

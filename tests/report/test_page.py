@@ -11,10 +11,11 @@ from jinja2 import UndefinedError
 from player_scene import HOSTILE
 
 from simspine.io.image_streams import encode_jpeg
-from simspine.quality.findings import Finding
+from simspine.quality.assess import _MIX_UPS
+from simspine.quality.findings import ADVICE, Finding
 from simspine.report import page as c
 from simspine.report.level_figures import presence_chart
-from simspine.report.page import render_page, write_report
+from simspine.report.page import page_words, render_page, write_report
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "col"}
 
@@ -185,3 +186,8 @@ def test_a_failed_write_leaves_the_old_page(tmp_path):
 def test_numbers_as_text():
     assert c.number_text(1.25, 1, "px") == "1.2 px"
     assert c.number_text(None) == c.number_text(float("inf")) == "–"
+
+
+def test_the_cause_of_each_finding_has_words():
+    codes = {*ADVICE, *(f"camera_{kind}" for kind in _MIX_UPS)}
+    assert codes <= page_words("causes").keys()

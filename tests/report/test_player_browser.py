@@ -104,7 +104,7 @@ def test_the_reading_is_the_curve(window, scene):
     window.part("slider").fill("25")
     readings = window.root.locator(".p-reading").all_inner_texts()
     assert readings[0] == f"{scene.curves[0].values[25]:.1f} ± 5.9°"  # 1.96 × 3°
-    assert readings[1] == f"({scene.curves[1].values[25]:.1f}°)"  # set by the model: no result
+    assert readings[1] == f"({scene.curves[1].values[25]:.1f}°)"  # set by the model: not a result
     window.part("slider").fill("7")
     assert window.root.locator(".p-reading").nth(1).inner_text() == "–"
 
@@ -337,8 +337,8 @@ def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, 
         assert len({dashes for _, dashes in looks}) == 3, "solid, assumed, set by the model"
         readings = window.root.locator(".p-reading").all_inner_texts()
         in_brackets = [value.startswith("(") and value.endswith(")") for value in readings]
-        assert in_brackets == [False, True, True], "as in the tables: no result"
-        assert window.root.locator(".p-note").all_text_contents() == ["assumed: no result", "set by the model"]
+        assert in_brackets == [False, True, True], "as in the tables: not a result"
+        assert window.root.locator(".p-note").all_text_contents() == ["assumed: not a result", "set by the model"]
 
 
 def test_means_of_both_sides_fit_a_telephone(browser, scene, tmp_path):

@@ -70,7 +70,7 @@ def test_charts_show_the_verdict_of_each_level():
     margin = 0.5
     scale = 100 / (high - low + 2 * margin)
     mean = np.nanmean(np.degrees(s.angles[:, 0, 0]))
-    for look, left, width in flexion:  # an angle that is no result: its mean
+    for look, left, width in flexion:  # an angle that is not a result: its mean
         least, span = (-1, 4) if look == "partly" else (mean, 0)
         assert left == pytest.approx((least - low + margin) * scale, abs=0.01)
         assert width == pytest.approx(span * scale, abs=0.01)
@@ -110,7 +110,7 @@ def test_table_of_angles():
     assert rows["T12-L1", "flexion"] == found
     unmarked = angle_table(spine(forced=forced), shares, TABLE, marked=["L5-S1"])
     (level,) = [row for row in unmarked.rows if row[:2] == ("T12-L1", "flexion")]
-    label = "partly measured: no result for this level"
+    label = "partly measured: not a result for this level"
     assert level[2:] == ("(1.0\u00a0±\u00a02.0°)", "not shown", "50 %", label)
     assert rows["C1-C2", "axial rotation"][-2:] == ("90 %", "measured")
     assert rows["L5-S1", "flexion"][-1] == "measured as a sum"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.core.arrays import require_numbers
+from simspine.core.arrays import require_finite_number, require_numbers
 from simspine.core.errors import InputError, require_known
 
 
@@ -164,12 +164,12 @@ class MarkerErrors:
 
     def __post_init__(self):
         for name in ("sd", "loss_threshold_sd"):
-            value = require_numbers(f"MarkerErrors.{name}", getattr(self, name), ())
-            if not (np.isfinite(value) and value > 0):
+            value = require_finite_number(f"MarkerErrors.{name}", getattr(self, name))
+            if value <= 0:
                 raise InputError(f"MarkerErrors.{name} is {value}, expected a positive number.")
         for name in ("correlation_time", "body_misfit_time", "body_misfit_sd"):
-            value = require_numbers(f"MarkerErrors.{name}", getattr(self, name), ())
-            if not (np.isfinite(value) and value >= 0):
+            value = require_finite_number(f"MarkerErrors.{name}", getattr(self, name))
+            if value < 0:
                 raise InputError(f"MarkerErrors.{name} is {value}, expected 0 or more.")
 
     def huber_threshold(self, precision: np.ndarray) -> np.ndarray:
@@ -199,10 +199,11 @@ class Prior:
     def body_error_mode_matrix(self, names: Sequence[str]) -> np.ndarray:
         """(coordinates `names`, r): `body_error_modes` as an array; zero for those it does not name."""
         count = len(next(iter(self.body_error_modes.values()), ()))
-        modes: list[Any] = [self.body_error_modes.get(name, np.zeros(count)) for name in names]
-        if not np.isfinite(require_numbers("body_error_modes", modes, (len(names), count))).all():
+        given: list[Any] = [self.body_error_modes.get(name, np.zeros(count)) for name in names]
+        modes = require_numbers("body_error_modes", given, (len(names), count))
+        if not np.isfinite(modes).all():
             raise InputError("body_error_modes hold values that are not finite.")
-        return np.array(modes, float).reshape(len(names), count)
+        return modes
 
     def deviation_of_sum(self, names: Sequence[str], given: Sequence[str] = ()) -> float:
         """Standard deviation of the sum of coordinates, rad, without data; NaN if the priors leave one of them free.

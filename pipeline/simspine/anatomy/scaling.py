@@ -23,6 +23,7 @@ from simspine.core.types import Markers
 
 MASS_LIMITS_KG = (5.0, 300.0)
 PLAUSIBLE_STATURES_M = (1.0, 2.3)  # m; outside this range the unit or the points are wrong
+STATURE_PARTS = 4  # of about equal length: head with neck, trunk, thigh, shank
 MIN_FRAMES = 5  # fewest frames of a measured distance
 DEFAULT_OPTIONS = ScalingOptions()
 
@@ -55,10 +56,8 @@ class SegmentFactor:
 class ScaleFactors:
     """Factors of all segments; stature (m) of the scaled body, its ratio to the unscaled one's; the height given.
 
-    stature_sd: m, by how left and right limbs differ; None where no pair was measured. The mean of a pair has half the
-    deviation of their difference. Stature adds up four parts of about equal length (head with neck, trunk, thigh,
-    shank) with independent errors, which halves it again. Errors that both sides share are not in it.
-    doubt: why the stature may be wrong; '' without a reason.
+    stature_sd: m, by how left and right limbs differ; None where no pair was measured. Errors that both sides share are
+    not in it. doubt: why the stature may be wrong; '' without a reason.
     """
 
     factors: tuple[SegmentFactor, ...]
@@ -86,9 +85,9 @@ class ScaleFactors:
 _USUAL_MASS_INDICES = (10.0, 45.0)
 _UPRIGHT_SEGMENTS = {"torso", "thigh", "shank"}  # that make up most of the stature
 _HEIGHT_TOLERANCE_SHARE = 0.1  # of the height that is given, by which the measured stature may differ without a warning
-# m, some two standard deviations below the median of women, 1.62, and above that of men, 1.76 (NHANES 2003–2006:
-# McDowell 2008, National Health Statistics Reports 10, tables 10 and 12; grade B). For others, a height confirms it.
-_USUAL_STATURES_M = (1.48, 1.91)
+# m: medians of women and men in the United States (NHANES 2003–2006: McDowell 2008, National Health Statistics Reports
+# 10, tables 10 and 12; grade B), less and plus twice their standard deviations. For others, a height confirms it.
+_USUAL_STATURES_M = (1.62 - 2 * 0.07, 1.76 + 2 * 0.075)
 
 
 def check_stature(height: float | None) -> None:
@@ -136,20 +135,35 @@ def measure_factors(
     for factor in factors:
         _check_segment_factor(factor, limits)
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
-    doubt, (shortest, tallest) = "", _USUAL_STATURES_M
-    if height and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
-        doubt = f"the height given is {height:g} m"
-    elif not height and not shortest <= stature <= tallest and limits.min_factor >= DEFAULT_OPTIONS.min_factor:
-        doubt = f"most adults are {shortest} to {tallest} m, and no height is given"
-    if doubt and measured.keys() >= _UPRIGHT_SEGMENTS:
-        doubt = f"the points make the person {stature:.2f} m tall; {doubt}."
+    doubt = _doubt_of_stature(stature, height, limits) if measured.keys() >= _UPRIGHT_SEGMENTS else ""
+    if doubt:
         warnings.warn(f"{doubt} Is the unit right, or the length of the board's squares?", stacklevel=2)
-    else:
-        doubt = ""
     bending = {segment.name for segment in recipe.segments if segment.bends}
-    pairs = [f.asymmetry for f in factors if f.asymmetry is not None and f.segment not in bending]
-    stature_sd = stature * float(np.sqrt(np.mean(np.square(pairs)))) / 4 if pairs else None
+    asymmetries = [f.asymmetry for f in factors if f.asymmetry is not None and f.segment not in bending]
+    stature_sd = stature * _relative_stature_sd(asymmetries) if asymmetries else None
     return ScaleFactors(factors, stature, stature / unscaled, height=height, stature_sd=stature_sd, doubt=doubt)
+
+
+def _relative_stature_sd(asymmetries: Sequence[float]) -> float:
+    """Standard deviation of the stature as a share of it, for parts with independent errors.
+
+    asymmetries: differences of left and right as shares of their mean, whose deviation is half that of the difference.
+    """
+    sd_of_part = np.sqrt(np.mean(np.square(asymmetries))) / 2
+    return float(sd_of_part / np.sqrt(STATURE_PARTS))
+
+
+def _doubt_of_stature(stature: float, height: float | None, limits: ScalingOptions) -> str:
+    """Why a measured stature (m) may be wrong; '' without a reason."""
+    shortest, tallest = _USUAL_STATURES_M
+    expects_adult = height is None and limits.min_factor >= DEFAULT_OPTIONS.min_factor
+    if height is not None and abs(stature / height - 1) > _HEIGHT_TOLERANCE_SHARE:
+        reason = f"the height given is {height:g} m"
+    elif expects_adult and not shortest <= stature <= tallest:
+        reason = f"most adults are {shortest:.2f} to {tallest:.2f} m, and no height is given"
+    else:
+        return ""
+    return f"the points make the person {stature:.2f} m tall; {reason}."
 
 
 def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, recipe: str | Recipe = "coupled") -> Body:

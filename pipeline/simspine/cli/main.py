@@ -64,7 +64,7 @@ _COLLECTED_AFTER = 50_000
 
 
 def _refuse_surroundings() -> None:
-    """`InputError` for settings of libraries that change results, such as a foreign Numba file in this folder."""
+    """`InputError` for a folder that was removed, and for settings of libraries that change results."""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -72,10 +72,10 @@ def _refuse_surroundings() -> None:
     if os.environ.get("COLUMNS") == "0":  # rich would print nothing
         del os.environ["COLUMNS"]
     if not re.fullmatch("[0-9]{1,11}", os.environ.get("SOURCE_DATE_EPOCH", "0")):
-        raise InputError("SOURCE_DATE_EPOCH is no whole number of seconds since 1970, up to 11 digits; unset it.")
+        raise InputError("SOURCE_DATE_EPOCH is not a whole number of seconds since 1970, up to 11 digits; unset it.")
     threads = os.environ.get("NUMBA_NUM_THREADS", "1")
     if not (threads.isdecimal() and int(threads)):
-        raise InputError(f"NUMBA_NUM_THREADS is {threads!r:.50}, no whole number of threads above 0; unset it.")
+        raise InputError(f"NUMBA_NUM_THREADS is {threads!r:.50}, not a whole number of threads above 0; unset it.")
     if os.path.lexists(".numba_config.yaml"):
         raise InputError(
             ".numba_config.yaml in this folder changes how simspine computes. Remove it, or work in another folder; "

@@ -1,4 +1,4 @@
-"""Helpers for arrays, frame numbers and threads that all rooms use."""
+"""Helpers for arrays, arguments, frame numbers and threads that all rooms use."""
 
 import inspect
 import re
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from numbers import Integral
 from types import MappingProxyType, UnionType
-from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin
+from typing import Any, Self, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -48,37 +48,62 @@ def require_numbers(
     return array
 
 
-def kinds_checked(function: Callable) -> Callable:
-    """The function; it raises `InputError` where an argument is not of the kind that its annotation says."""
+def require_finite_number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+        if np.isfinite(number):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"{name} is {value!s:.80}, expected a finite number.")
+
+
+def require_texts_in_one_line(name: str, values: Any) -> tuple[str, ...]:
+    """Names as texts. Line ends would break tables and pictures; surrogates cannot be written to a file."""
+    if not isinstance(values, str) and np.iterable(values):
+        texts = tuple(map(str, values))
+        if all(re.fullmatch(r"[^\x00-\x1f\ud800-\udfff]+", text) for text in texts):
+            return texts
+    raise InputError(f"{name} is {values!r:.80}, expected texts in one line, none of them empty.")
+
+
+def with_checked_arguments(function: Callable) -> Callable:
+    """The function; it raises `InputError` for an argument that is not of the type in its annotation."""
     parameters = inspect.signature(function).parameters
 
     @wraps(function)
-    def checked(*given, **named):
-        for name, value in {**dict(zip(parameters, given, strict=False)), **named}.items():
-            kind = parameters[name].annotation if name in parameters else Any
-            if not _is_of_kind(value, kind):
-                items = {type(item).__name__ for item in value} if isinstance(value, list | tuple) else ()
-                found = " of ".join(filter(None, (type(value).__name__, ", ".join(sorted(items)))))
-                wanted = re.sub(r"\w+\.", "", inspect.formatannotation(kind))
-                raise InputError(f"{function.__name__}: {name} is a {found}, expected {wanted}.")
-        return function(*given, **named)
+    def checked(*args, **kwargs):
+        given = dict(zip(parameters, args, strict=False)) | kwargs
+        for name, value in given.items():
+            annotation = parameters[name].annotation if name in parameters else Any
+            if not _fits(value, annotation):
+                wanted = re.sub(r"\w+\.", "", inspect.formatannotation(annotation))  # without names of modules
+                raise InputError(f"{function.__name__}: {name} is a {_type_text(value)}, expected {wanted}.")
+        return function(*args, **kwargs)
 
     return checked
 
 
-def _is_of_kind(value: Any, kind: Any) -> bool:
-    """Whether a value fits an annotation; anything may be an array or a truth value."""
-    base, parts = get_origin(kind) or kind, get_args(kind)
-    if base in (Union, UnionType):
-        return any(_is_of_kind(value, part) for part in parts)
-    if base in (float, int):
-        return hasattr(value, "__float__" if base is float else "__index__")
-    if base in (Any, Literal, bool, np.ndarray, inspect.Parameter.empty) or not isinstance(base, type):
-        return True
-    if base is Sequence:
-        listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-        return listed and all(_is_of_kind(item, parts[0]) for item in value)
-    return isinstance(value, base)
+def _type_text(value: Any) -> str:
+    """'float', or 'list of Camera, str'."""
+    types_of_items = sorted({type(item).__name__ for item in value}) if isinstance(value, list | tuple) else []
+    return type(value).__name__ + (f" of {', '.join(types_of_items)}" if types_of_items else "")
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether a value is of the annotated type. Any value may be an array or a truth value: NumPy converts it."""
+    kind, parts = get_origin(annotation) or annotation, get_args(annotation)
+    if kind in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind is float:
+        return hasattr(value, "__float__")
+    if kind is int:
+        return hasattr(value, "__index__")
+    if kind is Sequence:
+        is_sequence = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+        return is_sequence and all(_fits(item, parts[0]) for item in value)
+    is_open = kind in (Any, bool, np.ndarray, inspect.Parameter.empty) or not isinstance(kind, type)
+    return is_open or isinstance(value, kind)
 
 
 def columns_by_name(

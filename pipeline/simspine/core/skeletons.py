@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from itertools import combinations, pairwise, takewhile
+from itertools import combinations, pairwise
+from os.path import commonprefix
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -58,7 +59,7 @@ _NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _VERTEBRA_NAME = re.compile(r"([CTLS])V?0*(\d{1,2})")
 _NAME_SEPARATOR = re.compile(r"[:_.\s|-]+")
 _LETTER = re.compile("[A-Za-z]")
-_MIN_PREFIXED_NAMES = 6  # fewer names with a common `LFoot_` may all be of the left foot, without a subject's name
+_MIN_PREFIXED_NAMES = 6  # fewer names that begin with `LFoot_` may be markers of a left foot
 
 
 def plain_name(name: str) -> str:
@@ -67,11 +68,13 @@ def plain_name(name: str) -> str:
     'Ada:L_asi', 'ASI left' and 'Lt. ASI' are 'LASI'; 'CV7' and 'C07' are 'C7'.
     """
     words = [word.upper() for word in _NAME_WORD.findall(name.rpartition(":")[2])]
+    at_either_end = [(words[0], words[1:]), (words[-1], words[:-1])] if len(words) > 1 else []
+    for side, others in at_either_end:
+        if side in _SIDE_OF_WORD:
+            moved = _SIDE_OF_WORD[side] + "".join(others)
+            if not _VERTEBRA_NAME.fullmatch(moved):  # LT1 is not L1
+                return moved
     plain = "".join(words)
-    for side, others in ((words[0], words[1:]), (words[-1], words[:-1])) if len(words) > 1 else ():
-        moved = _SIDE_OF_WORD.get(side, "") + "".join(others)
-        if side in _SIDE_OF_WORD and not _VERTEBRA_NAME.fullmatch(moved):  # LT1 is no L1
-            return moved
     vertebra = _VERTEBRA_NAME.fullmatch(plain)
     return plain if vertebra is None else f"{vertebra[1]}{vertebra[2]}"
 
@@ -79,24 +82,31 @@ def plain_name(name: str) -> str:
 def subject_prefix(names: Sequence[str]) -> str:
     """The beginning of all names up to a separator, such as a subject's name; '' without any.
 
-    Raises `InputError` for two beginnings with many equal names after them: these are two people.
+    Raises `InputError` for markers of two people.
     """
-    pairs = zip(min(names, default=""), max(names, default=""), strict=False)  # sorted between, all others begin so
-    shared = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    shared = commonprefix(names)  # noqa: RUF071 - of letters: names are not paths
     prefix = shared[: max((separator.end() for separator in _NAME_SEPARATOR.finditer(shared)), default=0)]
-    first, *more = _NAME_SEPARATOR.split(prefix)
-    if more:
-        is_clear = ":" in prefix or (first.upper() not in _SIDE_OF_WORD and len(names) >= _MIN_PREFIXED_NAMES)
-        return prefix if first and is_clear and all(map(_LETTER.search, (n[len(prefix) :] for n in names))) else ""
+    if not prefix:
+        _require_one_subject(names)
+        return ""
+    subject = _NAME_SEPARATOR.split(prefix)[0]
+    may_be_side = subject.upper() in _SIDE_OF_WORD or len(names) < _MIN_PREFIXED_NAMES
+    is_subject = subject != "" and (":" in prefix or not may_be_side)
+    leaves_names = all(_LETTER.search(name.removeprefix(prefix)) for name in names)
+    return prefix if is_subject and leaves_names else ""
+
+
+def _require_one_subject(names: Sequence[str]) -> None:
+    """Raise `InputError` where many names stand after two beginnings: these are two people, not two sides."""
     names_of: dict[str, set[str]] = {}
-    for first, *rest in (_NAME_SEPARATOR.split(name, 1) for name in names):
-        if first and first.upper() not in _SIDE_OF_WORD:
-            names_of.setdefault(first, set()).update(filter(_LETTER.search, rest))
+    for name in names:
+        subject, *rest = _NAME_SEPARATOR.split(name, maxsplit=1)
+        if subject and subject.upper() not in _SIDE_OF_WORD:
+            names_of.setdefault(subject, set()).update(filter(_LETTER.search, rest))
     for one, other in combinations(names_of, 2):
         are_sides = one[1:] == other[1:] and {one[0].upper(), other[0].upper()} == {"L", "R"}
         if len(names_of[one] & names_of[other]) >= _MIN_PREFIXED_NAMES and not are_sides:
             raise InputError(f"the markers are those of {one}, {other}; expected one person's. Export each alone.")
-    return ""
 
 
 # How a marker's name shows that it is on the skin.

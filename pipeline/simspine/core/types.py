@@ -6,7 +6,6 @@ metres, angles radians, times seconds and frames right-handed. Millimetres and d
 and written.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from simspine.core.arrays import Unchanging, require_numbers
+from simspine.core.arrays import Unchanging, require_finite_number, require_numbers, require_texts_in_one_line
 from simspine.core.errors import InputError, index_of_name, require_known
 
 MAX_CAMERA_DISTANCE_M = 200.0  # cameras farther apart, or from the origin, were not given in metres
@@ -96,25 +95,6 @@ def _is_unchanging(value) -> bool:
     return False
 
 
-def _finite_number(name: str, value) -> float:
-    try:
-        number = float(value)
-        if np.isfinite(number):
-            return number
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise InputError(f"{name} is {value!s:.80}, expected a finite number.")
-
-
-def _texts_in_one_line(field: str, names: Any) -> tuple[str, ...]:
-    """Names as texts. Line ends would break tables and pictures; surrogates cannot be written to a file."""
-    if not isinstance(names, str) and np.iterable(names):
-        texts = tuple(map(str, names))
-        if all(re.fullmatch(r"[^\x00-\x1f\ud800-\udfff]+", text) for text in texts):
-            return texts
-    raise InputError(f"{field} is {names!r:.80}, expected texts in one line, none of them empty.")
-
-
 def _equal_values(a: Any, b: Any) -> bool:
     """Whether two fields have equal content; NaN equals NaN."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
@@ -131,8 +111,8 @@ def read_only_array(
 ) -> np.ndarray:
     """`value` as a read-only array; an `InputError` names owner, field, what was found and what was wanted.
 
-    infinite: False refuses infinite values.
-    An array that is read-only already is not copied: arrays of a long trial take most of the memory.
+    infinite: False refuses infinite values. An array that is read-only already is not copied: arrays of a long trial
+    take most of the memory.
     """
     kept = _is_unchanging(value) and value.dtype == dtype
     array = value if kept else np.array(require_numbers(f"{owner}.{field}", value, dtype=dtype))
@@ -189,7 +169,8 @@ class _Named(Frozen):
 
     def __post_init__(self):
         owner = type(self).__name__
-        names, rate = _texts_in_one_line(f"{owner}.names", self.names), _finite_number(f"{owner}.rate", self.rate)
+        names = require_texts_in_one_line(f"{owner}.names", self.names)
+        rate = require_finite_number(f"{owner}.rate", self.rate)
         repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         if repeated:
             raise InputError(f"{owner}.names must be unique; repeated: {', '.join(repeated)}.")
@@ -272,7 +253,7 @@ class Camera(Frozen):
             raise InputError(f"{owner}.size is {self.size}, expected (width, height) in pixels.")
         distortion = _lens_coefficients(owner, self.lens, self.distortion)
         values = {"K": self.K, "distortion": distortion, "R": self.R, "t": np.ravel(self.t)}
-        (name,) = _texts_in_one_line("Camera.name", [self.name])
+        (name,) = require_texts_in_one_line("Camera.name", [self.name])
         self._set(name=name, size=tuple(map(int, size)), lens=str(self.lens))
         for (field, value), shape in zip(values.items(), ((3, 3), (None,), (3, 3), (3,)), strict=True):
             array = read_only_array(owner, field, value, shape)
@@ -354,7 +335,7 @@ class Keypoints(_PointSet):
                 f"Keypoints.confidence spans {confidence.min():g}…{confidence.max():g}, expected 0…1. "
                 "Rescale the detector's scores before handing them in."
             )
-        confidence = np.minimum(confidence, 1.0) if confidence.max(initial=0.0) > 1 else confidence
+        confidence = np.minimum(confidence, 1.0)
         self._set(confidence=read_only_array("Keypoints", "confidence", confidence, xy.shape[:3]))
         self._check_origin(self.origin or (Origin.DETECTED,) * len(self.names))
 
@@ -416,7 +397,7 @@ class Markers(_PointSet):
         shape = self.xyz.shape
         self._set_arrays({"weight": shape[:2], "covariance": (*shape, 3)}, infinite=False)
         self._set_arrays({"filled": shape[:2]}, bool)
-        self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
+        self._set(start=require_finite_number(f"{type(self).__name__}.start", self.start))
         if self.weight is not None and not ((self.weight >= 0) & (self.weight <= MAX_WEIGHT)).all():
             raise InputError(f"Markers.weight must be finite and not negative, at most {MAX_WEIGHT:g}.")
         if self.covariance is not None and (np.einsum("tmii->tmi", self.covariance) < 0).any():
@@ -484,7 +465,7 @@ class Motion(_Named):
         self._set_arrays({"values": (None, len(self.names))}, infinite=False)
         self._set_deviations({"deviation": self.values.shape})
         self._set_arrays({"rotational": (len(self.names),)}, bool)
-        self._set(start=_finite_number(f"{type(self).__name__}.start", self.start))
+        self._set(start=require_finite_number(f"{type(self).__name__}.start", self.start))
 
     @property
     def frames(self) -> int:

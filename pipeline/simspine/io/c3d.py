@@ -290,8 +290,7 @@ def read_markers(path: str | os.PathLike, frame: str | None = None, resample: fl
     ending = Path(path).suffix.lower()
     if ending not in MARKER_FILES:
         raise InputError(f"{path}: motion capture is read from {' and '.join(MARKER_FILES)} files; export it as one.")
-    if ending == ".trc":
-        return without_subject_name(read_trc(path, frame or "y_up", resample=resample), path)
-    if resample is not None:
+    if ending == ".c3d" and resample is not None:
         raise InputError(f"{path}: frames of a C3D file are equally spaced in time; leave `mocap_resample` out.")
-    return without_subject_name(read_c3d(path, frame), path)
+    markers = read_c3d(path, frame) if ending == ".c3d" else read_trc(path, frame or "y_up", resample=resample)
+    return without_subject_name(markers, path)

@@ -218,7 +218,7 @@ def _check_texts(path: str, *_: int) -> None:
 
 STORE_SCHEMA = 4  # 1: texts of any length in the attributes; 2: cameras without a lens; 3: no origin `estimated`
 _SCHEMA_ATTRIBUTE = "simspine_schema"
-_MAX_PLAIN_BYTES = 4096  # bytes; smaller arrays are neither chunked nor compressed
+_MIN_CHECKED_BYTES = 4096  # smaller arrays have no checksum, which would need chunks
 
 # Per type: fields kept as attributes, and arrays with their unit (None: texts or booleans). A None is left out.
 _ATTRIBUTES_OF_TYPE: dict[type, tuple[str, ...]] = {
@@ -304,7 +304,7 @@ def _write_array(parent: h5py.Group, name: str, array: np.ndarray, where: str) -
         raise InputError(
             f"{where}: cannot store an array of {array.dtype}; floats, integers, booleans and texts can be."
         )
-    if array.nbytes < _MAX_PLAIN_BYTES:
+    if array.nbytes < _MIN_CHECKED_BYTES:
         return parent.create_dataset(name, data=array)
     # Compressed, motion is a quarter smaller, but takes five times as long to write and thrice as long to read.
     return parent.create_dataset(name, data=array, fletcher32=True)

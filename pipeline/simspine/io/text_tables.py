@@ -366,9 +366,10 @@ def _stated_rate(rows: TimedRows, stated: StatedRate, where: str) -> float | Non
     if not rate or not _explains_times(rate, rows):
         return None
     if not stated.given and len(rows.time) > 2 and rows.step <= _MAX_ROUNDING_RESOLVED / rate:
-        own, printed = _closest_interval(rows.time), rows.step + _time_rounding(rows.time)
-        is_off = _time_spread_s(1 / rate, rows.time) > printed >= _time_spread_s(own, rows.time)
-        if is_off and abs(own * rate - 1) > _RATE_ROUNDING_SHARE:
+        interval, rounding = _closest_interval(rows.time), rows.step + _time_rounding(rows.time)
+        is_uniform = _time_spread_s(interval, rows.time) <= rounding
+        is_of_stated_rate = _time_spread_s(1 / rate, rows.time) <= rounding
+        if is_uniform and not is_of_stated_rate and abs(interval * rate - 1) > _RATE_ROUNDING_SHARE:
             return None
     if stated.header and abs(rate - stated.header) > 1e-3 * stated.header:
         warn_assumed(f"{where}: the header says DataRate {stated.header:g}; took {rate:g} as stated (rate=…).")

@@ -174,22 +174,7 @@ def check_whole(videos: Iterable[Video]) -> None:
 
 
 def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
-    """Open all videos of a capture and decode their first frames.
-
-    Parameters
-    ----------
-    paths : sequence of paths
-
-    Returns
-    -------
-    tuple of Video
-        In the order of `paths`.
-
-    Raises
-    ------
-    InputError
-        For videos that cannot be read; one error lists the faults of all of them.
-    """
+    """The videos of a capture, after decoding their first frames. One `InputError` lists the faults of all of them."""
     videos, faults = [], []
     for path in paths:
         try:

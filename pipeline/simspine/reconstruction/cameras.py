@@ -181,17 +181,7 @@ def choose_cameras(
 ) -> dict[str, dict[str, Any]]:
     """The stage `cameras`: the cameras to use in each trial, and findings about them and about late views.
 
-    Parameters
-    ----------
-    options : CameraOptions
-    triangulation : TriangulationOptions
-    trials : {trial: dict}
-        For each trial: keypoints, cameras, timing.
-
-    Returns
-    -------
-    {trial: dict}
-        For each trial: cameras (z_up, m), findings.
+    trials: for each, keypoints, cameras, timing. Returns for each trial: cameras (z_up, m), findings.
     """
     recordings = {trial: (known["keypoints"], known["cameras"]) for trial, known in trials.items()}
     for keypoints, cameras in recordings.values():
@@ -232,17 +222,7 @@ def triangulate_person(
 ) -> dict[str, Any]:
     """The stage `triangulate`: points in space, and their reprojection errors.
 
-    Parameters
-    ----------
-    options : TriangulationOptions
-    keypoints : Keypoints
-    cameras : tuple of Camera
-    timing : Timing or None
-
-    Returns
-    -------
-    dict
-        points (Markers, z_up, m), triangulation (TriangulationReport).
+    Returns points (Markers, z_up, m), triangulation (TriangulationReport).
     """
     points, report = locate_points(keypoints, cameras, options, timing)
     return {"points": points, "triangulation": report}
@@ -261,18 +241,7 @@ def merge_points(
 ) -> dict[str, Any]:
     """The stage `merge`: points filtered, some replaced by motion capture.
 
-    Parameters
-    ----------
-    filtering : FilterOptions
-    merging : MergeOptions
-    detection : DetectionOptions
-    points : Markers
-    mocap : Markers or None
-
-    Returns
-    -------
-    dict
-        markers (y_up, m), merging (MergeReport or None).
+    Returns markers (y_up, m), merging (MergeReport or None).
     """
     pairs = None if mocap is None or merging.correspondence is None else read_correspondence(merging.correspondence)
     markers, report = make_markers(

@@ -178,21 +178,8 @@ class TrialSource:
 def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[str, Any]:
     """The stage `detect`: one person's 2D points.
 
-    Parameters
-    ----------
-    options : DetectionOptions
-    recording : TrialSource
-        2D points, detections of everybody, or videos; with cameras.
-
-    Returns
-    -------
-    dict
-        keypoints (SIMSPINE names, px), timing, cameras in the order of the views, skeleton.
-
-    Raises
-    ------
-    InputError
-        Where nobody is found, or cameras and views do not match.
+    Returns keypoints (SIMSPINE names, px), timing, cameras in the order of the views, skeleton. Raises `InputError`
+    where nobody is found, or cameras and views do not match.
     """
     if recording.keypoints is not None:
         skeleton = skeleton_of_names(recording.keypoints.names).name

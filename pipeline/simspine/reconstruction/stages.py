@@ -246,24 +246,11 @@ def scale_person(
 ) -> dict[str, dict[str, Any]]:
     """The stage `scale`: the body at the person's size, one for all their trials.
 
-    Parameters
-    ----------
-    body : BodyOptions
-    scaling : ScalingOptions
-    ik : KinematicsOptions
-    trials : {trial: dict}
-        For each trial: markers (y_up), skeleton, height (m), mass (kg), findings (about its cameras).
+    trials: for each, markers (y_up), skeleton, height (m), mass (kg), findings (about its cameras).
 
-    Returns
-    -------
-    {trial: dict}
-        For each trial: sized (SizedBody), factors (ScaleFactors).
-
-    Raises
-    ------
-    InputError
-        Where trials have points of several skeletons, since the body has one place for each point, and where no body
-        fits the points; that message repeats the findings about cameras.
+    Returns for each trial: sized (SizedBody), factors (ScaleFactors). Raises `InputError` where trials have points of
+    several skeletons, since the body has one place for each point, and where no body fits the points; that message
+    repeats the findings about cameras.
     """
     sets = {trial: marker_set_of(body, known["skeleton"]) for trial, known in trials.items()}
     (first, marker_set), *others = sets.items()
@@ -308,20 +295,7 @@ def solve_trial(
 ) -> dict[str, Any]:
     """The stage `ik`: coordinates of the body that explain the markers.
 
-    Parameters
-    ----------
-    body : BodyOptions
-    ik : KinematicsOptions
-    sized : SizedBody
-    markers : Markers
-    skeleton : str
-    spine_markers : {str: str}, optional
-        As of `read_spine`.
-
-    Returns
-    -------
-    dict
-        result (Result).
+    Returns result (Result). spine_markers: as of `read_spine`.
     """
     marker_set = marker_set_of(body, skeleton)
     return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
@@ -335,17 +309,7 @@ def read_vertebrae(
 ) -> dict[str, Any]:
     """The stage `vertebrae`: the spine, from the body and its angles.
 
-    Parameters
-    ----------
-    sized : SizedBody
-    result : Result
-    spine_markers : {str: str}, optional
-        As of `read_spine`.
-
-    Returns
-    -------
-    dict
-        spine (SpineKinematics).
+    Returns spine (SpineKinematics). spine_markers: as of `read_spine`.
     """
     return {"spine": read_spine(sized, result, spine_markers)}
 
@@ -369,21 +333,8 @@ def judge_trial(
 ) -> dict[str, Any]:
     """The stage `quality`: which frames can be trusted; the others are filled in on request.
 
-    Parameters
-    ----------
-    quality : QualityOptions
-    ik : KinematicsOptions
-    body : BodyOptions
-    skeleton : str
-    findings : sequence of Finding
-        Of the stages before.
-    **of_trial
-        The fields of `SolvedTrial`.
-
-    Returns
-    -------
-    dict
-        result and spine, with filled frames; verdict (Verdict).
+    findings: of the stages before. of_trial: the fields of `SolvedTrial`. Returns result and spine, with filled frames;
+    verdict (Verdict).
     """
     trial = SolvedTrial(**of_trial)
     verdict = check_solved_trial(

@@ -92,7 +92,7 @@ def range_charts(
     """Range of each level's angle over the frames, with the 95 % interval around it.
 
     angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A chart for each plane. marked:
-    levels with markers on both vertebrae, the only ones with numbers. Of an angle that is no result: the mean.
+    levels with markers on both vertebrae, the only ones with numbers. Of an angle that is not a result: the mean.
     """
     looks = _verdict_looks(shares, forced_mask(levels, forced or {}))
     found = (looks == "measured") | ((looks == "partly") & np.isin(levels, marked)[:, None])

@@ -21,7 +21,7 @@ from simspine.io.image_streams import require_image
 from simspine.reconstruction.solved_trial import body_edges
 from simspine.report import canvas
 from simspine.report.figure_style import KHAKI, LILAC, MINT, NAMED_COLOURS, ORANGE, POINT_COLOURS, SKY, VERMILLION
-from simspine.vision.lifting import PeoplePlacer
+from simspine.vision.lifting import FramedPose, PeoplePlacer
 from simspine.vision.one_camera import FILE_SPINE_INDICES, DetectedPerson
 
 SIDE_COLOURS = {"L": KHAKI, "R": LILAC}  # by the first letter of a point's name
@@ -336,7 +336,8 @@ def _layer_of_person(person: DetectedPerson, spine_only: bool) -> PersonLayer:
     )
 
 
-WORLD_PANEL_SHARE, MIN_WORLD_PANEL_PX = 1 / 3, 320  # width beside a picture, as SpinePose's: of the picture's; least
+WORLD_PANEL_SHARE = 1 / 3  # of the picture's width, as SpinePose's panel
+MIN_WORLD_PANEL_PX = 320  # width, as SpinePose's
 WORLD_PANEL_REACH_M = np.array([0.6, 1.2])  # m from the panel's middle, 1 m above the floor: room for an adult
 
 
@@ -352,11 +353,19 @@ def draw_with_world(
     if placer is None:
         return picture
     placed = placer.place_at_once(people, (image.shape[1], image.shape[0]))
-    size = np.array([max(MIN_WORLD_PANEL_PX, round(WORLD_PANEL_SHARE * picture.shape[1])), picture.shape[0]])
-    panel = canvas.blank_picture(*size)
     shown = [one for one in people if one.number in placed and placed[one.number].placed is not None]
-    if not shown:
-        return np.hstack([picture, panel])
+    width = max(MIN_WORLD_PANEL_PX, round(WORLD_PANEL_SHARE * picture.shape[1]))
+    panel = canvas.blank_picture(width, picture.shape[0])
+    if shown:
+        panel = _draw_in_world(panel, shown, placed, spine_only)
+    return np.hstack([picture, panel])
+
+
+def _draw_in_world(
+    panel: np.ndarray, shown: Sequence[DetectedPerson], placed: Mapping[int, FramedPose], spine_only: bool
+) -> np.ndarray:
+    """The panel with the floor and people who were placed, in one scale."""
+    size = np.array([panel.shape[1], panel.shape[0]])
     rows = np.array([placed[one.number].rows_y_up(one.names, np.ones(len(one.names))) for one in shown])
     right_up = np.where(rows[..., 3:] > 0, rows[..., :2], np.nan)
     middle = np.array([np.nanmean(right_up[..., 0]), 1.0])
@@ -368,7 +377,7 @@ def draw_with_world(
     for one, places in zip(shown, size / 2 + scale * (right_up - middle) * [1, -1], strict=True):
         lifted = replace(one, points=places, estimated=np.full(len(places), True), inferred=np.full(len(places), False))
         layers.append(replace(_layer_of_person(lifted, spine_only), label=f"person {one.number}"))
-    return np.hstack([picture, draw_layers(panel, layers, f"lifted; {size[0] / scale:.1f} m wide")])
+    return draw_layers(panel, layers, f"lifted; {size[0] / scale:.1f} m wide")
 
 
 QUIT_KEYS = (27, ord("q"))  # escape, q

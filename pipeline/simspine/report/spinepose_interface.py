@@ -49,7 +49,7 @@ WITHOUT_EFFECT = {  # SpinePose's defaults; other values are a warning
     "backend": "onnxruntime", "mixed_precision": False, "det_frequency": 1, "tracking": True,
     "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1, "smoothing_dcutoff": 1.0,
 }  # fmt: skip
-FOLLOWED = {"lifting_thr": 0.3}  # SpinePose lifts people whom it follows by the threshold of following
+FOLLOWING_THRESHOLD = 0.3  # of a score: with it SpinePose follows people, and lifts those whom it follows
 NOBODY = DetectedPerson(np.full((37, 2), np.nan), np.zeros(37), np.zeros(37, bool), np.zeros(37, bool))
 
 
@@ -288,8 +288,8 @@ class PoseTracker:
     ):
         unused = WITHOUT_EFFECT.keys() - {"backend", "mixed_precision"}  # the solution's
         _warn_without_effect({name: others.pop(name) for name in unused & others.keys()})
-        lifting_thr = others.pop("tracking_thr", FOLLOWED["lifting_thr"])
-        self.solution = solution(mode, **{"lifting_thr": lifting_thr} | others)
+        threshold = others.pop("tracking_thr", FOLLOWING_THRESHOLD)
+        self.solution = solution(mode, **{"lifting_thr": threshold} | others)
         self.smoothing, self.smoothing_freq = smoothing, smoothing_freq
         self._watcher = self.solution.open_watcher(smoothing)
         self.reset()
@@ -379,7 +379,8 @@ def infer_image(
         If the file is no image, and as of `SpinePoseEstimator`.
     """
     image = read_image(Path(input_path))
-    with closing(SpinePoseEstimator(mode, model_version, detector, **FOLLOWED | others)) as estimator:
+    chosen = {"lifting_thr": FOLLOWING_THRESHOLD} | others
+    with closing(SpinePoseEstimator(mode, model_version, detector, **chosen)) as estimator:
         people = estimator.find_people(image)
         placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
     if vis_path is not None:
@@ -424,7 +425,7 @@ def infer_video(
     if isinstance(camera, Photographs):
         raise InputError(f"{input_path} is no video; `infer_image` takes an image.")
     with ExitStack() as stack:
-        chosen = FOLLOWED | {"max_detections": max_detections} | others
+        chosen = {"lifting_thr": FOLLOWING_THRESHOLD, "max_detections": max_detections} | others
         estimator = SpinePoseEstimator(mode, model_version, detector, **chosen)
         watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))

@@ -123,17 +123,24 @@ def _measured_sentence(trial: SolvedTrial) -> str:
 
 def _skeleton_sentences(trial: SolvedTrial) -> str:
     """Sentences on the source of scale and vertical, and on the fitted skeleton with its stature."""
-    points, words = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))), page_words("top")
-    text = words["basis"] * bool(trial.cameras) + words["body"].format(points=points) * bool(points)
-    if points and not any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
-        stature, sd = model_stature(trial.body, trial.sized.recipe, {}), trial.sized.stature_sd
-        text += words["stature" if sd is None else "stature_sure"].format(stature=stature, reach=NORMAL_95 * (sd or 0))
-    return text
+    words = page_words("top")
+    points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
+    text = words["basis"] if trial.cameras else ""
+    if not points:
+        return text
+    text += words["body"].format(points=points)
+    if any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
+        return text
+    stature, sd = model_stature(trial.body, trial.sized.recipe, {}), trial.sized.stature_sd
+    if sd is None:
+        return text + words["stature"].format(stature=stature)
+    return text + words["stature_sure"].format(stature=stature, reach=NORMAL_95 * sd)
 
 
 def _inferred_sentences(trial: SolvedTrial) -> str:
-    count, fitted = len(trial.markers.names_of(Origin.INFERRED)), trial.result.posterior is None
-    return page_words("top")["inferred"].format(count=count, use="fitted" if fitted else "only drawn") * bool(count)
+    count = len(trial.markers.names_of(Origin.INFERRED))
+    use = "fitted" if trial.result.posterior is None else "only drawn"
+    return page_words("top")["inferred"].format(count=count, use=use) if count else ""
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:

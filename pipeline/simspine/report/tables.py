@@ -325,7 +325,7 @@ def _level_cells(
         return mean, "–", NO_LABEL
     wide = word is Observability.MEASURED and (found.sd or 0.0) > THRESHOLDS["imprecise"].value
     span = range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
-    return mean, span, IMPRECISE_LABEL if wide else f"{word}{': no result for this level' * is_open}"
+    return mean, span, IMPRECISE_LABEL if wide else f"{word}{': not a result for this level' * is_open}"
 
 
 def _forced_statements(forced: Mapping[str, Sequence[Forced]]) -> tuple[Statement, ...]:

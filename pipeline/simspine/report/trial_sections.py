@@ -117,6 +117,7 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
     )
 
 
+MIN_SHOWN_REACH_M = 0.05  # m; less is 0.0 as the page states it
 _SIDEWAYS = {1: ("to the right", "to the left")}
 _LEANS = {"thorax": {0: ("forwards", "backwards")} | _SIDEWAYS, "pelvis": _SIDEWAYS}  # {segment: {angle: (+, −)}}
 
@@ -130,11 +131,12 @@ def movement_sentence(trial: SolvedTrial) -> str:
     if trial.spine.frames == 1 or not kept.any():
         return ""
     figures = (*trial.curvature_figures, *trial.clinical_figures)
-    texts = [words["named"].format(name=trial.trial), *[words["moved"]] * (not tables.held_still(figures))]
-    places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS) if "pelvis" in trial.poses else np.empty((0, 3))
-    if len(places := places[np.isfinite(places).all(1)]):
-        reach = f"{np.linalg.norm(places - places[0], axis=1).max():.1f} m"
-        texts += [f"The pelvis moved up to {reach} from its start (no ± given)."] * (reach != "0.0 m")
+    texts = [words["named"].format(name=trial.trial)]
+    if not tables.held_still(figures):
+        texts.append(words["moved"])
+    reach = _pelvis_reach(trial, kept)
+    if reach >= MIN_SHOWN_REACH_M:
+        texts.append(f"The pelvis moved up to {reach:.1f} m from its start (no ± given).")
     for segment, ways in _LEANS.items():
         if leans := _lean_texts(trial.spine, kept, segment, ways):
             texts.append(f"The {segment} leaned up to {', '.join(leans)}.")
@@ -147,6 +149,15 @@ def movement_sentence(trial: SolvedTrial) -> str:
     ]
     texts += [words["clearest"].format(changes="; ".join(changes))] * bool(changes)
     return " ".join(texts)
+
+
+def _pelvis_reach(trial: SolvedTrial, kept: np.ndarray) -> float:
+    """Largest horizontal distance (m) of the pelvis from where it was in the first frame kept; 0 if not solved."""
+    if "pelvis" not in trial.poses:
+        return 0.0
+    places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS)
+    known = places[np.isfinite(places).all(1)]
+    return float(np.linalg.norm(known - known[:1], axis=1).max(initial=0.0))
 
 
 def _lean_texts(

@@ -38,22 +38,10 @@ MIN_OBSERVATIONS_PER_VIEW = 30  # least number of observations of a view
 
 @dataclass(frozen=True)
 class Refined:
-    """Refined cameras, the calibration, and the observations used.
+    """Refined cameras, the calibration (`original_cameras`), and the observations used.
 
-    Attributes
-    ----------
-    original_cameras : list of Camera
-        Cameras of the calibration.
-    prior : CameraPrior
-        Standard deviations assumed for the calibration.
-    adjustment : Adjustment
-        Result of the last round.
-    seen : SeenImagePoints
-        Observations used in the last round.
-    names : tuple of str
-        Points used.
-    median_px, p90_px : (float, float)
-        Median and 90th percentile of reprojection errors before and after, px, of observations that triangulation uses.
+    prior: standard deviations assumed for the calibration. adjustment, seen: of the last round. names: points used.
+    median_px, p90_px: of the reprojection errors of observations that triangulation uses, before and after.
     """
 
     original_cameras: list[Camera]

@@ -28,16 +28,9 @@ ValuePerView = Sequence[float] | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Clocks:
-    """Delays of the views compared with the first.
+    """Delays of the views compared with the first, and their standard deviations, frames. views: names of the cameras.
 
-    Attributes
-    ----------
-    views : tuple of str
-        Names of the cameras.
-    delays_frames, deviation : (views,) array
-        Delays, and their standard deviations, frames.
-    drift, drift_deviation : (views,) array
-        Increase of the delay from the first to the last frame, and its standard deviation, frames.
+    drift, drift_deviation: increase of the delay from the first to the last frame, and its standard deviation.
     """
 
     views: tuple[str, ...]

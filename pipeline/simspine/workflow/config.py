@@ -116,11 +116,9 @@ class Config(Options):
         self._check_several_people()
         self.__dict__["subjects"] = shared_subjects(self.subjects)
         trials = [f"{name}/{trial}" for name, person in self.subjects.items() for trial in person.trials]
-        joined = {
-            name.lower(): name for name in self.subjects
-        }  # names of files, such as report/S_T.html and Calib_S.toml
+        owners = {name.lower(): name for name in self.subjects}  # of files such as report/S_T.html and Calib_S.toml
         for trial in trials:
-            if (other := joined.setdefault(trial.replace("/", "_").lower(), trial)) != trial:
+            if (other := owners.setdefault(trial.replace("/", "_").lower(), trial)) != trial:
                 raise ValueError(f"subjects: {other} and {trial} would have files of one name; rename one of them")
         for name in self.report.events:
             require_known("trial", (name,), trials, "report.events")
