@@ -56,7 +56,7 @@ def base_name(name: str) -> str:
 _SIDE_OF_WORD = {"L": "L", "LT": "L", "LEFT": "L", "R": "R", "RT": "R", "RIGHT": "R"}
 _NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _VERTEBRA_NAME = re.compile(r"([CTLS])V?0*(\d{1,2})")
-_NAME_SEPARATOR = re.compile(r"[:_.\s|-]+")
+_NAME_SEPARATOR = re.compile(r"([:_.\s|-]+)")  # a group, so that `split` keeps it
 _LETTER = re.compile("[A-Za-z]")
 _MIN_PREFIXED_NAMES = 6  # fewer names with a common `LFoot_` may all be of the left foot, without a subject's name
 
@@ -77,24 +77,27 @@ def plain_name(name: str) -> str:
 
 
 def subject_prefix(names: Sequence[str]) -> str:
-    """The beginning of all names up to a separator, such as a subject's name; '' without any.
+    """The beginning of all names up to a separator and a side, such as a subject's name; '' without any.
 
-    Raises `InputError` for two beginnings with many equal names after them: these are two people.
+    Raises `InputError` for two beginnings with many equal names after them, which are those of a whole body: vertebrae,
+    or names of both sides. These are two people.
     """
     pairs = zip(min(names, default=""), max(names, default=""), strict=False)  # sorted between, all others begin so
     shared = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    prefix = shared[: max((separator.end() for separator in _NAME_SEPARATOR.finditer(shared)), default=0)]
-    first, *more = _NAME_SEPARATOR.split(prefix)
-    if more:
-        is_clear = ":" in prefix or (first.upper() not in _SIDE_OF_WORD and len(names) >= _MIN_PREFIXED_NAMES)
-        return prefix if first and is_clear and all(map(_LETTER.search, (n[len(prefix) :] for n in names))) else ""
+    parts = _NAME_SEPARATOR.split(shared)
+    words = takewhile(lambda word: word and word.upper() not in _SIDE_OF_WORD, parts[:-1:2])
+    prefix = "".join(word + separator for word, separator in zip(words, parts[1::2], strict=False))
+    if prefix:
+        is_clear = ":" in prefix or len(names) >= _MIN_PREFIXED_NAMES
+        return prefix if is_clear and all(_LETTER.search(name[len(prefix) :]) for name in names) else ""
     names_of: dict[str, set[str]] = {}
     for first, *rest in (_NAME_SEPARATOR.split(name, 1) for name in names):
         if first and first.upper() not in _SIDE_OF_WORD:
-            names_of.setdefault(first, set()).update(filter(_LETTER.search, rest))
+            names_of.setdefault(first, set()).update(map(plain_name, filter(_LETTER.search, rest)))
     for one, other in combinations(names_of, 2):
-        are_sides = one[1:] == other[1:] and {one[0].upper(), other[0].upper()} == {"L", "R"}
-        if len(names_of[one] & names_of[other]) >= _MIN_PREFIXED_NAMES and not are_sides:
+        both = names_of[one] & names_of[other]
+        whole = [n for n in both if _VERTEBRA_NAME.fullmatch(n) or {f"L{n[1:]}", f"R{n[1:]}"} <= both]
+        if len(both) >= _MIN_PREFIXED_NAMES and 2 * len(whole) >= len(both):
             raise InputError(f"the markers are those of {one}, {other}; expected one person's. Export each alone.")
     return ""
 

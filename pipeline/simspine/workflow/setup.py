@@ -24,7 +24,7 @@ from simspine.io.atomic import write_text
 from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import warn_assumed
-from simspine.io.trc import write_trc
+from simspine.io.trc import without_subject_name, write_trc
 from simspine.io.video import (
     TOLERATED_FRAMES,
     check_synchronised,
@@ -355,6 +355,7 @@ def _describe_mocap(given: Markers, table: str | None) -> str:
         if table is None
         else (pair.marker for pair in read_correspondence(table))
     )
+    given = without_subject_name(given, "the motion capture", () if table is None else known)
     known_markers = known & set(given.names)
     if not known_markers:
         raise InputError(
