@@ -145,13 +145,16 @@ def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
         others = [other for other in cameras if other is not camera]
         axes = np.array([[other.R[2]] for other in others])
         place = nearest_to_rays(np.array([other.centre for other in others]), axes)[0]  # NaN: they are parallel
-        up = max(np.mean([other.R[:2] for other in others], axis=0), key=np.linalg.norm)  # images may lie on their side
+        up = _up_in_images(others)
         if not all(_shows_upright(other, place, up) for other in others):
             continue
         own, *apart = (float(np.linalg.norm(one.centre - place)) for one in (camera, *others))
         turned = [camera.with_(R=camera.R.T, t=t) for t in (camera.t, -camera.R.T @ camera.centre)]
         what = f"the place at which {text_tables.list_names(other.name for other in others)} look"
-        if not _shows_upright(camera, place, up) and any(_shows_upright(one, place, up) for one in turned):
+        # Two cameras show the vertical only to some 15°, if one is rolled: the third must not fit that of all three.
+        ups = [up, _up_in_images(cameras)] if len(cameras) == 3 else [up]
+        is_turned = not any(_shows_upright(camera, place, one) for one in ups)
+        if is_turned and any(_shows_upright(one, place, up) for one in turned):
             found = f"would look upright at {what} if its rotation were transposed. R must lead from world to camera."
         elif not points_in_images([camera], place)[0]:
             found = f"does not look at {what}. Is its calibration of another session, or in another unit?"
@@ -161,6 +164,11 @@ def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
         else:
             continue
         text_tables.warn_assumed(f"{where}camera {camera.name!r} {found}")
+
+
+def _up_in_images(cameras: Sequence[Camera]) -> np.ndarray:
+    """The world's direction (3,) along the images' columns on average, or along their rows: images may lie on a side."""
+    return max(np.mean([camera.R[:2] for camera in cameras], axis=0), key=np.linalg.norm)
 
 
 def _shows_upright(camera: Camera, place: np.ndarray, up: np.ndarray) -> bool:
