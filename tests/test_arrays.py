@@ -74,6 +74,7 @@ XYZ, MARKERS = np.zeros((3, 1, 3)), ss.Markers(["C7"], 50, np.zeros((3, 1, 3)))
         (lambda: ss.write_trc(MARKERS, "a.trc"), "path is a Markers, expected str | PathLike"),
         (lambda: ss.merge(MARKERS, "mocap.trc"), "mocap is a str, expected Markers | None"),
         (lambda: ss.read_keypoints("pose"), "folders is a str, expected Sequence"),
+        (lambda: ss.read_keypoints(np.array("pose")), "folders is a ndarray, expected Sequence"),
         (lambda: ss.inverse_kinematics("coupled", MARKERS), "body is a str, expected Body"),
     ],
 )

@@ -76,8 +76,8 @@ def _is_of_kind(value: Any, kind: Any) -> bool:
     if base in (Any, Literal, bool, np.ndarray, inspect.Parameter.empty) or not isinstance(base, type):
         return True
     if base is Sequence:
-        listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-        return listed and all(_is_of_kind(item, parts[0]) for item in value)
+        listed = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0)
+        return listed and not isinstance(value, str) and all(_is_of_kind(item, parts[0]) for item in value)
     return isinstance(value, base)
 
 
