@@ -167,7 +167,7 @@ def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
 
 
 def _up_in_images(cameras: Sequence[Camera]) -> np.ndarray:
-    """The world's direction (3,) along the images' columns on average, or along their rows: images may lie on a side."""
+    """Direction (3,) in the world along the images' columns on average, or along their rows if they lie on a side."""
     return max(np.mean([camera.R[:2] for camera in cameras], axis=0), key=np.linalg.norm)
 
 

@@ -297,7 +297,7 @@ def merge_with_report(
     max_shift_s: float = 1.0,
 ) -> tuple[Markers, MergeReport]:
     """`merge`, and a report on it; options as of `merge`."""
-    given = [] if correspondence is None else [getattr(pair, "marker", pair) for pair in correspondence]
+    given = [pair if isinstance(pair, str) else pair.marker for pair in correspondence or ()]
     mocap = without_subject_name(mocap, "the motion capture", given).without_zero_weights()
     pairs = _with_data(mocap, _marker_pairs(points, mocap, correspondence))
     names = [pair.point for pair in pairs]
