@@ -209,10 +209,8 @@ def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
 
 
 def without_subject_name(markers: Markers, where: str | os.PathLike, known: Iterable[str] = ()) -> Markers:
-    """The markers without the beginning of all their names, such as a subject's; a remark names it.
-
-    It stays where names that a person gave, those `known`, begin so too.
-    """
+    """The markers without the beginning of all their names, such as a subject's, unless names that are `known` begin
+    so; a remark names it."""
     prefix = subject_prefix(markers.names)
     if not prefix or any(name.startswith(prefix) for name in known):
         return markers

@@ -350,13 +350,9 @@ def _check_place(point: Sequence[float], cameras: Sequence[Camera]) -> None:
 
 def _describe_mocap(given: Markers, table: str | None) -> str:
     """A text on how many markers of motion capture will be used; `InputError` where none will."""
-    known = set(
-        load_skeleton(SIMSPINE_SKELETON).names
-        if table is None
-        else (pair.marker for pair in read_correspondence(table))
-    )
-    given = without_subject_name(given, "the motion capture", () if table is None else known)
-    known_markers = known & set(given.names)
+    named = [] if table is None else [pair.marker for pair in read_correspondence(table)]
+    given = without_subject_name(given, "the motion capture", named)
+    known_markers = set(given.names).intersection(named or load_skeleton(SIMSPINE_SKELETON).names)
     if not known_markers:
         raise InputError(
             f"none of the {len(given.names)} markers of motion capture ({names_text(given.names)}) is one of "
