@@ -114,8 +114,9 @@ class Video:
             if now - before > _LEAST_GAP_FRAMES / self.rate:
                 stamps, margin = packet_stamps(self.path, file_version(self.path)), 0.4 / self.rate
                 first, end = np.searchsorted(stamps, [before + margin, now - margin])
-                lacks_one = now * self.rate > number + 0.5 and not frame_times(self.path).size
-                if first < end or lacks_one:
+                # Without a stamp of its own, an image may be given that of the one before: only their number counts.
+                lacks_one = first < end if frame_times(self.path).size else now * self.rate > number + 0.5
+                if lacks_one:
                     text = f"the image at {before + 1 / self.rate:.3f} s is missing, or cannot be decoded"
                     raise InputError(f"video {self.path}: {text}; {_DAMAGED}")
             before, number = now, number + 1
