@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -74,7 +75,9 @@ XYZ, MARKERS = np.zeros((3, 1, 3)), ss.Markers(["C7"], 50, np.zeros((3, 1, 3)))
         (lambda: ss.write_trc(MARKERS, "a.trc"), r"path is a Markers, expected str \| PathLike\."),
         (lambda: ss.merge(MARKERS, "mocap.trc"), r"mocap is a str, expected Markers \| None\."),
         (lambda: ss.read_keypoints("pose"), "folders is a str, expected Sequence"),
+        (lambda: ss.read_keypoints(np.array("pose")), "folders is a ndarray, expected Sequence"),
         (lambda: ss.inverse_kinematics("coupled", MARKERS), "body is a str, expected Body"),
+        (lambda: ss.Options(detection={"person": np.zeros(2)}), "person: .*expected three coordinates x, y, z"),
     ],
 )
 def test_an_argument_of_another_kind_is_named(call, said):
@@ -98,3 +101,9 @@ def test_anything_that_is_a_number_a_path_or_a_list_is_taken(tmp_path):
         assert ss.smooth(MARKERS, cutoff_hz=None, max_gap_s=gap) == MARKERS.with_(filled=np.zeros((3, 1), bool))
     ss.write_trc(str(tmp_path / "a.trc"), MARKERS.with_(xyz=XYZ + 1, frame="y_up"))
     assert ss.read_trc(tmp_path / "a.trc").names == ("C7",)
+    for call in (
+        partial(ss.fit_trials, {"a": MARKERS}, marker_set=tmp_path / "no.yaml"),
+        partial(ss.infer_image, "no.png", tmp_path / "no.onnx"),
+    ):
+        with pytest.raises(InputError, match=r"no\.png cannot be read|does not exist"):
+            call()

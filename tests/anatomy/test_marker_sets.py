@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from simspine.anatomy import marker_sets
 from simspine.anatomy.marker_sets import find_marker_set, read_marker_set, read_skin_table
@@ -13,6 +14,8 @@ from simspine.core.errors import InputError
 from simspine.core.settings import models_folder, read_mapping
 from simspine.core.skeletons import plain_name, subject_prefix
 from simspine.core.types import Markers
+from simspine.estimation.options import BodyOptions
+from simspine.reconstruction.stages import given_markers
 
 SETS = (
     "plugin_gait",
@@ -104,6 +107,7 @@ def test_a_subjects_name_before_all_names_is_left_out(prefix):
     names = RECORDED["spine"].split()
     assert subject_prefix([prefix + name for name in names]) == prefix
     assert subject_prefix(names) == ""
+    assert subject_prefix([f"{prefix}R_{name}" for name in names]) == prefix  # of one leg: the side stays
 
 
 @pytest.mark.parametrize(
@@ -113,6 +117,9 @@ def test_a_subjects_name_before_all_names_is_left_out(prefix):
         [f"L_foot_{mark}" for mark in "abcdefgh"],
         [f"{side}thigh_{mark}" for side in "LR" for mark in "abcdefgh"],
         [f"{part}_{n}" for part in ("head", "chest") for n in range(8)],
+        [f"{side}_{name}" for side in ("dx", "sx") for name in ("SIAS", "SIPS", "GT", "KNE", "ANK", "HEE", "TOE")],
+        [f"{side}Foot_{mark}" for side in ("Left", "Right") for mark in "abcdefgh"],
+        [f"{part}_{point}" for part in ("Pelvis", "Thorax") for point in ("Origin", "CG", "End", "X", "Y", "Z")],
     ],
 )
 def test_beginnings_that_are_no_subject_stay(names):
@@ -157,6 +164,17 @@ def test_a_set_of_ones_own_as_the_page_on_marker_files_shows_it(tmp_path):
     own.write_text(example.replace("C7: C7", "C7: C77"))
     with pytest.raises(InputError, match=r"own\.yaml: unknown landmark 'C77'. Did you mean 'C7'\?"):
         read_marker_set(str(own))
+
+
+def test_a_set_of_ones_own_may_name_markers_as_in_the_file(tmp_path):
+    """All of them begin alike, which is no subject's name then."""
+    places = {"MY_B1": "C7", "MY_A1": "LASI", "MY_A2": "RASI", "MY_K1": "LKNE", "MY_K2": "RKNE", "MY_F1": "LANK"}
+    own = tmp_path / "own.yaml"
+    own.write_text(yaml.safe_dump({"from": "landmarks", "names": places}))
+    markers = Markers(tuple(places), 100.0, np.random.default_rng(2).uniform(0, 1.5, (3, 6, 3)), "y_up")
+    given = given_markers(markers, BodyOptions(markers=str(own)))
+    assert given["markers"].names == ("C7_skin", *list(places.values())[1:])
+    assert "unknown_markers" not in [finding.code for finding in given["findings"]]
 
 
 def test_what_may_be_two_things_is_asked_for(tmp_path, monkeypatch):

@@ -762,6 +762,10 @@ class TestPlausible:
         cameras[1] = cameras[1].with_(R=R, t=-R @ cameras[1].centre if keeps_centre else cameras[1].t)
         assert "camera 'c1' would look upright at" in self.said(cameras, tmp_path / "c.toml", recwarn)
 
+    def test_a_rolled_camera_of_three_is_no_transposed_other_one(self, tmp_path, demo, recwarn):
+        """The demonstration's fourth camera is rolled by 26°."""
+        assert self.said(read_calibration(demo)[1:], tmp_path / "c.toml", recwarn) == ""
+
     @pytest.mark.parametrize("factor", [1 / 0.3048, 0.3048, 0.1])
     @pytest.mark.parametrize("count", [3, 5])
     def test_one_camera_in_another_unit(self, tmp_path, recwarn, count, factor):

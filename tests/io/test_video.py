@@ -388,6 +388,13 @@ def test_a_frame_within_a_video_that_cannot_be_decoded_is_no_shift_of_later_ones
     assert len(list(open_video(restamped(tmp_path / "b.mp4", [80, 200])))) > 8
 
 
+@pytest.mark.parametrize("rate", [25, 50])
+def test_a_whole_program_stream_is_read_although_images_share_a_time_stamp(tmp_path, rate):
+    noise = np.random.default_rng(0).integers(0, 20, (96, 128, 3))
+    path = write_frames(tmp_path / "a.mpg", [(noise + k).astype(np.uint8) for k in range(120)], rate, "mpg2")
+    assert len(list(open_video(path))) == 120
+
+
 def test_images_lost_from_a_program_stream_are_no_shift_of_later_ones(tmp_path):
     """Where a packet of MPEG-2 holds several images, some have no time stamp, and gaps are seen in decoding only."""
     noise, levels = np.random.default_rng(0).integers(0, 20, (96, 128, 3)), np.linspace(20, 200, 40).round()

@@ -218,6 +218,13 @@ def test_images_cropped_or_resized_alike_in_all_views(size, corner):
     assert only.used_if_exchanged > 0.9
 
 
+@pytest.mark.parametrize("other", [2, 3])
+def test_two_views_of_an_inexact_calibration_are_neither_cropped_nor_scaled(other):
+    keypoints, true, _ = walk("finetuned", 4)
+    inexact = undone(true[1], one(centre_x=20.0, centre_y=20.0))
+    assert find_mix_ups(select_views(keypoints, (1, other)), [inexact, true[other]]) == []
+
+
 @pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize("kind", ["transposed", "transposed with its centre", "feet", "others in feet"])
 def test_one_camera_written_otherwise_than_the_others(kind, count):

@@ -87,6 +87,13 @@ def test_correspondence_by_table():
         merge(points(), capture)
 
 
+def test_a_subjects_name_before_all_markers_is_left_out_unless_the_table_has_it():
+    capture = mocap(names=("Ada:LKnee", "Ada:RKnee", "Ada:Nose"))
+    assert np.array_equal(merge(points(), capture).xyz[:, 1:], capture.xyz)
+    own = merge(points(), capture, correspondence={"Ada:LKnee": "LKnee"})
+    assert np.array_equal(own.xyz[:, 1], capture.xyz[:, 0])
+
+
 def test_short_gaps_of_mocap_are_interpolated_long_ones_stay():
     xyz = np.array(mocap().xyz)
     xyz[10:20, 0] = np.nan

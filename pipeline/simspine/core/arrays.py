@@ -100,8 +100,9 @@ def _fits(value: Any, annotation: Any) -> bool:
     if kind is int:
         return hasattr(value, "__index__")
     if kind is Sequence:
-        is_sequence = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-        return is_sequence and all(_fits(item, parts[0]) for item in value)
+        is_array = isinstance(value, np.ndarray) and value.ndim > 0
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        return (is_array or is_list) and all(_fits(item, parts[0]) for item in value)
     is_open = kind in (Any, bool, np.ndarray, inspect.Parameter.empty) or not isinstance(kind, type)
     return is_open or isinstance(value, kind)
 

@@ -57,7 +57,7 @@ def base_name(name: str) -> str:
 _SIDE_OF_WORD = {"L": "L", "LT": "L", "LEFT": "L", "R": "R", "RT": "R", "RIGHT": "R"}
 _NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _VERTEBRA_NAME = re.compile(r"([CTLS])V?0*(\d{1,2})")
-_NAME_SEPARATOR = re.compile(r"[:_.\s|-]+")
+_NAME_SEPARATOR = re.compile(r"([:_.\s|-]+)")  # a group, so that `split` keeps it
 _LETTER = re.compile("[A-Za-z]")
 _MIN_PREFIXED_NAMES = 6  # fewer names that begin with `LFoot_` may be markers of a left foot
 
@@ -80,32 +80,35 @@ def plain_name(name: str) -> str:
 
 
 def subject_prefix(names: Sequence[str]) -> str:
-    """The beginning of all names up to a separator, such as a subject's name; '' without any.
+    """The beginning of all names up to a separator and a side, such as a subject's name; '' without any.
 
     Raises `InputError` for markers of two people.
     """
-    shared = commonprefix(names)  # noqa: RUF071 - of letters: names are not paths
-    prefix = shared[: max((separator.end() for separator in _NAME_SEPARATOR.finditer(shared)), default=0)]
+    parts = _NAME_SEPARATOR.split(commonprefix(names))  # noqa: RUF071 - of letters: names are not paths
+    prefix = ""
+    for word, separator in zip(parts[:-1:2], parts[1::2], strict=True):
+        if not word or word.upper() in _SIDE_OF_WORD:
+            break
+        prefix += word + separator
     if not prefix:
         _require_one_subject(names)
         return ""
-    subject = _NAME_SEPARATOR.split(prefix)[0]
-    may_be_side = subject.upper() in _SIDE_OF_WORD or len(names) < _MIN_PREFIXED_NAMES
-    is_subject = subject != "" and (":" in prefix or not may_be_side)
+    is_subject = ":" in prefix or len(names) >= _MIN_PREFIXED_NAMES
     leaves_names = all(_LETTER.search(name.removeprefix(prefix)) for name in names)
     return prefix if is_subject and leaves_names else ""
 
 
 def _require_one_subject(names: Sequence[str]) -> None:
-    """Raise `InputError` where many names stand after two beginnings: these are two people, not two sides."""
+    """Raise `InputError` where the names of a whole body, vertebrae or both sides, stand after two beginnings."""
     names_of: dict[str, set[str]] = {}
     for name in names:
         subject, *rest = _NAME_SEPARATOR.split(name, maxsplit=1)
         if subject and subject.upper() not in _SIDE_OF_WORD:
-            names_of.setdefault(subject, set()).update(filter(_LETTER.search, rest))
+            names_of.setdefault(subject, set()).update(map(plain_name, filter(_LETTER.search, rest)))
     for one, other in combinations(names_of, 2):
-        are_sides = one[1:] == other[1:] and {one[0].upper(), other[0].upper()} == {"L", "R"}
-        if len(names_of[one] & names_of[other]) >= _MIN_PREFIXED_NAMES and not are_sides:
+        both = names_of[one] & names_of[other]
+        whole = [n for n in both if _VERTEBRA_NAME.fullmatch(n) or {f"L{n[1:]}", f"R{n[1:]}"} <= both]
+        if len(both) >= _MIN_PREFIXED_NAMES and 2 * len(whole) >= len(both):
             raise InputError(f"the markers are those of {one}, {other}; expected one person's. Export each alone.")
 
 

@@ -15,7 +15,7 @@ from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial
 from simspine.io.guarded import read_guarded
 from simspine.io.text_tables import decode_text, list_names, named_columns, warn_assumed, warn_left_out
-from simspine.io.trc import metres_per_unit, read_trc, without_placeholders, without_subject_name
+from simspine.io.trc import metres_per_unit, read_trc, without_placeholders
 
 _MODEL_OUTPUTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # in POINT: lists of a gait model's outputs
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
@@ -282,15 +282,14 @@ MARKER_FILES = (".trc", ".c3d")
 def read_markers(path: str | os.PathLike, frame: str | None = None, resample: float | None = None) -> Markers:
     """Marker trajectories, m, of a TRC or C3D file, by its ending.
 
-    A beginning that all labels share up to a separator, such as a subject's name, is removed with a remark.
-
     frame: of the coordinates, 'y_up' or 'z_up'; None takes the frame that a C3D file states, and 'y_up' for TRC.
     resample: see `read_trc`.
     """
     ending = Path(path).suffix.lower()
     if ending not in MARKER_FILES:
         raise InputError(f"{path}: motion capture is read from {' and '.join(MARKER_FILES)} files; export it as one.")
-    if ending == ".c3d" and resample is not None:
+    if ending == ".trc":
+        return read_trc(path, frame or "y_up", resample=resample)
+    if resample is not None:
         raise InputError(f"{path}: frames of a C3D file are equally spaced in time; leave `mocap_resample` out.")
-    markers = read_c3d(path, frame) if ending == ".c3d" else read_trc(path, frame or "y_up", resample=resample)
-    return without_subject_name(markers, path)
+    return read_c3d(path, frame)

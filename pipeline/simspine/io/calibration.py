@@ -145,13 +145,15 @@ def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
         others = [other for other in cameras if other is not camera]
         axes = np.array([[other.R[2]] for other in others])
         place = nearest_to_rays(np.array([other.centre for other in others]), axes)[0]  # NaN: they are parallel
-        up = max(np.mean([other.R[:2] for other in others], axis=0), key=np.linalg.norm)  # images may lie on their side
-        if not all(_shows_upright(other, place, up) for other in others):
+        if not all(_shows_upright(other, place, others) for other in others):
             continue
         own, *apart = (float(np.linalg.norm(one.centre - place)) for one in (camera, *others))
         turned = [camera.with_(R=camera.R.T, t=t) for t in (camera.t, -camera.R.T @ camera.centre)]
         what = f"the place at which {text_tables.list_names(other.name for other in others)} look"
-        if not _shows_upright(camera, place, up) and any(_shows_upright(one, place, up) for one in turned):
+        # Two cameras show the vertical only to some 15°, if one is rolled: the third must not fit that of all three.
+        judges = [others, cameras] if len(cameras) == 3 else [others]
+        is_turned = not any(_shows_upright(camera, place, each) for each in judges)
+        if is_turned and any(_shows_upright(one, place, others) for one in turned):
             found = f"would look upright at {what} if its rotation were transposed. R must lead from world to camera."
         elif not points_in_images([camera], place)[0]:
             found = f"does not look at {what}. Is its calibration of another session, or in another unit?"
@@ -163,8 +165,9 @@ def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
         text_tables.warn_assumed(f"{where}camera {camera.name!r} {found}")
 
 
-def _shows_upright(camera: Camera, place: np.ndarray, up: np.ndarray) -> bool:
-    """Whether a place is in the image, and up, down, left or right of it is `up`."""
+def _shows_upright(camera: Camera, place: np.ndarray, judges: Sequence[Camera]) -> bool:
+    """Whether a place is in the image, and up, down, left or right of it is up or down for the judges on average."""
+    up = max(np.mean([judge.R[:2] for judge in judges], axis=0), key=np.linalg.norm)  # images may lie on their side
     x, y = np.sort(np.abs((camera.R @ up)[:2]))
     return bool(points_in_images([camera], place)[0] and x < np.tan(_MOST_ROLL_RAD) * y)
 

@@ -5,6 +5,7 @@ Layout: SIMM/OpenSim (five header lines, a blank line or none, then frame number
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -207,10 +208,11 @@ def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
     return np.where(hidden[..., None], np.nan, xyz)
 
 
-def without_subject_name(markers: Markers, where: str | os.PathLike) -> Markers:
-    """The markers without the beginning of all their names, such as a subject's; a remark names it."""
+def without_subject_name(markers: Markers, where: str | os.PathLike, known: Iterable[str] = ()) -> Markers:
+    """The markers without the beginning of all their names, such as a subject's, unless names that are `known` begin
+    so; a remark names it."""
     prefix = subject_prefix(markers.names)
-    if not prefix:
+    if not prefix or any(name.startswith(prefix) for name in known):
         return markers
     text_tables.warn_left_out(f"{where}: all names begin with {prefix!r}, which was left out.")
     return markers.with_(names=[name.removeprefix(prefix) for name in markers.names])

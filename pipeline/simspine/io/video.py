@@ -105,7 +105,7 @@ class Video:
 
     def _grabbed(self, capture) -> Iterator[bool]:
         """True for each image decoded. `InputError` where one between two others was not: later ones would be early.
-        Gaps without a packet are those of `describe_unevenness`, which needs a time stamp for each image."""
+        Gaps without a packet are those of `describe_unevenness`. Where images share time stamps, the number counts."""
         import cv2
 
         before, number = np.inf, 0
@@ -114,8 +114,8 @@ class Video:
             if now - before > _LEAST_GAP_FRAMES / self.rate:
                 stamps, margin = packet_stamps(self.path, file_version(self.path)), 0.4 / self.rate
                 first, end = np.searchsorted(stamps, [before + margin, now - margin])
-                lacks_one = now * self.rate > number + 0.5 and not frame_times(self.path).size
-                if first < end or lacks_one:
+                lacks_one = first < end if frame_times(self.path).size else now * self.rate > number + 0.5
+                if lacks_one:
                     text = f"the image at {before + 1 / self.rate:.3f} s is missing, or cannot be decoded"
                     raise InputError(f"video {self.path}: {text}; {_DAMAGED}")
             before, number = now, number + 1
@@ -154,9 +154,8 @@ def open_video(path: str | Path) -> Video:
             f"video {path} does not state a frame rate that a camera has (found {rate:g} frames/s). Convert it with "
             "ffmpeg -r RATE."
         )
-    if not 0 < frames < path.stat().st_size:
-        size = f"{path.stat().st_size} bytes"
-        raise InputError(f"video {path} announces {frames} frames in {size}: it is damaged. Convert it with ffmpeg.")
+    if not 0 < frames < (size := path.stat().st_size):
+        raise InputError(f"video {path} announces {frames} frames in {size} bytes: it is damaged. Convert it (ffmpeg).")
     return Video(path, (image.shape[1], image.shape[0]), rate, frames)
 
 

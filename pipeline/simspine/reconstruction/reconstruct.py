@@ -6,7 +6,7 @@ All three run the one list of stages (`stages`).
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +119,7 @@ def reconstruct(
     mocap: Markers | Mapping[str, Markers] | None = None,
     *,
     options: Options | None = None,
-    marker_set: str | None = None,
+    marker_set: str | PathLike | None = None,
     height: float | None = None,
     mass: float | None = None,
     progress: Progress | None = None,
@@ -140,7 +140,7 @@ def reconstruct(
         Motion capture, which takes the place of points of the same name.
     options : Options, optional
         How each stage works.
-    marker_set : str, optional
+    marker_set : str or path, optional
         Says where the detector's points are on the body; by default that of the points' skeleton.
     height, mass : float, optional
         Height (m) and mass (kg) of the person.
@@ -213,7 +213,7 @@ def reconstruct_people(
     cameras: Sequence[Camera] | str | PathLike,
     *,
     options: Options | None = None,
-    marker_set: str | None = None,
+    marker_set: str | PathLike | None = None,
     progress: Progress | None = None,
 ) -> list[Reconstruction]:
     """From synchronised videos to the spines of all people in them.
@@ -228,7 +228,7 @@ def reconstruct_people(
         World z up, or a calibration file.
     options : Options, optional
         `detection.people` bounds how many people are looked for in an image.
-    marker_set : str, optional
+    marker_set : str or path, optional
     progress : callable, optional
         Both as of `reconstruct`.
 
@@ -256,8 +256,8 @@ def reconstruct_people(
 
 def fit_trials(
     trials: Mapping[str, Markers],
-    body: str | None = None,
-    marker_set: str | None = None,
+    body: str | PathLike | None = None,
+    marker_set: str | PathLike | None = None,
     height: float | None = None,
     mass: float | None = None,
     *,
@@ -269,9 +269,9 @@ def fit_trials(
     ----------
     trials : {trial: Markers}
         Named as by SIMSPINE or the marker set; m, any axes.
-    body : str, optional
+    body : str or path, optional
         Recipe: 'articulated', 'coupled' or a file's path; by default that of the options.
-    marker_set : str, optional
+    marker_set : str or path, optional
         Says where the points are on the body; by default that of the options, or the one whose names the markers have:
         'plugin_gait', 'cgm2', 'ior', 'rizzoli_spine', 'cleveland', 'gait2392', 'rajagopal', 'opencap', 'spine' (all of
         markers on the skin), 'theia', or else 'centres' (at the vertebral centres). A finding names the set.
@@ -315,9 +315,9 @@ def as_reconstructions(trials: Mapping[str, Known]) -> dict[str, Reconstruction]
     return {trial: Reconstruction(**{name: known[name] for name in names}) for trial, known in trials.items()}
 
 
-def _with_body(options: Options, **arguments: str | None) -> Options:
+def _with_body(options: Options, **arguments: str | PathLike | None) -> Options:
     """The options with recipe and marker set from arguments. `InputError` where they contradict the options."""
-    given = {name: value for name, value in arguments.items() if value is not None}
+    given = {name: fspath(value) for name, value in arguments.items() if value is not None}
     for name in given.keys() & options.body.model_fields_set:
         chosen = getattr(options.body, name)
         if chosen not in (None, given[name]):

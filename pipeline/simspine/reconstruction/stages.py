@@ -166,8 +166,9 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
             f"to {MAX_MARKER_DISTANCE_M:g} m. Subtract the place of the recording if these are map coordinates; mark "
             "a missing point as missing."
         )
-    markers = without_subject_name(markers, "the markers")
-    known = find_marker_set(markers.names) if body.markers is None else read_marker_set(body.markers)
+    named = None if body.markers is None else read_marker_set(body.markers)
+    markers = without_subject_name(markers, "the markers", named.own if named else ())
+    known = named or find_marker_set(markers.names)
     findings = []
     _warn_of_held_markers(markers)
     if body.markers is None and known.name != MARKER_FILE_SET:

@@ -116,7 +116,7 @@ class SpinePoseEstimator:
     num_keypoints = len(FILE_POINT_NAMES)
     metainfo = points_metainfo()
 
-    mode: str = "large"
+    mode: str | PathLike = "large"
     model_version: str = "latest"
     detector: str = "rfdetr"
     enable_lifting: bool = False
@@ -280,7 +280,7 @@ class PoseTracker:
     def __init__(
         self,
         solution: type[SpinePoseEstimator],
-        mode: str = "large",
+        mode: str | PathLike = "large",
         *,
         smoothing: bool = False,
         smoothing_freq: float = 30.0,
@@ -347,7 +347,7 @@ def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, Framed
 
 def infer_image(
     input_path: str | PathLike,
-    mode: str = "medium",
+    mode: str | PathLike = "medium",
     spine_only: bool = False,
     vis_path: str | PathLike | None = None,
     model_version: str = "latest",
@@ -391,7 +391,7 @@ def infer_image(
 
 def infer_video(
     input_path: str | PathLike,
-    mode: str = "medium",
+    mode: str | PathLike = "medium",
     spine_only: bool = False,
     use_smoothing: bool = True,
     vis_path: str | PathLike | None = None,

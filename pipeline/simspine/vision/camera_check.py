@@ -204,7 +204,10 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
             continue
         corrected = fit(undone, seen_by)
         after, error_after = corrected.of(views)
-        better = after > before + MIN_MIX_UP_GAIN or error_after < MAX_REMAINING_ERROR_SHARE * error
+        better = after > before + MIN_MIX_UP_GAIN
+        # A shift or a size chosen for two views makes up for an inexact calibration of one of them.
+        if len(cameras) > 2 or kind not in ("cropped", "scaled"):
+            better |= error_after < MAX_REMAINING_ERROR_SHARE * error
         # If few of all observations agree, the view agrees with another one by chance.
         better &= min(after, corrected.used.sum() / corrected.seen.sum()) > MIN_MIX_UP_AGREEMENT
         if better and corrected.used.sum() >= given.used.sum():

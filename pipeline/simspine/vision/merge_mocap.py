@@ -13,6 +13,7 @@ from simspine.core.filtering import fill_short_gaps, lowpass
 from simspine.core.geometry import markers_in_frame, rigid_fit
 from simspine.core.skeletons import PointCorrespondence
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers, Origin
+from simspine.io.trc import without_subject_name
 from simspine.vision.side_swaps import mirror_indices
 
 SPEED_CUTOFF_HZ = 4.0  # of speeds compared: everyday movement is slower, most of a detector's jitter faster
@@ -296,7 +297,8 @@ def merge_with_report(
     max_shift_s: float = 1.0,
 ) -> tuple[Markers, MergeReport]:
     """`merge`, and a report on it; options as of `merge`."""
-    mocap = mocap.without_zero_weights()
+    given = [pair if isinstance(pair, str) else pair.marker for pair in correspondence or ()]
+    mocap = without_subject_name(mocap, "the motion capture", given).without_zero_weights()
     pairs = _with_data(mocap, _marker_pairs(points, mocap, correspondence))
     names = [pair.point for pair in pairs]
     known = markers_in_frame(mocap, points.frame).select([pair.marker for pair in pairs])

@@ -1,5 +1,6 @@
 """Options from images to markers: detection, cameras, triangulation, filtering, merging with motion capture."""
 
+from collections.abc import Sized
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -43,7 +44,7 @@ class DetectionOptions(Section):
         names = ("most_views", "largest", "all")
         if isinstance(person, str) and person not in names:
             raise ValueError(str(unknown_name("choice", person, (*names, "a point [x, y, z]"))))
-        if isinstance(person, list | tuple) and len(person) != 3:
+        if isinstance(person, Sized) and not isinstance(person, str) and len(person) != 3:
             raise ValueError(f"{list(person)}, expected three coordinates x, y, z in metres")
         return person
 

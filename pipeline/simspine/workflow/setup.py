@@ -24,7 +24,7 @@ from simspine.io.atomic import write_text
 from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import warn_assumed
-from simspine.io.trc import write_trc
+from simspine.io.trc import without_subject_name, write_trc
 from simspine.io.video import (
     TOLERATED_FRAMES,
     check_synchronised,
@@ -350,12 +350,9 @@ def _check_place(point: Sequence[float], cameras: Sequence[Camera]) -> None:
 
 def _describe_mocap(given: Markers, table: str | None) -> str:
     """A text on how many markers of motion capture will be used; `InputError` where none will."""
-    known = set(
-        load_skeleton(SIMSPINE_SKELETON).names
-        if table is None
-        else (pair.marker for pair in read_correspondence(table))
-    )
-    known_markers = known & set(given.names)
+    named = [] if table is None else [pair.marker for pair in read_correspondence(table)]
+    given = without_subject_name(given, "the motion capture", named)
+    known_markers = set(given.names).intersection(named or load_skeleton(SIMSPINE_SKELETON).names)
     if not known_markers:
         raise InputError(
             f"none of the {len(given.names)} markers of motion capture ({names_text(given.names)}) is one of "
