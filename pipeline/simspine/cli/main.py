@@ -247,9 +247,7 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
 @click.option(
     "--unit", type=click.Choice(["m", "dm", "cm", "mm", "in"]), help="Unit of FILE.  [default: by the back's length]"
 )
-@click.option(
-    "--frame", type=click.Choice(["y_up", "z_up"]), help="Axes of FILE.  [default: y_up; markers: as in the file]"
-)
+@click.option("--frame", type=click.Choice(["y_up", "z_up"]), help="Axes of FILE.  [default: y_up, or as in FILE]")
 @click.option("--heading", type=float, help="Direction of the face, degrees from x to the left; needed without PSIS.")
 @click.option("--height", type=float, help="Height of the person, m.")
 @click.option("--mass", type=float, help="Mass of the person, kg.")
