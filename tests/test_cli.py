@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
-from command_line import call, failed
+from command_line import call, failed, succeeded
 from numba import njit
 from numba.core.caching import FunctionCache
 from pydantic_core import SchemaError
@@ -258,6 +258,20 @@ def test_a_marker_file_is_not_taken_for_another_of_the_same_name(tmp_path, monke
         assert call("run", other, "--dry-run").exit_code == 0
     assert read_config("configs/Walk_01.yaml").subjects["S01"].trials["Walk_01"].markers == str(other)
     assert "configs/Walk_01.yaml is of other files than Walk 01.c3d" in failed(call("run", other.name, "--dry-run"))
+
+
+def test_marker_files_of_one_person_are_run_together(tmp_path, monkeypatch):
+    """A standing trial shows where the markers are. Snakemake gets its own options, and no marker file as a target."""
+    monkeypatch.chdir(tmp_path)
+    ran = []
+    monkeypatch.setattr("simspine.workflow.launch.run_workflow", lambda path, _, options, **__: ran.append(options))
+    for name in ("standing", "walking"):
+        shutil.copy(data_folder("third_party") / f"gait/{name}.c3d", f"{name}.c3d")
+    for _ in range(2):  # the second time the configuration is there
+        succeeded(call("run", "standing.c3d", "walking.c3d", "--dry-run", "--", "--keep-going"))
+    assert ran == [["--keep-going"]] * 2
+    trials = read_config("configs/standing_walking.yaml").subjects["S01"].trials
+    assert [trial.markers for trial in trials.values()] == ["standing.c3d", "walking.c3d"]
 
 
 def test_numbas_settings_of_a_strangers_folder_are_not_taken(tmp_path, monkeypatch):

@@ -204,5 +204,7 @@ def test_unknown_skeleton_and_size_list_those_there_are():
         skeletons.load_skeleton("halpe_26")
     with pytest.raises(InputError, match=r"23 points.*17 \(coco17\)"):
         skeletons.skeleton_of_size(23)
+    with pytest.raises(InputError, match=r"the 41 points point_00, .*point_04 …; known: blazepose33"):
+        skeletons.skeleton_of_names([f"point_{i:02d}" for i in range(41)])
     assert skeletons.skeleton_of_size(37).name == "spinetrack37"
     assert [len(skeletons.skeleton_of_size(n)) for n in (15, 17, 25, 26, 32, 33, 37)] == [15, 17, 25, 26, 32, 33, 37]

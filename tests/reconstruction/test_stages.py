@@ -6,7 +6,9 @@ import pytest
 import simspine as ss
 from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import translate
-from simspine.reconstruction.stages import AFTER_MERGING, STAGES, UNSEEN
+from simspine.quality.assess import REFINE_HINT
+from simspine.quality.findings import warning
+from simspine.reconstruction.stages import AFTER_MERGING, SCALE, STAGES, UNSEEN
 
 pytestmark = pytest.mark.usefixtures("two_rounds")
 
@@ -39,6 +41,17 @@ def test_a_stage_gives_what_it_says(truth, markers):
         known = stage.run(known, FAST)
         changed = {name for name, value in known["t"].items() if value is not before.get(name, stage)}
         assert changed <= set(stage.gives) <= set(known["t"]), stage.name
+
+
+@pytest.mark.parametrize(("cure", "named"), [(REFINE_HINT, True), ("Calibrate again.", False)])
+def test_a_body_that_does_not_fit_names_the_cure_of_cameras_that_disagree(markers, cure, named):
+    """`reconstruct` keeps cameras as calibrated unless asked; points of cameras that are off have impossible sizes."""
+    finding = warning("camera_shift", "cam01: the person appears 21 px to the right.", cure, where="cam01")
+    half = markers.with_(xyz=markers.xyz / 2)
+    known = UNSEEN | {"subject": "p", "trial": "t", "markers": half, "skeleton": "simspine37", "findings": [finding]}
+    with pytest.raises(ss.InputError, match="Noticed before: cam01") as error:
+        SCALE.run({"t": known}, FAST)
+    assert ("`cameras.refine: auto`" in str(error.value)) == named
 
 
 def test_motion_capture_of_no_trial_is_refused(truth):

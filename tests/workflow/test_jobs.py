@@ -124,6 +124,15 @@ def test_files_of_others_are_not_replaced(tmp_path, name):
     check_results(config)
 
 
+def test_a_run_may_follow_a_dry_run(tmp_path):
+    """A dry run marks jobs as done: without videos, detect has nothing to do."""
+    (tmp_path / "walk.trc").write_text("a measurement")
+    config = of_markers(tmp_path / "results", tmp_path / "walk.trc")
+    mark_done(config)
+    assert list(tmp_path.glob("results/.workflow/done/S01/**/*.done"))
+    check_results(config)
+
+
 def of_markers(results, file):
     trials = {"walk": {"markers": str(file)}}
     return check_config({"name": "a", "results": str(results), "subjects": {"S01": {"trials": trials}}})

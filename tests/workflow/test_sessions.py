@@ -508,6 +508,7 @@ def test_pose2sim_from_its_2d_points(tmp_path):
     assert (len(trial.keypoints), trial.rate) == (4, RATE)
     said = add(project)
     assert "session of Pose2Sim" in said
+    assert re.search(r"Lumbar lordosis, L1–S1: \d+° ± \d+° \(95 %\), ", said)
     assert "several people" not in said
     check_markers(project / "walk/kinematics/walk_spine.trc", centres)
     assert read_mot(project / "walk/kinematics/walk_spine.mot").rate == pytest.approx(RATE)

@@ -49,8 +49,6 @@ STAGE_COMMANDS = {
     "vertebrae": "Vertebral positions, angles per level, lumbar and thoracic curvature.",
     "quality": "Check every frame; report which were kept, corrected or rejected, and why.",
 }
-
-
 COMMAND_GROUPS = {
     "Start": ("demo", "init", "doctor", "run", "add-spine", "back", "status"),
     "Stages, which run also does": ("detect", *STAGE_COMMANDS, "export"),
@@ -152,36 +150,39 @@ def main():
 def run_command(config, cores, dry_run, quiet, options):
     """Run the whole workflow of CONFIG, a configuration file; finished work is kept.
 
-    CONFIG may also be a folder of results; one that comes with simspine: demo, limbs-only, gait, virtual; or a marker
-    file (.c3d, .trc), for which configs/NAME.yaml is written first. Without it, the only configuration in this folder
-    or in its configs/ is run. Relative paths in it count from the working directory. Options after -- go to Snakemake:
-    -- --keep-going continues past a failing subject.
+    CONFIG may also be a folder of results; one that comes with simspine: demo, limbs-only, gait, virtual; or marker
+    files (.c3d, .trc) of one person, for which configs/NAME.yaml is written first. Without it, the only configuration
+    in this folder or in its configs/ is run. Relative paths in it count from the working directory. Options after --
+    go to Snakemake: -- --keep-going continues past a failing subject.
     """
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
 
     if config is not None and str(config).startswith("-"):  # an option of Snakemake, after --
         config, options = None, (str(config), *options)
-    markers = config is not None and config.suffix.lower() in (".c3d", ".trc")
-    path = _config_of_markers(config) if markers else packaged_config(config)
+    markers = [word for word in (config, *map(Path, options)) if word and word.suffix.lower() in (".c3d", ".trc")]
+    if config in markers:
+        options = [word for word in options if Path(word) not in markers]
+    path = _config_of_markers(markers) if config in markers else packaged_config(config)
     run_workflow(path, cores, options, dry_run=dry_run, quiet=quiet)
     if not dry_run:
         print_summary(named_config(path))
 
 
-def _config_of_markers(file: Path) -> Path:
-    """configs/NAME.yaml of a marker file; written if it does not exist."""
+def _config_of_markers(files: list[Path]) -> Path:
+    """configs/NAME.yaml of marker files, each a trial of one person; written if it does not exist."""
     from simspine.core.settings import read_mapping
     from simspine.workflow.setup import GivenFiles, config_name, write_new_config
 
-    name = config_name(file.stem)
+    name = config_name("_".join(file.stem for file in files))
     path = Path(f"configs/{name}.yaml")
     if not path.exists():
-        say(write_new_config(GivenFiles([file]), path, name=name, subject="S01").split("Next:")[0].rstrip())
+        say(write_new_config(GivenFiles(files), path, name=name, subject="S01").split("Next:")[0].rstrip())
         return path
     content = read_mapping(path)
-    if json.dumps(str(file)) not in json.dumps(content, default=str):  # the whole name, not the end of another
-        raise InputError(f"{path} is of other files than {file}. Name the configuration, or move it away.")
+    text = json.dumps(content, default=str)
+    if others := [str(file) for file in files if json.dumps(str(file)) not in text]:  # the whole name, not its end
+        raise InputError(f"{path} is of other files than {', '.join(others)}. Name the configuration, or move it away.")
     say(f"{path} is there, and is run as it stands; results: {content.get('results')}")
     return path
 
@@ -246,9 +247,7 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
 @click.option(
     "--unit", type=click.Choice(["m", "dm", "cm", "mm", "in"]), help="Unit of FILE.  [default: by the back's length]"
 )
-@click.option(
-    "--frame", type=click.Choice(["y_up", "z_up"]), help="Axes of FILE.  [default: y_up; markers: as in the file]"
-)
+@click.option("--frame", type=click.Choice(["y_up", "z_up"]), help="Axes of FILE.  [default: y_up, or as in FILE]")
 @click.option("--heading", type=float, help="Direction of the face, degrees from x to the left; needed without PSIS.")
 @click.option("--height", type=float, help="Height of the person, m.")
 @click.option("--mass", type=float, help="Mass of the person, kg.")
@@ -284,10 +283,9 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         ("thoracic kyphosis", result.tka, result.spine.tka_sd),
     ):
         say(f"{name} of the first frame: {math.degrees(values[0]):.0f} ± {NORMAL_95 * math.degrees(sd[0]):.0f}° (95 %)")
-    for finding in result.findings:
-        say(f"{finding.severity}: {finding.message} {finding.suggestion}")
-    for written in files:
-        say(written)
+    findings = [f"{finding.severity}: {finding.message} {finding.suggestion}" for finding in result.findings]
+    for text in (*findings, *files):
+        say(text)
     sys.exit(1 if any(finding.severity == "error" for finding in result.findings) else 0)
 
 

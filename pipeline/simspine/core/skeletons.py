@@ -229,8 +229,8 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
     fitting = [skeleton for skeleton in map(load_skeleton, skeleton_names()) if wanted <= set(skeleton.names)]
     if not fitting:
         raise InputError(
-            f"no skeleton has the points {', '.join(names)}. Known skeletons: {', '.join(skeleton_names())}; rename "
-            "the points to one of them (simspine.core.skeletons.load_skeleton(name).names)."
+            f"no skeleton has the {len(names)} points {', '.join(names[:5])} …; known: {', '.join(skeleton_names())}; "
+            "rename the points to one of them (simspine.core.skeletons.load_skeleton(name).names)."
         )
     return min(fitting, key=lambda one: (set(one.names) != wanted, one.name != SIMSPINE_SKELETON, len(one)))
 

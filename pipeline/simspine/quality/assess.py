@@ -43,7 +43,7 @@ TOLERATED_CAMERA_ERRORS = {  # calibration errors that are no fault, an argument
     "scale": THRESHOLDS["camera_scale"].value_si,
 }
 CAMERA_UNJUDGED_CODE = "camera_unjudged"  # code of the finding that cameras, or the one it names, could not be compared
-REFINE_HINT = "`simspine cameras refine` puts it right as far as the recording shows; better, calibrate again."
+REFINE_HINT = "`cameras.refine: auto` corrects it as far as the recording shows; better, calibrate again."
 WHICH_CAMERA_OPEN_HINT = (
     "Which of the cameras is off remains open: several of those that judge disagree with one another."
 )

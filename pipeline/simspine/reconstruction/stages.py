@@ -31,7 +31,7 @@ from simspine.estimation.result import Posterior, Result
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.io.text_tables import warn_assumed
 from simspine.io.trc import without_subject_name
-from simspine.quality.assess import check_solved_trial
+from simspine.quality.assess import REFINE_HINT, check_solved_trial
 from simspine.quality.findings import (
     REJECTED_FILLED_CODE,
     Finding,
@@ -275,7 +275,8 @@ def scale_person(
             " ".join(list(dict.fromkeys(one.message for one in noted if one.severity is severity))[:MAX_DOUBTS_SHOWN])
             for severity in (Severity.ERROR, Severity.WARNING)
         )
-        noticed = f"\nNoticed before: {doubts}" if doubts else ""
+        cure = f" {REFINE_HINT}" if REFINE_HINT in [one.suggestion for one in noted] else ""
+        noticed = f"\nNoticed before: {doubts}{cure}" if doubts else ""
         raise InputError(f"{causes}\nThen: {error}{noticed}" if causes else f"{error}{noticed}") from None
     return {trial: {"sized": sized, "factors": factors} for trial in trials}
 

@@ -33,7 +33,7 @@ REPLACED_BY_A_RUN = (
     "quality.csv", "quality.json", "logs/*", "benchmarks/*", ".workflow/*",
 )  # fmt: skip
 STAGE_FOLDERS = ("keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality", "export")
-MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log")
+MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log", ".workflow/done/*/**/*.done")
 STATE = ".workflow"  # folder in the results: Snakemake's working state; may be removed while no run is at work
 
 

@@ -94,9 +94,9 @@ def _remove(paths: Iterable[Path]) -> None:
 
 
 def _curvature_text(figure: ClinicalFigure) -> str:
-    sd = "" if figure.sd is None else f" ± {NORMAL_95 * figure.sd:.0f}"
-    value = "unknown" if figure.mean is None else f"{figure.mean:.0f}{sd}°, {figure.decided_by}"
-    return f"{figure.label} {value}"
+    interval = "" if figure.sd is None else f" ± {NORMAL_95 * figure.sd:.0f}° (95 %)"
+    value = "unknown" if figure.mean is None else f"{figure.mean:.0f}°{interval}, {figure.decided_by}"
+    return f"{figure.label}: {value}"
 
 
 def grouped_messages(messages: Iterable[str]) -> list[str]:
