@@ -13,7 +13,15 @@ from simspine.report.body_video import films_of_trial, shown_in
 from simspine.report.page import interval_text
 from simspine.report.statements import methods_text, summary_statements
 from simspine.report.tables import held_still
-from simspine.report.trial_sections import most_moved, panel_of, scene_of_trial
+from simspine.report.trial_sections import (
+    level_pictures,
+    most_moved,
+    panel_of,
+    scene_of_trial,
+    segment_figures,
+    short_name,
+    trial_tables,
+)
 from simspine.vision.person_frame import limb_stature
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
@@ -38,7 +46,7 @@ def test_it_counts_what_there_is(found):
     assert float(stature) == pytest.approx(limb_stature(found.markers.names, found.markers.xyz), rel=0.08)
     assert float(reach) == pytest.approx(1.96 * found.sized.stature_sd, abs=0.006)
     unseen = found.markers.with_(origin=(*[Origin.INFERRED] * 2, *found.markers.origins[2:]))
-    assert "2 centres of vertebrae were not seen" in said(replace(found, markers=unseen), "What was recorded")
+    assert "places 2 unseen centres of vertebrae" in said(replace(found, markers=unseen), "What was recorded")
 
 
 def test_it_says_what_the_person_did(found):
@@ -48,11 +56,6 @@ def test_it_says_what_the_person_did(found):
     pelvis = found.poses["pelvis"][:, [0, 2], 3]
     reach = np.linalg.norm(pelvis - pelvis[0], axis=1).max()
     assert (f"The pelvis moved up to {reach:.1f} m from its start" in text) == (reach >= 0.05)
-    changes = text.partition("Clearest changes (largest range over its ±): ")[2].rstrip(".").split("; ")
-    shown = {panel_of(one).partition(",")[0] for one in most_moved((*found.curvature_figures, *found.clinical_figures))}
-    assert len(changes) == min(len(shown), 4)
-    for one in most_moved((*found.curvature_figures, *found.clinical_figures))[:1]:
-        assert changes[0].endswith(interval_text(one.maximum - one.minimum, one.range_sd, one.unit))
     place = found.spine.levels.index("thorax")
     tilt, sd = (np.degrees(values[:, place, 0]) for values in (found.spine.angles, found.spine.angles_sd))
     most = tilt.argmax()
@@ -64,6 +67,37 @@ def test_it_says_what_the_person_did(found):
     most = tilt.argmax()
     rejected = said(replace(found, verdict=verdict), "What the person did")
     assert f"{interval_text(tilt[most], sd[most], 'deg')} forwards" in rejected
+
+
+def test_the_conclusion_has_ranges_of_regions_and_of_segments_in_the_room(found):
+    """Angles of the sums and segments themselves: those beyond their ± are named, or have larger ones before them."""
+    text, spine = said(found, "What this recording shows"), found.spine
+    regions, _, others = text.partition(" Clearest changes of the other angles (largest range over its ±): ")
+    in_room = segment_figures(spine, ~found.rejected)
+    moved = most_moved((*found.curvature_figures, *found.clinical_figures, *in_room))
+    shown = [*dict.fromkeys(map(short_name, moved))]
+    changes = others.rstrip(".").split("; ")
+    assert len(changes) == min(len(shown), 4)
+    for name, change in zip(shown, changes, strict=False):
+        assert change.startswith(name)
+    assert any(one in in_room for one in moved)
+    place = spine.levels.index("thorax-pelvis")
+    for k, plane in enumerate(("flexion", "bending", "rotation")):
+        values, sd = (np.degrees(each[:, place, k]) for each in (spine.angles, spine.angles_sd))
+        low, high = values.argmin(), values.argmax()
+        span, spread = values[high] - values[low], np.hypot(sd[low], sd[high])
+        named = f"Thorax on pelvis {plane} {interval_text(span, spread, 'deg')} (" in regions
+        assert named == (span > 1.96 * spread and found.observed_shares[place, k] > 0.2)
+    rows = [row[0] for row in trial_tables(found)[0].rows]
+    assert rows[0] == "Thorax on pelvis flexion"
+    assert sum(row.startswith("Lumbar flexion") for row in rows) == 1
+
+
+def test_the_figure_of_levels_is_left_out_where_no_level_is_a_result(found):
+    trial = replace(found)
+    for share, count in ((0.1, 0), (0.9, 1)):
+        vars(trial)["observed_shares"] = np.full_like(found.observed_shares, share)
+        assert len(level_pictures(trial)) == count
 
 
 def test_a_movement_is_called_one_and_standing_is_advised(found):

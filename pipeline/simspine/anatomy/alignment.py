@@ -263,7 +263,8 @@ def lumbopelvic_rhythm(
     if high - low < MIN_RHYTHM_RANGE:
         return replace(unknown, reason=f"the trunk bends by {_too_little(high - low, MIN_RHYTHM_RANGE)}")
     if by_pelvis < MIN_PELVIS_RANGE:
-        return replace(unknown, reason=f"the pelvis tilts by {_too_little(by_pelvis, MIN_PELVIS_RANGE)}")
+        by = f"differs by {_too_little(by_pelvis, MIN_PELVIS_RANGE)}"
+        return replace(unknown, reason=f"between straightest and most bent trunk, pelvic tilt {by}")
     ratio = by_lumbar / by_pelvis
     if lumbar_sd is None or pelvis_sd is None:
         return replace(unknown, ratio=ratio)
@@ -277,8 +278,7 @@ def lumbopelvic_rhythm(
 
 
 def _too_little(value: float, least: float) -> str:
-    span = "from the straightest to the most bent posture"
-    return f"{np.degrees(value):.0f}° {span}; at least {np.degrees(least):.0f}° are needed"
+    return f"{np.degrees(value):.0f}°; at least {np.degrees(least):.0f}° are needed"
 
 
 # Cycles of a movement: an angle between events that repeat, such as the contacts of one foot, over 0 to 100 %.

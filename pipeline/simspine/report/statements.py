@@ -62,9 +62,10 @@ from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
 from simspine.report.summary import without_lost
 from simspine.report.trial_sections import (
     check_pictures,
+    conclusion_sentence,
     curve_pictures,
     fit_tables,
-    level_picture,
+    level_pictures,
     levels_between_markers,
     movement_sentence,
     page_finding,
@@ -82,9 +83,10 @@ _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
-    """Measured quantities, the movement, certainty, values not to use, cautions, and advice for the next recording."""
+    """Conclusion, recording, movement, certainty, values not to use, cautions, advice for the next recording."""
     movement = movement_sentence(trial)
     return (
+        Statement("What this recording shows", conclusion_sentence(trial)),
         Statement("What was recorded", _measured_sentence(trial)),
         *[Statement("What the person did", movement)] * bool(movement),
         Statement("How sure", _certainty_sentence(trial)),
@@ -144,7 +146,7 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    by = "points that were estimated, not seen, count for" if trial.spine_estimated else "the recording counts for"
+    by = "points that were estimated, not seen" if trial.spine_estimated else "recording"
     why = " No marker is on a lumbar vertebra." * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     curvature = [_curvature_sentence(one, by, why * (one.name == "lla")) for one in trial.curvature_figures]
     reaches = _reach_sentences(trial.clinical_figures)
@@ -174,19 +176,19 @@ def _reach_sentences(figures: Sequence[ClinicalFigure]) -> str:
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str, why: str) -> str:
-    """A sentence on a curvature. by: what stands before its share. why: the reason where it is assumed."""
+    """A sentence on a curvature. by: what its share is of. why: the reason where it is assumed."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
     value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
     value = f"{name} {value_text}"
     if figure.is_assumed:
-        weights = f"{by} only {share} of its value, publications on other people for the rest"
+        weights = f"{share} {by}, the rest published values"
         return f"{name} is assumed: {weights}.{why} Do not record {value_text} as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        return f"{value} was {figure.decided_by}: {by} {share} of its value."
+        return f"{value} was {figure.decided_by}: {share} {by}, the rest published values."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
 
@@ -391,7 +393,7 @@ def trial_section_of(
         name=trial.name,
         findings=_findings_of(trial),
         overlays=(named_picture("overlay", data=encode_jpeg(overlay_picture(trial, samples))),) if trial.videos else (),
-        figures=(*curve_pictures(trial, scene.curves), level_picture(trial)),
+        figures=(*curve_pictures(trial, scene.curves), *level_pictures(trial)),
         tables=trial_tables(trial),
         rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
         player=pack_scene(scene, most),

@@ -58,15 +58,17 @@ BETWEEN_SIDES = "Right − left (●: beyond its ±)"
 MEAN_COLUMN = "Mean (± of a typical frame)"
 
 
-def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None) -> tuple[PageTable, ...]:
-    """Tables of pelvis and spine, and of the joints of the limbs; a table without rows is left out.
+def clinical_tables(
+    figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None, regions: Sequence[ClinicalFigure] = ()
+) -> tuple[PageTable, ...]:
+    """Tables of pelvis and spine, with its regions, and of the joints of the limbs; without rows it is left out.
 
     Without movement, as in a single frame, there are no ranges.
     """
     by_name = {figure.name: figure for figure in figures if not _is_unbounded(figure)}
     moving = any(moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
-    alignment = [_alignment_row(figure) for figure in spinal]
+    alignment = [_alignment_row(figure) for figure in (*regions, *spinal)]
     if alignment and rhythm is not None and moving:
         alignment.append(_rhythm_row(rhythm, str(rhythm_verdict(figures))))
     of_limbs = [figure for figure in by_name.values() if figure.name.startswith(tuple(JOINT_DEFINITIONS))]
@@ -76,7 +78,13 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     mean = MEAN_COLUMN if moving else "Value"
     columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight", "Label")
     sides = ("Arms and legs", "Right", "range", "Left", "range", BETWEEN_SIDES, "Label")
-    notes = named_notes("brackets", *["mean", "range"] * moving, "weight", "norm" if has_norms else "no_norm")
+    notes = named_notes(
+        "brackets",
+        *["mean", "range"] * moving,
+        "weight",
+        *["regions"] * bool(regions),
+        "norm" if has_norms else "no_norm",
+    )
     title = page_words("means")["moving" if moving else "still"]
     tables = (
         PageTable(columns, tuple(alignment), title, notes=notes),
@@ -254,6 +262,7 @@ ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outli
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical (+ to the left)")
+REGION_PLANES = ("flexion", "bending (+ to the right)", "rotation (+ to the left)")
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", "Response", "Label")
 
 
@@ -265,23 +274,22 @@ def angle_table(
     estimated: bool = False,
     marked: Sequence[str] | None = None,
 ) -> PageTable:
-    """Mean with its interval, range of motion, observability and verdict per level and plane.
+    """Mean with its interval, range of motion, observability and verdict per single level and plane.
 
-    shares: (levels, 3), sums included. table: levels with their coordinates. kept: (frames,).
+    shares: (levels, 3). table: levels with their coordinates. kept: (frames,).
     estimated: points of the spine were estimated. marked: levels with markers on both vertebrae; None: not known.
     """
     kept = np.ones(spine.frames, bool) if kept is None else kept
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows: list[tuple[str, ...]] = []
-    sums = {level.name for level in table if not level.coordinates}
-    unmarked = set() if marked is None else {level.name for level in table}.difference(sums, marked)
+    others = {*SEGMENTS_IN_ROOM, *(level.name for level in table if not level.coordinates)}
+    unmarked = set() if marked is None else {level.name for level in table}.difference(marked)
     for i, level in enumerate(spine.levels):
-        if level in SEGMENTS_IN_ROOM:
+        if level in others:
             continue
         for k, plane in enumerate(MOTION_PLANES):
             word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
             share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
-            share += ", weight" * (level in sums and share != "–")
             *cells, label = _level_cells(
                 spine.angles[:, i, k], sd, kept, word, is_open=level in unmarked and word is Observability.PARTLY
             )
@@ -290,10 +298,11 @@ def angle_table(
     return PageTable(
         ANGLE_TABLE_COLUMNS,
         tuple(rows),
-        said["shares"]
+        said["none"] * all(row[2].startswith("(") for row in rows)
+        + said["shares"]
         + said["estimated"].format(by=ESTIMATED_BY) * estimated
         + said["sums"] * any(Observability.SUM in planes for planes in words),
-        f"All {len(rows)} angles of the levels: mean, range, label",
+        f"All {len(rows)} angles of single levels: mean, range, label",
         notes=_forced_statements(spine.forced),
     )
 
@@ -323,9 +332,17 @@ def _level_cells(
     mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
     if word is Observability.UNKNOWN:
         return mean, "–", NO_LABEL
-    wide = word is Observability.MEASURED and (found.sd or 0.0) > THRESHOLDS["imprecise"].value
     span = range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
-    return mean, span, IMPRECISE_LABEL if wide else f"{word}{': no result for this level' * is_open}"
+    return (
+        mean,
+        span,
+        IMPRECISE_LABEL if is_imprecise(word, found.sd) else f"{word}{': no result for this level' * is_open}",
+    )
+
+
+def is_imprecise(word: Observability, sd: float | None) -> bool:
+    """Whether an angle was measured, but with a large standard deviation, degrees."""
+    return word is Observability.MEASURED and (sd or 0.0) > THRESHOLDS["imprecise"].value
 
 
 def _forced_statements(forced: Mapping[str, Sequence[Forced]]) -> tuple[Statement, ...]:

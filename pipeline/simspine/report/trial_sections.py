@@ -15,13 +15,20 @@ from simspine.core.skeletons import skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import NO_LABEL, ClinicalFigure, Observability, angle_statistics
+from simspine.quality.observability import (
+    IMPRECISE,
+    NO_LABEL,
+    ClinicalFigure,
+    Observability,
+    angle_statistics,
+    observability_of,
+)
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.headline import detected_points
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
-from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
+from simspine.report.level_figures import POINT_STATES_DRAWN, are_results, point_states, presence_chart, range_charts
 from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS
@@ -129,8 +136,8 @@ def movement_sentence(trial: SolvedTrial) -> str:
     kept, words = ~trial.rejected, page.page_words("top")
     if trial.spine.frames == 1 or not kept.any():
         return ""
-    figures = (*trial.curvature_figures, *trial.clinical_figures)
-    texts = [words["named"].format(name=trial.trial), *[words["moved"]] * (not tables.held_still(figures))]
+    still = tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
+    texts = [words["named"].format(name=trial.trial), *[words["moved"]] * (not still)]
     places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS) if "pelvis" in trial.poses else np.empty((0, 3))
     if len(places := places[np.isfinite(places).all(1)]):
         reach = f"{np.linalg.norm(places - places[0], axis=1).max():.1f} m"
@@ -138,15 +145,33 @@ def movement_sentence(trial: SolvedTrial) -> str:
     for segment, ways in _LEANS.items():
         if leans := _lean_texts(trial.spine, kept, segment, ways):
             texts.append(f"The {segment} leaned up to {', '.join(leans)}.")
+    return " ".join(texts)
+
+
+def conclusion_sentence(trial: SolvedTrial) -> str:
+    """The ranges of the spine's regions that are results, then the largest of all angles for their ±."""
+    words, regions = page.page_words("top"), most_moved(region_figures(trial))
+    order = [str(Observability.MEASURED), IMPRECISE]
+    regions.sort(key=lambda one: order.index(one.decided_by) if one.decided_by in order else len(order))
+    labels = [one.decided_by.replace(IMPRECISE, tables.IMPRECISE_LABEL) for one in regions]
+    ranges = [f"{_changed(one)} ({label})" for one, label in zip(regions, labels, strict=True)]
+    in_room = segment_figures(trial.spine, ~trial.rejected)
     clearest: dict[str, ClinicalFigure] = {}
-    for one in most_moved(figures):
-        clearest.setdefault(panel_of(one).partition(",")[0], one)
-    changes = [
-        f"{name} {interval_text(tables.range_of(one), one.range_sd, one.unit)}"
-        for name, one in [*clearest.items()][:MOST_MOVED]
-    ]
+    for one in most_moved((*trial.curvature_figures, *trial.clinical_figures, *in_room)):
+        clearest.setdefault(short_name(one), one)
+    changes = [*map(_changed, [*clearest.values()][:MOST_MOVED])]
+    texts = [words["regions"].format(changes="; ".join(ranges))] if ranges else [words["no_region"]]
     texts += [words["clearest"].format(changes="; ".join(changes))] * bool(changes)
     return " ".join(texts)
+
+
+def short_name(figure: ClinicalFigure) -> str:
+    """The label without the side, the vertebrae and the sign."""
+    return panel_of(figure).partition(",")[0].partition(" (")[0]
+
+
+def _changed(figure: ClinicalFigure) -> str:
+    return f"{short_name(figure)} {interval_text(tables.range_of(figure), figure.range_sd, figure.unit)}"
 
 
 def _lean_texts(
@@ -178,9 +203,33 @@ def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalF
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
         angles, sd = (np.degrees(each[:, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
         for k, plane in enumerate(tables.SEGMENT_PLANES):
-            found, label = angle_statistics(angles[:, k], sd[:, k], kept), f"{segment.capitalize()}, {plane}"
+            found, label = angle_statistics(angles[:, k], sd[:, k], kept), f"{segment.capitalize()} {plane}"
             if found.sd is not None:
                 figures.append(ClinicalFigure(label, label, "deg", decided_by=NO_LABEL, **found._asdict()))
+    return tuple(figures)
+
+
+def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
+    """Angles of the sums of levels, thorax on pelvis first; none without standard deviations.
+
+    Lumbar flexion is left out where it is a clinical parameter.
+    """
+    spine, shares, names = trial.spine, trial.observed_shares, page.page_words("regions")
+    if spine.angles_sd is None:
+        return ()
+    decided = observability_of(spine.levels, shares, spine.forced, trial.sized.levels, estimated=trial.spine_estimated)
+    sums = {level.name for level in trial.sized.levels if not level.coordinates}.difference(tables.SEGMENTS_IN_ROOM)
+    figures = []
+    for i in [i for i, level in enumerate(spine.levels) if level in sums][::-1]:
+        region, _, vertebrae = names.get(spine.levels[i], spine.levels[i]).partition(", ")
+        for k, plane in enumerate(tables.REGION_PLANES):
+            if spine.clinical is not None and (spine.levels[i], k) == ("lumbar", 0):
+                continue
+            word, label = decided[i][k], f"{region} {plane}" + f", {vertebrae}" * bool(vertebrae)
+            sd = None if word is Observability.FORCED else np.degrees(spine.angles_sd[:, i, k])
+            found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, ~trial.rejected)
+            by = IMPRECISE if tables.is_imprecise(word, found.sd) else str(word) or NO_LABEL
+            figures.append(ClinicalFigure(label, label, "deg", decided_by=by, share=shares[i, k], **found._asdict()))
     return tuple(figures)
 
 
@@ -192,7 +241,8 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
         marked = levels_between_markers(spine.levels, trial.markers)
         shares, table = trial.observed_shares, trial.sized.levels
         levels.append(tables.angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked))
-    clinical = tables.clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
+    figures = (*trial.curvature_figures, *trial.clinical_figures)
+    clinical = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial))
     room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1)
     return (*clinical[:1], *([] if room is None else [room]), *clinical[1:], *levels)
 
@@ -208,8 +258,8 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
             yield page.named_picture(key, assumed + forced + more + shaded, curves=key)
 
 
-def level_picture(trial: SolvedTrial) -> page.Picture:
-    """Ranges of the levels, or their angles in a single frame."""
+def level_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
+    """Ranges of the levels, or their angles in a single frame; none where no level is a result."""
     spine, kept = trial.spine, ~trial.rejected
     joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
@@ -217,8 +267,10 @@ def level_picture(trial: SolvedTrial) -> page.Picture:
     angles, shares = spine.angles[kept][:, rows], trial.observed_shares[rows]
     sd = None if spine.angles_sd is None else spine.angles_sd[kept][:, rows]
     marked = levels_between_markers(joints, trial.markers)
+    if not are_results(joints, shares, spine.forced, marked).any():
+        return ()
     chart = range_charts(joints, angles, sd, shares=shares, forced=spine.forced, marked=marked)
-    return page.named_picture("range" if spine.frames > 1 else "angle", chart=chart)
+    return (page.named_picture("range" if spine.frames > 1 else "angle", chart=chart),)
 
 
 def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
