@@ -16,7 +16,7 @@ from simspine.report import page as content
 from simspine.report.level_figures import ends_of_span, range_charts, spine_region
 from simspine.report.page import render_page
 from simspine.report.summary import verdict_on
-from simspine.report.tables import angle_table, assumed_levels, segments_table
+from simspine.report.tables import angle_table, segments_table
 from simspine.report.trial_sections import segment_figures
 
 FRAMES = 30
@@ -170,12 +170,6 @@ def test_the_deviation_of_a_sum_without_data_is_that_of_drawn_people(coupling):
     given_both = draws[np.abs(draws.sum(1)) < 0.2]
     assert Prior(terms).deviation_of_sum(["a"], ["a", "b"]) == pytest.approx(given_both[:, 0].std(), rel=0.03)
     assert np.isnan(Prior(terms).deviation_of_sum(["a", "c"]))
-
-
-def test_assumed_levels_are_counted_in_each_plane():
-    counts = "flexion of 8 of 9 levels, lateral bending of 9 of 9 levels, axial rotation of 8 of 9 levels"
-    assert assumed_levels(SHARES) == counts
-    assert assumed_levels(np.full((9, 3), np.nan)) == assumed_levels(np.ones((9, 3))) == ""
 
 
 def test_the_table_of_levels_has_no_sums_and_says_where_no_level_is_a_result():

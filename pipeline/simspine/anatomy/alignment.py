@@ -261,10 +261,10 @@ def lumbopelvic_rhythm(
     by_lumbar, by_pelvis = (float(part[bent].mean() - part[straight].mean()) for part in (lumbar, pelvis))
     unknown = LumbopelvicRhythm(ratio=None, sd=None, lumbar=by_lumbar, pelvis=by_pelvis)
     if high - low < MIN_RHYTHM_RANGE:
-        return replace(unknown, reason=f"the trunk bends by {_too_little(high - low, MIN_RHYTHM_RANGE)}")
+        return replace(unknown, reason=_too_little("the trunk bends", high - low, MIN_RHYTHM_RANGE))
     if by_pelvis < MIN_PELVIS_RANGE:
-        by = f"differs by {_too_little(by_pelvis, MIN_PELVIS_RANGE)}"
-        return replace(unknown, reason=f"between straightest and most bent trunk, pelvic tilt {by}")
+        what = "between straightest and most bent trunk, pelvic tilt differs"
+        return replace(unknown, reason=_too_little(what, by_pelvis, MIN_PELVIS_RANGE))
     ratio = by_lumbar / by_pelvis
     if lumbar_sd is None or pelvis_sd is None:
         return replace(unknown, ratio=ratio)
@@ -277,8 +277,8 @@ def lumbopelvic_rhythm(
     return replace(unknown, ratio=ratio, sd=sd)
 
 
-def _too_little(value: float, least: float) -> str:
-    return f"{np.degrees(value):.0f}°; at least {np.degrees(least):.0f}° are needed"
+def _too_little(what: str, value: float, least: float) -> str:
+    return f"{what} by {np.degrees(value):.0f}°; at least {np.degrees(least):.0f}° are needed"
 
 
 # Cycles of a movement: an angle between events that repeat, such as the contacts of one foot, over 0 to 100 %.

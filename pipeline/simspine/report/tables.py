@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -77,7 +77,7 @@ def clinical_tables(
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     mean = MEAN_COLUMN if moving else "Value"
     columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight", "Label")
-    sides = ("Arms and legs", "Right", "range", "Left", "range", BETWEEN_SIDES, "Label")
+    sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, "Label")
     notes = named_notes(
         "brackets",
         *["mean", "range"] * moving,
@@ -95,7 +95,7 @@ def clinical_tables(
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
-    kept = [i for i, column in enumerate(table.columns) if column.lower() not in unused]
+    kept = [i for i, column in enumerate(table.columns) if column.lower().rpartition(", ")[2] not in unused]
     rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
     return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
 
@@ -279,21 +279,20 @@ def angle_table(
     shares: (levels, 3). table: levels with their coordinates. kept: (frames,).
     estimated: points of the spine were estimated. marked: levels with markers on both vertebrae; None: not known.
     """
-    kept = np.ones(spine.frames, bool) if kept is None else kept
-    words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows: list[tuple[str, ...]] = []
     others = {*SEGMENTS_IN_ROOM, *(level.name for level in table if not level.coordinates)}
     unmarked = set() if marked is None else {level.name for level in table}.difference(marked)
-    for i, level in enumerate(spine.levels):
-        if level in others:
-            continue
-        for k, plane in enumerate(MOTION_PLANES):
-            word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
-            share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
-            *cells, label = _level_cells(
-                spine.angles[:, i, k], sd, kept, word, is_open=level in unmarked and word is Observability.PARTLY
-            )
-            rows.append((level, plane, *cells, share, label))
+    words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
+    singles = [level for level in spine.levels if level not in others]
+    for level in singles:
+        for plane, one in zip(MOTION_PLANES, angle_figures(spine, level, words, shares, kept), strict=True):
+            is_open = level in unmarked and one.verdict is Observability.PARTLY
+            decided = one.is_decided and not is_open
+            mean = bracketed(interval_text(one.mean, one.sd, "deg"), decided)
+            span = range_cell(decided, range_of(one), one.range_sd, unit="deg")
+            label = one.decided_by.replace(IMPRECISE, IMPRECISE_LABEL) + ": no result for this level" * is_open
+            cells = (mean, "–" if label == NO_LABEL else span, observed_share_text(one.share))
+            rows.append((level, plane, *cells, label))
     said = page_words("levels")
     return PageTable(
         ANGLE_TABLE_COLUMNS,
@@ -322,27 +321,23 @@ def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable
     return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
 
 
-def _level_cells(
-    angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability, is_open: bool
-) -> tuple[str, ...]:
-    """Mean, range and label of one level in one plane (frames,), rad. is_open: without markers on both vertebrae."""
-    free = None if sd is None or word is Observability.FORCED else np.degrees(sd)
-    found = angle_statistics(np.degrees(angle), free, kept)
-    decided = word not in (Observability.ASSUMED, Observability.FORCED) and not is_open
-    mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
-    if word is Observability.UNKNOWN:
-        return mean, "–", NO_LABEL
-    span = range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
-    return (
-        mean,
-        span,
-        IMPRECISE_LABEL if is_imprecise(word, found.sd) else f"{word}{': no result for this level' * is_open}",
-    )
-
-
-def is_imprecise(word: Observability, sd: float | None) -> bool:
-    """Whether an angle was measured, but with a large standard deviation, degrees."""
-    return word is Observability.MEASURED and (sd or 0.0) > THRESHOLDS["imprecise"].value
+def angle_figures(
+    spine: SpineKinematics,
+    level: str,
+    words: Sequence[Sequence[Observability]],
+    shares: np.ndarray,
+    kept: np.ndarray | None = None,
+) -> Iterator[ClinicalFigure]:
+    """The angles of one level, region or segment, by plane. words: of `observability_of`. shares: (levels, 3)."""
+    i, kept = spine.levels.index(level), np.ones(spine.frames, bool) if kept is None else kept
+    for k, (plane, word) in enumerate(zip(MOTION_PLANES, words[i], strict=True)):
+        is_free = word is not Observability.FORCED
+        sd = np.degrees(spine.angles_sd[:, i, k]) if is_free and spine.angles_sd is not None else None
+        found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
+        is_wide = word is Observability.MEASURED and (found.sd or 0.0) > THRESHOLDS["imprecise"].value
+        label = IMPRECISE if is_wide else str(word) or NO_LABEL
+        share = shares[i, k] if is_free else float("nan")
+        yield ClinicalFigure(level, plane, "deg", decided_by=label, share=share, **found._asdict())
 
 
 def _forced_statements(forced: Mapping[str, Sequence[Forced]]) -> tuple[Statement, ...]:
@@ -353,13 +348,6 @@ def _forced_statements(forced: Mapping[str, Sequence[Forced]]) -> tuple[Statemen
             shared = f"{_SUM_MEASURED_TEXT}: " if any(fact.kind is ForcedKind.SUM for fact in facts) else ""
             reasons[shared + forced_sentence(facts)].append(name.upper() if name in CURVATURE_KEYS else name)
     return tuple(Statement(f"Set by the model: {', '.join(names)}", reason) for reason, names in reasons.items())
-
-
-def assumed_levels(shares: np.ndarray) -> str:
-    """'flexion of 17 of 25 levels, …', levels that the recording did not decide. shares: (levels, 3), NaN = unknown."""
-    known, assumed = np.isfinite(shares).sum(0), (shares < THRESHOLDS["assumed"].value_si).sum(0)
-    counts = zip(MOTION_PLANES, assumed, known, strict=True)
-    return ", ".join(f"{plane} of {count} of {total} levels" for plane, count, total in counts if count)
 
 
 def image_sizes(cameras: Iterable[Camera]) -> str:

@@ -10,17 +10,15 @@ from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.arrays import NORMAL_95, frame_ranges
+from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import (
     IMPRECISE,
-    NO_LABEL,
     ClinicalFigure,
     Observability,
-    angle_statistics,
     observability_of,
 )
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
@@ -124,15 +122,8 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
     )
 
 
-_SIDEWAYS = {1: ("to the right", "to the left")}
-_LEANS = {"thorax": {0: ("forwards", "backwards")} | _SIDEWAYS, "pelvis": _SIDEWAYS}  # {segment: {angle: (+, −)}}
-
-
 def movement_sentence(trial: SolvedTrial) -> str:
-    """What the person did: the trial's name, how far pelvis and thorax went over the frames kept, the clearest changes.
-
-    '' without a movement. Angles of the thorax and the pelvis are named where they are beyond their ±.
-    """
+    """The trial's name, and how far the pelvis went over the frames kept; '' without a movement."""
     kept, words = ~trial.rejected, page.page_words("top")
     if trial.spine.frames == 1 or not kept.any():
         return ""
@@ -142,9 +133,6 @@ def movement_sentence(trial: SolvedTrial) -> str:
     if len(places := places[np.isfinite(places).all(1)]):
         reach = f"{np.linalg.norm(places - places[0], axis=1).max():.1f} m"
         texts += [f"The pelvis moved up to {reach} from its start (no ± given)."] * (reach != "0.0 m")
-    for segment, ways in _LEANS.items():
-        if leans := _lean_texts(trial.spine, kept, segment, ways):
-            texts.append(f"The {segment} leaned up to {', '.join(leans)}.")
     return " ".join(texts)
 
 
@@ -174,21 +162,6 @@ def _changed(figure: ClinicalFigure) -> str:
     return f"{short_name(figure)} {interval_text(tables.range_of(figure), figure.range_sd, figure.unit)}"
 
 
-def _lean_texts(
-    spine: SpineKinematics, kept: np.ndarray, segment: str, ways: Mapping[int, tuple[str, str]]
-) -> list[str]:
-    """'30° forwards': how far a segment leaned from upright, where beyond its ±. ways: of `_LEANS`."""
-    texts = list[str]()
-    if segment in spine.levels and spine.angles_sd is not None:
-        angles, sd = (np.degrees(each[kept, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
-        for k, words in ways.items():
-            for sign, way in zip((1, -1), words, strict=True):
-                at = int(np.where(np.isfinite(angles[:, k]), sign * angles[:, k], -np.inf).argmax())
-                value, spread = sign * angles[at, k], sd[at, k]
-                texts += [f"{interval_text(value, spread, 'deg')} {way}"] * bool(value > NORMAL_95 * spread)
-    return texts
-
-
 def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:
     """The levels with a detected or given marker on both of their vertebrae."""
     seen = {skin_landmark(name) for name in markers.names_of(Origin.DETECTED, Origin.GIVEN)}
@@ -197,39 +170,27 @@ def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]
 
 def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalFigure, ...]:
     """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,)."""
-    figures: list[ClinicalFigure] = []
-    if spine.angles_sd is None:
-        return ()
+    unknown = np.full((len(spine.levels), 3), np.nan)
+    words, figures = observability_of(spine.levels, unknown), list[ClinicalFigure]()
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
-        angles, sd = (np.degrees(each[:, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
-        for k, plane in enumerate(tables.SEGMENT_PLANES):
-            found, label = angle_statistics(angles[:, k], sd[:, k], kept), f"{segment.capitalize()} {plane}"
-            if found.sd is not None:
-                figures.append(ClinicalFigure(label, label, "deg", decided_by=NO_LABEL, **found._asdict()))
+        angles = tables.angle_figures(spine, segment, words, unknown, kept)
+        for plane, one in zip(tables.SEGMENT_PLANES, angles, strict=True):
+            figures += [replace(one, label=f"{segment.capitalize()} {plane}")] * (one.sd is not None)
     return tuple(figures)
 
 
 def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
-    """Angles of the sums of levels, thorax on pelvis first; none without standard deviations.
-
-    Lumbar flexion is left out where it is a clinical parameter.
-    """
+    """Angles of the sums of levels, thorax on pelvis first, without lumbar flexion if that is a clinical parameter."""
     spine, shares, names = trial.spine, trial.observed_shares, page.page_words("regions")
-    if spine.angles_sd is None:
-        return ()
-    decided = observability_of(spine.levels, shares, spine.forced, trial.sized.levels, estimated=trial.spine_estimated)
-    sums = {level.name for level in trial.sized.levels if not level.coordinates}.difference(tables.SEGMENTS_IN_ROOM)
-    figures = []
-    for i in [i for i, level in enumerate(spine.levels) if level in sums][::-1]:
-        region, _, vertebrae = names.get(spine.levels[i], spine.levels[i]).partition(", ")
-        for k, plane in enumerate(tables.REGION_PLANES):
-            if spine.clinical is not None and (spine.levels[i], k) == ("lumbar", 0):
-                continue
-            word, label = decided[i][k], f"{region} {plane}" + f", {vertebrae}" * bool(vertebrae)
-            sd = None if word is Observability.FORCED else np.degrees(spine.angles_sd[:, i, k])
-            found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, ~trial.rejected)
-            by = IMPRECISE if tables.is_imprecise(word, found.sd) else str(word) or NO_LABEL
-            figures.append(ClinicalFigure(label, label, "deg", decided_by=by, share=shares[i, k], **found._asdict()))
+    words = observability_of(spine.levels, shares, spine.forced, estimated=trial.spine_estimated)
+    figures = list[ClinicalFigure]()
+    for level in reversed([name for name in spine.levels if name in names]):
+        region, *vertebrae = names[level].split(", ")
+        angles = tables.angle_figures(spine, level, words, shares, ~trial.rejected)
+        for plane, one in zip(tables.REGION_PLANES, angles, strict=True):
+            label = ", ".join([f"{region} {plane}", *vertebrae])
+            is_stated = spine.clinical is not None and label.startswith("Lumbar flexion")
+            figures += [replace(one, label=label)] * (one.sd is not None and not is_stated)
     return tuple(figures)
 
 
