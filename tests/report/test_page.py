@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,3 +186,12 @@ def test_a_failed_write_leaves_the_old_page(tmp_path):
 def test_numbers_as_text():
     assert c.number_text(1.25, 1, "px") == "1.2 px"
     assert c.number_text(None) == c.number_text(float("inf")) == "–"
+
+
+def test_the_errors_on_real_people_are_those_of_the_front_page():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    row = next(line for line in readme.splitlines() if line.startswith("| **Real people**"))
+    errors = re.findall(r"\| (\d+) \((\d+)\)", row)
+    said = re.findall(r"wrong by (\d+)° .* had (\d+) and (\d+)°", c.page_words("means")["notice"])
+    assert said == [(errors[0][0], errors[0][1], errors[1][1])]
+    assert errors[0][0] == errors[1][0]

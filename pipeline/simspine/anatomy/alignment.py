@@ -263,8 +263,7 @@ def lumbopelvic_rhythm(
     if high - low < MIN_RHYTHM_RANGE:
         return replace(unknown, reason=_too_little("the trunk bends", high - low, MIN_RHYTHM_RANGE))
     if by_pelvis < MIN_PELVIS_RANGE:
-        what = "between straightest and most bent trunk, pelvic tilt differs"
-        return replace(unknown, reason=_too_little(what, by_pelvis, MIN_PELVIS_RANGE))
+        return replace(unknown, reason=_too_little(_PELVIS_DIFFERS, by_pelvis, MIN_PELVIS_RANGE))
     ratio = by_lumbar / by_pelvis
     if lumbar_sd is None or pelvis_sd is None:
         return replace(unknown, ratio=ratio)
@@ -275,6 +274,9 @@ def lumbopelvic_rhythm(
         wide = f"its ± would be too large ({ratio:.1f} ± {NORMAL_95 * sd:.1f})"
         return replace(unknown, reason=f"{wide}: both motions are too small for their errors, or too little is seen")
     return replace(unknown, ratio=ratio, sd=sd)
+
+
+_PELVIS_DIFFERS = "between straightest and most bent trunk, pelvic tilt differs"
 
 
 def _too_little(what: str, value: float, least: float) -> str:

@@ -283,16 +283,15 @@ def angle_table(
     others = {*SEGMENTS_IN_ROOM, *(level.name for level in table if not level.coordinates)}
     unmarked = set() if marked is None else {level.name for level in table}.difference(marked)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
-    singles = [level for level in spine.levels if level not in others]
-    for level in singles:
-        for plane, one in zip(MOTION_PLANES, angle_figures(spine, level, words, shares, kept), strict=True):
+    for level in (level for level in spine.levels if level not in others):
+        angles = figures_of_level(spine, level, words=words, shares=shares, kept=kept)
+        for plane, one in zip(MOTION_PLANES, angles, strict=True):
             is_open = level in unmarked and one.verdict is Observability.PARTLY
             decided = one.is_decided and not is_open
             mean = bracketed(interval_text(one.mean, one.sd, "deg"), decided)
-            span = range_cell(decided, range_of(one), one.range_sd, unit="deg")
+            span = "–" if one.decided_by == NO_LABEL else range_cell(decided, range_of(one), one.range_sd, unit="deg")
             label = one.decided_by.replace(IMPRECISE, IMPRECISE_LABEL) + ": no result for this level" * is_open
-            cells = (mean, "–" if label == NO_LABEL else span, observed_share_text(one.share))
-            rows.append((level, plane, *cells, label))
+            rows.append((level, plane, mean, span, observed_share_text(one.share), label))
     said = page_words("levels")
     return PageTable(
         ANGLE_TABLE_COLUMNS,
@@ -321,7 +320,7 @@ def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable
     return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
 
 
-def angle_figures(
+def figures_of_level(
     spine: SpineKinematics,
     level: str,
     words: Sequence[Sequence[Observability]],

@@ -173,7 +173,7 @@ def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalF
     unknown = np.full((len(spine.levels), 3), np.nan)
     words, figures = observability_of(spine.levels, unknown), list[ClinicalFigure]()
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
-        angles = tables.angle_figures(spine, segment, words, unknown, kept)
+        angles = tables.figures_of_level(spine, segment, words=words, shares=unknown, kept=kept)
         for plane, one in zip(tables.SEGMENT_PLANES, angles, strict=True):
             figures += [replace(one, label=f"{segment.capitalize()} {plane}")] * (one.sd is not None)
     return tuple(figures)
@@ -186,7 +186,7 @@ def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
     figures = list[ClinicalFigure]()
     for level in reversed([name for name in spine.levels if name in names]):
         region, *vertebrae = names[level].split(", ")
-        angles = tables.angle_figures(spine, level, words, shares, ~trial.rejected)
+        angles = tables.figures_of_level(spine, level, words=words, shares=shares, kept=~trial.rejected)
         for plane, one in zip(tables.REGION_PLANES, angles, strict=True):
             label = ", ".join([f"{region} {plane}", *vertebrae])
             is_stated = spine.clinical is not None and label.startswith("Lumbar flexion")
