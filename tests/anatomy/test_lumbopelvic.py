@@ -50,7 +50,7 @@ def test_standard_deviation_is_that_of_errors_in_opposite_directions():
     ("lumbar", "pelvis", "said"),
     [
         (0.2 * BEND, 0.1 * BEND, "bends by 24°"),
-        (BEND, 0.03 * BEND, "tilts by 2°"),
+        (BEND, 0.03 * BEND, "pelvic tilt differs by 2°"),
         (np.full(400, np.nan), BEND, "no frame"),
     ],
 )

@@ -16,7 +16,7 @@ from simspine.report import page as content
 from simspine.report.level_figures import ends_of_span, range_charts, spine_region
 from simspine.report.page import render_page
 from simspine.report.summary import verdict_on
-from simspine.report.tables import angle_table, assumed_levels, segments_table
+from simspine.report.tables import angle_table, segments_table
 from simspine.report.trial_sections import segment_figures
 
 FRAMES = 30
@@ -123,7 +123,7 @@ def test_the_pelvis_in_the_room_has_ranges_but_no_heading():
     """From −1° to 3°, each ± 1 standard deviation; axial rotation counts from the calibration's axes."""
     walked = replace(spine(), levels=("pelvis", *NAMES[1:]))
     table = segments_table(segment_figures(walked, np.ones(FRAMES, bool)), moving=True)
-    assert [row[0].partition(",")[0] for row in table.rows] == ["Pelvis"] * 3
+    assert [row[0].partition(" ")[0] for row in table.rows] == ["Pelvis"] * 3
     tilt, _, rotation = (row[1:] for row in table.rows)
     assert tilt == ("1.0\u00a0±\u00a02.0°", "−1\u00a0…\u00a03°", "4.0\u00a0±\u00a02.8°")
     assert rotation[:2] == ("–", "–")
@@ -172,18 +172,15 @@ def test_the_deviation_of_a_sum_without_data_is_that_of_drawn_people(coupling):
     assert np.isnan(Prior(terms).deviation_of_sum(["a", "c"]))
 
 
-def test_assumed_levels_are_counted_in_each_plane():
-    counts = "flexion of 8 of 9 levels, lateral bending of 9 of 9 levels, axial rotation of 8 of 9 levels"
-    assert assumed_levels(SHARES) == counts
-    assert assumed_levels(np.full((9, 3), np.nan)) == assumed_levels(np.ones((9, 3))) == ""
-
-
-def test_a_level_has_a_response_and_a_sum_a_weight():
-    """Two measures under two names: neighbours share a sum that is well known, so each by itself shows little."""
+def test_the_table_of_levels_has_no_sums_and_says_where_no_level_is_a_result():
     table = (*TABLE, Level("lumbar", "a", "c"))
     summed = replace(spine(), levels=(*NAMES[:-1], "lumbar"))
-    rows = {row[0]: row[-2] for row in angle_table(summed, SHARES, table).rows if row[1] == "flexion"}
-    assert (rows["T12-L1"], rows["lumbar"]) == ("50 %", "10 %, weight")
+    found = angle_table(summed, SHARES, table)
+    rows = {row[0]: row[-2] for row in found.rows if row[1] == "flexion"}
+    assert rows["T12-L1"] == "50 %"
+    assert "lumbar" not in rows
+    assert "No single level is a result" not in found.caption
+    assert "No single level is a result" in angle_table(summed, np.minimum(SHARES, 0.5), table, marked=[]).caption
 
 
 def test_findings_of_one_kind_share_a_box():

@@ -261,9 +261,9 @@ def lumbopelvic_rhythm(
     by_lumbar, by_pelvis = (float(part[bent].mean() - part[straight].mean()) for part in (lumbar, pelvis))
     unknown = LumbopelvicRhythm(ratio=None, sd=None, lumbar=by_lumbar, pelvis=by_pelvis)
     if high - low < MIN_RHYTHM_RANGE:
-        return replace(unknown, reason=f"the trunk bends by {_too_little(high - low, MIN_RHYTHM_RANGE)}")
+        return replace(unknown, reason=_too_little("the trunk bends", high - low, MIN_RHYTHM_RANGE))
     if by_pelvis < MIN_PELVIS_RANGE:
-        return replace(unknown, reason=f"the pelvis tilts by {_too_little(by_pelvis, MIN_PELVIS_RANGE)}")
+        return replace(unknown, reason=_too_little(_PELVIS_DIFFERS, by_pelvis, MIN_PELVIS_RANGE))
     ratio = by_lumbar / by_pelvis
     if lumbar_sd is None or pelvis_sd is None:
         return replace(unknown, ratio=ratio)
@@ -276,9 +276,11 @@ def lumbopelvic_rhythm(
     return replace(unknown, ratio=ratio, sd=sd)
 
 
-def _too_little(value: float, least: float) -> str:
-    span = "from the straightest to the most bent posture"
-    return f"{np.degrees(value):.0f}° {span}; at least {np.degrees(least):.0f}° are needed"
+_PELVIS_DIFFERS = "between straightest and most bent trunk, pelvic tilt differs"
+
+
+def _too_little(what: str, value: float, least: float) -> str:
+    return f"{what} by {np.degrees(value):.0f}°; at least {np.degrees(least):.0f}° are needed"
 
 
 # Cycles of a movement: an angle between events that repeat, such as the contacts of one foot, over 0 to 100 %.

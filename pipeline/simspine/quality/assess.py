@@ -133,7 +133,8 @@ def check_remaining_delays(checks: Sequence[CameraCheck]) -> tuple[Finding, ...]
     if not delays:
         return ()
     text = f"frames later than {checks[0].camera}, by the person's movement: {delays}. Not corrected."
-    return (Finding("camera_clocks", Severity.INFO, text, "Put a delay well beyond its ± into `delays` of the trial."),)
+    advice = "If a delay is well beyond its ±, enter it in the trial's `delays`."
+    return (Finding("camera_clocks", Severity.INFO, text, advice),)
 
 
 _VIDEO_CURE = "Use the video as it was calibrated (a front camera's may be mirrored): `ffmpeg -i IN -vf {} OUT`."

@@ -81,6 +81,14 @@ def _verdict_looks(shares: np.ndarray, forced: np.ndarray) -> np.ndarray:
     return np.select(conditions, ["forced", "assumed", "partly"], "measured")
 
 
+def are_results(
+    levels: Sequence[str], shares: np.ndarray, forced: Mapping[str, Sequence[Forced]], marked: Sequence[str]
+) -> np.ndarray:
+    """(levels, 3): angles that are results: measured, or partly so with markers on both vertebrae (`marked`)."""
+    looks = _verdict_looks(shares, forced_mask(levels, forced))
+    return (looks == "measured") | ((looks == "partly") & np.isin(levels, marked)[:, None])
+
+
 def range_charts(
     levels: Sequence[str],
     angles: np.ndarray,
@@ -95,7 +103,7 @@ def range_charts(
     levels with markers on both vertebrae, the only ones with numbers. Of an angle that is not a result: the mean.
     """
     looks = _verdict_looks(shares, forced_mask(levels, forced or {}))
-    found = (looks == "measured") | ((looks == "partly") & np.isin(levels, marked)[:, None])
+    found = are_results(levels, shares, forced or {}, marked)
     mean = np.ma.masked_invalid(angles).mean(0, keepdims=True).filled(np.nan)
     typical = None if sd is None else np.ma.median(np.ma.masked_invalid(sd), 0, keepdims=True).filled(np.nan)
     of_mean = ends_of_span(mean, typical)

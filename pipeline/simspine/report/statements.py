@@ -20,11 +20,9 @@ from simspine.io.video import Video, open_videos
 from simspine.quality.findings import Finding, Severity, warning
 from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
-    IMPRECISE,
     ClinicalFigure,
     Observability,
     estimated_of_spine,
-    forced_mask,
     observed_share_text,
     rhythm_verdict,
 )
@@ -43,7 +41,6 @@ from simspine.report import tables
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.canvas import figure_svg
 from simspine.report.figures import posture_figure
-from simspine.report.level_figures import ASSUMED_BELOW, MEASURED_FROM
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
     Picture,
@@ -62,10 +59,10 @@ from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
 from simspine.report.summary import without_lost
 from simspine.report.trial_sections import (
     check_pictures,
+    conclusion_sentence,
     curve_pictures,
     fit_tables,
-    level_picture,
-    levels_between_markers,
+    level_pictures,
     movement_sentence,
     page_finding,
     panel_of,
@@ -82,9 +79,10 @@ _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
-    """Measured quantities, the movement, certainty, values not to use, cautions, and advice for the next recording."""
+    """Conclusion, recording, movement, certainty, values not to use, cautions, advice for the next recording."""
     movement = movement_sentence(trial)
     return (
+        Statement("What this recording shows", conclusion_sentence(trial)),
         Statement("What was recorded", _measured_sentence(trial)),
         *[Statement("What the person did", movement)] * bool(movement),
         Statement("How sure", _certainty_sentence(trial)),
@@ -151,57 +149,26 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    by = "points that were estimated, not seen, count for" if trial.spine_estimated else "the recording counts for"
-    why = " No marker is on a lumbar vertebra." * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
-    curvature = [_curvature_sentence(one, by, why * (one.name == "lla")) for one in trial.curvature_figures]
-    reaches = _reach_sentences(trial.clinical_figures)
-    return " ".join(filter(None, [*curvature, reaches, page_words("top")["visits"]]))
+    by = "points that were estimated, not seen" if trial.spine_estimated else "recording"
+    curvature = [_curvature_sentence(one, by) for one in trial.curvature_figures]
+    return " ".join([*curvature, page_words("top")["visits"]])
 
 
-# Labels whose parameters the page names with their ±, the surest first.
-_LABEL_HEADS = {
-    str(Observability.MEASURED): "Measured",
-    IMPRECISE: tables.IMPRECISE_LABEL.capitalize(),
-    str(Observability.PARTLY): "Partly measured",
-}
-
-
-def _reach_sentences(figures: Sequence[ClinicalFigure]) -> str:
-    """Sentences on measured parameters with the half-width of their 95 % interval. Of two sides the less sure one."""
-    found, labels = dict[str, ClinicalFigure](), [*_LABEL_HEADS]
-    for figure in (one for one in figures if one.decided_by in labels and one.sd is not None):
-        name = panel_of(figure).partition(",")[0]
-        sides = (figure, found.get(name, figure))
-        found[name] = max(sides, key=lambda one: (labels.index(one.decided_by), one.sd or 0.0))
-    texts: dict[str, list[str]] = {label: [] for label in labels}
-    for name, one in found.items():
-        reach = interval_text(one.mean, one.sd, one.unit).partition("±")[2]
-        texts[one.decided_by].append(f"{name} to ±{reach}")
-    return " ".join(f"{_LABEL_HEADS[label]}: {'; '.join(named)}." for label, named in texts.items() if named)
-
-
-def _curvature_sentence(figure: ClinicalFigure, by: str, why: str) -> str:
-    """A sentence on a curvature. by: what stands before its share. why: the reason where it is assumed."""
+def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
+    """A sentence on a curvature. by: what its share is of."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
     value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
     value = f"{name} {value_text}"
     if figure.is_assumed:
-        weights = f"{by} only {share} of its value, publications on other people for the rest"
-        return f"{name} is assumed: {weights}.{why} Do not record {value_text} as a measurement."
+        weights = f"{share} {by}, the rest published values"
+        return f"{name} is assumed: {weights}. Do not record {value_text} as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        return f"{value} was {figure.decided_by}: {by} {share} of its value."
+        return f"{value} was {figure.decided_by}: {share} {by}, the rest published values."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
-
-
-def _level_shares(trial: SolvedTrial) -> np.ndarray:
-    """(levels, 3) share of each single level's angle that the data decided; NaN where not known, or forced."""
-    spine, joints = trial.spine, {level.name for level in trial.sized.levels if level.coordinates}
-    is_joint = np.array([[level in joints] for level in spine.levels])
-    return np.where(is_joint & ~forced_mask(spine.levels, spine.forced), trial.observed_shares, np.nan)
 
 
 def _undecided(trial: SolvedTrial) -> dict[str, str]:
@@ -223,11 +190,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
         of_verdict.setdefault(verdict, []).append(label.partition(",")[0])
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
-    shares = _level_shares(trial)
-    marked = np.isin(trial.spine.levels, levels_between_markers(trial.spine.levels, trial.markers))[:, None]
-    if levels := tables.assumed_levels(shares):
-        any_found = ((shares >= MEASURED_FROM) | (marked & (shares >= ASSUMED_BELOW))).any()
-        parts.append(f"Single levels, assumed: {levels}." if any_found else "Single levels: none is a result.")
+    parts += ["Single levels: none is a result."] * (not level_pictures(trial))
     return " ".join(parts) or "Nothing: all was measured."
 
 
@@ -316,7 +279,7 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
 def _sources_of_adults(trial: SolvedTrial) -> list[str]:
     """Sources of the spread of the trial's parameters among adults, on which the verdicts rest."""
     names, adults = [one.name for one in trial.clinical_figures], CURVATURE_OF_ADULTS | PUBLISHED_ADULTS
-    return sorted({adults[name].short_source for name in (*CURVATURE_OF_ADULTS, *names) if name in adults})
+    return sorted({adults[name].source.partition(",")[0] for name in (*CURVATURE_OF_ADULTS, *names) if name in adults})
 
 
 def _model_sources(trial: SolvedTrial) -> list[str]:
@@ -324,12 +287,10 @@ def _model_sources(trial: SolvedTrial) -> list[str]:
     recipe, parent = trial.sized.recipe, _PUBLICATION.search(trial.body.osim)
     texts = [axis.source for region in recipe.regions for axis in region.axes] + [one.source for one in recipe.priors]
     cited = {found[1] for text in texts for part in re.split("; | and ", text) if (found := _CITED.match(part))}
-    words, sentences = page_words("methods"), []
-    if parent:
-        sentences.append(words["parent"].format(parent=parent[1].strip()))
+    words = page_words("methods")
+    sentences = [words["parent"]] * bool(parent and "Pose2Sim" in parent[1])
     if cited and trial.result.posterior is not None:
-        doubted = (name + ", not checked" * (name in words["unchecked"]) for name in sorted(cited))
-        sentences.append(words["priors"].format(cited="; ".join(doubted)))
+        sentences.append(words["priors"].format(cited="; ".join(sorted(cited))))
     return sentences
 
 
@@ -398,7 +359,7 @@ def trial_section_of(
         name=trial.name,
         findings=_findings_of(trial),
         overlays=(named_picture("overlay", data=encode_jpeg(overlay_picture(trial, samples))),) if trial.videos else (),
-        figures=(*curve_pictures(trial, scene.curves), level_picture(trial)),
+        figures=(*curve_pictures(trial, scene.curves), *level_pictures(trial)),
         tables=trial_tables(trial),
         rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
         player=pack_scene(scene, most),

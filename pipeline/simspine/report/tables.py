@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -58,15 +58,17 @@ BETWEEN_SIDES = "Right − left (●: beyond its ±)"
 MEAN_COLUMN = "Mean (± of a typical frame)"
 
 
-def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None) -> tuple[PageTable, ...]:
-    """Tables of pelvis and spine, and of the joints of the limbs; a table without rows is left out.
+def clinical_tables(
+    figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None, regions: Sequence[ClinicalFigure] = ()
+) -> tuple[PageTable, ...]:
+    """Tables of pelvis and spine, with its regions, and of the joints of the limbs; without rows it is left out.
 
     Without movement, as in a single frame, there are no ranges.
     """
     by_name = {figure.name: figure for figure in figures if not _is_unbounded(figure)}
     moving = any(moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
-    alignment = [_alignment_row(figure) for figure in spinal]
+    alignment = [_alignment_row(figure) for figure in (*regions, *spinal)]
     if alignment and rhythm is not None and moving:
         alignment.append(_rhythm_row(rhythm, str(rhythm_verdict(figures))))
     of_limbs = [figure for figure in by_name.values() if figure.name.startswith(tuple(JOINT_DEFINITIONS))]
@@ -75,8 +77,14 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     mean = MEAN_COLUMN if moving else "Value"
     columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight", "Label")
-    sides = ("Arms and legs", "Right", "range", "Left", "range", BETWEEN_SIDES, "Label")
-    notes = named_notes("brackets", *["mean", "range"] * moving, "weight", "norm" if has_norms else "no_norm")
+    sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, "Label")
+    notes = named_notes(
+        "brackets",
+        *["mean", "range"] * moving,
+        "weight",
+        *["regions"] * bool(regions),
+        "norm" if has_norms else "no_norm",
+    )
     title = page_words("means")["moving" if moving else "still"]
     tables = (
         PageTable(columns, tuple(alignment), title, notes=notes),
@@ -87,7 +95,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
-    kept = [i for i, column in enumerate(table.columns) if column.lower() not in unused]
+    kept = [i for i, column in enumerate(table.columns) if column.lower().rpartition(", ")[2] not in unused]
     rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
     return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
 
@@ -254,6 +262,7 @@ ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outli
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical (+ to the left)")
+REGION_PLANES = ("flexion", "bending (+ to the right)", "rotation (+ to the left)")
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", "Response", "Label")
 
 
@@ -265,35 +274,33 @@ def angle_table(
     estimated: bool = False,
     marked: Sequence[str] | None = None,
 ) -> PageTable:
-    """Mean with its interval, range of motion, observability and verdict per level and plane.
+    """Mean with its interval, range of motion, observability and verdict per single level and plane.
 
-    shares: (levels, 3), sums included. table: levels with their coordinates. kept: (frames,).
+    shares: (levels, 3). table: levels with their coordinates. kept: (frames,).
     estimated: points of the spine were estimated. marked: levels with markers on both vertebrae; None: not known.
     """
-    kept = np.ones(spine.frames, bool) if kept is None else kept
-    words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows: list[tuple[str, ...]] = []
-    sums = {level.name for level in table if not level.coordinates}
-    unmarked = set() if marked is None else {level.name for level in table}.difference(sums, marked)
-    for i, level in enumerate(spine.levels):
-        if level in SEGMENTS_IN_ROOM:
-            continue
-        for k, plane in enumerate(MOTION_PLANES):
-            word, sd = words[i][k], None if spine.angles_sd is None else spine.angles_sd[:, i, k]
-            share = "–" if word is Observability.FORCED else observed_share_text(shares[i, k])
-            share += ", weight" * (level in sums and share != "–")
-            *cells, label = _level_cells(
-                spine.angles[:, i, k], sd, kept, word, is_open=level in unmarked and word is Observability.PARTLY
-            )
-            rows.append((level, plane, *cells, share, label))
+    others = {*SEGMENTS_IN_ROOM, *(level.name for level in table if not level.coordinates)}
+    unmarked = set() if marked is None else {level.name for level in table}.difference(marked)
+    words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
+    for level in (level for level in spine.levels if level not in others):
+        angles = figures_of_level(spine, level, words=words, shares=shares, kept=kept)
+        for plane, one in zip(MOTION_PLANES, angles, strict=True):
+            is_open = level in unmarked and one.verdict is Observability.PARTLY
+            decided = one.is_decided and not is_open
+            mean = bracketed(interval_text(one.mean, one.sd, "deg"), decided)
+            span = "–" if one.decided_by == NO_LABEL else range_cell(decided, range_of(one), one.range_sd, unit="deg")
+            label = one.decided_by.replace(IMPRECISE, IMPRECISE_LABEL) + ": not a result for this level" * is_open
+            rows.append((level, plane, mean, span, observed_share_text(one.share), label))
     said = page_words("levels")
     return PageTable(
         ANGLE_TABLE_COLUMNS,
         tuple(rows),
-        said["shares"]
+        said["none"] * all(row[2].startswith("(") for row in rows)
+        + said["shares"]
         + said["estimated"].format(by=ESTIMATED_BY) * estimated
         + said["sums"] * any(Observability.SUM in planes for planes in words),
-        f"All {len(rows)} angles of the levels: mean, range, label",
+        f"All {len(rows)} angles of single levels: mean, range, label",
         notes=_forced_statements(spine.forced),
     )
 
@@ -313,19 +320,23 @@ def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable
     return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
 
 
-def _level_cells(
-    angle: np.ndarray, sd: np.ndarray | None, kept: np.ndarray, word: Observability, is_open: bool
-) -> tuple[str, ...]:
-    """Mean, range and label of one level in one plane (frames,), rad. is_open: without markers on both vertebrae."""
-    free = None if sd is None or word is Observability.FORCED else np.degrees(sd)
-    found = angle_statistics(np.degrees(angle), free, kept)
-    decided = word not in (Observability.ASSUMED, Observability.FORCED) and not is_open
-    mean = bracketed(interval_text(found.mean, found.sd, "deg"), decided)
-    if word is Observability.UNKNOWN:
-        return mean, "–", NO_LABEL
-    wide = word is Observability.MEASURED and (found.sd or 0.0) > THRESHOLDS["imprecise"].value
-    span = range_cell(decided, (found.maximum or 0.0) - (found.minimum or 0.0), found.range_sd, unit="deg")
-    return mean, span, IMPRECISE_LABEL if wide else f"{word}{': not a result for this level' * is_open}"
+def figures_of_level(
+    spine: SpineKinematics,
+    level: str,
+    words: Sequence[Sequence[Observability]],
+    shares: np.ndarray,
+    kept: np.ndarray | None = None,
+) -> Iterator[ClinicalFigure]:
+    """The angles of one level, region or segment, by plane. words: of `observability_of`. shares: (levels, 3)."""
+    i, kept = spine.levels.index(level), np.ones(spine.frames, bool) if kept is None else kept
+    for k, (plane, word) in enumerate(zip(MOTION_PLANES, words[i], strict=True)):
+        is_free = word is not Observability.FORCED
+        sd = np.degrees(spine.angles_sd[:, i, k]) if is_free and spine.angles_sd is not None else None
+        found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
+        is_wide = word is Observability.MEASURED and (found.sd or 0.0) > THRESHOLDS["imprecise"].value
+        label = IMPRECISE if is_wide else str(word) or NO_LABEL
+        share = shares[i, k] if is_free else float("nan")
+        yield ClinicalFigure(level, plane, "deg", decided_by=label, share=share, **found._asdict())
 
 
 def _forced_statements(forced: Mapping[str, Sequence[Forced]]) -> tuple[Statement, ...]:
@@ -336,13 +347,6 @@ def _forced_statements(forced: Mapping[str, Sequence[Forced]]) -> tuple[Statemen
             shared = f"{_SUM_MEASURED_TEXT}: " if any(fact.kind is ForcedKind.SUM for fact in facts) else ""
             reasons[shared + forced_sentence(facts)].append(name.upper() if name in CURVATURE_KEYS else name)
     return tuple(Statement(f"Set by the model: {', '.join(names)}", reason) for reason, names in reasons.items())
-
-
-def assumed_levels(shares: np.ndarray) -> str:
-    """'flexion of 17 of 25 levels, …', levels that the recording did not decide. shares: (levels, 3), NaN = unknown."""
-    known, assumed = np.isfinite(shares).sum(0), (shares < THRESHOLDS["assumed"].value_si).sum(0)
-    counts = zip(MOTION_PLANES, assumed, known, strict=True)
-    return ", ".join(f"{plane} of {count} of {total} levels" for plane, count, total in counts if count)
 
 
 def image_sizes(cameras: Iterable[Camera]) -> str:

@@ -10,18 +10,23 @@ from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.arrays import NORMAL_95, frame_ranges
+from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import NO_LABEL, ClinicalFigure, Observability, angle_statistics
+from simspine.quality.observability import (
+    IMPRECISE,
+    ClinicalFigure,
+    Observability,
+    observability_of,
+)
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.headline import detected_points
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
-from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
+from simspine.report.level_figures import POINT_STATES_DRAWN, are_results, point_states, presence_chart, range_charts
 from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS
@@ -118,35 +123,35 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 
 
 MIN_SHOWN_REACH_M = 0.05  # m; less is 0.0 as the page states it
-_SIDEWAYS = {1: ("to the right", "to the left")}
-_LEANS = {"thorax": {0: ("forwards", "backwards")} | _SIDEWAYS, "pelvis": _SIDEWAYS}  # {segment: {angle: (+, −)}}
 
 
 def movement_sentence(trial: SolvedTrial) -> str:
-    """What the person did: the trial's name, how far pelvis and thorax went over the frames kept, the clearest changes.
-
-    '' without a movement. Angles of the thorax and the pelvis are named where they are beyond their ±.
-    """
+    """The trial's name, and how far the pelvis went over the frames kept; '' without a movement."""
     kept, words = ~trial.rejected, page.page_words("top")
     if trial.spine.frames == 1 or not kept.any():
         return ""
-    figures = (*trial.curvature_figures, *trial.clinical_figures)
     texts = [words["named"].format(name=trial.trial)]
-    if not tables.held_still(figures):
+    if not tables.held_still((*trial.curvature_figures, *trial.clinical_figures)):
         texts.append(words["moved"])
     reach = _pelvis_reach(trial, kept)
     if reach >= MIN_SHOWN_REACH_M:
         texts.append(f"The pelvis moved up to {reach:.1f} m from its start (no ± given).")
-    for segment, ways in _LEANS.items():
-        if leans := _lean_texts(trial.spine, kept, segment, ways):
-            texts.append(f"The {segment} leaned up to {', '.join(leans)}.")
+    return " ".join(texts)
+
+
+def conclusion_sentence(trial: SolvedTrial) -> str:
+    """The ranges of the spine's regions that are results, then the largest of all angles for their ±."""
+    words, regions = page.page_words("top"), most_moved(region_figures(trial))
+    order = [str(Observability.MEASURED), IMPRECISE]
+    regions.sort(key=lambda one: order.index(one.decided_by) if one.decided_by in order else len(order))
+    labels = [one.decided_by.replace(IMPRECISE, tables.IMPRECISE_LABEL) for one in regions]
+    ranges = [f"{_changed(one)} ({label})" for one, label in zip(regions, labels, strict=True)]
+    in_room = segment_figures(trial.spine, ~trial.rejected)
     clearest: dict[str, ClinicalFigure] = {}
-    for one in most_moved(figures):
-        clearest.setdefault(panel_of(one).partition(",")[0], one)
-    changes = [
-        f"{name} {interval_text(tables.range_of(one), one.range_sd, one.unit)}"
-        for name, one in [*clearest.items()][:MOST_MOVED]
-    ]
+    for one in most_moved((*trial.curvature_figures, *trial.clinical_figures, *in_room)):
+        clearest.setdefault(short_name(one), one)
+    changes = [*map(_changed, [*clearest.values()][:MOST_MOVED])]
+    texts = [words["regions"].format(changes="; ".join(ranges))] if ranges else [words["no_region"]]
     texts += [words["clearest"].format(changes="; ".join(changes))] * bool(changes)
     return " ".join(texts)
 
@@ -160,19 +165,13 @@ def _pelvis_reach(trial: SolvedTrial, kept: np.ndarray) -> float:
     return float(np.linalg.norm(known - known[:1], axis=1).max(initial=0.0))
 
 
-def _lean_texts(
-    spine: SpineKinematics, kept: np.ndarray, segment: str, ways: Mapping[int, tuple[str, str]]
-) -> list[str]:
-    """'30° forwards': how far a segment leaned from upright, where beyond its ±. ways: of `_LEANS`."""
-    texts = list[str]()
-    if segment in spine.levels and spine.angles_sd is not None:
-        angles, sd = (np.degrees(each[kept, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
-        for k, words in ways.items():
-            for sign, way in zip((1, -1), words, strict=True):
-                at = int(np.where(np.isfinite(angles[:, k]), sign * angles[:, k], -np.inf).argmax())
-                value, spread = sign * angles[at, k], sd[at, k]
-                texts += [f"{interval_text(value, spread, 'deg')} {way}"] * bool(value > NORMAL_95 * spread)
-    return texts
+def short_name(figure: ClinicalFigure) -> str:
+    """The label without the side, the vertebrae and the sign."""
+    return panel_of(figure).partition(",")[0].partition(" (")[0]
+
+
+def _changed(figure: ClinicalFigure) -> str:
+    return f"{short_name(figure)} {interval_text(tables.range_of(figure), figure.range_sd, figure.unit)}"
 
 
 def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:
@@ -183,15 +182,27 @@ def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]
 
 def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalFigure, ...]:
     """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,)."""
-    figures: list[ClinicalFigure] = []
-    if spine.angles_sd is None:
-        return ()
+    unknown = np.full((len(spine.levels), 3), np.nan)
+    words, figures = observability_of(spine.levels, unknown), list[ClinicalFigure]()
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
-        angles, sd = (np.degrees(each[:, spine.levels.index(segment)]) for each in (spine.angles, spine.angles_sd))
-        for k, plane in enumerate(tables.SEGMENT_PLANES):
-            found, label = angle_statistics(angles[:, k], sd[:, k], kept), f"{segment.capitalize()}, {plane}"
-            if found.sd is not None:
-                figures.append(ClinicalFigure(label, label, "deg", decided_by=NO_LABEL, **found._asdict()))
+        angles = tables.figures_of_level(spine, segment, words=words, shares=unknown, kept=kept)
+        for plane, one in zip(tables.SEGMENT_PLANES, angles, strict=True):
+            figures += [replace(one, label=f"{segment.capitalize()} {plane}")] * (one.sd is not None)
+    return tuple(figures)
+
+
+def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
+    """Angles of the sums of levels, thorax on pelvis first, without lumbar flexion if that is a clinical parameter."""
+    spine, shares, names = trial.spine, trial.observed_shares, page.page_words("regions")
+    words = observability_of(spine.levels, shares, spine.forced, estimated=trial.spine_estimated)
+    figures = list[ClinicalFigure]()
+    for level in reversed([name for name in spine.levels if name in names]):
+        region, *vertebrae = names[level].split(", ")
+        angles = tables.figures_of_level(spine, level, words=words, shares=shares, kept=~trial.rejected)
+        for plane, one in zip(tables.REGION_PLANES, angles, strict=True):
+            label = ", ".join([f"{region} {plane}", *vertebrae])
+            is_stated = spine.clinical is not None and label.startswith("Lumbar flexion")
+            figures += [replace(one, label=label)] * (one.sd is not None and not is_stated)
     return tuple(figures)
 
 
@@ -203,7 +214,8 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
         marked = levels_between_markers(spine.levels, trial.markers)
         shares, table = trial.observed_shares, trial.sized.levels
         levels.append(tables.angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked))
-    clinical = tables.clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
+    figures = (*trial.curvature_figures, *trial.clinical_figures)
+    clinical = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial))
     room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1)
     return (*clinical[:1], *([] if room is None else [room]), *clinical[1:], *levels)
 
@@ -219,8 +231,8 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
             yield page.named_picture(key, assumed + forced + more + shaded, curves=key)
 
 
-def level_picture(trial: SolvedTrial) -> page.Picture:
-    """Ranges of the levels, or their angles in a single frame."""
+def level_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
+    """Ranges of the levels, or their angles in a single frame; none where no level is a result."""
     spine, kept = trial.spine, ~trial.rejected
     joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
@@ -228,8 +240,10 @@ def level_picture(trial: SolvedTrial) -> page.Picture:
     angles, shares = spine.angles[kept][:, rows], trial.observed_shares[rows]
     sd = None if spine.angles_sd is None else spine.angles_sd[kept][:, rows]
     marked = levels_between_markers(joints, trial.markers)
+    if not are_results(joints, shares, spine.forced, marked).any():
+        return ()
     chart = range_charts(joints, angles, sd, shares=shares, forced=spine.forced, marked=marked)
-    return page.named_picture("range" if spine.frames > 1 else "angle", chart=chart)
+    return (page.named_picture("range" if spine.frames > 1 else "angle", chart=chart),)
 
 
 def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:

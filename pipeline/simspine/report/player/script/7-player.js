@@ -7,13 +7,12 @@ class Player {
     this.root = root;
     const part = (name) => root.querySelector(`[data-part="${name}"]`);
     this.part = part;
-    this.data = readData(part("header"), part("block"));
+    drawCurves(root);
+    this.data = root.data;
+    this.plot = root.plot;
     this.frame = 0;
     this.speed = 1;
     this.playing = false;
-    this.plot = new Plot(part("plot"), this.data, (frame) => this.seek(frame));
-    const figures = document.querySelectorAll(`[data-of="${root.id}"]`);
-    root.curves = [...figures].map((figure) => new Curves(figure, this.data, (frame) => root.player?.seek(frame)));
     this.pick(part("pick"));
     this.film = this.data.header.films.length ? new Film(root, this.data) : undefined;
     this.stage = new Stage(part("stage"), this.data);
@@ -121,6 +120,7 @@ class Player {
     if (arrays.filled?.some(Boolean)) there.add("filled");
     if (header.spine.length > 2) there.add("spine");
     if (arrays.tube) there.add("tube");
+    if (header.films.length) there.add("sides");
     if (header.curves.some((curve, i) => arrays[`sd/${i}`])) there.add("sd");
     for (const status of ["rejected", "inferred"]) {
       if (stretches(this.data, status).length) there.add(`${status}-frames`).add("pale");
@@ -208,6 +208,16 @@ class Player {
   }
 }
 
+// Curves do not wait for the 3D view, which is slow where the processor draws it.
+function drawCurves(root) {
+  if (root.curves) return;
+  const part = (name) => root.querySelector(`[data-part="${name}"]`);
+  root.data = readData(part("header"), part("block"));
+  const seek = (frame) => root.player?.seek(frame);
+  root.plot = new Plot(part("plot"), root.data, seek);
+  root.curves = [...document.querySelectorAll(`[data-of="${root.id}"]`)].map((figure) => new Curves(figure, root.data, seek));
+}
+
 // three.js waits as text until the first player is looked at, so that the page appears at once.
 function loadLibrary() {
   if (window.THREE) return;
@@ -250,8 +260,16 @@ const watcher = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     if (!entry.isIntersecting) continue;
     watcher.unobserve(entry.target);
-    // After the page's first picture.
-    requestAnimationFrame(() => setTimeout(() => start(document.getElementById(entry.target.dataset.of) ?? entry.target)));
+    const root = document.getElementById(entry.target.dataset.of) ?? entry.target;
+    // After the page's first picture; the 3D view after the curves, and only where it is looked at.
+    requestAnimationFrame(() => setTimeout(() => {
+      try {
+        drawCurves(root);
+      } catch {
+        // start says so
+      }
+      requestAnimationFrame(() => setTimeout(() => start(root)));
+    }));
   }
 }, { rootMargin: "150px" });
 for (const root of document.querySelectorAll(".player, [data-of]")) watcher.observe(root);
