@@ -1,4 +1,4 @@
-"""The frame engine beside OpenSim's InverseKinematicsTool at accuracy 1e-6.
+"""The frame engine compared with OpenSim's InverseKinematicsTool at accuracy 1e-6.
 
     python -m benchmarks.against_opensim FOLDER [--frames 100] [--seeds 1,2,3] [--json figures.json]
 

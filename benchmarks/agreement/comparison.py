@@ -1,7 +1,7 @@
 """The frame engine frame by frame beside OpenSim's InverseKinematicsTool at high accuracy: cost, minima, coordinates.
 
 Three questions for each frame. Is our cost (OpenSim's formula, coordinate tasks included) at most 1.001 × the tool's?
-Are the two beside the same minimum: where does each go when `nearest_minimum`, which is neither, takes it further
+Are the two near the same minimum: where does each go when `nearest_minimum`, which is neither, takes it further
 downhill? And do the coordinates agree of which noise in the markers leaves the engine certain?
 """
 

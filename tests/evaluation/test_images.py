@@ -53,6 +53,13 @@ def test_exact_points_score_one_and_a_bad_spine_costs_the_spine_only(tmp_path):
     assert {row.source for row in auc.rows if row.source} == {"SimSpine (CVPR 2026), Table 2"}
 
 
+def evaluated(folder, *methods):
+    """The tables of methods, each in a file of its name, against labels.json."""
+    labels = folder / "labels.json"
+    found = {method: read_found_people(folder / f"{method}.json", labels) for method in methods}
+    return evaluate_images(found, read_labelled_people(labels))
+
+
 @pytest.mark.parametrize(("name", "count"), [("COCO", 17), ("Halpe26", 26)])
 def test_labels_of_other_sets_are_a_subset_of_that_name(tmp_path, name, count):
     """Files of 17 and 26 points that name none. A method with 37 points is judged by these alone."""
@@ -62,14 +69,10 @@ def test_labels_of_other_sets_are_a_subset_of_that_name(tmp_path, name, count):
     spoilt[:, count:, :2] += 400
     write_results(tmp_path / "all.json", spoilt)
     write_results(tmp_path / "own.json", truth[:, :count])
-    labels = read_labelled_people(tmp_path / "labels.json")
-    found = {
-        method: read_found_people(tmp_path / f"{method}.json", tmp_path / "labels.json") for method in ("all", "own")
-    }
-    summary, details, auc = evaluate_images(found, labels)
+    summary, details, auc = evaluated(tmp_path, "all", "own")
     assert [column.name for column in summary.columns] == [f"{name} AP", f"{name} AR"]
     assert {row.label for row in details.rows} == {name}
-    for method in found:
+    for method in ("all", "own"):
         assert summary.value(method, "all", f"{name} AP") == pytest.approx(1)
         assert auc.value(method, "all", f"{count} points, 0–0.95") == pytest.approx(19 / 20)
     assert not [row for row in auc.rows if row.source]  # published ones are of other points
@@ -86,11 +89,7 @@ def test_a_method_of_other_points_is_judged_by_these_alone(tmp_path, name, count
     write_labels(tmp_path / "labels.json", truth)
     write_results(tmp_path / "all.json", truth)
     write_results(tmp_path / "few.json", truth[:, :count])
-    labels = read_labelled_people(tmp_path / "labels.json")
-    found = {
-        method: read_found_people(tmp_path / f"{method}.json", tmp_path / "labels.json") for method in ("all", "few")
-    }
-    summary, details, auc = evaluate_images(found, labels)
+    summary, details, auc = evaluated(tmp_path, "all", "few")
     assert summary.value("few", "all", f"{name} AP") == pytest.approx(1)
     assert summary.value("few", "all", "body AP") is summary.value("few", "all", "all AP") is None
     assert summary.value("all", "all", f"{name} AP") is None

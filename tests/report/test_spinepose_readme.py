@@ -91,7 +91,7 @@ def test_image_with_all_of_its_default_arguments(files, tmp_path):
     flat, space = infer_image(*call, **lifting)
     assert (flat.shape, space.shape) == ((1, 37, 3), (1, 37, 4))
     image, drawn = (cv2.imread(str(place)) for place in (files / "image.jpg", tmp_path / "output.jpg"))
-    assert drawn.shape == (image.shape[0], image.shape[1] + 320, 3)  # beside it the person in the world
+    assert drawn.shape == (image.shape[0], image.shape[1] + 320, 3)  # the person in the world is next to it
     assert drawn[:, image.shape[1] :].max() > 200
     bare = infer_image(*call, **lifting | {"show_lifting_panel": False})
     np.testing.assert_array_equal(bare[1], space)
