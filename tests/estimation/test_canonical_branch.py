@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from simspine.anatomy.tree import all_coordinates, all_poses
 from simspine.estimation.result import canonical_branch
@@ -48,24 +49,30 @@ def test_a_pelvis_on_the_other_branch_comes_back_whatever_the_heading(release):
     np.testing.assert_allclose(np.sin(canonical_branch(release, turned)[:, pelvis]), np.sin(z[:, pelvis]), atol=1e-12)
 
 
-def test_an_arm_wound_up_in_part_of_a_trial_is_unwound_frame_by_frame(release):
-    """On the other branch, and a third of the frames a whole turn further: the branch is still told by the ranges."""
-    z = np.repeat(release.tree.rest[release.tree.free][None], 9, 0)
-    arm = columns(release, ARM)
-    z[:, arm] = [0.3, -0.2, 0.1]
-    turned = z.copy()
-    turned[:, arm] = [0.3 - np.pi, np.pi + 0.2, 0.1 + np.pi]
-    turned[6:, arm[2]] -= 2 * np.pi
-    np.testing.assert_allclose(canonical_branch(release, turned, continuous=False), z, atol=1e-12)
-    together = canonical_branch(release, turned)[:, arm]
-    np.testing.assert_allclose(together[:6], z[:6, arm], atol=1e-12)
-    np.testing.assert_allclose(together[6:, 2], 0.1 - 2 * np.pi, atol=1e-12)
+def arm_overhead(body):
+    """(frames, free): the arm is raised from the side to 145 degrees, beyond its range of 90; and the arm's columns."""
+    z = np.repeat(body.tree.rest[body.tree.free][None], 30, 0)
+    arm = columns(body, ARM)
+    z[:, arm] = [0.0, -0.2, 0.1]
+    z[:, arm[0]] = np.radians(np.linspace(0, 145, 30))
+    return z, arm
 
 
-def test_the_branch_of_frames_solved_singly_is_told_in_each(release):
-    z = np.repeat(release.tree.rest[release.tree.free][None], 9, 0)
-    arm = columns(release, ARM)
-    z[:, arm] = [0.3, -0.2, 0.1]
+@pytest.mark.parametrize("frames", [slice(None, None, 2), slice(14, None), slice(20, 25)])
+def test_frames_solved_singly_end_on_one_branch(release, frames):
+    """Some frames are on the other branch, and some whole turns further."""
+    z, arm = arm_overhead(release)
     turned = z.copy()
-    turned[::2, arm] = [0.3 - np.pi, np.pi + 0.2, 0.1 + np.pi]
-    np.testing.assert_allclose(canonical_branch(release, turned, continuous=False), z, atol=1e-12)
+    turned[frames, arm[0]] -= np.pi
+    turned[frames, arm[1]] = np.pi - z[frames, arm[1]]
+    turned[frames, arm[2]] += np.pi
+    turned[6:9, arm[2]] -= 2 * np.pi
+    np.testing.assert_allclose(canonical_branch(release, turned), z, atol=1e-12)
+
+
+def test_missing_frames_do_not_interrupt_a_branch(release):
+    z, arm = arm_overhead(release)
+    turned = z.copy()
+    turned[20:, arm] = np.column_stack([z[20:, arm[0]] - np.pi, np.pi - z[20:, arm[1]], z[20:, arm[2]] + np.pi])
+    turned[17:21], z[17:21] = np.nan, np.nan
+    np.testing.assert_allclose(canonical_branch(release, turned), z, atol=1e-12)

@@ -77,3 +77,25 @@ def test_a_hinge_at_the_upper_end_of_its_range_is_bent_back_into_it(body):
     elbow = body.coordinates.index("elbow_flex_r")
     values[elbow] = body.coordinates.upper[elbow]
     assert result.with_bent_hinges(body, values)[elbow] == pytest.approx(values[elbow] - np.radians(45.0))
+
+
+def test_arms_that_rise_overhead_stay_on_one_branch(body):
+    """From hanging to 150°, where ranges are nearer to the shoulder's other triple of angles, and back."""
+    c, frames = body.coordinates, 80
+    values = np.repeat(neutral_motion(body).values, frames, axis=0)
+    raised = np.radians(75 * (1 - np.cos(np.linspace(0, 2 * np.pi, frames))))
+    for side in "rl":
+        values[:, c.index(f"arm_flex_{side}")] = raised
+        for name, angle in (("arm_add", -15), ("arm_rot", 70), ("elbow_flex", 25)):
+            values[:, c.index(f"{name}_{side}")] = np.radians(angle)
+    names = [n for n in default_weights(read_recipe("articulated"), "centres") if n in body.marker_names]
+    markers = forward_kinematics(body, Motion(c.names, 50.0, values, c.rotational)).select(names)
+    weights = np.ones(markers.xyz.shape[:2])
+    tree, y, w, _ = usable_observations(body, markers, weights, 3)
+    nothing = np.zeros(tree.free.size)
+    path = starting_path(
+        body, MarkerTerm(tree, y, w), first_pose(body, markers, weights), ridge=nothing, target=nothing, stride=8
+    )
+    shoulders = [[body.coordinates.names[i] for i in tree.free].index(f"arm_flex_{side}") for side in "rl"]
+    assert np.abs(np.diff(path[:, shoulders], axis=0)).max() < np.radians(20)
+    assert np.abs(path[:, shoulders] - raised[:, None]).max() < np.radians(20)

@@ -374,6 +374,19 @@ def other_angle_branch(angles: np.ndarray) -> np.ndarray:
     return np.stack([a + np.pi, np.pi - b, c + np.pi], -1)
 
 
+def nearest_angle_branch(angles: np.ndarray, may_change: np.ndarray | bool = True) -> np.ndarray:
+    """Angle triples (frames, 3) rad: of the two of each rotation, the one nearer to the frame before.
+
+    may_change: (frames − 1,) bool, the steps in which the branch may change.
+    """
+    other = other_angle_branch(angles)
+    stay = np.abs(wrap_angles(angles[1:] - angles[:-1])).sum(-1)
+    swap = np.abs(wrap_angles(other[1:] - angles[:-1])).sum(-1)
+    # Both triples take the same steps, so a change of branch does not depend on the current branch: a parity.
+    parity = np.concatenate([[False], np.cumsum((swap < stay) & may_change) % 2 == 1])[: len(angles)]
+    return np.where(parity[:, None], other, angles)
+
+
 def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Angle triples (frames, 3) rad without gimbal wraps, NaN gaps kept; (frames,) bool: which frames were changed.
 
@@ -392,13 +405,7 @@ def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ):
         return out, np.zeros(len(out), bool)
     near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_GIMBAL_LOCK_RAD
-    if near.any():
-        other = other_angle_branch(a)
-        stay = np.abs(wrap_angles(a[1:] - a[:-1])).sum(-1)
-        swap = np.abs(wrap_angles(other[1:] - a[:-1])).sum(-1)
-        # Both triples take the same steps, so a change of branch does not depend on the current branch: a parity.
-        parity = np.concatenate([[False], np.cumsum((swap < stay) & near) % 2 == 1])
-        out[valid] = np.where(parity[:, None], other, a)
+    out[valid] = nearest_angle_branch(a, near)
     out = unwrap_angles(out)
     changed = valid & (np.nan_to_num(np.abs(out - angles)).max(-1) > CHANGED_TOLERANCE_RAD)
     return out, changed

@@ -226,7 +226,7 @@ def solve_frames(
     z, _, status = fit_frames(tree, body_columns(tree), frames, start, begin, MAX_ITERATIONS, tolerance)
     values = np.full((markers.frames, len(body.coordinates)), np.nan)
     solved = status != STATUS_UNSOLVED
-    values[solved] = all_coordinates(tree, canonical_branch(body, z, continuous=False)[solved])[0]
+    values[solved] = all_coordinates(tree, canonical_branch(body, z)[solved])[0]
     few = f"fewer than {min_markers} markers present"
     reasons = [REASON_OF_STATUS.get(int(s), "") if ok else few for s, ok in zip(status, usable, strict=True)]
     return result_of(body, markers, values, weights=weights, reasons=reasons, tasks=coordinate_tasks or {})

@@ -19,7 +19,7 @@ from simspine.anatomy.body import (
 from simspine.anatomy.tree import Tree
 from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, require_known
-from simspine.core.geometry import other_angle_branch, rigid_fit
+from simspine.core.geometry import nearest_angle_branch, other_angle_branch, rigid_fit
 from simspine.core.types import HoldsArrays, Markers, Motion, read_only_array
 
 DEFAULT_TOLERANCES = {"frames": 1e-5, "trajectory": 5e-5}  # by engine
@@ -208,12 +208,11 @@ def objective_per_frame(
 # flexed by −1°, not one flexed by 179° with the other two angles changed as well.
 
 
-def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.ndarray:
-    """z (frames, free) with each joint's angles on the branch nearer to their ranges; poses stay the same.
+def canonical_branch(body: Body, z: np.ndarray) -> np.ndarray:
+    """z (frames, free) with each joint's angles continuous in time and nearest to their ranges; poses stay the same.
 
-    NaN frames stay NaN. For a joint to ground only the second angle has a range, since people may face anywhere.
-    continuous: one branch for the whole trial, with the same whole turns removed from all frames. Else each frame of a
-    joint with ranges has its own, since frames solved one by one may have wound an arm up.
+    Frames that were solved one by one may be on different branches, or whole turns apart. NaN frames stay NaN. For a
+    joint to ground only the second angle has a range, since people may face anywhere.
     """
     tree = body.tree
     z = z.copy()
@@ -221,15 +220,11 @@ def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.n
         lower, upper = body.coordinates.lower[tree.free[columns]], body.coordinates.upper[tree.free[columns]]
         if tree.parent[joint] == 0:
             lower, upper = np.array([-np.inf, -np.pi / 2, -np.inf]), np.array([np.inf, np.pi / 2, np.inf])
-        present, other = z[:, columns], other_angle_branch(z[:, columns])
-        by_frame = [_whole_turns_removed(angles, lower, upper, False) for angles in (present, other)]
-        excesses = (np.maximum(angles - upper, 0) + np.maximum(lower - angles, 0) for angles in by_frame)
-        outside = [np.square(excess).sum(1) for excess in excesses]  # (frames,) rad²; NaN frames stay NaN
-        if continuous or tree.parent[joint] == 0:
-            better = present if np.nansum(outside[0]) <= np.nansum(outside[1]) else other
-            z[:, columns] = _whole_turns_removed(better, lower, upper, True)
-        else:
-            z[:, columns] = np.where((outside[0] <= outside[1])[:, None], *by_frame)
+        known = np.isfinite(z[:, columns]).all(1)
+        angles = np.unwrap(nearest_angle_branch(z[np.ix_(known, columns)]), axis=0)
+        branches = [_whole_turns_removed(each, lower, upper) for each in (angles, other_angle_branch(angles))]
+        outside = [np.square(np.maximum(each - upper, 0) + np.maximum(lower - each, 0)).sum() for each in branches]
+        z[np.ix_(known, columns)] = branches[int(outside[1] < outside[0])]
     return z
 
 
@@ -244,14 +239,11 @@ def _perpendicular_triples(tree: Tree):
             yield j, columns
 
 
-def _whole_turns_removed(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray, together: bool) -> np.ndarray:
-    """Angles minus the whole turns that bring them nearest to the ranges' middle; together: the same for all frames."""
+def _whole_turns_removed(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Angles (frames, 3) minus the whole turns that bring their medians nearest to the ranges' middle."""
     middle = (np.clip(lower, -np.pi, np.pi) + np.clip(upper, -np.pi, np.pi)) / 2
-    finite = angles[np.isfinite(angles).all(1)]
-    if not len(finite):
-        return angles
-    reference = np.median(finite, axis=0) if together else angles
-    return angles - 2 * np.pi * np.round((reference - middle) / (2 * np.pi))
+    turns = np.round((np.median(angles, axis=0) - middle) / (2 * np.pi)) if len(angles) else 0.0
+    return angles - 2 * np.pi * turns
 
 
 # rad. With a straight elbow, the upper arm's rotation about its long axis is undetermined. If a solver starts in the

@@ -115,7 +115,7 @@ def starting_path(
     middles = range_middles(body)
     begin = np.append(middles, np.full(start.size - middles.size, np.nan))  # NaN: offsets of markers
     z = fit_frames(markers.tree, markers.columns, frames, start, begin, ROUGH_ITERATIONS, ROUGH_TOLERANCE)[0]
-    z = canonical_branch(body, z, continuous=False)
+    z = canonical_branch(body, z)
     path = np.column_stack([np.interp(np.arange(len(markers.y)), chosen, column) for column in z.T])
     tree: Tree = markers.tree
     moving = {c for carrier in set(tree.marker_body.tolist()) for c in tree.columns_of(carrier).tolist()}
