@@ -86,10 +86,11 @@ def hold_lock(
 ) -> Iterator[tuple[int, ...]]:
     """Lock a file while the block runs; yields the lock's descriptor, so that children can hold the lock as well.
 
-    The file stays if its holder is killed. Yields () where the system has no such locks. busy: text that says what the
+    The file stays if its holder is killed. Folders made for a hidden lock go with it if nothing else is in them; those
+    of manifests stay, which say whose results these are. Yields () where the system has no such locks. busy: what the
     holder does. After `patience_s` of waiting (None: no limit), an `InputError` gives `busy` and `advice`.
     """
-    make_folder(path.parent)
+    made = make_folder(path.parent)
     if fcntl is None:
         yield ()
         return
@@ -101,12 +102,15 @@ def hold_lock(
             print(f"{busy}; waiting for it.", file=sys.stderr)
             announced = True
         time.sleep(0.1)
+        made += make_folder(path.parent)  # the holder may have removed it
     try:
         yield () if descriptor < 0 else (descriptor,)
     finally:
         with suppress(OSError):  # a lock file without a holder blocks nobody; the next run removes it
             if path.stat().st_size == 0:  # a file with content is not a lock
                 path.unlink()
+                for folder in made if path.name[0] == "." else ():
+                    folder.rmdir()
         if descriptor >= 0:
             os.close(descriptor)
 
@@ -128,10 +132,8 @@ def is_lock_held(path: Path) -> bool:
     try:
         with open(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
     return False
 
 
@@ -139,17 +141,17 @@ def _try_lock(path: Path) -> int | None:
     """The descriptor of the lock; None if another process has it, -1 where the file system knows no locks."""
     if path.is_symlink():  # the file would be made where it points to
         path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    others = path.exists() and not os.access(path, os.W_OK)  # another user's file can be locked as well
+    flags = os.O_RDONLY if others else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with suppress(FileNotFoundError):  # the last holder removed the file: then this lock blocks nobody
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
-    except BlockingIOError:
-        pass
-    except OSError:
+    except OSError as error:
         os.close(descriptor)
-        return -1
+        return None if isinstance(error, BlockingIOError) else -1
     os.close(descriptor)
     return None
 
