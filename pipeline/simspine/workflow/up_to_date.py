@@ -176,14 +176,17 @@ CODE_OF = {
 }  # all other stages: STAGE_CODE
 
 
-_file_digest = cache(sha256_of_file)  # most files of the package decide several stages
+@cache
+def _sha256_of_version(path: Path, _: tuple[int, ...]) -> str:
+    """Read once in a process, unless the file changes: a data set has some GB."""
+    return sha256_of_file(path)
 
 
 @cache
 def code_digest(stage: str) -> str:
     """sha256 over names and checksums of `source_files`."""
     files = source_files(stage)
-    return json_digest({path.relative_to(PACKAGE_FOLDER).as_posix(): _file_digest(path) for path in files})
+    return json_digest({path.relative_to(PACKAGE_FOLDER).as_posix(): file_checksum(path) for path in files})
 
 
 def source_files(stage: str) -> list[Path]:
@@ -203,8 +206,8 @@ def file_checksum(path: Path, chosen: str = "*.json") -> str:
     require_made(path)
     if path.is_dir():
         files = sorted(file for file in path.glob(chosen) if file.is_file())
-        return json_digest([[file.relative_to(path).as_posix(), sha256_of_file(file)] for file in files])
-    return sha256_of_file(path)
+        return json_digest([[file.relative_to(path).as_posix(), file_checksum(file)] for file in files])
+    return _sha256_of_version(path, file_version(path))
 
 
 def read_json(path: Path) -> dict:
@@ -240,10 +243,10 @@ class StageTask:
     work: Callable[[], object]  # does the work and writes `outputs`
     whole: bool = False  # for all trials of the subject together; `name` is then the subject's
 
-    def fingerprint(self, stage: str, checksum: Callable[[Path], str] = file_checksum) -> dict:
-        """Identity of all inputs. stage: the one whose code does the work. checksum: function that gives a file's."""
+    def fingerprint(self, stage: str) -> dict:
+        """Identity of all inputs. stage: the one whose code does the work."""
         return {
-            "inputs": [[path.name, checksum(path)] for path in self.inputs],
+            "inputs": [[path.name, file_checksum(path)] for path in self.inputs],
             "settings": json_digest(self.settings),
             "version": __version__,
             "code": code_digest(stage),
@@ -308,7 +311,7 @@ def read_task_manifest(path: Path) -> dict:
     return {}
 
 
-def reason_not_done(path: Path, task: StageTask, stage: str, of: Callable[[Path], str] = file_checksum) -> str | None:
+def reason_not_done(path: Path, task: StageTask, stage: str) -> str | None:
     """None if a task's outputs exist and come from its present inputs, settings and code; else the difference."""
     entry = read_task_manifest(path)
     if not entry:
@@ -316,12 +319,10 @@ def reason_not_done(path: Path, task: StageTask, stage: str, of: Callable[[Path]
     missing = [file for file in task.inputs if not file.exists()]
     if missing:
         return f"{missing[0].name} is missing"
-    return manifest_difference(entry, task.fingerprint(stage, of), task.outputs, of)
+    return manifest_difference(entry, task.fingerprint(stage), task.outputs)
 
 
-def manifest_difference(
-    entry: dict, fingerprint: dict, outputs: tuple[Path, ...], checksum: Callable[[Path], str] = file_checksum
-) -> str | None:
+def manifest_difference(entry: dict, fingerprint: dict, outputs: tuple[Path, ...]) -> str | None:
     """The first difference between a task and its manifest; None if they agree. entry: the manifest, or {}."""
     if not entry:
         return "not made yet"
@@ -337,7 +338,7 @@ def manifest_difference(
     missing = [path.name for path in outputs if not path.exists()]
     if missing:
         return f"{missing[0]} is missing"
-    found = _file_checksums(outputs, checksum)
+    found = _file_checksums(outputs)
     if entry["outputs"] != found:
         names = [name for name in found if entry["outputs"].get(name) != found[name]]
         return f"{names[0] if names else 'the list of its files'} is not as it was made"
@@ -355,9 +356,9 @@ def check_as_made(paths: RunPaths, trial: str) -> None:
             raise InputError(f"{file} is not as it was made: changed, or damaged. Run `simspine run` again.")
 
 
-def _file_checksums(outputs: tuple[Path, ...], checksum: Callable[[Path], str] = file_checksum) -> dict[str, str]:
+def _file_checksums(outputs: tuple[Path, ...]) -> dict[str, str]:
     """{path relative to the outputs' common folder: checksum}; several folders may hold the same name."""
     if not outputs:
         return {}
     shared = os.path.commonpath([path.absolute().parent for path in outputs])
-    return {path.absolute().relative_to(shared).as_posix(): checksum(path) for path in outputs}
+    return {path.absolute().relative_to(shared).as_posix(): file_checksum(path) for path in outputs}
