@@ -111,6 +111,7 @@ def test_misspelt_key_proposes_the_right_one(tmp_path, path, wrong, right, where
         (("subjects",), {}, "subjects: "),
         (("subjects", "S01", "trials"), {}, "subjects.S01.trials: "),
         (("subjects", "S01", "trials"), REMOVED, "subjects.S01.trials: required, but missing."),
+        (("ik", "weights"), {"LKnee": -0.5}, "ik.weights.LKnee: Input should be greater than or equal to 0 "),
         (("subjects", "S01", "height"), 180, "subjects.S01.height: Input should be less than 2.5 (found 180)."),
         (("filter", "cutoff_hz"), "six", "filter.cutoff_hz: "),
         (("filter", "order"), 3, "filter.order: Input should be a multiple of 2 (found 3)."),

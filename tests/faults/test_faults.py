@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from session_person import write_opencap
 from tools.faults.__main__ import main
-from tools.faults.every_write import JOURNAL, BrokenCommand, every_write_table, measure_every_write
+from tools.faults.every_write import JOURNAL, RUN_COMMANDS, BrokenCommand, every_write_table, measure_every_write
 from tools.faults.runs import FaultOutcome, RunFolder, fault_table, result_checksums
 
 from simspine.cli.main import main as simspine
@@ -63,6 +63,12 @@ def test_computing_times_alone_do_not_count(tmp_path):
     assert result_checksums(place.results) == first
     manifest.write_text('{"seconds": 2, "notes": {"n": 1}}')
     assert result_checksums(place.results) != first
+
+
+def test_a_run_is_broken_while_it_does_the_last_job():
+    """It begins with the results of before the command above it."""
+    numbers = [number for number, command in enumerate(RUN_COMMANDS) if command.startswith("run ")]
+    assert [RUN_COMMANDS[number - 1].split()[:2] for number in numbers] == [["job", "page"]]
 
 
 def test_left_files_are_counted(tmp_path):

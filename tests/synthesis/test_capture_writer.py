@@ -245,5 +245,8 @@ def test_command(tmp_path, capture):
     assert contents(tmp_path / "capture") == contents(capture)
     again = call("capture", "virtual", "--config", config, "--quiet")
     assert "everything is there already" in again.output
+    unknown = ["--subject", "S11", "--out", tmp_path / "new/deep"]
+    assert "unknown subject 'S11'" in failed(call("capture", "virtual", "--config", config, *unknown))
+    assert not (tmp_path / "new").exists()
     config.write_text(f"name: mine\nresults: {tmp_path}\ncapture: {{human36m: {tmp_path}/capture}}\n")
     failed(call("capture", "virtual", "--config", config))

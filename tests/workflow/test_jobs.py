@@ -1,8 +1,10 @@
 """Jobs of several stages, the marks of those that are done, and what `simspine status` says."""
 
+import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from command_line import call
@@ -46,6 +48,25 @@ def test_every_job_has_a_mark_of_its_own(copied):
 def test_what_is_done_is_not_done_again(copied, capsys):
     run_job(copied.config, "markers", "S01", "bow")
     assert capsys.readouterr().out == "triangulate S01: bow up to date\nmerge S01: bow up to date\n"
+
+
+def test_a_job_reads_no_file_twice_for_its_checksum(copied, monkeypatch):
+    """A data set may have 20 GB. One that changes is read again."""
+    read = []
+
+    def count(file, kind, digest=hashlib.file_digest):
+        read.append(Path(file.name))
+        return digest(file, kind)
+
+    dataset = copied.results / "synthetic.h5"
+    monkeypatch.setattr("hashlib.file_digest", count)
+    run_job(copied.config, "page", None, None)
+    assert dataset in read
+    assert len(read) == len(set(read))
+    dataset.write_bytes(dataset.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match="is not as it was made"):
+        run_job(copied.config, "page", None, None)
+    assert read.count(dataset) == 2
 
 
 def test_a_body_is_looked_up_once_however_many_trials(copied, monkeypatch):

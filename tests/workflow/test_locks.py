@@ -1,9 +1,12 @@
 """Locks that end with their process."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from threading import Timer
 
 import pytest
 
@@ -32,6 +35,39 @@ def test_a_lock_goes_with_its_block(tmp_path):
         assert is_lock_held(path)
     assert not path.exists()
     assert not is_lock_held(path)
+
+
+def test_a_hidden_lock_leaves_no_folder_of_its_own(tmp_path):
+    """Those that hold something stay, and those of manifests, by which results are known as ours."""
+    for name in ("a/b/.lock", "c/.lock", "manifests/ik/bow.lock"):
+        with suppress(ValueError), hold_lock(tmp_path / name, "x"):
+            (tmp_path / "c").is_dir() and (tmp_path / "c/mine").touch()
+            raise ValueError
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["c", "ik", "manifests", "mine"]
+
+
+def test_a_folder_that_the_holder_removed_is_made_again(tmp_path):
+    path = tmp_path / "a/.lock"
+    run = holder(path)
+    Timer(0.5, run.communicate).start()
+    with hold_lock(path, "x"):
+        assert is_lock_held(path)
+
+
+def test_a_lock_of_another_user_may_be_held(tmp_path, monkeypatch):
+    """Whose file may be read, and not be written."""
+
+    def refuse(path, flags, *mode, really=os.open):
+        if flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return really(path, flags, *mode)
+
+    path = tmp_path / "x.lock"
+    path.touch(0o444)
+    monkeypatch.setattr("os.open", refuse)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with hold_lock(path, "x", 0.1), pytest.raises(InputError, match="at work"), hold_lock(path, "at work", 0.1):
+        pass
 
 
 def test_a_lock_file_that_cannot_be_removed_spoils_no_work(tmp_path, monkeypatch):

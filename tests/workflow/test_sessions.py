@@ -839,7 +839,8 @@ def test_easymocap_with_a_lost_frame_is_refused(tmp_path):
     assert "keypoints3d: 3 files, numbered 0 to 3; give frames of nobody one" in refusal(tmp_path, "--rate", "50")
 
 
-def test_what_others_put_where_a_command_was_killed_stays(tmp_path):
+@pytest.mark.parametrize("name", ["notes.txt", "mine.json"])
+def test_what_others_put_where_a_command_was_killed_stays(tmp_path, name):
     """The lock says that files were half-written; other files in the folder are the user's."""
     _, xyz, _ = native("body25")
     (tmp_path / "keypoints3d").mkdir()
@@ -847,10 +848,10 @@ def test_what_others_put_where_a_command_was_killed_stays(tmp_path):
         (tmp_path / f"keypoints3d/{k:06d}.json").write_text(json.dumps([{"id": 0, "keypoints3d": row.tolist()}]))
     added = tmp_path / "keypoints3d_spine"
     added.mkdir()
-    (added / "notes.txt").write_text("mine")
+    (added / name).write_text("mine")
     (tmp_path / ".keypoints3d_spine.lock").touch()
     assert "keypoints3d_spine exists already" in refusal(tmp_path, "--rate", "50")
-    assert (added / "notes.txt").read_text() == "mine"
+    assert (added / name).read_text() == "mine"
 
 
 def test_a_name_neither_commands_the_terminal_nor_breaks_a_table(tmp_path, capsys):

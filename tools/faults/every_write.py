@@ -39,9 +39,9 @@ RUN_COMMANDS = (
     f"job motion {CONFIGURED} --subject S1 --trial Walking_1",
     f"job dataset {CONFIGURED}",
     f"job page {CONFIGURED}",
+    f"run {RUN_CONFIG_FILE} --cores 1",
     *(f"export {CONFIGURED} --format {kind}" for kind in ("hdf5", "csv", "npz", "coco", "c3d", "bids")),
     f"export {CONFIGURED} --axes 62",
-    f"run {RUN_CONFIG_FILE} --cores 1",
 )
 ANNOTATION_COMMANDS = (
     f"annotate {RECORDING} --no-open",

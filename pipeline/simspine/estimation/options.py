@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
 from simspine.core.settings import Section
 
@@ -12,7 +12,7 @@ class KinematicsOptions(Section):
 
     engine: Literal["trajectory", "frames"] = "trajectory"
     """trajectory: all frames at once, with standard deviations. frames: each frame by itself, as in OpenSim's tool."""
-    weights: dict[str, float] = Field(default_factory=dict)
+    weights: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     """Weights by marker that replace those of the marker set."""
     marker_sd_m: float = Field(0.03, gt=0, lt=1)
     """Standard deviation of a coordinate of a detected marker of weight 1, m."""

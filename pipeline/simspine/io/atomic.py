@@ -63,12 +63,13 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
         _flush_folder(target.parent)
 
 
-def make_folder(folder: Path, sync: bool = True) -> None:
-    """Create a folder and its parents. sync: flush them, so that they survive a power cut."""
+def make_folder(folder: Path, sync: bool = True) -> list[Path]:
+    """Create a folder and its parents; returns those made. sync: flush them, so that they survive a power cut."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for place in missing if sync else ():
         _flush_folder(place.parent)
+    return missing
 
 
 @contextmanager

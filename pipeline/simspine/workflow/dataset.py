@@ -19,7 +19,7 @@ from simspine.dataset.recordings import (
     read_dataset_manifest,
     write_dataset_manifest,
 )
-from simspine.io.atomic import sha256_of_file, write_text
+from simspine.io.atomic import write_text
 from simspine.io.dataset_write import OWN_GROUP, Dataset, SubjectData, write_dataset
 from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.io.text_tables import json_or_empty
@@ -27,7 +27,7 @@ from simspine.reconstruction.headline import dataset_summary_metrics
 from simspine.reconstruction.publish import package_versions
 from simspine.report.page import Row
 from simspine.report.summary import summary_rows
-from simspine.workflow import stage_files
+from simspine.workflow import stage_files, up_to_date
 from simspine.workflow.config import Config
 from simspine.workflow.results import read_trial, write_quality
 from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, StageTask, read_json, read_task_manifest
@@ -97,15 +97,14 @@ def dataset_file(results: Path, name: str) -> Path:
     path = results / name
     if path.is_file() and (results / MANIFEST_FILE).is_file():
         listed = read_dataset_manifest(results)["files"].get(name)
-        if listed is not None and sha256_of_file(path) != listed["sha256"]:
+        if listed is not None and up_to_date.file_checksum(path) != listed["sha256"]:
             raise InputError(f"{path} is not as it was made: changed, or damaged. Run `simspine run` again.")
     return path
 
 
 def read_summary(config: Config) -> dict:
     path = dataset_file(Path(config.results), "summary.json")
-    summary = read_json(path)
-    if not isinstance(summary, dict) or "rejected_because" not in summary:
+    if "rejected_because" not in (summary := read_json(path)):
         raise InputError(f"{path}: not a whole summary: it lacks the counts of frames. Run `simspine run` again.")
     warn_of_other_configuration(path, json_or_empty(path.with_name("provenance.json")), config)
     return summary

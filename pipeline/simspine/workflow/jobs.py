@@ -2,10 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.up_to_date import (
     RunPaths,
     StageTask,
-    file_checksum,
     is_lock_held,
     read_json,
     read_task_manifest,
@@ -341,7 +339,6 @@ LONG_AGO = 1e9  # s, time of all marks: Snakemake compares times of files, and n
 
 def stage_states(config: Config) -> list[StageState]:
     """States of all stages, trial by trial; all files of the results are read, and nothing is written."""
-    checksum = cache(file_checksum)
     states: list[StageState] = []
     unfinished_files: set[Path] = set()  # files of stages that are not done
     for subject in (*config.subjects, None):
@@ -349,7 +346,7 @@ def stage_states(config: Config) -> list[StageState]:
             steps = [capture_step(config, subject)] if config.virtual is not None and subject is not None else []
             for step in steps + steps_of_trial(config, subject, JOBS_OF_ALL if subject is None else STAGES_OF_JOB):
                 try:
-                    kind, why = _stage_state(config, step, unfinished_files, checksum)
+                    kind, why = _stage_state(config, step, unfinished_files)
                 except (InputError, OSError) as error:  # a file that cannot be read spoils its own row only
                     kind, why = STATE_FAILED, f"cannot be read: {error}"
                 states.append(replace(step, kind=kind, why=why))
@@ -360,14 +357,14 @@ def stage_states(config: Config) -> list[StageState]:
     return states
 
 
-def _stage_state(config: Config, step: Step, unsure: set[Path], checksum: Callable[[Path], str]) -> tuple[str, str]:
+def _stage_state(config: Config, step: Step, unsure: set[Path]) -> tuple[str, str]:
     lock = step.manifest.with_suffix(".lock")
     if is_lock_held(lock):
         return STATE_RUNNING, ""
     made = bool(read_task_manifest(step.manifest))
     if not unsure.isdisjoint(step.task.inputs):
         return (STATE_WAITING if made else STATE_OPEN), ""
-    why = reason_not_done(step.manifest, step.task, step.stage, checksum)
+    why = reason_not_done(step.manifest, step.task, step.stage)
     if why is None:
         return STATE_DONE, ""
     failure = failure_of(config, step.job, step.subject, step.trial)

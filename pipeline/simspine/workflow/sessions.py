@@ -85,11 +85,11 @@ def add_spine(
 
 
 def _remove(paths: Iterable[Path]) -> None:
-    """Remove what a command that ended early wrote; a folder in which there is something else stays."""
+    """Remove what a command that ended early wrote; a folder stays if it holds files that have other names."""
     for path in paths:
         if not path.is_dir() or path.is_symlink():
             path.unlink(missing_ok=True)
-        elif all(file.suffix == ".json" for file in path.iterdir()):
+        elif all((path.with_name("keypoints3d") / file.name).is_file() for file in path.iterdir()):
             shutil.rmtree(path)
 
 

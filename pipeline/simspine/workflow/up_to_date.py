@@ -86,10 +86,11 @@ def hold_lock(
 ) -> Iterator[tuple[int, ...]]:
     """Lock a file while the block runs; yields the lock's descriptor, so that children can hold the lock as well.
 
-    The file stays if its holder is killed. Yields () where the system has no such locks. busy: text that says what the
+    The file stays if its holder is killed. Folders made for a hidden lock go with it if nothing else is in them; those
+    of manifests stay, which say whose results these are. Yields () where the system has no such locks. busy: what the
     holder does. After `patience_s` of waiting (None: no limit), an `InputError` gives `busy` and `advice`.
     """
-    make_folder(path.parent)
+    made = make_folder(path.parent)
     if fcntl is None:
         yield ()
         return
@@ -101,12 +102,15 @@ def hold_lock(
             print(f"{busy}; waiting for it.", file=sys.stderr)
             announced = True
         time.sleep(0.1)
+        made += make_folder(path.parent)  # the holder may have removed it
     try:
         yield () if descriptor < 0 else (descriptor,)
     finally:
         with suppress(OSError):  # a lock file without a holder blocks nobody; the next run removes it
             if path.stat().st_size == 0:  # a file with content is not a lock
                 path.unlink()
+                for folder in made if path.name[0] == "." else ():
+                    folder.rmdir()
         if descriptor >= 0:
             os.close(descriptor)
 
@@ -128,10 +132,8 @@ def is_lock_held(path: Path) -> bool:
     try:
         with open(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
     return False
 
 
@@ -139,17 +141,17 @@ def _try_lock(path: Path) -> int | None:
     """The descriptor of the lock; None if another process has it, -1 where the file system knows no locks."""
     if path.is_symlink():  # the file would be made where it points to
         path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    others = path.exists() and not os.access(path, os.W_OK)  # another user's file can be locked as well
+    flags = os.O_RDONLY if others else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with suppress(FileNotFoundError):  # the last holder removed the file: then this lock blocks nobody
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
-    except BlockingIOError:
-        pass
-    except OSError:
+    except OSError as error:
         os.close(descriptor)
-        return -1
+        return None if isinstance(error, BlockingIOError) else -1
     os.close(descriptor)
     return None
 
@@ -174,14 +176,17 @@ CODE_OF = {
 }  # all other stages: STAGE_CODE
 
 
-_file_digest = cache(sha256_of_file)  # most files of the package decide several stages
+@cache
+def _sha256_of_version(path: Path, _: tuple[int, ...]) -> str:
+    """Read once in a process, unless the file changes: a data set has some GB."""
+    return sha256_of_file(path)
 
 
 @cache
 def code_digest(stage: str) -> str:
     """sha256 over names and checksums of `source_files`."""
     files = source_files(stage)
-    return json_digest({path.relative_to(PACKAGE_FOLDER).as_posix(): _file_digest(path) for path in files})
+    return json_digest({path.relative_to(PACKAGE_FOLDER).as_posix(): file_checksum(path) for path in files})
 
 
 def source_files(stage: str) -> list[Path]:
@@ -201,8 +206,8 @@ def file_checksum(path: Path, chosen: str = "*.json") -> str:
     require_made(path)
     if path.is_dir():
         files = sorted(file for file in path.glob(chosen) if file.is_file())
-        return json_digest([[file.relative_to(path).as_posix(), sha256_of_file(file)] for file in files])
-    return sha256_of_file(path)
+        return json_digest([[file.relative_to(path).as_posix(), file_checksum(file)] for file in files])
+    return _sha256_of_version(path, file_version(path))
 
 
 def read_json(path: Path) -> dict:
@@ -238,10 +243,10 @@ class StageTask:
     work: Callable[[], object]  # does the work and writes `outputs`
     whole: bool = False  # for all trials of the subject together; `name` is then the subject's
 
-    def fingerprint(self, stage: str, checksum: Callable[[Path], str] = file_checksum) -> dict:
-        """Identity of all inputs. stage: the one whose code does the work. checksum: function that gives a file's."""
+    def fingerprint(self, stage: str) -> dict:
+        """Identity of all inputs. stage: the one whose code does the work."""
         return {
-            "inputs": [[path.name, checksum(path)] for path in self.inputs],
+            "inputs": [[path.name, file_checksum(path)] for path in self.inputs],
             "settings": json_digest(self.settings),
             "version": __version__,
             "code": code_digest(stage),
@@ -306,7 +311,7 @@ def read_task_manifest(path: Path) -> dict:
     return {}
 
 
-def reason_not_done(path: Path, task: StageTask, stage: str, of: Callable[[Path], str] = file_checksum) -> str | None:
+def reason_not_done(path: Path, task: StageTask, stage: str) -> str | None:
     """None if a task's outputs exist and come from its present inputs, settings and code; else the difference."""
     entry = read_task_manifest(path)
     if not entry:
@@ -314,12 +319,10 @@ def reason_not_done(path: Path, task: StageTask, stage: str, of: Callable[[Path]
     missing = [file for file in task.inputs if not file.exists()]
     if missing:
         return f"{missing[0].name} is missing"
-    return manifest_difference(entry, task.fingerprint(stage, of), task.outputs, of)
+    return manifest_difference(entry, task.fingerprint(stage), task.outputs)
 
 
-def manifest_difference(
-    entry: dict, fingerprint: dict, outputs: tuple[Path, ...], checksum: Callable[[Path], str] = file_checksum
-) -> str | None:
+def manifest_difference(entry: dict, fingerprint: dict, outputs: tuple[Path, ...]) -> str | None:
     """The first difference between a task and its manifest; None if they agree. entry: the manifest, or {}."""
     if not entry:
         return "not made yet"
@@ -335,7 +338,7 @@ def manifest_difference(
     missing = [path.name for path in outputs if not path.exists()]
     if missing:
         return f"{missing[0]} is missing"
-    found = _file_checksums(outputs, checksum)
+    found = _file_checksums(outputs)
     if entry["outputs"] != found:
         names = [name for name in found if entry["outputs"].get(name) != found[name]]
         return f"{names[0] if names else 'the list of its files'} is not as it was made"
@@ -353,9 +356,9 @@ def check_as_made(paths: RunPaths, trial: str) -> None:
             raise InputError(f"{file} is not as it was made: changed, or damaged. Run `simspine run` again.")
 
 
-def _file_checksums(outputs: tuple[Path, ...], checksum: Callable[[Path], str] = file_checksum) -> dict[str, str]:
+def _file_checksums(outputs: tuple[Path, ...]) -> dict[str, str]:
     """{path relative to the outputs' common folder: checksum}; several folders may hold the same name."""
     if not outputs:
         return {}
     shared = os.path.commonpath([path.absolute().parent for path in outputs])
-    return {path.absolute().relative_to(shared).as_posix(): checksum(path) for path in outputs}
+    return {path.absolute().relative_to(shared).as_posix(): file_checksum(path) for path in outputs}
