@@ -218,6 +218,17 @@ def test_images_cropped_or_resized_alike_in_all_views(size, corner):
     assert only.used_if_exchanged > 0.9
 
 
+@pytest.mark.parametrize(
+    "corners", [[(0, 0), (0.12, 0.02), (0, 0), (0.05, 0.08)], [(0.1, 0), (-0.06, 0.05), (0, 0.1), (0.13, -0.04)]]
+)
+def test_images_cropped_each_in_another_way_are_not_taken_for_exchanged_ones(corners):
+    keypoints, true, _ = walk("finetuned", 4)
+    moved = keypoints.with_(xy=keypoints.xy - max(true[0].size) * np.reshape(corners, (4, 1, 2)))
+    best = find_mix_ups(moved, true)[0]
+    assert (best.kind, best.views) == ("shifted", tuple(camera.name for camera in true))
+    assert best.used_if_exchanged > 0.9
+
+
 @pytest.mark.parametrize("other", [2, 3])
 def test_two_views_of_an_inexact_calibration_are_neither_cropped_nor_scaled(other):
     keypoints, true, _ = walk("finetuned", 4)
