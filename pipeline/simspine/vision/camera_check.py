@@ -196,7 +196,8 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         seen = points.confidence >= min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
-    given, found = fit(sample, cameras), []
+    given = fit(sample, cameras)
+    found: list[tuple[float, MixUp]] = []
     for kind, views, undone, seen_by, size_ratio in _possible_mix_ups(sample, cameras, found):
         before, error = given.of(views)
         if given.seen[:, views].sum() < MIN_MIX_UP_OBSERVATIONS or (
