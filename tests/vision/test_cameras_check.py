@@ -216,22 +216,23 @@ def test_images_cropped_or_resized_alike_in_all_views(size, corner):
     """corner: of the images among those calibrated, as a share of the larger side."""
     keypoints, true, _ = walk("finetuned", 4)
     moved = keypoints.with_(xy=size * keypoints.xy - max(true[0].size) * np.array(corner))
-    best, *others = find_mix_ups(moved, true)
-    assert (best.kind, best.views) == ("cropped", tuple(camera.name for camera in true))
-    assert best.used_if_exchanged > 0.9
-    assert {mix.kind for mix in others} <= {"shifted"}  # which includes it
+    (only,) = find_mix_ups(moved, true)
+    assert (only.kind, only.views) == ("cropped", tuple(camera.name for camera in true))
+    assert only.used_if_exchanged > 0.9
 
 
-@pytest.mark.parametrize("corners", [[(0, 0), (180, 60), (90, 0), (0, 0)], [(0, 0), (240, 0), (160, 90), (320, 40)]])
-def test_images_cropped_each_in_another_way_are_not_taken_for_exchanged_ones(corners):
+def test_images_cropped_each_in_another_way_are_not_taken_for_exchanged_ones():
     """A person in the middle of a ring of cameras, where two of them nearly see what the other does."""
     body, cameras = of_size(1.02), ring()
-    keypoints = keypoints_of_markers(forward_kinematics(body, dance(body)), cameras)
-    moved = keypoints.with_(xy=keypoints.xy - np.reshape(corners, (4, 1, 2)))
-    best, *others = find_mix_ups(moved, cameras)
+    markers = forward_kinematics(body, dance(body, 24))
+    markers = markers.select([name for name in markers.names if not name.endswith(("_virtual", "_inferred"))])
+    keypoints = keypoints_of_markers(markers, cameras)
+    noise = np.random.default_rng(1).normal(0, 0.5, keypoints.xy.shape)
+    corners = np.reshape([(0, 0), (180, 60), (90, 0), (0, 0)], (4, 1, 2))
+    best, *others = find_mix_ups(keypoints.with_(xy=keypoints.xy - corners + noise), cameras)
     assert (best.kind, best.views) == ("shifted", tuple(camera.name for camera in cameras))
     assert best.used_if_exchanged > 0.9
-    assert others  # which would be named without
+    assert "exchanged" in [mix.kind for mix in others]  # which would be named without
 
 
 @pytest.mark.parametrize("other", [2, 3])

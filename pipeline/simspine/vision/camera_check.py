@@ -216,7 +216,8 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
             mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
             # What was fitted to the points must be clearly better.
             found.append((error_after / CLEAR_AGREEMENT_RATIO ** FITTED_SHIFTS.get(kind, 0), mix))
-    return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
+    mixed = [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
+    return mixed[:1] + [mix for mix in mixed[1:] if mix.kind != "shifted"]  # which explains much else in part
 
 
 def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shifts: int) -> Keypoints:
@@ -284,8 +285,7 @@ _POINTS_AS_MEANT = (  # kind of mix-up; place in the camera's image, px, of a po
 def _possible_mix_ups(
     sample: Keypoints, cameras: Sequence[Camera], found: Sequence[tuple[float, MixUp]]
 ) -> Iterator[tuple[str, tuple[int, ...], Keypoints, Sequence[Camera], float]]:
-    """Each possible mix-up: kind, views concerned, keypoints and cameras with the mix-up undone, ratio of sizes.
-    found: those found so far, with the error left."""
+    """Each possible mix-up: kind, views concerned, keypoints and cameras with the mix-up undone, ratio of sizes."""
     for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
         for kind, point in _POINTS_AS_MEANT:
             swapped = np.zeros(sample.confidence.shape, bool)
@@ -314,7 +314,7 @@ def _possible_mix_ups(
         for step in (1, -1):  # of a ring of cameras, in another order
             order = [(first + step * view) % len(cameras) for view in range(len(cameras))]
             yield "order", tuple(np.argsort(order).tolist()), select_views(sample, order), cameras, 1.0
-    if len(cameras) > 2 and min((error for error, _ in found), default=0.0) > MIX_UP_CLOSE_PX:
+    if found and len(cameras) > 2 and min(found, key=lambda entry: entry[0])[1].kind != "cropped":
         yield "shifted", tuple(range(len(cameras))), _uncropped(sample, cameras, len(cameras)), cameras, 1.0
 
 
