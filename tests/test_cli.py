@@ -21,6 +21,8 @@ from simspine.cli.main import main
 from simspine.cli.options import packaged_config, say
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
+from simspine.io.c3d import read_c3d
+from simspine.io.trc import write_trc
 from simspine.workflow.config import json_schema, read_config
 from simspine.workflow.up_to_date import STAGE_NAMES
 
@@ -244,6 +246,8 @@ def test_a_marker_file_is_run_with_a_configuration_of_its_own(tmp_path, monkeypa
     (tmp_path / "other").mkdir()
     shutil.copy("walk.c3d", "other/walk.c3d")
     assert "configs/walk.yaml is of other files" in failed(call("run", "other/walk.c3d", "--dry-run"))
+    for words in (["configs/walk.yaml", "configs/run.yaml"], ["walk.c3d", "configs/walk.yaml"], ["demo", "gait"]):
+        assert f"{words[1]}: expected one configuration, or marker files" in failed(call("run", *words, "--dry-run"))
 
 
 def test_a_marker_file_is_not_taken_for_another_of_the_same_name(tmp_path, monkeypatch):
@@ -264,7 +268,7 @@ def test_marker_files_of_one_person_are_run_together(tmp_path, monkeypatch):
     """A standing trial shows where the markers are. Snakemake gets its own options, and no marker file as a target."""
     monkeypatch.chdir(tmp_path)
     ran = []
-    monkeypatch.setattr("simspine.workflow.launch.run_workflow", lambda path, _, options, **__: ran.append(options))
+    monkeypatch.setattr("simspine.workflow.launch.run_workflow", lambda path, _, options, **__: ran.append([*options]))
     for name in ("standing", "walking"):
         shutil.copy(data_folder("third_party") / f"gait/{name}.c3d", f"{name}.c3d")
     for _ in range(2):  # the second time the configuration is there
@@ -272,6 +276,18 @@ def test_marker_files_of_one_person_are_run_together(tmp_path, monkeypatch):
     assert ran == [["--keep-going"]] * 2
     trials = read_config("configs/standing_walking.yaml").subjects["S01"].trials
     assert [trial.markers for trial in trials.values()] == ["standing.c3d", "walking.c3d"]
+
+
+def test_what_a_marker_file_contradicts_is_said_once(tmp_path, monkeypatch):
+    """By the run, which says it each time, or by the command that plans it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("simspine.workflow.launch.run_workflow", lambda *_, **__: None)
+    monkeypatch.setattr("simspine.workflow.dataset.print_summary", lambda _: None)
+    markers = read_c3d(data_folder("third_party") / "gait/walking.c3d")
+    for name, words, times in ("a.trc", [], 0), ("b.trc", ["--dry-run"], 1), ("c.trc", ["--quiet"], 1):
+        write_trc(name, markers)
+        Path(name).write_text(Path(name).read_text().replace("\tm\t", "\tmm\t", 1))
+        assert succeeded(call("run", name, *words)).count("the header says mm") == times
 
 
 def test_numbas_settings_of_a_strangers_folder_are_not_taken(tmp_path, monkeypatch):

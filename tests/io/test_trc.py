@@ -153,6 +153,12 @@ class TestCorrectedWithAWarning:
             markers = read_trc(put(tmp_path, text(person / metres, "")))
         np.testing.assert_allclose(markers.xyz, person, atol=1e-6)
 
+    def test_another_unit_that_fits_a_person_is_named(self, tmp_path):
+        """A child of 0.8 m in centimetres, or a tall person in inches."""
+        person = POINTS * 0.8 / np.linalg.norm(np.ptp(POINTS[0], axis=0))
+        with pytest.warns(UserWarning, match=r"; read as in, 2\.\d+ m, but 0\.\d+ m if in cm\."):
+            read_trc(put(tmp_path, text(person * 100, "m")))
+
     def test_a_stated_unit_that_makes_many_markers_tiny(self, tmp_path):
         """Centimetres under a header that says mm: 17 cm across may be a foot's three markers, not a body's eight."""
         names = tuple("ABCDEFGH")

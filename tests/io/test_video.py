@@ -1,6 +1,7 @@
 import re
 import struct
 import tracemalloc
+import warnings
 
 import cv2
 import numpy as np
@@ -300,6 +301,20 @@ def test_a_stated_rate_that_its_time_stamps_contradict(tmp_path):
     video = open_video(path)
     with pytest.raises(InputError, match=r"states 30 frames/s, its time stamps 25"):
         check_synchronised([Video(path, video.size, 30.0, 24)])
+
+
+@pytest.mark.parametrize(("taken", "named"), [(240.0, True), (120.0, True), (60.0, False), (30.0, False)])
+def test_slow_motion_is_named(tmp_path, taken, named):
+    """As Android's MediaRecorder states it. A phone that takes 60 frames/s takes 30 in the dark."""
+    path = write_video(tmp_path / "a.mp4", 24, 30)
+    keys = b"keys" + struct.pack(">III", 0, 1, 31) + b"mdtacom.android.capture.fps"
+    box = keys + struct.pack(">I4sIII4sIIf", 36, b"ilst", 28, 1, 20, b"data", 23, 0, taken)
+    path.write_bytes(path.read_bytes() + struct.pack(">I4s", 8 + len(box), b"meta") + box)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert open_video(path).rate == 30
+    words = f"taken at {taken:g} frames/s and stamped at 30, so all is {taken / 30:g} times too slow"
+    assert [words in str(one.message) for one in said] == [True] * named
 
 
 def test_frames_by_time_stamps(tmp_path):

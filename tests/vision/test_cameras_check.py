@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from rigs import one, undone, walk
+from small_project import dance, of_size, ring
 
+from simspine.anatomy.body import forward_kinematics
 from simspine.core.errors import InputError
 from simspine.core.types import Camera, Keypoints
 from simspine.quality import assess
@@ -11,6 +13,7 @@ from simspine.quality.assess import TOLERATED_CAMERA_ERRORS
 from simspine.vision.camera_check import CameraChecks, check_cameras, find_mix_ups, select_views
 from simspine.vision.side_swaps import exchange_sides
 from simspine.vision.synchronise import shift_views
+from simspine.workflow.setup import keypoints_of_markers
 
 SHORT = 70  # frames, enough of a walk for errors of these sizes
 
@@ -216,6 +219,20 @@ def test_images_cropped_or_resized_alike_in_all_views(size, corner):
     (only,) = find_mix_ups(moved, true)
     assert (only.kind, only.views) == ("cropped", tuple(camera.name for camera in true))
     assert only.used_if_exchanged > 0.9
+
+
+def test_images_cropped_each_in_another_way_are_not_taken_for_exchanged_ones():
+    """A person in the middle of a ring of cameras, where two of them nearly see what the other does."""
+    body, cameras = of_size(1.02), ring()
+    markers = forward_kinematics(body, dance(body, 24))
+    markers = markers.select([name for name in markers.names if not name.endswith(("_virtual", "_inferred"))])
+    keypoints = keypoints_of_markers(markers, cameras)
+    noise = np.random.default_rng(1).normal(0, 0.5, keypoints.xy.shape)
+    corners = np.reshape([(0, 0), (180, 60), (90, 0), (0, 0)], (4, 1, 2))
+    best, *others = find_mix_ups(keypoints.with_(xy=keypoints.xy - corners + noise), cameras)
+    assert (best.kind, best.views) == ("shifted", tuple(camera.name for camera in cameras))
+    assert best.used_if_exchanged > 0.9
+    assert "exchanged" in [mix.kind for mix in others]  # which would be named without
 
 
 @pytest.mark.parametrize("other", [2, 3])

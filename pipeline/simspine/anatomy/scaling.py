@@ -308,10 +308,9 @@ def _check_segment_factor(factor: SegmentFactor, limits: ScalingOptions) -> None
     numbers = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m (model {s.model:.3f} m)" for s in factor.sides)
     raise InputError(
         f"segment {factor.segment!r} would be scaled by {factor.factor:.3f}, outside {low:g}…{high:g}: "
-        f"{numbers or factor.reason}. Are the points in metres, and of one person? "
+        f"{numbers or factor.reason}. Are the points in metres, of one person, its sides never exchanged? "
         "If so, set scaling.min_factor or scaling.max_factor (in Python Options(scaling={'min_factor': 0.5}), for "
-        "`simspine add-spine` --min-factor 0.5); body and priors "
-        "are an adult's."
+        "`simspine add-spine` --min-factor 0.5); body and priors are an adult's."
     )
 
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import warnings
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -142,12 +143,11 @@ def main():
 
 
 @main.command("run")
-@click.argument("config", required=False, type=FILE_PATH)
 @cores_option
 @click.option("--dry-run", is_flag=True, help="Only list the work to do.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress; messages of the stages go to logs/run.log.")
-@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
-def run_command(config, cores, dry_run, quiet, options):
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[CONFIG] [-- SNAKEMAKE OPTIONS]")
+def run_command(cores, dry_run, quiet, words):
     """Run the whole workflow of CONFIG, a configuration file; finished work is kept.
 
     CONFIG may also be a folder of results; one that comes with simspine: demo, limbs-only, gait, virtual; or marker
@@ -158,18 +158,18 @@ def run_command(config, cores, dry_run, quiet, options):
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
 
-    if config is not None and str(config).startswith("-"):  # an option of Snakemake, after --
-        config, options = None, (str(config), *options)
-    markers = [word for word in (config, *map(Path, options)) if word and word.suffix.lower() in (".c3d", ".trc")]
-    if config in markers:
-        options = [word for word in options if Path(word) not in markers]
-    path = _config_of_markers(markers) if config in markers else packaged_config(config)
-    run_workflow(path, cores, options, dry_run=dry_run, quiet=quiet)
+    files = [Path(word) for word in takewhile(lambda word: not word.startswith("-"), words)]
+    are_markers = {file.suffix.lower() for file in files} in ({".c3d"}, {".trc"}, {".c3d", ".trc"})
+    if len(files) > 1 and not are_markers:
+        raise InputError(f"{files[1]}: expected one configuration, or marker files alone. Run one after the other.")
+    again = not (dry_run or quiet)
+    path = _config_of_markers(files, warned_by_run=again) if are_markers else packaged_config(next(iter(files), None))
+    run_workflow(path, cores, words[len(files) :], dry_run=dry_run, quiet=quiet)
     if not dry_run:
         print_summary(named_config(path))
 
 
-def _config_of_markers(files: list[Path]) -> Path:
+def _config_of_markers(files: list[Path], warned_by_run: bool) -> Path:
     """configs/NAME.yaml of marker files, each a trial of one person; written if it does not exist."""
     from simspine.core.settings import read_mapping
     from simspine.workflow.setup import GivenFiles, config_name, write_new_config
@@ -177,7 +177,10 @@ def _config_of_markers(files: list[Path]) -> Path:
     name = config_name("_".join(file.stem for file in files))
     path = Path(f"configs/{name}.yaml")
     if not path.exists():
-        say(write_new_config(GivenFiles(files), path, name=name, subject="S01").split("Next:")[0].rstrip())
+        with warnings.catch_warnings():
+            if warned_by_run:
+                warnings.filterwarnings("ignore", module=r"simspine\.(io|reconstruction)\.")
+            say(write_new_config(GivenFiles(files), path, name=name, subject="S01").split("Next:")[0].rstrip())
         return path
     content = read_mapping(path)
     text = json.dumps(content, default=str)

@@ -270,16 +270,8 @@ def _number_text(value: float, digits: int = 1) -> str:
 
 
 def _mean_and_sd_text(mean: float, sd: float, digits: int = 1) -> str:
-    if math.isnan(mean):
-        return "–"
-    return (
-        _number_text(mean, digits) if math.isnan(sd) else f"{_number_text(mean, digits)} ({_number_text(sd, digits)})"
-    )
-
-
-def _span_text(low: float, high: float) -> str:
-    ends = list(dict.fromkeys(_number_text(value, 0) for value in (low, high)))
-    return "–".join(ends)
+    text = _number_text(mean, digits)
+    return text if math.isnan(mean + sd) else f"{text} ({_number_text(sd, digits)})"
 
 
 def _share_text(share: float, decided: str) -> str:
@@ -320,7 +312,9 @@ _RANGE_COLUMNS: Mapping[str, Callable[[Any], str]] = {
     "Frames": lambda row: str(row.frames),
     "Range (sd over people), °": lambda row: _mean_and_sd_text(row.rom_mean_deg, row.rom_sd_deg),
     "From … to (°)": lambda row: f"{_number_text(row.low_deg)} … {_number_text(row.high_deg)}",
-    "Published (°)": lambda row: _span_text(row.published_low_deg, row.published_high_deg),
+    "Published (°)": lambda row: "–".join(
+        dict.fromkeys(_number_text(value, 0) for value in (row.published_low_deg, row.published_high_deg))
+    ),
     "Angle, ± 95 % (°)": lambda row: _number_text(NORMAL_95 * row.uncertainty_deg),
     "Data": lambda row: _share_text(row.share, row.decided),
 }

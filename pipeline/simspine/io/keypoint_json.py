@@ -240,7 +240,7 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
                 "instant: renumber them."
             )
         text_tables.warn_assumed(
-            f"folders of keypoint files begin or end apart, their numbers taken as frames: {ranges}."
+            f"folders of keypoint files begin or end apart, or differ in rate; numbers are taken as frames: {ranges}."
         )
     numbers = {number for view in views for number in view}
     absent = max(numbers) - min(numbers) + 1 - len(numbers)

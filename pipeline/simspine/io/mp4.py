@@ -13,6 +13,7 @@ from simspine.core.errors import file_version
 _MOST_HEADER_BYTES = 64 << 20  # two hours at 240 frames/s take 40 MB
 _IMAGES_AND_ROOM = (b"mdat", b"free", b"skip", b"wide")  # boxes that hold no header
 _MATRIX_AT = {b"mvhd": (40, 52), b"tkhd": (44, 56)}  # bytes after the box's name begins, for times of 32 or 64 bits
+_CAPTURE_RATE_KEY = b"com.android.capture.fps"
 _WIDE = 1  # version of a box with times of 64 bits
 _NO_LENGTH = (0, 2**32 - 1, 2**64 - 1)  # lengths that mean: not known
 _MAX_EDITED_SHARE = 1.2  # what is shown of a track, as a share of its length; delays of a few frames pass
@@ -35,6 +36,13 @@ def fault_of_header(path: Path) -> str:
         if b"vide" in track[:200] and not (_times_fit(track) and _edit_fits(header, above, track)):
             return "states two lengths: the times of its frames do not add up to it. Copy it again from its source."
     return ""
+
+
+def capture_rate(path: Path) -> float:
+    """Frames/s at which images were taken, where an Android camera states it (MediaRecorder.setCaptureRate); else 0."""
+    header = _header_of(path)
+    stated = re.search(rb"data\0\0\0\x17\0{4}(.{4})", header, re.DOTALL) if _CAPTURE_RATE_KEY in header else None
+    return struct.unpack(">f", stated[1])[0] if stated else 0.0
 
 
 def _header_of(path: Path) -> bytes:

@@ -245,13 +245,16 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
         claim = f"{path}: the header's unit is {repr(stated) if stated.strip() else 'missing'}"
         if np.isnan(extent):
             raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}, and too little data to tell from.")
-    candidates = [u for u in others if _is_within(extent * TRC_UNITS[u], PLAUSIBLE_TRC_EXTENTS_M)]
+    sizes = {u: extent * TRC_UNITS[u] for u in others}
+    candidates = [u for u in others if _is_within(sizes[u], PLAUSIBLE_TRC_EXTENTS_M)]
     for extents in (TYPICAL_EXTENTS_M, STANDING_EXTENTS_M):
         if len(candidates) > 1:
-            candidates = [u for u in candidates if _is_within(extent * TRC_UNITS[u], extents)]
+            candidates = [u for u in candidates if _is_within(sizes[u], extents)]
     if len(candidates) == 1:
-        text_tables.warn_assumed(f"{claim}; read as {candidates[0]}, {extent * TRC_UNITS[candidates[0]]:.3g} m.")
-        return TRC_UNITS[candidates[0]]
+        found, typical = candidates[0], [u for u in others if _is_within(sizes[u], TYPICAL_EXTENTS_M)]
+        also = "".join(f", but {sizes[u]:.3g} m if in {u}" for u in typical if u != found)
+        text_tables.warn_assumed(f"{claim}; read as {found}, {sizes[found]:.3g} m{also}.")
+        return TRC_UNITS[found]
     if unit not in known:
         raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}; values span {extent:.3g} in a frame.")
     text_tables.warn_assumed(f"{claim}; kept, as no other unit fits better. Check the file.")

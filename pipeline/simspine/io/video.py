@@ -14,7 +14,7 @@ from simspine.core.errors import InputError, file_version, require_file, unknown
 from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 from simspine.io.atomic import check_announced_bytes
-from simspine.io.mp4 import fault_of_header, frame_times, packet_stamps
+from simspine.io.mp4 import capture_rate, fault_of_header, frame_times, packet_stamps
 from simspine.io.text_tables import warn_assumed
 
 _FILE_SIGNATURES = {  # first bytes of files: kind of file; the first match counts
@@ -53,6 +53,7 @@ def describe_foreign_file(path: Path) -> str:
 TOLERATED_FRAMES = 2
 RATE_TOLERANCE, _MAX_DRIFT_FRAMES = 1e-3, 0.5  # between videos: relative difference of rates, drift over their length
 _KNOWN_DRIFT_RATE_TOLERANCE = 1e-2  # relative difference of rates, where delays and drift are given or estimated
+_LEAST_SLOW_MOTION = 3.5  # frames taken a second to those shown; darkness alone halves a phone's rate
 _LEAST_GAP_FRAMES = 1.5  # between two decoded images, after which the packets between them are counted
 _MAX_UNEVENNESS = 0.6  # of a frame interval: range of the deviations of time stamps from an even rate
 MOST_RESAMPLED = 40  # frames that resampling may make of one
@@ -153,6 +154,11 @@ def open_video(path: str | Path) -> Video:
         raise InputError(
             f"video {path} does not state a frame rate that a camera has (found {rate:g} frames/s). Convert it with "
             "ffmpeg -r RATE."
+        )
+    if (taken := capture_rate(path)) > _LEAST_SLOW_MOTION * rate:
+        warn_assumed(
+            f"video {path}: slow motion, taken at {taken:g} frames/s and stamped at {rate:g}, so all is "
+            f"{taken / rate:.3g} times too slow. Restore it: ffmpeg -itsscale {rate / taken:.4g} -i OLD -c copy NEW."
         )
     if not 0 < frames < (size := path.stat().st_size):
         raise InputError(f"video {path} announces {frames} frames in {size} bytes: it is damaged. Convert it (ffmpeg).")
@@ -439,9 +445,8 @@ def check_sizes(videos: Sequence[Video], cameras: Sequence[Camera]) -> list[str]
             f"{video.path.name} is {video.size[0]}×{video.size[1]} px, "
             f"the calibration of {camera.name} is for {camera.size[0]}×{camera.size[1]} px"
         )
-        if any(abs(a - b) > SIZE_TOLERANCE_SHARE * b for a, b in zip(video.size, camera.size, strict=True)):
-            turned = video.size[::-1]
-            rotated = all(abs(a - b) <= SIZE_TOLERANCE_SHARE * b for a, b in zip(turned, camera.size, strict=True))
+        if not np.allclose(video.size, camera.size, SIZE_TOLERANCE_SHARE, 0):
+            rotated = np.allclose(video.size[::-1], camera.size, SIZE_TOLERANCE_SHARE, 0)
             faults.append(f"{text} ({'rotated' if rotated else 'rescaled or cropped'} after calibration)")
         else:
             notes.append(f"{text}; taken as cropped at the right and bottom.")

@@ -44,9 +44,7 @@ TOLERATED_CAMERA_ERRORS = {  # calibration errors that are no fault, an argument
 }
 CAMERA_UNJUDGED_CODE = "camera_unjudged"  # code of the finding that cameras, or the one it names, could not be compared
 REFINE_HINT = "`cameras.refine: auto` corrects it as far as the recording shows; better, calibrate again."
-WHICH_CAMERA_OPEN_HINT = (
-    "Which of the cameras is off remains open: several of those that judge disagree with one another."
-)
+WHICH_CAMERA_OPEN_HINT = "Which of the cameras is off remains open: several that judge disagree with one another."
 CAMERA_LATE_CODE = "camera_late"
 
 
@@ -84,15 +82,13 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
         text = f"{check.camera}: the person appears {towards}, compared with {others}."
         yield warning("camera_shift", text, REFINE_HINT, where=check.camera)
     for quantity, code, ways, factor in (
-        ("roll", "camera_roll", ("° clockwise", "° counter-clockwise"), np.degrees(1.0)),
-        ("scale", "camera_scale", (" % too large", " % too small"), 100.0),
+        ("roll", "camera_roll", ("turned by ", "° clockwise", "° counter-clockwise"), np.degrees(1.0)),
+        ("scale", "camera_scale", ("", " % too large", " % too small"), 100.0),
     ):
         value, doubt = factor * check.value[quantity], factor * check.deviation[quantity]
         if abs(value) > THRESHOLDS[code].value and abs(value) > SURE_DISAGREEMENT_SD * doubt:
-            turned = "turned by " if quantity == "roll" else ""
-            way = ways[0] if value > 0 else ways[1]
-            size = f"{abs(value):.1f} ± {NORMAL_95 * doubt:.1f}{way}"
-            text = f"{check.camera}: its image is {turned}{size}, compared with {others}."
+            size = f"{ways[0]}{abs(value):.1f} ± {NORMAL_95 * doubt:.1f}{ways[1 if value > 0 else 2]}"
+            text = f"{check.camera}: its image is {size}, compared with {others}."
             yield warning(code, text, REFINE_HINT, where=check.camera)
     if check.swapped > THRESHOLDS["camera_sides"].value_si:
         text = (
@@ -147,6 +143,7 @@ _MIX_UPS = {  # {kind of mix-up: (what seems to be so, cure)}
     "y_upwards": ("y of points seems to grow upwards", "Subtract y from the height of the image."),
     "scaled": ("points seem to be of images {ratio:.3g} times as large", "Multiply these points by {inverse:.3g}."),
     "cropped": ("their images seem to be cropped or resized", "Use images as calibrated, or calibrate these."),
+    "shifted": ("images seem to be cropped, or cameras turned, each in another way", "Calibrate them as they are."),
     "centred": ("points seem to be counted from the centre of the image", "Count from its upper left corner, y down."),
     "transposed": ("R seems to be transposed", "Transpose it: R leads from the world to the camera."),
     "centre": ("t seems to be the place of the camera, or −place", "Give t = −R · place."),

@@ -1,5 +1,6 @@
 """The headline figures of a trial, and those of a data set: the content of `summary.json`."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -163,10 +164,6 @@ def dataset_summary_metrics(trials: Mapping[str, dict]) -> dict:
     """The figures of a data set, computed from those of its trials."""
     entries = list(trials.values())
     weights = [entry["frames"] for entry in entries]
-    reasons: dict[str, int] = {}
-    for entry in entries:
-        for code, count in entry["rejected_because"].items():
-            reasons[code] = reasons.get(code, 0) + count
     return {
         **{key: sum(entry[key] for entry in entries) for key in SUM_METRICS},
         "views": max(entry["views"] for entry in entries),
@@ -177,7 +174,7 @@ def dataset_summary_metrics(trials: Mapping[str, dict]) -> dict:
         "spine_seen_by": _merged([names for entry in entries for names in entry["spine_seen_by"].items()]),
         **_merged([(key, entry[key]) for key in NAME_METRICS for entry in entries]),
         "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
-        "rejected_because": reasons,
+        "rejected_because": dict(sum((Counter(entry["rejected_because"]) for entry in entries), Counter())),
     }
 
 

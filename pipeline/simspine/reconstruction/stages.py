@@ -142,11 +142,6 @@ def _verdict_after_filling(judged: Verdict, rejected: np.ndarray, short: np.ndar
 # The stages scale, ik and vertebrae: from the markers of all trials to the person's body, its motion, the spine.
 
 
-def marker_set_of(options: BodyOptions, skeleton: str) -> str:
-    """The marker set with the places of the points: that of the options, or else that of the points' skeleton."""
-    return options.markers or skeleton
-
-
 MIN_HELD_FRAMES, MIN_HELD_S = 10, 0.2  # s; shorter stays may be the rounding of slow movement
 MARKER_SET_CODE, UNKNOWN_MARKERS_CODE, PELVIS_UNSEEN_CODE = "marker_set", "unknown_markers", "pelvis_unseen"
 
@@ -192,16 +187,17 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
 
 
 def _warn_of_held_markers(markers: Markers) -> None:
-    """Warn of markers that stay exactly where they are while others move: some programs hold hidden ones so."""
+    """Warn of markers that stay exactly where they are while most others move, as programs hold hidden ones, or all."""
     still = (np.diff(markers.xyz, axis=0) == 0).all(-1)
     moves, held = np.isfinite(np.diff(markers.xyz, axis=0)).all(-1) & ~still, []
     least = max(MIN_HELD_FRAMES, MIN_HELD_S * markers.rate)
     for i in np.flatnonzero(moves.any(0)):
-        runs = runs_of_frames(where_true(still[:, i] & (2 * moves.sum(1) > still.sum(1))))
+        is_odd = (2 * moves.sum(1) > still.sum(1)) | ~moves.any(1)
+        runs = runs_of_frames(where_true(still[:, i] & is_odd))
         frames = [k for a, b in runs if b - a >= least for k in range(a, b + 1)]
         held += [f"{markers.names[i]} in frames {frame_ranges(frames)}"] if frames else []
     if held:
-        warn_assumed(f"{names_text(held)}: exactly in one place while other markers move. Hidden? Export as missing.")
+        warn_assumed(f"{names_text(held)}: exactly in one place. Hidden, or frozen? Export as missing.")
 
 
 def _shows_pelvis(names: Sequence[str], places: MarkerSet) -> bool:
@@ -253,7 +249,7 @@ def scale_person(
     several skeletons, since the body has one place for each point, and where no body fits the points; that message
     repeats the findings about cameras.
     """
-    sets = {trial: marker_set_of(body, known["skeleton"]) for trial, known in trials.items()}
+    sets = {trial: body.markers or known["skeleton"] for trial, known in trials.items()}
     (first, marker_set), *others = sets.items()
     for trial, other in others:
         if other != marker_set:
@@ -299,7 +295,7 @@ def solve_trial(
 
     Returns result (Result). spine_markers: as of `read_spine`.
     """
-    marker_set = marker_set_of(body, skeleton)
+    marker_set = body.markers or skeleton
     return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
 
 
@@ -350,7 +346,7 @@ def judge_trial(
     )
     trial = replace(trial, verdict=verdict.of(trial.subject, trial.trial))
     if quality.fill_gaps:
-        trial = fill_rejected(trial, marker_set_of(body, skeleton), Options(quality=quality, ik=ik, body=body))
+        trial = fill_rejected(trial, body.markers or skeleton, Options(quality=quality, ik=ik, body=body))
     return {"result": trial.result, "spine": trial.spine, "verdict": trial.verdict}
 
 

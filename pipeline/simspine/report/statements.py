@@ -198,7 +198,8 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     causes: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
     for finding in (one for one in warned if one.code != CAMERA_REFINED_CODE):
-        causes[finding.severity].append(_cause_and_place(finding))
+        places = ", ".join(filter(None, (finding.where, f"frames {finding.span}" * bool(finding.frames))))
+        causes[finding.severity].append(cause_of_finding(finding.code) + f" ({places})" * bool(places))
     parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
@@ -223,11 +224,6 @@ def _findings_of(trial: SolvedTrial) -> tuple[Finding, ...]:
     words = page_words("unseen")
     unseen = warning("lumbar_unseen", words["message"], words["advice"])
     return (*[unseen] * lacking, *map(page_finding, trial.findings))
-
-
-def _cause_and_place(finding: Finding) -> str:
-    places = ", ".join(filter(None, (finding.where, f"frames {finding.span}" * bool(finding.frames))))
-    return cause_of_finding(finding.code) + f" ({places})" * bool(places)
 
 
 def _advice_sentence(trial: SolvedTrial) -> str:

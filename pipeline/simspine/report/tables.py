@@ -65,7 +65,8 @@ def clinical_tables(
 
     Without movement, as in a single frame, there are no ranges.
     """
-    by_name = {figure.name: figure for figure in figures if not _is_unbounded(figure)}
+    known = (f for f in figures if f.unit != "deg" or f.sd is None or not NORMAL_95 * f.sd > UNKNOWN_FROM_DEG)
+    by_name = {figure.name: figure for figure in known}  # without angles such as those of limbs not recorded
     moving = any(moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
     alignment = [_alignment_row(figure) for figure in (*regions, *spinal)]
@@ -98,11 +99,6 @@ def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
     kept = [i for i, column in enumerate(table.columns) if column.lower().rpartition(", ")[2] not in unused]
     rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
     return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
-
-
-def _is_unbounded(figure: ClinicalFigure) -> bool:
-    """Whether an angle is practically unknown, such as those of limbs that were not recorded."""
-    return figure.unit == "deg" and figure.sd is not None and NORMAL_95 * figure.sd > UNKNOWN_FROM_DEG
 
 
 def moves(figure: ClinicalFigure) -> bool:

@@ -156,6 +156,7 @@ MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
 MIN_MIX_UP_AGREEMENT = 0.6  # least share of the observations that agree once the mix-up is undone
 MIN_MIX_UP_OBSERVATIONS = 20  # least number of observations of the views concerned
 CROP_POINTS = 60  # number of points, of all frames, from which a crop is found
+FITTED_SHIFTS = {"cropped": 1, "shifted": 2}  # how often a mix-up fitted to the points must be clearly better
 IMAGE_SIZE_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2.0, 3.0, 4.0)  # between usual sizes of videos
 
 
@@ -164,11 +165,11 @@ class MixUp:
     """A mix-up of views; once it is undone, more of their observations agree.
 
     kind: 'axes_exchanged' (x and y of points), 'y_upwards' (y from the lower edge), 'centred' (origin in the image's
-    centre), 'cropped' (or resized, all images alike), 'mirrored' (images exchanged left with right), 'turned' (upside
-    down), 'turned_left' or 'turned_right' (by a quarter), 'scaled' (points of images `size_ratio` times as large as
-    those calibrated), 'exchanged' (two views belong to one another's camera), 'order' (the views are of the cameras in
-    order of `views`); of calibrations: 'transposed' (R), 'centre' (t is the camera's place), 'inverse' (R and t lead to
-    the world), 'graphics' (axes of the camera) or 'unit' (t is in another one than the others').
+    centre), 'cropped' (or resized, all images alike), 'shifted' (each image in another way), 'mirrored' (images
+    exchanged left with right), 'turned' (upside down), 'turned_left' or 'turned_right' (by a quarter), 'scaled' (points
+    of images `size_ratio` times as large as those calibrated), 'exchanged' (two views belong to one another's camera),
+    'order' (the views are of the cameras in order of `views`); of calibrations: 'transposed' (R), 'centre' (t is the
+    camera's place), 'inverse' (R and t lead to the world), 'graphics' (camera axes) or 'unit' (t in another one).
     used, used_if_exchanged: share of these views' observations that agree with the others, as given and with the
     mix-up undone.
     """
@@ -195,8 +196,9 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         seen = points.confidence >= min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
-    given, found = fit(sample, cameras), []
-    for kind, views, undone, seen_by, size_ratio in _possible_mix_ups(sample, cameras):
+    given = fit(sample, cameras)
+    found: list[tuple[float, MixUp]] = []
+    for kind, views, undone, seen_by, size_ratio in _possible_mix_ups(sample, cameras, found):
         before, error = given.of(views)
         if given.seen[:, views].sum() < MIN_MIX_UP_OBSERVATIONS or (
             before > 1 - MIN_MIX_UP_GAIN and error < MIX_UP_CLOSE_PX
@@ -212,13 +214,14 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         better &= min(after, corrected.used.sum() / corrected.seen.sum()) > MIN_MIX_UP_AGREEMENT
         if better and corrected.used.sum() >= given.used.sum():
             mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
-            # A crop is fitted to the points, so it must be clearly better.
-            found.append((error_after / (CLEAR_AGREEMENT_RATIO if kind == "cropped" else 1), mix))
-    return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
+            # What was fitted to the points must be clearly better.
+            found.append((error_after / CLEAR_AGREEMENT_RATIO ** FITTED_SHIFTS.get(kind, 0), mix))
+    mixed = [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
+    return mixed[:1] + [mix for mix in mixed[1:] if mix.kind != "shifted"]  # which explains much else in part
 
 
-def _uncropped(sample: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
-    """The points shifted alike in all images, so that lines of sight of two views come closest to one another.
+def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shifts: int) -> Keypoints:
+    """The points shifted, all images alike or with `shifts` of their own, so that lines of sight come closest.
 
     This also makes up for most of a change of size, which looks like another distance of the cameras.
     """
@@ -229,13 +232,14 @@ def _uncropped(sample: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
     px = sample.xy[frames[rows], :, points[rows]]
 
     def distances(shift: np.ndarray) -> np.ndarray:
-        normal = [undistort_pixels(camera, px[:, view] + shift) for view, camera in enumerate(cameras)]
+        shifted = px + shift.reshape(shifts, 2)
+        normal = [undistort_pixels(camera, shifted[:, view]) for view, camera in enumerate(cameras)]
         pairs = combinations(range(len(cameras)), 2)
         found = [epipolar_distances_px(cameras[a], cameras[b], normal[a], normal[b]) for a, b in pairs]
         return np.nan_to_num(np.concatenate(found))
 
-    fit = least_squares(distances, np.zeros(2), loss="soft_l1", f_scale=MIX_UP_CLOSE_PX, x_scale="jac")
-    return sample.with_(xy=sample.xy + fit.x)
+    fit = least_squares(distances, np.zeros(2 * shifts), loss="soft_l1", f_scale=MIX_UP_CLOSE_PX, x_scale="jac")
+    return sample.with_(xy=sample.xy + fit.x.reshape(shifts, 1, 2))
 
 
 @dataclass(frozen=True)
@@ -279,7 +283,7 @@ _POINTS_AS_MEANT = (  # kind of mix-up; place in the camera's image, px, of a po
 
 
 def _possible_mix_ups(
-    sample: Keypoints, cameras: Sequence[Camera]
+    sample: Keypoints, cameras: Sequence[Camera], found: Sequence[tuple[float, MixUp]]
 ) -> Iterator[tuple[str, tuple[int, ...], Keypoints, Sequence[Camera], float]]:
     """Each possible mix-up: kind, views concerned, keypoints and cameras with the mix-up undone, ratio of sizes."""
     for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
@@ -301,7 +305,7 @@ def _possible_mix_ups(
                 R, t = pose(cameras[view])
                 meant[view] = cameras[view].with_(R=R, t=t)
             yield kind, views, sample, meant, 1.0
-    yield "cropped", tuple(range(len(cameras))), _uncropped(sample, cameras), cameras, 1.0
+    yield "cropped", tuple(range(len(cameras))), _uncropped(sample, cameras, 1), cameras, 1.0
     for a, b in combinations(range(len(cameras)), 2):
         order = list(range(len(cameras)))
         order[a], order[b] = b, a
@@ -310,6 +314,8 @@ def _possible_mix_ups(
         for step in (1, -1):  # of a ring of cameras, in another order
             order = [(first + step * view) % len(cameras) for view in range(len(cameras))]
             yield "order", tuple(np.argsort(order).tolist()), select_views(sample, order), cameras, 1.0
+    if found and len(cameras) > 2 and min(found, key=lambda entry: entry[0])[1].kind != "cropped":
+        yield "shifted", tuple(range(len(cameras))), _uncropped(sample, cameras, len(cameras)), cameras, 1.0
 
 
 # Wide enough for an inexact calibration of this set-up; a camera that was moved reaches the limits.

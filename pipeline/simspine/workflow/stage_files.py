@@ -27,7 +27,7 @@ from simspine.quality.findings import Finding, Severity, where_true
 from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE
 from simspine.reconstruction.headline import summary_metrics
 from simspine.reconstruction.publish import trial_data
-from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers, marker_set_of
+from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers
 from simspine.workflow.config import json_digest
 from simspine.workflow.inputs import CaptureSource, Context, timing_in
 from simspine.workflow.results import (
@@ -251,7 +251,7 @@ def _scale(context: Context) -> None:
         hint = "\n`simspine overlay` draws the points that were found." if paths.keypoints(last).is_file() else ""
         raise InputError(f"{error}{hint}") from None
     sized, factors = found["sized"], found["factors"]
-    marker_set = marker_set_of(config.body, stored[last]["skeleton"])
+    marker_set = config.body.markers or stored[last]["skeleton"]
     femur = {side: round(length, 4) for side, length in femur_lengths(sized.body).items()}
     about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
     about["person"] = None if sized.person is None else sized.person.as_dict()
