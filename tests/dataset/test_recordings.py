@@ -278,5 +278,3 @@ def test_a_window_is_whole_or_refused(exported, tmp_path, field):
         assert len(trial.window(0, 4)[field]) == 4
         with pytest.raises(InputError, match=f"from {trial.frames - 12} on: {field} has 7 of 12"):
             _ = trial.window(trial.frames - 12, 12)[field]
-        with pytest.raises(InputError, match=rf"x\.h5: S5/Sitting, frames from 0 on: {field} has"):
-            trial.array(field)
