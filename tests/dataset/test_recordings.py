@@ -14,7 +14,7 @@ from small_dataset import AXES, FRAMES, NAMES, REJECTED, UNSOLVED, export_small,
 
 import simspine as ss
 from simspine.core.errors import InputError
-from simspine.dataset.recordings import action_of
+from simspine.dataset.recordings import WINDOW_FIELDS, action_of
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +250,31 @@ def test_impossible_values_are_refused(exported, tmp_path, place, change, messag
         if place.endswith("_sd"):
             with pytest.raises(InputError, match=message):
                 data["S5", "Sitting"].array("kinematics_sd", 3, 20)
+
+
+@pytest.mark.parametrize(("units", "message"), [(b"degrees", "degrees.* each axis"), (None, "each axis")])
+def test_units_that_are_not_known_are_not_taken_for_radians(exported, tmp_path, units, message):
+    shutil.copy(exported / "tiny.h5", tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        known = file["metadata/simspine/kinematic_units"][()]
+        del file["metadata/simspine/kinematic_units"]
+        changed = known[:2] if units is None else np.where(known == b"deg", units, known)
+        file["metadata/simspine/kinematic_units"] = changed.astype("S8")
+    with pytest.raises(InputError, match=rf"x\.h5: kinematic_units are .*{message}"):
+        ss.open_dataset(tmp_path / "x.h5")
+
+
+@pytest.mark.parametrize("field", ["kinematics", "lla", "valid", "time"])
+def test_a_window_is_whole_or_refused(exported, tmp_path, field):
+    """Where an array ends before the points do, frames of one were paired with fewer of the other."""
+    shutil.copy(exported / "tiny.h5", tmp_path / "x.h5")
+    place = f"S5/Sitting/{WINDOW_FIELDS[field]}"
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        short = file[place][:-5]
+        del file[place]
+        file[place] = short
+    with ss.open_dataset(tmp_path / "x.h5") as data:
+        trial = data["S5", "Sitting"]
+        assert len(trial.window(0, 4)[field]) == 4
+        with pytest.raises(InputError, match=f"from {trial.frames - 12} on: {field} has 7 of 12"):
+            _ = trial.window(trial.frames - 12, 12)[field]

@@ -74,11 +74,13 @@ def test_a_marker_held_in_its_last_place_is_named():
     assert not any(re.search("LKnee|Ankle|Head", str(warning.message)) for warning in said)
 
 
-def test_a_frozen_recording_is_named():
-    """All markers stay in one place for a while; a person who stands still moves in each frame."""
-    xyz = np.cumsum(np.random.default_rng(4).normal(0, 0.01, (75, 4, 3)), 0)
-    names = ("LKnee", "RKnee", "LAnkle", "Head")
-    given_markers(Markers(names, 60, xyz, "y_up"), BodyOptions())
-    xyz[50:] = xyz[50]
-    with pytest.warns(UserWarning, match="LKnee in frames 50–74.*Head in frames 50–74: exactly in one place"):
-        given_markers(Markers(names, 60, xyz, "y_up"), BodyOptions())
+@pytest.mark.parametrize(
+    ("still", "words"), [(slice(21, 45), "in frames 21–44"), (slice(30, 38), ""), (slice(0, 60), "")]
+)
+def test_a_recording_that_stops_is_named(still, words, recwarn):
+    """Not where the stop is short, nor where nobody moves at all, as in a standing trial of one frame repeated."""
+    xyz = np.cumsum(np.random.default_rng(5).normal(0, 0.01, (60, 4, 3)), 0)
+    xyz[still] = xyz[still.start or 0]
+    given_markers(Markers(("LKnee", "RKnee", "LAnkle", "RAnkle"), 50, xyz, "y_up"), BodyOptions())
+    stopped = [str(warning.message) for warning in recwarn if "no marker moves" in str(warning.message)]
+    assert [words in text for text in stopped] == [True] * bool(words)

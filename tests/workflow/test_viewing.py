@@ -3,14 +3,16 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from urllib.parse import unquote
 
 import h5py
 import numpy as np
 import pytest
-from command_line import call, failed, succeeded
+from command_line import call as run
+from command_line import failed, succeeded
 from player_data import unpack
-from small_project import RATE, ring
+from small_project import RATE, SIZE, of_size, ring
 
 from simspine.core.errors import InputError
 from simspine.io.dataset_read import DatasetFile
@@ -20,14 +22,9 @@ from simspine.report.rerun_recording import CameraView, write_recording
 from simspine.workflow import inputs, reporting
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
-from simspine.workflow.views import cycles_of_trial, find_trial, read_scene
+from simspine.workflow.views import _warn_of_other_trials, cycles_of_trial, find_trial, read_scene
 
 pytestmark = pytest.mark.slow
-
-
-def run(*words):
-    done = call(*words)
-    return done
 
 
 def data_of(page):
@@ -180,6 +177,14 @@ def test_other_people_and_movements_are_not_compared_without_a_word(finished, tm
     assert "'bow' is compared with 'turn'. Is this one movement?" in said
 
 
+def test_people_of_another_size_are_not_compared_without_a_word(finished, recwarn):
+    """Both were called S01, as all are by default. Two fits of one person differ by less."""
+    trial = read_trial(RunPaths(finished.results, "S01"), "bow")
+    for size in (1.03, 1.13):
+        _warn_of_other_trials(trial, replace(trial, sized=replace(trial.sized, body=of_size(SIZE * size))))
+        assert any("mm long. Is this one person?" in str(one.message) for one in recwarn) == (size > 1.1)
+
+
 @pytest.mark.parametrize(
     ("file", "commands"),
     [
@@ -194,6 +199,31 @@ def test_files_of_other_results_are_not_taken_for_those_of_these(file, commands,
     place.write_bytes(place.read_bytes() + b" ")
     for command in commands:
         assert f"{place} is not as it was made" in failed(run(*command.split(), "--config", copied.file))
+
+
+def test_stages_of_two_runs_are_not_shown_as_one(copied, tmp_path):
+    """As after a run that stopped half-way: the markers and the motion are new, the vertebrae are of before."""
+    copied.change(filter={"cutoff_hz": 3.0})
+    copied.run("merge", "scale", "ik")
+    commands = {
+        "report": ("report", "--config", copied.file),
+        "view": ("view", copied.results, "--no-open", "--out", tmp_path / "v.html"),
+        "compare": ("compare", copied.results, tmp_path / "first", "--out", tmp_path / "c.html"),
+        "overlay": ("overlay", "--config", copied.file, "--out", tmp_path / "o.avi", "-q"),
+    }
+    shutil.copytree(copied.results, tmp_path / "first")
+    for name in ("report", "view", "compare"):
+        assert "S01/vertebrae: bow was made from another" in failed(run(*commands[name])).replace("\n", " ")
+    assert "only the points in the images are drawn" in succeeded(run(*commands["overlay"]))
+    copied.run("vertebrae", "quality")
+    succeeded(run(*commands["view"]))  # all that it reads is of one run
+    assert "S01/export: bow was made from another" in failed(run(*commands["report"])).replace("\n", " ")
+    copied.run("export")
+    for name in ("report", "view", "overlay"):
+        assert "drawn" not in succeeded(run(*commands[name]))
+    exported = copied.results / "S01/export/bow.json"
+    exported.write_text(json.dumps(json.loads(exported.read_text()) | {"lla_deg_mean": 12.5}))
+    assert "is of other results of S01/bow" in failed(run("summary", "--config", copied.file)).replace("\n", " ")
 
 
 @pytest.mark.parametrize("value", [np.nan, -0.1, 0.3])

@@ -27,7 +27,8 @@ def _spoil(paths: RunPaths) -> None:
             i = markers.indices((name, f"L{name[1:]}"))
             xyz[SPOILT, i] = xyz[SPOILT, i[::-1]]
     write_store(paths.markers("bow"), **stored | {"markers": markers.with_(xyz=xyz)})
-    paths.manifest("merge", "bow").unlink()  # else the page refuses the file, which is not as it was made
+    for manifest in (paths.manifest("merge", "bow"), paths.manifest("scale")):  # else the page refuses the file
+        manifest.unlink()
 
 
 def test_filled_frames_are_marked_in_every_file_and_on_the_page(copied, truth):

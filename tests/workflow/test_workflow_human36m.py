@@ -20,8 +20,9 @@ from simspine.io.hdf5 import read_store, write_store
 from simspine.io.human36m.copy import write_pose
 from simspine.io.human36m.names import HUMAN36M_CAMERA_SIZES, official_name
 from simspine.workflow.config import read_config
-from simspine.workflow.inputs import capture_of_config
+from simspine.workflow.inputs import Context, capture_of_config
 from simspine.workflow.jobs import CAPTURE_JOB, mark_of, marks_before_detect, run_stage
+from simspine.workflow.stage_files import plan_export
 
 LIMBS = [pair.point for pair in read_correspondence("human36m")]
 FRAMES = 14
@@ -125,6 +126,18 @@ def test_a_change_of_the_motion_capture_merges_again_and_detects_nothing_again(c
     assert "merge S1: Walking_1 done" in said
     for line in ("detect S1: ", "triangulate S1: S1, ", "merge S5: "):  # the cameras are the subject's
         assert f"{line}Walking_1 up to date" in said
+
+
+def test_another_formula_of_the_lens_detects_again(copy):
+    """The formula is in no file: 'human36m' turns the tangential numbers of the same calibration into other lenses."""
+    copy.run("detect")
+    exports = [task.settings for task in plan_export(Context(copy.config, "S1"))]
+    before = read_store(copy.results / "S1/keypoints/Walking_1.h5", ["cameras"])["cameras"]
+    copy.change(capture=copy.settings["capture"] | {"lens": "human36m"})
+    copy.run("detect")
+    after = read_store(copy.results / "S1/keypoints/Walking_1.h5", ["cameras"])["cameras"]
+    assert all(not np.array_equal(a.distortion, b.distortion) for a, b in zip(before, after, strict=True))
+    assert exports != [task.settings for task in plan_export(Context(copy.config, "S1"))]
 
 
 @pytest.mark.parametrize(

@@ -363,8 +363,11 @@ class Recording:
     def array(self, field: str, first: int = 0, last: int | None = None) -> np.ndarray:
         """One of `WINDOW_FIELDS` for frames first … last-1, in radians and metres."""
         require_known("field", (field,), WINDOW_FIELDS)
-        last = self.frames if last is None else last
-        return self.data.file.array(self.subject, self.name, WINDOW_FIELDS[field], slice(first, last))
+        values = self.data.file.array(self.subject, self.name, WINDOW_FIELDS[field], slice(first, last))
+        if len(values) != (wanted := len(range(self.frames)[first:last])):
+            where = f"{self.data.path}: {self.subject}/{self.name}, frames from {first} on"
+            raise InputError(f"{where}: {field} has {len(values)} of {wanted}; `simspine verify` says more.")
+        return values
 
 
 @dataclass(frozen=True)

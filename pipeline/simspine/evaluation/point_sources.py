@@ -1,13 +1,6 @@
 """Predicted and true points of many trials, read from tables, data sets, TRC files and virtual captures.
 
-A table (.npz) has a row per frame of many trials, so that any program can write one. All tables have the columns
-
-- `subject`, `trial`: (rows,) texts, 'S9' and 'Walking_1'; `camera`: (rows,) texts, '' or left out where a row is of no
-  view; `action`: (rows,) texts, or left out, then from the trial's name;
-- `frame`: (rows,) whole numbers from 0, of the data set's frames, in any order.
-
-Tables of points have `names`: (points,) texts, SIMSPINE's; `xyz`: (rows, points, 3) m, NaN = missing; `deviation`:
-standard deviations of the same shape, or left out; `axes`: one text, 'z_up', 'y_up' or 'camera'.
+A table (.npz) has a row per frame of many trials, so that any program can write one (docs/benchmarks.md).
 """
 
 import os

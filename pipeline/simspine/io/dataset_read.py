@@ -1,22 +1,11 @@
 """One HDF5 file per data set: the tree of the released SIMSPINE data, and added groups that its readers ignore.
 
-    /metadata/markers_names, kinematic_axes              as released
-    /metadata/simspine/                                  added: units of the axes, provenance (JSON), models/<subject>
-    /<subject>  attribute model_file                     as released
-    /<subject>/calibration/names K dist R t size         as released
-    /<subject>/<trial>/markers kinematics timestamps     as released: metres (y up), degrees and metres, seconds
-    /<subject>/<trial>/simspine/                         added: angles, curvature, status, origin, errors, poses …
-        clinical  clinical_names  clinical_units         clinical parameters (docs/clinical.md), rad and m
-        kinematics_sd  level_angles_sd  lla_sd  tka_sd  clinical_sd   standard deviations, in the units of the values
-        lla_change_sd  tka_change_sd                     of the difference to the mean over some 600 frames
-        marker_covariance                                (frames, markers, 3, 3) m²
-        response  level_share                            share of each that the data decided, 0…1
-        valid  checksums/                                usable frames; CRC-32 of each chunk of frames
+Each data set, its shape and unit: docs/formats.md. What is added is in groups `simspine`.
 
 A reader of the release takes every root group whose name starts with 'S' for a subject, and each group of a subject but
 `calibration` for a trial, so added groups are elsewhere. All rotations are in degrees, also coupled ones (the
 release copies OpenSim's files, where the two coupled knee angles are in radians). Missing = NaN.
-Equal data give equal bytes. Each data set, its shape and unit: docs/formats.md.
+Equal data give equal bytes.
 """
 
 import json
@@ -114,6 +103,9 @@ class DatasetFile:
             units = np.full(len(self.coordinate_names), "deg")
             units[np.isin(self.coordinate_names, _RELEASED_IN_METRES)] = "m"
             units[np.isin(self.coordinate_names, _RELEASED_IN_RADIANS)] = "rad"
+        if len(units) != len(self.coordinate_names) or not np.isin(units, ("deg", "rad", "m")).all():
+            found = ", ".join(dict.fromkeys(units))
+            raise InputError(f"{self._where}: kinematic_units are {found}; expected deg, rad or m for each axis.")
         self.rotational = units != "m"
         self._to_si = np.where(units == "deg", np.pi / 180, 1.0)
 

@@ -187,17 +187,21 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
 
 
 def _warn_of_held_markers(markers: Markers) -> None:
-    """Warn of markers that stay exactly where they are while most others move, as programs hold hidden ones, or all."""
+    """Warn of markers that stay exactly where they are while others move, and of frames in which none moves."""
     still = (np.diff(markers.xyz, axis=0) == 0).all(-1)
     moves, held = np.isfinite(np.diff(markers.xyz, axis=0)).all(-1) & ~still, []
     least = max(MIN_HELD_FRAMES, MIN_HELD_S * markers.rate)
+
+    def long_stays(where: np.ndarray) -> list[int]:
+        return [k for a, b in runs_of_frames(where_true(where)) if b - a >= least for k in range(a, b + 1)]
+
     for i in np.flatnonzero(moves.any(0)):
-        is_odd = (2 * moves.sum(1) > still.sum(1)) | ~moves.any(1)
-        runs = runs_of_frames(where_true(still[:, i] & is_odd))
-        frames = [k for a, b in runs if b - a >= least for k in range(a, b + 1)]
+        frames = long_stays(still[:, i] & (2 * moves.sum(1) > still.sum(1)))
         held += [f"{markers.names[i]} in frames {frame_ranges(frames)}"] if frames else []
     if held:
-        warn_assumed(f"{names_text(held)}: exactly in one place. Hidden, or frozen? Export as missing.")
+        warn_assumed(f"{names_text(held)}: exactly in one place while other markers move. Hidden? Export as missing.")
+    if moves.any() and (stopped := long_stays(still.any(1) & ~moves.any(1))):
+        warn_assumed(f"no marker moves at all in frames {frame_ranges(stopped)}. Did the recording stop? Cut them off.")
 
 
 def _shows_pelvis(names: Sequence[str], places: MarkerSet) -> bool:

@@ -2,12 +2,8 @@
 
 A detection is the projection of the point that the detector *localises*. It differs from the true point by an offset
 fixed in the body (for example, a spinous process in place of a vertebral body). Noise in pixels is added, in
-proportion to the person's size in the image:
-
-    bias of the view            constant for subject, view and point
-    slow drift                  Ornstein–Uhlenbeck, 2 s: depends on posture and clothing
-    fast drift                  Ornstein–Uhlenbeck, 0.15 s
-    jitter                      white
+proportion to the person's size in the image: a bias of the view, a slow and a fast drift (Ornstein–Uhlenbeck), and
+jitter (docs/research/virtual-detections.md).
 
 Each part is partly common to all points of a region, since detectors move neighbours together. The last three grow with
 foreshortening and occlusion. Then come outliers, exchanged sides and drop-outs, all in spells; Ronchi & Perona 2017

@@ -106,6 +106,11 @@ def read_summary(config: Config) -> dict:
     path = dataset_file(Path(config.results), "summary.json")
     if "rejected_because" not in (summary := read_json(path)):
         raise InputError(f"{path}: not a whole summary: it lacks the counts of frames. Run `simspine run` again.")
+    for trial, figures in summary.get("trials", {}).items():
+        subject, _, name = trial.partition("/")
+        own = RunPaths(Path(config.results), subject).exported(name, ".json")
+        if own.is_file() and json.dumps(read_json(own)) != json.dumps(figures):  # NaN is not equal to itself
+            raise InputError(f"{path} is of other results of {trial} than there are now. Run `simspine run` again.")
     warn_of_other_configuration(path, json_or_empty(path.with_name("provenance.json")), config)
     return summary
 
@@ -136,13 +141,9 @@ def print_summary(config: Config) -> None:
     for row in rows:
         table.add_row(*map(printable, (row.label, row.value, row.note)), style=LIGHT_STYLES.get(row.light))
     console.print(table)
-    for what, path in (
-        ("report", results / "report.html"),
-        ("data set", results / f"{config.name}.h5"),
-        ("summary", results / "summary.json"),
-        ("files per subject", results / "export"),
-    ):
-        console.print(f"{what + ':':19}{path}", highlight=False, soft_wrap=True)
+    made = {"report": "report.html", "data set": f"{config.name}.h5", "summary": "summary.json"}
+    for what, name in {**made, "files per subject": "export"}.items():
+        console.print(f"{what + ':':19}{results / name}", highlight=False, soft_wrap=True)
 
 
 def curvature_lines(config: Config) -> Iterator[str]:

@@ -35,6 +35,7 @@ def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:
     capture = context.capture(name)
     settings = context.config.detection.model_dump(mode="json", exclude={"infer_spine"})  # of the stage merge
     settings |= _about_trial(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
+    settings["lens"] = getattr(context.config.capture, "lens", None)
     return StageTask(
         name=name,
         inputs=_inputs_of(context, capture),

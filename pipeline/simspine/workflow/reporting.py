@@ -111,11 +111,7 @@ def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
         link = f"report/{quote(page_of_trial(Path(config.results), subject, trial).name)}"
     else:
         section = _part_section(solved, config, f"t{order}", apart)
-    return _Part(
-        section=section,
-        link=link,
-        figures=(*solved.curvature_figures, *solved.clinical_figures),
-    )
+    return _Part(section, link, figures=(*solved.curvature_figures, *solved.clinical_figures))
 
 
 def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
@@ -155,7 +151,7 @@ def page_task(config: Config) -> StageTask:
 def _read_part(config: Config, subject: str, trial: str) -> SolvedTrial:
     context = Context(config, subject)
     videos = context.capture(trial).videos
-    check_as_made(context.paths, trial)
+    check_as_made(context.paths, trial, "export")
     return read_trial(context.paths, trial, videos, keypoints=bool(videos))  # for pictures only
 
 

@@ -396,7 +396,7 @@ def _body_and_cameras_task(context: Context) -> StageTask:
         name=subject,
         inputs=(paths.model, *(f for c in cameras.values() if c.calibration for f in calibration_files(c.calibration))),
         outputs=(model, *cameras),
-        settings={},
+        settings={"lens": getattr(context.config.capture, "lens", None)},
         work=work,
         whole=True,
     )

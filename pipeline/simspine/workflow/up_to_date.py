@@ -198,7 +198,8 @@ def source_files(stage: str) -> list[Path]:
     return sorted(file for file in found if "__pycache__" not in file.parts)
 
 
-MADE_BY_KEY = {"keypoints": "detect", "points": "triangulate", "markers": "merge", "model": "scale", "kinematics": "ik"}
+MADE_BY_KEY = {"keypoints": "detect", "markers": "merge", "model": "scale", "kinematics": "ik"}
+MADE_BY_KEY |= {"cameras": "triangulate", "points": "triangulate"}
 
 
 def file_checksum(path: Path, chosen: str = "*.json") -> str:
@@ -345,15 +346,28 @@ def manifest_difference(entry: dict, fingerprint: dict, outputs: tuple[Path, ...
     return None
 
 
-def check_as_made(paths: RunPaths, trial: str) -> None:
-    """`InputError` where a file that a trial is read from is not what its manifest says that was made."""
-    kinds = (paths.keypoints, paths.points, paths.markers, paths.kinematics, paths.vertebrae, paths.quality)
-    for file in (*(kind(trial) for kind in kinds), *paths.filled_files(trial), paths.model, paths.scaling):
-        stage = MADE_BY_KEY.get(file.parent.name, file.parent.name)
-        manifest = paths.manifest(stage, None if stage == "scale" else trial)
-        made = read_task_manifest(manifest).get("outputs", {}).get(file.name)
-        if made is not None and file.is_file() and file_checksum(file) != made:
+def check_as_made(paths: RunPaths, trial: str, *later: str) -> None:
+    """`InputError` where a file that a trial is read from is not what its manifest says that was made, or where a stage
+    read other files than those there are now, as after a run that stopped. later: further stages that read them."""
+    kinds = (paths.keypoints, paths.cameras, paths.points, paths.markers, paths.kinematics, paths.vertebrae)
+    files = (*(kind(trial) for kind in kinds), paths.quality(trial), paths.model, paths.scaling)
+    entries: dict[str, dict] = {}  # manifests by the folders of the files
+    found: dict[str, set[str]] = {}  # checksums of the files of a name
+    for file in filter(Path.is_file, (*files, *paths.filled_files(trial))):
+        folder = file.parent.name
+        manifest_trial = None if folder in ("cameras", "model") else trial
+        entries[folder] = read_task_manifest(paths.manifest(MADE_BY_KEY.get(folder, folder), manifest_trial))
+        made, checksum = entries[folder].get("outputs", {}).get(file.name), file_checksum(file)
+        if made not in (None, checksum):
             raise InputError(f"{file} is not as it was made: changed, or damaged. Run `simspine run` again.")
+        if file in files:
+            found.setdefault(file.name, set()).add(checksum)
+    entries |= {stage: read_task_manifest(paths.manifest(stage, trial)) for stage in later}
+    for folder, entry in entries.items():
+        read = entry["fingerprint"]["inputs"] if entry and folder != "keypoints" else ()  # keypoints: of recordings
+        if others := [name for name, checksum in read if checksum not in found.get(name, (checksum,))]:
+            text = f"{paths.folder / folder}: {trial} was made from another {others[0]} than there is now"
+            raise InputError(f"{text}; did a run stop in between? Run `simspine run` again.")
 
 
 def _file_checksums(outputs: tuple[Path, ...]) -> dict[str, str]:

@@ -11,9 +11,11 @@ import numpy as np
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS
+from simspine.anatomy.options import ScalingOptions
 from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, names_text, naming_content, require_known, safe_file_name
 from simspine.core.types import ForcedKind
+from simspine.estimation.fit_person import femur_lengths
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import is_rejected
 from simspine.io.hdf5 import open_hdf5_file, read_store
@@ -119,16 +121,9 @@ def write_view(result: Path, out: Path | None = None, subject: str | None = None
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{safe_file_name(scene.name)}.html"
     view = TrialSection(scene.name, player=pack_scene(scene))
-    write_report(
-        out,
-        ReportContent(
-            title=scene.name,
-            subtitle=str(result),
-            trials=(view,),
-            alone=True,
-            notice=REPORT_NOTICE if scene.poses else "",
-        ),
-    )
+    notice = REPORT_NOTICE if scene.poses else ""
+    content = ReportContent(title=scene.name, subtitle=str(result), trials=(view,), alone=True, notice=notice)
+    write_report(out, content)
     return out
 
 
@@ -153,11 +148,14 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
 
 
 def _warn_of_other_trials(first: SolvedTrial, last: SolvedTrial) -> None:
-    """Warn where names differ: a comparison assumes one person and one movement."""
+    """Warn where names or thighs differ: a comparison assumes one person and one movement."""
     for kind, one, other in (("person", first.subject, last.subject), ("movement", first.trial, last.trial)):
         if one != other:
             text = f"{one!r} is compared with {other!r}. Is this one {kind}? If not, that explains differences."
             warnings.warn(text, stacklevel=2)
+    thighs = [1e3 * sum(femur_lengths(trial.sized.body).values()) / 2 for trial in (first, last)]
+    if abs(np.log(thighs[1] / thighs[0])) > ScalingOptions().max_asymmetry:  # more than two thighs of one person differ
+        warnings.warn("The thighs are {:.0f} and {:.0f} mm long. Is this one person?".format(*thighs), stacklevel=2)
 
 
 def _warn_of_other_settings(folders: Sequence[Path]) -> None:
@@ -258,8 +256,14 @@ def write_overlay_of_trial(
     paths, videos = context.paths, context.capture(trial).videos
     if out.resolve() in {video.resolve() for video in videos}:
         raise InputError(f"{out} is a video of the trial, and would be replaced; name another file.")
-    fitted = paths.vertebrae(trial).is_file() or not paths.keypoints(trial).is_file()
-    stored = {} if fitted else read_store(paths.keypoints(trial))
+    seen, fitted = paths.keypoints(trial).is_file(), paths.vertebrae(trial).is_file()
+    if seen and fitted:
+        try:
+            check_as_made(paths, trial)
+        except InputError as error:
+            fitted = False
+            warnings.warn(f"only the points in the images are drawn: {error}", stacklevel=2)
+    stored = read_store(paths.keypoints(trial)) if seen and not fitted else {}
     found = None if stored else read_trial(paths, trial, videos)
     cameras = list(stored["cameras"] if found is None else found.cameras)
     if not cameras:

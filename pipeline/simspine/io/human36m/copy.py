@@ -1,12 +1,7 @@
 """A licence holder's copy of Human3.6M: the official archives, unpacked, with CDF files and videos per subject.
 
-    <root>/S1/MyPoseFeatures/D3_Positions/Directions 1.cdf      world, mm
-    <root>/S1/Videos/Directions 1.54138969.mp4
-    <root>/metadata.xml
-
-h36m-fetch unpacks the same files as <root>/extracted/S1/Poses_D3_Positions/…; read as well. The other pose archives
-(2D points, positions in camera frames) follow from these files and the cameras, and are not read. `examine_copy`
-checks whether a copy is complete and readable, and lists its contents.
+Its layout, and that of h36m-fetch: docs/human36m.md. Archives of 2D points and of positions in camera frames follow
+from these files and the cameras, and are not read. `examine_copy` checks whether a copy is complete and readable.
 """
 
 import os
