@@ -216,8 +216,8 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
             mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
             # What was fitted to the points must be clearly better.
             found.append((error_after / CLEAR_AGREEMENT_RATIO ** FITTED_SHIFTS.get(kind, 0), mix))
-    mixed = [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
-    return mixed[:1] + [mix for mix in mixed[1:] if mix.kind != "shifted"]  # which explains much else in part
+    found.sort(key=lambda entry: entry[0])  # a shift, which explains much else in part, counts only as the best
+    return [mix for _, mix in found[:1]] + [mix for _, mix in found[1:] if mix.kind != "shifted"]
 
 
 def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shifts: int) -> Keypoints:
