@@ -320,7 +320,9 @@ class HumanCapture(Section):
 def people_of_capture(
     capture: HumanCapture, virtual: Virtual | None, named: Mapping[str, Subject]
 ) -> dict[str, Subject]:
-    """All people of the data set with all usable trials, and the other people named."""
+    """People of the data set who are not left out, with all usable trials, and all others who are named."""
+    from simspine.io.human36m.names import HUMAN36M_SUBJECT_NAMES
+
     trials: dict[str, dict[str, Trial]] = {}
     for name, trial in chosen_trials(capture, virtual):
         usable = trials.setdefault(name, {})
@@ -333,7 +335,7 @@ def people_of_capture(
             people[name] = person if person.trials else person.model_copy(update={"trials": usable})
     if not people:
         raise ValueError("capture: all trials chosen have known faults; `faults: keep` uses them nevertheless")
-    return people | {name: person for name, person in named.items() if name not in people}
+    return people | {n: person for n, person in named.items() if person.trials or n not in HUMAN36M_SUBJECT_NAMES}
 
 
 def chosen_trials(capture: HumanCapture, virtual: Virtual | None) -> list[tuple[str, str]]:
