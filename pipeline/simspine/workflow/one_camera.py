@@ -48,7 +48,7 @@ SCALE_UNKNOWN_NOTE = (
 )
 WORLD_AXES = "z up, origin on the floor between the feet, x to where the person faces when most upright"
 CAMERA_AXES = "the camera's own axes, x right, y down, z ahead"
-PLACED_NOTE = "estimated from the person's size and stance, with a standard deviation of each coordinate"
+PLACED_NOTE = "estimated from the person's size and stance, with standard deviations (pose_keypoints_3d_sd)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class LiftingTask:
             f"lifted by {self.lifter.path.name} ({card.method}; learnt from {card.trained_on}): "
             f"{len(card.points)} points of a person in space, relative to {card.points[0]}, all of them estimated",
             f"field of view: {self.lens.words}",
-            f"world: m, {WORLD_AXES if self.world.camera_pose else CAMERA_AXES}; {PLACED_NOTE} (pose_keypoints_3d_sd).",
+            f"world: m, {WORLD_AXES if self.world.camera_pose else CAMERA_AXES}; {PLACED_NOTE}.",
         ]
 
 
@@ -112,8 +112,7 @@ def frame_entry(frame: PersonFrame | None) -> dict:
         return {}
     axes = CAMERA_AXES if np.array_equal(frame.R, np.eye(3)) else WORLD_AXES
     return {"world": {
-        "axes": f"m, {axes}; {PLACED_NOTE} (pose_keypoints_3d_sd)",
-        "camera_position_m": np.round(-frame.R @ frame.origin, 4).tolist(),
+        "axes": f"m, {axes}; {PLACED_NOTE}", "camera_position_m": np.round(-frame.R @ frame.origin, 4).tolist(),
         "camera_axes": np.round(frame.R.T, 6).tolist(),
         "scale_sd": round(frame.scale_sd, 4), "scale_from": frame.scale_from, "height_known": frame.height_known,
         "vertical_from": frame.vertical_from, "tilt_sd_deg": round(float(np.degrees(frame.tilt_sd)), 2),
