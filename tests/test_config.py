@@ -367,10 +367,11 @@ def test_subjects_and_trials_follow_from_the_data_set():
     assert list(whole.subjects) == ["S1", "S5", "S6", "S7", "S8", "S9", "S11"]
     assert sum(len(whole.trials(subject)) for subject in whole.subjects) + len(whole.skipped) == 210
     assert whole.trials("S1")[:3] == ["Directions_1", "Directions_2", "Discussion_1"]
-    some = check_config(
-        {"name": "h", "results": "r", "capture": {"human36m": "nowhere", "subjects": ["S5"], "actions": ["Photo_2"]}}
-    )
+    part = {"human36m": "nowhere", "subjects": ["S5"], "actions": ["Photo_2"]}
+    what_is_known = {"S1": {"mass": None}, "S5": {"mass": 66.5}}
+    some = check_config({"name": "h", "results": "r", "capture": part, "subjects": what_is_known})
     assert {s: list(person.trials) for s, person in some.subjects.items()} == {"S5": ["TakingPhoto_2"]}
+    assert some.subjects["S5"].mass == 66.5
     assert some.subjects["S5"].trials["TakingPhoto_2"].capture == "TakingPhoto_2"
 
 

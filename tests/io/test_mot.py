@@ -32,7 +32,8 @@ def put(tmp_path, columns, degrees="inDegrees=yes", rows=None, extra=()):
 
 @pytest.mark.parametrize(
     ("name", "angle"),
-    [("pelvis_tx", False), ("pelvis_ty", False), ("Abs_t1", False), ("Abs_t2", False), ("ground_child_tz", False),
+    [("pelvis_tx", False), ("pelvis_ty", False), ("Abs_t1", False), ("Abs_t2", False),
+     ("ground_child_tz", False), ("C1_skull_shift_forward", False), ("L5_S1_shift_up", False),
      ("pelvis_tilt", True), ("Abs_r3", True), ("knee_angle_l_beta", True), ("L1_T12_Flex_Ext", True)],
 )  # fmt: skip
 def test_angles_are_told_by_name(name, angle):

@@ -180,6 +180,19 @@ def test_command_line(files, tmp_path):
     assert 0 < about["camera_position_m"][2] < 4  # above the floor
 
 
+@pytest.mark.parametrize(("options", "up", "words"), [((), (2, 1), "z up"), (("--no-camera-pose",), (1, -1), "y down")])
+def test_files_state_the_axes_that_their_points_have(files, tmp_path, options, up, words):
+    out = tmp_path / "space.json"
+    said = succeeded(call("spinepose", files / "image.jpg", "-m", "full", "-s", out, "--enable-lifting", *options))
+    content = json.loads(out.read_text())
+    points = np.reshape(content["people"][0]["pose_keypoints_3d"], (37, 4))
+    head, heel = (points[FILE_POINT_NAMES.index(name)] for name in ("Head", "LHeel"))
+    axis, sign = up
+    assert sign * (head - heel)[axis] > 1.0  # m, of a standing person
+    assert words in content["world"]["axes"]
+    assert f"world: {content['world']['axes']}." in said
+
+
 def test_version_and_options_without_effect(files, monkeypatch):
     assert call("spinepose", "-V").output.strip() == f"simspine {ss.__version__}"
     said = failed(call("spinepose", files / "image.jpg", "-s", "x.json", "--warmup-frames", 3))

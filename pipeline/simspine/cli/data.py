@@ -115,7 +115,7 @@ def check_quality_command(config, quiet):
 @config_option(help="Configuration whose results are used if no DATASET is named.", argument=False, needed=False)
 @click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ next to DATASET.")
 def validate_dataset_command(dataset, config, out):
-    """Tables and figures of curvature and range of motion, next to published values.
+    """Tables of curvature and range of motion, next to published values.
 
     DATASET: an HDF5 file. Each value says how much of it the data decided. Columns: docs/validation.md.
     """

@@ -30,8 +30,8 @@ one_camera_options = with_options([
                  help="Points as OpenPose JSON: a .json file for an image, else a folder with a file for each image."),
     click.option("--view/--no-view", default=None,
                  help="Show the picture: a webcam's at once, else at the end.  [default: if no file is named]"),
-    click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose] rfdetr and "
-                 "yolox, as in SpinePose's program, are accepted, but BlazePose finds the people."),
+    click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose; `simspine "
+                 "spinepose`: spinepose] rfdetr and yolox are accepted, but BlazePose finds the people."),
     click.option("-m", "--mode", "--model", "model",
                  help="BlazePose: full, heavy. SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or "
                  "heat maps).  [default: heavy, of a webcam full; SpinePose: medium]"),

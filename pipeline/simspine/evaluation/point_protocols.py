@@ -103,8 +103,8 @@ def _region_table(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ..
 
 def _action_table(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:
     """The paper's Table 5: P-MPJPE of the spine by action, a row a method."""
-    predicted_actions = in_row_order(pair.action for method_pairs in pairs.values() for pair in method_pairs)
-    actions = [*HUMAN36M_ACTIONS, *(action for action in predicted_actions if action not in HUMAN36M_ACTIONS)]
+    predicted = [pair.action for method_pairs in pairs.values() for pair in method_pairs]
+    actions = in_row_order([*HUMAN36M_ACTIONS, *predicted])
     columns = tuple(TableColumn(name) for name in (*actions, MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS))
     rows = []
     for method, method_pairs in pairs.items():

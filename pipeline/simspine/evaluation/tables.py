@@ -19,7 +19,7 @@ import numpy as np
 from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.settings import read_mapping
 from simspine.core.skeletons import POINTS_BY_REGION, SIMSPINE_SKELETON, SPINE_REGIONS, load_skeleton
-from simspine.io.human36m.names import HUMAN36M_ACTIONS, canonical_action
+from simspine.io.human36m.names import canonical_action
 
 OTHER_DATA_MARK = "published, other data: "  # before the source of a row that is not of this data
 TableCell = float | tuple[float, float] | None  # a number, an interval, an empty cell
@@ -180,9 +180,10 @@ def action_row(action: str) -> str:
 
 
 def in_row_order(actions: Iterable[str]) -> list[str]:
-    """Actions in the papers' order; others behind them, by name."""
+    """Actions in the order of the SIMSPINE paper's tables; others behind them, by name."""
     known = {action_row(action) for action in actions}
-    return [a for a in HUMAN36M_ACTIONS if a in known] + sorted(known - set(HUMAN36M_ACTIONS))
+    order = [a for a in dict.fromkeys(row["column"] for row in published_values("lifting_actions")) if a in known]
+    return order + sorted(known.difference(order))
 
 
 def trial_key(trial: str) -> str:

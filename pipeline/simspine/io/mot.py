@@ -135,8 +135,8 @@ def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.nda
     write_sto(path, "Model Marker Errors from IK", names, time=time, values=np.stack([total, rms, greatest], 1))
 
 
-# Names of lengths: OpenSim's translations (_tx _ty _tz), the lumbar model's abdomen (Abs_t1, Abs_t2), body positions.
-_TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123]|_[XYZ])$")
+# Names of lengths: OpenSim's translations, the lumbar model's abdomen, body positions, levels of a virtual capture.
+_TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123]|_[XYZ]|_shift_(forward|up|right))$")
 # Quantities of OpenSim's other storage files, to which inDegrees does not apply, by the column's name or file's title.
 _NO_ANGLE_NAME = re.compile(
     r"force|torque|moment|activation|excitation|control|fiber|tendon|length|power|reserve|residual|actuator|grf|emg"

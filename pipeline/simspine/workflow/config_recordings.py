@@ -12,6 +12,7 @@ from simspine.anatomy.marker_sets import Tape, read_skin_table
 from simspine.core.errors import require_file_name, require_known
 from simspine.core.settings import Section, value_text
 from simspine.core.types import MAX_FRAME_RATE_HZ
+from simspine.io.human36m.names import HUMAN36M_SUBJECT_NAMES, is_unusable, known_faults_of, select_trials
 from simspine.io.text_tables import repeated_names
 from simspine.synthesis.options import Virtual
 
@@ -320,7 +321,7 @@ class HumanCapture(Section):
 def people_of_capture(
     capture: HumanCapture, virtual: Virtual | None, named: Mapping[str, Subject]
 ) -> dict[str, Subject]:
-    """All people of the data set with all usable trials, and the other people named."""
+    """People of the data set who are not left out, with all usable trials, and all others who are named."""
     trials: dict[str, dict[str, Trial]] = {}
     for name, trial in chosen_trials(capture, virtual):
         usable = trials.setdefault(name, {})
@@ -333,13 +334,11 @@ def people_of_capture(
             people[name] = person if person.trials else person.model_copy(update={"trials": usable})
     if not people:
         raise ValueError("capture: all trials chosen have known faults; `faults: keep` uses them nevertheless")
-    return people | {name: person for name, person in named.items() if name not in people}
+    return people | {n: person for n, person in named.items() if person.trials or n not in HUMAN36M_SUBJECT_NAMES}
 
 
 def chosen_trials(capture: HumanCapture, virtual: Virtual | None) -> list[tuple[str, str]]:
     """(subject, trial) of all recordings asked for, by the names of the data set."""
-    from simspine.io.human36m.names import HUMAN36M_SUBJECT_NAMES, select_trials
-
     made = Virtual(preset="large").resolved() if virtual is None else virtual.resolved()
     known, made_trials = HUMAN36M_SUBJECT_NAMES[: made.subjects], select_trials(made.actions)
     trials = [trial for trial in select_trials(capture.actions) if trial in made_trials]
@@ -350,6 +349,4 @@ def chosen_trials(capture: HumanCapture, virtual: Virtual | None) -> list[tuple[
 
 
 def is_spoilt(subject: str, trial: str) -> bool:
-    from simspine.io.human36m.names import is_unusable, known_faults_of
-
     return is_unusable(known_faults_of(subject, trial))

@@ -46,10 +46,9 @@ SCALE_UNKNOWN_NOTE = (
     "one camera does not show how large somebody is: lengths are those of the people the lifter learnt from, fitted to "
     "what is seen, and depth is the least certain. Not triangulated, no measurement"
 )
-WORLD_NOTE = (
-    "m, z up, origin on the floor between the feet, x to where the person faces when most upright; estimated from the "
-    "person's size and stance, with a standard deviation of each coordinate (pose_keypoints_3d_sd)"
-)
+WORLD_AXES = "z up, origin on the floor between the feet, x to where the person faces when most upright"
+CAMERA_AXES = "the camera's own axes, x right, y down, z ahead"
+PLACED_NOTE = "estimated from the person's size and stance, with standard deviations (pose_keypoints_3d_sd)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ class LiftingTask:
             f"lifted by {self.lifter.path.name} ({card.method}; learnt from {card.trained_on}): "
             f"{len(card.points)} points of a person in space, relative to {card.points[0]}, all of them estimated",
             f"field of view: {self.lens.words}",
-            f"world: {WORLD_NOTE}.",
+            f"world: m, {WORLD_AXES if self.world.camera_pose else CAMERA_AXES}; {PLACED_NOTE}.",
         ]
 
 
@@ -111,8 +110,9 @@ def frame_entry(frame: PersonFrame | None) -> dict:
     """Entry of a file with placed points: their world frame; {} without one."""
     if frame is None:
         return {}
+    axes = CAMERA_AXES if np.array_equal(frame.R, np.eye(3)) else WORLD_AXES
     return {"world": {
-        "axes": WORLD_NOTE, "camera_position_m": np.round(-frame.R @ frame.origin, 4).tolist(),
+        "axes": f"m, {axes}; {PLACED_NOTE}", "camera_position_m": np.round(-frame.R @ frame.origin, 4).tolist(),
         "camera_axes": np.round(frame.R.T, 6).tolist(),
         "scale_sd": round(frame.scale_sd, 4), "scale_from": frame.scale_from, "height_known": frame.height_known,
         "vertical_from": frame.vertical_from, "tilt_sd_deg": round(float(np.degrees(frame.tilt_sd)), 2),
