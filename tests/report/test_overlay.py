@@ -11,7 +11,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import smooth_curve
 from simspine.io.image_streams import encode_jpeg
 from simspine.report import canvas
-from simspine.report.figure_style import KHAKI, LILAC, ORANGE, SKY, VERMILLION, to_bgr
+from simspine.report.figure_style import LILAC, ORANGE, SKY, VERMILLION, YELLOW, to_bgr
 from simspine.report.overlay import (
     SHEET_ASPECT,
     SHEET_HEIGHT_PX,
@@ -68,7 +68,7 @@ def colour(picture, x, y):
 def test_left_and_right_have_their_colours():
     points = {"LElbow": (300, 200), "LWrist": (300, 400), "RElbow": (100, 200), "RWrist": (100, 400)}
     picture = draw_layers(TALL, [PersonLayer(points)])
-    assert colour(picture, 300, 300) == to_bgr(KHAKI)
+    assert colour(picture, 300, 300) == to_bgr(YELLOW)
     assert colour(picture, 100, 300) == to_bgr(LILAC)
     assert colour(picture, 300, 200) == colour(picture, 100, 200) == to_bgr(SKY)  # detected points
     assert picture.shape == TALL.shape

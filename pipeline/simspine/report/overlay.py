@@ -20,11 +20,11 @@ from simspine.core.skeletons import is_skin_marker, is_tape_dot, skin_landmark
 from simspine.io.image_streams import require_image
 from simspine.reconstruction.solved_trial import body_edges
 from simspine.report import canvas
-from simspine.report.figure_style import KHAKI, LILAC, MINT, NAMED_COLOURS, ORANGE, POINT_COLOURS, SKY, VERMILLION
+from simspine.report.figure_style import LILAC, MINT, NAMED_COLOURS, ORANGE, POINT_COLOURS, SKY, VERMILLION, YELLOW
 from simspine.vision.lifting import FramedPose, PeoplePlacer
 from simspine.vision.one_camera import FILE_SPINE_INDICES, DetectedPerson
 
-SIDE_COLOURS = {"L": KHAKI, "R": LILAC}  # by the first letter of a point's name
+SIDE_COLOURS = {"L": YELLOW, "R": LILAC}  # by the first letter of a point's name
 _LIMBS = (
     ("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle"), ("Ankle", "Heel"),
     ("Heel", "BigToe"), ("Ankle", "BigToe"), ("Shoulder", "Hip"), ("Ear", "Eye"),
