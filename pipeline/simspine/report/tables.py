@@ -124,14 +124,10 @@ IMPRECISE_LABEL = "measured, but imprecise"
 NOT_SHOWN, WITHIN = "not shown", "within its ±"  # text for a range that the recording did not show
 
 
-def bracketed(text: str, decided: bool) -> str:
-    """The text of a value, in brackets where the recording did not decide it."""
-    return text if decided or text == "–" else f"({text})"
-
-
 def mean_cell(figure: ClinicalFigure) -> str:
     """Mean with its interval; in brackets where it is assumed, or set by the model."""
-    return bracketed(interval_text(figure.mean, figure.sd, figure.unit), figure.is_decided)
+    text = interval_text(figure.mean, figure.sd, figure.unit)
+    return text if figure.is_decided or text == "–" else f"({text})"
 
 
 def is_range_shown(figure: ClinicalFigure) -> bool:
@@ -273,8 +269,8 @@ def angle_table(
     kept: np.ndarray | None = None,
     estimated: bool = False,
     marked: Sequence[str] | None = None,
-) -> PageTable:
-    """Mean with its interval, range of motion, observability and verdict per single level and plane.
+) -> PageTable | None:
+    """Mean with its interval, range and label of each angle of a single level that is a result; None without any.
 
     shares: (levels, 3). table: levels with their coordinates. kept: (frames,).
     estimated: points of the spine were estimated. marked: levels with markers on both vertebrae; None: not known.
@@ -286,21 +282,21 @@ def angle_table(
     for level in (level for level in spine.levels if level not in others):
         angles = figures_of_level(spine, level, words=words, shares=shares, kept=kept)
         for plane, one in zip(MOTION_PLANES, angles, strict=True):
-            is_open = level in unmarked and one.verdict is Observability.PARTLY
-            decided = one.is_decided and not is_open
-            mean = bracketed(interval_text(one.mean, one.sd, "deg"), decided)
-            span = "–" if one.decided_by == NO_LABEL else range_cell(decided, range_of(one), one.range_sd, unit="deg")
-            label = one.decided_by.replace(IMPRECISE, IMPRECISE_LABEL) + ": not a result for this level" * is_open
-            rows.append((level, plane, mean, span, observed_share_text(one.share), label))
+            if not one.is_decided or (level in unmarked and one.verdict is Observability.PARTLY):
+                continue
+            span = "–" if one.decided_by == NO_LABEL else range_cell(True, range_of(one), one.range_sd, unit="deg")
+            label = one.decided_by.replace(IMPRECISE, IMPRECISE_LABEL)
+            rows.append((level, plane, mean_cell(one), span, observed_share_text(one.share), label))
+    if not rows:
+        return None
     said = page_words("levels")
     return PageTable(
         ANGLE_TABLE_COLUMNS,
         tuple(rows),
-        said["none"] * all(row[2].startswith("(") for row in rows)
-        + said["shares"]
+        said["shares"]
         + said["estimated"].format(by=ESTIMATED_BY) * estimated
         + said["sums"] * any(Observability.SUM in planes for planes in words),
-        f"All {len(rows)} angles of single levels: mean, range, label",
+        f"Angles of single levels that are results: {len(rows)}",
         notes=_forced_statements(spine.forced),
     )
 

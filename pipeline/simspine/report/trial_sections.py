@@ -213,7 +213,8 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
         kept, estimated = ~trial.rejected, trial.spine_estimated
         marked = levels_between_markers(spine.levels, trial.markers)
         shares, table = trial.observed_shares, trial.sized.levels
-        levels.append(tables.angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked))
+        found = tables.angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked)
+        levels += [] if found is None else [found]
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     clinical = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial))
     room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1)
