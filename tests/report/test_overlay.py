@@ -227,7 +227,9 @@ def test_text_fits_and_unicode_is_drawn():
 
 
 def test_markers_on_the_skin_carry_their_names():
-    """Something dark stands right of a marker, left where there is no room; of a tape only the ends have it."""
+    """Something dark stands right of a marker, left where there is no room; of a tape only the ends have it.
+
+    Names of near markers are as readable as those of distant ones."""
     middle, edge = np.array([100.0, 150.0]), np.array([GREY.shape[1] - 3.0, 150.0])
 
     def tagged(**points):
@@ -239,6 +241,8 @@ def test_markers_on_the_skin_carry_their_names():
     assert one[140:160, 108:140].sum() > 100
     assert one[140:160, 60:95].sum() == 0
     assert tagged(C7=edge)[140:160, 250:290].sum() > 100
+    near, distant = (tagged(T7=middle, T10=middle + by)[:, 110:].sum() for by in ((0, 4), (0, 60)))
+    assert near == pytest.approx(distant, rel=0.03)
     row = {f"T{n}.50": np.array([100.0, 40.0 + 25 * n]) for n in range(1, 6)}
     tags = tagged(**row)[:, 108:140].sum(1)
     assert tags[55:75].any()

@@ -1,5 +1,6 @@
 """The player in a real browser, from a file, with the network off: it plays, follows the hand, and stays readable."""
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -420,6 +421,12 @@ def test_names_stand_beside_the_points(window, scene):
     window.do("p.stage.draw(true)")
     shown = dict(zip(names.all_text_contents(), names.evaluate_all("all => all.map((e) => !e.hidden)"), strict=True))
     assert shown == dict(zip(scene.points.names, np.isfinite(scene.points.xyz[6]).all(-1).tolist(), strict=True))
+    window.do("p.stage.orbit.zoom(40); p.stage.draw(true)")
+    boxes = [box for box in (name.bounding_box() for name in names.all()) if box]
+    assert 0 < len(boxes) < sum(shown.values())
+    for one, other in itertools.combinations(boxes, 2):
+        assert any(abs(one[at] - other[at]) >= 0.75 * one[size] for at, size in (("x", "width"), ("y", "height")))
+    window.do("p.stage.orbit.distance = 3")
     box.uncheck()
     window.do("p.stage.draw(true)")
     assert not any(names.evaluate_all("all => all.map((e) => !e.hidden)"))

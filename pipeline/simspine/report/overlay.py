@@ -206,14 +206,19 @@ def _draw_spine(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
 
 
 def _draw_names(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
-    """Write the person's label above the head, and the names of skin markers; of a tape, only those of its ends."""
+    """Write the person's label above the head, and the names of skin markers; of a tape, only those of its ends.
+
+    From above downwards: a name that would cover one above it is moved below that.
+    """
     skin, size = is_skin_marker(layer.points), canvas.text_size(picture)
-    for name in [name for name in skin if name not in is_tape_dot(skin)[1:-1]]:
-        text, place = skin_landmark(name), layer.points[name]
+    shown, written = [name for name in skin if name not in is_tape_dot(skin)[1:-1]], list[tuple[float, float, float]]()
+    for name in sorted(shown, key=lambda name: layer.points[name][1]):
+        text, (x, y) = skin_landmark(name), layer.points[name]
         width, away = canvas.tag_width(text, size), 9 * unit
-        right = place[0] + away + width <= picture.shape[1]
-        x = place[0] + away if right else place[0] - away - width
-        canvas.draw_tag(picture, (x, place[1]), text)
+        x += away if x + away + width <= picture.shape[1] else -away - width
+        y = max([y, *(below for left, right, below in written if left < x + width and x < right)])
+        canvas.draw_tag(picture, (x, y), text)
+        written.append((x, x + width, y + 1.6 * size))
     if layer.label and len(layer.xy):
         middle = np.median(layer.xy[:, 0]) - canvas.tag_width(layer.label, size) / 2
         canvas.draw_tag(picture, (middle, layer.xy[:, 1].min() - 14 * unit - 0.8 * size), layer.label)

@@ -73,6 +73,7 @@ from simspine.report.trial_sections import (
 
 _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
+_STATED_CODES = (CAMERA_REFINED_CODE, SKIN_LOST_CODE)  # of findings that other statements state
 _FEW_CAMERAS = 3  # fewer cameras see too little of a back that turns
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
@@ -197,7 +198,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
 def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     causes: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
-    for finding in (one for one in warned if one.code != CAMERA_REFINED_CODE):
+    for finding in (one for one in warned if one.code not in _STATED_CODES):
         causes[finding.severity].append(_cause_and_place(finding))
     parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []
     if on_back := _views_of_skin_markers(trial):
