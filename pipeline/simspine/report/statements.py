@@ -56,7 +56,6 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
-from simspine.report.summary import without_lost
 from simspine.report.trial_sections import (
     check_pictures,
     conclusion_sentence,
@@ -73,7 +72,6 @@ from simspine.report.trial_sections import (
 
 _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
-_STATED_CODES = (CAMERA_REFINED_CODE, SKIN_LOST_CODE)  # of findings that other statements state
 _FEW_CAMERAS = 3  # fewer cameras see too little of a back that turns
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
@@ -103,15 +101,11 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {tables.ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
-        lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
-        kept_names = {way: without_lost(names, lost) for way, names in ways.items()}
         parts = [
             f"{len(names)} {page_words('sources').get('clicked' if count and way == SKIN_MARKER_GROUP else way, way)}"
             + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
-            for way, names in kept_names.items()
+            for way, names in ways.items()
         ]
-        partly = [name for way, names in ways.items() for name in names if name not in kept_names[way]]
-        parts += [f"for a part of the trial {', '.join(partly)}"] * bool(partly)
         seen = f"On the back, the recording shows {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
@@ -196,9 +190,9 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
-    warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
+    warned = [finding for finding in _findings_of(trial) if finding.severity is not Severity.INFO]
     causes: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
-    for finding in (one for one in warned if one.code not in _STATED_CODES):
+    for finding in (one for one in warned if one.code not in (CAMERA_REFINED_CODE, SKIN_LOST_CODE)):
         causes[finding.severity].append(_cause_and_place(finding))
     parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []
     if on_back := _views_of_skin_markers(trial):

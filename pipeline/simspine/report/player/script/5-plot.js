@@ -178,7 +178,7 @@ class Plot {
   // Title, and the means: behind it where there is room, else in a line below it.
   heading(panel, curves, top, narrow) {
     const [first] = curves;
-    const text = this.right < 480 ? panel.title.split(",")[0] : panel.title;
+    const text = this.right < 480 ? panel.title.split(/,| \(/)[0] : panel.title;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) - (this.below ? 15 : 0) }, text);
     if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed && !this.paper ? `${narrow ? "" : `${first.note}: `}not a result` : first.note);
     const key = this.key(curves);
@@ -217,9 +217,10 @@ class Plot {
     const length = (header.frames - 1) / header.rate;
     const every = niceStep(length / (narrow ? 4 : 8)) || 1;
     const first = Math.ceil(header.start / every) * every;
-    for (let time = first; time <= header.start + length + 1e-9; time += every) {
+    const end = header.start + length + 1e-9;
+    for (let time = first; time <= end; time += every) {
       const x = this.x((time - header.start) * header.rate);
-      svgElement(this.svg, "text", { class: "p-tick", x, y: at + 12, "text-anchor": "middle" }, `${+time.toFixed(3)} s`);
+      svgElement(this.svg, "text", { class: "p-tick", x, y: at + 12, "text-anchor": "middle" }, `${+time.toFixed(3)}${time + every > end ? " s" : ""}`);
     }
   }
 
