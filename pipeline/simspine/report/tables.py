@@ -260,7 +260,7 @@ ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outli
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 SEGMENT_PLANES = ("tilt, as in gait analysis (+ forwards)", "bending (+ right side down)", "rotation (+ to the left)")
-REGION_PLANES = ("flexion", "bending (+ to the right)", "rotation (+ to the left)")
+REGION_PLANES = ("flexion", "bending (+ right)", "rotation (+ left)")
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", "Response", "Label")
 
 
