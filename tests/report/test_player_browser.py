@@ -15,6 +15,9 @@ from simspine.report.page import write_report
 from simspine.report.scene import pack_scene
 
 
+A4_PX = 718  # between usual margins
+
+
 @pytest.fixture(scope="module")
 def address(scene, tmp_path_factory):
     """A page with two players, of which the second is far below."""
@@ -502,11 +505,14 @@ def test_figures_of_curves_are_the_curves_of_the_player(browser, scene, tmp_path
             box = spinal.locator(".p-panel").first.bounding_box()
             page.mouse.click(box["x"] + box["width"] * 26 / 39, box["y"] + 20)
             assert page.evaluate("document.querySelector('.player').player.frame") == 26
+        page.set_viewport_size({"width": A4_PX, "height": 900})
         page.emulate_media(media="print")
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         # In one step: a layout that follows replaces what a locator has found.
         figures = "[...document.querySelectorAll('[data-curves=spinal] svg')]"
         first, second = page.evaluate(f"{figures}.map((one) => one.getBoundingClientRect().toJSON())")
         assert first["width"] == pytest.approx(660 / 2.1, abs=1)
+        cells = page.evaluate(f"{figures}.map((one) => one.parentElement.clientWidth)")
+        assert min(cells) >= first["width"]
         assert second["y"] == first["y"]
         assert second["x"] >= first["x"] + first["width"]
