@@ -14,7 +14,6 @@ from simspine.report.figure_style import BLUE, GREY, ORANGE, to_bgr
 from simspine.report.page import write_report
 from simspine.report.scene import pack_scene
 
-
 A4_PX = 718  # between usual margins
 
 
