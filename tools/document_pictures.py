@@ -64,7 +64,7 @@ def demonstration_picture(trial: SolvedTrial) -> np.ndarray:
         figure.savefig(buffer, format="png", dpi=width / CURVES_INCHES[0], facecolor="white")
     below = cv2.imdecode(np.frombuffer(buffer.getvalue(), np.uint8), cv2.IMREAD_COLOR)
     below = cv2.resize(below, (width, round(below.shape[0] * width / below.shape[1])))
-    credit = canvas.draw_text(np.full((44, width, 3), 255, np.uint8), (14, 22), CREDIT, 18, (90, 90, 90))
+    credit = 255 - canvas.draw_text(np.zeros((44, width, 3), np.uint8), (14, 22), CREDIT, 18)  # black on white
     return np.vstack([views, below, credit])
 
 

@@ -16,6 +16,7 @@ from simspine.report.trial_sections import (
     level_pictures,
     most_moved,
     panel_of,
+    region_figures,
     scene_of_trial,
     segment_figures,
     short_name,
@@ -41,7 +42,7 @@ def test_it_counts_what_there_is(found):
     assert measured.startswith(
         f"{len(found.cameras)} cameras saw {seconds:.1f} s of movement, {found.spine.frames} frames at "
     )
-    stature, reach = measured.partition("Upright, it is ")[2].partition(" m tall")[0].split(" ± ")
+    stature, reach = measured.partition("Upright, the skeleton is ")[2].partition(" m tall")[0].split(" ± ")
     assert float(stature) == pytest.approx(limb_stature(found.markers.names, found.markers.xyz), rel=0.08)
     assert float(reach) == pytest.approx(1.96 * found.sized.stature_sd, abs=0.006)
     unseen = found.markers.with_(origin=(*[Origin.INFERRED] * 2, *found.markers.origins[2:]))
@@ -60,9 +61,10 @@ def test_it_says_what_the_person_did(found):
 def test_the_conclusion_has_ranges_of_regions_and_of_segments_in_the_room(found):
     """Angles of the sums and segments themselves: those beyond their ± are named, or have larger ones before them."""
     text, spine = said(found, "What this recording shows"), found.spine
-    regions, _, others = text.partition(" Clearest changes of the other angles (largest range over its ±): ")
+    regions, _, others = text.partition(" Clearest other ranges (for their ±): ")
     in_room = segment_figures(spine, ~found.rejected)
     moved = most_moved((*found.curvature_figures, *found.clinical_figures, *in_room))
+    moved = [one for one in moved if not one.decided_by.startswith("partly")]
     shown = [*dict.fromkeys(map(short_name, moved))]
     changes = others.rstrip(".").split("; ")
     assert len(changes) == min(len(shown), 4)
@@ -102,10 +104,12 @@ def test_a_movement_is_called_one_and_standing_is_advised(found):
 
 
 def test_the_player_begins_with_what_moved_most(found):
-    """At most four panels, none assumed, each with a range of more of its ± than those left out."""
+    """At most four panels, none assumed, each with a range of more of its ± than those left out; regions count."""
     curves = {curve.label: curve for curve in scene_of_trial(found).curves}
     sure = {}
-    for one in (*found.curvature_figures, *found.clinical_figures):
+    regions = region_figures(found)
+    assert any(one.label in curves for one in regions)
+    for one in (*regions, *found.curvature_figures, *found.clinical_figures):
         if one.is_decided and one.range_sd and one.label in curves and one.maximum - one.minimum > 2 * one.range_sd:
             sure[panel_of(one)] = max(sure.get(panel_of(one), 0.0), (one.maximum - one.minimum) / one.range_sd)
     chosen = {curve.panel or curve.label for curve in curves.values() if curve.chosen}
@@ -157,7 +161,7 @@ def test_causes_are_named_once(found):
 def test_refined_cameras_are_a_caution_though_no_warning(found):
     refined = Finding("camera_refined", "info", "cameras were refined: 9 → 5 px")
     careful = said(replace(found, verdict=replace(found.verdict, findings=(refined,))), "Be careful with")
-    assert "no independent check" in careful
+    assert "without an independent check, so true errors may exceed the ±" in careful
     careful = said(replace(found, verdict=replace(found.verdict, findings=())), "Be careful with")
     assert "refined" not in careful
 

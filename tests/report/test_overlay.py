@@ -11,7 +11,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import smooth_curve
 from simspine.io.image_streams import encode_jpeg
 from simspine.report import canvas
-from simspine.report.figure_style import KHAKI, LILAC, ORANGE, SKY, VERMILLION, to_bgr
+from simspine.report.figure_style import LILAC, ORANGE, SKY, VERMILLION, YELLOW, to_bgr
 from simspine.report.overlay import (
     SHEET_ASPECT,
     SHEET_HEIGHT_PX,
@@ -68,7 +68,7 @@ def colour(picture, x, y):
 def test_left_and_right_have_their_colours():
     points = {"LElbow": (300, 200), "LWrist": (300, 400), "RElbow": (100, 200), "RWrist": (100, 400)}
     picture = draw_layers(TALL, [PersonLayer(points)])
-    assert colour(picture, 300, 300) == to_bgr(KHAKI)
+    assert colour(picture, 300, 300) == to_bgr(YELLOW)
     assert colour(picture, 100, 300) == to_bgr(LILAC)
     assert colour(picture, 300, 200) == colour(picture, 100, 200) == to_bgr(SKY)  # detected points
     assert picture.shape == TALL.shape
@@ -227,7 +227,9 @@ def test_text_fits_and_unicode_is_drawn():
 
 
 def test_markers_on_the_skin_carry_their_names():
-    """Something dark stands right of a marker, left where there is no room; of a tape only the ends have it."""
+    """Something dark stands right of a marker, left where there is no room; of a tape only the ends have it.
+
+    Names of near markers are as readable as those of distant ones."""
     middle, edge = np.array([100.0, 150.0]), np.array([GREY.shape[1] - 3.0, 150.0])
 
     def tagged(**points):
@@ -239,6 +241,8 @@ def test_markers_on_the_skin_carry_their_names():
     assert one[140:160, 108:140].sum() > 100
     assert one[140:160, 60:95].sum() == 0
     assert tagged(C7=edge)[140:160, 250:290].sum() > 100
+    near, distant = (tagged(T7=middle, T10=middle + by)[:, 110:].sum() for by in ((0, 4), (0, 60)))
+    assert near == pytest.approx(distant, rel=0.03)
     row = {f"T{n}.50": np.array([100.0, 40.0 + 25 * n]) for n in range(1, 6)}
     tags = tagged(**row)[:, 108:140].sum(1)
     assert tags[55:75].any()

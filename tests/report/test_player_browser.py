@@ -1,5 +1,6 @@
 """The player in a real browser, from a file, with the network off: it plays, follows the hand, and stays readable."""
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from simspine.report import page as content
 from simspine.report.figure_style import BLUE, GREY, ORANGE, to_bgr
 from simspine.report.page import write_report
 from simspine.report.scene import pack_scene
+
+A4_PX = 718  # between usual margins
 
 
 @pytest.fixture(scope="module")
@@ -420,6 +423,12 @@ def test_names_stand_beside_the_points(window, scene):
     window.do("p.stage.draw(true)")
     shown = dict(zip(names.all_text_contents(), names.evaluate_all("all => all.map((e) => !e.hidden)"), strict=True))
     assert shown == dict(zip(scene.points.names, np.isfinite(scene.points.xyz[6]).all(-1).tolist(), strict=True))
+    window.do("p.stage.orbit.zoom(40); p.stage.draw(true)")
+    boxes = [box for box in (name.bounding_box() for name in names.all()) if box]
+    assert 0 < len(boxes) < sum(shown.values())
+    for one, other in itertools.combinations(boxes, 2):
+        assert any(abs(one[at] - other[at]) >= 0.75 * one[size] for at, size in (("x", "width"), ("y", "height")))
+    window.do("p.stage.orbit.distance = 3")
     box.uncheck()
     window.do("p.stage.draw(true)")
     assert not any(names.evaluate_all("all => all.map((e) => !e.hidden)"))
@@ -495,11 +504,14 @@ def test_figures_of_curves_are_the_curves_of_the_player(browser, scene, tmp_path
             box = spinal.locator(".p-panel").first.bounding_box()
             page.mouse.click(box["x"] + box["width"] * 26 / 39, box["y"] + 20)
             assert page.evaluate("document.querySelector('.player').player.frame") == 26
+        page.set_viewport_size({"width": A4_PX, "height": 900})
         page.emulate_media(media="print")
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         # In one step: a layout that follows replaces what a locator has found.
         figures = "[...document.querySelectorAll('[data-curves=spinal] svg')]"
         first, second = page.evaluate(f"{figures}.map((one) => one.getBoundingClientRect().toJSON())")
         assert first["width"] == pytest.approx(660 / 2.1, abs=1)
+        cells = page.evaluate(f"{figures}.map((one) => one.parentElement.clientWidth)")
+        assert min(cells) >= first["width"]
         assert second["y"] == first["y"]
         assert second["x"] >= first["x"] + first["width"]

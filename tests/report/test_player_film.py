@@ -12,7 +12,7 @@ from player_scene import FRAMES
 
 from simspine.io.image_streams import encode_jpeg
 from simspine.report import page
-from simspine.report.figure_style import KHAKI, LILAC, to_bgr
+from simspine.report.figure_style import LILAC, YELLOW, to_bgr
 from simspine.report.page import write_report
 from simspine.report.scene import Film, pack_scene
 
@@ -32,7 +32,7 @@ def film(name="cam0", every=1, frames=FRAMES):
     body[:, 2:, 0], body[:, 2:, 1] = 70, (20, 60, 100)
     seen = np.full((frames, 1, 2), (25.0, 100.0))
     seen[3] = np.nan
-    return Film(name, (WIDTH, HEIGHT), pictures, every, body, [(0, 1)], (2, 3, 4), seen, [KHAKI], [LILAC])
+    return Film(name, (WIDTH, HEIGHT), pictures, every, body, [(0, 1)], (2, 3, 4), seen, [YELLOW], [LILAC])
 
 
 def test_it_is_packed_as_it_is():
@@ -91,7 +91,7 @@ def test_the_picture_and_the_body_belong_to_the_frame(filmed, frame):
     picture = shown(filmed, frame)
     assert picture[5, 80].tolist() == pytest.approx([grey(frame)] * 3, abs=3)
     level = 20 + frame
-    np.testing.assert_allclose(picture[level, 25], to_bgr(KHAKI)[::-1], atol=25)  # a limb of the left
+    np.testing.assert_allclose(picture[level, 25], to_bgr(YELLOW)[::-1], atol=25)  # a limb of the left
     np.testing.assert_allclose(picture[100, 25], to_bgr(LILAC)[::-1], atol=25)  # detected on the right
     spine = picture[40, 70]
     assert spine[0] > spine[2] + 60  # vermillion
@@ -106,7 +106,7 @@ def test_another_camera_shows_the_picture_last_taken(filmed):
     filmed.do("p.seek(18)")
     picture = shown(filmed, 16)  # one picture in four frames; the body is that picture's
     assert picture[5, 80].tolist() == pytest.approx([grey(16)] * 3, abs=3)
-    np.testing.assert_allclose(picture[36, 25], to_bgr(KHAKI)[::-1], atol=25)
+    np.testing.assert_allclose(picture[36, 25], to_bgr(YELLOW)[::-1], atol=25)
     filmed.part("stage").focus()
     filmed.page.keyboard.press("c")
     assert filmed.do("return p.film.camera") == 0

@@ -10,7 +10,7 @@ from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import Keypoints
-from simspine.report.figure_style import KHAKI
+from simspine.report.figure_style import YELLOW
 from simspine.report.rerun_recording import CameraView, write_recording
 
 
@@ -63,7 +63,7 @@ def test_curves_and_points_are_there(chunks, scene):
         np.testing.assert_allclose(np.array(spot, float), wanted, rtol=1e-5)
         limbs = moving[f"/body/cameras/{camera.name}/fitted"]
         assert len(limbs["LineStrips2D:strips"][0]) == 2  # from the sacrum to the hip, and to the knee
-        inks = [0xFFFFFFFF, int(f"{KHAKI[1:]}ff", 16)]
+        inks = [0xFFFFFFFF, int(f"{YELLOW[1:]}ff", 16)]
         assert limbs["LineStrips2D:colors"][0] == inks
         assert f"/body/cameras/{camera.name}" in still
     assert {"/body/bones/pelvis/bone", "/body/bones/T6/vertebra"} <= still

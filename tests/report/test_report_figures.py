@@ -11,12 +11,36 @@ from figure_text import texts
 
 from simspine.core.types import Markers
 from simspine.report import canvas
-from simspine.report.figure_style import BLUE, ORANGE, matplotlib_style, new_figure
+from simspine.report.figure_style import BLUE, LILAC, ORANGE, RED, VIOLET, YELLOW, matplotlib_style, new_figure
 from simspine.report.figures import posture_figure
 from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
 
 TIME = 2.0 + np.arange(40) / 20
 STATUS = ["rejected" if f in (5, 6, 7, 20) else "kept" for f in range(40)]
+# What eyes without one kind of cones see of linear RGB (Machado 2009, severity 1), and all of them.
+EYES = {
+    "all cones": np.eye(3),
+    "no long": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "no middle": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "no short": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def seen_colour(colour, eyes):
+    """L*, a*, b* (CIE 1976) of '#rrggbb', for some eyes."""
+    values = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0178, 0.1094, 0.8728]])  # white = 1
+    x, y, z = np.cbrt(to_xyz @ np.clip(np.array(EYES[eyes]) @ linear, 0, 1))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize(("right", "left"), [(VIOLET, RED), (LILAC, YELLOW)], ids=["light", "dark"])
+def test_sides_differ_for_all_eyes_and_from_what_is_assumed(right, left, eyes):
+    """By 30, over ten times the least difference that eyes tell apart."""
+    for one, other in ((right, left), (right, ORANGE), (left, ORANGE)):
+        assert np.linalg.norm(seen_colour(one, eyes) - seen_colour(other, eyes)) > 30
 
 
 def test_the_spine_of_one_frame_is_seen_in_both_planes_on_one_scale():

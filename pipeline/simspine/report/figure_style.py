@@ -22,11 +22,11 @@ ArtistStyle = dict[str, Any]  # keyword arguments of Matplotlib's artists
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 PURPLE, SKY, GREY = "#cc79a7", "#56b4e9", "#8b8f94"
-VIOLET, OLIVE = "#4a2a9a", "#5c6100"  # right and left side of the body, which no state has
-LILAC, KHAKI, MINT = "#b9a8ff", "#e4e08a", "#2fc193"  # violet, olive and green on images and dark pages
+VIOLET, RED = "#5a35c0", "#8f1d1d"  # right and left side of the body, which no state has
+LILAC, YELLOW, MINT = "#9f8bff", "#ffec8b", "#2fc193"  # right, left and green on images and dark pages
 NAMED_COLOURS = {
     "blue": BLUE, "orange": ORANGE, "green": GREEN, "vermillion": VERMILLION,
-    "purple": PURPLE, "sky": SKY, "grey": GREY, "violet": VIOLET, "olive": OLIVE,
+    "purple": PURPLE, "sky": SKY, "grey": GREY, "right": VIOLET, "left": RED,
 }  # fmt: skip
 
 # The ink of text and axes. `canvas.figure_svg` turns it into `currentColor`: figures follow the light or dark theme.

@@ -18,8 +18,8 @@ from simspine.report.figure_style import (
     GREEN,
     GREY,
     INK_COLOUR,
-    OLIVE,
     ORANGE,
+    RED,
     VIOLET,
     ArtistStyle,
     figure_legend,
@@ -158,7 +158,7 @@ def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
 _CYCLE_COLUMNS = 3
 _MIN_CYCLES_FOR_SD = 3  # least number of cycles for drawing their standard deviation
 _MIN_MOVEMENT_RAD = 1e-4  # rad: angles with a smaller range are constants of the body
-_SIDE_STYLES = {"r": ("right", VIOLET, ""), "l": ("left (dots)", OLIVE, "o")}  # label, colour, marker
+_SIDE_STYLES = {"r": ("right", VIOLET, ""), "l": ("left (dots)", RED, "o")}  # label, colour, marker
 
 
 def cycle_figure(

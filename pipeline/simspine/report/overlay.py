@@ -20,11 +20,11 @@ from simspine.core.skeletons import is_skin_marker, is_tape_dot, skin_landmark
 from simspine.io.image_streams import require_image
 from simspine.reconstruction.solved_trial import body_edges
 from simspine.report import canvas
-from simspine.report.figure_style import KHAKI, LILAC, MINT, NAMED_COLOURS, ORANGE, POINT_COLOURS, SKY, VERMILLION
+from simspine.report.figure_style import LILAC, MINT, NAMED_COLOURS, ORANGE, POINT_COLOURS, SKY, VERMILLION, YELLOW
 from simspine.vision.lifting import FramedPose, PeoplePlacer
 from simspine.vision.one_camera import FILE_SPINE_INDICES, DetectedPerson
 
-SIDE_COLOURS = {"L": KHAKI, "R": LILAC}  # by the first letter of a point's name
+SIDE_COLOURS = {"L": YELLOW, "R": LILAC}  # by the first letter of a point's name
 _LIMBS = (
     ("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle"), ("Ankle", "Heel"),
     ("Heel", "BigToe"), ("Ankle", "BigToe"), ("Shoulder", "Hip"), ("Ear", "Eye"),
@@ -206,14 +206,19 @@ def _draw_spine(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
 
 
 def _draw_names(picture: np.ndarray, layer: PersonLayer, unit: float) -> None:
-    """Write the person's label above the head, and the names of skin markers; of a tape, only those of its ends."""
+    """Write the person's label above the head, and the names of skin markers; of a tape, only those of its ends.
+
+    From above downwards: a name that would cover one above it is moved below that.
+    """
     skin, size = is_skin_marker(layer.points), canvas.text_size(picture)
-    for name in [name for name in skin if name not in is_tape_dot(skin)[1:-1]]:
-        text, place = skin_landmark(name), layer.points[name]
+    shown, written = [name for name in skin if name not in is_tape_dot(skin)[1:-1]], list[tuple[float, float, float]]()
+    for name in sorted(shown, key=lambda name: layer.points[name][1]):
+        text, (x, y) = skin_landmark(name), layer.points[name]
         width, away = canvas.tag_width(text, size), 9 * unit
-        right = place[0] + away + width <= picture.shape[1]
-        x = place[0] + away if right else place[0] - away - width
-        canvas.draw_tag(picture, (x, place[1]), text)
+        x += away if x + away + width <= picture.shape[1] else -away - width
+        y = max([y, *(below for left, right, below in written if left < x + width and x < right)])
+        canvas.draw_tag(picture, (x, y), text)
+        written.append((x, x + width, y + 1.6 * size))
     if layer.label and len(layer.xy):
         middle = np.median(layer.xy[:, 0]) - canvas.tag_width(layer.label, size) / 2
         canvas.draw_tag(picture, (middle, layer.xy[:, 1].min() - 14 * unit - 0.8 * size), layer.label)

@@ -21,7 +21,7 @@ from simspine.report.overlay import body_lines, line_colour, point_colour
 from simspine.report.scene import Scene, tube_radius, unit_quaternions
 
 RERUN_TIMELINE = "time"
-_BONE_COLOUR, _VERTEBRA_COLOUR = "#e4dcc8", "#f0c56b"
+_BONE_COLOUR, _VERTEBRA_COLOUR = "#e4dcc8", "#cdb98f"
 _VIDEO_CONTAINERS = (".mp4",)  # videos that Rerun plays; others are left out
 
 

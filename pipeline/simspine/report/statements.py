@@ -56,7 +56,6 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
-from simspine.report.summary import without_lost
 from simspine.report.trial_sections import (
     check_pictures,
     conclusion_sentence,
@@ -102,15 +101,11 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {tables.ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
-        lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
-        kept_names = {way: without_lost(names, lost) for way, names in ways.items()}
         parts = [
             f"{len(names)} {page_words('sources').get('clicked' if count and way == SKIN_MARKER_GROUP else way, way)}"
             + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
-            for way, names in kept_names.items()
+            for way, names in ways.items()
         ]
-        partly = [name for way, names in ways.items() for name in names if name not in kept_names[way]]
-        parts += [f"for a part of the trial {', '.join(partly)}"] * bool(partly)
         seen = f"On the back, the recording shows {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
@@ -195,9 +190,9 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
-    warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
+    warned = [finding for finding in _findings_of(trial) if finding.severity is not Severity.INFO]
     causes: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
-    for finding in (one for one in warned if one.code != CAMERA_REFINED_CODE):
+    for finding in (one for one in warned if one.code not in (CAMERA_REFINED_CODE, SKIN_LOST_CODE)):
         places = ", ".join(filter(None, (finding.where, f"frames {finding.span}" * bool(finding.frames))))
         causes[finding.severity].append(cause_of_finding(finding.code) + f" ({places})" * bool(places))
     parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []

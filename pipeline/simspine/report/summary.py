@@ -7,7 +7,7 @@ from simspine.anatomy.clinical import CURVATURE_OF_ADULTS
 from simspine.core.arrays import NORMAL_95
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import Observability, observability_word, observed_share_text, share_of_curvature
-from simspine.reconstruction.headline import ABOUT_IMAGES, SKIN_MARKER_GROUP
+from simspine.reconstruction.headline import ABOUT_IMAGES
 from simspine.report.page import Row, interval_text, number_text, page_words
 from simspine.report.tables import CURVATURE_KEYS
 
@@ -99,9 +99,8 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
     """The row on observed points of the spine: by which source, skin markers out of order or lost, unseen points."""
     ways, estimated = summary["spine_seen_by"], summary.get("spine_estimated", ())
     doubted, lost = summary.get("skin_markers_doubted", ()), summary.get("skin_markers_lost", ())
-    seen = {way: without_lost(names, lost) for way, names in ways.items()}
-    text = ", ".join(f"{len(names)} {way}" for way, names in seen.items()) or "nothing"
-    notes = [", ".join(names) for names in seen.values()]
+    text = ", ".join(f"{len(names)} {way}" for way, names in ways.items()) or "nothing"
+    notes = [", ".join(names) for names in ways.values()]
     if estimated:
         notes.append(f"not seen: {', '.join(estimated)}")
         return Row("Seen on the back", f"{text}; {len(estimated)} points estimated", "; ".join(notes), "check")
@@ -110,21 +109,8 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
     elif doubted:
         notes = [f"{doubted[0]} do not lie in this order: see the findings"]
     elif lost:
-        notes.append(lost_markers_text(ways, lost))
+        notes.append(f"lost for most of the trial: {', '.join(lost)}")
     return Row("Seen on the back", text, "; ".join(notes), "good" if ways and not doubted and not lost else "check")
-
-
-def without_lost(names: Sequence[str], lost: Sequence[str]) -> list[str]:
-    """Names of `spine_points_by_source` without those lost for most of the trial; all names if none would remain."""
-    return [name for name in names if " (" not in name or name.partition(" ")[0] not in lost] or [*names]
-
-
-def lost_markers_text(ways: Mapping[str, Sequence[str]], lost: Sequence[str]) -> str:
-    """'1 of 4 skin markers was lost for most of the trial: LPSIS'. ways: of `spine_points_by_source`."""
-    shown = {name.partition(" ")[0]: name for name in ways.get(SKIN_MARKER_GROUP, ())}
-    names, count = ", ".join(shown.get(name, name) for name in lost), len({*shown, *lost})
-    verb = "was" if len(lost) == 1 else "were"
-    return f"{len(lost)} of {count} skin markers {verb} lost for most of the trial: {names}"
 
 
 def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: bool) -> tuple[str, str]:

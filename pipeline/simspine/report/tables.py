@@ -21,7 +21,7 @@ from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.arrays import NORMAL_95
 from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
-from simspine.core.types import Camera, Forced, ForcedKind, Markers
+from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_records import TrialRecord
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
@@ -55,6 +55,7 @@ CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 BETWEEN_SIDES = "Right − left (●: beyond its ±)"
+TURNED_BY_PELVIS = ("hip_adduction", "hip_rotation")  # the ± of a difference of sides is too small
 MEAN_COLUMN = "Mean (± of a typical frame)"
 
 
@@ -108,26 +109,21 @@ def moves(figure: ClinicalFigure) -> bool:
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    ends = _range_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
+    ends = ends_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
     verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
     cells = (mean_cell(figure), ends, span if moves(figure) else "–", norm_text(figure) or "–")
-    borrowed = page_words("borrowed").get(figure.name, "")
-    share = observed_share_text(figure.share) + f", {borrowed}" * bool(borrowed and np.isfinite(figure.share))
-    return (label_with_sign(figure), *cells, share, verdict.replace(IMPRECISE, IMPRECISE_LABEL))
+    share, label = observed_share_text(figure.share), verdict.replace(IMPRECISE, IMPRECISE_LABEL)
+    return (label_with_sign(figure), *cells, share, label)
 
 
 IMPRECISE_LABEL = "measured, but imprecise"
-NOT_SHOWN, WITHIN = "not shown", "within its ±"  # text for a range that the recording did not show
-
-
-def bracketed(text: str, decided: bool) -> str:
-    """The text of a value, in brackets where the recording did not decide it."""
-    return text if decided or text == "–" else f"({text})"
+NOT_SHOWN, WITHIN = "not measured", "no change shown"  # text for a range that the recording did not show
 
 
 def mean_cell(figure: ClinicalFigure) -> str:
     """Mean with its interval; in brackets where it is assumed, or set by the model."""
-    return bracketed(interval_text(figure.mean, figure.sd, figure.unit), figure.is_decided)
+    text = interval_text(figure.mean, figure.sd, figure.unit)
+    return text if figure.is_decided or text == "–" else f"({text})"
 
 
 def is_range_shown(figure: ClinicalFigure) -> bool:
@@ -148,7 +144,7 @@ def label_with_sign(figure: ClinicalFigure) -> str:
     positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else "always"
     plain = positive.partition(" (")[0]
     if plain == "never negative":
-        return f"{figure.label}, never negative"
+        return f"{figure.label}, to either side"
     named = plain in figure.label.lower() or plain in ("always", "bending forward")
     return figure.label if named else f"{figure.label} (+ {plain})"
 
@@ -222,11 +218,13 @@ def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) ->
         return "–"
     sd = None if right.sd is None or left.sd is None else math.hypot(right.sd, left.sd)
     by = right.mean - left.mean
-    beyond = sd is not None and is_beyond(by, sd, right.unit) and not (right.is_assumed or left.is_assumed)
+    unsure = right.is_assumed or left.is_assumed or right.name.startswith(TURNED_BY_PELVIS)
+    beyond = sd is not None and is_beyond(by, sd, right.unit) and not unsure
     return "●\u00a0" * beyond + interval_text(by, sd, right.unit, signed=True)
 
 
-def _range_text(figure: ClinicalFigure) -> str:
+def ends_text(figure: ClinicalFigure) -> str:
+    """'−22 … 17°': the least and the greatest value."""
     if figure.minimum is None or figure.maximum is None:
         return "–"
     if not moves(figure):
@@ -237,9 +235,9 @@ def _range_text(figure: ClinicalFigure) -> str:
 def _reach_text(figure: ClinicalFigure) -> str:
     """The range with its interval and its ends."""
     if not moves(figure):
-        return _range_text(figure)
+        return ends_text(figure)
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
-    return f"{span}, {_range_text(figure)}" if is_range_shown(figure) else span
+    return f"{span}, {ends_text(figure)}" if is_range_shown(figure) else span
 
 
 def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, ...]:
@@ -257,8 +255,8 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
-SEGMENT_PLANES = ("tilt (+ forwards)", "bending (+ right side down)", "rotation about the vertical (+ to the left)")
-REGION_PLANES = ("flexion", "bending (+ to the right)", "rotation (+ to the left)")
+SEGMENT_PLANES = ("tilt, as in gait analysis (+ forwards)", "bending (+ right side down)", "rotation (+ to the left)")
+REGION_PLANES = ("flexion", "bending (+ right)", "rotation (+ left)")
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", "Response", "Label")
 
 
@@ -269,8 +267,8 @@ def angle_table(
     kept: np.ndarray | None = None,
     estimated: bool = False,
     marked: Sequence[str] | None = None,
-) -> PageTable:
-    """Mean with its interval, range of motion, observability and verdict per single level and plane.
+) -> PageTable | None:
+    """Mean with its interval, range and label of each angle of a single level that is a result; None without any.
 
     shares: (levels, 3). table: levels with their coordinates. kept: (frames,).
     estimated: points of the spine were estimated. marked: levels with markers on both vertebrae; None: not known.
@@ -282,21 +280,21 @@ def angle_table(
     for level in (level for level in spine.levels if level not in others):
         angles = figures_of_level(spine, level, words=words, shares=shares, kept=kept)
         for plane, one in zip(MOTION_PLANES, angles, strict=True):
-            is_open = level in unmarked and one.verdict is Observability.PARTLY
-            decided = one.is_decided and not is_open
-            mean = bracketed(interval_text(one.mean, one.sd, "deg"), decided)
-            span = "–" if one.decided_by == NO_LABEL else range_cell(decided, range_of(one), one.range_sd, unit="deg")
-            label = one.decided_by.replace(IMPRECISE, IMPRECISE_LABEL) + ": not a result for this level" * is_open
-            rows.append((level, plane, mean, span, observed_share_text(one.share), label))
+            if not one.is_decided or (level in unmarked and one.verdict is Observability.PARTLY):
+                continue
+            span = "–" if one.decided_by == NO_LABEL else range_cell(True, range_of(one), one.range_sd, unit="deg")
+            label = one.decided_by.replace(IMPRECISE, IMPRECISE_LABEL)
+            rows.append((level, plane, mean_cell(one), span, observed_share_text(one.share), label))
+    if not rows:
+        return None
     said = page_words("levels")
     return PageTable(
         ANGLE_TABLE_COLUMNS,
         tuple(rows),
-        said["none"] * all(row[2].startswith("(") for row in rows)
-        + said["shares"]
+        said["shares"]
         + said["estimated"].format(by=ESTIMATED_BY) * estimated
         + said["sums"] * any(Observability.SUM in planes for planes in words),
-        f"All {len(rows)} angles of single levels: mean, range, label",
+        f"Angles of single levels that are results: {len(rows)}",
         notes=_forced_statements(spine.forced),
     )
 
@@ -310,7 +308,7 @@ def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable
     for figure in figures:
         span = range_cell(True, range_of(figure), figure.range_sd, unit=figure.unit)
         of_room = figure.label.endswith(SEGMENT_PLANES[2])
-        shown = ("–", "–", span) if of_room else (mean_cell(figure), _range_text(figure), span)
+        shown = ("–", "–", span) if of_room else (mean_cell(figure), ends_text(figure), span)
         rows.append((figure.label, *shown[: 3 if moving else 1]))
     columns = ("Pelvis and thorax in the room", *((MEAN_COLUMN, "From … to", "Range") if moving else ("Value",)))
     return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
@@ -370,7 +368,8 @@ def camera_table(seen: "TriangulationReport", sizes: str) -> PageTable:
 def point_table(report: "TriangulationReport | None", markers: Markers, fitted: Mapping[str, np.ndarray]) -> PageTable:
     """A row for each point: share of known frames, errors in each camera, distance from the body.
 
-    fitted: {marker: (frames,) m}, distances of fitted markers. The points farthest from the body come first.
+    fitted: {marker: (frames,) m}, distances of fitted markers. The points farthest from the body come first. Inferred
+    points without an error are left out.
     """
     cameras = () if report is None else report.views
     named = {base_name(name): name for name in markers.names}
@@ -386,7 +385,8 @@ def point_table(report: "TriangulationReport | None", markers: Markers, fitted: 
         from_body = f"{middle:.0f} ({np.percentile(distance, 90):.0f})" if distance.size else number_text(None)
         on_skin = bool(is_skin_marker([point]))
         label, origin = (skin_landmark(point), "on the skin") if on_skin else (point, origin)
-        rows.append((middle, (label, origin, known, *errors, from_body)))
+        if origin != Origin.INFERRED or {*errors, from_body} != {number_text(None)}:
+            rows.append((middle, (label, origin, known, *errors, from_body)))
     rows.sort(key=lambda row: -row[0])
     columns = ("Point", "Where from", "Frames known", *(f"{camera}, px" for camera in cameras), "From the body, mm")
     notes = named_notes(*["reprojection"] * bool(cameras), "body")
@@ -394,7 +394,7 @@ def point_table(report: "TriangulationReport | None", markers: Markers, fitted: 
 
 
 def _error_cell(report: "TriangulationReport | None", point: str, view: int) -> str:
-    """'3 (98 %)': median error of used detections, px, and the share used."""
+    """'3 (98 %)': median error of used detections, px, and the share used unless it is 100 %."""
     if report is None or point not in report.names:
         return number_text(None)
     errors, used = (values[:, view, report.names.index(point)] for values in (report.error_px, report.used))
@@ -402,7 +402,8 @@ def _error_cell(report: "TriangulationReport | None", point: str, view: int) -> 
     if not observed.any():
         return number_text(None)
     found = errors[observed & used]
-    return f"{number_text(np.median(found) if found.size else None, 0)} ({_percent_text(used[observed])})"
+    share = f" ({_percent_text(used[observed])})" * bool(found.size < observed.sum())
+    return number_text(np.median(found) if found.size else None, 0) + share
 
 
 def _percent_text(mask: np.ndarray) -> str:

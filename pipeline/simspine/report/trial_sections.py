@@ -1,5 +1,6 @@
 """One trial's part of the page, from a solved trial: its scene in 3D, figures and tables."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,6 @@ from simspine.core.types import Markers, Origin
 from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import (
-    IMPRECISE,
     ClinicalFigure,
     Observability,
     observability_of,
@@ -27,11 +27,12 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import POINT_STATES_DRAWN, are_results, point_states, presence_chart, range_charts
-from simspine.report.page import UNIT_SIGNS, interval_text
+from simspine.report.page import UNIT_SIGNS, interval_digits, interval_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS
 
 SETTLED_CODE = "camera_settled"  # code of misfits that refinement of the cameras removed: one line of the page
+_SIGN = re.compile(r"\((\+ [^)]+)\)")  # in a label: which way is positive
 MOST_MOVED = 4  # panels shown from the start: largest ranges relative to their errors
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
@@ -41,6 +42,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     """The scene of a trial. step: only every step-th frame has poses, to save memory in long trials."""
     spine, verdict = trial.spine, trial.verdict
     bones, segments = bones_and_joints(trial.body.osim)
+    figures = (*most_moved(region_figures(trial)), *trial.curvature_figures, *trial.clinical_figures)
     return Scene(
         name=trial.name,
         spine=chain_of_body(spine.markers),
@@ -51,7 +53,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
         cameras=tuple(trial.cameras),
         status=None if verdict is None else tuple(map(str, verdict.status)),
         reasons=None if verdict is None else tuple("; ".join(map(page.cause_of_finding, c)) for c in verdict.reasons),
-        curves=curves_of_trial(spine, (*trial.curvature_figures, *trial.clinical_figures)),
+        curves=curves_of_trial(spine, figures),
         step=step,
     )
 
@@ -63,11 +65,14 @@ def chain_of_body(spine: Markers) -> Markers:
 
 
 def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
-    """Curves of lordosis, kyphosis and clinical parameters; none for a single frame."""
-    clinical = spine.clinical
+    """Curves of regions, lordosis, kyphosis and clinical parameters; none for a single frame."""
+    clinical, sd = spine.clinical, spine.angles_sd
     angles: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
         key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in tables.CURVATURE_KEYS
     }
+    for place, level in enumerate(spine.levels):
+        for k, plane in enumerate(tables.REGION_PLANES):
+            angles[f"{level} {plane}"] = (spine.angles[:, place, k], None if sd is None else sd[:, place, k])
     if clinical is not None:
         angles |= {name: (clinical.of(name), clinical.sd(name)) for name in clinical.names}
     return angle_curves(angles, figures) if spine.frames > 1 else ()
@@ -103,7 +108,7 @@ def panel_of(figure: ClinicalFigure) -> str:
 def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | None, chosen: Sequence[str]) -> Curve:
     factor, forced = (1e3 if figure.unit == "mm" else 180 / np.pi), figure.verdict is Observability.FORCED
     panel = panel_of(figure)
-    positive = "" if figure.name in tables.CURVATURE_KEYS else CLINICAL_DEFINITIONS[figure.name].positive
+    positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else ""
     noted = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
     return Curve(
         name=figure.label.rpartition(", ")[2] if panel != figure.label else figure.label,
@@ -142,14 +147,13 @@ def movement_sentence(trial: SolvedTrial) -> str:
 def conclusion_sentence(trial: SolvedTrial) -> str:
     """The ranges of the spine's regions that are results, then the largest of all angles for their ±."""
     words, regions = page.page_words("top"), most_moved(region_figures(trial))
-    order = [str(Observability.MEASURED), IMPRECISE]
-    regions.sort(key=lambda one: order.index(one.decided_by) if one.decided_by in order else len(order))
-    labels = [one.decided_by.replace(IMPRECISE, tables.IMPRECISE_LABEL) for one in regions]
-    ranges = [f"{_changed(one)} ({label})" for one, label in zip(regions, labels, strict=True)]
+    measured = [one for one in regions if one.verdict is Observability.MEASURED]
+    ranges = [*map(_changed, measured or regions)]
     in_room = segment_figures(trial.spine, ~trial.rejected)
     clearest: dict[str, ClinicalFigure] = {}
     for one in most_moved((*trial.curvature_figures, *trial.clinical_figures, *in_room)):
-        clearest.setdefault(short_name(one), one)
+        if not str(one.verdict).startswith("partly"):
+            clearest.setdefault(short_name(one), one)
     changes = [*map(_changed, [*clearest.values()][:MOST_MOVED])]
     texts = [words["regions"].format(changes="; ".join(ranges))] if ranges else [words["no_region"]]
     texts += [words["clearest"].format(changes="; ".join(changes))] * bool(changes)
@@ -171,7 +175,12 @@ def short_name(figure: ClinicalFigure) -> str:
 
 
 def _changed(figure: ClinicalFigure) -> str:
-    return f"{short_name(figure)} {interval_text(tables.range_of(figure), figure.range_sd, figure.unit)}"
+    """'Thorax on pelvis bending 39.8 ± 9.8° (−22 … 17°, + to the right, measured)': the label by the range's ±."""
+    sign = _SIGN.findall(tables.label_with_sign(figure))
+    is_wide = figure.unit == "deg" and interval_digits(figure.range_sd, figure.unit) == 0
+    label = tables.IMPRECISE_LABEL if is_wide and figure.verdict is Observability.MEASURED else str(figure.verdict)
+    about = ", ".join(filter(None, (tables.ends_text(figure), *sign, label)))
+    return f"{short_name(figure)} {interval_text(tables.range_of(figure), figure.range_sd, figure.unit)} ({about})"
 
 
 def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:
@@ -202,7 +211,8 @@ def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
         for plane, one in zip(tables.REGION_PLANES, angles, strict=True):
             label = ", ".join([f"{region} {plane}", *vertebrae])
             is_stated = spine.clinical is not None and label.startswith("Lumbar flexion")
-            figures += [replace(one, label=label)] * (one.sd is not None and not is_stated)
+            is_shown = one.sd is not None and not is_stated
+            figures += [replace(one, name=f"{level} {plane}", label=label)] * is_shown
     return tuple(figures)
 
 
@@ -213,7 +223,8 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
         kept, estimated = ~trial.rejected, trial.spine_estimated
         marked = levels_between_markers(spine.levels, trial.markers)
         shares, table = trial.observed_shares, trial.sized.levels
-        levels.append(tables.angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked))
+        found = tables.angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked)
+        levels += [] if found is None else [found]
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     clinical = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial))
     room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1)

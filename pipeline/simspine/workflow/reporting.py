@@ -168,7 +168,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         image_settings["network file"] = f"pose_landmark_{config.detection.network}.tflite"
     return ReportContent(
         title=config.name,
-        subtitle=", ".join([*counted, *[f"points by {_detector(config)}"] * filmed, made]),
+        subtitle=", ".join([*counted, made]),
         summary=_rows_of_fit(summary, config),
         findings=tuple(findings) if links else (),
         overview=_overview_table(summary["trials"], parts),
@@ -194,7 +194,9 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
 
 
 # Keys of the summary that the page states elsewhere.
-_STATED_ELSEWHERE = ("lla_deg_mean", "tka_deg_mean", "spine_seen_by")
+_STATED_ELSEWHERE = (
+    "frames", "frames_rejected", "views", "cameras_off", "lla_deg_mean", "tka_deg_mean", "spine_seen_by",
+)  # fmt: skip
 
 
 def _rows_of_fit(summary: dict, config: Config) -> tuple[Row, ...]:

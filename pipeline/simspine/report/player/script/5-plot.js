@@ -217,9 +217,10 @@ class Plot {
     const length = (header.frames - 1) / header.rate;
     const every = niceStep(length / (narrow ? 4 : 8)) || 1;
     const first = Math.ceil(header.start / every) * every;
-    for (let time = first; time <= header.start + length + 1e-9; time += every) {
+    const end = header.start + length + 1e-9;
+    for (let time = first; time <= end; time += every) {
       const x = this.x((time - header.start) * header.rate);
-      svgElement(this.svg, "text", { class: "p-tick", x, y: at + 12, "text-anchor": "middle" }, `${+time.toFixed(3)} s`);
+      svgElement(this.svg, "text", { class: "p-tick", x, y: at + 12, "text-anchor": "middle" }, `${+time.toFixed(3)}${time + every > end ? " s" : ""}`);
     }
   }
 
