@@ -16,11 +16,6 @@ from simspine.synthesis.standing_posture import sizes_of
 
 
 @pytest.fixture(scope="module")
-def subject():
-    return make_subject(3, 2)
-
-
-@pytest.fixture(scope="module")
 def truth(subject):
     return truth_body(subject)
 
