@@ -7,20 +7,14 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from command_line import call
 from hypothesis import settings
-from small_project import FRAMES, NOISE_PX, RATE, SIZE, STAGES, Project, Truth, dance, of_size, ring, write_inputs
+from small_project import SIZE, STAGES, Project, Truth, dance, dancing, of_size, ring, seen_by, write_inputs
 from small_videos import HEIGHT, WIDTH, write_video
 
-from simspine.anatomy.body import forward_kinematics
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX
-from simspine.core.geometry import change_frame, project_points
 from simspine.core.settings import models_folder
-from simspine.core.skeletons import INFERRED_SUFFIX, load_skeleton
-from simspine.core.types import Keypoints
 from simspine.io.calibration import write_calibration
 
 FORKING = ("test_faults.py", "test_launch.py", "test_snakefile.py")
@@ -82,19 +76,9 @@ def browser():
 
 @pytest.fixture(scope="session")
 def truth() -> Truth:
-    body = of_size(SIZE)
-    motion, cameras = dance(body), ring()
-    markers = forward_kinematics(body, motion)
-    markers = markers.select([n for n in markers.names if not n.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
-    table = load_skeleton("spinetrack37")
-    xy = np.full((FRAMES, len(cameras), len(table), 2), np.nan)  # the body has no markers for eyes and ears
-    for i, native in enumerate(table.names):
-        name = table.to_simspine[native]
-        if name in markers.names:
-            xyz = change_frame(markers.xyz[:, markers.index(name)], "y_up", "z_up")
-            xy[:, :, i] = project_points(cameras, xyz).transpose(1, 0, 2)
-    xy = xy + np.random.default_rng(1).normal(0, NOISE_PX, xy.shape)
-    return Truth(body, motion, markers, cameras, Keypoints(table.names, RATE, xy, np.full(xy.shape[:3], 0.9)))
+    body, cameras = of_size(SIZE), ring()
+    motion, markers = dance(body), dancing(body)
+    return Truth(body, motion, markers, cameras, seen_by(cameras, markers, seed=1))
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,10 @@ import yaml
 from aimed import aimed
 
 from simspine.anatomy.body import Body, follow_couplers, forward_kinematics
-from simspine.anatomy.recipes import build_body
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body
 from simspine.anatomy.scaling import measure_factors, scale_body
+from simspine.core.geometry import change_frame, project_points
+from simspine.core.skeletons import INFERRED_SUFFIX, load_skeleton
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.io.calibration import write_calibration
 from simspine.io.keypoint_json import write_keypoints
@@ -61,6 +63,30 @@ def dance(body: Body, frames: int = FRAMES) -> Motion:
     values[:, coordinates.index("pelvis_tx")] = 0.1 * share
     values[:, coordinates.index("pelvis_ty")] = 0.98 - 0.02 * share
     return Motion(coordinates.names, RATE, follow_couplers(body, values), coordinates.rotational)
+
+
+def detectable(markers: Markers) -> Markers:
+    """Without points that no detector gives: virtual and inferred ones."""
+    return markers.select([name for name in markers.names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
+
+
+def dancing(body: Body, frames: int = FRAMES) -> Markers:
+    """Markers of the swing, y up."""
+    return detectable(forward_kinematics(body, dance(body, frames)))
+
+
+def seen_by(cameras: list[Camera], markers: Markers, seed: int, shift: np.ndarray | float = 0.0) -> Keypoints:
+    """The 37 points by SpineTrack's names, with noise; those without a marker (eyes, ears) are missing.
+
+    shift: m, of all markers in the world."""
+    table = load_skeleton("spinetrack37")
+    xy = np.full((markers.frames, len(cameras), len(table), 2), np.nan)
+    for i, native in enumerate(table.names):
+        if (name := table.to_simspine[native]) in markers.names:
+            xyz = change_frame(markers.xyz[:, markers.index(name)], "y_up", "z_up") + shift
+            xy[:, :, i] = project_points(cameras, xyz).transpose(1, 0, 2)
+    xy = xy + np.random.default_rng(seed).normal(0, NOISE_PX, xy.shape)
+    return Keypoints(table.names, RATE, xy, np.full(xy.shape[:3], 0.9))
 
 
 def of_size(factor: float) -> Body:

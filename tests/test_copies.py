@@ -8,12 +8,10 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from small_project import dance, of_size
+from small_project import dancing, of_size
 
 import simspine as ss
 from simspine.anatomy.priors import LinearPrior, SharedError
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX
-from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.vision.board import Board
 from simspine.vision.board_calibration import BoardViews
 from simspine.vision.triangulation import triangulate_with_report
@@ -28,9 +26,7 @@ TERM = LinearPrior({"x": 1.0}, 0.0, 1.0)
 @pytest.fixture(scope="module")
 def examples():
     """One of each class of the library, and of some that it takes."""
-    body = of_size(1.0)
-    true = ss.forward_kinematics(body, dance(body, 12))
-    true = true.select([name for name in true.names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
+    true = dancing(of_size(1.0), 12)
     markers = true.with_(
         weight=np.ones(true.present.shape), covariance=np.tile(1e-4 * np.eye(3), (*true.present.shape, 1, 1)),
         filled=~true.present, origin=[ss.Origin.GIVEN] * len(true.names),

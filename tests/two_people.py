@@ -4,10 +4,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from small_project import FRAMES, NOISE_PX, RATE, Truth
+from small_project import RATE, Truth, seen_by
 
-from simspine.core.geometry import change_frame, project_points
-from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Keypoints
 from simspine.io.calibration import write_calibration
 from simspine.io.keypoint_json import write_keypoints
@@ -18,19 +16,10 @@ AWAY = slice(0, 4)  # frames in which the first camera does not see the second p
 
 def keypoints_of_both(truth: Truth) -> list[Keypoints]:
     """As SpineTrack names them; the second person is seen less."""
-    table, both = load_skeleton("spinetrack37"), []
-    for who in range(2):
-        xy = np.full((FRAMES, len(truth.cameras), len(table), 2), np.nan)
-        for i, native in enumerate(table.names):
-            name = table.to_simspine[native]
-            if name in truth.markers.names:
-                xyz = change_frame(truth.markers.xyz[:, truth.markers.index(name)], "y_up", "z_up") + who * APART
-                xy[:, :, i] = project_points(truth.cameras, xyz).transpose(1, 0, 2)
-        if who == 1:
-            xy[AWAY, 0] = np.nan
-        xy += np.random.default_rng(who).normal(0, NOISE_PX, xy.shape)
-        both.append(Keypoints(table.names, RATE, xy, np.where(np.isfinite(xy[..., 0]), 0.9, 0.0)))
-    return both
+    first, second = (seen_by(truth.cameras, truth.markers, who, who * APART) for who in range(2))
+    xy, confidence = second.xy.copy(), second.confidence.copy()
+    xy[AWAY, 0], confidence[AWAY, 0] = np.nan, 0.0
+    return [first, second.with_(xy=xy, confidence=confidence)]
 
 
 def write_both(folder: Path, truth: Truth) -> dict:

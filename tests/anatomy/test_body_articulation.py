@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from opensim_poses import assert_poses_are_opensims
 from tools.split_models import split_mass
 
 from simspine.anatomy import osim
@@ -87,17 +86,6 @@ def test_limits_contain_the_neutral_pose(articulated, plan):
                 upper - lower > share * motions.region_half_range
             ).all()  # a level can do its share of the region's motion
             assert (upper - lower).sum() > 2 * motions.region_half_range
-
-
-def test_kinematics_are_opensims(articulated):
-    """At random poses, within the limits where there are any; the oracle is the model file in OpenSim itself."""
-    c = articulated.coordinates
-    rng = np.random.default_rng(1)
-    low, high = (np.where(c.clamped, limit, side) for limit, side in ((c.lower, -0.5), (c.upper, 0.5)))
-    values = rng.uniform(low, high, (20, len(c)))
-    for name in ("knee_angle_r", "knee_angle_l"):
-        values[:, c.index(f"{name}_beta")] = values[:, c.index(name)]
-    assert_poses_are_opensims(articulated, Motion(c.names, 50, values, c.rotational))
 
 
 def test_levels_turn_about_discs(articulated, plan):

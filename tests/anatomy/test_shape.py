@@ -1,4 +1,3 @@
-import dataclasses
 import json
 
 import numpy as np
@@ -98,13 +97,6 @@ def test_all_points_known_are_reproduced():
                 assert np.sqrt(np.trace(spine.covariance[level])) < 2e-4
 
 
-def test_known_points_are_passed_and_the_rest_is_near():
-    spine = ss.complete_spine(points_of(SPINE, FIVE))
-    miss = {level: np.linalg.norm(spine.positions[level] - SPINE[i]) for i, level in enumerate(CHAIN_LEVELS)}
-    assert max(miss[level] for level in FIVE) < 0.002
-    assert max(miss[f"T{i}"] for i in range(4, 13)) < 0.012
-
-
 def test_order_of_the_points_is_irrelevant():
     points = points_of(SPINE, FIVE)
     a, b = ss.complete_spine(points), ss.complete_spine(dict(reversed(points.items())))
@@ -122,14 +114,6 @@ def test_covariance_is_positive_definite_and_shrinks_with_more_points():
         sizes.append([np.trace(spine.covariance[level]) for level in CHAIN_LEVELS])
     assert (np.array(sizes[1]) < sizes[0]).all()
     assert (np.array(sizes[2]) < sizes[1]).all()
-
-
-def test_more_noise_is_less_certain():
-    sizes = [
-        sum(np.trace(c) for c in ss.complete_spine(points_of(SPINE, FIVE), sd**2).covariance.values())
-        for sd in (0.001, 0.005, 0.015)
-    ]
-    assert sizes == sorted(sizes)
 
 
 @pytest.mark.slow
@@ -158,13 +142,6 @@ def test_two_points_give_an_axis_and_a_circle_of_doubt():
 
 def _unit(v):
     return v / np.linalg.norm(v)
-
-
-def test_front_and_back_are_told_apart():
-    """Turned half around, the thoracic kyphosis still points away from the chest."""
-    half = np.diag([-1.0, 1.0, -1.0])
-    spine = ss.complete_spine(points_of(TYPICAL @ half, FIVE))
-    assert spine.positions["C4"] @ half @ [1, 0, 0] - spine.positions["T6"] @ half @ [1, 0, 0] > 0.02
 
 
 def test_larger_spine_is_completed_larger():
@@ -365,8 +342,6 @@ def test_a_table_that_is_none_is_refused(tmp_path):
         learn_shape(samples(2, 1)[:, :CHAIN_VECTOR_COUNT])
 
 
-def test_model_is_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        packaged_shape_model().mean = 0
+def test_the_models_arrays_are_read_only():
     with pytest.raises(ValueError, match="read-only"):
         packaged_shape_model().mean[0] = 1

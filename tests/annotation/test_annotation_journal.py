@@ -158,8 +158,8 @@ def test_outlines_that_version_0_1_kept_are_passed_over(path):
     assert read_journal(path) == EDITS
 
 
-@pytest.mark.parametrize("name", ["", "../anna", "a/b", ".hidden", "x" * 80, "a\nb"])
-def test_an_annotators_name_cannot_be_a_path(tmp_path, name):
+@pytest.mark.parametrize("name", ["", "../anna", "a/b", ".hidden", "x" * 80, "a\nb", "CON", "nul.x", "anna.", "anna "])
+def test_an_annotators_name_is_no_path_and_can_be_stored_on_windows(tmp_path, name):
     with pytest.raises(InputError, match="annotator"):
         journal_file(tmp_path, name)
 
@@ -219,9 +219,3 @@ def test_a_link_that_takes_the_journals_place_while_one_works_is_not_followed(tm
     with pytest.raises(OSError, match="symbolic link"):
         append_edits(journal, EDITS)
     assert outside.read_text() == "mine\n"
-
-
-@pytest.mark.parametrize("name", ["CON", "nul.x", "anna.", "anna "])
-def test_an_annotators_name_can_be_stored_on_windows(tmp_path, name):
-    with pytest.raises(InputError, match="annotator"):
-        journal_file(tmp_path, name)

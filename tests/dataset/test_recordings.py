@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_dataset import AXES, FRAMES, NAMES, REJECTED, UNSOLVED, export_small, small_dataset
+from small_dataset import AXES, FRAMES, NAMES, export_small, small_dataset
 
 import simspine as ss
 from simspine.core.errors import InputError
@@ -87,12 +87,6 @@ def test_windows_cover_what_they_can(data, length, stride):
         assert all(start + length <= frames for start in starts)
         assert len(starts) * stride + length > frames
     assert len(windows) == sum(map(len, by_trial.values()))
-
-
-def test_masks(data):
-    valid = data["S1/Walking_1"].array("valid")
-    assert valid.dtype == bool
-    assert list(np.flatnonzero(~valid)) == [UNSOLVED, *REJECTED]
 
 
 def test_projection_on_demand(data, truth):

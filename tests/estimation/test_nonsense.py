@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-from small_project import dance, of_size
+from small_project import dancing, of_size
 
-from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.priors import Smoothness
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.errors import InputError
 from simspine.core.filtering import smooth
-from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.core.types import MAX_FRAME_RATE_HZ
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.quality.marker_checks import (
@@ -24,10 +21,7 @@ from simspine.quality.marker_checks import (
 @pytest.fixture(scope="module")
 def person():
     body = of_size(1.0)
-    markers = forward_kinematics(body, dance(body, 24))
-    return body, markers.select(
-        [name for name in markers.names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))]
-    )
+    return body, dancing(body, 24)
 
 
 def findings(body, markers) -> dict[str, set]:

@@ -46,31 +46,19 @@ def some_pose(tree, rng):
     return np.clip(z, tree.lower, tree.upper)
 
 
-def test_markers_of_a_group_slide_along_the_axes_of_their_bodies(release, offset_tree):
-    rng = np.random.default_rng(0)
-    z = some_pose(offset_tree, rng)
-    own = release.tree.free.size
+@pytest.mark.parametrize(("tree", "shares"), [
+    ("offset_tree", dict.fromkeys(LUMBAR, (1.0, 0.0)) | dict.fromkeys(NECK, (0.0, 1.0))),
+    ("changing_tree", dict(zip(LUMBAR, ((1.0, 0.0), (0.6, 0.4), (0.0, 1.0)), strict=True))),
+])  # fmt: skip
+def test_markers_slide_along_the_axes_of_their_bodies_by_their_shares(release, request, tree, shares):
+    tree, own = request.getfixturevalue(tree), release.tree.free.size
+    z = some_pose(tree, np.random.default_rng(2))
     R, _, plain = all_poses(release.tree, all_coordinates(release.tree, z[None, :own])[0])
-    _, _, slid = all_poses(offset_tree, all_coordinates(offset_tree, z[None])[0])
+    _, _, slid = all_poses(tree, all_coordinates(tree, z[None])[0])
     moved = np.zeros_like(plain[0])
-    for k, names in enumerate((LUMBAR, NECK)):
-        for name in names:
-            m = release.marker_index(name)
-            moved[m] = R[0, release.tree.marker_body[m]] @ z[own + 3 * k : own + 3 * k + 3]
-    np.testing.assert_allclose(slid[0], plain[0] + moved, atol=1e-12)
-
-
-def test_markers_slide_by_their_shares(release, changing_tree):
-    rng = np.random.default_rng(2)
-    z = some_pose(changing_tree, rng)
-    own = release.tree.free.size
-    R, _, plain = all_poses(release.tree, all_coordinates(release.tree, z[None, :own])[0])
-    _, _, slid = all_poses(changing_tree, all_coordinates(changing_tree, z[None])[0])
-    upper, lower = z[own : own + 3], z[own + 3 :]
-    moved = np.zeros_like(plain[0])
-    for name, offset in zip(LUMBAR, (upper, 0.6 * upper + 0.4 * lower, lower), strict=True):
+    for name, share in shares.items():
         m = release.marker_index(name)
-        moved[m] = R[0, release.tree.marker_body[m]] @ offset
+        moved[m] = R[0, release.tree.marker_body[m]] @ (share @ z[own:].reshape(2, 3))
     np.testing.assert_allclose(slid[0], plain[0] + moved, atol=1e-12)
 
 

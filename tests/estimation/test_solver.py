@@ -23,6 +23,14 @@ def test_a_task_is_a_target_and_a_weight(task):
         Solver(coordinate_tasks={"knee": task})
 
 
+@pytest.mark.parametrize(
+    ("option", "said"), [({"engine": "frame"}, "'frames'"), ({"tolerance": 0.0}, "tolerance is 0")]
+)
+def test_engines_and_tolerances_that_mean_nothing_are_refused(option, said):
+    with pytest.raises(InputError, match=said):
+        Solver(**option)
+
+
 def test_tasks_are_copied_in_and_read_only():
     tasks = {"knee": (0.1, 1.0)}
     solver = Solver(coordinate_tasks=tasks)

@@ -28,16 +28,7 @@ def marker_term(body, names, rng, **options):
     return MarkerTerm(tree, y, w, **options)
 
 
-@pytest.fixture(
-    params=[
-        "square",
-        "huber",
-        "offsets",
-        "huber offsets",
-        "prior",
-        "limits",
-    ],
-)
+@pytest.fixture(params=["square", "huber", "offsets", "huber offsets", "prior", "limits"])
 def term_and_z(request, release, fit_names):
     rng = np.random.default_rng(7)
     n = release.tree.free.size

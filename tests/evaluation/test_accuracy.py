@@ -70,17 +70,6 @@ def test_detectors_see_the_same_trial_with_errors_of_their_own(filmed):
     np.testing.assert_allclose(spine, filmed[0].points.select(["Hip", "Neck"]).xyz, atol=0.003)  # the filter's
 
 
-@pytest.mark.slow
-def test_the_other_family_of_spines_is_another_truth(filmed):
-    [other] = next(trials_of_people("scans", FILMED))
-    levels = [
-        np.array([trial.truth.kinematics.level(n)[:, 0].mean() for n in ACCURACY_LEVELS])
-        for trial in (filmed[0], other)
-    ]
-    assert np.degrees(np.sqrt(np.mean((levels[0] - levels[1]) ** 2))) > 1.5
-    assert other.subject == filmed[0].subject
-
-
 def test_people_of_another_anatomy_cannot_be_filmed():
     with pytest.raises(InputError, match="F01 cannot be filmed"):
         measure_from_images(replace(FILMED, actions=None), "foreign", ["exact"], [])

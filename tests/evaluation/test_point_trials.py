@@ -95,7 +95,7 @@ def test_families_are_different_people_with_equal_names():
     small = replace(SIZE, frames=20, actions=None)
     found = {family: next(trials_of_people(family, small))[0] for family in TRUTH_FAMILIES}
     means = [np.degrees(t.truth.kinematics.lla.mean()) for t in found.values()]
-    assert np.ptp(means) > 0.5
+    assert np.diff(sorted(means)).min() > 0.5  # any two of them
     for one in found.values():
         assert one.points.frame == "y_up"
         assert one.points.frames == one.truth.kinematics.frames == one.truth.centres.frames == 20

@@ -1,12 +1,7 @@
 """The same places out of every kind of file that points are read from."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "dataset"))
 from small_dataset import FRAMES, REJECTED, UNSOLVED, camera, export_small, small_dataset
 from tools.lifting_baselines.point_tables import write_point_sequences
 

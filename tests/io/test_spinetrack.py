@@ -1,12 +1,7 @@
 """A copy of SpineTrack in its folders; sigmas and weights of its points."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 from small_images import LATISSIMUS, TABLE
 
 from simspine.core.errors import InputError

@@ -59,8 +59,11 @@ def test_controls_are_compared_by_the_benchmark_of_predictions(tmp_path):
     """What `train` writes of several methods is what `benchmark lifting` takes."""
     run = CliRunner().invoke
     for method in ("mean", "ridge"):
-        done = run(main, ["--preset", "tiny", "--method", method, "--out", str(tmp_path / method)])
+        words = ["--preset", "tiny", "--method", method, "--points", "spine", "--out", str(tmp_path / method)]
+        done = run(main, words)
         assert done.exit_code == 0, done.output
+        assert "Lifting: errors by region" in done.output
+        assert read_point_sequences(tmp_path / method / "predictions.npz")[0].names == LIFTED_SPINE_POINTS
     files = [f"{method}={tmp_path / method / 'predictions.npz'}" for method in ("mean", "ridge")]
     truth = ["--truth", str(tmp_path / "mean/truth.npz"), "--subjects", "all"]
     done = run(simspine, ["benchmark", "lifting", *files, *truth, "--json", str(tmp_path / "lifting.json")])
@@ -81,15 +84,6 @@ def test_networks_without_torch_name_the_extra(tiny, views, tmp_path, monkeypatc
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: networks need PyTorch")  # and nothing before: no people were made
     assert not (tmp_path / "out").exists()
-
-
-def test_the_command_trains_a_control(tmp_path):
-    out = tmp_path / "out"
-    arguments = ["--preset", "tiny", "--method", "ridge", "--points", "spine", "--out", str(out)]
-    done = CliRunner().invoke(main, arguments)
-    assert done.exit_code == 0, done.output
-    assert "Lifting: errors by region" in done.output
-    assert len(read_point_sequences(out / "predictions.npz")[0].names) == len(LIFTED_SPINE_POINTS)
 
 
 def test_a_file_and_a_preset_together_are_refused(tmp_path):

@@ -26,7 +26,6 @@ def verdicts(*findings: Finding) -> dict:
 )  # fmt: skip
 def test_exit_code_follows_the_gravest_finding(findings, severity, code):
     assert worst_severity(findings) is severity
-    assert worst_severity(findings) is severity
     assert severity_exit_code(verdicts(*findings)) == code
 
 

@@ -1,17 +1,12 @@
 """Views that are late are reconstructed as if they were not: delays given, and delays found."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from rigs import walk
 
 import simspine as ss
 from simspine.reconstruction.detection import Delayed, Delays, follow_in_step, synchronise_by_detections
 from simspine.vision.detector import Detections
-
-sys.path.append(str(Path(__file__).parents[1] / "vision"))
-from rigs import walk
 
 pytestmark = pytest.mark.usefixtures("two_rounds")
 

@@ -4,12 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_project import dance, of_size
+from small_project import dancing, of_size
 
 import simspine as ss
-from simspine.anatomy.body import forward_kinematics
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX
-from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.quality.findings import Finding, sum_up_findings
 from simspine.reconstruction.publish import trial_data
 from simspine.reconstruction.reconstruct import fit_trials
@@ -27,9 +24,7 @@ def solved(markers, options):
 @pytest.fixture(scope="module")
 def sound():
     """The person's markers, and what is solved of them."""
-    body = of_size(1.0)
-    markers = forward_kinematics(body, dance(body, FRAMES))
-    markers = markers.select([name for name in markers.names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
+    markers = dancing(of_size(1.0), FRAMES)
     return markers, solved(markers, {})
 
 

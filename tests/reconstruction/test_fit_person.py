@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from small_project import detectable
 from tools.bench.spine_errors import OWN_SPINE_MARKERS
 from tools.bench.study_trials import POINT_ERRORS_BY_NAME, StudySize, trial_in_space, trials_of_people
 from tools.other_anatomy.motion import make_foreign_subject, make_foreign_trial
@@ -13,8 +14,8 @@ from simspine.anatomy.body import forward_kinematics, neutral_motion
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
 from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.priors import Prior
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body
-from simspine.core.skeletons import INFERRED_SUFFIX, SPINE_REGIONS
+from simspine.anatomy.recipes import build_body
+from simspine.core.skeletons import SPINE_REGIONS
 from simspine.core.types import Markers, Motion, Origin
 from simspine.estimation.person import Person, personal_prior
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
@@ -254,11 +255,10 @@ def test_a_scoliosis_is_the_persons(rounds):
     for curve, count in ((0.0, 2), (20.0, 5)):
         rounds(count)
         body, trials = build_body("articulated", "centres"), []
-        names = [name for name in body.marker_names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))]
-        spine = np.isin(names, SPINE_MARKERS)
         for k in range(2):
             motion = _bowing_to_and_fro(body, curve, seed=k)
-            exact = forward_kinematics(body, motion).select(names)
+            exact = detectable(forward_kinematics(body, motion))
+            spine = np.isin(exact.names, SPINE_MARKERS)
             noise = np.random.default_rng(k).normal(0, 1, exact.xyz.shape) * np.where(spine, 0.006, 0.002)[:, None]
             origin = tuple(Origin.DETECTED if own else Origin.GIVEN for own in spine)
             trials.append(exact.with_(xyz=exact.xyz + noise, origin=origin))
@@ -313,7 +313,7 @@ def test_a_hip_detected_too_high_is_told_from_a_pelvis_that_lists(rounds, too_hi
     for name, value in (on_one_leg | {"hip_flexion_l": 0.8, "knee_angle_l": 1.2}).items():
         values[frames:, motion.names.index(name)] += value
     exact = forward_kinematics(body, Motion(motion.names, 15.0, values, motion.rotational))
-    seen = exact.select([n for n in exact.names if not n.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
+    seen = detectable(exact)
     xyz = seen.xyz + rng.normal(0, SD, seen.xyz.shape)
     xyz[:, seen.index("RHip"), 1] += too_high
     seen = seen.with_(xyz=xyz, origin=(Origin.DETECTED,) * len(seen.names))

@@ -111,6 +111,11 @@ class _Drawn:
             yield image
 
 
+def nothing_seen(frames):
+    names = load_skeleton(SIMSPINE_SKELETON).names
+    return Keypoints(names, RATE, np.full((frames, 2, len(names), 2), np.nan), np.zeros((frames, 2, len(names))))
+
+
 def rig():
     """Two cameras beside one another, looking at the same place."""
     K = [[200, 0, 100], [0, 200, 100], [0, 0, 1]]
@@ -132,9 +137,7 @@ def test_views_are_joined_and_what_does_not_agree_is_missing(spot):
     at = project_points(cameras, spot)
     at[1, 12:15, 1] += 8  # something else, for three frames
     clicks = {"T7": {camera.name: {0: tuple(at[v, 0])} for v, camera in enumerate(cameras)}}
-    blank = np.full((20, 2, len(load_skeleton(SIMSPINE_SKELETON)), 2), np.nan)
-    keypoints = Keypoints(load_skeleton(SIMSPINE_SKELETON).names, RATE, blank, np.zeros(blank.shape[:3]))
-    found = follow_skin_markers(keypoints, cameras, [_Drawn(where) for where in at], clicks, 5.0)
+    found = follow_skin_markers(nothing_seen(20), cameras, [_Drawn(where) for where in at], clicks, 5.0)
     track = found.xy[:, :, found.index("T7_skin")]
     wrong = np.isnan(track).any((1, 2))
     np.testing.assert_array_equal(np.flatnonzero(wrong), [12, 13, 14])
@@ -149,9 +152,7 @@ def test_late_views_are_followed_in_their_own_frames_and_joined_at_the_same_inst
     videos = [_Drawn(at[0]), _Drawn(late)]
     timing = timing_of(["left", "right"], [20, 20], np.array([0, 3]))
     clicks = {"T7": {"left": {0: tuple(at[0, 0])}, "right": {10: tuple(late[10])}}}
-    blank = np.full((timing.frames, 2, len(load_skeleton(SIMSPINE_SKELETON)), 2), np.nan)
-    keypoints = Keypoints(load_skeleton(SIMSPINE_SKELETON).names, RATE, blank, np.zeros(blank.shape[:3]))
-    found = follow_skin_markers(keypoints, cameras, videos, clicks, 5.0, timing)
+    found = follow_skin_markers(nothing_seen(timing.frames), cameras, videos, clicks, 5.0, timing)
     track = found.xy[:, :, found.index("T7_skin")]
     assert np.abs(track - at.transpose(1, 0, 2)[: timing.frames]).max() < 0.3
 
@@ -166,9 +167,7 @@ def test_late_views_are_followed_in_their_own_frames_and_joined_at_the_same_inst
     ],
 )
 def test_clicks_that_cannot_be_are_named(clicks, said):
-    blank = np.full((3, 2, len(load_skeleton(SIMSPINE_SKELETON)), 2), np.nan)
-    keypoints = Keypoints(load_skeleton(SIMSPINE_SKELETON).names, RATE, blank, np.zeros(blank.shape[:3]))
     with pytest.raises(InputError, match=said):
-        follow_skin_markers(keypoints, rig(), [_Drawn(np.zeros((3, 2)))] * 2, clicks)
+        follow_skin_markers(nothing_seen(3), rig(), [_Drawn(np.zeros((3, 2)))] * 2, clicks)
     with pytest.raises(InputError, match="1 videos and 2 cameras"):
-        follow_skin_markers(keypoints, rig(), [_Drawn(np.zeros((3, 2)))], {})
+        follow_skin_markers(nothing_seen(3), rig(), [_Drawn(np.zeros((3, 2)))], {})

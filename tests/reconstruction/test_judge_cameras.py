@@ -1,11 +1,10 @@
 """What becomes of the comparison of cameras: who is compared, what is refined, what is left to say."""
 
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from rigs import one, undone, walk
 from small_project import ring
 
 from simspine.core.errors import InputError
@@ -14,9 +13,6 @@ from simspine.quality.findings import Severity
 from simspine.reconstruction.cameras import choose_cameras, compare_cameras, judge_cameras
 from simspine.vision.options import CameraOptions, TriangulationOptions
 from simspine.vision.synchronise import shift_views, timing_of
-
-sys.path.append(str(Path(__file__).parents[1] / "vision"))
-from rigs import one, undone, walk
 
 
 def blind(keypoints, *views):

@@ -18,19 +18,16 @@ DOTS = Tape(40, 0.01, "C7", "S1", {}).names
 PSIS = ("LPSIS_skin", "RPSIS_skin")
 
 
+def scaled(unscaled, size):
+    recipe = read_recipe("articulated")
+    factors = tuple(SegmentFactor(s.name, s.bodies, size, assumed=True, reason="a test") for s in recipe.segments)
+    return scale_body(unscaled, ScaleFactors(factors, 1.7 * size, size), None, recipe)
+
+
 @pytest.fixture(scope="module")
 def body():
-    recipe = read_recipe("articulated")
-    factors = tuple(
-        SegmentFactor(segment=s.name, bodies=s.bodies, factor=SIZE, assumed=True, reason="a test")
-        for s in recipe.segments
-    )
-    unscaled = build_body(recipe, "centres", (*DOTS, *PSIS))
-    return SizedBody(
-        scale_body(unscaled, ScaleFactors(factors, 1.6, SIZE), None, recipe),
-        recipe,
-        dict.fromkeys(unscaled.bodies, SIZE),
-    )
+    unscaled = build_body("articulated", "centres", (*DOTS, *PSIS))
+    return SizedBody(scaled(unscaled, SIZE), read_recipe("articulated"), dict.fromkeys(unscaled.bodies, SIZE))
 
 
 def posture(sized, **degrees) -> Motion:
@@ -106,10 +103,7 @@ def test_depth_does_not_grow_with_the_person():
         return of.marker_offsets[of.marker_index("T7_skin")][0]
 
     at = behind(unscaled) + place.depth  # of the bone
-    recipe = read_recipe("articulated")
-    factors = tuple(SegmentFactor(s.name, s.bodies, 1.2, assumed=True, reason="a test") for s in recipe.segments)
-    scaled = scale_body(unscaled, ScaleFactors(factors, 2.0, 1.2), None, recipe)
-    assert behind(scaled) == pytest.approx(1.2 * at - place.depth, abs=1e-6)
+    assert behind(scaled(unscaled, 1.2)) == pytest.approx(1.2 * at - place.depth, abs=1e-6)
 
 
 def test_sequences_gaps_c7_and_world_z_up(body):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from small_project import dance, of_size
+from small_project import dancing, of_size
 
 import simspine as ss
 from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set
-from simspine.anatomy.recipes import INFERRED_SUFFIX, VIRTUAL_SUFFIX, build_body
+from simspine.anatomy.recipes import build_body
 from simspine.core.types import Markers, Motion
 from simspine.report.overlay import PersonLayer, draw_layers
 from simspine.report.trial_sections import scene_of_trial
@@ -26,10 +26,9 @@ PLUGIN_GAIT = (
 @pytest.fixture(scope="module")
 def half_seen():
     """Somebody whose left leg below the hip is in no frame."""
-    body = of_size(1.0)
-    markers = forward_kinematics(body, dance(body, FRAMES))
-    names = [name for name in markers.names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))]
-    return ss.fit_trials({"t": markers.select([n for n in names if n not in LEG])}, "coupled", "spinetrack37")["t"]
+    markers = dancing(of_size(1.0), FRAMES)
+    seen = markers.select([name for name in markers.names if name not in LEG])
+    return ss.fit_trials({"t": seen}, "coupled", "spinetrack37")["t"]
 
 
 def test_bones_of_a_leg_that_nothing_shows_are_not_drawn(half_seen):

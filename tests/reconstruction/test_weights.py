@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from small_project import dance, of_size
+from small_project import dancing, of_size
 
-from simspine.anatomy.body import forward_kinematics
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX
-from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.core.types import Markers, Origin
 from simspine.estimation.observations import NoiseLevels, Observations, PointKind, observe, point_kinds, shared_errors
 from simspine.estimation.options import KinematicsOptions
@@ -87,9 +84,7 @@ def test_views_that_agree_make_points_surer():
 @pytest.mark.parametrize("engine", ["trajectory", "frames"])
 def test_where_a_marker_of_weight_0_lies_does_not_matter(engine):
     """Neither to the body's size nor to the angles: limbs that would be too long, and a point of the spine."""
-    body = of_size(1.0)
-    true = forward_kinematics(body, dance(body, 24))
-    true = true.select([name for name in true.names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
+    true = dancing(of_size(1.0), 24)
     weight = np.ones(true.present.shape)
     weight[:, true.indices(["LKnee", "RKnee", "Spine_03"])] = 0
     weight[::2, true.index("LAnkle")] = 0

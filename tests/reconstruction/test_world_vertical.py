@@ -6,10 +6,7 @@ import pytest
 import small_project as sp
 from scipy.spatial.transform import Rotation
 
-import simspine as ss
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.geometry import change_frame, project_points
-from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.core.types import Keypoints
 from simspine.reconstruction.cameras import judge_cameras
 from simspine.vision.options import CameraOptions
@@ -21,9 +18,7 @@ CAMERAS = sp.ring()
 @pytest.fixture(scope="module")
 def points():
     """Points of a swinging person (frames, points, 3), z up, by name."""
-    body = sp.of_size(1.03)
-    markers = ss.forward_kinematics(body, sp.dance(body, 24))
-    seen = markers.select([name for name in markers.names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
+    seen = sp.dancing(sp.of_size(1.03), 24)
     return seen.names, change_frame(seen.xyz, "y_up", "z_up")
 
 

@@ -7,15 +7,8 @@ from simspine.anatomy.body import neutral_poses
 from simspine.anatomy.recipes import read_prior
 from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, girdle_angle
 from simspine.synthesis.bodies import truth_body, unscaled_body, unscaled_measures
-from simspine.synthesis.population import make_subject, read_population
+from simspine.synthesis.population import read_population
 from simspine.synthesis.virtual_trial import make_trial
-
-PEOPLE = 300
-
-
-@pytest.fixture(scope="module")
-def people():
-    return [make_subject(3, index) for index in range(PEOPLE)]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +22,7 @@ def test_shoulders_and_hips_have_the_tables_spread(people):
     for motion in CLAVICLE_MOTIONS:
         mean, sd = table["girdle"][f"rest_{motion}"]
         drawn = np.degrees([p.girdle.rest[motion] for p in people])
-        assert drawn.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(PEOPLE))
+        assert drawn.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(len(people)))
         assert drawn.std() == pytest.approx(sd, rel=0.15)
     assert np.std([p.girdle.width for p in people]) == pytest.approx(0.05, rel=0.15)
     spread = np.std([p.hips for p in people], axis=0)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tools.bench.opensim_engine import set_coordinates
+from opensim_poses import assert_poses_are_opensims
 
 from simspine.anatomy import osim
-from simspine.anatomy.body import Body, body_poses, forward_kinematics, neutral_motion, neutral_poses
+from simspine.anatomy.body import body_poses, forward_kinematics, neutral_motion, neutral_poses
 from simspine.anatomy.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
 from simspine.anatomy.vertebrae import vertebra_centroids
@@ -13,11 +13,6 @@ from simspine.core.types import Motion
 from simspine.synthesis.bodies import truth_body, unscaled_body, unscaled_measures
 from simspine.synthesis.population import SHIFT_DIRECTIONS, make_subject, read_levels
 from simspine.synthesis.standing_posture import sizes_of
-
-
-@pytest.fixture(scope="module")
-def subject():
-    return make_subject(3, 2)
 
 
 @pytest.fixture(scope="module")
@@ -103,20 +98,13 @@ def test_coordinates(truth):
     assert ((c.lower <= c.default) & (c.default <= c.upper)).all()
 
 
-def test_opensim_places_the_markers_alike(truth):
+def test_bodies_and_markers_are_where_opensim_places_them(truth):
     body = truth.body
     rng = np.random.default_rng(0)
     size = np.where(body.coordinates.rotational, 0.2, 0.005)
     values = body.coordinates.default + size * rng.uniform(-1, 1, (3, len(body.coordinates)))
     motion = Motion(body.coordinates.names, 50.0, values, body.coordinates.rotational)
-    markers = forward_kinematics(body, motion)
-    model = osim.load_opensim_model(body.osim)
-    state = model.initSystem()
-    for t in range(motion.frames):
-        set_coordinates(list(model.getCoordinateSet()), motion.values[t].tolist(), state)
-        model.realizePosition(state)
-        there = [marker.getLocationInGround(state).to_numpy() for marker in model.getMarkerSet()]
-        np.testing.assert_allclose(markers.xyz[t], there, atol=1e-10)
+    assert_poses_are_opensims(body, motion, atol=1e-10)
 
 
 def test_shifts_move_along_the_vertebra_below(truth):
@@ -125,14 +113,6 @@ def test_shifts_move_along_the_vertebra_below(truth):
     np.testing.assert_allclose(moved["lumbar4"], still["lumbar4"])
     step = still["lumbar4"][:3, :3].T @ (moved["lumbar3"] - still["lumbar3"])[:3, 3]
     np.testing.assert_allclose(step, [2e-3, -1e-3, 0], atol=1e-12)
-
-
-def test_the_file_gives_the_same_body(truth, tmp_path):
-    truth.body.write_osim(tmp_path / "S6.osim")
-    again = Body.from_osim(tmp_path / "S6.osim")
-    assert again == truth.body
-    motion = neutral_motion(truth.body)
-    np.testing.assert_array_equal(forward_kinematics(again, motion).xyz, forward_kinematics(truth.body, motion).xyz)
 
 
 def test_no_scaling_of_the_estimators_body_is_this_body(subject, truth, standing):

@@ -25,11 +25,6 @@ FRAMES = 500  # 10 s
 
 
 @pytest.fixture(scope="module")
-def subject():
-    return make_subject(3, 2)
-
-
-@pytest.fixture(scope="module")
 def trials(subject):
     return {action: make_trial(subject, action, 1, FRAMES) for action in ACTION_NAMES}
 

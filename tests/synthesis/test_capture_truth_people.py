@@ -20,14 +20,8 @@ from simspine.synthesis.population import (
 from simspine.synthesis.signals import random_stream
 from simspine.synthesis.virtual_trial import make_trial
 
-PEOPLE = 300
 # n = 51, 2.4 % and 9.9 %: standard errors of the published mean and sd of the arc from T1 to L5
 ARC_T1_L5_MM = (430.7, 30.4)
-
-
-@pytest.fixture(scope="module")
-def people():
-    return [make_subject(3, index) for index in range(PEOPLE)]
 
 
 def same(a, b) -> bool:
@@ -68,7 +62,7 @@ def test_stature_and_mass_are_the_populations(people, sex):
     chosen = [p for p in people if p.sex == sex]
     mean, sd = table["stature_m"][sex]
     statures = np.array([p.stature for p in chosen])
-    assert len(chosen) > 0.4 * PEOPLE
+    assert len(chosen) > 0.4 * len(people)
     assert statures.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(len(chosen)))
     assert statures.std() == pytest.approx(sd, rel=0.15)
     index = np.array([p.mass / p.stature**2 for p in chosen])
@@ -82,8 +76,8 @@ def test_lordosis_and_the_sacrum_go_with_the_pelvic_incidence(people):
     incidence = tilt + np.array([p.hips[0] for p in people]) / read_population()["pelvic_radius_m"]
     assert np.degrees(incidence.std()) == pytest.approx(10.1, rel=0.15)
     slope = np.polyfit(incidence, [p.spine.lordosis for p in people], 1)[0]
-    assert slope == pytest.approx(0.62, abs=3 * 9.3 / 10.1 / np.sqrt(PEOPLE))
-    assert np.corrcoef(tilt, incidence)[0, 1] == pytest.approx(0.69, abs=3 * (1 - 0.69**2) / np.sqrt(PEOPLE))
+    assert slope == pytest.approx(0.62, abs=3 * 9.3 / 10.1 / np.sqrt(len(people)))
+    assert np.corrcoef(tilt, incidence)[0, 1] == pytest.approx(0.69, abs=3 * (1 - 0.69**2) / np.sqrt(len(people)))
 
 
 def test_an_endplate_tilted_back_makes_the_true_incidence_smaller(people):
@@ -100,7 +94,7 @@ def test_an_endplate_tilted_back_makes_the_true_incidence_smaller(people):
 def test_curves_are_the_published_ones(people):
     table = read_population()
     lordosis = np.degrees([p.spine.lordosis for p in people])
-    assert lordosis.mean() == pytest.approx(49.8, abs=4 * 11.2 / np.sqrt(PEOPLE))  # Asian Spine J 2019, n = 627
+    assert lordosis.mean() == pytest.approx(49.8, abs=4 * 11.2 / np.sqrt(len(people)))  # Asian Spine J 2019, n = 627
     assert lordosis.std() == pytest.approx(11.2, rel=0.15)
     for sex in ("female", "male"):
         mean, sd = table["kyphosis"][sex]

@@ -37,11 +37,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_same_bytes_on_each_run(capture, tmp_path):
-    write_capture(tmp_path / "again", EXACT)
-    assert contents(tmp_path / "again") == contents(capture)
-
-
 def test_positions_read_by_cdflib_alone(capture):
     folder = capture / "S1" / "MyPoseFeatures"
     world = cdflib.CDF(folder / "D3_Positions" / "Walking.cdf").varget("Pose")

@@ -11,7 +11,6 @@ from command_line import call, failed, succeeded
 from pycocotools import mask as coco_mask
 from ray_hits import ray_hits
 
-from simspine.anatomy.skin import skin_asset
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.skeletons import load_skeleton
@@ -119,13 +118,6 @@ def test_run_lengths_are_cocos():
     wide = np.random.default_rng(0).random((40, 30)) < 0.5
     rle = coco_mask.frPyObjects(run_lengths(wide), 40, 30)
     np.testing.assert_array_equal(coco_mask.decode(rle).astype(bool), wide)
-
-
-def test_equal_arguments_give_equal_pixels(who):
-    one, two, other = (draw_sample(who, Style(samples=1), 5, n) for n in (3, 3, 4))
-    np.testing.assert_array_equal(one.image, two.image)
-    np.testing.assert_array_equal(one.labels.keypoints, two.labels.keypoints)
-    assert not np.array_equal(one.image, other.image)
 
 
 def test_a_finer_camera_sees_the_same_places(who, light):
@@ -259,10 +251,3 @@ def test_the_preset_has_fixed_cameras(tmp_path):
     assert len({str(c["K"]) for c in cameras}) == 12
     stated = json.loads((tmp_path / RENDER_RECORD_FILE).read_text())["settings"]
     assert (stated["fixed_cameras"], stated["people"], stated["actions"]) == (5, 1, ["Waiting"])
-
-
-def test_the_surface_has_the_points_it_is_drawn_with(who):
-    mesh = person_mesh(who.person, who.maps[0])
-    assert len(mesh.points) >= len(skin_asset().weights)
-    assert np.isfinite(mesh.points).all()
-    assert mesh.triangles.max() < len(mesh.points)

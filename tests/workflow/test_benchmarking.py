@@ -2,13 +2,10 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 from command_line import call, succeeded
 from small_images import people, write_labels, write_results
 from small_points import moved, truth, write_angles

@@ -1,20 +1,17 @@
 """`simspine cameras calibrate board` on rendered images, and what it says to boards and recordings that do not fit."""
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from board_scene import corners_seen, on_the_floor, render, ring, shown_to
 from command_line import call, failed, succeeded
 from small_videos import write_frames
 
 from simspine.io.calibration import read_calibration
 from simspine.vision.board import Board
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "vision"))
-from board_scene import corners_seen, on_the_floor, render, ring, shown_to
 
 FRAMES = 20
 
