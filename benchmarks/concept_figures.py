@@ -1,8 +1,8 @@
-"""The pictures of docs/concepts.md: curvature, pelvis and balance, and angles between vertebrae, on the model's bones.
+"""The pictures of docs/concepts.md: curvature, and angles between vertebrae, on the model's bones.
 
     python -m benchmarks.concept_figures FOLDER
 
-Writes concept-curvature.png, concept-pelvis.png, concept-levels.png. Lines are the endplates and axes that the
+Writes concept-curvature.png and concept-levels.png. Lines are the endplates and axes that the
 definitions use; the degrees and millimetres beside them are computed by the functions that results come from.
 """
 
@@ -10,9 +10,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from benchmarks.clinical_figures import AHEAD, ARMS, HANG, LEGS, UP, Sheet, draw_figures, pelvis
+from benchmarks.clinical_figures import AHEAD, ARMS, HANG, LEGS, UP, Sheet, draw_figures
 
-from simspine.anatomy.alignment import sagittal_vertical_axis
 from simspine.anatomy.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.anatomy.vertebrae import relative_angles
 from simspine.report.figure_style import BLUE, GREEN, GREY, INK_COLOUR, PURPLE, VERMILLION
@@ -70,27 +69,6 @@ def kyphosis(sheet: Sheet) -> None:
         sheet.name(sheet.centroid(level), (-0.075, 0.012), level, fontweight="normal", ha="right")
 
 
-def balance(sheet: Sheet) -> None:
-    """SVA alone."""
-    sheet.draw(left_out=ARMS, plain=("head", "femur", "tibia"))
-    sacrum, c7 = sheet.plate("S1", "superior")[0], sheet.centroid("C7")
-    sheet.show((sacrum + c7) / 2 + (0.04, 0.0, 0), 0.62)
-    corner = sheet.rear("S1", "superior")
-    below = np.array([c7[0], corner[1], c7[2]])
-    sheet.line(c7, below, GREY, linestyle="--")
-    sheet.line(corner, below, PURPLE, linewidth=3.2)
-    for point, away, text, side in (
-        (c7, (0.016, 0.012), "centre of C7", "left"),
-        (corner, (-0.06, -0.02), "rear corner\nof S1", "right"),
-    ):
-        sheet.dot(point, INK_COLOUR)
-        sheet.name(point, away, text, fontweight="normal", ha=side)
-    poses = {name: pose[None] for name, pose in sheet.poses.items()}
-    length = f"{1e3 * sagittal_vertical_axis(poses, sheet.plates)[0]:.0f} mm"
-    sheet.name(below, (0.014, -0.014), f"SVA {length}", PURPLE, ha="left")
-    sheet.name((c7 + below) / 2, (0.014, 0.0), "plumb line", GREY, fontweight="normal", ha="left")
-
-
 def _pair(sheet: Sheet, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Draw one level, and in grey where the upper one is in the neutral pose; centres and rotations of both."""
     kept = [sheet.plates[level].body for level in (LOWER, UPPER)]
@@ -142,9 +120,6 @@ FIGURES = (
     ("concept-curvature.png", (8.6, 5.0), (
         (lordosis, "Lumbar lordosis angle, LLA", HANG, "right"),
         (kyphosis, "Thoracic kyphosis angle, TKA", HANG, "right"))),
-    ("concept-pelvis.png", (8.6, 5.6), (
-        (pelvis, "Pelvis: PI = PT + SS", HANG | {"pelvis_tilt": 0.14}, "right"),
-        (balance, "Balance: sagittal vertical axis, SVA", HANG | {"pelvis_tilt": -0.16}, "right"))),
     ("concept-levels.png", (8.6, 3.6), (
         (flexion, f"{UPPER} on {LOWER}, from the right", {"L3_L4_Flex_Ext": -TURNED}, "right"),
         (bending, "From behind", {"L3_L4_Lat_Bending": TURNED}, "behind"),

@@ -31,7 +31,6 @@ def page(atlas: Atlas) -> str:
         origins=_range(-atlas.release[n].offset[0] for n in lumbar),
         centroids=_range((atlas.centroid(atlas.spine[n]["level"]) - _released(atlas, n))[0] for n in lumbar),
         hip=_range([np.linalg.norm(_released(atlas, "Hip") - hips)]),
-        ankle=_range([(_released(atlas, "RAnkle") - atlas.joint("talus_r"))[1]]),
         spine_table=_spine_table(atlas),
         other_table=_other_table(atlas),
         spacing=_spacing_range(atlas),
