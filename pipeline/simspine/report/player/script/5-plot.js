@@ -179,7 +179,7 @@ class Plot {
   // Title, and the means: behind it where there is room, else in a line below it.
   heading(panel, curves, top, narrow) {
     const [first] = curves;
-    const text = `${this.right < 480 ? panel.title.split(/,| \(/)[0] : panel.title}${first.unit === " mm" ? ", mm" : ""}`;
+    const text = this.right < 480 ? panel.title.split(/,| \(/)[0] : `${panel.title}${first.unit === " mm" ? ", mm" : ""}`;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) - (this.below ? 15 : 0) }, text);
     if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed && !this.paper ? `${narrow ? "" : `${first.note}: `}not a result` : first.note);
     const key = this.key(curves);
