@@ -1,11 +1,13 @@
 """Curves of the player carry the verdict, the mean and the interval of the figure that they are of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
 from simspine.quality.observability import ClinicalFigure, curvature_figures
-from simspine.report.trial_sections import angle_curves, most_moved
+from simspine.report.trial_sections import angle_curves, ends_in_words, most_moved, short_name
 
 FREE = {"lla": False, "tka": False}
 
@@ -49,7 +51,33 @@ def test_what_moved_most_for_its_error_is_shown_first():
     assert [found.name for found in most_moved(some)] == ["lla", "trunk_inclination", "hip_flexion_r"]
     angles = {each.name: (np.linspace(0, 1, 4), np.full(4, 0.1)) for each in some}
     chosen = {curve.label for curve in angle_curves(angles, some) if curve.chosen}
-    assert chosen == {"lla", "Trunk inclination", "Hip flexion, right"}
+    assert chosen == {"lla", "Trunk inclination (+ forwards)", "Hip flexion, right"}
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize(
+    ("angle", "panel", "ends"),
+    [
+        ("hip_adduction", "Hip adduction", "41° abduction … 8° adduction"),
+        ("ankle_inversion", "Ankle inversion (+ sole inwards)", "41° sole outwards … 8° sole inwards"),
+        ("shoulder_rotation", "Shoulder rotation (+ inwards)", "41° outwards … 8° inwards"),
+    ],
+)
+def test_an_angle_of_a_limb_has_its_side_and_both_directions(side, angle, panel, ends):
+    name = f"{angle}_{side[0]}"
+    limb = replace(figure(name, 8.0, 2.0), minimum=-41.0)
+    assert short_name(limb).startswith(f"{side.capitalize()} {angle.partition('_')[0]} ")
+    assert ends_in_words(limb, " … ") == ends
+    (curve,) = angle_curves({name: (np.zeros(4), np.full(4, 0.1))}, [limb])
+    assert (curve.name, curve.panel) == (side, panel)
+
+
+def test_a_place_has_its_direction_and_what_has_no_words_its_numbers():
+    to_sides = replace(figure("coronal_balance", 66.0, 2.0), unit="mm", minimum=-120.0)
+    assert (short_name(to_sides), ends_in_words(to_sides, " to ")) == (
+        "C7 plumb line sideways", "120 mm to the left to 66 mm to the right",
+    )  # fmt: skip
+    assert ends_in_words(figure("shoulder_elevation_l", 66.0, 2.0), " … ") == "0\u00a0…\u00a066°"
 
 
 @pytest.mark.parametrize("sd", [None, 2.0])

@@ -71,14 +71,14 @@ def full(name="S01 walking"):
     return c.ReportContent(
         name, name, (c.Row("Frames", "100", "60 Hz", "good"), c.Row("TKA", c.number_text(float("nan")))), findings,
         c.PageTable(("trial",), ((name,),)), (trial,),
-        c.Provenance("ab" * 32, {"simspine": "0.1"}, {name: "0" * 64}, {"seed": "0"}), {name: name}, name,
+        c.Provenance("ab" * 32, {"simspine": "0.1"}, {"seed": "0"}), {name: name}, name,
     )  # fmt: skip
 
 
 def test_page_is_well_formed_and_complete():
     page = Page(render_page(full()))
     for wanted in (
-        "S01 walking", "Frames", "100", "60 Hz", "3–7", "Rejected frames", "Full is better.", "ab" * 32, "0" * 64,
+        "S01 walking", "Frames", "100", "60 Hz", "3–7", "Rejected frames", "Full is better.", "ab" * 32,
         "warning", "error", "no gross fault", "information",
     ):  # fmt: skip
         assert wanted in page.text, wanted
@@ -198,6 +198,5 @@ def test_the_errors_on_real_people_are_those_of_the_front_page():
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     row = next(line for line in readme.splitlines() if line.startswith("| **Real people**"))
     errors = re.findall(r"\| (\d+) \((\d+)\)", row)
-    said = re.findall(r"wrong by (\d+)° .* had (\d+) and (\d+)°", c.page_words("means")["notice"])
-    assert said == [(errors[0][0], errors[0][1], errors[1][1])]
-    assert errors[0][0] == errors[1][0]
+    said = re.findall(r"wrong by (\d+)°", c.page_words("means")["notice"])
+    assert said * 2 == [error for error, _ in errors[:2]]

@@ -13,6 +13,7 @@ from simspine.report.page import page_words
 from simspine.report.tables import BETWEEN_SIDES, MEAN_COLUMN, clinical_tables, norm_of
 
 NAMES = tuple(CLINICAL_DEFINITIONS)
+WEIGHT_COLUMN, LABEL_COLUMN = "Recording's weight (rest: published)", "Label (of the mean)"
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def _row(table, label):
 
 def test_spread_of_adults_that_is_known_decides_the_share(tables):
     """A T1 slope known to 1.146° of people who differ by 6.4°: 1 − (1.146 / 6.4)² = 97 %."""
-    assert _row(tables[0], "T1 slope")["Recording's weight"] == "97 %"
-    assert _row(tables[0], "Lumbar flexion")["Recording's weight"] == "10 %"  # as lordosis
+    assert _row(tables[0], "T1 slope")[WEIGHT_COLUMN] == "97 %"
+    assert _row(tables[0], "Lumbar flexion")[WEIGHT_COLUMN] == "10 %"  # as lordosis
     assert _row(tables[0], "Lumbar flexion")[MEAN_COLUMN].startswith("(")
 
 
@@ -70,7 +71,7 @@ def test_the_rhythm_has_the_weaker_verdict_of_both_angles_and_no_number_where_it
     rhythm = _row(tables[0], "Lumbopelvic")
     assert rhythm[MEAN_COLUMN] == "not measured"
     assert next(iter(rhythm.values())) == "Lumbopelvic rhythm, lumbar over pelvic motion", "no details"
-    assert (rhythm["Norm"], rhythm["Label"]) == ("–", "assumed")
+    assert (rhythm["Norm"], rhythm[LABEL_COLUMN]) == ("–", "assumed")
 
 
 def test_the_rhythm_names_the_changes_that_it_is_the_quotient_of(tables):
@@ -127,10 +128,14 @@ def test_what_a_figure_rests_on_is_always_said_in_words(tables):
 
 
 def test_limbs_have_both_sides_in_a_row(tables):
-    assert _row(tables[1], "Hip, flexion")["Label"] == "measured / partly measured"
+    assert _row(tables[1], "Hip, flexion")[LABEL_COLUMN] == "measured / partly measured"
     shoulder = _row(tables[1], "Shoulder, plane")
     assert shoulder["Right"] == "–"
-    assert shoulder["Label"] == "not known: the arm hangs / no label"
+    judged = {
+        row: "(not judged)" not in _row(tables[1], row)[BETWEEN_SIDES] for row in ("Hip, adduction", "Ankle, dors")
+    }
+    assert judged == {"Hip, adduction": False, "Ankle, dors": True}
+    assert shoulder[LABEL_COLUMN] == "not known: the arm hangs / no label"
     assert shoulder[BETWEEN_SIDES] == "–"
 
 
@@ -140,13 +145,13 @@ def test_a_rhythm_that_the_trial_does_not_say_has_its_reason():
         clinical_figures(parameters), LumbopelvicRhythm(None, None, None, None, "the trunk bends by 4° only")
     )[0]
     assert _row(table, "Lumbopelvic")[MEAN_COLUMN] == "–"
-    assert _row(table, "Lumbopelvic")["Label"] == "not given: the trunk bends by 4° only"
+    assert _row(table, "Lumbopelvic")[LABEL_COLUMN] == "not given: the trunk bends by 4° only"
 
 
 def test_a_single_frame_has_values_and_no_ranges():
     parameters = ClinicalParameters(("pelvic_tilt",), ("rad",), np.radians([[12.0]]), np.radians([[3.0]]))
     (table,) = clinical_tables(clinical_figures(parameters), LumbopelvicRhythm(None, None, None, None, "one frame"))
-    assert table.columns == ("Pelvis and spine", "Value", "Norm", "Recording's weight", "Label")
+    assert table.columns == ("Pelvis and spine", "Value", "Norm", WEIGHT_COLUMN, "Label")
     assert [row[1] for row in table.rows] == ["12.0\u00a0±\u00a05.9°"]
 
 

@@ -166,11 +166,10 @@ class TrialSection:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Origin of the results. versions: name → version. inputs: path → SHA-256. settings: further settings."""
+    """Origin of the results. versions: name → version. settings: further settings."""
 
     config_hash: str = ""
     versions: dict[str, str] = field(default_factory=dict)
-    inputs: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -64,9 +65,9 @@ from simspine.report.trial_sections import (
     level_pictures,
     movement_sentence,
     page_finding,
-    panel_of,
     rejected_frames,
     scene_of_trial,
+    short_name,
     trial_tables,
 )
 
@@ -109,9 +110,9 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = f"On the back, the recording shows {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
-    long_names = page_words("long_names").items()
-    explained = [f" {name} is the {text}." for name, text in long_names if name in str(ways.get(SKIN_MARKER_GROUP))]
-    return f"{by} {span}. {_skeleton_sentences(trial)}{seen}{''.join(explained)}{_inferred_sentences(trial)}"
+    for name, text in page_words("long_names").items():
+        seen = seen.replace(name, text)
+    return f"{by} {span}. {_skeleton_sentences(trial)}{seen}{_inferred_sentences(trial)}"
 
 
 def _skeleton_sentences(trial: SolvedTrial) -> str:
@@ -125,9 +126,8 @@ def _skeleton_sentences(trial: SolvedTrial) -> str:
     if any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
         return text
     stature, sd = model_stature(trial.body, trial.sized.recipe, {}), trial.sized.stature_sd
-    if sd is None:
-        return text + words["stature"].format(stature=stature)
-    return text + words["stature_sure"].format(stature=stature, reach=NORMAL_95 * sd)
+    reach = "" if sd is None else f" ± {NORMAL_95 * sd:.2f}"
+    return text + words["stature"].format(stature=f"{stature:.2f}{reach}")
 
 
 def _inferred_sentences(trial: SolvedTrial) -> str:
@@ -157,33 +157,34 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
     value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
     value = f"{name} {value_text}"
     if figure.is_assumed:
-        weights = f"{share} {by}, the rest published values"
-        return f"{name} is assumed: {weights}. Do not record {value_text} as a measurement."
+        return (
+            f"{name} is assumed: only {share} of it comes from the {by}. Do not record {value_text} as a measurement."
+        )
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        return f"{value} was {figure.decided_by}: {share} {by}, the rest published values."
+        return f"{value} was {figure.decided_by}: {share} of it comes from the {by}."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
 
-def _undecided(trial: SolvedTrial) -> dict[str, str]:
-    """{quantity: verdict} of quantities that the recording did not decide: assumed ones, then those the model sets."""
+def _undecided(trial: SolvedTrial) -> dict[str, list[str]]:
+    """{verdict: quantities} that the recording did not decide: assumed ones, and those that the model sets."""
     figures = (*trial.curvature_figures, *trial.clinical_figures)
-    verdicts = {panel_of(one): one.decided_by for one in figures if one.is_assumed}
+    of_verdict: dict[str, list[str]] = defaultdict(list)
+    for one in figures:
+        if one.is_assumed or one.verdict is Observability.FORCED:
+            of_verdict[one.decided_by if one.is_assumed else str(one.verdict)].append(short_name(one))
     rhythm, verdict = trial.lumbopelvic_rhythm, rhythm_verdict(figures)
     if rhythm is not None and rhythm.ratio is not None and verdict is Observability.ASSUMED:
-        verdicts["Lumbopelvic rhythm"] = str(verdict)
-    return verdicts | {panel_of(one): str(one.verdict) for one in figures if one.verdict is Observability.FORCED}
+        of_verdict[str(verdict)].append("Lumbopelvic rhythm")
+    return of_verdict
 
 
 def _exclusion_sentence(trial: SolvedTrial) -> str:
     """Sentences on rejected frames, and on angles that the recording did not decide."""
     frames = frame_ranges(np.flatnonzero(trial.rejected))
     parts = [f"Rejected frames: {frames}."] if frames else []
-    of_verdict: dict[str, list[str]] = {}
-    for label, verdict in _undecided(trial).items():
-        of_verdict.setdefault(verdict, []).append(label.partition(",")[0])
-    unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items()]
+    unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in _undecided(trial).items()]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
     parts += ["Single levels: none is a result."] * (not level_pictures(trial))
     return " ".join(parts) or "Nothing: all was measured."
@@ -225,7 +226,6 @@ def _advice_sentence(trial: SolvedTrial) -> str:
     """Advice for a better recording, by what this one lacks."""
     ways = spine_points_by_source(trial.markers)
     lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
-    assumed = any(figure.is_assumed for figure in trial.curvature_figures)
     lacks = {
         "lumbar_marker": _lacks_lumbar_marker(trial, ways),
         "any_marker": not ways,
@@ -233,8 +233,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         "cameras": 0 < len(trial.cameras) < _FEW_CAMERAS,
         "standing": not tables.held_still((*trial.curvature_figures, *trial.clinical_figures)),
         "calibration": is_refined(trial.findings),
-        "tape": assumed and DOTS_OF_TAPE not in ways,
-        "radiograph": assumed and DOTS_OF_TAPE in ways,
+        "radiograph": any(figure.is_assumed for figure in trial.curvature_figures),
     }
     advice = [text.format(lost=", ".join(lost)) for name, text in page_words("advice").items() if lacks[name]]
     return " ".join(["Most important first:"] * (len(advice) > 1) + advice) or "Nothing: record it the same way."

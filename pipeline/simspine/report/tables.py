@@ -78,15 +78,10 @@ def clinical_tables(
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     mean = MEAN_COLUMN if moving else "Value"
-    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight", "Label")
-    sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, "Label")
-    notes = named_notes(
-        "brackets",
-        *["mean", "range"] * moving,
-        "weight",
-        *["regions"] * bool(regions),
-        "norm" if has_norms else "no_norm",
-    )
+    label = "Label (of the mean)" if moving else "Label"
+    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: published)", label)
+    sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, label)
+    notes = named_notes("brackets", *["mean", "range"] * moving, "weight", *["regions"] * bool(regions), "norm")
     title = page_words("means")["moving" if moving else "still"]
     tables = (
         PageTable(columns, tuple(alignment), title, notes=notes),
@@ -110,8 +105,10 @@ def moves(figure: ClinicalFigure) -> bool:
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
     ends = ends_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
-    verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
-    cells = (mean_cell(figure), ends, span if moves(figure) else "–", norm_text(figure) or "–")
+    is_cobb = figure.name == "coronal_cobb"
+    verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * is_cobb
+    mean = "–" if is_cobb and figure.is_assumed else mean_cell(figure)
+    cells = (mean, ends, span if moves(figure) else "–", norm_text(figure) or "–")
     share, label = observed_share_text(figure.share), verdict.replace(IMPRECISE, IMPRECISE_LABEL)
     return (label_with_sign(figure), *cells, share, label)
 
@@ -150,7 +147,7 @@ def label_with_sign(figure: ClinicalFigure) -> str:
 
 
 def range_of(figure: ClinicalFigure) -> float:
-    """Greatest less least value; 0 where nothing is known."""
+    """Greatest minus least value; 0 where nothing is known."""
     return (figure.maximum or 0.0) - (figure.minimum or 0.0)
 
 
@@ -220,7 +217,7 @@ def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) ->
     by = right.mean - left.mean
     unsure = right.is_assumed or left.is_assumed or right.name.startswith(TURNED_BY_PELVIS)
     beyond = sd is not None and is_beyond(by, sd, right.unit) and not unsure
-    return "●\u00a0" * beyond + interval_text(by, sd, right.unit, signed=True)
+    return "●\u00a0" * beyond + interval_text(by, sd, right.unit, signed=True) + " (not judged)" * unsure
 
 
 def ends_text(figure: ClinicalFigure) -> str:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
@@ -27,12 +26,12 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import POINT_STATES_DRAWN, are_results, point_states, presence_chart, range_charts
-from simspine.report.page import UNIT_SIGNS, interval_digits, interval_text
+from simspine.report.page import UNIT_SIGNS, interval_digits, interval_text, number_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS
 
 SETTLED_CODE = "camera_settled"  # code of misfits that refinement of the cameras removed: one line of the page
-_SIGN = re.compile(r"\((\+ [^)]+)\)")  # in a label: which way is positive
+_SIGN = re.compile(r"\(\+ ([^)]+)\)")  # in a label: which way is positive
 MOST_MOVED = 4  # panels shown from the start: largest ranges relative to their errors
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
@@ -101,24 +100,28 @@ def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
 
 def panel_of(figure: ClinicalFigure) -> str:
     """Title of the figure's panel: its label without the side."""
-    of_side = figure.name.endswith(tuple(f"_{side}" for side in SIDE_WORDS))
-    return figure.label.rpartition(", ")[0] if of_side else figure.label
+    return figure.label.rpartition(", ")[0] if side_of(figure) else figure.label
+
+
+def side_of(figure: ClinicalFigure) -> str:
+    """'right', 'left', or '' for what has no side."""
+    return SIDE_WORDS.get(figure.name[-1], "") if figure.name[-2:-1] == "_" else ""
 
 
 def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | None, chosen: Sequence[str]) -> Curve:
     factor, forced = (1e3 if figure.unit == "mm" else 180 / np.pi), figure.verdict is Observability.FORCED
-    panel = panel_of(figure)
+    panel, sign = panel_of(figure), tables.label_with_sign(figure).removeprefix(figure.label)
     positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else ""
     noted = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
     return Curve(
-        name=figure.label.rpartition(", ")[2] if panel != figure.label else figure.label,
-        label=figure.label,
+        name=side_of(figure) or figure.label,
+        label=figure.label + sign,
         values=factor * values,
         sd=None if sd is None or forced else factor * sd,
         band=tables.norm_of(figure),
         note=(str(figure.verdict) or figure.decided_by) if noted else "",
         forced=forced,
-        panel="" if panel == figure.label else panel,
+        panel=panel + sign if side_of(figure) else "",
         chosen=panel in chosen,
         unit=UNIT_SIGNS[figure.unit],
         assumed=figure.is_assumed,
@@ -127,60 +130,61 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
     )
 
 
-MIN_SHOWN_REACH_M = 0.05  # m; less is 0.0 as the page states it
-
-
 def movement_sentence(trial: SolvedTrial) -> str:
-    """The trial's name, and how far the pelvis went over the frames kept; '' without a movement."""
-    kept, words = ~trial.rejected, page.page_words("top")
-    if trial.spine.frames == 1 or not kept.any():
+    """The trial's name, and whether the person moved; '' without frames to tell that."""
+    words = page.page_words("top")
+    if trial.spine.frames == 1 or trial.rejected.all():
         return ""
-    texts = [words["named"].format(name=trial.trial)]
-    if not tables.held_still((*trial.curvature_figures, *trial.clinical_figures)):
-        texts.append(words["moved"])
-    reach = _pelvis_reach(trial, kept)
-    if reach >= MIN_SHOWN_REACH_M:
-        texts.append(f"The pelvis moved up to {reach:.1f} m from its start (no ± given).")
-    return " ".join(texts)
+    still = tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
+    return words["named"].format(name=trial.trial) + words["moved"] * (not still)
 
 
 def conclusion_sentence(trial: SolvedTrial) -> str:
-    """The ranges of the spine's regions that are results, then the largest of all angles for their ±."""
+    """How the spine's regions moved, where that is a result, then the largest of all ranges for their ±."""
     words, regions = page.page_words("top"), most_moved(region_figures(trial))
     measured = [one for one in regions if one.verdict is Observability.MEASURED]
-    ranges = [*map(_changed, measured or regions)]
+    shown = measured or regions
     in_room = segment_figures(trial.spine, ~trial.rejected)
-    clearest: dict[str, ClinicalFigure] = {}
-    for one in most_moved((*trial.curvature_figures, *trial.clinical_figures, *in_room)):
-        if not str(one.verdict).startswith("partly"):
-            clearest.setdefault(short_name(one), one)
-    changes = [*map(_changed, [*clearest.values()][:MOST_MOVED])]
-    texts = [words["regions"].format(changes="; ".join(ranges))] if ranges else [words["no_region"]]
+    moved = most_moved((*trial.curvature_figures, *trial.clinical_figures, *in_room))
+    changes = [_changed(one) for one in moved if not str(one.verdict).startswith("partly")][:MOST_MOVED]
+    texts = [words["no_region"]]
+    if shown:
+        region, plane = shown[0].name.split()[:2]
+        subject = page.page_words("movers")[region].format(verb=page.page_words("verbs")[plane])
+        texts = [f"{subject}, from {_range_in_words(shown[0], ' to ')}."]
+    texts += [words["regions"].format(changes="; ".join(map(_changed, shown[1:])))] * (len(shown) > 1)
     texts += [words["clearest"].format(changes="; ".join(changes))] * bool(changes)
     return " ".join(texts)
 
 
-def _pelvis_reach(trial: SolvedTrial, kept: np.ndarray) -> float:
-    """Largest horizontal distance (m) of the pelvis from where it was in the first frame kept; 0 if not solved."""
-    if "pelvis" not in trial.poses:
-        return 0.0
-    places = trial.poses["pelvis"][kept][:, :3, 3] * (1 - UP_AXIS)
-    known = places[np.isfinite(places).all(1)]
-    return float(np.linalg.norm(known - known[:1], axis=1).max(initial=0.0))
-
-
 def short_name(figure: ClinicalFigure) -> str:
-    """The label without the side, the vertebrae and the sign."""
-    return panel_of(figure).partition(",")[0].partition(" (")[0]
+    """The label without the vertebrae and the sign: 'Left hip adduction', 'Thorax bending in the room'."""
+    name, in_room = panel_of(figure).partition(",")[0].partition(" (")[0], figure.name in tables.SEGMENTS_IN_ROOM
+    return f"{side_of(figure)} {name.lower()}".capitalize() if side_of(figure) else name + " in the room" * in_room
+
+
+def ends_in_words(figure: ClinicalFigure, between: str) -> str:
+    """'22° left … 17° right', with `between` between both; with numbers alone where the sign has no words."""
+    signs, opposites = _SIGN.findall(tables.label_with_sign(figure)), page.page_words("opposites")
+    positive = signs[0] if signs else short_name(figure).split()[-1]
+    if positive not in opposites or figure.minimum is None or figure.maximum is None:
+        return ", ".join([tables.ends_text(figure), *(f"+ {sign}" for sign in signs)])
+    return between.join(
+        f"{number_text(abs(end), 0)}{UNIT_SIGNS[figure.unit]} {positive if round(end) >= 0 else opposites[positive]}"
+        for end in (figure.minimum, figure.maximum)
+    )
+
+
+def _range_in_words(figure: ClinicalFigure, between: str = " … ") -> str:
+    """'22° left … 17° right (range 39.8 ± 9.8°, measured)': the label by the range's ±."""
+    span = interval_text(tables.range_of(figure), figure.range_sd, figure.unit)
+    is_wide = figure.unit == "deg" and interval_digits(figure.range_sd, figure.unit) == 0
+    label = tables.IMPRECISE_LABEL if is_wide and figure.verdict is Observability.MEASURED else str(figure.verdict)
+    return f"{ends_in_words(figure, between)} ({', '.join(filter(None, (f'range {span}', label)))})"
 
 
 def _changed(figure: ClinicalFigure) -> str:
-    """'Thorax on pelvis bending 39.8 ± 9.8° (−22 … 17°, + to the right, measured)': the label by the range's ±."""
-    sign = _SIGN.findall(tables.label_with_sign(figure))
-    is_wide = figure.unit == "deg" and interval_digits(figure.range_sd, figure.unit) == 0
-    label = tables.IMPRECISE_LABEL if is_wide and figure.verdict is Observability.MEASURED else str(figure.verdict)
-    about = ", ".join(filter(None, (tables.ends_text(figure), *sign, label)))
-    return f"{short_name(figure)} {interval_text(tables.range_of(figure), figure.range_sd, figure.unit)} ({about})"
+    return f"{short_name(figure)} {_range_in_words(figure)}"
 
 
 def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:
@@ -264,8 +268,7 @@ def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
         return ()
     states, words = point_states(markers), page.page_words("states")
     drawn = {POINT_STATES_DRAWN[state] for state in np.unique(states)}
-    said = drawn if "filled" in drawn else {*drawn, "unfilled"}
-    caption = " ".join(text for kind, text in words.items() if kind in said)
+    caption = " ".join(text for kind, text in words.items() if kind in drawn)
     status = None if trial.verdict is None else [*map(str, trial.verdict.status)]
     chart = presence_chart(markers.time, markers.names, states, status)
     return (page.named_picture("presence", caption, chart=chart),)

@@ -176,7 +176,6 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         provenance=Provenance(
             config_hash=config.hash,
             versions=origin["versions"],
-            inputs={f"{t}: {file}": sha for t, files in origin["inputs_sha256"].items() for file, sha in files.items()},
             settings={
                 "command": "simspine run CONFIG; next to this page, config.yaml is a copy of CONFIG",
                 **(image_settings if filmed else {}),

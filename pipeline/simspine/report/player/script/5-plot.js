@@ -161,7 +161,7 @@ class Plot {
     }
   }
 
-  // The means of a panel's curves, and what its marks mean.
+  // The means of a panel's curves, what its marks mean, and which way is positive where the title has no room for it.
   key(curves) {
     const [first, second] = curves;
     const known = curves.filter((curve) => curve.mean);
@@ -172,13 +172,14 @@ class Plot {
       means.length && `mean ${means.join(", ")}`,
       dotted && !dotted.mean && `${dotted.name}: dots`,
       first.band && `green: ${first.band[2]}`,
+      this.right < 480 && /\+ [^)]+/.exec(first.panel || first.label)?.[0],
     ].filter(Boolean).join(" · ");
   }
 
   // Title, and the means: behind it where there is room, else in a line below it.
   heading(panel, curves, top, narrow) {
     const [first] = curves;
-    const text = this.right < 480 ? panel.title.split(",")[0] : panel.title;
+    const text = this.right < 480 ? panel.title.split(/,| \(/)[0] : `${panel.title}${first.unit === " mm" ? ", mm" : ""}`;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) - (this.below ? 15 : 0) }, text);
     if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed && !this.paper ? `${narrow ? "" : `${first.note}: `}not a result` : first.note);
     const key = this.key(curves);
