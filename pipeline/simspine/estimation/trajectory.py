@@ -101,27 +101,33 @@ def starting_path(
 
     Coordinates that move no marker keep their rest values.
 
-    Each frame starts from the middle of the joints' ranges. From the solution of the frame before, an elbow that had
-    reached its limit by turning the wrong way would stay there.
-
     start: (free,) pose to start the first frame from. ridge: (free,) 1/sd² that ties coordinates to `target` (free,).
-    Weights and ridge are divided by the median weight, since the frame solver expects weights of about 1.
     """
-    scale = float(np.median(markers.w[markers.w > 0]))
     with_markers = np.flatnonzero(markers.seen)
     chosen = np.union1d(with_markers[::stride], with_markers[-1:])
-    pulls, targets = np.tile(ridge / scale, (len(chosen), 1)), np.tile(target, (len(chosen), 1))
-    frames = Frames(markers.y[chosen], markers.w[chosen] / scale, pulls, targets)
-    middles = range_middles(body)
-    begin = np.append(middles, np.full(start.size - middles.size, np.nan))  # NaN: offsets of markers
-    z = fit_frames(markers.tree, markers.columns, frames, start, begin, ROUGH_ITERATIONS, ROUGH_TOLERANCE)[0]
-    z = canonical_branch(body, z)
+    z = canonical_branch(body, _frames_alone(body, markers.of_window(chosen), start, ridge=ridge, target=target))
     path = np.column_stack([np.interp(np.arange(len(markers.y)), chosen, column) for column in z.T])
     tree: Tree = markers.tree
     moving = {c for carrier in set(tree.marker_body.tolist()) for c in tree.columns_of(carrier).tolist()}
     unobserved = [i for i in range(z.shape[1]) if i not in moving]
     path[:, unobserved] = tree.rest[tree.free[unobserved]]
     return path
+
+
+def _frames_alone(body: Body, markers: MarkerTerm, start: np.ndarray, **towards: np.ndarray) -> np.ndarray:
+    """(frames, free): each frame solved alone, from two starts; the lower minimum counts.
+
+    From the middle of the joints' ranges, a nearly straight elbow may turn the wrong way. From the solution next to it,
+    an elbow that had done so would stay at its limit. towards: ridge and target, as in `starting_path`."""
+    scale = float(np.median(markers.w[markers.w > 0]))  # the frame solver expects weights of about 1
+    pulls, targets = (np.tile(towards[name], (len(markers.y), 1)) for name in ("ridge", "target"))
+    frames = Frames(markers.y, markers.w / scale, pulls / scale, targets)
+    end = {"iterations": ROUGH_ITERATIONS, "tolerance": ROUGH_TOLERANCE}
+    middles = range_middles(body)
+    middles = np.append(middles, np.full(start.size - middles.size, np.nan))  # NaN: offsets of markers
+    first, cost, _ = fit_frames(markers.tree, markers.columns, frames, start, begin=middles, **end)
+    second, lower, _ = fit_frames(markers.tree, markers.columns, frames, first[0], begin=np.nan * middles, **end)
+    return np.where((lower < cost)[:, None], second, first)
 
 
 @dataclass(frozen=True, eq=False)
