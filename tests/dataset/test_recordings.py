@@ -192,6 +192,7 @@ def test_the_released_file_is_read(tmp_path):
     (lambda d: d["S1/Walking_1"].window(0, 0), "a window of 0"),
     (lambda d: d.trials(action="Eating"), "unknown action 'Eating'.*Walking, Sitting"),
     (lambda d: d.windows(0), "at least 1"),
+    (lambda d: d.windows(5, 0), "5 frames, 0 apart"),
     (lambda d: d.windows(10, fields=("marker",)), "Did you mean 'markers'"),
     (lambda d: d["S1/Walking_1"].array("pose"), "unknown field 'pose'"),
     (lambda d: d.windows(10)[0:2], "one by one"),

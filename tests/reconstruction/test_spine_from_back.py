@@ -120,6 +120,43 @@ def test_sequences_gaps_c7_and_world_z_up(body):
     assert np.isfinite(rec.lla).all()
 
 
+@pytest.mark.parametrize(
+    ("missing", "landmarks"),
+    [(np.s_[30:], ()), (np.s_[:6], ()), (np.s_[34:], ("psis",)), (np.s_[:9], ("psis", "c7")), (None, ("psis", "c7"))],
+)
+def test_a_frame_without_an_end_of_the_line_has_no_result(body, missing, landmarks):
+    """Oracle: the other frames alone. What is left of the line would count as C7 to S1. None: C7 itself is missing."""
+    line, psis, _, _ = seen_on(body, posture(body))
+    frames, c7 = np.repeat(line[None], 5, axis=0), np.repeat(line[:1], 5, axis=0)
+    if missing is None:
+        c7[2] = np.nan
+    else:
+        frames[2, missing] = np.nan
+    given = {name: place for name, place in {"psis": psis, "c7": c7}.items() if name in landmarks}
+    rec = ss.spine_from_back(frames, **given)
+    np.testing.assert_array_equal(np.isfinite(rec.markers.xyz[:, 0, 0]), [True, True, False, True, True])
+    assert "not_solved" in {f.code for f in rec.findings}
+    whole = ss.spine_from_back(np.repeat(line[None], 5, axis=0), **given)
+    np.testing.assert_allclose(rec.lla, whole.lla, atol=np.radians(0.5))
+
+
+def test_points_missing_near_an_end_take_no_frame_away(body, recwarn):
+    """A scanned line has other points in every frame; what is missing is less than the distance of two dots."""
+    line, psis, _, _ = seen_on(body, posture(body))
+    frames = np.repeat(line[None], 4, axis=0)
+    frames[1, :1] = frames[2, -1:] = frames[3, 10:20] = np.nan
+    for given in ({}, {"psis": psis}):
+        assert np.isfinite(ss.spine_from_back(frames, **given).markers.xyz).all()
+    assert not recwarn.list
+
+
+def test_an_end_that_no_frame_shows_is_named(body):
+    line = np.array(seen_on(body, posture(body))[0])
+    line[30:] = np.nan
+    with pytest.warns(UserWarning, match="at S1 is never seen"):
+        ss.spine_from_back(line)
+
+
 def test_without_the_dimples_the_heading_is_needed(body):
     line, psis, (_lla, _), _ = seen_on(body, posture(body))
     turn = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]])
@@ -146,9 +183,9 @@ def test_the_result_is_saved_and_reported(body, tmp_path):
         (lambda line, psis: (line[::-1], None), "runs upwards"),
         (lambda line, psis: (line[:, [2, 0, 1]], psis[:, [2, 0, 1]]), "does another axis point up"),
         (lambda line, psis: (line, psis[::-1]), "exchanged"),
-        (lambda line, psis: (line, psis + np.array([0, 0.45, 0])), "Are C7 and the PSIS where the line begins"),
+        (lambda line, psis: (line, psis + np.array([0, 0.45, 0])), "Are C7 and the PSIS seen, where the line begins"),
         (lambda line, psis: (line, psis[[0, 0]]), "psis are 0 m apart"),
-        (lambda line, psis: (line, 1000 * psis), "middle of psis is .* m from the line"),
+        (lambda line, psis: (line, 1000 * psis), "psis is .* m from the line"),
         (lambda line, psis: (line[:3], None), "3 points with three coordinates; expected 8"),
         (lambda line, psis: (line[:, :2], psis), r"shape \(40, 2\)"),
         (lambda line, psis: (line, psis[:1]), r"psis has shape \(1, 3\)"),

@@ -305,7 +305,7 @@ class Recordings:
         A sequence: windows[i] is read on request, and iterating reads one window after the other. Frames at the end
         that fill no window are left out. fields: those that `torch()` returns.
         """
-        return Windows(self.trials(subject, action), length, stride or length, fields)
+        return Windows(self.trials(subject, action), length, length if stride is None else stride, fields)
 
 
 def _chosen_names(kind: str, wanted: str | Iterable[str] | None, listed: Sequence[str], where: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ the dots of a tape on a body of the line's length from C7 to S1, which then pass
 (`simspine.reconstruction.stages`).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -16,19 +17,21 @@ from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, Tape, read_skin_ta
 from simspine.anatomy.priors import LinearPrior, widened_regions
 from simspine.anatomy.recipes import Recipe, build_body, read_recipe
 from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, check_stature, model_stature, scale_body
-from simspine.core.arrays import require_numbers
+from simspine.core.arrays import median_of_known, require_numbers
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, distances_along, evenly_along
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.io.back_line import BACK_LENGTHS_M
+from simspine.io.text_tables import warn_assumed
 from simspine.quality.findings import warning
 from simspine.reconstruction.reconstruct import Reconstruction, as_reconstructions
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import IK, QUALITY, SUBJECT_NAME, UNSEEN, VERTEBRAE, run_stages
 
 DOTS = 24  # along the line: a dot every 2 cm, five in one correlation length of the skin's errors
+MAX_END_GAP_M = 0.02  # between the line's usual end and its last point seen in a frame: as far as dots are apart
 MIN_POINTS = 8  # of a line: fewer do not show two curves
 # Error of one reader who marks a line along the spine: 1/√2 of the difference of two readers, who differ by 3 mm fore
 # and aft and 2.4 mm sideways (Kaiser et al. 2025, 10.1371/journal.pone.0321429).
@@ -43,7 +46,7 @@ MAX_OFF_LINE_M = 0.1  # between a landmark and the line through it, of a line dr
 PSIS_DISTANCES_M = (0.02, 0.3)  # between left and right; outside them the unit or a point is wrong
 MIN_FALL_SHARE = 0.5  # of the line's length: a trunk that leans by 60°
 TRUNK_SEGMENTS = ("pelvis", "torso")  # sized by the line; the others by the height, where it is given
-TRIAL_NAME = "back"
+TRIAL_NAME, SIZED_BY_LINE = "back", "as long as the line on the back"
 PSIS_NAMES = tuple(name + SKIN_SUFFIX for name in PELVIS_SKIN_MARKERS)
 
 
@@ -66,7 +69,7 @@ def spine_from_back(
     Parameters
     ----------
     line : (n, 3) or (frames, n, 3) array
-        Points on the skin from C7 downwards, m. NaN where a point is missing.
+        Points on the skin from C7 downwards, m. NaN where a point is missing; a frame without an end has no result.
     c7 : (3,) or (frames, 3) array, optional
         Skin over C7, where the line begins above it. By default the line's first point.
     psis : (2, 3) or (frames, 2, 3) array, optional
@@ -110,8 +113,7 @@ def spine_from_back(
         raise InputError("psis and heading were given, and both say where the person faces. Leave one of them out.")
     check_stature(height)
     markers, length = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
-    heading_seen = psis is not None
-    facing = None if heading_seen else float(require_numbers("heading", heading or 0.0, ()))
+    facing = None if psis is not None else float(require_numbers("heading", heading or 0.0, ()))
     if facing is not None and not abs(facing) <= 2 * np.pi:
         raise InputError(f"heading is {heading}; expected an angle from x to where the person faces, in radians.")
     known: dict[str, Any] = {
@@ -120,14 +122,13 @@ def spine_from_back(
         "markers": markers,
         "skeleton": "centres",
         "sized": _sized_body(markers.names, length, height, mass=mass, heading=facing),
-        "findings": (),
     }
-    if not heading_seen:
+    if facing is not None:
         source = "is assumed to be along x" if heading is None else "was given"
         text = f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured."
         known["findings"] = (warning("heading_not_seen", text),)
-    stages = (IK, VERTEBRAE, QUALITY)
-    return as_reconstructions(run_stages({TRIAL_NAME: UNSEEN | known}, Options(), stages))[TRIAL_NAME]
+    solved = run_stages({TRIAL_NAME: UNSEEN | known}, Options(), (IK, VERTEBRAE, QUALITY))
+    return as_reconstructions(solved)[TRIAL_NAME]
 
 
 def _markers_on_back(
@@ -135,52 +136,67 @@ def _markers_on_back(
 ) -> tuple[Markers, float]:
     """The line as dots of a tape, with the PSIS where they are given, y_up; and its length, m."""
     points = _frames_of_points("line", line, frame)
-    dimples = None if psis is None else _frames_of_points("psis", psis, frame, count=2)
-    first = None if c7 is None else _frames_of_points("c7", np.expand_dims(c7, -2), frame, count=1)[:, 0]
-    for name, given in (("psis", dimples), ("c7", first)):
-        if given is not None and len(given) not in (1, len(points)):
-            raise InputError(f"{name} has {len(given)} frames, the line {len(points)}; expected as many, or one.")
-    curves = [_back_curve(points[k], _of_frame(first, k), _of_frame(dimples, k)) for k in range(len(points))]
+    landmarks = {}
+    if psis is not None:
+        landmarks["psis"] = _frames_of_points("psis", psis, frame, count=2, frames=len(points))
+    if c7 is not None:
+        landmarks["c7"] = _frames_of_points("c7", np.expand_dims(c7, -2), frame, count=1, frames=len(points))
+    dimples = landmarks.get("psis")
+    curves = _curves_on_back(points, {name: place.mean(1) for name, place in landmarks.items()})
     length = _checked_length(points, curves, dimples, frame=frame)
     names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", clicks={}).names
     dots = np.array([evenly_along(curve, DOTS) for curve in curves])
     if dimples is not None:
         names = (*names, *PSIS_NAMES)
-        dots = np.concatenate([dots, np.broadcast_to(dimples, (len(dots), 2, 3))], axis=1)
+        dots = np.concatenate([dots, dimples], axis=1)
     origin = (Origin.DETECTED,) * len(names)
     return Markers(names, rate, dots, frame="y_up", origin=origin, weight=_weights(names, len(dots))), length
 
 
-def _frames_of_points(name: str, given: np.ndarray, frame: str, count: int | None = None) -> np.ndarray:
-    """(frames, points, 3) m, y_up; `InputError` for another shape."""
+def _frames_of_points(name: str, given: np.ndarray, frame: str, count: int = 0, frames: int = 0) -> np.ndarray:
+    """(frames, points, 3) m, y_up, those of a single frame repeated; `InputError` for another shape."""
     points = require_numbers(name, given)
     points = points[None] if points.ndim == 2 else points
-    if points.ndim != 3 or points.shape[2] != 3 or (count is not None and points.shape[1] != count):
+    if points.ndim != 3 or points.shape[2] != 3 or count not in (0, points.shape[1]):
         wanted = f"({count or 'n'}, 3) or (frames, {count or 'n'}, 3)"
         raise InputError(f"{name} has shape {np.shape(given)}; expected {wanted}, in metres.")
-    return points if frame == "y_up" else change_frame(points, frame, "y_up")
+    if frames and len(points) not in (1, frames):
+        raise InputError(f"{name} has {len(points)} frames, the line {frames}; expected as many, or one.")
+    return np.broadcast_to(change_frame(points, frame, "y_up"), (frames or len(points), *points.shape[1:]))
 
 
-def _of_frame(points: np.ndarray | None, frame: int) -> np.ndarray | None:
-    return None if points is None else points[min(frame, len(points) - 1)]
+def _curves_on_back(points: np.ndarray, landmarks: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The line of each frame from C7 to the middle of the dimples, (n, 3); NaN where too little of it, or an end of it,
+    is not seen. landmarks: {'c7' or 'psis': (frames, 3)}, those given."""
+    ever = np.isfinite(points).all(-1).any(0)
+    for name, level, end in (("c7", "C7", ever[:1]), ("psis", "S1", ever[-1:])):
+        if ever.any() and not end.any() and name not in landmarks:
+            warn_assumed(f"the line's end at {level} is never seen; the nearest point that is seen counts as {level}.")
+    points = points[:, ever]
+    steps = median_of_known(np.linalg.norm(np.diff(points, axis=1), axis=-1).T)
+    along = np.cumsum([0.0, *np.nan_to_num(steps)])
+    return [
+        _back_curve(points[k], along, {name: place[k] for name, place in landmarks.items()}) for k in range(len(points))
+    ]
 
 
-def _back_curve(points: np.ndarray, c7: np.ndarray | None, dimples: np.ndarray | None) -> np.ndarray:
-    """(n, 3) the line of one frame from C7 to the middle of the dimples; NaN where too little of it is seen."""
-    curve = points[np.isfinite(points).all(1)]
-    if len(curve) < MIN_POINTS:
-        return np.full((2, 3), np.nan)
-    begin = 0 if c7 is None else _nearest(curve, c7, "c7")
-    end = len(curve) - 1 if dimples is None else _nearest(curve, dimples.mean(0), "the middle of psis")
-    return curve[begin : end + 1] if end - begin + 1 >= MIN_POINTS else np.full((2, 3), np.nan)
-
-
-def _nearest(curve: np.ndarray, point: np.ndarray, name: str) -> int:
-    distances = np.linalg.norm(curve - point, axis=1)
-    if distances.min() > MAX_OFF_LINE_M:  # not so where it is missing
-        far = f"{name} is {distances.min():.3g} m from the line, expected up to {MAX_OFF_LINE_M:g} m"
-        raise InputError(f"{far}. Is the unit metres, and are the axes those of the line?")
-    return int(distances.argmin())
+def _back_curve(points: np.ndarray, along: np.ndarray, landmarks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """As `_curves_on_back`, for one frame. along: (n,) m, the points' usual distances from the first one."""
+    seen, nothing = np.flatnonzero(np.isfinite(points).all(1)), np.full((2, 3), np.nan)
+    if len(seen) < MIN_POINTS or not np.isfinite(list(landmarks.values())).all():
+        return nothing
+    distances = {name: np.linalg.norm(points[seen] - place, axis=1) for name, place in landmarks.items()}
+    nearest = {name: int(distance.argmin()) for name, distance in distances.items()}
+    begin, end = nearest.get("c7", 0), nearest.get("psis", len(seen) - 1)
+    late = begin == 0 and along[seen[0]] > MAX_END_GAP_M
+    early = end == len(seen) - 1 and along[-1] - along[seen[-1]] > MAX_END_GAP_M
+    if late or early:
+        return nothing
+    for name, distance in distances.items():
+        if distance.min() > MAX_OFF_LINE_M:
+            far = f"{name} is {distance.min():.3g} m from the line, expected up to {MAX_OFF_LINE_M:g} m"
+            raise InputError(f"{far}. Is the unit metres, and are the axes those of the line?")
+    return points[seen[begin : end + 1]] if end - begin + 1 >= MIN_POINTS else nothing
 
 
 def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.ndarray | None, frame: str) -> float:
@@ -188,11 +204,9 @@ def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.nd
     lengths = np.array([distances_along(curve)[-1] for curve in curves])
     if not np.isfinite(lengths).any():
         known = int(np.isfinite(points).all(-1).sum(-1).max(initial=0))
-        if known < MIN_POINTS:
-            raise InputError(f"the line has {known} points with three coordinates; expected {MIN_POINTS} or more.")
         raise InputError(
-            f"the line has {known} points, but fewer than {MIN_POINTS} of them from C7 down to the height of the PSIS. "
-            "Are C7 and the PSIS where the line begins and ends, and does it run downwards?"
+            f"the line has {known} points with three coordinates; expected {MIN_POINTS} or more, as many of them from "
+            "C7 down to the height of the PSIS. Are C7 and the PSIS seen, where the line begins and ends?"
         )
     length = float(np.nanmedian(lengths))
     shortest, longest = BACK_LENGTHS_M
@@ -201,22 +215,16 @@ def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.nd
             f"the line is {length:.3g} m long from C7 to S1, expected {shortest:g} to {longest:g} m. "
             "Is the unit metres, and are its points in order, none of them off the line?"
         )
-    seen = [curve for curve in curves if np.isfinite(curve).all()]
-    upright = max(seen, key=lambda curve: abs(curve[0, 1] - curve[-1, 1]))
-    fall = float(upright[0, 1] - upright[-1, 1])
-    if abs(fall) < MIN_FALL_SHARE * length:
+    falls = np.array([curve[0, 1] - curve[-1, 1] for curve in curves])
+    row = int(np.nanargmax(np.abs(falls)))
+    if falls[row] < MIN_FALL_SHARE * length:
         raise InputError(
-            f"the line falls by {fall:.2f} m over its length of {length:.2f} m; expected a back that is upright. "
-            f"It was read as {frame}; does another axis point up? Then name that frame ('y_up' or 'z_up', on the "
-            "command line --frame)."
-        )
-    if fall < 0:
-        raise InputError(
-            "the line runs upwards; expected its points from C7 down. Reverse their order, or turn the vertical axis."
+            f"the line falls by {falls[row]:.2f} m over its length of {length:.2f} m; expected an upright back, from "
+            f"C7 down. It was read as {frame}; does another axis point up? Then name that frame ('y_up' or 'z_up', on "
+            "the command line --frame). Where it runs upwards, reverse the order of its points."
         )
     if dimples is not None:
-        row = next(k for k, curve in enumerate(curves) if curve is upright)
-        _check_round_upper_back(upright, dimples[min(row, len(dimples) - 1)])
+        _check_round_upper_back(curves[row], dimples[row])
     return length
 
 
@@ -251,12 +259,9 @@ def _weights(names: tuple[str, ...], frames: int) -> np.ndarray | None:
 def _recipe() -> Recipe:
     """The recipe of the articulated body, with wide priors of the curve."""
     recipe = read_recipe("articulated")
-    plan = recipe.articulation
-    assert plan is not None
-    return replace(
-        recipe,
-        articulation=replace(plan, regions=widened_regions(plan.regions, CURVE_SPREAD_FACTOR, LEVELS_UNDER_NO_LINE)),
-    )
+    assert recipe.articulation is not None
+    regions = widened_regions(recipe.articulation.regions, CURVE_SPREAD_FACTOR, LEVELS_UNDER_NO_LINE)
+    return replace(recipe, articulation=replace(recipe.articulation, regions=regions))
 
 
 @cache
@@ -277,15 +282,10 @@ def _sized_body(
     trunk = length / neutral_length
     stature = model_stature(body, recipe, {})
     limbs = trunk if height is None else height / stature
+    sizes = dict.fromkeys(TRUNK_SEGMENTS, trunk)
     factors = tuple(
-        SegmentFactor(
-            segment=segment.name,
-            bodies=segment.bodies,
-            factor=trunk if segment.name in TRUNK_SEGMENTS else limbs,
-            assumed=True,
-            reason="as long as the line on the back",
-        )
-        for segment in recipe.segments
+        SegmentFactor(part.name, part.bodies, sizes.get(part.name, limbs), assumed=True, reason=SIZED_BY_LINE)
+        for part in recipe.segments
     )
     scale = ScaleFactors(factors, stature * limbs, limbs, height)
     if heading is not None:
