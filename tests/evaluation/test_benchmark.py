@@ -37,7 +37,7 @@ def test_measurements_need_the_source_code(words, monkeypatch):
     monkeypatch.setattr(research, "__file__", "/site-packages/simspine/cli/research.py")
     done = call("bench", *words)
     assert done.exit_code == 2
-    assert done.stderr == "error: `simspine bench` needs simspine's source code; install it from a clone.\n"
+    assert done.stderr == "error: `simspine bench` needs the source code: `pip install -e .` in a clone.\n"
     assert call("benchmark", "--help").exit_code == 0
 
 

@@ -137,7 +137,7 @@ def measure_factors(
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
     doubt = _doubt_of_stature(stature, height, limits) if measured.keys() >= _UPRIGHT_SEGMENTS else ""
     if doubt:
-        warnings.warn(f"{doubt} Is the unit right, or the length of the board's squares?", stacklevel=2)
+        warnings.warn(f"{doubt} Is the unit right, and with cameras the length of the board's squares?", stacklevel=2)
     bending = {segment.name for segment in recipe.segments if segment.bends}
     asymmetries = [f.asymmetry for f in factors if f.asymmetry is not None and f.segment not in bending]
     stature_sd = stature * _relative_stature_sd(asymmetries) if asymmetries else None

@@ -158,7 +158,7 @@ class _SourceGroup(click.Group):
     def _found(self) -> dict[str, click.Command]:
         source = Path(__file__).resolve().parents[3]
         if not (source / "tools/bench").is_dir():
-            raise InputError("`simspine bench` needs simspine's source code; install it from a clone.")
+            raise InputError("`simspine bench` needs the source code: `pip install -e .` in a clone.")
         if str(source) not in sys.path:
             sys.path.insert(0, str(source))
         from tools.bench.commands import COMMANDS
