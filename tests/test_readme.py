@@ -33,7 +33,7 @@ FRAMES, RATE = 12, 60.0
 # Before a block asks for a board: an image, and what cameras saw of the board, which first lies on the floor.
 SEEN_BY_CAMERAS = """
 import numpy as np
-from vision.board_scene import corners_seen, on_the_floor, ring, shown_to
+from board_scene import corners_seen, on_the_floor, ring, shown_to
 
 cameras = ring()
 names, sizes = [camera.name for camera in cameras], [camera.size for camera in cameras]
