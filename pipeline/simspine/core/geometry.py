@@ -377,8 +377,7 @@ def other_angle_branch(angles: np.ndarray) -> np.ndarray:
 def nearest_angle_branch(angles: np.ndarray, may_change: np.ndarray | bool = True) -> np.ndarray:
     """Angle triples (frames, 3) rad: of the two of each rotation, the one nearer to the frame before.
 
-    may_change: (frames − 1,) bool, the steps in which the branch may change.
-    """
+    may_change: (frames − 1,) bool, the steps in which the branch may change."""
     other = other_angle_branch(angles)
     stay = np.abs(wrap_angles(angles[1:] - angles[:-1])).sum(-1)
     swap = np.abs(wrap_angles(other[1:] - angles[:-1])).sum(-1)

@@ -194,8 +194,9 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in _findings_of(trial) if finding.severity is not Severity.INFO]
     causes: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
     for finding in (one for one in warned if one.code not in (CAMERA_REFINED_CODE, SKIN_LOST_CODE)):
-        places = ", ".join(filter(None, (finding.where, f"frames {finding.span}" * bool(finding.frames))))
-        causes[finding.severity].append(cause_of_finding(finding.code) + f" ({places})" * bool(places))
+        cause, frames = cause_of_finding(finding.code), f"frames {finding.span}" if finding.frames else ""
+        places = ", ".join(filter(None, (finding.where, frames)))
+        causes[finding.severity].append(f"{cause} ({places})" if places else cause)
     parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))

@@ -1,4 +1,4 @@
-// Names beside the measured points. One that would cover another is left out, of points that were not seen first.
+// Names next to the measured points. One that would cover another is left out, of points that were not seen first.
 const NAME_HEIGHT = 14; // px
 
 class PointNames {
