@@ -117,6 +117,26 @@ def camera_rows() -> dict[str, list[str]]:
     return rows
 
 
+def coverage_rows() -> dict[str, list[str]]:
+    """Rows of the table of coverage: how often the 90 % interval held lordosis, kyphosis and places."""
+    real = table_of_people("radiographs", "coverage")["stated 90 %"]
+    seen = "limbs by motion capture, spine by a simulated detector"
+    shares = {
+        "real, 192: line on the back, settings chosen on them": [
+            [real[figure]] for figure in ("lordosis", "kyphosis", "fore–aft")
+        ],
+        f"other and own anatomy: {seen}": [
+            [in_space(family, "detector", "articulated", figure) for family in FAMILIES] for figure in COVERAGES
+        ],
+        "own anatomy: 2–8 cameras, spine by an unknown simulated detector": [
+            of_cameras("limbs and spine", f"in_90_{figure}") for figure in ("lla", "tka", "places")
+        ],
+    }
+    rows = {label: [f"{span([100 * one for one in each], 0)} %" for each in found] for label, found in shares.items()}
+    places = ("depth {}", "places {}", "places {} (earlier version)")
+    return {label: [*row[:2], words.format(row[2])] for (label, row), words in zip(rows.items(), places, strict=True)}
+
+
 def recording_rows() -> dict[str, list[str]]:
     """Rows of the comparison with the published procedure."""
     rows = {}
@@ -282,6 +302,7 @@ def rows_of_documents() -> dict[str, dict[str, list[str]]]:
             **gait_rows(),
             **rows_in_space(),
             **camera_rows(),
+            **coverage_rows(),
         },
         "docs/research/published-procedure.md": recording_rows(),
         "docs/research/ct-postures.md": posture_rows(),
