@@ -87,7 +87,7 @@ def finished(truth, tmp_path_factory) -> Project:
     project = Project(tmp_path_factory.mktemp("finished"))
     # The recipe lies elsewhere, so that a copy of the project names it too.
     recipe_file = tmp_path_factory.mktemp("recipe") / "free.yaml"
-    # Without the task that draws the lumbar flexion to zero, which would hide what the markers say (docs/body.md).
+    # Without the task that draws the lumbar flexion to zero, which would hide what the markers say.
     recipe = yaml.safe_load((models_folder() / "coupled.yaml").read_text())
     recipe_file.write_text(yaml.safe_dump(recipe | {"coordinate_tasks": {}}))
     project.write(

@@ -1,4 +1,4 @@
-"""The table of constants in docs/method.md against the code."""
+"""The numbers in docs/method.md against the code."""
 
 import ast
 import importlib
@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from simspine import estimation
+from simspine.anatomy.curvature import SACRAL_TILT_SD, TILT_SD
+from simspine.anatomy.marker_sets import read_skin_table
+from simspine.anatomy.priors import RHYTHM_TIME, LinearPrior, SharedError, Smoothness
+from simspine.estimation import fit_person, levenberg_marquardt, noise, observations, trajectory_engine
 from simspine.estimation.options import KinematicsOptions
+from simspine.estimation.result import Solver
+from simspine.vision import person_frame
 
 METHOD = Path(__file__).parents[2] / "docs" / "method.md"
 # Constants that decide when to stop, which frames to look at, how fast or exactly a result comes, or how it is written.
@@ -53,6 +59,38 @@ IN_SENTENCES = {
 }
 CODES = ("LOSS_", "ORDER_", "STATUS_", "UNUSED_")  # beginnings of names that stand for choices, not for quantities
 ROOMS = {"priors": "anatomy"}  # {module: its room}; estimation for others
+
+
+SKIN, OPTIONS, SHORT_TRIALS = read_skin_table(), KinematicsOptions(), levenberg_marquardt.STRETCH_COUNT + 1
+STATED = {  # {words of the page: the numbers in them, from the code, in the page's units}
+    "or 3 mm if": [1e3 * observations.USUAL_BODY_MISFIT_M],
+    "± 4 mm each, ± 10 mm in common": [1e3 * SKIN.of(["T7_skin"])["T7_skin"].sd[0], 1e3 * SKIN.person_depth_sd],
+    "slides by 5 mm": [1e3 * SKIN.noise],
+    "one marker every 100 mm": [1e3 * SKIN.correlation],
+    "an error of 20 mm forward": [1e3 * SKIN.pelvis_sd[0]],
+    "τ = 30 s": [SharedError("", ("T7",), 1.0).correlation_time],
+    "10 s for rhythm, else 1 s": [RHYTHM_TIME, LinearPrior({}, 0.0, 1.0).correlation_time],
+    "1.5 rad about the default": [trajectory_engine.NO_PRIOR_SD_RAD],
+    "4.5 Hz for the pelvis (0.01 rad)": [np.sqrt(OPTIONS.acceleration_sd / 0.01) / (2 * np.pi), 0.01],
+    "1.2 Hz for a lumbar level (0.05 rad)": [np.sqrt(OPTIONS.level_acceleration_sd / 0.05) / (2 * np.pi), 0.05],
+    "pelvis: 2.4 m/s": [OPTIONS.acceleration_sd * Smoothness().metres_per_rad],
+    "150 postures": [noise.MAX_POSTURES],
+    "6–60 a trial": [noise.MIN_POSTURES_PER_TRIAL, noise.MAX_POSTURES_PER_TRIAL],
+    "at 0.3 and 0.9 s": noise.BURST_TIMES_S[1:],
+    "a frame every 160 ms": [1e3 * trajectory_engine.START_KNOT_SPACING_S],
+    "at least 5.6 s": [SHORT_TRIALS * levenberg_marquardt.MIN_STRETCH_S],
+    "and 280 frames": [SHORT_TRIALS * levenberg_marquardt.MIN_STRETCH_FRAMES],
+    "80, 60 or 40 ms": [1e3 * seconds for seconds in trajectory_engine.KNOT_SPACINGS_S],
+    "within 0.02°": [np.degrees(trajectory_engine.MAX_SPLINE_ERROR_RAD)],
+    "600 frames, 50 more": [Solver().window, Solver().overlap],
+    "13 mm an axis of a region, 6.7 mm": [1e3 * fit_person.DETECTOR_BIAS_SD_M, 1e3 * fit_person.SIDE_BIAS_SD_M],
+    "6.9° (sacrum), 3° (others)": np.degrees([SACRAL_TILT_SD, TILT_SD]),
+    "every 80 ms (knots": [1e3 * trajectory_engine.DEVIATION_SPACING_S],
+    "leans by 25° or more": [np.degrees(person_frame.MAX_LEAN_RAD)],
+    "axis within 10°": [np.degrees(person_frame.MAX_AXIS_ERROR_RAD)],
+    "by over 45° (a finding)": [np.degrees(person_frame.MAX_CAMERA_ROLL_RAD)],
+    "roll: 3°)": [np.degrees(person_frame.CAMERA_ROLL_SD)],
+}
 
 
 def _module(name: str):
@@ -113,3 +151,9 @@ def _is_number(value) -> bool:
         return np.asarray(values).dtype.kind in "fi"
     except ValueError:
         return False
+
+
+@pytest.mark.parametrize(("words", "numbers"), STATED.items(), ids=str)
+def test_numbers_in_sentences_are_those_of_the_code(words, numbers):
+    assert words in METHOD.read_text(encoding="utf-8")
+    assert [float(number) for number in re.findall(r"[\d.]*\d", words)] == pytest.approx(numbers, rel=0.03)

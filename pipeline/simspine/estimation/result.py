@@ -39,7 +39,7 @@ class Solver(Unchanging):
     min_markers : int
         Frames with fewer markers are not solved; `reason` of the result says so (trajectory: inferred from others).
     coordinate_tasks : {coordinate: (target, weight)}
-        Engine 'frames' only: targets in rad or m; for the weights see docs/body.md.
+        Engine 'frames' only: targets in rad or m; for the weights see docs/method.md.
     uncertainty : bool
         Trajectory only: whether to compute standard deviations.
     threads, window, overlap : int
