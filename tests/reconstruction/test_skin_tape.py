@@ -1,16 +1,19 @@
 """A tape with dots: from two drawn views into space, as errors that neighbours share, and what is refused."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from drawn_tape import DOTS, RADIUS_PX, RATE, SIZE, SPACING, cameras, dots_at, drawn, seen
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
+from simspine.anatomy.priors import likeliest_variance
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, skin_landmark
 from simspine.core.types import Keypoints, Markers, Origin
-from simspine.estimation.observations import NoiseLevels, observation_weights, shared_errors
+from simspine.estimation.noise import learnt_noise
+from simspine.estimation.observations import NoiseLevels, observation_weights, observe, shared_errors
 from simspine.estimation.options import KinematicsOptions
 from simspine.vision.follow_skin_markers import check_clicked_images, follow_skin_markers
 from simspine.vision.triangulation import triangulate
@@ -132,3 +135,21 @@ def test_the_dots_of_a_tape_count_as_a_few_markers():
     markers = Markers(names, RATE, np.zeros((2, DOTS + 1, 3)), origin=(Origin.DETECTED,) * (DOTS + 1))
     weights = observation_weights(markers, {}, NoiseLevels.of_options(KinematicsOptions()))[0]
     assert 4 < weights[1:].sum() / weights[0] < 7  # 445 mm, one every 100 mm
+
+
+def test_a_tape_shows_nothing_of_the_offset_that_a_region_shares():
+    """Offsets of 3 mm at the tape's knots leave the deviation of regions that is learnt from an offset of 30 mm."""
+    options, names = KinematicsOptions(region_sd_m=0.04), ("Hip", "Spine_01", *tape().names)
+    zeros, levels = np.zeros((2, len(names), 3)), NoiseLevels.of_options(options)
+    markers = Markers(names, RATE, zeros, origin=(Origin.DETECTED,) * len(names))
+    seen = observe(markers, {}, options, levels, places_fitted=True)
+    lumbar = np.array([error.name == "lumbar" for error in seen.errors.shared_errors])
+    offsets = np.repeat(np.where(lumbar, 0.03, 0.003), 3)[None]
+    problem = SimpleNamespace(
+        observations=[seen], errors=seen.errors, precision=seen.precision, independent=np.array([2.0])
+    )
+    solution, unknown = SimpleNamespace(offsets=offsets), np.zeros(offsets.shape)
+    fit = SimpleNamespace(solution=solution, offset_variance=unknown, residual=zeros, marker_variance=zeros)
+    learnt = learnt_noise(levels, problem, fit, configured=levels, correlation_s=1.0)
+    assert lumbar.sum() == 1 < len(lumbar)
+    assert learnt.region_sd == pytest.approx(likeliest_variance(0.03**2, 3, 0.04**2) ** 0.5)

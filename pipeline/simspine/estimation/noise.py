@@ -55,7 +55,7 @@ def learnt_noise(
     level is the centre of its markers' prior. correlation_s: the new one, s.
     """
     learnt = _learnt_marker_noise(levels, problem, fit, configured)
-    regions = [i for i, error in enumerate(problem.errors.shared_errors) if len(error.markers) > 1]
+    regions = [i for i, error in enumerate(problem.errors.shared_errors) if error.in_ground_frame]
     if regions:
         shape = (len(problem.observations), -1, 3)
         squares = (fit.solution.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
