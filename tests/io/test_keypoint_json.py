@@ -185,7 +185,7 @@ def test_hidden_and_foreign_files_are_not_read(tmp_path):
         ("x.json", "{}", "no frame number"),
         ("9" * 60 + ".json", "{}", "no frame number"),
         ("00.json", "{}", "is there twice"),
-        ("20240101120000.json", '{"people": []}', "frame numbers run from 0 to 20240101120000"),
+        ("20240101120000.json", '{"people": []}', "are numbered 0 to 20240101120000"),
     ],
 )
 def test_refused_files(tmp_path, name, text, message):
@@ -345,6 +345,6 @@ def test_25_points_of_neither_order(tmp_path, seen):
     points = np.column_stack([np.random.default_rng(2).uniform(0, 500, (25, 2)), np.full(25, 0.9)])
     pose = (points * seen).ravel().tolist()
     (tmp_path / "000.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": pose}]}))
-    with pytest.raises(InputError, match=r"BODY_25 or BODY_25B. Say so: skeleton 'body25' or 'body25b'"):
+    with pytest.raises(InputError, match=r"BODY_25 or BODY_25B of OpenPose. Say so: skeleton 'body25' or 'body25b'"):
         read_keypoints([tmp_path], rate=50)
     assert read_keypoints([tmp_path], "body25b", 50).names[18] == "Head"

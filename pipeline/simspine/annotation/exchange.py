@@ -51,10 +51,7 @@ def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
         if len(placed) > 1:
             clicks[skin_landmark(name)] = placed
     if not clicks:
-        raise InputError(
-            f"{recording.name}: no marker on the skin was placed in two views. Open the page with --skin C7,T7,… and "
-            "place each in two views or more."
-        )
+        raise InputError(f"{recording.name}: no marker on the skin was placed in two views. Annotate with --skin C7,….")
     return yaml.safe_dump({"clicks": clicks}, default_flow_style=None, sort_keys=False, allow_unicode=True).rstrip()
 
 
@@ -75,10 +72,7 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
         if not decided_only or labels.decided[frame, view].any()
     ]
     if not rows:
-        raise InputError(
-            f"{recording.name}: nobody has decided about a point yet; nothing is written. Annotate first, or write the "
-            "pseudo-labels as well (--all)."
-        )
+        raise InputError(f"{recording.name}: nobody has decided about a point yet. Annotate first, or add --all.")
     index = tuple(np.array(rows).T)
     points = np.concatenate([np.nan_to_num(labels.xy[index]), labels.visibility[index][..., None]], -1)
     points[(points[..., 2] == 0) | (labels.guessed[index] & decided_only)] = 0.0
@@ -105,10 +99,8 @@ def propose_spines(path: Path, least_height: float, curves: bool = False) -> coc
     tall = people["bbox"][:, 3] >= least_height * people["size"][:, 1]
     good = np.flatnonzero(trunk.all(1) & tall & ~people["crowd"])
     if not len(good):
-        raise InputError(
-            f"{path}: of {len(points)} people nobody is {least_height:g} of the image's height or more with hips and "
-            "shoulders in sight; lower --least-height, or name another file."
-        )
+        wanted = f"{least_height:g} of the image's height with hips and shoulders in sight"
+        raise InputError(f"{path}: none of {len(points)} people is {wanted}; lower --least-height, or change the file.")
     largest = {str(people["file_name"][i]): i for i in good[np.argsort(people["area"][good], kind="stable")]}
     rows = sorted(largest.values())
     points = np.where(points[rows, :, 2:] > 0, points[rows], 0.0)
@@ -174,19 +166,14 @@ def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledIm
     """
     unknown = [name for name in images.names if name not in labels.names]
     if unknown:
-        raise InputError(
-            f"{where}: points {', '.join(unknown[:6])} are not the recording's. Add markers on the skin with --skin, "
-            "or leave these points out."
-        )
+        raise InputError(f"{where}: the recording has no {', '.join(unknown[:6])}. Leave them out, or add --skin.")
     places = _frame_view_by_image(recording)
     matched = [(i, at) for i, at in enumerate(_place_of(places, name) for name in images.file_names) if at is not None]
     if repeated := repeated_names(recording.image_name(*at) for _, at in matched):
         raise InputError(f"{where}: several of its images are {repeated} of the recording; leave in only its own.")
     if not matched:
-        raise InputError(
-            f"{where}: none of its {len(images.file_names)} images is of this recording. Its names are such as "
-            f"{images.file_names[0] if images.file_names else 'none'}; the recording's {recording.image_name(0, 0)}."
-        )
+        named = images.file_names[0] if images.file_names else "none"
+        raise InputError(f"{where}: no image is of this recording; it has {named}, not {recording.image_name(0, 0)}.")
     candidates = (
         _edit_from_file(labels, at, point, xyv=images.points[i, k], status=PointStatus(int(images.status[i, k])))
         for i, at in matched
@@ -276,10 +263,7 @@ def read_rounds(recording: RecordedViews) -> tuple[Round, ...]:
     rounds = parse_content(_ROUNDS.validate_json, read_bytes(path), "rounds of annotation", path)
     frames = [frame for one in rounds for frame in one.frames]
     if not all(0 <= frame < recording.frames for frame in frames):
-        raise InputError(
-            f"{path}: frames {min(frames)} to {max(frames)}; this recording has {recording.frames}, counted from 0. "
-            "Choose another folder with --out."
-        )
+        raise InputError(f"{path}: frames {min(frames)} to {max(frames)} of {recording.frames}. Choose another --out.")
     return rounds
 
 
@@ -371,9 +355,7 @@ def _read_proposed(recording: RecordedViews, files: RoundFiles) -> Keypoints:
     points = keypoints_of_files(files.out, recording.views, recording.rate)
     folders = ", ".join(f"{view}_json" for view in recording.views)
     if points is None:
-        raise InputError(
-            f"{files.out}: no folders {folders} there. Expected files such as <view>_json/<view>_000012.json."
-        )
+        raise InputError(f"{files.out}: no folders {folders}. Expected files such as <view>_json/<view>_000012.json.")
     placed = at_images(points, recording.rows, recording.rate)
     if not np.isfinite(placed.xy).any():
         raise InputError(f"{files.out}: no point in {folders}; the detector has found nobody.")
@@ -385,10 +367,8 @@ def _starting_from(recording: RecordedViews, number: int) -> RecordedViews:
     path = _proposals_file(recording, number)
     proposed = read_store(path, ["keypoints"])["keypoints"]
     if proposed.xy.shape[:2] != recording.start.xy.shape[:2]:
-        raise InputError(
-            f"{path}: frames and views are {proposed.xy.shape[:2]}; this recording has {recording.start.xy.shape[:2]}. "
-            "Choose another folder with --out."
-        )
+        found = f"{proposed.xy.shape[:2]} frames and views, the recording {recording.start.xy.shape[:2]}"
+        raise InputError(f"{path}: {found}. Choose another folder with --out.")
     points = laid_over(recording.first_guess, proposed)
     unmoved = np.isclose(points.xy, recording.start.xy, rtol=0.0, atol=MOVED_PX).all(-1)
     return replace(recording, start=pseudo_labels(points, recording.start.guessed & unmoved))

@@ -139,10 +139,7 @@ def check_edit(labels: Labels, edit: Edit) -> None:
     frames, views = labels.xy.shape[:2]
     require_known("point", [edit.point], labels.names)
     if not (0 <= edit.frame < frames and 0 <= edit.view < views):
-        raise InputError(
-            f"an edit of frame {edit.frame} in view {edit.view}; there are {frames} frames in {views} views, counted "
-            "from 0."
-        )
+        raise InputError(f"frame {edit.frame} in view {edit.view}; there are {frames} frames in {views} views, from 0.")
 
 
 # The journal: one file per annotator, a line per decision; lines are only added, and are on the disk before the page
@@ -160,9 +157,7 @@ _ANNOTATOR_NAME = re.compile(r"[\w][\w .@-]{0,60}")
 def journal_file(folder: Path, annotator: str) -> Path:
     """The file of an annotator's decisions; `InputError` for a name that cannot be a file's."""
     if not _ANNOTATOR_NAME.fullmatch(annotator) or safe_file_name(annotator) != annotator:
-        raise InputError(
-            f"annotator {annotator!r}: expected a name of letters, digits, spaces, '.', '-', '_' or '@', 61 at most."
-        )
+        raise InputError(f"annotator {annotator!r}: expected a name of 61 letters, digits, spaces, . - _ @ at most.")
     return folder / f"{annotator}{JOURNAL_SUFFIX}"
 
 

@@ -186,10 +186,7 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
 def _config_of(folder: Path, given: Path | None) -> Config:
     path = given or folder / "config.yaml"
     if not path.is_file():
-        raise InputError(
-            f"{path} does not exist: results do not hold their videos. Name the configuration they were made with "
-            "(--config)."
-        )
+        raise InputError(f"{path} does not exist. Name the configuration of the results, for their videos (--config).")
     return read_config(path)
 
 
@@ -321,9 +318,7 @@ class Images:
         """An image of the recording; `InputError` where there is no such frame or view, or it cannot be decoded."""
         rows = self._rows
         if not (0 <= frame < rows.shape[0] and 0 <= view < rows.shape[1]):
-            raise InputError(
-                f"no frame {frame} in view {view}: there are {rows.shape[0]} frames, {rows.shape[1]} views."
-            )
+            raise InputError(f"no frame {frame} in view {view}: there are {rows.shape[0]} in {rows.shape[1]} views.")
         return self._encoded(int(rows[frame, view]), view)
 
     def close(self) -> None:

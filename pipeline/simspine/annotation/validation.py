@@ -112,8 +112,7 @@ def validate_against_body(
     """
     if reference is not None and reference.motion.frames != candidate.motion.frames:
         raise InputError(
-            f"the candidate has {candidate.motion.frames} frames, the reference {reference.motion.frames}: validate "
-            "both on the same recording."
+            f"{candidate.motion.frames} and {reference.motion.frames} frames; compare two results of one recording."
         )
     errors, reference_errors = _observed_errors(candidate), {} if reference is None else _observed_errors(reference)
     unseen: dict[str, np.ndarray] = {name: np.empty(0) for name in VALIDATED_SPINE_POINTS if name not in errors}

@@ -92,10 +92,11 @@ def packaged_config(path: Path | None) -> Path:
     if path is None:
         found = configs_here()
         if len(found) != 1:
-            some, none = f"there are {len(found)}: {', '.join(map(str, found))}", f"there is none in {Path.cwd()}"
+            there = (
+                f"there are {len(found)}: {', '.join(map(str, found))}" if found else f"there is none in {Path.cwd()}"
+            )
             raise InputError(
-                f"no configuration was named, and {some if found else none}. Name one, or write one by "
-                "`simspine init FILES`."
+                f"no configuration was named, and {there}. Name one, or write one (`simspine init FILES`)."
             )
         return found[0]
     if path.is_dir() and (path / "config.yaml").is_file():

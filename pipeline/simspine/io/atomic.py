@@ -85,9 +85,7 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         raise InputError(f"{target} is a file, and a folder is to be written; name another one.")
     others = [path.name for path in target.iterdir() if not ours.fullmatch(path.name)] if target.exists() else []
     if others:
-        raise InputError(
-            f"{target} holds other files, {min(others)} for one, and would be replaced as a whole; name another folder."
-        )
+        raise InputError(f"{target} would be replaced as a whole, and holds {min(others)}; name another folder.")
     place = Path(os.path.realpath(target))  # keeps a link; `..` fails while the folder is renamed
     make_folder(place.parent)
     _remove_stale(place.parent, place.name, "")

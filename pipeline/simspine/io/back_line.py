@@ -148,9 +148,7 @@ def _scan_vertices(path: Path) -> np.ndarray:
     unknown = [" ".join(line) for line in properties if len(line) != 2 or line[0] not in PLY_TYPES]
     named = [line[-1] for line in properties if len(line) == 2]
     if unknown or len(set(named)) < len(named) or not {"x", "y", "z"} <= set(named):
-        raise InputError(
-            f"{path}: vertices have no x, y, z, or properties that repeat or are no numbers: {', '.join(unknown)}."
-        )
+        raise InputError(f"{path}: vertices without x, y, z, or repeated or unknown properties: {', '.join(unknown)}.")
     count = int(lines[elements[0]][-1])
     encoding = next((line[1] for line in lines if line[:1] == ["format"] and line[1:]), "")
     order = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "<"}.get(encoding)

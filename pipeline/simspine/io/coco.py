@@ -203,9 +203,7 @@ def annotation_file(root: str | os.PathLike) -> Path:
     """Path of the annotations of SpineTrack's evaluation split in a copy; `InputError` if they are missing."""
     path = Path(root) / "annotations" / "person_keypoints_val2017.json"
     if not path.is_file():
-        raise InputError(
-            f"{path}: no such file. Name the folder of a copy of SpineTrack, which holds annotations/ and images/."
-        )
+        raise InputError(f"{path}: no such file. Name the folder of a SpineTrack copy, with annotations/ and images/.")
     return path
 
 

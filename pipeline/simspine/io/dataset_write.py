@@ -115,18 +115,11 @@ class TrialData(Frozen):
     def __post_init__(self):
         frames = self.markers.frames
         if self.markers.frame != "y_up":
-            raise InputError(
-                f"TrialData.markers is in frame {self.markers.frame!r}, expected 'y_up'; see change_frame."
-            )
+            raise InputError(f"TrialData.markers is in {self.markers.frame!r}, expected 'y_up'; see change_frame.")
         if self.centres is not None and (self.centres.frames, self.centres.frame) != (frames, "y_up"):
-            raise InputError(
-                f"TrialData.centres has {self.centres.frames} frames in {self.centres.frame!r}, expected {frames} in "
-                "'y_up'."
-            )
+            raise InputError(f"TrialData.centres: {self.centres.frames} frames {self.centres.frame}, not {frames} y_up")
         if self.motion.frames != frames:
-            raise InputError(
-                f"TrialData.motion has {self.motion.frames} frames, markers have {frames}; cut both alike."
-            )
+            raise InputError(f"TrialData.motion has {self.motion.frames} frames, markers {frames}; cut both alike.")
         if not np.isclose(self.motion.rate, self.markers.rate, rtol=_RATE_TOLERANCE):
             raise InputError(f"TrialData.motion has {self.motion.rate} frames/s, markers have {self.markers.rate}.")
         curve, angles, clinical = (frames,), (frames, len(self.levels), 3), (frames, len(self.clinical_names))
@@ -232,9 +225,7 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
     for subject, content in dataset.subjects.items():
         for name in (subject, *content.trials):
             if not name or "/" in name or name in (".", "calibration", "metadata"):
-                raise InputError(
-                    f"{name!r} cannot name a subject or trial in {path}; use letters, digits, '-' and '_'."
-                )
+                raise InputError(f"{name!r} cannot name a subject or trial of {path}; use letters, digits, - and _.")
     with atomic_path(path) as temporary, create_file(temporary) as file:
         file.attrs["schema"] = DATASET_SCHEMA
         file.attrs["format"] = "SIMSPINE data set; groups named 'simspine' extend the released tree"

@@ -237,9 +237,7 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
         stem = f"sub-{subject}/motion/sub-{subject}_task-{task}_tracksys-SIMSPINE"
         taken = labels.setdefault(stem.casefold(), take)
         if not subject or not task:
-            raise InputError(
-                f"{take.path}: BIDS names subjects and tasks by A-Z, a-z and 0-9; rename it so that some are left."
-            )
+            raise InputError(f"{take.path}: BIDS names subjects and tasks by A-Z, a-z and 0-9; rename it.")
         if taken is not take:
             raise InputError(f"{take.path} would be {stem} in BIDS, as {taken.path}; rename the trial or the subject.")
         if len(stem.rpartition("/")[2]) > MAX_STEM_BYTES:

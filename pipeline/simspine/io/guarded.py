@@ -33,10 +33,7 @@ _MAX_XML_TAGS = 500_000  # begins and ends of elements; the largest packaged mod
 def parse_xml(text: str) -> ElementTree.Element:
     """The root element of a checked XML text."""
     if "<!DOCTYPE" in text:
-        raise InputError(
-            "the file declares a document type (<!DOCTYPE …>), which can hold entities that expand without end. Remove "
-            "the declaration."
-        )
+        raise InputError("it declares a document type (<!DOCTYPE …>), whose entities can expand endlessly. Remove it.")
     if text.count("<") > _MAX_XML_TAGS:  # each takes 100 times its bytes
         raise InputError(f"it has more than {_MAX_XML_TAGS // 2} elements, which no model has.")
     parser: Any = ElementTree.XMLPullParser(("start", "end"))

@@ -151,10 +151,7 @@ def open_video(path: str | Path) -> Video:
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         frames = round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     if not (np.isfinite(rate) and 0 < rate <= MAX_FRAME_RATE_HZ):
-        raise InputError(
-            f"video {path} does not state a frame rate that a camera has (found {rate:g} frames/s). Convert it with "
-            "ffmpeg -r RATE."
-        )
+        raise InputError(f"video {path} states {rate:g} frames/s, which no camera has. Convert it with ffmpeg -r RATE.")
     if (taken := capture_rate(path)) > _LEAST_SLOW_MOTION * rate:
         warn_assumed(
             f"video {path}: slow motion, taken at {taken:g} frames/s and stamped at {rate:g}, so all is "
@@ -312,9 +309,8 @@ def check_synchronised(
         table = [f"  {'video':<{width}}  frames  frames/s  size"] + [
             f"  {v.path.name:<{width}}  {v.frames:>6}  {v.rate:>8.3f}  {v.size[0]}×{v.size[1]}" for v in videos
         ]
-        raise InputError(
-            f"the videos are not synchronised: {' and '.join(faults)}.\n" + "\n".join(table) + "\n" + " ".join(cures)
-        )
+        head = f"the videos are not synchronised: {' and '.join(faults)}."
+        raise InputError("\n".join([head, *table, " ".join(cures)]))
 
 
 @contextmanager
@@ -327,14 +323,8 @@ def _open_capture(path: Path):
     capture = cv2.VideoCapture() if is_playlist else cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
-            if kind:
-                raise InputError(
-                    f"{path} cannot be opened as a video: it is {kind}. Name a video (.mp4, .mov, .avi, …)."
-                )
-            raise InputError(
-                f"{path} cannot be opened as a video: it is damaged, cut short, or in a format that is not supported. "
-                "Copy it again from its source, or convert it with ffmpeg."
-            )
+            kind = kind or "damaged, cut short, or of a format that is not supported"
+            raise InputError(f"{path} cannot be opened as a video: it is {kind}. Name another, or convert it (ffmpeg).")
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         yield capture
     finally:
@@ -370,11 +360,8 @@ def find_project(folder: str | Path) -> Pose2SimProject:
         raise InputError(f"no videos ({', '.join(VIDEO_ENDINGS)}) in {folder / 'videos'}. Put one per camera there.")
     if calibration := find_calibration(folder):
         return Pose2SimProject(videos, calibration)
-    searched = ", ".join(map(str, _calibration_folders(folder)))
-    raise InputError(
-        f"no calibration ({', '.join(CALIBRATION_ENDINGS)}) for {folder}; searched "
-        f"{searched or 'for a folder with calib in its name, there and one level up'}."
-    )
+    searched = ", ".join(map(str, _calibration_folders(folder))) or f"for a folder *calib* in or above {folder}"
+    raise InputError(f"no calibration ({', '.join(CALIBRATION_ENDINGS)}) for {folder}; searched {searched}.")
 
 
 def find_calibration(folder: Path) -> Path | None:

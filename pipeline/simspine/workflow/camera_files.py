@@ -74,9 +74,7 @@ def recorded_keypoints(config: Config, subject: str | None, trial: str | None) -
     first, _, cameras = parts[0]
     for name, _, others in parts[1:]:
         if not same_rig(cameras, others):
-            raise InputError(
-                f"{first} and {name} were not filmed by the same cameras. Name one of them: --subject S --trial T."
-            )
+            raise InputError(f"{first} and {name} were not filmed by the same cameras. Name one (--subject, --trial).")
     return RecordedKeypoints(
         cameras, join_recordings([keypoints for _, keypoints, _ in parts]), tuple(name for name, _, _ in parts)
     )

@@ -101,13 +101,9 @@ class Config(Options):
         for name, person in self.subjects.items():
             require_distinct_files(f"trials of {name}", person.trials)
             if name.lower() in (*RESERVED_NAMES, f"{self.name}.h5".lower()):
-                raise ValueError(
-                    f"subjects.{name}: {name!r} is the name of something else in the results; choose another"
-                )
+                raise ValueError(f"subjects.{name}: this is the name of something else in the results; choose another")
             if "calibration" in person.trials:
-                raise ValueError(
-                    f"subjects.{name}.trials.calibration: the data set keeps cameras there; choose another"
-                )
+                raise ValueError(f"subjects.{name}.trials.calibration: the data set keeps cameras there; rename it")
             if not person.trials:
                 who = "" if self.capture is None else f" ({name} is not among the subjects taken from the data set)"
                 raise ValueError(f"subjects.{name}.trials: required, but missing{who}")
@@ -135,9 +131,7 @@ class Config(Options):
             if person.people is not None and not follow_all:
                 raise ValueError(f"subjects.{name}.people: needs `detection: {{person: all}}`")
             if person.people is not None and person.people > limit and self.detection.detector != "import":
-                raise ValueError(
-                    f"subjects.{name}.people is {person.people}, but detection.people lets the detector find {limit}"
-                )
+                raise ValueError(f"subjects.{name}.people is {person.people}, but detection.people is {limit}")
 
     @property
     def captured(self) -> set[tuple[str, str]]:
@@ -227,9 +221,7 @@ def read_config(path: str | Path) -> Config:
 def check_config(data, where: str = "the configuration") -> Config:
     """A `Config` from plain mappings, as a YAML file holds them; `InputError` as in `read_config`."""
     if not isinstance(data, Mapping):
-        raise InputError(
-            f"{where} holds {value_text(data)}; expected sections such as `subjects`. See `simspine init`."
-        )
+        raise InputError(f"{where} holds {value_text(data)}; expected sections such as `subjects` (`simspine init`).")
     try:
         config = Config.model_validate(data)
         faults = unknown_values(config)

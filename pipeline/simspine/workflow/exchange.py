@@ -163,14 +163,10 @@ def _check_replaceable(target: Path) -> None:
         listed = {MANIFEST_FILE, *manifest["files"], *([BIDS_IGNORE_FILE] if manifest.get("format") == "bids" else [])}
         existing = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
         if others := sorted(existing - listed, key=lambda name: (name.startswith("."), name)):
-            raise InputError(
-                f"{target} holds {len(others)} files that its {MANIFEST_FILE} does not name, such as {others[0]}. The "
-                "folder would be replaced as a whole; name another one with --out."
-            )
+            text = f"{target} would be replaced as a whole, and holds {others[0]}, which its {MANIFEST_FILE} lacks"
+            raise InputError(f"{text} ({len(others)} such files). Name another folder with --out.")
     elif target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(
-            f"{target} exists and is no export of ours (no {MANIFEST_FILE} in it); name another folder with --out."
-        )
+        raise InputError(f"{target} is no export of ours: it has no {MANIFEST_FILE}; name another folder with --out.")
 
 
 def _export_hdf5(folder: Path, source: _Source) -> dict[str, ManifestEntry]:

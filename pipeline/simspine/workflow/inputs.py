@@ -117,15 +117,11 @@ def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, given: T
     stored = None
     if imported:
         if options.detections is None:
-            raise InputError(
-                "detection.detector is import: name the folder of <subject>/<trial>.h5 (capture.detections)."
-            )
+            raise InputError("detection.detector is import: name its folder (capture.detections).")
         stored = _existing_path(str(Path(options.detections) / subject / f"{trial}.h5"), "file of 2D points")
     elif not videos:
-        raise InputError(
-            f"{options.human36m}: no videos of {subject} {trial}. With 2D points made elsewhere, name their folder "
-            "(capture.detections) and set detection.detector to import."
-        )
+        advice = "With 2D points of another program, set capture.detections, and detection.detector to import"
+        raise InputError(f"{options.human36m}: no videos of {subject} {trial}. {advice}.")
     return HumanTrial(
         given=given, calibration=calibration, videos=videos, stored=stored, mocap=mocap, person=subject,
         correspondence="human36m", copy=copy,

@@ -98,10 +98,8 @@ def refuse_other_settings(changes: Collection[str], files: Sequence[str | Path])
     """`InputError` where Snakemake was given settings that the configuration file does not hold."""
     if changes or len(files) > 1:
         other = next(iter(changes), files[-1])
-        raise InputError(
-            f"{other}: the configuration file alone says what is run, so that `simspine status` and the next run "
-            f"know it too; change {files[0]}, or give another file."
-        )
+        advice = f"change {files[0]}, or give another file"
+        raise InputError(f"{other}: the configuration file alone says what is run, for later commands too; {advice}.")
 
 
 def _unfinished(config: Config, partly: bool) -> list[jobs.StageState]:

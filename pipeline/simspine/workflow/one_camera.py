@@ -192,10 +192,8 @@ def watch_source(
     with ExitStack() as stack:
         watcher = stack.enter_context(closing(PeopleWatcher(looking)))
         if wanted.spine_only and not looking.infer_spine and not watcher.sees_spine:
-            raise InputError(
-                f"{watcher.detector} sees no point of the spine, so --spine-only and --no-infer together leave "
-                "nothing; leave one of them out."
-            )
+            text = f"{watcher.detector} sees no point of the spine"
+            raise InputError(f"{text}, and --no-infer infers none; leave out that, or --spine-only.")
         if wanted.lifting is not None:
             check_lifter_points(wanted.lifting.lifter, watcher.given, watcher.detector)
         write_points = stack.enter_context(_points_sink(camera, looking, wanted, chosen)) if wanted.points else None

@@ -145,9 +145,7 @@ class GivenFiles:
 
     def __post_init__(self):
         if missing := [str(file) for file in self.files if not file.exists()]:
-            raise InputError(
-                f"{', '.join(missing)} does not exist; expected videos, marker files or a session's folder."
-            )
+            raise InputError(f"{', '.join(missing)} does not exist; name videos, marker files or a session's folder.")
         videos = not (self.is_session or self.are_markers)
         for option, kind, has_effect in (
             ("rate", "a session's folder", self.is_session),
@@ -342,10 +340,8 @@ def _check_place(point: Sequence[float], cameras: Sequence[Camera]) -> None:
     inside = points_in_images(cameras, np.asarray(point, float))
     seeing = [camera.name for camera, sees in zip(cameras, inside, strict=True) if sees]
     if len(seeing) < 2:
-        raise InputError(
-            f"detection.person is the point {list(point)} m; {names_text(seeing) or 'no camera'} has it in its image, "
-            "two cameras must. Is it in the cameras' world (z up, metres)?"
-        )
+        text = f"detection.person is the point {list(point)}; {names_text(seeing) or 'no camera'} sees it, two must"
+        raise InputError(f"{text}. Is it in the cameras' world (z up, metres)?")
 
 
 def _describe_mocap(given: Markers, table: str | None) -> str:

@@ -54,10 +54,7 @@ def read_scene(result: Path, subject: str | None = None, trial: str | None = Non
         return scene_of_trial(read_trial(*found))
     with open_hdf5_file(result) as file:
         if "metadata" not in file:
-            raise InputError(
-                f"{result} is neither of a trial's results nor a data set. Expected a results folder, a trial's .h5 in "
-                "it, or a data set's .h5."
-            )
+            raise InputError(f"{result}: expected a results folder, a trial's .h5 in it, or a data set's .h5.")
     return _scene_of_dataset(result, subject, trial)
 
 

@@ -46,23 +46,16 @@ def read_metadata(path: str | os.PathLike) -> dict[str, list[Camera]]:
     """{subject: cameras in the order of the file}, metres, x_camera = R X + t, with the file's k1 k2 p1 p2 k3."""
     root = parse_content(ElementTree.fromstring, read_bytes(path), "readable as XML", path)
     if root.find("simspine") is not None:
-        raise InputError(
-            f"{path}: of a virtual capture by an earlier simspine. Remove the capture's folder, and make it again."
-        )
+        raise InputError(f"{path}: of a virtual capture by an earlier simspine. Remove its folder, and make it again.")
     element = root.find("w0") if root.find("w0") is not None else root.find(".//w0")
     if element is None:
-        raise InputError(
-            f"{path}: no element <w0> with the camera parameters; the metadata.xml of Human3.6M was expected."
-        )
+        raise InputError(f"{path}: no element <w0> with camera parameters; expected the metadata.xml of Human3.6M.")
     with naming_content(path, "numbers in <w0>"):
         vector = np.array(_element_text(element).strip("[] \n\t").replace(",", " ").split(), float)
     texts = (_element_text(element) for element in root.iterfind("dbcameras/index2id/*"))
     ids = [text for text in texts if text] or list(names.HUMAN36M_CAMERA_SIZES)
     if len(vector) != _PER_CAMERA * len(ids):
-        raise InputError(
-            f"{path}: <w0> holds {len(vector)} numbers; {len(ids)} cameras ({', '.join(ids)}) and "
-            f"{len(_METADATA_SUBJECTS)} subjects take {_PER_CAMERA * len(ids)}."
-        )
+        raise InputError(f"{path}: <w0> holds {len(vector)} numbers; {len(ids)} cameras take {_PER_CAMERA * len(ids)}.")
     unsized = [i for i in ids if i not in names.HUMAN36M_CAMERA_SIZES]
     if unsized:
         raise InputError(f"{path}: cameras {', '.join(unsized)} are not those of Human3.6M and have no image size.")

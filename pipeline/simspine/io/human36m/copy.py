@@ -118,10 +118,8 @@ class Copy:
         if canonical not in there:
             strays = self.strays(subject)
             hint = f" Files that are no trial of {subject}: {', '.join(strays)}." if strays else ""
-            raise InputError(
-                f"{self.root}: {subject} has no {canonical} (file name {names.official_name(subject, canonical)!r})."
-                f"{hint} There: {', '.join(there) or 'none'}."
-            )
+            wanted = f"{canonical} (file name {names.official_name(subject, canonical)!r})"
+            raise InputError(f"{self.root}: {subject} has no {wanted}.{hint} There: {', '.join(there) or 'none'}.")
         return canonical
 
     @cached_property

@@ -97,10 +97,7 @@ def match_files(subject: str, names: Iterable[str]) -> tuple[dict[str, str], tup
             if _split_name(name)[0].strip(" _").lower() != _WHOLE_SESSION_FILE:
                 strays.append(name)
         elif trial in file_names:
-            raise InputError(
-                f"{subject}: {file_names[trial]!r} and {name!r} both name the trial {trial}. Keep one of them in the "
-                "folder."
-            )
+            raise InputError(f"{subject}: {file_names[trial]!r} and {name!r} both name {trial}. Keep one of them.")
         else:
             file_names[trial] = name
     return {trial: file_names[trial] for trial in canonical_trials() if trial in file_names}, tuple(strays)
