@@ -16,20 +16,13 @@ from simspine.core.errors import InputError, require_distinct_files, require_kno
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import SKIN_SUFFIX, points_at_vertebrae
 from simspine.core.types import Camera, Keypoints, Markers
+from simspine.io import video
 from simspine.io.calibration import read_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import IMAGE_SUFFIXES as IMAGE_ENDINGS
 from simspine.io.image_streams import ImagesInAnyOrder, Stills, encode_jpeg, open_recording, open_recordings
 from simspine.io.keypoint_json import read_keypoints
-from simspine.io.video import (
-    CALIBRATION_ENDINGS,
-    VIDEO_ENDINGS,
-    Video,
-    check_whole,
-    demo_folder,
-    files_with_endings,
-    match_cameras_to_views,
-)
+from simspine.io.video import VIDEO_ENDINGS, Video, files_with_endings, match_cameras_to_views
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import PACKAGED_PREFIX, capture_of_config, timing_in
@@ -131,7 +124,8 @@ def open_target(target: Target) -> RecordedViews:
 
 def _recording_of_target(target: Target) -> RecordedViews:
     if target.path.startswith(PACKAGED_PREFIX):
-        return _of_folder(demo_folder(target.path.removeprefix(PACKAGED_PREFIX)), target.home or Path("annotations"))
+        packaged = video.demo_folder(target.path.removeprefix(PACKAGED_PREFIX))
+        return _of_folder(packaged, target.home or Path("annotations"))
     folder = Path(target.path)
     if not folder.exists():
         raise InputError(f"{folder} does not exist. Name a results folder, or a folder of videos or images.")
@@ -229,7 +223,7 @@ def _rows_of_views(frames: int, views: int, timing: Timing | None) -> np.ndarray
 def _of_folder(folder: Path, home: Path) -> RecordedViews:
     sources = open_recordings(_view_paths(folder))
     videos = [source for source in sources if isinstance(source, Video)]
-    check_whole(videos)
+    video.check_whole(videos)
     calibration = _calibration(folder)
     cameras = None
     if calibration is not None and len(sources) > 1:
@@ -274,7 +268,7 @@ def _calibration(folder: Path) -> list[Camera] | None:
         return None
     places = [p for p in sorted(folder.iterdir()) if p.is_dir() and "calib" in p.name.lower()]
     for place in (*places, folder):
-        for ending in CALIBRATION_ENDINGS:
+        for ending in video.CALIBRATION_ENDINGS:
             if files := [p for p in files_with_endings(place, (ending,)) if "calib" in p.name.lower()]:
                 return read_calibration(max(files, key=lambda p: (p.stat().st_mtime, p.name)))
     return None

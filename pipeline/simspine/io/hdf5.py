@@ -21,15 +21,8 @@ import numpy as np
 
 from simspine.core.errors import InputError, file_version, reason_of, require_file, require_known
 from simspine.core.types import Camera, Keypoints, Markers, Motion
-from simspine.io.atomic import (
-    MAX_ATTRIBUTE_BYTES,
-    MAX_GROUP_DEPTH,
-    MAX_HDF5_ENTRIES,
-    atomic_path,
-    check_announced_bytes,
-    check_version,
-    shape_bytes,
-)
+from simspine.io import atomic
+from simspine.io.atomic import atomic_path, check_announced_bytes
 from simspine.io.guarded import read_guarded
 
 _KNOWN_FILTERS = {1, 2, 3, 32000}  # gzip, shuffle, Fletcher-32, LZF
@@ -85,8 +78,8 @@ def check_hdf5_tree(top: h5py.Group) -> None:
         for name in group:
             item = checked_member(group, name)
             count += 1
-            if count > MAX_HDF5_ENTRIES or depth > MAX_GROUP_DEPTH:
-                raise InputError(f"{path}: more than {MAX_HDF5_ENTRIES:,} entries, or too deep; is a group in itself?")
+            if count > atomic.MAX_HDF5_ENTRIES or depth > atomic.MAX_GROUP_DEPTH:
+                raise InputError(f"{path}: over {atomic.MAX_HDF5_ENTRIES:,} entries, or deep; is a group in itself?")
             if isinstance(item, h5py.Group):
                 waiting.append((item, depth + 1))
             elif isinstance(item, h5py.Dataset):
@@ -101,7 +94,7 @@ def announced_bytes(data: h5py.Dataset) -> int:
     _check_chunks(data)
     if data.dtype.hasobject:  # texts of any length may all be the same one, as long as the file
         return data.size * os.path.getsize(data.file.filename)
-    return shape_bytes(data)
+    return atomic.shape_bytes(data)
 
 
 def _check_chunks(data: h5py.Dataset) -> None:
@@ -136,7 +129,7 @@ def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any =
     if name not in node.attrs:
         return default
     stored = node.attrs.get_id(name)
-    if math.prod(stored.shape) * stored.dtype.itemsize > MAX_ATTRIBUTE_BYTES:
+    if math.prod(stored.shape) * stored.dtype.itemsize > atomic.MAX_ATTRIBUTE_BYTES:
         raise InputError(f"{node.file.filename}: attribute {name!r} of {node.name} is larger than attributes can be.")
     kind = stored.get_type()
     if kind.get_class() == h5py.h5t.VLEN or (isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()):
@@ -243,7 +236,7 @@ def read_store(
         found = checked_attribute(file, _SCHEMA_ATTRIBUTE)
         if found is None:
             raise InputError(f"{path}: an HDF5 file, but not written by simspine (no attribute {_SCHEMA_ATTRIBUTE}).")
-        check_version(found, STORE_SCHEMA, path)
+        atomic.check_version(found, STORE_SCHEMA, path)
         require_known("item", names or (), file, str(path))
         skipped = {f"/{entry}" for entry in without}
         return {name: _read_item(file[name], skipped) for name in (file if names is None else names)}

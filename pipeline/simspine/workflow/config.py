@@ -15,16 +15,8 @@ from simspine.core.skeletons import load_skeleton, read_correspondence
 from simspine.reconstruction.stage import Options
 from simspine.synthesis.options import Virtual
 from simspine.vision.spinepose import known_weights
-from simspine.workflow.config_recordings import (
-    HumanCapture,
-    SafeName,
-    SharedSubject,
-    Subject,
-    chosen_trials,
-    is_spoilt,
-    people_of_capture,
-    shared_subjects,
-)
+from simspine.workflow import config_recordings
+from simspine.workflow.config_recordings import HumanCapture, SafeName, SharedSubject, Subject, is_spoilt
 
 RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
             "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json",
@@ -92,7 +84,7 @@ class Config(Options):
     def _all_subjects(self):
         """Add subjects and trials of the data set to those named, and check them; no file is read."""
         if self.capture is not None:
-            self.__dict__["subjects"] = people_of_capture(self.capture, self.virtual, self.subjects)
+            self.__dict__["subjects"] = config_recordings.people_of_capture(self.capture, self.virtual, self.subjects)
         elif self.virtual is not None:
             raise ValueError("virtual: needs `capture: {human36m: folder}`, the folder to write to")
         elif not self.subjects:
@@ -110,7 +102,7 @@ class Config(Options):
             if self.capture is None and any(trial.capture for trial in person.trials.values()):
                 raise ValueError(f"subjects.{name}: a trial with `capture` needs the section `capture`")
         self._check_several_people()
-        self.__dict__["subjects"] = shared_subjects(self.subjects)
+        self.__dict__["subjects"] = config_recordings.shared_subjects(self.subjects)
         trials = [f"{name}/{trial}" for name, person in self.subjects.items() for trial in person.trials]
         owners = {name.lower(): name for name in self.subjects}  # of files such as report/S_T.html and Calib_S.toml
         for trial in trials:
@@ -145,7 +137,8 @@ class Config(Options):
             return {}
         from simspine.io.human36m.names import known_faults_of
 
-        left_out = {(name, trial) for name, trial in chosen_trials(self.capture, None) if is_spoilt(name, trial)}
+        every = config_recordings.chosen_trials(self.capture, None)
+        left_out = {(name, trial) for name, trial in every if is_spoilt(name, trial)}
         faults = {f"{name}/{trial}": known_faults_of(name, trial) for name, trial in sorted(self.captured | left_out)}
         return {key: "; ".join(map(str, known)) for key, known in faults.items() if known}
 

@@ -15,18 +15,8 @@ from simspine.anatomy.occlusion import hidden_points
 from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError, require_known
 from simspine.core.skeletons import load_skeleton
-from simspine.dataset.recordings import (
-    HDF5_UNITS,
-    HUMAN36M_NOTICE,
-    MANIFEST_FILE,
-    ManifestEntry,
-    drop_licensed_places,
-    drop_licensed_points,
-    manifest_header,
-    read_dataset_manifest,
-    refuse_public,
-    write_dataset_manifest,
-)
+from simspine.dataset import recordings
+from simspine.dataset.recordings import HDF5_UNITS, MANIFEST_FILE, ManifestEntry, write_dataset_manifest
 from simspine.estimation.uncertainty import known_deviations, paper_axes_deviation
 from simspine.io.atomic import atomic_folder, atomic_path, write_text
 from simspine.io.c3d import write_c3d
@@ -88,7 +78,7 @@ class _Source:
         self.deviations[key] = publish.check_forward_kinematics(body, trial, key)
         self.frames[key] = trial.markers.frames
         if self.choice.contents == "angles":
-            return drop_licensed_points(trial)
+            return recordings.drop_licensed_points(trial)
         if self.names != trial.markers.names:
             stored, markers = trial.markers, publish.body_points(body, trial.motion, self.names)
             if stored.covariance is not None:
@@ -129,7 +119,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         origin = {"notice": ""} | file.provenance
         warn_of_other_configuration(path, origin, config)
         if choice.public:
-            refuse_public(origin["notice"], kind, choice.contents)
+            recordings.refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]
         source = _Source(
             file=file, name=config.name, notice=origin["notice"], choice=choice,
@@ -140,9 +130,9 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         with atomic_folder(target, ours=re.compile(".*")) as folder:
             files = _WRITER_OF_FORMAT[kind](folder, source)
             if origin["notice"]:
-                write_text(folder / "NOTICE.txt", HUMAN36M_NOTICE + "\n")
+                write_text(folder / "NOTICE.txt", recordings.HUMAN36M_NOTICE + "\n")
                 files["NOTICE.txt"] = ManifestEntry("text")
-            header = manifest_header(config.name, kind, origin, source.deviations) | source.notes
+            header = recordings.manifest_header(config.name, kind, origin, source.deviations) | source.notes
             header |= {"order": order, "from_release_order": skeleton_indices(load_skeleton("simspine15").names, order)}
             write_dataset_manifest(folder, files, header | {"splits": source.splits, "contents": choice.contents})
     return target
@@ -159,7 +149,7 @@ def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, 
 def _check_replaceable(target: Path) -> None:
     """Raise `InputError` unless the target is absent, empty, or a simspine export without other files."""
     if (target / MANIFEST_FILE).is_file():
-        manifest = read_dataset_manifest(target)
+        manifest = recordings.read_dataset_manifest(target)
         listed = {MANIFEST_FILE, *manifest["files"], *([BIDS_IGNORE_FILE] if manifest.get("format") == "bids" else [])}
         existing = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
         if others := sorted(existing - listed, key=lambda name: (name.startswith("."), name)):
@@ -180,7 +170,7 @@ def _export_hdf5(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
         )
         for subject in file.subjects
     }
-    origin = drop_licensed_places(file.provenance) if source.choice.public else file.provenance
+    origin = recordings.drop_licensed_places(file.provenance) if source.choice.public else file.provenance
     write_dataset(folder / f"{source.name}.h5", Dataset(subjects, origin))
     return {f"{source.name}.h5": ManifestEntry("hdf5", sum(source.frames.values()), HDF5_UNITS, dict(source.frames))}
 

@@ -11,19 +11,11 @@ from pathlib import Path
 from simspine.core.errors import InputError, printable
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
+from simspine.workflow import up_to_date
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import SharedSubject
 from simspine.workflow.inputs import Context, has_pages_of_trials
-from simspine.workflow.up_to_date import (
-    RunPaths,
-    StageTask,
-    is_lock_held,
-    read_json,
-    read_task_manifest,
-    reason_not_done,
-    remove_stale_locks,
-    run_task,
-)
+from simspine.workflow.up_to_date import RunPaths, StageTask
 
 CAPTURE_JOB = "capture"  # the job that makes a virtual capture
 REPLACED_BY_A_RUN = (
@@ -113,7 +105,7 @@ def do_tasks(
     idle: list[str] = []
     for task in tasks:
         path = context.paths.manifest(stage, None if task.whole else task.name)
-        (ran if run_task(path, task, stage, force=force) else idle).append(task.name)
+        (ran if up_to_date.run_task(path, task, stage, force=force) else idle).append(task.name)
     texts = [f"{', '.join(ran)} done"] if ran else []
     texts += [f"{', '.join(idle)} up to date"] if idle and speak_of_idle else []
     if texts:
@@ -167,7 +159,7 @@ def prepare_results(results: Path, config: Path) -> None:
     """Before a run: copy the configuration file for readers of the results, and remove locks of killed processes.
 
     Links, pipes and devices among the logs are removed as well: writing follows links and waits at pipes."""
-    remove_stale_locks(results)
+    up_to_date.remove_stale_locks(results)
     with suppress(OSError):  # a folder of this name or a full disk: only the copy is missing
         write_text(results / "config.yaml", config.read_text(encoding="utf-8"))
     for folder in (results / "logs", results / "benchmarks"):
@@ -240,7 +232,7 @@ def capture_step(config: Config, subject: str) -> Step:
     assert config.capture is not None
     folder = Path(config.capture.human36m)
     try:
-        names = list(read_json(folder / "truth" / subject / "files.json")["files"])
+        names = list(up_to_date.read_json(folder / "truth" / subject / "files.json")["files"])
     except (InputError, KeyError, TypeError, AttributeError):  # not made yet, or damaged
         names = []
     task = StageTask(
@@ -266,7 +258,7 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
     try:
         if subject is None:
             step = step_of_all(config, job)
-            if run_task(step.manifest, step.task, step.stage):
+            if up_to_date.run_task(step.manifest, step.task, step.stage):
                 print(step.task.outputs[0])
         else:
             steps = steps_of_trial(config, subject, [job], trial)
@@ -359,12 +351,12 @@ def stage_states(config: Config) -> list[StageState]:
 
 def _stage_state(config: Config, step: Step, unsure: set[Path]) -> tuple[str, str]:
     lock = step.manifest.with_suffix(".lock")
-    if is_lock_held(lock):
+    if up_to_date.is_lock_held(lock):
         return STATE_RUNNING, ""
-    made = bool(read_task_manifest(step.manifest))
+    made = bool(up_to_date.read_task_manifest(step.manifest))
     if not unsure.isdisjoint(step.task.inputs):
         return (STATE_WAITING if made else STATE_OPEN), ""
-    why = reason_not_done(step.manifest, step.task, step.stage)
+    why = up_to_date.reason_not_done(step.manifest, step.task, step.stage)
     if why is None:
         return STATE_DONE, ""
     failure = failure_of(config, step.job, step.subject, step.trial)

@@ -28,17 +28,10 @@ from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE
 from simspine.reconstruction.headline import summary_metrics
 from simspine.reconstruction.publish import trial_data
 from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers
+from simspine.workflow import results
 from simspine.workflow.config import json_digest
 from simspine.workflow.inputs import CaptureSource, Context, timing_in
-from simspine.workflow.results import (
-    files_of_trial,
-    load_result,
-    read_sized_body,
-    read_trial,
-    save_result,
-    save_spine,
-    stored_findings,
-)
+from simspine.workflow.results import load_result, read_sized_body, save_result, save_spine, stored_findings
 from simspine.workflow.up_to_date import RunPaths, StageTask
 
 MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
@@ -329,7 +322,7 @@ def plan_quality(context: Context) -> list[StageTask]:
 def _judge_trial(context: Context, trial: str) -> None:
     config, paths = context.config, context.paths
     fill = config.quality.fill_gaps
-    found = read_trial(paths, trial, judged=False, derived=fill)
+    found = results.read_trial(paths, trial, judged=False, derived=fill)
     seen = stored_findings(paths.cameras(trial)) if trial in context.filmed else ()
     judged = QUALITY(
         config,
@@ -353,7 +346,7 @@ def plan_export(context: Context) -> list[StageTask]:
     paths = context.paths
     tasks = tasks_of_trials(
         partial(_export_trial, context),
-        {trial: files_of_trial(context.config, paths, trial) for trial in context.trials},
+        {trial: results.files_of_trial(context.config, paths, trial) for trial in context.trials},
         partial(files_exported, paths),
         settings={},
     )
@@ -363,7 +356,7 @@ def plan_export(context: Context) -> list[StageTask]:
 def _export_trial(context: Context, trial: str) -> None:
     """Write a trial's files; `InputError` where points are not the forward kinematics of the angles."""
     paths, subject = context.paths, context.subject
-    found = read_trial(paths, trial)
+    found = results.read_trial(paths, trial)
     published = trial_data(found)
     markers, centres = published.markers, published.centres
     assert centres is not None  # the stage vertebrae finds them
