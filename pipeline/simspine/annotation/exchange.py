@@ -343,9 +343,8 @@ def _with_next_batch(
 def _export_finished_frames(recording: RecordedViews, labels: Labels, files: RoundFiles) -> int:
     """Write images and labels of finished frames only, since others mix decisions with pseudo-labels."""
     finished = finished_frames(labels)[:, None, None]
-    images = labelled_images_of(
-        recording, replace(labels, status=np.where(finished, labels.status, PointStatus.UNSEEN))
-    )
+    decided = replace(labels, status=np.where(finished, labels.status, PointStatus.UNSEEN))
+    images = labelled_images_of(recording, decided)
     coco.write_coco_labels(files.labels, images)
     return write_images(files.images, recording, images)
 

@@ -369,11 +369,8 @@ def person_size(xy: np.ndarray) -> np.ndarray:
     return np.sqrt(sides.prod(-1))
 
 
-def frame_batch(
-    ranking: Ranking, rate: float, size: int = FRAMES_PER_BATCH, done: np.ndarray | None = None
-) -> list[int]:
-    """Up to `size` frames, the worst first, none within `MIN_SEPARATION_S` of another. done: (frames,) bool, frames to
-    leave out."""
+def frame_batch(ranking: Ranking, rate: float, size: int, done: np.ndarray | None = None) -> list[int]:
+    """Up to `size` frames, the worst first, none within `MIN_SEPARATION_S` of another; without those `done`."""
     available = np.ones(len(ranking.score), bool) if done is None else ~done
     separation = max(1, round(MIN_SEPARATION_S * rate))
     order: list[int] = []

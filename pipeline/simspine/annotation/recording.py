@@ -191,9 +191,7 @@ def _videos_of(config: Config, subject: str, trial: str) -> tuple[Video | Stills
     return tuple(open_recording(path) for path in videos)
 
 
-def with_spine(
-    keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers, centres: Markers | None = None
-) -> Keypoints:
+def with_spine(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers, centres: Markers | None) -> Keypoints:
     """Keypoints with missing points filled by the projection of the solved spine, with a low confidence.
 
     The chain from Hip to Neck_03 is at the centroids of S1 to C1, as SpineTrack defines it.
@@ -284,8 +282,7 @@ def keypoints_of_files(folder: Path, views: Sequence[str], rate: float) -> Keypo
 
 
 def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoints:
-    """Keypoints by number of the image, rearranged to the frames of a recording; NaN where there is none. rows:
-    (frames, views) of `RecordedViews`."""
+    """Keypoints by number of the image at the frames of a recording, NaN where there is none. rows: (frames, views)."""
     names = skeletons.load_skeleton(skeletons.SIMSPINE_SKELETON).names if found is None else found.names
     xy, confidence = np.full((*rows.shape, len(names), 2), np.nan), np.zeros((*rows.shape, len(names)))
     if found is not None:

@@ -111,9 +111,7 @@ def validate_against_body(
     Raises `InputError` where the two have different frames.
     """
     if reference is not None and reference.motion.frames != candidate.motion.frames:
-        raise InputError(
-            f"{candidate.motion.frames} and {reference.motion.frames} frames; compare two results of one recording."
-        )
+        raise InputError(f"{candidate.motion.frames} and {reference.motion.frames} frames; compare one recording's.")
     errors, reference_errors = _observed_errors(candidate), {} if reference is None else _observed_errors(reference)
     unseen: dict[str, np.ndarray] = {name: np.empty(0) for name in VALIDATED_SPINE_POINTS if name not in errors}
     rows = [
@@ -144,8 +142,7 @@ def validate_against_body(
 
 
 def _frames_beyond_limit(spine_errors: np.ndarray, found: Validation) -> tuple[int, ...]:
-    """Frames in which the error of the spine's points (points, frames) m exceeds the limit, the worst first, without
-    those that are annotated again anyway."""
+    """Frames in which the error of the spine exceeds the limit, without those annotated again, the worst first."""
     rms = np.nan_to_num(rms_of_known(spine_errors, 0))
     order = np.argsort(-rms, kind="stable")
     return tuple(int(frame) for frame in order if rms[frame] > found.limit_m and int(frame) not in found.again)

@@ -11,10 +11,8 @@ import numpy as np
 from simspine.core.errors import InputError, naming_content, naming_table, require_known, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
-from simspine.core.types import Markers
-from simspine.io.c3d import MARKER_FILES, read_c3d
+from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.text_tables import cell_separator, parse_number, read_bytes, read_text, warn_left_out
-from simspine.io.trc import read_trc
 
 UNITS_PER_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0, "in": 1 / 0.0254}
 BACK_LENGTHS_M = (0.25, 0.75)  # C7 to S1 along the skin, from small children to the tallest adults
@@ -102,7 +100,7 @@ def _line_of_csv(path: Path, unit: str | None) -> BackLine:
 def _line_of_markers(path: Path, unit: str | None) -> BackLine:
     if unit is not None:
         raise InputError(f"{path}: the unit of markers is read from the file and the size of the person; leave it out.")
-    markers: Markers = read_trc(path) if path.suffix.lower() == ".trc" else read_c3d(path)
+    markers = read_markers(path)
     names = [_landmark(name.split(":")[-1].removesuffix(SKIN_SUFFIX)) for name in markers.names]
     midline = [names.index(level) for level in MIDLINE_MARKERS if level in names]
     line_indices = midline if len(midline) >= 2 else [i for i, name in enumerate(names) if name not in LANDMARKS[1:]]

@@ -140,8 +140,7 @@ def _shows_people(cameras: Sequence[Camera]) -> bool:
 
 
 def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
-    """A warning of each camera of three or more that does not look where all others look, or stands much nearer to that
-    place, or farther from it, than they do."""
+    """Warn of each camera of three or more that does not look where all others do, or at quite another distance."""
     for camera in cameras if len(cameras) > 2 else ():
         others = [other for other in cameras if other is not camera]
         axes = np.array([[other.R[2]] for other in others])
@@ -230,9 +229,8 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
         Rotation = scipy.spatial.transform.Rotation
         R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
         size, K, distortion, t = (_required_entry(table, entry, where) for entry in _TOML_ENTRIES)
-        yield _calibrated_camera(
-            name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(table, where)
-        )
+        lens = _lens_model(table, where)
+        yield _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens)
 
 
 def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
@@ -255,9 +253,8 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
             raise InputError(f"{where}: expected an object with size, K, dist, R_world_to_cam and t_m.")
         keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
         size, K, distortion, t, R = (_required_entry(entry, key, where) for key in keys)
-        yield _calibrated_camera(
-            name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(entry, where)
-        )
+        lens = _lens_model(entry, where)
+        yield _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens)
 
 
 def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
@@ -308,9 +305,8 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
     axes = np.reshape(attributes("transform", "r11 r12 r13 r21 r22 r23 r31 r32 r33"), (3, 3))
     R = _HALF_TURN @ axes
     t = -R @ np.array(attributes("transform", "x y z")) / 1000
-    return _calibrated_camera(
-        name, (right - left + 1, bottom - top + 1), K, distortion=distortion, t=t, R=R, where=where
-    )
+    size = (right - left + 1, bottom - top + 1)
+    return _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where)
 
 
 def _cameras_of_vicon(root: ElementTree.Element, path) -> list[Camera]:

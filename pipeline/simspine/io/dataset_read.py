@@ -230,9 +230,7 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         rotational=dataset.rotational, deviation=None if sd is None else sd * dataset._to_si,
         start=float(attribute("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
-    poses = (
-        {checked_attribute(data, "body"): data[frames] for data in added["poses"].values()} if "poses" in added else {}
-    )
+    poses = {checked_attribute(data, "body"): data[frames] for data in added.get("poses", {}).values()}
     arrays = {field: added[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in added}
     arrays |= {name: added[name][()] for name in TRIAL_SHARES if name in added}
     arrays |= {name: _text_array(added[name]) for name in _TRIAL_TEXTS if name in added}

@@ -158,10 +158,8 @@ class TrialData(Frozen):
 
     @property
     def valid(self) -> np.ndarray:
-        """(frames,) bool: solved and not rejected. Other frames stay in the file, too, among them those that were
-        rejected and then filled in (`inferred`)."""
-        solved = np.isfinite(self.motion.values).all(1)
-        return solved & ~is_rejected(self.status, self.motion.frames)
+        """(frames,) bool: solved and not rejected. Other frames stay in the file, too."""
+        return np.isfinite(self.motion.values).all(1) & ~is_rejected(self.status, self.motion.frames)
 
     @property
     def inferred(self) -> np.ndarray:
@@ -249,9 +247,7 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
         if first is None:
             raise InputError("the data set holds no trial; nothing is written.")
         ours = meta[OWN_GROUP]
-        _put_array(
-            ours, "provenance", _utf8_text(json.dumps(dict(dataset.provenance), sort_keys=True, ensure_ascii=True))
-        )
+        _put_array(ours, "provenance", _utf8_text(json.dumps(dict(dataset.provenance), sort_keys=True)))
         models = ours.create_group("models")
         for subject, content in dataset.subjects.items():
             if content.model:

@@ -35,9 +35,7 @@ _LEVEL_AXES = ("flexion", "lateral_bending", "axial_rotation")
 
 @dataclass(frozen=True)
 class ExportTrial:
-    """A trial with its subject and cameras. hidden: (views, frames, points) bool, where the body hides a point;
-    hidden_vertebral: the same for the points of `vertebral`.
-    """
+    """A trial. hidden: (views, frames, points) bool, where the body hides a point; hidden_vertebral: of `vertebral`."""
 
     subject: str
     name: str

@@ -265,9 +265,7 @@ _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 def read_guarded(
     kind: str, path: str | os.PathLike, parts: Sequence[Path] = ()
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays by name, and other contents, of a file; kind: of the reader, 'C3D', 'CDF', 'HDF5' or 'ONNX'.
-
-    parts: other files that the reader opens. Of HDF5 and ONNX nothing comes back."""
+    """Arrays by name, and other contents, of a file. kind: of the reader. parts: other files that the reader opens."""
     require_file(path)
     size = sum(Path(file).stat().st_size for file in (path, *parts) if os.path.isfile(file))
     memory, seconds = ALWAYS_ALLOWED_BYTES + MAX_EXPANSION_FACTOR * size, MIN_READ_SECONDS + SECONDS_PER_BYTE * size

@@ -17,10 +17,7 @@ from simspine.io.video import Video, check_synchronised, describe_unevenness, op
 
 
 def write_picture(path: Path, picture: np.ndarray, sync: bool = True) -> None:
-    """Write a picture (height, width, 3) uint8, BGR, as its ending says (.png, .jpg, …), atomically.
-
-    sync: see `atomic_path`.
-    """
+    """Write a picture (height, width, 3) uint8, BGR, as its ending says. sync: see `atomic_path`."""
     import cv2
 
     with atomic_path(path, sync) as temporary:
@@ -142,8 +139,7 @@ MAX_FRAMES_DECODED_FORWARD = 120  # frames ahead up to which decoding is faster 
 
 
 class ImagesInAnyOrder:
-    """Images of a video or of photographs in any order, for one thread at a time. A video whose decoder does not
-    confirm the position after seeking is decoded from its start."""
+    """Images in any order, for one thread. A video whose decoder reaches another place is decoded from its start."""
 
     def __init__(self, source: Video | Stills):
         self._source = source

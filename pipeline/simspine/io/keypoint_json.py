@@ -189,9 +189,8 @@ def write_people_json(path: str | os.PathLike, people: Sequence[Mapping], about:
     people: an entry per person with `pose_keypoints_2d`, x y score point by point. Its other keys replace those that
     OpenPose leaves empty, or are added. about: further keys of the file.
     """
-    empty: dict[str, list] = {
-        f"{part}_keypoints_{d}": [] for d in ("2d", "3d") for part in ("face", "hand_left", "hand_right")
-    }
+    parts = ("face", "hand_left", "hand_right")
+    empty: dict[str, list] = {f"{part}_keypoints_{d}": [] for d in ("2d", "3d") for part in parts}
     entries = [{"person_id": [-1], "pose_keypoints_2d": [], "pose_keypoints_3d": [], **empty, **one} for one in people]
     write_text(path, json.dumps({"version": 1.3, **(about or {}), "people": entries}), sync=False)
 

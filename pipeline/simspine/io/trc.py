@@ -31,9 +31,7 @@ _USUAL_EXTENTS_M = (0.25, 3.0)  # m, extents of six or more markers; outside thi
 _SMALL_EXTENT_M = 0.75  # m, of six or more markers; below it a warning if in another unit they are a standing person
 _MIN_PLACEHOLDER, MAX_COORDINATE = 900.0, 1e9  # in the file's unit: least x = y = z of a placeholder; largest number
 _MANY_MARKERS = 6
-_EXPECTED_COLUMNS_TEXT = (
-    " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing in its header?"
-)
+_EXPECTED_COLUMNS_TEXT = " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing?"
 # m, ranges that decide between units that are all plausible; at most one unit fits the second range.
 TYPICAL_EXTENTS_M, STANDING_EXTENTS_M = (0.4, 3.0), (0.9, 2.28)
 _HEADER_KEYS = ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
@@ -168,9 +166,8 @@ def _marker_names(n: int, line: str, path) -> tuple[str, ...]:
 
 def _is_row_of_axes(line: str) -> bool:
     """Whether the line is a row such as X1 Y1 Z1 …: none of its cells is a number."""
-    return not any(
-        text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in re.split(r"[\s,;]+", line)
-    )
+    cells = re.split(r"[\s,;]+", line)
+    return not any(text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in cells)
 
 
 def _without_incomplete_points(xyz: np.ndarray, path) -> np.ndarray:
@@ -201,8 +198,7 @@ def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
 
 
 def without_subject_name(markers: Markers, where: str | os.PathLike, known: Iterable[str] = ()) -> Markers:
-    """The markers without the beginning of all their names, such as a subject's, unless names that are `known` begin
-    so; a remark names it."""
+    """The markers without the beginning of all names, such as a subject's, unless a `known` name begins so."""
     prefix = subject_prefix(markers.names)
     if not prefix or any(name.startswith(prefix) for name in known):
         return markers

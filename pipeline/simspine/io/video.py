@@ -189,8 +189,7 @@ def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
 
 
 def describe_unevenness(video: Video) -> str:
-    """A text on how the time stamps of a video deviate from its frame rate; '' where they agree or are missing.
-    Raises `InputError` for an AVI file that lacks a frame without a gap in its time stamps."""
+    """How time stamps deviate from the frame rate; '' where they do not. `InputError` for an AVI that lacks a frame."""
     times = frame_times(video.path) if video.path.is_file() else np.zeros(0)
     count = len(times)
     if count < 2:

@@ -117,10 +117,8 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
     write_figures(figures, {"trials": recorded.trials, "cameras": table} | errors)
     write_calibration(out, refined.cameras)  # last: the same command is refused once it is there
     print_table(f"Refined by {_what_is_compared(recorded)}", REFINEMENT_HEADINGS, _refinement_rows(refined, table))
-    (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
-    print(
-        f"reprojection, median: {before:.1f} → {after:.1f} px; 90th percentile: {p90_before:.1f} → {p90_after:.1f} px"
-    )
+    (before, after), (p90, p90_after) = refined.median_px, refined.p90_px
+    print(f"reprojection, median: {before:.1f} → {after:.1f} px; 90th percentile: {p90:.1f} → {p90_after:.1f} px")
     print(f"{out} written. Name it as the trial's `calibration`. Parameters not shown by the recording are unchanged.")
 
 
@@ -216,8 +214,7 @@ BoardRecording = Video | Stills
 
 @dataclass(frozen=True)
 class BoardRequest:
-    """Options of a calibration. frames: number of images searched in each recording, evenly spread. floor: number of
-    the frame in which the board lies on the floor."""
+    """Options. frames: number of images searched in each recording. floor: frame with the board on the floor."""
 
     board: Board
     floor: int

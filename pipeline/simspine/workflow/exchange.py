@@ -240,17 +240,14 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
         write_mot(folder / path, in_axes, inferred=np.flatnonzero(trial.inferred))
         files[path] = ManifestEntry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})
         levels = {} if trial.angles_sd is None else dict(zip(trial.levels, trial.angles_sd.swapaxes(0, 1), strict=True))
-        clinical = (
-            {} if trial.clinical_sd is None else dict(zip(trial.clinical_names, trial.clinical_sd.T, strict=True))
-        )
-        known = known_deviations(body, levels, clinical.get("lumbar_flexion"))
+        clinical = () if trial.clinical_sd is None else zip(trial.clinical_names, trial.clinical_sd.T, strict=True)
+        known = known_deviations(body, levels, dict(clinical).get("lumbar_flexion"))
         sd = paper_axes_deviation(body, motion, known)
         if sd is not None:
             path = path.replace(".mot", "_sd.sto")
             sd = np.where(in_axes.rotational, np.degrees(sd), sd)
-            write_sto(
-                folder / path, "Standard deviations", in_axes.names, time=in_axes.time, values=sd, in_degrees=True
-            )
+            title, names = "Standard deviations", in_axes.names
+            write_sto(folder / path, title, names, time=in_axes.time, values=sd, in_degrees=True)
             files[path] = ManifestEntry("sto", count, {"deviation": "deg; m", "time": "s"}, {take.path: count})
         left_out[take.path] = round(float(np.degrees(paper_axes.thorax_left_out(body, motion))), 3)
         axes = paper_axes.paper_axes_of(body)  # set by the recipe, so the same for all people

@@ -115,15 +115,13 @@ def do_tasks(
 def check_writable(folder: Path) -> None:
     """`InputError` if results cannot be written to `folder`, raised before hours of detection."""
     place = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
-    if not place.is_dir():
-        raise InputError(f"results cannot be written to {folder}: {place} is no folder. Change `results`.")
-    if not os.access(place, os.W_OK):
-        raise InputError(f"results cannot be written to {folder}: no permission to write in {place}. Change `results`.")
+    fault = "" if os.access(place, os.W_OK) else f"no permission to write in {place}"
+    if fault := fault if place.is_dir() else f"{place} is no folder":
+        raise InputError(f"results cannot be written to {folder}: {fault}. Change `results`.")
 
 
 def check_subjects(config: Config, subjects: Iterable[str]) -> None:
-    """`check_writable` of the subjects' folders; `InputError` also where a stage would replace a recording that lies in
-    one, or files in a folder that simspine did not make."""
+    """`check_writable` of the subjects' folders; `InputError` also where a stage would replace files of others."""
     for name in subjects:
         folder = RunPaths(Path(config.results), name).folder
         check_writable(folder)
@@ -138,8 +136,7 @@ def check_subjects(config: Config, subjects: Iterable[str]) -> None:
 
 
 def check_results(config: Config) -> None:
-    """`check_writable`, `check_subjects`, and `InputError` where a run would replace files in a folder that simspine
-    did not make."""
+    """`check_writable`, `check_subjects`, and `InputError` where a run would replace files of others."""
     folder = Path(config.results)
     check_writable(folder)
     check_subjects(config, config.subjects)

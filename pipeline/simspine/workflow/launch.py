@@ -104,10 +104,8 @@ def refuse_other_settings(changes: Collection[str], files: Sequence[str | Path])
 
 def _unfinished(config: Config, partly: bool) -> list[jobs.StageState]:
     """States of stages that are not done; partly: only of those that are stale or waiting."""
-    states = jobs.stage_states(config)
-    return [
-        s for s in states if (s.kind in (jobs.STATE_STALE, jobs.STATE_WAITING) if partly else s.kind != jobs.STATE_DONE)
-    ]
+    doubtful, states = (jobs.STATE_STALE, jobs.STATE_WAITING), jobs.stage_states(config)
+    return [s for s in states if s.kind != jobs.STATE_DONE and (not partly or s.kind in doubtful)]
 
 
 def _snakemake(state: Path) -> list[str]:
@@ -126,9 +124,7 @@ def _failure_error(failed: Sequence[str], log: Path) -> str:
     return "\n".join(["the workflow failed", *lines[-LAST_LINES_SHOWN:]])
 
 
-def _follow_output(
-    command: Sequence[str], log: IO[str], lock: tuple[int, ...], quiet: bool = False
-) -> tuple[int, list[str]]:
+def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...], quiet: bool) -> tuple[int, list[str]]:
     """Run Snakemake, show the output of the stages, log its own messages. Returns exit code and failed rules."""
     commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": commands, "PYTHONSAFEPATH": "1"}

@@ -53,8 +53,7 @@ PLACED_NOTE = "estimated from the person's size and stance, with standard deviat
 
 @dataclass(frozen=True, eq=False)
 class LiftingTask:
-    """Lifter of people into space, lens of the camera, and options of the world frame. panel: draw people in the world
-    next to the picture."""
+    """Lifter, lens of the camera, options of the world frame. panel: draw people in the world next to the picture."""
 
     lifter: Lifter
     lens: LiftingLens

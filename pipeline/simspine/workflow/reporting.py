@@ -75,8 +75,7 @@ def _write_trial_page(context: Context, trial: str) -> None:
 
 
 def write_report_of(config: Config) -> Path:
-    """Write <results>/report.html, with many trials linked to their pages (`plan_page`); returns its path. Raises
-    `InputError` where results are missing or damaged."""
+    """Write <results>/report.html, with many trials linked to their pages (`plan_page`); returns its path."""
     summary = read_summary(config)
     path = Path(config.results) / "report.html"
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]

@@ -265,9 +265,7 @@ class TrialState:
 
 @dataclass(frozen=True)
 class SubjectState:
-    """One subject: its trials, canonical names of missing ones, file names that are no trial, and the fault of its
-    cameras ('' if none).
-    """
+    """One subject: its trials, names of missing ones, file names that are no trial, the cameras' fault ('' if none)."""
 
     subject: str
     trials: tuple[TrialState, ...]
