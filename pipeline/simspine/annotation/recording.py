@@ -163,18 +163,10 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
         keypoints = with_spine(keypoints, cameras, solved["spine_markers"], solved["centres"])
     rows = _rows_of_views(keypoints.frames, keypoints.views, timing)
     views = tuple(camera.name for camera in cameras)
+    start = pseudo_labels(keypoints, detected.inferred | ~detected.labelled)
     home = target.home or Path("annotations") / folder.resolve().name / person / name
-    return RecordedViews(
-        name=name,
-        views=views,
-        sources=sources,
-        rows=rows,
-        cameras=tuple(cameras),
-        start=pseudo_labels(keypoints, detected.inferred | ~detected.labelled),
-        rate=keypoints.rate,
-        home=home,
-        note=note,
-    )
+    about = {"cameras": tuple(cameras), "start": start, "rate": keypoints.rate, "home": home, "note": note}
+    return RecordedViews(name, views, sources, rows, **about)
 
 
 def _config_of(folder: Path, given: Path | None) -> Config:
@@ -231,16 +223,8 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     rows = _rows_of_views(sources[0].frames, len(sources), None)
     keypoints = at_images(keypoints_of_files(folder / "pose", views, rate), rows, rate)
     name = folder.stem if folder.is_file() else folder.name
-    return RecordedViews(
-        name=name,
-        views=views,
-        sources=sources,
-        rows=rows,
-        cameras=cameras,
-        start=pseudo_labels(keypoints),
-        rate=rate,
-        home=home,
-    )
+    start = pseudo_labels(keypoints)
+    return RecordedViews(name, views, sources, rows, cameras=cameras, start=start, rate=rate, home=home)
 
 
 def _view_paths(folder: Path) -> list[Path]:

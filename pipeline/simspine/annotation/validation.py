@@ -130,14 +130,8 @@ def validate_against_body(
     again = [int(frame) for frame in np.argsort(-points_beyond, kind="stable") if points_beyond[frame]]
     along = np.array([error for name, error in errors.items() if name in VALIDATED_SPINE_POINTS])
     everything = _rms(np.array([error for name, error in reference_errors.items() if not is_skin_marker([name])]))
-    found = Validation(
-        points=tuple(rows),
-        spine_m=_rms(along),
-        reference_m=everything,
-        again=tuple(again),
-        frames=candidate.motion.frames,
-        names=(names[0], names[1] if reference is not None else ""),
-    )
+    names = (names[0], names[1] if reference is not None else "")
+    found = Validation(tuple(rows), _rms(along), everything, tuple(again), frames=candidate.motion.frames, names=names)
     return found if found.passed or not len(along) else replace(found, worse=_frames_beyond_limit(along, found))
 
 

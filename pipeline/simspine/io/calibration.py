@@ -305,8 +305,9 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
     axes = np.reshape(attributes("transform", "r11 r12 r13 r21 r22 r23 r31 r32 r33"), (3, 3))
     R = _HALF_TURN @ axes
     t = -R @ np.array(attributes("transform", "x y z")) / 1000
-    size = (right - left + 1, bottom - top + 1)
-    return _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where)
+    return _calibrated_camera(
+        name, (right - left + 1, bottom - top + 1), K, distortion=distortion, t=t, R=R, where=where
+    )
 
 
 def _cameras_of_vicon(root: ElementTree.Element, path) -> list[Camera]:

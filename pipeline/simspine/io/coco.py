@@ -308,10 +308,5 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
             )
         status[i] = [POINT_STATUSES.index(word) for word in words]
     with naming_content(path, "points of people in images"):
-        return LabelledImages(
-            names=names,
-            file_names=tuple(content["file_name"].tolist()),
-            sizes=content["size"].reshape(-1, 2),
-            points=points,
-            status=status,
-        )
+        files, sizes = tuple(content["file_name"].tolist()), content["size"].reshape(-1, 2)
+        return LabelledImages(names, files, sizes, points, status=status)

@@ -171,11 +171,6 @@ class TrialData(Frozen):
         """(frames, coordinates): rotations in degrees, translations in metres."""
         return np.where(self.motion.rotational, np.degrees(self.motion.values), self.motion.values)
 
-    @property
-    def degrees_sd(self) -> np.ndarray | None:
-        sd = self.motion.deviation
-        return None if sd is None else np.where(self.motion.rotational, np.degrees(sd), sd)
-
 
 @dataclass(frozen=True)
 class SubjectData:
@@ -337,9 +332,11 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
         ours.attrs["withheld"] = "points: see the notice"
     if trial.fk_deviation is not None:
         ours.attrs["fk_deviation_m"] = float(trial.fk_deviation)
+    sd = motion.deviation
+    sd = None if sd is None else np.where(motion.rotational, np.degrees(sd), sd)
     optional = [
         ("marker_weight", markers.weight, "1"), ("marker_covariance", markers.covariance, "m2"),
-        ("marker_filled", markers.filled, None), ("kinematics_sd", trial.degrees_sd, "deg; m"),
+        ("marker_filled", markers.filled, None), ("kinematics_sd", sd, "deg; m"),
         *((name, getattr(trial, name), "1") for name in TRIAL_SHARES),
         *((name, getattr(trial, field), unit) for name, (field, unit) in FRAME_ARRAYS.items()),
     ]  # fmt: skip

@@ -76,9 +76,7 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
     flag = header.get("inDegrees", "").lower()
     title = "" if "=" in lines[0][1] or end == 0 else lines[0][1].strip(_PADDING_CHARACTERS)
     in_degrees = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}.get(flag)
-    return StorageTable(
-        title=title, names=names, time=rows.time, values=values, in_degrees=in_degrees, header=header, step=rows.step
-    )
+    return StorageTable(title, names, rows.time, values, in_degrees=in_degrees, header=header, step=rows.step)
 
 
 def _column_labels(row: str, first_row: list[str]) -> list[str]:

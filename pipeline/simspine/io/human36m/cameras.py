@@ -76,15 +76,9 @@ def _camera_of_metadata(name: str, extrinsic: np.ndarray, intrinsic: np.ndarray,
 
     R = Rotation.from_euler("XYZ", extrinsic[:3]).as_matrix()
     fx, fy, cx, cy, k1, k2, k3, p1, p2 = intrinsic
+    size, K = names.HUMAN36M_CAMERA_SIZES[name], np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     with naming_content(where, "a camera"):
-        return Camera(
-            name=name,
-            size=names.HUMAN36M_CAMERA_SIZES[name],
-            K=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
-            distortion=np.array([k1, k2, p1, p2, k3]),
-            R=R,
-            t=-R @ extrinsic[3:] / 1000,
-        )
+        return Camera(name, size, K, np.array([k1, k2, p1, p2, k3]), R=R, t=-R @ extrinsic[3:] / 1000)
 
 
 def _element_text(element: ElementTree.Element) -> str:
@@ -121,12 +115,11 @@ class Rigs:
     def file(self, subject: str) -> Path:
         if not self.place.is_dir():
             return self.place
-        for pattern in SUBJECT_FILES:
-            path = self.place / pattern.format(subject=subject)
+        wanted = [pattern.format(subject=subject) for pattern in SUBJECT_FILES]
+        for path in map(self.place.joinpath, wanted):
             if path.is_file():
                 return path
-        wanted = ", ".join(pattern.format(subject=subject) for pattern in SUBJECT_FILES)
-        raise InputError(f"no camera file for {subject} in {self.place}; looked for {wanted}.")
+        raise InputError(f"no camera file for {subject} in {self.place}; looked for {', '.join(wanted)}.")
 
 
 def open_rigs(place: str | os.PathLike, lens: str | None = None) -> Rigs:

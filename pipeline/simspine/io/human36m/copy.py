@@ -330,13 +330,7 @@ def _subject_state(copy: Copy, subject: str, wanted: list[str], videos: bool) ->
     present = [trial for trial in copy.trials(subject) if trial in wanted]
     states = tuple(_trial_state(copy, subject, trial, videos) for trial in present)
     missing = tuple(trial for trial in wanted if trial not in present)
-    return SubjectState(
-        subject=subject,
-        trials=states,
-        missing=missing,
-        strays=copy.strays(subject),
-        cameras=_camera_fault(copy, subject),
-    )
+    return SubjectState(subject, states, missing, copy.strays(subject), cameras=_camera_fault(copy, subject))
 
 
 def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialState:
@@ -356,9 +350,7 @@ def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialSta
                 problems.append(str(error))
     if frames and not is_unusable(faults):
         faults += [fault for fault in length_faults(subject, trial, frames, counts) if fault.camera not in spoilt]
-    return TrialState(
-        subject=subject, trial=trial, frames=frames, views=len(paths), problems=tuple(problems), faults=tuple(faults)
-    )
+    return TrialState(subject, trial, frames, len(paths), problems=tuple(problems), faults=tuple(faults))
 
 
 def _camera_fault(copy: Copy, subject: str) -> str:
