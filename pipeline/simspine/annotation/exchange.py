@@ -39,10 +39,8 @@ OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSE
 
 
 def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
-    """YAML of {landmark: {view: [[frame, x, y], …]}}, the skin markers placed by a person; null for absent ones.
-
-    Frames are the videos' own, from 0. Raises `InputError` where no marker on the skin was placed in two views.
-    """
+    """YAML of {landmark: {view: [[frame, x, y], …]}}, the skin markers that a person placed in two views or more; null
+    for absent ones. Frames are the videos' own, from 0."""
     clicks = {}
     for name in is_skin_marker(labels.names):
         i = labels.names.index(name)
@@ -88,9 +86,8 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
 def propose_spines(path: Path, least_height: float, curves: bool = False) -> coco.LabelledImages:
     """The largest person of each image of a COCO file whose trunk is in sight, with points of the spine proposed.
 
-    least_height: of the person, as a share of the image's height. Hips and shoulders must be labelled as seen. The
-    spine's points are computed from them and the head, by `spine_in_image` or `spine_on_curves`; they are labelled
-    hidden and not decided. `InputError` where no person qualifies.
+    least_height: of the person, as a share of the image's height. The spine's points are computed from hips, shoulders
+    and head, by `spine_in_image` or `spine_on_curves`; they are labelled hidden and not decided.
     """
     table, people = load_skeleton("spinetrack37"), coco.read_coco(path)
     names = tuple(table.to_simspine[name] for name in table.names)
@@ -120,8 +117,7 @@ def write_annotation_file(
     """Write the labels as `coco`, a file, or as `openpose`, a folder; returns its path.
 
     openpose: `<view>_json/<view>_000012.json`, 37 points in SpineTrack's order; score 1: seen, 0.5: hidden, 0: absent.
-    A workflow reads them with `detection: {detector: import}`. Raises `InputError` for a file's name where a folder is
-    written, or the reverse.
+    A workflow reads them with `detection: {detector: import}`.
     """
     if (out.suffix.lower() == ".json") != (form == "coco"):
         wanted = "a file that ends in .json" if form == "coco" else "a folder"
@@ -141,10 +137,7 @@ def write_annotation_file(
 
 
 def write_images(folder: Path, recording: RecordedViews, images: coco.LabelledImages) -> int:
-    """Write the labelled images as JPEG under their names into `folder`; returns their number.
-
-    Raises `InputError` before any is written where one would replace an image of the recording.
-    """
+    """Write the labelled images as JPEG under their names; returns their number. None of the recording is replaced."""
     originals = {file.resolve() for one in recording.sources if isinstance(one, Stills) for file in one.files}
     if replaced := [folder / name for name in images.file_names if (folder / name).resolve() in originals]:
         raise InputError(f"{replaced[0]} is an image of the recording, and would be replaced; name another folder.")
@@ -159,11 +152,7 @@ def write_images(folder: Path, recording: RecordedViews, images: coco.LabelledIm
 
 
 def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledImages, where: str) -> list[Edit]:
-    """Decisions that change the labels to those of a file; only for points that differ.
-
-    Images are matched by name, or by the end of their path. Raises `InputError` where no image matches, or names of
-    points are not the recording's.
-    """
+    """Decisions that change the labels to those of a file. Images are matched by name, or by the end of their path."""
     unknown = [name for name in images.names if name not in labels.names]
     if unknown:
         raise InputError(f"{where}: the recording has no {', '.join(unknown[:6])}. Leave them out, or add --skin.")

@@ -99,10 +99,7 @@ class Labels(HoldsArrays):
 
 
 def pseudo_labels(keypoints: Keypoints, inferred: np.ndarray | None = None) -> Labels:
-    """Labels without any decision. A point without a position is absent.
-
-    inferred: (frames, views, points) bool, points that no detector saw; None: by the origin of the points.
-    """
+    """Labels without any decision. inferred: (frames, views, points) bool, seen by no detector; None: by origin."""
     placed = np.isfinite(keypoints.xy).all(-1)
     unseen = keypoints.of_origin(Origin.INFERRED, Origin.ESTIMATED)
     return Labels(
@@ -164,10 +161,7 @@ def journal_file(folder: Path, annotator: str) -> Path:
 def start_journal(
     path: Path, recording: str, views: Sequence[str], names: Sequence[str], *, images: Sequence[str] = ()
 ) -> None:
-    """Create the file if it does not exist; else cut off an incomplete last line.
-
-    images: a digest for each view. Raises `InputError` for a journal of another recording.
-    """
+    """Create the file if it does not exist; else cut off an incomplete last line. images: a digest for each view."""
     if path.is_symlink():
         raise InputError(f"{path}: a symbolic link; a journal is no link. Name another folder (--out).")
     head = {"schema": JOURNAL_SCHEMA, "recording": recording, "views": list(views), "images": list(images)}
@@ -226,11 +220,8 @@ def _is_whole(line: bytes) -> bool:
 def read_journal(
     path: Path, recording: str | None = None, views: Sequence[str] = (), images: Sequence[str] = ()
 ) -> list[Edit]:
-    """All decisions about points in their order; an incomplete last line is left out.
-
-    recording, views, images: those that the journal must be of; by default any. Raises `InputError` for a journal of
-    another recording, and for a line that is no decision.
-    """
+    """All decisions about points in their order; an incomplete last line is left out. recording, views, images: those
+    that the journal must be of; by default any."""
     content = read_bytes(path)
     _check_head(path, content, recording, views=views, images=images)
     edits = []
@@ -348,9 +339,7 @@ def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = 
 
 def disagreement_px(labels: Labels, rate: float, cameras: Sequence[Camera]) -> np.ndarray:
     """(frames, views, points) px, distance of each point from its triangulated position's projection; NaN without one.
-
-    Inferred points are left out: they are projections of one point in space, so that their agreement is no evidence.
-    """
+    Inferred points, projections of one point in space, are left out: their agreement is no evidence."""
     seen = labels.labelled & ~labels.guessed
     weight = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * seen
     keypoints = Keypoints(labels.names, rate, np.where(seen[..., None], labels.xy, np.nan), weight)

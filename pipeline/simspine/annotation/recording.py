@@ -87,12 +87,8 @@ class RecordedViews:
 
 @dataclass(frozen=True)
 class Target:
-    """The recording to open. path: a results folder, a folder of videos or images, or 'pose2sim:NAME'.
-
-    config: configuration of the results, if their folder holds no config.yaml. subject, trial: for results of several.
-    home: folder of the annotations; next to the recording if None. skin: levels of skin markers to be placed besides
-    the other points.
-    """
+    """The recording to open. path: a results folder, a folder of videos or images, or 'pose2sim:NAME'. config: of
+    results without config.yaml. home: folder of annotations; next to the recording if None. skin: levels of markers."""
 
     path: str
     config: Path | None = None
@@ -103,10 +99,7 @@ class Target:
 
 
 def open_target(target: Target) -> RecordedViews:
-    """The recording in a results folder, or in a folder of videos or images.
-
-    Raises `InputError` that lists the kinds of folders expected.
-    """
+    """The recording in a results folder, or in a folder of videos or images."""
     recording = _recording_of_target(target)
     require_distinct_files("views", recording.views)
     known = read_skin_table().places
@@ -184,10 +177,7 @@ def _videos_of(config: Config, subject: str, trial: str) -> tuple[Video | Stills
 
 
 def with_spine(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers, centres: Markers | None) -> Keypoints:
-    """Keypoints with missing points filled by the projection of the solved spine, with a low confidence.
-
-    The chain from Hip to Neck_03 is at the centroids of S1 to C1, as SpineTrack defines it.
-    """
+    """Keypoints, missing ones filled by the solved spine's projection, Hip to Neck_03 at the centroids of S1 to C1."""
     markers = markers if centres is None else points_at_vertebrae(markers, centres)
     projected = np.moveaxis(project_points(cameras, markers_in_frame(markers, "z_up").xyz), 0, 1)
     guess = Keypoints(markers.names, keypoints.rate, projected, np.full(projected.shape[:3], INFERRED_POINT_CONFIDENCE))

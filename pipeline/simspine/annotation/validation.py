@@ -101,14 +101,10 @@ def read_result(folder: Path, subject: str | None = None, trial: str | None = No
 def validate_against_body(
     candidate: Result, reference: Result | None = None, names: Sequence[str] = ("candidate", "reference")
 ) -> Validation:
-    """Errors of the candidate's points, and of a reference detector's in the same recording.
-
-    names: of the two, as they are shown.
+    """Errors of the candidate's points, and of a reference detector's in the same recording. names: of the two.
 
     Inferred points are left out: they follow the others and were not seen. Markers on the skin are no detector's points
     and do not count in the reference's error.
-
-    Raises `InputError` where the two have different frames.
     """
     if reference is not None and reference.motion.frames != candidate.motion.frames:
         raise InputError(f"{candidate.motion.frames} and {reference.motion.frames} frames; compare one recording's.")

@@ -274,10 +274,9 @@ MARKER_FILES = (".trc", ".c3d")
 
 
 def read_markers(path: str | os.PathLike, frame: str | None = None, resample: float | None = None) -> Markers:
-    """Marker trajectories, m, of a TRC or C3D file, by its ending.
+    """Marker trajectories, m, of a TRC or C3D file.
 
-    frame: of the coordinates, 'y_up' or 'z_up'; None takes the frame that a C3D file states, and 'y_up' for TRC.
-    resample: see `read_trc`.
+    frame: of the coordinates; None takes that which a C3D file states, 'y_up' for TRC. resample: see `read_trc`.
     """
     ending = Path(path).suffix.lower()
     if ending not in MARKER_FILES:

@@ -53,9 +53,7 @@ def write_coco_people(
     **more: Any,
 ) -> int:
     """Write records of an image {width, height, file_name, …} and its person {keypoints, bbox, area, …}; returns their
-    number, which is also the last id. keypoints: SpineTrack's 37, as of `keypoint_list`. Atomic; equal content gives
-    equal bytes.
-    """
+    number. keypoints: SpineTrack's 37, as of `keypoint_list`. Equal content gives equal bytes."""
     info, count = {"description": description, "notice": notice, **more}, 0
     with (
         atomic_path(path) as temporary,
@@ -183,10 +181,7 @@ def _category_names(
 
 
 def read_coco_results(path: Path) -> dict[str, np.ndarray]:
-    """Results in the form of COCO's evaluation, a list with an entry per detected person.
-
-    image_id: (people,) texts; keypoints: (people, points, 3); score: (people,). Raises `InputError` for anything else.
-    """
+    """COCO's results, an entry a detected person. image_id: texts; keypoints: (people, points, 3); score: (people,)."""
     text = read_bytes(path)
     with naming_content(path, "a list of COCO keypoint results"):
         rows = load_json(text)
@@ -208,10 +203,7 @@ def annotation_file(root: str | os.PathLike) -> Path:
 
 
 def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: str, missing: float = 0.0) -> np.ndarray:
-    """Keypoints (people, points, 3) with `names` as (people, 37, 3) in SpineTrack's order; `missing` where absent.
-
-    SIMSPINE's names are understood as well. Raises `InputError` for a name that is neither.
-    """
+    """Keypoints (people, points, 3) in SpineTrack's order, or `missing`. names: SpineTrack's or SIMSPINE's."""
     table = load_skeleton("spinetrack37")
     native = {simspine: name for name, simspine in table.to_simspine.items()}
     if keypoints.ndim != 3 or keypoints.shape[1:] != (len(names), 3):
@@ -285,10 +277,7 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
 
 
 def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
-    """COCO keypoints of any program, one person per image, with the `status` of each point if the file states it.
-
-    Without a `status` every labelled point counts as corrected, since a person placed it.
-    """
+    """COCO keypoints, one person per image. Without a `status` every labelled point counts as corrected."""
     content = read_coco(Path(path))
     names = tuple(map(str, content["names"]))
     several = repeated_names(content["file_name"].tolist())

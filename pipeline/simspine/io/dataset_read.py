@@ -154,10 +154,7 @@ class DatasetFile:
 
     @_naming_unreadable
     def array(self, subject: str, trial: str, path: str, frames: slice = slice(None)) -> np.ndarray:
-        """One array of a trial by its path in the trial's group, rad, m and s; only the chunks needed are read.
-
-        Texts come as str, `simspine/valid` as bool (all true in a released file).
-        """
+        """One array of a trial by its path in the group, rad, m, s. Texts come as str, `simspine/valid` as bool."""
         key = subject, trial, path
         data = self._arrays.get(key)
         if data is None:

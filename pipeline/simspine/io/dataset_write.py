@@ -210,11 +210,8 @@ POINT_ORDERS = ("simspine37", "simspine15", "spinetrack37")
 
 
 def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
-    """Write the data set atomically, one trial in memory at a time. A trial in a file is copied without unpacking.
-
-    Raises `InputError` if trials disagree on markers or coordinates (the tree names them once), if there is no trial,
-    or if a name cannot be one in the file.
-    """
+    """Write the data set, one trial in memory at a time. A trial in a file is copied without unpacking. Trials
+    must agree on markers and coordinates, since the tree names them once."""
     for subject, content in dataset.subjects.items():
         for name in (subject, *content.trials):
             if not name or "/" in name or name in (".", "calibration", "metadata"):

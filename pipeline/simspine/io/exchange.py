@@ -127,10 +127,8 @@ class Channel(NamedTuple):
 
 
 def write_nwb(path: Path, take: ExportTrial, *, notice: str = "") -> None:
-    """Write a trial as Neurodata Without Borders: points and vertebral centres by ndx-pose, m; angles, rad.
-
-    NWB requires the time of the recording, which is not known. The file holds the time of its writing, and says so.
-    """
+    """Write a trial as Neurodata Without Borders: points by ndx-pose, m; angles, rad. NWB requires the time of the
+    recording, which is not known; the file holds the time of its writing, and says so."""
     with needing_extra("NWB", "nwb"):
         import ndx_pose
         import pynwb
@@ -222,10 +220,7 @@ def _place_channels(trial: TrialData) -> Iterator[Channel]:
 
 
 def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice: str = "") -> dict[str, int]:
-    """Write a BIDS data set of motion; returns {file, relative to the folder: its number of frames, 0 without any}.
-
-    A trial is a task, which BIDS names by letters and digits. Raises `InputError` where two names become the same.
-    """
+    """Write a BIDS data set of motion; returns {file, relative to the folder: its number of frames, 0 without any}."""
     made_by = [{"Name": "SIMSPINE", "Version": version("simspine")}]
     description = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "GeneratedBy": made_by}
     files = {"dataset_description.json": 0, "README": 0, "participants.tsv": 0}

@@ -153,10 +153,7 @@ def _library_reason(error: Exception) -> str:
 
 
 def _limit_resources(memory: int, seconds: int) -> None:
-    """Limit memory, core files and processor time where the system can (not on Windows).
-
-    The parent sets a time limit, too; but the child must also end if its parent was killed.
-    """
+    """Limit memory, core files and processor time where the system can; the child must also end without its parent."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 

@@ -141,10 +141,7 @@ def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any =
 
 
 class _Output(io.FileIO):
-    """The file that HDF5 writes to. After an error of the disk further data are discarded, and the error is kept.
-
-    HDF5 ends the process if it cannot flush its buffers, so `write` reports all data as written.
-    """
+    """The file that HDF5 writes to. After an error of the disk, which would end the process, data are discarded."""
 
     error: OSError | None = None
 
@@ -167,10 +164,7 @@ class _Output(io.FileIO):
 
 @contextmanager
 def create_file(path: str | os.PathLike) -> Iterator[h5py.File]:
-    """A new HDF5 file that keeps the order of its entries and is written as it grows, never in memory as a whole.
-
-    Raises the system's `OSError` if it cannot be created or, at the end of the block, if the disk was full.
-    """
+    """A new HDF5 file, written as it grows. Raises the system's `OSError`, also at the end if the disk was full."""
     with _Output(path, "w+") as output:
         try:
             with h5py.File(output, "w", track_order=True) as made:

@@ -184,11 +184,8 @@ def write_keypoints(
 
 
 def write_people_json(path: str | os.PathLike, people: Sequence[Mapping], about: Mapping | None = None) -> None:
-    """Write everybody in one image, as OpenPose does.
-
-    people: an entry per person with `pose_keypoints_2d`, x y score point by point. Its other keys replace those that
-    OpenPose leaves empty, or are added. about: further keys of the file.
-    """
+    """Write everybody in one image, as OpenPose does. people: an entry each, whose keys replace OpenPose's or are
+    added. about: further keys of the file."""
     parts = ("face", "hand_left", "hand_right")
     empty: dict[str, list] = {f"{part}_keypoints_{d}": [] for d in ("2d", "3d") for part in parts}
     entries = [{"person_id": [-1], "pose_keypoints_2d": [], "pose_keypoints_3d": [], **empty, **one} for one in people]
@@ -308,11 +305,8 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
 
 
 def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | None, where) -> tuple[str, ...]:
-    """Names of a table in the skeleton's spelling; case, separators, and how and where a side stands are ignored.
-
-    A skeleton with exactly these points is preferred, since 'hip' differs between HALPE's 26 points and SpineTrack's
-    37. Raises `InputError` for unknown names.
-    """
+    """Names of a table in the skeleton's spelling; case, separators, and how and where a side stands are ignored. A
+    skeleton with exactly these points is preferred: 'hip' differs between HALPE's 26 points and SpineTrack's 37."""
     if skeleton is not None and not isinstance(skeleton, str):
         return _point_names(skeleton, len(names), where, ())
     candidates = [skeleton] if skeleton else skeletons.skeleton_names()

@@ -96,10 +96,7 @@ def write_sto(
     in_degrees: bool = False,
     header: dict[str, str] | None = None,
 ) -> None:
-    """Write a storage file. values: (rows, columns) in the units the header states; NaN is written as NaN.
-
-    header: further `key=value` lines; OpenSim keeps them as metadata.
-    """
+    """Write a storage file. values: (rows, columns) in the header's units. header: further `key=value` lines."""
     values, time = np.asarray(values, float), np.asarray(time, float)
     if values.shape != (len(time), len(names)) or not values.size:
         raise InputError(f"{path}: values of shape {values.shape}, expected ({len(time)}, {len(names)}) and not empty.")

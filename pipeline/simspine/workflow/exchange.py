@@ -102,11 +102,8 @@ class _Source:
 
 
 def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | None = None) -> Path:
-    """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None); returns it.
-
-    The folder appears whole or not at all; an older export by simspine in its place is replaced, unless it holds other
-    files.
-    """
+    """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None), whole or not at all; returns
+    it. An older export in its place is replaced, unless it holds other files."""
     results = Path(config.results)
     path = dataset_file(results, f"{config.name}.h5")
     if not path.is_file():

@@ -29,10 +29,7 @@ STATE = ".workflow"  # folder in the results: Snakemake's working state; may be 
 
 @dataclass(frozen=True)
 class Job:
-    """Stages that run one after another in one process, since starting a process takes a second or two.
-
-    whole: one job for all trials of a subject; else one for each trial.
-    """
+    """Stages that run in one process, since starting one takes a second or two. whole: of all trials of a subject."""
 
     stages: tuple[str, ...]
     whole: bool = False
@@ -195,10 +192,7 @@ class Step(StageState):
 
 
 def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None) -> list[Step]:
-    """Steps of these jobs for a subject (None: for all together), in order; nothing is read.
-
-    trial: plan only this one; not for jobs of all trials. `InputError` is raised where a recording is missing.
-    """
+    """Steps of these jobs for a subject (None: for all), in order; nothing is read. trial: plan only this one."""
     if subject is None:
         return [step_of_all(config, job) for job in jobs]
     context = Context(config, subject, quiet=True, trial=trial)
@@ -221,10 +215,7 @@ def step_of_all(config: Config, job: str) -> Step:
 
 
 def capture_step(config: Config, subject: str) -> Step:
-    """The step for a subject's files in a virtual capture; its task does nothing, and only lists the files made.
-
-    `simspine.synthesis.virtual_trial` makes them, and decides by its own record which are still to be made.
-    """
+    """The step for a subject's files in a virtual capture, which `synthesis.virtual_trial` makes; it does nothing."""
     assert config.virtual is not None
     assert config.capture is not None
     folder = Path(config.capture.human36m)
@@ -244,10 +235,7 @@ def capture_step(config: Config, subject: str) -> Step:
 
 
 def run_job(config: Config, job: str, subject: str | None, trial: str | None) -> None:
-    """Run the tasks of a job that are not done. The message of a failure is kept for `simspine status` (`failure_of`).
-
-    subject: None for jobs over all subjects. trial: None for jobs over all trials.
-    """
+    """Run the tasks of a job that are not done. A failure's message is kept for `simspine status` (`failure_of`)."""
     if subject is not None:
         config.trials(subject, trial)  # both must exist
     failure_file = failure_of(config, job, subject, trial)

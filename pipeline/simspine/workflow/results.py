@@ -99,10 +99,7 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
 
 
 def write_validation(dataset: Path, out: Path) -> list[Path]:
-    """Write <table>.csv, and validation.md with all tables, into `out`.
-
-    dataset: HDF5 file of a data set, by simspine or released, or a folder with exactly one. Returns the files written.
-    """
+    """Write <table>.csv, and validation.md with all, into `out`; returns them. dataset: a file, or folder of one."""
     from simspine.evaluation import validation_tables as tables  # here, since it loads pandas
 
     with open_dataset(dataset) as file:
@@ -242,9 +239,8 @@ def read_trial(
 ) -> SolvedTrial:
     """Results of the stages for a trial; those from images, and the verdict, only where their files exist.
 
-    judged: False leaves out the verdict and filled frames, for the stage that makes them. keypoints: False leaves out
-    2D points, which only pictures need. derived: True adds the posterior's derived standard deviations. Points before
-    merging are never read, to save memory.
+    judged: with the verdict and filled frames. keypoints: with 2D points, which only pictures need. derived: with the
+    posterior's derived standard deviations. Points before merging are never read, to save memory.
     """
     verdict = read_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
     kinematics, vertebrae = paths.kinematics(name), paths.vertebrae(name)

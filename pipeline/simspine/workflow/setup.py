@@ -134,8 +134,7 @@ OPTIONAL_MODULES = {"spinepose": "optional, non-commercial", "torch": "optional,
 class GivenFiles:
     """Files for a new configuration: videos of one trial, marker files, or the folder of a session.
 
-    calibration, trial: calibration file and trial's name of videos. rate: frames/s of a session whose files do not
-    hold it. `InputError` for files that do not exist, and for an option that would have no effect.
+    calibration, trial: calibration file and trial's name of videos. rate: frames/s of a session without it.
     """
 
     files: Sequence[Path]
@@ -173,10 +172,7 @@ def write_new_config(
     marker_set: str | None = None,
     person: Mapping[str, float] | None = None,
 ) -> str:
-    """Write a configuration for synchronised videos of a trial, or marker files, each a trial; returns what to do next.
-
-    person: height (m) and mass (kg), as far as they are known. Nothing is written if the files do not fit.
-    """
+    """Write a configuration for files, or nothing if they do not fit; returns what to do next. person: m, kg."""
     said = " "
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
@@ -422,11 +418,8 @@ WARMUP_FRAMES, WARMUP_RATE_HZ = 12, 60.0
 
 
 def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
-    """Triangulate and solve a person who stands still, so that each kernel is called. Returns seconds.
-
-    Numba keeps compiled code in the package's folder, or in the user's cache where that may not be written
-    (`NUMBA_CACHE_DIR` overrides), for this kind of processor.
-    """
+    """Triangulate and solve a person who stands still, so that each kernel is called. Returns seconds. Numba keeps
+    compiled code in the package's folder, or in the user's cache (`NUMBA_CACHE_DIR`), for this kind of processor."""
     start, cameras = time.perf_counter(), virtual_rig(seed=1, subject="S1")
     for recipe in WARMUP_RECIPES:
         body = build_body(recipe, "centres")

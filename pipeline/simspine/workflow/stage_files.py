@@ -187,10 +187,8 @@ def _merge(context: Context, trial: str, table: str | None) -> None:
 def _mocap_findings(
     caught: Sequence[warnings.WarningMessage], files: Sequence[Path], others: Sequence[Finding] = ()
 ) -> dict[str, str]:
-    """Issue the warnings again; {'findings': JSON} of `others` and of warnings that are no remarks, or {}.
-
-    Findings name files without their folders, so that results do not show where the files lay.
-    """
+    """Issue the warnings again; {'findings': JSON} of `others` and of warnings that are no remarks, or {}. Files are
+    named without their folders, so that results do not show where they lay."""
     findings = [finding.to_dict() for finding in others]
     for warning in caught:
         warnings.warn(warning.message, warning.category, stacklevel=2)

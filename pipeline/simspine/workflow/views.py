@@ -125,10 +125,9 @@ def write_view(result: Path, out: Path | None = None, subject: str | None = None
 
 
 def write_comparison(first: Path, last: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
-    """Write a page with what changed between the trials of two results; returns its path.
+    """Write a page with what changed between two results; returns its path.
 
-    first, last: results folders, or a trial's .h5 in one. subject, trial: choose the same trial in both. Raises
-    `InputError` for other files, where a choice is needed and not made, and for a trial compared with itself.
+    first, last: results folders, or a trial's .h5 in one. subject, trial: choose the same trial in both.
     """
     if out.suffix.lower() != ".html":
         raise InputError(f"{out}: a comparison is a page; name a file that ends in .html.")
@@ -173,10 +172,7 @@ def _warn_of_other_settings(folders: Sequence[Path]) -> None:
 
 
 def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
-    """Page on two trials of a movement: changes, whether they exceed their errors, and both trials in 3D.
-
-    trials: {name on the page: trial}, the earlier one first.
-    """
+    """Page on two trials of a movement, {name: trial}: changes, whether they exceed their errors, and both in 3D."""
     first, last = trials
     figures = {name: (*trial.curvature_figures, *trial.clinical_figures) for name, trial in trials.items()}
     table = comparison_table(figures)

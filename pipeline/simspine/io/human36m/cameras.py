@@ -92,12 +92,8 @@ SUBJECT_FILES = ("cameras/Calib_{subject}.toml", "Calib_{subject}.toml", "{subje
 
 @dataclass(frozen=True)
 class Rigs:
-    """Source of the cameras of each subject.
-
-    place: a file that holds all subjects (metadata.xml, JSON) or one rig (TOML, JSON), or a folder with a file per
-    subject. lens: whose formula the tangential numbers belong to, 'human36m' or 'opencv'. metadata: the contents of a
-    metadata.xml.
-    """
+    """Source of the cameras of each subject. place: a file of all subjects or of one rig, or a folder with a file per
+    subject. lens: whose formula the tangential numbers belong to. metadata: the contents of a metadata.xml."""
 
     place: Path
     lens: str

@@ -40,11 +40,7 @@ class _Listing(NamedTuple):
 
 
 class Copy:
-    """A copy of Human3.6M, or another capture with its layout. Made by `open_copy`.
-
-    root: folder with the subjects. rigs: camera parameters, if there are any. Folders are listed once; nothing else is
-    kept in memory.
-    """
+    """A copy of Human3.6M, or a capture with its layout. root: folder with the subjects. rigs: camera parameters."""
 
     def __init__(self, root: Path, rigs: Rigs | None):
         self.root, self.rigs = root, rigs
@@ -134,11 +130,7 @@ class Copy:
 
 
 def open_copy(root: str | Path, cameras: str | Path | None = None, lens: str | None = None) -> Copy:
-    """A copy of Human3.6M.
-
-    root: folder of the copy. cameras: file or folder of camera parameters (default: looked for in the copy); lens: see
-    `open_rigs`. Raises `InputError` that lists what was looked for.
-    """
+    """A copy of Human3.6M. root: its folder. cameras: file or folder of camera parameters, else found in the copy."""
     root = Path(root)
     if not root.exists():
         raise InputError(f"Human3.6M copy {root} does not exist.")
@@ -226,10 +218,7 @@ def read_pose(path: str | os.PathLike) -> np.ndarray:
 
 
 def write_pose(path: str | os.PathLike, poses: np.ndarray) -> None:
-    """Write (frames, 32, 3) mm in the official layout, in single precision.
-
-    Equal arrays give equal bytes: nothing is compressed, since a compressed CDF holds the time of writing.
-    """
+    """Write (frames, 32, 3) mm in the official layout. Not compressed: a compressed CDF holds the time of writing."""
     from cdflib import cdfwrite
 
     poses = np.asarray(poses, float)
@@ -312,11 +301,7 @@ class CopyState:
 def examine_copy(
     copy: Copy, subjects: Iterable[str] | None = None, actions: Iterable[str] | None = None, *, videos: bool = True
 ) -> CopyState:
-    """Check every trial of the subjects and actions.
-
-    subjects, actions: as in the configuration; if None, the subjects with published motion capture and all actions.
-    videos: open every video and decode its first frame.
-    """
+    """Check every trial of the subjects and actions (None: all). videos: decode the first frame of every video."""
     wanted = names.select_trials(actions)
     states = [_subject_state(copy, subject, wanted, videos) for subject in subjects or names.HUMAN36M_SUBJECT_NAMES]
     return CopyState(copy.root, tuple(states))
