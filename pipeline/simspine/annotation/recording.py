@@ -158,8 +158,9 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     views = tuple(camera.name for camera in cameras)
     start = pseudo_labels(keypoints, detected.inferred | ~detected.labelled)
     home = target.home or Path("annotations") / folder.resolve().name / person / name
-    about = {"cameras": tuple(cameras), "start": start, "rate": keypoints.rate, "home": home, "note": note}
-    return RecordedViews(name, views, sources, rows, **about)
+    return RecordedViews(
+        name, views, sources, rows, cameras=tuple(cameras), start=start, rate=keypoints.rate, home=home, note=note
+    )
 
 
 def _config_of(folder: Path, given: Path | None) -> Config:
