@@ -276,16 +276,12 @@ def _check_head(
     if schema != JOURNAL_SCHEMA:
         raise InputError(f"{path}: schema {schema!r}, this version reads {JOURNAL_SCHEMA}. Update simspine.")
     if recording is not None and (head.get("recording"), head.get("views")) != (recording, list(views)):
-        raise InputError(
-            f"{path}: decisions about {head.get('recording')!r:.100} with the views {head.get('views')!r:.200}; this "
-            f"recording is {recording!r} with {', '.join(views)}. Choose another folder with --out. If the recording "
-            "was renamed, write its new name into the file's first line."
-        )
+        found = f"decisions about {head.get('recording')!r:.100} with the views {head.get('views')!r:.200}"
+        advice = "Choose another folder with --out; if it was renamed, write the new name into the first line"
+        raise InputError(f"{path}: {found}; this recording is {recording!r} with {', '.join(views)}. {advice}.")
     if images and head.get("images", ()) not in ((), [], list(images)):
-        raise InputError(
-            f"{path}: decisions about other images of {recording!r}. Choose another folder with --out. If the images "
-            f'are the same, stored anew, write "images": {json.dumps(images)} into the file\'s first line.'
-        )
+        advice = f'If these are the same, stored anew, write "images": {json.dumps(images)} into the first line'
+        raise InputError(f"{path}: decisions about other images of {recording!r}. Choose another --out. {advice}.")
 
 
 # The ranking of frames for correction: least confident points, disagreement between views, jumps over time come first

@@ -24,7 +24,7 @@ from simspine.io.image_streams import ImagesInAnyOrder, Stills, encode_jpeg, ope
 from simspine.io.keypoint_json import read_keypoints
 from simspine.io.video import VIDEO_ENDINGS, Video, files_with_endings, match_cameras_to_views
 from simspine.vision.synchronise import Timing
-from simspine.workflow.config import Config, read_config
+from simspine.workflow.config import read_config
 from simspine.workflow.inputs import PACKAGED_PREFIX, capture_of_config, timing_in
 from simspine.workflow.up_to_date import RunPaths
 from simspine.workflow.views import choose_trial
@@ -141,7 +141,7 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     cameras = stored["cameras"]
     if paths.cameras(name).is_file():
         cameras = read_store(paths.cameras(name), ["cameras"])["cameras"]
-    sources = _videos_of(_config_of(folder, target.config), person, name)
+    sources = _videos_of(folder, target, person, name)
     keypoints, timing = stored["keypoints"], timing_in(stored)
     if not isinstance(keypoints, Keypoints) or len(sources) != keypoints.views:
         raise InputError(f"{paths.keypoints(name)} has other views than the configuration has videos.")
@@ -163,14 +163,11 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     )
 
 
-def _config_of(folder: Path, given: Path | None) -> Config:
-    path = given or folder / "config.yaml"
+def _videos_of(folder: Path, target: Target, subject: str, trial: str) -> tuple[Video | Stills, ...]:
+    path = target.config or folder / "config.yaml"
     if not path.is_file():
         raise InputError(f"{path} does not exist. Name the configuration of the results, for their videos (--config).")
-    return read_config(path)
-
-
-def _videos_of(config: Config, subject: str, trial: str) -> tuple[Video | Stills, ...]:
+    config = read_config(path)
     videos = capture_of_config(config.subject(subject).trials[trial], subject, config).videos
     if not videos:
         raise InputError(f"{subject}/{trial} has no videos: there is nothing to annotate in.")
@@ -229,10 +226,8 @@ def _view_paths(folder: Path) -> list[Path]:
         return inside
     if files_with_endings(folder, IMAGE_ENDINGS):
         return [folder]
-    raise InputError(
-        f"{folder} holds nothing to annotate. Expected a results folder; videos ({', '.join(VIDEO_ENDINGS)}) in it or "
-        f"in videos/; a folder of images per camera; or images ({', '.join(IMAGE_ENDINGS)})."
-    )
+    wanted = f"a results folder; videos ({', '.join(VIDEO_ENDINGS)}) in it or in videos/; or images"
+    raise InputError(f"{folder} holds nothing to annotate. Expected {wanted}, in a folder per camera or alone.")
 
 
 def _calibration(folder: Path) -> list[Camera] | None:

@@ -98,10 +98,8 @@ def packaged_config(path: Path | None) -> Path:
     if path.is_dir() and (path / "config.yaml").is_file():
         results = Path(str(read_mapping(path / "config.yaml").get("results", path)))
         if results.resolve() != path.resolve():
-            raise InputError(
-                f"{path} holds results of a run in another folder, where they were called {results}. Change to the "
-                "folder in which that path leads to them, or name the configuration file."
-            )
+            text = f"{path} holds results of a run in another folder, where they were called {results}"
+            raise InputError(f"{text}. Change to that folder, or name the configuration file.")
         return path / "config.yaml"
     folder = data_folder("configs")
     packaged = folder / f"{path}.yaml"

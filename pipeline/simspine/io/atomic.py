@@ -206,7 +206,5 @@ def check_announced_bytes(where: str, announced: int, size: int) -> None:
     """Raise `InputError` if a file of `size` bytes announces contents of more bytes than it can hold."""
     allowed = max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR * size)
     if announced > allowed:
-        raise InputError(
-            f"{where}: announces {announced / 1e6:,.0f} MB of numbers in a file of {size / 1e6:,.1f} MB; at most "
-            f"{allowed / 1e6:,.0f} MB can be true. The file is damaged, or was made to fill the memory."
-        )
+        found = f"announces {announced / 1e6:,.0f} MB of numbers in a file of {size / 1e6:,.1f} MB"
+        raise InputError(f"{where}: {found}; at most {allowed / 1e6:,.0f} MB can be true. The file is damaged.")

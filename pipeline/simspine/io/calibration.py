@@ -443,10 +443,8 @@ def _warn_turned(degrees: dict[str, float], path) -> None:
     """Warn of cameras whose images the calibrating program (Caliscope, Qualisys) displays rotated."""
     turned = [f"{name} by {angle % 360:g}°" for name, angle in degrees.items() if angle % 360]
     if turned:
-        warn_assumed(
-            f"{path}: images are shown turned ({', '.join(turned)}: rotation_count, viewrotation), but calibrated as "
-            "the camera took them. Use videos and 2D points that were not turned."
-        )
+        found = f"images are shown turned ({', '.join(turned)}: rotation_count, viewrotation)"
+        warn_assumed(f"{path}: {found}, but calibrated as taken. Use videos and 2D points that were not turned.")
 
 
 def _required_entry(table, key: str, where: str):

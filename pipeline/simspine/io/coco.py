@@ -291,10 +291,8 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
         if words is None:
             continue
         if not isinstance(words, list) or len(words) != count or any(word not in POINT_STATUSES for word in words):
-            raise InputError(
-                f"{path}, image {content['file_name'][i]}: `status` is {words!r:.80}; expected {count} of "
-                f"{', '.join(POINT_STATUSES)}."
-            )
+            found = f"{path}, image {content['file_name'][i]}: `status` is {words!r:.80}"
+            raise InputError(f"{found}; expected {count} of {', '.join(POINT_STATUSES)}.")
         status[i] = [POINT_STATUSES.index(word) for word in words]
     with naming_content(path, "points of people in images"):
         files, sizes = tuple(content["file_name"].tolist()), content["size"].reshape(-1, 2)

@@ -221,10 +221,8 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
     usual_step = max((int(np.median(step)) for step in steps), default=1)
     uneven = any((step % int(np.median(step))).any() for step in steps)
     if usual_step > _MAX_FRAME_STEP or (usual_step > 1 and uneven):
-        raise InputError(
-            f"the numbers in the names of keypoint files do not count frames: usually one is {usual_step} more than "
-            f"the one before, like milliseconds ({ranges}). Rename the files so that they count frames: 0, 1, 2, …"
-        )
+        text = f"names of keypoint files do not count frames, but rise by {usual_step}, like milliseconds ({ranges})"
+        raise InputError(f"{text}. Rename the files: 0, 1, 2, …")
     if len({min(view) for view in views}) > 1 or np.ptp([max(view) for view in views]) > _MAX_LATE_END:
         if max(map(min, views)) > min(map(max, views)) or len({(len(v), max(v) - min(v)) for v in views}) == 1:
             raise InputError(f"keypoint folders are numbered apart ({ranges}). Files of one instant need one number.")
@@ -236,10 +234,10 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
         if lacking:
             many = len(lacking) > _MOST_FILES_LACKING * (len(view) + len(lacking))
             named = shorten(frame_ranges(lacking), _LONGEST_LIST, placeholder=" …")
-            warn_assumed(
-                f"{folder}: no file for {len(lacking)} frames of the other folders ({named}), taken as frames in which "
-                f"its camera saw nobody.{' Did it take fewer frames a second?' if many else ''}"
+            text = (
+                f"{folder}: no file for {len(lacking)} frames of the other folders ({named}), taken as without people"
             )
+            warn_assumed(f"{text}.{' Did its camera take fewer frames a second?' if many else ''}")
     if absent:
         warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {ranges}.")
 
@@ -320,10 +318,8 @@ def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | No
             fitting.setdefault((len(points) != len(names), by_side, by_side * len(points)), tuple(spelled))
     if fitting:
         return fitting[min(fitting)]
-    raise InputError(
-        f"{where}: its points {', '.join(names)} are those of no skeleton ({', '.join(candidates)}). Rename them in "
-        "the table, or name all of them in order (skeleton=[…])."
-    )
+    text = f"{where}: its points {', '.join(names)} are those of no skeleton ({', '.join(candidates)})"
+    raise InputError(f"{text}. Rename them in the table, or name all in order (skeleton=[…]).")
 
 
 def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:

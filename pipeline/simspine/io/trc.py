@@ -190,9 +190,9 @@ def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
         hidden |= (size > MAX_COORDINATE).any(-1)
     if hidden.any():
         place = " ".join(f"{value:g}" for value in xyz[hidden][0])
+        points = f"{hidden.any(0).sum()} of {hidden.shape[1]} points"
         warn_assumed(
-            f"{path}: {hidden.sum()} times a point is at {place} ({hidden.any(0).sum()} of {hidden.shape[1]} points), "
-            "where programs put markers that they do not see; taken as missing."
+            f"{path}: {hidden.sum()} times a point is at {place} ({points}), as if not seen; taken as missing."
         )
     return np.where(hidden[..., None], np.nan, xyz)
 
@@ -223,10 +223,8 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
             standing = any(_is_within(extent * TRC_UNITS[u], STANDING_EXTENTS_M) for u in others)
             small = size < (_SMALL_EXTENT_M if standing else TYPICAL_EXTENTS_M[0]) and not few
             if size > _USUAL_EXTENTS_M[1] or small:
-                warn_assumed(
-                    f"{path}: the header says {stated}, which makes the markers {size:.3g} m across in a frame. Is "
-                    "that one person, in the unit that the header says?"
-                )
+                text = f"{path}: the header says {stated}, which makes the markers {size:.3g} m across in a frame"
+                warn_assumed(f"{text}. Is that one person, in that unit?")
             return known[unit]
         claim = f"{path}: the header says {stated}, which makes the person {size:.3g} m across"
     else:

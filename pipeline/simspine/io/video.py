@@ -153,10 +153,9 @@ def open_video(path: str | Path) -> Video:
     if not (np.isfinite(rate) and 0 < rate <= MAX_FRAME_RATE_HZ):
         raise InputError(f"video {path} states {rate:g} frames/s, which no camera has. Convert it with ffmpeg -r RATE.")
     if (taken := capture_rate(path)) > _LEAST_SLOW_MOTION * rate:
-        warn_assumed(
-            f"video {path}: slow motion, taken at {taken:g} frames/s and stamped at {rate:g}, so all is "
-            f"{taken / rate:.3g} times too slow. Restore it: ffmpeg -itsscale {rate / taken:.4g} -i OLD -c copy NEW."
-        )
+        speed = f"taken at {taken:g} frames/s and stamped at {rate:g}, so all is {taken / rate:.3g} times too slow"
+        cure = f"ffmpeg -itsscale {rate / taken:.4g} -i OLD -c copy NEW"
+        warn_assumed(f"video {path}: slow motion, {speed}. Restore it: {cure}.")
     if not 0 < frames < (size := path.stat().st_size):
         raise InputError(f"video {path} announces {frames} frames in {size} bytes: it is damaged. Convert it (ffmpeg).")
     return Video(path, (image.shape[1], image.shape[0]), rate, frames)
@@ -197,11 +196,8 @@ def describe_unevenness(video: Video) -> str:
     with video.path.open("rb") as file:
         is_avi = file.read(4) == b"RIFF"  # other containers state time stamps, or estimate the count
     if is_avi and round(times[-1] * video.rate) + 1 < video.frames:
-        raise InputError(
-            f"video {video.path} is damaged: it announces {video.frames} frames and holds {count}. Images after a "
-            f"missing one would be early. Copy it anew. If only its end is missing: ffmpeg -i {video.path.name} -c "
-            "copy NEW.avi."
-        )
+        text = f"video {video.path} is damaged: it announces {video.frames} frames and holds {count}"
+        raise InputError(f"{text}. Copy it anew; if only its end lacks: ffmpeg -i {video.path.name} -c copy NEW.avi.")
     steps, usual_step = np.diff(times), float(np.median(np.diff(times)))
     even = np.linspace(0, times[-1], count)
     if np.ptp(times - even) > _MAX_UNEVENNESS * usual_step:
@@ -224,10 +220,8 @@ def resampling_rate(videos: Sequence[Video]) -> int | None:
     rate = fastest_rate(videos)
     said = uneven[0] if uneven else f"the videos have {rates[0]:.5g} and {rates[-1]:.5g} frames/s"
     said += f"; {len(uneven)} of {len(videos)} videos are like that" if len(uneven) > 1 else ""
-    warn_assumed(
-        f"{said}. The videos are resampled by their time stamps, at {rate} frames/s (`detection.resample`). If a "
-        "trigger took the frames and only the time stamps are wrong, set it to 0 in a configuration."
-    )
+    advice = "If a trigger took the frames and only the time stamps are wrong, set it to 0"
+    warn_assumed(f"{said}. Resampled by their time stamps, at {rate} frames/s (`detection.resample`). {advice}.")
     return rate
 
 

@@ -258,10 +258,8 @@ def find_boards_in_recordings(
         xy = _corners_found(board, recordings, rows, threads)
     for v, recording in enumerate(recordings):
         if not np.isfinite(xy[:, v]).any():
-            raise InputError(
-                f"{recording.path}: a {board} is in none of the {len(rows[v])} images searched. Check --squares and "
-                "--dictionary, and leave a white margin around the board."
-            )
+            text = f"{recording.path}: a {board} is in none of the {len(rows[v])} images searched"
+            raise InputError(f"{text}. Check --squares and --dictionary, and the white margin around the board.")
     names, sizes = tuple(r.name for r in recordings), tuple(r.size for r in recordings)
     return BoardViews(board, names, sizes, xy), rows[0]
 

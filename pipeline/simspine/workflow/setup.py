@@ -346,10 +346,8 @@ def _describe_mocap(given: Markers, table: str | None) -> str:
     given = without_subject_name(given, "the motion capture", named)
     known_markers = set(given.names).intersection(named or load_skeleton(SIMSPINE_SKELETON).names)
     if not known_markers:
-        raise InputError(
-            f"none of the {len(given.names)} markers of motion capture ({names_text(given.names)}) is one of "
-            f"{table or 'the points'}: rename them, or say which is which in a table (`merge.correspondence`)."
-        )
+        text = f"none of the {len(given.names)} markers of motion capture ({names_text(given.names)})"
+        raise InputError(f"{text} is one of {table or 'the points'}: rename them, or name a `merge.correspondence`.")
     return f", {len(known_markers)} of {len(given.names)} markers of motion capture"
 
 
@@ -365,11 +363,9 @@ def _describe_markers(given: Markers, marker_set: str | None) -> str:
     known, names = read_marker_set(marker_set or found["skeleton"]), found["markers"].names
     used = [name for name in names if name in known.places or name.endswith(SKIN_SUFFIX)]
     if not used:
-        raise InputError(
-            f"none of the {len(given.names)} markers ({names_text(given.names)}) is of the marker set {known.name!r} "
-            f"({names_text(list(known.places))}). Name another set (`body.markers`, `--marker-set`: "
-            f"{', '.join(marker_set_names())}), or rename them."
-        )
+        text = f"none of the {len(given.names)} markers ({names_text(given.names)}) is of the marker set {known.name!r}"
+        advice = f"Name another set (`body.markers`, `--marker-set`: {', '.join(marker_set_names())}), or rename them"
+        raise InputError(f"{text} ({names_text(list(known.places))}). {advice}.")
     said = ""
     for finding in found["findings"]:
         if finding.severity == Severity.WARNING:

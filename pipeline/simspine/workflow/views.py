@@ -164,11 +164,8 @@ def _warn_of_other_settings(folders: Sequence[Path]) -> None:
     names = set().union(*said).difference(("name", "results", "subjects", "report", "capture", "virtual"))
     differing = sorted(name for name in names if said[0].get(name) != said[1].get(name))
     if differing and all(said):
-        warnings.warn(
-            f"{' and '.join(map(str, folders))} were made differently ({', '.join(differing)}): what differs may be "
-            "due to that. Run both with one version and the same settings.",
-            stacklevel=2,
-        )
+        text = f"{' and '.join(map(str, folders))} were made differently ({', '.join(differing)})"
+        warnings.warn(f"{text}. Run both with one version and the same settings.", stacklevel=2)
 
 
 def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:

@@ -88,10 +88,8 @@ class Copy:
 
     def _known_rigs(self) -> Rigs:
         if self.rigs is None:
-            raise InputError(
-                f"no camera parameters for {self.root}; looked for {', '.join(SHARED_FILES)} and Calib_<subject>.toml "
-                "there. Put the data set's metadata.xml into the folder, or name a file (capture.cameras)."
-            )
+            text = f"no camera parameters in {self.root}: no {', '.join(SHARED_FILES)} or Calib_<subject>.toml"
+            raise InputError(f"{text}. Put the data set's metadata.xml there, or name a file (capture.cameras).")
         return self.rigs
 
     def videos(self, subject: str, trial: str) -> list[Path]:
@@ -136,10 +134,8 @@ def open_copy(root: str | Path, cameras: str | Path | None = None, lens: str | N
         raise InputError(f"Human3.6M copy {root} does not exist.")
     place = next((p for p in (root, root / "extracted") if p.is_dir() and _subject_folders(p)), None)
     if place is None:
-        raise InputError(
-            f"no Human3.6M data in {root}. Looked for <subject>/MyPoseFeatures/{WORLD_FOLDER}/*.cdf or "
-            f"<subject>/Poses_{WORLD_FOLDER}/*.cdf, <subject>/Videos.{_layout_hint(root)}"
-        )
+        wanted = f"S1/MyPoseFeatures/{WORLD_FOLDER}/*.cdf or S1/Poses_{WORLD_FOLDER}/*.cdf, S1/Videos"
+        raise InputError(f"no Human3.6M data in {root}. Looked for {wanted}.{_layout_hint(root)}")
     if cameras is not None:
         return Copy(place, open_rigs(cameras, lens))
     return Copy(place, find_rigs([place, root], list(_subject_folders(place)), lens))
