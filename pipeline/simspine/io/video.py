@@ -220,8 +220,8 @@ def resampling_rate(videos: Sequence[Video]) -> int | None:
     rate = fastest_rate(videos)
     said = uneven[0] if uneven else f"the videos have {rates[0]:.5g} and {rates[-1]:.5g} frames/s"
     said += f"; {len(uneven)} of {len(videos)} videos are like that" if len(uneven) > 1 else ""
-    advice = "If a trigger took the frames and only the time stamps are wrong, set it to 0"
-    warn_assumed(f"{said}. Resampled by their time stamps, at {rate} frames/s (`detection.resample`). {advice}.")
+    advice = "If a trigger took the frames and only the time stamps are wrong, set `detection.resample` to 0"
+    warn_assumed(f"{said}. The videos are resampled by their time stamps, at {rate} frames/s. {advice}.")
     return rate
 
 
