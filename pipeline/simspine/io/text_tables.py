@@ -339,7 +339,9 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
     if stated.given:
         raise InputError(f"{where}: rate={stated.given:g}, by its times {fitted:.5g}. Leave rate out, or resample it.")
     if stated.header:
-        warn_assumed(f"{where}: the header says DataRate {stated.header:g}, the times {fitted:g}; took the latter.")
+        warn_assumed(
+            f"{where}: the header says DataRate {stated.header:g}, the Time column {fitted:g}; took the latter."
+        )
     return rows, fitted
 
 
