@@ -54,7 +54,6 @@ def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
 
 
 def _clicks_of(recording: RecordedViews, labels: Labels, view: int, point: int) -> list[list[float | None]]:
-    """The clicks of one marker in one view."""
     frames = np.flatnonzero(labels.confirmed[:, view, point])
     places = labels.xy[frames, view, point].round(1).astype(object)
     places[labels.visibility[frames, view, point] == Visibility.ABSENT] = None
@@ -214,8 +213,7 @@ MOVED_PX = 0.5  # points that differ by less from their proposal were not moved
 
 @dataclass(frozen=True)
 class Round:
-    """A round. frames: its batch, the worst first. corrected: whether all were decided about and exported. hook: how a
-    detector was trained afterwards, '' before."""
+    """A round. frames: its batch. corrected: all decided about and exported. hook: how a detector was trained."""
 
     frames: tuple[int, ...]
     corrected: bool = False
@@ -224,12 +222,8 @@ class Round:
 
 @dataclass(frozen=True)
 class RoundFiles:
-    """Training data of a detector, and the folder for its points.
-
-    labels: COCO file of all finished frames, 37 points; their images are below `images`. out: folder to which the
-    detector writes points of every image, `<view>_json/<view>_000012.json`. recording: its start holds the decisions so
-    far over the first guess.
-    """
+    """Training data of a detector. labels: COCO file of all finished frames; their images are in `images`. out: folder
+    to which the detector writes `<view>_json/<view>_000012.json`. recording: its start holds the decisions so far."""
 
     number: int
     labels: Path

@@ -176,8 +176,7 @@ def start_journal(
 
 
 def append_edits(path: Path, edits: Sequence[Edit]) -> None:
-    """Add decisions: all are on the disk when this returns, none is in the file if it raises. `InputError` for one that
-    `read_journal` would refuse, so that no decision makes the others unreadable."""
+    """Add decisions: all are on the disk when this returns, none is in the file if it raises, as for a bad one."""
     written = [json.dumps(_to_json(edit)) for edit in edits]
     with naming_content(path, "able to hold these decisions"):
         for entry in written:
@@ -197,8 +196,7 @@ def append_edits(path: Path, edits: Sequence[Edit]) -> None:
 
 
 def _end_of_lines(file: FileIO) -> int:
-    """Cut the file after its last complete line, seek there, and return the position. A complete decision whose line
-    end is missing, as some editors leave it, gets one."""
+    """Cut the file after its last complete line, and return the position. A decision without a line end gets one."""
     end = file.seek(0, os.SEEK_END)
     if end and file.seek(end - 1) == end - 1 and file.read(1) != b"\n":
         file.seek(0)

@@ -73,7 +73,6 @@ class Validation:
 
     @property
     def unseen(self) -> bool:
-        """Whether no point of the spine was seen."""
         return not np.isfinite(self.spine_m)
 
     @property

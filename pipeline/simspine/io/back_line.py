@@ -47,12 +47,9 @@ class BackLine:
 
 
 def read_back_line(path: Path, unit: str | None = None, line: Path | None = None) -> BackLine:
-    """Read a line on the back; the file's ending shows the format.
-
-    .csv: columns x, y, z (or x_mm …), and name if landmarks (C7, LPSIS, RPSIS) are among the points. .trc, .c3d:
+    """Read a line on the back. .csv: columns x, y, z (or x_mm …), and name if landmarks are among them. .trc, .c3d:
     markers named by levels (C7, T1 … L5, S1, SACR), LPSIS and RPSIS, or in the order of the line. .ply: points of a
-    scan; red ones are the line, or each point of the CSV file `line` is moved to the nearest one of the scan.
-    """
+    scan; red ones are the line, or each point of the CSV file `line` is moved to the nearest one of the scan."""
     readers = {".csv": _line_of_csv, ".trc": _line_of_markers, ".c3d": _line_of_markers}
     ending = path.suffix.lower()
     require_known("ending of a line on the back", (ending,), (*readers, SCAN_ENDING), str(path))

@@ -213,8 +213,7 @@ def _axis_direction(text: str) -> np.ndarray | None:
 
 
 def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
-    """Write the trial's points as released, then the centroids of its vertebrae (`_all_points`): mm, y up
-    (POINT:Y_SCREEN = +Y), frames from 1, single precision (0.1 µm at 2 m).
+    """Write the trial's points as released, then the centroids of its vertebrae: mm, y up, frames from 1.
 
     Parameters SIMSPINE:SUBJECT, TRIAL, NOTICE, REJECTED and INFERRED hold what C3D has no field for. The last two list
     frames from 1 ('12-20 31'); inferred frames were rejected and filled in.
@@ -247,8 +246,7 @@ def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
 
 
 def _is_whole(path: Path, markers: Markers) -> bool:
-    """Whether a file is long enough for its points: four single-precision numbers for each point and frame. They follow
-    header and parameters, from the block of 512 bytes that the header names; ezc3d writes that number last."""
+    """Whether a file is long enough: four numbers a point and frame, from the block that the header names last."""
     with open(path, "rb") as file:
         header = file.read(18)
     first = struct.unpack("<H", header[16:])[0] if len(header) == 18 else 0

@@ -234,10 +234,7 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
 
 
 def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
-    """JSON: {subject: {camera: {size, K, dist, R_world_to_cam, t_m}}}, or one rig without subject.
-
-    dist may be named dist_k1k2p1p2k3; `fisheye: true` marks a fisheye lens.
-    """
+    """JSON: {subject: {camera: {size, K, dist or dist_k1k2p1p2k3, R_world_to_cam, t_m}}}, or one rig alone."""
     content = text_tables.parse_content(text_tables.load_json, text, "valid JSON", path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras. {_READABLE_FORMATS}")
@@ -311,11 +308,8 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
 
 
 def _cameras_of_vicon(root: ElementTree.Element, path) -> list[Camera]:
-    """Video cameras of Vicon's XCP, named by DEVICEID; all cameras where none is marked as a video camera.
-
-    ORIENTATION is the quaternion x y z w from the world to a camera that looks along +z with y down, POSITION its
-    centre in mm, FOCAL_LENGTH and PRINCIPAL_POINT are in px.
-    """
+    """Video cameras of Vicon's XCP; all where none is marked. ORIENTATION is the quaternion x y z w from the world to
+    a camera that looks along +z with y down, POSITION its centre in mm."""
     entries = [entry for entry in root.iter("Camera") if entry.find("KeyFrames/KeyFrame") is not None]
     video = [e for e in entries if "video" in e.get("TYPE", "").lower() or e.get("ISDV", "0") != "0"] or entries
     return [_vicon_camera(entry, path) for entry in video]
@@ -431,7 +425,6 @@ def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:
 
 
 def _opencv_matrix(entry, where: str) -> np.ndarray:
-    """A matrix as OpenCV writes it: rows, cols, and data row by row."""
     with naming_content(where, "a matrix of OpenCV"):
         shape, values = (int(entry["rows"]), int(entry["cols"])), np.array(entry["data"], float)
         if min(shape) < 1 or values.size != shape[0] * shape[1]:

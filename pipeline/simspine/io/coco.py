@@ -33,11 +33,8 @@ def coco_category() -> dict[str, Any]:
 
 
 def write_coco(path: Path, takes: ExportTrials, *, notice: str = "", every: int = 1) -> int:
-    """Write the annotations; returns the number of images. every: use each n-th frame.
-
-    v = 2: visible; 1: inside the image but hidden by the body; 0: outside the image, or not known. Rejected frames,
-    frames without a pose, and images without a labelled point are left out. Points are SIMSPINE's in any order.
-    """
+    """Write the annotations; returns the number of images. every: use each n-th frame. v = 2: visible; 1: hidden by the
+    body; 0: outside the image, or not known. Rejected frames and images without a labelled point are left out."""
     records = _coco_records(takes, every)
     if (first := next(records, None)) is None:
         raise InputError(f"{path}: no labelled point in any image; nothing is written.")

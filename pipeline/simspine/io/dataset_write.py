@@ -174,9 +174,8 @@ class TrialData(Frozen):
 
 @dataclass(frozen=True)
 class SubjectData:
-    """One person. cameras: in the order of the views. trials: each in memory; or, so that a data set may be larger
-    than the memory, a function that reads it, or a data set's file that holds it. model: the scaled `.osim` as text;
-    model_file: its path."""
+    """One person. cameras: in the order of the views. trials: each in memory, or a function that reads it, or a data
+    set's file that holds it. model: the scaled `.osim` as text; model_file: its path."""
 
     cameras: tuple[Camera, ...]
     trials: Mapping[str, TrialData | Callable[[], TrialData] | Path]

@@ -163,8 +163,7 @@ def _limit_resources(memory: int, seconds: int) -> None:
 
 
 def _c3d_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """points (4, points, frames), residuals (1, points, frames), poses of segments (4, 4, segments, frames); header and
-    parameters as ezc3d has them."""
+    """points (4, points, frames), residuals (1, points, frames), poses (4, 4, segments, frames); the header."""
     import ezc3d
 
     file = ezc3d.c3d(path)

@@ -211,11 +211,8 @@ _TYPES_BY_NAME = {kind.__name__: kind for kind in _ARRAYS_OF_TYPE}
 
 
 def write_store(path: str | os.PathLike, **items: Any) -> None:
-    """Write the items under their names, atomically.
-
-    An item is a `Camera`, `Keypoints`, `Markers`, `Motion`; an array of floats, integers, booleans or strings; a value
-    that JSON can hold (NaN included); or a list or dictionary of such items.
-    """
+    """Write the items under their names: `Camera`, `Keypoints`, `Markers`, `Motion`, arrays of numbers or texts,
+    values that JSON can hold, lists and dictionaries of such items."""
     with atomic_path(path) as temporary, create_file(temporary) as file:
         file.attrs[_SCHEMA_ATTRIBUTE] = STORE_SCHEMA
         for name, item in items.items():

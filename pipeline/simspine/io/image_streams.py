@@ -178,7 +178,6 @@ class ImagesInAnyOrder:
                 self._open()
 
     def _open(self) -> None:
-        """Open the video at its first frame."""
         import cv2
 
         self.close()

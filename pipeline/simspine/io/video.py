@@ -226,8 +226,7 @@ def resampling_rate(videos: Sequence[Video]) -> int | None:
 
 
 def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ...]:
-    """Frame numbers, with fractions, of each video at 0, 1 / rate, 2 / rate, … s by its time stamps; NaN in gaps.
-    Raises `InputError` for a video without time stamps."""
+    """Frame numbers, with fractions, of each video at 0, 1 / rate, 2 / rate, … s by its time stamps; NaN in gaps."""
     numbers_of_videos = []
     for video in videos:
         times = frame_times(video.path)

@@ -260,7 +260,6 @@ def _is_virtual(config: Config) -> bool:
 
 
 def _subject_data(paths: RunPaths, trials: Sequence[str]) -> SubjectData:
-    """The subject, whose trials are in the files of the stage export."""
     camera_files = map(paths.cameras, trials)
     cameras = next((tuple(read_store(path, ["cameras"])["cameras"]) for path in camera_files if path.is_file()), ())
     model = paths.model.read_text(encoding="utf-8")

@@ -100,7 +100,6 @@ def _inputs_of(context: Context, capture: CaptureSource) -> tuple[Path, ...]:
 
 
 def _about_trial(trial: Trial) -> dict:
-    """Settings of the trial that its points depend on."""
     clocks = {} if trial.delays is None else {"delays": trial.delays, "drift": trial.drift}
     return {"rate": trial.rate} | clocks
 
@@ -128,7 +127,6 @@ def _recording(context: Context, name: str, trial: Trial, capture: CaptureSource
 
 
 def _stored_keypoints(path: Path, cameras: Sequence[Camera]) -> TrialSource:
-    """One person's points from a file of simspine's; each view gets the camera of the same name."""
     content = read_store(path)
     for item in ("keypoints", "cameras", "skeleton"):
         if item not in content:

@@ -37,10 +37,8 @@ RELEASE_TEST_SUBJECTS = ("S9", "S11")  # Human3.6M's usual test subjects, as in 
 
 @dataclass(frozen=True)
 class ExportChoice:
-    """What to export. points: 15 or 37. contents: 'all', or 'angles' without points. public: to be shared.
-
-    test: subjects of the test split. every: use each n-th frame (coco).
-    """
+    """What to export. points: 15 or 37. contents: 'all', or 'angles' without points. public: to be shared. test:
+    subjects of the test split. every: use each n-th frame (coco)."""
 
     points: int = 15
     contents: str = "all"
@@ -218,7 +216,6 @@ def _export_bids(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 
 
 def _deviation_from(axis: paper_axes.PaperAxis, known: Mapping[str, np.ndarray]) -> str:
-    """The source of an axis's standard deviation, for the table of axes."""
     if axis.how == paper_axes.AXIS_COMPOSED:
         return "covariances of the joints between" if axis.name in known else "joints between taken as independent"
     return "none: locked" if axis.how == paper_axes.AXIS_LOCKED else "as solved"

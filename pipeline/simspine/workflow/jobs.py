@@ -65,11 +65,8 @@ def tasks_of_stage(stage: str, context: Context) -> list[StageTask]:
 def run_stage(
     stage: str, config: Config, subject: str | None, trial: str | None, *, force: bool = False, quiet: bool = False
 ) -> None:
-    """Run a stage of one subject or all of them (None), skipping what is done; a line per subject says what ran.
-
-    `export` without a trial also makes the data set: of all subjects or, if one is named, of all that are exported. It
-    prints a line only for tasks that ran, and one for the data set.
-    """
+    """Run a stage of one subject or all (None), skipping what is done. `export` without a trial also makes the data
+    set: of all subjects or, if one is named, of all that are exported."""
     makes_dataset = stage == "export" and (subject is None or trial is None)
     subjects = list(config.subjects) if subject is None else [subject]
     for name in subjects:
@@ -150,9 +147,7 @@ def check_results(config: Config) -> None:
 
 
 def prepare_results(results: Path, config: Path) -> None:
-    """Before a run: copy the configuration file for readers of the results, and remove locks of killed processes.
-
-    Links, pipes and devices among the logs are removed as well: writing follows links and waits at pipes."""
+    """Before a run: copy the configuration; remove locks of killed processes, and links and pipes among the logs."""
     up_to_date.remove_stale_locks(results)
     with suppress(OSError):  # a folder of this name or a full disk: only the copy is missing
         write_text(results / "config.yaml", config.read_text(encoding="utf-8"))

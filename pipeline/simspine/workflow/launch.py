@@ -114,7 +114,6 @@ def _snakemake(state: Path) -> list[str]:
 
 
 def _failure_error(failed: Sequence[str], log: Path) -> str:
-    """The message of a failed run: the failed jobs, or else the last lines of Snakemake's log."""
     text = log.read_text(encoding="utf-8", errors="replace")
     if failed:
         killed = f"exit status {128 + signal.SIGKILL}" in text

@@ -127,9 +127,8 @@ PictureSink = Callable[[CameraImage, np.ndarray], None]  # of an image with peop
 
 @dataclass(frozen=True)
 class DetectionTask:
-    """Outputs of a detection. picture: image, folder or video to write, with people drawn. points: JSON file, or folder
-    of JSON files. frames: most images to read. live: show them in a window. spine_only: only the nine points of the
-    spine. lifting: how people are lifted into space, for the file of points."""
+    """Outputs of a detection. picture: image, folder or video with people drawn. points: JSON file, or folder of them.
+    frames: most images to read. live: in a window. spine_only: only the nine points of the spine."""
 
     picture: Path | None = None
     points: Path | None = None

@@ -217,7 +217,6 @@ def _detector(config: Config) -> str:
 
 
 def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | None:
-    """A table with a line per trial; None for a single trial without a page of its own."""
     links = tuple(part.link for part in parts if part.link)
     if len(trials) < 2 and not links:
         return None

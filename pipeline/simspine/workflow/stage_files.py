@@ -127,7 +127,6 @@ def _merge_task(context: Context, trial: str) -> StageTask:
 
 
 def _about_mocap(capture: CaptureSource) -> dict:
-    """The trial's settings for its motion capture."""
     return capture.given.model_dump(include={"mocap_frame", "mocap_start", "mocap_resample"})
 
 
@@ -154,7 +153,6 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
 
 
 def _keep_markers(paths: RunPaths, trial: str, markers: Markers, kept: dict) -> None:
-    """Write the markers, and the other contents of their file."""
     write_store(paths.markers(trial), markers=markers, **kept)
     write_trc(paths.markers(trial, ".trc"), markers)
 

@@ -236,11 +236,8 @@ def write_overlay_of_trial(
     *,
     quiet: bool = False,
 ) -> Path:
-    """Write a video of one trial: detections and the fitted body on each image; returns its path.
-
-    out: ends in .webm, .mp4 or .avi. camera: one in full size; None: all side by side, cut to the person. Without
-    videos the background is plain; without a fitted body only the detected points are drawn.
-    """
+    """Write a video (.webm, .mp4, .avi) of one trial: detections and the fitted body, if any, on each image.
+    camera: one in full size; None: all side by side, cut to the person."""
     context = Context(config, subject or next(iter(config.subjects)), quiet)
     trial = config.trials(context.subject, trial)[0]
     paths, videos = context.paths, context.capture(trial).videos

@@ -119,11 +119,8 @@ class Rigs:
 
 
 def open_rigs(place: str | os.PathLike, lens: str | None = None) -> Rigs:
-    """Camera parameters from a file or a folder.
-
-    lens: whose formula p1 and p2 belong to; if None the data set's for a metadata.xml, and OpenCV's for JSON and TOML.
-    Where such a file was converted from metadata.xml number by number, say `lens="human36m"`.
-    """
+    """Camera parameters from a file or a folder. lens: whose formula p1 and p2 belong to; if None the data set's for a
+    metadata.xml, OpenCV's for JSON and TOML, unless these were converted from it number by number."""
     place = Path(place)
     require_known("lens", () if lens is None else (lens,), LENS_FORMULAS)
     if place.is_dir():

@@ -142,7 +142,6 @@ def open_copy(root: str | Path, cameras: str | Path | None = None, lens: str | N
 
 
 def _layout_hint(root: Path) -> str:
-    """A hint on the likely mistake where a folder has none of the layouts."""
     if not root.is_dir():
         return " It is a file; name the folder."
     packed = sorted(path for pattern in ("*.tgz", "*/*.tgz") for path in root.glob(pattern))
