@@ -68,7 +68,7 @@ def on_row(**by_number):
         (on_row(dot1=(10, 10)), "only dot 1 in frame 5 of cam03; click two or more"),
         (
             on_row(dot1=(10, 10)) | {24: {"cam03": [[5, 10, 300]], "cam04": [[6, 10, 300]]}},
-            "only dot 24 in frame 6 of cam04",
+            "only dot 1 in frame 5 of cam04",
         ),
         (on_row(dot1=(10, 10), dot24=(12, 11)), "dot 1 and dot 24 are clicked at one place, 10, 10 in frame 5"),
         (on_row(dot1=(10, 10), dot9=(15, 400), dot24=(12, 300)), "in frame 5 of cam03, dot 24 is not beyond dot 9"),

@@ -330,7 +330,7 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
             warn_assumed(f"{where}: its times are not seconds; taken as {unit}, at {nominal:g} frames/s as stated.")
             return scaled, nominal
     if len(rows.time) == 1:
-        warn_assumed(f"{where}: a single frame, and no rate; {ASSUMED_RATE:g} frames/s assumed (rate=…).")
+        warn_assumed(f"{where}: a single frame and no rate; {ASSUMED_RATE:g} frames/s assumed (rate=…).")
         return rows, ASSUMED_RATE
     fitted = _rate_of_column(rows, where, warn=not (stated.given or stated.header))
     if fitted <= 1:

@@ -224,7 +224,7 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
             small = size < (_SMALL_EXTENT_M if standing else TYPICAL_EXTENTS_M[0]) and not few
             if size > _USUAL_EXTENTS_M[1] or small:
                 text = f"{path}: the header says {stated}, which makes the markers {size:.3g} m across in a frame"
-                warn_assumed(f"{text}. Is that one person, in that unit?")
+                warn_assumed(f"{text}. Is that one person, in the unit that the header says?")
             return known[unit]
         claim = f"{path}: the header says {stated}, which makes the person {size:.3g} m across"
     else:

@@ -93,7 +93,7 @@ class Config(Options):
         for name, person in self.subjects.items():
             require_distinct_files(f"trials of {name}", person.trials)
             if name.lower() in (*RESERVED_NAMES, f"{self.name}.h5".lower()):
-                raise ValueError(f"subjects.{name}: this is the name of something else in the results; choose another")
+                raise ValueError(f"subjects.{name}: {name!r} is the name of something else in the results; rename it")
             if "calibration" in person.trials:
                 raise ValueError(f"subjects.{name}.trials.calibration: the data set keeps cameras there; rename it")
             if not person.trials:
