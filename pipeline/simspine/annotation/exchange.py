@@ -96,9 +96,7 @@ def propose_spines(path: Path, least_height: float, curves: bool = False) -> coc
     good = np.flatnonzero(trunk.all(1) & tall & ~people["crowd"])
     if not len(good):
         wanted = f"{least_height:g} of the image's height with hips and shoulders in sight"
-        raise InputError(
-            f"{path}: of {len(points)} people nobody is {wanted}; lower --least-height, or change the file."
-        )
+        raise InputError(f"{path}: of {len(points)} people nobody is {wanted}; lower --least-height, or name another.")
     largest = {str(people["file_name"][i]): i for i in good[np.argsort(people["area"][good], kind="stable")]}
     rows = sorted(largest.values())
     points = np.where(points[rows, :, 2:] > 0, points[rows], 0.0)
@@ -162,10 +160,8 @@ def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledIm
     if repeated := repeated_names(recording.image_name(*at) for _, at in matched):
         raise InputError(f"{where}: several of its images are {repeated} of the recording; leave in only its own.")
     if not matched:
-        named = images.file_names[0] if images.file_names else "none"
-        raise InputError(
-            f"{where}: none of its images is of this recording: {named}, not {recording.image_name(0, 0)}."
-        )
+        named, own = images.file_names[0] if images.file_names else "none", recording.image_name(0, 0)
+        raise InputError(f"{where}: none of its images is of this recording: {named}, not {own}.")
     candidates = (
         _edit_from_file(labels, at, point, xyv=images.points[i, k], status=PointStatus(int(images.status[i, k])))
         for i, at in matched

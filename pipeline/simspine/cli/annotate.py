@@ -32,9 +32,8 @@ def target_options(command):
 
         config_path = config_path and options.packaged_config(config_path)
         levels = tuple(level.strip() for level in skin.split(",") if level.strip())
-        return command(
-            target=Target(path=source, config=config_path, subject=subject, trial=trial, home=home, skin=levels), **rest
-        )
+        target = Target(source, config_path, subject, trial, home=home, skin=levels)
+        return command(target=target, **rest)
 
     return _target_choice(with_target)
 

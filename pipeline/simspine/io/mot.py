@@ -66,9 +66,8 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
         raise InputError(f"{path}, line {line_number}: the first column is {labels[0]!r}, expected 'time'.")
     if len(lines) == end + 2:
         raise InputError(f"{path}: labels but no rows.")
-    rows = text_tables.parse_table(
-        lines[end + 2 :], row, len(labels), time=0, path=path, expected=" as in the row of labels."
-    )
+    expected = " as in the row of labels."
+    rows = text_tables.parse_table(lines[end + 2 :], row, len(labels), time=0, path=path, expected=expected)
     names, values = text_tables.named_columns(labels[1:], rows.values, "column", f"{path}, line {line_number}")
     for key, found in (("nRows", len(values)), ("nColumns", len(labels))):
         if header.get(key, str(found)) != str(found):

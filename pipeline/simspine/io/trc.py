@@ -191,9 +191,7 @@ def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
     if hidden.any():
         place = " ".join(f"{value:g}" for value in xyz[hidden][0])
         points = f"{hidden.any(0).sum()} of {hidden.shape[1]} points"
-        warn_assumed(
-            f"{path}: {hidden.sum()} times a point is at {place} ({points}), as if not seen; taken as missing."
-        )
+        warn_assumed(f"{path}: {hidden.sum()} times a point is at {place} ({points}), as if unseen; taken as missing.")
     return np.where(hidden[..., None], np.nan, xyz)
 
 

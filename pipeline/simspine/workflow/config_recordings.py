@@ -24,9 +24,7 @@ def _require_click(row):
     frame, *place = row if isinstance(row, list | tuple) and len(row) == 3 else (None,)
     valid = [type(value) in (int, float) and abs(value) < MAX_CLICK_PX for value in place if value is not None]
     if type(frame) is not int or frame < 0 or len(valid) == 1 or not all(valid):
-        raise ValueError(
-            f"{value_text(row)} is no click; write [frame, x, y], frames from 0; [frame, null, null]: hidden"
-        )
+        raise ValueError(f"{value_text(row)} is no click; write [frame, x, y], frames from 0; x, y null if hidden")
     return row
 
 

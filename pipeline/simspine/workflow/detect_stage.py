@@ -86,9 +86,8 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
 
     settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about_trial(trial)
     settings |= {"people": person.people}
-    return StageTask(
-        name=name, inputs=_inputs_of(context, capture), outputs=(shared, out), settings=settings, work=detect_all
-    )
+    inputs = _inputs_of(context, capture)
+    return StageTask(name=name, inputs=inputs, outputs=(shared, out), settings=settings, work=detect_all)
 
 
 def _inputs_of(context: Context, capture: CaptureSource) -> tuple[Path, ...]:
