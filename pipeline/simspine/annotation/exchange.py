@@ -246,7 +246,9 @@ def read_rounds(recording: RecordedViews) -> tuple[Round, ...]:
     rounds = parse_content(_ROUNDS.validate_json, read_bytes(path), "rounds of annotation", path)
     frames = [frame for one in rounds for frame in one.frames]
     if not all(0 <= frame < recording.frames for frame in frames):
-        raise InputError(f"{path}: frames {min(frames)} to {max(frames)} of {recording.frames}. Choose another --out.")
+        raise InputError(
+            f"{path}: frames to {max(frames)}; this recording has {recording.frames}. Choose another --out."
+        )
     return rounds
 
 

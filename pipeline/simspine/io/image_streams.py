@@ -309,7 +309,7 @@ def _open_webcam_number(number: int):
         logging.setLogLevel(before)
     try:
         if number > MAX_WEBCAM_NUMBER or not capture.isOpened():
-            raise InputError(f"there is no webcam {number}, from 0, or it may not be used. Of a file, say its path.")
+            raise InputError(f"there is no webcam {number} (from 0), or it may not be used. Of a file, say its path.")
         yield capture
     finally:
         capture.release()

@@ -109,9 +109,10 @@ def do_tasks(
 def check_writable(folder: Path) -> None:
     """`InputError` if results cannot be written to `folder`, raised before hours of detection."""
     place = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
-    fault = "" if os.access(place, os.W_OK) else f"no permission to write in {place}"
-    if fault := fault if place.is_dir() else f"{place} is no folder":
-        raise InputError(f"results cannot be written to {folder}: {fault}. Change `results`.")
+    if not place.is_dir():
+        raise InputError(f"results cannot be written to {folder}: {place} is no folder. Change `results`.")
+    if not os.access(place, os.W_OK):
+        raise InputError(f"results cannot be written to {folder}: no permission to write in {place}. Change `results`.")
 
 
 def check_subjects(config: Config, subjects: Iterable[str]) -> None:
