@@ -226,7 +226,7 @@ def test_options_without_effect_are_refused(tmp_path):
     assert found.exit_code == 2
     assert "--calibration goes with videos" in found.output
     found = call("init", tmp_path / "none.mp4", "--out", tmp_path / "x.yaml")
-    assert "does not exist; expected videos" in " ".join(found.output.split())
+    assert "does not exist; name videos" in " ".join(found.output.split())
 
 
 def test_a_marker_file_is_run_with_a_configuration_of_its_own(tmp_path, monkeypatch):

@@ -245,7 +245,7 @@ def test_a_subject_of_several_people_becomes_several_subjects():
     [
         (shared(person="largest"), "subjects.duo.people: needs `detection: {person: all}`"),
         (shared(people=None), "detection.person is all: say how many people there are (subjects.duo.people)"),
-        (shared(people=5), "subjects.duo.people is 5, but detection.people lets the detector find 4"),
+        (shared(people=5), "subjects.duo.people is 5, but detection.people is 4"),
         (shared(people=0), "subjects.duo.people: Input should be greater than or equal to 1 (found 0)"),
         (shared(height=1.8), "subjects.duo: one height cannot be that of 2 people"),
         (shared(trials={name: {"folder": name} for name in "ab"}), "subjects.duo.people: needs exactly one trial"),
@@ -445,7 +445,7 @@ def test_what_is_known_about_a_subject_joins_the_data_set():
         ({"subjects": {"guest": {"height": 1.7}}}, "subjects.guest.trials: required, but missing (guest is not among"),
         (
             {"subjects": {"S1": {"trials": {"w": {"capture": "Walking_1", "mocap": "m.trc"}}}}},
-            "has its calibration, rate",
+            "calibration, rate, mocap and delays of a trial are the data set's",
         ),
     ],
 )

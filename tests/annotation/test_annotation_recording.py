@@ -65,7 +65,7 @@ def test_what_cannot_be_annotated_is_said(tmp_path, drawn):
         open_target(Target(str(drawn[0]), skin=("C7", "T7", "C7")))
     shutil.copytree(drawn[0], tmp_path / "copy")
     (tmp_path / "copy" / "cam02" / "005.png").unlink()
-    with pytest.raises(InputError, match="numbers of images: cam01 6, cam02 5, cam03 6"):
+    with pytest.raises(InputError, match="differ in length: cam01 6, cam02 5, cam03 6"):
         open_target(Target(str(tmp_path / "copy")))
 
 

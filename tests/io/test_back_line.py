@@ -111,7 +111,7 @@ def test_what_is_no_line_is_refused(tmp_path):
         (whole[:-20], "40 vertices are announced, 38 are there"),
         (text[:-8], "cut short"),
         (b"\n".join(text.split(b"\n")[:-6]), "35 of 40 are there"),  # at the end of a line
-        (whole.replace(b"float x", b"float a"), "no x, y, z"),
+        (whole.replace(b"float x", b"float a"), "without x, y, z"),
         (whole.replace(b"vertex 40", b"vertex -4"), "no vertex"),
         (whole.replace(b"little_endian", b"middle_endian"), "binary_middle_endian"),
     ):

@@ -229,7 +229,7 @@ def test_a_file_that_does_not_say_which_axis_points_up(tmp_path, axis, frame):
     file = tmp_path / "walk.c3d"
     values = xyz if axis == "z" else xyz[..., [0, 2, 1]]
     write_small_c3d(file, {"names": ["LANK", "LASI", "C7"], "values": values, "rate": 100.0}, {})
-    with pytest.warns(UserWarning, match=f"does not say which axis points up; {axis.upper()} taken"):
+    with pytest.warns(UserWarning, match=f"does not say what is up; took {axis.upper()}"):
         found = read_c3d(file)
     assert found.frame == frame
 
@@ -239,7 +239,7 @@ def test_one_axis_for_right_and_up_says_nothing(tmp_path, screen, frame):
     standing = np.tile([[0, 0, 0.1], [0.2, 0.3, 0.9], [0.1, 0.2, 1.7]], (6, 1, 1))
     content = {"names": ["LANK", "LASI", "C7"], "values": standing, "rate": 50.0}
     write_small_c3d(tmp_path / "a.c3d", content, {"X_SCREEN": [screen], "Y_SCREEN": [screen]})
-    with pytest.warns(UserWarning, match="does not say which axis points up; Z taken"):
+    with pytest.warns(UserWarning, match="does not say what is up; took Z"):
         assert read_c3d(tmp_path / "a.c3d").frame == frame
 
 

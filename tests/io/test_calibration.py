@@ -680,9 +680,7 @@ def test_focal_lengths_in_millimetres_are_refused(tmp_path, focal):
     """4.2 mm of a phone; 50,000 px of an image of 1002 px would see 1°."""
     c = camera("one")
     write_calibration(tmp_path / "c.toml", [c.with_(K=c.K * [[focal / c.K[0, 0]], [1], [1]])])
-    with pytest.raises(
-        InputError, match=r"table \[one\]: the focal length is .* px in an image of 1002 px. Is it in mm"
-    ):
+    with pytest.raises(InputError, match=r"table \[one\]: the focal length is .* px, the image has 1002. Is it in mm"):
         read_calibration(tmp_path / "c.toml")
 
 

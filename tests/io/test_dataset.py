@@ -356,7 +356,7 @@ def test_trials_must_agree(tmp_path, tmp_path_factory):
         ({"status": ("keptt",) * 7}, "Did you mean 'kept'"),
         ({"markers": Markers(NAMES, 50, np.zeros((7, 3, 3)))}, "expected 'y_up'"),
         ({"poses": {"pelvis": np.zeros((7, 3, 3))}}, r"poses\['pelvis'\]"),
-        ({"motion": Motion(AXES, 50, np.zeros((6, 4)), ROTATIONAL)}, "6 frames, markers have 7"),
+        ({"motion": Motion(AXES, 50, np.zeros((6, 4)), ROTATIONAL)}, "6 frames, markers 7"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):

@@ -250,7 +250,7 @@ def test_angles_beside_forces_are_converted(tmp_path):
 def test_a_column_that_may_be_no_angle_is_named(tmp_path):
     """Muscles and sensors under a header that says degrees; what the caller says is not said again."""
     storage(tmp_path / "x.mot", "walk", ["knee_angle_r", "TA", "soleus_r"])
-    with pytest.warns(UserWarning, match="TA, soleus_r are read as angles, which their names do not say"):
+    with pytest.warns(UserWarning, match="TA, soleus_r are read as angles, a guess"):
         read_mot(tmp_path / "x.mot")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -84,7 +84,7 @@ def test_rates_that_differ_by_less_than_the_printed_step_shows(true, frames, sta
 
 def test_the_warning_names_both_rates():
     rows = printed(0.1096 + np.arange(30) / 143, 3)
-    with pytest.warns(UserWarning, match=r"printed to 0\.001 s and fit 144 and 143 frames/s; took 144 \(rate=…\)"):
+    with pytest.warns(UserWarning, match=r"rounded times fit 144 and 143 frames/s; took the former \(rate=…\)"):
         uniform_rows(rows, StatedRate(), "x.mot")
 
 
@@ -166,7 +166,7 @@ def test_resampling_is_linear(seed, rate):
 def test_resampling_leaves_gaps():
     time = np.array([0, 0.01, 0.02, 0.03, 0.25, 0.26])
     values = np.array([0, 1, np.nan, 3, 25, 26])[:, None]
-    with pytest.warns(UserWarning, match=r"21 frames lie in gaps of more than 0\.1 s; left missing"):
+    with pytest.warns(UserWarning, match=r"21 frames in gaps of over 0\.1 s; left missing"):
         rows, _ = uniform_rows(TimedRows(time, values, 0.01), StatedRate(resample=100.0), "x.trc")
     assert np.flatnonzero(np.isfinite(rows.values[:, 0])).tolist() == [0, 1, 3, 25, 26]
     np.testing.assert_allclose(rows.values[[0, 1, 3, 25, 26], 0], [0, 1, 3, 25, 26])

@@ -95,7 +95,7 @@ class TestRefused:
         (tmp_path / "cam2").mkdir()
         for f in range(4):
             (tmp_path / f"cam2/{f}.png").write_bytes((folders[1] / f"{f}.png").read_bytes())
-        told = "different numbers of images: cam1 21, cam2 4"
+        told = "differ in length: cam1 21, cam2 4"
         self.refused(told, folders[0], tmp_path / "cam2", *board_arguments(board), out=tmp_path / "x.toml")
 
     def test_options_that_do_not_go_together(self, shown, tmp_path):

@@ -214,7 +214,7 @@ def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch)
     succeeded(detect("0", "-s", tmp_path / "points", "--frames", 7, "--quiet"))
     assert len(files(tmp_path / "points")) == 7
     assert read_people_json([tmp_path / "points"])[1].shape == (7, 1, 1, 37, 3)
-    assert "nothing of webcam 0 would be kept" in failed(detect("webcam", "--no-view", "--frames", 2))
+    assert "webcam 0 would be neither kept nor shown" in failed(detect("webcam", "--no-view", "--frames", 2))
 
 
 @pytest.mark.parametrize(("chosen", "model"), [((), "heavy"), (("-m", "heavy"), "heavy"), (("-m", "full"), "full")])
@@ -292,7 +292,7 @@ def failing(photo, video, tmp_path):
         "video": ((video, "-o", tmp_path / "out.png"), "is .mp4 or .webm"),
         "folder of points": ((video, "-s", tmp_path / "out.png"), "name a folder"),
         "itself": ((photo, "-o", photo), "it would replace what is looked at"),
-        "others' folder": ((video, "-s", own), "thesis.json for one, and would be replaced"),
+        "others' folder": ((video, "-s", own), "would be replaced as a whole, and holds thesis.json"),
         "both": ((photo, "-i", photo), "mean the same"),
         "stage's": ((photo, "--subject", "S1"), "--subject is for the stage"),
         "ours": (("--nosmooth",), "--nosmooth is for INPUT"),

@@ -366,7 +366,7 @@ def test_an_older_export_is_replaced_and_nothing_else(finished, exports, tmp_pat
     (out / "thesis.txt").write_text("dear")
     results = sorted(finished.results.rglob("*"))
     for folder in (out, finished.results):
-        with pytest.raises(InputError, match=r"files that its manifest\.json does not name"):
+        with pytest.raises(InputError, match=r"which its manifest\.json lacks"):
             export_format(finished.config, "c3d", ExportChoice(), folder)
     assert (out / "thesis.txt").read_text() == "dear"
     assert sorted(finished.results.rglob("*")) == results

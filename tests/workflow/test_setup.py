@@ -214,7 +214,7 @@ FAULTS = {
 FILMED_FAULTS = {
     "needs the package spinepose": {"detector": "spinepose"},
     "reads `keypoints` folders, but the trial gives videos": {"detector": "import"},
-    "is the point [0.0, 0.0, 99.0] m; no camera has it in its image": {"person": [0.0, 0.0, 99.0]},
+    "is the point [0.0, 0.0, 99.0]; no camera sees it": {"person": [0.0, 0.0, 99.0]},
 }
 
 

@@ -69,7 +69,10 @@ def test_what_cannot_be_shown_is_said(finished, tmp_path):
     done = run("view", finished.results, "--no-open", "--trial", "bw")
     assert "Did you mean 'bow'" in done.stderr
     write_store(tmp_path / "other.h5", numbers=np.zeros(3))
-    assert "neither of a trial's results nor a data set" in run("view", tmp_path / "other.h5", "--no-open").stderr
+    assert (
+        "expected a results folder, a trial's .h5 in it, or a data set's .h5"
+        in run("view", tmp_path / "other.h5", "--no-open").stderr
+    )
 
 
 def test_several_trials_ask_for_a_choice(finished, tmp_path):

@@ -168,7 +168,7 @@ def test_points_of_cameras_in_another_order_and_of_unknown_ones(copy, refused):
     write_store(
         file, keypoints=some, cameras=[c.with_(name=f"cam{i}") for i, c in enumerate(cameras)], skeleton="simspine37"
     )
-    assert "3 views of cam0, cam1, cam2; the calibration has 54138969" in refused(copy, "detect", "--subject", "S1")
+    assert "3 views, cam0, cam1, cam2; calibrated are 54138969" in refused(copy, "detect", "--subject", "S1")
     write_store(file, keypoints=some)
     assert "keypoints, cameras and skeleton are wanted" in refused(copy, "detect", "--subject", "S1")
     file.unlink()

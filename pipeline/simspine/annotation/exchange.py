@@ -39,10 +39,8 @@ OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSE
 
 
 def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
-    """YAML of {landmark: {view: [[frame, x, y], …]}}, the skin markers placed by a person; null for absent ones.
-
-    Frames are the videos' own, from 0. Raises `InputError` where no marker on the skin was placed in two views.
-    """
+    """YAML of {landmark: {view: [[frame, x, y], …]}}, the skin markers that a person placed in two views or more; null
+    for absent ones. Frames are the videos' own, from 0."""
     clicks = {}
     for name in is_skin_marker(labels.names):
         i = labels.names.index(name)
@@ -51,15 +49,11 @@ def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
         if len(placed) > 1:
             clicks[skin_landmark(name)] = placed
     if not clicks:
-        raise InputError(
-            f"{recording.name}: no marker on the skin was placed in two views. Open the page with --skin C7,T7,… and "
-            "place each in two views or more."
-        )
+        raise InputError(f"{recording.name}: no marker on the skin was placed in two views. Annotate with --skin C7,….")
     return yaml.safe_dump({"clicks": clicks}, default_flow_style=None, sort_keys=False, allow_unicode=True).rstrip()
 
 
 def _clicks_of(recording: RecordedViews, labels: Labels, view: int, point: int) -> list[list[float | None]]:
-    """The clicks of one marker in one view."""
     frames = np.flatnonzero(labels.confirmed[:, view, point])
     places = labels.xy[frames, view, point].round(1).astype(object)
     places[labels.visibility[frames, view, point] == Visibility.ABSENT] = None
@@ -75,10 +69,7 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
         if not decided_only or labels.decided[frame, view].any()
     ]
     if not rows:
-        raise InputError(
-            f"{recording.name}: nobody has decided about a point yet; nothing is written. Annotate first, or write the "
-            "pseudo-labels as well (--all)."
-        )
+        raise InputError(f"{recording.name}: nobody has decided about a point yet. Annotate first, or add --all.")
     index = tuple(np.array(rows).T)
     points = np.concatenate([np.nan_to_num(labels.xy[index]), labels.visibility[index][..., None]], -1)
     points[(points[..., 2] == 0) | (labels.guessed[index] & decided_only)] = 0.0
@@ -94,9 +85,8 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
 def propose_spines(path: Path, least_height: float, curves: bool = False) -> coco.LabelledImages:
     """The largest person of each image of a COCO file whose trunk is in sight, with points of the spine proposed.
 
-    least_height: of the person, as a share of the image's height. Hips and shoulders must be labelled as seen. The
-    spine's points are computed from them and the head, by `spine_in_image` or `spine_on_curves`; they are labelled
-    hidden and not decided. `InputError` where no person qualifies.
+    least_height: of the person, as a share of the image's height. The spine's points are computed from hips, shoulders
+    and head, by `spine_in_image` or `spine_on_curves`; they are labelled hidden and not decided.
     """
     table, people = load_skeleton("spinetrack37"), coco.read_coco(path)
     names = tuple(table.to_simspine[name] for name in table.names)
@@ -105,10 +95,8 @@ def propose_spines(path: Path, least_height: float, curves: bool = False) -> coc
     tall = people["bbox"][:, 3] >= least_height * people["size"][:, 1]
     good = np.flatnonzero(trunk.all(1) & tall & ~people["crowd"])
     if not len(good):
-        raise InputError(
-            f"{path}: of {len(points)} people nobody is {least_height:g} of the image's height or more with hips and "
-            "shoulders in sight; lower --least-height, or name another file."
-        )
+        wanted = f"{least_height:g} of the image's height with hips and shoulders in sight"
+        raise InputError(f"{path}: of {len(points)} people nobody is {wanted}; lower --least-height, or name another.")
     largest = {str(people["file_name"][i]): i for i in good[np.argsort(people["area"][good], kind="stable")]}
     rows = sorted(largest.values())
     points = np.where(points[rows, :, 2:] > 0, points[rows], 0.0)
@@ -128,8 +116,7 @@ def write_annotation_file(
     """Write the labels as `coco`, a file, or as `openpose`, a folder; returns its path.
 
     openpose: `<view>_json/<view>_000012.json`, 37 points in SpineTrack's order; score 1: seen, 0.5: hidden, 0: absent.
-    A workflow reads them with `detection: {detector: import}`. Raises `InputError` for a file's name where a folder is
-    written, or the reverse.
+    A workflow reads them with `detection: {detector: import}`.
     """
     if (out.suffix.lower() == ".json") != (form == "coco"):
         wanted = "a file that ends in .json" if form == "coco" else "a folder"
@@ -149,10 +136,7 @@ def write_annotation_file(
 
 
 def write_images(folder: Path, recording: RecordedViews, images: coco.LabelledImages) -> int:
-    """Write the labelled images as JPEG under their names into `folder`; returns their number.
-
-    Raises `InputError` before any is written where one would replace an image of the recording.
-    """
+    """Write the labelled images as JPEG under their names; returns their number. None of the recording is replaced."""
     originals = {file.resolve() for one in recording.sources if isinstance(one, Stills) for file in one.files}
     if replaced := [folder / name for name in images.file_names if (folder / name).resolve() in originals]:
         raise InputError(f"{replaced[0]} is an image of the recording, and would be replaced; name another folder.")
@@ -167,26 +151,17 @@ def write_images(folder: Path, recording: RecordedViews, images: coco.LabelledIm
 
 
 def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledImages, where: str) -> list[Edit]:
-    """Decisions that change the labels to those of a file; only for points that differ.
-
-    Images are matched by name, or by the end of their path. Raises `InputError` where no image matches, or names of
-    points are not the recording's.
-    """
+    """Decisions that change the labels to those of a file. Images are matched by name, or by the end of their path."""
     unknown = [name for name in images.names if name not in labels.names]
     if unknown:
-        raise InputError(
-            f"{where}: points {', '.join(unknown[:6])} are not the recording's. Add markers on the skin with --skin, "
-            "or leave these points out."
-        )
+        raise InputError(f"{where}: the recording has no {', '.join(unknown[:6])}. Leave them out, or add --skin.")
     places = _frame_view_by_image(recording)
     matched = [(i, at) for i, at in enumerate(_place_of(places, name) for name in images.file_names) if at is not None]
     if repeated := repeated_names(recording.image_name(*at) for _, at in matched):
         raise InputError(f"{where}: several of its images are {repeated} of the recording; leave in only its own.")
     if not matched:
-        raise InputError(
-            f"{where}: none of its {len(images.file_names)} images is of this recording. Its names are such as "
-            f"{images.file_names[0] if images.file_names else 'none'}; the recording's {recording.image_name(0, 0)}."
-        )
+        named, own = images.file_names[0] if images.file_names else "none", recording.image_name(0, 0)
+        raise InputError(f"{where}: none of its images is of this recording: {named}, not {own}.")
     candidates = (
         _edit_from_file(labels, at, point, xyv=images.points[i, k], status=PointStatus(int(images.status[i, k])))
         for i, at in matched
@@ -238,8 +213,7 @@ MOVED_PX = 0.5  # points that differ by less from their proposal were not moved
 
 @dataclass(frozen=True)
 class Round:
-    """A round. frames: its batch, the worst first. corrected: whether all were decided about and exported. hook: how a
-    detector was trained afterwards, '' before."""
+    """A round. frames: its batch. corrected: all decided about and exported. hook: how a detector was trained."""
 
     frames: tuple[int, ...]
     corrected: bool = False
@@ -248,12 +222,8 @@ class Round:
 
 @dataclass(frozen=True)
 class RoundFiles:
-    """Training data of a detector, and the folder for its points.
-
-    labels: COCO file of all finished frames, 37 points; their images are below `images`. out: folder to which the
-    detector writes points of every image, `<view>_json/<view>_000012.json`. recording: its start holds the decisions so
-    far over the first guess.
-    """
+    """Training data of a detector. labels: COCO file of all finished frames; their images are in `images`. out: folder
+    to which the detector writes `<view>_json/<view>_000012.json`. recording: its start holds the decisions so far."""
 
     number: int
     labels: Path
@@ -277,8 +247,7 @@ def read_rounds(recording: RecordedViews) -> tuple[Round, ...]:
     frames = [frame for one in rounds for frame in one.frames]
     if not all(0 <= frame < recording.frames for frame in frames):
         raise InputError(
-            f"{path}: frames {min(frames)} to {max(frames)}; this recording has {recording.frames}, counted from 0. "
-            "Choose another folder with --out."
+            f"{path}: frames to {max(frames)}; this recording has {recording.frames}. Choose another --out."
         )
     return rounds
 
@@ -359,9 +328,8 @@ def _with_next_batch(
 def _export_finished_frames(recording: RecordedViews, labels: Labels, files: RoundFiles) -> int:
     """Write images and labels of finished frames only, since others mix decisions with pseudo-labels."""
     finished = finished_frames(labels)[:, None, None]
-    images = labelled_images_of(
-        recording, replace(labels, status=np.where(finished, labels.status, PointStatus.UNSEEN))
-    )
+    decided = replace(labels, status=np.where(finished, labels.status, PointStatus.UNSEEN))
+    images = labelled_images_of(recording, decided)
     coco.write_coco_labels(files.labels, images)
     return write_images(files.images, recording, images)
 
@@ -371,9 +339,7 @@ def _read_proposed(recording: RecordedViews, files: RoundFiles) -> Keypoints:
     points = keypoints_of_files(files.out, recording.views, recording.rate)
     folders = ", ".join(f"{view}_json" for view in recording.views)
     if points is None:
-        raise InputError(
-            f"{files.out}: no folders {folders} there. Expected files such as <view>_json/<view>_000012.json."
-        )
+        raise InputError(f"{files.out}: no folders {folders}. Expected files such as <view>_json/<view>_000012.json.")
     placed = at_images(points, recording.rows, recording.rate)
     if not np.isfinite(placed.xy).any():
         raise InputError(f"{files.out}: no point in {folders}; the detector has found nobody.")
@@ -385,10 +351,8 @@ def _starting_from(recording: RecordedViews, number: int) -> RecordedViews:
     path = _proposals_file(recording, number)
     proposed = read_store(path, ["keypoints"])["keypoints"]
     if proposed.xy.shape[:2] != recording.start.xy.shape[:2]:
-        raise InputError(
-            f"{path}: frames and views are {proposed.xy.shape[:2]}; this recording has {recording.start.xy.shape[:2]}. "
-            "Choose another folder with --out."
-        )
+        found = f"{proposed.xy.shape[:2]} frames and views, the recording {recording.start.xy.shape[:2]}"
+        raise InputError(f"{path}: {found}. Choose another folder with --out.")
     points = laid_over(recording.first_guess, proposed)
     unmoved = np.isclose(points.xy, recording.start.xy, rtol=0.0, atol=MOVED_PX).all(-1)
     return replace(recording, start=pseudo_labels(points, recording.start.guessed & unmoved))

@@ -99,10 +99,7 @@ class Labels(HoldsArrays):
 
 
 def pseudo_labels(keypoints: Keypoints, inferred: np.ndarray | None = None) -> Labels:
-    """Labels without any decision. A point without a position is absent.
-
-    inferred: (frames, views, points) bool, points that no detector saw; None: by the origin of the points.
-    """
+    """Labels without any decision. inferred: (frames, views, points) bool, seen by no detector; None: by origin."""
     placed = np.isfinite(keypoints.xy).all(-1)
     unseen = keypoints.of_origin(Origin.INFERRED, Origin.ESTIMATED)
     return Labels(
@@ -139,10 +136,7 @@ def check_edit(labels: Labels, edit: Edit) -> None:
     frames, views = labels.xy.shape[:2]
     require_known("point", [edit.point], labels.names)
     if not (0 <= edit.frame < frames and 0 <= edit.view < views):
-        raise InputError(
-            f"an edit of frame {edit.frame} in view {edit.view}; there are {frames} frames in {views} views, counted "
-            "from 0."
-        )
+        raise InputError(f"no frame {edit.frame} in view {edit.view}: there are {frames} in {views} views, from 0.")
 
 
 # The journal: one file per annotator, a line per decision; lines are only added, and are on the disk before the page
@@ -160,19 +154,14 @@ _ANNOTATOR_NAME = re.compile(r"[\w][\w .@-]{0,60}")
 def journal_file(folder: Path, annotator: str) -> Path:
     """The file of an annotator's decisions; `InputError` for a name that cannot be a file's."""
     if not _ANNOTATOR_NAME.fullmatch(annotator) or safe_file_name(annotator) != annotator:
-        raise InputError(
-            f"annotator {annotator!r}: expected a name of letters, digits, spaces, '.', '-', '_' or '@', 61 at most."
-        )
+        raise InputError(f"annotator {annotator!r}: expected a name of 61 letters, digits, spaces, . - _ @ at most.")
     return folder / f"{annotator}{JOURNAL_SUFFIX}"
 
 
 def start_journal(
     path: Path, recording: str, views: Sequence[str], names: Sequence[str], *, images: Sequence[str] = ()
 ) -> None:
-    """Create the file if it does not exist; else cut off an incomplete last line.
-
-    images: a digest for each view. Raises `InputError` for a journal of another recording.
-    """
+    """Create the file if it does not exist; else cut off an incomplete last line. images: a digest for each view."""
     if path.is_symlink():
         raise InputError(f"{path}: a symbolic link; a journal is no link. Name another folder (--out).")
     head = {"schema": JOURNAL_SCHEMA, "recording": recording, "views": list(views), "images": list(images)}
@@ -187,8 +176,7 @@ def start_journal(
 
 
 def append_edits(path: Path, edits: Sequence[Edit]) -> None:
-    """Add decisions: all are on the disk when this returns, none is in the file if it raises. `InputError` for one that
-    `read_journal` would refuse, so that no decision makes the others unreadable."""
+    """Add decisions: all are on the disk when this returns, none is in the file if it raises, as for a bad one."""
     written = [json.dumps(_to_json(edit)) for edit in edits]
     with naming_content(path, "able to hold these decisions"):
         for entry in written:
@@ -208,8 +196,7 @@ def append_edits(path: Path, edits: Sequence[Edit]) -> None:
 
 
 def _end_of_lines(file: FileIO) -> int:
-    """Cut the file after its last complete line, seek there, and return the position. A complete decision whose line
-    end is missing, as some editors leave it, gets one."""
+    """Cut the file after its last complete line, and return the position. A decision without a line end gets one."""
     end = file.seek(0, os.SEEK_END)
     if end and file.seek(end - 1) == end - 1 and file.read(1) != b"\n":
         file.seek(0)
@@ -231,11 +218,8 @@ def _is_whole(line: bytes) -> bool:
 def read_journal(
     path: Path, recording: str | None = None, views: Sequence[str] = (), images: Sequence[str] = ()
 ) -> list[Edit]:
-    """All decisions about points in their order; an incomplete last line is left out.
-
-    recording, views, images: those that the journal must be of; by default any. Raises `InputError` for a journal of
-    another recording, and for a line that is no decision.
-    """
+    """All decisions about points in their order; an incomplete last line is left out. recording, views, images: those
+    that the journal must be of; by default any."""
     content = read_bytes(path)
     _check_head(path, content, recording, views=views, images=images)
     edits = []
@@ -290,16 +274,12 @@ def _check_head(
     if schema != JOURNAL_SCHEMA:
         raise InputError(f"{path}: schema {schema!r}, this version reads {JOURNAL_SCHEMA}. Update simspine.")
     if recording is not None and (head.get("recording"), head.get("views")) != (recording, list(views)):
-        raise InputError(
-            f"{path}: decisions about {head.get('recording')!r:.100} with the views {head.get('views')!r:.200}; this "
-            f"recording is {recording!r} with {', '.join(views)}. Choose another folder with --out. If the recording "
-            "was renamed, write its new name into the file's first line."
-        )
+        found = f"decisions about {head.get('recording')!r:.100} with the views {head.get('views')!r:.200}"
+        advice = "Choose another folder with --out; if it was renamed, write the new name into the first line"
+        raise InputError(f"{path}: {found}; this recording is {recording!r} with {', '.join(views)}. {advice}.")
     if images and head.get("images", ()) not in ((), [], list(images)):
-        raise InputError(
-            f"{path}: decisions about other images of {recording!r}. Choose another folder with --out. If the images "
-            f'are the same, stored anew, write "images": {json.dumps(images)} into the file\'s first line.'
-        )
+        advice = f'If these are the same, stored anew, write "images": {json.dumps(images)} into the first line'
+        raise InputError(f"{path}: decisions about other images of {recording!r}. Choose another --out. {advice}.")
 
 
 # The ranking of frames for correction: least confident points, disagreement between views, jumps over time come first
@@ -353,9 +333,7 @@ def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = 
 
 def disagreement_px(labels: Labels, rate: float, cameras: Sequence[Camera]) -> np.ndarray:
     """(frames, views, points) px, distance of each point from its triangulated position's projection; NaN without one.
-
-    Inferred points are left out: they are projections of one point in space, so that their agreement is no evidence.
-    """
+    Inferred points, projections of one point in space, are left out: their agreement is no evidence."""
     seen = labels.labelled & ~labels.guessed
     weight = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * seen
     keypoints = Keypoints(labels.names, rate, np.where(seen[..., None], labels.xy, np.nan), weight)
@@ -374,11 +352,8 @@ def person_size(xy: np.ndarray) -> np.ndarray:
     return np.sqrt(sides.prod(-1))
 
 
-def frame_batch(
-    ranking: Ranking, rate: float, size: int = FRAMES_PER_BATCH, done: np.ndarray | None = None
-) -> list[int]:
-    """Up to `size` frames, the worst first, none within `MIN_SEPARATION_S` of another. done: (frames,) bool, frames to
-    leave out."""
+def frame_batch(ranking: Ranking, rate: float, size: int, done: np.ndarray | None = None) -> list[int]:
+    """Up to `size` frames, the worst first, none within `MIN_SEPARATION_S` of another; without those `done`."""
     available = np.ones(len(ranking.score), bool) if done is None else ~done
     separation = max(1, round(MIN_SEPARATION_S * rate))
     order: list[int] = []

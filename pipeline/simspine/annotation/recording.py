@@ -16,22 +16,15 @@ from simspine.core.errors import InputError, require_distinct_files, require_kno
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import SKIN_SUFFIX, points_at_vertebrae
 from simspine.core.types import Camera, Keypoints, Markers
+from simspine.io import video
 from simspine.io.calibration import read_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import IMAGE_SUFFIXES as IMAGE_ENDINGS
 from simspine.io.image_streams import ImagesInAnyOrder, Stills, encode_jpeg, open_recording, open_recordings
 from simspine.io.keypoint_json import read_keypoints
-from simspine.io.video import (
-    CALIBRATION_ENDINGS,
-    VIDEO_ENDINGS,
-    Video,
-    check_whole,
-    demo_folder,
-    files_with_endings,
-    match_cameras_to_views,
-)
+from simspine.io.video import VIDEO_ENDINGS, Video, files_with_endings, match_cameras_to_views
 from simspine.vision.synchronise import Timing
-from simspine.workflow.config import Config, read_config
+from simspine.workflow.config import read_config
 from simspine.workflow.inputs import PACKAGED_PREFIX, capture_of_config, timing_in
 from simspine.workflow.up_to_date import RunPaths
 from simspine.workflow.views import choose_trial
@@ -94,12 +87,8 @@ class RecordedViews:
 
 @dataclass(frozen=True)
 class Target:
-    """The recording to open. path: a results folder, a folder of videos or images, or 'pose2sim:NAME'.
-
-    config: configuration of the results, if their folder holds no config.yaml. subject, trial: for results of several.
-    home: folder of the annotations; next to the recording if None. skin: levels of skin markers to be placed besides
-    the other points.
-    """
+    """The recording to open. path: a results folder, a folder of videos or images, or 'pose2sim:NAME'. config: of
+    results without config.yaml. home: folder of annotations; next to the recording if None. skin: levels of markers."""
 
     path: str
     config: Path | None = None
@@ -110,10 +99,7 @@ class Target:
 
 
 def open_target(target: Target) -> RecordedViews:
-    """The recording in a results folder, or in a folder of videos or images.
-
-    Raises `InputError` that lists the kinds of folders expected.
-    """
+    """The recording in a results folder, or in a folder of videos or images."""
     recording = _recording_of_target(target)
     require_distinct_files("views", recording.views)
     known = read_skin_table().places
@@ -131,7 +117,8 @@ def open_target(target: Target) -> RecordedViews:
 
 def _recording_of_target(target: Target) -> RecordedViews:
     if target.path.startswith(PACKAGED_PREFIX):
-        return _of_folder(demo_folder(target.path.removeprefix(PACKAGED_PREFIX)), target.home or Path("annotations"))
+        packaged = video.demo_folder(target.path.removeprefix(PACKAGED_PREFIX))
+        return _of_folder(packaged, target.home or Path("annotations"))
     folder = Path(target.path)
     if not folder.exists():
         raise InputError(f"{folder} does not exist. Name a results folder, or a folder of videos or images.")
@@ -154,7 +141,7 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     cameras = stored["cameras"]
     if paths.cameras(name).is_file():
         cameras = read_store(paths.cameras(name), ["cameras"])["cameras"]
-    sources = _videos_of(_config_of(folder, target.config), person, name)
+    sources = _videos_of(folder, target, person, name)
     keypoints, timing = stored["keypoints"], timing_in(stored)
     if not isinstance(keypoints, Keypoints) or len(sources) != keypoints.views:
         raise InputError(f"{paths.keypoints(name)} has other views than the configuration has videos.")
@@ -169,44 +156,26 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
         keypoints = with_spine(keypoints, cameras, solved["spine_markers"], solved["centres"])
     rows = _rows_of_views(keypoints.frames, keypoints.views, timing)
     views = tuple(camera.name for camera in cameras)
+    start = pseudo_labels(keypoints, detected.inferred | ~detected.labelled)
     home = target.home or Path("annotations") / folder.resolve().name / person / name
     return RecordedViews(
-        name=name,
-        views=views,
-        sources=sources,
-        rows=rows,
-        cameras=tuple(cameras),
-        start=pseudo_labels(keypoints, detected.inferred | ~detected.labelled),
-        rate=keypoints.rate,
-        home=home,
-        note=note,
+        name, views, sources, rows, cameras=tuple(cameras), start=start, rate=keypoints.rate, home=home, note=note
     )
 
 
-def _config_of(folder: Path, given: Path | None) -> Config:
-    path = given or folder / "config.yaml"
+def _videos_of(folder: Path, target: Target, subject: str, trial: str) -> tuple[Video | Stills, ...]:
+    path = target.config or folder / "config.yaml"
     if not path.is_file():
-        raise InputError(
-            f"{path} does not exist: results do not hold their videos. Name the configuration they were made with "
-            "(--config)."
-        )
-    return read_config(path)
-
-
-def _videos_of(config: Config, subject: str, trial: str) -> tuple[Video | Stills, ...]:
+        raise InputError(f"{path} does not exist. Name the configuration of the results, for their videos (--config).")
+    config = read_config(path)
     videos = capture_of_config(config.subject(subject).trials[trial], subject, config).videos
     if not videos:
         raise InputError(f"{subject}/{trial} has no videos: there is nothing to annotate in.")
     return tuple(open_recording(path) for path in videos)
 
 
-def with_spine(
-    keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers, centres: Markers | None = None
-) -> Keypoints:
-    """Keypoints with missing points filled by the projection of the solved spine, with a low confidence.
-
-    The chain from Hip to Neck_03 is at the centroids of S1 to C1, as SpineTrack defines it.
-    """
+def with_spine(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers, centres: Markers | None) -> Keypoints:
+    """Keypoints, missing ones filled by the solved spine's projection, Hip to Neck_03 at the centroids of S1 to C1."""
     markers = markers if centres is None else points_at_vertebrae(markers, centres)
     projected = np.moveaxis(project_points(cameras, markers_in_frame(markers, "z_up").xyz), 0, 1)
     guess = Keypoints(markers.names, keypoints.rate, projected, np.full(projected.shape[:3], INFERRED_POINT_CONFIDENCE))
@@ -232,7 +201,7 @@ def _rows_of_views(frames: int, views: int, timing: Timing | None) -> np.ndarray
 def _of_folder(folder: Path, home: Path) -> RecordedViews:
     sources = open_recordings(_view_paths(folder))
     videos = [source for source in sources if isinstance(source, Video)]
-    check_whole(videos)
+    video.check_whole(videos)
     calibration = _calibration(folder)
     cameras = None
     if calibration is not None and len(sources) > 1:
@@ -242,16 +211,8 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     rows = _rows_of_views(sources[0].frames, len(sources), None)
     keypoints = at_images(keypoints_of_files(folder / "pose", views, rate), rows, rate)
     name = folder.stem if folder.is_file() else folder.name
-    return RecordedViews(
-        name=name,
-        views=views,
-        sources=sources,
-        rows=rows,
-        cameras=cameras,
-        start=pseudo_labels(keypoints),
-        rate=rate,
-        home=home,
-    )
+    start = pseudo_labels(keypoints)
+    return RecordedViews(name, views, sources, rows, cameras=cameras, start=start, rate=rate, home=home)
 
 
 def _view_paths(folder: Path) -> list[Path]:
@@ -265,10 +226,8 @@ def _view_paths(folder: Path) -> list[Path]:
         return inside
     if files_with_endings(folder, IMAGE_ENDINGS):
         return [folder]
-    raise InputError(
-        f"{folder} holds nothing to annotate. Expected a results folder; videos ({', '.join(VIDEO_ENDINGS)}) in it or "
-        f"in videos/; a folder of images per camera; or images ({', '.join(IMAGE_ENDINGS)})."
-    )
+    wanted = f"a results folder; videos ({', '.join(VIDEO_ENDINGS)}) in it or in videos/; or images"
+    raise InputError(f"{folder} holds nothing to annotate. Expected {wanted}, in a folder per camera or alone.")
 
 
 def _calibration(folder: Path) -> list[Camera] | None:
@@ -277,7 +236,7 @@ def _calibration(folder: Path) -> list[Camera] | None:
         return None
     places = [p for p in sorted(folder.iterdir()) if p.is_dir() and "calib" in p.name.lower()]
     for place in (*places, folder):
-        for ending in CALIBRATION_ENDINGS:
+        for ending in video.CALIBRATION_ENDINGS:
             if files := [p for p in files_with_endings(place, (ending,)) if "calib" in p.name.lower()]:
                 return read_calibration(max(files, key=lambda p: (p.stat().st_mtime, p.name)))
     return None
@@ -293,8 +252,7 @@ def keypoints_of_files(folder: Path, views: Sequence[str], rate: float) -> Keypo
 
 
 def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoints:
-    """Keypoints by number of the image, rearranged to the frames of a recording; NaN where there is none. rows:
-    (frames, views) of `RecordedViews`."""
+    """Keypoints by number of the image at the frames of a recording, NaN where there is none. rows: (frames, views)."""
     names = skeletons.load_skeleton(skeletons.SIMSPINE_SKELETON).names if found is None else found.names
     xy, confidence = np.full((*rows.shape, len(names), 2), np.nan), np.zeros((*rows.shape, len(names)))
     if found is not None:
@@ -321,9 +279,7 @@ class Images:
         """An image of the recording; `InputError` where there is no such frame or view, or it cannot be decoded."""
         rows = self._rows
         if not (0 <= frame < rows.shape[0] and 0 <= view < rows.shape[1]):
-            raise InputError(
-                f"no frame {frame} in view {view}: there are {rows.shape[0]} frames, {rows.shape[1]} views."
-            )
+            raise InputError(f"no frame {frame} in view {view}: there are {rows.shape[0]} in {rows.shape[1]} views.")
         return self._encoded(int(rows[frame, view]), view)
 
     def close(self) -> None:

@@ -103,7 +103,6 @@ class Session:
             self._batch = [{"frame": f, "score": self._scores[f], "reason": reason} for f in chosen]
 
     def _tally(self, frames: np.ndarray) -> None:
-        """Update the counts of decisions in some frames."""
         labels = self._labels_of_frames(frames)
         known = labels.labelled | labels.decided
         for kind in PointStatus:
@@ -231,8 +230,7 @@ _STATIC_FILE_NAME = re.compile(r"[a-z]+\.(html|js|css|svg)")
 
 
 class AnnotationServer(ThreadingHTTPServer):
-    """Serves one session. port: 0 for a port derived from the journal's path, or any free one if that is taken. A
-    restart has the same port, under which the browser keeps decisions that were not sent."""
+    """Serves one session. port: 0 for one of the journal's path, under which a restarted page finds what it kept."""
 
     daemon_threads = False  # ending the interpreter while a thread decodes would crash: `server_close` waits for it
 
@@ -253,7 +251,6 @@ class AnnotationServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Address of the page."""
         return f"http://{LOCAL_HOST}:{self.server_port}/{self.token}/"
 
     @property

@@ -73,7 +73,6 @@ class Validation:
 
     @property
     def unseen(self) -> bool:
-        """Whether no point of the spine was seen."""
         return not np.isfinite(self.spine_m)
 
     @property
@@ -101,20 +100,13 @@ def read_result(folder: Path, subject: str | None = None, trial: str | None = No
 def validate_against_body(
     candidate: Result, reference: Result | None = None, names: Sequence[str] = ("candidate", "reference")
 ) -> Validation:
-    """Errors of the candidate's points, and of a reference detector's in the same recording.
-
-    names: of the two, as they are shown.
+    """Errors of the candidate's points, and of a reference detector's in the same recording. names: of the two.
 
     Inferred points are left out: they follow the others and were not seen. Markers on the skin are no detector's points
     and do not count in the reference's error.
-
-    Raises `InputError` where the two have different frames.
     """
     if reference is not None and reference.motion.frames != candidate.motion.frames:
-        raise InputError(
-            f"the candidate has {candidate.motion.frames} frames, the reference {reference.motion.frames}: validate "
-            "both on the same recording."
-        )
+        raise InputError(f"{candidate.motion.frames} and {reference.motion.frames} frames; name the same recording.")
     errors, reference_errors = _observed_errors(candidate), {} if reference is None else _observed_errors(reference)
     unseen: dict[str, np.ndarray] = {name: np.empty(0) for name in VALIDATED_SPINE_POINTS if name not in errors}
     rows = [
@@ -133,20 +125,13 @@ def validate_against_body(
     again = [int(frame) for frame in np.argsort(-points_beyond, kind="stable") if points_beyond[frame]]
     along = np.array([error for name, error in errors.items() if name in VALIDATED_SPINE_POINTS])
     everything = _rms(np.array([error for name, error in reference_errors.items() if not is_skin_marker([name])]))
-    found = Validation(
-        points=tuple(rows),
-        spine_m=_rms(along),
-        reference_m=everything,
-        again=tuple(again),
-        frames=candidate.motion.frames,
-        names=(names[0], names[1] if reference is not None else ""),
-    )
+    names = (names[0], names[1] if reference is not None else "")
+    found = Validation(tuple(rows), _rms(along), everything, tuple(again), frames=candidate.motion.frames, names=names)
     return found if found.passed or not len(along) else replace(found, worse=_frames_beyond_limit(along, found))
 
 
 def _frames_beyond_limit(spine_errors: np.ndarray, found: Validation) -> tuple[int, ...]:
-    """Frames in which the error of the spine's points (points, frames) m exceeds the limit, the worst first, without
-    those that are annotated again anyway."""
+    """Frames in which the error of the spine exceeds the limit, without those annotated again, the worst first."""
     rms = np.nan_to_num(rms_of_known(spine_errors, 0))
     order = np.argsort(-rms, kind="stable")
     return tuple(int(frame) for frame in order if rms[frame] > found.limit_m and int(frame) not in found.again)

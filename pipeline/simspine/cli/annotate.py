@@ -6,17 +6,8 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import (
-    FILE_PATH,
-    FOLDER_PATH,
-    Within,
-    json_option,
-    packaged_config,
-    result_trial_options,
-    say,
-    show_on_desktop,
-    with_options,
-)
+from simspine.cli import options
+from simspine.cli.options import FILE_PATH, FOLDER_PATH, Within, json_option, result_trial_options, say, with_options
 from simspine.core.errors import InputError
 
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
@@ -24,7 +15,7 @@ _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of 
 
 _target_choice = with_options([
     click.argument("source", metavar="FOLDER|RESULTS"),
-    click.option("--config", "config_path", type=FILE_PATH, callback=lambda _, __, path: path and packaged_config(path),
+    click.option("--config", "config_path", type=FILE_PATH,
                  help="Configuration of the results.  [default: their config.yaml]"),
     result_trial_options,
     click.option("--out", "home", type=FOLDER_PATH, help="Folder for them.  [default: annotations, in FOLDER]"),
@@ -39,10 +30,10 @@ def target_options(command):
     def with_target(source, config_path, subject, trial, home, skin, **rest):
         from simspine.annotation.recording import Target
 
+        config_path = config_path and options.packaged_config(config_path)
         levels = tuple(level.strip() for level in skin.split(",") if level.strip())
-        return command(
-            target=Target(path=source, config=config_path, subject=subject, trial=trial, home=home, skin=levels), **rest
-        )
+        target = Target(source, config_path, subject, trial, home=home, skin=levels)
+        return command(target=target, **rest)
 
     return _target_choice(with_target)
 
@@ -150,7 +141,7 @@ def _serve_page(target, annotator: str, batch: int, named: tuple[int, ...], *, p
         say(server.address)
         say(f"annotations: {server.session.project()['file']}", err=True)
         if opened:
-            show_on_desktop(server.address_for_once)
+            options.show_on_desktop(server.address_for_once)
         with closing(server.session.images), server, suppress(KeyboardInterrupt):
             server.serve_forever()
         say("stopped; everything is saved.", err=True)

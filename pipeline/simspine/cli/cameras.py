@@ -4,22 +4,15 @@ import os
 
 import click
 
-from simspine.cli.options import (
-    FILE_PATH,
-    PairOfNumbers,
-    config_option,
-    first_trial_options,
-    joint_trial_options,
-    json_option,
-    with_options,
-)
+from simspine.cli import options
+from simspine.cli.options import FILE_PATH, config_option, joint_trial_options, json_option, with_options
 
 board_options = with_options(
     [
         click.option(
             "--squares",
             required=True,
-            type=PairOfNumbers(1, 999, "7x5"),
+            type=options.PairOfNumbers(1, 999, "7x5"),
             help="Columns x rows of squares, such as 7x5.",
         ),
         click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
@@ -125,7 +118,7 @@ def cameras_refine_command(config, subject, trial, out, json_path):
 
 @cameras_group.command("sync")
 @config_option()
-@first_trial_options
+@options.first_trial_options
 @json_option
 def cameras_sync_command(config, subject, trial, json_path):
     """Find each view's delay in frames, to paste into the trial.

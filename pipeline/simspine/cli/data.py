@@ -5,22 +5,13 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import (
-    FILE_PATH,
-    config_option,
-    first_trial_options,
-    named_config,
-    quiet_option,
-    result_trial_options,
-    say,
-    show_on_desktop,
-    stage_options,
-)
+from simspine.cli import options
+from simspine.cli.options import FILE_PATH, config_option, named_config, quiet_option, result_trial_options, say
 from simspine.core.errors import InputError, printable
 
 
 @click.command("export")
-@stage_options
+@options.stage_options
 @click.option("--format", "format_", type=click.Choice(["hdf5", "csv", "npz", "coco", "c3d", "nwb", "bids"]),
               help="Write the whole data set, once the stage has run, in this format; csv: a row a frame.")  # fmt: skip
 @click.option("--axes", type=click.Choice(["62"]),
@@ -156,7 +147,7 @@ def view_command(result, subject, trial, out, opened, recording):
     page = write_view(result, out, subject, trial=trial)
     say(page)
     if opened:
-        show_on_desktop(page.resolve().as_uri())
+        options.show_on_desktop(page.resolve().as_uri())
 
 
 @click.command("compare")
@@ -176,7 +167,7 @@ def compare_command(before, after, subject, trial, out):
 
 @click.command("overlay")
 @config_option()
-@first_trial_options
+@options.first_trial_options
 @click.option("--camera", help="One camera in full size; all of them side by side if left out.")
 @click.option("--out", required=True, type=FILE_PATH, help="Video to write (.webm, .mp4; .avi: quick).")
 @quiet_option

@@ -144,20 +144,11 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     view = unnamed if chosen["view"] is None else chosen["view"]
     live = view and isinstance(camera, Webcam)
     if unnamed and not view and isinstance(camera, Webcam):
-        raise InputError(
-            f"nothing of webcam {camera.number} would be kept or shown: name a file (--output, --save-path), or leave "
-            "out --no-view."
-        )
+        raise InputError(f"webcam {camera.number} would be neither kept nor shown: name an --output, or --view.")
     picture = default_picture(camera) if unnamed and not live else chosen["picture"]
     lifting = _lifting_of_options(chosen, source, draws=live or picture is not None)
-    task = DetectionTask(
-        picture=picture,
-        points=chosen["points"],
-        frames=chosen["frames"],
-        live=live,
-        spine_only=chosen["spine_only"],
-        lifting=lifting,
-    )
+    named = {name: chosen[name] for name in ("points", "frames", "spine_only")}
+    task = DetectionTask(picture=picture, live=live, lifting=lifting, **named)
     if isinstance(camera, Webcam) and not quiet:
         say(f"looking at webcam {camera.number}; ctrl-C ends it, and the files hold what it saw.", err=True)
     result = watch_source(camera, settings, task, quiet)

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from simspine import __version__
-from simspine.cli import data
+from simspine.cli import data, options
 from simspine.cli.annotate import annotate_command, annotations_group
 from simspine.cli.cameras import cameras_group
 from simspine.cli.detect import detect_command
@@ -25,13 +25,10 @@ from simspine.cli.options import (
     FOLDER_PATH,
     Within,
     config_option,
-    configs_here,
-    cores_option,
     named_config,
     packaged_config,
     quiet_option,
     say,
-    stage_options,
 )
 from simspine.cli.research import bench_group, benchmark_group, capture_group, train_group
 from simspine.core.errors import InputError, printable, require_known
@@ -76,10 +73,7 @@ def _refuse_surroundings() -> None:
     if not (threads.isdecimal() and int(threads)):
         raise InputError(f"NUMBA_NUM_THREADS is {threads!r:.50}, not a whole number of threads above 0; unset it.")
     if os.path.lexists(".numba_config.yaml"):
-        raise InputError(
-            ".numba_config.yaml in this folder changes how simspine computes. Remove it, or work in another folder; "
-            "settings of your own can be environment variables (NUMBA_…)."
-        )
+        raise InputError(".numba_config.yaml in this folder changes how simspine computes; remove it.")
 
 
 class _Commands(click.Group):
@@ -143,7 +137,7 @@ def main():
 
 
 @main.command("run")
-@cores_option
+@options.cores_option
 @click.option("--dry-run", is_flag=True, help="Only list the work to do.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress; messages of the stages go to logs/run.log.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[CONFIG] [-- SNAKEMAKE OPTIONS]")
@@ -192,7 +186,7 @@ def _config_of_markers(files: list[Path], warned_by_run: bool) -> Path:
 
 @main.command("demo")
 @click.argument("which", metavar="[gait]", type=click.Choice(["video", "gait"]), default="video")
-@cores_option
+@options.cores_option
 def demo_command(which, cores):
     """Try simspine on four videos of a real person, which come with it.
 
@@ -357,7 +351,7 @@ def job_command(name, config, subject, trial):
 
 def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=text)
-    @stage_options
+    @options.stage_options
     def command(config, subject, trial, force, quiet):
         from simspine.workflow.jobs import run_stage
 
@@ -433,7 +427,7 @@ def doctor_command(config, schema):
     if schema:
         say(json.dumps(json_schema(), indent=2))
         return
-    if config is None and (here := configs_here()):
+    if config is None and (here := options.configs_here()):
         config = named_config(here[0])
     if not examine_installation(config):
         sys.exit(1)

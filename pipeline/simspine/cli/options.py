@@ -92,19 +92,14 @@ def packaged_config(path: Path | None) -> Path:
     if path is None:
         found = configs_here()
         if len(found) != 1:
-            some, none = f"there are {len(found)}: {', '.join(map(str, found))}", f"there is none in {Path.cwd()}"
-            raise InputError(
-                f"no configuration was named, and {some if found else none}. Name one, or write one by "
-                "`simspine init FILES`."
-            )
+            there = f"there are {', '.join(map(str, found))}" if found else f"there is none in {Path.cwd()}"
+            raise InputError(f"no configuration was named, and {there}. Name one, or write it (`simspine init FILES`).")
         return found[0]
     if path.is_dir() and (path / "config.yaml").is_file():
         results = Path(str(read_mapping(path / "config.yaml").get("results", path)))
         if results.resolve() != path.resolve():
-            raise InputError(
-                f"{path} holds results of a run in another folder, where they were called {results}. Change to the "
-                "folder in which that path leads to them, or name the configuration file."
-            )
+            text = f"{path} holds results of a run in another folder, where they were called {results}"
+            raise InputError(f"{text}. Change to that folder, or name the configuration file.")
         return path / "config.yaml"
     folder = data_folder("configs")
     packaged = folder / f"{path}.yaml"
@@ -183,9 +178,8 @@ def trial_options(subject: str, trial: str) -> Callable:
 
 first_trial_options = trial_options("; the first if left out.", "; the first if left out.")
 result_trial_options = trial_options(", if the results have several.", ", if the results have several.")
-joint_trial_options = trial_options(
-    "; all of them together if left out.", " of the subject; all of them together if left out."
-)
+_TOGETHER = "; all of them together if left out."
+joint_trial_options = trial_options(_TOGETHER, f" of the subject{_TOGETHER}")
 stage_options = with_options([
     config_option(),
     trial_options("; all of them if left out.", " of the subject; all of them if left out."),

@@ -74,10 +74,7 @@ def make_folder(folder: Path, sync: bool = True) -> list[Path]:
 
 @contextmanager
 def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[Path]:
-    """A temporary folder next to `target` that replaces it if the block ends without an error; else it is removed.
-
-    ours: pattern of the names that an old `target` may hold; a folder with other files is refused.
-    """
+    """A temporary folder that replaces `target` if the block raises nothing. ours: pattern of names it may hold."""
     target = Path(target)
     if not target.name:
         raise InputError(f"a name for the folder to write is missing: '{target}' would be replaced as a whole.")
@@ -85,9 +82,7 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         raise InputError(f"{target} is a file, and a folder is to be written; name another one.")
     others = [path.name for path in target.iterdir() if not ours.fullmatch(path.name)] if target.exists() else []
     if others:
-        raise InputError(
-            f"{target} holds other files, {min(others)} for one, and would be replaced as a whole; name another folder."
-        )
+        raise InputError(f"{target} would be replaced as a whole, and holds {min(others)}; name another folder.")
     place = Path(os.path.realpath(target))  # keeps a link; `..` fails while the folder is renamed
     make_folder(place.parent)
     _remove_stale(place.parent, place.name, "")
@@ -136,10 +131,7 @@ def _remove_stale(folder: Path, stem: str, suffix: str) -> None:
 
 
 def _process_lives(process: int) -> bool:
-    """Whether a process with this number runs on this machine; True on Windows, where the check could end it.
-
-    A zombie, which has ended but is still listed, does not count.
-    """
+    """Whether a process with this number runs here, no zombie; True on Windows, where the check could end it."""
     if os.name != "posix":
         return True
     try:
@@ -189,10 +181,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def check_version(found: Any, newest: int, where: object) -> int:
-    """The version of a file's layout as an int, 1…newest.
-
-    where: the file, as the user knows it. Raises `InputError` for a newer version, and for anything but a version.
-    """
+    """The version of a file's layout as an int, 1…newest; `InputError` for any other. where: the file."""
     scalar = found.item() if getattr(found, "shape", None) == () else found
     if type(scalar) is not int or scalar < 1:
         raise InputError(f"{where}: its schema is {found!r}, which is no version of the file. The file is damaged.")
@@ -217,7 +206,5 @@ def check_announced_bytes(where: str, announced: int, size: int) -> None:
     """Raise `InputError` if a file of `size` bytes announces contents of more bytes than it can hold."""
     allowed = max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR * size)
     if announced > allowed:
-        raise InputError(
-            f"{where}: announces {announced / 1e6:,.0f} MB of numbers in a file of {size / 1e6:,.1f} MB; at most "
-            f"{allowed / 1e6:,.0f} MB can be true. The file is damaged, or was made to fill the memory."
-        )
+        found = f"announces {announced / 1e6:,.0f} MB of numbers in a file of {size / 1e6:,.1f} MB"
+        raise InputError(f"{where}: {found}; at most {allowed / 1e6:,.0f} MB can be true. The file is damaged.")

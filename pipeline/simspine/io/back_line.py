@@ -11,10 +11,8 @@ import numpy as np
 from simspine.core.errors import InputError, naming_content, naming_table, require_known, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
-from simspine.core.types import Markers
-from simspine.io.c3d import MARKER_FILES, read_c3d
+from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.text_tables import cell_separator, parse_number, read_bytes, read_text, warn_left_out
-from simspine.io.trc import read_trc
 
 UNITS_PER_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0, "in": 1 / 0.0254}
 BACK_LENGTHS_M = (0.25, 0.75)  # C7 to S1 along the skin, from small children to the tallest adults
@@ -49,12 +47,9 @@ class BackLine:
 
 
 def read_back_line(path: Path, unit: str | None = None, line: Path | None = None) -> BackLine:
-    """Read a line on the back; the file's ending shows the format.
-
-    .csv: columns x, y, z (or x_mm …), and name if landmarks (C7, LPSIS, RPSIS) are among the points. .trc, .c3d:
+    """Read a line on the back. .csv: columns x, y, z (or x_mm …), and name if landmarks are among them. .trc, .c3d:
     markers named by levels (C7, T1 … L5, S1, SACR), LPSIS and RPSIS, or in the order of the line. .ply: points of a
-    scan; red ones are the line, or each point of the CSV file `line` is moved to the nearest one of the scan.
-    """
+    scan; red ones are the line, or each point of the CSV file `line` is moved to the nearest one of the scan."""
     readers = {".csv": _line_of_csv, ".trc": _line_of_markers, ".c3d": _line_of_markers}
     ending = path.suffix.lower()
     require_known("ending of a line on the back", (ending,), (*readers, SCAN_ENDING), str(path))
@@ -102,7 +97,7 @@ def _line_of_csv(path: Path, unit: str | None) -> BackLine:
 def _line_of_markers(path: Path, unit: str | None) -> BackLine:
     if unit is not None:
         raise InputError(f"{path}: the unit of markers is read from the file and the size of the person; leave it out.")
-    markers: Markers = read_trc(path) if path.suffix.lower() == ".trc" else read_c3d(path)
+    markers = read_markers(path)
     names = [_landmark(name.split(":")[-1].removesuffix(SKIN_SUFFIX)) for name in markers.names]
     midline = [names.index(level) for level in MIDLINE_MARKERS if level in names]
     line_indices = midline if len(midline) >= 2 else [i for i, name in enumerate(names) if name not in LANDMARKS[1:]]
@@ -148,9 +143,7 @@ def _scan_vertices(path: Path) -> np.ndarray:
     unknown = [" ".join(line) for line in properties if len(line) != 2 or line[0] not in PLY_TYPES]
     named = [line[-1] for line in properties if len(line) == 2]
     if unknown or len(set(named)) < len(named) or not {"x", "y", "z"} <= set(named):
-        raise InputError(
-            f"{path}: vertices have no x, y, z, or properties that repeat or are no numbers: {', '.join(unknown)}."
-        )
+        raise InputError(f"{path}: vertices without x, y, z, or repeated or unknown properties: {', '.join(unknown)}.")
     count = int(lines[elements[0]][-1])
     encoding = next((line[1] for line in lines if line[:1] == ["format"] and line[1:]), "")
     order = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "<"}.get(encoding)

@@ -192,18 +192,12 @@ def _coordinate_frame(point, given: str | None, path: Path, likely: str) -> tupl
     up, right = (_axis_direction("".join(_parameter_texts(point, name)[:1])) for name in ("Y_SCREEN", "X_SCREEN"))
     if up is None or (right is not None and right @ up != 0):  # nothing said, or one axis for both
         if given is None:
-            warn_left_out(
-                f"{path}: POINT:Y_SCREEN does not say which axis points up; {likely[0].upper()} taken "
-                "(frame=…, in a configuration mocap_frame)."
-            )
+            warn_left_out(f"{path}: POINT:Y_SCREEN does not say what is up; took {likely[0].upper()} (mocap_frame).")
         return given or likely, np.eye(3)
     upright = {(0.0, 1.0, 0.0): "y_up", (0.0, 0.0, 1.0): "z_up"}.get(tuple(up))
     if given is not None:
         if given != upright:
-            warn_left_out(
-                f"{path}: read as {given}, as asked for, although its POINT:Y_SCREEN is "
-                f"{_parameter_texts(point, 'Y_SCREEN')[0]}."
-            )
+            warn_left_out(f"{path}: read as {given}, as asked; Y_SCREEN is {_parameter_texts(point, 'Y_SCREEN')[0]}.")
         return given, np.eye(3)
     if upright:
         return upright, np.eye(3)
@@ -219,8 +213,7 @@ def _axis_direction(text: str) -> np.ndarray | None:
 
 
 def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
-    """Write the trial's points as released, then the centroids of its vertebrae (`_all_points`): mm, y up
-    (POINT:Y_SCREEN = +Y), frames from 1, single precision (0.1 µm at 2 m).
+    """Write the trial's points as released, then the centroids of its vertebrae: mm, y up, frames from 1.
 
     Parameters SIMSPINE:SUBJECT, TRIAL, NOTICE, REJECTED and INFERRED hold what C3D has no field for. The last two list
     frames from 1 ('12-20 31'); inferred frames were rejected and filled in.
@@ -253,8 +246,7 @@ def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
 
 
 def _is_whole(path: Path, markers: Markers) -> bool:
-    """Whether a file is long enough for its points: four single-precision numbers for each point and frame. They follow
-    header and parameters, from the block of 512 bytes that the header names; ezc3d writes that number last."""
+    """Whether a file is long enough: four numbers a point and frame, from the block that the header names last."""
     with open(path, "rb") as file:
         header = file.read(18)
     first = struct.unpack("<H", header[16:])[0] if len(header) == 18 else 0
@@ -280,10 +272,9 @@ MARKER_FILES = (".trc", ".c3d")
 
 
 def read_markers(path: str | os.PathLike, frame: str | None = None, resample: float | None = None) -> Markers:
-    """Marker trajectories, m, of a TRC or C3D file, by its ending.
+    """Marker trajectories, m, of a TRC or C3D file.
 
-    frame: of the coordinates, 'y_up' or 'z_up'; None takes the frame that a C3D file states, and 'y_up' for TRC.
-    resample: see `read_trc`.
+    frame: of the coordinates; None takes that which a C3D file states, 'y_up' for TRC. resample: see `read_trc`.
     """
     ending = Path(path).suffix.lower()
     if ending not in MARKER_FILES:

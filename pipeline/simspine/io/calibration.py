@@ -20,6 +20,7 @@ from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
 from simspine.io.guarded import pickled_arrays
+from simspine.io.text_tables import warn_assumed
 
 _NOT_CAMERAS = {"metadata", "capture_volume", "charuco", "checkerboard"}  # tables of Pose2Sim's and Caliscope's files
 _QUALISYS_SUBPIXELS = 64  # Qualisys states image positions in 1/64 px
@@ -114,7 +115,7 @@ def _check_distances(cameras: Sequence[Camera], path) -> None:
     apart, which = max(distances, key=lambda pair: round(pair[0], 3))
     nearest, twins = min((pair for pair in distances if not pair[1].endswith(_ORIGIN)), default=(apart, ""))
     if nearest < _LEAST_CAMERA_DISTANCE_M and apart > 0:
-        text_tables.warn_assumed(f"{path}: {twins} are in one place. Was one of them calibrated?")
+        warn_assumed(f"{path}: {twins} are in one place. Was one of them calibrated?")
     least, most = _USUAL_CAMERA_DISTANCES_M
     usual = least <= apart <= most and _shows_people(cameras)
     if usual or apart == 0:  # a file of lenses alone has all cameras in one place
@@ -126,7 +127,7 @@ def _check_distances(cameras: Sequence[Camera], path) -> None:
     )
     if apart > MAX_CAMERA_DISTANCE_M:
         raise InputError(f"{found}. Divide them by 100 if they are centimetres, by 1000 if they are millimetres.")
-    text_tables.warn_assumed(f"{found}. Read as metres.")
+    warn_assumed(f"{found}. Read as metres.")
 
 
 def _shows_people(cameras: Sequence[Camera]) -> bool:
@@ -139,8 +140,7 @@ def _shows_people(cameras: Sequence[Camera]) -> bool:
 
 
 def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
-    """A warning of each camera of three or more that does not look where all others look, or stands much nearer to that
-    place, or farther from it, than they do."""
+    """Warn of each camera of three or more that does not look where all others do, or at quite another distance."""
     for camera in cameras if len(cameras) > 2 else ():
         others = [other for other in cameras if other is not camera]
         axes = np.array([[other.R[2]] for other in others])
@@ -162,7 +162,7 @@ def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
             found = f"is {own:.3g} m from {what}, these {span}. Is its translation in another unit, such as feet?"
         else:
             continue
-        text_tables.warn_assumed(f"{where}camera {camera.name!r} {found}")
+        warn_assumed(f"{where}camera {camera.name!r} {found}")
 
 
 def _shows_upright(camera: Camera, place: np.ndarray, judges: Sequence[Camera]) -> bool:
@@ -229,16 +229,12 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
         Rotation = scipy.spatial.transform.Rotation
         R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
         size, K, distortion, t = (_required_entry(table, entry, where) for entry in _TOML_ENTRIES)
-        yield _calibrated_camera(
-            name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(table, where)
-        )
+        lens = _lens_model(table, where)
+        yield _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens)
 
 
 def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
-    """JSON: {subject: {camera: {size, K, dist, R_world_to_cam, t_m}}}, or one rig without subject.
-
-    dist may be named dist_k1k2p1p2k3; `fisheye: true` marks a fisheye lens.
-    """
+    """JSON: {subject: {camera: {size, K, dist or dist_k1k2p1p2k3, R_world_to_cam, t_m}}}, or one rig alone."""
     content = text_tables.parse_content(text_tables.load_json, text, "valid JSON", path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras. {_READABLE_FORMATS}")
@@ -254,9 +250,8 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
             raise InputError(f"{where}: expected an object with size, K, dist, R_world_to_cam and t_m.")
         keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
         size, K, distortion, t, R = (_required_entry(entry, key, where) for key in keys)
-        yield _calibrated_camera(
-            name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(entry, where)
-        )
+        lens = _lens_model(entry, where)
+        yield _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens)
 
 
 def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
@@ -313,11 +308,8 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
 
 
 def _cameras_of_vicon(root: ElementTree.Element, path) -> list[Camera]:
-    """Video cameras of Vicon's XCP, named by DEVICEID; all cameras where none is marked as a video camera.
-
-    ORIENTATION is the quaternion x y z w from the world to a camera that looks along +z with y down, POSITION its
-    centre in mm, FOCAL_LENGTH and PRINCIPAL_POINT are in px.
-    """
+    """Video cameras of Vicon's XCP; all where none is marked. ORIENTATION is the quaternion x y z w from the world to
+    a camera that looks along +z with y down, POSITION its centre in mm."""
     entries = [entry for entry in root.iter("Camera") if entry.find("KeyFrames/KeyFrame") is not None]
     video = [e for e in entries if "video" in e.get("TYPE", "").lower() or e.get("ISDV", "0") != "0"] or entries
     return [_vicon_camera(entry, path) for entry in video]
@@ -376,7 +368,7 @@ def _opencv_lens_of_vicon(
     lens = np.linalg.lstsq(design, bent, rcond=None)[0]
     apart = focal * float(np.abs(design @ lens - bent).max())
     if apart > _VICON_LENS_TOLERANCE_PX:
-        text_tables.warn_assumed(f"{where}: Vicon's lens is fitted by OpenCV's to {apart:.2g} px at worst.")
+        warn_assumed(f"{where}: Vicon's lens is fitted by OpenCV's to {apart:.2g} px at worst.")
     return lens
 
 
@@ -428,12 +420,11 @@ def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:
         size = [text_tables.parse_number(str(inside.get(f"{key}_{name}", 0)), where) for key in "WH"]
         if min(size) <= 0:
             size = [round(2 * K[0, 2]), round(2 * K[1, 2])]
-            text_tables.warn_assumed(f"{where}: no image size (W_{name}, H_{name}); {size[0]}×{size[1]} px assumed.")
+            warn_assumed(f"{where}: no image size (W_{name}, H_{name}); {size[0]}×{size[1]} px assumed.")
         yield _calibrated_camera(name, size, K, distortion=distortion.ravel(), t=t.ravel(), R=R, where=where)
 
 
 def _opencv_matrix(entry, where: str) -> np.ndarray:
-    """A matrix as OpenCV writes it: rows, cols, and data row by row."""
     with naming_content(where, "a matrix of OpenCV"):
         shape, values = (int(entry["rows"]), int(entry["cols"])), np.array(entry["data"], float)
         if min(shape) < 1 or values.size != shape[0] * shape[1]:
@@ -445,10 +436,8 @@ def _warn_turned(degrees: dict[str, float], path) -> None:
     """Warn of cameras whose images the calibrating program (Caliscope, Qualisys) displays rotated."""
     turned = [f"{name} by {angle % 360:g}°" for name, angle in degrees.items() if angle % 360]
     if turned:
-        text_tables.warn_assumed(
-            f"{path}: images are shown turned ({', '.join(turned)}: rotation_count, viewrotation), but calibrated as "
-            "the camera took them. Use videos and 2D points that were not turned."
-        )
+        found = f"images are shown turned ({', '.join(turned)}: rotation_count, viewrotation)"
+        warn_assumed(f"{path}: {found}, but calibrated as taken. Use videos and 2D points that were not turned.")
 
 
 def _required_entry(table, key: str, where: str):
@@ -461,7 +450,7 @@ def _lens_model(table: dict, where: str) -> str:
     unread = [f"{k} = {v}" for k, v in table.items() if _UNREAD_ENTRY.search(k) and v not in (0, "", "m", "metres")]
     if unread:
         what = "is not read: lengths are taken as metres, images as the camera took them"
-        text_tables.warn_assumed(f"{where}: {', '.join(unread)} {what}.")
+        warn_assumed(f"{where}: {', '.join(unread)} {what}.")
     said = [f"{k}: {v}" for k, v in table.items() if k != "name" and (v is True or isinstance(v, str))]
     fisheye = table.get("fisheye", next(filter(_FISHEYE_WORD.search, said), False))  # or another program's entry
     if not isinstance(fisheye, bool):
@@ -474,14 +463,12 @@ def _calibrated_camera(name, size, K, distortion, t, R, where: str, lens: str = 
         camera = Camera(name=name, size=size, K=K, distortion=distortion, R=R, t=t, lens=lens)
     focal, widths = float(camera.K[0, 0]), camera.K[0, 0] / max(camera.size)
     if not _LEAST_FOCAL_WIDTHS < widths < 1 / _LEAST_FOCAL_WIDTHS:
-        raise InputError(
-            f"{where}: the focal length is {focal:g} px in an image of {max(camera.size)} px. Is it in mm?"
-        )
+        raise InputError(f"{where}: the focal length is {focal:g} px, the image has {max(camera.size)}. Is it in mm?")
     middle, turned = np.array(camera.size) / 2, np.array(camera.size)[::-1] / 2
     off, off_turned = (np.abs(camera.K[:2, 2] - place).max() / max(camera.size) for place in (middle, turned))
     turned_only, ratio = off_turned < _TURNED_CENTRE_SHARE < off, abs(np.log(camera.K[1, 1] / focal))
     if turned_only or off > _MOST_CENTRE_SHARE or ratio > np.log(_MOST_PIXEL_RATIO):
-        text_tables.warn_assumed(
+        warn_assumed(
             f"{where}: the focal lengths {camera.K.diagonal()[:2].round().tolist()} and the principal point "
             f"{camera.K[:2, 2].round().tolist()} fit no image of {camera.size[0]}×{camera.size[1]} px"
             f"{', but one turned by 90°. Was only the size turned?' if turned_only else '. Was it of another size?'}"

@@ -33,11 +33,8 @@ def coco_category() -> dict[str, Any]:
 
 
 def write_coco(path: Path, takes: ExportTrials, *, notice: str = "", every: int = 1) -> int:
-    """Write the annotations; returns the number of images. every: use each n-th frame.
-
-    v = 2: visible; 1: inside the image but hidden by the body; 0: outside the image, or not known. Rejected frames,
-    frames without a pose, and images without a labelled point are left out. Points are SIMSPINE's in any order.
-    """
+    """Write the annotations; returns the number of images. every: use each n-th frame. v = 2: visible; 1: hidden by the
+    body; 0: outside the image, or not known. Rejected frames and images without a labelled point are left out."""
     records = _coco_records(takes, every)
     if (first := next(records, None)) is None:
         raise InputError(f"{path}: no labelled point in any image; nothing is written.")
@@ -53,9 +50,7 @@ def write_coco_people(
     **more: Any,
 ) -> int:
     """Write records of an image {width, height, file_name, …} and its person {keypoints, bbox, area, …}; returns their
-    number, which is also the last id. keypoints: SpineTrack's 37, as of `keypoint_list`. Atomic; equal content gives
-    equal bytes.
-    """
+    number. keypoints: SpineTrack's 37, as of `keypoint_list`. Equal content gives equal bytes."""
     info, count = {"description": description, "notice": notice, **more}, 0
     with (
         atomic_path(path) as temporary,
@@ -183,10 +178,7 @@ def _category_names(
 
 
 def read_coco_results(path: Path) -> dict[str, np.ndarray]:
-    """Results in the form of COCO's evaluation, a list with an entry per detected person.
-
-    image_id: (people,) texts; keypoints: (people, points, 3); score: (people,). Raises `InputError` for anything else.
-    """
+    """COCO's results, an entry a detected person. image_id: texts; keypoints: (people, points, 3); score: (people,)."""
     text = read_bytes(path)
     with naming_content(path, "a list of COCO keypoint results"):
         rows = load_json(text)
@@ -203,17 +195,12 @@ def annotation_file(root: str | os.PathLike) -> Path:
     """Path of the annotations of SpineTrack's evaluation split in a copy; `InputError` if they are missing."""
     path = Path(root) / "annotations" / "person_keypoints_val2017.json"
     if not path.is_file():
-        raise InputError(
-            f"{path}: no such file. Name the folder of a copy of SpineTrack, which holds annotations/ and images/."
-        )
+        raise InputError(f"{path}: no such file. Name the folder of a SpineTrack copy, with annotations/ and images/.")
     return path
 
 
 def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: str, missing: float = 0.0) -> np.ndarray:
-    """Keypoints (people, points, 3) with `names` as (people, 37, 3) in SpineTrack's order; `missing` where absent.
-
-    SIMSPINE's names are understood as well. Raises `InputError` for a name that is neither.
-    """
+    """Keypoints (people, points, 3) in SpineTrack's order, or `missing`. names: SpineTrack's or SIMSPINE's."""
     table = load_skeleton("spinetrack37")
     native = {simspine: name for name, simspine in table.to_simspine.items()}
     if keypoints.ndim != 3 or keypoints.shape[1:] != (len(names), 3):
@@ -287,10 +274,7 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
 
 
 def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
-    """COCO keypoints of any program, one person per image, with the `status` of each point if the file states it.
-
-    Without a `status` every labelled point counts as corrected, since a person placed it.
-    """
+    """COCO keypoints, one person per image. Without a `status` every labelled point counts as corrected."""
     content = read_coco(Path(path))
     names = tuple(map(str, content["names"]))
     several = repeated_names(content["file_name"].tolist())
@@ -304,16 +288,9 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
         if words is None:
             continue
         if not isinstance(words, list) or len(words) != count or any(word not in POINT_STATUSES for word in words):
-            raise InputError(
-                f"{path}, image {content['file_name'][i]}: `status` is {words!r:.80}; expected {count} of "
-                f"{', '.join(POINT_STATUSES)}."
-            )
+            found = f"{path}, image {content['file_name'][i]}: `status` is {words!r:.80}"
+            raise InputError(f"{found}; expected {count} of {', '.join(POINT_STATUSES)}.")
         status[i] = [POINT_STATUSES.index(word) for word in words]
     with naming_content(path, "points of people in images"):
-        return LabelledImages(
-            names=names,
-            file_names=tuple(content["file_name"].tolist()),
-            sizes=content["size"].reshape(-1, 2),
-            points=points,
-            status=status,
-        )
+        files, sizes = tuple(content["file_name"].tolist()), content["size"].reshape(-1, 2)
+        return LabelledImages(names, files, sizes, points, status=status)

@@ -19,24 +19,10 @@ import numpy as np
 
 from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.types import Camera, Markers, Motion, Origin
+from simspine.io import dataset_write, hdf5
 from simspine.io.atomic import check_version
-from simspine.io.dataset_write import (
-    DATASET_SCHEMA,
-    FRAME_ARRAYS,
-    OWN_GROUP,
-    TRIAL_SHARES,
-    TrialData,
-    array_names,
-    forced_from_json,
-)
-from simspine.io.hdf5 import (
-    check_hdf5_tree,
-    checked_attribute,
-    checked_member,
-    checked_values,
-    damaged_error,
-    open_hdf5_file,
-)
+from simspine.io.dataset_write import DATASET_SCHEMA, FRAME_ARRAYS, OWN_GROUP, TRIAL_SHARES, TrialData
+from simspine.io.hdf5 import checked_attribute, checked_member, checked_values, damaged_error
 
 # In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
 _RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
@@ -79,7 +65,7 @@ class DatasetFile:
         self._where = str(path)
         self._arrays: dict[tuple[str, str, str], h5py.Dataset] = {}  # opening one costs more than reading a window
         self._sound: set[str] = set()  # subjects and trials that were checked
-        self._file = open_hdf5_file(path, rdcc_nbytes=_CHUNK_CACHE_BYTES)
+        self._file = hdf5.open_hdf5_file(path, rdcc_nbytes=_CHUNK_CACHE_BYTES)
         try:
             self._read_metadata()
         except Exception as error:  # damaged files end in many ways
@@ -168,10 +154,7 @@ class DatasetFile:
 
     @_naming_unreadable
     def array(self, subject: str, trial: str, path: str, frames: slice = slice(None)) -> np.ndarray:
-        """One array of a trial by its path in the trial's group, rad, m and s; only the chunks needed are read.
-
-        Texts come as str, `simspine/valid` as bool (all true in a released file).
-        """
+        """One array of a trial by its path in the group, rad, m, s. Texts come as str, `simspine/valid` as bool."""
         key = subject, trial, path
         data = self._arrays.get(key)
         if data is None:
@@ -179,7 +162,7 @@ class DatasetFile:
             if path == f"{OWN_GROUP}/valid" and path not in group:
                 return np.ones(len(range(*frames.indices(len(group["markers"])))), bool)
             if path not in group:
-                names = [name for name in array_names(group) if "/checksums/" not in name]
+                names = [name for name in dataset_write.array_names(group) if "/checksums/" not in name]
                 raise unknown_name("array", path, names, f"{self._where}: {subject}/{trial}")
             if len(self._arrays) >= _OPEN_ARRAYS:
                 self._arrays.clear()
@@ -216,7 +199,7 @@ class DatasetFile:
         """A group by its path; everything below it is checked at the first access."""
         group = checked_member(self._file, name)
         if name not in self._sound:
-            check_hdf5_tree(group)
+            hdf5.check_hdf5_tree(group)
             self._sound.add(name)
         return group
 
@@ -244,9 +227,7 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         rotational=dataset.rotational, deviation=None if sd is None else sd * dataset._to_si,
         start=float(attribute("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
-    poses = (
-        {checked_attribute(data, "body"): data[frames] for data in added["poses"].values()} if "poses" in added else {}
-    )
+    poses = {checked_attribute(data, "body"): data[frames] for data in added.get("poses", {}).values()}
     arrays = {field: added[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in added}
     arrays |= {name: added[name][()] for name in TRIAL_SHARES if name in added}
     arrays |= {name: _text_array(added[name]) for name in _TRIAL_TEXTS if name in added}
@@ -254,7 +235,7 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     deviation = attribute("fk_deviation_m")
     return TrialData(
         markers, motion, **arrays, fitted_origin=origins("fitted_origin"), poses=poses,
-        forced=forced_from_json(json.loads(attribute("forced", "{}")), f"{dataset._where}: {group.name}"),
+        forced=dataset_write.forced_from_json(json.loads(attribute("forced", "{}")), f"{dataset._where}: {group.name}"),
         centres=_read_centres(added, markers, frames),
         fk_deviation=None if deviation is None else float(deviation), withheld=attribute("withheld") is not None,
     )  # fmt: skip

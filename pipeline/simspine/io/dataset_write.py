@@ -115,18 +115,11 @@ class TrialData(Frozen):
     def __post_init__(self):
         frames = self.markers.frames
         if self.markers.frame != "y_up":
-            raise InputError(
-                f"TrialData.markers is in frame {self.markers.frame!r}, expected 'y_up'; see change_frame."
-            )
+            raise InputError(f"TrialData.markers is in {self.markers.frame!r}, expected 'y_up'; see change_frame.")
         if self.centres is not None and (self.centres.frames, self.centres.frame) != (frames, "y_up"):
-            raise InputError(
-                f"TrialData.centres has {self.centres.frames} frames in {self.centres.frame!r}, expected {frames} in "
-                "'y_up'."
-            )
+            raise InputError(f"TrialData.centres: {self.centres.frames} frames {self.centres.frame}, not {frames} y_up")
         if self.motion.frames != frames:
-            raise InputError(
-                f"TrialData.motion has {self.motion.frames} frames, markers have {frames}; cut both alike."
-            )
+            raise InputError(f"TrialData.motion has {self.motion.frames} frames, markers {frames}; cut both alike.")
         if not np.isclose(self.motion.rate, self.markers.rate, rtol=_RATE_TOLERANCE):
             raise InputError(f"TrialData.motion has {self.motion.rate} frames/s, markers have {self.markers.rate}.")
         curve, angles, clinical = (frames,), (frames, len(self.levels), 3), (frames, len(self.clinical_names))
@@ -165,10 +158,8 @@ class TrialData(Frozen):
 
     @property
     def valid(self) -> np.ndarray:
-        """(frames,) bool: solved and not rejected. Other frames stay in the file, too, among them those that were
-        rejected and then filled in (`inferred`)."""
-        solved = np.isfinite(self.motion.values).all(1)
-        return solved & ~is_rejected(self.status, self.motion.frames)
+        """(frames,) bool: solved and not rejected. Other frames stay in the file, too."""
+        return np.isfinite(self.motion.values).all(1) & ~is_rejected(self.status, self.motion.frames)
 
     @property
     def inferred(self) -> np.ndarray:
@@ -180,17 +171,11 @@ class TrialData(Frozen):
         """(frames, coordinates): rotations in degrees, translations in metres."""
         return np.where(self.motion.rotational, np.degrees(self.motion.values), self.motion.values)
 
-    @property
-    def degrees_sd(self) -> np.ndarray | None:
-        sd = self.motion.deviation
-        return None if sd is None else np.where(self.motion.rotational, np.degrees(sd), sd)
-
 
 @dataclass(frozen=True)
 class SubjectData:
-    """One person. cameras: in the order of the views. trials: each in memory; or, so that a data set may be larger
-    than the memory, a function that reads it, or a data set's file that holds it. model: the scaled `.osim` as text;
-    model_file: its path."""
+    """One person. cameras: in the order of the views. trials: each in memory, or a function that reads it, or a data
+    set's file that holds it. model: the scaled `.osim` as text; model_file: its path."""
 
     cameras: tuple[Camera, ...]
     trials: Mapping[str, TrialData | Callable[[], TrialData] | Path]
@@ -224,17 +209,12 @@ POINT_ORDERS = ("simspine37", "simspine15", "spinetrack37")
 
 
 def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
-    """Write the data set atomically, one trial in memory at a time. A trial in a file is copied without unpacking.
-
-    Raises `InputError` if trials disagree on markers or coordinates (the tree names them once), if there is no trial,
-    or if a name cannot be one in the file.
-    """
+    """Write the data set, one trial in memory at a time. A trial in a file is copied without unpacking. Trials
+    must agree on markers and coordinates, since the tree names them once."""
     for subject, content in dataset.subjects.items():
         for name in (subject, *content.trials):
             if not name or "/" in name or name in (".", "calibration", "metadata"):
-                raise InputError(
-                    f"{name!r} cannot name a subject or trial in {path}; use letters, digits, '-' and '_'."
-                )
+                raise InputError(f"{name!r} cannot name a subject or trial of {path}; use letters, digits, - and _.")
     with atomic_path(path) as temporary, create_file(temporary) as file:
         file.attrs["schema"] = DATASET_SCHEMA
         file.attrs["format"] = "SIMSPINE data set; groups named 'simspine' extend the released tree"
@@ -258,9 +238,7 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
         if first is None:
             raise InputError("the data set holds no trial; nothing is written.")
         ours = meta[OWN_GROUP]
-        _put_array(
-            ours, "provenance", _utf8_text(json.dumps(dict(dataset.provenance), sort_keys=True, ensure_ascii=True))
-        )
+        _put_array(ours, "provenance", _utf8_text(json.dumps(dict(dataset.provenance), sort_keys=True)))
         models = ours.create_group("models")
         for subject, content in dataset.subjects.items():
             if content.model:
@@ -350,9 +328,11 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
         ours.attrs["withheld"] = "points: see the notice"
     if trial.fk_deviation is not None:
         ours.attrs["fk_deviation_m"] = float(trial.fk_deviation)
+    sd = motion.deviation
+    sd = None if sd is None else np.where(motion.rotational, np.degrees(sd), sd)
     optional = [
         ("marker_weight", markers.weight, "1"), ("marker_covariance", markers.covariance, "m2"),
-        ("marker_filled", markers.filled, None), ("kinematics_sd", trial.degrees_sd, "deg; m"),
+        ("marker_filled", markers.filled, None), ("kinematics_sd", sd, "deg; m"),
         *((name, getattr(trial, name), "1") for name in TRIAL_SHARES),
         *((name, getattr(trial, field), unit) for name, (field, unit) in FRAME_ARRAYS.items()),
     ]  # fmt: skip

@@ -35,9 +35,7 @@ _LEVEL_AXES = ("flexion", "lateral_bending", "axial_rotation")
 
 @dataclass(frozen=True)
 class ExportTrial:
-    """A trial with its subject and cameras. hidden: (views, frames, points) bool, where the body hides a point;
-    hidden_vertebral: the same for the points of `vertebral`.
-    """
+    """A trial. hidden: (views, frames, points) bool, where the body hides a point; hidden_vertebral: of `vertebral`."""
 
     subject: str
     name: str
@@ -129,10 +127,8 @@ class Channel(NamedTuple):
 
 
 def write_nwb(path: Path, take: ExportTrial, *, notice: str = "") -> None:
-    """Write a trial as Neurodata Without Borders: points and vertebral centres by ndx-pose, m; angles, rad.
-
-    NWB requires the time of the recording, which is not known. The file holds the time of its writing, and says so.
-    """
+    """Write a trial as Neurodata Without Borders: points by ndx-pose, m; angles, rad. NWB requires the time of the
+    recording, which is not known; the file holds the time of its writing, and says so."""
     with needing_extra("NWB", "nwb"):
         import ndx_pose
         import pynwb
@@ -224,10 +220,7 @@ def _place_channels(trial: TrialData) -> Iterator[Channel]:
 
 
 def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice: str = "") -> dict[str, int]:
-    """Write a BIDS data set of motion; returns {file, relative to the folder: its number of frames, 0 without any}.
-
-    A trial is a task, which BIDS names by letters and digits. Raises `InputError` where two names become the same.
-    """
+    """Write a BIDS data set of motion; returns {file, relative to the folder: its number of frames, 0 without any}."""
     made_by = [{"Name": "SIMSPINE", "Version": version("simspine")}]
     description = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "GeneratedBy": made_by}
     files = {"dataset_description.json": 0, "README": 0, "participants.tsv": 0}
@@ -237,9 +230,7 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
         stem = f"sub-{subject}/motion/sub-{subject}_task-{task}_tracksys-SIMSPINE"
         taken = labels.setdefault(stem.casefold(), take)
         if not subject or not task:
-            raise InputError(
-                f"{take.path}: BIDS names subjects and tasks by A-Z, a-z and 0-9; rename it so that some are left."
-            )
+            raise InputError(f"{take.path}: BIDS names subjects and tasks by A-Z, a-z and 0-9; rename it.")
         if taken is not take:
             raise InputError(f"{take.path} would be {stem} in BIDS, as {taken.path}; rename the trial or the subject.")
         if len(stem.rpartition("/")[2]) > MAX_STEM_BYTES:

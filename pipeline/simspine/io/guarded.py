@@ -33,10 +33,7 @@ _MAX_XML_TAGS = 500_000  # begins and ends of elements; the largest packaged mod
 def parse_xml(text: str) -> ElementTree.Element:
     """The root element of a checked XML text."""
     if "<!DOCTYPE" in text:
-        raise InputError(
-            "the file declares a document type (<!DOCTYPE …>), which can hold entities that expand without end. Remove "
-            "the declaration."
-        )
+        raise InputError("it declares a document type (<!DOCTYPE …>), whose entities can expand endlessly. Remove it.")
     if text.count("<") > _MAX_XML_TAGS:  # each takes 100 times its bytes
         raise InputError(f"it has more than {_MAX_XML_TAGS // 2} elements, which no model has.")
     parser: Any = ElementTree.XMLPullParser(("start", "end"))
@@ -156,10 +153,7 @@ def _library_reason(error: Exception) -> str:
 
 
 def _limit_resources(memory: int, seconds: int) -> None:
-    """Limit memory, core files and processor time where the system can (not on Windows).
-
-    The parent sets a time limit, too; but the child must also end if its parent was killed.
-    """
+    """Limit memory, core files and processor time where the system can; the child must also end without its parent."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -169,8 +163,7 @@ def _limit_resources(memory: int, seconds: int) -> None:
 
 
 def _c3d_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """points (4, points, frames), residuals (1, points, frames), poses of segments (4, 4, segments, frames); header and
-    parameters as ezc3d has them."""
+    """points (4, points, frames), residuals (1, points, frames), poses (4, 4, segments, frames); the header."""
     import ezc3d
 
     file = ezc3d.c3d(path)
@@ -268,9 +261,7 @@ _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 def read_guarded(
     kind: str, path: str | os.PathLike, parts: Sequence[Path] = ()
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays by name, and other contents, of a file; kind: of the reader, 'C3D', 'CDF', 'HDF5' or 'ONNX'.
-
-    parts: other files that the reader opens. Of HDF5 and ONNX nothing comes back."""
+    """Arrays by name, and other contents, of a file. kind: of the reader. parts: other files that the reader opens."""
     require_file(path)
     size = sum(Path(file).stat().st_size for file in (path, *parts) if os.path.isfile(file))
     memory, seconds = ALWAYS_ALLOWED_BYTES + MAX_EXPANSION_FACTOR * size, MIN_READ_SECONDS + SECONDS_PER_BYTE * size

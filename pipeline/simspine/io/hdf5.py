@@ -21,18 +21,11 @@ import numpy as np
 
 from simspine.core.errors import InputError, file_version, reason_of, require_file, require_known
 from simspine.core.types import Camera, Keypoints, Markers, Motion
-from simspine.io.atomic import (
-    MAX_ATTRIBUTE_BYTES,
-    MAX_GROUP_DEPTH,
-    MAX_HDF5_ENTRIES,
-    atomic_path,
-    check_announced_bytes,
-    check_version,
-    shape_bytes,
-)
+from simspine.io import atomic
+from simspine.io.atomic import atomic_path, check_announced_bytes
 from simspine.io.guarded import read_guarded
 
-_FILTER_NAMES = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 32000: "LZF"}
+_KNOWN_FILTERS = {1, 2, 3, 32000}  # gzip, shuffle, Fletcher-32, LZF
 _CHECKSUM_BYTES = 4  # bytes that Fletcher-32 adds
 
 
@@ -70,10 +63,8 @@ def checked_member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
     for part in above:
         group = checked_member(group, part)
     if not isinstance(group.get(last, getlink=True), h5py.HardLink):
-        raise InputError(
-            f"{group.file.filename}: {group.name.rstrip('/')}/{last} is a link, which may lead to any file. Copy what "
-            "it leads to into the file (h5repack, h5copy)."
-        )
+        place = f"{group.file.filename}: {group.name.rstrip('/')}/{last}"
+        raise InputError(f"{place} is a link, which may lead to any file. Copy its target into the file (h5copy).")
     return group[last]
 
 
@@ -87,11 +78,8 @@ def check_hdf5_tree(top: h5py.Group) -> None:
         for name in group:
             item = checked_member(group, name)
             count += 1
-            if count > MAX_HDF5_ENTRIES or depth > MAX_GROUP_DEPTH:
-                raise InputError(
-                    f"{path}: more than {MAX_HDF5_ENTRIES:,} entries or {MAX_GROUP_DEPTH} levels; does a group hold "
-                    "itself?"
-                )
+            if count > atomic.MAX_HDF5_ENTRIES or depth > atomic.MAX_GROUP_DEPTH:
+                raise InputError(f"{path}: over {atomic.MAX_HDF5_ENTRIES:,} entries, or deep; is a group in itself?")
             if isinstance(item, h5py.Group):
                 waiting.append((item, depth + 1))
             elif isinstance(item, h5py.Dataset):
@@ -102,14 +90,11 @@ def check_hdf5_tree(top: h5py.Group) -> None:
 def announced_bytes(data: h5py.Dataset) -> int:
     """Bytes that an array announces. Raises `InputError` if they are in another file, or its chunks are damaged."""
     if data.is_virtual or data.external:
-        raise InputError(
-            f"{data.file.filename}: {data.name} keeps its numbers in another file, which is not followed. Copy the "
-            "data into one file (h5repack)."
-        )
+        raise InputError(f"{data.file.filename}: {data.name} has its numbers in another file. Make it one (h5repack).")
     _check_chunks(data)
     if data.dtype.hasobject:  # texts of any length may all be the same one, as long as the file
         return data.size * os.path.getsize(data.file.filename)
-    return shape_bytes(data)
+    return atomic.shape_bytes(data)
 
 
 def _check_chunks(data: h5py.Dataset) -> None:
@@ -118,11 +103,8 @@ def _check_chunks(data: h5py.Dataset) -> None:
         return
     properties = data.id.get_create_plist()
     filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-    if foreign := set(filters) - set(_FILTER_NAMES):
-        raise InputError(
-            f"{data.file.filename}: {data.name} is packed by the filters {sorted(foreign)}; known are "
-            f"{', '.join(_FILTER_NAMES.values())}. Pack it anew (h5repack -f GZIP=4)."
-        )
+    if foreign := set(filters) - _KNOWN_FILTERS:
+        raise InputError(f"{data.file.filename}: {data.name} has unknown filters {foreign}. Use h5repack -f GZIP=4.")
     file_bytes = os.path.getsize(data.file.filename)
     most = 1024 + 1.01 * math.prod(data.chunks) * data.dtype.itemsize  # incompressible data grow a little
     least = _CHECKSUM_BYTES + 1 if h5py.h5z.FILTER_FLETCHER32 in filters else 1
@@ -147,10 +129,8 @@ def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any =
     if name not in node.attrs:
         return default
     stored = node.attrs.get_id(name)
-    if math.prod(stored.shape) * stored.dtype.itemsize > MAX_ATTRIBUTE_BYTES:
-        raise InputError(
-            f"{node.file.filename}: the attribute {name!r} of {node.name} is larger than attributes can be."
-        )
+    if math.prod(stored.shape) * stored.dtype.itemsize > atomic.MAX_ATTRIBUTE_BYTES:
+        raise InputError(f"{node.file.filename}: attribute {name!r} of {node.name} is larger than attributes can be.")
     kind = stored.get_type()
     if kind.get_class() == h5py.h5t.VLEN or (isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()):
         check_texts(node.file.filename)
@@ -161,10 +141,7 @@ def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any =
 
 
 class _Output(io.FileIO):
-    """The file that HDF5 writes to. After an error of the disk further data are discarded, and the error is kept.
-
-    HDF5 ends the process if it cannot flush its buffers, so `write` reports all data as written.
-    """
+    """The file that HDF5 writes to. After an error of the disk, which would end the process, data are discarded."""
 
     error: OSError | None = None
 
@@ -187,10 +164,7 @@ class _Output(io.FileIO):
 
 @contextmanager
 def create_file(path: str | os.PathLike) -> Iterator[h5py.File]:
-    """A new HDF5 file that keeps the order of its entries and is written as it grows, never in memory as a whole.
-
-    Raises the system's `OSError` if it cannot be created or, at the end of the block, if the disk was full.
-    """
+    """A new HDF5 file, written as it grows. Raises the system's `OSError`, also at the end if the disk was full."""
     with _Output(path, "w+") as output:
         try:
             with h5py.File(output, "w", track_order=True) as made:
@@ -237,11 +211,8 @@ _TYPES_BY_NAME = {kind.__name__: kind for kind in _ARRAYS_OF_TYPE}
 
 
 def write_store(path: str | os.PathLike, **items: Any) -> None:
-    """Write the items under their names, atomically.
-
-    An item is a `Camera`, `Keypoints`, `Markers`, `Motion`; an array of floats, integers, booleans or strings; a value
-    that JSON can hold (NaN included); or a list or dictionary of such items.
-    """
+    """Write the items under their names: `Camera`, `Keypoints`, `Markers`, `Motion`, arrays of numbers or texts,
+    values that JSON can hold, lists and dictionaries of such items."""
     with atomic_path(path) as temporary, create_file(temporary) as file:
         file.attrs[_SCHEMA_ATTRIBUTE] = STORE_SCHEMA
         for name, item in items.items():
@@ -256,7 +227,7 @@ def read_store(
         found = checked_attribute(file, _SCHEMA_ATTRIBUTE)
         if found is None:
             raise InputError(f"{path}: an HDF5 file, but not written by simspine (no attribute {_SCHEMA_ATTRIBUTE}).")
-        check_version(found, STORE_SCHEMA, path)
+        atomic.check_version(found, STORE_SCHEMA, path)
         require_known("item", names or (), file, str(path))
         skipped = {f"/{entry}" for entry in without}
         return {name: _read_item(file[name], skipped) for name in (file if names is None else names)}
@@ -301,9 +272,7 @@ def _write_array(parent: h5py.Group, name: str, array: np.ndarray, where: str) -
         dtype = h5py.string_dtype("utf-8", max(encoded.dtype.itemsize, 1))  # fixed length: no heap, equal bytes
         return parent.create_dataset(name, data=encoded.astype(dtype), dtype=dtype)
     if array.dtype.kind not in "fiub":
-        raise InputError(
-            f"{where}: cannot store an array of {array.dtype}; floats, integers, booleans and texts can be."
-        )
+        raise InputError(f"{where}: an array of {array.dtype}; expected floats, integers, booleans or texts.")
     if array.nbytes < _MIN_CHECKED_BYTES:
         return parent.create_dataset(name, data=array)
     # Compressed, motion is a quarter smaller, but takes five times as long to write and thrice as long to read.

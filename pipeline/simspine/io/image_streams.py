@@ -17,10 +17,7 @@ from simspine.io.video import Video, check_synchronised, describe_unevenness, op
 
 
 def write_picture(path: Path, picture: np.ndarray, sync: bool = True) -> None:
-    """Write a picture (height, width, 3) uint8, BGR, as its ending says (.png, .jpg, …), atomically.
-
-    sync: see `atomic_path`.
-    """
+    """Write a picture (height, width, 3) uint8, BGR, as its ending says. sync: see `atomic_path`."""
     import cv2
 
     with atomic_path(path, sync) as temporary:
@@ -76,10 +73,7 @@ def open_recordings(paths: Iterable[str | Path]) -> tuple[Video | Stills, ...]:
         check_synchronised(videos)
     if len({recording.frames for recording in recordings}) > 1:
         listed = ", ".join(f"{recording.name} {recording.frames}" for recording in recordings)
-        raise InputError(
-            f"the recordings have different numbers of images: {listed}. Image k of every camera must show the same "
-            "instant; trim the longer ones."
-        )
+        raise InputError(f"recordings differ in length: {listed}. Their k-th images must be of one instant; trim them.")
     return recordings
 
 
@@ -98,10 +92,7 @@ def _open_stills(path: Path, files: tuple[Path, ...]) -> Stills:
         sizes.setdefault((width, height), file)
     if len(sizes) > 1:
         listed = ", ".join(f"{w}×{h} ({file.name})" for (w, h), file in sizes.items())
-        raise InputError(
-            f"the images of {path} have several sizes: {listed}. A camera has one; turn or leave out what was taken "
-            "otherwise."
-        )
+        raise InputError(f"the images of {path} have several sizes: {listed}. A camera has one; leave out the others.")
     return Stills(path, files, next(iter(sizes)))
 
 
@@ -133,10 +124,8 @@ def require_image(image: np.ndarray) -> np.ndarray:
     """The image as an array; `InputError` unless it is (height, width, 3) uint8."""
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        raise InputError(
-            f"image has shape {array.shape} and type {array.dtype}, expected (height, width, 3) uint8, BGR. "
-            "OpenCV's imread gives None for a file that it cannot read."
-        )
+        found = f"image has shape {array.shape} and type {array.dtype}"
+        raise InputError(f"{found}, expected (height, width, 3) uint8, BGR. Could its file be read (imread: None)?")
     return array
 
 
@@ -150,8 +139,7 @@ MAX_FRAMES_DECODED_FORWARD = 120  # frames ahead up to which decoding is faster 
 
 
 class ImagesInAnyOrder:
-    """Images of a video or of photographs in any order, for one thread at a time. A video whose decoder does not
-    confirm the position after seeking is decoded from its start."""
+    """Images in any order, for one thread. A video whose decoder reaches another place is decoded from its start."""
 
     def __init__(self, source: Video | Stills):
         self._source = source
@@ -190,7 +178,6 @@ class ImagesInAnyOrder:
                 self._open()
 
     def _open(self) -> None:
-        """Open the video at its first frame."""
         import cv2
 
         self.close()
@@ -278,9 +265,7 @@ def open_camera(source: str) -> OneCameraSource:
     if path.is_dir():
         return Photographs(path, _require_distinct_stems(images_in(path)))
     if not path.exists():
-        raise InputError(
-            f"{source} does not exist. Name an image, a folder of images, a video, or a webcam by its number (0)."
-        )
+        raise InputError(f"{source} does not exist. Name an image, a folder of images, a video, or a webcam (0).")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         read_image(path)
         return Photographs(path, (path,))
@@ -324,10 +309,7 @@ def _open_webcam_number(number: int):
         logging.setLogLevel(before)
     try:
         if number > MAX_WEBCAM_NUMBER or not capture.isOpened():
-            raise InputError(
-                f"there is no webcam {number}, or it may not be used by this program. Webcams are numbered from 0; to "
-                "look at a file, say its path."
-            )
+            raise InputError(f"there is no webcam {number} (from 0), or it may not be used. Of a file, say its path.")
         yield capture
     finally:
         capture.release()

@@ -19,7 +19,7 @@ from simspine.core.errors import InputError, naming_content, require_distinct_fi
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
-from simspine.io.text_tables import ASSUMED_RATE, load_json
+from simspine.io.text_tables import ASSUMED_RATE, load_json, warn_assumed, warn_left_out
 
 _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
 TABLE_ENDINGS = (".csv", ".h5", ".hdf5")
@@ -70,14 +70,12 @@ def read_keypoints(
     """
     names, people = read_people_json(folders, skeleton)
     if rate is None:
-        text_tables.warn_assumed(
-            f"{folders[0]}: keypoint files hold no frame rate; {ASSUMED_RATE:g} frames/s assumed (rate=…)."
-        )
+        warn_assumed(f"{folders[0]}: keypoint files hold no frame rate; {ASSUMED_RATE:g} frames/s assumed (rate=…).")
         rate = ASSUMED_RATE
     score = np.nansum(people[..., 2], axis=-1)  # (frames, views, people)
     if several := int((score > 0).any(1)[:, 1:].any(1).sum()):
         said = f"{several} of {len(score)} frames show several people; in each image the one of best scores counts"
-        text_tables.warn_left_out(f"{folders[0]}: {said}.")
+        warn_left_out(f"{folders[0]}: {said}.")
     best = score.argmax(-1)[..., None, None, None]
     chosen = np.take_along_axis(people, best, axis=2)[:, :, 0]
     return Keypoints(names, rate, chosen[..., :2], np.nan_to_num(chosen[..., 2]))
@@ -105,10 +103,8 @@ def read_people_json(
     numbers = sorted({number for view in views for number in view})
     frames = numbers[-1] - numbers[0] + 1
     if frames > _MAX_FRAMES_PER_FILE * len(numbers) + 1000:
-        raise InputError(
-            f"{folders[0]}: frame numbers run from {numbers[0]} to {numbers[-1]} with only {len(numbers)} files; "
-            "the last number in a file's name should be its frame."
-        )
+        span = f"{numbers[0]} to {numbers[-1]}"
+        raise InputError(f"{folders[0]}: {len(numbers)} files are numbered {span}; do the last numbers count frames?")
     _check_numbering(views, folders)
     found = [_read_folder(view) for view in views]
     people = [person for view in found for everybody in view.values() for person in everybody]
@@ -126,9 +122,9 @@ def read_people_json(
     hidden = (out[..., 0] == out[..., 1]) & np.isin(out[..., 0], (0, -1))
     if hidden.any():
         out[hidden] = np.nan
-        text_tables.warn_assumed(f"{folders[0]}: {hidden.sum()} points at 0 0 or −1 −1 have a score above 0; left out.")
+        warn_assumed(f"{folders[0]}: {hidden.sum()} points at 0 0 or −1 −1 have a score above 0; left out.")
     if np.nanmax(np.abs(out[..., :2]), initial=0.0) <= 2 and np.nanmax(out[..., 2], initial=0.0) > 0:
-        text_tables.warn_assumed(f"{folders[0]}: all coordinates are near 0. Are they shares of the image, not px?")
+        warn_assumed(f"{folders[0]}: all coordinates are near 0. Are they shares of the image, not px?")
     _cut_scores(out, folders)
     return names, out
 
@@ -140,7 +136,7 @@ def _cut_scores(people: np.ndarray, paths: Sequence) -> None:
         if highest > _MAX_SCORE:
             raise InputError(f"{path}: scores reach {highest:g}, expected 0…1. Rescale them.")
         if highest > 1 + _SCORE_ROUNDING:
-            text_tables.warn_assumed(f"{path}: scores reach {highest:.3g}; cut to 1.")
+            warn_assumed(f"{path}: scores reach {highest:.3g}; cut to 1.")
     people[..., 2] = np.clip(people[..., 2], 0.0, 1.0)
 
 
@@ -188,14 +184,10 @@ def write_keypoints(
 
 
 def write_people_json(path: str | os.PathLike, people: Sequence[Mapping], about: Mapping | None = None) -> None:
-    """Write everybody in one image, as OpenPose does.
-
-    people: an entry per person with `pose_keypoints_2d`, x y score point by point. Its other keys replace those that
-    OpenPose leaves empty, or are added. about: further keys of the file.
-    """
-    empty: dict[str, list] = {
-        f"{part}_keypoints_{d}": [] for d in ("2d", "3d") for part in ("face", "hand_left", "hand_right")
-    }
+    """Write everybody in one image, as OpenPose does. people: an entry each, whose keys replace OpenPose's or are
+    added. about: further keys of the file."""
+    parts = ("face", "hand_left", "hand_right")
+    empty: dict[str, list] = {f"{part}_keypoints_{d}": [] for d in ("2d", "3d") for part in parts}
     entries = [{"person_id": [-1], "pose_keypoints_2d": [], "pose_keypoints_3d": [], **empty, **one} for one in people]
     write_text(path, json.dumps({"version": 1.3, **(about or {}), "people": entries}), sync=False)
 
@@ -229,19 +221,12 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
     usual_step = max((int(np.median(step)) for step in steps), default=1)
     uneven = any((step % int(np.median(step))).any() for step in steps)
     if usual_step > _MAX_FRAME_STEP or (usual_step > 1 and uneven):
-        raise InputError(
-            f"the numbers in the names of keypoint files do not count frames: usually one is {usual_step} more than "
-            f"the one before, like milliseconds ({ranges}). Rename the files so that they count frames: 0, 1, 2, …"
-        )
+        text = f"names of keypoint files do not count frames, but rise by {usual_step}, like milliseconds ({ranges})"
+        raise InputError(f"{text}. Rename the files: 0, 1, 2, …")
     if len({min(view) for view in views}) > 1 or np.ptp([max(view) for view in views]) > _MAX_LATE_END:
         if max(map(min, views)) > min(map(max, views)) or len({(len(v), max(v) - min(v)) for v in views}) == 1:
-            raise InputError(
-                f"folders of keypoint files are numbered apart ({ranges}). Files of one number must show the same "
-                "instant: renumber them."
-            )
-        text_tables.warn_assumed(
-            f"folders of keypoint files begin or end apart, or differ in rate; numbers are taken as frames: {ranges}."
-        )
+            raise InputError(f"keypoint folders are numbered apart ({ranges}). Files of one instant need one number.")
+        warn_assumed(f"folders of keypoints begin or end apart, or differ in rate; numbers count as frames: {ranges}.")
     numbers = {number for view in views for number in view}
     absent = max(numbers) - min(numbers) + 1 - len(numbers)
     for folder, view in zip(folders, views, strict=True):
@@ -249,12 +234,10 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
         if lacking:
             many = len(lacking) > _MOST_FILES_LACKING * (len(view) + len(lacking))
             named = shorten(frame_ranges(lacking), _LONGEST_LIST, placeholder=" …")
-            text_tables.warn_assumed(
-                f"{folder}: no file for {len(lacking)} frames of the other folders ({named}), taken as frames in which "
-                f"its camera saw nobody.{' Did it take fewer frames a second?' if many else ''}"
-            )
+            text = f"{folder}: no file for {len(lacking)} frames of other folders ({named}), taken as showing nobody"
+            warn_assumed(f"{text}.{' Did its camera take fewer frames a second?' if many else ''}")
     if absent:
-        text_tables.warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {ranges}.")
+        warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {ranges}.")
 
 
 def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
@@ -264,9 +247,7 @@ def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
     if len(empty) == len(view):
         raise InputError(f"{empty[0].parent}: all {len(empty)} files are empty (0 bytes). Detect again.")
     if empty:
-        text_tables.warn_assumed(
-            f"{empty[0]}: empty, as are {len(empty) - 1} more files of the folder; taken as frames without detection."
-        )
+        warn_assumed(f"{empty[0]}: empty, and {len(empty) - 1} more files there; taken as frames without detection.")
     return {n: list(_people_in_file(content, view[n])) if content.strip() else [] for n, content in contents.items()}
 
 
@@ -297,10 +278,7 @@ def _likely_order(people: Sequence[np.ndarray], where) -> str:
     if likely == "MPI":
         raise InputError(f"{where}: its 15 points seem to be those of OpenPose's MPI model. Detect with BODY_25.")
     if "body25" in mean and not mean[likely] < _MAX_BONE_LENGTH_RATIO * mean[other]:
-        raise InputError(
-            f"{where}: it cannot be told whether its 25 points are OpenPose's BODY_25 or BODY_25B. Say so: skeleton "
-            "'body25' or 'body25b'."
-        )
+        raise InputError(f"{where}: BODY_25 or BODY_25B of OpenPose? Say so: skeleton 'body25' or 'body25b'.")
     return likely
 
 
@@ -313,7 +291,7 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
             raise InputError(f"{path}: its points are {', '.join(labels)}, those of {paths[0]} {', '.join(names)}.")
     frames = [len(rows) for _, rows in tables]
     if np.ptp(frames) > _MAX_LATE_END:
-        text_tables.warn_assumed(f"{paths[0]}: the tables end after {frames} frames; all are taken to begin together.")
+        warn_assumed(f"{paths[0]}: the tables end after {frames} frames; all are taken to begin together.")
     out = text_tables.missing_numbers((max(frames), len(tables), 1, len(names), 3), paths)
     for view, (_, rows) in enumerate(tables):
         out[: len(rows), view, 0] = rows
@@ -323,11 +301,8 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
 
 
 def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | None, where) -> tuple[str, ...]:
-    """Names of a table in the skeleton's spelling; case, separators, and how and where a side stands are ignored.
-
-    A skeleton with exactly these points is preferred, since 'hip' differs between HALPE's 26 points and SpineTrack's
-    37. Raises `InputError` for unknown names.
-    """
+    """Names of a table in the skeleton's spelling; case, separators, and how and where a side stands are ignored. A
+    skeleton with exactly these points is preferred: 'hip' differs between HALPE's 26 points and SpineTrack's 37."""
     if skeleton is not None and not isinstance(skeleton, str):
         return _point_names(skeleton, len(names), where, ())
     candidates = [skeleton] if skeleton else skeletons.skeleton_names()
@@ -341,10 +316,8 @@ def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | No
             fitting.setdefault((len(points) != len(names), by_side, by_side * len(points)), tuple(spelled))
     if fitting:
         return fitting[min(fitting)]
-    raise InputError(
-        f"{where}: its points {', '.join(names)} are those of no skeleton ({', '.join(candidates)}). Rename them in "
-        "the table, or name all of them in order (skeleton=[…])."
-    )
+    text = f"{where}: its points {', '.join(names)} are those of no skeleton ({', '.join(candidates)})"
+    raise InputError(f"{text}. Rename them in the table, or name all in order (skeleton=[…]).")
 
 
 def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
@@ -382,7 +355,7 @@ def _rows_at_frames(values: np.ndarray, numbers: Sequence[str], path: Path) -> n
     placed = text_tables.missing_numbers((int(frames[-1]) + 1, values.shape[1]), [path])
     placed[frames.astype(int)] = values
     if absent := len(placed) - len(values):
-        text_tables.warn_assumed(f"{path}: {absent} frames have no row, so they are empty.")
+        warn_assumed(f"{path}: {absent} frames have no row, so they are empty.")
     return placed
 
 
@@ -422,9 +395,7 @@ def _point_names(
     """Names of the points: those given, else of the skeleton with so many points, else point_00, point_01, …"""
     if skeleton is None:
         if points is None:
-            raise InputError(
-                f"{where}: nobody is in any of the files. Detect again; were images turned, or the person out of view?"
-            )
+            raise InputError(f"{where}: nobody is in any of the files. Detect again; were the images turned?")
         if points == len(skeletons.SPINEPOSE_SPINE):
             return skeletons.SPINEPOSE_SPINE
         if points in _TWO_ORDERS and people:

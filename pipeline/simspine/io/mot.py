@@ -12,7 +12,7 @@ from simspine.core.errors import InputError
 from simspine.core.types import MOST_RADIANS, Motion
 from simspine.io import text_tables
 from simspine.io.atomic import write_table
-from simspine.io.text_tables import StatedRate, uniform_rows
+from simspine.io.text_tables import StatedRate, uniform_rows, warn_assumed, warn_left_out
 
 # Storage files: a header up to `endheader`, labels, rows. Layout: OpenSim 4 (`version=1`), as its STOFileAdapter and
 # Storage read and write it.
@@ -66,19 +66,16 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
         raise InputError(f"{path}, line {line_number}: the first column is {labels[0]!r}, expected 'time'.")
     if len(lines) == end + 2:
         raise InputError(f"{path}: labels but no rows.")
-    rows = text_tables.parse_table(
-        lines[end + 2 :], row, len(labels), time=0, path=path, expected=" as in the row of labels."
-    )
+    expected = " as in the row of labels."
+    rows = text_tables.parse_table(lines[end + 2 :], row, len(labels), time=0, path=path, expected=expected)
     names, values = text_tables.named_columns(labels[1:], rows.values, "column", f"{path}, line {line_number}")
     for key, found in (("nRows", len(values)), ("nColumns", len(labels))):
         if header.get(key, str(found)) != str(found):
-            text_tables.warn_assumed(f"{path}: the header says {key}={header[key]}, the file holds {found}.")
+            warn_assumed(f"{path}: the header says {key}={header[key]}, the file holds {found}.")
     flag = header.get("inDegrees", "").lower()
     title = "" if "=" in lines[0][1] or end == 0 else lines[0][1].strip(_PADDING_CHARACTERS)
     in_degrees = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}.get(flag)
-    return StorageTable(
-        title=title, names=names, time=rows.time, values=values, in_degrees=in_degrees, header=header, step=rows.step
-    )
+    return StorageTable(title, names, rows.time, values, in_degrees=in_degrees, header=header, step=rows.step)
 
 
 def _column_labels(row: str, first_row: list[str]) -> list[str]:
@@ -98,15 +95,10 @@ def write_sto(
     in_degrees: bool = False,
     header: dict[str, str] | None = None,
 ) -> None:
-    """Write a storage file. values: (rows, columns) in the units the header states; NaN is written as NaN.
-
-    header: further `key=value` lines; OpenSim keeps them as metadata.
-    """
+    """Write a storage file. values: (rows, columns) in the header's units. header: further `key=value` lines."""
     values, time = np.asarray(values, float), np.asarray(time, float)
     if values.shape != (len(time), len(names)) or not values.size:
-        raise InputError(
-            f"{path}: values have shape {values.shape}, expected ({len(time)} times, {len(names)} names) and not empty."
-        )
+        raise InputError(f"{path}: values of shape {values.shape}, expected ({len(time)}, {len(names)}) and not empty.")
     for name in names:
         if not name or any(c.isspace() for c in name):
             raise InputError(f"{path}: column name {name!r} cannot stand in a storage file (empty, or with blanks).")
@@ -226,22 +218,16 @@ def read_mot(
         non_angles = [name for name in table.names if name not in given]  # also muscles, force plates, sensors
         is_angle &= np.isin(table.names, list(given))
     if non_angles:
-        text_tables.warn_left_out(
-            f"{path}: {text_tables.list_names(non_angles, 3)} are no coordinates, by their names or the file's title; "
-            "kept in the file's units."
-        )
+        warn_left_out(f"{path}: {text_tables.list_names(non_angles, 3)} are no coordinates; kept in the file's units.")
     angles = [name for name, angle in zip(table.names, is_angle, strict=True) if angle and name not in given]
     guessed = [name for name in angles if not _ANGLE_NAME.search(name)]
     if guessed and not states:
-        text_tables.warn_assumed(
-            f"{path}: {text_tables.list_names(guessed, 3)} are read as angles, which their names do not say "
-            "(rotational=…)."
-        )
+        warn_assumed(f"{path}: {text_tables.list_names(guessed, 3)} are read as angles, a guess (rotational=…).")
     degrees = True if table.in_degrees is None and table.header.keys() & SIMM_KEYS else table.in_degrees
     if degrees is None:
         degrees = not states
         unit = "degrees, which OpenSim writes by default" if degrees else "radians, as OpenSim keeps its states"
-        text_tables.warn_assumed(f"{path}: the header has no inDegrees; read as {unit}.")
+        warn_assumed(f"{path}: the header has no inDegrees; read as {unit}.")
     _warn_of_unit(table, is_angle, degrees, path)
     factor = np.where(is_angle & degrees, np.pi / 180, 1.0)
     if degrees:
@@ -259,13 +245,13 @@ def _warn_of_unit(table: StorageTable, is_angle: np.ndarray, degrees: bool, path
     """Warn where a trial's angles, as written, hardly fit the unit that the header states, or lengths are no metres."""
     lengths = [bool(_TRANSLATION_NAME.search(n)) and not _NO_ANGLE_NAME.search(n) for n in table.names]
     if (farthest := float(np.nanmax(np.abs(table.values[:, lengths]), initial=0.0))) > _MOST_METRES:
-        text_tables.warn_assumed(f"{path}: lengths reach {farthest:.4g} m. Are they millimetres or centimetres?")
+        warn_assumed(f"{path}: lengths reach {farthest:.4g} m. Are they millimetres or centimetres?")
     angles = table.values[:, is_angle]
     largest = float(np.nanmax(np.abs(angles), initial=0.0))
     if degrees and angles.shape[1] >= _MANY_ANGLES and 0 < largest < np.pi:
-        text_tables.warn_assumed(f"{path}: read as degrees, and no angle exceeds {largest:.2g}. Are they radians?")
+        warn_assumed(f"{path}: read as degrees, and no angle exceeds {largest:.2g}. Are they radians?")
     if not degrees and largest > MOST_RADIANS:
-        text_tables.warn_assumed(f"{path}: read as radians, and angles reach {largest:.3g}. Are they degrees?")
+        warn_assumed(f"{path}: read as radians, and angles reach {largest:.3g}. Are they degrees?")
 
 
 def write_mot(
@@ -295,9 +281,7 @@ def write_mot(
     factor = np.where(motion.rotational, 180 / np.pi, 1.0)
     unsolved = int(np.isnan(motion.values).any(1).sum())
     if unsolved:
-        text_tables.warn_assumed(
-            f"{path}: {unsolved} frames hold NaN; OpenSim's Storage and GUI read only up to the first of them."
-        )
+        warn_assumed(f"{path}: {unsolved} frames hold NaN; OpenSim's Storage and GUI read only up to the first.")
     filled = frame_ranges(inferred).replace("–", "-").replace(",", "")
     header = {_OWN_HEADER_KEY: "yes" if coupled_in_degrees else "no"} | ({"inferredFrames": filled} if filled else {})
     if not coupled_in_degrees:
@@ -324,9 +308,7 @@ def _coordinate_columns(table: StorageTable, path) -> tuple[StorageTable, bool]:
     if not coordinates:
         raise InputError(f"{path}: no column is the value of a coordinate, only {text_tables.list_names(left_out, 3)}.")
     if left_out:
-        text_tables.warn_assumed(
-            f"{path}: left out what is no value of a coordinate: {text_tables.list_names(left_out, 3)}."
-        )
+        warn_assumed(f"{path}: left out what is no coordinate's value: {text_tables.list_names(left_out, 3)}.")
     names, values = text_tables.named_columns(
         list(coordinates.values()), table.values[:, list(coordinates)], "coordinate", str(path)
     )
@@ -361,8 +343,5 @@ def _coupled_in_radians(table: StorageTable, path) -> list[int]:
                 continue
             evidence = f"its values stay within ±{largest:.3g}"
         columns.append(i)
-        text_tables.warn_assumed(
-            f"{path}: {name} is read as radians although the header says degrees ({evidence}); "
-            "OpenSim writes coupled coordinates so (opensim-core#2088)."
-        )
+        warn_assumed(f"{path}: {name} is read as radians, not the header's degrees (opensim-core#2088): {evidence}.")
     return columns

@@ -86,7 +86,6 @@ def write_mmpose(folder: Path, split: str, takes: ExportTrials, *, notice: str =
 
 
 def _columns_of_views(take: ExportTrial, kept: np.ndarray) -> Iterator[tuple[ExportView, dict[str, np.ndarray]]]:
-    """Each camera's view with its arrays by name, a row for each of the frames `kept`."""
     vertebral = take.vertebral
     other_views = [] if vertebral is None else export_views(vertebral)
     for i, view in enumerate(export_views(take)):

@@ -197,14 +197,9 @@ def named_columns(
             same = np.array_equal(values[:, first], values[:, i], equal_nan=True)
             (repetitions if same else contradicting).append(name)
     if contradicting:
-        raise InputError(
-            f"{where}: several {what}s are called {list_names(contradicting)} and hold different values. "
-            "Rename or remove all but one."
-        )
+        raise InputError(f"{where}: several {what}s called {list_names(contradicting)} differ. Rename all but one.")
     if repetitions:
-        warn_left_out(
-            f"{where}: several {what}s are called {list_names(repetitions)} and hold equal values; kept once."
-        )
+        warn_left_out(f"{where}: several {what}s called {list_names(repetitions)} hold equal values; kept once.")
     if kept.pop("", None) is not None:
         warn_left_out(f"{where}: {sum(not name for name in names)} {what}s have no name; left out.")
     return tuple(kept), values[:, list(kept.values())]
@@ -273,10 +268,8 @@ def _decimal_comma(rows: Sequence[tuple[int, str]], mark: str | None, path) -> b
     if any("." in line for line in stripped) or not all(_DECIMAL_COMMA.fullmatch(c) or "#" in c for c in cells):
         return False  # `parse_number` names the first cell that is no number
     if all(_THOUSANDS_SEPARATED.fullmatch(cell) for cell in cells):
-        raise InputError(
-            f"{path}, line {rows[0][0]}: in numbers such as {cells[0]!r} the comma may mark decimals or thousands. "
-            "Write the file with decimal points."
-        )
+        where = f"{path}, line {rows[0][0]}"
+        raise InputError(f"{where}: the comma in {cells[0]!r} may mark decimals or thousands. Write decimal points.")
     return True
 
 
@@ -337,19 +330,14 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
             warn_assumed(f"{where}: its times are not seconds; taken as {unit}, at {nominal:g} frames/s as stated.")
             return scaled, nominal
     if len(rows.time) == 1:
-        warn_assumed(
-            f"{where}: a single frame and nothing that tells the rate; {ASSUMED_RATE:g} frames/s assumed (rate=…)."
-        )
+        warn_assumed(f"{where}: a single frame and no rate; {ASSUMED_RATE:g} frames/s assumed (rate=…).")
         return rows, ASSUMED_RATE
     fitted = _rate_of_column(rows, where, warn=not (stated.given or stated.header))
     if fitted <= 1:
         unit = "milliseconds" if fitted < 1 else "frame numbers"
         raise InputError(f"{where}: {fitted:.3g} frames/s by its times. Are they {unit}? Name the rate (rate=…).")
     if stated.given:
-        raise InputError(
-            f"{where}: rate={stated.given:g}, but its time column has {fitted:.5g} frames/s. Leave rate out, or "
-            "resample the file (resample=…)."
-        )
+        raise InputError(f"{where}: rate={stated.given:g}, by its times {fitted:.5g}. Leave rate out, or resample it.")
     if stated.header:
         warn_assumed(
             f"{where}: the header says DataRate {stated.header:g}, the Time column {fitted:g}; took the latter."
@@ -433,10 +421,7 @@ def _rate_of_column(rows: TimedRows, where: str, warn: bool) -> float:
     others = fitting([*television, *whole], printed)
     others = customary[1:] + [rate for rate in others if abs(1 / rate - 1 / chosen) > end]
     if others and warn:
-        warn_assumed(
-            f"{where}: the times are printed to {rows.step:g} s and fit {chosen:g} and {others[0]:g} frames/s; "
-            f"took {chosen:g} (rate=…)."
-        )
+        warn_assumed(f"{where}: its rounded times fit {chosen:g} and {others[0]:g} frames/s; took the former (rate=…).")
     return chosen
 
 
@@ -480,7 +465,5 @@ def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
     values = np.where(share == 0, first, np.where(share == 1, second, (1 - share) * first + share * second))
     in_gap = (steps[before] > max(_MAX_BRIDGED_GAP_S, 2 * float(np.median(steps))))[:, None] & (share > 0) & (share < 1)
     if in_gap.any():
-        warn_assumed(
-            f"{where}: {int(in_gap.sum())} frames lie in gaps of more than {_MAX_BRIDGED_GAP_S:g} s; left missing."
-        )
+        warn_assumed(f"{where}: {int(in_gap.sum())} frames in gaps of over {_MAX_BRIDGED_GAP_S:g} s; left missing.")
     return TimedRows(grid, np.where(in_gap, np.nan, values), 0.0)

@@ -16,7 +16,7 @@ from simspine.core.skeletons import subject_prefix
 from simspine.core.types import Markers
 from simspine.io import text_tables
 from simspine.io.atomic import write_table
-from simspine.io.text_tables import StatedRate, uniform_rows
+from simspine.io.text_tables import StatedRate, uniform_rows, warn_assumed, warn_left_out
 
 TRC_UNITS = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "dm": 0.1, "in": 0.0254, "ft": 0.3048}
 _RARE_UNITS = {"um": 1e-6, "µm": 1e-6, "km": 1e3, "yd": 0.9144}  # read where a file names them, never guessed
@@ -31,9 +31,7 @@ _USUAL_EXTENTS_M = (0.25, 3.0)  # m, extents of six or more markers; outside thi
 _SMALL_EXTENT_M = 0.75  # m, of six or more markers; below it a warning if in another unit they are a standing person
 _MIN_PLACEHOLDER, MAX_COORDINATE = 900.0, 1e9  # in the file's unit: least x = y = z of a placeholder; largest number
 _MANY_MARKERS = 6
-_EXPECTED_COLUMNS_TEXT = (
-    " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing in its header?"
-)
+_EXPECTED_COLUMNS_TEXT = " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing?"
 # m, ranges that decide between units that are all plausible; at most one unit fits the second range.
 TYPICAL_EXTENTS_M, STANDING_EXTENTS_M = (0.4, 3.0), (0.9, 2.28)
 _HEADER_KEYS = ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
@@ -94,9 +92,8 @@ def read_trc(
         rows = lines[5:]
         axes = re.findall(r"\b[XYZ]\d*\b", lines[4][1], re.IGNORECASE)
         if any(axis[0].upper() != "XYZ"[place % 3] for place, axis in enumerate(axes)):
-            raise InputError(
-                f"{path}, line {lines[4][0]}: the axes are {' '.join(axes[:3])} …, expected X Y Z. Reorder the columns."
-            )
+            found = f"{path}, line {lines[4][0]}: the axes are {' '.join(axes[:3])} …"
+            raise InputError(f"{found}, expected X Y Z. Reorder the columns.")
     if not rows:
         raise InputError(f"{path}: a header without data; no row after line {lines[-1][0]}.")
     table = text_tables.parse_table(
@@ -104,19 +101,12 @@ def read_trc(
     )
     for key, count in (("NumMarkers", len(names)), ("NumFrames", len(rows))):
         if text_tables.positive_number(header.get(key)) != count:
-            text_tables.warn_assumed(
-                f"{path}: the header says {key} {header.get(key, 'nothing')}, the file holds {count}."
-            )
+            warn_assumed(f"{path}: the header says {key} {header.get(key, 'nothing')}, the file holds {count}.")
     header_rate = text_tables.positive_number(header.get("DataRate"))
     if header_rate is None and rate is None and len(rows) > 1:
-        text_tables.warn_assumed(
-            f"{path}: the header's DataRate is {header.get('DataRate') or 'missing'}, expected frames per second; the "
-            "Time column tells them."
-        )
+        warn_assumed(f"{path}: the header's DataRate is {header.get('DataRate') or 'missing'}; the Time column counts.")
     if len(set(np.diff(table.values[:, 0]).tolist())) > 1 and len(set(np.diff(table.time).round(3))) == 1:
-        text_tables.warn_assumed(
-            f"{path}: Frame# jumps, the Time column does not; took the latter. Are frames missing?"
-        )
+        warn_assumed(f"{path}: Frame# jumps, the Time column does not; took the latter. Are frames missing?")
     table, rate = uniform_rows(table, StatedRate(header_rate, rate, resample), str(path))
     xyz = _without_incomplete_points(table.values[:, 1:].reshape(len(table.time), -1, 3), path)
     names, xyz = text_tables.named_columns(names, xyz, "marker", f"{path}, line {lines[3][0]}")
@@ -176,16 +166,15 @@ def _marker_names(n: int, line: str, path) -> tuple[str, ...]:
 
 def _is_row_of_axes(line: str) -> bool:
     """Whether the line is a row such as X1 Y1 Z1 …: none of its cells is a number."""
-    return not any(
-        text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in re.split(r"[\s,;]+", line)
-    )
+    cells = re.split(r"[\s,;]+", line)
+    return not any(text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in cells)
 
 
 def _without_incomplete_points(xyz: np.ndarray, path) -> np.ndarray:
     missing = np.isnan(xyz).any(-1, keepdims=True)
     incomplete = int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum())
     if incomplete:
-        text_tables.warn_assumed(f"{path}: {incomplete} points lack one or two of their coordinates; taken as missing.")
+        warn_assumed(f"{path}: {incomplete} points lack one or two of their coordinates; taken as missing.")
     return without_placeholders(np.where(missing, np.nan, xyz), path)
 
 
@@ -201,20 +190,17 @@ def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
         hidden |= (size > MAX_COORDINATE).any(-1)
     if hidden.any():
         place = " ".join(f"{value:g}" for value in xyz[hidden][0])
-        text_tables.warn_assumed(
-            f"{path}: {hidden.sum()} times a point is at {place} ({hidden.any(0).sum()} of {hidden.shape[1]} points), "
-            "where programs put markers that they do not see; taken as missing."
-        )
+        points = f"{hidden.any(0).sum()} of {hidden.shape[1]} points"
+        warn_assumed(f"{path}: {hidden.sum()} times a point is at {place} ({points}), as if unseen; taken as missing.")
     return np.where(hidden[..., None], np.nan, xyz)
 
 
 def without_subject_name(markers: Markers, where: str | os.PathLike, known: Iterable[str] = ()) -> Markers:
-    """The markers without the beginning of all their names, such as a subject's, unless names that are `known` begin
-    so; a remark names it."""
+    """The markers without the beginning of all names, such as a subject's, unless a `known` name begins so."""
     prefix = subject_prefix(markers.names)
     if not prefix or any(name.startswith(prefix) for name in known):
         return markers
-    text_tables.warn_left_out(f"{where}: all names begin with {prefix!r}, which was left out.")
+    warn_left_out(f"{where}: all names begin with {prefix!r}, which was left out.")
     return markers.with_(names=[name.removeprefix(prefix) for name in markers.names])
 
 
@@ -235,10 +221,8 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
             standing = any(_is_within(extent * TRC_UNITS[u], STANDING_EXTENTS_M) for u in others)
             small = size < (_SMALL_EXTENT_M if standing else TYPICAL_EXTENTS_M[0]) and not few
             if size > _USUAL_EXTENTS_M[1] or small:
-                text_tables.warn_assumed(
-                    f"{path}: the header says {stated}, which makes the markers {size:.3g} m across in a frame. Is "
-                    "that one person, in the unit that the header says?"
-                )
+                text = f"{path}: the header says {stated}, which makes the markers {size:.3g} m across in a frame"
+                warn_assumed(f"{text}. Is that one person, in the unit that the header says?")
             return known[unit]
         claim = f"{path}: the header says {stated}, which makes the person {size:.3g} m across"
     else:
@@ -253,11 +237,11 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
     if len(candidates) == 1:
         found, typical = candidates[0], [u for u in others if _is_within(sizes[u], TYPICAL_EXTENTS_M)]
         also = "".join(f", but {sizes[u]:.3g} m if in {u}" for u in typical if u != found)
-        text_tables.warn_assumed(f"{claim}; read as {found}, {sizes[found]:.3g} m{also}.")
+        warn_assumed(f"{claim}; read as {found}, {sizes[found]:.3g} m{also}.")
         return TRC_UNITS[found]
     if unit not in known:
         raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}; values span {extent:.3g} in a frame.")
-    text_tables.warn_assumed(f"{claim}; kept, as no other unit fits better. Check the file.")
+    warn_assumed(f"{claim}; kept, as no other unit fits better. Check the file.")
     return known[unit]
 
 

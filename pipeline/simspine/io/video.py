@@ -151,15 +151,11 @@ def open_video(path: str | Path) -> Video:
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         frames = round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     if not (np.isfinite(rate) and 0 < rate <= MAX_FRAME_RATE_HZ):
-        raise InputError(
-            f"video {path} does not state a frame rate that a camera has (found {rate:g} frames/s). Convert it with "
-            "ffmpeg -r RATE."
-        )
+        raise InputError(f"video {path} states {rate:g} frames/s, which no camera has. Convert it with ffmpeg -r RATE.")
     if (taken := capture_rate(path)) > _LEAST_SLOW_MOTION * rate:
-        warn_assumed(
-            f"video {path}: slow motion, taken at {taken:g} frames/s and stamped at {rate:g}, so all is "
-            f"{taken / rate:.3g} times too slow. Restore it: ffmpeg -itsscale {rate / taken:.4g} -i OLD -c copy NEW."
-        )
+        speed = f"taken at {taken:g} frames/s and stamped at {rate:g}, so all is {taken / rate:.3g} times too slow"
+        cure = f"ffmpeg -itsscale {rate / taken:.4g} -i OLD -c copy NEW"
+        warn_assumed(f"video {path}: slow motion, {speed}. Restore it: {cure}.")
     if not 0 < frames < (size := path.stat().st_size):
         raise InputError(f"video {path} announces {frames} frames in {size} bytes: it is damaged. Convert it (ffmpeg).")
     return Video(path, (image.shape[1], image.shape[0]), rate, frames)
@@ -192,8 +188,7 @@ def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
 
 
 def describe_unevenness(video: Video) -> str:
-    """A text on how the time stamps of a video deviate from its frame rate; '' where they agree or are missing.
-    Raises `InputError` for an AVI file that lacks a frame without a gap in its time stamps."""
+    """How time stamps deviate from the frame rate; '' where they do not. `InputError` for an AVI that lacks a frame."""
     times = frame_times(video.path) if video.path.is_file() else np.zeros(0)
     count = len(times)
     if count < 2:
@@ -201,11 +196,8 @@ def describe_unevenness(video: Video) -> str:
     with video.path.open("rb") as file:
         is_avi = file.read(4) == b"RIFF"  # other containers state time stamps, or estimate the count
     if is_avi and round(times[-1] * video.rate) + 1 < video.frames:
-        raise InputError(
-            f"video {video.path} is damaged: it announces {video.frames} frames and holds {count}. Images after a "
-            f"missing one would be early. Copy it anew. If only its end is missing: ffmpeg -i {video.path.name} -c "
-            "copy NEW.avi."
-        )
+        text = f"video {video.path} is damaged: it announces {video.frames} frames and holds {count}"
+        raise InputError(f"{text}. Copy it anew; if only its end lacks: ffmpeg -i {video.path.name} -c copy NEW.avi.")
     steps, usual_step = np.diff(times), float(np.median(np.diff(times)))
     even = np.linspace(0, times[-1], count)
     if np.ptp(times - even) > _MAX_UNEVENNESS * usual_step:
@@ -228,16 +220,13 @@ def resampling_rate(videos: Sequence[Video]) -> int | None:
     rate = fastest_rate(videos)
     said = uneven[0] if uneven else f"the videos have {rates[0]:.5g} and {rates[-1]:.5g} frames/s"
     said += f"; {len(uneven)} of {len(videos)} videos are like that" if len(uneven) > 1 else ""
-    warn_assumed(
-        f"{said}. The videos are resampled by their time stamps, at {rate} frames/s (`detection.resample`). If a "
-        "trigger took the frames and only the time stamps are wrong, set it to 0 in a configuration."
-    )
+    advice = "If a trigger took the frames and only the time stamps are wrong, set `detection.resample` to 0"
+    warn_assumed(f"{said}. The videos are resampled by their time stamps, at {rate} frames/s. {advice}.")
     return rate
 
 
 def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ...]:
-    """Frame numbers, with fractions, of each video at 0, 1 / rate, 2 / rate, … s by its time stamps; NaN in gaps.
-    Raises `InputError` for a video without time stamps."""
+    """Frame numbers, with fractions, of each video at 0, 1 / rate, 2 / rate, … s by its time stamps; NaN in gaps."""
     numbers_of_videos = []
     for video in videos:
         times = frame_times(video.path)
@@ -312,9 +301,8 @@ def check_synchronised(
         table = [f"  {'video':<{width}}  frames  frames/s  size"] + [
             f"  {v.path.name:<{width}}  {v.frames:>6}  {v.rate:>8.3f}  {v.size[0]}×{v.size[1]}" for v in videos
         ]
-        raise InputError(
-            f"the videos are not synchronised: {' and '.join(faults)}.\n" + "\n".join(table) + "\n" + " ".join(cures)
-        )
+        head = f"the videos are not synchronised: {' and '.join(faults)}."
+        raise InputError("\n".join([head, *table, " ".join(cures)]))
 
 
 @contextmanager
@@ -327,14 +315,8 @@ def _open_capture(path: Path):
     capture = cv2.VideoCapture() if is_playlist else cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
-            if kind:
-                raise InputError(
-                    f"{path} cannot be opened as a video: it is {kind}. Name a video (.mp4, .mov, .avi, …)."
-                )
-            raise InputError(
-                f"{path} cannot be opened as a video: it is damaged, cut short, or in a format that is not supported. "
-                "Copy it again from its source, or convert it with ffmpeg."
-            )
+            kind = kind or "damaged, cut short, or of a format that is not supported"
+            raise InputError(f"{path} cannot be opened as a video: it is {kind}. Name another, or convert it (ffmpeg).")
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         yield capture
     finally:
@@ -370,11 +352,8 @@ def find_project(folder: str | Path) -> Pose2SimProject:
         raise InputError(f"no videos ({', '.join(VIDEO_ENDINGS)}) in {folder / 'videos'}. Put one per camera there.")
     if calibration := find_calibration(folder):
         return Pose2SimProject(videos, calibration)
-    searched = ", ".join(map(str, _calibration_folders(folder)))
-    raise InputError(
-        f"no calibration ({', '.join(CALIBRATION_ENDINGS)}) for {folder}; searched "
-        f"{searched or 'for a folder with calib in its name, there and one level up'}."
-    )
+    searched = ", ".join(map(str, _calibration_folders(folder))) or f"for a folder *calib* in or above {folder}"
+    raise InputError(f"no calibration ({', '.join(CALIBRATION_ENDINGS)}) for {folder}; searched {searched}.")
 
 
 def find_calibration(folder: Path) -> Path | None:

@@ -74,9 +74,7 @@ def recorded_keypoints(config: Config, subject: str | None, trial: str | None) -
     first, _, cameras = parts[0]
     for name, _, others in parts[1:]:
         if not same_rig(cameras, others):
-            raise InputError(
-                f"{first} and {name} were not filmed by the same cameras. Name one of them: --subject S --trial T."
-            )
+            raise InputError(f"{first} and {name} were not filmed by the same cameras. Name one (--subject, --trial).")
     return RecordedKeypoints(
         cameras, join_recordings([keypoints for _, keypoints, _ in parts]), tuple(name for name, _, _ in parts)
     )
@@ -119,10 +117,8 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
     write_figures(figures, {"trials": recorded.trials, "cameras": table} | errors)
     write_calibration(out, refined.cameras)  # last: the same command is refused once it is there
     print_table(f"Refined by {_what_is_compared(recorded)}", REFINEMENT_HEADINGS, _refinement_rows(refined, table))
-    (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
-    print(
-        f"reprojection, median: {before:.1f} → {after:.1f} px; 90th percentile: {p90_before:.1f} → {p90_after:.1f} px"
-    )
+    (before, after), (p90, p90_after) = refined.median_px, refined.p90_px
+    print(f"reprojection, median: {before:.1f} → {after:.1f} px; 90th percentile: {p90:.1f} → {p90_after:.1f} px")
     print(f"{out} written. Name it as the trial's `calibration`. Parameters not shown by the recording are unchanged.")
 
 
@@ -218,8 +214,7 @@ BoardRecording = Video | Stills
 
 @dataclass(frozen=True)
 class BoardRequest:
-    """Options of a calibration. frames: number of images searched in each recording, evenly spread. floor: number of
-    the frame in which the board lies on the floor."""
+    """Options. frames: number of images searched in each recording. floor: frame with the board on the floor."""
 
     board: Board
     floor: int
@@ -263,10 +258,8 @@ def find_boards_in_recordings(
         xy = _corners_found(board, recordings, rows, threads)
     for v, recording in enumerate(recordings):
         if not np.isfinite(xy[:, v]).any():
-            raise InputError(
-                f"{recording.path}: a {board} is in none of the {len(rows[v])} images searched. Check --squares and "
-                "--dictionary, and leave a white margin around the board."
-            )
+            text = f"{recording.path}: a {board} is in none of the {len(rows[v])} images searched"
+            raise InputError(f"{text}. Check --squares and --dictionary, and the white margin around the board.")
     names, sizes = tuple(r.name for r in recordings), tuple(r.size for r in recordings)
     return BoardViews(board, names, sizes, xy), rows[0]
 

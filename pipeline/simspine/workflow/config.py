@@ -15,16 +15,8 @@ from simspine.core.skeletons import load_skeleton, read_correspondence
 from simspine.reconstruction.stage import Options
 from simspine.synthesis.options import Virtual
 from simspine.vision.spinepose import known_weights
-from simspine.workflow.config_recordings import (
-    HumanCapture,
-    SafeName,
-    SharedSubject,
-    Subject,
-    chosen_trials,
-    is_spoilt,
-    people_of_capture,
-    shared_subjects,
-)
+from simspine.workflow import config_recordings
+from simspine.workflow.config_recordings import HumanCapture, SafeName, SharedSubject, Subject, is_spoilt
 
 RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
             "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json",
@@ -92,7 +84,7 @@ class Config(Options):
     def _all_subjects(self):
         """Add subjects and trials of the data set to those named, and check them; no file is read."""
         if self.capture is not None:
-            self.__dict__["subjects"] = people_of_capture(self.capture, self.virtual, self.subjects)
+            self.__dict__["subjects"] = config_recordings.people_of_capture(self.capture, self.virtual, self.subjects)
         elif self.virtual is not None:
             raise ValueError("virtual: needs `capture: {human36m: folder}`, the folder to write to")
         elif not self.subjects:
@@ -101,20 +93,16 @@ class Config(Options):
         for name, person in self.subjects.items():
             require_distinct_files(f"trials of {name}", person.trials)
             if name.lower() in (*RESERVED_NAMES, f"{self.name}.h5".lower()):
-                raise ValueError(
-                    f"subjects.{name}: {name!r} is the name of something else in the results; choose another"
-                )
+                raise ValueError(f"subjects.{name}: {name!r} is the name of something else in the results; rename it")
             if "calibration" in person.trials:
-                raise ValueError(
-                    f"subjects.{name}.trials.calibration: the data set keeps cameras there; choose another"
-                )
+                raise ValueError(f"subjects.{name}.trials.calibration: the data set keeps cameras there; rename it")
             if not person.trials:
                 who = "" if self.capture is None else f" ({name} is not among the subjects taken from the data set)"
                 raise ValueError(f"subjects.{name}.trials: required, but missing{who}")
             if self.capture is None and any(trial.capture for trial in person.trials.values()):
                 raise ValueError(f"subjects.{name}: a trial with `capture` needs the section `capture`")
         self._check_several_people()
-        self.__dict__["subjects"] = shared_subjects(self.subjects)
+        self.__dict__["subjects"] = config_recordings.shared_subjects(self.subjects)
         trials = [f"{name}/{trial}" for name, person in self.subjects.items() for trial in person.trials]
         owners = {name.lower(): name for name in self.subjects}  # of files such as report/S_T.html and Calib_S.toml
         for trial in trials:
@@ -135,9 +123,7 @@ class Config(Options):
             if person.people is not None and not follow_all:
                 raise ValueError(f"subjects.{name}.people: needs `detection: {{person: all}}`")
             if person.people is not None and person.people > limit and self.detection.detector != "import":
-                raise ValueError(
-                    f"subjects.{name}.people is {person.people}, but detection.people lets the detector find {limit}"
-                )
+                raise ValueError(f"subjects.{name}.people is {person.people}, but detection.people is {limit}")
 
     @property
     def captured(self) -> set[tuple[str, str]]:
@@ -151,7 +137,8 @@ class Config(Options):
             return {}
         from simspine.io.human36m.names import known_faults_of
 
-        left_out = {(name, trial) for name, trial in chosen_trials(self.capture, None) if is_spoilt(name, trial)}
+        every = config_recordings.chosen_trials(self.capture, None)
+        left_out = {(name, trial) for name, trial in every if is_spoilt(name, trial)}
         faults = {f"{name}/{trial}": known_faults_of(name, trial) for name, trial in sorted(self.captured | left_out)}
         return {key: "; ".join(map(str, known)) for key, known in faults.items() if known}
 
@@ -227,9 +214,7 @@ def read_config(path: str | Path) -> Config:
 def check_config(data, where: str = "the configuration") -> Config:
     """A `Config` from plain mappings, as a YAML file holds them; `InputError` as in `read_config`."""
     if not isinstance(data, Mapping):
-        raise InputError(
-            f"{where} holds {value_text(data)}; expected sections such as `subjects`. See `simspine init`."
-        )
+        raise InputError(f"{where} holds {value_text(data)}; expected sections such as `subjects` (`simspine init`).")
     try:
         config = Config.model_validate(data)
         faults = unknown_values(config)

@@ -24,10 +24,7 @@ def _require_click(row):
     frame, *place = row if isinstance(row, list | tuple) and len(row) == 3 else (None,)
     valid = [type(value) in (int, float) and abs(value) < MAX_CLICK_PX for value in place if value is not None]
     if type(frame) is not int or frame < 0 or len(valid) == 1 or not all(valid):
-        raise ValueError(
-            f"{value_text(row)} is no click; write [frame, x, y] with frames from 0, or [frame, null, null] from where "
-            "it is hidden"
-        )
+        raise ValueError(f"{value_text(row)} is no click; write [frame, x, y], frames from 0; x, y null if hidden")
     return row
 
 
@@ -67,9 +64,7 @@ class SkinTape(Section):
     def _on_a_spine(self):
         views = list(dict.fromkeys(view for views in self.clicks.values() for view in views))
         if len(views) < 2:
-            raise ValueError(
-                f"the tape is clicked in {', '.join(views) or 'no view'}: two views must see it to be placed in space"
-            )
+            raise ValueError(f"the tape is clicked in {', '.join(views) or 'no view'}: click it in two views or more")
         above = [number for number in self.clicks if number > self.dots]
         if above:
             raise ValueError(f"clicks of the tape: dot {above[0]} is clicked, but it has {self.dots} (`dots`)")
@@ -109,10 +104,8 @@ class SkinMarkers(Section):
         require_known("marker on the skin", self.clicks, read_skin_table().places)
         for landmark, views in self.clicks.items():
             if len(views) < 2:
-                raise ValueError(
-                    f"{landmark} is clicked in {', '.join(views) or 'no view'}: two views must see a marker for it to "
-                    "be placed in space; click it in another one, or leave it out"
-                )
+                seen_in = ", ".join(views) or "no view"
+                raise ValueError(f"{landmark} is clicked in {seen_in}: click it in two views or more, or leave it out")
         _check_apart(self.clicks, self.radius_px)
         return self
 
@@ -144,10 +137,7 @@ def _check_apart(clicks: Mapping[str, Mapping[str, list[SkinClick]]], radius: fl
     ]
     for (first, view, frame, x, y), (second, *where, u, v) in combinations(places, 2):
         if first != second and where == [view, frame] and hypot(x - u, y - v) < radius:
-            raise ValueError(
-                f"{first} and {second} are clicked at the same place, {x:g}, {y:g} px in frame {frame} of {view}; "
-                "click each on its own marker"
-            )
+            raise ValueError(f"{first} and {second} are clicked at one place, {x:g}, {y:g} in frame {frame} of {view}")
 
 
 def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> None:
@@ -160,18 +150,13 @@ def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> 
     for (view, frame), row in rows.items():
         numbers, places = list(row), list(row.values())
         if len(row) < 2:
-            raise ValueError(
-                f"clicks of the tape: {view} has a click on dot {numbers[0]} only in frame {frame}; click two dots or "
-                "more in the same frame, the first and the last one in sight"
-            )
+            raise ValueError(f"clicks of the tape: only dot {numbers[0]} in frame {frame} of {view}; click two or more")
         direction = places[-1] - places[0]
         along = [((place - places[0]) * direction.conjugate()).real for place in places]
         for k in range(1, len(row)):
             if along[k] <= along[k - 1]:
-                raise ValueError(
-                    f"clicks of the tape: in frame {frame} of {view}, dots {', '.join(map(str, numbers))} do not "
-                    f"follow one another by number; dot {numbers[k]} is not beyond dot {numbers[k - 1]}"
-                )
+                where = f"clicks of the tape: in frame {frame} of {view}"
+                raise ValueError(f"{where}, dot {numbers[k]} is not beyond dot {numbers[k - 1]}")
 
 
 SafeName = Annotated[
@@ -233,9 +218,7 @@ class Trial(Section):
         if self.markers is not None and (wrong := [name for name in of_cameras if getattr(self, name) is not None]):
             raise ValueError(f"a trial of markers has no cameras; leave {wrong[0]} out")
         if self.capture is not None and any((self.calibration, self.rate, self.mocap, self.delays)):
-            raise ValueError(
-                "a trial of the data set has its calibration, rate and mocap from there, and no delays; leave them out"
-            )
+            raise ValueError("calibration, rate, mocap and delays of a trial are the data set's; leave them out")
         if self.drift is not None and (self.delays is None or self.delays == "find"):
             raise ValueError("drift goes with `delays` that are given; leave it out, or give them")
         for name in ("mocap_frame", "mocap_start", "mocap_resample"):
@@ -283,10 +266,7 @@ def shared_subjects(named: Mapping[str, Subject]) -> dict[str, Subject]:
             subjects[name] = subject
             continue
         if len(subject.trials) != 1 or any(trial.capture or trial.markers for trial in subject.trials.values()):
-            raise ValueError(
-                f"subjects.{name}.people: needs exactly one trial of videos or keypoints, because people cannot be "
-                "told apart across trials; name a subject for each recording"
-            )
+            raise ValueError(f"subjects.{name}.people: needs exactly one trial, of videos or keypoints")
         if any(trial.skin_markers for trial in subject.trials.values()):
             raise ValueError(f"subjects.{name}: unknown which of {subject.people} people wears the skin_markers")
         if subject.height is not None:

@@ -10,15 +10,8 @@ import numpy as np
 
 from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, naming_content, printable
-from simspine.dataset.recordings import (
-    HDF5_UNITS,
-    MANIFEST_FILE,
-    ManifestEntry,
-    licence_notice,
-    manifest_header,
-    read_dataset_manifest,
-    write_dataset_manifest,
-)
+from simspine.dataset import recordings
+from simspine.dataset.recordings import HDF5_UNITS, MANIFEST_FILE, ManifestEntry, manifest_header
 from simspine.io.atomic import write_text
 from simspine.io.dataset_write import OWN_GROUP, Dataset, SubjectData, write_dataset
 from simspine.io.hdf5 import open_hdf5_file, read_store
@@ -96,7 +89,7 @@ def dataset_file(results: Path, name: str) -> Path:
     """The path of a file of the data set; `InputError` where its content is not what the manifest says, if any."""
     path = results / name
     if path.is_file() and (results / MANIFEST_FILE).is_file():
-        listed = read_dataset_manifest(results)["files"].get(name)
+        listed = recordings.read_dataset_manifest(results)["files"].get(name)
         if listed is not None and up_to_date.file_checksum(path) != listed["sha256"]:
             raise InputError(f"{path} is not as it was made: changed, or damaged. Run `simspine run` again.")
     return path
@@ -192,7 +185,7 @@ def export_dataset(config: Config, subjects: Sequence[str]) -> Path:
     files[path.name] = ManifestEntry("hdf5", sum(frames.values()), HDF5_UNITS, frames)
     for subject in config.subjects:
         files |= _release_files(results, subject, {k: n for k, n in frames.items() if k.startswith(f"{subject}/")})
-    write_dataset_manifest(results, files, manifest_header(config.name, "hdf5", origin, deviations))
+    recordings.write_dataset_manifest(results, files, manifest_header(config.name, "hdf5", origin, deviations))
     return path
 
 
@@ -256,7 +249,7 @@ def provenance_of_results(config: Config) -> dict:
         "known_faults": config.known_faults,
         "trials_left_out": config.skipped,
         "seed": None if config.virtual is None else config.virtual.seed,  # of the capture; no stage uses one
-        "notice": licence_notice(config.model_dump(mode="json"), _is_virtual(config)),
+        "notice": recordings.licence_notice(config.model_dump(mode="json"), _is_virtual(config)),
     }
 
 
@@ -267,7 +260,6 @@ def _is_virtual(config: Config) -> bool:
 
 
 def _subject_data(paths: RunPaths, trials: Sequence[str]) -> SubjectData:
-    """The subject, whose trials are in the files of the stage export."""
     camera_files = map(paths.cameras, trials)
     cameras = next((tuple(read_store(path, ["cameras"])["cameras"]) for path in camera_files if path.is_file()), ())
     model = paths.model.read_text(encoding="utf-8")

@@ -77,20 +77,17 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
             recording = replace(_recording(context, name, trial, capture), progress=progress)
             people = detect_people(options, recording=recording)
         if len(people) < (person.people or 1):
-            raise InputError(
-                f"{person.group}/{name}: {len(people)} people are seen in two views or more for long enough, "
-                f"{person.people} were announced. Set subjects.{person.group}.people to {max(len(people), 1)}, or see "
-                "docs/detection.md for causes of people that are not found."
-            )
+            text = f"{person.group}/{name}: {len(people)} people are seen in two views or more for long enough"
+            advice = f"Set subjects.{person.group}.people to {max(len(people), 1)}, or see docs/detection.md."
+            raise InputError(f"{text}, {person.people} were announced. {advice}")
         views = _about_views(people[0])
         write_store(shared, people=[one["keypoints"] for one in people[: person.people]], **views)
         write_store(out, keypoints=people[0]["keypoints"], **views)
 
     settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about_trial(trial)
     settings |= {"people": person.people}
-    return StageTask(
-        name=name, inputs=_inputs_of(context, capture), outputs=(shared, out), settings=settings, work=detect_all
-    )
+    inputs = _inputs_of(context, capture)
+    return StageTask(name=name, inputs=inputs, outputs=(shared, out), settings=settings, work=detect_all)
 
 
 def _inputs_of(context: Context, capture: CaptureSource) -> tuple[Path, ...]:
@@ -102,7 +99,6 @@ def _inputs_of(context: Context, capture: CaptureSource) -> tuple[Path, ...]:
 
 
 def _about_trial(trial: Trial) -> dict:
-    """Settings of the trial that its points depend on."""
     clocks = {} if trial.delays is None else {"delays": trial.delays, "drift": trial.drift}
     return {"rate": trial.rate} | clocks
 
@@ -130,7 +126,6 @@ def _recording(context: Context, name: str, trial: Trial, capture: CaptureSource
 
 
 def _stored_keypoints(path: Path, cameras: Sequence[Camera]) -> TrialSource:
-    """One person's points from a file of simspine's; each view gets the camera of the same name."""
     content = read_store(path)
     for item in ("keypoints", "cameras", "skeleton"):
         if item not in content:
@@ -138,9 +133,7 @@ def _stored_keypoints(path: Path, cameras: Sequence[Camera]) -> TrialSource:
     keypoints, views = content["keypoints"], [camera.name for camera in content["cameras"]]
     by_name = {camera.name: camera for camera in cameras}
     if len(views) != keypoints.views or any(view not in by_name for view in views):
-        raise InputError(
-            f"{path}: {keypoints.views} views of {', '.join(views)}; the calibration has {', '.join(by_name)}."
-        )
+        raise InputError(f"{path}: {keypoints.views} views, {', '.join(views)}; calibrated are {', '.join(by_name)}.")
     points = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
     detections = Detections(keypoints.names, keypoints.rate, points, estimated=keypoints.names_of(Origin.ESTIMATED))
     return TrialSource([by_name[view] for view in views], detections=detections, skeleton=content["skeleton"])
@@ -152,8 +145,6 @@ def read_detection_folders(
     """All people in the folders of keypoints; `InputError` unless there is a folder for each camera."""
     assert trial.rate is not None  # `Trial` requires it with keypoints
     if len(cameras) != len(capture.keypoints):
-        raise InputError(
-            f"trial {name!r} has {len(capture.keypoints)} folders of keypoints, but {capture.calibration} holds "
-            f"{len(cameras)} cameras ({', '.join(c.name for c in cameras)}). Give one folder per camera, in order."
-        )
+        found = f"{len(capture.keypoints)} folders of keypoints and {len(cameras)} cameras ({capture.calibration})"
+        raise InputError(f"trial {name!r} has {found}. Give one folder per camera, in their order.")
     return read_detections(capture.keypoints, trial.rate, skeleton)

@@ -15,18 +15,8 @@ from simspine.anatomy.occlusion import hidden_points
 from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError, require_known
 from simspine.core.skeletons import load_skeleton
-from simspine.dataset.recordings import (
-    HDF5_UNITS,
-    HUMAN36M_NOTICE,
-    MANIFEST_FILE,
-    ManifestEntry,
-    drop_licensed_places,
-    drop_licensed_points,
-    manifest_header,
-    read_dataset_manifest,
-    refuse_public,
-    write_dataset_manifest,
-)
+from simspine.dataset import recordings
+from simspine.dataset.recordings import HDF5_UNITS, MANIFEST_FILE, ManifestEntry, write_dataset_manifest
 from simspine.estimation.uncertainty import known_deviations, paper_axes_deviation
 from simspine.io.atomic import atomic_folder, atomic_path, write_text
 from simspine.io.c3d import write_c3d
@@ -47,10 +37,8 @@ RELEASE_TEST_SUBJECTS = ("S9", "S11")  # Human3.6M's usual test subjects, as in 
 
 @dataclass(frozen=True)
 class ExportChoice:
-    """What to export. points: 15 or 37. contents: 'all', or 'angles' without points. public: to be shared.
-
-    test: subjects of the test split. every: use each n-th frame (coco).
-    """
+    """What to export. points: 15 or 37. contents: 'all', or 'angles' without points. public: to be shared. test:
+    subjects of the test split. every: use each n-th frame (coco)."""
 
     points: int = 15
     contents: str = "all"
@@ -88,7 +76,7 @@ class _Source:
         self.deviations[key] = publish.check_forward_kinematics(body, trial, key)
         self.frames[key] = trial.markers.frames
         if self.choice.contents == "angles":
-            return drop_licensed_points(trial)
+            return recordings.drop_licensed_points(trial)
         if self.names != trial.markers.names:
             stored, markers = trial.markers, publish.body_points(body, trial.motion, self.names)
             if stored.covariance is not None:
@@ -112,11 +100,8 @@ class _Source:
 
 
 def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | None = None) -> Path:
-    """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None); returns it.
-
-    The folder appears whole or not at all; an older export by simspine in its place is replaced, unless it holds other
-    files.
-    """
+    """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None), whole or not at all; returns
+    it. An older export in its place is replaced, unless it holds other files."""
     results = Path(config.results)
     path = dataset_file(results, f"{config.name}.h5")
     if not path.is_file():
@@ -129,7 +114,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         origin = {"notice": ""} | file.provenance
         warn_of_other_configuration(path, origin, config)
         if choice.public:
-            refuse_public(origin["notice"], kind, choice.contents)
+            recordings.refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]
         source = _Source(
             file=file, name=config.name, notice=origin["notice"], choice=choice,
@@ -140,9 +125,9 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         with atomic_folder(target, ours=re.compile(".*")) as folder:
             files = _WRITER_OF_FORMAT[kind](folder, source)
             if origin["notice"]:
-                write_text(folder / "NOTICE.txt", HUMAN36M_NOTICE + "\n")
+                write_text(folder / "NOTICE.txt", recordings.HUMAN36M_NOTICE + "\n")
                 files["NOTICE.txt"] = ManifestEntry("text")
-            header = manifest_header(config.name, kind, origin, source.deviations) | source.notes
+            header = recordings.manifest_header(config.name, kind, origin, source.deviations) | source.notes
             header |= {"order": order, "from_release_order": skeleton_indices(load_skeleton("simspine15").names, order)}
             write_dataset_manifest(folder, files, header | {"splits": source.splits, "contents": choice.contents})
     return target
@@ -159,18 +144,14 @@ def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, 
 def _check_replaceable(target: Path) -> None:
     """Raise `InputError` unless the target is absent, empty, or a simspine export without other files."""
     if (target / MANIFEST_FILE).is_file():
-        manifest = read_dataset_manifest(target)
+        manifest = recordings.read_dataset_manifest(target)
         listed = {MANIFEST_FILE, *manifest["files"], *([BIDS_IGNORE_FILE] if manifest.get("format") == "bids" else [])}
         existing = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
         if others := sorted(existing - listed, key=lambda name: (name.startswith("."), name)):
-            raise InputError(
-                f"{target} holds {len(others)} files that its {MANIFEST_FILE} does not name, such as {others[0]}. The "
-                "folder would be replaced as a whole; name another one with --out."
-            )
+            text = f"{target} would be replaced as a whole, and holds {others[0]}, which its {MANIFEST_FILE} lacks"
+            raise InputError(f"{text} ({len(others)} such files). Name another folder with --out.")
     elif target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(
-            f"{target} exists and is no export of ours (no {MANIFEST_FILE} in it); name another folder with --out."
-        )
+        raise InputError(f"{target} is no export of ours: it has no {MANIFEST_FILE}; name another folder with --out.")
 
 
 def _export_hdf5(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
@@ -184,7 +165,7 @@ def _export_hdf5(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
         )
         for subject in file.subjects
     }
-    origin = drop_licensed_places(file.provenance) if source.choice.public else file.provenance
+    origin = recordings.drop_licensed_places(file.provenance) if source.choice.public else file.provenance
     write_dataset(folder / f"{source.name}.h5", Dataset(subjects, origin))
     return {f"{source.name}.h5": ManifestEntry("hdf5", sum(source.frames.values()), HDF5_UNITS, dict(source.frames))}
 
@@ -235,7 +216,6 @@ def _export_bids(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 
 
 def _deviation_from(axis: paper_axes.PaperAxis, known: Mapping[str, np.ndarray]) -> str:
-    """The source of an axis's standard deviation, for the table of axes."""
     if axis.how == paper_axes.AXIS_COMPOSED:
         return "covariances of the joints between" if axis.name in known else "joints between taken as independent"
     return "none: locked" if axis.how == paper_axes.AXIS_LOCKED else "as solved"
@@ -254,17 +234,14 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
         write_mot(folder / path, in_axes, inferred=np.flatnonzero(trial.inferred))
         files[path] = ManifestEntry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})
         levels = {} if trial.angles_sd is None else dict(zip(trial.levels, trial.angles_sd.swapaxes(0, 1), strict=True))
-        clinical = (
-            {} if trial.clinical_sd is None else dict(zip(trial.clinical_names, trial.clinical_sd.T, strict=True))
-        )
-        known = known_deviations(body, levels, clinical.get("lumbar_flexion"))
+        clinical = () if trial.clinical_sd is None else zip(trial.clinical_names, trial.clinical_sd.T, strict=True)
+        known = known_deviations(body, levels, dict(clinical).get("lumbar_flexion"))
         sd = paper_axes_deviation(body, motion, known)
         if sd is not None:
             path = path.replace(".mot", "_sd.sto")
             sd = np.where(in_axes.rotational, np.degrees(sd), sd)
-            write_sto(
-                folder / path, "Standard deviations", in_axes.names, time=in_axes.time, values=sd, in_degrees=True
-            )
+            title, names = "Standard deviations", in_axes.names
+            write_sto(folder / path, title, names, time=in_axes.time, values=sd, in_degrees=True)
             files[path] = ManifestEntry("sto", count, {"deviation": "deg; m", "time": "s"}, {take.path: count})
         left_out[take.path] = round(float(np.degrees(paper_axes.thorax_left_out(body, motion))), 3)
         axes = paper_axes.paper_axes_of(body)  # set by the recipe, so the same for all people

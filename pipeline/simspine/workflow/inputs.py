@@ -31,9 +31,7 @@ PACKAGED_FILE_PREFIX = "packaged:"  # before the path of a packaged file of mark
 
 @dataclass(frozen=True)
 class CaptureSource:
-    """Input files of a trial: calibration; videos, folders of keypoints (one per camera) or stored points; mocap.
-
-    Without a calibration, `mocap` is the trial's marker file and its only file.
+    """Input files of a trial. Without a calibration, `mocap` is the trial's marker file and its only file.
 
     given: the trial as it is configured. stored: a keypoints file of simspine's. person: subject whose cameras are read
     from a JSON calibration of several. correspondence: table that maps motion-capture markers to points.
@@ -117,15 +115,11 @@ def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, given: T
     stored = None
     if imported:
         if options.detections is None:
-            raise InputError(
-                "detection.detector is import: name the folder of <subject>/<trial>.h5 (capture.detections)."
-            )
+            raise InputError("detection.detector is import: name its folder (capture.detections).")
         stored = _existing_path(str(Path(options.detections) / subject / f"{trial}.h5"), "file of 2D points")
     elif not videos:
-        raise InputError(
-            f"{options.human36m}: no videos of {subject} {trial}. With 2D points made elsewhere, name their folder "
-            "(capture.detections) and set detection.detector to import."
-        )
+        advice = "With 2D points of another program, set capture.detections, and detection.detector to import"
+        raise InputError(f"{options.human36m}: no videos of {subject} {trial}. {advice}.")
     return HumanTrial(
         given=given, calibration=calibration, videos=videos, stored=stored, mocap=mocap, person=subject,
         correspondence="human36m", copy=copy,
@@ -218,11 +212,8 @@ class Context:
 
 @contextmanager
 def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A callable (done, total) that shows the progress of the work and the time left; nothing if `quiet`.
-
-    On a terminal a bar, from the first call on; elsewhere, as in a log, a line every `PROGRESS_LINE_INTERVAL_S`
-    seconds.
-    """
+    """A callable (done, total) that shows the progress of the work and the time left: on a terminal a bar, elsewhere a
+    line every `PROGRESS_LINE_INTERVAL_S` seconds; nothing if `quiet`."""
     if quiet:
         yield lambda done, total: None
         return

@@ -116,10 +116,7 @@ def _serve_jobs(listener: socket.socket) -> None:
 
 
 def _do_job(asking: socket.socket, report_socket: socket.socket, own_name: str) -> None:
-    """In a fork: do the job as a process of its own would, report to the server what was loaded, and end.
-
-    own_name: the server's address and secret, known only to processes of its run.
-    """
+    """In a fork: do the job as a process of its own would, and report what was loaded. own_name: of the server."""
     from threadpoolctl import threadpool_limits
 
     modules, kernels, code = set(sys.modules), _loaded_kernels(), 1

@@ -11,19 +11,11 @@ from pathlib import Path
 from simspine.core.errors import InputError, printable
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
+from simspine.workflow import up_to_date
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import SharedSubject
 from simspine.workflow.inputs import Context, has_pages_of_trials
-from simspine.workflow.up_to_date import (
-    RunPaths,
-    StageTask,
-    is_lock_held,
-    read_json,
-    read_task_manifest,
-    reason_not_done,
-    remove_stale_locks,
-    run_task,
-)
+from simspine.workflow.up_to_date import RunPaths, StageTask
 
 CAPTURE_JOB = "capture"  # the job that makes a virtual capture
 REPLACED_BY_A_RUN = (
@@ -37,10 +29,7 @@ STATE = ".workflow"  # folder in the results: Snakemake's working state; may be 
 
 @dataclass(frozen=True)
 class Job:
-    """Stages that run one after another in one process, since starting a process takes a second or two.
-
-    whole: one job for all trials of a subject; else one for each trial.
-    """
+    """Stages that run in one process, since starting one takes a second or two. whole: of all trials of a subject."""
 
     stages: tuple[str, ...]
     whole: bool = False
@@ -76,11 +65,8 @@ def tasks_of_stage(stage: str, context: Context) -> list[StageTask]:
 def run_stage(
     stage: str, config: Config, subject: str | None, trial: str | None, *, force: bool = False, quiet: bool = False
 ) -> None:
-    """Run a stage of one subject or all of them (None), skipping what is done; a line per subject says what ran.
-
-    `export` without a trial also makes the data set: of all subjects or, if one is named, of all that are exported. It
-    prints a line only for tasks that ran, and one for the data set.
-    """
+    """Run a stage of one subject or all (None), skipping what is done. `export` without a trial also makes the data
+    set: of all subjects or, if one is named, of all that are exported."""
     makes_dataset = stage == "export" and (subject is None or trial is None)
     subjects = list(config.subjects) if subject is None else [subject]
     for name in subjects:
@@ -113,7 +99,7 @@ def do_tasks(
     idle: list[str] = []
     for task in tasks:
         path = context.paths.manifest(stage, None if task.whole else task.name)
-        (ran if run_task(path, task, stage, force=force) else idle).append(task.name)
+        (ran if up_to_date.run_task(path, task, stage, force=force) else idle).append(task.name)
     texts = [f"{', '.join(ran)} done"] if ran else []
     texts += [f"{', '.join(idle)} up to date"] if idle and speak_of_idle else []
     if texts:
@@ -130,8 +116,7 @@ def check_writable(folder: Path) -> None:
 
 
 def check_subjects(config: Config, subjects: Iterable[str]) -> None:
-    """`check_writable` of the subjects' folders; `InputError` also where a stage would replace a recording that lies in
-    one, or files in a folder that simspine did not make."""
+    """`check_writable` of the subjects' folders; `InputError` also where a stage would replace files of others."""
     for name in subjects:
         folder = RunPaths(Path(config.results), name).folder
         check_writable(folder)
@@ -146,8 +131,7 @@ def check_subjects(config: Config, subjects: Iterable[str]) -> None:
 
 
 def check_results(config: Config) -> None:
-    """`check_writable`, `check_subjects`, and `InputError` where a run would replace files in a folder that simspine
-    did not make."""
+    """`check_writable`, `check_subjects`, and `InputError` where a run would replace files of others."""
     folder = Path(config.results)
     check_writable(folder)
     check_subjects(config, config.subjects)
@@ -164,10 +148,8 @@ def check_results(config: Config) -> None:
 
 
 def prepare_results(results: Path, config: Path) -> None:
-    """Before a run: copy the configuration file for readers of the results, and remove locks of killed processes.
-
-    Links, pipes and devices among the logs are removed as well: writing follows links and waits at pipes."""
-    remove_stale_locks(results)
+    """Before a run: copy the configuration; remove locks of killed processes, and links and pipes among the logs."""
+    up_to_date.remove_stale_locks(results)
     with suppress(OSError):  # a folder of this name or a full disk: only the copy is missing
         write_text(results / "config.yaml", config.read_text(encoding="utf-8"))
     for folder in (results / "logs", results / "benchmarks"):
@@ -206,10 +188,7 @@ class Step(StageState):
 
 
 def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None) -> list[Step]:
-    """Steps of these jobs for a subject (None: for all together), in order; nothing is read.
-
-    trial: plan only this one; not for jobs of all trials. `InputError` is raised where a recording is missing.
-    """
+    """Steps of these jobs for a subject (None: for all), in order; nothing is read. trial: plan only this one."""
     if subject is None:
         return [step_of_all(config, job) for job in jobs]
     context = Context(config, subject, quiet=True, trial=trial)
@@ -232,15 +211,12 @@ def step_of_all(config: Config, job: str) -> Step:
 
 
 def capture_step(config: Config, subject: str) -> Step:
-    """The step for a subject's files in a virtual capture; its task does nothing, and only lists the files made.
-
-    `simspine.synthesis.virtual_trial` makes them, and decides by its own record which are still to be made.
-    """
+    """The step for a subject's files in a virtual capture, which `synthesis.virtual_trial` makes; it does nothing."""
     assert config.virtual is not None
     assert config.capture is not None
     folder = Path(config.capture.human36m)
     try:
-        names = list(read_json(folder / "truth" / subject / "files.json")["files"])
+        names = list(up_to_date.read_json(folder / "truth" / subject / "files.json")["files"])
     except (InputError, KeyError, TypeError, AttributeError):  # not made yet, or damaged
         names = []
     task = StageTask(
@@ -255,10 +231,7 @@ def capture_step(config: Config, subject: str) -> Step:
 
 
 def run_job(config: Config, job: str, subject: str | None, trial: str | None) -> None:
-    """Run the tasks of a job that are not done. The message of a failure is kept for `simspine status` (`failure_of`).
-
-    subject: None for jobs over all subjects. trial: None for jobs over all trials.
-    """
+    """Run the tasks of a job that are not done. A failure's message is kept for `simspine status` (`failure_of`)."""
     if subject is not None:
         config.trials(subject, trial)  # both must exist
     failure_file = failure_of(config, job, subject, trial)
@@ -266,7 +239,7 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
     try:
         if subject is None:
             step = step_of_all(config, job)
-            if run_task(step.manifest, step.task, step.stage):
+            if up_to_date.run_task(step.manifest, step.task, step.stage):
                 print(step.task.outputs[0])
         else:
             steps = steps_of_trial(config, subject, [job], trial)
@@ -359,12 +332,12 @@ def stage_states(config: Config) -> list[StageState]:
 
 def _stage_state(config: Config, step: Step, unsure: set[Path]) -> tuple[str, str]:
     lock = step.manifest.with_suffix(".lock")
-    if is_lock_held(lock):
+    if up_to_date.is_lock_held(lock):
         return STATE_RUNNING, ""
-    made = bool(read_task_manifest(step.manifest))
+    made = bool(up_to_date.read_task_manifest(step.manifest))
     if not unsure.isdisjoint(step.task.inputs):
         return (STATE_WAITING if made else STATE_OPEN), ""
-    why = reason_not_done(step.manifest, step.task, step.stage)
+    why = up_to_date.reason_not_done(step.manifest, step.task, step.stage)
     if why is None:
         return STATE_DONE, ""
     failure = failure_of(config, step.job, step.subject, step.trial)

@@ -98,18 +98,14 @@ def refuse_other_settings(changes: Collection[str], files: Sequence[str | Path])
     """`InputError` where Snakemake was given settings that the configuration file does not hold."""
     if changes or len(files) > 1:
         other = next(iter(changes), files[-1])
-        raise InputError(
-            f"{other}: the configuration file alone says what is run, so that `simspine status` and the next run "
-            f"know it too; change {files[0]}, or give another file."
-        )
+        advice = f"change {files[0]}, or give another file"
+        raise InputError(f"{other}: the configuration file alone says what is run, for later commands too; {advice}.")
 
 
 def _unfinished(config: Config, partly: bool) -> list[jobs.StageState]:
     """States of stages that are not done; partly: only of those that are stale or waiting."""
-    states = jobs.stage_states(config)
-    return [
-        s for s in states if (s.kind in (jobs.STATE_STALE, jobs.STATE_WAITING) if partly else s.kind != jobs.STATE_DONE)
-    ]
+    doubtful, states = (jobs.STATE_STALE, jobs.STATE_WAITING), jobs.stage_states(config)
+    return [s for s in states if s.kind != jobs.STATE_DONE and (not partly or s.kind in doubtful)]
 
 
 def _snakemake(state: Path) -> list[str]:
@@ -118,7 +114,6 @@ def _snakemake(state: Path) -> list[str]:
 
 
 def _failure_error(failed: Sequence[str], log: Path) -> str:
-    """The message of a failed run: the failed jobs, or else the last lines of Snakemake's log."""
     text = log.read_text(encoding="utf-8", errors="replace")
     if failed:
         killed = f"exit status {128 + signal.SIGKILL}" in text
@@ -128,9 +123,7 @@ def _failure_error(failed: Sequence[str], log: Path) -> str:
     return "\n".join(["the workflow failed", *lines[-LAST_LINES_SHOWN:]])
 
 
-def _follow_output(
-    command: Sequence[str], log: IO[str], lock: tuple[int, ...], quiet: bool = False
-) -> tuple[int, list[str]]:
+def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...], quiet: bool) -> tuple[int, list[str]]:
     """Run Snakemake, show the output of the stages, log its own messages. Returns exit code and failed rules."""
     commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": commands, "PYTHONSAFEPATH": "1"}

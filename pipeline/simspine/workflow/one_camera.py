@@ -53,8 +53,7 @@ PLACED_NOTE = "estimated from the person's size and stance, with standard deviat
 
 @dataclass(frozen=True, eq=False)
 class LiftingTask:
-    """Lifter of people into space, lens of the camera, and options of the world frame. panel: draw people in the world
-    next to the picture."""
+    """Lifter, lens of the camera, options of the world frame. panel: draw people in the world next to the picture."""
 
     lifter: Lifter
     lens: LiftingLens
@@ -128,9 +127,8 @@ PictureSink = Callable[[CameraImage, np.ndarray], None]  # of an image with peop
 
 @dataclass(frozen=True)
 class DetectionTask:
-    """Outputs of a detection. picture: image, folder or video to write, with people drawn. points: JSON file, or folder
-    of JSON files. frames: most images to read. live: show them in a window. spine_only: only the nine points of the
-    spine. lifting: how people are lifted into space, for the file of points."""
+    """Outputs of a detection. picture: image, folder or video with people drawn. points: JSON file, or folder of them.
+    frames: most images to read. live: in a window. spine_only: only the nine points of the spine."""
 
     picture: Path | None = None
     points: Path | None = None
@@ -182,20 +180,15 @@ def default_picture(camera: OneCameraSource) -> Path:
 def watch_source(
     camera: OneCameraSource, looking: WatchSettings, wanted: DetectionTask, quiet: bool = False
 ) -> DetectionSummary:
-    """Detect people in an image, a folder of images, a video or a webcam, and write the outputs image by image.
-
-    Ctrl-C ends the work after the current image, and the files hold all images until then.
-    """
+    """Detect people and write the outputs image by image; ctrl-C ends it, and the files hold all images until then."""
     check_outputs(camera, wanted)
     chosen = FILE_SPINE_INDICES if wanted.spine_only else tuple(range(len(FILE_POINT_NAMES)))
     found = DetectionSummary()
     with ExitStack() as stack:
         watcher = stack.enter_context(closing(PeopleWatcher(looking)))
         if wanted.spine_only and not looking.infer_spine and not watcher.sees_spine:
-            raise InputError(
-                f"{watcher.detector} sees no point of the spine, so --spine-only and --no-infer together leave "
-                "nothing; leave one of them out."
-            )
+            text = f"{watcher.detector} sees no point of the spine"
+            raise InputError(f"{text}, and --no-infer infers none; leave out that, or --spine-only.")
         if wanted.lifting is not None:
             check_lifter_points(wanted.lifting.lifter, watcher.given, watcher.detector)
         write_points = stack.enter_context(_points_sink(camera, looking, wanted, chosen)) if wanted.points else None

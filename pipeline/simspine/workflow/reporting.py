@@ -14,19 +14,9 @@ from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.headline import INFERRED_SPINE_GROUP
 from simspine.reconstruction.solved_trial import SolvedTrial
+from simspine.report import page
 from simspine.report.figures import comparison_table
-from simspine.report.page import (
-    PageTable,
-    Provenance,
-    ReportContent,
-    Row,
-    Statement,
-    TrialSection,
-    interval_text,
-    number_text,
-    page_words,
-    write_report,
-)
+from simspine.report.page import ReportContent, Statement, TrialSection, page_words
 from simspine.report.scene import MOST_FRAMES
 from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_section_of
 from simspine.report.summary import verdict_on
@@ -81,12 +71,11 @@ def _write_trial_page(context: Context, trial: str) -> None:
         title=section.name, subtitle=config.name, trials=(section,), notice=REPORT_NOTICE, alone=True,
         home=("../report.html", f"{config.name}, all trials"),
     )  # fmt: skip
-    write_report(page_of_trial(context.paths.results, context.subject, trial), content)
+    page.write_report(page_of_trial(context.paths.results, context.subject, trial), content)
 
 
 def write_report_of(config: Config) -> Path:
-    """Write <results>/report.html, with many trials linked to their pages (`plan_page`); returns its path. Raises
-    `InputError` where results are missing or damaged."""
+    """Write <results>/report.html, with many trials linked to their pages (`plan_page`); returns its path."""
     summary = read_summary(config)
     path = Path(config.results) / "report.html"
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
@@ -99,7 +88,7 @@ def write_report_of(config: Config) -> Path:
     if dataset.is_file() and len(names) > 1:  # tables over all of it
         with DatasetFile(dataset) as data:
             front = replace(front, validation_tables=validation_text_tables(trial_records(data)))
-    write_report(path, front)
+    page.write_report(path, front)
     return path
 
 
@@ -173,7 +162,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         findings=tuple(findings) if links else (),
         overview=_overview_table(summary["trials"], parts),
         trials=() if links else tuple(sections),
-        provenance=Provenance(
+        provenance=page.Provenance(
             config_hash=config.hash,
             versions=origin["versions"],
             settings={
@@ -198,7 +187,7 @@ _STATED_ELSEWHERE = (
 )  # fmt: skip
 
 
-def _rows_of_fit(summary: dict, config: Config) -> tuple[Row, ...]:
+def _rows_of_fit(summary: dict, config: Config) -> tuple[page.Row, ...]:
     """The summary's rows on the fit. Errors of inferred points are left out where they were not fitted."""
     groups = dict(summary["marker_rms_mm_by_group"])
     if config.ik.engine == "trajectory":
@@ -227,8 +216,7 @@ def _detector(config: Config) -> str:
     return f"{config.detection.detector} {config.detection.network}".rstrip()
 
 
-def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
-    """A table with a line per trial; None for a single trial without a page of its own."""
+def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | None:
     links = tuple(part.link for part in parts if part.link)
     if len(trials) < 2 and not links:
         return None
@@ -236,9 +224,9 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
     def angle(entry: dict, key: str) -> str:
         sd = entry.get(f"{key}_deg_sd")
         verdict = verdict_on(key, sd, key in entry["set_by_model"], bool(entry["spine_estimated"]))
-        return f"{interval_text(entry[f'{key}_deg_mean'], sd, 'deg')} {verdict}".strip()
+        return f"{page.interval_text(entry[f'{key}_deg_mean'], sd, 'deg')} {verdict}".strip()
 
-    return PageTable(
+    return page.PageTable(
         ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Fit RMS", "LLA", "TKA"),
         tuple(
             (
@@ -246,8 +234,8 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
                 _trial_lights(part.section),
                 str(entry["frames"]),
                 f"{entry['frames_rejected']}" + (f", {n} inferred" if (n := entry.get("frames_inferred")) else ""),
-                number_text(entry["reprojection_px_median"], 1, "px"),
-                number_text(entry["marker_rms_mm"], 0, "mm"),
+                page.number_text(entry["reprojection_px_median"], 1, "px"),
+                page.number_text(entry["marker_rms_mm"], 0, "mm"),
                 angle(entry, "lla"),
                 angle(entry, "tka"),
             )

@@ -76,36 +76,30 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(markup=False)
+    console = Console(markup=False, highlight=False)
     table = Table(title=f"simspine · {config.name} · quality", title_justify="left")
     for column in ("trial", "frames", *map(str, Status), "worst finding"):
         table.add_column(column, justify="left" if column in ("trial", "worst finding") else "right")
     for (subject, trial), verdict in verdicts.items():
         counts = [str(verdict.counts[status]) for status in Status]
         worst = worst_severity(verdict.findings)
-        table.add_row(
-            f"{subject}/{trial}", str(verdict.frames), *counts, str(worst or "none"), style=SEVERITY_STYLES[worst]
-        )
+        cells = (f"{subject}/{trial}", str(verdict.frames), *counts, str(worst or "none"))
+        table.add_row(*cells, style=SEVERITY_STYLES[worst])
     console.print(table)
     for code, found in findings_by_code(verdicts).items():
         style = SEVERITY_STYLES[found[0].severity]
         for f in found[:EXAMPLES_PER_CODE]:
             frames = f" · frames {f.span}" if f.frames else ""
             head = printable(f"{f.severity} {code} · {f.subject}/{f.trial}{frames}")
-            console.print(head, style=style, highlight=False)
-            console.print(f"  {printable(f'{f.message} {f.suggestion}')}", highlight=False, soft_wrap=True)
+            console.print(head, style=style)
+            console.print(f"  {printable(f'{f.message} {f.suggestion}')}", soft_wrap=True)
         if len(found) > EXAMPLES_PER_CODE:
-            console.print(f"  … and {len(found) - EXAMPLES_PER_CODE} more", style=style, highlight=False)
-    console.print(
-        f"all findings: {Path(config.results) / 'quality.csv'}, quality.json", highlight=False, soft_wrap=True
-    )
+            console.print(f"  … and {len(found) - EXAMPLES_PER_CODE} more", style=style)
+    console.print(f"all findings: {Path(config.results) / 'quality.csv'}, quality.json", soft_wrap=True)
 
 
 def write_validation(dataset: Path, out: Path) -> list[Path]:
-    """Write <table>.csv, and validation.md with all tables, into `out`.
-
-    dataset: HDF5 file of a data set, by simspine or released, or a folder with exactly one. Returns the files written.
-    """
+    """Write <table>.csv, and validation.md with all, into `out`; returns them. dataset: a file, or folder of one."""
     from simspine.evaluation import validation_tables as tables  # here, since it loads pandas
 
     with open_dataset(dataset) as file:
@@ -245,9 +239,8 @@ def read_trial(
 ) -> SolvedTrial:
     """Results of the stages for a trial; those from images, and the verdict, only where their files exist.
 
-    judged: False leaves out the verdict and filled frames, for the stage that makes them. keypoints: False leaves out
-    2D points, which only pictures need. derived: True adds the posterior's derived standard deviations. Points before
-    merging are never read, to save memory.
+    judged: with the verdict and filled frames. keypoints: with 2D points, which only pictures need. derived: with the
+    posterior's derived standard deviations. Points before merging are never read, to save memory.
     """
     verdict = read_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
     kinematics, vertebrae = paths.kinematics(name), paths.vertebrae(name)

@@ -48,11 +48,9 @@ def add_spine(
     scaling: Mapping[str, float] | None = None,
     quiet: bool = False,
 ) -> AddedSpine:
-    """Reconstruct all trials and write their spine into the session.
+    """Reconstruct all trials and write their spine into the session; `InputError` first where another file is there.
 
-    scaling: as in a configuration, such as `min_factor` for children. quiet: no bar that shows steps and time left.
-    Files of a command that was killed are written again. Raises `InputError` before any work where another file is
-    there already, and as `reconstruct` and `fit_trials`.
+    scaling: as in a configuration, such as `min_factor` for children. Files of a killed command are written again.
     """
     targets = [path for trial in session.trials for path in trial.targets if path.suffix not in SHARED_ENDINGS]
     if shared := repeated_names(map(str, targets)):

@@ -134,8 +134,7 @@ OPTIONAL_MODULES = {"spinepose": "optional, non-commercial", "torch": "optional,
 class GivenFiles:
     """Files for a new configuration: videos of one trial, marker files, or the folder of a session.
 
-    calibration, trial: calibration file and trial's name of videos. rate: frames/s of a session whose files do not
-    hold it. `InputError` for files that do not exist, and for an option that would have no effect.
+    calibration, trial: calibration file and trial's name of videos. rate: frames/s of a session without it.
     """
 
     files: Sequence[Path]
@@ -145,9 +144,7 @@ class GivenFiles:
 
     def __post_init__(self):
         if missing := [str(file) for file in self.files if not file.exists()]:
-            raise InputError(
-                f"{', '.join(missing)} does not exist; expected videos, marker files or a session's folder."
-            )
+            raise InputError(f"{', '.join(missing)} does not exist; name videos, marker files or a session's folder.")
         videos = not (self.is_session or self.are_markers)
         for option, kind, has_effect in (
             ("rate", "a session's folder", self.is_session),
@@ -175,10 +172,7 @@ def write_new_config(
     marker_set: str | None = None,
     person: Mapping[str, float] | None = None,
 ) -> str:
-    """Write a configuration for synchronised videos of a trial, or marker files, each a trial; returns what to do next.
-
-    person: height (m) and mass (kg), as far as they are known. Nothing is written if the files do not fit.
-    """
+    """Write a configuration for files, or nothing if they do not fit; returns what to do next. person: m, kg."""
     said = " "
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
@@ -342,10 +336,8 @@ def _check_place(point: Sequence[float], cameras: Sequence[Camera]) -> None:
     inside = points_in_images(cameras, np.asarray(point, float))
     seeing = [camera.name for camera, sees in zip(cameras, inside, strict=True) if sees]
     if len(seeing) < 2:
-        raise InputError(
-            f"detection.person is the point {list(point)} m; {names_text(seeing) or 'no camera'} has it in its image, "
-            "two cameras must. Is it in the cameras' world (z up, metres)?"
-        )
+        text = f"detection.person is the point {list(point)}; {names_text(seeing) or 'no camera'} sees it, two must"
+        raise InputError(f"{text}. Is it in the cameras' world (z up, metres)?")
 
 
 def _describe_mocap(given: Markers, table: str | None) -> str:
@@ -354,10 +346,8 @@ def _describe_mocap(given: Markers, table: str | None) -> str:
     given = without_subject_name(given, "the motion capture", named)
     known_markers = set(given.names).intersection(named or load_skeleton(SIMSPINE_SKELETON).names)
     if not known_markers:
-        raise InputError(
-            f"none of the {len(given.names)} markers of motion capture ({names_text(given.names)}) is one of "
-            f"{table or 'the points'}: rename them, or say which is which in a table (`merge.correspondence`)."
-        )
+        text = f"none of the {len(given.names)} markers of motion capture ({names_text(given.names)})"
+        raise InputError(f"{text} is one of {table or 'the points'}: rename them, or name a `merge.correspondence`.")
     return f", {len(known_markers)} of {len(given.names)} markers of motion capture"
 
 
@@ -373,11 +363,9 @@ def _describe_markers(given: Markers, marker_set: str | None) -> str:
     known, names = read_marker_set(marker_set or found["skeleton"]), found["markers"].names
     used = [name for name in names if name in known.places or name.endswith(SKIN_SUFFIX)]
     if not used:
-        raise InputError(
-            f"none of the {len(given.names)} markers ({names_text(given.names)}) is of the marker set {known.name!r} "
-            f"({names_text(list(known.places))}). Name another set (`body.markers`, `--marker-set`: "
-            f"{', '.join(marker_set_names())}), or rename them."
-        )
+        text = f"none of the {len(given.names)} markers ({names_text(given.names)}) is of the marker set {known.name!r}"
+        advice = f"Name another set (`body.markers`, `--marker-set`: {', '.join(marker_set_names())}), or rename them"
+        raise InputError(f"{text} ({names_text(list(known.places))}). {advice}.")
     said = ""
     for finding in found["findings"]:
         if finding.severity == Severity.WARNING:
@@ -426,11 +414,8 @@ WARMUP_FRAMES, WARMUP_RATE_HZ = 12, 60.0
 
 
 def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
-    """Triangulate and solve a person who stands still, so that each kernel is called. Returns seconds.
-
-    Numba keeps compiled code in the package's folder, or in the user's cache where that may not be written
-    (`NUMBA_CACHE_DIR` overrides), for this kind of processor.
-    """
+    """Triangulate and solve a person who stands still, so that each kernel is called. Returns seconds. Numba keeps
+    compiled code in the package's folder, or in the user's cache (`NUMBA_CACHE_DIR`), for this kind of processor."""
     start, cameras = time.perf_counter(), virtual_rig(seed=1, subject="S1")
     for recipe in WARMUP_RECIPES:
         body = build_body(recipe, "centres")

@@ -28,17 +28,10 @@ from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE
 from simspine.reconstruction.headline import summary_metrics
 from simspine.reconstruction.publish import trial_data
 from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers
+from simspine.workflow import results
 from simspine.workflow.config import json_digest
 from simspine.workflow.inputs import CaptureSource, Context, timing_in
-from simspine.workflow.results import (
-    files_of_trial,
-    load_result,
-    read_sized_body,
-    read_trial,
-    save_result,
-    save_spine,
-    stored_findings,
-)
+from simspine.workflow.results import load_result, read_sized_body, save_result, save_spine, stored_findings
 from simspine.workflow.up_to_date import RunPaths, StageTask
 
 MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
@@ -134,7 +127,6 @@ def _merge_task(context: Context, trial: str) -> StageTask:
 
 
 def _about_mocap(capture: CaptureSource) -> dict:
-    """The trial's settings for its motion capture."""
     return capture.given.model_dump(include={"mocap_frame", "mocap_start", "mocap_resample"})
 
 
@@ -161,7 +153,6 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
 
 
 def _keep_markers(paths: RunPaths, trial: str, markers: Markers, kept: dict) -> None:
-    """Write the markers, and the other contents of their file."""
     write_store(paths.markers(trial), markers=markers, **kept)
     write_trc(paths.markers(trial, ".trc"), markers)
 
@@ -194,10 +185,8 @@ def _merge(context: Context, trial: str, table: str | None) -> None:
 def _mocap_findings(
     caught: Sequence[warnings.WarningMessage], files: Sequence[Path], others: Sequence[Finding] = ()
 ) -> dict[str, str]:
-    """Issue the warnings again; {'findings': JSON} of `others` and of warnings that are no remarks, or {}.
-
-    Findings name files without their folders, so that results do not show where the files lay.
-    """
+    """Issue the warnings again; {'findings': JSON} of `others` and of warnings that are no remarks, or {}. Files are
+    named without their folders, so that results do not show where they lay."""
     findings = [finding.to_dict() for finding in others]
     for warning in caught:
         warnings.warn(warning.message, warning.category, stacklevel=2)
@@ -329,7 +318,7 @@ def plan_quality(context: Context) -> list[StageTask]:
 def _judge_trial(context: Context, trial: str) -> None:
     config, paths = context.config, context.paths
     fill = config.quality.fill_gaps
-    found = read_trial(paths, trial, judged=False, derived=fill)
+    found = results.read_trial(paths, trial, judged=False, derived=fill)
     seen = stored_findings(paths.cameras(trial)) if trial in context.filmed else ()
     judged = QUALITY(
         config,
@@ -353,7 +342,7 @@ def plan_export(context: Context) -> list[StageTask]:
     paths = context.paths
     tasks = tasks_of_trials(
         partial(_export_trial, context),
-        {trial: files_of_trial(context.config, paths, trial) for trial in context.trials},
+        {trial: results.files_of_trial(context.config, paths, trial) for trial in context.trials},
         partial(files_exported, paths),
         settings={},
     )
@@ -363,7 +352,7 @@ def plan_export(context: Context) -> list[StageTask]:
 def _export_trial(context: Context, trial: str) -> None:
     """Write a trial's files; `InputError` where points are not the forward kinematics of the angles."""
     paths, subject = context.paths, context.subject
-    found = read_trial(paths, trial)
+    found = results.read_trial(paths, trial)
     published = trial_data(found)
     markers, centres = published.markers, published.centres
     assert centres is not None  # the stage vertebrae finds them

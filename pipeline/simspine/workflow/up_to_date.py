@@ -347,8 +347,7 @@ def manifest_difference(entry: dict, fingerprint: dict, outputs: tuple[Path, ...
 
 
 def check_as_made(paths: RunPaths, trial: str, *later: str) -> None:
-    """`InputError` where a file that a trial is read from is not what its manifest says that was made, or where a stage
-    read other files than those there are now, as after a run that stopped. later: further stages that read them."""
+    """`InputError` where a file of a trial, or one that a stage read, is not what its manifest says. later: stages."""
     kinds = (paths.keypoints, paths.cameras, paths.points, paths.markers, paths.kinematics, paths.vertebrae)
     files = (*(kind(trial) for kind in kinds), paths.quality(trial), paths.model, paths.scaling)
     entries: dict[str, dict] = {}  # manifests by the folders of the files

@@ -54,10 +54,7 @@ def read_scene(result: Path, subject: str | None = None, trial: str | None = Non
         return scene_of_trial(read_trial(*found))
     with open_hdf5_file(result) as file:
         if "metadata" not in file:
-            raise InputError(
-                f"{result} is neither of a trial's results nor a data set. Expected a results folder, a trial's .h5 in "
-                "it, or a data set's .h5."
-            )
+            raise InputError(f"{result}: expected a results folder, a trial's .h5 in it, or a data set's .h5.")
     return _scene_of_dataset(result, subject, trial)
 
 
@@ -128,10 +125,9 @@ def write_view(result: Path, out: Path | None = None, subject: str | None = None
 
 
 def write_comparison(first: Path, last: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
-    """Write a page with what changed between the trials of two results; returns its path.
+    """Write a page with what changed between two results; returns its path.
 
-    first, last: results folders, or a trial's .h5 in one. subject, trial: choose the same trial in both. Raises
-    `InputError` for other files, where a choice is needed and not made, and for a trial compared with itself.
+    first, last: results folders, or a trial's .h5 in one. subject, trial: choose the same trial in both.
     """
     if out.suffix.lower() != ".html":
         raise InputError(f"{out}: a comparison is a page; name a file that ends in .html.")
@@ -168,18 +164,12 @@ def _warn_of_other_settings(folders: Sequence[Path]) -> None:
     names = set().union(*said).difference(("name", "results", "subjects", "report", "capture", "virtual"))
     differing = sorted(name for name in names if said[0].get(name) != said[1].get(name))
     if differing and all(said):
-        warnings.warn(
-            f"{' and '.join(map(str, folders))} were made differently ({', '.join(differing)}): what differs may be "
-            "due to that. Run both with one version and the same settings.",
-            stacklevel=2,
-        )
+        text = f"{' and '.join(map(str, folders))} were made differently ({', '.join(differing)})"
+        warnings.warn(f"{text}. Run both with one version and the same settings.", stacklevel=2)
 
 
 def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
-    """Page on two trials of a movement: changes, whether they exceed their errors, and both trials in 3D.
-
-    trials: {name on the page: trial}, the earlier one first.
-    """
+    """Page on two trials of a movement, {name: trial}: changes, whether they exceed their errors, and both in 3D."""
     first, last = trials
     figures = {name: (*trial.curvature_figures, *trial.clinical_figures) for name, trial in trials.items()}
     table = comparison_table(figures)
@@ -246,11 +236,8 @@ def write_overlay_of_trial(
     *,
     quiet: bool = False,
 ) -> Path:
-    """Write a video of one trial: detections and the fitted body on each image; returns its path.
-
-    out: ends in .webm, .mp4 or .avi. camera: one in full size; None: all side by side, cut to the person. Without
-    videos the background is plain; without a fitted body only the detected points are drawn.
-    """
+    """Write a video (.webm, .mp4, .avi) of one trial: detections and the fitted body, if any, on each image.
+    camera: one in full size; None: all side by side, cut to the person."""
     context = Context(config, subject or next(iter(config.subjects)), quiet)
     trial = config.trials(context.subject, trial)[0]
     paths, videos = context.paths, context.capture(trial).videos

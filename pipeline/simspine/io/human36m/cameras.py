@@ -46,23 +46,16 @@ def read_metadata(path: str | os.PathLike) -> dict[str, list[Camera]]:
     """{subject: cameras in the order of the file}, metres, x_camera = R X + t, with the file's k1 k2 p1 p2 k3."""
     root = parse_content(ElementTree.fromstring, read_bytes(path), "readable as XML", path)
     if root.find("simspine") is not None:
-        raise InputError(
-            f"{path}: of a virtual capture by an earlier simspine. Remove the capture's folder, and make it again."
-        )
+        raise InputError(f"{path}: of a virtual capture by an earlier simspine. Remove its folder, and make it again.")
     element = root.find("w0") if root.find("w0") is not None else root.find(".//w0")
     if element is None:
-        raise InputError(
-            f"{path}: no element <w0> with the camera parameters; the metadata.xml of Human3.6M was expected."
-        )
+        raise InputError(f"{path}: no element <w0> with camera parameters; expected the metadata.xml of Human3.6M.")
     with naming_content(path, "numbers in <w0>"):
         vector = np.array(_element_text(element).strip("[] \n\t").replace(",", " ").split(), float)
     texts = (_element_text(element) for element in root.iterfind("dbcameras/index2id/*"))
     ids = [text for text in texts if text] or list(names.HUMAN36M_CAMERA_SIZES)
     if len(vector) != _PER_CAMERA * len(ids):
-        raise InputError(
-            f"{path}: <w0> holds {len(vector)} numbers; {len(ids)} cameras ({', '.join(ids)}) and "
-            f"{len(_METADATA_SUBJECTS)} subjects take {_PER_CAMERA * len(ids)}."
-        )
+        raise InputError(f"{path}: <w0> holds {len(vector)} numbers; {len(ids)} cameras take {_PER_CAMERA * len(ids)}.")
     unsized = [i for i in ids if i not in names.HUMAN36M_CAMERA_SIZES]
     if unsized:
         raise InputError(f"{path}: cameras {', '.join(unsized)} are not those of Human3.6M and have no image size.")
@@ -83,15 +76,9 @@ def _camera_of_metadata(name: str, extrinsic: np.ndarray, intrinsic: np.ndarray,
 
     R = Rotation.from_euler("XYZ", extrinsic[:3]).as_matrix()
     fx, fy, cx, cy, k1, k2, k3, p1, p2 = intrinsic
+    size, K = names.HUMAN36M_CAMERA_SIZES[name], np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     with naming_content(where, "a camera"):
-        return Camera(
-            name=name,
-            size=names.HUMAN36M_CAMERA_SIZES[name],
-            K=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
-            distortion=np.array([k1, k2, p1, p2, k3]),
-            R=R,
-            t=-R @ extrinsic[3:] / 1000,
-        )
+        return Camera(name, size, K, np.array([k1, k2, p1, p2, k3]), R=R, t=-R @ extrinsic[3:] / 1000)
 
 
 def _element_text(element: ElementTree.Element) -> str:
@@ -105,12 +92,8 @@ SUBJECT_FILES = ("cameras/Calib_{subject}.toml", "Calib_{subject}.toml", "{subje
 
 @dataclass(frozen=True)
 class Rigs:
-    """Source of the cameras of each subject.
-
-    place: a file that holds all subjects (metadata.xml, JSON) or one rig (TOML, JSON), or a folder with a file per
-    subject. lens: whose formula the tangential numbers belong to, 'human36m' or 'opencv'. metadata: the contents of a
-    metadata.xml.
-    """
+    """Source of the cameras of each subject. place: a file of all subjects or of one rig, or a folder with a file per
+    subject. lens: whose formula the tangential numbers belong to. metadata: the contents of a metadata.xml."""
 
     place: Path
     lens: str
@@ -128,20 +111,16 @@ class Rigs:
     def file(self, subject: str) -> Path:
         if not self.place.is_dir():
             return self.place
-        for pattern in SUBJECT_FILES:
-            path = self.place / pattern.format(subject=subject)
+        wanted = [pattern.format(subject=subject) for pattern in SUBJECT_FILES]
+        for path in map(self.place.joinpath, wanted):
             if path.is_file():
                 return path
-        wanted = ", ".join(pattern.format(subject=subject) for pattern in SUBJECT_FILES)
-        raise InputError(f"no camera file for {subject} in {self.place}; looked for {wanted}.")
+        raise InputError(f"no camera file for {subject} in {self.place}; looked for {', '.join(wanted)}.")
 
 
 def open_rigs(place: str | os.PathLike, lens: str | None = None) -> Rigs:
-    """Camera parameters from a file or a folder.
-
-    lens: whose formula p1 and p2 belong to; if None the data set's for a metadata.xml, and OpenCV's for JSON and TOML.
-    Where such a file was converted from metadata.xml number by number, say `lens="human36m"`.
-    """
+    """Camera parameters from a file or a folder. lens: whose formula p1 and p2 belong to; if None the data set's for a
+    metadata.xml, OpenCV's for JSON and TOML, unless these were converted from it number by number."""
     place = Path(place)
     require_known("lens", () if lens is None else (lens,), LENS_FORMULAS)
     if place.is_dir():

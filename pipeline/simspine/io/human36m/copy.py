@@ -40,11 +40,7 @@ class _Listing(NamedTuple):
 
 
 class Copy:
-    """A copy of Human3.6M, or another capture with its layout. Made by `open_copy`.
-
-    root: folder with the subjects. rigs: camera parameters, if there are any. Folders are listed once; nothing else is
-    kept in memory.
-    """
+    """A copy of Human3.6M, or a capture with its layout. root: folder with the subjects. rigs: camera parameters."""
 
     def __init__(self, root: Path, rigs: Rigs | None):
         self.root, self.rigs = root, rigs
@@ -92,10 +88,8 @@ class Copy:
 
     def _known_rigs(self) -> Rigs:
         if self.rigs is None:
-            raise InputError(
-                f"no camera parameters for {self.root}; looked for {', '.join(SHARED_FILES)} and Calib_<subject>.toml "
-                "there. Put the data set's metadata.xml into the folder, or name a file (capture.cameras)."
-            )
+            text = f"no camera parameters in {self.root}: no {', '.join(SHARED_FILES)} or Calib_<subject>.toml"
+            raise InputError(f"{text}. Put the data set's metadata.xml there, or name a file (capture.cameras).")
         return self.rigs
 
     def videos(self, subject: str, trial: str) -> list[Path]:
@@ -118,10 +112,8 @@ class Copy:
         if canonical not in there:
             strays = self.strays(subject)
             hint = f" Files that are no trial of {subject}: {', '.join(strays)}." if strays else ""
-            raise InputError(
-                f"{self.root}: {subject} has no {canonical} (file name {names.official_name(subject, canonical)!r})."
-                f"{hint} There: {', '.join(there) or 'none'}."
-            )
+            wanted = f"{canonical} (file name {names.official_name(subject, canonical)!r})"
+            raise InputError(f"{self.root}: {subject} has no {wanted}.{hint} There: {', '.join(there) or 'none'}.")
         return canonical
 
     @cached_property
@@ -136,27 +128,20 @@ class Copy:
 
 
 def open_copy(root: str | Path, cameras: str | Path | None = None, lens: str | None = None) -> Copy:
-    """A copy of Human3.6M.
-
-    root: folder of the copy. cameras: file or folder of camera parameters (default: looked for in the copy); lens: see
-    `open_rigs`. Raises `InputError` that lists what was looked for.
-    """
+    """A copy of Human3.6M. root: its folder. cameras: file or folder of camera parameters, else found in the copy."""
     root = Path(root)
     if not root.exists():
         raise InputError(f"Human3.6M copy {root} does not exist.")
     place = next((p for p in (root, root / "extracted") if p.is_dir() and _subject_folders(p)), None)
     if place is None:
-        raise InputError(
-            f"no Human3.6M data in {root}. Looked for <subject>/MyPoseFeatures/{WORLD_FOLDER}/*.cdf or "
-            f"<subject>/Poses_{WORLD_FOLDER}/*.cdf, <subject>/Videos.{_layout_hint(root)}"
-        )
+        wanted = f"S1/MyPoseFeatures/{WORLD_FOLDER}/*.cdf or S1/Poses_{WORLD_FOLDER}/*.cdf, S1/Videos"
+        raise InputError(f"no Human3.6M data in {root}. Looked for {wanted}.{_layout_hint(root)}")
     if cameras is not None:
         return Copy(place, open_rigs(cameras, lens))
     return Copy(place, find_rigs([place, root], list(_subject_folders(place)), lens))
 
 
 def _layout_hint(root: Path) -> str:
-    """A hint on the likely mistake where a folder has none of the layouts."""
     if not root.is_dir():
         return " It is a file; name the folder."
     packed = sorted(path for pattern in ("*.tgz", "*/*.tgz") for path in root.glob(pattern))
@@ -228,10 +213,7 @@ def read_pose(path: str | os.PathLike) -> np.ndarray:
 
 
 def write_pose(path: str | os.PathLike, poses: np.ndarray) -> None:
-    """Write (frames, 32, 3) mm in the official layout, in single precision.
-
-    Equal arrays give equal bytes: nothing is compressed, since a compressed CDF holds the time of writing.
-    """
+    """Write (frames, 32, 3) mm in the official layout. Not compressed: a compressed CDF holds the time of writing."""
     from cdflib import cdfwrite
 
     poses = np.asarray(poses, float)
@@ -267,9 +249,7 @@ class TrialState:
 
 @dataclass(frozen=True)
 class SubjectState:
-    """One subject: its trials, canonical names of missing ones, file names that are no trial, and the fault of its
-    cameras ('' if none).
-    """
+    """One subject: its trials, names of missing ones, file names that are no trial, the cameras' fault ('' if none)."""
 
     subject: str
     trials: tuple[TrialState, ...]
@@ -316,11 +296,7 @@ class CopyState:
 def examine_copy(
     copy: Copy, subjects: Iterable[str] | None = None, actions: Iterable[str] | None = None, *, videos: bool = True
 ) -> CopyState:
-    """Check every trial of the subjects and actions.
-
-    subjects, actions: as in the configuration; if None, the subjects with published motion capture and all actions.
-    videos: open every video and decode its first frame.
-    """
+    """Check every trial of the subjects and actions (None: all). videos: decode the first frame of every video."""
     wanted = names.select_trials(actions)
     states = [_subject_state(copy, subject, wanted, videos) for subject in subjects or names.HUMAN36M_SUBJECT_NAMES]
     return CopyState(copy.root, tuple(states))
@@ -334,13 +310,7 @@ def _subject_state(copy: Copy, subject: str, wanted: list[str], videos: bool) ->
     present = [trial for trial in copy.trials(subject) if trial in wanted]
     states = tuple(_trial_state(copy, subject, trial, videos) for trial in present)
     missing = tuple(trial for trial in wanted if trial not in present)
-    return SubjectState(
-        subject=subject,
-        trials=states,
-        missing=missing,
-        strays=copy.strays(subject),
-        cameras=_camera_fault(copy, subject),
-    )
+    return SubjectState(subject, states, missing, copy.strays(subject), cameras=_camera_fault(copy, subject))
 
 
 def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialState:
@@ -360,9 +330,7 @@ def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialSta
                 problems.append(str(error))
     if frames and not is_unusable(faults):
         faults += [fault for fault in length_faults(subject, trial, frames, counts) if fault.camera not in spoilt]
-    return TrialState(
-        subject=subject, trial=trial, frames=frames, views=len(paths), problems=tuple(problems), faults=tuple(faults)
-    )
+    return TrialState(subject, trial, frames, len(paths), problems=tuple(problems), faults=tuple(faults))
 
 
 def _camera_fault(copy: Copy, subject: str) -> str:

@@ -72,10 +72,7 @@ def select_trials(actions: Iterable[str] | None = None) -> list[str]:
 
 
 def official_name(subject: str, trial: str) -> str:
-    """The file name, without camera and ending, of a trial in the official archives: ('S1', 'Eating_1') → `Eating 2`.
-
-    Subjects that the data set does not have get the commonest pattern (`Eating 1`, `Eating`).
-    """
+    """A trial's file name in the official archives, ('S1', 'Eating_1') → `Eating 2`; else by the commonest pattern."""
     action, number = split_trial(trial)
     if subject in HUMAN36M_SUBJECT_NAMES:
         return _official_names()[subject][f"{action}_{number}"]
@@ -83,11 +80,8 @@ def official_name(subject: str, trial: str) -> str:
 
 
 def match_files(subject: str, names: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """{trial: name of its file}, in canonical order, and names that are no trial of this subject.
-
-    names: of files, without ending and camera, in any order. Spaces, underscores, capitals and spellings of actions are
-    ignored; numbers are not. A file of the whole session (`_ALL`) is left out silently.
-    """
+    """{trial: name of its file}, in canonical order, and names that are no trial of this subject. Spelling is ignored,
+    numbers are not; a file of the whole session (`_ALL`) is left out silently."""
     trial_of_key = {_spelling_key(official_name(subject, trial)): trial for trial in canonical_trials()}
     file_names: dict[str, str] = {}
     strays = []
@@ -97,10 +91,7 @@ def match_files(subject: str, names: Iterable[str]) -> tuple[dict[str, str], tup
             if _split_name(name)[0].strip(" _").lower() != _WHOLE_SESSION_FILE:
                 strays.append(name)
         elif trial in file_names:
-            raise InputError(
-                f"{subject}: {file_names[trial]!r} and {name!r} both name the trial {trial}. Keep one of them in the "
-                "folder."
-            )
+            raise InputError(f"{subject}: {file_names[trial]!r} and {name!r} both name {trial}. Keep one of them.")
         else:
             file_names[trial] = name
     return {trial: file_names[trial] for trial in canonical_trials() if trial in file_names}, tuple(strays)
@@ -137,11 +128,8 @@ SpoiltPart = Literal["trial", "video"]
 
 @dataclass(frozen=True)
 class TrialFault:
-    """One fault of one trial.
-
-    spoils: 'trial' (motion capture and images do not match: unusable) or 'video' (the images of one camera).
-    camera: None if the fault concerns all. sources: where it was reported, or 'found in the files'.
-    """
+    """One fault of one trial. spoils: 'trial' (motion capture and images do not match), or 'video' of one camera.
+    camera: None for all. sources: where it was reported."""
 
     subject: str
     trial: str
@@ -181,10 +169,7 @@ def known_faults() -> tuple[TrialFault, ...]:
 
 
 def length_faults(subject: str, trial: str, positions: int, videos: dict[str, int]) -> Iterator[TrialFault]:
-    """Faults of videos whose number of frames does not fit the motion capture. videos: {camera: frames}.
-
-    A video may be up to 2 % longer (as most are; the surplus at its end is left out), but not shorter.
-    """
+    """Faults of videos {camera: frames} that are shorter than the motion capture, or more than 2 % longer."""
     for camera, frames in videos.items():
         text = ""
         if frames < positions:
