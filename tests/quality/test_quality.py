@@ -469,11 +469,11 @@ def test_every_joint_has_a_published_range():
     articulated = spine_levels(read_recipe("articulated").articulation)
     assert {level.name for level in articulated if level.coordinates} <= set(LEVEL_ENVELOPES)
     for envelope in LEVEL_ENVELOPES.values():
-        low, high = envelope.limits().T
+        low, high = envelope.limits.T
         assert (low < 0).all()
         assert (high > 0).all()
         assert envelope.source
-    np.testing.assert_allclose(LEVEL_ENVELOPES["neck"].limits(2)[1], np.radians([-98, 98]))
+    np.testing.assert_allclose(LEVEL_ENVELOPES["neck"].limits[1], np.radians([-49, 49]))
 
 
 def test_the_documentation_gives_thresholds_their_values_and_links_to_all():

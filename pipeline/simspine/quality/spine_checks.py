@@ -84,10 +84,9 @@ def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
     ]
     series += [(words, getattr(spine, name), THRESHOLDS["jump_curvature"]) for name, words in _CURVATURE_NAMES.items()]
     series += [("position of the spine", spine.markers.xyz.mean(1), THRESHOLDS["jump_position"])]
-    spike = int(THRESHOLDS["spike_frames"].value_si)
     together: dict[tuple[int, ...], list[tuple[float, str, Threshold]]] = {}
     for what, values, limit in series:
-        faulty, speed = jump_frames(values, spine.rate, limit.value_si, spike)
+        faulty, speed = jump_frames(values, spine.rate, limit.value_si)
         if faulty.any():
             together.setdefault(where_true(faulty), []).append((speed / limit.value_si, what, limit))
     for frames, jumps in together.items():
@@ -101,12 +100,13 @@ def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
         yield Finding("jump", Severity.ERROR, text, frames=frames, where=what)
 
 
-def jump_frames(values: np.ndarray, rate: float, limit: float, spike: int = 3) -> tuple[np.ndarray, float]:
+def jump_frames(values: np.ndarray, rate: float, limit: float) -> tuple[np.ndarray, float]:
     """(frames,) bool, frames to reject because of jumps, and the largest speed of a jump (per second).
 
     values: (frames,) or (frames, 3), NaN = missing; steps across gaps do not count. limit: speed above which a step is
-    a jump. spike: largest number of frames from leaving to coming back.
+    a jump; with coming back within `spike_frames` it is one.
     """
+    spike = THRESHOLDS["spike_frames"].value_si
     values = np.asarray(values, float).reshape(len(values), -1)
     step = np.linalg.norm(np.diff(values, axis=0), axis=-1)
     jump = step * rate > limit
@@ -142,29 +142,30 @@ def check_wraps(spine: SpineKinematics) -> Iterator[Finding]:
             yield Finding("wrap_repaired", Severity.INFO, text, frames=repaired, where=level)
 
 
-def _published_ranges(spine: SpineKinematics) -> Iterator[tuple[Envelope, int, int]]:
-    """The published range, the level and the axis of each angle that has one."""
+def _published_ranges(spine: SpineKinematics, shares: np.ndarray) -> Iterator[tuple[Envelope, int, int]]:
+    """The published range, the level and the axis of each angle that has one, unless it was mostly assumed: a warning
+    would be about the assumption. shares: (levels, 3) that the data decided (`level_shares`), NaN = unknown."""
     for k, level in enumerate(spine.levels):
-        if level in LEVEL_ENVELOPES:
-            yield from ((LEVEL_ENVELOPES[level], k, axis) for axis in range(3))
+        for axis in range(3):
+            if level in LEVEL_ENVELOPES and not shares[k, axis] < THRESHOLDS["assumed"].value_si:
+                yield LEVEL_ENVELOPES[level], k, axis
 
 
-def check_level_ranges(spine: SpineKinematics, shares: np.ndarray | None = None) -> Iterator[Finding]:
+def check_level_ranges(spine: SpineKinematics, shares: np.ndarray) -> Iterator[Finding]:
     """Levels beyond the published range of motion times a factor: a warning, as neutral poses and people differ.
 
-    shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`), NaN = unknown.
-    An angle that was mostly assumed is not checked: that would be a warning about the assumption. Where the kinematics
-    have standard deviations, a value must be `range_sd` of them beyond a limit.
+    shares: as of `_published_ranges`. Where the kinematics have standard deviations, a value must be `range_sd` of them
+    beyond a limit.
     """
     factor = THRESHOLDS["range_factor"]
     margins = np.zeros_like(spine.angles)
     if spine.angles_sd is not None:
         margins = THRESHOLDS["range_sd"].value_si * np.nan_to_num(spine.angles_sd)
-    for envelope, k, axis in _published_ranges(spine):
-        low, high = envelope.limits(factor.value_si)[axis]
+    for envelope, k, axis in _published_ranges(spine, shares):
+        low, high = envelope.limits[axis] * factor.value_si
         values, margin = spine.angles[:, k, axis], margins[:, k, axis]
         beyond = (values + margin < low) | (values - margin > high)
-        if _is_assumed(shares, k, axis) or not beyond.any():
+        if not beyond.any():
             continue
         forced = forced_sentence(spine.forced.get(envelope.level, ()))
         yield warning(
@@ -179,7 +180,7 @@ def check_level_ranges(spine: SpineKinematics, shares: np.ndarray | None = None)
         )
 
 
-def level_extents(spine: SpineKinematics, shares: np.ndarray | None = None) -> Iterator[Finding]:
+def level_extents(spine: SpineKinematics, shares: np.ndarray) -> Iterator[Finding]:
     """Levels whose travel over the trial is larger than people's total range: a warning.
 
     An angle may stay within its range about an unknown neutral pose and still travel too far. Travel: percentile 1
@@ -187,10 +188,10 @@ def level_extents(spine: SpineKinematics, shares: np.ndarray | None = None) -> I
     """
     factor = THRESHOLDS["range_factor"]
     forced = forced_mask(spine.levels, spine.forced)
-    for envelope, k, axis in _published_ranges(spine):
+    for envelope, k, axis in _published_ranges(spine, shares):
         values, most = spine.angles[:, k, axis], envelope.extent[axis]
         values = values[np.isfinite(values)]
-        if not values.size or forced[k, axis] or _is_assumed(shares, k, axis):
+        if not values.size or forced[k, axis]:
             continue
         travel = float(np.ptp(np.percentile(values, _RANGE_PERCENTILES)))
         if travel > factor.value_si * most:
@@ -202,12 +203,8 @@ def level_extents(spine: SpineKinematics, shares: np.ndarray | None = None) -> I
             )
 
 
-def _is_assumed(shares: np.ndarray | None, level: int, axis: int) -> bool:
-    return shares is not None and bool(shares[level, axis] < THRESHOLDS["assumed"].value_si)
-
-
 def check_coordinate_ranges(
-    motion: Motion, ranges: Mapping[str, tuple[float, float]], response: Mapping[str, float] | None = None
+    motion: Motion, ranges: Mapping[str, tuple[float, float]], response: Mapping[str, float]
 ) -> Iterator[Finding]:
     """Angles beyond the model's own ranges: a warning. The solver holds clamped coordinates inside; others may leave.
 
@@ -215,7 +212,6 @@ def check_coordinate_ranges(
     which only place the person. response: {coordinate: share that the data decided}; those that were mostly assumed are
     left out.
     """
-    response = response or {}
     slack = THRESHOLDS["coordinate_slack"].value_si
     for name, values, rotational in zip(motion.names, motion.values.T, motion.rotational, strict=True):
         assumed = response.get(name, 1.0) < THRESHOLDS["assumed"].value_si
