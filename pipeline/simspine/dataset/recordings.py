@@ -334,14 +334,9 @@ class Recording:
         return self.data.file.frames(self.subject, self.name)
 
     @cached_property
-    def clock(self) -> tuple[float, float]:
-        """(frames per second, time of the first frame in s)."""
-        return self.data.file.clock(self.subject, self.name)
-
-    @property
     def rate(self) -> float:
         """Frames per second."""
-        return self.clock[0]
+        return self.data.file.clock(self.subject, self.name)[0]
 
     @cached_property
     def cameras(self) -> tuple[Camera, ...]:

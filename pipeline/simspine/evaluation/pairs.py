@@ -230,8 +230,7 @@ def distance_rows(
 def _interval_mm(pairs: Sequence[PointPair], errors: Sequence[np.ndarray]) -> TableCell:
     """Interval of the mean over frames and points, mm. errors: (frames, points) m of each pair."""
     people, counts = [pair.subject for pair in pairs], [np.isfinite(e).sum() for e in errors]
-    low, high = bootstrap_mean([mean_mm([e]) for e in errors], people, counts)
-    return (low, high) if np.isfinite([low, high]).all() else None
+    return bootstrap_mean([mean_mm([e]) for e in errors], people, counts)
 
 
 def interval_remark(people: Iterable[str]) -> str:

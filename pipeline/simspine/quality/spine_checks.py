@@ -13,6 +13,7 @@ from simspine.anatomy.complete_spine import (
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.shape_model import CHAIN_LEVELS
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
+from simspine.core.arrays import evenly_spread
 from simspine.core.errors import names_text
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import FROM_DETECTOR, Markers, Motion, Origin
@@ -263,9 +264,10 @@ def _shape_findings(
     """
     what, code = about
     chosen = points.select(list(levels))
-    frames = evenly_chosen_whole_frames(chosen, int(THRESHOLDS["shape_frames"].value_si))
-    if len(levels) < MIN_POINTS_FOR_SHAPE or not len(frames):
+    whole = np.flatnonzero(chosen.present.all(1))
+    if len(levels) < MIN_POINTS_FOR_SHAPE or not len(whole):
         return
+    frames = whole[evenly_spread(len(whole), int(THRESHOLDS["shape_frames"].value_si))]
     xyz = chosen.xyz[frames]
     span = np.linalg.norm(xyz[:, :, None] - xyz[:, None], axis=-1).max((1, 2))
     shortest, longest = PLAUSIBLE_SPINE_SPAN_M
@@ -284,12 +286,6 @@ def _shape_findings(
         covariance = {level: blocks[:, i] for i, level in enumerate(levels.values())}
     plausibility = shape_plausibility({level: xyz[:, i] for i, level in enumerate(levels.values())}, covariance)
     yield from _odd_shape_findings(about, plausibility, frames, THRESHOLDS["shape" if skin is None else "shape_seen"])
-
-
-def evenly_chosen_whole_frames(points: Markers, most: int) -> np.ndarray:
-    """Indices of at most `most` frames with all points present, evenly chosen."""
-    whole = np.flatnonzero(points.present.all(1)) if points.names else np.empty(0, int)
-    return whole[np.unique(np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(int))]
 
 
 def _odd_shape_findings(
