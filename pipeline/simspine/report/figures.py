@@ -180,7 +180,7 @@ def cycle_figure(
             axes.set_visible(False)
         keys = [style.line_key(text, color=colour, marker=dots) for text, colour, dots in _SIDE_STYLES.values()]
         keys += [style.line_key("assumed", color=style.ORANGE, linestyle="--")] if assumed else []
-        style.figure_legend(figure, keys, 3)
+        figure.legend(handles=keys, loc="outside upper left", ncols=3)
     return figure
 
 
@@ -236,7 +236,7 @@ def posture_figure(
             keys.append(
                 style.line_key("measured on the skin", color=style.GREEN, marker="s", markersize=3, linestyle="none")
             )
-        style.figure_legend(figure, keys, 3)
+        figure.legend(handles=keys, loc="outside upper left", ncols=3)
     return figure
 
 

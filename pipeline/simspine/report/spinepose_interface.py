@@ -261,6 +261,7 @@ def _warn_without_effect(given: Mapping[str, object]) -> None:
             warnings.warn(f"{name} = {value!r} has no effect here.", stacklevel=4)
 
 
+@dataclass(init=False, eq=False)
 class PoseTracker:
     """SpinePose's tracker of the people in a video: `keypoints, scores = tracker(image)` of one image after the other.
 
@@ -277,6 +278,10 @@ class PoseTracker:
     smoothing_freq : float
         Images per second.
     """
+
+    solution: SpinePoseEstimator
+    smoothing: bool = False
+    smoothing_freq: float = 30.0
 
     def __init__(
         self,
