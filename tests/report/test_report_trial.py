@@ -121,7 +121,7 @@ def test_summary_rows():
             "femur_m": {"left": 0.41, "right": 0.61},
             "lla_deg_mean": 41.23, "lla_deg_sd": 16.74, "tka_deg_mean": float("nan"), "something else": 1,
         },
-        {"frames_rejected": "31–33 jump"},
+        "31–33 jump",
     )  # fmt: skip
     found = {row.label: (row.value, row.light) for row in rows}
     assert found == {

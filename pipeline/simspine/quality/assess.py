@@ -326,8 +326,5 @@ def verdicts_dict(verdicts: VerdictsByTrial) -> dict:
             for (subject, trial), verdict in verdicts.items()
         ],
         "findings": [finding.to_dict() for finding in findings],
-        "thresholds": {
-            name: {key: value for key, value in asdict(limit).items() if key != "name"}
-            for name, limit in THRESHOLDS.items()
-        },
+        "thresholds": {name: asdict(limit) for name, limit in THRESHOLDS.items()},
     }

@@ -268,7 +268,6 @@ _SI_PER_UNIT |= {"deg": _RAD, "deg/s": _RAD, "cm": 0.01, "%": 0.01}
 class Threshold:
     """A limit of a check: `value` in `unit`, with its reason and source."""
 
-    name: str
     value: float
     unit: str
     reason: str
@@ -308,7 +307,7 @@ def _envelope(row: Mapping[str, str]) -> Envelope:
 
 
 THRESHOLDS: Mapping[str, Threshold] = {
-    row["name"]: Threshold(row["name"], float(row["value"]), row["unit"], reason=row["reason"], source=row["source"])
+    row["name"]: Threshold(float(row["value"]), row["unit"], row["reason"], row["source"])
     for row in _table_rows("thresholds.csv")
 }
 LEVEL_ENVELOPES: Mapping[str, Envelope] = {row["level"]: _envelope(row) for row in _table_rows("ranges_of_motion.csv")}
