@@ -57,8 +57,8 @@ def manifest_header(name: str, kind: str, origin: Mapping[str, Any], deviations:
     }  # fmt: skip
 
 
-def write_dataset_manifest(folder: Path, files: Mapping[str, ManifestEntry], header: Mapping[str, Any]) -> Path:
-    """Describe the files (paths relative to the folder) in `folder`/manifest.json, written last; returns its path.
+def write_dataset_manifest(folder: Path, files: Mapping[str, ManifestEntry], header: Mapping[str, Any]) -> None:
+    """Describe the files (paths relative to the folder) in `folder`/manifest.json, written last.
 
     header: further entries, such as those of `manifest_header`.
     """
@@ -70,9 +70,7 @@ def write_dataset_manifest(folder: Path, files: Mapping[str, ManifestEntry], hea
         for name, entry in sorted(files.items())
     }  # fmt: skip
     content = {"manifest": MANIFEST_SCHEMA, **header, "files": described}
-    path = folder / MANIFEST_FILE
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    return path
+    write_text(folder / MANIFEST_FILE, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_dataset_manifest(path: Path) -> dict[str, Any]:
