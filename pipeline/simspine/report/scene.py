@@ -316,9 +316,6 @@ def unit_quaternions(rotations: np.ndarray) -> np.ndarray:
     """(..., 3, 3) rotations → (..., 4) unit quaternions x y z w; NaN for rotations with NaN."""
     from scipy.spatial.transform import Rotation
 
-    flat = rotations.reshape(-1, 3, 3)
-    known = np.isfinite(flat).all((1, 2))
-    out = np.full((len(flat), 4), np.nan)
-    if known.any():
-        out[known] = Rotation.from_matrix(flat[known]).as_quat()
-    return out.reshape(*rotations.shape[:-2], 4)
+    known = np.isfinite(rotations).all((-2, -1))
+    turns = Rotation.from_matrix(np.where(known[..., None, None], rotations, np.eye(3)).reshape(-1, 3, 3))
+    return np.where(known[..., None], turns.as_quat().reshape(*known.shape, 4), np.nan)
