@@ -38,7 +38,6 @@ from simspine.report.figures import posture_figure
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
     Picture,
-    Provenance,
     ReportContent,
     Statement,
     TrialSection,
@@ -375,7 +374,7 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
         title=trial.trial,
         subtitle=f"{count} frames, {count / trial.spine.rate:.1f} s" if count > 1 else "one frame",
         trials=(trial_section_of(trial),),
-        provenance=Provenance(versions=dict(package_versions())),
+        provenance=dict(package_versions()),
         licences=page_words("licences"),
         notice=REPORT_NOTICE,
     )
