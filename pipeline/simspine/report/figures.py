@@ -172,7 +172,9 @@ def cycle_figure(
                 _draw_cycles(axes, name, np.degrees(angles[name]), name in assumed)
             known = [np.degrees(spread[name]) for name in names if spread and name in spread]
             reach = f"± {max(known):.0f}°" if known else "(°)"
-            axes.set(title=f"{_angle_label(title, names)} {reach}{', assumed' * doubted}", xlim=(0, 100))
+            known_as = CLINICAL_DEFINITIONS.get(names[0])
+            label = known_as.label.partition(", ")[0] if known_as else title.replace("_", " ").capitalize()
+            axes.set(title=f"{label} {reach}{', assumed' * doubted}", xlim=(0, 100))
             axes.tick_params(labelbottom=True)
             if number + _CYCLE_COLUMNS >= len(panels):
                 axes.set_xlabel("cycle (%)")
@@ -182,12 +184,6 @@ def cycle_figure(
         keys += [style.line_key("assumed", color=style.ORANGE, linestyle="--")] if assumed else []
         figure.legend(handles=keys, loc="outside upper left", ncols=3)
     return figure
-
-
-def _angle_label(panel: str, names: list[str]) -> str:
-    """The page's label of an angle, without its side and its vertebrae."""
-    known = CLINICAL_DEFINITIONS.get(names[0])
-    return panel.replace("_", " ").capitalize() if known is None else known.label.partition(", ")[0]
 
 
 def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> None:

@@ -169,9 +169,9 @@ class ReportContent:
     """The whole page.
 
     overview: a table over all trials, for data sets. provenance: name → origin of the results. licences: name → terms.
-    notice: closing words. home: (address, name) of the parent page. alone: a page without provenance. validation_tables:
-    the data set compared with the literature. comparisons: tables of trials of one person; changes: figures of them.
-    files: those next to the page.
+    notice: closing words. home: (address, name) of the parent page. alone: a page without provenance. comparisons:
+    tables of trials of one person; changes: figures of them. validation_tables: the data set compared with the
+    literature. files: those next to the page.
     """
 
     title: str
