@@ -17,7 +17,7 @@ from simspine.quality.marker_checks import (
     front_turn_angle,
     turn_between_pairs,
 )
-from simspine.quality.spine_checks import LEVEL_OF, check_fitted_shape, check_measured_shape, evenly_chosen_whole_frames
+from simspine.quality.spine_checks import LEVEL_OF, check_fitted_shape, check_measured_shape
 
 FRAMES = 12
 SPINE = chain_positions(packaged_shape_model().mean)
@@ -55,15 +55,18 @@ def test_points_in_another_unit_are_a_finding_not_a_crash():
 
 def test_unsolved_frames_are_not_looked_at():
     points = centres()
-    xyz = np.array(points.xyz)
+    xyz = 1000 * points.xyz
     xyz[2:] = np.nan
-    assert list(evenly_chosen_whole_frames(points.with_(xyz=xyz), 100)) == [0, 1]
+    (finding,) = check_fitted_shape(points.with_(xyz=xyz))
+    assert finding.frames == (0, 1)
     xyz[:] = np.nan
     assert list(check_fitted_shape(points.with_(xyz=xyz))) == []
 
 
 def test_long_trials_are_thinned_evenly():
-    chosen = evenly_chosen_whole_frames(centres(1000), 100)
+    points = centres(1000)
+    (finding,) = check_fitted_shape(points.with_(xyz=1000 * points.xyz))
+    chosen = finding.frames
     assert len(chosen) == 100
     assert (chosen[0], chosen[-1]) == (0, 999)
     assert set(np.diff(chosen)) <= {10, 11}

@@ -71,7 +71,7 @@ def full(name="S01 walking"):
     return c.ReportContent(
         name, name, (c.Row("Frames", "100", "60 Hz", "good"), c.Row("TKA", c.number_text(float("nan")))), findings,
         c.PageTable(("trial",), ((name,),)), (trial,),
-        c.Provenance("ab" * 32, {"simspine": "0.1"}, {"seed": "0"}), {name: name}, name,
+        {"Configuration (SHA-256)": "ab" * 32, "seed": "0", "simspine": "0.1"}, {name: name}, name,
     )  # fmt: skip
 
 

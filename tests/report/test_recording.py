@@ -1,6 +1,7 @@
 """Rerun recordings, read back with Rerun's own reader."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from player_scene import FRAMES, RATE
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_one
-from simspine.core.types import Keypoints
+from simspine.core.types import Keypoints, Markers
 from simspine.report.figure_style import YELLOW
-from simspine.report.rerun_recording import CameraView, write_recording
+from simspine.report.rerun_recording import write_recording
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +22,14 @@ def chunks(scene, tmp_path_factory):
 
     path = tmp_path_factory.mktemp("rerun") / "trial.rrd"
     xyz = change_frame(scene.spine.xyz, "y_up", "z_up")
-    names = ("LHip", "LKnee", *SPINE_CHAIN_MARKERS[:7])
-    views = [CameraView(c, None, project_one(c, xyz), names, np.arange(FRAMES)) for c in scene.cameras]
-    seen = np.stack([view.xy[:, :2] for view in views], 1)
+    points = Markers(("LHip", "LKnee", *SPINE_CHAIN_MARKERS[:7]), RATE, xyz, "z_up")
+    seen = np.stack([project_one(camera, xyz[:, :2]) for camera in scene.cameras], 1)
     keypoints = Keypoints(("a", "b"), RATE, seen, np.ones(seen.shape[:3]))
-    write_recording(path, scene, views, keypoints)
+    trial = SimpleNamespace(
+        cameras=scene.cameras, keypoints=keypoints, model_points=points, markers=points,
+        used_keypoints_of=lambda frames: keypoints, video_frames=lambda view: np.arange(FRAMES),
+    )  # fmt: skip
+    write_recording(path, scene, trial)
     assert [p.name for p in path.parent.iterdir()] == ["trial.rrd"]
     moving, still = {}, set()
     for chunk in reader.RrdReader(path).stream():

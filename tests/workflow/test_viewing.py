@@ -12,17 +12,18 @@ import pytest
 from command_line import call as run
 from command_line import failed, succeeded
 from player_data import unpack
-from small_project import RATE, SIZE, of_size, ring
+from small_project import RATE, SIZE, of_size
 
 from simspine.core.errors import InputError
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import read_store, write_store
 from simspine.report.figures import comparison_table
-from simspine.report.rerun_recording import CameraView, write_recording
+from simspine.report.rerun_recording import write_recording
+from simspine.report.trial_sections import scene_of_trial
 from simspine.workflow import inputs, reporting
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
-from simspine.workflow.views import _warn_of_other_trials, cycles_of_trial, find_trial, read_scene
+from simspine.workflow.views import _warn_of_other_trials, cycles_of_trial, find_trial
 
 pytestmark = pytest.mark.slow
 
@@ -313,12 +314,10 @@ def test_damaged_results_are_named(copied, tmp_path, file, damage):
 
 
 def test_a_recording_with_what_is_no_video_is_refused(finished, tmp_path):
-    scene, fake = read_scene(finished.results), tmp_path / "fake.mp4"
+    solved, fake = read_trial(*find_trial(finished.results, None, None)), tmp_path / "fake.mp4"
     fake.write_bytes(b"no video")
-    frames = np.arange(len(scene.spine.time))
-    view = CameraView(ring(1)[0], fake, np.zeros((len(frames), len(scene.spine.names), 2)), scene.spine.names, frames)
     with pytest.raises(InputError, match=r"a\.rrd cannot be written: MP4"):
-        write_recording(tmp_path / "a.rrd", scene, [view])
+        write_recording(tmp_path / "a.rrd", scene_of_trial(solved), solved, {0: fake})
     assert not list(tmp_path.glob("*.rrd"))
 
 

@@ -57,8 +57,8 @@ def manifest_header(name: str, kind: str, origin: Mapping[str, Any], deviations:
     }  # fmt: skip
 
 
-def write_dataset_manifest(folder: Path, files: Mapping[str, ManifestEntry], header: Mapping[str, Any]) -> Path:
-    """Describe the files (paths relative to the folder) in `folder`/manifest.json, written last; returns its path.
+def write_dataset_manifest(folder: Path, files: Mapping[str, ManifestEntry], header: Mapping[str, Any]) -> None:
+    """Describe the files (paths relative to the folder) in `folder`/manifest.json, written last.
 
     header: further entries, such as those of `manifest_header`.
     """
@@ -70,9 +70,7 @@ def write_dataset_manifest(folder: Path, files: Mapping[str, ManifestEntry], hea
         for name, entry in sorted(files.items())
     }  # fmt: skip
     content = {"manifest": MANIFEST_SCHEMA, **header, "files": described}
-    path = folder / MANIFEST_FILE
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    return path
+    write_text(folder / MANIFEST_FILE, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_dataset_manifest(path: Path) -> dict[str, Any]:
@@ -334,14 +332,9 @@ class Recording:
         return self.data.file.frames(self.subject, self.name)
 
     @cached_property
-    def clock(self) -> tuple[float, float]:
-        """(frames per second, time of the first frame in s)."""
-        return self.data.file.clock(self.subject, self.name)
-
-    @property
     def rate(self) -> float:
         """Frames per second."""
-        return self.clock[0]
+        return self.data.file.clock(self.subject, self.name)[0]
 
     @cached_property
     def cameras(self) -> tuple[Camera, ...]:

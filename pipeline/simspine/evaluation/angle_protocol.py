@@ -162,18 +162,17 @@ def angle_controls(
     truth: Sequence[PointSequence], training: Sequence[PointSequence]
 ) -> dict[str, tuple[PointSequence, ...]]:
     """Predictions without measurement: the mean of other people's frames, and each trial's true mean in all frames."""
-    controls: dict[str, tuple[PointSequence, ...]] = {}
+    means = {CONSTANT_CONTROL: [mean_of_known(true.values, 0) for true in truth]}
     if training:
-        controls[MEAN_CONTROL] = tuple(
-            _constant_angles(true, [_mean_of_angle(training, name) for name in true.names]) for true in truth
+        of_others = [np.array([_mean_of_angle(training, name) for name in true.names]) for true in truth]
+        means = {MEAN_CONTROL: of_others, **means}
+    return {
+        control: tuple(
+            replace(true, values=np.tile(mean, (len(true.frames), 1)), deviation=None)
+            for true, mean in zip(truth, own, strict=True)
         )
-    means = [mean_of_known(true.values, 0) for true in truth]
-    controls[CONSTANT_CONTROL] = tuple(_constant_angles(true, mean) for true, mean in zip(truth, means, strict=True))
-    return controls
-
-
-def _constant_angles(true: PointSequence, means: Sequence[float] | np.ndarray) -> PointSequence:
-    return replace(true, values=np.tile(np.asarray(means, float), (len(true.frames), 1)), deviation=None)
+        for control, own in means.items()
+    }
 
 
 def _mean_of_angle(sequences: Sequence[PointSequence], name: str) -> float:
@@ -196,7 +195,7 @@ def angle_figures_of(pairs: Sequence[PointPair], name: str) -> dict[str, float]:
 
 
 def _rmse_interval(pairs: Sequence[PointPair], name: str) -> TableCell:
-    """Interval of an angle's root mean square error, degrees; None where there is none."""
+    """Interval of an angle's root mean square error, degrees; NaN where there is none."""
     if name not in pairs[0].names:
         return None
     column = pairs[0].names.index(name)
@@ -204,7 +203,7 @@ def _rmse_interval(pairs: Sequence[PointPair], name: str) -> TableCell:
     means = [float(mean_of_known(squared, 0)) for squared in squares]
     counts = [np.isfinite(squared).sum() for squared in squares]
     low, high = np.degrees(np.sqrt(bootstrap_mean(means, [pair.subject for pair in pairs], counts))).tolist()
-    return (low, high) if np.isfinite([low, high]).all() else None
+    return low, high
 
 
 def _curvature_table_of(

@@ -62,10 +62,7 @@ def similarity_aligned(estimate: np.ndarray, reference: np.ndarray, scaled: bool
     target = target - middle
     rotation, _ = rigid_fit(source, target)
     turned = source @ np.swapaxes(rotation, 1, 2)
-    along = np.where(present, turned * target, 0).sum((1, 2), keepdims=True)
-    size = np.where(present, source**2, 0).sum((1, 2), keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        out[enough] = (along / size if scaled else 1.0) * turned + middle
+    out[enough] = (scale_aligned(turned, target) if scaled else turned) + middle
     return out
 
 

@@ -5,18 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.core.arrays import columns_by_name
+from simspine.core.arrays import columns_by_name, mean_of_known
 from simspine.core.errors import InputError, index_of_name, names_text, require_known
 from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
 from simspine.core.types import WORLD_FRAMES
-from simspine.evaluation.metrics import (
-    bootstrap_mean,
-    finite_values,
-    mean_or_nan,
-    point_distances,
-    scale_aligned,
-    similarity_aligned,
-)
+from simspine.evaluation import metrics
 from simspine.evaluation.point_sources import PointSequence
 from simspine.evaluation.tables import ROOT_POINT, TableCell, TableRow, action_row, in_row_order, trial_key
 
@@ -187,11 +180,11 @@ def point_errors(pair: PointPair, names: Sequence[str], measure: str) -> np.ndar
     columns = [pair.names.index(name) for name in names]
     estimate, truth = pair.estimate[:, columns], pair.truth[:, columns]
     if measure == "aligned":
-        return point_distances(similarity_aligned(estimate, truth), truth)
+        return metrics.point_distances(metrics.similarity_aligned(estimate, truth), truth)
     if measure != "world":
         k = index_of_name(ROOT_POINT, pair.names, "point that the others are relative to", pair.trial)
         estimate, truth = estimate - pair.estimate[:, k, None], truth - pair.truth[:, k, None]
-    return point_distances(scale_aligned(estimate, truth) if measure == "scaled" else estimate, truth)
+    return metrics.point_distances(metrics.scale_aligned(estimate, truth) if measure == "scaled" else estimate, truth)
 
 
 def column_errors(
@@ -221,7 +214,7 @@ def distance_rows(
     remark = interval_remark(pair.subject for pair in pairs if pair.found > 0)
     return (
         TableRow(method, MEAN_OVER_FRAMES, tuple(mean_mm(values) for values in errors.values())),
-        TableRow(method, MEAN_OVER_ACTIONS, tuple(mean_or_nan(finite_values([np.array(values)])) for values in means)),
+        TableRow(method, MEAN_OVER_ACTIONS, tuple(float(mean_of_known(np.array(values), 0)) for values in means)),
         TableRow(method, INTERVAL_ROW, tuple(_interval_mm(pairs, values) for values in errors.values()), remark=remark),
         *(TableRow(method, action, cells) for action, cells in by_action.items()),
     )
@@ -230,8 +223,7 @@ def distance_rows(
 def _interval_mm(pairs: Sequence[PointPair], errors: Sequence[np.ndarray]) -> TableCell:
     """Interval of the mean over frames and points, mm. errors: (frames, points) m of each pair."""
     people, counts = [pair.subject for pair in pairs], [np.isfinite(e).sum() for e in errors]
-    low, high = bootstrap_mean([mean_mm([e]) for e in errors], people, counts)
-    return (low, high) if np.isfinite([low, high]).all() else None
+    return metrics.bootstrap_mean([mean_mm([e]) for e in errors], people, counts)
 
 
 def interval_remark(people: Iterable[str]) -> str:
@@ -241,7 +233,7 @@ def interval_remark(people: Iterable[str]) -> str:
 
 def mean_mm(errors: Sequence[np.ndarray]) -> float:
     """Mean over all frames and points, m to mm; NaN where there is nothing."""
-    return 1e3 * mean_or_nan(finite_values(errors))
+    return 1e3 * metrics.mean_or_nan(metrics.finite_values(errors))
 
 
 def found_points_notes(methods: Mapping[str, Sequence[PointPair]], wanted: Sequence[str]) -> tuple[str, ...]:

@@ -11,14 +11,8 @@ import pandas as pd
 from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
-from simspine.evaluation.metrics import (
-    PCK_THRESHOLDS,
-    PRECISION_FIGURES,
-    ImagePeople,
-    average_precision,
-    object_keypoint_similarity,
-    pck_auc,
-)
+from simspine.evaluation import metrics
+from simspine.evaluation.metrics import ImagePeople
 from simspine.evaluation.pairs import (
     INTERVAL_ROW,
     MEAN_OVER_ACTIONS,
@@ -152,7 +146,7 @@ POINT_SETS = {
 OTHER_LABELS = {"COCO": 17, "Halpe26": 26}  # label sets: their points are the first ones of SpineTrack's
 ALL_SUBSETS, PUBLISHED_AUC_COLUMN = "all", "AUC"
 _THRESHOLDS_TEXT = "; ".join(
-    f"{name}: {values[0]:g}, {values[1]:g}, …, {values[-1]:g}" for name, values in PCK_THRESHOLDS.items()
+    f"{name}: {values[0]:g}, {values[1]:g}, …, {values[-1]:g}" for name, values in metrics.PCK_THRESHOLDS.items()
 )
 
 
@@ -210,7 +204,9 @@ def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople)
         figures[method] = {}
         for name, points in judged[method].subsets.items():
             columns = [SPINETRACK_TABLE.index(point) for point in points]
-            figures[method][name] = average_precision(labels.select(columns), people.select(columns), sigmas[columns])
+            figures[method][name] = metrics.average_precision(
+                labels.select(columns), people.select(columns), sigmas[columns]
+            )
     return _precision_summary(figures, judged), _precision_details(figures), _auc_table(predictions, labels, judged)
 
 
@@ -242,9 +238,9 @@ def _precision_summary(
 
 
 def _precision_details(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
-    columns = tuple(TableColumn(figure, "", 3) for figure in PRECISION_FIGURES)
+    columns = tuple(TableColumn(figure, "", 3) for figure in metrics.PRECISION_FIGURES)
     rows = tuple(
-        TableRow(method, name, tuple(figures[figure] for figure in PRECISION_FIGURES))
+        TableRow(method, name, tuple(figures[figure] for figure in metrics.PRECISION_FIGURES))
         for method, by_subset in found.items()
         for name, figures in by_subset.items()
     )
@@ -255,7 +251,7 @@ def _auc_table(
     predictions: Mapping[str, ImagePeople], labels: ImagePeople, judged: Mapping[str, JudgedPoints]
 ) -> EvaluationTable:
     counts = dict.fromkeys(count for own in judged.values() for count in own.point_sets)
-    names = [f"{count} points, {span}" for count in counts for span in PCK_THRESHOLDS]
+    names = [f"{count} points, {span}" for count in counts for span in metrics.PCK_THRESHOLDS]
     if POINT_SETS.keys() <= counts.keys():
         names.append(PUBLISHED_AUC_COLUMN)
     columns = [TableColumn(name, "", 3) for name in names]
@@ -268,8 +264,8 @@ def _auc_table(
         for count, points in judged[method].point_sets.items():
             indices = [SPINETRACK_TABLE.index(point) for point in points]
             labelled = labels.keypoints[people][:, indices]
-            for span, thresholds in PCK_THRESHOLDS.items():
-                areas[f"{count} points, {span}"] = pck_auc(places[:, indices], labelled, size, thresholds)
+            for span, thresholds in metrics.PCK_THRESHOLDS.items():
+                areas[f"{count} points, {span}"] = metrics.pck_auc(places[:, indices], labelled, size, thresholds)
         cells = tuple(areas.get(name) for name in names)
         rows.append(TableRow(method, ALL_SUBSETS, cells, remark=judged[method].remark))
     rows += published_rows("images_auc", columns)
@@ -287,7 +283,7 @@ def match_people(found: ImagePeople, labels: ImagePeople) -> np.ndarray:
         score = np.empty((len(rows), count))
         for row, i in enumerate(rows):
             label = np.tile(labels.keypoints[i], (count, 1, 1))
-            score[row] = object_keypoint_similarity(points, label, np.full(count, labels.area[i]), sigmas)
+            score[row] = metrics.object_keypoint_similarity(points, label, np.full(count, labels.area[i]), sigmas)
         for _ in range(min(score.shape)):
             if not np.isfinite(score).any():
                 break

@@ -198,21 +198,14 @@ def read_points(path: str | os.PathLike, step: int = 1) -> tuple[PointSequence, 
 def kind_of_source(path: Path) -> str:
     """'table', 'dataset', 'capture' or 'trc'; `InputError` for anything else."""
     if path.is_dir():
-        if (path / "truth").is_dir():
-            return "capture"
-        if any(path.glob("*.h5")) or any(path.glob("*.hdf5")):
-            return "dataset"
-        if any(path.rglob("*.trc")):
-            return "trc"
-    elif not path.exists():
-        raise InputError(f"{path}: no such file. Expected {SOURCE_KINDS}.")
-    elif path.suffix == ".trc":
-        return "trc"
-    elif path.suffix == ".npz":
-        return "table"
-    elif path.suffix in (".h5", ".hdf5"):
-        return "dataset"
-    raise InputError(f"{path}: neither points nor a folder with them. Expected {SOURCE_KINDS}.")
+        patterns = {"truth/": "capture", "*.h5": "dataset", "*.hdf5": "dataset", "**/*.trc": "trc"}
+        kind = next((kind for pattern, kind in patterns.items() if any(path.glob(pattern))), None)
+    else:
+        kind = {".trc": "trc", ".npz": "table", ".h5": "dataset", ".hdf5": "dataset"}.get(path.suffix)
+    if kind is None or not path.exists():
+        fault = "neither points nor a folder with them" if path.exists() else "no such file"
+        raise InputError(f"{path}: {fault}. Expected {SOURCE_KINDS}.")
+    return kind
 
 
 def _points_of_dataset(path: Path, step: int) -> Iterator[PointSequence]:

@@ -33,11 +33,6 @@ class TableColumn:
     unit: str = "mm"
     digits: int = 2
 
-    @property
-    def heading(self) -> str:
-        """Name and unit, the heading of the column."""
-        return f"{self.name} [{self.unit}]" if self.unit else self.name
-
 
 @dataclass(frozen=True)
 class TableRow:
@@ -51,11 +46,6 @@ class TableRow:
     cells: tuple[TableCell, ...]
     source: str = ""
     remark: str = ""
-
-    @property
-    def footnote(self) -> str:
-        """Footnote of this row: its source, or its remark."""
-        return OTHER_DATA_MARK + self.source if self.source else self.remark
 
 
 @dataclass(frozen=True)
@@ -94,11 +84,12 @@ def noted_table(
 
 def evaluation_markdown(table: EvaluationTable) -> str:
     """The table in Markdown: a second-level title, the cells, the notes."""
-    heading = ["method", "", *(column.heading for column in table.columns), ""]
-    line = ["---", "---", *("---:" for _ in table.columns), "---"]
-    rows = [[row.method, row.label, *map(_cell_text, row.cells, table.columns), row.footnote] for row in table.rows]
-    piped = aligned_markdown([heading, line, *rows])
-    return "\n".join([f"## {table.title}", "", piped, "", *table.notes]).rstrip() + "\n"
+    heading = ["method", "", *(f"{c.name} [{c.unit}]" if c.unit else c.name for c in table.columns), ""]
+    rows = [heading, ["---", "---", *("---:" for _ in table.columns), "---"]]
+    for row in table.rows:
+        footnote = OTHER_DATA_MARK + row.source if row.source else row.remark
+        rows.append([row.method, row.label, *map(_cell_text, row.cells, table.columns), footnote])
+    return "\n".join([f"## {table.title}", "", aligned_markdown(rows), "", *table.notes]).rstrip() + "\n"
 
 
 def evaluation_data(table: EvaluationTable) -> dict[str, Any]:

@@ -91,7 +91,6 @@ class TrialRecord:
 
     subject: str
     trial: str
-    rate: float
     kept: np.ndarray
     levels: tuple[str, ...]
     angles: np.ndarray
@@ -146,7 +145,6 @@ def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
     return TrialRecord(
         subject=subject,
         trial=name,
-        rate=trial.markers.rate,
         kept=~is_rejected(status, frames),
         levels=levels,
         angles=angles[:, columns],

@@ -201,51 +201,81 @@ def check_view_fits(fits: Sequence[ViewFit]) -> Iterator[Finding]:
                 yield warning(code, f"{fit.name}: {text}", where=fit.name)
 
 
-def assess_trial(
-    spine: SpineKinematics,
-    solved: Result,
-    measured: Markers,
-    *,
-    triangulation: TriangulationReport | None = None,
-    ranges: Mapping[str, tuple[float, float]] | None = None,
-    level_shares: np.ndarray | None = None,
-    views: Sequence[ViewFit] = (),
-) -> Verdict:
-    """Check a trial. Checks whose input is not given are left out.
+MAX_UNFINISHED_GAIN = 0.01  # of the cost, in squared standard deviations: results are off by a tenth of theirs
 
-    spine: of `spine_kinematics`. solved: result of inverse kinematics. measured: its input markers (any axes), with
-    origin and filled. triangulation: how well the points fit the images. ranges: {coordinate: (lower, upper)} rad.
-    level_shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`);
-    angles mostly assumed are not compared with ranges. views: how each camera fits the others. Rejected frames are
-    masked, not removed.
+
+def check_solved_trial(
+    sized: SizedBody,
+    result: Result,
+    spine: SpineKinematics,
+    markers: Markers,
+    triangulation: TriangulationReport | None = None,
+    views: Sequence[ViewFit] = (),
+    recording: Sequence[Finding] = (),
+) -> Verdict:
+    """All checks of a trial. Rejected frames are masked, not removed.
+
+    markers: those that inverse kinematics was given, with origin and filled. triangulation: how well the points fit the
+    images. views: of `view_fits`. recording: findings of stages before, about cameras (`judge_cameras`) and motion
+    capture.
     """
     known = np.isfinite(spine.lla) & np.isfinite(spine.angles).all((1, 2))
-    response = None if solved.posterior is None else solved.posterior.response
-    shares = {} if response is None else dict(zip(solved.motion.names, response, strict=True))
-    back_alone = set(solved.marker_names) == set(is_skin_marker(solved.marker_names))  # which shows no limbs
+    response = None if result.posterior is None else result.posterior.response
+    shares = {} if response is None else dict(zip(result.motion.names, response, strict=True))
+    shares_of_levels = observed_angle_shares(sized, result, spine)
+    back_alone = set(result.marker_names) == set(is_skin_marker(result.marker_names))  # which shows no limbs
     checks = [
-        check_view_fits(views),  # causes come before what they lead to
-        marker_checks.check_sides(measured),
-        marker_checks.check_vertical(measured, spine.centres),
-        marker_checks.check_solver(known & solved.converged, solved.reason),
-        marker_checks.check_marker_distance(solved.marker_names, solved.marker_error),
-        () if back_alone else marker_checks.check_limbs_seen(solved.motion),
-        spine_checks.check_coordinate_ranges(solved.motion, ranges or {}, shares),
+        recording,  # causes come before what they lead to
+        _check_fit(sized),
+        check_view_fits(views),
+        marker_checks.check_sides(markers),
+        marker_checks.check_vertical(markers, spine.centres),
+        marker_checks.check_solver(known & result.converged, result.reason),
+        marker_checks.check_marker_distance(result.marker_names, result.marker_error),
+        () if back_alone else marker_checks.check_limbs_seen(result.motion),
+        spine_checks.check_coordinate_ranges(result.motion, sized.ranges, shares),
         spine_checks.check_curvature_bounds(spine),
         spine_checks.check_jumps(spine),
         spine_checks.check_curvature_speed(spine),
         spine_checks.check_wraps(spine),
-        spine_checks.check_level_ranges(spine, level_shares),
-        spine_checks.level_extents(spine, level_shares),
+        spine_checks.check_level_ranges(spine, shares_of_levels),
+        spine_checks.level_extents(spine, shares_of_levels),
         () if spine.centres is None else spine_checks.check_fitted_shape(spine.centres),
-        marker_checks.check_unknown_names(measured.names, solved.marker_names),
-        *(check_markers(measured) for check_markers in marker_checks.CHECKS_OF_MARKERS),
-        spine_checks.check_measured_shape(measured),
+        marker_checks.check_unknown_names(markers.names, result.marker_names),
+        *(check_markers(markers) for check_markers in marker_checks.CHECKS_OF_MARKERS),
+        spine_checks.check_measured_shape(markers),
     ]
     if triangulation is not None:
         checks.append(marker_checks.check_reprojection(triangulation.names, triangulation.point_error_px))
         checks.append(marker_checks.check_points_of_views(triangulation))
     return sum_up_findings(spine.frames, chain.from_iterable(checks))
+
+
+def _check_fit(sized: SizedBody) -> Iterator[Finding]:
+    """Warnings: a fit of the body to the person's trials that did not end, and an odd stature."""
+    if sized.person is not None and (cost := sized.person.unconverged_cost) > MAX_UNFINISHED_GAIN:
+        text = "the fit of the body to the person's trials ran out of steps before its minimum: results may be off by"
+        yield warning("person_fit", f"{text} up to {cost**0.5:.1g} of their standard deviations.")
+    if sized.doubt:
+        yield warning("stature", sized.doubt)
+
+
+def observed_angle_shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:
+    """(levels, 3) share of each angle that the data decided; NaN where not known.
+
+    Flexion of the lumbar and the thoracic sum has at most the share of lordosis and kyphosis, which it changes."""
+    response = None if result.posterior is None else result.posterior.response
+    shares = level_shares(spine.levels, sized.levels, result.motion.names, response)
+    if response is None or spine.angles_sd is None:
+        return shares
+    prior = Prior([*sized.prior.terms, *wide_priors(sized.body, sized.body.free_names)])
+    shares = with_shares_of_sums(spine.levels, sized.levels, shares, angles_sd=spine.angles_sd, prior=prior)
+    for level, curvature, sd in (("lumbar", "lla", spine.lla_sd), ("thoracic", "tka", spine.tka_sd)):
+        if sd is not None and level in spine.levels and np.isfinite(sd).any():
+            flexion = spine.levels.index(level), MOTION_PLANES.index("flexion")
+            most = share_of_curvature(curvature, float(np.degrees(np.nanmedian(sd))))
+            shares[flexion] = min(shares[flexion], most)
+    return shares
 
 
 # Programs may rely on these. 2 means bad input, as everywhere on the command line.
@@ -296,58 +326,5 @@ def verdicts_dict(verdicts: VerdictsByTrial) -> dict:
             for (subject, trial), verdict in verdicts.items()
         ],
         "findings": [finding.to_dict() for finding in findings],
-        "thresholds": {
-            name: {key: value for key, value in asdict(limit).items() if key != "name"}
-            for name, limit in THRESHOLDS.items()
-        },
+        "thresholds": {name: asdict(limit) for name, limit in THRESHOLDS.items()},
     }
-
-
-MAX_UNFINISHED_GAIN = 0.01  # of the cost, in squared standard deviations: results are off by a tenth of theirs
-
-
-def check_solved_trial(
-    sized: SizedBody,
-    result: Result,
-    spine: SpineKinematics,
-    markers: Markers,
-    triangulation: TriangulationReport | None = None,
-    views: Sequence[ViewFit] = (),
-    recording: Sequence[Finding] = (),
-) -> Verdict:
-    """All checks of a trial. markers: those that inverse kinematics was given, y_up. views: of `view_fits`. recording:
-    findings of stages before, about cameras (`judge_cameras`) and motion capture."""
-    verdict = assess_trial(
-        spine,
-        result,
-        markers,
-        triangulation=triangulation,
-        ranges=sized.ranges,
-        level_shares=observed_angle_shares(sized, result, spine),
-        views=views,
-    )
-    if sized.person is not None and (cost := sized.person.unconverged_cost) > MAX_UNFINISHED_GAIN:
-        text = "the fit of the body to the person's trials ran out of steps before its minimum: results may be off by"
-        fit = warning("person_fit", f"{text} up to {cost**0.5:.1g} of their standard deviations.")
-        recording = (fit, *recording)
-    if sized.doubt:
-        recording = (*recording, warning("stature", sized.doubt))
-    return replace(verdict, findings=(*recording, *verdict.findings))  # causes first
-
-
-def observed_angle_shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:
-    """(levels, 3) share of each angle that the data decided; NaN where not known.
-
-    Flexion of the lumbar and the thoracic sum has at most the share of lordosis and kyphosis, which it changes."""
-    response = None if result.posterior is None else result.posterior.response
-    shares = level_shares(spine.levels, sized.levels, result.motion.names, response)
-    if response is None or spine.angles_sd is None:
-        return shares
-    prior = Prior([*sized.prior.terms, *wide_priors(sized.body, sized.body.free_names)])
-    shares = with_shares_of_sums(spine.levels, sized.levels, shares, angles_sd=spine.angles_sd, prior=prior)
-    for level, curvature, sd in (("lumbar", "lla", spine.lla_sd), ("thoracic", "tka", spine.tka_sd)):
-        if sd is not None and level in spine.levels and np.isfinite(sd).any():
-            flexion = spine.levels.index(level), MOTION_PLANES.index("flexion")
-            most = share_of_curvature(curvature, float(np.degrees(np.nanmedian(sd))))
-            shares[flexion] = min(shares[flexion], most)
-    return shares

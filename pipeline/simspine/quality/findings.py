@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -267,7 +268,6 @@ _SI_PER_UNIT |= {"deg": _RAD, "deg/s": _RAD, "cm": 0.01, "%": 0.01}
 class Threshold:
     """A limit of a check: `value` in `unit`, with its reason and source."""
 
-    name: str
     value: float
     unit: str
     reason: str
@@ -279,32 +279,17 @@ class Threshold:
         return self.value * _SI_PER_UNIT[self.unit]
 
 
-@dataclass(frozen=True)
-class Envelope:
-    """Published range of motion of a level about neutral, (low, high) degrees: flexion, bending right, rotation left.
+class Envelope(NamedTuple):
+    """Published range of motion of a level about neutral in flexion, bending right and rotation left, rad.
 
-    flexion_total: published range of flexion and extension together, degrees, where the bounds of `flexion` are wider.
-    There the neutral pose may be anywhere within the total range, so the total bounds each direction.
+    limits: (3, 2) low and high. extent: (3,) total range, both directions together. Where a total of flexion was
+    published, the limits of flexion may be wider: the neutral pose may be anywhere within the total range.
     """
 
     level: str
-    flexion: tuple[float, float]
-    bending: tuple[float, float]
-    rotation: tuple[float, float]
+    limits: np.ndarray
+    extent: np.ndarray
     source: str
-    flexion_total: float | None = None
-
-    @property
-    def extent(self) -> np.ndarray:
-        """(3,) rad: published total range of motion, both directions together."""
-        total = np.ptp(self.limits(), axis=1)
-        if self.flexion_total is not None:
-            total[0] = np.radians(self.flexion_total)
-        return total
-
-    def limits(self, factor: float = 1.0) -> np.ndarray:
-        """(3, 2) rad: low and high, each times `factor`."""
-        return np.radians([self.flexion, self.bending, self.rotation]) * factor
 
 
 def _table_rows(name: str) -> list[dict[str, str]]:
@@ -314,13 +299,15 @@ def _table_rows(name: str) -> list[dict[str, str]]:
 
 def _envelope(row: Mapping[str, str]) -> Envelope:
     motions = ("flexion", "bending", "rotation")
-    bounds = {motion: (float(row[f"{motion}_low"]), float(row[f"{motion}_high"])) for motion in motions}
-    total = float(row["flexion_total"]) if row["flexion_total"] else None
-    return Envelope(level=row["level"], source=row["source"], flexion_total=total, **bounds)
+    limits = np.radians([[float(row[f"{motion}_{end}"]) for end in ("low", "high")] for motion in motions])
+    extent = np.ptp(limits, axis=1)
+    if row["flexion_total"]:
+        extent[0] = np.radians(float(row["flexion_total"]))
+    return Envelope(row["level"], limits, extent, row["source"])
 
 
 THRESHOLDS: Mapping[str, Threshold] = {
-    row["name"]: Threshold(row["name"], float(row["value"]), row["unit"], reason=row["reason"], source=row["source"])
+    row["name"]: Threshold(float(row["value"]), row["unit"], row["reason"], row["source"])
     for row in _table_rows("thresholds.csv")
 }
 LEVEL_ENVELOPES: Mapping[str, Envelope] = {row["level"]: _envelope(row) for row in _table_rows("ranges_of_motion.csv")}

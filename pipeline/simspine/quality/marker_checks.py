@@ -423,10 +423,9 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
 
 def check_marker_jumps(measured: Markers) -> Iterator[Finding]:
     """Markers that jump between two frames: a warning for each, or one for all if at least half of them jump."""
-    limit, spike = THRESHOLDS["marker_jump"], int(THRESHOLDS["spike_frames"].value_si)
-    jumps = {}
+    limit, jumps = THRESHOLDS["marker_jump"], {}
     for k, name in enumerate(measured.names):
-        faulty, speed = jump_frames(measured.xyz[:, k], measured.rate, limit.value_si, spike)
+        faulty, speed = jump_frames(measured.xyz[:, k], measured.rate, limit.value_si)
         if faulty.any():
             jumps[name] = faulty, speed
     if not jumps:

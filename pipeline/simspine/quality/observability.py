@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -294,49 +294,38 @@ def _clinical_figure(
     scaled = None if deviation is None else factor * deviation
     statistics = angle_statistics(factor * clinical.of(name), scaled, kept, constant_sd=factor * constant_sd)
     forced = "" if kinds == {ForcedKind.SUM} and np.isfinite(share) else _set_by_model(kinds)
-    adults, sd = PUBLISHED_ADULTS.get(name), statistics.sd
+    adults, sd, mean = PUBLISHED_ADULTS.get(name), statistics["sd"], statistics["mean"]
     if sd is not None and adults is not None and (sd >= adults.sd or not np.isfinite(share)):
         share = share_by_deviation(sd, adults.sd)
-    share = float("nan") if forced or statistics.mean is None else share
-    decided_by = forced or _decided_by_text(name, statistics.mean, sd, share=share, estimated=estimated)
-    return ClinicalFigure(name, definition.label, unit, decided_by=decided_by, share=share, **statistics._asdict())
-
-
-class AngleStatistics(NamedTuple):
-    """Statistics of a quantity over the trusted frames, as in `ClinicalFigure`."""
-
-    mean: float | None
-    sd: float | None
-    minimum: float | None
-    maximum: float | None
-    known_share: float
-    range_sd: float | None
+    share = float("nan") if forced or mean is None else share
+    decided_by = forced or _decided_by_text(name, mean, sd, share=share, estimated=estimated)
+    return ClinicalFigure(name, definition.label, unit, decided_by=decided_by, share=share, **statistics)
 
 
 def angle_statistics(
     values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray, constant_sd: float = 0.0
-) -> AngleStatistics:
-    """Statistics of one quantity over the kept frames; values, deviation, kept: (frames,). constant_sd: standard
-    deviation of the errors that are the same in all frames. Frames without a deviation are left out where others have
-    one: there an angle is undefined, such as the plane of an arm that hangs."""
+) -> dict[str, Any]:
+    """{field of `ClinicalFigure`: statistic} over the kept frames; values, deviation, kept: (frames,).
+
+    constant_sd: standard deviation of the errors that are the same in all frames. Frames without a deviation are left
+    out where others have one: there an angle is undefined, such as the plane of an arm that hangs.
+    """
     used = kept & np.isfinite(values)
     if deviation is not None and np.isfinite(deviation[used]).any():
         used &= np.isfinite(deviation)
     known = values[used]
     if not known.size:
-        return AngleStatistics(mean=None, sd=None, minimum=None, maximum=None, known_share=0.0, range_sd=None)
-    ends = None if deviation is None else deviation[used][[known.argmin(), known.argmax()]]
-    if ends is not None:
-        ends = np.sqrt(np.maximum(ends**2 - constant_sd**2, 0.0))
-    spread = None if deviation is None else deviation[used]
-    return AngleStatistics(
-        mean=float(known.mean()),
-        sd=float(np.nanmedian(spread)) if spread is not None and np.isfinite(spread).any() else None,
-        minimum=float(known.min()),
-        maximum=float(known.max()),
-        known_share=len(known) / int(kept.sum()),
-        range_sd=float(np.hypot(*ends)) if ends is not None and np.isfinite(ends).all() and np.ptp(known) else None,
-    )
+        return dict.fromkeys(("mean", "sd", "minimum", "maximum", "range_sd")) | {"known_share": 0.0}
+    spread = np.full(known.shape, np.nan) if deviation is None else deviation[used]
+    ends = np.sqrt(np.maximum(spread[[known.argmin(), known.argmax()]] ** 2 - constant_sd**2, 0.0))
+    return {
+        "mean": float(known.mean()),
+        "sd": float(np.nanmedian(spread)) if np.isfinite(spread).any() else None,
+        "minimum": float(known.min()),
+        "maximum": float(known.max()),
+        "known_share": len(known) / int(kept.sum()),
+        "range_sd": float(np.hypot(*ends)) if np.isfinite(ends).all() and np.ptp(known) else None,
+    }
 
 
 def _set_by_model(kinds: set[ForcedKind]) -> str:
@@ -376,10 +365,9 @@ def curvature_figures(
         known = None if deviation is None or forced[name] else np.degrees(deviation)
         endplate_sd = float(np.degrees(curvature_sd_of_people(name, sacral_tilt_sd)))
         statistics = angle_statistics(np.degrees(values), known, kept, constant_sd=endplate_sd)
-        share = share_of_curvature(name, statistics.sd)
+        share = share_of_curvature(name, statistics["sd"])
         decided_by = str(observability_word(share, forced[name], estimated=estimated))
-        label, fields = LABELS[name], statistics._asdict()
-        figures.append(ClinicalFigure(name, label, "deg", decided_by=decided_by, share=share, **fields))
+        figures.append(ClinicalFigure(name, LABELS[name], "deg", decided_by=decided_by, share=share, **statistics))
     return tuple(figures)
 
 

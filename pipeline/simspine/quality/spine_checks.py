@@ -13,6 +13,7 @@ from simspine.anatomy.complete_spine import (
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.shape_model import CHAIN_LEVELS
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
+from simspine.core.arrays import evenly_spread
 from simspine.core.errors import names_text
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import FROM_DETECTOR, Markers, Motion, Origin
@@ -84,10 +85,9 @@ def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
     ]
     series += [(words, getattr(spine, name), THRESHOLDS["jump_curvature"]) for name, words in _CURVATURE_NAMES.items()]
     series += [("position of the spine", spine.markers.xyz.mean(1), THRESHOLDS["jump_position"])]
-    spike = int(THRESHOLDS["spike_frames"].value_si)
     together: dict[tuple[int, ...], list[tuple[float, str, Threshold]]] = {}
     for what, values, limit in series:
-        faulty, speed = jump_frames(values, spine.rate, limit.value_si, spike)
+        faulty, speed = jump_frames(values, spine.rate, limit.value_si)
         if faulty.any():
             together.setdefault(where_true(faulty), []).append((speed / limit.value_si, what, limit))
     for frames, jumps in together.items():
@@ -101,12 +101,13 @@ def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
         yield Finding("jump", Severity.ERROR, text, frames=frames, where=what)
 
 
-def jump_frames(values: np.ndarray, rate: float, limit: float, spike: int = 3) -> tuple[np.ndarray, float]:
+def jump_frames(values: np.ndarray, rate: float, limit: float) -> tuple[np.ndarray, float]:
     """(frames,) bool, frames to reject because of jumps, and the largest speed of a jump (per second).
 
     values: (frames,) or (frames, 3), NaN = missing; steps across gaps do not count. limit: speed above which a step is
-    a jump. spike: largest number of frames from leaving to coming back.
+    a jump; with coming back within `spike_frames` it is one.
     """
+    spike = THRESHOLDS["spike_frames"].value_si
     values = np.asarray(values, float).reshape(len(values), -1)
     step = np.linalg.norm(np.diff(values, axis=0), axis=-1)
     jump = step * rate > limit
@@ -142,29 +143,30 @@ def check_wraps(spine: SpineKinematics) -> Iterator[Finding]:
             yield Finding("wrap_repaired", Severity.INFO, text, frames=repaired, where=level)
 
 
-def _published_ranges(spine: SpineKinematics) -> Iterator[tuple[Envelope, int, int]]:
-    """The published range, the level and the axis of each angle that has one."""
+def _published_ranges(spine: SpineKinematics, shares: np.ndarray) -> Iterator[tuple[Envelope, int, int]]:
+    """The published range, the level and the axis of each angle that has one, unless it was mostly assumed: a warning
+    would be about the assumption. shares: (levels, 3) that the data decided (`level_shares`), NaN = unknown."""
     for k, level in enumerate(spine.levels):
-        if level in LEVEL_ENVELOPES:
-            yield from ((LEVEL_ENVELOPES[level], k, axis) for axis in range(3))
+        for axis in range(3):
+            if level in LEVEL_ENVELOPES and not shares[k, axis] < THRESHOLDS["assumed"].value_si:
+                yield LEVEL_ENVELOPES[level], k, axis
 
 
-def check_level_ranges(spine: SpineKinematics, shares: np.ndarray | None = None) -> Iterator[Finding]:
+def check_level_ranges(spine: SpineKinematics, shares: np.ndarray) -> Iterator[Finding]:
     """Levels beyond the published range of motion times a factor: a warning, as neutral poses and people differ.
 
-    shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`), NaN = unknown.
-    An angle that was mostly assumed is not checked: that would be a warning about the assumption. Where the kinematics
-    have standard deviations, a value must be `range_sd` of them beyond a limit.
+    shares: as of `_published_ranges`. Where the kinematics have standard deviations, a value must be `range_sd` of them
+    beyond a limit.
     """
     factor = THRESHOLDS["range_factor"]
     margins = np.zeros_like(spine.angles)
     if spine.angles_sd is not None:
         margins = THRESHOLDS["range_sd"].value_si * np.nan_to_num(spine.angles_sd)
-    for envelope, k, axis in _published_ranges(spine):
-        low, high = envelope.limits(factor.value_si)[axis]
+    for envelope, k, axis in _published_ranges(spine, shares):
+        low, high = envelope.limits[axis] * factor.value_si
         values, margin = spine.angles[:, k, axis], margins[:, k, axis]
         beyond = (values + margin < low) | (values - margin > high)
-        if _is_assumed(shares, k, axis) or not beyond.any():
+        if not beyond.any():
             continue
         forced = forced_sentence(spine.forced.get(envelope.level, ()))
         yield warning(
@@ -179,7 +181,7 @@ def check_level_ranges(spine: SpineKinematics, shares: np.ndarray | None = None)
         )
 
 
-def level_extents(spine: SpineKinematics, shares: np.ndarray | None = None) -> Iterator[Finding]:
+def level_extents(spine: SpineKinematics, shares: np.ndarray) -> Iterator[Finding]:
     """Levels whose travel over the trial is larger than people's total range: a warning.
 
     An angle may stay within its range about an unknown neutral pose and still travel too far. Travel: percentile 1
@@ -187,10 +189,10 @@ def level_extents(spine: SpineKinematics, shares: np.ndarray | None = None) -> I
     """
     factor = THRESHOLDS["range_factor"]
     forced = forced_mask(spine.levels, spine.forced)
-    for envelope, k, axis in _published_ranges(spine):
+    for envelope, k, axis in _published_ranges(spine, shares):
         values, most = spine.angles[:, k, axis], envelope.extent[axis]
         values = values[np.isfinite(values)]
-        if not values.size or forced[k, axis] or _is_assumed(shares, k, axis):
+        if not values.size or forced[k, axis]:
             continue
         travel = float(np.ptp(np.percentile(values, _RANGE_PERCENTILES)))
         if travel > factor.value_si * most:
@@ -202,12 +204,8 @@ def level_extents(spine: SpineKinematics, shares: np.ndarray | None = None) -> I
             )
 
 
-def _is_assumed(shares: np.ndarray | None, level: int, axis: int) -> bool:
-    return shares is not None and bool(shares[level, axis] < THRESHOLDS["assumed"].value_si)
-
-
 def check_coordinate_ranges(
-    motion: Motion, ranges: Mapping[str, tuple[float, float]], response: Mapping[str, float] | None = None
+    motion: Motion, ranges: Mapping[str, tuple[float, float]], response: Mapping[str, float]
 ) -> Iterator[Finding]:
     """Angles beyond the model's own ranges: a warning. The solver holds clamped coordinates inside; others may leave.
 
@@ -215,7 +213,6 @@ def check_coordinate_ranges(
     which only place the person. response: {coordinate: share that the data decided}; those that were mostly assumed are
     left out.
     """
-    response = response or {}
     slack = THRESHOLDS["coordinate_slack"].value_si
     for name, values, rotational in zip(motion.names, motion.values.T, motion.rotational, strict=True):
         assumed = response.get(name, 1.0) < THRESHOLDS["assumed"].value_si
@@ -267,9 +264,10 @@ def _shape_findings(
     """
     what, code = about
     chosen = points.select(list(levels))
-    frames = evenly_chosen_whole_frames(chosen, int(THRESHOLDS["shape_frames"].value_si))
-    if len(levels) < MIN_POINTS_FOR_SHAPE or not len(frames):
+    whole = np.flatnonzero(chosen.present.all(1))
+    if len(levels) < MIN_POINTS_FOR_SHAPE or not len(whole):
         return
+    frames = whole[evenly_spread(len(whole), int(THRESHOLDS["shape_frames"].value_si))]
     xyz = chosen.xyz[frames]
     span = np.linalg.norm(xyz[:, :, None] - xyz[:, None], axis=-1).max((1, 2))
     shortest, longest = PLAUSIBLE_SPINE_SPAN_M
@@ -288,12 +286,6 @@ def _shape_findings(
         covariance = {level: blocks[:, i] for i, level in enumerate(levels.values())}
     plausibility = shape_plausibility({level: xyz[:, i] for i, level in enumerate(levels.values())}, covariance)
     yield from _odd_shape_findings(about, plausibility, frames, THRESHOLDS["shape" if skin is None else "shape_seen"])
-
-
-def evenly_chosen_whole_frames(points: Markers, most: int) -> np.ndarray:
-    """Indices of at most `most` frames with all points present, evenly chosen."""
-    whole = np.flatnonzero(points.present.all(1)) if points.names else np.empty(0, int)
-    return whole[np.unique(np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(int))]
 
 
 def _odd_shape_findings(

@@ -18,7 +18,7 @@ from simspine.core.types import Markers, Origin
 from simspine.quality.assess import CAMERA_UNJUDGED_CODE, which_camera_remains_open
 from simspine.quality.findings import Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE, SKIN_ORDER_CODE
-from simspine.quality.observability import estimated_of_spine, forced_mask, rhythm_verdict
+from simspine.quality.observability import Observability, estimated_of_spine, rhythm_verdict
 from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
 from simspine.vision.triangulation import TriangulationReport
@@ -52,15 +52,12 @@ def summary_metrics(trial: SolvedTrial) -> dict:
 
     Raises `InputError` where the trial has no verdict.
     """
-    unseen = trial.markers.names_of(Origin.ESTIMATED)
-    spine, solved, verdict = trial.spine, trial.result, trial.verdict
+    solved, verdict = trial.result, trial.verdict
     if verdict is None:
         raise InputError(f"{trial.name}: has no verdict, which its headline needs; run the stage quality first.")
-    kept = ~verdict.rejected
-    set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
     groups = _groups_of_markers(trial)
     return {
-        "frames": spine.frames,
+        "frames": trial.spine.frames,
         "views": len(trial.cameras),
         **_camera_metrics(verdict.findings),
         **_image_metrics(trial),
@@ -69,11 +66,12 @@ def summary_metrics(trial: SolvedTrial) -> dict:
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED_SPINE_GROUP)
         },
-        "lla_deg_mean": _mean_degrees(spine.lla[kept]),
-        "lla_deg_sd": None if "lla" in set_by_model else _typical_degrees(spine.lla_sd, kept),
-        "tka_deg_mean": _mean_degrees(spine.tka[kept]),
-        "tka_deg_sd": None if "tka" in set_by_model else _typical_degrees(spine.tka_sd, kept),
-        "set_by_model": set_by_model,
+        **{
+            f"{figure.name}_deg_{key}": getattr(figure, key)
+            for figure in trial.curvature_figures
+            for key in ("mean", "sd")
+        },
+        "set_by_model": [one.name for one in trial.curvature_figures if one.verdict is Observability.FORCED],
         "clinical": {
             figure.name: {key: getattr(figure, field) for key, field in _CLINICAL_KEYS.items()}
             for figure in (*trial.curvature_figures, *trial.clinical_figures)
@@ -88,7 +86,7 @@ def summary_metrics(trial: SolvedTrial) -> dict:
         "frames_corrected": verdict.counts["corrected"],
         "rejected_because": verdict.reason_counts["rejected"],
         "inferred": list(trial.markers.names_of(Origin.INFERRED)),
-        "estimated": list(unseen),
+        "estimated": list(trial.markers.names_of(Origin.ESTIMATED)),
     }
 
 
@@ -242,16 +240,6 @@ def _with_share(name: str, seen: float) -> str:
 
 def _rms_mm(error: np.ndarray) -> float | None:
     return float(1e3 * np.sqrt(np.nanmean(error**2))) if np.isfinite(error).any() else None
-
-
-def _typical_degrees(deviation: np.ndarray | None, kept: np.ndarray) -> float | None:
-    """Median standard deviation over the kept frames."""
-    median = None if deviation is None else median_or_none(deviation[kept])
-    return None if median is None else float(np.degrees(median))
-
-
-def _mean_degrees(angle: np.ndarray) -> float | None:
-    return float(np.degrees(np.nanmean(angle))) if np.isfinite(angle).any() else None
 
 
 def _weighted_mean(values: Sequence[float | None], weights: Sequence[int]) -> float | None:

@@ -258,8 +258,9 @@ def labelled_arrays(found: SolvedTrial) -> "xarray.Dataset":
     with needing_extra("to_xarray", "xarray"):
         import xarray
     spine, motion, verdict = found.spine, found.motion, found.verdict
+    rad, metres, mixed = ({"units": unit} for unit in ("rad", "m", "rad; m"))
     axes: dict[str, tuple] = {
-        "time": ("frame", spine.time, "s"),
+        "time": ("frame", spine.time, {"units": "s"}),
         "level": ("level", list(spine.levels)),
         "axis": ("axis", list(MOTION_PLANES)),
         "coordinate": ("coordinate", list(motion.names)),
@@ -267,37 +268,33 @@ def labelled_arrays(found: SolvedTrial) -> "xarray.Dataset":
         "marker": ("marker", list(found.result.marker_names)),
         "space": ("space", list(_SPACE_AXES)),
     }
-    arrays: dict[str, tuple] = {name: ("frame", values, "rad") for name, values in _curvature(found.spine).items()}
+    arrays: dict[str, tuple] = {name: ("frame", values, rad) for name, values in _curvature(found.spine).items()}
     arrays |= {
-        "angles": (("frame", "level", "axis"), spine.angles, "rad"),
-        "angles_sd": (("frame", "level", "axis"), spine.angles_sd, "rad"),
-        "angles_decided_share": (("level", "axis"), found.observed_shares, "1"),
-        "motion": (("frame", "coordinate"), motion.values, "rad; m"),
-        "motion_sd": (("frame", "coordinate"), motion.deviation, "rad; m"),
-        "marker_error": (("frame", "marker"), found.result.marker_error, "m"),
+        "angles": (("frame", "level", "axis"), spine.angles, rad),
+        "angles_sd": (("frame", "level", "axis"), spine.angles_sd, rad),
+        "angles_decided_share": (("level", "axis"), found.observed_shares, {"units": "1"}),
+        "motion": (("frame", "coordinate"), motion.values, mixed),
+        "motion_sd": (("frame", "coordinate"), motion.deviation, mixed),
+        "marker_error": (("frame", "marker"), found.result.marker_error, metres),
         "status": ("frame", None if verdict is None else [str(status) for status in verdict.status]),
     }
     if (centres := spine.centres) is not None:
         fitted = found.markers.select(found.result.marker_names)
         origins = centre_origins(centres.names, found.result.marker_names, fitted.origins)
         axes["point"] = ("point", list(centres.names))
-        arrays["centres"] = (("frame", "point", "space"), centres.xyz, "m")
-        arrays["centres_sd"] = (("frame", "point", "space"), _position_sd(centres), "m")
+        arrays["centres"] = (("frame", "point", "space"), centres.xyz, metres)
+        arrays["centres_sd"] = (("frame", "point", "space"), _position_sd(centres), metres)
         arrays["centres_origin"] = ("point", [str(origin) for origin in origins or ()])
     if (clinical := spine.clinical) is not None:
         axes["parameter"], axes["parameter_unit"] = (
             ("parameter", list(texts)) for texts in (clinical.names, clinical.units)
         )
-        arrays["clinical"] = (("frame", "parameter"), clinical.values, "rad; m")
-        arrays["clinical_sd"] = (("frame", "parameter"), clinical.deviation, "rad; m")
+        arrays["clinical"] = (("frame", "parameter"), clinical.values, mixed)
+        arrays["clinical_sd"] = (("frame", "parameter"), clinical.deviation, mixed)
         arrays["clinical_decided_by"] = ("parameter", [figure.decided_by for figure in found.clinical_figures])
-
-    def labelled(dims, values, unit: str | None = None):
-        return xarray.Variable(dims, values, {} if unit is None else {"units": unit})
-
     made = xarray.Dataset(
-        {name: labelled(*parts) for name, parts in arrays.items() if parts[1] is not None},
-        coords={name: labelled(*parts) for name, parts in axes.items()},
+        {name: parts for name, parts in arrays.items() if parts[1] is not None},
+        coords=axes,
         attrs={"subject": found.subject, "trial": found.trial, "rate_hz": spine.rate, "world": "y_up"},
     )
     for figure in found.curvature_figures:

@@ -15,18 +15,11 @@ from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import list_names, repeated_names
 from simspine.io.video import VIDEO_ENDINGS, files_with_endings
+from simspine.reconstruction import stages
 from simspine.reconstruction.detection import Delayed, Delays, TrialSource, detect_people
 from simspine.reconstruction.sessions import OtherSession, solve_session
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stage import Known, Options
-from simspine.reconstruction.stages import (
-    AFTER_DETECTION,
-    AFTER_MERGING,
-    SUBJECT_NAME,
-    UNSEEN,
-    given_markers,
-    run_stages,
-)
 from simspine.vision.points import check_one_person
 
 if TYPE_CHECKING:
@@ -177,9 +170,9 @@ def reconstruct(
         recording = _recording(item, rig, progress)
         if recording.keypoints is None:
             check_one_person(options.detection)
-        about = {"subject": SUBJECT_NAME, "trial": trial, "videos": recording.videos, "recording": recording}
-        trials[trial] = UNSEEN | about | {"mocap": captured.get(trial), "height": height, "mass": mass}
-    reconstructions = as_reconstructions(run_stages(trials, options))
+        about = {"subject": stages.SUBJECT_NAME, "trial": trial, "videos": recording.videos, "recording": recording}
+        trials[trial] = stages.UNSEEN | about | {"mocap": captured.get(trial), "height": height, "mass": mass}
+    reconstructions = as_reconstructions(stages.run_stages(trials, options))
     return reconstructions if isinstance(source, Mapping) else reconstructions["trial"]
 
 
@@ -249,8 +242,10 @@ def reconstruct_people(
         raise InputError("nobody is seen in two views or more for a fifth of the frames.")
     solved: list[Reconstruction] = []
     for rank, seen in enumerate(people, 1):
-        about = {"subject": f"{SUBJECT_NAME}_{rank}", "trial": "trial", "videos": recording.videos}
-        solved += as_reconstructions(run_stages({"trial": UNSEEN | about | seen}, options, AFTER_DETECTION)).values()
+        about = {"subject": f"{stages.SUBJECT_NAME}_{rank}", "trial": "trial", "videos": recording.videos}
+        solved += as_reconstructions(
+            stages.run_stages({"trial": stages.UNSEEN | about | seen}, options, stages.AFTER_DETECTION)
+        ).values()
     return solved
 
 
@@ -301,12 +296,12 @@ def fit_trials(
     if wrong := [f"{name!r} is a {type(it).__name__}" for name, it in trials.items() if not isinstance(it, Markers)]:
         raise InputError(f"trial {wrong[0]}; expected Markers (`read_trc`, `read_c3d`).")
     options = _with_body(options or Options(), recipe=body, markers=marker_set)
-    person = {"subject": SUBJECT_NAME, "height": height, "mass": mass}
+    person = {"subject": stages.SUBJECT_NAME, "height": height, "mass": mass}
     known = {
-        trial: UNSEEN | person | {"trial": trial} | given_markers(markers, options.body)
+        trial: stages.UNSEEN | person | {"trial": trial} | stages.given_markers(markers, options.body)
         for trial, markers in trials.items()
     }
-    return as_reconstructions(run_stages(known, options, AFTER_MERGING))
+    return as_reconstructions(stages.run_stages(known, options, stages.AFTER_MERGING))
 
 
 def as_reconstructions(trials: Mapping[str, Known]) -> dict[str, Reconstruction]:

@@ -1,6 +1,6 @@
 """Results of all stages for one trial, and quantities from them: points of the body, figures, fit of each view."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -219,24 +219,13 @@ def limb_distance(found: SolvedTrial) -> np.ndarray:
 
     Raises `InputError` where the trial did not come from images.
     """
-    common = set(found.used_keypoints.names) & set(found.model_markers.names)
-    names = [name for name in VIEW_FIT_LIMB_POINTS if name in common]
-    return model_reprojection(found.cameras, found.model_markers, found.used_keypoints, names)
-
-
-def model_reprojection(
-    cameras: Sequence[Camera], model: Markers, keypoints: Keypoints, names: Sequence[str]
-) -> np.ndarray:
-    """(frames, views, points) px: distance between detected points and the body's markers in each image.
-
-    keypoints: as triangulation used them. names: the points to compare; inferred ones would test the rule that placed
-    them. NaN where either is missing.
-    """
+    cameras, model, keypoints = found.cameras, found.model_markers, found.used_keypoints
     if len(cameras) != keypoints.views or model.frames != keypoints.frames:
         raise InputError(
             f"{len(cameras)} cameras and {model.frames} frames of markers do not fit keypoints of {keypoints.views} "
             f"views and {keypoints.frames} frames."
         )
+    names = [name for name in VIEW_FIT_LIMB_POINTS if name in keypoints.names and name in model.names]
     xyz = change_frame(model.select(names).xyz, model.frame, "z_up")
     images = np.moveaxis(project_points(cameras, xyz), 0, 1)
     return np.linalg.norm(images - keypoints.select(names).xy, axis=-1)

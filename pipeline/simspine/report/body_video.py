@@ -285,7 +285,6 @@ def _film_of_view(
         seen=_pixels_in_film(points, box),
         line_colours=[overlay.line_colour(names[a], names[b]) for a, b in lines],
         seen_colours=[] if seen is None else [overlay.point_colour(name) for name in seen.names],
-        step=step,
     )
 
 

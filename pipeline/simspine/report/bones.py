@@ -118,20 +118,19 @@ class Bone:
     kind: str = "bone"
 
 
-def bones_of_model(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str, ...]]:
-    """The bones in a model file's text, one or two for each body, and the mesh files that were not found.
+def bones_of_model(osim: str, folder: Path) -> tuple[Bone, ...]:
+    """The bones in a model file's text, one or two for each body; meshes that are not in the folder are left out.
 
     folder: of the meshes. Only `.vtp` meshes are read. A body's scale factors and the offset frames of its meshes are
     applied, so that the pose of the body (4, 4) alone places them.
     """
-    found, missing = [], []
+    found: list[Bone] = []
     for body in opensim_xml(osim).iter("Body"):
         parts: dict[str, list[Bone]] = {}
         for mesh, offset in _meshes_of_body(body):
-            name = Path((mesh.findtext("mesh_file") or "").strip().replace("\\", "/")).name  # no other folder's
-            path = folder / name
+            file = (mesh.findtext("mesh_file") or "").strip().replace("\\", "/")
+            path = folder / Path(file).name  # no other folder's
             if path.suffix.lower() != ".vtp" or not path.is_file():
-                missing.append(name)
                 continue
             points, triangles = read_vtp(path)
             points = points * _vector_of_element(mesh, "scale_factors", 1.0)
@@ -141,7 +140,7 @@ def bones_of_model(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str
             bone = Bone(carrier, placed, triangles, _bone_kind(path.stem))
             parts.setdefault(bone.kind, []).append(bone)
         found += [join_bones(same) for same in parts.values()]
-    return tuple(found), tuple(dict.fromkeys(missing))
+    return tuple(found)
 
 
 def _bone_kind(mesh: str) -> str:
@@ -224,7 +223,7 @@ def bones_and_joints(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str
     """Bones in the text of an `.osim` file, and joints whose child has bones or is a parent; () for ''."""
     if not model:
         return (), ()
-    found = bones_of_model(model, pose2sim_folder() / "Geometry")[0]
+    found = bones_of_model(model, pose2sim_folder() / "Geometry")
     pairs = joint_pairs(model)
     parents, boned = {a for a, _ in pairs}, {bone.body for bone in found}
     return found, tuple((a, b) for a, b in pairs if b in parents or b in boned or not found)

@@ -8,7 +8,6 @@ Colours: Okabe & Ito 2008 (colour universal design), distinct with any of the co
 black are left out of figures because they vanish on white and on dark pages.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,9 +67,3 @@ def line_key(label: str, **style: Any) -> "Artist":
     from matplotlib.lines import Line2D
 
     return Line2D([], [], label=label, **style)
-
-
-def figure_legend(figure: "Figure", keys: Sequence["Artist"], columns: int) -> None:
-    """The figure's legend, above its panels."""
-    if keys:
-        figure.legend(handles=keys, loc="outside upper left", ncols=columns)

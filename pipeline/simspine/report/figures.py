@@ -12,21 +12,7 @@ from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
 from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
 from simspine.quality.observability import ClinicalFigure
-from simspine.report.figure_style import (
-    ASSUMED_DASHES,
-    BLUE,
-    GREEN,
-    GREY,
-    INK_COLOUR,
-    ORANGE,
-    RED,
-    VIOLET,
-    ArtistStyle,
-    figure_legend,
-    line_key,
-    matplotlib_style,
-    new_figure,
-)
+from simspine.report import figure_style as style
 from simspine.report.page import PageTable, interval_text, is_beyond, named_notes, number_text, unbreakable
 from simspine.report.tables import is_range_shown, label_with_sign, mean_cell, moves, range_of
 
@@ -138,18 +124,18 @@ def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
     Degrees; lengths are left out.
     """
     shown = [change for change in changes if change.unit == "deg"][::-1]
-    with matplotlib_style():
-        figure = new_figure(1.0 + 0.23 * max(1, len(shown)))
+    with style.matplotlib_style():
+        figure = style.new_figure(1.0 + 0.23 * max(1, len(shown)))
         axes = figure.subplots()
         for height, change in enumerate(shown):
             beyond = change.verdict == BEYOND_ERROR
-            colour = ORANGE if change.assumed else BLUE if beyond else GREY
+            colour = style.ORANGE if change.assumed else style.BLUE if beyond else style.GREY
             if change.sd is not None:
                 ends = [change.by - NORMAL_95 * change.sd, change.by + NORMAL_95 * change.sd]
-                axes.plot(ends, [height] * 2, color=colour, linestyle=ASSUMED_DASHES if change.assumed else "-")
+                axes.plot(ends, [height] * 2, color=colour, linestyle=style.ASSUMED_DASHES if change.assumed else "-")
             axes.plot(change.by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
             axes.text(1.01, height, change.size, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
-        axes.axvline(0, color=INK_COLOUR, linewidth=0.8)
+        axes.axvline(0, color=style.INK_COLOUR, linewidth=0.8)
         axes.set_yticks(range(len(shown)), [change.label for change in shown], fontsize=8.5)
         axes.set(title=title, xlabel="difference (°)", ylim=(-0.7, max(0.7, len(shown) - 0.3)))
     return figure
@@ -158,7 +144,7 @@ def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
 _CYCLE_COLUMNS = 3
 _MIN_CYCLES_FOR_SD = 3  # least number of cycles for drawing their standard deviation
 _MIN_MOVEMENT_RAD = 1e-4  # rad: angles with a smaller range are constants of the body
-_SIDE_STYLES = {"r": ("right", VIOLET, ""), "l": ("left (dots)", RED, "o")}  # label, colour, marker
+_SIDE_STYLES = {"r": ("right", style.VIOLET, ""), "l": ("left (dots)", style.RED, "o")}  # label, colour, marker
 
 
 def cycle_figure(
@@ -177,8 +163,8 @@ def cycle_figure(
     for name in moving:
         panels.setdefault(name[:-2] if name[-2:] in ("_r", "_l") else name, []).append(name)
     rows = -(-len(panels) // _CYCLE_COLUMNS)
-    with matplotlib_style():
-        figure = new_figure(0.9 + 1.9 * rows)
+    with style.matplotlib_style():
+        figure = style.new_figure(0.9 + 1.9 * rows)
         grid = figure.subplots(rows, _CYCLE_COLUMNS, sharex=True, squeeze=False).flat
         for number, (axes, (title, names)) in enumerate(zip(grid, panels.items(), strict=False)):
             doubted = bool(set(names) & set(assumed))
@@ -186,27 +172,25 @@ def cycle_figure(
                 _draw_cycles(axes, name, np.degrees(angles[name]), name in assumed)
             known = [np.degrees(spread[name]) for name in names if spread and name in spread]
             reach = f"± {max(known):.0f}°" if known else "(°)"
-            axes.set(title=f"{_angle_label(title, names)} {reach}{', assumed' * doubted}", xlim=(0, 100))
+            known_as = CLINICAL_DEFINITIONS.get(names[0])
+            label = known_as.label.partition(", ")[0] if known_as else title.replace("_", " ").capitalize()
+            axes.set(title=f"{label} {reach}{', assumed' * doubted}", xlim=(0, 100))
             axes.tick_params(labelbottom=True)
             if number + _CYCLE_COLUMNS >= len(panels):
                 axes.set_xlabel("cycle (%)")
         for axes in figure.axes[len(panels) :]:
             axes.set_visible(False)
-        keys = [line_key(text, color=colour, marker=dots) for text, colour, dots in _SIDE_STYLES.values()]
-        keys += [line_key("assumed", color=ORANGE, linestyle="--")] if assumed else []
-        figure_legend(figure, keys, 3)
+        keys = [style.line_key(text, color=colour, marker=dots) for text, colour, dots in _SIDE_STYLES.values()]
+        keys += [style.line_key("assumed", color=style.ORANGE, linestyle="--")] if assumed else []
+        figure.legend(handles=keys, loc="outside upper left", ncols=3)
     return figure
 
 
-def _angle_label(panel: str, names: list[str]) -> str:
-    """The page's label of an angle, without its side and its vertebrae."""
-    known = CLINICAL_DEFINITIONS.get(names[0])
-    return panel.replace("_", " ").capitalize() if known is None else known.label.partition(", ")[0]
-
-
 def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> None:
-    _, colour, dots = _SIDE_STYLES.get(name[-1] if name[-2:-1] == "_" else "", ("", INK_COLOUR, ""))
-    look: ArtistStyle = {"color": ORANGE, "linestyle": "--"} if assumed else {"color": colour, "linestyle": "-"}
+    _, colour, dots = _SIDE_STYLES.get(name[-1] if name[-2:-1] == "_" else "", ("", style.INK_COLOUR, ""))
+    look: style.ArtistStyle = (
+        {"color": style.ORANGE, "linestyle": "--"} if assumed else {"color": colour, "linestyle": "-"}
+    )
     axes.plot(CYCLE_PERCENT, values.T, linewidth=0.6, alpha=0.45, **look)
     known = np.isfinite(values).all(1)
     if known.sum() >= _MIN_CYCLES_FOR_SD:
@@ -230,23 +214,25 @@ def posture_figure(
     shape, mm. skin: (points, 3) mm, points measured on the back. Levels above all of these are assumed: dashed.
     """
     beyond = np.zeros(len(place), bool) if skin is None else place[:, 1] > skin[:, 1].max() + BEYOND_LINE_MM
-    with matplotlib_style():
-        figure = new_figure(5.6)
+    with style.matplotlib_style():
+        figure = style.new_figure(5.6)
         panels = figure.subplots(1, 2, sharey=True)
         views = ((0, "Seen from the right", "forwards (mm)"), (2, "Seen from behind", "to the right (mm)"))
         for axes, (across, title, label) in zip(panels, views, strict=True):
             if skin is not None:
-                axes.plot(skin[:, across], skin[:, 1], "s", color=GREEN, markersize=3)
+                axes.plot(skin[:, across], skin[:, 1], "s", color=style.GREEN, markersize=3)
             own = None if deviation is None else deviation[:, across]
             _draw_plane(axes, names, place[:, [across, 1]], deviation=own, beyond=beyond)
             axes.set(title=title, xlabel=label, aspect="equal", adjustable="datalim")
         panels[0].set_ylabel(f"above {names[-1] if place[-1, 1] < place[0, 1] else names[0]} (mm)")
-        keys = [line_key("centres of the vertebrae, band: 95 %", color=BLUE, marker="o", markersize=4)]
+        keys = [style.line_key("centres of the vertebrae, band: 95 %", color=style.BLUE, marker="o", markersize=4)]
         if beyond.any():
-            keys.append(line_key("assumed: not measured", color=ORANGE, linestyle=ASSUMED_DASHES))
+            keys.append(style.line_key("assumed: not measured", color=style.ORANGE, linestyle=style.ASSUMED_DASHES))
         if skin is not None:
-            keys.append(line_key("measured on the skin", color=GREEN, marker="s", markersize=3, linestyle="none"))
-        figure_legend(figure, keys, 3)
+            keys.append(
+                style.line_key("measured on the skin", color=style.GREEN, marker="s", markersize=3, linestyle="none")
+            )
+        figure.legend(handles=keys, loc="outside upper left", ncols=3)
     return figure
 
 
@@ -256,8 +242,8 @@ def _draw_plane(
     """One view. xy: (levels, 2) mm. deviation: (levels,) mm, across. beyond: (levels,) bool, drawn as assumed."""
     if deviation is not None:
         ends = (xy[:, 0] - NORMAL_95 * deviation, xy[:, 0] + NORMAL_95 * deviation)
-        axes.fill_betweenx(xy[:, 1], *ends, color=BLUE, alpha=0.18, linewidth=0)
-    for shown, dashes, colour in ((beyond, ASSUMED_DASHES, ORANGE), (~beyond, "-", BLUE)):
+        axes.fill_betweenx(xy[:, 1], *ends, color=style.BLUE, alpha=0.18, linewidth=0)
+    for shown, dashes, colour in ((beyond, style.ASSUMED_DASHES, style.ORANGE), (~beyond, "-", style.BLUE)):
         axes.plot(*np.where(shown[:, None], xy, np.nan).T, color=colour, linestyle=dashes, marker="o", markersize=4)
     for name in (name for name in _SPINE_LABELS if name in names):
         axes.annotate(name, xy[names.index(name)], xytext=(9, -3), textcoords="offset points", fontsize=8.5)

@@ -6,13 +6,13 @@ They are SVG without a viewBox. Lengths across are shares of the width, so text 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
 from simspine.core.arrays import NORMAL_95, runs_of_frames
 from simspine.core.types import Forced, Markers
-from simspine.quality.findings import THRESHOLDS
-from simspine.quality.observability import forced_mask
+from simspine.quality.observability import Observability, observability_of
 from simspine.report.page import unbreakable
 from simspine.report.scene import colour_kinds
 
@@ -64,8 +64,7 @@ def _round_marks(low: float, high: float) -> dict[float, float]:
     return dict(zip(100 * (numbers - low) / (high - low), numbers, strict=True))
 
 
-# Limits of the verdicts: measured ranges are filled, partly measured ones pale, assumed ones hollow and dashed.
-MEASURED_FROM, ASSUMED_BELOW = THRESHOLDS["measured"].value_si, THRESHOLDS["assumed"].value_si
+# By the verdicts: measured ranges are filled, partly measured ones pale, assumed ones hollow and dashed.
 PLANE_TITLES = {"Flexion–extension": "flexion", "Lateral bending": "to the right", "Axial rotation": "to the left"}
 VERDICT_LOOKS = {
     "measured": "measured",
@@ -73,19 +72,20 @@ VERDICT_LOOKS = {
     "assumed": "assumed",
     "set by the model's couplers": "forced",
 }
+_LOOK_OF_WORD = {Observability.PARTLY: "partly", Observability.ASSUMED: "assumed", Observability.FORCED: "forced"}
 
 
-def _verdict_looks(shares: np.ndarray, forced: np.ndarray) -> np.ndarray:
-    """The look of each angle, one of `VERDICT_LOOKS`. shares: NaN counts as measured where the solver gave no share."""
-    conditions = [forced, shares < ASSUMED_BELOW, shares < MEASURED_FROM]
-    return np.select(conditions, ["forced", "assumed", "partly"], "measured")
+def _verdict_looks(levels: Sequence[str], shares: np.ndarray, forced: Mapping[str, Sequence[Forced]]) -> np.ndarray:
+    """(levels, 3) of `VERDICT_LOOKS`. shares: NaN counts as measured where the solver gave no share."""
+    words = observability_of(levels, shares, forced)
+    return np.array([[_LOOK_OF_WORD.get(word, "measured") for word in planes] for planes in words])
 
 
 def are_results(
     levels: Sequence[str], shares: np.ndarray, forced: Mapping[str, Sequence[Forced]], marked: Sequence[str]
 ) -> np.ndarray:
     """(levels, 3): angles that are results: measured, or partly so with markers on both vertebrae (`marked`)."""
-    looks = _verdict_looks(shares, forced_mask(levels, forced))
+    looks = _verdict_looks(levels, shares, forced)
     return (looks == "measured") | ((looks == "partly") & np.isin(levels, marked)[:, None])
 
 
@@ -94,7 +94,7 @@ def range_charts(
     angles: np.ndarray,
     sd: np.ndarray | None,
     shares: np.ndarray,
-    forced: Mapping[str, Sequence[Forced]] | None = None,
+    forced: Mapping[str, Sequence[Forced]] = MappingProxyType({}),
     marked: Sequence[str] = (),
 ) -> str:
     """Range of each level's angle over the frames, with the 95 % interval around it.
@@ -102,8 +102,7 @@ def range_charts(
     angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A chart for each plane. marked:
     levels with markers on both vertebrae, the only ones with numbers. Of an angle that is not a result: the mean.
     """
-    looks = _verdict_looks(shares, forced_mask(levels, forced or {}))
-    found = are_results(levels, shares, forced or {}, marked)
+    looks, found = _verdict_looks(levels, shares, forced), are_results(levels, shares, forced, marked)
     mean = np.ma.masked_invalid(angles).mean(0, keepdims=True).filled(np.nan)
     typical = None if sd is None else np.ma.median(np.ma.masked_invalid(sd), 0, keepdims=True).filled(np.nan)
     of_mean = ends_of_span(mean, typical)

@@ -165,21 +165,13 @@ class TrialSection:
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """Origin of the results. versions: name → version. settings: further settings."""
-
-    config_hash: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class ReportContent:
     """The whole page.
 
-    overview: a table over all trials, for data sets. licences: name → terms. notice: closing words. home: (address,
-    name) of the parent page. alone: a page without provenance. validation_tables: the data set compared with the
-    literature. comparisons: tables of trials of one person; changes: figures of them. files: those next to the page.
+    overview: a table over all trials, for data sets. provenance: name → origin of the results. licences: name → terms.
+    notice: closing words. home: (address, name) of the parent page. alone: a page without provenance. comparisons:
+    tables of trials of one person; changes: figures of them. validation_tables: the data set compared with the
+    literature. files: those next to the page.
     """
 
     title: str
@@ -188,7 +180,7 @@ class ReportContent:
     findings: tuple[Finding, ...] = ()
     overview: PageTable | None = None
     trials: tuple[TrialSection, ...] = ()
-    provenance: Provenance = field(default_factory=Provenance)
+    provenance: dict[str, str] = field(default_factory=dict)
     licences: dict[str, str] = field(default_factory=dict)
     notice: str = ""
     home: tuple[str, str] | None = None

@@ -5,9 +5,9 @@ images are exact; images in the 3D view are approximate.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from simspine.core.errors import InputError, needing_extra
 from simspine.core.geometry import frame_rotation, smooth_curve
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path
+from simspine.reconstruction.solved_trial import SolvedTrial
+from simspine.report.body_video import body_in_image, shown_in
 from simspine.report.figure_style import BLUE, GREEN, GREY, NAMED_COLOURS, POINT_COLOURS, VERMILLION, to_bgr
 from simspine.report.overlay import body_lines, line_colour, point_colour
 from simspine.report.scene import Scene, tube_radius, unit_quaternions
@@ -25,24 +27,13 @@ _BONE_COLOUR, _VERTEBRA_COLOUR = "#e4dcc8", "#cdb98f"
 _VIDEO_CONTAINERS = (".mp4",)  # videos that Rerun plays; others are left out
 
 
-@dataclass(frozen=True, eq=False)
-class CameraView:
-    """One camera. video: its file, or None. xy: (frames, points, 2) px the body reprojected; names: of its points.
-
-    shown: (frames,) int, the video's frame at each of the trial's.
-    """
-
-    camera: Camera
-    video: Path | None
-    xy: np.ndarray
-    names: Sequence[str]
-    shown: np.ndarray
-
-
 def write_recording(
-    path: str | os.PathLike, scene: Scene, views: Sequence[CameraView] = (), keypoints: Keypoints | None = None
+    path: str | os.PathLike,
+    scene: Scene,
+    trial: SolvedTrial | None = None,
+    videos: Mapping[int, Path] = MappingProxyType({}),
 ) -> None:
-    """Write `scene` and its `views` to `path`. keypoints: (frames, views, …) in the order of the cameras.
+    """Write `scene` to `path`, with the images of `trial`. videos: {view: file}, those to show.
 
     Raises `InputError` where the package rerun-sdk is missing.
     """
@@ -52,14 +43,16 @@ def write_recording(
     recording = rr.RecordingStream("simspine", recording_id=f"simspine {scene.name}")
     try:
         with atomic_path(path) as temporary, recording as stream:
-            stream.save(str(temporary), default_blueprint=_rerun_blueprint(scene, views))
+            stream.save(str(temporary), default_blueprint=_rerun_blueprint(scene, trial))
             log = _Log(rr, stream, scene.spine.time)
             log.still("body", rr.ViewCoordinates.RIGHT_HAND_Y_UP)
             _log_body(log, scene)
             _log_points(log, scene)
             _log_curves(log, scene)
-            for number, view in enumerate(views):
-                _log_view(log, view, keypoints, number)
+            if trial is not None:
+                keypoints = shown_in(trial, slice(None))
+                for view in range(len(trial.cameras)):
+                    _log_view(log, trial, view, keypoints, file=videos.get(view))
             stream.flush()
             stream.disconnect()
     except RuntimeError as error:  # Rerun's error for any fault of the file system, or of a video
@@ -154,46 +147,51 @@ def _log_curves(log: _Log, scene: Scene) -> None:
         before = status
 
 
-def _log_view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: int) -> None:
-    rr, camera = log.rr, view.camera
+def _log_camera(log: _Log, camera: Camera, file: Path | None, shown: np.ndarray) -> str:
+    """Log a camera and its video; returns their place. shown: (frames,) int, the video's frame at each of the trial."""
+    rr = log.rr
     place = f"body/cameras/{rr.escape_entity_path_part(camera.name)}"
-    lines, spine = body_lines(view.names)
     to_y_up = frame_rotation("z_up", "y_up")
     log.still(place, rr.Transform3D(translation=to_y_up @ camera.centre, mat3x3=to_y_up @ camera.R.T))
     log.still(place, rr.Pinhole(image_from_camera=camera.K, resolution=camera.size, image_plane_distance=0.4))
-    if view.video is not None and view.video.suffix.lower() in _VIDEO_CONTAINERS:
-        video = rr.AssetVideo(path=view.video)
+    if file is not None and file.suffix.lower() in _VIDEO_CONTAINERS:
+        video = rr.AssetVideo(path=file)
         log.still(f"{place}/video", video)
         at = np.asarray(video.read_frame_timestamps_nanos())
-        frames = np.flatnonzero(view.shown < len(at))
-        log.columns(f"{place}/video", rr.VideoFrameReference.columns_nanos(at[view.shown[frames]]), frames)
-    inks = [_rgb_tuple(line_colour(view.names[a], view.names[b])) for a, b in lines]
-    strips = ([_known_points(xy[list(line)]) for line in lines] for xy in view.xy)
+        frames = np.flatnonzero(shown < len(at))
+        log.columns(f"{place}/video", rr.VideoFrameReference.columns_nanos(at[shown[frames]]), frames)
+    return place
+
+
+def _log_view(log: _Log, trial: SolvedTrial, view: int, keypoints: Keypoints, file: Path | None) -> None:
+    rr, names, body = log.rr, trial.model_points.names, body_in_image(trial, view, slice(None))
+    place = _log_camera(log, trial.cameras[view], file, trial.video_frames(view))
+    lines, spine = body_lines(names)
+    inks = [_rgb_tuple(line_colour(names[a], names[b])) for a, b in lines]
+    strips = ([_known_points(xy[list(line)]) for line in lines] for xy in body)
     log.each(f"{place}/fitted", (rr.LineStrips2D(each, radii=-1.5, colors=inks, draw_order=20) for each in strips))
-    curves = (smooth_curve(_known_points(xy[spine])) for xy in view.xy)
+    curves = (smooth_curve(_known_points(xy[spine])) for xy in body)
     red = _rgb_tuple(VERMILLION)
     log.each(f"{place}/spine", (rr.LineStrips2D([c], radii=-3, colors=[red], draw_order=30) for c in curves))
-    if keypoints is None:
-        return
     named = zip(keypoints.names, keypoints.origins, strict=True)
     colours = np.array([_rgb_tuple(point_colour(name, origin)) for name, origin in named])
     log.each(
         f"{place}/points",
         (
             rr.Points2D(xy[keep], radii=-3, colors=colours[keep], draw_order=40)
-            for xy in keypoints.xy[:, number]
+            for xy in keypoints.xy[:, view]
             for keep in [np.isfinite(xy).all(-1)]
         ),
     )
 
 
-def _rerun_blueprint(scene: Scene, views: Sequence[CameraView]):
+def _rerun_blueprint(scene: Scene, trial: SolvedTrial | None):
     import rerun.blueprint as rrb
     from rerun import escape_entity_path_part
 
     space = rrb.Spatial3DView(origin="body", name=scene.name)
     curves = rrb.TimeSeriesView(origin="curves", name="Curvature, °")
-    names = [view.camera.name for view in views]
+    names = [] if trial is None else [camera.name for camera in trial.cameras]
     places = [f"body/cameras/{escape_entity_path_part(name)}" for name in names]
     images = [rrb.Spatial2DView(origin=place, name=name) for place, name in zip(places, names, strict=True)]
     left = rrb.Vertical(space, curves, row_shares=[3, 1])

@@ -58,7 +58,7 @@ class Film:
     pictures: JPEG images of the trial's frames 0, `every`, 2 · `every` … body: (frames, points, 2) px in them, points
     of the reprojected body; lines: pairs of points to join; spine: points of the spine from below upwards. seen:
     (frames, points, 2) px, detected points. NaN = missing. line_colours, seen_colours: one for each line and detected
-    point. step: body and seen hold the trial's first frame and every step-th after it.
+    point. body and seen hold the frames of `Scene.poses`.
     """
 
     name: str
@@ -71,7 +71,6 @@ class Film:
     seen: np.ndarray
     line_colours: Sequence[str]
     seen_colours: Sequence[str]
-    step: int = 1
 
 
 MOST_FRAMES = 3000  # largest number of frames of a trial on a page, about 4 MB; longer trials are thinned
@@ -112,7 +111,7 @@ class Scene:
     points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
     where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
     origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: pictures from
-    cameras. step: poses hold the first frame and every step-th after it.
+    cameras. step: poses and films hold the first frame and every step-th after it.
     """
 
     name: str
@@ -262,7 +261,7 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
         block.lengths(f"curve/{i}", curve.values[kept])
         if curve.sd is not None:
             block.lengths(f"sd/{i}", curve.sd[kept])
-    header["films"] = [_film_header(film, i, step, block) for i, film in enumerate(scene.films)]
+    header["films"] = [_film_header(scene, i, step, block) for i in range(len(scene.films))]
     fields = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit", "assumed", "mean", "least")
     header["curves"] = [{key: getattr(curve, key) for key in fields} for curve in scene.curves]
     header["arrays"] = block.entries
@@ -293,10 +292,11 @@ def _still_path(scene: Scene) -> str:
     return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line - corner) for line in flat)
 
 
-def _film_header(film: Film, number: int, step: int, block: Block) -> dict[str, object]:
+def _film_header(scene: Scene, number: int, step: int, block: Block) -> dict[str, object]:
     """A film's part of the header; adds its points to the block. step: that of the frames kept."""
-    block.lengths(f"body/{number}", film.body[:: step // film.step])
-    block.lengths(f"seen/{number}", film.seen[:: step // film.step])
+    film = scene.films[number]
+    block.lengths(f"body/{number}", film.body[:: step // scene.step])
+    block.lengths(f"seen/{number}", film.seen[:: step // scene.step])
     ends = np.cumsum([0, *map(len, film.pictures)]).tolist()
     return {
         "name": film.name, "size": list(film.size), "every": film.every // step, "ends": ends,
@@ -316,9 +316,6 @@ def unit_quaternions(rotations: np.ndarray) -> np.ndarray:
     """(..., 3, 3) rotations → (..., 4) unit quaternions x y z w; NaN for rotations with NaN."""
     from scipy.spatial.transform import Rotation
 
-    flat = rotations.reshape(-1, 3, 3)
-    known = np.isfinite(flat).all((1, 2))
-    out = np.full((len(flat), 4), np.nan)
-    if known.any():
-        out[known] = Rotation.from_matrix(flat[known]).as_quat()
-    return out.reshape(*rotations.shape[:-2], 4)
+    known = np.isfinite(rotations).all((-2, -1))
+    turns = Rotation.from_matrix(np.where(known[..., None, None], rotations, np.eye(3)).reshape(-1, 3, 3))
+    return np.where(known[..., None], turns.as_quat().reshape(*known.shape, 4), np.nan)

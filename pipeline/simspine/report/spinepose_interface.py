@@ -197,10 +197,14 @@ class SpinePoseEstimator:
         bboxes: as in `find_people`.
         """
         people = self.find_people(image, bboxes)
+        return self.in_spinepose_form(people, image, self.open_placer(camera_pose=False))
+
+    def in_spinepose_form(
+        self, people: Sequence[DetectedPerson], image: np.ndarray, placer: PeoplePlacer | None
+    ) -> tuple[np.ndarray, ...]:
+        """Points and scores of an image's people, and their points in space where there is a placer."""
         flat = self.postprocess(*_keypoints_and_scores(people))
-        if not self.enable_lifting:
-            return flat
-        return *flat, self.lift(self.open_placer(camera_pose=False), people, image)
+        return flat if placer is None else (*flat, self.lift(placer, people, image))
 
     def lift(self, placer: PeoplePlacer, people: Sequence[DetectedPerson], image: np.ndarray) -> np.ndarray:
         """Points (people, 37, 3) m of an image's people in the placer's axes."""
@@ -208,8 +212,11 @@ class SpinePoseEstimator:
         self.camera_intrinsics = self._lens.of(size).K
         return _rows_in_space(people, placer.place_at_once(people, size))[..., :3]
 
-    def open_placer(self, camera_pose: bool) -> PeoplePlacer:
-        """A placer of people in space, image by image. camera_pose: in a world frame, not in the camera's axes."""
+    def open_placer(self, camera_pose: bool) -> PeoplePlacer | None:
+        """A placer of people in space, image by image, where they are lifted. camera_pose: in a world frame, not in
+        the camera's axes."""
+        if not self.enable_lifting:
+            return None
         choices = WorldChoices(
             self.primary_subject_height if self.estimate_metric_scale else None,
             metric_scale=self.estimate_metric_scale,
@@ -222,8 +229,7 @@ class SpinePoseEstimator:
 
     def open_panel(self) -> PeoplePlacer | None:
         """The placer of people in the world next to a picture; None where none is drawn."""
-        drawn = self.enable_lifting and self.show_lifting_panel and self.estimate_camera_pose
-        return self.open_placer(camera_pose=True) if drawn else None
+        return self.open_placer(camera_pose=True) if self.show_lifting_panel and self.estimate_camera_pose else None
 
     estimate = predict = __call__
 
@@ -298,17 +304,14 @@ class PoseTracker:
         """Forget people and world; the next image begins another video."""
         self._watcher.reset_identities()
         self._images = 0
-        self._placer = self.solution.open_placer(camera_pose=True) if self.solution.enable_lifting else None
+        self._placer = self.solution.open_placer(camera_pose=True)
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
         """Points (people, 37, 2) px in SpinePose's order, scores (people, 37), and those in the world if lifted."""
         people = self._watcher.watch_image(require_image(image), self._images / self.smoothing_freq)
         self._images += 1
         self.solution._people = people
-        flat = self.solution.postprocess(*_keypoints_and_scores(people))
-        if self._placer is None:
-            return flat
-        return *flat, self.solution.lift(self._placer, people, image)
+        return self.solution.in_spinepose_form(people, image, self._placer)
 
     def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """As of `SpinePoseEstimator`."""
@@ -382,7 +385,7 @@ def infer_image(
     chosen = {"lifting_thr": FOLLOWING_THRESHOLD} | others
     with closing(SpinePoseEstimator(mode, model_version, detector, **chosen)) as estimator:
         people = estimator.find_people(image)
-        placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
+        placer = estimator.open_placer(camera_pose=True)
     if vis_path is not None:
         write_picture(Path(vis_path), draw_with_world(image, people, estimator.open_panel(), spine_only))
     placed = None if placer is None else placer.place_at_once(people, (image.shape[1], image.shape[0]))
@@ -429,7 +432,7 @@ def infer_video(
         estimator = SpinePoseEstimator(mode, model_version, detector, **chosen)
         watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
-        placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
+        placer = estimator.open_placer(camera_pose=True)
         panel = estimator.open_panel()
         detected, placed = [], []
         for shot, people in watch_camera(camera, watcher):

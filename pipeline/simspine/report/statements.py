@@ -27,25 +27,17 @@ from simspine.quality.observability import (
     observed_share_text,
     rhythm_verdict,
 )
+from simspine.reconstruction import headline
 from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, is_refined
-from simspine.reconstruction.headline import (
-    DOTS_OF_TAPE,
-    SKIN_MARKER_GROUP,
-    detected_points,
-    marker_rms_mm,
-    median_or_none,
-    spine_points_by_source,
-)
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial, unseen_bodies
-from simspine.report import tables
+from simspine.report import tables, trial_sections
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.canvas import figure_svg
 from simspine.report.figures import posture_figure
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
     Picture,
-    Provenance,
     ReportContent,
     Statement,
     TrialSection,
@@ -57,19 +49,6 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
-from simspine.report.trial_sections import (
-    check_pictures,
-    conclusion_sentence,
-    curve_pictures,
-    fit_tables,
-    level_pictures,
-    movement_sentence,
-    page_finding,
-    rejected_frames,
-    scene_of_trial,
-    short_name,
-    trial_tables,
-)
 
 _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
@@ -80,9 +59,9 @@ _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
     """Conclusion, recording, movement, certainty, values not to use, cautions, advice for the next recording."""
-    movement = movement_sentence(trial)
+    movement = trial_sections.movement_sentence(trial)
     return (
-        Statement("What this recording shows", conclusion_sentence(trial)),
+        Statement("What this recording shows", trial_sections.conclusion_sentence(trial)),
         Statement("What was recorded", _measured_sentence(trial)),
         *[Statement("What the person did", movement)] * bool(movement),
         Statement("How sure", _certainty_sentence(trial)),
@@ -98,13 +77,15 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     frames = f"{spine.frames} frames at {spine.rate:g} Hz{kept}"
     span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}" if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
-    ways = spine_points_by_source(trial.markers)
+    ways = headline.spine_points_by_source(trial.markers)
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {tables.ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
+        sources = page_words("sources")
+        if count:
+            sources = sources | {headline.SKIN_MARKER_GROUP: sources["clicked"]}
         parts = [
-            f"{len(names)} {page_words('sources').get('clicked' if count and way == SKIN_MARKER_GROUP else way, way)}"
-            + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
+            f"{len(names)} {sources.get(way, way)}" + f": {', '.join(names)}" * (way != headline.DOTS_OF_TAPE)
             for way, names in ways.items()
         ]
         seen = f"On the back, the recording shows {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
@@ -138,9 +119,9 @@ def _inferred_sentences(trial: SolvedTrial) -> str:
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
     """Whether the spine was seen by single skin markers only, none of them lumbar, and lordosis was not decided."""
-    lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in ways.get(SKIN_MARKER_GROUP, ()))
+    lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in ways.get(headline.SKIN_MARKER_GROUP, ()))
     assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
-    return [*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed
+    return [*ways] == [headline.SKIN_MARKER_GROUP] and not lumbar and assumed
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
@@ -173,7 +154,7 @@ def _undecided(trial: SolvedTrial) -> dict[str, list[str]]:
     of_verdict: dict[str, list[str]] = defaultdict(list)
     for one in figures:
         if one.is_assumed or one.verdict is Observability.FORCED:
-            of_verdict[one.decided_by if one.is_assumed else str(one.verdict)].append(short_name(one))
+            of_verdict[one.decided_by if one.is_assumed else str(one.verdict)].append(trial_sections.short_name(one))
     rhythm, verdict = trial.lumbopelvic_rhythm, rhythm_verdict(figures)
     if rhythm is not None and rhythm.ratio is not None and verdict is Observability.ASSUMED:
         of_verdict[str(verdict)].append("Lumbopelvic rhythm")
@@ -186,7 +167,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     parts = [f"Rejected frames: {frames}."] if frames else []
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in _undecided(trial).items()]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
-    parts += ["Single levels: none is a result."] * (not level_pictures(trial))
+    parts += ["Single levels: none is a result."] * (not trial_sections.level_pictures(trial))
     return " ".join(parts) or "Nothing: all was measured."
 
 
@@ -217,15 +198,15 @@ def _views_of_skin_markers(trial: SolvedTrial) -> list[str]:
 
 def _findings_of(trial: SolvedTrial) -> tuple[Finding, ...]:
     """Findings of quality control, after a warning where no marker shows the lumbar spine."""
-    lacking = _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
+    lacking = _lacks_lumbar_marker(trial, headline.spine_points_by_source(trial.markers))
     words = page_words("unseen")
     unseen = warning("lumbar_unseen", words["message"], words["advice"])
-    return (*[unseen] * lacking, *map(page_finding, trial.findings))
+    return (*[unseen] * lacking, *map(trial_sections.page_finding, trial.findings))
 
 
 def _advice_sentence(trial: SolvedTrial) -> str:
     """Advice for a better recording, by what this one lacks."""
-    ways = spine_points_by_source(trial.markers)
+    ways = headline.spine_points_by_source(trial.markers)
     lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
     lacks = {
         "lumbar_marker": _lacks_lumbar_marker(trial, ways),
@@ -242,11 +223,11 @@ def _advice_sentence(trial: SolvedTrial) -> str:
 
 def methods_text(trial: SolvedTrial, how: str = "") -> str:
     """Sentences for the methods section of a paper. how: sentences on detection and filtering of the points."""
-    spine, body, distance, versions = trial.spine, trial.body, marker_rms_mm(trial), package_versions()
+    spine, body, distance, versions = trial.spine, trial.body, headline.marker_rms_mm(trial), package_versions()
     source = f"{len(trial.cameras)} cameras ({tables.image_sizes(trial.cameras)})" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
-    ways = spine_points_by_source(trial.markers)
-    skin = [name for way in (SKIN_MARKER_GROUP, DOTS_OF_TAPE) for name in ways.get(way, ())]
+    ways = headline.spine_points_by_source(trial.markers)
+    skin = [name for way in (headline.SKIN_MARKER_GROUP, headline.DOTS_OF_TAPE) for name in ways.get(way, ())]
     words = page_words("methods")
     levels, free = sum(bool(level.coordinates) for level in trial.sized.levels), len(body.tree.free)
     parts = (
@@ -289,8 +270,8 @@ def _points_sentence(trial: SolvedTrial) -> str:
     """Sentences on the reprojection errors of detected points, as in the tables of the fit; '' without images."""
     if trial.triangulation is None:
         return ""
-    seen = detected_points(trial.triangulation, trial.markers)
-    error, noise = median_or_none(seen.error_px[seen.used]), median_or_none(seen.noise_px)
+    seen = headline.detected_points(trial.triangulation, trial.markers)
+    error, noise = headline.median_or_none(seen.error_px[seen.used]), headline.median_or_none(seen.noise_px)
     if error is None or noise is None:
         return ""
     refined = next((f.message.partition(": ")[2] for f in trial.findings if f.code == CAMERA_REFINED_CODE), "")
@@ -344,19 +325,19 @@ def trial_section_of(
     in the 3D player. film_bytes: limit of all pictures next to it. how: as in `methods_text`.
     """
     step = frame_step(trial.spine.frames, most)
-    scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
+    scene = replace(trial_sections.scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
     methods = methods_text(trial, how)
     return TrialSection(
         name=trial.name,
         findings=_findings_of(trial),
         overlays=(named_picture("overlay", data=encode_jpeg(overlay_picture(trial, samples))),) if trial.videos else (),
-        figures=(*curve_pictures(trial, scene.curves), *level_pictures(trial)),
-        tables=trial_tables(trial),
-        rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
+        figures=(*trial_sections.curve_pictures(trial, scene.curves), *trial_sections.level_pictures(trial)),
+        tables=trial_sections.trial_tables(trial),
+        rejected=() if trial.verdict is None else trial_sections.rejected_frames(trial.verdict),
         player=pack_scene(scene, most),
         glance=summary_statements(trial),
-        checks=check_pictures(trial),
-        fit=fit_tables(trial),
+        checks=trial_sections.check_pictures(trial),
+        fit=trial_sections.fit_tables(trial),
         posture=_posture_pictures(trial, prefix),
         methods=methods,
         references=tuple(Statement(*cited) for cited in page_words("references").items() if cited[0] in methods),
@@ -393,7 +374,7 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
         title=trial.trial,
         subtitle=f"{count} frames, {count / trial.spine.rate:.1f} s" if count > 1 else "one frame",
         trials=(trial_section_of(trial),),
-        provenance=Provenance(versions=dict(package_versions())),
+        provenance=dict(package_versions()),
         licences=page_words("licences"),
         notice=REPORT_NOTICE,
     )
@@ -403,7 +384,7 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
 
 def notebook_player(trial: SolvedTrial) -> str:
     """HTML of the 3D player of a trial for a cell of a notebook: a self-contained iframe of limited size."""
-    scene = scene_of_trial(trial, frame_step(trial.spine.frames, _NOTEBOOK_FRAMES))
+    scene = trial_sections.scene_of_trial(trial, frame_step(trial.spine.frames, _NOTEBOOK_FRAMES))
     section = TrialSection(name=trial.name, player=pack_scene(scene, _NOTEBOOK_FRAMES))
     page = render_page(ReportContent(title=trial.trial, trials=(section,), alone=True))
     return (

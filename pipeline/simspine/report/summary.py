@@ -21,13 +21,12 @@ def verdict_on(quantity: str, sd: float | None, forced: bool = False, estimated:
     return observability_word(share_of_curvature(quantity, sd), forced, estimated=estimated)
 
 
-def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> tuple[Row, ...]:
+def summary_rows(summary: Mapping[str, Any], why_rejected: str = "") -> tuple[Row, ...]:
     """Rows for the content of `summary.json`, in a fixed order; missing keys and unknown ones are left out.
 
-    A value is a number, None or NaN (shown as '–'), or a mapping {part: number}. notes: {key: text} instead of the
-    default notes. Lights follow the limits stated in the notes.
+    A value is a number, None or NaN (shown as '–'), or a mapping {part: number}. why_rejected: note of the
+    rejected frames. Lights follow the limits stated in the notes.
     """
-    notes = notes or {}
     if summary.get("views") == 0:  # a file of markers
         summary = {key: value for key, value in summary.items() if key not in ABOUT_IMAGES}
     rows = []
@@ -50,22 +49,22 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
             note = f"of {summary['detections']} in the images; {rejected} were rejected. Without skin markers"
         else:
             note = "; ".join(filter(None, (_parts_text(summary.get(parts), unit, digits), note)))
-        rows.append(Row(label, text, notes.get(key, note), light))
+        rows.append(Row(label, text, note, light))
     if "spine_seen_by" in summary:
         at = next((i for i, row in enumerate(rows) if row.label.startswith("Lumbar")), len(rows))
         rows.insert(at, _seen_by(summary))
     if "cameras_off" in summary:
         rows.insert(2, _calibration_line(summary))
     if "frames_rejected" in summary:
-        rows.insert(min(len(rows), 1), _rejected_line(summary, notes))
+        rows.insert(min(len(rows), 1), _rejected_line(summary, why_rejected))
     return tuple(rows)
 
 
-def _rejected_line(summary: Mapping[str, Any], notes: Mapping[str, str]) -> Row:
+def _rejected_line(summary: Mapping[str, Any], why: str) -> Row:
     count, inferred = int(summary["frames_rejected"]), int(summary.get("frames_inferred", 0))
     total = f" of {int(summary['frames'])}" if "frames" in summary else ""
     text = f"{count}{total}" + (f", {inferred} inferred" if inferred else "")
-    return Row("Frames rejected", text, notes.get("frames_rejected", ""), "check" if count + inferred else "good")
+    return Row("Frames rejected", text, why, "check" if count + inferred else "good")
 
 
 def _calibration_line(summary: Mapping[str, Any]) -> Row:

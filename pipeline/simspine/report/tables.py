@@ -324,10 +324,10 @@ def figures_of_level(
         is_free = word is not Observability.FORCED
         sd = np.degrees(spine.angles_sd[:, i, k]) if is_free and spine.angles_sd is not None else None
         found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
-        is_wide = word is Observability.MEASURED and (found.sd or 0.0) > THRESHOLDS["imprecise"].value
+        is_wide = word is Observability.MEASURED and (found["sd"] or 0.0) > THRESHOLDS["imprecise"].value
         label = IMPRECISE if is_wide else str(word) or NO_LABEL
         share = shares[i, k] if is_free else float("nan")
-        yield ClinicalFigure(level, plane, "deg", decided_by=label, share=share, **found._asdict())
+        yield ClinicalFigure(level, plane, "deg", decided_by=label, share=share, **found)
 
 
 def _forced_statements(forced: Mapping[str, Sequence[Forced]]) -> tuple[Statement, ...]:

@@ -15,11 +15,7 @@ from simspine.core.skeletons import skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import (
-    ClinicalFigure,
-    Observability,
-    observability_of,
-)
+from simspine.quality.observability import ClinicalFigure, Observability, observability_of
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.headline import detected_points
 from simspine.reconstruction.solved_trial import SolvedTrial

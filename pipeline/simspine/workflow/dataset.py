@@ -119,7 +119,7 @@ def summary_table_rows(summary: dict) -> tuple[Row, ...]:
     why = ", ".join(f"{code.replace('_', ' ')} {count}" for code, count in summary["rejected_because"].items())
     if summary.get("frames_inferred"):
         why += "; inferred: filled in, not seen"
-    return summary_rows(summary, {"frames_rejected": why})
+    return summary_rows(summary, why)
 
 
 def print_summary(config: Config) -> None:

@@ -162,19 +162,15 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         findings=tuple(findings) if links else (),
         overview=_overview_table(summary["trials"], parts),
         trials=() if links else tuple(sections),
-        provenance=page.Provenance(
-            config_hash=config.hash,
-            versions=origin["versions"],
-            settings={
-                "command": "simspine run CONFIG; next to this page, config.yaml is a copy of CONFIG",
-                **(image_settings if filmed else {}),
-                **{
-                    f"height of {name}": f"{one.height} m, given" for name, one in config.subjects.items() if one.height
-                },
-                "body": config.body.recipe,
-                "inverse kinematics": config.ik.engine + ": simspine's own solver" * (config.ik.engine == "trajectory"),
-            },
-        ),
+        provenance={
+            "Configuration (SHA-256)": config.hash,
+            "command": "simspine run CONFIG; next to this page, config.yaml is a copy of CONFIG",
+            **(image_settings if filmed else {}),
+            **{f"height of {name}": f"{one.height} m, given" for name, one in config.subjects.items() if one.height},
+            "body": config.body.recipe,
+            "inverse kinematics": config.ik.engine + ": simspine's own solver" * (config.ik.engine == "trajectory"),
+            **origin["versions"],
+        },
         licences={name: terms for name, terms in page_words("licences").items() if not name.lower().startswith(unused)},
         notice=REPORT_NOTICE,
         files=tuple(Statement(name.replace("NAME", config.name), text) for name, text in page_words("files").items()),

@@ -23,7 +23,6 @@ from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import curvature_figures, estimated_of_spine, forced_mask
 from simspine.reconstruction.solved_trial import SolvedTrial, without_unseen_limbs
 from simspine.report import body_video, canvas
-from simspine.report.body_video import body_in_image, shown_in
 from simspine.report.bones import bones_and_joints
 from simspine.report.figures import (
     beyond_error,
@@ -34,7 +33,7 @@ from simspine.report.figures import (
     known_in_several,
 )
 from simspine.report.page import Picture, ReportContent, TrialSection, write_report
-from simspine.report.rerun_recording import CameraView, write_recording
+from simspine.report.rerun_recording import write_recording
 from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
 from simspine.report.statements import REPORT_NOTICE, summary_statements
 from simspine.report.tables import CURVATURE_KEYS
@@ -284,15 +283,7 @@ def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str
         write_recording(out, read_scene(result, subject, trial))
         return out
     solved = read_trial(*place)
-    if solved.keypoints is None:
-        write_recording(out, scene_of_trial(solved))
-        return out
-    videos, names = _trial_videos(*place), solved.model_points.names
-    views = [
-        CameraView(camera, videos.get(v), body_in_image(solved, v, slice(None)), names, shown=solved.video_frames(v))
-        for v, camera in enumerate(solved.cameras)
-    ]
-    write_recording(out, scene_of_trial(solved), views, shown_in(solved, slice(None)))
+    write_recording(out, scene_of_trial(solved), solved if solved.keypoints else None, _trial_videos(*place))
     return out
 
 
