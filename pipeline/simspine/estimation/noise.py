@@ -19,9 +19,9 @@ from simspine.core.arrays import columns_by_name, mean_of_known
 from simspine.core.geometry import off_vertical
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.observations import (
+    ON_SKIN,
     USUAL_BODY_MISFIT_M,
     NoiseLevels,
-    PointKind,
     are_of_kind,
     detector_error_share,
     observation_weights,
@@ -33,9 +33,9 @@ from simspine.estimation.person_solver import PersonFit, PersonProblem
 # 1977).
 
 KINDS_OF_LEVEL = {  # {field of `NoiseLevels`: kinds of points}
-    "detected_sd": (PointKind.DETECTED, PointKind.ESTIMATED),
-    "given_sd": (PointKind.MOTION_CAPTURE,),
-    "skin_sd": (PointKind.SKIN,),
+    "detected_sd": FROM_DETECTOR,
+    "given_sd": (Origin.GIVEN,),
+    "skin_sd": (ON_SKIN,),
 }
 BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: three frames close together show how long errors last
 MAX_WEIGHT_FACTOR = 4.0  # largest factor on a marker's weight in its marker set; its inverse is the smallest
