@@ -16,14 +16,7 @@ import numpy as np
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, check_xml, neutral_markers, neutral_poses, read_model_file
 from simspine.anatomy.curvature import MESH_LEVELS, SPINE_MARKERS, parse_point, read_endplates
-from simspine.anatomy.marker_sets import (
-    Place,
-    Segment,
-    place_of,
-    read_marker_set,
-    read_skin_table,
-    segment_from,
-)
+from simspine.anatomy.marker_sets import Place, Segment, place_of, read_marker_set, read_skin_table, segment_from
 from simspine.anatomy.osim import enforced_couplers
 from simspine.anatomy.person_variation import StandingPelvis, Variation, standing_pelvis_from, variation_from
 from simspine.anatomy.priors import (
@@ -35,14 +28,7 @@ from simspine.anatomy.priors import (
     rhythm_and_posture,
 )
 from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
-from simspine.anatomy.split_torso import (
-    UNSPLIT,
-    Articulation,
-    Partition,
-    articulation_from,
-    carried_vertebrae,
-    neck_from,
-)
+from simspine.anatomy.split_torso import WHOLE, Articulation, Partition, articulation_from, carried_vertebrae, neck_from
 from simspine.core.errors import InputError, file_version, naming_content, require_known
 from simspine.core.settings import models_folder, packaged_file, pose2sim_folder, read_mapping, recipe_path
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name
@@ -81,8 +67,8 @@ class Recipe:
 
     @property
     def partition(self) -> Partition:
-        """How a body of the base model becomes several; `UNSPLIT` where it stays whole."""
-        return self.articulation or self.neck or UNSPLIT
+        """How a body of the base model becomes several; `WHOLE` where it stays whole."""
+        return self.articulation or self.neck or WHOLE
 
     @property
     def regions(self) -> tuple[LevelRegion, ...]:
@@ -103,7 +89,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             neck = neck_from(**data["neck"])
         if split is not None and ("neck" in data or "free" in data):
             raise InputError("`free` and `neck` go without `articulation`, whose levels are free as they are.")
-        parts = split or neck or UNSPLIT
+        parts = split or neck or WHOLE
         virtual = data["virtual"]
         read_out = {virtual["from"]: virtual["names"]} | dict(virtual.get("others", {}))
         places_by_set = {kind: read_marker_set(kind).places for kind in read_out}

@@ -83,7 +83,7 @@ class Partition:
         return carrier, (offset[0] - x, offset[1] - y, offset[2] - z)
 
 
-UNSPLIT = Partition("", origins={"": (0.0, 0.0, 0.0)}, rest="", carries={}, vertebrae={})  # no body has this name
+WHOLE = Partition("", origins={"": (0.0, 0.0, 0.0)}, rest="", carries={}, vertebrae={})  # no body has this name
 
 
 @dataclass(frozen=True)
