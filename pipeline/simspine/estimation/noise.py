@@ -43,11 +43,7 @@ MIN_BODY_MISFIT_M = 0.001  # m: smallest misfit of any body
 
 
 def learnt_noise(
-    levels: NoiseLevels,
-    problem: PersonProblem,
-    fit: PersonFit,
-    configured: NoiseLevels,
-    correlation_s: float,
+    levels: NoiseLevels, problem: PersonProblem, fit: PersonFit, configured: NoiseLevels, correlation_s: float
 ) -> NoiseLevels:
     """Noise levels that are likeliest given the fit: a step of expectation maximisation.
 

@@ -58,20 +58,15 @@ class Solver(Unchanging):
             if not (isinstance(value, Integral) and value >= minimum):
                 raise InputError(f"{name} is {value!r}, expected a whole number from {minimum} on.")
         for name, task in self.coordinate_tasks.items():
-            if not _is_task(task):
+            try:
+                target, weight = (float(value) for value in task)
+            except (TypeError, ValueError):
+                target = weight = np.nan
+            if not (np.isfinite([target, weight]).all() and weight >= 0):
                 raise InputError(
                     f"the task of {name!r} is {task!r}, expected (target in rad or m, weight of 0 or more)."
                 )
         self._set(coordinate_tasks=MappingProxyType(dict(self.coordinate_tasks)))
-
-
-def _is_task(task) -> bool:
-    """Whether a coordinate task is a pair of a finite target and a finite weight of 0 or more."""
-    try:
-        target, weight = (float(value) for value in task)
-    except (TypeError, ValueError):
-        return False
-    return bool(np.isfinite([target, weight]).all()) and weight >= 0
 
 
 NO_COORDINATE_TASKS: Mapping[str, tuple[float, float]] = MappingProxyType({})
