@@ -21,8 +21,7 @@ from simspine.core.errors import require_known
 class PublishedAdults:
     """Mean and standard deviation of a parameter of `simspine.anatomy.clinical` among standing adults, degrees or mm.
 
-    population: people studied, where the source has simspine's definition, so that it is a norm; '' where only its
-    spread is used.
+    population: people studied, where the source's definition is simspine's; '' where only its spread is used.
     """
 
     mean: float

@@ -131,8 +131,7 @@ def endplate_of(vertebrae: Mapping[str, Vertebra], level: str, side: str) -> End
 
 
 def tilt_endplate(plate: Endplate, back: float) -> Endplate:
-    """The endplate turned about its centre so that its normal leans back by that angle (rad) in its body's sagittal
-    plane; forward if negative."""
+    """The endplate turned about its centre, in its body's sagittal plane: its normal leans back by that angle (rad)."""
     c, s = np.cos(back), np.sin(back)
     turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
     rear = None

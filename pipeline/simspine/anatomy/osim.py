@@ -357,8 +357,7 @@ class _FunctionTable:
 
 
 def _sample_spline(function, knots: list[float], scale: float):
-    """A spline's cubic on each interval, from four samples of it, which determine it; straight beyond the ends, as
-    OpenSim continues both kinds."""
+    """A spline's cubic on each interval, from four samples; straight beyond the ends, as in OpenSim."""
     u = np.linspace(0, 1, _SPLINE_DEGREE + 1)
     inverse = np.linalg.inv(np.vander(u, increasing=True))
     pieces = []

@@ -169,8 +169,7 @@ LOWEST_LEVEL_MEAN_NAME = "mean of the lowest disc"  # rad, error of the assumed 
 
 
 def curve_names(levels: Sequence[LevelPrior]) -> tuple[str, ...]:
-    """Names of the unknowns of the curve; at the end `LOWEST_LEVEL_MEAN_NAME` and `SACRAL_TILT`, where a prior has
-    them."""
+    """Names of the unknowns of the curve; last `LOWEST_LEVEL_MEAN_NAME` and `SACRAL_TILT`, where a prior has them."""
     names = (
         _own_curve_name(name) for name in dict.fromkeys(n for p in levels if has_own_curve(p) for n in p.combination)
     )

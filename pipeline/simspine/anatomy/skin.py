@@ -38,8 +38,7 @@ class SkinAsset:
     Man and woman are the first axis of points (2, n, 3), moved (2, directions, n, 3), places (2, landmarks, 3) and
     places_moved (2, directions, landmarks, 3); m. triangles: (t, 3), outside counter-clockwise; kind: (t,) number
     in kinds. segments: bodies that carry the skin; carriers (n, 8), weights (n, 8): of each point, adding up to 1.
-    occlusion: (n,) 0…1, share of the sky that a point sees at rest. pose: coordinates (rad) of the body in the
-    surface's rest pose.
+    occlusion: (n,) 0…1, share of the sky that a point sees at rest. pose: the body's coordinates at rest, rad.
     """
 
     directions: tuple[str, ...]

@@ -109,8 +109,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
 
 
 def _is_trunk(hips: "_MidPoint", shoulders: "_MidPoint") -> np.ndarray:
-    """(frames,) bool: whether the distances of the four joints are plausible, and left and right are not exchanged at
-    one end."""
+    """(frames,) bool: whether the four joints are plausibly far apart, left and right exchanged at neither end."""
     trunk = shoulders.place - hips.place
     length = np.linalg.norm(trunk, axis=1)
     up = trunk / np.maximum(length, 1e-9)[:, None]
@@ -218,8 +217,7 @@ def _observation_matrix() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trunk_facing(hips: _MidPoint, shoulders: _MidPoint) -> OrientationPrior:
-    """The prior on the trunk's heading: lines from left to right, weighted by precision, perpendicular to the line from
-    hips to shoulders."""
+    """The prior on the trunk's heading: lines from left to right, weighted by precision, across the trunk."""
     up = shoulders.place - hips.place
     up = up / np.linalg.norm(up, axis=1, keepdims=True)
     total, precision = np.zeros_like(up), np.zeros(len(up))

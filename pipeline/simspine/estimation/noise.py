@@ -29,8 +29,7 @@ from simspine.estimation.observations import (
 from simspine.estimation.person_solver import PersonFit, PersonProblem
 
 # Noise levels from the residuals of a fit, by empirical Bayes. Each step takes the standard deviations that maximise
-# their posterior; its prior is log-normal about the configured value (expectation maximisation: Dempster, Laird & Rubin
-# 1977).
+# their posterior; its prior is log-normal about the configured value (Dempster, Laird & Rubin 1977).
 
 KINDS_OF_LEVEL = {  # {field of `NoiseLevels`: kinds of points}
     "detected_sd": FROM_DETECTOR,

@@ -81,8 +81,7 @@ class NoiseLevels:
 
 
 def detector_error_share(sd: float) -> float:
-    """The detector's share in the variance of lasting errors, 0…1; the body's misfit causes the rest. sd: of the
-    lasting errors, m."""
+    """The detector's share in the variance of lasting errors of deviation `sd`, m; the rest is the body's misfit."""
     return max(0.0, 1 - (USUAL_BODY_MISFIT_M / sd) ** 2)
 
 

@@ -69,8 +69,6 @@ class Solver(Unchanging):
         self._set(coordinate_tasks=MappingProxyType(dict(self.coordinate_tasks)))
 
 
-NO_COORDINATE_TASKS: Mapping[str, tuple[float, float]] = MappingProxyType({})
-
 # Function of coordinates z (frames, free) and their covariance (frames, free, free): {name: figures (frames, …)}.
 DerivedFigures = Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
 # `derive` may return gradients (frames, figures, free) of some figures by the first name. The result has, by the second
@@ -142,7 +140,7 @@ def result_of(
     weights: np.ndarray,
     reasons: Sequence[str],
     *,
-    tasks: Mapping[str, tuple[float, float]] = NO_COORDINATE_TASKS,
+    tasks: Mapping[str, tuple[float, float]] | None = None,
     cost: np.ndarray | None = None,
     posterior: Posterior | None = None,
 ) -> Result:
@@ -154,7 +152,7 @@ def result_of(
     motion = Motion(body.coordinates.names, markers.rate, values, body.coordinates.rotational, start=markers.start)
     error = np.linalg.norm(forward_kinematics(body, motion, names=markers.names).xyz - markers.xyz, axis=-1)
     solved = np.isfinite(values).all(1)
-    cost = objective_per_frame(body, values, error, weights=weights, tasks=tasks) if cost is None else cost
+    cost = objective_per_frame(body, values, error, weights=weights, tasks=tasks or {}) if cost is None else cost
     converged = solved & np.array([not reason for reason in reasons], bool)
     return Result(
         motion=motion,
