@@ -1,12 +1,11 @@
 """All vertebral centres from some of them, and how unlikely given ones are for a human spine.
 
-The shape is Gaussian, the prior on place flat, that on orientation flat or Gaussian, and both are integrated out.
-A centre k is observed as  y_k = t + R x_k(z) + e_k,  z ~ N(μ, P),  e_k ~ N(0, C_k),  t unknown and equally likely
-everywhere (Lebesgue's measure), R as well (Haar's) or by an `OrientationPrior`; so the result moves with both.
-For a fixed spin ψ about the line through the points, the rest (t, the two tilts of R, z) is solved by `find_modes`,
-and its evidence by Laplace's method. The spin itself is often hardly observed, because a spine is nearly straight: it
-is then integrated around the full circle on an even grid, and the result is mean and covariance of that mixture. For a
-flat prior on pose the posterior mean is the best equivariant estimate in mean square (Pitman's).
+`shape_fit` has the model of the points. Their pose is integrated out: the prior on place is flat, that on orientation
+flat too (Haar's measure) or an `OrientationPrior`, so the result moves with both. For a fixed spin ψ about the line
+through the points, the rest (t, the two tilts of R, z) is solved by `find_modes`, and its evidence by Laplace's method.
+The spin itself is often hardly observed, because a spine is nearly straight: it is then integrated around the full
+circle on an even grid, and the result is mean and covariance of that mixture. For a flat prior on pose the posterior
+mean is the best equivariant estimate in mean square (Pitman's).
 """
 
 from collections.abc import Mapping
