@@ -25,15 +25,11 @@ USUAL_BODY_MISFIT_M = 0.003  # m
 ON_SKIN = "skin"  # kind of a marker on the skin that was not inferred; the kind of any other point is its origin
 
 
-def point_kinds(markers: Markers) -> tuple[str, ...]:
-    """The kind of each marker: its origin, or `ON_SKIN`."""
-    skin = set(is_skin_marker(markers.names)) - set(markers.names_of(Origin.INFERRED))
-    return tuple(ON_SKIN if n in skin else o for n, o in zip(markers.names, markers.origins, strict=True))
-
-
 def are_of_kind(markers: Markers, *kinds: str) -> np.ndarray:
-    """(markers,) bool: whether a marker is of one of these kinds."""
-    return np.array([kind in kinds for kind in point_kinds(markers)], bool)
+    """(markers,) bool: whether a marker is of one of these kinds, origins or `ON_SKIN`."""
+    skin = set(is_skin_marker(markers.names)) - set(markers.names_of(Origin.INFERRED))
+    named = zip(markers.names, markers.origins, strict=True)
+    return np.array([(ON_SKIN if name in skin else origin) in kinds for name, origin in named], bool)
 
 
 @dataclass(frozen=True)
