@@ -19,7 +19,7 @@ from simspine.anatomy.curvature import (
 from simspine.anatomy.priors import EVERYDAY_MOTION_SHARE, LEVEL_AXIS_COORDINATES, level_priors
 from simspine.anatomy.recipes import build_body, read_prior, read_recipe
 from simspine.anatomy.scaling import measure_factors, scale_body
-from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
+from simspine.anatomy.split_torso import WHOLE, carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import forced_by_model, spine_kinematics, vertebra_centroids
 from simspine.core.errors import InputError
 from simspine.core.settings import models_folder
@@ -115,7 +115,7 @@ def test_kyphosis_moves_now(articulated, release, plan):
     )
     flexed = stacked(articulated, T7_T8_Flex_Ext=-0.05, T5_T6_Flex_Ext=-0.05, T1_T2_Flex_Ext=-0.05)
     assert thoracic_kyphosis(flexed, split) - before == pytest.approx(0.10, abs=1e-6)  # T1–T2 is above T3
-    assert carried_vertebrae(None, whole) == whole
+    assert carried_vertebrae(WHOLE, whole) == whole
 
 
 def test_vertebrae_follow_through_scaling(articulated, release, plan):
@@ -124,8 +124,8 @@ def test_vertebrae_follow_through_scaling(articulated, release, plan):
     assert {name: factors.by_body[name] for name in VERTEBRAE} == dict.fromkeys(VERTEBRAE, factors.by_segment["torso"])
     big = replace(factors, factors=tuple(replace(f, factor=1.1) for f in factors.factors))
     places = []
-    for body, recipe, p in ((articulated, "articulated", plan), (release, "coupled", None)):
-        body = scale_body(body, big, recipe=recipe) if p else scale_body(body, _named_torso(big), recipe=recipe)
+    for body, recipe, p in ((articulated, "articulated", plan), (release, "coupled", WHOLE)):
+        body = scale_body(body, big, recipe=recipe) if p is plan else scale_body(body, _named_torso(big), recipe=recipe)
         by_body = {name: 1.1 for name in body.bodies}
         vertebrae = scale_vertebrae(carried_vertebrae(p, read_endplates()), by_body)
         places.append(vertebra_centroids(stacked(body), vertebrae, 50).xyz)

@@ -6,7 +6,7 @@ from benchmarks.agreement.opensim_tool import run_tool
 from tools.bench.opensim_engine import solve_with_opensim
 
 from simspine.anatomy.body import forward_kinematics
-from simspine.estimation.result import StartPose
+from simspine.estimation.result import rigid_start
 
 TASKS = {"L5_S1_Flex_Ext": (0.0, 0.1)}
 
@@ -28,8 +28,7 @@ def test_equals_opensims_tool(release, walk, seen, tmp_path):
 @pytest.mark.parametrize("heading", [0.0, 1.6, 3.1, -2.3])
 def test_start_finds_person_and_heading(release, walk, seen, fit_names, heading):
     markers = seen(walk(frames=1, heading=heading, at=(2.0, 1.1, -1.0)))
-    start = StartPose(release, [release.marker_index(name) for name in fit_names])
-    values = start.values(markers.xyz[0], np.ones(len(fit_names)))
+    values = rigid_start(release, fit_names, markers.xyz[0], np.ones(len(fit_names)))
     c = release.coordinates
     turned = values[c.index("pelvis_rotation")] - heading
     assert abs((turned + np.pi) % (2 * np.pi) - np.pi) < 0.25
@@ -43,11 +42,12 @@ def test_start_is_exact_for_a_rigid_pose(release, fit_names):
     pose = {"pelvis_tilt": 0.4, "pelvis_list": -0.3, "pelvis_rotation": 2.0, "pelvis_tx": 1.0, "pelvis_tz": -2.0}
     motion = neutral_motion(release, pose)
     markers = forward_kinematics(release, motion).select(fit_names)
-    start = StartPose(release, [release.marker_index(name) for name in fit_names])
-    found = start.values(markers.xyz[0], np.ones(len(fit_names)))
+    found = rigid_start(release, fit_names, markers.xyz[0], np.ones(len(fit_names)))
     np.testing.assert_allclose(found, motion.values[0], atol=1e-6)
     missing = np.full_like(markers.xyz[0], np.nan)
-    np.testing.assert_array_equal(start.values(missing, np.ones(len(fit_names))), release.coordinates.default)
+    np.testing.assert_array_equal(
+        rigid_start(release, fit_names, missing, np.ones(len(fit_names))), release.coordinates.default
+    )
 
 
 def test_errors_and_cost_are_those_of_the_given_markers(release, walk, seen):

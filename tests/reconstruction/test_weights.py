@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from small_project import dancing, of_size
 
 from simspine.core.types import Markers, Origin
-from simspine.estimation.observations import NoiseLevels, Observations, PointKind, observe, point_kinds, shared_errors
+from simspine.estimation.observations import ON_SKIN, NoiseLevels, Observations, are_of_kind, observe, shared_errors
 from simspine.estimation.options import KinematicsOptions
 from simspine.reconstruction.reconstruct import fit_trials
 from simspine.reconstruction.stage import Options
@@ -32,8 +32,9 @@ def test_kinds_of_points():
     names = ("RHip", "Neck", "T7_skin", "LPSIS_skin", "Head", "Hip_inferred")
     origin = (Origin.GIVEN, Origin.DETECTED, Origin.DETECTED, Origin.GIVEN, Origin.ESTIMATED, Origin.INFERRED)
     seen = observed(KinematicsOptions(), Markers(names, 50, np.ones((2, 6, 3)), "y_up", origin=origin))
-    kinds = PointKind.MOTION_CAPTURE, PointKind.DETECTED, PointKind.SKIN, PointKind.SKIN, PointKind.ESTIMATED
-    assert point_kinds(seen.markers) == (*kinds, PointKind.INFERRED)
+    kinds = (*origin[:2], ON_SKIN, ON_SKIN, *origin[4:])
+    for kind in {*origin, ON_SKIN}:
+        assert are_of_kind(seen.markers, kind).tolist() == [kind == one for one in kinds]
     assert (seen.precision[:, :5] > 0).all()
     assert (seen.precision[:, 5] == 0).all()
     sd = 1 / np.sqrt(seen.precision[0, :2])

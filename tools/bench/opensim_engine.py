@@ -9,7 +9,7 @@ from simspine.anatomy.body import Body, follow_couplers
 from simspine.anatomy.osim import load_opensim_model, opensim_api
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
-from simspine.estimation.result import Result, StartPose, result_of
+from simspine.estimation.result import Result, result_of, rigid_start
 
 
 def solve_with_opensim(
@@ -34,7 +34,6 @@ def solve_with_opensim(
     tasks = dict(coordinate_tasks or {})
     xyz = np.where((weights > 0)[..., None], markers.xyz, np.nan)
     present = np.isfinite(xyz).all(-1).sum(1)
-    beginning = StartPose(body, [body.marker_index(name) for name in markers.names])
     engine = _Engine(body, markers, xyz, weights=weights, tasks=tasks, accuracy=accuracy)
     values = np.full((markers.frames, len(body.coordinates)), np.nan)
     reasons, row = [], None
@@ -45,7 +44,7 @@ def solve_with_opensim(
             continue
         row, failure = engine.attempt(t) if row is not None else (None, "")
         if row is None:
-            fresh = start if start is not None and t == 0 else beginning.values(xyz[t], weights[t])
+            fresh = start if start is not None and t == 0 else rigid_start(body, markers.names, xyz[t], weights[t])
             row, again = engine.attempt(t, fresh)
             failure = again or (failure and f"solved after a restart ({failure})")
         reasons.append(failure)

@@ -3,8 +3,7 @@
 Definitions: docs/clinical.md. Functions of alignment take poses {body: (frames, 4, 4)} in ground, y_up, of a body
 whose vertebrae are `vertebrae` (scaled as the body is), and give (frames,) rad or m; NaN where a pose is NaN, or a
 line is seen end-on. The vertical is the world's. Angles of the pelvis are seen along the rightward axis of the pelvis,
-the slope of T1 along that of T1: what a lateral radiograph shows if the film is parallel to the sagittal plane of the
-bone it is read from.
+the slope of T1 along that of T1: as on a lateral radiograph parallel to the sagittal plane of that bone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,8 +79,7 @@ def sagittal_vertical_axis(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.
 
 
 def coronal_balance(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
-    """How far C7's plumb line passes to the right of the centre of S1's endplate, m. NaN where the pelvis lies on its
-    side."""
+    """How far C7's plumb line passes right of the centre of S1's endplate, m. NaN where the pelvis lies on its side."""
     return (_to_c7(poses, vertebrae) * _horizontal_rightward(poses, vertebrae)).sum(-1)
 
 
@@ -198,8 +196,7 @@ def shoulder_angles(thorax: np.ndarray, humerus: np.ndarray, side: str) -> np.nd
     """(frames, 3) rad: plane of elevation (0 abduction, 90° forward flexion, −90° extension), elevation (0 hanging, 90°
     horizontal; never negative), axial rotation (positive inwards).
 
-    Plane and rotation are NaN where the arm is raised by less than 10°: a hanging arm is in no plane. Poses as of
-    `joint_angles`.
+    Plane and rotation are NaN for an arm raised by less than 10°, which is in no plane. Poses as of `joint_angles`.
     """
     r = _relative_rotation(thorax, humerus, side)
     elevation = np.arctan2(np.hypot(r[:, 0, 1], r[:, 2, 1]), r[:, 1, 1])
@@ -234,10 +231,10 @@ class LumbopelvicRhythm:
     where not known. sd is an upper bound, see `lumbopelvic_rhythm`.
     """
 
-    ratio: float | None
-    sd: float | None
-    lumbar: float | None
-    pelvis: float | None
+    ratio: float | None = None
+    sd: float | None = None
+    lumbar: float | None = None
+    pelvis: float | None = None
     reason: str = ""
 
 
@@ -254,12 +251,12 @@ def lumbopelvic_rhythm(
     known = np.isfinite(lumbar) & np.isfinite(pelvis)
     trunk = np.where(known, lumbar + pelvis, np.nan)
     if not known.any():
-        return LumbopelvicRhythm(ratio=None, sd=None, lumbar=None, pelvis=None, reason="no frame is known")
+        return LumbopelvicRhythm(reason="no frame is known")
     low, high = np.nanmin(trunk), np.nanmax(trunk)
     near = END_RANGE_SHARE * (high - low)
     straight, bent = known & (trunk <= low + near), known & (trunk >= high - near)
     by_lumbar, by_pelvis = (float(part[bent].mean() - part[straight].mean()) for part in (lumbar, pelvis))
-    unknown = LumbopelvicRhythm(ratio=None, sd=None, lumbar=by_lumbar, pelvis=by_pelvis)
+    unknown = LumbopelvicRhythm(lumbar=by_lumbar, pelvis=by_pelvis)
     if high - low < MIN_RHYTHM_RANGE:
         return replace(unknown, reason=_too_little("the trunk bends", high - low, MIN_RHYTHM_RANGE))
     if by_pelvis < MIN_PELVIS_RANGE:

@@ -21,8 +21,7 @@ from simspine.core.errors import require_known
 class PublishedAdults:
     """Mean and standard deviation of a parameter of `simspine.anatomy.clinical` among standing adults, degrees or mm.
 
-    population: people studied, where the source has simspine's definition, so that it is a norm; '' where only its
-    spread is used.
+    population: people studied, where the source's definition is simspine's; '' where only its spread is used.
     """
 
     mean: float
@@ -77,7 +76,7 @@ CLINICAL_DEFINITIONS = SPINAL_DEFINITIONS | {
 class ClinicalMeasure:
     """Parameters that are computed from the same bodies.
 
-    of: poses {body: (frames, 4, 4)} → (frames, names). grounded: as in `ClinicalDefinition`.
+    of: poses {body: (frames, 4, 4)} → (frames, names), of one name (frames,). grounded: as in `ClinicalDefinition`.
     """
 
     names: tuple[str, ...]
@@ -98,7 +97,7 @@ def clinical_measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) 
         complete = set(one.vertebrae) <= set(vertebrae)
         if complete and (name != SVA_PARAMETER or (endplate is not None and endplate.rear is not None)):
             carriers = dict.fromkeys(vertebrae[level].body for level in one.vertebrae)
-            function = partial(_spine_angle_column, getattr(alignment, name), vertebrae)
+            function = partial(getattr(alignment, name), vertebrae=vertebrae)
             measures.append(ClinicalMeasure((name,), (*carriers, *one.bodies), function, one.grounded))
     for joint, ((proximal, distal), angles) in JOINT_DEFINITIONS.items():
         for side in SIDE_WORDS:
@@ -114,19 +113,13 @@ def clinical_parameters(some: Sequence[ClinicalMeasure], poses: Mapping[str, np.
     names = tuple(name for measure in some for name in measure.names)
     units = tuple(CLINICAL_DEFINITIONS[name].unit for name in names)
     frames = len(next(iter(poses.values()))) if poses else 0
-    return ClinicalParameters(names, units, np.concatenate([np.empty((frames, 0)), *(m.of(poses) for m in some)], 1))
+    return ClinicalParameters(names, units, np.column_stack([np.empty((frames, 0)), *(m.of(poses) for m in some)]))
 
 
 def _body_of_level(name: str, side: str, vertebrae: Mapping[str, Vertebra]) -> str:
     if name in vertebrae:
         return vertebrae[name].body
     return name if name == "pelvis" else f"{name}_{side}"
-
-
-def _spine_angle_column(
-    function: Callable, vertebrae: Mapping[str, Vertebra], poses: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    return function(poses, vertebrae)[:, None]
 
 
 def _limb_angles(joint: str, ends: tuple[str, str], side: str, poses: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -1,13 +1,11 @@
 """All vertebral centres from some of them, and how unlikely given ones are for a human spine.
 
-The shape is Gaussian, the prior on place flat, that on orientation flat or Gaussian, and both are integrated out.
-A centre k is observed as  y_k = t + R x_k(z) + e_k,  z ~ N(μ, P),  e_k ~ N(0, C_k),  t unknown and equally likely
-everywhere (Lebesgue's measure), R as well (Haar's) or by an `OrientationPrior`; so the result moves with both.
-For a fixed spin ψ about the line through the points, the rest (t, the two tilts of R, z) is solved by `find_modes`,
-and its evidence by Laplace's method. The spin itself is often hardly observed, because a spine is nearly straight: it
-is then integrated around the full circle on an even grid, and the result is mean and covariance of that mixture. For a
-flat prior on pose the posterior mean is the best equivariant estimate in mean square (Pitman's), given the shape's
-distribution.
+`shape_fit` has the model of the points. Their pose is integrated out: the prior on place is flat, that on orientation
+flat too (Haar's measure) or an `OrientationPrior`, so the result moves with both. For a fixed spin ψ about the line
+through the points, the rest (t, the two tilts of R, z) is solved by `find_modes`, and its evidence by Laplace's method.
+The spin itself is often hardly observed, because a spine is nearly straight: it is then integrated around the full
+circle on an even grid, and the result is mean and covariance of that mixture. For a flat prior on pose the posterior
+mean is the best equivariant estimate in mean square (Pitman's).
 """
 
 from collections.abc import Mapping
@@ -373,7 +371,6 @@ def _one_covariance(value, name: str, frames: int) -> np.ndarray:
 # offset from where the others predict it, and g_kᵀ (Q_kk)⁻¹ g_k the square of that in its own spread (leave-one-out
 # residuals of generalised least squares; Cook & Weisberg 1982, Residuals and Influence, ch. 2).
 MIN_POINTS_FOR_SHAPE = 4  # points: three make a triangle that nearly any spine can hold
-FRAMES_AT_A_TIME = 32  # frames at a time, to bound memory
 
 
 @dataclass(frozen=True)
@@ -405,7 +402,7 @@ def shape_plausibility(
     indices = np.array([shape_model.CHAIN_LEVELS.index(level) for level in levels])
     problem = ShapePosterior(shape_fit.ObservedChain(*shape_model.packaged_shape_model().prior("any"), indices))
     seen = shape_fit.SeenPoints(y, C)
-    parts = [seen[i : i + FRAMES_AT_A_TIME] for i in range(0, len(y), FRAMES_AT_A_TIME)]
+    parts = [seen[i : i + FRAMES_SOLVED_TOGETHER] for i in range(0, len(y), FRAMES_SOLVED_TOGETHER)]
     whole, each, apart = (
         np.concatenate(part) for part in zip(*(_shape_distances(problem, part) for part in parts), strict=True)
     )

@@ -93,6 +93,10 @@ class Endplate:
     normal: PointTuple
     rear: PointTuple | None = None
 
+    def moved(self, body: str, move: Callable[[PointTuple], PointTuple]) -> "Endplate":
+        """The endplate on `body`, with its points moved; the normal stays."""
+        return replace(self, body=body, centre=move(self.centre), rear=self.rear and move(self.rear))
+
 
 @dataclass(frozen=True)
 class Vertebra:
@@ -107,14 +111,7 @@ class Vertebra:
 
     def moved(self, body: str, move: Callable[[PointTuple], PointTuple]) -> "Vertebra":
         """The vertebra on `body`, with all its points moved; normals stay."""
-        superior, inferior = (
-            None
-            if plate is None
-            else replace(
-                plate, body=body, centre=move(plate.centre), rear=None if plate.rear is None else move(plate.rear)
-            )
-            for plate in (self.superior, self.inferior)
-        )
+        superior, inferior = (plate and plate.moved(body, move) for plate in (self.superior, self.inferior))
         return replace(self, body=body, centroid=move(self.centroid), superior=superior, inferior=inferior)
 
 
@@ -131,14 +128,11 @@ def endplate_of(vertebrae: Mapping[str, Vertebra], level: str, side: str) -> End
 
 
 def tilt_endplate(plate: Endplate, back: float) -> Endplate:
-    """The endplate turned about its centre so that its normal leans back by that angle (rad) in its body's sagittal
-    plane; forward if negative."""
+    """The endplate turned about its centre, in its body's sagittal plane: its normal leans back by that angle (rad)."""
     c, s = np.cos(back), np.sin(back)
     turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-    rear = None
-    if plate.rear is not None:
-        rear = parse_point(np.array(plate.centre) + turn @ (np.array(plate.rear) - plate.centre))
-    return replace(plate, normal=parse_point(turn @ np.array(plate.normal)), rear=rear)
+    turned = plate.moved(plate.body, lambda point: parse_point(plate.centre + turn @ np.subtract(point, plate.centre)))
+    return replace(turned, normal=parse_point(turn @ np.array(plate.normal)))
 
 
 def with_tilted_sacrum(vertebrae: Mapping[str, Vertebra], forward: float) -> VertebraeOfBody:

@@ -241,8 +241,7 @@ def pelvis_skin_pair(names: Iterable[str]) -> tuple[str, ...]:
 class SkinPlace:
     """The bone under a marker: `bone` (3,) m in the frame of `body`; `vertebra`: its carrier where the body is split.
 
-    depth: of the soft tissue behind it, m. sd: standard deviation of the bone's place under a marker: forward, up,
-    right, m.
+    depth: of the soft tissue behind it, m. sd: of the bone's place under a marker, forward, up, right, m.
     """
 
     body: str
@@ -337,20 +336,17 @@ def read_skin_table() -> SkinTable:
         noise, correlation, depth_sd = (
             float(data[key]) / 1000 for key in ("noise_mm", "tape_correlation_mm", "person_depth_sd_mm")
         )
-        forward, up, right = (float(value) / 1000 for value in data["pelvis_sd_mm"])
-        return SkinTable(
-            places, noise, origins, correlation=correlation, person_depth_sd=depth_sd, pelvis_sd=(forward, up, right)
-        )
+        pelvis_sd = parse_point(value / 1000 for value in data["pelvis_sd_mm"])
+        return SkinTable(places, noise, origins, correlation=correlation, person_depth_sd=depth_sd, pelvis_sd=pelvis_sd)
 
 
 def _skin_place(entry: Mapping) -> SkinPlace:
-    forward, up, right = (float(value) / 1000 for value in entry["sd_mm"])
     return SkinPlace(
         body=str(entry["body"]),
         vertebra=str(entry["vertebra"]),
         bone=parse_point(entry["bone"]),
         depth=float(entry["depth_mm"]) / 1000,
-        sd=(forward, up, right),
+        sd=parse_point(value / 1000 for value in entry["sd_mm"]),
     )
 
 

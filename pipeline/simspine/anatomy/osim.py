@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.anatomy.tree import Functions, Tree, slots_of_joints
+from simspine.anatomy.tree import IDENTITY_FUNCTION, Functions, Tree, slots_of_joints
 from simspine.core.errors import InputError
 
 
@@ -221,7 +221,7 @@ def _joint_axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
         order = iter(names.index(joint.get_coordinates(i).getName()) for i in range(joint.numCoordinates()))
         for axis in _AXES_OF_JOINT_TYPE[kind].replace(" ", ""):
             moves = axis != "-"
-            yield (np.eye(3)["xyz".index(axis)], table.linear(1.0, 0.0), next(order)) if moves else _FIXED_AXIS
+            yield (np.eye(3)["xyz".index(axis)], IDENTITY_FUNCTION, next(order)) if moves else _FIXED_AXIS
     else:
         raise InputError(
             f"joint {joint.getName()!r} is a {kind}; known are CustomJoint, {', '.join(_AXES_OF_JOINT_TYPE)}. "
@@ -311,6 +311,7 @@ class _FunctionTable:
 
     def __init__(self) -> None:
         self._pieces: list[list[tuple[float, float, np.ndarray]]] = []
+        self.linear(1.0, 0.0)  # `IDENTITY_FUNCTION`
 
     def linear(self, slope: float, intercept: float) -> int:
         return self._append([(-np.inf, 0.0, np.array([intercept, slope]))])
@@ -357,8 +358,7 @@ class _FunctionTable:
 
 
 def _sample_spline(function, knots: list[float], scale: float):
-    """A spline's cubic on each interval, from four samples of it, which determine it; straight beyond the ends, as
-    OpenSim continues both kinds."""
+    """A spline's cubic on each interval, from four samples; straight beyond the ends, as in OpenSim."""
     u = np.linspace(0, 1, _SPLINE_DEGREE + 1)
     inverse = np.linalg.inv(np.vander(u, increasing=True))
     pieces = []

@@ -13,7 +13,7 @@ from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import PointTuple, parse_point
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelPrior, LinearPrior
-from simspine.anatomy.tree import Functions, Tree, slots_of_joints, with_identity_function
+from simspine.anatomy.tree import IDENTITY_FUNCTION, Tree, slots_of_joints
 from simspine.core.errors import InputError, require_known
 
 # Variations: joints at other places in the bodies that carry them. Each variation is one number, 0 in the scaled body.
@@ -90,21 +90,19 @@ def add_variations(tree: Tree, moves: Sequence[JointMoves]) -> Tree:
     Raises `InputError` where a joint has no translation left that could slide it.
     """
     first = len(tree.rest)
-    functions, identity = with_identity_function(tree.functions)
     function, argument, axes = tree.function.copy(), tree.argument.copy(), tree.axes.copy()
     for k, moved in enumerate(moves):
         for j, vector in moved.items():
-            spare = [m for m in (3, 4, 5) if argument[j, m] < 0 and _is_zero(tree.functions, function[j, m])]
+            spare = [m for m in (3, 4, 5) if function[j, m] < 0]
             if not spare:
                 raise InputError("a joint that slides by itself cannot be moved by the recipe's anatomy as well.")
             m = spare[0]
-            function[j, m], argument[j, m] = identity, first + k
+            function[j, m], argument[j, m] = IDENTITY_FUNCTION, first + k
             axes[j, m] = tree.to_joint[j, :, :3].T @ vector
     return with_free_lengths(tree, len(moves))._replace(
         function=function,
         argument=argument,
         axes=axes,
-        functions=functions,
         **slots_of_joints(tree.parent, tree.child, argument, tree.bodies),
     )
 
@@ -149,13 +147,6 @@ def vary_joint_places(
     return Body.of_model(model, f"the body {body.name!r} of this person")
 
 
-def _is_zero(functions: Functions, f: int) -> bool:
-    if f < 0:
-        return True
-    piece = functions.first[f]
-    return functions.slope(f) == 0.0 and functions.coefficients[piece, 0] == 0.0
-
-
 # A person's own standing curve is the difference to people's mean curve, in extension, one number per level. It moves
 # no joint: it shifts the mean about which postures of the levels scatter. It is measured between bones of the model's
 # shape, published curves between endplates. In a person's sacrum the endplate may be tilted, which no point shows. Then
@@ -169,8 +160,7 @@ LOWEST_LEVEL_MEAN_NAME = "mean of the lowest disc"  # rad, error of the assumed 
 
 
 def curve_names(levels: Sequence[LevelPrior]) -> tuple[str, ...]:
-    """Names of the unknowns of the curve; at the end `LOWEST_LEVEL_MEAN_NAME` and `SACRAL_TILT`, where a prior has
-    them."""
+    """Names of the unknowns of the curve; last `LOWEST_LEVEL_MEAN_NAME` and `SACRAL_TILT`, where a prior has them."""
     names = (
         _own_curve_name(name) for name in dict.fromkeys(n for p in levels if has_own_curve(p) for n in p.combination)
     )

@@ -274,8 +274,7 @@ class AxisMotion:
 
 @dataclass(frozen=True)
 class LevelRegion:
-    """Neighbouring levels that move together; `levels` are prefixes of coordinates. axes: in the order of
-    `LEVEL_AXIS_COORDINATES`."""
+    """Levels that move together. levels: prefixes of coordinates. axes: in the order of `LEVEL_AXIS_COORDINATES`."""
 
     name: str
     levels: tuple[str, ...]

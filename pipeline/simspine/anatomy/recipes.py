@@ -16,15 +16,7 @@ import numpy as np
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, check_xml, neutral_markers, neutral_poses, read_model_file
 from simspine.anatomy.curvature import MESH_LEVELS, SPINE_MARKERS, parse_point, read_endplates
-from simspine.anatomy.marker_sets import (
-    Place,
-    Segment,
-    SkinPlace,
-    place_of,
-    read_marker_set,
-    read_skin_table,
-    segment_from,
-)
+from simspine.anatomy.marker_sets import Place, Segment, place_of, read_marker_set, read_skin_table, segment_from
 from simspine.anatomy.osim import enforced_couplers
 from simspine.anatomy.person_variation import StandingPelvis, Variation, standing_pelvis_from, variation_from
 from simspine.anatomy.priors import (
@@ -36,7 +28,7 @@ from simspine.anatomy.priors import (
     rhythm_and_posture,
 )
 from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
-from simspine.anatomy.split_torso import Articulation, Partition, articulation_from, carried_vertebrae, neck_from
+from simspine.anatomy.split_torso import WHOLE, Articulation, Partition, articulation_from, carried_vertebrae, neck_from
 from simspine.core.errors import InputError, file_version, naming_content, require_known
 from simspine.core.settings import models_folder, packaged_file, pose2sim_folder, read_mapping, recipe_path
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name
@@ -74,9 +66,9 @@ class Recipe:
     neck: Partition | None = None  # the neck as a body of its own, where there is no articulation
 
     @property
-    def partition(self) -> Partition | None:
-        """How a body of the base model becomes several; None where it stays whole."""
-        return self.neck if self.articulation is None else self.articulation
+    def partition(self) -> Partition:
+        """How a body of the base model becomes several; `WHOLE` where it stays whole."""
+        return self.articulation or self.neck or WHOLE
 
     @property
     def regions(self) -> tuple[LevelRegion, ...]:
@@ -97,7 +89,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             neck = neck_from(**data["neck"])
         if split is not None and ("neck" in data or "free" in data):
             raise InputError("`free` and `neck` go without `articulation`, whose levels are free as they are.")
-        parts: Partition | None = neck if split is None else split
+        parts = split or neck or WHOLE
         virtual = data["virtual"]
         read_out = {virtual["from"]: virtual["names"]} | dict(virtual.get("others", {}))
         places_by_set = {kind: read_marker_set(kind).places for kind in read_out}
@@ -105,15 +97,16 @@ def read_recipe(name: str = "coupled") -> Recipe:
             name=data["name"],
             base=_base_model_path(path, **data["base"]),
             remove=tuple(data.get("remove", ())),
-            segments=tuple(segment_from(key, **_bodies_split(entry, parts)) for key, entry in data["segments"].items()),
+            segments=tuple(
+                segment_from(key, **entry | {"bodies": parts.bodies_of(entry["bodies"])})
+                for key, entry in data["segments"].items()
+            ),
             measuring_pose={key: float(v) for key, v in data.get("measuring_pose", {}).items()},
             stature_top=place_of(data["stature"]["top"]),
             sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
             sole_height=float(data["stature"]["sole"]["height"]),
             virtual={key: places_by_set[kind][key] for kind, keys in read_out.items() for key in keys},
-            inferred={
-                key: parts.carrier(body, key) if parts else body for key, body in data["inferred"]["bodies"].items()
-            },
+            inferred={key: parts.carrier(body, key) for key, body in data["inferred"]["bodies"].items()},
             inferred_weight=float(data["inferred"]["weight"]),
             coordinate_tasks={
                 key: (float(t["target"]), float(t["weight"])) for key, t in data.get("coordinate_tasks", {}).items()
@@ -173,7 +166,8 @@ def _built_body(ingredients: bytes) -> Body:
     for level, vertebra in carried_vertebrae(recipe.partition, endplates).items():
         _add_marker(model, level + VIRTUAL_SUFFIX, Place(vertebra.body, vertebra.centroid))
     for name, mark in marks.items():
-        _add_marker(model, name, _place_on_bone(recipe, mark, skin_height))
+        carried = recipe.partition.relocate_on_bone(mark.vertebra, mark.body, mark.offset(skin_height))
+        _add_marker(model, name, Place(*carried))
     return place_inferred(finished_body(model), recipe)
 
 
@@ -290,11 +284,6 @@ def _freed_regions(regions: Sequence[str], of: str) -> tuple[LevelRegion, ...]:
     return tuple(region_from(name, known[name]) for name in regions)
 
 
-def _bodies_split(entry: Mapping, parts: Partition | None) -> dict:
-    """A segment's entries, with the bodies after the split."""
-    return dict(entry) if parts is None else {**entry, "bodies": parts.bodies_of(entry["bodies"])}
-
-
 def _linear_prior(
     of: Mapping[str, float], sd: float, source: str, mean: float = 0.0, correlation_time_s: float = 1.0
 ) -> LinearPrior:
@@ -315,14 +304,7 @@ def _standing_pelvis(entry: Mapping, anatomy: Collection[str]) -> StandingPelvis
 
 def _place_on_recipe(recipe: Recipe, point: str, place: Place) -> Place:
     """A place on the unsplit model → on the recipe's body."""
-    plan = recipe.partition
-    return Place(*plan.relocate(place.body, place.offset, point), place.weight) if plan else place
-
-
-def _place_on_bone(recipe: Recipe, mark: SkinPlace, height: float) -> Place:
-    """The place of a marker on the skin, on the recipe's body."""
-    plan, offset = recipe.partition, mark.offset(height)
-    return Place(*plan.relocate_on_bone(mark.vertebra, mark.body, offset)) if plan else Place(mark.body, offset)
+    return Place(*recipe.partition.relocate(place.body, place.offset, point), place.weight)
 
 
 def opensim_base_model(path: Path):

@@ -140,17 +140,10 @@ def measure_factors(
         warnings.warn(f"{doubt} Is the unit right, and with cameras the length of the board's squares?", stacklevel=2)
     bending = {segment.name for segment in recipe.segments if segment.bends}
     asymmetries = [f.asymmetry for f in factors if f.asymmetry is not None and f.segment not in bending]
-    stature_sd = stature * _relative_stature_sd(asymmetries) if asymmetries else None
+    stature_sd = None
+    if asymmetries:  # a length deviates by half of what its sides differ; errors of the parts are independent
+        stature_sd = float(stature * np.sqrt(np.mean(np.square(asymmetries))) / 2 / np.sqrt(STATURE_PARTS))
     return ScaleFactors(factors, stature, stature / unscaled, height=height, stature_sd=stature_sd, doubt=doubt)
-
-
-def _relative_stature_sd(asymmetries: Sequence[float]) -> float:
-    """Standard deviation of the stature as a share of it, for parts with independent errors.
-
-    asymmetries: differences of left and right as shares of their mean, whose deviation is half that of the difference.
-    """
-    sd_of_part = np.sqrt(np.mean(np.square(asymmetries))) / 2
-    return float(sd_of_part / np.sqrt(STATURE_PARTS))
 
 
 def _doubt_of_stature(stature: float, height: float | None, limits: ScalingOptions) -> str:

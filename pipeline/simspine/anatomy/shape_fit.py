@@ -180,8 +180,7 @@ class BestEffects(NamedTuple):
 
 
 class ObservedChain:
-    """mean (3(n − 1),), cov: prior of the shape. levels: indices (m,) of the centres observed. mix: see
-    `complete_centres`."""
+    """mean (3(n − 1),), cov: of the shape. levels: (m,) indices of the centres seen. mix: see `complete_centres`."""
 
     def __init__(self, mean: np.ndarray, cov: np.ndarray, levels: np.ndarray, mix: np.ndarray | None = None):
         self.mean, self.cov, self.levels, self.mix = mean, cov, levels, mix

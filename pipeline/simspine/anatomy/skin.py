@@ -15,7 +15,7 @@ from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.errors import InputError, require_known
 from simspine.core.settings import packaged_file
-from simspine.core.skeletons import axes_after_least_rotation
+from simspine.core.skeletons import axes_after_least_rotation, upright_axes
 
 # The segments of a body that carry its skin.
 SPINE_SEGMENTS = (
@@ -27,6 +27,7 @@ SKIN_SEGMENTS = (*SPINE_SEGMENTS, *(f"{name}_{side}" for side in "rl" for name i
 # Places on the hand, m on the unscaled body, right side (left: last one mirrored): knuckle of the middle finger, thumb.
 SKIN_KNUCKLE_PLACE, SKIN_THUMB_PLACE = (0.0, -0.085, 0.0), (0.040, -0.075, -0.030)
 
+UPWARD, RIGHTWARD = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 _WEIGHT_SUM = 65535.0  # the weights of a point add up to it
 
 
@@ -37,8 +38,7 @@ class SkinAsset:
     Man and woman are the first axis of points (2, n, 3), moved (2, directions, n, 3), places (2, landmarks, 3) and
     places_moved (2, directions, landmarks, 3); m. triangles: (t, 3), outside counter-clockwise; kind: (t,) number
     in kinds. segments: bodies that carry the skin; carriers (n, 8), weights (n, 8): of each point, adding up to 1.
-    occlusion: (n,) 0…1, share of the sky that a point sees at rest. pose: coordinates (rad) of the body in the
-    surface's rest pose.
+    occlusion: (n,) 0…1, share of the sky that a point sees at rest. pose: the body's coordinates at rest, rad.
     """
 
     directions: tuple[str, ...]
@@ -163,7 +163,7 @@ def _spine_maps(joints: Mapping, marks: Mapping, across: float) -> dict[str, np.
     length = np.linalg.norm(along, axis=1) / np.linalg.norm(rest_along, axis=1)
     out = {}
     for k, name in enumerate(SPINE_SEGMENTS[:-1]):
-        target, source = _sagittal_axes(along[k]), _sagittal_axes(rest_along[k])
+        target, source = (upright_axes(curve[k] * [1, 1, 0], RIGHTWARD) for curve in (along, rest_along))
         A = target @ np.diag([across, length[k], across]) @ source.T
         out[name] = _map_about_point(A, theirs[k], ours[k])
     return out
@@ -174,13 +174,6 @@ def _curve_tangents(curve: np.ndarray) -> np.ndarray:
     steps = np.gradient(curve, axis=0)
     padded = np.concatenate([steps[:1], steps, steps[-1:]])
     return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-
-
-def _sagittal_axes(up: np.ndarray) -> np.ndarray:
-    """(3, 3) axes as columns: forward, up along the curve, right."""
-    up = up * [1, 1, 0]
-    up = up / np.linalg.norm(up)
-    return np.stack([[up[1], -up[0], 0.0], up, [0.0, 0.0, 1.0]], 1)
 
 
 def _head_map(body: Body, pose: np.ndarray, marks: Mapping, joints: Mapping) -> np.ndarray:
@@ -213,8 +206,8 @@ def _arm_maps(side: str, poses: Mapping, marks: Mapping, across: float) -> dict[
     )
     mirror = np.array([1, 1, 1 if side == "r" else -1])
     hand = poses[f"hand_{side}"][:3, :3]
-    target = _orthonormal_columns(hand @ (mirror * SKIN_KNUCKLE_PLACE), hand @ (mirror * SKIN_THUMB_PLACE))
-    source = _orthonormal_columns(rest["knuckle"] - rest["wrist"], rest["thumb"] - rest["wrist"])
+    target = upright_axes(hand @ (mirror * SKIN_KNUCKLE_PLACE), hand @ (mirror * SKIN_THUMB_PLACE))
+    source = upright_axes(rest["knuckle"] - rest["wrist"], rest["thumb"] - rest["wrist"])
     palm = _map_about_point(across * target @ source.T, rest["wrist"], joint["hand"])
     maps = {"clavicle": girdle, "humerus": upper, "ulna": lower, "radius": lower, "hand": palm}
     return {f"{name}_{side}": value for name, value in maps.items()}
@@ -231,7 +224,7 @@ def _leg_maps(side: str, body: Body, poses: Mapping, marks: Mapping, across: flo
         for marker, carrier in (("Heel", "calcn"), ("BigToe", "toes"))
     )
     rest_toe = rest["big_toe"] - rest["heel"]
-    target, source = _sole_frame(toe - heel), _sole_frame(rest_toe)
+    target, source = (upright_axes(UPWARD, np.cross(foot, UPWARD)) for foot in (toe - heel, rest_toe))
     behind, before = _HEEL_BEHIND * across, _TOE_BEFORE * across
     length = (toe - heel) @ target[:, 0] + behind + before
     A = target @ np.diag([length / (rest_toe @ source[:, 0]), _FOOT_HIGH * across, across]) @ source.T
@@ -245,13 +238,6 @@ def _above_sole(heel: np.ndarray, ankle: np.ndarray) -> np.ndarray:
     return np.array([heel[0], ankle[1], heel[2]])
 
 
-def _sole_frame(toe: np.ndarray) -> np.ndarray:
-    """(3, 3) axes as columns, from heel to toe: level forward, up, right."""
-    forward, up = toe * [1, 0, 1], np.array([0.0, 1.0, 0.0])
-    forward = forward / np.linalg.norm(forward)
-    return np.stack([forward, up, np.cross(forward, up)], 1)
-
-
 def _stretched_map(
     start: np.ndarray, end: np.ndarray, new_start: np.ndarray, new_end: np.ndarray, across: float
 ) -> np.ndarray:
@@ -262,14 +248,6 @@ def _stretched_map(
     R = axes_after_least_rotation(np.eye(3)[None], u[None], v[None])[0]
     stretch = across * np.eye(3) + (new_length / length - across) * np.outer(u, u)
     return _map_about_point(R @ stretch, start, new_start)
-
-
-def _orthonormal_columns(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(3, 3) orthonormal columns: along the first, towards the second, and across both."""
-    x = first / np.linalg.norm(first)
-    z = np.cross(x, second)
-    z = z / np.linalg.norm(z)
-    return np.stack([x, np.cross(z, x), z], 1)
 
 
 def _map_about_point(A: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:

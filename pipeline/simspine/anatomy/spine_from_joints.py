@@ -19,7 +19,7 @@ from simspine.anatomy.complete_spine import complete_centres
 from simspine.anatomy.shape_fit import OrientationPrior
 from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, ShapeModel, packaged_shape_model
 from simspine.core.errors import InputError
-from simspine.core.skeletons import VERTEBRA_OF
+from simspine.core.skeletons import VERTEBRA_OF, upright_axes
 from simspine.core.types import Markers, Origin
 
 REQUIRED_JOINTS = ("LHip", "RHip", "LShoulder", "RShoulder")
@@ -109,8 +109,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
 
 
 def _is_trunk(hips: "_MidPoint", shoulders: "_MidPoint") -> np.ndarray:
-    """(frames,) bool: whether the distances of the four joints are plausible, and left and right are not exchanged at
-    one end."""
+    """(frames,) bool: whether the four joints are plausibly far apart, left and right exchanged at neither end."""
     trunk = shoulders.place - hips.place
     length = np.linalg.norm(trunk, axis=1)
     up = trunk / np.maximum(length, 1e-9)[:, None]
@@ -218,8 +217,7 @@ def _observation_matrix() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trunk_facing(hips: _MidPoint, shoulders: _MidPoint) -> OrientationPrior:
-    """The prior on the trunk's heading: lines from left to right, weighted by precision, perpendicular to the line from
-    hips to shoulders."""
+    """The prior on the trunk's heading: lines from left to right, weighted by precision, across the trunk."""
     up = shoulders.place - hips.place
     up = up / np.linalg.norm(up, axis=1, keepdims=True)
     total, precision = np.zeros_like(up), np.zeros(len(up))
@@ -231,9 +229,7 @@ def _trunk_facing(hips: _MidPoint, shoulders: _MidPoint) -> OrientationPrior:
         noise = np.einsum("fi,fij,fj->f", ahead, pair.covariance, ahead) / width**2
         sharp = np.where(width > LEAST_WIDTH, 1 / (FACING_LINE_SD**2 + noise), 0.0)
         total, precision = total + sharp[:, None] * right, precision + sharp
-    right = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
-    rotation = np.stack([np.cross(up, right), up, right], -1)
-    return OrientationPrior(rotation, precision[:, None, None] * np.diag([0.0, 1.0, 0.0]))
+    return OrientationPrior(upright_axes(up, total), precision[:, None, None] * np.diag([0.0, 1.0, 0.0]))
 
 
 # In one image: inferred from inferred joints, for display. The depth of hips and shoulders is reconstructed under

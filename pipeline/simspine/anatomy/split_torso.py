@@ -83,6 +83,9 @@ class Partition:
         return carrier, (offset[0] - x, offset[1] - y, offset[2] - z)
 
 
+WHOLE = Partition("", origins={"": (0.0, 0.0, 0.0)}, rest="", carries={}, vertebrae={})  # no body has this name
+
+
 @dataclass(frozen=True)
 class Articulation(Partition):
     """A torso that is split into single vertebrae and clavicles. Points (m) are in the frame of `split`.
@@ -126,13 +129,11 @@ class Articulation(Partition):
         return self.chain[i], self.chain[i + 1]
 
 
-def carried_vertebrae(partition: Partition | None, vertebrae: Mapping[str, Vertebra]) -> VertebraeOfBody:
+def carried_vertebrae(partition: Partition, vertebrae: Mapping[str, Vertebra]) -> VertebraeOfBody:
     """Vertebrae (`simspine.anatomy.curvature`) on the bodies that carry them after the split; same place when neutral.
 
-    Unchanged where nothing is split (None). Scale them afterwards, by the factors of the new bodies.
+    Scale them afterwards, by the factors of the new bodies.
     """
-    if partition is None:
-        return dict(vertebrae)
     return {level: partition.carried(vertebra) for level, vertebra in vertebrae.items()}
 
 

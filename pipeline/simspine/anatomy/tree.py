@@ -44,6 +44,8 @@ class Functions(NamedTuple):
         return float(self.coefficients[first, 1]) if straight else None
 
 
+IDENTITY_FUNCTION = 0  # number of f(x) = x, the first function of every tree
+
 # Kinds of slots. The last moves the markers of its body along the ground's axes, as no joint does.
 SLOT_TURN, SLOT_SLIDE, SLOT_SLIDE_IN_GROUND = 0, 1, 2
 
@@ -61,7 +63,7 @@ class Tree(NamedTuple):
     to_joint: np.ndarray  # (joints, 3, 4) parent body → F
     from_joint: np.ndarray  # (joints, 3, 4) M → child body
     axes: np.ndarray  # (joints, 6, 3)
-    function: np.ndarray  # (joints, 6)
+    function: np.ndarray  # (joints, 6), −1 where the axis stays at 0
     argument: np.ndarray  # (joints, 6) coordinate, −1 for a constant
     slot: np.ndarray  # (joints, 6) number of the slot, −1 where nothing moves
     slot_kind: np.ndarray  # (slots,) `SLOT_TURN`, `SLOT_SLIDE` or `SLOT_SLIDE_IN_GROUND`
@@ -129,21 +131,6 @@ def slots_of_joints(parent: np.ndarray, child: np.ndarray, argument: np.ndarray,
         "path_first": np.cumsum([0, *map(len, paths)]),
         "path": np.array([number for path in paths for number in path], int),
     }
-
-
-def with_identity_function(functions: Functions) -> tuple[Functions, int]:
-    """The functions with f(x) = x appended, and its number."""
-    coefficients = np.zeros((1, max(2, functions.coefficients.shape[1])))
-    coefficients[0, 1] = 1.0
-    wide = np.zeros((len(functions.left), coefficients.shape[1]))
-    wide[:, : functions.coefficients.shape[1]] = functions.coefficients
-    grown = Functions(
-        np.concatenate([functions.first, [functions.first[-1] + 1]]),
-        np.concatenate([functions.left, [-np.inf]]),
-        np.concatenate([functions.anchor, [0.0]]),
-        np.concatenate([wide, coefficients]),
-    )
-    return grown, len(functions.first) - 1
 
 
 @njit(cache=True, inline="always")

@@ -58,9 +58,8 @@ def lowpass(data: Data, rate: float | None = None, *, cutoff_hz: float, order: i
     cut-off raised so that the net gain is −3 dB (1/√2) at `cutoff_hz`. NaN frames stay NaN and separate runs; each run
     is filtered by itself, with its ends continued by point reflection. Straight lines pass unchanged, all frames are
     kept, and a run of fewer than three frames is returned as it is. Covariances stay as they are: a detector's errors
-    persist from frame to frame, so the filter removes less of them than of white noise, and how much less is not
-    known. Winter 2009, Biomechanics and Motor Control of Human Movement, ch. 3; Robertson & Dowling 2003 (order and
-    cut-off).
+    persist from frame to frame, so the filter removes less of them than of white noise, and how much less is not known.
+    Winter 2009, Biomechanics and Motor Control of Human Movement, ch. 3; Robertson & Dowling 2003.
     """
     if isinstance(data, Markers):
         return data.with_(xyz=lowpass(data.xyz, data.rate, cutoff_hz=cutoff_hz, order=order))
@@ -120,8 +119,7 @@ def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
 
     Monotone cubic interpolation (PCHIP: Fritsch & Carlson 1980), which never overshoots. Longer gaps, and those at the
     ends of the trial, stay NaN. Covariances are interpolated and grow by (½ a τ₁ τ₂)², the error of interpolation under
-    an acceleration a = 10 m/s², at τ₁ and τ₂ s from the ends of the gap. Weights are half the lower weight at the two
-    ends.
+    an acceleration a = 10 m/s², at τ₁ and τ₂ s from the ends of the gap. Weights are half the lower one at the ends.
     """
     if not (np.isfinite(horizon_s) and horizon_s >= 0):
         raise InputError(f"the longest gap to fill is {horizon_s} s, expected 0 or more.")

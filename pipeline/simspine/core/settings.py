@@ -1,7 +1,6 @@
 """Settings and YAML: safe reading of YAML files, checked groups of settings, and the data packaged with simspine.
 
-Options of each stage and sections of a configuration are `Section`s. Their faults are reported in plain words, one
-line for each.
+Options of each stage and sections of a configuration are `Section`s, whose faults are lines in plain words.
 """
 
 import hashlib
@@ -35,8 +34,7 @@ _MAX_VALUE_CHARACTERS = 80  # characters of a value that a message repeats
 def read_yaml(path: str | Path) -> Any:
     """Content of a YAML file: mappings, lists, texts, numbers.
 
-    Raises `InputError` for a file that is missing, not YAML, not UTF-8 or too large, and for nesting, aliases or keys
-    that `parse_yaml` refuses."""
+    Raises `InputError` for a file that is missing, not YAML or UTF-8, too large, or refused by `parse_yaml`."""
     require_path(path)
     try:
         with open(path, "rb") as file:

@@ -443,7 +443,7 @@ def point_axes(names: Sequence[str], xyz: np.ndarray) -> np.ndarray:
 
 
 def upright_axes(up: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(frames, 3, 3) columns forward, up, right; up (frames, 3) is kept, right made perpendicular to it."""
+    """(…, 3, 3) columns forward, up, right; up (…, 3) is kept, right (…, 3) made perpendicular to it."""
     up = unit_vectors(up)
     right = unit_vectors(right - (right * up).sum(-1, keepdims=True) * up)
     return np.stack([np.cross(up, right), up, right], -1)

@@ -2,8 +2,7 @@
 
 Frozen dataclasses over read-only NumPy arrays, checked and copied when they are made. Annotations state what a field
 holds; it may be given as anything that NumPy can read, names and origins as lists. Inside the program lengths are
-metres, angles radians, times seconds and frames right-handed. Millimetres and degrees exist only where files are read
-and written.
+metres, angles radians, times seconds and frames right-handed. Millimetres and degrees exist in files only.
 """
 
 from collections import Counter
@@ -111,8 +110,7 @@ def read_only_array(
 ) -> np.ndarray:
     """`value` as a read-only array; an `InputError` names owner, field, what was found and what was wanted.
 
-    infinite: False refuses infinite values. An array that is read-only already is not copied: arrays of a long trial
-    take most of the memory.
+    infinite: False refuses infinite values. A read-only array is not copied: a long trial's take most of the memory.
     """
     kept = _is_unchanging(value) and value.dtype == dtype
     array = value if kept else np.array(require_numbers(f"{owner}.{field}", value, dtype=dtype))

@@ -382,13 +382,7 @@ def _noise_after_fit(
     """The noise that is likeliest given the fit."""
     places = unknowns.places
     share, time = lasting_error_share(problem, fit, bursts, configured.correlation_s)
-    levels = learnt_noise(
-        noise.levels,
-        problem,
-        fit,
-        configured=configured,
-        correlation_s=2 * share * time,
-    )
+    levels = learnt_noise(noise.levels, problem, fit, configured=configured, correlation_s=2 * share * time)
     return _PersonNoise(
         levels=levels,
         lasting_place_sd=places.estimated_lasting_sd(errors.own, errors.own_variance),

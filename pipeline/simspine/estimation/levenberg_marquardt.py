@@ -191,8 +191,7 @@ def learnt_factor(
     """(free,): the likeliest factor on the standard deviation of each coordinate's accelerations; 1 where not learnt.
 
     stretches: objectives of parts of the trial, with the assumed smoothness. paths: their minima, (frames, free) each.
-    which: (free,) bool, coordinates to learn. All is in double precision, so that factors are the same on every
-    processor."""
+    which: (free,) bool, coordinates to learn. All in double precision: the same on every processor."""
     factor, log, before = np.ones(len(which)), np.zeros(int(which.sum())), None
     points = [stretch.basis.fit(path) for stretch, path in zip(stretches, paths, strict=True)]
     with threadpool_limits(1, "blas"):

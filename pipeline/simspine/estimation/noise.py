@@ -19,9 +19,9 @@ from simspine.core.arrays import columns_by_name, mean_of_known
 from simspine.core.geometry import off_vertical
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.observations import (
+    ON_SKIN,
     USUAL_BODY_MISFIT_M,
     NoiseLevels,
-    PointKind,
     are_of_kind,
     detector_error_share,
     observation_weights,
@@ -29,13 +29,12 @@ from simspine.estimation.observations import (
 from simspine.estimation.person_solver import PersonFit, PersonProblem
 
 # Noise levels from the residuals of a fit, by empirical Bayes. Each step takes the standard deviations that maximise
-# their posterior; its prior is log-normal about the configured value (expectation maximisation: Dempster, Laird & Rubin
-# 1977).
+# their posterior; its prior is log-normal about the configured value (Dempster, Laird & Rubin 1977).
 
 KINDS_OF_LEVEL = {  # {field of `NoiseLevels`: kinds of points}
-    "detected_sd": (PointKind.DETECTED, PointKind.ESTIMATED),
-    "given_sd": (PointKind.MOTION_CAPTURE,),
-    "skin_sd": (PointKind.SKIN,),
+    "detected_sd": FROM_DETECTOR,
+    "given_sd": (Origin.GIVEN,),
+    "skin_sd": (ON_SKIN,),
 }
 BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: three frames close together show how long errors last
 MAX_WEIGHT_FACTOR = 4.0  # largest factor on a marker's weight in its marker set; its inverse is the smallest
@@ -43,11 +42,7 @@ MIN_BODY_MISFIT_M = 0.001  # m: smallest misfit of any body
 
 
 def learnt_noise(
-    levels: NoiseLevels,
-    problem: PersonProblem,
-    fit: PersonFit,
-    configured: NoiseLevels,
-    correlation_s: float,
+    levels: NoiseLevels, problem: PersonProblem, fit: PersonFit, configured: NoiseLevels, correlation_s: float
 ) -> NoiseLevels:
     """Noise levels that are likeliest given the fit: a step of expectation maximisation.
 

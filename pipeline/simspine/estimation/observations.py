@@ -6,7 +6,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 import numpy as np
 
@@ -23,36 +22,14 @@ VIEW_DISAGREEMENT_FACTOR = 3.0
 USUAL_BODY_MISFIT_M = 0.003  # m
 
 
-class PointKind(StrEnum):
-    """Kind of a point: its origin, or a marker on the skin."""
-
-    MOTION_CAPTURE = "motion capture"
-    DETECTED = "detected"
-    SKIN = "skin"
-    ESTIMATED = "estimated"
-    INFERRED = "inferred"
+ON_SKIN = "skin"  # kind of a marker on the skin that was not inferred; the kind of any other point is its origin
 
 
-KIND_OF_ORIGIN = {
-    Origin.GIVEN: PointKind.MOTION_CAPTURE,
-    Origin.DETECTED: PointKind.DETECTED,
-    Origin.ESTIMATED: PointKind.ESTIMATED,
-    Origin.INFERRED: PointKind.INFERRED,
-}
-
-
-def point_kinds(markers: Markers) -> tuple[PointKind, ...]:
-    """The kind of each marker. Markers on the skin are of the kind SKIN, unless they were inferred."""
-    skin = set(is_skin_marker(markers.names))
-    return tuple(
-        PointKind.SKIN if name in skin and origin is not Origin.INFERRED else KIND_OF_ORIGIN[origin]
-        for name, origin in zip(markers.names, markers.origins, strict=True)
-    )
-
-
-def are_of_kind(markers: Markers, *kinds: PointKind) -> np.ndarray:
-    """(markers,) bool: whether a marker is of one of these kinds."""
-    return np.array([kind in kinds for kind in point_kinds(markers)], bool)
+def are_of_kind(markers: Markers, *kinds: str) -> np.ndarray:
+    """(markers,) bool: whether a marker is of one of these kinds, origins or `ON_SKIN`."""
+    skin = set(is_skin_marker(markers.names)) - set(markers.names_of(Origin.INFERRED))
+    named = zip(markers.names, markers.origins, strict=True)
+    return np.array([(ON_SKIN if name in skin else origin) in kinds for name, origin in named], bool)
 
 
 @dataclass(frozen=True)
@@ -90,7 +67,7 @@ class NoiseLevels:
         variances = [np.zeros(0)]
         for markers in trials:
             if markers.covariance is not None:
-                detected = are_of_kind(markers, PointKind.DETECTED, PointKind.ESTIMATED)
+                detected = are_of_kind(markers, *FROM_DETECTOR)
                 variances.append(np.einsum("tmii->tm", markers.covariance[:, detected]).ravel() / 3)
         variance = np.concatenate(variances)
         if not np.isfinite(variance).any():
@@ -100,8 +77,7 @@ class NoiseLevels:
 
 
 def detector_error_share(sd: float) -> float:
-    """The detector's share in the variance of lasting errors, 0…1; the body's misfit causes the rest. sd: of the
-    lasting errors, m."""
+    """The detector's share in the variance of lasting errors of deviation `sd`, m; the rest is the body's misfit."""
     return max(0.0, 1 - (USUAL_BODY_MISFIT_M / sd) ** 2)
 
 
@@ -165,11 +141,11 @@ def observation_weights(
     confidence = np.ones(weights.shape) if markers.weight is None else markers.weight
     given_factor = (levels.detected_sd / levels.given_sd) ** 2
     kind_factor = np.where(markers.of_origin(Origin.GIVEN), given_factor, 1.0)
-    inferred = are_of_kind(markers, PointKind.INFERRED)
+    inferred = are_of_kind(markers, Origin.INFERRED)
     if engine != "trajectory":
         return np.where(inferred, weights, kind_factor * weights * confidence)
     kind_factor[inferred] = 0.0
-    kind_factor[are_of_kind(markers, PointKind.SKIN)] = (levels.detected_sd / levels.skin_sd) ** 2
+    kind_factor[are_of_kind(markers, ON_SKIN)] = (levels.detected_sd / levels.skin_sd) ** 2
     dots = is_tape_dot(markers.names)
     if dots:  # the dots near a knot slide over the bone together, so they count as one marker
         kind_factor[np.isin(markers.names, dots)] *= min(1.0, len(_tape_knots(dots)) / len(dots))

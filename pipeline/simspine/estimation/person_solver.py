@@ -162,8 +162,7 @@ def _posture_priors(
 ) -> tuple[QuadraticPrior, ...]:
     """Priors of all frames, and of those in which the person stands. start: see `solve_person`."""
     names, terms = problem.body.free_names, problem.posture_prior.terms
-    # A coordinate with a prior of its own gets no wide one, whose mean, the model's neutral pose, would pull at the
-    # curve in all frames.
+    # A coordinate with a prior of its own gets no wide one, whose mean, the neutral pose, would pull in all frames.
     with_prior = {next(iter(prior.combination)) for prior in terms}
     wide = [prior for prior in wide_priors(problem.body, names) if not prior.combination.keys() & with_prior]
     posture = _quadratic_prior(Prior([*terms, *wide]), names, problem.names, frame_weight)

@@ -8,14 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import scipy
 
-from simspine.anatomy.body import (
-    FRAMES_PER_POSE_BATCH,
-    Body,
-    forward_kinematics,
-    neutral_markers,
-    neutral_motion,
-    neutral_poses,
-)
+from simspine.anatomy.body import Body, forward_kinematics, neutral_markers, neutral_motion, neutral_poses
 from simspine.anatomy.tree import Tree
 from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, require_known
@@ -65,23 +58,16 @@ class Solver(Unchanging):
             if not (isinstance(value, Integral) and value >= minimum):
                 raise InputError(f"{name} is {value!r}, expected a whole number from {minimum} on.")
         for name, task in self.coordinate_tasks.items():
-            if not _is_task(task):
+            try:
+                target, weight = (float(value) for value in task)
+            except (TypeError, ValueError):
+                target = weight = np.nan
+            if not (np.isfinite([target, weight]).all() and weight >= 0):
                 raise InputError(
                     f"the task of {name!r} is {task!r}, expected (target in rad or m, weight of 0 or more)."
                 )
         self._set(coordinate_tasks=MappingProxyType(dict(self.coordinate_tasks)))
 
-
-def _is_task(task) -> bool:
-    """Whether a coordinate task is a pair of a finite target and a finite weight of 0 or more."""
-    try:
-        target, weight = (float(value) for value in task)
-    except (TypeError, ValueError):
-        return False
-    return bool(np.isfinite([target, weight]).all()) and weight >= 0
-
-
-NO_COORDINATE_TASKS: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
 # Function of coordinates z (frames, free) and their covariance (frames, free, free): {name: figures (frames, …)}.
 DerivedFigures = Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
@@ -154,7 +140,7 @@ def result_of(
     weights: np.ndarray,
     reasons: Sequence[str],
     *,
-    tasks: Mapping[str, tuple[float, float]] = NO_COORDINATE_TASKS,
+    tasks: Mapping[str, tuple[float, float]] | None = None,
     cost: np.ndarray | None = None,
     posterior: Posterior | None = None,
 ) -> Result:
@@ -164,9 +150,9 @@ def result_of(
     tasks: OpenSim's coordinate tasks. cost: (frames,), by default OpenSim's objective.
     """
     motion = Motion(body.coordinates.names, markers.rate, values, body.coordinates.rotational, start=markers.start)
-    error = _marker_distances(body, motion, markers)
+    error = np.linalg.norm(forward_kinematics(body, motion, names=markers.names).xyz - markers.xyz, axis=-1)
     solved = np.isfinite(values).all(1)
-    cost = objective_per_frame(body, values, error, weights=weights, tasks=tasks) if cost is None else cost
+    cost = objective_per_frame(body, values, error, weights=weights, tasks=tasks or {}) if cost is None else cost
     converged = solved & np.array([not reason for reason in reasons], bool)
     return Result(
         motion=motion,
@@ -177,16 +163,6 @@ def result_of(
         reason=tuple(reasons),
         posterior=posterior,
     )
-
-
-def _marker_distances(body: Body, motion: Motion, markers: Markers) -> np.ndarray:
-    """(frames, markers) m between the body's markers and the given ones; computed in batches to save memory."""
-    error = np.empty(markers.xyz.shape[:2])
-    for start in range(0, motion.frames, FRAMES_PER_POSE_BATCH):
-        part = slice(start, start + FRAMES_PER_POSE_BATCH)
-        on_body = forward_kinematics(body, motion.with_(values=motion.values[part])).select(markers.names)
-        error[part] = np.linalg.norm(on_body.xyz - markers.xyz[part], axis=-1)
-    return error
 
 
 def objective_per_frame(
@@ -253,36 +229,26 @@ BENT_HINGE_RAD = np.radians(45.0)
 TRUNK_BODIES = ("pelvis", "sacrum", "lumbar5", "lumbar4", "lumbar3", "lumbar2", "lumbar1", "torso", "head")
 
 
-class StartPose:
-    """Start values for a body and some of its markers (`markers`: their indices in the body)."""
+def rigid_start(body: Body, names: Sequence[str], observed: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Coordinates (coordinates,) for the observed places (markers, 3) m of these markers, NaN = missing.
 
-    def __init__(self, body: Body, markers: list[int]):
-        self._default = neutral_motion(body).values[0].copy()
-        poses = neutral_poses(body)
-        self._neutral = neutral_markers(body, poses)[markers]
-        carriers = [body.marker_bodies[i] for i in markers]
-        self._trunk = np.array(
-            [name in TRUNK_BODIES or (name[:1] in "TC" and name[1:].isdigit()) for name in carriers], bool
-        )
-        self._tree = body.tree
-        self.root = root_joint(body.tree)
-        self._child = None if self.root is None else poses[body.bodies[body.tree.child[self.root] - 1]]
-
-    def values(self, observed: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Coordinates (coordinates,) for observed markers (markers, 3) m, NaN = missing.
-
-        A rigid fit of the trunk's markers gives place and heading, whichever way the person faces; limbs stay neutral.
-        With fewer than three trunk markers all markers are fitted; with fewer than three in all, the default pose is
-        returned. weights: (markers,); a marker of weight 0 is not used."""
-        values = self._default.copy()
-        usable = np.isfinite(observed).all(-1) & (weights > 0)
-        chosen = usable & self._trunk if (usable & self._trunk).sum() >= 3 else usable
-        if self.root is None or self._child is None or chosen.sum() < 3:
-            return values
-        rotation, translation = rigid_fit(self._neutral[chosen], observed[chosen], weights[chosen])
-        moved = np.column_stack([rotation @ self._child[:3, :3], rotation @ self._child[:3, 3] + translation])
-        place_root(self._tree, self.root, moved, values)
+    A rigid fit of the trunk's markers gives place and heading, whichever way the person faces; limbs stay neutral.
+    With fewer than three trunk markers all markers are fitted; with fewer than three in all, the default pose is
+    returned. weights: (markers,); a marker of weight 0 is not used."""
+    tree, values, poses = body.tree, neutral_motion(body).values[0].copy(), neutral_poses(body)
+    indices, root = [body.marker_index(name) for name in names], root_joint(tree)
+    usable = np.isfinite(observed).all(-1) & (weights > 0)
+    carriers = [body.marker_bodies[i] for i in indices]
+    trunk = usable & [name in TRUNK_BODIES or (name[:1] in "TC" and name[1:].isdigit()) for name in carriers]
+    chosen = trunk if trunk.sum() >= 3 else usable
+    if root is None or chosen.sum() < 3:
         return values
+    child = poses[body.bodies[tree.child[root] - 1]]
+    neutral = neutral_markers(body, poses)[indices]
+    rotation, translation = rigid_fit(neutral[chosen], observed[chosen], weights[chosen])
+    moved = np.column_stack([rotation @ child[:3, :3], rotation @ child[:3, 3] + translation])
+    place_root(tree, root, moved, values)
+    return values
 
 
 def with_bent_hinges(body: Body, values: np.ndarray) -> np.ndarray:
@@ -321,9 +287,8 @@ def first_pose(body: Body, markers: Markers, weights: np.ndarray) -> np.ndarray:
     """Free coordinates (free,) to start from: a rigid fit of the trunk, with neutral limbs but bent elbows and knees.
 
     The fit is in the first frame with at least 80 % of the largest number of markers in any frame."""
-    start = StartPose(body, [body.marker_index(name) for name in markers.names])
     usable = np.where(markers.present, weights, 0.0) > 0
     count = usable.sum(1)
     frame = int(np.argmax(count >= max(1, 0.8 * count.max())))
-    values = start.values(markers.xyz[frame], np.where(usable[frame], weights[frame], 0.0))
+    values = rigid_start(body, markers.names, markers.xyz[frame], np.where(usable[frame], weights[frame], 0.0))
     return with_bent_hinges(body, values)[body.tree.free]

@@ -112,9 +112,7 @@ def decided_shares(sized: SizedBody, result: Result) -> dict[str, float]:
 def lumbopelvic_rhythm_of(clinical: ClinicalParameters, kept: np.ndarray, result: Result) -> LumbopelvicRhythm:
     """The trial's lumbopelvic rhythm. kept: (frames,) bool, frames to use. result: from which `clinical` was read."""
     if not set(RHYTHM_PARAMETERS) <= set(clinical.names):
-        return LumbopelvicRhythm(
-            ratio=None, sd=None, lumbar=None, pelvis=None, reason="the body lacks what it is measured on"
-        )
+        return LumbopelvicRhythm(reason="the body lacks what it is measured on")
     lumbar, tilt = (np.where(kept, clinical.of(name), np.nan) for name in RHYTHM_PARAMETERS)
     change = None if result.posterior is None else result.posterior.derived.get(CHANGE_KEY)
     if change is None or change.shape[1] < 2 + len(RHYTHM_PARAMETERS):  # after lordosis and kyphosis
@@ -157,8 +155,7 @@ def solve_kinematics(
     """Coordinates of the body that explain a trial's markers (y_up), with the uncertainty of all published figures.
 
     Markers that the body lacks are left out. marker_set: name, for the weights of markers. spine_markers: as for
-    `read_spine`. Raises `InputError` for weights of markers that do not exist, and where the body has none of the
-    markers."""
+    `read_spine`. Raises `InputError` for weights of unknown markers, and a body with none of the markers."""
     body, recipe, person = sized.body, sized.recipe, sized.person
     markers = fit_markers(body, markers)
     levels = NoiseLevels.of_options(options).given_view_agreement(markers) if person is None else person.noise
@@ -246,8 +243,7 @@ def _common_depth_sd(markers: Markers) -> float:
 
 
 def read_spine(sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None) -> SpineKinematics:
-    """The spine's kinematics: angles per level, LLA and TKA, clinical parameters, points, vertebral centres; with
-    uncertainty.
+    """The spine's angles, LLA and TKA, clinical parameters, points and vertebral centres, with uncertainty.
 
     spine_markers: {spine point: the body's marker}; by default those of `virtual_spine_markers`.
     """

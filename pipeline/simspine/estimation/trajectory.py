@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from simspine.anatomy.body import Body
 from simspine.anatomy.person_variation import with_free_lengths
 from simspine.anatomy.priors import LinearPrior, SharedError
-from simspine.anatomy.tree import SLOT_SLIDE, SLOT_SLIDE_IN_GROUND, Tree, slots_of_joints, with_identity_function
+from simspine.anatomy.tree import IDENTITY_FUNCTION, SLOT_SLIDE, SLOT_SLIDE_IN_GROUND, Tree, slots_of_joints
 from simspine.core.arrays import map_on_threads
 from simspine.core.errors import InputError, require_known
 from simspine.estimation.banded import BandedSystem, Factor, FloatType
@@ -265,20 +265,17 @@ def tree_with_marker_offsets(tree: Tree, groups: Sequence[MarkerShares], in_grou
     in_ground_frame: for each group, whether its offset is along the ground's axes; by default none. If so, all later
     groups with one of its markers must be in the ground frame as well.
     """
-    functions, identity = with_identity_function(tree.functions)
-    tree, kinds = tree._replace(functions=functions), [tree.slot_kind]
+    kinds = [tree.slot_kind]
     for group, in_ground in zip(groups, in_ground_frame or [False] * len(groups), strict=True):
         before = tree.bodies
-        tree = _with_sliding_children(tree, group, identity)
+        tree = _with_sliding_children(tree, group)
         kinds.append(np.full(3 * (tree.bodies - before), SLOT_SLIDE_IN_GROUND if in_ground else SLOT_SLIDE))
     slots = slots_of_joints(tree.parent, tree.child, tree.argument, tree.bodies)
     return tree._replace(**slots | {"slot_kind": np.concatenate(kinds)})
 
 
-def _with_sliding_children(tree: Tree, group: MarkerShares, identity: int) -> Tree:
-    """The tree with a sliding child for each body that carries markers of the group; slots are not numbered yet.
-
-    identity: index of the identity function."""
+def _with_sliding_children(tree: Tree, group: MarkerShares) -> Tree:
+    """The tree with a sliding child for each body that carries markers of the group; slots are not numbered yet."""
     children = sorted({(int(tree.marker_body[m]), share) for m, share in group.items()})
     count, coordinates = len(children), len(tree.rest) + np.arange(3)
     marker_body = tree.marker_body.copy()
@@ -290,7 +287,7 @@ def _with_sliding_children(tree: Tree, group: MarkerShares, identity: int) -> Tr
         "to_joint": np.tile(np.eye(3, 4), (count, 1, 1)),
         "from_joint": np.tile(np.eye(3, 4), (count, 1, 1)),
         "axes": [np.vstack([np.zeros((3, 3)), share * np.eye(3)]) for _, share in children],
-        "function": np.tile([-1, -1, -1, identity, identity, identity], (count, 1)),
+        "function": np.tile([-1] * 3 + [IDENTITY_FUNCTION] * 3, (count, 1)),
         "argument": np.tile([-1, -1, -1, *coordinates], (count, 1)),
     }
     joined: dict[str, Any] = {n: np.concatenate([getattr(tree, n), values]) for n, values in added.items()}

@@ -155,8 +155,7 @@ def solve_with_trajectory(
 class _PublishedFigures:
     """Figures of a window's inner frames from their covariance: deviations of the coordinates, and those of `derive`.
 
-    body_error_modes: (coordinates, r), see `Prior.body_error_mode_matrix`. spacing: figures are computed every
-    `spacing` frames.
+    body_error_modes: (coordinates, r), see `Prior.body_error_mode_matrix`. spacing: frames between computed figures.
     """
 
     body: Body
