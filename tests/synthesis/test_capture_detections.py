@@ -70,7 +70,7 @@ def walker():
 
 
 def _capsules(person):
-    return Capsules(tuple(map(str, range(len(person[2])))), person[1], person[2])
+    return Capsules(person[1], person[2])
 
 
 def _in(person, cameras):

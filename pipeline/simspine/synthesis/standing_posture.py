@@ -85,9 +85,8 @@ def sizes_of(subject: SyntheticSubject, generic: Generic) -> BodySizes:
     factors["Abdomen"] = factors["lumbar3"]
     thorax = scale * proportions["thorax"]
     factors |= {clavicle_body(side): thorax * subject.girdle.width for side in "rl"}
-    below, above = np.zeros_like(generic.below), np.zeros_like(generic.above)
-    for k in range(len(generic.levels)):
-        below[k], above[k] = _joint_centres(subject, generic, factors, ratio=ratio, k=k)
+    centres = [_joint_centres(subject, generic, factors, ratio=ratio, k=k) for k in range(len(generic.levels))]
+    below, above = np.swapaxes(centres, 0, 1)
     wedge = dict(zip(generic.chain[1:-1], spine.wedge[:-1], strict=True))
     wedge[generic.chain[0]] = np.array([0.0, spine.sacral_tilt])
     return BodySizes(
@@ -199,10 +198,9 @@ def _balanced_posture(
     behind = subject.spine.c7_behind_hips
     tilt = float(np.arctan2(x, y) + np.arcsin(behind / np.hypot(x, y)))
     levels = read_levels()
-    lower, upper = levels.within("neck"), levels.within("head")
     missing = -subject.spine.head_tilt - tilt - curve.sum()
     curve = curve.copy()
-    for i, part in ((lower, 0.75), (upper, 0.25)):
+    for i, part in ((levels.regions["neck"], 0.75), (levels.regions["head"], 0.25)):
         step = part * missing * levels.motion[i, 0] / levels.motion[i, 0].sum()
         low, high = np.array([generic.ranges[f"{levels.names[k]}_Flex_Ext"] for k in i]).T
         curve[i] = np.clip(curve[i] + step, 0.6 * low, 0.6 * high)

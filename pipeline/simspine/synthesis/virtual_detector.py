@@ -32,9 +32,8 @@ from simspine.vision.side_swaps import exchange_sides
 
 @dataclass(frozen=True, eq=False)
 class Capsules:
-    """The body's parts. names (n,); ends: (frames, n, 2, 3) m, of the axes; radii: (n,) m."""
+    """The body's parts. ends: (frames, n, 2, 3) m, of the axes; radii: (n,) m."""
 
-    names: tuple[str, ...]
     ends: np.ndarray
     radii: np.ndarray
 
@@ -49,7 +48,7 @@ def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
     )
     radius = {name: BODY_PART_RADII[name.removesuffix("_r").removesuffix("_l")] for name in parts}
     radii = np.array([radius[name] * size * relative_bmi ** (0.5 * growth) for name, (_, _, growth) in parts.items()])
-    return Capsules(tuple(parts), ends, radii)
+    return Capsules(ends, radii)
 
 
 # A point is harder to localise where its segment points at the camera (foreshortening) or the body hides it.
