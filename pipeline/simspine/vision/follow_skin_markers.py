@@ -162,12 +162,23 @@ def follow_skin_markers(
     frames = keypoints.frames if timing is None else max(video.frames for video in videos)
 
     def tracks_in(view: int) -> dict[str, np.ndarray]:
-        camera = cameras[view].name
+        camera, video = cameras[view].name, videos[view]
         clicked = {name: by_frame for name in singles if (by_frame := clicks[skin_landmark(name)].get(camera))}
-        if not clicked and (tape is None or camera not in tape.views):
+        row = tape if tape is not None and camera in tape.views else None
+        if not clicked and row is None:
             return {}
         trunk = _trunk_points(keypoints, view, frames, timing)
-        return _markers_tracked_in_view(videos[view], trunk, (clicked, radius), (tape, camera))
+        with Crops() as crops:
+            for image, points in zip(video, trunk, strict=False):
+                crops.add(image, _trunk_box(points))
+            try:
+                tracks = track_markers(crops, clicked, trunk, radius=radius, rate=video.rate)
+                if row is not None:
+                    dots = track_tape(crops, row.clicks_in(camera), row.dots, row.radius)
+                    tracks |= {name: dots[:, k] for k, name in enumerate(row.names)}
+            except InputError as error:
+                raise InputError(f"{camera}: {error}") from None
+        return tracks
 
     found = np.full((frames, keypoints.views, len(names), 3), np.nan)
     for view, tracks in enumerate(map_on_threads(tracks_in, range(len(cameras)), VIEWS_AT_ONCE)):
@@ -217,24 +228,6 @@ def check_clicks(
                         f"{name} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame} of {view}, whose images are "
                         f"{width}×{height} px. Clicks are x right, y down from the upper left corner."
                     )
-
-
-def _markers_tracked_in_view(
-    video: Video, trunk: np.ndarray, singles: tuple[Mapping[str, MarkerClicks], float], tape: tuple[Tape | None, str]
-) -> dict[str, np.ndarray]:
-    """{marker: (frames, 3)} in one view. singles: clicks of single markers, radius. tape: tape, name of the view."""
-    row, view = tape
-    with Crops() as crops:
-        for image, points in zip(video, trunk, strict=False):
-            crops.add(image, _trunk_box(points))
-        try:
-            tracks = track_markers(crops, singles[0], trunk, radius=singles[1], rate=video.rate)
-            if row is None or view not in row.views:
-                return tracks
-            dots = track_tape(crops, row.clicks_in(view), row.dots, row.radius)
-        except InputError as error:
-            raise InputError(f"{view}: {error}") from None
-    return tracks | {name: dots[:, k] for k, name in enumerate(row.names)}
 
 
 def _trunk_box(trunk: np.ndarray) -> np.ndarray | None:
