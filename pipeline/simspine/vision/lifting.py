@@ -6,7 +6,7 @@ One camera hardly shows a person's size, and therefore distance. All points are 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
@@ -101,7 +101,9 @@ class Lifter:
             entry.shape[1:] for entry in (*self._session.get_inputs(), *self._session.get_outputs())
         ] == [[len(FILE_POINT_NAMES), 2], [len(FILE_POINT_NAMES), 3]]
         if self._is_spinepose:
-            self.card = _spinepose_card(self.sha256)
+            points = ("Hip", *(name for name in FILE_POINT_NAMES if name != "Hip"))
+            of_authors = {"method": "spinepose", "trained_on": "what its authors state", "data": self.sha256}
+            self.card = LifterCard(points=points, seen=points, optional=points, **of_authors)
             return
         self.card = read_lifter_card(self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY), path)
         found = [entry.name for entry in (*self._session.get_inputs(), *self._session.get_outputs())]
@@ -131,14 +133,6 @@ class Lifter:
         (output,) = run_session(self._session, np.nan_to_num(image[:, order]), self.path)
         xyz = output[:, np.argsort(order)]
         return [xyz - xyz[:, :1]]
-
-
-def _spinepose_card(digest: str) -> LifterCard:
-    points = ("Hip", *(name for name in FILE_POINT_NAMES if name != "Hip"))
-    return LifterCard(
-        method="spinepose", points=points, seen=points, optional=points,
-        trained_on="what its authors state", data=digest,
-    )  # fmt: skip
 
 
 def read_lifter_card(text: str | None, path: str | Path) -> LifterCard:
@@ -357,10 +351,8 @@ def frame_of_poses(names: Sequence[str], poses: Sequence[LiftedPose], choices: W
         origin = R.T @ np.quantile((scale * xyz[:, feet] @ R.T).reshape(-1, 3), [0.5, 0.5, 0.05], 0).diagonal()
     if not choices.camera_pose:
         R, origin, tilt = np.eye(3), np.zeros(3), 0.0
-    return PersonFrame(
-        scale=scale, scale_sd=scale_sd, R=R, origin=origin, tilt_sd=tilt, scale_from=found.scale_from,
-        height_known=found.height_known, vertical_from=found.vertical_from if choices.ground_plane else "camera",
-    )  # fmt: skip
+    vertical_from = found.vertical_from if choices.ground_plane else "camera"
+    return replace(found, scale=scale, scale_sd=scale_sd, R=R, origin=origin, tilt_sd=tilt, vertical_from=vertical_from)
 
 
 def place_pose(pose: LiftedPose, frame: PersonFrame) -> PlacedPose | None:
