@@ -16,7 +16,7 @@ from simspine.io.video import Video
 from simspine.vision.camera_check import epipolar_distances_px
 from simspine.vision.detector import Crops
 from simspine.vision.skin_markers import TRUNK_POINTS, MarkerClicks, track_markers
-from simspine.vision.synchronise import Timing, at_instants
+from simspine.vision.synchronise import Timing, at_frames
 from simspine.vision.tape import clicked_rows, track_tape
 from simspine.vision.triangulation import triangulate
 
@@ -186,7 +186,7 @@ def follow_skin_markers(
             found[: len(track), view, names.index(name)] = track
     tracked = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
     if timing is not None:
-        tracked = at_instants(tracked, timing)
+        tracked = at_frames(tracked, timing.frame_positions())
     if tape is not None:
         check_views_of_tape(with_points_added(keypoints, tracked), cameras, tape)
     return with_points_added(keypoints, tracked.with_(xy=_agreeing_tracks(tracked.xy, cameras)))

@@ -201,9 +201,6 @@ class PeopleLifter:
     def __init__(self, lifter: Lifter, lens: LiftingLens, least_score: float = 0.0):
         self._lifter, self._lens, self._least_score = lifter, lens, least_score
         self.names = lifter.card.points
-        self._columns = [
-            FILE_POINT_NAMES.index(name) if name in FILE_POINT_NAMES else -1 for name in lifter.card.points
-        ]
 
     def lift_people(self, people: Sequence[DetectedPerson], size: tuple[int, int]) -> dict[int, LiftedPose]:
         """{person: pose} of an image of (width, height) px; people without any point that the lifter uses are left out.
@@ -224,9 +221,8 @@ class PeopleLifter:
     def _image(self, person: DetectedPerson, camera: Camera) -> np.ndarray:
         """The lifter's input (points, 2) in focal lengths; NaN where the detector gave no point."""
         unknown = person.inferred | (person.scores < self._least_score)
-        xy = np.where(unknown[:, None], np.nan, person.points)[self._columns]
-        xy[np.array(self._columns) < 0] = np.nan
-        return undistort_pixels(camera, xy)
+        xy = np.where(unknown[:, None], np.nan, person.points)
+        return undistort_pixels(camera, columns_by_name(xy[None], FILE_POINT_NAMES, self.names)[0])
 
 
 def check_lifter_points(lifter: Lifter, given: Sequence[str], detector: str) -> None:

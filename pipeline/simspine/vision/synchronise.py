@@ -145,14 +145,13 @@ def between_frames(keypoints: Keypoints, timing: Timing, rows: int) -> Keypoints
 
 def shift_views(keypoints: Keypoints, late: Sequence[float] | np.ndarray) -> Keypoints:
     """Keypoints with each view's delay `late` (frames) removed, by linear interpolation; NaN outside the recording."""
-    frames = np.arange(keypoints.frames)[:, None]
-    return _interpolated_keypoints(keypoints, np.repeat(frames, keypoints.views, 1), frames + np.asarray(late, float))
+    return at_frames(keypoints, np.arange(keypoints.frames)[:, None] + np.asarray(late, float))
 
 
-def at_instants(keypoints: Keypoints, timing: Timing) -> Keypoints:
-    """Keypoints of all frames of each view's video, interpolated at the instants of the result."""
+def at_frames(keypoints: Keypoints, positions: np.ndarray) -> Keypoints:
+    """Keypoints of all frames of each view's video, interpolated at frame positions (frames, views)."""
     frames = np.repeat(np.arange(keypoints.frames)[:, None], keypoints.views, 1)
-    return _interpolated_keypoints(keypoints, frames, timing.frame_positions())
+    return _interpolated_keypoints(keypoints, frames, positions)
 
 
 def _interpolated_keypoints(keypoints: Keypoints, row_frames: np.ndarray, positions: np.ndarray) -> Keypoints:
