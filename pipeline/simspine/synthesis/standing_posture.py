@@ -99,7 +99,10 @@ def with_leg_lengths(
 ) -> BodySizes:
     """The sizes with legs that give the subject's stature."""
     factors = dict(sizes.factors)
-    legs = subject.stature - _vertex_over_hips(generic, sizes, posture) - factors["calcn_r"] * generic.foot
+    head = _chain_places(generic, sizes, posture.curve)[-1]
+    vertex = head + _turn_vector(posture.curve.sum(), factors["head"] * generic.vertex[:2])
+    over_hips = _turn_vector(posture.pose["pelvis_tilt"], vertex - _hip_middle(generic, sizes))[1]
+    legs = subject.stature - over_hips - factors["calcn_r"] * generic.foot
     ratio = subject.proportions["thigh_over_shank"]
     shank = legs / (ratio * generic.thigh + generic.shank)
     factors |= {name: float(ratio * shank) for name in generic.segments["thigh"]}
@@ -217,13 +220,6 @@ def _chain_places(generic: Generic, sizes: BodySizes, curve: np.ndarray) -> np.n
         at = at - _turn_vector(turned, above)
         places.append(at)
     return np.array(places)
-
-
-def _vertex_over_hips(generic: Generic, sizes: BodySizes, posture: StandingPosture) -> float:
-    tilt = posture.pose["pelvis_tilt"]
-    head = _chain_places(generic, sizes, posture.curve)[-1]
-    vertex = head + _turn_vector(posture.curve.sum(), sizes.factors["head"] * generic.vertex[:2])
-    return float(_turn_vector(tilt, vertex - _hip_middle(generic, sizes))[1])
 
 
 def _hip_middle(generic: Generic, sizes: BodySizes) -> np.ndarray:
