@@ -186,17 +186,14 @@ SWAPPED_LIMB_PAIRS = (  # points of a limb; the two sides of all of them are exc
 class Detected:
     """Simulated detections and their errors.
 
-    keypoints: of the 37 points. exact: true image points (frames, views, points, 2) px, also outside the image. size:
-    (frames, views) px, of the person. hidden: (frames, views, points), 0…1. outlier, missing: (frames, views, points)
-    bool. swapped: (frames, views, pairs of limbs) bool.
+    keypoints: of the 37 points. exact: true image points (frames, views, points, 2) px, also outside the image. hidden:
+    (frames, views, points), 0…1. outlier: (frames, views, points) bool. swapped: (frames, views, pairs of limbs) bool.
     """
 
     keypoints: Keypoints
     exact: np.ndarray
-    size: np.ndarray
     hidden: np.ndarray
     outlier: np.ndarray
-    missing: np.ndarray
     swapped: np.ndarray
 
 
@@ -238,10 +235,8 @@ def simulate_detections(
     return Detected(
         keypoints=found.with_(xy=xy),
         exact=exact,
-        size=size,
         hidden=hidden,
         outlier=outlier,
-        missing=missing,
         swapped=swapped,
     )
 

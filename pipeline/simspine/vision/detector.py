@@ -111,11 +111,8 @@ class Crops(AbstractContextManager):
     def __len__(self) -> int:
         return len(self._parts)
 
-    def add(self, image: np.ndarray, box: Iterable[float] | None, frame: int | None = None) -> None:
-        """Keep a frame's part inside `box` (x0 y0 x1 y1 px), or all of it (None). image: (height, width, 3) BGR.
-
-        frame: number of the frame; by default the number of frames kept so far.
-        """
+    def add(self, frame: int, image: np.ndarray, box: Iterable[float] | None) -> None:
+        """Keep a frame's part inside `box` (x0 y0 x1 y1 px), or all of it (None). image: (height, width, 3) BGR."""
         import cv2
 
         height, width = image.shape[:2]
@@ -125,8 +122,7 @@ class Crops(AbstractContextManager):
         level, strategy, filters = cv2.IMWRITE_PNG_COMPRESSION, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_FILTER
         parameters = [level, 1, strategy, cv2.IMWRITE_PNG_STRATEGY_RLE, filters, cv2.IMWRITE_PNG_FAST_FILTERS]
         packed = cv2.imencode(".png", part, parameters)[1].tobytes()
-        number = len(self) if frame is None else frame
-        self._corners[number], self._parts[number] = np.array([x0, y0]), (self._file.seek(0, 2), len(packed))
+        self._corners[frame], self._parts[frame] = np.array([x0, y0]), (self._file.seek(0, 2), len(packed))
         self._file.write(packed)
 
     def window(self, frame: int, centre: np.ndarray, half: int) -> np.ndarray:

@@ -36,7 +36,7 @@ def check_clicked_images(video: Video, view: str, tape: Tape) -> None:
     frames = sorted({frame for by_frame in clicks.values() for frame in by_frame})
     with Crops() as crops:
         for frame, image in zip(frames, video.at(frames), strict=True):
-            crops.add(image, None, frame)
+            crops.add(frame, image, None)
         try:
             clicked_rows(crops, clicks, tape.radius)
         except InputError as error:
@@ -169,8 +169,8 @@ def follow_skin_markers(
             return {}
         trunk = _trunk_points(keypoints, view, frames, timing)
         with Crops() as crops:
-            for image, points in zip(video, trunk, strict=False):
-                crops.add(image, _trunk_box(points))
+            for frame, (image, points) in enumerate(zip(video, trunk, strict=False)):
+                crops.add(frame, image, _trunk_box(points))
             try:
                 tracks = track_markers(crops, clicked, trunk, radius=radius, rate=video.rate)
                 if row is not None:
