@@ -16,6 +16,7 @@ from simspine.synthesis.virtual_detector import (
     Capsules,
     RegionErrors,
     parse_preset,
+    person_size_in_image,
     preset_names,
     read_preset,
     simulate_detections,
@@ -70,7 +71,7 @@ def walker():
 
 
 def _capsules(person):
-    return Capsules(tuple(map(str, range(len(person[2])))), person[1], person[2])
+    return Capsules(person[1], person[2])
 
 
 def _in(person, cameras):
@@ -130,16 +131,16 @@ def test_switching_one_kind_of_error_off_leaves_the_others(person, cameras, seen
 def test_size_of_the_noise(person, cameras):
     """Share of the person's size: RMS over many views and points, bias included."""
     found = [simulate_detections(*_in(person, cameras), plain(), seed, "S1", "t") for seed in range(3)]
-    share = np.concatenate([error_px(f) / f.size[..., None, None] for f in found])
+    share = np.concatenate([error_px(f) / person_size_in_image(f.exact)[..., None, None] for f in found])
     assert np.sqrt(np.nanmean(share**2)) == pytest.approx(0.01, rel=0.05)
-    height = found[0].size.mean() / 1147 * 5.5
+    height = person_size_in_image(found[0].exact).mean() / 1147 * 5.5
     assert 1.6 < height < 2.6  # m: a person with swinging limbs
 
 
 def test_the_bias_stays_with_subject_view_and_point(person, cameras):
     def means(subject, trial):
         found = simulate_detections(*_in(person, cameras), plain(), 1, subject, trial)
-        return np.nanmean(error_px(found) / found.size[..., None, None], 0).ravel()
+        return np.nanmean(error_px(found) / person_size_in_image(found.exact)[..., None, None], 0).ravel()
 
     first, second, other = means("S1", "a"), means("S1", "b"), means("S5", "a")
     assert np.corrcoef(first, second)[0, 1] > 0.85
@@ -156,7 +157,7 @@ def test_how_long_errors_last(person, cameras):
     total, count = 0.0, 0
     for seed in range(4):
         found = simulate_detections(*_in(person, cameras), plain(), seed, "S1", "t")
-        share = error_px(found) / found.size[..., None, None] / 0.01
+        share = error_px(found) / person_size_in_image(found.exact)[..., None, None] / 0.01
         product = [np.nanmean(share[lag:] * share[: FRAMES - lag]) for lag in (0, 1, 5, 15, 100)]
         total, count = total + np.array(product), count + 1
     time = np.array([0, 1, 5, 15, 100]) / 50
@@ -198,21 +199,20 @@ def test_foreshortening_is_the_share_of_length_lost(person, cameras):
 def test_shares_of_outliers_and_dropouts(seen, name):
     preset, found = read_preset(name), seen[name]
     assert found.outlier.mean() == pytest.approx(preset.outliers, rel=0.2)
-    inside = ~np.isnan(found.exact[..., 0])
-    assert (found.missing & inside).mean() == pytest.approx(preset.dropouts, rel=0.2)
+    inside, missing = ~np.isnan(found.exact[..., 0]), np.isnan(found.keypoints.xy[..., 0])
+    assert (missing & inside).mean() == pytest.approx(preset.dropouts, rel=0.2)
     for flags, duration in (
         (found.outlier, virtual_detector.OUTLIER_DURATION_S),
-        (found.missing, virtual_detector.DROPOUT_DURATION_S),
+        (missing, virtual_detector.DROPOUT_DURATION_S),
     ):
         starts = (flags[1:] & ~flags[:-1]).sum()
         assert flags.sum() / starts / 50 == pytest.approx(duration, rel=0.3)
-    assert np.isnan(found.keypoints.xy[found.missing]).all()
-    assert (found.keypoints.confidence[found.missing] == 0).all()
+    assert (found.keypoints.confidence[missing] == 0).all()
 
 
 def test_outliers_are_far_off(person, cameras):
     found = simulate_detections(*_in(person, cameras), plain(0.001, outliers=0.02), 1, "S1", "t")
-    share = np.linalg.norm(error_px(found), axis=-1) / found.size[..., None]
+    share = np.linalg.norm(error_px(found), axis=-1) / person_size_in_image(found.exact)[..., None]
     assert np.nanmin(share[found.outlier]) > 0.09
     assert np.nanmax(share[found.outlier]) < 0.31
     assert np.nanmax(share[~found.outlier]) < 0.02
@@ -236,8 +236,8 @@ def test_swapped_limbs_lie_on_the_other_side(person, cameras):
 @pytest.mark.parametrize("name", ["finetuned", "zero-shot"])
 def test_confidence_tells_something_but_not_all(seen, name):
     found = seen[name]
-    error = np.linalg.norm(error_px(found), axis=-1) / found.size[..., None]
-    present = ~found.missing
+    error = np.linalg.norm(error_px(found), axis=-1) / person_size_in_image(found.exact)[..., None]
+    present = np.isfinite(found.keypoints.xy[..., 0])
     rank = spearmanr(found.keypoints.confidence[present], error[present]).statistic
     assert -0.55 < rank < -0.25
     assert 0.5 < np.median(found.keypoints.confidence[present]) < 0.95

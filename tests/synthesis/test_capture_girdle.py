@@ -59,14 +59,14 @@ def test_hips_are_where_drawn(subject):
 def test_arms_take_the_shoulders_up_back_and_forward(people):
     girdle = people[0].girdle
     hang, side, front = np.radians([[0.0, -7.0], [0.0, -120.0], [90.0, 0.0]])
-    rest, out, ahead = (girdle.follow(*np.array([pose]).T) for pose in (hang, side, front))
+    rest, out, ahead = (girdle.at("r", *np.array([pose]).T) for pose in (hang, side, front))
     assert all(abs(np.degrees(v[0])) < 0.5 for v in rest.values())
-    up = np.degrees([p.girdle.follow(*np.array([side]).T)["elevation"][0] for p in people])
-    back = -np.degrees([p.girdle.follow(*np.array([side]).T)["protraction"][0] for p in people])
+    up = np.degrees([p.girdle.at("r", *np.array([side]).T)[girdle_angle("elevation", "r")][0] for p in people])
+    back = -np.degrees([p.girdle.at("r", *np.array([side]).T)[girdle_angle("protraction", "r")][0] for p in people])
     assert up.mean() == pytest.approx(15.0, abs=1.5)  # see population.yaml
     assert back.mean() == pytest.approx(16.0, abs=1.5)
     assert up.std() > 2
-    assert out["protraction"][0] < 0 < ahead["protraction"][0]
+    assert out[girdle_angle("protraction", "r")][0] < 0 < ahead[girdle_angle("protraction", "r")][0]
 
 
 def test_the_truth_is_not_the_estimators_prior(subject):

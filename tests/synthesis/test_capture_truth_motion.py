@@ -148,7 +148,7 @@ def test_levels_share_motion_as_this_person_does_not_as_the_couplers_do(trials, 
     """Over a deep bend the lumbar levels' parts are the sampled ones, but for the change with the amount."""
     trial = trials["SittingDown"]
     levels = read_levels()
-    i = levels.within("lumbar")
+    i = levels.regions["lumbar"]
     flexion = np.stack([trial.motion.column(f"{levels.names[k]}_{LEVEL_AXIS_COORDINATES[0]}") for k in i], 1)
     parts = np.ptp(flexion, axis=0) / np.ptp(flexion, axis=0).sum()
     couplers = np.array([1, 1.857, 1.643, 1.143, 0.929, 0.571])
@@ -201,7 +201,7 @@ def test_capsules_cover_the_body(trials, subject):
     trial = trials["Walking"]
     found = true_markers(trial)
     parts = capsules_of(subject, found)
-    assert parts.ends.shape == (FRAMES, len(parts.names), 2, 3)
+    assert parts.ends.shape == (FRAMES, len(parts.radii), 2, 3)
     assert (parts.radii > 0.02).all()
     a, b = parts.ends[:, :, 0], parts.ends[:, :, 1]
     for name in ("L3", "T8", "C4", "joint_knee_r", "joint_elbow_l", "Neck_03"):

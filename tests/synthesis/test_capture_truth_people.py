@@ -120,13 +120,12 @@ def test_spacings_have_the_published_means_and_spreads(people):
 def test_shares_vary_about_the_published_proportions_and_sum_to_one(people):
     levels = read_levels()
     shares = np.array([p.spine.shares for p in people])
-    for region in levels.regions:
-        i = levels.within(region)
+    for i in levels.regions.values():
         np.testing.assert_allclose(shares[:, i].sum(1), 1.0)
         published = levels.motion[i] / levels.motion[i].sum(0)
         np.testing.assert_allclose(shares[:, i].mean(0), published, rtol=0.08)
         assert (shares[:, i] > 0).all()
-    lumbar = shares[:, levels.within("lumbar"), 0]
+    lumbar = shares[:, levels.regions["lumbar"], 0]
     spread = lumbar.std(0) / lumbar.mean(0)
     assert spread.min() > 0.12
     assert spread.max() < 0.35

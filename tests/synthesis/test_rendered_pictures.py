@@ -19,7 +19,6 @@ from simspine.synthesis.raster import Material, join_meshes
 from simspine.synthesis.rendered_crops import (
     RENDER_RECORD_FILE,
     RenderSettings,
-    Style,
     begin_pictures,
     draw_sample,
     label_picture,
@@ -55,7 +54,7 @@ def shot(who, light, frame, number=0, things=(), size=(192, 256)):
 
 
 def test_points_are_where_opencv_projects_them(who):
-    sample = draw_sample(who, Style(), 5, 1)
+    sample = draw_sample(who, RenderSettings(), 5, 1)
     camera, xyz = sample.camera, who.points[sample.frame]
     K, d = camera.K, camera.distortion
     px = cv2.projectPoints(xyz, cv2.Rodrigues(camera.R)[0], camera.t, K, d)[0][:, 0]
@@ -235,7 +234,7 @@ def test_pictures_stand_before_the_users_images(who, tmp_path):
     cv2.imwrite(str(path), np.full((300, 300, 3), (0, 255, 0), np.uint8))
     greens = []
     for number in range(6):
-        image = draw_sample(who, Style(samples=1, backgrounds=(path,)), 8, number).image.astype(int)
+        image = draw_sample(who, RenderSettings(samples=1, backgrounds=(path,)), 8, number).image.astype(int)
         greens.append((image[..., 1] > image[..., 0] + 80).mean())
     assert max(greens) > 0.3
 

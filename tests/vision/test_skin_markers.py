@@ -57,7 +57,7 @@ def clean(frame, covered):
 def crops_of(frames=FRAMES, covered=lambda frame: ()):
     rng, crops = np.random.default_rng(1), Crops()
     for frame in range(frames):
-        crops.add(drawn(frame, covered(frame), rng), None)
+        crops.add(frame, drawn(frame, covered(frame), rng), None)
     return crops
 
 
@@ -147,8 +147,8 @@ def test_a_plain_back_holds_no_marker(crops):
 def test_a_part_of_an_image_has_the_coordinates_of_the_whole():
     image = drawn(0)
     with Crops() as kept:
-        kept.add(image, (100, 90, 220, 230))
-        kept.add(image, None)
+        kept.add(0, image, (100, 90, 220, 230))
+        kept.add(1, image, None)
         inner, whole = (kept.window(frame, np.array([150.25, 140.5]), 12) for frame in (0, 1))
         np.testing.assert_array_equal(inner, whole)
         assert kept.inside(0, np.array([100, 90]))

@@ -18,7 +18,7 @@ def crops_of(view, covered=lambda frame: (), top=0):
     for frame in range(FRAMES):
         image = drawn(view, frame, covered(frame))
         image[:top] = 90
-        crops.add(image, None)
+        crops.add(frame, image, None)
     return crops
 
 

@@ -15,19 +15,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from simspine.anatomy.body import forward_kinematics
 from simspine.core.types import Motion
 from simspine.io.atomic import atomic_path
 from simspine.io.image_streams import encode_jpeg
 from simspine.synthesis import virtual_trial
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.population import make_subject
-from simspine.synthesis.rendered_crops import Performer, Sample, Style, draw_sample, make_performer, virtual_person
+from simspine.synthesis.rendered_crops import (
+    Performer,
+    RenderSettings,
+    Sample,
+    draw_sample,
+    make_performer,
+    virtual_person,
+)
 from simspine.synthesis.signals import random_stream
 from simspine.vision.blazepose import Pose, PoseNetworks, region_of_box, settled_pose
 from simspine.vision.blazepose_spine import features_of, to_crop_shares
 
-STYLE = Style(size=(224, 256), samples=1)
+STYLE = RenderSettings(size=(224, 256), samples=1)
 FRAMES = 60  # of each action
 CROP = 64  # px, side of the image kept for a network that sees nothing else
 FURTHER = 0.5  # share of frames bent further
@@ -81,7 +87,7 @@ def agile_performer(seed: int, index: int) -> Performer:
     values = np.concatenate([trial.values for trial in trials])
     plain = Motion(trials[0].names, trials[0].rate, values, trials[0].rotational)
     motion = bent_further(plain, random_stream(seed, "bent further", str(index)))
-    return make_performer(subject.name, person, motion, forward_kinematics(person.body, motion))
+    return make_performer(subject.name, person, motion)
 
 
 def bent_further(motion: Motion, rng: np.random.Generator) -> Motion:

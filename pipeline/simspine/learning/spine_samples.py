@@ -240,11 +240,12 @@ class CropReader:
     mixing: str = "batch"
 
     def count(self, batch: int) -> int:
-        return sum(self._shown) // batch if self.mixing == "epoch" else batches_in(self._shown, batch)
+        return len(self._rows(0, batch))
 
-    @property
-    def _shown(self) -> tuple[int, ...]:
-        return self.shown or tuple(len(people) for people in self.sets)
+    def _rows(self, epoch: int, batch: int) -> list[np.ndarray]:
+        rows = shuffled_rows if self.mixing == "epoch" else epoch_rows
+        sizes = [len(people) for people in self.sets]
+        return rows(sizes, batch, random_stream(self.seed, "order", str(epoch)), self.shown or sizes)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -262,9 +263,7 @@ class CropReader:
         """The batches of an epoch, augmented, in random order. An incomplete last batch is left out.
 
         pool: from `start`; without it, crops are made when they are requested."""
-        sizes = [len(people) for people in self.sets]
-        rng = random_stream(self.seed, "order", str(number))
-        rows = (shuffled_rows if self.mixing == "epoch" else epoch_rows)(sizes, batch, rng, self._shown)
+        rows = self._rows(number, batch)
         if pool is None:
             yield from (self.drawn_batch(number, stage, batch_rows) for batch_rows in rows)
             return
@@ -331,15 +330,14 @@ def _cut_person(
     return crop, places, known * point_weights(people.names)
 
 
-def epoch_rows(
-    sizes: Sequence[int], batch: int, rng: np.random.Generator, shown: Sequence[int] = ()
-) -> list[np.ndarray]:
+def epoch_rows(sizes: Sequence[int], batch: int, rng: np.random.Generator, shown: Sequence[int]) -> list[np.ndarray]:
     """For each batch (batch, 3): number of the set, person in it, position in the epoch.
 
     People of one set come once. With two sets, each gives half of every batch: people of the larger come once, those of
-    the smaller again and again, in a new order each time. shown: sizes that decide the number of batches in place of
-    the sets' own; people repeat until these are filled. Raises `InputError` where no batch can be filled."""
-    count, shares = batches_in(shown or sizes, batch), _batch_shares(shown or sizes, batch)
+    the smaller again and again, in a new order each time. shown: sizes that decide the number of batches, the sets' own
+    or others; people repeat until these are filled. Raises `InputError` where no batch can be filled."""
+    shares = _batch_shares(shown, batch)
+    count = max(size // share for size, share in zip(shown, shares, strict=True))
     drawn = _drawn_people(sizes, [count * share for share in shares], rng)
     return _numbered_batches(
         np.concatenate([rows.reshape(count, share, 2) for rows, share in zip(drawn, shares, strict=True)], 1),
@@ -348,12 +346,10 @@ def epoch_rows(
     )
 
 
-def shuffled_rows(
-    sizes: Sequence[int], batch: int, rng: np.random.Generator, shown: Sequence[int] = ()
-) -> list[np.ndarray]:
+def shuffled_rows(sizes: Sequence[int], batch: int, rng: np.random.Generator, shown: Sequence[int]) -> list[np.ndarray]:
     """As `epoch_rows`, with all sets in one random order: a batch has people of each in proportion to the sizes."""
-    count = sum(shown or sizes) // batch
-    rows = rng.permutation(np.concatenate(_drawn_people(sizes, shown or sizes, rng)))
+    count = sum(shown) // batch
+    rows = rng.permutation(np.concatenate(_drawn_people(sizes, shown, rng)))
     return _numbered_batches(rows[: count * batch].reshape(count, batch, 2), sizes, batch)
 
 
@@ -371,10 +367,6 @@ def _numbered_batches(rows: np.ndarray, sizes: Sequence[int], batch: int) -> lis
     if not len(rows):
         raise InputError(f"{' and '.join(map(str, sizes))} people fill no batch of {batch}; lower training.batch.")
     return list(np.dstack([rows, np.arange(rows[..., 0].size).reshape(rows.shape[:2])]))
-
-
-def batches_in(sizes: Sequence[int], batch: int) -> int:
-    return max(size // share for size, share in zip(sizes, _batch_shares(sizes, batch), strict=True))
 
 
 def _batch_shares(sizes: Sequence[int], batch: int) -> tuple[int, ...]:

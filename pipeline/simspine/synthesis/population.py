@@ -18,24 +18,17 @@ SHIFT_DIRECTIONS = ("forward", "up", "right")  # translations of a level, along 
 class Levels:
     """Published figures of the levels, from the sacrum up; arrays (levels,) or (levels, 3: flexion, bending, rotation).
 
-    spacing, spacing_sd: m, distance of neighbouring vertebral centres; NaN where none is published (or, at C1's ring,
-    where it is no height). motion: rad, range of motion; motion_cv: its coefficient of variation between people.
+    regions: {region: indices of its levels}. spacing, spacing_sd: m, distance of neighbouring vertebral centres; NaN
+    where none is published (or, at C1's ring, where it is no height). motion: rad, range of motion; motion_cv: its
+    coefficient of variation between people.
     """
 
     names: tuple[str, ...]
-    region: tuple[str, ...]
+    regions: Mapping[str, np.ndarray]
     spacing: np.ndarray
     spacing_sd: np.ndarray
     motion: np.ndarray
     motion_cv: np.ndarray
-
-    def within(self, region: str) -> np.ndarray:
-        """Indices of the levels of a region."""
-        return np.flatnonzero(np.array(self.region) == region)
-
-    @property
-    def regions(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self.region))
 
 
 @cache
@@ -53,7 +46,7 @@ def read_levels() -> Levels:
     kinds = ("flexion", "bending", "rotation")
     return Levels(
         names=tuple(table["level"]),
-        region=tuple(table["region"]),
+        regions={region: np.flatnonzero(table["region"] == region) for region in table["region"].unique()},
         spacing=table["spacing_mm"].to_numpy() / 1e3,
         spacing_sd=table["spacing_sd_mm"].to_numpy() / 1e3,
         motion=np.radians(table[[f"{kind}_deg" for kind in kinds]].to_numpy()),
@@ -201,8 +194,7 @@ def _own_curve(draw: Stream) -> np.ndarray:
     table, levels = read_population(), read_levels()
     sd = np.radians([table["level_angle_sd"], table["level_bend_sd"]])
     own = sd * truncated_normal(draw("own curve"), np.zeros((len(levels.names), 2)), 1.0)
-    for region in levels.regions:
-        i = levels.within(region)
+    for i in levels.regions.values():
         own[i] -= own[i].mean(0)
     return own
 
@@ -212,8 +204,7 @@ def _draw_level_shares(draw: Stream) -> np.ndarray:
     motion = levels.motion * np.maximum(
         1 + levels.motion_cv * truncated_normal(draw("shares of motion"), np.zeros(levels.motion.shape), 1.0), 0.15
     )
-    for region in levels.regions:
-        i = levels.within(region)
+    for i in levels.regions.values():
         motion[i] /= motion[i].sum(0)
     return motion
 
@@ -230,8 +221,7 @@ def _by_region(rng: np.random.Generator, figures: Mapping[str, tuple[float, floa
     """(levels,) numbers whose mean and sd depend on the region. each: one number per level, else one per region."""
     levels = read_levels()
     out = np.zeros(len(levels.names))
-    for region in levels.regions:
-        i = levels.within(region)
+    for region, i in levels.regions.items():
         out[i] = truncated_normal(rng, *figures[region], size=(len(i),) if each else (1,), limit=2.0)
     return out
 
@@ -260,17 +250,12 @@ class SyntheticGirdle:
     forward: float
     unrest: float
 
-    def follow(self, flexion: np.ndarray, adduction: np.ndarray) -> dict[str, np.ndarray]:
-        """{motion: rad from rest} at arm angles (frames,) rad of one side; motions as in
-        `simspine.anatomy.split_torso`."""
+    def at(self, side: str, flexion: np.ndarray, adduction: np.ndarray) -> dict[str, np.ndarray]:
+        """{coordinate: rad from rest} of a side ('r' or 'l') at its arm's angles (frames,) rad."""
         raised = np.arccos(np.clip(np.cos(flexion) * np.cos(adduction), -1.0, 1.0))
         beyond = SETTING_TRANSITION_RAD * np.logaddexp(0.0, (raised - SETTING_PHASE_RAD) / SETTING_TRANSITION_RAD)
         ahead = np.sin(flexion) * np.cos(adduction)  # forward part of the upper arm's direction
-        return {"elevation": self.elevation * beyond, "protraction": (self.forward * ahead - self.retraction) * beyond}
-
-    def at(self, side: str, flexion: np.ndarray, adduction: np.ndarray) -> dict[str, np.ndarray]:
-        """{coordinate: rad from rest}, see `follow`. side: 'r' or 'l'."""
-        moved = self.follow(flexion, adduction)
+        moved = {"elevation": self.elevation * beyond, "protraction": (self.forward * ahead - self.retraction) * beyond}
         return {girdle_angle(motion, side): moved[motion] for motion in CLAVICLE_MOTIONS}
 
 

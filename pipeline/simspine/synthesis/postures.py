@@ -11,7 +11,13 @@ from simspine.anatomy.tree import all_poses
 from simspine.core.types import Motion
 from simspine.synthesis import signals as p
 from simspine.synthesis.bodies import FLOOR_CONTACTS, TruthBody
-from simspine.synthesis.population import SHIFT_DIRECTIONS, SyntheticGirdle, SyntheticSubject, read_levels
+from simspine.synthesis.population import (
+    SHIFT_DIRECTIONS,
+    SyntheticGirdle,
+    SyntheticSpine,
+    SyntheticSubject,
+    read_levels,
+)
 from simspine.synthesis.signals import band_limited_noise, smooth_envelope, soft_limit
 
 # Inverse kinematics of an arm: angles that bring the hand to a place on or in front of the body.
@@ -107,7 +113,7 @@ def perform_motion(
             values[:, column[name]] += channels[name]
     for side in "rl":  # angles of thighs are relative to the vertical
         values[:, column[f"hip_flexion_{side}"]] -= get("tilt")
-    _add_spine_motion(subject, values, column, get=get, rng=rng)
+    _add_spine_motion(subject.spine, values, column, get=get, rng=rng)
     _add_girdle_motion(subject, values, column, girdle_rng)
     values = _limited_to_ranges(body, values)
     tilt = truth.posture.pose["pelvis_tilt"] + get("tilt")
@@ -126,36 +132,21 @@ def perform_motion(
 
 
 def _add_spine_motion(
-    subject: SyntheticSubject, values: np.ndarray, column: Mapping[str, int], get, rng: np.random.Generator
+    spine: SyntheticSpine, values: np.ndarray, column: Mapping[str, int], get, rng: np.random.Generator
 ) -> None:
-    levels, spine = read_levels(), subject.spine
-    for region in levels.regions:
-        i = levels.within(region)
+    levels, time = read_levels(), np.arange(len(values)) / MOTION_RATE_HZ
+    for region, i in levels.regions.items():
         amount = np.column_stack([get(f"{region}_{kind}") for kind in REGION_MOTIONS])  # (frames, 3)
-        range_of_motion = levels.motion[i].sum(0)
         change = spine.change[i] - (spine.shares[i] * spine.change[i]).sum(0)  # the levels' angles sum to the amount
-        share = spine.shares[i] * (1 + change * np.tanh(amount / range_of_motion)[:, None])  # (frames, levels, 3)
-        moved = share * amount[:, None]
+        moved = spine.shares[i] * (1 + change * np.tanh(amount / levels.motion[i].sum(0))[:, None])
+        moved = moved * amount[:, None]  # (frames, levels, 3)
         moved[:, :, 2] += spine.rotation_per_bending[i] * moved[:, :, 1]
         for k, angles in zip(i, np.moveaxis(moved, 1, 0), strict=True):
-            _add_level_motion(values, column, levels.names[k], angles=angles, shift=spine.shift[k], rng=rng)
-
-
-def _add_level_motion(
-    values: np.ndarray,
-    column: Mapping[str, int],
-    level: str,
-    angles: np.ndarray,
-    shift: np.ndarray,
-    rng: np.random.Generator,
-) -> None:
-    """angles: (frames, 3) of the level's flexion, bending, rotation; shift: (3,) m/rad, see `SyntheticSpine`."""
-    time = np.arange(len(values)) / MOTION_RATE_HZ
-    for axis, sign, angle in zip(LEVEL_AXIS_COORDINATES, COORDINATE_SIGNS, angles.T, strict=True):
-        own = LEVEL_NOISE_SD * band_limited_noise(rng, time, 1.5)
-        values[:, column[f"{level}_{axis}"]] += sign * angle + own
-    for direction, moved in zip(SHIFT_DIRECTIONS, (angles[:, [0, 0, 1]] * shift).T, strict=True):
-        values[:, column[f"{level}_shift_{direction}"]] += moved
+            for axis, sign, angle in zip(LEVEL_AXIS_COORDINATES, COORDINATE_SIGNS, angles.T, strict=True):
+                own = LEVEL_NOISE_SD * band_limited_noise(rng, time, 1.5)
+                values[:, column[f"{levels.names[k]}_{axis}"]] += sign * angle + own
+            for direction, shift in zip(SHIFT_DIRECTIONS, (angles[:, [0, 0, 1]] * spine.shift[k]).T, strict=True):
+                values[:, column[f"{levels.names[k]}_shift_{direction}"]] += shift
 
 
 def _add_girdle_motion(

@@ -34,14 +34,14 @@ def rasterise_triangles(px: np.ndarray, depth: np.ndarray, triangles: np.ndarray
 
     Both sides of a triangle are visible. Of two triangles at equal depth, the first is visible.
     """
-    width, height = size
-    near, seen = np.empty((height, width), np.float32), np.empty((height, width), np.int32)
-    nearest = np.zeros((height, width), np.int64)
+    nearest = np.zeros(size[::-1], np.int64)
     depth = np.asarray(depth, np.float32)
     inverse = np.where(depth > NEAR_PLANE_M, _ONE / np.where(depth > NEAR_PLANE_M, depth, _ONE), _ZERO)
     _fill_nearest(np.ascontiguousarray(px, np.float32), inverse, triangles, nearest)
-    _unpack_nearest(nearest, near, seen)
-    return Visible(near, seen)
+    number = np.where(nearest > _TRIANGLE_BITS, _TRIANGLE_BITS - (nearest & _TRIANGLE_BITS), NO_TRIANGLE)
+    with np.errstate(divide="ignore"):
+        near = _ONE / (nearest >> 32).astype(np.int32).view(np.float32)
+    return Visible(near, number.astype(np.int32))
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
@@ -79,27 +79,12 @@ def _fill_nearest(px, inverse, triangles, nearest):
             row, x = nearest[y], first
             for _ in range(count):
                 over = (wb >= _ZERO) & (wc >= _ZERO) & (wb + wc <= _ONE)
-                row[x] = max(row[x], (_float_bits(z if over else _ZERO) << 32) | number)
+                bits = np.int64(np.float32(z if over else _ZERO).view(np.int32))
+                row[x] = max(row[x], (bits << 32) | number)
                 x += np.uint32(1)
                 wb += bdx
                 wc += cdx
                 z += zx
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _float_bits(value):
-    return np.int64(np.float32(value).view(np.int32))
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _unpack_nearest(nearest, depth, triangle):
-    for y in range(nearest.shape[0]):
-        for x in range(nearest.shape[1]):
-            key = nearest[y, x]
-            depth[y, x] = _ONE / np.int32(key >> 32).view(np.float32)
-            triangle[y, x] = (
-                np.int32(_TRIANGLE_BITS - (key & _TRIANGLE_BITS)) if key > _TRIANGLE_BITS else np.int32(NO_TRIANGLE)
-            )
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

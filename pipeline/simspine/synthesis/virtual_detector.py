@@ -32,9 +32,8 @@ from simspine.vision.side_swaps import exchange_sides
 
 @dataclass(frozen=True, eq=False)
 class Capsules:
-    """The body's parts. names (n,); ends: (frames, n, 2, 3) m, of the axes; radii: (n,) m."""
+    """The body's parts. ends: (frames, n, 2, 3) m, of the axes; radii: (n,) m."""
 
-    names: tuple[str, ...]
     ends: np.ndarray
     radii: np.ndarray
 
@@ -49,7 +48,7 @@ def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
     )
     radius = {name: BODY_PART_RADII[name.removesuffix("_r").removesuffix("_l")] for name in parts}
     radii = np.array([radius[name] * size * relative_bmi ** (0.5 * growth) for name, (_, _, growth) in parts.items()])
-    return Capsules(tuple(parts), ends, radii)
+    return Capsules(ends, radii)
 
 
 # A point is harder to localise where its segment points at the camera (foreshortening) or the body hides it.
@@ -187,17 +186,14 @@ SWAPPED_LIMB_PAIRS = (  # points of a limb; the two sides of all of them are exc
 class Detected:
     """Simulated detections and their errors.
 
-    keypoints: of the 37 points. exact: true image points (frames, views, points, 2) px, also outside the image. size:
-    (frames, views) px, of the person. hidden: (frames, views, points), 0…1. outlier, missing: (frames, views, points)
-    bool. swapped: (frames, views, pairs of limbs) bool.
+    keypoints: of the 37 points. exact: true image points (frames, views, points, 2) px, also outside the image. hidden:
+    (frames, views, points), 0…1. outlier: (frames, views, points) bool. swapped: (frames, views, pairs of limbs) bool.
     """
 
     keypoints: Keypoints
     exact: np.ndarray
-    size: np.ndarray
     hidden: np.ndarray
     outlier: np.ndarray
-    missing: np.ndarray
     swapped: np.ndarray
 
 
@@ -239,10 +235,8 @@ def simulate_detections(
     return Detected(
         keypoints=found.with_(xy=xy),
         exact=exact,
-        size=size,
         hidden=hidden,
         outlier=outlier,
-        missing=missing,
         swapped=swapped,
     )
 

@@ -100,15 +100,16 @@ class ImageErrors:
     def _fields_by_parameters(self, view: int, others: Sequence[int], fit: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Derivatives (fields, views · parameters) of image fields by the cameras' parameters, if the others determine
         the points. fit: (fields, points seen, 2), from the image's errors to the fields."""
-        _, by_camera, by_point = self._slopes
-        normal = sum(self._normal[other][seen] for other in others)
-        by_xyz = np.einsum("qnx,nxi->qni", fit, by_point[:, view][seen])
+        _, by_camera, by_point = (np.moveaxis(each, 1, 2)[seen] for each in self._slopes)
+        used = np.where(np.moveaxis(self._used, 1, 2)[seen][..., None, None], by_point, 0.0)
+        normal = np.einsum("nvxi,nvxj->nij", used[:, others], used[:, others])
+        by_xyz = np.einsum("qnx,nxi->qni", fit, by_point[:, view])
         gain = np.einsum("qni,nij->qnj", by_xyz, np.linalg.pinv(normal, rcond=MIN_RELATIVE_EIGENVALUE, hermitian=True))
         derivatives = np.zeros((len(fit), *self.refined.change.shape))
-        derivatives[:, view] = np.einsum("qnx,nxk->qk", fit, by_camera[:, view][seen])
+        derivatives[:, view] = np.einsum("qnx,nxk->qk", fit, by_camera[:, view])
         for other in others:
-            slope = np.where(self._used[:, other][seen][:, None, None], by_point[:, other][seen], 0.0)
-            derivatives[:, other] -= np.einsum("qnj,nxj,nxk->qk", gain, slope, by_camera[:, other][seen], optimize=True)
+            moved = np.einsum("qnj,nxj,nxk->qk", gain, used[:, other], by_camera[:, other], optimize=True)
+            derivatives[:, other] -= moved
         return derivatives.reshape(len(fit), -1)
 
     @cached_property
@@ -125,15 +126,6 @@ class ImageErrors:
         return bundle_adjustment.linearised_residuals(
             refined.seen, refined.original_cameras, no_change, xyz=xyz, deviation=np.ones_like(no_change)
         )
-
-    @cached_property
-    def _normal(self) -> list[np.ndarray]:
-        """Normal matrices (frames, points, 3, 3) of the points, from each view."""
-        slopes = self._slopes.by_point
-        return [
-            np.einsum("fpxi,fpxj->fpij", slopes[:, view], slopes[:, view]) * self._used[:, view, :, None, None]
-            for view in range(slopes.shape[1])
-        ]
 
 
 def _image_field_basis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -331,21 +323,11 @@ MIN_JUDGING_VIEWS = 2  # least number of cameras that are compared with one anot
 class CameraCheck:
     """One camera compared with others.
 
-    Attributes
-    ----------
-    camera : str
-    value, deviation : {str: float}
-        Errors by quantity, and standard deviations: shift of the image to the right and down, px; rotation clockwise,
-        rad; relative scale; delay compared with the first camera, frames; and its increase from the first to the last
-        frame, frames.
-    judging_views : tuple of str
-        The cameras that it is compared with, without those that disagree with all.
-    error_px : float
-        Median of its reprojection errors, px.
-    used_observations : float
-        Share of its observations that agree with the others.
-    swapped : float
-        Share of its observations of left and right points that have left and right exchanged.
+    value, deviation: errors by quantity, and standard deviations: shift of the image to the right and down, px;
+    rotation clockwise, rad; relative scale; delay compared with the first camera, frames; and its increase from the
+    first to the last frame, frames. judging_views: the cameras that it is compared with, without those that disagree
+    with all. error_px: median of its reprojection errors. used_observations: share of its observations that agree with
+    the others. swapped: share of its observations of left and right points that have left and right exchanged.
     """
 
     camera: str

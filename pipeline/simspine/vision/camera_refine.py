@@ -17,15 +17,16 @@ from simspine.vision.bundle_adjustment import (
     SeenImagePoints,
     adjust_bundle,
 )
+from simspine.vision.person_frame import LIMB_LENGTH_SHARES
 from simspine.vision.side_swaps import exchange_sides
 from simspine.vision.triangulation import TriangulationReport, triangulate_with_report
 
-REFINEMENT_LIMBS = tuple(
-    (f"{side}{a}", f"{side}{b}")
-    for side in "RL"
-    for a, b in (("Hip", "Knee"), ("Knee", "Ankle"), ("Shoulder", "Elbow"), ("Elbow", "Wrist"))
+# of constant length: limbs, and the widths of hips and shoulders
+REFINEMENT_LIMBS = (
+    *((f"{side}{a}", f"{side}{b}") for side in "RL" for a, b in LIMB_LENGTH_SHARES),
+    ("RHip", "LHip"),
+    ("RShoulder", "LShoulder"),
 )
-REFINEMENT_WIDTHS = (("RHip", "LHip"), ("RShoulder", "LShoulder"))
 MAX_REFINEMENT_FRAMES = 150  # frames used: more add little, since detection errors last for many frames
 REFINEMENT_ROUNDS = 3  # each round selects the observations anew with its cameras
 GENEROUS_ERROR_SHARE = 0.08  # of the longer image side: an error that a wrong calibration may cause
@@ -176,7 +177,7 @@ def used_observations(sample: SampledFrames, cameras: Sequence[Camera]) -> tuple
     exchanged = exchange_sides(sample.points, report.swapped)
     xy = np.where(exchanged.confidence[..., None] >= sample.min_confidence, exchanged.xy, np.nan)
     index = {name: i for i, name in enumerate(exchanged.names)}
-    limbs = tuple((index[a], index[b]) for a, b in (*REFINEMENT_LIMBS, *REFINEMENT_WIDTHS) if a in index and b in index)
+    limbs = tuple((index[a], index[b]) for a, b in REFINEMENT_LIMBS if a in index and b in index)
     return SeenImagePoints(xy, sample.velocity, sample.time, limbs), markers.xyz
 
 

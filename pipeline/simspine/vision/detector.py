@@ -3,11 +3,10 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from itertools import islice, zip_longest
 from tempfile import TemporaryFile
-from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -97,35 +96,23 @@ def extent_boxes(people: Sequence[np.ndarray] | np.ndarray, size: tuple[int, int
 # grow with a video's length.
 
 
-class _Entry(NamedTuple):
-    start: int
-    length: int
-    x: int
-    y: int
-
-
-class Crops:
+class Crops(AbstractContextManager):
     """Images by frame, compressed without loss. Coordinates are those of the whole image, px."""
 
     def __init__(self) -> None:
         self._file = TemporaryFile()  # noqa: SIM115 - closed with the object
-        self._entries: dict[int, _Entry] = {}
+        self._parts: dict[int, tuple[int, int]] = {}  # start and length of each frame's part in the file
+        self._corners: dict[int, np.ndarray] = {}  # px, its upper left corner
         self._latest: dict[int, np.ndarray] = {}  # the two images read last, decoded
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error) -> None:
         self._file.close()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._parts)
 
-    def add(self, image: np.ndarray, box: Iterable[float] | None, frame: int | None = None) -> None:
-        """Keep a frame's part inside `box` (x0 y0 x1 y1 px), or all of it (None). image: (height, width, 3) BGR.
-
-        frame: number of the frame; by default the number of frames kept so far.
-        """
+    def add(self, frame: int, image: np.ndarray, box: Iterable[float] | None) -> None:
+        """Keep a frame's part inside `box` (x0 y0 x1 y1 px), or all of it (None). image: (height, width, 3) BGR."""
         import cv2
 
         height, width = image.shape[:2]
@@ -135,8 +122,7 @@ class Crops:
         level, strategy, filters = cv2.IMWRITE_PNG_COMPRESSION, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_FILTER
         parameters = [level, 1, strategy, cv2.IMWRITE_PNG_STRATEGY_RLE, filters, cv2.IMWRITE_PNG_FAST_FILTERS]
         packed = cv2.imencode(".png", part, parameters)[1].tobytes()
-        number = len(self) if frame is None else frame
-        self._entries[number] = _Entry(self._file.seek(0, 2), len(packed), x0, y0)
+        self._corners[frame], self._parts[frame] = np.array([x0, y0]), (self._file.seek(0, 2), len(packed))
         self._file.write(packed)
 
     def window(self, frame: int, centre: np.ndarray, half: int) -> np.ndarray:
@@ -146,23 +132,22 @@ class Crops:
         """
         import cv2
 
-        image, entry = self._decoded(frame), self._entries[frame]
-        side = 2 * half + 1
-        return cv2.getRectSubPix(image, (side, side), (float(centre[0] - entry.x), float(centre[1] - entry.y)))
+        x, y = centre - self._corners[frame]
+        return cv2.getRectSubPix(self._decoded(frame), (2 * half + 1, 2 * half + 1), (float(x), float(y)))
 
     def inside(self, frame: int, xy: np.ndarray) -> bool:
         """Whether a point (2,) px lies in the part kept."""
         height, width = self._decoded(frame).shape[:2]
-        x, y = xy[0] - self._entries[frame].x, xy[1] - self._entries[frame].y
+        x, y = xy - self._corners[frame]
         return bool(0 <= x <= width - 1 and 0 <= y <= height - 1)
 
     def _decoded(self, frame: int) -> np.ndarray:
         import cv2
 
         if frame not in self._latest:
-            entry = self._entries[frame]
-            self._file.seek(entry.start)
-            packed = np.frombuffer(self._file.read(entry.length), np.uint8)
+            start, length = self._parts[frame]
+            self._file.seek(start)
+            packed = np.frombuffer(self._file.read(length), np.uint8)
             image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
             assert image is not None  # it was encoded above
             self._latest = {**dict(list(self._latest.items())[-1:]), frame: cv2.cvtColor(image, cv2.COLOR_BGR2LAB)}

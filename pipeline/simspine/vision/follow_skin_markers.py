@@ -16,7 +16,7 @@ from simspine.io.video import Video
 from simspine.vision.camera_check import epipolar_distances_px
 from simspine.vision.detector import Crops
 from simspine.vision.skin_markers import TRUNK_POINTS, MarkerClicks, track_markers
-from simspine.vision.synchronise import Timing, at_instants
+from simspine.vision.synchronise import Timing, at_frames
 from simspine.vision.tape import clicked_rows, track_tape
 from simspine.vision.triangulation import triangulate
 
@@ -36,7 +36,7 @@ def check_clicked_images(video: Video, view: str, tape: Tape) -> None:
     frames = sorted({frame for by_frame in clicks.values() for frame in by_frame})
     with Crops() as crops:
         for frame, image in zip(frames, video.at(frames), strict=True):
-            crops.add(image, None, frame)
+            crops.add(frame, image, None)
         try:
             clicked_rows(crops, clicks, tape.radius)
         except InputError as error:
@@ -162,12 +162,23 @@ def follow_skin_markers(
     frames = keypoints.frames if timing is None else max(video.frames for video in videos)
 
     def tracks_in(view: int) -> dict[str, np.ndarray]:
-        camera = cameras[view].name
+        camera, video = cameras[view].name, videos[view]
         clicked = {name: by_frame for name in singles if (by_frame := clicks[skin_landmark(name)].get(camera))}
-        if not clicked and (tape is None or camera not in tape.views):
+        row = tape if tape is not None and camera in tape.views else None
+        if not clicked and row is None:
             return {}
         trunk = _trunk_points(keypoints, view, frames, timing)
-        return _markers_tracked_in_view(videos[view], trunk, (clicked, radius), (tape, camera))
+        with Crops() as crops:
+            for frame, (image, points) in enumerate(zip(video, trunk, strict=False)):
+                crops.add(frame, image, _trunk_box(points))
+            try:
+                tracks = track_markers(crops, clicked, trunk, radius=radius, rate=video.rate)
+                if row is not None:
+                    dots = track_tape(crops, row.clicks_in(camera), row.dots, row.radius)
+                    tracks |= {name: dots[:, k] for k, name in enumerate(row.names)}
+            except InputError as error:
+                raise InputError(f"{camera}: {error}") from None
+        return tracks
 
     found = np.full((frames, keypoints.views, len(names), 3), np.nan)
     for view, tracks in enumerate(map_on_threads(tracks_in, range(len(cameras)), VIEWS_AT_ONCE)):
@@ -175,7 +186,7 @@ def follow_skin_markers(
             found[: len(track), view, names.index(name)] = track
     tracked = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
     if timing is not None:
-        tracked = at_instants(tracked, timing)
+        tracked = at_frames(tracked, timing.frame_positions())
     if tape is not None:
         check_views_of_tape(with_points_added(keypoints, tracked), cameras, tape)
     return with_points_added(keypoints, tracked.with_(xy=_agreeing_tracks(tracked.xy, cameras)))
@@ -217,24 +228,6 @@ def check_clicks(
                         f"{name} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame} of {view}, whose images are "
                         f"{width}×{height} px. Clicks are x right, y down from the upper left corner."
                     )
-
-
-def _markers_tracked_in_view(
-    video: Video, trunk: np.ndarray, singles: tuple[Mapping[str, MarkerClicks], float], tape: tuple[Tape | None, str]
-) -> dict[str, np.ndarray]:
-    """{marker: (frames, 3)} in one view. singles: clicks of single markers, radius. tape: tape, name of the view."""
-    row, view = tape
-    with Crops() as crops:
-        for image, points in zip(video, trunk, strict=False):
-            crops.add(image, _trunk_box(points))
-        try:
-            tracks = track_markers(crops, singles[0], trunk, radius=singles[1], rate=video.rate)
-            if row is None or view not in row.views:
-                return tracks
-            dots = track_tape(crops, row.clicks_in(view), row.dots, row.radius)
-        except InputError as error:
-            raise InputError(f"{view}: {error}") from None
-    return tracks | {name: dots[:, k] for k, name in enumerate(row.names)}
 
 
 def _trunk_box(trunk: np.ndarray) -> np.ndarray | None:

@@ -6,7 +6,7 @@ One camera hardly shows a person's size, and therefore distance. All points are 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
@@ -101,7 +101,9 @@ class Lifter:
             entry.shape[1:] for entry in (*self._session.get_inputs(), *self._session.get_outputs())
         ] == [[len(FILE_POINT_NAMES), 2], [len(FILE_POINT_NAMES), 3]]
         if self._is_spinepose:
-            self.card = _spinepose_card(self.sha256)
+            points = ("Hip", *(name for name in FILE_POINT_NAMES if name != "Hip"))
+            of_authors = {"method": "spinepose", "trained_on": "what its authors state", "data": self.sha256}
+            self.card = LifterCard(points=points, seen=points, optional=points, **of_authors)
             return
         self.card = read_lifter_card(self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY), path)
         found = [entry.name for entry in (*self._session.get_inputs(), *self._session.get_outputs())]
@@ -131,14 +133,6 @@ class Lifter:
         (output,) = run_session(self._session, np.nan_to_num(image[:, order]), self.path)
         xyz = output[:, np.argsort(order)]
         return [xyz - xyz[:, :1]]
-
-
-def _spinepose_card(digest: str) -> LifterCard:
-    points = ("Hip", *(name for name in FILE_POINT_NAMES if name != "Hip"))
-    return LifterCard(
-        method="spinepose", points=points, seen=points, optional=points,
-        trained_on="what its authors state", data=digest,
-    )  # fmt: skip
 
 
 def read_lifter_card(text: str | None, path: str | Path) -> LifterCard:
@@ -207,9 +201,6 @@ class PeopleLifter:
     def __init__(self, lifter: Lifter, lens: LiftingLens, least_score: float = 0.0):
         self._lifter, self._lens, self._least_score = lifter, lens, least_score
         self.names = lifter.card.points
-        self._columns = [
-            FILE_POINT_NAMES.index(name) if name in FILE_POINT_NAMES else -1 for name in lifter.card.points
-        ]
 
     def lift_people(self, people: Sequence[DetectedPerson], size: tuple[int, int]) -> dict[int, LiftedPose]:
         """{person: pose} of an image of (width, height) px; people without any point that the lifter uses are left out.
@@ -230,9 +221,8 @@ class PeopleLifter:
     def _image(self, person: DetectedPerson, camera: Camera) -> np.ndarray:
         """The lifter's input (points, 2) in focal lengths; NaN where the detector gave no point."""
         unknown = person.inferred | (person.scores < self._least_score)
-        xy = np.where(unknown[:, None], np.nan, person.points)[self._columns]
-        xy[np.array(self._columns) < 0] = np.nan
-        return undistort_pixels(camera, xy)
+        xy = np.where(unknown[:, None], np.nan, person.points)
+        return undistort_pixels(camera, columns_by_name(xy[None], FILE_POINT_NAMES, self.names)[0])
 
 
 def check_lifter_points(lifter: Lifter, given: Sequence[str], detector: str) -> None:
@@ -357,10 +347,8 @@ def frame_of_poses(names: Sequence[str], poses: Sequence[LiftedPose], choices: W
         origin = R.T @ np.quantile((scale * xyz[:, feet] @ R.T).reshape(-1, 3), [0.5, 0.5, 0.05], 0).diagonal()
     if not choices.camera_pose:
         R, origin, tilt = np.eye(3), np.zeros(3), 0.0
-    return PersonFrame(
-        scale=scale, scale_sd=scale_sd, R=R, origin=origin, tilt_sd=tilt, scale_from=found.scale_from,
-        height_known=found.height_known, vertical_from=found.vertical_from if choices.ground_plane else "camera",
-    )  # fmt: skip
+    vertical_from = found.vertical_from if choices.ground_plane else "camera"
+    return replace(found, scale=scale, scale_sd=scale_sd, R=R, origin=origin, tilt_sd=tilt, vertical_from=vertical_from)
 
 
 def place_pose(pose: LiftedPose, frame: PersonFrame) -> PlacedPose | None:

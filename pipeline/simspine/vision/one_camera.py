@@ -1,6 +1,6 @@
 """People in one camera's images, image by image: points in the image, followed and smoothed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.spine_from_joints import spine_in_image
+from simspine.core.arrays import columns_by_name
 from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import OneEuro
 from simspine.core.geometry import smooth_curve
@@ -105,8 +106,7 @@ class PeopleWatcher:
         self._detector: Detector = detector_of_options(options)
         self._settings = settings
         skeleton = load_skeleton(self._detector.skeleton)
-        found = {i: skeleton.from_simspine(name) for i, name in enumerate(FILE_POINT_NAMES)}
-        self._columns = {i: column for i, column in found.items() if column is not None}  # of the file's points
+        self._names = [skeleton.to_simspine.get(name, "") for name in skeleton.names]  # of the detector's points
         estimated = [skeleton.to_simspine.get(name) for name in estimated_by(self._detector)]
         self._estimated = np.array([name in estimated for name in FILE_POINT_NAMES])
         self.reset_identities()
@@ -125,7 +125,7 @@ class PeopleWatcher:
         boxes: known places of people, (people, 4) x0 y0 x1 y1 px; people are looked for if left out.
         """
         (points_of_people,) = self._detector.detect([image], None if boxes is None else [boxes])
-        people = [_in_file_order(points, self._columns) for points in points_of_people]
+        people = [_in_file_order(points, self._names) for points in points_of_people]
         people = [self._with_estimates_marked(person) for person in people]
         people = [person for person in people if person.mean_confidence >= MIN_POINT_CONFIDENCE]
         people = [people[i] for i in drop_doubles([person.points for person in people], FILE_POINT_ORDER.swaps)]
@@ -162,7 +162,7 @@ class PeopleWatcher:
     @property
     def sees_spine(self) -> bool:
         """Whether the detector sees any of the nine points along the spine."""
-        return any(i in self._columns and not self._estimated[i] for i in FILE_SPINE_INDICES)
+        return any(FILE_POINT_NAMES[i] in self._names and not self._estimated[i] for i in FILE_SPINE_INDICES)
 
     @property
     def estimates_spine(self) -> bool:
@@ -172,8 +172,8 @@ class PeopleWatcher:
     @property
     def given(self) -> tuple[str, ...]:
         """SIMSPINE's names of the detector's points that are kept, seen or estimated."""
-        kept = [i for i in sorted(self._columns) if self._settings.infer_spine or not self._estimated[i]]
-        return tuple(FILE_POINT_NAMES[i] for i in kept)
+        kept = self._settings.infer_spine | ~self._estimated
+        return tuple(name for name in np.array(FILE_POINT_NAMES)[kept].tolist() if name in self._names)
 
     @property
     def people(self) -> int:
@@ -198,13 +198,12 @@ def add_inferred_spine(person: DetectedPerson) -> DetectedPerson:
     return replace(person, points=xy, scores=confidence, inferred=inferred)
 
 
-def _in_file_order(points: np.ndarray, columns: Mapping[int, int]) -> DetectedPerson:
-    """A detector's points (points, 3) in the order of `FILE_POINT_NAMES`. columns: {index in files: in detector}."""
-    if points.ndim != 2 or points.shape[1] != 3 or len(points) <= max(columns.values()):
+def _in_file_order(points: np.ndarray, names: Sequence[str]) -> DetectedPerson:
+    """A detector's points (points, 3) in the order of `FILE_POINT_NAMES`. names: of the detector's points."""
+    if points.shape != (len(names), 3):
         raise InputError(f"the detector gave points of shape {points.shape}, which is not its skeleton's.")
-    xy, confidence = np.full((len(FILE_POINT_NAMES), 2), np.nan), np.zeros(len(FILE_POINT_NAMES))
-    target, source = list(columns), list(columns.values())
-    xy[target], confidence[target] = points[source, :2], np.clip(np.nan_to_num(points[source, 2]), 0, 1)
+    ordered = columns_by_name(points[None].astype(float), names, FILE_POINT_NAMES)[0]
+    xy, confidence = ordered[:, :2], np.clip(np.nan_to_num(ordered[:, 2]), 0, 1)
     confidence[~np.isfinite(xy).all(1)] = 0.0
     return DetectedPerson(xy, confidence, *np.zeros((2, len(FILE_POINT_NAMES)), bool))
 

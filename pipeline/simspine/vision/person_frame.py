@@ -12,7 +12,7 @@ from simspine.core.types import Camera
 
 # Heights above the floor as shares of stature: top of the head, eyes, ankles (Drillis & Contini 1966 in Winter 2009,
 # Biomechanics and Motor Control of Human Movement, fig. 4.1; C). The standard deviation is of proportions and posture.
-ANKLE_HEIGHT_SHARE, TOP_HEIGHT_SHARES = 0.039, {"Head": 1.0, "Eye": 0.936}
+ANKLE_HEIGHT_SHARE, TOP_HEIGHT_SHARES = 0.039, {("Head",): 1.0, ("REye", "LEye"): 0.936}
 STANDING_STATURE_SD = 0.03  # relative
 # Distances between joint centres as shares of stature: de Leva 1996 (C), mean of both sexes. The standard deviation is
 # large because a detector's points are no joint centres.
@@ -80,18 +80,15 @@ def standing_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
     """Stature by the distance from the head's top, or the eyes, to the farther ankle in the frames in which it is
     largest; None where they were not seen."""
     ankles = [xyz[:, names.index(name)] for name in ("RAnkle", "LAnkle") if name in names]
-    tops = [("Head", ["Head"]), ("Eye", ["REye", "LEye"])]
-    for kind, points in tops:
-        found = [xyz[:, names.index(name)] for name in points if name in names]
-        if len(found) < len(points) or not ankles:
+    for points, share in TOP_HEIGHT_SHARES.items():
+        if not ankles or not set(points) <= set(names):
             continue
-        top = np.mean(found, 0)
+        top = np.mean([xyz[:, names.index(name)] for name in points], 0)
         distances = np.stack([np.linalg.norm(top - ankle, axis=-1) for ankle in ankles])
         known = np.isfinite(distances).any(0)
         if known.any():
-            return float(np.quantile(np.nanmax(distances[:, known], 0), STANDING_QUANTILE)) / (
-                TOP_HEIGHT_SHARES[kind] - ANKLE_HEIGHT_SHARE
-            )
+            tallest = float(np.quantile(np.nanmax(distances[:, known], 0), STANDING_QUANTILE))
+            return tallest / (share - ANKLE_HEIGHT_SHARE)
     return None
 
 

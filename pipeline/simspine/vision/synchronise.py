@@ -145,14 +145,13 @@ def between_frames(keypoints: Keypoints, timing: Timing, rows: int) -> Keypoints
 
 def shift_views(keypoints: Keypoints, late: Sequence[float] | np.ndarray) -> Keypoints:
     """Keypoints with each view's delay `late` (frames) removed, by linear interpolation; NaN outside the recording."""
-    frames = np.arange(keypoints.frames)[:, None]
-    return _interpolated_keypoints(keypoints, np.repeat(frames, keypoints.views, 1), frames + np.asarray(late, float))
+    return at_frames(keypoints, np.arange(keypoints.frames)[:, None] + np.asarray(late, float))
 
 
-def at_instants(keypoints: Keypoints, timing: Timing) -> Keypoints:
-    """Keypoints of all frames of each view's video, interpolated at the instants of the result."""
+def at_frames(keypoints: Keypoints, positions: np.ndarray) -> Keypoints:
+    """Keypoints of all frames of each view's video, interpolated at frame positions (frames, views)."""
     frames = np.repeat(np.arange(keypoints.frames)[:, None], keypoints.views, 1)
-    return _interpolated_keypoints(keypoints, frames, timing.frame_positions())
+    return _interpolated_keypoints(keypoints, frames, positions)
 
 
 def _interpolated_keypoints(keypoints: Keypoints, row_frames: np.ndarray, positions: np.ndarray) -> Keypoints:
@@ -330,16 +329,18 @@ def _median_epipolar_distance(
     return float(np.median(nearest)) if len(nearest) >= MIN_OVERLAP_FRAMES / 2 else np.nan
 
 
-def _total_cost(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray) -> float:
-    """Summed cost over all pairs of views with delays `late`; infinite if the shift of a pair was not tried."""
+def _total_costs(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray, view: int) -> np.ndarray:
+    """Summed cost (shifts,) over all pairs of views with delays `late`, but for one view each shift in turn; infinite
+    if the shift of a pair was not tried."""
+    delays = np.repeat(late[None], len(shifts), 0)
+    delays[:, view] = shifts
+    a, b = np.triu_indices(len(late), 1)
     step = shifts[1] - shifts[0] if len(shifts) > 1 else 1
-    index = (late[None] - late[:, None]) // step + len(shifts) // 2
-    pairs = list(combinations(range(len(late)), 2))
-    if any(not 0 <= index[a, b] < len(shifts) for a, b in pairs):
-        return np.inf
-    values = np.array([cost[a, b, index[a, b]] for a, b in pairs])
-    known = np.array([np.isfinite(cost[a, b]).any() for a, b in pairs])  # two views may share nothing at any shift
-    return np.inf if not known.any() or np.isnan(values[known]).any() else float(values[known].sum())
+    index = (delays[:, b] - delays[:, a]) // step + len(shifts) // 2
+    tried = ((index >= 0) & (index < len(shifts))).all(1)
+    known = np.isfinite(cost[a, b]).any(-1)  # two views may share nothing at any shift
+    values = cost[a, b, np.clip(index, 0, len(shifts) - 1)][:, known]
+    return np.where(tried & known.any() & np.isfinite(values).all(1), values.sum(1), np.inf)
 
 
 def _consistent_shifts(cost: np.ndarray, shifts: np.ndarray) -> np.ndarray:
@@ -352,28 +353,25 @@ def _consistent_shifts(cost: np.ndarray, shifts: np.ndarray) -> np.ndarray:
         start = np.array([shifts[np.nanargmin(cost[reference, v])] if known[v] else 0 for v in range(views)])
         starts.append(start - start[0])
     descents = [_descend_shifts(cost, shifts, start) for start in (*starts, np.zeros(views, int))]
-    return min(descents, key=lambda late: _total_cost(cost, shifts, late))
+    return min(descents, key=lambda descent: descent[0])[1]
 
 
-def _descend_shifts(cost: np.ndarray, shifts: np.ndarray, start: np.ndarray) -> np.ndarray:
-    best, improved = start, True
+def _descend_shifts(cost: np.ndarray, shifts: np.ndarray, start: np.ndarray) -> tuple[float, np.ndarray]:
+    """The least summed cost, and its shifts (views,)."""
+    late, least, improved = start.copy(), np.inf, True
     while improved:
         improved = False
         for view in range(1, len(cost)):
-            for shift in shifts:
-                trial = best.copy()
-                trial[view] = shift
-                if _total_cost(cost, shifts, trial) < _total_cost(cost, shifts, best) - 1e-12:
-                    best, improved = trial, True
-    return best
+            costs = _total_costs(cost, shifts, late, view)
+            if costs.min() < least - 1e-12:
+                late[view], least, improved = shifts[costs.argmin()], costs.min(), True
+    return least, late
 
 
 def _check_certain(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray, views: Sequence[str]) -> None:
     """`InputError` where most shifts of a view fit nearly as well as the best, or a distant other one does."""
     for view in range(1, len(views)):
-        trials = np.repeat(late[None], len(shifts), 0)
-        trials[:, view] = shifts
-        curve = np.array([_total_cost(cost, shifts, trial) for trial in trials])
+        curve = _total_costs(cost, shifts, late, view)
         finite = curve[np.isfinite(curve)]
         if not len(finite) or np.median(finite) < (1 + MIN_COST_CONTRAST) * finite.min():
             raise InputError(

@@ -60,24 +60,20 @@ def find_dot_row(crops: Crops, frame: int, clicked: Mapping[int, tuple[float, fl
     ends = {n: _centred_dot(crops, frame, np.asarray(clicked[n], float), radius) for n in numbers}
     found = dict(ends)
     for first, last in pairwise(numbers):
-        if last - first > 1:
-            found |= _row_between(crops, frame, (ends[first], ends[last]), dots=(first, last), radius=radius)
+        if last - first == 1:
+            continue
+        pair = ends[first], ends[last]
+        spots = np.array([pair[0], *_dot_like_spots(crops, frame, pair, radius), pair[1]])
+        chosen = _best_chain(spots, last - first)
+        if chosen is None or not _is_even(spots, chosen):
+            raise InputError(
+                f"between the clicks on dots {first} and {last} of the tape in frame {frame}, {len(spots) - 2} spots "
+                f"were found, but no even row of {last - first - 1} dots. Are these the dots' numbers, and is "
+                "radius_px right? If so, click one more dot between them; more than "
+                f"{MAX_COVERED_DOTS} neighbours may not be covered there."
+            )
+        found |= {first + number: spots[i] for number, i in chosen[1:-1]}
     return found
-
-
-def _row_between(
-    crops: Crops, frame: int, ends: tuple[np.ndarray, np.ndarray], dots: tuple[int, int], radius: float
-) -> DotPlaces:
-    count = dots[1] - dots[0]
-    spots = np.array([ends[0], *_dot_like_spots(crops, frame, ends, radius), ends[1]])
-    chosen = _best_chain(spots, count)
-    if chosen is None or not _is_even(spots, chosen):
-        raise InputError(
-            f"between the clicks on dots {dots[0]} and {dots[1]} of the tape in frame {frame}, {len(spots) - 2} spots "
-            f"were found, but no even row of {count - 1} dots. Are these the dots' numbers, and is radius_px right? "
-            f"If so, click one more dot between them; more than {MAX_COVERED_DOTS} neighbours may not be covered there."
-        )
-    return {dots[0] + number: spots[i] for number, i in chosen[1:-1]}
 
 
 def _is_even(spots: np.ndarray, chain: list[tuple[int, int]]) -> bool:
@@ -200,23 +196,18 @@ def track_tape(crops: Crops, clicks: TapeClicks, dots: int, radius: float) -> np
 
 def clicked_rows(crops: Crops, clicks: TapeClicks, radius: float) -> dict[int, DotPlaces]:
     """{frame: dots from the first to the last one clicked} for frames with clicks. Errors as of `track_tape`."""
-    return {frame: find_dot_row(crops, frame, dots, radius) for frame, dots in _by_frame(crops, clicks).items()}
-
-
-def _by_frame(crops: Crops, clicks: TapeClicks) -> dict[int, dict[int, tuple[float, float]]]:
-    """The clicks, checked, by frame: {frame: {number: (x, y) px}}."""
-    found: dict[int, dict[int, tuple[float, float]]] = {}
+    by_frame: dict[int, dict[int, tuple[float, float]]] = {}
     for number, clicked in clicks.items():
         for frame, xy in clicked.items():
             require_on_trunk(crops, f"dot {number} of the tape", frame, xy)
-            found.setdefault(frame, {})[number] = xy
-    for frame, row in found.items():
+            by_frame.setdefault(frame, {})[number] = xy
+    for frame, row in by_frame.items():
         if len(row) < 2:
             raise InputError(
                 f"frame {frame} has a click on dot {next(iter(row))} of the tape only; click two dots or more in the "
                 "same frame, the first and the last one in sight."
             )
-    return found
+    return {frame: find_dot_row(crops, frame, row, radius) for frame, row in by_frame.items()}
 
 
 def _track_one_way(crops: Crops, rows: Mapping[int, DotPlaces], dots: int, radius: float, step: int) -> np.ndarray:

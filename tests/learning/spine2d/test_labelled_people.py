@@ -10,7 +10,6 @@ from simspine.core.errors import InputError
 from simspine.learning.options import POINT_CHOICES, LabelledSet, spine_options
 from simspine.learning.spine_samples import (
     CropReader,
-    batches_in,
     epoch_rows,
     point_weights,
     read_labelled_set,
@@ -143,8 +142,8 @@ def test_plain_crops_are_in_order_and_normalised(people):
     ((5, 5), 4, 2, (2, 2)),
 ])  # fmt: skip
 def test_half_of_each_batch_is_from_either_set(sizes, batch, count, shares):
-    rows = epoch_rows(sizes, batch, random_stream(1, "test"))
-    assert len(rows) == count == batches_in(sizes, batch)
+    rows = epoch_rows(sizes, batch, random_stream(1, "test"), sizes)
+    assert len(rows) == count
     for part in rows:
         assert tuple(np.bincount(part[:, 0], minlength=len(sizes))) == shares
     every = np.concatenate(rows)
@@ -156,7 +155,7 @@ def test_half_of_each_batch_is_from_either_set(sizes, batch, count, shares):
 
 def test_too_few_people_for_a_batch_are_an_error():
     with pytest.raises(InputError, match=r"3 people fill no batch of 8; lower training\.batch"):
-        epoch_rows((3,), 8, random_stream(1, "test"))
+        epoch_rows((3,), 8, random_stream(1, "test"), (3,))
 
 
 def test_a_process_that_is_killed_ends_in_one_error(people):
