@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import h5py
 import numpy as np
 import pytest
+import yaml
 from command_line import call as run
 from command_line import failed, succeeded
 from player_data import unpack
@@ -225,6 +226,23 @@ def test_stages_of_two_runs_are_not_shown_as_one(copied, tmp_path):
     exported = copied.results / "S01/export/bow.json"
     exported.write_text(json.dumps(json.loads(exported.read_text()) | {"lla_deg_mean": 12.5}))
     assert "is of other results of S01/bow" in failed(run("summary", "--config", copied.file)).replace("\n", " ")
+
+
+def test_results_of_a_trial_that_was_renamed_are_named(copied, tmp_path):
+    """Its old results stay; shown or compared by the old name, they would pass for those of the last run."""
+    shutil.copytree(copied.results, tmp_path / "first")
+    shutil.copy(copied.file, copied.results / "config.yaml")
+    words = {
+        "view": (copied.results, "--no-open", "--trial", "bow", "--out", tmp_path / "v.html"),
+        "compare": (tmp_path / "first", copied.results / "S01/vertebrae/bow.h5", "--out", tmp_path / "c.html"),
+    }
+    for command, options in words.items():
+        assert "earlier run" not in succeeded(run(command, *options))
+    settings = copied.settings
+    settings["subjects"]["S01"]["trials"]["bend"] = settings["subjects"]["S01"]["trials"].pop("bow")
+    (copied.results / "config.yaml").write_text(yaml.safe_dump(settings))
+    for command, options in words.items():
+        assert "S01/bow is of an earlier run" in succeeded(run(command, *options))
 
 
 @pytest.mark.parametrize("value", [np.nan, -0.1, 0.3])

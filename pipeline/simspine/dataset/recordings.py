@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -401,8 +402,8 @@ class Windows:
     """Windows over several trials; see `Recordings.windows`."""
 
     def __init__(self, recordings: Sequence[Recording], length: int, stride: int, fields: Sequence[str]):
-        if length < 1 or stride < 1:
-            raise InputError(f"windows of {length} frames, {stride} apart: both must be at least 1.")
+        if not all(isinstance(count, Integral) and count >= 1 for count in (length, stride)):
+            raise InputError(f"windows of {length} frames, {stride} apart: both must be whole numbers from 1 on.")
         require_known("field", fields, WINDOW_FIELDS)
         self.recordings, self.length, self.stride, self.fields = tuple(recordings), length, stride, tuple(fields)
         counts = (max(0, (recording.frames - length) // stride + 1) for recording in self.recordings)

@@ -13,7 +13,7 @@ import scipy
 import tomli_w
 
 from simspine.core.arrays import require_numbers
-from simspine.core.errors import InputError, naming_content, require_known, require_path
+from simspine.core.errors import InputError, naming_content, require_ending, require_known, require_path
 from simspine.core.geometry import nearest_to_rays, points_in_images
 from simspine.core.settings import parse_yaml
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
@@ -185,8 +185,9 @@ def write_calibration(path: str | os.PathLike, cameras: Sequence[Camera]) -> Non
     Raises
     ------
     InputError
-        For no cameras, or names that repeat or cannot stand in the file.
+        For no cameras, names that repeat or cannot stand in the file, or a file that does not end in .toml.
     """
+    require_ending(path, "a calibration", (".toml",))
     names = [camera.name for camera in cameras]
     if not names or len(set(names)) < len(names) or _NOT_CAMERAS & set(names):
         taken = ", ".join(sorted(_NOT_CAMERAS))

@@ -18,7 +18,7 @@ from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, virtual_spine_markers
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import rms_of_known
-from simspine.core.errors import InputError, needing_extra
+from simspine.core.errors import InputError, needing_extra, require_ending
 from simspine.core.skeletons import VERTEBRA_OF, base_name
 from simspine.core.types import Markers, Motion, Origin
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
@@ -145,14 +145,12 @@ def _unchecked_data(trial: SolvedTrial) -> TrialData:
 
 def write_trials_dataset(path: str | PathLike, trials: Sequence[SolvedTrial]) -> Path:
     """Write trials of one person as a data set's HDF5 file. Raises `InputError` where `path` does not end in .h5."""
-    path = Path(path)
-    if path.suffix.lower() not in (".h5", ".hdf5"):
-        raise InputError(f"{path}: a data set's name ends in .h5; name the file so.")
+    require_ending(path, "a data set", (".h5", ".hdf5"))
     first = trials[0]
     published = {one.trial: trial_data(one) for one in trials}
     subject = SubjectData(first.cameras, published, first.body.osim, f"models/{first.subject}.osim")
     write_dataset(path, Dataset({first.subject: subject}, {"versions": package_versions()}))
-    return path
+    return Path(path)
 
 
 def package_versions() -> Mapping[str, str]:

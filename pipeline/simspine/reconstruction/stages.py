@@ -2,6 +2,7 @@
 runs the same stages and adds load and save.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -264,6 +265,7 @@ def scale_person(
             )
     known = trials[first]
     options = Options(body=body, scaling=scaling, ik=ik)
+    _warn_of_repeated_trials(trials)
     markers = [inputs["markers"] for inputs in trials.values()]
     try:
         sized, factors = body_of_person(
@@ -279,6 +281,16 @@ def scale_person(
         noticed = f"\nNoticed before: {doubts}{cure}" if doubts else ""
         raise InputError(f"{causes}\nThen: {error}{noticed}" if causes else f"{error}{noticed}") from None
     return {trial: {"sized": sized, "factors": factors} for trial in trials}
+
+
+def _warn_of_repeated_trials(trials: Mapping[str, Known]) -> None:
+    """Warn of trials with equal markers, as of one file under two names: they would count as two observations."""
+    first_with: dict[bytes, str] = {}
+    for trial, known in trials.items():
+        content = repr(known["markers"].names).encode() + known["markers"].xyz.tobytes()
+        other = first_with.setdefault(hashlib.sha256(content).digest(), trial)
+        if other != trial:
+            warn_assumed(f"trials {other!r} and {trial!r} have equal markers, which count twice; leave one out.")
 
 
 SCALE = Stage(

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from simspine.core.arrays import NORMAL_95, evenly_spread, map_on_threads
-from simspine.core.errors import InputError, printable
+from simspine.core.errors import InputError, printable, require_ending
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.calibration import write_calibration
@@ -110,8 +110,7 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
 
 def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
     """Write the refined calibration; print a line for each parameter of a camera that changed."""
-    if out.exists():
-        raise InputError(f"{out} exists already. Choose another --out.")
+    _require_new_calibration(out)
     recorded = recorded_keypoints(config, subject, trial)
     refined = refine_cameras(recorded.keypoints, recorded.cameras, min_confidence=config.triangulation.min_confidence)
     table = refinement_table(refined)
@@ -227,12 +226,17 @@ class BoardRequest:
     frames: int = 200
 
 
+def _require_new_calibration(out: Path) -> None:
+    if out.exists():
+        raise InputError(f"{out} exists already. Choose another --out.")
+    require_ending(out, "a calibration", (".toml",))
+
+
 def calibrate_by_board(
     paths: Sequence[Path], request: BoardRequest, out: Path, figures: Path | None, threads: int
 ) -> None:
     """Calibrate cameras from recordings of a board, write the calibration, print its errors; a fault writes nothing."""
-    if out.exists():
-        raise InputError(f"{out} exists already. Choose another --out.")
+    _require_new_calibration(out)
     recordings = open_recordings(paths)
     names = [recording.name for recording in recordings]
     if len(set(names)) < len(names):

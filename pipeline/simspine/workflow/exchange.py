@@ -38,7 +38,7 @@ from simspine.io.mot import write_mot, write_sto
 from simspine.io.npz import MMPOSE_UNITS, write_mmpose
 from simspine.reconstruction import publish
 from simspine.workflow.config import Config
-from simspine.workflow.dataset import dataset_file, warn_of_other_configuration
+from simspine.workflow.dataset import dataset_file, warn_of_other_origin
 
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
 POINT_ORDER_OF_COUNT = {15: "simspine15", 37: "simspine37"}
@@ -111,6 +111,16 @@ class _Source:
                 yield take
 
 
+def dataset_of(config: Config, otherwise: str = "") -> Path:
+    """The file of the configuration's data set; warns where it is of other inputs. otherwise: advice where it lacks."""
+    path = dataset_file(Path(config.results), f"{config.name}.h5")
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: the data set is not made yet. Run `simspine run` first.{otherwise}")
+    with DatasetFile(path) as file:
+        warn_of_other_origin(path, file.provenance, config)
+    return path
+
+
 def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | None = None) -> Path:
     """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None); returns it.
 
@@ -118,16 +128,13 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
     files.
     """
     results = Path(config.results)
-    path = dataset_file(results, f"{config.name}.h5")
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: the data set is not made yet. Run `simspine run` first.")
+    path = dataset_of(config)
     if kind == PAPER_AXES_CHOICE:
         choice = replace(choice, contents="angles")
     elif choice.contents == "angles" and kind != "hdf5":
         raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5.")
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
-        warn_of_other_configuration(path, origin, config)
         if choice.public:
             refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]
