@@ -222,6 +222,9 @@ def test_camera_names_of_a_calibration_write_nowhere_else(tmp_path, evil):
     labels = replace(recording.start, status=np.full_like(recording.start.status, PointStatus.ACCEPTED))
     out = tmp_path / "inner" / "out"
     write_annotation_file("openpose", out / "points", recording, labels)
+    fewer = replace(labels, status=np.where(np.arange(len(labels.status))[:, None, None] == 1, 0, labels.status))
+    with pytest.raises(InputError, match="would count as a frame of these points"):  # frame 1 is no longer labelled
+        write_annotation_file("openpose", out / "points", recording, fewer)
     write_annotation_file("coco", out / "labels.json", recording, labels)
     write_images(out / "images", recording, labelled_images_of(recording, labels))
     keypoints = Keypoints(["Hip"], 50, np.ones((1, 4, 1, 2)), np.ones((1, 4, 1)))

@@ -65,13 +65,11 @@ CHECKED = {
     "annotation/labels.py": {"annotator"},
     "annotation/exchange.py": {"view"},  # in a message
     "cli/annotate.py": {"file.stem"},
-    "cli/data.py": {"config.name"},
     "cli/main.py": {"name"},
     "cli/options.py": {"path"},
     "core/settings.py": {"name"},
     "core/skeletons.py": {"name"},
     "io/exchange.py": {"kind", "stem"},
-    "io/keypoint_json.py": {"stem"},
     "io/npz.py": {"name", "split"},
     "learning/spine_samples.py": {"where.split"},
     "reconstruction/publish.py": {"first.subject"},
