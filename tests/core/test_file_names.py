@@ -65,6 +65,7 @@ CHECKED = {
     "annotation/labels.py": {"annotator"},
     "annotation/exchange.py": {"view"},  # in a message
     "cli/annotate.py": {"file.stem"},
+    "cli/data.py": {"config.name"},
     "cli/main.py": {"name"},
     "cli/options.py": {"path"},
     "core/settings.py": {"name"},

@@ -39,10 +39,8 @@ OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSE
 
 
 def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
-    """YAML of {landmark: {view: [[frame, x, y], …]}}, the skin markers placed by a person; null for absent ones.
-
-    Frames are the videos' own, from 0. Raises `InputError` where no marker on the skin was placed in two views.
-    """
+    """YAML of {landmark: {view: [[frame, x, y], …]}}, the skin markers placed by a person; null for absent ones. Frames
+    are the videos' own, from 0. Raises `InputError` where no marker on the skin was placed in two views."""
     clicks = {}
     for name in is_skin_marker(labels.names):
         i = labels.names.index(name)
@@ -150,10 +148,8 @@ def write_annotation_file(
 
 
 def write_images(folder: Path, recording: RecordedViews, images: coco.LabelledImages) -> int:
-    """Write the labelled images as JPEG under their names into `folder`; returns their number.
-
-    Raises `InputError` before any is written where one would replace an image of the recording.
-    """
+    """Write the labelled images as JPEG under their names into `folder`; returns their number. Raises `InputError`
+    before any is written where one would replace an image of the recording."""
     originals = {file.resolve() for one in recording.sources if isinstance(one, Stills) for file in one.files}
     if replaced := [folder / name for name in images.file_names if (folder / name).resolve() in originals]:
         raise InputError(f"{replaced[0]} is an image of the recording, and would be replaced; name another folder.")
@@ -168,11 +164,8 @@ def write_images(folder: Path, recording: RecordedViews, images: coco.LabelledIm
 
 
 def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledImages, where: str) -> list[Edit]:
-    """Decisions that change the labels to those of a file; only for points that differ.
-
-    Images are matched by name, or by the end of their path. Raises `InputError` where no image matches, or names of
-    points are not the recording's.
-    """
+    """Decisions that change the labels to those of a file; only for points that differ. Images are matched by name, or
+    by the end of their path. Raises `InputError` where no image matches, or names of points are not the recording's."""
     unknown = [name for name in images.names if name not in labels.names]
     if unknown:
         raise InputError(
@@ -249,12 +242,9 @@ class Round:
 
 @dataclass(frozen=True)
 class RoundFiles:
-    """Training data of a detector, and the folder for its points.
-
-    labels: COCO file of all finished frames, 37 points; their images are below `images`. out: folder to which the
-    detector writes points of every image, `<view>_json/<view>_000012.json`. recording: its start holds the decisions so
-    far over the first guess.
-    """
+    """Training data of a detector, and the folder for its points. labels: COCO file of all finished frames, 37 points;
+    their images are below `images`. out: folder to which the detector writes points of every image,
+    `<view>_json/<view>_000012.json`. recording: its start holds the decisions so far over the first guess."""
 
     number: int
     labels: Path

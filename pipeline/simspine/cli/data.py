@@ -16,7 +16,7 @@ from simspine.cli.options import (
     show_on_desktop,
     stage_options,
 )
-from simspine.core.errors import printable
+from simspine.core.errors import InputError, printable
 
 
 @click.command("export")
@@ -122,9 +122,14 @@ def validate_dataset_command(dataset, config, out):
     from simspine.workflow.results import write_validation
 
     if dataset is None:
-        from simspine.workflow.exchange import dataset_of
+        from simspine.workflow.dataset import dataset_file
+        from simspine.workflow.jobs import warn_if_stale
 
-        dataset = dataset_of(config or named_config(None), " Or name a data set (.h5).")
+        config = config or named_config(None)
+        dataset = dataset_file(Path(config.results), f"{config.name}.h5")
+        if not dataset.exists():
+            raise InputError(f"{dataset} does not exist. Run `simspine run` first, or name a data set (.h5).")
+        warn_if_stale(config)
     folder = dataset if dataset.is_dir() else dataset.parent
     for path in write_validation(dataset, out or folder / "validation"):
         say(path)

@@ -389,8 +389,10 @@ def report_command(config):
 def summary_command(config):
     """Print the main figures of the results, and the paths of the files."""
     from simspine.workflow.dataset import print_summary
+    from simspine.workflow.jobs import warn_if_stale
 
     print_summary(config)
+    warn_if_stale(config)
 
 
 @main.command("init")

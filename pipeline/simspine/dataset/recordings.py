@@ -60,9 +60,7 @@ def manifest_header(name: str, kind: str, origin: Mapping[str, Any], deviations:
 
 def write_dataset_manifest(folder: Path, files: Mapping[str, ManifestEntry], header: Mapping[str, Any]) -> Path:
     """Describe the files (paths relative to the folder) in `folder`/manifest.json, written last; returns its path.
-
-    header: further entries, such as those of `manifest_header`.
-    """
+    header: further entries, such as those of `manifest_header`."""
     described = {
         name: {
             "kind": entry.kind, "size": (folder / name).stat().st_size, "sha256": sha256_of_file(folder / name),
@@ -106,9 +104,7 @@ HUMAN36M_NOTICE = (
 
 def licence_notice(configuration: Mapping[str, Any], virtual: bool = False) -> str:
     """The notice that results of this configuration (as in the provenance) carry; '' where nothing restricts them.
-
-    virtual: whether `capture.human36m` names a virtual capture, which no licence restricts.
-    """
+    virtual: whether `capture.human36m` names a virtual capture, which no licence restricts."""
     capture = configuration.get("capture") or {}
     return HUMAN36M_NOTICE if capture.get("human36m") and not virtual else ""
 
@@ -123,10 +119,8 @@ def refuse_public(restriction: str, kind: str, contents: str) -> None:
 
 
 def drop_licensed_points(trial: TrialData) -> TrialData:
-    """The trial with angles, curvature, deviations and status; points are NaN, and there are no poses of bodies.
-
-    The position of the pelvis stays: it is among the coordinates, which the release publishes as well.
-    """
+    """The trial with angles, curvature, deviations and status; points are NaN, and there are no poses of bodies. The
+    position of the pelvis stays: it is among the coordinates, which the release publishes as well."""
     nothing = np.full_like(trial.markers.xyz, np.nan)
     markers = trial.markers.with_(xyz=nothing, weight=None, covariance=None, filled=None)
     return replace(trial, markers=markers, centres=None, poses={}, withheld=True)
@@ -142,11 +136,8 @@ def drop_licensed_places(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def action_of(trial: str, subject: str = "") -> str:
-    """The trial's name without the subject before it and the take after it.
-
-    'S1_Directions_2', 'Directions 1' and 'Directions-1' are 'Directions'. Names of one or two letters keep their
-    number.
-    """
+    """The trial's name without the subject before it and the take after it. 'S1_Directions_2', 'Directions 1' and
+    'Directions-1' are 'Directions'. Names of one or two letters keep their number."""
     name = trial.removeprefix(f"{subject}_") if subject else trial
     name = re.sub(r"^S\d+[_ -](?=.)", "", name)
     return re.sub(r"(?<=[^\W\d_]{3})[ _.-]*\(?\d+\)?$", "", name) or trial

@@ -76,9 +76,7 @@ def make_folder(folder: Path, sync: bool = True) -> list[Path]:
 @contextmanager
 def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[Path]:
     """A temporary folder next to `target` that replaces it if the block ends without an error; else it is removed.
-
-    ours: pattern of the names that an old `target` may hold; a folder with other files is refused.
-    """
+    ours: pattern of the names that an old `target` may hold; a folder with other files is refused."""
     target = Path(target)
     if not target.name:
         raise InputError(f"a name for the folder to write is missing: '{target}' would be replaced as a whole.")
@@ -145,10 +143,8 @@ def _remove_stale(folder: Path, stem: str, suffix: str) -> None:
 
 
 def _process_lives(process: int) -> bool:
-    """Whether a process with this number runs on this machine; True on Windows, where the check could end it.
-
-    A zombie, which has ended but is still listed, does not count.
-    """
+    """Whether a process with this number runs on this machine; True on Windows, where the check could end it. A zombie,
+    which has ended but is still listed, does not count."""
     if os.name != "posix":
         return True
     try:
@@ -198,10 +194,8 @@ def sha256_of_file(path: Path) -> str:
 
 
 def check_version(found: Any, newest: int, where: object) -> int:
-    """The version of a file's layout as an int, 1…newest.
-
-    where: the file, as the user knows it. Raises `InputError` for a newer version, and for anything but a version.
-    """
+    """The version of a file's layout as an int, 1…newest. where: the file, as the user knows it. Raises `InputError`
+    for a newer version, and for anything but a version."""
     scalar = found.item() if getattr(found, "shape", None) == () else found
     if type(scalar) is not int or scalar < 1:
         raise InputError(f"{where}: its schema is {found!r}, which is no version of the file. The file is damaged.")

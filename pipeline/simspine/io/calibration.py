@@ -236,10 +236,8 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
 
 
 def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
-    """JSON: {subject: {camera: {size, K, dist, R_world_to_cam, t_m}}}, or one rig without subject.
-
-    dist may be named dist_k1k2p1p2k3; `fisheye: true` marks a fisheye lens.
-    """
+    """JSON: {subject: {camera: {size, K, dist, R_world_to_cam, t_m}}}, or one rig without subject. dist may be named
+    dist_k1k2p1p2k3; `fisheye: true` marks a fisheye lens."""
     content = text_tables.parse_content(text_tables.load_json, text, "valid JSON", path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras. {_READABLE_FORMATS}")

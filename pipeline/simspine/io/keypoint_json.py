@@ -335,10 +335,7 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
 
 def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | None, where) -> tuple[str, ...]:
     """Names of a table in the skeleton's spelling; case, separators, and how and where a side stands are ignored.
-
-    A skeleton with exactly these points is preferred, since 'hip' differs between HALPE's 26 points and SpineTrack's
-    37. Raises `InputError` for unknown names.
-    """
+    A skeleton with exactly these points is preferred: 'hip' differs between HALPE and SpineTrack."""
     if skeleton is not None and not isinstance(skeleton, str):
         return _point_names(skeleton, len(names), where, ())
     candidates = [skeleton] if skeleton else skeletons.skeleton_names()

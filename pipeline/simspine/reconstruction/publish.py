@@ -51,11 +51,8 @@ def body_points(body: Body, motion: Motion, names: Sequence[str]) -> Markers:
 
 
 def check_points_follow_angles(body: Body, motion: Motion, markers: Markers, where: str) -> float:
-    """Largest distance, m, between `markers` and the same points of the body at the motion's values.
-
-    Raises `InputError` naming the trial, the point and the frames if a distance exceeds `POINT_TOLERANCE_M`, or where
-    only one of point and pose is missing. 0 where no frame has a pose.
-    """
+    """Largest distance, m, between `markers` and the same points of the body at the motion's values; 0 without poses.
+    Raises `InputError` naming trial, point and frames where it exceeds `POINT_TOLERANCE_M`, or only one is missing."""
     by_angles = body_points(body, motion, markers.names)
     distance = np.linalg.norm(by_angles.xyz - markers.xyz, axis=-1)
     carried = by_angles.present.any(0)

@@ -61,9 +61,7 @@ class RecordedKeypoints:
 
 def recorded_keypoints(config: Config, subject: str | None, trial: str | None) -> RecordedKeypoints:
     """2D points of the trials asked for, joined one after another; the stage detect runs first where needed.
-
-    `InputError` where the trials were not filmed by the same cameras.
-    """
+    `InputError` where the trials were not filmed by the same cameras."""
     subjects = list(config.subjects) if subject is None else [subject]
     parts: list[tuple[str, Keypoints, list[Camera]]] = []
     for name in subjects:
@@ -174,10 +172,8 @@ def _delay_text(value: float, deviation: float, known: float, sure: bool) -> str
 
 
 def delays_as_yaml(delays: Mapping[str, float]) -> str:
-    """The line `delays: …` for a trial in a configuration, with names in quotes where YAML needs them.
-
-    delays: {view: frames}, written to a millionth of a frame.
-    """
+    """The line `delays: …` for a trial in a configuration, with names in quotes where YAML needs them. delays: {view:
+    frames}, written to a millionth of a frame."""
     rounded = (round(float(late), 6) for late in delays.values())
     plain = {view: int(late) if late.is_integer() else late for view, late in zip(delays, rounded, strict=True)}
     text = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, allow_unicode=True, width=inf)
@@ -326,10 +322,8 @@ _METRES_PER_INCH, _BOARD_DPI = 0.0254, 600
 
 
 def write_board(path: str | os.PathLike, board: Board) -> None:
-    """Write the board as PDF or PNG, by the ending of the name, for printing at 100 %.
-
-    Around it is a white margin of one square, which detectors need. Raises `InputError` for another ending.
-    """
+    """Write the board as PDF or PNG, by the ending of the name, for printing at 100 %. Around it is a white margin of
+    one square, which detectors need. Raises `InputError` for another ending."""
     from PIL import Image
 
     ending = Path(path).suffix.lower()

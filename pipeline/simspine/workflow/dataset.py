@@ -3,7 +3,6 @@
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -28,13 +27,11 @@ from simspine.reconstruction.headline import dataset_summary_metrics
 from simspine.reconstruction.publish import package_versions
 from simspine.report.page import Row
 from simspine.report.summary import summary_rows
-from simspine.workflow import stage_files
+from simspine.workflow import stage_files, up_to_date
 from simspine.workflow.config import Config
-from simspine.workflow.inputs import Context
 from simspine.workflow.results import read_trial, write_quality
-from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, StageTask, file_checksum, read_json, read_task_manifest
+from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, StageTask, read_json, read_task_manifest
 
-RECORDING_STAGES = ("detect", "merge")  # merge reads motion capture, and a file of the stage before
 LIGHT_STYLES = {"check": "yellow", "bad": "red"}
 
 
@@ -100,7 +97,7 @@ def dataset_file(results: Path, name: str) -> Path:
     path = results / name
     if path.is_file() and (results / MANIFEST_FILE).is_file():
         listed = read_dataset_manifest(results)["files"].get(name)
-        if listed is not None and file_checksum(path) != listed["sha256"]:
+        if listed is not None and up_to_date.file_checksum(path) != listed["sha256"]:
             raise InputError(f"{path} is not as it was made: changed, or damaged. Run `simspine run` again.")
     return path
 
@@ -114,32 +111,14 @@ def read_summary(config: Config) -> dict:
         own = RunPaths(Path(config.results), subject).exported(name, ".json")
         if own.is_file() and json.dumps(read_json(own)) != json.dumps(figures):  # NaN is not equal to itself
             raise InputError(f"{path} is of other results of {trial} than there are now. Run `simspine run` again.")
-    warn_of_other_origin(path, json_or_empty(path.with_name("provenance.json")), config)
+    warn_of_other_configuration(path, json_or_empty(path.with_name("provenance.json")), config)
     return summary
 
 
-def warn_of_other_origin(path: Path, origin: Mapping, config: Config) -> None:
-    """Warn where the provenance `origin` of a file names another configuration, or a recording has changed since."""
+def warn_of_other_configuration(path: Path, origin: Mapping, config: Config) -> None:
+    """Warn where the provenance `origin` of a file names another configuration: texts would state its settings."""
     if origin.get("configuration_hash") != config.hash:
         warnings.warn(f"{path} was made with another configuration; run `simspine run` again.", stacklevel=3)
-    elif changed := _changed_recording(config, path.stat().st_mtime):
-        warnings.warn(f"{changed} changed after {path} was made; run `simspine run` again.", stacklevel=3)
-
-
-def _changed_recording(config: Config, made: float) -> Path | None:
-    """The first recording whose content is not what a stage read; files are read where they are newer than `made`."""
-    for subject in config.subjects:
-        context = Context(config, subject)
-        for trial in context.trials:
-            entries = (read_task_manifest(context.paths.manifest(stage, trial)) for stage in RECORDING_STAGES)
-            known = [tuple(read) for entry in entries if entry for read in entry["fingerprint"]["inputs"]]
-            with suppress(InputError):  # recordings may be kept elsewhere by now
-                capture = context.capture(trial)
-                for file in (*capture.detected, *capture.mocap):
-                    newer = file.is_dir() or max(file.stat().st_mtime, file.stat().st_ctime) > made
-                    if newer and file.name in dict(known) and (file.name, file_checksum(file)) not in known:
-                        return file
-    return None
 
 
 def summary_table_rows(summary: dict) -> tuple[Row, ...]:
@@ -262,7 +241,7 @@ def provenance_of_results(config: Config) -> dict:
     """Where the numbers come from: configuration and its hash, checksums of the inputs, versions."""
     inputs: dict[str, dict] = {}
     for subject in config.subjects:
-        for stage in RECORDING_STAGES:
+        for stage in ("detect", "merge"):  # merge reads motion capture, and a file of the stage before
             for trial in config.trials(subject):
                 entry = read_task_manifest(RunPaths(Path(config.results), subject).manifest(stage, trial))
                 made_file = f"{trial}.h5" if stage == "merge" else None

@@ -38,7 +38,8 @@ from simspine.io.mot import write_mot, write_sto
 from simspine.io.npz import MMPOSE_UNITS, write_mmpose
 from simspine.reconstruction import publish
 from simspine.workflow.config import Config
-from simspine.workflow.dataset import dataset_file, warn_of_other_origin
+from simspine.workflow.dataset import dataset_file, warn_of_other_configuration
+from simspine.workflow.jobs import warn_if_stale
 
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
 POINT_ORDER_OF_COUNT = {15: "simspine15", 37: "simspine37"}
@@ -47,10 +48,8 @@ RELEASE_TEST_SUBJECTS = ("S9", "S11")  # Human3.6M's usual test subjects, as in 
 
 @dataclass(frozen=True)
 class ExportChoice:
-    """What to export. points: 15 or 37. contents: 'all', or 'angles' without points. public: to be shared.
-
-    test: subjects of the test split. every: use each n-th frame (coco).
-    """
+    """What to export. points: 15 or 37. contents: 'all', or 'angles' without points. public: to be shared. test:
+    subjects of the test split. every: use each n-th frame (coco)."""
 
     points: int = 15
     contents: str = "all"
@@ -111,30 +110,21 @@ class _Source:
                 yield take
 
 
-def dataset_of(config: Config, otherwise: str = "") -> Path:
-    """The file of the configuration's data set; warns where it is of other inputs. otherwise: advice where it lacks."""
-    path = dataset_file(Path(config.results), f"{config.name}.h5")
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: the data set is not made yet. Run `simspine run` first.{otherwise}")
-    with DatasetFile(path) as file:
-        warn_of_other_origin(path, file.provenance, config)
-    return path
-
-
 def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | None = None) -> Path:
-    """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None); returns it.
-
-    The folder appears whole or not at all; an older export by simspine in its place is replaced, unless it holds other
-    files.
-    """
+    """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None); returns it. The folder
+    appears whole or not at all; an older export by simspine in its place is replaced, unless it holds other files."""
     results = Path(config.results)
-    path = dataset_of(config)
+    path = dataset_file(results, f"{config.name}.h5")
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: the data set is not made yet. Run `simspine run` first.")
     if kind == PAPER_AXES_CHOICE:
         choice = replace(choice, contents="angles")
     elif choice.contents == "angles" and kind != "hdf5":
         raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5.")
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
+        warn_of_other_configuration(path, origin, config)
+        warn_if_stale(config)
         if choice.public:
             refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]

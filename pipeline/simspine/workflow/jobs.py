@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,10 +38,8 @@ STATE = ".workflow"  # folder in the results: Snakemake's working state; may be 
 
 @dataclass(frozen=True)
 class Job:
-    """Stages that run one after another in one process, since starting a process takes a second or two.
-
-    whole: one job for all trials of a subject; else one for each trial.
-    """
+    """Stages that run one after another in one process, since starting a process takes a second or two. whole: one job
+    for all trials of a subject; else one for each trial."""
 
     stages: tuple[str, ...]
     whole: bool = False
@@ -79,7 +78,7 @@ def run_stage(
     """Run a stage of one subject or all of them (None), skipping what is done; a line per subject says what ran.
 
     `export` without a trial also makes the data set: of all subjects or, if one is named, of all that are exported. It
-    prints a line only for tasks that ran, and one for the data set.
+    prints a line only for tasks that ran, and one for the data set. `InputError` where stages before are out of date.
     """
     makes_dataset = stage == "export" and (subject is None or trial is None)
     subjects = list(config.subjects) if subject is None else [subject]
@@ -101,6 +100,8 @@ def run_stage(
         for name in ready if trial else [name for name in ready if name not in subjects]:  # anew if stale
             context = Context(config, name, quiet)
             do_tasks(context, stage, tasks_of_stage(stage, context), speak_of_idle=False)
+        if stale := first_stale(config, ready):
+            raise InputError(f"{stale}; the data set would state what it is not made with. Run `simspine run`.")
         part = f": {', '.join(ready)} of {len(config.subjects)} subjects" if len(ready) < len(config.subjects) else ""
         print(f"{export_dataset(config, ready)}{part}")
 
@@ -206,10 +207,8 @@ class Step(StageState):
 
 
 def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None) -> list[Step]:
-    """Steps of these jobs for a subject (None: for all together), in order; nothing is read.
-
-    trial: plan only this one; not for jobs of all trials. `InputError` is raised where a recording is missing.
-    """
+    """Steps of these jobs for a subject (None: for all together), in order; nothing is read. trial: plan only this one;
+    not for jobs of all trials. `InputError` is raised where a recording is missing."""
     if subject is None:
         return [step_of_all(config, job) for job in jobs]
     context = Context(config, subject, quiet=True, trial=trial)
@@ -233,9 +232,7 @@ def step_of_all(config: Config, job: str) -> Step:
 
 def capture_step(config: Config, subject: str) -> Step:
     """The step for a subject's files in a virtual capture; its task does nothing, and only lists the files made.
-
-    `simspine.synthesis.virtual_trial` makes them, and decides by its own record which are still to be made.
-    """
+    `simspine.synthesis.virtual_trial` makes them, and decides by its own record which are still to be made."""
     assert config.virtual is not None
     assert config.capture is not None
     folder = Path(config.capture.human36m)
@@ -256,9 +253,7 @@ def capture_step(config: Config, subject: str) -> Step:
 
 def run_job(config: Config, job: str, subject: str | None, trial: str | None) -> None:
     """Run the tasks of a job that are not done. The message of a failure is kept for `simspine status` (`failure_of`).
-
-    subject: None for jobs over all subjects. trial: None for jobs over all trials.
-    """
+    subject: None for jobs over all subjects. trial: None for jobs over all trials."""
     if subject is not None:
         config.trials(subject, trial)  # both must exist
     failure_file = failure_of(config, job, subject, trial)
@@ -355,6 +350,19 @@ def stage_states(config: Config) -> list[StageState]:
         except InputError as error:
             states.append(StageState("inputs", subject, kind=STATE_FAILED, why=str(error)))
     return states
+
+
+def first_stale(config: Config, subjects: Iterable[str]) -> str | None:
+    """The first stage of these subjects that used other inputs, settings or code than there are now, and which."""
+    for state in stage_states(config):
+        if state.kind == STATE_STALE and state.subject in subjects:
+            return f"{state.subject} {state.trial or ''}".strip() + f": {state.stage} is out of date ({state.why})"
+    return None
+
+
+def warn_if_stale(config: Config) -> None:
+    if stale := first_stale(config, config.subjects):
+        warnings.warn(f"the results are of before: {stale}. Run `simspine run` again.", stacklevel=2)
 
 
 def _stage_state(config: Config, step: Step, unsure: set[Path]) -> tuple[str, str]:

@@ -182,10 +182,8 @@ def default_picture(camera: OneCameraSource) -> Path:
 def watch_source(
     camera: OneCameraSource, looking: WatchSettings, wanted: DetectionTask, quiet: bool = False
 ) -> DetectionSummary:
-    """Detect people in an image, a folder of images, a video or a webcam, and write the outputs image by image.
-
-    Ctrl-C ends the work after the current image, and the files hold all images until then.
-    """
+    """Detect people in an image, a folder of images, a video or a webcam, and write the outputs image by image. Ctrl-C
+    ends the work after the current image, and the files hold all images until then."""
     check_outputs(camera, wanted)
     chosen = FILE_SPINE_INDICES if wanted.spine_only else tuple(range(len(FILE_POINT_NAMES)))
     found = DetectionSummary()

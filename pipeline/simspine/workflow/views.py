@@ -174,10 +174,8 @@ def _warn_of_other_settings(folders: Sequence[Path]) -> None:
 
 
 def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
-    """Page on two trials of a movement: changes, whether they exceed their errors, and both trials in 3D.
-
-    trials: {name on the page: trial}, the earlier one first.
-    """
+    """Page on two trials of a movement: changes, whether they exceed their errors, and both trials in 3D. trials: {name
+    on the page: trial}, the earlier one first."""
     first, last = trials
     figures = {name: (*trial.curvature_figures, *trial.clinical_figures) for name, trial in trials.items()}
     table = comparison_table(figures)
