@@ -114,6 +114,10 @@ def test_files_of_other_recordings_and_points_are_refused(recording):
     strange = type(images)(("tail", *images.names[1:]), images.file_names, images.sizes, images.points, images.status)
     with pytest.raises(InputError, match="tail"):
         edits_from(recording, recording.start, strange, "f.json")
+    width, height = images.sizes[0]
+    scaled = replace(images, sizes=images.sizes // 2, points=images.points * [0.5, 0.5, 1])  # for another program
+    with pytest.raises(InputError, match=f"{width // 2}×{height // 2} px, in the recording {width}×{height} px"):
+        edits_from(recording, recording.start, scaled, "f.json")
 
 
 def test_export_import_and_comparison_by_command(drawn, tmp_path):

@@ -181,6 +181,11 @@ def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledIm
             f"{where}: none of its {len(images.file_names)} images is of this recording. Its names are such as "
             f"{images.file_names[0] if images.file_names else 'none'}; the recording's {recording.image_name(0, 0)}."
         )
+    for i, (_, view) in matched:
+        sizes = ["×".join(map(str, size)) for size in (images.sizes[i], recording.sources[view].size)]
+        if len(set(sizes)) > 1:
+            text = f"{where}: {images.file_names[i]} is {sizes[0]} px, in the recording {sizes[1]} px."
+            raise InputError(f"{text} Was it scaled? Export points of images as large as the recording's.")
     candidates = (
         _edit_from_file(labels, at, point, xyv=images.points[i, k], status=PointStatus(int(images.status[i, k])))
         for i, at in matched

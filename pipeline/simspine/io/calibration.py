@@ -355,11 +355,8 @@ def _vicon_camera(entry: ElementTree.Element, path) -> Camera:
 def _opencv_lens_of_vicon(
     radial: np.ndarray, size: np.ndarray, centre: np.ndarray, *, focal: float, where: str
 ) -> np.ndarray:
-    """k1 k2 p1 p2 k3 that fit Vicon's lens best over the image, by linear least squares.
-
-    radial: x, y of the distortion centre in px, then k1 k2 k3 in px⁻², px⁻⁴, px⁻⁶. Vicon's polynomial maps distorted
-    to undistorted image positions, OpenCV's undistorted to distorted ones.
-    """
+    """k1 k2 p1 p2 k3 that fit Vicon's lens best over the image, by linear least squares. radial: x, y of the distortion
+    centre in px, then k1 k2 k3 in px⁻², px⁻⁴, px⁻⁶. Vicon's polynomial undistorts positions, OpenCV's distorts."""
     seen = np.stack(np.meshgrid(*(np.linspace(0, side, _VICON_LENS_SAMPLES) for side in size)), -1).reshape(-1, 2)
     offset = seen - radial[:2]
     d2 = (offset**2).sum(-1, keepdims=True)

@@ -334,11 +334,8 @@ ContactEvents = dict[str, Sequence[float]]  # {'r' or 'l': times of that foot's 
 
 
 def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Picture:
-    """Picture of a trial's angles of pelvis, trunk and limbs over their cycles. prefix: of its ids on the page.
-
-    events: contacts of the right foot limit the cycles of right limbs, those of the left foot of left limbs. Pelvis and
-    trunk follow the right foot where it has contacts.
-    """
+    """Picture of a trial's angles of pelvis, trunk and limbs over their cycles. prefix: of its ids on the page. events:
+    contacts of a foot limit the cycles of its side; pelvis and trunk follow the right foot where it has contacts."""
     figures = found.clinical_figures
     known = ((figure.name, figure.sd) for figure in figures if figure.unit == "deg")
     spread = {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
