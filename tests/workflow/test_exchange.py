@@ -404,12 +404,9 @@ def test_another_configuration_is_said(copied, tmp_path):
 
 def test_recordings_that_changed_after_the_data_set_was_made_are_said(copied):
     """Not where only the time differs, or the recordings are kept elsewhere by now."""
-    trial = copied.settings["subjects"]["S01"]["trials"]["bow"]
-    first, *others = trial["keypoints"]
-    view, cameras = copied.folder / "own/view", copied.folder / "own.toml"
-    shutil.copytree(first, view)
-    shutil.copy(trial["calibration"], cameras)
-    copied.trial(keypoints=[str(view), *others], calibration=str(cameras))
+    cameras = copied.folder / "own.toml"
+    shutil.copy(copied.settings["subjects"]["S01"]["trials"]["bow"]["calibration"], cameras)
+    copied.trial(calibration=str(cameras))
     copied.run(*STAGES)
 
     def commands_that_say(words: str) -> list[bool]:
@@ -419,14 +416,9 @@ def test_recordings_that_changed_after_the_data_set_was_made_are_said(copied):
 
     cameras.touch()
     assert not any(commands_that_say("out of date"))
-    text = cameras.read_text()
-    cameras.write_text(text.replace("[metadata]", "[metadata]\n"))
+    cameras.write_text(cameras.read_text().replace("[metadata]", "[metadata]\n"))
     assert all(commands_that_say("S01 bow: detect is out of date (own.toml changed)"))
-    cameras.write_text(text)
-    frame = min(view.iterdir())
-    frame.write_text(frame.read_text() + "\n")
-    assert all(commands_that_say("S01 bow: detect is out of date (view changed)"))
-    shutil.rmtree(view)
+    cameras.unlink()
     assert not any(commands_that_say("out of date"))
 
 
