@@ -347,7 +347,7 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
         assert "labels.json is named twice" in failed(call(*words))
     assert file.read_text() == "{}"
     done = call("view", file, "--out", tmp_path / "data.h5")
-    assert "name a file that ends in .html" in done.output
+    assert "the ending for a view is .html" in done.output
 
 
 def test_a_folder_that_was_removed_is_named(tmp_path, monkeypatch):

@@ -148,6 +148,13 @@ def test_short_gaps_are_filled_and_marked():
     assert np.array_equal(out.weight[:, 1], markers.weight[:, 1])
 
 
+def test_a_place_of_weight_0_does_not_reach_its_neighbours():
+    _, markers = with_gap(20, 24)
+    wrong = markers.with_(xyz=np.where(np.isnan(markers.xyz), 5.0, markers.xyz))
+    for cutoff_hz in (None, 6.0):
+        assert smooth(wrong, cutoff_hz=cutoff_hz) == smooth(markers, cutoff_hz=cutoff_hz)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.floats(0.1, 0.8), st.integers(1, 12))
 def test_gaps_are_filled_by_the_pchip_through_all_known_frames(seed, missing, longest):

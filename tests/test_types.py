@@ -55,6 +55,8 @@ FAULTS = [
     (Markers, MARKERS, {"start": np.nan}, "start is nan, expected a finite number"),
     (Markers, MARKERS, {"names": "ab"}, "names is 'ab', expected texts"),
     (Markers, MARKERS, {"names": ["a", "b\n"]}, "expected texts in one line"),
+    (Markers, MARKERS, {"names": {"b", "a"}}, "expected texts in one line and in an order"),  # in any order
+    (Motion, MOTION, {"names": [b"a", b"b"]}, "expected texts in one line and in an order"),
     (Markers, MARKERS, {"names": ["a", "\ud800"]}, "expected texts in one line"),
     (Markers, MARKERS, {"names": None}, "names is None, expected texts"),
     (Markers, MARKERS, {"xyz": MARKERS["xyz"] + 1j}, "xyz is not made of numbers .found complex128"),

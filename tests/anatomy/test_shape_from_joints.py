@@ -165,6 +165,10 @@ def test_missing_joints(neutral):
     assert np.isnan(spine.covariance[[1, 3]]).all()
     without = spine_from_joints(markers({n: p for n, p in joints.items() if n not in EAR_POINTS}))
     np.testing.assert_allclose(spine.xyz[2], without.xyz[0], atol=2e-3)
+    given = markers({name: np.repeat(joints[name][None], 5, 0) for name in SIX})
+    weight = np.ones(given.xyz.shape[:2])
+    weight[1, given.index("LHip")] = weight[2, given.index("REar")] = weight[3, given.index("LShoulder")] = 0.0
+    np.testing.assert_array_equal(spine_from_joints(given.with_(weight=weight)).xyz, spine.xyz)  # as if missing
     np.testing.assert_allclose(spine.xyz[0], spine.xyz[4], atol=SAME_M)  # neighbours in a batch change nothing else
     with pytest.raises(InputError, match=r"without RHip; points present: LHip, LShoulder"):
         spine_from_joints(markers({n: p for n, p in joints.items() if n != "RHip"}))

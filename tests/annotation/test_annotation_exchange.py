@@ -114,6 +114,10 @@ def test_files_of_other_recordings_and_points_are_refused(recording):
     strange = type(images)(("tail", *images.names[1:]), images.file_names, images.sizes, images.points, images.status)
     with pytest.raises(InputError, match="tail"):
         edits_from(recording, recording.start, strange, "f.json")
+    width, height = images.sizes[0]
+    scaled = replace(images, sizes=images.sizes // 2, points=images.points * [0.5, 0.5, 1])  # for another program
+    with pytest.raises(InputError, match=f"{width // 2}×{height // 2} px, in the recording {width}×{height} px"):
+        edits_from(recording, recording.start, scaled, "f.json")
 
 
 def test_export_import_and_comparison_by_command(drawn, tmp_path):
@@ -222,6 +226,9 @@ def test_camera_names_of_a_calibration_write_nowhere_else(tmp_path, evil):
     labels = replace(recording.start, status=np.full_like(recording.start.status, PointStatus.ACCEPTED))
     out = tmp_path / "inner" / "out"
     write_annotation_file("openpose", out / "points", recording, labels)
+    fewer = replace(labels, status=np.where(np.arange(len(labels.status))[:, None, None] == 1, 0, labels.status))
+    with pytest.raises(InputError, match="would count as a frame of these points"):  # frame 1 is no longer labelled
+        write_annotation_file("openpose", out / "points", recording, fewer)
     write_annotation_file("coco", out / "labels.json", recording, labels)
     write_images(out / "images", recording, labelled_images_of(recording, labels))
     keypoints = Keypoints(["Hip"], 50, np.ones((1, 4, 1, 2)), np.ones((1, 4, 1)))

@@ -71,7 +71,6 @@ CHECKED = {
     "core/settings.py": {"name"},
     "core/skeletons.py": {"name"},
     "io/exchange.py": {"kind", "stem"},
-    "io/keypoint_json.py": {"stem"},
     "io/npz.py": {"name", "split"},
     "learning/spine_samples.py": {"where.split"},
     "reconstruction/publish.py": {"first.subject"},

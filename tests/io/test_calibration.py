@@ -213,6 +213,12 @@ class TestToml:
             write_calibration(tmp_path / "c.toml", cameras)
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.parametrize("name", ["c.json", "c.yml", "c.pickle", "calibration", ".toml"])
+    def test_an_ending_of_another_format_is_refused(self, tmp_path, name):
+        """The reader takes the format from it."""
+        with pytest.raises(InputError, match=r"the ending for a calibration is \.toml"):
+            write_calibration(tmp_path / name, [camera()])
+
 
 RIG = '{"a": {"size": %s, "K": 0, "dist_k1k2p1p2k3": [], "t_m": [], "R_world_to_cam": []}}'
 

@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -57,6 +58,18 @@ def test_round_trip(tmp_path_factory, seed, first):
     keypoints = Keypoints(NAMES, 60, xy, confidence)
     folders = write_keypoints(tmp_path_factory.mktemp("pose"), keypoints, first=first)
     assert read_keypoints(folders, NAMES, 60) == keypoints
+
+
+@pytest.mark.parametrize(("first", "frames", "alarm"), [(0, 4, False), (0, 6, False), (0, 3, True), (2, 4, True)])
+def test_frames_of_an_earlier_recording_are_not_mixed_in(tmp_path, first, frames, alarm):
+    """Those beyond its end would follow the new frames, as if the recording went on."""
+    old, new = (Keypoints(NAMES, 60, np.full((n, 2, 3, 2), 9.0 * n), np.ones((n, 2, 3))) for n in (4, frames))
+    folders = write_keypoints(tmp_path, old)
+    (folders[0] / ".hidden.json").write_text("{}")
+    words = "would count as a frame of these points; name another folder"
+    with pytest.raises(InputError, match=words) if alarm else nullcontext():
+        write_keypoints(tmp_path, new, first=first)
+    assert read_keypoints(folders, NAMES, 60) == (old if alarm else new)
 
 
 def test_layout_is_pose2sims(tmp_path):

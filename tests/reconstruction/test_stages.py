@@ -74,6 +74,15 @@ def test_motion_capture_counts_in_its_own_trial_only(truth):
     np.testing.assert_allclose(np.median(apart, (0, 1)), [0.05, 0, 0], atol=0.003)
 
 
+@pytest.mark.parametrize(("shift", "named"), [(0.0, True), (1e-4, False)])
+def test_one_recording_under_two_names_is_named(markers, shift, named, recwarn):
+    """A fit to the person would take it for two observations; a second recording of the same pose is one."""
+    known = {"skeleton": "spinetrack37", "height": None, "mass": None, "findings": ()}
+    given = {"a": markers, "b": markers.with_(xyz=markers.xyz + shift, rate=50.0)}
+    SCALE.run({trial: known | {"markers": one} for trial, one in given.items()}, FAST)
+    assert any("'a' and 'b' have equal markers" in str(one.message) for one in recwarn) == named
+
+
 def test_trials_of_different_skeletons_are_refused_unless_one_set_is_named(truth):
     """SpineTrack's points and SIMSPINE's lie on different places of the body, which is one for all trials."""
     native = first(truth.keypoints, 5)

@@ -243,7 +243,7 @@ def test_what_cannot_be_compared_is_one_error(finished, copied, tmp_path):
         ((results, results), "are the same trial"),
         ((results, tmp_path / "none"), "does not exist"),
         ((results, results / "synthetic.h5"), "expected a results folder, or a trial's .h5"),
-        ((results, other, "--out", tmp_path / "page.pdf"), "ends in .html"),
+        ((results, other, "--out", tmp_path / "page.pdf"), "the ending for a comparison is .html"),
         ((results, other, "--trial", "bw"), "Did you mean 'bow'"),
         ((results, finished.file), "expected a results folder, or a trial's .h5"),
     ):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas
 import pytest
 from command_line import call, failed, succeeded
-from small_project import of_size
+from small_project import STAGES, of_size
 from whole_dataset import load
 
 import simspine as ss
@@ -252,7 +252,7 @@ def test_points_and_angles_changed_apart_are_found(copied):
     (copied.results / "manifest.json").unlink()  # else that alone refuses the changed file
     failed(call("export", "--config", copied.file, "--format", "c3d"))
     assert not (copied.results / "exchange" / "c3d").exists()
-    assert list((copied.results / "exchange").iterdir()) == []
+    assert not (copied.results / "exchange").exists()
 
 
 class TestLicence:
@@ -392,11 +392,34 @@ def test_before_the_stage_has_run(copied, refused):
 
 def test_another_configuration_is_said(copied, tmp_path):
     copied.change(filter={"cutoff_hz": 5.0})
+    before = (copied.results / "provenance.json").read_bytes()
+    assert "bow: merge is out of date (settings changed)" in failed(call("export", copied.file))
+    assert (copied.results / "provenance.json").read_bytes() == before  # nothing states settings that were not used
     with pytest.warns(UserWarning, match="made with another configuration"):
         export_format(copied.config, "c3d", ExportChoice(), tmp_path / "c3d")
     for write in (read_summary, write_report_of):
         with pytest.warns(UserWarning, match=r"summary\.json was made with another configuration"):
             write(copied.config)
+
+
+def test_recordings_that_changed_after_the_data_set_was_made_are_said(copied):
+    """Not where only the time differs, or the recordings are kept elsewhere by now."""
+    cameras = copied.folder / "own.toml"
+    shutil.copy(copied.settings["subjects"]["S01"]["trials"]["bow"]["calibration"], cameras)
+    copied.trial(calibration=str(cameras))
+    copied.run(*STAGES)
+
+    def commands_that_say(words: str) -> list[bool]:
+        commands = ("summary", "validate", "export --format csv")
+        said = [succeeded(call(*command.split(), "--config", copied.file)) for command in commands]
+        return [words in " ".join(text.split()) for text in said]
+
+    cameras.touch()
+    assert not any(commands_that_say("out of date"))
+    cameras.write_text(cameras.read_text().replace("[metadata]", "[metadata]\n"))
+    assert all(commands_that_say("S01 bow: detect is out of date (own.toml changed)"))
+    cameras.unlink()
+    assert not any(commands_that_say("out of date"))
 
 
 def test_csv_is_one_table_of_all_trials(finished, results, tmp_path, monkeypatch):

@@ -231,6 +231,18 @@ def test_stages_of_two_runs_are_not_shown_as_one(copied, tmp_path):
     assert "is of other results of S01/bow" in failed(run("summary", "--config", copied.file)).replace("\n", " ")
 
 
+def test_results_of_a_trial_that_was_renamed_are_named(copied, tmp_path):
+    """Its old results stay; shown or compared by the old name, they would pass for those of the last run."""
+    shutil.copytree(copied.results, tmp_path / "first")
+    shutil.copy(copied.file, copied.results / "config.yaml")
+    view = ("view", copied.results, "--no-open", "--trial", "bow", "--out", tmp_path / "v.html")
+    compare = ("compare", tmp_path / "first", copied.results / "S01/vertebrae/bow.h5", "--out", tmp_path / "c.html")
+    assert not any("earlier run" in succeeded(run(*words)) for words in (view, compare))
+    text = copied.file.read_text()
+    (copied.results / "config.yaml").write_text(text.replace("      bow:", "      bend:"))
+    assert all("S01/bow is of an earlier run" in succeeded(run(*words)) for words in (view, compare))
+
+
 @pytest.mark.parametrize("value", [np.nan, -0.1, 0.3])
 def test_results_that_were_changed_are_neither_compared_nor_shown(value, finished, tmp_path):
     shutil.copytree(finished.results, tmp_path / "later")

@@ -81,6 +81,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
         raise InputError(
             f"the spine cannot be inferred without {', '.join(absent)}; points present: {', '.join(joints.names)}."
         )
+    joints = joints.without_zero_weights()
     hips, shoulders = _MidPoint.of(joints, "Hip"), _MidPoint.of(joints, "Shoulder")
     good = _is_trunk(hips, shoulders)
     if not good.any():

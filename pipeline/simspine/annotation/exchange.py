@@ -24,14 +24,14 @@ from simspine.annotation.labels import (
 )
 from simspine.annotation.recording import Images, RecordedViews, at_images, keypoints_of_files, laid_over
 from simspine.annotation.server import labels_of
-from simspine.core.errors import InputError, names_text, safe_file_name
+from simspine.core.errors import InputError, names_text
 from simspine.core.skeletons import is_skin_marker, load_skeleton, skin_landmark
 from simspine.core.types import Keypoints
 from simspine.io import coco
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.image_streams import Stills
-from simspine.io.keypoint_json import write_people_json
+from simspine.io.keypoint_json import people_file, require_no_others, write_people_json
 from simspine.io.text_tables import parse_content, read_bytes, repeated_names
 
 SAME_PX = 0.05  # a point that differs by less in another program's file was not moved
@@ -126,12 +126,13 @@ def write_annotation_file(
         coco.write_coco_labels(out, images)
         return out
     ordered, places = coco.to_spinetrack(images), _frame_view_by_image(recording)
-    for i, name in enumerate(ordered.file_names):
-        frame, view = places[name]
+    images_of = [places[name] for name in ordered.file_names]
+    files = [people_file(out, recording.views[view], frame) for frame, view in images_of]
+    require_no_others(files)
+    for i, file in enumerate(files):
         score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in ordered.points[i, :, 2]])
         flat = np.concatenate([ordered.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
-        folder = safe_file_name(recording.views[view])
-        write_people_json(out / f"{folder}_json" / f"{folder}_{frame:06d}.json", [{"pose_keypoints_2d": flat}])
+        write_people_json(file, [{"pose_keypoints_2d": flat}])
     return out
 
 
@@ -162,6 +163,11 @@ def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledIm
     if not matched:
         named, own = images.file_names[0] if images.file_names else "none", recording.image_name(0, 0)
         raise InputError(f"{where}: none of its images is of this recording: {named}, not {own}.")
+    for i, (_, view) in matched:
+        sizes = ["×".join(map(str, size)) for size in (images.sizes[i], recording.sources[view].size)]
+        if len(set(sizes)) > 1:
+            text = f"{where}: {images.file_names[i]} is {sizes[0]} px, in the recording {sizes[1]} px."
+            raise InputError(f"{text} Was it scaled? Export points of images as large as the recording's.")
     candidates = (
         _edit_from_file(labels, at, point, xyv=images.points[i, k], status=PointStatus(int(images.status[i, k])))
         for i, at in matched

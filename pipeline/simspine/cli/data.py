@@ -114,11 +114,13 @@ def validate_dataset_command(dataset, config, out):
 
     if dataset is None:
         from simspine.workflow.dataset import dataset_file
+        from simspine.workflow.jobs import warn_if_stale
 
         config = config or named_config(None)
         dataset = dataset_file(Path(config.results), f"{config.name}.h5")
         if not dataset.exists():
             raise InputError(f"{dataset} does not exist. Run `simspine run` first, or name a data set (.h5).")
+        warn_if_stale(config)
     folder = dataset if dataset.is_dir() else dataset.parent
     for path in write_validation(dataset, out or folder / "validation"):
         say(path)

@@ -370,12 +370,13 @@ for _name, _text in STAGE_COMMANDS.items():
 @config_option()
 def report_command(config):
     """Write the HTML report, one file; of more than three trials, a page for each as well."""
-    from simspine.workflow.jobs import run_stage
+    from simspine.workflow.jobs import run_stage, warn_if_stale
     from simspine.workflow.reporting import has_pages_of_trials, write_report_of
 
     if has_pages_of_trials(config):
         run_stage("page", config, subject=None, trial=None)
     say(write_report_of(config))
+    warn_if_stale(config)
 
 
 @main.command("summary")
@@ -383,8 +384,10 @@ def report_command(config):
 def summary_command(config):
     """Print the main figures of the results, and the paths of the files."""
     from simspine.workflow.dataset import print_summary
+    from simspine.workflow.jobs import warn_if_stale
 
     print_summary(config)
+    warn_if_stale(config)
 
 
 @main.command("init")

@@ -59,12 +59,15 @@ def require_finite_number(name: str, value: Any) -> float:
 
 
 def require_texts_in_one_line(name: str, values: Any) -> tuple[str, ...]:
-    """Names as texts. Line ends would break tables and pictures; surrogates cannot be written to a file."""
-    if not isinstance(values, str) and np.iterable(values):
-        texts = tuple(map(str, values))
+    """Names as texts. Line ends would break tables and pictures; surrogates cannot be written to a file.
+
+    Sets have no order, and `str` of bytes is no name.
+    """
+    if np.iterable(values) and not isinstance(values, str | bytes | set | frozenset):
+        texts = tuple("" if isinstance(value, bytes) else str(value) for value in values)
         if all(re.fullmatch(r"[^\x00-\x1f\ud800-\udfff]+", text) for text in texts):
             return texts
-    raise InputError(f"{name} is {values!r:.80}, expected texts in one line, none of them empty.")
+    raise InputError(f"{name} is {values!r:.80}, expected texts in one line and in an order, none of them empty.")
 
 
 def with_checked_arguments(function: Callable) -> Callable:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 from os import PathLike, fspath, stat
-from os.path import exists, isdir, isfile
+from os.path import exists, isdir, isfile, splitext
 
 _MAX_NAME_CHARACTERS = 80  # characters of a name that a message repeats
 # What some file system refuses in a name: Windows' list, lone surrogates, dots and spaces at either end.
@@ -96,6 +96,14 @@ def require_distinct_files(kind: str, names: Iterable[str]) -> None:
         other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name:
             raise InputError(f"{kind} {other!r} and {name!r} are one file on Windows and macOS; rename one of them.")
+
+
+def require_ending(path: str | PathLike | None, what: str, endings: Iterable[str]) -> None:
+    """Raise where the file to write, if any, has another ending than those, or is a folder. what: for its message."""
+    if path is not None and splitext(path)[1].lower() not in endings:
+        raise InputError(f"{path}: the ending for {what} is {' or '.join(endings)}; name the file so.")
+    if path is not None and isdir(path):
+        raise InputError(f"{path} is a folder, and {what} is a file; name one.")
 
 
 def require_file(path: str | PathLike) -> None:

@@ -47,7 +47,7 @@ def smooth(markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, m
     InputError
         For a cut-off that the frame rate cannot carry, or an odd order.
     """
-    markers = fill_short_gaps(markers, max_gap_s)
+    markers = fill_short_gaps(markers.without_zero_weights(), max_gap_s)
     return markers if cutoff_hz is None else lowpass(markers, cutoff_hz=cutoff_hz, order=order)
 
 

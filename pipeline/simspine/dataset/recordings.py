@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,9 +104,7 @@ HUMAN36M_NOTICE = (
 
 def licence_notice(configuration: Mapping[str, Any], virtual: bool = False) -> str:
     """The notice that results of this configuration (as in the provenance) carry; '' where nothing restricts them.
-
-    virtual: whether `capture.human36m` names a virtual capture, which no licence restricts.
-    """
+    virtual: whether `capture.human36m` names a virtual capture, which no licence restricts."""
     capture = configuration.get("capture") or {}
     return HUMAN36M_NOTICE if capture.get("human36m") and not virtual else ""
 
@@ -120,10 +119,8 @@ def refuse_public(restriction: str, kind: str, contents: str) -> None:
 
 
 def drop_licensed_points(trial: TrialData) -> TrialData:
-    """The trial with angles, curvature, deviations and status; points are NaN, and there are no poses of bodies.
-
-    The position of the pelvis stays: it is among the coordinates, which the release publishes as well.
-    """
+    """The trial with angles, curvature, deviations and status; points are NaN, and there are no poses of bodies. The
+    position of the pelvis stays: it is among the coordinates, which the release publishes as well."""
     nothing = np.full_like(trial.markers.xyz, np.nan)
     markers = trial.markers.with_(xyz=nothing, weight=None, covariance=None, filled=None)
     return replace(trial, markers=markers, centres=None, poses={}, withheld=True)
@@ -139,11 +136,8 @@ def drop_licensed_places(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def action_of(trial: str, subject: str = "") -> str:
-    """The trial's name without the subject before it and the take after it.
-
-    'S1_Directions_2', 'Directions 1' and 'Directions-1' are 'Directions'. Names of one or two letters keep their
-    number.
-    """
+    """The trial's name without the subject before it and the take after it. 'S1_Directions_2', 'Directions 1' and
+    'Directions-1' are 'Directions'. Names of one or two letters keep their number."""
     name = trial.removeprefix(f"{subject}_") if subject else trial
     name = re.sub(r"^S\d+[_ -](?=.)", "", name)
     return re.sub(r"(?<=[^\W\d_]{3})[ _.-]*\(?\d+\)?$", "", name) or trial
@@ -394,8 +388,8 @@ class Windows:
     """Windows over several trials; see `Recordings.windows`."""
 
     def __init__(self, recordings: Sequence[Recording], length: int, stride: int, fields: Sequence[str]):
-        if length < 1 or stride < 1:
-            raise InputError(f"windows of {length} frames, {stride} apart: both must be at least 1.")
+        if not all(isinstance(count, Integral) and count >= 1 for count in (length, stride)):
+            raise InputError(f"windows of {length} frames, {stride} apart: both must be whole numbers from 1 on.")
         require_known("field", fields, WINDOW_FIELDS)
         self.recordings, self.length, self.stride, self.fields = tuple(recordings), length, stride, tuple(fields)
         counts = (max(0, (recording.frames - length) // stride + 1) for recording in self.recordings)

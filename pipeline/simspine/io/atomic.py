@@ -41,7 +41,7 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
         raise InputError(f"a name for the file to write is missing: '{target}' is a folder.")
     if target.absolute().parent == Path("/dev") or (target.exists() and not (target.is_file() or target.is_dir())):
         raise InputError(f"{target} is a device, a pipe or a socket; name a file.")
-    make_folder(target.parent, sync)
+    made = make_folder(target.parent, sync)
     suffix = target.suffix
     stem = target.name.removesuffix(suffix)
     temporary = target.with_name(f".{stem}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp{suffix}")
@@ -57,6 +57,7 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     except BaseException as error:  # also KeyboardInterrupt: Ctrl-C leaves no temporary file
         with suppress(OSError):  # where nothing can be written, nothing can be removed either
             temporary.unlink(missing_ok=True)
+        remove_empty(made)
         _name_target_in_error(error, temporary, target)
         raise
     if sync:
@@ -84,7 +85,7 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
     if others:
         raise InputError(f"{target} would be replaced as a whole, and holds {min(others)}; name another folder.")
     place = Path(os.path.realpath(target))  # keeps a link; `..` fails while the folder is renamed
-    make_folder(place.parent)
+    made = make_folder(place.parent)
     _remove_stale(place.parent, place.name, "")
     temporary = place.with_name(f".{place.name}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
     old = temporary.with_suffix(".tmp.old")
@@ -98,11 +99,19 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         if old.exists() and not place.exists():
             old.rename(place)
         shutil.rmtree(temporary, ignore_errors=True)
+        remove_empty(made)
         _name_target_in_error(error, temporary, target)
         raise
     _flush_folder(place.parent)
     shutil.rmtree(old, ignore_errors=True)
     _remove_stale(place.parent, place.name, ".old")  # of processes that were killed between the renames
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of the folders, innermost first, in which nothing is."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _name_target_in_error(error: BaseException, temporary: Path, target: Path) -> None:

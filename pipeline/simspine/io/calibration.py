@@ -13,7 +13,7 @@ import scipy
 import tomli_w
 
 from simspine.core.arrays import require_numbers
-from simspine.core.errors import InputError, naming_content, require_known, require_path
+from simspine.core.errors import InputError, naming_content, require_ending, require_known, require_path
 from simspine.core.geometry import nearest_to_rays, points_in_images
 from simspine.core.settings import parse_yaml
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
@@ -185,8 +185,9 @@ def write_calibration(path: str | os.PathLike, cameras: Sequence[Camera]) -> Non
     Raises
     ------
     InputError
-        For no cameras, or names that repeat or cannot stand in the file.
+        For no cameras, names that repeat or cannot stand in the file, or a file that does not end in .toml.
     """
+    require_ending(path, "a calibration", (".toml",))
     names = [camera.name for camera in cameras]
     if not names or len(set(names)) < len(names) or _NOT_CAMERAS & set(names):
         taken = ", ".join(sorted(_NOT_CAMERAS))
@@ -348,11 +349,8 @@ def _vicon_camera(entry: ElementTree.Element, path) -> Camera:
 def _opencv_lens_of_vicon(
     radial: np.ndarray, size: np.ndarray, centre: np.ndarray, *, focal: float, where: str
 ) -> np.ndarray:
-    """k1 k2 p1 p2 k3 that fit Vicon's lens best over the image, by linear least squares.
-
-    radial: x, y of the distortion centre in px, then k1 k2 k3 in px⁻², px⁻⁴, px⁻⁶. Vicon's polynomial maps distorted
-    to undistorted image positions, OpenCV's undistorted to distorted ones.
-    """
+    """k1 k2 p1 p2 k3 that fit Vicon's lens best over the image, by linear least squares. radial: x, y of the distortion
+    centre in px, then k1 k2 k3 in px⁻², px⁻⁴, px⁻⁶. Vicon's polynomial undistorts positions, OpenCV's distorts."""
     seen = np.stack(np.meshgrid(*(np.linspace(0, side, _VICON_LENS_SAMPLES) for side in size)), -1).reshape(-1, 2)
     offset = seen - radial[:2]
     d2 = (offset**2).sum(-1, keepdims=True)

@@ -164,7 +164,7 @@ def write_keypoints(
     Raises
     ------
     InputError
-        For names of cameras that repeat or do not match the views.
+        For names of cameras that repeat or do not match the views, and a folder with files of other frames.
     """
     cameras = tuple(cameras or (f"cam{v + 1:02d}" for v in range(keypoints.views)))
     if len(cameras) != keypoints.views or len(set(cameras)) < len(cameras):
@@ -172,15 +172,26 @@ def write_keypoints(
     require_distinct_files("cameras", cameras)
     if first < 0:
         raise InputError(f"{folder}: the first frame is {first}, expected 0 or more.")
-    stems = [safe_file_name(camera) for camera in cameras]
-    folders = [Path(folder) / f"{stem}_json" for stem in stems]
+    files = [people_file(Path(folder), camera, first + i) for camera in cameras for i in range(keypoints.frames)]
+    require_no_others(files)
     xyc = np.nan_to_num(np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1))
     xyc[keypoints.confidence == 0] = 0.0
-    for v, (stem, target) in enumerate(zip(stems, folders, strict=True)):
-        for i in range(keypoints.frames):
-            people = [{"pose_keypoints_2d": xyc[i, v].ravel().tolist()}] if xyc[i, v, :, 2].any() else []
-            write_people_json(target / f"{stem}_{first + i:06d}.json", people)
-    return folders
+    for file, points in zip(files, xyc.swapaxes(0, 1).reshape(len(files), *xyc.shape[2:]), strict=True):
+        write_people_json(file, [{"pose_keypoints_2d": points.ravel().tolist()}] if points[:, 2].any() else [])
+    return [people_file(Path(folder), camera, first).parent for camera in cameras]
+
+
+def people_file(folder: Path, camera: str, frame: int) -> Path:
+    """The file of everybody in one image, as Pose2Sim names it."""
+    stem = safe_file_name(camera)
+    return folder / f"{stem}_json" / f"{stem}_{frame:06d}.json"
+
+
+def require_no_others(files: Sequence[Path]) -> None:
+    """`InputError` where folders hold keypoint files besides these: readers would take all for one recording."""
+    there = [path for folder in {file.parent for file in files} for path in folder.glob("[!.]*.json")]
+    if others := sorted(set(there).difference(files)):
+        raise InputError(f"{others[0]} would count as a frame of these points; name another folder, or remove it.")
 
 
 def write_people_json(path: str | os.PathLike, people: Sequence[Mapping], about: Mapping | None = None) -> None:

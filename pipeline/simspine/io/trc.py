@@ -88,8 +88,9 @@ def read_trc(
     header = dict(zip(*(text_tables.split_cells(line, mark) for _, line in lines[1:3]), strict=False))
     names = _marker_names(*lines[3], path)
     rows = lines[4:]
-    if len(lines) > 4 and _is_row_of_axes(lines[4][1]):
-        rows = lines[5:]
+    cells = re.split(r"[\s,;]+", lines[4][1]) if rows else ["0"]
+    if not any(text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in cells):
+        rows = lines[5:]  # after a row such as X1 Y1 Z1 …: none of its cells is a number
         axes = re.findall(r"\b[XYZ]\d*\b", lines[4][1], re.IGNORECASE)
         if any(axis[0].upper() != "XYZ"[place % 3] for place, axis in enumerate(axes)):
             found = f"{path}, line {lines[4][0]}: the axes are {' '.join(axes[:3])} …"
@@ -164,12 +165,6 @@ def _marker_names(n: int, line: str, path) -> tuple[str, ...]:
     return tuple(cells[i] for i in filled)
 
 
-def _is_row_of_axes(line: str) -> bool:
-    """Whether the line is a row such as X1 Y1 Z1 …: none of its cells is a number."""
-    cells = re.split(r"[\s,;]+", line)
-    return not any(text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in cells)
-
-
 def _without_incomplete_points(xyz: np.ndarray, path) -> np.ndarray:
     missing = np.isnan(xyz).any(-1, keepdims=True)
     incomplete = int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum())
@@ -179,10 +174,8 @@ def _without_incomplete_points(xyz: np.ndarray, path) -> np.ndarray:
 
 
 def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
-    """The points (frames, points, 3) with placeholders of hidden markers set to NaN, with a warning.
-
-    Placeholders are 0 0 0, −1 −1 −1, 9999 9999 9999 and similar, and impossibly large numbers (Optotrak's −3.7e28).
-    """
+    """The points (frames, points, 3) with placeholders of hidden markers set to NaN, with a warning. Placeholders are 0
+    0 0, −1 −1 −1, 9999 9999 9999 and similar, and impossibly large numbers (Optotrak's −3.7e28)."""
     with np.errstate(invalid="ignore"):
         size = np.abs(xyz)
         equal = (xyz == xyz[..., :1]).all(-1)
@@ -206,9 +199,7 @@ def without_subject_name(markers: Markers, where: str | os.PathLike, known: Iter
 
 def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> float:
     """Metres per unit of the file: of the stated unit, or if that is missing or implausible, of one that fits a person.
-
-    xyz: (frames, points, 3) in the file's unit. A warning names a unit taken instead; `InputError` if none fits.
-    """
+    xyz: (frames, points, 3) in the file's unit. A warning names a unit taken instead; `InputError` if none fits."""
     unit = stated.strip().strip(".").lower()
     unit = _UNIT_SPELLINGS.get(unit.removesuffix("s"), unit.removesuffix("s") or unit)
     extent = extent_of_points(xyz)

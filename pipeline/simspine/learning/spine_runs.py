@@ -11,7 +11,7 @@ import numpy as np
 
 from simspine.annotation.exchange import RoundFiles, TrainingHook
 from simspine.annotation.recording import RecordedViews
-from simspine.core.errors import InputError, needing_extra, safe_file_name
+from simspine.core.errors import InputError, needing_extra
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 from simspine.evaluation.metrics import ImagePeople, correct_keypoint_share
 from simspine.evaluation.point_protocols import evaluate_images
@@ -19,7 +19,7 @@ from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, 
 from simspine.io.atomic import write_text
 from simspine.io.coco import read_coco_labels
 from simspine.io.image_streams import ImagesInAnyOrder
-from simspine.io.keypoint_json import write_people_json
+from simspine.io.keypoint_json import people_file, write_people_json
 from simspine.io.video import Video
 from simspine.learning.options import (
     DETECTOR_SKELETON,
@@ -305,8 +305,7 @@ def detect_in_recording(recording: RecordedViews, detector: SpinePose, out: Path
                 first = [
                     {"pose_keypoints_2d": np.nan_to_num(person).round(3).ravel().tolist()} for person in people[:1]
                 ]
-                stem = safe_file_name(view)
-                write_people_json(out / f"{stem}_json" / f"{stem}_{row:06d}.json", first)
+                write_people_json(people_file(out, view, int(row)), first)
     finally:
         detector.close()
         for decoder in decoders:

@@ -18,7 +18,7 @@ from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, virtual_spine_markers
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import rms_of_known
-from simspine.core.errors import InputError, needing_extra
+from simspine.core.errors import InputError, needing_extra, require_ending
 from simspine.core.skeletons import VERTEBRA_OF, base_name
 from simspine.core.types import Markers, Motion, Origin
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
@@ -51,11 +51,8 @@ def body_points(body: Body, motion: Motion, names: Sequence[str]) -> Markers:
 
 
 def check_points_follow_angles(body: Body, motion: Motion, markers: Markers, where: str) -> float:
-    """Largest distance, m, between `markers` and the same points of the body at the motion's values.
-
-    Raises `InputError` naming the trial, the point and the frames if a distance exceeds `POINT_TOLERANCE_M`, or where
-    only one of point and pose is missing. 0 where no frame has a pose.
-    """
+    """Largest distance, m, between `markers` and the same points of the body at the motion's values; 0 without poses.
+    Raises `InputError` naming trial, point and frames where it exceeds `POINT_TOLERANCE_M`, or only one is missing."""
     by_angles = body_points(body, motion, markers.names)
     distance = np.linalg.norm(by_angles.xyz - markers.xyz, axis=-1)
     carried = by_angles.present.any(0)
@@ -145,14 +142,12 @@ def _unchecked_data(trial: SolvedTrial) -> TrialData:
 
 def write_trials_dataset(path: str | PathLike, trials: Sequence[SolvedTrial]) -> Path:
     """Write trials of one person as a data set's HDF5 file. Raises `InputError` where `path` does not end in .h5."""
-    path = Path(path)
-    if path.suffix.lower() not in (".h5", ".hdf5"):
-        raise InputError(f"{path}: a data set's name ends in .h5; name the file so.")
+    require_ending(path, "a data set", (".h5", ".hdf5"))
     first = trials[0]
     published = {one.trial: trial_data(one) for one in trials}
     subject = SubjectData(first.cameras, published, first.body.osim, f"models/{first.subject}.osim")
     write_dataset(path, Dataset({first.subject: subject}, {"versions": package_versions()}))
-    return path
+    return Path(path)
 
 
 def package_versions() -> Mapping[str, str]:

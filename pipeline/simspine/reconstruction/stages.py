@@ -2,8 +2,10 @@
 runs the same stages and adds load and save.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -221,10 +223,8 @@ def body_of_person(
     height: float | None = None,
     mass: float | None = None,
 ) -> tuple[SizedBody, ScaleFactors]:
-    """The recipe's body at a person's size, fitted to all their trials. Arguments as of `size_body`.
-
-    Markers of weight 0 take no part.
-    """
+    """The recipe's body at a person's size, fitted to all their trials. Arguments as of `size_body`. Markers of weight
+    0 take no part."""
     trials = [markers.without_zero_weights() for markers in trials]
     recipe = read_recipe(recipe) if isinstance(recipe, str) else recipe
     shared = set.intersection(*(set(markers.names) for markers in trials))
@@ -264,6 +264,7 @@ def scale_person(
             )
     known = trials[first]
     options = Options(body=body, scaling=scaling, ik=ik)
+    _warn_of_repeated_trials(trials)
     markers = [inputs["markers"] for inputs in trials.values()]
     try:
         sized, factors = body_of_person(
@@ -281,6 +282,14 @@ def scale_person(
     return {trial: {"sized": sized, "factors": factors} for trial in trials}
 
 
+def _warn_of_repeated_trials(trials: Mapping[str, Known]) -> None:
+    """Warn of trials with equal markers, as of one file under two names: they would count as two observations."""
+    content = {trial: hashlib.sha256(known["markers"].xyz.tobytes()).digest() for trial, known in trials.items()}
+    for first, last in pairwise(sorted(content, key=content.__getitem__)):
+        if content[first] == content[last]:
+            warn_assumed(f"trials {first!r} and {last!r} have equal markers, which count twice; leave one out.")
+
+
 SCALE = Stage(
     "scale", scale_person, gives=("sized", "factors"), takes=("markers", "skeleton", "height", "mass", "findings")
 )
@@ -295,10 +304,8 @@ def solve_trial(
     skeleton: str,
     spine_markers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The stage `ik`: coordinates of the body that explain the markers.
-
-    Returns result (Result). spine_markers: as of `read_spine`.
-    """
+    """The stage `ik`: coordinates of the body that explain the markers. Returns result (Result). spine_markers: as of
+    `read_spine`."""
     marker_set = body.markers or skeleton
     return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
 
@@ -309,10 +316,8 @@ IK = Stage("ik", solve_trial, gives=("result",))
 def read_vertebrae(
     *, sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The stage `vertebrae`: the spine, from the body and its angles.
-
-    Returns spine (SpineKinematics). spine_markers: as of `read_spine`.
-    """
+    """The stage `vertebrae`: the spine, from the body and its angles. Returns spine (SpineKinematics). spine_markers:
+    as of `read_spine`."""
     return {"spine": read_spine(sized, result, spine_markers)}
 
 
@@ -333,11 +338,8 @@ def judge_trial(
     findings: Sequence[Finding],
     **of_trial: Any,
 ) -> dict[str, Any]:
-    """The stage `quality`: which frames can be trusted; the others are filled in on request.
-
-    findings: of the stages before. of_trial: the fields of `SolvedTrial`. Returns result and spine, with filled frames;
-    verdict (Verdict).
-    """
+    """The stage `quality`: which frames can be trusted; the others are filled in on request. findings: of the stages
+    before. of_trial: the fields of `SolvedTrial`. Returns result and spine, with filled frames; verdict (Verdict)."""
     trial = SolvedTrial(**of_trial)
     verdict = check_solved_trial(
         trial.sized,

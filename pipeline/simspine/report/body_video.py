@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_ending
 from simspine.core.geometry import change_frame, project_one, project_points
 from simspine.core.skeletons import base_name
 from simspine.core.types import Camera, Keypoints, Origin
@@ -79,8 +79,7 @@ class Writer:
 def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
     """A `Writer` whose file becomes `path` when the block succeeds. rate: frames/s."""
     path = Path(path)
-    if path.suffix.lower() not in CODECS_BY_SUFFIX:
-        raise InputError(f"{path}: videos are written as {', '.join(CODECS_BY_SUFFIX)}; name the file so.")
+    require_ending(path, "a video", CODECS_BY_SUFFIX)
     with atomic_path(path) as temporary:
         with closing(Writer(temporary, rate)) as writer:
             yield writer

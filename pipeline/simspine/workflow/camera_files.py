@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from simspine.core.arrays import NORMAL_95, evenly_spread, map_on_threads
-from simspine.core.errors import InputError, printable
+from simspine.core.errors import InputError, printable, require_ending
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.calibration import write_calibration
@@ -61,9 +61,7 @@ class RecordedKeypoints:
 
 def recorded_keypoints(config: Config, subject: str | None, trial: str | None) -> RecordedKeypoints:
     """2D points of the trials asked for, joined one after another; the stage detect runs first where needed.
-
-    `InputError` where the trials were not filmed by the same cameras.
-    """
+    `InputError` where the trials were not filmed by the same cameras."""
     subjects = list(config.subjects) if subject is None else [subject]
     parts: list[tuple[str, Keypoints, list[Camera]]] = []
     for name in subjects:
@@ -108,8 +106,7 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
 
 def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
     """Write the refined calibration; print a line for each parameter of a camera that changed."""
-    if out.exists():
-        raise InputError(f"{out} exists already. Choose another --out.")
+    _require_new_calibration(out)
     recorded = recorded_keypoints(config, subject, trial)
     refined = refine_cameras(recorded.keypoints, recorded.cameras, min_confidence=config.triangulation.min_confidence)
     table = refinement_table(refined)
@@ -171,10 +168,8 @@ def _delay_text(value: float, deviation: float, known: float, sure: bool) -> str
 
 
 def delays_as_yaml(delays: Mapping[str, float]) -> str:
-    """The line `delays: …` for a trial in a configuration, with names in quotes where YAML needs them.
-
-    delays: {view: frames}, written to a millionth of a frame.
-    """
+    """The line `delays: …` for a trial in a configuration, with names in quotes where YAML needs them. delays: {view:
+    frames}, written to a millionth of a frame."""
     rounded = (round(float(late), 6) for late in delays.values())
     plain = {view: int(late) if late.is_integer() else late for view, late in zip(delays, rounded, strict=True)}
     text = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, allow_unicode=True, width=inf)
@@ -222,12 +217,17 @@ class BoardRequest:
     frames: int = 200
 
 
+def _require_new_calibration(out: Path) -> None:
+    if out.exists():
+        raise InputError(f"{out} exists already. Choose another --out.")
+    require_ending(out, "a calibration", (".toml",))
+
+
 def calibrate_by_board(
     paths: Sequence[Path], request: BoardRequest, out: Path, figures: Path | None, threads: int
 ) -> None:
     """Calibrate cameras from recordings of a board, write the calibration, print its errors; a fault writes nothing."""
-    if out.exists():
-        raise InputError(f"{out} exists already. Choose another --out.")
+    _require_new_calibration(out)
     recordings = open_recordings(paths)
     names = [recording.name for recording in recordings]
     if len(set(names)) < len(names):
@@ -315,10 +315,8 @@ _METRES_PER_INCH, _BOARD_DPI = 0.0254, 600
 
 
 def write_board(path: str | os.PathLike, board: Board) -> None:
-    """Write the board as PDF or PNG, by the ending of the name, for printing at 100 %.
-
-    Around it is a white margin of one square, which detectors need. Raises `InputError` for another ending.
-    """
+    """Write the board as PDF or PNG, by the ending of the name, for printing at 100 %. Around it is a white margin of
+    one square, which detectors need. Raises `InputError` for another ending."""
     from PIL import Image
 
     ending = Path(path).suffix.lower()

@@ -29,6 +29,7 @@ from simspine.io.npz import MMPOSE_UNITS, write_mmpose
 from simspine.reconstruction import publish
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import dataset_file, warn_of_other_configuration
+from simspine.workflow.jobs import warn_if_stale
 
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
 POINT_ORDER_OF_COUNT = {15: "simspine15", 37: "simspine37"}
@@ -113,6 +114,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         warn_of_other_configuration(path, origin, config)
+        warn_if_stale(config)
         if choice.public:
             recordings.refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]

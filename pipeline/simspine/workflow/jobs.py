@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -87,6 +88,8 @@ def run_stage(
         for name in ready if trial else [name for name in ready if name not in subjects]:  # anew if stale
             context = Context(config, name, quiet)
             do_tasks(context, stage, tasks_of_stage(stage, context), speak_of_idle=False)
+        if stale := first_stale(config, ready):
+            raise InputError(f"{stale}; the data set would state what it is not made with. Run `simspine run`.")
         part = f": {', '.join(ready)} of {len(config.subjects)} subjects" if len(ready) < len(config.subjects) else ""
         print(f"{export_dataset(config, ready)}{part}")
 
@@ -328,6 +331,19 @@ def stage_states(config: Config) -> list[StageState]:
         except InputError as error:
             states.append(StageState("inputs", subject, kind=STATE_FAILED, why=str(error)))
     return states
+
+
+def first_stale(config: Config, subjects: Iterable[str]) -> str | None:
+    """The first stage of these subjects that used other inputs, settings or code than there are now, and which."""
+    for state in stage_states(config):
+        if state.kind == STATE_STALE and state.subject in subjects:
+            return f"{state.subject} {state.trial or ''}".strip() + f": {state.stage} is out of date ({state.why})"
+    return None
+
+
+def warn_if_stale(config: Config) -> None:
+    if stale := first_stale(config, config.subjects):
+        warnings.warn(f"the results are of before: {stale}. Run `simspine run` again.", stacklevel=2)
 
 
 def _stage_state(config: Config, step: Step, unsure: set[Path]) -> tuple[str, str]:

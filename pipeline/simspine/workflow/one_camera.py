@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_ending
 from simspine.core.types import Origin
 from simspine.io.atomic import atomic_folder
 from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, Webcam, write_picture
@@ -225,21 +225,14 @@ def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     if picture is not None and picture == points:
         raise InputError(f"{picture} is named for the picture and for the points; name two files.")
     if _is_single(camera):
-        _needs_ending(points, (".json",), "the points of an image")
-        _needs_ending(picture, PICTURE_SUFFIXES, "the picture of an image")
+        require_ending(points, "the points of an image", (".json",))
+        require_ending(picture, "the picture of an image", PICTURE_SUFFIXES)
         return
     _needs_none(points, "points of several images are a folder with a JSON file for each", (".json",))
     if isinstance(camera, Photographs):
         _needs_none(picture, "pictures of a folder's images are a folder")
     else:
-        _needs_ending(picture, tuple(CODECS_BY_SUFFIX), "the video with people drawn on it")
-
-
-def _needs_ending(path: Path | None, endings: tuple[str, ...], what: str) -> None:
-    if path is not None and path.suffix.lower() not in endings:
-        raise InputError(f"{path}: the ending for {what} is {' or '.join(endings)}; name the file so.")
-    if path is not None and path.is_dir():
-        raise InputError(f"{path} is a folder, and {what} is a file; name one.")
+        require_ending(picture, "the video with people drawn on it", CODECS_BY_SUFFIX)
 
 
 def _needs_none(path: Path | None, what: str, allowed: tuple[str, ...] = ()) -> None:

@@ -16,6 +16,7 @@ from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame
 from simspine.core.types import Markers
+from simspine.io.atomic import remove_empty
 from simspine.io.c3d import write_c3d
 from simspine.io.exchange import ExportTrial
 from simspine.io.mot import write_mot
@@ -65,6 +66,7 @@ def add_spine(
     options = Options(body={} if marker_set is None else {"markers": marker_set}, scaling=scaling or {})
     solved = as_reconstructions(solve_session(session, options, partial(progress_bar, quiet=quiet)))
     written: list[Path] = []
+    new = sorted({place for path in targets for place in path.parents if not place.exists()}, reverse=True)
     with writing():  # after the last is solved, so that nothing is half-written
         try:
             for trial in session.trials:
@@ -73,6 +75,7 @@ def add_spine(
                     written.append(path)
         except BaseException:  # also ctrl-C
             _remove(written)
+            remove_empty(new)
             raise
     findings = [(name, finding) for name, found in solved.items() for finding in found.findings]
     notes = (f"{name}: {f.severity}: {f.message} {f.suggestion}" for name, f in findings if f.severity != Severity.INFO)

@@ -20,7 +20,7 @@ from pydantic import BaseModel, FiniteFloat
 
 from simspine import __version__
 from simspine.core.errors import InputError, file_version, naming_content, require_path
-from simspine.io.atomic import make_folder, sha256_of_file, write_text
+from simspine.io.atomic import make_folder, remove_empty, sha256_of_file, write_text
 from simspine.workflow.config import json_digest
 
 STAGE_NAMES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
@@ -109,8 +109,7 @@ def hold_lock(
         with suppress(OSError):  # a lock file without a holder blocks nobody; the next run removes it
             if path.stat().st_size == 0:  # a file with content is not a lock
                 path.unlink()
-                for folder in made if path.name[0] == "." else ():
-                    folder.rmdir()
+                remove_empty(made if path.name[0] == "." else ())
         if descriptor >= 0:
             os.close(descriptor)
 

@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS
 from simspine.anatomy.options import ScalingOptions
 from simspine.core.arrays import NORMAL_95
-from simspine.core.errors import InputError, names_text, naming_content, require_known, safe_file_name
+from simspine.core.errors import InputError, names_text, naming_content, require_ending, require_known, safe_file_name
 from simspine.core.types import ForcedKind
 from simspine.estimation.fit_person import femur_lengths
 from simspine.io.dataset_read import DatasetFile
@@ -68,8 +69,7 @@ def find_results(result: Path, subject: str | None = None, trial: str | None = N
     if result.parent.name in VIEWABLE_STAGES and result.suffix == ".h5":
         paths = RunPaths(result.parents[2], result.parents[1].name)
         if paths.vertebrae(result.stem).is_file():
-            check_as_made(paths, result.stem)
-            return paths, result.stem
+            return _readable_trial(paths, result.stem)
     return None
 
 
@@ -111,8 +111,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
 
 def write_view(result: Path, out: Path | None = None, subject: str | None = None, trial: str | None = None) -> Path:
     """Write a page with the player of one trial, by default into a temporary folder. See `read_scene`."""
-    if out is not None and out.suffix.lower() != ".html":
-        raise InputError(f"{out}: a view is a page; name a file that ends in .html.")
+    require_ending(out, "a view", (".html",))
     scene = read_scene(result, subject, trial)
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{safe_file_name(scene.name)}.html"
@@ -128,8 +127,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
 
     first, last: results folders, or a trial's .h5 in one. subject, trial: choose the same trial in both.
     """
-    if out.suffix.lower() != ".html":
-        raise InputError(f"{out}: a comparison is a page; name a file that ends in .html.")
+    require_ending(out, "a comparison", (".html",))
     places = [place_of_trial(place, subject, trial) for place in (first, last)]
     if places[0][0].vertebrae(places[0][1]).resolve() == places[1][0].vertebrae(places[1][1]).resolve():
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
@@ -207,9 +205,19 @@ def find_trial(folder: Path, subject: str | None, trial: str | None) -> tuple[Ru
     if not found:
         raise InputError(f"{folder} holds no results: no <subject>/vertebrae/<trial>.h5. Run the stages first.")
     person, name = choose_trial(found, subject, trial, str(folder))
-    paths = RunPaths(folder, person)
-    check_as_made(paths, name)
-    return paths, name
+    return _readable_trial(RunPaths(folder, person), name)
+
+
+def _readable_trial(paths: RunPaths, trial: str) -> tuple[RunPaths, str]:
+    """Both, after `check_as_made`; warns of a trial that the configuration of the last run does not have."""
+    check_as_made(paths, trial)
+    config = _config_of_run(paths.results)
+    person = None if config is None else config.subjects.get(paths.subject)
+    if config is not None and (person is None or trial not in person.trials):
+        where = f"{paths.results / 'config.yaml'}, the configuration of the last run"
+        text = f"{paths.subject}/{trial} is of an earlier run: it is not in {where}. Was it renamed, or left out since?"
+        warnings.warn(text, stacklevel=2)
+    return paths, trial
 
 
 def choose_trial(
@@ -276,8 +284,7 @@ def write_overlay_of_trial(
 
 def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
     """Write the recording of a trial; with cameras and videos where the result has them."""
-    if out.suffix != ".rrd":
-        raise InputError(f"{out}: Rerun's recordings end in .rrd; name the file so.")
+    require_ending(out, "a Rerun recording", (".rrd",))
     place = find_results(result, subject, trial)
     if place is None:
         write_recording(out, read_scene(result, subject, trial))
@@ -289,25 +296,26 @@ def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str
 
 def _trial_videos(paths: RunPaths, trial: str) -> dict[int, Path]:
     """{index of the camera: video} from the run's own configuration; videos that no longer exist are left out."""
-    file = paths.results / "config.yaml"
-    if not file.is_file():
-        return {}
-    try:
-        videos = Context(read_config(file), paths.subject).capture(trial).videos
-    except (InputError, KeyError):
-        return {}
+    videos: Sequence[Path] = ()
+    if (config := _config_of_run(paths.results)) is not None:
+        with suppress(InputError, KeyError):
+            videos = Context(config, paths.subject).capture(trial).videos
     return {v: path for v, path in enumerate(videos) if path.is_file()}
+
+
+def _config_of_run(results: Path) -> Config | None:
+    """The configuration of the last run in a results folder; None where it cannot be read."""
+    with suppress(InputError):
+        return read_config(results / "config.yaml")
+    return None
 
 
 ContactEvents = dict[str, Sequence[float]]  # {'r' or 'l': times of that foot's contacts, s}
 
 
 def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Picture:
-    """Picture of a trial's angles of pelvis, trunk and limbs over their cycles. prefix: of its ids on the page.
-
-    events: contacts of the right foot limit the cycles of right limbs, those of the left foot of left limbs. Pelvis and
-    trunk follow the right foot where it has contacts.
-    """
+    """Picture of a trial's angles of pelvis, trunk and limbs over their cycles. prefix: of its ids on the page. events:
+    contacts of a foot limit the cycles of its side; pelvis and trunk follow the right foot where it has contacts."""
     figures = found.clinical_figures
     known = ((figure.name, figure.sd) for figure in figures if figure.unit == "deg")
     spread = {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
