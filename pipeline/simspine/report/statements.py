@@ -14,6 +14,7 @@ from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
 from simspine.anatomy.scaling import model_stature
 from simspine.core.arrays import NORMAL_95, frame_ranges
+from simspine.core.geometry import change_frame
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
@@ -64,7 +65,7 @@ from simspine.report.trial_sections import (
     fit_tables,
     level_pictures,
     movement_sentence,
-    page_finding,
+    page_findings,
     rejected_frames,
     scene_of_trial,
     short_name,
@@ -127,12 +128,12 @@ def _skeleton_sentences(trial: SolvedTrial) -> str:
         return text
     stature, sd = model_stature(trial.body, trial.sized.recipe, {}), trial.sized.stature_sd
     reach = "" if sd is None else f" ± {NORMAL_95 * sd:.2f}"
-    return text + words["stature"].format(stature=f"{stature:.2f}{reach}")
+    return text + words["stature"].format(stature=f"{stature:.2f}{reach}") + words["stature_reach"] * bool(reach)
 
 
 def _inferred_sentences(trial: SolvedTrial) -> str:
     count = len(trial.markers.names_of(Origin.INFERRED))
-    use = "fitted" if trial.result.posterior is None else "only drawn"
+    use = " and fits them" if trial.result.posterior is None else ", for the picture only"
     return page_words("top")["inferred"].format(count=count, use=use) if count else ""
 
 
@@ -180,30 +181,50 @@ def _undecided(trial: SolvedTrial) -> dict[str, list[str]]:
     return of_verdict
 
 
+def _joined_sides(names: Sequence[str]) -> list[str]:
+    """The names, without the side where both sides are among them: 'Knee adduction'."""
+    plain = [name.removeprefix("Right ").removeprefix("Left ").capitalize() for name in names]
+    return [*dict.fromkeys(one if plain.count(one) > 1 else name for one, name in zip(plain, names, strict=True))]
+
+
 def _exclusion_sentence(trial: SolvedTrial) -> str:
     """Sentences on rejected frames, and on angles that the recording did not decide."""
     frames = frame_ranges(np.flatnonzero(trial.rejected))
     parts = [f"Rejected frames: {frames}."] if frames else []
-    unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in _undecided(trial).items()]
+    undecided = _undecided(trial).items()
+    unmeasured = [f"{verdict.capitalize()}: {', '.join(_joined_sides(names))}." for verdict, names in undecided]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
-    parts += ["Single levels: none is a result."] * (not level_pictures(trial))
+    parts += ["Single vertebral levels: none is a result."] * (not level_pictures(trial))
     return " ".join(parts) or "Nothing: all was measured."
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in _findings_of(trial) if finding.severity is not Severity.INFO]
     causes: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
-    for finding in (one for one in warned if one.code not in (CAMERA_REFINED_CODE, SKIN_LOST_CODE)):
+    others = [one for one in warned if one.code not in (CAMERA_REFINED_CODE, SKIN_LOST_CODE)]
+    for finding in others:
         cause, frames = cause_of_finding(finding.code), f"frames {finding.span}" if finding.frames else ""
         places = ", ".join(filter(None, (finding.where, frames)))
         causes[finding.severity].append(f"{cause} ({places})" if places else cause)
-    parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []
+    parts = [page_words("careful")["refined"], *_distance_sentences(trial)] if is_refined(trial.findings) else []
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):
         rest = [f"and {len(found) - _MAX_CAUSES} more"] * (len(found) > _MAX_CAUSES)
-        parts += [f"{severity.capitalize()}s: {'; '.join(found[:_MAX_CAUSES] + rest)}."] * bool(found)
+        head = f"{severity}s".capitalize() if others == warned else f"Other {severity}s"
+        parts += [f"{head}: {'; '.join(found[:_MAX_CAUSES] + rest)}."] * bool(found)
     return " ".join(parts) or "Nothing stood out."
+
+
+def _distance_sentences(trial: SolvedTrial) -> list[str]:
+    """A sentence on the median distance of the points from their images, also at the person; none without images."""
+    if trial.triangulation is None:
+        return []
+    seen = detected_points(trial.triangulation, trial.markers)
+    px = median_or_none(seen.error_px[seen.used])
+    middle = np.nanmean(change_frame(trial.markers.xyz, trial.markers.frame, "z_up"), (0, 1))
+    mm_per_px = [1e3 * np.linalg.norm(camera.centre - middle) / camera.K[0, 0] for camera in trial.cameras]
+    return [page_words("careful")["scale"].format(px=px, mm=px * np.median(mm_per_px))] * (px is not None)
 
 
 def _views_of_skin_markers(trial: SolvedTrial) -> list[str]:
@@ -220,7 +241,7 @@ def _findings_of(trial: SolvedTrial) -> tuple[Finding, ...]:
     lacking = _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
     words = page_words("unseen")
     unseen = warning("lumbar_unseen", words["message"], words["advice"])
-    return (*[unseen] * lacking, *map(page_finding, trial.findings))
+    return (*[unseen] * lacking, *page_findings(trial.findings))
 
 
 def _advice_sentence(trial: SolvedTrial) -> str:

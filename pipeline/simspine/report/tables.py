@@ -54,7 +54,7 @@ CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
-BETWEEN_SIDES = "Right − left (●: beyond its ±)"
+BETWEEN_SIDES = "Right − left"
 TURNED_BY_PELVIS = ("hip_adduction", "hip_rotation")  # the ± of a difference of sides is too small
 MEAN_COLUMN = "Mean (± of a typical frame)"
 
@@ -79,13 +79,14 @@ def clinical_tables(
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     mean = MEAN_COLUMN if moving else "Value"
     label = "Label (of the mean)" if moving else "Label"
-    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: published)", label)
+    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: healthy people)", label)
     sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, label)
-    notes = named_notes("brackets", *["mean", "range"] * moving, "weight", *["regions"] * bool(regions), "norm")
+    notes = ["brackets", *["mean", "range"] * moving, "weight", *["regions"] * bool(regions), *["norm"] * has_norms]
+    sided = ["limbs", "sides", *["beyond"] * any("●" in row[5] for row in limbs), "response"]
     title = page_words("means")["moving" if moving else "still"]
     tables = (
-        PageTable(columns, tuple(alignment), title, notes=notes),
-        PageTable(sides, tuple(limbs), notes=named_notes("limbs", "sides", "response")),
+        PageTable(columns, tuple(alignment), title, notes=named_notes(*notes)),
+        PageTable(sides, tuple(limbs), notes=named_notes(*sided)),
     )
     unused = (() if has_norms else ("norm",)) + (() if moving else ("from … to", "range"))
     return tuple(_without_columns(table, unused) for table in tables if table.rows)
@@ -114,7 +115,7 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
 
 
 IMPRECISE_LABEL = "measured, but imprecise"
-NOT_SHOWN, WITHIN = "not measured", "no change shown"  # text for a range that the recording did not show
+NOT_SHOWN, WITHIN = "not measured", "within its ±"  # text for a range that the recording did not show
 
 
 def mean_cell(figure: ClinicalFigure) -> str:
