@@ -112,8 +112,7 @@ class Scene:
     points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
     where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
     origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: pictures from
-    cameras. step: poses hold the first frame and every step-th after it. assumed: points of the spine from which up to
-    the next its curve is assumed.
+    cameras. step: poses hold the first frame and every step-th after it. assumed: spine points below assumed parts.
     """
 
     name: str

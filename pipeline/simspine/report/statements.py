@@ -13,7 +13,7 @@ import numpy as np
 from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
 from simspine.anatomy.scaling import model_stature
-from simspine.core.arrays import NORMAL_95, frame_ranges
+from simspine.core.arrays import frame_ranges
 from simspine.core.geometry import change_frame
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
@@ -113,7 +113,10 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     for name, text in page_words("long_names").items():
         seen = seen.replace(name, text)
-    return f"{by} {span}. {_skeleton_sentences(trial)}{seen}{_inferred_sentences(trial)}"
+    if unseen := len(trial.markers.names_of(Origin.INFERRED)):
+        use = " and fits them" if trial.result.posterior is None else ", for the picture only"
+        seen += page_words("top")["inferred"].format(count=unseen, use=use)
+    return f"{by} {span}. {_skeleton_sentences(trial)}{seen}"
 
 
 def _skeleton_sentences(trial: SolvedTrial) -> str:
@@ -126,15 +129,7 @@ def _skeleton_sentences(trial: SolvedTrial) -> str:
     text += words["body"].format(points=points)
     if any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
         return text
-    stature, sd = model_stature(trial.body, trial.sized.recipe, {}), trial.sized.stature_sd
-    reach = "" if sd is None else f" ± {NORMAL_95 * sd:.2f}"
-    return text + words["stature"].format(stature=f"{stature:.2f}{reach}") + words["stature_reach"] * bool(reach)
-
-
-def _inferred_sentences(trial: SolvedTrial) -> str:
-    count = len(trial.markers.names_of(Origin.INFERRED))
-    use = " and fits them" if trial.result.posterior is None else ", for the picture only"
-    return page_words("top")["inferred"].format(count=count, use=use) if count else ""
+    return text + words["stature"].format(stature=model_stature(trial.body, trial.sized.recipe, {}))
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
@@ -161,8 +156,6 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
         return (
             f"{name} is assumed: only {share} of it comes from the {by}. Do not record {value_text} as a measurement."
         )
-    if figure.verdict is Observability.FORCED:
-        return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
         return f"{value} was {figure.decided_by}: {share} of it comes from the {by}."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
@@ -178,7 +171,7 @@ def _undecided(trial: SolvedTrial) -> dict[str, list[str]]:
     rhythm, verdict = trial.lumbopelvic_rhythm, rhythm_verdict(figures)
     if rhythm is not None and rhythm.ratio is not None and verdict is Observability.ASSUMED:
         of_verdict[str(verdict)].append("Lumbopelvic rhythm")
-    return of_verdict
+    return {verdict: _joined_sides(names) for verdict, names in of_verdict.items()}
 
 
 def _joined_sides(names: Sequence[str]) -> list[str]:
@@ -191,8 +184,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     """Sentences on rejected frames, and on angles that the recording did not decide."""
     frames = frame_ranges(np.flatnonzero(trial.rejected))
     parts = [f"Rejected frames: {frames}."] if frames else []
-    undecided = _undecided(trial).items()
-    unmeasured = [f"{verdict.capitalize()}: {', '.join(_joined_sides(names))}." for verdict, names in undecided]
+    unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in _undecided(trial).items()]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
     parts += ["Single vertebral levels: none is a result."] * (not level_pictures(trial))
     return " ".join(parts) or "Nothing: all was measured."

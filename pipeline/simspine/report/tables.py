@@ -71,22 +71,21 @@ def clinical_tables(
     moving = any(moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
     alignment = [_alignment_row(figure) for figure in (*regions, *spinal)]
-    if alignment and rhythm is not None and moving:
-        alignment.append(_rhythm_row(rhythm, str(rhythm_verdict(figures))))
+    if alignment and rhythm is not None:
+        alignment += _rhythm_rows(rhythm, rhythm_verdict(figures))
     of_limbs = [figure for figure in by_name.values() if figure.name.startswith(tuple(JOINT_DEFINITIONS))]
     recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     mean = MEAN_COLUMN if moving else "Value"
     label = "Label (of the mean)" if moving else "Label"
-    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: healthy people)", label)
+    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: other people)", label)
     sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, label)
     notes = ["brackets", *["mean", "range"] * moving, "weight", *["regions"] * bool(regions), *["norm"] * has_norms]
-    sided = ["limbs", "sides", *["beyond"] * any("●" in row[5] for row in limbs), "response"]
     title = page_words("means")["moving" if moving else "still"]
     tables = (
         PageTable(columns, tuple(alignment), title, notes=named_notes(*notes)),
-        PageTable(sides, tuple(limbs), notes=named_notes(*sided)),
+        PageTable(sides, tuple(limbs), notes=named_notes("limbs", "sides", "response")),
     )
     unused = (() if has_norms else ("norm",)) + (() if moving else ("from … to", "range"))
     return tuple(_without_columns(table, unused) for table in tables if table.rows)
@@ -183,14 +182,12 @@ def norm_text(figure: ClinicalFigure) -> str:
     return f"{unbreakable(f'{low} … {high}{UNIT_SIGNS[figure.unit]}')} ({norm[2]})"
 
 
-def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
-    label = "Lumbopelvic rhythm, lumbar over pelvic motion"
-    if rhythm.ratio is None or rhythm.lumbar is None or rhythm.pelvis is None:
-        return (label, "–", "–", "–", "–", "–", f"not given: {rhythm.reason}")
-    if verdict == Observability.ASSUMED:
-        return (label, NOT_SHOWN, "–", "–", "–", "–", verdict)
-    label += f" ({np.degrees(rhythm.lumbar):.0f}° over {np.degrees(rhythm.pelvis):.0f}°)".replace("-", "−")
-    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", "–", verdict or NO_LABEL)
+def _rhythm_rows(rhythm: LumbopelvicRhythm, verdict: Observability) -> list[tuple[str, ...]]:
+    if rhythm.ratio is None or verdict is Observability.ASSUMED:
+        return []
+    motions = " over ".join(f"{np.degrees(motion or 0):.0f}°" for motion in (rhythm.lumbar, rhythm.pelvis))
+    label = f"Lumbopelvic rhythm, lumbar over pelvic motion ({motions})".replace("-", "−")
+    return [(label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", "–", str(verdict) or NO_LABEL)]
 
 
 def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:

@@ -41,6 +41,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     spine, verdict = trial.spine, trial.verdict
     bones, segments = bones_and_joints(trial.body.osim)
     figures = (*most_moved(region_figures(trial)), *trial.curvature_figures, *trial.clinical_figures)
+    regions = [_CURVE_OF[one.name] for one in figures if one.is_assumed and one.name in _CURVE_OF]
     return Scene(
         name=trial.name,
         spine=chain_of_body(spine.markers),
@@ -53,7 +54,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
         reasons=None if verdict is None else tuple("; ".join(map(page.cause_of_finding, c)) for c in verdict.reasons),
         curves=curves_of_trial(spine, figures),
         step=step,
-        assumed={point for one in figures if one.is_assumed for point in SPINE_REGIONS.get(_CURVE_OF.get(one.name), ())},
+        assumed={point for region in regions for point in SPINE_REGIONS[region]},
     )
 
 
