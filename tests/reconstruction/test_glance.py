@@ -1,10 +1,12 @@
 """The statements that come first: they say what the figures behind them say."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import Origin
 from simspine.quality.findings import Finding
 from simspine.quality.observability import Observability
@@ -129,8 +131,10 @@ def test_a_wide_interval_says_little(found):
     assert "Thoracic kyphosis" in sure
     lumbar = found.spine.levels.index("lumbar")
     assert replace(found, spine=wide).observed_shares[lumbar, 0] == 0, "flexion is lordosis mirrored"
+    assert {"Hip", "Spine_02"} <= scene_of_trial(replace(found, spine=wide)).assumed
     narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
     assert replace(found, spine=narrow).observed_shares[lumbar, 0] > 0
+    assert "Spine_02" not in scene_of_trial(replace(found, spine=narrow)).assumed
     sure = said(replace(found, spine=narrow), "How sure")
     assert "\u00a0±\u00a02.0° was measured." in sure
 
@@ -160,6 +164,11 @@ def test_refined_cameras_are_a_caution_though_no_warning(found):
     refined = Finding("camera_refined", "info", "cameras were refined: 9 → 5 px")
     careful = said(replace(found, verdict=replace(found.verdict, findings=(refined,))), "Be careful with")
     assert "without an independent check, so true errors may exceed the ±" in careful
+    px, mm = map(float, re.search(r"now lie (\d+\.\d) px .* about (\d+) mm", careful).groups())
+    middle = np.nanmean(change_frame(found.markers.xyz, found.markers.frame, "z_up"), (0, 1))
+    sideways = [project_one(one, np.stack([middle, middle + 0.001 * one.R[0]])) for one in found.cameras]
+    px_per_mm = np.median([np.linalg.norm(np.diff(ends, axis=0)) for ends in sideways])
+    assert mm == pytest.approx(px / px_per_mm, rel=0.1, abs=0.6)
     careful = said(replace(found, verdict=replace(found.verdict, findings=())), "Be careful with")
     assert "refined" not in careful
 
