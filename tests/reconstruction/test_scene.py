@@ -78,6 +78,7 @@ def test_a_place_has_its_direction_and_what_has_no_words_its_numbers():
         "C7 plumb line sideways", "120 mm to the left to 66 mm to the right",
     )  # fmt: skip
     assert ends_in_words(figure("shoulder_elevation_l", 66.0, 2.0), " … ") == "0\u00a0…\u00a066°"
+    assert ends_in_words(replace(figure("hip_adduction_l", -3.0, 2.0), minimum=-66.0)) == "66° … 3° abduction"
 
 
 @pytest.mark.parametrize("sd", [None, 2.0])

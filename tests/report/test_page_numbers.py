@@ -96,7 +96,7 @@ def test_all_figures_are_there(page, trial):
     text = page.read_text()
     titles = [
         "Pelvis and spine over time", "Limbs over time", "Range of each level",
-        "Detected, inferred, interpolated, missing",
+        "When each point was seen",
     ]  # fmt: skip
     at = [text.index(f"<h4>{title}</h4>") for title in titles]
     assert at == sorted(at)

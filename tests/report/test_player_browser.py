@@ -108,6 +108,8 @@ def test_the_reading_is_the_curve(window, scene):
     readings = window.root.locator(".p-reading").all_inner_texts()
     assert readings[0] == f"{scene.curves[0].values[25]:.1f} ± 5.9°"  # 1.96 × 3°
     assert readings[1] == f"({scene.curves[1].values[25]:.1f}°)"  # set by the model: not a result
+    before = "getComputedStyle(document.querySelector('.p-reading'), '::before').content"
+    assert window.page.evaluate(before) == '"1.25 s: "', "whose value it is"
     window.part("slider").fill("7")
     assert window.root.locator(".p-reading").nth(1).inner_text() == "–"
 

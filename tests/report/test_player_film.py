@@ -115,7 +115,22 @@ def test_another_camera_shows_the_picture_last_taken(filmed):
     assert filmed.complaints == []
 
 
+def test_the_camera_that_saw_most_comes_first_and_an_assumed_part_of_the_spine_is_dashed(browser, scene, tmp_path):
+    fuller = replace(film("cam1"), seen=np.full((FRAMES, 1, 2), (25.0, 100.0)))
+    player = pack_scene(replace(scene, films=(film(), fuller), assumed=("P0",)))
+    write_report(tmp_path / "film.html", page.ReportContent("film", trials=(page.TrialSection("t", player=player),)))
+    with Opened(browser, (tmp_path / "film.html").as_uri()) as window:
+        assert window.do("return p.film.camera") == 1
+        red, _, blue = shown(window, 0)[:, 70].T
+        assert 0.2 < (red > blue + 60)[24:56].mean() < 0.8
+        assert (red > blue + 60)[64:96].all()
+        assert window.do("return p.stage.curve.geometry.groups.map((part) => part.materialIndex)") == [1] + [0] * 7
+        assert window.root.locator('[data-legend="assumed"]').is_visible()
+        assert window.complaints == []
+
+
 def test_what_is_chosen_is_drawn(filmed):
+    assert filmed.root.locator('[data-legend="assumed"]').is_hidden()
     pick = filmed.part("pick")
     pick.locator("summary").click()
     box = pick.get_by_label("Thoracic kyphosis")

@@ -18,7 +18,7 @@ from simspine.report.body_video import layer_of_image, shown_in
 from simspine.report.overlay import sample_frames
 from simspine.report.summary import summary_rows
 from simspine.report.tables import angle_table
-from simspine.report.trial_sections import page_finding, rejected_frames
+from simspine.report.trial_sections import page_findings, rejected_frames
 from simspine.vision.triangulation import TriangulationReport
 
 FRAMES = 20
@@ -103,7 +103,7 @@ def test_rejections_have_their_frames_and_reasons(assessed):
         ("3, 9", "curvature speed"),
         ("4", "curvature speed; jump level"),
     )
-    found = [page_finding(finding) for finding in assessed.findings]
+    found = [*page_findings(assessed.findings)]
     assert [finding.light for finding in found] == ["bad", "bad", "info"]
     assert found[0].span == "3–4, 9"
 

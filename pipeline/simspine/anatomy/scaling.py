@@ -23,7 +23,6 @@ from simspine.core.types import Markers
 
 MASS_LIMITS_KG = (5.0, 300.0)
 PLAUSIBLE_STATURES_M = (1.0, 2.3)  # m; outside this range the unit or the points are wrong
-STATURE_PARTS = 4  # of about equal length: head with neck, trunk, thigh, shank
 MIN_FRAMES = 5  # fewest frames of a measured distance
 DEFAULT_OPTIONS = ScalingOptions()
 
@@ -56,15 +55,13 @@ class SegmentFactor:
 class ScaleFactors:
     """Factors of all segments; stature (m) of the scaled body, its ratio to the unscaled one's; the height given.
 
-    stature_sd: m, by how left and right limbs differ; None where no pair was measured. Errors that both sides share are
-    not in it. doubt: why the stature may be wrong; '' without a reason.
+    doubt: why the stature may be wrong; '' without a reason.
     """
 
     factors: tuple[SegmentFactor, ...]
     stature: float
     stature_factor: float
     height: float | None = None
-    stature_sd: float | None = None
     doubt: str = ""
 
     @property
@@ -138,12 +135,7 @@ def measure_factors(
     doubt = _doubt_of_stature(stature, height, limits) if measured.keys() >= _UPRIGHT_SEGMENTS else ""
     if doubt:
         warnings.warn(f"{doubt} Is the unit right, and with cameras the length of the board's squares?", stacklevel=2)
-    bending = {segment.name for segment in recipe.segments if segment.bends}
-    asymmetries = [f.asymmetry for f in factors if f.asymmetry is not None and f.segment not in bending]
-    stature_sd = None
-    if asymmetries:  # a length deviates by half of what its sides differ; errors of the parts are independent
-        stature_sd = float(stature * np.sqrt(np.mean(np.square(asymmetries))) / 2 / np.sqrt(STATURE_PARTS))
-    return ScaleFactors(factors, stature, stature / unscaled, height=height, stature_sd=stature_sd, doubt=doubt)
+    return ScaleFactors(factors, stature, stature / unscaled, height=height, doubt=doubt)
 
 
 def _doubt_of_stature(stature: float, height: float | None, limits: ScalingOptions) -> str:

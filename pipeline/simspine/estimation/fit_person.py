@@ -85,14 +85,13 @@ from simspine.estimation.person_solver import PersonFit, PersonProblem, solve_pe
 @dataclass(frozen=True, eq=False)
 class SizedBody:
     """A body at a person's size, and its recipe. factors: {body: scale}, 1 where absent. person: constants
-    estimated from all trials; None if the body was not fitted to them. stature_sd, doubt: as of `ScaleFactors`.
+    estimated from all trials; None if the body was not fitted to them. doubt: as of `ScaleFactors`.
     """
 
     body: Body
     recipe: Recipe
     factors: Mapping[str, float]
     person: Person | None = None
-    stature_sd: float | None = None
     doubt: str = ""
 
     @cached_property
@@ -171,7 +170,7 @@ def size_body(
     unscaled = build_body(recipe, marker_set, tuple(skin), skin_height)
     factors = measure_factors(unscaled, stack_trials(trials), recipe, height=height, limits=options)
     body = scale_body(unscaled, factors, mass, recipe)
-    return SizedBody(body, recipe, factors.by_body, stature_sd=factors.stature_sd, doubt=factors.doubt), factors
+    return SizedBody(body, recipe, factors.by_body, doubt=factors.doubt), factors
 
 
 def stack_trials(trials: Sequence[Markers]) -> Markers:

@@ -128,7 +128,7 @@ def check_remaining_delays(checks: Sequence[CameraCheck]) -> tuple[Finding, ...]
     )
     if not delays:
         return ()
-    text = f"frames later than {checks[0].camera}, by the person's movement: {delays}. Not corrected."
+    text = f"estimated delay behind {checks[0].camera}, in frames: {delays}. Not corrected."
     advice = "If a delay is well beyond its ±, enter it in the trial's `delays`."
     return (Finding("camera_clocks", Severity.INFO, text, advice),)
 

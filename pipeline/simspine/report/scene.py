@@ -6,7 +6,7 @@ The player's library is three.js (MIT), cut down by `tools/vendor_three.py` to w
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -111,7 +111,7 @@ class Scene:
     points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
     where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
     origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: pictures from
-    cameras. step: poses and films hold the first frame and every step-th after it.
+    cameras. step: poses hold the first frame and every step-th after it. assumed: spine points below assumed parts.
     """
 
     name: str
@@ -126,6 +126,7 @@ class Scene:
     curves: Sequence[Curve] = ()
     films: Sequence[Film] = ()
     step: int = 1
+    assumed: Collection[str] = ()
 
     @property
     def frames(self) -> int:
@@ -226,6 +227,7 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
     }  # fmt: skip
     block.lengths("spine", scene.spine.xyz[kept])
     header["spine"] = list(scene.spine.names)
+    header["assumed"] = [name in scene.assumed for name in scene.spine.names[:-1]]
     radius = tube_radius(scene.spine)
     if radius is not None:
         block.lengths("tube", radius[kept])

@@ -13,7 +13,8 @@ import numpy as np
 from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
 from simspine.anatomy.scaling import model_stature
-from simspine.core.arrays import NORMAL_95, frame_ranges
+from simspine.core.arrays import frame_ranges
+from simspine.core.geometry import change_frame
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
@@ -93,7 +94,10 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     for name, text in page_words("long_names").items():
         seen = seen.replace(name, text)
-    return f"{by} {span}. {_skeleton_sentences(trial)}{seen}{_inferred_sentences(trial)}"
+    if unseen := len(trial.markers.names_of(Origin.INFERRED)):
+        use = " and fits them" if trial.result.posterior is None else ", for the picture only"
+        seen += page_words("top")["inferred"].format(count=unseen, use=use)
+    return f"{by} {span}. {_skeleton_sentences(trial)}{seen}"
 
 
 def _skeleton_sentences(trial: SolvedTrial) -> str:
@@ -106,15 +110,7 @@ def _skeleton_sentences(trial: SolvedTrial) -> str:
     text += words["body"].format(points=points)
     if any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
         return text
-    stature, sd = model_stature(trial.body, trial.sized.recipe, {}), trial.sized.stature_sd
-    reach = "" if sd is None else f" ± {NORMAL_95 * sd:.2f}"
-    return text + words["stature"].format(stature=f"{stature:.2f}{reach}")
-
-
-def _inferred_sentences(trial: SolvedTrial) -> str:
-    count = len(trial.markers.names_of(Origin.INFERRED))
-    use = "fitted" if trial.result.posterior is None else "only drawn"
-    return page_words("top")["inferred"].format(count=count, use=use) if count else ""
+    return text + words["stature"].format(stature=model_stature(trial.body, trial.sized.recipe, {}))
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
@@ -141,8 +137,6 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
         return (
             f"{name} is assumed: only {share} of it comes from the {by}. Do not record {value_text} as a measurement."
         )
-    if figure.verdict is Observability.FORCED:
-        return f"{value} is set by the model."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
         return f"{value} was {figure.decided_by}: {share} of it comes from the {by}."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
@@ -158,7 +152,13 @@ def _undecided(trial: SolvedTrial) -> dict[str, list[str]]:
     rhythm, verdict = trial.lumbopelvic_rhythm, rhythm_verdict(figures)
     if rhythm is not None and rhythm.ratio is not None and verdict is Observability.ASSUMED:
         of_verdict[str(verdict)].append("Lumbopelvic rhythm")
-    return of_verdict
+    return {verdict: _joined_sides(names) for verdict, names in of_verdict.items()}
+
+
+def _joined_sides(names: Sequence[str]) -> list[str]:
+    """The names, without the side where both sides are among them: 'Knee adduction'."""
+    plain = [name.removeprefix("Right ").removeprefix("Left ").capitalize() for name in names]
+    return [*dict.fromkeys(one if plain.count(one) > 1 else name for one, name in zip(plain, names, strict=True))]
 
 
 def _exclusion_sentence(trial: SolvedTrial) -> str:
@@ -167,24 +167,37 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     parts = [f"Rejected frames: {frames}."] if frames else []
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in _undecided(trial).items()]
     parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
-    parts += ["Single levels: none is a result."] * (not trial_sections.level_pictures(trial))
+    parts += ["Single vertebral levels: none is a result."] * (not trial_sections.level_pictures(trial))
     return " ".join(parts) or "Nothing: all was measured."
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in _findings_of(trial) if finding.severity is not Severity.INFO]
     causes: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
-    for finding in (one for one in warned if one.code not in (CAMERA_REFINED_CODE, SKIN_LOST_CODE)):
+    others = [one for one in warned if one.code not in (CAMERA_REFINED_CODE, SKIN_LOST_CODE)]
+    for finding in others:
         cause, frames = cause_of_finding(finding.code), f"frames {finding.span}" if finding.frames else ""
         places = ", ".join(filter(None, (finding.where, frames)))
         causes[finding.severity].append(f"{cause} ({places})" if places else cause)
-    parts = [page_words("careful")["refined"]] if is_refined(trial.findings) else []
+    parts = [page_words("careful")["refined"], *_distance_sentences(trial)] if is_refined(trial.findings) else []
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):
         rest = [f"and {len(found) - _MAX_CAUSES} more"] * (len(found) > _MAX_CAUSES)
-        parts += [f"{severity.capitalize()}s: {'; '.join(found[:_MAX_CAUSES] + rest)}."] * bool(found)
+        head = f"{severity}s".capitalize() if others == warned else f"Other {severity}s"
+        parts += [f"{head}: {'; '.join(found[:_MAX_CAUSES] + rest)}."] * bool(found)
     return " ".join(parts) or "Nothing stood out."
+
+
+def _distance_sentences(trial: SolvedTrial) -> list[str]:
+    """A sentence on the median distance of the points from their images, also at the person; none without images."""
+    if trial.triangulation is None:
+        return []
+    seen = headline.detected_points(trial.triangulation, trial.markers)
+    px = headline.median_or_none(seen.error_px[seen.used])
+    middle = np.nanmean(change_frame(trial.markers.xyz, trial.markers.frame, "z_up"), (0, 1))
+    mm_per_px = [1e3 * np.linalg.norm(camera.centre - middle) / camera.K[0, 0] for camera in trial.cameras]
+    return [page_words("careful")["scale"].format(px=px, mm=px * np.median(mm_per_px))] * (px is not None)
 
 
 def _views_of_skin_markers(trial: SolvedTrial) -> list[str]:
@@ -201,7 +214,7 @@ def _findings_of(trial: SolvedTrial) -> tuple[Finding, ...]:
     lacking = _lacks_lumbar_marker(trial, headline.spine_points_by_source(trial.markers))
     words = page_words("unseen")
     unseen = warning("lumbar_unseen", words["message"], words["advice"])
-    return (*[unseen] * lacking, *map(trial_sections.page_finding, trial.findings))
+    return (*[unseen] * lacking, *trial_sections.page_findings(trial.findings))
 
 
 def _advice_sentence(trial: SolvedTrial) -> str:

@@ -54,7 +54,7 @@ CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
-BETWEEN_SIDES = "Right − left (●: beyond its ±)"
+BETWEEN_SIDES = "Right − left"
 TURNED_BY_PELVIS = ("hip_adduction", "hip_rotation")  # the ± of a difference of sides is too small
 MEAN_COLUMN = "Mean (± of a typical frame)"
 
@@ -71,20 +71,20 @@ def clinical_tables(
     moving = any(moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
     alignment = [_alignment_row(figure) for figure in (*regions, *spinal)]
-    if alignment and rhythm is not None and moving:
-        alignment.append(_rhythm_row(rhythm, str(rhythm_verdict(figures))))
+    if alignment and rhythm is not None:
+        alignment += _rhythm_rows(rhythm, rhythm_verdict(figures))
     of_limbs = [figure for figure in by_name.values() if figure.name.startswith(tuple(JOINT_DEFINITIONS))]
     recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     mean = MEAN_COLUMN if moving else "Value"
     label = "Label (of the mean)" if moving else "Label"
-    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: published)", label)
+    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: other people)", label)
     sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, label)
-    notes = named_notes("brackets", *["mean", "range"] * moving, "weight", *["regions"] * bool(regions), "norm")
+    notes = ["brackets", *["mean", "range"] * moving, "weight", *["regions"] * bool(regions), *["norm"] * has_norms]
     title = page_words("means")["moving" if moving else "still"]
     tables = (
-        PageTable(columns, tuple(alignment), title, notes=notes),
+        PageTable(columns, tuple(alignment), title, notes=named_notes(*notes)),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "sides", "response")),
     )
     unused = (() if has_norms else ("norm",)) + (() if moving else ("from … to", "range"))
@@ -114,7 +114,7 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
 
 
 IMPRECISE_LABEL = "measured, but imprecise"
-NOT_SHOWN, WITHIN = "not measured", "no change shown"  # text for a range that the recording did not show
+NOT_SHOWN, WITHIN = "not measured", "within its ±"  # text for a range that the recording did not show
 
 
 def mean_cell(figure: ClinicalFigure) -> str:
@@ -182,14 +182,12 @@ def norm_text(figure: ClinicalFigure) -> str:
     return f"{unbreakable(f'{low} … {high}{UNIT_SIGNS[figure.unit]}')} ({norm[2]})"
 
 
-def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
-    label = "Lumbopelvic rhythm, lumbar over pelvic motion"
-    if rhythm.ratio is None or rhythm.lumbar is None or rhythm.pelvis is None:
-        return (label, "–", "–", "–", "–", "–", f"not given: {rhythm.reason}")
-    if verdict == Observability.ASSUMED:
-        return (label, NOT_SHOWN, "–", "–", "–", "–", verdict)
-    label += f" ({np.degrees(rhythm.lumbar):.0f}° over {np.degrees(rhythm.pelvis):.0f}°)".replace("-", "−")
-    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", "–", verdict or NO_LABEL)
+def _rhythm_rows(rhythm: LumbopelvicRhythm, verdict: Observability) -> list[tuple[str, ...]]:
+    if rhythm.ratio is None or verdict is Observability.ASSUMED:
+        return []
+    motions = " over ".join(f"{np.degrees(motion or 0):.0f}°" for motion in (rhythm.lumbar, rhythm.pelvis))
+    label = f"Lumbopelvic rhythm, lumbar over pelvic motion ({motions})".replace("-", "−")
+    return [(label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", "–", str(verdict) or NO_LABEL)]
 
 
 def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:

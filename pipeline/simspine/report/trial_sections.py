@@ -11,9 +11,8 @@ from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import frame_ranges
-from simspine.core.skeletons import skin_landmark
+from simspine.core.skeletons import SPINE_REGIONS, skin_landmark
 from simspine.core.types import Markers, Origin
-from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import ClinicalFigure, Observability, observability_of
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
@@ -22,12 +21,12 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import POINT_STATES_DRAWN, are_results, point_states, presence_chart, range_charts
-from simspine.report.page import UNIT_SIGNS, interval_digits, interval_text, number_text
+from simspine.report.page import UNIT_SIGNS, interval_text, number_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS
 
-SETTLED_CODE = "camera_settled"  # code of misfits that refinement of the cameras removed: one line of the page
 _SIGN = re.compile(r"\(\+ ([^)]+)\)")  # in a label: which way is positive
+_CURVE_OF = {"lla": "lumbar", "tka": "thoracic", "cervical_lordosis": "cervical"}  # in `SPINE_REGIONS`
 MOST_MOVED = 4  # panels shown from the start: largest ranges relative to their errors
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
@@ -38,6 +37,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     spine, verdict = trial.spine, trial.verdict
     bones, segments = bones_and_joints(trial.body.osim)
     figures = (*most_moved(region_figures(trial)), *trial.curvature_figures, *trial.clinical_figures)
+    regions = [_CURVE_OF[one.name] for one in figures if one.is_assumed and one.name in _CURVE_OF]
     return Scene(
         name=trial.name,
         spine=chain_of_body(spine.markers),
@@ -50,6 +50,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
         reasons=None if verdict is None else tuple("; ".join(map(page.cause_of_finding, c)) for c in verdict.reasons),
         curves=curves_of_trial(spine, figures),
         step=step,
+        assumed={point for region in regions for point in SPINE_REGIONS[region]},
     )
 
 
@@ -136,13 +137,14 @@ def movement_sentence(trial: SolvedTrial) -> str:
 
 
 def conclusion_sentence(trial: SolvedTrial) -> str:
-    """How the spine's regions moved, where that is a result, then the largest of all ranges for their ±."""
+    """How the spine's regions moved, where that is a result, then the other angles with the largest range for its ±."""
     words, regions = page.page_words("top"), most_moved(region_figures(trial))
     measured = [one for one in regions if one.verdict is Observability.MEASURED]
     shown = measured or regions
     in_room = segment_figures(trial.spine, ~trial.rejected)
     moved = most_moved((*trial.curvature_figures, *trial.clinical_figures, *in_room))
-    changes = [_changed(one) for one in moved if not str(one.verdict).startswith("partly")][:MOST_MOVED]
+    surest = [one for one in moved if one.unit == "deg" and not str(one.verdict).startswith("partly")]
+    changes = [_changed(one) for one in surest[:MOST_MOVED]]
     texts = [words["no_region"]]
     if shown:
         region, plane = shown[0].name.split()[:2]
@@ -159,28 +161,30 @@ def short_name(figure: ClinicalFigure) -> str:
     return f"{side_of(figure)} {name.lower()}".capitalize() if side_of(figure) else name + " in the room" * in_room
 
 
-def ends_in_words(figure: ClinicalFigure, between: str) -> str:
-    """'22° left … 17° right', with `between` between both; with numbers alone where the sign has no words."""
+def ends_in_words(figure: ClinicalFigure, between: str = " … ") -> str:
+    """'22° left … 17° right' or '2° … 34° flexion'; with numbers alone where the sign has no words."""
     signs, opposites = _SIGN.findall(tables.label_with_sign(figure)), page.page_words("opposites")
     positive = signs[0] if signs else short_name(figure).split()[-1]
     if positive not in opposites or figure.minimum is None or figure.maximum is None:
         return ", ".join([tables.ends_text(figure), *(f"+ {sign}" for sign in signs)])
-    return between.join(
-        f"{number_text(abs(end), 0)}{UNIT_SIGNS[figure.unit]} {positive if round(end) >= 0 else opposites[positive]}"
-        for end in (figure.minimum, figure.maximum)
-    )
+    ends = (figure.minimum, figure.maximum)
+    low, high = (f"{number_text(abs(end), 0)}{UNIT_SIGNS[figure.unit]}" for end in ends)
+    of_low, of_high = (positive if round(end) >= 0 else opposites[positive] for end in ends)
+    return between.join([low + f" {of_low}" * (of_low != of_high), f"{high} {of_high}"])
 
 
 def _range_in_words(figure: ClinicalFigure, between: str = " … ") -> str:
-    """'22° left … 17° right (range 39.8 ± 9.8°, measured)': the label by the range's ±."""
+    """'22° left … 17° right (range 39.8 ± 9.8°)', with a label unless the angle was measured."""
     span = interval_text(tables.range_of(figure), figure.range_sd, figure.unit)
-    is_wide = figure.unit == "deg" and interval_digits(figure.range_sd, figure.unit) == 0
-    label = tables.IMPRECISE_LABEL if is_wide and figure.verdict is Observability.MEASURED else str(figure.verdict)
-    return f"{ends_in_words(figure, between)} ({', '.join(filter(None, (f'range {span}', label)))})"
+    label = f", {figure.verdict}" * (figure.verdict not in (Observability.MEASURED, Observability.UNKNOWN))
+    of_room = figure.label.endswith(tables.SEGMENT_PLANES[2])  # its zero is the calibration's
+    return f"{'' if of_room else ends_in_words(figure, between) + ' '}(range {span}{label})"
 
 
 def _changed(figure: ClinicalFigure) -> str:
-    return f"{short_name(figure)} {_range_in_words(figure)}"
+    text = _range_in_words(figure)
+    name, _, last = short_name(figure).rpartition(" ")
+    return f"{name} {text}" if f" {last} (" in text else f"{name} {last} {text}"
 
 
 def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:
@@ -284,13 +288,12 @@ def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     return (*cameras, tables.point_table(report, trial.markers, fitted))
 
 
-def page_finding(finding: Finding) -> Finding:
-    """A finding of quality control as the page shows it."""
-    message, advice = (text.replace("`", "") for text in (finding.message, finding.suggestion))
-    if advice == REFINEMENT_REMOVED_IT:
-        finding, message = replace(finding, code=SETTLED_CODE), message.replace(f" {WHICH_CAMERA_OPEN_HINT}", "")
-        advice = page.page_words("top")["settled"]
-    return replace(finding, message=message, suggestion=advice)
+def page_findings(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Findings of quality control as the page shows them, without misfits that refinement of the cameras removed."""
+    for finding in findings:
+        if finding.suggestion != REFINEMENT_REMOVED_IT:
+            message, advice = (text.replace("`", "") for text in (finding.message, finding.suggestion))
+            yield replace(finding, message=message, suggestion=advice)
 
 
 def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:

@@ -21,7 +21,7 @@ from simspine.report.scene import MOST_FRAMES
 from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_section_of
 from simspine.report.summary import verdict_on
 from simspine.report.tables import validation_text_tables
-from simspine.report.trial_sections import page_finding
+from simspine.report.trial_sections import page_findings
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import (
     computing_times,
@@ -95,7 +95,7 @@ def write_report_of(config: Config) -> Path:
 def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
     """A trial's content for the data set's page, with its pictures unless it has a page of its own."""
     solved, apart = _read_part(config, subject, trial), has_pages_of_trials(config)
-    section, link = TrialSection(solved.name, tuple(map(page_finding, solved.findings))), ""
+    section, link = TrialSection(solved.name, tuple(page_findings(solved.findings))), ""
     if apart:
         link = f"report/{quote(page_of_trial(Path(config.results), subject, trial).name)}"
     else:

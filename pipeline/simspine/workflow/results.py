@@ -163,9 +163,9 @@ def read_sized_body(paths: RunPaths) -> SizedBody:
         recipe = scaling["recipe"]
         factors = {str(body): float(entry["factor"]) for entry in scaling["factors"] for body in entry["bodies"]}
         person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
-        stature_sd, doubt = scaling["stature_sd"], scaling["doubt"]
+        doubt = scaling["doubt"]
     body = _body_in_file(paths.model, *file_version(paths.model))
-    return SizedBody(body, read_recipe(recipe), factors, person=person, stature_sd=stature_sd, doubt=doubt)
+    return SizedBody(body, read_recipe(recipe), factors, person=person, doubt=doubt)
 
 
 @lru_cache(maxsize=2)

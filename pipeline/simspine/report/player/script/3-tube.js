@@ -1,7 +1,8 @@
 // A tube of varying radius along a smooth curve through the points of the spine; its surface is refilled each frame.
 
 class Tube {
-  constructor(material, points, perSpan = 5, sides = 10) {
+  // looks: of an array of materials, the one of each span between points.
+  constructor(material, points, looks = [], perSpan = 5, sides = 10) {
     this.rings = (points - 1) * perSpan + 1;
     this.sides = sides;
     this.geometry = new THREE.BufferGeometry();
@@ -17,6 +18,8 @@ class Tube {
       }
     }
     this.geometry.setIndex(faces);
+    const length = 6 * sides * perSpan;
+    looks.forEach((look, span) => this.geometry.addGroup(span * length, length, look));
     this.mesh = new THREE.Mesh(this.geometry, material);
     this.mesh.frustumCulled = false;
   }

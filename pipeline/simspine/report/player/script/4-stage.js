@@ -104,7 +104,8 @@ class Stage {
     if (count < 3) return; // no curve to draw: markers of somebody who has none on the spine
     this.matter.spine = new THREE.MeshLambertMaterial();
     this.matter.tube = new THREE.MeshLambertMaterial({ transparent: true, opacity: 0.28, depthWrite: false });
-    this.curve = new Tube(this.matter.spine, count);
+    this.matter.assumed = new THREE.MeshLambertMaterial({ transparent: true, opacity: 0.35 });
+    this.curve = new Tube([this.matter.spine, this.matter.assumed], count, this.data.header.assumed.map(Number));
     this.groups.spine.add(this.curve.mesh);
     if (this.data.arrays.tube) {
       this.tube = new Tube(this.matter.tube, count);

@@ -243,6 +243,7 @@ class Plot {
         return Object.assign(document.createElement("span"), { className: look, textContent });
       });
       reading.replaceChildren(...spans);
+      reading.dataset.at = seconds(this.data, frame).toFixed(2);
     }
   }
 }

@@ -19,7 +19,8 @@ class Film {
     this.slow = false; // without a graphics card fewer pictures are shown while playing
     this.buttons.forEach((button, i) => button.addEventListener("click", () => this.choose(i)));
     new ResizeObserver(() => this.resize()).observe(this.screen.parentElement);
-    this.choose(0);
+    const seen = this.buttons.map((_, i) => data.arrays[`seen/${i}`].filter(Number.isFinite).length);
+    this.choose(seen.indexOf(Math.max(...seen))); // begins with the camera that saw most: the back's, with markers on it
   }
 
   choose(camera) {
@@ -140,12 +141,16 @@ class Film {
       limb.moveTo(...body[a]);
       limb.lineTo(...body[b]);
     });
-    const spine = new Path2D();
-    const chain = this.film.spine.map((i) => body[i]).filter(known);
-    chain.forEach((point, i) => (i ? spine.lineTo(...point) : spine.moveTo(...point)));
+    const [spine, assumed] = [new Path2D(), new Path2D()];
+    this.film.spine.slice(1).forEach((above, i) => {
+      const ends = [body[this.film.spine[i]], body[above]];
+      const path = this.data.header.assumed[i] ? assumed : spine;
+      if (ends.every(known)) ends.forEach((point, k) => (k ? path.lineTo(...point) : path.moveTo(...point)));
+    });
     const colour = getComputedStyle(this.root).getPropertyValue("--vermillion");
-    const drawn = [...Object.entries(limbs).map(([paint, path]) => [path, paint, 2]), [spine, colour, 3.5]];
-    for (const [path, paint, width] of drawn) {
+    const drawn = [...Object.entries(limbs).map(([paint, path]) => [path, paint, 2]), [spine, colour, 3.5], [assumed, colour, 3.5, [3, 7]]];
+    for (const [path, paint, width, dashes] of drawn) {
+      pen.setLineDash(dashes ?? []);
       for (const [style, reach] of [["rgba(0, 0, 0, .55)", width + 2.4], [paint, width]]) {
         pen.strokeStyle = style;
         pen.lineWidth = reach;

@@ -119,6 +119,7 @@ class Player {
     const there = new Set(header.origin ?? []);
     if (arrays.filled?.some(Boolean)) there.add("filled");
     if (header.spine.length > 2) there.add("spine");
+    if (header.spine.length > 2 && header.assumed.includes(true)) there.add("assumed");
     if (arrays.tube) there.add("tube");
     if (header.films.length) there.add("sides");
     if (header.curves.some((curve, i) => arrays[`sd/${i}`])) there.add("sd");
