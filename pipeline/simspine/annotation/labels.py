@@ -136,7 +136,7 @@ def check_edit(labels: Labels, edit: Edit) -> None:
     frames, views = labels.xy.shape[:2]
     require_known("point", [edit.point], labels.names)
     if not (0 <= edit.frame < frames and 0 <= edit.view < views):
-        raise InputError(f"no frame {edit.frame} in view {edit.view}: there are {frames} in {views} views, from 0.")
+        raise InputError(f"no frame {edit.frame} in view {edit.view}: there are {frames} frames, {views} views.")
 
 
 # The journal: one file per annotator, a line per decision; lines are only added, and are on the disk before the page
