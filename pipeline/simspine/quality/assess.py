@@ -31,6 +31,7 @@ from simspine.quality.findings import (
     worst_severity,
 )
 from simspine.quality.observability import level_shares, share_of_curvature, with_shares_of_sums
+from simspine.vision.camera_bump import Bump
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, CameraCheck, MixUp
 from simspine.vision.synchronise import DRIFT_UNIT_FRAMES, Timing
 from simspine.vision.triangulation import TriangulationReport
@@ -100,6 +101,12 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
     if abs(late) > THRESHOLDS["camera_late"].value and abs(late) > SURE_DISAGREEMENT_SD * doubt:
         text = f"{check.camera}: {late:+.1f} ± {NORMAL_95 * doubt:.1f} frames later than the first camera."
         yield warning(CAMERA_LATE_CODE, text, where=check.camera)
+
+
+def bump_finding(bump: Bump) -> Finding:
+    """The warning that a camera was moved, or shows somebody else, from a frame on."""
+    text = f"from about frame {bump.frame} on, points lie {bump.jump_px:.0f} px or more from where they lay before"
+    return warning("camera_moved", f"{' or '.join(bump.views)}: {text}.", where=", ".join(bump.views))
 
 
 def check_delays(timing: Timing) -> Finding:

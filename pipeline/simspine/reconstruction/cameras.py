@@ -15,6 +15,7 @@ from simspine.core.types import Camera, Keypoints, Markers
 from simspine.quality import assess
 from simspine.quality.findings import Finding, Severity, warning
 from simspine.reconstruction.stage import Known, Stage
+from simspine.vision.camera_bump import find_bump
 from simspine.vision.camera_check import CameraCheck, check_cameras, join_recordings, same_rig, select_views
 from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, refine_cameras, sample_frames_seen
 from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
@@ -192,7 +193,10 @@ def choose_cameras(
         delays = [] if timing is None else [assess.check_delays(timing)]
         if timing is None or timing.deviation is None:  # found delays have an interval of their own
             delays += assess.check_remaining_delays(judged.checks)
-        chosen[trial] = {"cameras": judged.cameras, "findings": (*delays, *judged.findings)}
+        keypoints, least = recordings[trial][0], assess.TOLERATED_CAMERA_ERRORS["shift_x_px"]
+        bump = find_bump(keypoints, judged.cameras, triangulation.min_confidence, least)
+        bumps = () if bump is None else (assess.bump_finding(bump),)
+        chosen[trial] = {"cameras": judged.cameras, "findings": (*bumps, *delays, *judged.findings)}
     return chosen
 
 
