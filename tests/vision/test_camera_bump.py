@@ -38,7 +38,9 @@ def test_what_is_no_push():
     pushed = moved(keypoints, 1, slice(100, None), (0.0, 40.0))
     pair = pushed.with_(xy=pushed.xy[:, :2], confidence=pushed.confidence[:, :2])
     assert find_bump(pair, cameras[:2], 0.3, 5.0) is None
-    assert find_bump(keypoints.with_(xy=keypoints.xy[:4], confidence=keypoints.confidence[:4]), cameras, 0.3, 5.0) is None
+    assert (
+        find_bump(keypoints.with_(xy=keypoints.xy[:4], confidence=keypoints.confidence[:4]), cameras, 0.3, 5.0) is None
+    )
 
 
 @pytest.mark.slow

@@ -48,8 +48,22 @@ def require_path(path: str | PathLike) -> None:
         raise InputError("the path handed in is empty; name a file.")
     if re.search("[\ud800-\udfff]", str(path)):
         raise InputError(f"{str(path)!r}: the name is no UTF-8; rename the file or folder.")
+    if re.search("[\x01-\x1f]", str(path)) and not exists(path):
+        cure = "In double quotes \\ begins an escape, \\n a new line: write paths in single quotes, or with /."
+        raise InputError(f"{str(path)!r}: no such file. {cure}")
     if exists(path) and not (isfile(path) or isdir(path)):
         raise InputError(f"{path}: a pipe or device, where a file is wanted; save its content as a file.")
+
+
+_OFTEN_WRONG = {  # {what stands in a file of YAML or TOML that cannot be read: what is wrong then}
+    re.compile(r'"[^"\n]*\\'): "In double quotes \\ begins an escape: write paths in single quotes, or with /.",
+    re.compile(r"(^|=)[ \t]*-?\d+,\d+,?[ \t]*$|\d,\d+[ ;]+-?\d+,\d", re.M): "Write decimal points, not commas.",
+}
+
+
+def often_wrong(text: str) -> str:
+    """What probably keeps a text from being read as YAML or TOML, for the end of a message; '' if nothing shows it."""
+    return "".join(f" {cure}" for sign, cure in _OFTEN_WRONG.items() if sign.search(text))
 
 
 def without_formula(text: str) -> str:

@@ -20,7 +20,15 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from simspine.core.errors import InputError, file_version, nearest_name, require_known, require_path, unknown_name
+from simspine.core.errors import (
+    InputError,
+    file_version,
+    nearest_name,
+    often_wrong,
+    require_known,
+    require_path,
+    unknown_name,
+)
 
 # Aliases of aliases let a few lines of YAML stand for billions of entries, so nodes are counted with aliases written
 # out. Repeated keys are refused: a YAML reader would keep only the last.
@@ -70,7 +78,8 @@ def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
     except RecursionError:
         raise InputError(f"{where}: more than {MAX_YAML_DEPTH} levels of nesting; write it without.") from None
     except (ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise InputError(f"{where} cannot be read as YAML: {error}") from None
+        hint = often_wrong(content.decode(errors="replace"))
+        raise InputError(f"{where} cannot be read as YAML: {error}.{hint}") from None
 
 
 def _check_nodes(root: yaml.Node | None, where: str) -> None:
