@@ -135,20 +135,9 @@ class Body(Unchanging):
 
     @classmethod
     def from_osim(cls, path: str | PathLike) -> Self:
-        """Read an OpenSim model file of any version that OpenSim reads.
+        """The body in an OpenSim model file of any version that OpenSim reads.
 
-        Parameters
-        ----------
-        path : path
-
-        Returns
-        -------
-        Body
-
-        Raises
-        ------
-        InputError
-            For a file that is no model, or holds what a tree cannot represent (a loop, an unknown joint or function).
+        `InputError` for what is no model, or holds what a tree cannot represent (a loop, an unknown joint or function).
         """
         return cls.from_text(read_model_file(path), str(path))
 

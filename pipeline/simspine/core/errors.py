@@ -55,17 +55,6 @@ def require_path(path: str | PathLike) -> None:
         raise InputError(f"{path}: a pipe or device, where a file is wanted; save its content as a file.")
 
 
-_OFTEN_WRONG = {  # {what stands in a file of YAML or TOML that cannot be read: what is wrong then}
-    re.compile(r'"[^"\n]*\\'): "In double quotes \\ begins an escape: write paths in single quotes, or with /.",
-    re.compile(r"(^|=)[ \t]*-?\d+,\d+,?[ \t]*$|\d,\d+[ ;]+-?\d+,\d", re.M): "Write decimal points, not commas.",
-}
-
-
-def often_wrong(text: str) -> str:
-    """What probably keeps a text from being read as YAML or TOML, for the end of a message; '' if nothing shows it."""
-    return "".join(f" {cure}" for sign, cure in _OFTEN_WRONG.items() if sign.search(text))
-
-
 def without_formula(text: str) -> str:
     """The text; after an apostrophe where a spreadsheet would take it, such as a foreign name, for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -20,15 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from simspine.core.errors import (
-    InputError,
-    file_version,
-    nearest_name,
-    often_wrong,
-    require_known,
-    require_path,
-    unknown_name,
-)
+from simspine.core.errors import InputError, file_version, nearest_name, require_known, require_path, unknown_name
 
 # Aliases of aliases let a few lines of YAML stand for billions of entries, so nodes are counted with aliases written
 # out. Repeated keys are refused: a YAML reader would keep only the last.
@@ -80,6 +72,17 @@ def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
     except (ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
         hint = often_wrong(content.decode(errors="replace"))
         raise InputError(f"{where} cannot be read as YAML: {error}.{hint}") from None
+
+
+_OFTEN_WRONG = {  # {what stands in a file of YAML or TOML that cannot be read: what is wrong then}
+    re.compile(r'"[^"\n]*\\'): "In double quotes \\ begins an escape: write paths in single quotes, or with /.",
+    re.compile(r"(^|=)[ \t]*-?\d+,\d+,?[ \t]*$|\d,\d+[ ;]+-?\d+,\d", re.M): "Write decimal points, not commas.",
+}
+
+
+def often_wrong(text: str) -> str:
+    """What probably keeps a text from being read as YAML or TOML, for the end of a message; '' if nothing shows it."""
+    return "".join(f" {cure}" for sign, cure in _OFTEN_WRONG.items() if sign.search(text))
 
 
 def _check_nodes(root: yaml.Node | None, where: str) -> None:

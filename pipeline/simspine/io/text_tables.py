@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from simspine.core.errors import InputError, Remark, names_text, often_wrong, reason_of, require_path
+from simspine.core.errors import InputError, Remark, names_text, reason_of, require_path
+from simspine.core.settings import often_wrong
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR, check_announced_bytes
 
 C = TypeVar("C")

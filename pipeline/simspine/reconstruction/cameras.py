@@ -195,7 +195,7 @@ def choose_cameras(
             delays += assess.check_remaining_delays(judged.checks)
         keypoints, least = recordings[trial][0], assess.TOLERATED_CAMERA_ERRORS["shift_x_px"]
         bump = find_bump(keypoints, judged.cameras, triangulation.min_confidence, least)
-        bumps = () if bump is None else (assess.bump_finding(bump),)
+        bumps = () if bump is None else (assess.bump_finding(*bump),)
         chosen[trial] = {"cameras": judged.cameras, "findings": (*bumps, *delays, *judged.findings)}
     return chosen
 

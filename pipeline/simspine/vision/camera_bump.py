@@ -1,7 +1,6 @@
 """Cameras that were moved in the middle of a recording: a lasting jump of their reprojection errors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,17 +14,11 @@ LEAST_POINTS = 30  # of a view in a block
 CLEAR_RATIO = 0.7  # largest ratio of the others' jump without a camera to that without any other, if it was moved
 
 
-@dataclass(frozen=True)
-class Bump:
-    """A jump of reprojection errors, px, at a frame. views: of the camera, or of those of which one was moved."""
-
-    views: tuple[str, ...]
-    frame: int
-    jump_px: float
+Bump = tuple[tuple[str, ...], int, float]  # the camera moved, or those of which one was; first frame after; jump, px
 
 
 def find_bump(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float, least_px: float) -> Bump | None:
-    """The largest jump to which errors do not return, of three cameras or more; None where it is below `least_px`.
+    """The largest jump that lasts, seen by three cameras or more; None where it is below `least_px`.
 
     An inexact calibration changes errors gradually as people walk, so lines are fitted on both sides of a jump.
     """
@@ -44,7 +37,7 @@ def find_bump(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: f
         left.append(_lasting_jumps(seen[:, others], [cameras[other] for other in others])[block].max())
     moved = CLEAR_RATIO * np.array(left) <= min(left)
     frame = int(rows[(block + FITTED_BLOCKS) * BLOCK_FRAMES])
-    return Bump(tuple(cameras[view].name for view in np.flatnonzero(moved)), frame, float(jumps[block].max()))
+    return tuple(cameras[view].name for view in np.flatnonzero(moved)), frame, float(jumps[block].max())
 
 
 def _lasting_jumps(seen: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
