@@ -65,10 +65,8 @@ def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: 
     counts = (seen.confidence >= min_confidence).sum((0, 2))
     views = [view for view in range(len(cameras)) if counts[view] >= MIN_OBSERVATIONS_PER_VIEW]
     if len(views) < 2:
-        raise InputError(
-            f"{len(views)} of {len(cameras)} cameras saw the person (in {MIN_OBSERVATIONS_PER_VIEW} points or more); "
-            "two must, to be compared."
-        )
+        counted = f"(in {MIN_OBSERVATIONS_PER_VIEW} points or more)"
+        raise InputError(f"{len(views)} of {len(cameras)} cameras saw the person {counted}; two must, to be compared.")
     unseen, said = [], "points of the person whom the others saw, too few to compare it with them"
     for name, count in ((camera.name, counts[v]) for v, camera in enumerate(cameras) if v not in views):
         unseen.append(warning(assess.CAMERA_UNJUDGED_CODE, f"{name}: saw {count} {said}.", where=name))
@@ -211,11 +209,9 @@ def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera], min_conf
     seen = (usable_confidence(keypoints, min_confidence) > 0).any(2)
     if len(cameras) > 1 and not (seen.sum(1) > 1).any():
         counts = ", ".join(f"{camera.name} in {count}" for camera, count in zip(cameras, seen.sum(0), strict=False))
-        raise InputError(
-            f"no frame shows the person to two cameras at once: of {keypoints.frames} frames {counts}, with at least "
-            f"{min_confidence:g} (`triangulation.min_confidence`). Look at the images: the right recording? Is "
-            "the person large and whole enough in them?"
-        )
+        least = f"with at least {min_confidence:g} (`triangulation.min_confidence`)"
+        seen_by = f"of {keypoints.frames} frames {counts}"
+        raise InputError(f"no frame shows the person to two cameras at once: {seen_by}, {least}. Look at the images.")
 
 
 CAMERAS = Stage("cameras", choose_cameras, gives=("cameras", "findings"), takes=("keypoints", "cameras", "timing"))

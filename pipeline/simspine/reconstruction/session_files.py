@@ -164,10 +164,8 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
-            warn_left_out(
-                f"{kinds[0]}: {several} of {len(seen.people)} frames show several people; the one whom most views show "
-                "is followed. For another: `simspine init`, and `detection.person` of its configuration."
-            )
+            text = f"{several} of {len(seen.people)} frames show several people"
+            warn_left_out(f"{kinds[0]}: {text}; the one whom most views show is followed. Another: `detection.person`.")
         yield SessionTrial(name, seen._replace(skeleton=skeleton.name), targets, calibration=calibration, files=files)
 
 
@@ -302,10 +300,8 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         numbers = sorted({number for frame in people for number in frame})
         shapes = sorted({one.shape for frame in people for one in frame.values()})
         if len(shapes) > 1 or any(len(shape) != 2 or shape[0] in OTHER_ORDER_SIZES or shape[1] < 3 for shape in shapes):
-            raise InputError(
-                f"{place}: people have the shapes {shapes}; expected (points, 3 or 4), one for all, in the order of "
-                "BODY_25 (`--body body25`)."
-            )
+            wanted = "(points, 3 or 4), one for all, in the order of BODY_25 (`--body body25`)"
+            raise InputError(f"{place}: people have the shapes {shapes}; expected {wanted}.")
         seen = missing_numbers((len(numbers), len(people), *(shapes or [()])[0]), list(files.values()))
         for k, frame in enumerate(people):
             for number, one in frame.items():

@@ -37,7 +37,7 @@ def find_bump(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: f
         left.append(_lasting_jumps(seen[:, others], [cameras[other] for other in others])[block].max())
     moved = CLEAR_RATIO * np.array(left) <= min(left)
     frame = int(rows[(block + FITTED_BLOCKS) * BLOCK_FRAMES])
-    return tuple(cameras[view].name for view in np.flatnonzero(moved)), frame, float(jumps[block].max())
+    return tuple(cameras[int(view)].name for view in np.flatnonzero(moved)), frame, float(jumps[block].max())
 
 
 def _lasting_jumps(seen: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
