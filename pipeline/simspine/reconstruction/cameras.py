@@ -209,9 +209,9 @@ def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera], min_conf
     seen = (usable_confidence(keypoints, min_confidence) > 0).any(2)
     if len(cameras) > 1 and not (seen.sum(1) > 1).any():
         counts = ", ".join(f"{camera.name} in {count}" for camera, count in zip(cameras, seen.sum(0), strict=False))
-        least = f"with at least {min_confidence:g} (`triangulation.min_confidence`)"
+        enough = f"with at least {min_confidence:g} (`triangulation.min_confidence`)"
         seen_by = f"of {keypoints.frames} frames {counts}"
-        raise InputError(f"no frame shows the person to two cameras at once: {seen_by}, {least}. Look at the images.")
+        raise InputError(f"no frame shows the person to two cameras at once: {seen_by}, {enough}. Look at the images.")
 
 
 CAMERAS = Stage("cameras", choose_cameras, gives=("cameras", "findings"), takes=("keypoints", "cameras", "timing"))

@@ -300,8 +300,10 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         numbers = sorted({number for frame in people for number in frame})
         shapes = sorted({one.shape for frame in people for one in frame.values()})
         if len(shapes) > 1 or any(len(shape) != 2 or shape[0] in OTHER_ORDER_SIZES or shape[1] < 3 for shape in shapes):
-            wanted = "(points, 3 or 4), one for all, in the order of BODY_25 (`--body body25`)"
-            raise InputError(f"{place}: people have the shapes {shapes}; expected {wanted}.")
+            raise InputError(
+                f"{place}: people have the shapes {shapes}; expected (points, 3 or 4), one for all, in the order of "
+                "BODY_25 (`--body body25`)."
+            )
         seen = missing_numbers((len(numbers), len(people), *(shapes or [()])[0]), list(files.values()))
         for k, frame in enumerate(people):
             for number, one in frame.items():

@@ -315,10 +315,7 @@ def _possible_mix_ups(
             order = [(first + step * view) % len(cameras) for view in range(len(cameras))]
             yield "order", tuple(np.argsort(order).tolist()), select_views(sample, order), cameras, 1.0
     if found and len(cameras) > 2 and min(found, key=lambda entry: entry[0])[1].kind != "cropped":
-        uncropped = _uncropped(sample, cameras, len(cameras))
-        far = np.nanmax(np.abs(uncropped.xy - sample.xy), axis=(0, 2, 3), initial=0.0)
-        limits = [MIX_UP_IMAGE_SHARE * max(camera.size) for camera in cameras]
-        yield "shifted", tuple(np.flatnonzero(far > limits).tolist()), uncropped, cameras, 1.0
+        yield "shifted", tuple(range(len(cameras))), _uncropped(sample, cameras, len(cameras)), cameras, 1.0
 
 
 # Wide enough for an inexact calibration of this set-up; a camera that was moved reaches the limits.
