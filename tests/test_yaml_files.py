@@ -1,12 +1,18 @@
-"""YAML that stands for more than it says is refused before anything is made of it."""
+"""YAML that stands for more than it says is refused before anything is made of it; what is wrong is named."""
 
+import re
 import time
 
 import pytest
 
 from simspine.core.errors import InputError
 from simspine.core.settings import MAX_YAML_ENTRIES, read_yaml
+from simspine.io.text_tables import parse_toml
 from simspine.workflow.config import read_config
+
+
+def read_toml(path):
+    return parse_toml(path.read_text(encoding="utf-8"), path)
 
 
 def written(tmp_path, text: str):
@@ -54,6 +60,35 @@ def test_what_is_refused(tmp_path, text, words):
         read_config(path)
     assert "mine.yaml" in str(caught.value)
     assert time.process_time() - start < 5
+
+
+BACKSLASH, COMMA = r"In double quotes \\ begins an escape", "Write decimal points, not commas"
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "cause"),
+    [
+        ('a: "D:\\Lab\\cam1.mp4"', read_yaml, BACKSLASH),
+        ('a = "E:\\Users\\cam"', read_toml, BACKSLASH),
+        ("K = [\n  1402,25,\n  0,0,\n  08,5\n]", read_toml, COMMA),
+        ("t = [0,25 1,5 -2,75]", read_toml, COMMA),
+        ("height = 1,68", read_toml, COMMA),
+        ("a = [1,2,3]\nb = [4,5\n", read_toml, ""),
+        ("a: [b, 'c'", read_yaml, ""),
+    ],
+)
+def test_what_keeps_a_file_from_being_read_is_named(tmp_path, text, read, cause):
+    with pytest.raises(InputError, match=cause) as caught:
+        read(written(tmp_path, text))
+    assert bool(cause) == any(re.search(words, str(caught.value)) for words in (BACKSLASH, COMMA))
+
+
+def test_an_escape_that_became_part_of_a_path(tmp_path):
+    file = read_yaml(written(tmp_path, 'video: "F:\\rehab\\north.mp4"'))["video"]
+    with pytest.raises(InputError, match=r"'F:\\rehab\\north.mp4': no such file. " + BACKSLASH):
+        read_yaml(file)
+    (tmp_path / "two\nlines.yaml").write_text("a: 1")  # where it is the name of a file, it is read
+    assert read_yaml(tmp_path / "two\nlines.yaml") == {"a": 1}
 
 
 def test_a_folder_and_bytes_that_are_no_text(tmp_path):

@@ -151,6 +151,23 @@ def test_markers_without_a_place_are_left_out():
     assert read_marker_set("opencap").renamed(recorded).names == ("RASI", "other")
 
 
+@pytest.mark.parametrize(
+    ("beside", "thoracic", "taken"),
+    [
+        ("C7 L3 LPSIS RPSIS", "Th3 Th7 TH11", "T3_skin T7_skin T11_skin"),
+        ("Ada:C7 Ada:L1 Ada:LASI", "Ada:TH_02 Ada:th12", "T2_skin T12_skin"),
+        ("C7 L3 LASI RASI", "TH1 TH2 TH3 TH4", "TH1 TH2 TH3 TH4"),  # perhaps a cluster
+        ("LASI RASI LKNE RKNE", "TH6 TH9", "TH6 TH9"),
+        ("C7 T10 LASI RASI", "TH5 TH9", "TH5 TH9"),
+    ],
+)
+def test_thoracic_vertebrae_by_their_latin_name(beside, thoracic, taken):
+    names = (*beside.split(), *thoracic.split())
+    markers = Markers(names, 100.0, np.random.default_rng(3).uniform(0, 1.5, (3, len(names), 3)), "y_up")
+    for chosen in (BodyOptions(), BodyOptions(markers="spine")):
+        assert set(taken.split()) <= set(given_markers(markers, chosen)["markers"].names)
+
+
 def test_a_set_of_ones_own_as_the_page_on_marker_files_shows_it(tmp_path):
     """Without a name, which is then the file's; a landmark by its usual name is the place on the skin."""
     page = Path(__file__).parents[2] / "docs/how-to/marker-files.md"

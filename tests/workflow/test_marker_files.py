@@ -84,7 +84,7 @@ def test_the_numbers_are_those_of_the_library(project, files):
 def test_doctor_counts_the_markers(project):
     said = succeeded(call("doctor", "--config", project.file))
     assert "S01/sit: " in said
-    assert re.search(r"S01/sit: (\d+) of \1 markers are known, 16 frames; marker set 'vertebral'", said), said
+    assert re.search(r"S01/sit: (\d+) of \1 markers are known, 16 frames at \d+ Hz; marker set 'vertebral'", said), said
 
 
 def test_stages_by_hand_and_a_trial_that_had_cameras(copied, files):

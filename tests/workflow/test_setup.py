@@ -35,8 +35,18 @@ def test_init_writes_a_configuration_that_works(videos):
     assert config.results == "results/mine"
     assert config.cameras.refine == "auto"
     for file, camera in zip(files, ("cam01", "cam02", "cam03", "cam04"), strict=True):
-        assert f"{file.name}: camera {camera}" in done.output
+        assert f"{file.name}: camera {camera}, " in done.output
     assert call("doctor", "--config", out).exit_code == 0
+
+
+def test_init_says_how_long_videos_are_and_which_cameras_have_none(videos):
+    project, files = videos
+    write_video(files[1], rate=25.0, frames=45)
+    done = call(
+        "init", *files[:3], "--calibration", project.folder / "cameras.toml", "--out", project.folder / "mine.yaml"
+    )
+    assert f"{files[1].name}: camera cam02, 45 frames at 25 Hz, 1.8 s\n" in done.output
+    assert "Cameras without a video: cam04\n" in done.output
 
 
 @pytest.mark.parametrize("fault", ["camera", "exists", "name"])

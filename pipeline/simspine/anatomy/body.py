@@ -135,20 +135,9 @@ class Body(Unchanging):
 
     @classmethod
     def from_osim(cls, path: str | PathLike) -> Self:
-        """Read an OpenSim model file of any version that OpenSim reads.
+        """The body in an OpenSim model file of any version that OpenSim reads.
 
-        Parameters
-        ----------
-        path : path
-
-        Returns
-        -------
-        Body
-
-        Raises
-        ------
-        InputError
-            For a file that is no model, or holds what a tree cannot represent (a loop, an unknown joint or function).
+        `InputError` for what is no model, or holds what a tree cannot represent (a loop, an unknown joint or function).
         """
         return cls.from_text(read_model_file(path), str(path))
 
@@ -263,10 +252,7 @@ def check_xml(osim: str, where: str) -> None:
         raise InputError(f"{where} is not an OpenSim model: {error}") from None
     if root.tag != "OpenSimDocument" or [child.tag for child in root] != ["Model"]:
         inside = ", ".join(child.tag for child in list(root)[:3]) or "nothing"
-        raise InputError(
-            f"{where} is not an OpenSim model: it is a <{root.tag}> holding {inside}. "
-            "Expected an .osim file, an <OpenSimDocument> holding a <Model>."
-        )
+        raise InputError(f"{where} is not an OpenSim model: it is a <{root.tag}> holding {inside}, no <Model>.")
     for element in root.iter():
         named = element.get("file") or (element.tag.endswith(("file", "files", "filename")) and element.text) or ""
         if "file" in element.attrib or re.search(r"[/\\]", named):
@@ -432,9 +418,7 @@ def _all_values(body: Body, motion: Motion) -> np.ndarray:
     for i in np.flatnonzero(body.coordinates.locked):
         moved = followed[np.isfinite(followed[:, i]) & (followed[:, i] != body.coordinates.default[i]), i]
         if moved.size:
-            raise InputError(
-                f"the coordinate {names[i]!r} is locked at {body.coordinates.default[i]:g} in the model, but the "
-                f"motion has {moved[0]:g}. Unlock it in the model or leave it out of the motion."
-            )
+            where = f"the coordinate {names[i]!r} is locked at {body.coordinates.default[i]:g} in the model"
+            raise InputError(f"{where}, the motion has {moved[0]:g}. Unlock it, or leave it out of the motion.")
     followed[~np.isfinite(followed).all(1)] = np.nan  # a pose is known entirely or not at all
     return followed

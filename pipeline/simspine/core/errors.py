@@ -48,6 +48,9 @@ def require_path(path: str | PathLike) -> None:
         raise InputError("the path handed in is empty; name a file.")
     if re.search("[\ud800-\udfff]", str(path)):
         raise InputError(f"{str(path)!r}: the name is no UTF-8; rename the file or folder.")
+    if re.search("[\x01-\x1f]", str(path)) and not exists(path):
+        cure = "In double quotes \\ begins an escape, \\n a new line: write paths in single quotes, or with /."
+        raise InputError(f"{str(path)!r}: no such file. {cure}")
     if exists(path) and not (isfile(path) or isdir(path)):
         raise InputError(f"{path}: a pipe or device, where a file is wanted; save its content as a file.")
 

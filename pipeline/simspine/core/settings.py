@@ -68,7 +68,19 @@ def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
     except RecursionError:
         raise InputError(f"{where}: more than {MAX_YAML_DEPTH} levels of nesting; write it without.") from None
     except (ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise InputError(f"{where} cannot be read as YAML: {error}") from None
+        hint = often_wrong(content.decode(errors="replace"))
+        raise InputError(f"{where} cannot be read as YAML: {error}.{hint}") from None
+
+
+_OFTEN_WRONG = {  # {what stands in a file of YAML or TOML that cannot be read: what is wrong then}
+    re.compile(r'"[^"\n]*\\'): "In double quotes \\ begins an escape: write paths in single quotes, or with /.",
+    re.compile(r"(^|=)[ \t]*-?\d+,\d+,?[ \t]*$|\d,\d+[ ;]+-?\d+,\d", re.M): "Write decimal points, not commas.",
+}
+
+
+def often_wrong(text: str) -> str:
+    """What probably keeps a text from being read as YAML or TOML, for the end of a message; '' if nothing shows it."""
+    return "".join(f" {cure}" for sign, cure in _OFTEN_WRONG.items() if sign.search(text))
 
 
 def _check_nodes(root: yaml.Node | None, where: str) -> None:

@@ -57,6 +57,7 @@ def base_name(name: str) -> str:
 _SIDE_OF_WORD = {"L": "L", "LT": "L", "LEFT": "L", "R": "R", "RT": "R", "RIGHT": "R"}
 _NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _VERTEBRA_NAME = re.compile(r"([CTLS])V?0*(\d{1,2})")
+_THORACIC_NAME, _MOST_CLUSTER_MARKERS = re.compile(r"TH0*([1-9]|1[0-2])"), 4  # TH1 to TH4 may be a cluster
 _NAME_SEPARATOR = re.compile(r"([:_.\s|-]+)")  # a group, so that `split` keeps it
 _LETTER = re.compile("[A-Za-z]")
 _MIN_PREFIXED_NAMES = 6  # fewer names that begin with `LFoot_` may be markers of a left foot
@@ -77,6 +78,19 @@ def plain_name(name: str) -> str:
     plain = "".join(words)
     vertebra = _VERTEBRA_NAME.fullmatch(plain)
     return plain if vertebra is None else f"{vertebra[1]}{vertebra[2]}"
+
+
+def thoracic_names(names: Sequence[str]) -> dict[str, str]:
+    """{'Th4': 'T4'} for names of thoracic vertebrae; {} where they may be markers of a thigh or thorax.
+
+    Vertebrae have one above the fourth among them, and others as C7 or L3 beside them.
+    """
+    plain = {name: plain_name(name) for name in names}
+    numbers = {name: int(found[1]) for name, one in plain.items() if (found := _THORACIC_NAME.fullmatch(one))}
+    regions = {found[1] for one in plain.values() if (found := _VERTEBRA_NAME.fullmatch(one))}
+    if not regions or "T" in regions or max(numbers.values(), default=0) <= _MOST_CLUSTER_MARKERS:
+        return {}
+    return {name: f"T{number}" for name, number in numbers.items()}
 
 
 def subject_prefix(names: Sequence[str]) -> str:

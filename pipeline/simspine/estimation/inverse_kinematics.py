@@ -100,12 +100,9 @@ def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
     """Raise for unknown names, nothing seen, and a rate above that of any camera, at which standard deviations fail."""
     unknown = [name for name in markers.names if name not in body.marker_names]
     if unknown:
-        raise InputError(
-            f"{len(unknown)} of {len(markers.names)} markers do not exist in body {body.name!r}: {', '.join(unknown)}. "
-            f"The body has: {', '.join(body.marker_names) or 'none'}. "
-            "Rename the markers, choose another marker set for the body, or leave them out "
-            "(simspine.anatomy.recipes.fit_markers)."
-        )
+        where = f"{len(unknown)} of {len(markers.names)} markers do not exist in body {body.name!r}"
+        has = f"It has {', '.join(body.marker_names) or 'none'}"
+        raise InputError(f"{where}: {', '.join(unknown)}. {has}. Rename them, or leave them out.")
     if not markers.present.any():
         raise InputError(
             f"all {len(markers.names)} markers are missing in all {markers.frames} frames; nothing to solve."
@@ -113,10 +110,8 @@ def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
     if not ((weights > 0) & markers.present).any():
         raise InputError("no marker that is present has a weight above zero; nothing to solve.")
     if not MIN_FRAME_RATE_HZ <= markers.rate <= MAX_FRAME_RATE_HZ:
-        raise InputError(
-            f"the markers have {markers.rate:g} frames per second; no camera films people faster than "
-            f"{MAX_FRAME_RATE_HZ:g} or slower than {MIN_FRAME_RATE_HZ:g}. Correct the rate where it is stated."
-        )
+        range_text = f"faster than {MAX_FRAME_RATE_HZ:g} or slower than {MIN_FRAME_RATE_HZ:g}"
+        raise InputError(f"{markers.rate:g} frames per second; no camera films people {range_text}. Correct the rate.")
 
 
 def _check_unit(body: Body, markers: Markers) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from simspine.core.errors import InputError, Remark, names_text, reason_of, require_path
+from simspine.core.settings import often_wrong
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR, check_announced_bytes
 
 C = TypeVar("C")
@@ -81,7 +82,8 @@ def parse_content(loads: Callable[[C], T], content: C, kind: str, path: str | os
     try:
         return loads(content)
     except (ValueError, SyntaxError, LookupError, RecursionError) as error:
-        raise InputError(f"{path}: not {kind} ({reason_of(error)}).") from None
+        hint = often_wrong(content) if isinstance(content, str) and kind.startswith("valid") else ""
+        raise InputError(f"{path}: not {kind} ({reason_of(error)}).{hint}") from None
 
 
 def parse_toml(text: str, path: str | os.PathLike) -> dict[str, Any]:

@@ -116,10 +116,8 @@ def _require_same_run(path: Path, found: TrainingIdentity, wanted: TrainingIdent
         differences = "; ".join(f"{key} is {stored.get(key)!r}, asked for is {asked.get(key)!r}" for key in changed)
         raise InputError(f"{path} was trained with other settings: {differences}. {advice}")
     if found.data != wanted.data:
-        raise InputError(
-            f"{path} was trained on other data (sha256 {found.data[:12]}…, here {wanted.data[:12]}…) although the "
-            f"settings are the same. {advice}"
-        )
+        was = f"trained on other data (sha256 {found.data[:12]}…, here {wanted.data[:12]}…), with equal settings"
+        raise InputError(f"{path} was {was}. {advice}")
 
 
 def _flat_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -53,10 +53,7 @@ def write_onnx(path: Path, network: nn.Module, given: tuple[Tensor, ...], layout
         one = tuple(part[:1] for part in given)  # another batch size shows what tracing took for a constant
         worst = max(_largest_difference(network, temporary, inputs) for inputs in (given, one))
         if not worst <= ONNX_TOLERANCE:
-            raise InputError(
-                f"{path}: onnxruntime's outputs differ from PyTorch's by {worst:.1e}; at most "
-                f"{ONNX_TOLERANCE} is allowed."
-            )
+            raise InputError(f"{path}: onnxruntime and PyTorch differ by {worst:.1e}, over {ONNX_TOLERANCE}.")
     return worst
 
 

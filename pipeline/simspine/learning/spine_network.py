@@ -157,10 +157,8 @@ class StartedNetwork(nn.Module):
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]
             raise InputError(f"{path} is no network to start from: {reason}. See tools.start_network.") from None
         if outputs[0].shape[1] != points:
-            raise InputError(
-                f"{path} gives {outputs[0].shape[1]} points, data.points asks for {points}; write it with these "
-                "(tools.start_network --points)."
-            )
+            text = f"{path} gives {outputs[0].shape[1]} points, data.points asks for {points}"
+            raise InputError(f"{text}; write it with these (tools.start_network --points).")
         del self.network.train, self.network.eval  # these raise errors in exported networks
         self._unbiased = reads_unbiased(path)
         self.spread = SpreadLayer(round(sum(CROP_SIZE_PX) * BINS_PER_PX), 3)

@@ -95,10 +95,8 @@ def student_weights(
 def _own_teacher(path: Path, size: SpineNetworkSize, device: str) -> Teacher:
     weights = read_weights(path)
     if weights.size != size:
-        raise InputError(
-            f"the teacher {path} has a network of {weights.size}, the student one of {size}; a student starts from a "
-            "teacher of its own size. Set `network` to the teacher's."
-        )
+        text = f"the teacher {path} has a network of {weights.size}, the student one of {size}"
+        raise InputError(f"{text}; they must be equal. Set `network` to the teacher's.")
     try:
         network = build_network(weights).to(device)
     except (RuntimeError, AttributeError):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from simspine.anatomy.priors import Prior
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import names_text, without_formula
+from simspine.core.settings import read_yaml
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody
@@ -102,6 +104,12 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
         yield warning(CAMERA_LATE_CODE, text, where=check.camera)
 
 
+def bump_finding(views: Sequence[str], frame: int, jump_px: float) -> Finding:
+    """The warning that a camera was moved, or shows somebody else, from a frame on."""
+    text = f"from about frame {frame} on, points lie {jump_px:.0f} px or more from where they lay before"
+    return warning("camera_moved", f"{' or '.join(views)}: {text}.", where=", ".join(views))
+
+
 def check_delays(timing: Timing) -> Finding:
     """The finding that delays of views were undone: how large they were, and which frames all views share."""
     sds = timing.deviation
@@ -133,26 +141,8 @@ def check_remaining_delays(checks: Sequence[CameraCheck]) -> tuple[Finding, ...]
     return (Finding("camera_clocks", Severity.INFO, text, advice),)
 
 
-_VIDEO_CURE = "Use the video as it was calibrated (a front camera's may be mirrored): `ffmpeg -i IN -vf {} OUT`."
-_MIX_UPS = {  # {kind of mix-up: (what seems to be so, cure)}
-    "mirrored": ("{image} to be mirrored, left with right", _VIDEO_CURE.format("hflip")),
-    "turned": ("{image} to be upside down", _VIDEO_CURE.format("hflip,vflip")),
-    "turned_left": ("{image} to be turned to the left by a quarter", _VIDEO_CURE.format("transpose=clock")),
-    "turned_right": ("{image} to be turned to the right by a quarter", _VIDEO_CURE.format("transpose=cclock")),
-    "axes_exchanged": ("x and y of points seem to be exchanged", "Exchange the two columns."),
-    "y_upwards": ("y of points seems to grow upwards", "Subtract y from the height of the image."),
-    "scaled": ("points seem to be of images {ratio:.3g} times as large", "Multiply these points by {inverse:.3g}."),
-    "cropped": ("their images seem to be cropped or resized", "Use images as calibrated, or calibrate these."),
-    "shifted": ("images seem to be cropped, or cameras turned, each in another way", "Calibrate them as they are."),
-    "centred": ("points seem to be counted from the centre of the image", "Count from its upper left corner, y down."),
-    "transposed": ("R seems to be transposed", "Transpose it: R leads from the world to the camera."),
-    "centre": ("t seems to be the place of the camera, or −place", "Give t = −R · place."),
-    "inverse": ("R and t seem to lead from the camera to the world", "Give their inverse: Rᵀ and −Rᵀ · t."),
-    "graphics": ("its axes seem to be those of graphics (y up, z backwards)", "Give R and t to axes x right, y down."),
-    "unit": ("t seems to be in another unit than others'", "Give translations of all cameras in metres."),
-    "exchanged": ("they seem to be exchanged", ""),
-    "order": ("the views seem to be of the cameras in this order", "Give views and cameras in one order."),
-}
+# {kind of mix-up: what seems to be so, cure}.
+_MIX_UPS: Mapping[str, tuple[str, str]] = read_yaml(Path(__file__).parent / "tables" / "mix_ups.yaml")
 
 
 def _mix_up_finding(mix: MixUp) -> Finding:

@@ -15,6 +15,7 @@ from simspine.core.types import Camera, Keypoints, Markers
 from simspine.quality import assess
 from simspine.quality.findings import Finding, Severity, warning
 from simspine.reconstruction.stage import Known, Stage
+from simspine.vision.camera_bump import find_bump
 from simspine.vision.camera_check import CameraCheck, check_cameras, join_recordings, same_rig, select_views
 from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, refine_cameras, sample_frames_seen
 from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
@@ -64,10 +65,8 @@ def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: 
     counts = (seen.confidence >= min_confidence).sum((0, 2))
     views = [view for view in range(len(cameras)) if counts[view] >= MIN_OBSERVATIONS_PER_VIEW]
     if len(views) < 2:
-        raise InputError(
-            f"{len(views)} of {len(cameras)} cameras saw the person (in {MIN_OBSERVATIONS_PER_VIEW} points or more); "
-            "two must, to be compared."
-        )
+        counted = f"(in {MIN_OBSERVATIONS_PER_VIEW} points or more)"
+        raise InputError(f"{len(views)} of {len(cameras)} cameras saw the person {counted}; two must, to be compared.")
     unseen, said = [], "points of the person whom the others saw, too few to compare it with them"
     for name, count in ((camera.name, counts[v]) for v, camera in enumerate(cameras) if v not in views):
         unseen.append(warning(assess.CAMERA_UNJUDGED_CODE, f"{name}: saw {count} {said}.", where=name))
@@ -192,7 +191,10 @@ def choose_cameras(
         delays = [] if timing is None else [assess.check_delays(timing)]
         if timing is None or timing.deviation is None:  # found delays have an interval of their own
             delays += assess.check_remaining_delays(judged.checks)
-        chosen[trial] = {"cameras": judged.cameras, "findings": (*delays, *judged.findings)}
+        keypoints, least = recordings[trial][0], assess.TOLERATED_CAMERA_ERRORS["shift_x_px"]
+        bump = find_bump(keypoints, judged.cameras, triangulation.min_confidence, least)
+        bumps = () if bump is None else (assess.bump_finding(*bump),)
+        chosen[trial] = {"cameras": judged.cameras, "findings": (*bumps, *delays, *judged.findings)}
     return chosen
 
 
@@ -207,11 +209,9 @@ def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera], min_conf
     seen = (usable_confidence(keypoints, min_confidence) > 0).any(2)
     if len(cameras) > 1 and not (seen.sum(1) > 1).any():
         counts = ", ".join(f"{camera.name} in {count}" for camera, count in zip(cameras, seen.sum(0), strict=False))
-        raise InputError(
-            f"no frame shows the person to two cameras at once: of {keypoints.frames} frames {counts}, with at least "
-            f"{min_confidence:g} (`triangulation.min_confidence`). Look at the images: the right recording? Is "
-            "the person large and whole enough in them?"
-        )
+        enough = f"with at least {min_confidence:g} (`triangulation.min_confidence`)"
+        seen_by = f"of {keypoints.frames} frames {counts}"
+        raise InputError(f"no frame shows the person to two cameras at once: {seen_by}, {enough}. Look at the images.")
 
 
 CAMERAS = Stage("cameras", choose_cameras, gives=("cameras", "findings"), takes=("keypoints", "cameras", "timing"))

@@ -206,10 +206,8 @@ def _warn_of_repeats(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
         repeats = 1 + np.flatnonzero((xy[1:, view] == xy[:-1, view]).all((1, 2)) & known)
         if len(repeats) > MOST_REPEATS:
             frames = shorten(frame_ranges(repeats), 60, placeholder=" …")
-            warn_assumed(
-                f"{name}: in {len(repeats)} of {keypoints.frames} frames ({frames}) all its points are where they were "
-                "in the frame before. Did the video stand still, or take fewer frames a second?"
-            )
+            where = f"{name}: in {len(repeats)} of {keypoints.frames} frames ({frames})"
+            warn_assumed(f"{where} all its points are where they were in the frame before. Did the video stand still?")
         for other in range(view):
             if (xy[:, view] == xy[:, other]).all() and xy[:, view].any():
                 warn_assumed(f"{names[other]} and {name} have exactly the same points. Is one a copy of the other?")

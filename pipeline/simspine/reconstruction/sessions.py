@@ -118,10 +118,8 @@ def _solve_person(
     for trial in own:
         for factor in known[trial.name]["factors"].factors:
             if (factor.asymmetry or 0.0) > ScalingOptions().max_asymmetry and session.tool == "Sports2D":
-                warn_assumed(
-                    f"{trial.name}: left and right of {factor.segment} differ by {100 * factor.asymmetry:.0f} %: limbs "
-                    "outside the plane of the film appear short. Their mean was taken."
-                )
+                text = f"{factor.segment}: left and right differ by {100 * factor.asymmetry:.0f} %, and were averaged"
+                warn_assumed(f"{trial.name}: {text}: limbs outside the plane of the film appear short.")
     return known
 
 

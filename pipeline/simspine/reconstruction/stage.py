@@ -21,18 +21,10 @@ class Stage:
     """A function from types to types, and where its arguments come from. `simspine.reconstruction.stages` lists all
     stages.
 
-    Attributes
-    ----------
-    name : str
-    work : callable
-        Takes sections of the options by position, and what is known of a trial by name; returns {name: result}.
-        A stage for all trials of a person together takes `trials`, {trial: {name: …}}, and returns the same.
-    gives, takes : tuple of str
-        Names of its results, and of its inputs: by default all keyword parameters.
-    sections : tuple of str
-        The sections of `Options` that decide how it works, by the types of its parameters by position.
-    of_person : bool
-        Whether it takes all trials of a person together.
+    work: takes sections of the options by position, and what is known of a trial by name; returns {name: result}. A
+    stage for all trials of a person together takes `trials`, {trial: {name: …}}, and returns the same. gives, takes:
+    names of its results, and of its inputs: by default all keyword parameters. sections: those of `Options` that decide
+    how it works, by the types of its parameters by position. of_person: whether it takes all trials of a person.
     """
 
     name: str

@@ -25,13 +25,13 @@ from simspine.core.arrays import frame_ranges, runs_of_frames
 from simspine.core.errors import InputError, names_text
 from simspine.core.filtering import short_gaps
 from simspine.core.geometry import markers_in_frame
-from simspine.core.skeletons import skin_landmark
+from simspine.core.skeletons import skin_landmark, thoracic_names
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
 from simspine.estimation.options import BodyOptions, KinematicsOptions
 from simspine.estimation.result import Posterior, Result
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
-from simspine.io.text_tables import warn_assumed
+from simspine.io.text_tables import warn_assumed, warn_left_out
 from simspine.io.trc import without_subject_name
 from simspine.quality.assess import REFINE_HINT, check_solved_trial
 from simspine.quality.findings import (
@@ -165,6 +165,10 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
         )
     named = None if body.markers is None else read_marker_set(body.markers)
     markers = without_subject_name(markers, "the markers", named.own if named else ())
+    spelt = thoracic_names(markers.names)
+    if spelt and not (named and set(named.own).intersection(spelt)):
+        warn_left_out(f"{names_text(spelt)} are taken for {names_text(spelt.values())}.")
+        markers = markers.with_(names=[spelt.get(name, name) for name in markers.names])
     known = named or find_marker_set(markers.names)
     findings = []
     _warn_of_held_markers(markers)
@@ -174,7 +178,8 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
         text = f"the markers are those of the marker set {known.name!r}: it knows {used} of {count} names."
         findings.append(Finding(MARKER_SET_CODE, Severity.INFO, text))
     if unknown := known.unknown_markers(markers.names):
-        near = ", ".join(f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items())
+        first = sorted(unknown, key=lambda name: unknown[name] is None)
+        near = ", ".join(f"{name} (did you mean {unknown[name]}?)" if unknown[name] else name for name in first)
         text = f"{len(unknown)} markers are not of the marker set {known.name!r} and were not used: {near}."
         severity = Severity.WARNING if any(unknown.values()) else Severity.INFO
         findings.append(Finding(UNKNOWN_MARKERS_CODE, severity, text))

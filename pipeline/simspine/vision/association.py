@@ -126,16 +126,11 @@ def _track_people(people: np.ndarray, cameras: Sequence[Camera], skeleton: Skele
     found = _people_in_frames(frames)
     tracks = _link_tracks(frames, found, rate)
     if not any(len(frame.view) for frame in frames):
-        raise InputError(
-            f"nobody was detected in any of {len(frames)} frames of {len(cameras)} views. Is the person in the images, "
-            "upright and large enough?"
-        )
+        text = f"nobody was detected in any of {len(frames)} frames of {len(cameras)} views"
+        raise InputError(f"{text}. Is the person in the images, upright and large enough?")
     if not tracks:
-        raise InputError(
-            "nobody was seen consistently in two views of any frame: the detections' rays miss each other by more than "
-            f"{MAX_RAY_MISS_M:g} m. Check that cameras and videos are in the same order, and that the calibration is "
-            "theirs."
-        )
+        text = f"nobody was seen consistently in two views of any frame: rays are over {MAX_RAY_MISS_M:g} m apart"
+        raise InputError(f"{text}. Is the calibration that of these views, in their order?")
     return _Tracked(people, frames, found, tracks)
 
 

@@ -336,10 +336,8 @@ class BlazePose:
         if not self._trackers:
             self._trackers = [BlazePoseTracker(self.people) for _ in images]
         if len(images) != len(self._trackers):
-            raise InputError(
-                f"BlazePose follows {len(self._trackers)} views, got {len(images)} images. "
-                "Use a new detector for each capture, or call `forget` in between."
-            )
+            text = f"BlazePose follows {len(self._trackers)} views, got {len(images)} images"
+            raise InputError(f"{text}. Use a new detector for each capture, or call `forget` in between.")
         boxes_by_view = [None] * len(images) if boxes is None else boxes
         return list(self._pool.map(self._poses_in_view, self._trackers, images, boxes_by_view))
 

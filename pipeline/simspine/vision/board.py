@@ -31,16 +31,13 @@ class Board:
         if min(self.columns, self.rows) < 3:
             raise InputError(f"a board of {self.columns}x{self.rows} squares has too few corners; 3x4 at least.")
         if not (np.isfinite(self.square) and self.square > self.marker > 0):
-            raise InputError(
-                f"squares of {1000 * self.square:g} mm with markers of {1000 * self.marker:g} mm: both must be "
-                "positive, and a marker must fit into its square."
-            )
+            sides = f"squares of {1000 * self.square:g} mm with markers of {1000 * self.marker:g} mm"
+            raise InputError(f"{sides}: both must be positive, and a marker must fit into its square.")
         markers, available = self.columns * self.rows // 2, len(_aruco_dictionary(self.dictionary).bytesList)
         if markers > available:
-            raise InputError(
-                f"a ChArUco board of {self.columns}x{self.rows} squares has {markers} markers, the dictionary "
-                f"{self.dictionary} only {available}. Name a larger one, such as {self.dictionary.split('_')[0]}_250."
-            )
+            needs = f"a ChArUco board of {self.columns}x{self.rows} squares needs {markers} markers"
+            larger = f"{self.dictionary.split('_')[0]}_250"
+            raise InputError(f"{needs}, {self.dictionary} has {available}. Name a larger dictionary, such as {larger}.")
 
     @property
     def corners(self) -> np.ndarray:

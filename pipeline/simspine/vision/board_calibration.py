@@ -364,10 +364,8 @@ def _first_lens(views: BoardViews, index: int, lens: str) -> Camera:
 
     name, corners = views.names[index], views.xy[views.seen[:, index], index]
     if len(corners) < MIN_BOARD_VIEWS:
-        raise InputError(
-            f"camera {name!r} shows the board in {len(corners)} of {len(views.xy)} frames looked at; its lens needs at "
-            f"least {MIN_BOARD_VIEWS}, better 20, in all parts of the image and at several slants."
-        )
+        where = f"camera {name!r} shows the board in {len(corners)} of {len(views.xy)} frames looked at"
+        raise InputError(f"{where}; {MIN_BOARD_VIEWS} are needed, better 20, all over the image and slanted.")
     found_by_view = np.isfinite(corners).all(-1)
     points = [views.board.corners[found].astype(np.float32) for found in found_by_view]
     pixels = [xy[found].astype(np.float32) for xy, found in zip(corners, found_by_view, strict=True)]
@@ -389,18 +387,15 @@ def _check_fit(views: BoardViews, fit: BoardFit) -> None:
             disagree = f"camera {name!r}: {100 * wrong / seen:.0f} % of the corners seen with other cameras"
             most = np.delete(common[v], v).max()
             if most < MIN_BOARD_VIEWS:
-                raise InputError(
-                    f"{disagree} disagree with these. Only {most} views of the board are shared with another camera, "
-                    f"too few to place it; show the board to both in {MIN_BOARD_VIEWS} frames or more, better 10."
-                )
+                shared = f"{disagree} disagree with these. Only {most} views of the board are another camera's, too"
+                raise InputError(f"{shared}; show it to both in {MIN_BOARD_VIEWS} frames or more, better 10.")
             warnings.warn(
                 f"{disagree} disagree with these. Do all videos start at the same instant (simspine does not "
                 "synchronise), and did no camera move?",
                 stacklevel=3,
             )
         if not fit.deviation[v, FOCAL] <= MAX_FOCAL_RELATIVE_SD:
+            known = f"{100 * fit.deviation[v, FOCAL]:.0f} % only, by {views.seen[:, v].sum()} views of similar slants"
             raise InputError(
-                f"the focal length of camera {name!r} is known to {100 * fit.deviation[v, FOCAL]:.0f} % only: in its "
-                f"{views.seen[:, v].sum()} views the board has too similar slants. Tilt it by 30° and more towards and "
-                "away from the camera, near and far."
+                f"the focal length of camera {name!r} is known to {known}. Tilt the board by 30° and more."
             )

@@ -58,11 +58,9 @@ def shared_frames(points: Markers, mocap: Markers) -> tuple[int, int]:
     slack = 1e-3 / points.rate
     inside = np.flatnonzero((mocap.time >= points.time[0] - slack) & (mocap.time <= points.time[-1] + slack))
     if not len(inside):
-        raise InputError(
-            f"motion capture ({mocap.time[0]:.3f}…{mocap.time[-1]:.3f} s) and points ({points.time[0]:.3f}…"
-            f"{points.time[-1]:.3f} s) share no time. Set the start times (`mocap_start`) so that the same moment has "
-            "the same time."
-        )
+        spans = (f"({one.time[0]:.3f}…{one.time[-1]:.3f} s)" for one in (mocap, points))
+        text = "motion capture {} and points {} share no time".format(*spans)
+        raise InputError(f"{text}. Set the start times (`mocap_start`) so that they do.")
     return int(inside[0]), len(inside)
 
 
@@ -360,11 +358,8 @@ def _with_data(mocap: Markers, pairs: list[PointCorrespondence]) -> list[PointCo
     seen = {name for name, present in zip(mocap.names, np.any(mocap.present, axis=0), strict=True) if present}
     absent = [pair.marker for pair in pairs if pair.marker not in seen]
     if len(absent) == len(pairs):
-        raise InputError(
-            f"all {len(absent)} markers of the motion capture that correspond to a point are missing or have weight 0 "
-            f"in all {mocap.frames} frames: {', '.join(absent)}. Export the trial again, or leave the motion capture "
-            "out."
-        )
+        text = f"all {len(absent)} markers that correspond to a point are missing or of weight 0"
+        raise InputError(f"{text} in all {mocap.frames} frames: {', '.join(absent)}. Export the motion capture again.")
     if absent:
         warnings.warn(
             f"left out, missing or of weight 0 in every frame of the motion capture: {', '.join(absent)}.", stacklevel=3
@@ -379,11 +374,8 @@ def _marker_pairs(
         table = correspondence or [PointCorrespondence(name, name) for name in mocap.names]
         pairs = [pair for pair in table if pair.marker in mocap.names and pair.point in points.names]
         if not pairs:
-            raise InputError(
-                "no motion-capture marker corresponds to a point: rename them, or say which is which in a table "
-                "(`merge.correspondence`). "
-                f"Markers: {', '.join(mocap.names)}. Points: {', '.join(points.names)}."
-            )
+            text = "no motion-capture marker corresponds to a point: rename them, or set `merge.correspondence`"
+            raise InputError(f"{text}. Markers: {', '.join(mocap.names)}. Points: {', '.join(points.names)}.")
         return pairs
     for marker, point in correspondence.items():
         require_known("marker", (marker,), mocap.names, "the motion capture")

@@ -61,10 +61,8 @@ def follow_person(
 def check_one_person(options: DetectionOptions) -> None:
     """`InputError` where all people are asked for, but only one can be returned; to be called before long work."""
     if options.person == "all":
-        raise InputError(
-            "detection.person is all, but one person is wanted here. simspine.reconstruct_people gives everybody; in a "
-            "configuration say how many there are (`people` of the subject)."
-        )
+        text = "detection.person is all, but one person is wanted here"
+        raise InputError(f"{text}. simspine.reconstruct_people, or `people` of the subject, gives everybody.")
 
 
 def follow_people(detections: Detections, cameras: Sequence[Camera], skeleton: str) -> list[Keypoints]:

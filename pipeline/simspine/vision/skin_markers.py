@@ -123,10 +123,8 @@ def track_markers(
 def require_on_trunk(crops: Crops, what: str, frame: int, xy: tuple[float, float]) -> None:
     """`InputError` for a click outside the part of the image that is kept."""
     if not crops.inside(frame, np.asarray(xy)):
-        raise InputError(
-            f"{what} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame}, which is not on the trunk of the person "
-            "followed. Clicks are x right, y down in the image, frames from 0."
-        )
+        where = f"{what} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame}"
+        raise InputError(f"{where}, not on the trunk of the person followed. Is y down, and the first frame 0?")
 
 
 def _track_one_way(

@@ -54,10 +54,8 @@ def open_session(weights: str | Path, device: str = "cpu"):
     provider = _PROVIDER_OF_DEVICE[kind]
     available = onnxruntime.get_available_providers()
     if provider not in available:
-        raise InputError(
-            f"device {device!r} needs onnxruntime's {provider}; the installed build offers {', '.join(available)}. "
-            "Install onnxruntime-gpu in place of onnxruntime, or use device 'cpu'."
-        )
+        text = f"device {device!r} needs onnxruntime's {provider}, not in the installed {', '.join(available)}"
+        raise InputError(f"{text}. Install onnxruntime-gpu in place of onnxruntime, or use device 'cpu'.")
     path = Path(weights)
     if path.is_file() and path.resolve().parent != _OWN_NETWORKS:
         read_guarded("ONNX", path, network_files(path)[1:])
@@ -68,10 +66,8 @@ def open_session(weights: str | Path, device: str = "cpu"):
             str(weights), options, providers=[(provider, {"device_id": int(number)} if number else {})]
         )
     except Exception as error:  # onnxruntime raises classes of its compiled part
-        raise InputError(
-            f"{weights} cannot be opened as an ONNX network: {_fault_text(path, error)}. Export the network "
-            "again, or copy its file again."
-        ) from None
+        text = f"{weights} cannot be opened as an ONNX network: {_fault_text(path, error)}"
+        raise InputError(f"{text}. Export it, or copy its file, again.") from None
     if session.get_providers()[0] != provider:
         raise InputError(f"{provider} could not be started for {weights}. Check the CUDA installation, or use 'cpu'.")
     return session
@@ -104,19 +100,15 @@ def run_session(session, images: np.ndarray, weights: str | Path, outputs: int |
     try:
         results = session.run(None, {session.get_inputs()[0].name: images})[:outputs]
     except Exception as error:  # onnxruntime raises classes of its compiled part
-        raise InputError(
-            f"{weights}: the network fails on images of shape {images.shape} ({_onnxruntime_reason(error)}). Export it "
-            "again for such images."
-        ) from None
+        text = f"{weights}: the network fails on images of shape {images.shape} ({_onnxruntime_reason(error)})"
+        raise InputError(f"{text}. Export it again for such images.") from None
     for output, result in zip(declared, results, strict=True):
         wanted = [len(images), *output.shape[1:]]
         shape, kind = getattr(result, "shape", ()), getattr(result, "dtype", np.dtype(object)).kind
         expected = [n if isinstance(side, str | None) else side for side, n in zip(wanted, shape, strict=False)]
         if kind != "f" or len(wanted) != len(shape) or expected != list(shape) or 0 in shape:
-            raise InputError(
-                f"{weights}: the output {output.name} is of shape {shape}, expected numbers of shape {wanted} as the "
-                "file announces them. Export it again."
-            )
+            text = f"{weights}: the output {output.name} is of shape {shape}, announced as {wanted}"
+            raise InputError(f"{text}. Export it again.")
     return results
 
 
@@ -344,10 +336,8 @@ def find_weights(weights: str | Path) -> Path:
     try:
         return Path(download_checkpoint(address))
     except OSError as error:
-        raise InputError(
-            f"the weights of SpinePose's model {str(weights)!r} could not be downloaded ({error}). "
-            "On a machine without network, copy the ONNX file and hand in its path."
-        ) from None
+        text = f"the weights of SpinePose's model {str(weights)!r} could not be downloaded ({error})"
+        raise InputError(f"{text}. Without network, copy the ONNX file and hand in its path.") from None
 
 
 def check_weights(weights: str | Path) -> None:
@@ -385,10 +375,8 @@ def _model_id(text: str) -> tuple[str, str]:
     size = parts[-1]
     version = parts[0] if len(parts) == 2 else ("v1" if size == "xlarge" else "v2")
     if len(parts) > 2 or (version, size) not in SPINEPOSE_MODELS:
-        raise InputError(
-            f"SpinePose's weights {text!r}: {missing_file(text)}, and no model id. Ids: {', '.join(SPINEPOSE_SIZES)}, "
-            "with v1/ or v2/ before it for a version (xlarge: v1 only)."
-        )
+        ids = f"{', '.join(SPINEPOSE_SIZES)}, with v1/ or v2/ before it for a version (xlarge: v1 only)"
+        raise InputError(f"SpinePose's weights {text!r}: {missing_file(text)}, and no model id. Ids: {ids}.")
     return version, size
 
 
@@ -399,10 +387,8 @@ def _network_outputs(shapes: list[list], path: Path) -> tuple[int, int]:
         return simcc[0][1], 2
     if shapes and len(shapes[0]) == 4 and all(shapes[0][1:]):
         return shapes[0][1], 1
-    raise InputError(
-        f"{path} is no SimCC pose network: outputs {shapes}, expected two of (people, points, bins); nor one of heat "
-        "maps (people, points, rows, columns)."
-    )
+    wanted = "two of (people, points, bins), or one of heat maps (people, points, rows, columns)"
+    raise InputError(f"{path} is no SimCC pose network: outputs {shapes}, expected {wanted}.")
 
 
 def _checked_boxes(boxes) -> np.ndarray:

@@ -236,14 +236,12 @@ def triangulate_with_report(
 def _check_input(keypoints: Keypoints, cameras: Sequence[Camera], min_views: int) -> None:
     if len(cameras) != keypoints.views:
         names = ", ".join(camera.name for camera in cameras) or "none"
-        raise InputError(
-            f"{keypoints.views} views of keypoints but {len(cameras)} cameras ({names}). Give one camera per view, in "
-            "the order of the views."
-        )
+        text = f"{keypoints.views} views of keypoints but {len(cameras)} cameras ({names})"
+        raise InputError(f"{text}. Give one camera per view, in the order of the views.")
     if far := [camera.name for camera in cameras if not np.linalg.norm(camera.centre) <= MAX_CAMERA_DISTANCE_M]:
+        text = f"camera {far[0]!r} is over {MAX_CAMERA_DISTANCE_M:g} m from the origin"
         raise InputError(
-            f"camera {far[0]!r} is over {MAX_CAMERA_DISTANCE_M:g} m from the origin; its translation seems to be in "
-            "millimetres or centimetres. Divide all by 1000 or 100."
+            f"{text}; its translation seems to be in millimetres or centimetres. Divide all by 1000 or 100."
         )
     if keypoints.views < 2:
         raise InputError("triangulation needs at least two views; got one. A single camera gives no depth.")

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simspine.core.errors import InputError, printable
+from simspine.core.errors import InputError, printable, require_path
 from simspine.core.settings import data_folder
 from simspine.core.types import Camera, Markers
 from simspine.io.calibration import calibration_files, read_calibration
@@ -156,6 +156,7 @@ def check_inputs(config: Config) -> None:
 
 
 def _existing_path(path: str, kind: str, folder: bool = False) -> Path:
+    require_path(path)
     existing = Path(path)
     if not existing.exists():
         raise InputError(f"{kind} {existing} does not exist (looked from {Path.cwd()}).")

@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -333,7 +333,7 @@ def stage_states(config: Config) -> list[StageState]:
     return states
 
 
-def first_stale(config: Config, subjects: Iterable[str]) -> str | None:
+def first_stale(config: Config, subjects: Collection[str | None]) -> str | None:
     """The first stage of these subjects that used other inputs, settings or code than there are now, and which."""
     for state in stage_states(config):
         if state.kind == STATE_STALE and state.subject in subjects:

@@ -265,8 +265,14 @@ def _video_trial(videos: Sequence[Path], calibration: Path) -> tuple[dict, int |
     check_whole(opened)
     rate = resampling_rate(opened)
     check_synchronised(opened, lengths_agree=False, resample=rate, delayed=True)
-    cameras = match_cameras_to_views(opened, read_calibration(calibration))
-    note = "".join(f"\n{path.name}: camera {camera.name}" for path, camera in zip(videos, cameras, strict=True))
+    calibrated = read_calibration(calibration)
+    cameras = match_cameras_to_views(opened, calibrated)
+    note = ""
+    for one, camera in zip(opened, cameras, strict=True):
+        note += f"\n{one.path.name}: camera {camera.name}, {one.frames} frames"
+        note += f" at {one.rate:.4g} Hz, {one.frames / one.rate:.1f} s"
+    if left := [camera.name for camera in calibrated if camera not in cameras]:
+        note += f"\nCameras without a video: {', '.join(left)}"
     about: dict = {"videos": [str(video) for video in videos], "calibration": str(calibration)}
     lengths = [video.frames for video in opened] if rate is None else list(map(len, frames_at_rate(opened, rate)))
     differ = max(lengths) - min(lengths) > (0 if rate is None else TOLERATED_FRAMES)
@@ -373,7 +379,7 @@ def _describe_markers(given: Markers, marker_set: str | None) -> str:
         else:
             said += f"; {finding.message.rstrip('.')}"
     said = said or f"; marker set {known.name!r}"
-    return f"{len(used)} of {len(given.names)} markers are known, {given.frames} frames{said}"
+    return f"{len(used)} of {len(given.names)} markers are known, {given.frames} frames at {given.rate:.4g} Hz{said}"
 
 
 def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> str:
