@@ -74,7 +74,8 @@ def test_the_conclusion_has_ranges_of_regions_and_of_segments_in_the_room(found)
         span, spread = values[high] - values[low], np.hypot(sd[low], sd[high])
         named = f" (range {interval_text(span, spread, 'deg')}" in regions
         first = {"flexion": "bent on", "bending": "bent sideways on", "rotation": "turned on"}[plane]
-        assert named == (f"Thorax on pelvis {plane} " in regions or f"The thorax {first} the pelvis, from " in regions)
+        sentence = f"The thorax {first} the pelvis, between "
+        assert named == (f"Thorax on pelvis {plane} " in regions or sentence in regions)
         assert named == (span > 1.96 * spread and found.observed_shares[place, k] > 0.2)
     rows = [row[0] for row in trial_tables(found)[0].rows]
     assert rows[0] == "Thorax on pelvis flexion"

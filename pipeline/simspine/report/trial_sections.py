@@ -149,7 +149,7 @@ def conclusion_sentence(trial: SolvedTrial) -> str:
     if shown:
         region, plane = shown[0].name.split()[:2]
         subject = page.page_words("movers")[region].format(verb=page.page_words("verbs")[plane])
-        texts = [f"{subject}, from {_range_in_words(shown[0], ' to ')}."]
+        texts = [f"{subject}, between {_range_in_words(shown[0], ' and ')}."]
     texts += [words["regions"].format(changes="; ".join(map(_changed, shown[1:])))] * (len(shown) > 1)
     texts += [words["clearest"].format(changes="; ".join(changes))] * bool(changes)
     return " ".join(texts)
