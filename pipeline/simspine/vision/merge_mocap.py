@@ -358,8 +358,8 @@ def _with_data(mocap: Markers, pairs: list[PointCorrespondence]) -> list[PointCo
     seen = {name for name, present in zip(mocap.names, np.any(mocap.present, axis=0), strict=True) if present}
     absent = [pair.marker for pair in pairs if pair.marker not in seen]
     if len(absent) == len(pairs):
-        text = f"all {len(absent)} markers that correspond to a point are missing or of weight 0"
-        raise InputError(f"{text} in all {mocap.frames} frames: {', '.join(absent)}. Export the motion capture again.")
+        text = f"all {len(absent)} markers of the motion capture that are points are missing or have weight 0"
+        raise InputError(f"{text} in all {mocap.frames} frames: {', '.join(absent)}. Export the trial again.")
     if absent:
         warnings.warn(
             f"left out, missing or of weight 0 in every frame of the motion capture: {', '.join(absent)}.", stacklevel=3

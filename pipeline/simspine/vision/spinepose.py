@@ -54,7 +54,7 @@ def open_session(weights: str | Path, device: str = "cpu"):
     provider = _PROVIDER_OF_DEVICE[kind]
     available = onnxruntime.get_available_providers()
     if provider not in available:
-        text = f"device {device!r} needs onnxruntime's {provider}, not in the installed {', '.join(available)}"
+        text = f"device {device!r} needs onnxruntime's {provider}; the build offers {', '.join(available)}"
         raise InputError(f"{text}. Install onnxruntime-gpu in place of onnxruntime, or use device 'cpu'.")
     path = Path(weights)
     if path.is_file() and path.resolve().parent != _OWN_NETWORKS:
