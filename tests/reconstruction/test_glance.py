@@ -56,7 +56,7 @@ def test_it_says_what_the_person_did(found):
 def test_the_conclusion_has_ranges_of_regions_and_of_segments_in_the_room(found):
     """Angles of the sums and segments themselves: those beyond their ± are named, or have surer ones before them."""
     text, spine = said(found, "What this recording shows"), found.spine
-    regions, _, others = text.partition(" Surest of the other angles, partly measured ones left out: ")
+    regions, _, others = text.partition(" Most certain of the other angles, measured ones only: ")
     in_room = segment_figures(spine, ~found.rejected)
     moved = most_moved((*found.curvature_figures, *found.clinical_figures, *in_room))
     moved = [one for one in moved if one.unit == "deg" and not one.decided_by.startswith("partly")]
