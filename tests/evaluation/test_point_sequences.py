@@ -101,6 +101,9 @@ def test_files_that_hold_no_points_are_refused(tmp_path):
     np.savez(path, **(table | {"frame": [0.5]}), xyz=np.zeros((1, 3, 3)))
     with pytest.raises(InputError, match="whole numbers"):
         read_point_sequences(path)
+    np.savez(path, **(table | {"axes": ["z_up", "y_up"]}), xyz=np.zeros((1, 3, 3)))
+    with pytest.raises(InputError, match="axes are 'y_up, z_up', expected one of"):
+        read_point_sequences(path)
     with pytest.raises(InputError, match="different names"):
         write_point_sequences(
             path, [*sequences(), PointSequence("S9", "Eating", [0], ("Hip",), np.zeros((1, 1, 3)), "camera")]

@@ -1,5 +1,7 @@
 """The same places out of every kind of file that points are read from."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from small_dataset import FRAMES, REJECTED, UNSOLVED, camera, export_small, small_dataset
@@ -8,6 +10,7 @@ from tools.lifting_baselines.point_tables import write_point_sequences
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import Markers
+from simspine.evaluation.pairs import pair_with_truth
 from simspine.evaluation.point_sources import (
     PointSequence,
     cameras_of,
@@ -45,6 +48,21 @@ def test_trc_files_are_named_after_subject_and_trial(tmp_path):
     write_trc(tmp_path / "nobody.trc", markers)
     with pytest.raises(InputError, match="whose trial"):
         read_points(tmp_path / "nobody.trc")
+
+
+@pytest.mark.parametrize(("rate", "sound"), [(25, False), (48, False), (100, False), (50.04, True)])
+def test_frames_of_another_rate_do_not_belong_together_by_number(tmp_path, rate, sound):
+    """A perfect prediction at half the rate was 0.3 m off: frame 10 is another time."""
+    time = np.arange(0, 4, 1 / rate)
+    places = np.sin(2 * time)[:, None, None] + np.random.default_rng(1).normal(size=(1, 5, 3))
+    names = ("Hip", "Neck", "Head", "LHip", "RHip")
+    (predicted, true) = (tmp_path / "found/S9_Walk.trc", tmp_path / "true/S9_Walk.trc")
+    for path, own in ((predicted, rate), (true, 50)):
+        path.parent.mkdir()
+        write_trc(path, Markers(names, own, places, "y_up"))
+    said = rf"S9/Walk: predicted at {rate} frames/s, true at 50,"
+    with nullcontext() if sound else pytest.raises(InputError, match=said):
+        pair_with_truth(read_points(predicted), read_points(true))
 
 
 def capture_folder(folder):

@@ -44,6 +44,7 @@ from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
 from simspine.reconstruction import sessions
 from simspine.reconstruction.session_files import _number_in, _pose2sim_project, read_session, size_of_person
+from simspine.reconstruction.sessions import rate_of_session
 from simspine.vision.person_frame import vertical_of_world
 from simspine.workflow.config import read_config
 from simspine.workflow.inputs import progress_bar
@@ -512,6 +513,24 @@ def test_pose2sim_from_its_2d_points(tmp_path):
     assert "several people" not in said
     check_markers(project / "walk/kinematics/walk_spine.trc", centres)
     assert read_mot(project / "walk/kinematics/walk_spine.mot").rate == pytest.approx(RATE)
+
+
+@pytest.mark.parametrize(("filmed", "stated"), [(25, 50), (100, 50), (50, 50.05)])
+def test_another_rate_than_that_of_the_videos_is_named(tmp_path, filmed, stated):
+    """A calibration is often filmed at another rate."""
+    write_pose2sim(tmp_path / "S/walk")
+    (tmp_path / "S/Config.toml").write_text(f"[project]\nframe_rate = {stated}\n")
+    for video, rate in (("calibration/cam01.mp4", 30), ("walk/videos/cam01.mp4", filmed)):
+        (tmp_path / "S" / video).parent.mkdir(exist_ok=True)
+        write_video(tmp_path / "S" / video, frames=FRAMES, rate=rate)
+    assert rate_of_session(tmp_path / "S", None) == pytest.approx(filmed)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        (trial,) = read_session(tmp_path / "S").trials
+    said = [str(one.message).partition("cam01.mp4 ")[2] for one in heard]
+    about = f"has {filmed} frames/s, the session's settings say {stated:g}, which is taken."
+    assert [text.partition(" If")[0] for text in said] == ([] if filmed == 50 else [about])
+    assert trial.source.rate == stated
 
 
 def test_one_of_two_people_in_pose2sims_points_is_followed_throughout(tmp_path):

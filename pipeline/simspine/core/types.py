@@ -22,6 +22,7 @@ MOST_RADIANS = 20.0  # rad, more than three turns; larger angles are probably de
 MAX_WEIGHT = 1e6  # of a marker; squares of larger ones exceed the precision of the solvers
 MIN_FRAME_RATE_HZ = 1.0  # a lower rate means that times were in milliseconds
 MAX_FRAME_RATE_HZ = 10_000.0  # cameras and motion capture have some 25 to 2000 frames/s; more is a slip
+MAX_RATE_DIFFERENCE_SHARE = 0.01  # a film's rate is written up to 0.1 % apart; other rates, 24 and 25, are 4 % apart
 
 
 class Origin(StrEnum):

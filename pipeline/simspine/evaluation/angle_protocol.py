@@ -60,7 +60,7 @@ def _angles_of_dataset(path: Path) -> Iterator[PointSequence]:
             if trial.lla_sd is not None and trial.tka_sd is not None:
                 spread = stacked_angles(trial.lla_sd, trial.tka_sd, trial.angles_sd, len(trial.levels))[frames]
             about = (recording.subject, recording.name, frames, angle_names(trial.levels), angle, ANGLE_AXES)
-            yield PointSequence(*about, deviation=spread)
+            yield PointSequence(*about, deviation=spread, rate=recording.rate)
 
 
 def _angles_of_capture(folder: Path) -> Iterator[PointSequence]:

@@ -8,7 +8,7 @@ import numpy as np
 from simspine.core.arrays import columns_by_name, mean_of_known
 from simspine.core.errors import InputError, index_of_name, names_text, require_known
 from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
-from simspine.core.types import WORLD_FRAMES
+from simspine.core.types import MAX_RATE_DIFFERENCE_SHARE, WORLD_FRAMES
 from simspine.evaluation import metrics
 from simspine.evaluation.point_sources import PointSequence
 from simspine.evaluation.tables import ROOT_POINT, TableCell, TableRow, action_row, in_row_order, trial_key
@@ -139,21 +139,24 @@ def _point_pair(given: PointSequence | None, true: PointSequence, names: tuple[s
     estimate = np.full(truth.shape, np.nan)
     deviation = None
     if given is not None:
+        _check_rate(given, true)
         _, rows, taken = np.intersect1d(true.frames, given.frames, return_indices=True)
         estimate[rows] = _in_axes_of_truth(columns_by_name(given.values, given.names, names)[taken], given, true)
         if given.deviation is not None:
             deviation = np.full(truth.shape, np.nan)
             deviation[rows] = columns_by_name(given.deviation, given.names, names)[taken]
-    return PointPair(
-        true.subject,
-        true.trial,
-        action_row(true.action),
-        true.frames,
-        names=names,
-        estimate=estimate,
-        truth=truth,
-        deviation=deviation,
-    )
+    about = (true.subject, true.trial, action_row(true.action), true.frames)
+    return PointPair(*about, names=names, estimate=estimate, truth=truth, deviation=deviation)
+
+
+def _check_rate(given: PointSequence, true: PointSequence) -> None:
+    """Raise where frames of one number are not of one time; rates written in short, such as 29.97 as 30, pass."""
+    if given.rate and true.rate and abs(given.rate / true.rate - 1) > MAX_RATE_DIFFERENCE_SHARE:
+        raise InputError(
+            f"{given.subject}/{given.trial}: predicted at {given.rate:g} frames/s, true at {true.rate:g}, but frames "
+            "belong together by number. Predict every frame, or hand in a table with the truth's frame numbers "
+            "(docs/benchmarks.md)."
+        )
 
 
 def _in_axes_of_truth(xyz: np.ndarray, given: PointSequence, true: PointSequence) -> np.ndarray:

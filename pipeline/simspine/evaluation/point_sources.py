@@ -44,7 +44,7 @@ def read_point_sequences(path: str | os.PathLike, value: str = "xyz") -> tuple["
     deviation = columns.get("deviation")
     if deviation is not None:
         deviation = require_numbers(f"{path}: deviation", deviation, shape)
-    axes = str(next(iter(np.ravel(columns["axes"])), "")) if value == "xyz" else ANGLE_AXES
+    axes = ", ".join(sorted(set(map(str, np.ravel(columns["axes"]).tolist())))) if value == "xyz" else ANGLE_AXES
     sequences = []
     for (subject, trial, camera), part in rows.groupby(KEY_COLUMNS, sort=False):
         part = part.sort_values("frame", kind="stable")
@@ -82,7 +82,8 @@ class PointSequence:
     subject, trial: as the data set names them; action: of the trial ('' takes it from the trial's name). camera: its
     name, None for points of no view. frames: (n,) whole numbers from 0, increasing. names: (points,). values: (n,
     points, 3) m, or (n, angles) rad with LLA and TKA within ±2π; NaN = missing. axes: of `POINT_AXES`, or
-    `ANGLE_AXES`. deviation: standard deviations, shape and unit of values, NaN = not known; or None.
+    `ANGLE_AXES`. deviation: standard deviations, shape and unit of values, NaN = not known; or None. rate: frames/s
+    that the frame numbers count; None is not known.
     `InputError` for anything else.
     """
 
@@ -95,6 +96,7 @@ class PointSequence:
     camera: str | None = None
     action: str = ""
     deviation: np.ndarray | None = None
+    rate: float | None = None
 
     def __post_init__(self):
         of_angles = self.axes == ANGLE_AXES
@@ -215,7 +217,7 @@ def _points_of_dataset(path: Path, step: int) -> Iterator[PointSequence]:
             frames = frames[frames % step == 0]
             xyz, names = recording.array("markers")[frames], recording.data.marker_names
             whose = recording.subject, recording.name
-            yield PointSequence(*whose, frames, names, xyz, "y_up")
+            yield PointSequence(*whose, frames, names, xyz, "y_up", rate=recording.rate)
 
 
 def _points_of_capture(folder: Path, step: int) -> Iterator[PointSequence]:
@@ -239,8 +241,8 @@ def _points_of_trc(path: Path, step: int) -> PointSequence:
 def _points_of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointSequence:
     numbers = round(markers.start * markers.rate) + np.arange(markers.frames)
     keep = numbers % step == 0
-    xyz = markers.xyz[keep]
-    return PointSequence(subject, trial, numbers[keep], markers.names, values=xyz, axes=markers.frame)
+    about = (numbers[keep], markers.names, markers.xyz[keep], markers.frame)
+    return PointSequence(subject, trial, *about, rate=markers.rate)
 
 
 def sequences_of_subjects(

@@ -160,7 +160,7 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             raise InputError(f"{text}. Detect in all videos, or take the camera out of the calibration.")
         views = [views[order.index(camera.name)] for camera in cameras]
         project = {**_pose2sim_project(folder), **_pose2sim_project(place)}
-        frame_rate = _number_in(project, "frame_rate", place / "Config.toml") or rate_of_session(place, rate)
+        frame_rate = rate_of_session(place, rate, _number_in(project, "frame_rate", place / "Config.toml"))
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):

@@ -1,7 +1,7 @@
 """Trials of another program's session, and how they are solved; `simspine.reconstruction.session_files` reads them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ import numpy as np
 from simspine.anatomy.options import ScalingOptions
 from simspine.core.errors import InputError
 from simspine.core.settings import Section
-from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
+from simspine.core.types import MAX_FRAME_RATE_HZ, MAX_RATE_DIFFERENCE_SHARE, MIN_FRAME_RATE_HZ, Markers
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import list_names, warn_assumed
-from simspine.io.video import VIDEO_ENDINGS, describe_unevenness, find_project, open_videos, resampling_rate
+from simspine.io.video import VIDEO_ENDINGS, Video, describe_unevenness, find_project, open_videos, resampling_rate
 from simspine.reconstruction.detection import DETECT, TrialSource
 from simspine.reconstruction.stage import Known, Options, Stage
 from simspine.reconstruction.stages import AFTER_DETECTION, AFTER_MERGING, SUBJECT_NAME, UNSEEN, given_markers
@@ -66,17 +66,30 @@ def require_points(points: Detections | Markers, where: str) -> None:
         raise InputError(f"{where}: every point is missing or at 0 0 0 in every frame. Was an empty trial exported?")
 
 
-def rate_of_session(folder: Path, given: float | None) -> float:
-    """Frames/s: the given rate, else that of the first video below the folder."""
-    if given is not None:
-        return given
+def rate_of_session(folder: Path, given: float | None, stated: float | None = None) -> float:
+    """Frames/s: those stated in a file, else the given rate, else that of the first video below the folder.
+
+    A stated rate is compared with the video's. Videos of a calibration do not count, nor unreadable ones.
+    """
+    video = None if given and not stated else _first_video(folder)
+    if stated and video and abs(video.rate / stated - 1) > MAX_RATE_DIFFERENCE_SHARE:
+        text = f"{video.path} has {video.rate:.5g} frames/s, the session's settings say {stated:g}, which is taken"
+        warn_assumed(f"{text}. If it is wrong, all times and speeds are.")
+    if rate := stated or given:
+        return rate
+    if video is None:
+        raise InputError(f"{folder}: no file and no video says the rate; pass rate= (command line: --rate).")
+    if fault := describe_unevenness(video):
+        warn_assumed(f"{fault}; the points of {folder} are taken to be at {video.rate:.5g} (rate=…).")
+    return video.rate
+
+
+def _first_video(folder: Path) -> Video | None:
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in VIDEO_ENDINGS and path.is_file():
-            (video,) = open_videos([path])
-            if fault := describe_unevenness(video):
-                warn_assumed(f"{fault}; the points of {folder} are taken to be at {video.rate:.5g} (rate=…).")
-            return video.rate
-    raise InputError(f"{folder}: no file, and no video, says the frames a second; pass rate= (command line: --rate).")
+        if path.suffix.lower() in VIDEO_ENDINGS and "calib" not in str(path.relative_to(folder)).lower():
+            with suppress(InputError):
+                return open_videos([path])[0]
+    return None
 
 
 def solve_session(session: OtherSession, options: Options, show: ShowProgress) -> dict[str, Known]:

@@ -50,17 +50,23 @@ def resample_markers(markers: Markers, rate: float, start: float, frames: int) -
     )
 
 
-def shared_frames(points: Markers, mocap: Markers) -> tuple[int, int]:
-    """First frame and number of frames of `mocap` that lie within the times of `points`."""
+def shared_frames(points: Markers, mocap: Markers, max_gap_s: float) -> tuple[int, int]:
+    """First frame and number of frames of `mocap` that lie within the times of `points`.
+
+    Where it lacks more than `max_gap_s` of their beginning or end, that is a warning.
+    """
     for each in (points, mocap):
         if not each.frames or not MIN_FRAME_RATE_HZ <= each.rate <= MAX_FRAME_RATE_HZ:
             raise InputError(f"nothing to merge: {each.frames} frames at {each.rate:g} frames/s.")
     slack = 1e-3 / points.rate
     inside = np.flatnonzero((mocap.time >= points.time[0] - slack) & (mocap.time <= points.time[-1] + slack))
+    spans = (f"({one.time[0]:.3f}…{one.time[-1]:.3f} s)" for one in (mocap, points))
+    text = "motion capture {} and points {}".format(*spans)
     if not len(inside):
-        spans = (f"({one.time[0]:.3f}…{one.time[-1]:.3f} s)" for one in (mocap, points))
-        text = "motion capture {} and points {} share no time".format(*spans)
-        raise InputError(f"{text}. Set the start times (`mocap_start`) so that they do.")
+        raise InputError(f"{text} share no time. Set the start times (`mocap_start`) so that they do.")
+    lost = np.abs(mocap.time[inside[[0, -1]]] - points.time[[0, -1]]) - 1 / points.rate
+    if lost.max() > max_gap_s:
+        warnings.warn(f"{text} share a part of the recording; the rest of it is left out.", stacklevel=4)
     return int(inside[0]), len(inside)
 
 
@@ -304,7 +310,7 @@ def merge_with_report(
         sd = np.array([pair.sd for pair in pairs])
         known = known.with_(covariance=np.broadcast_to(sd[:, None, None] ** 2 * np.eye(3), (*known.xyz.shape, 3)))
     known = fill_short_gaps(known, max_gap_s)
-    first, count = shared_frames(points, known)
+    first, count = shared_frames(points, known, max_gap_s)
     shift = time_shift(points.select(names), known, max_shift_s) if max_shift_s else UNKNOWN_SHIFT
     late = shift.is_certain(0.5 / mocap.rate)
     known = resample_markers(known, known.rate, known.time[first], count)
@@ -317,14 +323,8 @@ def merge_with_report(
     if clock:
         warnings.warn(clock, stacklevel=2)
     merged = _replaced_points(points, known, pairs)
-    filled = 0 if known.filled is None else int(known.filled.sum())
-    return merged, MergeReport(
-        shift=shift,
-        misfit=misfit,
-        replaced_points=tuple(names),
-        filled_points=filled,
-        missing_points=int((~known.present).sum()),
-    )
+    filled, missing = 0 if known.filled is None else int(known.filled.sum()), int((~known.present).sum())
+    return merged, MergeReport(shift, misfit, tuple(names), filled, missing)
 
 
 def _replaced_points(points: Markers, known: Markers, pairs: Sequence[PointCorrespondence]) -> Markers:
