@@ -245,7 +245,7 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
         if lacking:
             many = len(lacking) > _MOST_FILES_LACKING * (len(view) + len(lacking))
             named = shorten(frame_ranges(lacking), _LONGEST_LIST, placeholder=" …")
-            text = f"{folder}: no file for {len(lacking)} frames of other folders ({named}), taken as showing nobody"
+            text = f"{folder}: no file for {len(lacking)} frames of the other folders ({named}), taken to show nobody"
             warn_assumed(f"{text}.{' Did its camera take fewer frames a second?' if many else ''}")
     if absent:
         warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {ranges}.")
