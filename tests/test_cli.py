@@ -207,7 +207,7 @@ def test_without_a_name_the_configuration_of_the_folder_is_taken_and_never_the_d
     assert "of a run in another folder" in call("summary", tmp_path / "results/mine").output
     monkeypatch.chdir(tmp_path)
     shutil.copy("mine.yaml", "second.yaml")
-    assert "there are 2: mine.yaml, second.yaml" in call("status").output
+    assert "there are mine.yaml, second.yaml" in call("status").output
 
 
 def test_names_in_files_do_not_command_the_terminal(tmp_path):

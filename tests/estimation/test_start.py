@@ -1,15 +1,16 @@
 """Where the solver starts: elbows and knees bent, so that arms are not turned the wrong way round."""
 
+import re
 from itertools import product
 
 import numpy as np
 import pytest
 
-from simspine.anatomy.body import forward_kinematics, neutral_motion
+from simspine.anatomy.body import Body, forward_kinematics, neutral_motion
 from simspine.anatomy.recipes import build_body, default_weights, read_recipe
 from simspine.core.types import Motion
 from simspine.estimation import result, trajectory
-from simspine.estimation.frame_engine import usable_observations
+from simspine.estimation.frame_engine import range_middles, usable_observations
 from simspine.estimation.result import first_pose
 from simspine.estimation.terms import MarkerTerm
 from simspine.estimation.trajectory import starting_path
@@ -77,6 +78,18 @@ def test_a_hinge_at_the_upper_end_of_its_range_is_bent_back_into_it(body):
     elbow = body.coordinates.index("elbow_flex_r")
     values[elbow] = body.coordinates.upper[elbow]
     assert result.with_bent_hinges(body, values)[elbow] == pytest.approx(values[elbow] - np.radians(45.0))
+
+
+@pytest.mark.parametrize("locked", ["pelvis_tz", "pelvis_list"])
+def test_a_locked_coordinate_of_the_root_leaves_the_other_middles(body, locked):
+    pattern = rf'(<Coordinate name="{locked}">.*?<locked>)false'
+    fixed = Body.from_text(re.sub(pattern, r"\1true", body.osim, flags=re.DOTALL), "locked")
+    middles, wanted = (
+        {one.coordinates.names[i]: middle for i, middle in zip(one.tree.free, range_middles(one), strict=True)}
+        for one in (fixed, body)
+    )
+    assert np.isnan(wanted.pop(locked))
+    assert middles == pytest.approx(wanted, nan_ok=True)
 
 
 def test_arms_that_rise_overhead_stay_on_one_branch(body):

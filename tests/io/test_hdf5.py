@@ -74,7 +74,7 @@ ATTACKS = {
     virtual: "in another file",
     rows_without_end: "announces",
     bomb: "announces",
-    circle: "is a group in itself",
+    circle: "does a group hold itself",
 }
 
 

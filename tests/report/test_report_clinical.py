@@ -13,7 +13,7 @@ from simspine.report.page import page_words
 from simspine.report.tables import BETWEEN_SIDES, MEAN_COLUMN, clinical_tables, norm_of
 
 NAMES = tuple(CLINICAL_DEFINITIONS)
-WEIGHT_COLUMN, LABEL_COLUMN = "Recording's weight (rest: published values)", "Label (of the mean)"
+WEIGHT_COLUMN, LABEL_COLUMN = "Recording's weight (rest: published)", "Label (of the mean)"
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def test_doctor_counts_the_markers_that_are_points(copied):
     mocap_of(copied, names=[f"skin{name}" for name in names])
     done = call("doctor", "--config", copied.file)
     assert done.exit_code != 0
-    assert "which is which in a table (`merge.correspondence`)" in done.output
+    assert "name a `merge.correspondence`" in done.output
 
 
 def test_marker_without_any_data_is_left_out(copied):

@@ -27,9 +27,11 @@ from simspine.io.hdf5 import read_store, write_store
 from simspine.io.mot import read_mot, read_sto
 from simspine.io.npz import read_npz
 from simspine.io.trc import read_trc
+from simspine.workflow import inputs, jobs
 from simspine.workflow.config_recordings import HumanCapture
 from simspine.workflow.dataset import provenance_of_results, read_summary
 from simspine.workflow.exchange import ExportChoice, export_format
+from simspine.workflow.jobs import STATE_STALE, failure_of, stage_states
 from simspine.workflow.reporting import write_report_of
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
@@ -235,8 +237,9 @@ def test_points_that_are_not_the_forward_kinematics_are_refused(copied, refused,
     assert "frames 4–6" in message
 
 
-def test_less_than_a_micrometre_passes_and_is_stored(copied):
+def test_less_than_a_micrometre_passes_and_is_stored(copied, monkeypatch):
     shift_points(copied, 3e-7)
+    monkeypatch.setattr(jobs, "first_stale", lambda *_: None)  # which sees that the file was changed by hand
     copied.run("export", force=True)
     stored = json.loads((copied.results / "manifest.json").read_text())["invariant"]["by_trial_m"]["S01/bow"]
     assert stored == pytest.approx(3e-7 * 3**0.5, rel=1e-3)
@@ -422,6 +425,21 @@ def test_recordings_that_changed_after_the_data_set_was_made_are_said(copied):
     assert not any(commands_that_say("out of date"))
 
 
+def test_pages_that_are_out_of_date_hinder_no_export(copied, monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_TRIALS_ON_ONE_PAGE", 0)
+    copied.run("page")
+    copied.change(report={"sample_frames": 1})
+    assert {state.stage for state in stage_states(copied.config) if state.kind == STATE_STALE} >= {"page"}
+    assert "synthetic.h5" in succeeded(call("export", copied.file))
+
+
+def test_a_data_set_is_not_made_after_a_stage_that_failed(copied):
+    """With new settings: the files of the stages after it are those of the old ones."""
+    copied.change(filter={"cutoff_hz": 4.0})
+    failure_of(copied.config, "markers", "S01", "bow").write_text("no space left")
+    assert "scale is out of date (a stage before it is not done)" in failed(call("export", copied.file))
+
+
 def test_csv_is_one_table_of_all_trials(finished, results, tmp_path, monkeypatch):
     flushed: list[str] = []
     monkeypatch.setattr(atomic, "_flush_to_disk", lambda path: flushed.append(path.name))
@@ -469,7 +487,7 @@ def test_a_trial_that_changed_after_its_export_is_checked_before_it_is_joined(co
     of_size(1.1).write_osim(copied.results / "S02/model/S02.osim")
     before = copied.contents()["synthetic.h5"]
     said = failed(call("export", copied.file, *chosen))
-    assert "S02/bow: the points are not the forward kinematics of the angles" in said
+    assert "S02.osim is not as it was made" in said
     assert copied.contents()["synthetic.h5"] == before
 
 

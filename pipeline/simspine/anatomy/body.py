@@ -135,9 +135,20 @@ class Body(Unchanging):
 
     @classmethod
     def from_osim(cls, path: str | PathLike) -> Self:
-        """The body in an OpenSim model file of any version that OpenSim reads.
+        """Read an OpenSim model file of any version that OpenSim reads.
 
-        `InputError` for what is no model, or holds what a tree cannot represent (a loop, an unknown joint or function).
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        Body
+
+        Raises
+        ------
+        InputError
+            For a file that is no model, or holds what a tree cannot represent (a loop, an unknown joint or function).
         """
         return cls.from_text(read_model_file(path), str(path))
 
@@ -252,7 +263,7 @@ def check_xml(osim: str, where: str) -> None:
         raise InputError(f"{where} is not an OpenSim model: {error}") from None
     if root.tag != "OpenSimDocument" or [child.tag for child in root] != ["Model"]:
         inside = ", ".join(child.tag for child in list(root)[:3]) or "nothing"
-        raise InputError(f"{where} is not an OpenSim model: it is a <{root.tag}> holding {inside}, no <Model>.")
+        raise InputError(f"{where} is not an OpenSim model: it is a <{root.tag}> holding {inside}, not one <Model>.")
     for element in root.iter():
         named = element.get("file") or (element.tag.endswith(("file", "files", "filename")) and element.text) or ""
         if "file" in element.attrib or re.search(r"[/\\]", named):

@@ -51,8 +51,15 @@ class Smoothness:
 class LinearPrior:
     """A Gaussian prior on a linear combination of coordinates: Σ coefficient × coordinate = mean ± sd (rad or m).
 
-    combination: {coordinate: coefficient}. source: of the numbers. correlation_time: of deviations from the mean, s:
-    long for a person's way of moving, short for a posture. The prior counts about once in that time, not in each frame.
+    Attributes
+    ----------
+    combination : {coordinate: coefficient}
+    mean, sd : float
+    source : str
+        Source of the numbers.
+    correlation_time : float
+        Of deviations from the mean, s: long for a person's way of moving, short for a posture. The prior counts about
+        once in that time, not in each frame.
     """
 
     combination: Mapping[str, float]
@@ -73,10 +80,20 @@ class LinearPrior:
 class SharedError:
     """A systematic error that several markers share.
 
-    sd: standard deviation, along the axes of the bodies that carry the markers or of the ground, m. correlation_time:
-    s; long, since a detector's definition of a point does not change within a trial. shares: share of the error that
-    each marker has; () means 1 for all. mean: known part of the error along the axes of the bodies, m.
-    in_ground_frame: whether the unknown part keeps its direction in space when bodies turn, as errors of cameras do.
+    Attributes
+    ----------
+    name : str
+    markers : tuple of str
+    sd : float or (float, float, float)
+        Standard deviation along the axes of the bodies that carry the markers, or of the ground, m.
+    correlation_time : float
+        s; long, since a detector's definition of a point does not change within a trial.
+    shares : tuple of float
+        Share of the error that each marker has; () means 1 for all.
+    mean : (float, float, float)
+        Known part of the error along the axes of the bodies, m.
+    in_ground_frame : bool
+        Whether the unknown part keeps its direction in space when bodies turn, as errors of cameras do.
     """
 
     name: str

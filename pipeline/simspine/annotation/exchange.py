@@ -49,7 +49,7 @@ def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
         if len(placed) > 1:
             clicks[skin_landmark(name)] = placed
     if not clicks:
-        raise InputError(f"{recording.name}: no marker on the skin was placed in two views. Annotate with --skin C7,….")
+        raise InputError(f"{recording.name}: no marker on the skin was placed in two views. Open it with --skin C7,….")
     return yaml.safe_dump({"clicks": clicks}, default_flow_style=None, sort_keys=False, allow_unicode=True).rstrip()
 
 
@@ -96,7 +96,7 @@ def propose_spines(path: Path, least_height: float, curves: bool = False) -> coc
     good = np.flatnonzero(trunk.all(1) & tall & ~people["crowd"])
     if not len(good):
         wanted = f"{least_height:g} of the image's height with hips and shoulders in sight"
-        raise InputError(f"{path}: of {len(points)} people nobody is {wanted}; lower --least-height, or name another.")
+        raise InputError(f"{path}: nobody of {len(points)} is {wanted}; lower --least-height, or name another file.")
     largest = {str(people["file_name"][i]): i for i in good[np.argsort(people["area"][good], kind="stable")]}
     rows = sorted(largest.values())
     points = np.where(points[rows, :, 2:] > 0, points[rows], 0.0)
@@ -252,9 +252,8 @@ def read_rounds(recording: RecordedViews) -> tuple[Round, ...]:
     rounds = parse_content(_ROUNDS.validate_json, read_bytes(path), "rounds of annotation", path)
     frames = [frame for one in rounds for frame in one.frames]
     if not all(0 <= frame < recording.frames for frame in frames):
-        raise InputError(
-            f"{path}: frames to {max(frames)}; this recording has {recording.frames}. Choose another --out."
-        )
+        named = f"frames {min(frames)} to {max(frames)}"
+        raise InputError(f"{path}: {named}; this recording has {recording.frames}, from 0 on. Choose another --out.")
     return rounds
 
 

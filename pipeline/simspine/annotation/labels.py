@@ -136,7 +136,7 @@ def check_edit(labels: Labels, edit: Edit) -> None:
     frames, views = labels.xy.shape[:2]
     require_known("point", [edit.point], labels.names)
     if not (0 <= edit.frame < frames and 0 <= edit.view < views):
-        raise InputError(f"no frame {edit.frame} in view {edit.view}: there are {frames} frames, {views} views.")
+        raise InputError(f"no frame {edit.frame} in view {edit.view} (from 0): there are {frames} in {views} views.")
 
 
 # The journal: one file per annotator, a line per decision; lines are only added, and are on the disk before the page
@@ -154,7 +154,7 @@ _ANNOTATOR_NAME = re.compile(r"[\w][\w .@-]{0,60}")
 def journal_file(folder: Path, annotator: str) -> Path:
     """The file of an annotator's decisions; `InputError` for a name that cannot be a file's."""
     if not _ANNOTATOR_NAME.fullmatch(annotator) or safe_file_name(annotator) != annotator:
-        raise InputError(f"annotator {annotator!r}: expected a name of 61 letters, digits, spaces, . - _ @ at most.")
+        raise InputError(f"annotator {annotator!r}: expected at most 61 letters, digits, spaces, '.', '-', '_', '@'.")
     return folder / f"{annotator}{JOURNAL_SUFFIX}"
 
 
@@ -275,7 +275,7 @@ def _check_head(
         raise InputError(f"{path}: schema {schema!r}, this version reads {JOURNAL_SCHEMA}. Update simspine.")
     if recording is not None and (head.get("recording"), head.get("views")) != (recording, list(views)):
         found = f"decisions about {head.get('recording')!r:.100} with the views {head.get('views')!r:.200}"
-        advice = "Choose another folder with --out; if it was renamed, write the new name into the first line"
+        advice = "Choose another folder with --out; if the recording was renamed, write its name into the first line"
         raise InputError(f"{path}: {found}; this recording is {recording!r} with {', '.join(views)}. {advice}.")
     if images and head.get("images", ()) not in ((), [], list(images)):
         advice = f'If these are the same, stored anew, write "images": {json.dumps(images)} into the first line'

@@ -277,10 +277,10 @@ class Images:
 
     def jpeg(self, frame: int, view: int) -> bytes:
         """An image of the recording; `InputError` where there is no such frame or view, or it cannot be decoded."""
-        rows = self._rows
-        if not (0 <= frame < rows.shape[0] and 0 <= view < rows.shape[1]):
-            raise InputError(f"no frame {frame} in view {view}: there are {rows.shape[0]} in {rows.shape[1]} views.")
-        return self._encoded(int(rows[frame, view]), view)
+        frames, views = self._rows.shape
+        if not (0 <= frame < frames and 0 <= view < views):
+            raise InputError(f"no frame {frame} in view {view} (from 0): there are {frames} in {views} views.")
+        return self._encoded(int(self._rows[frame, view]), view)
 
     def close(self) -> None:
         """Close the videos, each after the image that is being decoded; later requests are refused."""

@@ -230,7 +230,8 @@ _STATIC_FILE_NAME = re.compile(r"[a-z]+\.(html|js|css|svg)")
 
 
 class AnnotationServer(ThreadingHTTPServer):
-    """Serves one session. port: 0 for one of the journal's path, under which a restarted page finds what it kept."""
+    """Serves one session. port: 0 for a port derived from the journal's path, or any free one if that is taken. A
+    restart has the same port, under which the browser keeps decisions that were not sent."""
 
     daemon_threads = False  # ending the interpreter while a thread decodes would crash: `server_close` waits for it
 

@@ -106,7 +106,8 @@ def validate_against_body(
     and do not count in the reference's error.
     """
     if reference is not None and reference.motion.frames != candidate.motion.frames:
-        raise InputError(f"{candidate.motion.frames} and {reference.motion.frames} frames; name the same recording.")
+        counts = f"{candidate.motion.frames} frames of the candidate, {reference.motion.frames} of the reference"
+        raise InputError(f"{counts}; validate both on the same recording.")
     errors, reference_errors = _observed_errors(candidate), {} if reference is None else _observed_errors(reference)
     unseen: dict[str, np.ndarray] = {name: np.empty(0) for name in VALIDATED_SPINE_POINTS if name not in errors}
     rows = [

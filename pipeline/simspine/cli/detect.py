@@ -147,8 +147,9 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
         raise InputError(f"webcam {camera.number} would be neither kept nor shown: name an --output, or --view.")
     picture = default_picture(camera) if unnamed and not live else chosen["picture"]
     lifting = _lifting_of_options(chosen, source, draws=live or picture is not None)
-    named = {name: chosen[name] for name in ("points", "frames", "spine_only")}
-    task = DetectionTask(picture=picture, live=live, lifting=lifting, **named)
+    task = DetectionTask(
+        picture, chosen["points"], frames=chosen["frames"], live=live, spine_only=chosen["spine_only"], lifting=lifting
+    )
     if isinstance(camera, Webcam) and not quiet:
         say(f"looking at webcam {camera.number}; ctrl-C ends it, and the files hold what it saw.", err=True)
     result = watch_source(camera, settings, task, quiet)

@@ -73,7 +73,7 @@ def _refuse_surroundings() -> None:
     if not (threads.isdecimal() and int(threads)):
         raise InputError(f"NUMBA_NUM_THREADS is {threads!r:.50}, not a whole number of threads above 0; unset it.")
     if os.path.lexists(".numba_config.yaml"):
-        raise InputError(".numba_config.yaml in this folder changes how simspine computes; remove it.")
+        raise InputError(".numba_config.yaml in this folder changes how simspine computes; remove it, or go elsewhere.")
 
 
 class _Commands(click.Group):

@@ -242,7 +242,8 @@ def range_middles(body: Body) -> np.ndarray:
         middle = np.where(tree.upper - tree.lower < 2 * np.pi, (tree.lower + tree.upper) / 2, np.nan)
     root = root_joint(tree)
     if root is not None:
-        middle[tree.column[tree.argument[root]]] = np.nan
+        columns = tree.column[tree.argument[root]]
+        middle[columns[columns >= 0]] = np.nan  # −1: a locked coordinate
     return middle
 
 

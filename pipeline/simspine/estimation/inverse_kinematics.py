@@ -102,7 +102,7 @@ def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
     if unknown:
         where = f"{len(unknown)} of {len(markers.names)} markers do not exist in body {body.name!r}"
         has = f"It has {', '.join(body.marker_names) or 'none'}"
-        raise InputError(f"{where}: {', '.join(unknown)}. {has}. Rename them, or leave them out.")
+        raise InputError(f"{where}: {', '.join(unknown)}. {has}. Rename them, or leave them out (`fit_markers`).")
     if not markers.present.any():
         raise InputError(
             f"all {len(markers.names)} markers are missing in all {markers.frames} frames; nothing to solve."
@@ -111,7 +111,8 @@ def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
         raise InputError("no marker that is present has a weight above zero; nothing to solve.")
     if not MIN_FRAME_RATE_HZ <= markers.rate <= MAX_FRAME_RATE_HZ:
         range_text = f"faster than {MAX_FRAME_RATE_HZ:g} or slower than {MIN_FRAME_RATE_HZ:g}"
-        raise InputError(f"{markers.rate:g} frames per second; no camera films people {range_text}. Correct the rate.")
+        found = f"the markers have {markers.rate:g} frames per second"
+        raise InputError(f"{found}; no camera films people {range_text}. Correct the rate.")
 
 
 def _check_unit(body: Body, markers: Markers) -> None:

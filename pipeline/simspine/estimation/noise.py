@@ -31,11 +31,8 @@ from simspine.estimation.person_solver import PersonFit, PersonProblem
 # Noise levels from the residuals of a fit, by empirical Bayes. Each step takes the standard deviations that maximise
 # their posterior; its prior is log-normal about the configured value (Dempster, Laird & Rubin 1977).
 
-KINDS_OF_LEVEL = {  # {field of `NoiseLevels`: kinds of points}
-    "detected_sd": FROM_DETECTOR,
-    "given_sd": (Origin.GIVEN,),
-    "skin_sd": (ON_SKIN,),
-}
+# {field of `NoiseLevels`: kinds of points}
+KINDS_OF_LEVEL = {"detected_sd": FROM_DETECTOR, "given_sd": (Origin.GIVEN,), "skin_sd": (ON_SKIN,)}
 BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: three frames close together show how long errors last
 MAX_WEIGHT_FACTOR = 4.0  # largest factor on a marker's weight in its marker set; its inverse is the smallest
 MIN_BODY_MISFIT_M = 0.001  # m: smallest misfit of any body

@@ -239,7 +239,8 @@ def rigid_start(body: Body, names: Sequence[str], observed: np.ndarray, weights:
     indices, root = [body.marker_index(name) for name in names], root_joint(tree)
     usable = np.isfinite(observed).all(-1) & (weights > 0)
     carriers = [body.marker_bodies[i] for i in indices]
-    trunk = usable & [name in TRUNK_BODIES or (name[:1] in "TC" and name[1:].isdigit()) for name in carriers]
+    of_trunk = [name in TRUNK_BODIES or (name[:1] in "TC" and name[1:].isdigit()) for name in carriers]
+    trunk = usable & np.array(of_trunk, bool)
     chosen = trunk if trunk.sum() >= 3 else usable
     if root is None or chosen.sum() < 3:
         return values

@@ -192,7 +192,8 @@ def _coordinate_frame(point, given: str | None, path: Path, likely: str) -> tupl
     up, right = (_axis_direction("".join(_parameter_texts(point, name)[:1])) for name in ("Y_SCREEN", "X_SCREEN"))
     if up is None or (right is not None and right @ up != 0):  # nothing said, or one axis for both
         if given is None:
-            warn_left_out(f"{path}: POINT:Y_SCREEN does not say what is up; took {likely[0].upper()} (mocap_frame).")
+            text = f"{path}: POINT:Y_SCREEN does not say what is up"
+            warn_left_out(f"{text}; took {likely[0].upper()} (frame=…, in a configuration mocap_frame).")
         return given or likely, np.eye(3)
     upright = {(0.0, 1.0, 0.0): "y_up", (0.0, 0.0, 1.0): "z_up"}.get(tuple(up))
     if given is not None:

@@ -117,7 +117,8 @@ class TrialData(Frozen):
         if self.markers.frame != "y_up":
             raise InputError(f"TrialData.markers is in {self.markers.frame!r}, expected 'y_up'; see change_frame.")
         if self.centres is not None and (self.centres.frames, self.centres.frame) != (frames, "y_up"):
-            raise InputError(f"TrialData.centres: {self.centres.frames} frames {self.centres.frame}, not {frames} y_up")
+            found = f"{self.centres.frames} frames in {self.centres.frame!r}"
+            raise InputError(f"TrialData.centres has {found}, expected {frames} in 'y_up'.")
         if self.motion.frames != frames:
             raise InputError(f"TrialData.motion has {self.motion.frames} frames, markers {frames}; cut both alike.")
         if not np.isclose(self.motion.rate, self.markers.rate, rtol=_RATE_TOLERANCE):

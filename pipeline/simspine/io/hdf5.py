@@ -79,7 +79,8 @@ def check_hdf5_tree(top: h5py.Group) -> None:
             item = checked_member(group, name)
             count += 1
             if count > atomic.MAX_HDF5_ENTRIES or depth > atomic.MAX_GROUP_DEPTH:
-                raise InputError(f"{path}: over {atomic.MAX_HDF5_ENTRIES:,} entries, or deep; is a group in itself?")
+                most = f"{atomic.MAX_HDF5_ENTRIES:,} entries or {atomic.MAX_GROUP_DEPTH} levels"
+                raise InputError(f"{path}: more than {most}; does a group hold itself?")
             if isinstance(item, h5py.Group):
                 waiting.append((item, depth + 1))
             elif isinstance(item, h5py.Dataset):

@@ -125,7 +125,7 @@ def require_image(image: np.ndarray) -> np.ndarray:
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         found = f"image has shape {array.shape} and type {array.dtype}"
-        raise InputError(f"{found}, expected (height, width, 3) uint8, BGR. Could its file be read (imread: None)?")
+        raise InputError(f"{found}, expected (height, width, 3) uint8, BGR; None is of a file that imread cannot read.")
     return array
 
 
@@ -309,7 +309,7 @@ def _open_webcam_number(number: int):
         logging.setLogLevel(before)
     try:
         if number > MAX_WEBCAM_NUMBER or not capture.isOpened():
-            raise InputError(f"there is no webcam {number} (from 0), or it may not be used. Of a file, say its path.")
+            raise InputError(f"there is no webcam {number} (from 0), or it may not be used. For a file, name its path.")
         yield capture
     finally:
         capture.release()

@@ -103,8 +103,8 @@ def read_people_json(
     numbers = sorted({number for view in views for number in view})
     frames = numbers[-1] - numbers[0] + 1
     if frames > _MAX_FRAMES_PER_FILE * len(numbers) + 1000:
-        span = f"{numbers[0]} to {numbers[-1]}"
-        raise InputError(f"{folders[0]}: {len(numbers)} files are numbered {span}; do the last numbers count frames?")
+        text = f"{folders[0]}: {len(numbers)} files are numbered {numbers[0]} to {numbers[-1]}"
+        raise InputError(f"{text}; the last number in a file's name should be its frame.")
     _check_numbering(views, folders)
     found = [_read_folder(view) for view in views]
     people = [person for view in found for everybody in view.values() for person in everybody]
@@ -236,7 +236,7 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
         raise InputError(f"{text}. Rename the files: 0, 1, 2, …")
     if len({min(view) for view in views}) > 1 or np.ptp([max(view) for view in views]) > _MAX_LATE_END:
         if max(map(min, views)) > min(map(max, views)) or len({(len(v), max(v) - min(v)) for v in views}) == 1:
-            raise InputError(f"keypoint folders are numbered apart ({ranges}). Files of one instant need one number.")
+            raise InputError(f"keypoint folders are numbered apart ({ranges}). Give files of one instant one number.")
         warn_assumed(f"folders of keypoints begin or end apart, or differ in rate; numbers count as frames: {ranges}.")
     numbers = {number for view in views for number in view}
     absent = max(numbers) - min(numbers) + 1 - len(numbers)
@@ -245,7 +245,7 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
         if lacking:
             many = len(lacking) > _MOST_FILES_LACKING * (len(view) + len(lacking))
             named = shorten(frame_ranges(lacking), _LONGEST_LIST, placeholder=" …")
-            text = f"{folder}: no file for {len(lacking)} frames of other folders ({named}), taken as showing nobody"
+            text = f"{folder}: no file for {len(lacking)} frames of the other folders ({named}), taken to show nobody"
             warn_assumed(f"{text}.{' Did its camera take fewer frames a second?' if many else ''}")
     if absent:
         warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {ranges}.")

@@ -339,7 +339,7 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
         unit = "milliseconds" if fitted < 1 else "frame numbers"
         raise InputError(f"{where}: {fitted:.3g} frames/s by its times. Are they {unit}? Name the rate (rate=…).")
     if stated.given:
-        raise InputError(f"{where}: rate={stated.given:g}, by its times {fitted:.5g}. Leave rate out, or resample it.")
+        raise InputError(f"{where}: rate={stated.given:g}, by its times {fitted:.5g}. Leave rate out, or set resample.")
     if stated.header:
         warn_assumed(
             f"{where}: the header says DataRate {stated.header:g}, the Time column {fitted:g}; took the latter."

@@ -88,9 +88,8 @@ def read_trc(
     header = dict(zip(*(text_tables.split_cells(line, mark) for _, line in lines[1:3]), strict=False))
     names = _marker_names(*lines[3], path)
     rows = lines[4:]
-    cells = re.split(r"[\s,;]+", lines[4][1]) if rows else ["0"]
-    if not any(text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in cells):
-        rows = lines[5:]  # after a row such as X1 Y1 Z1 …: none of its cells is a number
+    if rows and _is_row_of_axes(rows[0][1]):
+        rows = lines[5:]
         axes = re.findall(r"\b[XYZ]\d*\b", lines[4][1], re.IGNORECASE)
         if any(axis[0].upper() != "XYZ"[place % 3] for place, axis in enumerate(axes)):
             found = f"{path}, line {lines[4][0]}: the axes are {' '.join(axes[:3])} …"
@@ -163,6 +162,12 @@ def _marker_names(n: int, line: str, path) -> tuple[str, ...]:
     if mark and all(i % 3 == 2 for i in filled):  # each name above its X
         return tuple(cells[2 : filled[-1] + 1 : 3])
     return tuple(cells[i] for i in filled)
+
+
+def _is_row_of_axes(line: str) -> bool:
+    """Whether the line is a row such as X1 Y1 Z1 …: none of its cells is a number."""
+    cells = re.split(r"[\s,;]+", line)
+    return not any(text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in cells)
 
 
 def _without_incomplete_points(xyz: np.ndarray, path) -> np.ndarray:

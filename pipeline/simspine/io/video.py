@@ -197,7 +197,9 @@ def describe_unevenness(video: Video) -> str:
         is_avi = file.read(4) == b"RIFF"  # other containers state time stamps, or estimate the count
     if is_avi and round(times[-1] * video.rate) + 1 < video.frames:
         text = f"video {video.path} is damaged: it announces {video.frames} frames and holds {count}"
-        raise InputError(f"{text}. Copy it anew; if only its end lacks: ffmpeg -i {video.path.name} -c copy NEW.avi.")
+        raise InputError(
+            f"{text}. Copy it anew; if it lacks its end only: ffmpeg -i {video.path.name} -c copy NEW.avi."
+        )
     steps, usual_step = np.diff(times), float(np.median(np.diff(times)))
     even = np.linspace(0, times[-1], count)
     if np.ptp(times - even) > _MAX_UNEVENNESS * usual_step:
@@ -315,7 +317,7 @@ def _open_capture(path: Path):
     capture = cv2.VideoCapture() if is_playlist else cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
-            kind = kind or "damaged, cut short, or of a format that is not supported"
+            kind = kind or "damaged, cut short (copy it again), or of a format that is not supported"
             raise InputError(f"{path} cannot be opened as a video: it is {kind}. Name another, or convert it (ffmpeg).")
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         yield capture

@@ -211,7 +211,8 @@ def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera], min_conf
         counts = ", ".join(f"{camera.name} in {count}" for camera, count in zip(cameras, seen.sum(0), strict=False))
         enough = f"with at least {min_confidence:g} (`triangulation.min_confidence`)"
         seen_by = f"of {keypoints.frames} frames {counts}"
-        raise InputError(f"no frame shows the person to two cameras at once: {seen_by}, {enough}. Look at the images.")
+        text = f"no frame shows the person to two cameras at once: {seen_by}, {enough}"
+        raise InputError(f"{text}. Is it the right recording, and the person large and whole in its images?")
 
 
 CAMERAS = Stage("cameras", choose_cameras, gives=("cameras", "findings"), takes=("keypoints", "cameras", "timing"))

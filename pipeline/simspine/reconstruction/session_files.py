@@ -164,8 +164,8 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
-            text = f"{several} of {len(seen.people)} frames show several people"
-            warn_left_out(f"{kinds[0]}: {text}; the one whom most views show is followed. Another: `detection.person`.")
+            text = f"{several} of {len(seen.people)} frames show several people; the one in most views is followed"
+            warn_left_out(f"{kinds[0]}: {text}. For another, `simspine init` and `detection.person`.")
         yield SessionTrial(name, seen._replace(skeleton=skeleton.name), targets, calibration=calibration, files=files)
 
 

@@ -195,9 +195,11 @@ def _distance_sentences(trial: SolvedTrial) -> list[str]:
         return []
     seen = headline.detected_points(trial.triangulation, trial.markers)
     px = headline.median_or_none(seen.error_px[seen.used])
+    if px is None:
+        return []
     middle = np.nanmean(change_frame(trial.markers.xyz, trial.markers.frame, "z_up"), (0, 1))
     mm_per_px = [1e3 * np.linalg.norm(camera.centre - middle) / camera.K[0, 0] for camera in trial.cameras]
-    return [page_words("careful")["scale"].format(px=px, mm=px * np.median(mm_per_px))] * (px is not None)
+    return [page_words("careful")["scale"].format(px=px, mm=px * np.median(mm_per_px))]
 
 
 def _views_of_skin_markers(trial: SolvedTrial) -> list[str]:

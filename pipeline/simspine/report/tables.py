@@ -79,7 +79,7 @@ def clinical_tables(
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     mean = MEAN_COLUMN if moving else "Value"
     label = "Label (of the mean)" if moving else "Label"
-    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: published values)", label)
+    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: published)", label)
     sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, label)
     notes = ["brackets", *["mean", "range"] * moving, "weight", *["regions"] * bool(regions), *["norm"] * has_norms]
     title = page_words("means")["moving" if moving else "still"]

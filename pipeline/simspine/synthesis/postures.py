@@ -11,13 +11,7 @@ from simspine.anatomy.tree import all_poses
 from simspine.core.types import Motion
 from simspine.synthesis import signals as p
 from simspine.synthesis.bodies import FLOOR_CONTACTS, TruthBody
-from simspine.synthesis.population import (
-    SHIFT_DIRECTIONS,
-    SyntheticGirdle,
-    SyntheticSpine,
-    SyntheticSubject,
-    read_levels,
-)
+from simspine.synthesis.population import SHIFT_DIRECTIONS, SyntheticGirdle, SyntheticSubject, read_levels
 from simspine.synthesis.signals import band_limited_noise, smooth_envelope, soft_limit
 
 # Inverse kinematics of an arm: angles that bring the hand to a place on or in front of the body.
@@ -113,7 +107,7 @@ def perform_motion(
             values[:, column[name]] += channels[name]
     for side in "rl":  # angles of thighs are relative to the vertical
         values[:, column[f"hip_flexion_{side}"]] -= get("tilt")
-    _add_spine_motion(subject.spine, values, column, get=get, rng=rng)
+    _add_spine_motion(subject, values, column, get=get, rng=rng)
     _add_girdle_motion(subject, values, column, girdle_rng)
     values = _limited_to_ranges(body, values)
     tilt = truth.posture.pose["pelvis_tilt"] + get("tilt")
@@ -132,9 +126,9 @@ def perform_motion(
 
 
 def _add_spine_motion(
-    spine: SyntheticSpine, values: np.ndarray, column: Mapping[str, int], get, rng: np.random.Generator
+    subject: SyntheticSubject, values: np.ndarray, column: Mapping[str, int], get, rng: np.random.Generator
 ) -> None:
-    levels, time = read_levels(), np.arange(len(values)) / MOTION_RATE_HZ
+    levels, spine, time = read_levels(), subject.spine, np.arange(len(values)) / MOTION_RATE_HZ
     for region, i in levels.regions.items():
         amount = np.column_stack([get(f"{region}_{kind}") for kind in REGION_MOTIONS])  # (frames, 3)
         change = spine.change[i] - (spine.shares[i] * spine.change[i]).sum(0)  # the levels' angles sum to the amount

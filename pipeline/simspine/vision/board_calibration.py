@@ -387,7 +387,7 @@ def _check_fit(views: BoardViews, fit: BoardFit) -> None:
             disagree = f"camera {name!r}: {100 * wrong / seen:.0f} % of the corners seen with other cameras"
             most = np.delete(common[v], v).max()
             if most < MIN_BOARD_VIEWS:
-                shared = f"{disagree} disagree with these. Only {most} views of the board are another camera's, too"
+                shared = f"{disagree} disagree with these. Only {most} views of the board are shared with another one"
                 raise InputError(f"{shared}; show it to both in {MIN_BOARD_VIEWS} frames or more, better 10.")
             warnings.warn(
                 f"{disagree} disagree with these. Do all videos start at the same instant (simspine does not "

@@ -33,9 +33,16 @@ GEOMETRY_PARAMETERS = 10  # number of parameters of the camera itself; the last 
 class CameraPrior:
     """Standard deviations of a calibration's errors about zero. 0 keeps the calibration's value.
 
-    rotation: about each of the camera's axes (right, down, forward), rad. position: along each of these axes, m. focal:
-    relative change of both focal lengths. centre_px: of the principal point, px. radial: of the distortion coefficient
-    k1. time: delay of the view, frames; drift: the increase of that delay from the first to the last frame.
+    Attributes
+    ----------
+    rotation, position : float
+        About each of the camera's axes (right, down, forward), rad, and along it, m.
+    focal : float
+        Relative change of both focal lengths.
+    centre_px, radial : float
+        Of the principal point, px, and of the distortion coefficient k1.
+    time, drift : float
+        Delay of the view, and the increase of that delay from the first to the last frame, frames.
     """
 
     rotation: float = radians(0.5)

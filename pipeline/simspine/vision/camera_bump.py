@@ -13,7 +13,6 @@ FITTED_BLOCKS = 6  # on either side of a jump, each fitted by a line: nobody tur
 LEAST_POINTS = 30  # of a view in a block
 CLEAR_RATIO = 0.7  # largest ratio of the others' jump without a camera to that without any other, if it was moved
 
-
 Bump = tuple[tuple[str, ...], int, float]  # the camera moved, or those of which one was; first frame after; jump, px
 
 

@@ -323,11 +323,18 @@ MIN_JUDGING_VIEWS = 2  # least number of cameras that are compared with one anot
 class CameraCheck:
     """One camera compared with others.
 
-    value, deviation: errors by quantity, and standard deviations: shift of the image to the right and down, px;
-    rotation clockwise, rad; relative scale; delay compared with the first camera, frames; and its increase from the
-    first to the last frame, frames. judging_views: the cameras that it is compared with, without those that disagree
-    with all. error_px: median of its reprojection errors. used_observations: share of its observations that agree with
-    the others. swapped: share of its observations of left and right points that have left and right exchanged.
+    Attributes
+    ----------
+    camera : str
+    value, deviation : {str: float}
+        Errors by quantity, and standard deviations: shift of the image to the right and down, px; rotation clockwise,
+        rad; relative scale; delay behind the first camera, frames, and its increase over the recording.
+    judging_views : tuple of str
+        The cameras that it is compared with, without those that disagree with all.
+    error_px : float
+        Median of its reprojection errors, px.
+    used_observations, swapped : float
+        Share of its observations that agree with the others; of those of left and right points, share exchanged.
     """
 
     camera: str

@@ -67,7 +67,7 @@ def open_session(weights: str | Path, device: str = "cpu"):
         )
     except Exception as error:  # onnxruntime raises classes of its compiled part
         text = f"{weights} cannot be opened as an ONNX network: {_fault_text(path, error)}"
-        raise InputError(f"{text}. Export it, or copy its file, again.") from None
+        raise InputError(f"{text}. Export the network again, or copy its file again.") from None
     if session.get_providers()[0] != provider:
         raise InputError(f"{provider} could not be started for {weights}. Check the CUDA installation, or use 'cpu'.")
     return session

@@ -137,7 +137,8 @@ def _check_apart(clicks: Mapping[str, Mapping[str, list[SkinClick]]], radius: fl
     ]
     for (first, view, frame, x, y), (second, *where, u, v) in combinations(places, 2):
         if first != second and where == [view, frame] and hypot(x - u, y - v) < radius:
-            raise ValueError(f"{first} and {second} are clicked at one place, {x:g}, {y:g} in frame {frame} of {view}")
+            found = f"{first} and {second} are clicked at one place, {x:g}, {y:g} in frame {frame} of {view}"
+            raise ValueError(f"{found}; click each on its own marker")
 
 
 def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> None:
@@ -156,7 +157,7 @@ def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> 
         for k in range(1, len(row)):
             if along[k] <= along[k - 1]:
                 where = f"clicks of the tape: in frame {frame} of {view}"
-                raise ValueError(f"{where}, dot {numbers[k]} is not beyond dot {numbers[k - 1]}")
+                raise ValueError(f"{where}, dot {numbers[k]} is not beyond dot {numbers[k - 1]}; check their numbers")
 
 
 SafeName = Annotated[
@@ -266,7 +267,8 @@ def shared_subjects(named: Mapping[str, Subject]) -> dict[str, Subject]:
             subjects[name] = subject
             continue
         if len(subject.trials) != 1 or any(trial.capture or trial.markers for trial in subject.trials.values()):
-            raise ValueError(f"subjects.{name}.people: needs exactly one trial, of videos or keypoints")
+            advice = "name a subject for each recording"
+            raise ValueError(f"subjects.{name}.people: needs exactly one trial, of videos or keypoints; {advice}")
         if any(trial.skin_markers for trial in subject.trials.values()):
             raise ValueError(f"subjects.{name}: unknown which of {subject.people} people wears the skin_markers")
         if subject.height is not None:

@@ -115,7 +115,7 @@ def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, given: T
     stored = None
     if imported:
         if options.detections is None:
-            raise InputError("detection.detector is import: name its folder (capture.detections).")
+            raise InputError("detection.detector is import: name the folder of the points (capture.detections).")
         stored = _existing_path(str(Path(options.detections) / subject / f"{trial}.h5"), "file of 2D points")
     elif not videos:
         advice = "With 2D points of another program, set capture.detections, and detection.detector to import"

@@ -89,7 +89,7 @@ def run_stage(
             context = Context(config, name, quiet)
             do_tasks(context, stage, tasks_of_stage(stage, context), speak_of_idle=False)
         if stale := first_stale(config, ready):
-            raise InputError(f"{stale}; the data set would state what it is not made with. Run `simspine run`.")
+            raise InputError(f"{stale}; the data set would state settings that were not used. Run `simspine run`.")
         part = f": {', '.join(ready)} of {len(config.subjects)} subjects" if len(ready) < len(config.subjects) else ""
         print(f"{export_dataset(config, ready)}{part}")
 
@@ -334,16 +334,19 @@ def stage_states(config: Config) -> list[StageState]:
 
 
 def first_stale(config: Config, subjects: Collection[str | None]) -> str | None:
-    """The first stage of these subjects that used other inputs, settings or code than there are now, and which."""
+    """The first stage of these subjects that used other inputs, settings or code than there are now, or comes after
+    one that is not done; and why. Neither pages nor the files of a virtual capture are part of a data set."""
     for state in stage_states(config):
-        if state.kind == STATE_STALE and state.subject in subjects:
-            return f"{state.subject} {state.trial or ''}".strip() + f": {state.stage} is out of date ({state.why})"
+        counts = state.subject in subjects and state.stage not in ("page", CAPTURE_JOB)
+        if counts and state.kind in (STATE_STALE, STATE_WAITING):
+            why = state.why or "a stage before it is not done"
+            return f"{state.subject} {state.trial or ''}".strip() + f": {state.stage} is out of date ({why})"
     return None
 
 
 def warn_if_stale(config: Config) -> None:
     if stale := first_stale(config, config.subjects):
-        warnings.warn(f"the results are of before: {stale}. Run `simspine run` again.", stacklevel=2)
+        warnings.warn(f"the results are of an earlier state: {stale}. Run `simspine run` again.", stacklevel=2)
 
 
 def _stage_state(config: Config, step: Step, unsure: set[Path]) -> tuple[str, str]:

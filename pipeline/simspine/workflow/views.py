@@ -162,7 +162,7 @@ def _warn_of_other_settings(folders: Sequence[Path]) -> None:
     differing = sorted(name for name in names if said[0].get(name) != said[1].get(name))
     if differing and all(said):
         text = f"{' and '.join(map(str, folders))} were made differently ({', '.join(differing)})"
-        warnings.warn(f"{text}. Run both with one version and the same settings.", stacklevel=2)
+        warnings.warn(f"{text}. What differs may be due to that; run both alike.", stacklevel=2)
 
 
 def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
@@ -290,7 +290,8 @@ def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str
         write_recording(out, read_scene(result, subject, trial))
         return out
     solved = read_trial(*place)
-    write_recording(out, scene_of_trial(solved), solved if solved.keypoints else None, _trial_videos(*place))
+    filmed = None if solved.keypoints is None else solved
+    write_recording(out, scene_of_trial(solved), filmed, _trial_videos(*place))
     return out
 
 

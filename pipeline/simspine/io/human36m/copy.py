@@ -310,7 +310,7 @@ def _subject_state(copy: Copy, subject: str, wanted: list[str], videos: bool) ->
     present = [trial for trial in copy.trials(subject) if trial in wanted]
     states = tuple(_trial_state(copy, subject, trial, videos) for trial in present)
     missing = tuple(trial for trial in wanted if trial not in present)
-    return SubjectState(subject, states, missing, copy.strays(subject), cameras=_camera_fault(copy, subject))
+    return SubjectState(subject, states, missing, strays=copy.strays(subject), cameras=_camera_fault(copy, subject))
 
 
 def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialState:
