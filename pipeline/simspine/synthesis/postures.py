@@ -128,7 +128,7 @@ def perform_motion(
 def _add_spine_motion(
     subject: SyntheticSubject, values: np.ndarray, column: Mapping[str, int], get, rng: np.random.Generator
 ) -> None:
-    levels, spine, time = read_levels(), subject.spine, np.arange(len(values)) / MOTION_RATE_HZ
+    levels, spine = read_levels(), subject.spine
     for region, i in levels.regions.items():
         amount = np.column_stack([get(f"{region}_{kind}") for kind in REGION_MOTIONS])  # (frames, 3)
         change = spine.change[i] - (spine.shares[i] * spine.change[i]).sum(0)  # the levels' angles sum to the amount
@@ -137,7 +137,7 @@ def _add_spine_motion(
         moved[:, :, 2] += spine.rotation_per_bending[i] * moved[:, :, 1]
         for k, angles in zip(i, np.moveaxis(moved, 1, 0), strict=True):
             for axis, sign, angle in zip(LEVEL_AXIS_COORDINATES, COORDINATE_SIGNS, angles.T, strict=True):
-                own = LEVEL_NOISE_SD * band_limited_noise(rng, time, 1.5)
+                own = LEVEL_NOISE_SD * band_limited_noise(rng, np.arange(len(values)) / MOTION_RATE_HZ, 1.5)
                 values[:, column[f"{levels.names[k]}_{axis}"]] += sign * angle + own
             for direction, shift in zip(SHIFT_DIRECTIONS, (angles[:, [0, 0, 1]] * spine.shift[k]).T, strict=True):
                 values[:, column[f"{levels.names[k]}_shift_{direction}"]] += shift
