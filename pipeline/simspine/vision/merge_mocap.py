@@ -322,9 +322,13 @@ def merge_with_report(
     )
     if clock:
         warnings.warn(clock, stacklevel=2)
-    merged = _replaced_points(points, known, pairs)
-    filled, missing = 0 if known.filled is None else int(known.filled.sum()), int((~known.present).sum())
-    return merged, MergeReport(shift, misfit, tuple(names), filled, missing)
+    return _replaced_points(points, known, pairs), MergeReport(
+        shift=shift,
+        misfit=misfit,
+        replaced_points=tuple(names),
+        filled_points=0 if known.filled is None else int(known.filled.sum()),
+        missing_points=int((~known.present).sum()),
+    )
 
 
 def _replaced_points(points: Markers, known: Markers, pairs: Sequence[PointCorrespondence]) -> Markers:
